@@ -1,0 +1,36 @@
+//! The ABI between the XDP program and userspace, and nothing else.
+//!
+//! Everything here is `no_std`, without allocation, and laid out the same on
+//! both sides: `repr(C)` without padding, addresses as byte arrays in network
+//! order, all other integers in the host's order. A change to any layout or
+//! meaning in this crate raises [`ABI_VERSION`].
+#![no_std]
+
+pub mod control;
+pub mod event;
+pub mod key;
+pub mod reason;
+pub mod scope;
+
+pub use control::{Engine, SlotInfo, slot_of};
+pub use event::{Event, EventStats};
+pub use key::{KeyV4, KeyV6, SCOPE_BITS};
+pub use reason::{Action, Reason};
+pub use scope::{
+    FAILSAFE_SCOPE, HOST_SCOPE, MAX_SCOPES, PortTable, ScopeConfig, ScopeFlags, ScopeId,
+};
+
+/// The version of everything in this crate. Pins made by another version are
+/// replaced, never read: a list read with the wrong meaning opens or closes a host.
+pub const ABI_VERSION: u32 = 1;
+
+/// Rulesets that the kernel holds at a time: the one in force and the one being built.
+pub const SLOTS: u32 = 2;
+
+/// The interface index on which `BPF_PROG_TEST_RUN` runs an XDP program: the
+/// network namespace's loopback device, which has index 1 in every namespace
+/// (`LOOPBACK_IFINDEX` in the kernel's `include/net/flow.h`). netpolicy never
+/// attaches to loopback, so a packet that arrives there is a probe: it is judged
+/// like any other, but neither counted nor reported, and the return value also
+/// carries the reason (see [`reason::Probe`]).
+pub const PROBE_IFINDEX: u32 = 1;

@@ -1,0 +1,78 @@
+//! Scopes: the host, and the services that ports belong to.
+
+/// A scope's number in the kernel. [`HOST_SCOPE`] is the host; services follow.
+pub type ScopeId = u16;
+
+/// The host's scope.
+pub const HOST_SCOPE: ScopeId = 0;
+
+/// In a [`PortTable`]: the port is a failsafe port, on which nothing is judged.
+pub const FAILSAFE_SCOPE: ScopeId = ScopeId::MAX;
+
+/// Scopes that the kernel can hold, the host included.
+pub const MAX_SCOPES: u32 = 256;
+
+/// Scope of every destination TCP port: [`HOST_SCOPE`], a service's scope, or
+/// [`FAILSAFE_SCOPE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PortTable {
+    /// Indexed by port, host order.
+    pub scope: [ScopeId; 65536],
+}
+
+const _: () = assert!(size_of::<PortTable>() == 131_072);
+
+/// What governs a scope, as [`ScopeFlags`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeConfig {
+    /// Bits of [`ScopeFlags`].
+    pub flags: ScopeFlags,
+}
+
+const _: () = assert!(size_of::<ScopeConfig>() == 4);
+
+/// A set of bits; see the constants.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeFlags(pub u32);
+
+impl ScopeFlags {
+    /// Active policies are bound to the scope itself: its own lists are judged.
+    pub const OWN_LISTS: Self = Self(1);
+    /// The host's lists are judged too (after the scope's own, if any): a service
+    /// with no policy of its own, or one that combines with `and`. Never set for
+    /// the host itself.
+    pub const HOST_LISTS: Self = Self(1 << 1);
+    /// A denial by the scope's own lists drops; without it, it is only observed.
+    pub const OWN_ENFORCE: Self = Self(1 << 2);
+    /// A denial by the host's lists drops; without it, it is only observed.
+    pub const HOST_ENFORCE: Self = Self(1 << 3);
+    /// Some active policy of the scope says `only`: what its allow list does not
+    /// hold is denied.
+    pub const OWN_ONLY: Self = Self(1 << 4);
+    /// The same for the host's policies, as seen from this scope.
+    pub const HOST_ONLY: Self = Self(1 << 5);
+
+    /// Whether all bits of `other` are set.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets' bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, an array of integers, no padding, every bit pattern is valid.
+unsafe impl aya::Pod for PortTable {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)` around one integer, every bit pattern is valid.
+unsafe impl aya::Pod for ScopeConfig {}

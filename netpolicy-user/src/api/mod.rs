@@ -1,0 +1,413 @@
+//! The API's data: what travels between the agent and its clients as JSON.
+//!
+//! Only types and their conversions; the server is in [`crate::agent`], the
+//! client in [`crate::client`]. Requests that change the desired state are
+//! [`Change`](crate::model::change::Change)s.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::model::{Combine, Mode};
+
+/// `GET /v1/status`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// The agent, if one answered; `None` when read from the pins alone.
+    pub agent: Option<AgentStatus>,
+    /// What the kernel enforces.
+    pub enforcement: Enforcement,
+    /// What is wrong, in words; empty when all is well.
+    pub faults: Vec<String>,
+}
+
+/// The agent's own part of [`Status`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentStatus {
+    /// netpolicy's version.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// When it started.
+    pub started: Timestamp,
+    /// Revision of the desired state.
+    pub revision: u64,
+    /// Policies in the store.
+    pub policies: usize,
+    /// Of these, the active and bound ones.
+    pub active_policies: usize,
+    /// Services.
+    pub services: usize,
+    /// Rules in all lists.
+    pub rules: u64,
+    /// Bypasses that have not lapsed.
+    pub bypasses: usize,
+    /// Resident memory of the agent, bytes.
+    pub memory_bytes: u64,
+}
+
+/// What the kernel enforces, read from the pins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Enforcement {
+    /// Whether the program is attached to every configured interface.
+    pub state: EnforcementState,
+    /// Engine name: "lpm".
+    pub engine: String,
+    /// Generation in force; 0: none yet.
+    pub generation: u64,
+    /// The store revision that it was compiled from.
+    pub revision: u64,
+    /// BLAKE3 of the ruleset in force, hex.
+    pub digest: String,
+    /// Prefixes in the kernel's lists.
+    pub entries: u64,
+    /// ABI version of the pins.
+    pub abi: u32,
+    /// The filtered interfaces.
+    pub interfaces: Vec<Interface>,
+}
+
+/// Where enforcement stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnforcementState {
+    /// Attached to every configured interface.
+    Attached,
+    /// Attached to some of them only.
+    Partial,
+    /// Attached to none: nothing is filtered.
+    NotAttached,
+    /// `netpolicy detach` was used: nothing is filtered until `netpolicy attach`.
+    Detached,
+}
+
+/// One filtered interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its index; 0 while it does not exist.
+    pub index: u32,
+    /// How the program is attached.
+    pub attachment: Attachment,
+}
+
+/// How the program is attached to an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attachment {
+    /// In the driver.
+    Native,
+    /// In the kernel's generic hook: slower.
+    Generic,
+    /// Not attached: the interface does not exist, or attaching failed.
+    None,
+}
+
+/// A policy, whole or in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyView {
+    /// Its name.
+    pub name: String,
+    /// Whether it is active.
+    pub active: bool,
+    /// "host" and names of services.
+    pub bindings: Vec<String>,
+    /// Rules on the allow list; `None`: allows any.
+    pub allow_count: Option<usize>,
+    /// Rules on the block list.
+    pub block_count: usize,
+    /// The allow list as written; only in `GET /v1/policies/{name}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<RuleView>>,
+    /// The block list as written; only in `GET /v1/policies/{name}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<Vec<RuleView>>,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Who owns it.
+    pub owner: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub altered: Timestamp,
+}
+
+/// A rule as written, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleView {
+    /// As the user wrote it.
+    pub text: String,
+    /// What is enforced.
+    pub cidr: String,
+    /// Its name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its comment, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Where it was read: "office.toml:4", or "--allow".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: String,
+    /// Its ports, as in "5432,7000-7010".
+    pub ports: String,
+    /// How its policies stand to the host's.
+    pub combine: Combine,
+    /// Whether its denials drop.
+    pub mode: Mode,
+    /// Names of the policies bound to it.
+    pub policies: Vec<String>,
+    /// Its comment.
+    pub comment: Option<String>,
+}
+
+/// The host's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostView {
+    /// Whether the host's denials drop.
+    pub mode: Mode,
+    /// Failsafe ports, as in "22".
+    pub failsafe_ports: String,
+    /// Names of the policies bound to the host.
+    pub policies: Vec<String>,
+}
+
+/// The answer to every change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// Revision of the desired state after it (the one before, if nothing changed).
+    pub revision: u64,
+    /// Generation in force after it.
+    pub generation: u64,
+    /// Prefixes in the kernel's lists.
+    pub entries: u64,
+    /// What changed; empty: the state was that already.
+    pub plan: Vec<PlanItem>,
+    /// What the user should know: masked host bits and the like.
+    pub warnings: Vec<String>,
+    /// Whether it was only tried (`dry_run`).
+    pub dry_run: bool,
+    /// Milliseconds: parse and check, compile, fill the kernel's maps, store.
+    pub timing: Timing,
+}
+
+/// Where an apply's time went, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Timing {
+    /// Text to model.
+    pub check_ms: u64,
+    /// Model to ruleset.
+    pub compile_ms: u64,
+    /// Ruleset to kernel.
+    pub fill_ms: u64,
+    /// Model to store.
+    pub store_ms: u64,
+}
+
+/// One difference between two states.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanItem {
+    /// What happens to it.
+    pub action: PlanAction,
+    /// "policy office", "service postgres", "host".
+    pub subject: String,
+    /// What differs, a line each: "+ allow 10.0.0.0/8", "comment: a -> b". Long
+    /// lists of rules are cut, with a last line that says how many there are more.
+    pub details: Vec<String>,
+}
+
+/// What happens to something in a [`PlanItem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanAction {
+    /// It is new.
+    Add,
+    /// It differs.
+    Change,
+    /// It goes.
+    Remove,
+}
+
+/// `GET /v1/explain`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainView {
+    /// The source asked about.
+    pub source: IpAddr,
+    /// The destination port asked about; `None`: a port of no service.
+    pub port: Option<u16>,
+    /// "host" or the service's name.
+    pub scope: String,
+    /// "pass" or "drop".
+    pub verdict: String,
+    /// A [`netpolicy_common::Reason`]'s name.
+    pub reason: String,
+    /// The reason in a sentence.
+    pub sentence: String,
+    /// The rule that decided, if one did.
+    pub matched: Option<MatchView>,
+    /// Active policies that were asked, as "office (allow 2, block 1)".
+    pub consulted: Vec<String>,
+    /// What the loaded program says; `None` with the reason in `kernel_error`.
+    pub kernel: Option<KernelVerdict>,
+    /// Why the program could not be asked.
+    pub kernel_error: Option<String>,
+    /// Whether model and program agree; `true` when it could not be asked.
+    pub agrees: bool,
+}
+
+/// The rule that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MatchView {
+    /// The policy's name.
+    pub policy: String,
+    /// "allow" or "block".
+    pub list: String,
+    /// The rule.
+    pub rule: RuleView,
+}
+
+/// What the loaded program says of a crafted SYN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KernelVerdict {
+    /// "pass" or "drop".
+    pub verdict: String,
+    /// A [`netpolicy_common::Reason`]'s name.
+    pub reason: String,
+}
+
+/// `GET /v1/counters`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Counters {
+    /// Nonzero counters, by scope, then reason.
+    pub rows: Vec<CounterRow>,
+    /// Events written to the ring buffer.
+    pub events_sent: u64,
+    /// Events not written: over the rate limit.
+    pub events_limited: u64,
+    /// Events not written: the ring buffer was full.
+    pub events_overflowed: u64,
+}
+
+/// One counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CounterRow {
+    /// "host", a service's name, or "scope N" when read without the agent.
+    pub scope: String,
+    /// A [`netpolicy_common::Reason`]'s name.
+    pub reason: String,
+    /// "pass" or "drop".
+    pub action: String,
+    /// Packets, all CPUs together.
+    pub packets: u64,
+}
+
+/// One line of `GET /v1/events` (newline-delimited JSON).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventLine {
+    /// A denied attempt.
+    Denied(DeniedEvent),
+    /// Events that were not reported since the last such line.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A denied attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeniedEvent {
+    /// When.
+    pub time: Timestamp,
+    /// From where.
+    pub source: IpAddr,
+    /// Source port; 0: the packet held none.
+    pub source_port: u16,
+    /// To where.
+    pub destination: IpAddr,
+    /// Destination port; 0: the packet held none.
+    pub destination_port: u16,
+    /// On which interface.
+    pub interface: String,
+    /// "host" or the service's name.
+    pub scope: String,
+    /// A [`netpolicy_common::Reason`]'s name.
+    pub reason: String,
+    /// "drop", or "pass" in observe mode.
+    pub action: String,
+    /// The generation that judged it.
+    pub generation: u64,
+    /// The rule that denied it, by today's model: "office block 10.0.0.0/8".
+    pub rule: Option<String>,
+}
+
+/// A bypass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BypassView {
+    /// CIDR that is exempt.
+    pub source: String,
+    /// "host" (everything on it) or a service's name.
+    pub scope: String,
+    /// When it was granted.
+    pub granted: Timestamp,
+    /// When it lapses.
+    pub expires: Timestamp,
+    /// By whom: an OS user's name.
+    pub granted_by: String,
+}
+
+/// `POST /v1/bypasses`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BypassRequest {
+    /// Address or CIDR.
+    pub source: String,
+    /// Minutes until it lapses: 1 to 10,080 (a week).
+    pub minutes: u32,
+    /// A service's name; `None`: the host, with everything on it.
+    #[serde(default)]
+    pub service: Option<String>,
+}
+
+/// `GET /v1/revisions`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevisionView {
+    /// Its number.
+    pub revision: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// By whom: an OS user's name.
+    pub actor: String,
+    /// What was done: "policy create office".
+    pub action: String,
+}
+
+/// `GET /v1/progress`: what the agent is doing; for progress bars.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProgressView {
+    /// "idle", "checking", "compiling", "filling", "storing".
+    pub phase: String,
+    /// Units done in this phase.
+    pub done: u64,
+    /// Units in this phase; 0: not known.
+    pub total: u64,
+}
+
+/// Every refusal and failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// All that is wrong, each on its own: what, where, what was expected.
+    pub errors: Vec<String>,
+    /// What to do, if one sentence helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}

@@ -1,0 +1,10 @@
+//! Active policies to what the kernel holds: merged, aggregated, deny-first.
+//!
+//! Pure. `compile(state).lookup(scope, address)` equals
+//! [`crate::model::evaluate`] for every scope and address.
+
+pub mod prefixes;
+pub mod ruleset;
+
+pub use prefixes::{Prefix4, Prefix6, PrefixSet};
+pub use ruleset::{Ruleset, ScopeRules, compile};

@@ -1,0 +1,1 @@
+//! netpolicy: named network policies for database hosts, enforced at the NIC.

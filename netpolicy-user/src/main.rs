@@ -1,0 +1,2 @@
+//! The `netpolicy` binary.
+fn main() {}

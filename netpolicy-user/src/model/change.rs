@@ -1,0 +1,193 @@
+//! Every change that can be made to a [`State`](super::State), as plain data.
+//!
+//! The command line, the policy file, the API and SQL all say what they want as
+//! a [`Change`]; one function (`State::apply`) carries it out or says why not.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Combine, Mode};
+
+/// One change to the desired state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Change {
+    /// Makes a policy.
+    CreatePolicy {
+        /// Its name.
+        name: String,
+        /// The allow list; `None`: the policy allows any.
+        #[serde(default)]
+        allow: Option<ListInput>,
+        /// The block list.
+        #[serde(default)]
+        block: ListInput,
+        /// For people.
+        #[serde(default)]
+        comment: Option<String>,
+        /// Make it without activating it.
+        #[serde(default)]
+        inactive: bool,
+        /// Services to bind it to; none: the host.
+        #[serde(default)]
+        services: Vec<String>,
+    },
+    /// Alters a policy's lists or comment.
+    AlterPolicy {
+        /// Its name.
+        name: String,
+        /// What to do with the allow list.
+        #[serde(default)]
+        allow: ListEdit,
+        /// What to do with the block list. `Any` empties it.
+        #[serde(default)]
+        block: ListEdit,
+        /// A new comment; an empty one removes it.
+        #[serde(default)]
+        comment: Option<String>,
+    },
+    /// Renames a policy.
+    RenamePolicy {
+        /// Its name.
+        name: String,
+        /// Its new name.
+        to: String,
+    },
+    /// Drops a policy.
+    DropPolicy {
+        /// Its name.
+        name: String,
+    },
+    /// Activates or deactivates a policy.
+    SetActive {
+        /// Its name.
+        name: String,
+        /// Whether it is to govern its scopes.
+        active: bool,
+    },
+    /// Binds a policy to a scope.
+    Bind {
+        /// The policy's name.
+        policy: String,
+        /// A service's name; `None`: the host.
+        #[serde(default)]
+        service: Option<String>,
+    },
+    /// Takes a binding away.
+    Unbind {
+        /// The policy's name.
+        policy: String,
+        /// A service's name; `None`: the host.
+        #[serde(default)]
+        service: Option<String>,
+    },
+    /// Makes a service.
+    AddService {
+        /// Its name.
+        name: String,
+        /// Ports and ranges, as in "5432" or "7000-7010".
+        ports: Vec<String>,
+        /// How its policies stand to the host's.
+        #[serde(default)]
+        combine: Combine,
+        /// Whether its denials drop.
+        #[serde(default)]
+        mode: Mode,
+        /// For people.
+        #[serde(default)]
+        comment: Option<String>,
+    },
+    /// Alters a service; what is `None` stays.
+    AlterService {
+        /// Its name.
+        name: String,
+        /// New ports, all of them.
+        #[serde(default)]
+        ports: Option<Vec<String>>,
+        /// How its policies stand to the host's.
+        #[serde(default)]
+        combine: Option<Combine>,
+        /// Whether its denials drop.
+        #[serde(default)]
+        mode: Option<Mode>,
+        /// A new comment; an empty one removes it.
+        #[serde(default)]
+        comment: Option<String>,
+    },
+    /// Removes a service to which no policy is bound.
+    RemoveService {
+        /// Its name.
+        name: String,
+    },
+    /// Alters the host's settings; what is `None` stays.
+    SetHost {
+        /// Whether the host's denials drop.
+        #[serde(default)]
+        mode: Option<Mode>,
+        /// New failsafe ports, all of them; may be empty.
+        #[serde(default)]
+        failsafe_ports: Option<Vec<String>>,
+    },
+    /// Makes the whole state what a policy file says.
+    Apply {
+        /// The policy file.
+        file: SourceText,
+        /// The list files that it names, under the names by which it names them.
+        #[serde(default)]
+        lists: Vec<SourceText>,
+        /// Leave out bad lines of list files, with a warning, instead of refusing.
+        #[serde(default)]
+        skip_invalid: bool,
+    },
+}
+
+/// Where a list's rules come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListInput {
+    /// Addresses, CIDRs or ranges, one an item.
+    #[serde(default)]
+    pub items: Vec<String>,
+    /// Whole list files.
+    #[serde(default)]
+    pub files: Vec<SourceText>,
+    /// Leave out bad lines of files, with a warning, instead of refusing.
+    #[serde(default)]
+    pub skip_invalid: bool,
+}
+
+/// An edit of one list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ListEdit {
+    /// Leave it.
+    #[default]
+    Keep,
+    /// No list: the policy allows any (for a block list: nothing is blocked).
+    Any,
+    /// Replace it.
+    Set {
+        /// The new list.
+        list: ListInput,
+    },
+    /// Add rules and remove rules. Adding a rule that is there, or removing one that
+    /// is not, is refused. Adding to an allow part of `any` makes it `only`.
+    Edit {
+        /// Rules to add.
+        #[serde(default)]
+        add: ListInput,
+        /// Rules to remove, by what they mean (`10.0.0.1/24` removes `10.0.0.0/24`).
+        #[serde(default)]
+        remove: ListInput,
+    },
+}
+
+/// A text and what to call it in messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceText {
+    /// A file name, or `-` for standard input.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}

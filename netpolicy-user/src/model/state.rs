@@ -1,0 +1,128 @@
+//! The whole desired state.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use netpolicy_common::ScopeId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Name, PortSet, RuleList};
+
+/// Everything a host's operator wants enforced. Cloning is cheap: rule lists are shared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// What holds for the host as a whole.
+    pub host: Host,
+    /// Sorted by name.
+    pub services: Vec<Service>,
+    /// Sorted by name.
+    pub policies: Vec<Policy>,
+}
+
+/// Settings of the host scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Whether denials drop.
+    pub mode: Mode,
+    /// Ports on which nothing is ever judged; 22 unless told otherwise.
+    pub failsafe_ports: PortSet,
+}
+
+/// Named TCP ports: a scope of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// Its number in the kernel: 1 to 255, unique, kept as long as the service exists.
+    pub id: ScopeId,
+    /// Destination ports; services do not overlap, nor with failsafe ports.
+    pub ports: PortSet,
+    /// How its policies stand to the host's.
+    pub combine: Combine,
+    /// Whether denials drop.
+    pub mode: Mode,
+    /// For people.
+    pub comment: Option<String>,
+}
+
+/// How a service's policies stand to the host's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Combine {
+    /// The service's replace the host's. A service without an active policy of its
+    /// own is governed by the host's.
+    #[default]
+    Override,
+    /// Both must pass.
+    And,
+}
+
+/// Whether a scope's denials drop packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Denied attempts are dropped.
+    #[default]
+    Enforce,
+    /// Denied attempts are counted and reported, and pass.
+    Observe,
+}
+
+/// A named network policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its name.
+    pub name: Name,
+    /// What it allows.
+    pub allow: AllowPart,
+    /// What it blocks.
+    pub block: RuleList,
+    /// For people.
+    pub comment: Option<String>,
+    /// Who may change it: an OS user's name.
+    pub owner: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub altered: Timestamp,
+    /// An inactive policy governs nothing.
+    pub active: bool,
+    /// The scopes that it governs while active.
+    pub bindings: BTreeSet<Binding>,
+}
+
+/// The allow part of a policy: stated, never inferred from an empty list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AllowPart {
+    /// The policy restricts nothing by allowing.
+    Any,
+    /// Only what is on the list; an empty list denies everybody.
+    Only(RuleList),
+}
+
+/// A scope that a policy is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Binding {
+    /// The host.
+    Host,
+    /// The service of this name.
+    Service(Name),
+}
+
+/// How much a host takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Policies.
+    pub policies: usize,
+    /// Rules in each list of a policy.
+    pub rules_per_list: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { policies: 20, rules_per_list: 100_000 }
+    }
+}
