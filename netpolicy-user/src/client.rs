@@ -102,7 +102,10 @@ impl Client {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(socket: &Path) -> Answer<Self> {
-        let http = reqwest::Client::builder().unix_socket(socket).no_proxy().build();
+        let http = reqwest::Client::builder()
+            .unix_socket(socket)
+            .no_proxy()
+            .build();
         Ok(Self {
             http: http.map_err(|e| ClientError::Transport {
                 what: "making the HTTP client".into(),
@@ -194,11 +197,15 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn export(&self, revision: Option<u64>) -> Answer<String> {
-        let query: Vec<_> = revision.map(|r| ("revision", r.to_string())).into_iter().collect();
+        let query: Vec<_> = revision
+            .map(|r| ("revision", r.to_string()))
+            .into_iter()
+            .collect();
         let what = "GET /v1/export";
         // Without a time limit: a large state takes as long as it takes.
-        let response =
-            self.send(what, self.request(Method::GET, &["export"], &query)).await?;
+        let response = self
+            .send(what, self.request(Method::GET, &["export"], &query))
+            .await?;
         response.text().await.map_err(|e| self.failure(what, e))
     }
 
@@ -226,7 +233,9 @@ impl Client {
         let query = [("dry_run", dry_run.to_string())];
         let what = "POST /v1/changes";
         // Without a time limit: millions of rules take a while.
-        let request = self.request(Method::POST, &["changes"], &query).json(change);
+        let request = self
+            .request(Method::POST, &["changes"], &query)
+            .json(change);
         self.decode(what, self.send(what, request).await?).await
     }
 
@@ -237,7 +246,11 @@ impl Client {
     pub async fn grant_bypass(&self, bypass: &BypassRequest) -> Answer<BypassView> {
         let what = "POST /v1/bypasses";
         let request = self.request(Method::POST, &["bypasses"], &[]).json(bypass);
-        self.decode(what, self.send(what, request.timeout(ANSWER_TIMEOUT)).await?).await
+        self.decode(
+            what,
+            self.send(what, request.timeout(ANSWER_TIMEOUT)).await?,
+        )
+        .await
     }
 
     /// `DELETE /v1/bypasses`: `source` as it was granted, `service` `None`: the host's.
@@ -248,7 +261,9 @@ impl Client {
         let mut query = vec![("source", source.to_owned())];
         query.extend(service.map(|s| ("service", s.to_owned())));
         let request = self.request(Method::DELETE, &["bypasses"], &query);
-        self.send("DELETE /v1/bypasses", request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+        self.send("DELETE /v1/bypasses", request.timeout(ANSWER_TIMEOUT))
+            .await
+            .map(drop)
     }
 
     /// `POST /v1/detach`: stops all filtering until [`Client::attach`].
@@ -257,7 +272,9 @@ impl Client {
     /// See [`ClientError`].
     pub async fn detach(&self) -> Answer<()> {
         let request = self.request(Method::POST, &["detach"], &[]);
-        self.send("POST /v1/detach", request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+        self.send("POST /v1/detach", request.timeout(ANSWER_TIMEOUT))
+            .await
+            .map(drop)
     }
 
     /// `POST /v1/attach`: filters the configured interfaces (again).
@@ -266,7 +283,9 @@ impl Client {
     /// See [`ClientError`].
     pub async fn attach(&self) -> Answer<()> {
         let request = self.request(Method::POST, &["attach"], &[]);
-        self.send("POST /v1/attach", request.timeout(ANSWER_TIMEOUT)).await.map(drop)
+        self.send("POST /v1/attach", request.timeout(ANSWER_TIMEOUT))
+            .await
+            .map(drop)
     }
 
     /// `GET /v1/events`: what happens from now on.
@@ -275,7 +294,9 @@ impl Client {
     /// See [`ClientError`].
     pub async fn events(&self) -> Answer<Events> {
         let what = "GET /v1/events";
-        let response = self.send(what, self.request(Method::GET, &["events"], &[])).await?;
+        let response = self
+            .send(what, self.request(Method::GET, &["events"], &[]))
+            .await?;
         Ok(Events {
             client: self.clone(),
             stream: response.bytes_stream().boxed(),
@@ -283,13 +304,11 @@ impl Client {
         })
     }
 
-    async fn get<T: DeserializeOwned>(
-        &self,
-        path: &[&str],
-        query: &[(&str, String)],
-    ) -> Answer<T> {
+    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Answer<T> {
         let what = format!("GET /v1/{}", path.join("/"));
-        let request = self.request(Method::GET, path, query).timeout(ANSWER_TIMEOUT);
+        let request = self
+            .request(Method::GET, path, query)
+            .timeout(ANSWER_TIMEOUT);
         self.decode(&what, self.send(&what, request).await?).await
     }
 
@@ -318,7 +337,10 @@ impl Client {
             ],
             hint: None,
         });
-        Err(ClientError::Refused { status: status.as_u16(), body })
+        Err(ClientError::Refused {
+            status: status.as_u16(),
+            body,
+        })
     }
 
     async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> Answer<T> {
@@ -338,7 +360,10 @@ impl Client {
     fn failure(&self, what: &str, error: reqwest::Error) -> ClientError {
         let socket = self.socket.clone();
         if error.is_timeout() {
-            return ClientError::Silent { socket, waited: ANSWER_TIMEOUT };
+            return ClientError::Silent {
+                socket,
+                waited: ANSWER_TIMEOUT,
+            };
         }
         if error.is_connect()
             && let Some(source) = io_error(&error)
@@ -350,7 +375,11 @@ impl Client {
         }
         // The URL in reqwest's own text is made up; it would only mislead.
         let source = error.without_url().into();
-        ClientError::Transport { what: what.to_owned(), socket, source }
+        ClientError::Transport {
+            what: what.to_owned(),
+            socket,
+            source,
+        }
     }
 }
 
@@ -420,7 +449,9 @@ fn io_error(error: &reqwest::Error) -> Option<io::Error> {
 fn first_line(text: &str) -> &str {
     const SHOWN: usize = 200;
     let line = text.trim().lines().next().unwrap_or("");
-    line.char_indices().nth(SHOWN).map_or(line, |(end, _)| &line[..end])
+    line.char_indices()
+        .nth(SHOWN)
+        .map_or(line, |(end, _)| &line[..end])
 }
 
 #[cfg(test)]

@@ -65,12 +65,19 @@ async fn a_change_travels_with_its_dry_run_and_comes_back() {
         "/v1/changes",
         post(async |Query(ask): Query<Ask>, Json(change): Json<Change>| {
             assert!(ask.dry_run);
-            assert_eq!(change, Change::DropPolicy { name: "office".into() });
+            assert_eq!(
+                change,
+                Change::DropPolicy {
+                    name: "office".into()
+                }
+            );
             Json(changed())
         }),
     );
     let (_server, client) = serve(router);
-    let change = Change::DropPolicy { name: "office".into() };
+    let change = Change::DropPolicy {
+        name: "office".into(),
+    };
     assert_eq!(client.change(&change, true).await.unwrap(), changed());
 }
 
@@ -79,7 +86,10 @@ async fn names_reach_the_agent_whatever_they_hold() {
     let router = axum::Router::new().route(
         "/v1/policies/{name}",
         get(async |UrlPath(name): UrlPath<String>| {
-            let body = ErrorBody { errors: vec![format!("<{name}>")], hint: Some("h".into()) };
+            let body = ErrorBody {
+                errors: vec![format!("<{name}>")],
+                hint: Some("h".into()),
+            };
             (StatusCode::NOT_FOUND, Json(body))
         }),
     );
@@ -101,7 +111,10 @@ async fn names_reach_the_agent_whatever_they_hold() {
 async fn explain_and_revoke_ask_what_was_meant() {
     let echo = async |Query(q): Query<Vec<(String, String)>>| {
         let said: Vec<_> = q.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let body = ErrorBody { errors: vec![said.join("&")], hint: None };
+        let body = ErrorBody {
+            errors: vec![said.join("&")],
+            hint: None,
+        };
         (StatusCode::BAD_REQUEST, Json(body))
     };
     let router = axum::Router::new()
@@ -111,13 +124,27 @@ async fn explain_and_revoke_ask_what_was_meant() {
     let (_server, client) = serve(router);
     let source = "2001:db8::1".parse().unwrap();
     assert_eq!(
-        client.explain(source, Some(5432)).await.unwrap_err().to_string(),
+        client
+            .explain(source, Some(5432))
+            .await
+            .unwrap_err()
+            .to_string(),
         "source=2001:db8::1&port=5432"
     );
-    assert_eq!(client.explain(source, None).await.unwrap_err().to_string(), "source=2001:db8::1");
-    assert_eq!(client.export(Some(3)).await.unwrap_err().to_string(), "revision=3");
     assert_eq!(
-        client.revoke_bypass("10.0.0.0/8", Some("pg")).await.unwrap_err().to_string(),
+        client.explain(source, None).await.unwrap_err().to_string(),
+        "source=2001:db8::1"
+    );
+    assert_eq!(
+        client.export(Some(3)).await.unwrap_err().to_string(),
+        "revision=3"
+    );
+    assert_eq!(
+        client
+            .revoke_bypass("10.0.0.0/8", Some("pg"))
+            .await
+            .unwrap_err()
+            .to_string(),
         "source=10.0.0.0/8&service=pg"
     );
 }
@@ -128,7 +155,10 @@ async fn no_socket_and_a_dead_socket_are_no_agent() {
     let socket = dir.path().join("agent.sock");
     let error = Client::new(&socket).unwrap().status().await.unwrap_err();
     assert!(matches!(&error, ClientError::NoAgent { .. }), "{error:?}");
-    assert_eq!(error.to_string(), format!("no agent answers on {}", socket.display()));
+    assert_eq!(
+        error.to_string(),
+        format!("no agent answers on {}", socket.display())
+    );
 
     // A listener that is gone leaves its socket file behind.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
@@ -138,8 +168,10 @@ async fn no_socket_and_a_dead_socket_are_no_agent() {
 
 #[tokio::test]
 async fn a_refusal_without_json_still_says_what_the_agent_said() {
-    let router = axum::Router::new()
-        .route("/v1/status", get(async || (StatusCode::PAYLOAD_TOO_LARGE, "too long\nby far")));
+    let router = axum::Router::new().route(
+        "/v1/status",
+        get(async || (StatusCode::PAYLOAD_TOO_LARGE, "too long\nby far")),
+    );
     let (_server, client) = serve(router);
     assert_eq!(
         client.status().await.unwrap_err().to_string(),
@@ -163,7 +195,10 @@ async fn garbage_and_truncated_answers_are_told_apart_from_refusals() {
     ] {
         let (server, client) = serve_bytes(answer);
         let error = client.status().await.unwrap_err();
-        assert!(matches!(error, ClientError::Transport { .. }), "{answer:?}: {error:?}");
+        assert!(
+            matches!(error, ClientError::Transport { .. }),
+            "{answer:?}: {error:?}"
+        );
         assert_eq!(
             error.to_string(),
             format!(
@@ -189,12 +224,18 @@ async fn events_come_line_by_line_however_they_are_cut() {
         generation: 7,
         rule: None,
     });
-    let text = format!("{}\n\n{{\"event\":\"lost\",\"count\":3}}\n", serde_json::to_string(&event).unwrap());
+    let text = format!(
+        "{}\n\n{{\"event\":\"lost\",\"count\":3}}\n",
+        serde_json::to_string(&event).unwrap()
+    );
     let router = axum::Router::new().route(
         "/v1/events",
         get(async move || {
-            let pieces: Vec<Result<Bytes, io::Error>> =
-                text.as_bytes().chunks(7).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
+            let pieces: Vec<Result<Bytes, io::Error>> = text
+                .as_bytes()
+                .chunks(7)
+                .map(|c| Ok(Bytes::copy_from_slice(c)))
+                .collect();
             axum::body::Body::from_stream(futures_util::stream::iter(pieces))
         }),
     );
