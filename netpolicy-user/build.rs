@@ -73,6 +73,9 @@ fn build() -> Result<()> {
     unsafe {
         env::set_var("PATH", path);
         env::set_var("RUSTC_BOOTSTRAP", "1");
+        // aya-build turns each line of progress into a warning, which cargo repeats
+        // on every later build. The compiler's own warnings still get through.
+        env::set_var("CARGO_TERM_QUIET", "true");
     }
 
     let root_dir = workspace.join("netpolicy-ebpf");
