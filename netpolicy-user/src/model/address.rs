@@ -145,7 +145,8 @@ pub(super) fn parse(text: &str) -> Result<Written, AddressProblem> {
     }
     check_characters(text)?;
     if let Some((first, last)) = text.split_once('-')
-        && first.bytes().any(|byte| byte == b'.' || byte == b':')
+        && first.contains(['.', ':'])
+        && !first.trim_end().ends_with('/')
     {
         return range(first.trim(), last.trim());
     }
@@ -351,4 +352,131 @@ pub(super) fn is_typographic_quote(c: char) -> bool {
         c,
         '\u{2018}'..='\u{201f}' | '«' | '»' | '‹' | '›' | '′' | '″' | '´'
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> String {
+        match parse(text).unwrap() {
+            Written::Net(written) => written.net.to_string(),
+            Written::Range(first, last) => format!("{first}..{last}"),
+        }
+    }
+
+    #[test]
+    fn what_is_right_is_read() {
+        for (text, expected) in [
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("0.0.0.0", "0.0.0.0/32"),
+            ("255.255.255.255/32", "255.255.255.255/32"),
+            ("1.2.3.4/28", "1.2.3.0/28"),
+            ("192.168.1.0/0", "0.0.0.0/0"),
+            ("10.0.0.0 / 8", "10.0.0.0/8"),
+            ("2001:DB8::/32", "2001:db8::/32"),
+            ("2001:db8::1/64", "2001:db8::/64"),
+            ("::/0", "::/0"),
+            ("::1", "::1/128"),
+            ("::ffff:1.2.3.4", "1.2.3.4/32"),
+            ("::FFFF:102:304/104", "1.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:1.2.3.4/95", "::fffe:0:0/95"),
+            ("::1.2.3.4", "::1.2.3.4/128"),
+            ("10.0.0.1-10.0.0.9", "10.0.0.1..10.0.0.9"),
+            ("10.0.0.1 - 10.0.0.1", "10.0.0.1..10.0.0.1"),
+            ("::1-::ffff", "::1..::ffff"),
+            ("::ffff:1.2.3.4-1.2.3.9", "1.2.3.4..1.2.3.9"),
+        ] {
+            assert_eq!(
+                net(text),
+                expected.replace("::1.2.3.4/128", "::102:304/128"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_says_why() {
+        for (text, expected) in [
+            ("", "it is empty"),
+            ("155.548.2.98", "548 is more than 255"),
+            ("10.0.0.0/33", "the prefix length 33 is more than 32"),
+            ("::/129", "the prefix length 129 is more than 128"),
+            ("10.0.0.0/99999999999999999999", "is more than 32"),
+            ("10.0.0.0/", "the prefix length after '/' is missing"),
+            ("10.0.0.0/08", "08 has a leading zero"),
+            (
+                "10.0.0.0/-1",
+                "the prefix length '-1' is no number from 0 to 32",
+            ),
+            ("10.0.0.0/+8", "is no number from 0 to 32"),
+            ("10.0.0.0/255.255.255.0", "is a netmask; write /24"),
+            ("10.0.0.0/255.0.255.0", "is a netmask; write a length"),
+            ("10.0.0.0/8/8", "more than one '/'"),
+            ("010.0.0.1", "010 has a leading zero"),
+            ("10.0.0.00", "00 has a leading zero"),
+            ("10.0.0", "has 4 numbers, this has 3"),
+            ("10.0.0.1.2", "has 4 numbers, this has 5"),
+            ("10", "has 4 numbers, this has 1"),
+            ("10..0.1", "a number is missing"),
+            ("10.0.0.", "a number is missing"),
+            ("xx.xx.xx.xx/xx", "it is a placeholder"),
+            ("10.0.0.x", "it is a placeholder"),
+            ("10.0.0.*", "it is a placeholder"),
+            ("db.example.com", "names are not resolved"),
+            ("10.0.0.1 10.0.0.2", "' ' does not belong"),
+            ("10.0.0.1:5432", "ports and brackets"),
+            ("[::1]:5432", "ports and brackets"),
+            ("fe80::1%eth0", "a zone"),
+            ("2001:db8", "not a valid IPv6 address"),
+            ("1::2::3", "not a valid IPv6 address"),
+            ("12345::", "not a valid IPv6 address"),
+            (":", "not a valid IPv6 address"),
+            (
+                "\u{201c}10.0.0.1\u{201d}",
+                "character 1 is a typographic quote (U+201C)",
+            ),
+            (
+                "10.0.0.1\u{2019}",
+                "character 9 is a typographic quote (U+2019)",
+            ),
+            ("10.0.0.\u{0661}", "character 8 is U+0661, not ASCII"),
+            ("10.0.0.1\u{a0}", "character 9 is U+00A0, not ASCII"),
+            ("\"10.0.0.1\"", "it holds a quote"),
+            ("10.0.0.1,10.0.0.2", "it holds a comma"),
+            ("10.0.0.9-10.0.0.1", "ends before it begins"),
+            ("10.0.0.1-::1", "one address family and ends in the other"),
+            (
+                "10.0.0.0/8-11.0.0.0/8",
+                "two addresses without prefix lengths",
+            ),
+            ("10.0.0.1-", "it is empty"),
+            ("10.0.0.1-300.0.0.1", "300 is more than 255"),
+            (&"1".repeat(5000), "it has 5000 characters"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_long_one() {
+        for text in [
+            "1.2.3.4",
+            "1.2.3.4/0",
+            "255.0.0.1/32",
+            "256.1.1.1",
+            "1.2.3.4/33",
+            "1.2.3",
+            "01.2.3.4",
+            "1.2.3.4/",
+            "1.2.3.4/8x",
+            "9999.1.1.1",
+            "1.2.3.1234",
+        ] {
+            let short = dotted(text.as_bytes()).map(|(address, length)| v4(address.into(), length));
+            assert_eq!(short, super::net(text).ok(), "{text}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
 
-/// Errors in one file after which the rest is not read: it is no address list.
+/// Errors in one list after which the rest is not read: it is no address list.
 const HOPELESS: usize = 1000;
 
 /// How a list is to be read.
@@ -70,10 +70,13 @@ pub(super) struct ListReader<'r> {
     /// Indices of the rules that ranges became, ascending.
     pieces: Vec<usize>,
     full: bool,
+    /// Errors in the report after which the rest is not read.
+    hopeless: usize,
 }
 
 impl<'r> ListReader<'r> {
     pub(super) fn new(kind: ListKind, limit: usize, report: &'r mut Report) -> Self {
+        let hopeless = report.error_count() + HOPELESS;
         Self {
             kind,
             limit,
@@ -83,6 +86,7 @@ impl<'r> ListReader<'r> {
             sources: Vec::new(),
             pieces: Vec::new(),
             full: false,
+            hopeless,
         }
     }
 
@@ -109,6 +113,9 @@ impl<'r> ListReader<'r> {
                     None,
                     None,
                 );
+                if self.is_done() {
+                    return;
+                }
             }
         }
         for SourceText { name, text } in &input.files {
@@ -149,40 +156,45 @@ impl<'r> ListReader<'r> {
             self.report.error_at(Some(place), Problem::Binary);
             return;
         }
-        let hopeless = self.report.error_count() + HOPELESS;
         for (line, number) in text.split('\n').zip(1_u32..) {
+            let item = line.trim_ascii();
             let spot = Spot {
                 source,
                 line: number,
-                column: 1,
+                column: count(line.len() - line.trim_ascii_start().len()) + 1,
             };
-            match address::dotted(line.as_bytes().trim_ascii()) {
+            match address::dotted(item.as_bytes()) {
                 Some((address, length)) => {
-                    self.net(spot, address::v4(address.into(), length), line, None, None)
+                    self.net(spot, address::v4(address.into(), length), item, None, None);
                 }
                 None => self.line(spot, line),
             }
-            if self.full {
-                return;
-            }
-            if self.report.error_count() > hopeless {
-                self.report.give_up();
+            if self.is_done() {
                 return;
             }
         }
     }
 
+    /// Whether reading on is pointless: the list is full, or it is no list at all.
+    pub(super) fn is_done(&mut self) -> bool {
+        let hopeless = self.report.error_count() > self.hopeless;
+        if hopeless {
+            self.report.give_up();
+        }
+        self.full || hopeless
+    }
+
     /// Reads a line that is more, or less, than one IPv4 address or CIDR.
     fn line(&mut self, spot: Spot, line: &str) {
         let content = &line[..line.find(['#', ';']).unwrap_or(line.len())];
-        let mut column = 1;
+        let mut column = 1_u32;
         for field in content.split(',') {
             let item = field.trim();
             if !item.is_empty() {
                 let blanks = field.chars().take_while(|c| c.is_whitespace()).count();
                 self.item(
                     Spot {
-                        column: column + count(blanks),
+                        column: column.saturating_add(count(blanks)),
                         ..spot
                     },
                     item,
@@ -190,7 +202,10 @@ impl<'r> ListReader<'r> {
                     None,
                 );
             }
-            column += count(field.chars().count()) + 1;
+            if self.is_done() {
+                return;
+            }
+            column = column.saturating_add(count(field.chars().count()) + 1);
         }
     }
 
@@ -490,7 +505,7 @@ fn groups_of<K: Ord>(keys: &mut [(K, usize)], groups: &mut Vec<Vec<usize>>) {
 
 /// For columns: more than fit are as many as fit.
 fn count(characters: usize) -> u32 {
-    u32::try_from(characters).unwrap_or(u32::MAX)
+    u32::try_from(characters).unwrap_or(u32::MAX - 1)
 }
 
 impl ListReader<'_> {
@@ -545,3 +560,6 @@ impl ListReader<'_> {
         self.without(dropped)
     }
 }
+
+#[cfg(test)]
+mod tests;
