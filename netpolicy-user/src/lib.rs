@@ -5,5 +5,6 @@ pub mod client;
 pub mod compiler;
 pub mod config;
 pub mod datapath;
+pub mod local;
 pub mod model;
 pub mod output;
