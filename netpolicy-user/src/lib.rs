@@ -1,6 +1,8 @@
 //! netpolicy: named network policies for database hosts, enforced at the NIC.
 
+pub mod agent;
 pub mod api;
+pub mod cli;
 pub mod client;
 pub mod compiler;
 pub mod config;
