@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
 
 /// `GET /v1/status`
@@ -211,30 +212,6 @@ pub struct Timing {
     pub fill_ms: u64,
     /// Model to store.
     pub store_ms: u64,
-}
-
-/// One difference between two states.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PlanItem {
-    /// What happens to it.
-    pub action: PlanAction,
-    /// "policy office", "service postgres", "host".
-    pub subject: String,
-    /// What differs, a line each: "+ allow 10.0.0.0/8", "comment: a -> b". Long
-    /// lists of rules are cut, with a last line that says how many there are more.
-    pub details: Vec<String>,
-}
-
-/// What happens to something in a [`PlanItem`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PlanAction {
-    /// It is new.
-    Add,
-    /// It differs.
-    Change,
-    /// It goes.
-    Remove,
 }
 
 /// `GET /v1/explain`

@@ -3,8 +3,11 @@
 //! Pure. `compile(state).lookup(scope, address)` equals
 //! [`crate::model::evaluate`] for every scope and address.
 
+mod compile;
+mod intervals;
 pub mod prefixes;
 pub mod ruleset;
 
+pub use compile::{compile, compile_with};
 pub use prefixes::{Prefix4, Prefix6, PrefixSet};
-pub use ruleset::{Ruleset, ScopeRules, compile};
+pub use ruleset::{Ruleset, ScopeRules};

@@ -1,25 +1,39 @@
 //! What users say: policies, address lists, services, bindings.
 //!
 //! Pure: no I/O, no clock, no kernel. Text becomes model here, with every error
-//! and its place, and [`evaluate`] says what the model means: slow and obviously
-//! right, the oracle that the compiler and the kernel are tested against.
+//! and its place, and [`evaluate`](evaluate()) says what the model means: slow and
+//! obviously right, the oracle that the compiler and the kernel are tested against.
 
+mod address;
+mod apply;
 pub mod bypass;
 pub mod change;
 pub mod error;
 pub mod evaluate;
-pub mod file;
+pub mod explain;
 pub mod list;
 pub mod name;
+pub mod plan;
 pub mod ports;
+pub mod reader;
+mod report;
 pub mod rule;
 pub mod state;
 
-pub use bypass::Bypass;
-pub use error::{ModelError, Place};
-pub use evaluate::{Explanation, ListKind, RuleRef, Verdict, evaluate, explain};
+pub use apply::{Applied, ChangeContext};
+pub use bypass::{Bypass, parse_source};
+pub use change::{Change, ListEdit, ListInput, SourceText};
+pub use error::{ErrorKind, ModelError, Place, Problem};
+pub use evaluate::{ListKind, RuleRef, Verdict, evaluate};
+pub use explain::{Explanation, explain};
 pub use list::RuleList;
 pub use name::Name;
+pub use plan::{PlanAction, PlanItem, plan};
 pub use ports::{PortRange, PortSet};
-pub use rule::Rule;
+pub use reader::{ListOptions, parse_list};
+pub use report::ModelErrors;
+pub use rule::{Note, Rule, Spelling};
 pub use state::{AllowPart, Binding, Combine, Host, Limits, Mode, Policy, Service, State};
+
+/// Characters that a comment, or a rule's name, has at most.
+pub const MAX_COMMENT: usize = 4096;

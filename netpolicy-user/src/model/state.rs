@@ -1,9 +1,10 @@
 //! The whole desired state.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use jiff::Timestamp;
-use netpolicy_common::ScopeId;
+use netpolicy_common::{MAX_SCOPES, ScopeId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -123,6 +124,115 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { policies: 20, rules_per_list: 100_000 }
+        Self {
+            policies: 20,
+            rules_per_list: 100_000,
+        }
+    }
+}
+
+/// Services that a host takes: the kernel's scopes without the host's own.
+pub(super) const MAX_SERVICES: usize = MAX_SCOPES as usize - 1;
+
+impl State {
+    /// The state of a host on which nothing was set: everything passes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            host: Host::default(),
+            services: Vec::new(),
+            policies: Vec::new(),
+        }
+    }
+
+    /// The policy of this name, whatever its case.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<&Policy> {
+        self.policies
+            .iter()
+            .find(|policy| policy.name.matches(name))
+    }
+
+    /// The service of this name, whatever its case.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services
+            .iter()
+            .find(|service| service.name.matches(name))
+    }
+
+    /// The service that a destination port belongs to.
+    #[must_use]
+    pub fn service_of_port(&self, port: u16) -> Option<&Service> {
+        self.services
+            .iter()
+            .find(|service| service.ports.contains(port))
+    }
+
+    /// The policies that are bound to a scope, active or not.
+    pub fn bound_to<'a>(&'a self, scope: &'a Binding) -> impl Iterator<Item = &'a Policy> {
+        self.policies
+            .iter()
+            .filter(move |policy| policy.bindings.contains(scope))
+    }
+
+    /// Rules in all lists.
+    #[must_use]
+    pub fn rule_count(&self) -> u64 {
+        self.policies.iter().map(Policy::rule_count).sum()
+    }
+}
+
+impl Policy {
+    /// The allow list; `None`: the policy allows any.
+    #[must_use]
+    pub fn allow_list(&self) -> Option<&RuleList> {
+        match &self.allow {
+            AllowPart::Any => None,
+            AllowPart::Only(list) => Some(list),
+        }
+    }
+
+    /// Rules in both lists.
+    #[must_use]
+    pub fn rule_count(&self) -> u64 {
+        (self.allow_list().map_or(0, |list| list.len()) + self.block.len()) as u64
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Enforce,
+            failsafe_ports: PortSet::single(22),
+        }
+    }
+}
+
+impl fmt::Display for Binding {
+    /// "host" or the service's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Service(name) => name.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Combine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Override => "override",
+            Self::And => "and",
+        })
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        })
     }
 }

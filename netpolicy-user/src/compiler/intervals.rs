@@ -1,0 +1,159 @@
+//! Sorted, disjoint intervals of addresses, and the prefixes that they consist of.
+//!
+//! The same code serves both families. Merging intervals instead of prefixes makes
+//! every union of prefixes come out in its one shortest form.
+
+/// An address as an integer in host order.
+pub(super) trait Address: Copy + Ord {
+    /// Bits of an address.
+    const WIDTH: u8;
+    /// The address after this one; `None` after the highest.
+    fn next(self) -> Option<Self>;
+    /// This address with its `bits` lowest bits set; `bits` may be all.
+    fn fill(self, bits: u8) -> Self;
+    /// How many of its lowest bits are zero; all of them for the address zero.
+    fn trailing_zeros(self) -> u8;
+}
+
+macro_rules! address {
+    ($int:ty, $bits:literal) => {
+        impl Address for $int {
+            const WIDTH: u8 = $bits;
+
+            #[inline]
+            fn next(self) -> Option<Self> {
+                self.checked_add(1)
+            }
+
+            #[inline]
+            fn fill(self, bits: u8) -> Self {
+                self | !Self::MAX.checked_shl(u32::from(bits)).unwrap_or(0)
+            }
+
+            #[inline]
+            fn trailing_zeros(self) -> u8 {
+                // At most 128.
+                u8::try_from(<$int>::trailing_zeros(self)).unwrap_or($bits)
+            }
+        }
+    };
+}
+
+address!(u32, 32);
+address!(u128, 128);
+
+/// First and last address, both included.
+pub(super) type Interval<A> = (A, A);
+
+/// Sorts intervals and joins those that overlap or touch.
+pub(super) fn merge<A: Address>(intervals: &mut Vec<Interval<A>>) {
+    intervals.sort_unstable();
+    intervals.dedup_by(|next, kept| {
+        let joined = next.0 <= kept.1 || kept.1.next() == Some(next.0);
+        if joined {
+            kept.1 = kept.1.max(next.1);
+        }
+        joined
+    });
+}
+
+/// Calls `emit(address, length)` for the fewest prefixes that make up an interval,
+/// ascending.
+pub(super) fn prefixes<A: Address>((first, last): Interval<A>, mut emit: impl FnMut(A, u8)) {
+    let mut start = first;
+    loop {
+        // The largest aligned block at `start` that does not reach past `last`.
+        let mut host_bits = start.trailing_zeros();
+        while start.fill(host_bits) > last {
+            host_bits -= 1;
+        }
+        emit(start, A::WIDTH - host_bits);
+        match start.fill(host_bits).next() {
+            Some(next) if next <= last => start = next,
+            _ => return,
+        }
+    }
+}
+
+/// Says of ascending intervals whether each lies wholly inside one of some merged
+/// intervals.
+pub(super) struct Cover<'a, A> {
+    intervals: &'a [Interval<A>],
+    next: usize,
+}
+
+impl<'a, A: Address> Cover<'a, A> {
+    /// `intervals` are merged.
+    pub(super) fn new(intervals: &'a [Interval<A>]) -> Self {
+        Self { intervals, next: 0 }
+    }
+
+    /// Whether `interval`, which begins where the one asked about before begins or
+    /// later, is covered.
+    pub(super) fn covers(&mut self, (first, last): Interval<A>) -> bool {
+        while self
+            .intervals
+            .get(self.next)
+            .is_some_and(|interval| interval.1 < first)
+        {
+            self.next += 1;
+        }
+        self.intervals
+            .get(self.next)
+            .is_some_and(|interval| interval.0 <= first && last <= interval.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split<A: Address>(interval: Interval<A>) -> Vec<(A, u8)> {
+        let mut found = Vec::new();
+        prefixes(interval, |address, length| found.push((address, length)));
+        found
+    }
+
+    #[test]
+    fn touching_and_nested_intervals_become_one() {
+        let mut intervals = vec![
+            (20, 29),
+            (0_u32, 9),
+            (10, 12),
+            (3, 4),
+            (31, u32::MAX),
+            (40, 50),
+        ];
+        merge(&mut intervals);
+        assert_eq!(intervals, [(0, 12), (20, 29), (31, u32::MAX)]);
+    }
+
+    #[test]
+    fn intervals_split_into_the_fewest_prefixes() {
+        assert_eq!(split((0_u32, u32::MAX)), [(0, 0)]);
+        assert_eq!(split((0_u128, u128::MAX)), [(0, 0)]);
+        assert_eq!(split((5_u32, 5)), [(5, 32)]);
+        assert_eq!(split((u32::MAX, u32::MAX)), [(u32::MAX, 32)]);
+        assert_eq!(split((1_u32, 8)), [(1, 32), (2, 31), (4, 30), (8, 32)]);
+        assert_eq!(split((1_u32, u32::MAX - 1)).len(), 62);
+        assert_eq!(split((1_u128, u128::MAX - 1)).len(), 254);
+    }
+
+    #[test]
+    fn cover_asks_for_the_whole_interval() {
+        let merged = [(10_u32, 19), (30, 39)];
+        let mut cover = Cover::new(&merged);
+        let asked = [
+            (0, 5),
+            (5, 12),
+            (10, 19),
+            (12, 13),
+            (12, 30),
+            (20, 25),
+            (35, 39),
+            (36, 40),
+        ];
+        let covered: Vec<_> = asked.into_iter().filter(|&i| cover.covers(i)).collect();
+        assert_eq!(covered, [(10, 19), (12, 13), (35, 39)]);
+    }
+}

@@ -1,0 +1,218 @@
+//! Carries out a [`Change`] on a [`State`], or says everything that is wrong with it.
+
+mod edit;
+mod policy;
+mod service;
+
+use jiff::Timestamp;
+
+use super::change::Change;
+use super::error::{Excerpt, ModelError, Noun, Problem, closest};
+use super::report::{ModelErrors, Report};
+use super::{Limits, MAX_COMMENT, Name, State};
+
+/// What a change needs to know beside itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangeContext<'a> {
+    /// When it is made.
+    pub now: Timestamp,
+    /// Who makes it: an OS user's name.
+    pub actor: &'a str,
+    /// How much the host takes.
+    pub limits: Limits,
+}
+
+/// A change that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The state after it; equal to the one before if nothing changed.
+    pub state: State,
+    /// What the user should know: masked host bits and the like.
+    pub warnings: Vec<String>,
+}
+
+impl State {
+    /// The state after `change`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the change; then nothing of it holds.
+    pub fn apply(&self, change: &Change, cx: &ChangeContext<'_>) -> Result<Applied, ModelErrors> {
+        let mut report = Report::default();
+        let mut state = self.clone();
+        let mut worker = Worker {
+            state: &mut state,
+            cx,
+            report: &mut report,
+        };
+        // A worker that stops early has reported why.
+        let _: Option<()> = worker.change(change);
+        let warnings = report.finish()?;
+        Ok(Applied { state, warnings })
+    }
+}
+
+/// A state that is being changed. Its methods give `None` after an error that leaves
+/// nothing more to check.
+struct Worker<'w> {
+    state: &'w mut State,
+    cx: &'w ChangeContext<'w>,
+    report: &'w mut Report,
+}
+
+impl Worker<'_> {
+    fn change(&mut self, change: &Change) -> Option<()> {
+        match change {
+            Change::CreatePolicy {
+                name,
+                allow,
+                block,
+                comment,
+                inactive,
+                services,
+            } => {
+                let parts = policy::NewPolicy {
+                    name,
+                    allow: allow.as_ref(),
+                    block,
+                    comment: comment.as_deref(),
+                    active: !inactive,
+                    services,
+                };
+                self.create_policy(&parts)
+            }
+            Change::AlterPolicy {
+                name,
+                allow,
+                block,
+                comment,
+            } => self.alter_policy(name, allow, block, comment.as_deref()),
+            Change::RenamePolicy { name, to } => self.rename_policy(name, to),
+            Change::DropPolicy { name } => self.drop_policy(name),
+            Change::SetActive { name, active } => self.set_active(name, *active),
+            Change::Bind { policy, service } => self.bind(policy, service.as_deref()),
+            Change::Unbind { policy, service } => self.unbind(policy, service.as_deref()),
+            Change::AddService {
+                name,
+                ports,
+                combine,
+                mode,
+                comment,
+            } => self.add_service(name, ports, *combine, *mode, comment.as_deref()),
+            Change::AlterService {
+                name,
+                ports,
+                combine,
+                mode,
+                comment,
+            } => self.alter_service(name, ports.as_deref(), *combine, *mode, comment.as_deref()),
+            Change::RemoveService { name } => self.remove_service(name),
+            Change::SetHost {
+                mode,
+                failsafe_ports,
+            } => self.set_host(*mode, failsafe_ports.as_deref()),
+            Change::Apply { .. } => None,
+        }
+    }
+
+    /// Reports a problem.
+    fn refuse<T>(&mut self, problem: Problem) -> Option<T> {
+        self.report.push(problem.into());
+        None
+    }
+
+    /// Takes a value, or reports why there is none.
+    fn take<T>(&mut self, value: Result<T, ModelError>) -> Option<T> {
+        value.map_err(|error| self.report.push(error)).ok()
+    }
+
+    /// The index of a policy that must exist.
+    fn policy(&mut self, name: &str) -> Option<usize> {
+        let found = self
+            .state
+            .policies
+            .iter()
+            .position(|policy| policy.name.matches(name));
+        found.or_else(|| {
+            let names = self
+                .state
+                .policies
+                .iter()
+                .map(|policy| policy.name.as_str());
+            let problem = unknown(Noun::Policy, name, names);
+            self.refuse(problem)
+        })
+    }
+
+    /// The index of a service that must exist.
+    fn service(&mut self, name: &str) -> Option<usize> {
+        let found = self
+            .state
+            .services
+            .iter()
+            .position(|service| service.name.matches(name));
+        found.or_else(|| {
+            let names = self
+                .state
+                .services
+                .iter()
+                .map(|service| service.name.as_str());
+            let problem = unknown(Noun::Service, name, names);
+            self.refuse(problem)
+        })
+    }
+
+    /// Checks a comment; an empty one is none.
+    fn comment(&mut self, comment: Option<&str>) -> Option<String> {
+        let comment = comment.filter(|comment| !comment.is_empty())?;
+        match check_comment(comment) {
+            Ok(()) => Some(comment.to_owned()),
+            Err(problem) => self.refuse(problem),
+        }
+    }
+}
+
+/// Refuses a comment that is too long.
+fn check_comment(comment: &str) -> Result<(), Problem> {
+    let length = comment.chars().count();
+    if length > MAX_COMMENT {
+        return Err(Problem::TextTooLong {
+            what: "comment",
+            length,
+        });
+    }
+    Ok(())
+}
+
+/// The problem with a name that nothing has.
+fn unknown<'a>(noun: Noun, name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+    let closest = closest(name, known).map(ToOwned::to_owned);
+    Problem::Unknown {
+        noun,
+        name: Excerpt::new(name),
+        closest,
+    }
+}
+
+/// Refuses a new name that something has.
+fn check_free<'a>(
+    noun: Noun,
+    name: &Name,
+    mut taken: impl Iterator<Item = &'a Name>,
+) -> Result<(), Problem> {
+    match taken.find(|other| other.matches(name.as_str())) {
+        Some(other) => Err(Problem::NameTaken {
+            noun,
+            name: other.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses the host's name for a service.
+fn service_name(text: &str) -> Result<Name, ModelError> {
+    let name = Name::new(text)?;
+    if name.as_str() == "host" {
+        return Err(Problem::NameReserved.into());
+    }
+    Ok(name)
+}

@@ -1,0 +1,178 @@
+//! Changes to policies.
+
+use std::collections::BTreeSet;
+
+use super::{Noun, Problem, Worker, check_free};
+use crate::model::change::{ListEdit, ListInput};
+use crate::model::evaluate::ListKind;
+use crate::model::reader::ListReader;
+use crate::model::{AllowPart, Binding, Name, Policy, RuleList};
+
+/// A policy to be made.
+pub(super) struct NewPolicy<'a> {
+    pub(super) name: &'a str,
+    pub(super) allow: Option<&'a ListInput>,
+    pub(super) block: &'a ListInput,
+    pub(super) comment: Option<&'a str>,
+    pub(super) active: bool,
+    pub(super) services: &'a [String],
+}
+
+impl Worker<'_> {
+    pub(super) fn create_policy(&mut self, new: &NewPolicy<'_>) -> Option<()> {
+        let name = self.take(Name::new(new.name));
+        if let Some(name) = &name {
+            self.check_policy_name_is_free(name);
+        }
+        let (count, limit) = (self.state.policies.len() + 1, self.cx.limits.policies);
+        if count > limit {
+            self.report
+                .push(Problem::TooManyPolicies { count, limit }.into());
+        }
+        let allow = match new.allow {
+            None => AllowPart::Any,
+            Some(input) => AllowPart::Only(self.read_list(ListKind::Allow, "--allow", input)),
+        };
+        let block = self.read_list(ListKind::Block, "--block", new.block);
+        let comment = self.comment(new.comment);
+        let mut bindings = BTreeSet::new();
+        for service in new.services {
+            bindings.extend(self.binding(Some(service)));
+        }
+        if new.services.is_empty() {
+            bindings.insert(Binding::Host);
+        }
+        let policy = Policy {
+            name: name?,
+            allow,
+            block,
+            comment,
+            owner: self.cx.actor.to_owned(),
+            created: self.cx.now,
+            altered: self.cx.now,
+            active: new.active,
+            bindings,
+        };
+        self.state.policies.push(policy);
+        self.sort_policies();
+        Some(())
+    }
+
+    pub(super) fn alter_policy(
+        &mut self,
+        name: &str,
+        allow: &ListEdit,
+        block: &ListEdit,
+        comment: Option<&str>,
+    ) -> Option<()> {
+        let index = self.policy(name)?;
+        let mut policy = self.state.policies[index].clone();
+        policy.allow = self.edit_allow(&policy, allow);
+        policy.block = self.edit_block(&policy, block);
+        if comment.is_some() {
+            policy.comment = self.comment(comment);
+        }
+        self.replace(index, policy);
+        Some(())
+    }
+
+    pub(super) fn rename_policy(&mut self, name: &str, to: &str) -> Option<()> {
+        let index = self.policy(name);
+        let to = self.take(Name::new(to));
+        let (index, to) = (index?, to?);
+        let mut policy = self.state.policies[index].clone();
+        if !policy.name.matches(to.as_str()) {
+            self.check_policy_name_is_free(&to);
+        }
+        policy.name = to;
+        self.replace(index, policy);
+        self.sort_policies();
+        Some(())
+    }
+
+    pub(super) fn drop_policy(&mut self, name: &str) -> Option<()> {
+        let index = self.policy(name)?;
+        self.state.policies.remove(index);
+        Some(())
+    }
+
+    pub(super) fn set_active(&mut self, name: &str, active: bool) -> Option<()> {
+        let index = self.policy(name)?;
+        let policy = Policy {
+            active,
+            ..self.state.policies[index].clone()
+        };
+        self.replace(index, policy);
+        Some(())
+    }
+
+    pub(super) fn bind(&mut self, policy: &str, service: Option<&str>) -> Option<()> {
+        let (index, binding) = (self.policy(policy), self.binding(service));
+        let (index, binding) = (index?, binding?);
+        let mut policy = self.state.policies[index].clone();
+        policy.bindings.insert(binding);
+        self.replace(index, policy);
+        Some(())
+    }
+
+    pub(super) fn unbind(&mut self, policy: &str, service: Option<&str>) -> Option<()> {
+        let (index, binding) = (self.policy(policy), self.binding(service));
+        let (index, binding) = (index?, binding?);
+        let mut policy = self.state.policies[index].clone();
+        if !policy.bindings.remove(&binding) {
+            let scope = match &binding {
+                Binding::Host => "the host".to_owned(),
+                Binding::Service(name) => format!("service '{name}'"),
+            };
+            return self.refuse(Problem::NotBound {
+                policy: policy.name.to_string(),
+                scope,
+            });
+        }
+        self.replace(index, policy);
+        Some(())
+    }
+
+    /// The scope that a service's name, or none, stands for.
+    fn binding(&mut self, service: Option<&str>) -> Option<Binding> {
+        match service {
+            None => Some(Binding::Host),
+            Some(name) => {
+                let index = self.service(name)?;
+                Some(Binding::Service(self.state.services[index].name.clone()))
+            }
+        }
+    }
+
+    /// Reads a whole list; `option` is what its items were given with.
+    pub(super) fn read_list(
+        &mut self,
+        kind: ListKind,
+        option: &str,
+        input: &ListInput,
+    ) -> RuleList {
+        let mut reader = ListReader::new(kind, self.cx.limits.rules_per_list, self.report);
+        reader.input(option, input);
+        reader.finish()
+    }
+
+    fn check_policy_name_is_free(&mut self, name: &Name) {
+        let taken = self.state.policies.iter().map(|policy| &policy.name);
+        if let Err(problem) = check_free(Noun::Policy, name, taken) {
+            self.report.push(problem.into());
+        }
+    }
+
+    /// Puts an altered policy in its place; one that is as it was does not count as
+    /// altered.
+    fn replace(&mut self, index: usize, mut policy: Policy) {
+        if policy != self.state.policies[index] {
+            policy.altered = self.cx.now;
+            self.state.policies[index] = policy;
+        }
+    }
+
+    pub(super) fn sort_policies(&mut self) {
+        self.state.policies.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+}

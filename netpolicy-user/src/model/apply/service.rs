@@ -1,0 +1,167 @@
+//! Changes to services and to the host's settings.
+
+use super::{Noun, Problem, Worker, check_free, service_name};
+use crate::model::state::MAX_SERVICES;
+use crate::model::{Binding, Combine, Host, Mode, PortSet, Service};
+
+impl Worker<'_> {
+    pub(super) fn add_service(
+        &mut self,
+        name: &str,
+        ports: &[String],
+        combine: Combine,
+        mode: Mode,
+        comment: Option<&str>,
+    ) -> Option<()> {
+        let name = self.take(service_name(name));
+        if let Some(name) = &name {
+            let taken = self.state.services.iter().map(|service| &service.name);
+            if let Err(problem) = check_free(Noun::Service, name, taken) {
+                self.report.push(problem.into());
+            }
+        }
+        let ports = self.ports(ports);
+        let comment = self.comment(comment);
+        let (name, ports) = (name?, ports?);
+        let Some(id) = free_id(&self.state.services) else {
+            return self.refuse(Problem::TooManyServices {
+                limit: MAX_SERVICES,
+            });
+        };
+        self.state.services.push(Service {
+            name,
+            id,
+            ports,
+            combine,
+            mode,
+            comment,
+        });
+        self.state.services.sort_by(|a, b| a.name.cmp(&b.name));
+        self.check_ports();
+        Some(())
+    }
+
+    pub(super) fn alter_service(
+        &mut self,
+        name: &str,
+        ports: Option<&[String]>,
+        combine: Option<Combine>,
+        mode: Option<Mode>,
+        comment: Option<&str>,
+    ) -> Option<()> {
+        let index = self.service(name)?;
+        let mut service = self.state.services[index].clone();
+        if let Some(ports) = ports {
+            service.ports = self.ports(ports)?;
+        }
+        service.combine = combine.unwrap_or(service.combine);
+        service.mode = mode.unwrap_or(service.mode);
+        if comment.is_some() {
+            service.comment = self.comment(comment);
+        }
+        self.state.services[index] = service;
+        self.check_ports();
+        Some(())
+    }
+
+    pub(super) fn remove_service(&mut self, name: &str) -> Option<()> {
+        let index = self.service(name)?;
+        let name = self.state.services[index].name.clone();
+        let service = name.to_string();
+        let scope = Binding::Service(name);
+        let bound = self.state.bound_to(&scope);
+        let policies: Vec<_> = bound.map(|policy| policy.name.to_string()).collect();
+        if !policies.is_empty() {
+            return self.refuse(Problem::ServiceInUse { service, policies });
+        }
+        self.state.services.remove(index);
+        Some(())
+    }
+
+    pub(super) fn set_host(
+        &mut self,
+        mode: Option<Mode>,
+        failsafe_ports: Option<&[String]>,
+    ) -> Option<()> {
+        let old = &self.state.host;
+        let mode = mode.unwrap_or(old.mode);
+        let failsafe_ports = match failsafe_ports {
+            None => old.failsafe_ports.clone(),
+            Some(items) => self.ports(items)?,
+        };
+        self.state.host = Host {
+            mode,
+            failsafe_ports,
+        };
+        self.check_ports();
+        Some(())
+    }
+
+    fn ports(&mut self, items: &[String]) -> Option<PortSet> {
+        let problems = match PortSet::parse(items) {
+            Ok(ports) => return Some(ports),
+            Err(problems) => problems,
+        };
+        for problem in problems {
+            self.report.push(problem.into());
+        }
+        None
+    }
+
+    /// Reports services without ports, and ports with more than one meaning.
+    fn check_ports(&mut self) {
+        for (_, problem) in port_conflicts(&self.state.host, &self.state.services) {
+            self.report.push(problem.into());
+        }
+    }
+}
+
+/// Services without ports and ports with more than one meaning, each with the index
+/// of the service to blame (of two, the later).
+pub(super) fn port_conflicts(host: &Host, services: &[Service]) -> Vec<(usize, Problem)> {
+    let mut problems = Vec::new();
+    for (index, service) in services.iter().enumerate() {
+        let name = service.name.to_string();
+        if service.ports.is_empty() {
+            problems.push((
+                index,
+                Problem::NoPorts {
+                    service: name.clone(),
+                },
+            ));
+        }
+        let failsafe = service.ports.overlap(&host.failsafe_ports);
+        if !failsafe.is_empty() {
+            let ports = failsafe.to_string();
+            problems.push((
+                index,
+                Problem::PortsFailsafe {
+                    ports,
+                    service: name.clone(),
+                },
+            ));
+        }
+        for other in &services[..index] {
+            let common = service.ports.overlap(&other.ports);
+            if !common.is_empty() {
+                let (ports, other) = (common.to_string(), other.name.to_string());
+                let service = name.clone();
+                problems.push((
+                    index,
+                    Problem::PortsOverlap {
+                        ports,
+                        service,
+                        other,
+                    },
+                ));
+            }
+        }
+    }
+    problems
+}
+
+/// The smallest number that no service has.
+pub(super) fn free_id(services: &[Service]) -> Option<u16> {
+    let most = u16::try_from(MAX_SERVICES).unwrap_or(u16::MAX);
+    (1..=most).find(|id| services.iter().all(|service| service.id != *id))
+}

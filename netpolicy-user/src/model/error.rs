@@ -1,0 +1,464 @@
+//! What can be wrong with what a user said: typed, with its place, in one line.
+
+use std::fmt;
+
+pub use super::address::AddressProblem;
+use super::evaluate::ListKind;
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// A file's name, or the option that it was given with, as in "--allow".
+    pub source: Box<str>,
+    /// From 1; 0: the source has no lines.
+    pub line: u32,
+    /// In characters, from 1; 0: not known.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        match (self.line, self.column) {
+            (0, _) => Ok(()),
+            (line, 0) => write!(f, ":{line}"),
+            (line, column) => write!(f, ":{line}:{column}"),
+        }
+    }
+}
+
+/// The manner of an error, for status and exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The input is wrong in itself.
+    Invalid,
+    /// It names something that is not there.
+    Unknown,
+    /// It does not go with what is there.
+    Conflict,
+}
+
+/// One error: what is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelError {
+    /// Where; `None`: in the request itself.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for ModelError {}
+
+impl From<Problem> for ModelError {
+    fn from(problem: Problem) -> Self {
+        Self {
+            place: None,
+            problem,
+        }
+    }
+}
+
+impl ModelError {
+    /// The manner of the error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.problem.kind()
+    }
+}
+
+/// What a name belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noun {
+    /// A network policy.
+    Policy,
+    /// A service.
+    Service,
+}
+
+impl fmt::Display for Noun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Policy => "policy",
+            Self::Service => "service",
+        })
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A malformed name.
+    #[error(
+        "the name {text} {why}; a name is 3 to 28 letters, digits and underscores and does not begin with a digit"
+    )]
+    Name {
+        /// The name.
+        text: Excerpt,
+        /// What is wrong with it.
+        why: NameProblem,
+    },
+    /// "host" as a service's name.
+    #[error("a service cannot be named 'host': that is the host's own scope; choose another name")]
+    NameReserved,
+    /// The name belongs to another.
+    #[error(
+        "{noun} '{name}' exists already (names differ by more than case); choose another name or alter it"
+    )]
+    NameTaken {
+        /// What has that name.
+        noun: Noun,
+        /// The name as it exists.
+        name: String,
+    },
+    /// No such thing.
+    #[error("unknown {noun} {name}{}", did_you_mean(closest.as_deref()))]
+    Unknown {
+        /// What was looked for.
+        noun: Noun,
+        /// Its name.
+        name: Excerpt,
+        /// One with a name much like it.
+        closest: Option<String>,
+    },
+    /// Not an address, CIDR or range.
+    #[error("{text} is no address or CIDR: {why}")]
+    Address {
+        /// What was written.
+        text: Excerpt,
+        /// What is wrong with it.
+        why: AddressProblem,
+    },
+    /// Two rules of one list mean the same.
+    #[error("'{text}' is on the list already, as '{first_text}'{}; remove one of them", at(first.as_ref()))]
+    Duplicate {
+        /// The later rule.
+        text: String,
+        /// The earlier rule.
+        first_text: String,
+        /// Where the earlier rule is.
+        first: Option<Place>,
+    },
+    /// A rule to be added is there.
+    #[error("'{text}' is on the {list} list of policy '{policy}' already{}; leave it out", at(first.as_ref()))]
+    AlreadyThere {
+        /// The rule to add.
+        text: String,
+        /// On which list.
+        list: ListKind,
+        /// Whose list.
+        policy: String,
+        /// Where the rule that is there was written.
+        first: Option<Place>,
+    },
+    /// A rule to be removed is not there.
+    #[error(
+        "'{text}' is not on the {list} list of policy '{policy}'; `netpolicy policy show {policy}` lists its rules"
+    )]
+    NotThere {
+        /// The rule to remove.
+        text: String,
+        /// From which list.
+        list: ListKind,
+        /// Whose list.
+        policy: String,
+    },
+    /// A whole family in a block list.
+    #[error("a blocked {net} denies {}; if that is meant, use an empty allow list instead: allow = []", if net.starts_with("::") { "every IPv6 source" } else { "everybody" })]
+    BlocksAll {
+        /// "0.0.0.0/0" or "::/0".
+        net: String,
+    },
+    /// A list over the limit.
+    #[error(
+        "the {list} list has more than {limit} rules, the limit for one list; use CIDRs for neighbours, or spread it over several policies"
+    )]
+    ListTooLong {
+        /// Which list.
+        list: ListKind,
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many files for one list.
+    #[error("one list takes its rules from more than 65535 files; join some of them")]
+    TooManySources,
+    /// Too many policies.
+    #[error(
+        "{count} policies, but the limit is {limit}; drop one first, or raise the limit in the agent's configuration"
+    )]
+    TooManyPolicies {
+        /// How many it would be.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Not a port or port range.
+    #[error("{text} is no port or port range: {why}")]
+    Port {
+        /// What was written.
+        text: Excerpt,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A service without ports.
+    #[error("service '{service}' has no ports; name at least one, as in 5432")]
+    NoPorts {
+        /// The service.
+        service: String,
+    },
+    /// Two services claim a port.
+    #[error(
+        "port {ports} of service '{service}' belongs to service '{other}' already; a port has one service"
+    )]
+    PortsOverlap {
+        /// The ports that both have.
+        ports: String,
+        /// The service that is added or altered.
+        service: String,
+        /// The other one.
+        other: String,
+    },
+    /// A service on a failsafe port.
+    #[error(
+        "port {ports} of service '{service}' is a failsafe port, on which nothing is ever judged; take it out of the service or of the host's failsafe ports"
+    )]
+    PortsFailsafe {
+        /// The ports in question.
+        ports: String,
+        /// The service.
+        service: String,
+    },
+    /// More services than scopes.
+    #[error("more than {limit} services; remove one first, or give one service several ports")]
+    TooManyServices {
+        /// How many a host takes.
+        limit: usize,
+    },
+    /// A service to which policies are bound.
+    #[error(
+        "service '{service}' is in use by {}; unbind or drop them first",
+        join_policies(policies)
+    )]
+    ServiceInUse {
+        /// The service.
+        service: String,
+        /// The policies that are bound to it.
+        policies: Vec<String>,
+    },
+    /// No such binding.
+    #[error("policy '{policy}' is not bound to {scope}; nothing to unbind")]
+    NotBound {
+        /// The policy.
+        policy: String,
+        /// "the host" or "service 'x'".
+        scope: String,
+    },
+    /// A comment or a rule's name that is no comment any more.
+    #[error(
+        "a {what} of {length} characters; at most {} are kept",
+        super::MAX_COMMENT
+    )]
+    TextTooLong {
+        /// "comment" or "rule name".
+        what: &'static str,
+        /// Its length in characters.
+        length: usize,
+    },
+    /// Not TOML.
+    #[error("not valid TOML: {message}")]
+    Toml {
+        /// What the TOML parser says.
+        message: String,
+    },
+    /// A binary file.
+    #[error("not a text file: it holds a zero byte")]
+    Binary,
+    /// A key that means nothing here.
+    #[error("unknown key {key} in {table}{}", suggest_key(closest, known))]
+    UnknownKey {
+        /// The key.
+        key: Excerpt,
+        /// In which table, as in "[[policy]]".
+        table: &'static str,
+        /// A known key much like it.
+        closest: Option<&'static str>,
+        /// The keys that the table takes.
+        known: &'static [&'static str],
+    },
+    /// A key that must be there.
+    #[error("{table} without '{key}'; add {key} = {example}")]
+    MissingKey {
+        /// The key.
+        key: &'static str,
+        /// In which table.
+        table: &'static str,
+        /// What it could be.
+        example: &'static str,
+    },
+    /// A value of the wrong type.
+    #[error("'{key}' is {found}; expected {expected}")]
+    WrongType {
+        /// The key.
+        key: &'static str,
+        /// What it is.
+        found: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A value that is none of the possible ones.
+    #[error("'{key}' is {found}; expected {expected}")]
+    WrongValue {
+        /// The key.
+        key: &'static str,
+        /// What it is.
+        found: Excerpt,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A list file that did not come with the policy file.
+    #[error("the list file {name} was not sent along with the policy file")]
+    MissingList {
+        /// The name by which the policy file calls it.
+        name: Excerpt,
+    },
+    /// A bypass's duration out of range.
+    #[error(
+        "a bypass of {minutes} minutes; it lasts 1 to {} minutes (a week)",
+        super::bypass::MAX_MINUTES
+    )]
+    BypassMinutes {
+        /// What was asked for.
+        minutes: u32,
+    },
+    /// A range where one address or CIDR is wanted.
+    #[error("{text} is a range; give one address or CIDR")]
+    Range {
+        /// What was written.
+        text: Excerpt,
+    },
+}
+
+impl Problem {
+    /// The manner of the problem.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unknown { .. } | Self::NotThere { .. } | Self::NotBound { .. } => {
+                ErrorKind::Unknown
+            }
+            Self::NameTaken { .. }
+            | Self::Duplicate { .. }
+            | Self::AlreadyThere { .. }
+            | Self::TooManyPolicies { .. }
+            | Self::PortsOverlap { .. }
+            | Self::PortsFailsafe { .. }
+            | Self::TooManyServices { .. }
+            | Self::ServiceInUse { .. } => ErrorKind::Conflict,
+            _ => ErrorKind::Invalid,
+        }
+    }
+}
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameProblem {
+    /// Nothing there.
+    #[error("is empty")]
+    Empty,
+    /// Too few characters.
+    #[error("has {0} characters")]
+    Short(usize),
+    /// Too many characters.
+    #[error("has {0} characters")]
+    Long(usize),
+    /// A digit at the front.
+    #[error("begins with '{0}'")]
+    Start(char),
+    /// A character that names do not hold.
+    #[error("holds {}", Excerpt::new(&.0.to_string()))]
+    Character(char),
+}
+
+/// A user's text for messages: quoted, escaped, and cut when long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+/// Characters of a user's text that a message repeats.
+const EXCERPT: usize = 60;
+
+impl Excerpt {
+    /// What a message shows of `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut shown = String::from("'");
+        for c in text.chars().take(EXCERPT) {
+            if c.is_control() {
+                shown.extend(c.escape_default());
+            } else {
+                shown.push(c);
+            }
+        }
+        // Lengths in bytes suffice to know that something follows.
+        if text.len() > EXCERPT && text.chars().nth(EXCERPT).is_some() {
+            shown.push('…');
+        }
+        shown.push('\'');
+        Self(shown)
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The candidate most like `text`, if one is much like it.
+#[must_use]
+pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer texts are not worth the quadratic comparison.
+    if text.len() > 64 {
+        return None;
+    }
+    let text = text.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&text, candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn did_you_mean(closest: Option<&str>) -> String {
+    closest
+        .map(|name| format!("; did you mean '{name}'?"))
+        .unwrap_or_default()
+}
+
+fn suggest_key(closest: &Option<&str>, known: &[&str]) -> String {
+    match closest {
+        Some(key) => did_you_mean(Some(key)),
+        None => format!("; it takes {}", known.join(", ")),
+    }
+}
+
+fn at(place: Option<&Place>) -> String {
+    place.map(|place| format!(" ({place})")).unwrap_or_default()
+}
+
+fn join_policies(names: &[String]) -> String {
+    let noun = if names.len() == 1 {
+        "policy"
+    } else {
+        "policies"
+    };
+    format!("{noun} {}", names.join(", "))
+}

@@ -1,0 +1,198 @@
+//! What a state means for a source: the oracle.
+//!
+//! Linear scans over the rules as written, so that it is obviously right; the
+//! compiler and the kernel are tested against it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use netpolicy_common::Reason;
+use serde::{Deserialize, Serialize};
+
+use super::{AllowPart, Binding, Combine, Mode, Policy, Rule, RuleList, Service, State};
+
+/// Which list of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListKind {
+    /// The allow list.
+    Allow,
+    /// The block list.
+    Block,
+}
+
+impl fmt::Display for ListKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Block => "block",
+        })
+    }
+}
+
+/// A rule's place in a [`State`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleRef {
+    /// Index into [`State::policies`].
+    pub policy: usize,
+    /// Which of its lists.
+    pub list: ListKind,
+    /// Index into the list.
+    pub rule: usize,
+}
+
+impl RuleRef {
+    /// The policy, the list and the rule, unless the state is another one.
+    #[must_use]
+    pub fn resolve(self, state: &State) -> Option<(&Policy, &RuleList, &Rule)> {
+        let policy = state.policies.get(self.policy)?;
+        let list = match (self.list, &policy.allow) {
+            (ListKind::Block, _) => &policy.block,
+            (ListKind::Allow, AllowPart::Only(list)) => list,
+            (ListKind::Allow, AllowPart::Any) => return None,
+        };
+        Some((policy, list, list.get(self.rule)?))
+    }
+}
+
+/// What the policies say of a source, without failsafe ports and bypasses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why it passes or not.
+    pub reason: Reason,
+    /// The rule that decided, if one did: the longest prefix, then the first.
+    pub rule: Option<RuleRef>,
+}
+
+/// Judges `source` in the scope of `service`, or in the host's.
+///
+/// An IPv4-mapped IPv6 source is judged as the IPv6 address that it is, as the
+/// kernel program does; [`super::explain`] asks for the IPv4 address that people
+/// mean by it.
+#[must_use]
+pub fn evaluate(state: &State, service: Option<&Service>, source: IpAddr) -> Verdict {
+    let host = governing(state, &Binding::Host);
+    let Some(service) = service else {
+        let verdict = judge(state, &host, source);
+        return verdict.observed_unless(state.host.mode == Mode::Enforce);
+    };
+    let enforced = service.mode == Mode::Enforce;
+    let host_enforced = enforced && state.host.mode == Mode::Enforce;
+
+    let own = governing(state, &Binding::Service(service.name.clone()));
+    if own.is_empty() {
+        return judge(state, &host, source).observed_unless(host_enforced);
+    }
+    let verdict = judge(state, &own, source);
+    if verdict.reason.is_denial() {
+        return verdict.observed_unless(enforced);
+    }
+    if service.combine == Combine::Override || host.is_empty() {
+        return verdict;
+    }
+    let host_verdict = judge(state, &host, source);
+    if host_verdict.reason.is_denial() {
+        return host_verdict.observed_unless(host_enforced);
+    }
+    if verdict.reason == Reason::Allowed {
+        verdict
+    } else {
+        host_verdict
+    }
+}
+
+/// Indices of the active policies that are bound to a scope.
+pub(super) fn governing(state: &State, scope: &Binding) -> Vec<usize> {
+    let policies = state.policies.iter().enumerate();
+    policies
+        .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// Judges a source by some policies: any block match denies; else, once a policy
+/// says `only`, what is on none of those lists is denied.
+fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
+    if policies.is_empty() {
+        return Verdict {
+            reason: Reason::NoPolicy,
+            rule: None,
+        };
+    }
+    let block = policies
+        .iter()
+        .map(|&index| (index, &state.policies[index].block));
+    if let Some(rule) = best_match(ListKind::Block, block, source) {
+        return Verdict {
+            reason: Reason::Blocked,
+            rule: Some(rule),
+        };
+    }
+    let allow: Vec<_> = policies
+        .iter()
+        .filter_map(|&index| match &state.policies[index].allow {
+            AllowPart::Any => None,
+            AllowPart::Only(list) => Some((index, list)),
+        })
+        .collect();
+    if allow.is_empty() {
+        return Verdict {
+            reason: Reason::NotBlocked,
+            rule: None,
+        };
+    }
+    match best_match(ListKind::Allow, allow, source) {
+        Some(rule) => Verdict {
+            reason: Reason::Allowed,
+            rule: Some(rule),
+        },
+        None => Verdict {
+            reason: Reason::NotAllowed,
+            rule: None,
+        },
+    }
+}
+
+/// The longest prefix that holds `source`; of equally long ones the first.
+fn best_match<'a>(
+    kind: ListKind,
+    lists: impl IntoIterator<Item = (usize, &'a RuleList)>,
+    source: IpAddr,
+) -> Option<RuleRef> {
+    let mut best: Option<(u8, RuleRef)> = None;
+    for (policy, list) in lists {
+        for (index, rule) in list.iter().enumerate() {
+            let length = rule.net.prefix_len();
+            if rule.net.contains(&source) && best.is_none_or(|(longest, _)| length > longest) {
+                best = Some((
+                    length,
+                    RuleRef {
+                        policy,
+                        list: kind,
+                        rule: index,
+                    },
+                ));
+            }
+        }
+    }
+    best.map(|(_, rule)| rule)
+}
+
+impl Verdict {
+    /// The same; but a denial that does not drop is only observed.
+    fn observed_unless(self, enforced: bool) -> Self {
+        Self {
+            reason: observed_unless(self.reason, enforced),
+            ..self
+        }
+    }
+}
+
+/// What a reason becomes in a scope that does or does not enforce.
+pub(crate) fn observed_unless(reason: Reason, enforced: bool) -> Reason {
+    match reason {
+        Reason::Blocked if !enforced => Reason::ObservedBlocked,
+        Reason::NotAllowed if !enforced => Reason::ObservedNotAllowed,
+        reason => reason,
+    }
+}

@@ -1,0 +1,161 @@
+//! The whole judgement of a connection attempt, in the order of the kernel program.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use netpolicy_common::{HOST_SCOPE, Reason, ScopeId};
+
+use super::evaluate::{evaluate, governing};
+use super::{AllowPart, Binding, Bypass, Combine, RuleRef, State};
+
+/// Why an attempt passes or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The source that was judged: an IPv4-mapped address as IPv4.
+    pub source: IpAddr,
+    /// The destination port; `None`: one of no service.
+    pub port: Option<u16>,
+    /// The scope in which it was judged.
+    pub scope: ScopeId,
+    /// "host" or the service's name.
+    pub scope_name: String,
+    /// The reason.
+    pub reason: Reason,
+    /// The rule that decided, if one did.
+    pub rule: Option<RuleRef>,
+    /// The bypass that let it pass, if one did.
+    pub bypass: Option<Bypass>,
+    /// Indices of the active policies that were asked.
+    pub consulted: Vec<usize>,
+}
+
+/// Judges an attempt from `source` to `port`: failsafe port, service, bypass, verdict, mode.
+#[must_use]
+pub fn explain(
+    state: &State,
+    bypasses: &[Bypass],
+    now: Timestamp,
+    source: IpAddr,
+    port: Option<u16>,
+) -> Explanation {
+    let source = source.to_canonical();
+    let service = port.and_then(|port| state.service_of_port(port));
+    let mut explanation = Explanation {
+        source,
+        port,
+        scope: service.map_or(HOST_SCOPE, |service| service.id),
+        scope_name: service
+            .map_or("host", |service| service.name.as_str())
+            .to_owned(),
+        reason: Reason::Failsafe,
+        rule: None,
+        bypass: None,
+        consulted: Vec::new(),
+    };
+    if port.is_some_and(|port| state.host.failsafe_ports.contains(port)) {
+        return explanation;
+    }
+    let name = service.map(|service| &service.name);
+    let bypass = bypasses
+        .iter()
+        .find(|bypass| bypass.source.contains(&source) && bypass.covers(name, now));
+    if let Some(bypass) = bypass {
+        explanation.reason = Reason::Bypass;
+        explanation.bypass = Some(bypass.clone());
+        return explanation;
+    }
+    let verdict = evaluate(state, service, source);
+    explanation.reason = verdict.reason;
+    explanation.rule = verdict.rule;
+
+    let host = governing(state, &Binding::Host);
+    explanation.consulted = match service {
+        None => host,
+        Some(service) => {
+            let own = governing(state, &Binding::Service(service.name.clone()));
+            if own.is_empty() {
+                host
+            } else if service.combine == Combine::And {
+                let mut both = own;
+                both.extend(host);
+                both.sort_unstable();
+                both.dedup();
+                both
+            } else {
+                own
+            }
+        }
+    };
+    explanation
+}
+
+impl Explanation {
+    /// The reason in a sentence.
+    #[must_use]
+    pub fn sentence(&self, state: &State) -> String {
+        let source = self.source;
+        let rule = self
+            .rule
+            .and_then(|rule| rule.resolve(state))
+            .map(|(policy, list, rule)| {
+                let place = list
+                    .place(rule)
+                    .map(|place| format!(" ({place})"))
+                    .unwrap_or_default();
+                format!("'{}' of policy '{}'{place}", rule.text(), policy.name)
+            });
+        let rule = rule.unwrap_or_default();
+        let observed = "; only observed, so it passes";
+        match self.reason {
+            Reason::Failsafe => {
+                format!(
+                    "port {} is a failsafe port: nothing is judged there",
+                    self.port.unwrap_or(0)
+                )
+            }
+            Reason::Bypass => match &self.bypass {
+                Some(bypass) => format!(
+                    "{source} is exempt until {} by the bypass for {}",
+                    bypass.expires, bypass.source
+                ),
+                None => format!("{source} is exempt by a bypass"),
+            },
+            Reason::NoPolicy => format!("no active policy governs {}", self.scope_in_words()),
+            Reason::Allowed => format!("{source} is on the allow list, by {rule}"),
+            Reason::NotBlocked => {
+                format!("{source} is on no block list, and no policy asked has an allow list")
+            }
+            Reason::Blocked => format!("{source} is on the block list, by {rule}"),
+            Reason::ObservedBlocked => {
+                format!("{source} is on the block list, by {rule}{observed}")
+            }
+            Reason::NotAllowed => self.not_allowed(state),
+            Reason::ObservedNotAllowed => self.not_allowed(state) + observed,
+            other => other.name().to_owned(),
+        }
+    }
+
+    fn not_allowed(&self, state: &State) -> String {
+        let policies = self
+            .consulted
+            .iter()
+            .filter_map(|&index| state.policies.get(index));
+        let names: Vec<_> = policies
+            .filter(|policy| matches!(policy.allow, AllowPart::Only(_)))
+            .map(|policy| policy.name.as_str())
+            .collect();
+        format!(
+            "{} is not on the allow list of {}",
+            self.source,
+            names.join(" or ")
+        )
+    }
+
+    fn scope_in_words(&self) -> String {
+        if self.scope == HOST_SCOPE {
+            "the host".to_owned()
+        } else {
+            format!("service '{}', nor the host", self.scope_name)
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! TCP ports and port ranges.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{Excerpt, Problem};
+
+/// Ports from `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// The lowest port, at least 1.
+    pub first: u16,
+    /// The highest port.
+    pub last: u16,
+}
+
+/// A set of ports: ranges that are sorted and neither overlap nor touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSet(Vec<PortRange>);
+
+impl PortSet {
+    /// Reads items such as "5432", "7000-7010" and "5432,6432".
+    ///
+    /// # Errors
+    /// A [`Problem::Port`] for each bad item.
+    pub fn parse<T: AsRef<str>>(items: &[T]) -> Result<Self, Vec<Problem>> {
+        let mut ranges = Vec::new();
+        let mut problems = Vec::new();
+        for item in items.iter().flat_map(|item| item.as_ref().split(',')) {
+            match range(item.trim()) {
+                Ok(range) => ranges.push(range),
+                Err(why) => problems.push(Problem::Port {
+                    text: Excerpt::new(item.trim()),
+                    why,
+                }),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self::from_ranges(ranges))
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// One port.
+    #[must_use]
+    pub fn single(port: u16) -> Self {
+        Self(vec![PortRange {
+            first: port,
+            last: port,
+        }])
+    }
+
+    fn from_ranges(mut ranges: Vec<PortRange>) -> Self {
+        ranges.sort_unstable_by_key(|range| range.first);
+        ranges.dedup_by(|next, kept| {
+            let joined = u32::from(next.first) <= u32::from(kept.last) + 1;
+            if joined {
+                kept.last = kept.last.max(next.last);
+            }
+            joined
+        });
+        Self(ranges)
+    }
+
+    /// The ranges, ascending.
+    #[must_use]
+    pub fn ranges(&self) -> &[PortRange] {
+        &self.0
+    }
+
+    /// Whether it holds no port.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `port` is in it.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        self.0
+            .iter()
+            .any(|range| (range.first..=range.last).contains(&port))
+    }
+
+    /// Every port, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.0.iter().flat_map(|range| range.first..=range.last)
+    }
+
+    /// The ports that are in both.
+    #[must_use]
+    pub fn overlap(&self, other: &Self) -> Self {
+        let pairs = self
+            .0
+            .iter()
+            .flat_map(|a| other.0.iter().map(move |b| (a, b)));
+        let common = pairs.map(|(a, b)| PortRange {
+            first: a.first.max(b.first),
+            last: a.last.min(b.last),
+        });
+        Self::from_ranges(common.filter(|range| range.first <= range.last).collect())
+    }
+}
+
+/// Reads "5432" or "7000-7010".
+fn range(text: &str) -> Result<PortRange, &'static str> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (port(first.trim())?, port(last.trim())?);
+    if first > last {
+        return Err("the range ends before it begins; write the lower port first");
+    }
+    Ok(PortRange { first, last })
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("expected a number, as in 5432 or 7000-7010");
+    }
+    match text.parse() {
+        Ok(0) | Err(_) => Err("ports are 1 to 65535"),
+        Ok(port) => Ok(port),
+    }
+}
+
+impl fmt::Display for PortSet {
+    /// As in "5432,7000-7010"; nothing for the empty set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, range) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            if range.first == range.last {
+                write!(f, "{}", range.first)?;
+            } else {
+                write!(f, "{}-{}", range.first, range.last)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> PortSet {
+        PortSet::parse(&[text]).unwrap()
+    }
+
+    #[test]
+    fn items_are_sorted_and_merged() {
+        let ports = PortSet::parse(&["7000-7010", " 5432 , 6432", "7005-7011", "6433"]).unwrap();
+        assert_eq!(ports.to_string(), "5432,6432-6433,7000-7011");
+        assert!(ports.contains(7011) && !ports.contains(7012));
+        assert_eq!(set("1-65535").iter().count(), 65535);
+        assert_eq!(PortSet::parse::<&str>(&[]).unwrap(), PortSet::default());
+    }
+
+    #[test]
+    fn overlaps_are_named() {
+        assert_eq!(set("1-10,20").overlap(&set("5-30")).to_string(), "5-10,20");
+        assert!(set("1-10").overlap(&set("11")).is_empty());
+    }
+
+    #[test]
+    fn every_bad_item_is_reported() {
+        for text in [
+            "0",
+            "70000",
+            "99999999999999999999",
+            "",
+            "x",
+            "5-",
+            "-5",
+            "9-8",
+            "+5",
+            "5 6",
+            "0-5",
+        ] {
+            assert_eq!(PortSet::parse(&[text]).unwrap_err().len(), 1, "{text}");
+        }
+        assert_eq!(PortSet::parse(&["0,5432", "x"]).unwrap_err().len(), 2);
+    }
+}
