@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use netpolicy_common::Reason;
 use netpolicy_user::compiler::{Ruleset, compile};
-use netpolicy_user::datapath::{self, Datapath, XdpChoice, packet};
+use netpolicy_user::config::XdpChoice;
+use netpolicy_user::datapath::{self, Datapath, packet};
 use netpolicy_user::model::change::{Change, ListInput};
-use netpolicy_user::model::state::ChangeContext;
-use netpolicy_user::model::{Combine, Limits, Mode, State};
+use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
 
 use crate::id;
 
@@ -76,8 +77,8 @@ pub fn state(changes: &[Change]) -> State {
 
 /// The ruleset of such a state.
 #[must_use]
-pub fn ruleset(changes: &[Change]) -> Ruleset {
-    compile(&state(changes))
+pub fn ruleset(changes: &[Change]) -> Arc<Ruleset> {
+    Arc::new(compile(&state(changes)))
 }
 
 /// A program with maps of its own, loaded in this process; its pins go when it is dropped.
@@ -93,7 +94,7 @@ impl Loaded {
     /// # Panics
     /// When that fails.
     #[must_use]
-    pub fn new(ruleset: &Ruleset) -> Self {
+    pub fn new(ruleset: &Arc<Ruleset>) -> Self {
         let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
         let options = datapath::Options { bpffs_dir, mode: XdpChoice::Auto };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
@@ -112,12 +113,12 @@ impl Loaded {
     ///
     /// # Panics
     /// When that fails.
-    pub fn apply(&mut self, ruleset: &Ruleset) -> u64 {
+    pub fn apply(&mut self, ruleset: &Arc<Ruleset>) -> u64 {
         self.revision += 1;
         let revision = self.revision;
         let datapath = self.datapath();
         let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {}).expect("prepare");
-        datapath.commit(prepared)
+        datapath.commit(&prepared)
     }
 
     /// Closes all that this process has of it, as when an agent is killed; what is

@@ -308,7 +308,8 @@ fn ipv6_fragments() {
         ("a first fragment without any payload", first(BLOCKED6, HOST_PORT).cut_transport(0).build(), Blocked),
         ("a hop-by-hop header, then a later fragment", Packet::syn(BLOCKED6, HOST_PORT).extension(HopByHop(8)).fragment(2, false).build(), Fragment),
         ("a first fragment, then destination options", first(BLOCKED6, HOST_PORT).extension(Destination(8)).build(), Blocked),
-        ("a first fragment, then options cut off", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(24).build(), UnclassifiedDropped),
+        ("a first fragment, then options that reach past its end", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(24).build(), Blocked),
+        ("a first fragment that ends before its next header", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(8).build(), UnclassifiedDropped),
         ("an atomic fragment without TCP header", Packet::syn(BLOCKED6, HOST_PORT).fragment(0, false).cut_transport(8).build(), UnclassifiedDropped),
     ]);
 }

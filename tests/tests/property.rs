@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netpolicy_common::{HOST_SCOPE, Reason};
@@ -149,7 +150,7 @@ fn scopes(state: &State) -> Vec<(Option<&Service>, u16)> {
 
 fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
     let state = state_of(plan);
-    let ruleset = compile(&state);
+    let ruleset = Arc::new(compile(&state));
     loaded.apply(&ruleset);
     let differences = loaded.datapath().verify(&ruleset).unwrap();
     prop_assert!(differences.is_empty(), "read back: {differences:?}");
@@ -209,7 +210,7 @@ fn applies_of_very_different_sizes_follow_each_other() {
             (0..count).map(|i| Ipv4Addr::from(0x0a00_0000 + i * 512).to_string()).collect();
         let blocked: Vec<&str> = blocked.iter().map(String::as_str).collect();
         let state = rules::state(&[rules::policy("many", None, &blocked, &[])]);
-        let ruleset = compile(&state);
+        let ruleset = Arc::new(compile(&state));
         seen.push(loaded.apply(&ruleset));
         assert_eq!(loaded.datapath().enforced().unwrap().entries, u64::from(count));
         assert_eq!(loaded.datapath().verify(&ruleset).unwrap(), Vec::<String>::new());

@@ -1,6 +1,7 @@
 //! Enforcement outlives its agent, and changes at one instant.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, NetNs};
+use netpolicy_user::compiler::Ruleset;
 use nix::sys::signal::Signal;
 
 const ALLOWED: &str = "10.0.0.1";
@@ -224,7 +226,7 @@ fn an_agent_that_hangs_does_not_stop_enforcement() {
 
 /// Under A the source is blocked though allowed; under B it is on no list. Only a
 /// mixture, A's allow list with B's block list, would let it in.
-fn rulesets_whose_mixture_lets_in() -> [netpolicy_user::compiler::Ruleset; 2] {
+fn rulesets_whose_mixture_lets_in() -> [Arc<Ruleset>; 2] {
     let both = ["10.66.0.1", "fd00:bad::1"];
     [
         rules::ruleset(&[rules::policy("one", Some(&both), &both, &[])]),
