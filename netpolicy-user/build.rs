@@ -14,10 +14,6 @@ use aya_build::{Package, Toolchain};
 #[path = "../xtask/src/tools.rs"]
 mod tools;
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is how a build script talks to cargo"
-)]
 fn main() {
     if let Err(error) = build() {
         // One line, where a returned error would print with its backtrace.
@@ -25,10 +21,6 @@ fn main() {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is how a build script talks to cargo"
-)]
 fn build() -> Result<()> {
     let manifest_dir = env::var("CARGO_MANIFEST_DIR").context("read CARGO_MANIFEST_DIR")?;
     let workspace = Path::new(&manifest_dir)

@@ -148,7 +148,7 @@ impl LinkPin {
 fn is_on_bpffs(path: &Path) -> bool {
     path.ancestors()
         .find_map(|ancestor| statfs(ancestor).ok())
-        .is_some_and(|stat| i64::from(stat.f_type) == BPF_FS_MAGIC)
+        .is_some_and(|stat| stat.f_type == BPF_FS_MAGIC)
 }
 
 /// Mounts a bpffs at the usual place if the path belongs there, else at the path.
