@@ -96,6 +96,29 @@ impl Slot {
         self.content.as_ref()
     }
 
+    /// Waits until no program reads this slot any more, in which it may have begun
+    /// before the last flip: to be called before anything of the slot is written,
+    /// its ports and configurations included.
+    ///
+    /// The kernel waits for all running programs when an outer map is written
+    /// (kernel/bpf/syscall.c, maybe_wait_bpf_programs), even if nothing changes by it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn wait_for_readers(
+        &self,
+        maps: &mut Maps,
+        slot: u32,
+    ) -> Result<(), DatapathError> {
+        let Some(tries) = &self.tries else {
+            // Never filled, so never in force.
+            return Ok(());
+        };
+        maps.allow_v6
+            .set(slot, &tries.allow_v6, 0)
+            .map_err(DatapathError::map("set", "ALLOW_V6"))
+    }
+
     /// Fills the idle slot number `slot` with `target`.
     ///
     /// Takes time in proportion to the differences, or to `target` when the slot
@@ -116,13 +139,6 @@ impl Slot {
             let differences = count_differences(&held, target);
             if differences <= target.entries() / 2 + 64 {
                 if differences > 0 {
-                    // A program may still be reading this slot, in which it began
-                    // before the last flip. The kernel waits for all running programs
-                    // when an outer map is written (kernel/bpf/syscall.c,
-                    // maybe_wait_bpf_programs), even if nothing changes by it.
-                    maps.allow_v6
-                        .set(slot, &tries.allow_v6, 0)
-                        .map_err(DatapathError::map("set", "ALLOW_V6"))?;
                     let mut writer = Writer {
                         tries,
                         done: 0,

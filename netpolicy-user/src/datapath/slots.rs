@@ -60,6 +60,7 @@ impl Slots {
         let slot = slot_of(generation);
         let held = self.slots[slot as usize].content().cloned();
         self.serial += 1;
+        self.slots[slot as usize].wait_for_readers(maps, slot)?;
         self.slots[slot as usize].fill(maps, slot, target, progress)?;
 
         if held.as_ref().is_none_or(|held| held.ports != target.ports) {

@@ -27,15 +27,7 @@ pub(super) fn differences(
     expected: &Ruleset,
 ) -> Result<Vec<String>, DatapathError> {
     let mut found = Vec::new();
-    let ports = maps
-        .ports
-        .get(&slot, 0)
-        .map_err(DatapathError::map("read", "PORTS"))?;
-    let wrong = ports
-        .iter()
-        .zip(expected.ports.iter())
-        .filter(|(a, b)| a != b)
-        .count();
+    let wrong = wrong_ports(maps, slot, expected)?;
     if wrong > 0 {
         found.push(format!("{wrong} ports belong to other scopes"));
     }
@@ -83,6 +75,33 @@ pub(super) fn differences(
         &mut found,
     )?;
     Ok(found)
+}
+
+/// Stack for reading a table of 128 KiB, which unoptimised builds copy more often
+/// than the 2 MiB of an ordinary thread allow.
+const PORTS_STACK: usize = 16 << 20;
+
+fn wrong_ports(maps: &Maps, slot: u32, expected: &Ruleset) -> Result<usize, DatapathError> {
+    let count = || {
+        let ports = maps
+            .ports
+            .get(&slot, 0)
+            .map_err(DatapathError::map("read", "PORTS"))?;
+        let pairs = ports.iter().zip(expected.ports.iter());
+        Ok(pairs.filter(|(a, b)| a != b).count())
+    };
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().stack_size(PORTS_STACK);
+        let reader = reader
+            .spawn_scoped(scope, count)
+            .map_err(|source| DatapathError::System {
+                call: "start of a thread",
+                source,
+            })?;
+        reader
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 type Keys<K> = Vec<Key<K>>;
