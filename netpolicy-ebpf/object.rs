@@ -76,9 +76,12 @@ fn build() -> Result<()> {
     let root_dir = root_dir
         .to_str()
         .context("the workspace's path is not UTF-8")?;
+    // A feature of the crate whose build script this is.
+    let logs = env::var_os("CARGO_FEATURE_PROGRAM_LOG").is_some();
     let package = Package {
         name: "netpolicy-ebpf",
         root_dir,
+        features: if logs { &["log"] } else { &[] },
         ..Package::default()
     };
     aya_build::build_ebpf([package], Toolchain::Custom(&toolchain)).context("build the XDP program")
