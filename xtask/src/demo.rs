@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::agent::Netpolicy;
-use crate::stop::Stop;
+use crate::agent::{self, Netpolicy};
+use crate::stop::{Interrupted, Stop};
 use crate::workspace;
 
 mod attempt;
@@ -58,17 +58,24 @@ pub(crate) fn demonstrate(binary: PathBuf, once: bool) -> Result<()> {
     report::network();
 
     report::heading("The agent starts on the host's eth0");
-    let shown = demo.network.host();
+    let host = demo.network.host();
     println!(
         "$ nsenter --net={} netpolicy agent --interface {INTERFACE} &",
-        shown.display()
+        host.display()
     );
     let log = demo.scratch.log();
     let agent = demo
         .netpolicy
-        .start_agent(INTERFACE, Some(&shown), &log, &demo.stop)?;
+        .start_agent(INTERFACE, Some(&host), &log, &demo.stop)?;
 
-    let unexpected = demo.show()?;
+    let shown = demo.show();
+    if let Err(error) = &shown
+        && !error.is::<Interrupted>()
+    {
+        // It goes with the other files.
+        eprintln!("The agent's log ends with:\n{}", agent::tail(&log));
+    }
+    let unexpected = shown?;
     if !once && io::stdout().is_terminal() {
         demo.monitor()?;
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::stop::Stop;
@@ -35,12 +35,14 @@ pub(crate) fn start(mut command: Command, namespace: Option<&Path>) -> Result<Pr
     let namespace = namespace.map(open_namespace).transpose()?;
     let enter = move || {
         set_pdeathsig(Signal::SIGTERM)?;
+        // What the task blocks to receive it elsewhere would stay blocked in the child.
+        SigSet::empty().thread_set_mask()?;
         if let Some(namespace) = &namespace {
             setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
         }
         Ok(())
     };
-    // SAFETY: between fork and exec the closure makes two system calls and neither
+    // SAFETY: between fork and exec the closure makes three system calls, and neither
     // allocates nor takes a lock.
     unsafe { command.pre_exec(enter) };
     command.process_group(0).stdin(Stdio::null());

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (Some(interface), Some(policy)) => {
             let policy = std::path::absolute(policy).context("find the policy file")?;
             filter(
-                agent::of_this_machine(binary),
+                &agent::of_this_machine(binary),
                 interface,
                 &policy,
                 args.detach_on_exit,

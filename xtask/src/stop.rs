@@ -28,8 +28,7 @@ impl std::error::Error for Interrupted {}
 
 impl Stop {
     /// From here on these signals do nothing but set this. To be called while the
-    /// process has one thread: threads started later inherit it, child processes
-    /// do not.
+    /// process has one thread, so that those started later inherit it.
     ///
     /// # Errors
     /// When the system refuses.
