@@ -1,0 +1,247 @@
+//! The client against small servers, well and badly behaved.
+
+use axum::Json;
+use axum::extract::{Path as UrlPath, Query};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+use super::*;
+use crate::api::{DeniedEvent, Timing};
+
+struct Server {
+    socket: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+fn listen() -> (Server, UnixListener) {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("agent.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    (Server { socket, _dir: dir }, listener)
+}
+
+fn serve(router: axum::Router) -> (Server, Client) {
+    let (server, listener) = listen();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let client = Client::new(&server.socket).unwrap();
+    (server, client)
+}
+
+/// Answers every connection with these bytes and hangs up.
+fn serve_bytes(answer: &'static str) -> (Server, Client) {
+    let (server, listener) = listen();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let client = Client::new(&server.socket).unwrap();
+    (server, client)
+}
+
+fn changed() -> Changed {
+    Changed {
+        revision: 5,
+        generation: 7,
+        entries: 2,
+        plan: Vec::new(),
+        warnings: Vec::new(),
+        dry_run: true,
+        timing: Timing::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_change_travels_with_its_dry_run_and_comes_back() {
+    #[derive(serde::Deserialize)]
+    struct Ask {
+        dry_run: bool,
+    }
+    let router = axum::Router::new().route(
+        "/v1/changes",
+        post(async |Query(ask): Query<Ask>, Json(change): Json<Change>| {
+            assert!(ask.dry_run);
+            assert_eq!(
+                change,
+                Change::DropPolicy {
+                    name: "office".into()
+                }
+            );
+            Json(changed())
+        }),
+    );
+    let (_server, client) = serve(router);
+    let change = Change::DropPolicy {
+        name: "office".into(),
+    };
+    assert_eq!(client.change(&change, true).await.unwrap(), changed());
+}
+
+#[tokio::test]
+async fn names_reach_the_agent_whatever_they_hold() {
+    let router = axum::Router::new().route(
+        "/v1/policies/{name}",
+        get(async |UrlPath(name): UrlPath<String>| {
+            let body = ErrorBody {
+                errors: vec![format!("<{name}>")],
+                hint: Some("h".into()),
+            };
+            (StatusCode::NOT_FOUND, Json(body))
+        }),
+    );
+    let (_server, client) = serve(router);
+    for name in ["office", "a b/c?d#e%41", "büro", "..a"] {
+        match client.policy(name).await {
+            Err(ClientError::Refused { status: 404, body }) => {
+                assert_eq!(body.errors, [format!("<{name}>")]);
+                assert_eq!(body.hint.as_deref(), Some("h"));
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let error = client.policy("..").await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no policy \"..\"");
+}
+
+#[tokio::test]
+async fn explain_and_revoke_ask_what_was_meant() {
+    let echo = async |Query(q): Query<Vec<(String, String)>>| {
+        let said: Vec<_> = q.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let body = ErrorBody {
+            errors: vec![said.join("&")],
+            hint: None,
+        };
+        (StatusCode::BAD_REQUEST, Json(body))
+    };
+    let router = axum::Router::new()
+        .route("/v1/explain", get(echo))
+        .route("/v1/export", get(echo))
+        .route("/v1/bypasses", axum::routing::delete(echo));
+    let (_server, client) = serve(router);
+    let source = "2001:db8::1".parse().unwrap();
+    assert_eq!(
+        client
+            .explain(source, Some(5432))
+            .await
+            .unwrap_err()
+            .to_string(),
+        "source=2001:db8::1&port=5432"
+    );
+    assert_eq!(
+        client.explain(source, None).await.unwrap_err().to_string(),
+        "source=2001:db8::1"
+    );
+    assert_eq!(
+        client.export(Some(3)).await.unwrap_err().to_string(),
+        "revision=3"
+    );
+    assert_eq!(
+        client
+            .revoke_bypass("10.0.0.0/8", Some("pg"))
+            .await
+            .unwrap_err()
+            .to_string(),
+        "source=10.0.0.0/8&service=pg"
+    );
+}
+
+#[tokio::test]
+async fn no_socket_and_a_dead_socket_are_no_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("agent.sock");
+    let error = Client::new(&socket).unwrap().status().await.unwrap_err();
+    assert!(matches!(&error, ClientError::NoAgent { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        format!("no agent answers on {}", socket.display())
+    );
+
+    // A listener that is gone leaves its socket file behind.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let error = Client::new(&socket).unwrap().status().await.unwrap_err();
+    assert!(error.is_agent_missing(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_without_json_still_says_what_the_agent_said() {
+    let router = axum::Router::new().route(
+        "/v1/status",
+        get(async || (StatusCode::PAYLOAD_TOO_LARGE, "too long\nby far")),
+    );
+    let (_server, client) = serve(router);
+    assert_eq!(
+        client.status().await.unwrap_err().to_string(),
+        "GET /v1/status: the agent answered 413 Payload Too Large: too long"
+    );
+    assert_eq!(
+        client.counters().await.unwrap_err().to_string(),
+        "GET /v1/counters: the agent answered 404 Not Found"
+    );
+}
+
+#[tokio::test]
+async fn garbage_and_truncated_answers_are_told_apart_from_refusals() {
+    for answer in [
+        "SSH-2.0-OpenSSH_9.9\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ngarbage",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"agent\":",
+        "HTTP/1.1 200 OK\r\ncontent-le",
+        "",
+    ] {
+        let (server, client) = serve_bytes(answer);
+        let error = client.status().await.unwrap_err();
+        assert!(
+            matches!(error, ClientError::Transport { .. }),
+            "{answer:?}: {error:?}"
+        );
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "GET /v1/status: the answer of the agent on {} is unusable",
+                server.socket.display()
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn events_come_line_by_line_however_they_are_cut() {
+    let event = EventLine::Denied(DeniedEvent {
+        time: jiff::Timestamp::UNIX_EPOCH,
+        source: "10.0.0.1".parse().unwrap(),
+        source_port: 1,
+        destination: "10.0.0.2".parse().unwrap(),
+        destination_port: 5432,
+        interface: "eth0".into(),
+        scope: "host".into(),
+        reason: "blocked".into(),
+        action: "drop".into(),
+        generation: 7,
+        rule: None,
+    });
+    let text = format!(
+        "{}\n\n{{\"event\":\"lost\",\"count\":3}}\n",
+        serde_json::to_string(&event).unwrap()
+    );
+    let router = axum::Router::new().route(
+        "/v1/events",
+        get(async move || {
+            let pieces: Vec<Result<Bytes, io::Error>> = text
+                .as_bytes()
+                .chunks(7)
+                .map(|c| Ok(Bytes::copy_from_slice(c)))
+                .collect();
+            axum::body::Body::from_stream(futures_util::stream::iter(pieces))
+        }),
+    );
+    let (_server, client) = serve(router);
+    let mut events = client.events().await.unwrap();
+    assert_eq!(events.next().await.unwrap(), event);
+    assert_eq!(events.next().await.unwrap(), EventLine::Lost { count: 3 });
+    assert!(matches!(events.next().await, Err(ClientError::StreamEnded)));
+}

@@ -1,0 +1,506 @@
+//! Configuration: one [`Config`] from file, environment and flags, in rising order of precedence.
+//!
+//! Reads the configuration file and nothing else; opens no socket and touches no
+//! interface. What the values mean is up to who uses them.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::model::Limits;
+
+/// Where the configuration file is looked for when none is named.
+pub const DEFAULT_FILE: &str = "/etc/netpolicy/config.toml";
+/// The agent's unix socket.
+pub const DEFAULT_SOCKET: &str = "/run/netpolicy/agent.sock";
+/// The store's directory.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/netpolicy";
+/// The directory of the pins.
+pub const DEFAULT_BPFFS_DIR: &str = "/sys/fs/bpf/netpolicy";
+
+/// Longest interface name: `IFNAMSIZ` of the kernel's `include/uapi/linux/if.h`, less its NUL.
+const INTERFACE_NAME_MAX: usize = 15;
+const DEFAULT_EVENTS_PER_SECOND: u32 = 1000;
+const DEFAULT_VERIFY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The agent's unix socket.
+    pub socket: PathBuf,
+    /// Where the store and the `detached` marker live.
+    pub state_dir: PathBuf,
+    /// Where links, program and maps are pinned; on a bpffs.
+    pub bpffs_dir: PathBuf,
+    /// Names of the interfaces to filter, each once.
+    pub interfaces: Vec<String>,
+    /// How to attach to them.
+    pub xdp_mode: XdpChoice,
+    /// Drop events reported per second, all CPUs together.
+    pub events_per_second: u32,
+    /// How much a host takes.
+    pub limits: Limits,
+    /// How often the agent compares the kernel with the desired state; at least a second.
+    pub verify_interval: Duration,
+}
+
+/// How to attach the program to an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpChoice {
+    /// In the driver; where the driver cannot, in the kernel's generic hook.
+    #[default]
+    Auto,
+    /// In the driver, or not at all.
+    Native,
+    /// In the kernel's generic hook: slower, works on every interface.
+    Generic,
+}
+
+/// What flags say; `None` or empty: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// The configuration file, which then has to exist.
+    pub file: Option<PathBuf>,
+    /// Overrides [`Config::socket`].
+    pub socket: Option<PathBuf>,
+    /// Overrides [`Config::state_dir`].
+    pub state_dir: Option<PathBuf>,
+    /// Overrides [`Config::bpffs_dir`].
+    pub bpffs_dir: Option<PathBuf>,
+    /// Overrides [`Config::interfaces`], all of them.
+    pub interfaces: Vec<String>,
+    /// Overrides [`Config::xdp_mode`].
+    pub xdp_mode: Option<XdpChoice>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file, a variable or a flag says something that cannot be.
+    #[error("{}", join(.0))]
+    Invalid(Vec<Problem>),
+}
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// "/etc/netpolicy/config.toml:3:1", or a flag's or variable's name.
+    pub place: String,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+fn join(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            socket: DEFAULT_SOCKET.into(),
+            state_dir: DEFAULT_STATE_DIR.into(),
+            bpffs_dir: DEFAULT_BPFFS_DIR.into(),
+            interfaces: Vec::new(),
+            xdp_mode: XdpChoice::default(),
+            events_per_second: DEFAULT_EVENTS_PER_SECOND,
+            limits: Limits::default(),
+            verify_interval: DEFAULT_VERIFY_INTERVAL,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, then lets the environment, then the flags have their say.
+    ///
+    /// # Errors
+    /// A file that was named and cannot be read, and every value that cannot be.
+    pub fn load(
+        overrides: &Overrides,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        // An empty variable is how shells and unit files say "not set".
+        let variable = |name: &str| {
+            environment(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        let mut config = Self::default();
+        let mut problems = Vec::new();
+
+        let named = overrides
+            .file
+            .clone()
+            .or_else(|| variable("NETPOLICY_CONFIG"));
+        let path = named.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => config.take_file(&path, &text, &mut problems),
+            Err(e) if named.is_none() && e.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        }
+
+        for (field, variable_name, flag) in [
+            (&mut config.socket, "NETPOLICY_SOCKET", &overrides.socket),
+            (
+                &mut config.state_dir,
+                "NETPOLICY_STATE_DIR",
+                &overrides.state_dir,
+            ),
+            (
+                &mut config.bpffs_dir,
+                "NETPOLICY_BPFFS_DIR",
+                &overrides.bpffs_dir,
+            ),
+        ] {
+            if let Some(path) = flag.clone().or_else(|| variable(variable_name)) {
+                *field = path;
+            }
+        }
+        if !overrides.interfaces.is_empty() {
+            config.interfaces.clear();
+            for name in &overrides.interfaces {
+                config.add_interface(name, "--interface", &mut problems);
+            }
+        }
+        if let Some(mode) = overrides.xdp_mode {
+            config.xdp_mode = mode;
+        }
+
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Invalid(problems))
+        }
+    }
+
+    /// [`Config::load`] with the process's own environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_process(overrides: &Overrides) -> Result<Self, ConfigError> {
+        Self::load(overrides, |name| std::env::var_os(name))
+    }
+
+    fn take_file(&mut self, path: &Path, text: &str, problems: &mut Vec<Problem>) {
+        let file: File = match toml::from_str(text) {
+            Ok(file) => file,
+            Err(e) => {
+                problems.push(Problem {
+                    place: place(path, text, e.span().map_or(0, |s| s.start)),
+                    message: e.message().trim().replace('\n', ", "),
+                });
+                return;
+            }
+        };
+        let at = |span: std::ops::Range<usize>| place(path, text, span.start);
+
+        for (field, value) in [
+            (&mut self.socket, file.socket),
+            (&mut self.state_dir, file.state_dir),
+            (&mut self.bpffs_dir, file.bpffs_dir),
+        ] {
+            let Some(value) = value else { continue };
+            if value.get_ref().is_absolute() {
+                *field = value.into_inner();
+            } else {
+                problems.push(Problem {
+                    place: at(value.span()),
+                    message: format!(
+                        "\"{}\" is a relative path: an absolute one was expected",
+                        value.get_ref().display()
+                    ),
+                });
+            }
+        }
+        for name in file.interfaces.unwrap_or_default() {
+            let place = at(name.span());
+            self.add_interface(name.get_ref(), &place, problems);
+        }
+        if let Some(mode) = file.xdp_mode {
+            self.xdp_mode = mode;
+        }
+        if let Some(rate) = file.events_per_second {
+            self.events_per_second = rate;
+        }
+        if let Some(text) = file.verify_interval {
+            match humantime::parse_duration(text.get_ref()) {
+                Ok(interval) if interval >= Duration::from_secs(1) => {
+                    self.verify_interval = interval;
+                }
+                _ => problems.push(Problem {
+                    place: at(text.span()),
+                    message: format!(
+                        "\"{}\" is no interval: at least a second was expected, as in \"60s\" or \"5m\"",
+                        text.get_ref()
+                    ),
+                }),
+            }
+        }
+        let limits = file.limits.unwrap_or_default();
+        for (field, value) in [
+            (&mut self.limits.policies, limits.policies),
+            (&mut self.limits.rules_per_list, limits.rules_per_list),
+        ] {
+            let Some(value) = value else { continue };
+            if *value.get_ref() == 0 {
+                problems.push(Problem {
+                    place: at(value.span()),
+                    message: "a limit of 0 would forbid everything: at least 1 was expected".into(),
+                });
+            } else {
+                *field = value.into_inner();
+            }
+        }
+    }
+
+    fn add_interface(&mut self, name: &str, place: &str, problems: &mut Vec<Problem>) {
+        let bad = if name == "lo" {
+            Some("the loopback interface is never filtered".to_owned())
+        } else if name.is_empty()
+            || name.len() > INTERFACE_NAME_MAX
+            || name == "."
+            || name == ".."
+            || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+        {
+            Some(format!(
+                "\"{}\" is no interface name: 1 to {INTERFACE_NAME_MAX} bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+                name.escape_debug()
+            ))
+        } else {
+            None
+        };
+        match bad {
+            Some(message) => problems.push(Problem {
+                place: place.to_owned(),
+                message,
+            }),
+            None if self.interfaces.iter().any(|i| i == name) => {}
+            None => self.interfaces.push(name.to_owned()),
+        }
+    }
+}
+
+/// The configuration file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    socket: Option<Spanned<PathBuf>>,
+    state_dir: Option<Spanned<PathBuf>>,
+    bpffs_dir: Option<Spanned<PathBuf>>,
+    interfaces: Option<Vec<Spanned<String>>>,
+    xdp_mode: Option<XdpChoice>,
+    events_per_second: Option<u32>,
+    verify_interval: Option<Spanned<String>>,
+    limits: Option<FileLimits>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLimits {
+    policies: Option<Spanned<usize>>,
+    rules_per_list: Option<Spanned<usize>>,
+}
+
+/// `path:line:column`, both counted from 1, the column in characters.
+fn place(path: &Path, text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |i| i + 1);
+    let column = before[start..].chars().count() + 1;
+    format!("{}:{line}:{column}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, env: &[(&str, &str)], mut flags: Overrides) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, file).unwrap();
+        flags.file = Some(path);
+        Config::load(&flags, |name| {
+            env.iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| OsString::from(v))
+        })
+    }
+
+    /// The messages, without the temporary directory's name.
+    fn problems(file: &str) -> Vec<String> {
+        match load(file, &[], Overrides::default()) {
+            Err(ConfigError::Invalid(problems)) => problems
+                .iter()
+                .map(|p| {
+                    let text = p.to_string();
+                    text[text.find("config.toml").unwrap_or(0)..].to_owned()
+                })
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_taken() {
+        let config = load(
+            r#"
+socket = "/a/sock"
+state_dir = "/a/state"
+bpffs_dir = "/a/bpf"
+interfaces = ["eth0", "eth1", "eth0"]
+xdp_mode = "generic"
+events_per_second = 7
+verify_interval = "5m"
+[limits]
+policies = 3
+rules_per_list = 4
+"#,
+            &[],
+            Overrides::default(),
+        )
+        .unwrap();
+        assert_eq!(
+            config,
+            Config {
+                socket: "/a/sock".into(),
+                state_dir: "/a/state".into(),
+                bpffs_dir: "/a/bpf".into(),
+                interfaces: vec!["eth0".into(), "eth1".into()],
+                xdp_mode: XdpChoice::Generic,
+                events_per_second: 7,
+                limits: Limits {
+                    policies: 3,
+                    rules_per_list: 4
+                },
+                verify_interval: Duration::from_secs(300),
+            }
+        );
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file_and_flags_override_both() {
+        let file = "socket = \"/file\"\nstate_dir = \"/file\"\nbpffs_dir = \"/file\"\ninterfaces = [\"eth0\"]\n";
+        let env = [
+            ("NETPOLICY_SOCKET", "/env"),
+            ("NETPOLICY_STATE_DIR", "/env"),
+            ("NETPOLICY_BPFFS_DIR", ""),
+        ];
+        let flags = Overrides {
+            socket: Some("/flag".into()),
+            interfaces: vec!["eth9".into()],
+            xdp_mode: Some(XdpChoice::Native),
+            ..Overrides::default()
+        };
+        let config = load(file, &env, flags).unwrap();
+        assert_eq!(config.socket, Path::new("/flag"));
+        assert_eq!(config.state_dir, Path::new("/env"));
+        assert_eq!(
+            config.bpffs_dir,
+            Path::new("/file"),
+            "an empty variable says nothing"
+        );
+        assert_eq!(config.interfaces, ["eth9"]);
+        assert_eq!(config.xdp_mode, XdpChoice::Native);
+    }
+
+    #[test]
+    fn the_default_file_may_be_absent_but_not_one_that_was_named() {
+        let named = Overrides {
+            file: Some("/nonexistent/c.toml".into()),
+            ..Overrides::default()
+        };
+        let error = Config::load(&named, |_| None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot read the configuration file /nonexistent/c.toml"
+        );
+        let by_variable = Config::load(&Overrides::default(), |name| {
+            (name == "NETPOLICY_CONFIG").then(|| "/nonexistent/d.toml".into())
+        });
+        assert!(
+            by_variable
+                .unwrap_err()
+                .to_string()
+                .ends_with("/nonexistent/d.toml")
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place() {
+        let found = problems("socket = \"/a\"\n\n  interface = [\"eth0\"]\n");
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("config.toml:3:3: unknown field `interface`"),
+            "{found:?}"
+        );
+        let found = problems("[limits]\nrules = 3\n");
+        assert!(
+            found[0].starts_with("config.toml:2:1: unknown field `rules`"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn all_bad_values_are_reported() {
+        assert_eq!(
+            problems(
+                "socket = \"agent.sock\"\ninterfaces = [\"lo\", \"eth 0\", \"\", \"abcdefghijklmnop\"]\nverify_interval = \"0s\"\n[limits]\npolicies = 0\n"
+            ),
+            [
+                "config.toml:1:10: \"agent.sock\" is a relative path: an absolute one was expected",
+                "config.toml:2:15: the loopback interface is never filtered",
+                "config.toml:2:21: \"eth 0\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+                "config.toml:2:30: \"\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+                "config.toml:2:34: \"abcdefghijklmnop\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+                "config.toml:3:19: \"0s\" is no interval: at least a second was expected, as in \"60s\" or \"5m\"",
+                "config.toml:5:12: a limit of 0 would forbid everything: at least 1 was expected",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_and_broken_toml_have_their_place() {
+        assert!(problems("events_per_second = -1\n")[0].starts_with("config.toml:1:21: "));
+        assert!(problems("socket = \n")[0].starts_with("config.toml:1:"));
+        assert!(
+            problems("xdp_mode = \"fast\"\n")[0].starts_with("config.toml:1:12: unknown variant")
+        );
+    }
+
+    #[test]
+    fn a_bad_interface_flag_is_named() {
+        let flags = Overrides {
+            interfaces: vec!["lo".into()],
+            ..Overrides::default()
+        };
+        let error = load("", &[], flags).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--interface: the loopback interface is never filtered"
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! `netpolicy bypass list` and `netpolicy bypass grant`.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+
+use super::{Page, Render, line, plain, time, write_table};
+use crate::api::BypassView;
+
+impl Render for [BypassView] {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        if self.is_empty() {
+            return writeln!(out, "no bypasses");
+        }
+        let rows = self
+            .iter()
+            .map(|b| {
+                vec![
+                    plain(&b.source),
+                    plain(line(&b.scope)),
+                    plain(left(page.now, b.expires)),
+                    plain(time(page, b.expires)),
+                    plain(&b.granted_by),
+                ]
+            })
+            .collect();
+        write_table(
+            page,
+            &["SOURCE", "SCOPE", "LEFT", "EXPIRES", "GRANTED BY"],
+            rows,
+            out,
+        )
+    }
+}
+
+impl Render for BypassView {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{} bypasses {} until {}, for {}",
+            self.source,
+            line(&self.scope),
+            time(page, self.expires),
+            left(page.now, self.expires)
+        )
+    }
+}
+
+/// "2h 5m", "29m 30s", "12s", "lapsed".
+fn left(now: Timestamp, expires: Timestamp) -> String {
+    let seconds = expires.duration_since(now).as_secs();
+    let (hours, minutes, rest) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
+    match (hours, minutes, rest) {
+        _ if seconds <= 0 => "lapsed".into(),
+        (0, 0, s) => format!("{s}s"),
+        (0, m, 0) => format!("{m}m"),
+        (0, m, s) => format!("{m}m {s}s"),
+        (h, 0, _) => format!("{h}h"),
+        (h, m, _) => format!("{h}h {m}m"),
+    }
+}

@@ -1,0 +1,88 @@
+//! What a change did, or would do.
+
+use std::io::{self, Write};
+
+use serde::{Serialize, Serializer};
+
+use super::{Page, Render, line};
+use crate::api::{Attachment, Changed, EnforcementState, PlanAction, PlanItem, Status};
+
+/// An answer to a change, and where it is in force.
+#[derive(Clone, Debug)]
+pub struct InForce<'a> {
+    /// The agent's answer.
+    pub changed: &'a Changed,
+    /// The status after it, if it could be had.
+    pub status: Option<&'a Status>,
+}
+
+/// Programs get the agent's answer as it is.
+impl Serialize for InForce<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.changed.serialize(serializer)
+    }
+}
+
+impl Render for InForce<'_> {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let c = self.changed;
+        write_plan(&c.plan, page, out)?;
+        if c.plan.is_empty() {
+            write!(out, "nothing to change: ")?;
+        } else if c.dry_run {
+            write!(out, "dry run, nothing was changed: ")?;
+        }
+        write!(out, "revision {}, generation {}", c.revision, c.generation)?;
+        match self.status {
+            None => write!(out, " in force")?,
+            Some(status) => write!(out, " {}", place(status))?,
+        }
+        if c.dry_run || c.plan.is_empty() {
+            return writeln!(out);
+        }
+        let t = c.timing;
+        writeln!(
+            out,
+            " ({} ms)",
+            t.check_ms + t.compile_ms + t.fill_ms + t.store_ms
+        )
+    }
+}
+
+/// Writes what differs: `+` what is new, `~` what changes, `-` what goes.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_plan(plan: &[PlanItem], page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    for item in plan {
+        let (sign, code) = match item.action {
+            PlanAction::Add => ('+', "32"),
+            PlanAction::Change => ('~', "33"),
+            PlanAction::Remove => ('-', "31"),
+        };
+        if page.colour {
+            writeln!(out, "\x1b[{code}m{sign} {}\x1b[0m", line(&item.subject))?;
+        } else {
+            writeln!(out, "{sign} {}", line(&item.subject))?;
+        }
+        for detail in &item.details {
+            writeln!(out, "    {}", line(detail))?;
+        }
+    }
+    Ok(())
+}
+
+fn place(status: &Status) -> String {
+    let interfaces: Vec<_> = status
+        .enforcement
+        .interfaces
+        .iter()
+        .filter(|i| i.attachment != Attachment::None)
+        .map(|i| i.name.as_str())
+        .collect();
+    match status.enforcement.state {
+        EnforcementState::Detached => "loaded, but detached: nothing is filtered".into(),
+        _ if interfaces.is_empty() => "loaded, but on no interface: nothing is filtered".into(),
+        _ => format!("in force on {}", interfaces.join(", ")),
+    }
+}

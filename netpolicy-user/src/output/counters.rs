@@ -1,0 +1,35 @@
+//! `netpolicy counters`.
+
+use std::io::{self, Write};
+
+use super::{Page, Render, cell, count, line, number, plain, verdict_tone, write_table};
+use crate::api::Counters;
+
+impl Render for Counters {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        if self.rows.is_empty() {
+            writeln!(out, "no packets seen yet")?;
+        } else {
+            let rows = self
+                .rows
+                .iter()
+                .map(|r| {
+                    vec![
+                        plain(line(&r.scope)),
+                        plain(&r.reason),
+                        cell(verdict_tone(&r.action), &r.action),
+                        number(r.packets),
+                    ]
+                })
+                .collect();
+            write_table(page, &["SCOPE", "REASON", "ACTION", "PACKETS"], rows, out)?;
+        }
+        writeln!(
+            out,
+            "\n{} reported, {} held back by the rate limit, {} lost to a full buffer",
+            count(self.events_sent, "event", "events"),
+            self.events_limited,
+            self.events_overflowed
+        )
+    }
+}

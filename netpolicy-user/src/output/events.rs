@@ -1,0 +1,72 @@
+//! `netpolicy monitor`: a line for each event, aligned as far as lines can be
+//! that are printed one by one.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Format, Page, Tone, line, verdict_tone};
+use crate::api::{DeniedEvent, EventLine};
+
+/// Writes one event as one line; as JSON, on one line too.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_event(event: &EventLine, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    match (page.format, event) {
+        (Format::Json, _) => {
+            serde_json::to_writer(&mut *out, event)?;
+            writeln!(out)
+        }
+        (Format::Table, EventLine::Denied(denied)) => write_denied(denied, page, out),
+        (Format::Table, EventLine::Lost { count }) => {
+            let text = format!(
+                "-- {} not reported",
+                super::count(*count, "event", "events")
+            );
+            writeln!(out, "{}", paint(page, Tone::Warning, &text))
+        }
+    }
+}
+
+fn write_denied(e: &DeniedEvent, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    let time = e
+        .time
+        .to_zoned(page.zone.clone())
+        .strftime("%H:%M:%S%.3f")
+        .to_string();
+    let action = paint(page, verdict_tone(&e.action), &e.action);
+    write!(
+        out,
+        "{time}  {action}  {reason:<12}  {source:>21} -> {destination:<21}  {interface}  {scope}",
+        reason = e.reason,
+        source = socket(e.source, e.source_port),
+        destination = socket(e.destination, e.destination_port),
+        interface = line(&e.interface),
+        scope = line(&e.scope),
+    )?;
+    match &e.rule {
+        Some(rule) => writeln!(out, "  {}", line(rule)),
+        None => writeln!(out),
+    }
+}
+
+/// "10.0.0.1:80", "[2001:db8::1]:80", or the address alone where the packet held no port.
+fn socket(address: IpAddr, port: u16) -> String {
+    if port == 0 {
+        address.to_string()
+    } else {
+        SocketAddr::new(address, port).to_string()
+    }
+}
+
+fn paint(page: &Page, tone: Tone, text: &str) -> String {
+    let code = match tone {
+        _ if !page.colour => return text.to_owned(),
+        Tone::Plain => return text.to_owned(),
+        Tone::Label => "1",
+        Tone::Good => "32",
+        Tone::Warning => "33",
+        Tone::Bad => "1;31",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}

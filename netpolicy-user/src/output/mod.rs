@@ -1,0 +1,198 @@
+//! What commands print: tables for people, the API's own types as JSON for programs.
+//!
+//! Renders into a writer it is given; never asks the agent, the terminal or the clock.
+
+mod bypasses;
+mod changed;
+mod counters;
+mod events;
+mod explain;
+mod policies;
+mod services;
+mod status;
+
+use std::io::{self, Write};
+
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+pub use changed::{InForce, write_plan};
+pub use events::write_event;
+
+/// Table or JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: the API's own types.
+    Json,
+}
+
+/// How to render.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Table or JSON.
+    pub format: Format,
+    /// Whether tables use colours.
+    pub colour: bool,
+    /// The time zone of times in tables.
+    pub zone: TimeZone,
+    /// The time now, for "29m left".
+    pub now: Timestamp,
+}
+
+/// A value that can be printed for people. For programs its [`Serialize`] serves.
+pub trait Render: Serialize {
+    /// Writes it as a table.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Writes `value` as the page says.
+///
+/// # Errors
+/// Those of the writer.
+pub fn render<T: Render + ?Sized>(value: &T, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    match page.format {
+        Format::Table => value.table(page, out),
+        Format::Json => write_json(value, out),
+    }
+}
+
+/// Writes `value` as pretty-printed JSON with a newline at its end.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_json<T: Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// What a piece of text is to a person: decides its colour.
+#[derive(Clone, Copy)]
+enum Tone {
+    Plain,
+    Label,
+    Good,
+    Warning,
+    Bad,
+}
+
+/// A cell; control characters in `text` are escaped, line breaks are kept.
+fn cell(tone: Tone, text: impl AsRef<str>) -> Cell {
+    let cell = Cell::new(clean(text.as_ref()));
+    match tone {
+        Tone::Plain => cell,
+        Tone::Label => cell.add_attribute(Attribute::Bold),
+        Tone::Good => cell.fg(Color::Green),
+        Tone::Warning => cell.fg(Color::Yellow),
+        Tone::Bad => cell.fg(Color::Red).add_attribute(Attribute::Bold),
+    }
+}
+
+fn plain(text: impl AsRef<str>) -> Cell {
+    cell(Tone::Plain, text)
+}
+
+fn number(value: impl ToString) -> Cell {
+    Cell::new(value.to_string()).set_alignment(CellAlignment::Right)
+}
+
+/// Text that others wrote must not steer the terminal.
+fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Like [`clean`], on one line.
+fn line(text: &str) -> String {
+    clean(&text.replace('\n', "\\n"))
+}
+
+/// A table with or without a header, in the taste of `docker ps`: no borders, no wrapping.
+fn write_table(
+    page: &Page,
+    header: &[&str],
+    rows: Vec<Vec<Cell>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    /// Columns of spaces between columns.
+    const GAP: u16 = 3;
+    let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(comfy_table::presets::NOTHING);
+    if page.colour {
+        table.enforce_styling();
+    } else {
+        table.force_no_tty();
+    }
+    if !header.is_empty() {
+        table.set_header(header.iter().map(|h| cell(Tone::Label, h)));
+    }
+    table.add_rows(rows);
+    table.discover_columns();
+    for column in table.column_iter_mut() {
+        column.set_padding((0, GAP));
+    }
+    writeln!(out, "{}", table.trim_fmt())
+}
+
+/// Labels and values below each other; values that are `None` are left out.
+fn write_fields<const N: usize>(
+    page: &Page,
+    fields: [(&str, Option<Cell>); N],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let rows = fields
+        .into_iter()
+        .filter_map(|(label, value)| Some(vec![cell(Tone::Label, label), value?]))
+        .collect();
+    write_table(page, &[], rows, out)
+}
+
+fn time(page: &Page, time: Timestamp) -> String {
+    time.to_zoned(page.zone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+/// "1 rule", "2 rules".
+fn count(n: impl TryInto<u64>, one: &str, many: &str) -> String {
+    match n.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        n => format!("{n} {many}"),
+    }
+}
+
+/// "a, b", or a dash.
+fn list(items: &[String]) -> String {
+    if items.is_empty() {
+        "-".into()
+    } else {
+        items.join(", ")
+    }
+}
+
+/// The tone of "pass" and "drop".
+fn verdict_tone(verdict: &str) -> Tone {
+    if verdict == "pass" {
+        Tone::Good
+    } else {
+        Tone::Bad
+    }
+}
+
+#[cfg(test)]
+mod tests;

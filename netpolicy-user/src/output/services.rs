@@ -1,0 +1,68 @@
+//! `netpolicy service list` and `netpolicy host show`.
+
+use std::io::{self, Write};
+
+use comfy_table::Cell;
+
+use super::{Page, Render, Tone, cell, line, list, plain, write_fields, write_table};
+use crate::api::{HostView, ServiceView};
+use crate::model::{Combine, Mode};
+
+impl Render for [ServiceView] {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        if self.is_empty() {
+            return writeln!(
+                out,
+                "no services: every port is governed by the host's policies"
+            );
+        }
+        let rows = self
+            .iter()
+            .map(|s| {
+                vec![
+                    plain(line(&s.name)),
+                    plain(&s.ports),
+                    plain(match s.combine {
+                        Combine::Override => "override",
+                        Combine::And => "and",
+                    }),
+                    mode(s.mode),
+                    plain(list(&s.policies)),
+                    plain(line(s.comment.as_deref().unwrap_or(""))),
+                ]
+            })
+            .collect();
+        write_table(
+            page,
+            &["NAME", "PORTS", "COMBINE", "MODE", "POLICIES", "COMMENT"],
+            rows,
+            out,
+        )
+    }
+}
+
+impl Render for HostView {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let ports = if self.failsafe_ports.is_empty() {
+            "none"
+        } else {
+            &self.failsafe_ports
+        };
+        write_fields(
+            page,
+            [
+                ("Mode", Some(mode(self.mode))),
+                ("Failsafe ports", Some(plain(ports))),
+                ("Policies", Some(plain(list(&self.policies)))),
+            ],
+            out,
+        )
+    }
+}
+
+fn mode(mode: Mode) -> Cell {
+    match mode {
+        Mode::Enforce => cell(Tone::Good, "enforce"),
+        Mode::Observe => cell(Tone::Warning, "observe"),
+    }
+}

@@ -1,0 +1,97 @@
+//! `netpolicy status`.
+
+use std::io::{self, Write};
+
+use super::{Page, Render, Tone, cell, count, plain, time, write_fields};
+use crate::api::{Attachment, EnforcementState, Interface, Status};
+
+/// Hex digits of a digest that are shown.
+const DIGEST_SHOWN: usize = 12;
+
+impl Render for Status {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let e = &self.enforcement;
+        let agent = match &self.agent {
+            Some(a) => plain(format!(
+                "netpolicy {}, pid {}, since {}, {}",
+                a.version,
+                a.pid,
+                time(page, a.started),
+                size(a.memory_bytes)
+            )),
+            None => cell(Tone::Warning, "does not answer"),
+        };
+        let (tone, state) = match e.state {
+            EnforcementState::Attached => (Tone::Good, "attached"),
+            EnforcementState::Partial => (Tone::Bad, "attached to some interfaces only"),
+            EnforcementState::NotAttached => (Tone::Bad, "not attached: nothing is filtered"),
+            EnforcementState::Detached => (
+                Tone::Bad,
+                "detached: nothing is filtered until `netpolicy attach`",
+            ),
+        };
+        let interfaces: Vec<_> = e.interfaces.iter().map(interface).collect();
+        let in_force = if e.generation == 0 {
+            "none yet".to_owned()
+        } else {
+            format!(
+                "revision {}, generation {}, {}, engine {}, digest {}",
+                e.revision,
+                e.generation,
+                count(e.entries, "entry", "entries"),
+                e.engine,
+                e.digest.get(..DIGEST_SHOWN).unwrap_or(&e.digest)
+            )
+        };
+        let desired = self.agent.as_ref().map(|a| {
+            plain(format!(
+                "revision {}, {} ({} active), {}, {}, {}",
+                a.revision,
+                count(a.policies as u64, "policy", "policies"),
+                a.active_policies,
+                count(a.rules, "rule", "rules"),
+                count(a.services as u64, "service", "services"),
+                count(a.bypasses as u64, "bypass", "bypasses"),
+            ))
+        });
+        let faults = if self.faults.is_empty() {
+            cell(Tone::Good, "none")
+        } else {
+            cell(Tone::Bad, self.faults.join("\n"))
+        };
+        write_fields(
+            page,
+            [
+                ("Agent", Some(agent)),
+                ("Enforcement", Some(cell(tone, state))),
+                (
+                    "Interfaces",
+                    Some(plain(if interfaces.is_empty() {
+                        "none".into()
+                    } else {
+                        interfaces.join(", ")
+                    })),
+                ),
+                ("In force", Some(plain(in_force))),
+                ("Desired", desired),
+                ("Faults", Some(faults)),
+            ],
+            out,
+        )
+    }
+}
+
+fn interface(i: &Interface) -> String {
+    let how = match i.attachment {
+        Attachment::Native => "native",
+        Attachment::Generic => "generic: slower than native",
+        Attachment::None if i.index == 0 => "does not exist",
+        Attachment::None => "not attached",
+    };
+    format!("{} ({how})", i.name)
+}
+
+fn size(bytes: u64) -> String {
+    const MIB: u64 = 1024 * 1024;
+    format!("{} MiB", bytes.div_ceil(MIB))
+}

@@ -1,0 +1,624 @@
+//! Every view as a person and as a program sees it.
+
+use super::*;
+use crate::api::*;
+use crate::model::{Combine, Mode};
+
+fn page() -> Page {
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    Page {
+        format: Format::Table,
+        colour: false,
+        zone: TimeZone::UTC,
+        now,
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    format!("2026-11-20T{text}Z").parse().unwrap()
+}
+
+fn table<T: Render + ?Sized>(value: &T) -> String {
+    let mut out = Vec::new();
+    render(value, &page(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Compares without the first line break, so that tables stand aligned in the source.
+#[track_caller]
+fn shows<T: Render + ?Sized>(value: &T, expected: &str) {
+    let (found, expected) = (table(value), expected.strip_prefix('\n').unwrap());
+    assert_eq!(found, expected, "\n{found}");
+}
+
+/// JSON is the API's own type: what is printed reads back as the same value.
+#[track_caller]
+fn reads_back<T>(value: &T)
+where
+    T: Render + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let mut out = Vec::new();
+    render(
+        value,
+        &Page {
+            format: Format::Json,
+            ..page()
+        },
+        &mut out,
+    )
+    .unwrap();
+    assert!(out.ends_with(b"}\n"));
+    assert_eq!(&serde_json::from_slice::<T>(&out).unwrap(), value);
+}
+
+fn status() -> Status {
+    Status {
+        agent: Some(AgentStatus {
+            version: "0.1.0".into(),
+            pid: 4711,
+            started: at("08:00:00"),
+            revision: 5,
+            policies: 3,
+            active_policies: 2,
+            services: 1,
+            rules: 1024,
+            bypasses: 0,
+            memory_bytes: 35 * 1024 * 1024,
+        }),
+        enforcement: Enforcement {
+            state: EnforcementState::Attached,
+            engine: "lpm".into(),
+            generation: 7,
+            revision: 5,
+            digest: "6f3a0c1255aa".repeat(5) + "0123",
+            entries: 1000,
+            abi: 1,
+            interfaces: vec![
+                Interface {
+                    name: "eth0".into(),
+                    index: 2,
+                    attachment: Attachment::Native,
+                },
+                Interface {
+                    name: "eth1".into(),
+                    index: 3,
+                    attachment: Attachment::Generic,
+                },
+            ],
+        },
+        faults: Vec::new(),
+    }
+}
+
+#[test]
+fn status_in_good_order() {
+    shows(
+        &status(),
+        "
+Agent         netpolicy 0.1.0, pid 4711, since 2026-11-20 08:00:00, 35 MiB
+Enforcement   attached
+Interfaces    eth0 (native), eth1 (generic: slower than native)
+In force      revision 5, generation 7, 1000 entries, engine lpm, digest 6f3a0c1255aa
+Desired       revision 5, 3 policies (2 active), 1024 rules, 1 service, 0 bypasses
+Faults        none
+",
+    );
+    reads_back(&status());
+}
+
+#[test]
+fn status_from_the_kernel_with_faults() {
+    let mut status = status();
+    status.agent = None;
+    status.enforcement.state = EnforcementState::Partial;
+    status.enforcement.interfaces[1].attachment = Attachment::None;
+    status.enforcement.interfaces[1].index = 0;
+    status.faults = vec!["eth1: no such interface".into(), "drift\u{7} found".into()];
+    shows(
+        &status,
+        "
+Agent         does not answer
+Enforcement   attached to some interfaces only
+Interfaces    eth0 (native), eth1 (does not exist)
+In force      revision 5, generation 7, 1000 entries, engine lpm, digest 6f3a0c1255aa
+Faults        eth1: no such interface
+              drift\\u{7} found
+",
+    );
+}
+
+fn policy() -> PolicyView {
+    PolicyView {
+        name: "office".into(),
+        active: true,
+        bindings: vec!["host".into(), "postgres".into()],
+        allow_count: Some(2),
+        block_count: 1,
+        allow: Some(vec![
+            RuleView {
+                text: "192.168.1.7/24".into(),
+                cidr: "192.168.1.0/24".into(),
+                name: None,
+                comment: None,
+                place: Some("office.toml:4".into()),
+            },
+            RuleView {
+                text: "2001:db8::/32".into(),
+                cidr: "2001:db8::/32".into(),
+                name: None,
+                comment: Some("lab".into()),
+                place: Some("office.toml:5".into()),
+            },
+        ]),
+        block: Some(vec![RuleView {
+            text: "192.168.1.99".into(),
+            cidr: "192.168.1.99".into(),
+            name: None,
+            comment: None,
+            place: Some("--block".into()),
+        }]),
+        comment: Some("head office\nor so".into()),
+        owner: "root".into(),
+        created: at("09:00:00"),
+        altered: at("09:30:00"),
+    }
+}
+
+#[test]
+fn policies_in_short() {
+    let open = PolicyView {
+        name: "pests".into(),
+        active: false,
+        bindings: Vec::new(),
+        allow_count: None,
+        block_count: 100_000,
+        comment: None,
+        ..policy()
+    };
+    shows(
+        &[policy(), open][..],
+        "
+NAME     STATUS     SCOPES           ALLOW   BLOCK    OWNER   ALTERED               COMMENT
+office   active     host, postgres       2        1   root    2026-11-20 09:30:00   head office\\nor so
+pests    inactive   -                  any   100000   root    2026-11-20 09:30:00
+",
+    );
+    assert_eq!(
+        table(&[] as &[PolicyView]),
+        "no policies: every connection attempt passes\n"
+    );
+}
+
+#[test]
+fn a_policy_whole() {
+    shows(
+        &policy(),
+        "
+Name      office
+Status    active
+Scopes    host, postgres
+Allow     only 2 rules
+Block     1 rule
+Owner     root
+Created   2026-11-20 09:00:00
+Altered   2026-11-20 09:30:00
+Comment   head office\\nor so
+
+LIST    RULE             ENFORCED         COMMENT   PLACE
+allow   192.168.1.7/24   192.168.1.0/24             office.toml:4
+allow   2001:db8::/32                     lab       office.toml:5
+block   192.168.1.99                                --block
+",
+    );
+    reads_back(&policy());
+}
+
+#[test]
+fn an_empty_allow_list_is_said_to_deny_everybody() {
+    let nothing = PolicyView {
+        allow_count: Some(0),
+        allow: Some(Vec::new()),
+        ..policy()
+    };
+    assert!(table(&nothing).contains("Allow     nothing: an empty list denies everybody\n"));
+}
+
+#[test]
+fn services_and_host() {
+    let service = ServiceView {
+        name: "postgres".into(),
+        ports: "5432,7000-7010".into(),
+        combine: Combine::And,
+        mode: Mode::Observe,
+        policies: vec!["office".into()],
+        comment: None,
+    };
+    shows(
+        std::slice::from_ref(&service),
+        "
+NAME       PORTS            COMBINE   MODE      POLICIES   COMMENT
+postgres   5432,7000-7010   and       observe   office
+",
+    );
+    let host = HostView {
+        mode: Mode::Enforce,
+        failsafe_ports: String::new(),
+        policies: vec!["office".into(), "vpn".into()],
+    };
+    shows(
+        &host,
+        "
+Mode             enforce
+Failsafe ports   none
+Policies         office, vpn
+",
+    );
+    reads_back(&host);
+}
+
+#[test]
+fn bypasses() {
+    let bypass = |scope: &str, expires| BypassView {
+        source: "203.0.113.0/24".into(),
+        scope: scope.into(),
+        granted: at("11:30:00"),
+        expires: at(expires),
+        granted_by: "root".into(),
+    };
+    shows(
+        &[
+            bypass("host", "12:29:30"),
+            bypass("postgres", "14:05:00"),
+            bypass("ssh", "12:00:00"),
+        ][..],
+        "
+SOURCE           SCOPE      LEFT      EXPIRES               GRANTED BY
+203.0.113.0/24   host       29m 30s   2026-11-20 12:29:30   root
+203.0.113.0/24   postgres   2h 5m     2026-11-20 14:05:00   root
+203.0.113.0/24   ssh        lapsed    2026-11-20 12:00:00   root
+",
+    );
+    shows(
+        &bypass("host", "12:30:00"),
+        "
+203.0.113.0/24 bypasses host until 2026-11-20 12:30:00, for 30m
+",
+    );
+    reads_back(&bypass("host", "12:30:00"));
+}
+
+#[test]
+fn counters() {
+    let row = |scope: &str, reason: &str, action: &str, packets| CounterRow {
+        scope: scope.into(),
+        reason: reason.into(),
+        action: action.into(),
+        packets,
+    };
+    let counters = Counters {
+        rows: vec![
+            row("host", "allowed", "pass", 1234),
+            row("host", "blocked", "drop", 5),
+            row("postgres", "observed-blocked", "pass", 1_000_000),
+        ],
+        events_sent: 1,
+        events_limited: 2,
+        events_overflowed: 0,
+    };
+    shows(
+        &counters,
+        "
+SCOPE      REASON             ACTION   PACKETS
+host       allowed            pass        1234
+host       blocked            drop           5
+postgres   observed-blocked   pass     1000000
+
+1 event reported, 2 held back by the rate limit, 0 lost to a full buffer
+",
+    );
+    reads_back(&counters);
+}
+
+fn explanation() -> ExplainView {
+    ExplainView {
+        source: "203.0.113.9".parse().unwrap(),
+        port: Some(5432),
+        scope: "postgres".into(),
+        verdict: "drop".into(),
+        reason: "blocked".into(),
+        sentence: "the source is on a block list".into(),
+        matched: Some(MatchView {
+            policy: "office".into(),
+            list: "block".into(),
+            rule: RuleView {
+                text: "203.0.113.7/24".into(),
+                cidr: "203.0.113.0/24".into(),
+                name: None,
+                comment: Some("seen scanning".into()),
+                place: Some("pests.txt:7".into()),
+            },
+        }),
+        consulted: vec![
+            "office (allow 2, block 1)".into(),
+            "vpn (allow any, block 0)".into(),
+        ],
+        kernel: Some(KernelVerdict {
+            verdict: "drop".into(),
+            reason: "blocked".into(),
+        }),
+        kernel_error: None,
+        agrees: true,
+    }
+}
+
+#[test]
+fn an_explanation_with_its_rule() {
+    shows(
+        &explanation(),
+        "
+Source      203.0.113.9
+Port        5432
+Scope       postgres
+Verdict     drop
+Reason      blocked: the source is on a block list
+Policy      office
+List        block
+Rule        203.0.113.7/24 (enforced as 203.0.113.0/24)
+Place       pests.txt:7
+Comment     seen scanning
+Consulted   office (allow 2, block 1)
+            vpn (allow any, block 0)
+Kernel      agrees: drop (blocked)
+",
+    );
+    reads_back(&explanation());
+}
+
+#[test]
+fn an_explanation_that_the_kernel_contradicts_is_a_fault() {
+    let contradicted = ExplainView {
+        port: None,
+        scope: "host".into(),
+        verdict: "pass".into(),
+        reason: "no-policy".into(),
+        sentence: "no active policy governs the host".into(),
+        matched: None,
+        consulted: Vec::new(),
+        agrees: false,
+        ..explanation()
+    };
+    shows(
+        &contradicted,
+        "
+Source      203.0.113.9
+Port        any of no service
+Scope       host
+Verdict     pass
+Reason      no-policy: no active policy governs the host
+Consulted   no active policy
+Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
+",
+    );
+    let unasked = ExplainView {
+        kernel: None,
+        kernel_error: Some("no BTF".into()),
+        agrees: true,
+        ..contradicted
+    };
+    assert!(table(&unasked).ends_with("Kernel      not asked: no BTF\n"));
+}
+
+#[test]
+fn the_kernels_word_alone() {
+    let verdict = KernelVerdict {
+        verdict: "drop".into(),
+        reason: "blocked".into(),
+    };
+    shows(
+        &verdict,
+        "
+Verdict   drop
+Reason    blocked
+",
+    );
+    reads_back(&verdict);
+}
+
+fn changed() -> Changed {
+    Changed {
+        revision: 5,
+        generation: 7,
+        entries: 3,
+        plan: vec![
+            PlanItem {
+                action: PlanAction::Add,
+                subject: "policy office".into(),
+                details: vec!["+ allow 10.0.0.0/8".into(), "comment: head office".into()],
+            },
+            PlanItem {
+                action: PlanAction::Remove,
+                subject: "policy old".into(),
+                details: Vec::new(),
+            },
+        ],
+        warnings: Vec::new(),
+        dry_run: false,
+        timing: Timing {
+            check_ms: 1,
+            compile_ms: 0,
+            fill_ms: 2,
+            store_ms: 0,
+        },
+    }
+}
+
+#[test]
+fn a_change_and_where_it_is_in_force() {
+    let (changed, status) = (changed(), status());
+    shows(
+        &InForce {
+            changed: &changed,
+            status: Some(&status),
+        },
+        "
++ policy office
+    + allow 10.0.0.0/8
+    comment: head office
+- policy old
+revision 5, generation 7 in force on eth0, eth1 (3 ms)
+",
+    );
+    let mut out = Vec::new();
+    let page = Page {
+        format: Format::Json,
+        ..page()
+    };
+    render(
+        &InForce {
+            changed: &changed,
+            status: None,
+        },
+        &page,
+        &mut out,
+    )
+    .unwrap();
+    assert_eq!(serde_json::from_slice::<Changed>(&out).unwrap(), changed);
+}
+
+#[test]
+fn a_dry_run_and_no_change_say_so() {
+    let dry = Changed {
+        dry_run: true,
+        ..changed()
+    };
+    let text = table(&InForce {
+        changed: &dry,
+        status: Some(&status()),
+    });
+    assert!(
+        text.ends_with(
+            "dry run, nothing was changed: revision 5, generation 7 in force on eth0, eth1\n"
+        ),
+        "{text}"
+    );
+    let same = Changed {
+        plan: Vec::new(),
+        ..changed()
+    };
+    assert_eq!(
+        table(&InForce {
+            changed: &same,
+            status: None
+        }),
+        "nothing to change: revision 5, generation 7 in force\n"
+    );
+}
+
+#[test]
+fn a_change_that_filters_nothing_says_so() {
+    let (changed, mut status) = (changed(), status());
+    status.enforcement.state = EnforcementState::Detached;
+    let text = table(&InForce {
+        changed: &changed,
+        status: Some(&status),
+    });
+    assert!(
+        text.contains("loaded, but detached: nothing is filtered"),
+        "{text}"
+    );
+    status.enforcement.state = EnforcementState::NotAttached;
+    status.enforcement.interfaces.clear();
+    let text = table(&InForce {
+        changed: &changed,
+        status: Some(&status),
+    });
+    assert!(
+        text.contains("loaded, but on no interface: nothing is filtered"),
+        "{text}"
+    );
+}
+
+fn denied() -> DeniedEvent {
+    DeniedEvent {
+        time: at("12:00:00.125"),
+        source: "203.0.113.9".parse().unwrap(),
+        source_port: 51515,
+        destination: "192.0.2.10".parse().unwrap(),
+        destination_port: 5432,
+        interface: "eth0".into(),
+        scope: "postgres".into(),
+        reason: "blocked".into(),
+        action: "drop".into(),
+        generation: 7,
+        rule: Some("office block 203.0.113.0/24".into()),
+    }
+}
+
+#[test]
+fn events_one_a_line() {
+    let six = DeniedEvent {
+        source: "2001:db8::1".parse().unwrap(),
+        destination: "2001:db8::2".parse().unwrap(),
+        source_port: 0,
+        reason: "not-allowed".into(),
+        rule: None,
+        ..denied()
+    };
+    let lines = [
+        EventLine::Denied(denied()),
+        EventLine::Denied(six),
+        EventLine::Lost { count: 3 },
+    ];
+    let mut out = Vec::new();
+    for event in &lines {
+        write_event(event, &page(), &mut out).unwrap();
+    }
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "\
+12:00:00.125  drop  blocked           203.0.113.9:51515 -> 192.0.2.10:5432        eth0  postgres  office block 203.0.113.0/24
+12:00:00.125  drop  not-allowed             2001:db8::1 -> [2001:db8::2]:5432     eth0  postgres
+-- 3 events not reported
+"
+    );
+    let mut out = Vec::new();
+    let json = Page {
+        format: Format::Json,
+        ..page()
+    };
+    for event in &lines {
+        write_event(event, &json, &mut out).unwrap();
+    }
+    let back: Vec<EventLine> = String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(back, lines);
+}
+
+#[test]
+fn colours_only_where_asked_for() {
+    let coloured = Page {
+        colour: true,
+        ..page()
+    };
+    let mut out = Vec::new();
+    render(&explanation(), &coloured, &mut out).unwrap();
+    write_event(&EventLine::Denied(denied()), &coloured, &mut out).unwrap();
+    write_plan(&changed().plan, &coloured, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("\x1b["), "{text}");
+    assert!(text.contains("\x1b[32m+ policy office\x1b[0m"), "{text}");
+    assert!(!table(&explanation()).contains('\x1b'));
+}
+
+#[test]
+fn text_of_others_does_not_steer_the_terminal() {
+    let nasty = PolicyView {
+        comment: Some("\x1b[2Jgone\r".into()),
+        ..policy()
+    };
+    assert!(table(&nasty).contains("Comment   \\u{1b}[2Jgone\\r\n"));
+    assert!(!table(&[nasty][..]).contains('\x1b'));
+}
