@@ -13,12 +13,58 @@ pub const fn slot_of(generation: u64) -> u32 {
     (generation as u32) & (SLOTS - 1)
 }
 
+/// The word that decides which ruleset is in force, and what goes with it. The one
+/// element of a memory-mapped array, so that userspace stores to it as to memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The generation in force; 0: none was applied yet. See [`slot_of`].
+    pub generation: u64,
+    /// Bypass entries in the maps; while 0 the program does not look any up.
+    pub bypasses: u64,
+}
+
+const _: () = assert!(size_of::<Control>() == 16);
+
+/// Who made the pins. The ABI version stays the first field in every version.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// [`crate::ABI_VERSION`] of the maker.
+    pub abi: u32,
+    /// An [`Engine`].
+    pub engine: u32,
+    /// BLAKE3 of the program's object file.
+    pub program: [u8; 32],
+}
+
+const _: () = assert!(size_of::<Build>() == 40);
+
 /// The structure in which the lists are kept in the kernel.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// One LPM trie for each list and family: the reference.
     Lpm = 1,
+}
+
+impl Engine {
+    /// The engine with this number.
+    #[must_use]
+    pub const fn from_u32(value: u32) -> Option<Self> {
+        match value {
+            1 => Some(Self::Lpm),
+            _ => None,
+        }
+    }
+
+    /// Its name in configuration and output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lpm => "lpm",
+        }
+    }
 }
 
 /// What a slot holds; written before the slot comes into force.
@@ -38,5 +84,11 @@ pub struct SlotInfo {
 const _: () = assert!(size_of::<SlotInfo>() == 56);
 
 #[cfg(feature = "user")]
-// SAFETY: `repr(C)`, no padding (asserted above), every bit pattern is valid.
+// SAFETY: `repr(C)`, integers without padding (asserted above), every bit pattern is valid.
 unsafe impl aya::Pod for SlotInfo {}
+#[cfg(feature = "user")]
+// SAFETY: as above.
+unsafe impl aya::Pod for Control {}
+#[cfg(feature = "user")]
+// SAFETY: as above.
+unsafe impl aya::Pod for Build {}

@@ -12,7 +12,7 @@ pub mod key;
 pub mod reason;
 pub mod scope;
 
-pub use control::{Engine, SlotInfo, slot_of};
+pub use control::{Build, Control, Engine, SlotInfo, slot_of};
 pub use event::{Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};
 pub use reason::{Action, Reason};

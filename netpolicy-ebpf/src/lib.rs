@@ -1,1 +1,12 @@
-#![cfg_attr(target_arch = "bpf", no_std)]
+//! What the XDP program decides, apart from the kernel: reading packets and
+//! judging sources.
+//!
+//! Pure and `no_std`; it builds for the host as well, where its unit tests run.
+//! The program itself, with its maps and helper calls, is in `main.rs`.
+#![cfg_attr(not(test), no_std)]
+
+pub mod judge;
+pub mod packet;
+
+pub use judge::{Lists, judge, judge_unclassified};
+pub use packet::{Addresses, Bytes, Family, Ports, Segment, parse};

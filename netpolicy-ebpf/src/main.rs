@@ -1,1 +1,26 @@
+//! The XDP program: drops the connection attempts of denied sources at the NIC.
+//!
+//! Here are only the kernel's side of things (maps, helpers, the context); what is
+//! decided, and from which bytes, is in the library beside this file.
+#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+#[cfg(target_arch = "bpf")]
+mod maps;
+#[cfg(target_arch = "bpf")]
+mod program;
+
+#[cfg(not(target_arch = "bpf"))]
 fn main() {}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing here panics: the verifier would refuse the loop.
+    loop {}
+}
+
+// Helpers such as the boot clock are for GPL-compatible programs only.
+#[cfg(target_arch = "bpf")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,223 @@
+//! From a source and a scope to a reason.
+
+use netpolicy_common::{HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId};
+
+/// What one generation's lists say of one source.
+pub trait Lists {
+    /// Whether the scope's block lists hold the source.
+    fn blocks(&self, scope: ScopeId) -> bool;
+    /// Whether the scope's allow lists hold the source.
+    fn allows(&self, scope: ScopeId) -> bool;
+}
+
+/// What one scope's lists say.
+enum Said {
+    Blocked,
+    NotAllowed,
+    Allowed,
+    NotBlocked,
+}
+
+/// Judges a connection attempt in `scope`, which `config` governs.
+///
+/// A service's own lists come first, then, if the configuration says so, the
+/// host's; a denial by either decides. It drops if the scope that denied and the
+/// scope that was asked both enforce.
+#[inline(always)]
+pub fn judge<L: Lists>(lists: &L, config: ScopeConfig, scope: ScopeId) -> Reason {
+    let flags = config.flags;
+    let mut reason = Reason::NoPolicy;
+    if flags.has(ScopeFlags::OWN_LISTS) {
+        match ask(lists, scope, flags.has(ScopeFlags::OWN_ONLY)) {
+            Said::Allowed => reason = Reason::Allowed,
+            Said::NotBlocked => reason = Reason::NotBlocked,
+            denial => return deny(&denial, flags.has(ScopeFlags::OWN_ENFORCE)),
+        }
+    }
+    if flags.has(ScopeFlags::HOST_LISTS) {
+        match ask(lists, HOST_SCOPE, flags.has(ScopeFlags::HOST_ONLY)) {
+            Said::Allowed => reason = Reason::Allowed,
+            Said::NotBlocked => {
+                if reason as u8 == Reason::NoPolicy as u8 {
+                    reason = Reason::NotBlocked;
+                }
+            }
+            denial => return deny(&denial, flags.has(ScopeFlags::HOST_ENFORCE)),
+        }
+    }
+    reason
+}
+
+/// Judges what could not be classified: by its source, in the host scope.
+#[inline(always)]
+pub fn judge_unclassified<L: Lists>(lists: &L, config: ScopeConfig) -> Reason {
+    match judge(lists, config, HOST_SCOPE) {
+        Reason::Blocked | Reason::NotAllowed => Reason::UnclassifiedDropped,
+        Reason::ObservedBlocked | Reason::ObservedNotAllowed => Reason::ObservedUnclassified,
+        _ => Reason::UnclassifiedPassed,
+    }
+}
+
+/// Deny-first: the block lists, then, where an allow list is in force, that.
+#[inline(always)]
+fn ask<L: Lists>(lists: &L, scope: ScopeId, only: bool) -> Said {
+    if lists.blocks(scope) {
+        Said::Blocked
+    } else if !only {
+        Said::NotBlocked
+    } else if lists.allows(scope) {
+        Said::Allowed
+    } else {
+        Said::NotAllowed
+    }
+}
+
+#[inline(always)]
+fn deny(said: &Said, enforce: bool) -> Reason {
+    match (said, enforce) {
+        (Said::Blocked, true) => Reason::Blocked,
+        (Said::Blocked, false) => Reason::ObservedBlocked,
+        (_, true) => Reason::NotAllowed,
+        (_, false) => Reason::ObservedNotAllowed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: ScopeId = 3;
+
+    /// Lists that hold every address of a scope, or none.
+    #[derive(Default)]
+    struct Fake {
+        block: &'static [ScopeId],
+        allow: &'static [ScopeId],
+    }
+
+    impl Lists for Fake {
+        fn blocks(&self, scope: ScopeId) -> bool {
+            self.block.contains(&scope)
+        }
+        fn allows(&self, scope: ScopeId) -> bool {
+            self.allow.contains(&scope)
+        }
+    }
+
+    fn config(flags: &[ScopeFlags]) -> ScopeConfig {
+        let flags = flags
+            .iter()
+            .fold(ScopeFlags::default(), |all, flag| all.with(*flag));
+        ScopeConfig { flags }
+    }
+
+    use ScopeFlags as F;
+
+    #[test]
+    fn no_policy_passes_whatever_the_lists_hold() {
+        let lists = Fake {
+            block: &[0, SERVICE],
+            allow: &[],
+        };
+        assert_eq!(judge(&lists, config(&[]), SERVICE), Reason::NoPolicy);
+        assert_eq!(judge(&lists, config(&[]), HOST_SCOPE), Reason::NoPolicy);
+    }
+
+    #[test]
+    fn a_block_wins_over_an_allow() {
+        let lists = Fake {
+            block: &[0],
+            allow: &[0],
+        };
+        let config = config(&[F::OWN_LISTS, F::OWN_ONLY, F::OWN_ENFORCE]);
+        assert_eq!(judge(&lists, config, HOST_SCOPE), Reason::Blocked);
+    }
+
+    #[test]
+    fn without_an_allow_list_what_is_not_blocked_passes() {
+        let config = config(&[F::OWN_LISTS, F::OWN_ENFORCE]);
+        assert_eq!(
+            judge(&Fake::default(), config, HOST_SCOPE),
+            Reason::NotBlocked
+        );
+    }
+
+    #[test]
+    fn with_an_allow_list_what_is_on_none_is_denied() {
+        let config = config(&[F::OWN_LISTS, F::OWN_ONLY, F::OWN_ENFORCE]);
+        assert_eq!(
+            judge(&Fake::default(), config, HOST_SCOPE),
+            Reason::NotAllowed
+        );
+    }
+
+    #[test]
+    fn override_asks_the_service_alone_and_a_bare_service_the_host() {
+        let lists = Fake {
+            block: &[HOST_SCOPE],
+            allow: &[SERVICE],
+        };
+        let own = config(&[F::OWN_LISTS, F::OWN_ONLY, F::OWN_ENFORCE, F::HOST_ENFORCE]);
+        assert_eq!(judge(&lists, own, SERVICE), Reason::Allowed);
+        let bare = config(&[F::HOST_LISTS, F::HOST_ENFORCE]);
+        assert_eq!(judge(&lists, bare, SERVICE), Reason::Blocked);
+    }
+
+    #[test]
+    fn and_needs_both() {
+        let and = config(&[
+            F::OWN_LISTS,
+            F::OWN_ONLY,
+            F::OWN_ENFORCE,
+            F::HOST_LISTS,
+            F::HOST_ONLY,
+            F::HOST_ENFORCE,
+        ]);
+        let both = Fake {
+            block: &[],
+            allow: &[HOST_SCOPE, SERVICE],
+        };
+        assert_eq!(judge(&both, and, SERVICE), Reason::Allowed);
+        let one = Fake {
+            block: &[],
+            allow: &[SERVICE],
+        };
+        assert_eq!(judge(&one, and, SERVICE), Reason::NotAllowed);
+        let other = Fake {
+            block: &[],
+            allow: &[HOST_SCOPE],
+        };
+        assert_eq!(judge(&other, and, SERVICE), Reason::NotAllowed);
+    }
+
+    #[test]
+    fn an_observing_scope_denies_nothing() {
+        let lists = Fake {
+            block: &[0],
+            allow: &[],
+        };
+        let observe = config(&[F::OWN_LISTS]);
+        assert_eq!(judge(&lists, observe, HOST_SCOPE), Reason::ObservedBlocked);
+        assert_eq!(
+            judge_unclassified(&lists, observe),
+            Reason::ObservedUnclassified
+        );
+    }
+
+    #[test]
+    fn the_unclassified_are_judged_by_their_source() {
+        let enforce = config(&[F::OWN_LISTS, F::OWN_ENFORCE]);
+        let lists = Fake {
+            block: &[0],
+            allow: &[],
+        };
+        assert_eq!(
+            judge_unclassified(&lists, enforce),
+            Reason::UnclassifiedDropped
+        );
+        assert_eq!(
+            judge_unclassified(&Fake::default(), enforce),
+            Reason::UnclassifiedPassed
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! Entry point: parse, judge, count, report.
+
+use aya_ebpf::{
+    bindings::xdp_action, btf_maps::lpm_trie::Key, helpers::bpf_ktime_get_boot_ns, macros::xdp,
+    programs::XdpContext,
+};
+use netpolicy_common::{
+    Action, Control, Event, FAILSAFE_SCOPE, HOST_SCOPE, MAX_SCOPES, PROBE_IFINDEX, Reason,
+    SCOPE_BITS, ScopeId, key, reason::Probe, slot_of,
+};
+use netpolicy_ebpf::{
+    Addresses, Bytes, Family, Lists, Ports, Segment, judge, judge_unclassified, parse,
+};
+
+use crate::maps;
+
+/// The frame's linear part: `[start, end)` in memory.
+struct Frame {
+    start: usize,
+    end: usize,
+}
+
+/// Offsets beyond this are not read: the verifier wants a bound, and no chain of
+/// headers that the parser walks reaches it.
+const MAX_OFFSET: usize = 0x4fff;
+
+impl Bytes for Frame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let at = self.start + offset;
+        if at + N > self.end {
+            return None;
+        }
+        // SAFETY: `start..end` is the packet that the kernel gave us, and the `N`
+        // bytes at `at` end within it (checked above, and again by the verifier).
+        // Byte arrays need no alignment.
+        Some(unsafe { *(at as *const [u8; N]) })
+    }
+}
+
+/// A source address, its lists in one slot, and its bypasses.
+trait Source: Lists {
+    /// Whether a bypass of this very scope is live at `now`, in nanoseconds since boot.
+    fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool;
+}
+
+macro_rules! source {
+    ($name:ident, $bytes:literal, $key:path, $block:ident, $allow:ident, $bypass:ident) => {
+        struct $name {
+            slot: u32,
+            address: [u8; $bytes],
+        }
+
+        impl $name {
+            #[inline(always)]
+            fn key(&self, scope: ScopeId) -> Key<[u8; $bytes + 4]> {
+                Key::new(SCOPE_BITS + 8 * $bytes, $key(scope, self.address))
+            }
+        }
+
+        impl Lists for $name {
+            #[inline(always)]
+            fn blocks(&self, scope: ScopeId) -> bool {
+                maps::$block
+                    .get(self.slot)
+                    .is_some_and(|trie| trie.get(&self.key(scope)).is_some())
+            }
+
+            #[inline(always)]
+            fn allows(&self, scope: ScopeId) -> bool {
+                maps::$allow
+                    .get(self.slot)
+                    .is_some_and(|trie| trie.get(&self.key(scope)).is_some())
+            }
+        }
+
+        impl Source for $name {
+            #[inline(always)]
+            fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool {
+                maps::$bypass
+                    .get(&self.key(scope))
+                    .is_some_and(|expiry| now < u64::from_ne_bytes(*expiry))
+            }
+        }
+    };
+}
+
+source!(SourceV4, 4, key::v4, BLOCK_V4, ALLOW_V4, BYPASS_V4);
+source!(SourceV6, 16, key::v6, BLOCK_V6, ALLOW_V6, BYPASS_V6);
+
+/// What is judged: an attempt with what its header holds of ports, or a packet that
+/// could not be classified.
+#[derive(Clone, Copy)]
+enum Asked {
+    Attempt(Option<Ports>),
+    Unclassified,
+}
+
+#[xdp(frags)]
+pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
+    let frame = Frame {
+        start: ctx.data(),
+        end: ctx.data_end(),
+    };
+    let (addresses, asked) = match parse(&frame) {
+        Segment::Pass(reason) => return finish(&ctx, HOST_SCOPE, reason),
+        Segment::Attempt(addresses, ports) => (addresses, Asked::Attempt(ports)),
+        Segment::Unclassified(addresses) => (addresses, Asked::Unclassified),
+    };
+    // Read once: everything below belongs to this generation.
+    let control = control();
+    let slot = slot_of(control.generation);
+    let (scope, reason) = match addresses.family {
+        Family::V4 => match frame.read(addresses.at) {
+            Some(address) => decide(&SourceV4 { slot, address }, &control, asked),
+            None => (HOST_SCOPE, Reason::Malformed),
+        },
+        Family::V6 => match frame.read(addresses.at) {
+            Some(address) => decide(&SourceV6 { slot, address }, &control, asked),
+            None => (HOST_SCOPE, Reason::Malformed),
+        },
+    };
+    if reason.is_denial() && !is_probe(&ctx) {
+        report(
+            &ctx,
+            &frame,
+            addresses,
+            asked,
+            scope,
+            reason,
+            control.generation,
+        );
+    }
+    finish(&ctx, scope, reason)
+}
+
+/// Failsafe port, service of the port, bypass, lists: in this order.
+#[inline(always)]
+fn decide<S: Source>(source: &S, control: &Control, asked: Asked) -> (ScopeId, Reason) {
+    let slot = slot_of(control.generation);
+    let scope = match asked {
+        Asked::Attempt(Some(ports)) => maps::PORTS.get(slot).map_or(HOST_SCOPE, |table| {
+            table.scope[usize::from(ports.destination)]
+        }),
+        _ => HOST_SCOPE,
+    };
+    if scope == FAILSAFE_SCOPE {
+        return (HOST_SCOPE, Reason::Failsafe);
+    }
+    if bypassed(source, control, scope) {
+        return (scope, Reason::Bypass);
+    }
+    let config = maps::SCOPES
+        .get(slot * MAX_SCOPES + u32::from(scope))
+        .copied()
+        .unwrap_or_default();
+    let reason = match asked {
+        Asked::Attempt(_) => judge(source, config, scope),
+        Asked::Unclassified => judge_unclassified(source, config),
+    };
+    (scope, reason)
+}
+
+/// A bypass of the host exempts from everything on it, one of a service from that.
+#[inline(always)]
+fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
+    if control.bypasses == 0 {
+        return false;
+    }
+    // SAFETY: takes nothing, returns a number.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    source.bypass_lives(scope, now) || (scope != HOST_SCOPE && source.bypass_lives(HOST_SCOPE, now))
+}
+
+#[inline(always)]
+fn control() -> Control {
+    match maps::CONTROL.get_ptr(0) {
+        // SAFETY: the map's one element; userspace stores each field as one word.
+        Some(control) => unsafe {
+            Control {
+                generation: core::ptr::read_volatile(&raw const (*control).generation),
+                bypasses: core::ptr::read_volatile(&raw const (*control).bypasses),
+            }
+        },
+        None => Control {
+            generation: 0,
+            bypasses: 0,
+        },
+    }
+}
+
+/// Whether userspace asks what the program would do; see [`PROBE_IFINDEX`].
+#[inline(always)]
+fn is_probe(ctx: &XdpContext) -> bool {
+    ctx.ingress_ifindex() as u32 == PROBE_IFINDEX
+}
+
+/// Counts, and turns the reason into the action.
+#[inline(always)]
+fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason) -> u32 {
+    let action = match reason.action() {
+        Action::Pass => xdp_action::XDP_PASS,
+        Action::Drop => xdp_action::XDP_DROP,
+    };
+    if is_probe(ctx) {
+        return Probe::new(action, reason).0;
+    }
+    let row = u32::from(scope) * Reason::SLOTS + reason as u32;
+    if let Some(counter) = maps::COUNTERS.get_ptr_mut(row) {
+        // SAFETY: this CPU's own element, and XDP does not preempt XDP on a CPU.
+        unsafe { *counter += 1 };
+    }
+    action
+}
+
+/// Writes an event, if this CPU's allowance and the ring buffer's room permit.
+#[inline(always)]
+fn report(
+    ctx: &XdpContext,
+    frame: &Frame,
+    addresses: Addresses,
+    asked: Asked,
+    scope: ScopeId,
+    reason: Reason,
+    generation: u64,
+) {
+    let (Some(allowance), Some(stats)) = (
+        maps::EVENT_ALLOWANCE.get_ptr_mut(0),
+        maps::EVENT_STATS.get_ptr_mut(0),
+    ) else {
+        return;
+    };
+    // SAFETY: this CPU's own elements, as in `finish`; so also below.
+    unsafe {
+        if *allowance == 0 {
+            (*stats).limited += 1;
+            return;
+        }
+        *allowance -= 1;
+    }
+    let Some(mut entry) = maps::EVENTS.reserve(0) else {
+        // SAFETY: as above.
+        unsafe { (*stats).overflowed += 1 };
+        return;
+    };
+    let ports = match asked {
+        Asked::Attempt(Some(ports)) => ports,
+        _ => Ports {
+            source: 0,
+            destination: 0,
+        },
+    };
+    let event = entry.write(Event {
+        // SAFETY: takes nothing, returns a number.
+        time_ns: unsafe { bpf_ktime_get_boot_ns() },
+        generation,
+        source: [0; 16],
+        destination: [0; 16],
+        ifindex: ctx.ingress_ifindex() as u32,
+        source_port: ports.source,
+        destination_port: ports.destination,
+        scope,
+        reason: reason as u8,
+        family: match addresses.family {
+            Family::V4 => 4,
+            Family::V6 => 6,
+        },
+        reserved: [0; 4],
+    });
+    match addresses.family {
+        Family::V4 => {
+            if let Some(both) = frame.read::<8>(addresses.at) {
+                event.source[..4].copy_from_slice(&both[..4]);
+                event.destination[..4].copy_from_slice(&both[4..]);
+            }
+        }
+        Family::V6 => {
+            if let Some(both) = frame.read::<32>(addresses.at) {
+                event.source.copy_from_slice(&both[..16]);
+                event.destination.copy_from_slice(&both[16..]);
+            }
+        }
+    }
+    entry.submit(0);
+    // SAFETY: as above.
+    unsafe { (*stats).sent += 1 };
+}
