@@ -10,7 +10,11 @@ use crate::SLOTS;
 #[inline(always)]
 #[must_use]
 pub const fn slot_of(generation: u64) -> u32 {
-    (generation as u32) & (SLOTS - 1)
+    if generation.is_multiple_of(SLOTS as u64) {
+        0
+    } else {
+        1
+    }
 }
 
 /// The word that decides which ruleset is in force, and what goes with it. The one

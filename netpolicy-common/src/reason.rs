@@ -112,7 +112,8 @@ impl Probe {
     /// The reason, unless the number is unknown.
     #[must_use]
     pub const fn reason(self) -> Option<Reason> {
-        Reason::from_u8((self.0 >> 8) as u8)
+        let [_, reason, ..] = self.0.to_le_bytes();
+        Reason::from_u8(reason)
     }
 }
 

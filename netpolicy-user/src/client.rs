@@ -3,28 +3,28 @@
 //! Knows HTTP and [`crate::api`], nothing of terminals or the kernel. An answer is
 //! either the endpoint's type or a [`ClientError`] that says who is to blame.
 
+mod events;
+
 use std::error::Error as _;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::stream::{BoxStream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    BypassRequest, BypassView, Changed, Counters, ErrorBody, EventLine, ExplainView, HostView,
-    PolicyView, ProgressView, RevisionView, ServiceView, Status,
+    BypassRequest, BypassView, Changed, Counters, ErrorBody, ExplainView, HostView, PolicyView,
+    ProgressView, RevisionView, ServiceView, Status,
 };
 use crate::model::change::Change;
+
+pub use events::Events;
 
 /// How long a question may take. The agent answers from memory; one that takes
 /// longer hangs, and the emergency brake must not wait for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest line of the event stream; a real one has some 300 bytes.
-const LINE_MAX: usize = 64 * 1024;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -266,26 +266,22 @@ impl Client {
             .map(drop)
     }
 
-    /// `POST /v1/detach`: stops all filtering until [`Client::attach`].
+    /// `POST /v1/detach`: stops all filtering until [`Client::attach`]; the names of the
+    /// interfaces that were filtered.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn detach(&self) -> Answer<()> {
-        let request = self.request(Method::POST, &["detach"], &[]);
-        self.send("POST /v1/detach", request.timeout(ANSWER_TIMEOUT))
-            .await
-            .map(drop)
+    pub async fn detach(&self) -> Answer<Vec<String>> {
+        self.order("detach").await
     }
 
-    /// `POST /v1/attach`: filters the configured interfaces (again).
+    /// `POST /v1/attach`: filters the configured interfaces again; the names of those
+    /// that are filtered.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn attach(&self) -> Answer<()> {
-        let request = self.request(Method::POST, &["attach"], &[]);
-        self.send("POST /v1/attach", request.timeout(ANSWER_TIMEOUT))
-            .await
-            .map(drop)
+    pub async fn attach(&self) -> Answer<Vec<String>> {
+        self.order("attach").await
     }
 
     /// `GET /v1/events`: what happens from now on.
@@ -297,11 +293,14 @@ impl Client {
         let response = self
             .send(what, self.request(Method::GET, &["events"], &[]))
             .await?;
-        Ok(Events {
-            client: self.clone(),
-            stream: response.bytes_stream().boxed(),
-            pending: Vec::new(),
-        })
+        Ok(Events::new(self.clone(), response))
+    }
+
+    async fn order<T: DeserializeOwned>(&self, order: &str) -> Answer<T> {
+        let what = format!("POST /v1/{order}");
+        let request = self.request(Method::POST, &[order], &[]);
+        let response = self.send(&what, request.timeout(ANSWER_TIMEOUT)).await?;
+        self.decode(&what, response).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Answer<T> {
@@ -379,45 +378,6 @@ impl Client {
             what: what.to_owned(),
             socket,
             source,
-        }
-    }
-}
-
-/// The stream of [`Client::events`].
-pub struct Events {
-    client: Client,
-    stream: BoxStream<'static, reqwest::Result<Bytes>>,
-    pending: Vec<u8>,
-}
-
-impl Events {
-    /// Waits for the next line.
-    ///
-    /// # Errors
-    /// [`ClientError::StreamEnded`] when the agent stops; see [`ClientError`].
-    pub async fn next(&mut self) -> Answer<EventLine> {
-        let what = "GET /v1/events";
-        loop {
-            if let Some(end) = self.pending.iter().position(|b| *b == b'\n') {
-                let line: Vec<u8> = self.pending.drain(..=end).collect();
-                // Blank lines keep the connection alive.
-                if line.trim_ascii().is_empty() {
-                    continue;
-                }
-                return serde_json::from_slice(&line).map_err(|e| self.client.garbled(what, e));
-            }
-            if self.pending.len() > LINE_MAX {
-                return Err(ClientError::Transport {
-                    what: what.to_owned(),
-                    socket: self.client.socket.clone(),
-                    source: format!("a line of more than {LINE_MAX} bytes").into(),
-                });
-            }
-            match self.stream.next().await {
-                Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
-                // An agent that is killed cuts the stream short: the same to whoever watches.
-                Some(Err(_)) | None => return Err(ClientError::StreamEnded),
-            }
         }
     }
 }

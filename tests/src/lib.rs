@@ -1,1 +1,24 @@
-//! Test harness.
+//! What the tests share: network namespaces, packets, a database host with its agent.
+//!
+//! Everything here makes its own namespaces, directories and pins, under names
+//! that carry the process id (`npt<pid>-<n>`), and removes them when dropped, also
+//! when a test fails. What a killed test run left behind is removed by the next.
+//! Nothing here touches the machine's own interfaces.
+#![expect(clippy::expect_used, reason = "a test harness fails by panicking, with the reason")]
+#![expect(clippy::print_stderr, reason = "what helps to understand a failed test is printed")]
+
+pub mod binary;
+pub mod host;
+pub mod id;
+pub mod netns;
+pub mod packet;
+pub mod process;
+pub mod residue;
+pub mod rules;
+pub mod server;
+pub mod traffic;
+
+pub use host::{DatabaseHost, Options, Output};
+pub use netns::NetNs;
+pub use packet::Packet;
+pub use traffic::Outcome;

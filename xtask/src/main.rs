@@ -1,1 +1,98 @@
-fn main() {}
+//! `cargo xtask`: netpolicy's build, run and test tasks, one file each.
+//!
+//! What is here drives cargo, the built binary and the machine's own tools; nothing
+//! of netpolicy itself is in this crate, and netpolicy needs nothing of it.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task's output is for the person who started it"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod agent;
+mod build;
+mod demo;
+mod lint;
+mod load;
+mod process;
+mod run;
+mod setup;
+mod stop;
+mod test;
+mod tools;
+mod workspace;
+
+use setup::Purpose;
+
+/// Build, run and test netpolicy.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what is missing; every other task does so by itself
+    Setup {
+        /// What it is to suffice for; each includes the ones before it
+        #[arg(long = "for", value_enum, default_value_t = Purpose::Test)]
+        purpose: Purpose,
+    },
+    /// Build netpolicy, its XDP program included
+    Build {
+        /// With optimisations
+        #[arg(long)]
+        release: bool,
+    },
+    /// Show what netpolicy does, in network namespaces made for it; or filter a NIC
+    Run(run::Args),
+    /// Attach to a NIC with the policies that its store holds (at first none), and
+    /// run the agent in the foreground
+    Load {
+        /// The interface to filter
+        #[arg(long, value_name = "NIC")]
+        iface: String,
+    },
+    /// Run all tests; arguments go to `cargo test`
+    Test {
+        /// For `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Check formatting, lints and documentation
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().task {
+        Task::Setup { purpose } => setup::setup(purpose),
+        Task::Build { release } => build_and_say(release),
+        Task::Run(args) => run::run(&args),
+        Task::Load { iface } => load::load(&iface),
+        // As typed: the parser takes away a leading `--`, which cargo must see.
+        Task::Test { .. } => test::test(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Task::Lint => lint::lint(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<stop::Interrupted>() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build_and_say(release: bool) -> Result<()> {
+    setup::setup(Purpose::Build)?;
+    let binary: PathBuf = build::build(build::Profile::of(release))?;
+    println!("{}", workspace::shown(&binary));
+    Ok(())
+}

@@ -218,6 +218,7 @@ pub struct Timing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExplainView {
     /// The source asked about.
+    #[schema(value_type = String)]
     pub source: IpAddr,
     /// The destination port asked about; `None`: a port of no service.
     pub port: Option<u16>,
@@ -306,10 +307,12 @@ pub struct DeniedEvent {
     /// When.
     pub time: Timestamp,
     /// From where.
+    #[schema(value_type = String)]
     pub source: IpAddr,
     /// Source port; 0: the packet held none.
     pub source_port: u16,
     /// To where.
+    #[schema(value_type = String)]
     pub destination: IpAddr,
     /// Destination port; 0: the packet held none.
     pub destination_port: u16,

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::{Path as UrlPath, Query};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
 use super::*;
-use crate::api::{DeniedEvent, Timing};
+use crate::api::{DeniedEvent, EventLine, Timing};
 
 struct Server {
     socket: PathBuf,

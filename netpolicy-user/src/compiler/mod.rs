@@ -7,6 +7,8 @@ mod compile;
 mod intervals;
 pub mod prefixes;
 pub mod ruleset;
+#[cfg(test)]
+mod tests;
 
 pub use compile::{compile, compile_with};
 pub use prefixes::{Prefix4, Prefix6, PrefixSet};

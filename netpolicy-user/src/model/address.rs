@@ -282,12 +282,7 @@ fn check_characters(text: &str) -> Result<(), AddressProblem> {
     let foreign = text.chars().enumerate().find(|(_, c)| !c.is_ascii());
     if let Some((index, found)) = foreign {
         let position = index + 1;
-        // U+2018 to U+201F, the angle quotes, and the primes.
-        let quote = matches!(
-            found,
-            '\u{2018}'..='\u{201f}' | '«' | '»' | '‹' | '›' | '′' | '″' | '´'
-        );
-        return Err(if quote {
+        return Err(if is_typographic_quote(found) {
             AddressProblem::TypographicQuote { found, position }
         } else {
             AddressProblem::NonAscii { found, position }
@@ -348,4 +343,12 @@ fn diagnose(address: &str) -> AddressProblem {
         }
     }
     AddressProblem::V6
+}
+
+/// Whether word processors make it of a quote: U+2018 to U+201F, angle quotes, primes.
+pub(super) fn is_typographic_quote(c: char) -> bool {
+    matches!(
+        c,
+        '\u{2018}'..='\u{201f}' | '«' | '»' | '‹' | '›' | '′' | '″' | '´'
+    )
 }

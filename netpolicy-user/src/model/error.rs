@@ -111,13 +111,31 @@ pub enum Problem {
     NameReserved,
     /// The name belongs to another.
     #[error(
-        "{noun} '{name}' exists already (names differ by more than case); choose another name or alter it"
+        "{noun} '{name}' exists already, and names may not differ by case alone; choose another name or alter it"
     )]
     NameTaken {
         /// What has that name.
         noun: Noun,
         /// The name as it exists.
         name: String,
+    },
+    /// A policy file has two things of one name.
+    #[error("a second {noun} '{name}'{}; names may not differ by case alone; rename or remove one", at(first.as_ref()))]
+    NameRepeated {
+        /// What has the name.
+        noun: Noun,
+        /// The name, folded.
+        name: String,
+        /// Where the first one stands.
+        first: Option<Place>,
+    },
+    /// A policy file binds a policy to a service that it does not have.
+    #[error("'bind' names {name}, but this file has no such [[service]]{}", did_you_mean(closest.as_deref()))]
+    UnknownBinding {
+        /// What was written.
+        name: Excerpt,
+        /// A service with a name much like it.
+        closest: Option<String>,
     },
     /// No such thing.
     #[error("unknown {noun} {name}{}", did_you_mean(closest.as_deref()))]
@@ -355,6 +373,7 @@ impl Problem {
                 ErrorKind::Unknown
             }
             Self::NameTaken { .. }
+            | Self::NameRepeated { .. }
             | Self::Duplicate { .. }
             | Self::AlreadyThere { .. }
             | Self::TooManyPolicies { .. }

@@ -6,11 +6,14 @@
 
 mod address;
 mod apply;
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod bypass;
 pub mod change;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
+pub mod file;
 pub mod list;
 pub mod name;
 pub mod plan;

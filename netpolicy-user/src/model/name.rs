@@ -67,6 +67,15 @@ fn fault(text: &str) -> Option<NameProblem> {
     first.is_ascii_digit().then_some(NameProblem::Start(first))
 }
 
+/// Checks and folds a service's name: any but the host's.
+pub(super) fn service_name(text: &str) -> Result<Name, ModelError> {
+    let name = Name::new(text)?;
+    if name.as_str() == "host" {
+        return Err(Problem::NameReserved.into());
+    }
+    Ok(name)
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

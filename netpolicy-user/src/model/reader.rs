@@ -116,6 +116,11 @@ impl<'r> ListReader<'r> {
         }
     }
 
+    /// For what is wrong beside the rules.
+    pub(super) fn report(&mut self) -> &mut Report {
+        self.report
+    }
+
     /// Registers a source; `None`, with an error, if there are too many.
     pub(super) fn source(&mut self, name: &str, tolerant: bool) -> Option<u16> {
         let Ok(index) = u16::try_from(self.sources.len()) else {

@@ -18,7 +18,7 @@ impl Render for Counters {
                         plain(line(&r.scope)),
                         plain(&r.reason),
                         cell(verdict_tone(&r.action), &r.action),
-                        number(r.packets),
+                        number(&r.packets),
                     ]
                 })
                 .collect();

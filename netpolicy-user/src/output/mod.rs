@@ -5,12 +5,14 @@
 mod bypasses;
 mod changed;
 mod counters;
+mod diff;
 mod events;
 mod explain;
 mod policies;
 mod services;
 mod status;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
@@ -19,6 +21,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 pub use changed::{InForce, write_plan};
+pub use diff::DiffView;
 pub use events::write_event;
 
 /// Table or JSON.
@@ -99,8 +102,8 @@ fn plain(text: impl AsRef<str>) -> Cell {
     cell(Tone::Plain, text)
 }
 
-fn number(value: impl ToString) -> Cell {
-    Cell::new(value.to_string()).set_alignment(CellAlignment::Right)
+fn number(value: &dyn Display) -> Cell {
+    Cell::new(value).set_alignment(CellAlignment::Right)
 }
 
 /// Text that others wrote must not steer the terminal.

@@ -1,6 +1,7 @@
 //! Carries out a [`Change`] on a [`State`], or says everything that is wrong with it.
 
 mod edit;
+mod file;
 mod policy;
 mod service;
 
@@ -110,7 +111,11 @@ impl Worker<'_> {
                 mode,
                 failsafe_ports,
             } => self.set_host(*mode, failsafe_ports.as_deref()),
-            Change::Apply { .. } => None,
+            Change::Apply {
+                file,
+                lists,
+                skip_invalid,
+            } => self.apply_file(file, lists, *skip_invalid),
         }
     }
 
@@ -206,13 +211,4 @@ fn check_free<'a>(
         }),
         None => Ok(()),
     }
-}
-
-/// Refuses the host's name for a service.
-fn service_name(text: &str) -> Result<Name, ModelError> {
-    let name = Name::new(text)?;
-    if name.as_str() == "host" {
-        return Err(Problem::NameReserved.into());
-    }
-    Ok(name)
 }

@@ -1,6 +1,7 @@
 //! Changes to services and to the host's settings.
 
-use super::{Noun, Problem, Worker, check_free, service_name};
+use super::{Noun, Problem, Worker, check_free};
+use crate::model::name::service_name;
 use crate::model::state::MAX_SERVICES;
 use crate::model::{Binding, Combine, Host, Mode, PortSet, Service};
 

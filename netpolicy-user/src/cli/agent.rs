@@ -1,0 +1,63 @@
+//! `netpolicy agent`.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+
+use super::context::wants_colour;
+use super::failure::Exit;
+use crate::config::{Config, Overrides, XdpChoice};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AgentArgs {
+    /// Filter this interface, instead of those of the configuration; may be repeated
+    #[arg(long, short, value_name = "NIC", value_delimiter = ',')]
+    interface: Vec<String>,
+    /// How to attach: native falls back to generic unless told otherwise
+    #[arg(long, value_enum, value_name = "MODE")]
+    xdp_mode: Option<XdpChoice>,
+    /// Where the store lives [env: NETPOLICY_STATE_DIR] [default: /var/lib/netpolicy]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where links, program and maps are pinned [env: NETPOLICY_BPFFS_DIR] [default:
+    /// /sys/fs/bpf/netpolicy]
+    #[arg(long, value_name = "DIR")]
+    bpffs_dir: Option<PathBuf>,
+}
+
+/// Runs until it is told to stop; enforcement goes on after it.
+pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit> {
+    let config = Config::from_process(&Overrides {
+        interfaces: args.interface,
+        xdp_mode: args.xdp_mode,
+        state_dir: args.state_dir,
+        bpffs_dir: args.bpffs_dir,
+        ..overrides
+    })?;
+    start_log()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(crate::agent::run(config))?;
+    Ok(Exit::Done)
+}
+
+/// Log lines go to standard error, where a service manager picks them up.
+fn start_log() -> anyhow::Result<()> {
+    /// Which lines: `warn`, `debug`, `netpolicy_user=trace`.
+    const VARIABLE: &str = "NETPOLICY_LOG";
+    let filter = match std::env::var(VARIABLE) {
+        Ok(text) if !text.is_empty() => text,
+        _ => "info".to_owned(),
+    };
+    let filter = EnvFilter::try_new(&filter)
+        .with_context(|| format!("{VARIABLE}: \"{filter}\" is no log filter"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(wants_colour(io::stderr().is_terminal()))
+        .init();
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `netpolicy bypass …`.
+
+use super::context::Context;
+use super::failure::Exit;
+use crate::api::BypassRequest;
+use crate::output::Format;
+
+/// A week: the agent takes no more.
+const MINUTES_MAX: i64 = 10_080;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum BypassCommand {
+    /// Exempt a source for a time; the kernel lets it lapse
+    Grant {
+        /// Address or CIDR
+        #[arg(value_name = "SRC")]
+        source: String,
+        /// How long
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=MINUTES_MAX))]
+        minutes: u32,
+        /// For this service only; without it, for all on the host
+        #[arg(long, value_name = "NAME")]
+        service: Option<String>,
+    },
+    /// List bypasses that have not lapsed
+    List,
+    /// End a bypass before its time
+    Revoke {
+        /// Address or CIDR, as granted
+        #[arg(value_name = "SRC")]
+        source: String,
+        /// The service that it was granted for; without it, the host
+        #[arg(long, value_name = "NAME")]
+        service: Option<String>,
+    },
+}
+
+pub(super) async fn run(command: BypassCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    match command {
+        BypassCommand::Grant {
+            source,
+            minutes,
+            service,
+        } => {
+            let bypass = cx
+                .client
+                .grant_bypass(&BypassRequest {
+                    source,
+                    minutes,
+                    service,
+                })
+                .await?;
+            // It counts from the moment it was granted, not from when this command began.
+            cx.page.now = bypass.granted;
+            cx.print(&bypass)?;
+        }
+        BypassCommand::List => list(cx).await?,
+        BypassCommand::Revoke { source, service } => {
+            cx.client.revoke_bypass(&source, service.as_deref()).await?;
+            let scope = service.as_deref().unwrap_or("the host");
+            cx.say(&format!("{source} no longer bypasses {scope}"))?;
+            if cx.page.format == Format::Json {
+                list(cx).await?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(cx: &mut Context<'_>) -> anyhow::Result<()> {
+    let bypasses = cx.client.bypasses().await?;
+    cx.print(bypasses.as_slice())?;
+    Ok(())
+}

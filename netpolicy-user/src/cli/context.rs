@@ -1,0 +1,137 @@
+//! What every handler works with: configuration, client, writers, and whom it talks to.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::failure::{Exit, Failure, client_hint};
+use crate::client::{Client, ClientError};
+use crate::config::Config;
+use crate::output::{Format, Page, Render, render};
+
+/// Which of the standard streams are terminals.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terminals {
+    /// Somebody can answer.
+    pub stdin: bool,
+    /// Somebody reads tables.
+    pub stdout: bool,
+    /// Somebody reads messages and watches progress.
+    pub stderr: bool,
+}
+
+impl Terminals {
+    pub(super) fn detect() -> Self {
+        Self {
+            stdin: io::stdin().is_terminal(),
+            stdout: io::stdout().is_terminal(),
+            stderr: io::stderr().is_terminal(),
+        }
+    }
+}
+
+/// What handlers work with.
+pub(super) struct Context<'a> {
+    /// Paths, for working without the agent.
+    pub config: Config,
+    /// The agent's client.
+    pub client: Client,
+    /// How to print.
+    pub page: Page,
+    /// Questions are answered with yes.
+    yes: bool,
+    /// Whom the command talks to.
+    pub terminals: Terminals,
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Standard error.
+    pub err: &'a mut dyn Write,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        config: Config,
+        format: Format,
+        yes: bool,
+        terminals: Terminals,
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+    ) -> Result<Self, ClientError> {
+        Ok(Self {
+            client: Client::new(&config.socket)?,
+            config,
+            page: Page {
+                format,
+                colour: wants_colour(terminals.stdout),
+                zone: TimeZone::system(),
+                now: Timestamp::now(),
+            },
+            yes,
+            terminals,
+            out,
+            err,
+        })
+    }
+
+    /// Prints a value.
+    pub(super) fn print<T: Render + ?Sized>(&mut self, value: &T) -> io::Result<()> {
+        render(value, &self.page, self.out)
+    }
+
+    /// Prints a sentence for people, nothing for programs.
+    pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
+        match self.page.format {
+            Format::Table => writeln!(self.out, "{text}"),
+            Format::Json => Ok(()),
+        }
+    }
+
+    /// Says that what follows does not come from the agent.
+    pub(super) fn note_local(&mut self) -> io::Result<()> {
+        let note = "note: read from the kernel; the agent does not answer";
+        match self.page.format {
+            Format::Table => writeln!(self.out, "{note}"),
+            Format::Json => writeln!(self.err, "{note}"),
+        }
+    }
+
+    /// Asks before something that cannot be taken back.
+    pub(super) fn confirm(&mut self, question: &str) -> anyhow::Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        if !(self.terminals.stdin && self.terminals.stderr) {
+            return Err(Failure::new(format!(
+                "{question} There is no terminal to ask on: nothing was changed"
+            ))
+            .hint("say --yes if it is meant")
+            .into());
+        }
+        write!(self.err, "{question} [y/N] ")?;
+        self.err.flush()?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::new("not confirmed: nothing was changed").into()),
+        }
+    }
+}
+
+/// Colours are for terminals, unless <https://no-color.org> is observed: the variable is
+/// there and not empty.
+pub(super) fn wants_colour(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Neither the agent nor the kernel could be asked: both reasons, and no agent as exit code.
+pub(super) fn neither(agent: &ClientError, local: &anyhow::Error) -> Failure {
+    Failure {
+        errors: vec![format!(
+            "{agent}; nor can the kernel be asked without it: {local:#}"
+        )],
+        hint: client_hint(agent),
+        exit: Exit::NoAgent,
+    }
+}

@@ -1,0 +1,265 @@
+//! How commands end: exit codes, and errors as lines on standard error.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::client::ClientError;
+use crate::config::ConfigError;
+use crate::model::ModelErrors;
+
+/// Errors of one input that are printed; the rest is counted.
+const SHOWN: usize = 20;
+
+/// The process's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// All is well.
+    Done = 0,
+    /// Refused, failed, or found to be at fault.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// No agent answers.
+    NoAgent = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What the command line itself refuses or cannot do.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// All that is wrong, each on its own.
+    pub errors: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// How the process ends.
+    pub exit: Exit,
+}
+
+impl Failure {
+    /// Refused or failed.
+    pub(super) fn new(error: impl Into<String>) -> Self {
+        Self {
+            errors: vec![error.into()],
+            hint: None,
+            exit: Exit::Failed,
+        }
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.errors.join("; "))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// All errors of a text that the model refuses.
+pub(super) fn model_failure(errors: &ModelErrors) -> Failure {
+    Failure {
+        errors: errors.messages(),
+        hint: None,
+        exit: Exit::Failed,
+    }
+}
+
+/// The exit code for an error that reached the top.
+pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
+    if is_broken_pipe(error) {
+        // `netpolicy policy list | head -1`: the reader has seen enough.
+        return Exit::Done;
+    }
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.exit;
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::NoAgent { .. }) => Exit::NoAgent,
+        _ => Exit::Failed,
+    }
+}
+
+/// Writes an error: a line for each thing that is wrong, then what to do.
+pub(super) fn report(error: &anyhow::Error, err: &mut dyn Write) -> io::Result<()> {
+    let (errors, hint) = describe(error);
+    // One line that says how many more there are takes no less room than the one error it hides.
+    let shown = if errors.len() > SHOWN + 1 {
+        SHOWN
+    } else {
+        errors.len()
+    };
+    for text in &errors[..shown] {
+        writeln!(err, "error: {}", one_line(text))?;
+    }
+    if errors.len() > shown {
+        writeln!(err, "error: and {} more errors", errors.len() - shown)?;
+    }
+    if let Some(hint) = hint {
+        writeln!(err, "hint: {}", one_line(&hint))?;
+    }
+    Ok(())
+}
+
+fn describe(error: &anyhow::Error) -> (Vec<String>, Option<String>) {
+    let chain = || vec![format!("{error:#}")];
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return (failure.errors.clone(), failure.hint.clone());
+    }
+    if let Some(ConfigError::Invalid(problems)) = error.downcast_ref::<ConfigError>() {
+        return (problems.iter().map(ToString::to_string).collect(), None);
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused { body, .. }) => (body.errors.clone(), body.hint.clone()),
+        Some(other) => (chain(), client_hint(other)),
+        None => (chain(), None),
+    }
+}
+
+/// What to do about a request without an answer.
+pub(super) fn client_hint(error: &ClientError) -> Option<String> {
+    let hint = match error {
+        ClientError::NoAgent { .. } => {
+            "start it as root with `netpolicy agent --interface NIC`, or name its socket with --socket or NETPOLICY_SOCKET"
+        }
+        ClientError::Permission { .. } => "run it as root, for example with sudo",
+        ClientError::Silent { .. } => {
+            "look into the agent's log, and start it anew; enforcement does not depend on it"
+        }
+        ClientError::StreamEnded => {
+            "start the agent again if it is not running; enforcement does not depend on it"
+        }
+        ClientError::Transport { .. } => {
+            "is it an agent of the same version? compare `netpolicy --version` with the agent's log"
+        }
+        ClientError::Refused { .. } => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn one_line(text: &str) -> String {
+    text.trim_end()
+        .chars()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let kind = match cause.downcast_ref::<io::Error>() {
+            Some(io) => Some(io.kind()),
+            None => cause
+                .downcast_ref::<serde_json::Error>()
+                .and_then(serde_json::Error::io_error_kind),
+        };
+        kind == Some(io::ErrorKind::BrokenPipe)
+    }) && error.downcast_ref::<ClientError>().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ErrorBody;
+
+    fn reported(error: impl Into<anyhow::Error>) -> String {
+        let mut out = Vec::new();
+        report(&error.into(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn no_agent() -> ClientError {
+        ClientError::NoAgent {
+            socket: "/run/netpolicy/agent.sock".into(),
+            source: io::Error::from_raw_os_error(2),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_error_has_its_exit_code() {
+        let refused = ClientError::Refused {
+            status: 409,
+            body: ErrorBody {
+                errors: vec!["taken".into()],
+                hint: None,
+            },
+        };
+        for (error, exit) in [
+            (anyhow::Error::from(no_agent()), Exit::NoAgent),
+            (
+                anyhow::Error::from(no_agent()).context("while looking"),
+                Exit::NoAgent,
+            ),
+            (refused.into(), Exit::Failed),
+            (ClientError::StreamEnded.into(), Exit::Failed),
+            (Failure::new("no").into(), Exit::Failed),
+            (
+                io::Error::from(io::ErrorKind::BrokenPipe).into(),
+                Exit::Done,
+            ),
+            (
+                io::Error::from(io::ErrorKind::StorageFull).into(),
+                Exit::Failed,
+            ),
+            (anyhow::anyhow!("anything"), Exit::Failed),
+        ] {
+            assert_eq!(exit_of(&error), exit, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_breaks_towards_the_agent_is_no_success() {
+        let error = ClientError::Transport {
+            what: "POST /v1/changes".into(),
+            socket: "/s".into(),
+            source: io::Error::from(io::ErrorKind::BrokenPipe).into(),
+        };
+        assert_eq!(exit_of(&error.into()), Exit::Failed);
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_its_chain_and_a_hint() {
+        assert_eq!(
+            reported(no_agent()),
+            "error: no agent answers on /run/netpolicy/agent.sock: No such file or directory (os error 2)\n\
+             hint: start it as root with `netpolicy agent --interface NIC`, or name its socket with --socket or NETPOLICY_SOCKET\n"
+        );
+        assert_eq!(
+            reported(anyhow::anyhow!("a\nb").context("c")),
+            "error: c: a\\nb\n"
+        );
+    }
+
+    #[test]
+    fn all_that_the_agent_refuses_is_shown_up_to_a_limit() {
+        let body = ErrorBody {
+            errors: (1..=23).map(|i| format!("line {i}")).collect(),
+            hint: Some("mend them".into()),
+        };
+        let text = reported(ClientError::Refused { status: 400, body });
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 22);
+        assert_eq!(lines[0], "error: line 1");
+        assert_eq!(lines[19], "error: line 20");
+        assert_eq!(lines[20], "error: and 3 more errors");
+        assert_eq!(lines[21], "hint: mend them");
+    }
+}

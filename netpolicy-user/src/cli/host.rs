@@ -1,0 +1,51 @@
+//! `netpolicy host …`.
+
+use super::context::Context;
+use super::failure::Exit;
+use super::service::mode_parser;
+use super::submit::submit;
+use crate::model::Mode;
+use crate::model::change::Change;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum HostCommand {
+    /// Show the host's settings
+    Show,
+    /// Change the host's settings; what is not named stays
+    Set(SetArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct SetArgs {
+    /// Whether denied attempts are dropped, or only counted and reported
+    #[arg(long, value_parser = mode_parser())]
+    mode: Option<Mode>,
+    /// Ports on which nothing is ever judged, all of them; `none` for none
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    failsafe_ports: Option<Vec<String>>,
+}
+
+pub(super) async fn run(command: HostCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    match command {
+        HostCommand::Show => {
+            let host = cx.client.host().await?;
+            cx.print(&host)?;
+            Ok(Exit::Done)
+        }
+        HostCommand::Set(args) => {
+            let failsafe_ports = args.failsafe_ports.map(|ports| match ports.as_slice() {
+                [none] if none == "none" => Vec::new(),
+                _ => ports,
+            });
+            submit(
+                &Change::SetHost {
+                    mode: args.mode,
+                    failsafe_ports,
+                },
+                cx,
+            )
+            .await
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Files that the user names, read with the user's own rights before anything is sent.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::failure::{Exit, Failure};
+use crate::model::change::{ListInput, SourceText};
+
+/// Most bytes of one file. The largest lists allowed have a few MiB.
+const FILE_MAX: u64 = 256 * 1024 * 1024;
+const FILE_MAX_TEXT: &str = "256 MiB";
+
+/// Reads files, and remembers all that is wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    stdin_taken: bool,
+    errors: Vec<String>,
+}
+
+impl Input {
+    /// The text of a file, named as the user named it; `-` is standard input. An
+    /// unreadable one is remembered, see [`Input::check`].
+    pub(super) fn read(&mut self, path: &Path) -> SourceText {
+        let name = path.display().to_string();
+        self.read_as(name, path)
+    }
+
+    /// The same, under another name.
+    pub(super) fn read_as(&mut self, name: String, path: &Path) -> SourceText {
+        let text = if path == Path::new("-") {
+            self.read_stdin()
+        } else {
+            read_file(path)
+        };
+        match text {
+            Ok(text) => SourceText { name, text },
+            Err(why) => {
+                self.errors.push(why);
+                SourceText {
+                    name,
+                    text: String::new(),
+                }
+            }
+        }
+    }
+
+    /// A list from flags.
+    pub(super) fn list(
+        &mut self,
+        items: Vec<String>,
+        files: &[PathBuf],
+        skip_invalid: bool,
+    ) -> ListInput {
+        ListInput {
+            items: items.into_iter().map(|i| i.trim().to_owned()).collect(),
+            files: files.iter().map(|f| self.read(f)).collect(),
+            skip_invalid,
+        }
+    }
+
+    /// Whether all files so far could be read.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        Err(Failure {
+            errors: self.errors.clone(),
+            hint: None,
+            exit: Exit::Failed,
+        })
+    }
+
+    fn read_stdin(&mut self) -> Result<String, String> {
+        if std::mem::replace(&mut self.stdin_taken, true) {
+            return Err("standard input (-) can be read only once: it was named twice".into());
+        }
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            // Otherwise it looks as if the command hung.
+            let _ = writeln!(
+                io::stderr(),
+                "reading from the terminal; Ctrl-D ends the text"
+            );
+        }
+        read_text("standard input", stdin.lock())
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let name = path.display();
+    let failed = |e: io::Error| match e.kind() {
+        io::ErrorKind::NotFound => format!("{name}: there is no such file"),
+        io::ErrorKind::PermissionDenied => format!("{name}: no permission to read it"),
+        _ => format!("{name}: cannot be read: {e}"),
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(format!("{name}: is a directory, a file was expected"));
+    }
+    if metadata.len() > FILE_MAX {
+        return Err(too_long(&name.to_string(), Some(metadata.len())));
+    }
+    read_text(&name.to_string(), file)
+}
+
+/// Reads it all, but not more than is allowed: pipes and devices have no length beforehand.
+fn read_text(name: &str, from: impl Read) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    from.take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| format!("{name}: cannot be read: {e}"))?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(too_long(name, None));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let offset = e.utf8_error().valid_up_to();
+        let bytes = e.as_bytes();
+        let line = bytes[..offset].iter().filter(|b| **b == b'\n').count() + 1;
+        format!(
+            "{name}:{line}: is not text: byte 0x{:02x} at offset {offset} is not valid UTF-8",
+            bytes[offset]
+        )
+    })
+}
+
+fn too_long(name: &str, bytes: Option<u64>) -> String {
+    let has = bytes.map_or_else(String::new, |n| format!(" ({n} bytes)"));
+    format!("{name}: is too long{has}: at most {FILE_MAX_TEXT} were expected")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &Path) -> Result<String, String> {
+        let mut input = Input::default();
+        let source = input.read(path);
+        match input.check() {
+            Ok(()) => Ok(source.text),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_taken_are_named_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("list.txt");
+        assert_eq!(
+            read(&path).unwrap_err(),
+            format!("{}: there is no such file", path.display())
+        );
+        assert_eq!(
+            read(dir.path()).unwrap_err(),
+            format!(
+                "{}: is a directory, a file was expected",
+                dir.path().display()
+            )
+        );
+        std::fs::write(&path, b"10.0.0.1\n10.0.\xff").unwrap();
+        assert_eq!(
+            read(&path).unwrap_err(),
+            format!(
+                "{}:2: is not text: byte 0xff at offset 14 is not valid UTF-8",
+                path.display()
+            )
+        );
+        std::fs::write(&path, "10.0.0.1\n").unwrap();
+        assert_eq!(read(&path).unwrap(), "10.0.0.1\n");
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused_before_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("noise");
+        // Sparse: takes no room.
+        File::create(&path).unwrap().set_len(FILE_MAX + 1).unwrap();
+        assert_eq!(
+            read(&path).unwrap_err(),
+            format!(
+                "{}: is too long (268435457 bytes): at most 256 MiB were expected",
+                path.display()
+            )
+        );
+    }
+
+    #[test]
+    fn a_stream_over_the_limit_is_cut() {
+        let error = read_text("pipe", io::repeat(b'1')).unwrap_err();
+        assert_eq!(error, "pipe: is too long: at most 256 MiB were expected");
+    }
+
+    #[test]
+    fn all_files_are_tried_and_all_errors_kept() {
+        let mut input = Input::default();
+        let files = ["/nonexistent/a".into(), "/nonexistent/b".into()];
+        let list = input.list(vec![" 10.0.0.1 ".into()], &files, true);
+        assert_eq!(list.items, ["10.0.0.1"]);
+        assert_eq!(
+            input.check().unwrap_err().errors,
+            [
+                "/nonexistent/a: there is no such file",
+                "/nonexistent/b: there is no such file"
+            ]
+        );
+    }
+
+    #[test]
+    fn standard_input_is_read_only_once() {
+        let mut input = Input {
+            stdin_taken: true,
+            ..Input::default()
+        };
+        input.read(Path::new("-"));
+        assert_eq!(
+            input.check().unwrap_err().to_string(),
+            "standard input (-) can be read only once: it was named twice"
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! The command line: one file for each noun, its arguments beside its handler.
+//!
+//! Handlers read what the user names, ask the agent through [`crate::client`] and
+//! print through [`crate::output`]. They reach the kernel only through
+//! [`crate::local`], and only when no agent answers.
+
+mod agent;
+mod apply;
+mod attach;
+mod bind;
+mod bypass;
+mod completions;
+mod context;
+mod counters;
+mod diff;
+mod explain;
+mod export;
+mod failure;
+mod host;
+mod input;
+mod monitor;
+mod policy;
+mod service;
+mod status;
+mod submit;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Overrides};
+use crate::output::Format;
+
+use context::{Context, Terminals};
+use failure::Exit;
+
+/// Network policies for database hosts, enforced at the NIC.
+///
+/// netpolicy judges every TCP connection attempt (SYN) by its source address, in
+/// XDP, before the kernel's network stack sees it. Policies are named lists of
+/// allowed and blocked addresses; blocks win, and once an active policy allows
+/// only some, all others are denied.
+#[derive(Debug, Parser)]
+#[command(
+    name = "netpolicy",
+    version,
+    propagate_version = false,
+    max_term_width = 100
+)]
+#[command(after_help = "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 no agent.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// How to print: table for people, json for programs
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
+    output: Format,
+    /// The agent's socket [env: NETPOLICY_SOCKET] [default: /run/netpolicy/agent.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The configuration file [env: NETPOLICY_CONFIG] [default: /etc/netpolicy/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Answer yes where a question would be asked
+    #[arg(long, short, global = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent in the foreground
+    Agent(agent::AgentArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Commands that talk to the agent.
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// Show what is enforced where, and what is wrong
+    Status,
+    /// Make, change and show policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Name TCP ports, so that policies can govern them alone
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
+    /// Show and change the host's settings
+    #[command(subcommand)]
+    Host(host::HostCommand),
+    /// Bind a policy to the host or a service
+    Bind(bind::BindArgs),
+    /// Take a policy's binding to the host or a service away
+    Unbind(bind::BindArgs),
+    /// Make the whole state what a policy file says
+    Apply(apply::ApplyArgs),
+    /// Print the whole state as a policy file
+    Export(export::ExportArgs),
+    /// Show how two revisions, or a policy file and what is in force, differ
+    Diff(diff::DiffArgs),
+    /// Say whether a source may connect, why, and by which rule
+    Explain(explain::ExplainArgs),
+    /// Show how many packets passed and were dropped, and why
+    Counters,
+    /// Print denied attempts as they happen, until Ctrl-C
+    Monitor(monitor::MonitorArgs),
+    /// Exempt sources for a time
+    #[command(subcommand)]
+    Bypass(bypass::BypassCommand),
+    /// Stop all filtering at once, with or without the agent
+    Detach,
+    /// Filter again after `netpolicy detach`
+    Attach,
+}
+
+/// Runs the command line `args`, program name first, and says how the process ends.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            // Nobody is left to tell when this fails, too.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let exit = run(cli).unwrap_or_else(|error| {
+        let exit = failure::exit_of(&error);
+        if exit != Exit::Done {
+            let _ = failure::report(&error, &mut io::stderr().lock());
+        }
+        exit
+    });
+    exit.into()
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let overrides = Overrides {
+        file: cli.global.config.clone(),
+        socket: cli.global.socket.clone(),
+        ..Overrides::default()
+    };
+    let command = match cli.command {
+        Command::Agent(args) => return agent::run(args, overrides),
+        Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
+        Command::Client(command) => command,
+    };
+    let config = Config::from_process(&overrides)?;
+    let (mut out, mut err) = (BufWriter::new(io::stdout().lock()), io::stderr());
+    let mut cx = Context::new(
+        config,
+        cli.global.output,
+        cli.global.yes,
+        Terminals::detect(),
+        &mut out,
+        &mut err,
+    )?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(dispatch(command, &mut cx));
+    // Also what was printed before a failure is to be seen.
+    out.flush()?;
+    result
+}
+
+async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    match command {
+        ClientCommand::Status => status::run(cx).await,
+        ClientCommand::Policy(command) => policy::run(command, cx).await,
+        ClientCommand::Service(command) => service::run(command, cx).await,
+        ClientCommand::Host(command) => host::run(command, cx).await,
+        ClientCommand::Bind(args) => bind::bind(args, cx).await,
+        ClientCommand::Unbind(args) => bind::unbind(args, cx).await,
+        ClientCommand::Apply(args) => apply::run(args, cx).await,
+        ClientCommand::Export(args) => export::run(&args, cx).await,
+        ClientCommand::Diff(args) => diff::run(args, cx).await,
+        ClientCommand::Explain(args) => explain::run(&args, cx).await,
+        ClientCommand::Counters => counters::run(cx).await,
+        ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
+        ClientCommand::Bypass(command) => bypass::run(command, cx).await,
+        ClientCommand::Detach => attach::detach(cx).await,
+        ClientCommand::Attach => attach::attach(cx).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

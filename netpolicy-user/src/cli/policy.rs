@@ -1,0 +1,262 @@
+//! `netpolicy policy …`.
+
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::failure::Exit;
+use super::input::Input;
+use super::submit::submit;
+use crate::model::change::{Change, ListEdit};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Make a policy, active and bound to the host unless told otherwise
+    Create(CreateArgs),
+    /// Change a policy's lists or comment; what is not named stays
+    #[command(override_usage = "netpolicy policy alter [OPTIONS] <NAME>")]
+    Alter(Box<AlterArgs>),
+    /// Rename a policy
+    Rename {
+        /// The policy
+        name: String,
+        /// Its new name
+        to: String,
+    },
+    /// Drop a policy
+    Drop {
+        /// The policy
+        name: String,
+    },
+    /// Let a policy govern the scopes that it is bound to
+    Activate {
+        /// The policy
+        name: String,
+    },
+    /// Let a policy govern nothing, but keep it
+    Deactivate {
+        /// The policy
+        name: String,
+    },
+    /// List all policies
+    List,
+    /// Show a policy with all its rules
+    Show {
+        /// The policy
+        name: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    /// Its name: 3 to 28 letters, digits and underscores
+    name: String,
+    /// Allow only these addresses, CIDRs and a-b ranges; comma separated, may be repeated
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Allow only what is on this list; `-` is standard input, may be repeated
+    #[arg(long, value_name = "FILE")]
+    allow_file: Vec<PathBuf>,
+    /// Block these addresses, CIDRs and a-b ranges; comma separated, may be repeated
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    block: Vec<String>,
+    /// Block what is on this list; `-` is standard input, may be repeated
+    #[arg(long, value_name = "FILE")]
+    block_file: Vec<PathBuf>,
+    /// Have an allow list even if nothing is on it: everybody is denied
+    #[arg(long)]
+    only: bool,
+    /// For people
+    #[arg(long)]
+    comment: Option<String>,
+    /// Make it without activating it
+    #[arg(long)]
+    inactive: bool,
+    /// Bind it to this service instead of the host; may be repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    service: Vec<String>,
+    /// Leave out bad lines of list files, with a warning
+    #[arg(long)]
+    skip_invalid: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AlterArgs {
+    /// The policy
+    name: String,
+    #[command(flatten)]
+    set: Alterations,
+    /// Leave out bad lines of list files, with a warning
+    #[arg(long)]
+    skip_invalid: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+struct Alterations {
+    /// Add to the allow list
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    add_allow: Vec<String>,
+    /// Add a file's lines to the allow list
+    #[arg(long, value_name = "FILE")]
+    add_allow_file: Vec<PathBuf>,
+    /// Remove from the allow list
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    remove_allow: Vec<String>,
+    /// Remove a file's lines from the allow list
+    #[arg(long, value_name = "FILE")]
+    remove_allow_file: Vec<PathBuf>,
+    /// Replace the allow list
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', conflicts_with_all = EDIT_ALLOW)]
+    set_allow: Vec<String>,
+    /// Replace the allow list with a file's lines
+    #[arg(long, value_name = "FILE", conflicts_with_all = EDIT_ALLOW)]
+    set_allow_file: Vec<PathBuf>,
+    /// Drop the allow list: the policy allows any
+    #[arg(long, conflicts_with_all = EDIT_ALLOW, conflicts_with_all = ["set_allow", "set_allow_file"])]
+    any: bool,
+    /// Add to the block list
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    add_block: Vec<String>,
+    /// Add a file's lines to the block list
+    #[arg(long, value_name = "FILE")]
+    add_block_file: Vec<PathBuf>,
+    /// Remove from the block list
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    remove_block: Vec<String>,
+    /// Remove a file's lines from the block list
+    #[arg(long, value_name = "FILE")]
+    remove_block_file: Vec<PathBuf>,
+    /// Replace the block list
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', conflicts_with_all = EDIT_BLOCK)]
+    set_block: Vec<String>,
+    /// Replace the block list with a file's lines
+    #[arg(long, value_name = "FILE", conflicts_with_all = EDIT_BLOCK)]
+    set_block_file: Vec<PathBuf>,
+    /// Empty the block list
+    #[arg(long, conflicts_with_all = EDIT_BLOCK, conflicts_with_all = ["set_block", "set_block_file"])]
+    clear_block: bool,
+    /// For people; an empty one removes it
+    #[arg(long)]
+    comment: Option<String>,
+}
+
+const EDIT_ALLOW: [&str; 4] = [
+    "add_allow",
+    "add_allow_file",
+    "remove_allow",
+    "remove_allow_file",
+];
+const EDIT_BLOCK: [&str; 4] = [
+    "add_block",
+    "add_block_file",
+    "remove_block",
+    "remove_block_file",
+];
+
+pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let change = match command {
+        PolicyCommand::List => {
+            let policies = cx.client.policies().await?;
+            cx.print(policies.as_slice())?;
+            return Ok(Exit::Done);
+        }
+        PolicyCommand::Show { name } => {
+            let policy = cx.client.policy(&name).await?;
+            cx.print(&policy)?;
+            return Ok(Exit::Done);
+        }
+        PolicyCommand::Create(args) => create(args)?,
+        PolicyCommand::Alter(args) => alter(*args)?,
+        PolicyCommand::Rename { name, to } => Change::RenamePolicy { name, to },
+        PolicyCommand::Activate { name } => Change::SetActive { name, active: true },
+        PolicyCommand::Deactivate { name } => Change::SetActive {
+            name,
+            active: false,
+        },
+        PolicyCommand::Drop { name } => {
+            confirm_drop(&name, cx).await?;
+            Change::DropPolicy { name }
+        }
+    };
+    submit(&change, cx).await
+}
+
+fn create(a: CreateArgs) -> anyhow::Result<Change> {
+    let mut input = Input::default();
+    let has_allow = a.only || !a.allow.is_empty() || !a.allow_file.is_empty();
+    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, a.skip_invalid));
+    let block = input.list(a.block, &a.block_file, a.skip_invalid);
+    input.check()?;
+    Ok(Change::CreatePolicy {
+        name: a.name,
+        allow,
+        block,
+        comment: a.comment,
+        inactive: a.inactive,
+        services: a.service,
+    })
+}
+
+fn alter(args: AlterArgs) -> anyhow::Result<Change> {
+    let (s, skip) = (args.set, args.skip_invalid);
+    let mut input = Input::default();
+    let mut edit = |any, set: Given, add: Given, remove: Given| {
+        let mut list = |given: Given| input.list(given.0, &given.1, skip);
+        if any {
+            ListEdit::Any
+        } else if set.is_given() {
+            ListEdit::Set { list: list(set) }
+        } else if add.is_given() || remove.is_given() {
+            ListEdit::Edit {
+                add: list(add),
+                remove: list(remove),
+            }
+        } else {
+            ListEdit::Keep
+        }
+    };
+    let allow = edit(
+        s.any,
+        Given(s.set_allow, s.set_allow_file),
+        Given(s.add_allow, s.add_allow_file),
+        Given(s.remove_allow, s.remove_allow_file),
+    );
+    let block = edit(
+        s.clear_block,
+        Given(s.set_block, s.set_block_file),
+        Given(s.add_block, s.add_block_file),
+        Given(s.remove_block, s.remove_block_file),
+    );
+    input.check()?;
+    Ok(Change::AlterPolicy {
+        name: args.name,
+        allow,
+        block,
+        comment: s.comment,
+    })
+}
+
+/// Items and files of one flag.
+struct Given(Vec<String>, Vec<PathBuf>);
+
+impl Given {
+    fn is_given(&self) -> bool {
+        !self.0.is_empty() || !self.1.is_empty()
+    }
+}
+
+/// Dropping a policy that governs something opens or closes a host: that is asked first.
+async fn confirm_drop(name: &str, cx: &mut Context<'_>) -> anyhow::Result<()> {
+    let policies = cx.client.policies().await?;
+    // As the agent finds it: whatever its case.
+    let policy = policies.iter().find(|p| p.name.eq_ignore_ascii_case(name));
+    match policy {
+        Some(p) if p.active && !p.bindings.is_empty() => cx.confirm(&format!(
+            "Drop policy {}, which is active and governs {}?",
+            p.name,
+            p.bindings.join(", ")
+        )),
+        // The agent says so if there is none.
+        _ => Ok(()),
+    }
+}

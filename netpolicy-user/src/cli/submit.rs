@@ -1,0 +1,109 @@
+//! Sending a change: progress while it runs, a summary after it.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::context::Context;
+use super::failure::Exit;
+use crate::api::{Changed, ProgressView};
+use crate::client::{Client, ClientError};
+use crate::model::change::Change;
+use crate::output::{Format, InForce};
+
+/// A change that is done sooner shows no progress.
+const PROGRESS_AFTER: Duration = Duration::from_millis(300);
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// Warnings that are printed; the rest is counted.
+const WARNINGS_SHOWN: usize = 20;
+
+/// Makes a change and prints what it did.
+pub(super) async fn submit(change: &Change, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let changed = send(change, false, cx).await?;
+    summarise(&changed, cx).await?;
+    Ok(Exit::Done)
+}
+
+/// Sends a change, with a progress bar if somebody watches.
+pub(super) async fn send(
+    change: &Change,
+    dry_run: bool,
+    cx: &Context<'_>,
+) -> Result<Changed, ClientError> {
+    let mut answer = pin!(cx.client.change(change, dry_run));
+    if !cx.terminals.stderr {
+        return answer.await;
+    }
+    tokio::select! {
+        answer = &mut answer => return answer,
+        () = tokio::time::sleep(PROGRESS_AFTER) => {}
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let answer = tokio::select! {
+        answer = &mut answer => answer,
+        never = watch(&cx.client, &bar) => match never {},
+    };
+    bar.finish_and_clear();
+    answer
+}
+
+/// Prints what a change did, or would do.
+pub(super) async fn summarise(changed: &Changed, cx: &mut Context<'_>) -> anyhow::Result<()> {
+    if cx.page.format == Format::Json {
+        cx.print(&InForce {
+            changed,
+            status: None,
+        })?;
+        return Ok(());
+    }
+    warn(&changed.warnings, cx)?;
+    // Only for the interfaces' names: the change is made, whatever becomes of this.
+    let status = cx.client.status().await.ok();
+    cx.print(&InForce {
+        changed,
+        status: status.as_ref(),
+    })?;
+    Ok(())
+}
+
+fn warn(warnings: &[String], cx: &mut Context<'_>) -> std::io::Result<()> {
+    for warning in warnings.iter().take(WARNINGS_SHOWN) {
+        writeln!(cx.err, "warning: {}", warning.replace('\n', "\\n"))?;
+    }
+    if warnings.len() > WARNINGS_SHOWN {
+        writeln!(
+            cx.err,
+            "warning: … and {} more",
+            warnings.len() - WARNINGS_SHOWN
+        )?;
+    }
+    Ok(())
+}
+
+/// Shows what the agent is doing, until it is dropped.
+async fn watch(client: &Client, bar: &ProgressBar) -> Infallible {
+    loop {
+        // An agent too busy to answer leaves the bar as it is.
+        if let Ok(progress) = client.progress().await {
+            show(&progress, bar);
+        }
+        tokio::time::sleep(PROGRESS_EVERY).await;
+    }
+}
+
+fn show(progress: &ProgressView, bar: &ProgressBar) {
+    bar.set_message(progress.phase.clone());
+    bar.set_length(progress.total);
+    bar.set_position(progress.done);
+    let template = if progress.total == 0 {
+        "{spinner} {msg} {elapsed}"
+    } else {
+        "{spinner} {msg:9} [{bar:30}] {human_pos}/{human_len} {elapsed}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.tick();
+}

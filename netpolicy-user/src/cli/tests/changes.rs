@@ -1,0 +1,234 @@
+//! Commands that change the desired state.
+
+use super::*;
+
+#[test]
+fn create_sends_lists_from_flags_and_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pests.txt");
+    std::fs::write(&file, "203.0.113.0/24\n").unwrap();
+    let file = file.to_str().unwrap();
+    let line = [
+        "policy",
+        "create",
+        "office",
+        "--allow",
+        "10.0.0.0/8, 10.1.0.0/16",
+        "--allow",
+        "::1",
+        "--block-file",
+        file,
+        "--comment",
+        "c",
+        "--inactive",
+        "--service",
+        "pg",
+    ];
+    assert_eq!(
+        sends(&line),
+        json!({
+            "change": "create-policy", "name": "office",
+            "allow": {"items": ["10.0.0.0/8", "10.1.0.0/16", "::1"], "files": [], "skip_invalid": false},
+            "block": {"items": [], "files": [{"name": file, "text": "203.0.113.0/24\n"}], "skip_invalid": false},
+            "comment": "c", "inactive": true, "services": ["pg"],
+        })
+    );
+}
+
+#[test]
+fn an_allow_list_is_there_only_when_asked_for() {
+    assert_eq!(sends(&["policy", "create", "office"])["allow"], Value::Null);
+    let only = sends(&["policy", "create", "office", "--only"]);
+    assert_eq!(only["allow"]["items"], json!([]));
+    // `--allow "$UNSET"` must not come out as "allow any".
+    assert_eq!(
+        sends(&["policy", "create", "office", "--allow="])["allow"]["items"],
+        json!([""])
+    );
+}
+
+#[test]
+fn alter_sends_edits() {
+    let change = sends(&[
+        "policy",
+        "alter",
+        "office",
+        "--add-allow",
+        "10.0.0.1",
+        "--remove-allow",
+        "10.0.0.2",
+        "--clear-block",
+        "--comment",
+        "",
+    ]);
+    assert_eq!(change["allow"]["edit"], "edit");
+    assert_eq!(change["allow"]["add"]["items"], json!(["10.0.0.1"]));
+    assert_eq!(change["allow"]["remove"]["items"], json!(["10.0.0.2"]));
+    assert_eq!(change["block"], json!({"edit": "any"}));
+    assert_eq!(change["comment"], "");
+    let change = sends(&[
+        "policy",
+        "alter",
+        "office",
+        "--any",
+        "--set-block",
+        "10.0.0.1",
+    ]);
+    assert_eq!(change["allow"], json!({"edit": "any"}));
+    assert_eq!(change["block"]["list"]["items"], json!(["10.0.0.1"]));
+    let change = sends(&["policy", "alter", "office", "--comment", "x"]);
+    assert_eq!(change["allow"], json!({"edit": "keep"}));
+}
+
+#[test]
+fn services_host_and_bindings() {
+    assert_eq!(
+        sends(&[
+            "service",
+            "add",
+            "pg",
+            "--port",
+            "5432,7000-7010",
+            "--combine",
+            "and"
+        ]),
+        json!({"change": "add-service", "name": "pg", "ports": ["5432", "7000-7010"],
+               "combine": "and", "mode": "enforce", "comment": null})
+    );
+    assert_eq!(
+        sends(&["host", "set", "--failsafe-ports", "none"]),
+        json!({"change": "set-host", "mode": null, "failsafe_ports": []})
+    );
+    assert_eq!(
+        sends(&["bind", "office", "--service", "pg"]),
+        json!({"change": "bind", "policy": "office", "service": "pg"})
+    );
+    assert_eq!(
+        sends(&["unbind", "office"]),
+        json!({"change": "unbind", "policy": "office", "service": null})
+    );
+}
+
+#[test]
+fn a_change_is_summed_up_and_its_warnings_go_to_standard_error() {
+    let ran = run(&["policy", "activate", "office"]);
+    assert_eq!(ran.exit, Exit::Done);
+    assert_eq!(
+        ran.out,
+        "+ policy office\n    + block 10.0.0.0/8\nrevision 5, generation 7 in force on eth0 (3 ms)\n"
+    );
+    assert_eq!(ran.err, "warning: 10.0.0.1/8 means 10.0.0.0/8\n");
+    let ran = run(&["policy", "activate", "office", "-o", "json"]);
+    assert_eq!(ran.err, "");
+    assert_eq!(
+        serde_json::from_str::<Value>(&ran.out).unwrap()["revision"],
+        5
+    );
+}
+
+#[test]
+fn nothing_is_sent_when_a_file_cannot_be_read() {
+    let script = Script::default();
+    let line = [
+        "policy",
+        "create",
+        "office",
+        "--allow-file",
+        "/nonexistent/a",
+        "--block-file",
+        "/",
+    ];
+    let ran = run_against(Some(agent(script.clone())), &line);
+    assert_eq!(ran.exit, Exit::Failed);
+    assert_eq!(
+        ran.err,
+        "error: /nonexistent/a: there is no such file\nerror: /: is a directory, a file was expected\n"
+    );
+    assert!(script.seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn dropping_what_governs_needs_a_yes() {
+    let script = Script::default();
+    let ran = run_against(Some(agent(script.clone())), &["policy", "drop", "OFFICE"]);
+    assert_eq!(ran.exit, Exit::Failed);
+    assert_eq!(
+        ran.err,
+        "error: Drop policy office, which is active and governs host? There is no terminal to ask on: nothing was changed\nhint: say --yes if it is meant\n"
+    );
+    assert!(script.seen.lock().unwrap().is_empty());
+    assert_eq!(
+        sends(&["policy", "drop", "OFFICE", "--yes"]),
+        json!({"change": "drop-policy", "name": "OFFICE"})
+    );
+}
+
+/// A policy file that names two lists, in a directory of its own.
+fn policy_file(lists: &[&str]) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("policy.toml");
+    let text = "[[policy]]\nname = \"office\"\nblock_file = [\"pests.txt\", \"lists/more.txt\"]\n";
+    std::fs::write(&path, text).unwrap();
+    std::fs::create_dir(dir.path().join("lists")).unwrap();
+    for list in lists {
+        std::fs::write(dir.path().join(list), "203.0.113.0/24\n").unwrap();
+    }
+    let path = path.to_str().unwrap().to_owned();
+    (dir, path)
+}
+
+#[test]
+fn apply_sends_the_file_and_the_lists_beside_it() {
+    let (dir, path) = policy_file(&["pests.txt"]);
+    std::fs::write(dir.path().join("lists/more.txt"), "198.51.100.0/24\n").unwrap();
+    let change = sends(&["apply", "-f", &path, "--skip-invalid"]);
+    assert_eq!(change["change"], "apply");
+    assert_eq!(change["file"]["name"], path.as_str());
+    assert_eq!(change["skip_invalid"], true);
+    assert_eq!(
+        change["lists"],
+        json!([
+            {"name": "pests.txt", "text": "203.0.113.0/24\n"},
+            {"name": "lists/more.txt", "text": "198.51.100.0/24\n"},
+        ])
+    );
+}
+
+#[test]
+fn apply_names_every_list_that_is_missing() {
+    let (dir, path) = policy_file(&[]);
+    let ran = run(&["apply", "-f", &path]);
+    assert_eq!(ran.exit, Exit::Failed);
+    let missing = |list: &str| {
+        format!(
+            "error: {}: there is no such file\n",
+            dir.path().join(list).display()
+        )
+    };
+    assert_eq!(ran.err, missing("pests.txt") + &missing("lists/more.txt"));
+}
+
+#[test]
+fn diff_with_a_file_shows_texts_and_plan() {
+    let (dir, path) = policy_file(&["pests.txt", "lists/more.txt"]);
+    std::fs::write(dir.path().join("lists/more.txt"), "198.51.100.0/24\n").unwrap();
+    let ran = run(&["diff", "-f", &path]);
+    assert_eq!(ran.exit, Exit::Done, "{ran:?}");
+    assert!(
+        ran.out.starts_with(&format!("--- now\n+++ {path}\n@@ ")),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("198.51.100.0/24"), "{}", ran.out);
+    assert!(
+        ran.out.ends_with(&format!(
+            "\napplying {path} would do this; nothing was changed:\n+ policy office\n    + block 10.0.0.0/8\n"
+        )),
+        "{}",
+        ran.out
+    );
+    assert_eq!(
+        run(&["diff", "-f", &path, "--exit-code"]).exit,
+        Exit::Failed
+    );
+}

@@ -1,0 +1,258 @@
+//! Commands as they are typed, against an agent that answers from a script.
+
+mod changes;
+mod questions;
+
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{Path as UrlPath, State as Shared};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use clap::CommandFactory;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What one command did.
+#[derive(Debug)]
+struct Ran {
+    exit: Exit,
+    out: String,
+    err: String,
+}
+
+/// The requests that the agent saw: method, path and body.
+type Seen = Arc<Mutex<Vec<(String, Value)>>>;
+
+#[derive(Clone, Default)]
+struct Script {
+    seen: Seen,
+    agrees: bool,
+}
+
+fn status(state: &str, faults: &[&str]) -> Value {
+    json!({
+        "agent": null,
+        "enforcement": {
+            "state": state, "engine": "lpm", "generation": 7, "revision": 5, "digest": "00",
+            "entries": 1, "abi": 1,
+            "interfaces": [{"name": "eth0", "index": 2, "attachment": "native"}],
+        },
+        "faults": faults,
+    })
+}
+
+fn policy(active: bool) -> Value {
+    json!({
+        "name": "office", "active": active, "bindings": ["host"], "allow_count": null,
+        "block_count": 1, "comment": null, "owner": "root",
+        "created": "2026-11-20T08:00:00Z", "altered": "2026-11-20T08:00:00Z",
+    })
+}
+
+fn bypass() -> Value {
+    json!({
+        "source": "10.0.0.0/8", "scope": "host", "granted": "2026-11-20T08:00:00Z",
+        "expires": "2026-11-20T08:30:00Z", "granted_by": "root",
+    })
+}
+
+fn agent(script: Script) -> Router {
+    async fn change(Shared(s): Shared<Script>, Json(body): Json<Value>) -> Json<Value> {
+        s.seen.lock().unwrap().push(("change".into(), body));
+        Json(json!({
+            "revision": 5, "generation": 7, "entries": 1,
+            "plan": [{"action": "add", "subject": "policy office", "details": ["+ block 10.0.0.0/8"]}],
+            "warnings": ["10.0.0.1/8 means 10.0.0.0/8"], "dry_run": false,
+            "timing": {"check_ms": 1, "compile_ms": 1, "fill_ms": 1, "store_ms": 0},
+        }))
+    }
+    Router::new()
+        .route("/v1/status", get(async || Json(status("attached", &[]))))
+        .route("/v1/policies", get(async || Json(json!([policy(true)]))))
+        .route(
+            "/v1/policies/{name}",
+            get(async |UrlPath(name): UrlPath<String>| {
+                let body = json!({"errors": [format!("there is no policy {name}")], "hint": "look"});
+                (StatusCode::NOT_FOUND, Json(body))
+            }),
+        )
+        .route("/v1/changes", post(change))
+        .route(
+            "/v1/explain",
+            get(async |Shared(s): Shared<Script>| {
+                Json(json!({
+                    "source": "10.0.0.1", "port": null, "scope": "host", "verdict": "pass",
+                    "reason": "no-policy", "sentence": "none governs", "matched": null,
+                    "consulted": [], "kernel": {"verdict": "drop", "reason": "blocked"},
+                    "kernel_error": null, "agrees": s.agrees,
+                }))
+            }),
+        )
+        .route("/v1/export", get(async || "[[policy]]\nname = \"office\"\n"))
+        .route("/v1/bypasses", post(async || Json(bypass())))
+        .route("/v1/bypasses", get(async || Json(json!([]))))
+        .route("/v1/bypasses", delete(async || StatusCode::NO_CONTENT))
+        .route("/v1/events", get(async || {
+            let lost = "{\"event\":\"lost\",\"count\":2}\n";
+            let denied = "{\"event\":\"denied\",\"time\":\"2026-11-20T08:00:00Z\",\"source\":\"10.0.0.1\",\"source_port\":1,\"destination\":\"10.0.0.2\",\"destination_port\":2,\"interface\":\"eth0\",\"scope\":\"host\",\"reason\":\"blocked\",\"action\":\"drop\",\"generation\":7,\"rule\":null}\n";
+            [denied, lost, denied, denied].concat()
+        }))
+        .route("/v1/detach", post(async |Shared(s): Shared<Script>| {
+            s.seen.lock().unwrap().push(("detach".into(), Value::Null));
+            Json(json!(["eth0"]))
+        }))
+        .with_state(script)
+}
+
+/// Runs a command against `router`, or against no agent at all.
+fn run_against(router: Option<Router>, line: &[&str]) -> Ran {
+    run_in(&tempfile::tempdir().unwrap(), router, line)
+}
+
+fn run_in(dir: &tempfile::TempDir, router: Option<Router>, line: &[&str]) -> Ran {
+    let socket = dir.path().join("agent.sock");
+    let config = Config {
+        socket: socket.clone(),
+        state_dir: dir.path().into(),
+        bpffs_dir: dir.path().join("nothing-is-pinned-here"),
+        ..Config::default()
+    };
+    let cli = Cli::try_parse_from([&["netpolicy"], line].concat()).unwrap();
+    let Command::Client(command) = cli.command else {
+        panic!("{line:?}")
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = runtime.block_on(async {
+        if let Some(router) = router {
+            let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+            tokio::spawn(async move { axum::serve(listener, router).await });
+        }
+        let terminals = Terminals::default();
+        let mut cx = Context::new(
+            config,
+            cli.global.output,
+            cli.global.yes,
+            terminals,
+            &mut out,
+            &mut err,
+        )
+        .unwrap();
+        dispatch(command, &mut cx).await
+    });
+    let exit = exit.unwrap_or_else(|error| {
+        failure::report(&error, &mut err).unwrap();
+        failure::exit_of(&error)
+    });
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes)
+            .unwrap()
+            .replace(&dir.path().display().to_string(), "DIR")
+    };
+    Ran {
+        exit,
+        out: text(out),
+        err: text(err),
+    }
+}
+
+fn run(line: &[&str]) -> Ran {
+    run_against(
+        Some(agent(Script {
+            agrees: true,
+            ..Script::default()
+        })),
+        line,
+    )
+}
+
+/// The change that a command sends.
+fn sends(line: &[&str]) -> Value {
+    let script = Script::default();
+    let ran = run_against(Some(agent(script.clone())), line);
+    assert_eq!(ran.exit, Exit::Done, "{ran:?}");
+    let seen = script.seen.lock().unwrap();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    seen[0].1.clone()
+}
+
+fn usage(line: &[&str]) -> String {
+    let error = Cli::try_parse_from([&["netpolicy"], line].concat()).unwrap_err();
+    assert!(error.use_stderr(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn version_and_help_are_no_errors() {
+    for line in [
+        &["netpolicy", "--version"][..],
+        &["netpolicy", "help"],
+        &["netpolicy", "policy", "--help"],
+    ] {
+        let error = Cli::try_parse_from(line).unwrap_err();
+        assert!(!error.use_stderr(), "{line:?}");
+    }
+    let version = Cli::try_parse_from(["netpolicy", "--version"])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        version,
+        format!("netpolicy {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn global_options_stand_anywhere() {
+    for line in [
+        ["netpolicy", "-o", "json", "status"],
+        ["netpolicy", "status", "--output", "json"],
+    ] {
+        assert_eq!(
+            Cli::try_parse_from(line).unwrap().global.output,
+            Format::Json
+        );
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    usage(&["policy", "create"]);
+    usage(&["policy", "alter", "office"]);
+    usage(&[
+        "policy",
+        "alter",
+        "office",
+        "--any",
+        "--add-allow",
+        "10.0.0.1",
+    ]);
+    usage(&[
+        "policy",
+        "alter",
+        "office",
+        "--set-block",
+        "10.0.0.1",
+        "--add-block",
+        "10.0.0.2",
+    ]);
+    usage(&["service", "add", "pg"]);
+    usage(&["service", "add", "pg", "--port", "1", "--combine", "or"]);
+    usage(&["service", "alter", "pg"]);
+    usage(&["host", "set"]);
+    usage(&["explain", "10.0.0.1", "--port", "0"]);
+    usage(&["explain", "10.0.0.1", "--port", "70000"]);
+    usage(&["bypass", "grant", "10.0.0.1", "--minutes", "0"]);
+    usage(&["diff", "-f", "x", "3"]);
+    assert!(usage(&["explain", "10.0.0.0/8"]).contains("not a CIDR"));
+    assert!(usage(&["explain", "155.548.2.98"]).contains("an IPv4 or IPv6 address was expected"));
+}

@@ -1,0 +1,57 @@
+//! The stream of events: lines of JSON, however the transport cuts them.
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt};
+
+use super::{Answer, Client, ClientError};
+use crate::api::EventLine;
+
+/// Longest line of the event stream; a real one has some 300 bytes.
+const LINE_MAX: usize = 64 * 1024;
+
+/// The stream of [`Client::events`].
+pub struct Events {
+    client: Client,
+    stream: BoxStream<'static, reqwest::Result<Bytes>>,
+    pending: Vec<u8>,
+}
+
+impl Events {
+    pub(super) fn new(client: Client, response: reqwest::Response) -> Self {
+        Self {
+            client,
+            stream: response.bytes_stream().boxed(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// Waits for the next line.
+    ///
+    /// # Errors
+    /// [`ClientError::StreamEnded`] when the agent stops; see [`ClientError`].
+    pub async fn next(&mut self) -> Answer<EventLine> {
+        let what = "GET /v1/events";
+        loop {
+            if let Some(end) = self.pending.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.pending.drain(..=end).collect();
+                // Blank lines keep the connection alive.
+                if line.trim_ascii().is_empty() {
+                    continue;
+                }
+                return serde_json::from_slice(&line).map_err(|e| self.client.garbled(what, e));
+            }
+            if self.pending.len() > LINE_MAX {
+                return Err(ClientError::Transport {
+                    what: what.to_owned(),
+                    socket: self.client.socket.clone(),
+                    source: format!("a line of more than {LINE_MAX} bytes").into(),
+                });
+            }
+            match self.stream.next().await {
+                Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
+                // An agent that is killed cuts the stream short: the same to whoever watches.
+                Some(Err(_)) | None => return Err(ClientError::StreamEnded),
+            }
+        }
+    }
+}

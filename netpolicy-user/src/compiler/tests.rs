@@ -1,0 +1,194 @@
+//! The compiler against the oracle.
+
+use std::net::IpAddr;
+
+use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeFlags};
+use proptest::prelude::*;
+
+use super::{Prefix4, compile, compile_with};
+use crate::model::arbitrary::{boundaries, cx, state};
+use crate::model::change::{Change, SourceText};
+use crate::model::{State, evaluate};
+
+fn state_of(toml: &str) -> State {
+    let file = SourceText {
+        name: "test.toml".into(),
+        text: toml.into(),
+    };
+    let change = Change::Apply {
+        file,
+        lists: vec![],
+        skip_invalid: false,
+    };
+    State::empty().apply(&change, &cx()).unwrap().state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn compiled_rules_agree_with_the_oracle(
+        state in state(),
+        more in prop::collection::vec(any::<IpAddr>(), 8),
+    ) {
+        let ruleset = compile(&state);
+        let mut sources = boundaries(&state);
+        sources.extend(more);
+        let scopes = std::iter::once(None).chain(state.services.iter().map(Some));
+        for service in scopes {
+            let id = service.map_or(HOST_SCOPE, |service| service.id);
+            for &source in &sources {
+                prop_assert_eq!(
+                    ruleset.lookup(id, source),
+                    evaluate(&state, service, source).reason,
+                    "{} in scope {}", source, id
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_are_sorted_disjoint_and_not_covered_by_a_block(state in state()) {
+        for scope in &compile(&state).scopes {
+            for list in [&scope.block, &scope.allow] {
+                let nets: Vec<_> = list.nets().collect();
+                prop_assert_eq!(nets.len(), list.len());
+                for pair in nets.windows(2) {
+                    prop_assert!(pair[0] < pair[1]);
+                    prop_assert!(!pair[0].contains(&pair[1]), "{:?}", pair);
+                }
+            }
+            let blocked: Vec<_> = scope.block.nets().collect();
+            for pair in blocked.windows(2) {
+                // Two halves of one prefix would have been merged.
+                let joined = pair[0].supernet().filter(|net| Some(*net) == pair[1].supernet());
+                prop_assert_eq!(joined, None);
+            }
+            for net in scope.allow.nets() {
+                prop_assert!(!blocked.iter().any(|block| block.contains(&net)));
+            }
+        }
+    }
+}
+
+#[test]
+fn lists_are_merged_and_allow_inside_block_is_left_out() {
+    let state = state_of(
+        r#"
+        [[policy]]
+        name = "one"
+        allow = ["10.0.0.0/25", "10.0.0.128/25", "10.9.0.0/16", "10.1.2.3"]
+        block = ["10.9.0.0/17"]
+        [[policy]]
+        name = "two"
+        allow = ["10.1.2.3/32"]
+        block = ["10.9.128.0/17", "10.9.1.1"]
+        "#,
+    );
+    let ruleset = compile(&state);
+    let host = &ruleset.scopes[0];
+    assert_eq!(
+        host.block.v4,
+        [Prefix4 {
+            addr: 0x0a09_0000,
+            len: 16
+        }]
+    );
+    assert_eq!(
+        host.allow.v4,
+        [
+            Prefix4 {
+                addr: 0x0a00_0000,
+                len: 24
+            },
+            Prefix4 {
+                addr: 0x0a01_0203,
+                len: 32
+            }
+        ]
+    );
+    assert_eq!(ruleset.entries(), 3);
+}
+
+#[test]
+fn ports_map_to_scopes_and_failsafe_ports_win() {
+    let state = state_of("[[service]]\nname = \"pg_\"\nports = [\"5432\", \"7000-7002\"]\n");
+    let ruleset = compile(&state);
+    for (port, scope) in [
+        (5432, 1),
+        (7000, 1),
+        (7002, 1),
+        (7003, 0),
+        (22, FAILSAFE_SCOPE),
+        (0, 0),
+    ] {
+        assert_eq!(ruleset.ports[port], scope, "{port}");
+    }
+    assert_eq!(
+        ruleset.scopes.len(),
+        2,
+        "a service has an entry also without rules"
+    );
+}
+
+#[test]
+fn flags_say_only_what_matters() {
+    let flags = |toml: &str| {
+        let scopes = compile(&state_of(toml)).scopes;
+        scopes
+            .iter()
+            .map(|scope| scope.config.flags)
+            .collect::<Vec<_>>()
+    };
+    let service = "[[service]]\nname = \"pg_\"\nports = [\"5432\"]\n";
+    assert_eq!(
+        flags(service),
+        [ScopeFlags(0), ScopeFlags(0)],
+        "no policy, no lists"
+    );
+
+    let host = "[[policy]]\nname = \"one\"\nallow = []\n";
+    let own = ScopeFlags::OWN_LISTS
+        .with(ScopeFlags::OWN_ENFORCE)
+        .with(ScopeFlags::OWN_ONLY);
+    let by_host = ScopeFlags::HOST_LISTS
+        .with(ScopeFlags::HOST_ENFORCE)
+        .with(ScopeFlags::HOST_ONLY);
+    assert_eq!(flags(&format!("{service}{host}")), [own, by_host]);
+
+    let observed = format!("[host]\nmode = \"observe\"\n{service}{host}");
+    let expected = [
+        ScopeFlags::OWN_LISTS.with(ScopeFlags::OWN_ONLY),
+        ScopeFlags::HOST_LISTS.with(ScopeFlags::HOST_ONLY),
+    ];
+    assert_eq!(flags(&observed), expected);
+}
+
+#[test]
+fn the_digest_depends_on_what_is_enforced_and_on_nothing_else() {
+    let base = "[[service]]\nname = \"pg_\"\nports = [\"5432\"]\n[[policy]]\nname = \"one\"\n";
+    let digest = |tail: &str| compile(&state_of(&format!("{base}{tail}"))).digest();
+    let one = digest("block = [\"10.0.0.0/8\"]");
+    assert_eq!(
+        one,
+        digest("block = [\"10.128.0.0/9\", \"10.0.0.0/9\"]\ncomment = \"x\"")
+    );
+    assert_ne!(one, digest("block = [\"10.0.0.0/9\"]"));
+    assert_ne!(one, digest("allow = [\"10.0.0.0/8\"]"));
+    assert_ne!(
+        one,
+        digest("block = [\"10.0.0.0/8\"]\n[host]\nfailsafe_ports = []")
+    );
+    assert_ne!(
+        one,
+        digest("block = [\"10.0.0.0/8\"]\n[host]\nmode = \"observe\"")
+    );
+}
+
+#[test]
+fn progress_ends_at_the_total() {
+    let state = state_of("[[policy]]\nname = \"one\"\nblock = [\"10.0.0.0/8\", \"::1\"]\n");
+    let mut calls = Vec::new();
+    compile_with(&state, &mut |done, total| calls.push((done, total)));
+    assert_eq!(calls, [(2, 2)]);
+}

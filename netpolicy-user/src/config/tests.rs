@@ -1,0 +1,167 @@
+//! What is taken from where, and what is refused.
+
+use super::*;
+
+fn load(file: &str, env: &[(&str, &str)], mut flags: Overrides) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, file).unwrap();
+    flags.file = Some(path);
+    Config::load(&flags, |name| {
+        env.iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| OsString::from(v))
+    })
+}
+
+/// The messages, without the temporary directory's name.
+fn problems(file: &str) -> Vec<String> {
+    match load(file, &[], Overrides::default()) {
+        Err(ConfigError::Invalid(problems)) => problems
+            .iter()
+            .map(|p| {
+                let text = p.to_string();
+                text[text.find("config.toml").unwrap_or(0)..].to_owned()
+            })
+            .collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_key_of_the_file_is_taken() {
+    let config = load(
+        r#"
+socket = "/a/sock"
+state_dir = "/a/state"
+bpffs_dir = "/a/bpf"
+interfaces = ["eth0", "eth1", "eth0"]
+xdp_mode = "generic"
+events_per_second = 7
+verify_interval = "5m"
+[limits]
+policies = 3
+rules_per_list = 4
+"#,
+        &[],
+        Overrides::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        config,
+        Config {
+            socket: "/a/sock".into(),
+            state_dir: "/a/state".into(),
+            bpffs_dir: "/a/bpf".into(),
+            interfaces: vec!["eth0".into(), "eth1".into()],
+            xdp_mode: XdpChoice::Generic,
+            events_per_second: 7,
+            limits: Limits {
+                policies: 3,
+                rules_per_list: 4
+            },
+            verify_interval: Duration::from_secs(300),
+        }
+    );
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_flags_override_both() {
+    let file = "socket = \"/file\"\nstate_dir = \"/file\"\nbpffs_dir = \"/file\"\ninterfaces = [\"eth0\"]\n";
+    let env = [
+        ("NETPOLICY_SOCKET", "/env"),
+        ("NETPOLICY_STATE_DIR", "/env"),
+        ("NETPOLICY_BPFFS_DIR", ""),
+    ];
+    let flags = Overrides {
+        socket: Some("/flag".into()),
+        interfaces: vec!["eth9".into()],
+        xdp_mode: Some(XdpChoice::Native),
+        ..Overrides::default()
+    };
+    let config = load(file, &env, flags).unwrap();
+    assert_eq!(config.socket, Path::new("/flag"));
+    assert_eq!(config.state_dir, Path::new("/env"));
+    assert_eq!(
+        config.bpffs_dir,
+        Path::new("/file"),
+        "an empty variable says nothing"
+    );
+    assert_eq!(config.interfaces, ["eth9"]);
+    assert_eq!(config.xdp_mode, XdpChoice::Native);
+}
+
+#[test]
+fn the_default_file_may_be_absent_but_not_one_that_was_named() {
+    let named = Overrides {
+        file: Some("/nonexistent/c.toml".into()),
+        ..Overrides::default()
+    };
+    let error = Config::load(&named, |_| None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read the configuration file /nonexistent/c.toml"
+    );
+    let by_variable = Config::load(&Overrides::default(), |name| {
+        (name == "NETPOLICY_CONFIG").then(|| "/nonexistent/d.toml".into())
+    });
+    assert!(
+        by_variable
+            .unwrap_err()
+            .to_string()
+            .ends_with("/nonexistent/d.toml")
+    );
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place() {
+    let found = problems("socket = \"/a\"\n\n  interface = [\"eth0\"]\n");
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("config.toml:3:3: unknown field `interface`"),
+        "{found:?}"
+    );
+    let found = problems("[limits]\nrules = 3\n");
+    assert!(
+        found[0].starts_with("config.toml:2:1: unknown field `rules`"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn all_bad_values_are_reported() {
+    assert_eq!(
+        problems(
+            "socket = \"agent.sock\"\ninterfaces = [\"lo\", \"eth 0\", \"\", \"abcdefghijklmnop\"]\nverify_interval = \"0s\"\n[limits]\npolicies = 0\n"
+        ),
+        [
+            "config.toml:1:10: \"agent.sock\" is a relative path: an absolute one was expected",
+            "config.toml:2:15: the loopback interface is never filtered",
+            "config.toml:2:21: \"eth 0\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+            "config.toml:2:30: \"\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+            "config.toml:2:34: \"abcdefghijklmnop\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+            "config.toml:3:19: \"0s\" is no interval: at least a second was expected, as in \"60s\" or \"5m\"",
+            "config.toml:5:12: a limit of 0 would forbid everything: at least 1 was expected",
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_type_and_broken_toml_have_their_place() {
+    assert!(problems("events_per_second = -1\n")[0].starts_with("config.toml:1:21: "));
+    assert!(problems("socket = \n")[0].starts_with("config.toml:1:"));
+    assert!(problems("xdp_mode = \"fast\"\n")[0].starts_with("config.toml:1:12: unknown variant"));
+}
+
+#[test]
+fn a_bad_interface_flag_is_named() {
+    let flags = Overrides {
+        interfaces: vec!["lo".into()],
+        ..Overrides::default()
+    };
+    let error = load("", &[], flags).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--interface: the loopback interface is never filtered"
+    );
+}

@@ -1,0 +1,235 @@
+//! Links: which interfaces the program is attached to.
+
+use aya::programs::{
+    Xdp, XdpMode,
+    links::{FdLink, PinnedLink},
+    xdp::XdpLink,
+};
+use netpolicy_common::PROBE_IFINDEX;
+
+use super::{
+    DatapathError,
+    pins::{LinkPin, Pins},
+    sys,
+};
+use crate::{api::Attachment, config::XdpChoice};
+
+/// An interface that the program is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedInterface {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// Native or generic.
+    pub attachment: Attachment,
+    /// Id of the attached program.
+    pub program: u32,
+}
+
+/// The interfaces behind the pinned links, sorted by index. Links whose interface is
+/// gone are left out.
+pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathError> {
+    let mut interfaces = Vec::new();
+    for pin in pins.link_pins()? {
+        let Ok(info) = sys::xdp_link_info(&pin.path) else {
+            continue;
+        };
+        let Ok(name) = nix::net::if_::if_indextoname(info.ifindex) else {
+            continue;
+        };
+        interfaces.push(AttachedInterface {
+            name: name.to_string_lossy().into_owned(),
+            index: info.ifindex,
+            attachment: if pin.native {
+                Attachment::Native
+            } else {
+                Attachment::Generic
+            },
+            program: info.program,
+        });
+    }
+    interfaces.sort_by_key(|interface| interface.index);
+    Ok(interfaces)
+}
+
+/// Attaches `program` to the interface, unless it is already.
+pub(super) fn attach(
+    pins: &Pins,
+    program: &mut Xdp,
+    name: &str,
+    choice: XdpChoice,
+) -> Result<AttachedInterface, DatapathError> {
+    let index = nix::net::if_::if_nametoindex(name).map_err(|_| DatapathError::NoInterface {
+        name: name.to_owned(),
+    })?;
+    if index == PROBE_IFINDEX {
+        return Err(DatapathError::Loopback {
+            name: name.to_owned(),
+        });
+    }
+    remove_dead_links(pins)?;
+    if let Some(there) = attached(pins)?
+        .into_iter()
+        .find(|there| there.index == index)
+    {
+        return Ok(there);
+    }
+    let native = match choice {
+        XdpChoice::Native => {
+            link(pins, program, name, index, true)?;
+            true
+        }
+        XdpChoice::Generic => {
+            link(pins, program, name, index, false)?;
+            false
+        }
+        XdpChoice::Auto => match link(pins, program, name, index, true) {
+            Ok(()) => true,
+            Err(DatapathError::Attach { source, .. }) => {
+                tracing::warn!(
+                    interface = name,
+                    reason = %error_chain(&source),
+                    "no native XDP: filtering in the generic hook, which costs several times as \
+                     much for each packet"
+                );
+                link(pins, program, name, index, false)?;
+                false
+            }
+            Err(other) => return Err(other),
+        },
+    };
+    let attachment = if native {
+        Attachment::Native
+    } else {
+        Attachment::Generic
+    };
+    let program = program.info().map(|info| info.id()).unwrap_or_default();
+    Ok(AttachedInterface {
+        name: name.to_owned(),
+        index,
+        attachment,
+        program,
+    })
+}
+
+/// Makes every pinned link run `program`: each from one packet to the next, with
+/// none in between unfiltered.
+pub(super) fn replace_programs(pins: &Pins, program: &mut Xdp) -> Result<(), DatapathError> {
+    remove_dead_links(pins)?;
+    let ours = program.info().map_err(DatapathError::Verify)?.id();
+    for pin in pins.link_pins()? {
+        if sys::xdp_link_info(&pin.path).is_ok_and(|info| info.program == ours) {
+            continue;
+        }
+        let index = pin.ifindex;
+        let foreign = |what: String| DatapathError::ForeignPin {
+            path: pin.path.clone(),
+            what,
+        };
+        let pinned = PinnedLink::from_pin(&pin.path).map_err(|error| foreign(error.to_string()))?;
+        let link =
+            XdpLink::try_from(FdLink::from(pinned)).map_err(|error| foreign(error.to_string()))?;
+        let failed = |source| DatapathError::Replace { index, source };
+        let id = program.attach_to_link(link).map_err(failed)?;
+        // Closes our descriptor; the pin holds the link.
+        drop(program.take_link(id).map_err(failed)?);
+    }
+    Ok(())
+}
+
+/// Removes the link of one interface, which detaches the program from it.
+pub(super) fn detach(pins: &Pins, name: &str) -> Result<bool, DatapathError> {
+    let index = nix::net::if_::if_nametoindex(name).unwrap_or(0);
+    for pin in pins.link_pins()? {
+        if index != 0 && pin.ifindex == index {
+            pin.remove()?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Removes all links. Returns the names of the interfaces that were filtered.
+pub(super) fn detach_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
+    let names = attached(pins)?
+        .into_iter()
+        .map(|interface| interface.name)
+        .collect();
+    for pin in pins.link_pins()? {
+        pin.remove()?;
+    }
+    Ok(names)
+}
+
+fn remove_dead_links(pins: &Pins) -> Result<(), DatapathError> {
+    for pin in pins.link_pins()? {
+        if sys::xdp_link_info(&pin.path).is_ok_and(|info| info.ifindex == 0) {
+            pin.remove()?;
+        }
+    }
+    Ok(())
+}
+
+fn link(
+    pins: &Pins,
+    program: &mut Xdp,
+    name: &str,
+    index: u32,
+    native: bool,
+) -> Result<(), DatapathError> {
+    let mode = if native {
+        XdpMode::Driver
+    } else {
+        XdpMode::Skb
+    };
+    let failed = |source: aya::programs::ProgramError| {
+        if is_busy(&source) {
+            return DatapathError::InterfaceBusy {
+                name: name.to_owned(),
+            };
+        }
+        let mode = if native { "native" } else { "generic" };
+        DatapathError::Attach {
+            name: name.to_owned(),
+            mode,
+            source,
+        }
+    };
+    let id = program.attach_to_if_index(index, mode).map_err(failed)?;
+    let link = program.take_link(id).map_err(failed)?;
+    // Where the kernel has no link for XDP, `aya` attaches by netlink, which would
+    // end with this process; dropping it detaches.
+    let link = FdLink::try_from(link).map_err(|_| DatapathError::NoLink {
+        name: name.to_owned(),
+    })?;
+    let pin = LinkPin::new(pins, index, native);
+    link.pin(&pin.path).map_err(|source| DatapathError::Pin {
+        path: pin.path.clone(),
+        source,
+    })?;
+    Ok(())
+}
+
+fn is_busy(error: &aya::programs::ProgramError) -> bool {
+    use std::error::Error;
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return matches!(io.raw_os_error(), Some(libc::EBUSY | libc::EEXIST));
+        }
+        next = error.source();
+    }
+    false
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}

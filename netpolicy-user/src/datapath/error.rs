@@ -1,0 +1,205 @@
+//! What can go wrong between userspace and the kernel.
+
+use std::{io, path::PathBuf};
+
+use aya::{EbpfError, maps::MapError, pin::PinError, programs::ProgramError};
+
+/// A failure of the datapath. Whatever was in force before stays in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatapathError {
+    /// Loading BPF needs privileges that the process does not have.
+    #[error("not permitted to load BPF programs")]
+    NotPermitted,
+    /// The kernel lacks what the program needs.
+    #[error("kernel {found} is too old: netpolicy needs Linux {needed} or later")]
+    KernelTooOld {
+        /// The running kernel's release.
+        found: String,
+        /// The oldest one supported.
+        needed: &'static str,
+    },
+    /// The pin directory is not on a BPF file system and none could be mounted.
+    #[error("no BPF file system at {}", path.display())]
+    NoBpffs {
+        /// Where pins were to go.
+        path: PathBuf,
+        /// Why mounting failed.
+        source: io::Error,
+    },
+    /// A file operation under the pin directory failed.
+    #[error("cannot {action} {}", path.display())]
+    Pins {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Nothing is pinned there.
+    #[error("nothing is pinned under {}: no agent ever started with this directory", path.display())]
+    NothingPinned {
+        /// Where pins were looked for.
+        path: PathBuf,
+    },
+    /// The pins were made by another version.
+    #[error("the pins under {} are of ABI {found}, this netpolicy's is {ours}", path.display())]
+    OtherAbi {
+        /// Where the pins are.
+        path: PathBuf,
+        /// Their ABI version.
+        found: u32,
+        /// This program's.
+        ours: u32,
+    },
+    /// A pin does not hold what its name says.
+    #[error("the pin {} is not what it should be: {what}", path.display())]
+    ForeignPin {
+        /// The pin.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The object file that was built in lacks a part.
+    #[error("the built-in program has no {0}")]
+    IncompleteObject(&'static str),
+    /// The program did not load.
+    #[error("the kernel refuses the program")]
+    Load(#[source] EbpfError),
+    /// The verifier or another part of the kernel refused the program.
+    #[error("the kernel refuses the program")]
+    Verify(#[source] ProgramError),
+    /// A map operation failed.
+    #[error("cannot {action} the BPF map {map}")]
+    Map {
+        /// What was tried.
+        action: &'static str,
+        /// On which map.
+        map: &'static str,
+        /// Why it failed.
+        source: MapError,
+    },
+    /// Pinning failed.
+    #[error("cannot pin {}", path.display())]
+    Pin {
+        /// The pin.
+        path: PathBuf,
+        /// Why it failed.
+        source: PinError,
+    },
+    /// There is no such interface.
+    #[error("interface {name} does not exist")]
+    NoInterface {
+        /// As configured.
+        name: String,
+    },
+    /// Loopback is never filtered.
+    #[error("interface {name} is the loopback interface, which netpolicy never filters")]
+    Loopback {
+        /// As configured.
+        name: String,
+    },
+    /// Another XDP program is attached.
+    #[error("interface {name} already has an XDP program")]
+    InterfaceBusy {
+        /// The interface.
+        name: String,
+    },
+    /// Attaching failed.
+    #[error("cannot attach to {name} ({mode} XDP)")]
+    Attach {
+        /// The interface.
+        name: String,
+        /// "native" or "generic".
+        mode: &'static str,
+        /// Why it failed.
+        source: ProgramError,
+    },
+    /// The kernel attached without a link, which would not outlive the process.
+    #[error("the kernel offers no bpf_link for XDP on {name}")]
+    NoLink {
+        /// The interface.
+        name: String,
+    },
+    /// The running program could not be exchanged.
+    #[error("cannot replace the program on interface index {index}")]
+    Replace {
+        /// The interface's index.
+        index: u32,
+        /// Why it failed.
+        source: ProgramError,
+    },
+    /// `BPF_PROG_TEST_RUN` failed or answered with what no reason stands for.
+    #[error("cannot ask the loaded program: {0}")]
+    Probe(String),
+    /// Too many bypasses for the kernel's map.
+    #[error("{count} bypasses are too many: the kernel's map takes {max} of a family")]
+    TooManyBypasses {
+        /// How many were asked for.
+        count: usize,
+        /// How many fit.
+        max: usize,
+    },
+    /// A system call failed.
+    #[error("{call} failed")]
+    System {
+        /// Which.
+        call: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl DatapathError {
+    /// What the user can do about it, where one sentence helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotPermitted => {
+                "run as root (CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN are needed)".into()
+            }
+            Self::KernelTooOld { .. } => "boot a newer kernel".into(),
+            Self::NoBpffs { path, .. } => format!(
+                "mount one: mount -t bpf bpf {}, or set NETPOLICY_BPFFS_DIR to a directory on one",
+                path.display()
+            ),
+            Self::InterfaceBusy { name, .. } => format!(
+                "another filter or another netpolicy agent owns it; see `bpftool net show dev {name}`, \
+                 stop it there, or `ip link set dev {name} xdp off` for one without an owner"
+            ),
+            Self::NoInterface { .. } => "see `ip link`".into(),
+            Self::Attach { mode: "native", .. } => {
+                "its driver may lack native XDP: try xdp_mode = \"auto\" or \"generic\"".into()
+            }
+            Self::OtherAbi { .. } => {
+                "start the agent of this version: it replaces them without a gap".into()
+            }
+            Self::NothingPinned { .. } => {
+                "start `netpolicy agent`, or set NETPOLICY_BPFFS_DIR".into()
+            }
+            Self::Map { source, .. } if is_out_of_memory(source) => {
+                "the kernel is short of memory: free some, or use shorter lists".into()
+            }
+            _ => return None,
+        })
+    }
+
+    pub(super) fn map(action: &'static str, map: &'static str) -> impl FnOnce(MapError) -> Self {
+        move |source| Self::Map {
+            action,
+            map,
+            source,
+        }
+    }
+}
+
+/// Whether a map operation failed for want of memory.
+pub(super) fn is_out_of_memory(error: &MapError) -> bool {
+    let io_error = match error {
+        MapError::SyscallError(error) => &error.io_error,
+        MapError::CreateError { io_error, .. } => io_error,
+        _ => return false,
+    };
+    io_error.raw_os_error() == Some(libc::ENOMEM)
+}

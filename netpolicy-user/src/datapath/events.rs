@@ -1,0 +1,40 @@
+//! Reading the program's events.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use aya::maps::{MapData, RingBuf};
+use netpolicy_common::Event;
+
+use super::{DatapathError, maps, pins::Pins};
+
+/// The ring buffer of denied attempts. There is one read position for all readers:
+/// two of them share the events between them.
+pub struct EventReader {
+    ring: RingBuf<MapData>,
+}
+
+impl EventReader {
+    pub(super) fn open(pins: &Pins) -> Result<Self, DatapathError> {
+        Ok(Self {
+            ring: maps::open_events(&pins.live())?,
+        })
+    }
+
+    /// The next event, if there is one. Wait for more by polling the descriptor.
+    pub fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let item = self.ring.next()?;
+            if item.len() == size_of::<Event>() {
+                // SAFETY: as many bytes as an event has, every bit pattern is one, and
+                // the read asks for no alignment.
+                return Some(unsafe { std::ptr::read_unaligned(item.as_ptr().cast::<Event>()) });
+            }
+        }
+    }
+}
+
+impl AsFd for EventReader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}

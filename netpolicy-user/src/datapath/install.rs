@@ -1,0 +1,411 @@
+//! Taking over what is pinned, or installing anew, without a gap.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aya::{EbpfLoader, include_bytes_aligned, programs::Xdp};
+use aya_obj::programs::XdpAttachType;
+use netpolicy_common::{ABI_VERSION, Action, Build, Engine, EventStats, Reason, slot_of};
+use rustix::thread::CapabilitySet;
+
+use super::{
+    AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader,
+    Prepared, attach, bypass, counters,
+    maps::{self, Maps},
+    pins::{self, Pins},
+    reader,
+    slots::Slots,
+    verify,
+};
+use crate::{compiler::Ruleset, config::XdpChoice};
+
+/// The program's object file, built from `netpolicy-ebpf`.
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
+
+/// The program's name in the object file and in the kernel.
+const PROGRAM_NAME: &str = "netpolicy";
+
+/// The oldest kernel: XDP programs for multi-buffer packets (`xdp.frags`) came with it.
+const OLDEST_KERNEL: (u32, u32, &str) = (5, 18, "5.18");
+
+/// Where and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory for pins; a BPF file system is mounted if there is none.
+    pub bpffs_dir: PathBuf,
+    /// How to attach to interfaces.
+    pub mode: XdpChoice,
+}
+
+/// What [`Datapath::open`] found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// What was pinned is this program enforcing this ruleset: nothing was touched.
+    Adopted,
+    /// What was pinned is this program; it enforced another ruleset.
+    Updated,
+    /// Another build of the program was replaced; its maps stay in use.
+    Upgraded,
+    /// Nothing usable was pinned; this says why.
+    Installed(String),
+}
+
+/// The one writer of what is pinned.
+pub struct Datapath {
+    pins: Pins,
+    maps: Maps,
+    program: Xdp,
+    slots: Slots,
+    mode: XdpChoice,
+}
+
+impl Datapath {
+    /// Takes over what is pinned, or installs anew, and makes it enforce `ruleset`.
+    /// Programs of existing links are replaced from one packet to the next.
+    ///
+    /// # Errors
+    /// Whatever is wrong with privileges, kernel, bpffs or pins. What was in force
+    /// stays in force.
+    pub fn open(
+        options: &Options,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+    ) -> Result<(Self, Opened), DatapathError> {
+        check_privileges()?;
+        check_kernel()?;
+        let pins = Pins::create(&options.bpffs_dir)?;
+        let live = pins.live();
+        let why = match maps::read_build(&live) {
+            None => "nothing was pinned".to_owned(),
+            Some(build) if build.abi != ABI_VERSION => {
+                format!("the pins were of ABI {}, this is {ABI_VERSION}", build.abi)
+            }
+            Some(build) if Engine::from_u32(build.engine) != Some(Engine::Lpm) => {
+                "the pins were of another engine".to_owned()
+            }
+            Some(build) => match Self::adopt(&pins, options.mode, build, ruleset, revision) {
+                Ok(adopted) => return Ok(adopted),
+                Err(DatapathError::ForeignPin { path, what }) => {
+                    format!("the pin {} was damaged: {what}", path.display())
+                }
+                Err(other) => return Err(other),
+            },
+        };
+        let datapath = Self::install(pins, options.mode, ruleset, revision)?;
+        Ok((datapath, Opened::Installed(why)))
+    }
+
+    fn adopt(
+        pins: &Pins,
+        mode: XdpChoice,
+        build: Build,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+    ) -> Result<(Self, Opened), DatapathError> {
+        let live = pins.live();
+        let mut maps = Maps::open(&live, true)?;
+        let same_program = build.program == object_digest();
+        let mut opened = Opened::Adopted;
+        if !same_program {
+            let new = live.join(format!("{}_NEW", pins::PROGRAM));
+            let _ = fs::remove_file(&new);
+            load(&live, &new)?;
+            fs::rename(&new, live.join(pins::PROGRAM)).map_err(|source| DatapathError::Pins {
+                action: "rename",
+                path: new,
+                source,
+            })?;
+            opened = Opened::Upgraded;
+        }
+        let mut program = open_program(&live)?;
+        attach::replace_programs(pins, &mut program)?;
+        if !same_program {
+            set_build(&mut maps)?;
+        }
+        let in_force = reader::enforced(&maps)?;
+        let is_current = in_force.generation > 0 && in_force.digest == ruleset.digest();
+        let slots = Slots::adopted(&maps, is_current.then_some(ruleset));
+        let mut datapath = Self {
+            pins: pins.clone(),
+            maps,
+            program,
+            slots,
+            mode,
+        };
+        if !is_current {
+            let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {})?;
+            datapath.commit(&prepared);
+            if opened == Opened::Adopted {
+                opened = Opened::Updated;
+            }
+        }
+        Ok((datapath, opened))
+    }
+
+    fn install(
+        pins: Pins,
+        mode: XdpChoice,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+    ) -> Result<Self, DatapathError> {
+        let next = pins.begin_next()?;
+        load(&next, &next.join(pins::PROGRAM))?;
+        let mut maps = Maps::open(&next, true)?;
+        let mut program = open_program(&next)?;
+        let mut slots = Slots::default();
+        let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
+        slots.commit(&maps, &prepared);
+        set_build(&mut maps)?;
+        attach::replace_programs(&pins, &mut program)?;
+        pins.promote_next()?;
+        Ok(Self {
+            pins,
+            maps,
+            program,
+            slots,
+            mode,
+        })
+    }
+
+    /// Fills the idle slot with `ruleset`. Nothing is different in force until
+    /// [`Self::commit`]. `progress` is told how many entries of how many are written.
+    ///
+    /// # Errors
+    /// The kernel's; `ENOMEM` only after some patience.
+    pub fn prepare(
+        &mut self,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Prepared, DatapathError> {
+        self.slots
+            .prepare(&mut self.maps, ruleset, revision, progress)
+    }
+
+    /// Puts what was prepared in force, at one instant for all packets. Returns the
+    /// generation.
+    ///
+    /// # Panics
+    /// When something else was prepared since: a caller's mistake.
+    pub fn commit(&mut self, prepared: &Prepared) -> u64 {
+        self.slots.commit(&self.maps, prepared)
+    }
+
+    /// Attaches the program to an interface, unless it is already: native, and if
+    /// the choice is [`XdpChoice::Auto`], else generic.
+    ///
+    /// # Errors
+    /// No such interface, loopback, another XDP program there, or the driver's refusal.
+    pub fn attach(&mut self, interface: &str) -> Result<AttachedInterface, DatapathError> {
+        attach::attach(&self.pins, &mut self.program, interface, self.mode)
+    }
+
+    /// Detaches from one interface; `false` if it was not attached.
+    ///
+    /// # Errors
+    /// When the pin cannot be removed.
+    pub fn detach(&mut self, interface: &str) -> Result<bool, DatapathError> {
+        attach::detach(&self.pins, interface)
+    }
+
+    /// Detaches from all interfaces and names them.
+    ///
+    /// # Errors
+    /// When a pin cannot be removed.
+    pub fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
+        attach::detach_all(&self.pins)
+    }
+
+    /// The interfaces that the program is attached to, asked of the kernel.
+    ///
+    /// # Errors
+    /// When the pins cannot be listed.
+    pub fn interfaces(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
+        attach::attached(&self.pins)
+    }
+
+    /// The id of the loaded program.
+    ///
+    /// # Errors
+    /// The system call's.
+    pub fn program_id(&self) -> Result<u32, DatapathError> {
+        Ok(self.program.info().map_err(DatapathError::Verify)?.id())
+    }
+
+    /// What is in force, asked of the kernel.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn enforced(&self) -> Result<Enforced, DatapathError> {
+        reader::enforced(&self.maps)
+    }
+
+    /// Whether the maps are still the pinned ones: someone may have removed the pins.
+    #[must_use]
+    pub fn pins_are_there(&self) -> bool {
+        maps::read_build(&self.pins.live())
+            .is_some_and(|build| build.abi == ABI_VERSION && build.program == object_digest())
+    }
+
+    /// Reads back what is in force and names every difference from `ruleset`, the
+    /// first few of each list. Lists of more than 200,000 entries are sampled.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn verify(&self, ruleset: &Ruleset) -> Result<Vec<String>, DatapathError> {
+        verify::differences(&self.maps, slot_of(self.maps.control.generation()), ruleset)
+    }
+
+    /// All counters.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn counters(&self) -> Result<CounterSnapshot, DatapathError> {
+        counters::read(&self.maps)
+    }
+
+    /// What became of events.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn event_stats(&self) -> Result<EventStats, DatapathError> {
+        counters::read_event_stats(&self.maps)
+    }
+
+    /// Makes the kernel hold just these bypasses.
+    ///
+    /// # Errors
+    /// Too many of them, or the kernel's.
+    pub fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), DatapathError> {
+        bypass::set(&mut self.maps, entries)
+    }
+
+    /// Asks the loaded program about an Ethernet frame (`BPF_PROG_TEST_RUN`). The
+    /// frame is neither counted nor reported.
+    ///
+    /// # Errors
+    /// When the kernel refuses the frame (one of less than 14 bytes, for example).
+    pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
+        reader::probe(&self.program, frame)
+    }
+
+    /// Opens the events. There is one read position: only one reader should exist.
+    ///
+    /// # Errors
+    /// When the pin cannot be opened.
+    pub fn take_events(&self) -> Result<EventReader, DatapathError> {
+        EventReader::open(&self.pins)
+    }
+
+    /// Lets every CPU write this many events more; what it had left is forgotten.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn grant_event_allowance(&mut self, per_cpu: u64) -> Result<(), DatapathError> {
+        self.maps
+            .event_allowance
+            .set(0, counters::on_every_cpu(per_cpu)?, 0)
+            .map_err(DatapathError::map("set", "EVENT_ALLOWANCE"))
+    }
+}
+
+impl std::fmt::Debug for Datapath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Datapath")
+            .field("pins", &self.pins.root())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Loads the program over the maps pinned in `dir`, making and pinning those that
+/// are missing, and pins it.
+fn load(dir: &Path, program_pin: &Path) -> Result<(), DatapathError> {
+    let mut loader = EbpfLoader::new();
+    for (name, _) in maps::PINNED {
+        loader.map_pin_path(name, dir.join(name));
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
+    #[cfg(feature = "program-log")]
+    super::log::forward(&mut ebpf);
+    let program: &mut Xdp = ebpf
+        .program_mut(PROGRAM_NAME)
+        .ok_or(DatapathError::IncompleteObject("program"))?
+        .try_into()
+        .map_err(DatapathError::Verify)?;
+    program.load().map_err(DatapathError::Verify)?;
+    program
+        .pin(program_pin)
+        .map_err(|source| DatapathError::Pin {
+            path: program_pin.to_path_buf(),
+            source,
+        })
+}
+
+/// Opens the pinned program.
+pub(super) fn open_program(dir: &Path) -> Result<Xdp, DatapathError> {
+    let path = dir.join(pins::PROGRAM);
+    let program = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(|error| {
+        DatapathError::ForeignPin {
+            path: path.clone(),
+            what: error.to_string(),
+        }
+    })?;
+    let info = program.info().map_err(DatapathError::Verify)?;
+    if info.name_as_str() != Some(PROGRAM_NAME) {
+        return Err(DatapathError::ForeignPin {
+            path,
+            what: "another program".into(),
+        });
+    }
+    Ok(program)
+}
+
+fn set_build(maps: &mut Maps) -> Result<(), DatapathError> {
+    let build = Build {
+        abi: ABI_VERSION,
+        engine: Engine::Lpm as u32,
+        program: object_digest(),
+    };
+    maps.build
+        .set(0, build, 0)
+        .map_err(DatapathError::map("set", "BUILD"))
+}
+
+fn object_digest() -> [u8; 32] {
+    *blake3::hash(OBJECT).as_bytes()
+}
+
+fn check_privileges() -> Result<(), DatapathError> {
+    let held = rustix::thread::capabilities(None)
+        .map_err(|errno| DatapathError::System {
+            call: "capget",
+            source: errno.into(),
+        })?
+        .effective;
+    let needed = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
+    if held.contains(needed) {
+        Ok(())
+    } else {
+        Err(DatapathError::NotPermitted)
+    }
+}
+
+fn check_kernel() -> Result<(), DatapathError> {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|n| n.parse().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let (major, minor, needed) = OLDEST_KERNEL;
+    if found < (major, minor) {
+        return Err(DatapathError::KernelTooOld {
+            found: release.into_owned(),
+            needed,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! The reference engine: one LPM trie for each list and family.
+//!
+//! Each slot has tries of its own, so filling the idle slot touches nothing in
+//! force. A slot remembers what it holds; a ruleset that differs little from it is
+//! reached by adding and removing the differences, one that differs much by
+//! building new tries.
+
+use std::sync::Arc;
+
+use aya::{
+    Pod,
+    maps::{LpmTrie, MapData, MapError, lpm_trie::Key},
+};
+use netpolicy_common::{KeyV4, KeyV6, SCOPE_BITS, ScopeId, key};
+
+use super::{
+    DatapathError,
+    maps::{Maps, TrieV4, TrieV6},
+    retry::while_out_of_memory,
+};
+use crate::compiler::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
+
+/// A trie allocates nodes as it grows; this only bounds it.
+const MAX_ENTRIES: u32 = 1 << 26;
+/// `BPF_F_NO_PREALLOC`, which the kernel demands for LPM tries.
+const NO_PREALLOC: u32 = 1;
+/// The value of every entry: only its presence counts.
+const LISTED: u8 = 1;
+
+/// The tries of one slot.
+pub(super) struct Tries {
+    pub(super) block_v4: TrieV4,
+    pub(super) block_v6: TrieV6,
+    pub(super) allow_v4: TrieV4,
+    pub(super) allow_v6: TrieV6,
+}
+
+impl Tries {
+    /// The tries that `slot` holds; `None` if any is missing, as before the first fill.
+    pub(super) fn of_slot(maps: &Maps, slot: u32) -> Option<Self> {
+        Some(Self {
+            block_v4: maps.block_v4.get(&slot, 0).ok()?,
+            block_v6: maps.block_v6.get(&slot, 0).ok()?,
+            allow_v4: maps.allow_v4.get(&slot, 0).ok()?,
+            allow_v6: maps.allow_v6.get(&slot, 0).ok()?,
+        })
+    }
+
+    fn create() -> Result<Self, DatapathError> {
+        fn trie<K: Pod>(name: &'static str) -> Result<LpmTrie<MapData, K, u8>, DatapathError> {
+            while_out_of_memory(|| LpmTrie::create(MAX_ENTRIES, NO_PREALLOC))
+                .map_err(DatapathError::map("create", name))
+        }
+        Ok(Self {
+            block_v4: trie("BLOCK_V4")?,
+            block_v6: trie("BLOCK_V6")?,
+            allow_v4: trie("ALLOW_V4")?,
+            allow_v6: trie("ALLOW_V6")?,
+        })
+    }
+
+    fn install(&self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
+        let set = DatapathError::map;
+        maps.block_v4
+            .set(slot, &self.block_v4, 0)
+            .map_err(set("set", "BLOCK_V4"))?;
+        maps.block_v6
+            .set(slot, &self.block_v6, 0)
+            .map_err(set("set", "BLOCK_V6"))?;
+        maps.allow_v4
+            .set(slot, &self.allow_v4, 0)
+            .map_err(set("set", "ALLOW_V4"))?;
+        maps.allow_v6
+            .set(slot, &self.allow_v6, 0)
+            .map_err(set("set", "ALLOW_V6"))
+    }
+}
+
+/// One slot: its tries, and what they hold if that is known.
+#[derive(Default)]
+pub(super) struct Slot {
+    tries: Option<Tries>,
+    content: Option<Arc<Ruleset>>,
+}
+
+impl Slot {
+    /// A slot that was found in the kernel.
+    pub(super) fn adopted(maps: &Maps, slot: u32, content: Option<Arc<Ruleset>>) -> Self {
+        Self {
+            tries: Tries::of_slot(maps, slot),
+            content,
+        }
+    }
+
+    pub(super) fn content(&self) -> Option<&Arc<Ruleset>> {
+        self.content.as_ref()
+    }
+
+    /// Waits until no program reads this slot any more, in which it may have begun
+    /// before the last flip: to be called before anything of the slot is written,
+    /// its ports and configurations included.
+    ///
+    /// The kernel waits for all running programs when an outer map is written
+    /// (kernel/bpf/syscall.c, maybe_wait_bpf_programs), even if nothing changes by it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn wait_for_readers(
+        &self,
+        maps: &mut Maps,
+        slot: u32,
+    ) -> Result<(), DatapathError> {
+        let Some(tries) = &self.tries else {
+            // Never filled, so never in force.
+            return Ok(());
+        };
+        maps.allow_v6
+            .set(slot, &tries.allow_v6, 0)
+            .map_err(DatapathError::map("set", "ALLOW_V6"))
+    }
+
+    /// Fills the idle slot number `slot` with `target`.
+    ///
+    /// Takes time in proportion to the differences, or to `target` when the slot
+    /// holds something quite different; about 2 µs an entry.
+    ///
+    /// # Errors
+    /// The kernel's, `ENOMEM` after some patience. The slot's content is unknown
+    /// then, and the next fill starts from nothing.
+    pub(super) fn fill(
+        &mut self,
+        maps: &mut Maps,
+        slot: u32,
+        target: &Arc<Ruleset>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), DatapathError> {
+        let held = self.content.take();
+        if let (Some(held), Some(tries)) = (held, self.tries.as_mut()) {
+            let differences = count_differences(&held, target);
+            if differences <= target.entries() / 2 + 64 {
+                if differences > 0 {
+                    let mut writer = Writer {
+                        tries,
+                        done: 0,
+                        total: differences,
+                        progress,
+                    };
+                    walk_differences(&held, target, &mut |list, scope, prefix, present| {
+                        writer.write(list, scope, prefix, present)
+                    })?;
+                }
+                self.content = Some(Arc::clone(target));
+                return Ok(());
+            }
+        }
+        let mut tries = Tries::create()?;
+        let mut writer = Writer {
+            tries: &mut tries,
+            done: 0,
+            total: target.entries(),
+            progress,
+        };
+        for scope in &target.scopes {
+            each_prefix(scope, &mut |list, prefix| {
+                writer.write(list, scope.id, prefix, true)
+            })?;
+        }
+        tries.install(maps, slot)?;
+        self.tries = Some(tries);
+        self.content = Some(Arc::clone(target));
+        Ok(())
+    }
+}
+
+/// Which list of a scope.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum List {
+    Block,
+    Allow,
+}
+
+impl List {
+    fn of(self, scope: &ScopeRules) -> &PrefixSet {
+        match self {
+            Self::Block => &scope.block,
+            Self::Allow => &scope.allow,
+        }
+    }
+}
+
+/// A prefix of either family.
+#[derive(Clone, Copy)]
+enum Prefix {
+    V4(Prefix4),
+    V6(Prefix6),
+}
+
+/// The key of a prefix in a scope.
+pub(super) fn key_v4(scope: ScopeId, prefix: Prefix4) -> Key<KeyV4> {
+    Key::new(
+        SCOPE_BITS + u32::from(prefix.len),
+        key::v4(scope, prefix.addr.to_be_bytes()),
+    )
+}
+
+/// The key of a prefix in a scope.
+pub(super) fn key_v6(scope: ScopeId, prefix: Prefix6) -> Key<KeyV6> {
+    Key::new(
+        SCOPE_BITS + u32::from(prefix.len),
+        key::v6(scope, prefix.addr.to_be_bytes()),
+    )
+}
+
+struct Writer<'a> {
+    tries: &'a mut Tries,
+    done: u64,
+    total: u64,
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Writer<'_> {
+    fn write(
+        &mut self,
+        list: List,
+        scope: ScopeId,
+        prefix: Prefix,
+        present: bool,
+    ) -> Result<(), DatapathError> {
+        let tries = &mut *self.tries;
+        match (list, prefix) {
+            (List::Block, Prefix::V4(p)) => {
+                put(&mut tries.block_v4, "BLOCK_V4", &key_v4(scope, p), present)
+            }
+            (List::Block, Prefix::V6(p)) => {
+                put(&mut tries.block_v6, "BLOCK_V6", &key_v6(scope, p), present)
+            }
+            (List::Allow, Prefix::V4(p)) => {
+                put(&mut tries.allow_v4, "ALLOW_V4", &key_v4(scope, p), present)
+            }
+            (List::Allow, Prefix::V6(p)) => {
+                put(&mut tries.allow_v6, "ALLOW_V6", &key_v6(scope, p), present)
+            }
+        }?;
+        self.done += 1;
+        if self.done.is_multiple_of(8192) || self.done == self.total {
+            (self.progress)(self.done, self.total);
+        }
+        Ok(())
+    }
+}
+
+fn put<K: Pod>(
+    trie: &mut LpmTrie<MapData, K, u8>,
+    name: &'static str,
+    key: &Key<K>,
+    present: bool,
+) -> Result<(), DatapathError> {
+    if present {
+        while_out_of_memory(|| trie.insert(key, LISTED, 0))
+            .map_err(DatapathError::map("add to", name))
+    } else {
+        match while_out_of_memory(|| trie.remove(key)) {
+            // Gone already: that is what was wanted.
+            Err(MapError::KeyNotFound) => Ok(()),
+            done => done.map_err(DatapathError::map("remove from", name)),
+        }
+    }
+}
+
+fn each_prefix(
+    scope: &ScopeRules,
+    visit: &mut dyn FnMut(List, Prefix) -> Result<(), DatapathError>,
+) -> Result<(), DatapathError> {
+    for list in [List::Block, List::Allow] {
+        let set = list.of(scope);
+        for prefix in &set.v4 {
+            visit(list, Prefix::V4(*prefix))?;
+        }
+        for prefix in &set.v6 {
+            visit(list, Prefix::V6(*prefix))?;
+        }
+    }
+    Ok(())
+}
+
+fn count_differences(old: &Ruleset, new: &Ruleset) -> u64 {
+    let mut count = 0;
+    // Cannot fail: the visitor does not.
+    let _ = walk_differences(old, new, &mut |_, _, _, _| {
+        count += 1;
+        Ok(())
+    });
+    count
+}
+
+type Visit<'a> = &'a mut dyn FnMut(List, ScopeId, Prefix, bool) -> Result<(), DatapathError>;
+
+/// Visits every prefix that only `old` has (`false`) or only `new` has (`true`).
+fn walk_differences(old: &Ruleset, new: &Ruleset, visit: Visit<'_>) -> Result<(), DatapathError> {
+    let nothing = PrefixSet::default();
+    merge(
+        &old.scopes,
+        &new.scopes,
+        |scope| scope.id,
+        &mut |old, new| {
+            let Some(id) = old.or(new).map(|scope| scope.id) else {
+                return Ok(());
+            };
+            for list in [List::Block, List::Allow] {
+                let old = old.map_or(&nothing, |scope| list.of(scope));
+                let new = new.map_or(&nothing, |scope| list.of(scope));
+                merge(
+                    &old.v4,
+                    &new.v4,
+                    |p| (p.addr, p.len),
+                    &mut |old, new| match (old, new) {
+                        (Some(p), None) => visit(list, id, Prefix::V4(*p), false),
+                        (None, Some(p)) => visit(list, id, Prefix::V4(*p), true),
+                        _ => Ok(()),
+                    },
+                )?;
+                merge(
+                    &old.v6,
+                    &new.v6,
+                    |p| (p.addr, p.len),
+                    &mut |old, new| match (old, new) {
+                        (Some(p), None) => visit(list, id, Prefix::V6(*p), false),
+                        (None, Some(p)) => visit(list, id, Prefix::V6(*p), true),
+                        _ => Ok(()),
+                    },
+                )?;
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Takes an item of the old slice, of the new one, or the same one of both.
+type Pairs<'a, T, E> = &'a mut dyn FnMut(Option<&T>, Option<&T>) -> Result<(), E>;
+
+/// Walks two sorted slices side by side; equal items are visited together.
+fn merge<T, K: Ord, E>(
+    old: &[T],
+    new: &[T],
+    key: impl Fn(&T) -> K,
+    visit: Pairs<'_, T, E>,
+) -> Result<(), E> {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(a), Some(b)) => key(a).cmp(&key(b)),
+        };
+        match order {
+            std::cmp::Ordering::Less => visit(old.next(), None)?,
+            std::cmp::Ordering::Greater => visit(None, new.next())?,
+            std::cmp::Ordering::Equal => visit(old.next(), new.next())?,
+        }
+    }
+}

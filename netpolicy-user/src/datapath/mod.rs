@@ -1,0 +1,40 @@
+//! The kernel's side, seen from userspace: the only importer of `aya`.
+//!
+//! Owns what is pinned under the bpffs directory: the program, its maps and its
+//! links. A compiled [`Ruleset`](crate::compiler::Ruleset) comes in; it is written
+//! beside the one in force and put in force by one store. Knows nothing of
+//! policies, the store or the agent.
+//!
+//! ```text
+//! <bpffs dir>/live/PROGRAM, <map name>…   what is in force
+//!             next/…                      being built, when live cannot be reused
+//!             links/<ifindex>-<mode>      one bpf_link for each interface
+//! ```
+
+pub mod packet;
+
+mod attach;
+mod bypass;
+mod counters;
+mod error;
+mod events;
+mod install;
+#[cfg(feature = "program-log")]
+mod log;
+mod lpm;
+mod maps;
+mod pins;
+mod reader;
+mod retry;
+mod slots;
+mod sys;
+mod verify;
+
+pub use attach::AttachedInterface;
+pub use bypass::BypassEntry;
+pub use counters::CounterSnapshot;
+pub use error::DatapathError;
+pub use events::EventReader;
+pub use install::{Datapath, Opened, Options};
+pub use reader::{Enforced, Reader, detach_pins};
+pub use slots::Prepared;

@@ -1,0 +1,206 @@
+//! Where things are pinned, and the file operations on it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::statfs;
+
+use super::DatapathError;
+
+/// `BPF_FS_MAGIC` of `linux/magic.h`.
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+
+/// The usual mount point.
+const SYS_BPFFS: &str = "/sys/fs/bpf";
+
+/// The pin of the program in a map directory.
+pub(super) const PROGRAM: &str = "PROGRAM";
+
+/// The layout under one bpffs directory.
+#[derive(Clone, Debug)]
+pub(super) struct Pins {
+    root: PathBuf,
+}
+
+impl Pins {
+    /// Does not touch anything.
+    pub(super) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+        }
+    }
+
+    /// Makes the directory, mounting a BPF file system if there is none.
+    pub(super) fn create(root: &Path) -> Result<Self, DatapathError> {
+        if !is_on_bpffs(root) {
+            mount_for(root)?;
+        }
+        let pins = Self::new(root);
+        make_dir(&pins.root)?;
+        make_dir(&pins.links())?;
+        Ok(pins)
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What is in force.
+    pub(super) fn live(&self) -> PathBuf {
+        self.root.join("live")
+    }
+
+    /// What is being built.
+    pub(super) fn next(&self) -> PathBuf {
+        self.root.join("next")
+    }
+
+    /// The links, by interface.
+    pub(super) fn links(&self) -> PathBuf {
+        self.root.join("links")
+    }
+
+    /// Begins building beside what is in force; what a crash left there goes.
+    pub(super) fn begin_next(&self) -> Result<PathBuf, DatapathError> {
+        let next = self.next();
+        remove_dir(&next)?;
+        make_dir(&next)?;
+        Ok(next)
+    }
+
+    /// What was built becomes what is in force. A crash in between leaves no `live`,
+    /// which the next start takes for an unknown one: it builds anew and replaces
+    /// the programs of the links, which work on until then.
+    pub(super) fn promote_next(&self) -> Result<(), DatapathError> {
+        remove_dir(&self.live())?;
+        fs::rename(self.next(), self.live()).map_err(|source| DatapathError::Pins {
+            action: "rename",
+            path: self.next(),
+            source,
+        })
+    }
+
+    /// Pins of links: path, interface index and mode.
+    pub(super) fn link_pins(&self) -> Result<Vec<LinkPin>, DatapathError> {
+        let dir = self.links();
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => {
+                return Err(DatapathError::Pins {
+                    action: "list",
+                    path: dir,
+                    source,
+                });
+            }
+        };
+        Ok(entries
+            .filter_map(|entry| LinkPin::parse(&entry.ok()?.path()))
+            .collect())
+    }
+}
+
+/// The pin of a link. The mode is in the name since the kernel's link information
+/// does not tell it.
+#[derive(Clone, Debug)]
+pub(super) struct LinkPin {
+    pub(super) path: PathBuf,
+    pub(super) ifindex: u32,
+    pub(super) native: bool,
+}
+
+impl LinkPin {
+    pub(super) fn new(pins: &Pins, ifindex: u32, native: bool) -> Self {
+        let mode = if native { "native" } else { "generic" };
+        Self {
+            path: pins.links().join(format!("{ifindex}-{mode}")),
+            ifindex,
+            native,
+        }
+    }
+
+    fn parse(path: &Path) -> Option<Self> {
+        let (ifindex, mode) = path.file_name()?.to_str()?.split_once('-')?;
+        let native = match mode {
+            "native" => true,
+            "generic" => false,
+            _ => return None,
+        };
+        Some(Self {
+            path: path.to_path_buf(),
+            ifindex: ifindex.parse().ok()?,
+            native,
+        })
+    }
+
+    pub(super) fn remove(&self) -> Result<(), DatapathError> {
+        fs::remove_file(&self.path).map_err(|source| DatapathError::Pins {
+            action: "remove",
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// Whether the path, or the nearest of its ancestors that exists, is on a bpffs.
+fn is_on_bpffs(path: &Path) -> bool {
+    path.ancestors()
+        .find_map(|ancestor| statfs(ancestor).ok())
+        .is_some_and(|stat| stat.f_type == BPF_FS_MAGIC)
+}
+
+/// Mounts a bpffs at the usual place if the path belongs there, else at the path.
+fn mount_for(path: &Path) -> Result<(), DatapathError> {
+    let at = if path.starts_with(SYS_BPFFS) {
+        Path::new(SYS_BPFFS)
+    } else {
+        path
+    };
+    let failed = |source| DatapathError::NoBpffs {
+        path: at.to_path_buf(),
+        source,
+    };
+    fs::create_dir_all(at).map_err(failed)?;
+    rustix::mount::mount(
+        "bpf",
+        at,
+        "bpf",
+        rustix::mount::MountFlags::empty(),
+        Some(c"mode=0700"),
+    )
+    .map_err(|errno| failed(errno.into()))?;
+    tracing::info!(path = %at.display(), "mounted a BPF file system");
+    if is_private_mount_namespace() {
+        tracing::warn!(
+            "this mount namespace is not the system's (`ip netns exec` makes such a one): pins \
+             vanish with it, and filtering with them; use `nsenter --net=/run/netns/NAME` instead"
+        );
+    }
+    Ok(())
+}
+
+fn is_private_mount_namespace() -> bool {
+    let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    matches!((of("self"), of("1")), (Some(ours), Some(init)) if ours != init)
+}
+
+fn make_dir(path: &Path) -> Result<(), DatapathError> {
+    fs::create_dir_all(path).map_err(|source| DatapathError::Pins {
+        action: "create",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+fn remove_dir(path: &Path) -> Result<(), DatapathError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DatapathError::Pins {
+            action: "remove",
+            path: path.to_path_buf(),
+            source: error,
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,152 @@
+//! Reading what is in force, with or without an agent.
+
+use std::path::Path;
+
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use netpolicy_common::{ABI_VERSION, Action, Engine, Reason, reason::Probe, slot_of};
+
+use super::{
+    AttachedInterface, CounterSnapshot, DatapathError, attach, counters, install,
+    maps::{self, Maps},
+    pins::Pins,
+};
+
+/// What the kernel says is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enforced {
+    /// Generation in force; 0: none yet.
+    pub generation: u64,
+    /// The store revision that it was compiled from.
+    pub revision: u64,
+    /// Prefixes in all lists together.
+    pub entries: u64,
+    /// BLAKE3 of the ruleset.
+    pub digest: [u8; 32],
+    /// ABI version of the pins.
+    pub abi: u32,
+    /// Name of the engine.
+    pub engine: &'static str,
+}
+
+/// Looks at what is pinned and changes nothing.
+pub struct Reader {
+    pins: Pins,
+    maps: Maps,
+    program: Xdp,
+}
+
+impl Reader {
+    /// Opens what is pinned under a bpffs directory.
+    ///
+    /// # Errors
+    /// Nothing there, or pins of another ABI, which are not read.
+    pub fn open(bpffs_dir: &Path) -> Result<Self, DatapathError> {
+        let pins = Pins::new(bpffs_dir);
+        let live = pins.live();
+        let path = bpffs_dir.to_path_buf();
+        let Some(build) = maps::read_build(&live) else {
+            let is_root = rustix::process::geteuid().is_root();
+            return Err(if is_root {
+                DatapathError::NothingPinned { path }
+            } else {
+                DatapathError::NotPermitted
+            });
+        };
+        if build.abi != ABI_VERSION {
+            return Err(DatapathError::OtherAbi {
+                path,
+                found: build.abi,
+                ours: ABI_VERSION,
+            });
+        }
+        let maps = Maps::open(&live, false)?;
+        let program = install::open_program(&live)?;
+        Ok(Self {
+            pins,
+            maps,
+            program,
+        })
+    }
+
+    /// What is in force.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn enforced(&self) -> Result<Enforced, DatapathError> {
+        enforced(&self.maps)
+    }
+
+    /// The interfaces that the program is attached to.
+    ///
+    /// # Errors
+    /// When the pins cannot be listed.
+    pub fn interfaces(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
+        attach::attached(&self.pins)
+    }
+
+    /// All counters.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn counters(&self) -> Result<CounterSnapshot, DatapathError> {
+        counters::read(&self.maps)
+    }
+
+    /// As [`Datapath::probe`](super::Datapath::probe).
+    ///
+    /// # Errors
+    /// When the kernel refuses the frame.
+    pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
+        probe(&self.program, frame)
+    }
+}
+
+/// The emergency brake: removes every link under a bpffs directory, and with it the
+/// program from the interfaces, whose names it returns. Maps stay, so that an agent
+/// can attach again at once.
+///
+/// # Errors
+/// When a pin cannot be removed.
+pub fn detach_pins(bpffs_dir: &Path) -> Result<Vec<String>, DatapathError> {
+    attach::detach_all(&Pins::new(bpffs_dir))
+}
+
+pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {
+    let generation = maps.control.generation();
+    let info = maps
+        .slot_info
+        .get(&slot_of(generation), 0)
+        .map_err(DatapathError::map("read", "SLOT_INFO"))?;
+    let build = maps
+        .build
+        .get(&0, 0)
+        .map_err(DatapathError::map("read", "BUILD"))?;
+    Ok(Enforced {
+        generation,
+        revision: info.revision,
+        entries: info.entries,
+        digest: info.digest,
+        abi: build.abi,
+        engine: Engine::from_u32(build.engine).map_or("unknown", Engine::name),
+    })
+}
+
+pub(super) fn probe(program: &Xdp, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        ..TestRunOptions::new()
+    };
+    let result = program
+        .test_run(options)
+        .map_err(|error| DatapathError::Probe(error.to_string()))?;
+    let answer = Probe(result.return_value);
+    let unknown = || DatapathError::Probe(format!("it answers {:#x}", result.return_value));
+    let reason = answer.reason().ok_or_else(unknown)?;
+    // enum xdp_action of linux/bpf.h.
+    let action = match answer.xdp_action() {
+        1 => Action::Drop,
+        2 => Action::Pass,
+        _ => return Err(unknown()),
+    };
+    Ok((action, reason))
+}

@@ -1,0 +1,164 @@
+//! The only hand-written system calls.
+
+use std::{
+    ffi::CString,
+    io, mem,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type};
+use netpolicy_common::Control;
+
+/// Time since boot, suspension included: the clock of the program's
+/// `bpf_ktime_get_boot_ns`.
+pub(super) fn since_boot() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// What the kernel tells of an XDP link.
+pub(super) struct XdpLinkInfo {
+    /// The attached program.
+    pub(super) program: u32,
+    /// The interface; 0 once it is gone and the link with it has no effect.
+    pub(super) ifindex: u32,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a struct of some 50 bytes")]
+const LINK_INFO_LEN: u32 = size_of::<bpf_link_info>() as u32;
+
+/// Opens a pinned link and asks what it is; `aya` does not tell the interface.
+///
+/// # Errors
+/// The system call's, or `InvalidData` when the pin is not an XDP link.
+pub(super) fn xdp_link_info(pin: &Path) -> io::Result<XdpLinkInfo> {
+    let path = CString::new(pin.as_os_str().as_bytes())?;
+    let mut attr = empty_attr();
+    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    // SAFETY: the command reads the path, which outlives the call.
+    let fd = unsafe { bpf(bpf_cmd::BPF_OBJ_GET, &attr) }?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: plain integers and unions of them; all zeros is a value.
+    let mut info: bpf_link_info = unsafe { mem::zeroed() };
+    let mut attr = empty_attr();
+    attr.info.bpf_fd = fd.as_raw_fd().unsigned_abs();
+    attr.info.info_len = LINK_INFO_LEN;
+    attr.info.info = &raw mut info as u64;
+    // SAFETY: the command writes `info_len` bytes at most to `info`, which lives here.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &attr) }?;
+    if info.type_ != bpf_link_type::BPF_LINK_TYPE_XDP as u32 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "not an XDP link",
+        ));
+    }
+    // SAFETY: the type says that this is the union's member.
+    let ifindex = unsafe { info.__bindgen_anon_1.xdp.ifindex };
+    Ok(XdpLinkInfo {
+        program: info.prog_id,
+        ifindex,
+    })
+}
+
+fn empty_attr() -> bpf_attr {
+    // SAFETY: a union of plain integers and structs of them; all zeros is a value, and
+    // what the kernel wants of the parts that a command does not use.
+    unsafe { mem::zeroed() }
+}
+
+/// # Safety
+/// What `attr` points to must be what the command reads and writes.
+unsafe fn bpf(command: bpf_cmd, attr: &bpf_attr) -> io::Result<RawFd> {
+    // SAFETY: the caller's promise; `attr` is as large as we say.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_int,
+            &raw const *attr,
+            size_of::<bpf_attr>(),
+        )
+    };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    RawFd::try_from(done).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// The control map's element, mapped into memory: a store to it is seen by every
+/// CPU as one store.
+pub(super) struct ControlPage {
+    control: NonNull<Control>,
+}
+
+const PAGE: usize = 4096;
+
+// SAFETY: the page is shared with the kernel anyway; all access is atomic.
+unsafe impl Send for ControlPage {}
+// SAFETY: as above.
+unsafe impl Sync for ControlPage {}
+
+impl ControlPage {
+    /// Maps the map behind `fd`, made with `BPF_F_MMAPABLE` and one [`Control`].
+    pub(super) fn map(fd: &impl std::os::fd::AsFd, writable: bool) -> io::Result<Self> {
+        let mut protection = rustix::mm::ProtFlags::READ;
+        if writable {
+            protection |= rustix::mm::ProtFlags::WRITE;
+        }
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let page = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                PAGE,
+                protection,
+                rustix::mm::MapFlags::SHARED,
+                fd,
+                0,
+            )
+        }?;
+        NonNull::new(page.cast())
+            .map(|control| Self { control })
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
+    fn generation_word(&self) -> &AtomicU64 {
+        // SAFETY: mapped for as long as `self` lives, 8-byte aligned, and only ever
+        // accessed as whole words.
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.control.as_ptr()).generation) }
+    }
+
+    fn bypasses_word(&self) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.control.as_ptr()).bypasses) }
+    }
+
+    /// The generation in force.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation_word().load(Ordering::Acquire)
+    }
+
+    /// Puts a generation in force. What its slot holds was written before.
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.generation_word().store(generation, Ordering::Release);
+    }
+
+    /// Tells the program how many bypasses there are to look up.
+    pub(super) fn set_bypasses(&self, count: u64) {
+        self.bypasses_word().store(count, Ordering::Release);
+    }
+}
+
+impl Drop for ControlPage {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping of this length, not used after this.
+        let _ = unsafe { rustix::mm::munmap(self.control.as_ptr().cast(), PAGE) };
+    }
+}

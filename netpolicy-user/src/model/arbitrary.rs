@@ -1,0 +1,208 @@
+//! Random states for property tests.
+//!
+//! Addresses come from few small neighbourhoods, so that prefixes nest, touch and
+//! repeat as often as not.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::rule::{Note, Spelling};
+use super::{
+    AllowPart, Binding, ChangeContext, Combine, Host, Limits, Mode, Name, Policy, PortSet, Rule,
+    RuleList, Service, State,
+};
+
+/// A context for changes in tests.
+pub(crate) fn cx() -> ChangeContext<'static> {
+    ChangeContext {
+        now: Timestamp::UNIX_EPOCH,
+        actor: "tester",
+        limits: Limits::default(),
+    }
+}
+
+/// Any prefix length, mostly a long one.
+fn length(max: u8) -> impl Strategy<Value = u8> {
+    prop_oneof![6 => max - 8..=max, 2 => 1..=max, 1 => Just(max)]
+}
+
+pub(crate) fn net() -> impl Strategy<Value = IpNet> {
+    let v4 = (
+        prop_oneof![
+            0_u32..64,
+            Just(u32::MAX),
+            0x0a00_0000_u32..0x0a00_0020,
+            any::<u32>()
+        ],
+        length(32),
+    )
+        .prop_map(|(addr, len)| IpNet::V4(Ipv4Net::new_assert(addr.into(), len).trunc()));
+    let base = 0x2001_0db8_u128 << 96;
+    let v6 = (
+        prop_oneof![0_u128..64, Just(u128::MAX), base..base + 32, any::<u128>()],
+        length(128),
+    )
+        .prop_map(|(addr, len)| IpNet::V6(Ipv6Net::new_assert(addr.into(), len).trunc()))
+        // Mapped addresses are IPv4 by the time they are rules.
+        .prop_filter("mapped", |net| {
+            let mapped: Ipv6Net = "::ffff:0:0/96".parse().unwrap();
+            !matches!(net, IpNet::V6(net) if mapped.contains(net))
+        });
+    prop_oneof![3 => v4, 2 => v6]
+}
+
+fn text() -> impl Strategy<Value = Option<Box<str>>> {
+    option::weighted(
+        0.2,
+        "\\PC{1,8}|[\"\\\\\n\t#=\u{1}]{1,4}".prop_map(Into::into),
+    )
+}
+
+fn list(most: usize) -> impl Strategy<Value = RuleList> {
+    vec((net(), text(), text()), 0..most).prop_map(|rules| {
+        let mut seen = BTreeSet::new();
+        let rules =
+            rules
+                .into_iter()
+                .filter(|(net, ..)| seen.insert(*net))
+                .map(|(net, name, comment)| {
+                    let host = net.prefix_len() == net.max_prefix_len();
+                    let spelling = match &name {
+                        Some(_) if host => Spelling::WithLength,
+                        Some(_) => Spelling::Text(net.to_string().replace("::", ":0::").into()),
+                        None => Spelling::Canonical,
+                    };
+                    // Not every address has a second spelling of that form.
+                    let spelling = match spelling {
+                        Spelling::Text(text)
+                            if *text == *net.to_string() || text.parse::<IpNet>().is_err() =>
+                        {
+                            Spelling::Canonical
+                        }
+                        spelling => spelling,
+                    };
+                    let note = Note {
+                        spelling,
+                        name,
+                        comment,
+                    }
+                    .share();
+                    Rule {
+                        net,
+                        source: 0,
+                        line: 0,
+                        note,
+                    }
+                });
+        let rules: Vec<_> = rules.collect();
+        let sources = if rules.is_empty() {
+            vec![]
+        } else {
+            vec!["--allow".into()]
+        };
+        RuleList::from_parts(rules, sources)
+    })
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)]
+}
+
+fn policy(services: usize) -> impl Strategy<Value = Policy> {
+    let allow = prop_oneof![
+        1 => Just(AllowPart::Any),
+        2 => list(12).prop_map(AllowPart::Only),
+    ];
+    let bindings = vec(0..=services, 0..3);
+    let fields = (allow, list(8), text(), prop::bool::weighted(0.85), bindings);
+    fields.prop_map(|(allow, block, comment, active, bindings)| Policy {
+        name: Name::new("unnamed").unwrap(),
+        allow,
+        block,
+        comment: comment.map(Into::into),
+        owner: "tester".into(),
+        created: Timestamp::UNIX_EPOCH,
+        altered: Timestamp::UNIX_EPOCH,
+        active,
+        bindings: bindings
+            .into_iter()
+            .map(|scope| match scope {
+                0 => Binding::Host,
+                service => Binding::Service(service_name(service)),
+            })
+            .collect(),
+    })
+}
+
+fn service_name(number: usize) -> Name {
+    Name::new(&format!("svc{number}")).unwrap()
+}
+
+/// A state with some policies and up to three services, on ports 5001 to 5003.
+pub(crate) fn state() -> impl Strategy<Value = State> {
+    let combine = prop_oneof![Just(Combine::Override), Just(Combine::And)];
+    let services = vec((combine, mode(), text()), 0..4);
+    services.prop_flat_map(|services| {
+        let policies = vec(policy(services.len()), 0..6);
+        (Just(services), policies, mode()).prop_map(|(services, mut policies, mode)| {
+            for (policy, number) in policies.iter_mut().zip(1..) {
+                policy.name = Name::new(&format!("pol{number}")).unwrap();
+            }
+            let services =
+                services
+                    .into_iter()
+                    .zip(1_u16..)
+                    .map(|((combine, mode, comment), id)| Service {
+                        name: service_name(usize::from(id)),
+                        id,
+                        ports: PortSet::single(5000 + id),
+                        combine,
+                        mode,
+                        comment: comment.map(Into::into),
+                    });
+            let host = Host {
+                mode,
+                failsafe_ports: PortSet::single(22),
+            };
+            State {
+                host,
+                services: services.collect(),
+                policies,
+            }
+        })
+    })
+}
+
+/// The addresses at and beside both ends of every rule.
+pub(crate) fn boundaries(state: &State) -> BTreeSet<IpAddr> {
+    let mut found = BTreeSet::new();
+    for policy in &state.policies {
+        for rule in policy
+            .block
+            .iter()
+            .chain(policy.allow_list().into_iter().flat_map(|list| list.iter()))
+        {
+            match rule.net {
+                IpNet::V4(net) => {
+                    let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+                    for address in [first.wrapping_sub(1), first, last, last.wrapping_add(1)] {
+                        found.insert(IpAddr::V4(address.into()));
+                    }
+                }
+                IpNet::V6(net) => {
+                    let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
+                    for address in [first.wrapping_sub(1), first, last, last.wrapping_add(1)] {
+                        found.insert(IpAddr::V6(address.into()));
+                    }
+                }
+            }
+        }
+    }
+    found
+}

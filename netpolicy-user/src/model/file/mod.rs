@@ -1,0 +1,97 @@
+//! The policy file: the whole desired state as TOML.
+//!
+//! Reading makes a [`PolicyFile`], in which every text is checked but services have
+//! no numbers and policies no owner yet; [`State::apply`] joins it with the state
+//! that is there. [`export`] writes a state back.
+
+mod document;
+mod export;
+mod read;
+
+use std::collections::BTreeSet;
+
+use super::change::SourceText;
+use super::error::Place;
+use super::report::{ModelErrors, Report};
+use super::{
+    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Limits, Mode, Name, PortSet,
+    RuleList, State,
+};
+
+pub use export::export;
+
+/// A policy file that was read.
+#[derive(Debug)]
+pub(super) struct PolicyFile {
+    pub(super) host: Host,
+    /// As they stand in the file, like the policies.
+    pub(super) services: Vec<FileService>,
+    pub(super) policies: Vec<FilePolicy>,
+}
+
+/// A `[[service]]`.
+#[derive(Debug)]
+pub(super) struct FileService {
+    pub(super) place: Place,
+    pub(super) name: Name,
+    /// `None`: what is wrong with them was reported.
+    pub(super) ports: Option<PortSet>,
+    pub(super) combine: Combine,
+    pub(super) mode: Mode,
+    pub(super) comment: Option<String>,
+}
+
+/// A `[[policy]]`. Its bindings name services of the same file.
+#[derive(Debug)]
+pub(super) struct FilePolicy {
+    pub(super) name: Name,
+    pub(super) allow: AllowPart,
+    pub(super) block: RuleList,
+    pub(super) comment: Option<String>,
+    pub(super) active: bool,
+    pub(super) bindings: BTreeSet<Binding>,
+}
+
+/// The state that a policy file makes of an untouched host.
+///
+/// # Errors
+/// All that is wrong with the file and its lists, each with its place.
+pub fn parse(
+    file: &SourceText,
+    lists: &[SourceText],
+    skip_invalid: bool,
+    cx: &ChangeContext<'_>,
+) -> Result<Applied, ModelErrors> {
+    let change = Change::Apply {
+        file: file.clone(),
+        lists: lists.to_vec(),
+        skip_invalid,
+    };
+    State::empty().apply(&change, cx)
+}
+
+/// The list files that a policy file names in `allow_file` and `block_file`, each
+/// once, in the order of their first mention. Nothing else in the file is checked.
+///
+/// # Errors
+/// It is no TOML.
+pub fn referenced_lists(file: &SourceText) -> Result<Vec<String>, ModelErrors> {
+    let mut report = Report::default();
+    let names = read::referenced_lists(file, &mut report);
+    report.finish()?;
+    Ok(names)
+}
+
+/// Reads a policy file; `None` after errors that leave nothing to go on with.
+pub(super) fn read(
+    file: &SourceText,
+    lists: &[SourceText],
+    skip_invalid: bool,
+    limits: Limits,
+    report: &mut Report,
+) -> Option<PolicyFile> {
+    read::read(file, lists, skip_invalid, limits, report)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+//! TOML tables to a [`PolicyFile`].
+
+use std::collections::BTreeSet;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::document::{Document, Table};
+use super::{FilePolicy, FileService, PolicyFile};
+use crate::model::change::SourceText;
+use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
+use crate::model::evaluate::ListKind;
+use crate::model::name::service_name;
+use crate::model::reader::{ListReader, Spot};
+use crate::model::report::Report;
+use crate::model::{
+    AllowPart, Binding, Combine, Host, Limits, MAX_COMMENT, Mode, Name, PortSet, RuleList,
+};
+
+const MODE: &str = "\"enforce\" or \"observe\"";
+const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+const PORTS: &str = "ports, as in [\"5432\", \"7000-7010\"]";
+const FILES: &str = "a file name or an array of file names";
+const RULES: &str =
+    "an array of addresses, as in [\"10.0.0.0/8\", { address = \"10.9.0.1\", comment = \"…\" }]";
+const BIND: &str = "\"host\" and names of services, as in [\"host\"]";
+
+/// See [`super::read`].
+pub(super) fn read(
+    file: &SourceText,
+    lists: &[SourceText],
+    skip_invalid: bool,
+    limits: Limits,
+    report: &mut Report,
+) -> Option<PolicyFile> {
+    let (document, entries) = Document::parse(&file.name, &file.text, report)?;
+    let root = Table::root(&document, &entries).with_keys(&["host", "service", "policy"], report);
+    let mut reader = Reader {
+        document: &document,
+        lists,
+        skip_invalid,
+        limits,
+        report,
+    };
+    let host = reader.host(&root);
+    let services = reader.services(&root);
+    let policies = reader.policies(&root, &services);
+    Some(PolicyFile {
+        host,
+        services,
+        policies,
+    })
+}
+
+/// See [`super::referenced_lists`].
+pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<String> {
+    let Some((document, entries)) = Document::parse(&file.name, &file.text, report) else {
+        return Vec::new();
+    };
+    // What does not fit is reported when the file is read.
+    let mut ignored = Report::default();
+    let root = Table::root(&document, &entries);
+    let mut names = Vec::new();
+    for policy in root.tables("policy", "[[policy]]", &mut ignored) {
+        for key in ["allow_file", "block_file"] {
+            for (name, _) in policy
+                .strings(key, FILES, false, &mut ignored)
+                .unwrap_or_default()
+            {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+    }
+    names
+}
+
+struct Reader<'r, 'd> {
+    document: &'d Document<'d>,
+    lists: &'r [SourceText],
+    skip_invalid: bool,
+    limits: Limits,
+    report: &'r mut Report,
+}
+
+impl<'d> Reader<'_, 'd> {
+    fn host(&mut self, root: &Table<'d>) -> Host {
+        let mut host = Host::default();
+        if let Some(table) = root.table("host", "[host]", self.report) {
+            let table = table.with_keys(&["mode", "failsafe_ports"], self.report);
+            host.mode = table
+                .choice("mode", MODES, MODE, self.report)
+                .unwrap_or_default();
+            if let Some(ports) = self.ports(&table, "failsafe_ports") {
+                host.failsafe_ports = ports;
+            }
+        }
+        host
+    }
+
+    fn services(&mut self, root: &Table<'d>) -> Vec<FileService> {
+        const KEYS: &[&str] = &["name", "ports", "combine", "mode", "comment"];
+        const COMBINE: &[(&str, Combine)] =
+            &[("override", Combine::Override), ("and", Combine::And)];
+        let mut services: Vec<FileService> = Vec::new();
+        for table in root.tables("service", "[[service]]", self.report) {
+            let table = table.with_keys(KEYS, self.report);
+            let name = self.name(&table, "\"postgres\"", service_name);
+            if table.get("ports").is_none() {
+                let (key, example) = ("ports", "[\"5432\"]");
+                let problem = Problem::MissingKey {
+                    key,
+                    table: "[[service]]",
+                    example,
+                };
+                self.report
+                    .error_at(Some(self.document.place(table.offset())), problem);
+            }
+            let ports = self.ports(&table, "ports");
+            let combine = "\"override\" or \"and\"";
+            let combine = table.choice("combine", COMBINE, combine, self.report);
+            let mode = table.choice("mode", MODES, MODE, self.report);
+            let comment = self.comment(&table);
+            let Some((name, place)) = name else { continue };
+            if let Some(first) = services.iter().find(|service| service.name == name) {
+                let first = Some(first.place.clone());
+                let problem = Problem::NameRepeated {
+                    noun: Noun::Service,
+                    name: name.to_string(),
+                    first,
+                };
+                self.report.error_at(Some(place), problem);
+                continue;
+            }
+            services.push(FileService {
+                place,
+                name,
+                ports,
+                combine: combine.unwrap_or_default(),
+                mode: mode.unwrap_or_default(),
+                comment,
+            });
+        }
+        services
+    }
+
+    fn policies(&mut self, root: &Table<'d>, services: &[FileService]) -> Vec<FilePolicy> {
+        const KEYS: &[&str] = &[
+            "name",
+            "allow",
+            "allow_file",
+            "block",
+            "block_file",
+            "bind",
+            "active",
+            "comment",
+        ];
+        let mut seen: Vec<(Name, Place)> = Vec::new();
+        let mut policies = Vec::new();
+        for table in root.tables("policy", "[[policy]]", self.report) {
+            let table = table.with_keys(KEYS, self.report);
+            let name = self.name(&table, "\"office\"", Name::new);
+            let allow = match self.rules(&table, ListKind::Allow, "allow", "allow_file") {
+                None => AllowPart::Any,
+                Some(list) => AllowPart::Only(list),
+            };
+            let block = self.rules(&table, ListKind::Block, "block", "block_file");
+            let bindings = self.bindings(&table, services);
+            let active = table.boolean("active", self.report).unwrap_or(true);
+            let comment = self.comment(&table);
+            let Some((name, place)) = name else { continue };
+            if let Some((_, first)) = seen.iter().find(|(known, _)| *known == name) {
+                let first = Some(first.clone());
+                let problem = Problem::NameRepeated {
+                    noun: Noun::Policy,
+                    name: name.to_string(),
+                    first,
+                };
+                self.report.error_at(Some(place), problem);
+                continue;
+            }
+            seen.push((name.clone(), place));
+            let block = block.unwrap_or_default();
+            policies.push(FilePolicy {
+                name,
+                allow,
+                block,
+                comment,
+                active,
+                bindings,
+            });
+        }
+        let (count, limit) = (policies.len(), self.limits.policies);
+        if count > limit {
+            let place = Place {
+                source: self.document.name().into(),
+                line: 0,
+                column: 0,
+            };
+            self.report
+                .error_at(Some(place), Problem::TooManyPolicies { count, limit });
+        }
+        policies
+    }
+
+    /// A list out of the file itself and out of list files; `None` if neither is there.
+    fn rules(
+        &mut self,
+        table: &Table<'d>,
+        kind: ListKind,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Option<RuleList> {
+        let items = table.array(key, RULES, self.report);
+        let files = table.strings(file_key, FILES, false, self.report);
+        if items.is_none() && files.is_none() {
+            return None;
+        }
+        let (document, limit) = (self.document, self.limits.rules_per_list);
+        let mut reader = ListReader::new(kind, limit, self.report);
+        if let Some(items) = items.filter(|items| !items.is_empty())
+            && let Some(source) = reader.source(document.name(), false)
+        {
+            for item in items.iter() {
+                let (line, column) = document.position(item.span().start);
+                let spot = Spot {
+                    source,
+                    line,
+                    column,
+                };
+                match item.get_ref() {
+                    DeValue::String(text) => reader.item(spot, text, None, None),
+                    _ => rule_table(&mut reader, spot, table, key, item),
+                }
+            }
+        }
+        for (name, offset) in files.unwrap_or_default() {
+            match self.lists.iter().find(|list| list.name == name) {
+                Some(list) => reader.file(&name, &list.text, self.skip_invalid),
+                None => {
+                    let problem = Problem::MissingList {
+                        name: Excerpt::new(&name),
+                    };
+                    reader
+                        .report()
+                        .error_at(Some(document.place(offset)), problem);
+                }
+            }
+        }
+        Some(reader.finish())
+    }
+
+    fn bindings(&mut self, table: &Table<'d>, services: &[FileService]) -> BTreeSet<Binding> {
+        let Some(names) = table.strings("bind", BIND, false, self.report) else {
+            return BTreeSet::from([Binding::Host]);
+        };
+        let mut bindings = BTreeSet::new();
+        for (text, offset) in names {
+            let service = services.iter().find(|service| service.name.matches(&text));
+            if text.eq_ignore_ascii_case("host") {
+                bindings.insert(Binding::Host);
+            } else if let Some(service) = service {
+                bindings.insert(Binding::Service(service.name.clone()));
+            } else {
+                let known = services.iter().map(|service| service.name.as_str());
+                let closest = closest(&text, known.chain(["host"])).map(ToOwned::to_owned);
+                let name = Excerpt::new(&text);
+                let problem = Problem::UnknownBinding { name, closest };
+                self.report
+                    .error_at(Some(self.document.place(offset)), problem);
+            }
+        }
+        bindings
+    }
+
+    /// The name of a table's thing, and where it stands.
+    fn name(
+        &mut self,
+        table: &Table<'d>,
+        example: &'static str,
+        check: fn(&str) -> Result<Name, ModelError>,
+    ) -> Option<(Name, Place)> {
+        let (text, offset) = table.required("name", example, self.report)?;
+        let place = self.document.place(offset);
+        match check(text) {
+            Ok(name) => Some((name, place)),
+            Err(error) => {
+                self.report.error_at(Some(place), error.problem);
+                None
+            }
+        }
+    }
+
+    /// `None` if there are none or bad ones.
+    fn ports(&mut self, table: &Table<'d>, key: &'static str) -> Option<PortSet> {
+        let items = table.strings(key, PORTS, true, self.report)?;
+        let mut good = Vec::new();
+        for (item, offset) in items {
+            match PortSet::parse(&[&item]) {
+                Ok(_) => good.push(item),
+                Err(problems) => {
+                    for problem in problems {
+                        self.report
+                            .error_at(Some(self.document.place(offset)), problem);
+                    }
+                }
+            }
+        }
+        PortSet::parse(&good).ok()
+    }
+
+    fn comment(&mut self, table: &Table<'d>) -> Option<String> {
+        let (text, offset) = table.string("comment", "a string", self.report)?;
+        let length = text.chars().count();
+        if length > MAX_COMMENT {
+            let problem = Problem::TextTooLong {
+                what: "comment",
+                length,
+            };
+            self.report
+                .error_at(Some(self.document.place(offset)), problem);
+        }
+        Some(text.to_owned()).filter(|text| !text.is_empty())
+    }
+}
+
+/// Reads `{ address = "…", name = "…", comment = "…" }`.
+fn rule_table<'d>(
+    reader: &mut ListReader<'_>,
+    spot: Spot,
+    parent: &Table<'d>,
+    key: &'static str,
+    item: &'d Spanned<DeValue<'d>>,
+) {
+    let report = reader.report();
+    let DeValue::Table(entries) = item.get_ref() else {
+        let expected = "a string or { address = \"…\", name = \"…\", comment = \"…\" }";
+        let _: Option<()> = parent.wrong_type(key, item, expected, report);
+        return;
+    };
+    let table = parent.inner(entries, "a rule", item);
+    let table = table.with_keys(&["address", "name", "comment"], report);
+    let address = table.required("address", "\"10.0.0.0/8\"", report);
+    let mut text = |key| table.string(key, "a string", report).map(|(text, _)| text);
+    let (name, comment) = (text("name"), text("comment"));
+    if let Some((address, _)) = address {
+        let some = |text: &&str| !text.is_empty();
+        reader.item(spot, address, name.filter(some), comment.filter(some));
+    }
+}

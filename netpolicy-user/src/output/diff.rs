@@ -1,0 +1,55 @@
+//! `netpolicy diff`.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{Page, Render, clean, write_plan};
+use crate::api::Changed;
+
+/// How two states differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DiffView {
+    /// What the old one is: "revision 4", "now".
+    pub from: String,
+    /// What the new one is: "revision 5", "now", a file's name.
+    pub to: String,
+    /// Whether they differ.
+    pub differs: bool,
+    /// A unified diff of both as policy files; empty: none.
+    pub diff: String,
+    /// What applying the file would do; only when there is a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Changed>,
+}
+
+impl Render for DiffView {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        if !self.differs {
+            return writeln!(out, "no difference between {} and {}", self.from, self.to);
+        }
+        for text in self.diff.lines() {
+            let code = match text.as_bytes() {
+                [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] => "1",
+                [b'+', ..] => "32",
+                [b'-', ..] => "31",
+                [b'@', ..] => "36",
+                _ => "",
+            };
+            if page.colour && !code.is_empty() {
+                writeln!(out, "\x1b[{code}m{}\x1b[0m", clean(text))?;
+            } else {
+                writeln!(out, "{}", clean(text))?;
+            }
+        }
+        if let Some(changed) = &self.plan {
+            writeln!(
+                out,
+                "\napplying {} would do this; nothing was changed:",
+                self.to
+            )?;
+            write_plan(&changed.plan, page, out)?;
+        }
+        Ok(())
+    }
+}

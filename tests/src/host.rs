@@ -1,0 +1,491 @@
+//! A database host: a namespace with one filtered NIC, its clients, and an agent.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::netns::{End, join};
+use crate::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6};
+use crate::process::Process;
+use crate::server::EchoServer;
+use crate::traffic::{self, ALLOWED_WAIT, DENIED_WAIT, RawSocket};
+use crate::{NetNs, Outcome, binary, id};
+
+/// The filtered interface.
+pub const NIC: &str = "nic0";
+/// Where the clients' addresses are, all of them: any address in here is a client's.
+pub const CLIENT_NETS: [&str; 4] = ["10.0.0.0/8", "192.168.0.0/16", "203.0.113.0/24", "fd00::/8"];
+/// Ports on which the echo server listens.
+pub const PORTS: [u16; 5] = [22, 5432, 6432, 7005, 8080];
+
+const CLIENT_V4: &str = "198.51.100.2";
+const CLIENT_V6: &str = "2001:db8:ff::2";
+const AGENT_START: Duration = Duration::from_secs(20);
+const COMMAND_TIME: Duration = Duration::from_secs(60);
+
+/// What a command said.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its arguments.
+    pub args: String,
+    /// Its exit code; `None`: a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Standard output of a command that must have succeeded.
+    ///
+    /// # Panics
+    /// When it failed.
+    #[track_caller]
+    #[must_use]
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.code, Some(0), "netpolicy {}: {}{}", self.args, self.stdout, self.stderr);
+        &self.stdout
+    }
+
+    /// Standard error of a command that must have failed with this code: one line
+    /// and an optional hint, and nothing on standard output.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[track_caller]
+    #[must_use]
+    pub fn failed(&self, code: i32) -> &str {
+        let said = format!("netpolicy {}: {}{}", self.args, self.stdout, self.stderr);
+        assert_eq!(self.code, Some(code), "{said}");
+        assert!(!self.stderr.trim().is_empty(), "no reason given: {said}");
+        assert!(!self.stderr.contains("panicked"), "{said}");
+        &self.stderr
+    }
+
+    /// Standard output as JSON.
+    ///
+    /// # Panics
+    /// When the command failed or what it printed is no JSON.
+    #[track_caller]
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let text = self.ok();
+        serde_json::from_str(text).unwrap_or_else(|e| panic!("netpolicy {}: {e}: {text}", self.args))
+    }
+}
+
+/// How a host is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the agent's configuration file says.
+    pub config: String,
+    /// Whether the agent is started.
+    pub agent: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { config: String::new(), agent: true }
+    }
+}
+
+/// A database host and its clients; all of it goes when dropped.
+pub struct DatabaseHost {
+    // In the order in which they have to go.
+    agent: Option<Process>,
+    pins: Pins,
+    _server: EchoServer,
+    clients: NetNs,
+    db: NetNs,
+    dir: tempfile::TempDir,
+}
+
+/// The directory of pins, removed when dropped: no pin, no link, no program.
+struct Pins(PathBuf);
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl DatabaseHost {
+    /// With an agent that filters [`NIC`] and has no policy yet.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(&Options::default())
+    }
+
+    /// Without an agent.
+    #[must_use]
+    pub fn without_agent() -> Self {
+        Self::with(&Options { agent: false, ..Options::default() })
+    }
+
+    /// As told.
+    ///
+    /// # Panics
+    /// When it cannot be made, with the agent's log.
+    #[must_use]
+    pub fn with(options: &Options) -> Self {
+        let name = id::unique();
+        let dir = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir();
+        let dir = dir.expect("make a temporary directory");
+        fs::write(dir.path().join("config.toml"), &options.config).expect("write the configuration");
+        let (db, clients) = (NetNs::new(), NetNs::new());
+        wire(&db, &clients);
+        let mut host = Self {
+            agent: None,
+            pins: Pins(Path::new(id::BPFFS).join(name)),
+            _server: EchoServer::start(&db, &PORTS),
+            clients,
+            db,
+            dir,
+        };
+        if options.agent {
+            host.start_agent();
+        }
+        host
+    }
+
+    /// Starts the agent and waits until it filters.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start_agent(&mut self) {
+        self.spawn_agent();
+        self.wait_for_agent();
+    }
+
+    /// Starts the agent and does not wait.
+    pub fn spawn_agent(&mut self) {
+        let mut command = self.command();
+        command.args(["agent", "--interface", NIC]);
+        self.spawn(command);
+    }
+
+    /// Starts a command of one's own as the agent and does not wait.
+    pub fn spawn(&mut self, command: std::process::Command) {
+        self.agent = Some(Process::start(command, &self.file("agent.log")));
+    }
+
+    /// Waits until the agent answers and filters.
+    ///
+    /// # Panics
+    /// When it ended, or takes too long.
+    pub fn wait_for_agent(&mut self) {
+        let deadline = Instant::now() + AGENT_START;
+        loop {
+            let agent = self.agent.as_mut().expect("an agent was started");
+            if let Some(status) = agent.ended() {
+                panic!("the agent ended with {status}:\n{}", agent.log());
+            }
+            let pid = agent.pid();
+            let status = self.status();
+            if status["agent"]["pid"] == pid && status["enforcement"]["state"] == "attached" {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the agent does not filter: {status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// `netpolicy status`, whatever its exit code; null when there is none.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        let out = self.line("status --output json");
+        serde_json::from_str(&out.stdout).unwrap_or_default()
+    }
+
+    /// Waits until the state of enforcement is this; returns the status.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    #[track_caller]
+    #[must_use]
+    pub fn wait_for_state(&self, state: &str) -> Value {
+        let deadline = Instant::now() + AGENT_START;
+        loop {
+            let status = self.status();
+            if status["enforcement"]["state"] == state && !status["agent"].is_null() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "not {state}: {status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The running agent.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn agent(&mut self) -> &mut Process {
+        self.agent.as_mut().expect("an agent was started")
+    }
+
+    /// Kills the agent with SIGKILL.
+    pub fn kill_agent(&mut self) {
+        self.agent().kill();
+        self.agent = None;
+    }
+
+    /// Ends the agent with SIGTERM.
+    pub fn stop_agent(&mut self) -> ExitStatus {
+        self.agent().signal(Signal::SIGTERM);
+        let status = self.agent().wait(Duration::from_secs(10));
+        self.agent = None;
+        status
+    }
+
+    /// A `netpolicy` command in the host's namespace, with its paths in the environment.
+    #[must_use]
+    pub fn command(&self) -> std::process::Command {
+        let mut command = self.db.command(&binary::netpolicy().display().to_string());
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("NETPOLICY_") || text == "SSH_CONNECTION" {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("NETPOLICY_SOCKET", self.socket())
+            .env("NETPOLICY_STATE_DIR", self.state_dir())
+            .env("NETPOLICY_BPFFS_DIR", self.bpffs_dir())
+            .env("NETPOLICY_CONFIG", self.file("config.toml"))
+            .env("NO_COLOR", "1")
+            .current_dir(self.dir.path());
+        command
+    }
+
+    /// Runs `netpolicy` with these arguments, in the host's directory, as a user types it.
+    #[must_use]
+    pub fn netpolicy(&self, args: &[&str]) -> Output {
+        self.netpolicy_with_input(args, "")
+    }
+
+    /// The same, with something on standard input.
+    #[must_use]
+    pub fn netpolicy_with_input(&self, args: &[&str], input: &str) -> Output {
+        let mut command = self.command();
+        command.args(args);
+        run(command, args, input)
+    }
+
+    /// Runs `netpolicy` as a line of words, which must succeed; returns what it prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn ok(&self, line: &str) -> String {
+        self.line(line).ok().to_owned()
+    }
+
+    /// Runs `netpolicy` as a line of words.
+    #[must_use]
+    pub fn line(&self, line: &str) -> Output {
+        self.netpolicy(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs `netpolicy` as a line of words, and `--output json`.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    #[must_use]
+    pub fn json(&self, line: &str) -> Value {
+        self.line(&format!("{line} --output json")).json()
+    }
+
+    /// Packets counted in a scope for a reason, by their names.
+    ///
+    /// # Panics
+    /// When the counters cannot be read.
+    #[track_caller]
+    #[must_use]
+    pub fn counter(&self, scope: &str, reason: &str) -> u64 {
+        let counters = self.json("counters");
+        let rows = counters["rows"].as_array().expect("rows").iter();
+        rows.filter(|r| r["scope"] == scope && r["reason"] == reason)
+            .map(|r| r["packets"].as_u64().expect("a number"))
+            .sum()
+    }
+
+    /// Attempts a connection that is expected to succeed.
+    #[must_use]
+    pub fn connect(&self, source: &str, port: u16) -> Outcome {
+        self.attempt(source, port, ALLOWED_WAIT)
+    }
+
+    /// Attempts a connection that is expected to time out.
+    #[must_use]
+    pub fn connect_briefly(&self, source: &str, port: u16) -> Outcome {
+        self.attempt(source, port, DENIED_WAIT)
+    }
+
+    fn attempt(&self, source: &str, port: u16, wait: Duration) -> Outcome {
+        let source: IpAddr = source.parse().expect("an address");
+        traffic::attempt(&self.clients, source, Self::address(source, port), wait)
+    }
+
+    /// Fails unless each of these sources gets through to its port.
+    ///
+    /// # Panics
+    /// When one does not.
+    #[track_caller]
+    pub fn assert_connects(&self, attempts: &[(&str, u16)]) {
+        for (source, port) in attempts {
+            let outcome = self.connect(source, *port);
+            assert_eq!(outcome, Outcome::Connected, "{source} to port {port}");
+        }
+    }
+
+    /// Fails unless each of these sources gets no answer from its port.
+    ///
+    /// # Panics
+    /// When one does.
+    #[track_caller]
+    pub fn assert_times_out(&self, attempts: &[(&str, u16)]) {
+        // Waiting is all that it takes, so wait for all of them at once.
+        std::thread::scope(|scope| {
+            let threads = attempts.iter().map(|(source, port)| {
+                (source, port, scope.spawn(|| self.connect_briefly(source, *port)))
+            });
+            for (source, port, thread) in threads.collect::<Vec<_>>() {
+                let outcome = thread.join().expect("an attempt");
+                assert_eq!(outcome, Outcome::TimedOut, "{source} to port {port}");
+            }
+        });
+    }
+
+    /// An open connection.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn session(&self, source: &str, port: u16) -> TcpStream {
+        let source: IpAddr = source.parse().expect("an address");
+        let to = Self::address(source, port);
+        let stream = traffic::open(&self.clients, source, to, ALLOWED_WAIT);
+        let stream = stream.unwrap_or_else(|e| panic!("{source} to {to}: {e}"));
+        stream.set_read_timeout(Some(ALLOWED_WAIT)).expect("set a timeout");
+        stream
+    }
+
+    /// A raw socket behind the filtered interface.
+    #[must_use]
+    pub fn raw(&self) -> RawSocket {
+        RawSocket::new(&self.clients, NIC)
+    }
+
+    fn address(source: IpAddr, port: u16) -> SocketAddr {
+        let host = if source.is_ipv4() { HOST_V4 } else { HOST_V6 };
+        SocketAddr::new(host.parse().expect("an address"), port)
+    }
+
+    /// The host's namespace.
+    #[must_use]
+    pub fn db(&self) -> &NetNs {
+        &self.db
+    }
+
+    /// The clients' namespace.
+    #[must_use]
+    pub fn clients(&self) -> &NetNs {
+        &self.clients
+    }
+
+    /// The agent's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.file("agent.sock")
+    }
+
+    /// The agent's store.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.file("state")
+    }
+
+    /// The pins.
+    #[must_use]
+    pub fn bpffs_dir(&self) -> &Path {
+        &self.pins.0
+    }
+
+    /// A path in the host's own directory, in which commands run.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file in the host's own directory.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.file(name), content).expect("write a file");
+    }
+
+    /// Takes the filtered interface away, as when a NIC is pulled out.
+    pub fn remove_nic(&self) {
+        self.db.ip(&["link", "del", NIC]);
+    }
+
+    /// Puts it back.
+    pub fn restore_nic(&self) {
+        wire(&self.db, &self.clients);
+    }
+}
+
+/// Runs a command with a time limit.
+///
+/// # Panics
+/// When it cannot be run.
+#[must_use]
+pub fn run(command: std::process::Command, args: &[&str], input: &str) -> Output {
+    let out = assert_cmd::Command::from_std(command)
+        .timeout(COMMAND_TIME)
+        .write_stdin(input)
+        .output()
+        .expect("run netpolicy");
+    Output {
+        args: args.join(" "),
+        code: out.status.code(),
+        stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
+    }
+}
+
+/// Joins host and clients, so that any address of [`CLIENT_NETS`] can be a source.
+fn wire(db: &NetNs, clients: &NetNs) {
+    let mac = |m: [u8; 6]| m.map(|b| format!("{b:02x}")).join(":");
+    let (db_mac, client_mac) = (mac(HOST_MAC), mac(CLIENT_MAC));
+    join(
+        End { ns: db, interface: NIC, mac: &db_mac },
+        End { ns: clients, interface: NIC, mac: &client_mac },
+    );
+    for (ns, v4, v6) in [(db, HOST_V4, HOST_V6), (clients, CLIENT_V4, CLIENT_V6)] {
+        ns.add_address(NIC, &format!("{v4}/24"));
+        ns.add_address(NIC, &format!("{v6}/64"));
+    }
+    // No test is to wait for ARP or ND.
+    for address in [CLIENT_V4, CLIENT_V6] {
+        db.add_neighbour(NIC, address.parse().expect("an address"), &client_mac);
+    }
+    for address in [HOST_V4, HOST_V6] {
+        clients.add_neighbour(NIC, address.parse().expect("an address"), &db_mac);
+    }
+    db.ip(&["route", "replace", "default", "via", CLIENT_V4]);
+    db.ip(&["-6", "route", "replace", "default", "via", CLIENT_V6]);
+    for net in CLIENT_NETS {
+        // A local route makes every address of the network one's own.
+        let family = if net.contains(':') { "-6" } else { "-4" };
+        clients.ip(&[family, "route", "replace", "local", net, "dev", "lo"]);
+    }
+}

@@ -1,0 +1,153 @@
+//! Desired states in few words, and their datapaths.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use netpolicy_common::Reason;
+use netpolicy_user::compiler::{Ruleset, compile};
+use netpolicy_user::config::XdpChoice;
+use netpolicy_user::datapath::{self, Datapath, packet};
+use netpolicy_user::model::change::{Change, ListInput};
+use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
+
+use crate::id;
+
+/// A list of these items.
+#[must_use]
+pub fn list(items: &[&str]) -> ListInput {
+    ListInput { items: items.iter().map(ToString::to_string).collect(), ..ListInput::default() }
+}
+
+/// Makes a policy, bound to these services, or to the host when there are none.
+/// An allow list of `None` allows any.
+#[must_use]
+pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&str]) -> Change {
+    Change::CreatePolicy {
+        name: name.to_owned(),
+        allow: allow.map(list),
+        block: list(block),
+        comment: None,
+        inactive: false,
+        services: services.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Makes a service.
+#[must_use]
+pub fn service(name: &str, ports: &[&str], combine: Combine, mode: Mode) -> Change {
+    Change::AddService {
+        name: name.to_owned(),
+        ports: ports.iter().map(ToString::to_string).collect(),
+        combine,
+        mode,
+        comment: None,
+    }
+}
+
+/// Sets the host's mode.
+#[must_use]
+pub fn host_mode(mode: Mode) -> Change {
+    Change::SetHost { mode: Some(mode), failsafe_ports: None }
+}
+
+/// A change applied to a state.
+///
+/// # Errors
+/// What the model has against it.
+pub fn apply(state: &State, change: &Change) -> Result<State, String> {
+    let cx = ChangeContext {
+        now: "2026-01-01T00:00:00Z".parse().expect("a time"),
+        actor: "root",
+        limits: Limits::default(),
+    };
+    state.apply(change, &cx).map(|applied| applied.state).map_err(|e| e.to_string())
+}
+
+/// The state that these changes make of the empty one.
+///
+/// # Panics
+/// When one of them is refused.
+#[must_use]
+pub fn state(changes: &[Change]) -> State {
+    changes.iter().fold(State::empty(), |state, change| {
+        apply(&state, change).unwrap_or_else(|e| panic!("{change:?}: {e}"))
+    })
+}
+
+/// The ruleset of such a state.
+#[must_use]
+pub fn ruleset(changes: &[Change]) -> Arc<Ruleset> {
+    Arc::new(compile(&state(changes)))
+}
+
+/// A program with maps of its own, loaded in this process; its pins go when it is dropped.
+pub struct Loaded {
+    datapath: Option<Datapath>,
+    options: datapath::Options,
+    revision: u64,
+}
+
+impl Loaded {
+    /// Loads the program, with a ruleset in force.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn new(ruleset: &Arc<Ruleset>) -> Self {
+        let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
+        let options = datapath::Options { bpffs_dir, mode: XdpChoice::Auto };
+        let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
+        Self { datapath: Some(datapath), options, revision: 1 }
+    }
+
+    /// The datapath.
+    ///
+    /// # Panics
+    /// Never: it is there until the drop.
+    pub fn datapath(&mut self) -> &mut Datapath {
+        self.datapath.as_mut().expect("there until the drop")
+    }
+
+    /// Puts another ruleset in force.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn apply(&mut self, ruleset: &Arc<Ruleset>) -> u64 {
+        self.revision += 1;
+        let revision = self.revision;
+        let datapath = self.datapath();
+        let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {}).expect("prepare");
+        datapath.commit(&prepared)
+    }
+
+    /// Closes all that this process has of it, as when an agent is killed; what is
+    /// pinned stays until the answer is dropped.
+    #[must_use]
+    pub fn abandon(mut self) -> Self {
+        self.datapath = None;
+        self
+    }
+
+    /// What the loaded program says of a packet.
+    ///
+    /// # Panics
+    /// When it cannot be asked, or its action is not that of its reason.
+    pub fn judge(&mut self, packet: &[u8]) -> Reason {
+        let (action, reason) = self.datapath().probe(packet).expect("probe");
+        assert_eq!(action, reason.action(), "{reason:?}");
+        reason
+    }
+
+    /// What it says of a plain SYN.
+    pub fn judge_syn(&mut self, source: IpAddr, port: u16) -> Reason {
+        self.judge(&packet::syn(source, port))
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.datapath = None;
+        let _ = std::fs::remove_dir_all(&self.options.bpffs_dir);
+    }
+}

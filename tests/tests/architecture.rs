@@ -1,0 +1,225 @@
+//! The house's rules, read from its sources: who may import whom, and how files look.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use netpolicy_tests::binary::workspace;
+use syn::visit::{self, Visit};
+
+/// Most lines of a file.
+const LONGEST: usize = 450;
+
+/// A part of the house, what it must not use, and where in it that is allowed after all.
+struct Ban {
+    part: &'static str,
+    paths: &'static [&'static str],
+    but: &'static [&'static str],
+}
+
+const PURE: [&str; 22] = [
+    "anyhow", "axum", "aya", "libc", "log", "nix", "reqwest", "rtnetlink", "rusqlite", "rustix",
+    "std::env", "std::fs", "std::io", "std::os", "std::process", "std::thread", "std::time::Instant",
+    "std::time::SystemTime", "jiff::Timestamp::now", "jiff::Zoned::now", "tokio", "tracing",
+];
+const SOCKETS: [&str; 4] =
+    ["std::net::TcpStream", "std::net::TcpListener", "std::net::UdpSocket", "std::net::ToSocketAddrs"];
+
+const BANS: [Ban; 13] = [
+    Ban { part: "", paths: &["aya"], but: &["datapath"] },
+    Ban { part: "", paths: &["rusqlite"], but: &["store"] },
+    Ban { part: "model", paths: &PURE, but: &[] },
+    Ban { part: "model", paths: &SOCKETS, but: &[] },
+    Ban { part: "compiler", paths: &PURE, but: &[] },
+    Ban { part: "compiler", paths: &SOCKETS, but: &[] },
+    Ban {
+        part: "model",
+        paths: &["crate::compiler", "crate::datapath", "crate::store", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::config", "crate::local"],
+        but: &[],
+    },
+    Ban {
+        part: "compiler",
+        paths: &["crate::datapath", "crate::store", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::config", "crate::local", "crate::api"],
+        but: &[],
+    },
+    Ban {
+        part: "datapath",
+        paths: &["crate::model", "crate::store", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::local"],
+        but: &[],
+    },
+    Ban {
+        part: "store",
+        paths: &["crate::compiler", "crate::datapath", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::local"],
+        but: &[],
+    },
+    Ban { part: "agent", paths: &["crate::cli", "crate::client", "crate::output", "crate::local"], but: &[] },
+    Ban {
+        // The one command that is the agent may start it.
+        part: "cli",
+        paths: &["crate::agent", "crate::datapath", "crate::store"],
+        but: &["cli/agent.rs"],
+    },
+    Ban {
+        part: "output",
+        paths: &["crate::agent", "crate::datapath", "crate::store", "crate::cli", "crate::client", "crate::local", "tokio"],
+        but: &[],
+    },
+];
+
+#[test]
+fn nobody_imports_what_is_not_for_him() {
+    let src = workspace().join("netpolicy-user/src");
+    let mut wrong = Vec::new();
+    for (file, text) in sources(&src) {
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        // Tests may use what they like: they are not part of the house.
+        if name.split('/').any(|part| part == "tests" || part == "tests.rs") {
+            continue;
+        }
+        let used = paths_in(&name, &text);
+        for ban in &BANS {
+            if !in_part(&name, ban.part) || ban.but.iter().any(|but| in_part(&name, but)) {
+                continue;
+            }
+            let hit = |path: &String| {
+                ban.paths.iter().any(|b| path == b || path.starts_with(&format!("{b}::")))
+            };
+            wrong.extend(used.iter().filter(|p| hit(p)).map(|p| format!("{name} uses {p}")));
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_ban_would_be_noticed() {
+    let used = |text| paths_in("cli/policy.rs", text);
+    assert!(used("use aya::maps::Array;").contains(&"aya::maps::Array".to_owned()));
+    assert!(used("use crate::{model, datapath::{self, Datapath}};").contains(&"crate::datapath::Datapath".to_owned()));
+    assert!(used("use super::super::store::Store as S;").contains(&"crate::store::Store".to_owned()));
+    assert!(used("fn f() { let x = ::std::fs::read(1); }").contains(&"std::fs::read".to_owned()));
+    assert!(used("use std::*;").contains(&"std".to_owned()));
+    assert!(in_part("model/state.rs", "model") && in_part("model.rs", "model"));
+    assert!(!in_part("modelling/state.rs", "model"));
+}
+
+#[test]
+fn only_one_place_makes_raw_syscalls() {
+    let src = workspace().join("netpolicy-user/src");
+    for (file, text) in sources(&src) {
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+        if name != "datapath/sys.rs" {
+            assert!(!text.contains("libc::syscall"), "{name}");
+            assert!(!text.contains("SYS_bpf"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short() {
+    let mut wrong = Vec::new();
+    for part in ["netpolicy-common", "netpolicy-ebpf", "netpolicy-user", "xtask", "tests"] {
+        for (file, text) in sources(&workspace().join(part)) {
+            let name = file.strip_prefix(workspace()).unwrap().display();
+            if !text.starts_with("//!") {
+                wrong.push(format!("{name} does not open with what it owns (//!)"));
+            }
+            let lines = text.lines().count();
+            if lines > LONGEST {
+                wrong.push(format!("{name} has {lines} lines: more than one idea"));
+            }
+        }
+    }
+    wrong.sort();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Whether a file belongs to a part: a directory, a module or a file; "" is everything.
+fn in_part(name: &str, part: &str) -> bool {
+    part.is_empty() || name == part || name == format!("{part}.rs") || name.starts_with(&format!("{part}/"))
+}
+
+fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().is_none_or(|n| n != "target") {
+                found.extend(sources(&path));
+            }
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+/// Every path that a file mentions, as from the crate's root.
+fn paths_in(name: &str, text: &str) -> Vec<String> {
+    let file = syn::parse_file(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let stem = name.trim_end_matches(".rs").trim_end_matches("/mod");
+    let module: Vec<String> = match stem {
+        "lib" | "main" => Vec::new(),
+        stem => stem.split('/').map(str::to_owned).collect(),
+    };
+    let mut paths = Paths { module, found: Vec::new() };
+    paths.visit_file(&file);
+    paths.found
+}
+
+struct Paths {
+    /// Of the file, from the crate's root.
+    module: Vec<String>,
+    found: Vec<String>,
+}
+
+impl Paths {
+    fn add(&mut self, path: &[String]) {
+        let supers = path.iter().take_while(|p| *p == "super").count();
+        let mut whole: Vec<String> = Vec::new();
+        if supers > 0 {
+            let keep = self.module.len().saturating_sub(supers);
+            whole.push("crate".to_owned());
+            whole.extend_from_slice(&self.module[..keep]);
+        }
+        whole.extend_from_slice(&path[supers..]);
+        self.found.push(whole.join("::"));
+    }
+
+    fn add_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
+        let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
+        match tree {
+            syn::UseTree::Path(p) => self.add_tree(&with(&p.ident), &p.tree),
+            syn::UseTree::Name(n) if n.ident == "self" => self.add(prefix),
+            syn::UseTree::Name(n) => self.add(&with(&n.ident)),
+            syn::UseTree::Rename(r) => self.add(&with(&r.ident)),
+            syn::UseTree::Glob(_) => self.add(prefix),
+            syn::UseTree::Group(g) => g.items.iter().for_each(|t| self.add_tree(prefix, t)),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.add_tree(&[], &item.tree);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let is_test = item.attrs.iter().any(|a| {
+            a.path().is_ident("cfg") && a.parse_args::<syn::Ident>().is_ok_and(|i| i == "test")
+        });
+        if !is_test {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let parts: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
+        if parts.len() > 1 {
+            self.add(&parts);
+        }
+        visit::visit_path(self, path);
+    }
+}

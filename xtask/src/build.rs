@@ -1,0 +1,55 @@
+//! `cargo xtask build`: builds the binary, in which the XDP program is.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use xshell::cmd;
+
+use crate::workspace;
+
+/// Names a binary to use instead of the one that would be built.
+pub(crate) const BINARY_VARIABLE: &str = "NETPOLICY_BIN";
+
+/// Cargo's profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick to build.
+    Dev,
+    /// With optimisations.
+    Release,
+}
+
+impl Profile {
+    pub(crate) fn of(release: bool) -> Self {
+        if release { Self::Release } else { Self::Dev }
+    }
+
+    /// Its directory under the target directory.
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// Builds `netpolicy` and returns where it is.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
+    let shell = workspace::shell()?;
+    let release: &[&str] = match profile {
+        Profile::Dev => &[],
+        Profile::Release => &["--release"],
+    };
+    cmd!(
+        shell,
+        "cargo build --package netpolicy-user --bin netpolicy {release...}"
+    )
+    .run()?;
+    let binary = workspace::binaries(profile.directory())?.join("netpolicy");
+    binary
+        .canonicalize()
+        .with_context(|| format!("find the built {}", binary.display()))
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask setup`: finds what is missing, says what it will do, does it.
+//!
+//! Quick and silent when nothing is missing, for every task begins with it.
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use xshell::Shell;
+
+use crate::{tools, workspace};
+
+mod bpf_linker;
+mod packages;
+mod rust_src;
+mod sysroot;
+
+/// What set-up is to suffice for; each includes the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Purpose {
+    /// To build
+    Build,
+    /// To run the demonstration
+    Run,
+    /// To run the tests
+    Test,
+}
+
+/// One thing that must be there.
+trait Step {
+    /// What is missing, and what `install` does about it; `None`: nothing is.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn missing(&self, shell: &Shell) -> Result<Option<Missing>>;
+
+    /// Brings it.
+    ///
+    /// # Errors
+    /// When a command fails, or it cannot be brought here: with what to do by hand.
+    fn install(&self, shell: &Shell) -> Result<()>;
+}
+
+/// What a step lacks.
+#[derive(Debug, PartialEq, Eq)]
+struct Missing {
+    /// "bpf-linker 0.13.0".
+    what: String,
+    /// What is done about it: "built from source; about a minute".
+    remedy: String,
+}
+
+/// Brings what is missing for a purpose.
+///
+/// # Errors
+/// When something cannot be brought.
+pub(crate) fn setup(purpose: Purpose) -> Result<()> {
+    let shell = workspace::shell()?;
+    let toolchain = tools::pinned_toolchain(workspace::root())?;
+    let tools_dir = tools::tools_dir(&toolchain)?;
+    let sysroot = sysroot::pinned(&shell, &toolchain)?;
+
+    // The packages come first: the C compiler among them links bpf-linker.
+    let steps: [Box<dyn Step>; 3] = [
+        Box::new(packages::Packages { purpose }),
+        Box::new(rust_src::RustSrc {
+            toolchain,
+            sysroot: sysroot.clone(),
+        }),
+        Box::new(bpf_linker::BpfLinker { tools_dir, sysroot }),
+    ];
+    let mut to_do = Vec::new();
+    for step in steps {
+        if let Some(missing) = step.missing(&shell)? {
+            to_do.push((step, missing));
+        }
+    }
+    if to_do.is_empty() {
+        return Ok(());
+    }
+    println!("Set-up: this is missing.");
+    for (_, missing) in &to_do {
+        println!("  {}: {}", missing.what, missing.remedy);
+    }
+    for (step, missing) in to_do {
+        step.install(&shell)
+            .with_context(|| format!("set up {}", missing.what))?;
+    }
+    println!("Set-up: done.");
+    Ok(())
+}
