@@ -140,10 +140,10 @@ fn lists(policies: &[&Policy]) -> (PrefixSet, PrefixSet) {
     }
     let mut allowed = PrefixSet::default();
     uncovered(&allow.v4, &block.v4, |addr, len| {
-        allowed.v4.push(Prefix4 { addr, len })
+        allowed.v4.push(Prefix4 { addr, len });
     });
     uncovered(&allow.v6, &block.v6, |addr, len| {
-        allowed.v6.push(Prefix6 { addr, len })
+        allowed.v6.push(Prefix6 { addr, len });
     });
     (blocked, allowed)
 }

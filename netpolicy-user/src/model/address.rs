@@ -3,9 +3,16 @@
 //! Text that is right takes a short way (a list has millions); text that is wrong is
 //! looked at once more, to say what is wrong with it.
 
+mod problem;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use problem::{check_characters, diagnose};
+
+pub use problem::AddressProblem;
+pub(super) use problem::is_typographic_quote;
 
 /// The longest text that can be a range: two IPv6 addresses and the dash, with some
 /// blanks around it.
@@ -31,110 +38,6 @@ pub(super) struct WrittenNet {
     pub(super) with_length: bool,
 }
 
-/// What is wrong with a text that should be an address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressProblem {
-    /// Nothing there.
-    #[error("it is empty; expected something like 10.0.0.0/8 or 2001:db8::/32")]
-    Empty,
-    /// Longer than any address.
-    #[error("it has {0} characters; no address is that long")]
-    Long(usize),
-    /// A quote that a word processor made.
-    #[error("character {position} is a typographic quote (U+{:04X}); use plain ASCII quotes, or none in a list file", u32::from(*.found))]
-    TypographicQuote {
-        /// The quote.
-        found: char,
-        /// From 1.
-        position: usize,
-    },
-    /// Any other character beyond ASCII.
-    #[error("character {position} is U+{:04X}, not ASCII; retype it", u32::from(*.found))]
-    NonAscii {
-        /// The character.
-        found: char,
-        /// From 1.
-        position: usize,
-    },
-    /// Quotes inside the text.
-    #[error("it holds a quote; write addresses in list files without quotes")]
-    Quote,
-    /// A comma where one item is expected.
-    #[error("it holds a comma; give each address as an item of its own")]
-    Comma,
-    /// "xx.xx.xx.xx/xx" and the like.
-    #[error("it is a placeholder; put in an address, as in 10.0.0.0/8")]
-    Placeholder,
-    /// A host name.
-    #[error("it looks like a name; names are not resolved, give addresses")]
-    HostName,
-    /// Fewer or more than four numbers.
-    #[error("an IPv4 address has 4 numbers, this has {0}")]
-    Numbers(usize),
-    /// A number past 255.
-    #[error("{0} is more than 255")]
-    Octet(String),
-    /// A leading zero.
-    #[error("{0} has a leading zero, which some programs read as octal; write it without")]
-    LeadingZero(String),
-    /// A number that is not there.
-    #[error("a number is missing; an IPv4 address has 4, as in 10.0.0.1")]
-    MissingNumber,
-    /// A character that has no business in an IPv4 address.
-    #[error("'{0}' does not belong into an IPv4 address")]
-    V4Character(char),
-    /// More than one slash.
-    #[error("it has more than one '/'")]
-    Slashes,
-    /// Nothing after the slash.
-    #[error("the prefix length after '/' is missing; expected 0 to {0}")]
-    NoLength(u8),
-    /// A netmask.
-    #[error("the prefix length '{mask}' is a netmask; write {}", length.map_or_else(|| "a length, as in /24".to_owned(), |length| format!("/{length}")))]
-    Netmask {
-        /// The mask as written.
-        mask: String,
-        /// The length that it stands for, if it is contiguous.
-        length: Option<u8>,
-    },
-    /// A length that is no number.
-    #[error("the prefix length '{found}' is no number from 0 to {max}")]
-    Length {
-        /// What stands there.
-        found: String,
-        /// The family's longest.
-        max: u8,
-    },
-    /// A length past the family's end.
-    #[error("the prefix length {found} is more than {max}")]
-    LongLength {
-        /// What stands there.
-        found: String,
-        /// The family's longest.
-        max: u8,
-    },
-    /// "fe80::1%eth0".
-    #[error("a zone ('%…') cannot be filtered by; leave it out")]
-    Zone,
-    /// "[::1]" or "10.0.0.1:5432".
-    #[error(
-        "ports and brackets do not belong here; give the address alone (ports are what services are for)"
-    )]
-    Port,
-    /// Anything else with a colon.
-    #[error("not a valid IPv6 address; expected something like 2001:db8::1")]
-    V6,
-    /// The two ends are of different families.
-    #[error("the range begins in one address family and ends in the other")]
-    MixedRange,
-    /// The end is below the beginning.
-    #[error("the range ends before it begins; write the lower address first")]
-    ReversedRange,
-    /// A range of prefixes.
-    #[error("a range is two addresses without prefix lengths, as in 10.0.0.1-10.0.0.9")]
-    RangeOfPrefixes,
-}
-
 /// Reads an address, a CIDR or a range.
 pub(super) fn parse(text: &str) -> Result<Written, AddressProblem> {
     if let Some((address, length)) = dotted(text.as_bytes()) {
@@ -145,7 +48,8 @@ pub(super) fn parse(text: &str) -> Result<Written, AddressProblem> {
     }
     check_characters(text)?;
     if let Some((first, last)) = text.split_once('-')
-        && first.bytes().any(|byte| byte == b'.' || byte == b':')
+        && first.contains(['.', ':'])
+        && !first.trim_end().ends_with('/')
     {
         return range(first.trim(), last.trim());
     }
@@ -278,77 +182,129 @@ fn prefix_length(text: &str, max: u8) -> Result<u8, AddressProblem> {
     }
 }
 
-fn check_characters(text: &str) -> Result<(), AddressProblem> {
-    let foreign = text.chars().enumerate().find(|(_, c)| !c.is_ascii());
-    if let Some((index, found)) = foreign {
-        let position = index + 1;
-        return Err(if is_typographic_quote(found) {
-            AddressProblem::TypographicQuote { found, position }
-        } else {
-            AddressProblem::NonAscii { found, position }
-        });
-    }
-    if text.contains(['"', '\'', '`']) {
-        return Err(AddressProblem::Quote);
-    }
-    if text.contains(',') {
-        return Err(AddressProblem::Comma);
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What is wrong with the address part of a text.
-fn diagnose(address: &str) -> AddressProblem {
-    if address.contains('%') {
-        return AddressProblem::Zone;
-    }
-    let colons = address.bytes().filter(|&byte| byte == b':').count();
-    if address.contains(['[', ']']) || colons == 1 && address.contains('.') {
-        return AddressProblem::Port;
-    }
-    if colons > 0 {
-        return AddressProblem::V6;
-    }
-    if address.contains('.')
-        && address
-            .bytes()
-            .all(|byte| matches!(byte, b'x' | b'X' | b'*' | b'.' | b'0'..=b'9' | b'<' | b'>'))
-        && !address
-            .bytes()
-            .all(|byte| byte == b'.' || byte.is_ascii_digit())
-    {
-        return AddressProblem::Placeholder;
-    }
-    let foreign = address.chars().find(|c| !c.is_ascii_digit() && *c != '.');
-    if let Some(found) = foreign {
-        return if found.is_ascii_alphabetic() {
-            AddressProblem::HostName
-        } else {
-            AddressProblem::V4Character(found)
-        };
-    }
-    let numbers: Vec<_> = address.split('.').collect();
-    if numbers.len() != 4 {
-        return AddressProblem::Numbers(numbers.iter().filter(|number| !number.is_empty()).count());
-    }
-    for number in numbers {
-        if number.is_empty() {
-            return AddressProblem::MissingNumber;
-        }
-        if number.len() > 1 && number.starts_with('0') {
-            return AddressProblem::LeadingZero(number.to_owned());
-        }
-        if number.parse::<u8>().is_err() {
-            return AddressProblem::Octet(number.to_owned());
+    fn net(text: &str) -> String {
+        match parse(text).unwrap() {
+            Written::Net(written) => written.net.to_string(),
+            Written::Range(first, last) => format!("{first}..{last}"),
         }
     }
-    AddressProblem::V6
-}
 
-/// Whether word processors make it of a quote: U+2018 to U+201F, angle quotes, primes.
-pub(super) fn is_typographic_quote(c: char) -> bool {
-    matches!(
-        c,
-        '\u{2018}'..='\u{201f}' | '«' | '»' | '‹' | '›' | '′' | '″' | '´'
-    )
+    #[test]
+    fn what_is_right_is_read() {
+        for (text, expected) in [
+            ("10.0.0.1", "10.0.0.1/32"),
+            ("0.0.0.0", "0.0.0.0/32"),
+            ("255.255.255.255/32", "255.255.255.255/32"),
+            ("1.2.3.4/28", "1.2.3.0/28"),
+            ("192.168.1.0/0", "0.0.0.0/0"),
+            ("10.0.0.0 / 8", "10.0.0.0/8"),
+            ("2001:DB8::/32", "2001:db8::/32"),
+            ("2001:db8::1/64", "2001:db8::/64"),
+            ("::/0", "::/0"),
+            ("::1", "::1/128"),
+            ("::ffff:1.2.3.4", "1.2.3.4/32"),
+            ("::FFFF:102:304/104", "1.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:1.2.3.4/95", "::fffe:0:0/95"),
+            ("::1.2.3.4", "::1.2.3.4/128"),
+            ("10.0.0.1-10.0.0.9", "10.0.0.1..10.0.0.9"),
+            ("10.0.0.1 - 10.0.0.1", "10.0.0.1..10.0.0.1"),
+            ("::1-::ffff", "::1..::ffff"),
+            ("::ffff:1.2.3.4-1.2.3.9", "1.2.3.4..1.2.3.9"),
+        ] {
+            assert_eq!(
+                net(text),
+                expected.replace("::1.2.3.4/128", "::102:304/128"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_says_why() {
+        for (text, expected) in [
+            ("", "it is empty"),
+            ("155.548.2.98", "548 is more than 255"),
+            ("10.0.0.0/33", "the prefix length 33 is more than 32"),
+            ("::/129", "the prefix length 129 is more than 128"),
+            ("10.0.0.0/99999999999999999999", "is more than 32"),
+            ("10.0.0.0/", "the prefix length after '/' is missing"),
+            ("10.0.0.0/08", "08 has a leading zero"),
+            (
+                "10.0.0.0/-1",
+                "the prefix length '-1' is no number from 0 to 32",
+            ),
+            ("10.0.0.0/+8", "is no number from 0 to 32"),
+            ("10.0.0.0/255.255.255.0", "is a netmask; write /24"),
+            ("10.0.0.0/255.0.255.0", "is a netmask; write a length"),
+            ("10.0.0.0/8/8", "more than one '/'"),
+            ("010.0.0.1", "010 has a leading zero"),
+            ("10.0.0.00", "00 has a leading zero"),
+            ("10.0.0", "has 4 numbers, this has 3"),
+            ("10.0.0.1.2", "has 4 numbers, this has 5"),
+            ("10", "has 4 numbers, this has 1"),
+            ("10..0.1", "a number is missing"),
+            ("10.0.0.", "a number is missing"),
+            ("xx.xx.xx.xx/xx", "it is a placeholder"),
+            ("10.0.0.x", "it is a placeholder"),
+            ("10.0.0.*", "it is a placeholder"),
+            ("db.example.com", "names are not resolved"),
+            ("10.0.0.1 10.0.0.2", "' ' does not belong"),
+            ("10.0.0.1:5432", "ports and brackets"),
+            ("[::1]:5432", "ports and brackets"),
+            ("fe80::1%eth0", "a zone"),
+            ("2001:db8", "not a valid IPv6 address"),
+            ("1::2::3", "not a valid IPv6 address"),
+            ("12345::", "not a valid IPv6 address"),
+            (":", "not a valid IPv6 address"),
+            (
+                "\u{201c}10.0.0.1\u{201d}",
+                "character 1 is a typographic quote (U+201C)",
+            ),
+            (
+                "10.0.0.1\u{2019}",
+                "character 9 is a typographic quote (U+2019)",
+            ),
+            ("10.0.0.\u{0661}", "character 8 is U+0661, not ASCII"),
+            ("10.0.0.1\u{a0}", "character 9 is U+00A0, not ASCII"),
+            ("\"10.0.0.1\"", "it holds a quote"),
+            ("10.0.0.1,10.0.0.2", "it holds a comma"),
+            ("10.0.0.9-10.0.0.1", "ends before it begins"),
+            ("10.0.0.1-::1", "one address family and ends in the other"),
+            (
+                "10.0.0.0/8-11.0.0.0/8",
+                "two addresses without prefix lengths",
+            ),
+            ("10.0.0.1-", "it is empty"),
+            ("10.0.0.1-300.0.0.1", "300 is more than 255"),
+            (&"1".repeat(5000), "it has 5000 characters"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_long_one() {
+        for text in [
+            "1.2.3.4",
+            "1.2.3.4/0",
+            "255.0.0.1/32",
+            "256.1.1.1",
+            "1.2.3.4/33",
+            "1.2.3",
+            "01.2.3.4",
+            "1.2.3.4/",
+            "1.2.3.4/8x",
+            "9999.1.1.1",
+            "1.2.3.1234",
+        ] {
+            let short = dotted(text.as_bytes()).map(|(address, length)| v4(address.into(), length));
+            assert_eq!(short, super::net(text).ok(), "{text}");
+        }
+    }
 }

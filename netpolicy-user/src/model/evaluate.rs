@@ -196,3 +196,6 @@ pub(crate) fn observed_unless(reason: Reason, enforced: bool) -> Reason {
         reason => reason,
     }
 }
+
+#[cfg(test)]
+mod tests;

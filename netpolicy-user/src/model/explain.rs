@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, Reason, ScopeId};
 
 use super::evaluate::{evaluate, governing};
-use super::{AllowPart, Binding, Bypass, Combine, RuleRef, State};
+use super::{AllowPart, Binding, Bypass, Combine, RuleRef, Service, State};
 
 /// Why an attempt passes or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Explanation {
     pub rule: Option<RuleRef>,
     /// The bypass that let it pass, if one did.
     pub bypass: Option<Bypass>,
+    /// Whether the host's policies decided, not a service's own.
+    pub by_host: bool,
     /// Indices of the active policies that were asked.
     pub consulted: Vec<usize>,
 }
@@ -50,6 +52,7 @@ pub fn explain(
         reason: Reason::Failsafe,
         rule: None,
         bypass: None,
+        by_host: false,
         consulted: Vec::new(),
     };
     if port.is_some_and(|port| state.host.failsafe_ports.contains(port)) {
@@ -68,24 +71,29 @@ pub fn explain(
     explanation.reason = verdict.reason;
     explanation.rule = verdict.rule;
 
-    let host = governing(state, &Binding::Host);
-    explanation.consulted = match service {
-        None => host,
-        Some(service) => {
-            let own = governing(state, &Binding::Service(service.name.clone()));
-            if own.is_empty() {
-                host
-            } else if service.combine == Combine::And {
-                let mut both = own;
-                both.extend(host);
-                both.sort_unstable();
-                both.dedup();
-                both
-            } else {
-                own
-            }
-        }
+    explanation.consulted = governing(state, &Binding::Host);
+    explanation.by_host = true;
+    let Some(service) = service else {
+        return explanation;
     };
+    let own = governing(state, &Binding::Service(service.name.clone()));
+    if own.is_empty() {
+        return explanation;
+    }
+    let alone = Service {
+        combine: Combine::Override,
+        ..service.clone()
+    };
+    let passed = !evaluate(state, Some(&alone), source).reason.is_denial();
+    if service.combine == Combine::And && passed {
+        explanation.by_host = verdict.reason.is_denial();
+        explanation.consulted.extend(own);
+        explanation.consulted.sort_unstable();
+        explanation.consulted.dedup();
+    } else {
+        explanation.by_host = false;
+        explanation.consulted = own;
+    }
     explanation
 }
 
@@ -140,8 +148,13 @@ impl Explanation {
             .consulted
             .iter()
             .filter_map(|&index| state.policies.get(index));
+        let decides = |scope: &Binding| match scope {
+            Binding::Host => self.by_host,
+            Binding::Service(name) => !self.by_host && name.as_str() == self.scope_name,
+        };
         let names: Vec<_> = policies
             .filter(|policy| matches!(policy.allow, AllowPart::Only(_)))
+            .filter(|policy| policy.bindings.iter().any(decides))
             .map(|policy| policy.name.as_str())
             .collect();
         format!(
@@ -159,3 +172,6 @@ impl Explanation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ pub mod reader;
 mod report;
 pub mod rule;
 pub mod state;
+mod wording;
 
 pub use apply::{Applied, ChangeContext};
 pub use bypass::{Bypass, parse_source};

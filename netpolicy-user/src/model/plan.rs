@@ -273,6 +273,9 @@ fn difference<'a>(old: &'a [Rule], new: &'a [Rule]) -> (Vec<&'a Rule>, Vec<&'a R
         .count();
     let (old, new) = (&old[..old.len() - back], &new[..new.len() - back]);
 
+    if old.is_empty() || new.is_empty() {
+        return (old.iter().collect(), new.iter().collect());
+    }
     let sorted = |rules: &'a [Rule]| {
         let mut order: Vec<usize> = (0..rules.len()).collect();
         order.sort_unstable_by_key(|&index| (words(&rules[index]), index));
@@ -307,3 +310,6 @@ fn difference<'a>(old: &'a [Rule], new: &'a [Rule]) -> (Vec<&'a Rule>, Vec<&'a R
 fn words(rule: &Rule) -> impl Ord + '_ {
     (rule.net, rule.note.as_deref())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! A list file holds an address, CIDR or range (`a-b`) a line, or several separated by
 //! commas; `#` and `;` begin comments. Ranges become the CIDRs that they consist of.
 
+mod finish;
+
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
@@ -15,7 +17,7 @@ use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
 
-/// Errors in one file after which the rest is not read: it is no address list.
+/// Errors in one list after which the rest is not read: it is no address list.
 const HOPELESS: usize = 1000;
 
 /// How a list is to be read.
@@ -70,10 +72,13 @@ pub(super) struct ListReader<'r> {
     /// Indices of the rules that ranges became, ascending.
     pieces: Vec<usize>,
     full: bool,
+    /// Errors in the report after which the rest is not read.
+    hopeless: usize,
 }
 
 impl<'r> ListReader<'r> {
     pub(super) fn new(kind: ListKind, limit: usize, report: &'r mut Report) -> Self {
+        let hopeless = report.error_count() + HOPELESS;
         Self {
             kind,
             limit,
@@ -83,6 +88,7 @@ impl<'r> ListReader<'r> {
             sources: Vec::new(),
             pieces: Vec::new(),
             full: false,
+            hopeless,
         }
     }
 
@@ -109,6 +115,9 @@ impl<'r> ListReader<'r> {
                     None,
                     None,
                 );
+                if self.is_done() {
+                    return;
+                }
             }
         }
         for SourceText { name, text } in &input.files {
@@ -149,40 +158,45 @@ impl<'r> ListReader<'r> {
             self.report.error_at(Some(place), Problem::Binary);
             return;
         }
-        let hopeless = self.report.error_count() + HOPELESS;
         for (line, number) in text.split('\n').zip(1_u32..) {
+            let item = line.trim_ascii();
             let spot = Spot {
                 source,
                 line: number,
-                column: 1,
+                column: count(line.len() - line.trim_ascii_start().len()) + 1,
             };
-            match address::dotted(line.as_bytes().trim_ascii()) {
+            match address::dotted(item.as_bytes()) {
                 Some((address, length)) => {
-                    self.net(spot, address::v4(address.into(), length), line, None, None)
+                    self.net(spot, address::v4(address.into(), length), item, None, None);
                 }
                 None => self.line(spot, line),
             }
-            if self.full {
-                return;
-            }
-            if self.report.error_count() > hopeless {
-                self.report.give_up();
+            if self.is_done() {
                 return;
             }
         }
     }
 
+    /// Whether reading on is pointless: the list is full, or it is no list at all.
+    pub(super) fn is_done(&mut self) -> bool {
+        let hopeless = self.report.error_count() > self.hopeless;
+        if hopeless {
+            self.report.give_up();
+        }
+        self.full || hopeless
+    }
+
     /// Reads a line that is more, or less, than one IPv4 address or CIDR.
     fn line(&mut self, spot: Spot, line: &str) {
         let content = &line[..line.find(['#', ';']).unwrap_or(line.len())];
-        let mut column = 1;
+        let mut column = 1_u32;
         for field in content.split(',') {
             let item = field.trim();
             if !item.is_empty() {
                 let blanks = field.chars().take_while(|c| c.is_whitespace()).count();
                 self.item(
                     Spot {
-                        column: column + count(blanks),
+                        column: column.saturating_add(count(blanks)),
                         ..spot
                     },
                     item,
@@ -190,7 +204,10 @@ impl<'r> ListReader<'r> {
                     None,
                 );
             }
-            column += count(field.chars().count()) + 1;
+            if self.is_done() {
+                return;
+            }
+            column = column.saturating_add(count(field.chars().count()) + 1);
         }
     }
 
@@ -335,83 +352,6 @@ impl<'r> ListReader<'r> {
             self.report.push(error());
         }
     }
-
-    /// The list; duplicates are reported. Worth nothing if the report has errors.
-    pub(super) fn finish(mut self) -> RuleList {
-        let dropped = self.duplicates();
-        self.without(dropped)
-    }
-
-    /// The list without the rules at these indices, which ascend.
-    fn without(mut self, dropped: Vec<usize>) -> RuleList {
-        if !dropped.is_empty() {
-            let mut dropped = dropped.into_iter().peekable();
-            let mut index = 0;
-            self.rules.retain(|_| {
-                let keep = dropped.next_if_eq(&index).is_none();
-                index += 1;
-                keep
-            });
-        }
-        self.rules.shrink_to_fit();
-        let sources = self.sources.into_iter().map(|(name, _)| name).collect();
-        RuleList::from_parts(self.rules, sources)
-    }
-
-    /// Reports rules that mean the same as an earlier one. Gives the indices of those
-    /// to leave out: from tolerant sources, and pieces of ranges, since ranges may
-    /// overlap with anything as CIDRs may.
-    fn duplicates(&mut self) -> Vec<usize> {
-        let mut dropped = Vec::new();
-        let mut repeated = Vec::new();
-        for group in equal_groups(&self.rules) {
-            let is_piece = |index: &usize| self.pieces.binary_search(index).is_ok();
-            let first = group
-                .iter()
-                .find(|index| !is_piece(index))
-                .unwrap_or(&group[0]);
-            for index in group.iter().filter(|&index| index != first) {
-                if is_piece(index) || self.removing {
-                    dropped.push(*index);
-                } else {
-                    repeated.push((*index, *first));
-                }
-            }
-        }
-        repeated.sort_unstable();
-        for (index, first) in repeated {
-            let (rule, first) = (&self.rules[index], &self.rules[first]);
-            let error = || {
-                let at = |rule: &Rule| {
-                    place(
-                        &self.sources,
-                        Spot {
-                            source: rule.source,
-                            line: rule.line,
-                            column: 0,
-                        },
-                    )
-                };
-                let problem = Problem::Duplicate {
-                    text: rule.text().into_owned(),
-                    first_text: first.text().into_owned(),
-                    first: Some(at(first)),
-                };
-                ModelError {
-                    place: Some(at(rule)),
-                    problem,
-                }
-            };
-            if is_tolerant(&self.sources, rule.source) {
-                self.report.skipped(error);
-                dropped.push(index);
-            } else {
-                self.report.push(error());
-            }
-        }
-        dropped.sort_unstable();
-        dropped
-    }
 }
 
 fn is_tolerant(sources: &[(Box<str>, bool)], source: u16) -> bool {
@@ -455,93 +395,10 @@ fn spelling(written: WrittenNet, text: &str) -> Spelling {
     }
 }
 
-/// Indices of rules with equal networks, ascending within each group.
-fn equal_groups(rules: &[Rule]) -> Vec<Vec<usize>> {
-    // Lists that come sorted, as many do, have no duplicates to look for.
-    if rules.is_sorted_by(|a, b| a.net < b.net) {
-        return Vec::new();
-    }
-    // Sorting small keys of one family is several times faster than sorting rules.
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for (index, rule) in rules.iter().enumerate() {
-        match rule.net {
-            IpNet::V4(net) => {
-                v4.push((
-                    u64::from(u32::from(net.addr())) << 8 | u64::from(net.prefix_len()),
-                    index,
-                ));
-            }
-            IpNet::V6(net) => v6.push(((u128::from(net.addr()), net.prefix_len()), index)),
-        }
-    }
-    let mut groups = Vec::new();
-    groups_of(&mut v4, &mut groups);
-    groups_of(&mut v6, &mut groups);
-    groups
-}
-
-fn groups_of<K: Ord>(keys: &mut [(K, usize)], groups: &mut Vec<Vec<usize>>) {
-    keys.sort_unstable();
-    let equal = keys
-        .chunk_by(|a, b| a.0 == b.0)
-        .filter(|group| group.len() > 1);
-    groups.extend(equal.map(|group| group.iter().map(|(_, index)| *index).collect()));
-}
-
 /// For columns: more than fit are as many as fit.
 fn count(characters: usize) -> u32 {
-    u32::try_from(characters).unwrap_or(u32::MAX)
+    u32::try_from(characters).unwrap_or(u32::MAX - 1)
 }
 
-impl ListReader<'_> {
-    /// As [`Self::finish`], for rules that are to be added to the list of a policy:
-    /// one that is there is reported, and a piece of a range that is there left out.
-    pub(super) fn finish_beside(mut self, policy: &str, existing: &RuleList) -> RuleList {
-        let mut order: Vec<(IpNet, usize)> = self
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(index, rule)| (rule.net, index))
-            .collect();
-        order.sort_unstable();
-        let mut there = Vec::new();
-        for rule in existing.rules() {
-            let from = order.partition_point(|(net, _)| *net < rule.net);
-            let equal = order[from..].iter().take_while(|(net, _)| *net == rule.net);
-            there.extend(equal.map(|&(_, index)| (index, rule)));
-        }
-        there.sort_unstable_by_key(|(index, _)| *index);
-        let mut dropped = Vec::new();
-        for (index, first) in there {
-            let rule = &self.rules[index];
-            if self.pieces.binary_search(&index).is_ok() {
-                dropped.push(index);
-                continue;
-            }
-            let spot = Spot {
-                source: rule.source,
-                line: rule.line,
-                column: 0,
-            };
-            let error = || ModelError {
-                place: Some(place(&self.sources, spot)),
-                problem: Problem::AlreadyThere {
-                    text: rule.text().into_owned(),
-                    list: self.kind,
-                    policy: policy.to_owned(),
-                    first: existing.place(first),
-                },
-            };
-            if is_tolerant(&self.sources, rule.source) {
-                self.report.skipped(error);
-                dropped.push(index);
-            } else {
-                self.report.push(error());
-            }
-        }
-        dropped.extend(self.duplicates());
-        dropped.sort_unstable();
-        dropped.dedup();
-        self.without(dropped)
-    }
-}
+#[cfg(test)]
+mod tests;

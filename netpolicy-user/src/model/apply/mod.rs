@@ -4,6 +4,8 @@ mod edit;
 mod file;
 mod policy;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 

@@ -9,8 +9,11 @@ use crate::model::address::is_typographic_quote;
 use crate::model::error::{Excerpt, Place, Problem, closest};
 use crate::model::report::Report;
 
-/// Up to this size all syntax errors are looked for; beyond, only the first.
-const THOROUGH: usize = 4 << 20;
+/// Bytes up to which all syntax errors are looked for; in longer texts only the first.
+const THOROUGH: usize = 1 << 20;
+
+/// Syntax errors after which the rest is not read: it is no policy file.
+const HOPELESS: usize = 100;
 
 /// A text of which only places are needed.
 pub(super) struct Document<'t> {
@@ -40,14 +43,20 @@ impl<'t> Document<'t> {
             report.error_at(Some(place), Problem::Binary);
             return None;
         }
-        let (table, errors) = if text.len() <= THOROUGH {
-            DeTable::parse_recoverable(text)
-        } else {
-            match DeTable::parse(text) {
-                Ok(table) => (table, Vec::new()),
-                Err(error) => (Spanned::new(0..0, DeTable::new()), vec![error]),
+        let start = &text[..text.floor_char_boundary(THOROUGH)];
+        let (mut table, mut errors) = DeTable::parse_recoverable(start);
+        if start.len() < text.len() {
+            // What is cut off makes an error or two of its own; this many say that no
+            // more of the text need be looked at.
+            if errors.len() > HOPELESS {
+                report.give_up();
+            } else {
+                match DeTable::parse(text) {
+                    Ok(whole) => (table, errors) = (whole, Vec::new()),
+                    Err(error) => errors = vec![error],
+                }
             }
-        };
+        }
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0)
             .chain(ends.map(|(index, _)| index + 1))
@@ -58,14 +67,22 @@ impl<'t> Document<'t> {
             lines,
             last: Cell::new((0, 1)),
         };
+        errors.sort_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
+        let mut line = 0;
         for error in &errors {
-            document.syntax_error(error, report);
+            document.syntax_error(error, &mut line, report);
         }
         errors.is_empty().then(|| (document, table.into_inner()))
     }
 
-    fn syntax_error(&self, error: &toml::de::Error, report: &mut Report) {
+    /// Reports a syntax error, unless it is on the `line` of the one before: what
+    /// follows from that one.
+    fn syntax_error(&self, error: &toml::de::Error, line: &mut u32, report: &mut Report) {
         let offset = error.span().map_or(self.text.len(), |span| span.start);
+        let place = self.place(offset);
+        if std::mem::replace(line, place.line) == place.line {
+            return;
+        }
         let found = self.text.get(offset..).and_then(|rest| rest.chars().next());
         let message = match found.filter(|c| is_typographic_quote(*c)) {
             Some(quote) => {
@@ -74,7 +91,7 @@ impl<'t> Document<'t> {
             }
             None => error.message().replace('\n', " "),
         };
-        report.error_at(Some(self.place(offset)), Problem::Toml { message });
+        report.error_at(Some(place), Problem::Toml { message });
     }
 
     /// What the text is called.
@@ -145,7 +162,7 @@ impl<'d> Table<'d> {
         let mut unknown: Vec<_> = self
             .entries
             .iter()
-            .filter(|(key, _)| !known.contains(&&*key.get_ref().as_ref()))
+            .filter(|(key, _)| !known.contains(&key.get_ref().as_ref()))
             .collect();
         unknown.sort_by_key(|(key, _)| key.span().start);
         for (key, _) in unknown {

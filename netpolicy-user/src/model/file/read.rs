@@ -233,6 +233,9 @@ impl<'d> Reader<'_, 'd> {
                     DeValue::String(text) => reader.item(spot, text, None, None),
                     _ => rule_table(&mut reader, spot, table, key, item),
                 }
+                if reader.is_done() {
+                    break;
+                }
             }
         }
         for (name, offset) in files.unwrap_or_default() {

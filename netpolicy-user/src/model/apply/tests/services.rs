@@ -1,0 +1,130 @@
+use super::*;
+
+#[test]
+fn bindings_come_and_go() {
+    let state = after(&[
+        create("one", None, &[]),
+        service("pg_", &["5432"]),
+        bind("one", Some("PG_")),
+        unbind("one", None),
+    ]);
+    assert_eq!(state.policies[0].bindings.len(), 1);
+    let (message, kind) = refused(&state, &unbind("one", None));
+    assert!(
+        message.starts_with("policy 'one' is not bound to the host"),
+        "{message}"
+    );
+    assert_eq!(kind, ErrorKind::Unknown);
+    let (message, kind) = refused(&state, &Change::RemoveService { name: "pg_".into() });
+    assert_eq!(
+        message,
+        "service 'pg_' is in use by policy one; unbind or drop them first"
+    );
+    assert_eq!(kind, ErrorKind::Conflict);
+    let state = state
+        .apply(&unbind("one", Some("pg_")), &cx())
+        .unwrap()
+        .state;
+    assert!(
+        state.policies[0].bindings.is_empty(),
+        "it governs nothing now"
+    );
+    assert!(
+        state
+            .apply(&Change::RemoveService { name: "pg_".into() }, &cx())
+            .is_ok()
+    );
+}
+
+#[test]
+fn services_get_the_smallest_free_number() {
+    let state = after(&[
+        service("aaa", &["1"]),
+        service("bbb", &["2"]),
+        service("ccc", &["3"]),
+        Change::RemoveService { name: "bbb".into() },
+        service("ddd", &["4"]),
+    ]);
+    let ids: Vec<_> = state
+        .services
+        .iter()
+        .map(|service| (service.name.as_str(), service.id))
+        .collect();
+    assert_eq!(ids, [("aaa", 1), ("ccc", 3), ("ddd", 2)]);
+
+    let many: Vec<_> = (1..=255)
+        .map(|i| service(&format!("svc{i}"), &[&(100 + i).to_string()]))
+        .collect();
+    let full = after(&many);
+    assert_eq!(
+        full.services.iter().map(|service| service.id).max(),
+        Some(255)
+    );
+    let (message, _) = refused(&full, &service("more", &["9999"]));
+    assert!(message.starts_with("more than 255 services"), "{message}");
+}
+
+#[test]
+fn a_port_has_one_meaning() {
+    let state = after(&[service("pg_", &["5432", "7000-7010"])]);
+    let (message, kind) = refused(&state, &service("web", &["7005-7020"]));
+    assert!(
+        message.contains("port 7005-7010 of service 'web' belongs to service 'pg_'"),
+        "{message}"
+    );
+    assert_eq!(kind, ErrorKind::Conflict);
+    assert!(
+        refused(&state, &service("ssh", &["22"]))
+            .0
+            .contains("is a failsafe port")
+    );
+    assert!(
+        refused(&state, &service("bad", &["0"]))
+            .0
+            .contains("ports are 1 to 65535")
+    );
+    assert!(
+        refused(&state, &service("bad", &["70000"]))
+            .0
+            .contains("ports are 1 to 65535")
+    );
+    assert!(
+        refused(&state, &service("bad", &[]))
+            .0
+            .contains("has no ports")
+    );
+    let host = |ports: &[&str]| Change::SetHost {
+        mode: None,
+        failsafe_ports: Some(ports.iter().map(|&port| port.to_owned()).collect()),
+    };
+    assert!(
+        refused(&state, &host(&["5432"]))
+            .0
+            .contains("port 5432 of service 'pg_' is a failsafe port")
+    );
+    let open = state.apply(&host(&[]), &cx()).unwrap().state;
+    assert!(open.apply(&service("ssh", &["22"]), &cx()).is_ok());
+}
+
+#[test]
+fn services_are_altered_in_part() {
+    let alter = Change::AlterService {
+        name: "PG_".into(),
+        ports: None,
+        combine: Some(Combine::And),
+        mode: None,
+        comment: Some("why".into()),
+    };
+    let before = after(&[service("pg_", &["5432"])]);
+    let state = before.apply(&alter, &cx()).unwrap().state;
+    let found = &state.services[0];
+    assert_eq!(
+        (found.ports.to_string().as_str(), found.id, found.combine),
+        ("5432", 1, Combine::And)
+    );
+    let details: Vec<_> = plan(&before, &state)
+        .into_iter()
+        .flat_map(|item| item.details)
+        .collect();
+    assert_eq!(details, ["combine: override -> and", "comment: why"]);
+}

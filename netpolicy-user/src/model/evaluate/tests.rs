@@ -1,0 +1,197 @@
+use super::*;
+use crate::model::arbitrary::cx;
+use crate::model::change::{Change, SourceText};
+
+/// Reads a state whose service is on port 5432; `and` and modes come with the text.
+fn state_of(toml: &str) -> State {
+    let file = SourceText {
+        name: "p.toml".into(),
+        text: toml.into(),
+    };
+    let change = Change::Apply {
+        file,
+        lists: vec![],
+        skip_invalid: false,
+    };
+    State::empty().apply(&change, &cx()).unwrap().state
+}
+
+fn host(toml: &str, source: &str) -> Reason {
+    evaluate(&state_of(toml), None, source.parse().unwrap()).reason
+}
+
+fn service(toml: &str, source: &str) -> Reason {
+    let state = state_of(toml);
+    evaluate(&state, state.services.first(), source.parse().unwrap()).reason
+}
+
+#[test]
+fn the_host_is_open_until_an_active_policy_governs_it() {
+    assert_eq!(host("", "10.0.0.1"), Reason::NoPolicy);
+    for idle in ["active = false", "bind = []"] {
+        let toml = format!("[[policy]]\nname = \"one\"\nallow = []\n{idle}\n");
+        assert_eq!(host(&toml, "10.0.0.1"), Reason::NoPolicy);
+    }
+}
+
+#[test]
+fn a_block_wins_over_any_allow_and_lists_are_merged() {
+    let toml = r#"
+        [[policy]]
+        name = "one"
+        allow = ["10.0.0.0/8"]
+        block = ["10.1.0.0/16"]
+        [[policy]]
+        name = "two"
+        allow = ["10.1.2.3", "2001:db8::/32"]
+        [[policy]]
+        name = "three"
+        block = ["192.0.2.0/24"]
+    "#;
+    assert_eq!(host(toml, "10.0.0.1"), Reason::Allowed);
+    assert_eq!(
+        host(toml, "10.1.2.3"),
+        Reason::Blocked,
+        "however specific the allow"
+    );
+    assert_eq!(host(toml, "2001:db8::1"), Reason::Allowed);
+    assert_eq!(host(toml, "192.0.2.1"), Reason::Blocked);
+    assert_eq!(host(toml, "198.51.100.1"), Reason::NotAllowed);
+}
+
+#[test]
+fn an_allow_list_denies_the_family_that_it_lacks_and_an_empty_one_everybody() {
+    let v4 = "[[policy]]\nname = \"one\"\nallow = [\"0.0.0.0/0\"]\n";
+    assert_eq!(host(v4, "10.0.0.1"), Reason::Allowed);
+    assert_eq!(host(v4, "::1"), Reason::NotAllowed);
+    let none = "[[policy]]\nname = \"one\"\nallow = []\n";
+    assert_eq!(host(none, "10.0.0.1"), Reason::NotAllowed);
+    let block = "[[policy]]\nname = \"one\"\nblock = [\"10.0.0.0/8\"]\n";
+    assert_eq!(host(block, "11.0.0.0"), Reason::NotBlocked);
+}
+
+#[test]
+fn a_service_replaces_the_host_or_adds_to_it() {
+    let toml = |combine: &str, bind: &str| {
+        format!(
+            r#"
+            [[service]]
+            name = "pg_"
+            ports = ["5432"]
+            combine = "{combine}"
+            [[policy]]
+            name = "host_wide"
+            block = ["10.0.0.0/8"]
+            [[policy]]
+            name = "own"
+            allow = ["10.0.0.0/8", "11.0.0.0/8"]
+            bind = ["{bind}"]
+            "#
+        )
+    };
+    let own = toml("override", "pg_");
+    assert_eq!(service(&own, "10.0.0.1"), Reason::Allowed);
+    assert_eq!(service(&own, "12.0.0.1"), Reason::NotAllowed);
+    assert_eq!(
+        host(&own, "12.0.0.1"),
+        Reason::NotBlocked,
+        "the host keeps its own"
+    );
+    let both = toml("and", "pg_");
+    assert_eq!(service(&both, "10.0.0.1"), Reason::Blocked);
+    assert_eq!(service(&both, "11.0.0.1"), Reason::Allowed);
+    assert_eq!(service(&both, "12.0.0.1"), Reason::NotAllowed);
+    let none = toml("override", "host");
+    assert_eq!(
+        service(&none, "10.0.0.1"),
+        Reason::Blocked,
+        "without own policies the host's"
+    );
+    assert_eq!(service(&none, "11.0.0.1"), Reason::Allowed);
+}
+
+#[test]
+fn a_denial_drops_only_if_every_mode_involved_enforces() {
+    let toml = |host: &str, own: &str| {
+        format!(
+            r#"
+            [host]
+            mode = "{host}"
+            [[service]]
+            name = "pg_"
+            ports = ["5432"]
+            combine = "and"
+            mode = "{own}"
+            [[policy]]
+            name = "own"
+            block = ["10.0.0.0/8"]
+            bind = ["pg_"]
+            [[policy]]
+            name = "host_wide"
+            allow = ["10.0.0.0/8"]
+            "#
+        )
+    };
+    use Reason::{Blocked, NotAllowed, ObservedBlocked, ObservedNotAllowed};
+    for (host_mode, own_mode, by_own, by_host, on_host) in [
+        ("enforce", "enforce", Blocked, NotAllowed, NotAllowed),
+        (
+            "observe",
+            "enforce",
+            Blocked,
+            ObservedNotAllowed,
+            ObservedNotAllowed,
+        ),
+        (
+            "enforce",
+            "observe",
+            ObservedBlocked,
+            ObservedNotAllowed,
+            NotAllowed,
+        ),
+        (
+            "observe",
+            "observe",
+            ObservedBlocked,
+            ObservedNotAllowed,
+            ObservedNotAllowed,
+        ),
+    ] {
+        let toml = toml(host_mode, own_mode);
+        assert_eq!(service(&toml, "10.0.0.1"), by_own, "{host_mode} {own_mode}");
+        assert_eq!(
+            service(&toml, "11.0.0.1"),
+            by_host,
+            "{host_mode} {own_mode}"
+        );
+        assert_eq!(host(&toml, "11.0.0.1"), on_host, "{host_mode} {own_mode}");
+    }
+}
+
+#[test]
+fn the_most_specific_rule_is_named() {
+    let state = state_of(
+        r#"
+        [[policy]]
+        name = "one"
+        block = ["10.0.0.0/8", "10.1.0.0/16"]
+        [[policy]]
+        name = "two"
+        block = ["10.1.2.0/24", "10.1.0.0/16"]
+        "#,
+    );
+    let text = |source: &str| {
+        let verdict = evaluate(&state, None, source.parse().unwrap());
+        let (policy, _, rule) = verdict.rule.unwrap().resolve(&state).unwrap();
+        format!("{} {}", policy.name, rule.text())
+    };
+    assert_eq!(text("10.9.9.9"), "one 10.0.0.0/8");
+    assert_eq!(text("10.1.9.9"), "one 10.1.0.0/16");
+    assert_eq!(text("10.1.2.9"), "two 10.1.2.0/24");
+    let elsewhere = RuleRef {
+        policy: 0,
+        list: ListKind::Allow,
+        rule: 0,
+    };
+    assert_eq!(elsewhere.resolve(&state), None);
+}

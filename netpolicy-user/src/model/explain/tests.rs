@@ -1,0 +1,146 @@
+use super::*;
+use crate::model::Name;
+use crate::model::arbitrary::cx;
+use crate::model::bypass::parse_source;
+use crate::model::change::{Change, SourceText};
+
+const TOML: &str = r#"
+[[service]]
+name = "pg_"
+ports = ["5432"]
+combine = "and"
+
+[[policy]]
+name = "office"
+allow = ["10.0.0.0/8"]
+block = ["10.9.0.1/16"]
+
+[[policy]]
+name = "database"
+allow = ["10.0.0.0/9", "192.0.2.1"]
+bind = ["pg_"]
+"#;
+
+fn state() -> State {
+    let file = SourceText {
+        name: "p.toml".into(),
+        text: TOML.into(),
+    };
+    let change = Change::Apply {
+        file,
+        lists: vec![],
+        skip_invalid: false,
+    };
+    State::empty().apply(&change, &cx()).unwrap().state
+}
+
+fn explained(bypasses: &[Bypass], source: &str, port: Option<u16>) -> (Explanation, String) {
+    let state = state();
+    let explanation = explain(
+        &state,
+        bypasses,
+        Timestamp::UNIX_EPOCH,
+        source.parse().unwrap(),
+        port,
+    );
+    let sentence = explanation.sentence(&state);
+    (explanation, sentence)
+}
+
+#[test]
+fn every_verdict_has_a_sentence_with_its_rule_and_place() {
+    for (source, port, scope, reason, sentence) in [
+        (
+            "8.8.8.8",
+            Some(22),
+            "host",
+            Reason::Failsafe,
+            "port 22 is a failsafe port: nothing is judged there",
+        ),
+        (
+            "10.0.0.1",
+            None,
+            "host",
+            Reason::Allowed,
+            "10.0.0.1 is on the allow list, by '10.0.0.0/8' of policy 'office' (p.toml:9)",
+        ),
+        (
+            "::ffff:10.9.1.1",
+            Some(80),
+            "host",
+            Reason::Blocked,
+            "10.9.1.1 is on the block list, by '10.9.0.1/16' of policy 'office' (p.toml:10)",
+        ),
+        (
+            "8.8.8.8",
+            Some(80),
+            "host",
+            Reason::NotAllowed,
+            "8.8.8.8 is not on the allow list of office",
+        ),
+        (
+            "8.8.8.8",
+            Some(5432),
+            "pg_",
+            Reason::NotAllowed,
+            "8.8.8.8 is not on the allow list of database",
+        ),
+        (
+            "192.0.2.1",
+            Some(5432),
+            "pg_",
+            Reason::NotAllowed,
+            "192.0.2.1 is not on the allow list of office",
+        ),
+    ] {
+        let (explanation, found) = explained(&[], source, port);
+        assert_eq!(found, sentence);
+        assert_eq!(explanation.reason, reason, "{sentence}");
+        assert_eq!(explanation.scope_name, scope, "{sentence}");
+    }
+}
+
+#[test]
+fn only_policies_that_were_asked_are_listed() {
+    let names = |source: &str, port| {
+        let state = state();
+        let (explanation, _) = explained(&[], source, port);
+        let policies = explanation
+            .consulted
+            .iter()
+            .map(|&index| state.policies[index].name.to_string());
+        policies.collect::<Vec<_>>()
+    };
+    assert_eq!(names("10.0.0.1", None), ["office"]);
+    assert_eq!(names("10.0.0.1", Some(5432)), ["database", "office"]);
+    assert_eq!(
+        names("8.8.8.8", Some(5432)),
+        ["database"],
+        "the service's own denied"
+    );
+    assert!(names("8.8.8.8", Some(22)).is_empty());
+}
+
+#[test]
+fn a_bypass_comes_before_the_verdict_until_it_lapses() {
+    let mut bypass = Bypass {
+        source: parse_source("8.8.8.0/24").unwrap(),
+        service: Some(Name::new("pg_").unwrap()),
+        granted: Timestamp::UNIX_EPOCH,
+        expires: Timestamp::from_second(60).unwrap(),
+        granted_by: "root".into(),
+    };
+    let reason = |bypass: &Bypass, port| {
+        explained(std::slice::from_ref(bypass), "8.8.8.8", port)
+            .0
+            .reason
+    };
+    assert_eq!(reason(&bypass, Some(5432)), Reason::Bypass);
+    assert_eq!(reason(&bypass, Some(80)), Reason::NotAllowed);
+    bypass.service = None;
+    assert_eq!(reason(&bypass, Some(80)), Reason::Bypass);
+    assert_eq!(reason(&bypass, Some(5432)), Reason::Bypass);
+    assert_eq!(reason(&bypass, Some(22)), Reason::Failsafe);
+    bypass.expires = Timestamp::UNIX_EPOCH;
+    assert_eq!(reason(&bypass, Some(80)), Reason::NotAllowed);
+}

@@ -1,0 +1,66 @@
+//! Words for messages: excerpts of users' texts, and what they may have meant.
+
+use std::fmt;
+
+/// A user's text for messages: quoted, escaped, and cut when long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+/// Characters of a user's text that a message repeats.
+const EXCERPT: usize = 60;
+
+impl Excerpt {
+    /// What a message shows of `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut shown = String::from("'");
+        for c in text.chars().take(EXCERPT) {
+            if c.is_control() {
+                shown.extend(c.escape_default());
+            } else {
+                shown.push(c);
+            }
+        }
+        // Lengths in bytes suffice to know that something follows.
+        if text.len() > EXCERPT && text.chars().nth(EXCERPT).is_some() {
+            shown.push('…');
+        }
+        shown.push('\'');
+        Self(shown)
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The candidate most like `text`, if one is much like it.
+#[must_use]
+pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer texts are not worth the quadratic comparison.
+    if text.len() > 64 {
+        return None;
+    }
+    let text = text.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&text, candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+pub(super) fn did_you_mean(closest: Option<&str>) -> String {
+    closest
+        .map(|name| format!("; did you mean '{name}'?"))
+        .unwrap_or_default()
+}
+
+pub(super) fn suggest_key(closest: &Option<&str>, known: &[&str]) -> String {
+    match closest {
+        Some(key) => did_you_mean(Some(key)),
+        None => format!("; it takes {}", known.join(", ")),
+    }
+}
