@@ -123,6 +123,8 @@ pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
             None => (HOST_SCOPE, Reason::Malformed),
         },
     };
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(&ctx, "attempt in scope {}: reason {}", scope, reason as u8);
     if reason.is_denial() && !is_probe(&ctx) {
         report(
             &ctx,

@@ -266,26 +266,22 @@ impl Client {
             .map(drop)
     }
 
-    /// `POST /v1/detach`: stops all filtering until [`Client::attach`].
+    /// `POST /v1/detach`: stops all filtering until [`Client::attach`]; the names of the
+    /// interfaces that were filtered.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn detach(&self) -> Answer<()> {
-        let request = self.request(Method::POST, &["detach"], &[]);
-        self.send("POST /v1/detach", request.timeout(ANSWER_TIMEOUT))
-            .await
-            .map(drop)
+    pub async fn detach(&self) -> Answer<Vec<String>> {
+        self.order("detach").await
     }
 
-    /// `POST /v1/attach`: filters the configured interfaces (again).
+    /// `POST /v1/attach`: filters the configured interfaces again; the names of those
+    /// that are filtered.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn attach(&self) -> Answer<()> {
-        let request = self.request(Method::POST, &["attach"], &[]);
-        self.send("POST /v1/attach", request.timeout(ANSWER_TIMEOUT))
-            .await
-            .map(drop)
+    pub async fn attach(&self) -> Answer<Vec<String>> {
+        self.order("attach").await
     }
 
     /// `GET /v1/events`: what happens from now on.
@@ -298,6 +294,13 @@ impl Client {
             .send(what, self.request(Method::GET, &["events"], &[]))
             .await?;
         Ok(Events::new(self.clone(), response))
+    }
+
+    async fn order<T: DeserializeOwned>(&self, order: &str) -> Answer<T> {
+        let what = format!("POST /v1/{order}");
+        let request = self.request(Method::POST, &[order], &[]);
+        let response = self.send(&what, request.timeout(ANSWER_TIMEOUT)).await?;
+        self.decode(&what, response).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Answer<T> {

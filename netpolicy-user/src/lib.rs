@@ -10,3 +10,4 @@ pub mod datapath;
 pub mod local;
 pub mod model;
 pub mod output;
+pub mod store;

@@ -1,7 +1,12 @@
 //! `netpolicy agent`.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+
+use super::context::wants_colour;
 use super::failure::Exit;
 use crate::config::{Config, Overrides, XdpChoice};
 
@@ -31,9 +36,28 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         bpffs_dir: args.bpffs_dir,
         ..overrides
     })?;
+    start_log()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(crate::agent::run(config))?;
     Ok(Exit::Done)
+}
+
+/// Log lines go to standard error, where a service manager picks them up.
+fn start_log() -> anyhow::Result<()> {
+    /// Which lines: `warn`, `debug`, `netpolicy_user=trace`.
+    const VARIABLE: &str = "NETPOLICY_LOG";
+    let filter = match std::env::var(VARIABLE) {
+        Ok(text) if !text.is_empty() => text,
+        _ => "info".to_owned(),
+    };
+    let filter = EnvFilter::try_new(&filter)
+        .with_context(|| format!("{VARIABLE}: \"{filter}\" is no log filter"))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(wants_colour(io::stderr().is_terminal()))
+        .init();
+    Ok(())
 }

@@ -6,36 +6,29 @@ use super::status::verdict;
 use crate::local;
 use crate::output::{Format, write_json};
 
-const DETACHED: &str = "nothing is filtered until `netpolicy attach`";
-
 /// With the agent or without: the pins alone suffice.
 pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     cx.confirm("Detach from all interfaces, so that nothing is filtered?")?;
-    match cx.client.detach().await {
-        Ok(()) => {
-            cx.say(&format!("detached from all interfaces: {DETACHED}"))?;
-            if cx.page.format == Format::Json {
-                let status = cx.client.status().await?;
-                cx.print(&status)?;
-            }
-        }
+    let interfaces = match cx.client.detach().await {
         Err(e) if e.is_agent_missing() => {
             let interfaces = local::detach(&cx.config.bpffs_dir, &cx.config.state_dir)
                 .map_err(|why| neither(&e, &why))?;
-            if cx.page.format == Format::Json {
-                write_json(&interfaces, cx.out)?;
-            }
-            let from = if interfaces.is_empty() {
-                "was attached to no interface".to_owned()
-            } else {
-                format!("detached from {}", interfaces.join(", "))
-            };
-            cx.say(&format!(
-                "note: done without the agent, which does not answer\n{from}: {DETACHED}"
-            ))?;
+            cx.say("note: done without the agent, which does not answer")?;
+            interfaces
         }
-        Err(e) => return Err(e.into()),
+        answer => answer?,
+    };
+    if cx.page.format == Format::Json {
+        write_json(&interfaces, cx.out)?;
     }
+    let done = if interfaces.is_empty() {
+        "was attached to no interface".to_owned()
+    } else {
+        format!("detached from {}", interfaces.join(", "))
+    };
+    cx.say(&format!(
+        "{done}: nothing is filtered until `netpolicy attach`"
+    ))?;
     Ok(Exit::Done)
 }
 

@@ -58,14 +58,12 @@ impl<'a> Context<'a> {
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
     ) -> Result<Self, ClientError> {
-        // https://no-color.org: present and not empty.
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         Ok(Self {
             client: Client::new(&config.socket)?,
             config,
             page: Page {
                 format,
-                colour: terminals.stdout && !no_color,
+                colour: wants_colour(terminals.stdout),
                 zone: TimeZone::system(),
                 now: Timestamp::now(),
             },
@@ -119,6 +117,12 @@ impl<'a> Context<'a> {
             _ => Err(Failure::new("not confirmed: nothing was changed").into()),
         }
     }
+}
+
+/// Colours are for terminals, unless <https://no-color.org> is observed: the variable is
+/// there and not empty.
+pub(super) fn wants_colour(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 /// Neither the agent nor the kernel could be asked: both reasons, and no agent as exit code.

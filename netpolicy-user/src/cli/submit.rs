@@ -94,6 +94,9 @@ async fn watch(client: &Client, bar: &ProgressBar) -> Infallible {
 }
 
 fn show(progress: &ProgressView, bar: &ProgressBar) {
+    bar.set_message(progress.phase.clone());
+    bar.set_length(progress.total);
+    bar.set_position(progress.done);
     let template = if progress.total == 0 {
         "{spinner} {msg} {elapsed}"
     } else {
@@ -102,8 +105,5 @@ fn show(progress: &ProgressView, bar: &ProgressBar) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
-    bar.set_message(progress.phase.clone());
-    bar.set_length(progress.total);
-    bar.set_position(progress.done);
     bar.tick();
 }

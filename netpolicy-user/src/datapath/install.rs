@@ -328,6 +328,8 @@ fn load(dir: &Path, program_pin: &Path) -> Result<(), DatapathError> {
         loader.map_pin_path(name, dir.join(name));
     }
     let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
+    #[cfg(feature = "program-log")]
+    super::log::forward(&mut ebpf);
     let program: &mut Xdp = ebpf
         .program_mut(PROGRAM_NAME)
         .ok_or(DatapathError::IncompleteObject("program"))?

@@ -19,6 +19,8 @@ mod counters;
 mod error;
 mod events;
 mod install;
+#[cfg(feature = "program-log")]
+mod log;
 mod lpm;
 mod maps;
 mod pins;

@@ -36,6 +36,13 @@ impl RuleList {
         &self.0.sources
     }
 
+    /// Whether both are one list in memory, which takes no comparing of rules.
+    /// `false` says nothing.
+    #[must_use]
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Where one of its rules was written.
     #[must_use]
     pub fn place(&self, rule: &Rule) -> Option<Place> {

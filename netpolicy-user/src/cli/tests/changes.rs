@@ -169,7 +169,7 @@ fn policy_file(lists: &[&str]) -> (tempfile::TempDir, String) {
     let path = dir.path().join("policy.toml");
     let text = "[[policy]]\nname = \"office\"\nblock_file = [\"pests.txt\", \"lists/more.txt\"]\n";
     std::fs::write(&path, text).unwrap();
-    std::fs::createdir(dir.path().join("lists")).unwrap();
+    std::fs::create_dir(dir.path().join("lists")).unwrap();
     for list in lists {
         std::fs::write(dir.path().join(list), "203.0.113.0/24\n").unwrap();
     }

@@ -108,7 +108,10 @@ fn agent(script: Script) -> Router {
 
 /// Runs a command against `router`, or against no agent at all.
 fn run_against(router: Option<Router>, line: &[&str]) -> Ran {
-    let dir = tempfile::tempdir().unwrap();
+    run_in(&tempfile::tempdir().unwrap(), router, line)
+}
+
+fn run_in(dir: &tempfile::TempDir, router: Option<Router>, line: &[&str]) -> Ran {
     let socket = dir.path().join("agent.sock");
     let config = Config {
         socket: socket.clone(),

@@ -14,7 +14,7 @@ fn detaching_needs_a_yes() {
     assert_eq!(ran.exit, Exit::Done);
     assert_eq!(
         ran.out,
-        "detached from all interfaces: nothing is filtered until `netpolicy attach`\n"
+        "detached from eth0: nothing is filtered until `netpolicy attach`\n"
     );
 }
 
@@ -67,12 +67,7 @@ fn without_an_agent_the_exit_code_says_so() {
 
 #[test]
 fn without_agent_and_pins_both_are_named() {
-    for line in [
-        &["status"][..],
-        &["counters"],
-        &["explain", "10.0.0.1"],
-        &["detach", "--yes"],
-    ] {
+    for line in [&["status"][..], &["counters"], &["explain", "10.0.0.1"]] {
         let ran = run_against(None, line);
         assert_eq!(ran.exit, Exit::NoAgent, "{line:?}: {ran:?}");
         assert!(
@@ -155,4 +150,25 @@ fn completions_know_the_commands() {
             .unwrap()
             .contains("netpolicy__subcmd__policy")
     );
+}
+
+#[test]
+fn the_brake_works_without_agent_and_pins_and_is_taken_off_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = run_in(&dir, None, &["detach", "--yes"]);
+    assert_eq!(ran.exit, Exit::Done);
+    assert_eq!(
+        ran.out,
+        "note: done without the agent, which does not answer\nwas attached to no interface: nothing is filtered until `netpolicy attach`\n"
+    );
+    assert!(crate::local::is_detached(dir.path()));
+    let ran = run_in(&dir, None, &["attach"]);
+    assert_eq!(ran.exit, Exit::NoAgent);
+    assert_eq!(
+        ran.err.lines().next(),
+        Some(
+            "error: no agent answers on DIR/agent.sock: the next one to start attaches, nothing is attached yet"
+        )
+    );
+    assert!(!crate::local::is_detached(dir.path()));
 }

@@ -1,0 +1,383 @@
+//! Some rules of a list as one object.
+//!
+//! A list is cut where a hash of a rule says so, not every n rules: a rule added
+//! or removed then moves no other cut, and all chunks but one stay what they
+//! were. For the same end a chunk holds lines relative to its first ones and
+//! numbers sources by their appearance in it. The [`Anchor`]s, which say what
+//! these relate to, are kept by the list. So a comment added at the head of a
+//! list file, or the same addresses in another list, cost no new chunk.
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+use crate::model::Rule;
+use crate::model::rule::{Note, Spelling};
+
+/// A chunk ends after a rule whose hash has as many leading zeros: one in 2,048.
+const CUT_BITS: u32 = 11;
+/// A chunk ends after as many rules at the latest.
+const LONGEST: usize = 8192;
+
+/// Where a chunk's rules of one source begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Anchor {
+    /// The list's number of the source.
+    source: u16,
+    /// The line of the chunk's first rule of that source.
+    line: u32,
+}
+
+/// A rule in a chunk.
+#[derive(Serialize, Deserialize)]
+struct StoredRule<'a> {
+    net: StoredNet,
+    /// Index of its source's anchor.
+    source: u16,
+    /// Lines below the rule of the same source before it, or below the anchor.
+    below: i64,
+    #[serde(borrow)]
+    note: Option<StoredNote<'a>>,
+}
+
+/// Address in network order, prefix length.
+#[derive(Serialize, Deserialize)]
+enum StoredNet {
+    V4([u8; 4], u8),
+    V6([u8; 16], u8),
+}
+
+/// A [`Note`].
+#[derive(Serialize, Deserialize)]
+struct StoredNote<'a> {
+    #[serde(borrow)]
+    spelling: StoredSpelling<'a>,
+    name: Option<&'a str>,
+    comment: Option<&'a str>,
+}
+
+/// A [`Spelling`].
+#[derive(Serialize, Deserialize)]
+enum StoredSpelling<'a> {
+    Canonical,
+    WithLength,
+    Text(&'a str),
+}
+
+/// Cuts a list into chunks, none of them empty.
+pub(super) fn cut(rules: &[Rule]) -> impl Iterator<Item = &[Rule]> {
+    let mut rest = rules;
+    std::iter::from_fn(move || {
+        let window = rest.get(..LONGEST).unwrap_or(rest);
+        let end = window.iter().position(|rule| ends_chunk(&rule.net));
+        let (chunk, after) = rest.split_at(end.map_or(window.len(), |last| last + 1));
+        rest = after;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+/// Whether a chunk ends after a rule for this network.
+fn ends_chunk(net: &IpNet) -> bool {
+    let (high, low) = match net {
+        IpNet::V4(net) => (0, u64::from(net.addr().to_bits())),
+        IpNet::V6(net) => {
+            let [high, low] = split(net.addr().to_bits());
+            (high, low)
+        }
+    };
+    let hash = mix(mix(high ^ u64::from(net.prefix_len())) ^ low);
+    hash.leading_zeros() >= CUT_BITS
+}
+
+fn split(bits: u128) -> [u64; 2] {
+    let bytes = bits.to_be_bytes();
+    let (high, low) = bytes.split_at(8);
+    [high, low].map(|half| {
+        half.iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte))
+    })
+}
+
+/// SplitMix64's finaliser (Steele, Lea, Flood 2014). Stored lists were cut by it:
+/// another one would cut, and so write, all of them anew.
+fn mix(mut word: u64) -> u64 {
+    word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// Writes a chunk's body over what `body` holds, and its anchors over `anchors`.
+///
+/// # Errors
+/// None that the data can cause.
+pub(super) fn encode(
+    rules: &[Rule],
+    body: &mut Vec<u8>,
+    anchors: &mut Vec<Anchor>,
+) -> Result<(), postcard::Error> {
+    body.clear();
+    anchors.clear();
+    // For each anchor, the line of the last rule written.
+    let mut last: Vec<u32> = Vec::new();
+    for rule in rules {
+        let index = anchors
+            .iter()
+            .position(|anchor| anchor.source == rule.source);
+        let index = index.unwrap_or_else(|| {
+            anchors.push(Anchor {
+                source: rule.source,
+                line: rule.line,
+            });
+            last.push(rule.line);
+            anchors.len() - 1
+        });
+        let before = std::mem::replace(&mut last[index], rule.line);
+        let stored = StoredRule {
+            net: match rule.net {
+                IpNet::V4(net) => StoredNet::V4(net.addr().octets(), net.prefix_len()),
+                IpNet::V6(net) => StoredNet::V6(net.addr().octets(), net.prefix_len()),
+            },
+            // A chunk has fewer rules than u16 has values.
+            source: u16::try_from(index).map_err(|_| postcard::Error::SerializeBufferFull)?,
+            below: i64::from(rule.line) - i64::from(before),
+            note: rule.note.as_deref().map(|note| StoredNote {
+                spelling: match &note.spelling {
+                    Spelling::Canonical => StoredSpelling::Canonical,
+                    Spelling::WithLength => StoredSpelling::WithLength,
+                    Spelling::Text(text) => StoredSpelling::Text(text),
+                },
+                name: note.name.as_deref(),
+                comment: note.comment.as_deref(),
+            }),
+        };
+        *body = postcard::to_extend(&stored, std::mem::take(body))?;
+    }
+    Ok(())
+}
+
+/// Appends the rules of a chunk to `rules`.
+///
+/// # Errors
+/// In words, when the body is not one that [`encode`] writes with these anchors.
+pub(super) fn decode(
+    mut body: &[u8],
+    anchors: &[Anchor],
+    rules: &mut Vec<Rule>,
+) -> Result<(), String> {
+    let mut last: Vec<u32> = anchors.iter().map(|anchor| anchor.line).collect();
+    while !body.is_empty() {
+        let (stored, rest): (StoredRule<'_>, _) =
+            postcard::take_from_bytes(body).map_err(|error| error.to_string())?;
+        body = rest;
+        let index = usize::from(stored.source);
+        let (Some(anchor), Some(line)) = (anchors.get(index), last.get_mut(index)) else {
+            return Err(format!(
+                "a rule's source is {index}, expected below {}",
+                anchors.len()
+            ));
+        };
+        *line = i64::from(*line)
+            .checked_add(stored.below)
+            .and_then(|line| u32::try_from(line).ok())
+            .ok_or("a rule's line is out of range")?;
+        let net = match stored.net {
+            StoredNet::V4(address, len) => Ipv4Net::new(address.into(), len).map(IpNet::V4),
+            StoredNet::V6(address, len) => Ipv6Net::new(address.into(), len).map(IpNet::V6),
+        };
+        rules.push(Rule {
+            net: net.map_err(|error| error.to_string())?,
+            source: anchor.source,
+            line: *line,
+            note: stored.note.and_then(|note| {
+                let note = Note {
+                    spelling: match note.spelling {
+                        StoredSpelling::Canonical => Spelling::Canonical,
+                        StoredSpelling::WithLength => Spelling::WithLength,
+                        StoredSpelling::Text(text) => Spelling::Text(text.into()),
+                    },
+                    name: note.name.map(Into::into),
+                    comment: note.comment.map(Into::into),
+                };
+                note.share()
+            }),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(i: u32) -> Rule {
+        let net = Ipv4Net::new((0x0a00_0000 + i).into(), 32).unwrap();
+        Rule {
+            net: net.into(),
+            source: 0,
+            line: i + 1,
+            note: None,
+        }
+    }
+
+    fn bodies(rules: &[Rule]) -> Vec<Vec<u8>> {
+        let mut body = Vec::new();
+        cut(rules)
+            .map(|chunk| {
+                encode(chunk, &mut body, &mut Vec::new()).unwrap();
+                body.clone()
+            })
+            .collect()
+    }
+
+    /// Chunks of `new` that are not in `old`.
+    fn written(old: &[Rule], new: &[Rule]) -> usize {
+        let old = bodies(old);
+        bodies(new)
+            .iter()
+            .filter(|body| !old.contains(body))
+            .count()
+    }
+
+    #[test]
+    fn chunks_are_the_list_in_pieces_of_a_bounded_size() {
+        let rules: Vec<_> = (0..100_000).map(rule).collect();
+        let chunks: Vec<_> = cut(&rules).collect();
+        assert_eq!(chunks.concat(), rules);
+        assert!((20..120).contains(&chunks.len()), "{}", chunks.len());
+        assert!(
+            chunks
+                .iter()
+                .all(|chunk| (1..=LONGEST).contains(&chunk.len()))
+        );
+        assert_eq!(cut(&[]).count(), 0);
+    }
+
+    #[test]
+    fn chunks_end_at_the_latest_where_no_hash_says_so() {
+        let quiet = (0..).map(rule).find(|rule| !ends_chunk(&rule.net)).unwrap();
+        let sizes: Vec<_> = cut(&vec![quiet; LONGEST * 2 + 1]).map(<[_]>::len).collect();
+        assert_eq!(sizes, [LONGEST, LONGEST, 1]);
+    }
+
+    #[test]
+    fn one_rule_more_or_less_is_one_chunk() {
+        let rules: Vec<_> = (0..50_000).map(|i| Rule { line: 0, ..rule(i) }).collect();
+        for place in [0, 1, 20_000, 49_999] {
+            let mut fewer = rules.clone();
+            fewer.remove(place);
+            assert_eq!(written(&rules, &fewer), 1, "removed at {place}");
+            assert_eq!(written(&fewer, &rules), 1, "added at {place}");
+        }
+    }
+
+    #[test]
+    fn moved_lines_and_renumbered_sources_are_no_new_chunk() {
+        let rules: Vec<_> = (0..20_000).map(rule).collect();
+        let moved: Vec<_> = rules
+            .iter()
+            .map(|rule| Rule {
+                line: rule.line + 3,
+                source: 7,
+                ..rule.clone()
+            })
+            .collect();
+        assert_eq!(written(&rules, &moved), 0);
+    }
+
+    #[test]
+    fn a_chunk_is_read_back_as_it_was() {
+        let note = |spelling, name: Option<&str>| {
+            Note {
+                spelling,
+                name: name.map(Into::into),
+                comment: Some("über".into()),
+            }
+            .share()
+        };
+        let rules = [
+            Rule {
+                source: 3,
+                line: 0,
+                ..rule(1)
+            },
+            Rule {
+                source: 1,
+                line: u32::MAX,
+                ..rule(2)
+            },
+            Rule {
+                source: 3,
+                line: 5,
+                note: note(Spelling::Canonical, None),
+                ..rule(3)
+            },
+            Rule {
+                source: 1,
+                line: 1,
+                note: note(Spelling::WithLength, Some("n")),
+                ..rule(4)
+            },
+            Rule {
+                net: "2001:db8::/32".parse().unwrap(),
+                source: u16::MAX,
+                line: 9,
+                note: note(Spelling::Text("2001:db8::1/32".into()), Some("")),
+            },
+        ];
+        let (mut body, mut anchors, mut read) = Default::default();
+        encode(&rules, &mut body, &mut anchors).unwrap();
+        decode(&body, &anchors, &mut read).unwrap();
+        assert_eq!(read, rules);
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_refused_in_words() {
+        let (mut body, mut anchors) = Default::default();
+        encode(&[rule(1), rule(2)], &mut body, &mut anchors).unwrap();
+        for len in [1, body.len() / 2 + 1, body.len() - 1] {
+            assert!(
+                decode(&body[..len], &anchors, &mut Vec::new()).is_err(),
+                "{len}"
+            );
+        }
+        assert!(
+            decode(&body, &[], &mut Vec::new())
+                .unwrap_err()
+                .contains("source")
+        );
+        // The prefix length follows the variant and the address.
+        body[5] = 33;
+        assert!(decode(&body, &anchors, &mut Vec::new()).is_err());
+    }
+
+    /// Databases are out there: this may gain cases, never change.
+    #[test]
+    fn the_format_stays() {
+        let (mut body, mut anchors) = Default::default();
+        let note = Note {
+            spelling: Spelling::Text("x".into()),
+            name: None,
+            comment: None,
+        };
+        let six = "2001:db8::/32".parse().unwrap();
+        let rules = [
+            rule(1),
+            Rule {
+                net: six,
+                note: note.share(),
+                ..rule(8)
+            },
+        ];
+        encode(&rules, &mut body, &mut anchors).unwrap();
+        let first = [0, 10, 0, 0, 1, 32, 0, 0, 0];
+        let second = [
+            &[1, 0x20, 1, 0xd, 0xb8][..],
+            &[0; 12],
+            &[32, 0, 14, 1, 2, 1, b'x', 0, 0],
+        ];
+        assert_eq!(body, [&first[..], &second.concat()].concat());
+        assert_eq!(anchors, [Anchor { source: 0, line: 2 }]);
+        let ends: Vec<u32> = (0..10_000).filter(|i| ends_chunk(&rule(*i).net)).collect();
+        assert_eq!(ends, [453, 2398, 5411, 5642, 9981]);
+    }
+}

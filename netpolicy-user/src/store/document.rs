@@ -1,0 +1,275 @@
+//! A state as an object: a JSON document that names its lists by their hashes.
+//!
+//! The types here are the format on disk, apart from the model's so that the
+//! model can change without old revisions becoming unreadable. A change of
+//! meaning is a new [`FORMAT`], and the old one is still read.
+
+use jiff::Timestamp;
+use netpolicy_common::ScopeId;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::objects::ObjectId;
+use crate::model::{
+    AllowPart, Binding, Combine, Host, Mode, Name, Policy, PortSet, RuleList, Service, State,
+};
+
+/// The format that is written.
+const FORMAT: u32 = 1;
+
+/// A state without its rules.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    format: u32,
+    host: StoredHost,
+    services: Vec<StoredService>,
+    policies: Vec<StoredPolicy>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredHost {
+    mode: Mode,
+    failsafe_ports: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredService {
+    name: String,
+    id: ScopeId,
+    ports: Vec<String>,
+    combine: Combine,
+    mode: Mode,
+    comment: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredPolicy {
+    name: String,
+    /// `None`: any.
+    allow: Option<HexId>,
+    block: HexId,
+    comment: Option<String>,
+    owner: String,
+    created: Timestamp,
+    altered: Timestamp,
+    active: bool,
+    on_host: bool,
+    services: Vec<String>,
+}
+
+/// An object's id as text.
+#[derive(Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[derive(Clone)]
+struct HexId(ObjectId);
+
+impl TryFrom<String> for HexId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        ObjectId::from_hex(&text)
+            .map(Self)
+            .ok_or("expected 64 hexadecimal digits")
+    }
+}
+
+impl From<HexId> for String {
+    fn from(id: HexId) -> Self {
+        id.0.to_string()
+    }
+}
+
+impl Document {
+    /// The document for a state; `put` stores its lists.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    pub(super) fn of(
+        state: &State,
+        mut put: impl FnMut(&RuleList) -> Result<ObjectId, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let policies = state.policies.iter().map(|policy| {
+            let Policy {
+                name,
+                allow,
+                block,
+                comment,
+                owner,
+                ..
+            } = policy;
+            let Policy {
+                created,
+                altered,
+                active,
+                bindings,
+                ..
+            } = policy;
+            Ok(StoredPolicy {
+                name: name.to_string(),
+                allow: match allow {
+                    AllowPart::Any => None,
+                    AllowPart::Only(list) => Some(HexId(put(list)?)),
+                },
+                block: HexId(put(block)?),
+                comment: comment.clone(),
+                owner: owner.clone(),
+                created: *created,
+                altered: *altered,
+                active: *active,
+                on_host: bindings.contains(&Binding::Host),
+                services: bindings
+                    .iter()
+                    .filter_map(|binding| match binding {
+                        Binding::Host => None,
+                        Binding::Service(name) => Some(name.to_string()),
+                    })
+                    .collect(),
+            })
+        });
+        let services = state.services.iter().map(|service| {
+            let Service {
+                name,
+                id,
+                ports,
+                combine,
+                mode,
+                comment,
+            } = service;
+            StoredService {
+                name: name.to_string(),
+                id: *id,
+                ports: items(ports),
+                combine: *combine,
+                mode: *mode,
+                comment: comment.clone(),
+            }
+        });
+        let Host {
+            mode,
+            failsafe_ports,
+        } = &state.host;
+        Ok(Self {
+            format: FORMAT,
+            host: StoredHost {
+                mode: *mode,
+                failsafe_ports: items(failsafe_ports),
+            },
+            services: services.collect(),
+            policies: policies.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The document's text.
+    ///
+    /// # Errors
+    /// None that the data can cause.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(self).map_err(|error| StoreError::Unstorable {
+            detail: error.to_string(),
+        })
+    }
+
+    /// Reads a document's text.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn decode(body: &[u8]) -> Result<Self, String> {
+        /// What every format has.
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        if head.format != FORMAT {
+            return Err(format!("its format is {}, expected {FORMAT}", head.format));
+        }
+        serde_json::from_slice(body).map_err(|error| error.to_string())
+    }
+
+    /// The lists that it names, some of them perhaps more than once.
+    pub(super) fn lists(&self) -> impl Iterator<Item = ObjectId> {
+        self.policies
+            .iter()
+            .flat_map(|policy| policy.allow.iter().chain([&policy.block]))
+            .map(|id| id.0)
+    }
+
+    /// The state; `list` says which list an id of [`Self::lists`] is.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn into_state(
+        self,
+        mut list: impl FnMut(&ObjectId) -> Option<RuleList>,
+    ) -> Result<State, String> {
+        let mut list = |id: &HexId| list(&id.0).ok_or_else(|| format!("list {} is missing", id.0));
+        let policies = self.policies.into_iter().map(|stored| {
+            let services = stored
+                .services
+                .iter()
+                .map(|text| Ok(Binding::Service(name(text)?)));
+            let host = stored.on_host.then_some(Ok(Binding::Host));
+            Ok(Policy {
+                name: name(&stored.name)?,
+                allow: match &stored.allow {
+                    None => AllowPart::Any,
+                    Some(id) => AllowPart::Only(list(id)?),
+                },
+                block: list(&stored.block)?,
+                bindings: host
+                    .into_iter()
+                    .chain(services)
+                    .collect::<Result<_, String>>()?,
+                comment: stored.comment,
+                owner: stored.owner,
+                created: stored.created,
+                altered: stored.altered,
+                active: stored.active,
+            })
+        });
+        let policies = policies.collect::<Result<_, String>>()?;
+        let services = self.services.into_iter().map(|stored| {
+            Ok(Service {
+                name: name(&stored.name)?,
+                id: stored.id,
+                ports: ports(&stored.ports)?,
+                combine: stored.combine,
+                mode: stored.mode,
+                comment: stored.comment,
+            })
+        });
+        let failsafe_ports = ports(&self.host.failsafe_ports)?;
+        Ok(State {
+            host: Host {
+                mode: self.host.mode,
+                failsafe_ports,
+            },
+            services: services.collect::<Result<_, String>>()?,
+            policies,
+        })
+    }
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::new(text).map_err(|error| error.to_string())
+}
+
+/// Ports as [`ports`] reads them: "5432", "7000-7010".
+fn items(ports: &PortSet) -> Vec<String> {
+    let text = ports.to_string();
+    text.split(',')
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn ports(items: &[String]) -> Result<PortSet, String> {
+    PortSet::parse(items).map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        problems.join("; ")
+    })
+}

@@ -1,0 +1,274 @@
+//! What can go wrong with the store, in the operator's words.
+//!
+//! SQLite's result codes are turned into cases here and nowhere else. Codes:
+//! <https://sqlite.org/rescode.html>.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+use thiserror::Error;
+
+/// Why the store could not do what was asked. Nothing of the change was stored,
+/// and the store can still be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Another process holds the database's lock.
+    #[error("the state database {} is locked by another process (waited {seconds} s)", path.display())]
+    Locked {
+        /// The database.
+        path: PathBuf,
+        /// How long it was waited for, seconds.
+        seconds: u64,
+    },
+    /// The database's content is damaged.
+    #[error("the state database {} is damaged: {detail}", path.display())]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// A SQLite database, but of another program.
+    #[error(
+        "{} is not netpolicy's: it is an SQLite database with application id {found:#x}, expected {expected:#x}",
+        path.display()
+    )]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// Its application id.
+        found: u32,
+        /// netpolicy's application id.
+        expected: u32,
+    },
+    /// Written by a newer netpolicy, whose data this one cannot understand.
+    #[error(
+        "the state database {} has format version {found}, written by a newer netpolicy; this one reads up to {supported}",
+        path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The database's format version.
+        found: i64,
+        /// The newest format version known here.
+        supported: i64,
+    },
+    /// The database or its file system cannot be written.
+    #[error("{} is read-only", path.display())]
+    ReadOnly {
+        /// The database or its directory.
+        path: PathBuf,
+    },
+    /// No space is left for the database.
+    #[error("no space left for the state database {}", path.display())]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The operating system refuses access.
+    #[error("no permission to read and write {}", path.display())]
+    NoPermission {
+        /// The database or its directory.
+        path: PathBuf,
+    },
+    /// The state directory's path leads to something else.
+    #[error("the state directory {} is not a directory", path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The database's path leads to something else.
+    #[error("the state database {} is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file system cannot share memory between processes, which WAL needs.
+    #[error("the file system of {} does not support SQLite's write-ahead log (journal mode stays {mode:?})", path.display())]
+    NoWal {
+        /// The database.
+        path: PathBuf,
+        /// The journal mode that SQLite fell back to.
+        mode: String,
+    },
+    /// No such revision is kept.
+    #[error("there is no revision {revision}{}", kept(*oldest, *newest))]
+    NoSuchRevision {
+        /// The one asked for.
+        revision: u64,
+        /// The oldest one kept; 0: none is.
+        oldest: u64,
+        /// The newest one; 0: none is.
+        newest: u64,
+    },
+    /// The state holds something that the database's format cannot.
+    #[error("the state cannot be stored: {detail}")]
+    Unstorable {
+        /// What it is.
+        detail: String,
+    },
+    /// A failure of the operating system.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done: "create", "open".
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Any other failure that SQLite reports.
+    #[error("cannot {action} in the state database {}: {source}", path.display())]
+    Sqlite {
+        /// What was being done: "store a revision".
+        action: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+impl StoreError {
+    /// What the operator can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Locked { .. } => {
+                "another netpolicy agent or an sqlite3 shell may hold it; `fuser -v` on that file names the process"
+            }
+            Self::Corrupt { .. } => {
+                "the kernel keeps enforcing what was last applied; restore the file from a backup, or move it away and apply your policy file again"
+            }
+            Self::Foreign { .. } => {
+                "point state_dir (NETPOLICY_STATE_DIR) at a directory of netpolicy's own, or move that file away"
+            }
+            Self::Newer { .. } => {
+                "install the netpolicy version that wrote it or a later one, or restore the backup made before that upgrade"
+            }
+            Self::ReadOnly { .. } => {
+                "remount the file system writable, or point state_dir (NETPOLICY_STATE_DIR) elsewhere"
+            }
+            Self::Full { .. } => "free some space on that file system, then repeat the change",
+            Self::NoPermission { .. } => "run as root, or make it accessible to this user",
+            Self::NotADirectory { .. } => {
+                "move that file away, or point state_dir (NETPOLICY_STATE_DIR) at a directory"
+            }
+            Self::NotAFile { .. } => "move it away; netpolicy makes the file itself",
+            Self::NoWal { .. } => {
+                "point state_dir (NETPOLICY_STATE_DIR) at a local file system such as ext4 or xfs"
+            }
+            Self::NoSuchRevision { .. } => {
+                "see the revisions that are kept with `netpolicy history`"
+            }
+            Self::Unstorable { .. } | Self::Io { .. } | Self::Sqlite { .. } => return None,
+        })
+    }
+
+    /// The case that an I/O error on `path` means.
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::NoPermission { path },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            io::ErrorKind::NotADirectory => Self::NotADirectory { path },
+            _ => Self::Io {
+                action,
+                path,
+                source,
+            },
+        }
+    }
+
+    /// The case that a failure of SQLite on the database at `path` means.
+    pub(super) fn sqlite(action: &'static str, path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_path_buf();
+        let Some(error) = source.sqlite_error() else {
+            return match source {
+                // A column of a type that no version of netpolicy writes.
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::Utf8Error(..) => Self::Corrupt {
+                    path,
+                    detail: source.to_string(),
+                },
+                _ => Self::Sqlite {
+                    action,
+                    path,
+                    source,
+                },
+            };
+        };
+        match error.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Locked {
+                path,
+                seconds: super::BUSY_TIMEOUT.as_secs(),
+            },
+            ErrorCode::NotADatabase => Self::Corrupt {
+                path,
+                detail: "it does not begin like an SQLite database".into(),
+            },
+            ErrorCode::DatabaseCorrupt => Self::Corrupt {
+                path,
+                detail: one_line(&source.to_string()),
+            },
+            ErrorCode::ReadOnly => Self::ReadOnly { path },
+            ErrorCode::DiskFull => Self::Full { path },
+            ErrorCode::SystemIoFailure => match error.extended_code {
+                ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS => Self::Corrupt {
+                    path,
+                    detail: "it is cut short".into(),
+                },
+                // Not every write that finds no space is reported as such: the
+                // shared-memory file's and a late one at fsync are not.
+                _ if is_full(&path) => Self::Full { path },
+                _ => Self::Sqlite {
+                    action,
+                    path,
+                    source,
+                },
+            },
+            ErrorCode::CannotOpen if is_full(&path) => Self::Full { path },
+            ErrorCode::PermissionDenied => Self::NoPermission { path },
+            _ => Self::Sqlite {
+                action,
+                path,
+                source,
+            },
+        }
+    }
+}
+
+/// Turns failures of SQLite while doing `action` on the database at `path` into
+/// store errors.
+pub(super) fn fault<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl Fn(rusqlite::Error) -> StoreError + use<'a> {
+    move |source| StoreError::sqlite(action, path, source)
+}
+
+/// Whether the file system of `path` has no block left.
+fn is_full(path: &Path) -> bool {
+    let directory = path.parent().unwrap_or(path);
+    rustix::fs::statvfs(directory).is_ok_and(|stat| stat.f_blocks > 0 && stat.f_bavail == 0)
+}
+
+/// SQLite quotes what it found as it is.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The end of [`StoreError::NoSuchRevision`]'s message.
+fn kept(oldest: u64, newest: u64) -> String {
+    if newest == 0 {
+        "; none was made yet".into()
+    } else {
+        format!("; kept are {oldest} to {newest}")
+    }
+}

@@ -1,0 +1,316 @@
+//! The store in an SQLite database.
+
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+use super::document::Document;
+use super::error::fault;
+use super::objects::{Db, Kind, ObjectId};
+use super::prune::Keep;
+use super::{
+    KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored, bypasses, list, open,
+};
+use crate::model::{Bypass, Name, RuleList, State};
+
+/// What [`Store::prune`] keeps. 4,000,000 rules take 40 to 80 MB.
+const KEEP: Keep = Keep {
+    revisions: KEEP_REVISIONS,
+    bytes: 1 << 30,
+    at_least: 10,
+};
+
+/// A database in the state directory.
+pub struct SqliteStore {
+    pub(super) conn: Connection,
+    path: PathBuf,
+    /// The lists of the newest state, as it was loaded or committed here. To hold
+    /// a list is what makes its address a sure sign that it is unchanged.
+    known: Vec<(ObjectId, RuleList)>,
+}
+
+impl SqliteStore {
+    /// Opens the database in the state directory `dir`. Directory (0700) and
+    /// database (0600) are made if they are missing; an older database is brought
+    /// up to date.
+    ///
+    /// The caller holds the directory's lock.
+    ///
+    /// # Errors
+    /// Every case of [`StoreError`] but those of single operations; the database
+    /// is left as it was.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let (conn, path) = open::open(dir)?;
+        Ok(Self {
+            conn,
+            path,
+            known: Vec::new(),
+        })
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn db(&self) -> Db<'_> {
+        Db {
+            conn: &self.conn,
+            path: &self.path,
+        }
+    }
+
+    /// Begins a transaction that can write. What was written is taken back unless
+    /// the transaction is committed.
+    fn begin(&mut self) -> Result<(Transaction<'_>, &Path), StoreError> {
+        let path = &self.path;
+        self.conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map(|tx| (tx, &**path))
+            .map_err(|source| StoreError::sqlite("begin a change", path, source))
+    }
+
+    /// Gives the log's space back, which a change that found no room has grown to
+    /// all that there was.
+    fn release_log(&self) {
+        // Best effort: the next commit or closing does the same.
+        let _ = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
+    /// A revision's state, with its lists.
+    fn read(&self, state: &ObjectId) -> Result<(State, Vec<(ObjectId, RuleList)>), StoreError> {
+        let db = self.db();
+        let document = db.get(Kind::State, state, Document::decode)?;
+        let mut lists: Vec<(ObjectId, RuleList)> = Vec::new();
+        for id in document.lists() {
+            if find(&lists, &id).is_none() {
+                let list = find(&self.known, &id).map_or_else(|| list::get(db, &id), Ok)?;
+                lists.push((id, list));
+            }
+        }
+        let read = document
+            .into_state(|id| find(&lists, id))
+            .map_err(|detail| db.corrupt(format!("state {state}: {detail}")))?;
+        Ok((read, lists))
+    }
+
+    /// Prunes to less than the trait's method does.
+    pub(super) fn prune_to(&mut self, keep: Keep) -> Result<Pruned, StoreError> {
+        super::prune::prune(&mut self.conn, &self.path, keep)
+    }
+}
+
+impl Store for SqliteStore {
+    fn load(&mut self) -> Result<Stored, StoreError> {
+        let bypasses = bypasses::all(self.db())?;
+        let Some((revision, state)) = newest(self.db())? else {
+            return Ok(Stored {
+                state: State::empty(),
+                revision: 0,
+                bypasses,
+            });
+        };
+        let (state, lists) = self.read(&state)?;
+        self.known = lists;
+        Ok(Stored {
+            state,
+            revision,
+            bypasses,
+        })
+    }
+
+    fn commit(&mut self, state: &State, by: &RevisionMeta) -> Result<u64, StoreError> {
+        let known = std::mem::take(&mut self.known);
+        let result = self
+            .begin()
+            .and_then(|(tx, path)| commit(tx, path, &known, state, by));
+        match result {
+            Ok((revision, lists)) => {
+                self.known = lists;
+                Ok(revision)
+            }
+            Err(error) => {
+                self.known = known;
+                if matches!(error, StoreError::Full { .. }) {
+                    self.release_log();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
+        let db = self.db();
+        let fault = fault("list the revisions", db.path);
+        let mut select = self
+            .conn
+            .prepare_cached(
+                "SELECT revision, created, actor, action FROM revisions
+                 ORDER BY revision DESC LIMIT ?1",
+            )
+            .map_err(&fault)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = select
+            .query_map([limit], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                ))
+            })
+            .map_err(&fault)?;
+        rows.map(|row| {
+            let (revision, created, actor, action) = row.map_err(&fault)?;
+            let created: Timestamp = created.parse().map_err(|error: jiff::Error| {
+                db.corrupt(format!("the time of revision {revision}: {error}"))
+            })?;
+            let meta = RevisionMeta {
+                created,
+                actor,
+                action,
+            };
+            Ok(Revision {
+                revision: number(revision),
+                meta,
+            })
+        })
+        .collect()
+    }
+
+    fn state_at(&mut self, revision: u64) -> Result<State, StoreError> {
+        if revision == 0 {
+            return Ok(State::empty());
+        }
+        let fault = fault("look a revision up", &self.path);
+        let found = i64::try_from(revision).ok().map(|key| {
+            self.conn
+                .prepare_cached("SELECT state FROM revisions WHERE revision = ?1")
+                .and_then(|mut select| {
+                    select
+                        .query_row([key], |row| row.get::<_, Vec<u8>>(0))
+                        .optional()
+                })
+        });
+        if let Some(state) = found.transpose().map_err(&fault)?.flatten() {
+            return Ok(self.read(&id(self.db(), &state)?)?.0);
+        }
+        let (oldest, newest) = self
+            .conn
+            .query_row(
+                "SELECT ifnull(min(revision), 0), ifnull(max(revision), 0) FROM revisions",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .map_err(&fault)?;
+        Err(StoreError::NoSuchRevision {
+            revision,
+            oldest: number(oldest),
+            newest: number(newest),
+        })
+    }
+
+    fn put_bypass(&mut self, bypass: &Bypass) -> Result<(), StoreError> {
+        bypasses::put(self.db(), bypass)
+    }
+
+    fn remove_bypass(&mut self, source: IpNet, service: Option<&Name>) -> Result<bool, StoreError> {
+        bypasses::remove(self.db(), source, service)
+    }
+
+    fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
+        let (tx, path) = self.begin()?;
+        let db = Db { conn: &tx, path };
+        let mut lapsed = bypasses::all(db)?;
+        lapsed.retain(|bypass| bypass.expires <= now);
+        for bypass in &lapsed {
+            bypasses::remove(db, bypass.source, bypass.service.as_ref())?;
+        }
+        let fault = fault("remove lapsed bypasses", path);
+        tx.commit().map_err(fault)?;
+        Ok(lapsed)
+    }
+
+    fn prune(&mut self) -> Result<Pruned, StoreError> {
+        self.prune_to(KEEP)
+    }
+}
+
+/// Writes a revision in a transaction; its number and lists. Lists that are the
+/// very ones of `known` are in the database already.
+fn commit(
+    tx: Transaction<'_>,
+    path: &Path,
+    known: &[(ObjectId, RuleList)],
+    state: &State,
+    by: &RevisionMeta,
+) -> Result<(u64, Vec<(ObjectId, RuleList)>), StoreError> {
+    let db = Db { conn: &tx, path };
+    let fault = fault("store a revision", path);
+    let mut lists: Vec<(ObjectId, RuleList)> = Vec::new();
+    let document = Document::of(state, |list| {
+        if let Some((id, _)) = lists.iter().find(|(_, other)| other.ptr_eq(list)) {
+            return Ok(*id);
+        }
+        let id = match known.iter().find(|(_, other)| other.ptr_eq(list)) {
+            Some((id, _)) => *id,
+            None => list::put(db, list)?,
+        };
+        lists.push((id, list.clone()));
+        Ok(id)
+    })?;
+    let id = db.put(Kind::State, &document.encode()?)?;
+    tx.prepare_cached(
+        "INSERT INTO revisions (revision, created, actor, action, state)
+         VALUES ((SELECT ifnull(max(revision), 0) + 1 FROM revisions), ?1, ?2, ?3, ?4)",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![
+            by.created.to_string(),
+            by.actor,
+            by.action,
+            id.as_bytes()
+        ])
+    })
+    .map_err(&fault)?;
+    let revision = number(tx.last_insert_rowid());
+    tx.commit().map_err(&fault)?;
+    Ok((revision, lists))
+}
+
+/// The newest revision and its state.
+fn newest(db: Db<'_>) -> Result<Option<(u64, ObjectId)>, StoreError> {
+    db.conn
+        .prepare_cached("SELECT revision, state FROM revisions ORDER BY revision DESC LIMIT 1")
+        .and_then(|mut select| {
+            select
+                .query_row([], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+                })
+                .optional()
+        })
+        .map_err(fault("look the newest revision up", db.path))?
+        .map(|(revision, state)| Ok((number(revision), id(db, &state)?)))
+        .transpose()
+}
+
+fn find(lists: &[(ObjectId, RuleList)], id: &ObjectId) -> Option<RuleList> {
+    lists
+        .iter()
+        .find(|(other, _)| other == id)
+        .map(|(_, list)| list.clone())
+}
+
+fn id(db: Db<'_>, hash: &[u8]) -> Result<ObjectId, StoreError> {
+    ObjectId::from_slice(hash).ok_or_else(|| db.corrupt("a revision's state is no hash".into()))
+}
+
+/// A row's number, which is never negative.
+fn number(row: i64) -> u64 {
+    u64::try_from(row).unwrap_or(0)
+}

@@ -1,0 +1,45 @@
+//! `cargo xtask bench`: what netpolicy costs and how fast it is, measured against
+//! named references in the same run.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its purpose")]
+
+mod apply;
+mod generator;
+mod lists;
+mod machine;
+mod report;
+mod syn_rate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use report::Report;
+
+/// Measure netpolicy beside its references.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench")]
+struct Args {
+    /// The headline figures only
+    #[arg(long)]
+    quick: bool,
+    /// One JSON object a line for every measurement, on standard output
+    #[arg(long)]
+    json: bool,
+    /// Only benchmarks whose name contains this ("syn-rate", "apply")
+    #[arg(value_name = "NAME")]
+    only: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut report = Report::new(args.json);
+    report.note(&machine::describe());
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
+    if wanted("syn-rate") {
+        syn_rate::run(&mut report, args.quick);
+    }
+    if wanted("apply") {
+        apply::run(&mut report, args.quick);
+    }
+    report.finish();
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,131 @@
+//! Measurements out: a table for people, or JSON lines.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+/// A packet rate beside the bare program's.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Rate {
+    pub(crate) bench: &'static str,
+    /// "netpolicy", "bare XDP_DROP", …
+    pub(crate) filter: String,
+    /// netpolicy's engine, or nothing.
+    pub(crate) engine: &'static str,
+    pub(crate) family: &'static str,
+    pub(crate) entries: usize,
+    /// "listed", "unlisted", "mixed".
+    pub(crate) sources: &'static str,
+    /// Median of the rounds, million packets a second.
+    pub(crate) mpps: f64,
+    /// Lowest and highest round.
+    pub(crate) spread: (f64, f64),
+    /// Median of the rounds' ratios to the bare program of the same round.
+    pub(crate) ratio_bare: f64,
+}
+
+/// Any other figure.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) bench: &'static str,
+    pub(crate) engine: &'static str,
+    pub(crate) entries: usize,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+}
+
+/// Collects measurements and prints them.
+pub(crate) struct Report {
+    json: bool,
+    rates: Vec<Rate>,
+    figures: Vec<Figure>,
+}
+
+impl Report {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, rates: Vec::new(), figures: Vec::new() }
+    }
+
+    /// Something to know about the run; not a measurement.
+    pub(crate) fn note(&self, text: &str) {
+        if self.json {
+            eprintln!("{text}");
+        } else {
+            println!("{text}");
+        }
+    }
+
+    pub(crate) fn rate(&mut self, rate: Rate) {
+        self.print_json(&rate);
+        self.rates.push(rate);
+    }
+
+    pub(crate) fn figure(&mut self, figure: Figure) {
+        self.print_json(&figure);
+        self.figures.push(figure);
+    }
+
+    fn print_json(&self, value: &impl Serialize) {
+        if self.json {
+            println!("{}", serde_json::to_string(value).expect("numbers and names"));
+        }
+    }
+
+    /// The tables, unless the output was JSON.
+    pub(crate) fn finish(&self) {
+        if self.json {
+            return;
+        }
+        if !self.rates.is_empty() {
+            let mut table = table(&["filter", "family", "entries", "sources", "Mpps", "rounds", "of bare"]);
+            for r in &self.rates {
+                let filter = if r.engine.is_empty() { r.filter.clone() } else { format!("{} ({})", r.filter, r.engine) };
+                table.add_row(vec![
+                    filter,
+                    r.family.to_owned(),
+                    r.entries.to_string(),
+                    r.sources.to_owned(),
+                    format!("{:.2}", r.mpps),
+                    format!("{:.2}–{:.2}", r.spread.0, r.spread.1),
+                    format!("{:.2}", r.ratio_bare),
+                ]);
+            }
+            right_align(&mut table, &[2, 4, 5, 6]);
+            println!("\n{table}");
+        }
+        if !self.figures.is_empty() {
+            let mut table = table(&["benchmark", "engine", "entries", "value", "unit"]);
+            for f in &self.figures {
+                table.add_row(vec![
+                    f.bench.to_owned(),
+                    f.engine.to_owned(),
+                    f.entries.to_string(),
+                    if f.value >= 100.0 { format!("{:.0}", f.value) } else { format!("{:.2}", f.value) },
+                    f.unit.to_owned(),
+                ]);
+            }
+            right_align(&mut table, &[2, 3]);
+            println!("\n{table}");
+        }
+    }
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header);
+    table
+}
+
+fn right_align(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// The middle of some values.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,8 @@
+//! Builds the benchmarks' programs.
+
+#[path = "../netpolicy-ebpf/object.rs"]
+mod object;
+
+fn main() {
+    object::build_or_say_why();
+}
