@@ -16,7 +16,7 @@ use aya_build::{Package, Toolchain};
 mod tools;
 
 /// A build script's whole work.
-pub fn build_or_say_why() {
+pub(crate) fn build_or_say_why() {
     if let Err(error) = build() {
         // One line, where a returned error would print with its backtrace.
         println!("cargo::error={error:#}");

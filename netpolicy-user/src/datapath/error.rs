@@ -178,11 +178,17 @@ impl DatapathError {
             Self::NothingPinned { .. } => {
                 "start `netpolicy agent`, or set NETPOLICY_BPFFS_DIR".into()
             }
-            Self::Map { source, .. } if is_out_of_memory(source) => {
+            _ if self.is_out_of_memory() => {
                 "the kernel is short of memory: free some, or use shorter lists".into()
             }
             _ => return None,
         })
+    }
+
+    /// Whether the kernel lacked memory.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Map { source, .. } if is_out_of_memory(source))
     }
 
     pub(super) fn map(action: &'static str, map: &'static str) -> impl FnOnce(MapError) -> Self {

@@ -8,7 +8,7 @@ use std::{
 
 use aya::{EbpfLoader, include_bytes_aligned, programs::Xdp};
 use aya_obj::programs::XdpAttachType;
-use netpolicy_common::{ABI_VERSION, Action, Build, Engine, EventStats, Reason, slot_of};
+use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason, slot_of};
 use rustix::thread::CapabilitySet;
 
 use super::{
@@ -38,6 +38,16 @@ pub struct Options {
     pub bpffs_dir: PathBuf,
     /// How to attach to interfaces.
     pub mode: XdpChoice,
+}
+
+/// Makes the directory for pins, mounting a BPF file system if there is none;
+/// [`Datapath::open`] does so itself.
+///
+/// # Errors
+/// When there is none and none can be mounted.
+pub fn prepare_dir(bpffs_dir: &Path) -> Result<(), DatapathError> {
+    check_privileges()?;
+    Pins::create(bpffs_dir).map(drop)
 }
 
 /// What [`Datapath::open`] found and did.
@@ -267,14 +277,6 @@ impl Datapath {
         counters::read(&self.maps)
     }
 
-    /// What became of events.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
-    pub fn event_stats(&self) -> Result<EventStats, DatapathError> {
-        counters::read_event_stats(&self.maps)
-    }
-
     /// Makes the kernel hold just these bypasses.
     ///
     /// # Errors
@@ -298,17 +300,6 @@ impl Datapath {
     /// When the pin cannot be opened.
     pub fn take_events(&self) -> Result<EventReader, DatapathError> {
         EventReader::open(&self.pins)
-    }
-
-    /// Lets every CPU write this many events more; what it had left is forgotten.
-    ///
-    /// # Errors
-    /// When the map cannot be written.
-    pub fn grant_event_allowance(&mut self, per_cpu: u64) -> Result<(), DatapathError> {
-        self.maps
-            .event_allowance
-            .set(0, counters::on_every_cpu(per_cpu)?, 0)
-            .map_err(DatapathError::map("set", "EVENT_ALLOWANCE"))
     }
 }
 

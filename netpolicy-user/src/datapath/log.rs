@@ -11,7 +11,9 @@ pub(super) fn forward(ebpf: &mut Ebpf) {
         Ok(logger) => logger,
         Err(error) => return tracing::warn!(%error, "cannot read the program's log"),
     };
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return;
+    };
     runtime.spawn(async move {
         let mut logger = AsyncFd::with_interest(logger, Interest::READABLE)?;
         loop {

@@ -105,11 +105,7 @@ impl Slot {
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn wait_for_readers(
-        &self,
-        maps: &mut Maps,
-        slot: u32,
-    ) -> Result<(), DatapathError> {
+    pub(super) fn wait_for_readers(&self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
         let Some(tries) = &self.tries else {
             // Never filled, so never in force.
             return Ok(());

@@ -49,7 +49,6 @@ pub(super) struct Maps {
     pub(super) bypass_v4: LpmTrie<MapData, KeyV4, [u8; 8]>,
     pub(super) bypass_v6: LpmTrie<MapData, KeyV6, [u8; 8]>,
     pub(super) counters: PerCpuArray<MapData, u64>,
-    pub(super) event_allowance: PerCpuArray<MapData, u64>,
     pub(super) event_stats: PerCpuArray<MapData, EventStats>,
 }
 
@@ -79,7 +78,6 @@ impl Maps {
             bypass_v4: typed(dir, "BYPASS_V4")?,
             bypass_v6: typed(dir, "BYPASS_V6")?,
             counters: typed(dir, "COUNTERS")?,
-            event_allowance: typed(dir, "EVENT_ALLOWANCE")?,
             event_stats: typed(dir, "EVENT_STATS")?,
         };
         let sized = [
@@ -101,10 +99,12 @@ impl Maps {
     }
 }
 
-/// Opens the events' ring buffer, which is not part of [`Maps`] since it is read
-/// elsewhere.
-pub(super) fn open_events(dir: &Path) -> Result<RingBuf<MapData>, DatapathError> {
-    typed(dir, "EVENTS")
+/// Opens the events' ring buffer and what each CPU may write to it. Not part of
+/// [`Maps`], since they are read elsewhere.
+pub(super) fn open_events(
+    dir: &Path,
+) -> Result<(RingBuf<MapData>, PerCpuArray<MapData, u64>), DatapathError> {
+    Ok((typed(dir, "EVENTS")?, typed(dir, "EVENT_ALLOWANCE")?))
 }
 
 /// Who made the pins in `dir`; `None` if there are none, or none that tell.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use netpolicy_common::{ABI_VERSION, Action, Engine, Reason, reason::Probe, slot_of};
+use netpolicy_common::{ABI_VERSION, Action, Engine, EventStats, Reason, reason::Probe, slot_of};
 
 use super::{
     AttachedInterface, CounterSnapshot, DatapathError, attach, counters, install,
@@ -90,6 +90,14 @@ impl Reader {
     /// When the maps cannot be read.
     pub fn counters(&self) -> Result<CounterSnapshot, DatapathError> {
         counters::read(&self.maps)
+    }
+
+    /// What became of events.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn event_stats(&self) -> Result<EventStats, DatapathError> {
+        counters::read_event_stats(&self.maps)
     }
 
     /// As [`Datapath::probe`](super::Datapath::probe).

@@ -161,10 +161,10 @@ impl StoreError {
             Self::NoWal { .. } => {
                 "point state_dir (NETPOLICY_STATE_DIR) at a local file system such as ext4 or xfs"
             }
-            Self::NoSuchRevision { .. } => {
-                "see the revisions that are kept with `netpolicy history`"
-            }
-            Self::Unstorable { .. } | Self::Io { .. } | Self::Sqlite { .. } => return None,
+            Self::NoSuchRevision { .. }
+            | Self::Unstorable { .. }
+            | Self::Io { .. }
+            | Self::Sqlite { .. } => return None,
         })
     }
 

@@ -73,7 +73,7 @@ fn a_flipped_bit_never_makes_another_state() {
     let (path, state) = stored(dir.path());
     let whole = fs::read(&path).unwrap();
     let mut found = 0;
-    for n in numbers().take(1_500) {
+    for n in numbers().take(600) {
         let mut damaged = whole.clone();
         damaged[n / 8 % whole.len()] ^= 1 << (n % 8);
         fs::write(&path, &damaged).unwrap();
@@ -85,7 +85,7 @@ fn a_flipped_bit_never_makes_another_state() {
             }
         }
     }
-    assert!(found > 500, "{found}");
+    assert!(found > 150, "{found}");
 }
 
 #[test]
