@@ -138,6 +138,7 @@ fn ipv4_fragments() {
     check_example(vec![
         ("a later fragment", syn(HOST_PORT).fragment(1, true).build(), Fragment),
         ("the last fragment", syn(HOST_PORT).fragment(100, false).build(), Fragment),
+        ("a later fragment by its offset's highest bit alone", syn(HOST_PORT).fragment(0x1000, true).build(), Fragment),
         ("the farthest fragment", syn(HOST_PORT).fragment(0x1fff, false).build(), Fragment),
         ("a later fragment of UDP", Packet::udp(BLOCKED, 1).fragment(1, false).build(), NotTcp),
         ("a first fragment with a whole TCP header", first(HOST_PORT).build(), Blocked),
@@ -250,6 +251,7 @@ fn ipv6_fragments() {
     let first = |source, port| Packet::syn(source, port).fragment(0, true);
     check_example(vec![
         ("a later fragment", Packet::syn(BLOCKED6, HOST_PORT).fragment(1, true).build(), Fragment),
+        ("a later fragment by its offset's highest bit alone", Packet::syn(BLOCKED6, HOST_PORT).fragment(0x1000, true).build(), Fragment),
         ("the last fragment", Packet::syn(BLOCKED6, HOST_PORT).fragment(0x1fff, false).build(), Fragment),
         ("a first fragment with a whole TCP header", first(BLOCKED6, HOST_PORT).build(), Blocked),
         ("a first fragment that ends before the flags", first(BLOCKED6, HOST_PORT).cut_transport(8).build(), Blocked),
