@@ -20,7 +20,14 @@ pub fn netpolicy() -> &'static Path {
 
 fn build() -> PathBuf {
     let out = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "netpolicy-user", "--bin", "netpolicy"])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "netpolicy-user",
+            "--bin",
+            "netpolicy",
+        ])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())
@@ -28,13 +35,20 @@ fn build() -> PathBuf {
         .expect("start cargo");
     assert!(out.status.success(), "netpolicy does not build");
     let text = String::from_utf8_lossy(&out.stdout);
-    let messages = text.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
-    let executable = messages.filter_map(|m| Some(PathBuf::from(m.get("executable")?.as_str()?)));
-    executable.last().expect("cargo names the executable that it built")
+    let messages = text
+        .lines()
+        .filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
+    let mut executable =
+        messages.filter_map(|m| Some(PathBuf::from(m.get("executable")?.as_str()?)));
+    executable
+        .next_back()
+        .expect("cargo names the executable that it built")
 }
 
 /// The workspace's directory.
 #[must_use]
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate lies in the workspace")
 }

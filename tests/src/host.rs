@@ -9,76 +9,19 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::netns::{End, join};
-use crate::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6};
+pub use crate::command::{Output, run};
+use crate::packet::{HOST_V4, HOST_V6};
 use crate::process::Process;
 use crate::server::EchoServer;
 use crate::traffic::{self, ALLOWED_WAIT, DENIED_WAIT, RawSocket};
+pub use crate::wiring::NIC;
+use crate::wiring::wire;
 use crate::{NetNs, Outcome, binary, id};
 
-/// The filtered interface.
-pub const NIC: &str = "nic0";
-/// Where the clients' addresses are, all of them: any address in here is a client's.
-pub const CLIENT_NETS: [&str; 4] = ["10.0.0.0/8", "192.168.0.0/16", "203.0.113.0/24", "fd00::/8"];
 /// Ports on which the echo server listens.
 pub const PORTS: [u16; 5] = [22, 5432, 6432, 7005, 8080];
 
-const CLIENT_V4: &str = "198.51.100.2";
-const CLIENT_V6: &str = "2001:db8:ff::2";
 const AGENT_START: Duration = Duration::from_secs(20);
-const COMMAND_TIME: Duration = Duration::from_secs(60);
-
-/// What a command said.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// Its arguments.
-    pub args: String,
-    /// Its exit code; `None`: a signal ended it.
-    pub code: Option<i32>,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
-
-impl Output {
-    /// Standard output of a command that must have succeeded.
-    ///
-    /// # Panics
-    /// When it failed.
-    #[track_caller]
-    #[must_use]
-    pub fn ok(&self) -> &str {
-        assert_eq!(self.code, Some(0), "netpolicy {}: {}{}", self.args, self.stdout, self.stderr);
-        &self.stdout
-    }
-
-    /// Standard error of a command that must have failed with this code: one line
-    /// and an optional hint, and nothing on standard output.
-    ///
-    /// # Panics
-    /// When it did not.
-    #[track_caller]
-    #[must_use]
-    pub fn failed(&self, code: i32) -> &str {
-        let said = format!("netpolicy {}: {}{}", self.args, self.stdout, self.stderr);
-        assert_eq!(self.code, Some(code), "{said}");
-        assert!(!self.stderr.trim().is_empty(), "no reason given: {said}");
-        assert!(!self.stderr.contains("panicked"), "{said}");
-        &self.stderr
-    }
-
-    /// Standard output as JSON.
-    ///
-    /// # Panics
-    /// When the command failed or what it printed is no JSON.
-    #[track_caller]
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let text = self.ok();
-        serde_json::from_str(text).unwrap_or_else(|e| panic!("netpolicy {}: {e}: {text}", self.args))
-    }
-}
 
 /// How a host is made.
 #[derive(Clone, Debug)]
@@ -91,7 +34,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { config: String::new(), agent: true }
+        Self {
+            config: String::new(),
+            agent: true,
+        }
     }
 }
 
@@ -125,7 +71,10 @@ impl DatabaseHost {
     /// Without an agent.
     #[must_use]
     pub fn without_agent() -> Self {
-        Self::with(&Options { agent: false, ..Options::default() })
+        Self::with(&Options {
+            agent: false,
+            ..Options::default()
+        })
     }
 
     /// As told.
@@ -135,9 +84,12 @@ impl DatabaseHost {
     #[must_use]
     pub fn with(options: &Options) -> Self {
         let name = id::unique();
-        let dir = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir();
+        let dir = tempfile::Builder::new()
+            .prefix(&format!("{name}-"))
+            .tempdir();
         let dir = dir.expect("make a temporary directory");
-        fs::write(dir.path().join("config.toml"), &options.config).expect("write the configuration");
+        fs::write(dir.path().join("config.toml"), &options.config)
+            .expect("write the configuration");
         let (db, clients) = (NetNs::new(), NetNs::new());
         wire(&db, &clients);
         let mut host = Self {
@@ -191,7 +143,10 @@ impl DatabaseHost {
             if status["agent"]["pid"] == pid && status["enforcement"]["state"] == "attached" {
                 return;
             }
-            assert!(Instant::now() < deadline, "the agent does not filter: {status}");
+            assert!(
+                Instant::now() < deadline,
+                "the agent does not filter: {status}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -354,7 +309,11 @@ impl DatabaseHost {
         // Waiting is all that it takes, so wait for all of them at once.
         std::thread::scope(|scope| {
             let threads = attempts.iter().map(|(source, port)| {
-                (source, port, scope.spawn(|| self.connect_briefly(source, *port)))
+                (
+                    source,
+                    port,
+                    scope.spawn(|| self.connect_briefly(source, *port)),
+                )
             });
             for (source, port, thread) in threads.collect::<Vec<_>>() {
                 let outcome = thread.join().expect("an attempt");
@@ -373,7 +332,9 @@ impl DatabaseHost {
         let to = Self::address(source, port);
         let stream = traffic::open(&self.clients, source, to, ALLOWED_WAIT);
         let stream = stream.unwrap_or_else(|e| panic!("{source} to {to}: {e}"));
-        stream.set_read_timeout(Some(ALLOWED_WAIT)).expect("set a timeout");
+        stream
+            .set_read_timeout(Some(ALLOWED_WAIT))
+            .expect("set a timeout");
         stream
     }
 
@@ -440,52 +401,5 @@ impl DatabaseHost {
     /// Puts it back.
     pub fn restore_nic(&self) {
         wire(&self.db, &self.clients);
-    }
-}
-
-/// Runs a command with a time limit.
-///
-/// # Panics
-/// When it cannot be run.
-#[must_use]
-pub fn run(command: std::process::Command, args: &[&str], input: &str) -> Output {
-    let out = assert_cmd::Command::from_std(command)
-        .timeout(COMMAND_TIME)
-        .write_stdin(input)
-        .output()
-        .expect("run netpolicy");
-    Output {
-        args: args.join(" "),
-        code: out.status.code(),
-        stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
-    }
-}
-
-/// Joins host and clients, so that any address of [`CLIENT_NETS`] can be a source.
-fn wire(db: &NetNs, clients: &NetNs) {
-    let mac = |m: [u8; 6]| m.map(|b| format!("{b:02x}")).join(":");
-    let (db_mac, client_mac) = (mac(HOST_MAC), mac(CLIENT_MAC));
-    join(
-        End { ns: db, interface: NIC, mac: &db_mac },
-        End { ns: clients, interface: NIC, mac: &client_mac },
-    );
-    for (ns, v4, v6) in [(db, HOST_V4, HOST_V6), (clients, CLIENT_V4, CLIENT_V6)] {
-        ns.add_address(NIC, &format!("{v4}/24"));
-        ns.add_address(NIC, &format!("{v6}/64"));
-    }
-    // No test is to wait for ARP or ND.
-    for address in [CLIENT_V4, CLIENT_V6] {
-        db.add_neighbour(NIC, address.parse().expect("an address"), &client_mac);
-    }
-    for address in [HOST_V4, HOST_V6] {
-        clients.add_neighbour(NIC, address.parse().expect("an address"), &db_mac);
-    }
-    db.ip(&["route", "replace", "default", "via", CLIENT_V4]);
-    db.ip(&["-6", "route", "replace", "default", "via", CLIENT_V6]);
-    for net in CLIENT_NETS {
-        // A local route makes every address of the network one's own.
-        let family = if net.contains(':') { "-6" } else { "-4" };
-        clients.ip(&[family, "route", "replace", "local", net, "dev", "lo"]);
     }
 }

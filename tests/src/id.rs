@@ -22,7 +22,11 @@ const PREFIX: &str = "npt";
 pub fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     prepare_machine();
-    format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{PREFIX}{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// The temporary directory that belongs to a name; not created here.
@@ -42,7 +46,9 @@ fn prepare_machine() {
         );
         // Several test processes may start at the same time.
         let file = File::create("/run/netpolicy-tests.lock").expect("create the lock file");
-        let _lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| e).expect("lock");
+        let _lock = Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, e)| e)
+            .expect("lock");
         mount_bpffs();
         sweep();
     });

@@ -4,10 +4,18 @@
 //! that carry the process id (`npt<pid>-<n>`), and removes them when dropped, also
 //! when a test fails. What a killed test run left behind is removed by the next.
 //! Nothing here touches the machine's own interfaces.
-#![expect(clippy::expect_used, reason = "a test harness fails by panicking, with the reason")]
-#![expect(clippy::print_stderr, reason = "what helps to understand a failed test is printed")]
+#![expect(
+    clippy::expect_used,
+    reason = "a test harness fails by panicking, with the reason"
+)]
+#![expect(
+    clippy::print_stderr,
+    reason = "what helps to understand a failed test is printed"
+)]
 
 pub mod binary;
+pub mod command;
+pub mod fixtures;
 pub mod host;
 pub mod id;
 pub mod netns;
@@ -17,8 +25,10 @@ pub mod residue;
 pub mod rules;
 pub mod server;
 pub mod traffic;
+pub mod wiring;
 
-pub use host::{DatabaseHost, Options, Output};
+pub use command::Output;
+pub use host::{DatabaseHost, Options};
 pub use netns::NetNs;
 pub use packet::Packet;
 pub use traffic::Outcome;

@@ -20,7 +20,10 @@ pub struct NetNs {
 impl NetNs {
     /// A new namespace with its loopback interface up.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "it makes something outside this process")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it makes something outside this process"
+    )]
     pub fn new() -> Self {
         let ns = Self { name: id::unique() };
         run("ip", &["netns", "add", &ns.name]);
@@ -47,7 +50,6 @@ impl NetNs {
         run("ip", &all)
     }
 
-
     /// Runs a closure in it, on a thread of its own.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
@@ -55,12 +57,17 @@ impl NetNs {
                 enter(&self.path());
                 work()
             });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
     /// Starts a thread in it.
-    pub fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
         let path = self.path();
         std::thread::spawn(move || {
             enter(&path);
@@ -75,7 +82,10 @@ impl NetNs {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "nsenter"]);
-        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command
+            .arg(format!("--net={}", self.path().display()))
+            .arg("--")
+            .arg(program);
         command
     }
 
@@ -91,7 +101,17 @@ impl NetNs {
     /// Says where a neighbour is, so that no test waits for ARP or ND.
     pub fn add_neighbour(&self, interface: &str, address: IpAddr, mac: &str) {
         let address = address.to_string();
-        self.ip(&["neigh", "replace", &address, "lladdr", mac, "dev", interface, "nud", "permanent"]);
+        self.ip(&[
+            "neigh",
+            "replace",
+            &address,
+            "lladdr",
+            mac,
+            "dev",
+            interface,
+            "nud",
+            "permanent",
+        ]);
     }
 
     /// Waits until an interface carries.
@@ -100,8 +120,15 @@ impl NetNs {
     /// When it does not within three seconds.
     pub fn wait_up(&self, interface: &str) {
         let deadline = Instant::now() + Duration::from_secs(3);
-        while !self.ip(&["link", "show", "dev", interface]).contains("LOWER_UP") {
-            assert!(Instant::now() < deadline, "{interface} in {} does not come up", self.name);
+        while !self
+            .ip(&["link", "show", "dev", interface])
+            .contains("LOWER_UP")
+        {
+            assert!(
+                Instant::now() < deadline,
+                "{interface} in {} does not come up",
+                self.name
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -135,8 +162,22 @@ pub fn join(a: End<'_>, b: End<'_>) {
     run(
         "ip",
         &[
-            "link", "add", a.interface, "netns", a.ns.name(), "address", a.mac, "type", "veth",
-            "peer", "name", b.interface, "netns", b.ns.name(), "address", b.mac,
+            "link",
+            "add",
+            a.interface,
+            "netns",
+            a.ns.name(),
+            "address",
+            a.mac,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            b.interface,
+            "netns",
+            b.ns.name(),
+            "address",
+            b.mac,
         ],
     );
     for end in [a, b] {
@@ -152,7 +193,10 @@ pub fn join(a: End<'_>, b: End<'_>) {
 /// # Panics
 /// When it fails, with what it said.
 pub fn run(program: &str, args: &[&str]) -> String {
-    let out = Command::new(program).args(args).output().expect("start a command");
+    let out = Command::new(program)
+        .args(args)
+        .output()
+        .expect("start a command");
     assert!(
         out.status.success(),
         "{program} {}: {}",

@@ -8,7 +8,8 @@ use std::net::IpAddr;
 
 use etherparse::{
     EtherType, Ethernet2Header, IpAuthHeader, IpFragOffset, IpNumber, Ipv4Header,
-    Ipv6FragmentHeader, Ipv6Header, Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader, VlanId,
+    Ipv6FragmentHeader, Ipv6Header, Ipv6RawExtHeader, SingleVlanHeader, TcpHeader, UdpHeader,
+    VlanId,
 };
 
 /// MAC address of a database host's filtered interface.
@@ -65,7 +66,9 @@ impl Extension {
             }
             Self::Fragment(offset, more) => {
                 let offset = IpFragOffset::try_new(offset).expect("13 bits");
-                Ipv6FragmentHeader::new(next, offset, more, 7).to_bytes().to_vec()
+                Ipv6FragmentHeader::new(next, offset, more, 7)
+                    .to_bytes()
+                    .to_vec()
             }
             Self::Auth(len) => {
                 let header = IpAuthHeader::new(next, 1, 1, &vec![0xaa; len - 12]);
@@ -126,8 +129,12 @@ impl Packet {
             }
         }
         tcp.checksum = match (source, destination(source)) {
-            (IpAddr::V4(s), IpAddr::V4(d)) => tcp.calc_checksum_ipv4_raw(s.octets(), d.octets(), &[]),
-            (IpAddr::V6(s), IpAddr::V6(d)) => tcp.calc_checksum_ipv6_raw(s.octets(), d.octets(), &[]),
+            (IpAddr::V4(s), IpAddr::V4(d)) => {
+                tcp.calc_checksum_ipv4_raw(s.octets(), d.octets(), &[])
+            }
+            (IpAddr::V6(s), IpAddr::V6(d)) => {
+                tcp.calc_checksum_ipv6_raw(s.octets(), d.octets(), &[])
+            }
             _ => unreachable!("one family"),
         }
         .expect("short enough");
@@ -137,14 +144,23 @@ impl Packet {
     /// A UDP datagram.
     #[must_use]
     pub fn udp(source: &str, port: u16) -> Self {
-        let udp = UdpHeader { source_port: 40_000, destination_port: port, length: 8, checksum: 0 };
+        let udp = UdpHeader {
+            source_port: 40_000,
+            destination_port: port,
+            length: 8,
+            checksum: 0,
+        };
         Self::protocol(source, 17, &udp.to_bytes())
     }
 
     /// A packet of any protocol.
     #[must_use]
     pub fn protocol(source: &str, number: u8, transport: &[u8]) -> Self {
-        Self::with_transport(source.parse().expect("an address"), number, transport.to_vec())
+        Self::with_transport(
+            source.parse().expect("an address"),
+            number,
+            transport.to_vec(),
+        )
     }
 
     fn with_transport(source: IpAddr, protocol: u8, transport: Vec<u8>) -> Self {
@@ -240,7 +256,11 @@ impl Packet {
     /// The frame.
     #[must_use]
     pub fn build(&self) -> Vec<u8> {
-        let ip_type = if self.source.is_ipv4() { 0x0800 } else { 0x86dd };
+        let ip_type = if self.source.is_ipv4() {
+            0x0800
+        } else {
+            0x86dd
+        };
         let mut frame = link(&self.tags, ip_type);
         let start = frame.len();
         debug_assert_eq!(start, ETHERNET_LEN + TAG_LEN * self.tags.len());
@@ -264,8 +284,13 @@ impl Packet {
         let length = u16::try_from(self.transport.len()).expect("a short packet");
         let mut ip = Ipv4Header::new(length, 64, IpNumber(self.protocol), source, destination)
             .expect("a short packet");
-        ip.options = self.options.as_slice().try_into().expect("a multiple of 4, up to 40");
-        ip.set_payload_len(self.transport.len()).expect("a short packet");
+        ip.options = self
+            .options
+            .as_slice()
+            .try_into()
+            .expect("a multiple of 4, up to 40");
+        ip.set_payload_len(self.transport.len())
+            .expect("a short packet");
         if let Some((offset, more)) = self.fragment {
             ip.dont_fragment = false;
             ip.fragment_offset = IpFragOffset::try_new(offset).expect("13 bits");
@@ -321,7 +346,14 @@ fn link(tags: &[u16], ether_type: u16) -> Vec<u8> {
     let mut bytes = ethernet.to_bytes().to_vec();
     for (ether_type, id) in types.zip(100..) {
         let vlan_id = VlanId::try_new(id).expect("a small id");
-        bytes.extend(SingleVlanHeader { vlan_id, ether_type, ..Default::default() }.to_bytes());
+        bytes.extend(
+            SingleVlanHeader {
+                vlan_id,
+                ether_type,
+                ..Default::default()
+            }
+            .to_bytes(),
+        );
     }
     bytes
 }

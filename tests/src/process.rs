@@ -23,14 +23,21 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn start(mut command: Command, log: &Path) -> Self {
-        let file = File::options().create(true).append(true).open(log).expect("open the log");
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("open the log");
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file)
             .spawn()
             .unwrap_or_else(|e| panic!("start {command:?}: {e}"));
-        Self { child, log: log.to_owned() }
+        Self {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     /// Its process id.
@@ -72,7 +79,11 @@ impl Process {
             if let Some(status) = self.ended() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "the process still runs after {time:?}:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the process still runs after {time:?}:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -16,7 +16,10 @@ use crate::id;
 /// A list of these items.
 #[must_use]
 pub fn list(items: &[&str]) -> ListInput {
-    ListInput { items: items.iter().map(ToString::to_string).collect(), ..ListInput::default() }
+    ListInput {
+        items: items.iter().map(ToString::to_string).collect(),
+        ..ListInput::default()
+    }
 }
 
 /// Makes a policy, bound to these services, or to the host when there are none.
@@ -48,7 +51,10 @@ pub fn service(name: &str, ports: &[&str], combine: Combine, mode: Mode) -> Chan
 /// Sets the host's mode.
 #[must_use]
 pub fn host_mode(mode: Mode) -> Change {
-    Change::SetHost { mode: Some(mode), failsafe_ports: None }
+    Change::SetHost {
+        mode: Some(mode),
+        failsafe_ports: None,
+    }
 }
 
 /// A change applied to a state.
@@ -61,7 +67,10 @@ pub fn apply(state: &State, change: &Change) -> Result<State, String> {
         actor: "root",
         limits: Limits::default(),
     };
-    state.apply(change, &cx).map(|applied| applied.state).map_err(|e| e.to_string())
+    state
+        .apply(change, &cx)
+        .map(|applied| applied.state)
+        .map_err(|e| e.to_string())
 }
 
 /// The state that these changes make of the empty one.
@@ -96,9 +105,16 @@ impl Loaded {
     #[must_use]
     pub fn new(ruleset: &Arc<Ruleset>) -> Self {
         let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
-        let options = datapath::Options { bpffs_dir, mode: XdpChoice::Auto };
+        let options = datapath::Options {
+            bpffs_dir,
+            mode: XdpChoice::Auto,
+        };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
-        Self { datapath: Some(datapath), options, revision: 1 }
+        Self {
+            datapath: Some(datapath),
+            options,
+            revision: 1,
+        }
     }
 
     /// The datapath.
@@ -117,7 +133,9 @@ impl Loaded {
         self.revision += 1;
         let revision = self.revision;
         let datapath = self.datapath();
-        let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {}).expect("prepare");
+        let prepared = datapath
+            .prepare(ruleset, revision, &mut |_, _| {})
+            .expect("prepare");
         datapath.commit(&prepared)
     }
 

@@ -42,8 +42,14 @@ impl EchoServer {
             });
             // Dropping the runtime drops the tasks, and with them every socket.
         });
-        is_ready.recv().expect("the server thread lives").expect("listen");
-        Self { stop: Some(stop), thread: Some(thread) }
+        is_ready
+            .recv()
+            .expect("the server thread lives")
+            .expect("listen");
+        Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 }
 

@@ -42,12 +42,19 @@ pub enum Outcome {
 /// `ConnectionRefused`, `TimedOut`, or what else the kernel says.
 pub fn open(ns: &NetNs, source: IpAddr, to: SocketAddr, wait: Duration) -> io::Result<TcpStream> {
     ns.run(|| {
-        let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let family = if to.is_ipv4() {
+            AddressFamily::Inet
+        } else {
+            AddressFamily::Inet6
+        };
         let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
         let wait = i64::try_from(wait.as_micros()).expect("seconds");
         let timeout = TimeVal::new(wait / 1_000_000, wait % 1_000_000);
         setsockopt(&socket, sockopt::SendTimeout, &timeout)?;
-        bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+        bind(
+            socket.as_raw_fd(),
+            &SockaddrStorage::from(SocketAddr::new(source, 0)),
+        )?;
         match connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
             Ok(()) => Ok(TcpStream::from(socket)),
             // That is how a blocking connect() reports its SO_SNDTIMEO, see socket(7).
@@ -120,7 +127,9 @@ impl RawSocket {
 fn bind_packet(socket: &OwnedFd, index: u32) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).expect("a small number"),
-        sll_protocol: u16::try_from(libc::ETH_P_ALL).expect("a small number").to_be(),
+        sll_protocol: u16::try_from(libc::ETH_P_ALL)
+            .expect("a small number")
+            .to_be(),
         sll_ifindex: i32::try_from(index).expect("a small number"),
         sll_hatype: 0,
         sll_pkttype: 0,
@@ -130,7 +139,11 @@ fn bind_packet(socket: &OwnedFd, index: u32) -> io::Result<()> {
     let len = libc::socklen_t::try_from(size_of_val(&address)).expect("a small number");
     // SAFETY: the pointer is to a live, initialised sockaddr_ll, and `len` is its size.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Sends SYNs from several sources all the time, and counts the answers to each.
@@ -145,7 +158,13 @@ pub struct SynStream {
 impl SynStream {
     /// Starts: each round one SYN from each source to the port, then a pause.
     #[must_use]
-    pub fn start(ns: &NetNs, interface: &str, sources: &[&str], port: u16, pause: Duration) -> Self {
+    pub fn start(
+        ns: &NetNs,
+        interface: &str,
+        sources: &[&str],
+        port: u16,
+        pause: Duration,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(Mutex::new(BTreeMap::new()));
         let socket = RawSocket::new(ns, interface);
@@ -173,14 +192,24 @@ impl SynStream {
                 rounds
             }
         });
-        Self { stop, sent, answers, answered }
+        Self {
+            stop,
+            sent,
+            answers,
+            answered,
+        }
     }
 
     /// How many SYN-ACKs a source has had so far.
     #[must_use]
     pub fn answered(&self, source: &str) -> u64 {
         let source: IpAddr = source.parse().expect("an address");
-        self.answered.lock().expect("not poisoned").get(&source).copied().unwrap_or(0)
+        self.answered
+            .lock()
+            .expect("not poisoned")
+            .get(&source)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Waits until a source has had so many SYN-ACKs more.
@@ -218,7 +247,11 @@ fn count_answers(socket: &RawSocket, stop: &AtomicBool, answered: &Mutex<BTreeMa
         match socket.receive(&mut buffer) {
             Some(frame) => {
                 if let Some(to) = syn_ack_destination(frame) {
-                    *answered.lock().expect("not poisoned").entry(to).or_default() += 1;
+                    *answered
+                        .lock()
+                        .expect("not poisoned")
+                        .entry(to)
+                        .or_default() += 1;
                 }
             }
             None if stop.load(Ordering::Relaxed) => return,
@@ -229,7 +262,9 @@ fn count_answers(socket: &RawSocket, stop: &AtomicBool, answered: &Mutex<BTreeMa
 
 fn syn_ack_destination(frame: &[u8]) -> Option<IpAddr> {
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
-    let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return None };
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
+        return None;
+    };
     if !(tcp.syn() && tcp.ack()) {
         return None;
     }

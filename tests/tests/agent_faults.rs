@@ -30,7 +30,9 @@ fn stopped_host() -> (DatabaseHost, PathBuf) {
         fs::File::open(path).is_ok_and(|f| f.read_exact_at(&mut magic, 0).is_ok())
             && &magic == b"SQLite format 3\0"
     };
-    let entries = fs::read_dir(host.state_dir()).unwrap().map(|e| e.unwrap().path());
+    let entries = fs::read_dir(host.state_dir())
+        .unwrap()
+        .map(|e| e.unwrap().path());
     let database = entries.filter(is_database).collect::<Vec<_>>().remove(0);
     (host, database)
 }
@@ -48,7 +50,11 @@ fn assert_unharmed(mut host: DatabaseHost) {
 #[test]
 fn a_database_that_is_locked() {
     let (host, database) = stopped_host();
-    let file = fs::File::options().read(true).write(true).open(&database).unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&database)
+        .unwrap();
     // All of SQLite's lock bytes (PENDING_BYTE and on): an exclusive lock.
     let lock = libc::flock {
         l_type: i16::try_from(libc::F_WRLCK).unwrap(),
@@ -72,7 +78,12 @@ fn a_database_that_is_corrupt() {
         // No database; cut in its middle; a page of noise.
         vec![0x5a; 8192],
         whole[..whole.len() / 2].to_vec(),
-        [&whole[..100], &[0x5a; 4000], &whole[4100.min(whole.len())..]].concat(),
+        [
+            &whole[..100],
+            &[0x5a; 4000],
+            &whole[4100.min(whole.len())..],
+        ]
+        .concat(),
     ] {
         fs::write(&database, corrupt).unwrap();
         let said = refused_agent(&host);
@@ -100,7 +111,10 @@ fn a_database_written_by_a_newer_version() {
 fn a_database_on_a_read_only_file_system() {
     let (host, _) = stopped_host();
     let state = host.state_dir();
-    let mount = format!("mount --bind {0} {0} && mount -o remount,ro,bind {0}", state.display());
+    let mount = format!(
+        "mount --bind {0} {0} && mount -o remount,ro,bind {0}",
+        state.display()
+    );
     let out = in_private_mounts(&host, &mount, &["agent", "--interface", NIC]);
     assert!(out.failed(1).contains("read-only"), "{}", out.stderr);
     assert_unharmed(host);
@@ -110,26 +124,43 @@ fn a_database_on_a_read_only_file_system() {
 fn a_disk_that_is_full() {
     let mut host = DatabaseHost::without_agent();
     fs::create_dir(host.state_dir()).unwrap();
-    let mount = format!("mount -t tmpfs -o size=2m tmpfs {}", host.state_dir().display());
+    let mount = format!(
+        "mount -t tmpfs -o size=2m tmpfs {}",
+        host.state_dir().display()
+    );
     let command = private_mounts(&host, &mount, &["agent", "--interface", NIC]);
     host.spawn(command);
     host.wait_for_agent();
     host.ok("policy create office --block 10.66.0.0/16");
-    let (revision, export) = (host.json("status")["agent"]["revision"].clone(), host.ok("export"));
+    let (revision, export) = (
+        host.json("status")["agent"]["revision"].clone(),
+        host.ok("export"),
+    );
 
     // Into the agent's own view of the directory.
-    let inside = format!("/proc/{}/root{}", host.agent().pid(), host.state_dir().display());
+    let inside = format!(
+        "/proc/{}/root{}",
+        host.agent().pid(),
+        host.state_dir().display()
+    );
     let filler = PathBuf::from(inside).join("filler");
     let mut size = 1 << 22;
     while size > 0 {
-        let written = fs::File::options().create(true).append(true).open(&filler).and_then(|mut f| {
-            std::io::Write::write_all(&mut f, &vec![1; size])
-        });
+        let written = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&filler)
+            .and_then(|mut f| std::io::Write::write_all(&mut f, &vec![1; size]));
         size = if written.is_ok() { size } else { size / 2 };
     }
-    let many: Vec<String> = (0..20_000u32).map(|i| format!("172.16.{}.{}", i >> 8, i & 255)).collect();
+    let many: Vec<String> = (0..20_000u32)
+        .map(|i| format!("172.16.{}.{}", i >> 8, i & 255))
+        .collect();
     host.write("many.txt", many.join("\n"));
-    let said = host.line("policy create bulk --block-file many.txt").failed(1).to_owned();
+    let said = host
+        .line("policy create bulk --block-file many.txt")
+        .failed(1)
+        .to_owned();
     assert!(said.contains("full") || said.contains("space"), "{said}");
     assert_eq!(host.json("status")["agent"]["revision"], revision);
     assert_eq!(host.json("status")["enforcement"]["revision"], revision);
@@ -176,15 +207,27 @@ fn state_and_pins_in_impossible_places() {
     };
     host.write("file", "");
     let file = host.file("file").display().to_string();
-    assert!(agent("NETPOLICY_STATE_DIR", &file).failed(1).contains(&file));
+    assert!(
+        agent("NETPOLICY_STATE_DIR", &file)
+            .failed(1)
+            .contains(&file)
+    );
     let beneath = format!("{file}/state");
-    assert!(agent("NETPOLICY_STATE_DIR", &beneath).failed(1).contains(&beneath));
+    assert!(
+        agent("NETPOLICY_STATE_DIR", &beneath)
+            .failed(1)
+            .contains(&beneath)
+    );
     // Not on a bpffs.
     let elsewhere = host.file("pins").display().to_string();
     let out = agent("NETPOLICY_BPFFS_DIR", &elsewhere);
     assert!(out.failed(1).contains("bpf"), "{}", out.stderr);
     let nowhere = "/proc/netpolicy.sock";
-    assert!(agent("NETPOLICY_SOCKET", nowhere).failed(1).contains(nowhere));
+    assert!(
+        agent("NETPOLICY_SOCKET", nowhere)
+            .failed(1)
+            .contains(nowhere)
+    );
     host.assert_connects(&[(BLOCKED, 5432)]);
 }
 
@@ -192,7 +235,11 @@ fn state_and_pins_in_impossible_places() {
 fn a_bpffs_that_is_not_mounted_is_mounted() {
     let mut host = DatabaseHost::without_agent();
     // A /sys/fs/bpf without bpffs, as after boot on some systems.
-    let command = private_mounts(&host, "umount -l /sys/fs/bpf", &["agent", "--interface", NIC]);
+    let command = private_mounts(
+        &host,
+        "umount -l /sys/fs/bpf",
+        &["agent", "--interface", NIC],
+    );
     host.spawn(command);
     // Its pins are in a mount namespace that only the agent sees, so ask the agent.
     host.wait_for_agent();
@@ -209,7 +256,10 @@ fn interfaces_and_configuration() {
     assert!(long.failed(1).contains("interface"), "{}", long.stderr);
 
     for (text, words) in [
-        ("interfaces = [\"nic0\"]\nsokcet = \"/run/x\"\n", ["config.toml:2:1", "sokcet"]),
+        (
+            "interfaces = [\"nic0\"]\nsokcet = \"/run/x\"\n",
+            ["config.toml:2:1", "sokcet"],
+        ),
         ("verify_interval = \"soon\"\n", ["config.toml:1:", "soon"]),
         ("interfaces = nic0\n", ["config.toml:1:", ""]),
         ("[limits]\npolicies = 0\n", ["config.toml:2:", "0"]),
@@ -242,7 +292,16 @@ fn whoever_is_not_root() {
     fs::copy(netpolicy_tests::binary::netpolicy(), &binary).unwrap();
     let as_nobody = |args: &[&str]| {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]).arg(&binary);
+        command
+            .args([
+                "--reuid",
+                "65534",
+                "--regid",
+                "65534",
+                "--clear-groups",
+                "--",
+            ])
+            .arg(&binary);
         command
             .args(args)
             .env("NETPOLICY_SOCKET", host.socket())
@@ -261,7 +320,10 @@ fn whoever_is_not_root() {
     ] {
         let out = as_nobody(args);
         let said = out.failed(1);
-        assert!(said.contains("root") || said.contains("permission"), "{args:?}: {said}");
+        assert!(
+            said.contains("root") || said.contains("permission"),
+            "{args:?}: {said}"
+        );
     }
     let out = as_nobody(&["agent", "--interface", NIC]);
     assert!(out.failed(1).contains("root"), "{}", out.stderr);
@@ -273,7 +335,9 @@ fn whoever_is_not_root() {
 fn private_mounts(host: &DatabaseHost, prepare: &str, args: &[&str]) -> Command {
     let inner = host.command();
     let words = [inner.get_program()].into_iter().chain(inner.get_args());
-    let words = words.map(|w| w.to_str().unwrap()).chain(args.iter().copied());
+    let words = words
+        .map(|w| w.to_str().unwrap())
+        .chain(args.iter().copied());
     let line = words.collect::<Vec<_>>().join(" ");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-ec"]);

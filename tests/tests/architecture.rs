@@ -18,41 +18,133 @@ struct Ban {
 }
 
 const PURE: [&str; 22] = [
-    "anyhow", "axum", "aya", "libc", "log", "nix", "reqwest", "rtnetlink", "rusqlite", "rustix",
-    "std::env", "std::fs", "std::io", "std::os", "std::process", "std::thread", "std::time::Instant",
-    "std::time::SystemTime", "jiff::Timestamp::now", "jiff::Zoned::now", "tokio", "tracing",
+    "anyhow",
+    "axum",
+    "aya",
+    "libc",
+    "log",
+    "nix",
+    "reqwest",
+    "rtnetlink",
+    "rusqlite",
+    "rustix",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::os",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "jiff::Timestamp::now",
+    "jiff::Zoned::now",
+    "tokio",
+    "tracing",
 ];
-const SOCKETS: [&str; 4] =
-    ["std::net::TcpStream", "std::net::TcpListener", "std::net::UdpSocket", "std::net::ToSocketAddrs"];
+const SOCKETS: [&str; 4] = [
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "std::net::UdpSocket",
+    "std::net::ToSocketAddrs",
+];
 
 const BANS: [Ban; 13] = [
-    Ban { part: "", paths: &["aya"], but: &["datapath"] },
-    Ban { part: "", paths: &["rusqlite"], but: &["store"] },
-    Ban { part: "model", paths: &PURE, but: &[] },
-    Ban { part: "model", paths: &SOCKETS, but: &[] },
-    Ban { part: "compiler", paths: &PURE, but: &[] },
-    Ban { part: "compiler", paths: &SOCKETS, but: &[] },
+    Ban {
+        part: "",
+        paths: &["aya"],
+        but: &["datapath"],
+    },
+    Ban {
+        part: "",
+        paths: &["rusqlite"],
+        but: &["store"],
+    },
     Ban {
         part: "model",
-        paths: &["crate::compiler", "crate::datapath", "crate::store", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::config", "crate::local"],
+        paths: &PURE,
+        but: &[],
+    },
+    Ban {
+        part: "model",
+        paths: &SOCKETS,
         but: &[],
     },
     Ban {
         part: "compiler",
-        paths: &["crate::datapath", "crate::store", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::config", "crate::local", "crate::api"],
+        paths: &PURE,
+        but: &[],
+    },
+    Ban {
+        part: "compiler",
+        paths: &SOCKETS,
+        but: &[],
+    },
+    Ban {
+        part: "model",
+        paths: &[
+            "crate::compiler",
+            "crate::datapath",
+            "crate::store",
+            "crate::agent",
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::config",
+            "crate::local",
+        ],
+        but: &[],
+    },
+    Ban {
+        part: "compiler",
+        paths: &[
+            "crate::datapath",
+            "crate::store",
+            "crate::agent",
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::config",
+            "crate::local",
+            "crate::api",
+        ],
         but: &[],
     },
     Ban {
         part: "datapath",
-        paths: &["crate::model", "crate::store", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::local"],
+        paths: &[
+            "crate::model",
+            "crate::store",
+            "crate::agent",
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::local",
+        ],
         but: &[],
     },
     Ban {
         part: "store",
-        paths: &["crate::compiler", "crate::datapath", "crate::agent", "crate::cli", "crate::client", "crate::output", "crate::local"],
+        paths: &[
+            "crate::compiler",
+            "crate::datapath",
+            "crate::agent",
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::local",
+        ],
         but: &[],
     },
-    Ban { part: "agent", paths: &["crate::cli", "crate::client", "crate::output", "crate::local"], but: &[] },
+    Ban {
+        part: "agent",
+        paths: &[
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::local",
+        ],
+        but: &[],
+    },
     Ban {
         // The one command that is the agent may start it.
         part: "cli",
@@ -61,7 +153,15 @@ const BANS: [Ban; 13] = [
     },
     Ban {
         part: "output",
-        paths: &["crate::agent", "crate::datapath", "crate::store", "crate::cli", "crate::client", "crate::local", "tokio"],
+        paths: &[
+            "crate::agent",
+            "crate::datapath",
+            "crate::store",
+            "crate::cli",
+            "crate::client",
+            "crate::local",
+            "tokio",
+        ],
         but: &[],
     },
 ];
@@ -71,9 +171,17 @@ fn nobody_imports_what_is_not_for_him() {
     let src = workspace().join("netpolicy-user/src");
     let mut wrong = Vec::new();
     for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        let name = file
+            .strip_prefix(&src)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         // Tests may use what they like: they are not part of the house.
-        if name.split('/').any(|part| part == "tests" || part == "tests.rs") {
+        if name
+            .split('/')
+            .any(|part| part == "tests" || part == "tests.rs")
+        {
             continue;
         }
         let used = paths_in(&name, &text);
@@ -82,9 +190,15 @@ fn nobody_imports_what_is_not_for_him() {
                 continue;
             }
             let hit = |path: &String| {
-                ban.paths.iter().any(|b| path == b || path.starts_with(&format!("{b}::")))
+                ban.paths
+                    .iter()
+                    .any(|b| path == b || path.starts_with(&format!("{b}::")))
             };
-            wrong.extend(used.iter().filter(|p| hit(p)).map(|p| format!("{name} uses {p}")));
+            wrong.extend(
+                used.iter()
+                    .filter(|p| hit(p))
+                    .map(|p| format!("{name} uses {p}")),
+            );
         }
     }
     wrong.sort();
@@ -96,8 +210,13 @@ fn nobody_imports_what_is_not_for_him() {
 fn a_ban_would_be_noticed() {
     let used = |text| paths_in("cli/policy.rs", text);
     assert!(used("use aya::maps::Array;").contains(&"aya::maps::Array".to_owned()));
-    assert!(used("use crate::{model, datapath::{self, Datapath}};").contains(&"crate::datapath::Datapath".to_owned()));
-    assert!(used("use super::super::store::Store as S;").contains(&"crate::store::Store".to_owned()));
+    assert!(
+        used("use crate::{model, datapath::{self, Datapath}};")
+            .contains(&"crate::datapath::Datapath".to_owned())
+    );
+    assert!(
+        used("use super::super::store::Store as S;").contains(&"crate::store::Store".to_owned())
+    );
     assert!(used("fn f() { let x = ::std::fs::read(1); }").contains(&"std::fs::read".to_owned()));
     assert!(used("use std::*;").contains(&"std".to_owned()));
     assert!(in_part("model/state.rs", "model") && in_part("model.rs", "model"));
@@ -119,7 +238,13 @@ fn only_one_place_makes_raw_syscalls() {
 #[test]
 fn every_file_says_what_it_is_and_is_short() {
     let mut wrong = Vec::new();
-    for part in ["netpolicy-common", "netpolicy-ebpf", "netpolicy-user", "xtask", "tests"] {
+    for part in [
+        "netpolicy-common",
+        "netpolicy-ebpf",
+        "netpolicy-user",
+        "xtask",
+        "tests",
+    ] {
         for (file, text) in sources(&workspace().join(part)) {
             let name = file.strip_prefix(workspace()).unwrap().display();
             if !text.starts_with("//!") {
@@ -137,7 +262,10 @@ fn every_file_says_what_it_is_and_is_short() {
 
 /// Whether a file belongs to a part: a directory, a module or a file; "" is everything.
 fn in_part(name: &str, part: &str) -> bool {
-    part.is_empty() || name == part || name == format!("{part}.rs") || name.starts_with(&format!("{part}/"))
+    part.is_empty()
+        || name == part
+        || name == format!("{part}.rs")
+        || name.starts_with(&format!("{part}/"))
 }
 
 fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
@@ -164,7 +292,10 @@ fn paths_in(name: &str, text: &str) -> Vec<String> {
         "lib" | "main" => Vec::new(),
         stem => stem.split('/').map(str::to_owned).collect(),
     };
-    let mut paths = Paths { module, found: Vec::new() };
+    let mut paths = Paths {
+        module,
+        found: Vec::new(),
+    };
     paths.visit_file(&file);
     paths.found
 }

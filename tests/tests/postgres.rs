@@ -1,5 +1,9 @@
 //! PostgreSQL as the protected server.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -32,12 +36,19 @@ fn psql_from_allowed_and_blocked_addresses() {
          --block 10.66.0.0/16 --block fd00:bad::/32",
     );
     for source in [ALLOWED, ALLOWED6] {
-        assert_eq!(answer(&query(&host, source, "select 6 * 7")), "42", "{source}");
+        assert_eq!(
+            answer(&query(&host, source, "select 6 * 7")),
+            "42",
+            "{source}"
+        );
     }
     for source in [BLOCKED, BLOCKED6] {
         let out = query(&host, source, "select 6 * 7");
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert!(!out.status.success() && said.contains("timeout expired"), "{source}: {said}");
+        assert!(
+            !out.status.success() && said.contains("timeout expired"),
+            "{source}: {said}"
+        );
     }
     assert!(host.counter("postgres", "blocked") >= 2);
 
@@ -47,7 +58,10 @@ fn psql_from_allowed_and_blocked_addresses() {
     host.ok(&format!("policy alter dba --add-block {ALLOWED}"));
     assert!(!query(&host, ALLOWED, "select 1").status.success());
     assert_eq!(session.ask("select 'after'"), "after");
-    assert_eq!(session.ask("select count(*) from generate_series(1, 100000)"), "100000");
+    assert_eq!(
+        session.ask("select count(*) from generate_series(1, 100000)"),
+        "100000"
+    );
     host.ok(&format!("policy alter dba --remove-block {ALLOWED}"));
     assert_eq!(answer(&query(&host, ALLOWED, "select 1")), "1");
     drop(session);
@@ -61,25 +75,54 @@ fn start_server(host: &DatabaseHost) -> Process {
     let data = host.file("pgdata");
     fs::create_dir(&data).unwrap();
     fs::set_permissions(host.file("."), fs::Permissions::from_mode(0o755)).unwrap();
-    let user = nix::unistd::User::from_name("postgres").unwrap().expect("a user named postgres");
+    let user = nix::unistd::User::from_name("postgres")
+        .unwrap()
+        .expect("a user named postgres");
     chown(&data, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
     let as_postgres = |program: &Path| {
         let mut command = host.db().command("setpriv");
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups", "--pdeathsig", "KILL"]);
-        command.arg("--").arg(program).current_dir(&data).env("LC_ALL", "C.UTF-8");
+        command.args([
+            "--reuid",
+            "postgres",
+            "--regid",
+            "postgres",
+            "--init-groups",
+            "--pdeathsig",
+            "KILL",
+        ]);
+        command
+            .arg("--")
+            .arg(program)
+            .current_dir(&data)
+            .env("LC_ALL", "C.UTF-8");
         command
     };
     let mut initdb = as_postgres(&bin.join("initdb"));
-    let out = initdb.args(["--no-sync", "--auth", "trust", "--pgdata"]).arg(&data).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let out = initdb
+        .args(["--no-sync", "--auth", "trust", "--pgdata"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let nets = "host all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n";
     fs::write(data.join("pg_hba.conf"), nets).unwrap();
     let mut server = as_postgres(&bin.join("postgres"));
-    server.arg("-D").arg(&data).args(["-p", &PORT.to_string(), "-h", "*", "-k", "", "-F"]);
+    server
+        .arg("-D")
+        .arg(&data)
+        .args(["-p", &PORT.to_string(), "-h", "*", "-k", "", "-F"]);
     let server = Process::start(server, &host.file("postgres.log"));
     let deadline = Instant::now() + Duration::from_secs(20);
     while !server.log().contains("ready to accept connections") {
-        assert!(Instant::now() < deadline, "PostgreSQL does not start:\n{}", server.log());
+        assert!(
+            Instant::now() < deadline,
+            "PostgreSQL does not start:\n{}",
+            server.log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     server
@@ -87,20 +130,34 @@ fn start_server(host: &DatabaseHost) -> Process {
 
 /// Where Debian puts the server's programs: the newest version.
 fn installation() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let bins = versions.map(|v| v.path().join("bin")).filter(|b| b.join("initdb").exists());
-    bins.max().expect("PostgreSQL is installed: apt-get install postgresql (cargo xtask setup does)")
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let bins = versions
+        .map(|v| v.path().join("bin"))
+        .filter(|b| b.join("initdb").exists());
+    bins.max()
+        .expect("PostgreSQL is installed: apt-get install postgresql (cargo xtask setup does)")
 }
 
 /// psql from a source address: libpq cannot choose one, the route does.
 fn psql(host: &DatabaseHost, source: &str) -> Command {
-    let (server, prefix) = if source.contains(':') { (HOST_V6, 128) } else { (HOST_V4, 32) };
+    let (server, prefix) = if source.contains(':') {
+        (HOST_V6, 128)
+    } else {
+        (HOST_V4, 32)
+    };
     let to = format!("{server}/{prefix}");
-    host.clients().ip(&["route", "replace", &to, "dev", NIC, "src", source]);
+    host.clients()
+        .ip(&["route", "replace", &to, "dev", NIC, "src", source]);
     let mut command = host.clients().command("psql");
     command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
     command.args(["-h", server, "-p", &PORT.to_string(), "-U", "postgres"]);
-    command.env("PGCONNECT_TIMEOUT", "2").env("PGSSLMODE", "disable").env("LC_ALL", "C.UTF-8");
+    command
+        .env("PGCONNECT_TIMEOUT", "2")
+        .env("PGSSLMODE", "disable")
+        .env("LC_ALL", "C.UTF-8");
     command
 }
 
@@ -109,7 +166,11 @@ fn query(host: &DatabaseHost, source: &str, sql: &str) -> Output {
 }
 
 fn answer(out: &Output) -> String {
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     String::from_utf8_lossy(&out.stdout).trim().to_owned()
 }
 
@@ -122,11 +183,18 @@ struct Session {
 
 impl Session {
     fn open(host: &DatabaseHost, source: &str) -> Self {
-        let mut child =
-            psql(host, source).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = psql(host, source)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, input, output }
+        Self {
+            child,
+            input,
+            output,
+        }
     }
 
     fn ask(&mut self, sql: &str) -> String {

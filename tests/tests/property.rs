@@ -52,8 +52,12 @@ fn net() -> impl Strategy<Value = IpNet> {
     (address(), prop_oneof![6 => 0u8..12, 2 => 12u8..128]).prop_map(|(address, host_bits)| {
         // A block of /0 is refused by the model, so the shortest is /1.
         match address {
-            IpAddr::V4(a) => Ipv4Net::new_assert(a, 32 - host_bits.min(31)).trunc().into(),
-            IpAddr::V6(a) => Ipv6Net::new_assert(a, 128 - host_bits.min(127)).trunc().into(),
+            IpAddr::V4(a) => Ipv4Net::new_assert(a, 32 - host_bits.min(31))
+                .trunc()
+                .into(),
+            IpAddr::V6(a) => Ipv6Net::new_assert(a, 128 - host_bits.min(127))
+                .trunc()
+                .into(),
         }
     })
 }
@@ -73,11 +77,26 @@ fn mode() -> impl Strategy<Value = Mode> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let combine = prop_oneof![Just(Combine::Override), Just(Combine::And)];
-    let policy = (proptest::option::of(nets()), nets(), 0u8..16, proptest::bool::weighted(0.8))
-        .prop_map(|(allow, block, bound, active)| PolicyPlan { allow, block, bound, active });
+    let policy = (
+        proptest::option::of(nets()),
+        nets(),
+        0u8..16,
+        proptest::bool::weighted(0.8),
+    )
+        .prop_map(|(allow, block, bound, active)| PolicyPlan {
+            allow,
+            block,
+            bound,
+            active,
+        });
     let services = vec((combine, mode()), 0..=SERVICE_PORTS.len());
     (services, vec(policy, 0..5), mode(), vec(address(), 16)).prop_map(
-        |(services, policies, host, sources)| Plan { services, policies, host, sources },
+        |(services, policies, host, sources)| Plan {
+            services,
+            policies,
+            host,
+            sources,
+        },
     )
 }
 
@@ -95,19 +114,30 @@ fn state_of(plan: &Plan) -> State {
     for (n, policy) in plan.policies.iter().enumerate() {
         let text = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (allow, block) = (policy.allow.as_deref().map(text), text(&policy.block));
-        let allow = allow.as_ref().map(|a| a.iter().map(String::as_str).collect::<Vec<_>>());
+        let allow = allow
+            .as_ref()
+            .map(|a| a.iter().map(String::as_str).collect::<Vec<_>>());
         let block: Vec<&str> = block.iter().map(String::as_str).collect();
         let name = format!("policy_{n}");
         changes.push(rules::policy(&name, allow.as_deref(), &block, &[]));
         for service in (0..plan.services.len()).filter(|s| policy.bound >> (s + 1) & 1 != 0) {
             let service = Some(service_name(service));
-            changes.push(Change::Bind { policy: name.clone(), service });
+            changes.push(Change::Bind {
+                policy: name.clone(),
+                service,
+            });
         }
         if policy.bound & 1 == 0 {
-            changes.push(Change::Unbind { policy: name.clone(), service: None });
+            changes.push(Change::Unbind {
+                policy: name.clone(),
+                service: None,
+            });
         }
         if !policy.active {
-            changes.push(Change::SetActive { name, active: false });
+            changes.push(Change::SetActive {
+                name,
+                active: false,
+            });
         }
     }
     rules::state(&changes)
@@ -143,7 +173,12 @@ fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
 
 /// Every scope with a port of its own, the host first.
 fn scopes(state: &State) -> Vec<(Option<&Service>, u16)> {
-    let port = |s: &Service| SERVICE_PORTS.into_iter().find(|p| s.ports.contains(*p)).unwrap();
+    let port = |s: &Service| {
+        SERVICE_PORTS
+            .into_iter()
+            .find(|p| s.ports.contains(*p))
+            .unwrap()
+    };
     let services = state.services.iter().map(|s| (Some(s), port(s)));
     [(None, HOST_PORT)].into_iter().chain(services).collect()
 }
@@ -169,11 +204,17 @@ fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
 
 /// Runs with a seed that is printed when the test fails; `NETPOLICY_SEED` sets another.
 fn run(cases: u32, test: impl Fn(Plan) -> Result<(), TestCaseError>) {
-    let seed: u64 = std::env::var("NETPOLICY_SEED").ok().map_or(20_260_101, |s| s.parse().unwrap());
+    let seed: u64 = std::env::var("NETPOLICY_SEED")
+        .ok()
+        .map_or(20_260_101, |s| s.parse().unwrap());
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config =
-        Config { cases, max_shrink_iters: 300, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases,
+        max_shrink_iters: 300,
+        failure_persistence: None,
+        ..Config::default()
+    };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let result = TestRunner::new_with_rng(config, rng).run(&plan(), test);
     if let Err(failure) = result {
@@ -206,20 +247,38 @@ fn applies_of_very_different_sizes_follow_each_other() {
     let mut loaded = Loaded::new(&rules::ruleset(&[]));
     let mut seen = Vec::new();
     for count in [0u32, 3000, 1, 500, 0, 4000, 2] {
-        let blocked: Vec<String> =
-            (0..count).map(|i| Ipv4Addr::from(0x0a00_0000 + i * 512).to_string()).collect();
+        let blocked: Vec<String> = (0..count)
+            .map(|i| Ipv4Addr::from(0x0a00_0000 + i * 512).to_string())
+            .collect();
         let blocked: Vec<&str> = blocked.iter().map(String::as_str).collect();
         let state = rules::state(&[rules::policy("many", None, &blocked, &[])]);
         let ruleset = Arc::new(compile(&state));
         seen.push(loaded.apply(&ruleset));
-        assert_eq!(loaded.datapath().enforced().unwrap().entries, u64::from(count));
-        assert_eq!(loaded.datapath().verify(&ruleset).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            loaded.datapath().enforced().unwrap().entries,
+            u64::from(count)
+        );
+        assert_eq!(
+            loaded.datapath().verify(&ruleset).unwrap(),
+            Vec::<String>::new()
+        );
         // What an earlier generation blocked and this one does not passes again.
         for i in [0, 1, 499, 500, 2999, 3999, 4000] {
-            let expected = if i < count { Reason::Blocked } else { Reason::NotBlocked };
+            let expected = if i < count {
+                Reason::Blocked
+            } else {
+                Reason::NotBlocked
+            };
             let source = Ipv4Addr::from(0x0a00_0000 + i * 512).into();
-            assert_eq!(loaded.judge_syn(source, HOST_PORT), expected, "{i} of {count}");
+            assert_eq!(
+                loaded.judge_syn(source, HOST_PORT),
+                expected,
+                "{i} of {count}"
+            );
         }
     }
-    assert!(seen.is_sorted_by(|a, b| a < b), "generations only grow: {seen:?}");
+    assert!(
+        seen.is_sorted_by(|a, b| a < b),
+        "generations only grow: {seen:?}"
+    );
 }

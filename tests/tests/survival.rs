@@ -29,11 +29,18 @@ fn assert_nothing_went_unfiltered(stream: SynStream) {
     let (sent, answers) = stream.stop();
     assert!(sent > 100, "only {sent} SYNs were sent");
     for source in [BLOCKED, BLOCKED6] {
-        assert_eq!(answers.get(&source.parse().unwrap()), None, "{source} was answered");
+        assert_eq!(
+            answers.get(&source.parse().unwrap()),
+            None,
+            "{source} was answered"
+        );
     }
     for source in [ALLOWED, ALLOWED6] {
         let answered = answers.get(&source.parse().unwrap()).copied().unwrap_or(0);
-        assert!(answered >= sent, "{source}: {answered} answers to {sent} SYNs");
+        assert!(
+            answered >= sent,
+            "{source}: {answered} answers to {sent} SYNs"
+        );
     }
 }
 
@@ -66,7 +73,8 @@ fn kill_9_and_restart_leave_no_packet_unfiltered() {
 fn kill_9_in_the_middle_of_an_apply_leaves_the_old_or_the_new() {
     let mut host = DatabaseHost::start();
     host.ok(OFFICE);
-    let many = (0..60_000u32).map(|i| format!("172.{}.{}.{}", 16 + (i >> 15), i >> 7 & 255, (i << 1) & 255));
+    let many = (0..60_000u32)
+        .map(|i| format!("172.{}.{}.{}", 16 + (i >> 15), i >> 7 & 255, (i << 1) & 255));
     host.write("many.txt", many.collect::<Vec<_>>().join("\n"));
     let stream = syns(&host);
     for wait in [5, 60, 150, 300] {
@@ -80,7 +88,10 @@ fn kill_9_in_the_middle_of_an_apply_leaves_the_old_or_the_new() {
         // Store and kernel tell the same story.
         let status = host.json("status");
         assert_eq!(status["faults"].as_array().unwrap().len(), 0, "{status}");
-        assert_eq!(status["agent"]["revision"], status["enforcement"]["revision"], "{status}");
+        assert_eq!(
+            status["agent"]["revision"], status["enforcement"]["revision"],
+            "{status}"
+        );
         if host.line("policy drop bulk --yes").code != Some(0) {
             assert_eq!(status["agent"]["policies"], 1, "{status}");
         }
@@ -105,7 +116,11 @@ fn a_clean_stop_leaves_enforcement_in_place() {
     assert_eq!(status["enforcement"]["state"], "attached");
     assert!(host.line("counters").ok().contains("blocked"));
     // What needs one says so.
-    assert!(host.line("policy drop office --yes").failed(3).contains("agent"));
+    assert!(
+        host.line("policy drop office --yes")
+            .failed(3)
+            .contains("agent")
+    );
     assert!(!host.socket().exists(), "a clean stop removes the socket");
 }
 
@@ -230,7 +245,12 @@ fn rulesets_whose_mixture_lets_in() -> [Arc<Ruleset>; 2] {
     let both = ["10.66.0.1", "fd00:bad::1"];
     [
         rules::ruleset(&[rules::policy("one", Some(&both), &both, &[])]),
-        rules::ruleset(&[rules::policy("one", Some(&["203.0.113.1", "fd00::1"]), &[], &[])]),
+        rules::ruleset(&[rules::policy(
+            "one",
+            Some(&["203.0.113.1", "fd00::1"]),
+            &[],
+            &[],
+        )]),
     ]
 }
 
@@ -264,20 +284,37 @@ fn no_attempt_is_judged_by_a_mixture_of_two_rulesets() {
     });
     assert!(flips >= 100, "only {flips} flips");
     let rows = loaded.datapath().counters().unwrap().rows;
-    let count = |reason| rows.iter().filter(|r| r.1 == reason).map(|r| r.2).sum::<u64>();
+    let count = |reason| {
+        rows.iter()
+            .filter(|r| r.1 == reason)
+            .map(|r| r.2)
+            .sum::<u64>()
+    };
     let (blocked, not_allowed) = (count(Reason::Blocked), count(Reason::NotAllowed));
     for reason in [Reason::Allowed, Reason::NotBlocked, Reason::NoPolicy] {
-        assert_eq!(count(reason), 0, "{reason:?} in {sent} attempts and {flips} flips: a mixture");
+        assert_eq!(
+            count(reason),
+            0,
+            "{reason:?} in {sent} attempts and {flips} flips: a mixture"
+        );
     }
-    assert!(blocked > 100 && not_allowed > 100, "{blocked} blocked, {not_allowed} not allowed");
-    assert!(blocked + not_allowed >= sent, "{blocked} + {not_allowed} of {sent} attempts were judged");
+    assert!(
+        blocked > 100 && not_allowed > 100,
+        "{blocked} blocked, {not_allowed} not allowed"
+    );
+    assert!(
+        blocked + not_allowed >= sent,
+        "{blocked} + {not_allowed} of {sent} attempts were judged"
+    );
 }
 
 #[test]
 fn policies_change_under_traffic_through_the_agent_too() {
     let host = DatabaseHost::start();
     let file = |allow: &str, block: &str| {
-        format!("[[policy]]\nname = \"one\"\nallow = [{allow}]\nblock = [{block}]\nbind = [\"host\"]\n")
+        format!(
+            "[[policy]]\nname = \"one\"\nallow = [{allow}]\nblock = [{block}]\nbind = [\"host\"]\n"
+        )
     };
     let both = "\"10.66.0.1\", \"fd00:bad::1\"";
     let always = "\"10.0.0.1\", \"fd00::1\"";

@@ -1,5 +1,4 @@
 //! Real connections through a real NIC: who gets in, who does not, and when.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -151,7 +150,9 @@ fn a_bypass_lapses_without_anybody_s_doing() {
     host.assert_times_out(&[("10.66.0.2", 5432)]);
     // Nobody is there to do anything: only the pins hold the program.
     let pins = loaded.abandon();
-    std::thread::sleep(lapses.saturating_duration_since(Instant::now()) + Duration::from_millis(50));
+    std::thread::sleep(
+        lapses.saturating_duration_since(Instant::now()) + Duration::from_millis(50),
+    );
     host.assert_times_out(&[(BLOCKED, 5432)]);
     drop(pins);
     host.assert_connects(&[(BLOCKED, 5432)]);
@@ -190,7 +191,11 @@ fn tagged_fragmented_and_cut_attempts_are_dropped_at_the_nic() {
     raw.send(&syn().cut_transport(8).build());
     raw.send(&Packet::syn(ALLOWED, 5432).tag(DOT1Q).build());
     raw.send(&syn().tag(DOT1Q).tag(DOT1Q).tag(DOT1Q).build());
-    let expected = [("blocked", dropped.len() as u64), ("unclassified-dropped", 1), ("allowed", 1)];
+    let expected = [
+        ("blocked", dropped.len() as u64),
+        ("unclassified-dropped", 1),
+        ("allowed", 1),
+    ];
     let counts = || expected.map(|(reason, _)| (reason, host.counter("host", reason)));
     let deadline = Instant::now() + Duration::from_secs(2);
     while counts() != expected && Instant::now() < deadline {
@@ -210,7 +215,8 @@ fn denied_attempts_are_reported_as_they_happen() {
     let deadline = Instant::now() + Duration::from_secs(5);
     // The stream starts some time after the process; every attempt is one event.
     let events = loop {
-        host.raw().send(&Packet::tcp_from(BLOCKED6, 4711, 5432, "S").build());
+        host.raw()
+            .send(&Packet::tcp_from(BLOCKED6, 4711, 5432, "S").build());
         std::thread::sleep(Duration::from_millis(50));
         let lines = monitor.log();
         let complete = lines.rfind('\n').map_or("", |end| &lines[..end]);
@@ -231,5 +237,8 @@ fn denied_attempts_are_reported_as_they_happen() {
     assert_eq!(event["reason"], "blocked");
     assert_eq!(event["action"], "drop");
     let rule = event["rule"].as_str().unwrap();
-    assert!(rule.contains("office") && rule.contains("fd00:bad::/32"), "{rule}");
+    assert!(
+        rule.contains("office") && rule.contains("fd00:bad::/32"),
+        "{rule}"
+    );
 }

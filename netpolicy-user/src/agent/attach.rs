@@ -1,0 +1,183 @@
+//! Which interfaces are filtered: the configured ones, unless the operator said
+//! `netpolicy detach`, which a marker file remembers until `netpolicy attach`.
+
+use std::io;
+
+use jiff::Timestamp;
+
+use super::caller::Caller;
+use super::enforcer::Enforcer;
+use super::error::{AgentError, chain};
+use super::writer::Writer;
+
+/// The marker's name in the state directory.
+pub const MARKER: &str = "detached";
+
+impl<E: Enforcer> Writer<E> {
+    /// Makes the kernel's attachments the configured ones, at start.
+    pub(super) fn take_over_interfaces(&mut self) {
+        let attached = self.kernel_attached().unwrap_or_default();
+        if self.settings.interfaces.is_empty() {
+            self.settings.interfaces = attached.into_iter().map(|(name, _)| name).collect();
+        } else {
+            for (name, _) in attached {
+                if self.settings.interfaces.contains(&name) {
+                    continue;
+                }
+                match self.enforcer.detach(&name) {
+                    Ok(()) => {
+                        tracing::warn!(interface = name, "detached: it is configured no more");
+                    }
+                    Err(error) => tracing::error!(
+                        interface = name,
+                        error = chain(&error),
+                        "it is configured no more, but could not be detached"
+                    ),
+                }
+            }
+        }
+        if self.settings.interfaces.is_empty() {
+            tracing::warn!("no interface is configured: nothing is filtered");
+        }
+        self.check_interfaces();
+    }
+
+    /// Attaches where it should and is not.
+    pub(super) fn check_interfaces(&mut self) {
+        let Some(attached) = self.kernel_attached() else {
+            return;
+        };
+        if self.is_detached() {
+            // The marker may have been written by a `detach` without the agent.
+            if !attached.is_empty() {
+                match self.enforcer.detach_all() {
+                    Ok(names) => tracing::warn!(?names, "detached: the marker says so"),
+                    Err(error) => {
+                        tracing::error!(error = chain(&error), "could not detach");
+                    }
+                }
+            }
+            self.attached.clear();
+            self.faults.interfaces.clear();
+            return;
+        }
+        for name in self.settings.interfaces.clone() {
+            let is_attached = attached.iter().any(|(n, _)| *n == name);
+            self.check_interface(name, is_attached);
+        }
+    }
+
+    fn check_interface(&mut self, name: String, is_attached: bool) {
+        let before = self.attached.get(&name).copied();
+        let Some(index) = self.enforcer.index_of(&name) else {
+            self.attached.remove(&name);
+            self.fault(
+                name,
+                "it does not exist; filtered as soon as it appears".to_owned(),
+            );
+            return;
+        };
+        if !is_attached && let Err(error) = self.enforcer.attach(&name) {
+            self.attached.remove(&name);
+            self.fault(name, format!("{}; trying again", chain(&error)));
+            return;
+        }
+        if before != Some(index) {
+            tracing::info!(interface = name, index, "filtered");
+        } else if !is_attached {
+            tracing::error!(
+                interface = name,
+                "drift: the program was gone; attached again"
+            );
+            self.faults.repaired(format!(
+                "{}: interface {name} had lost its program; attached again",
+                Timestamp::now()
+            ));
+        }
+        self.faults.interfaces.remove(&name);
+        self.attached.insert(name, index);
+    }
+
+    fn fault(&mut self, interface: String, why: String) {
+        if self.faults.interfaces.get(&interface) != Some(&why) {
+            tracing::warn!(interface, "not filtered: {why}");
+            self.faults.interfaces.insert(interface, why);
+        }
+    }
+
+    /// Names and indices; `None` if the kernel does not say.
+    fn kernel_attached(&mut self) -> Option<Vec<(String, u32)>> {
+        let attached = match self.enforcer.interfaces() {
+            Ok(attached) => attached,
+            Err(error) => {
+                let fault = format!("the links cannot be read: {}", chain(&error));
+                tracing::error!("{fault}");
+                self.faults.links = Some(fault);
+                return None;
+            }
+        };
+        self.faults.links = None;
+        Some(attached.into_iter().map(|i| (i.name, i.index)).collect())
+    }
+
+    /// Whether the marker is there.
+    pub(super) fn is_detached(&self) -> bool {
+        self.settings.marker.exists()
+    }
+
+    /// The emergency brake: detaches from all interfaces, until told otherwise.
+    ///
+    /// # Errors
+    /// The kernel refuses, or the marker cannot be written; then it is detached, but
+    /// only until the agent looks again.
+    pub fn detach(&mut self, caller: Caller) -> Result<Vec<String>, AgentError> {
+        let marker = std::fs::write(&self.settings.marker, "");
+        let names = self
+            .enforcer
+            .detach_all()
+            .map_err(|source| AgentError::Kernel {
+                what: "could not detach",
+                source,
+            })?;
+        self.attached.clear();
+        self.faults.interfaces.clear();
+        self.publish();
+        tracing::warn!(
+            actor = caller.name(),
+            ?names,
+            "detached: nothing is filtered"
+        );
+        marker.map_err(|source| AgentError::Marker {
+            what: "detached, but the agent will attach again, for it cannot write",
+            path: self.settings.marker.display().to_string(),
+            source,
+        })?;
+        Ok(names)
+    }
+
+    /// Takes the emergency brake off: attaches to the configured interfaces. Those
+    /// that are filtered then; why others are not is in the status.
+    ///
+    /// # Errors
+    /// The marker cannot be removed.
+    pub fn attach(&mut self, caller: Caller) -> Result<Vec<String>, AgentError> {
+        match std::fs::remove_file(&self.settings.marker) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(AgentError::Marker {
+                    what: "could not attach, for the marker cannot be removed:",
+                    path: self.settings.marker.display().to_string(),
+                    source,
+                });
+            }
+            _ => {}
+        }
+        self.check_interfaces();
+        self.publish();
+        let names = self.attached.keys().cloned().collect();
+        tracing::info!(actor = caller.name(), interfaces = ?names, "attached");
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use super::super::testing::{Bench, ROOT};
+
+fn attached(bench: &Bench) -> Vec<String> {
+    bench.kernel.lock().attached.keys().cloned().collect()
+}
+
+#[test]
+fn configured_interfaces_are_filtered_and_others_no_more() {
+    let bench = Bench::new();
+    assert_eq!(attached(&bench), ["eth7"]);
+    let bench = bench.restart(&["eth8"]);
+    assert_eq!(attached(&bench), ["eth8"]);
+}
+
+#[test]
+fn without_configuration_what_is_filtered_stays_so() {
+    let bench = Bench::new().restart(&[]);
+    assert_eq!(attached(&bench), ["eth7"]);
+    assert_eq!(bench.snapshot().interfaces, ["eth7"]);
+    assert!(bench.snapshot().faults.is_empty());
+}
+
+#[test]
+fn no_interface_at_all_is_a_fault() {
+    let bench = Bench::new();
+    bench.kernel.lock().attached.clear();
+    let bench = bench.restart(&[]);
+    let faults = &bench.snapshot().faults;
+    assert!(
+        faults[0].contains("no interface is configured"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn an_absent_interface_is_a_fault_until_it_appears() {
+    let mut bench = Bench::new().restart(&["eth7", "eth9"]);
+    let faults = bench.snapshot().faults.clone();
+    assert_eq!(faults.len(), 1);
+    assert!(
+        faults[0].contains("interface eth9 is not filtered: it does not exist"),
+        "{faults:?}"
+    );
+    bench.kernel.lock().links.insert("eth9".into(), 9);
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7", "eth9"]);
+    assert!(bench.snapshot().faults.is_empty());
+}
+
+#[test]
+fn an_interface_that_goes_and_comes_back_is_no_drift() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().links.remove("eth7");
+    bench.kernel.lock().attached.clear();
+    bench.writer.reconcile();
+    assert_eq!(bench.snapshot().faults.len(), 1);
+    bench.kernel.lock().links.insert("eth7".into(), 17);
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7"]);
+    assert!(bench.snapshot().faults.is_empty());
+}
+
+#[test]
+fn a_program_that_was_taken_away_is_put_back_and_reported() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().attached.clear();
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7"]);
+    let faults = &bench.snapshot().faults;
+    assert!(
+        faults[0].contains("eth7 had lost its program"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn detached_stays_detached_until_attached() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.writer.detach(ROOT).unwrap(), ["eth7"]);
+    bench.writer.reconcile();
+    let mut bench = bench.restart(&["eth7"]);
+    assert!(attached(&bench).is_empty(), "also after a restart");
+    assert!(bench.snapshot().detached);
+    assert!(
+        bench.snapshot().faults.is_empty(),
+        "it is what the operator wants"
+    );
+    assert_eq!(bench.writer.attach(ROOT).unwrap(), ["eth7"]);
+    assert_eq!(attached(&bench), ["eth7"]);
+    assert!(!bench.snapshot().detached);
+}
+
+#[test]
+fn a_marker_written_without_the_agent_counts() {
+    let mut bench = Bench::new();
+    std::fs::write(bench.dir.path().join(super::MARKER), "").unwrap();
+    bench.writer.reconcile();
+    assert!(attached(&bench).is_empty());
+    assert!(bench.snapshot().detached);
+}
+
+#[test]
+fn without_a_marker_detaching_says_that_it_will_not_last() {
+    let mut bench = Bench::new();
+    bench.writer.settings.marker = "/nonexistent/detached".into();
+    let error = bench.writer.detach(ROOT).unwrap_err();
+    assert!(error.to_string().contains("will attach again"), "{error}");
+    assert!(attached(&bench).is_empty(), "but it is detached");
+}

@@ -1,0 +1,221 @@
+//! Bypasses: granted, revoked, lapsed, and kept the same in store and kernel.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use netpolicy_common::HOST_SCOPE;
+
+use super::caller::Caller;
+use super::enforcer::Enforcer;
+use super::error::{AgentError, chain};
+use super::writer::Writer;
+use crate::api::{BypassRequest, BypassView};
+use crate::datapath::BypassEntry;
+use crate::model::{Bypass, Name, State, parse_source};
+
+impl<E: Enforcer> Writer<E> {
+    /// Grants a bypass, or grants one anew that is there.
+    ///
+    /// # Errors
+    /// Bad source, minutes or service; or store or kernel do not take it, then
+    /// nothing has changed.
+    pub fn grant_bypass(
+        &mut self,
+        request: &BypassRequest,
+        caller: Caller,
+    ) -> Result<BypassView, AgentError> {
+        let now = Timestamp::now();
+        let bypass = Bypass {
+            source: parse_source(&request.source)?,
+            service: self.service_name(request.service.as_deref())?,
+            granted: now,
+            expires: Bypass::expiry(now, request.minutes)?,
+            granted_by: caller.name(),
+        };
+        let mut bypasses = self.bypasses.clone();
+        bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
+        bypasses.push(bypass.clone());
+        self.enforce_bypasses(&bypasses)
+            .map_err(|source| AgentError::Kernel {
+                what: "the kernel did not take the bypass",
+                source,
+            })?;
+        if let Err(source) = self.store.put_bypass(&bypass) {
+            self.restore_bypasses();
+            return Err(AgentError::Store {
+                what: "the bypass could not be stored and is not granted",
+                source,
+            });
+        }
+        self.bypasses = bypasses;
+        self.publish();
+        tracing::info!(
+            actor = bypass.granted_by,
+            source = %bypass.source,
+            scope = scope_name(&bypass),
+            expires = %bypass.expires,
+            "bypass granted"
+        );
+        Ok(BypassView::from(&bypass))
+    }
+
+    /// Takes a bypass away.
+    ///
+    /// # Errors
+    /// There is none, or the store or the kernel refuses.
+    pub fn revoke_bypass(
+        &mut self,
+        source: &str,
+        service: Option<&str>,
+        caller: Caller,
+    ) -> Result<BypassView, AgentError> {
+        let source = parse_source(source)?;
+        let service = service.map(Name::new).transpose()?;
+        let now = Timestamp::now();
+        let Some(bypass) = self
+            .bypasses
+            .iter()
+            .find(|b| b.expires > now && same(b, &source, service.as_ref()))
+            .cloned()
+        else {
+            return Err(AgentError::no_bypass(&source, service.as_ref()));
+        };
+        // The store first: what it forgets is not restored by a restart.
+        self.store
+            .remove_bypass(source, service.as_ref())
+            .map_err(|source| AgentError::Store {
+                what: "the bypass could not be revoked",
+                source,
+            })?;
+        self.bypasses
+            .retain(|b| !same(b, &source, service.as_ref()));
+        self.restore_bypasses();
+        self.publish();
+        tracing::info!(
+            actor = caller.name(),
+            source = %source,
+            scope = scope_name(&bypass),
+            "bypass revoked"
+        );
+        match &self.faults.bypasses {
+            Some(fault) => Err(AgentError::BypassLeft(fault.clone())),
+            None => Ok(BypassView::from(&bypass)),
+        }
+    }
+
+    /// Removes what has lapsed from store and kernel. The kernel itself stops
+    /// honouring it at its time; this only tidies up.
+    pub(super) fn drop_lapsed_bypasses(&mut self, now: Timestamp) {
+        self.drop_bypasses(|b| b.expires > now);
+    }
+
+    /// Removes the bypasses of services that are no more.
+    pub(super) fn forget_orphaned_bypasses(&mut self) {
+        let state = self.state.clone();
+        self.drop_bypasses(|b| {
+            b.service
+                .as_ref()
+                .is_none_or(|s| state.service(s.as_str()).is_some())
+        });
+    }
+
+    fn drop_bypasses(&mut self, keep: impl Fn(&Bypass) -> bool) {
+        let (kept, dropped): (Vec<_>, Vec<_>) = std::mem::take(&mut self.bypasses)
+            .into_iter()
+            .partition(keep);
+        self.bypasses = kept;
+        for bypass in &dropped {
+            if let Err(error) = self
+                .store
+                .remove_bypass(bypass.source, bypass.service.as_ref())
+            {
+                // It is past its time or its service: a restart drops it again.
+                tracing::warn!(error = chain(&error), source = %bypass.source, "a bypass stays in the store");
+            }
+            tracing::info!(source = %bypass.source, scope = scope_name(bypass), "bypass ended");
+        }
+        if !dropped.is_empty() || self.faults.bypasses.is_some() {
+            self.restore_bypasses();
+        }
+    }
+
+    /// Makes the kernel's bypasses the ones that the agent knows of.
+    pub(super) fn restore_bypasses(&mut self) {
+        let bypasses = std::mem::take(&mut self.bypasses);
+        let result = self.enforce_bypasses(&bypasses);
+        self.bypasses = bypasses;
+        self.faults.bypasses = result.err().map(|error| {
+            let fault = format!(
+                "the kernel's bypasses may differ from the ones listed, trying again: {}",
+                chain(&error)
+            );
+            tracing::error!("{fault}");
+            fault
+        });
+    }
+
+    fn enforce_bypasses(
+        &mut self,
+        bypasses: &[Bypass],
+    ) -> Result<(), super::enforcer::EnforcerError> {
+        let entries = entries(&self.state, bypasses, Timestamp::now());
+        self.enforcer.set_bypasses(&entries)
+    }
+
+    fn service_name(&self, service: Option<&str>) -> Result<Option<Name>, AgentError> {
+        let Some(text) = service else {
+            return Ok(None);
+        };
+        match self.state.service(text) {
+            Some(service) => Ok(Some(service.name.clone())),
+            None => Err(AgentError::NotFound {
+                what: format!("unknown service '{}'", text.escape_debug()),
+                hint: "`netpolicy service list` shows what there is",
+            }),
+        }
+    }
+}
+
+/// What the kernel is to hold: nothing lapsed, nothing of unknown services.
+fn entries(state: &State, bypasses: &[Bypass], now: Timestamp) -> Vec<BypassEntry> {
+    bypasses
+        .iter()
+        .filter_map(|bypass| {
+            let scope = match &bypass.service {
+                None => HOST_SCOPE,
+                Some(name) => state.service(name.as_str())?.id,
+            };
+            let remaining = bypass.expires.duration_since(now);
+            Some(BypassEntry {
+                scope,
+                source: bypass.source,
+                remaining: remaining
+                    .try_into()
+                    .ok()
+                    .filter(|d: &std::time::Duration| !d.is_zero())?,
+            })
+        })
+        .collect()
+}
+
+fn same(bypass: &Bypass, source: &IpNet, service: Option<&Name>) -> bool {
+    bypass.source == *source && bypass.service.as_ref() == service
+}
+
+fn scope_name(bypass: &Bypass) -> &str {
+    bypass.service.as_ref().map_or("host", Name::as_str)
+}
+
+impl From<&Bypass> for BypassView {
+    fn from(bypass: &Bypass) -> Self {
+        Self {
+            source: bypass.source.to_string(),
+            scope: scope_name(bypass).to_owned(),
+            granted: bypass.granted,
+            expires: bypass.expires,
+            granted_by: bypass.granted_by.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::super::testing::{Bench, ROOT, add_service, apply};
+use super::*;
+
+fn request(source: &str, minutes: u32, service: Option<&str>) -> BypassRequest {
+    BypassRequest {
+        source: source.to_owned(),
+        minutes,
+        service: service.map(str::to_owned),
+    }
+}
+
+fn listed(bench: &Bench) -> Vec<String> {
+    let snapshot = bench.snapshot();
+    snapshot
+        .bypasses
+        .iter()
+        .map(|b| format!("{} {}", b.source, scope_name(b)))
+        .collect()
+}
+
+#[test]
+fn a_bypass_is_granted_until_its_time() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .change(add_service("pg1", "5432"), ROOT, false)
+        .unwrap();
+    let view = bench
+        .writer
+        .grant_bypass(&request("10.0.0.1/8", 30, Some("PG1")), ROOT)
+        .unwrap();
+    assert_eq!(
+        (view.source.as_str(), view.scope.as_str()),
+        ("10.0.0.0/8", "pg1")
+    );
+    let minutes = view.expires.duration_since(view.granted).as_mins();
+    assert_eq!(minutes, 30);
+    let entry = bench.kernel.lock().bypasses[0];
+    assert_eq!(entry.scope, 1);
+    assert!(entry.remaining > Duration::from_secs(1790));
+    assert!(entry.remaining <= Duration::from_secs(1800));
+}
+
+#[test]
+fn granting_again_sets_the_time_anew() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .unwrap();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.1", 5, None), ROOT)
+        .unwrap();
+    assert_eq!(listed(&bench), ["10.0.0.1/32 host"]);
+    assert!(bench.kernel.lock().bypasses[0].remaining <= Duration::from_secs(300));
+}
+
+#[test]
+fn bad_requests_are_refused() {
+    let mut bench = Bench::new();
+    for bad in [
+        request("10.0.0.256", 30, None),
+        request("10.0.0.1", 0, None),
+        request("10.0.0.1", 10_081, None),
+        request("10.0.0.1", 30, Some("nowhere")),
+    ] {
+        assert!(bench.writer.grant_bypass(&bad, ROOT).is_err(), "{bad:?}");
+    }
+    assert!(bench.kernel.journal().is_empty());
+    let error = bench
+        .writer
+        .revoke_bypass("10.0.0.1", None, ROOT)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("no bypass of 10.0.0.1/32 for the host"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_cannot_be_stored_or_enforced_is_not_granted() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().fail_commit = true;
+    assert!(
+        bench
+            .writer
+            .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+            .is_err()
+    );
+    assert!(bench.kernel.lock().bypasses.is_empty(), "taken back");
+    bench.kernel.lock().fail_commit = false;
+    bench.kernel.lock().fail_bypasses = true;
+    assert!(
+        bench
+            .writer
+            .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+            .is_err()
+    );
+    assert!(listed(&bench).is_empty());
+}
+
+#[test]
+fn revoked_is_revoked_everywhere() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .unwrap();
+    bench
+        .writer
+        .revoke_bypass("10.0.0.1/32", None, ROOT)
+        .unwrap();
+    assert!(bench.kernel.lock().bypasses.is_empty());
+    let bench = bench.restart(&["eth7"]);
+    assert!(listed(&bench).is_empty());
+}
+
+#[test]
+fn a_revocation_that_the_kernel_did_not_take_is_said_and_tried_again() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .unwrap();
+    bench.kernel.lock().fail_bypasses = true;
+    assert!(bench.writer.revoke_bypass("10.0.0.1", None, ROOT).is_err());
+    assert_eq!(bench.snapshot().faults.len(), 1);
+    bench.kernel.lock().fail_bypasses = false;
+    bench.writer.reconcile();
+    assert!(bench.kernel.lock().bypasses.is_empty());
+    assert!(bench.snapshot().faults.is_empty());
+}
+
+#[test]
+fn a_restart_restores_them_with_the_time_that_is_left() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .unwrap();
+    bench.kernel.lock().bypasses.clear();
+    let bench = bench.restart(&["eth7"]);
+    assert_eq!(listed(&bench), ["10.0.0.1/32 host"]);
+    let remaining = bench.kernel.lock().bypasses[0].remaining;
+    assert!(remaining <= Duration::from_secs(1800));
+}
+
+#[test]
+fn lapsed_ones_are_tidied_up() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.1", 1, None), ROOT)
+        .unwrap();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.0/8", 30, None), ROOT)
+        .unwrap();
+    let later = Timestamp::now() + SignedDuration::from_mins(2);
+    bench.writer.drop_lapsed_bypasses(later);
+    bench.writer.publish();
+    assert_eq!(listed(&bench), ["10.0.0.0/8 host"]);
+    let kept: Vec<_> = bench
+        .kernel
+        .lock()
+        .bypasses
+        .iter()
+        .map(|b| b.source)
+        .collect();
+    assert_eq!(kept, ["10.0.0.0/8".parse().unwrap()]);
+    let bench = bench.restart(&["eth7"]);
+    assert_eq!(listed(&bench), ["10.0.0.0/8 host"]);
+}
+
+#[test]
+fn a_service_takes_its_bypasses_with_it_before_its_scope_is_anothers() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .change(add_service("pg1", "5432"), ROOT, false)
+        .unwrap();
+    bench
+        .writer
+        .grant_bypass(&request("10.0.0.1", 30, Some("pg1")), ROOT)
+        .unwrap();
+    bench.kernel.journal();
+    let other = apply("[[service]]\nname = \"mysql\"\nports = [\"3306\"]\n");
+    bench.writer.change(other, ROOT, false).unwrap();
+    assert_eq!(
+        bench.kernel.journal(),
+        ["prepare", "store", "bypasses 0", "flip"]
+    );
+    assert!(listed(&bench).is_empty());
+}

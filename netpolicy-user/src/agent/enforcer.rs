@@ -1,0 +1,155 @@
+//! What the agent needs of the kernel: three small seams before the datapath.
+//!
+//! The supervisor and the API are written against these, so that they can be
+//! tested without a kernel; [`super::kernel`] is what they are in real life.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use netpolicy_common::{Action, Event, EventStats, Reason};
+
+use crate::compiler::Ruleset;
+use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
+
+/// What the kernel, or the datapath before it, objects to.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct EnforcerError {
+    /// The objection.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether the kernel lacks memory for it.
+    pub no_memory: bool,
+}
+
+/// Writes: there is one, and the supervisor's thread owns it.
+pub trait Enforcer: Send + 'static {
+    /// A ruleset in the kernel that is not in force; dropping it abandons it.
+    type Prepared;
+
+    /// Where the program reports denied attempts.
+    type Events: EventSource;
+
+    /// Fills the idle slot; nothing in force changes.
+    ///
+    /// # Errors
+    /// The kernel does not take it. Nothing in force has changed.
+    fn prepare(
+        &mut self,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self::Prepared, EnforcerError>;
+
+    /// Puts it into force at one instant; the new generation.
+    fn commit(&mut self, prepared: Self::Prepared) -> u64;
+
+    /// Whether what is pinned is what the agent works on.
+    fn is_pinned(&self) -> bool;
+
+    /// Installs anew after the pins were lost, with `ruleset` in force; the
+    /// generation. Nothing is attached then.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn reinstall(&mut self, ruleset: &Arc<Ruleset>, revision: u64) -> Result<u64, EnforcerError>;
+
+    /// Opens the events. There should be one reader.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be opened.
+    fn events(&mut self) -> Result<Self::Events, EnforcerError>;
+
+    /// Attaches to an interface, or sees that it is attached.
+    ///
+    /// # Errors
+    /// It does not exist, or the kernel refuses.
+    fn attach(&mut self, interface: &str) -> Result<(), EnforcerError>;
+
+    /// Detaches from an interface.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn detach(&mut self, interface: &str) -> Result<(), EnforcerError>;
+
+    /// Detaches from all interfaces; their names.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn detach_all(&mut self) -> Result<Vec<String>, EnforcerError>;
+
+    /// Where it is attached, as the kernel says.
+    ///
+    /// # Errors
+    /// The links cannot be read.
+    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError>;
+
+    /// The index of the interface of this name in the agent's network namespace, if
+    /// there is one.
+    fn index_of(&self, interface: &str) -> Option<u32>;
+
+    /// What is in force, as the kernel says.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn enforced(&self) -> Result<Enforced, EnforcerError>;
+
+    /// Reads the lists in force back and names what differs from `ruleset`.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn verify(&self, ruleset: &Ruleset) -> Result<Vec<String>, EnforcerError>;
+
+    /// Makes the bypasses exactly these.
+    ///
+    /// # Errors
+    /// The kernel does not take them.
+    fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError>;
+}
+
+/// Reads, from any thread, also while the supervisor is at work.
+pub trait Inspector: Send + Sync + 'static {
+    /// What is in force.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn enforced(&self) -> Result<Enforced, EnforcerError>;
+
+    /// Where it is attached.
+    ///
+    /// # Errors
+    /// The links cannot be read.
+    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError>;
+
+    /// All counters.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn counters(&self) -> Result<CounterSnapshot, EnforcerError>;
+
+    /// What became of events, all CPUs together.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    fn event_stats(&self) -> Result<EventStats, EnforcerError>;
+
+    /// What the loaded program says of a packet.
+    ///
+    /// # Errors
+    /// The program cannot be run.
+    fn probe(&self, packet: &[u8]) -> Result<(Action, Reason), EnforcerError>;
+}
+
+/// The ring buffer of events; its descriptor is readable while it holds some.
+pub trait EventSource: AsFd + Send + 'static {
+    /// The next event, if there is one.
+    fn next(&mut self) -> Option<Event>;
+
+    /// Allows every CPU this many events from now on, replacing what is left of the
+    /// last allowance.
+    ///
+    /// # Errors
+    /// The map cannot be written.
+    fn grant(&mut self, per_cpu: u64) -> Result<(), EnforcerError>;
+}

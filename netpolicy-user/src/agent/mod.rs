@@ -1,0 +1,242 @@
+//! The agent: the long-running process that owns the desired state.
+//!
+//! ```text
+//! server, routes   HTTP on the unix socket; root only
+//! supervisor       the queue to the one writer; what it published for readers
+//! writer           change -> check, compile, fill, store, flip (bypasses, attach, reconcile)
+//! events, denied   ring buffer -> names -> listeners
+//! kernel           the datapath behind the seams of `enforcer`
+//! ```
+//!
+//! Enforcement does not need it: it may crash, stop or be replaced at any time,
+//! and nothing that is in force changes. It must never take enforcement down by
+//! itself; only `detach` does.
+
+pub mod action;
+pub mod attach;
+pub mod bypasses;
+pub mod caller;
+pub mod denied;
+pub mod enforcer;
+pub mod error;
+pub mod events;
+pub mod interfaces;
+pub mod kernel;
+pub mod lock;
+pub mod memory;
+pub mod reconcile;
+pub mod routes;
+pub mod server;
+pub mod service_manager;
+pub mod snapshot;
+pub mod start;
+pub mod supervisor;
+#[cfg(test)]
+pub mod testing;
+pub mod views;
+pub mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use self::events::EventHub;
+use self::kernel::Pins;
+use self::routes::App;
+use self::server::Peer;
+use self::snapshot::Snapshot;
+use self::supervisor::Supervisor;
+use crate::config::Config;
+
+/// Time between two looks at whether the kernel is as it should be.
+const RECONCILE_EVERY: Duration = Duration::from_secs(30);
+
+/// What answers that are under way get, once the last change is done.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Events that may wait for their names.
+const RAW_EVENTS: usize = 4096;
+
+/// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it.
+///
+/// # Errors
+/// A [`start::StartError`] if it cannot start; otherwise a fault in netpolicy.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let started = Timestamp::now();
+    let config = Arc::new(config);
+    let (sources, new_sources) = mpsc::unbounded_channel();
+
+    // Locks, socket, store, kernel, in this order: an agent that is not to run finds
+    // out before it touches what the other one works on.
+    let place = start::claim(&config)?;
+    let boot = config.clone();
+    let writer = tokio::task::spawn_blocking(move || start::start(&boot, sources)).await??;
+    let start::Place {
+        socket,
+        locks: _locks,
+    } = place;
+    let (listener, socket_file) = socket.into_parts();
+
+    let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
+    let hub = EventHub::default();
+    let (stop, stopping) = watch::channel(false);
+    let app = App {
+        supervisor: supervisor.clone(),
+        inspector: Arc::new(Pins(config.bpffs_dir.clone())),
+        hub: hub.clone(),
+        stopping: stopping.clone(),
+        started,
+    };
+    let mut tasks = background(&config, &app, new_sources)?;
+    let router = routes::router(app).into_make_service_with_connect_info::<Peer>();
+    let mut server = tokio::spawn(
+        axum::serve(listener, router)
+            .with_graceful_shutdown(async move {
+                let mut stopping = stopping;
+                // An error means that this function is gone, and so the agent.
+                let _ = stopping.wait_for(|stopping| *stopping).await;
+            })
+            .into_future(),
+    );
+
+    let snapshot = supervisor.snapshot();
+    tracing::info!(
+        socket = %config.socket.display(),
+        revision = snapshot.revision,
+        generation = snapshot.generation,
+        entries = snapshot.entries,
+        "ready"
+    );
+    service_manager::ready(&status_line(&snapshot));
+    drop(snapshot);
+    supervisor.reconcile();
+
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        _ = &mut writer_ended => {
+            anyhow::bail!("the writer's thread ended, which is a fault in netpolicy; what is in force stays in force");
+        }
+        ended = &mut server => {
+            anyhow::bail!("the API's server ended, which is a fault in netpolicy ({ended:?}); what is in force stays in force");
+        }
+    }
+    service_manager::stopping();
+    stop.send_replace(true);
+    tokio::select! {
+        () = async {
+            supervisor.stop().await;
+            // Whoever is slower than that loses his connection.
+            let _ = timeout(GRACE, &mut server).await;
+        } => {}
+        name = signals.next() => tracing::warn!(signal = name, "again: stopping at once"),
+    }
+    tasks.shutdown().await;
+    drop(socket_file);
+    let snapshot = supervisor.snapshot();
+    tracing::info!(
+        revision = snapshot.revision,
+        generation = snapshot.generation,
+        "stopped; enforcement stays in place"
+    );
+    Ok(())
+}
+
+/// Everything that goes on beside the server.
+fn background(
+    config: &Config,
+    app: &App,
+    new_sources: mpsc::UnboundedReceiver<crate::datapath::EventReader>,
+) -> anyhow::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+
+    let (raw, named) = mpsc::channel(RAW_EVENTS);
+    let (hub, snapshots) = (app.hub.clone(), app.supervisor.snapshots());
+    std::thread::Builder::new()
+        .name("events".to_owned())
+        .spawn(move || denied::name_events(named, &snapshots, &hub))?;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let per_cpu = events::allowance(config.events_per_second, cpus);
+    tasks.spawn(events::pump(new_sources, per_cpu, app.hub.clone(), raw));
+    tasks.spawn(events::count_lost(app.inspector.clone(), app.hub.clone()));
+
+    let supervisor = app.supervisor.clone();
+    let verify_interval = config.verify_interval;
+    tasks.spawn(async move {
+        let mut ticks = interval(RECONCILE_EVERY.min(verify_interval));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            supervisor.reconcile();
+        }
+    });
+    let supervisor = app.supervisor.clone();
+    tasks.spawn(async move {
+        if let Err(error) = interfaces::watch(|| supervisor.reconcile()).await {
+            tracing::warn!(%error, "no notifications of interfaces: they are looked at every 30 s");
+        }
+    });
+
+    let mut snapshots = app.supervisor.snapshots();
+    tasks.spawn(async move {
+        while snapshots.changed().await.is_ok() {
+            let line = status_line(&snapshots.borrow_and_update());
+            service_manager::status(&line);
+        }
+    });
+    if let Some(every) = service_manager::watchdog_interval() {
+        tasks.spawn(async move {
+            let mut ticks = interval(every);
+            loop {
+                ticks.tick().await;
+                service_manager::alive();
+            }
+        });
+    }
+    Ok(tasks)
+}
+
+fn status_line(snapshot: &Snapshot) -> String {
+    let what = if snapshot.detached {
+        "detached, nothing is filtered".to_owned()
+    } else {
+        format!(
+            "revision {} in force as generation {}, {} entries, on {}",
+            snapshot.revision,
+            snapshot.generation,
+            snapshot.entries,
+            snapshot.interfaces.join(", ")
+        )
+    };
+    match snapshot.faults.len() {
+        0 => what,
+        n => format!("{what}; {n} fault(s), see netpolicy status"),
+    }
+}
+
+/// The signals that end the agent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Keeps the kernel what the desired state says: looks, compares, repairs, reports.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::enforcer::Enforcer;
+use super::error::chain;
+use super::writer::Writer;
+
+/// A comparison of all lists takes at most one part in this many of the writer's time.
+const VERIFY_SHARE: u32 = 20;
+
+/// Differences that are logged one by one.
+const SHOWN: usize = 5;
+
+impl<E: Enforcer> Writer<E> {
+    /// One round.
+    pub fn reconcile(&mut self) {
+        self.check_pins();
+        self.check_ruleset();
+        self.check_interfaces();
+        self.drop_lapsed_bypasses(Timestamp::now());
+        self.prune();
+        self.publish();
+    }
+
+    /// Somebody may have removed the pins, and with them the links.
+    fn check_pins(&mut self) {
+        if self.enforcer.is_pinned() {
+            return;
+        }
+        tracing::error!("drift: the pins are gone; installing anew");
+        match self.enforcer.reinstall(&self.ruleset, self.revision) {
+            Ok(generation) => {
+                self.generation = generation;
+                self.faults.kernel = None;
+                self.faults.repaired(format!(
+                    "{}: the pins were gone, and filtering with them; installed anew",
+                    Timestamp::now()
+                ));
+                self.open_events();
+                self.restore_bypasses();
+            }
+            Err(error) => {
+                let fault = format!(
+                    "the pins are gone, and installing anew failed, trying again: {}",
+                    chain(&error)
+                );
+                tracing::error!("{fault}");
+                self.faults.kernel = Some(fault);
+            }
+        }
+    }
+
+    /// Removes old revisions.
+    fn prune(&mut self) {
+        if !std::mem::take(&mut self.prune_due) {
+            return;
+        }
+        match self.store.prune() {
+            Ok(pruned) if pruned.revisions > 0 => {
+                tracing::info!(revisions = pruned.revisions, "old revisions removed");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "old revisions could not be removed");
+            }
+        }
+    }
+
+    fn check_ruleset(&mut self) {
+        let enforced = match self.enforcer.enforced() {
+            Ok(enforced) => enforced,
+            Err(error) => {
+                let fault = format!("the kernel's maps cannot be read: {}", chain(&error));
+                tracing::error!("{fault}");
+                self.faults.kernel = Some(fault);
+                return;
+            }
+        };
+        let differences = if enforced.generation != self.generation {
+            vec![format!(
+                "generation {} is in force, not {}",
+                enforced.generation, self.generation
+            )]
+        } else if enforced.digest != self.digest {
+            vec!["the rules' digest is another".to_owned()]
+        } else if Instant::now() >= self.verify_at {
+            match self.verify() {
+                Ok(differences) => differences,
+                Err(fault) => {
+                    tracing::error!("{fault}");
+                    self.faults.kernel = Some(fault);
+                    return;
+                }
+            }
+        } else {
+            Vec::new()
+        };
+        if differences.is_empty() {
+            self.faults.kernel = None;
+        } else {
+            self.repair(&differences);
+        }
+    }
+
+    fn verify(&mut self) -> Result<Vec<String>, String> {
+        let started = Instant::now();
+        let result = self.enforcer.verify(&self.ruleset);
+        let took = started.elapsed();
+        self.verify_at = Instant::now() + self.settings.verify_interval.max(took * VERIFY_SHARE);
+        result.map_err(|e| {
+            self.verify_at = started;
+            format!("the kernel's lists cannot be read: {}", chain(&e))
+        })
+    }
+
+    /// Fills the idle slot anew and puts it into force.
+    fn repair(&mut self, differences: &[String]) {
+        let shown = differences.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+        let more = match differences.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            n => format!("; and {n} more"),
+        };
+        let what = format!("{}{more}", shown.join("; "));
+        tracing::error!(revision = self.revision, "drift: {what}");
+        // What was repaired is compared once more, what was not again.
+        self.verify_at = Instant::now();
+        let ruleset = self.ruleset.clone();
+        match self.prepare(&ruleset, self.revision) {
+            Ok(prepared) => {
+                self.generation = self.enforcer.commit(prepared);
+                self.faults.kernel = None;
+                self.faults.repaired(format!(
+                    "{}: the kernel did not hold what revision {} says ({what}); repaired as generation {}",
+                    Timestamp::now(),
+                    self.revision,
+                    self.generation
+                ));
+                tracing::warn!(generation = self.generation, "drift repaired");
+            }
+            Err(error) => {
+                self.faults.kernel = Some(format!(
+                    "the kernel does not hold what revision {} says ({what}), and repair failed, trying again: {}",
+                    self.revision,
+                    chain(&error)
+                ));
+            }
+        }
+        self.rest();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! `/v1/bypasses`
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::App;
+use super::extract::{Body, Params};
+use crate::agent::caller::Caller;
+use crate::agent::error::AgentError;
+use crate::api::{BypassRequest, BypassView, ErrorBody};
+
+/// The bypasses that have not lapsed.
+#[utoipa::path(get, path = "/v1/bypasses", responses((status = OK, body = Vec<BypassView>)))]
+pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
+    let snapshot = app.supervisor.snapshot();
+    let live = snapshot.live_bypasses(Timestamp::now());
+    Json(live.map(BypassView::from).collect())
+}
+
+/// Exempts a source for a time; one that is exempt already is so for the new time.
+#[utoipa::path(post, path = "/v1/bypasses", request_body = BypassRequest, responses(
+    (status = OK, body = BypassView),
+    (status = BAD_REQUEST, body = ErrorBody),
+    (status = NOT_FOUND, body = ErrorBody),
+    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
+))]
+pub(super) async fn grant(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> Result<Json<BypassView>, AgentError> {
+    let granted = app.supervisor.grant_bypass(body.parse()?, caller);
+    granted.await.map(Json)
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevokeParams {
+    /// The address or CIDR.
+    source: String,
+    /// The service; none: the host.
+    service: Option<String>,
+}
+
+/// Takes an exemption away.
+#[utoipa::path(delete, path = "/v1/bypasses", params(RevokeParams), responses(
+    (status = OK, body = BypassView),
+    (status = BAD_REQUEST, body = ErrorBody),
+    (status = NOT_FOUND, body = ErrorBody),
+))]
+pub(super) async fn revoke(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(params): Params<RevokeParams>,
+) -> Result<Json<BypassView>, AgentError> {
+    let revoked = app
+        .supervisor
+        .revoke_bypass(params.source, params.service, caller);
+    revoked.await.map(Json)
+}

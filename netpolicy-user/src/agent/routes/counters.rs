@@ -1,0 +1,45 @@
+//! `/v1/counters`
+
+use axum::Json;
+use axum::extract::State;
+
+use super::{App, blocking};
+use crate::agent::denied::{action_name, scope_name};
+use crate::agent::error::AgentError;
+use crate::api::{CounterRow, Counters, ErrorBody};
+
+/// Packets by scope and reason, since the maps were made.
+#[utoipa::path(get, path = "/v1/counters", responses(
+    (status = OK, body = Counters),
+    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
+))]
+pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, AgentError> {
+    blocking(move || {
+        let snapshot = app.supervisor.snapshot();
+        let counted = app
+            .inspector
+            .counters()
+            .map_err(|source| AgentError::Kernel {
+                what: "the counters cannot be read",
+                source,
+            })?;
+        let mut rows = counted.rows;
+        rows.retain(|(_, _, packets)| *packets > 0);
+        rows.sort_unstable_by_key(|(scope, reason, _)| (*scope, *reason));
+        Ok(Json(Counters {
+            rows: rows
+                .into_iter()
+                .map(|(scope, reason, packets)| CounterRow {
+                    scope: scope_name(&snapshot.state, scope),
+                    reason: reason.name().to_owned(),
+                    action: action_name(reason.action()).to_owned(),
+                    packets,
+                })
+                .collect(),
+            events_sent: counted.events.sent,
+            events_limited: counted.events.limited,
+            events_overflowed: counted.events.overflowed,
+        }))
+    })
+    .await
+}

@@ -1,0 +1,33 @@
+//! `/v1/detach` and `/v1/attach`: the emergency brake, on and off.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::App;
+use crate::agent::caller::Caller;
+use crate::agent::error::AgentError;
+use crate::api::ErrorBody;
+
+/// Stops all filtering until it is attached again; the names of the interfaces.
+#[utoipa::path(post, path = "/v1/detach", responses(
+    (status = OK, body = Vec<String>),
+    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
+))]
+pub(super) async fn detach(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Vec<String>>, AgentError> {
+    app.supervisor.detach(caller).await.map(Json)
+}
+
+/// Filters the configured interfaces again; the names of those that are filtered.
+#[utoipa::path(post, path = "/v1/attach", responses(
+    (status = OK, body = Vec<String>),
+    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
+))]
+pub(super) async fn attach(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Vec<String>>, AgentError> {
+    app.supervisor.attach(caller).await.map(Json)
+}

@@ -1,0 +1,113 @@
+//! The HTTP API: one file for each resource.
+//!
+//! Handlers translate between HTTP and the supervisor, the published snapshot and
+//! the kernel's read side; they decide nothing.
+
+mod apply;
+mod bypasses;
+mod counters;
+mod events;
+mod explain;
+mod extract;
+mod host;
+mod interfaces;
+mod policies;
+mod revisions;
+mod services;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn;
+use axum::{Json, Router};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use utoipa::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+
+use super::enforcer::Inspector;
+use super::error::AgentError;
+use super::events::EventHub;
+use super::server::authorize;
+use super::supervisor::Supervisor;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct App {
+    /// The way to the writer, and what it publishes.
+    pub supervisor: Supervisor,
+    /// The kernel, to read from.
+    pub inspector: Arc<dyn Inspector>,
+    /// Events.
+    pub hub: EventHub,
+    /// Becomes `true` when the agent stops; streams end then.
+    pub stopping: watch::Receiver<bool>,
+    /// When the agent started.
+    pub started: Timestamp,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "netpolicy",
+    description = "The agent of netpolicy, on its unix socket. Only root may use it."
+))]
+struct Api;
+
+/// The whole API. Connections bring a [`super::server::Peer`].
+pub fn router(app: App) -> Router {
+    let (router, api) = OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(status::status))
+        .routes(routes!(status::progress))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::show))
+        .routes(routes!(services::list))
+        .routes(routes!(host::show))
+        .routes(routes!(apply::change).layer(DefaultBodyLimit::max(apply::BODY_LIMIT)))
+        .routes(routes!(apply::export))
+        .routes(routes!(explain::explain))
+        .routes(routes!(counters::counters))
+        .routes(routes!(events::events))
+        .routes(routes!(bypasses::list, bypasses::grant, bypasses::revoke))
+        .routes(routes!(revisions::list))
+        .routes(routes!(interfaces::attach))
+        .routes(routes!(interfaces::detach))
+        .split_for_parts();
+    router
+        .route(
+            "/v1/openapi.json",
+            axum::routing::get(move || std::future::ready(Json(api.clone()))),
+        )
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn(authorize))
+        .with_state(app)
+}
+
+async fn unknown(uri: Uri) -> AgentError {
+    AgentError::NotFound {
+        what: format!("there is no {}", uri.path()),
+        hint: "GET /v1/openapi.json says what there is",
+    }
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> AgentError {
+    AgentError::WrongMethod(format!("{} does not take {method}", uri.path()))
+}
+
+/// Runs what takes a while off the threads that serve.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
+) -> Result<T, AgentError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            tracing::error!(%error, "a request failed for a fault in netpolicy");
+            Err(AgentError::Internal)
+        }
+    }
+}

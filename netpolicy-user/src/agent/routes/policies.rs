@@ -1,0 +1,36 @@
+//! `/v1/policies`
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::{App, blocking};
+use crate::agent::error::AgentError;
+use crate::agent::views;
+use crate::api::{ErrorBody, PolicyView};
+
+/// All policies, without their lists.
+#[utoipa::path(get, path = "/v1/policies", responses((status = OK, body = Vec<PolicyView>)))]
+pub(super) async fn list(State(app): State<App>) -> Json<Vec<PolicyView>> {
+    let snapshot = app.supervisor.snapshot();
+    Json(snapshot.state.policies.iter().map(views::policy).collect())
+}
+
+/// One policy, with its lists.
+#[utoipa::path(get, path = "/v1/policies/{name}", params(("name" = String, Path)), responses(
+    (status = OK, body = PolicyView),
+    (status = NOT_FOUND, body = ErrorBody),
+))]
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<PolicyView>, AgentError> {
+    let snapshot = app.supervisor.snapshot();
+    blocking(move || match snapshot.state.policy(&name) {
+        Some(policy) => Ok(Json(views::whole_policy(policy))),
+        None => Err(AgentError::NotFound {
+            what: format!("unknown policy '{}'", name.escape_debug()),
+            hint: "`netpolicy policy list` shows what there is",
+        }),
+    })
+    .await
+}

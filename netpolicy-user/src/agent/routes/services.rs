@@ -1,0 +1,21 @@
+//! `/v1/services`
+
+use axum::Json;
+use axum::extract::State;
+
+use super::App;
+use crate::agent::views;
+use crate::api::ServiceView;
+
+/// All services.
+#[utoipa::path(get, path = "/v1/services", responses((status = OK, body = Vec<ServiceView>)))]
+pub(super) async fn list(State(app): State<App>) -> Json<Vec<ServiceView>> {
+    let state = &app.supervisor.snapshot().state;
+    Json(
+        state
+            .services
+            .iter()
+            .map(|s| views::service(state, s))
+            .collect(),
+    )
+}

@@ -1,0 +1,144 @@
+//! `/v1/status` and `/v1/progress`.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+
+use super::{App, blocking};
+use crate::agent::error::{AgentError, chain};
+use crate::agent::memory;
+use crate::agent::snapshot::Snapshot;
+use crate::api::{
+    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, ProgressView,
+    Status,
+};
+use crate::datapath::AttachedInterface;
+
+/// How the agent and enforcement are.
+#[utoipa::path(get, path = "/v1/status", responses(
+    (status = OK, body = Status),
+    (status = FORBIDDEN, body = ErrorBody),
+))]
+pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, AgentError> {
+    blocking(move || Ok(Json(read(&app)))).await
+}
+
+/// What the agent is doing.
+#[utoipa::path(get, path = "/v1/progress", responses((status = OK, body = ProgressView)))]
+pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
+    Json(app.supervisor.progress())
+}
+
+fn read(app: &App) -> Status {
+    let snapshot = app.supervisor.snapshot();
+    let mut faults = snapshot.faults.clone();
+    let attached = app.inspector.interfaces().unwrap_or_else(|error| {
+        faults.push(format!("the links cannot be read: {}", chain(&error)));
+        Vec::new()
+    });
+    let interfaces = interfaces(&snapshot, attached);
+    let mut enforcement = Enforcement {
+        state: state(&snapshot, &interfaces),
+        engine: String::new(),
+        generation: 0,
+        revision: 0,
+        digest: String::new(),
+        entries: 0,
+        abi: netpolicy_common::ABI_VERSION,
+        interfaces,
+    };
+    match app.inspector.enforced() {
+        Ok(enforced) => {
+            enforcement.engine = enforced.engine.to_string();
+            enforcement.generation = enforced.generation;
+            enforcement.revision = enforced.revision;
+            enforcement.digest = blake3::Hash::from_bytes(enforced.digest)
+                .to_hex()
+                .to_string();
+            enforcement.entries = enforced.entries;
+            enforcement.abi = enforced.abi;
+        }
+        Err(error) => faults.push(format!("the maps cannot be read: {}", chain(&error))),
+    }
+    let policies = &snapshot.state.policies;
+    Status {
+        agent: Some(AgentStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: app.started,
+            revision: snapshot.revision,
+            policies: policies.len(),
+            active_policies: policies
+                .iter()
+                .filter(|p| p.active && !p.bindings.is_empty())
+                .count(),
+            services: snapshot.state.services.len(),
+            rules: snapshot.rules,
+            bypasses: snapshot.live_bypasses(Timestamp::now()).count(),
+            memory_bytes: memory::resident(),
+        }),
+        enforcement,
+        faults,
+    }
+}
+
+/// The configured interfaces, then others that are filtered.
+fn interfaces(snapshot: &Snapshot, attached: Vec<AttachedInterface>) -> Vec<Interface> {
+    let mut interfaces: Vec<Interface> = snapshot
+        .interfaces
+        .iter()
+        .map(|name| Interface {
+            name: name.clone(),
+            index: nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0),
+            attachment: Attachment::None,
+        })
+        .collect();
+    for found in attached {
+        let found = Interface {
+            name: found.name,
+            index: found.index,
+            attachment: found.attachment,
+        };
+        match interfaces.iter_mut().find(|i| i.name == found.name) {
+            Some(interface) => *interface = found,
+            None => interfaces.push(found),
+        }
+    }
+    interfaces
+}
+
+fn state(snapshot: &Snapshot, interfaces: &[Interface]) -> EnforcementState {
+    let attached = interfaces
+        .iter()
+        .filter(|i| i.attachment != Attachment::None)
+        .count();
+    match attached {
+        0 if snapshot.detached => EnforcementState::Detached,
+        0 => EnforcementState::NotAttached,
+        n if n < interfaces.len() => EnforcementState::Partial,
+        _ => EnforcementState::Attached,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_means_some_but_not_all() {
+        let mut snapshot = crate::agent::testing::empty_snapshot();
+        let interface = |attachment| Interface {
+            name: "x".into(),
+            index: 1,
+            attachment,
+        };
+        let (on, off) = (interface(Attachment::Native), interface(Attachment::None));
+        let both = [on.clone(), off.clone()];
+        assert_eq!(state(&snapshot, &[]), EnforcementState::NotAttached);
+        assert_eq!(state(&snapshot, &both[1..]), EnforcementState::NotAttached);
+        assert_eq!(state(&snapshot, &both), EnforcementState::Partial);
+        assert_eq!(state(&snapshot, &both[..1]), EnforcementState::Attached);
+        snapshot.detached = true;
+        assert_eq!(state(&snapshot, &both[1..]), EnforcementState::Detached);
+    }
+}

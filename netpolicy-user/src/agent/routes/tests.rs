@@ -1,0 +1,418 @@
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response, StatusCode};
+use futures_util::StreamExt;
+use netpolicy_common::{Action, Reason};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tower::Service;
+
+use super::super::caller::Caller;
+use super::super::server::Peer;
+use super::super::testing::{Bench, FakeKernel, create};
+use super::*;
+use crate::api::{
+    BypassView, Changed, Counters, EnforcementState, ErrorBody, EventLine, ExplainView, HostView,
+    PolicyView, ProgressView, RevisionView, ServiceView, Status,
+};
+
+/// The whole API over a fake kernel.
+struct Agent {
+    router: Router,
+    kernel: FakeKernel,
+    hub: EventHub,
+    stop: watch::Sender<bool>,
+    supervisor: Supervisor,
+    _dir: tempfile::TempDir,
+}
+
+impl Agent {
+    fn new() -> Self {
+        let bench = Bench::new();
+        let (supervisor, _) = Supervisor::start(bench.writer).unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let hub = EventHub::default();
+        let app = App {
+            supervisor: supervisor.clone(),
+            inspector: Arc::new(bench.kernel.clone()),
+            hub: hub.clone(),
+            stopping,
+            started: Timestamp::now(),
+        };
+        Self {
+            router: router(app),
+            kernel: bench.kernel,
+            hub,
+            stop,
+            supervisor,
+            _dir: bench.dir,
+        }
+    }
+
+    async fn send(&mut self, uid: u32, method: &str, path: &str, body: Body) -> Response<Body> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(body)
+            .unwrap();
+        let peer = ConnectInfo(Peer(Some(Caller { uid })));
+        request.extensions_mut().insert(peer);
+        self.router.call(request).await.unwrap()
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, T) {
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            body.to_string().into()
+        };
+        let response = self.send(0, method, path, body).await;
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{e}: {text}")),
+        )
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, path: &str) -> T {
+        let (status, value) = self.ask("GET", path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        value
+    }
+
+    async fn refused(&mut self, method: &str, path: &str, body: Value) -> (StatusCode, String) {
+        let (status, error): (_, ErrorBody) = self.ask(method, path, body).await;
+        (status, error.errors.join("\n"))
+    }
+
+    async fn create(&mut self, name: &str, allow: &[&str], block: &[&str]) -> Changed {
+        let change = serde_json::to_value(create(name, allow, block)).unwrap();
+        let (status, changed) = self.ask("POST", "/v1/changes", change).await;
+        assert_eq!(status, StatusCode::OK);
+        changed
+    }
+}
+
+#[tokio::test]
+async fn only_root_is_let_in() {
+    let mut agent = Agent::new();
+    let response = agent.send(1000, "GET", "/v1/status", Body::empty()).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let bytes = axum::body::to_bytes(response.into_body(), 4096)
+        .await
+        .unwrap();
+    let body: ErrorBody = serde_json::from_slice(&bytes).unwrap();
+    assert!(
+        body.errors[0].starts_with("only root may use the agent"),
+        "{body:?}"
+    );
+    assert!(body.hint.is_some());
+}
+
+#[tokio::test]
+async fn a_change_shows_everywhere() {
+    let mut agent = Agent::new();
+    let changed = agent.create("office", &["10.0.0.1/8"], &["10.0.0.9"]).await;
+    assert_eq!((changed.revision, changed.generation), (1, 2));
+    assert_eq!(
+        changed.warnings.len(),
+        1,
+        "masked host bits: {:?}",
+        changed.warnings
+    );
+
+    let status: Status = agent.get("/v1/status").await;
+    assert_eq!(status.enforcement.state, EnforcementState::Attached);
+    assert_eq!(status.enforcement.generation, 2);
+    assert_eq!(status.enforcement.digest.len(), 64);
+    assert!(status.faults.is_empty(), "{:?}", status.faults);
+    let own = status.agent.unwrap();
+    assert_eq!(
+        (own.revision, own.policies, own.active_policies, own.rules),
+        (1, 1, 1, 2)
+    );
+
+    let policies: Vec<PolicyView> = agent.get("/v1/policies").await;
+    assert_eq!(policies[0].allow_count, Some(1));
+    assert!(policies[0].allow.is_none());
+    let policy: PolicyView = agent.get("/v1/policies/OFFICE").await;
+    let rule = &policy.allow.unwrap()[0];
+    assert_eq!(
+        (rule.text.as_str(), rule.cidr.as_str()),
+        ("10.0.0.1/8", "10.0.0.0/8")
+    );
+
+    let host: HostView = agent.get("/v1/host").await;
+    assert_eq!(host.policies, ["office"]);
+    let revisions: Vec<RevisionView> = agent.get("/v1/revisions?limit=5").await;
+    assert_eq!(revisions[0].action, "policy create office");
+    let progress: ProgressView = agent.get("/v1/progress").await;
+    assert_eq!(progress.phase, "idle");
+    let services: Vec<ServiceView> = agent.get("/v1/services").await;
+    assert!(services.is_empty());
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing() {
+    let mut agent = Agent::new();
+    let change = serde_json::to_value(create("office", &[], &["10.0.0.9"])).unwrap();
+    let (_, changed): (_, Changed) = agent.ask("POST", "/v1/changes?dry_run=true", change).await;
+    assert!(changed.dry_run);
+    assert_eq!(changed.plan.len(), 1);
+    let policies: Vec<PolicyView> = agent.get("/v1/policies").await;
+    assert!(policies.is_empty());
+}
+
+#[tokio::test]
+async fn refusals_have_their_status_and_say_why() {
+    let mut agent = Agent::new();
+    agent.create("office", &[], &["10.0.0.9"]).await;
+    let change = |c| serde_json::to_value(c).unwrap();
+    let cases = [
+        (
+            "POST",
+            "/v1/changes",
+            change(create("office", &[], &[])),
+            409,
+            "office",
+        ),
+        (
+            "POST",
+            "/v1/changes",
+            change(create("branch", &["10.0.0.0/33"], &[])),
+            400,
+            "10.0.0.0/33",
+        ),
+        (
+            "POST",
+            "/v1/changes",
+            json!({"change": "drop-policy", "name": "nowhere"}),
+            404,
+            "nowhere",
+        ),
+        (
+            "POST",
+            "/v1/changes",
+            json!({"change": "nonsense"}),
+            400,
+            "nonsense",
+        ),
+        ("POST", "/v1/changes", json!("x"), 400, "not as expected"),
+        ("POST", "/v1/changes?dryrun=1", json!({}), 400, "dryrun"),
+        (
+            "GET",
+            "/v1/policies/nowhere",
+            Value::Null,
+            404,
+            "unknown policy 'nowhere'",
+        ),
+        (
+            "GET",
+            "/v1/explain?source=10.0.0.300",
+            Value::Null,
+            400,
+            "source",
+        ),
+        (
+            "GET",
+            "/v1/explain?source=10.0.0.3&port=0",
+            Value::Null,
+            400,
+            "port 0",
+        ),
+        (
+            "GET",
+            "/v1/explain?source=10.0.0.3&port=70000",
+            Value::Null,
+            400,
+            "port",
+        ),
+        (
+            "GET",
+            "/v1/export?revision=99",
+            Value::Null,
+            404,
+            "no revision 99",
+        ),
+        (
+            "POST",
+            "/v1/bypasses",
+            json!({"source": "10.0.0.1", "minutes": 0}),
+            400,
+            "0 minutes",
+        ),
+        (
+            "DELETE",
+            "/v1/bypasses?source=10.0.0.1",
+            Value::Null,
+            404,
+            "no bypass",
+        ),
+        ("GET", "/v1/nothing", Value::Null, 404, "/v1/nothing"),
+        ("DELETE", "/v1/status", Value::Null, 405, "DELETE"),
+    ];
+    for (method, path, body, expected, words) in cases {
+        let (status, text) = agent.refused(method, path, body).await;
+        assert_eq!(status.as_u16(), expected, "{method} {path}: {text}");
+        assert!(text.contains(words), "{method} {path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn failures_of_kernel_and_store_are_told_apart_from_refusals() {
+    let mut agent = Agent::new();
+    let change = serde_json::to_value(create("office", &[], &["10.0.0.9"])).unwrap();
+    agent.kernel.lock().fail_prepare = true;
+    let (status, text) = agent.refused("POST", "/v1/changes", change.clone()).await;
+    assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
+    assert!(text.contains("revision 0 stays in force"), "{text}");
+    agent.kernel.lock().fail_prepare = false;
+    agent.kernel.lock().fail_commit = true;
+    let (status, text) = agent.refused("POST", "/v1/changes", change).await;
+    assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
+    assert!(text.contains("no space left"), "{text}");
+}
+
+#[tokio::test]
+async fn explain_shows_model_and_kernel_and_whether_they_agree() {
+    let mut agent = Agent::new();
+    agent.create("office", &["10.0.0.0/8"], &["10.0.0.9"]).await;
+    agent.kernel.lock().probe = Some((Action::Drop, Reason::Blocked));
+    let view: ExplainView = agent.get("/v1/explain?source=10.0.0.9").await;
+    assert_eq!(
+        (view.verdict.as_str(), view.reason.as_str()),
+        ("drop", "blocked")
+    );
+    let matched = view.matched.unwrap();
+    assert_eq!(
+        (matched.policy.as_str(), matched.list.as_str()),
+        ("office", "block")
+    );
+    assert_eq!(view.consulted, ["office (allow 1, block 1)"]);
+    assert!(view.agrees);
+    let view: ExplainView = agent.get("/v1/explain?source=10.0.0.8&port=5432").await;
+    assert_eq!(view.reason, "allowed");
+    assert!(!view.agrees);
+    agent.kernel.lock().probe = None;
+    let view: ExplainView = agent.get("/v1/explain?source=10.0.0.9").await;
+    assert!(view.agrees);
+    assert_eq!(view.kernel_error.as_deref(), Some("no program"));
+}
+
+#[tokio::test]
+async fn counters_have_names() {
+    let counters: Counters = Agent::new().get("/v1/counters").await;
+    let rows: Vec<_> = counters
+        .rows
+        .iter()
+        .map(|r| format!("{} {} {} {}", r.scope, r.reason, r.action, r.packets))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "host allowed pass 5",
+            "host blocked drop 3",
+            "scope 7 not-allowed drop 1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn bypasses_come_and_go() {
+    let mut agent = Agent::new();
+    let request = json!({"source": "10.0.0.1", "minutes": 30});
+    let (status, granted): (_, BypassView) = agent.ask("POST", "/v1/bypasses", request).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(granted.granted_by, "root");
+    let listed: Vec<BypassView> = agent.get("/v1/bypasses").await;
+    assert_eq!(listed, [granted]);
+    let path = "/v1/bypasses?source=10.0.0.1/32";
+    let (_, revoked): (_, BypassView) = agent.ask("DELETE", path, Value::Null).await;
+    assert_eq!(revoked.source, "10.0.0.1/32");
+    let listed: Vec<BypassView> = agent.get("/v1/bypasses").await;
+    assert!(listed.is_empty());
+}
+
+#[tokio::test]
+async fn the_emergency_brake_goes_on_and_off() {
+    let mut agent = Agent::new();
+    let (_, names): (_, Vec<String>) = agent.ask("POST", "/v1/detach", Value::Null).await;
+    assert_eq!(names, ["eth7"]);
+    let status: Status = agent.get("/v1/status").await;
+    assert_eq!(status.enforcement.state, EnforcementState::Detached);
+    let (_, names): (_, Vec<String>) = agent.ask("POST", "/v1/attach", Value::Null).await;
+    assert_eq!(names, ["eth7"]);
+}
+
+#[tokio::test]
+async fn an_export_applies_to_the_same_state() {
+    let mut agent = Agent::new();
+    agent.create("office", &["10.0.0.1/8"], &["10.0.0.9"]).await;
+    agent.create("branch", &[], &["10.0.0.8"]).await;
+    let response = agent.send(0, "GET", "/v1/export", Body::empty()).await;
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    let change = serde_json::to_value(crate::agent::testing::apply(&text)).unwrap();
+    let (_, changed): (_, Changed) = agent.ask("POST", "/v1/changes", change).await;
+    assert_eq!(changed.plan, []);
+    let response = agent
+        .send(0, "GET", "/v1/export?revision=1", Body::empty())
+        .await;
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("branch"));
+}
+
+#[tokio::test]
+async fn events_are_lines_and_end_with_the_agent() {
+    let mut agent = Agent::new();
+    let response = agent.send(0, "GET", "/v1/events", Body::empty()).await;
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    let mut lines = response.into_body().into_data_stream();
+    assert!(agent.hub.is_heard());
+    agent.hub.send(EventLine::Lost { count: 3 });
+    let line = lines.next().await.unwrap().unwrap();
+    assert_eq!(line, "{\"event\":\"lost\",\"count\":3}\n");
+    agent.stop.send_replace(true);
+    assert!(lines.next().await.is_none());
+}
+
+#[tokio::test]
+async fn after_the_stop_changes_are_refused_and_reading_goes_on() {
+    let mut agent = Agent::new();
+    agent.supervisor.stop().await;
+    let change = serde_json::to_value(create("office", &[], &["10.0.0.9"])).unwrap();
+    let (status, text) = agent.refused("POST", "/v1/changes", change).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("stopping"), "{text}");
+    let _: Vec<PolicyView> = agent.get("/v1/policies").await;
+}
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let api: Value = Agent::new().get("/v1/openapi.json").await;
+    let paths = api["paths"].as_object().unwrap();
+    for path in [
+        "/v1/status",
+        "/v1/changes",
+        "/v1/policies/{name}",
+        "/v1/events",
+    ] {
+        assert!(paths.contains_key(path), "{path}");
+    }
+    assert!(api["components"]["schemas"]["Change"].is_object());
+    let methods: Vec<_> = paths["/v1/bypasses"].as_object().unwrap().keys().collect();
+    assert_eq!(methods, ["delete", "get", "post"]);
+}

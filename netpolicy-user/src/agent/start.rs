@@ -1,0 +1,118 @@
+//! From a configuration to a writer whose kernel enforces what the store says.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::attach::MARKER;
+use super::error::AgentError;
+use super::kernel::Kernel;
+use super::lock::{self, Lock, LockError};
+use super::server::{Socket, SocketError};
+use super::writer::{Settings, Writer};
+use crate::compiler::compile;
+use crate::config::Config;
+use crate::datapath::{self, DatapathError, EventReader, Opened, Options};
+use crate::store::{SqliteStore, Store, StoreError};
+
+/// Why the agent does not start. What is in force stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another agent has the directories.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// No socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The kernel refuses.
+    #[error(transparent)]
+    Datapath(#[from] DatapathError),
+    /// The kernel cannot be taken over.
+    #[error(transparent)]
+    Kernel(#[from] AgentError),
+}
+
+impl StartError {
+    /// What to do about it, where one sentence helps.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Lock(e) => e.hint().map(str::to_owned),
+            Self::Socket(_) => None,
+            Self::Store(e) => e.hint().map(str::to_owned),
+            Self::Datapath(e) => e.hint(),
+            Self::Kernel(e) => e.body().hint,
+        }
+    }
+}
+
+/// What only one agent can have.
+#[derive(Debug)]
+pub struct Place {
+    /// Listens; connections wait until they are served.
+    pub socket: Socket,
+    /// Held as long as the agent runs.
+    pub locks: [Lock; 2],
+}
+
+/// Claims directories and socket. To be called on a tokio runtime.
+///
+/// # Errors
+/// Another agent has them, or the system refuses.
+pub fn claim(config: &Config) -> Result<Place, StartError> {
+    let state = lock::state(&config.state_dir)?;
+    // A lock taken before the file system is mounted would lock another directory.
+    datapath::prepare_dir(&config.bpffs_dir)?;
+    let pins = lock::pins(&config.bpffs_dir)?;
+    let socket = Socket::bind(&config.socket)?;
+    Ok(Place {
+        socket,
+        locks: [state, pins],
+    })
+}
+
+/// Reads the store, compiles, and makes the kernel enforce it, taking over what is
+/// pinned. Takes seconds for millions of rules.
+///
+/// # Errors
+/// The store cannot be read, or the kernel refuses.
+pub fn start(
+    config: &Config,
+    sources: mpsc::UnboundedSender<EventReader>,
+) -> Result<Writer<Kernel>, StartError> {
+    let begun = Instant::now();
+    let mut store = SqliteStore::open(&config.state_dir)?;
+    let stored = store.load()?;
+    tracing::info!(
+        revision = stored.revision,
+        policies = stored.state.policies.len(),
+        rules = stored.state.rule_count(),
+        "state loaded"
+    );
+    let ruleset = Arc::new(compile(&stored.state));
+    let options = Options {
+        bpffs_dir: config.bpffs_dir.clone(),
+        mode: config.xdp_mode,
+    };
+    let (kernel, opened) = Kernel::open(options, &ruleset, stored.revision)?;
+    match opened {
+        Opened::Adopted => tracing::info!("took over what was in force, untouched"),
+        Opened::Updated => tracing::warn!("took over; another ruleset was in force, replaced"),
+        Opened::Upgraded => tracing::info!("took over; the program was replaced by this version's"),
+        Opened::Installed(why) => tracing::info!("installed anew: {why}"),
+    }
+    let settings = Settings {
+        interfaces: config.interfaces.clone(),
+        limits: config.limits,
+        verify_interval: config.verify_interval,
+        marker: config.state_dir.join(MARKER),
+    };
+    let mut writer = Writer::new(kernel, Box::new(store), stored, ruleset, settings, sources);
+    writer.take_over()?;
+    tracing::info!(took_ms = begun.elapsed().as_millis(), "enforcing");
+    Ok(writer)
+}

@@ -1,0 +1,276 @@
+//! The way to the single writer: a queue of requests to its thread.
+//!
+//! Whoever changes anything waits here for his turn; whoever only reads takes the
+//! published [`Snapshot`] and waits for nobody.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::caller::Caller;
+use super::enforcer::Enforcer;
+use super::error::AgentError;
+use super::snapshot::Snapshot;
+use super::writer::Writer;
+use crate::api::{BypassRequest, BypassView, Changed, ProgressView, RevisionView};
+use crate::model::{Change, State};
+
+/// Requests that may wait.
+const QUEUE: usize = 64;
+
+type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
+
+enum Command {
+    Change {
+        change: Box<Change>,
+        caller: Caller,
+        dry_run: bool,
+        reply: Reply<Changed>,
+    },
+    GrantBypass {
+        request: BypassRequest,
+        caller: Caller,
+        reply: Reply<BypassView>,
+    },
+    RevokeBypass {
+        source: String,
+        service: Option<String>,
+        caller: Caller,
+        reply: Reply<BypassView>,
+    },
+    Detach {
+        caller: Caller,
+        reply: Reply<Vec<String>>,
+    },
+    Attach {
+        caller: Caller,
+        reply: Reply<Vec<String>>,
+    },
+    Revisions {
+        limit: usize,
+        reply: Reply<Vec<RevisionView>>,
+    },
+    StateAt {
+        revision: u64,
+        reply: Reply<State>,
+    },
+    Reconcile,
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// A handle on the writer's thread.
+#[derive(Clone)]
+pub struct Supervisor {
+    commands: mpsc::Sender<Command>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    progress: watch::Receiver<ProgressView>,
+    reconcile_waits: Arc<AtomicBool>,
+}
+
+impl Supervisor {
+    /// Starts the writer's thread. The second part resolves when the thread has
+    /// ended, also by a panic.
+    ///
+    /// # Errors
+    /// The system makes no thread.
+    pub fn start<E: Enforcer>(writer: Writer<E>) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let (ended, end) = oneshot::channel();
+        let supervisor = Self {
+            commands,
+            snapshot: writer.published(),
+            progress: writer.progress(),
+            reconcile_waits: Arc::default(),
+        };
+        let waits = supervisor.reconcile_waits.clone();
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                let _ended = ended;
+                work(writer, queue, &waits);
+            })?;
+        Ok((supervisor, end))
+    }
+
+    /// What is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// What is now, and whenever that changes.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// What the writer is doing.
+    #[must_use]
+    pub fn progress(&self) -> ProgressView {
+        self.progress.borrow().clone()
+    }
+
+    /// See [`Writer::change`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn change(
+        &self,
+        change: Box<Change>,
+        caller: Caller,
+        dry_run: bool,
+    ) -> Result<Changed, AgentError> {
+        self.ask(|reply| Command::Change {
+            change,
+            caller,
+            dry_run,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::grant_bypass`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn grant_bypass(
+        &self,
+        request: BypassRequest,
+        caller: Caller,
+    ) -> Result<BypassView, AgentError> {
+        self.ask(|reply| Command::GrantBypass {
+            request,
+            caller,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::revoke_bypass`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn revoke_bypass(
+        &self,
+        source: String,
+        service: Option<String>,
+        caller: Caller,
+    ) -> Result<BypassView, AgentError> {
+        self.ask(|reply| Command::RevokeBypass {
+            source,
+            service,
+            caller,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::detach`].
+    ///
+    /// # Errors
+    /// Failed; or the agent is stopping.
+    pub async fn detach(&self, caller: Caller) -> Result<Vec<String>, AgentError> {
+        self.ask(|reply| Command::Detach { caller, reply }).await
+    }
+
+    /// See [`Writer::attach`].
+    ///
+    /// # Errors
+    /// Failed; or the agent is stopping.
+    pub async fn attach(&self, caller: Caller) -> Result<Vec<String>, AgentError> {
+        self.ask(|reply| Command::Attach { caller, reply }).await
+    }
+
+    /// The latest revisions, the newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read; or the agent is stopping.
+    pub async fn revisions(&self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
+        self.ask(|reply| Command::Revisions { limit, reply }).await
+    }
+
+    /// The desired state at a revision.
+    ///
+    /// # Errors
+    /// There is no such revision, or the store cannot be read; or the agent is stopping.
+    pub async fn state_at(&self, revision: u64) -> Result<State, AgentError> {
+        self.ask(|reply| Command::StateAt { revision, reply }).await
+    }
+
+    /// Asks for a round of [`Writer::reconcile`], unless one waits already.
+    pub fn reconcile(&self) {
+        if self.reconcile_waits.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.commands.try_send(Command::Reconcile).is_err() {
+            // The queue is full of changes: the next round comes by itself.
+            self.reconcile_waits.store(false, Ordering::Release);
+        }
+    }
+
+    /// Lets the writer finish what it has in hand and what waits, then ends it. Later
+    /// requests are refused.
+    pub async fn stop(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Stop { reply }).await.is_ok() {
+            // An error means that the thread has ended already.
+            let _ = done.await;
+        }
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, AgentError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| AgentError::Stopping)?;
+        answer.await.map_err(|_| AgentError::Stopping)?
+    }
+}
+
+/// The thread. A caller who has gone away does not stop what he asked for.
+fn work<E: Enforcer>(
+    mut writer: Writer<E>,
+    mut queue: mpsc::Receiver<Command>,
+    reconcile_waits: &AtomicBool,
+) {
+    while let Some(command) = queue.blocking_recv() {
+        match command {
+            Command::Change {
+                change,
+                caller,
+                dry_run,
+                reply,
+            } => drop(reply.send(writer.change(*change, caller, dry_run))),
+            Command::GrantBypass {
+                request,
+                caller,
+                reply,
+            } => drop(reply.send(writer.grant_bypass(&request, caller))),
+            Command::RevokeBypass {
+                source,
+                service,
+                caller,
+                reply,
+            } => drop(reply.send(writer.revoke_bypass(&source, service.as_deref(), caller))),
+            Command::Detach { caller, reply } => drop(reply.send(writer.detach(caller))),
+            Command::Attach { caller, reply } => drop(reply.send(writer.attach(caller))),
+            Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
+            Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),
+            Command::Reconcile => {
+                reconcile_waits.store(false, Ordering::Release);
+                writer.reconcile();
+            }
+            Command::Stop { reply } => {
+                drop(writer);
+                // Whoever asked may have lost patience.
+                let _ = reply.send(());
+                return;
+            }
+        }
+    }
+}

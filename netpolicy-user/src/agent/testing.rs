@@ -1,0 +1,398 @@
+//! A kernel and a store for unit tests, which record the order of things and fail
+//! when told to. What the real ones do is tested against a real kernel in `tests/`.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::attach::MARKER;
+use super::caller::Caller;
+use super::enforcer::{Enforcer, EnforcerError, EventSource, Inspector};
+use super::snapshot::Snapshot;
+use super::writer::{Settings, Writer};
+use crate::api::Attachment;
+use crate::compiler::{Ruleset, compile};
+use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
+use crate::model::{Bypass, Change, ChangeContext, Limits, ListInput, Name, SourceText, State};
+use crate::store::{Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored};
+
+pub(super) const ROOT: Caller = Caller { uid: 0 };
+
+/// A change that makes a policy for the host.
+pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
+    let list = |items: &[&str]| ListInput {
+        items: items.iter().map(|&i| i.to_owned()).collect(),
+        ..ListInput::default()
+    };
+    Change::CreatePolicy {
+        name: name.to_owned(),
+        allow: (!allow.is_empty()).then(|| list(allow)),
+        block: list(block),
+        comment: None,
+        inactive: false,
+        services: Vec::new(),
+    }
+}
+
+pub(super) fn apply(text: &str) -> Change {
+    Change::Apply {
+        file: SourceText {
+            name: "policies.toml".to_owned(),
+            text: text.to_owned(),
+        },
+        lists: Vec::new(),
+        skip_invalid: false,
+    }
+}
+
+pub(super) fn add_service(name: &str, port: &str) -> Change {
+    Change::AddService {
+        name: name.to_owned(),
+        ports: vec![port.to_owned()],
+        combine: Default::default(),
+        mode: Default::default(),
+        comment: None,
+    }
+}
+
+pub(super) fn state_with_policy(name: &str, allow: &[&str], block: &[&str]) -> State {
+    let cx = ChangeContext {
+        now: Timestamp::UNIX_EPOCH,
+        actor: "root",
+        limits: Limits::default(),
+    };
+    State::empty()
+        .apply(&create(name, allow, block), &cx)
+        .unwrap()
+        .state
+}
+
+pub(super) fn empty_snapshot() -> Snapshot {
+    Snapshot::of(&Arc::new(State::empty()), 0)
+}
+
+/// What the fake kernel holds, and what it is to do.
+#[derive(Default)]
+pub(super) struct Kernel {
+    pub generation: u64,
+    pub revision: u64,
+    pub live: Option<Arc<Ruleset>>,
+    /// Interfaces that exist.
+    pub links: BTreeMap<String, u32>,
+    pub attached: BTreeMap<String, u32>,
+    pub bypasses: Vec<BypassEntry>,
+    pub unpinned: bool,
+    /// What the next read-back finds.
+    pub differences: Vec<String>,
+    pub fail_prepare: bool,
+    pub fail_bypasses: bool,
+    pub fail_commit: bool,
+    pub probe: Option<(Action, Reason)>,
+    /// What was done, in order.
+    pub journal: Vec<String>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct FakeKernel(Arc<Mutex<Kernel>>);
+
+impl FakeKernel {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Kernel> {
+        self.0.lock().unwrap()
+    }
+
+    /// What was done since this was asked last.
+    pub(super) fn journal(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().journal)
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        self.lock().journal.push(what.into());
+    }
+}
+
+fn refusal(what: &str, no_memory: bool) -> EnforcerError {
+    EnforcerError {
+        source: what.into(),
+        hint: Some("free some memory".to_owned()),
+        no_memory,
+    }
+}
+
+impl Enforcer for FakeKernel {
+    type Prepared = (Arc<Ruleset>, u64);
+    type Events = NoEvents;
+
+    fn prepare(
+        &mut self,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self::Prepared, EnforcerError> {
+        self.note("prepare");
+        progress(1, 2);
+        if self.lock().fail_prepare {
+            return Err(refusal("no memory for the map", true));
+        }
+        Ok((ruleset.clone(), revision))
+    }
+
+    fn commit(&mut self, (ruleset, revision): Self::Prepared) -> u64 {
+        self.note("flip");
+        let mut kernel = self.lock();
+        kernel.generation += 1;
+        kernel.revision = revision;
+        kernel.live = Some(ruleset);
+        kernel.differences.clear();
+        kernel.generation
+    }
+
+    fn is_pinned(&self) -> bool {
+        !self.lock().unpinned
+    }
+
+    fn reinstall(&mut self, ruleset: &Arc<Ruleset>, revision: u64) -> Result<u64, EnforcerError> {
+        self.note("reinstall");
+        let mut kernel = self.lock();
+        kernel.unpinned = false;
+        kernel.generation = 1;
+        kernel.revision = revision;
+        kernel.live = Some(ruleset.clone());
+        kernel.attached.clear();
+        kernel.bypasses.clear();
+        Ok(1)
+    }
+
+    fn events(&mut self) -> Result<NoEvents, EnforcerError> {
+        Ok(NoEvents(UnixStream::pair().unwrap().0))
+    }
+
+    fn attach(&mut self, interface: &str) -> Result<(), EnforcerError> {
+        self.note(format!("attach {interface}"));
+        let mut kernel = self.lock();
+        let index = *kernel
+            .links
+            .get(interface)
+            .ok_or_else(|| refusal("no such interface", false))?;
+        kernel.attached.insert(interface.to_owned(), index);
+        Ok(())
+    }
+
+    fn detach(&mut self, interface: &str) -> Result<(), EnforcerError> {
+        self.note(format!("detach {interface}"));
+        self.lock().attached.remove(interface);
+        Ok(())
+    }
+
+    fn detach_all(&mut self) -> Result<Vec<String>, EnforcerError> {
+        self.note("detach all");
+        let attached = std::mem::take(&mut self.lock().attached);
+        Ok(attached.into_keys().collect())
+    }
+
+    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
+        Inspector::interfaces(self)
+    }
+
+    fn index_of(&self, interface: &str) -> Option<u32> {
+        self.lock().links.get(interface).copied()
+    }
+
+    fn enforced(&self) -> Result<Enforced, EnforcerError> {
+        Inspector::enforced(self)
+    }
+
+    fn verify(&self, _: &Ruleset) -> Result<Vec<String>, EnforcerError> {
+        self.note("verify");
+        Ok(self.lock().differences.clone())
+    }
+
+    fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError> {
+        self.note(format!("bypasses {}", entries.len()));
+        let mut kernel = self.lock();
+        if kernel.fail_bypasses {
+            return Err(refusal("the map is full", false));
+        }
+        kernel.bypasses = entries.to_vec();
+        Ok(())
+    }
+}
+
+impl Inspector for FakeKernel {
+    fn enforced(&self) -> Result<Enforced, EnforcerError> {
+        let kernel = self.lock();
+        Ok(Enforced {
+            generation: kernel.generation,
+            revision: kernel.revision,
+            entries: kernel.live.as_ref().map_or(0, |r| r.entries()),
+            digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
+            abi: netpolicy_common::ABI_VERSION,
+            engine: "fake",
+        })
+    }
+
+    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
+        let attached = self.lock().attached.clone();
+        let interface = |(name, index)| AttachedInterface {
+            name,
+            index,
+            attachment: Attachment::Native,
+            program: 1,
+        };
+        Ok(attached.into_iter().map(interface).collect())
+    }
+
+    fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {
+        Ok(CounterSnapshot {
+            rows: vec![
+                (HOST_SCOPE, Reason::Blocked, 3),
+                (HOST_SCOPE, Reason::Allowed, 5),
+                (7, Reason::NotAllowed, 1),
+            ],
+            events: self.event_stats()?,
+        })
+    }
+
+    fn event_stats(&self) -> Result<EventStats, EnforcerError> {
+        Ok(EventStats::default())
+    }
+
+    fn probe(&self, _: &[u8]) -> Result<(Action, Reason), EnforcerError> {
+        self.lock()
+            .probe
+            .ok_or_else(|| refusal("no program", false))
+    }
+}
+
+/// Never has any.
+pub(super) struct NoEvents(UnixStream);
+
+impl AsFd for NoEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl EventSource for NoEvents {
+    fn next(&mut self) -> Option<Event> {
+        None
+    }
+
+    fn grant(&mut self, _: u64) -> Result<(), EnforcerError> {
+        Ok(())
+    }
+}
+
+/// The real store, with a note in the kernel's journal of each commit.
+struct NotedStore(SqliteStore, FakeKernel);
+
+impl Store for NotedStore {
+    fn load(&mut self) -> Result<Stored, StoreError> {
+        self.0.load()
+    }
+
+    fn commit(&mut self, state: &State, by: &RevisionMeta) -> Result<u64, StoreError> {
+        self.1.note("store");
+        if self.1.lock().fail_commit {
+            return Err(StoreError::Full {
+                path: "/full".into(),
+            });
+        }
+        self.0.commit(state, by)
+    }
+
+    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
+        self.0.revisions(limit)
+    }
+
+    fn state_at(&mut self, revision: u64) -> Result<State, StoreError> {
+        self.0.state_at(revision)
+    }
+
+    fn put_bypass(&mut self, bypass: &Bypass) -> Result<(), StoreError> {
+        if self.1.lock().fail_commit {
+            return Err(StoreError::Full {
+                path: "/full".into(),
+            });
+        }
+        self.0.put_bypass(bypass)
+    }
+
+    fn remove_bypass(&mut self, source: IpNet, service: Option<&Name>) -> Result<bool, StoreError> {
+        self.0.remove_bypass(source, service)
+    }
+
+    fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
+        self.0.expire_bypasses(now)
+    }
+
+    fn prune(&mut self) -> Result<Pruned, StoreError> {
+        self.0.prune()
+    }
+}
+
+/// A writer over a fake kernel that has `eth7` and `eth8`, of which `eth7` is
+/// configured.
+pub(super) struct Bench {
+    pub dir: TempDir,
+    pub kernel: FakeKernel,
+    pub writer: Writer<FakeKernel>,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let kernel = FakeKernel::default();
+        kernel.lock().links = [("eth7".to_owned(), 7), ("eth8".to_owned(), 8)].into();
+        let dir = tempfile::tempdir().unwrap();
+        let writer = start(dir.path(), &kernel, &["eth7"]);
+        kernel.journal();
+        Self {
+            dir,
+            kernel,
+            writer,
+        }
+    }
+
+    /// The agent again, over the same kernel and store.
+    pub(super) fn restart(self, interfaces: &[&str]) -> Self {
+        drop(self.writer);
+        let writer = start(self.dir.path(), &self.kernel, interfaces);
+        Self { writer, ..self }
+    }
+
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.writer.published().borrow().clone()
+    }
+}
+
+fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKernel> {
+    let mut store = NotedStore(SqliteStore::open(dir).unwrap(), kernel.clone());
+    let stored = store.load().unwrap();
+    let ruleset = Arc::new(compile(&stored.state));
+    {
+        let mut kernel = kernel.lock();
+        if kernel.live.as_ref().map(|r| r.digest()) != Some(ruleset.digest()) {
+            kernel.generation += 1;
+            kernel.live = Some(ruleset.clone());
+        }
+    }
+    let settings = Settings {
+        interfaces: interfaces.iter().map(|&i| i.to_owned()).collect(),
+        limits: Limits::default(),
+        verify_interval: Duration::from_secs(300),
+        marker: dir.join(MARKER),
+    };
+    let (sources, _) = mpsc::unbounded_channel();
+    let kernel = kernel.clone();
+    let mut writer = Writer::new(kernel, Box::new(store), stored, ruleset, settings, sources);
+    writer.take_over().unwrap();
+    writer
+}

@@ -1,0 +1,135 @@
+//! The model as the API shows it.
+
+use crate::api::{ExplainView, HostView, MatchView, PolicyView, RuleView, ServiceView};
+use crate::model::{
+    AllowPart, Binding, Explanation, Policy, Rule, RuleList, RuleRef, Service, State,
+};
+
+use super::denied::action_name;
+
+/// A policy in short.
+#[must_use]
+pub fn policy(policy: &Policy) -> PolicyView {
+    PolicyView {
+        name: policy.name.to_string(),
+        active: policy.active,
+        bindings: policy.bindings.iter().map(binding).collect(),
+        allow_count: match &policy.allow {
+            AllowPart::Any => None,
+            AllowPart::Only(list) => Some(list.rules().len()),
+        },
+        block_count: policy.block.rules().len(),
+        allow: None,
+        block: None,
+        comment: policy.comment.clone(),
+        owner: policy.owner.clone(),
+        created: policy.created,
+        altered: policy.altered,
+    }
+}
+
+/// A policy with its lists.
+#[must_use]
+pub fn whole_policy(whole: &Policy) -> PolicyView {
+    PolicyView {
+        allow: match &whole.allow {
+            AllowPart::Any => None,
+            AllowPart::Only(list) => Some(rules(list)),
+        },
+        block: Some(rules(&whole.block)),
+        ..policy(whole)
+    }
+}
+
+fn rules(list: &RuleList) -> Vec<RuleView> {
+    list.rules().iter().map(|r| rule(list, r)).collect()
+}
+
+fn rule(list: &RuleList, rule: &Rule) -> RuleView {
+    RuleView {
+        text: rule.text().into_owned(),
+        cidr: rule.net.to_string(),
+        name: rule.name().map(str::to_owned),
+        comment: rule.comment().map(str::to_owned),
+        place: list.place(rule).map(|place| place.to_string()),
+    }
+}
+
+/// A service.
+#[must_use]
+pub fn service(state: &State, service: &Service) -> ServiceView {
+    ServiceView {
+        name: service.name.to_string(),
+        ports: service.ports.to_string(),
+        combine: service.combine,
+        mode: service.mode,
+        policies: bound(state, &Binding::Service(service.name.clone())),
+        comment: service.comment.clone(),
+    }
+}
+
+/// The host.
+#[must_use]
+pub fn host(state: &State) -> HostView {
+    HostView {
+        mode: state.host.mode,
+        failsafe_ports: state.host.failsafe_ports.to_string(),
+        policies: bound(state, &Binding::Host),
+    }
+}
+
+fn bound(state: &State, scope: &Binding) -> Vec<String> {
+    state.bound_to(scope).map(|p| p.name.to_string()).collect()
+}
+
+fn binding(binding: &Binding) -> String {
+    match binding {
+        Binding::Host => "host".to_owned(),
+        Binding::Service(name) => name.to_string(),
+    }
+}
+
+/// What the model says of an attempt; the kernel was not asked yet.
+#[must_use]
+pub fn explanation(state: &State, explanation: &Explanation) -> ExplainView {
+    ExplainView {
+        source: explanation.source,
+        port: explanation.port,
+        scope: explanation.scope_name.clone(),
+        verdict: action_name(explanation.reason.action()).to_owned(),
+        reason: explanation.reason.name().to_owned(),
+        sentence: explanation.sentence(state),
+        matched: explanation.rule.and_then(|r| matched(state, r)),
+        consulted: explanation
+            .consulted
+            .iter()
+            .filter_map(|&index| state.policies.get(index))
+            .map(consulted)
+            .collect(),
+        kernel: None,
+        kernel_error: None,
+        agrees: true,
+    }
+}
+
+fn matched(state: &State, found: RuleRef) -> Option<MatchView> {
+    let (policy, list, matched) = found.resolve(state)?;
+    Some(MatchView {
+        policy: policy.name.to_string(),
+        list: found.list.to_string(),
+        rule: rule(list, matched),
+    })
+}
+
+/// "office (allow 2, block 1)"
+fn consulted(policy: &Policy) -> String {
+    let allow = match &policy.allow {
+        AllowPart::Any => "any".to_owned(),
+        AllowPart::Only(list) => list.rules().len().to_string(),
+    };
+    format!(
+        "{} (allow {allow}, block {})",
+        policy.name,
+        policy.block.rules().len()
+    )
+}

@@ -1,0 +1,380 @@
+//! The single writer: owns the store, the kernel's write side and the state in force.
+//!
+//! Every change takes the same way: check, compile, fill the idle slot, store, flip.
+//! What fails before the flip leaves everything as it was.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::caller::Caller;
+use super::enforcer::Enforcer;
+use super::error::{AgentError, chain};
+use super::snapshot::{Faults, Snapshot};
+use super::{action, memory};
+use crate::api::{Changed, ProgressView, RevisionView, Timing};
+use crate::compiler::{Ruleset, compile_with};
+use crate::model::Change;
+use crate::model::{Bypass, ChangeContext, Limits, State, plan};
+use crate::store::{Revision, RevisionMeta, Store, Stored};
+
+/// From this many rules on, memory that a change left behind is given back at once.
+const TRIM_FROM_RULES: u64 = 50_000;
+
+/// What the writer starts from.
+#[derive(Debug)]
+pub struct Settings {
+    /// Interfaces to filter; none: whatever is filtered already.
+    pub interfaces: Vec<String>,
+    /// How much a host takes.
+    pub limits: Limits,
+    /// Time between two comparisons of the kernel's lists with the desired state.
+    pub verify_interval: Duration,
+    /// The file that says that nothing is to be attached.
+    pub marker: PathBuf,
+}
+
+/// See the module.
+pub struct Writer<E: Enforcer> {
+    pub(super) enforcer: E,
+    pub(super) store: Box<dyn Store>,
+    pub(super) settings: Settings,
+    pub(super) state: Arc<State>,
+    pub(super) revision: u64,
+    /// What is, or should be, in force.
+    pub(super) ruleset: Arc<Ruleset>,
+    pub(super) digest: [u8; 32],
+    pub(super) entries: u64,
+    pub(super) generation: u64,
+    pub(super) bypasses: Vec<Bypass>,
+    pub(super) faults: Faults,
+    /// Interfaces that were seen attached, by name, with their index: if one is not,
+    /// and is still the same one, then that is drift.
+    pub(super) attached: BTreeMap<String, u32>,
+    /// When the kernel's lists are to be read back next.
+    pub(super) verify_at: Instant,
+    /// Whether revisions were made since old ones were removed.
+    pub(super) prune_due: bool,
+    sources: mpsc::UnboundedSender<E::Events>,
+    published: watch::Sender<Arc<Snapshot>>,
+    progress: watch::Sender<ProgressView>,
+}
+
+impl<E: Enforcer> Writer<E> {
+    /// Takes over what the store holds; `ruleset` is compiled from it and in force.
+    /// Where events can be read from is sent to `sources`.
+    pub fn new(
+        enforcer: E,
+        store: Box<dyn Store>,
+        stored: Stored,
+        ruleset: Arc<Ruleset>,
+        settings: Settings,
+        sources: mpsc::UnboundedSender<E::Events>,
+    ) -> Self {
+        let state = Arc::new(stored.state);
+        let mut writer = Self {
+            digest: ruleset.digest(),
+            entries: ruleset.entries(),
+            published: watch::Sender::new(Arc::new(Snapshot::of(&state, stored.revision))),
+            enforcer,
+            store,
+            settings,
+            state,
+            revision: stored.revision,
+            ruleset,
+            generation: 0,
+            bypasses: stored.bypasses,
+            faults: Faults::default(),
+            attached: BTreeMap::new(),
+            verify_at: Instant::now(),
+            prune_due: true,
+            sources,
+            progress: watch::Sender::new(idle()),
+        };
+        writer.publish();
+        writer
+    }
+
+    /// Makes kernel and state the same, as far as the opened datapath did not: reads
+    /// the generation, restores bypasses, attaches.
+    ///
+    /// # Errors
+    /// The kernel cannot be read.
+    pub fn take_over(&mut self) -> Result<(), AgentError> {
+        let enforced = self
+            .enforcer
+            .enforced()
+            .map_err(|source| AgentError::Kernel {
+                what: "the kernel's maps cannot be read",
+                source,
+            })?;
+        self.generation = enforced.generation;
+        self.open_events();
+        self.bypasses.retain(|b| b.expires > Timestamp::now());
+        self.restore_bypasses();
+        self.take_over_interfaces();
+        self.publish();
+        Ok(())
+    }
+
+    /// Opens the events and hands them on. Without them filtering goes on.
+    pub(super) fn open_events(&mut self) {
+        match self.enforcer.events() {
+            // Nobody receives while the agent ends.
+            Ok(source) => drop(self.sources.send(source)),
+            Err(error) => {
+                tracing::error!(error = chain(&error), "no events: they cannot be opened");
+            }
+        }
+    }
+
+    /// What is published, now and from now on.
+    pub fn published(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.published.subscribe()
+    }
+
+    /// What the writer is doing.
+    pub fn progress(&self) -> watch::Receiver<ProgressView> {
+        self.progress.subscribe()
+    }
+
+    /// Carries out one change to the desired state, or only tries it.
+    ///
+    /// # Errors
+    /// It is refused or fails; then everything is as it was.
+    pub fn change(
+        &mut self,
+        change: Change,
+        caller: Caller,
+        dry_run: bool,
+    ) -> Result<Changed, AgentError> {
+        let result = self.try_change(change, caller, dry_run);
+        self.rest();
+        // Whatever was large is gone by now, except what readers still hold.
+        if self.state.rule_count() >= TRIM_FROM_RULES {
+            memory::give_back();
+        }
+        result
+    }
+
+    fn try_change(
+        &mut self,
+        change: Change,
+        caller: Caller,
+        dry_run: bool,
+    ) -> Result<Changed, AgentError> {
+        let actor = caller.name();
+        let action = action::describe(&change);
+        let mut timing = Timing::default();
+
+        self.phase("checking");
+        let started = Instant::now();
+        let cx = ChangeContext {
+            now: Timestamp::now(),
+            actor: &actor,
+            limits: self.settings.limits,
+        };
+        let applied = self.state.apply(&change, &cx).inspect_err(|errors| {
+            tracing::info!(actor, action, errors = errors.total(), "change refused");
+        })?;
+        // It may hold tens of megabytes of text that the model has by now.
+        drop(change);
+        let plan = plan(&self.state, &applied.state);
+        timing.check_ms = millis(started);
+        let mut changed = Changed {
+            revision: self.revision,
+            generation: self.generation,
+            entries: self.entries,
+            plan,
+            warnings: applied.warnings,
+            dry_run,
+            timing,
+        };
+        if dry_run || changed.plan.is_empty() {
+            return Ok(changed);
+        }
+
+        let started = Instant::now();
+        let progress = &self.progress;
+        let ruleset = Arc::new(compile_with(&applied.state, &mut |done, total| {
+            report(progress, "compiling", done, total);
+        }));
+        let digest = ruleset.digest();
+        changed.timing.compile_ms = millis(started);
+
+        let started = Instant::now();
+        // Names and comments are none of the kernel's business.
+        let prepared = if digest == self.digest {
+            None
+        } else {
+            Some(self.prepare(&ruleset, self.revision + 1)?)
+        };
+        changed.timing.fill_ms = millis(started);
+
+        let started = Instant::now();
+        self.phase("storing");
+        let meta = RevisionMeta {
+            created: cx.now,
+            actor: actor.clone(),
+            action: action.clone(),
+        };
+        let revision = self.store.commit(&applied.state, &meta).map_err(|source| {
+            tracing::error!(actor, action, error = %source, "change not stored");
+            AgentError::Commit {
+                revision: self.revision,
+                source,
+            }
+        })?;
+        changed.timing.store_ms = millis(started);
+
+        // From here on nothing can fail. Bypasses of services that are no more go
+        // first: the flip may give their scopes to other services.
+        self.revision = revision;
+        self.prune_due = true;
+        self.state = Arc::new(applied.state);
+        self.forget_orphaned_bypasses();
+        if let Some(prepared) = prepared {
+            self.generation = self.enforcer.commit(prepared);
+        }
+        self.entries = ruleset.entries();
+        self.digest = digest;
+        self.ruleset = ruleset;
+        self.publish();
+
+        changed.revision = self.revision;
+        changed.generation = self.generation;
+        changed.entries = self.entries;
+        tracing::info!(
+            actor,
+            action,
+            revision = changed.revision,
+            generation = changed.generation,
+            entries = changed.entries,
+            check_ms = changed.timing.check_ms,
+            compile_ms = changed.timing.compile_ms,
+            fill_ms = changed.timing.fill_ms,
+            store_ms = changed.timing.store_ms,
+            "changed"
+        );
+        Ok(changed)
+    }
+
+    /// Fills the idle slot, with progress.
+    pub(super) fn prepare(
+        &mut self,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+    ) -> Result<E::Prepared, AgentError> {
+        let progress = &self.progress;
+        report(progress, "filling", 0, ruleset.entries());
+        self.enforcer
+            .prepare(ruleset, revision, &mut |done, total| {
+                report(progress, "filling", done, total);
+            })
+            .map_err(|source| {
+                tracing::error!(
+                    error = chain(&source),
+                    "the kernel did not take the new rules"
+                );
+                AgentError::Prepare {
+                    revision: self.revision,
+                    source,
+                }
+            })
+    }
+
+    /// Publishes what is now.
+    pub(super) fn publish(&mut self) {
+        let mut snapshot = Snapshot::of(&self.state, self.revision);
+        snapshot.generation = self.generation;
+        snapshot.entries = self.entries;
+        snapshot.bypasses.clone_from(&self.bypasses);
+        snapshot.interfaces.clone_from(&self.settings.interfaces);
+        snapshot.detached = self.is_detached();
+        snapshot.faults = self.faults.lines();
+        if self.settings.interfaces.is_empty() {
+            snapshot.faults.push(
+                "no interface is configured, so nothing is filtered: name one with --interface or \
+                 in the configuration file"
+                    .to_owned(),
+            );
+        }
+        self.published.send_replace(Arc::new(snapshot));
+    }
+
+    /// The latest revisions, the newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn revisions(&mut self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
+        let revisions = self
+            .store
+            .revisions(limit)
+            .map_err(|source| AgentError::Store {
+                what: "cannot list revisions",
+                source,
+            })?;
+        Ok(revisions.into_iter().map(RevisionView::from).collect())
+    }
+
+    /// The desired state at a revision.
+    ///
+    /// # Errors
+    /// There is no such revision, or the store cannot be read.
+    pub fn state_at(&mut self, revision: u64) -> Result<State, AgentError> {
+        self.store
+            .state_at(revision)
+            .map_err(|source| AgentError::Store {
+                what: "cannot read that revision",
+                source,
+            })
+    }
+
+    /// Says that the work is done.
+    pub(super) fn rest(&self) {
+        self.progress.send_replace(idle());
+    }
+
+    fn phase(&self, phase: &str) {
+        report(&self.progress, phase, 0, 0);
+    }
+}
+
+fn report(progress: &watch::Sender<ProgressView>, phase: &str, done: u64, total: u64) {
+    progress.send_modify(|p| {
+        if p.phase != phase {
+            phase.clone_into(&mut p.phase);
+        }
+        p.done = done;
+        p.total = total;
+    });
+}
+
+fn idle() -> ProgressView {
+    ProgressView {
+        phase: "idle".to_owned(),
+        ..ProgressView::default()
+    }
+}
+
+impl From<Revision> for RevisionView {
+    fn from(revision: Revision) -> Self {
+        Self {
+            revision: revision.revision,
+            created: revision.meta.created,
+            actor: revision.meta.actor,
+            action: revision.meta.action,
+        }
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! The wire between a database host and its clients.
+
+use crate::NetNs;
+use crate::netns::{End, join};
+use crate::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6};
+
+/// The filtered interface.
+pub const NIC: &str = "nic0";
+/// Where the clients' addresses are, all of them: any address in here is a client's.
+pub const CLIENT_NETS: [&str; 4] = ["10.0.0.0/8", "192.168.0.0/16", "203.0.113.0/24", "fd00::/8"];
+
+const CLIENT_V4: &str = "198.51.100.2";
+const CLIENT_V6: &str = "2001:db8:ff::2";
+
+/// Joins host and clients, so that any address of [`CLIENT_NETS`] can be a source.
+pub(crate) fn wire(db: &NetNs, clients: &NetNs) {
+    let mac = |m: [u8; 6]| m.map(|b| format!("{b:02x}")).join(":");
+    let (db_mac, client_mac) = (mac(HOST_MAC), mac(CLIENT_MAC));
+    join(
+        End {
+            ns: db,
+            interface: NIC,
+            mac: &db_mac,
+        },
+        End {
+            ns: clients,
+            interface: NIC,
+            mac: &client_mac,
+        },
+    );
+    for (ns, v4, v6) in [(db, HOST_V4, HOST_V6), (clients, CLIENT_V4, CLIENT_V6)] {
+        ns.add_address(NIC, &format!("{v4}/24"));
+        ns.add_address(NIC, &format!("{v6}/64"));
+    }
+    // No test is to wait for ARP or ND.
+    for address in [CLIENT_V4, CLIENT_V6] {
+        db.add_neighbour(NIC, address.parse().expect("an address"), &client_mac);
+    }
+    for address in [HOST_V4, HOST_V6] {
+        clients.add_neighbour(NIC, address.parse().expect("an address"), &db_mac);
+    }
+    db.ip(&["route", "replace", "default", "via", CLIENT_V4]);
+    db.ip(&["-6", "route", "replace", "default", "via", CLIENT_V6]);
+    for net in CLIENT_NETS {
+        // A local route makes every address of the network one's own.
+        let family = if net.contains(':') { "-6" } else { "-4" };
+        clients.ip(&[family, "route", "replace", "local", net, "dev", "lo"]);
+    }
+}

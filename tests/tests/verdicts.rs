@@ -1,0 +1,182 @@
+//! The order of judgement, asked of the loaded program: failsafe port, service,
+//! bypass, lists, mode.
+
+use std::time::Duration;
+
+use netpolicy_common::HOST_SCOPE;
+use netpolicy_common::Reason::{
+    Allowed, Blocked, Bypass, Established, Failsafe, Malformed, NoPolicy, NotAllowed, NotBlocked,
+    NotTcp, ObservedBlocked, ObservedNotAllowed, ObservedUnclassified, UnclassifiedDropped,
+    UnclassifiedPassed,
+};
+use netpolicy_tests::fixtures::{
+    ALLOWED, ALLOWED6, BARE, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, LAB, METRICS, POSTGRES,
+    UNLISTED, UNLISTED6, check, check_example, example,
+};
+use netpolicy_tests::packet::{DOT1AD, DOT1Q, Extension, Packet};
+use netpolicy_tests::rules::{self, Loaded};
+use netpolicy_user::datapath::BypassEntry;
+use netpolicy_user::model::Mode;
+
+#[rustfmt::skip] // One row a fixture.
+#[test]
+fn scopes_by_port() {
+    let syn = |source, port| Packet::syn(source, port).build();
+    check_example(vec![
+        ("the failsafe port, from a blocked source", syn(BLOCKED, FAILSAFE), Failsafe),
+        ("the failsafe port, over IPv6", syn(BLOCKED6, FAILSAFE), Failsafe),
+        ("the port after the failsafe port", syn(BLOCKED, 23), Blocked),
+        ("port 0", syn(BLOCKED, 0), Blocked),
+        ("port 65535", syn(BLOCKED, 65535), Blocked),
+        ("override: the service allows what the host does not", syn(UNLISTED, POSTGRES), Allowed),
+        ("override: the service does not allow what the host allows", syn(ALLOWED, POSTGRES), NotAllowed),
+        ("override: the service blocks", syn("8.8.8.99", POSTGRES), Blocked),
+        ("override: the host's block does not count", syn(BLOCKED, POSTGRES), NotAllowed),
+        ("override, IPv6", syn("fd00:1::1", POSTGRES), Allowed),
+        ("a service without a policy: the host's lists", syn(ALLOWED, BARE), Allowed),
+        ("the same, blocked", syn(BLOCKED, BARE), Blocked),
+        ("the same, on no list", syn(UNLISTED, BARE), NotAllowed),
+        ("and: both allow", syn("10.1.0.1", METRICS), Allowed),
+        ("and: only the host allows", syn(ALLOWED, METRICS), NotAllowed),
+        ("and: only the service allows", syn("172.16.0.1", METRICS), NotAllowed),
+        ("and: the service allows, the host blocks", syn("10.66.1.1", METRICS), Blocked),
+        ("the first port of a range", syn(ALLOWED, 7000), NotAllowed),
+        ("the last port of a range", syn(ALLOWED, 7010), NotAllowed),
+        ("the port before a range", syn(ALLOWED, 6999), Allowed),
+        ("the port after a range", syn(ALLOWED, 7011), Allowed),
+        ("observe: blocked, but passed", syn(ALLOWED, LAB), ObservedBlocked),
+        ("observe: not blocked", syn(UNLISTED, LAB), NotBlocked),
+    ]);
+}
+
+#[rustfmt::skip] // One row a fixture.
+#[test]
+fn an_observing_host_drops_nothing() {
+    let mut changes = example();
+    changes.push(rules::host_mode(Mode::Observe));
+    let mut loaded = Loaded::new(&rules::ruleset(&changes));
+    let syn = |source, port| Packet::syn(source, port).build();
+    let unclassified = |source| Packet::syn(source, HOST_PORT).cut_transport(8).build();
+    check(
+        &mut loaded,
+        vec![
+            ("blocked by the host", syn(BLOCKED, HOST_PORT), ObservedBlocked),
+            ("not allowed by the host", syn(UNLISTED6, HOST_PORT), ObservedNotAllowed),
+            ("allowed by the host", syn(ALLOWED, HOST_PORT), Allowed),
+            ("unclassifiable", unclassified(BLOCKED), ObservedUnclassified),
+            ("unclassifiable, allowed", unclassified(ALLOWED), UnclassifiedPassed),
+            ("a service that enforces its own lists", syn(ALLOWED, POSTGRES), NotAllowed),
+            ("a service without lists of its own: the host's only observe", syn(BLOCKED, BARE), ObservedBlocked),
+            ("and: the service's own denial drops", syn(ALLOWED, METRICS), NotAllowed),
+            ("and: the host's denial is only observed", syn("172.16.0.1", METRICS), ObservedNotAllowed),
+        ],
+    );
+}
+
+#[rustfmt::skip] // One row a fixture.
+#[test]
+fn without_a_policy_everything_passes() {
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    let syn = |source, port| Packet::syn(source, port).build();
+    check(
+        &mut loaded,
+        vec![
+            ("IPv4", syn(BLOCKED, HOST_PORT), NoPolicy),
+            ("IPv6", syn(BLOCKED6, HOST_PORT), NoPolicy),
+            ("the failsafe port", syn(BLOCKED, FAILSAFE), Failsafe),
+            ("unclassifiable", Packet::syn(BLOCKED, HOST_PORT).cut_transport(8).build(), UnclassifiedPassed),
+        ],
+    );
+    loaded.apply(&rules::ruleset(&[rules::policy("nobody", Some(&[]), &[], &[])]));
+    check(&mut loaded, vec![("an empty allow list denies everybody", syn(ALLOWED, HOST_PORT), NotAllowed)]);
+    loaded.apply(&rules::ruleset(&[rules::policy("all_v4", Some(&["0.0.0.0/0"]), &[], &[])]));
+    check(
+        &mut loaded,
+        vec![
+            ("all of IPv4 allowed", syn(UNLISTED, HOST_PORT), Allowed),
+            ("then IPv6, with no entry, is denied", syn(UNLISTED6, HOST_PORT), NotAllowed),
+        ],
+    );
+}
+
+#[rustfmt::skip] // One row a fixture.
+#[test]
+fn bypasses() {
+    let state = rules::state(&example());
+    let postgres = state.service("postgres").unwrap().id;
+    let mut loaded = Loaded::new(&rules::ruleset(&example()));
+    let grant = |scope, source: &str, millis| BypassEntry {
+        scope,
+        source: source.parse().unwrap(),
+        remaining: Duration::from_millis(millis),
+    };
+    let syn = |source, port| Packet::syn(source, port).build();
+    let live = [
+        grant(HOST_SCOPE, "10.66.0.0/24", 60_000),
+        grant(HOST_SCOPE, "fd00:bad::1/128", 60_000),
+        grant(postgres, "203.0.113.0/24", 60_000),
+    ];
+    loaded.datapath().set_bypasses(&live).unwrap();
+    check(
+        &mut loaded,
+        vec![
+            ("a bypass of the host", syn(BLOCKED, HOST_PORT), Bypass),
+            ("a bypass of the host, IPv6", syn(BLOCKED6, HOST_PORT), Bypass),
+            ("a bypass of the host holds for its services", syn(BLOCKED, POSTGRES), Bypass),
+            ("a bypass of the host, unclassifiable", Packet::syn(BLOCKED, HOST_PORT).cut_transport(8).build(), Bypass),
+            ("beside the bypass", syn("10.66.1.0", HOST_PORT), Blocked),
+            ("beside the bypass, IPv6", syn("fd00:bad::2", HOST_PORT), Blocked),
+            ("a bypass of a service", syn("203.0.113.7", POSTGRES), Bypass),
+            ("a bypass of a service does not hold for the host", syn("203.0.113.7", HOST_PORT), Blocked),
+            ("a bypass of a service does not hold for another", syn("203.0.113.7", METRICS), NotAllowed),
+            ("the failsafe port comes first", syn(BLOCKED, FAILSAFE), Failsafe),
+        ],
+    );
+    loaded.apply(&rules::ruleset(&example()));
+    check(&mut loaded, vec![("a bypass outlives an apply", syn(BLOCKED, HOST_PORT), Bypass)]);
+
+    loaded.datapath().set_bypasses(&[grant(HOST_SCOPE, "10.66.0.1/32", 150)]).unwrap();
+    check(
+        &mut loaded,
+        vec![
+            ("a short bypass", syn(BLOCKED, HOST_PORT), Bypass),
+            ("what is no longer granted is gone", syn("10.66.0.2", HOST_PORT), Blocked),
+            ("the same, of a service", syn("203.0.113.7", POSTGRES), NotAllowed),
+        ],
+    );
+    std::thread::sleep(Duration::from_millis(200));
+    check(&mut loaded, vec![("a bypass that has lapsed", syn(BLOCKED, HOST_PORT), Blocked)]);
+}
+
+#[test]
+fn frames_of_any_size() {
+    let mut loaded = Loaded::new(&rules::ruleset(&example()));
+    // The kernel refuses to test-run what is no Ethernet frame: an error, no crash.
+    assert!(loaded.datapath().probe(&[]).is_err());
+    assert!(loaded.datapath().probe(&[0; 13]).is_err());
+    assert_eq!(loaded.judge(&[0; 14]), NotTcp);
+
+    let jumbo = Packet::syn(BLOCKED, HOST_PORT).payload(9000 - 40).build();
+    assert_eq!(
+        loaded.judge(&jumbo),
+        Blocked,
+        "a jumbo frame, in several buffers"
+    );
+    let jumbo6 = Packet::tcp(BLOCKED6, HOST_PORT, "A")
+        .payload(9000 - 60)
+        .build();
+    assert_eq!(loaded.judge(&jumbo6), Established);
+
+    // Cut anywhere, a packet from a blocked source is never taken for an allowed one.
+    let whole = Packet::syn(BLOCKED6, HOST_PORT)
+        .tag(DOT1AD)
+        .tag(DOT1Q)
+        .extension(Extension::HopByHop(8))
+        .extension(Extension::Auth(12))
+        .build();
+    for len in 14..=whole.len() {
+        let said = loaded.judge(&whole[..len]);
+        let fits = [NotTcp, Malformed, UnclassifiedDropped, Blocked].contains(&said);
+        assert!(fits, "cut to {len} bytes: {said:?}");
+    }
+}
