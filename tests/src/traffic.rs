@@ -99,6 +99,8 @@ impl RawSocket {
             bind_packet(&socket, index).expect("bind to the interface");
             let timeout = TimeVal::new(0, 50_000);
             setsockopt(&socket, sockopt::ReceiveTimeout, &timeout).expect("set a timeout");
+            // A reader that does not get its turn for a while is to miss no frame.
+            setsockopt(&socket, sockopt::RcvBufForce, &(64 << 20)).expect("set a buffer");
             Self { socket }
         })
     }

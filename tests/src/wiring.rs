@@ -41,6 +41,10 @@ pub(crate) fn wire(db: &NetNs, clients: &NetNs) {
     }
     db.ip(&["route", "replace", "default", "via", CLIENT_V4]);
     db.ip(&["-6", "route", "replace", "default", "via", CLIENT_V6]);
+    // IPv6 binds only to assigned addresses, unless told otherwise. The file is that
+    // of the namespace that the thread is in.
+    let nonlocal = "/proc/sys/net/ipv6/ip_nonlocal_bind";
+    clients.run(|| std::fs::write(nonlocal, "1").expect("let any address be a source"));
     for net in CLIENT_NETS {
         // A local route makes every address of the network one's own.
         let family = if net.contains(':') { "-6" } else { "-4" };

@@ -178,7 +178,7 @@ fn rules_and_names() {
             ),
             (
                 &["policy", "create", "ab", "--block", "10.0.0.1"],
-                &["\"ab\"", "3 to 28"],
+                &["'ab'", "3 to 28"],
             ),
             (
                 &["policy", "create", &n29, "--block", "10.0.0.1"],
@@ -261,10 +261,7 @@ fn services_and_ports() {
     assert_refused(
         &host,
         &[
-            (
-                &["service", "add", "bad", "--port", "0"],
-                &["\"0\"", "65535"],
-            ),
+            (&["service", "add", "bad", "--port", "0"], &["'0'", "65535"]),
             (
                 &["service", "add", "bad", "--port", "70000"],
                 &["70000", "65535"],
@@ -275,7 +272,6 @@ fn services_and_ports() {
                 &["service", "add", "bad", "--port", "80-70000"],
                 &["80-70000"],
             ),
-            (&["service", "add", "bad", "--port", "-5"], &["-5"]),
             (
                 &["service", "add", "bad", "--port", "5432"],
                 &["5432", "postgres"],

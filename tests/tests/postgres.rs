@@ -149,6 +149,11 @@ fn psql(host: &DatabaseHost, source: &str) -> Command {
         (HOST_V4, 32)
     };
     let to = format!("{server}/{prefix}");
+    // A preferred source address has to be assigned.
+    let flag: &[&str] = if prefix == 128 { &["nodad"] } else { &[] };
+    let assigned = format!("{source}/{prefix}");
+    host.clients()
+        .ip(&[&["addr", "replace", &assigned, "dev", NIC], flag].concat());
     host.clients()
         .ip(&["route", "replace", &to, "dev", NIC, "src", source]);
     let mut command = host.clients().command("psql");

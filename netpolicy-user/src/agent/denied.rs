@@ -93,10 +93,7 @@ fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
 }
 
 fn interface_name(index: u32) -> String {
-    nix::net::if_::if_indextoname(index).map_or_else(
-        |_| format!("interface {index}"),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    crate::datapath::interface_name(index).unwrap_or_else(|| format!("interface {index}"))
 }
 
 /// The wall time of an instant of `CLOCK_BOOTTIME`, by how long ago it was.

@@ -35,11 +35,11 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathEr
         let Ok(info) = sys::xdp_link_info(&pin.path) else {
             continue;
         };
-        let Ok(name) = nix::net::if_::if_indextoname(info.ifindex) else {
+        let Some(name) = interface_name(info.ifindex) else {
             continue;
         };
         interfaces.push(AttachedInterface {
-            name: name.to_string_lossy().into_owned(),
+            name,
             index: info.ifindex,
             attachment: if pin.native {
                 Attachment::Native
@@ -51,6 +51,14 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathEr
     }
     interfaces.sort_by_key(|interface| interface.index);
     Ok(interfaces)
+}
+
+/// The name of the interface with this index; `None` when there is none any more.
+#[must_use]
+pub fn interface_name(index: u32) -> Option<String> {
+    let name = nix::net::if_::if_indextoname(index).ok()?;
+    // nix takes the null pointer of a failure for success, and returns "".
+    (!name.is_empty()).then(|| name.to_string_lossy().into_owned())
 }
 
 /// Attaches `program` to the interface, unless it is already.

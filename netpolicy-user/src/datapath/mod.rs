@@ -30,7 +30,7 @@ mod slots;
 mod sys;
 mod verify;
 
-pub use attach::AttachedInterface;
+pub use attach::{AttachedInterface, interface_name};
 pub use bypass::BypassEntry;
 pub use counters::CounterSnapshot;
 pub use error::DatapathError;
