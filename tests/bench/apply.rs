@@ -12,6 +12,9 @@ use crate::{
 /// Rules in one list at the most, as by default.
 const LIST: usize = 100_000;
 
+/// Room that is left in a list, for the rules that are added one by one.
+const ROOM: usize = 8;
+
 pub(crate) fn run(report: &mut Report, quick: bool) {
     one_list(report, if quick { 5 } else { 11 });
     if !quick {
@@ -35,7 +38,7 @@ fn one_list(report: &mut Report, rounds: usize) {
     let (mut applies, mut adds, mut removes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds.div_ceil(3) {
         let host = DatabaseHost::with(&Options::default());
-        host.write("block.txt", text(&mut random, LIST - 1));
+        host.write("block.txt", text(&mut random, LIST - ROOM));
         host.write("policy.toml", "[[policy]]\nname = \"bench\"\nblock_file = [\"block.txt\"]\n");
         let file = host.file("policy.toml");
         applies.push(milliseconds(&host, &format!("apply -f {}", file.display())));
@@ -58,7 +61,7 @@ fn full_house(report: &mut Report) {
     let mut file = String::new();
     for policy in 0..POLICIES {
         for list in ["allow", "block"] {
-            host.write(&format!("{list}-{policy}.txt"), text(&mut random, LIST - 1));
+            host.write(&format!("{list}-{policy}.txt"), text(&mut random, LIST - ROOM));
         }
         let _ = write!(
             file,
