@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
 use super::context::wants_colour;
-use super::failure::Exit;
+use super::failure::{Exit, Failure};
+use crate::agent::start::StartError;
 use crate::config::{Config, Overrides, XdpChoice};
 
 #[derive(Debug, clap::Args)]
@@ -40,8 +41,21 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(crate::agent::run(config))?;
+    runtime
+        .block_on(crate::agent::run(config))
+        .map_err(with_hint)?;
     Ok(Exit::Done)
+}
+
+/// An agent that does not start often knows what to do about it.
+fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    match error
+        .downcast_ref::<StartError>()
+        .and_then(StartError::hint)
+    {
+        Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),
+        None => error,
+    }
 }
 
 /// Log lines go to standard error, where a service manager picks them up.
