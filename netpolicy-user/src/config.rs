@@ -23,6 +23,10 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/netpolicy";
 /// The directory of the pins.
 pub const DEFAULT_BPFFS_DIR: &str = "/sys/fs/bpf/netpolicy";
 
+/// A file of this name in the state directory keeps the agent from attaching, across
+/// its restarts, until `netpolicy attach`.
+pub const DETACHED_MARKER: &str = "detached";
+
 /// Longest interface name: `IFNAMSIZ` of the kernel's `include/uapi/linux/if.h`, less its NUL.
 const INTERFACE_NAME_MAX: usize = 15;
 const DEFAULT_EVENTS_PER_SECOND: u32 = 1000;

@@ -2,7 +2,7 @@
 //! pull the emergency brake.
 //!
 //! The command line's only way to the datapath. Changes nothing but links and the
-//! [`MARKER`].
+//! [marker](DETACHED_MARKER).
 
 use std::{
     fs, io,
@@ -15,12 +15,9 @@ use netpolicy_common::{Action, HOST_SCOPE};
 
 use crate::{
     api::{CounterRow, Counters, Enforcement, EnforcementState, Interface, KernelVerdict, Status},
+    config::DETACHED_MARKER,
     datapath::{CounterSnapshot, Reader, detach_pins, packet},
 };
-
-/// A file of this name in the state directory keeps the agent from attaching, across
-/// its restarts, until `netpolicy attach`.
-pub const MARKER: &str = "detached";
 
 /// The port that stands for "a port of no service and not failsafe" when asking the
 /// program: 0 is never either.
@@ -149,7 +146,7 @@ pub fn is_detached(state_dir: &Path) -> bool {
 }
 
 fn marker(state_dir: &Path) -> PathBuf {
-    state_dir.join(MARKER)
+    state_dir.join(DETACHED_MARKER)
 }
 
 fn action_name(action: Action) -> &'static str {

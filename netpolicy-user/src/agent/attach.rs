@@ -10,9 +10,6 @@ use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::writer::Writer;
 
-/// The marker's name in the state directory.
-pub const MARKER: &str = "detached";
-
 impl<E: Enforcer> Writer<E> {
     /// Makes the kernel's attachments the configured ones, at start.
     pub(super) fn take_over_interfaces(&mut self) {

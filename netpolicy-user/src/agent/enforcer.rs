@@ -31,6 +31,10 @@ pub trait Enforcer: Send + 'static {
     /// Where the program reports denied attempts.
     type Events: EventSource;
 
+    /// Takes nothing for granted any more of what the kernel holds: the next
+    /// [`Self::prepare`] writes everything anew.
+    fn distrust(&mut self);
+
     /// Fills the idle slot; nothing in force changes.
     ///
     /// # Errors

@@ -49,6 +49,10 @@ impl Enforcer for Kernel {
     type Prepared = Prepared;
     type Events = EventReader;
 
+    fn distrust(&mut self) {
+        self.datapath.distrust();
+    }
+
     fn prepare(
         &mut self,
         ruleset: &Arc<Ruleset>,

@@ -127,6 +127,7 @@ impl<E: Enforcer> Writer<E> {
         tracing::error!(revision = self.revision, "drift: {what}");
         // What was repaired is compared once more, what was not again.
         self.verify_at = Instant::now();
+        self.enforcer.distrust();
         let ruleset = self.ruleset.clone();
         match self.prepare(&ruleset, self.revision) {
             Ok(prepared) => {

@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::attach::MARKER;
 use super::error::AgentError;
 use super::kernel::Kernel;
 use super::lock::{self, Lock, LockError};
 use super::server::{Socket, SocketError};
 use super::writer::{Settings, Writer};
 use crate::compiler::compile;
-use crate::config::Config;
+use crate::config::{Config, DETACHED_MARKER};
 use crate::datapath::{self, DatapathError, EventReader, Opened, Options};
 use crate::store::{SqliteStore, Store, StoreError};
 
@@ -111,7 +110,7 @@ pub fn start(
         interfaces: config.interfaces.clone(),
         limits: config.limits,
         verify_interval: config.verify_interval,
-        marker: config.state_dir.join(MARKER),
+        marker: config.state_dir.join(DETACHED_MARKER),
     };
     let mut writer = Writer::new(kernel, Box::new(store), stored, ruleset, settings, sources);
     writer.take_over()?;

@@ -14,13 +14,13 @@ use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use super::attach::MARKER;
 use super::caller::Caller;
 use super::enforcer::{Enforcer, EnforcerError, EventSource, Inspector};
 use super::snapshot::Snapshot;
 use super::writer::{Settings, Writer};
 use crate::api::Attachment;
 use crate::compiler::{Ruleset, compile};
+use crate::config::DETACHED_MARKER;
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
 use crate::model::{Bypass, Change, ChangeContext, Limits, ListInput, Name, SourceText, State};
 use crate::store::{Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored};
@@ -130,6 +130,10 @@ fn refusal(what: &str, no_memory: bool) -> EnforcerError {
 impl Enforcer for FakeKernel {
     type Prepared = (Arc<Ruleset>, u64);
     type Events = NoEvents;
+
+    fn distrust(&mut self) {
+        self.note("distrust");
+    }
 
     fn prepare(
         &mut self,
@@ -388,7 +392,7 @@ fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKer
         interfaces: interfaces.iter().map(|&i| i.to_owned()).collect(),
         limits: Limits::default(),
         verify_interval: Duration::from_secs(300),
-        marker: dir.join(MARKER),
+        marker: dir.join(DETACHED_MARKER),
     };
     let (sources, _) = mpsc::unbounded_channel();
     let kernel = kernel.clone();

@@ -47,12 +47,12 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-/// An agent that does not start often knows what to do about it.
+/// What the agent says when it cannot start, and what to do about it.
 fn with_hint(error: anyhow::Error) -> anyhow::Error {
-    match error
+    let hint = error
         .downcast_ref::<StartError>()
-        .and_then(StartError::hint)
-    {
+        .and_then(StartError::hint);
+    match hint {
         Some(hint) => Failure::new(format!("{error:#}")).hint(hint).into(),
         None => error,
     }

@@ -1,7 +1,7 @@
 //! Active policies to what the kernel holds: merged, aggregated, deny-first.
 //!
 //! Pure. `compile(state).lookup(scope, address)` equals
-//! [`crate::model::evaluate`] for every scope and address.
+//! [`crate::model::evaluate()`] for every scope and address.
 
 mod compile;
 mod intervals;

@@ -40,7 +40,7 @@ const _: () = assert!(size_of::<PortTable>() == size_of::<[ScopeId; 65536]>());
 const DIGEST_CONTEXT: &[u8] = b"netpolicy ruleset 1\n";
 
 impl Ruleset {
-    /// What the policies say of a source, as [`crate::model::evaluate`] does;
+    /// What the policies say of a source, as [`crate::model::evaluate()`] does;
     /// [`Reason::NoPolicy`] in a scope that is not there.
     #[must_use]
     pub fn lookup(&self, scope: ScopeId, source: IpAddr) -> Reason {

@@ -81,6 +81,9 @@ pub(super) fn attach(
         .into_iter()
         .find(|there| there.index == index)
     {
+        if there.program != program.info().map_err(DatapathError::Verify)?.id() {
+            replace_programs(pins, program)?;
+        }
         return Ok(there);
     }
     let native = match choice {

@@ -203,6 +203,13 @@ impl Datapath {
             .prepare(&mut self.maps, ruleset, revision, progress)
     }
 
+    /// Takes nothing for granted any more of what the kernel holds: the next
+    /// [`Self::prepare`] writes everything anew. For the repair of what somebody else
+    /// changed.
+    pub fn distrust(&mut self) {
+        self.slots.forget();
+    }
+
     /// Puts what was prepared in force, at one instant for all packets. Returns the
     /// generation.
     ///

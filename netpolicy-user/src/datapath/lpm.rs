@@ -96,6 +96,11 @@ impl Slot {
         self.content.as_ref()
     }
 
+    /// Forgets what it holds.
+    pub(super) fn forget(&mut self) {
+        self.content = None;
+    }
+
     /// Waits until no program reads this slot any more, in which it may have begun
     /// before the last flip: to be called before anything of the slot is written,
     /// its ports and configurations included.

@@ -47,8 +47,31 @@ impl Slots {
         }
     }
 
-    /// Fills the idle slot.
+    /// Forgets what the slots hold, so that the next fill writes everything.
+    pub(super) fn forget(&mut self) {
+        for slot in &mut self.slots {
+            slot.forget();
+        }
+    }
+
+    /// Fills the idle slot. After a failure its content is unknown, and the next fill
+    /// writes everything.
     pub(super) fn prepare(
+        &mut self,
+        maps: &mut Maps,
+        target: &Arc<Ruleset>,
+        revision: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Prepared, DatapathError> {
+        let slot = slot_of(maps.control.generation() + 1);
+        let prepared = self.fill_idle(maps, target, revision, progress);
+        if prepared.is_err() {
+            self.slots[slot as usize].forget();
+        }
+        prepared
+    }
+
+    fn fill_idle(
         &mut self,
         maps: &mut Maps,
         target: &Arc<Ruleset>,

@@ -306,7 +306,7 @@ pub enum Problem {
     UnknownKey {
         /// The key.
         key: Excerpt,
-        /// In which table, as in "[[policy]]".
+        /// In which table, as in `[[policy]]`.
         table: &'static str,
         /// A known key much like it.
         closest: Option<&'static str>,

@@ -67,7 +67,7 @@ pub struct Verdict {
 /// Judges `source` in the scope of `service`, or in the host's.
 ///
 /// An IPv4-mapped IPv6 source is judged as the IPv6 address that it is, as the
-/// kernel program does; [`super::explain`] asks for the IPv4 address that people
+/// kernel program does; [`super::explain()`] asks for the IPv4 address that people
 /// mean by it.
 #[must_use]
 pub fn evaluate(state: &State, service: Option<&Service>, source: IpAddr) -> Verdict {

@@ -1,4 +1,7 @@
+//! Which interfaces are filtered when.
+
 use super::super::testing::{Bench, ROOT};
+use crate::config::DETACHED_MARKER;
 
 fn attached(bench: &Bench) -> Vec<String> {
     bench.kernel.lock().attached.keys().cloned().collect()
@@ -93,7 +96,7 @@ fn detached_stays_detached_until_attached() {
 #[test]
 fn a_marker_written_without_the_agent_counts() {
     let mut bench = Bench::new();
-    std::fs::write(bench.dir.path().join(super::MARKER), "").unwrap();
+    std::fs::write(bench.dir.path().join(DETACHED_MARKER), "").unwrap();
     bench.writer.reconcile();
     assert!(attached(&bench).is_empty());
     assert!(bench.snapshot().detached);

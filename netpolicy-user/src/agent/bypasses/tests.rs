@@ -1,3 +1,5 @@
+//! Bypasses, in store and kernel alike.
+
 use std::time::Duration;
 
 use jiff::SignedDuration;

@@ -1,3 +1,5 @@
+//! Drift is found, repaired and reported.
+
 use super::super::testing::{Bench, ROOT, create};
 
 #[test]
@@ -18,7 +20,10 @@ fn lists_that_differ_are_filled_anew() {
     let mut bench = Bench::new();
     bench.kernel.lock().differences = vec!["block list, IPv4: 1 entries are missing".into()];
     bench.writer.reconcile();
-    assert_eq!(bench.kernel.journal(), ["verify", "prepare", "flip"]);
+    assert_eq!(
+        bench.kernel.journal(),
+        ["verify", "distrust", "prepare", "flip"]
+    );
     let snapshot = bench.snapshot();
     assert_eq!(snapshot.generation, 2);
     assert_eq!(snapshot.faults.len(), 1);
@@ -40,7 +45,7 @@ fn another_generation_is_drift() {
     bench.kernel.lock().generation = 1;
     bench.kernel.journal();
     bench.writer.reconcile();
-    assert_eq!(bench.kernel.journal(), ["prepare", "flip"]);
+    assert_eq!(bench.kernel.journal(), ["distrust", "prepare", "flip"]);
     let faults = &bench.snapshot().faults;
     assert!(
         faults[0].contains("generation 1 is in force, not 2"),
@@ -60,7 +65,10 @@ fn drift_that_cannot_be_repaired_is_reported_and_tried_again() {
     bench.kernel.lock().fail_prepare = false;
     bench.kernel.journal();
     bench.writer.reconcile();
-    assert_eq!(bench.kernel.journal(), ["verify", "prepare", "flip"]);
+    assert_eq!(
+        bench.kernel.journal(),
+        ["verify", "distrust", "prepare", "flip"]
+    );
     assert!(bench.snapshot().faults[0].contains("repaired"));
 }
 

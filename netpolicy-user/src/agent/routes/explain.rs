@@ -12,16 +12,19 @@ use super::extract::Params;
 use super::{App, blocking};
 use crate::agent::denied::action_name;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::snapshot::Snapshot;
 use crate::agent::views;
 use crate::api::{ErrorBody, ExplainView, KernelVerdict};
 use crate::datapath::packet;
-use crate::model::{self, explain as judge};
+use crate::model::explain as judge;
 
 /// Between the flip and the publication of what it put into force, model and kernel
 /// differ for a moment: that often a disagreement is looked at again.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The port that stands for one of no service when the program is asked: 0 is never
+/// a service's, nor a failsafe port.
+const NO_PORT: u16 = 0;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +80,7 @@ fn ask(app: &App, params: &ExplainParams) -> ExplainView {
         params.port,
     );
     let mut view = views::explanation(&snapshot.state, &explanation);
-    match ask_kernel(app, &snapshot, explanation.source, params.port) {
+    match ask_kernel(app, explanation.source, params.port) {
         Ok(kernel) => {
             view.agrees = kernel.reason == view.reason && kernel.verdict == view.verdict;
             view.kernel = Some(kernel);
@@ -87,28 +90,13 @@ fn ask(app: &App, params: &ExplainParams) -> ExplainView {
     view
 }
 
-fn ask_kernel(
-    app: &App,
-    snapshot: &Snapshot,
-    source: IpAddr,
-    port: Option<u16>,
-) -> Result<KernelVerdict, String> {
-    let port = port
-        .or_else(|| free_port(&snapshot.state))
-        .ok_or("every port belongs to a service or is a failsafe port: name one with --port")?;
+fn ask_kernel(app: &App, source: IpAddr, port: Option<u16>) -> Result<KernelVerdict, String> {
     let (action, reason) = app
         .inspector
-        .probe(&packet::syn(source, port))
+        .probe(&packet::syn(source, port.unwrap_or(NO_PORT)))
         .map_err(|error| chain(&error))?;
     Ok(KernelVerdict {
         verdict: action_name(action).to_owned(),
         reason: reason.name().to_owned(),
-    })
-}
-
-/// A port that is judged in the host's scope.
-fn free_port(state: &model::State) -> Option<u16> {
-    (1..=u16::MAX).find(|&port| {
-        !state.host.failsafe_ports.contains(port) && state.service_of_port(port).is_none()
     })
 }

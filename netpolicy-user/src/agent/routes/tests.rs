@@ -1,3 +1,5 @@
+//! The API as a client sees it, over a fake kernel and a real store.
+
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response, StatusCode};

@@ -1,3 +1,5 @@
+//! Changes, by the order of what is done and by what is left when it fails.
+
 use super::super::testing::{Bench, ROOT, apply, create};
 use super::*;
 

@@ -85,7 +85,7 @@ pub enum AddressProblem {
     /// "fe80::1%eth0".
     #[error("a zone ('%…') cannot be filtered by; leave it out")]
     Zone,
-    /// "[::1]" or "10.0.0.1:5432".
+    /// `[::1]` or `10.0.0.1:5432`.
     #[error(
         "ports and brackets do not belong here; give the address alone (ports are what services are for)"
     )]

@@ -1,6 +1,6 @@
 //! The policy file: the whole desired state as TOML.
 //!
-//! Reading makes a [`PolicyFile`], in which every text is checked but services have
+//! Reading makes a `PolicyFile`, in which every text is checked but services have
 //! no numbers and policies no owner yet; [`State::apply`] joins it with the state
 //! that is there. [`export`] writes a state back.
 
