@@ -63,6 +63,8 @@ pub struct Place {
 /// # Errors
 /// Another agent has them, or the system refuses.
 pub fn claim(config: &Config) -> Result<Place, StartError> {
+    // Before anything else, or whoever is not root hears of files first.
+    datapath::check_system()?;
     let state = lock::state(&config.state_dir)?;
     // A lock taken before the file system is mounted would lock another directory.
     datapath::prepare_dir(&config.bpffs_dir)?;

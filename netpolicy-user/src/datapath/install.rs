@@ -40,6 +40,15 @@ pub struct Options {
     pub mode: XdpChoice,
 }
 
+/// Whether this process may load the program, and this kernel can.
+///
+/// # Errors
+/// What is missing.
+pub fn check_system() -> Result<(), DatapathError> {
+    check_privileges()?;
+    check_kernel()
+}
+
 /// Makes the directory for pins, mounting a BPF file system if there is none;
 /// [`Datapath::open`] does so itself.
 ///
@@ -84,8 +93,7 @@ impl Datapath {
         ruleset: &Arc<Ruleset>,
         revision: u64,
     ) -> Result<(Self, Opened), DatapathError> {
-        check_privileges()?;
-        check_kernel()?;
+        check_system()?;
         let pins = Pins::create(&options.bpffs_dir)?;
         let live = pins.live();
         let why = match maps::read_build(&live) {

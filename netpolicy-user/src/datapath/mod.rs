@@ -35,6 +35,6 @@ pub use bypass::BypassEntry;
 pub use counters::CounterSnapshot;
 pub use error::DatapathError;
 pub use events::EventReader;
-pub use install::{Datapath, Opened, Options, prepare_dir};
+pub use install::{Datapath, Opened, Options, check_system, prepare_dir};
 pub use reader::{Enforced, Reader, detach_pins};
 pub use slots::Prepared;
