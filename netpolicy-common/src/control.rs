@@ -50,6 +50,8 @@ const _: () = assert!(size_of::<Build>() == 40);
 pub enum Engine {
     /// One LPM trie for each list and family: the reference.
     Lpm = 1,
+    /// A multibit trie in pages, see [`crate::flat`].
+    Flat = 2,
 }
 
 impl Engine {
@@ -58,6 +60,7 @@ impl Engine {
     pub const fn from_u32(value: u32) -> Option<Self> {
         match value {
             1 => Some(Self::Lpm),
+            2 => Some(Self::Flat),
             _ => None,
         }
     }
@@ -67,6 +70,7 @@ impl Engine {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lpm => "lpm",
+            Self::Flat => "flat",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Scopes: the host, and the services that ports belong to.
 
+use crate::flat::Root;
+
 /// A scope's number in the kernel. [`HOST_SCOPE`] is the host; services follow.
 pub type ScopeId = u16;
 
@@ -29,9 +31,13 @@ const _: () = assert!(size_of::<PortTable>() == 131_072);
 pub struct ScopeConfig {
     /// Bits of [`ScopeFlags`].
     pub flags: ScopeFlags,
+    /// The flat engine's trie of IPv4 prefixes.
+    pub root_v4: Root,
+    /// The flat engine's trie of IPv6 prefixes.
+    pub root_v6: Root,
 }
 
-const _: () = assert!(size_of::<ScopeConfig>() == 4);
+const _: () = assert!(size_of::<ScopeConfig>() == 20);
 
 /// A set of bits; see the constants.
 #[repr(transparent)]

@@ -1,85 +1,114 @@
 //! Looking an address up in the flat engine's memory; `netpolicy_common::flat` tells
 //! the layout.
+//!
+//! One step reads one page. The kernel's verifier is to walk each kind of step once,
+//! not once for every way through the trie, so a step is a function of numbers.
 
 use netpolicy_common::flat::{
     Code, FINAL, NODE, PAGE_WORDS, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE,
     kind, unit,
 };
 
-/// The arena, by pages.
-pub trait Pages {
-    /// The page with this number, or `None` past the end.
-    fn page(&self, number: u32) -> Option<&[u64; PAGE_WORDS]>;
+/// A page of the arena.
+pub type Page = [u64; PAGE_WORDS];
+
+/// The three kinds of steps, by [`table_step`], [`node_step`] and [`record_step`] on the
+/// right page.
+pub trait Steps {
+    /// The slot of a table whose first page is `start`, for the first 16 bits.
+    fn table(&self, start: u32, index: u32) -> u32;
+    /// The slot behind a node, for the next byte.
+    fn node(&self, unit: u32, byte: u32) -> u32;
+    /// The slot behind a record, and in the upper half the bits that it took.
+    fn record(&self, unit: u32, high: u64, low: u64) -> u64;
 }
 
-/// Steps of the longest way: a byte of IPv6 each, or a record and a byte for at
-/// least two of them; the table takes the first two, and one step is for the end.
+/// Steps of the longest way: each takes a byte of IPv6 at least, and one is for the end.
 const MAX_STEPS: usize = 17;
 
 /// What the trie says of an address, left aligned in 128 bits (an IPv4 address in the
 /// upper half of `high`).
 #[inline(always)]
-pub fn look_up<P: Pages>(pages: &P, root: Root, high: u64, low: u64) -> Code {
+pub fn look_up<S: Steps>(steps: &S, root: Root, high: u64, low: u64) -> Code {
     let (mut high, mut low) = (high, low);
     let mut slot = root.start;
     if root.flags & TABLE != 0 {
-        // Slots of 4 bytes: 1,024 to a page, two to a word.
-        let index = (high >> 48) as u32;
-        let Some(page) = pages.page(root.start + (index >> 10)) else {
-            return Code::Neither;
-        };
-        slot = half(page, index & 1023);
+        slot = steps.table(root.start, (high >> 48) as u32);
         high = high << 16 | low >> 48;
         low <<= 16;
     }
     for _ in 0..MAX_STEPS {
         if kind(slot) == FINAL {
             return Code::from_bits(slot >> 2);
-        }
-        if kind(slot) != NODE && kind(slot) != RECORD {
-            return hosts(slot, (high >> 56) as u32);
-        }
-        let unit = unit(slot);
-        let Some(page) = pages.page(unit / UNITS_PER_PAGE) else {
-            return Code::Neither;
-        };
-        let at = (unit % UNITS_PER_PAGE) as usize * UNIT_WORDS;
-        if kind(slot) == NODE {
-            let byte = (high >> 56) as usize;
-            let (plane, bit) = (byte >> 6, byte & 63);
-            let first = word(page, at + plane);
-            let second = word(page, at + 4 + plane);
-            let code = (first >> bit & 1) | (second >> bit & 1) << 1;
-            if code != 3 {
-                return Code::from_bits(code as u32);
-            }
-            let mut rank = (first & second & ((1 << bit) - 1)).count_ones();
-            // Three comparisons are cheaper than a loop that the verifier unrolls.
-            if plane > 0 {
-                rank += (word(page, at) & word(page, at + 4)).count_ones();
-            }
-            if plane > 1 {
-                rank += (word(page, at + 1) & word(page, at + 5)).count_ones();
-            }
-            if plane > 2 {
-                rank += (word(page, at + 2) & word(page, at + 6)).count_ones();
-            }
-            slot = half(page, ((at + PLANES_WORDS) * 2) as u32 + rank);
+        } else if kind(slot) == NODE {
+            slot = steps.node(unit(slot), (high >> 56) as u32);
             high = high << 8 | low >> 56;
             low <<= 8;
+        } else if kind(slot) == RECORD {
+            let step = steps.record(unit(slot), high, low);
+            slot = step as u32;
+            (high, low) = shifted(high, low, step >> 32);
         } else {
-            let (other_high, other_low) = (word(page, at), word(page, at + 1));
-            let len = word(page, at + 3);
-            let next = word(page, at + 2);
-            if differs(high ^ other_high, low ^ other_low, len) {
-                slot = (next >> 32) as u32;
-            } else {
-                slot = next as u32;
-                (high, low) = shifted(high, low, len);
-            }
+            return hosts(slot, (high >> 56) as u32);
         }
     }
     Code::Neither
+}
+
+/// The number of a table's page that holds an index.
+#[inline(always)]
+pub const fn table_page(start: u32, index: u32) -> u32 {
+    // Slots of 4 bytes: 1,024 to a page.
+    start + (index >> 10)
+}
+
+/// The number of the page that holds a unit.
+#[inline(always)]
+pub const fn unit_page(unit: u32) -> u32 {
+    unit / UNITS_PER_PAGE
+}
+
+/// See [`Steps::table`].
+#[inline(always)]
+pub fn table_step(page: &Page, index: u32) -> u32 {
+    half(page, index & 1023)
+}
+
+/// See [`Steps::node`].
+#[inline(always)]
+pub fn node_step(page: &Page, unit: u32, byte: u32) -> u32 {
+    let at = words_of_unit(unit);
+    let (plane, bit) = (byte as usize >> 6 & 3, byte & 63);
+    let first = word(page, at + plane);
+    let second = word(page, at + 4 + plane);
+    let code = (first >> bit & 1) | (second >> bit & 1) << 1;
+    if code != 3 {
+        return (code as u32) << 2 | FINAL;
+    }
+    let mut rank = (first & second & ((1 << bit) - 1)).count_ones();
+    if plane > 0 {
+        rank += (word(page, at) & word(page, at + 4)).count_ones();
+    }
+    if plane > 1 {
+        rank += (word(page, at + 1) & word(page, at + 5)).count_ones();
+    }
+    if plane > 2 {
+        rank += (word(page, at + 2) & word(page, at + 6)).count_ones();
+    }
+    half(page, ((at + PLANES_WORDS) * 2) as u32 + rank)
+}
+
+/// See [`Steps::record`].
+#[inline(always)]
+pub fn record_step(page: &Page, unit: u32, high: u64, low: u64) -> u64 {
+    let at = words_of_unit(unit);
+    let (other_high, other_low) = (word(page, at), word(page, at + 1));
+    let (next, len) = (word(page, at + 2), word(page, at + 3));
+    if differs(high ^ other_high, low ^ other_low, len) {
+        next >> 32
+    } else {
+        next & 0xffff_ffff | len << 32
+    }
 }
 
 /// Whether the first `len` bits (1 to 128) of a difference hold a one.
@@ -92,10 +121,12 @@ fn differs(high: u64, low: u64, len: u64) -> bool {
     }
 }
 
-/// The address without its first `len` bits (1 to 128).
+/// The address without its first `len` bits (0 to 128).
 #[inline(always)]
 fn shifted(high: u64, low: u64, len: u64) -> (u64, u64) {
-    if len < 64 {
+    if len == 0 {
+        (high, low)
+    } else if len < 64 {
         (high << len | low >> ((64 - len) & 63), low << len)
     } else {
         // At 128 nothing is left, and nothing is looked at any more.
@@ -110,13 +141,18 @@ fn hosts(slot: u32, byte: u32) -> Code {
 }
 
 #[inline(always)]
-fn word(page: &[u64; PAGE_WORDS], at: usize) -> u64 {
+fn words_of_unit(unit: u32) -> usize {
+    (unit % UNITS_PER_PAGE) as usize * UNIT_WORDS
+}
+
+#[inline(always)]
+fn word(page: &Page, at: usize) -> u64 {
     page[at & (PAGE_WORDS - 1)]
 }
 
 /// The `at`-th 32 bits of a page.
 #[inline(always)]
-fn half(page: &[u64; PAGE_WORDS], at: u32) -> u32 {
+fn half(page: &Page, at: u32) -> u32 {
     let both = page[(at as usize / 2) & (PAGE_WORDS - 1)];
     if at & 1 == 0 {
         both as u32

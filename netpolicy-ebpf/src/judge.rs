@@ -1,13 +1,13 @@
 //! From a source and a scope to a reason.
 
+use netpolicy_common::flat::Code;
 use netpolicy_common::{HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId};
 
 /// What one generation's lists say of one source.
 pub trait Lists {
-    /// Whether the scope's block lists hold the source.
-    fn blocks(&self, scope: ScopeId) -> bool;
-    /// Whether the scope's allow lists hold the source.
-    fn allows(&self, scope: ScopeId) -> bool;
+    /// What the scope's lists say, a block first. Where no allow list is in force
+    /// (`only` is false), they need not be asked for one.
+    fn listed(&self, scope: ScopeId, only: bool) -> Code;
 }
 
 /// What one scope's lists say.
@@ -61,14 +61,11 @@ pub fn judge_unclassified<L: Lists>(lists: &L, config: ScopeConfig) -> Reason {
 /// Deny-first: the block lists, then, where an allow list is in force, that.
 #[inline(always)]
 fn ask<L: Lists>(lists: &L, scope: ScopeId, only: bool) -> Said {
-    if lists.blocks(scope) {
-        Said::Blocked
-    } else if !only {
-        Said::NotBlocked
-    } else if lists.allows(scope) {
-        Said::Allowed
-    } else {
-        Said::NotAllowed
+    match lists.listed(scope, only) {
+        Code::Blocked => Said::Blocked,
+        _ if !only => Said::NotBlocked,
+        Code::Allowed => Said::Allowed,
+        Code::Neither => Said::NotAllowed,
     }
 }
 
@@ -96,11 +93,14 @@ mod tests {
     }
 
     impl Lists for Fake {
-        fn blocks(&self, scope: ScopeId) -> bool {
-            self.block.contains(&scope)
-        }
-        fn allows(&self, scope: ScopeId) -> bool {
-            self.allow.contains(&scope)
+        fn listed(&self, scope: ScopeId, only: bool) -> Code {
+            if self.block.contains(&scope) {
+                Code::Blocked
+            } else if only && self.allow.contains(&scope) {
+                Code::Allowed
+            } else {
+                Code::Neither
+            }
         }
     }
 
@@ -108,7 +108,10 @@ mod tests {
         let flags = flags
             .iter()
             .fold(ScopeFlags::default(), |all, flag| all.with(*flag));
-        ScopeConfig { flags }
+        ScopeConfig {
+            flags,
+            ..ScopeConfig::default()
+        }
     }
 
     use ScopeFlags as F;

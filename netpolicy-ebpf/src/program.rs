@@ -1,18 +1,21 @@
 //! Entry point: parse, judge, count, report.
 
 use aya_ebpf::{
-    bindings::xdp_action, btf_maps::lpm_trie::Key, helpers::bpf_ktime_get_boot_ns, macros::xdp,
+    bindings::xdp_action,
+    btf_maps::{LpmTrie, lpm_trie::Key},
+    helpers::bpf_ktime_get_boot_ns,
+    macros::xdp,
     programs::XdpContext,
 };
 use netpolicy_common::{
     Action, Control, Event, FAILSAFE_SCOPE, HOST_SCOPE, MAX_SCOPES, PROBE_IFINDEX, Reason,
-    SCOPE_BITS, ScopeId, key, reason::Probe, slot_of,
+    SCOPE_BITS, ScopeId, flat::Code, key, reason::Probe, slot_of,
 };
 use netpolicy_ebpf::{
     Addresses, Bytes, Family, Lists, Ports, Segment, judge, judge_unclassified, parse,
 };
 
-use crate::maps;
+use crate::{arena, maps};
 
 /// The frame's linear part: `[start, end)` in memory.
 struct Frame {
@@ -48,7 +51,7 @@ trait Source: Lists {
 }
 
 macro_rules! source {
-    ($name:ident, $bytes:literal, $key:path, $block:ident, $allow:ident, $bypass:ident) => {
+    ($name:ident, $bytes:literal, $key:path, $words:path, $block:ident, $allow:ident, $bypass:ident) => {
         struct $name {
             slot: u32,
             address: [u8; $bytes],
@@ -63,17 +66,21 @@ macro_rules! source {
 
         impl Lists for $name {
             #[inline(always)]
-            fn blocks(&self, scope: ScopeId) -> bool {
-                maps::$block
-                    .get(self.slot)
-                    .is_some_and(|trie| trie.get(&self.key(scope)).is_some())
-            }
-
-            #[inline(always)]
-            fn allows(&self, scope: ScopeId) -> bool {
-                maps::$allow
-                    .get(self.slot)
-                    .is_some_and(|trie| trie.get(&self.key(scope)).is_some())
+            fn listed(&self, scope: ScopeId, only: bool) -> Code {
+                if maps::engine_is_flat() {
+                    let (high, low) = $words(&self.address);
+                    return arena::listed(self.slot, scope, $bytes == 16, high, low);
+                }
+                let key = self.key(scope);
+                let holds =
+                    |trie: &LpmTrie<_, u8, { maps::TRIE_ENTRIES }>| trie.get(&key).is_some();
+                if maps::$block.get(self.slot).is_some_and(holds) {
+                    Code::Blocked
+                } else if only && maps::$allow.get(self.slot).is_some_and(holds) {
+                    Code::Allowed
+                } else {
+                    Code::Neither
+                }
             }
         }
 
@@ -88,8 +95,40 @@ macro_rules! source {
     };
 }
 
-source!(SourceV4, 4, key::v4, BLOCK_V4, ALLOW_V4, BYPASS_V4);
-source!(SourceV6, 16, key::v6, BLOCK_V6, ALLOW_V6, BYPASS_V6);
+source!(
+    SourceV4,
+    4,
+    key::v4,
+    words_v4,
+    BLOCK_V4,
+    ALLOW_V4,
+    BYPASS_V4
+);
+source!(
+    SourceV6,
+    16,
+    key::v6,
+    words_v6,
+    BLOCK_V6,
+    ALLOW_V6,
+    BYPASS_V6
+);
+
+/// An address left aligned in two words.
+#[inline(always)]
+fn words_v4(address: &[u8; 4]) -> (u64, u64) {
+    (u64::from(u32::from_be_bytes(*address)) << 32, 0)
+}
+
+/// An address in two words.
+#[inline(always)]
+fn words_v6(address: &[u8; 16]) -> (u64, u64) {
+    let [a, b, c, d, e, f, g, h, low @ ..] = *address;
+    (
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_be_bytes(low),
+    )
+}
 
 /// What is judged: an attempt with what its header holds of ports, or a packet that
 /// could not be classified.

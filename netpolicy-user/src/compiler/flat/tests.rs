@@ -1,9 +1,11 @@
 //! The trie against the lists that it was built from, by the look-up that the
 //! kernel runs.
 
-use netpolicy_common::flat::{Code, PAGE_WORDS};
+use netpolicy_common::flat::Code;
 use netpolicy_common::{ScopeConfig, ScopeId};
-use netpolicy_ebpf::flat::{Pages, look_up};
+use netpolicy_ebpf::flat::{
+    Steps, look_up, node_step, record_step, table_page, table_step, unit_page,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -11,9 +13,23 @@ use crate::compiler::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
 
 struct Memory<'a>(&'a Arena);
 
-impl Pages for Memory<'_> {
-    fn page(&self, number: u32) -> Option<&[u64; PAGE_WORDS]> {
-        self.0.pages().get(number as usize)
+impl Memory<'_> {
+    fn page(&self, number: u32) -> &Page {
+        &self.0.pages()[number as usize]
+    }
+}
+
+impl Steps for Memory<'_> {
+    fn table(&self, start: u32, index: u32) -> u32 {
+        table_step(self.page(table_page(start, index)), index)
+    }
+
+    fn node(&self, unit: u32, byte: u32) -> u32 {
+        node_step(self.page(unit_page(unit)), unit, byte)
+    }
+
+    fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
+        record_step(self.page(unit_page(unit)), unit, high, low)
     }
 }
 
@@ -147,7 +163,7 @@ fn check(flat: &Flat, rules: &Ruleset) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn the_trie_says_what_the_lists_say(block in lists(40), allow in lists(40)) {
