@@ -272,7 +272,10 @@ fn in_part(name: &str, part: &str) -> bool {
 fn is_unit_test(file: &Path) -> bool {
     let inside = file.strip_prefix(workspace()).unwrap_or(file);
     let is_user = |p: &Path| !p.starts_with("tests");
-    is_user(inside) && inside.iter().any(|part| part == "tests" || part == "tests.rs")
+    is_user(inside)
+        && inside
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs")
 }
 
 fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
