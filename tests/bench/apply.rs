@@ -12,6 +12,9 @@ use crate::{
 /// Rules in one list at the most, as by default.
 const LIST: usize = 100_000;
 
+/// Room that is left in a list, for the rules that are added one by one.
+const ROOM: usize = 8;
+
 pub(crate) fn run(report: &mut Report, quick: bool) {
     one_list(report, if quick { 5 } else { 11 });
     if !quick {
@@ -20,7 +23,13 @@ pub(crate) fn run(report: &mut Report, quick: bool) {
 }
 
 fn figure(bench: &'static str, entries: usize, value: f64, unit: &'static str) -> Figure {
-    Figure { bench, engine: "lpm", entries, value, unit }
+    Figure {
+        bench,
+        engine: "lpm",
+        entries,
+        value,
+        unit,
+    }
 }
 
 fn milliseconds(host: &DatabaseHost, line: &str) -> f64 {
@@ -35,13 +44,22 @@ fn one_list(report: &mut Report, rounds: usize) {
     let (mut applies, mut adds, mut removes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds.div_ceil(3) {
         let host = DatabaseHost::with(&Options::default());
-        host.write("block.txt", text(&mut random, LIST - 1));
-        host.write("policy.toml", "[[policy]]\nname = \"bench\"\nblock_file = [\"block.txt\"]\n");
+        host.write("block.txt", text(&mut random, LIST - ROOM));
+        host.write(
+            "policy.toml",
+            "[[policy]]\nname = \"bench\"\nblock_file = [\"block.txt\"]\n",
+        );
         let file = host.file("policy.toml");
         applies.push(milliseconds(&host, &format!("apply -f {}", file.display())));
         for _ in 0..3 {
-            adds.push(milliseconds(&host, "policy alter bench --add-block 240.0.0.1"));
-            removes.push(milliseconds(&host, "policy alter bench --remove-block 240.0.0.1"));
+            adds.push(milliseconds(
+                &host,
+                "policy alter bench --add-block 240.0.0.1",
+            ));
+            removes.push(milliseconds(
+                &host,
+                "policy alter bench --remove-block 240.0.0.1",
+            ));
         }
     }
     report.figure(figure("apply", LIST, median(&applies), "ms"));
@@ -58,7 +76,10 @@ fn full_house(report: &mut Report) {
     let mut file = String::new();
     for policy in 0..POLICIES {
         for list in ["allow", "block"] {
-            host.write(&format!("{list}-{policy}.txt"), text(&mut random, LIST - 1));
+            host.write(
+                &format!("{list}-{policy}.txt"),
+                text(&mut random, LIST - ROOM),
+            );
         }
         let _ = write!(
             file,
@@ -67,15 +88,31 @@ fn full_house(report: &mut Report) {
         );
     }
     host.write("policy.toml", file);
-    let apply = milliseconds(&host, &format!("apply -f {}", host.file("policy.toml").display()));
+    let apply = milliseconds(
+        &host,
+        &format!("apply -f {}", host.file("policy.toml").display()),
+    );
     report.figure(figure("apply", entries, apply / 1e3, "s"));
     let memory = host.status()["agent"]["memory_bytes"].as_u64().unwrap_or(0);
-    report.figure(figure("agent-memory", entries, memory as f64 / (1 << 20) as f64, "MiB"));
+    report.figure(figure(
+        "agent-memory",
+        entries,
+        memory as f64 / (1 << 20) as f64,
+        "MiB",
+    ));
     let adds: Vec<f64> = (1..6)
-        .map(|n| milliseconds(&host, &format!("policy alter bench_0 --add-block 240.0.0.{n}")))
+        .map(|n| {
+            milliseconds(
+                &host,
+                &format!("policy alter bench_0 --add-block 240.0.0.{n}"),
+            )
+        })
         .collect();
     report.figure(figure("apply-add-one", entries, median(&adds[1..]), "ms"));
-    report.note(&format!("first change after the whole: {:.0} ms (fills the other slot)", adds[0]));
+    report.note(&format!(
+        "first change after the whole: {:.0} ms (fills the other slot)",
+        adds[0]
+    ));
 }
 
 fn text(random: &mut Random, entries: usize) -> String {

@@ -49,11 +49,25 @@ impl Wire {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = (NetNs::new(), NetNs::new());
         join(
-            End { ns: &sender, interface: "sending", mac: "02:00:00:00:00:01" },
-            End { ns: &receiver, interface: TESTED, mac: "02:00:00:00:00:02" },
+            End {
+                ns: &sender,
+                interface: "sending",
+                mac: "02:00:00:00:00:01",
+            },
+            End {
+                ns: &receiver,
+                interface: TESTED,
+                mac: "02:00:00:00:00:02",
+            },
         );
-        let ifindex = sender.run(|| nix::net::if_::if_nametoindex("sending")).expect("the wire's end");
-        Self { sender, receiver, ifindex }
+        let ifindex = sender
+            .run(|| nix::net::if_::if_nametoindex("sending"))
+            .expect("the wire's end");
+        Self {
+            sender,
+            receiver,
+            ifindex,
+        }
     }
 
     /// The namespace with the tested end.
@@ -64,22 +78,40 @@ impl Wire {
     /// Packets that came to the tested end.
     fn received(&self) -> u64 {
         let out = Command::new("ip")
-            .args(["-n", self.receiver.name(), "-json", "-stats", "link", "show", "dev", TESTED])
+            .args([
+                "-n",
+                self.receiver.name(),
+                "-json",
+                "-stats",
+                "link",
+                "show",
+                "dev",
+                TESTED,
+            ])
             .output()
             .expect("run ip");
         let links: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON from ip");
-        links[0]["stats64"]["rx"]["packets"].as_u64().expect("a packet count")
+        links[0]["stats64"]["rx"]["packets"]
+            .as_u64()
+            .expect("a packet count")
     }
 }
 
 /// Attaches the bare program to the wire's tested end for as long as the answer lives.
 pub(crate) fn attach_bare_drop(wire: &Wire) -> Ebpf {
-    let mut ebpf = EbpfLoader::new().load(OBJECT).expect("load the bare program");
+    let mut ebpf = EbpfLoader::new()
+        .load(OBJECT)
+        .expect("load the bare program");
     wire.receiver.run(|| {
-        let program: &mut Xdp =
-            ebpf.program_mut("bare_drop").expect("bare_drop").try_into().expect("an XDP program");
+        let program: &mut Xdp = ebpf
+            .program_mut("bare_drop")
+            .expect("bare_drop")
+            .try_into()
+            .expect("an XDP program");
         program.load().expect("load the bare program");
-        program.attach(TESTED, XdpMode::Driver).expect("attach the bare program");
+        program
+            .attach(TESTED, XdpMode::Driver)
+            .expect("attach the bare program");
     });
     ebpf
 }
@@ -98,8 +130,10 @@ impl Generator {
     pub(crate) fn new(frame: Vec<u8>, sources: &[IpAddr]) -> Self {
         let count = u32::try_from(sources.len()).expect("sources fit in a map");
         let mut loader = EbpfLoader::new();
-        let mut ebpf =
-            loader.map_max_entries("SOURCES", count).load(OBJECT).expect("load the generator");
+        let mut ebpf = loader
+            .map_max_entries("SOURCES", count)
+            .load(OBJECT)
+            .expect("load the generator");
         let mut table: Array<_, [u8; 16]> =
             Array::try_from(ebpf.map_mut("SOURCES").expect("SOURCES")).expect("an array");
         for (index, source) in (0..).zip(sources) {
@@ -110,23 +144,43 @@ impl Generator {
             }
             table.set(index, bytes, 0).expect("set a source");
         }
-        let program: &mut Xdp =
-            ebpf.program_mut("generate").expect("generate").try_into().expect("an XDP program");
+        let program: &mut Xdp = ebpf
+            .program_mut("generate")
+            .expect("generate")
+            .try_into()
+            .expect("an XDP program");
         program.load().expect("load the generator");
-        let family = if sources.first().is_some_and(IpAddr::is_ipv6) { 6 } else { 4 };
-        Self { ebpf, family, sources: count, frame }
+        let family = if sources.first().is_some_and(IpAddr::is_ipv6) {
+            6
+        } else {
+            4
+        };
+        Self {
+            ebpf,
+            family,
+            sources: count,
+            frame,
+        }
     }
 
     /// Sends for about `time`, on CPU 1 if there is one. Returns million packets that
     /// the tested end took in a second.
     pub(crate) fn run(&mut self, wire: &Wire, time: Duration) -> f64 {
-        let config =
-            Config { ifindex: wire.ifindex, family: self.family, sources: self.sources, next: 0 };
+        let config = Config {
+            ifindex: wire.ifindex,
+            family: self.family,
+            sources: self.sources,
+            next: 0,
+        };
         let mut map: Array<_, Config> =
             Array::try_from(self.ebpf.map_mut("CONFIG").expect("CONFIG")).expect("an array");
         map.set(0, config, 0).expect("set the configuration");
-        let program: &Xdp =
-            self.ebpf.program("generate").expect("generate").try_into().expect("an XDP program");
+        let program: &Xdp = self
+            .ebpf
+            .program("generate")
+            .expect("generate")
+            .try_into()
+            .expect("an XDP program");
         let frame = &self.frame;
         wire.sender.run(|| {
             pin_to_last_cpu();

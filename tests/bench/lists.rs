@@ -57,14 +57,22 @@ fn entry(family: Family, random: &mut Random) -> IpNet {
         Family::V4 => {
             // 1.0.0.0 to 223.255.255.255: unicast.
             let address = 0x0100_0000 + (random.next() % 0xdf00_0000) as u32;
-            let len = if host { 32 } else { 16 + random.below(13) as u8 };
+            let len = if host {
+                32
+            } else {
+                16 + random.below(13) as u8
+            };
             Ipv4Net::new(Ipv4Addr::from(address), len).map(IpNet::from)
         }
         Family::V6 => {
             let bits = u128::from(random.next()) << 64 | u128::from(random.next());
             // 2000::/3: global unicast, within it 64 Ki networks of /32, as registries hand out.
             let address = (0x2000 << 112) | (bits & (u128::MAX >> 16));
-            let len = if host { 128 } else { 32 + random.below(33) as u8 };
+            let len = if host {
+                128
+            } else {
+                32 + random.below(33) as u8
+            };
             Ipv6Net::new(Ipv6Addr::from(address), len).map(IpNet::from)
         }
     };
@@ -73,7 +81,9 @@ fn entry(family: Family, random: &mut Random) -> IpNet {
 
 /// Addresses inside random entries of a list.
 pub(crate) fn listed(nets: &[IpNet], count: usize, random: &mut Random) -> Vec<IpAddr> {
-    (0..count).map(|_| inside(&nets[random.below(nets.len())], random)).collect()
+    (0..count)
+        .map(|_| inside(&nets[random.below(nets.len())], random))
+        .collect()
 }
 
 fn inside(net: &IpNet, random: &mut Random) -> IpAddr {

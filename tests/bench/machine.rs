@@ -8,13 +8,27 @@ pub(crate) fn describe() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let models: Vec<&str> = cpuinfo
         .lines()
-        .filter_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()))
+        .filter_map(|line| {
+            line.strip_prefix("model name")?
+                .split_once(':')
+                .map(|(_, name)| name.trim())
+        })
         .collect();
-    let hypervisor = if cpuinfo.contains(" hypervisor") { ", virtual" } else { "" };
+    let hypervisor = if cpuinfo.contains(" hypervisor") {
+        ", virtual"
+    } else {
+        ""
+    };
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib: u64 = memory
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok())
+        .find_map(|line| {
+            line.strip_prefix("MemTotal:")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        })
         .unwrap_or(0);
     format!(
         "Linux {}, {} × {}{hypervisor}, {} GiB",

@@ -1,6 +1,19 @@
 //! `cargo xtask bench`: what netpolicy costs and how fast it is, measured against
 //! named references in the same run.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its purpose")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark's output is its purpose"
+)]
+#![expect(
+    clippy::expect_used,
+    reason = "what is missing ends a benchmark, and its guards clean up"
+)]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "figures for people; random numbers"
+)]
 
 mod apply;
 mod generator;

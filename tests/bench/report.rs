@@ -42,7 +42,11 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, rates: Vec::new(), figures: Vec::new() }
+        Self {
+            json,
+            rates: Vec::new(),
+            figures: Vec::new(),
+        }
     }
 
     /// Something to know about the run; not a measurement.
@@ -66,7 +70,10 @@ impl Report {
 
     fn print_json(&self, value: &impl Serialize) {
         if self.json {
-            println!("{}", serde_json::to_string(value).expect("numbers and names"));
+            println!(
+                "{}",
+                serde_json::to_string(value).expect("numbers and names")
+            );
         }
     }
 
@@ -76,9 +83,15 @@ impl Report {
             return;
         }
         if !self.rates.is_empty() {
-            let mut table = table(&["filter", "family", "entries", "sources", "Mpps", "rounds", "of bare"]);
+            let mut table = table(&[
+                "filter", "family", "entries", "sources", "Mpps", "rounds", "of bare",
+            ]);
             for r in &self.rates {
-                let filter = if r.engine.is_empty() { r.filter.clone() } else { format!("{} ({})", r.filter, r.engine) };
+                let filter = if r.engine.is_empty() {
+                    r.filter.clone()
+                } else {
+                    format!("{} ({})", r.filter, r.engine)
+                };
                 table.add_row(vec![
                     filter,
                     r.family.to_owned(),
@@ -99,7 +112,11 @@ impl Report {
                     f.bench.to_owned(),
                     f.engine.to_owned(),
                     f.entries.to_string(),
-                    if f.value >= 100.0 { format!("{:.0}", f.value) } else { format!("{:.2}", f.value) },
+                    if f.value >= 100.0 {
+                        format!("{:.0}", f.value)
+                    } else {
+                        format!("{:.2}", f.value)
+                    },
                     f.unit.to_owned(),
                 ]);
             }

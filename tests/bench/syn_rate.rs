@@ -22,12 +22,26 @@ const PORT: u16 = 5432;
 const SOURCES: usize = 1 << 20;
 
 pub(crate) fn run(report: &mut Report, quick: bool) {
-    let sizes: &[usize] = if quick { &[1_000] } else { &[1_000, 10_000, 100_000, 1_000_000] };
-    let families: &[Family] = if quick { &[Family::V4] } else { &[Family::V4, Family::V6] };
+    let sizes: &[usize] = if quick {
+        &[1_000]
+    } else {
+        &[1_000, 10_000, 100_000, 1_000_000]
+    };
+    let families: &[Family] = if quick {
+        &[Family::V4]
+    } else {
+        &[Family::V4, Family::V6]
+    };
     let (rounds, time) = if quick { (5, 400) } else { (7, 700) };
     for family in families {
         for entries in sizes {
-            measure(report, *family, *entries, rounds, Duration::from_millis(time));
+            measure(
+                report,
+                *family,
+                *entries,
+                rounds,
+                Duration::from_millis(time),
+            );
         }
     }
 }
@@ -43,14 +57,19 @@ fn measure(report: &mut Report, family: Family, entries: usize, rounds: usize, t
     let _bare = generator::attach_bare_drop(&bare_wire);
     let wire = Wire::new();
     let mut loaded = Loaded::new(&Arc::new(blocking(&nets)));
-    wire.receiver().run(|| loaded.datapath().attach(TESTED).expect("attach netpolicy"));
+    wire.receiver()
+        .run(|| loaded.datapath().attach(TESTED).expect("attach netpolicy"));
 
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         bare.push(generator.run(&bare_wire, time));
         ours.push(generator.run(&wire, time));
     }
-    let ratios: Vec<f64> = ours.iter().zip(&bare).map(|(ours, bare)| ours / bare).collect();
+    let ratios: Vec<f64> = ours
+        .iter()
+        .zip(&bare)
+        .map(|(ours, bare)| ours / bare)
+        .collect();
     let rate = |filter: &str, engine, values: &[f64], ratio| Rate {
         bench: "syn-rate",
         filter: filter.to_owned(),
@@ -71,7 +90,15 @@ fn measure(report: &mut Report, family: Family, entries: usize, rounds: usize, t
 
 /// A ruleset that blocks these networks on the host.
 fn blocking(nets: &[IpNet]) -> Ruleset {
-    let rules = nets.iter().map(|net| Rule { net: *net, source: 0, line: 0, note: None }).collect();
+    let rules = nets
+        .iter()
+        .map(|net| Rule {
+            net: *net,
+            source: 0,
+            line: 0,
+            note: None,
+        })
+        .collect();
     let mut state = rules::state(&[rules::policy("bench", None, &[], &[])]);
     state.policies[0].block = RuleList::from_parts(rules, vec!["bench".into()]);
     compile(&state)

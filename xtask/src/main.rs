@@ -15,6 +15,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod agent;
+mod bench;
 mod build;
 mod demo;
 mod lint;
@@ -66,6 +67,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Measure; arguments go to the benchmarks (`--help` tells them)
+    Bench {
+        /// For the benchmarks
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Check formatting, lints and documentation
     Lint,
 }
@@ -78,6 +85,7 @@ fn main() -> ExitCode {
         Task::Load { iface } => load::load(&iface),
         // As typed: the parser takes away a leading `--`, which cargo must see.
         Task::Test { .. } => test::test(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Task::Bench { args } => bench::bench(&args),
         Task::Lint => lint::lint(),
     };
     match result {

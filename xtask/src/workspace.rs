@@ -3,8 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use xshell::Shell;
+use anyhow::{Context as _, Result, ensure};
+use xshell::{Shell, cmd};
 
 use crate::tools;
 
@@ -53,4 +53,47 @@ pub(crate) fn is_root() -> bool {
 /// Whether `sudo` is there to become root with.
 pub(crate) fn has_sudo() -> bool {
     which::which("sudo").is_ok()
+}
+
+/// Lets cargo start built tests and benchmarks through sudo, while it builds as the
+/// user.
+///
+/// # Errors
+/// When the user is not root and there is no sudo.
+pub(crate) fn tests_as_root(shell: &Shell) -> Result<()> {
+    if is_root() {
+        return Ok(());
+    }
+    ensure!(
+        has_sudo(),
+        "the tests load an XDP program and make network namespaces, which only root may, and \
+         there is no sudo: run `cargo xtask test` as root"
+    );
+    let verbose = cmd!(shell, "rustc --verbose --version").quiet().read()?;
+    let host = verbose.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("rustc does not tell the host's target")?;
+    shell.set_var(runner_variable(host), "sudo --preserve-env");
+    println!("The tests run as root, by sudo.");
+    Ok(())
+}
+
+/// Cargo's variable for the program that starts a target's executables.
+fn runner_variable(target: &str) -> String {
+    format!(
+        "CARGO_TARGET_{}_RUNNER",
+        target.to_uppercase().replace(['-', '.'], "_")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_s_variable_is_spelt_as_cargo_reads_it() {
+        assert_eq!(
+            runner_variable("x86_64-unknown-linux-gnu"),
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER"
+        );
+    }
 }

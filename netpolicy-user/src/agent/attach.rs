@@ -10,6 +10,9 @@ use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::writer::Writer;
 
+/// Why an interface is not filtered that is not there.
+pub const ABSENT: &str = "it does not exist; filtered as soon as it appears";
+
 impl<E: Enforcer> Writer<E> {
     /// Makes the kernel's attachments the configured ones, at start.
     pub(super) fn take_over_interfaces(&mut self) {
@@ -68,10 +71,7 @@ impl<E: Enforcer> Writer<E> {
         let before = self.attached.get(&name).copied();
         let Some(index) = self.enforcer.index_of(&name) else {
             self.attached.remove(&name);
-            self.fault(
-                name,
-                "it does not exist; filtered as soon as it appears".to_owned(),
-            );
+            self.fault(name, ABSENT.to_owned());
             return;
         };
         if !is_attached && let Err(error) = self.enforcer.attach(&name) {

@@ -213,7 +213,7 @@ fn status_line(snapshot: &Snapshot) -> String {
             snapshot.interfaces.join(", ")
         )
     };
-    match snapshot.faults.len() {
+    match snapshot.faults.len() + snapshot.unfiltered.len() {
         0 => what,
         n => format!("{what}; {n} fault(s), see netpolicy status"),
     }

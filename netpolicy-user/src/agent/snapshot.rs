@@ -34,7 +34,9 @@ pub struct Snapshot {
     pub interfaces: Vec<String>,
     /// Whether the detached marker was there.
     pub detached: bool,
-    /// What is wrong.
+    /// By interface: why it is not filtered.
+    pub unfiltered: BTreeMap<String, String>,
+    /// What else is wrong.
     pub faults: Vec<String>,
 }
 
@@ -51,6 +53,7 @@ impl Snapshot {
             bypasses: Vec::new(),
             interfaces: Vec::new(),
             detached: false,
+            unfiltered: BTreeMap::new(),
             faults: Vec::new(),
         }
     }
@@ -85,18 +88,15 @@ impl Faults {
         self.drift.push_back((Instant::now(), what));
     }
 
-    /// All of them, in words; forgets old drift.
+    /// All but those of interfaces, in words; forgets old drift.
     pub fn lines(&mut self) -> Vec<String> {
         self.drift.retain(|(at, _)| at.elapsed() < REMEMBERED);
-        let interfaces = self
-            .interfaces
+        self.kernel
             .iter()
-            .map(|(name, why)| format!("interface {name} is not filtered: {why}"));
-        interfaces
-            .chain(self.kernel.clone())
-            .chain(self.links.clone())
-            .chain(self.bypasses.clone())
-            .chain(self.drift.iter().map(|(_, what)| what.clone()))
+            .chain(&self.links)
+            .chain(&self.bypasses)
+            .chain(self.drift.iter().map(|(_, what)| what))
+            .cloned()
             .collect()
     }
 }

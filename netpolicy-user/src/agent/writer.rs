@@ -295,6 +295,7 @@ impl<E: Enforcer> Writer<E> {
         snapshot.bypasses.clone_from(&self.bypasses);
         snapshot.interfaces.clone_from(&self.settings.interfaces);
         snapshot.detached = self.is_detached();
+        snapshot.unfiltered.clone_from(&self.faults.interfaces);
         snapshot.faults = self.faults.lines();
         if self.settings.interfaces.is_empty() {
             snapshot.faults.push(

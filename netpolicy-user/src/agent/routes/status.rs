@@ -5,6 +5,7 @@ use axum::extract::State;
 use jiff::Timestamp;
 
 use super::{App, blocking};
+use crate::agent::attach::ABSENT;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
@@ -37,6 +38,7 @@ fn read(app: &App) -> Status {
         Vec::new()
     });
     let interfaces = interfaces(&snapshot, attached);
+    faults.splice(0..0, unfiltered(&snapshot, &interfaces));
     let mut enforcement = Enforcement {
         state: state(&snapshot, &interfaces),
         engine: String::new(),
@@ -82,6 +84,22 @@ fn read(app: &App) -> Status {
     }
 }
 
+/// What is not filtered and why, by what the kernel says now: the agent may not have
+/// looked yet.
+fn unfiltered(snapshot: &Snapshot, interfaces: &[Interface]) -> Vec<String> {
+    if snapshot.detached {
+        return Vec::new();
+    }
+    let off = |i: &&Interface| i.attachment == Attachment::None;
+    let why = |i: &Interface| match snapshot.unfiltered.get(&i.name) {
+        Some(why) => why.clone(),
+        None if i.index == 0 => ABSENT.to_owned(),
+        None => "the program is not attached; the agent is about to attach it".to_owned(),
+    };
+    let line = |i: &Interface| format!("interface {} is not filtered: {}", i.name, why(i));
+    interfaces.iter().filter(off).map(line).collect()
+}
+
 /// The configured interfaces, then others that are filtered.
 fn interfaces(snapshot: &Snapshot, attached: Vec<AttachedInterface>) -> Vec<Interface> {
     let mut interfaces: Vec<Interface> = snapshot
@@ -123,6 +141,39 @@ fn state(snapshot: &Snapshot, interfaces: &[Interface]) -> EnforcementState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_filtered_is_said_before_the_agent_has_looked() {
+        let mut snapshot = crate::agent::testing::empty_snapshot();
+        let interface = |name: &str, index| Interface {
+            name: name.into(),
+            index,
+            attachment: Attachment::None,
+        };
+        let interfaces = [
+            interface("eth7", 0),
+            interface("eth8", 8),
+            interface("eth9", 9),
+        ];
+        snapshot
+            .unfiltered
+            .insert("eth9".into(), "it is busy".into());
+        let lines = unfiltered(&snapshot, &interfaces);
+        assert!(
+            lines[0].contains("eth7 is not filtered: it does not exist"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].contains("eth8 is not filtered: the program is not"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[2].contains("eth9 is not filtered: it is busy"),
+            "{lines:?}"
+        );
+        snapshot.detached = true;
+        assert!(unfiltered(&snapshot, &interfaces).is_empty());
+    }
 
     #[test]
     fn partial_means_some_but_not_all() {
