@@ -2,13 +2,40 @@
 //! `netpolicy detach`, which a marker file remembers until `netpolicy attach`.
 
 use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::caller::Caller;
-use super::enforcer::Enforcer;
+use super::enforcer::{Brake, Enforcer};
 use super::error::{AgentError, chain};
 use super::writer::Writer;
+
+/// The emergency brake: detaches from all interfaces, until told otherwise. Waits for
+/// nobody, the writer included, which finds the marker when it looks next.
+///
+/// # Errors
+/// The kernel refuses, or the marker cannot be written; then it is detached, but only
+/// until the agent looks again.
+pub fn detach(marker: &Path, brake: &dyn Brake, caller: Caller) -> Result<Vec<String>, AgentError> {
+    // First, so that the writer does not attach again what is being detached.
+    let marked = std::fs::write(marker, "detached through the agent\n");
+    let names = brake.detach_all().map_err(|source| AgentError::Kernel {
+        what: "could not detach",
+        source,
+    })?;
+    tracing::warn!(
+        actor = caller.name(),
+        ?names,
+        "detached: nothing is filtered"
+    );
+    marked.map_err(|source| AgentError::Marker {
+        what: "detached, but the agent will attach again, for it cannot write",
+        path: marker.display().to_string(),
+        source,
+    })?;
+    Ok(names)
+}
 
 /// Why an interface is not filtered that is not there.
 pub const ABSENT: &str = "it does not exist; filtered as soon as it appears";
@@ -120,36 +147,6 @@ impl<E: Enforcer> Writer<E> {
     /// Whether the marker is there.
     pub(super) fn is_detached(&self) -> bool {
         self.settings.marker.exists()
-    }
-
-    /// The emergency brake: detaches from all interfaces, until told otherwise.
-    ///
-    /// # Errors
-    /// The kernel refuses, or the marker cannot be written; then it is detached, but
-    /// only until the agent looks again.
-    pub fn detach(&mut self, caller: Caller) -> Result<Vec<String>, AgentError> {
-        let marker = std::fs::write(&self.settings.marker, "");
-        let names = self
-            .enforcer
-            .detach_all()
-            .map_err(|source| AgentError::Kernel {
-                what: "could not detach",
-                source,
-            })?;
-        self.attached.clear();
-        self.faults.interfaces.clear();
-        self.publish();
-        tracing::warn!(
-            actor = caller.name(),
-            ?names,
-            "detached: nothing is filtered"
-        );
-        marker.map_err(|source| AgentError::Marker {
-            what: "detached, but the agent will attach again, for it cannot write",
-            path: self.settings.marker.display().to_string(),
-            source,
-        })?;
-        Ok(names)
     }
 
     /// Takes the emergency brake off: attaches to the configured interfaces. Those

@@ -1,4 +1,4 @@
-//! What the agent needs of the kernel: three small seams before the datapath.
+//! What the agent needs of the kernel: four small seams before the datapath.
 //!
 //! The supervisor and the API are written against these, so that they can be
 //! tested without a kernel; [`super::kernel`] is what they are in real life.
@@ -143,6 +143,15 @@ pub trait Inspector: Send + Sync + 'static {
     /// # Errors
     /// The program cannot be run.
     fn probe(&self, packet: &[u8]) -> Result<(Action, Reason), EnforcerError>;
+}
+
+/// The emergency brake: works at any time, on any thread.
+pub trait Brake: Send + Sync + 'static {
+    /// Detaches from all interfaces; their names.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn detach_all(&self) -> Result<Vec<String>, EnforcerError>;
 }
 
 /// The ring buffer of events; its descriptor is readable while it holds some.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
-use super::enforcer::{Enforcer, EnforcerError, EventSource, Inspector};
+use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
 use crate::compiler::Ruleset;
 use crate::datapath::{
     AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
-    EventReader, Opened, Options, Prepared, Reader,
+    EventReader, Opened, Options, Prepared, Reader, detach_pins,
 };
 
 impl From<DatapathError> for EnforcerError {
@@ -142,6 +142,12 @@ impl Inspector for Pins {
 
     fn probe(&self, packet: &[u8]) -> Result<(Action, Reason), EnforcerError> {
         Ok(Reader::open(&self.0)?.probe(packet)?)
+    }
+}
+
+impl Brake for Pins {
+    fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
+        Ok(detach_pins(&self.0)?)
     }
 }
 

@@ -51,7 +51,7 @@ use self::routes::App;
 use self::server::Peer;
 use self::snapshot::Snapshot;
 use self::supervisor::Supervisor;
-use crate::config::Config;
+use crate::config::{Config, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be.
 const RECONCILE_EVERY: Duration = Duration::from_secs(30);
@@ -89,6 +89,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let app = App {
         supervisor: supervisor.clone(),
         inspector: Arc::new(Pins(config.bpffs_dir.clone())),
+        brake: Arc::new(Pins(config.bpffs_dir.clone())),
+        marker: config.state_dir.join(DETACHED_MARKER),
         hub: hub.clone(),
         stopping: stopping.clone(),
         started,
@@ -115,7 +117,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     );
     service_manager::ready(&status_line(&snapshot));
     drop(snapshot);
-    supervisor.reconcile();
 
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping"),

@@ -40,10 +40,6 @@ enum Command {
         caller: Caller,
         reply: Reply<BypassView>,
     },
-    Detach {
-        caller: Caller,
-        reply: Reply<Vec<String>>,
-    },
     Attach {
         caller: Caller,
         reply: Reply<Vec<String>>,
@@ -169,14 +165,6 @@ impl Supervisor {
         .await
     }
 
-    /// See [`Writer::detach`].
-    ///
-    /// # Errors
-    /// Failed; or the agent is stopping.
-    pub async fn detach(&self, caller: Caller) -> Result<Vec<String>, AgentError> {
-        self.ask(|reply| Command::Detach { caller, reply }).await
-    }
-
     /// See [`Writer::attach`].
     ///
     /// # Errors
@@ -257,7 +245,6 @@ fn work<E: Enforcer>(
                 caller,
                 reply,
             } => drop(reply.send(writer.revoke_bypass(&source, service.as_deref(), caller))),
-            Command::Detach { caller, reply } => drop(reply.send(writer.detach(caller))),
             Command::Attach { caller, reply } => drop(reply.send(writer.attach(caller))),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
             Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::caller::Caller;
-use super::enforcer::{Enforcer, EnforcerError, EventSource, Inspector};
+use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
 use super::snapshot::Snapshot;
 use super::writer::{Settings, Writer};
 use crate::api::Attachment;
@@ -273,6 +273,13 @@ impl Inspector for FakeKernel {
         self.lock()
             .probe
             .ok_or_else(|| refusal("no program", false))
+    }
+}
+
+impl Brake for FakeKernel {
+    fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
+        let attached = std::mem::take(&mut self.lock().attached);
+        Ok(attached.into_keys().collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which interfaces are filtered when.
 
+use std::path::Path;
+
 use super::super::testing::{Bench, ROOT};
 use crate::config::DETACHED_MARKER;
 
@@ -77,7 +79,9 @@ fn a_program_that_was_taken_away_is_put_back_and_reported() {
 #[test]
 fn detached_stays_detached_until_attached() {
     let mut bench = Bench::new();
-    assert_eq!(bench.writer.detach(ROOT).unwrap(), ["eth7"]);
+    let marker = bench.dir.path().join(DETACHED_MARKER);
+    let detached = super::detach(&marker, &bench.kernel, ROOT).unwrap();
+    assert_eq!(detached, ["eth7"]);
     bench.writer.reconcile();
     let mut bench = bench.restart(&["eth7"]);
     assert!(attached(&bench).is_empty(), "also after a restart");
@@ -102,9 +106,8 @@ fn a_marker_written_without_the_agent_counts() {
 
 #[test]
 fn without_a_marker_detaching_says_that_it_will_not_last() {
-    let mut bench = Bench::new();
-    bench.writer.settings.marker = "/nonexistent/detached".into();
-    let error = bench.writer.detach(ROOT).unwrap_err();
+    let bench = Bench::new();
+    let error = super::detach(Path::new("/nonexistent/x"), &bench.kernel, ROOT).unwrap_err();
     assert!(error.to_string().contains("will attach again"), "{error}");
     assert!(attached(&bench).is_empty(), "but it is detached");
 }

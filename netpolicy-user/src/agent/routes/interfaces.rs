@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::App;
+use super::{App, blocking};
+use crate::agent::attach::detach as detach_all;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::api::ErrorBody;
@@ -17,7 +18,10 @@ pub(super) async fn detach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Vec<String>>, AgentError> {
-    app.supervisor.detach(caller).await.map(Json)
+    let supervisor = app.supervisor.clone();
+    let detached = blocking(move || detach_all(&app.marker, &*app.brake, caller)).await;
+    supervisor.reconcile();
+    detached.map(Json)
 }
 
 /// Filters the configured interfaces again; the names of those that are filtered.

@@ -18,6 +18,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -30,7 +31,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
-use super::enforcer::Inspector;
+use super::enforcer::{Brake, Inspector};
 use super::error::AgentError;
 use super::events::EventHub;
 use super::server::authorize;
@@ -43,6 +44,10 @@ pub struct App {
     pub supervisor: Supervisor,
     /// The kernel, to read from.
     pub inspector: Arc<dyn Inspector>,
+    /// The emergency brake.
+    pub brake: Arc<dyn Brake>,
+    /// The file that says that nothing is to be attached.
+    pub marker: PathBuf,
     /// Events.
     pub hub: EventHub,
     /// Becomes `true` when the agent stops; streams end then.

@@ -37,10 +37,12 @@ fn read(app: &App) -> Status {
         faults.push(format!("the links cannot be read: {}", chain(&error)));
         Vec::new()
     });
+    // Asked of the file: the writer may be busy.
+    let detached = app.marker.exists();
     let interfaces = interfaces(&snapshot, attached);
-    faults.splice(0..0, unfiltered(&snapshot, &interfaces));
+    faults.splice(0..0, unfiltered(&snapshot, detached, &interfaces));
     let mut enforcement = Enforcement {
-        state: state(&snapshot, &interfaces),
+        state: state(detached, &interfaces),
         engine: String::new(),
         generation: 0,
         revision: 0,
@@ -86,8 +88,8 @@ fn read(app: &App) -> Status {
 
 /// What is not filtered and why, by what the kernel says now: the agent may not have
 /// looked yet.
-fn unfiltered(snapshot: &Snapshot, interfaces: &[Interface]) -> Vec<String> {
-    if snapshot.detached {
+fn unfiltered(snapshot: &Snapshot, detached: bool, interfaces: &[Interface]) -> Vec<String> {
+    if detached {
         return Vec::new();
     }
     let off = |i: &&Interface| i.attachment == Attachment::None;
@@ -125,13 +127,13 @@ fn interfaces(snapshot: &Snapshot, attached: Vec<AttachedInterface>) -> Vec<Inte
     interfaces
 }
 
-fn state(snapshot: &Snapshot, interfaces: &[Interface]) -> EnforcementState {
+fn state(detached: bool, interfaces: &[Interface]) -> EnforcementState {
     let attached = interfaces
         .iter()
         .filter(|i| i.attachment != Attachment::None)
         .count();
     match attached {
-        0 if snapshot.detached => EnforcementState::Detached,
+        0 if detached => EnforcementState::Detached,
         0 => EnforcementState::NotAttached,
         n if n < interfaces.len() => EnforcementState::Partial,
         _ => EnforcementState::Attached,
@@ -158,7 +160,7 @@ mod tests {
         snapshot
             .unfiltered
             .insert("eth9".into(), "it is busy".into());
-        let lines = unfiltered(&snapshot, &interfaces);
+        let lines = unfiltered(&snapshot, false, &interfaces);
         assert!(
             lines[0].contains("eth7 is not filtered: it does not exist"),
             "{lines:?}"
@@ -171,13 +173,11 @@ mod tests {
             lines[2].contains("eth9 is not filtered: it is busy"),
             "{lines:?}"
         );
-        snapshot.detached = true;
-        assert!(unfiltered(&snapshot, &interfaces).is_empty());
+        assert!(unfiltered(&snapshot, true, &interfaces).is_empty());
     }
 
     #[test]
     fn partial_means_some_but_not_all() {
-        let mut snapshot = crate::agent::testing::empty_snapshot();
         let interface = |attachment| Interface {
             name: "x".into(),
             index: 1,
@@ -185,11 +185,10 @@ mod tests {
         };
         let (on, off) = (interface(Attachment::Native), interface(Attachment::None));
         let both = [on.clone(), off.clone()];
-        assert_eq!(state(&snapshot, &[]), EnforcementState::NotAttached);
-        assert_eq!(state(&snapshot, &both[1..]), EnforcementState::NotAttached);
-        assert_eq!(state(&snapshot, &both), EnforcementState::Partial);
-        assert_eq!(state(&snapshot, &both[..1]), EnforcementState::Attached);
-        snapshot.detached = true;
-        assert_eq!(state(&snapshot, &both[1..]), EnforcementState::Detached);
+        assert_eq!(state(false, &[]), EnforcementState::NotAttached);
+        assert_eq!(state(false, &both[1..]), EnforcementState::NotAttached);
+        assert_eq!(state(false, &both), EnforcementState::Partial);
+        assert_eq!(state(false, &both[..1]), EnforcementState::Attached);
+        assert_eq!(state(true, &both[1..]), EnforcementState::Detached);
     }
 }

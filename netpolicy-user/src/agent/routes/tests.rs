@@ -17,6 +17,7 @@ use crate::api::{
     BypassView, Changed, Counters, EnforcementState, ErrorBody, EventLine, ExplainView, HostView,
     PolicyView, ProgressView, RevisionView, ServiceView, Status,
 };
+use crate::config::DETACHED_MARKER;
 
 /// The whole API over a fake kernel.
 struct Agent {
@@ -37,6 +38,8 @@ impl Agent {
         let app = App {
             supervisor: supervisor.clone(),
             inspector: Arc::new(bench.kernel.clone()),
+            brake: Arc::new(bench.kernel.clone()),
+            marker: bench.dir.path().join(DETACHED_MARKER),
             hub: hub.clone(),
             stopping,
             started: Timestamp::now(),
