@@ -102,11 +102,15 @@ fn pins_of_another_abi_or_build_are_replaced_without_a_gap() {
     let mut host = host("1h");
     let pause = Duration::from_micros(500);
     let stream = SynStream::start(host.clients(), host::NIC, &[ALLOWED, BLOCKED], 5432, pause);
-    let builds: [(&str, fn(&mut Build)); 2] = [
-        ("replaced by this version's", |build| {
-            build.program = [7; 32]
-        }),
-        ("ABI 999", |build| build.abi = 999),
+    let other_build: fn(&mut Build) = |build| {
+        build.program = [7; 32];
+    };
+    let other_abi: fn(&mut Build) = |build| {
+        build.abi = 999;
+    };
+    let builds = [
+        ("replaced by this version's", other_build),
+        ("ABI 999", other_abi),
     ];
     for (said, alter) in builds {
         stream.wait_for_answers(ALLOWED, 100);
