@@ -1,5 +1,4 @@
 //! Whole states as files: apply, export, diff, and the list files that they name.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
