@@ -8,6 +8,7 @@
 
 pub mod control;
 pub mod event;
+pub mod flat;
 pub mod key;
 pub mod reason;
 pub mod scope;

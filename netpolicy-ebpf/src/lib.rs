@@ -5,6 +5,7 @@
 //! The program itself, with its maps and helper calls, is in `main.rs`.
 #![cfg_attr(not(test), no_std)]
 
+pub mod flat;
 pub mod judge;
 pub mod packet;
 

@@ -1,4 +1,37 @@
 //! netpolicy: named network policies for database hosts, enforced at the NIC.
+//!
+//! This is the crate's map, to be read first. The library holds everything; the binary
+//! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
+//! workspace tells the whole story, `netpolicy-common` is what kernel and userspace
+//! share, and `netpolicy-ebpf` the program that judges packets.
+//!
+//! A change goes one way:
+//!
+//! ```text
+//! cli -> client -> agent: model (Change -> State) -> compiler (State -> Ruleset)
+//!                         -> datapath (fill the idle slot) -> store (revision)
+//!                         -> datapath (flip)
+//! ```
+//!
+//! | Module | What it is | Imports of this crate |
+//! |---|---|---|
+//! | [`model`] | what users say: text to state, with every error and its place; pure | nothing |
+//! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
+//! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`compiler`], [`api`], [`config`] |
+//! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`] |
+//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`model`], [`compiler`], [`datapath`], [`store`], [`api`], [`config`] |
+//! | [`api`] | what travels between agent and clients | [`model`] |
+//! | [`client`] | the API's client | [`api`], [`model`] |
+//! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`api`], [`config`], [`model`] |
+//! | [`output`] | tables and JSON | [`api`], [`model`] |
+//! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`api`], [`config`] |
+//! | [`config`] | file, environment and flags | [`model`] |
+//!
+//! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
+//! changes, [`model::evaluate()`] what it means. `agent/writer.rs` carries a change out,
+//! and `datapath/slots.rs` puts it in force.
+//!
+//! Who must not import whom is checked by `tests/tests/architecture.rs`.
 
 pub mod agent;
 pub mod api;

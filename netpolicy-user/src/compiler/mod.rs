@@ -4,6 +4,7 @@
 //! [`crate::model::evaluate()`] for every scope and address.
 
 mod compile;
+pub mod flat;
 mod intervals;
 pub mod prefixes;
 pub mod ruleset;

@@ -1,0 +1,190 @@
+//! Prefixes to slots: building a part of the trie, and taking it down.
+
+use netpolicy_common::flat::{
+    Code, FINAL, NODE, PLANES_WORDS, RECORD, UNIT_WORDS, final_slot, hosts_slot, kind, pointer,
+    unit,
+};
+
+use super::Arena;
+
+/// A prefix and what it says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    /// Left aligned: an IPv4 address in the upper 32 bits.
+    pub(super) bits: u128,
+    /// Bits that count: 0 to 32 or 128.
+    pub(super) len: u8,
+    /// Never [`Code::Neither`].
+    pub(super) code: Code,
+}
+
+/// Builds the part of the trie below the first `depth` bits, a multiple of 8.
+///
+/// `items` share those bits (or are shorter and cover the part), and are sorted by
+/// their bits, then length; `width` is 32 or 128; `rest` is what addresses in no item
+/// have. A block decides for all that is inside it.
+pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, rest: Code) -> u32 {
+    let (mut items, mut rest) = (items, rest);
+    while let [first, others @ ..] = items
+        && first.len <= depth
+    {
+        if first.code == Code::Blocked {
+            return final_slot(Code::Blocked);
+        }
+        rest = first.code;
+        items = others;
+    }
+    let (Some(first), Some(last)) = (items.first(), items.last()) else {
+        return final_slot(rest);
+    };
+    if width - depth == 8
+        && items.len() <= 3
+        && items.iter().all(|i| i.len == width && i.code == first.code)
+    {
+        let byte = |at: usize| byte_at(items.get(at).unwrap_or(first), depth);
+        return hosts_slot([byte(0), byte(1), byte(2)], first.code, rest);
+    }
+    if items.len() == 1 {
+        return record(
+            arena,
+            first.bits << depth,
+            first.len - depth,
+            final_slot(first.code),
+            rest,
+        );
+    }
+    // Sorted: what all have in common, the first and the last have; and one that covers
+    // all of them is the first.
+    let common = (first.bits ^ last.bits)
+        .leading_zeros()
+        .min(u32::from(first.len));
+    let skip = u8::try_from(common).unwrap_or(width).saturating_sub(depth) & !7;
+    if skip > 0 {
+        let inner = build(arena, items, depth + skip, width, rest);
+        return record(arena, first.bits << depth, skip, inner, rest);
+    }
+    node(arena, items, depth, width, rest)
+}
+
+fn byte_at(item: &Item, depth: u8) -> u8 {
+    let [byte, ..] = (item.bits << depth).to_be_bytes();
+    byte
+}
+
+fn record(arena: &mut Arena, bits: u128, len: u8, inner: u32, rest: Code) -> u32 {
+    let at = arena.take(1);
+    let bits = bits & u128::MAX << (128 - u32::from(len));
+    let [high, low] = words_of(bits);
+    let next = u64::from(inner) | u64::from(final_slot(rest)) << 32;
+    arena
+        .words_mut(at, UNIT_WORDS)
+        .copy_from_slice(&[high, low, next, u64::from(len)]);
+    pointer(RECORD, at)
+}
+
+/// The two halves of 128 bits, upper first.
+pub(super) fn words_of(bits: u128) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = bits.to_be_bytes();
+    [
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_be_bytes(rest),
+    ]
+}
+
+fn node(arena: &mut Arena, items: &[Item], depth: u8, width: u8, rest: Code) -> u32 {
+    let mut cover = [rest; 256];
+    let mut slots = [u32::MAX; 256];
+    let mut left = items;
+    while let Some(first) = left.first() {
+        let byte = usize::from(byte_at(first, depth));
+        if first.len <= depth + 8 {
+            let span = 1usize << (depth + 8 - first.len);
+            for covered in &mut cover[byte..byte + span] {
+                if *covered != Code::Blocked {
+                    *covered = first.code;
+                }
+            }
+            left = &left[1..];
+            continue;
+        }
+        let here = left.partition_point(|item| usize::from(byte_at(item, depth)) == byte);
+        slots[byte] = if cover[byte] == Code::Blocked {
+            final_slot(Code::Blocked)
+        } else {
+            build(arena, &left[..here], depth + 8, width, cover[byte])
+        };
+        left = &left[here..];
+    }
+    for (slot, cover) in slots.iter_mut().zip(cover) {
+        if *slot == u32::MAX {
+            *slot = final_slot(cover);
+        }
+    }
+    if kind(slots[0]) == FINAL && slots.iter().all(|slot| *slot == slots[0]) {
+        return slots[0];
+    }
+    write_node(arena, &slots)
+}
+
+fn write_node(arena: &mut Arena, slots: &[u32; 256]) -> u32 {
+    let mut planes = [0u64; PLANES_WORDS];
+    let mut deeper = Vec::new();
+    for (value, slot) in slots.iter().enumerate() {
+        let code = if kind(*slot) == FINAL {
+            slot >> 2 & 3
+        } else {
+            deeper.push(*slot);
+            3
+        };
+        planes[value / 64] |= u64::from(code & 1) << (value % 64);
+        planes[4 + value / 64] |= u64::from(code >> 1) << (value % 64);
+    }
+    let at = arena.take(node_units(deeper.len()));
+    let words = arena.words_mut(at, PLANES_WORDS + deeper.len().div_ceil(2));
+    words[..PLANES_WORDS].copy_from_slice(&planes);
+    for (word, pair) in words[PLANES_WORDS..].iter_mut().zip(deeper.chunks(2)) {
+        *word = u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32;
+    }
+    pointer(NODE, at)
+}
+
+/// Units of a node with so many slots behind its planes.
+fn node_units(slots: usize) -> u32 {
+    2 + u32::try_from(slots.div_ceil(8)).unwrap_or(32)
+}
+
+/// Gives back all that a slot leads to.
+pub(super) fn free(arena: &mut Arena, slot: u32) {
+    match kind(slot) {
+        NODE => {
+            let at = unit(slot);
+            let planes = arena.words(at, PLANES_WORDS);
+            let deeper: u32 = (0..4)
+                .map(|i| (planes[i] & planes[4 + i]).count_ones())
+                .sum();
+            let words = arena.words(at, PLANES_WORDS + deeper.div_ceil(2) as usize);
+            let inner: Vec<u32> = words[PLANES_WORDS..]
+                .iter()
+                .flat_map(|word| halves(*word))
+                .take(deeper as usize)
+                .collect();
+            for slot in inner {
+                free(arena, slot);
+            }
+            arena.give(at, node_units(deeper as usize));
+        }
+        RECORD => {
+            let [inner, _] = halves(arena.words(unit(slot), UNIT_WORDS)[2]);
+            free(arena, inner);
+            arena.give(unit(slot), 1);
+        }
+        // Final, or hosts: nothing but the slot itself.
+        _ => {}
+    }
+}
+
+/// The two 32-bit halves of a word, lower first.
+pub(super) fn halves(word: u64) -> [u32; 2] {
+    let [a, b, c, d, rest @ ..] = word.to_le_bytes();
+    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(rest)]
+}

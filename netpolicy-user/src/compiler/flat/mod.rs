@@ -1,0 +1,15 @@
+//! Rulesets as the flat engine's memory: see `netpolicy_common::flat` for the layout.
+//!
+//! Pure: memory here is a vector of pages; the datapath copies those that changed
+//! into the kernel.
+
+mod arena;
+mod build;
+mod pair;
+mod trie;
+
+pub use arena::{Arena, Page};
+pub use trie::{Flat, Roots};
+
+#[cfg(test)]
+mod tests;
