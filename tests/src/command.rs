@@ -84,3 +84,18 @@ pub fn run(command: std::process::Command, args: &[&str], input: &str) -> Output
         stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
     }
 }
+
+/// Fails unless a text has each of these words, in this order.
+///
+/// # Panics
+/// When it has not.
+#[track_caller]
+pub fn assert_has(text: &str, words: &[&str]) {
+    let mut rest = text;
+    for word in words {
+        let at = rest
+            .find(word)
+            .unwrap_or_else(|| panic!("no {word:?} (in order) in:\n{text}"));
+        rest = &rest[at + word.len()..];
+    }
+}

@@ -35,6 +35,25 @@ pub const METRICS: u16 = 7005;
 /// Of a service that only observes.
 pub const LAB: u16 = 8080;
 
+/// A policy file: a service, a policy of the host and one of the service.
+pub const POLICY_FILE: &str = r#"# The whole state.
+[[service]]
+name = "postgres"
+ports = ["5432", "6432"]
+
+[[policy]]
+name = "office"
+allow = ["10.0.0.0/8", "192.168.1.0/24"]
+block = ["192.168.1.99"]
+comment = "head office"
+bind = ["host"]
+
+[[policy]]
+name = "dba"
+allow = ["192.168.1.7/28"]
+bind = ["postgres"]
+"#;
+
 /// What governs the constants above.
 #[must_use]
 pub fn example() -> Vec<Change> {

@@ -158,17 +158,22 @@ impl DatabaseHost {
         serde_json::from_str(&out.stdout).unwrap_or_default()
     }
 
-    /// Waits until the state of enforcement is this; returns the status.
+    /// Waits until the agent says that the state of enforcement is this, and what is
+    /// wrong if anything must be; returns the status.
     ///
     /// # Panics
     /// When it takes too long.
     #[track_caller]
     #[must_use]
     pub fn wait_for_state(&self, state: &str) -> Value {
+        let is_faulty = ["partial", "not-attached"].contains(&state);
         let deadline = Instant::now() + AGENT_START;
         loop {
             let status = self.status();
-            if status["enforcement"]["state"] == state && !status["agent"].is_null() {
+            // The kernel is asked at once, what is wrong is noticed a moment later.
+            let has_fault = status["faults"].as_array().is_some_and(|f| !f.is_empty());
+            let is_there = status["enforcement"]["state"] == state && !status["agent"].is_null();
+            if is_there && (has_fault || !is_faulty) {
                 return status;
             }
             assert!(Instant::now() < deadline, "not {state}: {status}");

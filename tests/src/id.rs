@@ -72,10 +72,24 @@ pub fn sweep() {
     for name in names_in(Path::new(NETNS_DIR)).filter(|n| is_stale(n)) {
         remove_namespace(&name);
     }
+    unmount_stale();
     let temp = std::env::temp_dir();
     for dir in [Path::new(BPFFS), temp.as_path()] {
         for name in names_in(dir).filter(|n| is_stale(n)) {
             let _ = fs::remove_dir_all(dir.join(name));
+        }
+    }
+}
+
+/// Unmounts what is mounted beneath stale directories.
+fn unmount_stale() {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|l| l.split(' ').nth(1));
+    // The last mounted first.
+    for point in points.collect::<Vec<_>>().into_iter().rev() {
+        // `ip netns` mounts too, and takes care of it itself.
+        if !point.starts_with(NETNS_DIR) && point.split('/').any(is_stale) {
+            let _ = nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH);
         }
     }
 }

@@ -1,20 +1,10 @@
 //! The commands as a user types them: tables, JSON and exit codes.
 
 use netpolicy_tests::DatabaseHost;
+use netpolicy_tests::command::assert_has;
+use netpolicy_tests::fixtures::POLICY_FILE;
 use netpolicy_tests::host::NIC;
 use serde_json::{Value, json};
-
-/// Fails unless a text has each of these words, in this order.
-#[track_caller]
-fn assert_has(text: &str, words: &[&str]) {
-    let mut rest = text;
-    for word in words {
-        let at = rest
-            .find(word)
-            .unwrap_or_else(|| panic!("no {word:?} (in order) in:\n{text}"));
-        rest = &rest[at + word.len()..];
-    }
-}
 
 #[test]
 fn a_policy_s_life() {
@@ -142,128 +132,6 @@ fn services_and_the_host() {
     assert_eq!(host.json("host show")["failsafe_ports"], "");
 }
 
-const POLICY_FILE: &str = r#"# The whole state.
-[[service]]
-name = "postgres"
-ports = ["5432", "6432"]
-
-[[policy]]
-name = "office"
-allow = ["10.0.0.0/8", "192.168.1.0/24"]
-block = ["192.168.1.99"]
-comment = "head office"
-bind = ["host"]
-
-[[policy]]
-name = "dba"
-allow = ["192.168.1.7/28"]
-bind = ["postgres"]
-"#;
-
-#[test]
-fn apply_export_diff() {
-    let host = DatabaseHost::start();
-    host.write("policy.toml", POLICY_FILE);
-    let plan = host.ok("apply -f policy.toml --dry-run");
-    assert_has(&plan, &["+ policy dba", "+ policy office", "dry run"]);
-    assert_has(&plan, &["+ service postgres"]);
-    assert_eq!(host.json("policy list"), json!([]));
-
-    assert_has(
-        &host.ok("apply -f policy.toml --yes"),
-        &["+ policy office", "revision 1"],
-    );
-    let out = host.json("apply -f policy.toml --yes");
-    assert_eq!(
-        (&out["revision"], &out["plan"]),
-        (&json!(1), &json!([])),
-        "nothing to do: no revision"
-    );
-
-    // What is exported is the same state, with rules as they were written.
-    let exported = host.ok("export");
-    assert_has(&exported, &["192.168.1.7/28"]);
-    host.write("exported.toml", &exported);
-    assert_eq!(host.json("apply -f exported.toml --yes")["plan"], json!([]));
-    assert_eq!(host.ok("export"), exported);
-    for file in ["exported.toml", "policy.toml"] {
-        let said = host.ok(&format!("diff -f {file} --exit-code"));
-        assert_has(&said, &["no difference"]);
-    }
-
-    // From standard input; what is no longer said goes.
-    let shorter = POLICY_FILE
-        .split("[[policy]]\nname = \"dba\"")
-        .next()
-        .unwrap();
-    let shorter = shorter.replace("192.168.1.99", "192.168.1.98");
-    let out = host.netpolicy_with_input(&["apply", "-f", "-", "--yes"], &shorter);
-    assert_has(out.ok(), &["- policy dba", "~ policy office", "revision 2"]);
-    let diff = host.ok("diff 1 2");
-    assert_has(&diff, &["192.168.1.99"]);
-    assert_has(&diff, &["192.168.1.98"]);
-    assert_eq!(host.ok("export --revision 1"), exported);
-    assert!(host.line("export --revision 99").failed(1).contains("99"));
-    assert!(host.line("diff -f policy.toml --exit-code").code == Some(1));
-}
-
-#[test]
-fn list_files() {
-    let host = DatabaseHost::start();
-    let list = "\u{feff}# offices\r\n10.1.0.0/16, 10.2.0.0/16 ; two\r\n\r\n; none\r\n10.3.0.1-10.3.0.4\r\nfd00::/16";
-    host.write("offices.txt", list);
-    host.write(
-        "bad.txt",
-        "10.0.0.1\n10.0.0.256\nfd00::/129\n# fine\nlocalhost\n",
-    );
-    host.ok("policy create office --allow-file offices.txt");
-    let view = host.json("policy show office");
-    let cidrs: Vec<_> = view["allow"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|r| r["cidr"].clone())
-        .collect();
-    assert!(
-        cidrs.contains(&json!("10.2.0.0/16")) && cidrs.contains(&json!("fd00::/16")),
-        "{cidrs:?}"
-    );
-    assert_eq!(host.json("explain 10.3.0.4")["verdict"], "pass");
-    assert_eq!(host.json("explain 10.3.0.5")["verdict"], "drop");
-
-    let refused = host.line("policy create bad --block-file bad.txt");
-    assert_has(
-        refused.failed(1),
-        &[
-            "bad.txt:2",
-            "10.0.0.256",
-            "bad.txt:3",
-            "fd00::/129",
-            "bad.txt:5",
-        ],
-    );
-    let out = host.line("policy create bad --block-file bad.txt --skip-invalid");
-    assert_has(&format!("{}{}", out.ok(), out.stderr), &["10.0.0.256"]);
-    assert_eq!(host.json("policy show bad")["block_count"], 1);
-
-    let out = host.netpolicy_with_input(
-        &["policy", "alter", "bad", "--add-block-file", "-"],
-        "10.9.9.9\n",
-    );
-    assert_has(out.ok(), &["~ policy bad"]);
-
-    // A policy file names list files by paths beside itself.
-    host.write(
-        "policy.toml",
-        "[[policy]]\nname = \"office\"\nallow_file = \"offices.txt\"\n",
-    );
-    host.ok("apply -f policy.toml --yes");
-    assert_eq!(
-        host.json("explain fd00::7")["matched"]["rule"]["place"],
-        "offices.txt:6"
-    );
-}
-
 #[test]
 fn explain_names_the_rule_and_asks_the_kernel() {
     let host = DatabaseHost::start();
@@ -375,6 +243,24 @@ fn bypasses_status_and_counters() {
         &["postgres", "no-policy", "pass", "1"],
     );
     assert_eq!(host.counter("postgres", "no-policy"), 1);
+}
+
+#[test]
+fn changes_at_the_same_time_follow_each_other() {
+    let host = DatabaseHost::start();
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let host = &host;
+            scope.spawn(move || host.ok(&format!("policy create p_{n} --block 10.66.{n}.0/24")));
+        }
+    });
+    let status = host.json("status");
+    assert_eq!(
+        (&status["agent"]["revision"], &status["agent"]["policies"]),
+        (&json!(8), &json!(8))
+    );
+    assert_eq!(status["enforcement"]["revision"], 8);
+    host.assert_times_out(&[("10.66.0.1", 5432), ("10.66.7.1", 5432)]);
 }
 
 #[test]

@@ -2,11 +2,15 @@
 //! `evaluate` == `compile().lookup` == what a SYN gets.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use etherparse::{LinkExtSlice, NetSlice, SlicedPacket, TransportSlice};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netpolicy_common::{HOST_SCOPE, Reason};
+use netpolicy_tests::fixtures::{BLOCKED, BLOCKED6, HOST_PORT};
+use netpolicy_tests::packet::{DOT1AD, DOT1Q, Packet};
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::compiler::compile;
 use netpolicy_user::model::change::Change;
@@ -17,7 +21,6 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// The port of the n-th service; the host's is one that no service has.
 const SERVICE_PORTS: [u16; 3] = [5432, 6432, 7000];
-const HOST_PORT: u16 = 3306;
 
 #[derive(Clone, Debug)]
 struct PolicyPlan {
@@ -203,7 +206,11 @@ fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
 }
 
 /// Runs with a seed that is printed when the test fails; `NETPOLICY_SEED` sets another.
-fn run(cases: u32, test: impl Fn(Plan) -> Result<(), TestCaseError>) {
+fn run<T: Debug>(
+    cases: u32,
+    inputs: impl Strategy<Value = T>,
+    test: impl Fn(T) -> Result<(), TestCaseError>,
+) {
     let seed: u64 = std::env::var("NETPOLICY_SEED")
         .ok()
         .map_or(20_260_101, |s| s.parse().unwrap());
@@ -216,7 +223,7 @@ fn run(cases: u32, test: impl Fn(Plan) -> Result<(), TestCaseError>) {
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let result = TestRunner::new_with_rng(config, rng).run(&plan(), test);
+    let result = TestRunner::new_with_rng(config, rng).run(&inputs, test);
     if let Err(failure) = result {
         panic!("seed {seed} (NETPOLICY_SEED={seed}): {failure}");
     }
@@ -227,12 +234,109 @@ fn oracle_compiler_and_program_agree() {
     // One program throughout, so that every case is also an apply over what was there
     // before: both slots, growing and shrinking lists, services that come and go.
     let loaded = std::cell::RefCell::new(Loaded::new(&rules::ruleset(&[])));
-    run(96, |plan| agree(&mut loaded.borrow_mut(), &plan));
+    run(96, plan(), |plan| agree(&mut loaded.borrow_mut(), &plan));
+}
+
+/// A valid packet from a blocked source, and what is done to it.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    use netpolicy_tests::packet::Extension::{Auth, Destination, Fragment, HopByHop, Routing};
+    let extension = prop_oneof![
+        (1usize..4).prop_map(|n| HopByHop(8 * n)),
+        (1usize..4).prop_map(|n| Routing(8 * n)),
+        (1usize..4).prop_map(|n| Destination(8 * n)),
+        (3usize..8).prop_map(|n| Auth(4 * n)),
+        Just(Fragment(0, false)),
+    ];
+    let flags = prop_oneof![
+        Just("S"),
+        Just("SA"),
+        Just("A"),
+        Just("R"),
+        Just("SF"),
+        Just("SEC")
+    ];
+    let tags = vec(prop_oneof![Just(DOT1Q), Just(DOT1AD)], 0..4);
+    let v6 = (vec(extension, 0..5), flags.clone()).prop_map(|(extensions, flags)| {
+        let packet = Packet::tcp(BLOCKED6, HOST_PORT, flags);
+        extensions.into_iter().fold(packet, Packet::extension)
+    });
+    let v4 = (0usize..11, flags)
+        .prop_map(|(words, flags)| Packet::tcp(BLOCKED, HOST_PORT, flags).options(4 * words));
+    let packet = (prop_oneof![v4, v6], tags)
+        .prop_map(|(packet, tags)| tags.into_iter().fold(packet, Packet::tag).build());
+    let changes = vec((any::<proptest::sample::Index>(), any::<u8>()), 0..3);
+    let cut = proptest::option::weighted(0.2, any::<proptest::sample::Index>());
+    (packet, changes, cut).prop_map(|(mut packet, changes, cut)| {
+        for (at, byte) in changes {
+            let at = at.index(packet.len());
+            packet[at] = byte;
+        }
+        if let Some(cut) = cut {
+            packet.truncate(cut.index(packet.len()).max(14));
+        }
+        packet
+    })
+}
+
+/// What `etherparse`, which knows nothing of this program, makes of a frame: whether
+/// it is a TCP segment of a blocked source, and if so, whether a connection attempt.
+fn read_by_another(frame: &[u8]) -> Option<bool> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    // It also takes 0x9100 for a tag, which Linux does not.
+    let is_old_tag = |at: usize| frame.get(at..at + 2) == Some(&[0x91, 0x00]);
+    if [12, 16].into_iter().any(is_old_tag) {
+        return None;
+    }
+    let is_vlan = |e: &LinkExtSlice<'_>| matches!(e, LinkExtSlice::Vlan(_));
+    let few_tags = packet.link_exts.len() <= 2 && packet.link_exts.iter().all(is_vlan);
+    let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
+        return None;
+    };
+    let plain = match packet.net? {
+        NetSlice::Ipv4(ip) => {
+            let blocked: Ipv4Addr = BLOCKED.parse().unwrap();
+            ip.header().source_addr() == blocked
+                && !ip.is_payload_fragmented()
+                // AH over IPv4 hides what is inside from the filter and from the stack.
+                && ip.extensions().auth.is_none()
+        }
+        NetSlice::Ipv6(ip) => {
+            let blocked: Ipv6Addr = BLOCKED6.parse().unwrap();
+            ip.header().source_addr() == blocked && !ip.is_payload_fragmented()
+        }
+        NetSlice::Arp(_) => false,
+    };
+    (few_tags && plain && tcp.destination_port() == HOST_PORT).then(|| tcp.syn() && !tcp.ack())
+}
+
+#[test]
+fn another_parser_finds_no_attempt_that_the_program_lets_through() {
+    let ruleset = rules::ruleset(&[rules::policy("block", None, &[BLOCKED, BLOCKED6], &[])]);
+    let loaded = std::cell::RefCell::new(Loaded::new(&ruleset));
+    let understood = std::cell::Cell::new(0u32);
+    run(20_000, mutated(), |frame| {
+        let said = loaded.borrow_mut().judge(&frame);
+        if let Some(attempt) = read_by_another(&frame) {
+            understood.set(understood.get() + 1);
+            let expected = if attempt {
+                Reason::Blocked
+            } else {
+                Reason::Established
+            };
+            prop_assert_eq!(said, expected);
+        }
+        Ok(())
+    });
+    assert!(
+        understood.get() > 4000,
+        "only {} packets were compared",
+        understood.get()
+    );
 }
 
 #[test]
 fn a_reason_s_meaning_does_not_depend_on_the_order_of_policies() {
-    run(64, |plan| {
+    run(64, plan(), |plan| {
         let state = state_of(&plan);
         let mut reversed = plan.clone();
         reversed.policies.reverse();

@@ -242,3 +242,47 @@ fn denied_attempts_are_reported_as_they_happen() {
         "{rule}"
     );
 }
+
+#[test]
+fn events_are_limited_and_losses_counted_but_every_packet_is() {
+    let host = DatabaseHost::with(&netpolicy_tests::Options {
+        config: "events_per_second = 100\n".to_owned(),
+        agent: true,
+    });
+    host.ok(OFFICE);
+    let raw = host.raw();
+    let frame = Packet::syn(BLOCKED, 5432).build();
+    let attempts = 5000;
+    for _ in 0..attempts {
+        raw.send(&frame);
+    }
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while host.counter("host", "blocked") < attempts && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(host.counter("host", "blocked"), attempts);
+    let counters = host.json("counters");
+    let count = |name: &str| counters[name].as_u64().unwrap();
+    let [sent, limited, overflowed] =
+        ["events_sent", "events_limited", "events_overflowed"].map(count);
+    assert_eq!(sent + limited + overflowed, attempts, "{counters}");
+    assert!(limited > attempts / 2 && sent >= 1, "{counters}");
+}
+
+#[test]
+fn monitor_ends_with_the_agent_and_says_so() {
+    let mut host = DatabaseHost::start();
+    let mut command = host.command();
+    command.arg("monitor");
+    let log = host.file("monitor.log");
+    let mut monitor = netpolicy_tests::process::Process::start(command, &log);
+    std::thread::sleep(Duration::from_millis(300));
+    host.kill_agent();
+    assert_eq!(
+        monitor.wait(Duration::from_secs(5)).code(),
+        Some(1),
+        "{}",
+        monitor.log()
+    );
+    assert!(monitor.log().contains("error: "), "{}", monitor.log());
+}

@@ -10,8 +10,8 @@ use netpolicy_common::Reason::{
     UnclassifiedPassed,
 };
 use netpolicy_tests::fixtures::{
-    ALLOWED, ALLOWED6, BARE, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, LAB, METRICS, POSTGRES,
-    UNLISTED, UNLISTED6, check, check_example, example,
+    ALLOWED, BARE, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, LAB, METRICS, POSTGRES, UNLISTED,
+    UNLISTED6, check, check_example, example,
 };
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Extension, Packet};
 use netpolicy_tests::rules::{self, Loaded};
