@@ -16,15 +16,8 @@ const NOTHING: u32 = FINAL;
 /// What the flat engine says of an address, left aligned in two words.
 #[inline(always)]
 pub(crate) fn listed(slot: u32, scope: ScopeId, is_v6: bool, high: u64, low: u64) -> Code {
-    let Some(config) = maps::SCOPES.get(slot * MAX_SCOPES + u32::from(scope)) else {
-        return Code::Neither;
-    };
-    let root = if is_v6 {
-        config.root_v6
-    } else {
-        config.root_v4
-    };
-    look_up(&Arena(slot), root, high, low)
+    let family = u32::from(is_v6) * MAX_SCOPES;
+    Code::from_bits(flat_listed(slot, u32::from(scope) | family, high, low))
 }
 
 /// The arena of a slot.
@@ -54,6 +47,21 @@ fn page(slot: u32, number: u32) -> Option<&'static Page> {
 
 // Global functions, which the verifier walks once, whatever calls them
 // (Documentation/bpf: BTF_FUNC_GLOBAL); they take and return only numbers.
+
+/// `which` is a scope's number, with one bit more for IPv6.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn flat_listed(slot: u32, which: u32, high: u64, low: u64) -> u32 {
+    let Some(config) = maps::SCOPES.get(slot * MAX_SCOPES + (which & (MAX_SCOPES - 1))) else {
+        return Code::Neither as u32;
+    };
+    let root = if which & MAX_SCOPES != 0 {
+        config.root_v6
+    } else {
+        config.root_v4
+    };
+    look_up(&Arena(slot), root, high, low) as u32
+}
 
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use netpolicy_common::Engine;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// How to attach to them.
     pub xdp_mode: XdpChoice,
+    /// How the kernel is to hold lists.
+    pub engine: EngineChoice,
     /// Drop events reported per second, all CPUs together.
     pub events_per_second: u32,
     /// How much a host takes.
@@ -64,6 +67,26 @@ pub enum XdpChoice {
     Native,
     /// In the kernel's generic hook: slower, works on every interface.
     Generic,
+}
+
+/// How the kernel is to hold lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// A trie made for speed.
+    #[default]
+    Flat,
+    /// The kernel's own LPM tries: the reference.
+    Lpm,
+}
+
+impl From<EngineChoice> for Engine {
+    fn from(choice: EngineChoice) -> Self {
+        match choice {
+            EngineChoice::Flat => Self::Flat,
+            EngineChoice::Lpm => Self::Lpm,
+        }
+    }
 }
 
 /// What flags say; `None` or empty: nothing.
@@ -131,6 +154,7 @@ impl Default for Config {
             bpffs_dir: DEFAULT_BPFFS_DIR.into(),
             interfaces: Vec::new(),
             xdp_mode: XdpChoice::default(),
+            engine: EngineChoice::default(),
             events_per_second: DEFAULT_EVENTS_PER_SECOND,
             limits: Limits::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
@@ -247,6 +271,9 @@ impl Config {
         if let Some(mode) = file.xdp_mode {
             self.xdp_mode = mode;
         }
+        if let Some(engine) = file.engine {
+            self.engine = engine;
+        }
         if let Some(rate) = file.events_per_second {
             self.events_per_second = rate;
         }
@@ -317,6 +344,7 @@ struct File {
     bpffs_dir: Option<Spanned<PathBuf>>,
     interfaces: Option<Vec<Spanned<String>>>,
     xdp_mode: Option<XdpChoice>,
+    engine: Option<EngineChoice>,
     events_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
     limits: Option<FileLimits>,

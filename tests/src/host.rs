@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use netpolicy_common::Engine;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::server::EchoServer;
 use crate::traffic::{self, ALLOWED_WAIT, DENIED_WAIT, RawSocket};
 pub use crate::wiring::NIC;
 use crate::wiring::wire;
-use crate::{NetNs, Outcome, binary, id};
+use crate::{NetNs, Outcome, binary, id, rules};
 
 /// Ports on which the echo server listens.
 pub const PORTS: [u16; 5] = [22, 5432, 6432, 7005, 8080];
@@ -50,6 +51,17 @@ pub struct DatabaseHost {
     clients: NetNs,
     db: NetNs,
     dir: tempfile::TempDir,
+}
+
+/// A configuration with the engine that tests run against, unless it names one.
+fn with_engine(config: &str) -> String {
+    if config.contains("engine") {
+        return config.to_owned();
+    }
+    format!(
+        "engine = \"{}\"\n{config}",
+        Engine::from(rules::engine()).name()
+    )
 }
 
 /// The directory of pins, removed when dropped: no pin, no link, no program.
@@ -88,7 +100,7 @@ impl DatabaseHost {
             .prefix(&format!("{name}-"))
             .tempdir();
         let dir = dir.expect("make a temporary directory");
-        fs::write(dir.path().join("config.toml"), &options.config)
+        fs::write(dir.path().join("config.toml"), with_engine(&options.config))
             .expect("write the configuration");
         let (db, clients) = (NetNs::new(), NetNs::new());
         wire(&db, &clients);

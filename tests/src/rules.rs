@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::ValueEnum as _;
 use netpolicy_common::Reason;
 use netpolicy_user::compiler::{Ruleset, compile};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::{EngineChoice, XdpChoice};
 use netpolicy_user::datapath::{self, Datapath, packet};
 use netpolicy_user::model::change::{Change, ListInput};
 use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
@@ -90,6 +91,18 @@ pub fn ruleset(changes: &[Change]) -> Arc<Ruleset> {
     Arc::new(compile(&state(changes)))
 }
 
+/// The engine that tests run against: `NETPOLICY_ENGINE`, or the one that is the default.
+///
+/// # Panics
+/// When the variable names none.
+#[must_use]
+pub fn engine() -> EngineChoice {
+    match std::env::var("NETPOLICY_ENGINE") {
+        Ok(name) => EngineChoice::from_str(&name, true).expect("NETPOLICY_ENGINE names an engine"),
+        Err(_) => EngineChoice::default(),
+    }
+}
+
 /// A program with maps of its own, loaded in this process; its pins go when it is dropped.
 pub struct Loaded {
     datapath: Option<Datapath>,
@@ -104,10 +117,20 @@ impl Loaded {
     /// When that fails.
     #[must_use]
     pub fn new(ruleset: &Arc<Ruleset>) -> Self {
+        Self::with_engine(engine(), ruleset)
+    }
+
+    /// The same with an engine of the caller's choice.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn with_engine(engine: EngineChoice, ruleset: &Arc<Ruleset>) -> Self {
         let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
         let options = datapath::Options {
             bpffs_dir,
             mode: XdpChoice::Auto,
+            engine,
         };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
         Self {

@@ -4,6 +4,7 @@ use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
 use netpolicy_tests::fixtures::POLICY_FILE;
 use netpolicy_tests::host::NIC;
+use netpolicy_common::Engine;
 use serde_json::{Value, json};
 
 #[test]
@@ -235,7 +236,8 @@ fn bypasses_status_and_counters() {
         status["enforcement"]["interfaces"][0]["attachment"],
         "native"
     );
-    assert_eq!(status["enforcement"]["engine"], "lpm");
+    let engine = Engine::from(netpolicy_tests::rules::engine());
+    assert_eq!(status["enforcement"]["engine"], engine.name());
     assert_eq!(status["agent"]["services"], 1);
     host.assert_connects(&[("10.0.0.1", 5432)]);
     assert_has(

@@ -98,6 +98,7 @@ pub fn start(
     let options = Options {
         bpffs_dir: config.bpffs_dir.clone(),
         mode: config.xdp_mode,
+        engine: config.engine,
     };
     let (kernel, opened) = Kernel::open(options, &ruleset, stored.revision)?;
     match opened {

@@ -89,6 +89,7 @@ impl Plan<'_> {
             name: self.name.to_owned(),
             config: ScopeConfig {
                 flags: self.flags(host, host_mode),
+                ..ScopeConfig::default()
             },
             block,
             allow,

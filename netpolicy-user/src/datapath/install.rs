@@ -8,7 +8,7 @@ use std::{
 
 use aya::{EbpfLoader, include_bytes_aligned, programs::Xdp};
 use aya_obj::programs::XdpAttachType;
-use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason, slot_of};
+use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
 use rustix::thread::CapabilitySet;
 
 use super::{
@@ -18,9 +18,11 @@ use super::{
     pins::{self, Pins},
     reader,
     slots::Slots,
-    verify,
 };
-use crate::{compiler::Ruleset, config::XdpChoice};
+use crate::{
+    compiler::Ruleset,
+    config::{EngineChoice, XdpChoice},
+};
 
 /// The program's object file, built from `netpolicy-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
@@ -38,6 +40,8 @@ pub struct Options {
     pub bpffs_dir: PathBuf,
     /// How to attach to interfaces.
     pub mode: XdpChoice,
+    /// How the kernel is to hold lists.
+    pub engine: EngineChoice,
 }
 
 /// Whether this process may load the program, and this kernel can.
@@ -101,10 +105,11 @@ impl Datapath {
             Some(build) if build.abi != ABI_VERSION => {
                 format!("the pins were of ABI {}, this is {ABI_VERSION}", build.abi)
             }
-            Some(build) if Engine::from_u32(build.engine) != Some(Engine::Lpm) => {
-                "the pins were of another engine".to_owned()
+            Some(build) if Engine::from_u32(build.engine) != Some(options.engine.into()) => {
+                let name = Engine::from_u32(build.engine).map_or("another", Engine::name);
+                format!("the pins were of the {name} engine")
             }
-            Some(build) => match Self::adopt(&pins, options.mode, build, ruleset, revision) {
+            Some(build) => match Self::adopt(&pins, options, build, ruleset, revision) {
                 Ok(adopted) => return Ok(adopted),
                 Err(DatapathError::ForeignPin { path, what }) => {
                     format!("the pin {} was damaged: {what}", path.display())
@@ -112,17 +117,18 @@ impl Datapath {
                 Err(other) => return Err(other),
             },
         };
-        let datapath = Self::install(pins, options.mode, ruleset, revision)?;
+        let datapath = Self::install(pins, options, ruleset, revision)?;
         Ok((datapath, Opened::Installed(why)))
     }
 
     fn adopt(
         pins: &Pins,
-        mode: XdpChoice,
+        options: &Options,
         build: Build,
         ruleset: &Arc<Ruleset>,
         revision: u64,
     ) -> Result<(Self, Opened), DatapathError> {
+        let engine = options.engine.into();
         let live = pins.live();
         let mut maps = Maps::open(&live, true)?;
         let same_program = build.program == object_digest();
@@ -130,7 +136,7 @@ impl Datapath {
         if !same_program {
             let new = live.join(format!("{}_NEW", pins::PROGRAM));
             let _ = fs::remove_file(&new);
-            load(&live, &new)?;
+            load(engine, &live, &new)?;
             fs::rename(&new, live.join(pins::PROGRAM)).map_err(|source| DatapathError::Pins {
                 action: "rename",
                 path: new,
@@ -141,17 +147,17 @@ impl Datapath {
         let mut program = open_program(&live)?;
         attach::replace_programs(pins, &mut program)?;
         if !same_program {
-            set_build(&mut maps)?;
+            set_build(&mut maps, engine)?;
         }
         let in_force = reader::enforced(&maps)?;
         let is_current = in_force.generation > 0 && in_force.digest == ruleset.digest();
-        let slots = Slots::adopted(&maps, is_current.then_some(ruleset));
+        let slots = Slots::adopted(engine, &maps, is_current.then_some(ruleset));
         let mut datapath = Self {
             pins: pins.clone(),
             maps,
             program,
             slots,
-            mode,
+            mode: options.mode,
         };
         if !is_current {
             let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {})?;
@@ -165,18 +171,19 @@ impl Datapath {
 
     fn install(
         pins: Pins,
-        mode: XdpChoice,
+        options: &Options,
         ruleset: &Arc<Ruleset>,
         revision: u64,
     ) -> Result<Self, DatapathError> {
+        let engine = options.engine.into();
         let next = pins.begin_next()?;
-        load(&next, &next.join(pins::PROGRAM))?;
+        load(engine, &next, &next.join(pins::PROGRAM))?;
         let mut maps = Maps::open(&next, true)?;
         let mut program = open_program(&next)?;
-        let mut slots = Slots::default();
+        let mut slots = Slots::empty(engine);
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
-        set_build(&mut maps)?;
+        set_build(&mut maps, engine)?;
         attach::replace_programs(&pins, &mut program)?;
         pins.promote_next()?;
         Ok(Self {
@@ -184,7 +191,7 @@ impl Datapath {
             maps,
             program,
             slots,
-            mode,
+            mode: options.mode,
         })
     }
 
@@ -281,7 +288,7 @@ impl Datapath {
     /// # Errors
     /// When the maps cannot be read.
     pub fn verify(&self, ruleset: &Ruleset) -> Result<Vec<String>, DatapathError> {
-        verify::differences(&self.maps, slot_of(self.maps.control.generation()), ruleset)
+        self.slots.verify(&self.maps, ruleset)
     }
 
     /// All counters.
@@ -328,8 +335,10 @@ impl std::fmt::Debug for Datapath {
 
 /// Loads the program over the maps pinned in `dir`, making and pinning those that
 /// are missing, and pins it.
-fn load(dir: &Path, program_pin: &Path) -> Result<(), DatapathError> {
+fn load(engine: Engine, dir: &Path, program_pin: &Path) -> Result<(), DatapathError> {
+    let number = engine as u32;
     let mut loader = EbpfLoader::new();
+    loader.override_global("ENGINE", &number, true);
     for (name, _) in maps::PINNED {
         loader.map_pin_path(name, dir.join(name));
     }
@@ -369,10 +378,10 @@ pub(super) fn open_program(dir: &Path) -> Result<Xdp, DatapathError> {
     Ok(program)
 }
 
-fn set_build(maps: &mut Maps) -> Result<(), DatapathError> {
+fn set_build(maps: &mut Maps, engine: Engine) -> Result<(), DatapathError> {
     let build = Build {
         abi: ABI_VERSION,
-        engine: Engine::Lpm as u32,
+        engine: engine as u32,
         program: object_digest(),
     };
     maps.build

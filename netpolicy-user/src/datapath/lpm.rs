@@ -11,14 +11,16 @@ use aya::{
     Pod,
     maps::{LpmTrie, MapData, MapError, lpm_trie::Key},
 };
-use netpolicy_common::{KeyV4, KeyV6, SCOPE_BITS, ScopeId, key};
+use netpolicy_common::{KeyV4, KeyV6, SCOPE_BITS, SLOTS, ScopeId, key};
 
 use super::{
     DatapathError,
+    engine::{Lists, Progress},
     maps::{Maps, TrieV4, TrieV6},
     retry::while_out_of_memory,
+    verify,
 };
-use crate::compiler::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
+use crate::compiler::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules, flat::Roots};
 
 /// A trie allocates nodes as it grows; this only bounds it.
 const MAX_ENTRIES: u32 = 1 << 26;
@@ -76,42 +78,42 @@ impl Tries {
     }
 }
 
+/// Both slots.
+#[derive(Default)]
+pub(super) struct LpmLists {
+    slots: [Slot; SLOTS as usize],
+}
+
 /// One slot: its tries, and what they hold if that is known.
 #[derive(Default)]
-pub(super) struct Slot {
+struct Slot {
     tries: Option<Tries>,
     content: Option<Arc<Ruleset>>,
 }
 
-impl Slot {
-    /// A slot that was found in the kernel.
-    pub(super) fn adopted(maps: &Maps, slot: u32, content: Option<Arc<Ruleset>>) -> Self {
-        Self {
-            tries: Tries::of_slot(maps, slot),
-            content,
+impl LpmLists {
+    /// The slots as they are found in the kernel, where the live one holds `content`.
+    pub(super) fn adopted(maps: &Maps, live: u32, content: Option<&Arc<Ruleset>>) -> Self {
+        let mut lists = Self::default();
+        for (number, slot) in (0..).zip(&mut lists.slots) {
+            slot.tries = Tries::of_slot(maps, number);
+            slot.content = content.filter(|_| number == live).cloned();
         }
+        lists
+    }
+}
+
+impl Lists for LpmLists {
+    fn content(&self, slot: u32) -> Option<&Arc<Ruleset>> {
+        self.slots[slot as usize].content.as_ref()
     }
 
-    pub(super) fn content(&self) -> Option<&Arc<Ruleset>> {
-        self.content.as_ref()
+    fn forget(&mut self, slot: u32) {
+        self.slots[slot as usize].content = None;
     }
 
-    /// Forgets what it holds.
-    pub(super) fn forget(&mut self) {
-        self.content = None;
-    }
-
-    /// Waits until no program reads this slot any more, in which it may have begun
-    /// before the last flip: to be called before anything of the slot is written,
-    /// its ports and configurations included.
-    ///
-    /// The kernel waits for all running programs when an outer map is written
-    /// (kernel/bpf/syscall.c, maybe_wait_bpf_programs), even if nothing changes by it.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub(super) fn wait_for_readers(&self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
-        let Some(tries) = &self.tries else {
+    fn wait_for_readers(&self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
+        let Some(tries) = &self.slots[slot as usize].tries else {
             // Never filled, so never in force.
             return Ok(());
         };
@@ -120,37 +122,30 @@ impl Slot {
             .map_err(DatapathError::map("set", "ALLOW_V6"))
     }
 
-    /// Fills the idle slot number `slot` with `target`.
-    ///
     /// Takes time in proportion to the differences, or to `target` when the slot
     /// holds something quite different; about 2 µs an entry.
-    ///
-    /// # Errors
-    /// The kernel's, `ENOMEM` after some patience. The slot's content is unknown
-    /// then, and the next fill starts from nothing.
-    pub(super) fn fill(
+    fn fill(
         &mut self,
         maps: &mut Maps,
         slot: u32,
         target: &Arc<Ruleset>,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: Progress<'_>,
     ) -> Result<(), DatapathError> {
-        let held = self.content.take();
-        if let (Some(held), Some(tries)) = (held, self.tries.as_mut()) {
+        let state = &mut self.slots[slot as usize];
+        let held = state.content.take();
+        if let (Some(held), Some(tries)) = (held, state.tries.as_mut()) {
             let differences = count_differences(&held, target);
             if differences <= target.entries() / 2 + 64 {
-                if differences > 0 {
-                    let mut writer = Writer {
-                        tries,
-                        done: 0,
-                        total: differences,
-                        progress,
-                    };
-                    walk_differences(&held, target, &mut |list, scope, prefix, present| {
-                        writer.write(list, scope, prefix, present)
-                    })?;
-                }
-                self.content = Some(Arc::clone(target));
+                let mut writer = Writer {
+                    tries,
+                    done: 0,
+                    total: differences,
+                    progress,
+                };
+                walk_differences(&held, target, &mut |list, scope, prefix, present| {
+                    writer.write(list, scope, prefix, present)
+                })?;
+                state.content = Some(Arc::clone(target));
                 return Ok(());
             }
         }
@@ -167,9 +162,23 @@ impl Slot {
             })?;
         }
         tries.install(maps, slot)?;
-        self.tries = Some(tries);
-        self.content = Some(Arc::clone(target));
+        state.tries = Some(tries);
+        state.content = Some(Arc::clone(target));
         Ok(())
+    }
+
+    fn roots(&self, _: ScopeId) -> Roots {
+        Roots::default()
+    }
+
+    fn differences(
+        &self,
+        maps: &Maps,
+        slot: u32,
+        expected: &Ruleset,
+        found: &mut Vec<String>,
+    ) -> Result<(), DatapathError> {
+        verify::tries(maps, slot, expected, found)
     }
 }
 

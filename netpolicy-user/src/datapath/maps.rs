@@ -27,6 +27,7 @@ pub(super) const PINNED: &[(&str, MapType)] = &[
     ("BLOCK_V6", MapType::ArrayOfMaps),
     ("ALLOW_V4", MapType::ArrayOfMaps),
     ("ALLOW_V6", MapType::ArrayOfMaps),
+    ("ARENA", MapType::ArrayOfMaps),
     ("BYPASS_V4", MapType::LpmTrie),
     ("BYPASS_V6", MapType::LpmTrie),
     ("COUNTERS", MapType::PerCpuArray),
@@ -46,6 +47,7 @@ pub(super) struct Maps {
     pub(super) block_v6: ArrayOfMaps<MapData, TrieV6>,
     pub(super) allow_v4: ArrayOfMaps<MapData, TrieV4>,
     pub(super) allow_v6: ArrayOfMaps<MapData, TrieV6>,
+    pub(super) arena: ArrayOfMaps<MapData, MapData>,
     pub(super) bypass_v4: LpmTrie<MapData, KeyV4, [u8; 8]>,
     pub(super) bypass_v6: LpmTrie<MapData, KeyV6, [u8; 8]>,
     pub(super) counters: PerCpuArray<MapData, u64>,
@@ -75,6 +77,7 @@ impl Maps {
             block_v6: typed(dir, "BLOCK_V6")?,
             allow_v4: typed(dir, "ALLOW_V4")?,
             allow_v6: typed(dir, "ALLOW_V6")?,
+            arena: typed(dir, "ARENA")?,
             bypass_v4: typed(dir, "BYPASS_V4")?,
             bypass_v6: typed(dir, "BYPASS_V6")?,
             counters: typed(dir, "COUNTERS")?,
@@ -96,6 +99,15 @@ impl Maps {
             }
         }
         Ok(maps)
+    }
+}
+
+impl Maps {
+    /// Makes `arena` the memory of a slot, and waits for all running programs.
+    pub(super) fn set_arena(&mut self, slot: u32, arena: &MapData) -> Result<(), DatapathError> {
+        self.arena
+            .set(slot, arena, 0)
+            .map_err(DatapathError::map("set", "ARENA"))
     }
 }
 

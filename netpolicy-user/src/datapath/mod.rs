@@ -16,8 +16,10 @@ pub mod packet;
 mod attach;
 mod bypass;
 mod counters;
+mod engine;
 mod error;
 mod events;
+mod flat;
 mod install;
 #[cfg(feature = "program-log")]
 mod log;

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use netpolicy_common::{MAX_SCOPES, Reason, SLOTS, ScopeConfig, ScopeId, SlotInfo, slot_of};
+use netpolicy_common::{
+    Engine, MAX_SCOPES, Reason, SLOTS, ScopeConfig, ScopeId, SlotInfo, slot_of,
+};
 
-use super::{DatapathError, counters::on_every_cpu, lpm, maps::Maps};
-use crate::compiler::Ruleset;
+use super::{
+    DatapathError, counters::on_every_cpu, engine::Lists, flat::FlatLists, lpm::LpmLists,
+    maps::Maps, verify,
+};
+use crate::compiler::{Ruleset, flat::Roots};
 
 /// A ruleset that is ready in the idle slot. Nothing is different in force yet;
 /// dropping it abandons it.
@@ -25,33 +30,61 @@ impl Prepared {
 }
 
 /// Both slots.
-#[derive(Default)]
 pub(super) struct Slots {
-    slots: [lpm::Slot; SLOTS as usize],
+    lists: Box<dyn Lists>,
+    /// What was written last for each slot's scopes; `None`: not known.
+    configs: [Option<Vec<ScopeConfig>>; SLOTS as usize],
     /// Counts fills, so that a [`Prepared`] that another fill overtook is known.
     serial: u64,
 }
 
 impl Slots {
-    /// The slots as they are found in the kernel, where the live one holds `live`
+    /// Slots in which nothing is yet.
+    pub(super) fn empty(engine: Engine) -> Self {
+        match engine {
+            Engine::Lpm => Self::of(LpmLists::default()),
+            Engine::Flat => Self::of(FlatLists::default()),
+        }
+    }
+
+    /// The slots as they are found in the kernel, where the live one holds `content`
     /// if that is known.
-    pub(super) fn adopted(maps: &Maps, live: Option<&Arc<Ruleset>>) -> Self {
-        let live_slot = slot_of(maps.control.generation());
-        let slot = |number| {
-            let content = live.filter(|_| number == live_slot).cloned();
-            lpm::Slot::adopted(maps, number, content)
-        };
+    pub(super) fn adopted(engine: Engine, maps: &Maps, content: Option<&Arc<Ruleset>>) -> Self {
+        let live = slot_of(maps.control.generation());
+        match engine {
+            Engine::Lpm => Self::of(LpmLists::adopted(maps, live, content)),
+            Engine::Flat => Self::of(FlatLists::adopted(maps, live, content)),
+        }
+    }
+
+    fn of(lists: impl Lists + 'static) -> Self {
         Self {
-            slots: [slot(0), slot(1)],
+            lists: Box::new(lists),
+            configs: [None, None],
             serial: 0,
         }
     }
 
     /// Forgets what the slots hold, so that the next fill writes everything.
     pub(super) fn forget(&mut self) {
-        for slot in &mut self.slots {
-            slot.forget();
+        for slot in 0..SLOTS {
+            self.forget_slot(slot);
         }
+    }
+
+    fn forget_slot(&mut self, slot: u32) {
+        self.lists.forget(slot);
+        self.configs[slot as usize] = None;
+    }
+
+    /// Names the differences between what is in force and `expected`.
+    pub(super) fn verify(
+        &self,
+        maps: &Maps,
+        expected: &Ruleset,
+    ) -> Result<Vec<String>, DatapathError> {
+        let live = slot_of(maps.control.generation());
+        verify::differences(maps, self.lists.as_ref(), live, expected)
     }
 
     /// Fills the idle slot. After a failure its content is unknown, and the next fill
@@ -66,7 +99,7 @@ impl Slots {
         let slot = slot_of(maps.control.generation() + 1);
         let prepared = self.fill_idle(maps, target, revision, progress);
         if prepared.is_err() {
-            self.slots[slot as usize].forget();
+            self.forget_slot(slot);
         }
         prepared
     }
@@ -81,27 +114,28 @@ impl Slots {
         let live = slot_of(maps.control.generation());
         let generation = maps.control.generation() + 1;
         let slot = slot_of(generation);
-        let held = self.slots[slot as usize].content().cloned();
+        let held = self.lists.content(slot).cloned();
         self.serial += 1;
-        self.slots[slot as usize].wait_for_readers(maps, slot)?;
-        self.slots[slot as usize].fill(maps, slot, target, progress)?;
+        self.lists.wait_for_readers(maps, slot)?;
+        self.lists.fill(maps, slot, target, progress)?;
 
         if held.as_ref().is_none_or(|held| held.ports != target.ports) {
             maps.ports
                 .set(slot, target.ports.as_ref(), 0)
                 .map_err(DatapathError::map("set", "PORTS"))?;
         }
-        let before = held.as_deref().map(configs);
-        let wanted = configs(target);
-        for (index, config) in (slot * MAX_SCOPES..).zip(&wanted) {
-            let at = (index - slot * MAX_SCOPES) as usize;
+        let before = self.configs[slot as usize].take();
+        let wanted = self.wanted_configs(target);
+        for (at, config) in wanted.iter().enumerate() {
             if before.as_ref().is_none_or(|before| before[at] != *config) {
+                let index = slot * MAX_SCOPES + u32::try_from(at).unwrap_or(0);
                 maps.scopes
                     .set(index, config, 0)
                     .map_err(DatapathError::map("set", "SCOPES"))?;
             }
         }
-        let in_force = self.slots[live as usize].content();
+        self.configs[slot as usize] = Some(wanted);
+        let in_force = self.lists.content(live);
         for scope in &target.scopes {
             let is_new = in_force.is_some_and(|r| r.scopes.iter().all(|s| s.id != scope.id));
             if is_new {
@@ -123,6 +157,20 @@ impl Slots {
         })
     }
 
+    /// What the kernel is to know of each scope of `target`, which was filled last.
+    fn wanted_configs(&self, target: &Ruleset) -> Vec<ScopeConfig> {
+        let mut configs = vec![ScopeConfig::default(); MAX_SCOPES as usize];
+        for scope in &target.scopes {
+            let Roots { v4, v6 } = self.lists.roots(scope.id);
+            configs[usize::from(scope.id)] = ScopeConfig {
+                root_v4: v4,
+                root_v6: v6,
+                ..scope.config
+            };
+        }
+        configs
+    }
+
     /// Puts what was prepared in force: one store to memory that the program reads
     /// once for each packet.
     ///
@@ -136,14 +184,6 @@ impl Slots {
         maps.control.set_generation(prepared.generation);
         prepared.generation
     }
-}
-
-fn configs(ruleset: &Ruleset) -> Vec<ScopeConfig> {
-    let mut configs = vec![ScopeConfig::default(); MAX_SCOPES as usize];
-    for scope in &ruleset.scopes {
-        configs[usize::from(scope.id)] = scope.config;
-    }
-    configs
 }
 
 /// A new service may have the number of one that is gone; its counts are not its own.

@@ -14,6 +14,8 @@ use std::{
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type};
 use netpolicy_common::Control;
 
+use crate::compiler::flat::Page;
+
 /// Time since boot, suspension included: the clock of the program's
 /// `bpf_ktime_get_boot_ns`.
 pub(super) fn since_boot() -> Duration {
@@ -160,5 +162,63 @@ impl Drop for ControlPage {
     fn drop(&mut self) {
         // SAFETY: our own mapping of this length, not used after this.
         let _ = unsafe { rustix::mm::munmap(self.control.as_ptr().cast(), PAGE) };
+    }
+}
+
+/// The pages of an array map whose elements are pages, mapped into memory.
+pub(super) struct Pages {
+    first: NonNull<Page>,
+    len: usize,
+}
+
+// SAFETY: plain memory, shared only with the kernel's programs, which read it.
+unsafe impl Send for Pages {}
+// SAFETY: writing takes `&mut self`.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Maps the map behind `fd`, made with `BPF_F_MMAPABLE` and `len` elements of a page.
+    pub(super) fn map(fd: &impl std::os::fd::AsFd, len: usize) -> io::Result<Self> {
+        let access = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let first = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                len * size_of::<Page>(),
+                access,
+                rustix::mm::MapFlags::SHARED,
+                fd,
+                0,
+            )
+        }?;
+        NonNull::new(first.cast())
+            .map(|first| Self { first, len })
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
+    /// Number of pages.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Writes a page. No program may be reading it.
+    pub(super) fn write(&mut self, number: usize, page: &Page) {
+        assert!(number < self.len, "a page past the arena's end");
+        // SAFETY: within the mapping; the kernel maps pages aligned to their size.
+        unsafe { *self.first.as_ptr().add(number) = *page };
+    }
+
+    /// A page, or `None` past the end.
+    pub(super) fn read(&self, number: usize) -> Option<&Page> {
+        // SAFETY: within the mapping, which lives as long as `self`.
+        (number < self.len).then(|| unsafe { &*self.first.as_ptr().add(number) })
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping of this length, not used after this.
+        let _ =
+            unsafe { rustix::mm::munmap(self.first.as_ptr().cast(), self.len * size_of::<Page>()) };
     }
 }

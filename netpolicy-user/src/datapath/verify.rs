@@ -10,6 +10,7 @@ use netpolicy_common::{MAX_SCOPES, ScopeId};
 
 use super::{
     DatapathError,
+    engine::Lists,
     lpm::{Tries, key_v4, key_v6},
     maps::Maps,
 };
@@ -23,6 +24,7 @@ const SAMPLE: usize = 20_000;
 /// Differences between a slot and `expected`, in words.
 pub(super) fn differences(
     maps: &Maps,
+    lists: &dyn Lists,
     slot: u32,
     expected: &Ruleset,
 ) -> Result<Vec<String>, DatapathError> {
@@ -40,13 +42,24 @@ pub(super) fn differences(
             .scopes
             .iter()
             .find(|scope| u32::from(scope.id) == id);
-        if held != rules.map(|scope| scope.config).unwrap_or_default() {
+        if held.flags != rules.map(|scope| scope.config.flags).unwrap_or_default() {
             found.push(format!("scope {id} is governed otherwise"));
         }
     }
+    lists.differences(maps, slot, expected, &mut found)?;
+    Ok(found)
+}
+
+/// Differences between a slot's LPM tries and `expected`.
+pub(super) fn tries(
+    maps: &Maps,
+    slot: u32,
+    expected: &Ruleset,
+    found: &mut Vec<String>,
+) -> Result<(), DatapathError> {
     let Some(tries) = Tries::of_slot(maps, slot) else {
         found.push("lists are missing".to_owned());
-        return Ok(found);
+        return Ok(());
     };
     let block: fn(&ScopeRules) -> &PrefixSet = |scope| &scope.block;
     let allow: fn(&ScopeRules) -> &PrefixSet = |scope| &scope.allow;
@@ -54,27 +67,27 @@ pub(super) fn differences(
         &tries.block_v4,
         "block list, IPv4",
         keys_v4(expected, block),
-        &mut found,
+        found,
     )?;
     compare(
         &tries.allow_v4,
         "allow list, IPv4",
         keys_v4(expected, allow),
-        &mut found,
+        found,
     )?;
     compare(
         &tries.block_v6,
         "block list, IPv6",
         keys_v6(expected, block),
-        &mut found,
+        found,
     )?;
     compare(
         &tries.allow_v6,
         "allow list, IPv6",
         keys_v6(expected, allow),
-        &mut found,
+        found,
     )?;
-    Ok(found)
+    Ok(())
 }
 
 /// Stack for reading a table of 128 KiB, which unoptimised builds copy more often

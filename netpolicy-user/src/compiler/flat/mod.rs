@@ -5,10 +5,12 @@
 
 mod arena;
 mod build;
+mod compare;
 mod pair;
 mod trie;
 
 pub use arena::{Arena, Page};
+pub use compare::same;
 pub use trie::{Flat, Roots};
 
 #[cfg(test)]
