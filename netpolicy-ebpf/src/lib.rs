@@ -10,4 +10,4 @@ pub mod judge;
 pub mod packet;
 
 pub use judge::{Lists, judge, judge_unclassified};
-pub use packet::{Addresses, Bytes, Family, Ports, Segment, parse};
+pub use packet::{Addresses, Bytes, Family, Ports, Segment, Subject, parse};

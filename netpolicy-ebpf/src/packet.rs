@@ -44,16 +44,39 @@ pub struct Ports {
     pub destination: u16,
 }
 
+impl Ports {
+    /// What stands for ports that the packet does not hold: port 0, which no service
+    /// can have, so that the host scope judges.
+    pub const UNKNOWN: Self = Self {
+        source: 0,
+        destination: 0,
+    };
+}
+
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// Nothing to judge: it passes for this reason.
     Pass(Reason),
-    /// A TCP connection attempt; without ports when a fragment cuts the header
-    /// before them.
-    Attempt(Addresses, Option<Ports>),
-    /// Its TCP header could not be reached: judged by its source alone.
-    Unclassified(Addresses),
+    /// To be judged.
+    Judge(Subject),
+}
+
+/// A packet to judge.
+///
+/// Each field has a value, whatever the packet holds: LLVM copies fields of an enum's
+/// other variants about as undefined values on the stack, and verifiers before Linux
+/// 6.3 refuse a program that reads what it did not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Whether its TCP header was reached, or hidden by a fragment: a connection
+    /// attempt. Else it could not be classified, and its source alone counts.
+    pub is_attempt: bool,
+    /// Where its addresses are.
+    pub addresses: Addresses,
+    /// [`Ports::UNKNOWN`] when a fragment cuts the header before them, and in what
+    /// could not be classified.
+    pub ports: Ports,
 }
 
 const ETHERTYPE_AT: usize = 12;
@@ -159,7 +182,7 @@ fn ipv6<B: Bytes>(frame: &B, at: usize) -> Segment {
             return Segment::Pass(Reason::NotTcp);
         }
         let Some(extension) = packet.read::<B, 4>(frame, at) else {
-            return Segment::Unclassified(packet.addresses);
+            return packet.unclassified();
         };
         let len = usize::from(extension[1]);
         at += if next == FRAGMENT {
@@ -180,7 +203,7 @@ fn ipv6<B: Bytes>(frame: &B, at: usize) -> Segment {
     if next == TCP {
         packet.tcp(frame, at, first_fragment)
     } else if is_extension(next) {
-        Segment::Unclassified(packet.addresses)
+        packet.unclassified()
     } else {
         Segment::Pass(Reason::NotTcp)
     }
@@ -218,7 +241,7 @@ impl Packet {
     fn tcp<B: Bytes>(&self, frame: &B, at: usize, first_fragment: bool) -> Segment {
         if let Some(header) = self.read::<B, 14>(frame, at) {
             return if header[13] & (TCP_SYN | TCP_ACK) == TCP_SYN {
-                Segment::Attempt(self.addresses, Some(ports(&header)))
+                self.attempt(ports(&header))
             } else {
                 Segment::Pass(Reason::Established)
             };
@@ -226,9 +249,27 @@ impl Packet {
         if first_fragment {
             // The flags come with the next fragment, unseen: take it for an attempt.
             let header = self.read::<B, 4>(frame, at);
-            return Segment::Attempt(self.addresses, header.map(|header| ports(&header)));
+            return self.attempt(header.map_or(Ports::UNKNOWN, |header| ports(&header)));
         }
-        Segment::Unclassified(self.addresses)
+        self.unclassified()
+    }
+
+    #[inline(always)]
+    fn attempt(&self, ports: Ports) -> Segment {
+        Segment::Judge(Subject {
+            is_attempt: true,
+            addresses: self.addresses,
+            ports,
+        })
+    }
+
+    #[inline(always)]
+    fn unclassified(&self) -> Segment {
+        Segment::Judge(Subject {
+            is_attempt: false,
+            addresses: self.addresses,
+            ports: Ports::UNKNOWN,
+        })
     }
 
     #[inline(always)]

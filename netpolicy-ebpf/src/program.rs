@@ -11,9 +11,7 @@ use netpolicy_common::{
     Action, Control, Event, FAILSAFE_SCOPE, HOST_SCOPE, MAX_SCOPES, PROBE_IFINDEX, Reason,
     SCOPE_BITS, ScopeId, flat::Code, key, reason::Probe, slot_of,
 };
-use netpolicy_ebpf::{
-    Addresses, Bytes, Family, Lists, Ports, Segment, judge, judge_unclassified, parse,
-};
+use netpolicy_ebpf::{Bytes, Family, Lists, Segment, Subject, judge, judge_unclassified, parse};
 
 use crate::{arena, maps};
 
@@ -130,64 +128,45 @@ fn words_v6(address: &[u8; 16]) -> (u64, u64) {
     )
 }
 
-/// What is judged: an attempt with what its header holds of ports, or a packet that
-/// could not be classified.
-#[derive(Clone, Copy)]
-enum Asked {
-    Attempt(Option<Ports>),
-    Unclassified,
-}
-
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
     let frame = Frame {
         start: ctx.data(),
         end: ctx.data_end(),
     };
-    let (addresses, asked) = match parse(&frame) {
+    let subject = match parse(&frame) {
         Segment::Pass(reason) => return finish(&ctx, HOST_SCOPE, reason),
-        Segment::Attempt(addresses, ports) => (addresses, Asked::Attempt(ports)),
-        Segment::Unclassified(addresses) => (addresses, Asked::Unclassified),
+        Segment::Judge(subject) => subject,
     };
     // Read once: everything below belongs to this generation.
     let control = control();
     let slot = slot_of(control.generation);
-    let (scope, reason) = match addresses.family {
-        Family::V4 => match frame.read(addresses.at) {
-            Some(address) => decide(&SourceV4 { slot, address }, &control, asked),
+    let (scope, reason) = match subject.addresses.family {
+        Family::V4 => match frame.read(subject.addresses.at) {
+            Some(address) => decide(&SourceV4 { slot, address }, &control, subject),
             None => (HOST_SCOPE, Reason::Malformed),
         },
-        Family::V6 => match frame.read(addresses.at) {
-            Some(address) => decide(&SourceV6 { slot, address }, &control, asked),
+        Family::V6 => match frame.read(subject.addresses.at) {
+            Some(address) => decide(&SourceV6 { slot, address }, &control, subject),
             None => (HOST_SCOPE, Reason::Malformed),
         },
     };
     #[cfg(feature = "log")]
     aya_log_ebpf::debug!(&ctx, "attempt in scope {}: reason {}", scope, reason as u8);
     if reason.is_denial() && !is_probe(&ctx) {
-        report(
-            &ctx,
-            &frame,
-            addresses,
-            asked,
-            scope,
-            reason,
-            control.generation,
-        );
+        report(&ctx, &frame, subject, scope, reason, control.generation);
     }
     finish(&ctx, scope, reason)
 }
 
 /// Failsafe port, service of the port, bypass, lists: in this order.
 #[inline(always)]
-fn decide<S: Source>(source: &S, control: &Control, asked: Asked) -> (ScopeId, Reason) {
+fn decide<S: Source>(source: &S, control: &Control, subject: Subject) -> (ScopeId, Reason) {
     let slot = slot_of(control.generation);
-    let scope = match asked {
-        Asked::Attempt(Some(ports)) => maps::PORTS.get(slot).map_or(HOST_SCOPE, |table| {
-            table.scope[usize::from(ports.destination)]
-        }),
-        _ => HOST_SCOPE,
-    };
+    let port = bounded(subject.ports.destination);
+    let scope = maps::PORTS
+        .get(slot)
+        .map_or(HOST_SCOPE, |table| table.scope[port]);
     if scope == FAILSAFE_SCOPE {
         return (HOST_SCOPE, Reason::Failsafe);
     }
@@ -198,11 +177,20 @@ fn decide<S: Source>(source: &S, control: &Control, asked: Asked) -> (ScopeId, R
         .get(slot * MAX_SCOPES + u32::from(scope))
         .copied()
         .unwrap_or_default();
-    let reason = match asked {
-        Asked::Attempt(_) => judge(source, config, scope),
-        Asked::Unclassified => judge_unclassified(source, config),
+    let reason = if subject.is_attempt {
+        judge(source, config, scope)
+    } else {
+        judge_unclassified(source, config)
     };
     (scope, reason)
+}
+
+/// An index of 16 bits, to the verifier too: before Linux 6.10 it knows nothing of a
+/// number put together from bytes, but how large one is that was loaded from memory.
+#[inline(always)]
+fn bounded(index: u16) -> usize {
+    // SAFETY: a local variable; volatile, since the compiler knows the bounds anyway.
+    usize::from(unsafe { core::ptr::read_volatile(&raw const index) })
 }
 
 /// A bypass of the host exempts from everything on it, one of a service from that.
@@ -262,8 +250,7 @@ fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason) -> u32 {
 fn report(
     ctx: &XdpContext,
     frame: &Frame,
-    addresses: Addresses,
-    asked: Asked,
+    subject: Subject,
     scope: ScopeId,
     reason: Reason,
     generation: u64,
@@ -287,13 +274,9 @@ fn report(
         unsafe { (*stats).overflowed += 1 };
         return;
     };
-    let ports = match asked {
-        Asked::Attempt(Some(ports)) => ports,
-        _ => Ports {
-            source: 0,
-            destination: 0,
-        },
-    };
+    let Subject {
+        addresses, ports, ..
+    } = subject;
     let event = entry.write(Event {
         // SAFETY: takes nothing, returns a number.
         time_ns: unsafe { bpf_ktime_get_boot_ns() },

@@ -50,18 +50,31 @@ const SOURCE_V6: Addresses = Addresses {
     family: Family::V6,
     at: 22,
 };
-const PORTS: Option<Ports> = Some(Ports {
+const PORTS: Ports = Ports {
     source: 40_000,
     destination: 5432,
-});
+};
+
+fn attempt(addresses: Addresses, ports: Ports) -> Segment {
+    Segment::Judge(Subject {
+        is_attempt: true,
+        addresses,
+        ports,
+    })
+}
+
+fn unclassified(addresses: Addresses) -> Segment {
+    Segment::Judge(Subject {
+        is_attempt: false,
+        addresses,
+        ports: Ports::UNKNOWN,
+    })
+}
 
 #[test]
 fn a_syn_is_an_attempt_whatever_flags_stand_beside_it() {
     for flags in [0x02, 0x02 | 0x01, 0x02 | 0x04, 0x02 | 0x08, 0x02 | 0xc0] {
-        assert_eq!(
-            parse(&v4(40, 0, &tcp(flags))),
-            Segment::Attempt(SOURCE_V4, PORTS)
-        );
+        assert_eq!(parse(&v4(40, 0, &tcp(flags))), attempt(SOURCE_V4, PORTS));
     }
     for flags in [0x12, 0x10, 0x04, 0x01, 0] {
         assert_eq!(
@@ -75,11 +88,11 @@ fn a_syn_is_an_attempt_whatever_flags_stand_beside_it() {
 fn padding_behind_the_packet_is_not_a_header() {
     // IP says 8 bytes of TCP; the frame's padding pretends an ACK.
     let frame = v4(28, 0x2000, &tcp(0x10));
-    assert_eq!(parse(&frame), Segment::Attempt(SOURCE_V4, PORTS));
+    assert_eq!(parse(&frame), attempt(SOURCE_V4, PORTS));
     let frame = v4(22, 0x2000, &tcp(0x10));
-    assert_eq!(parse(&frame), Segment::Attempt(SOURCE_V4, None));
+    assert_eq!(parse(&frame), attempt(SOURCE_V4, Ports::UNKNOWN));
     let frame = v4(28, 0, &tcp(0x10));
-    assert_eq!(parse(&frame), Segment::Unclassified(SOURCE_V4));
+    assert_eq!(parse(&frame), unclassified(SOURCE_V4));
 }
 
 #[test]
@@ -108,14 +121,8 @@ fn eight_extension_headers_are_walked_and_nine_are_not() {
         payload.extend(tcp(2));
         v6(DESTINATION, &payload)
     };
-    assert_eq!(
-        parse(&chain(MAX_EXTENSIONS)),
-        Segment::Attempt(SOURCE_V6, PORTS)
-    );
-    assert_eq!(
-        parse(&chain(MAX_EXTENSIONS + 1)),
-        Segment::Unclassified(SOURCE_V6)
-    );
+    assert_eq!(parse(&chain(MAX_EXTENSIONS)), attempt(SOURCE_V6, PORTS));
+    assert_eq!(parse(&chain(MAX_EXTENSIONS + 1)), unclassified(SOURCE_V6));
 }
 
 #[test]
@@ -125,7 +132,7 @@ fn an_authentication_header_counts_in_words_of_four_bytes() {
     payload.extend(tcp(2));
     assert_eq!(
         parse(&v6(AUTHENTICATION, &payload)),
-        Segment::Attempt(SOURCE_V6, PORTS)
+        attempt(SOURCE_V6, PORTS)
     );
 }
 
@@ -133,12 +140,9 @@ fn an_authentication_header_counts_in_words_of_four_bytes() {
 fn a_chain_that_ends_with_the_packet_is_unclassified() {
     assert_eq!(
         parse(&v6(ROUTING, &[TCP, 200, 0, 0, 0, 0, 0, 0])),
-        Segment::Unclassified(SOURCE_V6)
+        unclassified(SOURCE_V6)
     );
-    assert_eq!(
-        parse(&v6(ROUTING, &[TCP])),
-        Segment::Unclassified(SOURCE_V6)
-    );
+    assert_eq!(parse(&v6(ROUTING, &[TCP])), unclassified(SOURCE_V6));
 }
 
 proptest! {
@@ -146,7 +150,7 @@ proptest! {
     fn any_bytes_are_read_within_their_bounds(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         // A read past the end would panic in the slice above.
         match parse(&bytes) {
-            Segment::Attempt(addresses, _) | Segment::Unclassified(addresses) => {
+            Segment::Judge(Subject { addresses, .. }) => {
                 let both = match addresses.family { Family::V4 => 8, Family::V6 => 32 };
                 prop_assert!(addresses.at + both <= bytes.len());
             }
