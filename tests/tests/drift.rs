@@ -98,6 +98,44 @@ fn links_and_pins_that_are_removed_come_back() {
 }
 
 #[test]
+fn a_directory_of_links_that_is_removed_comes_back() {
+    let host = host("1s");
+    std::fs::remove_dir_all(host.bpffs_dir().join("links")).unwrap();
+    wait_until_blocked(&host);
+    assert_eq!(host.status()["enforcement"]["state"], "attached");
+}
+
+#[test]
+fn single_pins_that_are_removed_come_back_without_a_gap() {
+    let mut host = host("1s");
+    let live = host.bpffs_dir().join("live");
+    let pause = Duration::from_micros(500);
+    let stream = SynStream::start(host.clients(), host::NIC, &[ALLOWED, BLOCKED], 5432, pause);
+    for pin in ["SCOPES", "EVENTS", "PROGRAM", "BUILD"] {
+        // While the agent runs; without them, no command could read what is in force.
+        std::fs::remove_file(live.join(pin)).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !live.join(pin).exists() {
+            assert!(Instant::now() < deadline, "{pin}: {}", host.status());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stream.wait_for_answers(ALLOWED, 100);
+        // While it does not, as when it was killed at the removal of old maps.
+        host.kill_agent();
+        std::fs::remove_file(live.join(pin)).unwrap();
+        host.start_agent();
+        assert_eq!(host.json("status")["enforcement"]["revision"], 1, "{pin}");
+        stream.wait_for_answers(ALLOWED, 100);
+    }
+    let (sent, answers) = stream.stop();
+    assert_eq!(answers.get(&BLOCKED.parse().unwrap()), None);
+    assert!(
+        answers[&ALLOWED.parse().unwrap()] >= sent,
+        "{answers:?} of {sent}"
+    );
+}
+
+#[test]
 fn pins_of_another_abi_or_build_are_replaced_without_a_gap() {
     let mut host = host("1h");
     let pause = Duration::from_micros(500);

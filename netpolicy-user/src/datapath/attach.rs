@@ -167,10 +167,14 @@ pub(super) fn detach_all(pins: &Pins) -> Result<Vec<String>, DatapathError> {
         .into_iter()
         .map(|interface| interface.name)
         .collect();
+    // One that stays must not keep the others.
+    let mut result = Ok(names);
     for pin in pins.link_pins()? {
-        pin.remove()?;
+        if let Err(error) = pin.remove() {
+            result = Err(error);
+        }
     }
-    Ok(names)
+    result
 }
 
 fn remove_dead_links(pins: &Pins) -> Result<(), DatapathError> {
@@ -207,6 +211,7 @@ fn link(
             source,
         }
     };
+    pins.make_links()?;
     let id = program.attach_to_if_index(index, mode).map_err(failed)?;
     let link = program.take_link(id).map_err(failed)?;
     // Where the kernel has no link for XDP, `aya` attaches by netlink, which would

@@ -131,6 +131,7 @@ impl Datapath {
         let engine = options.engine.into();
         let live = pins.live();
         let mut maps = Maps::open(&live, true)?;
+        maps::open_events(&live)?;
         let same_program = build.program == object_digest();
         let mut opened = Opened::Adopted;
         if !same_program {
@@ -275,11 +276,14 @@ impl Datapath {
         reader::enforced(&self.maps)
     }
 
-    /// Whether the maps are still the pinned ones: someone may have removed the pins.
+    /// Whether the maps are still the pinned ones: someone may have removed the pins, or
+    /// some of them, without which neither commands nor the next agent can read them.
     #[must_use]
     pub fn pins_are_there(&self) -> bool {
-        maps::read_build(&self.pins.live())
-            .is_some_and(|build| build.abi == ABI_VERSION && build.program == object_digest())
+        let live = self.pins.live();
+        maps::are_pinned(&live)
+            && maps::read_build(&live)
+                .is_some_and(|build| build.abi == ABI_VERSION && build.program == object_digest())
     }
 
     /// Reads back what is in force and names every difference from `ruleset`, the

@@ -119,6 +119,14 @@ pub(super) fn open_events(
     Ok((typed(dir, "EVENTS")?, typed(dir, "EVENT_ALLOWANCE")?))
 }
 
+/// Whether every pin is there.
+pub(super) fn are_pinned(dir: &Path) -> bool {
+    let names = PINNED.iter().map(|(name, _)| *name);
+    names
+        .chain([super::pins::PROGRAM])
+        .all(|name| dir.join(name).exists())
+}
+
 /// Who made the pins in `dir`; `None` if there are none, or none that tell.
 pub(super) fn read_build(dir: &Path) -> Option<Build> {
     let map: Array<MapData, Build> = Array::try_from(open_map(dir, "BUILD").ok()?).ok()?;
@@ -138,6 +146,9 @@ fn open_map(dir: &Path, name: &'static str) -> Result<Map, DatapathError> {
         .find(|(pinned, _)| *pinned == name)
         .map(|(_, kind)| *kind);
     let path = dir.join(name);
+    if !path.exists() {
+        return Err(foreign(dir, name, "it is missing".to_owned()));
+    }
     let info = MapInfo::from_pin(&path).map_err(DatapathError::map("open", name))?;
     let found = info
         .map_type()

@@ -38,8 +38,7 @@ impl Pins {
             mount_for(root)?;
         }
         let pins = Self::new(root);
-        make_dir(&pins.root)?;
-        make_dir(&pins.links())?;
+        pins.make_links()?;
         Ok(pins)
     }
 
@@ -60,6 +59,11 @@ impl Pins {
     /// The links, by interface.
     pub(super) fn links(&self) -> PathBuf {
         self.root.join("links")
+    }
+
+    /// Makes the directory for links, which someone may have removed.
+    pub(super) fn make_links(&self) -> Result<(), DatapathError> {
+        make_dir(&self.links())
     }
 
     /// Begins building beside what is in force; what a crash left there goes.

@@ -76,12 +76,16 @@ impl Reader {
         enforced(&self.maps)
     }
 
-    /// The interfaces that the program is attached to.
+    /// The interfaces that the program is attached to. A link that somebody made run
+    /// another program filters nothing.
     ///
     /// # Errors
     /// When the pins cannot be listed.
     pub fn interfaces(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
-        attach::attached(&self.pins)
+        let ours = self.program.info().map_err(DatapathError::Verify)?.id();
+        let mut interfaces = attach::attached(&self.pins)?;
+        interfaces.retain(|interface| interface.program == ours);
+        Ok(interfaces)
     }
 
     /// All counters.
