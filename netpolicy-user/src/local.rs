@@ -107,11 +107,14 @@ pub fn probe(bpffs_dir: &Path, source: IpAddr, port: Option<u16>) -> anyhow::Res
 /// of the interfaces that were filtered.
 ///
 /// # Errors
-/// The marker cannot be written (nothing is detached then, since an agent would attach
-/// again), or a link cannot be removed.
+/// A link cannot be removed; or the marker cannot be written: then it is detached, but
+/// only until an agent looks again.
 pub fn detach(bpffs_dir: &Path, state_dir: &Path) -> anyhow::Result<Vec<String>> {
-    set_marker(state_dir)?;
-    Ok(detach_pins(bpffs_dir)?)
+    // First, so that an agent does not attach again what is being detached.
+    let marked = set_marker(state_dir);
+    let names = detach_pins(bpffs_dir)?;
+    marked.context("detached, but an agent will attach again")?;
+    Ok(names)
 }
 
 /// Keeps agents from attaching.
@@ -121,7 +124,8 @@ pub fn detach(bpffs_dir: &Path, state_dir: &Path) -> anyhow::Result<Vec<String>>
 pub fn set_marker(state_dir: &Path) -> anyhow::Result<()> {
     let path = marker(state_dir);
     fs::create_dir_all(state_dir)
-        .and_then(|()| fs::write(&path, "detached by `netpolicy detach`\n"))
+        // Its being there is what counts: text would find no room on a full disk.
+        .and_then(|()| fs::File::create(&path).map(drop))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -175,6 +179,21 @@ mod tests {
         assert!(is_detached(&state));
         attach_marker_clear(&state).unwrap();
         assert!(!is_detached(&state));
+    }
+
+    #[test]
+    fn the_brake_is_pulled_even_if_the_marker_cannot_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let links = dir.path().join("links");
+        fs::create_dir(&links).unwrap();
+        let pin = links.join("4294967295-native");
+        fs::write(&pin, "").unwrap();
+        let error = detach(dir.path(), &pin.join("state")).unwrap_err();
+        assert!(
+            format!("{error:#}").starts_with("detached, but an agent will attach again: cannot"),
+            "{error:#}"
+        );
+        assert!(!pin.exists());
     }
 
     #[test]
