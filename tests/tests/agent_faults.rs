@@ -356,3 +356,32 @@ fn private_mounts(host: &DatabaseHost, prepare: &str, args: &[&str]) -> Command 
 fn in_private_mounts(host: &DatabaseHost, prepare: &str, args: &[&str]) -> Output {
     host::run(private_mounts(host, prepare, args), args, "")
 }
+
+#[test]
+fn an_empty_state_does_not_take_the_place_of_a_policy_in_force() {
+    let (mut host, _) = stopped_host();
+    // As when the directory is mistyped, or its disk not mounted.
+    let elsewhere = host.file("elsewhere").display().to_string();
+    let refused = |host: &DatabaseHost| {
+        let mut command = host.command();
+        command.env("NETPOLICY_STATE_DIR", &elsewhere);
+        command.args(["agent", "--interface", NIC]);
+        host::run(command, &["agent"], "").failed(1).to_owned()
+    };
+    for _ in 0..2 {
+        let said = refused(&host);
+        assert!(
+            said.contains("is empty") && said.contains(&elsewhere),
+            "{said}"
+        );
+        host.assert_times_out(&[(BLOCKED, 5432)]);
+    }
+    // Who means it lets go first.
+    host.ok("detach --yes");
+    let mut command = host.command();
+    command.env("NETPOLICY_STATE_DIR", &elsewhere);
+    command.args(["agent", "--interface", NIC]);
+    host.spawn(command);
+    host.wait_for_agent();
+    host.assert_connects(&[(BLOCKED, 5432)]);
+}

@@ -1,5 +1,6 @@
 //! From a configuration to a writer whose kernel enforces what the store says.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use super::server::{Socket, SocketError};
 use super::writer::{Settings, Writer};
 use crate::compiler::compile;
 use crate::config::{Config, DETACHED_MARKER};
-use crate::datapath::{self, DatapathError, EventReader, Opened, Options};
+use crate::datapath::{self, DatapathError, EventReader, Opened, Options, Reader};
 use crate::store::{SqliteStore, Store, StoreError};
 
 /// Why the agent does not start. What is in force stays in force.
@@ -30,6 +31,20 @@ pub enum StartError {
     /// The kernel refuses.
     #[error(transparent)]
     Datapath(#[from] DatapathError),
+    /// The store is new, but something is enforced: perhaps it is the wrong one.
+    #[error(
+        "the state in {} is empty, but the pins in {} enforce revision {revision} of another: \
+         starting would let everything in",
+        state_dir.display(), bpffs_dir.display()
+    )]
+    StateLost {
+        /// Where the state was looked for.
+        state_dir: PathBuf,
+        /// What enforces.
+        bpffs_dir: PathBuf,
+        /// What is in force.
+        revision: u64,
+    },
     /// The kernel cannot be taken over.
     #[error(transparent)]
     Kernel(#[from] AgentError),
@@ -44,6 +59,11 @@ impl StartError {
             Self::Socket(_) => None,
             Self::Store(e) => e.hint().map(str::to_owned),
             Self::Datapath(e) => e.hint(),
+            Self::StateLost { .. } => Some(
+                "name the right directory (NETPOLICY_STATE_DIR) or restore its state.db; to begin \
+                 with no policy: `netpolicy detach`, start the agent, `netpolicy attach`"
+                    .to_owned(),
+            ),
             Self::Kernel(e) => e.body().hint,
         }
     }
@@ -95,6 +115,9 @@ pub fn start(
         "state loaded"
     );
     let ruleset = Arc::new(compile(&stored.state));
+    if stored.revision == 0 {
+        refuse_to_open(config, &ruleset.digest())?;
+    }
     let options = Options {
         bpffs_dir: config.bpffs_dir.clone(),
         mode: config.xdp_mode,
@@ -117,4 +140,24 @@ pub fn start(
     writer.take_over()?;
     tracing::info!(took_ms = begun.elapsed().as_millis(), "enforcing");
     Ok(writer)
+}
+
+/// An empty state takes the place of nothing that filters: a directory that is mistyped
+/// or not mounted would open the host without a word.
+fn refuse_to_open(config: &Config, empty: &[u8; 32]) -> Result<(), StartError> {
+    // What cannot be read is not known to filter; opening it says what is wrong.
+    let Ok(reader) = Reader::open(&config.bpffs_dir) else {
+        return Ok(());
+    };
+    let (Ok(enforced), Ok(interfaces)) = (reader.enforced(), reader.interfaces()) else {
+        return Ok(());
+    };
+    if interfaces.is_empty() || enforced.revision == 0 || enforced.digest == *empty {
+        return Ok(());
+    }
+    Err(StartError::StateLost {
+        state_dir: config.state_dir.clone(),
+        bpffs_dir: config.bpffs_dir.clone(),
+        revision: enforced.revision,
+    })
 }
