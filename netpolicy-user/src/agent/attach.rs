@@ -19,7 +19,8 @@ use super::writer::Writer;
 /// until the agent looks again.
 pub fn detach(marker: &Path, brake: &dyn Brake, caller: Caller) -> Result<Vec<String>, AgentError> {
     // First, so that the writer does not attach again what is being detached.
-    let marked = std::fs::write(marker, "detached through the agent\n");
+    // Its being there is what counts: text would find no room on a full disk.
+    let marked = std::fs::File::create(marker);
     let names = brake.detach_all().map_err(|source| AgentError::Kernel {
         what: "could not detach",
         source,
@@ -42,31 +43,45 @@ pub const ABSENT: &str = "it does not exist; filtered as soon as it appears";
 
 impl<E: Enforcer> Writer<E> {
     /// Makes the kernel's attachments the configured ones, at start.
+    ///
+    /// Those that are configured no more are let go last, and only once all that are
+    /// configured are filtered: under a new name, or beside a mistyped one, it may be the
+    /// very interface that is meant.
     pub(super) fn take_over_interfaces(&mut self) {
         let attached = self.kernel_attached().unwrap_or_default();
+        let mut strays = Vec::new();
         if self.settings.interfaces.is_empty() {
             self.settings.interfaces = attached.into_iter().map(|(name, _)| name).collect();
         } else {
-            for (name, _) in attached {
-                if self.settings.interfaces.contains(&name) {
-                    continue;
-                }
-                match self.enforcer.detach(&name) {
-                    Ok(()) => {
-                        tracing::warn!(interface = name, "detached: it is configured no more");
-                    }
-                    Err(error) => tracing::error!(
-                        interface = name,
-                        error = chain(&error),
-                        "it is configured no more, but could not be detached"
-                    ),
-                }
-            }
+            let names = attached.into_iter().map(|(name, _)| name);
+            strays.extend(names.filter(|name| !self.settings.interfaces.contains(name)));
         }
         if self.settings.interfaces.is_empty() {
             tracing::warn!("no interface is configured: nothing is filtered");
         }
         self.check_interfaces();
+        for name in strays {
+            self.let_go(&name);
+        }
+    }
+
+    /// Detaches from an interface that is configured no more.
+    fn let_go(&mut self, name: &str) {
+        if !self.faults.interfaces.is_empty() {
+            tracing::warn!(
+                interface = name,
+                "it is not configured, but stays filtered: others that are configured are not yet"
+            );
+            return;
+        }
+        match self.enforcer.detach(name) {
+            Ok(()) => tracing::warn!(interface = name, "detached: it is configured no more"),
+            Err(error) => tracing::error!(
+                interface = name,
+                error = chain(&error),
+                "it is configured no more, but could not be detached"
+            ),
+        }
     }
 
     /// Attaches where it should and is not.

@@ -18,6 +18,20 @@ fn configured_interfaces_are_filtered_and_others_no_more() {
 }
 
 #[test]
+fn what_is_configured_no_more_stays_filtered_until_what_is_can_be() {
+    // Its interface was renamed, or the configuration has a slip.
+    let bench = Bench::new().restart(&["eth9"]);
+    assert_eq!(attached(&bench), ["eth7"]);
+    bench.kernel.lock().links.insert("eth9".into(), 9);
+    let bench = bench.restart(&["eth9"]);
+    assert_eq!(attached(&bench), ["eth9"]);
+    assert!(
+        bench.kernel.journal().ends_with(&["detach eth7".into()]),
+        "the new one first"
+    );
+}
+
+#[test]
 fn without_configuration_what_is_filtered_stays_so() {
     let bench = Bench::new().restart(&[]);
     assert_eq!(attached(&bench), ["eth7"]);
