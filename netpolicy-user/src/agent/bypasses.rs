@@ -34,11 +34,14 @@ impl<E: Enforcer> Writer<E> {
         let mut bypasses = self.bypasses.clone();
         bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
         bypasses.push(bypass.clone());
-        self.enforce_bypasses(&bypasses)
-            .map_err(|source| AgentError::Kernel {
+        if let Err(source) = self.enforce_bypasses(&bypasses) {
+            // It may have taken a part.
+            self.restore_bypasses();
+            return Err(AgentError::Kernel {
                 what: "the kernel did not take the bypass",
                 source,
-            })?;
+            });
+        }
         if let Err(source) = self.store.put_bypass(&bypass) {
             self.restore_bypasses();
             return Err(AgentError::Store {
@@ -111,11 +114,15 @@ impl<E: Enforcer> Writer<E> {
     /// Removes the bypasses of services that are no more.
     pub(super) fn forget_orphaned_bypasses(&mut self) {
         let state = self.state.clone();
-        self.drop_bypasses(|b| {
-            b.service
-                .as_ref()
-                .is_none_or(|s| state.service(s.as_str()).is_some())
-        });
+        self.drop_bypasses(|b| !is_orphan(b, &state));
+    }
+
+    /// Makes the kernel's bypasses the store's, at start; what lapsed meanwhile, or lost
+    /// its service when the agent was killed, goes.
+    pub(super) fn take_over_bypasses(&mut self, now: Timestamp) {
+        let state = self.state.clone();
+        self.drop_bypasses(|b| b.expires > now && !is_orphan(b, &state));
+        self.restore_bypasses();
     }
 
     fn drop_bypasses(&mut self, keep: impl Fn(&Bypass) -> bool) {
@@ -184,7 +191,10 @@ fn entries(state: &State, bypasses: &[Bypass], now: Timestamp) -> Vec<BypassEntr
                 None => HOST_SCOPE,
                 Some(name) => state.service(name.as_str())?.id,
             };
-            let remaining = bypass.expires.duration_since(now);
+            // Wall clocks are set back at times, or start at 1970: no bypass gets more
+            // than it was granted by that.
+            let granted = bypass.expires.duration_since(bypass.granted);
+            let remaining = bypass.expires.duration_since(now).min(granted);
             Some(BypassEntry {
                 scope,
                 source: bypass.source,
@@ -195,6 +205,11 @@ fn entries(state: &State, bypasses: &[Bypass], now: Timestamp) -> Vec<BypassEntr
             })
         })
         .collect()
+}
+
+fn is_orphan(bypass: &Bypass, state: &State) -> bool {
+    let service = bypass.service.as_ref();
+    service.is_some_and(|name| state.service(name.as_str()).is_none())
 }
 
 fn same(bypass: &Bypass, source: &IpNet, service: Option<&Name>) -> bool {

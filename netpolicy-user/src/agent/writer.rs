@@ -114,8 +114,7 @@ impl<E: Enforcer> Writer<E> {
             })?;
         self.generation = enforced.generation;
         self.open_events();
-        self.bypasses.retain(|b| b.expires > Timestamp::now());
-        self.restore_bypasses();
+        self.take_over_bypasses(Timestamp::now());
         self.take_over_interfaces();
         self.publish();
         Ok(())

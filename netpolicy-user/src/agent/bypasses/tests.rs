@@ -106,6 +106,12 @@ fn what_cannot_be_stored_or_enforced_is_not_granted() {
             .is_err()
     );
     assert!(listed(&bench).is_empty());
+    let tries = bench.kernel.journal();
+    assert_eq!(
+        tries[tries.len() - 2..],
+        ["bypasses 1", "bypasses 0"],
+        "what the kernel took of it is taken back"
+    );
 }
 
 #[test]
@@ -200,4 +206,40 @@ fn a_service_takes_its_bypasses_with_it_before_its_scope_is_anothers() {
         ["prepare", "store", "bypasses 0", "flip"]
     );
     assert!(listed(&bench).is_empty());
+}
+
+#[test]
+fn a_bypass_whose_service_went_with_a_killed_agent_does_not_return_with_it() {
+    let mut bench = Bench::new();
+    let now = Timestamp::now();
+    let orphan = Bypass {
+        source: "10.0.0.1/32".parse().unwrap(),
+        service: Some(Name::new("pg1").unwrap()),
+        granted: now,
+        expires: Bypass::expiry(now, 30).unwrap(),
+        granted_by: "root".to_owned(),
+    };
+    bench.writer.store.put_bypass(&orphan).unwrap();
+    let mut bench = bench.restart(&["eth7"]);
+    bench
+        .writer
+        .change(add_service("pg1", "5432"), ROOT, false)
+        .unwrap();
+    let bench = bench.restart(&["eth7"]);
+    assert!(listed(&bench).is_empty());
+    assert!(bench.kernel.lock().bypasses.is_empty());
+}
+
+#[test]
+fn a_clock_that_was_set_back_prolongs_nothing() {
+    let granted = Timestamp::now();
+    let bypass = Bypass {
+        source: "10.0.0.1/32".parse().unwrap(),
+        service: None,
+        granted,
+        expires: Bypass::expiry(granted, 30).unwrap(),
+        granted_by: "root".to_owned(),
+    };
+    let entries = entries(&State::empty(), &[bypass], Timestamp::UNIX_EPOCH);
+    assert_eq!(entries[0].remaining, Duration::from_secs(1800));
 }
