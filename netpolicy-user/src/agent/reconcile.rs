@@ -17,18 +17,20 @@ const SHOWN: usize = 5;
 impl<E: Enforcer> Writer<E> {
     /// One round.
     pub fn reconcile(&mut self) {
-        self.check_pins();
-        self.check_ruleset();
+        if self.check_pins() {
+            self.check_ruleset();
+        }
         self.check_interfaces();
         self.drop_lapsed_bypasses(Timestamp::now());
         self.prune();
         self.publish();
     }
 
-    /// Somebody may have removed the pins, and with them the links.
-    fn check_pins(&mut self) {
+    /// Somebody may have removed the pins, and with them the links. Whether they are
+    /// there, perhaps again.
+    fn check_pins(&mut self) -> bool {
         if self.enforcer.is_pinned() {
-            return;
+            return true;
         }
         tracing::error!("drift: the pins are gone; installing anew");
         match self.enforcer.reinstall(&self.ruleset, self.revision) {
@@ -41,6 +43,7 @@ impl<E: Enforcer> Writer<E> {
                 ));
                 self.open_events();
                 self.restore_bypasses();
+                true
             }
             Err(error) => {
                 let fault = format!(
@@ -49,6 +52,7 @@ impl<E: Enforcer> Writer<E> {
                 );
                 tracing::error!("{fault}");
                 self.faults.kernel = Some(fault);
+                false
             }
         }
     }

@@ -166,6 +166,9 @@ impl Enforcer for FakeKernel {
     fn reinstall(&mut self, ruleset: &Arc<Ruleset>, revision: u64) -> Result<u64, EnforcerError> {
         self.note("reinstall");
         let mut kernel = self.lock();
+        if kernel.fail_prepare {
+            return Err(refusal("no memory for the map", true));
+        }
         kernel.unpinned = false;
         kernel.generation = 1;
         kernel.revision = revision;

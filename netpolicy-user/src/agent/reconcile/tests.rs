@@ -84,3 +84,13 @@ fn lost_pins_are_installed_anew_and_attached() {
     );
     assert!(bench.snapshot().faults[0].contains("installed anew"));
 }
+
+#[test]
+fn pins_that_cannot_be_installed_anew_stay_a_fault() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().unpinned = true;
+    bench.kernel.lock().fail_prepare = true;
+    bench.writer.reconcile();
+    let faults = bench.snapshot().faults.clone();
+    assert!(faults[0].contains("installing anew failed"), "{faults:?}");
+}
