@@ -4,6 +4,11 @@
 //! One step reads one page. The kernel's verifier is to walk each kind of step once,
 //! not once for every way through the trie, so a step is a function of numbers.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "words are taken apart; what is cut off is not wanted"
+)]
+
 use netpolicy_common::flat::{
     Code, FINAL, NODE, PAGE_WORDS, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE,
     kind, unit,

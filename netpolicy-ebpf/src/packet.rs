@@ -158,7 +158,8 @@ fn ipv4<B: Bytes>(frame: &B, at: usize) -> Segment {
 /// RFC 8200, section 4: extension headers in any order, each naming the next.
 #[inline(always)]
 fn ipv6<B: Bytes>(frame: &B, at: usize) -> Segment {
-    let Some(header) = frame.read::<IPV6_LEN>(at) else {
+    // Its addresses are read later, but must be there: the stack is small.
+    let (Some(header), Some(_)) = (frame.read::<7>(at), frame.read::<1>(at + IPV6_LEN - 1)) else {
         return Segment::Pass(Reason::Malformed);
     };
     if header[0] >> 4 != 6 {

@@ -1,9 +1,14 @@
 //! Entry point: parse, judge, count, report.
 
+use core::cell::Cell;
+
 use aya_ebpf::{
-    bindings::xdp_action,
+    bindings::{xdp_action, xdp_md},
     btf_maps::{LpmTrie, lpm_trie::Key},
-    helpers::bpf_ktime_get_boot_ns,
+    helpers::{
+        bpf_ktime_get_boot_ns,
+        generated::{bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
+    },
     macros::xdp,
     programs::XdpContext,
 };
@@ -17,8 +22,52 @@ use crate::{arena, maps};
 
 /// The frame's linear part: `[start, end)` in memory.
 struct Frame {
+    ctx: *mut xdp_md,
     start: usize,
     end: usize,
+    /// Whether something was asked for that is not in it.
+    ran_out: Cell<bool>,
+}
+
+/// A frame, or the part of it that is looked at.
+trait View: Bytes {
+    /// Whether what was asked for may be in the part that is not looked at.
+    fn is_not_all(&self) -> bool;
+}
+
+impl View for Frame {
+    #[inline(always)]
+    fn is_not_all(&self) -> bool {
+        // SAFETY: our own context.
+        self.ran_out.get()
+            && unsafe { bpf_xdp_get_buff_len(self.ctx) } > (self.end - self.start) as u64
+    }
+}
+
+/// A whole frame, of however many buffers, read by calls of the kernel. Some drivers
+/// put nothing, or not all headers, into the linear part of a multi-buffer frame (mlx5
+/// with striding receive queues).
+struct WholeFrame(*mut xdp_md);
+
+impl View for WholeFrame {
+    #[inline(always)]
+    fn is_not_all(&self) -> bool {
+        false
+    }
+}
+
+impl Bytes for WholeFrame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let mut bytes = [0; N];
+        let (from, len) = (offset as u32, N as u32);
+        // SAFETY: our own context, and `N` bytes to write to.
+        let failed = unsafe { bpf_xdp_load_bytes(self.0, from, bytes.as_mut_ptr().cast(), len) };
+        (failed == 0).then_some(bytes)
+    }
 }
 
 /// Offsets beyond this are not read: the verifier wants a bound, and no chain of
@@ -33,6 +82,7 @@ impl Bytes for Frame {
         }
         let at = self.start + offset;
         if at + N > self.end {
+            self.ran_out.set(true);
             return None;
         }
         // SAFETY: `start..end` is the packet that the kernel gave us, and the `N`
@@ -128,14 +178,40 @@ fn words_v6(address: &[u8; 16]) -> (u64, u64) {
     )
 }
 
+/// What [`filter`] answers when it needs the whole frame: neither an action nor what a
+/// probe is told.
+const NOT_ALL: u32 = u32::MAX;
+
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
     let frame = Frame {
+        ctx: ctx.ctx,
         start: ctx.data(),
         end: ctx.data_end(),
+        ran_out: Cell::new(false),
     };
-    let subject = match parse(&frame) {
-        Segment::Pass(reason) => return finish(&ctx, HOST_SCOPE, reason),
+    match filter(&ctx, &frame) {
+        NOT_ALL => netpolicy_whole(ctx.ctx),
+        answer => answer,
+    }
+}
+
+/// By the whole frame. A function of its own, which has a stack of its own.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn netpolicy_whole(ctx: *mut xdp_md) -> u32 {
+    filter(&XdpContext::new(ctx), &WholeFrame(ctx))
+}
+
+/// The way of a frame, in the kernel's manner: its action, or what a probe is told.
+#[inline(always)]
+fn filter<V: View>(ctx: &XdpContext, frame: &V) -> u32 {
+    let parsed = parse(frame);
+    if frame.is_not_all() {
+        return NOT_ALL;
+    }
+    let subject = match parsed {
+        Segment::Pass(reason) => return finish(ctx, HOST_SCOPE, reason),
         Segment::Judge(subject) => subject,
     };
     // Read once: everything below belongs to this generation.
@@ -152,11 +228,11 @@ pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
         },
     };
     #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(&ctx, "attempt in scope {}: reason {}", scope, reason as u8);
-    if reason.is_denial() && !is_probe(&ctx) {
-        report(&ctx, &frame, subject, scope, reason, control.generation);
+    aya_log_ebpf::debug!(ctx, "attempt in scope {}: reason {}", scope, reason as u8);
+    if reason.is_denial() && !is_probe(ctx) {
+        report(ctx, frame, subject, scope, reason, control.generation);
     }
-    finish(&ctx, scope, reason)
+    finish(ctx, scope, reason)
 }
 
 /// Failsafe port, service of the port, bypass, lists: in this order.
@@ -247,9 +323,9 @@ fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason) -> u32 {
 
 /// Writes an event, if this CPU's allowance and the ring buffer's room permit.
 #[inline(always)]
-fn report(
+fn report<V: View>(
     ctx: &XdpContext,
-    frame: &Frame,
+    frame: &V,
     subject: Subject,
     scope: ScopeId,
     reason: Reason,
@@ -296,15 +372,17 @@ fn report(
     });
     match addresses.family {
         Family::V4 => {
-            if let Some(both) = frame.read::<8>(addresses.at) {
-                event.source[..4].copy_from_slice(&both[..4]);
-                event.destination[..4].copy_from_slice(&both[4..]);
+            if let Some([a, b, c, d, e, f, g, h]) = frame.read(addresses.at) {
+                event.source = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                event.destination = [e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
             }
         }
         Family::V6 => {
-            if let Some(both) = frame.read::<32>(addresses.at) {
-                event.source.copy_from_slice(&both[..16]);
-                event.destination.copy_from_slice(&both[16..]);
+            if let Some(source) = frame.read(addresses.at) {
+                event.source = source;
+            }
+            if let Some(destination) = frame.read(addresses.at + 16) {
+                event.destination = destination;
             }
         }
     }

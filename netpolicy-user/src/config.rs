@@ -73,11 +73,11 @@ pub enum XdpChoice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
-    /// A trie made for speed.
-    #[default]
-    Flat,
     /// The kernel's own LPM tries: the reference.
+    #[default]
     Lpm,
+    /// A trie made for speed.
+    Flat,
 }
 
 impl From<EngineChoice> for Engine {

@@ -186,7 +186,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let links = dir.path().join("links");
         fs::create_dir(&links).unwrap();
-        let pin = links.join("4294967295-native");
+        let pin = links.join("1-4294967295-native");
         fs::write(&pin, "").unwrap();
         let error = detach(dir.path(), &pin.join("state")).unwrap_err();
         assert!(

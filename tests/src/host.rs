@@ -218,7 +218,13 @@ impl DatabaseHost {
     /// A `netpolicy` command in the host's namespace, with its paths in the environment.
     #[must_use]
     pub fn command(&self) -> std::process::Command {
-        let mut command = self.db.command(&binary::netpolicy().display().to_string());
+        self.command_in(&self.db)
+    }
+
+    /// The same in another namespace.
+    #[must_use]
+    pub fn command_in(&self, ns: &NetNs) -> std::process::Command {
+        let mut command = ns.command(&binary::netpolicy().display().to_string());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("NETPOLICY_") || text == "SSH_CONNECTION" {

@@ -4,8 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya_obj::programs::XdpAttachType;
 use clap::ValueEnum as _;
-use netpolicy_common::Reason;
+use netpolicy_common::reason::Probe;
+use netpolicy_common::{Action, Reason};
 use netpolicy_user::compiler::{Ruleset, compile};
 use netpolicy_user::config::{EngineChoice, XdpChoice};
 use netpolicy_user::datapath::{self, Datapath, packet};
@@ -178,6 +181,35 @@ impl Loaded {
         let (action, reason) = self.datapath().probe(packet).expect("probe");
         assert_eq!(action, reason.action(), "{reason:?}");
         reason
+    }
+
+    /// What it says of a packet of which the driver put only so many bytes into the
+    /// linear part, as with multi-buffer frames; `None` when this kernel (before 6.18)
+    /// cannot make such frames.
+    ///
+    /// # Panics
+    /// When it cannot be asked, or its action is not that of its reason.
+    pub fn judge_scattered(&mut self, packet: &[u8], linear: u32) -> Option<Reason> {
+        let pin = self.options.bpffs_dir.join("live/PROGRAM");
+        let program = Xdp::from_pin(pin, XdpAttachType::Interface).expect("the program's pin");
+        // struct xdp_md of linux/bpf.h, of which only `data_end` is not zero.
+        let mut context = [0; 24];
+        context[4..8].copy_from_slice(&linear.to_ne_bytes());
+        let options = TestRunOptions {
+            data_in: Some(packet),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        };
+        let answer = Probe(program.test_run(options).ok()?.return_value);
+        let reason = answer.reason().expect("a reason");
+        let passes = reason.action() == Action::Pass;
+        // XDP_DROP and XDP_PASS of linux/bpf.h.
+        assert_eq!(
+            answer.xdp_action(),
+            if passes { 2 } else { 1 },
+            "{reason:?}"
+        );
+        Some(reason)
     }
 
     /// What it says of a plain SYN.

@@ -1,10 +1,10 @@
 //! The commands as a user types them: tables, JSON and exit codes.
 
+use netpolicy_common::Engine;
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
 use netpolicy_tests::fixtures::POLICY_FILE;
 use netpolicy_tests::host::NIC;
-use netpolicy_common::Engine;
 use serde_json::{Value, json};
 
 #[test]

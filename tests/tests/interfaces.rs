@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use netpolicy_tests::host::NIC;
+use netpolicy_tests::host::{NIC, run};
 use netpolicy_tests::netns::{End, join};
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Packet};
 use netpolicy_tests::traffic::RawSocket;
@@ -125,4 +125,48 @@ fn an_interface_with_another_s_program_is_reported_and_left_alone() {
     let _ = std::fs::remove_dir_all(&pins);
     first.wait_for_agent();
     first.assert_times_out(&[(BLOCKED, 5432)]);
+}
+
+#[test]
+fn pins_of_another_network_namespace_are_left_alone() {
+    let mut host = DatabaseHost::start();
+    host.ok(POLICY);
+    host.stop_agent();
+    // Here is an interface with that index as well, which nobody filters.
+    let elsewhere = NetNs::new();
+    let shown = host.db().ip(&["-oneline", "link", "show", "dev", NIC]);
+    let index = shown.split(':').next().expect("an index").to_owned();
+    // The peer is made first; it must not take that index.
+    elsewhere.ip(&[
+        "link", "add", "other0", "index", &index, "type", "veth", "peer", "name", "other1",
+        "index", "99",
+    ]);
+
+    let mut agent = host.command_in(&elsewhere);
+    agent.args(["agent", "--interface", "other0"]);
+    let said = run(agent, &["agent"], "").failed(1).to_owned();
+    assert!(said.contains("another network namespace"), "{said}");
+
+    let mut status = host.command_in(&elsewhere);
+    status.arg("status");
+    let shown = run(status, &["status"], "");
+    assert!(
+        shown
+            .stdout
+            .contains("index 2 of another network namespace"),
+        "{}",
+        shown.stdout
+    );
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+
+    // The brake works from anywhere, and tells what it let go.
+    let mut detach = host.command_in(&elsewhere);
+    detach.args(["detach", "--yes"]);
+    let done = run(detach, &["detach", "--yes"], "");
+    assert!(
+        done.ok().contains("another network namespace"),
+        "{}",
+        done.ok()
+    );
+    host.assert_connects(&[(BLOCKED, 5432)]);
 }

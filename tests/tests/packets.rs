@@ -7,9 +7,10 @@ use netpolicy_common::Reason::{
 };
 use netpolicy_tests::fixtures::{
     ALLOWED, ALLOWED6, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, POSTGRES, UNLISTED, UNLISTED6,
-    check_example,
+    check_example, example,
 };
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Extension, Packet, frame};
+use netpolicy_tests::rules::{Loaded, ruleset};
 use netpolicy_user::datapath::packet;
 
 #[rustfmt::skip] // One row a fixture.
@@ -266,4 +267,45 @@ fn ipv6_fragments() {
         ("a first fragment that ends before its next header", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(8).build(), UnclassifiedDropped),
         ("an atomic fragment without TCP header", Packet::syn(BLOCKED6, HOST_PORT).fragment(0, false).cut_transport(8).build(), UnclassifiedDropped),
     ]);
+}
+
+#[test]
+fn headers_outside_of_the_linear_part_are_read_all_the_same() {
+    let mut loaded = Loaded::new(&ruleset(&example()));
+    let nine = [Extension::Destination(8); 9];
+    let tail = [0; 200];
+    let packets = [
+        (Packet::syn(BLOCKED, HOST_PORT), Blocked),
+        (Packet::syn(ALLOWED, HOST_PORT), Allowed),
+        (Packet::syn(UNLISTED, POSTGRES), Allowed),
+        (Packet::tcp(BLOCKED, HOST_PORT, "A"), Established),
+        (Packet::syn(BLOCKED6, HOST_PORT), Blocked),
+        (Packet::syn(BLOCKED, FAILSAFE), Failsafe),
+        (
+            Packet::syn(BLOCKED, HOST_PORT).tag(DOT1AD).tag(DOT1Q),
+            Blocked,
+        ),
+        (Packet::syn(ALLOWED6, HOST_PORT).extension(nine[0]), Allowed),
+        (
+            nine.into_iter()
+                .fold(Packet::syn(ALLOWED6, POSTGRES), Packet::extension),
+            UnclassifiedPassed,
+        ),
+        (
+            Packet::syn(BLOCKED, HOST_PORT).cut_transport(13),
+            UnclassifiedDropped,
+        ),
+        (Packet::udp(BLOCKED, HOST_PORT), NotTcp),
+    ];
+    for (packet, expected) in packets {
+        let frame = packet.padding(&tail).build();
+        let all = u32::try_from(frame.len()).unwrap();
+        for linear in (0..=140).chain([all]) {
+            let Some(said) = loaded.judge_scattered(&frame, linear) else {
+                eprintln!("note: this kernel makes no frames with {linear} linear bytes");
+                continue;
+            };
+            assert_eq!(said, expected, "{linear} bytes linear of {frame:02x?}");
+        }
+    }
 }

@@ -100,7 +100,7 @@ fn filter(netpolicy: &Netpolicy, interface: &str, policy: &Path, detach: bool) -
     let shown = workspace::shown(&netpolicy.binary);
     if detach {
         // Ctrl-C has been asked for, and must not keep this from being done.
-        let status = netpolicy.run_regardless(&["detach"])?;
+        let status = netpolicy.run_regardless(&["detach", "--yes"])?;
         ensure!(
             status.success(),
             "`{shown} detach` failed ({status}): {interface} is filtered"

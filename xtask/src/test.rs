@@ -7,7 +7,8 @@ use crate::build::{self, Profile};
 use crate::setup::{self, Purpose};
 use crate::workspace;
 
-/// Runs `cargo test` on the workspace; `args` go to it.
+/// Runs `cargo test` on the workspace, and the kernel tests once more with the other
+/// engine; `args` go to both.
 ///
 /// # Errors
 /// When a test fails, or root's rights cannot be had.
@@ -19,5 +20,8 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     shell.set_var(build::BINARY_VARIABLE, &binary);
     workspace::tests_as_root(&shell)?;
     cmd!(shell, "cargo test --workspace {args...}").run()?;
+    println!("Once more, with the flat engine:");
+    shell.set_var("NETPOLICY_ENGINE", "flat");
+    cmd!(shell, "cargo test --package netpolicy-tests {args...}").run()?;
     Ok(())
 }

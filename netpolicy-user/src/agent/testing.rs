@@ -249,6 +249,7 @@ impl Inspector for FakeKernel {
     fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
         let attached = self.lock().attached.clone();
         let interface = |(name, index)| AttachedInterface {
+            is_here: true,
             name,
             index,
             attachment: Attachment::Native,

@@ -17,10 +17,12 @@ use crate::{api::Attachment, config::XdpChoice};
 /// An interface that the program is attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachedInterface {
-    /// Its name.
+    /// Its name; of one in another network namespace only what is known of it.
     pub name: String,
     /// Its index.
     pub index: u32,
+    /// Whether it is in the calling thread's network namespace.
+    pub is_here: bool,
     /// Native or generic.
     pub attachment: Attachment,
     /// Id of the attached program.
@@ -31,16 +33,27 @@ pub struct AttachedInterface {
 /// gone are left out.
 pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathError> {
     let mut interfaces = Vec::new();
+    let here = namespace()?;
     for pin in pins.link_pins()? {
         let Ok(info) = sys::xdp_link_info(&pin.path) else {
             continue;
         };
-        let Some(name) = interface_name(info.ifindex) else {
+        if info.ifindex == 0 {
             continue;
+        }
+        let is_here = pin.namespace == here;
+        let name = if is_here {
+            let Some(name) = interface_name(info.ifindex) else {
+                continue;
+            };
+            name
+        } else {
+            format!("index {} of another network namespace", info.ifindex)
         };
         interfaces.push(AttachedInterface {
             name,
             index: info.ifindex,
+            is_here,
             attachment: if pin.native {
                 Attachment::Native
             } else {
@@ -51,6 +64,25 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathEr
     }
     interfaces.sort_by_key(|interface| interface.index);
     Ok(interfaces)
+}
+
+/// Refuses pins that filter another network namespace: what is configured here would
+/// not be filtered, and what is filtered there would change.
+pub(super) fn check_namespace(pins: &Pins) -> Result<(), DatapathError> {
+    if attached(pins)?.iter().all(|interface| interface.is_here) {
+        Ok(())
+    } else {
+        Err(DatapathError::OtherNamespace {
+            path: pins.root().to_path_buf(),
+        })
+    }
+}
+
+fn namespace() -> Result<u64, DatapathError> {
+    sys::network_namespace().map_err(|source| DatapathError::System {
+        call: "getsockopt SO_NETNS_COOKIE",
+        source,
+    })
 }
 
 /// The name of the interface with this index; `None` when there is none any more.
@@ -79,7 +111,7 @@ pub(super) fn attach(
     remove_dead_links(pins)?;
     if let Some(there) = attached(pins)?
         .into_iter()
-        .find(|there| there.index == index)
+        .find(|there| there.is_here && there.index == index)
     {
         if there.program != program.info().map_err(DatapathError::Verify)?.id() {
             replace_programs(pins, program)?;
@@ -119,6 +151,7 @@ pub(super) fn attach(
     Ok(AttachedInterface {
         name: name.to_owned(),
         index,
+        is_here: true,
         attachment,
         program,
     })
@@ -152,8 +185,9 @@ pub(super) fn replace_programs(pins: &Pins, program: &mut Xdp) -> Result<(), Dat
 /// Removes the link of one interface, which detaches the program from it.
 pub(super) fn detach(pins: &Pins, name: &str) -> Result<bool, DatapathError> {
     let index = nix::net::if_::if_nametoindex(name).unwrap_or(0);
+    let here = namespace()?;
     for pin in pins.link_pins()? {
-        if index != 0 && pin.ifindex == index {
+        if index != 0 && pin.ifindex == index && pin.namespace == here {
             pin.remove()?;
             return Ok(true);
         }
@@ -219,7 +253,7 @@ fn link(
     let link = FdLink::try_from(link).map_err(|_| DatapathError::NoLink {
         name: name.to_owned(),
     })?;
-    let pin = LinkPin::new(pins, index, native);
+    let pin = LinkPin::new(pins, namespace()?, index, native);
     link.pin(&pin.path).map_err(|source| DatapathError::Pin {
         path: pin.path.clone(),
         source,

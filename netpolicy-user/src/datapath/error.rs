@@ -116,6 +116,15 @@ pub enum DatapathError {
         /// The interface.
         name: String,
     },
+    /// The pinned links filter interfaces of another network namespace.
+    #[error(
+        "the pins under {} filter an interface of another network namespace",
+        path.display()
+    )]
+    OtherNamespace {
+        /// Where the pins are.
+        path: PathBuf,
+    },
     /// Attaching failed.
     #[error("cannot attach to {name} ({mode} XDP)")]
     Attach {
@@ -183,6 +192,11 @@ impl DatapathError {
                 "another filter or another netpolicy agent owns it; see `bpftool net show dev {name}`, \
                  stop it there, or `ip link set dev {name} xdp off` for one without an owner"
             ),
+            Self::OtherNamespace { .. } => {
+                "start the agent in that namespace, give this one a directory of its own \
+                 (NETPOLICY_BPFFS_DIR), or let go of what is filtered there: `netpolicy detach`"
+                    .into()
+            }
             Self::NoInterface { .. } => "see `ip link`".into(),
             Self::Attach { mode: "native", .. } => {
                 "its driver may lack native XDP: try xdp_mode = \"auto\" or \"generic\"".into()

@@ -99,6 +99,7 @@ impl Datapath {
     ) -> Result<(Self, Opened), DatapathError> {
         check_system()?;
         let pins = Pins::create(&options.bpffs_dir)?;
+        attach::check_namespace(&pins)?;
         let live = pins.live();
         let why = match maps::read_build(&live) {
             None => "nothing was pinned".to_owned(),

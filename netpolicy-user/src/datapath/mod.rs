@@ -8,7 +8,7 @@
 //! ```text
 //! <bpffs dir>/live/PROGRAM, <map name>…   what is in force
 //!             next/…                      being built, when live cannot be reused
-//!             links/<ifindex>-<mode>      one bpf_link for each interface
+//!             links/<netns>-<ifindex>-<mode>  one bpf_link for each interface
 //! ```
 
 pub mod packet;

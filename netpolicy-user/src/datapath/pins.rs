@@ -106,35 +106,41 @@ impl Pins {
     }
 }
 
-/// The pin of a link. The mode is in the name since the kernel's link information
-/// does not tell it.
+/// The pin of a link. Its name says what the kernel's link information does not: the
+/// network namespace, without which an interface's index means nothing, and the mode.
 #[derive(Clone, Debug)]
 pub(super) struct LinkPin {
     pub(super) path: PathBuf,
+    pub(super) namespace: u64,
     pub(super) ifindex: u32,
     pub(super) native: bool,
 }
 
 impl LinkPin {
-    pub(super) fn new(pins: &Pins, ifindex: u32, native: bool) -> Self {
+    pub(super) fn new(pins: &Pins, namespace: u64, ifindex: u32, native: bool) -> Self {
         let mode = if native { "native" } else { "generic" };
+        let path = pins.links().join(format!("{namespace}-{ifindex}-{mode}"));
         Self {
-            path: pins.links().join(format!("{ifindex}-{mode}")),
+            path,
+            namespace,
             ifindex,
             native,
         }
     }
 
     fn parse(path: &Path) -> Option<Self> {
-        let (ifindex, mode) = path.file_name()?.to_str()?.split_once('-')?;
-        let native = match mode {
+        let mut parts = path.file_name()?.to_str()?.splitn(3, '-');
+        let namespace = parts.next()?.parse().ok()?;
+        let ifindex = parts.next()?.parse().ok()?;
+        let native = match parts.next()? {
             "native" => true,
             "generic" => false,
             _ => return None,
         };
         Some(Self {
             path: path.to_path_buf(),
-            ifindex: ifindex.parse().ok()?,
+            namespace,
+            ifindex,
             native,
         })
     }

@@ -26,6 +26,37 @@ pub(super) fn since_boot() -> Duration {
     )
 }
 
+/// The calling thread's network namespace: a number that no other has until the next
+/// boot (`SO_NETNS_COOKIE`, Linux 5.14).
+pub(super) fn network_namespace() -> io::Result<u64> {
+    // A socket belongs to the namespace that it is made in.
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
+    let mut cookie = 0u64;
+    let mut len: libc::socklen_t = 8;
+    // SAFETY: `cookie` is as large as `len` says, and both outlive the call.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    if done == 0 {
+        Ok(cookie)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// `asm-generic/socket.h`; not in `libc` for every target.
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
 /// What the kernel tells of an XDP link.
 pub(super) struct XdpLinkInfo {
     /// The attached program.
