@@ -41,6 +41,9 @@ pub struct AgentStatus {
     pub active_policies: usize,
     /// Services.
     pub services: usize,
+    /// Scopes whose mode is "observe", in which denials by their own lists drop
+    /// nothing: "host", services' names.
+    pub observing: Vec<String>,
     /// Rules in all lists.
     pub rules: u64,
     /// Bypasses that have not lapsed.

@@ -29,6 +29,13 @@ pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Res
         answer => answer?,
     };
     cx.print(&view)?;
+    if args.source.is_loopback() {
+        writeln!(
+            cx.err,
+            "note: the loopback interface is never filtered; this is how such a source is judged \
+             that comes in on another one"
+        )?;
+    }
     Ok(if view.agrees {
         Exit::Done
     } else {

@@ -22,8 +22,16 @@ pub(super) struct SetArgs {
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,
     /// Ports on which nothing is ever judged, all of them; `none` for none
-    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    #[arg(long, value_name = "PORTS", value_delimiter = ',', value_parser = port)]
     failsafe_ports: Option<Vec<String>>,
+}
+
+/// No ports are asked for by a word, lest a shell's empty variable take them all away.
+fn port(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("ports were expected, as in 22,2222, or `none`"),
+        text => Ok(text.to_owned()),
+    }
 }
 
 pub(super) async fn run(command: HostCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {

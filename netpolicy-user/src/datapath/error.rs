@@ -70,6 +70,16 @@ pub enum DatapathError {
     /// The verifier or another part of the kernel refused the program.
     #[error("the kernel refuses the program")]
     Verify(#[source] ProgramError),
+    /// The kernel's verifier refused the program; its whole log is in ours.
+    #[error("the verifier of this kernel ({kernel}) refuses the program: {why}")]
+    Verifier {
+        /// The running kernel's release.
+        kernel: String,
+        /// The last of what the verifier says.
+        why: String,
+        /// The system call's error.
+        source: io::Error,
+    },
     /// A map operation failed.
     #[error("cannot {action} the BPF map {map}")]
     Map {
@@ -169,6 +179,11 @@ impl DatapathError {
                 "run as root (CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN are needed)".into()
             }
             Self::KernelTooOld { .. } => "boot a newer kernel".into(),
+            Self::Verifier { .. } => {
+                "this is a fault in netpolicy: report it, with the log of an agent \
+                 started with NETPOLICY_LOG=debug"
+                    .into()
+            }
             Self::NoBpffs { path, .. } => format!(
                 "mount one: mount -t bpf bpf {}, or set NETPOLICY_BPFFS_DIR to a directory on one",
                 path.display()
@@ -205,6 +220,29 @@ impl DatapathError {
         matches!(self, Self::Map { source, .. } if is_out_of_memory(source))
     }
 
+    /// What loading a program failed with. The verifier's log has thousands of lines:
+    /// people are told the one that says why.
+    pub(super) fn load(error: ProgramError) -> Self {
+        match error {
+            ProgramError::LoadError {
+                io_error,
+                verifier_log,
+            } => {
+                let log = verifier_log.to_string();
+                tracing::debug!("the verifier's log:\n{log}");
+                Self::Verifier {
+                    kernel: rustix::system::uname()
+                        .release()
+                        .to_string_lossy()
+                        .into_owned(),
+                    why: verdict(&log).unwrap_or("it does not say why").to_owned(),
+                    source: io_error,
+                }
+            }
+            other => Self::Verify(other),
+        }
+    }
+
     pub(super) fn map(action: &'static str, map: &'static str) -> impl FnOnce(MapError) -> Self {
         move |source| Self::Map {
             action,
@@ -222,4 +260,41 @@ pub(super) fn is_out_of_memory(error: &MapError) -> bool {
         _ => return false,
     };
     io_error.raw_os_error() == Some(libc::ENOMEM)
+}
+
+/// The line of a verifier's log that says why it refused: the last before its
+/// statistics.
+fn verdict(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 4] = [
+        "verification time",
+        "stack depth",
+        "processed",
+        "mark_precise",
+    ];
+    log.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_why_the_verifier_refused_and_not_all_it_went_through() {
+        let log = "0: R1=ctx(off=0,imm=0) R10=fp0\n2065: (79) r6 = *(u64 *)(r10 -224)\n\
+                   invalid read from stack R10 off=-224 size=8\nverification time 112988 usec\n\
+                   stack depth 224+0+0\nprocessed 4539 insns (limit 1000000)\n\n";
+        let error = DatapathError::load(ProgramError::LoadError {
+            io_error: io::Error::from_raw_os_error(libc::EACCES),
+            verifier_log: aya_obj::VerifierLog::new(log.into()),
+        });
+        let text = error.to_string();
+        assert!(
+            text.ends_with("refuses the program: invalid read from stack R10 off=-224 size=8"),
+            "{text}"
+        );
+        assert!(text.lines().count() == 1 && error.hint().is_some());
+        assert_eq!(verdict("\n"), None);
+    }
 }

@@ -355,7 +355,7 @@ fn load(engine: Engine, dir: &Path, program_pin: &Path) -> Result<(), DatapathEr
         .ok_or(DatapathError::IncompleteObject("program"))?
         .try_into()
         .map_err(DatapathError::Verify)?;
-    program.load().map_err(DatapathError::Verify)?;
+    program.load().map_err(DatapathError::load)?;
     program
         .pin(program_pin)
         .map_err(|source| DatapathError::Pin {

@@ -158,8 +158,10 @@ pub enum Problem {
         why: AddressProblem,
     },
     /// Two rules of one list mean the same.
-    #[error("'{text}' is on the list already, as '{first_text}'{}; remove one of them", at(first.as_ref()))]
+    #[error("'{text}' is on the list already, as '{first_text}'{}; {}", at(first.as_ref()), if *.other_file { "leave it out, or give each file a policy of its own" } else { "remove one of them" })]
     Duplicate {
+        /// Whether the rules are of two files, each fine by itself.
+        other_file: bool,
         /// The later rule.
         text: String,
         /// The earlier rule.

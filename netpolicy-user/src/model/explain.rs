@@ -123,8 +123,10 @@ impl Explanation {
             }
             Reason::Bypass => match &self.bypass {
                 Some(bypass) => format!(
-                    "{source} is exempt until {} by the bypass for {}",
-                    bypass.expires, bypass.source
+                    "{source} is exempt until {} by the bypass for {}, which {} granted",
+                    bypass.expires.strftime("%Y-%m-%d %H:%M:%S UTC"),
+                    bypass.source,
+                    bypass.granted_by
                 ),
                 None => format!("{source} is exempt by a bypass"),
             },

@@ -59,11 +59,25 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
             );
         },
     );
+    let renamed = renamed(old, new);
     for_each_name(
         &old.policies,
         &new.policies,
         |policy| &policy.name,
         |name, old, new| {
+            if renamed.iter().any(|(from, _)| Some(*from) == old) {
+                return;
+            }
+            if let Some((from, to)) = renamed.iter().find(|(_, to)| Some(*to) == new) {
+                let mut details = Vec::new();
+                field(&mut details, "name", Some(&from.name), Some(&to.name));
+                items.push(PlanItem {
+                    action: PlanAction::Change,
+                    subject: format!("policy {}", from.name),
+                    details,
+                });
+                return;
+            }
             compare(
                 &mut items,
                 format!("policy {name}"),
@@ -74,6 +88,25 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
         },
     );
     items
+}
+
+/// The policies that differ in nothing but their name, made at the same instant.
+fn renamed<'a>(old: &'a State, new: &'a State) -> Vec<(&'a Policy, &'a Policy)> {
+    let gone = |state: &'a State, other: &'a State| {
+        let is_gone = |policy: &&Policy| other.policies.iter().all(|p| p.name != policy.name);
+        state.policies.iter().filter(is_gone)
+    };
+    let mut added: Vec<_> = gone(new, old).collect();
+    let mut pairs = Vec::new();
+    for from in gone(old, new) {
+        let same = |to: &&Policy| {
+            to.created == from.created && policy_details(Some(from), Some(to)).is_empty()
+        };
+        if let Some(at) = added.iter().position(same) {
+            pairs.push((from, added.swap_remove(at)));
+        }
+    }
+    pairs
 }
 
 /// Walks two lists that are sorted by name.

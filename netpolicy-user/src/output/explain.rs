@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use netpolicy_common::Reason;
+
 use super::{Page, Render, Tone, cell, line, plain, verdict_tone, write_fields};
 use crate::api::{ExplainView, KernelVerdict, MatchView};
 
@@ -51,7 +53,7 @@ impl Render for ExplainView {
                 (
                     "Consulted",
                     Some(plain(if self.consulted.is_empty() {
-                        "no active policy".to_owned()
+                        self.nobody_consulted().to_owned()
                     } else {
                         self.consulted
                             .iter()
@@ -64,6 +66,20 @@ impl Render for ExplainView {
             ],
             out,
         )
+    }
+}
+
+impl ExplainView {
+    /// Why no policy was asked.
+    fn nobody_consulted(&self) -> &'static str {
+        if [Reason::Failsafe, Reason::Bypass]
+            .map(Reason::name)
+            .contains(&self.reason.as_str())
+        {
+            "none: this comes before any policy"
+        } else {
+            "none: no policy that governs it is active"
+        }
     }
 }
 

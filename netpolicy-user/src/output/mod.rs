@@ -149,7 +149,29 @@ fn write_table(
     for column in table.column_iter_mut() {
         column.set_padding((0, GAP));
     }
-    writeln!(out, "{}", table.trim_fmt())
+    for line in table.lines() {
+        writeln!(out, "{}", trim_end(&line))?;
+    }
+    Ok(())
+}
+
+/// Without the spaces that fill up the last column, which may stand before the codes
+/// that end its colour: on a narrow terminal they would make empty lines.
+fn trim_end(line: &str) -> String {
+    const CODE: &str = "\u{1b}[";
+    let is_code = |text: &str| {
+        text.strip_suffix('m')
+            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit() || b == b';'))
+    };
+    let mut text = line.trim_end();
+    while let Some((before, code)) = text.rsplit_once(CODE) {
+        if !is_code(code) {
+            break;
+        }
+        text = before;
+    }
+    let codes = &line.trim_end()[text.len()..];
+    format!("{}{codes}", text.trim_end())
 }
 
 /// Labels and values below each other; values that are `None` are left out.

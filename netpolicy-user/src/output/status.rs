@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Page, Render, Tone, cell, count, plain, time, write_fields};
+use super::{Page, Render, Tone, cell, count, line, plain, time, write_fields};
 use crate::api::{Attachment, EnforcementState, Interface, Status};
 
 /// Hex digits of a digest that are shown.
@@ -54,6 +54,12 @@ impl Render for Status {
                 count(a.bypasses as u64, "bypass", "bypasses"),
             ))
         });
+        let observing = self.agent.as_ref().filter(|a| !a.observing.is_empty());
+        let observing = observing.map(|a| {
+            let scopes = line(&a.observing.join(", "));
+            let what = "judged, counted and reported, but not dropped";
+            cell(Tone::Warning, format!("{scopes}: {what}"))
+        });
         let faults = if self.faults.is_empty() {
             cell(Tone::Good, "none")
         } else {
@@ -72,6 +78,7 @@ impl Render for Status {
                         interfaces.join(", ")
                     })),
                 ),
+                ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", desired),
                 ("Faults", Some(faults)),

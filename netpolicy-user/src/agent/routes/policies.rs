@@ -7,6 +7,7 @@ use super::{App, blocking};
 use crate::agent::error::AgentError;
 use crate::agent::views;
 use crate::api::{ErrorBody, PolicyView};
+use crate::model::{self, error::closest};
 
 /// All policies, without their lists.
 #[utoipa::path(get, path = "/v1/policies", responses((status = OK, body = Vec<PolicyView>)))]
@@ -28,9 +29,19 @@ pub(super) async fn show(
     blocking(move || match snapshot.state.policy(&name) {
         Some(policy) => Ok(Json(views::whole_policy(policy))),
         None => Err(AgentError::NotFound {
-            what: format!("unknown policy '{}'", name.escape_debug()),
+            what: unknown(&name, &snapshot.state),
             hint: "`netpolicy policy list` shows what there is",
         }),
     })
     .await
+}
+
+fn unknown(name: &str, state: &model::State) -> String {
+    let names = state.policies.iter().map(|policy| policy.name.as_str());
+    let meant = closest(name, names).map(|name| format!(", perhaps '{name}' is meant"));
+    format!(
+        "unknown policy '{}'{}",
+        name.escape_debug(),
+        meant.unwrap_or_default()
+    )
 }

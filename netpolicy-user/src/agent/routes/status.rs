@@ -14,6 +14,7 @@ use crate::api::{
     Status,
 };
 use crate::datapath::AttachedInterface;
+use crate::model::{self, Mode};
 
 /// How the agent and enforcement are.
 #[utoipa::path(get, path = "/v1/status", responses(
@@ -77,6 +78,7 @@ fn read(app: &App) -> Status {
                 .filter(|p| p.active && !p.bindings.is_empty())
                 .count(),
             services: snapshot.state.services.len(),
+            observing: observing(&snapshot.state),
             rules: snapshot.rules,
             bypasses: snapshot.live_bypasses(Timestamp::now()).count(),
             memory_bytes: memory::resident(),
@@ -84,6 +86,15 @@ fn read(app: &App) -> Status {
         enforcement,
         faults,
     }
+}
+
+/// The scopes that drop nothing.
+fn observing(state: &model::State) -> Vec<String> {
+    let host = (state.host.mode == Mode::Observe).then(|| "host".to_owned());
+    let services = state.services.iter().filter(|s| s.mode == Mode::Observe);
+    host.into_iter()
+        .chain(services.map(|s| s.name.to_string()))
+        .collect()
 }
 
 /// What is not filtered and why, by what the kernel says now: the agent may not have

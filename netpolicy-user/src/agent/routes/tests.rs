@@ -145,6 +145,7 @@ async fn a_change_shows_everywhere() {
         (own.revision, own.policies, own.active_policies, own.rules),
         (1, 1, 1, 2)
     );
+    assert_eq!(own.observing, Vec::<String>::new());
 
     let policies: Vec<PolicyView> = agent.get("/v1/policies").await;
     assert_eq!(policies[0].allow_count, Some(1));
@@ -164,6 +165,16 @@ async fn a_change_shows_everywhere() {
     assert_eq!(progress.phase, "idle");
     let services: Vec<ServiceView> = agent.get("/v1/services").await;
     assert!(services.is_empty());
+}
+
+#[tokio::test]
+async fn the_status_says_what_only_observes() {
+    let mut agent = Agent::new();
+    let observe = json!({"change": "set-host", "mode": "observe"});
+    let (code, _): (_, Changed) = agent.ask("POST", "/v1/changes", observe).await;
+    assert_eq!(code, StatusCode::OK);
+    let status: Status = agent.get("/v1/status").await;
+    assert_eq!(status.agent.unwrap().observing, ["host"]);
 }
 
 #[tokio::test]
@@ -219,6 +230,13 @@ async fn refusals_have_their_status_and_say_why() {
             Value::Null,
             404,
             "unknown policy 'nowhere'",
+        ),
+        (
+            "GET",
+            "/v1/policies/ofice",
+            Value::Null,
+            404,
+            "unknown policy 'ofice', perhaps 'office' is meant; `netpolicy policy list`",
         ),
         (
             "GET",

@@ -26,7 +26,7 @@ pub enum AddressProblem {
         position: usize,
     },
     /// Quotes inside the text.
-    #[error("it holds a quote; write addresses in list files without quotes")]
+    #[error("it holds a quote; write the address without")]
     Quote,
     /// A comma where one item is expected.
     #[error("it holds a comma; give each address as an item of its own")]

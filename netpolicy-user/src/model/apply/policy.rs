@@ -102,6 +102,13 @@ impl Worker<'_> {
             active,
             ..self.state.policies[index].clone()
         };
+        if active && policy.bindings.is_empty() {
+            self.report.warn(format!(
+                "policy '{0}' is bound to nothing and governs nothing until `netpolicy bind {0}`, \
+                 for a service with --service NAME",
+                policy.name
+            ));
+        }
         self.replace(index, policy);
         Some(())
     }
@@ -111,6 +118,12 @@ impl Worker<'_> {
         let (index, binding) = (index?, binding?);
         let mut policy = self.state.policies[index].clone();
         policy.bindings.insert(binding);
+        if !policy.active {
+            self.report.warn(format!(
+                "policy '{0}' is inactive and governs nothing until `netpolicy policy activate {0}`",
+                policy.name
+            ));
+        }
         self.replace(index, policy);
         Some(())
     }

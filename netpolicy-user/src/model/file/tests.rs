@@ -105,6 +105,24 @@ fn list_files_are_joined_with_what_stands_in_the_file() {
 }
 
 #[test]
+fn a_rule_in_two_list_files_is_told_from_one_repeated_in_a_file() {
+    let text = "[[policy]]\nname = \"one\"\nblock_file = [\"a.txt\", \"b.txt\"]\n";
+    let file = source("p.toml", text);
+    let lists = [
+        source("a.txt", "10.0.0.2\n10.0.0.3\n10.0.0.3\n"),
+        source("b.txt", "10.0.0.2\n"),
+    ];
+    let errors = parse(&file, &lists, false, &cx()).unwrap_err();
+    assert_eq!(
+        errors.messages(),
+        [
+            "a.txt:3: '10.0.0.3' is on the list already, as '10.0.0.3' (a.txt:2); remove one of them",
+            "b.txt:1: '10.0.0.2' is on the list already, as '10.0.0.2' (a.txt:1); leave it out, or give each file a policy of its own",
+        ]
+    );
+}
+
+#[test]
 fn a_list_file_alone_makes_an_allow_list_and_may_be_tolerant() {
     let file = source(
         "p.toml",

@@ -65,6 +65,25 @@ fn what_is_new_what_differs_and_what_goes() {
 }
 
 #[test]
+fn a_rename_is_no_loss() {
+    let old = state_of("[[policy]]\nname = \"one\"\nallow = [\"10.0.0.1\"]\n");
+    let rename = Change::RenamePolicy {
+        name: "one".into(),
+        to: "two".into(),
+    };
+    let new = old.apply(&rename, &cx()).unwrap().state;
+    let expected = PlanItem {
+        action: PlanAction::Change,
+        subject: "policy one".into(),
+        details: vec!["name: one -> two".into()],
+    };
+    assert_eq!(plan(&old, &new), [expected]);
+    // With other rules as well, it is told as what it is.
+    let other = state_of("[[policy]]\nname = \"two\"\nallow = [\"10.0.0.2\"]\n");
+    assert_eq!(plan(&old, &other).len(), 2);
+}
+
+#[test]
 fn long_lists_are_cut_and_another_order_is_said() {
     let list = |hosts: &mut dyn Iterator<Item = u32>| {
         let rules: Vec<_> = hosts.map(|host| format!("\"10.0.0.{host}\"")).collect();

@@ -64,6 +64,7 @@ impl ListReader<'_> {
                     )
                 };
                 let problem = Problem::Duplicate {
+                    other_file: rule.source != first.source && rule.line > 0 && first.line > 0,
                     text: rule.text().into_owned(),
                     first_text: first.text().into_owned(),
                     first: Some(at(first)),

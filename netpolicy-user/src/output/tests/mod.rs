@@ -63,6 +63,7 @@ fn status() -> Status {
             policies: 3,
             active_policies: 2,
             services: 1,
+            observing: Vec::new(),
             rules: 1024,
             bypasses: 0,
             memory_bytes: 35 * 1024 * 1024,
@@ -106,6 +107,33 @@ Faults        none
 ",
     );
     reads_back(&status());
+}
+
+#[test]
+fn status_names_what_only_observes() {
+    let mut status = status();
+    if let Some(agent) = &mut status.agent {
+        agent.observing = vec!["host".into(), "pg1".into()];
+    }
+    let line = "Observing     host, pg1: judged, counted and reported, but not dropped\n";
+    assert!(table(&status).contains(line), "{}", table(&status));
+}
+
+#[test]
+fn no_line_ends_with_spaces_in_colour_either() {
+    assert_eq!(
+        trim_end("a \u{1b}[31m\u{1b}[1mdrop   \u{1b}[0m  "),
+        "a \u{1b}[31m\u{1b}[1mdrop\u{1b}[0m"
+    );
+    assert_eq!(trim_end("[1m plain m "), "[1m plain m");
+    let page = Page {
+        colour: true,
+        ..page()
+    };
+    let mut out = Vec::new();
+    render(&explanation(), &page, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("drop\u{1b}["), "{text:?}");
 }
 
 #[test]
@@ -397,10 +425,15 @@ Port        any of no service
 Scope       host
 Verdict     pass
 Reason      no-policy: no active policy governs the host
-Consulted   no active policy
+Consulted   none: no policy that governs it is active
 Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
 ",
     );
+    let exempt = ExplainView {
+        reason: "bypass".into(),
+        ..contradicted.clone()
+    };
+    assert!(table(&exempt).contains("Consulted   none: this comes before any policy\n"));
     let unasked = ExplainView {
         kernel: None,
         kernel_error: Some("no BTF".into()),

@@ -107,6 +107,23 @@ fn a_port_has_one_meaning() {
 }
 
 #[test]
+fn what_governs_nothing_yet_is_said() {
+    let warned = |state: &State, change: &Change| state.apply(change, &cx()).unwrap().warnings;
+    let set = |active| Change::SetActive {
+        name: "one".into(),
+        active,
+    };
+    let state = after(&[create("one", None, &[]), unbind("one", None)]);
+    assert_eq!(warned(&state, &bind("one", None)), [""; 0]);
+    let inactive = after(&[create("one", None, &[]), unbind("one", None), set(false)]);
+    assert_eq!(
+        warned(&inactive, &bind("one", None)),
+        ["policy 'one' is inactive and governs nothing until `netpolicy policy activate one`"]
+    );
+    assert!(warned(&inactive, &set(true))[0].contains("is bound to nothing"));
+}
+
+#[test]
 fn services_are_altered_in_part() {
     let alter = Change::AlterService {
         name: "PG_".into(),
