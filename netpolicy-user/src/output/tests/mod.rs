@@ -1,6 +1,7 @@
 //! Every view as a person and as a program sees it.
 
 mod changes;
+mod status_view;
 
 use super::*;
 use crate::api::*;
@@ -91,70 +92,6 @@ fn status() -> Status {
         },
         faults: Vec::new(),
     }
-}
-
-#[test]
-fn status_in_good_order() {
-    shows(
-        &status(),
-        "
-Agent         netpolicy 0.1.0, pid 4711, since 2026-11-20 08:00:00, 35 MiB
-Enforcement   attached
-Interfaces    eth0 (native), eth1 (generic: slower than native)
-In force      revision 5, generation 7, 1000 entries, engine lpm, digest 6f3a0c1255aa
-Desired       revision 5, 3 policies (2 active), 1024 rules, 1 service, 0 bypasses
-Faults        none
-",
-    );
-    reads_back(&status());
-}
-
-#[test]
-fn status_names_what_only_observes() {
-    let mut status = status();
-    if let Some(agent) = &mut status.agent {
-        agent.observing = vec!["host".into(), "pg1".into()];
-    }
-    let line = "Observing     host, pg1: judged, counted and reported, but not dropped\n";
-    assert!(table(&status).contains(line), "{}", table(&status));
-}
-
-#[test]
-fn no_line_ends_with_spaces_in_colour_either() {
-    assert_eq!(
-        trim_end("a \u{1b}[31m\u{1b}[1mdrop   \u{1b}[0m  "),
-        "a \u{1b}[31m\u{1b}[1mdrop\u{1b}[0m"
-    );
-    assert_eq!(trim_end("[1m plain m "), "[1m plain m");
-    let page = Page {
-        colour: true,
-        ..page()
-    };
-    let mut out = Vec::new();
-    render(&explanation(), &page, &mut out).unwrap();
-    let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("drop\u{1b}["), "{text:?}");
-}
-
-#[test]
-fn status_from_the_kernel_with_faults() {
-    let mut status = status();
-    status.agent = None;
-    status.enforcement.state = EnforcementState::Partial;
-    status.enforcement.interfaces[1].attachment = Attachment::None;
-    status.enforcement.interfaces[1].index = 0;
-    status.faults = vec!["eth1: no such interface".into(), "drift\u{7} found".into()];
-    shows(
-        &status,
-        "
-Agent         does not answer
-Enforcement   attached to some interfaces only
-Interfaces    eth0 (native), eth1 (does not exist)
-In force      revision 5, generation 7, 1000 entries, engine lpm, digest 6f3a0c1255aa
-Faults        eth1: no such interface
-              drift\\u{7} found
-",
-    );
 }
 
 fn policy() -> PolicyView {
