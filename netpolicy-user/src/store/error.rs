@@ -141,7 +141,7 @@ impl StoreError {
                 "another netpolicy agent or an sqlite3 shell may hold it; `fuser -v` on that file names the process"
             }
             Self::Corrupt { .. } => {
-                "the kernel keeps enforcing what was last applied; restore the file from a backup, or move it away and apply your policy file again"
+                "the kernel keeps enforcing what was last applied; restore the file from a backup; or to begin anew: move it away, `netpolicy detach`, start the agent, apply your policy file, `netpolicy attach`"
             }
             Self::Foreign { .. } => {
                 "point state_dir (NETPOLICY_STATE_DIR) at a directory of netpolicy's own, or move that file away"
