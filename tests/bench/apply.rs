@@ -5,7 +5,8 @@ use std::{fmt::Write, time::Instant};
 use netpolicy_tests::host::{DatabaseHost, Options};
 
 use crate::{
-    lists::{self, Family, Random},
+    lists::{self, Family, Kind},
+    random::Random,
     report::{Figure, Report, median},
 };
 
@@ -117,7 +118,7 @@ fn full_house(report: &mut Report) {
 
 fn text(random: &mut Random, entries: usize) -> String {
     let mut text = String::with_capacity(entries * 16);
-    for net in lists::blocklist(Family::V4, entries, random) {
+    for net in lists::list(Kind::Mix, Family::V4, entries, random) {
         let _ = writeln!(text, "{net}");
     }
     text

@@ -1,26 +1,32 @@
-//! A packet generator, and a wire to the program under test.
+//! A packet generator.
 //!
 //! `BPF_PROG_TEST_RUN` with live frames runs a small XDP program over and over; it
 //! writes the next source address into the frame and redirects it into a veth. The
-//! program under test runs at the veth's peer, in another namespace, on the same CPU.
+//! filter under test works at the veth's peer, in another namespace, on the same CPU.
 
 use std::{
     net::IpAddr,
-    process::Command,
+    ptr,
     time::{Duration, Instant},
 };
 
 use aya::{
     Ebpf, EbpfLoader, Pod, include_bytes_aligned,
-    maps::Array,
-    programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode},
+    maps::{Array, Map},
+    programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp},
 };
-use netpolicy_tests::netns::{End, NetNs, join};
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-bench-xdp"));
+use crate::{
+    filters::Filter,
+    frame::{self, Packets},
+};
 
-/// Frames of one system call.
-const CALL: u32 = 1 << 17;
+/// The benchmarks' XDP programs.
+pub(crate) static OBJECT: &[u8] =
+    include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-bench-xdp"));
+
+/// Frames of one system call: enough that what a call costs does not show.
+const CALL: u32 = 1 << 16;
 
 /// As `Config` in `netpolicy-ebpf/src/bench.rs`.
 #[repr(C)]
@@ -35,85 +41,22 @@ struct Config {
 // SAFETY: `repr(C)`, four equal integers, every bit pattern is valid.
 unsafe impl Pod for Config {}
 
-/// A veth pair: the generator's end, and the end where a program is tested.
-pub(crate) struct Wire {
-    sender: NetNs,
-    receiver: NetNs,
-    ifindex: u32,
+/// Whether the source with this index calls for a drop, where sources are mixed: as
+/// in `netpolicy-ebpf/src/bench.rs`.
+pub(crate) fn is_told_to_drop(index: u32) -> bool {
+    let mixed = index.wrapping_mul(0x9e37_79b1);
+    (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b) >> 31 != 0
 }
 
-/// The tested end's name in its namespace.
-pub(crate) const TESTED: &str = "tested";
-
-impl Wire {
-    pub(crate) fn new() -> Self {
-        let (sender, receiver) = (NetNs::new(), NetNs::new());
-        join(
-            End {
-                ns: &sender,
-                interface: "sending",
-                mac: "02:00:00:00:00:01",
-            },
-            End {
-                ns: &receiver,
-                interface: TESTED,
-                mac: "02:00:00:00:00:02",
-            },
-        );
-        let ifindex = sender
-            .run(|| nix::net::if_::if_nametoindex("sending"))
-            .expect("the wire's end");
-        Self {
-            sender,
-            receiver,
-            ifindex,
-        }
-    }
-
-    /// The namespace with the tested end.
-    pub(crate) fn receiver(&self) -> &NetNs {
-        &self.receiver
-    }
-
-    /// Packets that came to the tested end.
-    fn received(&self) -> u64 {
-        let out = Command::new("ip")
-            .args([
-                "-n",
-                self.receiver.name(),
-                "-json",
-                "-stats",
-                "link",
-                "show",
-                "dev",
-                TESTED,
-            ])
-            .output()
-            .expect("run ip");
-        let links: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON from ip");
-        links[0]["stats64"]["rx"]["packets"]
-            .as_u64()
-            .expect("a packet count")
-    }
-}
-
-/// Attaches the bare program to the wire's tested end for as long as the answer lives.
-pub(crate) fn attach_bare_drop(wire: &Wire) -> Ebpf {
-    let mut ebpf = EbpfLoader::new()
-        .load(OBJECT)
-        .expect("load the bare program");
-    wire.receiver.run(|| {
-        let program: &mut Xdp = ebpf
-            .program_mut("bare_drop")
-            .expect("bare_drop")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("load the bare program");
-        program
-            .attach(TESTED, XdpMode::Driver)
-            .expect("attach the bare program");
-    });
-    ebpf
+/// What a filter did with the packets of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Million packets taken in a second.
+    pub(crate) mpps: f64,
+    /// Packets that the filter took.
+    pub(crate) received: u64,
+    /// Of these, those that it let pass.
+    pub(crate) passed: u64,
 }
 
 /// The generator, with its source addresses.
@@ -125,56 +68,34 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// `frame` is the packet to send; its source address is written over, with each of
-    /// `sources` in turn.
-    pub(crate) fn new(frame: Vec<u8>, sources: &[IpAddr]) -> Self {
+    /// Packets of one kind from each of `sources` in turn.
+    pub(crate) fn new(packets: Packets, sources: &[IpAddr]) -> Self {
         let count = u32::try_from(sources.len()).expect("sources fit in a map");
-        let mut loader = EbpfLoader::new();
-        let mut ebpf = loader
+        let frame = packets.frame(sources[0]);
+        let mut ebpf = EbpfLoader::new()
             .map_max_entries("SOURCES", count)
             .load(OBJECT)
             .expect("load the generator");
-        let mut table: Array<_, [u8; 16]> =
-            Array::try_from(ebpf.map_mut("SOURCES").expect("SOURCES")).expect("an array");
-        for (index, source) in (0..).zip(sources) {
-            let mut bytes = [0; 16];
-            match source {
-                IpAddr::V4(a) => bytes[..4].copy_from_slice(&a.octets()),
-                IpAddr::V6(a) => bytes = a.octets(),
-            }
-            table.set(index, bytes, 0).expect("set a source");
-        }
+        fill(&ebpf, &frame, sources);
         let program: &mut Xdp = ebpf
             .program_mut("generate")
             .expect("generate")
             .try_into()
             .expect("an XDP program");
         program.load().expect("load the generator");
-        let family = if sources.first().is_some_and(IpAddr::is_ipv6) {
-            6
-        } else {
-            4
-        };
         Self {
             ebpf,
-            family,
+            family: if sources[0].is_ipv6() { 6 } else { 4 },
             sources: count,
             frame,
         }
     }
 
-    /// Sends for about `time`, on CPU 1 if there is one. Returns million packets that
-    /// the tested end took in a second.
-    pub(crate) fn run(&mut self, wire: &Wire, time: Duration) -> f64 {
-        let config = Config {
-            ifindex: wire.ifindex,
-            family: self.family,
-            sources: self.sources,
-            next: 0,
-        };
-        let mut map: Array<_, Config> =
-            Array::try_from(self.ebpf.map_mut("CONFIG").expect("CONFIG")).expect("an array");
-        map.set(0, config, 0).expect("set the configuration");
+    /// Sends for about `time`, on the last CPU, going on where the run before ended.
+    pub(crate) fn run(&mut self, filter: &dyn Filter, time: Duration) -> Run {
+        let wire = filter.wire();
+        self.send_to(wire.ifindex());
+        frame::address_to(&mut self.frame, filter.wants_own_packets());
         let program: &Xdp = self
             .ebpf
             .program("generate")
@@ -182,9 +103,12 @@ impl Generator {
             .try_into()
             .expect("an XDP program");
         let frame = &self.frame;
-        wire.sender.run(|| {
+        let sender = wire.sender();
+        let (passed, seen) = (filter.passed(), wire.seen());
+        let elapsed = sender.run(|| {
             pin_to_last_cpu();
-            let send = || {
+            let start = Instant::now();
+            while start.elapsed() < time {
                 let options = TestRunOptions {
                     data_in: Some(frame),
                     repeat: CALL,
@@ -192,20 +116,67 @@ impl Generator {
                     ..TestRunOptions::new()
                 };
                 program.test_run(options).expect("run the generator");
-            };
-            send();
-            let before = wire.received();
-            let start = Instant::now();
-            while start.elapsed() < time {
-                send();
             }
-            let elapsed = start.elapsed();
-            (wire.received() - before) as f64 / elapsed.as_secs_f64() / 1e6
-        })
+            start.elapsed()
+        });
+        let received = wire.seen().received - seen.received;
+        Run {
+            mpps: received as f64 / elapsed.as_secs_f64() / 1e6,
+            received,
+            passed: filter.passed() - passed,
+        }
+    }
+
+    fn send_to(&mut self, ifindex: u32) {
+        let mut map: Array<_, Config> =
+            Array::try_from(self.ebpf.map_mut("CONFIG").expect("CONFIG")).expect("an array");
+        let next = map.get(&0, 0).expect("read the configuration").next;
+        let config = Config {
+            ifindex,
+            family: self.family,
+            sources: self.sources,
+            next,
+        };
+        map.set(0, config, 0).expect("set the configuration");
     }
 }
 
-fn pin_to_last_cpu() {
+/// Writes the sources into their map, as to memory.
+fn fill(ebpf: &Ebpf, frame: &[u8], sources: &[IpAddr]) {
+    let Some(Map::Array(map)) = ebpf.map("SOURCES") else {
+        panic!("SOURCES is an array");
+    };
+    let bytes = size_of_val(&[0u8; 16]) * sources.len();
+    // SAFETY: a new mapping, at an address of the kernel's choice, of an array that
+    // has an element of 16 bytes for each source.
+    let memory = unsafe {
+        rustix::mm::mmap(
+            ptr::null_mut(),
+            bytes,
+            rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+            rustix::mm::MapFlags::SHARED,
+            map.fd(),
+            0,
+        )
+    }
+    .expect("map the sources into memory");
+    for (index, source) in sources.iter().enumerate() {
+        // SAFETY: within the mapping, whose elements are byte arrays; nobody else
+        // writes there, and no program reads yet.
+        unsafe {
+            memory
+                .cast::<[u8; 16]>()
+                .add(index)
+                .write(frame::source_bytes(frame, *source));
+        }
+    }
+    // SAFETY: the mapping made above, to which no reference is left.
+    unsafe { rustix::mm::munmap(memory, bytes) }.expect("unmap the sources");
+}
+
+/// Keeps the calling thread on the last CPU, where a machine has the fewest other
+/// things to do.
+pub(crate) fn pin_to_last_cpu() {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let mut set = nix::sched::CpuSet::new();
     if set.set(cpus - 1).is_ok() {

@@ -16,11 +16,17 @@
 )]
 
 mod apply;
+mod filters;
+mod frame;
 mod generator;
 mod lists;
 mod machine;
+mod matrix;
+mod random;
+mod rate;
 mod report;
-mod syn_rate;
+mod sources;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -37,7 +43,10 @@ struct Args {
     /// One JSON object a line for every measurement, on standard output
     #[arg(long)]
     json: bool,
-    /// Only benchmarks whose name contains this ("syn-rate", "apply")
+    /// Leave out lists of more entries than this
+    #[arg(long, value_name = "ENTRIES", default_value_t = 4_000_000)]
+    largest: usize,
+    /// Only benchmarks whose name contains this ("rate", "apply")
     #[arg(value_name = "NAME")]
     only: Option<String>,
 }
@@ -47,8 +56,12 @@ fn main() -> ExitCode {
     let mut report = Report::new(args.json);
     report.note(&machine::describe());
     let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
-    if wanted("syn-rate") {
-        syn_rate::run(&mut report, args.quick);
+    if wanted("rate") {
+        if args.quick {
+            matrix::quick(&mut report);
+        } else {
+            matrix::full(&mut report, args.largest);
+        }
     }
     if wanted("apply") {
         apply::run(&mut report, args.quick);

@@ -3,16 +3,21 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-/// A packet rate beside the bare program's.
+/// A packet rate beside that of a program which only returns the action.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Rate {
+    /// "syn-rate", "established-rate".
     pub(crate) bench: &'static str,
-    /// "netpolicy", "bare XDP_DROP", …
-    pub(crate) filter: String,
+    /// "netpolicy", "bare XDP_DROP", "nftables".
+    pub(crate) filter: &'static str,
     /// netpolicy's engine, or nothing.
     pub(crate) engine: &'static str,
     pub(crate) family: &'static str,
     pub(crate) entries: usize,
+    /// "mix", "country", "hosts".
+    pub(crate) list: &'static str,
+    /// "block", "allow": what the list is for.
+    pub(crate) sense: &'static str,
     /// "listed", "unlisted", "mixed".
     pub(crate) sources: &'static str,
     /// Median of the rounds, million packets a second.
@@ -21,6 +26,11 @@ pub(crate) struct Rate {
     pub(crate) spread: (f64, f64),
     /// Median of the rounds' ratios to the bare program of the same round.
     pub(crate) ratio_bare: f64,
+    /// Lowest and highest round.
+    pub(crate) ratio_spread: (f64, f64),
+    /// Nanoseconds that a packet takes more than with the bare program, median.
+    pub(crate) ns_more: f64,
+    pub(crate) rounds: usize,
 }
 
 /// Any other figure.
@@ -58,6 +68,12 @@ impl Report {
         }
     }
 
+    /// What is being done, for who waits.
+    #[expect(clippy::unused_self, reason = "what is printed is the report's affair")]
+    pub(crate) fn progress(&self, text: &str) {
+        eprintln!("{text}");
+    }
+
     pub(crate) fn rate(&mut self, rate: Rate) {
         self.print_json(&rate);
         self.rates.push(rate);
@@ -84,25 +100,27 @@ impl Report {
         }
         if !self.rates.is_empty() {
             let mut table = table(&[
-                "filter", "family", "entries", "sources", "Mpps", "rounds", "of bare",
+                "filter", "family", "list", "entries", "sources", "Mpps", "rounds", "of bare", "ns more",
             ]);
             for r in &self.rates {
                 let filter = if r.engine.is_empty() {
-                    r.filter.clone()
+                    r.filter.to_owned()
                 } else {
                     format!("{} ({})", r.filter, r.engine)
                 };
                 table.add_row(vec![
                     filter,
                     r.family.to_owned(),
+                    format!("{} {}", r.sense, r.list),
                     r.entries.to_string(),
                     r.sources.to_owned(),
                     format!("{:.2}", r.mpps),
                     format!("{:.2}–{:.2}", r.spread.0, r.spread.1),
                     format!("{:.2}", r.ratio_bare),
+                    format!("{:.0}", r.ns_more),
                 ]);
             }
-            right_align(&mut table, &[2, 4, 5, 6]);
+            right_align(&mut table, &[3, 5, 6, 7, 8]);
             println!("\n{table}");
         }
         if !self.figures.is_empty() {

@@ -1,0 +1,134 @@
+//! Which scenarios are measured, and beside which filters.
+
+use std::time::Duration;
+
+use crate::{
+    filters::{self, MOST_HOSTS, Sense},
+    frame::Packets,
+    lists::{Family, Kind},
+    rate::{self, Choice, Scenario},
+    report::Report,
+    sources::Sources,
+};
+
+const BLOCKLIST: Scenario = Scenario {
+    kind: Kind::Mix,
+    sense: Sense::Block,
+    family: Family::V4,
+    entries: 1_000,
+    sources: Sources::Listed,
+    packets: Packets::Attempts,
+};
+
+const NETPOLICY: [Choice; 2] = [Choice::Flat, Choice::Lpm];
+const PEERS: [Choice; 4] = [
+    Choice::Flat,
+    Choice::Lpm,
+    Choice::Ipset,
+    Choice::Nftables,
+];
+const WITH_XDP_FILTER: [Choice; 5] = [
+    Choice::Flat,
+    Choice::Lpm,
+    Choice::Ipset,
+    Choice::Nftables,
+    Choice::XdpFilter,
+];
+
+/// The headline figures.
+pub(crate) fn quick(report: &mut Report) {
+    rate::check_machine();
+    let time = Duration::from_millis(2_500);
+    for entries in [1_000, 100_000] {
+        let scenario = Scenario { entries, ..BLOCKLIST };
+        rate::measure(report, &scenario, &NETPOLICY, time);
+    }
+    let million = Scenario {
+        entries: 1_000_000,
+        ..BLOCKLIST
+    };
+    // Without the others' programs the figures of netpolicy alone are worth having.
+    let choices: &[Choice] = if filters::missing().is_empty() {
+        &PEERS
+    } else {
+        &NETPOLICY
+    };
+    rate::measure(report, &million, choices, time * 2);
+    let ipv6 = Scenario {
+        family: Family::V6,
+        entries: 100_000,
+        ..BLOCKLIST
+    };
+    rate::measure(report, &ipv6, &NETPOLICY, time);
+    let established = Scenario {
+        entries: 100_000,
+        packets: Packets::Established,
+        ..BLOCKLIST
+    };
+    rate::measure(report, &established, &NETPOLICY, time);
+}
+
+/// Everything, for lists of at most `largest` entries.
+pub(crate) fn full(report: &mut Report, largest: usize) {
+    rate::check_machine();
+    let time = Duration::from_secs(10);
+    for family in [Family::V4, Family::V6] {
+        let sizes = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
+        for entries in sizes.into_iter().filter(|entries| *entries <= largest) {
+            for sources in [Sources::Listed, Sources::Unlisted, Sources::Mixed] {
+                let scenario = Scenario {
+                    family,
+                    entries,
+                    sources,
+                    ..BLOCKLIST
+                };
+                rate::measure(report, &scenario, &PEERS, time);
+            }
+        }
+        established(report, family, time);
+        allowlist(report, family, time);
+        hosts(report, family, time);
+    }
+}
+
+/// Packets of open connections, of listed sources: all pass.
+fn established(report: &mut Report, family: Family, time: Duration) {
+    let scenario = Scenario {
+        family,
+        entries: 100_000,
+        packets: Packets::Established,
+        ..BLOCKLIST
+    };
+    rate::measure(report, &scenario, &NETPOLICY, time);
+}
+
+/// Only a country may connect.
+fn allowlist(report: &mut Report, family: Family, time: Duration) {
+    for sources in [Sources::Unlisted, Sources::Listed, Sources::Mixed] {
+        let scenario = Scenario {
+            kind: Kind::Country,
+            sense: Sense::Allow,
+            family,
+            entries: match family {
+                Family::V4 => 40_000,
+                Family::V6 => 20_000,
+            },
+            sources,
+            ..BLOCKLIST
+        };
+        rate::measure(report, &scenario, &PEERS, time);
+    }
+}
+
+/// Hosts alone, which is all that xdp-filter takes.
+fn hosts(report: &mut Report, family: Family, time: Duration) {
+    for entries in [1_000, MOST_HOSTS] {
+        let scenario = Scenario {
+            kind: Kind::Hosts,
+            family,
+            entries,
+            ..BLOCKLIST
+        };
+        rate::measure(report, &scenario, &WITH_XDP_FILTER, time);
+    }
+}

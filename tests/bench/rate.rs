@@ -1,0 +1,291 @@
+//! Packets a second through several filters side by side.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use ipnet::IpNet;
+use netpolicy_tests::rules;
+use netpolicy_user::{
+    compiler::{Ruleset, compile},
+    config::EngineChoice,
+    model::{AllowPart, Rule, RuleList, State},
+};
+
+use crate::{
+    filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
+    frame::Packets,
+    generator::{Generator, Run, is_told_to_drop},
+    lists::{self, Family, Kind},
+    random::Random,
+    report::{Rate, Report, median},
+    sources::{self, Cover, Sources},
+};
+
+/// A filter to measure beside the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Flat,
+    Lpm,
+    Ipset,
+    Nftables,
+    XdpFilter,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) kind: Kind,
+    pub(crate) sense: Sense,
+    pub(crate) family: Family,
+    pub(crate) entries: usize,
+    pub(crate) sources: Sources,
+    pub(crate) packets: Packets,
+}
+
+/// Rounds at the least: a spread of fewer says nothing.
+const FEWEST_ROUNDS: u32 = 3;
+const MOST_ROUNDS: u32 = 9;
+
+/// Sources that the generator goes through: as many as there are entries, within
+/// these bounds, so that a large list is not looked up in the same corner.
+const FEWEST_SOURCES: usize = 1 << 20;
+const MOST_SOURCES: usize = 1 << 22;
+
+impl Scenario {
+    /// "syn-rate" or "established-rate".
+    pub(crate) fn bench(&self) -> &'static str {
+        match self.packets {
+            Packets::Attempts => "syn-rate",
+            Packets::Established => "established-rate",
+        }
+    }
+
+    /// The share of packets that a filter must let pass.
+    fn passes(&self) -> f64 {
+        let (listed, unlisted) = match (self.packets, self.sense) {
+            (Packets::Established, _) => (1.0, 1.0),
+            (Packets::Attempts, Sense::Block) => (0.0, 1.0),
+            (Packets::Attempts, Sense::Allow) => (1.0, 0.0),
+        };
+        match self.sources {
+            Sources::Listed => listed,
+            Sources::Unlisted => unlisted,
+            Sources::Mixed => f64::midpoint(listed, unlisted),
+        }
+    }
+
+    /// The program that only returns the action.
+    fn reference(&self) -> Bare {
+        match self.passes() {
+            0.0 => Bare::drop_all(),
+            1.0 => Bare::pass_all(),
+            _ => Bare::as_told(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "{} {} {} {} ({}, {})",
+            self.bench(),
+            self.family.name(),
+            self.entries,
+            self.sources.name(),
+            self.kind.name(),
+            self.sense.name()
+        )
+    }
+}
+
+/// Fails unless this machine tells what passes a filter.
+pub(crate) fn check_machine() {
+    let mut random = Random(0);
+    let nets = lists::list(Kind::Hosts, Family::V4, 16, &mut random);
+    let cover = Cover::new(Family::V4, &nets);
+    let all = Sources::Listed;
+    let sources = sources::pick(all, &nets, &cover, 16, |_| true, &mut random);
+    let mut generator = Generator::new(Packets::Attempts, &sources);
+    let run = generator.run(&Bare::pass_all(), Duration::from_millis(1));
+    assert!(
+        run.passed > 0,
+        "{} packets were sent past a filter that passes all, and `ip -s -s link` counts none of \
+         them as `otherhost`: the benchmarks need Linux 5.19 and iproute2 5.19, or later",
+        run.received
+    );
+}
+
+/// Measures for about `time`, apart from what it takes to set the filters up.
+pub(crate) fn measure(
+    report: &mut Report,
+    scenario: &Scenario,
+    choices: &[Choice],
+    time: Duration,
+) {
+    let begin = Instant::now();
+    let mut random = Random(scenario.entries as u64);
+    let nets = lists::list(scenario.kind, scenario.family, scenario.entries, &mut random);
+    let cover = Cover::new(scenario.family, &nets);
+    let count = nets.len().next_power_of_two();
+    let count = count.clamp(FEWEST_SOURCES, MOST_SOURCES);
+    // What calls for a drop is what is listed, or with an allow list what is not.
+    let is_listed = |index| is_told_to_drop(index) == (scenario.sense == Sense::Block);
+    let sources = sources::pick(
+        scenario.sources,
+        &nets,
+        &cover,
+        count as u32,
+        is_listed,
+        &mut random,
+    );
+    let mut generator = Generator::new(scenario.packets, &sources);
+    drop(sources);
+    let content = Content {
+        family: scenario.family,
+        sense: scenario.sense,
+        nets: &nets,
+    };
+    let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(scenario.reference())];
+    filters.extend(set_up(content, choices));
+    report.progress(&format!(
+        "{}: set up in {:.1} s",
+        scenario.describe(),
+        begin.elapsed().as_secs_f64()
+    ));
+
+    // At first unmeasured, to see that each filter does what it should.
+    for filter in &filters {
+        let run = generator.run(filter.as_ref(), Duration::from_millis(10));
+        check(scenario, filter.as_ref(), run);
+    }
+    let filters_in_round = filters.len() as u32;
+    let rounds = (time.as_millis() as u32 / filters_in_round / 200).clamp(FEWEST_ROUNDS, MOST_ROUNDS);
+    let each = time / filters_in_round / rounds;
+    let mut rates = vec![Vec::new(); filters.len()];
+    for _ in 0..rounds {
+        for (filter, rates) in filters.iter().zip(&mut rates) {
+            let run = generator.run(filter.as_ref(), each);
+            check(scenario, filter.as_ref(), run);
+            rates.push(run.mpps);
+        }
+    }
+    for (filter, values) in filters.iter().zip(&rates) {
+        report.rate(rate(scenario, filter.as_ref(), values, &rates[0]));
+    }
+}
+
+/// Sets filters up, all at once: most of it is waiting for other processes.
+fn set_up(content: Content<'_>, choices: &[Choice]) -> Vec<Box<dyn Filter>> {
+    let is_netpolicy = |choice: &Choice| matches!(choice, Choice::Flat | Choice::Lpm);
+    thread::scope(|scope| {
+        let mut threads: Vec<_> = choices
+            .iter()
+            .map(|choice| {
+                let others = *choice;
+                (!is_netpolicy(choice)).then(|| {
+                    scope.spawn(move || -> Box<dyn Filter> {
+                        match others {
+                            Choice::Ipset => Box::new(Ipset::new(content)),
+                            Choice::Nftables => Box::new(Nftables::new(content)),
+                            _ => Box::new(XdpFilter::new(content)),
+                        }
+                    })
+                })
+            })
+            .collect();
+        let rules = Arc::new(ruleset(content));
+        let filters = choices.iter().zip(&mut threads);
+        filters
+            .map(|(choice, thread)| -> Box<dyn Filter> {
+                match (choice, thread.take()) {
+                    (_, Some(thread)) => thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    (Choice::Flat, None) => Box::new(Netpolicy::new(EngineChoice::Flat, &rules)),
+                    (_, None) => Box::new(Netpolicy::new(EngineChoice::Lpm, &rules)),
+                }
+            })
+            .collect()
+    })
+}
+
+/// The list as netpolicy's.
+fn ruleset(content: Content<'_>) -> Ruleset {
+    compile(&state(content.sense, content.nets))
+}
+
+/// The state with one policy on the host, and these networks on one of its lists.
+pub(crate) fn state(sense: Sense, nets: &[IpNet]) -> State {
+    let rules = nets
+        .iter()
+        .map(|net| Rule {
+            net: *net,
+            source: 0,
+            line: 0,
+            note: None,
+        })
+        .collect();
+    let list = RuleList::from_parts(rules, vec!["bench".into()]);
+    let mut state = rules::state(&[rules::policy("bench", None, &[], &[])]);
+    match sense {
+        Sense::Block => state.policies[0].block = list,
+        Sense::Allow => state.policies[0].allow = AllowPart::Only(list),
+    }
+    state
+}
+
+/// Fails unless the filter took packets, and let as many pass as it should.
+fn check(scenario: &Scenario, filter: &dyn Filter, run: Run) {
+    /// Neighbour discovery and the like, which the kernel sends by itself.
+    const STRAY: f64 = 32.0;
+    let expected = scenario.passes();
+    let tolerance = if expected.fract() == 0.0 {
+        STRAY
+    } else {
+        STRAY + run.received as f64 / 20.0
+    };
+    let off = (run.passed as f64 - expected * run.received as f64).abs();
+    assert!(
+        run.received > 1000 && off <= tolerance,
+        "{}: {} {} took {} packets and let {} pass, where {:.0} % should: its figures would be \
+         worthless",
+        scenario.describe(),
+        filter.name(),
+        filter.engine(),
+        run.received,
+        run.passed,
+        expected * 100.0
+    );
+}
+
+fn rate(scenario: &Scenario, filter: &dyn Filter, values: &[f64], bare: &[f64]) -> Rate {
+    let pairs = || values.iter().zip(bare);
+    let ratios: Vec<f64> = pairs().map(|(ours, bare)| ours / bare).collect();
+    let more: Vec<f64> = pairs()
+        .map(|(ours, bare)| 1e3 / ours - 1e3 / bare)
+        .collect();
+    Rate {
+        bench: scenario.bench(),
+        filter: filter.name(),
+        engine: filter.engine(),
+        family: scenario.family.name(),
+        entries: scenario.entries,
+        list: scenario.kind.name(),
+        sense: scenario.sense.name(),
+        sources: scenario.sources.name(),
+        mpps: median(values),
+        spread: extremes(values),
+        ratio_bare: median(&ratios),
+        ratio_spread: extremes(&ratios),
+        ns_more: median(&more),
+        rounds: values.len(),
+    }
+}
+
+fn extremes(values: &[f64]) -> (f64, f64) {
+    (
+        values.iter().copied().fold(f64::INFINITY, f64::min),
+        values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    )
+}
