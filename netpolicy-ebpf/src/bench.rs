@@ -14,7 +14,7 @@ mod programs {
     use aya_ebpf::{
         bindings::xdp_action,
         btf_maps::Array,
-        helpers::bpf_redirect,
+        helpers::{bpf_ktime_get_ns, bpf_redirect},
         macros::{btf_map, xdp},
         programs::XdpContext,
     };
@@ -40,7 +40,19 @@ mod programs {
         sources: u32,
         /// Where in them the next frame's source is.
         next: u32,
+        /// Frames made so far in this run.
+        made: u64,
+        /// The clock at the first frame, in nanoseconds.
+        begin: u64,
+        /// The clock at the last frame whose number is a multiple of [`STAMPED`], and
+        /// that number.
+        end: u64,
+        made_at_end: u64,
     }
+
+    /// How often the clock is read. What the system call takes before the first frame
+    /// and after the last, some milliseconds, is so left out of the measurement.
+    const STAMPED: u64 = 512;
 
     #[btf_map]
     static CONFIG: Array<Config, 1> = Array::new();
@@ -64,16 +76,20 @@ mod programs {
         let Some(config) = CONFIG.get_ptr_mut(0) else {
             return xdp_action::XDP_ABORTED;
         };
-        // SAFETY: one generator runs at a time.
-        let (ifindex, family, at) = unsafe {
-            let at = (*config).next;
-            (*config).next = if at + 1 >= (*config).sources {
-                0
-            } else {
-                at + 1
-            };
-            ((*config).ifindex, (*config).family, at)
-        };
+        // SAFETY: one generator runs at a time, and the element is its own.
+        let config = unsafe { &mut *config };
+        let at = config.next;
+        config.next = if at + 1 >= config.sources { 0 } else { at + 1 };
+        if config.made % STAMPED == 0 {
+            // SAFETY: takes nothing, returns a number.
+            config.end = unsafe { bpf_ktime_get_ns() };
+            config.made_at_end = config.made;
+            if config.made == 0 {
+                config.begin = config.end;
+            }
+        }
+        config.made += 1;
+        let (ifindex, family) = (config.ifindex, config.family);
         let Some(source) = SOURCES.get(at) else {
             return xdp_action::XDP_ABORTED;
         };

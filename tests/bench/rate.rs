@@ -17,7 +17,7 @@ use netpolicy_user::{
 use crate::{
     filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
-    generator::{Generator, Run, is_told_to_drop},
+    generator::{Generator, is_told_to_drop},
     lists::{self, Family, Kind},
     random::Random,
     report::{Rate, Report, median},
@@ -46,8 +46,11 @@ pub(crate) struct Scenario {
 }
 
 /// Rounds at the least: a spread of fewer says nothing.
-const FEWEST_ROUNDS: u32 = 3;
-const MOST_ROUNDS: u32 = 9;
+const FEWEST_ROUNDS: u32 = 5;
+
+/// How long a filter is measured at a time: short, since what else goes on in the
+/// machine comes and goes.
+const RUN: Duration = Duration::from_millis(60);
 
 /// Sources that the generator goes through: as many as there are entries, within
 /// these bounds, so that a large list is not looked up in the same corner.
@@ -107,12 +110,14 @@ pub(crate) fn check_machine() {
     let all = Sources::Listed;
     let sources = sources::pick(all, &nets, &cover, 16, |_| true, &mut random);
     let mut generator = Generator::new(Packets::Attempts, &sources);
-    let run = generator.run(&Bare::pass_all(), Duration::from_millis(1));
+    let bare = Bare::pass_all();
+    generator.run(&bare, 1_000);
+    let count = Count::of(&bare);
     assert!(
-        run.passed > 0,
+        count.passed > 0,
         "{} packets were sent past a filter that passes all, and `ip -s -s link` counts none of \
          them as `otherhost`: the benchmarks need Linux 5.19 and iproute2 5.19, or later",
-        run.received
+        count.received
     );
 }
 
@@ -154,22 +159,31 @@ pub(crate) fn measure(
         begin.elapsed().as_secs_f64()
     ));
 
-    // At first unmeasured, to see that each filter does what it should.
-    for filter in &filters {
-        let run = generator.run(filter.as_ref(), Duration::from_millis(10));
-        check(scenario, filter.as_ref(), run);
-    }
-    let filters_in_round = filters.len() as u32;
-    let rounds = (time.as_millis() as u32 / filters_in_round / 200).clamp(FEWEST_ROUNDS, MOST_ROUNDS);
-    let each = time / filters_in_round / rounds;
+    let counts: Vec<_> = filters.iter().map(|f| Count::of(f.as_ref())).collect();
+    let check = || {
+        for (filter, before) in filters.iter().zip(&counts) {
+            Count::of(filter.as_ref()).check(before, scenario, filter.as_ref());
+        }
+    };
+    // At first to see what each can do.
+    let frames: Vec<u32> = filters
+        .iter()
+        .map(|filter| {
+            let mpps = generator.run(filter.as_ref(), 1 << 17);
+            (mpps * RUN.as_micros() as f64) as u32
+        })
+        .collect();
+    check();
+    let in_round = filters.len() as u32;
+    let runs = (time.as_millis() / RUN.as_millis()) as u32;
+    let rounds = (runs / in_round).max(FEWEST_ROUNDS);
     let mut rates = vec![Vec::new(); filters.len()];
     for _ in 0..rounds {
-        for (filter, rates) in filters.iter().zip(&mut rates) {
-            let run = generator.run(filter.as_ref(), each);
-            check(scenario, filter.as_ref(), run);
-            rates.push(run.mpps);
+        for ((filter, frames), rates) in filters.iter().zip(&frames).zip(&mut rates) {
+            rates.push(generator.run(filter.as_ref(), *frames));
         }
     }
+    check();
     for (filter, values) in filters.iter().zip(&rates) {
         report.rate(rate(scenario, filter.as_ref(), values, &rates[0]));
     }
@@ -235,28 +249,44 @@ pub(crate) fn state(sense: Sense, nets: &[IpNet]) -> State {
     state
 }
 
-/// Fails unless the filter took packets, and let as many pass as it should.
-fn check(scenario: &Scenario, filter: &dyn Filter, run: Run) {
-    /// Neighbour discovery and the like, which the kernel sends by itself.
-    const STRAY: f64 = 32.0;
-    let expected = scenario.passes();
-    let tolerance = if expected.fract() == 0.0 {
-        STRAY
-    } else {
-        STRAY + run.received as f64 / 20.0
-    };
-    let off = (run.passed as f64 - expected * run.received as f64).abs();
-    assert!(
-        run.received > 1000 && off <= tolerance,
-        "{}: {} {} took {} packets and let {} pass, where {:.0} % should: its figures would be \
-         worthless",
-        scenario.describe(),
-        filter.name(),
-        filter.engine(),
-        run.received,
-        run.passed,
-        expected * 100.0
-    );
+/// What a filter has done so far.
+struct Count {
+    received: u64,
+    passed: u64,
+}
+
+impl Count {
+    fn of(filter: &dyn Filter) -> Self {
+        Self {
+            received: filter.wire().received(),
+            passed: filter.passed(),
+        }
+    }
+
+    /// Fails unless the filter took packets since `before`, and let as many pass as it
+    /// should.
+    fn check(&self, before: &Self, scenario: &Scenario, filter: &dyn Filter) {
+        /// Neighbour discovery and the like, which the kernel sends by itself.
+        const STRAY: f64 = 32.0;
+        let received = self.received - before.received;
+        let passed = self.passed - before.passed;
+        let expected = scenario.passes();
+        let tolerance = if expected.fract() == 0.0 {
+            STRAY
+        } else {
+            STRAY + received as f64 / 20.0
+        };
+        let off = (passed as f64 - expected * received as f64).abs();
+        assert!(
+            received > 1000 && off <= tolerance,
+            "{}: {} {} took {received} packets and let {passed} pass, where {:.0} % should: its \
+             figures would be worthless",
+            scenario.describe(),
+            filter.name(),
+            filter.engine(),
+            expected * 100.0
+        );
+    }
 }
 
 fn rate(scenario: &Scenario, filter: &dyn Filter, values: &[f64], bare: &[f64]) -> Rate {

@@ -65,6 +65,6 @@ pub(crate) trait Filter: Send {
     /// Packets that it let pass so far. They are dropped behind it as early as can be:
     /// what is not addressed to the tested end, as soon as the network stack has it.
     fn passed(&self) -> u64 {
-        self.wire().seen().for_others
+        self.wire().for_others()
     }
 }
