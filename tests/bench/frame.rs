@@ -64,7 +64,10 @@ pub(crate) fn source_bytes(frame: &[u8], source: IpAddr) -> [u8; 16] {
 /// RFC 1071.
 fn checksum(header: &[u8; 20]) -> u16 {
     let (pairs, _) = header.as_chunks::<2>();
-    let mut sum: u32 = pairs.iter().map(|p| u32::from(u16::from_be_bytes(*p))).sum();
+    let mut sum: u32 = pairs
+        .iter()
+        .map(|p| u32::from(u16::from_be_bytes(*p)))
+        .sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -86,9 +86,7 @@ const MIX_V6: Lengths = Lengths {
 /// Half as many again with every bit: some 40,000 make a fifth of the address space.
 const COUNTRY_V4: Lengths = Lengths {
     shortest: 10,
-    weights: &[
-        2, 3, 5, 7, 10, 15, 23, 34, 51, 77, 115, 173, 259, 389, 584,
-    ],
+    weights: &[2, 3, 5, 7, 10, 15, 23, 34, 51, 77, 115, 173, 259, 389, 584],
 };
 /// Mostly /29 and /32, which registries hand out, and /48.
 const COUNTRY_V6: Lengths = Lengths {

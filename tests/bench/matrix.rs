@@ -21,12 +21,7 @@ const BLOCKLIST: Scenario = Scenario {
 };
 
 const NETPOLICY: [Choice; 2] = [Choice::Flat, Choice::Lpm];
-const PEERS: [Choice; 4] = [
-    Choice::Flat,
-    Choice::Lpm,
-    Choice::Ipset,
-    Choice::Nftables,
-];
+const PEERS: [Choice; 4] = [Choice::Flat, Choice::Lpm, Choice::Ipset, Choice::Nftables];
 const WITH_XDP_FILTER: [Choice; 5] = [
     Choice::Flat,
     Choice::Lpm,
@@ -40,7 +35,10 @@ pub(crate) fn quick(report: &mut Report) {
     rate::check_machine();
     let time = Duration::from_millis(2_500);
     for entries in [1_000, 100_000] {
-        let scenario = Scenario { entries, ..BLOCKLIST };
+        let scenario = Scenario {
+            entries,
+            ..BLOCKLIST
+        };
         rate::measure(report, &scenario, &NETPOLICY, time);
     }
     let million = Scenario {

@@ -17,7 +17,7 @@ use netpolicy_user::{
 use crate::{
     filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
-    generator::{Generator, is_told_to_drop},
+    generator::{CALL, Generator, Run, is_told_to_drop},
     lists::{self, Family, Kind},
     random::Random,
     report::{Rate, Report, median},
@@ -46,11 +46,11 @@ pub(crate) struct Scenario {
 }
 
 /// Rounds at the least: a spread of fewer says nothing.
-const FEWEST_ROUNDS: u32 = 5;
+const FEWEST_ROUNDS: usize = 5;
 
-/// How long a filter is measured at a time: short, since what else goes on in the
-/// machine comes and goes.
-const RUN: Duration = Duration::from_millis(60);
+/// How long a filter is measured at a time, at least: short, since what else goes on in
+/// the machine comes and goes.
+const RUN: Duration = Duration::from_millis(25);
 
 /// Sources that the generator goes through: as many as there are entries, within
 /// these bounds, so that a large list is not looked up in the same corner.
@@ -111,7 +111,7 @@ pub(crate) fn check_machine() {
     let sources = sources::pick(all, &nets, &cover, 16, |_| true, &mut random);
     let mut generator = Generator::new(Packets::Attempts, &sources);
     let bare = Bare::pass_all();
-    generator.run(&bare, 1_000);
+    generator.run(&bare, 1);
     let count = Count::of(&bare);
     assert!(
         count.passed > 0,
@@ -130,7 +130,12 @@ pub(crate) fn measure(
 ) {
     let begin = Instant::now();
     let mut random = Random(scenario.entries as u64);
-    let nets = lists::list(scenario.kind, scenario.family, scenario.entries, &mut random);
+    let nets = lists::list(
+        scenario.kind,
+        scenario.family,
+        scenario.entries,
+        &mut random,
+    );
     let cover = Cover::new(scenario.family, &nets);
     let count = nets.len().next_power_of_two();
     let count = count.clamp(FEWEST_SOURCES, MOST_SOURCES);
@@ -166,26 +171,25 @@ pub(crate) fn measure(
         }
     };
     // At first to see what each can do.
-    let frames: Vec<u32> = filters
+    let calls: Vec<u32> = filters
         .iter()
         .map(|filter| {
-            let mpps = generator.run(filter.as_ref(), 1 << 17);
-            (mpps * RUN.as_micros() as f64) as u32
+            let mpps = generator.run(filter.as_ref(), 1).mpps;
+            let frames = mpps * RUN.as_micros() as f64;
+            (frames / f64::from(CALL)).ceil() as u32
         })
         .collect();
     check();
-    let in_round = filters.len() as u32;
-    let runs = (time.as_millis() / RUN.as_millis()) as u32;
-    let rounds = (runs / in_round).max(FEWEST_ROUNDS);
-    let mut rates = vec![Vec::new(); filters.len()];
-    for _ in 0..rounds {
-        for ((filter, frames), rates) in filters.iter().zip(&frames).zip(&mut rates) {
-            rates.push(generator.run(filter.as_ref(), *frames));
+    let mut runs = vec![Vec::new(); filters.len()];
+    let begin = Instant::now();
+    while runs[0].len() < FEWEST_ROUNDS || begin.elapsed() < time {
+        for ((filter, calls), runs) in filters.iter().zip(&calls).zip(&mut runs) {
+            runs.push(generator.run(filter.as_ref(), *calls));
         }
     }
     check();
-    for (filter, values) in filters.iter().zip(&rates) {
-        report.rate(rate(scenario, filter.as_ref(), values, &rates[0]));
+    for (filter, ours) in filters.iter().zip(&runs) {
+        report.rate(rate(scenario, filter.as_ref(), ours, &runs[0]));
     }
 }
 
@@ -289,12 +293,15 @@ impl Count {
     }
 }
 
-fn rate(scenario: &Scenario, filter: &dyn Filter, values: &[f64], bare: &[f64]) -> Rate {
-    let pairs = || values.iter().zip(bare);
-    let ratios: Vec<f64> = pairs().map(|(ours, bare)| ours / bare).collect();
-    let more: Vec<f64> = pairs()
-        .map(|(ours, bare)| 1e3 / ours - 1e3 / bare)
-        .collect();
+fn rate(scenario: &Scenario, filter: &dyn Filter, runs: &[Run], bare: &[Run]) -> Rate {
+    let each = |of: &dyn Fn(&Run, &Run) -> f64| -> Vec<f64> {
+        runs.iter()
+            .zip(bare)
+            .map(|(ours, bare)| of(ours, bare))
+            .collect()
+    };
+    let rates = each(&|ours, _| ours.mpps);
+    let ratios = each(&|ours, bare| ours.mpps / bare.mpps);
     Rate {
         bench: scenario.bench(),
         filter: filter.name(),
@@ -304,12 +311,14 @@ fn rate(scenario: &Scenario, filter: &dyn Filter, values: &[f64], bare: &[f64]) 
         list: scenario.kind.name(),
         sense: scenario.sense.name(),
         sources: scenario.sources.name(),
-        mpps: median(values),
-        spread: extremes(values),
+        mpps: median(&rates),
+        spread: extremes(&rates),
         ratio_bare: median(&ratios),
         ratio_spread: extremes(&ratios),
-        ns_more: median(&more),
-        rounds: values.len(),
+        ns_more: median(&each(&|ours, bare| 1e3 / ours.mpps - 1e3 / bare.mpps)),
+        mpps_call: median(&each(&|ours, _| ours.mpps_call)),
+        ratio_call: median(&each(&|ours, bare| ours.mpps_call / bare.mpps_call)),
+        rounds: runs.len(),
     }
 }
 

@@ -30,6 +30,10 @@ pub(crate) struct Rate {
     pub(crate) ratio_spread: (f64, f64),
     /// Nanoseconds that a packet takes more than with the bare program, median.
     pub(crate) ns_more: f64,
+    /// The median rate with the idle time of the generator's system calls.
+    pub(crate) mpps_call: f64,
+    /// Its ratio to the bare program's.
+    pub(crate) ratio_call: f64,
     pub(crate) rounds: usize,
 }
 
@@ -100,7 +104,16 @@ impl Report {
         }
         if !self.rates.is_empty() {
             let mut table = table(&[
-                "filter", "family", "list", "entries", "sources", "Mpps", "rounds", "of bare", "ns more",
+                "filter",
+                "family",
+                "list",
+                "entries",
+                "sources",
+                "Mpps",
+                "rounds",
+                "of bare",
+                "ns more",
+                "with idle",
             ]);
             for r in &self.rates {
                 let filter = if r.engine.is_empty() {
@@ -118,9 +131,10 @@ impl Report {
                     format!("{:.2}–{:.2}", r.spread.0, r.spread.1),
                     format!("{:.2}", r.ratio_bare),
                     format!("{:.0}", r.ns_more),
+                    format!("{:.2}", r.ratio_call),
                 ]);
             }
-            right_align(&mut table, &[3, 5, 6, 7, 8]);
+            right_align(&mut table, &[3, 5, 6, 7, 8, 9]);
             println!("\n{table}");
         }
         if !self.figures.is_empty() {

@@ -18,7 +18,12 @@ impl Ipset {
     pub(crate) fn new(content: Content<'_>) -> Self {
         let wire = Wire::new();
         wire.poll_without_xdp();
-        programs::feed(wire.receiver(), "ipset", &["restore", "-file"], &set(content));
+        programs::feed(
+            wire.receiver(),
+            "ipset",
+            &["restore", "-file"],
+            &set(content),
+        );
         let (restore, save) = tools(content.family);
         programs::feed(wire.receiver(), restore, &[], &rules(content.sense));
         Self { wire, save }

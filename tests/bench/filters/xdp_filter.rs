@@ -41,7 +41,16 @@ impl XdpFilter {
             };
             programs::run_here(
                 "xdp-filter",
-                &["load", "-m", "native", "-p", policy, "-f", "ipv4,ipv6", TESTED],
+                &[
+                    "load",
+                    "-m",
+                    "native",
+                    "-p",
+                    policy,
+                    "-f",
+                    "ipv4,ipv6",
+                    TESTED,
+                ],
             );
             match content.family {
                 Family::V4 => fill(content.nets, "filter_ipv4", |address| match address {
