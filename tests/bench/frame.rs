@@ -12,6 +12,8 @@ const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 3];
 
 const PORT: u16 = 5432;
 const ETHERNET: usize = 14;
+const CHECKSUM_V4: usize = ETHERNET + 10;
+const SOURCE_V6: usize = ETHERNET + 8;
 const FLAGS: usize = 13;
 const ACK: u8 = 0x10;
 
@@ -59,6 +61,17 @@ pub(crate) fn source_bytes(frame: &[u8], source: IpAddr) -> [u8; 16] {
         IpAddr::V6(source) => bytes = source.octets(),
     }
     bytes
+}
+
+/// The frame with another source, as the generator would send it.
+pub(crate) fn with_source(frame: &[u8], source: IpAddr) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let bytes = source_bytes(&frame, source);
+    match source {
+        IpAddr::V4(_) => frame[CHECKSUM_V4..CHECKSUM_V4 + 6].copy_from_slice(&bytes[..6]),
+        IpAddr::V6(_) => frame[SOURCE_V6..SOURCE_V6 + 16].copy_from_slice(&bytes),
+    }
+    frame
 }
 
 /// RFC 1071.

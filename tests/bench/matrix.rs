@@ -66,13 +66,12 @@ pub(crate) fn quick(report: &mut Report) {
     rate::measure(report, &established, &NETPOLICY, time);
 }
 
-/// Everything, for lists of at most `largest` entries.
-pub(crate) fn full(report: &mut Report, largest: usize) {
+/// Everything, with lists of these sizes.
+pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl Fn() -> S) {
     rate::check_machine();
     let time = Duration::from_secs(10);
     for family in [Family::V4, Family::V6] {
-        let sizes = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
-        for entries in sizes.into_iter().filter(|entries| *entries <= largest) {
+        for entries in sizes() {
             for sources in [Sources::Listed, Sources::Unlisted, Sources::Mixed] {
                 let scenario = Scenario {
                     family,

@@ -11,13 +11,14 @@ use netpolicy_tests::rules;
 use netpolicy_user::{
     compiler::{Ruleset, compile},
     config::EngineChoice,
-    model::{AllowPart, Rule, RuleList, State},
+    model::{AllowPart, State},
 };
 
 use crate::{
     filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
     generator::{CALL, Generator, Run, is_told_to_drop},
+    house,
     lists::{self, Family, Kind},
     random::Random,
     report::{Rate, Report, median},
@@ -229,22 +230,13 @@ fn set_up(content: Content<'_>, choices: &[Choice]) -> Vec<Box<dyn Filter>> {
 }
 
 /// The list as netpolicy's.
-fn ruleset(content: Content<'_>) -> Ruleset {
+pub(crate) fn ruleset(content: Content<'_>) -> Ruleset {
     compile(&state(content.sense, content.nets))
 }
 
 /// The state with one policy on the host, and these networks on one of its lists.
-pub(crate) fn state(sense: Sense, nets: &[IpNet]) -> State {
-    let rules = nets
-        .iter()
-        .map(|net| Rule {
-            net: *net,
-            source: 0,
-            line: 0,
-            note: None,
-        })
-        .collect();
-    let list = RuleList::from_parts(rules, vec!["bench".into()]);
+fn state(sense: Sense, nets: &[IpNet]) -> State {
+    let list = house::list_of(nets);
     let mut state = rules::state(&[rules::policy("bench", None, &[], &[])]);
     match sense {
         Sense::Block => state.policies[0].block = list,

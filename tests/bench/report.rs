@@ -37,11 +37,28 @@ pub(crate) struct Rate {
     pub(crate) rounds: usize,
 }
 
+impl Rate {
+    /// "nftables", "netpolicy (flat)".
+    pub(crate) fn name(&self) -> String {
+        if self.engine.is_empty() {
+            self.filter.to_owned()
+        } else {
+            format!("{} ({})", self.filter, self.engine)
+        }
+    }
+}
+
 /// Any other figure.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
     pub(crate) bench: &'static str,
     pub(crate) engine: &'static str,
+    /// Nothing where it makes no difference.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) family: &'static str,
+    /// Nothing where no packets are sent.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) sources: &'static str,
     pub(crate) entries: usize,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
@@ -50,8 +67,8 @@ pub(crate) struct Figure {
 /// Collects measurements and prints them.
 pub(crate) struct Report {
     json: bool,
-    rates: Vec<Rate>,
-    figures: Vec<Figure>,
+    pub(crate) rates: Vec<Rate>,
+    pub(crate) figures: Vec<Figure>,
 }
 
 impl Report {
@@ -116,13 +133,8 @@ impl Report {
                 "with idle",
             ]);
             for r in &self.rates {
-                let filter = if r.engine.is_empty() {
-                    r.filter.to_owned()
-                } else {
-                    format!("{} ({})", r.filter, r.engine)
-                };
                 table.add_row(vec![
-                    filter,
+                    r.name(),
                     r.family.to_owned(),
                     format!("{} {}", r.sense, r.list),
                     r.entries.to_string(),
@@ -138,11 +150,21 @@ impl Report {
             println!("\n{table}");
         }
         if !self.figures.is_empty() {
-            let mut table = table(&["benchmark", "engine", "entries", "value", "unit"]);
+            let mut table = table(&[
+                "benchmark",
+                "engine",
+                "family",
+                "sources",
+                "entries",
+                "value",
+                "unit",
+            ]);
             for f in &self.figures {
                 table.add_row(vec![
                     f.bench.to_owned(),
                     f.engine.to_owned(),
+                    f.family.to_owned(),
+                    f.sources.to_owned(),
                     f.entries.to_string(),
                     if f.value >= 100.0 {
                         format!("{:.0}", f.value)
@@ -152,7 +174,7 @@ impl Report {
                     f.unit.to_owned(),
                 ]);
             }
-            right_align(&mut table, &[2, 3]);
+            right_align(&mut table, &[4, 5]);
             println!("\n{table}");
         }
     }
@@ -174,7 +196,16 @@ fn right_align(table: &mut Table, columns: &[usize]) {
 
 /// The middle of some values.
 pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value that this share of the values does not exceed (nearest rank).
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
 }

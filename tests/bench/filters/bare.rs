@@ -15,7 +15,8 @@ use crate::{
 pub(crate) struct Bare {
     wire: Wire,
     name: &'static str,
-    _ebpf: Ebpf,
+    program: &'static str,
+    ebpf: Ebpf,
 }
 
 impl Bare {
@@ -34,7 +35,7 @@ impl Bare {
         Self::attach("bare_told", "bare, as told")
     }
 
-    fn attach(program: &str, name: &'static str) -> Self {
+    fn attach(program: &'static str, name: &'static str) -> Self {
         let wire = Wire::new();
         let mut ebpf = EbpfLoader::new()
             .load(OBJECT)
@@ -53,8 +54,15 @@ impl Bare {
         Self {
             wire,
             name,
-            _ebpf: ebpf,
+            program,
+            ebpf,
         }
+    }
+
+    /// The program.
+    pub(crate) fn program(&self) -> &Xdp {
+        let program = self.ebpf.program(self.program).expect("loaded above");
+        program.try_into().expect("an XDP program")
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aya::programs::Xdp;
+use aya_obj::programs::XdpAttachType;
 use netpolicy_common::Engine;
 use netpolicy_tests::rules::Loaded;
 use netpolicy_user::{compiler::Ruleset, config::EngineChoice};
@@ -13,7 +15,7 @@ use crate::wire::{TESTED, Wire};
 pub(crate) struct Netpolicy {
     wire: Wire,
     engine: EngineChoice,
-    _loaded: Loaded,
+    loaded: Loaded,
 }
 
 impl Netpolicy {
@@ -25,8 +27,14 @@ impl Netpolicy {
         Self {
             wire,
             engine,
-            _loaded: loaded,
+            loaded,
         }
+    }
+
+    /// The program that filters.
+    pub(crate) fn program(&self) -> Xdp {
+        let pin = self.loaded.bpffs_dir().join("live/PROGRAM");
+        Xdp::from_pin(pin, XdpAttachType::Interface).expect("open netpolicy's program")
     }
 }
 
