@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    filters::{self, MOST_HOSTS, Sense},
+    filters::{MOST_HOSTS, Sense},
     frame::Packets,
     lists::{Family, Kind},
     rate::{self, Choice, Scenario},
@@ -22,14 +22,6 @@ const BLOCKLIST: Scenario = Scenario {
 
 const NETPOLICY: [Choice; 2] = [Choice::Flat, Choice::Lpm];
 const PEERS: [Choice; 4] = [Choice::Flat, Choice::Lpm, Choice::Ipset, Choice::Nftables];
-const WITH_XDP_FILTER: [Choice; 5] = [
-    Choice::Flat,
-    Choice::Lpm,
-    Choice::Ipset,
-    Choice::Nftables,
-    Choice::XdpFilter,
-];
-
 /// The headline figures.
 pub(crate) fn quick(report: &mut Report) {
     rate::check_machine();
@@ -45,13 +37,8 @@ pub(crate) fn quick(report: &mut Report) {
         entries: 1_000_000,
         ..BLOCKLIST
     };
-    // Without the others' programs the figures of netpolicy alone are worth having.
-    let choices: &[Choice] = if filters::missing().is_empty() {
-        &PEERS
-    } else {
-        &NETPOLICY
-    };
-    rate::measure(report, &million, choices, time * 2);
+    let peers = rate::available(report, &PEERS);
+    rate::measure(report, &million, &peers, time * 2);
     let ipv6 = Scenario {
         family: Family::V6,
         entries: 100_000,
@@ -70,6 +57,8 @@ pub(crate) fn quick(report: &mut Report) {
 pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl Fn() -> S) {
     rate::check_machine();
     let time = Duration::from_secs(10);
+    let peers = rate::available(report, &PEERS);
+    let with_hosts = [&peers[..], &rate::available(report, &[Choice::XdpFilter])].concat();
     for family in [Family::V4, Family::V6] {
         for entries in sizes() {
             for sources in [Sources::Listed, Sources::Unlisted, Sources::Mixed] {
@@ -79,12 +68,12 @@ pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl F
                     sources,
                     ..BLOCKLIST
                 };
-                rate::measure(report, &scenario, &PEERS, time);
+                rate::measure(report, &scenario, &peers, time);
             }
         }
         established(report, family, time);
-        allowlist(report, family, time);
-        hosts(report, family, time);
+        allowlist(report, family, &peers, time);
+        hosts(report, family, &with_hosts, time);
     }
 }
 
@@ -100,7 +89,7 @@ fn established(report: &mut Report, family: Family, time: Duration) {
 }
 
 /// Only a country may connect.
-fn allowlist(report: &mut Report, family: Family, time: Duration) {
+fn allowlist(report: &mut Report, family: Family, choices: &[Choice], time: Duration) {
     for sources in [Sources::Unlisted, Sources::Listed, Sources::Mixed] {
         let scenario = Scenario {
             kind: Kind::Country,
@@ -113,12 +102,12 @@ fn allowlist(report: &mut Report, family: Family, time: Duration) {
             sources,
             ..BLOCKLIST
         };
-        rate::measure(report, &scenario, &PEERS, time);
+        rate::measure(report, &scenario, choices, time);
     }
 }
 
 /// Hosts alone, which is all that xdp-filter takes.
-fn hosts(report: &mut Report, family: Family, time: Duration) {
+fn hosts(report: &mut Report, family: Family, choices: &[Choice], time: Duration) {
     for entries in [1_000, MOST_HOSTS] {
         let scenario = Scenario {
             kind: Kind::Hosts,
@@ -126,6 +115,6 @@ fn hosts(report: &mut Report, family: Family, time: Duration) {
             entries,
             ..BLOCKLIST
         };
-        rate::measure(report, &scenario, &WITH_XDP_FILTER, time);
+        rate::measure(report, &scenario, choices, time);
     }
 }

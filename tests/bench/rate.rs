@@ -15,7 +15,7 @@ use netpolicy_user::{
 };
 
 use crate::{
-    filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
+    filters::{self, Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
     generator::{CALL, Generator, Run, is_told_to_drop},
     house,
@@ -33,6 +33,35 @@ pub(crate) enum Choice {
     Ipset,
     Nftables,
     XdpFilter,
+}
+
+impl Choice {
+    /// The programs that set it up.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Flat | Self::Lpm => &[],
+            Self::Ipset => &["ipset", "iptables-restore", "ip6tables-restore"],
+            Self::Nftables => &["nft"],
+            Self::XdpFilter => &["xdp-filter"],
+        }
+    }
+}
+
+/// Those of some filters that can be measured on this machine; the others are named.
+pub(crate) fn available(report: &Report, choices: &[Choice]) -> Vec<Choice> {
+    let choices = choices.iter().copied();
+    choices
+        .filter(|choice| {
+            let missing = filters::missing(choice.programs());
+            if !missing.is_empty() {
+                report.progress(&format!(
+                    "left out for want of {}: {choice:?}",
+                    missing.join(", ")
+                ));
+            }
+            missing.is_empty()
+        })
+        .collect()
 }
 
 /// What is measured.

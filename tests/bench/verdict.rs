@@ -25,6 +25,9 @@ const ASKED: u32 = 20_000;
 /// How often one packet is judged in a row, when everything is in the caches.
 const REPEAT: u32 = 1 << 18;
 
+/// Packets whose verdicts are repeated.
+const SOME: usize = 16;
+
 /// Verdicts on listed and on unlisted sources by a blocklist of this size.
 pub(crate) fn run(report: &mut Report, family: Family, entries: usize) {
     report.progress(&format!("verdict {} {entries}", family.name()));
@@ -57,6 +60,10 @@ pub(crate) fn run(report: &mut Report, family: Family, entries: usize) {
             };
             let cold = |share| quantile(&verdicts.each, share) - quantile(&reference.each, 0.5);
             figure("verdict-repeated", verdicts.repeated - reference.repeated);
+            figure(
+                "verdict-established",
+                verdicts.established - reference.established,
+            );
             figure("verdict-once-p50", cold(0.5));
             figure("verdict-once-p99", cold(0.99));
         }
@@ -67,33 +74,37 @@ pub(crate) fn run(report: &mut Report, family: Family, entries: usize) {
 struct Verdicts {
     /// One packet over and over, on average.
     repeated: f64,
+    /// The same with a packet of an open connection.
+    established: f64,
     /// Each packet once, the reading of the clock included.
     each: Vec<f64>,
 }
 
 impl Verdicts {
     fn of(program: &Xdp, wire: &Wire, asked: &[IpAddr]) -> Self {
-        let frame = Packets::Attempts.frame(asked[0]);
-        let frames = || {
-            asked
-                .iter()
-                .map(|source| frame::with_source(&frame, *source))
+        let frames = |packets: Packets| {
+            let frame = packets.frame(asked[0]);
+            let sources = asked.iter();
+            sources.map(move |source| frame::with_source(&frame, *source))
         };
         wire.receiver().run(|| {
             pin_to_last_cpu();
             let interface = nix::net::if_::if_nametoindex(TESTED).expect("the tested end");
-            let each = frames()
-                .map(|frame| judge(program, &frame, interface, 1).as_nanos() as f64)
-                .collect();
+            let nanoseconds = |frame: Vec<u8>, repeat| {
+                judge(program, &frame, interface, repeat).as_nanos() as f64
+            };
             // The kernel tells whole nanoseconds of the average: some packets together
             // tell more.
-            let repeated: Vec<f64> = frames()
-                .take(16)
-                .map(|frame| judge(program, &frame, interface, REPEAT).as_nanos() as f64)
-                .collect();
+            let repeated = |packets| {
+                let some = frames(packets).take(SOME);
+                some.map(|frame| nanoseconds(frame, REPEAT)).sum::<f64>() / SOME as f64
+            };
             Self {
-                repeated: repeated.iter().sum::<f64>() / repeated.len() as f64,
-                each,
+                repeated: repeated(Packets::Attempts),
+                established: repeated(Packets::Established),
+                each: frames(Packets::Attempts)
+                    .map(|frame| nanoseconds(frame, 1))
+                    .collect(),
             }
         })
     }

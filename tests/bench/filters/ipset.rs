@@ -94,7 +94,7 @@ impl Filter for Ipset {
 
     fn passed(&self) -> u64 {
         let text = programs::run(self.wire.receiver(), self.save, &["-c", "-t", "raw"]);
-        let last = text.lines().filter(|line| line.contains("-j DROP")).last();
+        let last = text.lines().rfind(|line| line.contains("-j DROP"));
         packets(last.expect("a rule that drops")).expect("a rule's count")
     }
 }

@@ -11,20 +11,10 @@ use netpolicy_tests::netns::NetNs;
 /// Where an administrator's programs are, whatever `PATH` says.
 const SYSTEM: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// Those of the programs of other filters that are not installed, with the Debian
-/// packages that have them.
-pub(crate) fn missing() -> Vec<(&'static str, &'static str)> {
-    let needed = [
-        ("ipset", "ipset"),
-        ("iptables-restore", "iptables"),
-        ("ip6tables-restore", "iptables"),
-        ("nft", "nftables"),
-        ("xdp-filter", "xdp-tools"),
-    ];
-    needed
-        .into_iter()
-        .filter(|(program, _)| find(program).is_none())
-        .collect()
+/// Those of some programs that are not installed.
+pub(crate) fn missing(programs: &[&'static str]) -> Vec<&'static str> {
+    let programs = programs.iter().copied();
+    programs.filter(|program| !is_there(program)).collect()
 }
 
 /// Where a program is.

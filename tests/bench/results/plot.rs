@@ -70,7 +70,7 @@ fn growth(rates: &[Rate], family: &str, sources: &str) -> Option<Plot> {
             x: "entries",
             y: "million packets a second",
         },
-        lines(points),
+        &lines(points),
     )
 }
 
@@ -87,7 +87,7 @@ fn memory(figures: &[Figure]) -> Option<Plot> {
             x: "entries",
             y: "MiB",
         },
-        lines(points),
+        &lines(points),
     )
 }
 
@@ -104,7 +104,7 @@ fn cache_line(figures: &[Figure]) -> Option<Plot> {
             x: "MiB of memory in use",
             y: "nanoseconds",
         },
-        lines(points),
+        &lines(points),
     )
 }
 
@@ -123,7 +123,7 @@ fn lines(points: impl Iterator<Item = (String, (f64, f64))>) -> Vec<Line> {
 }
 
 /// `None` where there is nothing to connect.
-fn draw(axes: Axes<'_>, lines: Vec<Line>) -> Option<Plot> {
+fn draw(axes: Axes<'_>, lines: &[Line]) -> Option<Plot> {
     if !lines.iter().any(|line| line.points.len() > 1) {
         return None;
     }
