@@ -109,11 +109,11 @@ impl Args {
 }
 
 fn quick(args: &Args, report: &mut Report) {
-    if args.wants("rate") {
-        matrix::quick(report);
-    }
     if args.wants("apply") {
         apply::run(report, EngineChoice::Flat, 100_000, 20);
+    }
+    if args.wants("rate") {
+        matrix::quick(report);
     }
 }
 

@@ -41,7 +41,9 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(140, 140, 140),
 ];
 
-const SIZE: (u32, u32) = (900, 480);
+const SIZE: (u32, u32) = (960, 480);
+/// Width of the part with the lines' names.
+const NAMES: u32 = 170;
 const FONT: (&str, u32) = ("sans-serif", 15);
 
 /// Every plot for which enough was measured.
@@ -139,7 +141,8 @@ fn draw(axes: Axes<'_>, lines: &[Line]) -> Option<Plot> {
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         area.fill(&WHITE).expect("draw");
-        let mut chart = ChartBuilder::on(&area)
+        let (chart, names) = area.split_horizontally(SIZE.0 - NAMES);
+        let mut chart = ChartBuilder::on(&chart)
             .caption(&axes.title, ("sans-serif", 20))
             .margin(14)
             .x_label_area_size(44)
@@ -155,36 +158,28 @@ fn draw(axes: Axes<'_>, lines: &[Line]) -> Option<Plot> {
             .y_desc(axes.y)
             .x_label_formatter(&|v| label(*v))
             .y_label_formatter(&|v| label(*v))
-            .light_line_style(BLACK.mix(0.06))
-            .bold_line_style(BLACK.mix(0.15))
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(BLACK.mix(0.12))
             .label_style(FONT)
             .draw()
             .expect("draw");
-        for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
-            let colour = *colour;
+        for (row, (line, colour)) in (0..).zip(lines.iter().zip(COLOURS.iter().cycle())) {
+            let stroke = colour.stroke_width(2);
+            let points = || line.points.iter().copied();
             chart
-                .draw_series(LineSeries::new(
-                    line.points.iter().copied(),
-                    colour.stroke_width(2),
-                ))
-                .expect("draw")
-                .label(&line.name)
-                .legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 22, y)], colour.stroke_width(2))
-                });
-            let dots = line.points.iter();
+                .draw_series(LineSeries::new(points(), stroke))
+                .expect("draw");
             chart
-                .draw_series(dots.map(|p| Circle::new(*p, 3, colour.filled())))
+                .draw_series(points().map(|point| Circle::new(point, 3, colour.filled())))
+                .expect("draw");
+            let at = 60 + 24 * row;
+            names
+                .draw(&PathElement::new([(0, at), (22, at)], stroke))
+                .expect("draw");
+            names
+                .draw(&Text::new(line.name.clone(), (30, at - 7), FONT))
                 .expect("draw");
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .position(SeriesLabelPosition::LowerLeft)
-            .label_font(FONT)
-            .draw()
-            .expect("draw");
         area.present().expect("draw");
     }
     Some(Plot {
