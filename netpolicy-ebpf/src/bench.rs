@@ -1,9 +1,9 @@
-//! Programs for benchmarks: a packet generator, and the two programs that netpolicy
-//! is measured against. Not part of what is installed.
+//! Programs for benchmarks: a packet generator, and the programs that filters are
+//! measured against. Not part of what is installed.
 //!
 //! The generator runs under `BPF_PROG_TEST_RUN` with live frames: the kernel hands it
 //! the same frame over and over, it writes the next source address into it, and
-//! redirects it into a veth, whose peer runs the program under test.
+//! redirects it into a veth, whose peer runs the filter under test.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(not(target_arch = "bpf"))]
@@ -14,12 +14,18 @@ mod programs {
     use aya_ebpf::{
         bindings::xdp_action,
         btf_maps::Array,
-        helpers::bpf_redirect,
+        helpers::{bpf_ktime_get_ns, bpf_redirect},
         macros::{btf_map, xdp},
         programs::XdpContext,
     };
 
-    const SOURCE_V4: usize = 14 + 12;
+    /// `BPF_F_MMAPABLE`: userspace fills the map as memory.
+    const MMAPABLE: usize = 1 << 10;
+
+    /// Last byte of the sender's MAC address, which no filter looks at.
+    const TOLD: usize = 11;
+    /// The checksum, and behind it the source.
+    const CHECKSUM_V4: usize = 14 + 10;
     const SOURCE_V6: usize = 14 + 8;
 
     /// What to generate; see the fields' order in the benchmark.
@@ -34,58 +40,104 @@ mod programs {
         sources: u32,
         /// Where in them the next frame's source is.
         next: u32,
+        /// Frames made so far in this run.
+        made: u64,
+        /// The clock at the first frame, in nanoseconds.
+        begin: u64,
+        /// The clock at the last frame whose number is a multiple of [`STAMPED`], and
+        /// that number.
+        end: u64,
+        made_at_end: u64,
     }
+
+    /// How often the clock is read. What the system call takes before the first frame
+    /// and after the last, some milliseconds, is so left out of the measurement.
+    const STAMPED: u64 = 512;
 
     #[btf_map]
     static CONFIG: Array<Config, 1> = Array::new();
 
-    /// Source addresses, network order, IPv4 in the first four bytes. The loader
-    /// sets the size.
+    /// Source addresses, network order; for IPv4 two bytes of the header's checksum,
+    /// then the address, as they stand in the header. The loader sets the size.
     #[btf_map]
-    static SOURCES: Array<[u8; 16], 1> = Array::new();
+    static SOURCES: Array<[u8; 16], 1, MMAPABLE> = Array::new();
+
+    /// Whether the source with this index calls for a drop, where sources are mixed:
+    /// a coin toss that a processor does not learn to predict. The benchmark arranges
+    /// sources by the same formula.
+    #[inline(always)]
+    fn is_told_to_drop(index: u32) -> bool {
+        let mixed = index.wrapping_mul(0x9e37_79b1);
+        (mixed ^ mixed >> 15).wrapping_mul(0x85eb_ca6b) >> 31 != 0
+    }
 
     #[xdp]
     fn generate(ctx: XdpContext) -> u32 {
         let Some(config) = CONFIG.get_ptr_mut(0) else {
             return xdp_action::XDP_ABORTED;
         };
-        // SAFETY: one generator runs at a time.
-        let (ifindex, family, at) = unsafe {
-            let at = (*config).next;
-            (*config).next = if at + 1 >= (*config).sources {
-                0
-            } else {
-                at + 1
-            };
-            ((*config).ifindex, (*config).family, at)
-        };
+        // SAFETY: one generator runs at a time, and the element is its own.
+        let config = unsafe { &mut *config };
+        let at = config.next;
+        config.next = if at + 1 >= config.sources { 0 } else { at + 1 };
+        if config.made % STAMPED == 0 {
+            // SAFETY: takes nothing, returns a number.
+            config.end = unsafe { bpf_ktime_get_ns() };
+            config.made_at_end = config.made;
+            if config.made == 0 {
+                config.begin = config.end;
+            }
+        }
+        config.made += 1;
+        let (ifindex, family) = (config.ifindex, config.family);
         let Some(source) = SOURCES.get(at) else {
             return xdp_action::XDP_ABORTED;
         };
         let (start, end) = (ctx.data(), ctx.data_end());
-        if family == 4 {
-            if start + SOURCE_V4 + 4 > end {
-                return xdp_action::XDP_ABORTED;
+        if start + SOURCE_V6 + 16 > end {
+            return xdp_action::XDP_ABORTED;
+        }
+        let told = is_told_to_drop(at);
+        // SAFETY: within the frame, checked above; an IPv4 frame is longer than that.
+        unsafe {
+            *((start + TOLD) as *mut u8) = told as u8;
+            if family == 4 {
+                let [a, b, c, d, e, f, ..] = *source;
+                *((start + CHECKSUM_V4) as *mut [u8; 6]) = [a, b, c, d, e, f];
+            } else {
+                *((start + SOURCE_V6) as *mut [u8; 16]) = *source;
             }
-            let [a, b, c, d, ..] = *source;
-            // SAFETY: within the frame, checked above.
-            unsafe { *((start + SOURCE_V4) as *mut [u8; 4]) = [a, b, c, d] };
-        } else {
-            if start + SOURCE_V6 + 16 > end {
-                return xdp_action::XDP_ABORTED;
-            }
-            // SAFETY: within the frame, checked above.
-            unsafe { *((start + SOURCE_V6) as *mut [u8; 16]) = *source };
         }
         // SAFETY: takes numbers, returns a number.
         let action = unsafe { bpf_redirect(ifindex, 0) };
         u32::try_from(action).unwrap_or(xdp_action::XDP_ABORTED)
     }
 
-    /// The limit: a program that only drops.
+    /// The limit where all is denied: a program that only drops.
     #[xdp(frags)]
     fn bare_drop(_: XdpContext) -> u32 {
         xdp_action::XDP_DROP
+    }
+
+    /// The limit where nothing is denied: a program that only passes.
+    #[xdp(frags)]
+    fn bare_pass(_: XdpContext) -> u32 {
+        xdp_action::XDP_PASS
+    }
+
+    /// The limit where some is denied: a program that does what the frame says.
+    #[xdp(frags)]
+    fn bare_told(ctx: XdpContext) -> u32 {
+        let (start, end) = (ctx.data(), ctx.data_end());
+        if start + TOLD + 1 > end {
+            return xdp_action::XDP_ABORTED;
+        }
+        // SAFETY: within the frame, checked above.
+        if unsafe { *((start + TOLD) as *const u8) } == 0 {
+            xdp_action::XDP_PASS
+        } else {
+            xdp_action::XDP_DROP
+        }
     }
 
     #[panic_handler]

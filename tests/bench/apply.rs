@@ -1,124 +1,98 @@
-//! From a command typed to its policy in force, with the binary as users run it.
+//! From a command typed to its policy in force, and what the agent and the kernel then
+//! hold in memory; with the binary as users run it.
 
-use std::{fmt::Write, time::Instant};
+use std::{fs, net::Ipv4Addr, thread, time::Duration};
 
+use netpolicy_common::Engine;
 use netpolicy_tests::host::{DatabaseHost, Options};
+use netpolicy_user::config::EngineChoice;
 
 use crate::{
-    lists::{self, Family, Random},
-    report::{Figure, Report, median},
+    command::milliseconds,
+    house, kernel_memory,
+    lists::Family,
+    random::Random,
+    report::{Figure, Report, quantile},
 };
 
-/// Rules in one list at the most, as by default.
-const LIST: usize = 100_000;
+const MIB: f64 = (1 << 20) as f64;
 
-/// Room that is left in a list, for the rules that are added one by one.
-const ROOM: usize = 8;
+/// A change at one end, then at the other: the time after which a state is steady.
+const SETTLE: Duration = Duration::from_millis(500);
 
-pub(crate) fn run(report: &mut Report, quick: bool) {
-    one_list(report, if quick { 5 } else { 11 });
-    if !quick {
-        full_house(report);
-    }
-}
-
-fn figure(bench: &'static str, entries: usize, value: f64, unit: &'static str) -> Figure {
-    Figure {
-        bench,
-        engine: "lpm",
-        entries,
-        value,
-        unit,
-    }
-}
-
-fn milliseconds(host: &DatabaseHost, line: &str) -> f64 {
-    let start = Instant::now();
-    host.ok(line);
-    start.elapsed().as_secs_f64() * 1e3
-}
-
-/// One block list of 100,000 rules: applied whole, then changed by one.
-fn one_list(report: &mut Report, rounds: usize) {
-    let mut random = Random(7);
-    let (mut applies, mut adds, mut removes) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..rounds.div_ceil(3) {
-        let host = DatabaseHost::with(&Options::default());
-        host.write("block.txt", text(&mut random, LIST - ROOM));
-        host.write(
-            "policy.toml",
-            "[[policy]]\nname = \"bench\"\nblock_file = [\"block.txt\"]\n",
-        );
-        let file = host.file("policy.toml");
-        applies.push(milliseconds(&host, &format!("apply -f {}", file.display())));
-        for _ in 0..3 {
-            adds.push(milliseconds(
-                &host,
-                "policy alter bench --add-block 240.0.0.1",
-            ));
-            removes.push(milliseconds(
-                &host,
-                "policy alter bench --remove-block 240.0.0.1",
-            ));
-        }
-    }
-    report.figure(figure("apply", LIST, median(&applies), "ms"));
-    report.figure(figure("apply-add-one", LIST, median(&adds), "ms"));
-    report.figure(figure("apply-remove-one", LIST, median(&removes), "ms"));
-}
-
-/// As many policies and rules as a host takes by default.
-fn full_house(report: &mut Report) {
-    const POLICIES: usize = 20;
-    let entries = POLICIES * 2 * LIST;
-    let mut random = Random(11);
-    let host = DatabaseHost::with(&Options::default());
-    let mut file = String::new();
-    for policy in 0..POLICIES {
-        for list in ["allow", "block"] {
-            host.write(
-                &format!("{list}-{policy}.txt"),
-                text(&mut random, LIST - ROOM),
-            );
-        }
-        let _ = write!(
-            file,
-            "[[policy]]\nname = \"bench_{policy}\"\nallow_file = [\"allow-{policy}.txt\"]\n\
-             block_file = [\"block-{policy}.txt\"]\n"
-        );
-    }
-    host.write("policy.toml", file);
-    let apply = milliseconds(
-        &host,
-        &format!("apply -f {}", host.file("policy.toml").display()),
+/// Applies policies of this many rules, then changes them by one rule `changes` times.
+pub(crate) fn run(report: &mut Report, engine: EngineChoice, entries: usize, changes: usize) {
+    let name = Engine::from(engine).name();
+    report.progress(&format!("apply {entries} {name}"));
+    let mut host = DatabaseHost::with(&Options {
+        config: format!("engine = \"{name}\"\n"),
+        ..Options::default()
+    });
+    let mut figure = |bench, value, unit| {
+        report.figure(Figure {
+            bench,
+            engine: name,
+            family: "",
+            sources: "",
+            entries,
+            value,
+            unit,
+        });
+    };
+    let file = house::write(&host, &house::lists(entries));
+    figure(
+        "apply",
+        milliseconds(&host, &format!("apply -f {file}")),
+        "ms",
     );
-    report.figure(figure("apply", entries, apply / 1e3, "s"));
-    let memory = host.status()["agent"]["memory_bytes"].as_u64().unwrap_or(0);
-    report.figure(figure(
-        "agent-memory",
-        entries,
-        memory as f64 / (1 << 20) as f64,
+    thread::sleep(SETTLE);
+    let pid = host.agent().pid();
+    figure("agent-memory-peak", resident(pid, "VmHWM:"), "MiB");
+    figure("agent-memory", resident(pid, "VmRSS:"), "MiB");
+    let live = host.bpffs_dir().join("live");
+    figure(
+        "kernel-memory",
+        kernel_memory::of(&live) as f64 / MIB,
         "MiB",
-    ));
-    let adds: Vec<f64> = (1..6)
-        .map(|n| {
-            milliseconds(
-                &host,
-                &format!("policy alter bench_0 --add-block 240.0.0.{n}"),
-            )
-        })
-        .collect();
-    report.figure(figure("apply-add-one", entries, median(&adds[1..]), "ms"));
-    report.note(&format!(
-        "first change after the whole: {:.0} ms (fills the other slot)",
-        adds[0]
-    ));
+    );
+    if changes == 0 {
+        return;
+    }
+    let times = change(&host, changes);
+    figure("change-first", times[0], "ms");
+    figure("change-p50", quantile(&times[1..], 0.5), "ms");
+    figure("change-p99", quantile(&times[1..], 0.99), "ms");
+    thread::sleep(SETTLE);
+    figure(
+        "kernel-memory-changed",
+        kernel_memory::of(&live) as f64 / MIB,
+        "MiB",
+    );
+    figure("agent-memory-changed", resident(pid, "VmRSS:"), "MiB");
 }
 
-fn text(random: &mut Random, entries: usize) -> String {
-    let mut text = String::with_capacity(entries * 16);
-    for net in lists::blocklist(Family::V4, entries, random) {
-        let _ = writeln!(text, "{net}");
+/// Adds a rule somewhere and removes it again, and so on; the time of each command.
+fn change(host: &DatabaseHost, changes: usize) -> Vec<f64> {
+    let mut random = Random(changes as u64);
+    let mut times = Vec::with_capacity(changes + 1);
+    while times.len() <= changes {
+        let source = Ipv4Addr::from(Family::V4.address(&mut random) as u32);
+        for verb in ["add", "remove"] {
+            let policy = house::policy(0);
+            let line = format!("policy alter {policy} --{verb}-block {source}");
+            times.push(milliseconds(host, &line));
+        }
     }
-    text
+    times
+}
+
+/// What the kernel says of a process's resident memory, in MiB.
+fn resident(pid: u32, field: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("read a status");
+    let kib: f64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.split_whitespace().next())
+        .and_then(|kib| kib.parse().ok())
+        .expect("a process's memory");
+    kib / 1024.0
 }

@@ -1,26 +1,29 @@
-//! A packet generator, and a wire to the program under test.
+//! A packet generator.
 //!
 //! `BPF_PROG_TEST_RUN` with live frames runs a small XDP program over and over; it
 //! writes the next source address into the frame and redirects it into a veth. The
-//! program under test runs at the veth's peer, in another namespace, on the same CPU.
+//! filter under test works at the veth's peer, in another namespace, on the same CPU.
 
 use std::{
     net::IpAddr,
-    process::Command,
+    ptr,
     time::{Duration, Instant},
 };
 
 use aya::{
     Ebpf, EbpfLoader, Pod, include_bytes_aligned,
-    maps::Array,
-    programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp, XdpMode},
+    maps::{Array, Map, MapData},
+    programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp},
 };
-use netpolicy_tests::netns::{End, NetNs, join};
 
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-bench-xdp"));
+use crate::{
+    filters::Filter,
+    frame::{self, Packets},
+};
 
-/// Frames of one system call.
-const CALL: u32 = 1 << 17;
+/// The benchmarks' XDP programs.
+pub(crate) static OBJECT: &[u8] =
+    include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-bench-xdp"));
 
 /// As `Config` in `netpolicy-ebpf/src/bench.rs`.
 #[repr(C)]
@@ -30,90 +33,33 @@ struct Config {
     family: u32,
     sources: u32,
     next: u32,
+    made: u64,
+    begin: u64,
+    end: u64,
+    made_at_end: u64,
 }
 
-// SAFETY: `repr(C)`, four equal integers, every bit pattern is valid.
+// SAFETY: `repr(C)`, integers without padding, every bit pattern is valid.
 unsafe impl Pod for Config {}
 
-/// A veth pair: the generator's end, and the end where a program is tested.
-pub(crate) struct Wire {
-    sender: NetNs,
-    receiver: NetNs,
-    ifindex: u32,
+/// Whether the source with this index calls for a drop, where sources are mixed: as
+/// in `netpolicy-ebpf/src/bench.rs`.
+pub(crate) fn is_told_to_drop(index: u32) -> bool {
+    let mixed = index.wrapping_mul(0x9e37_79b1);
+    (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b) >> 31 != 0
 }
 
-/// The tested end's name in its namespace.
-pub(crate) const TESTED: &str = "tested";
+/// Frames of one system call.
+pub(crate) const CALL: u32 = 1 << 17;
 
-impl Wire {
-    pub(crate) fn new() -> Self {
-        let (sender, receiver) = (NetNs::new(), NetNs::new());
-        join(
-            End {
-                ns: &sender,
-                interface: "sending",
-                mac: "02:00:00:00:00:01",
-            },
-            End {
-                ns: &receiver,
-                interface: TESTED,
-                mac: "02:00:00:00:00:02",
-            },
-        );
-        let ifindex = sender
-            .run(|| nix::net::if_::if_nametoindex("sending"))
-            .expect("the wire's end");
-        Self {
-            sender,
-            receiver,
-            ifindex,
-        }
-    }
-
-    /// The namespace with the tested end.
-    pub(crate) fn receiver(&self) -> &NetNs {
-        &self.receiver
-    }
-
-    /// Packets that came to the tested end.
-    fn received(&self) -> u64 {
-        let out = Command::new("ip")
-            .args([
-                "-n",
-                self.receiver.name(),
-                "-json",
-                "-stats",
-                "link",
-                "show",
-                "dev",
-                TESTED,
-            ])
-            .output()
-            .expect("run ip");
-        let links: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON from ip");
-        links[0]["stats64"]["rx"]["packets"]
-            .as_u64()
-            .expect("a packet count")
-    }
-}
-
-/// Attaches the bare program to the wire's tested end for as long as the answer lives.
-pub(crate) fn attach_bare_drop(wire: &Wire) -> Ebpf {
-    let mut ebpf = EbpfLoader::new()
-        .load(OBJECT)
-        .expect("load the bare program");
-    wire.receiver.run(|| {
-        let program: &mut Xdp = ebpf
-            .program_mut("bare_drop")
-            .expect("bare_drop")
-            .try_into()
-            .expect("an XDP program");
-        program.load().expect("load the bare program");
-        program
-            .attach(TESTED, XdpMode::Driver)
-            .expect("attach the bare program");
-    });
-    ebpf
+/// Million packets that a filter took in a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// While packets came: from the generator's first frame to (nearly) its last.
+    pub(crate) mpps: f64,
+    /// From the system calls to their returns. Each waits idle for some 16 to 32 ms in
+    /// the kernel at its end, whatever the filter, so all filters look more alike.
+    pub(crate) mpps_call: f64,
 }
 
 /// The generator, with its source addresses.
@@ -125,56 +71,63 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// `frame` is the packet to send; its source address is written over, with each of
-    /// `sources` in turn.
-    pub(crate) fn new(frame: Vec<u8>, sources: &[IpAddr]) -> Self {
+    /// Packets of one kind from each of `sources` in turn.
+    pub(crate) fn new(packets: Packets, sources: &[IpAddr]) -> Self {
         let count = u32::try_from(sources.len()).expect("sources fit in a map");
-        let mut loader = EbpfLoader::new();
-        let mut ebpf = loader
+        let frame = packets.frame(sources[0]);
+        let mut ebpf = EbpfLoader::new()
             .map_max_entries("SOURCES", count)
             .load(OBJECT)
             .expect("load the generator");
-        let mut table: Array<_, [u8; 16]> =
-            Array::try_from(ebpf.map_mut("SOURCES").expect("SOURCES")).expect("an array");
-        for (index, source) in (0..).zip(sources) {
-            let mut bytes = [0; 16];
-            match source {
-                IpAddr::V4(a) => bytes[..4].copy_from_slice(&a.octets()),
-                IpAddr::V6(a) => bytes = a.octets(),
-            }
-            table.set(index, bytes, 0).expect("set a source");
-        }
+        fill(&ebpf, &frame, sources);
         let program: &mut Xdp = ebpf
             .program_mut("generate")
             .expect("generate")
             .try_into()
             .expect("an XDP program");
         program.load().expect("load the generator");
-        let family = if sources.first().is_some_and(IpAddr::is_ipv6) {
-            6
-        } else {
-            4
-        };
         Self {
             ebpf,
-            family,
+            family: if sources[0].is_ipv6() { 6 } else { 4 },
             sources: count,
             frame,
         }
     }
 
-    /// Sends for about `time`, on CPU 1 if there is one. Returns million packets that
-    /// the tested end took in a second.
-    pub(crate) fn run(&mut self, wire: &Wire, time: Duration) -> f64 {
-        let config = Config {
-            ifindex: wire.ifindex,
+    /// Sends `calls` times [`CALL`] frames, on the last CPU, going on where the run
+    /// before ended.
+    pub(crate) fn run(&mut self, filter: &dyn Filter, calls: u32) -> Run {
+        let (mut taken, mut busy, mut elapsed) = (0.0, 0.0, 0.0);
+        let received = filter.wire().received();
+        for _ in 0..calls {
+            let call = self.call(filter);
+            taken += call.frames;
+            busy += call.busy.as_secs_f64();
+            elapsed += call.elapsed.as_secs_f64();
+        }
+        let received = (filter.wire().received() - received) as f64;
+        Run {
+            mpps: taken / busy / 1e6,
+            mpps_call: received / elapsed / 1e6,
+        }
+    }
+
+    fn call(&mut self, filter: &dyn Filter) -> Call {
+        let wire = filter.wire();
+        frame::address_to(&mut self.frame, filter.wants_own_packets());
+        let begin = Config {
+            ifindex: wire.ifindex(),
             family: self.family,
             sources: self.sources,
-            next: 0,
+            next: self.config().next,
+            made: 0,
+            begin: 0,
+            end: 0,
+            made_at_end: 0,
         };
-        let mut map: Array<_, Config> =
-            Array::try_from(self.ebpf.map_mut("CONFIG").expect("CONFIG")).expect("an array");
-        map.set(0, config, 0).expect("set the configuration");
+        let mut map = self.config_map();
+        map.set(0, begin, 0).expect("set the configuration");
+        let received = wire.received();
         let program: &Xdp = self
             .ebpf
             .program("generate")
@@ -182,30 +135,83 @@ impl Generator {
             .try_into()
             .expect("an XDP program");
         let frame = &self.frame;
-        wire.sender.run(|| {
+        let elapsed = wire.sender().run(|| {
             pin_to_last_cpu();
-            let send = || {
-                let options = TestRunOptions {
-                    data_in: Some(frame),
-                    repeat: CALL,
-                    attrs: TestRunAttrs::new().xdp_live_frames(64),
-                    ..TestRunOptions::new()
-                };
-                program.test_run(options).expect("run the generator");
+            let options = TestRunOptions {
+                data_in: Some(frame),
+                repeat: CALL,
+                attrs: TestRunAttrs::new().xdp_live_frames(64),
+                ..TestRunOptions::new()
             };
-            send();
-            let before = wire.received();
             let start = Instant::now();
-            while start.elapsed() < time {
-                send();
-            }
-            let elapsed = start.elapsed();
-            (wire.received() - before) as f64 / elapsed.as_secs_f64() / 1e6
-        })
+            program.test_run(options).expect("run the generator");
+            start.elapsed()
+        });
+        let received = (wire.received() - received) as f64;
+        let end = self.config();
+        Call {
+            // When frames come faster than they are taken, some are lost on the wire.
+            frames: end.made_at_end as f64 * received / end.made as f64,
+            busy: Duration::from_nanos(end.end - end.begin),
+            elapsed,
+        }
+    }
+
+    fn config_map(&mut self) -> Array<&mut MapData, Config> {
+        Array::try_from(self.ebpf.map_mut("CONFIG").expect("CONFIG")).expect("an array")
+    }
+
+    fn config(&mut self) -> Config {
+        let map = self.config_map();
+        map.get(&0, 0).expect("read the configuration")
     }
 }
 
-fn pin_to_last_cpu() {
+/// One system call.
+struct Call {
+    /// Frames that the filter took between the two times that the generator noted.
+    frames: f64,
+    busy: Duration,
+    /// From the call to its return.
+    elapsed: Duration,
+}
+
+/// Writes the sources into their map, as to memory.
+fn fill(ebpf: &Ebpf, frame: &[u8], sources: &[IpAddr]) {
+    let Some(Map::Array(map)) = ebpf.map("SOURCES") else {
+        panic!("SOURCES is an array");
+    };
+    let bytes = size_of_val(&[0u8; 16]) * sources.len();
+    // SAFETY: a new mapping, at an address of the kernel's choice, of an array that
+    // has an element of 16 bytes for each source.
+    let memory = unsafe {
+        rustix::mm::mmap(
+            ptr::null_mut(),
+            bytes,
+            rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+            rustix::mm::MapFlags::SHARED,
+            map.fd(),
+            0,
+        )
+    }
+    .expect("map the sources into memory");
+    for (index, source) in sources.iter().enumerate() {
+        // SAFETY: within the mapping, whose elements are byte arrays; nobody else
+        // writes there, and no program reads yet.
+        unsafe {
+            memory
+                .cast::<[u8; 16]>()
+                .add(index)
+                .write(frame::source_bytes(frame, *source));
+        }
+    }
+    // SAFETY: the mapping made above, to which no reference is left.
+    unsafe { rustix::mm::munmap(memory, bytes) }.expect("unmap the sources");
+}
+
+/// Keeps the calling thread on the last CPU, where a machine has the fewest other
+/// things to do.
+pub(crate) fn pin_to_last_cpu() {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let mut set = nix::sched::CpuSet::new();
     if set.set(cpus - 1).is_ok() {

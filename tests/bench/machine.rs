@@ -2,6 +2,9 @@
 
 use std::fs;
 
+/// Cache lines of 64 bytes in a MiB.
+pub(crate) const LINES_PER_MIB: usize = (1 << 20) / 64;
+
 /// One line: kernel, CPU, cores, memory.
 pub(crate) fn describe() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -16,43 +16,133 @@
 )]
 
 mod apply;
+mod chase;
+mod command;
+mod filters;
+mod frame;
 mod generator;
+mod house;
+mod interrupt;
+mod kernel_memory;
 mod lists;
 mod machine;
+mod matrix;
+mod random;
+mod rate;
 mod report;
-mod syn_rate;
+mod results;
+mod sources;
+mod verdict;
+mod wire;
+mod write;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
+use lists::Family;
+use netpolicy_tests::binary::workspace;
+use netpolicy_user::config::EngineChoice;
 use report::Report;
 
 /// Measure netpolicy beside its references.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Args {
-    /// The headline figures only
+    /// The headline figures only, in less than a minute
     #[arg(long)]
     quick: bool,
     /// One JSON object a line for every measurement, on standard output
     #[arg(long)]
     json: bool,
-    /// Only benchmarks whose name contains this ("syn-rate", "apply")
-    #[arg(value_name = "NAME")]
-    only: Option<String>,
+    /// Leave out lists of more entries than this
+    #[arg(long, value_name = "ENTRIES", default_value_t = 4_000_000)]
+    largest: usize,
+    /// Write results.jsonl, results.md and plots, to docs/benchmarks unless told where
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    save: Option<Option<PathBuf>>,
+    /// Only these benchmarks
+    #[arg(value_name = "NAME", value_parser = ["chase", "rate", "verdict", "write", "apply"])]
+    only: Vec<String>,
 }
+
+const SIZES: [usize; 5] = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
+const ENGINES: [EngineChoice; 2] = [EngineChoice::Flat, EngineChoice::Lpm];
+
+/// Single changes to measure: enough for the slowest in a hundred.
+const CHANGES: usize = 200;
+
+/// Sizes at which single changes are measured; they take a while.
+const CHANGED: [usize; 2] = [100_000, 4_000_000];
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let mut report = Report::new(args.json);
-    report.note(&machine::describe());
-    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
-    if wanted("syn-rate") {
-        syn_rate::run(&mut report, args.quick);
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!(
+            "error: the benchmarks make network namespaces and load XDP programs, which only \
+             root may: run `cargo xtask bench`, or as root"
+        );
+        return ExitCode::FAILURE;
     }
-    if wanted("apply") {
-        apply::run(&mut report, args.quick);
+    interrupt::clean_up_when_interrupted();
+    let mut report = Report::new(args.json);
+    let machine = machine::describe();
+    report.note(&machine);
+    let begin = Instant::now();
+    if args.quick {
+        quick(&args, &mut report);
+    } else {
+        full(&args, &mut report);
     }
     report.finish();
+    report.progress(&format!("{:.0} s", begin.elapsed().as_secs_f64()));
+    if let Some(dir) = args.save {
+        let dir = dir.unwrap_or_else(|| workspace().join("docs/benchmarks"));
+        results::save(&dir, &machine, &report.rates, &report.figures);
+    }
     ExitCode::SUCCESS
+}
+
+impl Args {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
+fn quick(args: &Args, report: &mut Report) {
+    if args.wants("apply") {
+        apply::run(report, EngineChoice::Flat, 100_000, 20);
+    }
+    if args.wants("rate") {
+        matrix::quick(report);
+    }
+}
+
+fn full(args: &Args, report: &mut Report) {
+    let sizes = || SIZES.into_iter().filter(|size| *size <= args.largest);
+    if args.wants("chase") {
+        chase::run(report);
+    }
+    if args.wants("rate") {
+        matrix::full(report, sizes);
+    }
+    if args.wants("verdict") {
+        for family in [Family::V4, Family::V6] {
+            sizes().for_each(|entries| verdict::run(report, family, entries));
+        }
+    }
+    for engine in ENGINES {
+        for entries in sizes() {
+            if args.wants("write") {
+                write::run(report, engine, entries);
+            }
+            if args.wants("apply") {
+                let changes = if CHANGED.contains(&entries) {
+                    CHANGES
+                } else {
+                    0
+                };
+                apply::run(report, engine, entries, changes);
+            }
+        }
+    }
 }

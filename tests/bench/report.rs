@@ -3,16 +3,21 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-/// A packet rate beside the bare program's.
+/// A packet rate beside that of a program which only returns the action.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Rate {
+    /// "syn-rate", "established-rate".
     pub(crate) bench: &'static str,
-    /// "netpolicy", "bare XDP_DROP", …
-    pub(crate) filter: String,
+    /// "netpolicy", "bare XDP_DROP", "nftables".
+    pub(crate) filter: &'static str,
     /// netpolicy's engine, or nothing.
     pub(crate) engine: &'static str,
     pub(crate) family: &'static str,
     pub(crate) entries: usize,
+    /// "mix", "country", "hosts".
+    pub(crate) list: &'static str,
+    /// "block", "allow": what the list is for.
+    pub(crate) sense: &'static str,
     /// "listed", "unlisted", "mixed".
     pub(crate) sources: &'static str,
     /// Median of the rounds, million packets a second.
@@ -21,6 +26,26 @@ pub(crate) struct Rate {
     pub(crate) spread: (f64, f64),
     /// Median of the rounds' ratios to the bare program of the same round.
     pub(crate) ratio_bare: f64,
+    /// Lowest and highest round.
+    pub(crate) ratio_spread: (f64, f64),
+    /// Nanoseconds that a packet takes more than with the bare program, median.
+    pub(crate) ns_more: f64,
+    /// The median rate with the idle time of the generator's system calls.
+    pub(crate) mpps_call: f64,
+    /// Its ratio to the bare program's.
+    pub(crate) ratio_call: f64,
+    pub(crate) rounds: usize,
+}
+
+impl Rate {
+    /// "nftables", "netpolicy (flat)".
+    pub(crate) fn name(&self) -> String {
+        if self.engine.is_empty() {
+            self.filter.to_owned()
+        } else {
+            format!("{} ({})", self.filter, self.engine)
+        }
+    }
 }
 
 /// Any other figure.
@@ -28,6 +53,12 @@ pub(crate) struct Rate {
 pub(crate) struct Figure {
     pub(crate) bench: &'static str,
     pub(crate) engine: &'static str,
+    /// Nothing where it makes no difference.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) family: &'static str,
+    /// Nothing where no packets are sent.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) sources: &'static str,
     pub(crate) entries: usize,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
@@ -36,8 +67,8 @@ pub(crate) struct Figure {
 /// Collects measurements and prints them.
 pub(crate) struct Report {
     json: bool,
-    rates: Vec<Rate>,
-    figures: Vec<Figure>,
+    pub(crate) rates: Vec<Rate>,
+    pub(crate) figures: Vec<Figure>,
 }
 
 impl Report {
@@ -56,6 +87,12 @@ impl Report {
         } else {
             println!("{text}");
         }
+    }
+
+    /// What is being done, for who waits.
+    #[expect(clippy::unused_self, reason = "what is printed is the report's affair")]
+    pub(crate) fn progress(&self, text: &str) {
+        eprintln!("{text}");
     }
 
     pub(crate) fn rate(&mut self, rate: Rate) {
@@ -84,33 +121,50 @@ impl Report {
         }
         if !self.rates.is_empty() {
             let mut table = table(&[
-                "filter", "family", "entries", "sources", "Mpps", "rounds", "of bare",
+                "filter",
+                "family",
+                "list",
+                "entries",
+                "sources",
+                "Mpps",
+                "rounds",
+                "of bare",
+                "ns more",
+                "with idle",
             ]);
             for r in &self.rates {
-                let filter = if r.engine.is_empty() {
-                    r.filter.clone()
-                } else {
-                    format!("{} ({})", r.filter, r.engine)
-                };
                 table.add_row(vec![
-                    filter,
+                    r.name(),
                     r.family.to_owned(),
+                    format!("{} {}", r.sense, r.list),
                     r.entries.to_string(),
                     r.sources.to_owned(),
                     format!("{:.2}", r.mpps),
                     format!("{:.2}–{:.2}", r.spread.0, r.spread.1),
                     format!("{:.2}", r.ratio_bare),
+                    format!("{:.0}", r.ns_more),
+                    format!("{:.2}", r.ratio_call),
                 ]);
             }
-            right_align(&mut table, &[2, 4, 5, 6]);
+            right_align(&mut table, &[3, 5, 6, 7, 8, 9]);
             println!("\n{table}");
         }
         if !self.figures.is_empty() {
-            let mut table = table(&["benchmark", "engine", "entries", "value", "unit"]);
+            let mut table = table(&[
+                "benchmark",
+                "engine",
+                "family",
+                "sources",
+                "entries",
+                "value",
+                "unit",
+            ]);
             for f in &self.figures {
                 table.add_row(vec![
                     f.bench.to_owned(),
                     f.engine.to_owned(),
+                    f.family.to_owned(),
+                    f.sources.to_owned(),
                     f.entries.to_string(),
                     if f.value >= 100.0 {
                         format!("{:.0}", f.value)
@@ -120,7 +174,7 @@ impl Report {
                     f.unit.to_owned(),
                 ]);
             }
-            right_align(&mut table, &[2, 3]);
+            right_align(&mut table, &[4, 5]);
             println!("\n{table}");
         }
     }
@@ -142,7 +196,16 @@ fn right_align(table: &mut Table, columns: &[usize]) {
 
 /// The middle of some values.
 pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value that this share of the values does not exceed (nearest rank).
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
 }

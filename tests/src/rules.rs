@@ -1,7 +1,7 @@
 //! Desired states in few words, and their datapaths.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum as _;
@@ -146,6 +146,12 @@ impl Loaded {
     /// Never: it is there until the drop.
     pub fn datapath(&mut self) -> &mut Datapath {
         self.datapath.as_mut().expect("there until the drop")
+    }
+
+    /// Where its pins are.
+    #[must_use]
+    pub fn bpffs_dir(&self) -> &Path {
+        &self.options.bpffs_dir
     }
 
     /// Puts another ruleset in force.

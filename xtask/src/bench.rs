@@ -7,12 +7,19 @@ use crate::build::{self, Profile};
 use crate::setup::{self, Purpose};
 use crate::workspace;
 
-/// Builds with optimisations and runs the benchmarks; `args` go to them.
+/// Builds with optimisations and runs the benchmarks; `args` go to them. Only for all
+/// of them are the programs of other filters installed; otherwise they are measured
+/// where they are there.
 ///
 /// # Errors
 /// When something does not build, or a benchmark fails.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
-    setup::setup(Purpose::Test)?;
+    let is_quick = args.iter().any(|arg| arg == "--quick" || arg == "--help");
+    setup::setup(if is_quick {
+        Purpose::Run
+    } else {
+        Purpose::Bench
+    })?;
     let binary = build::build(Profile::Release)?;
     let shell = workspace::shell()?;
     shell.set_var(build::BINARY_VARIABLE, &binary);

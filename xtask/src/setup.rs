@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Run,
     /// To run the tests
     Test,
+    /// To run all benchmarks, other filters beside netpolicy
+    Bench,
 }
 
 /// One thing that must be there.

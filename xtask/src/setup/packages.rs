@@ -65,6 +65,30 @@ const PROGRAMS: &[Program] = &[
         purpose: Purpose::Test,
         optional: true,
     },
+    Program {
+        probe: Probe::Command("ipset"),
+        package: "ipset",
+        purpose: Purpose::Bench,
+        optional: true,
+    },
+    Program {
+        probe: Probe::Command("iptables-restore"),
+        package: "iptables",
+        purpose: Purpose::Bench,
+        optional: true,
+    },
+    Program {
+        probe: Probe::Command("nft"),
+        package: "nftables",
+        purpose: Purpose::Bench,
+        optional: true,
+    },
+    Program {
+        probe: Probe::Command("xdp-filter"),
+        package: "xdp-tools",
+        purpose: Purpose::Bench,
+        optional: true,
+    },
 ];
 
 /// The programs for a purpose.
@@ -157,7 +181,7 @@ fn without_apt(lacking: &[&Program]) -> Result<()> {
     }
     for program in optional {
         eprintln!(
-            "warning: going on without {}: what needs it fails",
+            "warning: going on without {}: what needs it fails, or is left out",
             program.probe.name()
         );
     }
@@ -226,6 +250,9 @@ mod tests {
         assert_eq!(names(Purpose::Run), ["cc", "ip"]);
         assert!(names(Purpose::Test).starts_with(&["cc", "ip"]));
         assert!(names(Purpose::Test).contains(&"postgres"));
+        assert!(!names(Purpose::Test).contains(&"nft"));
+        assert!(names(Purpose::Bench).starts_with(&names(Purpose::Test)));
+        assert!(names(Purpose::Bench).contains(&"nft"));
     }
 
     #[test]

@@ -1,0 +1,105 @@
+//! An ipset of type `hash:net`, matched in iptables' raw table.
+
+use std::fmt::Write;
+
+use super::{Content, Filter, Sense, programs};
+use crate::{
+    lists::Family,
+    wire::{TESTED, Wire},
+};
+
+/// What iptables' rule matches; iptables counts what meets each rule by itself.
+pub(crate) struct Ipset {
+    wire: Wire,
+    save: &'static str,
+}
+
+impl Ipset {
+    pub(crate) fn new(content: Content<'_>) -> Self {
+        let wire = Wire::new();
+        wire.poll_without_xdp();
+        programs::feed(
+            wire.receiver(),
+            "ipset",
+            &["restore", "-file"],
+            &set(content),
+        );
+        let (restore, save) = tools(content.family);
+        programs::feed(wire.receiver(), restore, &[], &rules(content.sense));
+        Self { wire, save }
+    }
+}
+
+/// iptables itself where it is there: the other one, on top of nftables, is slower.
+fn tools(family: Family) -> (&'static str, &'static str) {
+    match family {
+        Family::V4 if programs::is_there("iptables-legacy-restore") => {
+            ("iptables-legacy-restore", "iptables-legacy-save")
+        }
+        Family::V4 => ("iptables-restore", "iptables-save"),
+        Family::V6 if programs::is_there("ip6tables-legacy-restore") => {
+            ("ip6tables-legacy-restore", "ip6tables-legacy-save")
+        }
+        Family::V6 => ("ip6tables-restore", "ip6tables-save"),
+    }
+}
+
+/// The set as `ipset restore` reads it: with as many buckets from the start as it
+/// would grow to.
+fn set(content: Content<'_>) -> String {
+    let entries = content.nets.len();
+    let family = match content.family {
+        Family::V4 => "inet",
+        Family::V6 => "inet6",
+    };
+    let buckets = (entries / 4).next_power_of_two().max(1024);
+    let mut text = String::with_capacity(entries * 32);
+    let _ = writeln!(
+        text,
+        "create listed hash:net family {family} hashsize {buckets} maxelem {}",
+        entries.max(65_536)
+    );
+    for net in content.nets {
+        let _ = writeln!(text, "add listed {net}");
+    }
+    text
+}
+
+/// The second rule drops, and so counts, what the first one does not.
+fn rules(sense: Sense) -> String {
+    let not = match sense {
+        Sense::Block => "",
+        Sense::Allow => "! ",
+    };
+    format!(
+        "*raw\n\
+         -A PREROUTING -i {TESTED} -m set {not}--match-set listed src -j DROP\n\
+         -A PREROUTING -i {TESTED} -j DROP\n\
+         COMMIT\n"
+    )
+}
+
+impl Filter for Ipset {
+    fn name(&self) -> &'static str {
+        "ipset"
+    }
+
+    fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    fn wants_own_packets(&self) -> bool {
+        true
+    }
+
+    fn passed(&self) -> u64 {
+        let text = programs::run(self.wire.receiver(), self.save, &["-c", "-t", "raw"]);
+        let last = text.lines().rfind(|line| line.contains("-j DROP"));
+        packets(last.expect("a rule that drops")).expect("a rule's count")
+    }
+}
+
+/// The packets in "[packets:bytes] -A …".
+fn packets(rule: &str) -> Option<u64> {
+    rule.strip_prefix('[')?.split_once(':')?.0.parse().ok()
+}

@@ -1,0 +1,70 @@
+//! The filters that are measured side by side, each at the end of a wire of its own.
+
+mod bare;
+mod ipset;
+mod netpolicy;
+mod nftables;
+mod programs;
+mod xdp_filter;
+
+use ipnet::IpNet;
+
+pub(crate) use bare::Bare;
+pub(crate) use ipset::Ipset;
+pub(crate) use netpolicy::Netpolicy;
+pub(crate) use nftables::Nftables;
+pub(crate) use programs::missing;
+pub(crate) use xdp_filter::{MOST_HOSTS, XdpFilter};
+
+use crate::{lists::Family, wire::Wire};
+
+/// What becomes of sources on a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sense {
+    /// They are dropped, all others pass.
+    Block,
+    /// They pass, all others are dropped.
+    Allow,
+}
+
+impl Sense {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Allow => "allow",
+        }
+    }
+}
+
+/// What a filter is to enforce.
+#[derive(Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) family: Family,
+    pub(crate) sense: Sense,
+    /// Sorted, each once; networks may contain others.
+    pub(crate) nets: &'a [IpNet],
+}
+
+/// A filter in force at the tested end of a wire.
+pub(crate) trait Filter: Send {
+    /// "nftables".
+    fn name(&self) -> &'static str;
+
+    /// netpolicy's engine; else nothing.
+    fn engine(&self) -> &'static str {
+        ""
+    }
+
+    fn wire(&self) -> &Wire;
+
+    /// Whether it only sees packets that are addressed to the tested end.
+    fn wants_own_packets(&self) -> bool {
+        false
+    }
+
+    /// Packets that it let pass so far. They are dropped behind it as early as can be:
+    /// what is not addressed to the tested end, as soon as the network stack has it.
+    fn passed(&self) -> u64 {
+        self.wire().for_others()
+    }
+}

@@ -1,0 +1,60 @@
+//! An nftables set of intervals, matched at the interface's ingress.
+
+use std::fmt::Write;
+
+use super::{Content, Filter, Sense, programs};
+use crate::{
+    lists::Family,
+    sources::outermost,
+    wire::{TESTED, Wire},
+};
+
+/// One chain with one rule.
+pub(crate) struct Nftables {
+    wire: Wire,
+}
+
+impl Nftables {
+    pub(crate) fn new(content: Content<'_>) -> Self {
+        let wire = Wire::new();
+        wire.poll_without_xdp();
+        programs::feed(wire.receiver(), "nft", &["-f"], &ruleset(content));
+        Self { wire }
+    }
+}
+
+/// Entries inside others are left out, for a set of intervals takes no overlaps.
+fn ruleset(content: Content<'_>) -> String {
+    let (header, kind) = match content.family {
+        Family::V4 => ("ip", "ipv4_addr"),
+        Family::V6 => ("ip6", "ipv6_addr"),
+    };
+    let not = match content.sense {
+        Sense::Block => "",
+        Sense::Allow => "!= ",
+    };
+    let mut text = String::with_capacity(content.nets.len() * 24);
+    let _ = writeln!(
+        text,
+        "table netdev filter {{\nset listed {{ type {kind}; flags interval; elements = {{"
+    );
+    for net in outermost(content.nets) {
+        let _ = writeln!(text, "{net},");
+    }
+    let _ = writeln!(
+        text,
+        "}} }}\nchain ingress {{ type filter hook ingress device \"{TESTED}\" priority 0; \
+         policy accept; {header} saddr {not}@listed drop; }}\n}}"
+    );
+    text
+}
+
+impl Filter for Nftables {
+    fn name(&self) -> &'static str {
+        "nftables"
+    }
+
+    fn wire(&self) -> &Wire {
+        &self.wire
+    }
+}

@@ -1,0 +1,194 @@
+//! The page with the results, in Markdown.
+
+use std::{collections::BTreeSet, fmt::Write, process::Command};
+
+use netpolicy_tests::binary::workspace;
+
+use super::plot::Plot;
+use crate::{
+    machine,
+    report::{Figure, Rate},
+};
+
+pub(super) fn page(machine: &str, rates: &[Rate], figures: &[Figure], plots: &[Plot]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "# Results\n\n\
+         Written by `cargo xtask bench --save`; [README.md](README.md) says what was measured \
+         and how to read it.\n\n\
+         | | |\n|---|---|\n\
+         | Machine | {machine} |\n\
+         | Date | {} |\n\
+         | Commit | {} |\n",
+        jiff::Timestamp::now().strftime("%Y-%m-%d"),
+        commit()
+    );
+    for plot in plots {
+        let _ = writeln!(text, "![{}]({})\n", plot.title, plot.file);
+    }
+    rate_tables(&mut text, rates);
+    figure_table(&mut text, figures);
+    text
+}
+
+fn commit() -> String {
+    let git = |args: &[&str]| {
+        let out = Command::new("git")
+            .args(["-c", "safe.directory=*"])
+            .args(args)
+            .current_dir(workspace())
+            .output()
+            .ok()?;
+        let text = String::from_utf8(out.stdout).ok()?;
+        out.status.success().then(|| text.trim().to_owned())
+    };
+    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else {
+        return "unknown".to_owned();
+    };
+    match git(&["status", "--porcelain", "--untracked-files=no"]) {
+        Some(changes) if changes.is_empty() => head,
+        _ => format!("{head}, with changes"),
+    }
+}
+
+/// One table for each scenario: a filter a row, a size a column.
+fn rate_tables(text: &mut String, rates: &[Rate]) {
+    let mut titles: Vec<String> = Vec::new();
+    for rate in rates {
+        let title = title(rate);
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
+    for wanted in titles {
+        let rates: Vec<&Rate> = rates.iter().filter(|r| title(r) == wanted).collect();
+        let sizes: BTreeSet<usize> = rates.iter().map(|r| r.entries).collect();
+        let _ = writeln!(text, "## {wanted}\n");
+        let _ = writeln!(
+            text,
+            "Million packets a second (lowest to highest round), share of the bare program's in \
+             the same round, nanoseconds more than it.\n"
+        );
+        header(text, "Filter", &sizes);
+        let mut names: Vec<String> = Vec::new();
+        for rate in &rates {
+            if !names.contains(&rate.name()) {
+                names.push(rate.name());
+            }
+        }
+        for name in names {
+            let _ = write!(text, "| {name} |");
+            for size in &sizes {
+                let found = rates
+                    .iter()
+                    .find(|r| r.entries == *size && r.name() == name);
+                let cell = found.map_or_else(String::new, |r| {
+                    format!(
+                        "{:.2} ({:.2}–{:.2}), {:.2}, +{:.0}",
+                        r.mpps, r.spread.0, r.spread.1, r.ratio_bare, r.ns_more
+                    )
+                });
+                let _ = write!(text, " {cell} |");
+            }
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+}
+
+fn title(rate: &Rate) -> String {
+    let packets = match rate.bench {
+        "established-rate" => "Established packets",
+        _ => "Attempts (SYN)",
+    };
+    let family = match rate.family {
+        "ipv4" => "IPv4",
+        _ => "IPv6",
+    };
+    let list = match (rate.sense, rate.list) {
+        ("allow", _) => "only a country is allowed",
+        (_, "hosts") => "hosts alone are blocked",
+        _ => "a mix is blocked",
+    };
+    format!("{packets}, {family}, {} sources, {list}", rate.sources)
+}
+
+/// All other figures: one a row, a size a column.
+fn figure_table(text: &mut String, figures: &[Figure]) {
+    let (lines, figures): (Vec<&Figure>, Vec<&Figure>) =
+        figures.iter().partition(|f| f.bench == "cache-line");
+    if !lines.is_empty() {
+        let _ = writeln!(text, "## A cold cache line\n\n| Memory | ns |\n|--:|--:|");
+        for line in lines {
+            let _ = writeln!(
+                text,
+                "| {} MiB | {:.1} |",
+                line.entries / machine::LINES_PER_MIB,
+                line.value
+            );
+        }
+        text.push('\n');
+    }
+    if figures.is_empty() {
+        return;
+    }
+    let sizes: BTreeSet<usize> = figures.iter().map(|f| f.entries).collect();
+    let _ = writeln!(text, "## All else\n");
+    header(text, "Figure", &sizes);
+    let mut names: Vec<String> = Vec::new();
+    for figure in &figures {
+        if !names.contains(&name(figure)) {
+            names.push(name(figure));
+        }
+    }
+    for wanted in names {
+        let _ = write!(text, "| {wanted} |");
+        for size in &sizes {
+            let found = figures
+                .iter()
+                .find(|f| f.entries == *size && name(f) == wanted);
+            let cell = found.map_or_else(String::new, |f| short(f.value));
+            let _ = write!(text, " {cell} |");
+        }
+        text.push('\n');
+    }
+}
+
+fn name(figure: &Figure) -> String {
+    let words = [figure.bench, figure.engine, figure.family, figure.sources];
+    let words: Vec<&str> = words.into_iter().filter(|w| !w.is_empty()).collect();
+    format!("{}, {}", words.join(" "), figure.unit)
+}
+
+fn header(text: &mut String, first: &str, sizes: &BTreeSet<usize>) {
+    let _ = write!(text, "| {first} |");
+    for size in sizes {
+        let _ = write!(text, " {} |", thousands(*size));
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"--:|".repeat(sizes.len()));
+    text.push('\n');
+}
+
+/// "100,000".
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Three digits that tell something.
+fn short(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
