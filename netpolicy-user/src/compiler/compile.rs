@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, ScopeId};
 
-use super::intervals::{self, Address, Cover, Interval};
-use super::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
+use super::intervals::{self, Cover, Interval};
+use super::{Prefix, PrefixSet, Prefixes, PrefixesBuilder, Ruleset, ScopeRules};
 use crate::model::{AllowPart, Binding, Combine, Mode, Policy, RuleList, State};
 
 /// Compiles the active policies of a state.
@@ -132,37 +132,42 @@ fn lists(policies: &[&Policy]) -> (PrefixSet, PrefixSet) {
         AllowPart::Any => None,
         AllowPart::Only(list) => Some(list),
     }));
-    let mut blocked = PrefixSet::default();
-    for &interval in &block.v4 {
-        intervals::prefixes(interval, |addr, len| blocked.v4.push(Prefix4 { addr, len }));
-    }
-    for &interval in &block.v6 {
-        intervals::prefixes(interval, |addr, len| blocked.v6.push(Prefix6 { addr, len }));
-    }
-    let mut allowed = PrefixSet::default();
-    uncovered(&allow.v4, &block.v4, |addr, len| {
-        allowed.v4.push(Prefix4 { addr, len });
-    });
-    uncovered(&allow.v6, &block.v6, |addr, len| {
-        allowed.v6.push(Prefix6 { addr, len });
-    });
+    let blocked = PrefixSet {
+        v4: cut(&block.v4),
+        v6: cut(&block.v6),
+    };
+    let allowed = PrefixSet {
+        v4: uncovered(&allow.v4, &block.v4),
+        v6: uncovered(&allow.v6, &block.v6),
+    };
     (blocked, allowed)
 }
 
-/// Emits the prefixes of `allow` that do not lie wholly inside `block`.
-fn uncovered<A: Address>(
-    allow: &[Interval<A>],
-    block: &[Interval<A>],
-    mut emit: impl FnMut(A, u8),
-) {
+/// The prefixes of merged intervals.
+fn cut<P: Prefix>(intervals: &[Interval<P::Address>]) -> Prefixes<P> {
+    let mut prefixes = PrefixesBuilder::default();
+    for &interval in intervals {
+        intervals::prefixes(interval, |addr, len| prefixes.push(P::new(addr, len)));
+    }
+    prefixes.finish()
+}
+
+/// The prefixes of `allow` that do not lie wholly inside `block`.
+fn uncovered<P: Prefix>(
+    allow: &[Interval<P::Address>],
+    block: &[Interval<P::Address>],
+) -> Prefixes<P> {
     let mut cover = Cover::new(block);
+    let mut prefixes = PrefixesBuilder::default();
     for &interval in allow {
         intervals::prefixes(interval, |addr, len| {
-            if !cover.covers((addr, addr.fill(A::WIDTH - len))) {
-                emit(addr, len);
+            let prefix = P::new(addr, len);
+            if !cover.covers((prefix.first(), prefix.last())) {
+                prefixes.push(prefix);
             }
         });
     }
+    prefixes.finish()
 }
 
 /// Merged intervals of both families.

@@ -3,8 +3,8 @@
 //! The same code serves both families. Merging intervals instead of prefixes makes
 //! every union of prefixes come out in its one shortest form.
 
-/// An address as an integer in host order.
-pub(super) trait Address: Copy + Ord {
+/// An address as an integer in host order: `u32` or `u128`.
+pub trait Address: Copy + Ord + std::fmt::Debug + Send + Sync + 'static {
     /// Bits of an address.
     const WIDTH: u8;
     /// The address after this one; `None` after the highest.

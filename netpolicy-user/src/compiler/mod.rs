@@ -12,5 +12,6 @@ pub mod ruleset;
 mod tests;
 
 pub use compile::{compile, compile_with};
-pub use prefixes::{Prefix4, Prefix6, PrefixSet};
+pub use intervals::Address;
+pub use prefixes::{Chunk, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder};
 pub use ruleset::{Ruleset, ScopeRules};

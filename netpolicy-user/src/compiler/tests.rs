@@ -88,14 +88,14 @@ fn lists_are_merged_and_allow_inside_block_is_left_out() {
     let ruleset = compile(&state);
     let host = &ruleset.scopes[0];
     assert_eq!(
-        host.block.v4,
+        host.block.v4.iter().copied().collect::<Vec<_>>(),
         [Prefix4 {
             addr: 0x0a09_0000,
             len: 16
         }]
     );
     assert_eq!(
-        host.allow.v4,
+        host.allow.v4.iter().copied().collect::<Vec<_>>(),
         [
             Prefix4 {
                 addr: 0x0a00_0000,

@@ -345,17 +345,17 @@ fn walk_differences(old: &Ruleset, new: &Ruleset, visit: Visit<'_>) -> Result<()
     )
 }
 
-/// Takes an item of the old slice, of the new one, or the same one of both.
+/// Takes an item of the old sequence, of the new one, or the same one of both.
 type Pairs<'a, T, E> = &'a mut dyn FnMut(Option<&T>, Option<&T>) -> Result<(), E>;
 
-/// Walks two sorted slices side by side; equal items are visited together.
-fn merge<T, K: Ord, E>(
-    old: &[T],
-    new: &[T],
+/// Walks two sorted sequences side by side; equal items are visited together.
+fn merge<'a, T: 'a, K: Ord, E>(
+    old: impl IntoIterator<Item = &'a T>,
+    new: impl IntoIterator<Item = &'a T>,
     key: impl Fn(&T) -> K,
     visit: Pairs<'_, T, E>,
 ) -> Result<(), E> {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
     loop {
         let order = match (old.peek(), new.peek()) {
             (None, None) => return Ok(()),
