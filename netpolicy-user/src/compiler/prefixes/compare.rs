@@ -26,7 +26,7 @@ impl<P: Prefix> Prefixes<P> {
                 _ => changed.push((first, last)),
             }
         };
-        let (mut old, mut new) = (Cursor::new(&self.chunks), Cursor::new(&new.chunks));
+        let (mut old, mut new) = (Cursor::new(self.parts()), Cursor::new(new.parts()));
         loop {
             while let (Some(a), Some(b)) = (old.whole_chunk(), new.whole_chunk())
                 && a.first == b.first

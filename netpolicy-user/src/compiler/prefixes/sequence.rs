@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Prefix;
 use super::chunk::{Chunk, ends_chunk};
@@ -13,9 +13,17 @@ use super::chunk::{Chunk, ends_chunk};
 /// alone: equal sequences have equal chunks, and versions of one share the chunks in
 /// which they do not differ. Cloning shares everything.
 pub struct Prefixes<P: Prefix> {
-    pub(super) chunks: Arc<[Part<P>]>,
-    len: usize,
+    content: Arc<Content<P>>,
 }
+
+struct Content<P: Prefix> {
+    parts: Box<[Part<P>]>,
+    len: usize,
+    hash: OnceLock<[u8; 32]>,
+}
+
+/// Names the meaning of the bytes that [`Prefixes::hash`] is made over.
+const HASH_CONTEXT: &[u8] = b"netpolicy prefixes 1\n";
 
 /// A chunk, beside its first address so that searching touches no chunk.
 pub(super) struct Part<P: Prefix> {
@@ -36,18 +44,39 @@ impl<P: Prefix> Prefixes<P> {
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.content.len
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.content.len == 0
     }
 
     /// The chunks, ascending.
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = &Arc<Chunk<P>>> + DoubleEndedIterator {
-        self.chunks.iter().map(|part| &part.chunk)
+        self.parts().iter().map(|part| &part.chunk)
+    }
+
+    /// The chunks with their first addresses, ascending.
+    pub(super) fn parts(&self) -> &[Part<P>] {
+        &self.content.parts
+    }
+
+    /// BLAKE3 over the hashes of the chunks; found when it is first asked for, in time
+    /// proportional to the chunks, and to the prefixes of those that are new.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        *self.content.hash.get_or_init(|| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(HASH_CONTEXT);
+            let mut hashes = Vec::with_capacity(self.parts().len() * 32);
+            for chunk in self.chunks() {
+                hashes.extend(chunk.hash());
+            }
+            hasher.update(&hashes);
+            hasher.finalize().into()
+        })
     }
 
     /// All prefixes, ascending.
@@ -55,8 +84,8 @@ impl<P: Prefix> Prefixes<P> {
     pub fn iter(&self) -> Iter<'_, P> {
         Iter {
             current: [].iter(),
-            parts: self.chunks.iter(),
-            left: self.len,
+            parts: self.parts().iter(),
+            left: self.len(),
         }
     }
 
@@ -68,11 +97,11 @@ impl<P: Prefix> Prefixes<P> {
     ) -> impl Iterator<Item = P> + Clone + '_ {
         let (start, end) = addresses.into_inner();
         let at = self.part_of(start);
-        let (current, parts) = match self.chunks.get(at) {
+        let (current, parts) = match self.parts().get(at) {
             Some(part) => {
                 let prefixes = part.chunk.prefixes();
                 let from = prefixes.partition_point(|prefix| prefix.last() < start);
-                (&prefixes[from..], &self.chunks[at + 1..])
+                (&prefixes[from..], &self.parts()[at + 1..])
             }
             None => (&[][..], &[][..]),
         };
@@ -87,7 +116,7 @@ impl<P: Prefix> Prefixes<P> {
     /// The prefix in which an address is.
     #[must_use]
     pub fn covering(&self, address: P::Address) -> Option<P> {
-        let prefixes = self.chunks.get(self.part_of(address))?.chunk.prefixes();
+        let prefixes = self.parts().get(self.part_of(address))?.chunk.prefixes();
         // Prefixes are disjoint: only the last that begins at or below the address
         // can hold it.
         let after = prefixes.partition_point(|prefix| prefix.first() <= address);
@@ -97,7 +126,7 @@ impl<P: Prefix> Prefixes<P> {
 
     /// The last part that begins at or below an address; else the first.
     pub(super) fn part_of(&self, address: P::Address) -> usize {
-        self.chunks
+        self.parts()
             .partition_point(|part| part.first <= address)
             .saturating_sub(1)
     }
@@ -105,25 +134,21 @@ impl<P: Prefix> Prefixes<P> {
     /// Whether both are one in memory, which takes no comparing. `false` says nothing.
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.chunks, &other.chunks)
+        Arc::ptr_eq(&self.content, &other.content)
     }
 }
 
 impl<P: Prefix> Clone for Prefixes<P> {
     fn clone(&self) -> Self {
         Self {
-            chunks: Arc::clone(&self.chunks),
-            len: self.len,
+            content: Arc::clone(&self.content),
         }
     }
 }
 
 impl<P: Prefix> Default for Prefixes<P> {
     fn default() -> Self {
-        Self {
-            chunks: Arc::new([]),
-            len: 0,
-        }
+        PrefixesBuilder::default().finish()
     }
 }
 
@@ -137,8 +162,8 @@ impl<P: Prefix> fmt::Debug for Prefixes<P> {
 impl<P: Prefix> PartialEq for Prefixes<P> {
     fn eq(&self, other: &Self) -> bool {
         self.ptr_eq(other)
-            || self.len == other.len
-                && self.chunks.len() == other.chunks.len()
+            || self.len() == other.len()
+                && self.parts().len() == other.parts().len()
                 && self.chunks().zip(other.chunks()).all(|(a, b)| a.same(b))
     }
 }
@@ -276,8 +301,11 @@ impl<P: Prefix> PrefixesBuilder<P> {
             "chunks ascend"
         );
         Prefixes {
-            chunks: self.parts.into(),
-            len: self.len,
+            content: Arc::new(Content {
+                parts: self.parts.into(),
+                len: self.len,
+                hash: OnceLock::new(),
+            }),
         }
     }
 }

@@ -18,7 +18,7 @@ impl<P: Prefix> Prefixes<P> {
             ranges.iter().all(|range| range.0 <= range.1) && ranges.is_sorted_by(|a, b| a.1 < b.0),
             "ranges ascend and are disjoint"
         );
-        let parts = &self.chunks;
+        let parts = self.parts();
         let mut builder = PrefixesBuilder::default();
         let (mut ranges, mut with) = (ranges, with);
         let mut at = 0;
