@@ -179,7 +179,7 @@ struct Intervals {
 impl Intervals {
     fn of<'a>(lists: impl Iterator<Item = &'a RuleList>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for rule in lists.flat_map(RuleList::rules) {
+        for rule in lists.flat_map(RuleList::iter) {
             match rule.net {
                 IpNet::V4(net) => v4.push((net.network().into(), net.broadcast().into())),
                 IpNet::V6(net) => v6.push((net.network().into(), net.broadcast().into())),

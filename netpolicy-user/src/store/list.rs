@@ -43,7 +43,8 @@ pub(super) fn put(db: Db<'_>, list: &RuleList) -> Result<ObjectId, StoreError> {
     };
     let mut body = Vec::new();
     let mut anchors = Vec::new();
-    for rules in chunk::cut(list.rules()) {
+    for chunk in list.chunks() {
+        let rules = chunk.rules();
         chunk::encode(rules, &mut body, &mut anchors).map_err(unstorable)?;
         stored.chunks.push(StoredChunk {
             id: db.put(Kind::Chunk, &body)?,
