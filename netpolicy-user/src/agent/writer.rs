@@ -17,7 +17,7 @@ use super::error::{AgentError, chain};
 use super::snapshot::{Faults, Snapshot};
 use super::{action, memory};
 use crate::api::{Changed, ProgressView, RevisionView, Timing};
-use crate::compiler::{Ruleset, compile_with};
+use crate::compiler::{Compilation, Ruleset};
 use crate::model::Change;
 use crate::model::{Bypass, ChangeContext, Limits, State, plan};
 use crate::store::{Revision, RevisionMeta, Store, Stored};
@@ -47,6 +47,8 @@ pub struct Writer<E: Enforcer> {
     pub(super) revision: u64,
     /// What is, or should be, in force.
     pub(super) ruleset: Arc<Ruleset>,
+    /// What it was compiled to, to compile the next one from.
+    compiled: Compilation,
     pub(super) digest: [u8; 32],
     pub(super) entries: u64,
     pub(super) generation: u64,
@@ -65,17 +67,18 @@ pub struct Writer<E: Enforcer> {
 }
 
 impl<E: Enforcer> Writer<E> {
-    /// Takes over what the store holds; `ruleset` is compiled from it and in force.
+    /// Takes over what the store holds; `compiled` is made from it and in force.
     /// Where events can be read from is sent to `sources`.
     pub fn new(
         enforcer: E,
         store: Box<dyn Store>,
         stored: Stored,
-        ruleset: Arc<Ruleset>,
+        compiled: Compilation,
         settings: Settings,
         sources: mpsc::UnboundedSender<E::Events>,
     ) -> Self {
         let state = Arc::new(stored.state);
+        let ruleset = Arc::clone(compiled.ruleset());
         let mut writer = Self {
             digest: ruleset.digest(),
             entries: ruleset.entries(),
@@ -86,6 +89,7 @@ impl<E: Enforcer> Writer<E> {
             state,
             revision: stored.revision,
             ruleset,
+            compiled,
             generation: 0,
             bypasses: stored.bypasses,
             faults: Faults::default(),
@@ -199,9 +203,10 @@ impl<E: Enforcer> Writer<E> {
 
         let started = Instant::now();
         let progress = &self.progress;
-        let ruleset = Arc::new(compile_with(&applied.state, &mut |done, total| {
+        let compiled = self.compiled.next(&applied.state, &mut |done, total| {
             report(progress, "compiling", done, total);
-        }));
+        });
+        let ruleset = Arc::clone(compiled.ruleset());
         let digest = ruleset.digest();
         changed.timing.compile_ms = millis(started);
 
@@ -242,6 +247,7 @@ impl<E: Enforcer> Writer<E> {
         self.entries = ruleset.entries();
         self.digest = digest;
         self.ruleset = ruleset;
+        self.compiled = compiled;
         self.publish();
 
         changed.revision = self.revision;

@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use self::chunk::Chunk;
+pub(super) use self::compare::extend;
 pub use self::sequence::{Iter, Prefixes, PrefixesBuilder};
 use super::Address;
 

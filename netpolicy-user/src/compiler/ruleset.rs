@@ -1,6 +1,7 @@
 //! The compiled form of all active policies.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use netpolicy_common::{PortTable, Reason, ScopeConfig, ScopeFlags, ScopeId};
 
@@ -10,8 +11,8 @@ use crate::model::evaluate::observed_unless;
 /// What one generation enforces, in all scopes and both families.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
-    /// Port to scope, as the kernel holds it (a boxed [`PortTable::scope`]).
-    pub ports: Box<[ScopeId; 65536]>,
+    /// Port to scope, as the kernel holds it ([`PortTable::scope`]).
+    pub ports: Arc<[ScopeId; 65536]>,
     /// Ascending by id; the host (id 0) is always first. Every service has an entry.
     pub scopes: Vec<ScopeRules>,
 }

@@ -14,18 +14,16 @@ impl<P: Prefix> Prefixes<P> {
     #[must_use]
     pub fn changed(&self, new: &Self) -> Vec<(P::Address, P::Address)> {
         let mut changed: Vec<(P::Address, P::Address)> = Vec::new();
+        self.differences(new, |prefix, _| extend(&mut changed, prefix));
+        changed
+    }
+
+    /// Visits every prefix that only this sequence has (`false`) or only `new` has
+    /// (`true`), ascending. Takes as long as [`Self::changed`].
+    pub fn differences(&self, new: &Self, mut visit: impl FnMut(P, bool)) {
         if self.ptr_eq(new) {
-            return changed;
+            return;
         }
-        let mut differs = |prefix: P| {
-            let (first, last) = (prefix.first(), prefix.last());
-            match changed.last_mut() {
-                Some(range) if range.1.next().is_none_or(|next| first <= next) => {
-                    range.1 = range.1.max(last);
-                }
-                _ => changed.push((first, last)),
-            }
-        };
         let (mut old, mut new) = (Cursor::new(self.parts()), Cursor::new(new.parts()));
         loop {
             while let (Some(a), Some(b)) = (old.whole_chunk(), new.whole_chunk())
@@ -36,23 +34,38 @@ impl<P: Prefix> Prefixes<P> {
                 new.skip_chunk();
             }
             match (old.peek(), new.peek()) {
-                (None, None) => return changed,
+                (None, None) => return,
                 (Some(a), Some(b)) if a == b => {
                     old.step();
                     new.step();
                 }
                 (Some(a), b) if b.is_none_or(|b| a < b) => {
-                    differs(a);
+                    visit(a, false);
                     old.step();
                 }
                 (_, b) => {
                     if let Some(b) = b {
-                        differs(b);
+                        visit(b, true);
                     }
                     new.step();
                 }
             }
         }
+    }
+}
+
+/// Appends the addresses of a prefix to ranges that ascend, of which none begins above
+/// it; joins them with the last if they touch.
+pub(in crate::compiler) fn extend<P: Prefix>(
+    ranges: &mut Vec<(P::Address, P::Address)>,
+    prefix: P,
+) {
+    let (first, last) = (prefix.first(), prefix.last());
+    match ranges.last_mut() {
+        Some(range) if range.1.next().is_none_or(|next| first <= next) => {
+            range.1 = range.1.max(last);
+        }
+        _ => ranges.push((first, last)),
     }
 }
 

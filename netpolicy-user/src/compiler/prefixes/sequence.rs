@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 use super::Prefix;
 use super::chunk::{Chunk, ends_chunk};
 
-/// Prefixes sorted by address, none inside another.
+/// Prefixes sorted by address, then length. Those of a [`PrefixSet`](super::PrefixSet)
+/// are disjoint.
 ///
 /// They are kept in chunks of about a thousand, whose ends depend on the prefixes
 /// alone: equal sequences have equal chunks, and versions of one share the chunks in
@@ -25,9 +26,9 @@ struct Content<P: Prefix> {
 /// Names the meaning of the bytes that [`Prefixes::hash`] is made over.
 const HASH_CONTEXT: &[u8] = b"netpolicy prefixes 1\n";
 
-/// A chunk, beside its first address so that searching touches no chunk.
+/// A chunk, beside its first prefix so that searching touches no chunk.
 pub(super) struct Part<P: Prefix> {
-    pub(super) first: P::Address,
+    pub(super) first: P,
     pub(super) chunk: Arc<Chunk<P>>,
 }
 
@@ -89,34 +90,55 @@ impl<P: Prefix> Prefixes<P> {
         }
     }
 
-    /// The prefixes that have an address in `addresses`, ascending. Finding the first
-    /// takes time in proportion to the logarithm of all.
+    /// Of disjoint prefixes those that have an address in `addresses`, ascending.
+    /// Finding the first takes time in proportion to the logarithm of all.
     pub fn range(
         &self,
         addresses: RangeInclusive<P::Address>,
     ) -> impl Iterator<Item = P> + Clone + '_ {
         let (start, end) = addresses.into_inner();
-        let at = self.part_of(start);
+        let at = self.last_part(|first| first.first() <= start);
+        self.after(at, move |prefix| prefix.last() < start)
+            .take_while(move |prefix| prefix.first() <= end)
+    }
+
+    /// The prefixes that begin in `addresses`, ascending.
+    pub(in crate::compiler) fn beginning_in(
+        &self,
+        addresses: RangeInclusive<P::Address>,
+    ) -> impl Iterator<Item = P> + Clone + '_ {
+        let (start, end) = addresses.into_inner();
+        let at = self.last_part(|first| first.first() < start);
+        self.after(at, move |prefix| prefix.first() < start)
+            .take_while(move |prefix| prefix.first() <= end)
+    }
+
+    /// The prefixes of part `at`, except the first ones that `skip` holds for, and
+    /// those of all parts behind it.
+    fn after(&self, at: usize, skip: impl Fn(&P) -> bool) -> impl Iterator<Item = P> + Clone {
         let (current, parts) = match self.parts().get(at) {
             Some(part) => {
                 let prefixes = part.chunk.prefixes();
-                let from = prefixes.partition_point(|prefix| prefix.last() < start);
+                let from = prefixes.partition_point(skip);
                 (&prefixes[from..], &self.parts()[at + 1..])
             }
             None => (&[][..], &[][..]),
         };
         let more = parts.iter().flat_map(|part| part.chunk.prefixes());
-        current
-            .iter()
-            .chain(more)
-            .copied()
-            .take_while(move |prefix| prefix.first() <= end)
+        current.iter().chain(more).copied()
     }
 
-    /// The prefix in which an address is.
+    /// Whether this very prefix is one of them.
+    pub(in crate::compiler) fn has(&self, prefix: P) -> bool {
+        let part = self.parts().get(self.last_part(|first| *first <= prefix));
+        part.is_some_and(|part| part.chunk.prefixes().binary_search(&prefix).is_ok())
+    }
+
+    /// Of disjoint prefixes the one in which an address is.
     #[must_use]
     pub fn covering(&self, address: P::Address) -> Option<P> {
-        let prefixes = self.parts().get(self.part_of(address))?.chunk.prefixes();
+        let part = self.last_part(|first| first.first() <= address);
+        let prefixes = self.parts().get(part)?.chunk.prefixes();
         // Prefixes are disjoint: only the last that begins at or below the address
         // can hold it.
         let after = prefixes.partition_point(|prefix| prefix.first() <= address);
@@ -124,10 +146,11 @@ impl<P: Prefix> Prefixes<P> {
         (prefix.last() >= address).then_some(prefix)
     }
 
-    /// The last part that begins at or below an address; else the first.
-    pub(super) fn part_of(&self, address: P::Address) -> usize {
+    /// The last part of whose first prefix something holds that does not hold of later
+    /// ones; else the first part.
+    pub(super) fn last_part(&self, holds: impl Fn(&P) -> bool) -> usize {
         self.parts()
-            .partition_point(|part| part.first <= address)
+            .partition_point(|part| holds(&part.first))
             .saturating_sub(1)
     }
 
@@ -170,7 +193,7 @@ impl<P: Prefix> PartialEq for Prefixes<P> {
 
 impl<P: Prefix> Eq for Prefixes<P> {}
 
-/// Of prefixes that are sorted and disjoint.
+/// Of prefixes that are sorted, each once.
 impl<P: Prefix> FromIterator<P> for Prefixes<P> {
     fn from_iter<T: IntoIterator<Item = P>>(prefixes: T) -> Self {
         let mut builder = PrefixesBuilder::default();
@@ -219,7 +242,7 @@ impl<'a, P: Prefix> Iterator for Iter<'a, P> {
 
 impl<P: Prefix> ExactSizeIterator for Iter<'_, P> {}
 
-/// Makes a sequence of prefixes that come sorted and disjoint.
+/// Makes a sequence of prefixes that come sorted, each once.
 pub struct PrefixesBuilder<P: Prefix> {
     parts: Vec<Part<P>>,
     open: Vec<P>,
@@ -237,7 +260,7 @@ impl<P: Prefix> Default for PrefixesBuilder<P> {
 }
 
 impl<P: Prefix> PrefixesBuilder<P> {
-    /// Appends a prefix that lies wholly above the one appended last.
+    /// Appends a prefix, which comes after the one appended last.
     #[inline]
     pub fn push(&mut self, prefix: P) {
         self.push_like(prefix, None);
@@ -245,12 +268,10 @@ impl<P: Prefix> PrefixesBuilder<P> {
 
     /// As [`Self::push`]; if a chunk is complete and as `like`, then that one is shared.
     #[inline]
-    pub(super) fn push_like(&mut self, prefix: P, like: Option<&Arc<Chunk<P>>>) {
+    pub(in crate::compiler) fn push_like(&mut self, prefix: P, like: Option<&Arc<Chunk<P>>>) {
         debug_assert!(
-            self.open
-                .last()
-                .is_none_or(|last| last.last() < prefix.first()),
-            "prefixes ascend and are disjoint"
+            self.open.last().is_none_or(|last| *last < prefix),
+            "prefixes ascend"
         );
         self.open.push(prefix);
         if ends_chunk(prefix) {
@@ -275,7 +296,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
 
     /// Ends the chunk that is open, if any; shares `like` if that is as it is.
     fn close(&mut self, like: Option<&Arc<Chunk<P>>>) {
-        let Some(first) = self.open.first().map(|prefix| prefix.first()) else {
+        let Some(first) = self.open.first().copied() else {
             return;
         };
         let chunk = match like.filter(|like| *like.prefixes() == *self.open) {
@@ -294,7 +315,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
     }
 
     /// As [`Self::finish`]; if the last chunk is as `like`, then that one is shared.
-    pub(super) fn finish_like(mut self, like: Option<&Arc<Chunk<P>>>) -> Prefixes<P> {
+    pub(in crate::compiler) fn finish_like(mut self, like: Option<&Arc<Chunk<P>>>) -> Prefixes<P> {
         self.close(like);
         debug_assert!(
             self.parts.is_sorted_by(|a, b| a.first < b.first),
