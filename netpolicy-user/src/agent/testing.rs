@@ -349,6 +349,10 @@ impl Store for NotedStore {
         self.0.expire_bypasses(now)
     }
 
+    fn settle(&mut self) {
+        self.0.settle();
+    }
+
     fn prune(&mut self) -> Result<Pruned, StoreError> {
         self.0.prune()
     }

@@ -22,8 +22,10 @@ use crate::model::Change;
 use crate::model::{Bypass, ChangeContext, Limits, State, plan};
 use crate::store::{Revision, RevisionMeta, Store, Stored};
 
-/// From this many rules on, memory that a change left behind is given back at once.
-const TRIM_FROM_RULES: u64 = 50_000;
+/// A change of so many rules, or with so many bytes of text, is large: the memory that
+/// it took is given back at once.
+const LARGE_RULES: u64 = 50_000;
+const LARGE_TEXT: usize = 1 << 20;
 
 /// What the writer starts from.
 #[derive(Debug)]
@@ -61,6 +63,10 @@ pub struct Writer<E: Enforcer> {
     pub(super) verify_at: Instant,
     /// Whether revisions were made since old ones were removed.
     pub(super) prune_due: bool,
+    /// What the last change replaced: freeing it takes time that nobody waits for.
+    replaced: Option<(Arc<State>, Compilation)>,
+    /// Whether the last change was large.
+    was_large: bool,
     sources: mpsc::UnboundedSender<E::Events>,
     published: watch::Sender<Arc<Snapshot>>,
     progress: watch::Sender<ProgressView>,
@@ -96,6 +102,8 @@ impl<E: Enforcer> Writer<E> {
             attached: BTreeMap::new(),
             verify_at: Instant::now(),
             prune_due: true,
+            replaced: None,
+            was_large: false,
             sources,
             progress: watch::Sender::new(idle()),
         };
@@ -155,13 +163,20 @@ impl<E: Enforcer> Writer<E> {
         caller: Caller,
         dry_run: bool,
     ) -> Result<Changed, AgentError> {
+        self.was_large = change.text_len() >= LARGE_TEXT;
         let result = self.try_change(change, caller, dry_run);
         self.rest();
+        result
+    }
+
+    /// Does what the last change left to be done, for which nobody has to wait.
+    pub fn tidy(&mut self) {
+        self.replaced = None;
         // Whatever was large is gone by now, except what readers still hold.
-        if self.state.rule_count() >= TRIM_FROM_RULES {
+        if std::mem::take(&mut self.was_large) {
+            self.store.settle();
             memory::give_back();
         }
-        result
     }
 
     fn try_change(
@@ -239,7 +254,9 @@ impl<E: Enforcer> Writer<E> {
         // first: the flip may give their scopes to other services.
         self.revision = revision;
         self.prune_due = true;
-        self.state = Arc::new(applied.state);
+        let rules = (self.state.rule_count(), applied.state.rule_count());
+        self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
+        let state = std::mem::replace(&mut self.state, Arc::new(applied.state));
         self.forget_orphaned_bypasses();
         if let Some(prepared) = prepared {
             self.generation = self.enforcer.commit(prepared);
@@ -247,7 +264,8 @@ impl<E: Enforcer> Writer<E> {
         self.entries = ruleset.entries();
         self.digest = digest;
         self.ruleset = ruleset;
-        self.compiled = compiled;
+        let compiled = std::mem::replace(&mut self.compiled, compiled);
+        self.replaced = Some((state, compiled));
         self.publish();
 
         changed.revision = self.revision;

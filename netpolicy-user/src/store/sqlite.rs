@@ -73,8 +73,8 @@ impl SqliteStore {
             .map_err(|source| StoreError::sqlite("begin a change", path, source))
     }
 
-    /// Gives the log's space back, which a change that found no room has grown to
-    /// all that there was.
+    /// Gives the log's space back, which a large change has grown, or one that found
+    /// no room to all that there was.
     fn release_log(&self) {
         // Best effort: the next commit or closing does the same.
         let _ = self
@@ -234,6 +234,10 @@ impl Store for SqliteStore {
         let fault = fault("remove lapsed bypasses", path);
         tx.commit().map_err(fault)?;
         Ok(lapsed)
+    }
+
+    fn settle(&mut self) {
+        self.release_log();
     }
 
     fn prune(&mut self) -> Result<Pruned, StoreError> {
