@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, ScopeId};
+use rayon::prelude::*;
 
 use super::index::Index;
 use super::scope::{self, IsWorth, Listed, Lists};
 use super::{Ruleset, ScopeRules};
-use crate::model::{AllowPart, Binding, Combine, ListKind, Mode, Policy, State};
+use crate::model::{AllowPart, Binding, Combine, ListKind, Mode, Policy, RuleList, State};
 
 /// Compiles the active policies of a state.
 #[must_use]
@@ -97,26 +98,39 @@ impl Compilation {
     /// All lists that count in any scope of a state.
     fn listed(&self, state: &State) -> Vec<Listed> {
         let counts = |policy: &&Policy| policy.active && !policy.bindings.is_empty();
-        let mut listed = Vec::new();
-        for policy in state.policies.iter().filter(counts) {
-            let allow = policy.allow_list().map(|list| (ListKind::Allow, list));
-            for (kind, list) in [(ListKind::Block, &policy.block)].into_iter().chain(allow) {
-                let known = self.listed.iter().find(|known| known.list.ptr_eq(list));
-                let is_before = |old: &&Listed| old.policy == policy.name && old.kind == kind;
-                let before = self.listed.iter().find(is_before);
-                listed.push(Listed {
-                    policy: policy.name.clone(),
-                    kind,
-                    list: list.clone(),
-                    index: match (known, before) {
-                        (Some(known), _) => Arc::clone(&known.index),
-                        (None, Some(old)) => Arc::new(old.index.edited(&old.list, list)),
-                        (None, None) => Arc::new(Index::of(list)),
-                    },
-                });
-            }
+        let lists = state.policies.iter().filter(counts).flat_map(|policy| {
+            let block = (policy, ListKind::Block, &policy.block);
+            let allow = policy.allow_list();
+            let allow = allow.map(|list| (policy, ListKind::Allow, list));
+            [block].into_iter().chain(allow)
+        });
+        let lists: Vec<_> = lists.collect();
+        let listed = |&(policy, kind, list): &(&Policy, ListKind, &RuleList)| Listed {
+            policy: policy.name.clone(),
+            kind,
+            list: list.clone(),
+            index: self.index(policy, kind, list),
+        };
+        let is_new = |list| !self.listed.iter().any(|known| known.list.ptr_eq(list));
+        let new = lists.iter().filter(|(_, _, list)| is_new(list));
+        if new.map(|(_, _, list)| list.len()).sum::<usize>() >= scope::MANY {
+            lists.par_iter().map(listed).collect()
+        } else {
+            lists.iter().map(listed).collect()
         }
-        listed
+    }
+
+    fn index(&self, policy: &Policy, kind: ListKind, list: &RuleList) -> Arc<Index> {
+        let mut known = self.listed.iter();
+        if let Some(known) = known.find(|known| known.list.ptr_eq(list)) {
+            return Arc::clone(&known.index);
+        }
+        let mut known = self.listed.iter();
+        let before = known.find(|old| old.policy == policy.name && old.kind == kind);
+        Arc::new(match before {
+            Some(old) => old.index.edited(&old.list, list),
+            None => Index::of(list),
+        })
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) struct Listed {
     pub(super) index: Arc<Index>,
 }
 
+/// So many rules are worth waking another thread for.
+pub(super) const MANY: usize = 10_000;
+
 /// Whether it is worth looking only at what changed, by the number of changed networks,
 /// of lists, and of all networks.
 pub(super) type IsWorth = fn(usize, usize, usize) -> bool;
@@ -55,9 +58,9 @@ impl Lists {
             sources: &sources,
             is_worth,
         };
-        let (v4, v6) = (
-            self.v4.changed_by(&change, |index| &index.v4),
-            self.v6.changed_by(&change, |index| &index.v6),
+        let (v4, v6) = change.both(
+            || self.v4.changed_by(&change, |index| &index.v4),
+            || self.v6.changed_by(&change, |index| &index.v6),
         );
         Self { sources, v4, v6 }
     }
@@ -134,8 +137,10 @@ type Changed<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
 
 impl<P: Prefix> Sets<P> {
     fn changed_by(&self, change: &Change<'_>, of: Of<P>) -> Self {
-        let (block, block_changed) = change.union(&self.block, ListKind::Block, of);
-        let (offered, offered_changed) = change.union(&self.offered, ListKind::Allow, of);
+        let ((block, block_changed), (offered, offered_changed)) = change.both(
+            || change.union(&self.block, ListKind::Block, of),
+            || change.union(&self.offered, ListKind::Allow, of),
+        );
         let allow = match (block_changed, offered_changed) {
             (Some(blocks), Some(offers)) => {
                 union::outside_changed(&self.allow, &offered, offers, &block, &blocks)
@@ -151,6 +156,21 @@ impl<P: Prefix> Sets<P> {
 }
 
 impl Change<'_> {
+    /// Does two things; at the same time, if they are likely to take long.
+    fn both<A: Send, B: Send>(
+        &self,
+        a: impl FnOnce() -> A + Send,
+        b: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        let lists = self.gone.iter().chain(&self.new);
+        let rules: usize = lists.map(|listed| listed.list.len()).sum();
+        if rules >= MANY {
+            rayon::join(a, b)
+        } else {
+            (a(), b())
+        }
+    }
+
     /// What the lists of a kind cover together, where they covered `old` before.
     fn union<P: Prefix>(&self, old: &Prefixes<P>, kind: ListKind, of: Of<P>) -> Changed<P> {
         let lists = self.sources.iter().filter(|listed| listed.kind == kind);

@@ -7,24 +7,25 @@ use super::{Address, Prefix, Prefixes, PrefixesBuilder};
 /// The fewest prefixes that cover what the lists cover.
 pub(super) fn whole<P: Prefix>(lists: &[&Nets<P>]) -> Prefixes<P> {
     let mut union = Joiner::default();
-    match lists {
-        [] => {}
-        [only] => {
-            for net in &only.sorted {
-                union.add(*net);
-            }
+    // Merged in pieces as long as a chunk of the longest list: they stay in the cache,
+    // and no second copy of everything is needed.
+    let longest = lists.iter().max_by_key(|nets| nets.sorted.len());
+    let chunks = longest.into_iter().flat_map(|nets| nets.sorted.chunks());
+    let ends = chunks.skip(1).filter_map(|chunk| chunk.prefixes().first());
+    let mut lists: Vec<_> = lists
+        .iter()
+        .map(|nets| nets.sorted.iter().peekable())
+        .collect();
+    let mut piece: Vec<P> = Vec::new();
+    for end in ends.map(Some).chain([None]) {
+        for list in &mut lists {
+            let before = |net: &&P| end.is_none_or(|end| *net < end);
+            piece.extend(std::iter::from_fn(|| list.next_if(before)));
         }
-        lists => {
-            let count = lists.iter().map(|nets| nets.sorted.len()).sum();
-            let mut nets: Vec<P> = Vec::with_capacity(count);
-            for list in lists {
-                nets.extend(&list.sorted);
-            }
-            // Sorted runs one after the other: a stable sort merges them.
-            nets.sort();
-            for net in nets {
-                union.add(net);
-            }
+        // Sorted runs one after the other: a stable sort merges them.
+        piece.sort();
+        for net in piece.drain(..) {
+            union.add(net);
         }
     }
     union.finish()
