@@ -14,7 +14,7 @@ use netpolicy_tests::packet::{DOT1AD, DOT1Q, Packet};
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::compiler::compile;
 use netpolicy_user::model::change::Change;
-use netpolicy_user::model::{AllowPart, Combine, Mode, Service, State, evaluate};
+use netpolicy_user::model::{Combine, Mode, RuleList, Service, State, evaluate};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -150,11 +150,8 @@ fn state_of(plan: &Plan) -> State {
 fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
     let mut sources = plan.sources.clone();
     for policy in &state.policies {
-        let allow = match &policy.allow {
-            AllowPart::Only(list) => list.rules(),
-            AllowPart::Any => &[],
-        };
-        for rule in allow.iter().chain(policy.block.rules()) {
+        let lists = policy.allow_list().into_iter().chain([&policy.block]);
+        for rule in lists.flat_map(RuleList::iter) {
             match rule.net {
                 IpNet::V4(net) => {
                     let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));

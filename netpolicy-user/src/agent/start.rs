@@ -1,7 +1,6 @@
 //! From a configuration to a writer whose kernel enforces what the store says.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -11,7 +10,7 @@ use super::kernel::Kernel;
 use super::lock::{self, Lock, LockError};
 use super::server::{Socket, SocketError};
 use super::writer::{Settings, Writer};
-use crate::compiler::compile;
+use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
 use crate::datapath::{self, DatapathError, EventReader, Opened, Options, Reader};
 use crate::store::{SqliteStore, Store, StoreError};
@@ -114,7 +113,8 @@ pub fn start(
         rules = stored.state.rule_count(),
         "state loaded"
     );
-    let ruleset = Arc::new(compile(&stored.state));
+    let compiled = Compilation::new(&stored.state);
+    let ruleset = compiled.ruleset();
     if stored.revision == 0 {
         refuse_to_open(config, &ruleset.digest())?;
     }
@@ -123,7 +123,7 @@ pub fn start(
         mode: config.xdp_mode,
         engine: config.engine,
     };
-    let (kernel, opened) = Kernel::open(options, &ruleset, stored.revision)?;
+    let (kernel, opened) = Kernel::open(options, ruleset, stored.revision)?;
     match opened {
         Opened::Adopted => tracing::info!("took over what was in force, untouched"),
         Opened::Updated => tracing::warn!("took over; another ruleset was in force, replaced"),
@@ -136,7 +136,7 @@ pub fn start(
         verify_interval: config.verify_interval,
         marker: config.state_dir.join(DETACHED_MARKER),
     };
-    let mut writer = Writer::new(kernel, Box::new(store), stored, ruleset, settings, sources);
+    let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     writer.take_over()?;
     tracing::info!(took_ms = begun.elapsed().as_millis(), "enforcing");
     Ok(writer)

@@ -220,7 +220,7 @@ impl Supervisor {
     }
 }
 
-/// The thread. A caller who has gone away does not stop what he asked for.
+/// The thread.
 fn work<E: Enforcer>(
     mut writer: Writer<E>,
     mut queue: mpsc::Receiver<Command>,
@@ -233,7 +233,11 @@ fn work<E: Enforcer>(
                 caller,
                 dry_run,
                 reply,
-            } => drop(reply.send(writer.change(*change, caller, dry_run))),
+            } => {
+                // A caller who has gone away does not stop what he asked for.
+                drop(reply.send(writer.change(*change, caller, dry_run)));
+                writer.tidy();
+            }
             Command::GrantBypass {
                 request,
                 caller,

@@ -19,7 +19,7 @@ use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
 use super::snapshot::Snapshot;
 use super::writer::{Settings, Writer};
 use crate::api::Attachment;
-use crate::compiler::{Ruleset, compile};
+use crate::compiler::{Compilation, Ruleset};
 use crate::config::DETACHED_MARKER;
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
 use crate::model::{Bypass, Change, ChangeContext, Limits, ListInput, Name, SourceText, State};
@@ -349,6 +349,10 @@ impl Store for NotedStore {
         self.0.expire_bypasses(now)
     }
 
+    fn settle(&mut self) {
+        self.0.settle();
+    }
+
     fn prune(&mut self) -> Result<Pruned, StoreError> {
         self.0.prune()
     }
@@ -391,7 +395,8 @@ impl Bench {
 fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKernel> {
     let mut store = NotedStore(SqliteStore::open(dir).unwrap(), kernel.clone());
     let stored = store.load().unwrap();
-    let ruleset = Arc::new(compile(&stored.state));
+    let compiled = Compilation::new(&stored.state);
+    let ruleset = compiled.ruleset();
     {
         let mut kernel = kernel.lock();
         if kernel.live.as_ref().map(|r| r.digest()) != Some(ruleset.digest()) {
@@ -407,7 +412,7 @@ fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKer
     };
     let (sources, _) = mpsc::unbounded_channel();
     let kernel = kernel.clone();
-    let mut writer = Writer::new(kernel, Box::new(store), stored, ruleset, settings, sources);
+    let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     writer.take_over().unwrap();
     writer
 }

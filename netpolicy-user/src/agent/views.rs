@@ -16,9 +16,9 @@ pub fn policy(policy: &Policy) -> PolicyView {
         bindings: policy.bindings.iter().map(binding).collect(),
         allow_count: match &policy.allow {
             AllowPart::Any => None,
-            AllowPart::Only(list) => Some(list.rules().len()),
+            AllowPart::Only(list) => Some(list.len()),
         },
-        block_count: policy.block.rules().len(),
+        block_count: policy.block.len(),
         allow: None,
         block: None,
         comment: policy.comment.clone(),
@@ -42,7 +42,7 @@ pub fn whole_policy(whole: &Policy) -> PolicyView {
 }
 
 fn rules(list: &RuleList) -> Vec<RuleView> {
-    list.rules().iter().map(|r| rule(list, r)).collect()
+    list.iter().map(|r| rule(list, r)).collect()
 }
 
 fn rule(list: &RuleList, rule: &Rule) -> RuleView {
@@ -125,11 +125,11 @@ fn matched(state: &State, found: RuleRef) -> Option<MatchView> {
 fn consulted(policy: &Policy) -> String {
     let allow = match &policy.allow {
         AllowPart::Any => "any".to_owned(),
-        AllowPart::Only(list) => list.rules().len().to_string(),
+        AllowPart::Only(list) => list.len().to_string(),
     };
     format!(
         "{} (allow {allow}, block {})",
         policy.name,
-        policy.block.rules().len()
+        policy.block.len()
     )
 }

@@ -17,13 +17,15 @@ use super::error::{AgentError, chain};
 use super::snapshot::{Faults, Snapshot};
 use super::{action, memory};
 use crate::api::{Changed, ProgressView, RevisionView, Timing};
-use crate::compiler::{Ruleset, compile_with};
+use crate::compiler::{Compilation, Ruleset};
 use crate::model::Change;
 use crate::model::{Bypass, ChangeContext, Limits, State, plan};
 use crate::store::{Revision, RevisionMeta, Store, Stored};
 
-/// From this many rules on, memory that a change left behind is given back at once.
-const TRIM_FROM_RULES: u64 = 50_000;
+/// A change of so many rules, or with so many bytes of text, is large: the memory that
+/// it took is given back at once.
+const LARGE_RULES: u64 = 50_000;
+const LARGE_TEXT: usize = 1 << 20;
 
 /// What the writer starts from.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Writer<E: Enforcer> {
     pub(super) revision: u64,
     /// What is, or should be, in force.
     pub(super) ruleset: Arc<Ruleset>,
+    /// What it was compiled to, to compile the next one from.
+    compiled: Compilation,
     pub(super) digest: [u8; 32],
     pub(super) entries: u64,
     pub(super) generation: u64,
@@ -59,23 +63,28 @@ pub struct Writer<E: Enforcer> {
     pub(super) verify_at: Instant,
     /// Whether revisions were made since old ones were removed.
     pub(super) prune_due: bool,
+    /// What the last change replaced: freeing it takes time that nobody waits for.
+    replaced: Option<(Arc<State>, Compilation)>,
+    /// Whether the last change was large.
+    was_large: bool,
     sources: mpsc::UnboundedSender<E::Events>,
     published: watch::Sender<Arc<Snapshot>>,
     progress: watch::Sender<ProgressView>,
 }
 
 impl<E: Enforcer> Writer<E> {
-    /// Takes over what the store holds; `ruleset` is compiled from it and in force.
+    /// Takes over what the store holds; `compiled` is made from it and in force.
     /// Where events can be read from is sent to `sources`.
     pub fn new(
         enforcer: E,
         store: Box<dyn Store>,
         stored: Stored,
-        ruleset: Arc<Ruleset>,
+        compiled: Compilation,
         settings: Settings,
         sources: mpsc::UnboundedSender<E::Events>,
     ) -> Self {
         let state = Arc::new(stored.state);
+        let ruleset = Arc::clone(compiled.ruleset());
         let mut writer = Self {
             digest: ruleset.digest(),
             entries: ruleset.entries(),
@@ -86,12 +95,15 @@ impl<E: Enforcer> Writer<E> {
             state,
             revision: stored.revision,
             ruleset,
+            compiled,
             generation: 0,
             bypasses: stored.bypasses,
             faults: Faults::default(),
             attached: BTreeMap::new(),
             verify_at: Instant::now(),
             prune_due: true,
+            replaced: None,
+            was_large: false,
             sources,
             progress: watch::Sender::new(idle()),
         };
@@ -151,13 +163,20 @@ impl<E: Enforcer> Writer<E> {
         caller: Caller,
         dry_run: bool,
     ) -> Result<Changed, AgentError> {
+        self.was_large = change.text_len() >= LARGE_TEXT;
         let result = self.try_change(change, caller, dry_run);
         self.rest();
+        result
+    }
+
+    /// Does what the last change left to be done, for which nobody has to wait.
+    pub fn tidy(&mut self) {
+        self.replaced = None;
         // Whatever was large is gone by now, except what readers still hold.
-        if self.state.rule_count() >= TRIM_FROM_RULES {
+        if std::mem::take(&mut self.was_large) {
+            self.store.settle();
             memory::give_back();
         }
-        result
     }
 
     fn try_change(
@@ -199,9 +218,10 @@ impl<E: Enforcer> Writer<E> {
 
         let started = Instant::now();
         let progress = &self.progress;
-        let ruleset = Arc::new(compile_with(&applied.state, &mut |done, total| {
+        let compiled = self.compiled.next(&applied.state, &mut |done, total| {
             report(progress, "compiling", done, total);
-        }));
+        });
+        let ruleset = Arc::clone(compiled.ruleset());
         let digest = ruleset.digest();
         changed.timing.compile_ms = millis(started);
 
@@ -234,7 +254,9 @@ impl<E: Enforcer> Writer<E> {
         // first: the flip may give their scopes to other services.
         self.revision = revision;
         self.prune_due = true;
-        self.state = Arc::new(applied.state);
+        let rules = (self.state.rule_count(), applied.state.rule_count());
+        self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
+        let state = std::mem::replace(&mut self.state, Arc::new(applied.state));
         self.forget_orphaned_bypasses();
         if let Some(prepared) = prepared {
             self.generation = self.enforcer.commit(prepared);
@@ -242,6 +264,8 @@ impl<E: Enforcer> Writer<E> {
         self.entries = ruleset.entries();
         self.digest = digest;
         self.ruleset = ruleset;
+        let compiled = std::mem::replace(&mut self.compiled, compiled);
+        self.replaced = Some((state, compiled));
         self.publish();
 
         changed.revision = self.revision;

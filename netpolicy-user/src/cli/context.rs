@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::failure::{Exit, Failure, client_hint};
 use crate::client::{Client, ClientError};
@@ -64,7 +63,7 @@ impl<'a> Context<'a> {
             page: Page {
                 format,
                 colour: wants_colour(terminals.stdout),
-                zone: TimeZone::system(),
+                zone: None,
                 now: Timestamp::now(),
             },
             yes,

@@ -1,20 +1,157 @@
 //! [`State`] to [`Ruleset`].
 
-use ipnet::IpNet;
-use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, ScopeId};
+use std::sync::Arc;
 
-use super::intervals::{self, Address, Cover, Interval};
-use super::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
-use crate::model::{AllowPart, Binding, Combine, Mode, Policy, RuleList, State};
+use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, ScopeId};
+use rayon::prelude::*;
+
+use super::index::Index;
+use super::scope::{self, IsWorth, Listed, Lists};
+use super::{Ruleset, ScopeRules};
+use crate::model::{AllowPart, Binding, Combine, ListKind, Mode, Policy, RuleList, State};
 
 /// Compiles the active policies of a state.
 #[must_use]
 pub fn compile(state: &State) -> Ruleset {
-    compile_with(state, &mut |_, _| {})
+    Ruleset::clone(Compilation::new(state).ruleset())
 }
 
-/// As [`compile`]; calls `progress(done, total)`, in rules, after each scope.
-pub fn compile_with(state: &State, progress: &mut dyn FnMut(u64, u64)) -> Ruleset {
+/// A compiled state, with what makes it quick to compile the next one.
+///
+/// Of each list that counts it holds the networks by address: 8 bytes an IPv4 rule, 32
+/// an IPv6 one.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    ruleset: Arc<Ruleset>,
+    /// Of the scopes of the ruleset.
+    lists: Vec<Lists>,
+    /// All lists that count in any scope.
+    listed: Vec<Listed>,
+}
+
+impl Compilation {
+    /// Compiles the active policies of a state.
+    #[must_use]
+    pub fn new(state: &State) -> Self {
+        let nothing = Self {
+            ruleset: Arc::new(Ruleset {
+                ports: ports(&State::empty()),
+                scopes: Vec::new(),
+            }),
+            lists: Vec::new(),
+            listed: Vec::new(),
+        };
+        nothing.next(state, &mut |_, _| {})
+    }
+
+    /// Compiles the active policies of another state: exactly as [`compile`] does, but
+    /// what has not changed is shared, and where little changed only that is looked at.
+    ///
+    /// Calls `progress(done, total)`, in rules, after each scope.
+    #[must_use]
+    pub fn next(&self, state: &State, progress: &mut dyn FnMut(u64, u64)) -> Self {
+        self.next_where(state, progress, scope::is_worth)
+    }
+
+    pub(super) fn next_where(
+        &self,
+        state: &State,
+        progress: &mut dyn FnMut(u64, u64),
+        is_worth: IsWorth,
+    ) -> Self {
+        let plans = plans(state);
+        let listed = self.listed(state);
+        let total = plans.iter().map(Plan::rule_count).sum();
+        let mut done = 0;
+        let (host, host_mode) = (&plans[0].own, state.host.mode);
+        let mut all = Vec::with_capacity(plans.len());
+        let mut scopes = Vec::with_capacity(plans.len());
+        let nothing = Lists::default();
+        for plan in &plans {
+            let before = self.ruleset.scopes.iter().position(|s| s.id == plan.id);
+            let before = before.map_or(&nothing, |at| &self.lists[at]);
+            let lists = before.changed_to(plan.sources(&listed), is_worth);
+            scopes.push(plan.rules(&lists, host, host_mode));
+            all.push(lists);
+            done += plan.rule_count();
+            progress(done, total);
+        }
+        let ports = ports(state);
+        let ports = if ports == self.ruleset.ports {
+            Arc::clone(&self.ruleset.ports)
+        } else {
+            ports
+        };
+        Self {
+            ruleset: Arc::new(Ruleset { ports, scopes }),
+            lists: all,
+            listed,
+        }
+    }
+
+    /// What it was compiled to.
+    #[must_use]
+    pub fn ruleset(&self) -> &Arc<Ruleset> {
+        &self.ruleset
+    }
+
+    /// All lists that count in any scope of a state.
+    fn listed(&self, state: &State) -> Vec<Listed> {
+        let counts = |policy: &&Policy| policy.active && !policy.bindings.is_empty();
+        let lists = state.policies.iter().filter(counts).flat_map(|policy| {
+            let block = (policy, ListKind::Block, &policy.block);
+            let allow = policy.allow_list();
+            let allow = allow.map(|list| (policy, ListKind::Allow, list));
+            [block].into_iter().chain(allow)
+        });
+        let lists: Vec<_> = lists.collect();
+        let listed = |&(policy, kind, list): &(&Policy, ListKind, &RuleList)| Listed {
+            policy: policy.name.clone(),
+            kind,
+            list: list.clone(),
+            index: self.index(policy, kind, list),
+        };
+        let is_new = |list| !self.listed.iter().any(|known| known.list.ptr_eq(list));
+        let new = lists.iter().filter(|(_, _, list)| is_new(list));
+        if new.map(|(_, _, list)| list.len()).sum::<usize>() >= scope::MANY {
+            lists.par_iter().map(listed).collect()
+        } else {
+            lists.iter().map(listed).collect()
+        }
+    }
+
+    fn index(&self, policy: &Policy, kind: ListKind, list: &RuleList) -> Arc<Index> {
+        let mut known = self.listed.iter();
+        if let Some(known) = known.find(|known| known.list.ptr_eq(list)) {
+            return Arc::clone(&known.index);
+        }
+        let mut known = self.listed.iter();
+        let before = known.find(|old| old.policy == policy.name && old.kind == kind);
+        Arc::new(match before {
+            Some(old) => old.index.edited(&old.list, list),
+            None => Index::of(list),
+        })
+    }
+}
+
+/// The scope of every port.
+fn ports(state: &State) -> Arc<[ScopeId; 65536]> {
+    let mut ports = Arc::new([HOST_SCOPE; 65536]);
+    let table = Arc::make_mut(&mut ports);
+    for service in &state.services {
+        for port in service.ports.iter() {
+            table[usize::from(port)] = service.id;
+        }
+    }
+    // Last: a failsafe port is one whatever else claims it.
+    for port in state.host.failsafe_ports.iter() {
+        table[usize::from(port)] = FAILSAFE_SCOPE;
+    }
+    ports
+}
+
+/// The scopes of a state, ascending by id: the host is the first.
+fn plans(state: &State) -> Vec<Plan<'_>> {
     let bound = |scope: &Binding| -> Vec<&Policy> {
         let policies = state.policies.iter();
         policies
@@ -36,35 +173,7 @@ pub fn compile_with(state: &State, progress: &mut dyn FnMut(u64, u64)) -> Rulese
         mode: service.mode,
     }));
     plans.sort_unstable_by_key(|plan| plan.id);
-
-    let total = plans.iter().map(Plan::rule_count).sum();
-    let mut done = 0;
-    let (host, host_mode) = (plans[0].own.clone(), state.host.mode);
-    let mut scopes = Vec::with_capacity(plans.len());
-    for plan in &plans {
-        scopes.push(plan.compile(&host, host_mode));
-        done += plan.rule_count();
-        progress(done, total);
-    }
-    Ruleset {
-        ports: ports(state),
-        scopes,
-    }
-}
-
-/// The scope of every port.
-fn ports(state: &State) -> Box<[ScopeId; 65536]> {
-    let mut table = Box::new([HOST_SCOPE; 65536]);
-    for service in &state.services {
-        for port in service.ports.iter() {
-            table[usize::from(port)] = service.id;
-        }
-    }
-    // Last: a failsafe port is one whatever else claims it.
-    for port in state.host.failsafe_ports.iter() {
-        table[usize::from(port)] = FAILSAFE_SCOPE;
-    }
-    table
+    plans
 }
 
 /// What goes into one scope.
@@ -82,8 +191,13 @@ impl Plan<'_> {
         self.own.iter().map(|policy| policy.rule_count()).sum()
     }
 
-    fn compile(&self, host: &[&Policy], host_mode: Mode) -> ScopeRules {
-        let (block, allow) = lists(&self.own);
+    /// Its lists out of all.
+    fn sources(&self, listed: &[Listed]) -> Vec<Listed> {
+        let is_own = |listed: &&Listed| self.own.iter().any(|own| own.name == listed.policy);
+        listed.iter().filter(is_own).cloned().collect()
+    }
+
+    fn rules(&self, lists: &Lists, host: &[&Policy], host_mode: Mode) -> ScopeRules {
         ScopeRules {
             id: self.id,
             name: self.name.to_owned(),
@@ -91,8 +205,8 @@ impl Plan<'_> {
                 flags: self.flags(host, host_mode),
                 ..ScopeConfig::default()
             },
-            block,
-            allow,
+            block: lists.block(),
+            allow: lists.allow(),
         }
     }
 
@@ -123,65 +237,4 @@ fn says_only(policies: &[&Policy]) -> bool {
     policies
         .iter()
         .any(|policy| matches!(policy.allow, AllowPart::Only(_)))
-}
-
-/// The block and the allow list of some policies together.
-fn lists(policies: &[&Policy]) -> (PrefixSet, PrefixSet) {
-    let block = Intervals::of(policies.iter().map(|policy| &policy.block));
-    let allow = Intervals::of(policies.iter().filter_map(|policy| match &policy.allow {
-        AllowPart::Any => None,
-        AllowPart::Only(list) => Some(list),
-    }));
-    let mut blocked = PrefixSet::default();
-    for &interval in &block.v4 {
-        intervals::prefixes(interval, |addr, len| blocked.v4.push(Prefix4 { addr, len }));
-    }
-    for &interval in &block.v6 {
-        intervals::prefixes(interval, |addr, len| blocked.v6.push(Prefix6 { addr, len }));
-    }
-    let mut allowed = PrefixSet::default();
-    uncovered(&allow.v4, &block.v4, |addr, len| {
-        allowed.v4.push(Prefix4 { addr, len });
-    });
-    uncovered(&allow.v6, &block.v6, |addr, len| {
-        allowed.v6.push(Prefix6 { addr, len });
-    });
-    (blocked, allowed)
-}
-
-/// Emits the prefixes of `allow` that do not lie wholly inside `block`.
-fn uncovered<A: Address>(
-    allow: &[Interval<A>],
-    block: &[Interval<A>],
-    mut emit: impl FnMut(A, u8),
-) {
-    let mut cover = Cover::new(block);
-    for &interval in allow {
-        intervals::prefixes(interval, |addr, len| {
-            if !cover.covers((addr, addr.fill(A::WIDTH - len))) {
-                emit(addr, len);
-            }
-        });
-    }
-}
-
-/// Merged intervals of both families.
-struct Intervals {
-    v4: Vec<Interval<u32>>,
-    v6: Vec<Interval<u128>>,
-}
-
-impl Intervals {
-    fn of<'a>(lists: impl Iterator<Item = &'a RuleList>) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for rule in lists.flat_map(RuleList::rules) {
-            match rule.net {
-                IpNet::V4(net) => v4.push((net.network().into(), net.broadcast().into())),
-                IpNet::V6(net) => v6.push((net.network().into(), net.broadcast().into())),
-            }
-        }
-        intervals::merge(&mut v4);
-        intervals::merge(&mut v6);
-        Self { v4, v6 }
-    }
 }

@@ -3,12 +3,16 @@
 //! The same code serves both families. Merging intervals instead of prefixes makes
 //! every union of prefixes come out in its one shortest form.
 
-/// An address as an integer in host order.
-pub(super) trait Address: Copy + Ord {
+/// An address as an integer in host order: `u32` or `u128`.
+pub trait Address: Copy + Ord + std::fmt::Debug + Send + Sync + 'static {
     /// Bits of an address.
     const WIDTH: u8;
     /// The address after this one; `None` after the highest.
     fn next(self) -> Option<Self>;
+    /// The address before this one; `None` before the lowest.
+    fn previous(self) -> Option<Self>;
+    /// This address with its `bits` lowest bits cleared; `bits` may be all.
+    fn floor(self, bits: u8) -> Self;
     /// This address with its `bits` lowest bits set; `bits` may be all.
     fn fill(self, bits: u8) -> Self;
     /// How many of its lowest bits are zero; all of them for the address zero.
@@ -23,6 +27,16 @@ macro_rules! address {
             #[inline]
             fn next(self) -> Option<Self> {
                 self.checked_add(1)
+            }
+
+            #[inline]
+            fn previous(self) -> Option<Self> {
+                self.checked_sub(1)
+            }
+
+            #[inline]
+            fn floor(self, bits: u8) -> Self {
+                self & <$int>::MAX.checked_shl(u32::from(bits)).unwrap_or(0)
             }
 
             #[inline]
@@ -75,35 +89,6 @@ pub(super) fn prefixes<A: Address>((first, last): Interval<A>, mut emit: impl Fn
     }
 }
 
-/// Says of ascending intervals whether each lies wholly inside one of some merged
-/// intervals.
-pub(super) struct Cover<'a, A> {
-    intervals: &'a [Interval<A>],
-    next: usize,
-}
-
-impl<'a, A: Address> Cover<'a, A> {
-    /// `intervals` are merged.
-    pub(super) fn new(intervals: &'a [Interval<A>]) -> Self {
-        Self { intervals, next: 0 }
-    }
-
-    /// Whether `interval`, which begins where the one asked about before begins or
-    /// later, is covered.
-    pub(super) fn covers(&mut self, (first, last): Interval<A>) -> bool {
-        while self
-            .intervals
-            .get(self.next)
-            .is_some_and(|interval| interval.1 < first)
-        {
-            self.next += 1;
-        }
-        self.intervals
-            .get(self.next)
-            .is_some_and(|interval| interval.0 <= first && last <= interval.1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,23 +122,5 @@ mod tests {
         assert_eq!(split((1_u32, 8)), [(1, 32), (2, 31), (4, 30), (8, 32)]);
         assert_eq!(split((1_u32, u32::MAX - 1)).len(), 62);
         assert_eq!(split((1_u128, u128::MAX - 1)).len(), 254);
-    }
-
-    #[test]
-    fn cover_asks_for_the_whole_interval() {
-        let merged = [(10_u32, 19), (30, 39)];
-        let mut cover = Cover::new(&merged);
-        let asked = [
-            (0, 5),
-            (5, 12),
-            (10, 19),
-            (12, 13),
-            (12, 30),
-            (20, 25),
-            (35, 39),
-            (36, 40),
-        ];
-        let covered: Vec<_> = asked.into_iter().filter(|&i| cover.covers(i)).collect();
-        assert_eq!(covered, [(10, 19), (12, 13), (35, 39)]);
     }
 }

@@ -5,12 +5,16 @@
 
 mod compile;
 pub mod flat;
+mod index;
 mod intervals;
 pub mod prefixes;
 pub mod ruleset;
+mod scope;
 #[cfg(test)]
 mod tests;
+mod union;
 
-pub use compile::{compile, compile_with};
-pub use prefixes::{Prefix4, Prefix6, PrefixSet};
+pub use compile::{Compilation, compile};
+pub use intervals::Address;
+pub use prefixes::{Chunk, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder};
 pub use ruleset::{Ruleset, ScopeRules};

@@ -308,65 +308,26 @@ type Visit<'a> = &'a mut dyn FnMut(List, ScopeId, Prefix, bool) -> Result<(), Da
 /// Visits every prefix that only `old` has (`false`) or only `new` has (`true`).
 fn walk_differences(old: &Ruleset, new: &Ruleset, visit: Visit<'_>) -> Result<(), DatapathError> {
     let nothing = PrefixSet::default();
-    merge(
-        &old.scopes,
-        &new.scopes,
-        |scope| scope.id,
-        &mut |old, new| {
-            let Some(id) = old.or(new).map(|scope| scope.id) else {
-                return Ok(());
+    let gone = old.scopes.iter().filter(|old| new.scope(old.id).is_none());
+    for id in new.scopes.iter().chain(gone).map(|scope| scope.id) {
+        for list in [List::Block, List::Allow] {
+            let of = |rules: &'_ Ruleset| match rules.scope(id) {
+                Some(scope) => list.of(scope).clone(),
+                None => nothing.clone(),
             };
-            for list in [List::Block, List::Allow] {
-                let old = old.map_or(&nothing, |scope| list.of(scope));
-                let new = new.map_or(&nothing, |scope| list.of(scope));
-                merge(
-                    &old.v4,
-                    &new.v4,
-                    |p| (p.addr, p.len),
-                    &mut |old, new| match (old, new) {
-                        (Some(p), None) => visit(list, id, Prefix::V4(*p), false),
-                        (None, Some(p)) => visit(list, id, Prefix::V4(*p), true),
-                        _ => Ok(()),
-                    },
-                )?;
-                merge(
-                    &old.v6,
-                    &new.v6,
-                    |p| (p.addr, p.len),
-                    &mut |old, new| match (old, new) {
-                        (Some(p), None) => visit(list, id, Prefix::V6(*p), false),
-                        (None, Some(p)) => visit(list, id, Prefix::V6(*p), true),
-                        _ => Ok(()),
-                    },
-                )?;
-            }
-            Ok(())
-        },
-    )
-}
-
-/// Takes an item of the old slice, of the new one, or the same one of both.
-type Pairs<'a, T, E> = &'a mut dyn FnMut(Option<&T>, Option<&T>) -> Result<(), E>;
-
-/// Walks two sorted slices side by side; equal items are visited together.
-fn merge<T, K: Ord, E>(
-    old: &[T],
-    new: &[T],
-    key: impl Fn(&T) -> K,
-    visit: Pairs<'_, T, E>,
-) -> Result<(), E> {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (None, None) => return Ok(()),
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some(a), Some(b)) => key(a).cmp(&key(b)),
-        };
-        match order {
-            std::cmp::Ordering::Less => visit(old.next(), None)?,
-            std::cmp::Ordering::Greater => visit(None, new.next())?,
-            std::cmp::Ordering::Equal => visit(old.next(), new.next())?,
+            let (old, new) = (of(old), of(new));
+            let mut result = Ok(());
+            let mut see = |prefix, is_new| {
+                if result.is_ok() {
+                    result = visit(list, id, prefix, is_new);
+                }
+            };
+            old.v4
+                .differences(&new.v4, |prefix, is_new| see(Prefix::V4(prefix), is_new));
+            old.v6
+                .differences(&new.v6, |prefix, is_new| see(Prefix::V6(prefix), is_new));
+            result?;
         }
     }
+    Ok(())
 }

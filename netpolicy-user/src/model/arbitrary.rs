@@ -186,7 +186,7 @@ pub(crate) fn boundaries(state: &State) -> BTreeSet<IpAddr> {
         for rule in policy
             .block
             .iter()
-            .chain(policy.allow_list().into_iter().flat_map(|list| list.iter()))
+            .chain(policy.allow_list().into_iter().flat_map(RuleList::iter))
         {
             match rule.net {
                 IpNet::V4(net) => {

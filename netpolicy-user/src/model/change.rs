@@ -141,6 +141,29 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Bytes of text that it holds, about.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
+        let files = |files: &[SourceText]| -> usize { files.iter().map(|f| f.text.len()).sum() };
+        let list = |list: &ListInput| -> usize {
+            let items: usize = list.items.iter().map(String::len).sum();
+            items + files(&list.files)
+        };
+        let edit = |edit: &ListEdit| match edit {
+            ListEdit::Keep | ListEdit::Any => 0,
+            ListEdit::Set { list: set } => list(set),
+            ListEdit::Edit { add, remove } => list(add) + list(remove),
+        };
+        match self {
+            Self::Apply { file, lists, .. } => file.text.len() + files(lists),
+            Self::CreatePolicy { allow, block, .. } => allow.as_ref().map_or(0, list) + list(block),
+            Self::AlterPolicy { allow, block, .. } => edit(allow) + edit(block),
+            _ => 0,
+        }
+    }
+}
+
 /// Where a list's rules come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

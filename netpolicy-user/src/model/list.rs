@@ -1,19 +1,26 @@
-//! Lists of rules, shared between states.
+//! Lists of rules, shared between states, and between versions as far as they agree.
 
-use std::ops::Deref;
+mod chunk;
+mod edit;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Index;
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use super::{Place, Rule};
 
-/// An allow or block list. Cloning shares it; changing a shared one copies it first.
-#[derive(Clone, Debug, Default, Eq, Serialize, Deserialize)]
+pub use chunk::RuleChunk;
+
+/// An allow or block list: rules in the order in which they were written. Cloning
+/// shares it; a change copies the [chunk](RuleChunk)s that it touches.
+#[derive(Clone, Debug, Default)]
 pub struct RuleList(Arc<Parts>);
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 struct Parts {
-    rules: Vec<Rule>,
+    chunks: Vec<Arc<RuleChunk>>,
+    len: usize,
     sources: Vec<Box<str>>,
 }
 
@@ -21,13 +28,54 @@ impl RuleList {
     /// A list of these rules; their [`Rule::source`]s are indices into `sources`.
     #[must_use]
     pub fn from_parts(rules: Vec<Rule>, sources: Vec<Box<str>>) -> Self {
-        Self(Arc::new(Parts { rules, sources }))
+        let mut cutter = chunk::Cutter::default();
+        for rule in rules {
+            cutter.push(rule);
+        }
+        Self::of(cutter.finish(), sources)
+    }
+
+    fn of(chunks: Vec<Arc<RuleChunk>>, sources: Vec<Box<str>>) -> Self {
+        Self(Arc::new(Parts {
+            len: chunks.iter().map(|chunk| chunk.rules().len()).sum(),
+            chunks,
+            sources,
+        }))
     }
 
     /// The rules, in the order in which they were written.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Rule> + Clone {
+        self.0.chunks.iter().flat_map(|chunk| chunk.rules())
+    }
+
+    /// How many rules it has.
     #[must_use]
-    pub fn rules(&self) -> &[Rule] {
-        &self.0.rules
+    pub fn len(&self) -> usize {
+        self.0.len
+    }
+
+    /// Whether it has no rule.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.len == 0
+    }
+
+    /// The rule at a place of the order, from 0.
+    #[must_use]
+    pub fn get(&self, mut index: usize) -> Option<&Rule> {
+        for chunk in &self.0.chunks {
+            match chunk.rules().get(index) {
+                Some(rule) => return Some(rule),
+                None => index -= chunk.rules().len(),
+            }
+        }
+        None
+    }
+
+    /// The rules in pieces, of which versions of a list share those that are alike.
+    #[must_use]
+    pub fn chunks(&self) -> &[Arc<RuleChunk>] {
+        &self.0.chunks
     }
 
     /// The files and options that the rules come from.
@@ -58,152 +106,63 @@ impl RuleList {
     /// were written.
     #[must_use]
     pub fn same_words(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || self.len() == other.len()
-                && self.iter().zip(other.iter()).all(|(a, b)| a.same_words(b))
+        if self.len() != other.len() {
+            return false;
+        }
+        let (ours, theirs) = self.differing_chunks(other);
+        let pairs = rules_of(ours).zip(rules_of(theirs));
+        let mut pairs = pairs.map(|(a, b)| a.same_words(b));
+        pairs.all(|same| same)
     }
 
-    /// Takes away the rules that `keep` does not want.
-    pub(super) fn retain(&mut self, keep: impl FnMut(&Rule) -> bool) {
-        Arc::make_mut(&mut self.0).rules.retain(keep);
-        self.drop_unused_sources();
-    }
-
-    /// Appends the rules of another list. `false`, and nothing done, if the two
-    /// have more sources than rules can tell apart.
-    pub(super) fn append(&mut self, other: &Self) -> bool {
-        let parts = Arc::make_mut(&mut self.0);
-        let mut sources = parts.sources.clone();
-        let mut moved = Vec::with_capacity(other.sources().len());
-        for name in other.sources() {
-            let index = sources
-                .iter()
-                .position(|known| known == name)
-                .unwrap_or_else(|| {
-                    sources.push(name.clone());
-                    sources.len() - 1
-                });
-            let Ok(index) = u16::try_from(index) else {
-                return false;
-            };
-            moved.push(index);
+    /// The chunks of both lists without those that they share at their ends.
+    #[must_use]
+    pub fn differing_chunks<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> (&'a [Arc<RuleChunk>], &'a [Arc<RuleChunk>]) {
+        let (mut ours, mut theirs) = (self.chunks(), other.chunks());
+        while let ([a, rest @ ..], [b, others @ ..]) = (ours, theirs)
+            && Arc::ptr_eq(a, b)
+        {
+            (ours, theirs) = (rest, others);
         }
-        parts.sources = sources;
-        parts.rules.extend(other.iter().map(|rule| {
-            let source = moved
-                .get(usize::from(rule.source))
-                .copied()
-                .unwrap_or(u16::MAX);
-            Rule {
-                source,
-                ..rule.clone()
-            }
-        }));
-        true
-    }
-
-    /// Keeps a list that is edited often from remembering every option ever used.
-    fn drop_unused_sources(&mut self) {
-        let parts = Arc::make_mut(&mut self.0);
-        let mut used = vec![false; parts.sources.len()];
-        for rule in &parts.rules {
-            if let Some(used) = used.get_mut(usize::from(rule.source)) {
-                *used = true;
-            }
+        while let ([rest @ .., a], [others @ .., b]) = (ours, theirs)
+            && Arc::ptr_eq(a, b)
+        {
+            (ours, theirs) = (rest, others);
         }
-        if used.iter().all(|used| *used) {
-            return;
-        }
-        let mut kept = 0_u16;
-        let moved: Vec<_> = used
-            .iter()
-            .map(|used| {
-                let index = kept;
-                kept += u16::from(*used);
-                index
-            })
-            .collect();
-        let mut flags = used.iter();
-        parts
-            .sources
-            .retain(|_| flags.next().copied().unwrap_or(false));
-        for rule in &mut parts.rules {
-            rule.source = moved
-                .get(usize::from(rule.source))
-                .copied()
-                .unwrap_or(u16::MAX);
-        }
+        (ours, theirs)
     }
 }
 
-impl Deref for RuleList {
-    type Target = [Rule];
+/// The rules of some chunks.
+pub(super) fn rules_of(chunks: &[Arc<RuleChunk>]) -> impl Iterator<Item = &Rule> {
+    chunks.iter().flat_map(|chunk| chunk.rules())
+}
 
-    fn deref(&self) -> &[Rule] {
-        &self.0.rules
+impl Index<usize> for RuleList {
+    type Output = Rule;
+
+    fn index(&self, index: usize) -> &Rule {
+        match self.get(index) {
+            Some(rule) => rule,
+            None => panic!("rule {index} of a list of {}", self.len()),
+        }
     }
 }
 
 impl PartialEq for RuleList {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        if self.ptr_eq(other) {
+            return true;
+        }
+        if self.len() != other.len() || self.sources() != other.sources() {
+            return false;
+        }
+        let (ours, theirs) = self.differing_chunks(other);
+        rules_of(ours).eq(rules_of(theirs))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn list(rules: &[(&str, u16)], sources: &[&str]) -> RuleList {
-        let rules = rules.iter().map(|&(net, source)| Rule {
-            net: net.parse().unwrap(),
-            source,
-            line: 0,
-            note: None,
-        });
-        RuleList::from_parts(
-            rules.collect(),
-            sources.iter().map(|&name| name.into()).collect(),
-        )
-    }
-
-    #[test]
-    fn joined_lists_share_sources_and_forget_unused_ones() {
-        let mut joined = list(&[("10.0.0.0/8", 0), ("11.0.0.0/8", 1)], &["a", "b"]);
-        let before = joined.clone();
-        assert!(joined.append(&list(&[("12.0.0.0/8", 0), ("13.0.0.0/8", 1)], &["b", "c"])));
-        assert_eq!(joined.sources().len(), 3);
-        let places: Vec<_> = joined
-            .iter()
-            .map(|rule| joined.place(rule).unwrap().to_string())
-            .collect();
-        assert_eq!(places, ["a", "b", "b", "c"]);
-
-        joined.retain(|rule| rule.net.to_string() != "10.0.0.0/8");
-        assert_eq!(joined.sources().len(), 2);
-        let places: Vec<_> = joined
-            .iter()
-            .map(|rule| joined.place(rule).unwrap().to_string())
-            .collect();
-        assert_eq!(places, ["b", "b", "c"]);
-        assert_eq!(before.len(), 2, "a shared list stays as it was");
-    }
-
-    #[test]
-    fn too_many_sources_are_refused() {
-        let names: Vec<String> = (0..=usize::from(u16::MAX)).map(|i| i.to_string()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut full = list(&[], &names);
-        assert!(!full.append(&list(&[("10.0.0.0/8", 0)], &["one more"])));
-        assert!(full.is_empty());
-    }
-
-    #[test]
-    fn places_do_not_change_the_words() {
-        let a = list(&[("10.0.0.0/8", 0)], &["a"]);
-        let b = list(&[("10.0.0.0/8", 0)], &["b"]);
-        assert!(a.same_words(&b));
-        assert_ne!(a, b);
-        assert_eq!(a, a.clone());
-    }
-}
+impl Eq for RuleList {}

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::list::rules_of;
 use super::{AllowPart, Host, Policy, Rule, RuleList, Service, State};
 
 /// One difference between two states.
@@ -261,13 +262,11 @@ fn comment(details: &mut Vec<String>, old: Option<&str>, new: Option<&str>) {
 }
 
 fn rules(details: &mut Vec<String>, kind: &str, old: Option<&RuleList>, new: Option<&RuleList>) {
-    let (old, new) = match (old, new) {
-        (Some(old), Some(new)) if old.same_words(new) => return,
-        (old, new) => (
-            old.map_or(&[][..], RuleList::rules),
-            new.map_or(&[][..], RuleList::rules),
-        ),
-    };
+    let nothing = RuleList::default();
+    let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
+    if old.same_words(new) {
+        return;
+    }
     let (removed, added) = difference(old, new);
     for (sign, rules) in [('-', &removed), ('+', &added)] {
         let shown = rules.iter().take(SHOWN_RULES);
@@ -293,10 +292,12 @@ fn in_words(rule: &Rule) -> String {
 }
 
 /// Rules that only `old` has, and rules that only `new` has, in their orders.
-fn difference<'a>(old: &'a [Rule], new: &'a [Rule]) -> (Vec<&'a Rule>, Vec<&'a Rule>) {
+fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&'a Rule>) {
     // Most edits touch few rules: what is alike at both ends need not be sorted.
-    let same = |(a, b): &(&Rule, &Rule)| a.same_words(b);
-    let front = old.iter().zip(new).take_while(same).count();
+    let (old, new) = old.differing_chunks(new);
+    let (old, new): (Vec<_>, Vec<_>) = (rules_of(old).collect(), rules_of(new).collect());
+    let same = |(a, b): &(&&Rule, &&Rule)| a.same_words(b);
+    let front = old.iter().zip(&new).take_while(same).count();
     let (old, new) = (&old[front..], &new[front..]);
     let back = old
         .iter()
@@ -307,11 +308,11 @@ fn difference<'a>(old: &'a [Rule], new: &'a [Rule]) -> (Vec<&'a Rule>, Vec<&'a R
     let (old, new) = (&old[..old.len() - back], &new[..new.len() - back]);
 
     if old.is_empty() || new.is_empty() {
-        return (old.iter().collect(), new.iter().collect());
+        return (old.to_vec(), new.to_vec());
     }
-    let sorted = |rules: &'a [Rule]| {
+    let sorted = |rules: &[&'a Rule]| {
         let mut order: Vec<usize> = (0..rules.len()).collect();
-        order.sort_unstable_by_key(|&index| (words(&rules[index]), index));
+        order.sort_unstable_by_key(|&index| (words(rules[index]), index));
         order
     };
     let (order_old, order_new) = (sorted(old), sorted(new));
@@ -321,7 +322,7 @@ fn difference<'a>(old: &'a [Rule], new: &'a [Rule]) -> (Vec<&'a Rule>, Vec<&'a R
         let order = match (order_old.get(i), order_new.get(j)) {
             (Some(_), None) => std::cmp::Ordering::Less,
             (None, _) => std::cmp::Ordering::Greater,
-            (Some(&a), Some(&b)) => words(&old[a]).cmp(&words(&new[b])),
+            (Some(&a), Some(&b)) => words(old[a]).cmp(&words(new[b])),
         };
         if order.is_lt() {
             removed.push(order_old[i]);
@@ -334,8 +335,8 @@ fn difference<'a>(old: &'a [Rule], new: &'a [Rule]) -> (Vec<&'a Rule>, Vec<&'a R
     removed.sort_unstable();
     added.sort_unstable();
     (
-        removed.into_iter().map(|index| &old[index]).collect(),
-        added.into_iter().map(|index| &new[index]).collect(),
+        removed.into_iter().map(|index| old[index]).collect(),
+        added.into_iter().map(|index| new[index]).collect(),
     )
 }
 

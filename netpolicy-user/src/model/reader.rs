@@ -165,10 +165,8 @@ impl<'r> ListReader<'r> {
                 line: number,
                 column: count(line.len() - line.trim_ascii_start().len()) + 1,
             };
-            match address::dotted(item.as_bytes()) {
-                Some((address, length)) => {
-                    self.net(spot, address::v4(address.into(), length), item, None, None);
-                }
+            match address::strict(item.as_bytes()) {
+                Some(written) => self.net(spot, written, item, None, None),
                 None => self.line(spot, line),
             }
             if self.is_done() {
@@ -373,25 +371,20 @@ fn place(sources: &[(Box<str>, bool)], spot: Spot) -> Place {
 
 /// How a network was written.
 fn spelling(written: WrittenNet, text: &str) -> Spelling {
-    let WrittenNet {
-        net,
-        masked,
-        with_length,
-    } = written;
+    let net = written.net;
     let host = net.prefix_len() == net.max_prefix_len();
-    match net {
-        // Strict IPv4 has no other spellings; mapped addresses have colons, and
-        // blanks may stand around the slash.
-        IpNet::V4(_) if !masked && !text.contains([':', ' ', '\t']) => {
-            if host && with_length {
-                Spelling::WithLength
-            } else {
-                Spelling::Canonical
-            }
+    if written.strict && !written.masked {
+        if host && written.with_length {
+            Spelling::WithLength
+        } else {
+            Spelling::Canonical
         }
-        _ if text == rule::canonical(&net) => Spelling::Canonical,
-        _ if host && text == net.to_string() => Spelling::WithLength,
-        _ => Spelling::Text(text.into()),
+    } else if text == rule::canonical(&net) {
+        Spelling::Canonical
+    } else if host && text == net.to_string() {
+        Spelling::WithLength
+    } else {
+        Spelling::Text(text.into())
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{Name, PortSet, RuleList};
 
 /// Everything a host's operator wants enforced. Cloning is cheap: rule lists are shared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// What holds for the host as a whole.
     pub host: Host,
@@ -71,7 +71,7 @@ pub enum Mode {
 }
 
 /// A named network policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Its name.
     pub name: Name,
@@ -94,8 +94,7 @@ pub struct Policy {
 }
 
 /// The allow part of a policy: stated, never inferred from an empty list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowPart {
     /// The policy restricts nothing by allowing.
     Any,
@@ -196,7 +195,7 @@ impl Policy {
     /// Rules in both lists.
     #[must_use]
     pub fn rule_count(&self) -> u64 {
-        (self.allow_list().map_or(0, |list| list.len()) + self.block.len()) as u64
+        (self.allow_list().map_or(0, RuleList::len) + self.block.len()) as u64
     }
 }
 

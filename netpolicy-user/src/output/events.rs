@@ -31,7 +31,7 @@ pub fn write_event(event: &EventLine, page: &Page, out: &mut dyn Write) -> io::R
 fn write_denied(e: &DeniedEvent, page: &Page, out: &mut dyn Write) -> io::Result<()> {
     let time = e
         .time
-        .to_zoned(page.zone.clone())
+        .to_zoned(page.zone())
         .strftime("%H:%M:%S%.3f")
         .to_string();
     let action = paint(page, verdict_tone(&e.action), &e.action);

@@ -41,8 +41,9 @@ pub struct Page {
     pub format: Format,
     /// Whether tables use colours.
     pub colour: bool,
-    /// The time zone of times in tables.
-    pub zone: TimeZone,
+    /// The time zone of times in tables; `None`: the system's, which is looked for when
+    /// a time is printed (to find it takes as long as most commands).
+    pub zone: Option<TimeZone>,
     /// The time now, for "29m left".
     pub now: Timestamp,
 }
@@ -187,8 +188,15 @@ fn write_fields<const N: usize>(
     write_table(page, &[], rows, out)
 }
 
+impl Page {
+    /// The time zone of times in tables.
+    fn zone(&self) -> TimeZone {
+        self.zone.clone().unwrap_or_else(TimeZone::system)
+    }
+}
+
 fn time(page: &Page, time: Timestamp) -> String {
-    time.to_zoned(page.zone.clone())
+    time.to_zoned(page.zone())
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
 }

@@ -1,22 +1,17 @@
 //! Some rules of a list as one object.
 //!
-//! A list is cut where a hash of a rule says so, not every n rules: a rule added
-//! or removed then moves no other cut, and all chunks but one stay what they
-//! were. For the same end a chunk holds lines relative to its first ones and
-//! numbers sources by their appearance in it. The [`Anchor`]s, which say what
-//! these relate to, are kept by the list. So a comment added at the head of a
-//! list file, or the same addresses in another list, cost no new chunk.
+//! What is one chunk in memory ([`RuleChunk`](crate::model::list::RuleChunk)) is one on
+//! disk: a rule added or removed leaves all chunks but one what they were. For the
+//! same end a chunk holds lines relative to its first ones and numbers sources by
+//! their appearance in it. The [`Anchor`]s, which say what these relate to, are kept
+//! by the list. So a comment added at the head of a list file, or the same addresses
+//! in another list, cost no new chunk.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Rule;
 use crate::model::rule::{Note, Spelling};
-
-/// A chunk ends after a rule whose hash has as many leading zeros: one in 2,048.
-const CUT_BITS: u32 = 11;
-/// A chunk ends after as many rules at the latest.
-const LONGEST: usize = 8192;
 
 /// Where a chunk's rules of one source begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,49 +56,6 @@ enum StoredSpelling<'a> {
     Canonical,
     WithLength,
     Text(&'a str),
-}
-
-/// Cuts a list into chunks, none of them empty.
-pub(super) fn cut(rules: &[Rule]) -> impl Iterator<Item = &[Rule]> {
-    let mut rest = rules;
-    std::iter::from_fn(move || {
-        let window = rest.get(..LONGEST).unwrap_or(rest);
-        let end = window.iter().position(|rule| ends_chunk(&rule.net));
-        let (chunk, after) = rest.split_at(end.map_or(window.len(), |last| last + 1));
-        rest = after;
-        (!chunk.is_empty()).then_some(chunk)
-    })
-}
-
-/// Whether a chunk ends after a rule for this network.
-fn ends_chunk(net: &IpNet) -> bool {
-    let (high, low) = match net {
-        IpNet::V4(net) => (0, u64::from(net.addr().to_bits())),
-        IpNet::V6(net) => {
-            let [high, low] = split(net.addr().to_bits());
-            (high, low)
-        }
-    };
-    let hash = mix(mix(high ^ u64::from(net.prefix_len())) ^ low);
-    hash.leading_zeros() >= CUT_BITS
-}
-
-fn split(bits: u128) -> [u64; 2] {
-    let bytes = bits.to_be_bytes();
-    let (high, low) = bytes.split_at(8);
-    [high, low].map(|half| {
-        half.iter()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte))
-    })
-}
-
-/// SplitMix64's finaliser (Steele, Lea, Flood 2014). Stored lists were cut by it:
-/// another one would cut, and so write, all of them anew.
-fn mix(mut word: u64) -> u64 {
-    word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
 }
 
 /// Writes a chunk's body over what `body` holds, and its anchors over `anchors`.
@@ -208,6 +160,7 @@ pub(super) fn decode(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RuleList;
 
     fn rule(i: u32) -> Rule {
         let net = Ipv4Net::new((0x0a00_0000 + i).into(), 32).unwrap();
@@ -221,9 +174,11 @@ mod tests {
 
     fn bodies(rules: &[Rule]) -> Vec<Vec<u8>> {
         let mut body = Vec::new();
-        cut(rules)
+        RuleList::from_parts(rules.to_vec(), Vec::new())
+            .chunks()
+            .iter()
             .map(|chunk| {
-                encode(chunk, &mut body, &mut Vec::new()).unwrap();
+                encode(chunk.rules(), &mut body, &mut Vec::new()).unwrap();
                 body.clone()
             })
             .collect()
@@ -236,27 +191,6 @@ mod tests {
             .iter()
             .filter(|body| !old.contains(body))
             .count()
-    }
-
-    #[test]
-    fn chunks_are_the_list_in_pieces_of_a_bounded_size() {
-        let rules: Vec<_> = (0..100_000).map(rule).collect();
-        let chunks: Vec<_> = cut(&rules).collect();
-        assert_eq!(chunks.concat(), rules);
-        assert!((20..120).contains(&chunks.len()), "{}", chunks.len());
-        assert!(
-            chunks
-                .iter()
-                .all(|chunk| (1..=LONGEST).contains(&chunk.len()))
-        );
-        assert_eq!(cut(&[]).count(), 0);
-    }
-
-    #[test]
-    fn chunks_end_at_the_latest_where_no_hash_says_so() {
-        let quiet = (0..).map(rule).find(|rule| !ends_chunk(&rule.net)).unwrap();
-        let sizes: Vec<_> = cut(&vec![quiet; LONGEST * 2 + 1]).map(<[_]>::len).collect();
-        assert_eq!(sizes, [LONGEST, LONGEST, 1]);
     }
 
     #[test]
@@ -377,7 +311,14 @@ mod tests {
         ];
         assert_eq!(body, [&first[..], &second.concat()].concat());
         assert_eq!(anchors, [Anchor { source: 0, line: 2 }]);
-        let ends: Vec<u32> = (0..10_000).filter(|i| ends_chunk(&rule(*i).net)).collect();
-        assert_eq!(ends, [453, 2398, 5411, 5642, 9981]);
+        let list = RuleList::from_parts((0..10_000).map(rule).collect(), Vec::new());
+        let lasts = list
+            .chunks()
+            .iter()
+            .map(|chunk| chunk.rules().last().unwrap().line);
+        assert_eq!(
+            lasts.collect::<Vec<_>>(),
+            [454, 2399, 5412, 5643, 9982, 10_000]
+        );
     }
 }

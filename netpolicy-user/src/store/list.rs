@@ -1,6 +1,9 @@
 //! A rule list as an object: its chunks in order, and what they relate to.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +11,7 @@ use super::StoreError;
 use super::chunk::{self, Anchor};
 use super::objects::{Db, Kind, ObjectId};
 use crate::model::RuleList;
+use crate::model::list::RuleChunk;
 
 /// The object's content.
 #[derive(Serialize, Deserialize)]
@@ -18,18 +22,59 @@ struct StoredList<'a> {
     chunks: Vec<StoredChunk>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct StoredChunk {
     id: ObjectId,
     rules: u32,
     anchors: Vec<Anchor>,
 }
 
-/// Stores a list.
+/// A list that is in the database. To hold it is what makes its address, and those of
+/// its chunks, a sure sign that they are unchanged.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) id: ObjectId,
+    pub(super) list: RuleList,
+    /// Of each of its chunks.
+    chunks: Arc<[StoredChunk]>,
+}
+
+/// The chunks of known lists, by their addresses.
+pub(super) struct KnownChunks<'a> {
+    lists: &'a [Known],
+    /// Found when it is first asked for: most changes are of names and bindings.
+    by_address: OnceCell<HashMap<*const RuleChunk, &'a StoredChunk>>,
+}
+
+impl<'a> KnownChunks<'a> {
+    pub(super) fn of(lists: &'a [Known]) -> Self {
+        Self {
+            lists,
+            by_address: OnceCell::new(),
+        }
+    }
+
+    fn find(&self, chunk: &Arc<RuleChunk>) -> Option<&'a StoredChunk> {
+        let by_address = self.by_address.get_or_init(|| {
+            let chunks = |known: &'a Known| {
+                let addresses = known.list.chunks().iter().map(Arc::as_ptr);
+                addresses.zip(known.chunks.iter())
+            };
+            self.lists.iter().flat_map(chunks).collect()
+        });
+        by_address.get(&Arc::as_ptr(chunk)).copied()
+    }
+}
+
+/// Stores a list, of which `known` chunks are in the database already.
 ///
 /// # Errors
 /// Failures to write.
-pub(super) fn put(db: Db<'_>, list: &RuleList) -> Result<ObjectId, StoreError> {
+pub(super) fn put(
+    db: Db<'_>,
+    list: &RuleList,
+    known: &KnownChunks<'_>,
+) -> Result<Known, StoreError> {
     let unstorable = |error: postcard::Error| StoreError::Unstorable {
         detail: error.to_string(),
     };
@@ -43,7 +88,12 @@ pub(super) fn put(db: Db<'_>, list: &RuleList) -> Result<ObjectId, StoreError> {
     };
     let mut body = Vec::new();
     let mut anchors = Vec::new();
-    for rules in chunk::cut(list.rules()) {
+    for chunk in list.chunks() {
+        if let Some(known) = known.find(chunk) {
+            stored.chunks.push(known.clone());
+            continue;
+        }
+        let rules = chunk.rules();
         chunk::encode(rules, &mut body, &mut anchors).map_err(unstorable)?;
         stored.chunks.push(StoredChunk {
             id: db.put(Kind::Chunk, &body)?,
@@ -51,17 +101,22 @@ pub(super) fn put(db: Db<'_>, list: &RuleList) -> Result<ObjectId, StoreError> {
             anchors: anchors.clone(),
         });
     }
-    db.put(
+    let id = db.put(
         Kind::List,
         &postcard::to_stdvec(&stored).map_err(unstorable)?,
-    )
+    )?;
+    Ok(Known {
+        id,
+        list: list.clone(),
+        chunks: stored.chunks.into(),
+    })
 }
 
 /// Reads a list.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] and failures to read.
-pub(super) fn get(db: Db<'_>, id: &ObjectId) -> Result<RuleList, StoreError> {
+pub(super) fn get(db: Db<'_>, id: &ObjectId) -> Result<Known, StoreError> {
     let (sources, chunks) = db.get(Kind::List, id, |body| {
         let stored = decode(body)?;
         let sources = stored
@@ -73,7 +128,7 @@ pub(super) fn get(db: Db<'_>, id: &ObjectId) -> Result<RuleList, StoreError> {
     })?;
     let count = chunks.iter().map(|chunk| chunk.rules as usize).sum();
     let mut rules = Vec::with_capacity(count);
-    for stored in chunks {
+    for stored in &chunks {
         db.get(Kind::Chunk, &stored.id, |body| {
             chunk::decode(body, &stored.anchors, &mut rules)
         })?;
@@ -82,7 +137,15 @@ pub(super) fn get(db: Db<'_>, id: &ObjectId) -> Result<RuleList, StoreError> {
         let detail = format!("list {id} has {} rules, expected {count}", rules.len());
         return Err(db.corrupt(detail));
     }
-    Ok(RuleList::from_parts(rules, sources))
+    let list = RuleList::from_parts(rules, sources);
+    let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());
+    // Cut in another way than today's, they are of no use beside the list.
+    let alike = sizes.eq(chunks.iter().map(|chunk| chunk.rules as usize));
+    Ok(Known {
+        id: *id,
+        list,
+        chunks: if alike { chunks.into() } else { Arc::default() },
+    })
 }
 
 /// The chunks of a list.

@@ -129,6 +129,10 @@ pub trait Store: Send {
     /// Failures to read and write.
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError>;
 
+    /// Puts in place what a large commit wrote ahead, so that no later one has to. At
+    /// best: what does not succeed now is done by one of these.
+    fn settle(&mut self);
+
     /// Removes all but the newest [`KEEP_REVISIONS`] (fewer where old ones hold much
     /// that newer ones do not), with what only they needed. Cheap when there is
     /// nothing to remove; meant for quiet moments, not for the way of a change.

@@ -8,12 +8,13 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 
 use super::document::Document;
 use super::error::fault;
+use super::list::{Known, KnownChunks};
 use super::objects::{Db, Kind, ObjectId};
 use super::prune::Keep;
 use super::{
     KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored, bypasses, list, open,
 };
-use crate::model::{Bypass, Name, RuleList, State};
+use crate::model::{Bypass, Name, State};
 
 /// What [`Store::prune`] keeps. 4,000,000 rules take 40 to 80 MB.
 const KEEP: Keep = Keep {
@@ -26,9 +27,8 @@ const KEEP: Keep = Keep {
 pub struct SqliteStore {
     pub(super) conn: Connection,
     path: PathBuf,
-    /// The lists of the newest state, as it was loaded or committed here. To hold
-    /// a list is what makes its address a sure sign that it is unchanged.
-    known: Vec<(ObjectId, RuleList)>,
+    /// The lists of the newest state, as it was loaded or committed here.
+    known: Vec<Known>,
 }
 
 impl SqliteStore {
@@ -73,8 +73,8 @@ impl SqliteStore {
             .map_err(|source| StoreError::sqlite("begin a change", path, source))
     }
 
-    /// Gives the log's space back, which a change that found no room has grown to
-    /// all that there was.
+    /// Gives the log's space back, which a large change has grown, or one that found
+    /// no room to all that there was.
     fn release_log(&self) {
         // Best effort: the next commit or closing does the same.
         let _ = self
@@ -83,18 +83,18 @@ impl SqliteStore {
     }
 
     /// A revision's state, with its lists.
-    fn read(&self, state: &ObjectId) -> Result<(State, Vec<(ObjectId, RuleList)>), StoreError> {
+    fn read(&self, state: &ObjectId) -> Result<(State, Vec<Known>), StoreError> {
         let db = self.db();
         let document = db.get(Kind::State, state, Document::decode)?;
-        let mut lists: Vec<(ObjectId, RuleList)> = Vec::new();
+        let mut lists: Vec<Known> = Vec::new();
         for id in document.lists() {
             if find(&lists, &id).is_none() {
-                let list = find(&self.known, &id).map_or_else(|| list::get(db, &id), Ok)?;
-                lists.push((id, list));
+                let known = find(&self.known, &id).cloned();
+                lists.push(known.map_or_else(|| list::get(db, &id), Ok)?);
             }
         }
         let read = document
-            .into_state(|id| find(&lists, id))
+            .into_state(|id| find(&lists, id).map(|known| known.list.clone()))
             .map_err(|detail| db.corrupt(format!("state {state}: {detail}")))?;
         Ok((read, lists))
     }
@@ -236,6 +236,10 @@ impl Store for SqliteStore {
         Ok(lapsed)
     }
 
+    fn settle(&mut self) {
+        self.release_log();
+    }
+
     fn prune(&mut self) -> Result<Pruned, StoreError> {
         self.prune_to(KEEP)
     }
@@ -246,22 +250,25 @@ impl Store for SqliteStore {
 fn commit(
     tx: Transaction<'_>,
     path: &Path,
-    known: &[(ObjectId, RuleList)],
+    known: &[Known],
     state: &State,
     by: &RevisionMeta,
-) -> Result<(u64, Vec<(ObjectId, RuleList)>), StoreError> {
+) -> Result<(u64, Vec<Known>), StoreError> {
     let db = Db { conn: &tx, path };
     let fault = fault("store a revision", path);
-    let mut lists: Vec<(ObjectId, RuleList)> = Vec::new();
+    let chunks = KnownChunks::of(known);
+    let mut lists: Vec<Known> = Vec::new();
     let document = Document::of(state, |list| {
-        if let Some((id, _)) = lists.iter().find(|(_, other)| other.ptr_eq(list)) {
-            return Ok(*id);
+        let same = |other: &&Known| other.list.ptr_eq(list);
+        if let Some(same) = lists.iter().find(same) {
+            return Ok(same.id);
         }
-        let id = match known.iter().find(|(_, other)| other.ptr_eq(list)) {
-            Some((id, _)) => *id,
-            None => list::put(db, list)?,
+        let list = match known.iter().find(same) {
+            Some(same) => same.clone(),
+            None => list::put(db, list, &chunks)?,
         };
-        lists.push((id, list.clone()));
+        let id = list.id;
+        lists.push(list);
         Ok(id)
     })?;
     let id = db.put(Kind::State, &document.encode()?)?;
@@ -299,11 +306,8 @@ fn newest(db: Db<'_>) -> Result<Option<(u64, ObjectId)>, StoreError> {
         .transpose()
 }
 
-fn find(lists: &[(ObjectId, RuleList)], id: &ObjectId) -> Option<RuleList> {
-    lists
-        .iter()
-        .find(|(other, _)| other == id)
-        .map(|(_, list)| list.clone())
+fn find<'a>(lists: &'a [Known], id: &ObjectId) -> Option<&'a Known> {
+    lists.iter().find(|other| other.id == *id)
 }
 
 fn id(db: Db<'_>, hash: &[u8]) -> Result<ObjectId, StoreError> {

@@ -16,7 +16,7 @@ pub(super) trait Prefix: Copy + Ord + 'static {
     const WIDTH: u8;
     fn bits(self) -> u128;
     fn len(self) -> u8;
-    fn of(set: &PrefixSet) -> &[Self];
+    fn of(set: &PrefixSet) -> Vec<Self>;
 }
 
 impl Prefix for Prefix4 {
@@ -27,8 +27,8 @@ impl Prefix for Prefix4 {
     fn len(self) -> u8 {
         self.len
     }
-    fn of(set: &PrefixSet) -> &[Self] {
-        &set.v4
+    fn of(set: &PrefixSet) -> Vec<Self> {
+        set.v4.iter().copied().collect()
     }
 }
 
@@ -40,8 +40,8 @@ impl Prefix for Prefix6 {
     fn len(self) -> u8 {
         self.len
     }
-    fn of(set: &PrefixSet) -> &[Self] {
-        &set.v6
+    fn of(set: &PrefixSet) -> Vec<Self> {
+        set.v6.iter().copied().collect()
     }
 }
 
@@ -52,20 +52,29 @@ pub(super) struct Pair<'a, P> {
     pub(super) allow: &'a [P],
 }
 
-impl<'a, P: Prefix> Pair<'a, P> {
-    pub(super) fn of(scope: Option<&'a ScopeRules>) -> Self {
-        match scope {
-            Some(scope) => Self {
-                block: P::of(&scope.block),
-                allow: P::of(&scope.allow),
-            },
-            None => Self {
-                block: &[],
-                allow: &[],
-            },
+/// The prefixes of a [`Pair`] in one piece.
+pub(super) struct Whole<P> {
+    block: Vec<P>,
+    allow: Vec<P>,
+}
+
+impl<P: Prefix> Whole<P> {
+    pub(super) fn of(scope: Option<&ScopeRules>) -> Self {
+        Self {
+            block: scope.map(|scope| P::of(&scope.block)).unwrap_or_default(),
+            allow: scope.map(|scope| P::of(&scope.allow)).unwrap_or_default(),
         }
     }
 
+    pub(super) fn pair(&self) -> Pair<'_, P> {
+        Pair {
+            block: &self.block,
+            allow: &self.allow,
+        }
+    }
+}
+
+impl<'a, P: Prefix> Pair<'a, P> {
     pub(super) fn len(&self) -> usize {
         self.block.len() + self.allow.len()
     }

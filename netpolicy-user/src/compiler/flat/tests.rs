@@ -56,7 +56,8 @@ fn expected(rules: &ScopeRules, address: std::net::IpAddr) -> Code {
 }
 
 fn ruleset(scopes: Vec<ScopeRules>) -> Ruleset {
-    let ports = vec![0; 65536].into_boxed_slice().try_into().unwrap();
+    let ports = std::sync::Arc::<[ScopeId]>::from(vec![0; 65536]);
+    let ports = ports.try_into().unwrap();
     Ruleset { ports, scopes }
 }
 

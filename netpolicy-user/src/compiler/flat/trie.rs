@@ -8,7 +8,7 @@ use netpolicy_common::flat::{Code, Root, TABLE, TABLE_PAGES, final_slot};
 use super::{
     Arena,
     build::{build, free},
-    pair::{Pair, Prefix, TABLE_BITS, changed_entries},
+    pair::{Pair, Prefix, TABLE_BITS, Whole, changed_entries},
 };
 use crate::compiler::{Prefix4, Prefix6, Ruleset, ScopeRules};
 
@@ -82,8 +82,10 @@ impl Flat {
             return;
         };
         let held = self.roots(id);
-        let v4 = self.change::<Prefix4>(held.v4, &Pair::of(old), &Pair::of(new));
-        let v6 = self.change::<Prefix6>(held.v6, &Pair::of(old), &Pair::of(new));
+        let (old4, new4) = (Whole::<Prefix4>::of(old), Whole::of(new));
+        let v4 = self.change(held.v4, &old4.pair(), &new4.pair());
+        let (old6, new6) = (Whole::<Prefix6>::of(old), Whole::of(new));
+        let v6 = self.change(held.v6, &old6.pair(), &new6.pair());
         if new.is_some() {
             self.roots.insert(id, Roots { v4, v6 });
         } else {

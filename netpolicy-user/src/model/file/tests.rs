@@ -132,9 +132,7 @@ fn a_list_file_alone_makes_an_allow_list_and_may_be_tolerant() {
     assert!(parse(&file, &lists, false, &cx()).is_err());
     let applied = parse(&file, &lists, true, &cx()).unwrap();
     assert_eq!(
-        applied.state.policies[0]
-            .allow_list()
-            .map(|list| list.len()),
+        applied.state.policies[0].allow_list().map(RuleList::len),
         Some(0)
     );
     assert_eq!(applied.warnings.len(), 1);

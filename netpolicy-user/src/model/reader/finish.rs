@@ -96,7 +96,7 @@ impl ListReader<'_> {
             .collect();
         order.sort_unstable();
         let mut there = Vec::new();
-        for rule in existing.rules() {
+        for rule in existing.iter() {
             let from = order.partition_point(|(net, _)| *net < rule.net);
             let equal = order[from..].iter().take_while(|(net, _)| *net == rule.net);
             there.extend(equal.map(|&(_, index)| (index, rule)));

@@ -12,7 +12,7 @@ fn page() -> Page {
     Page {
         format: Format::Table,
         colour: false,
-        zone: TimeZone::UTC,
+        zone: Some(TimeZone::UTC),
         now,
     }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod files;
 mod format;
+mod sharing;
 
 use std::path::Path;
 
@@ -211,45 +212,6 @@ fn only_what_is_new_is_written() {
     store.commit(&first, &by("roll back")).unwrap();
     assert_eq!(objects(&store), before + 4);
     assert_eq!(store.load().unwrap().state, first);
-}
-
-#[test]
-fn lists_in_common_are_shared_in_memory() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    let mut state = blocking(0..10);
-    state
-        .policies
-        .push(policy("other", AllowPart::Any, list(5..8)));
-    store.commit(&state, &by("a")).unwrap();
-    state.policies[1].block = list(5..9);
-    store.commit(&state, &by("b")).unwrap();
-
-    let old = store.state_at(1).unwrap();
-    assert!(old.policies[0].block.ptr_eq(&state.policies[0].block));
-    assert!(!old.policies[1].block.ptr_eq(&state.policies[1].block));
-
-    let mut reopened = SqliteStore::open(dir.path()).unwrap();
-    let loaded = reopened.load().unwrap().state;
-    let old = reopened.state_at(1).unwrap();
-    assert!(old.policies[0].block.ptr_eq(&loaded.policies[0].block));
-}
-
-#[test]
-fn an_unchanged_list_is_not_even_looked_at() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    let mut state = blocking(0..10);
-    store.commit(&state, &by("a")).unwrap();
-    // Were the list written again, its chunk would be back.
-    store
-        .conn
-        .execute("DELETE FROM objects WHERE length(body) = 90", [])
-        .unwrap();
-    let before = objects(&store);
-    state.policies[0].comment = Some("new".into());
-    store.commit(&state, &by("b")).unwrap();
-    assert_eq!(objects(&store), before + 1);
 }
 
 #[test]

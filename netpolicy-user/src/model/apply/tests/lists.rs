@@ -69,7 +69,9 @@ fn an_allow_part_becomes_only_when_something_is_added_and_any_on_request() {
         .unwrap()
         .state;
     assert_eq!(
-        emptied.policies[0].allow_list().map(|list| list.len()),
+        emptied.policies[0]
+            .allow_list()
+            .map(crate::model::RuleList::len),
         Some(0),
         "only [] denies everybody"
     );
@@ -155,10 +157,7 @@ fn an_edit_of_one_rule_in_a_long_list_keeps_the_other_policies_lists_shared() {
         )
         .unwrap()
         .state;
-    assert!(std::ptr::eq(
-        edited.policies[1].block.rules(),
-        state.policies[1].block.rules()
-    ));
+    assert!(edited.policies[1].block.ptr_eq(&state.policies[1].block));
     let plan = plan(&state, &edited);
     assert_eq!(plan.len(), 1);
     assert_eq!(plan[0].details, ["+ allow 240.0.0.1"]);

@@ -1,0 +1,228 @@
+//! One scope's lists, compiled: whole, or from what they were before.
+
+use std::sync::Arc;
+
+use super::index::{Index, Nets};
+use super::intervals::Interval;
+use super::prefixes::extend;
+use super::{Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, union};
+use crate::model::{ListKind, Name, RuleList};
+
+/// A list that counts in a scope.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    /// The policy's name.
+    pub(super) policy: Name,
+    /// Which of its lists.
+    pub(super) kind: ListKind,
+    /// The list.
+    pub(super) list: RuleList,
+    /// Its networks.
+    pub(super) index: Arc<Index>,
+}
+
+/// So many rules are worth waking another thread for.
+pub(super) const MANY: usize = 10_000;
+
+/// Whether it is worth looking only at what changed, by the number of changed networks,
+/// of lists, and of all networks.
+pub(super) type IsWorth = fn(usize, usize, usize) -> bool;
+
+/// For each change every list is searched some ten times, at some 100 ns; compiling
+/// everything costs some 30 ns a network.
+pub(super) fn is_worth(changed: usize, lists: usize, networks: usize) -> bool {
+    changed * lists * 64 <= networks
+}
+
+/// The lists of a scope, and what they come to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lists {
+    sources: Vec<Listed>,
+    v4: Sets<Prefix4>,
+    v6: Sets<Prefix6>,
+}
+
+impl Lists {
+    /// Compiles other sources than these, with what is known of these ones.
+    pub(super) fn changed_to(&self, sources: Vec<Listed>, is_worth: IsWorth) -> Self {
+        let (gone, new) = unmatched(&self.sources, &sources);
+        if gone.is_empty() && new.is_empty() {
+            return Self {
+                sources,
+                ..self.clone()
+            };
+        }
+        let change = Change {
+            gone,
+            new,
+            sources: &sources,
+            is_worth,
+        };
+        let (v4, v6) = change.both(
+            || self.v4.changed_by(&change, |index| &index.v4),
+            || self.v6.changed_by(&change, |index| &index.v6),
+        );
+        Self { sources, v4, v6 }
+    }
+
+    /// All block lists together.
+    pub(super) fn block(&self) -> PrefixSet {
+        PrefixSet {
+            v4: self.v4.block.clone(),
+            v6: self.v6.block.clone(),
+        }
+    }
+
+    /// All allow lists together, without what lies wholly inside [`Self::block`].
+    pub(super) fn allow(&self) -> PrefixSet {
+        PrefixSet {
+            v4: self.v4.allow.clone(),
+            v6: self.v6.allow.clone(),
+        }
+    }
+}
+
+/// What becomes of the lists of a scope.
+struct Change<'a> {
+    /// Lists that no longer count, or not in this version.
+    gone: Vec<&'a Listed>,
+    /// Lists, or versions of lists, that did not count before.
+    new: Vec<&'a Listed>,
+    /// All that count.
+    sources: &'a [Listed],
+    is_worth: IsWorth,
+}
+
+/// The lists that only one side has, by their addresses in memory; the same list may
+/// count several times.
+fn unmatched<'a>(old: &'a [Listed], new: &'a [Listed]) -> (Vec<&'a Listed>, Vec<&'a Listed>) {
+    let mut new: Vec<_> = new.iter().collect();
+    let mut gone = Vec::new();
+    for old in old {
+        let same = |new: &&Listed| new.kind == old.kind && new.list.ptr_eq(&old.list);
+        match new.iter().position(same) {
+            Some(at) => drop(new.swap_remove(at)),
+            None => gone.push(old),
+        }
+    }
+    (gone, new)
+}
+
+/// One family.
+#[derive(Clone, Debug)]
+struct Sets<P: Prefix> {
+    /// All block lists together.
+    block: Prefixes<P>,
+    /// All allow lists together, also where blocks win.
+    offered: Prefixes<P>,
+    /// All allow lists together, without what lies wholly inside `block`.
+    allow: Prefixes<P>,
+}
+
+impl<P: Prefix> Default for Sets<P> {
+    fn default() -> Self {
+        Self {
+            block: Prefixes::default(),
+            offered: Prefixes::default(),
+            allow: Prefixes::default(),
+        }
+    }
+}
+
+/// The networks of a family.
+type Of<P> = fn(&Index) -> &Nets<P>;
+
+/// A list's new version, and where it is different; `None`: compiled whole.
+type Changed<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
+
+impl<P: Prefix> Sets<P> {
+    fn changed_by(&self, change: &Change<'_>, of: Of<P>) -> Self {
+        let ((block, block_changed), (offered, offered_changed)) = change.both(
+            || change.union(&self.block, ListKind::Block, of),
+            || change.union(&self.offered, ListKind::Allow, of),
+        );
+        let allow = match (block_changed, offered_changed) {
+            (Some(blocks), Some(offers)) => {
+                union::outside_changed(&self.allow, &offered, offers, &block, &blocks)
+            }
+            _ => union::outside(&offered, &block),
+        };
+        Self {
+            block,
+            offered,
+            allow,
+        }
+    }
+}
+
+impl Change<'_> {
+    /// Does two things; at the same time, if they are likely to take long.
+    fn both<A: Send, B: Send>(
+        &self,
+        a: impl FnOnce() -> A + Send,
+        b: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        let lists = self.gone.iter().chain(&self.new);
+        let rules: usize = lists.map(|listed| listed.list.len()).sum();
+        if rules >= MANY {
+            rayon::join(a, b)
+        } else {
+            (a(), b())
+        }
+    }
+
+    /// What the lists of a kind cover together, where they covered `old` before.
+    fn union<P: Prefix>(&self, old: &Prefixes<P>, kind: ListKind, of: Of<P>) -> Changed<P> {
+        let lists = self.sources.iter().filter(|listed| listed.kind == kind);
+        let lists: Vec<_> = lists.map(|listed| of(&listed.index)).collect();
+        let networks = lists.iter().map(|nets| nets.sorted.len()).sum();
+        let is_worth = |changed| changed == 0 || (self.is_worth)(changed, lists.len(), networks);
+        match self.touched(kind, of, is_worth) {
+            Some(touched) if touched.is_empty() => (old.clone(), Some(touched)),
+            Some(touched) => {
+                let (new, ranges) = union::changed(old, &lists, &touched);
+                (new, Some(ranges))
+            }
+            None => (union::whole(&lists), None),
+        }
+    }
+
+    /// The addresses of all networks that came or went, as ranges that ascend and do
+    /// not touch each other; `None` if there are too many.
+    fn touched<P: Prefix>(
+        &self,
+        kind: ListKind,
+        of: Of<P>,
+        is_worth: impl Fn(usize) -> bool,
+    ) -> Option<Vec<Interval<P::Address>>> {
+        let of_kind = |listed: &&&Listed| listed.kind == kind;
+        let mut new: Vec<&Listed> = self.new.iter().filter(of_kind).copied().collect();
+        let mut changed: Vec<P> = Vec::new();
+        for gone in self.gone.iter().filter(of_kind) {
+            // What is now in its place differs little.
+            let place = new.iter().position(|new| new.policy == gone.policy);
+            let nothing = Prefixes::default();
+            let place = place.map(|at| new.swap_remove(at));
+            let now = place.map_or(&nothing, |listed| &of(&listed.index).sorted);
+            of(&gone.index)
+                .sorted
+                .differences(now, |net, _| changed.push(net));
+            if !is_worth(changed.len()) {
+                return None;
+            }
+        }
+        for new in new {
+            let nets = &of(&new.index).sorted;
+            if !is_worth(changed.len() + nets.len()) {
+                return None;
+            }
+            changed.extend(nets);
+        }
+        changed.sort_unstable();
+        let mut touched = Vec::new();
+        for net in changed {
+            extend(&mut touched, net);
+        }
+        Some(touched)
+    }
+}
