@@ -1,24 +1,28 @@
 //! Which ruleset is in force, and what it is.
 
-use crate::SLOTS;
+use crate::{LIST_SLOTS, SLOTS, ScopeConfig};
 
 /// The slot that holds ruleset generation `generation`.
 ///
-/// The generation in force is one 64-bit word; its lowest bit names the slot, so
+/// The generation in force is one 64-bit word; its lowest bits name the slot, so
 /// storing the next generation moves every list of both families, every scope
 /// and every port at one instant.
+#[expect(clippy::cast_possible_truncation, reason = "less than SLOTS")]
 #[inline(always)]
 #[must_use]
 pub const fn slot_of(generation: u64) -> u32 {
-    if generation.is_multiple_of(SLOTS as u64) {
-        0
-    } else {
-        1
-    }
+    (generation % SLOTS as u64) as u32
 }
 
-/// The word that decides which ruleset is in force, and what goes with it. The one
-/// element of a memory-mapped array, so that userspace stores to it as to memory.
+/// Where in the LPM engine's outer maps the lists of a slot are.
+#[inline(always)]
+#[must_use]
+pub const fn list_slot_of(slot: u32) -> u32 {
+    slot % LIST_SLOTS
+}
+
+/// The word that decides which ruleset is in force, and what goes with it. Part of the
+/// one element of a memory-mapped array, so that userspace stores to it as to memory.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control {
@@ -29,6 +33,59 @@ pub struct Control {
 }
 
 const _: () = assert!(size_of::<Control>() == 16);
+
+/// What the program reads first, on one page of memory: each page more that a packet
+/// touches costs time.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    /// What is in force.
+    pub control: Control,
+    /// Zero.
+    pub reserved: [u64; 6],
+    /// What most packets need of each slot.
+    pub slots: [SlotHead; SLOTS as usize],
+}
+
+/// What most packets need of a slot, beside [`crate::Governance`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotHead {
+    /// The ports that may belong to something else than the host.
+    pub ports: PortFilter,
+    /// The host's configuration.
+    pub host: ScopeConfig,
+}
+
+const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 192);
+
+/// A set of ports, or of a few more.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortFilter([u64; 8]);
+
+impl PortFilter {
+    /// Adds a port.
+    pub fn insert(&mut self, port: u16) {
+        let (word, bit) = Self::place(port);
+        self.0[word] |= 1 << bit;
+    }
+
+    /// `false`: the port was not added.
+    #[inline(always)]
+    #[must_use]
+    pub const fn may_hold(&self, port: u16) -> bool {
+        let (word, bit) = Self::place(port);
+        self.0[word] >> bit & 1 != 0
+    }
+
+    /// Word and bit of a port: neighbours have bits of their own.
+    #[inline(always)]
+    const fn place(port: u16) -> (usize, u32) {
+        let hash = port ^ port >> 9;
+        ((hash >> 6) as usize % 8, hash as u32 % 64)
+    }
+}
 
 /// Who made the pins. The ABI version stays the first field in every version.
 #[repr(C)]
@@ -85,18 +142,17 @@ pub struct SlotInfo {
     pub revision: u64,
     /// Prefixes in all lists together.
     pub entries: u64,
+    /// The first chunk of the flat engine's memory that it uses.
+    pub first_chunk: u64,
     /// BLAKE3 of the ruleset.
     pub digest: [u8; 32],
 }
 
-const _: () = assert!(size_of::<SlotInfo>() == 56);
+const _: () = assert!(size_of::<SlotInfo>() == 64);
 
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, integers without padding (asserted above), every bit pattern is valid.
 unsafe impl aya::Pod for SlotInfo {}
-#[cfg(feature = "user")]
-// SAFETY: as above.
-unsafe impl aya::Pod for Control {}
 #[cfg(feature = "user")]
 // SAFETY: as above.
 unsafe impl aya::Pod for Build {}

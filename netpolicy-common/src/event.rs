@@ -1,5 +1,7 @@
 //! What the program reports about single packets.
 
+use crate::{MAX_SCOPES, Reason, ScopeId};
+
 /// A connection attempt that was dropped, or would have been in enforce mode.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,27 @@ pub struct EventStats {
     pub overflowed: u64,
 }
 
-#[cfg(feature = "user")]
-// SAFETY: `repr(C)`, three equal integers, no padding, every bit pattern is valid.
-unsafe impl aya::Pod for EventStats {}
+/// What a CPU's programs write: an element of a memory-mapped array for each CPU.
+#[repr(C)]
+pub struct CpuState {
+    /// Events that this CPU may still write; userspace grants more as time passes. So
+    /// the program needs no clock on its way to a drop, and where nobody reads,
+    /// nothing is written.
+    pub allowance: u64,
+    /// What became of events.
+    pub events: EventStats,
+    /// Packets, by scope and [`Reason`]; see [`CpuState::row`].
+    pub packets: [u64; (MAX_SCOPES * Reason::SLOTS) as usize],
+}
+
+impl CpuState {
+    /// The index of a scope's and reason's packets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn row(scope: ScopeId, reason: Reason) -> usize {
+        (scope as usize * Reason::SLOTS as usize + reason as usize)
+            % (MAX_SCOPES * Reason::SLOTS) as usize
+    }
+}
+
+const _: () = assert!(size_of::<CpuState>().is_multiple_of(8));

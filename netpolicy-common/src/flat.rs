@@ -1,5 +1,23 @@
 //! The layout of the flat engine's memory.
 //!
+//! An arena of pages holds, for each scope and family, two tables of single hosts and
+//! a trie of everything else. A packet's source is looked for in the hosts on a block
+//! list, then in those on an allow list, then in the trie; each of them says what is
+//! final, deny-first resolved.
+//!
+//! # Hosts
+//!
+//! A *bucket* is one cache line of IPv4 hosts or a pair of lines of IPv6 hosts, found
+//! from the address alone; see [`Hosts`]. A host that its bucket has no room for is in
+//! the trie. IPv4: a one-to-one mixing of the address ([`mix`]), multiplied by the
+//! number of buckets, has the bucket in its upper 32 bits; of the lower 32, so many
+//! as the buckets leave undecided are the host's *tag*, and equal tags in one bucket
+//! mean equal addresses. So a line holds 16, 24 or 32 hosts as tags of 30, 19 or 14
+//! bits in lanes of 32, 21 or 16 ([`Lanes`]), and comparing all of them takes no branch.
+//! IPv6: addresses as they are, four to a line.
+//!
+//! # Trie
+//!
 //! A multibit trie over the bits of an address, in an arena of pages. Every step is
 //! told by a *slot*, 32 bits whose lowest two are its kind:
 //!
@@ -22,10 +40,26 @@
 //! aligned, in two words; the slot to go on with where they match and the one where
 //! they do not, in the third; their number in the fourth.
 //!
-//! A *table* begins a large list: a slot for every value of the first 16 bits.
+//! A *table* begins a large trie: a slot for every value of the first 16 bits.
+//!
+//! # Change
+//!
+//! What a generation in force leads to is never written: a change writes copies to
+//! where nothing is, up to new roots. Pages come in *chunks*, each a map of its own.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "words are taken apart; small constants"
+)]
 
 /// Words of 64 bits in a page; a page is what one array look-up finds.
 pub const PAGE_WORDS: usize = 512;
+
+/// Pages in a chunk.
+pub const CHUNK_PAGES: u32 = 256;
+
+/// Chunks that an arena may have: 4 GiB.
+pub const MAX_CHUNKS: u32 = 4096;
 
 /// Units in a page.
 pub const UNITS_PER_PAGE: u32 = 128;
@@ -111,20 +145,218 @@ pub const fn hosts_slot(values: [u8; 3], code: Code, rest: Code) -> u32 {
         | HOSTS
 }
 
-/// Where a scope's trie of one family begins: a slot, or, with this bit in
-/// [`Root::flags`], the first page of a table.
+/// In [`Root::flags`]: [`Root::start`] is the first page of a table, not a slot.
 pub const TABLE: u32 = 1;
 
-/// The beginning of a trie.
+/// Where the lists of one scope and family are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Root {
-    /// A slot, or the number of a table's first page. 0: a final slot, neither list.
+    /// The trie: a slot, or the number of a table's first page. 0: a final slot, neither
+    /// list.
     pub start: u32,
     /// [`TABLE`] or nothing.
     pub flags: u32,
+    /// Hosts on a block list.
+    pub block: Hosts,
+    /// Hosts on an allow list.
+    pub allow: Hosts,
 }
 
-const _: () = assert!(size_of::<Root>() == 8);
+/// A table of hosts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    /// The first of its pages, which follow each other; or, with [`Hosts::DIRECTORY`],
+    /// of the pages that hold their numbers, 32 bits each.
+    pub start: u32,
+    /// Buckets; 0: there are no hosts.
+    pub buckets: u32,
+    /// The base-2 logarithm of `buckets`, rounded down.
+    pub shift: u32,
+    /// [`Hosts::DIRECTORY`] or nothing.
+    pub flags: u32,
+}
+
+impl Hosts {
+    /// The pages' numbers are in a directory.
+    pub const DIRECTORY: u32 = 1;
+
+    /// Which bucket a mixed address belongs to, and what is left to tell it from
+    /// others: its tag.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(self, mixed: u32) -> (u32, u32) {
+        let product = mixed as u64 * self.buckets as u64;
+        (
+            (product >> 32) as u32,
+            (product as u32) >> (self.shift & 31),
+        )
+    }
+}
+
+/// How tags stand in the words of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// Two of 32 bits a word: from 4 buckets on.
+    Two,
+    /// Three of 21 bits a word: from 8,192 buckets on.
+    Three,
+    /// Four of 16 bits a word: from 262,144 buckets on.
+    Four,
+}
+
+impl Lanes {
+    /// The widest tag of so many buckets (by [`Hosts::shift`]) leaves two bits of a lane:
+    /// the highest is always zero, so that lanes can be compared together, and the next
+    /// is set where no tag is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(shift: u32) -> Self {
+        if shift >= 18 {
+            Self::Four
+        } else if shift >= 13 {
+            Self::Three
+        } else {
+            Self::Two
+        }
+    }
+
+    /// Bits of a lane.
+    #[inline(always)]
+    #[must_use]
+    pub const fn width(self) -> u32 {
+        match self {
+            Self::Two => 32,
+            Self::Three => 21,
+            Self::Four => 16,
+        }
+    }
+
+    /// Lanes of a word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn per_word(self) -> u32 {
+        match self {
+            Self::Two => 2,
+            Self::Three => 3,
+            Self::Four => 4,
+        }
+    }
+
+    /// The lowest bit of each lane.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ones(self) -> u64 {
+        match self {
+            Self::Two => 1 | 1 << 32,
+            Self::Three => 1 | 1 << 21 | 1 << 42,
+            Self::Four => 0x0001_0001_0001_0001,
+        }
+    }
+
+    /// What stands in a lane without a tag.
+    #[inline(always)]
+    #[must_use]
+    pub const fn empty(self) -> u32 {
+        1 << (self.width() - 2)
+    }
+
+    /// Tags of a line.
+    #[inline(always)]
+    #[must_use]
+    pub const fn per_line(self) -> u32 {
+        self.per_word() * LINE_WORDS as u32
+    }
+}
+
+/// Words of a cache line.
+pub const LINE_WORDS: usize = 8;
+
+/// Lines in a page.
+pub const LINES_PER_PAGE: u32 = (PAGE_WORDS / LINE_WORDS) as u32;
+
+/// IPv6 addresses in a line.
+pub const ADDRESSES_PER_LINE: usize = LINE_WORDS / 2;
+
+/// Shuffles IPv4 addresses one to one (see [`unmix`]), so that those of one network
+/// spread over the buckets: a multiplicative hash (Knuth, The Art of Computer Programming,
+/// volume 3, section 6.4) between two halves of a bijection `x ^ x >> 16`.
+#[inline(always)]
+#[must_use]
+pub const fn mix(address: u32) -> u32 {
+    let x = address ^ address >> 16;
+    let x = x.wrapping_mul(MULTIPLIER);
+    let x = x ^ x >> 15;
+    x.wrapping_mul(MULTIPLIER)
+}
+
+/// The address that [`mix`] made this of.
+#[must_use]
+pub const fn unmix(mixed: u32) -> u32 {
+    let x = mixed.wrapping_mul(INVERSE);
+    let x = x ^ x >> 15 ^ x >> 30;
+    let x = x.wrapping_mul(INVERSE);
+    x ^ x >> 16
+}
+
+/// 2^32 divided by the golden ratio, made odd.
+const MULTIPLIER: u32 = 0x9e37_79b1;
+
+/// Its inverse modulo 2^32.
+const INVERSE: u32 = inverse(MULTIPLIER);
+
+/// By Newton's method: each step doubles the right bits, of which an odd number has
+/// three to begin with.
+const fn inverse(odd: u32) -> u32 {
+    let mut x = odd;
+    let mut step = 0;
+    while step < 4 {
+        x = x.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(x)));
+        step += 1;
+    }
+    x
+}
+
+/// 32 bits of an IPv6 address, in two words, that spread as [`mix`] does (not one to one).
+#[inline(always)]
+#[must_use]
+pub const fn mix_v6(high: u64, low: u64) -> u32 {
+    let x = high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    let x = x ^ x >> 32;
+    (x.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u32
+}
+
+const _: () = assert!(size_of::<Root>() == 40);
 const _: () = assert!(UNITS_PER_PAGE as usize * UNIT_WORDS == PAGE_WORDS);
 const _: () = assert!(TABLE_PAGES as usize * PAGE_WORDS * 2 == 65_536);
+const _: () = assert!(MULTIPLIER.wrapping_mul(INVERSE) == 1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mixing_is_one_to_one() {
+        for address in (0..=u32::MAX).step_by(65_521).chain([1, u32::MAX]) {
+            assert_eq!(unmix(mix(address)), address);
+        }
+    }
+
+    #[test]
+    fn tags_fit_their_lanes_and_tell_neighbours_apart() {
+        for buckets in [4, 5, 1023, 8191, 8192, 9000, 262_143, 262_144, 300_001] {
+            let hosts = Hosts {
+                buckets,
+                shift: buckets.ilog2(),
+                ..Hosts::default()
+            };
+            let empty = Lanes::of(hosts.shift).empty();
+            for mixed in (0..=u32::MAX - 1).step_by(999_983).chain([u32::MAX - 1]) {
+                let (bucket, tag) = hosts.place(mixed);
+                assert!(bucket < buckets && tag < empty);
+                assert_ne!(hosts.place(mixed + 1), (bucket, tag));
+            }
+        }
+    }
+}

@@ -13,20 +13,29 @@ pub mod key;
 pub mod reason;
 pub mod scope;
 
-pub use control::{Build, Control, Engine, SlotInfo, slot_of};
-pub use event::{Event, EventStats};
+pub use control::{
+    Build, Control, Engine, Head, PortFilter, SlotHead, SlotInfo, list_slot_of, slot_of,
+};
+pub use event::{CpuState, Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};
 pub use reason::{Action, Reason};
 pub use scope::{
-    FAILSAFE_SCOPE, HOST_SCOPE, MAX_SCOPES, PortTable, ScopeConfig, ScopeFlags, ScopeId,
+    FAILSAFE_SCOPE, Governance, HOST_SCOPE, MAX_SCOPES, ScopeConfig, ScopeFlags, ScopeId,
 };
 
 /// The version of everything in this crate. Pins made by another version are
 /// replaced, never read: a list read with the wrong meaning opens or closes a host.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
-/// Rulesets that the kernel holds at a time: the one in force and the one being built.
-pub const SLOTS: u32 = 2;
+/// Generations of which the kernel keeps ports and scopes: so many that the one to be
+/// written was given up long ago, and need not be waited for.
+pub const SLOTS: u32 = 8;
+
+/// Generations of which the kernel keeps the LPM engine's lists: the one in force and
+/// the one being built.
+pub const LIST_SLOTS: u32 = 2;
+
+const _: () = assert!(SLOTS.is_multiple_of(LIST_SLOTS));
 
 /// The interface index on which `BPF_PROG_TEST_RUN` runs an XDP program: the
 /// network namespace's loopback device, which has index 1 in every namespace

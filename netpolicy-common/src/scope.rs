@@ -8,25 +8,27 @@ pub type ScopeId = u16;
 /// The host's scope.
 pub const HOST_SCOPE: ScopeId = 0;
 
-/// In a [`PortTable`]: the port is a failsafe port, on which nothing is judged.
+/// In a [`Governance`]: the port is a failsafe port, on which nothing is judged.
 pub const FAILSAFE_SCOPE: ScopeId = ScopeId::MAX;
 
 /// Scopes that the kernel can hold, the host included.
 pub const MAX_SCOPES: u32 = 256;
 
-/// Scope of every destination TCP port: [`HOST_SCOPE`], a service's scope, or
-/// [`FAILSAFE_SCOPE`].
+/// What governs a generation, apart from lists: one element of a memory-mapped array.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct PortTable {
-    /// Indexed by port, host order.
-    pub scope: [ScopeId; 65536],
+pub struct Governance {
+    /// Scope of every destination TCP port, indexed by port, host order:
+    /// [`HOST_SCOPE`], a service's scope, or [`FAILSAFE_SCOPE`].
+    pub scope_of_port: [ScopeId; 65536],
+    /// Indexed by scope.
+    pub scopes: [ScopeConfig; MAX_SCOPES as usize],
 }
 
-const _: () = assert!(size_of::<PortTable>() == 131_072);
+const _: () = assert!(size_of::<Governance>() == 131_072 + 32_768);
 
-/// What governs a scope, as [`ScopeFlags`].
-#[repr(C)]
+/// What governs a scope, as [`ScopeFlags`]. Aligned so that all that is read for a packet
+/// is on one cache line, or for IPv6 on two.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScopeConfig {
     /// Bits of [`ScopeFlags`].
@@ -37,7 +39,7 @@ pub struct ScopeConfig {
     pub root_v6: Root,
 }
 
-const _: () = assert!(size_of::<ScopeConfig>() == 20);
+const _: () = assert!(size_of::<ScopeConfig>() == 128);
 
 /// A set of bits; see the constants.
 #[repr(transparent)]
@@ -75,10 +77,3 @@ impl ScopeFlags {
         Self(self.0 | other.0)
     }
 }
-
-#[cfg(feature = "user")]
-// SAFETY: `repr(C)`, an array of integers, no padding, every bit pattern is valid.
-unsafe impl aya::Pod for PortTable {}
-#[cfg(feature = "user")]
-// SAFETY: `repr(C)` around one integer, every bit pattern is valid.
-unsafe impl aya::Pod for ScopeConfig {}

@@ -1,11 +1,9 @@
-//! The flat engine in the kernel: its steps on the pages of a slot's arena.
+//! The flat engine in the kernel: its steps on the pages of the arena.
 
-use netpolicy_common::{
-    MAX_SCOPES, ScopeId,
-    flat::{Code, FINAL},
-};
+use netpolicy_common::flat::{CHUNK_PAGES, Code, FINAL, Hosts, Root, TABLE, kind};
 use netpolicy_ebpf::flat::{
-    Page, Steps, look_up, node_step, record_step, table_page, table_step, unit_page,
+    Page, Pages, Steps, is_host_v4, is_host_v6, look_up, node_step, record_step, table_page,
+    table_step, unit_page,
 };
 
 use crate::maps;
@@ -13,70 +11,98 @@ use crate::maps;
 /// What lies past the arena's end says nothing; userspace writes no such slot.
 const NOTHING: u32 = FINAL;
 
-/// What the flat engine says of an address, left aligned in two words.
+/// What the flat engine says of an IPv4 address. Where `only` is false, nobody asks
+/// for the allow list.
 #[inline(always)]
-pub(crate) fn listed(slot: u32, scope: ScopeId, is_v6: bool, high: u64, low: u64) -> Code {
-    let family = u32::from(is_v6) * MAX_SCOPES;
-    Code::from_bits(flat_listed(slot, u32::from(scope) | family, high, low))
+pub(crate) fn listed_v4(root: &Root, only: bool, address: u32) -> Code {
+    let is_host = |hosts: Hosts| hosts.buckets != 0 && is_host_v4(&Arena, hosts, address);
+    if is_host(root.block) {
+        Code::Blocked
+    } else if only && is_host(root.allow) {
+        Code::Allowed
+    } else {
+        in_trie(root, u64::from(address) << 32, 0)
+    }
 }
 
-/// The arena of a slot.
-struct Arena(u32);
+/// As [`listed_v4`] for an IPv6 address in two words.
+#[inline(always)]
+pub(crate) fn listed_v6(root: &Root, only: bool, high: u64, low: u64) -> Code {
+    let is_host = |hosts: Hosts| hosts.buckets != 0 && is_host_v6(&Arena, hosts, high, low);
+    if is_host(root.block) {
+        Code::Blocked
+    } else if only && is_host(root.allow) {
+        Code::Allowed
+    } else {
+        in_trie(root, high, low)
+    }
+}
+
+#[inline(always)]
+fn in_trie(root: &Root, high: u64, low: u64) -> Code {
+    if root.flags & TABLE == 0 && kind(root.start) == FINAL {
+        return Code::from_bits(root.start >> 2);
+    }
+    Code::from_bits(flat_trie(root.start, root.flags, high, low))
+}
+
+struct Arena;
+
+impl Pages for Arena {
+    #[inline(always)]
+    fn page(&self, number: u32) -> Option<&Page> {
+        maps::ARENA
+            .get(number / CHUNK_PAGES)?
+            .get(number % CHUNK_PAGES)
+    }
+}
 
 impl Steps for Arena {
     #[inline(always)]
     fn table(&self, start: u32, index: u32) -> u32 {
-        flat_table(self.0, start, index)
+        flat_table(start, index)
     }
 
     #[inline(always)]
     fn node(&self, unit: u32, byte: u32) -> u32 {
-        flat_node(self.0, unit, byte)
+        flat_node(unit, byte)
     }
 
     #[inline(always)]
     fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
-        flat_record(self.0, unit, high, low)
+        flat_record(unit, high, low)
     }
-}
-
-#[inline(always)]
-fn page(slot: u32, number: u32) -> Option<&'static Page> {
-    maps::ARENA.get(slot)?.get(number)
 }
 
 // Global functions, which the verifier walks once, whatever calls them
 // (Documentation/bpf: BTF_FUNC_GLOBAL); they take and return only numbers.
 
-/// `which` is a scope's number, with one bit more for IPv6.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flat_listed(slot: u32, which: u32, high: u64, low: u64) -> u32 {
-    let Some(config) = maps::SCOPES.get(slot * MAX_SCOPES + (which & (MAX_SCOPES - 1))) else {
-        return Code::Neither as u32;
-    };
-    let root = if which & MAX_SCOPES != 0 {
-        config.root_v6
-    } else {
-        config.root_v4
-    };
-    look_up(&Arena(slot), root, high, low) as u32
+extern "C" fn flat_trie(start: u32, flags: u32, high: u64, low: u64) -> u32 {
+    look_up(&Arena, start, flags, high, low) as u32
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flat_table(slot: u32, start: u32, index: u32) -> u32 {
-    page(slot, table_page(start, index)).map_or(NOTHING, |page| table_step(page, index))
+extern "C" fn flat_table(start: u32, index: u32) -> u32 {
+    Arena
+        .page(table_page(start, index))
+        .map_or(NOTHING, |page| table_step(page, index))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flat_node(slot: u32, unit: u32, byte: u32) -> u32 {
-    page(slot, unit_page(unit)).map_or(NOTHING, |page| node_step(page, unit, byte))
+extern "C" fn flat_node(unit: u32, byte: u32) -> u32 {
+    Arena
+        .page(unit_page(unit))
+        .map_or(NOTHING, |page| node_step(page, unit, byte))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flat_record(slot: u32, unit: u32, high: u64, low: u64) -> u64 {
-    page(slot, unit_page(unit)).map_or(NOTHING.into(), |page| record_step(page, unit, high, low))
+extern "C" fn flat_record(unit: u32, high: u64, low: u64) -> u64 {
+    Arena
+        .page(unit_page(unit))
+        .map_or(NOTHING.into(), |page| record_step(page, unit, high, low))
 }

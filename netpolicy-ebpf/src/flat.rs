@@ -10,12 +10,18 @@
 )]
 
 use netpolicy_common::flat::{
-    Code, FINAL, NODE, PAGE_WORDS, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE,
-    kind, unit,
+    Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, NODE, PAGE_WORDS, PLANES_WORDS, RECORD,
+    TABLE, UNIT_WORDS, UNITS_PER_PAGE, kind, mix, mix_v6, unit,
 };
 
 /// A page of the arena.
 pub type Page = [u64; PAGE_WORDS];
+
+/// The pages of an arena.
+pub trait Pages {
+    /// A page, or `None` past the end.
+    fn page(&self, number: u32) -> Option<&Page>;
+}
 
 /// The three kinds of steps, by [`table_step`], [`node_step`] and [`record_step`] on the
 /// right page.
@@ -31,14 +37,14 @@ pub trait Steps {
 /// Steps of the longest way: each takes a byte of IPv6 at least, and one is for the end.
 const MAX_STEPS: usize = 17;
 
-/// What the trie says of an address, left aligned in 128 bits (an IPv4 address in the
-/// upper half of `high`).
+/// What the trie that begins at `start` (see `Root`) says of an address, left aligned
+/// in 128 bits (an IPv4 address in the upper half of `high`).
 #[inline(always)]
-pub fn look_up<S: Steps>(steps: &S, root: Root, high: u64, low: u64) -> Code {
+pub fn look_up<S: Steps>(steps: &S, start: u32, flags: u32, high: u64, low: u64) -> Code {
     let (mut high, mut low) = (high, low);
-    let mut slot = root.start;
-    if root.flags & TABLE != 0 {
-        slot = steps.table(root.start, (high >> 48) as u32);
+    let mut slot = start;
+    if flags & TABLE != 0 {
+        slot = steps.table(start, (high >> 48) as u32);
         high = high << 16 | low >> 48;
         low <<= 16;
     }
@@ -58,6 +64,91 @@ pub fn look_up<S: Steps>(steps: &S, root: Root, high: u64, low: u64) -> Code {
         }
     }
     Code::Neither
+}
+
+/// Whether an IPv4 address is among the hosts.
+#[inline(always)]
+pub fn is_host_v4<P: Pages>(pages: &P, hosts: Hosts, address: u32) -> bool {
+    let (bucket, tag) = hosts.place(mix(address));
+    let Some(page) = page_of_line(pages, hosts, bucket) else {
+        return false;
+    };
+    let line = line_of(page, bucket);
+    match Lanes::of(hosts.shift) {
+        Lanes::Two => holds(line, tag, Lanes::Two),
+        Lanes::Three => holds(line, tag, Lanes::Three),
+        Lanes::Four => holds(line, tag, Lanes::Four),
+    }
+}
+
+/// Whether a lane of a line equals a tag: of all lanes at once, without a branch that
+/// would depend on memory that may have to be waited for.
+#[inline(always)]
+fn holds(line: &Line, tag: u32, lanes: Lanes) -> bool {
+    let ones = lanes.ones();
+    let highest = ones << (lanes.width() - 1);
+    let wanted = u64::from(tag).wrapping_mul(ones);
+    let mut differing = highest;
+    for word in line {
+        // Lanes' highest bits are zero; adding all other bits sets them, except where
+        // the difference is zero.
+        differing &= (word ^ wanted).wrapping_add(highest - ones);
+    }
+    differing != highest
+}
+
+/// Whether an IPv6 address is among the hosts.
+#[inline(always)]
+pub fn is_host_v6<P: Pages>(pages: &P, hosts: Hosts, high: u64, low: u64) -> bool {
+    if high | low == 0 {
+        // The unspecified address stands for an empty place.
+        return false;
+    }
+    let (bucket, tag) = hosts.place(mix_v6(high, low));
+    let first = (bucket * 2) | (tag & 1);
+    let Some(page) = page_of_line(pages, hosts, first) else {
+        return false;
+    };
+    let line = |number: u32| line_of(page, bounded(number as u8).into());
+    is_in_line(line(first), high, low) || is_in_line(line(first ^ 1), high, low)
+}
+
+/// The same number, as one loaded from memory: of that, the verifier of Linux before 6.5
+/// knows how large it can be, where an "or" makes it forget everything.
+#[inline(always)]
+fn bounded(number: u8) -> u8 {
+    // SAFETY: a local variable; volatile, since the compiler knows the number anyway.
+    unsafe { core::ptr::read_volatile(&raw const number) }
+}
+
+#[inline(always)]
+fn is_in_line(line: &Line, high: u64, low: u64) -> bool {
+    let mut zeros = 0;
+    for [other_high, other_low] in line.as_chunks::<2>().0 {
+        let difference = (other_high ^ high) | (other_low ^ low);
+        zeros |= difference.wrapping_sub(1) & !difference;
+    }
+    zeros >> 63 != 0
+}
+
+/// The page on which a line of hosts is.
+#[inline(always)]
+fn page_of_line<P: Pages>(pages: &P, hosts: Hosts, line: u32) -> Option<&Page> {
+    let number = line / LINES_PER_PAGE;
+    if hosts.flags & Hosts::DIRECTORY == 0 {
+        return pages.page(hosts.start + number);
+    }
+    let directory = pages.page(table_page(hosts.start, number))?;
+    pages.page(table_step(directory, number))
+}
+
+/// A cache line.
+type Line = [u64; LINE_WORDS];
+
+/// A line on its page.
+#[inline(always)]
+fn line_of(page: &Page, line: u32) -> &Line {
+    &page.as_chunks().0[(line % LINES_PER_PAGE) as usize]
 }
 
 /// The number of a table's page that holds an index.

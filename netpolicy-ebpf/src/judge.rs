@@ -5,9 +5,9 @@ use netpolicy_common::{HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId};
 
 /// What one generation's lists say of one source.
 pub trait Lists {
-    /// What the scope's lists say, a block first. Where no allow list is in force
+    /// What the lists of a scope, whose configuration this is, say, a block first. Where no allow list is in force
     /// (`only` is false), they need not be asked for one.
-    fn listed(&self, scope: ScopeId, only: bool) -> Code;
+    fn listed(&self, config: &ScopeConfig, scope: ScopeId, only: bool) -> Code;
 }
 
 /// What one scope's lists say.
@@ -24,18 +24,23 @@ enum Said {
 /// host's; a denial by either decides. It drops if the scope that denied and the
 /// scope that was asked both enforce.
 #[inline(always)]
-pub fn judge<L: Lists>(lists: &L, config: ScopeConfig, scope: ScopeId) -> Reason {
+pub fn judge<L: Lists>(
+    lists: &L,
+    config: &ScopeConfig,
+    host: &ScopeConfig,
+    scope: ScopeId,
+) -> Reason {
     let flags = config.flags;
     let mut reason = Reason::NoPolicy;
     if flags.has(ScopeFlags::OWN_LISTS) {
-        match ask(lists, scope, flags.has(ScopeFlags::OWN_ONLY)) {
+        match ask(lists, config, scope, flags.has(ScopeFlags::OWN_ONLY)) {
             Said::Allowed => reason = Reason::Allowed,
             Said::NotBlocked => reason = Reason::NotBlocked,
             denial => return deny(&denial, flags.has(ScopeFlags::OWN_ENFORCE)),
         }
     }
     if flags.has(ScopeFlags::HOST_LISTS) {
-        match ask(lists, HOST_SCOPE, flags.has(ScopeFlags::HOST_ONLY)) {
+        match ask(lists, host, HOST_SCOPE, flags.has(ScopeFlags::HOST_ONLY)) {
             Said::Allowed => reason = Reason::Allowed,
             Said::NotBlocked => {
                 if reason as u8 == Reason::NoPolicy as u8 {
@@ -48,10 +53,11 @@ pub fn judge<L: Lists>(lists: &L, config: ScopeConfig, scope: ScopeId) -> Reason
     reason
 }
 
-/// Judges what could not be classified: by its source, in the host scope.
+/// What is said of a packet that could not be classified, whose source the host scope
+/// judged like that of an attempt.
 #[inline(always)]
-pub fn judge_unclassified<L: Lists>(lists: &L, config: ScopeConfig) -> Reason {
-    match judge(lists, config, HOST_SCOPE) {
+pub const fn unclassified(judged: Reason) -> Reason {
+    match judged {
         Reason::Blocked | Reason::NotAllowed => Reason::UnclassifiedDropped,
         Reason::ObservedBlocked | Reason::ObservedNotAllowed => Reason::ObservedUnclassified,
         _ => Reason::UnclassifiedPassed,
@@ -60,8 +66,8 @@ pub fn judge_unclassified<L: Lists>(lists: &L, config: ScopeConfig) -> Reason {
 
 /// Deny-first: the block lists, then, where an allow list is in force, that.
 #[inline(always)]
-fn ask<L: Lists>(lists: &L, scope: ScopeId, only: bool) -> Said {
-    match lists.listed(scope, only) {
+fn ask<L: Lists>(lists: &L, config: &ScopeConfig, scope: ScopeId, only: bool) -> Said {
+    match lists.listed(config, scope, only) {
         Code::Blocked => Said::Blocked,
         _ if !only => Said::NotBlocked,
         Code::Allowed => Said::Allowed,
@@ -93,7 +99,7 @@ mod tests {
     }
 
     impl Lists for Fake {
-        fn listed(&self, scope: ScopeId, only: bool) -> Code {
+        fn listed(&self, _: &ScopeConfig, scope: ScopeId, only: bool) -> Code {
             if self.block.contains(&scope) {
                 Code::Blocked
             } else if only && self.allow.contains(&scope) {
@@ -104,14 +110,18 @@ mod tests {
         }
     }
 
-    fn config(flags: &[ScopeFlags]) -> ScopeConfig {
-        let flags = flags
-            .iter()
-            .fold(ScopeFlags::default(), |all, flag| all.with(*flag));
-        ScopeConfig {
+    fn judge<L: Lists>(lists: &L, flags: ScopeFlags, scope: ScopeId) -> Reason {
+        let config = ScopeConfig {
             flags,
             ..ScopeConfig::default()
-        }
+        };
+        super::judge(lists, &config, &ScopeConfig::default(), scope)
+    }
+
+    fn config(flags: &[ScopeFlags]) -> ScopeFlags {
+        flags
+            .iter()
+            .fold(ScopeFlags::default(), |all, flag| all.with(*flag))
     }
 
     use ScopeFlags as F;
@@ -202,7 +212,7 @@ mod tests {
         let observe = config(&[F::OWN_LISTS]);
         assert_eq!(judge(&lists, observe, HOST_SCOPE), Reason::ObservedBlocked);
         assert_eq!(
-            judge_unclassified(&lists, observe),
+            unclassified(judge(&lists, observe, HOST_SCOPE)),
             Reason::ObservedUnclassified
         );
     }
@@ -215,11 +225,11 @@ mod tests {
             allow: &[],
         };
         assert_eq!(
-            judge_unclassified(&lists, enforce),
+            unclassified(judge(&lists, enforce, HOST_SCOPE)),
             Reason::UnclassifiedDropped
         );
         assert_eq!(
-            judge_unclassified(&Fake::default(), enforce),
+            unclassified(judge(&Fake::default(), enforce, HOST_SCOPE)),
             Reason::UnclassifiedPassed
         );
     }

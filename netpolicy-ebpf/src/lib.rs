@@ -9,5 +9,5 @@ pub mod flat;
 pub mod judge;
 pub mod packet;
 
-pub use judge::{Lists, judge, judge_unclassified};
-pub use packet::{Addresses, Bytes, Family, Ports, Segment, Subject, parse};
+pub use judge::{Lists, judge, unclassified};
+pub use packet::{Addresses, Bytes, Family, Ports, Segment, Subject, parse, parse_plain};

@@ -79,12 +79,69 @@ pub struct Subject {
     pub ports: Ports,
 }
 
+impl Segment {
+    /// In one number, for functions that return no more. See [`Self::unpack`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn pack(self) -> u64 {
+        match self {
+            Self::Pass(reason) => (reason as u64) << 8,
+            Self::Judge(subject) => {
+                let Subject {
+                    is_attempt,
+                    addresses,
+                    ports,
+                } = subject;
+                1 | (is_attempt as u64) << 1
+                    | (matches!(addresses.family, Family::V6) as u64) << 2
+                    | (addresses.at as u64 & MAX_ADDRESSES_AT) << 16
+                    | (ports.source as u64) << 32
+                    | (ports.destination as u64) << 48
+            }
+        }
+    }
+
+    /// What [`Self::pack`] packed.
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits of many")]
+    #[inline(always)]
+    #[must_use]
+    pub const fn unpack(packed: u64) -> Self {
+        if packed & 1 == 0 {
+            return Self::Pass(match packed >> 8 {
+                0 => Reason::NotTcp,
+                1 => Reason::Malformed,
+                2 => Reason::Fragment,
+                _ => Reason::Established,
+            });
+        }
+        Self::Judge(Subject {
+            is_attempt: packed & 2 != 0,
+            addresses: Addresses {
+                family: if packed & 4 == 0 {
+                    Family::V4
+                } else {
+                    Family::V6
+                },
+                at: (packed >> 16 & MAX_ADDRESSES_AT) as usize,
+            },
+            ports: Ports {
+                source: (packed >> 32) as u16,
+                destination: (packed >> 48) as u16,
+            },
+        })
+    }
+}
+
+/// Addresses follow at most the Ethernet header, two tags and 12 bytes of IP; ones of bits.
+const MAX_ADDRESSES_AT: u64 = 0x3f;
+
 const ETHERTYPE_AT: usize = 12;
 const ETHERNET_LEN: usize = 14;
 const VLAN_LEN: usize = 4;
 const MAX_VLANS: usize = 2;
 const IPV4_MIN_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
+const TCP_MIN_LEN: usize = 20;
 
 /// IPv6 extension headers that are walked; with more, a packet is unclassified.
 pub const MAX_EXTENSIONS: usize = 8;
@@ -103,6 +160,60 @@ const DESTINATION: u8 = 60;
 
 const TCP_SYN: u8 = 0x02;
 const TCP_ACK: u8 = 0x10;
+
+/// As [`parse`], if the frame is what almost all are: whole, without tags, options,
+/// extension headers or fragments, down to its TCP header. In a few instructions.
+#[inline(always)]
+pub fn parse_plain<B: Bytes>(frame: &B) -> Option<Segment> {
+    const V4_LEN: usize = ETHERNET_LEN + IPV4_MIN_LEN + TCP_MIN_LEN;
+    const V6_LEN: usize = ETHERNET_LEN + IPV6_LEN + TCP_MIN_LEN;
+    let start = frame.read::<V4_LEN>(0)?;
+    let word = |at: usize| u16::from_be_bytes([start[at], start[at + 1]]);
+    let ip = &start[ETHERNET_LEN..];
+    let ethertype = [start[ETHERTYPE_AT], start[ETHERTYPE_AT + 1]];
+    if ethertype == IPV4 {
+        let is_whole = word(ETHERNET_LEN + 6) & 0x3fff == 0;
+        let is_long_enough = usize::from(word(ETHERNET_LEN + 2)) >= IPV4_MIN_LEN + TCP_MIN_LEN;
+        if ip[0] != 0x45 || ip[9] != TCP || !is_whole || !is_long_enough {
+            return None;
+        }
+        let at = ETHERNET_LEN + IPV4_MIN_LEN;
+        let ports = Ports {
+            source: word(at),
+            destination: word(at + 2),
+        };
+        return Some(segment(
+            start[at + 13],
+            Family::V4,
+            ETHERNET_LEN + 12,
+            ports,
+        ));
+    }
+    let is_long_enough = usize::from(word(ETHERNET_LEN + 4)) >= TCP_MIN_LEN;
+    if ethertype != IPV6 || ip[0] >> 4 != 6 || ip[6] != TCP || !is_long_enough {
+        return None;
+    }
+    let tcp = frame.read::<V6_LEN>(0)?;
+    let word = |at: usize| u16::from_be_bytes([tcp[at], tcp[at + 1]]);
+    let at = ETHERNET_LEN + IPV6_LEN;
+    let ports = Ports {
+        source: word(at),
+        destination: word(at + 2),
+    };
+    Some(segment(tcp[at + 13], Family::V6, ETHERNET_LEN + 8, ports))
+}
+
+#[inline(always)]
+fn segment(flags: u8, family: Family, at: usize, ports: Ports) -> Segment {
+    if flags & (TCP_SYN | TCP_ACK) != TCP_SYN {
+        return Segment::Pass(Reason::Established);
+    }
+    Segment::Judge(Subject {
+        is_attempt: true,
+        addresses: Addresses { family, at },
+        ports,
+    })
+}
 
 /// Reads a frame that begins with its Ethernet header.
 #[inline(always)]

@@ -1,17 +1,20 @@
 //! Entry point: parse, judge, count, report.
 
 use aya_ebpf::{
-    bindings::xdp_action,
+    bindings::{xdp_action, xdp_md},
     btf_maps::{LpmTrie, lpm_trie::Key},
-    helpers::bpf_ktime_get_boot_ns,
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
     macros::xdp,
     programs::XdpContext,
 };
 use netpolicy_common::{
-    Action, Control, Event, FAILSAFE_SCOPE, HOST_SCOPE, MAX_SCOPES, PROBE_IFINDEX, Reason,
-    SCOPE_BITS, ScopeId, flat::Code, key, reason::Probe, slot_of,
+    Action, Control, CpuState, Event, FAILSAFE_SCOPE, HOST_SCOPE, Head, MAX_SCOPES, PROBE_IFINDEX,
+    Reason, SCOPE_BITS, ScopeConfig, ScopeId, SlotHead, flat::Code, key, list_slot_of,
+    reason::Probe, slot_of,
 };
-use netpolicy_ebpf::{Bytes, Family, Lists, Segment, Subject, judge, judge_unclassified, parse};
+use netpolicy_ebpf::{
+    Bytes, Family, Lists, Segment, Subject, judge, parse, parse_plain, unclassified,
+};
 
 use crate::{arena, maps};
 
@@ -24,6 +27,16 @@ struct Frame {
 /// Offsets beyond this are not read: the verifier wants a bound, and no chain of
 /// headers that the parser walks reaches it.
 const MAX_OFFSET: usize = 0x4fff;
+
+impl Frame {
+    #[inline(always)]
+    fn of(ctx: &XdpContext) -> Self {
+        Self {
+            start: ctx.data(),
+            end: ctx.data_end(),
+        }
+    }
+}
 
 impl Bytes for Frame {
     #[inline(always)]
@@ -48,33 +61,60 @@ trait Source: Lists {
     fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool;
 }
 
+/// A key on the stack: its scope and address, which follow four bytes of prefix length,
+/// are written in one word, and the verifier wants that aligned.
+#[repr(C, align(8))]
+struct AlignedV4<K> {
+    padding: u32,
+    key: K,
+}
+
+impl<K> AlignedV4<K> {
+    #[inline(always)]
+    fn new(key: K) -> Self {
+        Self { padding: 0, key }
+    }
+}
+
+/// The same for IPv6, whose address follows eight bytes and is written in two words.
+#[repr(C, align(8))]
+struct AlignedV6<K> {
+    key: K,
+}
+
+impl<K> AlignedV6<K> {
+    #[inline(always)]
+    fn new(key: K) -> Self {
+        Self { key }
+    }
+}
+
 macro_rules! source {
-    ($name:ident, $bytes:literal, $key:path, $words:path, $block:ident, $allow:ident, $bypass:ident) => {
+    ($name:ident, $bytes:literal, $key:path, $aligned:ident, $flat:path, $block:ident, $allow:ident, $bypass:ident) => {
         struct $name {
-            slot: u32,
+            list_slot: u32,
             address: [u8; $bytes],
         }
 
         impl $name {
             #[inline(always)]
-            fn key(&self, scope: ScopeId) -> Key<[u8; $bytes + 4]> {
-                Key::new(SCOPE_BITS + 8 * $bytes, $key(scope, self.address))
+            fn key(&self, scope: ScopeId) -> $aligned<Key<[u8; $bytes + 4]>> {
+                $aligned::new(Key::new(SCOPE_BITS + 8 * $bytes, $key(scope, self.address)))
             }
         }
 
         impl Lists for $name {
             #[inline(always)]
-            fn listed(&self, scope: ScopeId, only: bool) -> Code {
+            fn listed(&self, config: &ScopeConfig, scope: ScopeId, only: bool) -> Code {
                 if maps::engine_is_flat() {
-                    let (high, low) = $words(&self.address);
-                    return arena::listed(self.slot, scope, $bytes == 16, high, low);
+                    return $flat(config, only, self.address);
                 }
                 let key = self.key(scope);
                 let holds =
-                    |trie: &LpmTrie<_, u8, { maps::TRIE_ENTRIES }>| trie.get(&key).is_some();
-                if maps::$block.get(self.slot).is_some_and(holds) {
+                    |trie: &LpmTrie<_, u8, { maps::TRIE_ENTRIES }>| trie.get(&key.key).is_some();
+                if maps::$block.get(self.list_slot).is_some_and(holds) {
                     Code::Blocked
-                } else if only && maps::$allow.get(self.slot).is_some_and(holds) {
+                } else if only && maps::$allow.get(self.list_slot).is_some_and(holds) {
                     Code::Allowed
                 } else {
                     Code::Neither
@@ -86,7 +126,7 @@ macro_rules! source {
             #[inline(always)]
             fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool {
                 maps::$bypass
-                    .get(&self.key(scope))
+                    .get(&self.key(scope).key)
                     .is_some_and(|expiry| now < u64::from_ne_bytes(*expiry))
             }
         }
@@ -97,7 +137,8 @@ source!(
     SourceV4,
     4,
     key::v4,
-    words_v4,
+    AlignedV4,
+    flat_v4,
     BLOCK_V4,
     ALLOW_V4,
     BYPASS_V4
@@ -106,83 +147,106 @@ source!(
     SourceV6,
     16,
     key::v6,
-    words_v6,
+    AlignedV6,
+    flat_v6,
     BLOCK_V6,
     ALLOW_V6,
     BYPASS_V6
 );
 
-/// An address left aligned in two words.
 #[inline(always)]
-fn words_v4(address: &[u8; 4]) -> (u64, u64) {
-    (u64::from(u32::from_be_bytes(*address)) << 32, 0)
+fn flat_v4(config: &ScopeConfig, only: bool, address: [u8; 4]) -> Code {
+    arena::listed_v4(&config.root_v4, only, u32::from_be_bytes(address))
 }
 
-/// An address in two words.
 #[inline(always)]
-fn words_v6(address: &[u8; 16]) -> (u64, u64) {
-    let [a, b, c, d, e, f, g, h, low @ ..] = *address;
-    (
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_be_bytes(low),
-    )
+fn flat_v6(config: &ScopeConfig, only: bool, address: [u8; 16]) -> Code {
+    let [a, b, c, d, e, f, g, h, low @ ..] = address;
+    let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    arena::listed_v6(&config.root_v6, only, high, u64::from_be_bytes(low))
 }
 
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
-    let frame = Frame {
-        start: ctx.data(),
-        end: ctx.data_end(),
+    let frame = Frame::of(&ctx);
+    let segment = match parse_plain(&frame) {
+        Some(segment) => segment,
+        None => Segment::unpack(walk(ctx.ctx)),
     };
-    let subject = match parse(&frame) {
-        Segment::Pass(reason) => return finish(&ctx, HOST_SCOPE, reason),
+    let subject = match segment {
+        Segment::Pass(reason) => return finish(&ctx, HOST_SCOPE, reason, None),
         Segment::Judge(subject) => subject,
     };
+    let Some(head) = maps::CONTROL.get_ptr(0) else {
+        return finish(&ctx, HOST_SCOPE, Reason::NoPolicy, None);
+    };
     // Read once: everything below belongs to this generation.
-    let control = control();
+    let control = control(head);
     let slot = slot_of(control.generation);
+    // SAFETY: the map's one element. Userspace does not write the slot in force.
+    let host = unsafe { &*(&raw const (*head).slots[slot as usize]) };
+    let list_slot = list_slot_of(slot);
     let (scope, reason) = match subject.addresses.family {
         Family::V4 => match frame.read(subject.addresses.at) {
-            Some(address) => decide(&SourceV4 { slot, address }, &control, subject),
+            Some(address) => {
+                let source = SourceV4 { list_slot, address };
+                decide(&source, host, &control, subject)
+            }
             None => (HOST_SCOPE, Reason::Malformed),
         },
         Family::V6 => match frame.read(subject.addresses.at) {
-            Some(address) => decide(&SourceV6 { slot, address }, &control, subject),
+            Some(address) => {
+                let source = SourceV6 { list_slot, address };
+                decide(&source, host, &control, subject)
+            }
             None => (HOST_SCOPE, Reason::Malformed),
         },
     };
     #[cfg(feature = "log")]
     aya_log_ebpf::debug!(&ctx, "attempt in scope {}: reason {}", scope, reason as u8);
-    if reason.is_denial() && !is_probe(&ctx) {
-        report(&ctx, &frame, subject, scope, reason, control.generation);
-    }
-    finish(&ctx, scope, reason)
+    let denied = reason.is_denial().then_some(control.generation);
+    finish(&ctx, scope, reason, denied)
+}
+
+/// [`parse`], where the verifier walks it once: a global function (Documentation/bpf:
+/// `BTF_FUNC_GLOBAL`), which returns a number.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
+    parse(&Frame::of(&XdpContext::new(ctx))).pack()
 }
 
 /// Failsafe port, service of the port, bypass, lists: in this order.
 #[inline(always)]
-fn decide<S: Source>(source: &S, control: &Control, subject: Subject) -> (ScopeId, Reason) {
-    let slot = slot_of(control.generation);
-    let port = bounded(subject.ports.destination);
-    let scope = maps::PORTS
-        .get(slot)
-        .map_or(HOST_SCOPE, |table| table.scope[port]);
-    if scope == FAILSAFE_SCOPE {
-        return (HOST_SCOPE, Reason::Failsafe);
+fn decide<S: Source>(
+    source: &S,
+    host: &SlotHead,
+    control: &Control,
+    subject: Subject,
+) -> (ScopeId, Reason) {
+    let mut scope = HOST_SCOPE;
+    let mut config = &host.host;
+    if host.ports.may_hold(subject.ports.destination) {
+        let Some(governance) = maps::GOVERNANCE.get(slot_of(control.generation)) else {
+            return (HOST_SCOPE, Reason::NoPolicy);
+        };
+        scope = governance.scope_of_port[bounded(subject.ports.destination)];
+        if scope == FAILSAFE_SCOPE {
+            return (HOST_SCOPE, Reason::Failsafe);
+        }
+        if scope != HOST_SCOPE {
+            config = &governance.scopes[usize::from(scope) % MAX_SCOPES as usize];
+        }
     }
     if bypassed(source, control, scope) {
         return (scope, Reason::Bypass);
     }
-    let config = maps::SCOPES
-        .get(slot * MAX_SCOPES + u32::from(scope))
-        .copied()
-        .unwrap_or_default();
-    let reason = if subject.is_attempt {
-        judge(source, config, scope)
+    let reason = judge(source, config, &host.host, scope);
+    if subject.is_attempt {
+        (scope, reason)
     } else {
-        judge_unclassified(source, config)
-    };
-    (scope, reason)
+        (scope, unclassified(reason))
+    }
 }
 
 /// An index of 16 bits, to the verifier too: before Linux 6.10 it knows nothing of a
@@ -205,19 +269,13 @@ fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
 }
 
 #[inline(always)]
-fn control() -> Control {
-    match maps::CONTROL.get_ptr(0) {
-        // SAFETY: the map's one element; userspace stores each field as one word.
-        Some(control) => unsafe {
-            Control {
-                generation: core::ptr::read_volatile(&raw const (*control).generation),
-                bypasses: core::ptr::read_volatile(&raw const (*control).bypasses),
-            }
-        },
-        None => Control {
-            generation: 0,
-            bypasses: 0,
-        },
+fn control(head: *const Head) -> Control {
+    // SAFETY: the map's one element; userspace stores each field as one word.
+    unsafe {
+        Control {
+            generation: core::ptr::read_volatile(&raw const (*head).control.generation),
+            bypasses: core::ptr::read_volatile(&raw const (*head).control.bypasses),
+        }
     }
 }
 
@@ -227,9 +285,17 @@ fn is_probe(ctx: &XdpContext) -> bool {
     ctx.ingress_ifindex() as u32 == PROBE_IFINDEX
 }
 
-/// Counts, and turns the reason into the action.
+/// This CPU's element.
 #[inline(always)]
-fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason) -> u32 {
+fn cpu() -> Option<*mut CpuState> {
+    // SAFETY: takes nothing, returns a number.
+    maps::CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() } as u32)
+}
+
+/// Counts, reports a denial by the generation `denied`, and turns the reason into the
+/// action.
+#[inline(always)]
+fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason, denied: Option<u64>) -> u32 {
     let action = match reason.action() {
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
@@ -237,42 +303,41 @@ fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason) -> u32 {
     if is_probe(ctx) {
         return Probe::new(action, reason).0;
     }
-    let row = u32::from(scope) * Reason::SLOTS + reason as u32;
-    if let Some(counter) = maps::COUNTERS.get_ptr_mut(row) {
-        // SAFETY: this CPU's own element, and XDP does not preempt XDP on a CPU.
-        unsafe { *counter += 1 };
+    let Some(cpu) = cpu() else {
+        return action;
+    };
+    // SAFETY: this CPU's own element, and XDP does not preempt XDP on a CPU.
+    unsafe {
+        (*cpu).packets[CpuState::row(scope, reason)] += 1;
+        if let Some(generation) = denied {
+            if (*cpu).allowance == 0 {
+                (*cpu).events.limited += 1;
+            } else {
+                (*cpu).allowance -= 1;
+                let verdict = u32::from(scope) << 8 | reason as u32;
+                if report(ctx.ctx, verdict, generation) == 0 {
+                    (*cpu).events.overflowed += 1;
+                } else {
+                    (*cpu).events.sent += 1;
+                }
+            }
+        }
     }
     action
 }
 
-/// Writes an event, if this CPU's allowance and the ring buffer's room permit.
-#[inline(always)]
-fn report(
-    ctx: &XdpContext,
-    frame: &Frame,
-    subject: Subject,
-    scope: ScopeId,
-    reason: Reason,
-    generation: u64,
-) {
-    let (Some(allowance), Some(stats)) = (
-        maps::EVENT_ALLOWANCE.get_ptr_mut(0),
-        maps::EVENT_STATS.get_ptr_mut(0),
-    ) else {
-        return;
+/// Writes an event, if the ring buffer has room: 1, else 0. `verdict` is the reason, and
+/// above its 8 bits the scope. Apart from what each packet goes through; it looks at the
+/// packet once more.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn report(ctx: *mut xdp_md, verdict: u32, generation: u64) -> u32 {
+    let Segment::Judge(subject) = Segment::unpack(walk(ctx)) else {
+        return 0;
     };
-    // SAFETY: this CPU's own elements, as in `finish`; so also below.
-    unsafe {
-        if *allowance == 0 {
-            (*stats).limited += 1;
-            return;
-        }
-        *allowance -= 1;
-    }
+    let ctx = XdpContext::new(ctx);
     let Some(mut entry) = maps::EVENTS.reserve(0) else {
-        // SAFETY: as above.
-        unsafe { (*stats).overflowed += 1 };
-        return;
+        return 0;
     };
     let Subject {
         addresses, ports, ..
@@ -286,14 +351,15 @@ fn report(
         ifindex: ctx.ingress_ifindex() as u32,
         source_port: ports.source,
         destination_port: ports.destination,
-        scope,
-        reason: reason as u8,
+        scope: (verdict >> 8) as u16,
+        reason: verdict as u8,
         family: match addresses.family {
             Family::V4 => 4,
             Family::V6 => 6,
         },
         reserved: [0; 4],
     });
+    let frame = Frame::of(&ctx);
     match addresses.family {
         Family::V4 => {
             if let Some(both) = frame.read::<8>(addresses.at) {
@@ -309,6 +375,5 @@ fn report(
         }
     }
     entry.submit(0);
-    // SAFETY: as above.
-    unsafe { (*stats).sent += 1 };
+    1
 }

@@ -73,11 +73,11 @@ pub enum XdpChoice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
-    /// The kernel's own LPM tries: the reference.
+    /// Tables and tries made for speed.
     #[default]
-    Lpm,
-    /// A trie made for speed.
     Flat,
+    /// The kernel's own LPM tries: the reference.
+    Lpm,
 }
 
 impl From<EngineChoice> for Engine {

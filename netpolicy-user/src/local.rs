@@ -68,7 +68,7 @@ pub fn status(bpffs_dir: &Path) -> anyhow::Result<Status> {
 /// # Errors
 /// Nothing is pinned, or not permitted to look.
 pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
-    let CounterSnapshot { rows, events } = Reader::open(bpffs_dir)?.counters()?;
+    let CounterSnapshot { rows, events } = Reader::open(bpffs_dir)?.counters();
     let rows = rows
         .into_iter()
         .map(|(scope, reason, packets)| CounterRow {

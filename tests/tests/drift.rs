@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array, Map, MapData};
-use netpolicy_common::{Build, MAX_SCOPES, SLOTS, ScopeConfig};
+use netpolicy_common::{Build, Governance, Head, SLOTS};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, Outcome, host};
 
@@ -34,12 +34,16 @@ fn array<V: aya::Pod>(host: &DatabaseHost, name: &str) -> Array<MapData, V> {
 
 /// Makes the kernel forget which lists govern the host: everything passes.
 fn open_the_host(host: &DatabaseHost) {
-    let mut scopes = array::<ScopeConfig>(host, "SCOPES");
+    let mut governance = array::<[u8; size_of::<Governance>()]>(host, "GOVERNANCE");
     for slot in 0..SLOTS {
-        scopes
-            .set(slot * MAX_SCOPES, ScopeConfig::default(), 0)
+        governance
+            .set(slot, [0; size_of::<Governance>()], 0)
             .unwrap();
     }
+    let mut control = array::<[u8; size_of::<Head>()]>(host, "CONTROL");
+    let mut head = control.get(&0, 0).unwrap();
+    head[std::mem::offset_of!(Head, slots)..].fill(0);
+    control.set(0, head, 0).unwrap();
 }
 
 #[track_caller]
@@ -111,7 +115,7 @@ fn single_pins_that_are_removed_come_back_without_a_gap() {
     let live = host.bpffs_dir().join("live");
     let pause = Duration::from_micros(500);
     let stream = SynStream::start(host.clients(), host::NIC, &[ALLOWED, BLOCKED], 5432, pause);
-    for pin in ["SCOPES", "EVENTS", "PROGRAM", "BUILD"] {
+    for pin in ["GOVERNANCE", "EVENTS", "PROGRAM", "BUILD"] {
         // While the agent runs; without them, no command could read what is in force.
         std::fs::remove_file(live.join(pin)).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);

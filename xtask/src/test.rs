@@ -20,8 +20,8 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     shell.set_var(build::BINARY_VARIABLE, &binary);
     workspace::tests_as_root(&shell)?;
     cmd!(shell, "cargo test --workspace {args...}").run()?;
-    println!("Once more, with the flat engine:");
-    shell.set_var("NETPOLICY_ENGINE", "flat");
+    println!("Once more, with the LPM engine:");
+    shell.set_var("NETPOLICY_ENGINE", "lpm");
     cmd!(shell, "cargo test --package netpolicy-tests {args...}").run()?;
     Ok(())
 }

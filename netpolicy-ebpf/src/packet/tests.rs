@@ -158,6 +158,28 @@ proptest! {
         }
     }
 
+    /// Of every frame, the short way says what the long way says, or nothing.
+    #[test]
+    fn plain_frames_are_read_alike(
+        is_v6: bool,
+        total in 0u16..80,
+        fragment in prop_oneof![Just(0u16), Just(0x4000), any::<u16>()],
+        flags: u8,
+        cut in 0usize..100,
+        change in proptest::option::of((12usize..74, any::<u8>())),
+    ) {
+        let mut frame = if is_v6 { v6(6, &tcp(flags)) } else { v4(total, fragment, &tcp(flags)) };
+        if let Some((at, value)) = change && at < frame.len() {
+            frame[at] = value;
+        }
+        frame.truncate(cut);
+        if let Some(segment) = parse_plain(&frame) {
+            prop_assert_eq!(segment, parse(&frame));
+        }
+        let parsed = parse(&frame);
+        prop_assert_eq!(Segment::unpack(parsed.pack()), parsed);
+    }
+
     /// Cutting a SYN short, or wrapping it in tags and headers, never makes it pass
     /// as established.
     #[test]

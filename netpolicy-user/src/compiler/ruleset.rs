@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netpolicy_common::{PortTable, Reason, ScopeConfig, ScopeFlags, ScopeId};
+use netpolicy_common::{Reason, ScopeConfig, ScopeFlags, ScopeId};
 
 use super::PrefixSet;
 use crate::model::evaluate::observed_unless;
@@ -11,7 +11,7 @@ use crate::model::evaluate::observed_unless;
 /// What one generation enforces, in all scopes and both families.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
-    /// Port to scope, as the kernel holds it ([`PortTable::scope`]).
+    /// Port to scope, as the kernel holds it.
     pub ports: Arc<[ScopeId; 65536]>,
     /// Ascending by id; the host (id 0) is always first. Every service has an entry.
     pub scopes: Vec<ScopeRules>,
@@ -34,8 +34,6 @@ pub struct ScopeRules {
     /// wholly inside `block`: sorted, disjoint prefixes.
     pub allow: PrefixSet,
 }
-
-const _: () = assert!(size_of::<PortTable>() == size_of::<[ScopeId; 65536]>());
 
 /// Names the meaning of the bytes that [`Ruleset::digest`] is made over.
 const DIGEST_CONTEXT: &[u8] = b"netpolicy ruleset 2\n";

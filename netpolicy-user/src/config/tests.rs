@@ -37,7 +37,7 @@ state_dir = "/a/state"
 bpffs_dir = "/a/bpf"
 interfaces = ["eth0", "eth1", "eth0"]
 xdp_mode = "generic"
-engine = "flat"
+engine = "lpm"
 events_per_second = 7
 verify_interval = "5m"
 [limits]
@@ -56,7 +56,7 @@ rules_per_list = 4
             bpffs_dir: "/a/bpf".into(),
             interfaces: vec!["eth0".into(), "eth1".into()],
             xdp_mode: XdpChoice::Generic,
-            engine: EngineChoice::Flat,
+            engine: EngineChoice::Lpm,
             events_per_second: 7,
             limits: Limits {
                 policies: 3,

@@ -1,11 +1,10 @@
 //! Reading what the program counts.
 
-use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use aya::maps::PerCpuValues;
-use netpolicy_common::{EventStats, MAX_SCOPES, Reason, ScopeId};
+use netpolicy_common::{CpuState, EventStats, MAX_SCOPES, Reason, ScopeId};
 
-use super::{DatapathError, maps::Maps};
+use super::{maps::Maps, sys::Mapped};
 
 /// All counters at about one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,54 +15,63 @@ pub struct CounterSnapshot {
     pub events: EventStats,
 }
 
-/// Takes about 4,000 system calls: one for each counter.
-pub(super) fn read(maps: &Maps) -> Result<CounterSnapshot, DatapathError> {
+// Places of words in a CPU's state.
+const ALLOWANCE: usize = std::mem::offset_of!(CpuState, allowance) / 8;
+const SENT: usize = std::mem::offset_of!(CpuState, events.sent) / 8;
+const LIMITED: usize = std::mem::offset_of!(CpuState, events.limited) / 8;
+const OVERFLOWED: usize = std::mem::offset_of!(CpuState, events.overflowed) / 8;
+const PACKETS: usize = std::mem::offset_of!(CpuState, packets) / 8;
+
+/// A word of every CPU.
+fn words(cpus: &Mapped<CpuState>, at: usize) -> impl Iterator<Item = &AtomicU64> {
+    (0..cpus.len()).filter_map(move |cpu| cpus.word(cpu, at))
+}
+
+fn sum(cpus: &Mapped<CpuState>, at: usize) -> u64 {
+    words(cpus, at)
+        .map(|word| word.load(Ordering::Relaxed))
+        .sum()
+}
+
+/// All counters, from shared memory.
+pub(super) fn read(maps: &Maps) -> CounterSnapshot {
     let mut rows = Vec::new();
     for scope in 0..MAX_SCOPES {
+        let scope = ScopeId::try_from(scope).unwrap_or(ScopeId::MAX);
         for reason in Reason::ALL {
-            let index = scope * Reason::SLOTS + *reason as u32;
-            let packets: u64 = maps
-                .counters
-                .get(&index, 0)
-                .map_err(DatapathError::map("read", "COUNTERS"))?
-                .iter()
-                .sum();
+            let packets = sum(&maps.cpus, PACKETS + CpuState::row(scope, *reason));
             if packets > 0 {
-                rows.push((
-                    ScopeId::try_from(scope).unwrap_or(ScopeId::MAX),
-                    *reason,
-                    packets,
-                ));
+                rows.push((scope, *reason, packets));
             }
         }
     }
-    Ok(CounterSnapshot {
+    CounterSnapshot {
         rows,
-        events: read_event_stats(maps)?,
-    })
+        events: read_event_stats(maps),
+    }
 }
 
 /// What became of events, all CPUs together.
-pub(super) fn read_event_stats(maps: &Maps) -> Result<EventStats, DatapathError> {
-    let per_cpu = maps
-        .event_stats
-        .get(&0, 0)
-        .map_err(DatapathError::map("read", "EVENT_STATS"))?;
-    Ok(per_cpu
-        .iter()
-        .fold(EventStats::default(), |sum, cpu| EventStats {
-            sent: sum.sent + cpu.sent,
-            limited: sum.limited + cpu.limited,
-            overflowed: sum.overflowed + cpu.overflowed,
-        }))
+pub(super) fn read_event_stats(maps: &Maps) -> EventStats {
+    EventStats {
+        sent: sum(&maps.cpus, SENT),
+        limited: sum(&maps.cpus, LIMITED),
+        overflowed: sum(&maps.cpus, OVERFLOWED),
+    }
 }
 
-/// The same value for every possible CPU.
-pub(super) fn on_every_cpu(value: u64) -> Result<PerCpuValues<u64>, DatapathError> {
-    let failed = |source: io::Error| DatapathError::System {
-        call: "counting CPUs",
-        source,
-    };
-    let cpus = aya::util::nr_cpus().map_err(|(_, error)| failed(error))?;
-    PerCpuValues::try_from(vec![value; cpus]).map_err(failed)
+/// Sets a scope's counters to zero, as nearly as programs that count meanwhile allow.
+pub(super) fn reset(maps: &Maps, scope: ScopeId) {
+    for reason in Reason::ALL {
+        for word in words(&maps.cpus, PACKETS + CpuState::row(scope, *reason)) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Lets every CPU write this many events more.
+pub(super) fn grant(cpus: &Mapped<CpuState>, per_cpu: u64) {
+    for word in words(cpus, ALLOWANCE) {
+        word.store(per_cpu, Ordering::Relaxed);
+    }
 }

@@ -2,22 +2,22 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
-use netpolicy_common::Event;
+use aya::maps::{MapData, RingBuf};
+use netpolicy_common::{CpuState, Event};
 
-use super::{DatapathError, counters::on_every_cpu, maps, pins::Pins};
+use super::{DatapathError, counters, maps, pins::Pins, sys::Mapped};
 
 /// The ring buffer of denied attempts. There is one read position for all readers:
 /// two of them share the events between them.
 pub struct EventReader {
     ring: RingBuf<MapData>,
-    allowance: PerCpuArray<MapData, u64>,
+    cpus: Mapped<CpuState>,
 }
 
 impl EventReader {
     pub(super) fn open(pins: &Pins) -> Result<Self, DatapathError> {
-        let (ring, allowance) = maps::open_events(&pins.live())?;
-        Ok(Self { ring, allowance })
+        let (ring, cpus) = maps::open_events(&pins.live())?;
+        Ok(Self { ring, cpus })
     }
 
     /// The next event, if there is one. Wait for more by polling the descriptor.
@@ -33,13 +33,8 @@ impl EventReader {
     }
 
     /// Lets every CPU write this many events more; what it had left is forgotten.
-    ///
-    /// # Errors
-    /// When the map cannot be written.
-    pub fn grant(&mut self, per_cpu: u64) -> Result<(), DatapathError> {
-        self.allowance
-            .set(0, on_every_cpu(per_cpu)?, 0)
-            .map_err(DatapathError::map("set", "EVENT_ALLOWANCE"))
+    pub fn grant(&mut self, per_cpu: u64) {
+        counters::grant(&self.cpus, per_cpu);
     }
 }
 

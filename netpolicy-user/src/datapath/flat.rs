@@ -1,171 +1,167 @@
-//! The flat engine: pages of a trie, built here and copied to the kernel.
+//! The flat engine: memory built here and copied to the kernel.
 //!
-//! One memory is kept in this process; each slot is a copy of it at some time, and
-//! knows which pages were written since. A small change writes a few pages, to a slot
-//! that no program reads.
+//! The memory in this process and the kernel's are alike. A change takes free pages for
+//! what it writes; what the generation in force uses stays as it is until no program
+//! can read it any more. When what the kernel holds is not known, or much too large, the
+//! memory is built anew in the other half of the chunks.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
-use aya::maps::MapData;
-use netpolicy_common::{MAX_SCOPES, SLOTS, ScopeId, flat::PAGE_WORDS};
+use netpolicy_common::{SLOTS, ScopeId};
 
 use super::{
     DatapathError,
+    chunks::{Chunks, HALF},
     engine::{Lists, Progress},
+    grace::{Grace, Moment},
     maps::Maps,
-    retry::while_out_of_memory,
-    sys::Pages,
 };
 use crate::compiler::{
     Ruleset,
-    flat::{Flat, Roots, same},
+    flat::{Flat, Retired, Roots, differences},
 };
-
-/// `BPF_MAP_TYPE_ARRAY`, `BPF_F_MMAPABLE` and `BPF_F_INNER_MAP` of `linux/bpf.h`.
-const ARRAY: u32 = 2;
-const MMAPABLE: u32 = 1 << 10;
-const INNER_MAP: u32 = 1 << 12;
-
-/// Bytes of a page.
-#[expect(clippy::cast_possible_truncation, reason = "4,096")]
-const PAGE_BYTES: u32 = (PAGE_WORDS * 8) as u32;
-
-/// The smallest arena, in pages.
-const SMALLEST: usize = 16;
 
 /// When a ruleset has so many times fewer entries than the one before, the memory is
 /// built anew, to give back what is free.
 const SHRINK: u64 = 4;
 
-/// Both slots, and the memory that they are copies of.
-#[derive(Default)]
+/// The memory, and what of it may be written.
 pub(super) struct FlatLists {
     memory: Flat,
-    /// What the memory holds.
+    /// What the memory holds; `None`: it is to be built anew.
     held: Option<Arc<Ruleset>>,
-    slots: [Slot; SLOTS as usize],
-}
-
-#[derive(Default)]
-struct Slot {
-    arena: Option<Arena>,
-    content: Option<Arc<Ruleset>>,
-    stale: Stale,
-}
-
-/// The pages of a slot that differ from the memory.
-#[derive(Default)]
-enum Stale {
-    #[default]
-    All,
-    Pages(BTreeSet<u32>),
-}
-
-/// A slot's map, and its pages as memory of this process.
-struct Arena {
-    map: MapData,
-    pages: Pages,
+    chunks: Chunks,
+    /// First chunk of the memory in force.
+    in_force: u32,
+    /// Given back by changes that are not in force yet.
+    pending: Retired,
+    /// Given back by changes in force, and when they came.
+    waiting: VecDeque<(Moment, Retired)>,
+    /// The half that nothing in force uses, once nothing reads it: to be let go.
+    left: Option<(Moment, u32)>,
+    /// When each slot was given up.
+    given_up: [Moment; SLOTS as usize],
+    grace: Grace,
 }
 
 impl FlatLists {
-    /// The slots as they are found in the kernel, where the live one holds `content`.
-    pub(super) fn adopted(maps: &Maps, live: u32, content: Option<&Arc<Ruleset>>) -> Self {
-        let mut lists = Self::default();
-        for (number, slot) in (0..).zip(&mut lists.slots) {
-            slot.arena = Arena::of_slot(maps, number);
-            slot.content = content.filter(|_| number == live).cloned();
-        }
-        lists
+    /// Nothing is in force yet.
+    pub(super) fn empty(maps: &mut Maps) -> Result<Self, DatapathError> {
+        Self::adopted(maps, HALF)
     }
 
-    fn change_memory(&mut self, target: &Arc<Ruleset>) {
-        match self.held.take() {
-            Some(held) if target.entries() >= held.entries() / SHRINK => {
-                self.memory.update(&held, target);
-            }
-            _ => {
-                self.memory = Flat::new(target);
-                for slot in &mut self.slots {
-                    slot.stale = Stale::All;
-                }
-            }
+    /// Something that is not known is in force, in the chunks from `first_chunk` on.
+    pub(super) fn adopted(maps: &mut Maps, first_chunk: u32) -> Result<Self, DatapathError> {
+        let grace = Grace::new(maps)?;
+        // Programs may still run that began before this process did.
+        let now = grace.moment();
+        Ok(Self {
+            memory: Flat::default(),
+            held: None,
+            chunks: Chunks::open(maps, first_chunk..first_chunk + HALF),
+            in_force: first_chunk,
+            pending: Retired::default(),
+            waiting: VecDeque::new(),
+            left: None,
+            given_up: [now; SLOTS as usize],
+            grace,
+        })
+    }
+
+    /// Frees what no program reads any more.
+    fn reclaim(&mut self, maps: &Maps) {
+        while let Some((moment, _)) = self.waiting.front()
+            && self.grace.is_over(*moment)
+            && let Some((_, retired)) = self.waiting.pop_front()
+        {
+            self.memory.reclaim(retired);
         }
-        let written = self.memory.arena_mut().take_written();
-        for slot in &mut self.slots {
-            if let Stale::Pages(pages) = &mut slot.stale {
-                pages.extend(&written);
-            }
+        if let Some((moment, first)) = self.left
+            && self.grace.is_over(moment)
+        {
+            self.chunks.release(maps, first..first + HALF);
+            self.left = None;
         }
-        self.held = Some(Arc::clone(target));
+    }
+
+    fn build_anew(&mut self, maps: &Maps, target: &Ruleset) -> Result<(), DatapathError> {
+        let first = other_half(self.in_force);
+        if let Some((moment, _)) = self.left {
+            self.grace.wait(moment)?;
+            self.reclaim(maps);
+        }
+        // Whatever is there belongs to a change that never came into force, of this
+        // process or another: new chunks take its place.
+        self.chunks.forget(first..first + HALF);
+        self.pending = Retired::default();
+        self.waiting.clear();
+        self.memory = Flat::new(target, first);
+        Ok(())
     }
 }
 
+fn other_half(first_chunk: u32) -> u32 {
+    if first_chunk == 0 { HALF } else { 0 }
+}
+
 impl Lists for FlatLists {
-    fn content(&self, slot: u32) -> Option<&Arc<Ruleset>> {
-        self.slots[slot as usize].content.as_ref()
+    fn forget(&mut self, _: u32) {
+        self.held = None;
     }
 
-    fn forget(&mut self, slot: u32) {
-        let slot = &mut self.slots[slot as usize];
-        slot.content = None;
-        slot.stale = Stale::All;
+    fn wait_for_readers(&mut self, _: &mut Maps, slot: u32) -> Result<(), DatapathError> {
+        self.grace.wait(self.given_up[slot as usize])
     }
 
-    fn wait_for_readers(&self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
-        match &self.slots[slot as usize].arena {
-            Some(arena) => maps.set_arena(slot, &arena.map),
-            // Never filled, so never in force.
-            None => Ok(()),
-        }
-    }
-
+    /// Takes time in proportion to the differences; or to `target`, about 0.1 µs an
+    /// entry, when they are many.
     fn fill(
         &mut self,
         maps: &mut Maps,
-        slot: u32,
+        _: u32,
         target: &Arc<Ruleset>,
         progress: Progress<'_>,
     ) -> Result<(), DatapathError> {
-        self.change_memory(target);
-        let pages = self.memory.arena().pages();
-        let state = &mut self.slots[slot as usize];
-        state.content = None;
-        let fits = state.arena.as_ref().is_some_and(|arena| {
-            // An arena that is much too large goes when everything is written anyway.
-            let much = pages.len().saturating_mul(4).max(SMALLEST * 4);
-            let is_much = matches!(state.stale, Stale::All) && arena.pages.len() > much;
-            pages.len() <= arena.pages.len() && !is_much
-        });
-        if !fits {
-            let arena = Arena::create(pages.len() + pages.len() / 8)?;
-            maps.set_arena(slot, &arena.map)?;
-            state.arena = Some(arena);
-            state.stale = Stale::All;
-        }
-        if let Some(arena) = &mut state.arena {
-            match &state.stale {
-                Stale::All => {
-                    for (number, page) in pages.iter().enumerate() {
-                        arena.pages.write(number, page);
-                    }
-                }
-                Stale::Pages(numbers) => {
-                    for number in numbers {
-                        arena
-                            .pages
-                            .write(*number as usize, &pages[*number as usize]);
-                    }
-                }
+        self.reclaim(maps);
+        match self.held.take() {
+            Some(held) if target.entries() >= held.entries() / SHRINK => {
+                self.memory.update(&held, target);
+                self.pending.extend(self.memory.take_retired());
             }
+            _ => self.build_anew(maps, target)?,
         }
-        state.stale = Stale::Pages(BTreeSet::new());
-        state.content = Some(Arc::clone(target));
+        let arena = self.memory.arena();
+        let first = arena.first_chunk();
+        self.chunks
+            .provide(maps, first..first + arena.chunk_count().max(1))?;
+        for number in self.memory.take_written() {
+            self.chunks.write(number, self.memory.arena().page(number));
+        }
+        self.held = Some(Arc::clone(target));
         progress(target.entries(), target.entries());
         Ok(())
     }
 
+    fn committed(&mut self, before: u32) {
+        let now = self.grace.moment();
+        self.given_up[before as usize] = now;
+        let first = self.memory.arena().first_chunk();
+        if first == self.in_force {
+            let retired = std::mem::take(&mut self.pending);
+            self.waiting.push_back((now, retired));
+        } else {
+            self.left = Some((now, self.in_force));
+            self.waiting = VecDeque::from([(now, std::mem::take(&mut self.pending))]);
+            self.in_force = first;
+        }
+    }
+
     fn roots(&self, scope: ScopeId) -> Roots {
         self.memory.roots(scope)
+    }
+
+    fn first_chunk(&self) -> u32 {
+        self.memory.arena().first_chunk()
     }
 
     fn differences(
@@ -175,57 +171,19 @@ impl Lists for FlatLists {
         expected: &Ruleset,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
-        let anew;
-        let memory = if self.held.as_deref() == Some(expected) {
-            &self.memory
-        } else {
-            anew = Flat::new(expected);
-            &anew
-        };
-        let Some(arena) = &self.slots[slot as usize].arena else {
-            found.push("lists are missing".to_owned());
+        let Some(held) = maps.governance.get(slot as usize) else {
             return Ok(());
         };
-        let page = |number: u32| arena.pages.read(number as usize);
         for scope in &expected.scopes {
-            let config = maps
-                .scopes
-                .get(&(slot * MAX_SCOPES + u32::from(scope.id)), 0)
-                .map_err(DatapathError::map("read", "SCOPES"))?;
-            let roots = memory.roots(scope.id);
-            for (family, ours, theirs) in [
-                ("IPv4", roots.v4, config.root_v4),
-                ("IPv6", roots.v6, config.root_v6),
-            ] {
-                if !same(memory.arena(), ours, &page, theirs) {
-                    found.push(format!("scope {}: the lists differ ({family})", scope.id));
-                }
-            }
+            let config = held.scopes[usize::from(scope.id)];
+            let page = |number: u32| self.chunks.page(number);
+            let roots = Roots {
+                v4: config.root_v4,
+                v6: config.root_v6,
+            };
+            let differing = differences(scope, roots, &page).into_iter();
+            found.extend(differing.map(|what| format!("scope {}: {what}", scope.id)));
         }
         Ok(())
-    }
-}
-
-impl Arena {
-    fn of_slot(maps: &Maps, slot: u32) -> Option<Self> {
-        let map = maps.arena.get(&slot, 0).ok()?;
-        let len = map.info().ok()?.max_entries() as usize;
-        let pages = Pages::map(map.fd(), len).ok()?;
-        Some(Self { map, pages })
-    }
-
-    fn create(pages: usize) -> Result<Self, DatapathError> {
-        let len = u32::try_from(pages.max(SMALLEST)).unwrap_or(u32::MAX);
-        let map = while_out_of_memory(|| {
-            let shape =
-                aya_obj::Map::new_from_params(ARRAY, 4, PAGE_BYTES, len, MMAPABLE | INNER_MAP);
-            MapData::create(shape, "netpolicy_arena", None)
-        })
-        .map_err(DatapathError::map("create", "ARENA"))?;
-        let pages = Pages::map(map.fd(), len as usize).map_err(|source| DatapathError::System {
-            call: "mmap of an arena",
-            source,
-        })?;
-        Ok(Self { map, pages })
     }
 }

@@ -153,7 +153,7 @@ impl Datapath {
         }
         let in_force = reader::enforced(&maps)?;
         let is_current = in_force.generation > 0 && in_force.digest == ruleset.digest();
-        let slots = Slots::adopted(engine, &maps, is_current.then_some(ruleset));
+        let slots = Slots::adopted(engine, &mut maps, is_current.then_some(ruleset))?;
         let mut datapath = Self {
             pins: pins.clone(),
             maps,
@@ -182,7 +182,7 @@ impl Datapath {
         load(engine, &next, &next.join(pins::PROGRAM))?;
         let mut maps = Maps::open(&next, true)?;
         let mut program = open_program(&next)?;
-        let mut slots = Slots::empty(engine);
+        let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
         set_build(&mut maps, engine)?;
@@ -297,10 +297,8 @@ impl Datapath {
     }
 
     /// All counters.
-    ///
-    /// # Errors
-    /// When the maps cannot be read.
-    pub fn counters(&self) -> Result<CounterSnapshot, DatapathError> {
+    #[must_use]
+    pub fn counters(&self) -> CounterSnapshot {
         counters::read(&self.maps)
     }
 
@@ -344,6 +342,7 @@ fn load(engine: Engine, dir: &Path, program_pin: &Path) -> Result<(), DatapathEr
     let number = engine as u32;
     let mut loader = EbpfLoader::new();
     loader.override_global("ENGINE", &number, true);
+    loader.map_max_entries("CPUS", maps::possible_cpus()?);
     for (name, _) in maps::PINNED {
         loader.map_pin_path(name, dir.join(name));
     }

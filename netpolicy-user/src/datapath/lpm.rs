@@ -11,7 +11,7 @@ use aya::{
     Pod,
     maps::{LpmTrie, MapData, MapError, lpm_trie::Key},
 };
-use netpolicy_common::{KeyV4, KeyV6, SCOPE_BITS, SLOTS, ScopeId, key};
+use netpolicy_common::{KeyV4, KeyV6, LIST_SLOTS, SCOPE_BITS, ScopeId, key, list_slot_of};
 
 use super::{
     DatapathError,
@@ -81,7 +81,7 @@ impl Tries {
 /// Both slots.
 #[derive(Default)]
 pub(super) struct LpmLists {
-    slots: [Slot; SLOTS as usize],
+    slots: [Slot; LIST_SLOTS as usize],
 }
 
 /// One slot: its tries, and what they hold if that is known.
@@ -95,6 +95,7 @@ impl LpmLists {
     /// The slots as they are found in the kernel, where the live one holds `content`.
     pub(super) fn adopted(maps: &Maps, live: u32, content: Option<&Arc<Ruleset>>) -> Self {
         let mut lists = Self::default();
+        let live = list_slot_of(live);
         for (number, slot) in (0..).zip(&mut lists.slots) {
             slot.tries = Tries::of_slot(maps, number);
             slot.content = content.filter(|_| number == live).cloned();
@@ -104,15 +105,14 @@ impl LpmLists {
 }
 
 impl Lists for LpmLists {
-    fn content(&self, slot: u32) -> Option<&Arc<Ruleset>> {
-        self.slots[slot as usize].content.as_ref()
-    }
-
     fn forget(&mut self, slot: u32) {
-        self.slots[slot as usize].content = None;
+        self.slots[list_slot_of(slot) as usize].content = None;
     }
 
-    fn wait_for_readers(&self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
+    /// The kernel waits for all running programs when an outer map is written
+    /// (kernel/bpf/syscall.c, `maybe_wait_bpf_programs`), even if nothing changes by it.
+    fn wait_for_readers(&mut self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
+        let slot = list_slot_of(slot);
         let Some(tries) = &self.slots[slot as usize].tries else {
             // Never filled, so never in force.
             return Ok(());
@@ -131,6 +131,7 @@ impl Lists for LpmLists {
         target: &Arc<Ruleset>,
         progress: Progress<'_>,
     ) -> Result<(), DatapathError> {
+        let slot = list_slot_of(slot);
         let state = &mut self.slots[slot as usize];
         let held = state.content.take();
         if let (Some(held), Some(tries)) = (held, state.tries.as_mut()) {
@@ -167,8 +168,14 @@ impl Lists for LpmLists {
         Ok(())
     }
 
+    fn committed(&mut self, _: u32) {}
+
     fn roots(&self, _: ScopeId) -> Roots {
         Roots::default()
+    }
+
+    fn first_chunk(&self) -> u32 {
+        0
     }
 
     fn differences(
@@ -178,7 +185,7 @@ impl Lists for LpmLists {
         expected: &Ruleset,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
-        verify::tries(maps, slot, expected, found)
+        verify::tries(maps, list_slot_of(slot), expected, found)
     }
 }
 

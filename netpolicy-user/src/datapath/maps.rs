@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use aya::maps::{
-    Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, PerCpuArray, RingBuf,
-};
-use netpolicy_common::{
-    Build, EventStats, KeyV4, KeyV6, MAX_SCOPES, Reason, SLOTS, ScopeConfig, ScopeId, SlotInfo,
-};
+use aya::maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf};
+use netpolicy_common::{Build, CpuState, Governance, KeyV4, KeyV6, SLOTS, SlotInfo};
 
-use super::{DatapathError, sys::ControlPage};
+use super::{
+    DatapathError,
+    sys::{ControlPage, Element, Mapped},
+};
 
 /// A trie of IPv4 prefixes.
 pub(super) type TrieV4 = LpmTrie<MapData, KeyV4, u8>;
@@ -21,8 +20,7 @@ pub(super) const PINNED: &[(&str, MapType)] = &[
     ("BUILD", MapType::Array),
     ("CONTROL", MapType::Array),
     ("SLOT_INFO", MapType::Array),
-    ("PORTS", MapType::Array),
-    ("SCOPES", MapType::Array),
+    ("GOVERNANCE", MapType::Array),
     ("BLOCK_V4", MapType::ArrayOfMaps),
     ("BLOCK_V6", MapType::ArrayOfMaps),
     ("ALLOW_V4", MapType::ArrayOfMaps),
@@ -30,10 +28,8 @@ pub(super) const PINNED: &[(&str, MapType)] = &[
     ("ARENA", MapType::ArrayOfMaps),
     ("BYPASS_V4", MapType::LpmTrie),
     ("BYPASS_V6", MapType::LpmTrie),
-    ("COUNTERS", MapType::PerCpuArray),
+    ("CPUS", MapType::Array),
     ("EVENTS", MapType::RingBuf),
-    ("EVENT_ALLOWANCE", MapType::PerCpuArray),
-    ("EVENT_STATS", MapType::PerCpuArray),
 ];
 
 /// The maps of one program.
@@ -41,17 +37,19 @@ pub(super) struct Maps {
     pub(super) build: Array<MapData, Build>,
     pub(super) control: ControlPage,
     pub(super) slot_info: Array<MapData, SlotInfo>,
-    pub(super) ports: Array<MapData, [ScopeId; 65536]>,
-    pub(super) scopes: Array<MapData, ScopeConfig>,
+    pub(super) governance: Mapped<Governance>,
     pub(super) block_v4: ArrayOfMaps<MapData, TrieV4>,
     pub(super) block_v6: ArrayOfMaps<MapData, TrieV6>,
     pub(super) allow_v4: ArrayOfMaps<MapData, TrieV4>,
     pub(super) allow_v6: ArrayOfMaps<MapData, TrieV6>,
+    /// The map behind `allow_v6`, for system calls.
+    pub(super) allow_v6_outer: MapData,
     pub(super) arena: ArrayOfMaps<MapData, MapData>,
+    /// The map behind `arena`, for system calls.
+    pub(super) arena_outer: MapData,
     pub(super) bypass_v4: LpmTrie<MapData, KeyV4, [u8; 8]>,
     pub(super) bypass_v6: LpmTrie<MapData, KeyV6, [u8; 8]>,
-    pub(super) counters: PerCpuArray<MapData, u64>,
-    pub(super) event_stats: PerCpuArray<MapData, EventStats>,
+    pub(super) cpus: Mapped<CpuState>,
 }
 
 impl Maps {
@@ -67,56 +65,74 @@ impl Maps {
                 call: "mmap of the control map",
                 source,
             })?;
+        let governance = mapped(dir, "GOVERNANCE", SLOTS, writable)?;
         let maps = Self {
             build: typed(dir, "BUILD")?,
             control,
             slot_info: typed(dir, "SLOT_INFO")?,
-            ports: typed(dir, "PORTS")?,
-            scopes: typed(dir, "SCOPES")?,
+            governance,
             block_v4: typed(dir, "BLOCK_V4")?,
             block_v6: typed(dir, "BLOCK_V6")?,
             allow_v4: typed(dir, "ALLOW_V4")?,
             allow_v6: typed(dir, "ALLOW_V6")?,
+            allow_v6_outer: data(dir, "ALLOW_V6")?,
             arena: typed(dir, "ARENA")?,
+            arena_outer: data(dir, "ARENA")?,
             bypass_v4: typed(dir, "BYPASS_V4")?,
             bypass_v6: typed(dir, "BYPASS_V6")?,
-            counters: typed(dir, "COUNTERS")?,
-            event_stats: typed(dir, "EVENT_STATS")?,
+            cpus: cpus(dir, writable)?,
         };
-        let sized = [
-            ("SLOT_INFO", maps.slot_info.len(), SLOTS),
-            ("PORTS", maps.ports.len(), SLOTS),
-            ("SCOPES", maps.scopes.len(), SLOTS * MAX_SCOPES),
-            ("COUNTERS", maps.counters.len(), MAX_SCOPES * Reason::SLOTS),
-        ];
-        for (name, found, expected) in sized {
-            if found != expected {
-                return Err(foreign(
-                    dir,
-                    name,
-                    format!("{found} elements, not {expected}"),
-                ));
-            }
+        if maps.slot_info.len() != SLOTS {
+            let found = format!("{} elements, not {SLOTS}", maps.slot_info.len());
+            return Err(foreign(dir, "SLOT_INFO", found));
         }
         Ok(maps)
     }
 }
 
-impl Maps {
-    /// Makes `arena` the memory of a slot, and waits for all running programs.
-    pub(super) fn set_arena(&mut self, slot: u32, arena: &MapData) -> Result<(), DatapathError> {
-        self.arena
-            .set(slot, arena, 0)
-            .map_err(DatapathError::map("set", "ARENA"))
-    }
-}
-
-/// Opens the events' ring buffer and what each CPU may write to it. Not part of
+/// Opens the events' ring buffer, and what each CPU may write to it. Not part of
 /// [`Maps`], since they are read elsewhere.
 pub(super) fn open_events(
     dir: &Path,
-) -> Result<(RingBuf<MapData>, PerCpuArray<MapData, u64>), DatapathError> {
-    Ok((typed(dir, "EVENTS")?, typed(dir, "EVENT_ALLOWANCE")?))
+) -> Result<(RingBuf<MapData>, Mapped<CpuState>), DatapathError> {
+    Ok((typed(dir, "EVENTS")?, cpus(dir, true)?))
+}
+
+/// CPUs that the kernel may ever run.
+pub(super) fn possible_cpus() -> Result<u32, DatapathError> {
+    let cpus = aya::util::nr_cpus().map_err(|(_, source)| DatapathError::System {
+        call: "counting CPUs",
+        source,
+    })?;
+    Ok(u32::try_from(cpus).unwrap_or(u32::MAX))
+}
+
+fn cpus(dir: &Path, writable: bool) -> Result<Mapped<CpuState>, DatapathError> {
+    mapped(dir, "CPUS", possible_cpus()?, writable)
+}
+
+/// Maps the elements of a pinned array, of which there must be so many of this size.
+fn mapped<T: Element>(
+    dir: &Path,
+    name: &'static str,
+    len: u32,
+    writable: bool,
+) -> Result<Mapped<T>, DatapathError> {
+    check(dir, name)?;
+    let map = data(dir, name)?;
+    let info = map.info().map_err(DatapathError::map("inspect", name))?;
+    let (found, bytes) = (info.max_entries(), info.value_size() as usize);
+    if found != len || bytes != size_of::<T>() {
+        let what = format!(
+            "{found} elements of {bytes} bytes, not {len} of {}",
+            size_of::<T>()
+        );
+        return Err(foreign(dir, name, what));
+    }
+    Mapped::map(map.fd(), len as usize, writable).map_err(|source| DatapathError::System {
+        call: "mmap of a map",
+        source,
+    })
 }
 
 /// Whether every pin is there.
@@ -141,6 +157,12 @@ fn typed<T: TryFrom<Map, Error = MapError>>(
 }
 
 fn open_map(dir: &Path, name: &'static str) -> Result<Map, DatapathError> {
+    check(dir, name)?;
+    Map::from_map_data(data(dir, name)?).map_err(DatapathError::map("open", name))
+}
+
+/// Refuses a pin that is not there, or of another kind of map.
+fn check(dir: &Path, name: &'static str) -> Result<(), DatapathError> {
     let expected = PINNED
         .iter()
         .find(|(pinned, _)| *pinned == name)
@@ -156,8 +178,11 @@ fn open_map(dir: &Path, name: &'static str) -> Result<Map, DatapathError> {
     if Some(found) != expected {
         return Err(foreign(dir, name, format!("a map of type {found:?}")));
     }
-    let data = MapData::from_pin(&path).map_err(DatapathError::map("open", name))?;
-    Map::from_map_data(data).map_err(DatapathError::map("open", name))
+    Ok(())
+}
+
+fn data(dir: &Path, name: &'static str) -> Result<MapData, DatapathError> {
+    MapData::from_pin(dir.join(name)).map_err(DatapathError::map("open", name))
 }
 
 fn foreign(dir: &Path, name: &str, what: String) -> DatapathError {

@@ -15,11 +15,13 @@ pub mod packet;
 
 mod attach;
 mod bypass;
+mod chunks;
 mod counters;
 mod engine;
 mod error;
 mod events;
 mod flat;
+mod grace;
 mod install;
 #[cfg(feature = "program-log")]
 mod log;

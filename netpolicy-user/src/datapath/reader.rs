@@ -89,18 +89,14 @@ impl Reader {
     }
 
     /// All counters.
-    ///
-    /// # Errors
-    /// When the maps cannot be read.
-    pub fn counters(&self) -> Result<CounterSnapshot, DatapathError> {
+    #[must_use]
+    pub fn counters(&self) -> CounterSnapshot {
         counters::read(&self.maps)
     }
 
     /// What became of events.
-    ///
-    /// # Errors
-    /// When the map cannot be read.
-    pub fn event_stats(&self) -> Result<EventStats, DatapathError> {
+    #[must_use]
+    pub fn event_stats(&self) -> EventStats {
         counters::read_event_stats(&self.maps)
     }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use netpolicy_common::{
-    Engine, MAX_SCOPES, Reason, SLOTS, ScopeConfig, ScopeId, SlotInfo, slot_of,
+    Engine, Governance, HOST_SCOPE, PortFilter, SLOTS, ScopeConfig, ScopeId, SlotHead, SlotInfo,
+    slot_of,
 };
 
 use super::{
-    DatapathError, counters::on_every_cpu, engine::Lists, flat::FlatLists, lpm::LpmLists,
+    DatapathError, chunks::HALF, counters, engine::Lists, flat::FlatLists, lpm::LpmLists,
     maps::Maps, verify,
 };
 use crate::compiler::{Ruleset, flat::Roots};
@@ -29,38 +30,55 @@ impl Prepared {
     }
 }
 
-/// Both slots.
+/// All slots.
 pub(super) struct Slots {
     lists: Box<dyn Lists>,
-    /// What was written last for each slot's scopes; `None`: not known.
-    configs: [Option<Vec<ScopeConfig>>; SLOTS as usize],
+    /// The ruleset in force, if it is known.
+    in_force: Option<Arc<Ruleset>>,
+    /// The ruleset prepared last.
+    prepared: Option<Arc<Ruleset>>,
     /// Counts fills, so that a [`Prepared`] that another fill overtook is known.
     serial: u64,
 }
 
 impl Slots {
     /// Slots in which nothing is yet.
-    pub(super) fn empty(engine: Engine) -> Self {
-        match engine {
+    pub(super) fn empty(engine: Engine, maps: &mut Maps) -> Result<Self, DatapathError> {
+        Ok(match engine {
             Engine::Lpm => Self::of(LpmLists::default()),
-            Engine::Flat => Self::of(FlatLists::default()),
-        }
+            Engine::Flat => Self::of(FlatLists::empty(maps)?),
+        })
     }
 
     /// The slots as they are found in the kernel, where the live one holds `content`
     /// if that is known.
-    pub(super) fn adopted(engine: Engine, maps: &Maps, content: Option<&Arc<Ruleset>>) -> Self {
+    pub(super) fn adopted(
+        engine: Engine,
+        maps: &mut Maps,
+        content: Option<&Arc<Ruleset>>,
+    ) -> Result<Self, DatapathError> {
         let live = slot_of(maps.control.generation());
-        match engine {
+        let mut slots = match engine {
             Engine::Lpm => Self::of(LpmLists::adopted(maps, live, content)),
-            Engine::Flat => Self::of(FlatLists::adopted(maps, live, content)),
-        }
+            Engine::Flat => {
+                let info = maps
+                    .slot_info
+                    .get(&live, 0)
+                    .map_err(DatapathError::map("read", "SLOT_INFO"))?;
+                // Of two numbers only: whatever else somebody wrote there is one of them.
+                let first_chunk = if info.first_chunk == 0 { 0 } else { HALF };
+                Self::of(FlatLists::adopted(maps, first_chunk)?)
+            }
+        };
+        slots.in_force = content.cloned();
+        Ok(slots)
     }
 
     fn of(lists: impl Lists + 'static) -> Self {
         Self {
             lists: Box::new(lists),
-            configs: [None, None],
+            in_force: None,
+            prepared: None,
             serial: 0,
         }
     }
@@ -68,13 +86,8 @@ impl Slots {
     /// Forgets what the slots hold, so that the next fill writes everything.
     pub(super) fn forget(&mut self) {
         for slot in 0..SLOTS {
-            self.forget_slot(slot);
+            self.lists.forget(slot);
         }
-    }
-
-    fn forget_slot(&mut self, slot: u32) {
-        self.lists.forget(slot);
-        self.configs[slot as usize] = None;
     }
 
     /// Names the differences between what is in force and `expected`.
@@ -99,7 +112,7 @@ impl Slots {
         let slot = slot_of(maps.control.generation() + 1);
         let prepared = self.fill_idle(maps, target, revision, progress);
         if prepared.is_err() {
-            self.forget_slot(slot);
+            self.lists.forget(slot);
         }
         prepared
     }
@@ -111,64 +124,40 @@ impl Slots {
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Prepared, DatapathError> {
-        let live = slot_of(maps.control.generation());
         let generation = maps.control.generation() + 1;
         let slot = slot_of(generation);
-        let held = self.lists.content(slot).cloned();
         self.serial += 1;
         self.lists.wait_for_readers(maps, slot)?;
         self.lists.fill(maps, slot, target, progress)?;
 
-        if held.as_ref().is_none_or(|held| held.ports != target.ports) {
-            maps.ports
-                .set(slot, target.ports.as_ref(), 0)
-                .map_err(DatapathError::map("set", "PORTS"))?;
+        let roots = |scope| self.lists.roots(scope);
+        if let Some(governance) = maps.governance.get_mut(slot as usize) {
+            govern(governance, target, &roots);
+            maps.control.set_slot(slot, head_of(governance));
         }
-        let before = self.configs[slot as usize].take();
-        let wanted = self.wanted_configs(target);
-        for (at, config) in wanted.iter().enumerate() {
-            if before.as_ref().is_none_or(|before| before[at] != *config) {
-                let index = slot * MAX_SCOPES + u32::try_from(at).unwrap_or(0);
-                maps.scopes
-                    .set(index, config, 0)
-                    .map_err(DatapathError::map("set", "SCOPES"))?;
-            }
-        }
-        self.configs[slot as usize] = Some(wanted);
-        let in_force = self.lists.content(live);
         for scope in &target.scopes {
+            let in_force = self.in_force.as_ref();
             let is_new = in_force.is_some_and(|r| r.scopes.iter().all(|s| s.id != scope.id));
             if is_new {
-                reset_counters(maps, scope.id)?;
+                // It may have the number of one that is gone; its counts are not its own.
+                counters::reset(maps, scope.id);
             }
         }
         let info = SlotInfo {
             generation,
             revision,
             entries: target.entries(),
+            first_chunk: self.lists.first_chunk().into(),
             digest: target.digest(),
         };
         maps.slot_info
             .set(slot, info, 0)
             .map_err(DatapathError::map("set", "SLOT_INFO"))?;
+        self.prepared = Some(Arc::clone(target));
         Ok(Prepared {
             generation,
             serial: self.serial,
         })
-    }
-
-    /// What the kernel is to know of each scope of `target`, which was filled last.
-    fn wanted_configs(&self, target: &Ruleset) -> Vec<ScopeConfig> {
-        let mut configs = vec![ScopeConfig::default(); MAX_SCOPES as usize];
-        for scope in &target.scopes {
-            let Roots { v4, v6 } = self.lists.roots(scope.id);
-            configs[usize::from(scope.id)] = ScopeConfig {
-                root_v4: v4,
-                root_v6: v6,
-                ..scope.config
-            };
-        }
-        configs
     }
 
     /// Puts what was prepared in force: one store to memory that the program reads
@@ -181,18 +170,38 @@ impl Slots {
             prepared.serial == self.serial && prepared.generation == maps.control.generation() + 1,
             "a prepared ruleset was overtaken by another"
         );
+        let before = slot_of(maps.control.generation());
         maps.control.set_generation(prepared.generation);
+        self.in_force = self.prepared.take();
+        self.lists.committed(before);
         prepared.generation
     }
 }
 
-/// A new service may have the number of one that is gone; its counts are not its own.
-fn reset_counters(maps: &mut Maps, scope: ScopeId) -> Result<(), DatapathError> {
-    for reason in Reason::ALL {
-        let index = u32::from(scope) * Reason::SLOTS + *reason as u32;
-        maps.counters
-            .set(index, on_every_cpu(0)?, 0)
-            .map_err(DatapathError::map("reset", "COUNTERS"))?;
+/// What the program is to know of a slot first.
+pub(super) fn head_of(governance: &Governance) -> SlotHead {
+    let mut ports = PortFilter::default();
+    for (port, scope) in (0..=u16::MAX).zip(governance.scope_of_port) {
+        if scope != HOST_SCOPE {
+            ports.insert(port);
+        }
     }
-    Ok(())
+    SlotHead {
+        ports,
+        host: governance.scopes[usize::from(HOST_SCOPE)],
+    }
+}
+
+/// Writes a slot's ports and scopes.
+fn govern(slot: &mut Governance, target: &Ruleset, roots: &dyn Fn(ScopeId) -> Roots) {
+    slot.scope_of_port.copy_from_slice(target.ports.as_slice());
+    slot.scopes.fill(ScopeConfig::default());
+    for scope in &target.scopes {
+        let Roots { v4, v6 } = roots(scope.id);
+        slot.scopes[usize::from(scope.id)] = ScopeConfig {
+            root_v4: v4,
+            root_v6: v6,
+            ..scope.config
+        };
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::CString,
     io, mem,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     os::unix::ffi::OsStrExt,
     path::Path,
     ptr::NonNull,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type};
-use netpolicy_common::Control;
+use netpolicy_common::{CpuState, Governance, Head, SlotHead};
 
 use crate::compiler::flat::Page;
 
@@ -129,7 +129,7 @@ unsafe fn bpf(command: bpf_cmd, attr: &bpf_attr) -> io::Result<RawFd> {
 /// The control map's element, mapped into memory: a store to it is seen by every
 /// CPU as one store.
 pub(super) struct ControlPage {
-    control: NonNull<Control>,
+    head: NonNull<Head>,
 }
 
 const PAGE: usize = 4096;
@@ -140,7 +140,7 @@ unsafe impl Send for ControlPage {}
 unsafe impl Sync for ControlPage {}
 
 impl ControlPage {
-    /// Maps the map behind `fd`, made with `BPF_F_MMAPABLE` and one [`Control`].
+    /// Maps the map behind `fd`, made with `BPF_F_MMAPABLE` and one [`Head`].
     pub(super) fn map(fd: &impl std::os::fd::AsFd, writable: bool) -> io::Result<Self> {
         let mut protection = rustix::mm::ProtFlags::READ;
         if writable {
@@ -158,19 +158,19 @@ impl ControlPage {
             )
         }?;
         NonNull::new(page.cast())
-            .map(|control| Self { control })
+            .map(|head| Self { head })
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
     fn generation_word(&self) -> &AtomicU64 {
         // SAFETY: mapped for as long as `self` lives, 8-byte aligned, and only ever
         // accessed as whole words.
-        unsafe { AtomicU64::from_ptr(&raw mut (*self.control.as_ptr()).generation) }
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.head.as_ptr()).control.generation) }
     }
 
     fn bypasses_word(&self) -> &AtomicU64 {
         // SAFETY: as above.
-        unsafe { AtomicU64::from_ptr(&raw mut (*self.control.as_ptr()).bypasses) }
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.head.as_ptr()).control.bypasses) }
     }
 
     /// The generation in force.
@@ -183,6 +183,18 @@ impl ControlPage {
         self.generation_word().store(generation, Ordering::Release);
     }
 
+    /// A slot's head.
+    pub(super) fn slot(&self, slot: u32) -> SlotHead {
+        // SAFETY: mapped for as long as `self` lives; integers.
+        unsafe { (&raw const (*self.head.as_ptr()).slots[slot as usize]).read_volatile() }
+    }
+
+    /// Writes a slot's head. No program may be reading it.
+    pub(super) fn set_slot(&mut self, slot: u32, head: SlotHead) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.head.as_ptr()).slots[slot as usize]).write_volatile(head) };
+    }
+
     /// Tells the program how many bypasses there are to look up.
     pub(super) fn set_bypasses(&self, count: u64) {
         self.bypasses_word().store(count, Ordering::Release);
@@ -192,30 +204,107 @@ impl ControlPage {
 impl Drop for ControlPage {
     fn drop(&mut self) {
         // SAFETY: our own mapping of this length, not used after this.
-        let _ = unsafe { rustix::mm::munmap(self.control.as_ptr().cast(), PAGE) };
+        let _ = unsafe { rustix::mm::munmap(self.head.as_ptr().cast(), PAGE) };
     }
 }
 
-/// The pages of an array map whose elements are pages, mapped into memory.
-pub(super) struct Pages {
-    first: NonNull<Page>,
+/// `ENOTSUPP` of the kernel's `include/linux/errno.h`, which it is not to show, but does
+/// for commands that a map does not have.
+const ENOTSUPP: i32 = 524;
+
+/// Sets inner maps of an outer map: in one system call where the kernel can (Linux 5.19),
+/// since each one that sets any waits for all running programs.
+pub(super) fn set_inner_maps(
+    outer: BorrowedFd<'_>,
+    indexes: &[u32],
+    inner: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let fds: Vec<u32> = inner
+        .iter()
+        .map(|fd| fd.as_raw_fd().unsigned_abs())
+        .collect();
+    assert_eq!(indexes.len(), fds.len(), "an inner map for each index");
+    let mut attr = empty_attr();
+    attr.batch.keys = indexes.as_ptr() as u64;
+    attr.batch.values = fds.as_ptr() as u64;
+    attr.batch.count = u32::try_from(fds.len()).unwrap_or(u32::MAX);
+    attr.batch.map_fd = outer.as_raw_fd().unsigned_abs();
+    // SAFETY: the command reads `count` keys and values of 32 bits, which live here.
+    match unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &attr) } {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(ENOTSUPP | libc::EINVAL)) => indexes
+            .iter()
+            .zip(inner)
+            .try_for_each(|(index, inner)| set_inner_map(outer, *index, *inner)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sets an inner map of an outer map, and waits for all running programs.
+pub(super) fn set_inner_map(
+    outer: BorrowedFd<'_>,
+    index: u32,
+    inner: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let fd = inner.as_raw_fd().unsigned_abs();
+    let mut attr = element(outer, &index);
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = &raw const fd as u64;
+    // SAFETY: the command reads a key and a value of 32 bits, which live here.
+    unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &attr) }.map(drop)
+}
+
+/// Deletes an element of a map whose keys are numbers.
+pub(super) fn delete_element(map: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let attr = element(map, &index);
+    // SAFETY: the command reads a key of 32 bits, which lives here.
+    unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &attr) }.map(drop)
+}
+
+/// Names an element; the key must live as long as what is returned is used.
+fn element(map: BorrowedFd<'_>, index: &u32) -> bpf_attr {
+    let mut attr = empty_attr();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd().unsigned_abs();
+    attr.__bindgen_anon_2.key = &raw const *index as u64;
+    attr
+}
+
+/// What an array map's element may be to be mapped.
+///
+/// # Safety
+/// Every bit pattern is a value; its size is a multiple of 8, so that elements follow each
+/// other in the map as in a slice.
+pub(super) unsafe trait Element {}
+
+// SAFETY: integers.
+unsafe impl Element for Page {}
+// SAFETY: integers and padding.
+unsafe impl Element for Governance {}
+// SAFETY: integers.
+unsafe impl Element for CpuState {}
+
+/// The elements of an array map, made with `BPF_F_MMAPABLE`, mapped into memory.
+pub(super) struct Mapped<T> {
+    first: NonNull<T>,
     len: usize,
 }
 
 // SAFETY: plain memory, shared only with the kernel's programs, which read it.
-unsafe impl Send for Pages {}
+unsafe impl<T: Element> Send for Mapped<T> {}
 // SAFETY: writing takes `&mut self`.
-unsafe impl Sync for Pages {}
+unsafe impl<T: Element> Sync for Mapped<T> {}
 
-impl Pages {
-    /// Maps the map behind `fd`, made with `BPF_F_MMAPABLE` and `len` elements of a page.
-    pub(super) fn map(fd: &impl std::os::fd::AsFd, len: usize) -> io::Result<Self> {
-        let access = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
+impl<T: Element> Mapped<T> {
+    /// Maps the map behind `fd`, of `len` elements.
+    pub(super) fn map(fd: &impl std::os::fd::AsFd, len: usize, writable: bool) -> io::Result<Self> {
+        let mut access = rustix::mm::ProtFlags::READ;
+        if writable {
+            access |= rustix::mm::ProtFlags::WRITE;
+        }
         // SAFETY: a new mapping at an address of the kernel's choice.
         let first = unsafe {
             rustix::mm::mmap(
                 std::ptr::null_mut(),
-                len * size_of::<Page>(),
+                len * size_of::<T>(),
                 access,
                 rustix::mm::MapFlags::SHARED,
                 fd,
@@ -227,29 +316,39 @@ impl Pages {
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
-    /// Number of pages.
+    /// Number of elements.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Writes a page. No program may be reading it.
-    pub(super) fn write(&mut self, number: usize, page: &Page) {
-        assert!(number < self.len, "a page past the arena's end");
-        // SAFETY: within the mapping; the kernel maps pages aligned to their size.
-        unsafe { *self.first.as_ptr().add(number) = *page };
+    /// A word of an element that programs write meanwhile, at an offset in words.
+    pub(super) fn word(&self, number: usize, at: usize) -> Option<&AtomicU64> {
+        let is_within = number < self.len && at < size_of::<T>() / 8;
+        // SAFETY: within the mapping, 8-byte aligned, accessed as whole words only.
+        is_within.then(|| unsafe {
+            AtomicU64::from_ptr(self.first.as_ptr().add(number).cast::<u64>().add(at))
+        })
     }
 
-    /// A page, or `None` past the end.
-    pub(super) fn read(&self, number: usize) -> Option<&Page> {
-        // SAFETY: within the mapping, which lives as long as `self`.
+    /// An element, or `None` past the end.
+    pub(super) fn get(&self, number: usize) -> Option<&T> {
+        // SAFETY: within the mapping, which lives as long as `self`; mappings are aligned
+        // to pages, and elements to their size within.
         (number < self.len).then(|| unsafe { &*self.first.as_ptr().add(number) })
+    }
+
+    /// An element to be written, of a writable mapping. What programs read of it may only be
+    /// replaced by the same.
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut T> {
+        // SAFETY: as above.
+        (number < self.len).then(|| unsafe { &mut *self.first.as_ptr().add(number) })
     }
 }
 
-impl Drop for Pages {
+impl<T> Drop for Mapped<T> {
     fn drop(&mut self) {
         // SAFETY: our own mapping of this length, not used after this.
         let _ =
-            unsafe { rustix::mm::munmap(self.first.as_ptr().cast(), self.len * size_of::<Page>()) };
+            unsafe { rustix::mm::munmap(self.first.as_ptr().cast(), self.len * size_of::<T>()) };
     }
 }

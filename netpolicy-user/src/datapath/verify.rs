@@ -6,13 +6,14 @@ use aya::{
     Pod,
     maps::{LpmTrie, MapData, lpm_trie::Key},
 };
-use netpolicy_common::{MAX_SCOPES, ScopeId};
+use netpolicy_common::ScopeId;
 
 use super::{
     DatapathError,
     engine::Lists,
     lpm::{Tries, key_v4, key_v6},
     maps::Maps,
+    slots,
 };
 use crate::compiler::{PrefixSet, Ruleset, ScopeRules};
 
@@ -29,19 +30,21 @@ pub(super) fn differences(
     expected: &Ruleset,
 ) -> Result<Vec<String>, DatapathError> {
     let mut found = Vec::new();
-    let wrong = wrong_ports(maps, slot, expected)?;
+    let Some(held) = maps.governance.get(slot as usize) else {
+        return Ok(vec!["ports and scopes are missing".to_owned()]);
+    };
+    let pairs = held.scope_of_port.iter().zip(expected.ports.iter());
+    let wrong = pairs.filter(|(a, b)| a != b).count();
     if wrong > 0 {
         found.push(format!("{wrong} ports belong to other scopes"));
     }
-    for id in 0..MAX_SCOPES {
-        let held = maps
-            .scopes
-            .get(&(slot * MAX_SCOPES + id), 0)
-            .map_err(DatapathError::map("read", "SCOPES"))?;
-        let rules = expected
-            .scopes
-            .iter()
-            .find(|scope| u32::from(scope.id) == id);
+    let head = maps.control.slot(slot);
+    if head != slots::head_of(held) {
+        found.push("the host's head differs from its ports and scopes".to_owned());
+    }
+    for (id, held) in held.scopes.iter().enumerate() {
+        let mut scopes = expected.scopes.iter();
+        let rules = scopes.find(|scope| usize::from(scope.id) == id);
         if held.flags != rules.map(|scope| scope.config.flags).unwrap_or_default() {
             found.push(format!("scope {id} is governed otherwise"));
         }
@@ -88,33 +91,6 @@ pub(super) fn tries(
         found,
     )?;
     Ok(())
-}
-
-/// Stack for reading a table of 128 KiB, which unoptimised builds copy more often
-/// than the 2 MiB of an ordinary thread allow.
-const PORTS_STACK: usize = 16 << 20;
-
-fn wrong_ports(maps: &Maps, slot: u32, expected: &Ruleset) -> Result<usize, DatapathError> {
-    let count = || {
-        let ports = maps
-            .ports
-            .get(&slot, 0)
-            .map_err(DatapathError::map("read", "PORTS"))?;
-        let pairs = ports.iter().zip(expected.ports.iter());
-        Ok(pairs.filter(|(a, b)| a != b).count())
-    };
-    std::thread::scope(|scope| {
-        let reader = std::thread::Builder::new().stack_size(PORTS_STACK);
-        let reader = reader
-            .spawn_scoped(scope, count)
-            .map_err(|source| DatapathError::System {
-                call: "start of a thread",
-                source,
-            })?;
-        reader
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
 }
 
 type Keys<K> = Vec<Key<K>>;

@@ -99,7 +99,7 @@ impl Filter for Ipset {
     }
 }
 
-/// The packets in "[packets:bytes] -A …".
+/// The packets in `[packets:bytes] -A …`.
 fn packets(rule: &str) -> Option<u64> {
     rule.strip_prefix('[')?.split_once(':')?.0.parse().ok()
 }

@@ -45,12 +45,13 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
         return hosts_slot([byte(0), byte(1), byte(2)], first.code, rest);
     }
     if items.len() == 1 {
+        let inner = final_slot(first.code);
         return record(
             arena,
             first.bits << depth,
             first.len - depth,
-            final_slot(first.code),
-            rest,
+            inner,
+            final_slot(rest),
         );
     }
     // Sorted: what all have in common, the first and the last have; and one that covers
@@ -61,7 +62,7 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
     let skip = u8::try_from(common).unwrap_or(width).saturating_sub(depth) & !7;
     if skip > 0 {
         let inner = build(arena, items, depth + skip, width, rest);
-        return record(arena, first.bits << depth, skip, inner, rest);
+        return record(arena, first.bits << depth, skip, inner, final_slot(rest));
     }
     node(arena, items, depth, width, rest)
 }
@@ -71,11 +72,13 @@ fn byte_at(item: &Item, depth: u8) -> u8 {
     byte
 }
 
-fn record(arena: &mut Arena, bits: u128, len: u8, inner: u32, rest: Code) -> u32 {
+/// Writes a record: addresses whose next `len` bits are these go on with `inner`, others
+/// with the slot `rest`.
+pub(super) fn record(arena: &mut Arena, bits: u128, len: u8, inner: u32, rest: u32) -> u32 {
     let at = arena.take(1);
     let bits = bits & u128::MAX << (128 - u32::from(len));
     let [high, low] = words_of(bits);
-    let next = u64::from(inner) | u64::from(final_slot(rest)) << 32;
+    let next = u64::from(inner) | u64::from(rest) << 32;
     arena
         .words_mut(at, UNIT_WORDS)
         .copy_from_slice(&[high, low, next, u64::from(len)]);
@@ -120,10 +123,53 @@ fn node(arena: &mut Arena, items: &[Item], depth: u8, width: u8, rest: Code) -> 
             *slot = final_slot(cover);
         }
     }
+    write_slots(arena, &slots)
+}
+
+/// Writes a node of the slots for all values of the next byte; where all are final and the
+/// same, there is none to write.
+pub(super) fn write_slots(arena: &mut Arena, slots: &[u32; 256]) -> u32 {
     if kind(slots[0]) == FINAL && slots.iter().all(|slot| *slot == slots[0]) {
         return slots[0];
     }
-    write_node(arena, &slots)
+    write_node(arena, slots)
+}
+
+/// The slots of a node, for all values of the next byte.
+pub(super) fn node_slots(arena: &Arena, slot: u32) -> [u32; 256] {
+    let planes = arena.words(unit(slot), PLANES_WORDS);
+    let words = PLANES_WORDS + deeper(planes).div_ceil(2) as usize;
+    planes_to_slots(arena.words(unit(slot), words))
+}
+
+/// The slots of a node from its words: the planes, and what stands behind them.
+pub(super) fn planes_to_slots(words: &[u64]) -> [u32; 256] {
+    let planes = &words[..PLANES_WORDS];
+    let mut behind = words[PLANES_WORDS..].iter().flat_map(|word| halves(*word));
+    let mut slots = [FINAL; 256];
+    for (value, slot) in slots.iter_mut().enumerate() {
+        let bit = |plane: usize| planes[plane + value / 64] >> (value % 64) & 1;
+        *slot = match (bit(0), bit(4)) {
+            (1, 1) => behind.next().unwrap_or(FINAL),
+            (1, _) => final_slot(Code::Blocked),
+            (_, 1) => final_slot(Code::Allowed),
+            _ => final_slot(Code::Neither),
+        };
+    }
+    slots
+}
+
+/// How many slots stand behind a node's planes.
+pub(super) fn deeper(planes: &[u64]) -> u32 {
+    (0..4)
+        .map(|i| (planes[i] & planes[4 + i]).count_ones())
+        .sum()
+}
+
+/// Gives a node back, but nothing that it leads to.
+pub(super) fn free_node(arena: &mut Arena, slot: u32) {
+    let slots = deeper(arena.words(unit(slot), PLANES_WORDS));
+    arena.give(unit(slot), node_units(slots as usize));
 }
 
 fn write_node(arena: &mut Arena, slots: &[u32; 256]) -> u32 {
@@ -158,10 +204,7 @@ pub(super) fn free(arena: &mut Arena, slot: u32) {
     match kind(slot) {
         NODE => {
             let at = unit(slot);
-            let planes = arena.words(at, PLANES_WORDS);
-            let deeper: u32 = (0..4)
-                .map(|i| (planes[i] & planes[4 + i]).count_ones())
-                .sum();
+            let deeper = deeper(arena.words(at, PLANES_WORDS));
             let words = arena.words(at, PLANES_WORDS + deeper.div_ceil(2) as usize);
             let inner: Vec<u32> = words[PLANES_WORDS..]
                 .iter()

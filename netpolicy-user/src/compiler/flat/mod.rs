@@ -5,12 +5,16 @@
 
 mod arena;
 mod build;
-mod compare;
-mod pair;
+mod change;
+mod difference;
+mod family;
+mod hosts;
+mod lists;
+mod read;
 mod trie;
 
-pub use arena::{Arena, Page};
-pub use compare::same;
+pub use arena::{Arena, Page, Retired};
+pub use read::{Pages, differences};
 pub use trie::{Flat, Roots};
 
 #[cfg(test)]

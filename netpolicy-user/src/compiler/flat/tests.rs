@@ -1,10 +1,11 @@
 //! The trie against the lists that it was built from, by the look-up that the
 //! kernel runs.
 
-use netpolicy_common::flat::Code;
+use netpolicy_common::flat::{Code, Hosts};
 use netpolicy_common::{ScopeConfig, ScopeId};
 use netpolicy_ebpf::flat::{
-    Steps, look_up, node_step, record_step, table_page, table_step, unit_page,
+    Pages, Steps, is_host_v4, is_host_v6, look_up, node_step, record_step, table_page, table_step,
+    unit_page,
 };
 use proptest::prelude::*;
 
@@ -13,35 +14,45 @@ use crate::compiler::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
 
 struct Memory<'a>(&'a Arena);
 
-impl Memory<'_> {
-    fn page(&self, number: u32) -> &Page {
-        &self.0.pages()[number as usize]
+impl Pages for Memory<'_> {
+    fn page(&self, number: u32) -> Option<&Page> {
+        Some(self.0.page(number))
     }
 }
 
 impl Steps for Memory<'_> {
     fn table(&self, start: u32, index: u32) -> u32 {
-        table_step(self.page(table_page(start, index)), index)
+        table_step(self.0.page(table_page(start, index)), index)
     }
 
     fn node(&self, unit: u32, byte: u32) -> u32 {
-        node_step(self.page(unit_page(unit)), unit, byte)
+        node_step(self.0.page(unit_page(unit)), unit, byte)
     }
 
     fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
-        record_step(self.page(unit_page(unit)), unit, high, low)
+        record_step(self.0.page(unit_page(unit)), unit, high, low)
     }
 }
 
+/// As the program looks an address up.
 fn find(flat: &Flat, scope: ScopeId, address: std::net::IpAddr) -> Code {
     let memory = Memory(flat.arena());
     let roots = flat.roots(scope);
-    match address {
-        std::net::IpAddr::V4(a) => look_up(&memory, roots.v4, u64::from(u32::from(a)) << 32, 0),
-        std::net::IpAddr::V6(a) => {
-            let [high, low] = build::words_of(u128::from(a));
-            look_up(&memory, roots.v6, high, low)
-        }
+    let (root, [high, low]) = match address {
+        std::net::IpAddr::V4(a) => (roots.v4, [u64::from(u32::from(a)) << 32, 0]),
+        std::net::IpAddr::V6(a) => (roots.v6, build::words_of(u128::from(a))),
+    };
+    let is_host = |hosts: Hosts| match address {
+        _ if hosts.buckets == 0 => false,
+        std::net::IpAddr::V4(a) => is_host_v4(&memory, hosts, u32::from(a)),
+        std::net::IpAddr::V6(_) => is_host_v6(&memory, hosts, high, low),
+    };
+    if is_host(root.block) {
+        Code::Blocked
+    } else if is_host(root.allow) {
+        Code::Allowed
+    } else {
+        look_up(&memory, root.start, root.flags, high, low)
     }
 }
 
@@ -61,7 +72,14 @@ fn ruleset(scopes: Vec<ScopeRules>) -> Ruleset {
     Ruleset { ports, scopes }
 }
 
-fn scope(id: ScopeId, block: PrefixSet, allow: PrefixSet) -> ScopeRules {
+/// As the compiler makes it: what is allowed does not lie inside what is blocked.
+fn scope(id: ScopeId, block: PrefixSet, allow: &PrefixSet) -> ScopeRules {
+    let outside_v4 = |p: &&Prefix4| block.v4.covering(p.addr).is_none_or(|b| b.len > p.len);
+    let outside_v6 = |p: &&Prefix6| block.v6.covering(p.addr).is_none_or(|b| b.len > p.len);
+    let allow = PrefixSet {
+        v4: allow.v4.iter().filter(outside_v4).copied().collect(),
+        v6: allow.v6.iter().filter(outside_v6).copied().collect(),
+    };
     ScopeRules {
         id,
         name: format!("s{id}"),
@@ -151,6 +169,11 @@ fn addresses(rules: &ScopeRules) -> Vec<std::net::IpAddr> {
 
 fn check(flat: &Flat, rules: &Ruleset) -> Result<(), TestCaseError> {
     for scope in &rules.scopes {
+        let memory = |number: u32| Some(flat.arena().page(number));
+        prop_assert_eq!(
+            differences(scope, flat.roots(scope.id), &memory),
+            Vec::<String>::new()
+        );
         for address in addresses(scope) {
             prop_assert_eq!(
                 find(flat, scope.id, address),
@@ -168,8 +191,8 @@ proptest! {
 
     #[test]
     fn the_trie_says_what_the_lists_say(block in lists(40), allow in lists(40)) {
-        let rules = ruleset(vec![scope(0, block, allow)]);
-        check(&Flat::new(&rules), &rules)?;
+        let rules = ruleset(vec![scope(0, block, &allow)]);
+        check(&Flat::new(&rules, 0), &rules)?;
     }
 
     /// Tables, and changes of all sizes, to and from nothing.
@@ -178,26 +201,137 @@ proptest! {
         states in proptest::collection::vec((lists(700), lists(20), lists(10)), 1..5),
         scopes in 1u16..4,
     ) {
-        let mut flat = Flat::default();
         let mut held = ruleset(Vec::new());
+        let mut flat = Flat::new(&held, 0);
         for (index, (block, allow, other)) in states.into_iter().enumerate() {
-            let mut rules = vec![scope(0, block, allow)];
+            let mut rules = vec![scope(0, block, &allow)];
             if !index.is_multiple_of(2) {
-                rules.push(scope(scopes, other.clone(), other));
+                rules.push(scope(scopes, other.clone(), &other));
             }
             let next = ruleset(rules);
-            flat.update(&held, &next);
+            change(&mut flat, &held, &next);
             check(&flat, &next)?;
             held = next;
         }
         // All of it given back: the next build fits into what is there.
         let before = flat.arena().pages().len();
         let empty = ruleset(Vec::new());
-        flat.update(&held, &empty);
-        flat.update(&empty, &held);
+        change(&mut flat, &held, &empty);
+        change(&mut flat, &empty, &held);
         check(&flat, &held)?;
-        prop_assert!(flat.arena().pages().len() <= before + 64, "memory leaks");
+        prop_assert!(flat.arena().pages().len() <= before + 128, "memory leaks");
     }
+
+    /// Hosts in numbers for tables of every kind, with and without a directory, that
+    /// come and go.
+    #[test]
+    fn hosts_come_and_go(
+        seed in any::<u64>(),
+        sizes in proptest::collection::vec(0usize..1500, 2..4),
+        factor in prop_oneof![9 => Just(1usize), 1 => Just(12)],
+    ) {
+        let mut held = ruleset(Vec::new());
+        let mut flat = Flat::new(&held, 0);
+        for size in sizes {
+            let next = hosts_of(seed, size * factor);
+            change(&mut flat, &held, &next);
+            check(&flat, &next)?;
+            // A few out, a few in, again and again.
+            held = next;
+            for step in 1..4u8 {
+                let next = hosts_of(seed ^ u64::from(step) << 57, size * factor + 3);
+                let next = mixed(&held, &next, usize::from(step) * 50);
+                change(&mut flat, &held, &next);
+                check(&flat, &next)?;
+                held = next;
+            }
+        }
+    }
+}
+
+/// Changes the memory as the datapath does, and checks that what was in force before is
+/// as it was.
+fn change(flat: &mut Flat, old: &Ruleset, new: &Ruleset) {
+    let before: Vec<(u32, Page)> = flat
+        .arena()
+        .pages()
+        .map(|number| (number, *flat.arena().page(number)))
+        .collect();
+    let roots: Vec<Roots> = old
+        .scopes
+        .iter()
+        .map(|scope| flat.roots(scope.id))
+        .collect();
+    flat.take_written();
+    flat.update(old, new);
+    let memory = |number: u32| Some(flat.arena().page(number));
+    for (scope, roots) in old.scopes.iter().zip(roots) {
+        assert_eq!(differences(scope, roots, &memory), Vec::<String>::new());
+    }
+    let written = flat.take_written();
+    for (number, page) in before {
+        assert!(
+            written.contains(&number) || page == *flat.arena().page(number),
+            "a write that was not noted"
+        );
+    }
+    let retired = flat.take_retired();
+    flat.reclaim(retired);
+}
+
+/// So many hosts of both families, two in three of them blocked, the others allowed.
+fn hosts_of(seed: u64, count: usize) -> Ruleset {
+    let spread = |index: usize| {
+        (seed | 1)
+            .wrapping_mul(index as u64 * 2 + 1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    let list = |from: usize, step: usize| {
+        let bits = || (from..count).step_by(step).map(spread);
+        let v4 = bits().map(|bits| (u128::from(bits) << 64, 32)).collect();
+        let v6 = bits()
+            .map(|bits| (0x2001 << 112 | u128::from(bits) << 20, 128))
+            .collect();
+        set(v4, v6)
+    };
+    let (block, allow) = (list(0, 2), list(1, 4));
+    ruleset(vec![scope(0, block, &allow)])
+}
+
+/// `old` without its first few prefixes, and with the first few of `new`.
+fn mixed(old: &Ruleset, new: &Ruleset, few: usize) -> Ruleset {
+    let list = |old: &PrefixSet, new: &PrefixSet| {
+        let v4 = old.v4.iter().skip(few).chain(new.v4.iter().take(few));
+        let v6 = old.v6.iter().skip(few).chain(new.v6.iter().take(few));
+        set(
+            v4.map(|p| (u128::from(p.addr) << 96, p.len)).collect(),
+            v6.map(|p| (p.addr, p.len)).collect(),
+        )
+    };
+    let (old, new) = (&old.scopes[0], &new.scopes[0]);
+    ruleset(vec![scope(0, list(&old.block, &new.block), &old.allow)])
+}
+
+#[test]
+fn a_difference_is_found_wherever_it_is() {
+    let rules = hosts_of(5, 3000);
+    let memory = Flat::new(&rules, 0);
+    let page = |number: u32| Some(memory.arena().page(number));
+    let roots = memory.roots(0);
+    assert_eq!(
+        differences(&rules.scopes[0], roots, &page),
+        Vec::<String>::new()
+    );
+    for other in [
+        hosts_of(5, 2998),
+        hosts_of(5, 3001),
+        hosts_of(6, 3000),
+        hosts_of(5, 0),
+    ] {
+        assert_eq!(differences(&other.scopes[0], roots, &page).len(), 2);
+    }
+    let nowhere = |_: u32| None;
+    assert_eq!(differences(&rules.scopes[0], roots, &nowhere).len(), 2);
 }
 
 #[test]
@@ -210,17 +344,17 @@ fn a_change_writes_few_pages() {
     let old = ruleset(vec![scope(
         0,
         set(hosts(100_000), Vec::new()),
-        PrefixSet::default(),
+        &PrefixSet::default(),
     )]);
     let new = ruleset(vec![scope(
         0,
         set(hosts(100_001), Vec::new()),
-        PrefixSet::default(),
+        &PrefixSet::default(),
     )]);
-    let mut flat = Flat::new(&old);
-    flat.arena_mut().take_written();
+    let mut flat = Flat::new(&old, 3);
+    flat.take_written();
     flat.update(&old, &new);
-    let written = flat.arena_mut().take_written().len();
+    let written = flat.take_written().len();
     assert!(written < 10, "{written} pages");
     check(&flat, &new).unwrap();
 }

@@ -1,0 +1,262 @@
+//! Reading memory back: whether it says what a scope's lists say.
+//!
+//! The memory need not be one that was built here, nor be sound: all of it is read and
+//! compared by meaning, and reading ends with the first difference.
+
+use std::iter::Peekable;
+
+use netpolicy_common::flat::{
+    Code, FINAL, HOSTS, Hosts, NODE, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE,
+    kind, unit,
+};
+
+use super::{
+    Page, Roots,
+    arena::place_of_half,
+    build::{deeper, halves, planes_to_slots},
+    hosts::addresses,
+    lists::{Family, Pair, low_ones},
+};
+use crate::compiler::{Address, Prefix4, Prefix6, ScopeRules};
+
+/// Pages of a memory; `None` where there is none.
+pub type Pages<'a> = &'a dyn Fn(u32) -> Option<&'a Page>;
+
+/// Names the families in which memory and lists differ. Takes about 0.2 µs a prefix.
+#[must_use]
+pub fn differences(scope: &ScopeRules, roots: Roots, pages: Pages<'_>) -> Vec<String> {
+    let found = [
+        ("IPv4", read::<Prefix4>(scope, roots.v4, pages)),
+        ("IPv6", read::<Prefix6>(scope, roots.v6, pages)),
+    ];
+    let differing = found.into_iter().filter_map(|(family, read)| {
+        let why = match read.err()? {
+            Why::Differs => "the lists differ",
+            Why::Damaged => "the lists are damaged",
+        };
+        Some(format!("{why} ({family})"))
+    });
+    differing.collect()
+}
+
+enum Why {
+    Differs,
+    Damaged,
+}
+
+fn read<P: Family>(scope: &ScopeRules, root: Root, pages: Pages<'_>) -> Result<(), Why> {
+    let lists = Pair::<P>::of(Some(scope));
+    let hosts = |hosts: Hosts, code: Code| -> Result<Vec<(P::Address, Code)>, Why> {
+        // Far more places than addresses: not a table of these lists.
+        if u64::from(hosts.buckets) > lists.len() as u64 + (1 << 18) {
+            return Err(Why::Damaged);
+        }
+        let found = addresses::<P::Address>(hosts, pages).ok_or(Why::Damaged)?;
+        Ok(found.into_iter().map(|host| (host, code)).collect())
+    };
+    let mut singles = hosts(root.allow, Code::Allowed)?;
+    singles.extend(hosts(root.block, Code::Blocked)?);
+    // A block is looked for first.
+    singles.sort_unstable_by_key(|(host, code)| (*host, *code as u8));
+    singles.dedup_by_key(|(host, _)| *host);
+
+    let block = lists.block.iter().map(|p| (p.first(), p.last()));
+    let allow = lists.allow.iter().flat_map(|p| {
+        let inside = lists.block.range(p.first()..=p.last());
+        without((p.first(), p.last()), inside.map(|p| (p.first(), p.last())))
+    });
+    let mut reading = Reading::<'_, '_, P> {
+        pages,
+        singles: singles.into_iter().peekable(),
+        blocked: Comparison::new(Box::new(block)),
+        allowed: Comparison::new(Box::new(allow)),
+        budget: 64 * lists.len() + (1 << 20),
+    };
+    if root.flags & TABLE == 0 {
+        reading.slot(root.start, 0, 0)?;
+    } else {
+        for entry in 0..1u32 << 16 {
+            let slot = half(pages, root.start, entry).ok_or(Why::Damaged)?;
+            reading.slot(slot, u128::from(entry) << 112, 16)?;
+        }
+    }
+    reading.blocked.finish()?;
+    reading.allowed.finish()
+}
+
+/// A range without others that ascend.
+fn without<A: Address>((first, last): (A, A), others: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
+    let mut left = Vec::new();
+    let mut from = Some(first);
+    for (first, last) in others {
+        if let (Some(from), Some(before)) = (from, first.previous())
+            && from <= before
+        {
+            left.push((from, before));
+        }
+        from = last.next();
+    }
+    left.extend(from.filter(|from| *from <= last).map(|from| (from, last)));
+    left
+}
+
+struct Reading<'p, 'a, P: Family> {
+    pages: Pages<'p>,
+    singles: Peekable<std::vec::IntoIter<(P::Address, Code)>>,
+    blocked: Comparison<'a, P::Address>,
+    allowed: Comparison<'a, P::Address>,
+    /// Steps left: a damaged memory may lead in circles.
+    budget: usize,
+}
+
+impl<'p, P: Family> Reading<'p, '_, P> {
+    /// Reads what a slot says of the addresses that begin with the first `depth` bits of
+    /// `first`.
+    fn slot(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
+        self.budget = self.budget.checked_sub(1).ok_or(Why::Damaged)?;
+        let last = first | low_ones(depth);
+        match kind(slot) {
+            FINAL => self.says(first, last, Code::from_bits(slot >> 2)),
+            HOSTS => self.hosts(slot, first, depth),
+            NODE if depth + 8 <= P::WIDTH => {
+                let planes = self.words(unit(slot), PLANES_WORDS)?;
+                let words = PLANES_WORDS + deeper(planes).div_ceil(2) as usize;
+                let slots = planes_to_slots(self.words(unit(slot), words)?);
+                for (value, slot) in (0u128..).zip(slots) {
+                    self.slot(slot, first | value << (120 - depth), depth + 8)?;
+                }
+                Ok(())
+            }
+            RECORD => {
+                let words = self.words(unit(slot), UNIT_WORDS)?;
+                let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
+                let ([inner, rest], len) = (halves(words[2]), words[3]);
+                let len = u8::try_from(len).unwrap_or(0);
+                let within = depth.checked_add(len).filter(|end| *end <= P::WIDTH);
+                let end = within.filter(|_| len > 0).ok_or(Why::Damaged)?;
+                let inside = first | bits >> depth;
+                let rest = Code::from_bits(rest >> 2);
+                if let Some(before) = inside.checked_sub(1).filter(|before| *before >= first) {
+                    self.says(first, before, rest)?;
+                }
+                self.slot(inner, inside, end)?;
+                let inside_last = inside | low_ones(end);
+                match inside_last.checked_add(1).filter(|after| *after <= last) {
+                    Some(after) => self.says(after, last, rest),
+                    None => Ok(()),
+                }
+            }
+            _ => Err(Why::Damaged),
+        }
+    }
+
+    /// Up to three values of the last byte.
+    fn hosts(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
+        if depth + 8 != P::WIDTH {
+            return Err(Why::Damaged);
+        }
+        let [_, third, second, byte] = slot.to_le_bytes();
+        let (code, rest) = (Code::from_bits(slot >> 4), Code::from_bits(slot >> 2));
+        for value in 0..=u8::MAX {
+            let here = first | u128::from(value) << (120 - depth);
+            let is_listed = [byte, second, third].contains(&value);
+            let code = if is_listed { code } else { rest };
+            self.says(here, here | low_ones(depth + 8), code)?;
+        }
+        Ok(())
+    }
+
+    /// What the trie says of a range; single hosts come before it.
+    fn says(&mut self, first: u128, last: u128, code: Code) -> Result<(), Why> {
+        let (mut first, last) = (P::address(first), P::address(last));
+        while let Some((host, its_code)) = self.singles.next_if(|(host, _)| *host <= last) {
+            if let Some(before) = host.previous().filter(|before| *before >= first) {
+                self.is(first, before, code)?;
+            }
+            self.is(host, host, its_code)?;
+            match host.next().filter(|after| *after <= last) {
+                Some(after) => first = after,
+                None => return Ok(()),
+            }
+        }
+        self.is(first, last, code)
+    }
+
+    fn is(&mut self, first: P::Address, last: P::Address, code: Code) -> Result<(), Why> {
+        match code {
+            Code::Neither => Ok(()),
+            Code::Blocked => self.blocked.found(first, last),
+            Code::Allowed => self.allowed.found(first, last),
+        }
+    }
+
+    fn words(&self, unit: u32, words: usize) -> Result<&'p [u64], Why> {
+        let at = (unit % UNITS_PER_PAGE) as usize * UNIT_WORDS;
+        let page = (self.pages)(unit / UNITS_PER_PAGE).ok_or(Why::Damaged)?;
+        page.get(at..at + words).ok_or(Why::Damaged)
+    }
+}
+
+fn half(pages: Pages<'_>, start: u32, index: u32) -> Option<u32> {
+    let (page, word) = place_of_half(start, index);
+    Some(halves(pages(page)?[word])[index as usize % 2])
+}
+
+/// Two ascending series of ranges, in each of which neighbours may touch.
+struct Comparison<'a, A> {
+    expected: Peekable<Box<dyn Iterator<Item = (A, A)> + 'a>>,
+    open: Option<(A, A)>,
+}
+
+impl<'a, A: Address> Comparison<'a, A> {
+    fn new(expected: Box<dyn Iterator<Item = (A, A)> + 'a>) -> Self {
+        Self {
+            expected: expected.peekable(),
+            open: None,
+        }
+    }
+
+    fn found(&mut self, first: A, last: A) -> Result<(), Why> {
+        match &mut self.open {
+            Some((_, end)) if end.next() == Some(first) => {
+                *end = last;
+                Ok(())
+            }
+            _ => {
+                self.close()?;
+                self.open = Some((first, last));
+                Ok(())
+            }
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Why> {
+        let Some(found) = self.open.take() else {
+            return Ok(());
+        };
+        if self.next_expected() == Some(found) {
+            Ok(())
+        } else {
+            Err(Why::Differs)
+        }
+    }
+
+    fn next_expected(&mut self) -> Option<(A, A)> {
+        let (first, mut last) = self.expected.next()?;
+        while let Some((_, end)) = self
+            .expected
+            .next_if(|(first, _)| last.next() == Some(*first))
+        {
+            last = end;
+        }
+        Some((first, last))
+    }
+
+    fn finish(&mut self) -> Result<(), Why> {
+        self.close()?;
+        match self.next_expected() {
+            None => Ok(()),
+            Some(_) => Err(Why::Differs),
+        }
+    }
+}
