@@ -13,9 +13,12 @@
     reason = "what helps to understand a failed test is printed"
 )]
 
+pub mod background;
 pub mod binary;
 pub mod command;
 pub mod fixtures;
+pub mod flood;
+pub mod history;
 pub mod host;
 pub mod id;
 pub mod netns;
@@ -24,7 +27,10 @@ pub mod process;
 pub mod residue;
 pub mod rules;
 pub mod server;
+pub mod shifting;
+pub mod stalls;
 pub mod traffic;
+pub mod watch;
 pub mod wiring;
 
 pub use command::Output;

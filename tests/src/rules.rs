@@ -8,7 +8,7 @@ use clap::ValueEnum as _;
 use netpolicy_common::Reason;
 use netpolicy_user::compiler::{Ruleset, compile};
 use netpolicy_user::config::{EngineChoice, XdpChoice};
-use netpolicy_user::datapath::{self, Datapath, packet};
+use netpolicy_user::datapath::{self, Datapath, Reader, packet};
 use netpolicy_user::model::change::{Change, ListInput};
 use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
 
@@ -148,7 +148,16 @@ impl Loaded {
         self.datapath.as_mut().expect("there until the drop")
     }
 
-    /// Where its pins are.
+    /// Another way to what is in force, for who only looks.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::open(&self.options.bpffs_dir).expect("open what is pinned")
+    }
+
+    /// Where it is pinned.
     #[must_use]
     pub fn bpffs_dir(&self) -> &Path {
         &self.options.bpffs_dir
