@@ -19,6 +19,14 @@ pub fn describe(change: &Change) -> String {
         } => with_name("policy deactivate", name),
         Change::Bind { policy, service } => scoped("bind", policy, service.as_deref()),
         Change::Unbind { policy, service } => scoped("unbind", policy, service.as_deref()),
+        Change::SetOwner { policy, owner } => {
+            format!("{} to {}", with_name("policy owner", policy), shown(owner))
+        }
+        Change::Govern { policy, service } => {
+            let policy = policy.as_deref().unwrap_or("no policy");
+            scoped("govern by", policy, service.as_deref())
+        }
+        Change::DropDefault => "policy drop default".to_owned(),
         Change::AddService { name, .. } => with_name("service add", name),
         Change::AlterService { name, .. } => with_name("service alter", name),
         Change::RemoveService { name } => with_name("service remove", name),

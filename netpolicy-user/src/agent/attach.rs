@@ -7,6 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::caller::Caller;
+use super::request::Asker;
 use super::enforcer::{Brake, Enforcer};
 use super::error::{AgentError, chain};
 use super::writer::Writer;
@@ -169,7 +170,7 @@ impl<E: Enforcer> Writer<E> {
     ///
     /// # Errors
     /// The marker cannot be removed.
-    pub fn attach(&mut self, caller: Caller) -> Result<Vec<String>, AgentError> {
+    pub fn attach(&mut self, asker: Asker) -> Result<Vec<String>, AgentError> {
         match std::fs::remove_file(&self.settings.marker) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(AgentError::Marker {
@@ -183,7 +184,8 @@ impl<E: Enforcer> Writer<E> {
         self.check_interfaces();
         self.publish();
         let names = self.attached.keys().cloned().collect();
-        tracing::info!(actor = caller.name(), interfaces = ?names, "attached");
+        self.note(asker, "attach");
+        tracing::info!(actor = asker.caller.name(), interfaces = ?names, "attached");
         Ok(names)
     }
 }

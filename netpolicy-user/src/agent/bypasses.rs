@@ -4,13 +4,15 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::HOST_SCOPE;
 
-use super::caller::Caller;
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
+use super::request::Asker;
+use super::rights;
 use super::writer::Writer;
 use crate::api::{BypassRequest, BypassView};
 use crate::datapath::BypassEntry;
-use crate::model::{Bypass, Name, State, parse_source};
+use crate::model::{Bypass, Name, Privilege, State, parse_source};
+use crate::store::Outcome;
 
 impl<E: Enforcer> Writer<E> {
     /// Grants a bypass, or grants one anew that is there.
@@ -21,17 +23,45 @@ impl<E: Enforcer> Writer<E> {
     pub fn grant_bypass(
         &mut self,
         request: &BypassRequest,
-        caller: Caller,
+        asker: Asker,
     ) -> Result<BypassView, AgentError> {
+        let action = format!("bypass grant {}", request.source.escape_debug());
+        let result = self.try_grant_bypass(request, asker, &action);
+        result.inspect_err(|error| self.audit_refusal(asker, &action, error))
+    }
+
+    fn try_grant_bypass(
+        &mut self,
+        request: &BypassRequest,
+        asker: Asker,
+        action: &str,
+    ) -> Result<BypassView, AgentError> {
+        rights::require(
+            asker.caller,
+            &self.grants,
+            Privilege::Bypass,
+            "grant a bypass",
+        )?;
         let now = Timestamp::now();
         let bypass = Bypass {
             source: parse_source(&request.source)?,
             service: self.service_name(request.service.as_deref())?,
             granted: now,
             expires: Bypass::expiry(now, request.minutes)?,
-            granted_by: caller.name(),
+            granted_by: asker.caller.name(),
         };
         let mut bypasses = self.bypasses.clone();
+        let before = bypasses
+            .iter()
+            .find(|b| same(b, &bypass.source, bypass.service.as_ref()))
+            .map_or_else(|| "none".to_owned(), until);
+        let mut entry = self.entry(asker, action, Outcome::Done);
+        entry.detail.changes = vec![format!(
+            "bypass of {} on {}: {before} -> {}",
+            bypass.source,
+            scope_name(&bypass),
+            until(&bypass)
+        )];
         bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
         bypasses.push(bypass.clone());
         if let Err(source) = self.enforce_bypasses(&bypasses) {
@@ -42,7 +72,7 @@ impl<E: Enforcer> Writer<E> {
                 source,
             });
         }
-        if let Err(source) = self.store.put_bypass(&bypass) {
+        if let Err(source) = self.store.put_bypass(&bypass, Some(&entry)) {
             self.restore_bypasses();
             return Err(AgentError::Store {
                 what: "the bypass could not be stored and is not granted",
@@ -69,10 +99,28 @@ impl<E: Enforcer> Writer<E> {
         &mut self,
         source: &str,
         service: Option<&str>,
-        caller: Caller,
+        asker: Asker,
     ) -> Result<BypassView, AgentError> {
+        let action = format!("bypass revoke {}", source.escape_debug());
+        let result = self.try_revoke_bypass(source, service, asker, &action);
+        result.inspect_err(|error| self.audit_refusal(asker, &action, error))
+    }
+
+    fn try_revoke_bypass(
+        &mut self,
+        source: &str,
+        service: Option<&str>,
+        asker: Asker,
+        action: &str,
+    ) -> Result<BypassView, AgentError> {
+        rights::require(
+            asker.caller,
+            &self.grants,
+            Privilege::Bypass,
+            "revoke a bypass",
+        )?;
         let source = parse_source(source)?;
-        let service = service.map(Name::new).transpose()?;
+        let service = self.service_name(service)?;
         let now = Timestamp::now();
         let Some(bypass) = self
             .bypasses
@@ -82,19 +130,25 @@ impl<E: Enforcer> Writer<E> {
         else {
             return Err(AgentError::no_bypass(&source, service.as_ref()));
         };
+        let mut entry = self.entry(asker, action, Outcome::Done);
+        entry.detail.changes = vec![format!(
+            "bypass of {source} on {}: {} -> none",
+            scope_name(&bypass),
+            until(&bypass)
+        )];
         // The store first: what it forgets is not restored by a restart.
         self.store
-            .remove_bypass(source, service.as_ref())
+            .remove_bypass(source, bypass.service.as_ref(), Some(&entry))
             .map_err(|source| AgentError::Store {
                 what: "the bypass could not be revoked",
                 source,
             })?;
         self.bypasses
-            .retain(|b| !same(b, &source, service.as_ref()));
+            .retain(|b| !same(b, &source, bypass.service.as_ref()));
         self.restore_bypasses();
         self.publish();
         tracing::info!(
-            actor = caller.name(),
+            actor = asker.caller.name(),
             source = %source,
             scope = scope_name(&bypass),
             "bypass revoked"
@@ -133,7 +187,7 @@ impl<E: Enforcer> Writer<E> {
         for bypass in &dropped {
             if let Err(error) = self
                 .store
-                .remove_bypass(bypass.source, bypass.service.as_ref())
+                .remove_bypass(bypass.source, bypass.service.as_ref(), None)
             {
                 // It is past its time or its service: a restart drops it again.
                 tracing::warn!(error = chain(&error), source = %bypass.source, "a bypass stays in the store");
@@ -214,6 +268,10 @@ fn is_orphan(bypass: &Bypass, state: &State) -> bool {
 
 fn same(bypass: &Bypass, source: &IpNet, service: Option<&Name>) -> bool {
     bypass.source == *source && bypass.service.as_ref() == service
+}
+
+fn until(bypass: &Bypass) -> String {
+    format!("until {}", bypass.expires)
 }
 
 fn scope_name(bypass: &Bypass) -> &str {

@@ -1,13 +1,17 @@
 //! Why the agent does not do what it was asked, and how HTTP says so.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::enforcer::EnforcerError;
-use crate::api::ErrorBody;
+use crate::api::{ClientsView, ErrorBody};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
-use crate::store::StoreError;
+use crate::sockets::SocketsError;
+use crate::store::{Pending, StoreError};
 
 /// Why a request was refused or failed. Nothing changed, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +36,54 @@ pub enum AgentError {
         /// What to do.
         hint: &'static str,
     },
-    /// Only root may.
-    #[error("only root may use the agent, and this is {who}")]
-    NotRoot {
+    /// Nothing was granted to the caller.
+    #[error("{who} may not use the agent: nothing was granted to {who}")]
+    NoRights {
         /// The caller's name.
         who: String,
+    },
+    /// The caller lacks a privilege, or does not own the policy.
+    #[error("{}", lacks.join("; "))]
+    NotAllowed {
+        /// What he lacks, a sentence each.
+        lacks: Vec<String>,
+    },
+    /// The change would deny the operator himself.
+    #[error("the change would lock you out: {address} becomes denied on {scope}: {why}")]
+    Lockout {
+        /// The operator's own address.
+        address: IpAddr,
+        /// "host" or the service's name.
+        scope: String,
+        /// The policy that denies him.
+        policy: Option<String>,
+        /// By which rule, in a sentence.
+        why: String,
+    },
+    /// The change would deny clients that are connected.
+    #[error("the change would deny {}", in_words(.0))]
+    DeniesClients(ClientsView),
+    /// Another change waits for its confirmation.
+    #[error(
+        "revision {} waits for its confirmation until {}; nothing else is changed before",
+        .0.revision, .0.deadline().strftime("%H:%M:%S UTC")
+    )]
+    AwaitsConfirmation(Pending),
+    /// The connected clients are not known, or cannot be cut.
+    #[error("{what}: {}", chain(.source))]
+    Sockets {
+        /// What follows from it.
+        what: &'static str,
+        /// What the kernel says.
+        source: SocketsError,
+    },
+    /// A statement of SQL is wrong or was refused.
+    #[error("{message}")]
+    Sql {
+        /// What is wrong, and where.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
     },
     /// The kernel did not take the new ruleset.
     #[error("the kernel did not take the new rules: {}; revision {revision} stays in force", chain(.source))]
@@ -108,6 +155,12 @@ impl AgentError {
         }
     }
 
+    /// Whether it was refused, rather than tried and failed.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_client_error()
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Model(errors) => match errors.kind() {
@@ -119,7 +172,11 @@ impl AgentError {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
-            Self::NotRoot { .. } => StatusCode::FORBIDDEN,
+            Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::Lockout { .. } | Self::DeniesClients(_) | Self::AwaitsConfirmation(_) => {
+                StatusCode::CONFLICT
+            }
+            Self::Sql { .. } => StatusCode::BAD_REQUEST,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
@@ -131,6 +188,7 @@ impl AgentError {
             Self::Prepare { .. }
             | Self::Kernel { .. }
             | Self::BypassLeft(_)
+            | Self::Sockets { .. }
             | Self::Internal
             | Self::Marker { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
@@ -139,11 +197,31 @@ impl AgentError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotRoot { .. } => Some("run it as root, for example with sudo".to_owned()),
+            Self::NoRights { .. } => Some(
+                "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
+                    .to_owned(),
+            ),
             Self::Prepare { source, .. } | Self::Kernel { source, .. } => source.hint.clone(),
             Self::Commit { source, .. } | Self::Store { source, .. } => {
                 source.hint().map(str::to_owned)
             }
+            Self::NotAllowed { .. } => {
+                Some("ask an admin: `netpolicy grant PRIVILEGE --to user:NAME`".to_owned())
+            }
+            Self::Lockout { .. } => Some(
+                "allow that address first, or make the change all the same with --force; \
+                 --from ADDRESS if you come from elsewhere"
+                    .to_owned(),
+            ),
+            Self::DeniesClients(_) => {
+                Some("without --strict the change is made, and they stay connected".to_owned())
+            }
+            Self::AwaitsConfirmation(pending) => Some(format!(
+                "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
+                pending.base
+            )),
+            Self::Sockets { source, .. } => source.hint().map(str::to_owned),
+            Self::Sql { hint, .. } => hint.clone(),
             Self::Stopping => Some("try again when it has started anew".to_owned()),
             _ => None,
         }
@@ -155,6 +233,7 @@ impl AgentError {
         ErrorBody {
             errors: match self {
                 Self::Model(errors) => errors.messages(),
+                Self::NotAllowed { lacks } => lacks.clone(),
                 other => vec![other.to_string()],
             },
             hint: self.hint(),
@@ -166,6 +245,25 @@ impl IntoResponse for AgentError {
     fn into_response(self) -> Response {
         (self.status(), Json(self.body())).into_response()
     }
+}
+
+/// "3 of 41 connected clients: 10.0.0.1 on postgres, …".
+#[must_use]
+pub fn in_words(clients: &ClientsView) -> String {
+    const SHOWN: usize = 5;
+    let sources: BTreeSet<_> = clients.denied.iter().map(|c| c.source).collect();
+    let shown = clients.denied.iter().take(SHOWN);
+    let shown = shown.map(|client| format!("{} on {}", client.source, client.scope));
+    let mut shown: Vec<_> = shown.collect();
+    if clients.denied.len() > SHOWN {
+        shown.push(format!("and {} more", clients.denied.len() - SHOWN));
+    }
+    format!(
+        "{} of {} connected clients: {}",
+        sources.len(),
+        clients.connected,
+        shown.join(", ")
+    )
 }
 
 /// An error and what caused it, in one line.

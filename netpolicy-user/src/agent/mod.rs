@@ -13,18 +13,26 @@
 //! itself; only `detach` does.
 
 pub mod action;
+pub mod audit;
 pub mod attach;
 pub mod bypasses;
 pub mod caller;
+pub mod change;
+pub mod clients;
 pub mod denied;
 pub mod enforcer;
 pub mod error;
 pub mod events;
+pub mod grants;
 pub mod interfaces;
 pub mod kernel;
 pub mod lock;
 pub mod memory;
+pub mod operator;
+pub mod pending;
 pub mod reconcile;
+pub mod request;
+pub mod rights;
 pub mod routes;
 pub mod server;
 pub mod service_manager;
@@ -36,6 +44,7 @@ pub mod testing;
 pub mod views;
 pub mod writer;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,6 +201,10 @@ fn background(
             service_manager::status(&line);
         }
     });
+    let supervisor = app.supervisor.clone();
+    tasks.spawn(take_back_unconfirmed(supervisor));
+    let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
+    tasks.spawn(open_socket(socket, snapshots));
     if let Some(every) = service_manager::watchdog_interval() {
         tasks.spawn(async move {
             let mut ticks = interval(every);
@@ -202,6 +215,54 @@ fn background(
         });
     }
     Ok(tasks)
+}
+
+/// Lets a change lapse that nobody confirms.
+async fn take_back_unconfirmed(supervisor: Supervisor) {
+    /// Between two tries, where taking it back fails.
+    const AGAIN: Duration = Duration::from_secs(1);
+    let mut snapshots = supervisor.snapshots();
+    loop {
+        let pending = snapshots.borrow_and_update().pending.clone();
+        let Some(pending) = pending else {
+            if snapshots.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pending.remaining(Timestamp::now())) => {
+                supervisor.expire().await;
+                tokio::time::sleep(AGAIN).await;
+            }
+            changed = snapshots.changed() => if changed.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Opens the socket to others than root as long as something is granted to them.
+async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let mut was_open = false;
+    loop {
+        let open = {
+            let snapshot = snapshots.borrow_and_update();
+            let owners = snapshot.state.policies.iter().map(|policy| &policy.owner);
+            !snapshot.grants.is_empty() || owners.into_iter().any(|owner| owner != "root")
+        };
+        if open != was_open {
+            match server::open_to_all(&socket, open) {
+                Ok(()) => was_open = open,
+                Err(error) => {
+                    tracing::error!(socket = %socket.display(), %error, "the socket's mode cannot be set");
+                }
+            }
+        }
+        if snapshots.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn status_line(snapshot: &Snapshot) -> String {

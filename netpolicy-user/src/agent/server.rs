@@ -1,16 +1,16 @@
 //! The unix socket: made, guarded, served, removed.
 //!
-//! Knows who calls (the kernel says so, `SO_PEERCRED`) and lets nobody in but
-//! root. What is served is the router's business.
+//! Knows who calls (the kernel says so, `SO_PEERCRED`) and lets nobody in but root and
+//! those to whom something was granted. What is served is the router's business.
 
-use std::fs::{DirBuilder, FileType};
+use std::fs::{DirBuilder, FileType, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
@@ -20,6 +20,8 @@ use tokio::net::UnixListener;
 
 use super::caller::Caller;
 use super::error::AgentError;
+use super::rights;
+use super::routes::App;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -193,29 +195,41 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     }
 }
 
-/// Middleware: lets root in, with a [`Caller`] for the handlers, and nobody else.
+/// Middleware: lets in whoever may see anything, with a [`Caller`] for the handlers, and
+/// nobody else; before anything of a request's body is read.
 pub async fn authorize(
+    State(app): State<App>,
     ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match caller {
-        Some(caller) if caller.is_root() => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        caller => {
-            let who = caller.map_or_else(|| "an unknown caller".to_owned(), Caller::name);
-            tracing::warn!(%who, path = request.uri().path(), "refused: not root");
-            AgentError::NotRoot { who }.into_response()
-        }
+    let Some(caller) = caller else {
+        let who = "an unknown caller".to_owned();
+        return AgentError::NoRights { who }.into_response();
+    };
+    let snapshot = app.supervisor.snapshot();
+    if rights::of(caller, &snapshot.grants).may_read(&snapshot.state) {
+        drop(snapshot);
+        request.extensions_mut().insert(caller);
+        return next.run(request).await;
     }
+    let who = caller.name();
+    tracing::warn!(%who, path = request.uri().path(), "refused: no privileges");
+    AgentError::NoRights { who }.into_response()
+}
+
+/// Lets everybody knock, or only the socket's owner: others are of no use to whom nothing
+/// was granted.
+///
+/// # Errors
+/// The file's mode cannot be set.
+pub fn open_to_all(socket: &Path, open: bool) -> io::Result<()> {
+    let mode = if open { 0o666 } else { 0o600 };
+    std::fs::set_permissions(socket, Permissions::from_mode(mode))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn mode(path: &Path) -> u32 {

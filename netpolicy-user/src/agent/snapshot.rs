@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::model::{Bypass, State};
+use crate::model::{Bypass, Grant, State};
+use crate::store::Pending;
 
 /// How long a repaired fault stays in the status.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -30,6 +31,10 @@ pub struct Snapshot {
     pub entries: u64,
     /// Bypasses, lapsed ones perhaps among them.
     pub bypasses: Vec<Bypass>,
+    /// Privileges that were granted.
+    pub grants: Vec<Grant>,
+    /// The change that waits for its confirmation.
+    pub pending: Option<Pending>,
     /// Interfaces that are to be filtered.
     pub interfaces: Vec<String>,
     /// Whether the detached marker was there.
@@ -51,6 +56,8 @@ impl Snapshot {
             generation: 0,
             entries: 0,
             bypasses: Vec::new(),
+            grants: Vec::new(),
+            pending: None,
             interfaces: Vec::new(),
             detached: false,
             unfiltered: BTreeMap::new(),
@@ -75,6 +82,8 @@ pub struct Faults {
     pub links: Option<String>,
     /// The kernel's bypasses are not what they should be.
     pub bypasses: Option<String>,
+    /// An unconfirmed change could not be taken back.
+    pub pending: Option<String>,
     /// Drift that was found and repaired, lately; the oldest first.
     drift: VecDeque<(Instant, String)>,
 }
@@ -95,6 +104,7 @@ impl Faults {
             .iter()
             .chain(&self.links)
             .chain(&self.bypasses)
+            .chain(&self.pending)
             .chain(self.drift.iter().map(|(_, what)| what))
             .cloned()
             .collect()

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::error::AgentError;
 use super::kernel::Kernel;
 use super::lock::{self, Lock, LockError};
+use super::pending;
 use super::server::{Socket, SocketError};
 use super::writer::{Settings, Writer};
 use crate::compiler::Compilation;
@@ -107,6 +109,7 @@ pub fn start(
     let begun = Instant::now();
     let mut store = SqliteStore::open(&config.state_dir)?;
     let stored = store.load()?;
+    let stored = pending::at_start(&mut store, stored, Timestamp::now())?;
     tracing::info!(
         revision = stored.revision,
         policies = stored.state.policies.len(),

@@ -7,15 +7,20 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::caller::Caller;
+use super::change::Proposal;
 use super::enforcer::Enforcer;
 use super::error::AgentError;
+use super::request::{Asker, Options};
 use super::snapshot::Snapshot;
 use super::writer::Writer;
-use crate::api::{BypassRequest, BypassView, Changed, ProgressView, RevisionView};
-use crate::model::{Change, State};
+use crate::api::{
+    AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
+    ProgressView, RevisionView,
+};
+use crate::model::State;
 
 /// Requests that may wait.
 const QUEUE: usize = 64;
@@ -24,24 +29,42 @@ type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
 
 enum Command {
     Change {
-        change: Box<Change>,
-        caller: Caller,
-        dry_run: bool,
+        proposal: Box<Proposal>,
+        asker: Asker,
+        options: Options,
         reply: Reply<Changed>,
+    },
+    Confirm {
+        asker: Asker,
+        reply: Reply<PendingView>,
+    },
+    Grant {
+        request: GrantRequest,
+        asker: Asker,
+        reply: Reply<GrantView>,
+    },
+    Revoke {
+        request: GrantRequest,
+        asker: Asker,
+        reply: Reply<GrantView>,
+    },
+    AuditLog {
+        limit: usize,
+        reply: Reply<Vec<AuditView>>,
     },
     GrantBypass {
         request: BypassRequest,
-        caller: Caller,
+        asker: Asker,
         reply: Reply<BypassView>,
     },
     RevokeBypass {
         source: String,
         service: Option<String>,
-        caller: Caller,
+        asker: Asker,
         reply: Reply<BypassView>,
     },
     Attach {
-        caller: Caller,
+        asker: Asker,
         reply: Reply<Vec<String>>,
     },
     Revisions {
@@ -53,6 +76,11 @@ enum Command {
         reply: Reply<State>,
     },
     Reconcile,
+    Expire,
+    Note {
+        asker: Asker,
+        action: &'static str,
+    },
     Stop {
         reply: oneshot::Sender<()>,
     },
@@ -116,17 +144,81 @@ impl Supervisor {
     /// Refused or failed; or the agent is stopping.
     pub async fn change(
         &self,
-        change: Box<Change>,
-        caller: Caller,
-        dry_run: bool,
+        proposal: impl Into<Proposal>,
+        asker: Asker,
+        options: Options,
     ) -> Result<Changed, AgentError> {
+        let proposal = Box::new(proposal.into());
         self.ask(|reply| Command::Change {
-            change,
-            caller,
-            dry_run,
+            proposal,
+            asker,
+            options,
             reply,
         })
         .await
+    }
+
+    /// See [`Writer::confirm`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn confirm(&self, asker: Asker) -> Result<PendingView, AgentError> {
+        self.ask(|reply| Command::Confirm { asker, reply }).await
+    }
+
+    /// See [`Writer::grant`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn grant(
+        &self,
+        request: GrantRequest,
+        asker: Asker,
+    ) -> Result<GrantView, AgentError> {
+        self.ask(|reply| Command::Grant {
+            request,
+            asker,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::revoke`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn revoke(
+        &self,
+        request: GrantRequest,
+        asker: Asker,
+    ) -> Result<GrantView, AgentError> {
+        self.ask(|reply| Command::Revoke {
+            request,
+            asker,
+            reply,
+        })
+        .await
+    }
+
+    /// The newest entries of the audit log, the newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read; or the agent is stopping.
+    pub async fn audit_log(&self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
+        self.ask(|reply| Command::AuditLog { limit, reply }).await
+    }
+
+    /// Puts into the audit log what was done without the writer.
+    pub fn note(&self, asker: Asker, action: &'static str) {
+        if self.commands.try_send(Command::Note { asker, action }).is_err() {
+            tracing::error!(action, "not in the audit log: too much is waiting");
+        }
+    }
+
+    /// See [`Writer::take_back_unconfirmed`].
+    pub async fn expire(&self) {
+        // An error means that the agent stops; the next one takes it back.
+        let _ = self.commands.send(Command::Expire).await;
     }
 
     /// See [`Writer::grant_bypass`].
@@ -136,11 +228,11 @@ impl Supervisor {
     pub async fn grant_bypass(
         &self,
         request: BypassRequest,
-        caller: Caller,
+        asker: Asker,
     ) -> Result<BypassView, AgentError> {
         self.ask(|reply| Command::GrantBypass {
             request,
-            caller,
+            asker,
             reply,
         })
         .await
@@ -154,12 +246,12 @@ impl Supervisor {
         &self,
         source: String,
         service: Option<String>,
-        caller: Caller,
+        asker: Asker,
     ) -> Result<BypassView, AgentError> {
         self.ask(|reply| Command::RevokeBypass {
             source,
             service,
-            caller,
+            asker,
             reply,
         })
         .await
@@ -169,8 +261,8 @@ impl Supervisor {
     ///
     /// # Errors
     /// Failed; or the agent is stopping.
-    pub async fn attach(&self, caller: Caller) -> Result<Vec<String>, AgentError> {
-        self.ask(|reply| Command::Attach { caller, reply }).await
+    pub async fn attach(&self, asker: Asker) -> Result<Vec<String>, AgentError> {
+        self.ask(|reply| Command::Attach { asker, reply }).await
     }
 
     /// The latest revisions, the newest first.
@@ -229,27 +321,44 @@ fn work<E: Enforcer>(
     while let Some(command) = queue.blocking_recv() {
         match command {
             Command::Change {
-                change,
-                caller,
-                dry_run,
+                proposal,
+                asker,
+                options,
                 reply,
             } => {
                 // A caller who has gone away does not stop what he asked for.
-                drop(reply.send(writer.change(*change, caller, dry_run)));
+                drop(reply.send(writer.change(*proposal, asker, options)));
+                writer.tidy();
+            }
+            Command::Confirm { asker, reply } => drop(reply.send(writer.confirm(asker))),
+            Command::Grant {
+                request,
+                asker,
+                reply,
+            } => drop(reply.send(writer.grant(&request, asker))),
+            Command::Revoke {
+                request,
+                asker,
+                reply,
+            } => drop(reply.send(writer.revoke(&request, asker))),
+            Command::AuditLog { limit, reply } => drop(reply.send(writer.audit_log(limit))),
+            Command::Note { asker, action } => writer.note(asker, action),
+            Command::Expire => {
+                writer.take_back_unconfirmed(Timestamp::now());
                 writer.tidy();
             }
             Command::GrantBypass {
                 request,
-                caller,
+                asker,
                 reply,
-            } => drop(reply.send(writer.grant_bypass(&request, caller))),
+            } => drop(reply.send(writer.grant_bypass(&request, asker))),
             Command::RevokeBypass {
                 source,
                 service,
-                caller,
+                asker,
                 reply,
-            } => drop(reply.send(writer.revoke_bypass(&source, service.as_deref(), caller))),
-            Command::Attach { caller, reply } => drop(reply.send(writer.attach(caller))),
+            } => drop(reply.send(writer.revoke_bypass(&source, service.as_deref(), asker))),
+            Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
             Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),
             Command::Reconcile => {

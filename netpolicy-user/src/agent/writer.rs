@@ -1,7 +1,7 @@
 //! The single writer: owns the store, the kernel's write side and the state in force.
 //!
-//! Every change takes the same way: check, compile, fill the idle slot, store, flip.
-//! What fails before the flip leaves everything as it was.
+//! Holds what is, takes over what was found and publishes it; how a change goes is in
+//! `change.rs`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,21 +11,20 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::caller::Caller;
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::snapshot::{Faults, Snapshot};
-use super::{action, memory};
-use crate::api::{Changed, ProgressView, RevisionView, Timing};
+use super::clients::{KernelSockets, Sockets};
+use super::memory;
+use crate::api::{ProgressView, RevisionView};
 use crate::compiler::{Compilation, Ruleset};
-use crate::model::Change;
-use crate::model::{Bypass, ChangeContext, Limits, State, plan};
-use crate::store::{Revision, RevisionMeta, Store, Stored};
+use crate::model::{Bypass, Grant, Limits, State};
+use crate::store::{Pending, Revision, Store, Stored};
 
 /// A change of so many rules, or with so many bytes of text, is large: the memory that
 /// it took is given back at once.
-const LARGE_RULES: u64 = 50_000;
-const LARGE_TEXT: usize = 1 << 20;
+pub(super) const LARGE_RULES: u64 = 50_000;
+pub(super) const LARGE_TEXT: usize = 1 << 20;
 
 /// What the writer starts from.
 #[derive(Debug)]
@@ -50,11 +49,16 @@ pub struct Writer<E: Enforcer> {
     /// What is, or should be, in force.
     pub(super) ruleset: Arc<Ruleset>,
     /// What it was compiled to, to compile the next one from.
-    compiled: Compilation,
+    pub(super) compiled: Compilation,
     pub(super) digest: [u8; 32],
     pub(super) entries: u64,
     pub(super) generation: u64,
     pub(super) bypasses: Vec<Bypass>,
+    pub(super) grants: Vec<Grant>,
+    /// The change that waits for its confirmation.
+    pub(super) pending: Option<Pending>,
+    /// The host's sockets.
+    pub(super) sockets: Box<dyn Sockets>,
     pub(super) faults: Faults,
     /// Interfaces that were seen attached, by name, with their index: if one is not,
     /// and is still the same one, then that is drift.
@@ -64,9 +68,9 @@ pub struct Writer<E: Enforcer> {
     /// Whether revisions were made since old ones were removed.
     pub(super) prune_due: bool,
     /// What the last change replaced: freeing it takes time that nobody waits for.
-    replaced: Option<(Arc<State>, Compilation)>,
+    pub(super) replaced: Option<(Arc<State>, Compilation)>,
     /// Whether the last change was large.
-    was_large: bool,
+    pub(super) was_large: bool,
     sources: mpsc::UnboundedSender<E::Events>,
     published: watch::Sender<Arc<Snapshot>>,
     progress: watch::Sender<ProgressView>,
@@ -98,6 +102,9 @@ impl<E: Enforcer> Writer<E> {
             compiled,
             generation: 0,
             bypasses: stored.bypasses,
+            grants: stored.grants,
+            pending: stored.pending,
+            sockets: Box::new(KernelSockets),
             faults: Faults::default(),
             attached: BTreeMap::new(),
             verify_at: Instant::now(),
@@ -153,22 +160,6 @@ impl<E: Enforcer> Writer<E> {
         self.progress.subscribe()
     }
 
-    /// Carries out one change to the desired state, or only tries it.
-    ///
-    /// # Errors
-    /// It is refused or fails; then everything is as it was.
-    pub fn change(
-        &mut self,
-        change: Change,
-        caller: Caller,
-        dry_run: bool,
-    ) -> Result<Changed, AgentError> {
-        self.was_large = change.text_len() >= LARGE_TEXT;
-        let result = self.try_change(change, caller, dry_run);
-        self.rest();
-        result
-    }
-
     /// Does what the last change left to be done, for which nobody has to wait.
     pub fn tidy(&mut self) {
         self.replaced = None;
@@ -177,113 +168,6 @@ impl<E: Enforcer> Writer<E> {
             self.store.settle();
             memory::give_back();
         }
-    }
-
-    fn try_change(
-        &mut self,
-        change: Change,
-        caller: Caller,
-        dry_run: bool,
-    ) -> Result<Changed, AgentError> {
-        let actor = caller.name();
-        let action = action::describe(&change);
-        let mut timing = Timing::default();
-
-        self.phase("checking");
-        let started = Instant::now();
-        let cx = ChangeContext {
-            now: Timestamp::now(),
-            actor: &actor,
-            limits: self.settings.limits,
-        };
-        let applied = self.state.apply(&change, &cx).inspect_err(|errors| {
-            tracing::info!(actor, action, errors = errors.total(), "change refused");
-        })?;
-        // It may hold tens of megabytes of text that the model has by now.
-        drop(change);
-        let plan = plan(&self.state, &applied.state);
-        timing.check_ms = millis(started);
-        let mut changed = Changed {
-            revision: self.revision,
-            generation: self.generation,
-            entries: self.entries,
-            plan,
-            warnings: applied.warnings,
-            dry_run,
-            timing,
-        };
-        if dry_run || changed.plan.is_empty() {
-            return Ok(changed);
-        }
-
-        let started = Instant::now();
-        let progress = &self.progress;
-        let compiled = self.compiled.next(&applied.state, &mut |done, total| {
-            report(progress, "compiling", done, total);
-        });
-        let ruleset = Arc::clone(compiled.ruleset());
-        let digest = ruleset.digest();
-        changed.timing.compile_ms = millis(started);
-
-        let started = Instant::now();
-        // Names and comments are none of the kernel's business.
-        let prepared = if digest == self.digest {
-            None
-        } else {
-            Some(self.prepare(&ruleset, self.revision + 1)?)
-        };
-        changed.timing.fill_ms = millis(started);
-
-        let started = Instant::now();
-        self.phase("storing");
-        let meta = RevisionMeta {
-            created: cx.now,
-            actor: actor.clone(),
-            action: action.clone(),
-        };
-        let revision = self.store.commit(&applied.state, &meta).map_err(|source| {
-            tracing::error!(actor, action, error = %source, "change not stored");
-            AgentError::Commit {
-                revision: self.revision,
-                source,
-            }
-        })?;
-        changed.timing.store_ms = millis(started);
-
-        // From here on nothing can fail. Bypasses of services that are no more go
-        // first: the flip may give their scopes to other services.
-        self.revision = revision;
-        self.prune_due = true;
-        let rules = (self.state.rule_count(), applied.state.rule_count());
-        self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
-        let state = std::mem::replace(&mut self.state, Arc::new(applied.state));
-        self.forget_orphaned_bypasses();
-        if let Some(prepared) = prepared {
-            self.generation = self.enforcer.commit(prepared);
-        }
-        self.entries = ruleset.entries();
-        self.digest = digest;
-        self.ruleset = ruleset;
-        let compiled = std::mem::replace(&mut self.compiled, compiled);
-        self.replaced = Some((state, compiled));
-        self.publish();
-
-        changed.revision = self.revision;
-        changed.generation = self.generation;
-        changed.entries = self.entries;
-        tracing::info!(
-            actor,
-            action,
-            revision = changed.revision,
-            generation = changed.generation,
-            entries = changed.entries,
-            check_ms = changed.timing.check_ms,
-            compile_ms = changed.timing.compile_ms,
-            fill_ms = changed.timing.fill_ms,
-            store_ms = changed.timing.store_ms,
-            "changed"
-        );
-        Ok(changed)
     }
 
     /// Fills the idle slot, with progress.
@@ -316,6 +200,8 @@ impl<E: Enforcer> Writer<E> {
         snapshot.generation = self.generation;
         snapshot.entries = self.entries;
         snapshot.bypasses.clone_from(&self.bypasses);
+        snapshot.grants.clone_from(&self.grants);
+        snapshot.pending.clone_from(&self.pending);
         snapshot.interfaces.clone_from(&self.settings.interfaces);
         snapshot.detached = self.is_detached();
         snapshot.unfiltered.clone_from(&self.faults.interfaces);
@@ -363,12 +249,16 @@ impl<E: Enforcer> Writer<E> {
         self.progress.send_replace(idle());
     }
 
-    fn phase(&self, phase: &str) {
+    pub(super) fn progress_sender(&self) -> &watch::Sender<ProgressView> {
+        &self.progress
+    }
+
+    pub(super) fn phase(&self, phase: &str) {
         report(&self.progress, phase, 0, 0);
     }
 }
 
-fn report(progress: &watch::Sender<ProgressView>, phase: &str, done: u64, total: u64) {
+pub(super) fn report(progress: &watch::Sender<ProgressView>, phase: &str, done: u64, total: u64) {
     progress.send_modify(|p| {
         if p.phase != phase {
             phase.clone_into(&mut p.phase);
@@ -394,10 +284,6 @@ impl From<Revision> for RevisionView {
             action: revision.meta.action,
         }
     }
-}
-
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,13 +4,21 @@
 //! client in [`crate::client`]. Requests that change the desired state are
 //! [`Change`](crate::model::change::Change)s.
 
+mod safety;
+
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::safety::{
+    AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
+    OperatorView, PendingView,
+};
+pub use crate::compiler::effect::Effect;
 pub use crate::model::plan::{PlanAction, PlanItem};
+pub use crate::store::Outcome;
 use crate::model::{Combine, Mode};
 
 /// `GET /v1/status`
@@ -48,6 +56,9 @@ pub struct AgentStatus {
     pub rules: u64,
     /// Bypasses that have not lapsed.
     pub bypasses: usize,
+    /// The change that waits for its confirmation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingView>,
     /// Resident memory of the agent, bytes.
     pub memory_bytes: u64,
 }
@@ -196,6 +207,20 @@ pub struct Changed {
     pub entries: u64,
     /// What changed; empty: the state was that already.
     pub plan: Vec<PlanItem>,
+    /// Whose attempts get another verdict by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<Effect>,
+    /// Whom it denies of those who are connected; `None`: nobody is newly denied, so
+    /// nobody was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientsView>,
+    /// Whose own address was judged, so that he does not lock himself out; `None`: the
+    /// change denies nobody newly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorView>,
+    /// It waits for its confirmation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingView>,
     /// What the user should know: masked host bits and the like.
     pub warnings: Vec<String>,
     /// Whether it was only tried (`dry_run`).

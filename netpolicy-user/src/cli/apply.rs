@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
 use super::input::Input;
+use super::safety::Safety;
 use super::submit::{send, summarise};
 use crate::model::change::{Change, SourceText};
 use crate::model::file;
@@ -14,12 +15,17 @@ pub(super) struct ApplyArgs {
     /// The policy file (TOML), the whole desired state; `-` is standard input
     #[arg(long, short)]
     file: PathBuf,
-    /// Only say what would change
-    #[arg(long)]
-    dry_run: bool,
     /// Leave out bad lines of list files, with a warning
     #[arg(long)]
     skip_invalid: bool,
+    /// Remove what the file does not name; so it is unless told otherwise
+    #[arg(long, conflicts_with = "no_prune")]
+    prune: bool,
+    /// Leave what the file does not name as it is
+    #[arg(long)]
+    no_prune: bool,
+    #[command(flatten)]
+    safety: Safety,
 }
 
 pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
@@ -28,8 +34,9 @@ pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result
         file,
         lists,
         skip_invalid: args.skip_invalid,
+        keep_others: args.no_prune,
     };
-    let changed = send(&change, args.dry_run, cx).await?;
+    let changed = send(&change, &args.safety.query(), cx).await?;
     summarise(&changed, cx).await?;
     Ok(Exit::Done)
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::failure::Exit;
+use super::safety::Safety;
 use super::submit::submit;
 use crate::model::change::Change;
 
@@ -12,6 +13,8 @@ pub(super) struct BindArgs {
     /// The service; without it, the host
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
+    #[command(flatten)]
+    safety: Safety,
 }
 
 pub(super) async fn bind(args: BindArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
@@ -20,6 +23,7 @@ pub(super) async fn bind(args: BindArgs, cx: &mut Context<'_>) -> anyhow::Result
             policy: args.policy,
             service: args.service,
         },
+        &args.safety,
         cx,
     )
     .await
@@ -31,6 +35,7 @@ pub(super) async fn unbind(args: BindArgs, cx: &mut Context<'_>) -> anyhow::Resu
             policy: args.policy,
             service: args.service,
         },
+        &args.safety,
         cx,
     )
     .await

@@ -66,7 +66,7 @@ async fn of_revisions(
 async fn before_newest(cx: &Context<'_>) -> anyhow::Result<u64> {
     let mut revisions: Vec<u64> = cx
         .client
-        .revisions()
+        .revisions(2)
         .await?
         .iter()
         .map(|r| r.revision)
@@ -90,14 +90,21 @@ async fn with_file(
         file,
         lists,
         skip_invalid,
+        keep_others: false,
+    };
+    let query = ChangeQuery {
+        dry_run: true,
+        force: true,
+        ..ChangeQuery::default()
     };
     // The agent goes first: its limits and its word count.
-    let plan = send(&change, true, cx).await?;
+    let plan = send(&change, &query, cx).await?;
     let old = cx.client.export(None).await?;
     let now = ChangeContext {
         now: cx.page.now,
         actor: "",
         limits: cx.config.limits,
+        force: true,
     };
     let candidate = State::empty()
         .apply(&change, &now)

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::failure::Exit;
+use super::safety::Safety;
 use super::service::mode_parser;
 use super::submit::submit;
 use crate::model::Mode;
@@ -16,8 +17,16 @@ pub(super) enum HostCommand {
 }
 
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
 pub(super) struct SetArgs {
+    #[command(flatten)]
+    set: Settings,
+    #[command(flatten)]
+    safety: Safety,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+struct Settings {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,
@@ -42,15 +51,16 @@ pub(super) async fn run(command: HostCommand, cx: &mut Context<'_>) -> anyhow::R
             Ok(Exit::Done)
         }
         HostCommand::Set(args) => {
-            let failsafe_ports = args.failsafe_ports.map(|ports| match ports.as_slice() {
+            let failsafe_ports = args.set.failsafe_ports.map(|ports| match ports.as_slice() {
                 [none] if none == "none" => Vec::new(),
                 _ => ports,
             });
             submit(
                 &Change::SetHost {
-                    mode: args.mode,
+                    mode: args.set.mode,
                     failsafe_ports,
                 },
+                &args.safety,
                 cx,
             )
             .await

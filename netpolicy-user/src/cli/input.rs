@@ -56,6 +56,7 @@ impl Input {
             items: items.into_iter().map(|i| i.trim().to_owned()).collect(),
             files: files.iter().map(|f| self.read(f)).collect(),
             skip_invalid,
+            ready: None,
         }
     }
 

@@ -16,10 +16,13 @@ mod diff;
 mod explain;
 mod export;
 mod failure;
+mod grant;
+mod history;
 mod host;
 mod input;
 mod monitor;
 mod policy;
+mod safety;
 mod service;
 mod status;
 mod submit;
@@ -116,6 +119,12 @@ enum ClientCommand {
     Apply(apply::ApplyArgs),
     /// Print the whole state as a policy file
     Export(export::ExportArgs),
+    /// Keep the change that would be taken back otherwise
+    Confirm,
+    /// List revisions: who changed what, when
+    History(history::HistoryArgs),
+    /// Make everything what it was at a revision
+    Rollback(history::RollbackArgs),
     /// Show how two revisions, or a policy file and what is in force, differ
     Diff(diff::DiffArgs),
     /// Say whether a source may connect, why, and by which rule
@@ -127,6 +136,14 @@ enum ClientCommand {
     /// Exempt sources for a time
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
+    /// Let an OS user or group do something
+    Grant(grant::GrantArgs),
+    /// Take a privilege away
+    Revoke(grant::GrantArgs),
+    /// List the privileges that were granted
+    Grants,
+    /// Show who did what, and what was refused
+    Audit(grant::AuditArgs),
     /// Stop all filtering at once, with or without the agent
     Detach,
     /// Filter again after `netpolicy detach`
@@ -198,11 +215,18 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Unbind(args) => bind::unbind(args, cx).await,
         ClientCommand::Apply(args) => apply::run(args, cx).await,
         ClientCommand::Export(args) => export::run(&args, cx).await,
+        ClientCommand::Confirm => history::confirm(cx).await,
+        ClientCommand::History(args) => history::history(&args, cx).await,
+        ClientCommand::Rollback(args) => history::rollback(args, cx).await,
         ClientCommand::Diff(args) => diff::run(args, cx).await,
         ClientCommand::Explain(args) => explain::run(&args, cx).await,
         ClientCommand::Counters => counters::run(cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
         ClientCommand::Bypass(command) => bypass::run(command, cx).await,
+        ClientCommand::Grant(args) => grant::grant(args, cx).await,
+        ClientCommand::Revoke(args) => grant::revoke(args, cx).await,
+        ClientCommand::Grants => grant::list(cx).await,
+        ClientCommand::Audit(args) => grant::audit(&args, cx).await,
         ClientCommand::Detach => attach::detach(cx).await,
         ClientCommand::Attach => attach::attach(cx).await,
     }

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::failure::Exit;
 use super::input::Input;
+use super::safety::Safety;
 use super::submit::submit;
+use crate::model::Principal;
 use crate::model::change::{Change, ListEdit};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PolicyCommand {
     /// Make a policy, active and bound to the host unless told otherwise
-    Create(CreateArgs),
+    Create(Box<CreateArgs>),
     /// Change a policy's lists or comment; what is not named stays
     #[command(override_usage = "netpolicy policy alter [OPTIONS] <NAME>")]
     Alter(Box<AlterArgs>),
@@ -21,21 +23,39 @@ pub(super) enum PolicyCommand {
         name: String,
         /// Its new name
         to: String,
+        #[command(flatten)]
+        safety: Safety,
+    },
+    /// Give a policy to another owner, who may then alter and drop it
+    Owner {
+        /// The policy
+        name: String,
+        /// An OS user or group: user:alice, group:dba
+        #[arg(value_parser = |text: &str| text.parse::<Principal>())]
+        to: Principal,
+        #[command(flatten)]
+        safety: Safety,
     },
     /// Drop a policy
     Drop {
         /// The policy
         name: String,
+        #[command(flatten)]
+        safety: Safety,
     },
     /// Let a policy govern the scopes that it is bound to
     Activate {
         /// The policy
         name: String,
+        #[command(flatten)]
+        safety: Safety,
     },
     /// Let a policy govern nothing, but keep it
     Deactivate {
         /// The policy
         name: String,
+        #[command(flatten)]
+        safety: Safety,
     },
     /// List all policies
     List,
@@ -77,6 +97,8 @@ pub(super) struct CreateArgs {
     /// Leave out bad lines of list files, with a warning
     #[arg(long)]
     skip_invalid: bool,
+    #[command(flatten)]
+    safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,6 +110,8 @@ pub(super) struct AlterArgs {
     /// Leave out bad lines of list files, with a warning
     #[arg(long)]
     skip_invalid: bool,
+    #[command(flatten)]
+    safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
@@ -154,7 +178,7 @@ const EDIT_BLOCK: [&str; 4] = [
 ];
 
 pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let change = match command {
+    let (change, safety) = match command {
         PolicyCommand::List => {
             let policies = cx.client.policies().await?;
             cx.print(policies.as_slice())?;
@@ -165,20 +189,34 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(&policy)?;
             return Ok(Exit::Done);
         }
-        PolicyCommand::Create(args) => create(args)?,
-        PolicyCommand::Alter(args) => alter(*args)?,
-        PolicyCommand::Rename { name, to } => Change::RenamePolicy { name, to },
-        PolicyCommand::Activate { name } => Change::SetActive { name, active: true },
-        PolicyCommand::Deactivate { name } => Change::SetActive {
-            name,
-            active: false,
-        },
-        PolicyCommand::Drop { name } => {
-            confirm_drop(&name, cx).await?;
-            Change::DropPolicy { name }
+        PolicyCommand::Create(args) => {
+            let safety = args.safety.clone();
+            (create(*args)?, safety)
+        }
+        PolicyCommand::Alter(args) => {
+            let safety = args.safety.clone();
+            (alter(*args)?, safety)
+        }
+        PolicyCommand::Rename { name, to, safety } => (Change::RenamePolicy { name, to }, safety),
+        PolicyCommand::Owner { name, to, safety } => {
+            let owner = to.to_owner();
+            (Change::SetOwner { policy: name, owner }, safety)
+        }
+        PolicyCommand::Activate { name, safety } => {
+            (Change::SetActive { name, active: true }, safety)
+        }
+        PolicyCommand::Deactivate { name, safety } => {
+            let active = false;
+            (Change::SetActive { name, active }, safety)
+        }
+        PolicyCommand::Drop { name, safety } => {
+            if !safety.dry_run {
+                confirm_drop(&name, cx).await?;
+            }
+            (Change::DropPolicy { name }, safety)
         }
     };
-    submit(&change, cx).await
+    submit(&change, &safety, cx).await
 }
 
 fn create(a: CreateArgs) -> anyhow::Result<Change> {
@@ -194,6 +232,9 @@ fn create(a: CreateArgs) -> anyhow::Result<Change> {
         comment: a.comment,
         inactive: a.inactive,
         services: a.service,
+        unbound: false,
+        replace: false,
+        blocked_rest: None,
     })
 }
 
@@ -233,6 +274,7 @@ fn alter(args: AlterArgs) -> anyhow::Result<Change> {
         allow,
         block,
         comment: s.comment,
+        blocked_rest: None,
     })
 }
 

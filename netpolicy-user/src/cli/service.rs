@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::context::Context;
 use super::failure::Exit;
+use super::safety::Safety;
 use super::submit::submit;
 use crate::model::change::Change;
 use crate::model::{Combine, Mode};
@@ -18,6 +19,8 @@ pub(super) enum ServiceCommand {
     Remove {
         /// The service
         name: String,
+        #[command(flatten)]
+        safety: Safety,
     },
     /// List all services
     List,
@@ -39,6 +42,8 @@ pub(super) struct AddArgs {
     /// For people
     #[arg(long)]
     comment: Option<String>,
+    #[command(flatten)]
+    safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +52,8 @@ pub(super) struct AlterArgs {
     name: String,
     #[command(flatten)]
     set: Alterations,
+    #[command(flatten)]
+    safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,29 +74,35 @@ struct Alterations {
 }
 
 pub(super) async fn run(command: ServiceCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let change = match command {
+    let (change, safety) = match command {
         ServiceCommand::List => {
             let services = cx.client.services().await?;
             cx.print(services.as_slice())?;
             return Ok(Exit::Done);
         }
-        ServiceCommand::Add(a) => Change::AddService {
-            name: a.name,
-            ports: a.port,
-            combine: a.combine,
-            mode: a.mode,
-            comment: a.comment,
-        },
-        ServiceCommand::Alter(a) => Change::AlterService {
-            name: a.name,
-            ports: a.set.port,
-            combine: a.set.combine,
-            mode: a.set.mode,
-            comment: a.set.comment,
-        },
-        ServiceCommand::Remove { name } => Change::RemoveService { name },
+        ServiceCommand::Add(a) => {
+            let change = Change::AddService {
+                name: a.name,
+                ports: a.port,
+                combine: a.combine,
+                mode: a.mode,
+                comment: a.comment,
+            };
+            (change, a.safety)
+        }
+        ServiceCommand::Alter(a) => {
+            let change = Change::AlterService {
+                name: a.name,
+                ports: a.set.port,
+                combine: a.set.combine,
+                mode: a.set.mode,
+                comment: a.set.comment,
+            };
+            (change, a.safety)
+        }
+        ServiceCommand::Remove { name, safety } => (Change::RemoveService { name }, safety),
     };
-    submit(&change, cx).await
+    submit(&change, &safety, cx).await
 }
 
 /// `enforce` or `observe`.

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::context::Context;
 use super::failure::Exit;
-use crate::api::{Changed, ProgressView};
+use super::safety::Safety;
+use crate::api::{ChangeQuery, Changed, ProgressView};
 use crate::client::{Client, ClientError};
 use crate::model::change::Change;
 use crate::output::{Format, InForce};
@@ -20,19 +21,31 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 const WARNINGS_SHOWN: usize = 20;
 
 /// Makes a change and prints what it did.
-pub(super) async fn submit(change: &Change, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let changed = send(change, false, cx).await?;
+pub(super) async fn submit(
+    change: &Change,
+    safety: &Safety,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<Exit> {
+    let changed = send(change, &safety.query(), cx).await?;
     summarise(&changed, cx).await?;
     Ok(Exit::Done)
 }
 
-/// Sends a change, with a progress bar if somebody watches.
+/// Sends a change.
 pub(super) async fn send(
     change: &Change,
-    dry_run: bool,
+    query: &ChangeQuery,
     cx: &Context<'_>,
 ) -> Result<Changed, ClientError> {
-    let mut answer = pin!(cx.client.change(change, dry_run));
+    show_progress(cx.client.change(change, query), cx).await
+}
+
+/// Waits for an answer, with a progress bar if somebody watches.
+pub(super) async fn show_progress<T>(
+    answer: impl Future<Output = Result<T, ClientError>>,
+    cx: &Context<'_>,
+) -> Result<T, ClientError> {
+    let mut answer = pin!(answer);
     if !cx.terminals.stderr {
         return answer.await;
     }

@@ -24,6 +24,7 @@ pub(crate) fn cx() -> ChangeContext<'static> {
         now: Timestamp::UNIX_EPOCH,
         actor: "tester",
         limits: Limits::default(),
+        force: false,
     }
 }
 
@@ -125,6 +126,7 @@ fn policy(services: usize) -> impl Strategy<Value = Policy> {
         name: Name::new("unnamed").unwrap(),
         allow,
         block,
+        blocked_rest: None,
         comment: comment.map(Into::into),
         owner: "tester".into(),
         created: Timestamp::UNIX_EPOCH,

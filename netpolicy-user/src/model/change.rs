@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Combine, Mode};
+use super::{Combine, Mode, RuleList};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,6 +31,17 @@ pub enum Change {
         /// Services to bind it to; none: the host.
         #[serde(default)]
         services: Vec<String>,
+        /// Bind it to nothing.
+        #[serde(default)]
+        unbound: bool,
+        /// In place of the policy of this name, if there is one; what that is bound to
+        /// stays bound.
+        #[serde(default)]
+        replace: bool,
+        /// See [`Policy::blocked_rest`](super::Policy::blocked_rest); makes the allow
+        /// part `only`.
+        #[serde(default)]
+        blocked_rest: Option<String>,
     },
     /// Alters a policy's lists or comment.
     AlterPolicy {
@@ -45,6 +56,16 @@ pub enum Change {
         /// A new comment; an empty one removes it.
         #[serde(default)]
         comment: Option<String>,
+        /// As in `create-policy`, where the block list is replaced.
+        #[serde(default)]
+        blocked_rest: Option<String>,
+    },
+    /// Gives a policy to another owner.
+    SetOwner {
+        /// The policy's name.
+        policy: String,
+        /// An OS user's name, or `group:` and a group's.
+        owner: String,
     },
     /// Renames a policy.
     RenamePolicy {
@@ -81,6 +102,19 @@ pub enum Change {
         #[serde(default)]
         service: Option<String>,
     },
+    /// Makes a policy the only one that governs a scope: activates and binds it, and
+    /// takes the scope's other bindings away.
+    Govern {
+        /// The policy's name; `None`: none is to govern the scope.
+        #[serde(default)]
+        policy: Option<String>,
+        /// A service's name; `None`: the host.
+        #[serde(default)]
+        service: Option<String>,
+    },
+    /// Drops the policy `default` that Materialize's dialect has from the start, as long
+    /// as it is in no state; see [`Host::default_dropped`](super::Host::default_dropped).
+    DropDefault,
     /// Makes a service.
     AddService {
         /// Its name.
@@ -138,6 +172,9 @@ pub enum Change {
         /// Leave out bad lines of list files, with a warning, instead of refusing.
         #[serde(default)]
         skip_invalid: bool,
+        /// Leave what the file does not name as it is, instead of removing it.
+        #[serde(default)]
+        keep_others: bool,
     },
 }
 
@@ -177,6 +214,29 @@ pub struct ListInput {
     /// Leave out bad lines of files, with a warning, instead of refusing.
     #[serde(default)]
     pub skip_invalid: bool,
+    /// A list that is read and checked already, instead of items and files: from SQL,
+    /// whose dialects have checks of their own. Does not travel.
+    #[serde(skip)]
+    pub ready: Option<RuleList>,
+}
+
+impl ListInput {
+    /// A list that is read already.
+    #[must_use]
+    pub fn of(list: RuleList) -> Self {
+        Self {
+            ready: Some(list),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it names no rule.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+            && self.files.is_empty()
+            && self.ready.as_ref().is_none_or(RuleList::is_empty)
+    }
 }
 
 /// An edit of one list.

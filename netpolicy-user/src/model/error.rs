@@ -100,9 +100,21 @@ impl fmt::Display for Noun {
 pub enum Problem {
     /// A malformed name.
     #[error(
-        "the name {text} {why}; a name is 3 to 28 letters, digits and underscores and does not begin with a digit"
+        "the name {text} {why}; a name is {shortest} to 28 letters, digits and underscores and does not begin with a digit; others go in double quotes"
     )]
     Name {
+        /// The name.
+        text: Excerpt,
+        /// What is wrong with it.
+        why: NameProblem,
+        /// Characters that it needs at least.
+        shortest: usize,
+    },
+    /// A malformed name in quotes.
+    #[error(
+        "the name {text} {why}; a quoted name is 1 to 255 characters without control characters and double quotes"
+    )]
+    QuotedName {
         /// The name.
         text: Excerpt,
         /// What is wrong with it.
@@ -194,7 +206,7 @@ pub enum Problem {
         policy: String,
     },
     /// A whole family in a block list.
-    #[error("a blocked {net} denies {}; if that is meant, use an empty allow list instead: allow = []", if net.starts_with("::") { "every IPv6 source" } else { "everybody" })]
+    #[error("a blocked {net} denies {}; if that is meant, use an empty allow list (allow = [], --only) or --force", if net.starts_with("::") { "every IPv6 source" } else { "everybody" })]
     BlocksAll {
         /// "0.0.0.0/0" or "::/0".
         net: String,
@@ -350,6 +362,18 @@ pub enum Problem {
     MissingList {
         /// The name by which the policy file calls it.
         name: Excerpt,
+    },
+    /// No such privilege.
+    #[error("{text} is no privilege; expected one of admin, create, attach, bypass, read")]
+    Privilege {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Neither a user nor a group.
+    #[error("{text} is no user or group; expected user:NAME or group:NAME")]
+    Principal {
+        /// What was written.
+        text: Excerpt,
     },
     /// A bypass's duration out of range.
     #[error(

@@ -8,6 +8,7 @@ mod address;
 mod apply;
 #[cfg(test)]
 pub(crate) mod arbitrary;
+pub mod authority;
 pub mod bypass;
 pub mod change;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod state;
 mod wording;
 
 pub use apply::{Applied, ChangeContext};
+pub use authority::{Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
 pub use change::{Change, ListEdit, ListInput, SourceText};
 pub use error::{ErrorKind, ModelError, Place, Problem};

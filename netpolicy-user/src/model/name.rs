@@ -1,31 +1,72 @@
 //! Names of policies and services.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{Excerpt, ModelError, NameProblem, Problem};
 
-/// A policy's or service's name: 3 to 28 ASCII letters, digits and underscores,
-/// not beginning with a digit, folded to lower case.
+/// A policy's or service's name.
+///
+/// As people write it: 3 to 28 ASCII letters, digits and underscores, not beginning with
+/// a digit, folded to lower case. In double quotes, as in SQL, it keeps its case and may
+/// hold other characters: `"Head Office"`. Names that differ by case alone do not stand
+/// beside each other, so a look-up without quotes finds a name whatever its case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>", into = "Box<str>")]
 pub struct Name(Box<str>);
 
-/// Characters that a name has at least.
+/// Characters that a name without quotes has at least.
 const SHORTEST: usize = 3;
-/// Characters that a name has at most.
+/// The same for a service: they are called `pg`, too.
+const SHORTEST_SERVICE: usize = 2;
+/// Characters that a name without quotes has at most.
 const LONGEST: usize = 28;
+/// Characters that a quoted name has at most: as in Snowflake and Materialize.
+const LONGEST_QUOTED: usize = 255;
 
 impl Name {
-    /// Checks and folds a name.
+    /// A name as people write it, with or without quotes.
     ///
     /// # Errors
-    /// [`Problem::Name`], which says what is wrong with it.
+    /// [`Problem::Name`] or [`Problem::QuotedName`], which say what is wrong with it.
     pub fn new(text: &str) -> Result<Self, ModelError> {
-        match fault(text) {
+        Self::written(text, SHORTEST)
+    }
+
+    fn written(text: &str, shortest: usize) -> Result<Self, ModelError> {
+        if let Some(inner) = quoted(text) {
+            return Self::exact(inner);
+        }
+        match fault(text, shortest) {
             None => Ok(Self(text.to_ascii_lowercase().into())),
             Some(why) => Err(Problem::Name {
+                text: Excerpt::new(text),
+                why,
+                shortest,
+            }
+            .into()),
+        }
+    }
+
+    /// The name that is exactly `text`: as SQL has folded it, or as it is stored.
+    ///
+    /// # Errors
+    /// [`Problem::QuotedName`] unless it has 1 to 255 characters, none of them a control
+    /// character or a double quote.
+    pub fn exact(text: &str) -> Result<Self, ModelError> {
+        let why = if text.is_empty() {
+            Some(NameProblem::Empty)
+        } else if let Some(found) = text.chars().find(|c| c.is_control() || *c == '"') {
+            Some(NameProblem::Character(found))
+        } else {
+            let length = text.chars().count();
+            (length > LONGEST_QUOTED).then_some(NameProblem::Long(length))
+        };
+        match why {
+            None => Ok(Self(text.into())),
+            Some(why) => Err(Problem::QuotedName {
                 text: Excerpt::new(text),
                 why,
             }
@@ -39,15 +80,51 @@ impl Name {
         &self.0
     }
 
-    /// Whether `text` is this name, whatever its case.
+    /// Whether `text` means this name: in quotes exactly, else whatever its case.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        self.0.eq_ignore_ascii_case(text)
+        match quoted(text) {
+            Some(inner) => *self.0 == *inner,
+            None => same_fold(&self.0, text),
+        }
+    }
+
+    /// Whether both differ by case alone, or not at all.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        same_fold(&self.0, &other.0)
+    }
+
+    /// The name as people have to write it, so that [`Self::new`] gives the same: in
+    /// quotes unless it is a plain one.
+    #[must_use]
+    pub fn to_written(&self) -> Cow<'_, str> {
+        let is_plain = fault(&self.0, SHORTEST_SERVICE).is_none()
+            && !self.0.bytes().any(|byte| byte.is_ascii_uppercase());
+        if is_plain {
+            Cow::Borrowed(&self.0)
+        } else {
+            Cow::Owned(format!("\"{}\"", self.0))
+        }
     }
 }
 
+/// What is inside of the double quotes around `text`, if they are there.
+fn quoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Whether both are one text but for case.
+fn same_fold(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+        || (!a.is_ascii() || !b.is_ascii())
+            && a.chars()
+                .flat_map(char::to_lowercase)
+                .eq(b.chars().flat_map(char::to_lowercase))
+}
+
 /// What is wrong with a name.
-fn fault(text: &str) -> Option<NameProblem> {
+fn fault(text: &str, shortest: usize) -> Option<NameProblem> {
     let Some(first) = text.chars().next() else {
         return Some(NameProblem::Empty);
     };
@@ -58,7 +135,7 @@ fn fault(text: &str) -> Option<NameProblem> {
         return Some(NameProblem::Character(found));
     }
     // From here on characters are bytes.
-    if text.len() < SHORTEST {
+    if text.len() < shortest {
         return Some(NameProblem::Short(text.len()));
     }
     if text.len() > LONGEST {
@@ -69,8 +146,8 @@ fn fault(text: &str) -> Option<NameProblem> {
 
 /// Checks and folds a service's name: any but the host's.
 pub(super) fn service_name(text: &str) -> Result<Name, ModelError> {
-    let name = Name::new(text)?;
-    if name.as_str() == "host" {
+    let name = Name::written(text, SHORTEST_SERVICE)?;
+    if name.matches("host") {
         return Err(Problem::NameReserved.into());
     }
     Ok(name)
@@ -86,7 +163,7 @@ impl TryFrom<Box<str>> for Name {
     type Error = ModelError;
 
     fn try_from(text: Box<str>) -> Result<Self, ModelError> {
-        Self::new(&text)
+        Self::exact(&text)
     }
 }
 
@@ -129,7 +206,40 @@ mod tests {
     #[test]
     fn names_are_checked_when_read_back() {
         let name: Name = serde_json::from_str("\"Office\"").unwrap();
-        assert_eq!(serde_json::to_string(&name).unwrap(), "\"office\"");
-        assert!(serde_json::from_str::<Name>("\"a\"").is_err());
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"Office\"");
+        assert!(serde_json::from_str::<Name>("\"\"").is_err());
+        assert!(serde_json::from_str::<Name>("\"a\\nb\"").is_err());
+    }
+
+    #[test]
+    fn quoted_names_keep_their_case_and_are_found_without_quotes_whatever_it_is() {
+        let name = Name::new("\"Head Büro\"").unwrap();
+        assert_eq!(name.as_str(), "Head Büro");
+        assert!(name.matches("head BÜRO"));
+        assert!(name.matches("\"Head Büro\""));
+        assert!(!name.matches("\"head büro\""), "in quotes it is exact");
+        assert!(name.is_like(&Name::new("\"HEAD BÜRO\"").unwrap()));
+        assert!(Name::new("\"a\"b\"").is_err());
+        assert!(Name::new("\"\"").is_err());
+        assert!(Name::new(&format!("\"{}\"", "ä".repeat(255))).is_ok());
+        assert!(Name::new(&format!("\"{}\"", "ä".repeat(256))).is_err());
+    }
+
+    #[test]
+    fn a_name_is_written_so_that_it_reads_back_as_the_same() {
+        for text in ["office", "OFFICE", "Head Office", "a", "büro", "1st"] {
+            let name = Name::exact(text).unwrap();
+            assert_eq!(Name::new(&name.to_written()).unwrap(), name);
+        }
+        assert_eq!(Name::exact("office").unwrap().to_written(), "office");
+        assert_eq!(Name::exact("OFFICE").unwrap().to_written(), "\"OFFICE\"");
+    }
+
+    #[test]
+    fn services_may_have_two_letters() {
+        assert_eq!(service_name("PG").unwrap().as_str(), "pg");
+        assert!(service_name("p").is_err());
+        assert!(service_name("Host").is_err());
+        assert!(service_name("\"HOST\"").is_err());
     }
 }

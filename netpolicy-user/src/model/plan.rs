@@ -92,7 +92,7 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
 }
 
 /// The policies that differ in nothing but their name, made at the same instant.
-fn renamed<'a>(old: &'a State, new: &'a State) -> Vec<(&'a Policy, &'a Policy)> {
+pub(super) fn renamed<'a>(old: &'a State, new: &'a State) -> Vec<(&'a Policy, &'a Policy)> {
     let gone = |state: &'a State, other: &'a State| {
         let is_gone = |policy: &&Policy| other.policies.iter().all(|p| p.name != policy.name);
         state.policies.iter().filter(is_gone)
@@ -210,6 +210,21 @@ fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
         old.and_then(|policy| policy.comment.as_deref()),
         new.and_then(|policy| policy.comment.as_deref()),
     );
+    let rest = |policy: &Policy| policy.blocked_rest.clone();
+    match (old.and_then(rest), new.and_then(rest)) {
+        (old, Some(new)) if old.as_ref() != Some(&new) => {
+            details.push(format!("all who are not allowed shown as blocked: {new}"));
+        }
+        (Some(old), None) if new.is_some() => {
+            details.push(format!("all who are not allowed no longer shown as blocked: {old}"));
+        }
+        _ => {}
+    }
+    if let (Some(old), Some(new)) = (old, new)
+        && old.owner != new.owner
+    {
+        details.push(format!("owner: {} -> {}", old.owner, new.owner));
+    }
     rules(
         &mut details,
         "allow",

@@ -65,6 +65,8 @@ pub(super) struct ListReader<'r> {
     limit: usize,
     /// Whether the rules are to be taken away, not enforced.
     removing: bool,
+    /// Whether a blocked `/0` is meant.
+    forced: bool,
     report: &'r mut Report,
     rules: Vec<Rule>,
     /// Names of sources, and whether their bad rules are left out.
@@ -83,6 +85,7 @@ impl<'r> ListReader<'r> {
             kind,
             limit,
             removing: false,
+            forced: false,
             report,
             rules: Vec::new(),
             sources: Vec::new(),
@@ -96,6 +99,12 @@ impl<'r> ListReader<'r> {
     /// is not checked.
     pub(super) fn removing(mut self) -> Self {
         self.removing = true;
+        self
+    }
+
+    /// Whether a blocked `/0` is taken, with a warning, instead of refused.
+    pub(super) fn forced(mut self, forced: bool) -> Self {
+        self.forced = forced;
         self
     }
 
@@ -246,10 +255,7 @@ impl<'r> ListReader<'r> {
     ) {
         let net = written.net;
         let text = text.trim();
-        if self.kind == ListKind::Block && net.prefix_len() == 0 && !self.removing {
-            self.refuse(spot, || Problem::BlocksAll {
-                net: net.to_string(),
-            });
+        if self.blocks_all(spot, net) {
             return;
         }
         if written.masked && !self.removing {
@@ -303,10 +309,7 @@ impl<'r> ListReader<'r> {
         };
         let note = note.share();
         for net in nets {
-            if self.kind == ListKind::Block && net.prefix_len() == 0 && !self.removing {
-                self.refuse(spot, || Problem::BlocksAll {
-                    net: net.to_string(),
-                });
+            if self.blocks_all(spot, net) {
                 return;
             }
             self.pieces.push(self.rules.len());
@@ -320,6 +323,24 @@ impl<'r> ListReader<'r> {
                 },
             );
         }
+    }
+
+    /// Refuses a blocked `/0`, or warns of one that is meant.
+    fn blocks_all(&mut self, spot: Spot, net: IpNet) -> bool {
+        if self.kind != ListKind::Block || net.prefix_len() != 0 || self.removing {
+            return false;
+        }
+        let problem = || Problem::BlocksAll {
+            net: net.to_string(),
+        };
+        if self.forced {
+            let place = place(&self.sources, spot);
+            self.report
+                .warn(format!("{place}: a blocked {net} is enforced, as --force says"));
+            return false;
+        }
+        self.refuse(spot, problem);
+        true
     }
 
     #[inline]

@@ -28,6 +28,9 @@ pub struct Host {
     pub mode: Mode,
     /// Ports on which nothing is ever judged; 22 unless told otherwise.
     pub failsafe_ports: PortSet,
+    /// Whether the policy `default`, which Materialize's dialect has from the start,
+    /// was dropped. It allows all and so stands in no state until it is altered.
+    pub default_dropped: bool,
 }
 
 /// Named TCP ports: a scope of its own.
@@ -79,9 +82,13 @@ pub struct Policy {
     pub allow: AllowPart,
     /// What it blocks.
     pub block: RuleList,
+    /// A `/0` that Snowflake's dialect put on the block list, as written. There it
+    /// stands for everybody who is not allowed, which `allow` says already: shown, but
+    /// not enforced. Only beside [`AllowPart::Only`].
+    pub blocked_rest: Option<Box<str>>,
     /// For people.
     pub comment: Option<String>,
-    /// Who may change it: an OS user's name.
+    /// Who may change it: an OS user's name, or `group:` and a group's.
     pub owner: String,
     /// When it was made.
     pub created: Timestamp,
@@ -175,6 +182,11 @@ impl State {
             .filter(move |policy| policy.bindings.contains(scope))
     }
 
+    /// The active policies that are bound to a scope: what governs it.
+    pub fn governing<'a>(&'a self, scope: &'a Binding) -> impl Iterator<Item = &'a Policy> {
+        self.bound_to(scope).filter(|policy| policy.active)
+    }
+
     /// Rules in all lists.
     #[must_use]
     pub fn rule_count(&self) -> u64 {
@@ -192,6 +204,12 @@ impl Policy {
         }
     }
 
+    /// Whether it governs something.
+    #[must_use]
+    pub fn is_in_force(&self) -> bool {
+        self.active && !self.bindings.is_empty()
+    }
+
     /// Rules in both lists.
     #[must_use]
     pub fn rule_count(&self) -> u64 {
@@ -204,6 +222,7 @@ impl Default for Host {
         Self {
             mode: Mode::Enforce,
             failsafe_ports: PortSet::single(22),
+            default_dropped: false,
         }
     }
 }

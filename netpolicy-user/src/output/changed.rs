@@ -1,11 +1,15 @@
 //! What a change did, or would do.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::{Page, Render, line};
-use crate::api::{Attachment, Changed, EnforcementState, PlanAction, PlanItem, Status};
+use super::{Page, Render, count, line, time};
+use crate::api::{Attachment, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status};
+
+/// Connected clients that are named one by one.
+const CLIENTS_SHOWN: usize = 10;
 
 /// An answer to a change, and where it is in force.
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ impl Render for InForce<'_> {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         let c = self.changed;
         write_plan(&c.plan, page, out)?;
+        write_effects(c, out)?;
         if c.plan.is_empty() {
             write!(out, "nothing to change: ")?;
         } else if c.dry_run {
@@ -45,7 +50,59 @@ impl Render for InForce<'_> {
             out,
             " ({} ms)",
             t.check_ms + t.compile_ms + t.fill_ms + t.store_ms
-        )
+        )?;
+        if let Some(pending) = &c.pending {
+            let at = time(page, pending.deadline);
+            writeln!(
+                out,
+                "revision {} comes back at {at} unless you run `netpolicy confirm`",
+                pending.base
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Whose attempts get another verdict, and whom of the connected clients that costs.
+fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
+    let denied = c.clients.iter().flat_map(|clients| &clients.denied);
+    for effect in &c.effects {
+        write!(out, "{}", line(&effect.sentence()))?;
+        let here = denied.clone().filter(|client| client.scope == effect.scope_name);
+        match here.count() {
+            n if n > 0 && effect.becomes.is_denied() => {
+                writeln!(out, "; {}", count(n, "connected client", "connected clients"))?;
+            }
+            _ => writeln!(out)?,
+        }
+    }
+    let Some(clients) = &c.clients else {
+        return Ok(());
+    };
+    let verb = if c.dry_run { "would deny" } else { "denies" };
+    let sources: BTreeSet<_> = clients.denied.iter().map(|client| client.source).collect();
+    writeln!(
+        out,
+        "{verb} {} of {}",
+        sources.len(),
+        count(clients.connected, "connected client", "connected clients")
+    )?;
+    for client in clients.denied.iter().take(CLIENTS_SHOWN) {
+        let connections = count(client.connections, "connection", "connections");
+        writeln!(out, "    {} on {}, {connections}", client.source, line(&client.scope))?;
+    }
+    if clients.denied.len() > CLIENTS_SHOWN {
+        writeln!(out, "    and {} more", clients.denied.len() - CLIENTS_SHOWN)?;
+    }
+    let closed = count(clients.closed, "open connection", "open connections");
+    match clients.existing {
+        Existing::Cut if c.dry_run => writeln!(out, "would close {closed}"),
+        Existing::Cut => writeln!(out, "closed {closed}"),
+        Existing::Keep if clients.denied.is_empty() => Ok(()),
+        Existing::Keep => writeln!(
+            out,
+            "their open connections are kept; --existing cut closes them"
+        ),
     }
 }
 

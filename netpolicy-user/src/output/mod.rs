@@ -8,6 +8,7 @@ mod counters;
 mod diff;
 mod events;
 mod explain;
+mod history;
 mod policies;
 mod services;
 mod status;

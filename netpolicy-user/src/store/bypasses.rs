@@ -87,7 +87,7 @@ fn bypass((source, service, granted, expires, granted_by): Columns) -> Result<By
             .parse()
             .map_err(|_| "its source is not a CIDR".to_owned())?,
         service: service
-            .map(|name| Name::new(&name))
+            .map(|name| Name::exact(&name))
             .transpose()
             .map_err(|error| error.to_string())?,
         granted: time(&granted)?,

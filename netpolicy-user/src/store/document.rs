@@ -32,6 +32,8 @@ pub(super) struct Document {
 struct StoredHost {
     mode: Mode,
     failsafe_ports: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    default_dropped: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,6 +54,8 @@ struct StoredPolicy {
     /// `None`: any.
     allow: Option<HexId>,
     block: HexId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blocked_rest: Option<Box<str>>,
     comment: Option<String>,
     owner: String,
     created: Timestamp,
@@ -97,6 +101,7 @@ impl Document {
                 name,
                 allow,
                 block,
+                blocked_rest,
                 comment,
                 owner,
                 ..
@@ -115,6 +120,7 @@ impl Document {
                     AllowPart::Only(list) => Some(HexId(put(list)?)),
                 },
                 block: HexId(put(block)?),
+                blocked_rest: blocked_rest.clone(),
                 comment: comment.clone(),
                 owner: owner.clone(),
                 created: *created,
@@ -151,12 +157,14 @@ impl Document {
         let Host {
             mode,
             failsafe_ports,
+            default_dropped,
         } = &state.host;
         Ok(Self {
             format: FORMAT,
             host: StoredHost {
                 mode: *mode,
                 failsafe_ports: items(failsafe_ports),
+                default_dropped: *default_dropped,
             },
             services: services.collect(),
             policies: policies.collect::<Result<_, _>>()?,
@@ -220,6 +228,7 @@ impl Document {
                     Some(id) => AllowPart::Only(list(id)?),
                 },
                 block: list(&stored.block)?,
+                blocked_rest: stored.blocked_rest,
                 bindings: host
                     .into_iter()
                     .chain(services)
@@ -247,6 +256,7 @@ impl Document {
             host: Host {
                 mode: self.host.mode,
                 failsafe_ports,
+                default_dropped: self.host.default_dropped,
             },
             services: services.collect::<Result<_, String>>()?,
             policies,
@@ -255,7 +265,7 @@ impl Document {
 }
 
 fn name(text: &str) -> Result<Name, String> {
-    Name::new(text).map_err(|error| error.to_string())
+    Name::exact(text).map_err(|error| error.to_string())
 }
 
 /// Ports as [`ports`] reads them: "5432", "7000-7010".

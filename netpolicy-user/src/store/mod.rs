@@ -10,13 +10,16 @@
 //! chunks, lists and states are immutable objects named by their hash
 //! (`objects.rs`). A commit writes only the objects that are new.
 
+mod audit;
 mod bypasses;
 mod chunk;
 mod document;
 mod error;
+mod grants;
 mod list;
 mod objects;
 mod open;
+mod pending;
 mod prune;
 mod schema;
 mod sqlite;
@@ -28,10 +31,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+pub use self::audit::{AuditDetail, AuditEntry, Outcome};
 pub use self::error::StoreError;
 pub use self::open::directory;
+pub use self::pending::{Pending, PendingEdit};
 pub use self::sqlite::SqliteStore;
-use crate::model::{Bypass, Name, State};
+use crate::model::{Bypass, Grant, Name, State};
 
 /// Revisions that [`Store::prune`] keeps.
 pub const KEEP_REVISIONS: usize = 1_000;
@@ -48,6 +53,19 @@ pub struct Stored {
     pub revision: u64,
     /// All bypasses, lapsed or not.
     pub bypasses: Vec<Bypass>,
+    /// All privileges that were granted.
+    pub grants: Vec<Grant>,
+    /// The change that waits for its confirmation.
+    pub pending: Option<Pending>,
+}
+
+/// What is stored along with a revision, all or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Appended to the audit log; its [`AuditEntry::after`] is filled in.
+    pub audit: Option<AuditEntry>,
+    /// What becomes of the change that waits for its confirmation.
+    pub pending: PendingEdit,
 }
 
 /// Who makes a revision, when and by what.
@@ -96,7 +114,52 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// Failures to write, such as [`StoreError::Full`].
-    fn commit(&mut self, state: &State, by: &RevisionMeta) -> Result<u64, StoreError>;
+    fn commit(&mut self, state: &State, by: &RevisionMeta) -> Result<u64, StoreError> {
+        self.commit_with(state, by, &Extras::default())
+    }
+
+    /// As [`Self::commit`], with more in the same transaction.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn commit_with(
+        &mut self,
+        state: &State,
+        by: &RevisionMeta,
+        extras: &Extras,
+    ) -> Result<u64, StoreError>;
+
+    /// Stores that no change waits for its confirmation any more.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn clear_pending(&mut self, audit: &AuditEntry) -> Result<(), StoreError>;
+
+    /// Appends to the audit log.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// The newest entries of the audit log with their numbers, newest first, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError>;
+
+    /// Stores a grant, in place of the same one.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn put_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<(), StoreError>;
+
+    /// Removes the grant of the same privilege, principal and policy; `false` if there is
+    /// none, and then nothing is written.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// The newest revisions, newest first, at most `limit`.
     ///
@@ -115,13 +178,22 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// Failures to write.
-    fn put_bypass(&mut self, bypass: &Bypass) -> Result<(), StoreError>;
+    fn put_bypass(
+        &mut self,
+        bypass: &Bypass,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError>;
 
     /// Removes a bypass; `false` if there is none.
     ///
     /// # Errors
     /// Failures to write.
-    fn remove_bypass(&mut self, source: IpNet, service: Option<&Name>) -> Result<bool, StoreError>;
+    fn remove_bypass(
+        &mut self,
+        source: IpNet,
+        service: Option<&Name>,
+        audit: Option<&AuditEntry>,
+    ) -> Result<bool, StoreError>;
 
     /// Removes the bypasses that have lapsed at `now`, and returns them.
     ///

@@ -50,6 +50,45 @@ pub(super) const MIGRATIONS: &[&str] = &["
         key   TEXT PRIMARY KEY NOT NULL,
         value TEXT NOT NULL
     ) STRICT;
+", "
+    -- Privileges, outside the revisions: going back to an old policy is not to give
+    -- anybody anything.
+    CREATE TABLE grants (
+        privilege  TEXT NOT NULL,
+        principal  TEXT NOT NULL,    -- user:NAME or group:NAME
+        policy     TEXT,             -- NULL: all
+        granted_by TEXT NOT NULL,
+        granted    TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX grants_of ON grants (principal, privilege, ifnull(policy, ''));
+
+    -- The change that is taken back unless it is confirmed in time.
+    CREATE TABLE pending (
+        id        INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+        revision  INTEGER NOT NULL,
+        base      INTEGER NOT NULL,
+        made      TEXT NOT NULL,
+        within_ms INTEGER NOT NULL,
+        actor     TEXT NOT NULL
+    ) STRICT;
+
+    -- Who did what, and what was refused. Only ever appended to.
+    CREATE TABLE audit (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+        time    TEXT NOT NULL,
+        uid     INTEGER NOT NULL,
+        actor   TEXT NOT NULL,
+        origin  TEXT,                -- the address worked from, if known
+        action  TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        before  INTEGER NOT NULL,    -- revisions
+        after   INTEGER NOT NULL,
+        detail  TEXT NOT NULL        -- JSON
+    ) STRICT;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
 "];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.
@@ -118,7 +157,7 @@ pub(super) fn migrate(
 /// # Errors
 /// [`StoreError::Corrupt`] and failures to read.
 pub(super) fn verify(conn: &Connection, path: &Path) -> Result<(), StoreError> {
-    for table in ["revisions", "bypasses", "settings"] {
+    for table in ["revisions", "bypasses", "settings", "grants", "pending"] {
         let found: String = conn
             .query_row(&format!("PRAGMA integrity_check('{table}')"), [], |row| {
                 row.get(0)

@@ -12,9 +12,10 @@ use super::list::{Known, KnownChunks};
 use super::objects::{Db, Kind, ObjectId};
 use super::prune::Keep;
 use super::{
-    KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored, bypasses, list, open,
+    AuditEntry, Extras, KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored,
+    audit, bypasses, grants, list, open, pending,
 };
-use crate::model::{Bypass, Name, State};
+use crate::model::{Bypass, Grant, Name, State};
 
 /// What [`Store::prune`] keeps. 4,000,000 rules take 40 to 80 MB.
 const KEEP: Keep = Keep {
@@ -99,6 +100,23 @@ impl SqliteStore {
         Ok((read, lists))
     }
 
+    /// Does something small and appends to the audit log, both or neither: neither, too,
+    /// where `work` says that there was nothing to do.
+    fn audited(
+        &mut self,
+        entry: Option<&AuditEntry>,
+        work: impl FnOnce(Db<'_>) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let (tx, path) = self.begin()?;
+        let db = Db { conn: &tx, path };
+        let done = work(db)?;
+        if done && let Some(entry) = entry {
+            audit::append(db, entry, None)?;
+        }
+        tx.commit().map_err(fault("commit", path))?;
+        Ok(done)
+    }
+
     /// Prunes to less than the trait's method does.
     pub(super) fn prune_to(&mut self, keep: Keep) -> Result<Pruned, StoreError> {
         super::prune::prune(&mut self.conn, &self.path, keep)
@@ -108,11 +126,15 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
         let bypasses = bypasses::all(self.db())?;
+        let grants = grants::all(self.db())?;
+        let pending = pending::get(self.db())?;
         let Some((revision, state)) = newest(self.db())? else {
             return Ok(Stored {
                 state: State::empty(),
                 revision: 0,
                 bypasses,
+                grants,
+                pending,
             });
         };
         let (state, lists) = self.read(&state)?;
@@ -121,14 +143,21 @@ impl Store for SqliteStore {
             state,
             revision,
             bypasses,
+            grants,
+            pending,
         })
     }
 
-    fn commit(&mut self, state: &State, by: &RevisionMeta) -> Result<u64, StoreError> {
+    fn commit_with(
+        &mut self,
+        state: &State,
+        by: &RevisionMeta,
+        extras: &Extras,
+    ) -> Result<u64, StoreError> {
         let known = std::mem::take(&mut self.known);
         let result = self
             .begin()
-            .and_then(|(tx, path)| commit(tx, path, &known, state, by));
+            .and_then(|(tx, path)| commit(tx, path, &known, state, by, extras));
         match result {
             Ok((revision, lists)) => {
                 self.known = lists;
@@ -215,12 +244,44 @@ impl Store for SqliteStore {
         })
     }
 
-    fn put_bypass(&mut self, bypass: &Bypass) -> Result<(), StoreError> {
-        bypasses::put(self.db(), bypass)
+    fn clear_pending(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.audited(Some(entry), |db| pending::clear(db).map(|()| true))
+            .map(drop)
     }
 
-    fn remove_bypass(&mut self, source: IpNet, service: Option<&Name>) -> Result<bool, StoreError> {
-        bypasses::remove(self.db(), source, service)
+    fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        audit::append(self.db(), entry, None)
+    }
+
+    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
+        audit::newest(self.db(), limit)
+    }
+
+    fn put_grant(&mut self, grant: &Grant, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.audited(Some(entry), |db| grants::put(db, grant).map(|()| true))
+            .map(drop)
+    }
+
+    fn remove_grant(&mut self, grant: &Grant, entry: &AuditEntry) -> Result<bool, StoreError> {
+        self.audited(Some(entry), |db| grants::remove(db, grant))
+    }
+
+    fn put_bypass(
+        &mut self,
+        bypass: &Bypass,
+        entry: Option<&AuditEntry>,
+    ) -> Result<(), StoreError> {
+        self.audited(entry, |db| bypasses::put(db, bypass).map(|()| true))
+            .map(drop)
+    }
+
+    fn remove_bypass(
+        &mut self,
+        source: IpNet,
+        service: Option<&Name>,
+        entry: Option<&AuditEntry>,
+    ) -> Result<bool, StoreError> {
+        self.audited(entry, |db| bypasses::remove(db, source, service))
     }
 
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
@@ -253,6 +314,7 @@ fn commit(
     known: &[Known],
     state: &State,
     by: &RevisionMeta,
+    extras: &Extras,
 ) -> Result<(u64, Vec<Known>), StoreError> {
     let db = Db { conn: &tx, path };
     let fault = fault("store a revision", path);
@@ -286,6 +348,10 @@ fn commit(
     })
     .map_err(&fault)?;
     let revision = number(tx.last_insert_rowid());
+    pending::edit(db, &extras.pending, revision)?;
+    if let Some(entry) = &extras.audit {
+        audit::append(db, entry, Some(revision))?;
+    }
     tx.commit().map_err(&fault)?;
     Ok((revision, lists))
 }

@@ -8,24 +8,18 @@ use super::extract::{Body, Params};
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
-use crate::api::{Changed, ErrorBody};
+use crate::agent::request::Options;
+use crate::api::{ChangeQuery, Changed, ErrorBody};
 use crate::model::{Change, file};
 
 /// Bytes of a request: room for the largest policy file with all its lists.
 pub(super) const BODY_LIMIT: usize = 512 * 1024 * 1024;
 
-#[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChangeParams {
-    /// Only say what would change.
-    #[serde(default)]
-    dry_run: bool,
-}
-
 /// Makes one change to the desired state and enforces it, all or nothing.
-#[utoipa::path(post, path = "/v1/changes", params(ChangeParams), request_body = Change, responses(
+#[utoipa::path(post, path = "/v1/changes", params(ChangeQuery), request_body = Change, responses(
     (status = OK, body = Changed),
     (status = BAD_REQUEST, body = ErrorBody),
+    (status = FORBIDDEN, body = ErrorBody),
     (status = NOT_FOUND, body = ErrorBody),
     (status = CONFLICT, body = ErrorBody),
     (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
@@ -34,11 +28,12 @@ pub(super) struct ChangeParams {
 pub(super) async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Params(params): Params<ChangeParams>,
+    Params(query): Params<ChangeQuery>,
     body: Body,
 ) -> Result<Json<Changed>, AgentError> {
-    let change = blocking(move || body.parse::<Box<Change>>()).await?;
-    let changed = app.supervisor.change(change, caller, params.dry_run);
+    let change = blocking(move || body.parse::<Change>()).await?;
+    let (options, asker) = Options::of(&query, caller)?;
+    let changed = app.supervisor.change(change, asker, options);
     changed.await.map(Json)
 }
 

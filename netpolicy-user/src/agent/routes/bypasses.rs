@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::extract::{Body, Params};
+use super::grants::asker;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::api::{BypassRequest, BypassView, ErrorBody};
@@ -31,7 +32,7 @@ pub(super) async fn grant(
     Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Json<BypassView>, AgentError> {
-    let granted = app.supervisor.grant_bypass(body.parse()?, caller);
+    let granted = app.supervisor.grant_bypass(body.parse()?, asker(caller));
     granted.await.map(Json)
 }
 
@@ -57,6 +58,6 @@ pub(super) async fn revoke(
 ) -> Result<Json<BypassView>, AgentError> {
     let revoked = app
         .supervisor
-        .revoke_bypass(params.source, params.service, caller);
+        .revoke_bypass(params.source, params.service, asker(caller));
     revoked.await.map(Json)
 }

@@ -3,11 +3,14 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
+use super::grants::asker;
 use super::{App, blocking};
 use crate::agent::attach::detach as detach_all;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
+use crate::agent::rights;
 use crate::api::ErrorBody;
+use crate::model::Privilege;
 
 /// Stops all filtering until it is attached again; the names of the interfaces.
 #[utoipa::path(post, path = "/v1/detach", responses(
@@ -18,9 +21,13 @@ pub(super) async fn detach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Vec<String>>, AgentError> {
+    may_brake(&app, caller, "detach")?;
     let supervisor = app.supervisor.clone();
     let detached = blocking(move || detach_all(&app.marker, &*app.brake, caller)).await;
     supervisor.reconcile();
+    if detached.is_ok() {
+        supervisor.note(asker(caller), "detach");
+    }
     detached.map(Json)
 }
 
@@ -33,5 +40,11 @@ pub(super) async fn attach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Vec<String>>, AgentError> {
-    app.supervisor.attach(caller).await.map(Json)
+    may_brake(&app, caller, "attach")?;
+    app.supervisor.attach(asker(caller)).await.map(Json)
+}
+
+fn may_brake(app: &App, caller: Caller, what: &str) -> Result<(), AgentError> {
+    let grants = &app.supervisor.snapshot().grants;
+    rights::require(caller, grants, Privilege::Admin, what)
 }

@@ -4,11 +4,13 @@
 //! the kernel's read side; they decide nothing.
 
 mod apply;
+mod audit;
 mod bypasses;
 mod counters;
 mod events;
 mod explain;
 mod extract;
+mod grants;
 mod host;
 mod interfaces;
 mod policies;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -59,7 +61,7 @@ pub struct App {
 #[derive(OpenApi)]
 #[openapi(info(
     title = "netpolicy",
-    description = "The agent of netpolicy, on its unix socket. Only root may use it."
+    description = "The agent of netpolicy, on its unix socket. Who may do what is said by grants; root may do everything."
 ))]
 struct Api;
 
@@ -79,6 +81,10 @@ pub fn router(app: App) -> Router {
         .routes(routes!(events::events))
         .routes(routes!(bypasses::list, bypasses::grant, bypasses::revoke))
         .routes(routes!(revisions::list))
+        .routes(routes!(revisions::rollback))
+        .routes(routes!(revisions::confirm))
+        .routes(routes!(grants::list, grants::grant, grants::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(interfaces::attach))
         .routes(routes!(interfaces::detach))
         .split_for_parts();
@@ -89,7 +95,7 @@ pub fn router(app: App) -> Router {
         )
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn(authorize))
+        .layer(from_fn_with_state(app.clone(), authorize))
         .with_state(app)
 }
 

@@ -81,6 +81,7 @@ fn read(app: &App) -> Status {
             observing: observing(&snapshot.state),
             rules: snapshot.rules,
             bypasses: snapshot.live_bypasses(Timestamp::now()).count(),
+            pending: snapshot.pending.as_ref().map(PendingView::from),
             memory_bytes: memory::resident(),
         }),
         enforcement,

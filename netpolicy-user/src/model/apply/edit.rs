@@ -20,7 +20,7 @@ impl Worker<'_> {
             }
             ListEdit::Edit { add, remove } => {
                 let list = policy.allow_list().cloned().unwrap_or_default();
-                let adds = !add.items.is_empty() || !add.files.is_empty();
+                let adds = !add.is_empty();
                 let list = self.edit_list(policy, ListKind::Allow, list, add, remove);
                 if adds || policy.allow != AllowPart::Any {
                     AllowPart::Only(list)
@@ -58,7 +58,7 @@ impl Worker<'_> {
         let removed = reader.finish();
         self.remove_rules(policy, kind, &mut list, &removed);
 
-        let mut reader = ListReader::new(kind, limit, self.report);
+        let mut reader = ListReader::new(kind, limit, self.report).forced(self.cx.force);
         reader.input(&format!("--add-{kind}"), add);
         let added = reader.finish_beside(policy.name.as_str(), &list);
         if list.len() + added.len() > limit {

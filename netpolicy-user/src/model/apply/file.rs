@@ -5,7 +5,7 @@ use super::{Problem, Worker};
 use crate::model::change::SourceText;
 use crate::model::file::{self, FilePolicy, FileService, PolicyFile};
 use crate::model::state::MAX_SERVICES;
-use crate::model::{AllowPart, Policy, Service, State};
+use crate::model::{AllowPart, Binding, Name, Policy, Service, State};
 
 impl Worker<'_> {
     pub(super) fn apply_file(
@@ -13,13 +13,20 @@ impl Worker<'_> {
         file: &SourceText,
         lists: &[SourceText],
         skip_invalid: bool,
+        keep_others: bool,
     ) -> Option<()> {
-        let read = file::read(file, lists, skip_invalid, self.cx.limits, self.report)?;
+        let read = file::read(file, lists, skip_invalid, self.cx, self.report)?;
         let PolicyFile {
-            host,
-            services,
-            policies,
+            mut host,
+            has_host,
+            mut services,
+            mut policies,
         } = read;
+        host.default_dropped = self.state.host.default_dropped;
+        if keep_others && !has_host {
+            host = self.state.host.clone();
+        }
+        self.take_names(&mut services, &mut policies);
         let known: Vec<_> = services
             .iter()
             .map(|service| (service.place.clone(), service.ports.is_some()))
@@ -30,7 +37,11 @@ impl Worker<'_> {
             policies: Vec::new(),
         };
         self.number_services(&mut state, services)?;
-        for (index, problem) in port_conflicts(&state.host, &state.services) {
+        if keep_others {
+            self.keep_services(&mut state)?;
+        }
+        let conflicts = port_conflicts(&state.host, &state.services);
+        for (index, problem) in conflicts.into_iter().filter(|_| !keep_others) {
             let (place, has_ports) = known[index].clone();
             if has_ports {
                 self.report.error_at(Some(place), problem);
@@ -40,6 +51,9 @@ impl Worker<'_> {
             .into_iter()
             .map(|policy| self.join_policy(policy))
             .collect();
+        if keep_others {
+            self.keep_policies(&mut state);
+        }
         if state.policies.is_empty() {
             self.report.warn(format!(
                 "{} holds no policy: nothing will be denied",
@@ -50,6 +64,65 @@ impl Worker<'_> {
         *self.state = state;
         self.sort_policies();
         Some(())
+    }
+
+    /// A name that is there already but for its case is meant by the one in the file.
+    fn take_names(&self, services: &mut [FileService], policies: &mut [FilePolicy]) {
+        let known = |name: &Name| {
+            let like = |other: &&Name| other.is_like(name);
+            let services = self.state.services.iter().map(|service| &service.name);
+            services.clone().find(like).unwrap_or(name).clone()
+        };
+        for service in services {
+            service.name = known(&service.name);
+        }
+        for policy in policies {
+            if let Some(old) = self.state.policies.iter().find(|old| old.name.is_like(&policy.name)) {
+                policy.name = old.name.clone();
+            }
+            let bindings = std::mem::take(&mut policy.bindings);
+            policy.bindings = bindings
+                .into_iter()
+                .map(|binding| match binding {
+                    Binding::Host => Binding::Host,
+                    Binding::Service(name) => Binding::Service(known(&name)),
+                })
+                .collect();
+        }
+    }
+
+    /// Keeps the services that the file does not name.
+    fn keep_services(&mut self, state: &mut State) -> Option<()> {
+        for old in &self.state.services {
+            if state.services.iter().all(|new| new.name != old.name) {
+                let taken = state.services.iter().any(|new| new.id == old.id);
+                let id = if taken { free_id(&state.services)? } else { old.id };
+                state.services.push(Service { id, ..old.clone() });
+            }
+        }
+        if state.services.len() > MAX_SERVICES {
+            return self.refuse(Problem::TooManyServices {
+                limit: MAX_SERVICES,
+            });
+        }
+        for (_, problem) in port_conflicts(&state.host, &state.services) {
+            self.report.push(problem.into());
+        }
+        Some(())
+    }
+
+    /// Keeps the policies that the file does not name.
+    fn keep_policies(&mut self, state: &mut State) {
+        for old in &self.state.policies {
+            if state.policies.iter().all(|new| new.name != old.name) {
+                state.policies.push(old.clone());
+            }
+        }
+        let (count, limit) = (state.policies.len(), self.cx.limits.policies);
+        if count > limit {
+            self.report
+                .push(Problem::TooManyPolicies { count, limit }.into());
+        }
     }
 
     /// Gives services their numbers: the ones that they have, or free ones.
@@ -98,6 +171,7 @@ impl Worker<'_> {
             name,
             mut allow,
             mut block,
+            blocked_rest,
             comment,
             active,
             bindings,
@@ -108,6 +182,7 @@ impl Worker<'_> {
             unchanged = old.comment == comment
                 && old.active == active
                 && old.bindings == bindings
+                && old.blocked_rest == blocked_rest
                 && old.block.same_words(&block)
                 && match (&old.allow, &allow) {
                     (AllowPart::Any, AllowPart::Any) => true,
@@ -127,6 +202,7 @@ impl Worker<'_> {
             name,
             allow,
             block,
+            blocked_rest,
             comment,
             owner: old.map_or_else(|| actor.to_owned(), |old| old.owner.clone()),
             created: old.map_or(now, |old| old.created),

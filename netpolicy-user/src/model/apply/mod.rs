@@ -23,6 +23,8 @@ pub struct ChangeContext<'a> {
     pub actor: &'a str,
     /// How much the host takes.
     pub limits: Limits,
+    /// Whether what is hardly ever meant (a blocked `/0`) is taken all the same.
+    pub force: bool,
 }
 
 /// A change that was carried out.
@@ -40,16 +42,32 @@ impl State {
     /// # Errors
     /// Everything that is wrong with the change; then nothing of it holds.
     pub fn apply(&self, change: &Change, cx: &ChangeContext<'_>) -> Result<Applied, ModelErrors> {
-        let mut report = Report::default();
+        self.apply_all(std::slice::from_ref(change), cx)
+    }
+
+    /// The state after several changes, each made to what the one before left.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the first change that is wrong; then nothing of any
+    /// holds.
+    pub fn apply_all(
+        &self,
+        changes: &[Change],
+        cx: &ChangeContext<'_>,
+    ) -> Result<Applied, ModelErrors> {
         let mut state = self.clone();
-        let mut worker = Worker {
-            state: &mut state,
-            cx,
-            report: &mut report,
-        };
-        // A worker that stops early has reported why.
-        let _: Option<()> = worker.change(change);
-        let warnings = report.finish()?;
+        let mut warnings = Vec::new();
+        for change in changes {
+            let mut report = Report::default();
+            let mut worker = Worker {
+                state: &mut state,
+                cx,
+                report: &mut report,
+            };
+            // A worker that stops early has reported why.
+            let _: Option<()> = worker.change(change);
+            warnings.append(&mut report.finish()?);
+        }
         Ok(Applied { state, warnings })
     }
 }
@@ -72,6 +90,9 @@ impl Worker<'_> {
                 comment,
                 inactive,
                 services,
+                unbound,
+                replace,
+                blocked_rest,
             } => {
                 let parts = policy::NewPolicy {
                     name,
@@ -80,6 +101,9 @@ impl Worker<'_> {
                     comment: comment.as_deref(),
                     active: !inactive,
                     services,
+                    unbound: *unbound,
+                    replace: *replace,
+                    blocked_rest: blocked_rest.as_deref(),
                 };
                 self.create_policy(&parts)
             }
@@ -88,7 +112,22 @@ impl Worker<'_> {
                 allow,
                 block,
                 comment,
-            } => self.alter_policy(name, allow, block, comment.as_deref()),
+                blocked_rest,
+            } => self.alter_policy(
+                name,
+                allow,
+                block,
+                comment.as_deref(),
+                blocked_rest.as_deref(),
+            ),
+            Change::SetOwner { policy, owner } => self.set_owner(policy, owner),
+            Change::Govern { policy, service } => {
+                self.govern(policy.as_deref(), service.as_deref())
+            }
+            Change::DropDefault => {
+                self.state.host.default_dropped = true;
+                Some(())
+            }
             Change::RenamePolicy { name, to } => self.rename_policy(name, to),
             Change::DropPolicy { name } => self.drop_policy(name),
             Change::SetActive { name, active } => self.set_active(name, *active),
@@ -117,7 +156,8 @@ impl Worker<'_> {
                 file,
                 lists,
                 skip_invalid,
-            } => self.apply_file(file, lists, *skip_invalid),
+                keep_others,
+            } => self.apply_file(file, lists, *skip_invalid, *keep_others),
         }
     }
 
@@ -206,7 +246,7 @@ fn check_free<'a>(
     name: &Name,
     mut taken: impl Iterator<Item = &'a Name>,
 ) -> Result<(), Problem> {
-    match taken.find(|other| other.matches(name.as_str())) {
+    match taken.find(|other| other.is_like(name)) {
         Some(other) => Err(Problem::NameTaken {
             noun,
             name: other.to_string(),

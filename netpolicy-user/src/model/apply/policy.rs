@@ -16,11 +16,19 @@ pub(super) struct NewPolicy<'a> {
     pub(super) comment: Option<&'a str>,
     pub(super) active: bool,
     pub(super) services: &'a [String],
+    pub(super) unbound: bool,
+    pub(super) replace: bool,
+    pub(super) blocked_rest: Option<&'a str>,
 }
 
 impl Worker<'_> {
     pub(super) fn create_policy(&mut self, new: &NewPolicy<'_>) -> Option<()> {
         let name = self.take(Name::new(new.name));
+        let replaced = name.as_ref().filter(|_| new.replace).and_then(|name| {
+            let known = |policy: &Policy| policy.name == *name;
+            let at = self.state.policies.iter().position(known)?;
+            Some(self.state.policies.remove(at))
+        });
         if let Some(name) = &name {
             self.check_policy_name_is_free(name);
         }
@@ -30,6 +38,7 @@ impl Worker<'_> {
                 .push(Problem::TooManyPolicies { count, limit }.into());
         }
         let allow = match new.allow {
+            None if new.blocked_rest.is_some() => AllowPart::Only(RuleList::default()),
             None => AllowPart::Any,
             Some(input) => AllowPart::Only(self.read_list(ListKind::Allow, "--allow", input)),
         };
@@ -39,15 +48,18 @@ impl Worker<'_> {
         for service in new.services {
             bindings.extend(self.binding(Some(service)));
         }
-        if new.services.is_empty() {
+        if let Some(replaced) = &replaced {
+            bindings.extend(replaced.bindings.iter().cloned());
+        } else if new.services.is_empty() && !new.unbound {
             bindings.insert(Binding::Host);
         }
         let policy = Policy {
             name: name?,
             allow,
             block,
+            blocked_rest: new.blocked_rest.map(Into::into),
             comment,
-            owner: self.cx.actor.to_owned(),
+            owner: replaced.map_or_else(|| self.cx.actor.to_owned(), |old| old.owner),
             created: self.cx.now,
             altered: self.cx.now,
             active: new.active,
@@ -64,11 +76,22 @@ impl Worker<'_> {
         allow: &ListEdit,
         block: &ListEdit,
         comment: Option<&str>,
+        blocked_rest: Option<&str>,
     ) -> Option<()> {
         let index = self.policy(name)?;
         let mut policy = self.state.policies[index].clone();
         policy.allow = self.edit_allow(&policy, allow);
         policy.block = self.edit_block(&policy, block);
+        if matches!(block, ListEdit::Set { .. } | ListEdit::Any) {
+            policy.blocked_rest = blocked_rest.map(Into::into);
+        }
+        match (&policy.allow, allow) {
+            (AllowPart::Any, ListEdit::Any) => policy.blocked_rest = None,
+            (AllowPart::Any, _) if policy.blocked_rest.is_some() => {
+                policy.allow = AllowPart::Only(RuleList::default());
+            }
+            _ => {}
+        }
         if comment.is_some() {
             policy.comment = self.comment(comment);
         }
@@ -81,12 +104,22 @@ impl Worker<'_> {
         let to = self.take(Name::new(to));
         let (index, to) = (index?, to?);
         let mut policy = self.state.policies[index].clone();
-        if !policy.name.matches(to.as_str()) {
+        if !policy.name.is_like(&to) {
             self.check_policy_name_is_free(&to);
         }
         policy.name = to;
         self.replace(index, policy);
         self.sort_policies();
+        Some(())
+    }
+
+    pub(super) fn set_owner(&mut self, name: &str, owner: &str) -> Option<()> {
+        let index = self.policy(name)?;
+        let policy = Policy {
+            owner: owner.to_owned(),
+            ..self.state.policies[index].clone()
+        };
+        self.replace(index, policy);
         Some(())
     }
 
@@ -146,6 +179,30 @@ impl Worker<'_> {
         Some(())
     }
 
+    pub(super) fn govern(&mut self, policy: Option<&str>, service: Option<&str>) -> Option<()> {
+        let chosen = policy.map(|name| self.policy(name));
+        let binding = self.binding(service)?;
+        let chosen = match chosen {
+            Some(index) => Some(index?),
+            None => None,
+        };
+        for index in 0..self.state.policies.len() {
+            let mut policy = self.state.policies[index].clone();
+            if Some(index) == chosen {
+                // What an inactive policy was bound to must not begin to count by this.
+                if !policy.active {
+                    policy.bindings.clear();
+                }
+                policy.bindings.insert(binding.clone());
+                policy.active = true;
+            } else if policy.bindings.remove(&binding) && policy.bindings.is_empty() {
+                policy.active = false;
+            }
+            self.replace(index, policy);
+        }
+        Some(())
+    }
+
     /// The scope that a service's name, or none, stands for.
     fn binding(&mut self, service: Option<&str>) -> Option<Binding> {
         match service {
@@ -164,7 +221,15 @@ impl Worker<'_> {
         option: &str,
         input: &ListInput,
     ) -> RuleList {
-        let mut reader = ListReader::new(kind, self.cx.limits.rules_per_list, self.report);
+        let limit = self.cx.limits.rules_per_list;
+        if let Some(list) = &input.ready {
+            if list.len() > limit {
+                self.report
+                    .push(Problem::ListTooLong { list: kind, limit }.into());
+            }
+            return list.clone();
+        }
+        let mut reader = ListReader::new(kind, limit, self.report).forced(self.cx.force);
         reader.input(option, input);
         reader.finish()
     }

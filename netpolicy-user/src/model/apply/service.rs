@@ -93,6 +93,7 @@ impl Worker<'_> {
         self.state.host = Host {
             mode,
             failsafe_ports,
+            default_dropped: old.default_dropped,
         };
         self.check_ports();
         Some(())

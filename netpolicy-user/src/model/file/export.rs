@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::model::{Rule, RuleList, State};
+use crate::model::{Binding, Rule, RuleList, State};
 
 /// Rules up to this many stand on one line.
 const SHORT: usize = 3;
@@ -21,7 +21,7 @@ pub fn export(state: &State) -> String {
     );
     for service in &state.services {
         out.line(format_args!("\n[[service]]"));
-        out.line(format_args!("name = \"{}\"", service.name));
+        out.line(format_args!("name = {}", quoted(&service.name.to_written())));
         out.strings("ports", service.ports.to_string().split(','));
         out.line(format_args!("combine = \"{}\"", service.combine));
         out.line(format_args!("mode = \"{}\"", service.mode));
@@ -29,10 +29,14 @@ pub fn export(state: &State) -> String {
     }
     for policy in &state.policies {
         out.line(format_args!("\n[[policy]]"));
-        out.line(format_args!("name = \"{}\"", policy.name));
+        out.line(format_args!("name = {}", quoted(&policy.name.to_written())));
         out.comment(policy.comment.as_deref());
-        let bindings: Vec<_> = policy.bindings.iter().map(ToString::to_string).collect();
-        out.strings("bind", bindings.iter().map(String::as_str));
+        let bindings = policy.bindings.iter().map(|binding| match binding {
+            Binding::Host => "host".into(),
+            Binding::Service(name) => name.to_written(),
+        });
+        let bindings: Vec<_> = bindings.collect();
+        out.strings("bind", bindings.iter().map(AsRef::as_ref));
         if !policy.active {
             out.line(format_args!("active = false"));
         }
@@ -41,6 +45,9 @@ pub fn export(state: &State) -> String {
         }
         if !policy.block.is_empty() {
             out.rules("block", &policy.block);
+        }
+        if let Some(text) = &policy.blocked_rest {
+            out.line(format_args!("blocked_rest = {}", quoted(text)));
         }
     }
     out.0

@@ -14,7 +14,7 @@ use super::change::SourceText;
 use super::error::Place;
 use super::report::{ModelErrors, Report};
 use super::{
-    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Limits, Mode, Name, PortSet,
+    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, PortSet,
     RuleList, State,
 };
 
@@ -24,6 +24,8 @@ pub use export::export;
 #[derive(Debug)]
 pub(super) struct PolicyFile {
     pub(super) host: Host,
+    /// Whether it says anything of the host.
+    pub(super) has_host: bool,
     /// As they stand in the file, like the policies.
     pub(super) services: Vec<FileService>,
     pub(super) policies: Vec<FilePolicy>,
@@ -47,6 +49,7 @@ pub(super) struct FilePolicy {
     pub(super) name: Name,
     pub(super) allow: AllowPart,
     pub(super) block: RuleList,
+    pub(super) blocked_rest: Option<Box<str>>,
     pub(super) comment: Option<String>,
     pub(super) active: bool,
     pub(super) bindings: BTreeSet<Binding>,
@@ -66,6 +69,7 @@ pub fn parse(
         file: file.clone(),
         lists: lists.to_vec(),
         skip_invalid,
+        keep_others: false,
     };
     State::empty().apply(&change, cx)
 }
@@ -87,10 +91,10 @@ pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
     skip_invalid: bool,
-    limits: Limits,
+    cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    read::read(file, lists, skip_invalid, limits, report)
+    read::read(file, lists, skip_invalid, (cx.limits, cx.force), report)
 }
 
 #[cfg(test)]

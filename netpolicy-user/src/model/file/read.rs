@@ -15,6 +15,7 @@ use crate::model::reader::{ListReader, Spot};
 use crate::model::report::Report;
 use crate::model::{
     AllowPart, Binding, Combine, Host, Limits, MAX_COMMENT, Mode, Name, PortSet, RuleList,
+    parse_source,
 };
 
 const MODE: &str = "\"enforce\" or \"observe\"";
@@ -30,7 +31,7 @@ pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
     skip_invalid: bool,
-    limits: Limits,
+    (limits, force): (Limits, bool),
     report: &mut Report,
 ) -> Option<PolicyFile> {
     let (document, entries) = Document::parse(&file.name, &file.text, report)?;
@@ -39,6 +40,7 @@ pub(super) fn read(
         document: &document,
         lists,
         skip_invalid,
+        force,
         limits,
         report,
     };
@@ -46,6 +48,7 @@ pub(super) fn read(
     let services = reader.services(&root);
     let policies = reader.policies(&root, &services);
     Some(PolicyFile {
+        has_host: root.get("host").is_some(),
         host,
         services,
         policies,
@@ -80,6 +83,7 @@ struct Reader<'r, 'd> {
     document: &'d Document<'d>,
     lists: &'r [SourceText],
     skip_invalid: bool,
+    force: bool,
     limits: Limits,
     report: &'r mut Report,
 }
@@ -123,7 +127,7 @@ impl<'d> Reader<'_, 'd> {
             let mode = table.choice("mode", MODES, MODE, self.report);
             let comment = self.comment(&table);
             let Some((name, place)) = name else { continue };
-            if let Some(first) = services.iter().find(|service| service.name == name) {
+            if let Some(first) = services.iter().find(|service| service.name.is_like(&name)) {
                 let first = Some(first.place.clone());
                 let problem = Problem::NameRepeated {
                     noun: Noun::Service,
@@ -152,6 +156,7 @@ impl<'d> Reader<'_, 'd> {
             "allow_file",
             "block",
             "block_file",
+            "blocked_rest",
             "bind",
             "active",
             "comment",
@@ -169,8 +174,9 @@ impl<'d> Reader<'_, 'd> {
             let bindings = self.bindings(&table, services);
             let active = table.boolean("active", self.report).unwrap_or(true);
             let comment = self.comment(&table);
+            let blocked_rest = self.blocked_rest(&table, &allow);
             let Some((name, place)) = name else { continue };
-            if let Some((_, first)) = seen.iter().find(|(known, _)| *known == name) {
+            if let Some((_, first)) = seen.iter().find(|(known, _)| known.is_like(&name)) {
                 let first = Some(first.clone());
                 let problem = Problem::NameRepeated {
                     noun: Noun::Policy,
@@ -186,6 +192,7 @@ impl<'d> Reader<'_, 'd> {
                 name,
                 allow,
                 block,
+                blocked_rest,
                 comment,
                 active,
                 bindings,
@@ -218,7 +225,7 @@ impl<'d> Reader<'_, 'd> {
             return None;
         }
         let (document, limit) = (self.document, self.limits.rules_per_list);
-        let mut reader = ListReader::new(kind, limit, self.report);
+        let mut reader = ListReader::new(kind, limit, self.report).forced(self.force);
         if let Some(items) = items.filter(|items| !items.is_empty())
             && let Some(source) = reader.source(document.name(), false)
         {
@@ -311,6 +318,24 @@ impl<'d> Reader<'_, 'd> {
             }
         }
         PortSet::parse(&good).ok()
+    }
+
+    /// A `/0` that is shown as blocked; see [`Policy::blocked_rest`](crate::model::Policy).
+    fn blocked_rest(&mut self, table: &Table<'d>, allow: &AllowPart) -> Option<Box<str>> {
+        const KEY: &str = "blocked_rest";
+        let (text, offset) = table.string(KEY, "a string", self.report)?;
+        let is_all = parse_source(text).is_ok_and(|net| net.prefix_len() == 0);
+        if is_all && matches!(allow, AllowPart::Only(_)) {
+            return Some(text.into());
+        }
+        let problem = Problem::WrongValue {
+            key: KEY,
+            found: Excerpt::new(text),
+            expected: "0.0.0.0/0, and an allow list beside it",
+        };
+        self.report
+            .error_at(Some(self.document.place(offset)), problem);
+        None
     }
 
     fn comment(&mut self, table: &Table<'d>) -> Option<String> {

@@ -1,0 +1,89 @@
+//! What goes into the audit log, and what comes out of it.
+
+use jiff::Timestamp;
+
+use super::enforcer::Enforcer;
+use super::error::{AgentError, chain};
+use super::request::Asker;
+use super::writer::Writer;
+use crate::api::{AuditView, Changed, PlanAction};
+use crate::store::{AuditDetail, AuditEntry, Outcome};
+
+impl<E: Enforcer> Writer<E> {
+    /// An entry of something that leaves the revision as it is.
+    pub(super) fn entry(&self, asker: Asker, action: &str, outcome: Outcome) -> AuditEntry {
+        AuditEntry {
+            time: Timestamp::now(),
+            uid: asker.caller.uid,
+            actor: asker.caller.name(),
+            from: asker.seat.address().map(|address| address.to_string()),
+            action: action.to_owned(),
+            outcome,
+            before: self.revision,
+            after: self.revision,
+            detail: AuditDetail::default(),
+        }
+    }
+
+    /// The entry of a change that is about to be stored.
+    pub(super) fn done(
+        &self,
+        asker: Asker,
+        actor: &str,
+        action: &str,
+        changed: &Changed,
+    ) -> AuditEntry {
+        let mut entry = self.entry(asker, action, Outcome::Done);
+        actor.clone_into(&mut entry.actor);
+        for item in &changed.plan {
+            let sign = match item.action {
+                PlanAction::Add => '+',
+                PlanAction::Change => '~',
+                PlanAction::Remove => '-',
+            };
+            let changes = &mut entry.detail.changes;
+            changes.push(format!("{sign} {}", item.subject));
+            changes.extend(item.details.iter().map(|detail| format!("    {detail}")));
+        }
+        entry
+    }
+
+    /// Appends what was done without the writer.
+    pub fn note(&mut self, asker: Asker, action: &str) {
+        let entry = self.entry(asker, action, Outcome::Done);
+        if let Err(error) = self.store.audit(&entry) {
+            tracing::error!(error = chain(&error), action, "not in the audit log");
+        }
+    }
+
+    /// The newest entries, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn audit_log(&mut self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
+        let entries = self
+            .store
+            .audit_log(limit)
+            .map_err(|source| AgentError::Store {
+                what: "cannot read the audit log",
+                source,
+            })?;
+        Ok(entries.into_iter().map(view).collect())
+    }
+}
+
+fn view((id, entry): (u64, AuditEntry)) -> AuditView {
+    AuditView {
+        id,
+        time: entry.time,
+        actor: entry.actor,
+        uid: entry.uid,
+        from: entry.from,
+        action: entry.action,
+        outcome: entry.outcome,
+        revision_before: entry.before,
+        revision_after: entry.after,
+        changes: entry.detail.changes,
+        errors: entry.detail.errors,
+    }
+}

@@ -1,0 +1,455 @@
+//! How a change to the desired state goes: the one way for all of them.
+//!
+//! Check, authorise, compile, look whom it denies; then fill the idle slot, store, flip.
+//! What is refused or fails before the flip leaves everything as it was, and is in the
+//! audit log.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::clients::{self, Clients, Judge};
+use super::enforcer::Enforcer;
+use super::error::{AgentError, chain};
+use super::request::{Asker, Options};
+use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
+use super::{action, rights};
+use crate::api::{Changed, Existing, PendingView, Timing};
+use crate::compiler::{Compilation, effects};
+use crate::model::{Applied, Change, ChangeContext, State, explain, plan};
+use crate::store::{Extras, Outcome, Pending, PendingEdit, RevisionMeta};
+
+/// What is to become of the desired state.
+#[derive(Debug)]
+pub enum Proposal {
+    /// Some changes, one after the other, as one.
+    Changes {
+        /// The changes.
+        changes: Vec<Change>,
+        /// What they are called in log and history; `None`: as the change is called.
+        action: Option<String>,
+    },
+    /// What it was at a revision.
+    Rollback {
+        /// The revision.
+        revision: u64,
+    },
+    /// What it was before the change that nobody confirmed.
+    Unconfirmed(Pending),
+}
+
+impl From<Change> for Proposal {
+    fn from(change: Change) -> Self {
+        Self::Changes {
+            changes: vec![change],
+            action: None,
+        }
+    }
+}
+
+impl Proposal {
+    fn action(&self) -> String {
+        match self {
+            Self::Changes {
+                action: Some(action),
+                ..
+            } => action.clone(),
+            Self::Changes { changes, .. } => {
+                let each: Vec<_> = changes.iter().map(action::describe).collect();
+                each.join("; ")
+            }
+            Self::Rollback { revision } => format!("rollback {revision}"),
+            Self::Unconfirmed(pending) => {
+                format!("rollback {}: not confirmed", pending.base)
+            }
+        }
+    }
+
+    fn text_len(&self) -> usize {
+        match self {
+            Self::Changes { changes, .. } => changes.iter().map(Change::text_len).sum(),
+            Self::Rollback { .. } | Self::Unconfirmed(_) => 0,
+        }
+    }
+}
+
+/// A change that is checked and compiled, and not made yet.
+struct Candidate {
+    state: State,
+    compiled: Compilation,
+    clients: Option<Clients>,
+    changed: Changed,
+}
+
+impl<E: Enforcer> Writer<E> {
+    /// Carries out a change to the desired state, or only tries it.
+    ///
+    /// # Errors
+    /// It is refused or fails; then everything is as it was.
+    pub fn change(
+        &mut self,
+        proposal: impl Into<Proposal>,
+        asker: Asker,
+        options: Options,
+    ) -> Result<Changed, AgentError> {
+        let proposal = proposal.into();
+        self.was_large |= proposal.text_len() >= LARGE_TEXT;
+        let action = proposal.action();
+        let result = self.try_change(proposal, &action, asker, options);
+        if let Err(error) = &result
+            && !options.dry_run
+        {
+            self.audit_refusal(asker, &action, error);
+        }
+        self.rest();
+        result
+    }
+
+    fn try_change(
+        &mut self,
+        proposal: Proposal,
+        action: &str,
+        asker: Asker,
+        options: Options,
+    ) -> Result<Changed, AgentError> {
+        let actor = self.actor(&proposal, asker);
+        let now = Timestamp::now();
+        let is_back = !matches!(proposal, Proposal::Changes { .. });
+        if let Some(pending) = self.pending.as_ref().filter(|_| !is_back) {
+            return Err(AgentError::AwaitsConfirmation(pending.clone()));
+        }
+        let base = self.revision;
+        let candidate = self.candidate(proposal, action, asker, options, now)?;
+        let Candidate {
+            state,
+            compiled,
+            clients,
+            mut changed,
+        } = candidate;
+        if options.dry_run {
+            return Ok(changed);
+        }
+        if changed.plan.is_empty() {
+            self.cut(clients, &mut changed);
+            if is_back && self.pending.is_some() {
+                self.end_pending(asker, action)?;
+            }
+            return Ok(changed);
+        }
+
+        let started = Instant::now();
+        let ruleset = Arc::clone(compiled.ruleset());
+        let digest = ruleset.digest();
+        // Names and comments are none of the kernel's business.
+        let prepared = if digest == self.digest {
+            None
+        } else {
+            Some(self.prepare(&ruleset, self.revision + 1)?)
+        };
+        changed.timing.fill_ms = millis(started);
+
+        let started = Instant::now();
+        self.phase("storing");
+        let meta = RevisionMeta {
+            created: now,
+            actor: actor.clone(),
+            action: action.to_owned(),
+        };
+        let pending = options.confirm_within.filter(|_| !is_back);
+        let pending = pending.map(|within| Pending {
+            revision: 0,
+            base,
+            made: now,
+            within,
+            actor: actor.clone(),
+        });
+        let extras = Extras {
+            audit: Some(self.done(asker, &actor, action, &changed)),
+            pending: match &pending {
+                Some(pending) => PendingEdit::Set(pending.clone()),
+                None if is_back => PendingEdit::Clear,
+                None => PendingEdit::Keep,
+            },
+        };
+        let stored = self.store.commit_with(&state, &meta, &extras);
+        let revision = stored.map_err(|source| {
+            tracing::error!(actor, action, error = %source, "change not stored");
+            AgentError::Commit {
+                revision: self.revision,
+                source,
+            }
+        })?;
+        changed.timing.store_ms = millis(started);
+
+        // From here on nothing can fail. Bypasses of services that are no more go
+        // first: the flip may give their scopes to other services.
+        self.revision = revision;
+        self.prune_due = true;
+        self.pending = pending.map(|pending| Pending {
+            revision,
+            ..pending
+        });
+        let rules = (self.state.rule_count(), state.rule_count());
+        self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
+        let state = std::mem::replace(&mut self.state, Arc::new(state));
+        self.forget_orphaned_bypasses();
+        if let Some(prepared) = prepared {
+            self.generation = self.enforcer.commit(prepared);
+        }
+        self.entries = ruleset.entries();
+        self.digest = digest;
+        self.ruleset = ruleset;
+        let compiled = std::mem::replace(&mut self.compiled, compiled);
+        self.replaced = Some((state, compiled));
+        self.publish();
+        self.cut(clients, &mut changed);
+
+        changed.revision = self.revision;
+        changed.generation = self.generation;
+        changed.entries = self.entries;
+        changed.pending = self.pending.as_ref().map(PendingView::from);
+        tracing::info!(
+            actor,
+            action,
+            revision = changed.revision,
+            generation = changed.generation,
+            entries = changed.entries,
+            check_ms = changed.timing.check_ms,
+            compile_ms = changed.timing.compile_ms,
+            fill_ms = changed.timing.fill_ms,
+            store_ms = changed.timing.store_ms,
+            "changed"
+        );
+        Ok(changed)
+    }
+
+    /// Checks, authorises and compiles, and looks whom it denies.
+    fn candidate(
+        &mut self,
+        proposal: Proposal,
+        action: &str,
+        asker: Asker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<Candidate, AgentError> {
+        self.phase("checking");
+        let started = Instant::now();
+        let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
+        let Applied { state, warnings } = self.applied(proposal, action, asker, options, now)?;
+        let mut changed = Changed {
+            revision: self.revision,
+            generation: self.generation,
+            entries: self.entries,
+            plan: plan(&self.state, &state),
+            effects: Vec::new(),
+            clients: None,
+            operator: None,
+            pending: None,
+            warnings,
+            dry_run: options.dry_run,
+            timing: Timing::default(),
+        };
+        if !is_agent {
+            rights::check(asker.caller, &self.grants, &self.state, &state)?;
+        }
+        changed.timing.check_ms = millis(started);
+
+        let started = Instant::now();
+        let progress = self.progress_sender();
+        let compiled = self.compiled.next(&state, &mut |done, total| {
+            super::writer::report(progress, "compiling", done, total);
+        });
+        let mut candidate = Candidate {
+            state,
+            compiled,
+            clients: None,
+            changed,
+        };
+        if candidate.compiled.ruleset().digest() != self.digest {
+            let new = candidate.compiled.ruleset();
+            candidate.changed.effects = effects(&self.ruleset, new);
+        }
+        candidate.changed.timing.compile_ms = millis(started);
+        if !is_agent {
+            self.look_whom_it_denies(&mut candidate, asker, options, now)?;
+        }
+        Ok(candidate)
+    }
+
+    fn applied(
+        &mut self,
+        proposal: Proposal,
+        action: &str,
+        asker: Asker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<Applied, AgentError> {
+        let revision = match proposal {
+            Proposal::Rollback { revision } => revision,
+            Proposal::Unconfirmed(pending) => pending.base,
+            // Dropped at the end: it may hold tens of megabytes of text that the model
+            // has by then.
+            Proposal::Changes { changes, .. } => {
+                let actor = asker.caller.name();
+                let cx = ChangeContext {
+                    now,
+                    actor: &actor,
+                    limits: self.settings.limits,
+                    force: options.force,
+                };
+                let applied = self.state.apply_all(&changes, &cx);
+                return Ok(applied.inspect_err(|errors| {
+                    tracing::info!(actor, action, errors = errors.total(), "change refused");
+                })?);
+            }
+        };
+        let state = self.state_at(revision)?;
+        Ok(Applied {
+            state,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// The operator himself, and the clients that are connected.
+    fn look_whom_it_denies(
+        &self,
+        candidate: &mut Candidate,
+        asker: Asker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<(), AgentError> {
+        let changed = &mut candidate.changed;
+        let denies = changed.effects.iter().any(|effect| effect.becomes.is_denied());
+        let wants_cut = options.existing == Some(Existing::Cut);
+        let again = changed.plan.is_empty() && wants_cut;
+        if !denies && !again {
+            return Ok(());
+        }
+        let judge = Judge {
+            old: &self.ruleset,
+            new: candidate.compiled.ruleset(),
+            state: &candidate.state,
+            bypasses: &self.bypasses,
+            now,
+        };
+        if denies {
+            changed.operator = Some(asker.seat.view());
+            if let Err(lockout) = self.check_operator(&judge, asker) {
+                if options.dry_run || options.force {
+                    changed.warnings.push(if options.force {
+                        format!("{lockout}; made all the same, as --force says")
+                    } else {
+                        format!("this would be refused: {lockout}")
+                    });
+                } else {
+                    return Err(lockout);
+                }
+            }
+        }
+        let found = clients::judge(self.sockets.as_ref(), &judge, again);
+        let mut clients = match found {
+            Ok(clients) => clients,
+            Err(error) if options.strict || wants_cut => {
+                return Err(AgentError::Sockets {
+                    what: "the connected clients are not known",
+                    source: error,
+                });
+            }
+            Err(error) => {
+                let error = chain(&error);
+                changed.warnings.push(format!(
+                    "whom of the connected clients this denies is not known: {error}"
+                ));
+                return Ok(());
+            }
+        };
+        if options.strict && !clients.view.denied.is_empty() {
+            let error = AgentError::DeniesClients(clients.view.clone());
+            if !options.dry_run {
+                return Err(error);
+            }
+            changed.warnings.push(format!("this would be refused: {error}"));
+        }
+        if wants_cut {
+            clients.view.existing = Existing::Cut;
+            clients.view.closed = clients.denied.len();
+        }
+        changed.clients = Some(clients.view.clone());
+        candidate.clients = wants_cut.then_some(clients);
+        Ok(())
+    }
+
+    /// Whether the operator's own address still gets in everywhere where it did.
+    fn check_operator(&self, judge: &Judge<'_>, asker: Asker) -> Result<(), AgentError> {
+        let Some(address) = asker.seat.address() else {
+            return Ok(());
+        };
+        let Some(port) = judge
+            .ports()
+            .find(|&port| judge.denies_newly(address, port))
+        else {
+            return Ok(());
+        };
+        let explanation = explain(
+            judge.state,
+            judge.bypasses,
+            judge.now,
+            address,
+            Some(port),
+        );
+        let consulted = explanation.consulted.first();
+        let policy = explanation.rule.map(|rule| rule.policy).or(consulted.copied());
+        let policy = policy.and_then(|index| judge.state.policies.get(index));
+        Err(AgentError::Lockout {
+            address,
+            scope: judge.scope(port).1,
+            policy: policy.map(|policy| policy.name.to_string()),
+            why: explanation.sentence(judge.state),
+        })
+    }
+
+    /// Closes the connections of those whom a change denies.
+    fn cut(&self, clients: Option<Clients>, changed: &mut Changed) {
+        let (Some(clients), Some(view)) = (clients, &mut changed.clients) else {
+            return;
+        };
+        match self.sockets.cut(&clients.denied) {
+            Ok(closed) => view.closed = closed,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(error, "connections could not be closed");
+                view.closed = 0;
+                changed.warnings.push(format!(
+                    "the change is made, but open connections could not be closed: {error}"
+                ));
+            }
+        }
+    }
+
+    /// Appends a refused or failed change to the audit log.
+    pub(super) fn audit_refusal(&mut self, asker: Asker, action: &str, error: &AgentError) {
+        let outcome = if error.is_refusal() {
+            Outcome::Refused
+        } else {
+            Outcome::Failed
+        };
+        let mut entry = self.entry(asker, action, outcome);
+        entry.detail.errors = error.body().errors;
+        if let Err(error) = self.store.audit(&entry) {
+            tracing::error!(error = chain(&error), action, "not in the audit log");
+        }
+    }
+
+    fn actor(&self, proposal: &Proposal, asker: Asker) -> String {
+        match proposal {
+            Proposal::Unconfirmed(_) => "agent".to_owned(),
+            _ => asker.caller.name(),
+        }
+    }
+}
+
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,146 @@
+//! Changes that are taken back unless they are confirmed in time.
+//!
+//! The store remembers them, so that neither a crash nor a reboot confirms anything.
+
+use jiff::Timestamp;
+
+use super::change::Proposal;
+use super::enforcer::Enforcer;
+use super::error::{AgentError, chain};
+use super::request::{Asker, Options};
+use super::rights;
+use super::writer::Writer;
+use crate::api::PendingView;
+use crate::model::Privilege;
+use crate::store::{
+    AuditDetail, AuditEntry, Extras, Outcome, Pending, PendingEdit, RevisionMeta, Store,
+    StoreError, Stored,
+};
+
+impl<E: Enforcer> Writer<E> {
+    /// Confirms the change that waits for it.
+    ///
+    /// # Errors
+    /// None waits, it is not the caller's to confirm, or the store refuses.
+    pub fn confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
+        let Some(pending) = self.pending.clone() else {
+            return Err(AgentError::NotFound {
+                what: "no change waits for its confirmation".to_owned(),
+                hint: "`netpolicy history` shows what was made, and what was taken back",
+            });
+        };
+        if asker.caller.name() != pending.actor {
+            rights::require(
+                asker.caller,
+                &self.grants,
+                Privilege::Admin,
+                "confirm what somebody else changed",
+            )?;
+        }
+        self.end_pending(asker, &format!("confirm {}", pending.revision))?;
+        Ok(PendingView::from(&pending))
+    }
+
+    /// Stores that no change waits any more.
+    pub(super) fn end_pending(&mut self, asker: Asker, action: &str) -> Result<(), AgentError> {
+        let entry = self.entry(asker, action, Outcome::Done);
+        self.store
+            .clear_pending(&entry)
+            .map_err(|source| AgentError::Store {
+                what: "the confirmation could not be stored; the change is still taken back",
+                source,
+            })?;
+        self.pending = None;
+        self.publish();
+        tracing::info!(actor = entry.actor, action, "confirmed");
+        Ok(())
+    }
+
+    /// Takes the unconfirmed change back if its time is over.
+    pub fn take_back_unconfirmed(&mut self, now: Timestamp) {
+        let due = |pending: &&Pending| pending.remaining(now).is_zero();
+        let Some(pending) = self.pending.as_ref().filter(due).cloned() else {
+            return;
+        };
+        tracing::warn!(
+            revision = pending.revision,
+            base = pending.base,
+            "not confirmed in time: taken back"
+        );
+        let proposal = Proposal::Unconfirmed(pending.clone());
+        self.faults.pending = match self.change(proposal, Asker::agent(), Options::default()) {
+            Ok(_) => None,
+            Err(error) => {
+                let fault = format!(
+                    "revision {} was not confirmed, but could not be taken back, trying again: {}",
+                    pending.revision,
+                    chain(&error)
+                );
+                tracing::error!("{fault}");
+                Some(fault)
+            }
+        };
+        self.publish();
+    }
+}
+
+/// Takes an unconfirmed change back whose time ran out while no agent was there, before
+/// anything of it is put into force.
+///
+/// # Errors
+/// The store cannot be read or written.
+pub(super) fn at_start(
+    store: &mut dyn Store,
+    stored: Stored,
+    now: Timestamp,
+) -> Result<Stored, StoreError> {
+    let due = |pending: &&Pending| pending.remaining(now).is_zero();
+    let Some(pending) = stored.pending.as_ref().filter(due) else {
+        return Ok(stored);
+    };
+    tracing::warn!(
+        revision = pending.revision,
+        base = pending.base,
+        "not confirmed in time: taken back"
+    );
+    let state = store.state_at(pending.base)?;
+    let action = format!("rollback {}: not confirmed", pending.base);
+    let meta = RevisionMeta {
+        created: now,
+        actor: "agent".to_owned(),
+        action: action.clone(),
+    };
+    let audit = AuditEntry {
+        time: now,
+        uid: 0,
+        actor: "agent".to_owned(),
+        from: None,
+        action,
+        outcome: Outcome::Done,
+        before: stored.revision,
+        after: stored.revision,
+        detail: AuditDetail::default(),
+    };
+    let extras = Extras {
+        audit: Some(audit),
+        pending: PendingEdit::Clear,
+    };
+    let revision = store.commit_with(&state, &meta, &extras)?;
+    Ok(Stored {
+        state,
+        revision,
+        pending: None,
+        ..stored
+    })
+}
+
+impl From<&Pending> for PendingView {
+    fn from(pending: &Pending) -> Self {
+        Self {
+            revision: pending.revision,
+            base: pending.base,
+            deadline: pending.deadline(),
+            actor: pending.actor.clone(),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `/v1/grants`
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::App;
+use super::extract::{Body, Params};
+use crate::agent::caller::Caller;
+use crate::agent::error::AgentError;
+use crate::agent::request::{Asker, Seat};
+use crate::api::{ErrorBody, GrantRequest, GrantView};
+
+/// All privileges that were granted.
+#[utoipa::path(get, path = "/v1/grants", responses((status = OK, body = Vec<GrantView>)))]
+pub(super) async fn list(State(app): State<App>) -> Json<Vec<GrantView>> {
+    let snapshot = app.supervisor.snapshot();
+    Json(snapshot.grants.iter().map(GrantView::from).collect())
+}
+
+/// Grants a privilege to an OS user or group.
+#[utoipa::path(post, path = "/v1/grants", request_body = GrantRequest, responses(
+    (status = OK, body = GrantView),
+    (status = BAD_REQUEST, body = ErrorBody),
+    (status = FORBIDDEN, body = ErrorBody),
+    (status = NOT_FOUND, body = ErrorBody),
+))]
+pub(super) async fn grant(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Body,
+) -> Result<Json<GrantView>, AgentError> {
+    let granted = app.supervisor.grant(body.parse()?, asker(caller));
+    granted.await.map(Json)
+}
+
+/// Takes a privilege away.
+#[utoipa::path(delete, path = "/v1/grants", params(GrantRequest), responses(
+    (status = OK, body = GrantView),
+    (status = BAD_REQUEST, body = ErrorBody),
+    (status = FORBIDDEN, body = ErrorBody),
+    (status = NOT_FOUND, body = ErrorBody),
+))]
+pub(super) async fn revoke(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(request): Params<GrantRequest>,
+) -> Result<Json<GrantView>, AgentError> {
+    let revoked = app.supervisor.revoke(request, asker(caller));
+    revoked.await.map(Json)
+}
+
+/// The caller, and where he sits.
+pub(super) fn asker(caller: Caller) -> Asker {
+    Asker {
+        caller,
+        seat: Seat::of(caller),
+    }
+}

@@ -1,0 +1,153 @@
+//! How a change is to be made, whom it would cost, who may make it.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::model::{Principal, Privilege};
+use crate::store::Outcome;
+
+/// The query of `POST /v1/changes`, `/v1/rollback` and `/v1/sql`: how a change is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ChangeQuery {
+    /// Only say what would change.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Make it also if it denies the operator himself, or blocks a `/0`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// Refuse it if it denies a client that is connected.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
+    /// What becomes of open connections from sources that it newly denies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
+    /// Take it back after so many seconds (1 to 86,400) unless it is confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_within: Option<u64>,
+    /// The operator's own address; "none": he has none. Left out: found by the caller's
+    /// process, in its environment or its parents' (`SSH_CONNECTION`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// What becomes of open connections from sources that a change newly denies.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Existing {
+    /// They live on: only attempts are judged.
+    #[default]
+    Keep,
+    /// They are closed (`SOCK_DESTROY`).
+    Cut,
+}
+
+/// Connected clients, and what a change does to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClientsView {
+    /// Sources with open connections to covered ports.
+    pub connected: usize,
+    /// Of these, the ones that the change newly denies.
+    pub denied: Vec<DeniedClient>,
+    /// Connections that were closed, or would be.
+    pub closed: usize,
+    /// What became of their connections.
+    pub existing: Existing,
+}
+
+/// A connected client that a change newly denies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeniedClient {
+    /// From where.
+    #[schema(value_type = String)]
+    pub source: IpAddr,
+    /// "host" or the service's name.
+    pub scope: String,
+    /// His open connections there.
+    pub connections: usize,
+}
+
+/// The address that a change was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OperatorView {
+    /// The operator's own address; `None`: a local console, which has none.
+    #[schema(value_type = Option<String>)]
+    pub address: Option<IpAddr>,
+    /// How it is known, in words.
+    pub known_by: String,
+}
+
+/// A change that waits for its confirmation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PendingView {
+    /// The revision that it made.
+    pub revision: u64,
+    /// The revision that comes back without a confirmation.
+    pub base: u64,
+    /// When that happens.
+    pub deadline: Timestamp,
+    /// Who made it: an OS user's name.
+    pub actor: String,
+}
+
+/// `POST` and `DELETE /v1/grants`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRequest {
+    /// What may be done.
+    pub privilege: Privilege,
+    /// By whom: `user:NAME` or `group:NAME`.
+    #[param(value_type = String)]
+    pub to: Principal,
+    /// Only with this policy; for the privilege attach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+}
+
+/// A privilege that was granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantView {
+    /// What may be done.
+    pub privilege: Privilege,
+    /// By whom.
+    pub to: Principal,
+    /// Only with this policy; `None`: with all.
+    pub policy: Option<String>,
+    /// Who granted it: an OS user's name.
+    pub granted_by: String,
+    /// When.
+    pub granted: Timestamp,
+}
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditView {
+    /// Its number, ascending.
+    pub id: u64,
+    /// When.
+    pub time: Timestamp,
+    /// Who: an OS user's name, or "agent".
+    pub actor: String,
+    /// His user id.
+    pub uid: u32,
+    /// The address that he works from, if it is known.
+    pub from: Option<String>,
+    /// What was asked for: "policy create office".
+    pub action: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The revision before it.
+    pub revision_before: u64,
+    /// The revision after it; the same if it made none.
+    pub revision_after: u64,
+    /// What changed, from what to what.
+    pub changes: Vec<String>,
+    /// Why it was refused or failed.
+    pub errors: Vec<String>,
+}

@@ -1,0 +1,40 @@
+//! `netpolicy history`, `netpolicy rollback` and `netpolicy confirm`.
+
+use super::context::Context;
+use super::failure::Exit;
+use super::safety::Safety;
+use super::submit::{show_progress, summarise};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct HistoryArgs {
+    /// At most so many, the newest first
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    limit: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RollbackArgs {
+    /// The revision whose state is to come back; 0: nothing, as in the beginning
+    revision: u64,
+    #[command(flatten)]
+    safety: Safety,
+}
+
+pub(super) async fn history(args: &HistoryArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let revisions = cx.client.revisions(args.limit).await?;
+    cx.print(revisions.as_slice())?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn rollback(args: RollbackArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let query = args.safety.query();
+    let changed = show_progress(cx.client.rollback(args.revision, &query), cx).await?;
+    summarise(&changed, cx).await?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn confirm(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let confirmed = cx.client.confirm().await?;
+    cx.print(&confirmed)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,75 @@
+//! The options of every command that changes what is in force: how safely.
+
+use std::time::Duration;
+
+use crate::api::{ChangeQuery, Existing};
+
+/// How a change is made.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Safety options")]
+pub(super) struct Safety {
+    /// Only say what would change, and whom it would deny
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Make it also if it denies you yourself, or blocks a /0
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Refuse it if it denies a client that is connected
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Open connections from sources that it newly denies: keep or cut them
+    #[arg(long, value_enum, value_name = "KEEP|CUT", hide_possible_values = true)]
+    pub(super) existing: Option<Existing>,
+    /// Take it back by itself unless `netpolicy confirm` comes in time, as in 60s
+    #[arg(long, value_name = "TIME", value_parser = within)]
+    pub(super) confirm_within: Option<u64>,
+    /// Your own address, which must not be denied; `none` if you have none. Found out from
+    /// SSH_CONNECTION unless told
+    #[arg(long, value_name = "ADDRESS", env = "NETPOLICY_FROM", hide_env_values = true)]
+    pub(super) from: Option<String>,
+}
+
+impl Safety {
+    /// As the API takes it.
+    pub(super) fn query(&self) -> ChangeQuery {
+        ChangeQuery {
+            dry_run: self.dry_run,
+            force: self.force,
+            strict: self.strict,
+            existing: self.existing,
+            confirm_within: self.confirm_within,
+            from: self.from.clone(),
+        }
+    }
+}
+
+/// A duration in whole seconds, as in "60s" or "5m"; a bare number is seconds.
+fn within(text: &str) -> Result<u64, String> {
+    let expected = "expected a time of 1s to 24h, as in 60s or 5m";
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|e| format!("{e}; {expected}"))?,
+    };
+    let seconds = duration.as_secs();
+    if duration.subsec_nanos() != 0 || !(1..=86_400).contains(&seconds) {
+        return Err(expected.to_owned());
+    }
+    Ok(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn times_are_whole_seconds_up_to_a_day() {
+        assert_eq!(within("60s"), Ok(60));
+        assert_eq!(within("60"), Ok(60));
+        assert_eq!(within("5m"), Ok(300));
+        assert_eq!(within("24h"), Ok(86_400));
+        for bad in ["0", "0s", "25h", "500ms", "soon", "-5", ""] {
+            let error = within(bad).unwrap_err();
+            assert!(error.contains("60s or 5m"), "{bad}: {error}");
+        }
+    }
+}

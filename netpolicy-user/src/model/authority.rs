@@ -1,0 +1,327 @@
+//! Who may change what: privileges, whom they are granted to, and what a change needs.
+//!
+//! Decides by the difference between two states, so that it does not matter in which
+//! words a change was asked for. Who somebody is and which grants there are is the
+//! caller's affair.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::{Excerpt, ModelError, Problem};
+use super::plan::renamed;
+use super::{Name, Policy, State};
+
+/// What somebody may be allowed to do. Each of them, and owning a policy, includes reading.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Privilege {
+    /// Everything.
+    Admin,
+    /// Make policies that govern nothing yet.
+    Create,
+    /// Activate and bind policies, and end that.
+    Attach,
+    /// Grant and revoke bypasses.
+    Bypass,
+    /// See everything, the audit log included.
+    Read,
+}
+
+impl Privilege {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Admin,
+        Self::Create,
+        Self::Attach,
+        Self::Bypass,
+        Self::Read,
+    ];
+}
+
+impl fmt::Display for Privilege {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Admin => "admin",
+            Self::Create => "create",
+            Self::Attach => "attach",
+            Self::Bypass => "bypass",
+            Self::Read => "read",
+        })
+    }
+}
+
+impl FromStr for Privilege {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let named = |privilege: &Self| text.eq_ignore_ascii_case(&privilege.to_string());
+        Self::ALL.into_iter().find(named).ok_or_else(|| {
+            Problem::Privilege {
+                text: Excerpt::new(text),
+            }
+            .into()
+        })
+    }
+}
+
+/// An OS user or group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, example = "user:alice")]
+pub enum Principal {
+    /// A user, by name.
+    User(String),
+    /// A group, by name.
+    Group(String),
+}
+
+impl Principal {
+    /// The owner that [`Policy::owner`] names: a user, or a group after `group:`.
+    #[must_use]
+    pub fn of_owner(owner: &str) -> Self {
+        match owner.strip_prefix("group:") {
+            Some(name) => Self::Group(name.to_owned()),
+            None => Self::User(owner.to_owned()),
+        }
+    }
+
+    /// What [`Policy::owner`] holds for it.
+    #[must_use]
+    pub fn to_owner(&self) -> String {
+        match self {
+            Self::User(name) => name.clone(),
+            Self::Group(name) => format!("group:{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Principal {
+    /// "user:alice", "group:dba".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "user:{name}"),
+            Self::Group(name) => write!(f, "group:{name}"),
+        }
+    }
+}
+
+impl FromStr for Principal {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let named = |prefix| {
+            let name: &str = text.strip_prefix(prefix)?;
+            // As useradd(8) has them, and no characters that would garble a listing.
+            let fits = (1..=64).contains(&name.len())
+                && !name.contains([':', ',', '"'])
+                && !name.chars().any(|c| c.is_whitespace() || c.is_control());
+            fits.then(|| name.to_owned())
+        };
+        named("user:")
+            .map(Self::User)
+            .or_else(|| named("group:").map(Self::Group))
+            .ok_or_else(|| {
+                Problem::Principal {
+                    text: Excerpt::new(text),
+                }
+                .into()
+            })
+    }
+}
+
+impl TryFrom<String> for Principal {
+    type Error = ModelError;
+
+    fn try_from(text: String) -> Result<Self, ModelError> {
+        text.parse()
+    }
+}
+
+impl From<Principal> for String {
+    fn from(principal: Principal) -> Self {
+        principal.to_string()
+    }
+}
+
+/// A privilege that was given to somebody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// What he may do.
+    pub privilege: Privilege,
+    /// Who.
+    pub to: Principal,
+    /// Only with this policy; `None`: with all. Goes with [`Privilege::Attach`].
+    #[schema(value_type = Option<String>)]
+    pub policy: Option<Name>,
+    /// By whom it was granted: an OS user's name.
+    pub granted_by: String,
+    /// When.
+    pub granted: Timestamp,
+}
+
+/// Somebody who asks, and what he may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// His OS user's name.
+    pub user: String,
+    /// The names of his groups.
+    pub groups: Vec<String>,
+    /// What was granted to him or to one of his groups.
+    granted: Vec<(Privilege, Option<Name>)>,
+}
+
+impl Rights {
+    /// The rights of a user by the grants that there are; root has all.
+    #[must_use]
+    pub fn of<'a>(
+        user: &str,
+        groups: Vec<String>,
+        is_root: bool,
+        grants: impl IntoIterator<Item = &'a Grant>,
+    ) -> Self {
+        let mut rights = Self {
+            user: user.to_owned(),
+            groups,
+            granted: Vec::new(),
+        };
+        if is_root {
+            rights.granted.push((Privilege::Admin, None));
+        }
+        for grant in grants {
+            if rights.is(&grant.to) {
+                rights.granted.push((grant.privilege, grant.policy.clone()));
+            }
+        }
+        rights
+    }
+
+    /// Whether he is that user, or in that group.
+    #[must_use]
+    pub fn is(&self, principal: &Principal) -> bool {
+        match principal {
+            Principal::User(name) => *name == self.user,
+            Principal::Group(name) => self.groups.contains(name),
+        }
+    }
+
+    /// Whether he has a privilege for everything, by itself or as an admin.
+    #[must_use]
+    pub fn has(&self, privilege: Privilege) -> bool {
+        self.granted.iter().any(|(granted, policy)| {
+            policy.is_none() && [Privilege::Admin, privilege].contains(granted)
+        })
+    }
+
+    /// Whether he may see things: has any privilege, or owns a policy.
+    #[must_use]
+    pub fn may_read(&self, state: &State) -> bool {
+        !self.granted.is_empty() || state.policies.iter().any(|policy| self.owns(policy))
+    }
+
+    /// Whether a policy is his to alter and drop.
+    #[must_use]
+    pub fn owns(&self, policy: &Policy) -> bool {
+        self.has(Privilege::Admin) || self.is(&Principal::of_owner(&policy.owner))
+    }
+
+    fn may_attach(&self, policy: &Policy) -> bool {
+        self.has(Privilege::Attach)
+            || self.granted.iter().any(|(privilege, only)| {
+                *privilege == Privilege::Attach && only.as_ref() == Some(&policy.name)
+            })
+    }
+
+    /// What he lacks to make `new` of `old`: a sentence each, nothing if he may.
+    #[must_use]
+    pub fn lacks(&self, old: &State, new: &State) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if self.has(Privilege::Admin) {
+            return lacks;
+        }
+        let user = &self.user;
+        if old.host.mode != new.host.mode
+            || old.host.failsafe_ports != new.host.failsafe_ports
+            || old.services != new.services
+        {
+            lacks.push(format!(
+                "{user} may not alter services or the host's settings: that takes the privilege admin"
+            ));
+        }
+        if old.host.default_dropped != new.host.default_dropped && !self.has(Privilege::Create) {
+            lacks.push(format!(
+                "{user} may not drop policy 'default': that takes the privilege create"
+            ));
+        }
+        let renamed = renamed(old, new);
+        let before = |policy: &Policy| {
+            let same = old.policies.iter().find(|other| other.name == policy.name);
+            let from = renamed.iter().find(|(_, to)| to.name == policy.name);
+            same.or(from.map(|(from, _)| *from))
+        };
+        for policy in &new.policies {
+            match before(policy) {
+                Some(old) => self.lacks_to_alter(old, policy, &mut lacks),
+                None => self.lacks_to_make(policy, &mut lacks),
+            }
+        }
+        for policy in &old.policies {
+            let stays = new.policies.iter().any(|other| other.name == policy.name)
+                || renamed.iter().any(|(from, _)| from.name == policy.name);
+            if !stays && !self.owns(policy) {
+                lacks.push(self.not_owner("drop", policy));
+            }
+        }
+        lacks
+    }
+
+    fn lacks_to_make(&self, policy: &Policy, lacks: &mut Vec<String>) {
+        let (user, name) = (&self.user, &policy.name);
+        if !self.has(Privilege::Create) {
+            lacks.push(format!(
+                "{user} may not make policy '{name}': that takes the privilege create"
+            ));
+        }
+        if policy.is_in_force() && !self.may_attach(policy) {
+            lacks.push(format!(
+                "{user} may not put policy '{name}' into force: that takes the privilege attach; make it inactive (--inactive)"
+            ));
+        }
+    }
+
+    fn lacks_to_alter(&self, old: &Policy, new: &Policy, lacks: &mut Vec<String>) {
+        if old.owner != new.owner && !self.owns(old) {
+            lacks.push(self.not_owner("give away", old));
+        }
+        let altered = old.name != new.name
+            || old.allow != new.allow
+            || old.block != new.block
+            || old.blocked_rest != new.blocked_rest
+            || old.comment != new.comment;
+        if altered && !self.owns(old) {
+            lacks.push(self.not_owner("alter", old));
+        }
+        let attached = (old.active, &old.bindings) != (new.active, &new.bindings);
+        if attached && !self.may_attach(old) {
+            lacks.push(format!(
+                "{} may not activate, deactivate or bind policy '{}': that takes the privilege attach",
+                self.user, old.name
+            ));
+        }
+    }
+
+    fn not_owner(&self, what: &str, policy: &Policy) -> String {
+        format!(
+            "{} may not {what} policy '{}': it belongs to {}",
+            self.user, policy.name, policy.owner
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! What changes take which privilege.
+
+use super::*;
+use crate::model::arbitrary::cx;
+use crate::model::{Change, ChangeContext, ListInput};
+
+fn grant(privilege: Privilege, to: &str) -> Grant {
+    Grant {
+        privilege,
+        to: to.parse().unwrap(),
+        policy: None,
+        granted_by: "root".into(),
+        granted: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn rights(user: &str, groups: &[&str], grants: &[Grant]) -> Rights {
+    let groups = groups.iter().map(|&group| group.to_owned()).collect();
+    Rights::of(user, groups, false, grants)
+}
+
+fn create(name: &str, inactive: bool) -> Change {
+    Change::CreatePolicy {
+        name: name.into(),
+        allow: None,
+        block: ListInput {
+            items: vec!["10.0.0.1".into()],
+            ..ListInput::default()
+        },
+        comment: None,
+        inactive,
+        services: Vec::new(),
+        unbound: false,
+        replace: false,
+        blocked_rest: None,
+    }
+}
+
+fn after(state: &State, actor: &str, change: &Change) -> State {
+    let cx = ChangeContext { actor, ..cx() };
+    state.apply(change, &cx).unwrap().state
+}
+
+fn lacks(rights: &Rights, state: &State, change: &Change) -> Vec<String> {
+    rights.lacks(state, &after(state, &rights.user, change))
+}
+
+#[test]
+fn making_takes_create_and_putting_into_force_takes_attach() {
+    let state = State::empty();
+    let nobody = rights("eve", &[], &[]);
+    assert_eq!(lacks(&nobody, &state, &create("office", false)).len(), 2);
+    let alice = rights("alice", &[], &[grant(Privilege::Create, "user:alice")]);
+    assert!(lacks(&alice, &state, &create("office", true)).is_empty());
+    assert_eq!(
+        lacks(&alice, &state, &create("office", false)),
+        [
+            "alice may not put policy 'office' into force: that takes the privilege attach; make it inactive (--inactive)"
+        ]
+    );
+    let of_group = rights("bob", &["dba"], &[grant(Privilege::Attach, "group:dba")]);
+    let state = after(&state, "alice", &create("office", true));
+    let activate = Change::SetActive {
+        name: "office".into(),
+        active: true,
+    };
+    assert!(lacks(&of_group, &state, &activate).is_empty());
+    assert_eq!(lacks(&alice, &state, &activate).len(), 1);
+}
+
+#[test]
+fn an_owner_alters_renames_and_drops_what_is_his() {
+    let state = after(&State::empty(), "alice", &create("office", false));
+    let (alice, bob) = (rights("alice", &[], &[]), rights("bob", &[], &[]));
+    let changes = [
+        Change::DropPolicy {
+            name: "office".into(),
+        },
+        Change::RenamePolicy {
+            name: "office".into(),
+            to: "branch".into(),
+        },
+        Change::SetOwner {
+            policy: "office".into(),
+            owner: "group:dba".into(),
+        },
+        Change::AlterPolicy {
+            name: "office".into(),
+            allow: Default::default(),
+            block: Default::default(),
+            comment: Some("new".into()),
+            blocked_rest: None,
+        },
+    ];
+    for change in &changes {
+        assert!(lacks(&alice, &state, change).is_empty(), "{change:?}");
+        let lacking = lacks(&bob, &state, change);
+        assert_eq!(lacking.len(), 1, "{lacking:?}");
+        assert!(lacking[0].ends_with("it belongs to alice"), "{lacking:?}");
+    }
+    let state = after(&state, "alice", &changes[2]);
+    assert_eq!(lacks(&alice, &state, &changes[0]).len(), 1, "given away");
+    let dba = rights("carol", &["dba"], &[]);
+    assert!(lacks(&dba, &state, &changes[0]).is_empty());
+    assert!(dba.may_read(&state) && !bob.may_read(&state));
+}
+
+#[test]
+fn services_and_the_host_take_admin_and_root_may_all() {
+    let change = Change::AddService {
+        name: "pg".into(),
+        ports: vec!["5432".into()],
+        combine: Default::default(),
+        mode: Default::default(),
+        comment: None,
+    };
+    let all = Privilege::ALL.map(|privilege| grant(privilege, "user:alice"));
+    let alice = rights("alice", &[], &all[1..]);
+    assert_eq!(lacks(&alice, &State::empty(), &change).len(), 1);
+    let admin = rights("alice", &[], &all[..1]);
+    assert!(lacks(&admin, &State::empty(), &change).is_empty());
+    let root = Rights::of("root", Vec::new(), true, &[]);
+    assert!(lacks(&root, &State::empty(), &change).is_empty());
+}
+
+#[test]
+fn attach_for_one_policy_is_for_no_other() {
+    let mut only = grant(Privilege::Attach, "user:alice");
+    only.policy = Some(Name::new("office").unwrap());
+    let alice = rights("alice", &[], &[only]);
+    let state = after(&State::empty(), "root", &create("office", true));
+    let state = after(&state, "root", &create("branch", true));
+    let activate = |name: &str| Change::SetActive {
+        name: name.into(),
+        active: true,
+    };
+    assert!(lacks(&alice, &state, &activate("office")).is_empty());
+    assert_eq!(lacks(&alice, &state, &activate("branch")).len(), 1);
+    assert!(!alice.has(Privilege::Attach));
+}
+
+#[test]
+fn principals_and_privileges_read_back_as_written() {
+    for text in ["user:alice", "group:dba", "user:svc-x$"] {
+        assert_eq!(text.parse::<Principal>().unwrap().to_string(), text);
+    }
+    for text in ["alice", "user:", "role:x", "user:a b", "user:a\nb", "user:a:b"] {
+        assert!(text.parse::<Principal>().is_err(), "{text:?}");
+    }
+    for privilege in Privilege::ALL {
+        assert_eq!(privilege.to_string().parse::<Privilege>().unwrap(), privilege);
+    }
+    let error = "owner".parse::<Privilege>().unwrap_err().to_string();
+    assert!(error.contains("admin, create, attach, bypass, read"), "{error}");
+}

@@ -1,0 +1,166 @@
+//! The audit log: appended to, never changed.
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::error::fault;
+use super::objects::Db;
+
+/// Bytes of details that one entry keeps. What is beyond is in the revisions.
+const MOST_DETAIL: usize = 64 * 1024;
+
+/// What somebody did, or was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When.
+    pub time: Timestamp,
+    /// His user id.
+    pub uid: u32,
+    /// His OS user's name, or "agent".
+    pub actor: String,
+    /// The address that he works from, if it is known.
+    pub from: Option<String>,
+    /// What was asked for: "policy create office".
+    pub action: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The revision before it.
+    pub before: u64,
+    /// The revision after it; the same if it made none.
+    pub after: u64,
+    /// More of it.
+    pub detail: AuditDetail,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Made.
+    Done,
+    /// Not allowed, or wrong in itself.
+    Refused,
+    /// Kernel or store did not take it.
+    Failed,
+}
+
+/// What an entry says beside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditDetail {
+    /// What changed, from what to what: the plan's lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+    /// Why it was refused or failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
+/// Appends an entry; `revision` stands for [`AuditEntry::after`] where it is known only now.
+pub(super) fn append(
+    db: Db<'_>,
+    entry: &AuditEntry,
+    revision: Option<u64>,
+) -> Result<(), StoreError> {
+    let mut detail = entry.detail.clone();
+    cut(&mut detail.changes);
+    cut(&mut detail.errors);
+    let detail = serde_json::to_string(&detail).map_err(|error| StoreError::Unstorable {
+        detail: error.to_string(),
+    })?;
+    let outcome = match entry.outcome {
+        Outcome::Done => "done",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+    };
+    let number = |revision: u64| i64::try_from(revision).unwrap_or(i64::MAX);
+    db.conn
+        .prepare_cached(
+            "INSERT INTO audit (time, uid, actor, origin, action, outcome, before, after, detail)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                entry.time.to_string(),
+                entry.uid,
+                entry.actor,
+                entry.from,
+                entry.action,
+                outcome,
+                number(entry.before),
+                number(revision.unwrap_or(entry.after)),
+                detail,
+            ])
+        })
+        .map(drop)
+        .map_err(fault("append to the audit log", db.path))
+}
+
+/// Leaves out what goes beyond [`MOST_DETAIL`], and says so.
+fn cut(lines: &mut Vec<String>) {
+    let mut bytes = 0;
+    let fits = lines.iter().position(|line| {
+        bytes += line.len();
+        bytes > MOST_DETAIL
+    });
+    if let Some(fits) = fits {
+        let more = lines.len() - fits;
+        lines.truncate(fits);
+        lines.push(format!("… and {more} more"));
+    }
+}
+
+/// The newest entries, newest first, at most `limit`, each with its number.
+pub(super) fn newest(db: Db<'_>, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
+    let fault = fault("read the audit log", db.path);
+    let mut select = db
+        .conn
+        .prepare_cached(
+            "SELECT id, time, uid, actor, origin, action, outcome, before, after, detail
+             FROM audit ORDER BY id DESC LIMIT ?1",
+        )
+        .map_err(&fault)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = select.query_map([limit], columns).map_err(&fault)?;
+    rows.map(|row| {
+        let (id, entry) = row.map_err(&fault)?;
+        let entry = entry.map_err(|detail| db.corrupt(format!("audit entry {id}: {detail}")))?;
+        Ok((u64::try_from(id).unwrap_or(0), entry))
+    })
+    .collect()
+}
+
+/// A row: its number, and the entry or what is wrong with it.
+type Columns = (i64, Result<AuditEntry, String>);
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+    let (time, outcome): (String, String) = (row.get(1)?, row.get(6)?);
+    let detail: String = row.get(9)?;
+    let entry = AuditEntry {
+        time: Timestamp::UNIX_EPOCH,
+        uid: row.get(2)?,
+        actor: row.get(3)?,
+        from: row.get(4)?,
+        action: row.get(5)?,
+        outcome: Outcome::Done,
+        before: u64::try_from(row.get::<_, i64>(7)?).unwrap_or(0),
+        after: u64::try_from(row.get::<_, i64>(8)?).unwrap_or(0),
+        detail: AuditDetail::default(),
+    };
+    Ok((row.get(0)?, whole(entry, &time, &outcome, &detail)))
+}
+
+fn whole(entry: AuditEntry, time: &str, outcome: &str, detail: &str) -> Result<AuditEntry, String> {
+    Ok(AuditEntry {
+        time: time.parse().map_err(|error: jiff::Error| error.to_string())?,
+        outcome: match outcome {
+            "done" => Outcome::Done,
+            "refused" => Outcome::Refused,
+            "failed" => Outcome::Failed,
+            other => return Err(format!("its outcome is '{other}'")),
+        },
+        detail: serde_json::from_str(detail).map_err(|error| error.to_string())?,
+        ..entry
+    })
+}

@@ -1,0 +1,125 @@
+//! The change that waits for its confirmation: at most one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+
+use super::StoreError;
+use super::error::fault;
+use super::objects::Db;
+
+/// A change that is taken back unless it is confirmed in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The revision that the change made.
+    pub revision: u64,
+    /// The revision to go back to.
+    pub base: u64,
+    /// When the change was made.
+    pub made: Timestamp,
+    /// How long it waits.
+    pub within: Duration,
+    /// Who made it: an OS user's name.
+    pub actor: String,
+}
+
+impl Pending {
+    /// When it is taken back.
+    #[must_use]
+    pub fn deadline(&self) -> Timestamp {
+        self.made
+            .checked_add(jiff::SignedDuration::try_from(self.within).unwrap_or_default())
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long it still waits at `now`. A clock that is set back, or starts at 1970,
+    /// does not give it more than it was given.
+    #[must_use]
+    pub fn remaining(&self, now: Timestamp) -> Duration {
+        let left = self.deadline().duration_since(now);
+        Duration::try_from(left)
+            .unwrap_or(Duration::ZERO)
+            .min(self.within)
+    }
+}
+
+/// What a commit does to the change that waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PendingEdit {
+    /// Nothing waits, or goes on to.
+    #[default]
+    Keep,
+    /// The revision being made waits; [`Pending::revision`] is filled in.
+    Set(Pending),
+    /// It waits no more.
+    Clear,
+}
+
+pub(super) fn get(db: Db<'_>) -> Result<Option<Pending>, StoreError> {
+    let found = db
+        .conn
+        .prepare_cached("SELECT revision, base, made, within_ms, actor FROM pending")
+        .and_then(|mut select| {
+            select
+                .query_row([], |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?,
+                        row.get::<_, i64>(1)?,
+                        row.get::<_, String>(2)?,
+                        row.get::<_, i64>(3)?,
+                        row.get::<_, String>(4)?,
+                    ))
+                })
+                .optional()
+        })
+        .map_err(fault("look for an unconfirmed change", db.path))?;
+    let Some((revision, base, made, within_ms, actor)) = found else {
+        return Ok(None);
+    };
+    let number = |row: i64| u64::try_from(row).unwrap_or(0);
+    Ok(Some(Pending {
+        revision: number(revision),
+        base: number(base),
+        made: made
+            .parse()
+            .map_err(|e: jiff::Error| db.corrupt(format!("the unconfirmed change: {e}")))?,
+        within: Duration::from_millis(number(within_ms)),
+        actor,
+    }))
+}
+
+/// Does what `edit` says, in the transaction that makes `revision`.
+pub(super) fn edit(db: Db<'_>, edit: &PendingEdit, revision: u64) -> Result<(), StoreError> {
+    let pending = match edit {
+        PendingEdit::Keep => return Ok(()),
+        PendingEdit::Clear => return clear(db),
+        PendingEdit::Set(pending) => pending,
+    };
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let within = u64::try_from(pending.within.as_millis()).unwrap_or(u64::MAX);
+    clear(db)?;
+    db.conn
+        .prepare_cached(
+            "INSERT INTO pending (id, revision, base, made, within_ms, actor)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                number(revision),
+                number(pending.base),
+                pending.made.to_string(),
+                number(within),
+                pending.actor,
+            ])
+        })
+        .map(drop)
+        .map_err(fault("store that a change is to be confirmed", db.path))
+}
+
+pub(super) fn clear(db: Db<'_>) -> Result<(), StoreError> {
+    db.conn
+        .execute("DELETE FROM pending", [])
+        .map(drop)
+        .map_err(fault("store that nothing is to be confirmed", db.path))
+}
