@@ -34,6 +34,9 @@ pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&s
         comment: None,
         inactive: false,
         services: services.iter().map(ToString::to_string).collect(),
+        unbound: false,
+        replace: false,
+        blocked_rest: None,
     }
 }
 
@@ -67,6 +70,7 @@ pub fn apply(state: &State, change: &Change) -> Result<State, String> {
         now: "2026-01-01T00:00:00Z".parse().expect("a time"),
         actor: "root",
         limits: Limits::default(),
+        force: false,
     };
     state
         .apply(change, &cx)

@@ -9,14 +9,14 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::clients::{self, Clients, Judge};
+use super::clients::{self, Judge};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::request::{Asker, Options};
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
 use super::{action, rights};
-use crate::api::{Changed, Existing, PendingView, Timing};
-use crate::compiler::{Compilation, effects};
+use crate::api::{Changed, ClientsView, Existing, PendingView, Timing};
+use crate::compiler::{Becomes, Compilation, Ruleset, effects};
 use crate::model::{Applied, Change, ChangeContext, State, explain, plan};
 use crate::store::{Extras, Outcome, Pending, PendingEdit, RevisionMeta};
 
@@ -78,7 +78,6 @@ impl Proposal {
 struct Candidate {
     state: State,
     compiled: Compilation,
-    clients: Option<Clients>,
     changed: Changed,
 }
 
@@ -124,14 +123,14 @@ impl<E: Enforcer> Writer<E> {
         let Candidate {
             state,
             compiled,
-            clients,
             mut changed,
         } = candidate;
         if options.dry_run {
             return Ok(changed);
         }
         if changed.plan.is_empty() {
-            self.cut(clients, &mut changed);
+            let ruleset = Arc::clone(&self.ruleset);
+            self.cut(&ruleset, true, &mut changed);
             if is_back && self.pending.is_some() {
                 self.end_pending(asker, action)?;
             }
@@ -199,11 +198,11 @@ impl<E: Enforcer> Writer<E> {
         }
         self.entries = ruleset.entries();
         self.digest = digest;
-        self.ruleset = ruleset;
+        let old = std::mem::replace(&mut self.ruleset, ruleset);
         let compiled = std::mem::replace(&mut self.compiled, compiled);
         self.replaced = Some((state, compiled));
         self.publish();
-        self.cut(clients, &mut changed);
+        self.cut(&old, false, &mut changed);
 
         changed.revision = self.revision;
         changed.generation = self.generation;
@@ -263,7 +262,6 @@ impl<E: Enforcer> Writer<E> {
         let mut candidate = Candidate {
             state,
             compiled,
-            clients: None,
             changed,
         };
         if candidate.compiled.ruleset().digest() != self.digest {
@@ -320,7 +318,7 @@ impl<E: Enforcer> Writer<E> {
         now: Timestamp,
     ) -> Result<(), AgentError> {
         let changed = &mut candidate.changed;
-        let denies = changed.effects.iter().any(|effect| effect.becomes.is_denied());
+        let denies = changed.effects.iter().any(|effect| effect.becomes == Becomes::Denied);
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
         if !denies && !again {
@@ -375,8 +373,7 @@ impl<E: Enforcer> Writer<E> {
             clients.view.existing = Existing::Cut;
             clients.view.closed = clients.denied.len();
         }
-        changed.clients = Some(clients.view.clone());
-        candidate.clients = wants_cut.then_some(clients);
+        changed.clients = Some(clients.view);
         Ok(())
     }
 
@@ -409,20 +406,38 @@ impl<E: Enforcer> Writer<E> {
         })
     }
 
-    /// Closes the connections of those whom a change denies.
-    fn cut(&self, clients: Option<Clients>, changed: &mut Changed) {
-        let (Some(clients), Some(view)) = (clients, &mut changed.clients) else {
+    /// Closes the connections of those whom a change has denied, where that was asked for.
+    /// `all`: of all who are denied, since nothing changed.
+    ///
+    /// They are looked for anew: until the flip more may have come in. And once more, since
+    /// an attempt that had passed before may become a connection just now.
+    fn cut(&self, old: &Ruleset, all: bool, changed: &mut Changed) {
+        const ROUNDS: usize = 2;
+        let wanted = |view: &&mut ClientsView| view.existing == Existing::Cut;
+        let Some(view) = changed.clients.as_mut().filter(wanted) else {
             return;
         };
-        match self.sockets.cut(&clients.denied) {
-            Ok(closed) => view.closed = closed,
-            Err(error) => {
-                let error = chain(&error);
-                tracing::error!(error, "connections could not be closed");
-                view.closed = 0;
-                changed.warnings.push(format!(
-                    "the change is made, but open connections could not be closed: {error}"
-                ));
+        view.closed = 0;
+        let judge = Judge {
+            old,
+            new: &self.ruleset,
+            state: &self.state,
+            bypasses: &self.bypasses,
+            now: Timestamp::now(),
+        };
+        for _ in 0..ROUNDS {
+            let closed = clients::judge(self.sockets.as_ref(), &judge, all)
+                .and_then(|found| self.sockets.cut(&found.denied));
+            match closed {
+                Ok(closed) => view.closed += closed,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::error!(error, "connections could not be closed");
+                    changed.warnings.push(format!(
+                        "the change is made, but open connections could not be closed: {error}"
+                    ));
+                    return;
+                }
             }
         }
     }

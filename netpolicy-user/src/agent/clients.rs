@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use netpolicy_common::{Action, ScopeId};
 
 use crate::api::{ClientsView, DeniedClient, Existing};
-use crate::compiler::{Ruleset, denied_newly};
+use crate::compiler::Ruleset;
+use crate::compiler::effect::denied_newly;
 use crate::model::{Bypass, State};
 use crate::sockets::{Connection, SocketsError, Survey, destroy};
 

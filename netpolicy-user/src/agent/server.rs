@@ -190,7 +190,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
                 .io()
                 .peer_cred()
                 .ok()
-                .map(|c| Caller { uid: c.uid() }),
+                .map(|c| Caller { uid: c.uid(), gid: c.gid(), pid: c.pid() }),
         )
     }
 }

@@ -16,16 +16,42 @@ use tokio::sync::mpsc;
 
 use super::caller::Caller;
 use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
+use super::request::{Asker, Options, Seat};
 use super::snapshot::Snapshot;
 use super::writer::{Settings, Writer};
 use crate::api::Attachment;
 use crate::compiler::{Compilation, Ruleset};
 use crate::config::DETACHED_MARKER;
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
-use crate::model::{Bypass, Change, ChangeContext, Limits, ListInput, Name, SourceText, State};
-use crate::store::{Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored};
+use crate::model::{
+    Bypass, Change, ChangeContext, Grant, Limits, ListInput, Name, SourceText, State,
+};
+use crate::store::{AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored};
 
-pub(super) const ROOT: Caller = Caller { uid: 0 };
+/// root, at the machine itself.
+pub(super) const ROOT: Asker = Asker {
+    caller: Caller {
+        uid: 0,
+        gid: 0,
+        pid: None,
+    },
+    seat: Seat::Console,
+};
+
+/// A change without further ado.
+pub(super) const PLAIN: Options = Options {
+    dry_run: false,
+    force: false,
+    strict: false,
+    existing: None,
+    confirm_within: None,
+};
+
+/// A change that is only tried.
+pub(super) const DRY: Options = Options {
+    dry_run: true,
+    ..PLAIN
+};
 
 /// A change that makes a policy for the host.
 pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
@@ -40,6 +66,9 @@ pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
         comment: None,
         inactive: false,
         services: Vec::new(),
+        unbound: false,
+        replace: false,
+        blocked_rest: None,
     }
 }
 
@@ -51,6 +80,7 @@ pub(super) fn apply(text: &str) -> Change {
         },
         lists: Vec::new(),
         skip_invalid: false,
+        keep_others: false,
     }
 }
 
@@ -69,6 +99,7 @@ pub(super) fn state_with_policy(name: &str, allow: &[&str], block: &[&str]) -> S
         now: Timestamp::UNIX_EPOCH,
         actor: "root",
         limits: Limits::default(),
+        force: false,
     };
     State::empty()
         .apply(&create(name, allow, block), &cx)
@@ -314,14 +345,19 @@ impl Store for NotedStore {
         self.0.load()
     }
 
-    fn commit(&mut self, state: &State, by: &RevisionMeta) -> Result<u64, StoreError> {
+    fn commit_with(
+        &mut self,
+        state: &State,
+        by: &RevisionMeta,
+        extras: &Extras,
+    ) -> Result<u64, StoreError> {
         self.1.note("store");
         if self.1.lock().fail_commit {
             return Err(StoreError::Full {
                 path: "/full".into(),
             });
         }
-        self.0.commit(state, by)
+        self.0.commit_with(state, by, extras)
     }
 
     fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
@@ -332,17 +368,46 @@ impl Store for NotedStore {
         self.0.state_at(revision)
     }
 
-    fn put_bypass(&mut self, bypass: &Bypass) -> Result<(), StoreError> {
+    fn clear_pending(&mut self, audit: &AuditEntry) -> Result<(), StoreError> {
+        self.0.clear_pending(audit)
+    }
+
+    fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.0.audit(entry)
+    }
+
+    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
+        self.0.audit_log(limit)
+    }
+
+    fn put_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<(), StoreError> {
+        self.0.put_grant(grant, audit)
+    }
+
+    fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError> {
+        self.0.remove_grant(grant, audit)
+    }
+
+    fn put_bypass(
+        &mut self,
+        bypass: &Bypass,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError> {
         if self.1.lock().fail_commit {
             return Err(StoreError::Full {
                 path: "/full".into(),
             });
         }
-        self.0.put_bypass(bypass)
+        self.0.put_bypass(bypass, audit)
     }
 
-    fn remove_bypass(&mut self, source: IpNet, service: Option<&Name>) -> Result<bool, StoreError> {
-        self.0.remove_bypass(source, service)
+    fn remove_bypass(
+        &mut self,
+        source: IpNet,
+        service: Option<&Name>,
+        audit: Option<&AuditEntry>,
+    ) -> Result<bool, StoreError> {
+        self.0.remove_bypass(source, service, audit)
     }
 
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {

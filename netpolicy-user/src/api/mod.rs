@@ -16,7 +16,7 @@ pub use self::safety::{
     AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
     OperatorView, PendingView,
 };
-pub use crate::compiler::effect::Effect;
+pub use crate::compiler::effect::{Becomes, Effect};
 pub use crate::model::plan::{PlanAction, PlanItem};
 pub use crate::store::Outcome;
 use crate::model::{Combine, Mode};

@@ -104,6 +104,7 @@ pub struct GrantRequest {
     pub privilege: Privilege,
     /// By whom: `user:NAME` or `group:NAME`.
     #[param(value_type = String)]
+    #[schema(value_type = String, example = "user:alice")]
     pub to: Principal,
     /// Only with this policy; for the privilege attach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +117,7 @@ pub struct GrantView {
     /// What may be done.
     pub privilege: Privilege,
     /// By whom.
+    #[schema(value_type = String, example = "user:alice")]
     pub to: Principal,
     /// Only with this policy; `None`: with all.
     pub policy: Option<String>,

@@ -8,6 +8,7 @@ use super::apply::read_policy_file;
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
 use super::submit::send;
+use crate::api::ChangeQuery;
 use crate::model::change::Change;
 use crate::model::{ChangeContext, State, file};
 use crate::output::DiffView;

@@ -44,12 +44,23 @@ fn serve_bytes(answer: &'static str) -> (Server, Client) {
     (server, client)
 }
 
+fn dry_run() -> ChangeQuery {
+    ChangeQuery {
+        dry_run: true,
+        ..ChangeQuery::default()
+    }
+}
+
 fn changed() -> Changed {
     Changed {
         revision: 5,
         generation: 7,
         entries: 2,
         plan: Vec::new(),
+        effects: Vec::new(),
+        clients: None,
+        operator: None,
+        pending: None,
         warnings: Vec::new(),
         dry_run: true,
         timing: Timing::default(),
@@ -79,7 +90,7 @@ async fn a_change_travels_with_its_dry_run_and_comes_back() {
     let change = Change::DropPolicy {
         name: "office".into(),
     };
-    assert_eq!(client.change(&change, true).await.unwrap(), changed());
+    assert_eq!(client.change(&change, &dry_run()).await.unwrap(), changed());
 }
 
 #[tokio::test]

@@ -171,6 +171,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
             let host = Host {
                 mode,
                 failsafe_ports: PortSet::single(22),
+                default_dropped: false,
             };
             State {
                 host,

@@ -71,9 +71,8 @@ impl FromStr for Privilege {
 }
 
 /// An OS user or group.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, example = "user:alice")]
 pub enum Principal {
     /// A user, by name.
     User(String),
@@ -155,6 +154,7 @@ pub struct Grant {
     /// What he may do.
     pub privilege: Privilege,
     /// Who.
+    #[schema(value_type = String, example = "user:alice")]
     pub to: Principal,
     /// Only with this policy; `None`: with all. Goes with [`Privilege::Attach`].
     #[schema(value_type = Option<String>)]

@@ -32,15 +32,15 @@ pub enum Change {
         #[serde(default)]
         services: Vec<String>,
         /// Bind it to nothing.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unbound: bool,
         /// In place of the policy of this name, if there is one; what that is bound to
         /// stays bound.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         replace: bool,
         /// See [`Policy::blocked_rest`](super::Policy::blocked_rest); makes the allow
         /// part `only`.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         blocked_rest: Option<String>,
     },
     /// Alters a policy's lists or comment.
@@ -57,7 +57,7 @@ pub enum Change {
         #[serde(default)]
         comment: Option<String>,
         /// As in `create-policy`, where the block list is replaced.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         blocked_rest: Option<String>,
     },
     /// Gives a policy to another owner.
@@ -173,7 +173,7 @@ pub enum Change {
         #[serde(default)]
         skip_invalid: bool,
         /// Leave what the file does not name as it is, instead of removing it.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keep_others: bool,
     },
 }

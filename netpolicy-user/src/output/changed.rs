@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
-use crate::api::{Attachment, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status};
+use crate::api::{Attachment, Becomes, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status};
 
 /// Connected clients that are named one by one.
 const CLIENTS_SHOWN: usize = 10;
@@ -70,7 +70,7 @@ fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{}", line(&effect.sentence()))?;
         let here = denied.clone().filter(|client| client.scope == effect.scope_name);
         match here.count() {
-            n if n > 0 && effect.becomes.is_denied() => {
+            n if n > 0 && effect.becomes == Becomes::Denied => {
                 writeln!(out, "; {}", count(n, "connected client", "connected clients"))?;
             }
             _ => writeln!(out)?,

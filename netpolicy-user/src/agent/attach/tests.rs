@@ -94,7 +94,7 @@ fn a_program_that_was_taken_away_is_put_back_and_reported() {
 fn detached_stays_detached_until_attached() {
     let mut bench = Bench::new();
     let marker = bench.dir.path().join(DETACHED_MARKER);
-    let detached = super::detach(&marker, &bench.kernel, ROOT).unwrap();
+    let detached = super::detach(&marker, &bench.kernel, ROOT.caller).unwrap();
     assert_eq!(detached, ["eth7"]);
     bench.writer.reconcile();
     let mut bench = bench.restart(&["eth7"]);
@@ -121,7 +121,7 @@ fn a_marker_written_without_the_agent_counts() {
 #[test]
 fn without_a_marker_detaching_says_that_it_will_not_last() {
     let bench = Bench::new();
-    let error = super::detach(Path::new("/nonexistent/x"), &bench.kernel, ROOT).unwrap_err();
+    let error = super::detach(Path::new("/nonexistent/x"), &bench.kernel, ROOT.caller).unwrap_err();
     assert!(error.to_string().contains("will attach again"), "{error}");
     assert!(attached(&bench).is_empty(), "but it is detached");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::super::testing::{Bench, ROOT, add_service, apply};
+use super::super::testing::{Bench, PLAIN, ROOT, add_service, apply};
 use super::*;
 
 fn request(source: &str, minutes: u32, service: Option<&str>) -> BypassRequest {
@@ -29,7 +29,7 @@ fn a_bypass_is_granted_until_its_time() {
     let mut bench = Bench::new();
     bench
         .writer
-        .change(add_service("pg1", "5432"), ROOT, false)
+        .change(add_service("pg1", "5432"), ROOT, PLAIN)
         .unwrap();
     let view = bench
         .writer
@@ -192,7 +192,7 @@ fn a_service_takes_its_bypasses_with_it_before_its_scope_is_anothers() {
     let mut bench = Bench::new();
     bench
         .writer
-        .change(add_service("pg1", "5432"), ROOT, false)
+        .change(add_service("pg1", "5432"), ROOT, PLAIN)
         .unwrap();
     bench
         .writer
@@ -200,7 +200,7 @@ fn a_service_takes_its_bypasses_with_it_before_its_scope_is_anothers() {
         .unwrap();
     bench.kernel.journal();
     let other = apply("[[service]]\nname = \"mysql\"\nports = [\"3306\"]\n");
-    bench.writer.change(other, ROOT, false).unwrap();
+    bench.writer.change(other, ROOT, PLAIN).unwrap();
     assert_eq!(
         bench.kernel.journal(),
         ["prepare", "store", "bypasses 0", "flip"]
@@ -219,11 +219,11 @@ fn a_bypass_whose_service_went_with_a_killed_agent_does_not_return_with_it() {
         expires: Bypass::expiry(now, 30).unwrap(),
         granted_by: "root".to_owned(),
     };
-    bench.writer.store.put_bypass(&orphan).unwrap();
+    bench.writer.store.put_bypass(&orphan, None).unwrap();
     let mut bench = bench.restart(&["eth7"]);
     bench
         .writer
-        .change(add_service("pg1", "5432"), ROOT, false)
+        .change(add_service("pg1", "5432"), ROOT, PLAIN)
         .unwrap();
     let bench = bench.restart(&["eth7"]);
     assert!(listed(&bench).is_empty());

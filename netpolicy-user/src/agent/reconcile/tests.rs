@@ -1,6 +1,6 @@
 //! Drift is found, repaired and reported.
 
-use super::super::testing::{Bench, ROOT, create};
+use super::super::testing::{Bench, PLAIN, ROOT, create};
 
 #[test]
 fn all_is_well() {
@@ -41,7 +41,7 @@ fn lists_that_differ_are_filled_anew() {
 fn another_generation_is_drift() {
     let mut bench = Bench::new();
     let office = create("office", &["10.0.0.0/8"], &[]);
-    bench.writer.change(office, ROOT, false).unwrap();
+    bench.writer.change(office, ROOT, PLAIN).unwrap();
     bench.kernel.lock().generation = 1;
     bench.kernel.journal();
     bench.writer.reconcile();

@@ -10,7 +10,8 @@ use crate::agent::error::{AgentError, chain};
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, ProgressView,
+    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, PendingView,
+    ProgressView,
     Status,
 };
 use crate::datapath::AttachedInterface;

@@ -1,13 +1,13 @@
 //! Changes, by the order of what is done and by what is left when it fails.
 
-use super::super::testing::{Bench, ROOT, apply, create};
-use super::*;
+use super::super::testing::{Bench, PLAIN, DRY, ROOT, apply, create};
+use crate::model::Change;
 
 #[test]
 fn a_change_is_filled_then_stored_then_put_into_force() {
     let mut bench = Bench::new();
     let change = create("office", &["10.0.0.0/8"], &[]);
-    let changed = bench.writer.change(change, ROOT, false).unwrap();
+    let changed = bench.writer.change(change, ROOT, PLAIN).unwrap();
     assert_eq!(bench.kernel.journal(), ["prepare", "store", "flip"]);
     assert_eq!(changed.revision, 1);
     assert_eq!(changed.generation, 2);
@@ -26,7 +26,7 @@ fn what_the_kernel_does_not_take_changes_nothing() {
     let mut bench = Bench::new();
     bench.kernel.lock().fail_prepare = true;
     let change = create("office", &["10.0.0.0/8"], &[]);
-    let error = bench.writer.change(change, ROOT, false).unwrap_err();
+    let error = bench.writer.change(change, ROOT, PLAIN).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the kernel did not take the new rules: no memory for the map; revision 0 stays in force"
@@ -43,13 +43,13 @@ fn what_the_kernel_does_not_take_changes_nothing() {
 fn what_the_store_does_not_take_changes_nothing() {
     let mut bench = Bench::new();
     let office = create("office", &["10.0.0.0/8"], &[]);
-    bench.writer.change(office, ROOT, false).unwrap();
+    bench.writer.change(office, ROOT, PLAIN).unwrap();
     bench.kernel.journal();
     bench.kernel.lock().fail_commit = true;
     let branch = create("branch", &[], &["10.0.0.1"]);
     let error = bench
         .writer
-        .change(branch.clone(), ROOT, false)
+        .change(branch.clone(), ROOT, PLAIN)
         .unwrap_err();
     assert!(
         error.to_string().ends_with("revision 1 stays in force"),
@@ -60,7 +60,7 @@ fn what_the_store_does_not_take_changes_nothing() {
     assert!(bench.snapshot().state.policy("branch").is_none());
 
     bench.kernel.lock().fail_commit = false;
-    let changed = bench.writer.change(branch, ROOT, false).unwrap();
+    let changed = bench.writer.change(branch, ROOT, PLAIN).unwrap();
     assert_eq!(
         (changed.revision, changed.generation),
         (2, 3),
@@ -72,7 +72,7 @@ fn what_the_store_does_not_take_changes_nothing() {
 fn a_dry_run_says_what_would_change_and_changes_nothing() {
     let mut bench = Bench::new();
     let change = create("office", &["10.0.0.0/8"], &[]);
-    let changed = bench.writer.change(change, ROOT, true).unwrap();
+    let changed = bench.writer.change(change, ROOT, DRY).unwrap();
     assert!(changed.dry_run);
     assert_eq!(changed.plan.len(), 1);
     assert_eq!(changed.revision, 0);
@@ -87,13 +87,13 @@ fn applying_the_same_again_makes_no_revision() {
     assert_eq!(
         bench
             .writer
-            .change(apply(file), ROOT, false)
+            .change(apply(file), ROOT, PLAIN)
             .unwrap()
             .revision,
         1
     );
     bench.kernel.journal();
-    let again = bench.writer.change(apply(file), ROOT, false).unwrap();
+    let again = bench.writer.change(apply(file), ROOT, PLAIN).unwrap();
     assert!(again.plan.is_empty());
     assert_eq!(again.revision, 1);
     assert!(bench.kernel.journal().is_empty());
@@ -103,13 +103,13 @@ fn applying_the_same_again_makes_no_revision() {
 fn a_new_name_is_stored_but_none_of_the_kernels_business() {
     let mut bench = Bench::new();
     let office = create("office", &["10.0.0.0/8"], &[]);
-    bench.writer.change(office, ROOT, false).unwrap();
+    bench.writer.change(office, ROOT, PLAIN).unwrap();
     bench.kernel.journal();
     let rename = Change::RenamePolicy {
         name: "office".into(),
         to: "branch".into(),
     };
-    let changed = bench.writer.change(rename, ROOT, false).unwrap();
+    let changed = bench.writer.change(rename, ROOT, PLAIN).unwrap();
     assert_eq!(bench.kernel.journal(), ["store"]);
     assert_eq!((changed.revision, changed.generation), (2, 2));
     assert!(bench.snapshot().state.policy("branch").is_some());
@@ -119,7 +119,7 @@ fn a_new_name_is_stored_but_none_of_the_kernels_business() {
 fn a_refused_change_says_why_and_changes_nothing() {
     let mut bench = Bench::new();
     let change = create("office", &["10.0.0.300"], &[]);
-    let error = bench.writer.change(change, ROOT, false).unwrap_err();
+    let error = bench.writer.change(change, ROOT, PLAIN).unwrap_err();
     assert!(error.body().errors[0].contains("10.0.0.300"), "{error}");
     assert!(bench.kernel.journal().is_empty());
     assert_eq!(bench.writer.progress().borrow().phase, "idle");
@@ -130,7 +130,7 @@ fn past_revisions_can_be_read() {
     let mut bench = Bench::new();
     for name in ["office", "branch"] {
         let change = create(name, &["10.0.0.0/8"], &[]);
-        bench.writer.change(change, ROOT, false).unwrap();
+        bench.writer.change(change, ROOT, PLAIN).unwrap();
     }
     assert_eq!(bench.writer.state_at(1).unwrap().policies.len(), 1);
     let error = bench.writer.state_at(9).unwrap_err();
@@ -142,7 +142,7 @@ fn past_revisions_can_be_read() {
 fn a_restart_takes_over_what_is_in_force() {
     let mut bench = Bench::new();
     let office = create("office", &["10.0.0.0/8"], &[]);
-    bench.writer.change(office, ROOT, false).unwrap();
+    bench.writer.change(office, ROOT, PLAIN).unwrap();
     bench.kernel.journal();
     let bench = bench.restart(&["eth7"]);
     let journal = bench.kernel.journal();

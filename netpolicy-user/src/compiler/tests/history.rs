@@ -127,6 +127,7 @@ fn after(state: &State, step: Step) -> State {
                 allow,
                 block,
                 comment: None,
+                blocked_rest: None,
             };
             return state.apply(&change, &cx()).unwrap().state;
         }
@@ -187,6 +188,9 @@ fn long_lists() -> State {
         comment: None,
         inactive: false,
         services: vec![],
+        unbound: false,
+        replace: false,
+        blocked_rest: None,
     };
     let one = State::empty()
         .apply(&create("one", 0, 1_000), &cx())
@@ -247,6 +251,7 @@ fn what_did_not_change_is_shared() {
             remove: ListInput::default(),
         },
         comment: Some("new".into()),
+        blocked_rest: None,
     };
     let state = state.apply(&change, &cx()).unwrap().state;
     let after = before.next(&state, &mut |_, _| {});

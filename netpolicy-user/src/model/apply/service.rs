@@ -84,10 +84,10 @@ impl Worker<'_> {
         mode: Option<Mode>,
         failsafe_ports: Option<&[String]>,
     ) -> Option<()> {
-        let old = &self.state.host;
+        let old = self.state.host.clone();
         let mode = mode.unwrap_or(old.mode);
         let failsafe_ports = match failsafe_ports {
-            None => old.failsafe_ports.clone(),
+            None => old.failsafe_ports,
             Some(items) => self.ports(items)?,
         };
         self.state.host = Host {

@@ -25,6 +25,9 @@ fn create(name: &str, allow: Option<&[&str]>, block: &[&str]) -> Change {
         comment: None,
         inactive: false,
         services: vec![],
+        unbound: false,
+        replace: false,
+        blocked_rest: None,
     }
 }
 
@@ -34,6 +37,7 @@ fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
+        blocked_rest: None,
     }
 }
 

@@ -147,7 +147,7 @@ fn every_error_has_its_place() {
 mode = "off"
 failsafe_ports = ["0", "22"]
 [[service]]
-name = "pg"
+name = "p"
 port = ["5432"]
 [[service]]
 name = "host"
@@ -170,7 +170,7 @@ block = ["0.0.0.0/0"]
         "p.toml:4:8: 'mode' is 'off'; expected \"enforce\" or \"observe\"",
         "p.toml:5:19: '0' is no port or port range: ports are 1 to 65535",
         "p.toml:8:1: unknown key 'port' in [[service]]; did you mean 'ports'?",
-        "p.toml:7:8: the name 'pg' has 2 characters",
+        "p.toml:7:8: the name 'p' has 1 characters",
         "p.toml:6:1: [[service]] without 'ports'; add ports = [\"5432\"]",
         "p.toml:10:8: a service cannot be named 'host'",
         "p.toml:11:10: '70000' is no port or port range",
@@ -265,6 +265,7 @@ fn a_second_time_changes_nothing_and_an_edit_keeps_what_it_does_not_touch() {
             file: source("p.toml", text),
             lists: vec![],
             skip_invalid: false,
+            keep_others: false,
         };
         state.apply(&change, cx).unwrap().state
     };
@@ -325,7 +326,7 @@ proptest! {
     #[test]
     fn what_is_exported_reads_back_as_the_same(state in state()) {
         let text = export(&state);
-        let change = Change::Apply { file: source("p.toml", &text), lists: vec![], skip_invalid: false };
+        let change = Change::Apply { file: source("p.toml", &text), lists: vec![], skip_invalid: false, keep_others: false };
         let again = state.apply(&change, &cx()).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         prop_assert_eq!(plan(&state, &again.state), vec![]);
         prop_assert_eq!(export(&again.state), text);

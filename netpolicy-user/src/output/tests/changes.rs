@@ -19,6 +19,10 @@ fn changed() -> Changed {
                 details: Vec::new(),
             },
         ],
+        effects: Vec::new(),
+        clients: None,
+        operator: None,
+        pending: None,
         warnings: Vec::new(),
         dry_run: false,
         timing: Timing {

@@ -66,6 +66,7 @@ fn status() -> Status {
             services: 1,
             observing: Vec::new(),
             rules: 1024,
+            pending: None,
             bypasses: 0,
             memory_bytes: 35 * 1024 * 1024,
         }),

@@ -45,6 +45,7 @@ fn policy(name: &str, allow: AllowPart, block: RuleList) -> Policy {
         name: Name::new(name).unwrap(),
         allow,
         block,
+        blocked_rest: None,
         comment: None,
         owner: "root".into(),
         created: time(1),
@@ -133,6 +134,8 @@ fn a_new_store_is_empty() {
         state: State::empty(),
         revision: 0,
         bypasses: vec![],
+        grants: vec![],
+        pending: None,
     };
     assert_eq!(store.load().unwrap(), empty);
     assert_eq!(store.revisions(10).unwrap(), []);
@@ -230,10 +233,10 @@ fn bypasses_are_kept_replaced_and_lapse() {
     let service = bypass("10.0.0.1/32", Some(&postgres), 200);
     let six = bypass("2001:db8::/32", None, 300);
     for bypass in [&host, &service, &six] {
-        store.put_bypass(bypass).unwrap();
+        store.put_bypass(bypass, None).unwrap();
     }
     let longer = bypass("10.0.0.1/32", None, 150);
-    store.put_bypass(&longer).unwrap();
+    store.put_bypass(&longer, None).unwrap();
     drop(store);
 
     let mut store = SqliteStore::open(dir.path()).unwrap();
@@ -243,12 +246,12 @@ fn bypasses_are_kept_replaced_and_lapse() {
     );
     assert!(
         store
-            .remove_bypass(service.source, Some(&postgres))
+            .remove_bypass(service.source, Some(&postgres), None)
             .unwrap()
     );
     assert!(
         !store
-            .remove_bypass(service.source, Some(&postgres))
+            .remove_bypass(service.source, Some(&postgres), None)
             .unwrap()
     );
     assert_eq!(store.expire_bypasses(time(149)).unwrap(), []);

@@ -65,6 +65,7 @@ fn of_an_edited_list_only_the_edited_chunk_is_looked_at() {
             allow: ListEdit::Keep,
             block: edit,
             comment: None,
+            blocked_rest: None,
         };
         let edited = state.apply(&change, &cx()).unwrap().state;
         // Were all chunks written again, these would be back.

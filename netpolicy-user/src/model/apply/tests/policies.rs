@@ -12,6 +12,9 @@ fn a_policy_is_active_and_bound_to_the_host_unless_told_otherwise() {
             comment: Some("why".into()),
             inactive: true,
             services: vec!["PG_".into()],
+            unbound: false,
+            replace: false,
+            blocked_rest: None,
         },
     ]);
     let office = state.policy("OFFICE").unwrap();
@@ -51,6 +54,9 @@ fn all_errors_of_a_change_are_reported_and_nothing_is_done() {
         comment: Some("x".repeat(5000)),
         inactive: false,
         services: vec!["pg_".into()],
+        unbound: false,
+        replace: false,
+        blocked_rest: None,
     };
     let errors = state.apply(&change, &cx()).unwrap_err();
     let messages = errors.messages();
@@ -132,6 +138,7 @@ fn comments_are_replaced_and_removed() {
         allow: ListEdit::Keep,
         block: ListEdit::Keep,
         comment: Some(text.into()),
+        blocked_rest: None,
     };
     let state = after(&[create("one", None, &[]), comment("why")]);
     assert_eq!(state.policies[0].comment.as_deref(), Some("why"));
