@@ -183,13 +183,11 @@ pub struct Peer(pub Option<Caller>);
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(
-            stream
-                .io()
-                .peer_cred()
-                .ok()
-                .map(|c| Caller { uid: c.uid() }),
-        )
+        Self(stream.io().peer_cred().ok().map(|c| Caller {
+            uid: c.uid(),
+            gid: c.gid(),
+            pid: c.pid(),
+        }))
     }
 }
 

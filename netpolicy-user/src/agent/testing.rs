@@ -25,7 +25,11 @@ use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced}
 use crate::model::{Bypass, Change, ChangeContext, Limits, ListInput, Name, SourceText, State};
 use crate::store::{Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored};
 
-pub(super) const ROOT: Caller = Caller { uid: 0 };
+pub(super) const ROOT: Caller = Caller {
+    uid: 0,
+    gid: 0,
+    pid: None,
+};
 
 /// A change that makes a policy for the host.
 pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
