@@ -24,6 +24,7 @@ pub mod interfaces;
 pub mod kernel;
 pub mod lock;
 pub mod memory;
+pub mod operator;
 pub mod reconcile;
 pub mod routes;
 pub mod server;
