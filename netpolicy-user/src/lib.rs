@@ -20,6 +20,7 @@
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`compiler`], [`api`], [`config`] |
 //! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`] |
 //! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`model`], [`compiler`], [`datapath`], [`store`], [`api`], [`config`] |
+//! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
 //! | [`api`] | what travels between agent and clients | [`model`] |
 //! | [`client`] | the API's client | [`api`], [`model`] |
 //! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`api`], [`config`], [`model`] |
@@ -43,4 +44,5 @@ pub mod datapath;
 pub mod local;
 pub mod model;
 pub mod output;
+pub mod sockets;
 pub mod store;

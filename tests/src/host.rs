@@ -236,6 +236,8 @@ impl DatabaseHost {
             .env("NETPOLICY_STATE_DIR", self.state_dir())
             .env("NETPOLICY_BPFFS_DIR", self.bpffs_dir())
             .env("NETPOLICY_CONFIG", self.file("config.toml"))
+            // Whoever runs the tests over SSH is none of the hosts' operators.
+            .env("NETPOLICY_FROM", "none")
             .env("NO_COLOR", "1")
             .current_dir(self.dir.path());
         command

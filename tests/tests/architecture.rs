@@ -48,7 +48,7 @@ const SOCKETS: [&str; 4] = [
     "std::net::ToSocketAddrs",
 ];
 
-const BANS: [Ban; 13] = [
+const BANS: [Ban; 15] = [
     Ban {
         part: "",
         paths: &["aya"],
@@ -58,6 +58,32 @@ const BANS: [Ban; 13] = [
         part: "",
         paths: &["rusqlite"],
         but: &["store"],
+    },
+    Ban {
+        part: "",
+        paths: &[
+            "netlink_packet_core",
+            "netlink_packet_sock_diag",
+            "netlink_sys",
+        ],
+        but: &["sockets"],
+    },
+    Ban {
+        part: "sockets",
+        paths: &[
+            "crate::model",
+            "crate::compiler",
+            "crate::datapath",
+            "crate::store",
+            "crate::agent",
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::config",
+            "crate::local",
+            "crate::api",
+        ],
+        but: &[],
     },
     Ban {
         part: "model",

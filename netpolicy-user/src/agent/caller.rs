@@ -1,15 +1,33 @@
 //! Who asks for something.
 
-use nix::unistd::{Uid, User};
+use std::ffi::CString;
 
-/// The OS user at the other end of the socket.
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+
+/// The process at the other end of the socket, as it was when it connected
+/// (`SO_PEERCRED`, `unix(7)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// User id.
+    /// Effective user id.
     pub uid: u32,
+    /// Effective group id: that of a setgid program, too.
+    pub gid: u32,
+    /// Process id in the agent's namespace, `None` if it has none there. The process may
+    /// be gone, and the number another's: good for hints, never for rights.
+    pub pid: Option<i32>,
 }
 
 impl Caller {
+    /// root, without a process: the agent itself.
+    #[must_use]
+    pub fn root() -> Self {
+        Self {
+            uid: 0,
+            gid: 0,
+            pid: None,
+        }
+    }
+
     /// Whether it is root, who may do everything.
     #[must_use]
     pub fn is_root(self) -> bool {
@@ -24,15 +42,82 @@ impl Caller {
             _ => format!("uid {}", self.uid),
         }
     }
+
+    /// The names of the groups that the caller is in, the effective one first, each
+    /// once; "gid N" for a group that the system does not know.
+    ///
+    /// Besides the effective group they are the user's as the user database has them
+    /// now, not those of his process: it may have dropped some (`setpriv`), and one that
+    /// was started before the database changed lacks the new ones. The process's own
+    /// (`SO_PEERGROUPS`) are to be had by a raw system call only, and would have to
+    /// be asked for at each connection. Asks the name service: may take its time,
+    /// so not for an async task's thread.
+    #[must_use]
+    pub fn groups(self) -> Vec<String> {
+        let mut gids = vec![Gid::from_raw(self.gid)];
+        if let Ok(Some(user)) = User::from_uid(Uid::from_raw(self.uid))
+            && let Ok(name) = CString::new(user.name)
+            && let Ok(all) = getgrouplist(&name, user.gid)
+        {
+            gids.extend(all);
+        }
+        let mut names: Vec<String> = Vec::with_capacity(gids.len());
+        for gid in gids {
+            let name = match Group::from_gid(gid) {
+                Ok(Some(group)) => group.name,
+                _ => format!("gid {gid}"),
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::process::Command;
+
     use super::*;
+
+    const STRANGER: u32 = 3_999_999_999;
+
+    fn caller(uid: u32, gid: u32) -> Caller {
+        Caller {
+            uid,
+            gid,
+            pid: None,
+        }
+    }
 
     #[test]
     fn users_have_names_and_strangers_numbers() {
-        assert_eq!(Caller { uid: 0 }.name(), "root");
-        assert_eq!(Caller { uid: 3_999_999_999 }.name(), "uid 3999999999");
+        assert_eq!(caller(0, 0).name(), "root");
+        assert_eq!(caller(STRANGER, 0).name(), "uid 3999999999");
+    }
+
+    #[test]
+    fn the_groups_are_those_of_the_database() {
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+        for line in passwd.lines() {
+            let fields: Vec<&str> = line.split(':').collect();
+            let (name, uid, gid) = (fields[0], fields[2], fields[3]);
+            let out = Command::new("id").args(["-nG", name]).output().unwrap();
+            let expected = String::from_utf8(out.stdout).unwrap();
+            let expected: BTreeSet<&str> = expected.split_whitespace().collect();
+            let groups = caller(uid.parse().unwrap(), gid.parse().unwrap()).groups();
+            let found: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
+            assert_eq!(found, expected, "{name}");
+            assert_eq!(found.len(), groups.len(), "{name} has one twice");
+        }
+    }
+
+    #[test]
+    fn the_effective_group_comes_first_and_hides_none() {
+        let root = Group::from_gid(Gid::from_raw(0)).unwrap().unwrap().name;
+        assert_eq!(caller(0, STRANGER).groups(), ["gid 3999999999", &root]);
+        assert_eq!(caller(STRANGER, 0).groups(), [root]);
     }
 }

@@ -77,6 +77,8 @@ impl Scratch {
                 bpffs(&self.dir).join("netpolicy").into(),
             ),
             ("NETPOLICY_CONFIG", self.config().into()),
+            // Whoever watches it over SSH is not in its network.
+            ("NETPOLICY_FROM", "none".into()),
         ]
     }
 }

@@ -60,7 +60,11 @@ impl Agent {
             .uri(path)
             .body(body)
             .unwrap();
-        let peer = ConnectInfo(Peer(Some(Caller { uid, gid: uid, pid: None })));
+        let peer = ConnectInfo(Peer(Some(Caller {
+            uid,
+            gid: uid,
+            pid: None,
+        })));
         request.extensions_mut().insert(peer);
         self.router.call(request).await.unwrap()
     }

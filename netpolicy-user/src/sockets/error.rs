@@ -1,0 +1,110 @@
+//! What goes wrong with sockets of others.
+
+use std::io;
+
+use nix::errno::Errno;
+
+/// Why connections cannot be listed or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketsError {
+    /// There is nobody to ask.
+    #[error(
+        "this kernel does not list TCP sockets: load the module tcp_diag, or use a kernel with CONFIG_INET_DIAG"
+    )]
+    NoDiag,
+    /// Sockets are listed but not ended.
+    #[error(
+        "this kernel cannot end connections of others: it is built without CONFIG_INET_DIAG_DESTROY; restart the server, or let it end them"
+    )]
+    NoDestroy,
+    /// The caller may not.
+    #[error(
+        "not permitted to end connections: CAP_NET_ADMIN was expected, in the user namespace that owns the network namespace; run the agent as root"
+    )]
+    NotPermitted,
+    /// Sockets came and went while they were listed, again and again.
+    #[error(
+        "the list of TCP sockets changed while it was read, {attempts} times in a row: try again"
+    )]
+    Changing {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A system call failed.
+    #[error("cannot {what}")]
+    System {
+        /// What was tried: "open a netlink socket for sock_diag".
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel refused for a reason that is none of the above.
+    #[error("the kernel refused to {what}")]
+    Refused {
+        /// What it was asked: "list TCP sockets".
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: Errno,
+    },
+    /// The kernel's answer is none.
+    #[error("the kernel's answer on TCP sockets cannot be read: {0}")]
+    Malformed(String),
+}
+
+impl SocketsError {
+    /// A refusal to list. `ENOENT` is the absence of a handler for the protocol or
+    /// family (`inet_diag_lock_handler`, `__sock_diag_cmd`), `EINVAL` of the whole
+    /// message type (`sock_diag_rcv_msg`).
+    pub(super) fn of_list(errno: Errno) -> Self {
+        match errno {
+            Errno::ENOENT | Errno::EINVAL => Self::NoDiag,
+            source => Self::Refused {
+                what: "list TCP sockets",
+                source,
+            },
+        }
+    }
+
+    /// A refusal to end a connection that is there.
+    pub(super) fn of_destroy(errno: Errno) -> Self {
+        match errno {
+            // EINVAL: a kernel before 4.5 does not know the message.
+            Errno::EOPNOTSUPP | Errno::EINVAL => Self::NoDestroy,
+            Errno::EPERM => Self::NotPermitted,
+            source => Self::Refused {
+                what: "end a connection",
+                source,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_apart() {
+        assert!(matches!(
+            SocketsError::of_list(Errno::ENOENT),
+            SocketsError::NoDiag
+        ));
+        assert!(matches!(
+            SocketsError::of_list(Errno::EACCES),
+            SocketsError::Refused {
+                source: Errno::EACCES,
+                ..
+            }
+        ));
+        let hint = SocketsError::of_destroy(Errno::EOPNOTSUPP).to_string();
+        assert!(hint.contains("CONFIG_INET_DIAG_DESTROY"), "{hint}");
+        let hint = SocketsError::of_destroy(Errno::EPERM).to_string();
+        assert!(hint.contains("CAP_NET_ADMIN"), "{hint}");
+        assert!(matches!(
+            SocketsError::of_destroy(Errno::ENOBUFS),
+            SocketsError::Refused { .. }
+        ));
+    }
+}
