@@ -18,6 +18,7 @@ use crate::api::{
     BypassRequest, BypassView, Changed, Counters, ErrorBody, ExplainView, HostView, PolicyView,
     ProgressView, RevisionView, ServiceView, Status,
 };
+use crate::model::Finding;
 use crate::model::change::Change;
 
 pub use events::Events;
@@ -190,6 +191,14 @@ impl Client {
         let mut query = vec![("source", source.to_string())];
         query.extend(port.map(|p| ("port", p.to_string())));
         self.get(&["explain"], &query).await
+    }
+
+    /// `GET /v1/lint`: what in the desired state may not be meant.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn lint(&self) -> Answer<Vec<Finding>> {
+        self.get(&["lint"], &[]).await
     }
 
     /// `GET /v1/export`: the desired state as a policy file, of a past `revision` or as it is.

@@ -18,6 +18,7 @@ mod export;
 mod failure;
 mod host;
 mod input;
+mod lint;
 mod monitor;
 mod policy;
 mod service;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::failure::Exit;
 use super::input::Input;
+use super::lint::{self, LintArgs};
 use super::submit::submit;
 use crate::model::change::{Change, ListEdit};
 
@@ -44,6 +45,8 @@ pub(super) enum PolicyCommand {
         /// The policy
         name: String,
     },
+    /// Say what in policies is hardly meant so; exit with 1 if there is more than notes
+    Lint(LintArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -165,6 +168,7 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(&policy)?;
             return Ok(Exit::Done);
         }
+        PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
         PolicyCommand::Create(args) => create(args)?,
         PolicyCommand::Alter(args) => alter(*args)?,
         PolicyCommand::Rename { name, to } => Change::RenamePolicy { name, to },

@@ -8,6 +8,7 @@ mod counters;
 mod diff;
 mod events;
 mod explain;
+mod lint;
 mod policies;
 mod services;
 mod status;
