@@ -19,6 +19,7 @@ use crate::api::{
     GrantRequest, GrantView, HostView, PendingView, PolicyView, ProgressView, RevisionView,
     ServiceView, Status,
 };
+use crate::model::Finding;
 use crate::model::change::Change;
 
 pub use events::Events;
@@ -191,6 +192,14 @@ impl Client {
         let mut query = vec![("source", source.to_string())];
         query.extend(port.map(|p| ("port", p.to_string())));
         self.get(&["explain"], &query).await
+    }
+
+    /// `GET /v1/lint`: what in the desired state may not be meant.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn lint(&self) -> Answer<Vec<Finding>> {
+        self.get(&["lint"], &[]).await
     }
 
     /// `GET /v1/export`: the desired state as a policy file, of a past `revision` or as it is.

@@ -18,6 +18,7 @@
 mod apply;
 mod chase;
 mod command;
+mod effect;
 mod filters;
 mod frame;
 mod generator;
@@ -61,7 +62,7 @@ struct Args {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
     /// Only these benchmarks
-    #[arg(value_name = "NAME", value_parser = ["chase", "rate", "verdict", "write", "apply"])]
+    #[arg(value_name = "NAME", value_parser = ["chase", "rate", "verdict", "write", "effect", "apply"])]
     only: Vec<String>,
 }
 
@@ -129,6 +130,9 @@ fn full(args: &Args, report: &mut Report) {
         for family in [Family::V4, Family::V6] {
             sizes().for_each(|entries| verdict::run(report, family, entries));
         }
+    }
+    if args.wants("effect") {
+        sizes().for_each(|entries| effect::run(report, entries));
     }
     for engine in ENGINES {
         for entries in sizes() {

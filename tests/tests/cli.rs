@@ -134,6 +134,66 @@ fn services_and_the_host() {
 }
 
 #[test]
+fn lint_tells_of_the_agent_s_policies_and_of_files() {
+    let host = DatabaseHost::start();
+    assert_has(&host.ok("policy lint"), &["nothing to mend"]);
+    assert_eq!(host.json("policy lint"), json!([]));
+    host.write("hosts.txt", "10.1.0.0/16\n\n10.1.2.3\n");
+    host.write(
+        "policy.toml",
+        "[[policy]]\nname = \"office\"\nallow = [\"10.1.2.0/24\", \"192.0.2.0/24\"]\n\
+         block_file = \"hosts.txt\"\n\
+         [[policy]]\nname = \"spare\"\nblock = [\"192.0.2.1\"]\nactive = false\n",
+    );
+    // Of a file, by itself and against what is in force.
+    let expected = [
+        "policy office",
+        "missing-family",
+        "allow-inside-block",
+        "allow policy.toml:3",
+        "in block 10.1.0.0/16 (hosts.txt:1)",
+        "covered-rule",
+        "block hosts.txt:3",
+        "policy spare",
+        "inactive",
+        "3 warnings, 1 note",
+    ];
+    let of_file = host.line("policy lint -f policy.toml");
+    assert_eq!(of_file.code, Some(1), "{of_file:?}");
+    assert_has(&of_file.stdout, &expected);
+    host.ok("apply -f policy.toml --yes");
+    let in_force = host.line("policy lint");
+    assert_eq!(in_force.code, Some(1), "{in_force:?}");
+    assert_eq!(in_force.stdout, of_file.stdout);
+
+    let out = host.line("policy lint OFFICE --output json");
+    let findings: Value = serde_json::from_str(&out.stdout).expect("JSON");
+    let codes = findings.as_array().expect("findings").iter();
+    let codes: Vec<_> = codes.map(|f| f["code"].as_str().expect("a code")).collect();
+    assert_eq!(
+        codes,
+        ["missing-family", "allow-inside-block", "covered-rule"]
+    );
+    assert_eq!(findings[1]["rule"]["place"], "policy.toml:3");
+    assert_eq!(findings[1]["other"]["place"], "hosts.txt:1");
+
+    // Notes alone are no fault.
+    assert_has(&host.ok("policy lint spare"), &["inactive", "1 note"]);
+    assert!(host.line("policy lint ofice").failed(1).contains("office"));
+    host.write("bad.toml", "[[policy]]\nname = 1\n");
+    assert!(
+        host.line("policy lint -f bad.toml")
+            .failed(1)
+            .contains("bad.toml:2")
+    );
+    let alone = DatabaseHost::without_agent();
+    alone.write("policy.toml", "[[policy]]\nname = \"all\"\nallow = []\n");
+    let out = alone.line("policy lint -f policy.toml");
+    assert_eq!(out.code, Some(1), "{out:?}");
+    assert_has(&out.stdout, &["error", "denies-everybody", "1 error"]);
+}
+
+#[test]
 fn explain_names_the_rule_and_asks_the_kernel() {
     let host = DatabaseHost::start();
     host.write("policy.toml", POLICY_FILE);
@@ -307,6 +367,7 @@ fn exit_codes() {
     for line in [
         "status",
         "policy list",
+        "policy lint",
         "policy create office --block 10.0.0.1",
         "policy drop office --yes",
         "service add pg1 --port 1",

@@ -20,6 +20,7 @@ mod grant;
 mod history;
 mod host;
 mod input;
+mod lint;
 mod monitor;
 mod policy;
 mod safety;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::context::Context;
 use super::failure::Exit;
 use super::input::Input;
+use super::lint::{self, LintArgs};
 use super::safety::Safety;
 use super::submit::submit;
 use crate::model::Principal;
@@ -64,6 +65,8 @@ pub(super) enum PolicyCommand {
         /// The policy
         name: String,
     },
+    /// Say what in policies is hardly meant so; exit with 1 if there is more than notes
+    Lint(LintArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -189,6 +192,7 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(&policy)?;
             return Ok(Exit::Done);
         }
+        PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
         PolicyCommand::Create(args) => {
             let safety = args.safety.clone();
             (create(*args)?, safety)

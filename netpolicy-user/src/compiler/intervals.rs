@@ -7,6 +7,10 @@
 pub trait Address: Copy + Ord + std::fmt::Debug + Send + Sync + 'static {
     /// Bits of an address.
     const WIDTH: u8;
+    /// The first address of all.
+    const LOWEST: Self;
+    /// The last address of all.
+    const HIGHEST: Self;
     /// The address after this one; `None` after the highest.
     fn next(self) -> Option<Self>;
     /// The address before this one; `None` before the lowest.
@@ -17,12 +21,16 @@ pub trait Address: Copy + Ord + std::fmt::Debug + Send + Sync + 'static {
     fn fill(self, bits: u8) -> Self;
     /// How many of its lowest bits are zero; all of them for the address zero.
     fn trailing_zeros(self) -> u8;
+    /// As a number of 128 bits.
+    fn wide(self) -> u128;
 }
 
 macro_rules! address {
     ($int:ty, $bits:literal) => {
         impl Address for $int {
             const WIDTH: u8 = $bits;
+            const LOWEST: Self = <$int>::MIN;
+            const HIGHEST: Self = <$int>::MAX;
 
             #[inline]
             fn next(self) -> Option<Self> {
@@ -48,6 +56,11 @@ macro_rules! address {
             fn trailing_zeros(self) -> u8 {
                 // At most 128.
                 u8::try_from(<$int>::trailing_zeros(self)).unwrap_or($bits)
+            }
+
+            #[inline]
+            fn wide(self) -> u128 {
+                self.into()
             }
         }
     };
@@ -89,6 +102,36 @@ pub(super) fn prefixes<A: Address>((first, last): Interval<A>, mut emit: impl Fn
     }
 }
 
+/// How many prefixes [`prefixes`] makes of an interval, without making them.
+pub(super) fn fewest<A: Address>((first, last): Interval<A>) -> u64 {
+    let (first, last) = (first.wide(), last.wide());
+    let differing = first ^ last;
+    let Some(top) = differing.checked_ilog2() else {
+        return 1;
+    };
+    // Below the highest bit in which both ends differ there are two halves; of the
+    // lower one an end is covered, of the upper one a beginning.
+    let half = 1_u128 << top;
+    let missing_below = first & (half - 1);
+    let beyond = last & (half - 1);
+    match (missing_below == 0, beyond == half - 1) {
+        (true, true) => 1,
+        (below_is_whole, above_is_whole) => {
+            let below = if below_is_whole {
+                1
+            } else {
+                (half - missing_below).count_ones()
+            };
+            let above = if above_is_whole {
+                1
+            } else {
+                (beyond + 1).count_ones()
+            };
+            u64::from(below + above)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +165,18 @@ mod tests {
         assert_eq!(split((1_u32, 8)), [(1, 32), (2, 31), (4, 30), (8, 32)]);
         assert_eq!(split((1_u32, u32::MAX - 1)).len(), 62);
         assert_eq!(split((1_u128, u128::MAX - 1)).len(), 254);
+    }
+
+    #[test]
+    fn prefixes_are_counted_without_being_made() {
+        for first in 0_u32..34 {
+            for last in first..67 {
+                let made = split((first, last)).len() as u64;
+                assert_eq!(fewest((first, last)), made, "{first} to {last}");
+            }
+            let to_end = (u128::from(first), u128::MAX);
+            assert_eq!(fewest(to_end), split(to_end).len() as u64);
+        }
+        assert_eq!(fewest((1_u128, u128::MAX - 1)), 254);
     }
 }

@@ -4,6 +4,7 @@
 //! [`crate::model::evaluate()`] for every scope and address.
 
 mod compile;
+pub mod effect;
 pub mod flat;
 mod index;
 mod intervals;
@@ -15,6 +16,7 @@ mod tests;
 mod union;
 
 pub use compile::{Compilation, compile};
+pub use effect::{Becomes, Effect, Sources, effects};
 pub use intervals::Address;
 pub use prefixes::{Chunk, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder};
 pub use ruleset::{Ruleset, ScopeRules};

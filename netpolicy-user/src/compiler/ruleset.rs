@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netpolicy_common::{Reason, ScopeConfig, ScopeFlags, ScopeId};
+use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId};
 
 use super::PrefixSet;
 use crate::model::evaluate::observed_unless;
@@ -66,6 +66,18 @@ impl Ruleset {
             }
         }
         reason
+    }
+
+    /// How an attempt at a destination port is judged, and in which scope: what the
+    /// kernel does, but for bypasses. On a failsafe port nothing is judged; the scope is
+    /// the host's then.
+    #[must_use]
+    pub fn judge_port(&self, port: u16, source: IpAddr) -> (ScopeId, Reason) {
+        match self.ports.get(usize::from(port)) {
+            Some(&FAILSAFE_SCOPE) => (HOST_SCOPE, Reason::Failsafe),
+            Some(&scope) => (scope, self.lookup(scope, source)),
+            None => (HOST_SCOPE, self.lookup(HOST_SCOPE, source)),
+        }
     }
 
     /// The rules of a scope.

@@ -9,6 +9,7 @@ mod diff;
 mod events;
 mod explain;
 mod history;
+mod lint;
 mod policies;
 mod services;
 mod status;

@@ -13,6 +13,7 @@ mod extract;
 mod grants;
 mod host;
 mod interfaces;
+mod lint;
 mod policies;
 mod revisions;
 mod services;
@@ -77,6 +78,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(apply::change).layer(DefaultBodyLimit::max(apply::BODY_LIMIT)))
         .routes(routes!(apply::export))
         .routes(routes!(explain::explain))
+        .routes(routes!(lint::lint))
         .routes(routes!(counters::counters))
         .routes(routes!(events::events))
         .routes(routes!(bypasses::list, bypasses::grant, bypasses::revoke))

@@ -128,6 +128,16 @@ async fn only_root_is_let_in() {
 }
 
 #[tokio::test]
+async fn lint_tells_of_the_desired_state() {
+    let mut agent = Agent::new();
+    assert_eq!(agent.get::<Value>("/v1/lint").await, json!([]));
+    agent.create("office", &["10.0.0.1"], &["10.0.0.0/8"]).await;
+    let findings: Vec<crate::model::Finding> = agent.get("/v1/lint").await;
+    let codes: Vec<_> = findings.iter().map(|f| f.code.name()).collect();
+    assert_eq!(codes, ["denies-everybody", "allow-inside-block"]);
+}
+
+#[tokio::test]
 async fn a_change_shows_everywhere() {
     let mut agent = Agent::new();
     let changed = agent.create("office", &["10.0.0.1/8"], &["10.0.0.9"]).await;

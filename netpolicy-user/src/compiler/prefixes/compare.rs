@@ -1,5 +1,7 @@
 //! Where two versions of a sequence differ.
 
+use std::ops::ControlFlow;
+
 use super::sequence::Part;
 use super::{Prefix, Prefixes};
 use crate::compiler::Address;
@@ -18,11 +20,46 @@ impl<P: Prefix> Prefixes<P> {
         changed
     }
 
+    /// As [`Self::changed`]; `None` if more than `most` prefixes differ, which takes no
+    /// longer than to find that many.
+    #[must_use]
+    pub(in crate::compiler) fn changed_at_most(
+        &self,
+        new: &Self,
+        most: usize,
+    ) -> Option<Vec<(P::Address, P::Address)>> {
+        let mut changed: Vec<(P::Address, P::Address)> = Vec::new();
+        let mut left = most;
+        let within = self.try_differences(new, |prefix, _| {
+            extend(&mut changed, prefix);
+            match left.checked_sub(1) {
+                Some(rest) => {
+                    left = rest;
+                    ControlFlow::Continue(())
+                }
+                None => ControlFlow::Break(()),
+            }
+        });
+        within.is_continue().then_some(changed)
+    }
+
     /// Visits every prefix that only this sequence has (`false`) or only `new` has
     /// (`true`), ascending. Takes as long as [`Self::changed`].
     pub fn differences(&self, new: &Self, mut visit: impl FnMut(P, bool)) {
+        let _ = self.try_differences(new, |prefix, is_new| {
+            visit(prefix, is_new);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// As [`Self::differences`], until `visit` breaks.
+    fn try_differences(
+        &self,
+        new: &Self,
+        mut visit: impl FnMut(P, bool) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         if self.ptr_eq(new) {
-            return;
+            return ControlFlow::Continue(());
         }
         let (mut old, mut new) = (Cursor::new(self.parts()), Cursor::new(new.parts()));
         loop {
@@ -34,18 +71,18 @@ impl<P: Prefix> Prefixes<P> {
                 new.skip_chunk();
             }
             match (old.peek(), new.peek()) {
-                (None, None) => return,
+                (None, None) => return ControlFlow::Continue(()),
                 (Some(a), Some(b)) if a == b => {
                     old.step();
                     new.step();
                 }
                 (Some(a), b) if b.is_none_or(|b| a < b) => {
-                    visit(a, false);
+                    visit(a, false)?;
                     old.step();
                 }
                 (_, b) => {
                     if let Some(b) = b {
-                        visit(b, true);
+                        visit(b, true)?;
                     }
                     new.step();
                 }

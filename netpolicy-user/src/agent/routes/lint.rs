@@ -1,0 +1,15 @@
+//! `/v1/lint`: what in the policies is hardly meant so.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::{App, blocking};
+use crate::agent::error::AgentError;
+use crate::model::lint::{Finding, lint as examine};
+
+/// What in the desired state may not be meant, by policy, the worst first.
+#[utoipa::path(get, path = "/v1/lint", responses((status = OK, body = Vec<Finding>)))]
+pub(super) async fn lint(State(app): State<App>) -> Result<Json<Vec<Finding>>, AgentError> {
+    let snapshot = app.supervisor.snapshot();
+    blocking(move || Ok(Json(examine(&snapshot.state)))).await
+}

@@ -1,0 +1,342 @@
+//! The effect of a change: which sources are dropped from now on, and which pass.
+//!
+//! Compares two rulesets and nothing else; knows neither bypasses nor connections. Only
+//! what differs is looked at, so that a small change of large lists is judged at once.
+
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod view;
+mod words;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use netpolicy_common::{Action, FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
+
+use self::sweep::{Tally, sweep};
+use self::view::{Of, View};
+pub use self::words::{Becomes, Effect, Sources, SourcesKind};
+use super::{Address, Prefix, Prefix4, Prefix6, Ruleset};
+use crate::model::rule::canonical;
+
+/// Networks that an [`Effect`] lists; the others are counted.
+pub const LISTED: usize = 10;
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Networks listed.
+    listed: usize,
+    /// Prefixes of a list that may differ before all of it is looked at, from the lowest
+    /// address on.
+    differing: usize,
+    /// Pieces of address space looked at, for all scopes together: some 20 ns each.
+    pieces: usize,
+    /// Pieces looked at in each scope and family even if none are left for all together.
+    at_least: usize,
+}
+
+const BOUNDS: Bounds = Bounds {
+    listed: LISTED,
+    differing: 32_768,
+    pieces: 1_000_000,
+    at_least: 4_096,
+};
+
+/// Whose attempts are dropped with `new` that passed with `old`, and the reverse, scope by
+/// scope; denials first. Empty if nothing changes for anybody.
+///
+/// Takes time in proportion to the change, and to the number of chunks of lists in which
+/// the rulesets differ; after some bound it stops looking and says "at least".
+#[must_use]
+pub fn effects(old: &Ruleset, new: &Ruleset) -> Vec<Effect> {
+    effects_within(old, new, BOUNDS)
+}
+
+/// Whether an attempt from `source` at `port` passed with `old` and is dropped with `new`.
+#[must_use]
+pub fn denied_newly(old: &Ruleset, new: &Ruleset, port: u16, source: IpAddr) -> bool {
+    let drops = |rules: &Ruleset| rules.judge_port(port, source).1.action() == Action::Drop;
+    !drops(old) && drops(new)
+}
+
+fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Vec<Effect> {
+    let mut budget = bounds.pieces;
+    // Services that the host governs have its lists: looked at once.
+    let mut known: Vec<Known<'_>> = Vec::new();
+    let mut effects = Vec::new();
+    for (pair, ports) in pairs(old, new) {
+        let lists = Lists::of(old, new, pair);
+        let found = match known.iter().find(|known| known.lists.same(&lists)) {
+            Some(known) => known.found.clone(),
+            None => {
+                let found = lists.compare(bounds, &mut budget);
+                known.push(Known {
+                    lists,
+                    found: found.clone(),
+                });
+                found
+            }
+        };
+        let (scope, scope_name) = scope_of(old, new, pair);
+        effects.extend(found.into_iter().map(|(becomes, sources)| Effect {
+            scope,
+            scope_name: scope_name.clone(),
+            ports: ports.clone(),
+            becomes,
+            sources,
+        }));
+    }
+    effects
+}
+
+/// The scope of some ports before and after.
+type Pair = (ScopeId, ScopeId);
+
+/// What becomes of which sources.
+type Found = Vec<(Becomes, Sources)>;
+
+/// Which scope of `old` is to be compared with which one of `new`, and for which ports;
+/// no ports: all of a scope that is the same before and after.
+fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<Pair, Option<String>> {
+    if old.ports == new.ports {
+        let both = old.scopes.iter().chain(&new.scopes);
+        return both.map(|scope| ((scope.id, scope.id), None)).collect();
+    }
+    // What has no port is judged in the host's scope.
+    let mut ranges: BTreeMap<Pair, Vec<(u16, u16)>> =
+        BTreeMap::from([((HOST_SCOPE, HOST_SCOPE), Vec::new())]);
+    let scopes = old.ports.iter().zip(new.ports.iter());
+    for (port, (&old, &new)) in (0..=u16::MAX).zip(scopes) {
+        let ranges = ranges.entry((old, new)).or_default();
+        match ranges.last_mut() {
+            Some(range) if old == new || range.1.checked_add(1) == Some(port) => range.1 = port,
+            _ => ranges.push((port, port)),
+        }
+    }
+    let in_words = |ranges: Vec<(u16, u16)>| {
+        let ranges = ranges.into_iter().map(|(first, last)| match first {
+            _ if first == last => first.to_string(),
+            _ => format!("{first}-{last}"),
+        });
+        ranges.collect::<Vec<_>>().join(",")
+    };
+    ranges
+        .into_iter()
+        .filter(|(pair, _)| *pair != (FAILSAFE_SCOPE, FAILSAFE_SCOPE))
+        .map(|(pair, ranges)| (pair, (pair.0 != pair.1).then(|| in_words(ranges))))
+        .collect()
+}
+
+/// The scope that an effect is told of: the service that there will be, else the one that
+/// there was, else the host.
+fn scope_of(old: &Ruleset, new: &Ruleset, pair: Pair) -> (ScopeId, String) {
+    let is_service = |id: &ScopeId| ![HOST_SCOPE, FAILSAFE_SCOPE].contains(id);
+    let after = Some((new, pair.1)).filter(|(_, id)| is_service(id));
+    let before = Some((old, pair.0)).filter(|(_, id)| is_service(id));
+    match after.or(before) {
+        Some((rules, id)) => {
+            let name = rules.scope(id).map(|scope| scope.name.clone());
+            (id, name.unwrap_or_else(|| format!("scope {id}")))
+        }
+        None => (HOST_SCOPE, "host".to_owned()),
+    }
+}
+
+/// What decides in a scope before and after.
+struct Lists<'a> {
+    v4: (View<'a, Prefix4>, View<'a, Prefix4>),
+    v6: (View<'a, Prefix6>, View<'a, Prefix6>),
+}
+
+/// Lists that were compared.
+struct Known<'a> {
+    lists: Lists<'a>,
+    found: Found,
+}
+
+impl<'a> Lists<'a> {
+    fn of(old: &'a Ruleset, new: &'a Ruleset, pair: Pair) -> Self {
+        let (v4, v6): (Of<Prefix4>, Of<Prefix6>) = (|set| &set.v4, |set| &set.v6);
+        Self {
+            v4: (View::new(old, pair.0, v4), View::new(new, pair.1, v4)),
+            v6: (View::new(old, pair.0, v6), View::new(new, pair.1, v6)),
+        }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.v4.0.same(&other.v4.0)
+            && self.v4.1.same(&other.v4.1)
+            && self.v6.0.same(&other.v6.0)
+            && self.v6.1.same(&other.v6.1)
+    }
+
+    fn compare(&self, bounds: Bounds, budget: &mut usize) -> Found {
+        let v4 = compare(&self.v4.0, &self.v4.1, bounds, budget);
+        let v6 = compare(&self.v6.0, &self.v6.1, bounds, budget);
+        let denied = [(Becomes::Denied, v4.denied, v6.denied)];
+        denied
+            .into_iter()
+            .chain([(Becomes::Allowed, v4.allowed, v6.allowed)])
+            .flat_map(|(becomes, v4, v6)| {
+                let sources = together(v4, v6, bounds.listed);
+                sources.into_iter().map(move |sources| (becomes, sources))
+            })
+            .collect()
+    }
+}
+
+/// What becomes of the sources of one family.
+struct Outcome {
+    denied: Part,
+    allowed: Part,
+}
+
+/// Sources of one family.
+struct Part {
+    /// Whether it is all but the networks.
+    all_but: bool,
+    networks: Vec<IpNet>,
+    count: u64,
+    at_least: bool,
+    already: u64,
+}
+
+/// Compares what two views drop.
+fn compare<P: Network>(
+    old: &View<'_, P>,
+    new: &View<'_, P>,
+    bounds: Bounds,
+    budget: &mut usize,
+) -> Outcome {
+    let everything = [(P::Address::LOWEST, P::Address::HIGHEST)];
+    let ranges = if old.same(new) {
+        Vec::new()
+    } else {
+        old.changed(new, bounds.differing)
+    };
+    let mut lists = Vec::new();
+    let (old, new) = (old.judge(&mut lists), new.judge(&mut lists));
+    let tally = || Tally::new(bounds.listed);
+    let (mut denied, mut allowed) = (tally(), tally());
+    *budget = (*budget).max(bounds.at_least);
+    let mut again = *budget;
+    let stopped = sweep(&lists, &ranges, budget, |range, on| {
+        match (old.drops(on), new.drops(on)) {
+            (false, true) => denied.add(range),
+            (true, false) => allowed.add(range),
+            _ => {}
+        }
+    });
+    let (denied, allowed) = (denied.finish(), allowed.finish());
+    let looked_at = stopped.unwrap_or(P::Address::HIGHEST).wide();
+    let most = |tally: &Tally<P::Address>| tally.addresses > looked_at / 2;
+    let mut outcome = Outcome {
+        denied: Part::of::<P>(&denied, stopped.is_some()),
+        allowed: Part::of::<P>(&allowed, stopped.is_some()),
+    };
+    if !(most(&denied) || most(&allowed)) {
+        return outcome;
+    }
+    // Those who are not what most become are told more shortly.
+    let (mut drops, mut passes, mut stay) = (tally(), tally(), tally());
+    let stopped = sweep(&lists, &everything, &mut again, |range, on| {
+        let dropped = new.drops(on);
+        if dropped { &mut drops } else { &mut passes }.add(range);
+        if old.drops(on) == dropped && dropped == most(&denied) {
+            stay.add(range);
+        }
+    });
+    let (part, others, whole) = if most(&denied) {
+        (&mut outcome.denied, passes.finish(), denied)
+    } else {
+        (&mut outcome.allowed, drops.finish(), allowed)
+    };
+    if others.networks <= whole.networks {
+        *part = Part {
+            all_but: true,
+            already: stay.finish().networks,
+            ..Part::of::<P>(&others, stopped.is_some())
+        };
+    }
+    outcome
+}
+
+impl Part {
+    fn of<P: Network>(tally: &Tally<P::Address>, at_least: bool) -> Self {
+        let networks = tally.first.iter();
+        Self {
+            all_but: false,
+            networks: networks
+                .filter_map(|&(address, length)| P::net(address, length))
+                .collect(),
+            count: tally.networks,
+            // Of nothing it is not said that there may be more.
+            at_least: at_least && tally.networks > 0,
+            already: 0,
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        !self.all_but && self.count == 0
+    }
+
+    fn into_sources(self, kind: SourcesKind) -> Sources {
+        Sources {
+            more: self.count.saturating_sub(self.networks.len() as u64),
+            networks: self.networks.iter().map(canonical).collect(),
+            kind,
+            at_least: self.at_least,
+            already: self.already,
+        }
+    }
+}
+
+/// Both families' sources in as few descriptions as say it.
+fn together(mut v4: Part, v6: Part, listed: usize) -> Vec<Sources> {
+    if v4.all_but != v6.all_but {
+        let kind = |part: &Part, all| match part.all_but {
+            true => all,
+            false => SourcesKind::Networks,
+        };
+        let kinds = (
+            kind(&v4, SourcesKind::AllIpv4),
+            kind(&v6, SourcesKind::AllIpv6),
+        );
+        let parts = [(v4, kinds.0), (v6, kinds.1)];
+        let parts = parts.into_iter().filter(|(part, _)| !part.is_nothing());
+        return parts.map(|(part, kind)| part.into_sources(kind)).collect();
+    }
+    if v4.is_nothing() && v6.is_nothing() {
+        return Vec::new();
+    }
+    let kind = match v4.all_but {
+        true => SourcesKind::Everybody,
+        false => SourcesKind::Networks,
+    };
+    v4.networks.extend(v6.networks);
+    v4.networks.truncate(listed);
+    v4.count = v4.count.saturating_add(v6.count);
+    v4.at_least |= v6.at_least;
+    v4.already = v4.already.saturating_add(v6.already);
+    vec![v4.into_sources(kind)]
+}
+
+/// A prefix that can be written as a network.
+trait Network: Prefix {
+    fn net(address: Self::Address, length: u8) -> Option<IpNet>;
+}
+
+impl Network for Prefix4 {
+    fn net(address: u32, length: u8) -> Option<IpNet> {
+        IpNet::new(Ipv4Addr::from(address).into(), length).ok()
+    }
+}
+
+impl Network for Prefix6 {
+    fn net(address: u128, length: u8) -> Option<IpNet> {
+        IpNet::new(Ipv6Addr::from(address).into(), length).ok()
+    }
+}

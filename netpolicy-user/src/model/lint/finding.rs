@@ -1,0 +1,187 @@
+//! What lint says: data for programs, one sentence for people.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::model::{ListKind, Rule, RuleList};
+
+/// Something about policies that may not be meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// Which kind of thing.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The policies concerned, most often one; none: a service.
+    pub policies: Vec<String>,
+    /// "host" or the service's name, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The rule that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleAt>,
+    /// Another rule, because of which it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<RuleAt>,
+    /// What, why it matters, what to do: one sentence.
+    pub message: String,
+    /// How many more there are of this code and list that are not listed: said with the
+    /// last that is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A rule and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleAt {
+    /// The policy.
+    pub policy: String,
+    /// "allow" or "block".
+    pub list: String,
+    /// The rule as written.
+    pub text: String,
+    /// Where it was read: "office.toml:4", or "--allow".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nobody gets through.
+    Error,
+    /// Hardly meant so.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+/// The kinds of findings, in the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// No source at all passes.
+    DeniesEverybody,
+    /// Only one family is on the allow lists: the other is denied.
+    MissingFamily,
+    /// `/0` on an allow list: restricts nothing in its family.
+    AllowsEverything,
+    /// `/0` on a block list: nothing of its family passes.
+    BlocksEverything,
+    /// An allow rule that lies wholly inside blocks: never matters.
+    AllowInsideBlock,
+    /// A rule that lies inside another of its list: never matters.
+    CoveredRule,
+    /// A rule that lies inside one of another policy of the same scopes: does not
+    /// matter as long as both govern.
+    CoveredByPolicy,
+    /// A range of special purpose on a block list of public addresses.
+    SpecialRange,
+    /// A network written with an address inside it.
+    HostBits,
+    /// A policy without any rule that restricts.
+    RestrictsNothing,
+    /// A policy bound to nothing.
+    NotBound,
+    /// An inactive policy that is bound.
+    Inactive,
+    /// A service that no policy governs, on a host that no policy governs.
+    Ungoverned,
+    /// Names that are easily taken for each other.
+    SimilarNames,
+}
+
+impl Code {
+    /// As in JSON and in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DeniesEverybody => "denies-everybody",
+            Self::MissingFamily => "missing-family",
+            Self::AllowsEverything => "allows-everything",
+            Self::BlocksEverything => "blocks-everything",
+            Self::AllowInsideBlock => "allow-inside-block",
+            Self::CoveredRule => "covered-rule",
+            Self::CoveredByPolicy => "covered-by-policy",
+            Self::SpecialRange => "special-range",
+            Self::HostBits => "host-bits",
+            Self::RestrictsNothing => "restricts-nothing",
+            Self::NotBound => "not-bound",
+            Self::Inactive => "inactive",
+            Self::Ungoverned => "ungoverned",
+            Self::SimilarNames => "similar-names",
+        }
+    }
+}
+
+impl Code {
+    /// Of what is said of rules: what, why it matters, what to do, for all rules alike.
+    #[must_use]
+    pub fn meaning(self) -> Option<&'static str> {
+        Some(match self {
+            Self::AllowsEverything => {
+                "allows a whole family, so the list restricts nothing there: name the networks that are meant"
+            }
+            Self::BlocksEverything => {
+                "blocks a whole family, and no allow rule wins over it: write an allow list instead"
+            }
+            Self::AllowInsideBlock => {
+                "allowed inside a block, which always wins: remove the rule, or the block"
+            }
+            Self::CoveredRule => "covered by another rule of the same list: remove the narrower",
+            Self::CoveredByPolicy => {
+                "covered by another policy while both govern: remove it unless they are to work apart"
+            }
+            Self::SpecialRange => {
+                "not public, on a list of public addresses: your own machines may be there"
+            }
+            Self::HostBits => {
+                "means the whole network, not the address: write it as it is enforced"
+            }
+            Self::DeniesEverybody
+            | Self::MissingFamily
+            | Self::RestrictsNothing
+            | Self::NotBound
+            | Self::Inactive
+            | Self::Ungoverned
+            | Self::SimilarNames => return None,
+        })
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+impl RuleAt {
+    pub(super) fn new(policy: &str, kind: ListKind, list: &RuleList, rule: &Rule) -> Self {
+        Self {
+            policy: policy.to_owned(),
+            list: kind.to_string(),
+            text: rule.text().into_owned(),
+            place: list.place(rule).map(|place| place.to_string()),
+        }
+    }
+
+    /// "10.0.0.0/8 (office.toml:4)".
+    pub(super) fn in_words(&self) -> String {
+        match &self.place {
+            Some(place) => format!("{} ({place})", self.text),
+            None => self.text.clone(),
+        }
+    }
+}

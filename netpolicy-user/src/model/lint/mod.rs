@@ -1,0 +1,117 @@
+//! What in a state is hardly meant so: rules that never matter, lists that deny or allow
+//! more than they seem to.
+//!
+//! Pure, and says only what can be seen in the state itself: neither traffic nor what a
+//! rule was before. Changes nothing.
+
+mod finding;
+mod rules;
+mod scopes;
+mod special;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use super::{ListKind, State};
+
+pub use finding::{Code, Finding, RuleAt, Severity};
+
+/// Findings of one code that are listed for each list; the others are counted.
+const LISTED: u64 = 10;
+
+/// Everything that may not be meant: by policy, the worst first.
+///
+/// Sorts all rules: takes time in proportion to n log n, and 12 bytes for each IPv4 rule
+/// and 32 for each IPv6 one.
+#[must_use]
+pub fn lint(state: &State) -> Vec<Finding> {
+    let ranks = sweep::Ranks::of(state);
+    let mut findings = Findings::default();
+    rules::each(state, &mut findings);
+    let v4 = sweep::sorted::<u32>(state, &ranks);
+    rules::covered(state, &v4, &ranks, &mut findings);
+    let v6 = sweep::sorted::<u128>(state, &ranks);
+    rules::covered(state, &v6, &ranks, &mut findings);
+    scopes::scopes(state, (&v4, &v6), &ranks, &mut findings);
+    scopes::policies(state, &mut findings);
+    scopes::names(state, &mut findings);
+    findings.finish()
+}
+
+/// Whether there is anything that should be mended: an error or a warning.
+#[must_use]
+pub fn is_at_fault(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .any(|finding| finding.severity != Severity::Note)
+}
+
+/// Findings so far. Of those that are about a rule only some are kept.
+#[derive(Default)]
+struct Findings {
+    found: Vec<(Order, Finding)>,
+    /// How many there were of each code, policy and list.
+    counts: BTreeMap<(Code, usize, bool), u64>,
+}
+
+/// First the policy, then how bad, then which rule.
+type Order = (usize, Severity, Code, bool, usize);
+
+impl Findings {
+    /// Adds what is about a policy, by its index, or about none.
+    fn add(&mut self, policy: Option<usize>, finding: Finding) {
+        let order = (
+            policy.unwrap_or(usize::MAX),
+            finding.severity,
+            finding.code,
+            false,
+            0,
+        );
+        self.found.push((order, finding));
+    }
+
+    /// Whether another one of this kind would be kept; if not, it is counted.
+    fn wants(&mut self, code: Code, policy: usize, kind: ListKind) -> bool {
+        let key = (code, policy, kind == ListKind::Block);
+        match self.counts.get_mut(&key) {
+            Some(count) if *count >= LISTED => {
+                *count += 1;
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Adds what is about a rule, unless there are enough of its kind.
+    fn add_rule(
+        &mut self,
+        code: Code,
+        (policy, kind, rule): (usize, ListKind, usize),
+        finding: impl FnOnce() -> Finding,
+    ) {
+        let is_block = kind == ListKind::Block;
+        let count = self.counts.entry((code, policy, is_block)).or_default();
+        *count += 1;
+        if *count <= LISTED {
+            let finding = finding();
+            let order = (policy, finding.severity, code, is_block, rule);
+            self.found.push((order, finding));
+        }
+    }
+
+    fn finish(mut self) -> Vec<Finding> {
+        self.found.sort_by_key(|(order, _)| *order);
+        for ((code, policy, is_block), count) in self.counts {
+            let more = count.saturating_sub(LISTED);
+            let mut found = self.found.iter_mut().rev();
+            let last = found
+                .find(|((at, _, of, block, _), _)| (*at, *of, *block) == (policy, code, is_block));
+            if let Some((_, last)) = last {
+                last.more = more;
+            }
+        }
+        self.found.into_iter().map(|(_, finding)| finding).collect()
+    }
+}

@@ -1,0 +1,189 @@
+//! What is said of single rules.
+
+use ipnet::IpNet;
+
+use super::finding::{Code, Finding, RuleAt, Severity};
+use super::special::purpose;
+use super::sweep::{self, Bits, Covered, Entry, Ranks};
+use super::{Findings, ListKind, State};
+use crate::model::{Policy, Rule, RuleList, Spelling};
+
+/// Rules that a block list has at least for it to look like one of public addresses.
+const PUBLIC_LIST: usize = 10;
+/// Of so many rules at most one may be of special purpose on a list of public addresses.
+const PUBLIC_SHARE: usize = 10;
+
+/// What can be said of a rule without looking at others.
+pub(super) fn each(state: &State, findings: &mut Findings) {
+    for (at, policy) in state.policies.iter().enumerate() {
+        let lists = [
+            (ListKind::Allow, policy.allow_list()),
+            (ListKind::Block, Some(&policy.block)),
+        ];
+        for (kind, list) in lists {
+            let Some(list) = list else {
+                continue;
+            };
+            let is_public = kind == ListKind::Block && looks_public(list);
+            for (index, rule) in list.iter().enumerate() {
+                let mut say = |code, message: &dyn Fn(&str) -> String| {
+                    findings.add_rule(code, (at, kind, index), || {
+                        let rule = RuleAt::new(policy.name.as_str(), kind, list, rule);
+                        let message = message(&rule.text);
+                        about(policy, code, Severity::Warning, rule, None, message)
+                    });
+                };
+                if rule.net.prefix_len() == 0 {
+                    say(whole(kind), &|text| whole_family(kind, text, rule));
+                }
+                if is_masked(rule) {
+                    let net = rule.net;
+                    say(Code::HostBits, &|text| {
+                        format!(
+                            "{text} means all of {net}: write {net}, or the address without its length if only that is meant"
+                        )
+                    });
+                }
+                if is_public && let Some(purpose) = purpose(&rule.net) {
+                    say(Code::SpecialRange, &|text| {
+                        format!(
+                            "{text} is {purpose}, on a list of public addresses: your own machines may be there; remove it unless it is meant"
+                        )
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn whole(kind: ListKind) -> Code {
+    match kind {
+        ListKind::Allow => Code::AllowsEverything,
+        ListKind::Block => Code::BlocksEverything,
+    }
+}
+
+fn whole_family(kind: ListKind, text: &str, rule: &Rule) -> String {
+    let family = match rule.net {
+        IpNet::V4(_) => "IPv4",
+        IpNet::V6(_) => "IPv6",
+    };
+    match kind {
+        ListKind::Allow => format!(
+            "{text} allows every {family} address, so the allow list restricts nothing there: remove it, or name the networks that are meant"
+        ),
+        ListKind::Block => format!(
+            "{text} blocks every {family} address, and no allow rule wins over it: write an allow list of who may pass instead"
+        ),
+    }
+}
+
+/// Whether it was written with bits beyond its length.
+fn is_masked(rule: &Rule) -> bool {
+    let Some(Spelling::Text(text)) = rule.note.as_deref().map(|note| &note.spelling) else {
+        return false;
+    };
+    text.trim()
+        .parse::<IpNet>()
+        .is_ok_and(|written| written.trunc() != written)
+}
+
+fn looks_public(list: &RuleList) -> bool {
+    let special = list.iter().filter(|rule| purpose(&rule.net).is_some());
+    list.len() >= PUBLIC_LIST && special.count() * PUBLIC_SHARE <= list.len()
+}
+
+/// Rules that never matter because of others.
+pub(super) fn covered<A: Bits>(
+    state: &State,
+    entries: &[Entry<A>],
+    ranks: &Ranks,
+    findings: &mut Findings,
+) {
+    let rule_at = |entry: &Entry<A>| -> Option<(&Policy, RuleAt)> {
+        let policy = state.policies.get(entry.policy(ranks))?;
+        let list = match entry.kind() {
+            ListKind::Allow => policy.allow_list()?,
+            ListKind::Block => &policy.block,
+        };
+        let rule = list.get(usize::try_from(entry.rule).ok()?)?;
+        let at = RuleAt::new(policy.name.as_str(), entry.kind(), list, rule);
+        Some((policy, at))
+    };
+    sweep::covered(entries, ranks, |entry, why| {
+        let at = entry.policy(ranks);
+        let code = match &why {
+            Covered::Blocked(_) | Covered::BlockedTogether => Code::AllowInsideBlock,
+            Covered::By(outer) if outer.policy(ranks) == at => Code::CoveredRule,
+            Covered::By(_) => Code::CoveredByPolicy,
+        };
+        let severity = match code {
+            Code::CoveredByPolicy => Severity::Note,
+            _ => Severity::Warning,
+        };
+        let rule = usize::try_from(entry.rule).unwrap_or(usize::MAX);
+        if !findings.wants(code, at, entry.kind()) {
+            return;
+        }
+        let Some((policy, inner)) = rule_at(entry) else {
+            return;
+        };
+        let other = match &why {
+            Covered::Blocked(outer) | Covered::By(outer) => rule_at(outer).map(|(_, at)| at),
+            Covered::BlockedTogether => None,
+        };
+        let message = covered_message(code, &inner, other.as_ref());
+        findings.add_rule(code, (at, entry.kind(), rule), || {
+            about(policy, code, severity, inner, other, message)
+        });
+    });
+}
+
+fn covered_message(code: Code, inner: &RuleAt, other: Option<&RuleAt>) -> String {
+    let text = &inner.text;
+    let Some(other) = other else {
+        return format!(
+            "{text} is allowed, but several blocks together cover it and a block always wins: remove it, or the blocks"
+        );
+    };
+    let of_policy = if other.policy == inner.policy {
+        String::new()
+    } else {
+        format!(" of policy '{}'", other.policy)
+    };
+    let outer = other.in_words();
+    let lies = if other.text == inner.text {
+        "is the same as"
+    } else {
+        "lies inside"
+    };
+    match code {
+        Code::AllowInsideBlock => format!(
+            "{text} is allowed, but lies inside the block {outer}{of_policy} and a block always wins: remove it, or the block"
+        ),
+        Code::CoveredByPolicy => format!(
+            "{text} {lies} {outer}{of_policy} and changes nothing while both govern: remove it unless the policies are to work apart"
+        ),
+        _ => format!("{text} {lies} {outer} of the same list and changes nothing: remove it"),
+    }
+}
+
+fn about(
+    policy: &Policy,
+    code: Code,
+    severity: Severity,
+    rule: RuleAt,
+    other: Option<RuleAt>,
+    message: String,
+) -> Finding {
+    Finding {
+        code,
+        severity,
+        policies: vec![policy.name.to_string()],
+        scope: None,
+        rule: Some(rule),
+        other,
+        message,
+        more: 0,
+    }
+}

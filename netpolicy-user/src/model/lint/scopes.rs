@@ -1,0 +1,256 @@
+//! What is said of whole policies, of the scopes that they govern, and of names.
+
+use super::finding::{Code, Finding, Severity};
+use super::sweep::{Entry, Ranks, anybody_passes};
+use super::{Findings, State};
+use crate::model::{AllowPart, Binding, Policy};
+
+/// The rules of both families, sorted.
+type Both<'a> = (&'a [Entry<u32>], &'a [Entry<u128>]);
+
+/// Policies that govern together.
+struct Together<'a> {
+    /// `None`: a policy that governs nothing now, by itself.
+    scope: Option<&'a Binding>,
+    /// Indices of the policies.
+    members: Vec<usize>,
+}
+
+/// Scopes, and policies that govern none, in which nobody or only one family passes.
+pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &mut Findings) {
+    let bindings: Vec<Binding> = std::iter::once(Binding::Host)
+        .chain(
+            state
+                .services
+                .iter()
+                .map(|service| Binding::Service(service.name.clone())),
+        )
+        .collect();
+    let policies = || state.policies.iter().enumerate();
+    let governed = bindings.iter().map(|scope| Together {
+        scope: Some(scope),
+        members: policies()
+            .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
+            .map(|(at, _)| at)
+            .collect(),
+    });
+    let idle = policies()
+        .filter(|(_, policy)| !policy.active || policy.bindings.is_empty())
+        .map(|(at, _)| Together {
+            scope: None,
+            members: vec![at],
+        });
+    // Scopes with the same policies are told of once each, but looked at once.
+    let mut known: Vec<(Vec<usize>, [bool; 2])> = Vec::new();
+    for together in governed.chain(idle) {
+        let deciding = together.deciding(state);
+        let Some(first) = deciding.first() else {
+            continue;
+        };
+        let only = together.policies(state).any(says_only);
+        let seen = known
+            .iter()
+            .find(|(members, _)| *members == together.members);
+        let passes = seen.map(|(_, passes)| *passes).unwrap_or_else(|| {
+            let members = &together.members;
+            let passes = [
+                anybody_passes(rules.0, ranks, members, only),
+                anybody_passes(rules.1, ranks, members, only),
+            ];
+            known.push((members.clone(), passes));
+            passes
+        });
+        if let Some(finding) = together.finding(state, only, passes) {
+            findings.add(Some(*first), finding);
+        }
+    }
+    if bindings
+        .first()
+        .is_some_and(|host| governing(state, host).next().is_none())
+    {
+        for scope in bindings.iter().skip(1) {
+            if governing(state, scope).next().is_none() {
+                findings.add(None, ungoverned(scope));
+            }
+        }
+    }
+}
+
+fn governing<'a>(state: &'a State, scope: &'a Binding) -> impl Iterator<Item = &'a Policy> {
+    state.bound_to(scope).filter(|policy| policy.active)
+}
+
+fn says_only(policy: &Policy) -> bool {
+    matches!(policy.allow, AllowPart::Only(_))
+}
+
+impl Together<'_> {
+    fn policies<'a>(&self, state: &'a State) -> impl Iterator<Item = &'a Policy> {
+        let members = self.members.iter();
+        let policies: Vec<_> = members.filter_map(|&at| state.policies.get(at)).collect();
+        policies.into_iter()
+    }
+
+    /// Those whose allow lists count, if there are any; else all.
+    fn deciding(&self, state: &State) -> Vec<usize> {
+        let only = |at: &usize| state.policies.get(*at).is_some_and(says_only);
+        let deciding: Vec<_> = self.members.iter().copied().filter(only).collect();
+        if deciding.is_empty() {
+            self.members.clone()
+        } else {
+            deciding
+        }
+    }
+
+    fn finding(&self, state: &State, only: bool, passes: [bool; 2]) -> Option<Finding> {
+        let (code, what) = match passes {
+            [true, true] => return None,
+            [false, false] => (Code::DeniesEverybody, "every source".to_owned()),
+            // Without an allow list the block of everything is told of by itself.
+            _ if !only => return None,
+            [true, false] => (Code::MissingFamily, "every IPv6 address".to_owned()),
+            [false, true] => (Code::MissingFamily, "every IPv4 address".to_owned()),
+        };
+        let on = match self.scope {
+            Some(Binding::Host) => "on the host".to_owned(),
+            Some(Binding::Service(name)) => format!("on {name}"),
+            None => "once it governs alone".to_owned(),
+        };
+        let why = match (code, only) {
+            (Code::MissingFamily, _) => {
+                "no allow list has one that is not blocked: add some if any is to pass"
+            }
+            (_, true) => {
+                "no allow list has an address that is not blocked: add who may pass, or deactivate the policy"
+            }
+            (_, false) => "everything is blocked: write an allow list of who may pass instead",
+        };
+        let severity = match (code, self.scope) {
+            (Code::DeniesEverybody, Some(_)) => Severity::Error,
+            (Code::DeniesEverybody, None) | (_, Some(_)) => Severity::Warning,
+            _ => Severity::Note,
+        };
+        Some(Finding {
+            code,
+            severity,
+            policies: self
+                .deciding(state)
+                .into_iter()
+                .filter_map(|at| state.policies.get(at))
+                .map(|policy| policy.name.to_string())
+                .collect(),
+            scope: self.scope.map(Binding::to_string),
+            rule: None,
+            other: None,
+            message: format!("{what} is denied {on}, since {why}"),
+            more: 0,
+        })
+    }
+}
+
+fn ungoverned(service: &Binding) -> Finding {
+    Finding {
+        code: Code::Ungoverned,
+        severity: Severity::Note,
+        policies: Vec::new(),
+        scope: Some(service.to_string()),
+        rule: None,
+        other: None,
+        message: format!(
+            "no active policy governs service {service}, nor the host: every attempt passes; bind one with `netpolicy bind POLICY --service {service}`"
+        ),
+        more: 0,
+    }
+}
+
+/// What can be said of each policy as a whole.
+pub(super) fn policies(state: &State, findings: &mut Findings) {
+    for (at, policy) in state.policies.iter().enumerate() {
+        let name = &policy.name;
+        let scopes: Vec<_> = policy.bindings.iter().map(Binding::to_string).collect();
+        let mut say =
+            |code, message: String| findings.add(Some(at), note(code, &[policy], message));
+        if policy.bindings.is_empty() {
+            say(
+                Code::NotBound,
+                format!("is bound to nothing, so it governs nothing: `netpolicy bind {name}`"),
+            );
+        } else if !policy.active {
+            say(
+                Code::Inactive,
+                format!(
+                    "is inactive, so it does not govern {}: `netpolicy policy activate {name}`",
+                    scopes.join(", ")
+                ),
+            );
+        }
+        if !says_only(policy) && policy.block.is_empty() {
+            say(
+                Code::RestrictsNothing,
+                "has neither an allow list nor a block: it restricts nothing; add rules, or drop it"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+/// Names of policies, or of services, that look alike.
+pub(super) fn names(state: &State, findings: &mut Findings) {
+    for (at, policy) in state.policies.iter().enumerate() {
+        let look = look(policy.name.as_str());
+        let others = state.policies.iter().take(at);
+        for other in others.filter(|other| self::look(other.name.as_str()) == look) {
+            let message = similar("policies", policy.name.as_str(), other.name.as_str());
+            findings.add(
+                Some(at),
+                note(Code::SimilarNames, &[policy, other], message),
+            );
+        }
+    }
+    for (at, service) in state.services.iter().enumerate() {
+        let look = look(service.name.as_str());
+        let others = state.services.iter().take(at);
+        for other in others.filter(|other| self::look(other.name.as_str()) == look) {
+            let message = similar("services", service.name.as_str(), other.name.as_str());
+            let finding = Finding {
+                scope: Some(service.name.to_string()),
+                ..note(Code::SimilarNames, &[], message)
+            };
+            findings.add(None, finding);
+        }
+    }
+}
+
+fn similar(of_what: &str, one: &str, other: &str) -> String {
+    format!("the {of_what} '{one}' and '{other}' are easily taken for each other: rename one")
+}
+
+/// A name without what is easily overlooked or misread.
+fn look(name: &str) -> String {
+    let read = |letter| match letter {
+        '0' => 'o',
+        '1' | 'i' => 'l',
+        '5' => 's',
+        other => other,
+    };
+    name.chars()
+        .filter(|letter| *letter != '_')
+        .map(read)
+        .collect()
+}
+
+fn note(code: Code, policies: &[&Policy], message: String) -> Finding {
+    Finding {
+        code,
+        severity: Severity::Note,
+        policies: policies
+            .iter()
+            .map(|policy| policy.name.to_string())
+            .collect(),
+        scope: None,
+        rule: None,
+        other: None,
+        message,
+        more: 0,
+    }
+}

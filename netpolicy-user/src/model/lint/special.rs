@@ -1,0 +1,107 @@
+//! Ranges of addresses that no public source has.
+//!
+//! Source: the IANA IPv4 and IPv6 Special-Purpose Address Registries
+//! (<https://www.iana.org/assignments/iana-ipv4-special-registry>,
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry>), and the registries
+//! of multicast addresses.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+const V4: [([u8; 4], u8, &str); 14] = [
+    ([0, 0, 0, 0], 8, "\"this network\" (RFC 791)"),
+    ([10, 0, 0, 0], 8, "private (RFC 1918)"),
+    (
+        [100, 64, 0, 0],
+        10,
+        "shared between carrier and customer (RFC 6598)",
+    ),
+    ([127, 0, 0, 0], 8, "loopback (RFC 1122)"),
+    ([169, 254, 0, 0], 16, "link-local (RFC 3927)"),
+    ([172, 16, 0, 0], 12, "private (RFC 1918)"),
+    ([192, 0, 0, 0], 24, "for protocols (RFC 6890)"),
+    ([192, 0, 2, 0], 24, "for documentation (RFC 5737)"),
+    ([192, 168, 0, 0], 16, "private (RFC 1918)"),
+    ([198, 18, 0, 0], 15, "for benchmarks (RFC 2544)"),
+    ([198, 51, 100, 0], 24, "for documentation (RFC 5737)"),
+    ([203, 0, 113, 0], 24, "for documentation (RFC 5737)"),
+    ([224, 0, 0, 0], 4, "multicast (RFC 1112)"),
+    ([240, 0, 0, 0], 4, "reserved (RFC 1112)"),
+];
+
+const V6: [([u16; 8], u8, &str); 8] = [
+    ([0, 0, 0, 0, 0, 0, 0, 0], 128, "unspecified (RFC 4291)"),
+    ([0, 0, 0, 0, 0, 0, 0, 1], 128, "loopback (RFC 4291)"),
+    ([0x100, 0, 0, 0, 0, 0, 0, 0], 64, "discard-only (RFC 6666)"),
+    (
+        [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0],
+        32,
+        "for documentation (RFC 3849)",
+    ),
+    (
+        [0x3fff, 0, 0, 0, 0, 0, 0, 0],
+        20,
+        "for documentation (RFC 9637)",
+    ),
+    ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, "unique local (RFC 4193)"),
+    ([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, "link-local (RFC 4291)"),
+    ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, "multicast (RFC 4291)"),
+];
+
+/// What a network is for, if it lies in a range of special purpose.
+pub(super) fn purpose(net: &IpNet) -> Option<&'static str> {
+    match net {
+        IpNet::V4(net) => {
+            let address = u32::from(net.network());
+            let inside = |first: [u8; 4], length: u8| {
+                net.prefix_len() >= length
+                    && (address ^ u32::from(Ipv4Addr::from(first))) >> (32 - length) == 0
+            };
+            let found = V4.iter().find(|(first, length, _)| inside(*first, *length));
+            found.map(|(_, _, purpose)| *purpose)
+        }
+        IpNet::V6(net) => {
+            let address = u128::from(net.network());
+            let inside = |first: [u16; 8], length: u8| {
+                net.prefix_len() >= length
+                    && (address ^ u128::from(Ipv6Addr::from(first))) >> (128 - length) == 0
+            };
+            let found = V6.iter().find(|(first, length, _)| inside(*first, *length));
+            found.map(|(_, _, purpose)| *purpose)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_special_purpose_are_known_and_others_are_not() {
+        for (net, expected) in [
+            ("10.1.2.3/32", Some("private (RFC 1918)")),
+            ("172.31.255.0/24", Some("private (RFC 1918)")),
+            ("172.32.0.0/16", None),
+            (
+                "100.64.0.0/10",
+                Some("shared between carrier and customer (RFC 6598)"),
+            ),
+            ("100.0.0.0/8", None),
+            ("127.0.0.1/32", Some("loopback (RFC 1122)")),
+            ("224.0.0.0/3", None),
+            ("224.0.0.0/4", Some("multicast (RFC 1112)")),
+            ("255.255.255.255/32", Some("reserved (RFC 1112)")),
+            ("8.8.8.8/32", None),
+            ("0.0.0.0/0", None),
+            ("::1/128", Some("loopback (RFC 4291)")),
+            ("::2/128", None),
+            ("fd00::/8", Some("unique local (RFC 4193)")),
+            ("2001:db8:1::/48", Some("for documentation (RFC 3849)")),
+            ("2a00::/12", None),
+            ("::/0", None),
+        ] {
+            assert_eq!(purpose(&net.parse().unwrap()), expected, "{net}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! All networks of one family, sorted: which rules lie inside which, and what lists
+//! cover together.
+
+use ipnet::IpNet;
+
+use crate::model::{ListKind, RuleList, State};
+
+/// An address as an integer in host order.
+pub(super) trait Bits: Copy + Ord {
+    /// The first address of all.
+    const LOWEST: Self;
+    /// The last address of all.
+    const HIGHEST: Self;
+    /// A network of this family.
+    fn of(net: &IpNet) -> Option<(Self, u8)>;
+    /// The last address of the network of `length` that begins here.
+    fn last(self, length: u8) -> Self;
+    /// The address after this one; `None` after the highest.
+    fn next(self) -> Option<Self>;
+}
+
+macro_rules! bits {
+    ($int:ty, $family:ident) => {
+        impl Bits for $int {
+            const LOWEST: Self = <$int>::MIN;
+            const HIGHEST: Self = <$int>::MAX;
+
+            fn of(net: &IpNet) -> Option<(Self, u8)> {
+                match net {
+                    IpNet::$family(net) => Some((net.network().into(), net.prefix_len())),
+                    _ => None,
+                }
+            }
+
+            fn last(self, length: u8) -> Self {
+                self | <$int>::MAX.checked_shr(length.into()).unwrap_or(0)
+            }
+
+            fn next(self) -> Option<Self> {
+                self.checked_add(1)
+            }
+        }
+    };
+}
+
+bits!(u32, V4);
+bits!(u128, V6);
+
+/// A rule. Small, since there may be millions.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<A> {
+    pub(super) first: A,
+    /// Index of the rule in its list.
+    pub(super) rule: u32,
+    /// Place of its policy in [`Ranks`].
+    rank: u16,
+    length: u8,
+    block: bool,
+}
+
+impl<A: Bits> Entry<A> {
+    pub(super) fn last(&self) -> A {
+        self.first.last(self.length)
+    }
+
+    pub(super) fn kind(&self) -> ListKind {
+        if self.block {
+            ListKind::Block
+        } else {
+            ListKind::Allow
+        }
+    }
+
+    pub(super) fn policy(&self, ranks: &Ranks) -> usize {
+        ranks
+            .policies
+            .get(usize::from(self.rank))
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+/// Policies in an order in which those that govern more come first: of two equal rules,
+/// the later never matters because of the earlier, if one does so.
+pub(super) struct Ranks {
+    policies: Vec<usize>,
+    /// By rank of the one, then of the other: whether in every scope that the second
+    /// governs the first does, too.
+    wherever: Vec<Vec<bool>>,
+}
+
+impl Ranks {
+    pub(super) fn of(state: &State) -> Self {
+        let policies = &state.policies;
+        let mut ranked: Vec<usize> = (0..policies.len()).collect();
+        ranked.sort_by_key(|&at| {
+            policies
+                .get(at)
+                .map(|policy| (!policy.active, std::cmp::Reverse(policy.bindings.len()), at))
+        });
+        let ordered: Vec<_> = ranked.iter().filter_map(|&at| policies.get(at)).collect();
+        let wherever = ordered.iter().enumerate().map(|(at, one)| {
+            let others = ordered.iter().enumerate().map(|(other_at, other)| {
+                at == other_at
+                    || one.active
+                        && other.active
+                        && !other.bindings.is_empty()
+                        && one.bindings.is_superset(&other.bindings)
+            });
+            others.collect()
+        });
+        Self {
+            wherever: wherever.collect(),
+            policies: ranked,
+        }
+    }
+
+    /// Whether the policy of one entry governs wherever that of another does.
+    fn holds_for<A>(&self, one: &Entry<A>, other: &Entry<A>) -> bool {
+        let row = self.wherever.get(usize::from(one.rank));
+        let holds = row.and_then(|row| row.get(usize::from(other.rank)));
+        holds.copied().unwrap_or(false)
+    }
+}
+
+/// All rules of a family by address; of those that begin alike, the widest first, and of
+/// equal ones blocks first, then by rank.
+pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<Entry<A>> {
+    let mut entries = Vec::new();
+    for (rank, &at) in (0..=u16::MAX).zip(&ranks.policies) {
+        let Some(policy) = state.policies.get(at) else {
+            continue;
+        };
+        let lists = [(false, policy.allow_list()), (true, Some(&policy.block))];
+        for (block, list) in lists {
+            let rules = list.into_iter().flat_map(RuleList::iter);
+            for (rule, written) in (0..).zip(rules) {
+                if let Some((first, length)) = A::of(&written.net) {
+                    entries.push(Entry {
+                        first,
+                        rule,
+                        rank,
+                        length,
+                        block,
+                    });
+                }
+            }
+        }
+    }
+    entries.sort_unstable_by_key(|entry| {
+        (
+            entry.first,
+            entry.length,
+            !entry.block,
+            entry.rank,
+            entry.rule,
+        )
+    });
+    entries
+}
+
+/// Why a rule never matters.
+pub(super) enum Covered<'a, A> {
+    /// By a rule of the same kind.
+    By(&'a Entry<A>),
+    /// An allow rule, inside this block.
+    Blocked(&'a Entry<A>),
+    /// An allow rule, inside several blocks together.
+    BlockedTogether,
+}
+
+/// Visits every rule that never matters wherever its policy governs.
+///
+/// `entries` are [`sorted`]. Takes time in proportion to them and to how deep they nest.
+pub(super) fn covered<A: Bits>(
+    entries: &[Entry<A>],
+    ranks: &Ranks,
+    mut visit: impl FnMut(&Entry<A>, Covered<'_, A>),
+) {
+    let mut around: Vec<&Entry<A>> = Vec::new();
+    let mut together = Together::new(ranks.policies.len());
+    for entry in entries {
+        while around
+            .last()
+            .is_some_and(|outer| outer.last() < entry.first)
+        {
+            around.pop();
+        }
+        let inside = |block: bool| {
+            let own = |outer: &&&Entry<A>| outer.rank == entry.rank;
+            let holds = |outer: &&&Entry<A>| outer.block == block && ranks.holds_for(outer, entry);
+            let found = around.iter().rev().filter(holds).find(own);
+            found.or_else(|| around.iter().rev().find(holds)).copied()
+        };
+        if !entry.block
+            && let Some(block) = inside(true)
+        {
+            visit(entry, Covered::Blocked(block));
+        } else if let Some(outer) = inside(entry.block) {
+            visit(entry, Covered::By(outer));
+        } else if !entry.block && together.hold(entry, entries, ranks) {
+            visit(entry, Covered::BlockedTogether);
+        }
+        around.push(entry);
+    }
+}
+
+/// What blocks cover together, for each policy; found when it is first asked for.
+struct Together<A> {
+    by_rank: Vec<Option<Vec<(A, A)>>>,
+}
+
+impl<A: Bits> Together<A> {
+    fn new(policies: usize) -> Self {
+        Self {
+            by_rank: (0..policies).map(|_| None).collect(),
+        }
+    }
+
+    fn hold(&mut self, entry: &Entry<A>, entries: &[Entry<A>], ranks: &Ranks) -> bool {
+        let Some(known) = self.by_rank.get_mut(usize::from(entry.rank)) else {
+            return false;
+        };
+        let ranges = known.get_or_insert_with(|| {
+            let blocks = entries.iter();
+            let blocks = blocks.filter(|one| one.block && ranks.holds_for(one, entry));
+            joined(blocks.map(|block| (block.first, block.last())))
+        });
+        holds(ranges, (entry.first, entry.last()))
+    }
+}
+
+/// Joins ranges that come sorted where they overlap or touch.
+fn joined<A: Bits>(ranges: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
+    let mut joined: Vec<(A, A)> = Vec::new();
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some(open) if open.1.next().is_none_or(|next| first <= next) => {
+                open.1 = open.1.max(last);
+            }
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
+/// Whether one of some sorted, disjoint ranges holds another range.
+fn holds<A: Bits>(ranges: &[(A, A)], (first, last): (A, A)) -> bool {
+    let after = ranges.partition_point(|range| range.0 <= first);
+    let before = after.checked_sub(1).and_then(|at| ranges.get(at));
+    before.is_some_and(|range| last <= range.1)
+}
+
+/// Whether a source of this family passes where some policies govern. `only`: who is on
+/// none of their allow lists is denied.
+pub(super) fn anybody_passes<A: Bits>(
+    entries: &[Entry<A>],
+    ranks: &Ranks,
+    policies: &[usize],
+    only: bool,
+) -> bool {
+    let governs: Vec<bool> = ranks
+        .policies
+        .iter()
+        .map(|at| policies.contains(at))
+        .collect();
+    let governs = |entry: &&Entry<A>| governs.get(usize::from(entry.rank)) == Some(&true);
+    let range = |entry: &Entry<A>| (entry.first, entry.last());
+    let ranges = |block| {
+        let list = entries.iter().filter(move |entry| entry.block == block);
+        list.filter(governs).map(range)
+    };
+    let blocked = joined(ranges(true));
+    if only {
+        ranges(false).any(|allowed| !holds(&blocked, allowed))
+    } else {
+        !holds(&blocked, (A::LOWEST, A::HIGHEST))
+    }
+}

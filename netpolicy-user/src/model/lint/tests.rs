@@ -1,0 +1,405 @@
+//! Every finding, and what is none.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::arbitrary::{boundaries, cx, state};
+use crate::model::change::{Change, SourceText};
+use crate::model::{AllowPart, Rule, RuleList, evaluate};
+
+fn state_of(toml: &str) -> State {
+    let file = SourceText {
+        name: "test.toml".into(),
+        text: toml.into(),
+    };
+    let change = Change::Apply {
+        file,
+        lists: vec![],
+        skip_invalid: false,
+        keep_others: false,
+    };
+    State::empty().apply(&change, &cx()).unwrap().state
+}
+
+fn policy(name: &str, rest: &str) -> String {
+    format!("[[policy]]\nname = \"{name}\"\n{rest}\n")
+}
+
+/// "severity code: message".
+fn told(toml: &str) -> Vec<String> {
+    let findings = lint(&state_of(toml));
+    let told = findings
+        .iter()
+        .map(|f| format!("{} {}: {}", f.severity, f.code.name(), f.message));
+    told.collect()
+}
+
+fn codes(toml: &str) -> Vec<Code> {
+    lint(&state_of(toml)).iter().map(|f| f.code).collect()
+}
+
+/// Lets somebody of the other family through.
+const BOTH: &str = "\"2001:db8::/32\", ";
+
+#[test]
+fn what_is_well_is_not_told_of() {
+    assert_eq!(told(""), [""; 0]);
+    let office = policy(
+        "office",
+        "allow = [\"10.0.0.0/8\", \"2001:db8::/32\"]\nblock = [\"10.1.0.0/16\", \"192.0.2.1/32\"]",
+    );
+    assert_eq!(told(&office), [""; 0]);
+    let blocks = policy(
+        "bad_hosts",
+        "block = [\"203.0.113.66\", \"198.51.100.0/24\"]",
+    );
+    assert_eq!(told(&blocks), [""; 0]);
+    assert!(!is_at_fault(&lint(&state_of(&office))));
+}
+
+#[test]
+fn an_allow_inside_a_block() {
+    let own = policy(
+        "office",
+        &format!("allow = [{BOTH}\"10.1.2.0/24\", \"192.0.2.0/24\"]\nblock = [\"10.1.0.0/16\"]"),
+    );
+    assert_eq!(
+        told(&own),
+        [
+            "warning allow-inside-block: 10.1.2.0/24 is allowed, but lies inside the block \
+          10.1.0.0/16 (test.toml:4) and a block always wins: remove it, or the block"
+        ]
+    );
+    let finding = &lint(&state_of(&own))[0];
+    assert_eq!(finding.policies, ["office"]);
+    let rule = finding.rule.as_ref().unwrap();
+    assert_eq!((&*rule.list, &*rule.text), ("allow", "10.1.2.0/24"));
+    assert_eq!(rule.place.as_deref(), Some("test.toml:3"));
+    assert_eq!(finding.other.as_ref().unwrap().text, "10.1.0.0/16");
+
+    let equal = own.replace("10.1.2.0/24", "10.1.0.0/16");
+    assert_eq!(codes(&equal), [Code::AllowInsideBlock]);
+    let wider = own.replace("10.1.2.0/24", "10.0.0.0/15");
+    assert_eq!(codes(&wider), []);
+    let halves = own.replace("[\"10.1.0.0/16\"]", "[\"10.1.2.0/25\", \"10.1.2.128/25\"]");
+    assert_eq!(
+        told(&halves),
+        [
+            "warning allow-inside-block: 10.1.2.0/24 is allowed, but several blocks together cover \
+          it and a block always wins: remove it, or the blocks"
+        ]
+    );
+}
+
+#[test]
+fn an_allow_inside_a_block_of_another_policy() {
+    let allow = policy(
+        "office",
+        &format!("allow = [{BOTH}\"10.1.2.0/24\", \"192.0.2.0/24\"]"),
+    );
+    let block = policy("bad_hosts", "block = [\"10.1.0.0/16\"]");
+    let both = format!("{allow}{block}");
+    assert_eq!(codes(&both), [Code::AllowInsideBlock]);
+    assert!(told(&both)[0].contains("10.1.0.0/16 (test.toml:6) of policy 'bad_hosts'"));
+    // Not where the other does not govern.
+    assert_eq!(codes(&format!("{both}active = false\n")), [Code::Inactive]);
+    let service = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n";
+    let elsewhere = format!("{service}{both}bind = [\"postgres\"]\n");
+    assert_eq!(codes(&elsewhere), []);
+    let wherever = format!("{service}{both}bind = [\"host\", \"postgres\"]\n");
+    assert_eq!(codes(&wherever), [Code::AllowInsideBlock]);
+}
+
+#[test]
+fn rules_covered_by_others() {
+    let one = policy(
+        "office",
+        &format!("allow = [{BOTH}\"10.1.2.3\", \"10.0.0.0/8\"]"),
+    );
+    assert_eq!(
+        told(&one),
+        [
+            "warning covered-rule: 10.1.2.3 lies inside 10.0.0.0/8 (test.toml:3) of the same list \
+          and changes nothing: remove it"
+        ]
+    );
+    let two = policy("bad_hosts", "block = [\"10.1.0.0/16\"]")
+        + &policy("worse_hosts", "block = [\"10.1.0.0/16\", \"10.1.1.0/24\"]");
+    let findings = lint(&state_of(&two));
+    let found: Vec<_> = findings
+        .iter()
+        .map(|f| {
+            (
+                f.code,
+                f.severity,
+                &*f.policies[0],
+                &*f.rule.as_ref().unwrap().text,
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                Code::CoveredRule,
+                Severity::Warning,
+                "worse_hosts",
+                "10.1.1.0/24"
+            ),
+            (
+                Code::CoveredByPolicy,
+                Severity::Note,
+                "worse_hosts",
+                "10.1.0.0/16"
+            ),
+        ]
+    );
+    let apart = policy("one", "block = [\"10.1.0.0/16\"]")
+        + &policy("two", "block = [\"10.2.0.0/16\", \"10.0.0.0/16\"]");
+    assert_eq!(codes(&apart), []);
+}
+
+#[test]
+fn a_family_that_no_allow_list_names() {
+    let v4 = policy("office", "allow = [\"10.0.0.0/8\"]");
+    assert_eq!(
+        told(&v4),
+        [
+            "warning missing-family: every IPv6 address is denied on the host, since no \
+          allow list has one that is not blocked: add some if any is to pass"
+        ]
+    );
+    let v6 = policy("office", "allow = [\"2001:db8::/32\"]");
+    assert!(told(&v6)[0].contains("every IPv4 address is denied"));
+    // Another policy of the scope may name it.
+    assert_eq!(
+        codes(&format!("{v4}{}", v6.replace("office", "branch"))),
+        []
+    );
+    let inactive = lint(&state_of(&format!("{v4}active = false\n")));
+    let severities: Vec<_> = inactive.iter().map(|f| (f.code, f.severity)).collect();
+    assert_eq!(
+        severities,
+        [
+            (Code::MissingFamily, Severity::Note),
+            (Code::Inactive, Severity::Note)
+        ]
+    );
+}
+
+#[test]
+fn nobody_passes() {
+    let empty = policy("office", "allow = []");
+    let findings = lint(&state_of(&empty));
+    assert_eq!(
+        (
+            findings[0].code,
+            findings[0].severity,
+            findings[0].scope.as_deref()
+        ),
+        (Code::DeniesEverybody, Severity::Error, Some("host"))
+    );
+    assert!(is_at_fault(&findings));
+    let blocked = policy(
+        "office",
+        "allow = [\"10.0.0.0/24\"]\nblock = [\"10.0.0.0/25\", \"10.0.0.128/25\"]",
+    );
+    assert_eq!(
+        codes(&blocked),
+        [Code::DeniesEverybody, Code::AllowInsideBlock]
+    );
+    let halves = "block = [\"0.0.0.0/1\", \"128.0.0.0/1\", \"::/1\", \"8000::/1\"]";
+    assert_eq!(codes(&policy("office", halves)), [Code::DeniesEverybody]);
+    // Another policy of the scope lets somebody in.
+    let other = policy("branch", &format!("allow = [{BOTH}\"10.0.0.0/8\"]"));
+    assert_eq!(codes(&format!("{empty}{other}")), []);
+    let idle = lint(&state_of(&format!("{empty}active = false\n")));
+    assert_eq!(idle[0].severity, Severity::Warning);
+}
+
+#[test]
+fn everything_on_a_list() {
+    let allow = policy("office", "allow = [\"0.0.0.0/0\", \"::/0\"]");
+    assert_eq!(
+        codes(&allow),
+        [Code::AllowsEverything, Code::AllowsEverything]
+    );
+    // A file may not block everything; what is stored may.
+    let mut state = state_of(&policy("office", "block = [\"::1\"]"));
+    let mut rule = state.policies[0].block[0].clone();
+    rule.net = "::/0".parse().unwrap();
+    state.policies[0].block = RuleList::from_parts(vec![rule], vec!["--block".into()]);
+    let findings = lint(&state);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].code, Code::BlocksEverything);
+    assert_eq!(
+        codes(&policy("office", "block = [\"::/1\", \"0.0.0.0/1\"]")),
+        []
+    );
+}
+
+#[test]
+fn special_ranges_on_public_lists() {
+    let mut public = String::new();
+    for i in 1..=9 {
+        let _ = write!(public, "\"8.8.{i}.0/24\", ");
+    }
+    let with = |net: &str| policy("bad_hosts", &format!("block = [{public}\"{net}\"]"));
+    assert_eq!(
+        told(&with("10.0.0.0/8")),
+        [
+            "warning special-range: 10.0.0.0/8 is private (RFC 1918), on a list of public addresses: \
+          your own machines may be there; remove it unless it is meant"
+        ]
+    );
+    assert_eq!(codes(&with("fe80::/10")), [Code::SpecialRange]);
+    assert_eq!(codes(&with("9.9.9.9")), []);
+    // A short list, or one that is mostly private, is meant so.
+    assert_eq!(
+        codes(&policy("lan", "block = [\"10.0.0.0/8\", \"8.8.8.8\"]")),
+        []
+    );
+}
+
+#[test]
+fn host_bits() {
+    let masked = policy(
+        "office",
+        "block = [\"192.168.1.7/24\", \"::ffff:10.0.0.1\", \"10.0.0.1/32\"]",
+    );
+    let found = told(&masked.replace("\"::ffff:10.0.0.1\", ", ""));
+    assert_eq!(
+        found,
+        [
+            "warning host-bits: 192.168.1.7/24 means all of 192.168.1.0/24: write 192.168.1.0/24, \
+          or the address without its length if only that is meant"
+        ]
+    );
+    assert_eq!(
+        codes(&policy(
+            "office",
+            "block = [\"::ffff:10.0.0.1\", \"10.1.0.0-10.1.0.9\"]"
+        )),
+        []
+    );
+}
+
+#[test]
+fn policies_that_do_nothing() {
+    assert_eq!(
+        codes(&policy("office", "bind = []\nblock = [\"10.0.0.1\"]")),
+        [Code::NotBound]
+    );
+    assert_eq!(
+        codes(&policy("office", "active = false\nblock = [\"10.0.0.1\"]")),
+        [Code::Inactive]
+    );
+    assert_eq!(codes(&policy("office", "")), [Code::RestrictsNothing]);
+}
+
+#[test]
+fn services_that_nobody_governs() {
+    let service = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n";
+    let found = lint(&state_of(service));
+    assert_eq!(
+        (found[0].code, found[0].scope.as_deref()),
+        (Code::Ungoverned, Some("postgres"))
+    );
+    assert!(!is_at_fault(&found));
+    let host = policy("office", "block = [\"10.0.0.1\"]");
+    assert_eq!(codes(&format!("{service}{host}")), []);
+    assert_eq!(
+        codes(&format!("{service}{host}bind = [\"postgres\"]\n")),
+        []
+    );
+}
+
+#[test]
+fn names_that_look_alike() {
+    let block = "block = [\"10.0.0.1\"]";
+    let two = |other: &str| policy("office1", block) + &policy(other, "block = [\"10.0.0.2\"]");
+    assert_eq!(codes(&two("office_l")), [Code::SimilarNames]);
+    assert_eq!(codes(&two("office2")), []);
+}
+
+#[test]
+fn of_many_alike_some_are_listed_and_the_rest_counted() {
+    let mut blocks = String::from("\"10.0.0.0/8\"");
+    for i in 0..50 {
+        let _ = write!(blocks, ", \"10.0.0.{i}\"");
+    }
+    let findings = lint(&state_of(&policy(
+        "bad_hosts",
+        &format!("block = [{blocks}]"),
+    )));
+    assert_eq!(findings.len(), 10);
+    assert_eq!(findings[8].more, 0);
+    assert_eq!(findings[9].more, 40);
+}
+
+/// A list without one of its rules.
+fn without(list: &RuleList, text: &str) -> RuleList {
+    let rules: Vec<Rule> = list.iter().filter(|r| r.text() != text).cloned().collect();
+    RuleList::from_parts(rules, list.sources().to_vec())
+}
+
+fn verdicts(state: &State, sources: &BTreeSet<IpAddr>) -> Vec<bool> {
+    let scopes = std::iter::once(None).chain(state.services.iter().map(Some));
+    let verdicts = scopes.flat_map(|service| {
+        let of = |source: &IpAddr| evaluate(state, service, *source).reason.is_denial();
+        sources.iter().map(of).collect::<Vec<_>>()
+    });
+    verdicts.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_never_matters_can_go(
+        state in state(),
+        more in prop::collection::vec(any::<IpAddr>(), 8),
+    ) {
+        let mut sources = boundaries(&state);
+        sources.extend(more);
+        let before = verdicts(&state, &sources);
+        for finding in lint(&state) {
+            if !matches!(
+                finding.code,
+                Code::AllowInsideBlock | Code::CoveredRule | Code::CoveredByPolicy
+            ) {
+                continue;
+            }
+            let rule = finding.rule.unwrap();
+            let mut fewer = state.clone();
+            let policy = fewer.policies.iter_mut().find(|p| *p.name.as_str() == *rule.policy);
+            let policy = policy.unwrap();
+            if rule.list == "block" {
+                policy.block = without(&policy.block, &rule.text);
+            } else if let AllowPart::Only(list) = &policy.allow {
+                policy.allow = AllowPart::Only(without(list, &rule.text));
+            }
+            prop_assert!(fewer.rule_count() < state.rule_count());
+            prop_assert_eq!(verdicts(&fewer, &sources), before.clone(), "{:?}", rule);
+        }
+    }
+
+    #[test]
+    fn who_is_told_to_be_denied_is(state in state(), more in prop::collection::vec(any::<IpAddr>(), 8)) {
+        let mut sources = boundaries(&state);
+        sources.extend(more);
+        for finding in lint(&state) {
+            let Some(scope) = finding.scope.filter(|_| finding.code == Code::DeniesEverybody) else {
+                continue;
+            };
+            let service = state.service(&scope);
+            for source in &sources {
+                prop_assert!(evaluate(&state, service, *source).reason.is_denial(), "{}", source);
+            }
+        }
+    }
+}
