@@ -16,6 +16,7 @@
 //! | Module | What it is | Imports of this crate |
 //! |---|---|---|
 //! | [`model`] | what users say: text to state, with every error and its place; pure | nothing |
+//! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`compiler`], [`api`], [`config`] |
 //! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`] |
@@ -45,4 +46,5 @@ pub mod local;
 pub mod model;
 pub mod output;
 pub mod sockets;
+pub mod sql;
 pub mod store;

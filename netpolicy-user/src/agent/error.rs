@@ -220,7 +220,6 @@ impl AgentError {
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
                 pending.base
             )),
-            Self::Sockets { source, .. } => source.hint().map(str::to_owned),
             Self::Sql { hint, .. } => hint.clone(),
             Self::Stopping => Some("try again when it has started anew".to_owned()),
             _ => None,

@@ -5,6 +5,7 @@
 //! [`Change`](crate::model::change::Change)s.
 
 mod safety;
+mod sql;
 
 use std::net::IpAddr;
 
@@ -16,6 +17,7 @@ pub use self::safety::{
     AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
     OperatorView, PendingView,
 };
+pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect};
 pub use crate::model::plan::{PlanAction, PlanItem};
 pub use crate::store::Outcome;

@@ -17,6 +17,7 @@ pub struct SqlRequest {
     pub name: String,
     /// Its dialect; `None`: as the text says, or as can be told from it.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "snowflake")]
     pub dialect: Option<Dialect>,
     /// Make all of it one revision, or nothing of it.
     #[serde(default)]
@@ -33,6 +34,7 @@ pub struct SqlResponse {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<SqlFailure>,
     /// The dialect at its end; `None`: it holds no statement.
+    #[schema(value_type = Option<String>, example = "snowflake")]
     pub dialect: Option<Dialect>,
 }
 

@@ -1,0 +1,246 @@
+//! What a statement says. Which verbs a dialect has is `grammar/`'s affair; what they
+//! do is not this module's.
+
+use super::place::offset;
+use super::{Dialect, Ident, Literal, Literals, Spot, SqlError};
+
+/// A statement of a script.
+#[derive(Clone, Debug)]
+pub struct Statement<'t> {
+    /// The whole script, which places are in.
+    pub script: &'t str,
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// Of its first word.
+    pub spot: Spot,
+    /// Behind its last character, in bytes from the script's start.
+    pub end: u32,
+    /// What it says.
+    pub verb: Verb<'t>,
+}
+
+impl<'t> Statement<'t> {
+    /// The statement as written, without the semicolon.
+    #[must_use]
+    pub fn source(&self) -> &'t str {
+        self.script
+            .get(offset(self.spot.offset)..offset(self.end))
+            .unwrap_or_default()
+    }
+
+    /// Line and column of a place in it, from 1. Linear in the line's length.
+    #[must_use]
+    pub fn place(&self, spot: Spot) -> (u32, u32) {
+        (spot.line, spot.column(self.script))
+    }
+
+    /// An error at a place in it.
+    #[must_use]
+    pub fn error(&self, spot: Spot, fault: super::Fault) -> SqlError {
+        let (line, column) = self.place(spot);
+        SqlError {
+            line,
+            column,
+            fault,
+        }
+    }
+}
+
+/// What a statement says.
+#[derive(Clone, Debug)]
+pub enum Verb<'t> {
+    /// `SET dialect = d`: for what follows in the script, which is read so already.
+    SetDialect(Dialect),
+    /// `CREATE NETWORK POLICY`
+    CreatePolicy(CreatePolicy<'t>),
+    /// `ALTER NETWORK POLICY`
+    AlterPolicy {
+        /// Not an error if there is none.
+        if_exists: bool,
+        /// Which.
+        name: Ident<'t>,
+        /// What becomes of it.
+        change: AlterPolicy<'t>,
+        /// Lakehouse: although it locks out who asks.
+        force: bool,
+    },
+    /// `DROP NETWORK POLICY`
+    DropPolicy {
+        /// Not an error if there is none.
+        if_exists: bool,
+        /// Which; more than one only in Materialize.
+        names: Vec<Ident<'t>>,
+        /// Lakehouse: although it locks out who asks.
+        force: bool,
+    },
+    /// `DESC NETWORK POLICY`
+    DescribePolicy(Ident<'t>),
+    /// `SHOW NETWORK POLICIES`, or Lakehouse's `SHOW NETWORK POLICY`.
+    ShowPolicies {
+        /// Only names like this.
+        like: Option<Literal<'t>>,
+    },
+    /// `SHOW CREATE NETWORK POLICY n [IN dialect]`, in every dialect.
+    ShowCreate {
+        /// Which.
+        name: Ident<'t>,
+        /// Whose statement is wanted; `None`: the text's own dialect's.
+        dialect: Option<Dialect>,
+    },
+    /// `ALTER ACCOUNT SET NETWORK_POLICY = n`, `ALTER SYSTEM SET network_policy = n`
+    SetHostPolicy(Ident<'t>),
+    /// `ALTER ACCOUNT UNSET NETWORK_POLICY`, `ALTER SYSTEM RESET network_policy`
+    ResetHostPolicy,
+    /// `ALTER USER`: of a service.
+    AlterUser {
+        /// Not an error if there is none.
+        if_exists: bool,
+        /// The service.
+        service: Ident<'t>,
+        /// What becomes of it.
+        change: AlterUser<'t>,
+    },
+    /// Snowflake's `SHOW PARAMETERS LIKE 'network_policy' IN …`
+    ShowParameter(Level<'t>),
+    /// Materialize's `SHOW network_policy`
+    ShowSetting,
+    /// Materialize's `COMMENT ON NETWORK POLICY n IS …`
+    CommentOn {
+        /// Which.
+        name: Ident<'t>,
+        /// `None`: NULL, which removes the comment.
+        comment: Option<Literal<'t>>,
+    },
+    /// `GRANT`
+    Grant(Grant<'t>),
+    /// `REVOKE`
+    Revoke(Grant<'t>),
+}
+
+/// A new policy.
+#[derive(Clone, Debug)]
+pub struct CreatePolicy<'t> {
+    /// In place of one that is there.
+    pub or_replace: bool,
+    /// Not an error if there is one.
+    pub if_not_exists: bool,
+    /// Its name.
+    pub name: Ident<'t>,
+    /// What is in it.
+    pub body: PolicyBody<'t>,
+    /// Lakehouse: although it locks out who asks.
+    pub force: bool,
+}
+
+/// What is in a policy.
+#[derive(Clone, Debug)]
+pub enum PolicyBody<'t> {
+    /// Snowflake's and Lakehouse's.
+    Lists(Clauses<'t>),
+    /// Materialize's rules, all of which allow.
+    Rules(Vec<RuleText<'t>>),
+}
+
+/// Clauses of CREATE and SET. `None`: left out, which is not `()`.
+#[derive(Clone, Debug, Default)]
+pub struct Clauses<'t> {
+    /// `ALLOWED_IP_LIST`
+    pub allowed: Option<Literals<'t>>,
+    /// `BLOCKED_IP_LIST`
+    pub blocked: Option<Literals<'t>>,
+    /// `COMMENT`
+    pub comment: Option<Literal<'t>>,
+}
+
+/// A rule of Materialize. Its action is to allow and its direction ingress, or it
+/// would not have been read.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleText<'t> {
+    /// Its name.
+    pub name: Ident<'t>,
+    /// Of the value of ACTION.
+    pub action: Spot,
+    /// Of the value of DIRECTION.
+    pub direction: Spot,
+    /// The value of ADDRESS.
+    pub address: Literal<'t>,
+}
+
+/// What ALTER NETWORK POLICY does.
+#[derive(Clone, Debug)]
+pub enum AlterPolicy<'t> {
+    /// Snowflake's and Lakehouse's `SET`; at least one clause is there.
+    Set(Clauses<'t>),
+    /// Snowflake's `UNSET`; at least one is.
+    Unset(UnsetClauses),
+    /// Snowflake's `RENAME TO`
+    Rename(Ident<'t>),
+    /// Materialize's `SET ( RULES … )`
+    SetRules(Vec<RuleText<'t>>),
+    /// Materialize's `OWNER TO`
+    Owner(Ident<'t>),
+    /// Lakehouse's `ACTIVATE`
+    Activate,
+    /// Lakehouse's `INACTIVATE`
+    Inactivate,
+}
+
+/// Clauses of UNSET.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnsetClauses {
+    /// `ALLOWED_IP_LIST`
+    pub allowed: bool,
+    /// `BLOCKED_IP_LIST`
+    pub blocked: bool,
+    /// `COMMENT`
+    pub comment: bool,
+}
+
+/// What ALTER USER does to a service.
+#[derive(Clone, Copy, Debug)]
+pub enum AlterUser<'t> {
+    /// `SET NETWORK_POLICY = n`
+    SetPolicy(Ident<'t>),
+    /// `UNSET NETWORK_POLICY`
+    UnsetPolicy,
+    /// `SET MINS_TO_BYPASS_NETWORK_POLICY = m`
+    Bypass {
+        /// How long.
+        minutes: u32,
+        /// Of the number.
+        spot: Spot,
+    },
+}
+
+/// Whose parameter is shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Level<'t> {
+    /// The host's.
+    Account,
+    /// A service's.
+    User(Ident<'t>),
+}
+
+/// A privilege and who gets or loses it.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'t> {
+    /// What.
+    pub privilege: Privilege<'t>,
+    /// Who: an OS user or group.
+    pub role: Ident<'t>,
+}
+
+/// What can be granted.
+#[derive(Clone, Copy, Debug)]
+pub enum Privilege<'t> {
+    /// `CREATE NETWORK POLICY ON ACCOUNT`, `CREATENETWORKPOLICY ON SYSTEM`
+    CreatePolicy,
+    /// Snowflake's `ATTACH POLICY ON ACCOUNT`
+    AttachPolicy,
+    /// Snowflake's `OWNERSHIP ON NETWORK POLICY n`; only granted.
+    Ownership(Ident<'t>),
+    /// Materialize's `USAGE ON NETWORK POLICY n`
+    Usage(Ident<'t>),
+    /// Materialize's `USAGE ON ALL POLICIES`
+    UsageOnAll,
+}

@@ -1,0 +1,316 @@
+//! Which dialect a text can be of, where none is named.
+//!
+//! Only words in the places that the grammars give them are looked at: names, strings
+//! and comments do not count. Every such mark leaves the dialects that have it. One
+//! left over is the text's; none is an error that names the two marks; several are an
+//! error as well, since the same text means different things.
+
+use super::Dialect;
+use super::error::{Fault, SqlError};
+use super::lexer::{Kind, Lexer, Token};
+use super::place::Spot;
+
+use Dialect::{Lakehouse, Materialize, Snowflake};
+
+/// Something that not every dialect has.
+#[derive(Clone, Copy)]
+struct Mark {
+    what: &'static str,
+    of: &'static [Dialect],
+    spot: Spot,
+}
+
+/// Tokens of a statement that tell what it is.
+const HEAD: usize = 12;
+
+const LISTS: &[Dialect] = &[Snowflake, Lakehouse];
+const GRANTS: &[Dialect] = &[Snowflake, Materialize];
+
+/// The only dialect that a text can be of; `None`: it says itself, with `SET dialect`,
+/// or has no statement. Constant memory, one pass.
+///
+/// # Errors
+/// It could be of several dialects, or has marks of two.
+pub(super) fn detect(text: &str) -> Result<Option<Dialect>, SqlError> {
+    let mut lexer = Lexer::new(text, None);
+    let mut marks = Marks::default();
+    let mut statement = Head::default();
+    // Where an ambiguity is reported.
+    let mut first: Option<Spot> = None;
+    loop {
+        let token = match lexer.next() {
+            Ok(token) => token,
+            // It is reported when the statement is read, which may be after others.
+            // What was seen may do.
+            Err(error) => return marks.only().map(Some).ok_or(error),
+        };
+        let text = lexer.str(token);
+        match token.kind {
+            Kind::Semi | Kind::End => {
+                let is_last = token.kind == Kind::End || statement.is_set_dialect();
+                if !statement.is_set_dialect() {
+                    if let Some(spot) = statement.spot() {
+                        first.get_or_insert(spot);
+                    }
+                    statement.marks(&mut |mark| marks.add(&lexer, mark))?;
+                    marks.has_comment |= statement.comment.is_some();
+                }
+                if is_last {
+                    // What follows SET dialect is of the dialect named there.
+                    return first.map(|spot| marks.decide(&lexer, spot)).transpose();
+                }
+                statement.clear();
+                lexer.end_statement();
+            }
+            Kind::Str if misleads(text) => {
+                // `'it\'` is a string everywhere but in Snowflake, where it goes on.
+                let spot = first.or(statement.spot()).unwrap_or(token.spot);
+                statement.marks(&mut |mark| marks.add(&lexer, mark))?;
+                return marks.decide(&lexer, spot).map(Some);
+            }
+            _ => statement.push(token, text),
+        }
+    }
+}
+
+/// What is known of the statement that is being read.
+#[derive(Default)]
+struct Head<'t> {
+    tokens: Vec<(Token, &'t str)>,
+    /// The token before.
+    last: Option<(Token, &'t str)>,
+    depth: u32,
+    /// `( RULES`
+    rules: Option<Spot>,
+    /// `COMMENT =`
+    comment: Option<Spot>,
+    /// `ALLOWED_IP_LIST`, `BLOCKED_IP_LIST`
+    lists: Option<Spot>,
+    /// A quoted name.
+    quoted: Option<Spot>,
+}
+
+impl<'t> Head<'t> {
+    fn clear(&mut self) {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        tokens.clear();
+        *self = Self {
+            tokens,
+            ..Self::default()
+        };
+    }
+
+    fn spot(&self) -> Option<Spot> {
+        self.tokens.first().map(|(token, _)| token.spot)
+    }
+
+    fn push(&mut self, token: Token, text: &'t str) {
+        let last = self.last.replace((token, text));
+        let after = |kind| last.is_some_and(|(last, _)| last.kind == kind);
+        match token.kind {
+            Kind::Open => self.depth = self.depth.saturating_add(1),
+            Kind::Close => self.depth = self.depth.saturating_sub(1),
+            Kind::Quoted if self.depth == 0 => {
+                self.quoted.get_or_insert(token.spot);
+            }
+            Kind::Word if self.depth == 1 && after(Kind::Open) && is(text, "RULES") => {
+                self.rules.get_or_insert(token.spot);
+            }
+            Kind::Eq if self.depth == 0 => {
+                if let Some((word, text)) = last {
+                    if is(text, "COMMENT") {
+                        self.comment.get_or_insert(word.spot);
+                    } else if is(text, "ALLOWED_IP_LIST") || is(text, "BLOCKED_IP_LIST") {
+                        self.lists.get_or_insert(word.spot);
+                    }
+                }
+            }
+            _ => {}
+        }
+        if self.tokens.len() < HEAD {
+            self.tokens.push((token, text));
+        }
+    }
+
+    /// The word at an index among the first tokens; "" if there is none.
+    fn word(&self, index: usize) -> &'t str {
+        match self.tokens.get(index) {
+            Some((token, text)) if token.kind == Kind::Word => text,
+            _ => "",
+        }
+    }
+
+    fn has(&self, from: usize, words: &[&str]) -> bool {
+        words
+            .iter()
+            .enumerate()
+            .all(|(index, word)| is(self.word(from + index), word))
+    }
+
+    fn is_set_dialect(&self) -> bool {
+        self.has(0, &["SET", "DIALECT"])
+    }
+
+    /// All marks of the statement.
+    fn marks(&self, add: &mut dyn FnMut(Mark) -> Result<(), SqlError>) -> Result<(), SqlError> {
+        let mut at = |index: usize, what, of| match self.tokens.get(index) {
+            Some((token, _)) => add(Mark {
+                what,
+                of,
+                spot: token.spot,
+            }),
+            None => Ok(()),
+        };
+        if self.has(0, &["CREATE"]) {
+            let replaces = self.has(1, &["OR", "REPLACE"]);
+            if replaces {
+                at(1, "OR REPLACE", LISTS)?;
+            }
+            if self.has(if replaces { 5 } else { 3 }, &["IF", "NOT"]) {
+                at(if replaces { 5 } else { 3 }, "IF NOT EXISTS", &[Snowflake])?;
+            }
+        } else if self.has(0, &["ALTER"]) {
+            match () {
+                () if self.has(1, &["ACCOUNT"]) => at(1, "ALTER ACCOUNT", &[Snowflake])?,
+                () if self.has(1, &["USER"]) => at(1, "ALTER USER", &[Snowflake])?,
+                () if self.has(1, &["SYSTEM"]) => at(1, "ALTER SYSTEM", &[Materialize])?,
+                () => {
+                    let if_exists = self.has(3, &["IF", "EXISTS"]);
+                    if if_exists {
+                        at(3, "ALTER … IF EXISTS", LISTS)?;
+                    }
+                    let verb = if if_exists { 6 } else { 4 };
+                    for (word, of) in [
+                        ("RENAME", &[Snowflake]),
+                        ("UNSET", &[Snowflake]),
+                        ("OWNER", &[Materialize]),
+                        ("ACTIVATE", &[Lakehouse]),
+                        ("INACTIVATE", &[Lakehouse]),
+                    ] {
+                        if self.has(verb, &[word]) {
+                            at(verb, word, of)?;
+                        }
+                    }
+                }
+            }
+        } else if self.has(0, &["DROP"]) {
+            let name = if self.has(3, &["IF", "EXISTS"]) { 5 } else { 3 };
+            let next = self.tokens.get(name + 1);
+            if next.is_some_and(|(token, _)| token.kind == Kind::Comma) {
+                at(name + 1, "DROP of several policies", &[Materialize])?;
+            }
+        } else if self.has(0, &["DESC"]) || self.has(0, &["DESCRIBE"]) {
+            at(0, "DESC", LISTS)?;
+        } else if self.has(0, &["SHOW", "NETWORK", "POLICY"]) {
+            at(0, "SHOW NETWORK POLICY", &[Lakehouse])?;
+        } else if self.has(0, &["SHOW", "NETWORK", "POLICIES", "LIKE"]) {
+            at(3, "LIKE", GRANTS)?;
+        } else if self.has(0, &["SHOW", "NETWORK_POLICY"]) {
+            at(0, "SHOW network_policy", &[Materialize])?;
+        } else if self.has(0, &["SHOW", "PARAMETERS"]) {
+            at(0, "SHOW PARAMETERS", &[Snowflake])?;
+        } else if self.has(0, &["COMMENT", "ON"]) {
+            at(0, "COMMENT ON", &[Materialize])?;
+        } else if self.has(0, &["GRANT"]) || self.has(0, &["REVOKE"]) {
+            match () {
+                () if self.has(1, &["CREATENETWORKPOLICY"]) => {
+                    at(1, "CREATENETWORKPOLICY", &[Materialize])?;
+                }
+                () if self.has(1, &["USAGE"]) => at(1, "USAGE", &[Materialize])?,
+                () => at(0, "GRANT … TO ROLE", &[Snowflake])?,
+            }
+        }
+        let is_alter = self.has(0, &["ALTER"]);
+        for (spot, what, of) in [
+            (self.rules, "RULES", &[Materialize][..]),
+            (self.lists, "ALLOWED_IP_LIST or BLOCKED_IP_LIST", LISTS),
+            (
+                self.comment,
+                "COMMENT =",
+                if is_alter { &[Snowflake][..] } else { LISTS },
+            ),
+            (self.quoted, "a quoted name", GRANTS),
+        ] {
+            if let Some(spot) = spot {
+                add(Mark { what, of, spot })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is(text: &str, word: &str) -> bool {
+    text.eq_ignore_ascii_case(word)
+}
+
+/// Whether a string's end is one in Snowflake, too.
+fn misleads(string: &str) -> bool {
+    let inside = string.strip_suffix('\'').unwrap_or(string);
+    inside
+        .split("''")
+        .any(|part| part.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1)
+}
+
+/// What is known so far.
+#[derive(Default)]
+struct Marks {
+    /// Each left fewer dialects than were there before.
+    found: Vec<Mark>,
+    /// COMMENT = in CREATE, which Lakehouse can have, but Snowflake's texts do.
+    has_comment: bool,
+}
+
+impl Marks {
+    fn add(&mut self, lexer: &Lexer<'_>, mark: Mark) -> Result<(), SqlError> {
+        let left = self.left();
+        let narrowed = left.iter().filter(|d| mark.of.contains(d)).count();
+        if narrowed == 0 {
+            let earlier = self
+                .found
+                .iter()
+                .find(|earlier| !earlier.of.iter().any(|d| mark.of.contains(d)))
+                .or(self.found.first());
+            if let Some(first) = earlier {
+                return Err(lexer.error(
+                    mark.spot,
+                    Fault::Mixed {
+                        first: first.what,
+                        first_of: first.of.to_vec(),
+                        line: first.spot.line,
+                        column: first.spot.column(lexer.text()),
+                        second: mark.what,
+                        second_of: mark.of.to_vec(),
+                    },
+                ));
+            }
+        }
+        if narrowed < left.len() {
+            self.found.push(mark);
+        }
+        Ok(())
+    }
+
+    /// Dialects that have all marks.
+    fn left(&self) -> Vec<Dialect> {
+        Dialect::ALL
+            .into_iter()
+            .filter(|d| self.found.iter().all(|mark| mark.of.contains(d)))
+            .collect()
+    }
+
+    fn only(&self) -> Option<Dialect> {
+        match self.left().as_slice() {
+            [only] => Some(*only),
+            left if self.has_comment && left.contains(&Snowflake) => Some(Snowflake),
+            _ => None,
+        }
+    }
+
+    fn decide(&self, lexer: &Lexer<'_>, spot: Spot) -> Result<Dialect, SqlError> {
+        self.only().ok_or_else(|| self.ambiguous(lexer, spot))
+    }
+
+    fn ambiguous(&self, lexer: &Lexer<'_>, spot: Spot) -> SqlError {
+        lexer.error(spot, Fault::Ambiguous { of: self.left() })
+    }
+}

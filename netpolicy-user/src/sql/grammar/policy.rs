@@ -1,0 +1,320 @@
+//! CREATE, ALTER and DROP NETWORK POLICY.
+
+use super::super::error::Fault;
+use super::super::lexer::{Kind, Token};
+use super::super::place::Spot;
+use super::super::{
+    AlterPolicy, Clauses, CreatePolicy, Dialect, Ident, PolicyBody, UnsetClauses, Verb,
+};
+use super::{Parsed, Parser};
+
+use Dialect::{Lakehouse, Materialize, Snowflake};
+
+pub(super) const LISTS: [Dialect; 2] = [Snowflake, Lakehouse];
+const IN_RULES: &str = "write RULES ( … )";
+const IN_LISTS: &str = "write ALLOWED_IP_LIST = ( … )";
+const CLAUSES: [&str; 3] = ["ALLOWED_IP_LIST", "BLOCKED_IP_LIST", "COMMENT"];
+const RULE_LISTS: [&str; 2] = ["ALLOWED_NETWORK_RULE_LIST", "BLOCKED_NETWORK_RULE_LIST"];
+
+impl<'t> Parser<'t> {
+    /// After CREATE.
+    pub(super) fn create(&mut self) -> Parsed<Verb<'t>> {
+        let or_replace = self.take_word("OR")?;
+        if let Some(or) = or_replace {
+            self.word("REPLACE")?;
+            if self.dialect == Materialize {
+                return self.foreign(or, "OR REPLACE", &LISTS, "use ALTER NETWORK POLICY … SET");
+            }
+        }
+        self.network_policy()?;
+        let if_not_exists = self.if_not_exists(or_replace.is_some())?;
+        let name = self.policy_name()?;
+        let mut force = false;
+        let body = if self.dialect == Materialize {
+            self.materialize_body()?
+        } else {
+            let token = self.peek()?;
+            if token.kind == Kind::Open {
+                self.take()?;
+                let token = self.peek()?;
+                if self.is(token, "RULES") {
+                    return self.foreign(token, "RULES", &[Materialize], IN_LISTS);
+                }
+                return Err(self.expected_words(token, &CLAUSES, "the end of the statement"));
+            }
+            let clauses = self.clauses(true)?;
+            force = self.force()?;
+            PolicyBody::Lists(clauses)
+        };
+        Ok(Verb::CreatePolicy(CreatePolicy {
+            or_replace: or_replace.is_some(),
+            if_not_exists,
+            name,
+            body,
+            force,
+        }))
+    }
+
+    /// NETWORK POLICY.
+    pub(super) fn network_policy(&mut self) -> Parsed<()> {
+        self.word("NETWORK")?;
+        let token = self.take()?;
+        if self.is(token, "RULE") {
+            return Err(self.network_rules(token, "NETWORK RULE"));
+        }
+        if !self.is(token, "POLICY") {
+            return Err(self.expected_word(token, &["POLICY"]));
+        }
+        Ok(())
+    }
+
+    fn network_rules(&self, token: Token, what: &str) -> super::SqlError {
+        let what = what.to_owned();
+        self.error(token.spot, Fault::NetworkRules { what })
+    }
+
+    fn if_not_exists(&mut self, or_replace: bool) -> Parsed<bool> {
+        let Some(token) = self.take_word("IF")? else {
+            return Ok(false);
+        };
+        self.words(&["NOT", "EXISTS"])?;
+        if self.dialect != Snowflake {
+            let instead = "leave it out";
+            return self.foreign(token, "IF NOT EXISTS", &[Snowflake], instead);
+        }
+        if or_replace {
+            return Err(self.error(token.spot, Fault::ReplaceIfNotExists));
+        }
+        Ok(true)
+    }
+
+    /// IF EXISTS, or nothing.
+    pub(super) fn if_exists(&mut self) -> Parsed<Option<Token>> {
+        let token = self.take_word("IF")?;
+        if token.is_some() {
+            self.word("EXISTS")?;
+        }
+        Ok(token)
+    }
+
+    /// FORCE at a statement's end, which only Lakehouse's have here.
+    fn force(&mut self) -> Parsed<bool> {
+        if self.dialect != Lakehouse {
+            return Ok(false);
+        }
+        Ok(self.take_word("FORCE")?.is_some())
+    }
+
+    /// Clauses in any order, up to a token that is none.
+    fn clauses(&mut self, is_create: bool) -> Parsed<Clauses<'t>> {
+        let mut clauses = Clauses::default();
+        let mut seen: [Option<Spot>; 3] = [None; 3];
+        loop {
+            let token = self.peek()?;
+            if let Some(what) = self.which(token, &RULE_LISTS) {
+                return Err(self.network_rules(token, what));
+            }
+            let is_end = matches!(token.kind, Kind::Semi | Kind::End)
+                || (self.dialect == Lakehouse && self.is(token, "FORCE"));
+            if is_end && (is_create || seen.iter().any(Option::is_some)) {
+                return Ok(clauses);
+            }
+            let Some(clause) = self.which(token, &CLAUSES) else {
+                return Err(self.no_clause(token, is_create));
+            };
+            if clause == "COMMENT" && !is_create && self.dialect == Lakehouse {
+                let instead = "SET takes ALLOWED_IP_LIST and BLOCKED_IP_LIST";
+                return self.foreign(token, "SET COMMENT", &[Snowflake], instead);
+            }
+            for (known, first) in CLAUSES.iter().zip(&mut seen) {
+                if *known != clause {
+                    continue;
+                }
+                if let Some(first) = first {
+                    return Err(self.twice(token, clause, *first));
+                }
+                *first = Some(token.spot);
+            }
+            self.take()?;
+            self.expect(Kind::Eq, "'='")?;
+            match clause {
+                "ALLOWED_IP_LIST" => clauses.allowed = Some(self.addresses()?),
+                "BLOCKED_IP_LIST" => clauses.blocked = Some(self.addresses()?),
+                _ => clauses.comment = Some(self.text("a comment in single quotes")?),
+            }
+        }
+    }
+
+    fn no_clause(&self, token: Token, is_create: bool) -> super::SqlError {
+        if self.is(token, "RULES") {
+            let error = self.foreign::<()>(token, "RULES", &[Materialize], IN_LISTS);
+            if let Err(error) = error {
+                return error;
+            }
+        }
+        let clauses: &[&str] = if is_create || self.dialect == Snowflake {
+            &CLAUSES
+        } else {
+            &["ALLOWED_IP_LIST", "BLOCKED_IP_LIST"]
+        };
+        self.expected_words(token, clauses, "the end of the statement")
+    }
+
+    pub(super) fn twice(&self, token: Token, what: &'static str, first: Spot) -> super::SqlError {
+        self.error(
+            token.spot,
+            Fault::Twice {
+                what,
+                line: first.line,
+                column: first.column(self.lexer.text()),
+            },
+        )
+    }
+
+    /// After ALTER NETWORK POLICY.
+    pub(super) fn alter_policy(&mut self) -> Parsed<Verb<'t>> {
+        let if_exists = self.if_exists()?;
+        if let Some(token) = if_exists
+            && self.dialect == Materialize
+        {
+            return self.foreign(token, "ALTER … IF EXISTS", &LISTS, "leave it out");
+        }
+        let name = self.policy_name()?;
+        let change = self.policy_change()?;
+        Ok(Verb::AlterPolicy {
+            if_exists: if_exists.is_some(),
+            name,
+            change,
+            force: self.force()?,
+        })
+    }
+
+    fn policy_change(&mut self) -> Parsed<AlterPolicy<'t>> {
+        const VERBS: [(&str, &[Dialect]); 6] = [
+            ("SET", &Dialect::ALL),
+            ("UNSET", &[Snowflake]),
+            ("RENAME", &[Snowflake]),
+            ("OWNER", &[Materialize]),
+            ("ACTIVATE", &[Lakehouse]),
+            ("INACTIVATE", &[Lakehouse]),
+        ];
+        let token = self.take()?;
+        let Some((verb, of)) = VERBS.into_iter().find(|(verb, _)| self.is(token, verb)) else {
+            if self.which(token, &["ADD", "REMOVE"]).is_some() {
+                return Err(self.network_rules(token, "ADD and REMOVE"));
+            }
+            let own: Vec<_> = VERBS
+                .iter()
+                .filter(|(_, of)| of.contains(&self.dialect))
+                .map(|(verb, _)| *verb)
+                .collect();
+            return Err(self.expected_word(token, &own));
+        };
+        if !of.contains(&self.dialect) {
+            let instead = match (verb, self.dialect) {
+                ("UNSET", Lakehouse) => "a list that SET leaves out is cleared",
+                ("UNSET", _) => "SET ( RULES ( … ) ) replaces all rules",
+                ("RENAME", _) => "a policy's name cannot be changed",
+                ("ACTIVATE", Snowflake) => "write ALTER ACCOUNT SET NETWORK_POLICY = n",
+                ("INACTIVATE", Snowflake) => "write ALTER ACCOUNT UNSET NETWORK_POLICY",
+                ("ACTIVATE", _) => "write ALTER SYSTEM SET network_policy = n",
+                ("INACTIVATE", _) => "write ALTER SYSTEM RESET network_policy",
+                (_, Snowflake) => "write GRANT OWNERSHIP ON NETWORK POLICY n TO ROLE r",
+                _ => "a policy's owner cannot be changed",
+            };
+            return self.foreign(token, verb, of, instead);
+        }
+        Ok(match verb {
+            "SET" if self.dialect == Materialize => AlterPolicy::SetRules(self.rules_option()?),
+            "SET" => {
+                let token = self.peek()?;
+                if token.kind == Kind::Open {
+                    return self.foreign(token, "SET ( RULES … )", &[Materialize], IN_LISTS);
+                }
+                AlterPolicy::Set(self.clauses(false)?)
+            }
+            "UNSET" => AlterPolicy::Unset(self.unset()?),
+            "RENAME" => {
+                self.word("TO")?;
+                AlterPolicy::Rename(self.policy_name()?)
+            }
+            "OWNER" => {
+                self.word("TO")?;
+                AlterPolicy::Owner(self.ident("a role's name")?)
+            }
+            "ACTIVATE" => AlterPolicy::Activate,
+            _ => AlterPolicy::Inactivate,
+        })
+    }
+
+    fn unset(&mut self) -> Parsed<UnsetClauses> {
+        let mut clauses = UnsetClauses::default();
+        let mut seen: [Option<Spot>; 3] = [None; 3];
+        loop {
+            let token = self.take()?;
+            if let Some(what) = self.which(token, &RULE_LISTS) {
+                return Err(self.network_rules(token, what));
+            }
+            let Some(clause) = self.which(token, &CLAUSES) else {
+                return Err(self.expected_word(token, &CLAUSES));
+            };
+            for (known, first) in CLAUSES.iter().zip(&mut seen) {
+                if *known != clause {
+                    continue;
+                }
+                if let Some(first) = first {
+                    return Err(self.twice(token, clause, *first));
+                }
+                *first = Some(token.spot);
+            }
+            match clause {
+                "ALLOWED_IP_LIST" => clauses.allowed = true,
+                "BLOCKED_IP_LIST" => clauses.blocked = true,
+                _ => clauses.comment = true,
+            }
+            if self.take_if(Kind::Comma)?.is_none() {
+                return Ok(clauses);
+            }
+        }
+    }
+
+    /// After DROP.
+    pub(super) fn drop_policy(&mut self) -> Parsed<Verb<'t>> {
+        self.network_policy()?;
+        let if_exists = self.if_exists()?.is_some();
+        let mut names: Vec<Ident<'t>> = vec![self.policy_name()?];
+        while let Some(comma) = self.take_if(Kind::Comma)? {
+            if self.dialect != Materialize {
+                let what = "DROP of several policies";
+                return self.foreign(comma, what, &[Materialize], "drop one at a time");
+            }
+            names.push(self.policy_name()?);
+        }
+        Ok(Verb::DropPolicy {
+            if_exists,
+            names,
+            force: self.force()?,
+        })
+    }
+
+    /// What stands in place of RULES where Materialize wants it.
+    pub(super) fn no_rules(&self, token: Token) -> super::SqlError {
+        if let Some(what) = self.which(token, &RULE_LISTS) {
+            return self.network_rules(token, what);
+        }
+        if let Some(what) = self.which(token, &CLAUSES) {
+            let instead = if what == "COMMENT" {
+                "write COMMENT ON NETWORK POLICY n IS '…'"
+            } else {
+                IN_RULES
+            };
+            if let Err(error) = self.foreign::<()>(token, what, &LISTS, instead) {
+                return error;
+            }
+        }
+        if token.kind == Kind::Open {
+            return self.expected_word(token, &["RULES"]);
+        }
+        self.expected_words(token, &["RULES"], "'(' before it")
+    }
+}

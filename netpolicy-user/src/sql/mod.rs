@@ -1,0 +1,52 @@
+//! SQL: text to statements, in three dialects.
+//!
+//! Pure, and only about text: what a statement does to a state is somebody else's.
+//! Nothing here recurses, and nothing is copied from the text: statements borrow it,
+//! and an address in a list costs 12 bytes.
+//!
+//! ```text
+//! text -> lexer (tokens with places) -> grammar -> Statement -> print (text again)
+//!           |
+//!        detect (which dialect, where none is named)
+//! ```
+//!
+//! | File | Owns |
+//! |---|---|
+//! | `dialect.rs` | the dialects and their names |
+//! | `script.rs` | [`Statements`]: a script, statement by statement, and its dialect |
+//! | `detect.rs` | which dialect a text can be of |
+//! | `lexer.rs` | tokens on top of squawk-lexer's, with every lexical error |
+//! | `literal.rs` | strings and lists of them |
+//! | `ident.rs` | names: how each dialect writes and folds them |
+//! | `ast.rs` | what a statement says |
+//! | `grammar/` | tokens to statements: one file for each family of statements |
+//! | `print.rs` | statements, and whole policies, as canonical text |
+//! | `place.rs` | where something stands |
+//! | `error.rs` | what can be wrong, in words |
+
+mod ast;
+mod detect;
+mod dialect;
+mod error;
+mod grammar;
+mod ident;
+mod lexer;
+mod literal;
+mod place;
+mod print;
+mod script;
+
+#[cfg(test)]
+mod tests;
+
+pub use ast::{
+    AlterPolicy, AlterUser, Clauses, CreatePolicy, Grant, Level, PolicyBody, Privilege, RuleText,
+    Statement, UnsetClauses, Verb,
+};
+pub use dialect::Dialect;
+pub use error::{Fault, SqlError};
+pub use ident::{Ident, Quoting};
+pub use literal::{Literal, Literals};
+pub use place::Spot;
+pub use print::{Lists, WriteError, comment_on, create_lists, create_rules, write_name};
+pub use script::{MAX_STATEMENT, MAX_TEXT, Statements, decode};
