@@ -1,6 +1,6 @@
-//! SQL: text to statements, in three dialects.
+//! SQL: text to statements in three dialects, and what they mean.
 //!
-//! Pure, and only about text: what a statement does to a state is somebody else's.
+//! Pure. Everything but `meaning/` is about text alone and knows no state.
 //! Nothing here recurses, and nothing is copied from the text: statements borrow it,
 //! and an address in a list costs 12 bytes.
 //!
@@ -20,6 +20,7 @@
 //! | `ident.rs` | names: how each dialect writes and folds them |
 //! | `ast.rs` | what a statement says |
 //! | `grammar/` | tokens to statements: one file for each family of statements |
+//! | `meaning/` | what statements do: a statement and a state, to changes, tables and refusals |
 //! | `print.rs` | statements, and whole policies, as canonical text |
 //! | `place.rs` | where something stands |
 //! | `error.rs` | what can be wrong, in words |
@@ -32,6 +33,7 @@ mod grammar;
 mod ident;
 mod lexer;
 mod literal;
+pub mod meaning;
 mod place;
 mod print;
 mod script;
