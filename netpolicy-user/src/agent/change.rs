@@ -75,10 +75,10 @@ impl Proposal {
 }
 
 /// A change that is checked and compiled, and not made yet.
-struct Candidate {
-    state: State,
-    compiled: Compilation,
-    changed: Changed,
+pub(super) struct Candidate {
+    pub(super) state: State,
+    pub(super) compiled: Compilation,
+    pub(super) changed: Changed,
 }
 
 impl<E: Enforcer> Writer<E> {
@@ -224,7 +224,7 @@ impl<E: Enforcer> Writer<E> {
     }
 
     /// Checks, authorises and compiles, and looks whom it denies.
-    fn candidate(
+    pub(super) fn candidate(
         &mut self,
         proposal: Proposal,
         action: &str,

@@ -69,7 +69,8 @@ pub struct SqlFailure {
     pub line: u32,
     /// In characters, from 1.
     pub column: u32,
-    /// All that is wrong: what was found, what was expected.
+    /// All that is wrong: what was found, what was expected. The first stands at `line`
+    /// and `column`; the others say where they stand.
     pub errors: Vec<String>,
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

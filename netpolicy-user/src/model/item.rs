@@ -68,7 +68,13 @@ mod tests {
         assert_eq!(note.spelling, Spelling::Text("1.2.3.4/28".into()));
         let item = Item::read("10.0.0.1").unwrap();
         assert!(!item.masked && !item.with_length);
-        assert!(matches!(Item::read("10.0.0.1-10.0.0.2"), Err(Problem::Range { .. })));
-        assert!(matches!(Item::read("10.0.0.0/33"), Err(Problem::Address { .. })));
+        assert!(matches!(
+            Item::read("10.0.0.1-10.0.0.2"),
+            Err(Problem::Range { .. })
+        ));
+        assert!(matches!(
+            Item::read("10.0.0.0/33"),
+            Err(Problem::Address { .. })
+        ));
     }
 }

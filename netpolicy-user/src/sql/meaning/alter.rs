@@ -39,9 +39,7 @@ impl Cx<'_, '_> {
                 let edit = self.set(clauses, &mut errors);
                 self.edited(name, found, edit, errors)
             }
-            AlterPolicy::Unset(clauses) => {
-                self.edited(name, found, unset(*clauses), errors)
-            }
+            AlterPolicy::Unset(clauses) => self.edited(name, found, unset(*clauses), errors),
             AlterPolicy::SetRules(rules) => {
                 let edit = self.set_rules(name, found, rules, &mut errors);
                 self.edited(name, found, edit, errors)

@@ -184,7 +184,10 @@ impl Reading<'_, '_> {
             self.masked.push(|| {
                 let text = text.trim();
                 let enforced = canonical(&net);
-                format!("{}: {text} has host bits set; {enforced} is enforced", place())
+                format!(
+                    "{}: {text} has host bits set; {enforced} is enforced",
+                    place()
+                )
             });
         }
         let note = item.into_note(name.map(Into::into));
@@ -255,7 +258,10 @@ impl Reading<'_, '_> {
                 kept_once.push(|| {
                     let place = self.cx.place(spot);
                     let line = first.line;
-                    format!("{place}: {} is on the list already (line {line}); it is kept once", rule.text())
+                    format!(
+                        "{place}: {} is on the list already (line {line}); it is kept once",
+                        rule.text()
+                    )
                 });
             }
         }

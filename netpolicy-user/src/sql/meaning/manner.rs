@@ -28,9 +28,9 @@ pub fn lockout(
         (Dialect::Materialize, _) => format!(
             "policy would block current session IP: {address} becomes denied by '{policy}'; {why}"
         ),
-        (Dialect::Lakehouse, _) => format!(
-            "network policy {policy} would lock you out: {address} becomes denied; {why}"
-        ),
+        (Dialect::Lakehouse, _) => {
+            format!("network policy {policy} would lock you out: {address} becomes denied; {why}")
+        }
     }
 }
 

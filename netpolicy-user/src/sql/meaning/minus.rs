@@ -73,7 +73,10 @@ fn without(allow: &[Interval], block: &[Interval]) -> Vec<Interval> {
     let mut blocks = block.iter().peekable();
     for &(first, last) in allow {
         let mut first = Some(first);
-        while blocks.next_if(|(_, end)| first.is_some_and(|first| *end < first)).is_some() {}
+        while blocks
+            .next_if(|(_, end)| first.is_some_and(|first| *end < first))
+            .is_some()
+        {}
         // The last one may reach into the next interval.
         while let (Some(from), Some(&&(start, end))) = (first, blocks.peek()) {
             if start > last {
@@ -99,7 +102,9 @@ mod tests {
     use super::*;
 
     fn nets(text: &str) -> Vec<IpNet> {
-        text.split_whitespace().map(|net| net.parse().unwrap()).collect()
+        text.split_whitespace()
+            .map(|net| net.parse().unwrap())
+            .collect()
     }
 
     fn check(allow: &str, block: &str, expected: &str) {
@@ -116,7 +121,11 @@ mod tests {
         check("10.0.0.0/9 10.128.0.0/9", "", "10.0.0.0/8");
         check("::/0", "8000::/1", "::/1");
         check("0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0", "");
-        check("255.255.255.254/31", "255.255.255.255/32", "255.255.255.254/32");
+        check(
+            "255.255.255.254/31",
+            "255.255.255.255/32",
+            "255.255.255.254/32",
+        );
         check("10.0.0.0/32 10.0.0.2/32", "10.0.0.0/30", "");
     }
 

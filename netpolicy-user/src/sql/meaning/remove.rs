@@ -8,11 +8,7 @@ use crate::model::{Binding, Change, Policy};
 use crate::sql::Ident;
 
 impl Cx<'_, '_> {
-    pub(super) fn remove(
-        &self,
-        names: &[Ident<'_>],
-        if_exists: bool,
-    ) -> Result<Action, Refusal> {
+    pub(super) fn remove(&self, names: &[Ident<'_>], if_exists: bool) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);
         let mut found = Vec::new();
         let mut missing = Vec::new();

@@ -215,7 +215,9 @@ impl Writer {
             ));
         }
         let mut text = String::new();
-        let pairs = rules.iter().map(|(name, net)| (name.as_str(), net.as_str()));
+        let pairs = rules
+            .iter()
+            .map(|(name, net)| (name.as_str(), net.as_str()));
         let write = |text: &mut String| -> Result<(), WriteError> {
             create_rules(text, policy.name.as_str(), pairs)?;
             text.push(';');

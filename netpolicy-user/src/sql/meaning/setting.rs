@@ -62,7 +62,7 @@ impl<'s> Cx<'s, '_> {
         };
         let change = Change::Govern {
             policy,
-            service: service.map(|service| service.name.to_written().into_owned()),
+            service: service.map(|service| service.name.to_written_service().into_owned()),
         };
         let combined = service.filter(|service| service.combine == Combine::And);
         let warnings = combined.map(|service| {
@@ -106,7 +106,7 @@ impl<'s> Cx<'s, '_> {
                 let service = errors.finish(service)?;
                 let change = Change::Govern {
                     policy: None,
-                    service: Some(service.name.to_written().into_owned()),
+                    service: Some(service.name.to_written_service().into_owned()),
                 };
                 Ok(changes(vec![change], self.set_status(), Vec::new()))
             }

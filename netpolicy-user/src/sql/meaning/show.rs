@@ -151,8 +151,7 @@ fn snowflake(policy: &Policy) -> Table {
 }
 
 /// That a policy without an allow list is shown with one.
-pub(super) const ANY_IS_MORE: &str =
-    "the policy allows any address, IPv6 too, for which Snowflake has no word: 0.0.0.0/0 is \
+pub(super) const ANY_IS_MORE: &str = "the policy allows any address, IPv6 too, for which Snowflake has no word: 0.0.0.0/0 is \
      IPv4 alone";
 
 fn lakehouse(policy: &Policy) -> Table {
