@@ -48,7 +48,7 @@ const SOCKETS: [&str; 4] = [
     "std::net::ToSocketAddrs",
 ];
 
-const BANS: [Ban; 15] = [
+const BANS: [Ban; 18] = [
     Ban {
         part: "",
         paths: &["aya"],
@@ -123,6 +123,32 @@ const BANS: [Ban; 15] = [
     Ban {
         part: "compiler",
         paths: &[
+            "crate::datapath",
+            "crate::store",
+            "crate::agent",
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::config",
+            "crate::local",
+            "crate::api",
+        ],
+        but: &[],
+    },
+    Ban {
+        part: "sql",
+        paths: &PURE,
+        but: &[],
+    },
+    Ban {
+        part: "sql",
+        paths: &SOCKETS,
+        but: &[],
+    },
+    Ban {
+        part: "sql",
+        paths: &[
+            "crate::compiler",
             "crate::datapath",
             "crate::store",
             "crate::agent",
