@@ -79,15 +79,15 @@ impl Bound {
     /// As text: shares with idle time, then (measured and bounds) the true ones, and
     /// nanoseconds.
     pub(crate) fn cells(&self) -> [String; TITLES.len()] {
-        let mib = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        let shares = |call: f64, bare: f64, ns: f64| format!("{call:.2}, {bare:.2}, +{ns:.0}");
+        let mib = |bytes: usize| format!("{:.2} MiB", bytes as f64 / f64::from(1 << 20));
+        let shares = |call: f64, bare: f64, ns: f64| format!("{call:.2}, {bare:.2}, {ns:+.0}");
         [
             self.family.to_owned(),
             self.entries.to_string(),
             self.target
                 .map_or_else(String::new, |target| format!("{target:.2}")),
             shares(self.ratio_call, self.ratio_bare, self.ns_more),
-            format!("{:.2}, +{:.0}", self.parse_ratio_call, self.parse_ns),
+            format!("{:.2}, {:+.0}", self.parse_ratio_call, self.parse_ns),
             format!(
                 "{}: {}",
                 mib(self.fewest_bytes),
