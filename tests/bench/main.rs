@@ -32,6 +32,7 @@ mod rate;
 mod report;
 mod results;
 mod sources;
+mod sql;
 mod verdict;
 mod wire;
 mod write;
@@ -61,7 +62,7 @@ struct Args {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
     /// Only these benchmarks
-    #[arg(value_name = "NAME", value_parser = ["chase", "rate", "verdict", "write", "apply"])]
+    #[arg(value_name = "NAME", value_parser = ["chase", "rate", "verdict", "write", "apply", "sql"])]
     only: Vec<String>,
 }
 
@@ -121,6 +122,9 @@ fn full(args: &Args, report: &mut Report) {
     let sizes = || SIZES.into_iter().filter(|size| *size <= args.largest);
     if args.wants("chase") {
         chase::run(report);
+    }
+    if args.wants("sql") {
+        sql::run(report, 100_000);
     }
     if args.wants("rate") {
         matrix::full(report, sizes);
