@@ -35,6 +35,7 @@ mod rate;
 mod report;
 mod results;
 mod sources;
+mod sql;
 mod verdict;
 mod walk;
 mod wire;
@@ -65,7 +66,7 @@ struct Args {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
     /// Only these benchmarks
-    #[arg(value_name = "NAME", value_parser = ["chase", "bound", "rate", "verdict", "write", "effect", "apply"])]
+    #[arg(value_name = "NAME", value_parser = ["chase", "bound", "rate", "verdict", "write", "effect", "apply", "sql"])]
     only: Vec<String>,
 }
 
@@ -143,6 +144,9 @@ fn full(args: &Args, report: &mut Report) {
         if !args.wants("rate") {
             matrix::bounds(report, sizes);
         }
+    }
+    if args.wants("sql") {
+        sql::run(report, 100_000);
     }
     if args.wants("rate") {
         matrix::full(report, sizes);
