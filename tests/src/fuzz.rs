@@ -201,6 +201,7 @@ fn read_policy_file(input: &[u8]) -> u64 {
         now: Timestamp::UNIX_EPOCH,
         actor: "fuzz",
         limits: Limits::default(),
+        force: false,
     };
     for skip_invalid in [false, true] {
         match file::parse(&source, &[], skip_invalid, &cx) {
