@@ -26,7 +26,9 @@ use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced}
 use crate::model::{
     Bypass, Change, ChangeContext, Grant, Limits, ListInput, Name, SourceText, State,
 };
-use crate::store::{AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored};
+use crate::store::{
+    AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored,
+};
 
 /// root, at the machine itself.
 pub(super) const ROOT: Asker = Asker {
@@ -474,6 +476,7 @@ fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKer
         limits: Limits::default(),
         verify_interval: Duration::from_secs(300),
         marker: dir.join(DETACHED_MARKER),
+        guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();
     let kernel = kernel.clone();

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
-use crate::api::{Attachment, Becomes, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status};
+use crate::api::{
+    Attachment, Becomes, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status,
+};
 
 /// Connected clients that are named one by one.
 const CLIENTS_SHOWN: usize = 10;
@@ -68,10 +70,16 @@ fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
     let denied = c.clients.iter().flat_map(|clients| &clients.denied);
     for effect in &c.effects {
         write!(out, "{}", line(&effect.sentence()))?;
-        let here = denied.clone().filter(|client| client.scope == effect.scope_name);
+        let here = denied
+            .clone()
+            .filter(|client| client.scope == effect.scope_name);
         match here.count() {
             n if n > 0 && effect.becomes == Becomes::Denied => {
-                writeln!(out, "; {}", count(n, "connected client", "connected clients"))?;
+                writeln!(
+                    out,
+                    "; {}",
+                    count(n, "connected client", "connected clients")
+                )?;
             }
             _ => writeln!(out)?,
         }
@@ -89,7 +97,12 @@ fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
     )?;
     for client in clients.denied.iter().take(CLIENTS_SHOWN) {
         let connections = count(client.connections, "connection", "connections");
-        writeln!(out, "    {} on {}, {connections}", client.source, line(&client.scope))?;
+        writeln!(
+            out,
+            "    {} on {}, {connections}",
+            client.source,
+            line(&client.scope)
+        )?;
     }
     if clients.denied.len() > CLIENTS_SHOWN {
         writeln!(out, "    and {} more", clients.denied.len() - CLIENTS_SHOWN)?;
