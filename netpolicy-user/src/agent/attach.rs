@@ -7,9 +7,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::caller::Caller;
-use super::request::Asker;
 use super::enforcer::{Brake, Enforcer};
 use super::error::{AgentError, chain};
+use super::request::Asker;
 use super::writer::Writer;
 
 /// The emergency brake: detaches from all interfaces, until told otherwise. Waits for

@@ -185,9 +185,9 @@ impl<E: Enforcer> Writer<E> {
             .partition(keep);
         self.bypasses = kept;
         for bypass in &dropped {
-            if let Err(error) = self
-                .store
-                .remove_bypass(bypass.source, bypass.service.as_ref(), None)
+            if let Err(error) =
+                self.store
+                    .remove_bypass(bypass.source, bypass.service.as_ref(), None)
             {
                 // It is past its time or its service: a restart drops it again.
                 tracing::warn!(error = chain(&error), source = %bypass.source, "a bypass stays in the store");

@@ -318,7 +318,10 @@ impl<E: Enforcer> Writer<E> {
         now: Timestamp,
     ) -> Result<(), AgentError> {
         let changed = &mut candidate.changed;
-        let denies = changed.effects.iter().any(|effect| effect.becomes == Becomes::Denied);
+        let denies = changed
+            .effects
+            .iter()
+            .any(|effect| effect.becomes == Becomes::Denied);
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
         if !denies && !again {
@@ -367,7 +370,9 @@ impl<E: Enforcer> Writer<E> {
             if !options.dry_run {
                 return Err(error);
             }
-            changed.warnings.push(format!("this would be refused: {error}"));
+            changed
+                .warnings
+                .push(format!("this would be refused: {error}"));
         }
         if wants_cut {
             clients.view.existing = Existing::Cut;
@@ -388,15 +393,12 @@ impl<E: Enforcer> Writer<E> {
         else {
             return Ok(());
         };
-        let explanation = explain(
-            judge.state,
-            judge.bypasses,
-            judge.now,
-            address,
-            Some(port),
-        );
+        let explanation = explain(judge.state, judge.bypasses, judge.now, address, Some(port));
         let consulted = explanation.consulted.first();
-        let policy = explanation.rule.map(|rule| rule.policy).or(consulted.copied());
+        let policy = explanation
+            .rule
+            .map(|rule| rule.policy)
+            .or(consulted.copied());
         let policy = policy.and_then(|index| judge.state.policies.get(index));
         Err(AgentError::Lockout {
             address,
@@ -463,7 +465,6 @@ impl<E: Enforcer> Writer<E> {
         }
     }
 }
-
 
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)

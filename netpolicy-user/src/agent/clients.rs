@@ -68,7 +68,10 @@ impl Judge<'_> {
     }
 
     fn is_exempt(&self, source: IpAddr, port: u16) -> bool {
-        let service = self.state.service_of_port(port).map(|service| &service.name);
+        let service = self
+            .state
+            .service_of_port(port)
+            .map(|service| &service.name);
         let bypasses = self.bypasses.iter();
         let mut covering = bypasses.filter(|bypass| bypass.source.contains(&source));
         covering.any(|bypass| bypass.covers(service, self.now))

@@ -17,11 +17,7 @@ impl<E: Enforcer> Writer<E> {
     ///
     /// # Errors
     /// The caller may not, there is no such user, group or policy, or the store refuses.
-    pub fn grant(
-        &mut self,
-        request: &GrantRequest,
-        asker: Asker,
-    ) -> Result<GrantView, AgentError> {
+    pub fn grant(&mut self, request: &GrantRequest, asker: Asker) -> Result<GrantView, AgentError> {
         let action = format!("grant {}", in_words(request));
         let result = self.try_grant(request, asker, &action);
         self.audited(asker, &action, result)

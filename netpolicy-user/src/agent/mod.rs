@@ -13,8 +13,8 @@
 //! itself; only `detach` does.
 
 pub mod action;
-pub mod audit;
 pub mod attach;
+pub mod audit;
 pub mod bypasses;
 pub mod caller;
 pub mod change;

@@ -20,12 +20,7 @@ pub fn of(caller: Caller, grants: &[Grant]) -> Rights {
 ///
 /// # Errors
 /// [`AgentError::NotAllowed`] with all that he lacks.
-pub fn check(
-    caller: Caller,
-    grants: &[Grant],
-    old: &State,
-    new: &State,
-) -> Result<(), AgentError> {
+pub fn check(caller: Caller, grants: &[Grant], old: &State, new: &State) -> Result<(), AgentError> {
     let lacks = of(caller, grants).lacks(old, new);
     if lacks.is_empty() {
         Ok(())

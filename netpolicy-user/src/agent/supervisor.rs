@@ -210,7 +210,11 @@ impl Supervisor {
 
     /// Puts into the audit log what was done without the writer.
     pub fn note(&self, asker: Asker, action: &'static str) {
-        if self.commands.try_send(Command::Note { asker, action }).is_err() {
+        if self
+            .commands
+            .try_send(Command::Note { asker, action })
+            .is_err()
+        {
             tracing::error!(action, "not in the audit log: too much is waiting");
         }
     }

@@ -26,7 +26,9 @@ use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced}
 use crate::model::{
     Bypass, Change, ChangeContext, Grant, Limits, ListInput, Name, SourceText, State,
 };
-use crate::store::{AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored};
+use crate::store::{
+    AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored,
+};
 
 /// root, at the machine itself.
 pub(super) const ROOT: Asker = Asker {

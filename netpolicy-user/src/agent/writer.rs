@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::clients::{KernelSockets, Sockets};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
-use super::snapshot::{Faults, Snapshot};
-use super::clients::{KernelSockets, Sockets};
 use super::memory;
+use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
 use crate::compiler::{Compilation, Ruleset};
 use crate::model::{Bypass, Grant, Limits, State};

@@ -20,8 +20,8 @@ pub use self::safety::{
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect};
 pub use crate::model::plan::{PlanAction, PlanItem};
-pub use crate::store::Outcome;
 use crate::model::{Combine, Mode};
+pub use crate::store::Outcome;
 
 /// `GET /v1/status`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -43,7 +43,10 @@ pub(super) async fn grant(args: GrantArgs, cx: &mut Context<'_>) -> anyhow::Resu
 
 pub(super) async fn revoke(args: GrantArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let revoked = cx.client.revoke(&args.into()).await?;
-    cx.say(&format!("{} was revoked from {}", revoked.privilege, revoked.to))?;
+    cx.say(&format!(
+        "{} was revoked from {}",
+        revoked.privilege, revoked.to
+    ))?;
     list_if_json(cx).await
 }
 

@@ -204,7 +204,13 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
         PolicyCommand::Rename { name, to, safety } => (Change::RenamePolicy { name, to }, safety),
         PolicyCommand::Owner { name, to, safety } => {
             let owner = to.to_owner();
-            (Change::SetOwner { policy: name, owner }, safety)
+            (
+                Change::SetOwner {
+                    policy: name,
+                    owner,
+                },
+                safety,
+            )
         }
         PolicyCommand::Activate { name, safety } => {
             (Change::SetActive { name, active: true }, safety)

@@ -25,7 +25,12 @@ pub(super) struct Safety {
     pub(super) confirm_within: Option<u64>,
     /// Your own address, which must not be denied; `none` if you have none. Found out from
     /// SSH_CONNECTION unless told
-    #[arg(long, value_name = "ADDRESS", env = "NETPOLICY_FROM", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "NETPOLICY_FROM",
+        hide_env_values = true
+    )]
     pub(super) from: Option<String>,
 }
 

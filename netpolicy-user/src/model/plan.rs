@@ -216,7 +216,9 @@ fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
             details.push(format!("all who are not allowed shown as blocked: {new}"));
         }
         (Some(old), None) if new.is_some() => {
-            details.push(format!("all who are not allowed no longer shown as blocked: {old}"));
+            details.push(format!(
+                "all who are not allowed no longer shown as blocked: {old}"
+            ));
         }
         _ => {}
     }

@@ -335,8 +335,9 @@ impl<'r> ListReader<'r> {
         };
         if self.forced {
             let place = place(&self.sources, spot);
-            self.report
-                .warn(format!("{place}: a blocked {net} is enforced, as --force says"));
+            self.report.warn(format!(
+                "{place}: a blocked {net} is enforced, as --force says"
+            ));
             return false;
         }
         self.refuse(spot, problem);

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
-use crate::api::{Attachment, Becomes, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status};
+use crate::api::{
+    Attachment, Becomes, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status,
+};
 
 /// Connected clients that are named one by one.
 const CLIENTS_SHOWN: usize = 10;
@@ -32,46 +34,64 @@ impl Render for InForce<'_> {
         let c = self.changed;
         write_plan(&c.plan, page, out)?;
         write_effects(c, out)?;
-        if c.plan.is_empty() {
-            write!(out, "nothing to change: ")?;
-        } else if c.dry_run {
-            write!(out, "dry run, nothing was changed: ")?;
-        }
-        write!(out, "revision {}, generation {}", c.revision, c.generation)?;
-        match self.status {
-            None => write!(out, " in force")?,
-            Some(status) => write!(out, " {}", place(status))?,
-        }
-        if c.dry_run || c.plan.is_empty() {
-            return writeln!(out);
-        }
-        let t = c.timing;
-        writeln!(
-            out,
-            " ({} ms)",
-            t.check_ms + t.compile_ms + t.fill_ms + t.store_ms
-        )?;
-        if let Some(pending) = &c.pending {
-            let at = time(page, pending.deadline);
-            writeln!(
-                out,
-                "revision {} comes back at {at} unless you run `netpolicy confirm`",
-                pending.base
-            )?;
-        }
-        Ok(())
+        write_in_force(c, self.status, spent_ms(c), page, out)
     }
 }
 
+/// What a change took, in milliseconds.
+pub(super) fn spent_ms(c: &Changed) -> u64 {
+    let t = c.timing;
+    t.check_ms + t.compile_ms + t.fill_ms + t.store_ms
+}
+
+/// What is in force where after a change, which took so many milliseconds.
+pub(super) fn write_in_force(
+    c: &Changed,
+    status: Option<&Status>,
+    spent_ms: u64,
+    page: &Page,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if c.plan.is_empty() {
+        write!(out, "nothing to change: ")?;
+    } else if c.dry_run {
+        write!(out, "dry run, nothing was changed: ")?;
+    }
+    write!(out, "revision {}, generation {}", c.revision, c.generation)?;
+    match status {
+        None => write!(out, " in force")?,
+        Some(status) => write!(out, " {}", place(status))?,
+    }
+    if c.dry_run || c.plan.is_empty() {
+        return writeln!(out);
+    }
+    writeln!(out, " ({spent_ms} ms)")?;
+    if let Some(pending) = &c.pending {
+        let at = time(page, pending.deadline);
+        writeln!(
+            out,
+            "revision {} comes back at {at} unless you run `netpolicy confirm`",
+            pending.base
+        )?;
+    }
+    Ok(())
+}
+
 /// Whose attempts get another verdict, and whom of the connected clients that costs.
-fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
     let denied = c.clients.iter().flat_map(|clients| &clients.denied);
     for effect in &c.effects {
         write!(out, "{}", line(&effect.sentence()))?;
-        let here = denied.clone().filter(|client| client.scope == effect.scope_name);
+        let here = denied
+            .clone()
+            .filter(|client| client.scope == effect.scope_name);
         match here.count() {
             n if n > 0 && effect.becomes == Becomes::Denied => {
-                writeln!(out, "; {}", count(n, "connected client", "connected clients"))?;
+                writeln!(
+                    out,
+                    "; {}",
+                    count(n, "connected client", "connected clients")
+                )?;
             }
             _ => writeln!(out)?,
         }
@@ -89,7 +109,12 @@ fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
     )?;
     for client in clients.denied.iter().take(CLIENTS_SHOWN) {
         let connections = count(client.connections, "connection", "connections");
-        writeln!(out, "    {} on {}, {connections}", client.source, line(&client.scope))?;
+        writeln!(
+            out,
+            "    {} on {}, {connections}",
+            client.source,
+            line(&client.scope)
+        )?;
     }
     if clients.denied.len() > CLIENTS_SHOWN {
         writeln!(out, "    and {} more", clients.denied.len() - CLIENTS_SHOWN)?;

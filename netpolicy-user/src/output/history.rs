@@ -18,7 +18,12 @@ impl Render for [RevisionView] {
                 plain(line(&revision.action)),
             ]
         });
-        write_table(page, &["REVISION", "TIME", "BY", "WHAT"], rows.collect(), out)
+        write_table(
+            page,
+            &["REVISION", "TIME", "BY", "WHAT"],
+            rows.collect(),
+            out,
+        )
     }
 }
 
@@ -52,7 +57,10 @@ impl Render for [AuditView] {
             let revisions = if entry.revision_before == entry.revision_after {
                 format!("revision {}", entry.revision_after)
             } else {
-                format!("revision {} -> {}", entry.revision_before, entry.revision_after)
+                format!(
+                    "revision {} -> {}",
+                    entry.revision_before, entry.revision_after
+                )
             };
             writeln!(
                 out,

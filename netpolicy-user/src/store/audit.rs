@@ -153,7 +153,9 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
 
 fn whole(entry: AuditEntry, time: &str, outcome: &str, detail: &str) -> Result<AuditEntry, String> {
     Ok(AuditEntry {
-        time: time.parse().map_err(|error: jiff::Error| error.to_string())?,
+        time: time
+            .parse()
+            .map_err(|error: jiff::Error| error.to_string())?,
         outcome: match outcome {
             "done" => Outcome::Done,
             "refused" => Outcome::Refused,

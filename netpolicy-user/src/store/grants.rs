@@ -40,7 +40,9 @@ pub(super) fn all(db: Db<'_>) -> Result<Vec<Grant>, StoreError> {
                 .transpose()
                 .map_err(|e| corrupt(text(&e)))?,
             granted_by,
-            granted: granted.parse::<Timestamp>().map_err(|e| corrupt(text(&e)))?,
+            granted: granted
+                .parse::<Timestamp>()
+                .map_err(|e| corrupt(text(&e)))?,
         })
     })
     .collect()

@@ -178,11 +178,8 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// Failures to write.
-    fn put_bypass(
-        &mut self,
-        bypass: &Bypass,
-        audit: Option<&AuditEntry>,
-    ) -> Result<(), StoreError>;
+    fn put_bypass(&mut self, bypass: &Bypass, audit: Option<&AuditEntry>)
+    -> Result<(), StoreError>;
 
     /// Removes a bypass; `false` if there is none.
     ///

@@ -15,7 +15,8 @@ use super::error::{fault, one_line};
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"NPOL");
 
 /// Step `n` makes a database of version `n` one of version `n + 1`.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     -- Immutable content, named by its BLAKE3 hash; see objects.rs. With a rowid:
     -- WITHOUT ROWID, bodies of 20 kB beside the keys make a commit take twice as long.
     CREATE TABLE objects (
@@ -50,7 +51,8 @@ pub(super) const MIGRATIONS: &[&str] = &["
         key   TEXT PRIMARY KEY NOT NULL,
         value TEXT NOT NULL
     ) STRICT;
-", "
+",
+    "
     -- Privileges, outside the revisions: going back to an old policy is not to give
     -- anybody anything.
     CREATE TABLE grants (
@@ -89,7 +91,8 @@ pub(super) const MIGRATIONS: &[&str] = &["
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
     CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
-"];
+",
+];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.
 ///

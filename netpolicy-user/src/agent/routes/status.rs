@@ -11,8 +11,7 @@ use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
     AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, PendingView,
-    ProgressView,
-    Status,
+    ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::model::{self, Mode};

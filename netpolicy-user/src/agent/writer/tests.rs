@@ -1,6 +1,6 @@
 //! Changes, by the order of what is done and by what is left when it fails.
 
-use super::super::testing::{Bench, PLAIN, DRY, ROOT, apply, create};
+use super::super::testing::{Bench, DRY, PLAIN, ROOT, apply, create};
 use crate::model::Change;
 
 #[test]

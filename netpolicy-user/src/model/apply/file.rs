@@ -77,7 +77,12 @@ impl Worker<'_> {
             service.name = known(&service.name);
         }
         for policy in policies {
-            if let Some(old) = self.state.policies.iter().find(|old| old.name.is_like(&policy.name)) {
+            if let Some(old) = self
+                .state
+                .policies
+                .iter()
+                .find(|old| old.name.is_like(&policy.name))
+            {
                 policy.name = old.name.clone();
             }
             let bindings = std::mem::take(&mut policy.bindings);
@@ -96,7 +101,11 @@ impl Worker<'_> {
         for old in &self.state.services {
             if state.services.iter().all(|new| new.name != old.name) {
                 let taken = state.services.iter().any(|new| new.id == old.id);
-                let id = if taken { free_id(&state.services)? } else { old.id };
+                let id = if taken {
+                    free_id(&state.services)?
+                } else {
+                    old.id
+                };
                 state.services.push(Service { id, ..old.clone() });
             }
         }

@@ -144,12 +144,25 @@ fn principals_and_privileges_read_back_as_written() {
     for text in ["user:alice", "group:dba", "user:svc-x$"] {
         assert_eq!(text.parse::<Principal>().unwrap().to_string(), text);
     }
-    for text in ["alice", "user:", "role:x", "user:a b", "user:a\nb", "user:a:b"] {
+    for text in [
+        "alice",
+        "user:",
+        "role:x",
+        "user:a b",
+        "user:a\nb",
+        "user:a:b",
+    ] {
         assert!(text.parse::<Principal>().is_err(), "{text:?}");
     }
     for privilege in Privilege::ALL {
-        assert_eq!(privilege.to_string().parse::<Privilege>().unwrap(), privilege);
+        assert_eq!(
+            privilege.to_string().parse::<Privilege>().unwrap(),
+            privilege
+        );
     }
     let error = "owner".parse::<Privilege>().unwrap_err().to_string();
-    assert!(error.contains("admin, create, attach, bypass, read"), "{error}");
+    assert!(
+        error.contains("admin, create, attach, bypass, read"),
+        "{error}"
+    );
 }

@@ -21,7 +21,10 @@ pub fn export(state: &State) -> String {
     );
     for service in &state.services {
         out.line(format_args!("\n[[service]]"));
-        out.line(format_args!("name = {}", quoted(&service.name.to_written())));
+        out.line(format_args!(
+            "name = {}",
+            quoted(&service.name.to_written())
+        ));
         out.strings("ports", service.ports.to_string().split(','));
         out.line(format_args!("combine = \"{}\"", service.combine));
         out.line(format_args!("mode = \"{}\"", service.mode));
