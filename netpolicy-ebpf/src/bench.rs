@@ -10,6 +10,11 @@
 fn main() {}
 
 #[cfg(target_arch = "bpf")]
+mod floor;
+#[cfg(target_arch = "bpf")]
+mod frame;
+
+#[cfg(target_arch = "bpf")]
 mod programs {
     use aya_ebpf::{
         bindings::xdp_action,

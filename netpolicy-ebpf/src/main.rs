@@ -7,6 +7,8 @@
 #[cfg(target_arch = "bpf")]
 mod arena;
 #[cfg(target_arch = "bpf")]
+mod frame;
+#[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod program;

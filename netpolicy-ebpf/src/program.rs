@@ -16,44 +16,7 @@ use netpolicy_ebpf::{
     Bytes, Family, Lists, Segment, Subject, judge, parse, parse_plain, unclassified,
 };
 
-use crate::{arena, maps};
-
-/// The frame's linear part: `[start, end)` in memory.
-struct Frame {
-    start: usize,
-    end: usize,
-}
-
-/// Offsets beyond this are not read: the verifier wants a bound, and no chain of
-/// headers that the parser walks reaches it.
-const MAX_OFFSET: usize = 0x4fff;
-
-impl Frame {
-    #[inline(always)]
-    fn of(ctx: &XdpContext) -> Self {
-        Self {
-            start: ctx.data(),
-            end: ctx.data_end(),
-        }
-    }
-}
-
-impl Bytes for Frame {
-    #[inline(always)]
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        if offset > MAX_OFFSET {
-            return None;
-        }
-        let at = self.start + offset;
-        if at + N > self.end {
-            return None;
-        }
-        // SAFETY: `start..end` is the packet that the kernel gave us, and the `N`
-        // bytes at `at` end within it (checked above, and again by the verifier).
-        // Byte arrays need no alignment.
-        Some(unsafe { *(at as *const [u8; N]) })
-    }
-}
+use crate::{arena, frame::Frame, maps};
 
 /// A source address, its lists in one slot, and its bypasses.
 trait Source: Lists {

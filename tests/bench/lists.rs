@@ -30,6 +30,14 @@ impl Family {
         }
     }
 
+    /// How many addresses [`Self::address`] picks from: 223 networks of /8; 2^112.
+    pub(crate) fn addresses(self) -> f64 {
+        match self {
+            Self::V4 => f64::from(0xdf00_0000u32),
+            Self::V6 => 112f64.exp2(),
+        }
+    }
+
     /// The network of this length around an address.
     pub(crate) fn net(self, address: u128, len: u8) -> IpNet {
         let net = match self {

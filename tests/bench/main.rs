@@ -16,6 +16,8 @@
 )]
 
 mod apply;
+mod bound;
+mod cache;
 mod chase;
 mod command;
 mod effect;
@@ -33,7 +35,9 @@ mod rate;
 mod report;
 mod results;
 mod sources;
+mod sql;
 mod verdict;
+mod walk;
 mod wire;
 mod write;
 
@@ -43,7 +47,7 @@ use clap::Parser;
 use lists::Family;
 use netpolicy_tests::binary::workspace;
 use netpolicy_user::config::EngineChoice;
-use report::Report;
+use report::{Figure, Report};
 
 /// Measure netpolicy beside its references.
 #[derive(Debug, Parser)]
@@ -62,7 +66,7 @@ struct Args {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
     /// Only these benchmarks
-    #[arg(value_name = "NAME", value_parser = ["chase", "rate", "verdict", "write", "effect", "apply"])]
+    #[arg(value_name = "NAME", value_parser = ["chase", "bound", "rate", "verdict", "write", "effect", "apply", "sql"])]
     only: Vec<String>,
 }
 
@@ -98,7 +102,7 @@ fn main() -> ExitCode {
     report.progress(&format!("{:.0} s", begin.elapsed().as_secs_f64()));
     if let Some(dir) = args.save {
         let dir = dir.unwrap_or_else(|| workspace().join("docs/benchmarks"));
-        results::save(&dir, &machine, &report.rates, &report.figures);
+        results::save(&dir, &machine, &report);
     }
     ExitCode::SUCCESS
 }
@@ -122,6 +126,27 @@ fn full(args: &Args, report: &mut Report) {
     let sizes = || SIZES.into_iter().filter(|size| *size <= args.largest);
     if args.wants("chase") {
         chase::run(report);
+    }
+    if args.wants("bound") {
+        let cache = machine::second_level_cache();
+        for family in [Family::V4, Family::V6] {
+            report.figure(Figure {
+                bench: "most-hosts-in-cache",
+                engine: "",
+                family: family.name(),
+                sources: "",
+                entries: cache / 64,
+                value: bound::most_hosts(family, cache) as f64,
+                unit: "hosts",
+            });
+        }
+        // Measured with the rates, if those are wanted too.
+        if !args.wants("rate") {
+            matrix::bounds(report, sizes);
+        }
+    }
+    if args.wants("sql") {
+        sql::run(report, 100_000);
     }
     if args.wants("rate") {
         matrix::full(report, sizes);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    bound,
     filters::{MOST_HOSTS, Sense},
     frame::Packets,
     lists::{Family, Kind},
@@ -78,7 +79,8 @@ pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl F
     let with_hosts = [&peers[..], &rate::available(report, &[Choice::XdpFilter])].concat();
     for family in [Family::V4, Family::V6] {
         for entries in sizes() {
-            for sources in [Sources::Listed, Sources::Unlisted, Sources::Mixed] {
+            bound::measure(report, &blocklist(family, entries), &peers, time);
+            for sources in [Sources::Unlisted, Sources::Mixed] {
                 let scenario = Scenario {
                     family,
                     entries,
@@ -91,6 +93,25 @@ pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl F
         established(report, family, time);
         allowlist(report, family, &peers, time);
         hosts(report, family, &with_hosts, time);
+    }
+}
+
+/// What bounds the flat engine, with lists of these sizes, beside no other filter.
+pub(crate) fn bounds<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl Fn() -> S) {
+    rate::check_machine();
+    for family in [Family::V4, Family::V6] {
+        for entries in sizes() {
+            let scenario = blocklist(family, entries);
+            bound::measure(report, &scenario, &[Choice::Flat], Duration::from_secs(8));
+        }
+    }
+}
+
+fn blocklist(family: Family, entries: usize) -> Scenario {
+    Scenario {
+        family,
+        entries,
+        ..BLOCKLIST
     }
 }
 

@@ -1,6 +1,7 @@
 //! Packets a second through several filters side by side.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -33,13 +34,17 @@ pub(crate) enum Choice {
     Ipset,
     Nftables,
     XdpFilter,
+    /// The floor that only reads and counts.
+    ParseOnly,
+    /// The floor that reads one line of so many; its name first.
+    OneLine(&'static str, u32),
 }
 
 impl Choice {
     /// The programs that set it up.
     fn programs(self) -> &'static [&'static str] {
         match self {
-            Self::Flat | Self::Lpm => &[],
+            Self::Flat | Self::Lpm | Self::ParseOnly | Self::OneLine(..) => &[],
             Self::Ipset => &["ipset", "iptables-restore", "ip6tables-restore"],
             Self::Nftables => &["nft"],
             Self::XdpFilter => &["xdp-filter"],
@@ -73,6 +78,14 @@ pub(crate) struct Scenario {
     pub(crate) entries: usize,
     pub(crate) sources: Sources,
     pub(crate) packets: Packets,
+}
+
+/// What a scenario is measured with: the same in every run.
+pub(crate) struct Input {
+    /// The list, sorted.
+    pub(crate) nets: Vec<IpNet>,
+    /// Whose packets are sent, in this order, over and over.
+    pub(crate) sources: Vec<IpAddr>,
 }
 
 /// Rounds at the least: a spread of fewer says nothing.
@@ -119,6 +132,26 @@ impl Scenario {
         }
     }
 
+    /// The list, and the sources.
+    pub(crate) fn input(&self) -> Input {
+        let mut random = Random(self.entries as u64);
+        let nets = lists::list(self.kind, self.family, self.entries, &mut random);
+        let cover = Cover::new(self.family, &nets);
+        let count = nets.len().next_power_of_two();
+        let count = count.clamp(FEWEST_SOURCES, MOST_SOURCES);
+        // What calls for a drop is what is listed, or with an allow list what is not.
+        let is_listed = |index| is_told_to_drop(index) == (self.sense == Sense::Block);
+        let sources = sources::pick(
+            self.sources,
+            &nets,
+            &cover,
+            count as u32,
+            is_listed,
+            &mut random,
+        );
+        Input { nets, sources }
+    }
+
     fn describe(&self) -> String {
         format!(
             "{} {} {} {} ({}, {})",
@@ -158,33 +191,23 @@ pub(crate) fn measure(
     choices: &[Choice],
     time: Duration,
 ) {
+    measure_input(report, scenario, &scenario.input(), choices, time);
+}
+
+/// The same with this input of the scenario.
+pub(crate) fn measure_input(
+    report: &mut Report,
+    scenario: &Scenario,
+    input: &Input,
+    choices: &[Choice],
+    time: Duration,
+) {
     let begin = Instant::now();
-    let mut random = Random(scenario.entries as u64);
-    let nets = lists::list(
-        scenario.kind,
-        scenario.family,
-        scenario.entries,
-        &mut random,
-    );
-    let cover = Cover::new(scenario.family, &nets);
-    let count = nets.len().next_power_of_two();
-    let count = count.clamp(FEWEST_SOURCES, MOST_SOURCES);
-    // What calls for a drop is what is listed, or with an allow list what is not.
-    let is_listed = |index| is_told_to_drop(index) == (scenario.sense == Sense::Block);
-    let sources = sources::pick(
-        scenario.sources,
-        &nets,
-        &cover,
-        count as u32,
-        is_listed,
-        &mut random,
-    );
-    let mut generator = Generator::new(scenario.packets, &sources);
-    drop(sources);
+    let mut generator = Generator::new(scenario.packets, &input.sources);
     let content = Content {
         family: scenario.family,
         sense: scenario.sense,
-        nets: &nets,
+        nets: &input.nets,
     };
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(scenario.reference())];
     filters.extend(set_up(content, choices));
@@ -225,13 +248,14 @@ pub(crate) fn measure(
 
 /// Sets filters up, all at once: most of it is waiting for other processes.
 fn set_up(content: Content<'_>, choices: &[Choice]) -> Vec<Box<dyn Filter>> {
-    let is_netpolicy = |choice: &Choice| matches!(choice, Choice::Flat | Choice::Lpm);
+    let is_other =
+        |choice: &Choice| matches!(choice, Choice::Ipset | Choice::Nftables | Choice::XdpFilter);
     thread::scope(|scope| {
         let mut threads: Vec<_> = choices
             .iter()
             .map(|choice| {
                 let others = *choice;
-                (!is_netpolicy(choice)).then(|| {
+                is_other(choice).then(|| {
                     scope.spawn(move || -> Box<dyn Filter> {
                         match others {
                             Choice::Ipset => Box::new(Ipset::new(content)),
@@ -250,6 +274,8 @@ fn set_up(content: Content<'_>, choices: &[Choice]) -> Vec<Box<dyn Filter>> {
                     (_, Some(thread)) => thread
                         .join()
                         .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    (Choice::ParseOnly, None) => Box::new(Bare::parse_only()),
+                    (Choice::OneLine(name, lines), None) => Box::new(Bare::one_line(name, *lines)),
                     (Choice::Flat, None) => Box::new(Netpolicy::new(EngineChoice::Flat, &rules)),
                     (_, None) => Box::new(Netpolicy::new(EngineChoice::Lpm, &rules)),
                 }

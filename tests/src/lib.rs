@@ -18,6 +18,7 @@ pub mod binary;
 pub mod command;
 pub mod fixtures;
 pub mod flood;
+pub mod fuzz;
 pub mod history;
 pub mod host;
 pub mod id;

@@ -48,7 +48,7 @@ const SOCKETS: [&str; 4] = [
     "std::net::ToSocketAddrs",
 ];
 
-const BANS: [Ban; 15] = [
+const BANS: [Ban; 18] = [
     Ban {
         part: "",
         paths: &["aya"],
@@ -106,6 +106,32 @@ const BANS: [Ban; 15] = [
         but: &[],
     },
     Ban {
+        part: "sql",
+        paths: &PURE,
+        but: &[],
+    },
+    Ban {
+        part: "sql",
+        paths: &SOCKETS,
+        but: &[],
+    },
+    Ban {
+        part: "sql",
+        paths: &[
+            "crate::agent",
+            "crate::api",
+            "crate::cli",
+            "crate::client",
+            "crate::compiler",
+            "crate::config",
+            "crate::datapath",
+            "crate::local",
+            "crate::output",
+            "crate::store",
+        ],
+        but: &[],
+    },
+    Ban {
         part: "model",
         paths: &[
             "crate::compiler",
@@ -117,6 +143,7 @@ const BANS: [Ban; 15] = [
             "crate::output",
             "crate::config",
             "crate::local",
+            "crate::sql",
         ],
         but: &[],
     },

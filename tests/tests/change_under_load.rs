@@ -214,6 +214,7 @@ fn edit(is_more: bool) -> (Change, String) {
         allow: ListEdit::Keep,
         block: ListEdit::Edit { add, remove },
         comment: None,
+        blocked_rest: None,
     };
     (change, format!("policy alter of_host {option} {source}"))
 }

@@ -18,6 +18,7 @@ mod agent;
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod lint;
 mod load;
 mod process;
@@ -73,6 +74,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Read mutated SQL and policy files in search of a crash; arguments go to the
+    /// fuzzer (`--help` tells them)
+    Fuzz {
+        /// For the fuzzer
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Check formatting, lints and documentation
     Lint,
 }
@@ -86,6 +94,7 @@ fn main() -> ExitCode {
         // As typed: the parser takes away a leading `--`, which cargo must see.
         Task::Test { .. } => test::test(&std::env::args().skip(2).collect::<Vec<_>>()),
         Task::Bench { args } => bench::bench(&args),
+        Task::Fuzz { args } => fuzz::fuzz(&args),
         Task::Lint => lint::lint(),
     };
     match result {

@@ -189,6 +189,9 @@ impl<E: Enforcer> Writer<E> {
             revision,
             ..pending
         });
+        if self.pending.is_some() || self.guard.is_some() {
+            self.leave_guard();
+        }
         let rules = (self.state.rule_count(), state.rule_count());
         self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
         let state = std::mem::replace(&mut self.state, Arc::new(state));

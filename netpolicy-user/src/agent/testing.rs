@@ -476,6 +476,7 @@ fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKer
         limits: Limits::default(),
         verify_interval: Duration::from_secs(300),
         marker: dir.join(DETACHED_MARKER),
+        guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();
     let kernel = kernel.clone();

@@ -54,6 +54,17 @@ impl Render for Status {
                 count(a.bypasses as u64, "bypass", "bypasses"),
             ))
         });
+        let pending = self.agent.as_ref().and_then(|a| a.pending.as_ref());
+        let pending = pending.map(|p| {
+            let text = format!(
+                "revision {} by {}: revision {} comes back at {} without `netpolicy confirm`",
+                p.revision,
+                line(&p.actor),
+                p.base,
+                time(page, p.deadline)
+            );
+            cell(Tone::Warning, text)
+        });
         let observing = self.agent.as_ref().filter(|a| !a.observing.is_empty());
         let observing = observing.map(|a| {
             let scopes = line(&a.observing.join(", "));
@@ -81,6 +92,7 @@ impl Render for Status {
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", desired),
+                ("Unconfirmed", pending),
                 ("Faults", Some(faults)),
             ],
             out,

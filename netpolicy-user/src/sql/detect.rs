@@ -62,7 +62,7 @@ pub(super) fn detect(text: &str) -> Result<Option<Dialect>, SqlError> {
                 statement.clear();
                 lexer.end_statement();
             }
-            Kind::Str if misleads(text) => {
+            Kind::Str if token.has_backslash && misleads(text) => {
                 // `'it\'` is a string everywhere but in Snowflake, where it goes on.
                 let spot = first.or(statement.spot()).unwrap_or(token.spot);
                 statement.marks(&mut |mark| marks.add(&lexer, mark))?;

@@ -46,6 +46,8 @@ pub(super) struct Token {
     pub(super) spot: Spot,
     /// In bytes.
     pub(super) len: u32,
+    /// Whether it is a string with a backslash.
+    pub(super) has_backslash: bool,
 }
 
 impl Token {
@@ -113,6 +115,7 @@ impl<'t> Lexer<'t> {
     /// The next token.
     pub(super) fn next(&mut self) -> Result<Token, SqlError> {
         loop {
+            self.skip_blanks();
             let rest = self.rest(self.at.offset);
             // A byte order mark within the text, which the tokenizer would skip.
             if rest.starts_with('\u{feff}') {
@@ -123,12 +126,14 @@ impl<'t> Lexer<'t> {
                     kind: Kind::End,
                     spot: self.at,
                     len: 0,
+                    has_backslash: false,
                 });
             };
             let mut token = Token {
                 kind: Kind::Other,
                 spot: self.at,
                 len: raw.len,
+                has_backslash: false,
             };
             let is_space = match raw.kind {
                 TokenKind::Whitespace | TokenKind::LineComment => true,
@@ -165,6 +170,18 @@ impl<'t> Lexer<'t> {
         }
     }
 
+    /// Skips blanks and line breaks, of which long lists have many.
+    fn skip_blanks(&mut self) {
+        for byte in self.rest(self.at.offset).bytes() {
+            match byte {
+                b'\n' => self.at.line = self.at.line.saturating_add(1),
+                b' ' | b'\t' | b'\r' => {}
+                _ => break,
+            }
+            self.at.offset = self.at.offset.saturating_add(1);
+        }
+    }
+
     /// The kind of a token, whose length is put right where this dialect's differs.
     fn kind(&self, kind: TokenKind, token: &mut Token) -> Result<Kind, SqlError> {
         let string_form = |what| Err(self.error(token.spot, Fault::StringForm { what }));
@@ -176,7 +193,8 @@ impl<'t> Lexer<'t> {
             TokenKind::Literal { kind } => match kind {
                 LiteralKind::Str { terminated } => {
                     let mut terminated = terminated;
-                    if self.dialect == Some(Dialect::Snowflake) && self.str(*token).contains('\\') {
+                    token.has_backslash = self.str(*token).bytes().any(|b| b == b'\\');
+                    if token.has_backslash && self.dialect == Some(Dialect::Snowflake) {
                         let string = escaped_string(self.rest(token.spot.offset));
                         terminated = string.is_some();
                         token.len = string.map_or(token.len, size);
@@ -320,10 +338,9 @@ fn escaped_string(text: &str) -> Option<usize> {
             b'\\' => {
                 bytes.next();
             }
-            b'\'' => {
-                if bytes.next_if(|(_, next)| *next == b'\'').is_none() {
-                    return Some(at + 1);
-                }
+            // A second quote would make it one within the string.
+            b'\'' if bytes.next_if(|(_, next)| *next == b'\'').is_none() => {
+                return Some(at + 1);
             }
             _ => {}
         }

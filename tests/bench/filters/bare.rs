@@ -1,4 +1,5 @@
-//! The reference: a program that only returns the action.
+//! The references: programs that only return the action, and floors, which do only what
+//! no filter can do without.
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -19,25 +20,47 @@ pub(crate) struct Bare {
     ebpf: Ebpf,
 }
 
+/// The floor of what judges by a packet's source.
+pub(crate) const PARSE: &str = "parse and count";
+/// The floor of what judges by the fewest bytes that can hold a list's hosts.
+pub(crate) const FEWEST: &str = "and one line of the fewest bytes";
+/// The floor of what judges by as many bytes as netpolicy's flat engine.
+pub(crate) const NEEDED: &str = "and one line of as many as netpolicy";
+
 impl Bare {
+    /// Reads attempts, counts and drops them.
+    pub(crate) fn parse_only() -> Self {
+        Self::attach("parse_only", PARSE, 1)
+    }
+
+    /// Reads attempts, counts and drops them, as a line says that the source chooses of so
+    /// many.
+    pub(crate) fn one_line(name: &'static str, lines: u32) -> Self {
+        Self::attach("one_line", name, lines)
+    }
+
     /// Drops everything.
     pub(crate) fn drop_all() -> Self {
-        Self::attach("bare_drop", "bare XDP_DROP")
+        Self::attach("bare_drop", "bare XDP_DROP", 1)
     }
 
     /// Passes everything.
     pub(crate) fn pass_all() -> Self {
-        Self::attach("bare_pass", "bare XDP_PASS")
+        Self::attach("bare_pass", "bare XDP_PASS", 1)
     }
 
     /// Does what each frame says.
     pub(crate) fn as_told() -> Self {
-        Self::attach("bare_told", "bare, as told")
+        Self::attach("bare_told", "bare, as told", 1)
     }
 
-    fn attach(program: &'static str, name: &'static str) -> Self {
+    fn attach(program: &'static str, name: &'static str, lines: u32) -> Self {
         let wire = Wire::new();
+        let cpus = aya::util::nr_cpus().expect("count the CPUs");
         let mut ebpf = EbpfLoader::new()
+            .override_global("LINE_COUNT", &lines, true)
+            .map_max_entries("LINES", lines)
+            .map_max_entries("CPUS", cpus as u32)
             .load(OBJECT)
             .expect("load the bare program");
         wire.receiver().run(|| {

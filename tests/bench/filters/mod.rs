@@ -9,7 +9,7 @@ mod xdp_filter;
 
 use ipnet::IpNet;
 
-pub(crate) use bare::Bare;
+pub(crate) use bare::{Bare, FEWEST, NEEDED, PARSE};
 pub(crate) use ipset::Ipset;
 pub(crate) use netpolicy::Netpolicy;
 pub(crate) use nftables::Nftables;

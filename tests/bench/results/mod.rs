@@ -11,18 +11,15 @@ use std::{
 
 use serde::Serialize;
 
-use crate::report::{Figure, Rate};
+use crate::report::Report;
 
 /// Writes everything that was measured into a directory, in place of what is there.
-pub(crate) fn save(dir: &Path, machine: &str, rates: &[Rate], figures: &[Figure]) {
+pub(crate) fn save(dir: &Path, machine: &str, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
-    let plots = plot::all(rates, figures);
+    let plots = plot::all(&report.rates, &report.figures);
     let mut files = vec![
-        ("results.jsonl".to_owned(), json_lines(rates, figures)),
-        (
-            "results.md".to_owned(),
-            page::page(machine, rates, figures, &plots),
-        ),
+        ("results.jsonl".to_owned(), json_lines(report)),
+        ("results.md".to_owned(), page::page(machine, report, &plots)),
     ];
     files.extend(plots.into_iter().map(|plot| (plot.file, plot.svg)));
     // Who runs the benchmarks by sudo still owns what is in his checkout.
@@ -35,12 +32,11 @@ pub(crate) fn save(dir: &Path, machine: &str, rates: &[Rate], figures: &[Figure]
     eprintln!("results are in {}", dir.display());
 }
 
-fn json_lines(rates: &[Rate], figures: &[Figure]) -> String {
-    rates
-        .iter()
-        .map(line)
-        .chain(figures.iter().map(line))
-        .collect()
+fn json_lines(report: &Report) -> String {
+    let rates = report.rates.iter().map(line);
+    let bounds = report.bounds.iter().map(line);
+    let figures = report.figures.iter().map(line);
+    rates.chain(bounds).chain(figures).collect()
 }
 
 fn line(value: &impl Serialize) -> String {

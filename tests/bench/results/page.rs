@@ -7,10 +7,10 @@ use netpolicy_tests::binary::workspace;
 use super::plot::Plot;
 use crate::{
     machine,
-    report::{Figure, Rate},
+    report::{Bound, Figure, Rate, Report, TITLES},
 };
 
-pub(super) fn page(machine: &str, rates: &[Rate], figures: &[Figure], plots: &[Plot]) -> String {
+pub(super) fn page(machine: &str, report: &Report, plots: &[Plot]) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -27,8 +27,9 @@ pub(super) fn page(machine: &str, rates: &[Rate], figures: &[Figure], plots: &[P
     for plot in plots {
         let _ = writeln!(text, "![{}]({})\n", plot.title, plot.file);
     }
-    rate_tables(&mut text, rates);
-    figure_table(&mut text, figures);
+    bound_table(&mut text, &report.bounds);
+    rate_tables(&mut text, &report.rates);
+    figure_table(&mut text, &report.figures);
     text
 }
 
@@ -50,6 +51,27 @@ fn commit() -> String {
         Some(changes) if changes.is_empty() => head,
         _ => format!("{head}, with changes"),
     }
+}
+
+/// What was asked for, measured, and is possible.
+fn bound_table(text: &mut String, bounds: &[Bound]) {
+    if bounds.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "## What is possible\n\n\
+         Listed sources, a mix is blocked. Shares of the bare program's rate: first with idle \
+         time, as they were asked for, then the true ones, then nanoseconds more than it. \
+         [README.md](README.md#what-is-possible) says what the columns are.\n"
+    );
+    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    text.push_str(&row(&TITLES.map(str::to_owned)));
+    text.push_str(&row(&TITLES.map(|_| "---".to_owned())));
+    for bound in bounds {
+        text.push_str(&row(&bound.cells()));
+    }
+    text.push('\n');
 }
 
 /// One table for each scenario: a filter a row, a size a column.

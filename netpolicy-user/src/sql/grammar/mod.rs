@@ -228,11 +228,14 @@ impl<'t> Parser<'t> {
     /// A string that is to be an address: without control and non-ASCII characters,
     /// which no address has. What it says is for others to read.
     fn address(&self, token: Token) -> Parsed<Literal<'t>> {
-        let literal = self.literal(token, "an address in single quotes")?;
         let raw = unquoted(self.lexer.str(token));
-        if raw.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-            return Ok(literal);
+        if token.kind == Kind::Str
+            && !token.has_backslash
+            && raw.bytes().all(|b| (0x20..0x7f).contains(&b))
+        {
+            return Ok(Literal::new(raw, self.dialect, token.spot));
         }
+        let literal = self.literal(token, "an address in single quotes")?;
         let wrong = |c: char| !c.is_ascii() || c == '\0' || (c.is_control() && !c.is_whitespace());
         match raw.char_indices().find(|(_, c)| wrong(*c)) {
             Some((at, c)) => {

@@ -1,5 +1,9 @@
 //! Measurements out: a table for people, or JSON lines.
 
+mod bound;
+
+pub(crate) use bound::{Bound, TITLES};
+
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
@@ -69,6 +73,7 @@ pub(crate) struct Report {
     json: bool,
     pub(crate) rates: Vec<Rate>,
     pub(crate) figures: Vec<Figure>,
+    pub(crate) bounds: Vec<Bound>,
 }
 
 impl Report {
@@ -77,6 +82,7 @@ impl Report {
             json,
             rates: Vec::new(),
             figures: Vec::new(),
+            bounds: Vec::new(),
         }
     }
 
@@ -103,6 +109,11 @@ impl Report {
     pub(crate) fn figure(&mut self, figure: Figure) {
         self.print_json(&figure);
         self.figures.push(figure);
+    }
+
+    pub(crate) fn bound(&mut self, bound: Bound) {
+        self.print_json(&bound);
+        self.bounds.push(bound);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -148,6 +159,14 @@ impl Report {
             }
             right_align(&mut table, &[3, 5, 6, 7, 8, 9]);
             println!("\n{table}");
+        }
+        if !self.bounds.is_empty() {
+            let mut table = table(&TITLES);
+            for bound in &self.bounds {
+                table.add_row(bound.cells());
+            }
+            right_align(&mut table, &[1, 2]);
+            println!("\nBounds: shares with idle time, true shares, ns more\n{table}");
         }
         if !self.figures.is_empty() {
             let mut table = table(&[

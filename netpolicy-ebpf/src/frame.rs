@@ -1,0 +1,41 @@
+//! A frame as the kernel gives it: what a program may read, and no more.
+
+use aya_ebpf::programs::XdpContext;
+use netpolicy_ebpf::Bytes;
+
+/// The frame's linear part: `[start, end)` in memory.
+pub(crate) struct Frame {
+    start: usize,
+    end: usize,
+}
+
+/// Offsets beyond this are not read: the verifier wants a bound, and no chain of
+/// headers that the parser walks reaches it.
+const MAX_OFFSET: usize = 0x4fff;
+
+impl Frame {
+    #[inline(always)]
+    pub(crate) fn of(ctx: &XdpContext) -> Self {
+        Self {
+            start: ctx.data(),
+            end: ctx.data_end(),
+        }
+    }
+}
+
+impl Bytes for Frame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let at = self.start + offset;
+        if at + N > self.end {
+            return None;
+        }
+        // SAFETY: `start..end` is the packet that the kernel gave us, and the `N`
+        // bytes at `at` end within it (checked above, and again by the verifier).
+        // Byte arrays need no alignment.
+        Some(unsafe { *(at as *const [u8; N]) })
+    }
+}

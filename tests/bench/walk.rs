@@ -1,0 +1,203 @@
+//! Which cache lines the flat engine's look-up touches: the program's own look-up, on
+//! the host, over the memory that the program reads.
+
+use std::{cell::RefCell, net::IpAddr};
+
+use netpolicy_common::{
+    HOST_SCOPE,
+    flat::{
+        Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, TABLE, UNIT_WORDS,
+        UNITS_PER_PAGE, kind, mix, mix_v6,
+    },
+};
+use netpolicy_ebpf::flat::{
+    Page, Pages, Steps, is_host_v4, is_host_v6, look_up, node_step, record_step, table_page,
+    table_step, unit_page,
+};
+use netpolicy_user::compiler::{
+    Ruleset,
+    flat::{Arena, Flat},
+};
+
+use crate::cache::Cache;
+
+/// What look-ups of some sources touch, on average unless it says more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk {
+    /// Distinct lines.
+    pub(crate) lines: f64,
+    /// Lines each of whose address is told by the one before, or by what it holds; the
+    /// first by the packet. Of a pair that is read together, one.
+    pub(crate) chain: f64,
+    /// The longest chain.
+    pub(crate) longest: usize,
+    /// Lines of the chain that the second-level cache does not hold.
+    pub(crate) cold: f64,
+    /// Lines that all look-ups together touch.
+    pub(crate) working_set: usize,
+}
+
+impl Walk {
+    /// Looks every source up, in this order, which the generator sends in too. `cache` is
+    /// the second-level cache's size in bytes.
+    pub(crate) fn over(rules: &Ruleset, sources: &[IpAddr], cache: usize) -> Self {
+        let flat = Flat::new(rules, 0);
+        let roots = flat.roots(HOST_SCOPE);
+        let memory = Memory {
+            arena: flat.arena(),
+            touched: RefCell::default(),
+        };
+        let mut cache = Cache::new(cache);
+        let all_lines = flat.arena().pages().len() * LINES_PER_PAGE as usize;
+        let mut seen = vec![false; all_lines];
+        // The first half fills the cache.
+        let counted_from = sources.len() / 2;
+        let (mut lines, mut chain, mut cold, mut longest) = (0, 0, 0, 0);
+        for (index, source) in sources.iter().enumerate() {
+            let code = match source {
+                IpAddr::V4(address) => memory.look_up_v4(&roots.v4, u32::from(*address)),
+                IpAddr::V6(address) => memory.look_up_v6(&roots.v6, u128::from(*address)),
+            };
+            assert_eq!(code, Code::Blocked, "{source} is on the list");
+            let mut touched = memory.touched.borrow_mut();
+            let is_counted = index >= counted_from;
+            longest = longest.max(touched.iter().filter(|t| t.is_awaited).count());
+            for (at, touch) in touched.iter().enumerate() {
+                seen[touch.line as usize] = true;
+                let was_held = cache.touch(touch.line);
+                if is_counted {
+                    let is_new = touched[..at].iter().all(|t| t.line != touch.line);
+                    lines += u64::from(is_new);
+                    chain += u64::from(touch.is_awaited);
+                    cold += u64::from(touch.is_awaited && !was_held);
+                }
+            }
+            touched.clear();
+        }
+        let each = |sum: u64| sum as f64 / (sources.len() - counted_from) as f64;
+        Self {
+            lines: each(lines),
+            chain: each(chain),
+            longest,
+            cold: each(cold),
+            working_set: seen.iter().filter(|seen| **seen).count(),
+        }
+    }
+}
+
+/// A line that was read.
+#[derive(Clone, Copy)]
+struct Touch {
+    line: u32,
+    /// Whether what comes next waits for it.
+    is_awaited: bool,
+}
+
+/// The flat engine's memory, which notes what is read.
+struct Memory<'a> {
+    arena: &'a Arena,
+    touched: RefCell<Vec<Touch>>,
+}
+
+impl Memory<'_> {
+    /// As `listed_v4` in `netpolicy-ebpf/src/arena.rs`, of block lists.
+    fn look_up_v4(&self, root: &Root, address: u32) -> Code {
+        let hosts = root.block;
+        if hosts.buckets != 0 {
+            self.read_hosts(hosts, hosts.place(mix(address)).0);
+            if is_host_v4(self, hosts, address) {
+                return Code::Blocked;
+            }
+        }
+        self.in_trie(root, u64::from(address) << 32, 0)
+    }
+
+    /// As `listed_v6` there.
+    fn look_up_v6(&self, root: &Root, address: u128) -> Code {
+        let (high, low) = ((address >> 64) as u64, address as u64);
+        let hosts = root.block;
+        if hosts.buckets != 0 {
+            let (bucket, tag) = hosts.place(mix_v6(high, low));
+            let first = (bucket * 2) | (tag & 1);
+            let (page, line) = self.read_hosts(hosts, first);
+            let words = &self.arena.page(page)[line as usize * LINE_WORDS..][..LINE_WORDS];
+            if !words.as_chunks::<2>().0.contains(&[high, low]) {
+                // Its neighbour, whose address is known as early.
+                self.touch(page, line ^ 1, false);
+            }
+            if is_host_v6(self, hosts, high, low) {
+                return Code::Blocked;
+            }
+        }
+        self.in_trie(root, high, low)
+    }
+
+    fn in_trie(&self, root: &Root, high: u64, low: u64) -> Code {
+        if root.flags & TABLE == 0 && kind(root.start) == FINAL {
+            return Code::from_bits(root.start >> 2);
+        }
+        look_up(self, root.start, root.flags, high, low)
+    }
+
+    /// The page and line on it of a line of hosts.
+    fn read_hosts(&self, hosts: Hosts, line: u32) -> (u32, u32) {
+        let (number, line) = (line / LINES_PER_PAGE, line % LINES_PER_PAGE);
+        let page = if hosts.flags & Hosts::DIRECTORY == 0 {
+            hosts.start + number
+        } else {
+            Steps::table(self, hosts.start, number)
+        };
+        self.touch(page, line, true);
+        (page, line)
+    }
+
+    /// Notes that a word of a page is read.
+    fn read(&self, page: u32, word: usize) {
+        self.touch(page, (word / LINE_WORDS) as u32, true);
+    }
+
+    fn touch(&self, page: u32, line: u32, is_awaited: bool) {
+        let line = page * LINES_PER_PAGE + line;
+        self.touched.borrow_mut().push(Touch { line, is_awaited });
+    }
+}
+
+impl Pages for Memory<'_> {
+    fn page(&self, number: u32) -> Option<&Page> {
+        Some(self.arena.page(number))
+    }
+}
+
+impl Steps for Memory<'_> {
+    fn table(&self, start: u32, index: u32) -> u32 {
+        let page = table_page(start, index);
+        self.read(page, (index & 1023) as usize / 2);
+        table_step(self.arena.page(page), index)
+    }
+
+    fn node(&self, unit: u32, byte: u32) -> u32 {
+        let number = unit_page(unit);
+        let page = self.arena.page(number);
+        let at = words_of_unit(unit);
+        self.read(number, at);
+        // Where both planes have a one, the slot is behind them.
+        let threes = |plane: usize| page[at + plane] & page[at + 4 + plane];
+        let (plane, bit) = (byte as usize / 64, byte % 64);
+        if threes(plane) >> bit & 1 == 1 {
+            let before: u32 = (0..plane).map(|plane| threes(plane).count_ones()).sum();
+            let rank = before + (threes(plane) & ((1 << bit) - 1)).count_ones();
+            self.read(number, at + PLANES_WORDS + rank as usize / 2);
+        }
+        node_step(page, unit, byte)
+    }
+
+    fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
+        let page = unit_page(unit);
+        self.read(page, words_of_unit(unit));
+        record_step(self.arena.page(page), unit, high, low)
+    }
+}
+
+fn words_of_unit(unit: u32) -> usize {
+    (unit % UNITS_PER_PAGE) as usize * UNIT_WORDS
+}
