@@ -22,10 +22,12 @@
 //! | `grammar/` | tokens to statements: one file for each family of statements |
 //! | `meaning/` | what statements do: a statement and a state, to changes, tables and refusals |
 //! | `print.rs` | statements, and whole policies, as canonical text |
+//! | `complete.rs` | how a text ends, for who reads it piece by piece |
 //! | `place.rs` | where something stands |
 //! | `error.rs` | what can be wrong, in words |
 
 mod ast;
+mod complete;
 mod detect;
 mod dialect;
 mod error;
@@ -45,6 +47,7 @@ pub use ast::{
     AlterPolicy, AlterUser, Clauses, CreatePolicy, Grant, Level, PolicyBody, Privilege, RuleText,
     Statement, UnsetClauses, Verb,
 };
+pub use complete::{Ending, Tail};
 pub use dialect::Dialect;
 pub use error::{Fault, SqlError};
 pub use ident::{Ident, Quoting};
