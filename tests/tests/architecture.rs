@@ -163,32 +163,6 @@ const BANS: [Ban; 18] = [
         but: &[],
     },
     Ban {
-        part: "sql",
-        paths: &PURE,
-        but: &[],
-    },
-    Ban {
-        part: "sql",
-        paths: &SOCKETS,
-        but: &[],
-    },
-    Ban {
-        part: "sql",
-        paths: &[
-            "crate::compiler",
-            "crate::datapath",
-            "crate::store",
-            "crate::agent",
-            "crate::cli",
-            "crate::client",
-            "crate::output",
-            "crate::config",
-            "crate::local",
-            "crate::api",
-        ],
-        but: &[],
-    },
-    Ban {
         part: "datapath",
         paths: &[
             "crate::model",

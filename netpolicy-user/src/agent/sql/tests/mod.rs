@@ -1,12 +1,10 @@
 //! Scripts, over a fake kernel and a real store.
 
 use super::*;
-use crate::agent::caller::Caller;
-use crate::agent::request::Seat;
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service};
-use crate::store::Outcome;
-
 use crate::sql::Dialect::{Lakehouse, Materialize, Snowflake};
+
+mod refusals;
 
 fn request(dialect: Dialect, text: &str) -> SqlRequest {
     SqlRequest {
@@ -33,14 +31,6 @@ fn ok(bench: &mut Bench, dialect: Dialect, text: &str) -> SqlResponse {
     let response = run(bench, dialect, text);
     assert_eq!(response.error, None, "{text}");
     response
-}
-
-/// root, who comes from 10.0.0.9.
-fn from_afar() -> Asker {
-    Asker {
-        seat: Seat::Said("10.0.0.9".parse().unwrap()),
-        ..ROOT
-    }
 }
 
 const OFFICE: &str = "CREATE NETWORK POLICY office ALLOWED_IP_LIST=('10.0.0.0/8')";
@@ -203,201 +193,6 @@ fn a_dry_run_goes_through_the_whole_script_and_makes_nothing() {
 }
 
 #[test]
-fn nobody_locks_himself_out_and_each_product_says_so_in_its_words() {
-    for (dialect, before, text, starts) in [
-        (
-            Snowflake,
-            "CREATE NETWORK POLICY p_1 ALLOWED_IP_LIST=('11.0.0.0/8')",
-            "ALTER ACCOUNT SET NETWORK_POLICY = p_1",
-            "Network policy P_1 cannot be activated. Requestor IP address, 10.0.0.9, must be included in the allowed_ip_list. ",
-        ),
-        (
-            Snowflake,
-            "CREATE NETWORK POLICY p_1 ALLOWED_IP_LIST=('10.0.0.0/8'); ALTER ACCOUNT SET NETWORK_POLICY = p_1",
-            "ALTER NETWORK POLICY p_1 SET BLOCKED_IP_LIST=('10.0.0.9')",
-            "Changes cannot be applied to the network policy P_1 because current IP address 10.0.0.9 is not allowed in it. ",
-        ),
-        (
-            Materialize,
-            "CREATE NETWORK POLICY p_1 (RULES ())",
-            "ALTER SYSTEM SET network_policy = p_1",
-            "policy would block current session IP: ",
-        ),
-        (
-            Materialize,
-            "SHOW NETWORK POLICIES",
-            "ALTER NETWORK POLICY default SET (RULES (a (ACTION='allow', DIRECTION='ingress', ADDRESS='11.0.0.0/8')))",
-            "policy would block current session IP: ",
-        ),
-        (
-            Lakehouse,
-            "SHOW NETWORK POLICIES",
-            "CREATE NETWORK POLICY p_1 BLOCKED_IP_LIST=('10.0.0.9')",
-            "network policy p_1 would lock you out: ",
-        ),
-    ] {
-        for (is_atomic, options) in [(false, PLAIN), (true, PLAIN), (false, DRY), (true, DRY)] {
-            let mut bench = Bench::new();
-            ok(&mut bench, dialect, before);
-            let revision = bench.snapshot().revision;
-            let asked = SqlRequest {
-                atomic: is_atomic,
-                ..request(dialect, text)
-            };
-            let error = bench
-                .writer
-                .sql(&asked, from_afar(), options)
-                .error
-                .unwrap();
-            assert!(error.errors[0].starts_with(starts), "{text}: {error:?}");
-            assert!(error.errors[0].contains("10.0.0.9"), "{error:?}");
-            assert_eq!(error.status, 409);
-            assert_eq!(bench.snapshot().revision, revision);
-            let forced = Options {
-                force: true,
-                ..options
-            };
-            assert_eq!(
-                bench.writer.sql(&asked, from_afar(), forced).error,
-                None,
-                "{text}"
-            );
-        }
-    }
-}
-
-#[test]
-fn lakehouses_force_is_force() {
-    let mut bench = Bench::new();
-    let text = "CREATE NETWORK POLICY p_1 BLOCKED_IP_LIST=('10.0.0.9')";
-    let error = bench
-        .writer
-        .sql(&request(Lakehouse, text), from_afar(), PLAIN)
-        .error
-        .unwrap();
-    assert!(error.hint.unwrap().contains("FORCE"));
-    let forced = request(Lakehouse, &format!("{text} FORCE"));
-    let response = bench.writer.sql(&forced, from_afar(), PLAIN);
-    assert_eq!(response.error, None);
-    assert!(
-        response.results[0].warnings[0].contains("--force"),
-        "{response:?}"
-    );
-}
-
-#[test]
-fn a_stranger_may_nothing_and_is_told_in_each_products_words() {
-    let mut bench = Bench::new();
-    ok(&mut bench, Snowflake, OFFICE);
-    let stranger = Asker {
-        caller: Caller {
-            uid: 3_999_999_999,
-            gid: 3_999_999_999,
-            pid: None,
-        },
-        ..ROOT
-    };
-    for (dialect, text, starts) in [
-        (
-            Snowflake,
-            "DROP NETWORK POLICY office",
-            "Network policy 'OFFICE' does not exist or not authorized. ",
-        ),
-        (
-            Materialize,
-            "DROP NETWORK POLICY office",
-            "permission denied for NETWORK POLICY \"office\": ",
-        ),
-        (
-            Materialize,
-            "CREATE NETWORK POLICY mine (RULES ())",
-            "permission denied for SYSTEM: ",
-        ),
-        (
-            Snowflake,
-            "GRANT ATTACH POLICY ON ACCOUNT TO ROLE root",
-            "SQL access control error: ",
-        ),
-    ] {
-        let response = bench.writer.sql(&request(dialect, text), stranger, PLAIN);
-        let error = response.error.unwrap();
-        assert!(error.errors[0].starts_with(starts), "{error:?}");
-        assert!(
-            error.errors[0].contains("uid 3999999999 may not"),
-            "{error:?}"
-        );
-        assert_eq!(error.status, 403);
-        assert_eq!(
-            bench.writer.audit_log(1).unwrap()[0].outcome,
-            Outcome::Refused
-        );
-    }
-    assert_eq!(bench.snapshot().revision, 1);
-}
-
-#[test]
-fn privileges_and_bypasses_come_and_go() {
-    let mut bench = Bench::new();
-    bench
-        .writer
-        .change(add_service("postgres", "5432"), ROOT, PLAIN)
-        .unwrap();
-    ok(
-        &mut bench,
-        Snowflake,
-        "GRANT ATTACH POLICY ON ACCOUNT TO ROLE root",
-    );
-    assert_eq!(bench.writer.grants.len(), 1);
-    ok(
-        &mut bench,
-        Snowflake,
-        "REVOKE ATTACH POLICY ON ACCOUNT FROM ROLE root",
-    );
-    assert_eq!(bench.writer.grants.len(), 0);
-    ok(
-        &mut bench,
-        Snowflake,
-        "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 5",
-    );
-    let sources: Vec<_> = bench
-        .writer
-        .bypasses
-        .iter()
-        .map(|b| b.source.to_string())
-        .collect();
-    assert_eq!(sources, EVERYBODY);
-    ok(
-        &mut bench,
-        Snowflake,
-        "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 0",
-    );
-    assert!(bench.writer.bypasses.is_empty());
-    ok(
-        &mut bench,
-        Snowflake,
-        "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 0",
-    );
-    let too_long = "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 99999999";
-    assert_eq!(
-        run(&mut bench, Snowflake, too_long).error.unwrap().status,
-        400
-    );
-}
-
-#[test]
-fn refusals_are_audited_and_questions_are_not() {
-    let mut bench = Bench::new();
-    run(&mut bench, Snowflake, "DROP NETWORK POLICY nowhere");
-    let entry = &bench.writer.audit_log(1).unwrap()[0];
-    assert_eq!(
-        (entry.action.as_str(), entry.outcome),
-        ("sql: DROP NETWORK POLICY nowhere", Outcome::Refused)
-    );
-    run(&mut bench, Snowflake, "DESC NETWORK POLICY nowhere");
-    assert_eq!(bench.writer.audit_log(9).unwrap().len(), 1);
-}
-
-#[test]
 fn a_confirmation_covers_one_revision() {
     let mut bench = Bench::new();
     let within = Options {
@@ -474,4 +269,53 @@ fn rules_say_where_they_were_written() {
     let state = bench.snapshot().state.clone();
     let list = state.policies[0].allow_list().unwrap();
     assert_eq!(list.place(&list[0]).unwrap().to_string(), "office.sql:2");
+}
+
+#[test]
+fn privileges_and_bypasses_come_and_go() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .change(add_service("postgres", "5432"), ROOT, PLAIN)
+        .unwrap();
+    ok(
+        &mut bench,
+        Snowflake,
+        "GRANT ATTACH POLICY ON ACCOUNT TO ROLE root",
+    );
+    assert_eq!(bench.writer.grants.len(), 1);
+    ok(
+        &mut bench,
+        Snowflake,
+        "REVOKE ATTACH POLICY ON ACCOUNT FROM ROLE root",
+    );
+    assert_eq!(bench.writer.grants.len(), 0);
+    ok(
+        &mut bench,
+        Snowflake,
+        "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 5",
+    );
+    let sources: Vec<_> = bench
+        .writer
+        .bypasses
+        .iter()
+        .map(|b| b.source.to_string())
+        .collect();
+    assert_eq!(sources, EVERYBODY);
+    ok(
+        &mut bench,
+        Snowflake,
+        "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 0",
+    );
+    assert!(bench.writer.bypasses.is_empty());
+    ok(
+        &mut bench,
+        Snowflake,
+        "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 0",
+    );
+    let too_long = "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 99999999";
+    assert_eq!(
+        run(&mut bench, Snowflake, too_long).error.unwrap().status,
+        400
+    );
 }
