@@ -5,6 +5,7 @@ use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service};
 use crate::sql::Dialect::{Lakehouse, Materialize, Snowflake};
 
 mod refusals;
+mod unreadable;
 
 fn request(dialect: Dialect, text: &str) -> SqlRequest {
     SqlRequest {
