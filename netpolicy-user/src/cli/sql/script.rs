@@ -65,15 +65,19 @@ fn warnings(response: &SqlResponse) -> Vec<String> {
     all.filter(|w| seen.insert(w.as_str())).cloned().collect()
 }
 
+/// The first error stands where the failure says; the others say it themselves.
 fn described(failure: &SqlFailure, name: &str) -> Failure {
-    let place = format!("{name}:{}:{}: ", failure.line, failure.column);
+    let mut first = Some(format!("{}:{}", failure.line, failure.column));
     let file = format!("{name}:");
     let errors = failure.errors.iter().map(|error| {
-        // Of an address in a list the agent says itself where it stands.
+        let at = first.take();
         if error.starts_with(&file) {
-            error.clone()
-        } else {
-            format!("{place}{error}")
+            return error.clone();
+        }
+        match (at, own_place(error)) {
+            (Some(place), _) => format!("{name}:{place}: {error}"),
+            (None, Some((line, column, what))) => format!("{name}:{line}:{column}: {what}"),
+            (None, None) => error.clone(),
         }
     });
     Failure {
@@ -81,6 +85,13 @@ fn described(failure: &SqlFailure, name: &str) -> Failure {
         hint: failure.hint.clone(),
         exit: Exit::Failed,
     }
+}
+
+/// Line, column and what is wrong, of `line 3, column 5: what is wrong`.
+fn own_place(error: &str) -> Option<(u32, u32, &str)> {
+    let (line, rest) = error.strip_prefix("line ")?.split_once(", column ")?;
+    let (column, what) = rest.split_once(": ")?;
+    Some((line.parse().ok()?, column.parse().ok()?, what))
 }
 
 /// What of a script that failed remains; `None`: it goes without saying.

@@ -200,6 +200,24 @@ fn a_place_that_the_agent_says_itself_is_not_said_twice() {
 }
 
 #[test]
+fn each_of_several_errors_is_a_line_with_its_own_place() {
+    let mut answer = failed(&[]);
+    answer["error"]["errors"] = json!([
+        "'155.548.2.98' is no address",
+        "line 4, column 7: '10.0.0.0/33' is no CIDR",
+        "and 3 more errors",
+    ]);
+    let (ran, _) = answers(StatusCode::BAD_REQUEST, &answer, &["sql", "-e", "x"]);
+    assert_eq!(
+        ran.err,
+        "error: -e:3:5: '155.548.2.98' is no address\n\
+         error: -e:4:7: '10.0.0.0/33' is no CIDR\n\
+         error: and 3 more errors\n\
+         hint: choose another name\n"
+    );
+}
+
+#[test]
 fn programs_get_the_answer_as_it_is() {
     let answer = failed(&[created(5), shown()]);
     let line = ["sql", "-e", "x", "-o", "json"];
