@@ -9,16 +9,18 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::clients::{self, Judge};
+use super::clients::{self, Judge, Side};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
+use super::grants::must_exist;
+use super::lockout::check_operator;
 use super::request::{Asker, Options};
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
 use super::{action, rights};
 use crate::api::{Changed, ClientsView, Existing, PendingView, Timing};
-use crate::compiler::{Becomes, Compilation, Ruleset, effects};
-use crate::model::{Applied, Change, ChangeContext, State, explain, plan};
-use crate::store::{Extras, Outcome, Pending, PendingEdit, RevisionMeta};
+use crate::compiler::{Becomes, Compilation, Effect, effects};
+use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
+use crate::store::{Extras, Pending, PendingEdit, RevisionMeta};
 
 /// What is to become of the desired state.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Proposal {
 struct Candidate {
     state: State,
     compiled: Compilation,
+    digest: [u8; 32],
     changed: Changed,
 }
 
@@ -114,32 +117,43 @@ impl<E: Enforcer> Writer<E> {
     ) -> Result<Changed, AgentError> {
         let actor = self.actor(&proposal, asker);
         let now = Timestamp::now();
+        let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
         let is_back = !matches!(proposal, Proposal::Changes { .. });
-        if let Some(pending) = self.pending.as_ref().filter(|_| !is_back) {
-            return Err(AgentError::AwaitsConfirmation(pending.clone()));
-        }
+        // A rollback ends the waiting. One that waits itself would have to come back to
+        // what nobody confirmed.
+        let may_not = |_: &&Pending| !is_back || (!is_agent && options.confirm_within.is_some());
+        let awaits = self.pending.as_ref().filter(may_not).cloned();
+        let awaits = awaits.map(AgentError::AwaitsConfirmation);
+        let awaits = match awaits {
+            Some(error) if !options.dry_run => return Err(error),
+            awaits => awaits,
+        };
         let base = self.revision;
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {
             state,
             compiled,
+            digest,
             mut changed,
         } = candidate;
         if options.dry_run {
+            changed
+                .warnings
+                .extend(awaits.map(|error| would_be(&error)));
             return Ok(changed);
         }
         if changed.plan.is_empty() {
-            let ruleset = Arc::clone(&self.ruleset);
-            self.cut(&ruleset, true, &mut changed);
-            if is_back && self.pending.is_some() {
+            self.cut(self.in_force(), true, &mut changed);
+            // Only a confirmation confirms, and who rolled back to what there is gave none.
+            if is_agent {
                 self.end_pending(asker, action)?;
             }
+            changed.pending = self.pending.as_ref().map(PendingView::from);
             return Ok(changed);
         }
 
         let started = Instant::now();
         let ruleset = Arc::clone(compiled.ruleset());
-        let digest = ruleset.digest();
         // Names and comments are none of the kernel's business.
         let prepared = if digest == self.digest {
             None
@@ -155,7 +169,7 @@ impl<E: Enforcer> Writer<E> {
             actor: actor.clone(),
             action: action.to_owned(),
         };
-        let pending = options.confirm_within.filter(|_| !is_back);
+        let pending = options.confirm_within.filter(|_| !is_agent);
         let pending = pending.map(|within| Pending {
             revision: 0,
             base,
@@ -192,6 +206,7 @@ impl<E: Enforcer> Writer<E> {
         let rules = (self.state.rule_count(), state.rule_count());
         self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
         let state = std::mem::replace(&mut self.state, Arc::new(state));
+        let bypasses = self.bypasses.clone();
         self.forget_orphaned_bypasses();
         if let Some(prepared) = prepared {
             self.generation = self.enforcer.commit(prepared);
@@ -200,9 +215,14 @@ impl<E: Enforcer> Writer<E> {
         self.digest = digest;
         let old = std::mem::replace(&mut self.ruleset, ruleset);
         let compiled = std::mem::replace(&mut self.compiled, compiled);
-        self.replaced = Some((state, compiled));
         self.publish();
-        self.cut(&old, false, &mut changed);
+        let before = Side {
+            rules: &old,
+            state: &state,
+            bypasses: &bypasses,
+        };
+        self.cut(before, false, &mut changed);
+        self.replaced = Some((state, compiled));
 
         changed.revision = self.revision;
         changed.generation = self.generation;
@@ -250,7 +270,11 @@ impl<E: Enforcer> Writer<E> {
             timing: Timing::default(),
         };
         if !is_agent {
-            rights::check(asker.caller, &self.grants, &self.state, &state)?;
+            let may = rights::check(asker.caller, &self.grants, &self.state, &state);
+            match may {
+                Err(error) if options.dry_run => changed.warnings.push(would_be(&error)),
+                may => may?,
+            }
         }
         changed.timing.check_ms = millis(started);
 
@@ -259,15 +283,16 @@ impl<E: Enforcer> Writer<E> {
         let compiled = self.compiled.next(&state, &mut |done, total| {
             super::writer::report(progress, "compiling", done, total);
         });
+        let digest = compiled.ruleset().digest();
+        if digest != self.digest {
+            changed.effects = effects(&self.ruleset, compiled.ruleset());
+        }
         let mut candidate = Candidate {
             state,
             compiled,
+            digest,
             changed,
         };
-        if candidate.compiled.ruleset().digest() != self.digest {
-            let new = candidate.compiled.ruleset();
-            candidate.changed.effects = effects(&self.ruleset, new);
-        }
         candidate.changed.timing.compile_ms = millis(started);
         if !is_agent {
             self.look_whom_it_denies(&mut candidate, asker, options, now)?;
@@ -290,6 +315,11 @@ impl<E: Enforcer> Writer<E> {
             // has by then.
             Proposal::Changes { changes, .. } => {
                 let actor = asker.caller.name();
+                for change in &changes {
+                    if let Change::SetOwner { owner, .. } = change {
+                        must_exist(&Principal::of_owner(owner))?;
+                    }
+                }
                 let cx = ChangeContext {
                     now,
                     actor: &actor,
@@ -318,35 +348,32 @@ impl<E: Enforcer> Writer<E> {
         now: Timestamp,
     ) -> Result<(), AgentError> {
         let changed = &mut candidate.changed;
-        let denies = changed
-            .effects
-            .iter()
-            .any(|effect| effect.becomes == Becomes::Denied);
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
-        if !denies && !again {
-            return Ok(());
-        }
         let judge = Judge {
-            old: &self.ruleset,
-            new: candidate.compiled.ruleset(),
-            state: &candidate.state,
-            bypasses: &self.bypasses,
+            old: self.in_force(),
+            new: Side {
+                rules: candidate.compiled.ruleset(),
+                state: &candidate.state,
+                bypasses: &self.bypasses,
+            },
             now,
         };
-        if denies {
-            changed.operator = Some(asker.seat.view());
-            if let Err(lockout) = self.check_operator(&judge, asker) {
-                if options.dry_run || options.force {
-                    changed.warnings.push(if options.force {
-                        format!("{lockout}; made all the same, as --force says")
-                    } else {
-                        format!("this would be refused: {lockout}")
-                    });
+        if let Err(lockout) = check_operator(&judge, asker.seat) {
+            if options.dry_run || options.force {
+                changed.warnings.push(if options.force {
+                    format!("{lockout}; made all the same, as --force says")
                 } else {
-                    return Err(lockout);
-                }
+                    would_be(&lockout)
+                });
+            } else {
+                return Err(lockout);
             }
+        }
+        if may_deny(&changed.effects, candidate.digest != self.digest) {
+            changed.operator = Some(asker.seat.view());
+        } else if !again {
+            return Ok(());
         }
         let found = clients::judge(self.sockets.as_ref(), &judge, again);
         let mut clients = match found {
@@ -370,9 +397,7 @@ impl<E: Enforcer> Writer<E> {
             if !options.dry_run {
                 return Err(error);
             }
-            changed
-                .warnings
-                .push(format!("this would be refused: {error}"));
+            changed.warnings.push(would_be(&error));
         }
         if wants_cut {
             clients.view.existing = Existing::Cut;
@@ -382,30 +407,13 @@ impl<E: Enforcer> Writer<E> {
         Ok(())
     }
 
-    /// Whether the operator's own address still gets in everywhere where it did.
-    fn check_operator(&self, judge: &Judge<'_>, asker: Asker) -> Result<(), AgentError> {
-        let Some(address) = asker.seat.address() else {
-            return Ok(());
-        };
-        let Some(port) = judge
-            .ports()
-            .find(|&port| judge.denies_newly(address, port))
-        else {
-            return Ok(());
-        };
-        let explanation = explain(judge.state, judge.bypasses, judge.now, address, Some(port));
-        let consulted = explanation.consulted.first();
-        let policy = explanation
-            .rule
-            .map(|rule| rule.policy)
-            .or(consulted.copied());
-        let policy = policy.and_then(|index| judge.state.policies.get(index));
-        Err(AgentError::Lockout {
-            address,
-            scope: judge.scope(port).1,
-            policy: policy.map(|policy| policy.name.to_string()),
-            why: explanation.sentence(judge.state),
-        })
+    /// What decides now.
+    pub(super) fn in_force(&self) -> Side<'_> {
+        Side {
+            rules: &self.ruleset,
+            state: &self.state,
+            bypasses: &self.bypasses,
+        }
     }
 
     /// Closes the connections of those whom a change has denied, where that was asked for.
@@ -413,7 +421,7 @@ impl<E: Enforcer> Writer<E> {
     ///
     /// They are looked for anew: until the flip more may have come in. And once more, since
     /// an attempt that had passed before may become a connection just now.
-    fn cut(&self, old: &Ruleset, all: bool, changed: &mut Changed) {
+    fn cut(&self, old: Side<'_>, all: bool, changed: &mut Changed) {
         const ROUNDS: usize = 2;
         let wanted = |view: &&mut ClientsView| view.existing == Existing::Cut;
         let Some(view) = changed.clients.as_mut().filter(wanted) else {
@@ -422,9 +430,7 @@ impl<E: Enforcer> Writer<E> {
         view.closed = 0;
         let judge = Judge {
             old,
-            new: &self.ruleset,
-            state: &self.state,
-            bypasses: &self.bypasses,
+            new: self.in_force(),
             now: Timestamp::now(),
         };
         for _ in 0..ROUNDS {
@@ -444,20 +450,6 @@ impl<E: Enforcer> Writer<E> {
         }
     }
 
-    /// Appends a refused or failed change to the audit log.
-    pub(super) fn audit_refusal(&mut self, asker: Asker, action: &str, error: &AgentError) {
-        let outcome = if error.is_refusal() {
-            Outcome::Refused
-        } else {
-            Outcome::Failed
-        };
-        let mut entry = self.entry(asker, action, outcome);
-        entry.detail.errors = error.body().errors;
-        if let Err(error) = self.store.audit(&entry) {
-            tracing::error!(error = chain(&error), action, "not in the audit log");
-        }
-    }
-
     fn actor(&self, proposal: &Proposal, asker: Asker) -> String {
         match proposal {
             Proposal::Unconfirmed(_) => "agent".to_owned(),
@@ -468,4 +460,17 @@ impl<E: Enforcer> Writer<E> {
 
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a change may deny anybody who passed before. The effect is not looked at to its
+/// end where lists are large, so what it does not tell of need not be nothing.
+fn may_deny(effects: &[Effect], rules_differ: bool) -> bool {
+    let is_all_known = |effect: &Effect| !effect.sources.at_least;
+    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+    rules_differ && (effects.is_empty() || effects.iter().any(|e| denies(e) || !is_all_known(e)))
+}
+
+/// A refusal, where nothing is made in any case.
+fn would_be(error: &AgentError) -> String {
+    format!("this would be refused: {error}")
 }

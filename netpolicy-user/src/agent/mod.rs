@@ -27,6 +27,7 @@ pub mod grants;
 pub mod interfaces;
 pub mod kernel;
 pub mod lock;
+mod lockout;
 pub mod memory;
 pub mod operator;
 pub mod pending;

@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use super::audit::lines;
 use super::change::Proposal;
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
@@ -11,7 +12,7 @@ use super::request::{Asker, Options};
 use super::rights;
 use super::writer::Writer;
 use crate::api::PendingView;
-use crate::model::Privilege;
+use crate::model::{Privilege, plan};
 use crate::store::{
     AuditDetail, AuditEntry, Extras, Outcome, Pending, PendingEdit, RevisionMeta, Store,
     StoreError, Stored,
@@ -52,7 +53,7 @@ impl<E: Enforcer> Writer<E> {
             })?;
         self.pending = None;
         self.publish();
-        tracing::info!(actor = entry.actor, action, "confirmed");
+        tracing::info!(actor = entry.actor, action, "nothing waits any more");
         Ok(())
     }
 
@@ -119,7 +120,10 @@ pub(super) fn at_start(
         outcome: Outcome::Done,
         before: stored.revision,
         after: stored.revision,
-        detail: AuditDetail::default(),
+        detail: AuditDetail {
+            changes: lines(&plan(&stored.state, &state)),
+            errors: Vec::new(),
+        },
     };
     let extras = Extras {
         audit: Some(audit),

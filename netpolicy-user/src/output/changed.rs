@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
 use crate::api::{
-    Attachment, Becomes, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status,
+    Attachment, Becomes, Changed, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
 };
 
 /// Connected clients that are named one by one.
@@ -45,14 +45,12 @@ impl Render for InForce<'_> {
             Some(status) => write!(out, " {}", place(status))?,
         }
         if c.dry_run || c.plan.is_empty() {
-            return writeln!(out);
+            writeln!(out)?;
+        } else {
+            let t = c.timing;
+            let ms = t.check_ms + t.compile_ms + t.fill_ms + t.store_ms;
+            writeln!(out, " ({ms} ms)")?;
         }
-        let t = c.timing;
-        writeln!(
-            out,
-            " ({} ms)",
-            t.check_ms + t.compile_ms + t.fill_ms + t.store_ms
-        )?;
         if let Some(pending) = &c.pending {
             let at = time(page, pending.deadline);
             writeln!(
@@ -83,6 +81,17 @@ fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
             }
             _ => writeln!(out)?,
         }
+    }
+    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+    if let Some(operator) = &c.operator
+        && operator.address.is_none()
+        && c.effects.iter().any(denies)
+    {
+        writeln!(
+            out,
+            "whether it denies you yourself was not looked at: {} has no address; --from names one",
+            operator.known_by
+        )?;
     }
     let Some(clients) = &c.clients else {
         return Ok(());

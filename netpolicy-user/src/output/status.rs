@@ -60,6 +60,15 @@ impl Render for Status {
             let what = "judged, counted and reported, but not dropped";
             cell(Tone::Warning, format!("{scopes}: {what}"))
         });
+        let waiting = self.agent.as_ref().and_then(|a| a.pending.as_ref());
+        let waiting = waiting.map(|p| {
+            let at = time(page, p.deadline);
+            let (revision, base, actor) = (p.revision, p.base, line(&p.actor));
+            let text = format!(
+                "revision {revision} by {actor}: revision {base} comes back at {at} unless `netpolicy confirm` comes"
+            );
+            cell(Tone::Warning, text)
+        });
         let faults = if self.faults.is_empty() {
             cell(Tone::Good, "none")
         } else {
@@ -81,6 +90,7 @@ impl Render for Status {
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", desired),
+                ("Waiting", waiting),
                 ("Faults", Some(faults)),
             ],
             out,
