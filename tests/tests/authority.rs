@@ -402,7 +402,7 @@ fn the_audit_log_is_only_appended_to_and_survives() {
     assert!(jiff::Timestamp::now().duration_since(time).as_secs() < 60);
     assert_has(
         &entries[1]["changes"].to_string(),
-        &["~ policy office", "block 10.66.0.0/16", "comment", "work"],
+        &["~ policy office", "comment: work", "+ block 10.66.0.0/16"],
     );
     assert_eq!(entries[2]["outcome"], "refused");
     assert_has(&entries[2]["errors"].to_string(), &["office"]);

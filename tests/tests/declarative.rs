@@ -144,7 +144,7 @@ fn an_export_makes_the_same_of_an_empty_host() {
 const NAMED: &str = r#"
 [[policy]]
 name = "materialized"
-allow = [{ cidr = "10.1.0.0/16", name = "Branch 1", comment = "the first" }, "10.2.0.1"]
+allow = [{ address = "10.1.0.0/16", name = "Branch 1", comment = "the first" }, "10.2.0.1"]
 blocked_rest = "0.0.0.0/0"
 bind = []
 active = false

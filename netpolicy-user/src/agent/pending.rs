@@ -24,6 +24,11 @@ impl<E: Enforcer> Writer<E> {
     /// # Errors
     /// None waits, it is not the caller's to confirm, or the store refuses.
     pub fn confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
+        let result = self.try_confirm(asker);
+        result.inspect_err(|error| self.audit_refusal(asker, "confirm", error))
+    }
+
+    fn try_confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
         let Some(pending) = self.pending.clone() else {
             return Err(AgentError::NotFound {
                 what: "no change waits for its confirmation".to_owned(),
