@@ -4,6 +4,7 @@
 //! either the endpoint's type or a [`ClientError`] that says who is to blame.
 
 mod events;
+mod safety;
 
 use std::error::Error as _;
 use std::io;
@@ -15,9 +16,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    AuditView, BypassRequest, BypassView, ChangeQuery, Changed, Counters, ErrorBody, ExplainView,
-    GrantRequest, GrantView, HostView, PendingView, PolicyView, ProgressView, RevisionView,
-    ServiceView, Status,
+    BypassRequest, BypassView, ChangeQuery, Changed, Counters, ErrorBody, ExplainView, HostView,
+    PolicyView, ProgressView, RevisionView, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -234,64 +234,6 @@ impl Client {
     pub async fn revisions(&self, limit: usize) -> Answer<Vec<RevisionView>> {
         self.get(&["revisions"], &[("limit", limit.to_string())])
             .await
-    }
-
-    /// `POST /v1/rollback/{revision}`
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn rollback(&self, revision: u64, query: &ChangeQuery) -> Answer<Changed> {
-        let what = "POST /v1/rollback";
-        let request = self
-            .request(Method::POST, &["rollback", &revision.to_string()], &[])
-            .query(query);
-        self.decode(what, self.send(what, request).await?).await
-    }
-
-    /// `POST /v1/confirm`
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn confirm(&self) -> Answer<PendingView> {
-        self.order("confirm").await
-    }
-
-    /// `GET /v1/grants`
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn grants(&self) -> Answer<Vec<GrantView>> {
-        self.get(&["grants"], &[]).await
-    }
-
-    /// `POST /v1/grants`
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn grant(&self, grant: &GrantRequest) -> Answer<GrantView> {
-        let what = "POST /v1/grants";
-        let request = self.request(Method::POST, &["grants"], &[]).json(grant);
-        let response = self.send(what, request.timeout(ANSWER_TIMEOUT)).await?;
-        self.decode(what, response).await
-    }
-
-    /// `DELETE /v1/grants`
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn revoke(&self, grant: &GrantRequest) -> Answer<GrantView> {
-        let what = "DELETE /v1/grants";
-        let request = self.request(Method::DELETE, &["grants"], &[]).query(grant);
-        let response = self.send(what, request.timeout(ANSWER_TIMEOUT)).await?;
-        self.decode(what, response).await
-    }
-
-    /// `GET /v1/audit`, the newest first.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditView>> {
-        self.get(&["audit"], &[("limit", limit.to_string())]).await
     }
 
     /// `POST /v1/changes`: makes a change, as `query` says.

@@ -413,7 +413,8 @@ fn the_audit_log_is_only_appended_to_and_survives() {
             "done",
             "root from 10.0.0.1: policy create office",
             "(revision 0 -> 1)",
-            "refused",
+            "REFUSED",
+            "root: policy create office  (revision 2)",
         ],
     );
     assert_has(&host.ok("audit --limit 1"), &["policy drop office"]);

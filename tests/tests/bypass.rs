@@ -1,5 +1,4 @@
 //! Exemptions for a time: of a service and of the host, whoever is there to end them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 

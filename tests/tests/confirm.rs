@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
+use netpolicy_tests::{DatabaseHost, Outcome};
 use serde_json::{Value, json};
 
 const SOURCE: &str = "10.66.0.1";
@@ -39,7 +39,7 @@ fn without_a_confirmation_the_kernel_gets_the_old_rules_back() {
     assert_has(
         &host.ok("status"),
         &[
-            "Waiting",
+            "Unconfirmed",
             "revision 1 by root: revision 0 comes back at",
             "confirm",
         ],
@@ -120,12 +120,6 @@ fn nothing_else_is_changed_while_it_waits_but_it_can_be_taken_back() {
     let same = host.ok("rollback 2");
     assert_has(&same, &["nothing to change", "revision 1 comes back at"]);
     assert_eq!(pending(&host)["revision"], 2);
-    // What waits cannot be piled up.
-    assert_has(
-        host.line("rollback 1 --confirm-within 1m").failed(1),
-        &["revision 2 waits"],
-    );
-
     host.ok("rollback 1");
     assert_eq!(pending(&host), Value::Null);
     host.assert_connects(&[(SOURCE, 5432)]);
@@ -142,22 +136,55 @@ fn a_rollback_can_wait_for_its_confirmation_too() {
     host.assert_connects(&[(SOURCE, 5432)]);
     wait_for("it comes back", || revision(&host) == 3);
     host.assert_times_out(&[(SOURCE, 5432)]);
+
+    // Where a change waits already it comes back to what was confirmed last.
+    host.ok("policy alter abuse --add-block 10.67.0.0/16 --confirm-within 10m");
+    let out = host.ok("rollback 2 --confirm-within 1s");
+    assert_has(&out, &["revision 3 comes back at"]);
+    host.assert_connects(&[(SOURCE, 5432)]);
+    wait_for("it comes back", || revision(&host) == 6);
+    host.assert_times_out(&[(SOURCE, 5432)]);
+    host.assert_connects(&[("10.67.0.1", 5432)]);
+    assert_eq!(pending(&host), Value::Null);
 }
 
 #[test]
-fn it_is_taken_back_by_the_next_agent_where_the_first_was_killed() {
+fn it_is_taken_back_at_its_time_though_the_agent_was_killed_for_good() {
+    let mut host = DatabaseHost::start();
+    host.ok("policy create office --allow 10.0.0.0/8");
+    host.ok("policy alter office --add-block 10.66.0.0/16 --confirm-within 2s");
+    host.kill_agent();
+    // The pins hold what was put there, until the guard comes.
+    host.assert_times_out(&[(SOURCE, 5432)]);
+    wait_for("it comes back with no agent there", || {
+        host.connect_briefly(SOURCE, 5432) == Outcome::Connected
+    });
+    host.assert_times_out(&[("203.0.113.7", 5432)]);
+    host.start_agent();
+    assert_eq!(revision(&host), 3);
+    assert_taken_back(&host);
+    host.assert_connects(&[(SOURCE, 5432)]);
+    host.assert_times_out(&[("203.0.113.7", 5432)]);
+}
+
+#[test]
+fn the_next_agent_takes_it_back_before_it_answers_anything() {
     let mut host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
     host.ok("policy alter office --add-block 10.66.0.0/16 --confirm-within 1s");
+    let made = Instant::now();
     host.kill_agent();
-    // Nobody is there to do anything, and the pins hold what was put there.
-    std::thread::sleep(Duration::from_millis(1200));
-    host.assert_times_out(&[(SOURCE, 5432)]);
+    // After the deadline, and before the guard, which leaves the agent a second.
+    std::thread::sleep(Duration::from_millis(1050).saturating_sub(made.elapsed()));
     host.start_agent();
-    // Before it filters anything itself it has gone back: it answers with that.
     assert_eq!(revision(&host), 3);
     host.assert_connects(&[(SOURCE, 5432)]);
-    host.assert_times_out(&[("203.0.113.7", 5432)]);
+    assert_taken_back(&host);
+}
+
+/// It is in the history and in the audit log that the agent did it.
+#[track_caller]
+fn assert_taken_back(host: &DatabaseHost) {
     assert_has(&host.ok("history"), &["agent", "rollback 1: not confirmed"]);
     let audit = host.json("audit");
     let last = audit.as_array().unwrap().last().unwrap();

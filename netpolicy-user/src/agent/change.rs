@@ -119,16 +119,18 @@ impl<E: Enforcer> Writer<E> {
         let now = Timestamp::now();
         let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
         let is_back = !matches!(proposal, Proposal::Changes { .. });
-        // A rollback ends the waiting. One that waits itself would have to come back to
-        // what nobody confirmed.
-        let may_not = |_: &&Pending| !is_back || (!is_agent && options.confirm_within.is_some());
-        let awaits = self.pending.as_ref().filter(may_not).cloned();
+        // A rollback ends the waiting, or waits in its stead.
+        let awaits = self.pending.as_ref().filter(|_| !is_back).cloned();
         let awaits = awaits.map(AgentError::AwaitsConfirmation);
         let awaits = match awaits {
             Some(error) if !options.dry_run => return Err(error),
             awaits => awaits,
         };
-        let base = self.revision;
+        // What nobody confirmed is nothing to come back to.
+        let base = match &self.pending {
+            Some(pending) => pending.base,
+            None => self.revision,
+        };
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {
             state,
@@ -203,6 +205,9 @@ impl<E: Enforcer> Writer<E> {
             revision,
             ..pending
         });
+        if self.pending.is_some() || self.guard.is_some() {
+            self.leave_guard();
+        }
         let rules = (self.state.rule_count(), state.rule_count());
         self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
         let state = std::mem::replace(&mut self.state, Arc::new(state));

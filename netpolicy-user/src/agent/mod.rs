@@ -24,6 +24,7 @@ pub mod enforcer;
 pub mod error;
 pub mod events;
 pub mod grants;
+pub mod guard;
 pub mod interfaces;
 pub mod kernel;
 pub mod lock;
@@ -88,7 +89,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // out before it touches what the other one works on.
     let place = start::claim(&config)?;
     let boot = config.clone();
-    let writer = tokio::task::spawn_blocking(move || start::start(&boot, sources)).await??;
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let writer =
+        tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
+    let writer = writer.await??;
     let start::Place {
         socket,
         locks: _locks,

@@ -8,6 +8,7 @@ use super::audit::lines;
 use super::change::Proposal;
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
+use super::guard::Guard;
 use super::request::{Asker, Options};
 use super::rights;
 use super::writer::Writer;
@@ -47,6 +48,24 @@ impl<E: Enforcer> Writer<E> {
         Ok(PendingView::from(&pending))
     }
 
+    /// Leaves a guard for the change that waits, or ends the one that has nothing to wait
+    /// for.
+    pub(super) fn leave_guard(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            guard.end();
+        }
+        let (Some(pending), Some(arguments)) = (&self.pending, &self.settings.guard) else {
+            return;
+        };
+        match Guard::start(arguments, pending.remaining(Timestamp::now())) {
+            Ok(guard) => self.guard = Some(guard),
+            Err(error) => tracing::warn!(
+                %error,
+                "no guard: if the agent is killed, the change is taken back only by the next one"
+            ),
+        }
+    }
+
     /// Stores that no change waits any more.
     pub(super) fn end_pending(&mut self, asker: Asker, action: &str) -> Result<(), AgentError> {
         let entry = self.entry(asker, action, Outcome::Done);
@@ -57,6 +76,7 @@ impl<E: Enforcer> Writer<E> {
                 source,
             })?;
         self.pending = None;
+        self.leave_guard();
         self.publish();
         tracing::info!(actor = entry.actor, action, "nothing waits any more");
         Ok(())

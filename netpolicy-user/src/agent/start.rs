@@ -1,5 +1,6 @@
 //! From a configuration to a writer whose kernel enforces what the store says.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -98,13 +99,14 @@ pub fn claim(config: &Config) -> Result<Place, StartError> {
 }
 
 /// Reads the store, compiles, and makes the kernel enforce it, taking over what is
-/// pinned. Takes seconds for millions of rules.
+/// pinned. `guard`: see [`Settings::guard`]. Takes seconds for millions of rules.
 ///
 /// # Errors
 /// The store cannot be read, or the kernel refuses.
 pub fn start(
     config: &Config,
     sources: mpsc::UnboundedSender<EventReader>,
+    guard: Option<&[OsString]>,
 ) -> Result<Writer<Kernel>, StartError> {
     let begun = Instant::now();
     let mut store = SqliteStore::open(&config.state_dir)?;
@@ -138,6 +140,7 @@ pub fn start(
         limits: config.limits,
         verify_interval: config.verify_interval,
         marker: config.state_dir.join(DETACHED_MARKER),
+        guard: guard.map(<[_]>::to_vec),
     };
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     writer.take_over()?;

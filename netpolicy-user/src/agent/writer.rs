@@ -4,6 +4,7 @@
 //! `change.rs`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::clients::{KernelSockets, Sockets};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
+use super::guard::Guard;
 use super::memory;
 use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
@@ -37,6 +39,9 @@ pub struct Settings {
     pub verify_interval: Duration,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,
+    /// The agent's own arguments, for the guard of a change that waits for its
+    /// confirmation; `None`: none is left.
+    pub guard: Option<Vec<OsString>>,
 }
 
 /// See the module.
@@ -57,6 +62,8 @@ pub struct Writer<E: Enforcer> {
     pub(super) grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub(super) pending: Option<Pending>,
+    /// What takes it back if the agent is gone.
+    pub(super) guard: Option<Guard>,
     /// The host's sockets.
     pub(super) sockets: Box<dyn Sockets>,
     pub(super) faults: Faults,
@@ -104,6 +111,7 @@ impl<E: Enforcer> Writer<E> {
             bypasses: stored.bypasses,
             grants: stored.grants,
             pending: stored.pending,
+            guard: None,
             sockets: Box::new(KernelSockets),
             faults: Faults::default(),
             attached: BTreeMap::new(),
@@ -135,6 +143,7 @@ impl<E: Enforcer> Writer<E> {
         self.open_events();
         self.take_over_bypasses(Timestamp::now());
         self.take_over_interfaces();
+        self.leave_guard();
         self.publish();
         Ok(())
     }

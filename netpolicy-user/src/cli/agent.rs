@@ -2,12 +2,14 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
 use super::context::wants_colour;
 use super::failure::{Exit, Failure};
+use crate::agent::guard;
 use crate::agent::start::StartError;
 use crate::config::{Config, Overrides, XdpChoice};
 
@@ -26,6 +28,9 @@ pub(super) struct AgentArgs {
     /// /sys/fs/bpf/netpolicy]
     #[arg(long, value_name = "DIR")]
     bpffs_dir: Option<PathBuf>,
+    /// Be the guard of an unconfirmed change, which the agent starts by itself
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    take_back_after: Option<u64>,
 }
 
 /// Runs until it is told to stop; enforcement goes on after it.
@@ -38,6 +43,11 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         ..overrides
     })?;
     start_log()?;
+    if let Some(seconds) = args.take_back_after {
+        let watched = guard::watch(&config, Duration::from_secs(seconds));
+        watched.map_err(|error| with_hint(error.into()))?;
+        return Ok(Exit::Done);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -54,20 +54,22 @@ impl Render for Status {
                 count(a.bypasses as u64, "bypass", "bypasses"),
             ))
         });
+        let pending = self.agent.as_ref().and_then(|a| a.pending.as_ref());
+        let pending = pending.map(|p| {
+            let text = format!(
+                "revision {} by {}: revision {} comes back at {} without `netpolicy confirm`",
+                p.revision,
+                line(&p.actor),
+                p.base,
+                time(page, p.deadline)
+            );
+            cell(Tone::Warning, text)
+        });
         let observing = self.agent.as_ref().filter(|a| !a.observing.is_empty());
         let observing = observing.map(|a| {
             let scopes = line(&a.observing.join(", "));
             let what = "judged, counted and reported, but not dropped";
             cell(Tone::Warning, format!("{scopes}: {what}"))
-        });
-        let waiting = self.agent.as_ref().and_then(|a| a.pending.as_ref());
-        let waiting = waiting.map(|p| {
-            let at = time(page, p.deadline);
-            let (revision, base, actor) = (p.revision, p.base, line(&p.actor));
-            let text = format!(
-                "revision {revision} by {actor}: revision {base} comes back at {at} unless `netpolicy confirm` comes"
-            );
-            cell(Tone::Warning, text)
         });
         let faults = if self.faults.is_empty() {
             cell(Tone::Good, "none")
@@ -90,7 +92,7 @@ impl Render for Status {
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", desired),
-                ("Waiting", waiting),
+                ("Unconfirmed", pending),
                 ("Faults", Some(faults)),
             ],
             out,

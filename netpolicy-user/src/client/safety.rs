@@ -1,0 +1,66 @@
+//! Going back and confirming, privileges, the audit log.
+
+use reqwest::Method;
+
+use super::{ANSWER_TIMEOUT, Answer, Client};
+use crate::api::{AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PendingView};
+
+impl Client {
+    /// `POST /v1/rollback/{revision}`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn rollback(&self, revision: u64, query: &ChangeQuery) -> Answer<Changed> {
+        let what = "POST /v1/rollback";
+        let request = self
+            .request(Method::POST, &["rollback", &revision.to_string()], &[])
+            .query(query);
+        self.decode(what, self.send(what, request).await?).await
+    }
+
+    /// `POST /v1/confirm`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn confirm(&self) -> Answer<PendingView> {
+        self.order("confirm").await
+    }
+
+    /// `GET /v1/grants`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn grants(&self) -> Answer<Vec<GrantView>> {
+        self.get(&["grants"], &[]).await
+    }
+
+    /// `POST /v1/grants`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn grant(&self, grant: &GrantRequest) -> Answer<GrantView> {
+        let what = "POST /v1/grants";
+        let request = self.request(Method::POST, &["grants"], &[]).json(grant);
+        let response = self.send(what, request.timeout(ANSWER_TIMEOUT)).await?;
+        self.decode(what, response).await
+    }
+
+    /// `DELETE /v1/grants`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn revoke(&self, grant: &GrantRequest) -> Answer<GrantView> {
+        let what = "DELETE /v1/grants";
+        let request = self.request(Method::DELETE, &["grants"], &[]).query(grant);
+        let response = self.send(what, request.timeout(ANSWER_TIMEOUT)).await?;
+        self.decode(what, response).await
+    }
+
+    /// `GET /v1/audit`, the newest first.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditView>> {
+        self.get(&["audit"], &[("limit", limit.to_string())]).await
+    }
+}
