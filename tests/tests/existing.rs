@@ -1,5 +1,4 @@
 //! What becomes of connections that are open when their source is denied.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

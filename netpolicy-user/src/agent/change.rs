@@ -375,10 +375,13 @@ impl<E: Enforcer> Writer<E> {
                 return Err(lockout);
             }
         }
-        if may_deny(&changed.effects, candidate.digest != self.digest) {
-            changed.operator = Some(asker.seat.view());
-        } else if !again {
+        if !may_deny(&changed.effects, candidate.digest != self.digest) && !again {
             return Ok(());
+        }
+        let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+        let denies = changed.effects.iter().any(denies);
+        if denies {
+            changed.operator = Some(asker.seat.view());
         }
         let found = clients::judge(self.sockets.as_ref(), &judge, again);
         let mut clients = match found {
@@ -408,7 +411,11 @@ impl<E: Enforcer> Writer<E> {
             clients.view.existing = Existing::Cut;
             clients.view.closed = clients.denied.len();
         }
-        changed.clients = Some(clients.view);
+        // Where nobody becomes denied, connected clients are of no interest.
+        if denies || again || !clients.denied.is_empty() {
+            changed.operator.get_or_insert_with(|| asker.seat.view());
+            changed.clients = Some(clients.view);
+        }
         Ok(())
     }
 

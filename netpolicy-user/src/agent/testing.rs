@@ -329,7 +329,6 @@ pub(super) struct FakeSockets(Arc<Mutex<MadeUp>>);
 #[derive(Default)]
 struct MadeUp {
     open: Vec<Connection>,
-    surveys: usize,
     fail: bool,
 }
 
@@ -353,11 +352,6 @@ impl FakeSockets {
             .collect()
     }
 
-    /// How often somebody looked at them.
-    pub(super) fn surveys(&self) -> usize {
-        self.0.lock().unwrap().surveys
-    }
-
     /// The kernel says nothing any more.
     pub(super) fn fail(&self) {
         self.0.lock().unwrap().fail = true;
@@ -366,8 +360,7 @@ impl FakeSockets {
 
 impl Sockets for FakeSockets {
     fn inbound(&self, _: &dyn Fn(u16) -> bool) -> Result<Vec<Connection>, SocketsError> {
-        let mut made_up = self.0.lock().unwrap();
-        made_up.surveys += 1;
+        let made_up = self.0.lock().unwrap();
         if made_up.fail {
             return Err(SocketsError::NoDiag);
         }

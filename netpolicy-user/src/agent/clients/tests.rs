@@ -30,11 +30,11 @@ fn clients_are_counted_by_source_and_scope() {
     ] {
         sockets.open(source, port);
     }
-    bench
-        .writer
-        .change(add_service("postgres", "5432"), ROOT, PLAIN)
-        .unwrap();
-    assert_eq!(sockets.surveys(), 0, "it denies nobody");
+    let service = add_service("postgres", "5432");
+    let added = bench.writer.change(service, ROOT, PLAIN).unwrap();
+    assert!(added.clients.is_none() && added.operator.is_none());
+    let allowed = bench.writer.change(create("none", &[], &[]), ROOT, PLAIN);
+    assert!(allowed.unwrap().clients.is_none());
     let change = || create("abuse", &[], &["10.66.0.0/16", "fd00::66"]);
     let tried = bench.writer.change(change(), ROOT, DRY).unwrap();
     let clients = tried.clients.unwrap();
@@ -55,7 +55,7 @@ fn clients_are_counted_by_source_and_scope() {
 
     let error = bench.writer.change(change(), ROOT, STRICT).unwrap_err();
     assert!(matches!(error, AgentError::DeniesClients(_)), "{error}");
-    assert_eq!(bench.snapshot().revision, 1);
+    assert_eq!(bench.snapshot().revision, 2);
     let all = sockets.left();
     bench.writer.change(change(), ROOT, PLAIN).unwrap();
     assert_eq!(sockets.left(), all, "they are kept unless told otherwise");
