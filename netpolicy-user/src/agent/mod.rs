@@ -32,6 +32,7 @@ mod lockout;
 pub mod memory;
 pub mod operator;
 pub mod pending;
+mod preflight;
 pub mod reconcile;
 pub mod request;
 pub mod rights;
