@@ -9,16 +9,16 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::clients::{self, Judge, Side};
+use super::clients::Side;
 use super::enforcer::Enforcer;
-use super::error::{AgentError, chain};
+use super::error::AgentError;
 use super::grants::must_exist;
-use super::lockout::check_operator;
+use super::preflight::would_be;
 use super::request::{Asker, Options};
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
 use super::{action, rights};
-use crate::api::{Changed, ClientsView, Existing, PendingView, Timing};
-use crate::compiler::{Becomes, Compilation, Effect, effects};
+use crate::api::{Changed, PendingView, Timing};
+use crate::compiler::{Compilation, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
 use crate::store::{Extras, Pending, PendingEdit, RevisionMeta};
 
