@@ -269,9 +269,17 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn revoke_bypass(&self, source: &str, service: Option<&str>) -> Answer<()> {
+    pub async fn revoke_bypass(
+        &self,
+        source: &str,
+        service: Option<&str>,
+        force: bool,
+        from: Option<&str>,
+    ) -> Answer<()> {
         let mut query = vec![("source", source.to_owned())];
         query.extend(service.map(|s| ("service", s.to_owned())));
+        query.extend(force.then(|| ("force", "true".to_owned())));
+        query.extend(from.map(|from| ("from", from.to_owned())));
         let request = self.request(Method::DELETE, &["bypasses"], &query);
         self.send("DELETE /v1/bypasses", request.timeout(ANSWER_TIMEOUT))
             .await

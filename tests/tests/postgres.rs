@@ -70,6 +70,57 @@ fn psql_from_allowed_and_blocked_addresses() {
     server.wait(Duration::from_secs(10));
 }
 
+#[test]
+fn a_session_is_cut_or_lives_as_the_change_says() {
+    let host = DatabaseHost::start();
+    let mut server = start_server(&host);
+    host.ok(&format!("service add postgres --port {PORT}"));
+    host.ok("policy create dba --service postgres --allow 10.0.0.0/8 --allow fd00::/16");
+    // One after the other: the route says from where, and psql takes its time.
+    let sessions = [ALLOWED, "10.0.0.2", ALLOWED6].map(|source| {
+        let mut session = Session::open(&host, source);
+        assert_eq!(session.ask("select 'before'"), "before");
+        session
+    });
+    let [mut kept, mut cut, mut other] = sessions;
+
+    host.ok(&format!(
+        "policy alter dba --add-block {ALLOWED} --existing keep"
+    ));
+    assert_eq!(kept.ask("select 'kept'"), "kept");
+    let preview = host.ok("policy alter dba --add-block 10.0.0.2 --existing cut --dry-run");
+    assert!(
+        preview.contains("would close 1 open connection\n"),
+        "{preview}"
+    );
+    assert_eq!(cut.ask("select 'still'"), "still");
+
+    let begun = Instant::now();
+    let done = host.ok("policy alter dba --add-block 10.0.0.2 --existing cut");
+    assert!(done.contains("closed 1 open connection\n"), "{done}");
+    // psql hears of it with its next word, and finds no way back in.
+    assert_eq!(cut.ask("select 'gone'"), "");
+    let ended = cut.child.wait().unwrap();
+    assert!(!ended.success(), "{ended}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(kept.ask("select 'kept'"), "kept");
+    assert_eq!(other.ask("select 'other'"), "other");
+    // The server's side of it is gone, too.
+    let count = "select count(*) from pg_stat_activity where client_addr = '10.0.0.2'";
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while other.ask(count) != "0" {
+        assert!(Instant::now() < deadline, "the server still serves it");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop((kept, other));
+    server.signal(Signal::SIGQUIT);
+    server.wait(Duration::from_secs(10));
+}
+
 fn start_server(host: &DatabaseHost) -> Process {
     let bin = installation();
     let data = host.file("pgdata");

@@ -6,7 +6,7 @@ use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::request::Asker;
 use super::writer::Writer;
-use crate::api::{AuditView, Changed, PlanAction};
+use crate::api::{AuditView, Changed, PlanAction, PlanItem};
 use crate::store::{AuditDetail, AuditEntry, Outcome};
 
 impl<E: Enforcer> Writer<E> {
@@ -35,22 +35,32 @@ impl<E: Enforcer> Writer<E> {
     ) -> AuditEntry {
         let mut entry = self.entry(asker, action, Outcome::Done);
         actor.clone_into(&mut entry.actor);
-        for item in &changed.plan {
-            let sign = match item.action {
-                PlanAction::Add => '+',
-                PlanAction::Change => '~',
-                PlanAction::Remove => '-',
-            };
-            let changes = &mut entry.detail.changes;
-            changes.push(format!("{sign} {}", item.subject));
-            changes.extend(item.details.iter().map(|detail| format!("    {detail}")));
-        }
+        entry.detail.changes = lines(&changed.plan);
         entry
     }
 
     /// Appends what was done without the writer.
     pub fn note(&mut self, asker: Asker, action: &str) {
-        let entry = self.entry(asker, action, Outcome::Done);
+        self.append(asker, action, Outcome::Done, Vec::new());
+    }
+
+    /// Appends what was refused or failed.
+    pub(super) fn audit_refusal(&mut self, asker: Asker, action: &str, error: &AgentError) {
+        let outcome = match error.is_refusal() {
+            true => Outcome::Refused,
+            false => Outcome::Failed,
+        };
+        self.append(asker, action, outcome, error.body().errors);
+    }
+
+    /// Appends what was refused without the writer.
+    pub(super) fn refused(&mut self, asker: Asker, action: &str, errors: Vec<String>) {
+        self.append(asker, action, Outcome::Refused, errors);
+    }
+
+    fn append(&mut self, asker: Asker, action: &str, outcome: Outcome, errors: Vec<String>) {
+        let mut entry = self.entry(asker, action, outcome);
+        entry.detail.errors = errors;
         if let Err(error) = self.store.audit(&entry) {
             tracing::error!(error = chain(&error), action, "not in the audit log");
         }
@@ -70,6 +80,21 @@ impl<E: Enforcer> Writer<E> {
             })?;
         Ok(entries.into_iter().map(view).collect())
     }
+}
+
+/// A plan as the audit log has it.
+pub(super) fn lines(plan: &[PlanItem]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for item in plan {
+        let sign = match item.action {
+            PlanAction::Add => '+',
+            PlanAction::Change => '~',
+            PlanAction::Remove => '-',
+        };
+        lines.push(format!("{sign} {}", item.subject));
+        lines.extend(item.details.iter().map(|detail| format!("    {detail}")));
+    }
+    lines
 }
 
 fn view((id, entry): (u64, AuditEntry)) -> AuditView {

@@ -4,8 +4,10 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::HOST_SCOPE;
 
+use super::clients::{Judge, Side};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
+use super::lockout::check_operator;
 use super::request::Asker;
 use super::rights;
 use super::writer::Writer;
@@ -25,7 +27,7 @@ impl<E: Enforcer> Writer<E> {
         request: &BypassRequest,
         asker: Asker,
     ) -> Result<BypassView, AgentError> {
-        let action = format!("bypass grant {}", request.source.escape_debug());
+        let action = in_words("grant", &request.source, request.service.as_deref());
         let result = self.try_grant_bypass(request, asker, &action);
         result.inspect_err(|error| self.audit_refusal(asker, &action, error))
     }
@@ -91,18 +93,19 @@ impl<E: Enforcer> Writer<E> {
         Ok(BypassView::from(&bypass))
     }
 
-    /// Takes a bypass away.
+    /// Takes a bypass away. `force`: also if the operator gets in by nothing else.
     ///
     /// # Errors
-    /// There is none, or the store or the kernel refuses.
+    /// There is none, it is what lets the operator in, or the store or the kernel refuses.
     pub fn revoke_bypass(
         &mut self,
         source: &str,
         service: Option<&str>,
         asker: Asker,
+        force: bool,
     ) -> Result<BypassView, AgentError> {
-        let action = format!("bypass revoke {}", source.escape_debug());
-        let result = self.try_revoke_bypass(source, service, asker, &action);
+        let action = in_words("revoke", source, service);
+        let result = self.try_revoke_bypass(source, service, asker, force, &action);
         result.inspect_err(|error| self.audit_refusal(asker, &action, error))
     }
 
@@ -111,6 +114,7 @@ impl<E: Enforcer> Writer<E> {
         source: &str,
         service: Option<&str>,
         asker: Asker,
+        force: bool,
         action: &str,
     ) -> Result<BypassView, AgentError> {
         rights::require(
@@ -130,6 +134,19 @@ impl<E: Enforcer> Writer<E> {
         else {
             return Err(AgentError::no_bypass(&source, service.as_ref()));
         };
+        let mut others = self.bypasses.clone();
+        others.retain(|b| !same(b, &source, service.as_ref()));
+        if !force {
+            let judge = Judge {
+                old: self.in_force(),
+                new: Side {
+                    bypasses: &others,
+                    ..self.in_force()
+                },
+                now,
+            };
+            check_operator(&judge, asker.seat)?;
+        }
         let mut entry = self.entry(asker, action, Outcome::Done);
         entry.detail.changes = vec![format!(
             "bypass of {source} on {}: {} -> none",
@@ -143,8 +160,7 @@ impl<E: Enforcer> Writer<E> {
                 what: "the bypass could not be revoked",
                 source,
             })?;
-        self.bypasses
-            .retain(|b| !same(b, &source, bypass.service.as_ref()));
+        self.bypasses = others;
         self.restore_bypasses();
         self.publish();
         tracing::info!(
@@ -268,6 +284,11 @@ fn is_orphan(bypass: &Bypass, state: &State) -> bool {
 
 fn same(bypass: &Bypass, source: &IpNet, service: Option<&Name>) -> bool {
     bypass.source == *source && bypass.service.as_ref() == service
+}
+
+fn in_words(verb: &str, source: &str, service: Option<&str>) -> String {
+    let on = service.map_or_else(String::new, |name| format!(" on {}", name.escape_debug()));
+    format!("bypass {verb} {}{on}", source.escape_debug())
 }
 
 fn until(bypass: &Bypass) -> String {

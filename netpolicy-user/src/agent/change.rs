@@ -9,16 +9,18 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::clients::{self, Judge};
+use super::clients::Side;
 use super::enforcer::Enforcer;
-use super::error::{AgentError, chain};
+use super::error::AgentError;
+use super::grants::must_exist;
+use super::preflight::would_be;
 use super::request::{Asker, Options};
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
 use super::{action, rights};
-use crate::api::{Changed, ClientsView, Existing, PendingView, Timing};
-use crate::compiler::{Becomes, Compilation, Ruleset, effects};
-use crate::model::{Applied, Change, ChangeContext, State, explain, plan};
-use crate::store::{Extras, Outcome, Pending, PendingEdit, RevisionMeta};
+use crate::api::{Changed, PendingView, Timing};
+use crate::compiler::{Compilation, effects};
+use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
+use crate::store::{Extras, Pending, PendingEdit, RevisionMeta};
 
 /// What is to become of the desired state.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Proposal {
 pub(super) struct Candidate {
     pub(super) state: State,
     pub(super) compiled: Compilation,
+    pub(super) digest: [u8; 32],
     pub(super) changed: Changed,
 }
 
@@ -114,32 +117,45 @@ impl<E: Enforcer> Writer<E> {
     ) -> Result<Changed, AgentError> {
         let actor = self.actor(&proposal, asker);
         let now = Timestamp::now();
+        let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
         let is_back = !matches!(proposal, Proposal::Changes { .. });
-        if let Some(pending) = self.pending.as_ref().filter(|_| !is_back) {
-            return Err(AgentError::AwaitsConfirmation(pending.clone()));
-        }
-        let base = self.revision;
+        // A rollback ends the waiting, or waits in its stead.
+        let awaits = self.pending.as_ref().filter(|_| !is_back).cloned();
+        let awaits = awaits.map(AgentError::AwaitsConfirmation);
+        let awaits = match awaits {
+            Some(error) if !options.dry_run => return Err(error),
+            awaits => awaits,
+        };
+        // What nobody confirmed is nothing to come back to.
+        let base = match &self.pending {
+            Some(pending) => pending.base,
+            None => self.revision,
+        };
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {
             state,
             compiled,
+            digest,
             mut changed,
         } = candidate;
         if options.dry_run {
+            changed
+                .warnings
+                .extend(awaits.map(|error| would_be(&error)));
             return Ok(changed);
         }
         if changed.plan.is_empty() {
-            let ruleset = Arc::clone(&self.ruleset);
-            self.cut(&ruleset, true, &mut changed);
-            if is_back && self.pending.is_some() {
+            self.cut(self.in_force(), true, &mut changed);
+            // Only a confirmation confirms, and who rolled back to what there is gave none.
+            if is_agent {
                 self.end_pending(asker, action)?;
             }
+            changed.pending = self.pending.as_ref().map(PendingView::from);
             return Ok(changed);
         }
 
         let started = Instant::now();
         let ruleset = Arc::clone(compiled.ruleset());
-        let digest = ruleset.digest();
         // Names and comments are none of the kernel's business.
         let prepared = if digest == self.digest {
             None
@@ -155,7 +171,7 @@ impl<E: Enforcer> Writer<E> {
             actor: actor.clone(),
             action: action.to_owned(),
         };
-        let pending = options.confirm_within.filter(|_| !is_back);
+        let pending = options.confirm_within.filter(|_| !is_agent);
         let pending = pending.map(|within| Pending {
             revision: 0,
             base,
@@ -195,6 +211,7 @@ impl<E: Enforcer> Writer<E> {
         let rules = (self.state.rule_count(), state.rule_count());
         self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
         let state = std::mem::replace(&mut self.state, Arc::new(state));
+        let bypasses = self.bypasses.clone();
         self.forget_orphaned_bypasses();
         if let Some(prepared) = prepared {
             self.generation = self.enforcer.commit(prepared);
@@ -203,9 +220,14 @@ impl<E: Enforcer> Writer<E> {
         self.digest = digest;
         let old = std::mem::replace(&mut self.ruleset, ruleset);
         let compiled = std::mem::replace(&mut self.compiled, compiled);
-        self.replaced = Some((state, compiled));
         self.publish();
-        self.cut(&old, false, &mut changed);
+        let before = Side {
+            rules: &old,
+            state: &state,
+            bypasses: &bypasses,
+        };
+        self.cut(before, false, &mut changed);
+        self.replaced = Some((state, compiled));
 
         changed.revision = self.revision;
         changed.generation = self.generation;
@@ -253,7 +275,11 @@ impl<E: Enforcer> Writer<E> {
             timing: Timing::default(),
         };
         if !is_agent {
-            rights::check(asker.caller, &self.grants, &self.state, &state)?;
+            let may = rights::check(asker.caller, &self.grants, &self.state, &state);
+            match may {
+                Err(error) if options.dry_run => changed.warnings.push(would_be(&error)),
+                may => may?,
+            }
         }
         changed.timing.check_ms = millis(started);
 
@@ -262,15 +288,16 @@ impl<E: Enforcer> Writer<E> {
         let compiled = self.compiled.next(&state, &mut |done, total| {
             super::writer::report(progress, "compiling", done, total);
         });
+        let digest = compiled.ruleset().digest();
+        if digest != self.digest {
+            changed.effects = effects(&self.ruleset, compiled.ruleset());
+        }
         let mut candidate = Candidate {
             state,
             compiled,
+            digest,
             changed,
         };
-        if candidate.compiled.ruleset().digest() != self.digest {
-            let new = candidate.compiled.ruleset();
-            candidate.changed.effects = effects(&self.ruleset, new);
-        }
         candidate.changed.timing.compile_ms = millis(started);
         if !is_agent {
             self.look_whom_it_denies(&mut candidate, asker, options, now)?;
@@ -293,6 +320,11 @@ impl<E: Enforcer> Writer<E> {
             // has by then.
             Proposal::Changes { changes, .. } => {
                 let actor = asker.caller.name();
+                for change in &changes {
+                    if let Change::SetOwner { owner, .. } = change {
+                        must_exist(&Principal::of_owner(owner))?;
+                    }
+                }
                 let cx = ChangeContext {
                     now,
                     actor: &actor,
@@ -310,155 +342,6 @@ impl<E: Enforcer> Writer<E> {
             state,
             warnings: Vec::new(),
         })
-    }
-
-    /// The operator himself, and the clients that are connected.
-    fn look_whom_it_denies(
-        &self,
-        candidate: &mut Candidate,
-        asker: Asker,
-        options: Options,
-        now: Timestamp,
-    ) -> Result<(), AgentError> {
-        let changed = &mut candidate.changed;
-        let denies = changed
-            .effects
-            .iter()
-            .any(|effect| effect.becomes == Becomes::Denied);
-        let wants_cut = options.existing == Some(Existing::Cut);
-        let again = changed.plan.is_empty() && wants_cut;
-        if !denies && !again {
-            return Ok(());
-        }
-        let judge = Judge {
-            old: &self.ruleset,
-            new: candidate.compiled.ruleset(),
-            state: &candidate.state,
-            bypasses: &self.bypasses,
-            now,
-        };
-        if denies {
-            changed.operator = Some(asker.seat.view());
-            if let Err(lockout) = self.check_operator(&judge, asker) {
-                if options.dry_run || options.force {
-                    changed.warnings.push(if options.force {
-                        format!("{lockout}; made all the same, as --force says")
-                    } else {
-                        format!("this would be refused: {lockout}")
-                    });
-                } else {
-                    return Err(lockout);
-                }
-            }
-        }
-        let found = clients::judge(self.sockets.as_ref(), &judge, again);
-        let mut clients = match found {
-            Ok(clients) => clients,
-            Err(error) if options.strict || wants_cut => {
-                return Err(AgentError::Sockets {
-                    what: "the connected clients are not known",
-                    source: error,
-                });
-            }
-            Err(error) => {
-                let error = chain(&error);
-                changed.warnings.push(format!(
-                    "whom of the connected clients this denies is not known: {error}"
-                ));
-                return Ok(());
-            }
-        };
-        if options.strict && !clients.view.denied.is_empty() {
-            let error = AgentError::DeniesClients(clients.view.clone());
-            if !options.dry_run {
-                return Err(error);
-            }
-            changed
-                .warnings
-                .push(format!("this would be refused: {error}"));
-        }
-        if wants_cut {
-            clients.view.existing = Existing::Cut;
-            clients.view.closed = clients.denied.len();
-        }
-        changed.clients = Some(clients.view);
-        Ok(())
-    }
-
-    /// Whether the operator's own address still gets in everywhere where it did.
-    fn check_operator(&self, judge: &Judge<'_>, asker: Asker) -> Result<(), AgentError> {
-        let Some(address) = asker.seat.address() else {
-            return Ok(());
-        };
-        let Some(port) = judge
-            .ports()
-            .find(|&port| judge.denies_newly(address, port))
-        else {
-            return Ok(());
-        };
-        let explanation = explain(judge.state, judge.bypasses, judge.now, address, Some(port));
-        let consulted = explanation.consulted.first();
-        let policy = explanation
-            .rule
-            .map(|rule| rule.policy)
-            .or(consulted.copied());
-        let policy = policy.and_then(|index| judge.state.policies.get(index));
-        Err(AgentError::Lockout {
-            address,
-            scope: judge.scope(port).1,
-            policy: policy.map(|policy| policy.name.to_string()),
-            why: explanation.sentence(judge.state),
-        })
-    }
-
-    /// Closes the connections of those whom a change has denied, where that was asked for.
-    /// `all`: of all who are denied, since nothing changed.
-    ///
-    /// They are looked for anew: until the flip more may have come in. And once more, since
-    /// an attempt that had passed before may become a connection just now.
-    fn cut(&self, old: &Ruleset, all: bool, changed: &mut Changed) {
-        const ROUNDS: usize = 2;
-        let wanted = |view: &&mut ClientsView| view.existing == Existing::Cut;
-        let Some(view) = changed.clients.as_mut().filter(wanted) else {
-            return;
-        };
-        view.closed = 0;
-        let judge = Judge {
-            old,
-            new: &self.ruleset,
-            state: &self.state,
-            bypasses: &self.bypasses,
-            now: Timestamp::now(),
-        };
-        for _ in 0..ROUNDS {
-            let closed = clients::judge(self.sockets.as_ref(), &judge, all)
-                .and_then(|found| self.sockets.cut(&found.denied));
-            match closed {
-                Ok(closed) => view.closed += closed,
-                Err(error) => {
-                    let error = chain(&error);
-                    tracing::error!(error, "connections could not be closed");
-                    changed.warnings.push(format!(
-                        "the change is made, but open connections could not be closed: {error}"
-                    ));
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Appends a refused or failed change to the audit log.
-    pub(super) fn audit_refusal(&mut self, asker: Asker, action: &str, error: &AgentError) {
-        let outcome = if error.is_refusal() {
-            Outcome::Refused
-        } else {
-            Outcome::Failed
-        };
-        let mut entry = self.entry(asker, action, outcome);
-        entry.detail.errors = error.body().errors;
-        if let Err(error) = self.store.audit(&entry) {
-            tracing::error!(error = chain(&error), action, "not in the audit log");
-        }
     }
 
     fn actor(&self, proposal: &Proposal, asker: Asker) -> String {

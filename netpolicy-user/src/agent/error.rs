@@ -29,7 +29,7 @@ pub enum AgentError {
     #[error("{0}")]
     WrongMethod(String),
     /// There is no such thing.
-    #[error("{what}; {hint}")]
+    #[error("{what}")]
     NotFound {
         /// What is not there.
         what: String,
@@ -207,6 +207,7 @@ impl AgentError {
             Self::Commit { source, .. } | Self::Store { source, .. } => {
                 source.hint().map(str::to_owned)
             }
+            Self::NotFound { hint, .. } => Some((*hint).to_owned()),
             Self::NotAllowed { .. } => {
                 Some("ask an admin: `netpolicy grant PRIVILEGE --to user:NAME`".to_owned())
             }

@@ -139,8 +139,11 @@ impl<E: Enforcer> Writer<E> {
     }
 }
 
-/// A name that nobody has may be anybody's tomorrow.
-fn must_exist(principal: &Principal) -> Result<(), AgentError> {
+/// A name that nobody has may be anybody's tomorrow. Asks the user database.
+///
+/// # Errors
+/// [`AgentError::NotFound`].
+pub(super) fn must_exist(principal: &Principal) -> Result<(), AgentError> {
     let known = match principal {
         Principal::User(name) => User::from_name(name).map(|user| user.is_some()),
         Principal::Group(name) => Group::from_name(name).map(|group| group.is_some()),

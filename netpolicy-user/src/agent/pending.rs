@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use super::audit::lines;
 use super::change::Proposal;
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
@@ -12,7 +13,7 @@ use super::request::{Asker, Options};
 use super::rights;
 use super::writer::Writer;
 use crate::api::PendingView;
-use crate::model::Privilege;
+use crate::model::{Privilege, plan};
 use crate::store::{
     AuditDetail, AuditEntry, Extras, Outcome, Pending, PendingEdit, RevisionMeta, Store,
     StoreError, Stored,
@@ -24,6 +25,11 @@ impl<E: Enforcer> Writer<E> {
     /// # Errors
     /// None waits, it is not the caller's to confirm, or the store refuses.
     pub fn confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
+        let result = self.try_confirm(asker);
+        result.inspect_err(|error| self.audit_refusal(asker, "confirm", error))
+    }
+
+    fn try_confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
         let Some(pending) = self.pending.clone() else {
             return Err(AgentError::NotFound {
                 what: "no change waits for its confirmation".to_owned(),
@@ -72,7 +78,7 @@ impl<E: Enforcer> Writer<E> {
         self.pending = None;
         self.leave_guard();
         self.publish();
-        tracing::info!(actor = entry.actor, action, "confirmed");
+        tracing::info!(actor = entry.actor, action, "nothing waits any more");
         Ok(())
     }
 
@@ -139,7 +145,10 @@ pub(super) fn at_start(
         outcome: Outcome::Done,
         before: stored.revision,
         after: stored.revision,
-        detail: AuditDetail::default(),
+        detail: AuditDetail {
+            changes: lines(&plan(&stored.state, &state)),
+            errors: Vec::new(),
+        },
     };
     let extras = Extras {
         audit: Some(audit),

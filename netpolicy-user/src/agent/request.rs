@@ -29,6 +29,20 @@ impl Asker {
             seat: Seat::Console,
         }
     }
+
+    /// Who asks; `from`: the address that he says he comes from, "none" for none. Else his
+    /// process tells.
+    ///
+    /// # Errors
+    /// What he says is no address.
+    pub fn of(caller: Caller, from: Option<&str>) -> Result<Self, AgentError> {
+        let seat = match from {
+            None => Seat::of(caller),
+            Some("none") => Seat::Nowhere,
+            Some(text) => Seat::Said(address(text)?),
+        };
+        Ok(Self { caller, seat })
+    }
 }
 
 /// Where an operator sits.
@@ -36,6 +50,8 @@ impl Asker {
 pub enum Seat {
     /// On the machine itself: no address to lock out.
     Console,
+    /// He says that he has no address.
+    Nowhere,
     /// He says so.
     Said(IpAddr),
     /// His terminal came over SSH.
@@ -65,7 +81,7 @@ impl Seat {
     #[must_use]
     pub fn address(self) -> Option<IpAddr> {
         match self {
-            Self::Console => None,
+            Self::Console | Self::Nowhere => None,
             Self::Said(address) | Self::Ssh { address, .. } => Some(address),
         }
     }
@@ -77,6 +93,7 @@ impl Seat {
             address: self.address(),
             known_by: match self {
                 Self::Console => "a local console".to_owned(),
+                Self::Nowhere => "--from none".to_owned(),
                 Self::Said(_) => "--from".to_owned(),
                 Self::Ssh { pid, .. } => format!("SSH_CONNECTION of process {pid}"),
             },
@@ -113,11 +130,7 @@ impl Options {
                 within.unwrap_or(0)
             )));
         }
-        let seat = match query.from.as_deref() {
-            None => Seat::of(caller),
-            Some("none") => Seat::Console,
-            Some(text) => Seat::Said(address(text)?),
-        };
+        let asker = Asker::of(caller, query.from.as_deref())?;
         let options = Self {
             dry_run: query.dry_run,
             force: query.force,
@@ -125,7 +138,7 @@ impl Options {
             existing: query.existing,
             confirm_within: within.map(Duration::from_secs),
         };
-        Ok((options, Asker { caller, seat }))
+        Ok((options, asker))
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
@@ -20,6 +21,7 @@ use tokio::net::UnixListener;
 
 use super::caller::Caller;
 use super::error::AgentError;
+use super::request::{Asker, Seat};
 use super::rights;
 use super::routes::App;
 
@@ -210,8 +212,19 @@ pub async fn authorize(
         return next.run(request).await;
     }
     let who = caller.name();
-    tracing::warn!(%who, path = request.uri().path(), "refused: no privileges");
-    AgentError::NoRights { who }.into_response()
+    let path = request.uri().path();
+    tracing::warn!(%who, path, "refused: no privileges");
+    let error = AgentError::NoRights { who };
+    // Reading changes nothing, and is not in that log when it is allowed either.
+    if request.method() != Method::GET {
+        let action = format!("{} {}", request.method(), path.escape_debug());
+        let asker = Asker {
+            caller,
+            seat: Seat::Console,
+        };
+        app.supervisor.refused(asker, &action, &error);
+    }
+    error.into_response()
 }
 
 /// Asks the user database, which may take its time.

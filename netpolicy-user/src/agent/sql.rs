@@ -325,7 +325,8 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
                 writer.grant_bypass(&request, self.asker)?;
                 continue;
             }
-            match writer.revoke_bypass(source, Some(service), self.asker) {
+            let force = self.options.force;
+            match writer.revoke_bypass(source, Some(service), self.asker, force) {
                 // None was there, or it has lapsed.
                 Ok(_) | Err(AgentError::NotFound { .. }) => {}
                 Err(error) => return Err(error),

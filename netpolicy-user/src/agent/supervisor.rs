@@ -5,7 +5,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,6 +25,9 @@ use crate::model::State;
 
 /// Requests that may wait.
 const QUEUE: usize = 64;
+
+/// Refusals in a minute that the audit log takes of those that the writer has no part in.
+const REFUSALS: u64 = 60;
 
 type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
 
@@ -67,6 +71,7 @@ enum Command {
         source: String,
         service: Option<String>,
         asker: Asker,
+        force: bool,
         reply: Reply<BypassView>,
     },
     Attach {
@@ -87,6 +92,11 @@ enum Command {
         asker: Asker,
         action: &'static str,
     },
+    Refused {
+        asker: Asker,
+        action: String,
+        errors: Vec<String>,
+    },
     Stop {
         reply: oneshot::Sender<()>,
     },
@@ -99,6 +109,9 @@ pub struct Supervisor {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     progress: watch::Receiver<ProgressView>,
     reconcile_waits: Arc<AtomicBool>,
+    started: Instant,
+    /// The minute since the start in the upper half, its refusals in the lower.
+    refusals: Arc<AtomicU64>,
 }
 
 impl Supervisor {
@@ -115,6 +128,8 @@ impl Supervisor {
             snapshot: writer.published(),
             progress: writer.progress(),
             reconcile_waits: Arc::default(),
+            started: Instant::now(),
+            refusals: Arc::default(),
         };
         let waits = supervisor.reconcile_waits.clone();
         std::thread::Builder::new()
@@ -245,6 +260,37 @@ impl Supervisor {
         }
     }
 
+    /// Puts into the audit log what was refused without the writer.
+    ///
+    /// Anybody can have himself refused as often as he likes, and nothing of that log is
+    /// ever removed: of more than [`REFUSALS`] in a minute the others are in the agent's
+    /// log alone.
+    pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
+        let minute = self.started.elapsed().as_secs() / 60;
+        let count = |noted: u64| match noted >> 32 == minute {
+            true if noted & u64::from(u32::MAX) >= REFUSALS => None,
+            true => Some(noted + 1),
+            false => Some((minute << 32) | 1),
+        };
+        let noted = &self.refusals;
+        let (store, load) = (Ordering::Relaxed, Ordering::Relaxed);
+        if noted.fetch_update(store, load, count).is_err() {
+            tracing::warn!(
+                action,
+                "refused; not in the audit log: too many in a minute"
+            );
+            return;
+        }
+        let command = Command::Refused {
+            asker,
+            action: action.to_owned(),
+            errors: error.body().errors,
+        };
+        if self.commands.try_send(command).is_err() {
+            tracing::error!("a refusal is not in the audit log: too much is waiting");
+        }
+    }
+
     /// See [`Writer::take_back_unconfirmed`].
     pub async fn expire(&self) {
         // An error means that the agent stops; the next one takes it back.
@@ -277,11 +323,13 @@ impl Supervisor {
         source: String,
         service: Option<String>,
         asker: Asker,
+        force: bool,
     ) -> Result<BypassView, AgentError> {
         self.ask(|reply| Command::RevokeBypass {
             source,
             service,
             asker,
+            force,
             reply,
         })
         .await
@@ -384,6 +432,11 @@ fn work<E: Enforcer>(
             } => drop(reply.send(writer.revoke(&request, asker))),
             Command::AuditLog { limit, reply } => drop(reply.send(writer.audit_log(limit))),
             Command::Note { asker, action } => writer.note(asker, action),
+            Command::Refused {
+                asker,
+                action,
+                errors,
+            } => writer.refused(asker, &action, errors),
             Command::Expire => {
                 writer.take_back_unconfirmed(Timestamp::now());
                 writer.tidy();
@@ -397,8 +450,12 @@ fn work<E: Enforcer>(
                 source,
                 service,
                 asker,
+                force,
                 reply,
-            } => drop(reply.send(writer.revoke_bypass(&source, service.as_deref(), asker))),
+            } => {
+                let service = service.as_deref();
+                drop(reply.send(writer.revoke_bypass(&source, service, asker, force)));
+            }
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
             Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::caller::Caller;
+use super::clients::Sockets;
 use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
 use super::request::{Asker, Options, Seat};
 use super::snapshot::Snapshot;
@@ -26,6 +27,7 @@ use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced}
 use crate::model::{
     Bypass, Change, ChangeContext, Grant, Limits, ListInput, Name, SourceText, State,
 };
+use crate::sockets::{Connection, SocketsError, State as Open};
 use crate::store::{
     AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored,
 };
@@ -320,6 +322,63 @@ impl Brake for FakeKernel {
     }
 }
 
+/// Connections that are made up, and what was asked to be closed.
+#[derive(Clone, Default)]
+pub(super) struct FakeSockets(Arc<Mutex<MadeUp>>);
+
+#[derive(Default)]
+struct MadeUp {
+    open: Vec<Connection>,
+    fail: bool,
+}
+
+impl FakeSockets {
+    /// An open connection from a source to a port.
+    pub(super) fn open(&self, source: &str, port: u16) {
+        let remote = std::net::SocketAddr::new(source.parse().unwrap(), 40_000);
+        let local: std::net::IpAddr = match remote.is_ipv4() {
+            true => "198.51.100.1".parse().unwrap(),
+            false => "2001:db8:ff::1".parse().unwrap(),
+        };
+        let made = Connection::made_up((local, port).into(), remote, Open::Established);
+        self.0.lock().unwrap().open.push(made);
+    }
+
+    /// What is open, as "10.0.0.1 5432".
+    pub(super) fn left(&self) -> Vec<String> {
+        let made_up = self.0.lock().unwrap();
+        let open = made_up.open.iter();
+        open.map(|c| format!("{} {}", c.remote.ip(), c.local.port()))
+            .collect()
+    }
+
+    /// The kernel says nothing any more.
+    pub(super) fn fail(&self) {
+        self.0.lock().unwrap().fail = true;
+    }
+}
+
+impl Sockets for FakeSockets {
+    fn inbound(&self, _: &dyn Fn(u16) -> bool) -> Result<Vec<Connection>, SocketsError> {
+        let made_up = self.0.lock().unwrap();
+        if made_up.fail {
+            return Err(SocketsError::NoDiag);
+        }
+        Ok(made_up.open.clone())
+    }
+
+    fn cut(&self, connections: &[Connection]) -> Result<usize, SocketsError> {
+        let mut made_up = self.0.lock().unwrap();
+        let before = made_up.open.len();
+        let is_cut = |open: &Connection| {
+            let same = |cut: &Connection| (cut.local, cut.remote) == (open.local, open.remote);
+            connections.iter().any(same)
+        };
+        made_up.open.retain(|open| !is_cut(open));
+        Ok(before - made_up.open.len())
+    }
+}
+
 /// Never has any.
 pub(super) struct NoEvents(UnixStream);
 
@@ -452,6 +511,13 @@ impl Bench {
         drop(self.writer);
         let writer = start(self.dir.path(), &self.kernel, interfaces);
         Self { writer, ..self }
+    }
+
+    /// Connected clients, none at first.
+    pub(super) fn sockets(&mut self) -> FakeSockets {
+        let sockets = FakeSockets::default();
+        self.writer.sockets = Box::new(sockets.clone());
+        sockets
     }
 
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {

@@ -32,6 +32,17 @@ pub(super) enum BypassCommand {
         /// The service that it was granted for; without it, the host
         #[arg(long, value_name = "NAME")]
         service: Option<String>,
+        /// End it also if nothing else lets you yourself in
+        #[arg(long)]
+        force: bool,
+        /// Your own address; `none` if you have none. Found out from SSH_CONNECTION unless told
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            env = "NETPOLICY_FROM",
+            hide_env_values = true
+        )]
+        from: Option<String>,
     },
 }
 
@@ -55,8 +66,15 @@ pub(super) async fn run(command: BypassCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(&bypass)?;
         }
         BypassCommand::List => list(cx).await?,
-        BypassCommand::Revoke { source, service } => {
-            cx.client.revoke_bypass(&source, service.as_deref()).await?;
+        BypassCommand::Revoke {
+            source,
+            service,
+            force,
+            from,
+        } => {
+            cx.client
+                .revoke_bypass(&source, service.as_deref(), force, from.as_deref())
+                .await?;
             let scope = service.as_deref().unwrap_or("the host");
             cx.say(&format!("{source} no longer bypasses {scope}"))?;
             if cx.page.format == Format::Json {

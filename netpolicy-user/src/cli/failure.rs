@@ -135,7 +135,9 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
         ClientError::NoAgent { .. } => {
             "start it as root with `netpolicy agent --interface NIC`, or name its socket with --socket or NETPOLICY_SOCKET"
         }
-        ClientError::Permission { .. } => "run it as root, for example with sudo",
+        ClientError::Permission { .. } => {
+            "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
+        }
         ClientError::Silent { .. } => {
             "look into the agent's log, and start it anew; enforcement does not depend on it"
         }

@@ -153,7 +153,7 @@ async fn explain_and_revoke_ask_what_was_meant() {
     );
     assert_eq!(
         client
-            .revoke_bypass("10.0.0.0/8", Some("pg"))
+            .revoke_bypass("10.0.0.0/8", Some("pg"), false, None)
             .await
             .unwrap_err()
             .to_string(),

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
 use crate::api::{
-    Attachment, Becomes, Changed, EnforcementState, Existing, PlanAction, PlanItem, Status,
+    Attachment, Becomes, Changed, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
 };
 
 /// Connected clients that are named one by one.
@@ -95,6 +95,17 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
             }
             _ => writeln!(out)?,
         }
+    }
+    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+    if let Some(operator) = &c.operator
+        && operator.address.is_none()
+        && c.effects.iter().any(denies)
+    {
+        writeln!(
+            out,
+            "whether it denies you yourself was not looked at: {} has no address; --from names one",
+            operator.known_by
+        )?;
     }
     let Some(clients) = &c.clients else {
         return Ok(());

@@ -92,6 +92,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
 ",
+    "
+    -- REPLACE deletes without the trigger for that, unless recursive_triggers is on.
+    CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+        WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+        BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
+",
 ];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.
@@ -252,5 +258,51 @@ mod tests {
             matches!(error, StoreError::Foreign { found: 7, .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_first_version_s_database_gets_all_that_came_later() {
+        let path = Path::new("test");
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, path, &MIGRATIONS[..1]).unwrap();
+        conn.execute_batch(
+            "INSERT INTO objects VALUES (x'01', x'02');
+             INSERT INTO revisions VALUES (7, 'then', 'root', 'policy create office', x'01');
+             INSERT INTO bypasses VALUES ('10.0.0.1/32', NULL, 'then', 'later', 'root');",
+        )
+        .unwrap();
+        migrate(&mut conn, path, MIGRATIONS).unwrap();
+        verify(&conn, path).unwrap();
+        let count = |table: &str| -> i64 {
+            let count = format!("SELECT count(*) FROM {table}");
+            conn.query_row(&count, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("revisions"), count("bypasses")), (1, 1));
+        assert_eq!(
+            (count("grants"), count("pending"), count("audit")),
+            (0, 0, 0)
+        );
+    }
+
+    #[test]
+    fn the_audit_log_takes_nothing_but_new_entries() {
+        let path = Path::new("test");
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, path, MIGRATIONS).unwrap();
+        let new = "INTO audit (time, uid, actor, action, outcome, before, after, detail)
+                   VALUES ('now', 0, 'root', 'attach', 'done', 1, 1, '{}')";
+        for _ in 0..2 {
+            conn.execute(&format!("INSERT {new}"), []).unwrap();
+        }
+        for forgery in [
+            "UPDATE audit SET actor = 'nobody'",
+            "UPDATE OR REPLACE audit SET id = 1 WHERE id = 2",
+            "DELETE FROM audit WHERE id = 1",
+            "REPLACE INTO audit SELECT * FROM audit WHERE id = 2",
+            "INSERT OR IGNORE INTO audit SELECT * FROM audit WHERE id = 2",
+        ] {
+            let error = conn.execute(forgery, []).unwrap_err().to_string();
+            assert!(error.contains("append-only"), "{forgery}: {error}");
+        }
     }
 }

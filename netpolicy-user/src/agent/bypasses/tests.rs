@@ -76,7 +76,7 @@ fn bad_requests_are_refused() {
     assert!(bench.kernel.journal().is_empty());
     let error = bench
         .writer
-        .revoke_bypass("10.0.0.1", None, ROOT)
+        .revoke_bypass("10.0.0.1", None, ROOT, false)
         .unwrap_err();
     assert!(
         error
@@ -123,7 +123,7 @@ fn revoked_is_revoked_everywhere() {
         .unwrap();
     bench
         .writer
-        .revoke_bypass("10.0.0.1/32", None, ROOT)
+        .revoke_bypass("10.0.0.1/32", None, ROOT, false)
         .unwrap();
     assert!(bench.kernel.lock().bypasses.is_empty());
     let bench = bench.restart(&["eth7"]);
@@ -138,7 +138,12 @@ fn a_revocation_that_the_kernel_did_not_take_is_said_and_tried_again() {
         .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
         .unwrap();
     bench.kernel.lock().fail_bypasses = true;
-    assert!(bench.writer.revoke_bypass("10.0.0.1", None, ROOT).is_err());
+    assert!(
+        bench
+            .writer
+            .revoke_bypass("10.0.0.1", None, ROOT, false)
+            .is_err()
+    );
     assert_eq!(bench.snapshot().faults.len(), 1);
     bench.kernel.lock().fail_bypasses = false;
     bench.writer.reconcile();

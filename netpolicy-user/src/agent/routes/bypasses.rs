@@ -10,6 +10,7 @@ use super::extract::{Body, Params};
 use super::grants::asker;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
+use crate::agent::request::Asker;
 use crate::api::{BypassRequest, BypassView, ErrorBody};
 
 /// The bypasses that have not lapsed.
@@ -43,21 +44,29 @@ pub(super) struct RevokeParams {
     source: String,
     /// The service; none: the host.
     service: Option<String>,
+    /// Take it away even if it is all that lets the operator in.
+    #[serde(default)]
+    force: bool,
+    /// The operator's own address; "none": he has none. Left out: found as for changes.
+    from: Option<String>,
 }
 
 /// Takes an exemption away.
 #[utoipa::path(delete, path = "/v1/bypasses", params(RevokeParams), responses(
     (status = OK, body = BypassView),
     (status = BAD_REQUEST, body = ErrorBody),
+    (status = FORBIDDEN, body = ErrorBody),
     (status = NOT_FOUND, body = ErrorBody),
+    (status = CONFLICT, body = ErrorBody),
 ))]
 pub(super) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Params(params): Params<RevokeParams>,
 ) -> Result<Json<BypassView>, AgentError> {
+    let asker = Asker::of(caller, params.from.as_deref())?;
     let revoked = app
         .supervisor
-        .revoke_bypass(params.source, params.service, asker(caller));
+        .revoke_bypass(params.source, params.service, asker, params.force);
     revoked.await.map(Json)
 }

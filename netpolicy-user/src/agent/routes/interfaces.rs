@@ -46,5 +46,6 @@ pub(super) async fn attach(
 
 fn may_brake(app: &App, caller: Caller, what: &str) -> Result<(), AgentError> {
     let grants = &app.supervisor.snapshot().grants;
-    rights::require(caller, grants, Privilege::Admin, what)
+    let may = rights::require(caller, grants, Privilege::Admin, what);
+    may.inspect_err(|error| app.supervisor.refused(asker(caller), what, error))
 }

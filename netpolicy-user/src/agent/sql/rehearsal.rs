@@ -75,11 +75,12 @@ impl<E: Enforcer> Writer<E> {
         let Candidate {
             state,
             compiled,
+            digest,
             mut changed,
         } = candidate;
         self.state = Arc::new(state);
         self.ruleset = Arc::clone(compiled.ruleset());
-        self.digest = self.ruleset.digest();
+        self.digest = digest;
         self.compiled = compiled;
         changed.dry_run = true;
         Ok(changed)

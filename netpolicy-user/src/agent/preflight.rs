@@ -1,0 +1,147 @@
+//! Whom a change denies, before it is made: the operator, and who is connected; and the
+//! end of their connections once it is made. It changes nothing that is stored or in force.
+
+use jiff::Timestamp;
+
+use super::change::Candidate;
+use super::clients::{self, Judge, Side};
+use super::enforcer::Enforcer;
+use super::error::{AgentError, chain};
+use super::lockout::check_operator;
+use super::request::{Asker, Options};
+use super::writer::Writer;
+use crate::api::{Changed, ClientsView, Existing};
+use crate::compiler::{Becomes, Effect};
+
+impl<E: Enforcer> Writer<E> {
+    /// The operator himself, and the clients that are connected.
+    pub(super) fn look_whom_it_denies(
+        &self,
+        candidate: &mut Candidate,
+        asker: Asker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<(), AgentError> {
+        let changed = &mut candidate.changed;
+        let wants_cut = options.existing == Some(Existing::Cut);
+        let again = changed.plan.is_empty() && wants_cut;
+        let judge = Judge {
+            old: self.in_force(),
+            new: Side {
+                rules: candidate.compiled.ruleset(),
+                state: &candidate.state,
+                bypasses: &self.bypasses,
+            },
+            now,
+        };
+        if let Err(lockout) = check_operator(&judge, asker.seat) {
+            if options.dry_run || options.force {
+                changed.warnings.push(if options.force {
+                    format!("{lockout}; made all the same, as --force says")
+                } else {
+                    would_be(&lockout)
+                });
+            } else {
+                return Err(lockout);
+            }
+        }
+        if !may_deny(&changed.effects, candidate.digest != self.digest) && !again {
+            return Ok(());
+        }
+        let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+        let denies = changed.effects.iter().any(denies);
+        if denies {
+            changed.operator = Some(asker.seat.view());
+        }
+        let found = clients::judge(self.sockets.as_ref(), &judge, again);
+        let mut clients = match found {
+            Ok(clients) => clients,
+            Err(error) if options.strict || wants_cut => {
+                return Err(AgentError::Sockets {
+                    what: "the connected clients are not known",
+                    source: error,
+                });
+            }
+            Err(error) => {
+                let error = chain(&error);
+                changed.warnings.push(format!(
+                    "whom of the connected clients this denies is not known: {error}"
+                ));
+                return Ok(());
+            }
+        };
+        if options.strict && !clients.view.denied.is_empty() {
+            let error = AgentError::DeniesClients(clients.view.clone());
+            if !options.dry_run {
+                return Err(error);
+            }
+            changed.warnings.push(would_be(&error));
+        }
+        if wants_cut {
+            clients.view.existing = Existing::Cut;
+            clients.view.closed = clients.denied.len();
+        }
+        // Where nobody becomes denied, connected clients are of no interest.
+        if denies || again || !clients.denied.is_empty() {
+            changed.operator.get_or_insert_with(|| asker.seat.view());
+            changed.clients = Some(clients.view);
+        }
+        Ok(())
+    }
+
+    /// What decides now.
+    pub(super) fn in_force(&self) -> Side<'_> {
+        Side {
+            rules: &self.ruleset,
+            state: &self.state,
+            bypasses: &self.bypasses,
+        }
+    }
+
+    /// Closes the connections of those whom a change has denied, where that was asked for.
+    /// `all`: of all who are denied, since nothing changed.
+    ///
+    /// They are looked for anew: until the flip more may have come in. And once more, since
+    /// an attempt that had passed before may become a connection just now.
+    pub(super) fn cut(&self, old: Side<'_>, all: bool, changed: &mut Changed) {
+        const ROUNDS: usize = 2;
+        let wanted = |view: &&mut ClientsView| view.existing == Existing::Cut;
+        let Some(view) = changed.clients.as_mut().filter(wanted) else {
+            return;
+        };
+        view.closed = 0;
+        let judge = Judge {
+            old,
+            new: self.in_force(),
+            now: Timestamp::now(),
+        };
+        for _ in 0..ROUNDS {
+            let closed = clients::judge(self.sockets.as_ref(), &judge, all)
+                .and_then(|found| self.sockets.cut(&found.denied));
+            match closed {
+                Ok(closed) => view.closed += closed,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::error!(error, "connections could not be closed");
+                    changed.warnings.push(format!(
+                        "the change is made, but open connections could not be closed: {error}"
+                    ));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a change may deny anybody who passed before. The effect is not looked at to its
+/// end where lists are large, so what it does not tell of need not be nothing.
+fn may_deny(effects: &[Effect], rules_differ: bool) -> bool {
+    let is_all_known = |effect: &Effect| !effect.sources.at_least;
+    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+    rules_differ && (effects.is_empty() || effects.iter().any(|e| denies(e) || !is_all_known(e)))
+}
+
+/// A refusal, where nothing is made in any case.
+pub(super) fn would_be(error: &AgentError) -> String {
+    format!("this would be refused: {error}")
+}
