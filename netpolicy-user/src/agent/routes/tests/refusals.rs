@@ -1,4 +1,4 @@
-//! Refusals and failures, each with its status.
+//! What is refused, and what fails: told apart, with a status and a reason.
 
 use super::*;
 
@@ -50,7 +50,7 @@ async fn refusals_have_their_status_and_say_why() {
             "/v1/policies/ofice",
             Value::Null,
             404,
-            "unknown policy 'ofice', perhaps 'office' is meant; `netpolicy policy list`",
+            "unknown policy 'ofice', perhaps 'office' is meant",
         ),
         (
             "GET",

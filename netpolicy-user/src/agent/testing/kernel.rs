@@ -1,0 +1,239 @@
+//! A kernel that records what is done to it, and fails when told to.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
+
+use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
+use crate::api::Attachment;
+use crate::compiler::Ruleset;
+use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
+
+/// What the fake kernel holds, and what it is to do.
+#[derive(Default)]
+pub(in crate::agent) struct Kernel {
+    pub generation: u64,
+    pub revision: u64,
+    pub live: Option<Arc<Ruleset>>,
+    /// Interfaces that exist.
+    pub links: BTreeMap<String, u32>,
+    pub attached: BTreeMap<String, u32>,
+    pub bypasses: Vec<BypassEntry>,
+    pub unpinned: bool,
+    /// What the next read-back finds.
+    pub differences: Vec<String>,
+    pub fail_prepare: bool,
+    pub fail_bypasses: bool,
+    pub fail_commit: bool,
+    pub probe: Option<(Action, Reason)>,
+    /// What was done, in order.
+    pub journal: Vec<String>,
+}
+
+#[derive(Clone, Default)]
+pub(in crate::agent) struct FakeKernel(Arc<Mutex<Kernel>>);
+
+impl FakeKernel {
+    pub(in crate::agent) fn lock(&self) -> MutexGuard<'_, Kernel> {
+        self.0.lock().unwrap()
+    }
+
+    /// What was done since this was asked last.
+    pub(in crate::agent) fn journal(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().journal)
+    }
+
+    pub(in crate::agent) fn note(&self, what: impl Into<String>) {
+        self.lock().journal.push(what.into());
+    }
+}
+
+fn refusal(what: &str, no_memory: bool) -> EnforcerError {
+    EnforcerError {
+        source: what.into(),
+        hint: Some("free some memory".to_owned()),
+        no_memory,
+    }
+}
+
+impl Enforcer for FakeKernel {
+    type Prepared = (Arc<Ruleset>, u64);
+    type Events = NoEvents;
+
+    fn distrust(&mut self) {
+        self.note("distrust");
+    }
+
+    fn prepare(
+        &mut self,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self::Prepared, EnforcerError> {
+        self.note("prepare");
+        progress(1, 2);
+        if self.lock().fail_prepare {
+            return Err(refusal("no memory for the map", true));
+        }
+        Ok((ruleset.clone(), revision))
+    }
+
+    fn commit(&mut self, (ruleset, revision): Self::Prepared) -> u64 {
+        self.note("flip");
+        let mut kernel = self.lock();
+        kernel.generation += 1;
+        kernel.revision = revision;
+        kernel.live = Some(ruleset);
+        kernel.differences.clear();
+        kernel.generation
+    }
+
+    fn is_pinned(&self) -> bool {
+        !self.lock().unpinned
+    }
+
+    fn reinstall(&mut self, ruleset: &Arc<Ruleset>, revision: u64) -> Result<u64, EnforcerError> {
+        self.note("reinstall");
+        let mut kernel = self.lock();
+        if kernel.fail_prepare {
+            return Err(refusal("no memory for the map", true));
+        }
+        kernel.unpinned = false;
+        kernel.generation = 1;
+        kernel.revision = revision;
+        kernel.live = Some(ruleset.clone());
+        kernel.attached.clear();
+        kernel.bypasses.clear();
+        Ok(1)
+    }
+
+    fn events(&mut self) -> Result<NoEvents, EnforcerError> {
+        Ok(NoEvents(UnixStream::pair().unwrap().0))
+    }
+
+    fn attach(&mut self, interface: &str) -> Result<(), EnforcerError> {
+        self.note(format!("attach {interface}"));
+        let mut kernel = self.lock();
+        let index = *kernel
+            .links
+            .get(interface)
+            .ok_or_else(|| refusal("no such interface", false))?;
+        kernel.attached.insert(interface.to_owned(), index);
+        Ok(())
+    }
+
+    fn detach(&mut self, interface: &str) -> Result<(), EnforcerError> {
+        self.note(format!("detach {interface}"));
+        self.lock().attached.remove(interface);
+        Ok(())
+    }
+
+    fn detach_all(&mut self) -> Result<Vec<String>, EnforcerError> {
+        self.note("detach all");
+        let attached = std::mem::take(&mut self.lock().attached);
+        Ok(attached.into_keys().collect())
+    }
+
+    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
+        Inspector::interfaces(self)
+    }
+
+    fn index_of(&self, interface: &str) -> Option<u32> {
+        self.lock().links.get(interface).copied()
+    }
+
+    fn enforced(&self) -> Result<Enforced, EnforcerError> {
+        Inspector::enforced(self)
+    }
+
+    fn verify(&self, _: &Ruleset) -> Result<Vec<String>, EnforcerError> {
+        self.note("verify");
+        Ok(self.lock().differences.clone())
+    }
+
+    fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError> {
+        self.note(format!("bypasses {}", entries.len()));
+        let mut kernel = self.lock();
+        if kernel.fail_bypasses {
+            return Err(refusal("the map is full", false));
+        }
+        kernel.bypasses = entries.to_vec();
+        Ok(())
+    }
+}
+
+impl Inspector for FakeKernel {
+    fn enforced(&self) -> Result<Enforced, EnforcerError> {
+        let kernel = self.lock();
+        Ok(Enforced {
+            generation: kernel.generation,
+            revision: kernel.revision,
+            entries: kernel.live.as_ref().map_or(0, |r| r.entries()),
+            digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
+            abi: netpolicy_common::ABI_VERSION,
+            engine: "fake",
+        })
+    }
+
+    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
+        let attached = self.lock().attached.clone();
+        let interface = |(name, index)| AttachedInterface {
+            is_here: true,
+            name,
+            index,
+            attachment: Attachment::Native,
+            program: 1,
+        };
+        Ok(attached.into_iter().map(interface).collect())
+    }
+
+    fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {
+        Ok(CounterSnapshot {
+            rows: vec![
+                (HOST_SCOPE, Reason::Blocked, 3),
+                (HOST_SCOPE, Reason::Allowed, 5),
+                (7, Reason::NotAllowed, 1),
+            ],
+            events: self.event_stats()?,
+        })
+    }
+
+    fn event_stats(&self) -> Result<EventStats, EnforcerError> {
+        Ok(EventStats::default())
+    }
+
+    fn probe(&self, _: &[u8]) -> Result<(Action, Reason), EnforcerError> {
+        self.lock()
+            .probe
+            .ok_or_else(|| refusal("no program", false))
+    }
+}
+
+impl Brake for FakeKernel {
+    fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
+        let attached = std::mem::take(&mut self.lock().attached);
+        Ok(attached.into_keys().collect())
+    }
+}
+
+/// Never has any.
+pub(in crate::agent) struct NoEvents(UnixStream);
+
+impl AsFd for NoEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl EventSource for NoEvents {
+    fn next(&mut self) -> Option<Event> {
+        None
+    }
+
+    fn grant(&mut self, _: u64) -> Result<(), EnforcerError> {
+        Ok(())
+    }
+}

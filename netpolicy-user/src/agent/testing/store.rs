@@ -1,0 +1,96 @@
+//! The real store, over a journal.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::kernel::FakeKernel;
+use crate::model::{Bypass, Grant, Name, State};
+use crate::store::{
+    AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored,
+};
+
+/// The real store, with a note in the kernel's journal of each commit.
+pub(super) struct NotedStore(pub(super) SqliteStore, pub(super) FakeKernel);
+
+impl Store for NotedStore {
+    fn load(&mut self) -> Result<Stored, StoreError> {
+        self.0.load()
+    }
+
+    fn commit_with(
+        &mut self,
+        state: &State,
+        by: &RevisionMeta,
+        extras: &Extras,
+    ) -> Result<u64, StoreError> {
+        self.1.note("store");
+        if self.1.lock().fail_commit {
+            return Err(StoreError::Full {
+                path: "/full".into(),
+            });
+        }
+        self.0.commit_with(state, by, extras)
+    }
+
+    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
+        self.0.revisions(limit)
+    }
+
+    fn state_at(&mut self, revision: u64) -> Result<State, StoreError> {
+        self.0.state_at(revision)
+    }
+
+    fn clear_pending(&mut self, audit: &AuditEntry) -> Result<(), StoreError> {
+        self.0.clear_pending(audit)
+    }
+
+    fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.0.audit(entry)
+    }
+
+    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
+        self.0.audit_log(limit)
+    }
+
+    fn put_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<(), StoreError> {
+        self.0.put_grant(grant, audit)
+    }
+
+    fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError> {
+        self.0.remove_grant(grant, audit)
+    }
+
+    fn put_bypass(
+        &mut self,
+        bypass: &Bypass,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError> {
+        if self.1.lock().fail_commit {
+            return Err(StoreError::Full {
+                path: "/full".into(),
+            });
+        }
+        self.0.put_bypass(bypass, audit)
+    }
+
+    fn remove_bypass(
+        &mut self,
+        source: IpNet,
+        service: Option<&Name>,
+        audit: Option<&AuditEntry>,
+    ) -> Result<bool, StoreError> {
+        self.0.remove_bypass(source, service, audit)
+    }
+
+    fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
+        self.0.expire_bypasses(now)
+    }
+
+    fn settle(&mut self) {
+        self.0.settle();
+    }
+
+    fn prune(&mut self) -> Result<Pruned, StoreError> {
+        self.0.prune()
+    }
+}
