@@ -404,7 +404,7 @@ fn a_statement_of_100_000_and_100_000_addresses_is_accepted() {
         for i in 0..100_000 {
             // Not neighbours: nothing to merge.
             let address = Ipv4Addr::from_bits(base.to_bits() + i * 2);
-            write!(list, "'{address}', -- {i}\n").expect("a string takes all");
+            writeln!(list, "'{address}', -- {i}").expect("a string takes all");
         }
         list.truncate(list.rfind(',').expect("a comma"));
         list
