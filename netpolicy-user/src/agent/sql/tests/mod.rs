@@ -320,3 +320,17 @@ fn privileges_and_bypasses_come_and_go() {
         400
     );
 }
+
+#[test]
+fn a_dropped_default_stays_dropped() {
+    let mut bench = Bench::new();
+    ok(
+        &mut bench,
+        Materialize,
+        "CREATE NETWORK POLICY office (RULES ()); ALTER SYSTEM SET network_policy = office;
+         DROP NETWORK POLICY default",
+    );
+    assert_eq!(bench.snapshot().revision, 3);
+    let error = run(&mut bench, Materialize, "ALTER SYSTEM RESET network_policy").error;
+    assert_eq!(error.unwrap().errors, ["unknown network policy 'default'"]);
+}
