@@ -114,7 +114,14 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
     ) -> Result<(), SqlFailure> {
         let ended = self.statements(statements, results);
         let ended = ended.and_then(|()| self.commit(results));
-        ended.map_err(|failure| self.with_what_stays(failure, results))
+        if ended.is_err() && self.atomic.is_some() {
+            // Nothing of the script was made.
+            let told = results
+                .iter_mut()
+                .filter(|result| result.columns.is_empty());
+            told.for_each(|result| result.status = None);
+        }
+        ended
     }
 
     fn statements(
@@ -354,40 +361,6 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
         } else {
             status
         }
-    }
-
-    /// Says what became of the statements before the one that failed.
-    fn with_what_stays(&self, mut failure: SqlFailure, results: &mut [SqlResult]) -> SqlFailure {
-        let stays = if self.atomic.is_some() {
-            for result in results
-                .iter_mut()
-                .filter(|result| result.columns.is_empty())
-            {
-                result.status = None;
-            }
-            "nothing of the script was made: it is atomic".to_owned()
-        } else if self.options.dry_run {
-            return failure;
-        } else {
-            let made = |result: &&SqlResult| {
-                result
-                    .changed
-                    .as_ref()
-                    .is_some_and(|changed| !changed.plan.is_empty())
-            };
-            if !results.iter().any(|result| made(&result)) {
-                return failure;
-            }
-            format!(
-                "the statements before it are made and stay; revision {} is in force",
-                self.writer.revision
-            )
-        };
-        failure.hint = Some(match failure.hint {
-            Some(hint) => format!("{hint}; {stays}"),
-            None => stays,
-        });
-        failure
     }
 }
 

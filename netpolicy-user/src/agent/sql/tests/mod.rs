@@ -90,11 +90,6 @@ fn the_first_failure_ends_a_script_and_what_came_before_stays() {
             (place.0, place.1, status),
             "{error:?}"
         );
-        let hint = error.hint.unwrap();
-        assert!(
-            hint.contains("are made and stay; revision 1 is in force"),
-            "{hint}"
-        );
         assert_eq!(bench.snapshot().revision, 1);
         assert!(bench.snapshot().state.policy("office").is_some());
     }
@@ -135,11 +130,7 @@ fn an_atomic_script_that_fails_makes_nothing() {
         bench.kernel.journal();
         let text = format!("{OFFICE}; {last}");
         let response = bench.writer.sql(&atomic(Snowflake, &text), ROOT, PLAIN);
-        let hint = response.error.unwrap().hint.unwrap();
-        assert!(
-            hint.ends_with("nothing of the script was made: it is atomic"),
-            "{last}: {hint}"
-        );
+        assert!(response.error.is_some(), "{last}");
         assert_eq!(response.results[0].status, None);
         assert_eq!(bench.snapshot().revision, 1, "{last}");
         assert_eq!(bench.kernel.journal(), [""; 0]);
