@@ -20,6 +20,8 @@ const SIZE: Winsize = Winsize {
 
 /// Longest that a test waits for what is to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest that reading hangs behind a program's end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A program that believes that it talks to a user; killed when dropped.
 pub struct Terminal {
@@ -120,7 +122,7 @@ impl Terminal {
         self.wait(text, |seen| seen.seen().contains(text));
     }
 
-    /// Waits for the program's end.
+    /// Waits for the program's end, and takes in its last words.
     ///
     /// # Panics
     /// When it goes on.
@@ -129,6 +131,9 @@ impl Terminal {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child of this process") {
+                while let Ok(bytes) = self.output.recv_timeout(LAST_WORDS) {
+                    self.parser.process(&bytes);
+                }
                 return status;
             }
             assert!(Instant::now() < deadline, "it goes on:\n{}", self.seen());
