@@ -263,7 +263,7 @@ impl Supervisor {
     /// Puts into the audit log what was refused without the writer.
     ///
     /// Anybody can have himself refused as often as he likes, and nothing of that log is
-    /// ever removed: of more than [`REFUSALS`] in a minute the others are in the agent's
+    /// ever removed: of more than 60 in a minute the others are in the agent's
     /// log alone.
     pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
         let minute = self.started.elapsed().as_secs() / 60;

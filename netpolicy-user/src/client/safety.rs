@@ -9,7 +9,7 @@ impl Client {
     /// `POST /v1/rollback/{revision}`
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`super::ClientError`].
     pub async fn rollback(&self, revision: u64, query: &ChangeQuery) -> Answer<Changed> {
         let what = "POST /v1/rollback";
         let request = self
@@ -21,7 +21,7 @@ impl Client {
     /// `POST /v1/confirm`
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`super::ClientError`].
     pub async fn confirm(&self) -> Answer<PendingView> {
         self.order("confirm").await
     }
@@ -29,7 +29,7 @@ impl Client {
     /// `GET /v1/grants`
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`super::ClientError`].
     pub async fn grants(&self) -> Answer<Vec<GrantView>> {
         self.get(&["grants"], &[]).await
     }
@@ -37,7 +37,7 @@ impl Client {
     /// `POST /v1/grants`
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`super::ClientError`].
     pub async fn grant(&self, grant: &GrantRequest) -> Answer<GrantView> {
         let what = "POST /v1/grants";
         let request = self.request(Method::POST, &["grants"], &[]).json(grant);
@@ -48,7 +48,7 @@ impl Client {
     /// `DELETE /v1/grants`
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`super::ClientError`].
     pub async fn revoke(&self, grant: &GrantRequest) -> Answer<GrantView> {
         let what = "DELETE /v1/grants";
         let request = self.request(Method::DELETE, &["grants"], &[]).query(grant);
@@ -59,7 +59,7 @@ impl Client {
     /// `GET /v1/audit`, the newest first.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// See [`super::ClientError`].
     pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditView>> {
         self.get(&["audit"], &[("limit", limit.to_string())]).await
     }
