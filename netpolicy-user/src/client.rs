@@ -5,6 +5,7 @@
 
 mod events;
 mod safety;
+mod sql;
 
 use std::error::Error as _;
 use std::io;
@@ -347,18 +348,7 @@ impl Client {
             return Ok(response);
         }
         let text = response.text().await.map_err(|e| self.failure(what, e))?;
-        let body = serde_json::from_str(&text).unwrap_or_else(|_| ErrorBody {
-            errors: vec![
-                format!("{what}: the agent answered {status}: {}", first_line(&text))
-                    .trim_end_matches([':', ' '])
-                    .to_owned(),
-            ],
-            hint: None,
-        });
-        Err(ClientError::Refused {
-            status: status.as_u16(),
-            body,
-        })
+        Err(refused(what, status, &text))
     }
 
     async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> Answer<T> {
@@ -398,6 +388,22 @@ impl Client {
             socket,
             source,
         }
+    }
+}
+
+/// What an answer says that is no success.
+fn refused(what: &str, status: StatusCode, text: &str) -> ClientError {
+    let body = serde_json::from_str(text).unwrap_or_else(|_| ErrorBody {
+        errors: vec![
+            format!("{what}: the agent answered {status}: {}", first_line(text))
+                .trim_end_matches([':', ' '])
+                .to_owned(),
+        ],
+        hint: None,
+    });
+    ClientError::Refused {
+        status: status.as_u16(),
+        body,
     }
 }
 

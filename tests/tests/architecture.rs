@@ -48,7 +48,7 @@ const SOCKETS: [&str; 4] = [
     "std::net::ToSocketAddrs",
 ];
 
-const BANS: [Ban; 18] = [
+const BANS: [Ban; 19] = [
     Ban {
         part: "",
         paths: &["aya"],
@@ -58,6 +58,11 @@ const BANS: [Ban; 18] = [
         part: "",
         paths: &["rusqlite"],
         but: &["store"],
+    },
+    Ban {
+        part: "",
+        paths: &["rustyline"],
+        but: &["cli/sql/editor.rs"],
     },
     Ban {
         part: "",

@@ -289,7 +289,7 @@ fn services_and_ports() {
                 &["postgres", "exists"],
             ),
             (&["service", "add", "host", "--port", "80"], &["host"]),
-            (&["service", "add", "pg", "--port", "80"], &["3 to 28"]),
+            (&["service", "add", "p", "--port", "80"], &["2 to 28"]),
             (
                 &["service", "alter", "postgres", "--port", "22"],
                 &["22", "failsafe"],

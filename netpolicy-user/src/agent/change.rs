@@ -249,7 +249,7 @@ impl<E: Enforcer> Writer<E> {
     }
 
     /// Checks, authorises and compiles, and looks whom it denies.
-    fn candidate(
+    pub(super) fn candidate(
         &mut self,
         proposal: Proposal,
         action: &str,

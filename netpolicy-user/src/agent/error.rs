@@ -161,7 +161,9 @@ impl AgentError {
         self.status().is_client_error()
     }
 
-    fn status(&self) -> StatusCode {
+    /// What HTTP says.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
         match self {
             Self::Model(errors) => match errors.kind() {
                 ErrorKind::Invalid => StatusCode::BAD_REQUEST,

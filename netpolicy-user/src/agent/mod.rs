@@ -40,6 +40,7 @@ pub mod routes;
 pub mod server;
 pub mod service_manager;
 pub mod snapshot;
+pub mod sql;
 pub mod start;
 pub mod supervisor;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::snapshot::Snapshot;
 use super::writer::Writer;
 use crate::api::{
     AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
-    ProgressView, RevisionView,
+    ProgressView, RevisionView, SqlRequest, SqlResponse,
 };
 use crate::model::State;
 
@@ -37,6 +37,12 @@ enum Command {
         asker: Asker,
         options: Options,
         reply: Reply<Changed>,
+    },
+    Sql {
+        request: Box<SqlRequest>,
+        asker: Asker,
+        options: Options,
+        reply: Reply<SqlResponse>,
     },
     Confirm {
         asker: Asker,
@@ -166,6 +172,26 @@ impl Supervisor {
         let proposal = Box::new(proposal.into());
         self.ask(|reply| Command::Change {
             proposal,
+            asker,
+            options,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::sql`].
+    ///
+    /// # Errors
+    /// The agent is stopping. What is wrong with the script is in the answer.
+    pub async fn sql(
+        &self,
+        request: SqlRequest,
+        asker: Asker,
+        options: Options,
+    ) -> Result<SqlResponse, AgentError> {
+        let request = Box::new(request);
+        self.ask(|reply| Command::Sql {
+            request,
             asker,
             options,
             reply,
@@ -380,6 +406,17 @@ fn work<E: Enforcer>(
             } => {
                 // A caller who has gone away does not stop what he asked for.
                 drop(reply.send(writer.change(*proposal, asker, options)));
+                writer.tidy();
+            }
+            Command::Sql {
+                request,
+                asker,
+                options,
+                reply,
+            } => {
+                let response = writer.sql(&request, asker, options);
+                drop(request);
+                drop(reply.send(Ok(response)));
                 writer.tidy();
             }
             Command::Confirm { asker, reply } => drop(reply.send(writer.confirm(asker))),

@@ -27,8 +27,8 @@ pub struct SqlRequest {
 /// The answer: also when a statement failed. Then the HTTP status is the failure's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SqlResponse {
-    /// What each statement came to, up to the one that failed. Those that changed
-    /// something stay, unless the whole was atomic.
+    /// What each statement came to, up to the one that failed. What they changed stays,
+    /// unless the whole was atomic: then nothing was changed.
     pub results: Vec<SqlResult>,
     /// Why it stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,8 @@ pub struct SqlFailure {
     pub line: u32,
     /// In characters, from 1.
     pub column: u32,
-    /// All that is wrong: what was found, what was expected.
+    /// All that is wrong: what was found, what was expected. The first stands at `line`
+    /// and `column`; the others say where they stand.
     pub errors: Vec<String>,
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -117,11 +117,14 @@ fn read_text(name: &str, from: impl Read) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|e| {
         let offset = e.utf8_error().valid_up_to();
-        let bytes = e.as_bytes();
-        let line = bytes[..offset].iter().filter(|b| **b == b'\n').count() + 1;
+        let (good, bad) = e.as_bytes().split_at(offset);
+        let good = String::from_utf8_lossy(good);
+        let good = good.trim_start_matches('\u{feff}');
+        let line = good.matches('\n').count() + 1;
+        let column = good.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let byte = bad.first().copied().unwrap_or_default();
         format!(
-            "{name}:{line}: is not text: byte 0x{:02x} at offset {offset} is not valid UTF-8",
-            bytes[offset]
+            "{name}:{line}:{column}: is not text: byte 0x{byte:02x} at offset {offset} is not valid UTF-8"
         )
     })
 }
@@ -159,11 +162,11 @@ mod tests {
                 dir.path().display()
             )
         );
-        std::fs::write(&path, b"10.0.0.1\n10.0.\xff").unwrap();
+        std::fs::write(&path, b"10.0.0.1\n\xc3\xa40.0.\xff").unwrap();
         assert_eq!(
             read(&path).unwrap_err(),
             format!(
-                "{}:2: is not text: byte 0xff at offset 14 is not valid UTF-8",
+                "{}:2:6: is not text: byte 0xff at offset 15 is not valid UTF-8",
                 path.display()
             )
         );

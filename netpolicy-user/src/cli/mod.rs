@@ -25,6 +25,7 @@ mod monitor;
 mod policy;
 mod safety;
 mod service;
+mod sql;
 mod status;
 mod submit;
 
@@ -120,6 +121,8 @@ enum ClientCommand {
     Apply(apply::ApplyArgs),
     /// Print the whole state as a policy file
     Export(export::ExportArgs),
+    /// Carry out SQL: a file, statements, or at a prompt
+    Sql(sql::SqlArgs),
     /// Keep the change that would be taken back otherwise
     Confirm,
     /// List revisions: who changed what, when
@@ -188,7 +191,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Client(command) => command,
     };
     let config = Config::from_process(&overrides)?;
-    let (mut out, mut err) = (BufWriter::new(io::stdout().lock()), io::stderr());
+    // Not locked: the prompt of `netpolicy sql` may write from another thread.
+    let (mut out, mut err) = (BufWriter::new(io::stdout()), io::stderr());
     let mut cx = Context::new(
         config,
         cli.global.output,
@@ -216,6 +220,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Unbind(args) => bind::unbind(args, cx).await,
         ClientCommand::Apply(args) => apply::run(args, cx).await,
         ClientCommand::Export(args) => export::run(&args, cx).await,
+        ClientCommand::Sql(args) => sql::run(args, cx).await,
         ClientCommand::Confirm => history::confirm(cx).await,
         ClientCommand::History(args) => history::history(&args, cx).await,
         ClientCommand::Rollback(args) => history::rollback(args, cx).await,

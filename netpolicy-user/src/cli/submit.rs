@@ -81,7 +81,8 @@ pub(super) async fn summarise(changed: &Changed, cx: &mut Context<'_>) -> anyhow
     Ok(())
 }
 
-fn warn(warnings: &[String], cx: &mut Context<'_>) -> std::io::Result<()> {
+/// Prints warnings, the first of many.
+pub(super) fn warn(warnings: &[String], cx: &mut Context<'_>) -> std::io::Result<()> {
     for warning in warnings.iter().take(WARNINGS_SHOWN) {
         writeln!(cx.err, "warning: {}", warning.replace('\n', "\\n"))?;
     }

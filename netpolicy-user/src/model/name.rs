@@ -99,7 +99,17 @@ impl Name {
     /// quotes unless it is a plain one.
     #[must_use]
     pub fn to_written(&self) -> Cow<'_, str> {
-        let is_plain = fault(&self.0, SHORTEST_SERVICE).is_none()
+        self.written_from(SHORTEST)
+    }
+
+    /// The same for a service's name, which may be shorter without quotes.
+    #[must_use]
+    pub fn to_written_service(&self) -> Cow<'_, str> {
+        self.written_from(SHORTEST_SERVICE)
+    }
+
+    fn written_from(&self, shortest: usize) -> Cow<'_, str> {
+        let is_plain = fault(&self.0, shortest).is_none()
             && !self.0.bytes().any(|byte| byte.is_ascii_uppercase());
         if is_plain {
             Cow::Borrowed(&self.0)
@@ -227,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_name_is_written_so_that_it_reads_back_as_the_same() {
-        for text in ["office", "OFFICE", "Head Office", "a", "büro", "1st"] {
+        for text in ["office", "OFFICE", "Head Office", "a", "p1", "büro", "1st"] {
             let name = Name::exact(text).unwrap();
             assert_eq!(Name::new(&name.to_written()).unwrap(), name);
         }
@@ -238,6 +248,8 @@ mod tests {
     #[test]
     fn services_may_have_two_letters() {
         assert_eq!(service_name("PG").unwrap().as_str(), "pg");
+        let name = service_name("pg").unwrap();
+        assert_eq!(name.to_written_service(), "pg");
         assert!(service_name("p").is_err());
         assert!(service_name("Host").is_err());
         assert!(service_name("\"HOST\"").is_err());

@@ -169,6 +169,19 @@ fn host_details(old: Option<&Host>, new: Option<&Host>) -> Vec<String> {
         old.map(ports),
         new.map(ports),
     );
+    let default = |host: &Host| {
+        if host.default_dropped {
+            "dropped"
+        } else {
+            "there"
+        }
+    };
+    field(
+        &mut details,
+        "Materialize's policy default",
+        old.map(default),
+        new.map(default),
+    );
     details
 }
 

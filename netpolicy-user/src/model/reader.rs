@@ -392,7 +392,7 @@ fn place(sources: &[(Box<str>, bool)], spot: Spot) -> Place {
 }
 
 /// How a network was written.
-fn spelling(written: WrittenNet, text: &str) -> Spelling {
+pub(super) fn spelling(written: WrittenNet, text: &str) -> Spelling {
     let net = written.net;
     let host = net.prefix_len() == net.max_prefix_len();
     if written.strict && !written.masked {

@@ -34,37 +34,51 @@ impl Render for InForce<'_> {
         let c = self.changed;
         write_plan(&c.plan, page, out)?;
         write_effects(c, out)?;
-        if c.plan.is_empty() {
-            write!(out, "nothing to change: ")?;
-        } else if c.dry_run {
-            write!(out, "dry run, nothing was changed: ")?;
-        }
-        write!(out, "revision {}, generation {}", c.revision, c.generation)?;
-        match self.status {
-            None => write!(out, " in force")?,
-            Some(status) => write!(out, " {}", place(status))?,
-        }
-        if c.dry_run || c.plan.is_empty() {
-            writeln!(out)?;
-        } else {
-            let t = c.timing;
-            let ms = t.check_ms + t.compile_ms + t.fill_ms + t.store_ms;
-            writeln!(out, " ({ms} ms)")?;
-        }
-        if let Some(pending) = &c.pending {
-            let at = time(page, pending.deadline);
-            writeln!(
-                out,
-                "revision {} comes back at {at} unless you run `netpolicy confirm`",
-                pending.base
-            )?;
-        }
-        Ok(())
+        write_in_force(c, self.status, spent_ms(c), page, out)
     }
 }
 
+/// What a change took, in milliseconds.
+pub(super) fn spent_ms(c: &Changed) -> u64 {
+    let t = c.timing;
+    t.check_ms + t.compile_ms + t.fill_ms + t.store_ms
+}
+
+/// What is in force where after a change, which took so many milliseconds.
+pub(super) fn write_in_force(
+    c: &Changed,
+    status: Option<&Status>,
+    spent_ms: u64,
+    page: &Page,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if c.plan.is_empty() {
+        write!(out, "nothing to change: ")?;
+    } else if c.dry_run {
+        write!(out, "dry run, nothing was changed: ")?;
+    }
+    write!(out, "revision {}, generation {}", c.revision, c.generation)?;
+    match status {
+        None => write!(out, " in force")?,
+        Some(status) => write!(out, " {}", place(status))?,
+    }
+    if c.dry_run || c.plan.is_empty() {
+        return writeln!(out);
+    }
+    writeln!(out, " ({spent_ms} ms)")?;
+    if let Some(pending) = &c.pending {
+        let at = time(page, pending.deadline);
+        writeln!(
+            out,
+            "revision {} comes back at {at} unless you run `netpolicy confirm`",
+            pending.base
+        )?;
+    }
+    Ok(())
+}
+
 /// Whose attempts get another verdict, and whom of the connected clients that costs.
-fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
     let denied = c.clients.iter().flat_map(|clients| &clients.denied);
     for effect in &c.effects {
         write!(out, "{}", line(&effect.sentence()))?;

@@ -12,6 +12,7 @@ mod history;
 mod lint;
 mod policies;
 mod services;
+mod sql;
 mod status;
 
 use std::fmt::Display;
@@ -25,6 +26,7 @@ use serde::Serialize;
 pub use changed::{InForce, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
+pub use sql::SqlOutcome;
 
 /// Table or JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -256,6 +256,8 @@ pub(super) fn is_bare(name: &str, dialect: Dialect) -> bool {
     let reserved = RESERVED.iter().any(|word| word.eq_ignore_ascii_case(name));
     match dialect {
         Dialect::Lakehouse => plain && !name.eq_ignore_ascii_case("if"),
+        // Snowflake's new policies begin with a letter unless their name is quoted.
+        Dialect::Snowflake if name.starts_with('_') => false,
         Dialect::Snowflake | Dialect::Materialize => plain && !mixed && !reserved,
     }
 }

@@ -1,6 +1,6 @@
-//! SQL: text to statements, in three dialects.
+//! SQL: text to statements in three dialects, and what they mean.
 //!
-//! Pure, and only about text: what a statement does to a state is somebody else's.
+//! Pure. Everything but `meaning/` is about text alone and knows no state.
 //! Nothing here recurses, and nothing is copied from the text: statements borrow it,
 //! and an address in a list costs 12 bytes.
 //!
@@ -20,11 +20,14 @@
 //! | `ident.rs` | names: how each dialect writes and folds them |
 //! | `ast.rs` | what a statement says |
 //! | `grammar/` | tokens to statements: one file for each family of statements |
+//! | `meaning/` | what statements do: a statement and a state, to changes, tables and refusals |
 //! | `print.rs` | statements, and whole policies, as canonical text |
+//! | `complete.rs` | how a text ends, for who reads it piece by piece |
 //! | `place.rs` | where something stands |
 //! | `error.rs` | what can be wrong, in words |
 
 mod ast;
+mod complete;
 mod detect;
 mod dialect;
 mod error;
@@ -32,6 +35,7 @@ mod grammar;
 mod ident;
 mod lexer;
 mod literal;
+pub mod meaning;
 mod place;
 mod print;
 mod script;
@@ -43,6 +47,7 @@ pub use ast::{
     AlterPolicy, AlterUser, Clauses, CreatePolicy, Grant, Level, PolicyBody, Privilege, RuleText,
     Statement, UnsetClauses, Verb,
 };
+pub use complete::{Ending, Tail};
 pub use dialect::Dialect;
 pub use error::{Fault, SqlError};
 pub use ident::{Ident, Quoting};

@@ -17,6 +17,7 @@ mod lint;
 mod policies;
 mod revisions;
 mod services;
+mod sql;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(host::show))
         .routes(routes!(apply::change).layer(DefaultBodyLimit::max(apply::BODY_LIMIT)))
         .routes(routes!(apply::export))
+        .routes(routes!(sql::run).layer(DefaultBodyLimit::max(apply::BODY_LIMIT)))
         .routes(routes!(explain::explain))
         .routes(routes!(lint::lint))
         .routes(routes!(counters::counters))

@@ -1,6 +1,7 @@
 //! The API as a client sees it, over a fake kernel and a real store.
 
 mod refusals;
+mod sql;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -329,6 +330,7 @@ async fn the_api_describes_itself() {
     for path in [
         "/v1/status",
         "/v1/changes",
+        "/v1/sql",
         "/v1/policies/{name}",
         "/v1/events",
     ] {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod questions;
+mod sql;
 
 use std::sync::{Arc, Mutex};
 
@@ -253,6 +254,8 @@ fn what_makes_no_sense_is_a_usage_error() {
     usage(&["explain", "10.0.0.1", "--port", "70000"]);
     usage(&["bypass", "grant", "10.0.0.1", "--minutes", "0"]);
     usage(&["diff", "-f", "x", "3"]);
+    usage(&["sql", "-e", "x", "-f", "y"]);
+    usage(&["sql", "--dialect", "postgres"]);
     assert!(usage(&["host", "set", "--failsafe-ports", ""]).contains("or `none`"));
     assert!(usage(&["explain", "10.0.0.0/8"]).contains("not a CIDR"));
     assert!(usage(&["explain", "155.548.2.98"]).contains("an IPv4 or IPv6 address was expected"));

@@ -57,12 +57,13 @@ impl State {
     ) -> Result<Applied, ModelErrors> {
         let mut state = self.clone();
         let mut warnings = Vec::new();
-        for change in changes {
+        for (change, done) in changes.iter().zip(1..) {
             let mut report = Report::default();
             let mut worker = Worker {
                 state: &mut state,
                 cx,
                 report: &mut report,
+                later: changes.get(done..).unwrap_or_default(),
             };
             // A worker that stops early has reported why.
             let _: Option<()> = worker.change(change);
@@ -78,6 +79,8 @@ struct Worker<'w> {
     state: &'w mut State,
     cx: &'w ChangeContext<'w>,
     report: &'w mut Report,
+    /// What is changed after this change.
+    later: &'w [Change],
 }
 
 impl Worker<'_> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Noun, Problem, Worker, check_free};
-use crate::model::change::{ListEdit, ListInput};
+use crate::model::change::{Change, ListEdit, ListInput};
 use crate::model::evaluate::ListKind;
 use crate::model::reader::ListReader;
 use crate::model::{AllowPart, Binding, Name, Policy, RuleList};
@@ -151,7 +151,8 @@ impl Worker<'_> {
         let (index, binding) = (index?, binding?);
         let mut policy = self.state.policies[index].clone();
         policy.bindings.insert(binding);
-        if !policy.active {
+        let is_next = |later: &Change| matches!(later, Change::SetActive { name, active: true } if policy.name.matches(name));
+        if !policy.active && !self.later.iter().any(is_next) {
             self.report.warn(format!(
                 "policy '{0}' is inactive and governs nothing until `netpolicy policy activate {0}`",
                 policy.name

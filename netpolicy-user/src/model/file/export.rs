@@ -23,7 +23,7 @@ pub fn export(state: &State) -> String {
         out.line(format_args!("\n[[service]]"));
         out.line(format_args!(
             "name = {}",
-            quoted(&service.name.to_written())
+            quoted(&service.name.to_written_service())
         ));
         out.strings("ports", service.ports.to_string().split(','));
         out.line(format_args!("combine = \"{}\"", service.combine));
@@ -36,7 +36,7 @@ pub fn export(state: &State) -> String {
         out.comment(policy.comment.as_deref());
         let bindings = policy.bindings.iter().map(|binding| match binding {
             Binding::Host => "host".into(),
-            Binding::Service(name) => name.to_written(),
+            Binding::Service(name) => name.to_written_service(),
         });
         let bindings: Vec<_> = bindings.collect();
         out.strings("bind", bindings.iter().map(AsRef::as_ref));

@@ -131,3 +131,17 @@ proptest! {
         prop_assert_eq!(plan(&old, &old), vec![]);
     }
 }
+
+#[test]
+fn that_materializes_default_was_dropped_is_a_difference() {
+    let old = State::empty();
+    let new = old.apply(&Change::DropDefault, &cx()).unwrap().state;
+    let [item] = &plan(&old, &new)[..] else {
+        panic!("one item");
+    };
+    assert_eq!(item.subject, "host");
+    assert_eq!(
+        item.details,
+        ["Materialize's policy default: there -> dropped"]
+    );
+}

@@ -1,0 +1,66 @@
+//! Why a script stopped, for the API: in the words of the statement's product.
+
+use crate::agent::error::AgentError;
+use crate::api::SqlFailure;
+use crate::model::ErrorKind;
+use crate::sql::meaning::{self, Refusal};
+use crate::sql::{Dialect, SqlError, Statement};
+
+/// The text cannot be read.
+pub(super) fn unreadable(error: &SqlError) -> SqlFailure {
+    SqlFailure {
+        line: error.line,
+        column: error.column,
+        errors: vec![error.message()],
+        hint: error.hint(),
+        status: 400,
+    }
+}
+
+/// A statement is wrong, given what there is.
+pub(super) fn refused(refusal: &Refusal) -> SqlFailure {
+    let (line, column) = refusal.place();
+    SqlFailure {
+        line,
+        column,
+        errors: refusal.messages(),
+        hint: refusal.hint().map(str::to_owned),
+        status: match refusal.kind() {
+            ErrorKind::Invalid => 400,
+            ErrorKind::Unknown => 404,
+            ErrorKind::Conflict => 409,
+        },
+    }
+}
+
+/// A statement was refused when it was to be made, or failed.
+pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailure {
+    let (line, column) = statement.place(statement.spot);
+    let body = error.body();
+    let (errors, hint) = match error {
+        AgentError::Lockout {
+            address,
+            policy,
+            why,
+            ..
+        } => {
+            let text = meaning::lockout(statement, *address, policy.as_deref(), why);
+            let hint = match statement.dialect {
+                Dialect::Lakehouse => {
+                    Some("allow that address first, or put FORCE at the statement's end".to_owned())
+                }
+                _ => body.hint,
+            };
+            (vec![text], hint)
+        }
+        AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], body.hint),
+        _ => (body.errors, body.hint),
+    };
+    SqlFailure {
+        line,
+        column,
+        errors,
+        hint,
+        status: error.status().as_u16(),
+    }
+}

@@ -1,0 +1,281 @@
+//! The prompt: reads statements, sends each script as it becomes whole, and goes on
+//! whatever comes of it.
+
+use jiff::Timestamp;
+
+use super::super::context::Context;
+use super::super::failure::{self, Exit, Failure};
+use super::super::submit::show_progress;
+use super::editor::{Editor, Guide, Read, history_file};
+use super::names::Names;
+use super::{script, syntax};
+use crate::api::{ChangeQuery, SqlRequest};
+use crate::client::ClientError;
+use crate::sql::{Dialect, Ending, Tail};
+
+/// The prompt's own commands, and what they do.
+pub(super) const META: [(&str, &str); 5] = [
+    ("\\d", "list the policies; \\d NAME shows one"),
+    (
+        "\\dialect",
+        "show the dialect; \\dialect NAME sets it, \\dialect auto tells it from each statement",
+    ),
+    ("\\h", "this help; so does \\?"),
+    ("\\?", "this help"),
+    ("\\q", "quit; so does Ctrl-D"),
+];
+
+/// A command of the prompt itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meta {
+    Quit,
+    Help,
+    /// All, or the one of this name.
+    Policies(Option<String>),
+    /// To show or to set; `auto` is as written.
+    Dialect(Option<String>),
+    Unknown(String),
+}
+
+impl Meta {
+    /// The command in a line at a statement's start; `None`: it is SQL.
+    pub(super) fn of(line: &str) -> Option<Self> {
+        let line = line.trim().trim_end_matches(';').trim_end();
+        let (command, argument) = match line.split_once(char::is_whitespace) {
+            Some((command, argument)) => (command, Some(argument.trim().to_owned())),
+            None => (line, None),
+        };
+        Some(match (command, &argument) {
+            ("\\q", None) => Self::Quit,
+            ("\\h" | "\\?", None) => Self::Help,
+            ("\\d", _) => Self::Policies(argument),
+            ("\\dialect", _) => Self::Dialect(argument),
+            (command, _) if command.starts_with('\\') => Self::Unknown(command.to_owned()),
+            // No statement begins so, and it is what people try.
+            (word, None) => match word.to_ascii_lowercase().as_str() {
+                "quit" | "exit" => Self::Quit,
+                "help" => Self::Help,
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Reads and carries out statements until the user ends it.
+pub(super) async fn run(
+    mut request: SqlRequest,
+    query: &ChangeQuery,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<Exit> {
+    let mut guide = Guide {
+        // Without an agent there is nothing to do here. One that refuses to tell the
+        // names may still carry out statements.
+        names: match Names::of(&cx.client).await {
+            Err(ClientError::Refused { .. }) => Names::default(),
+            names => names?,
+        },
+        has_hints: cx.page.colour,
+        ..Guide::default()
+    };
+    let variable = std::env::var_os;
+    let history = history_file(variable("XDG_STATE_HOME"), variable("HOME"));
+    let mut editor = Editor::open(history, cx.page.colour)?;
+    cx.say("SQL for network policies. A statement ends with ';'. \\h for help, \\q to quit.")?;
+    let mut text = String::new();
+    loop {
+        cx.out.flush()?;
+        guide.dialect = request.dialect;
+        guide.before.clone_from(&text);
+        let line = match editor
+            .read(label(request.dialect, &text), guide.clone())
+            .await?
+        {
+            Read::Text(line) => line,
+            Read::Cleared => {
+                text.clear();
+                continue;
+            }
+            Read::Ended => return Ok(Exit::Done),
+        };
+        cx.page.now = Timestamp::now();
+        let meta = Meta::of(&line).filter(|_| text.is_empty());
+        let done = if let Some(meta) = meta {
+            remember(&mut editor, line.trim(), cx)?;
+            if meta == Meta::Quit {
+                return Ok(Exit::Done);
+            }
+            obey(meta, &mut request.dialect, cx).await
+        } else {
+            text.push_str(&line);
+            text.push('\n');
+            match Tail::of(&text, request.dialect).ending {
+                Ending::Whole | Ending::Wrong => {}
+                Ending::Blank if text.trim().is_empty() => {
+                    text.clear();
+                    continue;
+                }
+                // A comment may name the dialect of what follows it.
+                Ending::Blank | Ending::Open { .. } | Ending::Within { .. } => continue,
+            }
+            request.text = std::mem::take(&mut text).trim_end().to_owned();
+            remember(&mut editor, &request.text, cx)?;
+            carry_out(&mut request, query, cx).await
+        };
+        report(done, cx)?;
+        // What was there before is better than nothing.
+        if let Ok(names) = Names::of(&cx.client).await {
+            guide.names = names;
+        }
+    }
+}
+
+fn label(dialect: Option<Dialect>, text: &str) -> String {
+    let sign = if text.is_empty() { '=' } else { '-' };
+    match dialect {
+        Some(dialect) => format!("netpolicy({dialect}){sign}> "),
+        None => format!("netpolicy{sign}> "),
+    }
+}
+
+fn remember(editor: &mut Editor, entry: &str, cx: &mut Context<'_>) -> anyhow::Result<()> {
+    if let Err(why) = editor.remember(entry) {
+        writeln!(cx.err, "note: {why}")?;
+    }
+    Ok(())
+}
+
+async fn carry_out(
+    request: &mut SqlRequest,
+    query: &ChangeQuery,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    let response = show_progress(cx.client.sql(request, query), cx).await?;
+    if let Some(dialect) = script::dialect_after(request, response.error.as_ref()) {
+        request.dialect = Some(dialect);
+    }
+    script::show(&response, request, query, cx).await?;
+    Ok(())
+}
+
+/// Reports what the agent or the user did wrong; everything else ends the prompt.
+fn report(done: anyhow::Result<()>, cx: &mut Context<'_>) -> anyhow::Result<()> {
+    let Err(error) = done else {
+        return Ok(());
+    };
+    if !(error.is::<ClientError>() || error.is::<Failure>()) {
+        return Err(error);
+    }
+    cx.out.flush()?;
+    failure::report(&error, cx.err)?;
+    Ok(())
+}
+
+async fn obey(
+    meta: Meta,
+    dialect: &mut Option<Dialect>,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    match meta {
+        Meta::Quit => {}
+        Meta::Help => cx.out.write_all(help(*dialect).as_bytes())?,
+        Meta::Policies(None) => cx.print(cx.client.policies().await?.as_slice())?,
+        Meta::Policies(Some(name)) => cx.print(&cx.client.policy(&name).await?)?,
+        Meta::Dialect(None) => match dialect {
+            Some(dialect) => cx.say(&format!("the dialect is {dialect}"))?,
+            None => {
+                cx.say("no dialect is set: it is told from each statement where that is safe")?;
+            }
+        },
+        Meta::Dialect(Some(name)) if name.eq_ignore_ascii_case("auto") => *dialect = None,
+        Meta::Dialect(Some(name)) => {
+            let named = name.parse::<Dialect>();
+            *dialect = Some(named.map_err(|e| Failure::new(e.to_string()))?);
+        }
+        Meta::Unknown(command) => {
+            let unknown = Failure::new(format!("the prompt has no command {command}"));
+            return Err(unknown.hint("\\h lists the commands").into());
+        }
+    }
+    Ok(())
+}
+
+/// The prompt's commands and the statements of the dialect.
+fn help(dialect: Option<Dialect>) -> String {
+    let mut text = String::new();
+    for (command, what) in META.iter().filter(|(command, _)| *command != "\\?") {
+        text.push_str(&format!("{command:9} {what}\n"));
+    }
+    text.push_str("Ctrl-C    forget what was typed; Tab completes keywords and names\n\n");
+    let Some(dialect) = dialect else {
+        text.push_str(
+            "No dialect is set. \\dialect snowflake, materialize or lakehouse sets one; \\h then \
+             shows its statements.\n",
+        );
+        return text;
+    };
+    text.push_str(&format!("Statements of {}:\n", dialect.title()));
+    for statement in syntax::statements(Some(dialect)) {
+        text.push_str(&format!("  {statement};\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prompts_commands_are_no_sql() {
+        for (line, meta) in [
+            ("\\q", Some(Meta::Quit)),
+            (" \\q; ", Some(Meta::Quit)),
+            ("EXIT", Some(Meta::Quit)),
+            ("quit;", Some(Meta::Quit)),
+            ("\\?", Some(Meta::Help)),
+            ("help", Some(Meta::Help)),
+            ("\\d", Some(Meta::Policies(None))),
+            (
+                "\\d \"Head Office\"",
+                Some(Meta::Policies(Some("\"Head Office\"".into()))),
+            ),
+            (
+                "\\dialect  snowflake",
+                Some(Meta::Dialect(Some("snowflake".into()))),
+            ),
+            ("\\x y", Some(Meta::Unknown("\\x".into()))),
+            ("\\q now", Some(Meta::Unknown("\\q".into()))),
+            ("SHOW NETWORK POLICIES;", None),
+            ("exit now", None),
+            ("", None),
+        ] {
+            assert_eq!(Meta::of(line), meta, "{line}");
+        }
+        assert!(
+            META.iter()
+                .all(|(c, _)| !matches!(Meta::of(c), None | Some(Meta::Unknown(_))))
+        );
+    }
+
+    #[test]
+    fn the_prompt_shows_dialect_and_whether_a_statement_goes_on() {
+        assert_eq!(label(None, ""), "netpolicy=> ");
+        assert_eq!(label(None, "SHOW\n"), "netpolicy-> ");
+        assert_eq!(
+            label(Some(Dialect::Snowflake), ""),
+            "netpolicy(snowflake)=> "
+        );
+        assert_eq!(
+            label(Some(Dialect::Snowflake), "x"),
+            "netpolicy(snowflake)-> "
+        );
+    }
+
+    #[test]
+    fn help_shows_the_dialects_own_statements() {
+        let text = help(Some(Dialect::Materialize));
+        assert!(text.contains("  ALTER SYSTEM {SET"), "{text}");
+        assert!(!text.contains("ALTER ACCOUNT"), "{text}");
+        assert!(help(None).contains("\\dialect snowflake"));
+    }
+}

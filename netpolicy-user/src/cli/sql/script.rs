@@ -1,0 +1,236 @@
+//! Sending a script, and telling what came of it.
+
+use std::collections::BTreeSet;
+
+use super::super::context::Context;
+use super::super::failure::{self, Exit, Failure};
+use super::super::submit::{show_progress, warn};
+use crate::api::{ChangeQuery, SqlFailure, SqlRequest, SqlResponse, Status};
+use crate::output::{Format, SqlOutcome};
+use crate::sql::{Dialect, Ending, Statements, Tail, Verb};
+
+/// Sends a script and prints what it came to.
+pub(super) async fn carry_out(
+    request: &SqlRequest,
+    query: &ChangeQuery,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<Exit> {
+    let response = show_progress(cx.client.sql(request, query), cx).await?;
+    show(&response, request, query, cx).await
+}
+
+/// Prints what a script came to: results, then why it stopped if it did.
+pub(super) async fn show(
+    response: &SqlResponse,
+    request: &SqlRequest,
+    query: &ChangeQuery,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<Exit> {
+    if cx.page.format == Format::Table {
+        warn(&warnings(response), cx)?;
+    }
+    let status = interfaces(response, cx).await;
+    cx.print(&SqlOutcome {
+        response,
+        status: status.as_ref(),
+    })?;
+    let Some(failure) = &response.error else {
+        return Ok(Exit::Done);
+    };
+    // What was done stands before what was not, also where both go to one place.
+    cx.out.flush()?;
+    failure::report(&described(failure, &request.name).into(), cx.err)?;
+    if let Some(note) = what_stays(response, request.atomic, query.dry_run) {
+        writeln!(cx.err, "note: {note}")?;
+    }
+    Ok(Exit::Failed)
+}
+
+/// Only for the interfaces' names: changes are made, whatever becomes of this.
+async fn interfaces(response: &SqlResponse, cx: &Context<'_>) -> Option<Status> {
+    let is_change = response.results.iter().any(|r| r.changed.is_some());
+    if cx.page.format == Format::Json || !is_change {
+        return None;
+    }
+    cx.client.status().await.ok()
+}
+
+/// Of all statements, each once.
+fn warnings(response: &SqlResponse) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let all = response.results.iter().flat_map(|result| {
+        let changed = result.changed.iter().flat_map(|c| &c.warnings);
+        result.warnings.iter().chain(changed)
+    });
+    all.filter(|w| seen.insert(w.as_str())).cloned().collect()
+}
+
+/// The first error stands where the failure says; the others say it themselves.
+fn described(failure: &SqlFailure, name: &str) -> Failure {
+    let mut first = Some(format!("{}:{}", failure.line, failure.column));
+    let file = format!("{name}:");
+    let errors = failure.errors.iter().map(|error| {
+        let at = first.take();
+        if error.starts_with(&file) {
+            return error.clone();
+        }
+        match (at, own_place(error)) {
+            (Some(place), _) => format!("{name}:{place}: {error}"),
+            (None, Some((line, column, what))) => format!("{name}:{line}:{column}: {what}"),
+            (None, None) => error.clone(),
+        }
+    });
+    Failure {
+        errors: errors.collect(),
+        hint: failure.hint.clone(),
+        exit: Exit::Failed,
+    }
+}
+
+/// Line, column and what is wrong, of `line 3, column 5: what is wrong`.
+fn own_place(error: &str) -> Option<(u32, u32, &str)> {
+    let (line, rest) = error.strip_prefix("line ")?.split_once(", column ")?;
+    let (column, what) = rest.split_once(": ")?;
+    Some((line.parse().ok()?, column.parse().ok()?, what))
+}
+
+/// What of a script that failed remains; `None`: it goes without saying.
+fn what_stays(response: &SqlResponse, atomic: bool, dry_run: bool) -> Option<String> {
+    if dry_run {
+        return Some("dry run: nothing was changed".to_owned());
+    }
+    if atomic {
+        return Some("atomic: nothing was changed".to_owned());
+    }
+    Some(match response.results.len() {
+        0 => return None,
+        1 => "the statement before it was carried out and stays".to_owned(),
+        n => format!("the {n} statements before it were carried out and stay"),
+    })
+}
+
+/// The dialect that a script leaves to those after it, where it says one: its last
+/// `SET dialect` before what failed.
+pub(super) fn dialect_after(request: &SqlRequest, error: Option<&SqlFailure>) -> Option<Dialect> {
+    let statements = Statements::new(&request.text, request.dialect).ok()?;
+    statements
+        .map_while(Result::ok)
+        .take_while(|s| error.is_none_or(|e| s.place(s.spot) < (e.line, e.column)))
+        .filter_map(|statement| match statement.verb {
+            Verb::SetDialect(dialect) => Some(dialect),
+            _ => None,
+        })
+        .last()
+}
+
+/// Statements as one script. Each begins a line; a semicolon is put where one lacks it.
+pub(super) fn join(statements: &[String], dialect: Option<Dialect>) -> String {
+    let mut script = String::new();
+    for (at, statement) in statements.iter().enumerate() {
+        let is_last = at + 1 == statements.len();
+        match Tail::of(statement, dialect).ending {
+            Ending::Open { end } if !is_last => {
+                // Behind it may be a comment, which would swallow it.
+                let (text, rest) = statement.split_at(end);
+                script.extend([text, ";", rest]);
+            }
+            Ending::Within { .. } | Ending::Wrong => {
+                // It fails there; the next one must not become a part of it.
+                script.push_str(statement);
+                break;
+            }
+            _ => script.push_str(statement),
+        }
+        if !is_last {
+            script.push('\n');
+        }
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::SqlResult;
+
+    fn joined(statements: &[&str]) -> String {
+        let statements: Vec<_> = statements.iter().map(|s| (*s).to_owned()).collect();
+        join(&statements, None)
+    }
+
+    #[test]
+    fn statements_are_joined_by_what_they_lack() {
+        assert_eq!(joined(&["a"]), "a");
+        assert_eq!(joined(&["a", "b;", "c"]), "a;\nb;\nc");
+        assert_eq!(joined(&["a -- why; not", "b"]), "a; -- why; not\nb");
+        assert_eq!(
+            joined(&["-- dialect: lakehouse", "b"]),
+            "-- dialect: lakehouse\nb"
+        );
+    }
+
+    #[test]
+    fn a_string_does_not_go_on_in_the_next_statement() {
+        assert_eq!(joined(&["a", "b 'x", "c 'y"]), "a;\nb 'x");
+        assert_eq!(joined(&["b /* x", "*/ c"]), "b /* x");
+    }
+
+    fn request(text: &str) -> SqlRequest {
+        SqlRequest {
+            text: text.to_owned(),
+            name: "sql".to_owned(),
+            dialect: Some(Dialect::Lakehouse),
+            atomic: false,
+        }
+    }
+
+    #[test]
+    fn a_dialect_that_was_set_stays_set() {
+        let after = |text: &str| dialect_after(&request(text), None);
+        assert_eq!(after("SHOW NETWORK POLICIES;"), None);
+        assert_eq!(after("set dialect = snowflake;"), Some(Dialect::Snowflake));
+        assert_eq!(
+            after("SET dialect = snowflake; SET dialect = 'materialize';"),
+            Some(Dialect::Materialize)
+        );
+        assert_eq!(after("SHOW x 'SET dialect = snowflake';"), None);
+    }
+
+    #[test]
+    fn what_stands_behind_a_failure_sets_no_dialect() {
+        let failure = SqlFailure {
+            line: 2,
+            column: 1,
+            errors: Vec::new(),
+            hint: None,
+            status: 404,
+        };
+        let text = "SET dialect = snowflake;\nDROP NETWORK POLICY a;\nSET dialect = lakehouse;";
+        assert_eq!(
+            dialect_after(&request(text), Some(&failure)),
+            Some(Dialect::Snowflake)
+        );
+    }
+
+    #[test]
+    fn what_stays_is_said() {
+        let of = |n: usize, atomic, dry_run| {
+            let response = SqlResponse {
+                results: vec![SqlResult::default(); n],
+                ..SqlResponse::default()
+            };
+            what_stays(&response, atomic, dry_run).unwrap_or_default()
+        };
+        assert_eq!(of(0, false, false), "");
+        assert_eq!(
+            of(1, false, false),
+            "the statement before it was carried out and stays"
+        );
+        assert_eq!(
+            of(3, false, false),
+            "the 3 statements before it were carried out and stay"
+        );
+        assert_eq!(of(0, true, false), "atomic: nothing was changed");
+        assert_eq!(of(2, false, true), "dry run: nothing was changed");
+    }
+}

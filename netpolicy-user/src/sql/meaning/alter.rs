@@ -1,0 +1,286 @@
+//! ALTER NETWORK POLICY, and Materialize's COMMENT ON.
+
+use super::list::Read;
+use super::name::{DEFAULT, Found};
+use super::wrong::Errors;
+use super::{Action, Cx, Dialect, Refusal, Wrong, changes};
+use crate::model::{AllowPart, Change, ListEdit, ListInput, ListKind, Policy};
+use crate::sql::{AlterPolicy, Clauses, Ident, Literal, RuleText, UnsetClauses};
+
+/// What becomes of a policy.
+#[derive(Default)]
+struct Edit {
+    allow: ListEdit,
+    block: ListEdit,
+    rest: Option<String>,
+    comment: Option<String>,
+    warnings: Vec<String>,
+}
+
+impl Cx<'_, '_> {
+    pub(super) fn alter(
+        &self,
+        name: &Ident<'_>,
+        if_exists: bool,
+        change: &AlterPolicy<'_>,
+    ) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let found = match self.policy_or_default(name) {
+            Err(_) if if_exists => {
+                let name = name.folded(self.dialect());
+                return Ok(Action::Nothing {
+                    status: format!("There is no network policy {name}; nothing was altered."),
+                });
+            }
+            found => errors.take(name.spot(), found),
+        };
+        match change {
+            AlterPolicy::Set(clauses) => {
+                let edit = self.set(clauses, &mut errors);
+                self.edited(name, found, edit, errors)
+            }
+            AlterPolicy::Unset(clauses) => self.edited(name, found, unset(*clauses), errors),
+            AlterPolicy::SetRules(rules) => {
+                let edit = self.set_rules(name, found, rules, &mut errors);
+                self.edited(name, found, edit, errors)
+            }
+            AlterPolicy::Rename(to) => {
+                let policy = found.and_then(Found::real);
+                let to_name = errors.take(to.spot(), self.new_name(to));
+                let other = to_name.as_ref().and_then(|to| self.like(to));
+                if let Some(other) = other
+                    && policy.is_some_and(|policy| policy.name != other.name)
+                {
+                    errors.push(to.spot(), self.taken(other.name.as_str()));
+                }
+                let (policy, to) = errors.finish(policy.zip(to_name))?;
+                let change = Change::RenamePolicy {
+                    name: written(policy),
+                    to: to.to_written().into_owned(),
+                };
+                Ok(changes(vec![change], self.altered(), Vec::new()))
+            }
+            AlterPolicy::Owner(role) => {
+                let owner = errors.take(role.spot(), self.role(role));
+                let (found, owner) = errors.finish(found.zip(owner))?;
+                let mut made = Vec::new();
+                let policy = self.make_real(found, &mut made);
+                made.push(Change::SetOwner {
+                    policy,
+                    owner: owner.to_owner(),
+                });
+                Ok(changes(made, self.altered(), Vec::new()))
+            }
+            AlterPolicy::Activate => {
+                let policy = errors.finish(found.and_then(Found::real))?;
+                let mut made = vec![Change::SetActive {
+                    name: written(policy),
+                    active: true,
+                }];
+                if policy.bindings.is_empty() {
+                    // Bound first, or there would be a warning that it governs nothing.
+                    made.insert(
+                        0,
+                        Change::Bind {
+                            policy: written(policy),
+                            service: None,
+                        },
+                    );
+                }
+                let status = format!("Network policy {} is active.", policy.name);
+                Ok(changes(made, status, Vec::new()))
+            }
+            AlterPolicy::Inactivate => {
+                let policy = errors.finish(found.and_then(Found::real))?;
+                let made = vec![Change::SetActive {
+                    name: written(policy),
+                    active: false,
+                }];
+                let status = format!("Network policy {} is inactive.", policy.name);
+                Ok(changes(made, status, Vec::new()))
+            }
+        }
+    }
+
+    /// Materialize's COMMENT ON.
+    pub(super) fn comment_on(
+        &self,
+        name: &Ident<'_>,
+        comment: Option<&Literal<'_>>,
+    ) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let found = errors.take(name.spot(), self.policy_or_default(name));
+        let found = errors.finish(found)?;
+        let comment = comment.map(|text| text.text().into_owned());
+        let mut made = Vec::new();
+        if comment.is_some() || matches!(found, Found::Real(_)) {
+            let policy = self.make_real(found, &mut made);
+            made.push(Change::AlterPolicy {
+                name: policy,
+                allow: ListEdit::Keep,
+                block: ListEdit::Keep,
+                comment: Some(comment.unwrap_or_default()),
+                blocked_rest: None,
+            });
+        }
+        Ok(changes(made, "COMMENT", Vec::new()))
+    }
+
+    /// The written name of a policy that is in the state, or is put there.
+    fn make_real(&self, found: Found<'_>, made: &mut Vec<Change>) -> String {
+        match found {
+            Found::Real(policy) => written(policy),
+            Found::Default => {
+                made.push(self.make_default(None));
+                DEFAULT.to_owned()
+            }
+        }
+    }
+
+    fn set(&self, clauses: &Clauses<'_>, errors: &mut Errors<'_, '_>) -> Edit {
+        let allow = clauses.allowed.as_ref();
+        let allow = allow.map(|list| self.read_list(ListKind::Allow, list, errors));
+        let block = clauses.blocked.as_ref();
+        let block = block.map(|list| self.read_list(ListKind::Block, list, errors));
+        let mut edit = Edit {
+            comment: clauses.comment.map(|text| text.text().into_owned()),
+            ..Edit::default()
+        };
+        let is_lakehouse = self.dialect() == Dialect::Lakehouse;
+        edit.allow = match allow {
+            // A list that is left out is cleared, and an empty one allows all.
+            None if is_lakehouse => ListEdit::Any,
+            Some(read) if is_lakehouse && read.list.is_empty() => ListEdit::Any,
+            None => ListEdit::Keep,
+            Some(read) => replace(&mut edit.warnings, read),
+        };
+        edit.block = match block {
+            None if is_lakehouse => ListEdit::Any,
+            None => ListEdit::Keep,
+            Some(mut read) => {
+                edit.rest = read.rest.take();
+                replace(&mut edit.warnings, read)
+            }
+        };
+        edit
+    }
+
+    fn set_rules(
+        &self,
+        name: &Ident<'_>,
+        found: Option<Found<'_>>,
+        rules: &[RuleText<'_>],
+        errors: &mut Errors<'_, '_>,
+    ) -> Edit {
+        let mut edit = Edit::default();
+        let read = self.read_rules(name.spot(), rules, errors);
+        edit.allow = replace(&mut edit.warnings, read);
+        // All rules are replaced, also those that this dialect cannot say.
+        edit.block = ListEdit::Any;
+        if let Some(Found::Real(policy)) = found
+            && (!policy.block.is_empty() || policy.blocked_rest.is_some())
+        {
+            edit.warnings.push(format!(
+                "the block list of policy {} is gone: SET RULES replaces all rules",
+                policy.name
+            ));
+        }
+        edit
+    }
+
+    fn edited(
+        &self,
+        name: &Ident<'_>,
+        found: Option<Found<'_>>,
+        edit: Edit,
+        mut errors: Errors<'_, '_>,
+    ) -> Result<Action, Refusal> {
+        if let Some(Found::Real(policy)) = found
+            && self.dialect() == Dialect::Snowflake
+            && policy.is_in_force()
+            && becomes_empty(policy, &edit)
+        {
+            errors.push(name.spot(), Wrong::Empty(policy.name.to_string()));
+        }
+        let found = errors.finish(found)?;
+        let change = match (found, edit.allow) {
+            (Found::Default, ListEdit::Set { list }) => self.make_default(Some(list)),
+            (Found::Default, _) => self.make_default(None),
+            (Found::Real(policy), allow) => Change::AlterPolicy {
+                name: written(policy),
+                allow,
+                block: edit.block,
+                comment: edit.comment,
+                blocked_rest: edit.rest,
+            },
+        };
+        Ok(changes(vec![change], self.altered(), edit.warnings))
+    }
+
+    fn altered(&self) -> &'static str {
+        match self.dialect() {
+            Dialect::Snowflake => "Statement executed successfully.",
+            Dialect::Materialize => "ALTER NETWORK POLICY",
+            Dialect::Lakehouse => "Network policy altered.",
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    fn real(self) -> Option<&'a Policy> {
+        match self {
+            Self::Real(policy) => Some(policy),
+            Self::Default => None,
+        }
+    }
+}
+
+fn replace(warnings: &mut Vec<String>, read: Read) -> ListEdit {
+    warnings.extend(read.warnings);
+    ListEdit::Set {
+        list: ListInput::of(read.list),
+    }
+}
+
+fn unset(clauses: UnsetClauses) -> Edit {
+    Edit {
+        // An empty list, not none: nobody is allowed.
+        allow: if clauses.allowed {
+            ListEdit::Set {
+                list: ListInput::of(Default::default()),
+            }
+        } else {
+            ListEdit::Keep
+        },
+        block: if clauses.blocked {
+            ListEdit::Any
+        } else {
+            ListEdit::Keep
+        },
+        comment: clauses.comment.then(String::new),
+        ..Edit::default()
+    }
+}
+
+/// Whether a policy has no entry at all, which Snowflake does not set.
+pub(super) fn is_empty(policy: &Policy) -> bool {
+    let allows_nobody = matches!(&policy.allow, AllowPart::Only(list) if list.is_empty());
+    allows_nobody && policy.block.is_empty() && policy.blocked_rest.is_none()
+}
+
+fn becomes_empty(policy: &Policy, edit: &Edit) -> bool {
+    let allows_nobody = match &edit.allow {
+        ListEdit::Set { list } => list.is_empty(),
+        _ => matches!(&policy.allow, AllowPart::Only(list) if list.is_empty()),
+    };
+    let blocks_nobody = match &edit.block {
+        ListEdit::Set { list } => list.is_empty() && edit.rest.is_none(),
+        ListEdit::Any => true,
+        _ => policy.block.is_empty() && policy.blocked_rest.is_none(),
+    };
+    allows_nobody && blocks_nobody
+}
+
+fn written(policy: &Policy) -> String {
+    policy.name.to_written().into_owned()
+}

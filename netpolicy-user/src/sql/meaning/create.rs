@@ -1,0 +1,193 @@
+//! CREATE NETWORK POLICY.
+
+use super::list::Read;
+use super::name::DEFAULT;
+use super::wrong::Errors;
+use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to, changes};
+use crate::model::{Binding, Change, ListInput, ListKind, Name, Policy};
+use crate::sql::{Clauses, CreatePolicy, PolicyBody};
+
+/// Materialize's `max_network_policies`
+/// (<https://materialize.com/docs/sql/create-network-policy/>).
+const MATERIALIZE_POLICIES: usize = 25;
+
+/// Lakehouse's limit.
+const LAKEHOUSE_POLICIES: usize = 20;
+
+/// What is in a new policy.
+struct Parts {
+    /// `None`: the policy allows any.
+    allow: Option<Read>,
+    block: Read,
+}
+
+impl Cx<'_, '_> {
+    pub(super) fn create(&self, create: &CreatePolicy<'_>) -> Result<Action, Refusal> {
+        let spot = create.name.spot();
+        let mut errors = Errors::new(self.statement);
+        let name = errors.take(spot, self.new_name(&create.name));
+        let existing = name.as_ref().and_then(|name| self.like(name));
+        if let (Some(policy), true) = (existing, create.if_not_exists) {
+            return errors.finish(Some(Action::Nothing {
+                status: format!("{} already exists, statement succeeded.", policy.name),
+            }));
+        }
+        let replaced = match existing {
+            Some(policy) if create.or_replace && self.finds(create, policy) => {
+                errors.take(spot, self.may_replace(policy));
+                Some(policy)
+            }
+            Some(policy) => {
+                errors.push(spot, self.taken(policy.name.as_str()));
+                None
+            }
+            None if self.has_default() && name.as_ref().is_some_and(is_default) => {
+                errors.push(spot, self.taken(DEFAULT));
+                None
+            }
+            None => {
+                errors.take(spot, self.has_room());
+                None
+            }
+        };
+        let parts = match &create.body {
+            PolicyBody::Lists(clauses) => self.lists(clauses, &mut errors),
+            PolicyBody::Rules(rules) => Parts {
+                allow: Some(self.read_rules(spot, rules, &mut errors)),
+                block: Read::default(),
+            },
+        };
+        let comment = match &create.body {
+            PolicyBody::Lists(clauses) => clauses.comment.map(|text| text.text().into_owned()),
+            PolicyBody::Rules(_) => None,
+        };
+        let name = replaced.map(|policy| policy.name.clone()).or(name);
+        let name = errors.finish(name)?;
+        Ok(self.created(&name, replaced, parts, comment))
+    }
+
+    fn lists(&self, clauses: &Clauses<'_>, errors: &mut Errors<'_, '_>) -> Parts {
+        let mut read = |kind, list| self.read_list(kind, list, errors);
+        let allow = clauses.allowed.as_ref();
+        let allow = allow.map(|list| read(ListKind::Allow, list));
+        let block = clauses.blocked.as_ref();
+        let block = block.map(|list| read(ListKind::Block, list));
+        let allow = match self.dialect() {
+            // "Allows all" if the list is empty or left out.
+            Dialect::Lakehouse => allow.filter(|read| !read.list.is_empty()),
+            // Whoever is not allowed is denied, also if nobody is allowed.
+            Dialect::Snowflake | Dialect::Materialize => Some(allow.unwrap_or_default()),
+        };
+        Parts {
+            allow,
+            block: block.unwrap_or_default(),
+        }
+    }
+
+    fn created(
+        &self,
+        name: &Name,
+        replaced: Option<&Policy>,
+        parts: Parts,
+        comment: Option<String>,
+    ) -> Action {
+        let Parts { allow, block } = parts;
+        let mut warnings = Vec::new();
+        let denies_all = allow.as_ref().is_some_and(|read| read.list.is_empty());
+        let is_live = self.dialect() == Dialect::Lakehouse;
+        let allow = allow.map(|read| {
+            warnings.extend(read.warnings);
+            ListInput::of(read.list)
+        });
+        warnings.extend(block.warnings);
+        if denies_all && self.dialect() == Dialect::Snowflake {
+            let has_block = !block.list.is_empty() || block.rest.is_some();
+            warnings.push(if has_block {
+                format!("policy {name} allows nobody: once it is set, it denies everybody")
+            } else {
+                format!("policy {name} is empty: it cannot be set until it has an address")
+            });
+        }
+        let written = name.to_written().into_owned();
+        let mut made = vec![Change::CreatePolicy {
+            name: written.clone(),
+            allow,
+            block: ListInput::of(block.list),
+            comment,
+            inactive: !is_live,
+            services: Vec::new(),
+            unbound: !is_live,
+            replace: replaced.is_some(),
+            blocked_rest: block.rest,
+        }];
+        if is_live && replaced.is_some_and(|policy| policy.bindings.is_empty()) {
+            made.push(Change::Bind {
+                policy: written,
+                service: None,
+            });
+        }
+        let status = match self.dialect() {
+            Dialect::Snowflake => format!("Network policy {name} successfully created."),
+            Dialect::Materialize => "CREATE NETWORK POLICY".to_owned(),
+            Dialect::Lakehouse => format!("Network policy {name} is created and active."),
+        };
+        changes(made, status, warnings)
+    }
+
+    /// Whether OR REPLACE means this policy: a quoted name has to be exactly its.
+    fn finds(&self, create: &CreatePolicy<'_>, policy: &Policy) -> bool {
+        self.policy(&create.name)
+            .is_ok_and(|found| found.name == policy.name)
+    }
+
+    /// Snowflake replaces no policy that is set; Lakehouse does.
+    fn may_replace(&self, policy: &Policy) -> Result<(), Wrong> {
+        if self.dialect() == Dialect::Snowflake && policy.is_in_force() {
+            return Err(Wrong::Attached {
+                operation: "Replace",
+                policy: policy.name.to_string(),
+                to: attached_to(policy),
+            });
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> Result<(), Wrong> {
+        let dialect = self.dialect();
+        let limit = match dialect {
+            Dialect::Snowflake => return Ok(()),
+            Dialect::Materialize => MATERIALIZE_POLICIES,
+            Dialect::Lakehouse => LAKEHOUSE_POLICIES,
+        };
+        if self.state().policies.len() >= limit {
+            return Err(Wrong::TooManyPolicies { dialect, limit });
+        }
+        Ok(())
+    }
+
+    /// The change that puts Materialize's `default` into the state. `allow`: what it
+    /// allows from now on; `None`: all, as before.
+    pub(super) fn make_default(&self, allow: Option<ListInput>) -> Change {
+        let is_setting = self.on_host().is_empty();
+        Change::CreatePolicy {
+            name: DEFAULT.to_owned(),
+            allow,
+            block: ListInput::default(),
+            comment: None,
+            inactive: !is_setting,
+            services: Vec::new(),
+            unbound: !is_setting,
+            replace: false,
+            blocked_rest: None,
+        }
+    }
+}
+
+fn is_default(name: &Name) -> bool {
+    name.as_str() == DEFAULT
+}
+
+/// Whether an active policy is bound to the host.
+pub(super) fn governs_host(policy: &Policy) -> bool {
+    policy.active && policy.bindings.contains(&Binding::Host)
+}

@@ -1,0 +1,268 @@
+//! What a statement does: a statement and a state, to changes, a table or a refusal.
+//!
+//! Pure, and the one place where the three products differ in what they mean. Nothing is
+//! carried out here: the changes that come out are the same ones that the command line
+//! and the policy file make.
+//!
+//! | File | Owns |
+//! |---|---|
+//! | `create.rs` | CREATE |
+//! | `alter.rs` | ALTER NETWORK POLICY, COMMENT ON |
+//! | `remove.rs` | DROP |
+//! | `setting.rs` | the policy of the account, of the system, of a user; its parameters |
+//! | `show.rs` | SHOW NETWORK POLICIES, DESC |
+//! | `like.rs` | LIKE |
+//! | `rewrite.rs` | SHOW CREATE: a policy as a statement of any dialect |
+//! | `minus.rs` | one list without another, as the fewest CIDRs |
+//! | `grant.rs` | GRANT, REVOKE |
+//! | `list.rs` | addresses as they stand in statements, to rules |
+//! | `name.rs` | names: looked up, and checked when new |
+//! | `wrong.rs` | what can be wrong, in each product's words |
+//! | `manner.rs` | what the agent refuses, in each product's words |
+
+mod alter;
+mod create;
+mod grant;
+mod like;
+mod list;
+mod manner;
+mod minus;
+mod name;
+mod remove;
+mod rewrite;
+mod setting;
+mod show;
+#[cfg(test)]
+mod tests;
+mod wrong;
+
+pub use manner::{lacks, lockout};
+pub use wrong::{At, Refusal, Wrong};
+
+use super::{Dialect, Statement, Verb};
+use crate::model::{Binding, Change, Limits, Name, Policy, Principal, Privilege, State};
+
+/// What a statement needs to know beside itself.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// What the statements before it left.
+    pub state: &'a State,
+    /// How much the host takes. A dialect's own limits are checked beside.
+    pub limits: Limits,
+    /// What the text is called, for the places of rules: "office.sql".
+    pub source: &'a str,
+    /// The users and groups that there are.
+    pub roles: &'a dyn Roles,
+}
+
+/// The host's users and groups.
+pub trait Roles {
+    /// Whether there is a user of this name, case and all.
+    fn has_user(&self, name: &str) -> bool;
+    /// Whether there is a group of this name, case and all.
+    fn has_group(&self, name: &str) -> bool;
+}
+
+/// What a statement comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Changes to the state, to be made as one.
+    Changes(Changes),
+    /// The answer to a question.
+    Table(Table),
+    /// A privilege is granted.
+    Grant(Privileged),
+    /// A privilege is revoked.
+    Revoke(Privileged),
+    /// Everybody bypasses a service's policies for a time.
+    Bypass {
+        /// The service.
+        service: Name,
+        /// How long; 0: no longer.
+        minutes: u32,
+        /// What was done, in a sentence.
+        status: String,
+    },
+    /// Nothing.
+    Nothing {
+        /// Why, in a sentence.
+        status: String,
+    },
+}
+
+/// Changes to the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// In their order.
+    pub changes: Vec<Change>,
+    /// What was done, in a sentence in the product's manner.
+    pub status: String,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// The answer to a question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Their names.
+    pub columns: Vec<String>,
+    /// As wide as `columns`; `None`: NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// A privilege, and whose it becomes or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Privileged {
+    /// What may be done.
+    pub privilege: Privilege,
+    /// By whom.
+    pub to: Principal,
+    /// Only with this policy.
+    pub policy: Option<Name>,
+    /// What was done, in a sentence.
+    pub status: String,
+}
+
+/// What a statement does to a state. Linear in the statement, but for SHOW CREATE, which
+/// sorts the policy's rules.
+///
+/// # Errors
+/// All that is wrong with it, each with its place.
+pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refusal> {
+    let cx = Cx { statement, scene };
+    match &statement.verb {
+        Verb::SetDialect(dialect) => Ok(Action::Nothing {
+            status: format!("The dialect is {dialect}."),
+        }),
+        Verb::CreatePolicy(create) => cx.create(create),
+        Verb::AlterPolicy {
+            if_exists,
+            name,
+            change,
+            ..
+        } => cx.alter(name, *if_exists, change),
+        Verb::DropPolicy {
+            if_exists, names, ..
+        } => cx.remove(names, *if_exists),
+        Verb::DescribePolicy(name) => cx.describe(name),
+        Verb::ShowPolicies { like } => Ok(cx.policies(like.as_ref())),
+        Verb::ShowCreate { name, dialect } => cx.show_create(name, *dialect),
+        Verb::SetHostPolicy(name) => cx.set_host_policy(name),
+        Verb::ResetHostPolicy => cx.reset_host_policy(),
+        Verb::AlterUser {
+            if_exists,
+            service,
+            change,
+        } => cx.alter_user(service, *if_exists, *change),
+        Verb::ShowParameter(level) => cx.parameter(level),
+        Verb::ShowSetting => Ok(cx.setting()),
+        Verb::CommentOn { name, comment } => cx.comment_on(name, comment.as_ref()),
+        Verb::Grant(grant) => cx.grant(grant),
+        Verb::Revoke(grant) => cx.revoke(grant),
+    }
+}
+
+/// Whether a statement makes revisions, unless it is wrong or changes nothing.
+#[must_use]
+pub fn makes_revisions(verb: &Verb<'_>) -> bool {
+    match verb {
+        Verb::CreatePolicy(_)
+        | Verb::AlterPolicy { .. }
+        | Verb::DropPolicy { .. }
+        | Verb::SetHostPolicy(_)
+        | Verb::ResetHostPolicy
+        | Verb::CommentOn { .. } => true,
+        Verb::AlterUser { change, .. } => !matches!(change, super::AlterUser::Bypass { .. }),
+        Verb::Grant(grant) => matches!(grant.privilege, super::Privilege::Ownership(_)),
+        _ => false,
+    }
+}
+
+/// Whether a statement only asks.
+#[must_use]
+pub fn only_asks(verb: &Verb<'_>) -> bool {
+    matches!(
+        verb,
+        Verb::SetDialect(_)
+            | Verb::DescribePolicy(_)
+            | Verb::ShowPolicies { .. }
+            | Verb::ShowCreate { .. }
+            | Verb::ShowParameter(_)
+            | Verb::ShowSetting
+    )
+}
+
+/// Whether a statement says itself that it is to be made although it locks out who asks.
+#[must_use]
+pub fn says_force(verb: &Verb<'_>) -> bool {
+    match verb {
+        Verb::CreatePolicy(create) => create.force,
+        Verb::AlterPolicy { force, .. } | Verb::DropPolicy { force, .. } => *force,
+        _ => false,
+    }
+}
+
+/// A statement's first words, without its lists: "CREATE NETWORK POLICY office".
+#[must_use]
+pub fn title(statement: &Statement<'_>) -> String {
+    match &statement.verb {
+        Verb::CreatePolicy(create) => {
+            let replace = if create.or_replace { "OR REPLACE " } else { "" };
+            format!("CREATE {replace}NETWORK POLICY {}", create.name)
+        }
+        Verb::AlterPolicy { name, change, .. } => {
+            use super::AlterPolicy::{Set, SetRules};
+            match change {
+                Set(_) | SetRules(_) => format!("ALTER NETWORK POLICY {name} SET"),
+                _ => statement.to_string(),
+            }
+        }
+        Verb::CommentOn { name, .. } => format!("COMMENT ON NETWORK POLICY {name}"),
+        _ => statement.to_string(),
+    }
+}
+
+/// A statement and its scene.
+#[derive(Clone, Copy)]
+struct Cx<'s, 't> {
+    statement: &'s Statement<'t>,
+    scene: &'s Scene<'s>,
+}
+
+impl<'s> Cx<'s, '_> {
+    fn dialect(&self) -> Dialect {
+        self.statement.dialect
+    }
+
+    fn state(&self) -> &'s State {
+        self.scene.state
+    }
+
+    /// The active policies that govern the host.
+    fn on_host(&self) -> Vec<&'s Policy> {
+        let policies = self.state().policies.iter();
+        policies
+            .filter(|policy| policy.active && policy.bindings.contains(&Binding::Host))
+            .collect()
+    }
+}
+
+/// Changes, and what to say of them.
+fn changes(changes: Vec<Change>, status: impl Into<String>, warnings: Vec<String>) -> Action {
+    Action::Changes(Changes {
+        changes,
+        status: status.into(),
+        warnings,
+    })
+}
+
+/// The scopes that an active policy governs, as Snowflake calls them.
+fn attached_to(policy: &Policy) -> String {
+    let scopes = policy.bindings.iter().map(|binding| match binding {
+        Binding::Host => "ACCOUNT".to_owned(),
+        Binding::Service(name) => format!("USER {name}"),
+    });
+    scopes.collect::<Vec<_>>().join(", ")
+}

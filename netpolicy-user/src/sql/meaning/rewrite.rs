@@ -1,0 +1,270 @@
+//! SHOW CREATE: a policy, wherever it comes from, as a statement of any dialect that
+//! means the same there. What cannot be said is refused, what gets lost is a warning.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use super::list::MATERIALIZE_RULES;
+use super::minus::minus;
+use super::name::{DEFAULT, Found, new_name};
+use super::show::{ANY_IS_MORE, OPEN};
+use super::wrong::Errors;
+use super::{Action, Cx, Dialect, Refusal, Table, Wrong};
+use crate::model::{AllowPart, Policy, Rule, RuleList};
+use crate::sql::{Ident, Lists, WriteError, comment_on, create_lists, create_rules};
+
+/// An address that is no host's: on both lists of a policy it lets nobody in.
+const NOBODY: &str = "0.0.0.0";
+
+impl Cx<'_, '_> {
+    pub(super) fn show_create(
+        &self,
+        name: &Ident<'_>,
+        dialect: Option<Dialect>,
+    ) -> Result<Action, Refusal> {
+        let dialect = dialect.unwrap_or(self.dialect());
+        let mut errors = Errors::new(self.statement);
+        let found = errors.take(name.spot(), self.policy_or_default(name));
+        let found = errors.finish(found)?;
+        let mut writer = Writer {
+            dialect,
+            warnings: Vec::new(),
+        };
+        let (shown, written) = match found {
+            Found::Real(policy) => (policy.name.as_str(), writer.policy(policy)),
+            Found::Default => (DEFAULT, writer.open(DEFAULT)),
+        };
+        let text = written.map_err(|why| {
+            let wrong = Wrong::NotExpressible {
+                policy: shown.to_owned(),
+                dialect,
+                why,
+            };
+            Refusal::of(self.statement, name.spot(), wrong)
+        })?;
+        let row = vec![Some(shown.to_owned()), Some(text)];
+        let mut table = Table::of(&["name", "create_sql"], vec![row]);
+        table.warnings = writer.warnings;
+        Ok(Action::Table(table))
+    }
+}
+
+struct Writer {
+    dialect: Dialect,
+    warnings: Vec<String>,
+}
+
+impl Writer {
+    fn policy(&mut self, policy: &Policy) -> Result<String, String> {
+        let name = policy.name.as_str();
+        new_name(name, self.dialect == Dialect::Snowflake, self.dialect)
+            .map_err(|wrong| wrong.to_string())?;
+        let rules = || policy.allow_list().into_iter().chain([&policy.block]);
+        let mut rules = rules().flat_map(RuleList::iter);
+        if rules.clone().any(|rule| rule.comment().is_some()) {
+            self.warnings.push(format!(
+                "comments of single rules are left out: {} has none",
+                self.dialect.title()
+            ));
+        }
+        if self.dialect == Dialect::Materialize {
+            return self.rules(policy);
+        }
+        if rules.any(|rule| rule.name().is_some()) {
+            self.warnings.push(format!(
+                "names of rules are left out: {} has none",
+                self.dialect.title()
+            ));
+        }
+        self.lists(policy)
+    }
+
+    /// Materialize's `default` as it is from the start.
+    fn open(&self, name: &str) -> Result<String, String> {
+        let mut text = String::new();
+        match self.dialect {
+            Dialect::Materialize => create_rules(&mut text, name, OPEN),
+            dialect => {
+                let any: Lists<'_, [&str; 1], [&str; 0]> = Lists {
+                    allowed: (dialect == Dialect::Snowflake).then_some(["0.0.0.0/0"]),
+                    blocked: None,
+                    comment: None,
+                };
+                create_lists(&mut text, dialect, name, any)
+            }
+        }
+        .map_err(|error| error.to_string())?;
+        text.push(';');
+        Ok(text)
+    }
+
+    /// A statement of Snowflake or Lakehouse.
+    fn lists(&mut self, policy: &Policy) -> Result<String, String> {
+        let mut allowed = match &policy.allow {
+            AllowPart::Any if self.dialect == Dialect::Snowflake => {
+                self.warnings.push(ANY_IS_MORE.to_owned());
+                Some(vec!["0.0.0.0/0".to_owned()])
+            }
+            AllowPart::Any => None,
+            AllowPart::Only(list) => Some(self.addresses(list, true)?),
+        };
+        let mut blocked = self.addresses(&policy.block, false)?;
+        match (self.dialect, &policy.blocked_rest, &mut allowed) {
+            (Dialect::Snowflake, Some(rest), _) => blocked.push(rest.to_string()),
+            (Dialect::Lakehouse, _, Some(allowed)) if allowed.is_empty() => {
+                self.warnings.push(format!(
+                    "the policy allows nobody, for which Lakehouse has no word: {NOBODY} is \
+                     allowed and blocked instead"
+                ));
+                allowed.push(NOBODY.to_owned());
+                if !policy.block.iter().any(|rule| is_nobody(&rule.net)) {
+                    blocked.push(NOBODY.to_owned());
+                }
+            }
+            _ => {}
+        }
+        self.check_length(allowed.as_deref().unwrap_or_default(), "ALLOWED_IP_LIST");
+        self.check_length(&blocked, "BLOCKED_IP_LIST");
+        let allowed = allowed.as_deref();
+        let lists = Lists {
+            allowed: allowed.map(texts),
+            blocked: (!blocked.is_empty()).then(|| texts(&blocked)),
+            comment: policy.comment.as_deref(),
+        };
+        let mut text = String::new();
+        create_lists(&mut text, self.dialect, policy.name.as_str(), lists)
+            .map_err(|error| error.to_string())?;
+        text.push(';');
+        Ok(text)
+    }
+
+    /// A list's addresses. Where the dialect takes no `/0`, or means something else by it,
+    /// its halves say the same.
+    fn addresses(&self, list: &RuleList, is_allow: bool) -> Result<Vec<String>, String> {
+        let takes_all = is_allow && self.dialect == Dialect::Snowflake;
+        let mut addresses = Vec::with_capacity(list.len());
+        for rule in list.iter() {
+            if rule.net.addr().is_ipv6() {
+                return Err(format!(
+                    "{} is IPv6, and {}'s lists take only IPv4",
+                    rule.text(),
+                    self.dialect.title()
+                ));
+            }
+            if rule.net.prefix_len() > 0 || takes_all {
+                // As written, unless that is an IPv4-mapped address.
+                let text = rule.text();
+                addresses.push(if text.contains(':') {
+                    rule.net.to_string()
+                } else {
+                    text.into_owned()
+                });
+                continue;
+            }
+            for half in ["0.0.0.0/1", "128.0.0.0/1"] {
+                let is_there = |rule: &Rule| rule.net.to_string() == half;
+                if !list.iter().any(is_there) {
+                    addresses.push(half.to_owned());
+                }
+            }
+        }
+        Ok(addresses)
+    }
+
+    fn check_length(&mut self, addresses: &[String], list: &str) {
+        const CHARACTERS: usize = 100_000;
+        let length: usize = addresses.iter().map(|text| text.len() + 1).sum();
+        if self.dialect == Dialect::Snowflake && length > CHARACTERS + 1 {
+            self.warnings.push(format!(
+                "{list} has {} characters; Snowflake takes {CHARACTERS}",
+                length - 1
+            ));
+        }
+    }
+
+    /// A statement of Materialize, and a second one for the comment.
+    fn rules(&mut self, policy: &Policy) -> Result<String, String> {
+        let everybody = || OPEN.iter().filter_map(|(_, net)| net.parse::<IpNet>().ok());
+        let block = || policy.block.iter().map(|rule| rule.net);
+        let rules: Vec<(String, String)> = match &policy.allow {
+            AllowPart::Any if policy.block.is_empty() => OPEN
+                .map(|(name, net)| (name.to_owned(), net.to_owned()))
+                .into(),
+            AllowPart::Only(list) if policy.block.is_empty() => {
+                let nets = list.iter().map(|rule| rule.net.to_string());
+                rule_names(list).into_iter().zip(nets).collect()
+            }
+            allow => {
+                self.warnings.push(
+                    "Materialize has no block list: what is blocked is taken out of the rules"
+                        .to_owned(),
+                );
+                let left = match allow {
+                    AllowPart::Any => minus(everybody(), block()),
+                    AllowPart::Only(list) => minus(list.iter().map(|rule| rule.net), block()),
+                };
+                let names = (1..).map(|n| format!("rule_{n}"));
+                names.zip(left.iter().map(IpNet::to_string)).collect()
+            }
+        };
+        if rules.len() > MATERIALIZE_RULES {
+            self.warnings.push(format!(
+                "{} rules; Materialize takes {MATERIALIZE_RULES} a policy",
+                rules.len()
+            ));
+        }
+        let mut text = String::new();
+        let pairs = rules
+            .iter()
+            .map(|(name, net)| (name.as_str(), net.as_str()));
+        let write = |text: &mut String| -> Result<(), WriteError> {
+            create_rules(text, policy.name.as_str(), pairs)?;
+            text.push(';');
+            if let Some(comment) = &policy.comment {
+                text.push('\n');
+                comment_on(text, policy.name.as_str(), comment)?;
+                text.push(';');
+            }
+            Ok(())
+        };
+        write(&mut text).map_err(|error| error.to_string())?;
+        Ok(text)
+    }
+}
+
+fn texts(addresses: &[String]) -> impl Iterator<Item = &str> {
+    addresses.iter().map(String::as_str)
+}
+
+fn is_nobody(net: &IpNet) -> bool {
+    net.addr().is_unspecified() && net.addr().is_ipv4() && net.prefix_len() == 32
+}
+
+/// A name for each rule, no two the same: its own, or one by its place in the list.
+pub(super) fn rule_names(list: &RuleList) -> Vec<String> {
+    let own = |rule: &Rule| {
+        let is_good = |name: &&str| {
+            !name.is_empty() && name.chars().count() <= 255 && !name.chars().any(char::is_control)
+        };
+        rule.name().filter(is_good).map(ToOwned::to_owned)
+    };
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    // Names that somebody gave go before made ones.
+    let given: Vec<_> = list
+        .iter()
+        .map(|rule| own(rule).filter(|name| taken.insert(name.clone())))
+        .collect();
+    let made = |n: usize, taken: &mut BTreeSet<String>| {
+        let mut name = format!("rule_{n}");
+        while !taken.insert(name.clone()) {
+            name.push('_');
+        }
+        name
+    };
+    given
+        .into_iter()
+        .zip(1..)
+        .map(|(name, n)| name.unwrap_or_else(|| made(n, &mut taken)))
+        .collect()
+}

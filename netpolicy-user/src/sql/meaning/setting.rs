@@ -1,0 +1,181 @@
+//! The policy of the account, of the system, of a user, and what they are set to.
+
+use super::alter::is_empty;
+use super::name::{DEFAULT, Found};
+use super::wrong::Errors;
+use super::{Action, Cx, Dialect, Refusal, Table, Wrong, changes};
+use crate::model::{Binding, Change, Combine, Policy, Service};
+use crate::sql::{AlterUser, Ident, Level};
+
+impl<'s> Cx<'s, '_> {
+    /// ALTER ACCOUNT SET, ALTER SYSTEM SET
+    pub(super) fn set_host_policy(&self, name: &Ident<'_>) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let found = errors.take(name.spot(), self.policy_or_default(name));
+        let found = errors.finish(found)?;
+        self.govern(name, found, None)
+    }
+
+    /// ALTER ACCOUNT UNSET, ALTER SYSTEM RESET
+    pub(super) fn reset_host_policy(&self) -> Result<Action, Refusal> {
+        // The setting goes back to `default`, where the dialect has one.
+        let policy = match self.dialect() {
+            Dialect::Materialize if !self.has_default() => {
+                let Some(policy) = self.state().policy(DEFAULT) else {
+                    let wrong = Wrong::UnknownPolicy(DEFAULT.to_owned());
+                    return Err(Refusal::of(self.statement, self.statement.spot, wrong));
+                };
+                Some(policy.name.to_written().into_owned())
+            }
+            _ => None,
+        };
+        let change = Change::Govern {
+            policy,
+            service: None,
+        };
+        Ok(changes(vec![change], self.set_status(), Vec::new()))
+    }
+
+    fn set_status(&self) -> &'static str {
+        match self.dialect() {
+            Dialect::Materialize => "ALTER SYSTEM",
+            _ => "Statement executed successfully.",
+        }
+    }
+
+    /// One policy governs a scope from now on.
+    fn govern(
+        &self,
+        name: &Ident<'_>,
+        found: Found<'_>,
+        service: Option<&Service>,
+    ) -> Result<Action, Refusal> {
+        let policy = match found {
+            Found::Default => None,
+            Found::Real(policy) => {
+                if self.dialect() == Dialect::Snowflake && is_empty(policy) {
+                    let wrong = Wrong::Empty(policy.name.to_string());
+                    return Err(Refusal::of(self.statement, name.spot(), wrong));
+                }
+                Some(policy.name.to_written().into_owned())
+            }
+        };
+        let change = Change::Govern {
+            policy,
+            service: service.map(|service| service.name.to_written_service().into_owned()),
+        };
+        let combined = service.filter(|service| service.combine == Combine::And);
+        let warnings = combined.map(|service| {
+            format!(
+                "service {} combines with the host (`and`): whoever wants in must pass the \
+                 account's policy as well",
+                service.name
+            )
+        });
+        Ok(changes(
+            vec![change],
+            self.set_status(),
+            warnings.into_iter().collect(),
+        ))
+    }
+
+    /// ALTER USER: of a service.
+    pub(super) fn alter_user(
+        &self,
+        name: &Ident<'_>,
+        if_exists: bool,
+        change: AlterUser<'_>,
+    ) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let service = match self.service(name) {
+            Err(_) if if_exists => {
+                let name = name.folded(self.dialect());
+                return Ok(Action::Nothing {
+                    status: format!("There is no user {name}; nothing was altered."),
+                });
+            }
+            service => errors.take(name.spot(), service),
+        };
+        match change {
+            AlterUser::SetPolicy(policy) => {
+                let found = errors.take(policy.spot(), self.policy(&policy));
+                let (service, found) = errors.finish(service.zip(found))?;
+                self.govern(&policy, Found::Real(found), Some(service))
+            }
+            AlterUser::UnsetPolicy => {
+                let service = errors.finish(service)?;
+                let change = Change::Govern {
+                    policy: None,
+                    service: Some(service.name.to_written_service().into_owned()),
+                };
+                Ok(changes(vec![change], self.set_status(), Vec::new()))
+            }
+            AlterUser::Bypass { minutes, .. } => {
+                let service = errors.finish(service)?;
+                Ok(Action::Bypass {
+                    service: service.name.clone(),
+                    minutes,
+                    status: self.set_status().to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Snowflake's SHOW PARAMETERS. A user without a policy of his own has the account's,
+    /// which the level says
+    /// (<https://docs.snowflake.com/en/sql-reference/sql/show-parameters>).
+    pub(super) fn parameter(&self, level: &Level<'_>) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let host = names(&self.on_host());
+        let (value, level) = match level {
+            Level::Account => (host, "ACCOUNT"),
+            Level::User(name) => {
+                let service = errors.take(name.spot(), self.service(name));
+                let service = errors.finish(service)?;
+                let scope = Binding::Service(service.name.clone());
+                let own: Vec<_> = self.state().governing(&scope).collect();
+                match names(&own) {
+                    own if own.is_empty() => (host, "ACCOUNT"),
+                    own => (own, "USER"),
+                }
+            }
+        };
+        let level = if value.is_empty() { "" } else { level };
+        let description = "Network policy assigned for the given target.";
+        let row = ["NETWORK_POLICY", &value, "", level, description];
+        let columns = ["key", "value", "default", "level", "description"];
+        Ok(Action::Table(Table::of(
+            &columns,
+            vec![row.map(|cell| Some(cell.to_owned())).into()],
+        )))
+    }
+
+    /// Materialize's SHOW network_policy.
+    pub(super) fn setting(&self) -> Action {
+        let on_host = self.on_host();
+        let mut warnings = Vec::new();
+        let value = match &on_host[..] {
+            [] if self.has_default() => Some(DEFAULT.to_owned()),
+            [] => {
+                warnings.push("no policy governs the host: everybody gets in".to_owned());
+                None
+            }
+            [_] => Some(names(&on_host)),
+            _ => {
+                warnings.push(
+                    "several policies govern the host, merged; ALTER SYSTEM SET leaves one"
+                        .to_owned(),
+                );
+                Some(names(&on_host))
+            }
+        };
+        let mut table = Table::of(&["network_policy"], vec![vec![value]]);
+        table.warnings = warnings;
+        Action::Table(table)
+    }
+}
+
+fn names(policies: &[&Policy]) -> String {
+    let names = policies.iter().map(|policy| policy.name.as_str());
+    names.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,367 @@
+//! Why a statement is not carried out, in its product's manner, with every place.
+
+use crate::model::error::Excerpt;
+use crate::model::{ErrorKind, ListKind, ModelError, Problem};
+use crate::sql::{Dialect, Spot, Statement};
+
+/// Errors of one statement that are kept and shown.
+const SHOWN: usize = 20;
+
+/// What is wrong with a statement, given what there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// Snowflake: no such policy.
+    #[error("Network policy '{0}' does not exist or not authorized.")]
+    NoPolicy(String),
+    /// Materialize: no such policy.
+    #[error("unknown network policy '{0}'")]
+    UnknownPolicy(String),
+    /// Lakehouse: no such policy.
+    #[error("network policy '{0}' does not exist")]
+    MissingPolicy(String),
+    /// Snowflake: the name is another policy's.
+    #[error("Object '{0}' already exists.")]
+    ObjectExists(String),
+    /// Materialize and Lakehouse: the name is another policy's.
+    #[error("network policy '{0}' already exists")]
+    PolicyExists(String),
+    /// Snowflake: no such user, which is a service here.
+    #[error("User '{0}' does not exist or not authorized.")]
+    NoUser(String),
+    /// Snowflake: no such role, which is an OS user or group here.
+    #[error("Role '{0}' does not exist or not authorized.")]
+    NoRole(String),
+    /// Materialize: no such role.
+    #[error("unknown role '{0}'")]
+    UnknownRole(String),
+    /// Snowflake: a policy that is set cannot be dropped or replaced.
+    #[error(
+        "Cannot perform {operation} operation on network policy {policy}. The policy is attached to {to}. Unset the network policy from {to} and try the operation again."
+    )]
+    Attached {
+        /// "Drop" or "Replace".
+        operation: &'static str,
+        /// The policy.
+        policy: String,
+        /// "ACCOUNT", "USER PG".
+        to: String,
+    },
+    /// Snowflake: a policy without any entry.
+    #[error("Empty network policy {0} cannot be active.")]
+    Empty(String),
+    /// Materialize: it governs something.
+    #[error("network policy is currently in use: '{policy}' governs {scopes}")]
+    InUse {
+        /// The policy.
+        policy: String,
+        /// "the host", "service pg".
+        scopes: String,
+    },
+    /// A name that new policies of the dialect do not have.
+    #[error("{found} is no name for a network policy in {}: {why}", dialect.title())]
+    NewName {
+        /// The name.
+        found: Excerpt,
+        /// Whose rule it is.
+        dialect: Dialect,
+        /// What is wrong with it.
+        why: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Materialize: the name begins with a reserved prefix.
+    #[error("network policy name {0} is reserved")]
+    ReservedName(Excerpt),
+    /// Materialize: an address without length, or none at all.
+    #[error("Value must be valid IPV4 or IPV6 CIDR: {0}")]
+    Cidr(String),
+    /// Materialize: two rules of one name.
+    #[error("rule {name} is there already, at line {line}; each rule has a name of its own")]
+    RuleTwice {
+        /// The name.
+        name: Excerpt,
+        /// Of the first one.
+        line: u32,
+    },
+    /// Materialize: too many rules.
+    #[error("RULES count exceeds max_rules_per_network_policy. ({count} rules, at most {limit})")]
+    TooManyRules {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Materialize, Lakehouse: too many policies.
+    #[error("{} takes {limit} network policies, and there are {limit} already", dialect.title())]
+    TooManyPolicies {
+        /// Whose limit it is.
+        dialect: Dialect,
+        /// The limit.
+        limit: usize,
+    },
+    /// Snowflake's limit of a list.
+    #[error("{list} has {length} characters, more than {limit}, Snowflake's limit of one list")]
+    ListText {
+        /// "ALLOWED_IP_LIST".
+        list: &'static str,
+        /// Its length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Lakehouse's limit of a list.
+    #[error("{list} has {count} entries, more than {limit}, Lakehouse's limit of one list")]
+    ListRules {
+        /// "ALLOWED_IP_LIST".
+        list: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An IPv6 address where there are only IPv4 ones.
+    #[error("{found} is an IPv6 address, and {}'s lists take only IPv4", dialect.title())]
+    Ipv6 {
+        /// The address.
+        found: Excerpt,
+        /// Whose rule it is.
+        dialect: Dialect,
+    },
+    /// Lakehouse takes no `0.0.0.0/0`.
+    #[error("{found} is 0.0.0.0/0, which Lakehouse's lists do not take")]
+    Everybody {
+        /// As written.
+        found: Excerpt,
+        /// On which list.
+        list: ListKind,
+    },
+    /// A statement that SHOW CREATE cannot write.
+    #[error("policy '{policy}' cannot be written in {}: {why}", dialect.title())]
+    NotExpressible {
+        /// The policy.
+        policy: String,
+        /// In which dialect.
+        dialect: Dialect,
+        /// What cannot be said, and why.
+        why: String,
+    },
+    /// What the model says of an address or a name.
+    #[error("{0}")]
+    Model(Problem),
+}
+
+impl Wrong {
+    /// The manner of the error, for status codes.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoPolicy(_)
+            | Self::UnknownPolicy(_)
+            | Self::MissingPolicy(_)
+            | Self::NoUser(_)
+            | Self::NoRole(_)
+            | Self::UnknownRole(_) => ErrorKind::Unknown,
+            Self::ObjectExists(_)
+            | Self::PolicyExists(_)
+            | Self::Attached { .. }
+            | Self::Empty(_)
+            | Self::InUse { .. }
+            | Self::TooManyPolicies { .. }
+            | Self::NotExpressible { .. } => ErrorKind::Conflict,
+            Self::Model(problem) => problem.kind(),
+            _ => ErrorKind::Invalid,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NoPolicy(_) | Self::UnknownPolicy(_) | Self::MissingPolicy(_) => {
+                "SHOW NETWORK POLICIES lists what there is; a name in double quotes is found \
+                 only exactly"
+            }
+            Self::ObjectExists(_) | Self::PolicyExists(_) => {
+                "alter it, or choose another name; names may not differ by case alone"
+            }
+            Self::NoUser(_) => "a user is a service here: `netpolicy service list`",
+            Self::NoRole(_) | Self::UnknownRole(_) => {
+                "a role is an OS user or group here: `getent passwd` and `getent group` list them"
+            }
+            Self::Empty(_) => "put an address on its ALLOWED_IP_LIST or BLOCKED_IP_LIST first",
+            Self::InUse { .. } => {
+                "ALTER SYSTEM SET network_policy to another policy first, or unbind it"
+            }
+            Self::NewName { hint, .. } => hint,
+            Self::ReservedName(_) => "the prefixes mz_, pg_ and external_ are reserved",
+            Self::Cidr(_) => "as in 10.0.0.0/8, 10.0.0.1/32 or 2001:db8::/32",
+            Self::TooManyPolicies { .. } => "drop one first",
+            Self::ListText { .. } | Self::ListRules { .. } => {
+                "use CIDRs for neighbours; other dialects take longer lists"
+            }
+            Self::Ipv6 { .. } => "Materialize's dialect and the policy file take both families",
+            Self::Everybody {
+                list: ListKind::Allow,
+                ..
+            } => "leave ALLOWED_IP_LIST out to allow everybody",
+            Self::Everybody {
+                list: ListKind::Block,
+                ..
+            } => "name the addresses that are allowed in ALLOWED_IP_LIST instead",
+            _ => return None,
+        })
+    }
+}
+
+/// One error and its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {wrong}")]
+pub struct At {
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub wrong: Wrong,
+}
+
+/// All that is wrong with a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where the statement begins.
+    start: (u32, u32),
+    errors: Vec<At>,
+    more: usize,
+}
+
+impl Refusal {
+    /// One error.
+    pub(super) fn of(statement: &Statement<'_>, spot: Spot, wrong: impl Into<Wrong>) -> Self {
+        let mut errors = Errors::new(statement);
+        errors.push(spot, wrong.into());
+        errors.refuse()
+    }
+
+    /// Line and column of the first error.
+    #[must_use]
+    pub fn place(&self) -> (u32, u32) {
+        self.errors
+            .first()
+            .map_or(self.start, |at| (at.line, at.column))
+    }
+
+    /// The errors that were kept: the first 20, in the order of their finding.
+    pub fn iter(&self) -> std::slice::Iter<'_, At> {
+        self.errors.iter()
+    }
+
+    /// The manner of the errors together: invalid input outweighs a conflict, a conflict
+    /// outweighs something unknown.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        let has = |kind| self.iter().any(|at| at.wrong.kind() == kind);
+        if has(ErrorKind::Invalid) {
+            ErrorKind::Invalid
+        } else if has(ErrorKind::Conflict) {
+            ErrorKind::Conflict
+        } else {
+            ErrorKind::Unknown
+        }
+    }
+
+    /// One line for each error. All but the first, which stands at [`Self::place`], say
+    /// where they are.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        let mut messages: Vec<_> = self.iter().map(ToString::to_string).collect();
+        if let (Some(message), Some(first)) = (messages.first_mut(), self.errors.first()) {
+            *message = first.wrong.to_string();
+        }
+        match self.more {
+            0 => {}
+            1 => messages.push("and 1 more error".to_owned()),
+            more => messages.push(format!("and {more} more errors")),
+        }
+        messages
+    }
+
+    /// What to do about the first error that says so.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        self.iter().find_map(|at| at.wrong.hint())
+    }
+}
+
+impl<'a> IntoIterator for &'a Refusal {
+    type Item = &'a At;
+    type IntoIter = std::slice::Iter<'a, At>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Gathers what is wrong with a statement.
+#[derive(Debug)]
+pub(super) struct Errors<'s, 't> {
+    statement: &'s Statement<'t>,
+    found: Vec<At>,
+    more: usize,
+}
+
+impl<'s, 't> Errors<'s, 't> {
+    pub(super) fn new(statement: &'s Statement<'t>) -> Self {
+        Self {
+            statement,
+            found: Vec::new(),
+            more: 0,
+        }
+    }
+
+    /// Notes an error. Its column is counted only if it will be shown.
+    pub(super) fn push(&mut self, spot: Spot, wrong: Wrong) {
+        if self.found.len() == SHOWN {
+            self.more += 1;
+            return;
+        }
+        let (line, column) = self.statement.place(spot);
+        self.found.push(At {
+            line,
+            column,
+            wrong,
+        });
+    }
+
+    /// Takes a value, or notes why there is none.
+    pub(super) fn take<T>(&mut self, spot: Spot, value: Result<T, Wrong>) -> Option<T> {
+        value.map_err(|wrong| self.push(spot, wrong)).ok()
+    }
+
+    /// A value that is there unless something was noted; else all errors.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Refusal> {
+        match value {
+            Some(value) if self.found.is_empty() => Ok(value),
+            _ => Err(self.refuse()),
+        }
+    }
+
+    fn refuse(self) -> Refusal {
+        Refusal {
+            start: self.statement.place(self.statement.spot),
+            errors: self.found,
+            more: self.more,
+        }
+    }
+}
+
+impl From<ModelError> for Wrong {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error.problem)
+    }
+}
+
+impl From<Problem> for Wrong {
+    fn from(problem: Problem) -> Self {
+        Self::Model(problem)
+    }
+}
