@@ -5,8 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::change::Proposal;
 use super::enforcer::Enforcer;
 use super::error::AgentError;
+use super::refusals::Refusals;
 use super::request::{Asker, Options};
 use super::snapshot::Snapshot;
 use super::writer::Writer;
@@ -26,12 +26,9 @@ use crate::model::State;
 /// Requests that may wait.
 const QUEUE: usize = 64;
 
-/// Refusals in a minute that the audit log takes of those that the writer has no part in.
-const REFUSALS: u64 = 60;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
 
-type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
-
-enum Command {
+pub(super) enum Command {
     Change {
         proposal: Box<Proposal>,
         asker: Asker,
@@ -105,13 +102,11 @@ enum Command {
 /// A handle on the writer's thread.
 #[derive(Clone)]
 pub struct Supervisor {
-    commands: mpsc::Sender<Command>,
+    pub(super) commands: mpsc::Sender<Command>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     progress: watch::Receiver<ProgressView>,
     reconcile_waits: Arc<AtomicBool>,
-    started: Instant,
-    /// The minute since the start in the upper half, its refusals in the lower.
-    refusals: Arc<AtomicU64>,
+    pub(super) refusals: Arc<Refusals>,
 }
 
 impl Supervisor {
@@ -128,7 +123,6 @@ impl Supervisor {
             snapshot: writer.published(),
             progress: writer.progress(),
             reconcile_waits: Arc::default(),
-            started: Instant::now(),
             refusals: Arc::default(),
         };
         let waits = supervisor.reconcile_waits.clone();
@@ -257,37 +251,6 @@ impl Supervisor {
             .is_err()
         {
             tracing::error!(action, "not in the audit log: too much is waiting");
-        }
-    }
-
-    /// Puts into the audit log what was refused without the writer.
-    ///
-    /// Anybody can have himself refused as often as he likes, and nothing of that log is
-    /// ever removed: of more than 60 in a minute the others are in the agent's
-    /// log alone.
-    pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
-        let minute = self.started.elapsed().as_secs() / 60;
-        let count = |noted: u64| match noted >> 32 == minute {
-            true if noted & u64::from(u32::MAX) >= REFUSALS => None,
-            true => Some(noted + 1),
-            false => Some((minute << 32) | 1),
-        };
-        let noted = &self.refusals;
-        let (store, load) = (Ordering::Relaxed, Ordering::Relaxed);
-        if noted.fetch_update(store, load, count).is_err() {
-            tracing::warn!(
-                action,
-                "refused; not in the audit log: too many in a minute"
-            );
-            return;
-        }
-        let command = Command::Refused {
-            asker,
-            action: action.to_owned(),
-            errors: error.body().errors,
-        };
-        if self.commands.try_send(command).is_err() {
-            tracing::error!("a refusal is not in the audit log: too much is waiting");
         }
     }
 

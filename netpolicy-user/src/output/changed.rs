@@ -110,6 +110,10 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
     let Some(clients) = &c.clients else {
         return Ok(());
     };
+    // Nobody is connected: that tells nothing.
+    if clients.connected == 0 && clients.denied.is_empty() && clients.existing == Existing::Keep {
+        return Ok(());
+    }
     let verb = if c.dry_run { "would deny" } else { "denies" };
     let sources: BTreeSet<_> = clients.denied.iter().map(|client| client.source).collect();
     writeln!(

@@ -1,5 +1,6 @@
 //! Changes and what they refuse.
 
+mod govern;
 mod lists;
 mod policies;
 mod services;

@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod files;
 mod format;
+mod records;
 mod sharing;
 
 use std::path::Path;

@@ -1,0 +1,159 @@
+//! What is kept outside the revisions: the audit log, grants, the change that waits.
+
+use std::time::Duration;
+
+use super::*;
+use crate::model::{Grant, Principal, Privilege};
+
+fn entry(action: &str) -> AuditEntry {
+    AuditEntry {
+        time: time(7),
+        uid: 1000,
+        actor: "alice".into(),
+        from: Some("192.0.2.7".into()),
+        action: action.into(),
+        outcome: Outcome::Done,
+        before: 0,
+        after: 0,
+        detail: AuditDetail {
+            changes: vec!["+ policy office".into(), "    allow \"a\"\n10.0.0.1".into()],
+            errors: vec![],
+        },
+    }
+}
+
+fn grant(privilege: Privilege, to: Principal, policy: Option<&str>) -> Grant {
+    Grant {
+        privilege,
+        to,
+        policy: policy.map(|name| Name::exact(name).unwrap()),
+        granted_by: "root".into(),
+        granted: time(3),
+    }
+}
+
+#[test]
+fn the_audit_log_comes_back_as_it_was_written_and_is_not_altered() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let refused = AuditEntry {
+        outcome: Outcome::Refused,
+        from: None,
+        ..entry("policy drop office")
+    };
+    store.audit(&entry("first")).unwrap();
+    store.audit(&refused).unwrap();
+    let extras = Extras {
+        audit: Some(entry("apply")),
+        pending: PendingEdit::Keep,
+    };
+    let revision = store
+        .commit_with(&blocking([1]), &by("apply"), &extras)
+        .unwrap();
+    let made = AuditEntry {
+        after: revision,
+        ..entry("apply")
+    };
+    for statement in [
+        "UPDATE audit SET actor = 'nobody'",
+        "DELETE FROM audit",
+        "DELETE FROM audit WHERE id = 2",
+        "REPLACE INTO audit SELECT id, time, uid, 'x', origin, action, outcome, before, after, detail FROM audit",
+        "INSERT OR REPLACE INTO audit SELECT 1, time, uid, 'x', origin, action, outcome, before, after, detail FROM audit WHERE id = 2",
+    ] {
+        let error = store.conn.execute_batch(statement).unwrap_err();
+        assert!(error.to_string().contains("append-only"), "{error}");
+    }
+    drop(store);
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let log = store.audit_log(10).unwrap();
+    // The newest first.
+    let expected = [(3, made.clone()), (2, refused), (1, entry("first"))];
+    assert_eq!(log, expected);
+    assert_eq!(store.audit_log(1).unwrap(), [(3, made)]);
+}
+
+#[test]
+fn an_entry_s_details_have_a_bound_and_say_what_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let mut long = entry("apply");
+    long.detail.changes = (0..10_000).map(|i| format!("+ block 10.0.{i}")).collect();
+    store.audit(&long).unwrap();
+    let (_, kept) = store.audit_log(1).unwrap().remove(0);
+    let kept = kept.detail.changes;
+    let last = kept.last().unwrap();
+    assert_eq!(*last, format!("… and {} more", 10_000 - (kept.len() - 1)));
+    assert_eq!(kept[..3], long.detail.changes[..3]);
+}
+
+#[test]
+fn grants_are_kept_once_and_go_with_their_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let alice = || Principal::User("alice".into());
+    let all = grant(Privilege::Attach, alice(), None);
+    let one = grant(Privilege::Attach, alice(), Some("Head Office"));
+    let group = grant(Privilege::Read, Principal::Group("dba".into()), None);
+    for grant in [&all, &one, &group, &one] {
+        store.put_grant(grant, &entry("grant")).unwrap();
+    }
+    drop(store);
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let mut found = store.load().unwrap().grants;
+    found.sort_by_key(|grant| (grant.to.to_string(), grant.policy.clone()));
+    assert_eq!(found, [group.clone(), all.clone(), one.clone()]);
+    assert!(store.remove_grant(&all, &entry("revoke")).unwrap());
+    assert!(!store.remove_grant(&all, &entry("revoke")).unwrap());
+    let left = store.load().unwrap().grants;
+    assert!(left.contains(&one) && left.contains(&group) && left.len() == 2);
+    let actions = store.audit_log(10).unwrap();
+    let revoked = actions.iter().filter(|(_, e)| e.action == "revoke");
+    assert_eq!(revoked.count(), 1, "what was not there was not revoked");
+}
+
+#[test]
+fn what_waits_is_kept_with_its_revision_and_ends_with_its_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let base = store.commit(&blocking([1]), &by("apply")).unwrap();
+    let waits = Pending {
+        revision: 0,
+        base,
+        made: time(100),
+        within: Duration::from_millis(90_500),
+        actor: "alice".into(),
+    };
+    let extras = Extras {
+        audit: None,
+        pending: PendingEdit::Set(waits.clone()),
+    };
+    let revision = store
+        .commit_with(&blocking([2]), &by("apply"), &extras)
+        .unwrap();
+    drop(store);
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let waits = Pending { revision, ..waits };
+    assert_eq!(store.load().unwrap().pending, Some(waits.clone()));
+    // A plain commit leaves it, its end leaves the state.
+    store.commit(&blocking([3]), &by("apply")).unwrap();
+    assert_eq!(store.load().unwrap().pending, Some(waits));
+    store.clear_pending(&entry("confirm 2")).unwrap();
+    let stored = store.load().unwrap();
+    assert_eq!((stored.pending, stored.revision), (None, 3));
+    assert_eq!(store.audit_log(1).unwrap()[0].1.action, "confirm 2");
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_no_more_time() {
+    let waits = Pending {
+        revision: 2,
+        base: 1,
+        made: time(1_000),
+        within: Duration::from_secs(60),
+        actor: "alice".into(),
+    };
+    let left = |now| waits.remaining(time(now)).as_secs();
+    assert_eq!((left(1_000), left(1_059), left(1_060)), (60, 1, 0));
+    assert_eq!((left(2_000), left(0)), (0, 60));
+}
