@@ -63,9 +63,10 @@ pub(super) fn write_in_force(
         Some(status) => write!(out, " {}", place(status))?,
     }
     if c.dry_run || c.plan.is_empty() {
-        return writeln!(out);
+        writeln!(out)?;
+    } else {
+        writeln!(out, " ({spent_ms} ms)")?;
     }
-    writeln!(out, " ({spent_ms} ms)")?;
     if let Some(pending) = &c.pending {
         let at = time(page, pending.deadline);
         writeln!(
