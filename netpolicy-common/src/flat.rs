@@ -12,9 +12,10 @@
 //! the trie. IPv4: a one-to-one mixing of the address ([`mix`]), multiplied by the
 //! number of buckets, has the bucket in its upper 32 bits; of the lower 32, so many
 //! as the buckets leave undecided are the host's *tag*, and equal tags in one bucket
-//! mean equal addresses. So a line holds 16, 24 or 32 hosts as tags of 30, 19 or 14
-//! bits in lanes of 32, 21 or 16 ([`Lanes`]), and comparing all of them takes no branch.
-//! IPv6: addresses as they are, four to a line.
+//! mean equal addresses. So a line holds 16, 24 or 32 hosts as tags of up to 30, 20 or
+//! 15 bits in lanes of 32, 21 or 16 ([`Lanes`]), and comparing all of them takes no
+//! branch. A lane without a host holds a tag that no address of its bucket has
+//! ([`Hosts::no_tag`]). IPv6: addresses as they are, four to a line.
 //!
 //! # Trie
 //!
@@ -23,7 +24,7 @@
 //!
 //! | kind | the other 30 bits |
 //! |---|---|
-//! | [`FINAL`] | the [`Code`] of every address here |
+//! | [`FINAL`] | the [`Code`] of every address here; or of those with a prefix of up to 16 bits, and the code of the rest |
 //! | [`NODE`] | unit of a node |
 //! | [`RECORD`] | unit of a record |
 //! | [`HOSTS`] | up to three values of the address's last byte that have one code, and the code of the rest |
@@ -36,8 +37,8 @@
 //! behind the planes whose index is the number of threes before this one. So the
 //! node and its slots are neighbours, and most look-ups end in the first line.
 //!
-//! A *record* (32 bytes) holds one prefix: the next bits of the address, left
-//! aligned, in two words; the slot to go on with where they match and the one where
+//! A *record* (32 bytes) holds one prefix that a final slot has no room for: the next bits
+//! of the address, left aligned, in two words; the slot to go on with where they match and the one where
 //! they do not, in the third; their number in the fourth.
 //!
 //! A *table* begins a large trie: a slot for every value of the first 16 bits.
@@ -73,7 +74,7 @@ pub const PLANES_WORDS: usize = 8;
 /// Pages of a table: 65,536 slots of 4 bytes.
 pub const TABLE_PAGES: u32 = 64;
 
-/// Kind of a slot: the code of every address here.
+/// Kind of a slot: the code of every address here, or of those with a prefix.
 pub const FINAL: u32 = 0;
 /// Kind of a slot: a node.
 pub const NODE: u32 = 1;
@@ -118,6 +119,39 @@ pub const fn kind(slot: u32) -> u32 {
 #[must_use]
 pub const fn final_slot(code: Code) -> u32 {
     (code as u32) << 2 | FINAL
+}
+
+/// Bits of a prefix for which a slot of kind [`FINAL`] has room.
+pub const PREFIX_BITS: u32 = 16;
+
+/// A slot of kind [`FINAL`]: addresses whose next `len` bits (1 to [`PREFIX_BITS`]) are
+/// the first of `bits` have `code`, all others `rest`.
+#[must_use]
+pub const fn prefix_slot(bits: u16, len: u32, code: Code, rest: Code) -> u32 {
+    (bits as u32) << 16 | len << 6 | (rest as u32) << 4 | (code as u32) << 2 | FINAL
+}
+
+/// Whether a slot is of kind [`FINAL`] and says the same of every address.
+#[inline(always)]
+#[must_use]
+pub const fn is_plain(slot: u32) -> bool {
+    kind(slot) == FINAL && prefix_len(slot) == 0
+}
+
+/// Bits of the prefix that a slot of kind [`FINAL`] holds; 0: it holds none.
+#[inline(always)]
+#[must_use]
+pub const fn prefix_len(slot: u32) -> u32 {
+    slot >> 6 & 31
+}
+
+/// What a slot of kind [`FINAL`] says of an address whose next bits are these.
+#[inline(always)]
+#[must_use]
+pub const fn final_code(slot: u32, next: u16) -> Code {
+    // Without a prefix nothing is compared.
+    let differing = (slot >> 16 ^ next as u32) >> (PREFIX_BITS.wrapping_sub(prefix_len(slot)) & 31);
+    Code::from_bits(if differing == 0 { slot >> 2 } else { slot >> 4 })
 }
 
 /// A slot that points to a unit.
@@ -193,29 +227,54 @@ impl Hosts {
             (product as u32) >> (self.shift & 31),
         )
     }
+
+    /// A tag that no address of a bucket has, for places where nothing is; `u32::MAX`,
+    /// which fits no lane, if there is none.
+    ///
+    /// Where tags leave a bit of their lane to spare, that bit. Where they need all of
+    /// them, so many buckets ([`Lanes::fewest_buckets`]) leave out some of the numbers:
+    /// the lower halves of the products in one bucket are `first`, `first + buckets`, and
+    /// so on, and a tag is their part above `shift` bits. So the tags of neighbours differ
+    /// by one, and by two where what the bits below gain, `buckets - 2^shift` with each
+    /// step, carries.
+    #[must_use]
+    pub const fn no_tag(self, bucket: u32) -> u32 {
+        let lanes = Lanes::of(self.shift);
+        if 32 - (self.shift & 31) < lanes.width() - 1 {
+            return 1 << (lanes.width() - 2);
+        }
+        let (buckets, unit) = (self.buckets as u64, 1 << (self.shift & 31));
+        let gain = buckets.saturating_sub(unit);
+        if gain == 0 {
+            return u32::MAX;
+        }
+        let begin = (bucket as u64) << 32;
+        let first = begin.div_ceil(buckets).wrapping_mul(buckets) - begin;
+        let steps = (unit - first % unit).div_ceil(gain);
+        ((first + steps * buckets) / unit - 1) as u32
+    }
 }
 
 /// How tags stand in the words of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lanes {
-    /// Two of 32 bits a word: from 4 buckets on.
+    /// Two of 32 bits a word.
     Two,
-    /// Three of 21 bits a word: from 8,192 buckets on.
+    /// Three of 21 bits a word: from 4,096 buckets on.
     Three,
-    /// Four of 16 bits a word: from 262,144 buckets on.
+    /// Four of 16 bits a word: from 131,072 buckets on.
     Four,
 }
 
 impl Lanes {
-    /// The widest tag of so many buckets (by [`Hosts::shift`]) leaves two bits of a lane:
-    /// the highest is always zero, so that lanes can be compared together, and the next
-    /// is set where no tag is.
+    /// The widest tag of so many buckets (by [`Hosts::shift`]) leaves the highest bit of
+    /// a lane zero, so that lanes can be compared together.
     #[inline(always)]
     #[must_use]
     pub const fn of(shift: u32) -> Self {
-        if shift >= 18 {
+        if shift >= 17 {
             Self::Four
-        } else if shift >= 13 {
+        } else if shift >= 12 {
             Self::Three
         } else {
             Self::Two
@@ -255,11 +314,15 @@ impl Lanes {
         }
     }
 
-    /// What stands in a lane without a tag.
-    #[inline(always)]
+    /// The fewest buckets with which tags fit, and leave out a number in each bucket:
+    /// a thirty-second more than a power of two (see [`Hosts::no_tag`]).
     #[must_use]
-    pub const fn empty(self) -> u32 {
-        1 << (self.width() - 2)
+    pub const fn fewest_buckets(self) -> u32 {
+        match self {
+            Self::Two => 4,
+            Self::Three => (1 << 12) + (1 << 7),
+            Self::Four => (1 << 17) + (1 << 12),
+        }
     }
 
     /// Tags of a line.
@@ -343,20 +406,53 @@ mod tests {
         }
     }
 
+    /// The least number, of those that are mixed, in a bucket.
+    fn first_of(hosts: Hosts, bucket: u32) -> u32 {
+        ((u64::from(bucket) << 32).div_ceil(u64::from(hosts.buckets))) as u32
+    }
+
+    fn of(buckets: u32) -> Hosts {
+        Hosts {
+            buckets,
+            shift: buckets.ilog2(),
+            ..Hosts::default()
+        }
+    }
+
     #[test]
     fn tags_fit_their_lanes_and_tell_neighbours_apart() {
-        for buckets in [4, 5, 1023, 8191, 8192, 9000, 262_143, 262_144, 300_001] {
-            let hosts = Hosts {
-                buckets,
-                shift: buckets.ilog2(),
-                ..Hosts::default()
-            };
-            let empty = Lanes::of(hosts.shift).empty();
+        for buckets in [
+            4, 5, 1023, 4095, 4224, 8191, 8192, 9000, 131_071, 135_168, 262_143, 300_001,
+        ] {
+            let hosts = of(buckets);
+            let highest = 1 << (Lanes::of(hosts.shift).width() - 1);
             for mixed in (0..=u32::MAX - 1).step_by(999_983).chain([u32::MAX - 1]) {
                 let (bucket, tag) = hosts.place(mixed);
-                assert!(bucket < buckets && tag < empty);
+                assert!(bucket < buckets && tag < highest);
+                assert!(hosts.no_tag(bucket) < highest);
                 assert_ne!(hosts.place(mixed + 1), (bucket, tag));
             }
         }
+    }
+
+    #[test]
+    fn no_address_of_a_bucket_has_the_tag_of_none() {
+        for buckets in [
+            135_168, 140_001, 200_000, 262_143, 262_144, 4224, 5000, 8191,
+        ] {
+            let hosts = of(buckets);
+            for bucket in [0, 1, 77, buckets / 2, buckets - 2] {
+                let none = hosts.no_tag(bucket);
+                for mixed in first_of(hosts, bucket)..first_of(hosts, bucket + 1) {
+                    assert_eq!(hosts.place(mixed).0, bucket);
+                    assert_ne!(hosts.place(mixed).1, none, "{buckets} {bucket}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tags_that_take_all_numbers_leave_none_for_empty_places() {
+        assert_eq!(of(1 << 17).no_tag(3), u32::MAX);
     }
 }

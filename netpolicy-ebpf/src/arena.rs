@@ -1,6 +1,6 @@
 //! The flat engine in the kernel: its steps on the pages of the arena.
 
-use netpolicy_common::flat::{CHUNK_PAGES, Code, FINAL, Hosts, Root, TABLE, kind};
+use netpolicy_common::flat::{CHUNK_PAGES, Code, FINAL, Hosts, Root, TABLE, is_plain};
 use netpolicy_ebpf::flat::{
     Page, Pages, Steps, is_host_v4, is_host_v6, look_up, node_step, record_step, table_page,
     table_step, unit_page,
@@ -40,7 +40,7 @@ pub(crate) fn listed_v6(root: &Root, only: bool, high: u64, low: u64) -> Code {
 
 #[inline(always)]
 fn in_trie(root: &Root, high: u64, low: u64) -> Code {
-    if root.flags & TABLE == 0 && kind(root.start) == FINAL {
+    if root.flags & TABLE == 0 && is_plain(root.start) {
         return Code::from_bits(root.start >> 2);
     }
     Code::from_bits(flat_trie(root.start, root.flags, high, low))
@@ -60,17 +60,20 @@ impl Pages for Arena {
 impl Steps for Arena {
     #[inline(always)]
     fn table(&self, start: u32, index: u32) -> u32 {
-        flat_table(start, index)
+        self.page(table_page(start, index))
+            .map_or(NOTHING, |page| table_step(page, index))
     }
 
     #[inline(always)]
     fn node(&self, unit: u32, byte: u32) -> u32 {
-        flat_node(unit, byte)
+        self.page(unit_page(unit))
+            .map_or(NOTHING, |page| node_step(page, unit, byte))
     }
 
     #[inline(always)]
     fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
-        flat_record(unit, high, low)
+        self.page(unit_page(unit))
+            .map_or(NOTHING.into(), |page| record_step(page, unit, high, low))
     }
 }
 
@@ -81,28 +84,4 @@ impl Steps for Arena {
 #[inline(never)]
 extern "C" fn flat_trie(start: u32, flags: u32, high: u64, low: u64) -> u32 {
     look_up(&Arena, start, flags, high, low) as u32
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn flat_table(start: u32, index: u32) -> u32 {
-    Arena
-        .page(table_page(start, index))
-        .map_or(NOTHING, |page| table_step(page, index))
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn flat_node(unit: u32, byte: u32) -> u32 {
-    Arena
-        .page(unit_page(unit))
-        .map_or(NOTHING, |page| node_step(page, unit, byte))
-}
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn flat_record(unit: u32, high: u64, low: u64) -> u64 {
-    Arena
-        .page(unit_page(unit))
-        .map_or(NOTHING.into(), |page| record_step(page, unit, high, low))
 }

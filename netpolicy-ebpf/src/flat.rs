@@ -11,7 +11,7 @@
 
 use netpolicy_common::flat::{
     Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, NODE, PAGE_WORDS, PLANES_WORDS, RECORD,
-    TABLE, UNIT_WORDS, UNITS_PER_PAGE, kind, mix, mix_v6, unit,
+    TABLE, UNIT_WORDS, UNITS_PER_PAGE, final_code, kind, mix, mix_v6, unit,
 };
 
 /// A page of the arena.
@@ -50,7 +50,7 @@ pub fn look_up<S: Steps>(steps: &S, start: u32, flags: u32, high: u64, low: u64)
     }
     for _ in 0..MAX_STEPS {
         if kind(slot) == FINAL {
-            return Code::from_bits(slot >> 2);
+            return final_code(slot, (high >> 48) as u16);
         } else if kind(slot) == NODE {
             slot = steps.node(unit(slot), (high >> 56) as u32);
             high = high << 8 | low >> 56;

@@ -95,8 +95,12 @@ impl Generator {
     }
 
     /// Sends `calls` times [`CALL`] frames, on the last CPU, going on where the run
-    /// before ended.
+    /// before ended. As many go before and are not counted: the filter whose turn it was
+    /// has taken the caches, and a flood does not take turns.
     pub(crate) fn run(&mut self, filter: &dyn Filter, calls: u32) -> Run {
+        for _ in 0..calls {
+            self.call(filter);
+        }
         let (mut taken, mut busy, mut elapsed) = (0.0, 0.0, 0.0);
         let received = filter.wire().received();
         for _ in 0..calls {

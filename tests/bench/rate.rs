@@ -363,10 +363,21 @@ fn rate(scenario: &Scenario, filter: &dyn Filter, runs: &[Run], bare: &[Run]) ->
         ratio_bare: median(&ratios),
         ratio_spread: extremes(&ratios),
         ns_more: median(&each(&|ours, bare| 1e3 / ours.mpps - 1e3 / bare.mpps)),
-        mpps_call: median(&each(&|ours, _| ours.mpps_call)),
-        ratio_call: median(&each(&|ours, bare| ours.mpps_call / bare.mpps_call)),
+        mpps_call: 1e3 / ns_call(runs),
+        ratio_call: ns_call(bare) / ns_call(runs),
         rounds: runs.len(),
     }
+}
+
+/// Nanoseconds that a packet takes, with the time that the kernel waits: the mean of the
+/// middle half of the rounds. That time comes in steps of some milliseconds, so a median
+/// would jump from one to the next.
+fn ns_call(runs: &[Run]) -> f64 {
+    let mut times: Vec<f64> = runs.iter().map(|run| 1e3 / run.mpps_call).collect();
+    times.sort_by(f64::total_cmp);
+    let outer = times.len() / 4;
+    let middle = &times[outer..times.len() - outer];
+    middle.iter().sum::<f64>() / middle.len() as f64
 }
 
 fn extremes(values: &[f64]) -> (f64, f64) {

@@ -6,8 +6,8 @@ use std::{cell::RefCell, net::IpAddr};
 use netpolicy_common::{
     HOST_SCOPE,
     flat::{
-        Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, TABLE, UNIT_WORDS,
-        UNITS_PER_PAGE, kind, mix, mix_v6,
+        Code, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, TABLE, UNIT_WORDS,
+        UNITS_PER_PAGE, is_plain, mix, mix_v6,
     },
 };
 use netpolicy_ebpf::flat::{
@@ -133,7 +133,7 @@ impl Memory<'_> {
     }
 
     fn in_trie(&self, root: &Root, high: u64, low: u64) -> Code {
-        if root.flags & TABLE == 0 && kind(root.start) == FINAL {
+        if root.flags & TABLE == 0 && is_plain(root.start) {
             return Code::from_bits(root.start >> 2);
         }
         look_up(self, root.start, root.flags, high, low)

@@ -1,8 +1,8 @@
 //! Prefixes to slots: building a part of the trie, and taking it down.
 
 use netpolicy_common::flat::{
-    Code, FINAL, NODE, PLANES_WORDS, RECORD, UNIT_WORDS, final_slot, hosts_slot, kind, pointer,
-    unit,
+    Code, FINAL, NODE, PLANES_WORDS, PREFIX_BITS, RECORD, UNIT_WORDS, final_slot, hosts_slot,
+    is_plain, kind, pointer, prefix_slot, unit,
 };
 
 use super::Arena;
@@ -72,12 +72,17 @@ fn byte_at(item: &Item, depth: u8) -> u8 {
     byte
 }
 
-/// Writes a record: addresses whose next `len` bits are these go on with `inner`, others
-/// with the slot `rest`.
+/// The slot by which addresses whose next `len` bits are these go on with `inner`, others
+/// with the slot `rest`, which says the same of all: in a record, where one is needed.
 pub(super) fn record(arena: &mut Arena, bits: u128, len: u8, inner: u32, rest: u32) -> u32 {
-    let at = arena.take(1);
     let bits = bits & u128::MAX << (128 - u32::from(len));
     let [high, low] = words_of(bits);
+    if is_plain(inner) && u32::from(len) <= PREFIX_BITS {
+        let [a, b, ..] = high.to_be_bytes();
+        let (code, rest) = (Code::from_bits(inner >> 2), Code::from_bits(rest >> 2));
+        return prefix_slot(u16::from_be_bytes([a, b]), len.into(), code, rest);
+    }
+    let at = arena.take(1);
     let next = u64::from(inner) | u64::from(rest) << 32;
     arena
         .words_mut(at, UNIT_WORDS)
@@ -129,7 +134,7 @@ fn node(arena: &mut Arena, items: &[Item], depth: u8, width: u8, rest: Code) -> 
 /// Writes a node of the slots for all values of the next byte; where all are final and the
 /// same, there is none to write.
 pub(super) fn write_slots(arena: &mut Arena, slots: &[u32; 256]) -> u32 {
-    if kind(slots[0]) == FINAL && slots.iter().all(|slot| *slot == slots[0]) {
+    if is_plain(slots[0]) && slots.iter().all(|slot| *slot == slots[0]) {
         return slots[0];
     }
     write_node(arena, slots)
@@ -176,7 +181,7 @@ fn write_node(arena: &mut Arena, slots: &[u32; 256]) -> u32 {
     let mut planes = [0u64; PLANES_WORDS];
     let mut deeper = Vec::new();
     for (value, slot) in slots.iter().enumerate() {
-        let code = if kind(*slot) == FINAL {
+        let code = if is_plain(*slot) {
             slot >> 2 & 3
         } else {
             deeper.push(*slot);

@@ -2,165 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use netpolicy_common::flat::{
-    ADDRESSES_PER_LINE, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, PAGE_WORDS, mix, mix_v6, unmix,
-};
+use netpolicy_common::flat::{Hosts, LINE_WORDS, LINES_PER_PAGE, PAGE_WORDS};
 
-use super::{Arena, Page, arena::HALVES, build::words_of};
-use crate::compiler::Address;
+use super::{Arena, Page, arena::HALVES, key::Key};
 
 /// Tables of more pages have a directory, so that a change copies a page and not all.
 const DIRECTORY_FROM: u32 = 64;
 
 /// With fewer hosts than these, a table is not worth a look.
 pub(super) const FEWEST: usize = 32;
-
-/// An address as a table holds it.
-pub(super) trait Key: Address {
-    /// Lines of a bucket.
-    const LINES: u32;
-
-    /// Buckets for so many hosts: so many that a few in a hundred find theirs full.
-    fn buckets(count: usize) -> u32;
-
-    /// The bucket of this address, and a number that says where in it.
-    fn place(self, hosts: Hosts) -> (u32, u32);
-
-    /// Places of a bucket, in the order in which they are filled.
-    fn places(hosts: Hosts) -> u32;
-
-    /// What stands at a place of a bucket, to be compared with [`Key::stored`].
-    fn stored_at(bucket: &[u64], hosts: Hosts, tag: u32, place: u32) -> Self::Stored;
-
-    /// Stores to a place of a bucket.
-    fn store_at(bucket: &mut [u64], hosts: Hosts, tag: u32, place: u32, stored: Self::Stored);
-
-    /// What stands for this address in its bucket.
-    fn stored(self, tag: u32) -> Self::Stored;
-
-    /// What stands where nothing is.
-    fn empty(hosts: Hosts) -> Self::Stored;
-
-    /// The address that stands in a bucket as this.
-    fn address(hosts: Hosts, bucket: u32, stored: Self::Stored) -> Self;
-
-    /// A tag, or an address.
-    type Stored: Copy + Eq;
-}
-
-impl Key for u32 {
-    const LINES: u32 = 1;
-    type Stored = u32;
-
-    fn buckets(count: usize) -> u32 {
-        // Seven tenths of the places in use. Each kind of lanes needs so many buckets
-        // that a tag fits, and the next kind serves from there on.
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let with = |per_line: u32| count / per_line * 10 / 7 + 1;
-        let (two, three, four) = (
-            with(Lanes::Two.per_line()),
-            with(Lanes::Three.per_line()),
-            with(Lanes::Four.per_line()),
-        );
-        if four >= 1 << 18 || three >= 1 << 18 {
-            four.max(1 << 18)
-        } else if three >= 1 << 13 || two >= 1 << 13 {
-            three.max(1 << 13)
-        } else {
-            two.max(4)
-        }
-    }
-
-    fn place(self, hosts: Hosts) -> (u32, u32) {
-        hosts.place(mix(self))
-    }
-
-    fn places(hosts: Hosts) -> u32 {
-        Lanes::of(hosts.shift).per_line()
-    }
-
-    fn stored_at(bucket: &[u64], hosts: Hosts, _: u32, place: u32) -> u32 {
-        let (word, shift, mask) = lane(hosts, place);
-        u32::try_from(bucket[word] >> shift & mask).unwrap_or(u32::MAX)
-    }
-
-    fn store_at(bucket: &mut [u64], hosts: Hosts, _: u32, place: u32, stored: u32) {
-        let (word, shift, mask) = lane(hosts, place);
-        bucket[word] = bucket[word] & !(mask << shift) | u64::from(stored) << shift;
-    }
-
-    fn stored(self, tag: u32) -> u32 {
-        tag
-    }
-
-    fn empty(hosts: Hosts) -> u32 {
-        Lanes::of(hosts.shift).empty()
-    }
-
-    fn address(hosts: Hosts, bucket: u32, tag: u32) -> u32 {
-        // The smallest number that has this bucket and tag when it is multiplied.
-        let least = u64::from(bucket) << 32 | u64::from(tag) << hosts.shift;
-        let mixed = least.div_ceil(u64::from(hosts.buckets));
-        unmix(u32::try_from(mixed).unwrap_or(u32::MAX))
-    }
-}
-
-/// Word, shift and mask of a lane.
-fn lane(hosts: Hosts, place: u32) -> (usize, u32, u64) {
-    let lanes = Lanes::of(hosts.shift);
-    let word = (place / lanes.per_word()) as usize;
-    let shift = place % lanes.per_word() * lanes.width();
-    (word, shift, (1 << lanes.width()) - 1)
-}
-
-impl Key for u128 {
-    const LINES: u32 = 2;
-    type Stored = u128;
-
-    fn buckets(count: usize) -> u32 {
-        // 5.2 of 8 places in use.
-        u32::try_from(count).unwrap_or(u32::MAX) / 26 * 5 + 2
-    }
-
-    fn place(self, hosts: Hosts) -> (u32, u32) {
-        let [high, low] = words_of(self);
-        hosts.place(mix_v6(high, low))
-    }
-
-    fn places(_: Hosts) -> u32 {
-        2 * u32::try_from(ADDRESSES_PER_LINE).unwrap_or(4)
-    }
-
-    fn stored_at(bucket: &[u64], _: Hosts, tag: u32, place: u32) -> u128 {
-        let at = address_at(tag, place);
-        u128::from(bucket[at]) << 64 | u128::from(bucket[at + 1])
-    }
-
-    fn store_at(bucket: &mut [u64], _: Hosts, tag: u32, place: u32, stored: u128) {
-        let at = address_at(tag, place);
-        bucket[at..at + 2].copy_from_slice(&words_of(stored));
-    }
-
-    fn stored(self, _: u32) -> u128 {
-        self
-    }
-
-    /// The unspecified address, which is never put into a table.
-    fn empty(_: Hosts) -> u128 {
-        0
-    }
-
-    fn address(_: Hosts, _: u32, stored: u128) -> u128 {
-        stored
-    }
-}
-
-/// First word of a place in a pair of lines: the line that the tag prefers comes first.
-fn address_at(tag: u32, place: u32) -> usize {
-    let first = (tag & 1) as usize * LINE_WORDS;
-    (first ^ (place as usize / ADDRESSES_PER_LINE * LINE_WORDS))
-        + place as usize % ADDRESSES_PER_LINE * 2
-}
 
 /// A table, and how full it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -188,9 +38,8 @@ impl HostTable {
         let pages = page_count::<K>(hosts);
         let first = arena.take_pages(pages);
         hosts.start = first;
-        let empty = empty_page::<K>(hosts);
-        for page in first..first + pages {
-            *arena.page_mut(page) = empty;
+        for page in 0..pages {
+            *arena.page_mut(first + page) = empty_page::<K>(hosts, page);
         }
         let mut filled = vec![0u8; buckets as usize];
         let mut table = Self {
@@ -209,11 +58,12 @@ impl HostTable {
                 u32::from(*filled)
             } else {
                 let words = bucket_words::<K>(arena.page(first + page_of::<K>(bucket)), bucket);
+                let empty = K::empty(hosts, bucket);
                 (0..places)
-                    .find(|place| K::stored_at(words, hosts, tag, *place) == K::empty(hosts))
+                    .find(|place| K::stored_at(words, hosts, tag, *place) == empty)
                     .unwrap_or(places)
             };
-            if place >= places || stored == K::empty(hosts) {
+            if place >= places || !key.is_told_from_empty() {
                 left.push(key);
                 continue;
             }
@@ -262,7 +112,7 @@ impl HostTable {
         }
         let (bucket, tag) = key.place(self.hosts);
         let stored = key.stored(tag);
-        stored != K::empty(self.hosts) && self.find::<K>(arena, bucket, tag, stored).is_some()
+        key.is_told_from_empty() && self.find::<K>(arena, bucket, tag, stored).is_some()
     }
 
     /// The place of a bucket where this stands.
@@ -299,13 +149,14 @@ impl HostTable {
         for (keys, left, is_added) in [(out, &mut missing, false), (add, &mut homeless, true)] {
             for &key in keys {
                 let (bucket, tag) = key.place(hosts);
-                let (empty, stored) = (K::empty(hosts), key.stored(tag));
+                let (empty, stored) = (K::empty(hosts, bucket), key.stored(tag));
                 let (from, to) = if is_added {
                     (empty, stored)
                 } else {
                     (stored, empty)
                 };
-                let place = (stored != empty)
+                let place = key
+                    .is_told_from_empty()
                     .then(|| self.find::<K>(arena, bucket, tag, from))
                     .flatten();
                 let Some(place) = place else {
@@ -389,9 +240,10 @@ pub(super) fn addresses<'a, K: Key>(
             super::build::halves(page(directory)?[word])[at as usize % 2]
         };
         let words = bucket_words::<K>(page(number)?, bucket);
+        let empty = K::empty(hosts, bucket);
         for place in 0..K::places(hosts) {
             let stored = K::stored_at(words, hosts, 0, place);
-            if stored != K::empty(hosts) {
+            if stored != empty {
                 found.push(K::address(hosts, bucket, stored));
             }
         }
@@ -430,13 +282,75 @@ fn bucket_words_mut<K: Key>(page: &mut Page, bucket: u32) -> &mut [u64] {
     &mut page[range_of_bucket::<K>(bucket)]
 }
 
-fn empty_page<K: Key>(hosts: Hosts) -> Page {
+/// A page of a table, `number` pages from its first, with no host on it.
+fn empty_page<K: Key>(hosts: Hosts, number: u32) -> Page {
     let mut page = [0; PAGE_WORDS];
-    for bucket in 0..buckets_per_page::<K>() {
+    let first = number * buckets_per_page::<K>();
+    for bucket in first..first + buckets_per_page::<K>() {
+        let empty = K::empty(hosts, bucket);
+        let words = bucket_words_mut::<K>(&mut page, bucket);
         for place in 0..K::places(hosts) {
-            let words = bucket_words_mut::<K>(&mut page, bucket);
-            K::store_at(words, hosts, 0, place, K::empty(hosts));
+            K::store_at(words, hosts, 0, place, empty);
         }
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use netpolicy_common::flat::Lanes;
+    use netpolicy_ebpf::flat::{Pages, is_host_v4};
+
+    use super::*;
+
+    struct Memory<'a>(&'a Arena);
+
+    impl Pages for Memory<'_> {
+        fn page(&self, number: u32) -> Option<&Page> {
+            Some(self.0.page(number))
+        }
+    }
+
+    /// Tags that take all bits of their lanes, and tags that do not; and for either kind
+    /// of lanes the fewest buckets that it serves.
+    #[test]
+    fn tables_of_any_size_hold_their_hosts_and_no_others() {
+        for (count, lanes) in [
+            (900, Lanes::Two),
+            (47_000, Lanes::Three),
+            (70_000, Lanes::Three),
+            (200_000, Lanes::Three),
+            (2_300_000, Lanes::Four),
+        ] {
+            // Odd numbers, spread by a multiplication that is one to one.
+            let hosts: Vec<u32> = (0..count)
+                .map(|n: u32| (2 * n + 1).wrapping_mul(0x85eb_ca6b))
+                .collect();
+            let mut arena = Arena::starting_at(0);
+            let (table, left) = HostTable::build(&mut arena, &hosts);
+            assert_eq!(Lanes::of(table.hosts.shift), lanes);
+            assert!(left.len() < hosts.len() / 20, "{count}: {}", left.len());
+
+            let mut expected = hosts.clone();
+            expected.sort_unstable();
+            let page = |number| Some(arena.page(number));
+            let mut found: Vec<u32> = addresses(table.hosts, &page).unwrap();
+            found.extend(&left);
+            found.sort_unstable();
+            assert_eq!(found, expected);
+
+            let left: BTreeSet<u32> = left.into_iter().collect();
+            for &host in hosts.iter().step_by(count as usize / 500) {
+                let is_found = is_host_v4(&Memory(&arena), table.hosts, host);
+                assert_eq!(is_found, !left.contains(&host), "{}", Ipv4Addr::from(host));
+                // An even number is not among them.
+                for other in [host.wrapping_add(0x85eb_ca6b), host ^ 1 << 31] {
+                    let is_listed = expected.binary_search(&other).is_ok();
+                    assert_eq!(is_host_v4(&Memory(&arena), table.hosts, other), is_listed);
+                }
+            }
+        }
+    }
 }

@@ -2,11 +2,7 @@
 
 use netpolicy_common::flat::Code;
 
-use super::{
-    Arena,
-    build::Item,
-    hosts::{HostTable, Key},
-};
+use super::{Arena, build::Item, hosts::HostTable, key::Key};
 use crate::compiler::{Prefix4, Prefix6, PrefixSet, Prefixes, ScopeRules, prefixes::Prefix};
 
 /// Left-aligned bits, first and last, both included.

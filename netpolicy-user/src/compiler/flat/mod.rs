@@ -9,6 +9,7 @@ mod change;
 mod difference;
 mod family;
 mod hosts;
+mod key;
 mod lists;
 mod read;
 mod trie;

@@ -7,7 +7,7 @@ use std::iter::Peekable;
 
 use netpolicy_common::flat::{
     Code, FINAL, HOSTS, Hosts, NODE, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE,
-    kind, unit,
+    final_slot, is_plain, kind, prefix_len, unit,
 };
 
 use super::{
@@ -116,7 +116,13 @@ impl<'p, P: Family> Reading<'p, '_, P> {
         self.budget = self.budget.checked_sub(1).ok_or(Why::Damaged)?;
         let last = first | low_ones(depth);
         match kind(slot) {
-            FINAL => self.says(first, last, Code::from_bits(slot >> 2)),
+            FINAL if is_plain(slot) => self.says(first, last, Code::from_bits(slot >> 2)),
+            FINAL => {
+                let bits = u128::from(slot >> 16) << 112;
+                let rest = Code::from_bits(slot >> 4);
+                let inner = final_slot(Code::from_bits(slot >> 2));
+                self.prefix(first, depth, bits, prefix_len(slot), inner, rest)
+            }
             HOSTS => self.hosts(slot, first, depth),
             NODE if depth + 8 <= P::WIDTH => {
                 let planes = self.words(unit(slot), PLANES_WORDS)?;
@@ -131,22 +137,38 @@ impl<'p, P: Family> Reading<'p, '_, P> {
                 let words = self.words(unit(slot), UNIT_WORDS)?;
                 let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
                 let ([inner, rest], len) = (halves(words[2]), words[3]);
-                let len = u8::try_from(len).unwrap_or(0);
-                let within = depth.checked_add(len).filter(|end| *end <= P::WIDTH);
-                let end = within.filter(|_| len > 0).ok_or(Why::Damaged)?;
-                let inside = first | bits >> depth;
-                let rest = Code::from_bits(rest >> 2);
-                if let Some(before) = inside.checked_sub(1).filter(|before| *before >= first) {
-                    self.says(first, before, rest)?;
-                }
-                self.slot(inner, inside, end)?;
-                let inside_last = inside | low_ones(end);
-                match inside_last.checked_add(1).filter(|after| *after <= last) {
-                    Some(after) => self.says(after, last, rest),
-                    None => Ok(()),
-                }
+                let len = u32::try_from(len).unwrap_or(0);
+                self.prefix(first, depth, bits, len, inner, Code::from_bits(rest >> 2))
             }
             _ => Err(Why::Damaged),
+        }
+    }
+
+    /// Reads on, among the addresses that begin with the first `depth` bits of `first`,
+    /// with the slot `inner` of those whose next `len` bits are `bits`, left aligned; all
+    /// others have the code `rest`.
+    fn prefix(
+        &mut self,
+        first: u128,
+        depth: u8,
+        bits: u128,
+        len: u32,
+        inner: u32,
+        rest: Code,
+    ) -> Result<(), Why> {
+        let len = u8::try_from(len).unwrap_or(0);
+        let within = depth.checked_add(len).filter(|end| *end <= P::WIDTH);
+        let end = within.filter(|_| len > 0).ok_or(Why::Damaged)?;
+        let last = first | low_ones(depth);
+        let inside = first | (bits & !low_ones(len)) >> depth;
+        if let Some(before) = inside.checked_sub(1).filter(|before| *before >= first) {
+            self.says(first, before, rest)?;
+        }
+        self.slot(inner, inside, end)?;
+        let inside_last = inside | low_ones(end);
+        match inside_last.checked_add(1).filter(|after| *after <= last) {
+            Some(after) => self.says(after, last, rest),
+            None => Ok(()),
         }
     }
 

@@ -1,0 +1,164 @@
+//! How tables of hosts hold addresses: IPv4 as tags, IPv6 as they are.
+
+use netpolicy_common::flat::{ADDRESSES_PER_LINE, Hosts, LINE_WORDS, Lanes, mix, mix_v6, unmix};
+
+use super::build::words_of;
+use crate::compiler::Address;
+
+/// An address as a table holds it.
+pub(super) trait Key: Address {
+    /// Lines of a bucket.
+    const LINES: u32;
+
+    /// Buckets for so many hosts: so many that a few in a hundred find theirs full.
+    fn buckets(count: usize) -> u32;
+
+    /// The bucket of this address, and a number that says where in it.
+    fn place(self, hosts: Hosts) -> (u32, u32);
+
+    /// Places of a bucket, in the order in which they are filled.
+    fn places(hosts: Hosts) -> u32;
+
+    /// What stands at a place of a bucket, to be compared with [`Key::stored`].
+    fn stored_at(bucket: &[u64], hosts: Hosts, tag: u32, place: u32) -> Self::Stored;
+
+    /// Stores to a place of a bucket.
+    fn store_at(bucket: &mut [u64], hosts: Hosts, tag: u32, place: u32, stored: Self::Stored);
+
+    /// What stands for this address in its bucket.
+    fn stored(self, tag: u32) -> Self::Stored;
+
+    /// Whether that tells it from an empty place.
+    fn is_told_from_empty(self) -> bool;
+
+    /// What stands where nothing is, in a bucket.
+    fn empty(hosts: Hosts, bucket: u32) -> Self::Stored;
+
+    /// The address that stands in a bucket as this.
+    fn address(hosts: Hosts, bucket: u32, stored: Self::Stored) -> Self;
+
+    /// A tag, or an address.
+    type Stored: Copy + Eq;
+}
+
+impl Key for u32 {
+    const LINES: u32 = 1;
+    type Stored = u32;
+
+    fn buckets(count: usize) -> u32 {
+        // Tags of fewer bits take less memory, but need more buckets to be told apart. Of
+        // the kinds of lanes the one with the fewest buckets, which is the least memory.
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let with = |lanes: Lanes, hosts_a_line: u32| {
+            let buckets = count / hosts_a_line + 1;
+            buckets.max(lanes.fewest_buckets())
+        };
+        let (two, three, four) = (
+            with(Lanes::Two, 11),
+            with(Lanes::Three, 17),
+            with(Lanes::Four, 25),
+        );
+        // What `Lanes::of` makes of a number of buckets must be what it was chosen for.
+        let two = (two < 1 << 12).then_some(two);
+        let three = (three < 1 << 17).then_some(three);
+        [two, three].into_iter().flatten().fold(four, u32::min)
+    }
+
+    fn place(self, hosts: Hosts) -> (u32, u32) {
+        hosts.place(mix(self))
+    }
+
+    fn places(hosts: Hosts) -> u32 {
+        Lanes::of(hosts.shift).per_line()
+    }
+
+    fn stored_at(bucket: &[u64], hosts: Hosts, _: u32, place: u32) -> u32 {
+        let (word, shift, mask) = lane(hosts, place);
+        u32::try_from(bucket[word] >> shift & mask).unwrap_or(u32::MAX)
+    }
+
+    fn store_at(bucket: &mut [u64], hosts: Hosts, _: u32, place: u32, stored: u32) {
+        let (word, shift, mask) = lane(hosts, place);
+        bucket[word] = bucket[word] & !(mask << shift) | u64::from(stored) << shift;
+    }
+
+    fn stored(self, tag: u32) -> u32 {
+        tag
+    }
+
+    fn is_told_from_empty(self) -> bool {
+        true
+    }
+
+    fn empty(hosts: Hosts, bucket: u32) -> u32 {
+        hosts.no_tag(bucket)
+    }
+
+    fn address(hosts: Hosts, bucket: u32, tag: u32) -> u32 {
+        // The smallest number that has this bucket and tag when it is multiplied.
+        let least = u64::from(bucket) << 32 | u64::from(tag) << hosts.shift;
+        let mixed = least.div_ceil(u64::from(hosts.buckets));
+        unmix(u32::try_from(mixed).unwrap_or(u32::MAX))
+    }
+}
+
+/// Word, shift and mask of a lane.
+fn lane(hosts: Hosts, place: u32) -> (usize, u32, u64) {
+    let lanes = Lanes::of(hosts.shift);
+    let word = (place / lanes.per_word()) as usize;
+    let shift = place % lanes.per_word() * lanes.width();
+    (word, shift, (1 << lanes.width()) - 1)
+}
+
+impl Key for u128 {
+    const LINES: u32 = 2;
+    type Stored = u128;
+
+    fn buckets(count: usize) -> u32 {
+        // 5.2 of 8 places in use.
+        u32::try_from(count).unwrap_or(u32::MAX) / 26 * 5 + 2
+    }
+
+    fn place(self, hosts: Hosts) -> (u32, u32) {
+        let [high, low] = words_of(self);
+        hosts.place(mix_v6(high, low))
+    }
+
+    fn places(_: Hosts) -> u32 {
+        2 * u32::try_from(ADDRESSES_PER_LINE).unwrap_or(4)
+    }
+
+    fn stored_at(bucket: &[u64], _: Hosts, tag: u32, place: u32) -> u128 {
+        let at = address_at(tag, place);
+        u128::from(bucket[at]) << 64 | u128::from(bucket[at + 1])
+    }
+
+    fn store_at(bucket: &mut [u64], _: Hosts, tag: u32, place: u32, stored: u128) {
+        let at = address_at(tag, place);
+        bucket[at..at + 2].copy_from_slice(&words_of(stored));
+    }
+
+    fn stored(self, _: u32) -> u128 {
+        self
+    }
+
+    fn is_told_from_empty(self) -> bool {
+        self != 0
+    }
+
+    /// The unspecified address, which is never put into a table.
+    fn empty(_: Hosts, _: u32) -> u128 {
+        0
+    }
+
+    fn address(_: Hosts, _: u32, stored: u128) -> u128 {
+        stored
+    }
+}
+
+/// First word of a place in a pair of lines: the line that the tag prefers comes first.
+fn address_at(tag: u32, place: u32) -> usize {
+    let first = (tag & 1) as usize * LINE_WORDS;
+    (first ^ (place as usize / ADDRESSES_PER_LINE * LINE_WORDS))
+        + place as usize % ADDRESSES_PER_LINE * 2
+}
