@@ -37,9 +37,9 @@
 //! behind the planes whose index is the number of threes before this one. So the
 //! node and its slots are neighbours, and most look-ups end in the first line.
 //!
-//! A *record* (32 bytes) holds one prefix that a final slot has no room for: the next bits
-//! of the address, left aligned, in two words; the slot to go on with where they match and the one where
-//! they do not, in the third; their number in the fourth.
+//! A *record* (32 bytes) holds one prefix that a final slot has no room for: the next
+//! bits of the address, left aligned, in two words; the slot to go on with where they
+//! match and the one where they do not, in the third; their number in the fourth.
 //!
 //! A *table* begins a large trie: a slot for every value of the first 16 bits.
 //!
