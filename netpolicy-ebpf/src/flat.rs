@@ -1,8 +1,8 @@
 //! Looking an address up in the flat engine's memory; `netpolicy_common::flat` tells
 //! the layout.
 //!
-//! One step reads one page. The kernel's verifier is to walk each kind of step once,
-//! not once for every way through the trie, so a step is a function of numbers.
+//! One step reads one page, and takes and returns only numbers: after each, all that the
+//! kernel's verifier knows is the same, so it walks no way through the trie twice.
 
 #![expect(
     clippy::cast_possible_truncation,
