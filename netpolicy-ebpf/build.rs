@@ -4,8 +4,8 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "bpf") {
-        // Registers of 32 bits (Linux 5.1), and loads at any address: packets are not
-        // aligned, and byte by byte an IPv6 address takes 64 instructions.
+        // Loads at any address: packets are not aligned, and byte by byte an IPv6 address
+        // takes 64 instructions.
         println!("cargo::rustc-link-arg-bins=--cpu-features=+allows-misaligned-mem-access");
     }
 }

@@ -1,19 +1,34 @@
 //! Builds the objects of this crate, for the build scripts of the crates that load
-//! them: `$OUT_DIR/netpolicy-xdp` and `$OUT_DIR/netpolicy-bench-xdp`.
+//! them, into `$OUT_DIR`.
 //!
 //! The pinned toolchain builds them, stable as it is: `RUSTC_BOOTSTRAP` allows the
 //! `-Z build-std=core` that a target without a ready-made `core` needs. What links
 //! them is the bpf-linker that `cargo xtask setup` built against this toolchain's own
 //! LLVM; one from elsewhere might not read its bitcode.
+//!
+//! Not by `aya-build`, which says for which processor (`CARGO_ENCODED_RUSTFLAGS` is its
+//! own): LLVM's "v3" has registers and jumps of 32 bits (Linux 5.1), which spare masks
+//! and shifts on the way of every packet.
 
 use std::env;
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use aya_build::{Package, Toolchain};
 
 #[path = "../xtask/src/tools.rs"]
 mod tools;
+
+/// The BPF target of the host's byte order.
+const TARGETS: [(&str, &str); 2] = [
+    ("little", "bpfel-unknown-none"),
+    ("big", "bpfeb-unknown-none"),
+];
+
+/// The objects.
+const BINARIES: [&str; 3] = ["netpolicy-xdp", "netpolicy-bench-xdp", "netpolicy-flood"];
 
 /// A build script's whole work.
 pub(crate) fn build_or_say_why() {
@@ -61,28 +76,61 @@ fn build() -> Result<()> {
             .chain(env::split_paths(&path)),
     )
     .context("put the linker on PATH")?;
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").context("read OUT_DIR")?);
+    // A directory of its own: cargo holds a lock on the one that it builds in now.
+    let target_dir = out_dir.join("ebpf");
+    let endian = env::var("CARGO_CFG_TARGET_ENDIAN").context("read CARGO_CFG_TARGET_ENDIAN")?;
+    let target = TARGETS.iter().find(|(order, _)| *order == endian);
+    let (_, target) = target.with_context(|| format!("an unknown byte order: {endian}"))?;
 
-    // SAFETY: a build script's `main` has started no thread that could read the
-    // environment meanwhile.
-    unsafe {
-        env::set_var("PATH", path);
-        env::set_var("RUSTC_BOOTSTRAP", "1");
-        // aya-build turns each line of progress into a warning, which cargo repeats
-        // on every later build. The compiler's own warnings still get through.
-        env::set_var("CARGO_TERM_QUIET", "true");
-    }
-
-    let root_dir = workspace.join("netpolicy-ebpf");
-    let root_dir = root_dir
-        .to_str()
-        .context("the workspace's path is not UTF-8")?;
+    let mut cargo = Command::new("rustup");
+    cargo
+        .args(["run", &toolchain, "cargo", "build", "--quiet", "--release"])
+        .args(["--package", "netpolicy-ebpf", "--bins"])
+        .args(["--target", target, "-Z", "build-std=core"])
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .current_dir(workspace.join("netpolicy-ebpf"))
+        .env("PATH", path)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?)
+        // Of the toolchain that builds this script.
+        .env_remove("RUSTC")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER");
     // A feature of the crate whose build script this is.
-    let logs = env::var_os("CARGO_FEATURE_PROGRAM_LOG").is_some();
-    let package = Package {
-        name: "netpolicy-ebpf",
-        root_dir,
-        features: if logs { &["log"] } else { &[] },
-        ..Package::default()
-    };
-    aya_build::build_ebpf([package], Toolchain::Custom(&toolchain)).context("build the XDP program")
+    if env::var_os("CARGO_FEATURE_PROGRAM_LOG").is_some() {
+        cargo.args(["--features", "log"]);
+    }
+    let output = cargo.output().context("start rustup")?;
+    let is_built = output.status.success();
+    let kind = if is_built { "warning" } else { "error" };
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        println!("cargo::{kind}={line}");
+    }
+    anyhow::ensure!(is_built, "the XDP program does not build");
+    for name in BINARIES {
+        let built = target_dir.join(target).join("release").join(name);
+        fs::copy(&built, out_dir.join(name))
+            .with_context(|| format!("copy {}", built.display()))?;
+    }
+    println!(
+        "cargo::rerun-if-changed={}",
+        workspace.join("netpolicy-ebpf").display()
+    );
+    Ok(())
+}
+
+/// As cargo takes them from the environment: separated by 0x1f.
+fn rust_flags() -> Result<OsString> {
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").context("read CARGO_CFG_TARGET_ARCH")?;
+    // What aya-ebpf asks for: whose registers probes would see.
+    let cfg = format!("--cfg=bpf_target_arch=\"{arch}\"");
+    let flags = [
+        cfg.as_str(),
+        "-Ctarget-cpu=v3",
+        // For the verifier's messages, and for maps' types.
+        "-Cdebuginfo=2",
+        "-Clink-arg=--btf",
+    ];
+    Ok(flags.join("\u{1f}").into())
 }
