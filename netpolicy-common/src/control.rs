@@ -79,11 +79,10 @@ impl PortFilter {
         self.0[word] >> bit & 1 != 0
     }
 
-    /// Word and bit of a port: neighbours have bits of their own.
+    /// Word and bit of a port: two share a bit if their lowest nine bits are the same.
     #[inline(always)]
     const fn place(port: u16) -> (usize, u32) {
-        let hash = port ^ port >> 9;
-        ((hash >> 6) as usize % 8, hash as u32 % 64)
+        (port as usize / 64 % 8, port as u32 % 64)
     }
 }
 

@@ -46,14 +46,16 @@
 //! # Change
 //!
 //! What a generation in force leads to is never written: a change writes copies to
-//! where nothing is, up to new roots. Pages come in *chunks*, each a map of its own.
+//! where nothing is, up to new roots. The pages of a table of hosts follow each other when
+//! it is built; a page that a change copied is found by a list of *stand-ins*
+//! ([`Hosts::stand_ins`]). Pages come in *chunks*, each a map of its own.
 
 #![expect(
     clippy::cast_possible_truncation,
     reason = "words are taken apart; small constants"
 )]
 
-/// Words of 64 bits in a page; a page is what one array look-up finds.
+/// Words of 64 bits in a page: of memory, since a change copies pages.
 pub const PAGE_WORDS: usize = 512;
 
 /// Pages in a chunk.
@@ -201,31 +203,46 @@ pub struct Root {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
-    /// The first of its pages, which follow each other; or, with [`Hosts::DIRECTORY`],
-    /// of the pages that hold their numbers, 32 bits each.
+    /// The first of its pages, which follow each other, as they were made.
     pub start: u32,
     /// Buckets; 0: there are no hosts.
     pub buckets: u32,
     /// The base-2 logarithm of `buckets`, rounded down.
     pub shift: u32,
-    /// [`Hosts::DIRECTORY`] or nothing.
-    pub flags: u32,
+    /// The first of the pages that say, in 32 bits for each of the table's pages, which page
+    /// stands in for it since a change; 0: none does. 0: no page has a stand-in.
+    pub stand_ins: u32,
 }
 
 impl Hosts {
-    /// The pages' numbers are in a directory.
-    pub const DIRECTORY: u32 = 1;
-
     /// Which bucket a mixed address belongs to, and what is left to tell it from
     /// others: its tag.
     #[inline(always)]
     #[must_use]
     pub const fn place(self, mixed: u32) -> (u32, u32) {
-        let product = mixed as u64 * self.buckets as u64;
-        (
-            (product >> 32) as u32,
-            (product as u32) >> (self.shift & 31),
-        )
+        let product = self.product(mixed);
+        (Self::bucket(product), self.tag(product))
+    }
+
+    /// What a mixed address' place is made of.
+    #[inline(always)]
+    #[must_use]
+    pub const fn product(&self, mixed: u32) -> u64 {
+        mixed as u64 * self.buckets as u64
+    }
+
+    /// The bucket of a [`Hosts::product`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn bucket(product: u64) -> u32 {
+        (product >> 32) as u32
+    }
+
+    /// The tag of a [`Hosts::product`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn tag(&self, product: u64) -> u32 {
+        (product as u32) >> (self.shift & 31)
     }
 
     /// A tag that no address of a bucket has, for places where nothing is; `u32::MAX`,
@@ -314,6 +331,13 @@ impl Lanes {
         }
     }
 
+    /// The highest bit of each lane.
+    #[inline(always)]
+    #[must_use]
+    pub const fn highest(self) -> u64 {
+        self.ones() << (self.width() - 1)
+    }
+
     /// The fewest buckets with which tags fit, and leave out a number in each bucket:
     /// a thirty-second more than a power of two (see [`Hosts::no_tag`]).
     #[must_use]
@@ -344,12 +368,11 @@ pub const ADDRESSES_PER_LINE: usize = LINE_WORDS / 2;
 
 /// Shuffles IPv4 addresses one to one (see [`unmix`]), so that those of one network
 /// spread over the buckets: a multiplicative hash (Knuth, The Art of Computer Programming,
-/// volume 3, section 6.4) between two halves of a bijection `x ^ x >> 16`.
+/// volume 3, section 6.4), its upper half folded into its lower, and hashed again.
 #[inline(always)]
 #[must_use]
 pub const fn mix(address: u32) -> u32 {
-    let x = address ^ address >> 16;
-    let x = x.wrapping_mul(MULTIPLIER);
+    let x = address.wrapping_mul(MULTIPLIER);
     let x = x ^ x >> 15;
     x.wrapping_mul(MULTIPLIER)
 }
@@ -359,8 +382,7 @@ pub const fn mix(address: u32) -> u32 {
 pub const fn unmix(mixed: u32) -> u32 {
     let x = mixed.wrapping_mul(INVERSE);
     let x = x ^ x >> 15 ^ x >> 30;
-    let x = x.wrapping_mul(INVERSE);
-    x ^ x >> 16
+    x.wrapping_mul(INVERSE)
 }
 
 /// 2^32 divided by the golden ratio, made odd.

@@ -1,8 +1,8 @@
 //! The flat engine in the kernel: its steps on the pages of the arena.
 
-use netpolicy_common::flat::{CHUNK_PAGES, Code, FINAL, Hosts, Root, TABLE, is_plain};
+use netpolicy_common::flat::{CHUNK_PAGES, Code, FINAL, Hosts, Root, final_code, kind};
 use netpolicy_ebpf::flat::{
-    Page, Pages, Steps, is_host_v4, is_host_v6, look_up, node_step, record_step, table_page,
+    Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6, node_step, record_step, table_page,
     table_step, unit_page,
 };
 
@@ -11,14 +11,14 @@ use crate::maps;
 /// What lies past the arena's end says nothing; userspace writes no such slot.
 const NOTHING: u32 = FINAL;
 
-/// What the flat engine says of an IPv4 address. Where `only` is false, nobody asks
+/// What the flat engine says of an IPv4 address. Where `only` says no, nobody asks
 /// for the allow list.
 #[inline(always)]
-pub(crate) fn listed_v4(root: &Root, only: bool, address: u32) -> Code {
-    let is_host = |hosts: Hosts| hosts.buckets != 0 && is_host_v4(&Arena, hosts, address);
-    if is_host(root.block) {
+pub(crate) fn listed_v4(root: &Root, only: impl Fn() -> bool, address: u32) -> Code {
+    let is_host = |hosts: &Hosts| hosts.buckets != 0 && is_host_v4(&Arena, hosts, address);
+    if is_host(&root.block) {
         Code::Blocked
-    } else if only && is_host(root.allow) {
+    } else if only() && is_host(&root.allow) {
         Code::Allowed
     } else {
         in_trie(root, u64::from(address) << 32, 0)
@@ -27,11 +27,11 @@ pub(crate) fn listed_v4(root: &Root, only: bool, address: u32) -> Code {
 
 /// As [`listed_v4`] for an IPv6 address in two words.
 #[inline(always)]
-pub(crate) fn listed_v6(root: &Root, only: bool, high: u64, low: u64) -> Code {
-    let is_host = |hosts: Hosts| hosts.buckets != 0 && is_host_v6(&Arena, hosts, high, low);
-    if is_host(root.block) {
+pub(crate) fn listed_v6(root: &Root, only: impl Fn() -> bool, high: u64, low: u64) -> Code {
+    let is_host = |hosts: &Hosts| hosts.buckets != 0 && is_host_v6(&Arena, hosts, high, low);
+    if is_host(&root.block) {
         Code::Blocked
-    } else if only && is_host(root.allow) {
+    } else if only() && is_host(&root.allow) {
         Code::Allowed
     } else {
         in_trie(root, high, low)
@@ -40,10 +40,12 @@ pub(crate) fn listed_v6(root: &Root, only: bool, high: u64, low: u64) -> Code {
 
 #[inline(always)]
 fn in_trie(root: &Root, high: u64, low: u64) -> Code {
-    if root.flags & TABLE == 0 && is_plain(root.start) {
-        return Code::from_bits(root.start >> 2);
+    // The first slot says it all of most sources: those go without a call.
+    let (slot, high, low) = enter(&Arena, root, high, low);
+    if kind(slot) == FINAL {
+        return final_code(slot, (high >> 48) as u16);
     }
-    Code::from_bits(flat_trie(root.start, root.flags, high, low))
+    Code::from_bits(flat_trie(slot, high, low))
 }
 
 struct Arena;
@@ -51,9 +53,8 @@ struct Arena;
 impl Pages for Arena {
     #[inline(always)]
     fn page(&self, number: u32) -> Option<&Page> {
-        maps::ARENA
-            .get(number / CHUNK_PAGES)?
-            .get(number % CHUNK_PAGES)
+        let chunk = maps::ARENA.get(number / CHUNK_PAGES)?.get(0)?;
+        Some(&chunk.as_chunks().0[(number % CHUNK_PAGES) as usize])
     }
 }
 
@@ -83,6 +84,6 @@ impl Steps for Arena {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn flat_trie(start: u32, flags: u32, high: u64, low: u64) -> u32 {
-    look_up(&Arena, start, flags, high, low) as u32
+extern "C" fn flat_trie(slot: u32, high: u64, low: u64) -> u32 {
+    descend(&Arena, slot, high, low) as u32
 }

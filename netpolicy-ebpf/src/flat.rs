@@ -11,7 +11,7 @@
 
 use netpolicy_common::flat::{
     Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, NODE, PAGE_WORDS, PLANES_WORDS, RECORD,
-    TABLE, UNIT_WORDS, UNITS_PER_PAGE, final_code, kind, mix, mix_v6, unit,
+    Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE, final_code, kind, mix, mix_v6, unit,
 };
 
 /// A page of the arena.
@@ -37,17 +37,21 @@ pub trait Steps {
 /// Steps of the longest way: each takes a byte of IPv6 at least, and one is for the end.
 const MAX_STEPS: usize = 17;
 
-/// What the trie that begins at `start` (see `Root`) says of an address, left aligned
-/// in 128 bits (an IPv4 address in the upper half of `high`).
+/// The first slot of the trie that begins at `root`, of an address left aligned in 128 bits
+/// (an IPv4 address in the upper half of `high`), and what of the address is left.
 #[inline(always)]
-pub fn look_up<S: Steps>(steps: &S, start: u32, flags: u32, high: u64, low: u64) -> Code {
-    let (mut high, mut low) = (high, low);
-    let mut slot = start;
-    if flags & TABLE != 0 {
-        slot = steps.table(start, (high >> 48) as u32);
-        high = high << 16 | low >> 48;
-        low <<= 16;
+pub fn enter<S: Steps>(steps: &S, root: &Root, high: u64, low: u64) -> (u32, u64, u64) {
+    if root.flags & TABLE == 0 {
+        return (root.start, high, low);
     }
+    let slot = steps.table(root.start, (high >> 48) as u32);
+    (slot, high << 16 | low >> 48, low << 16)
+}
+
+/// What the trie says from a slot on, of what is left of an address.
+#[inline(always)]
+pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Code {
+    let (mut slot, mut high, mut low) = (slot, high, low);
     for _ in 0..MAX_STEPS {
         if kind(slot) == FINAL {
             return final_code(slot, (high >> 48) as u16);
@@ -68,25 +72,28 @@ pub fn look_up<S: Steps>(steps: &S, start: u32, flags: u32, high: u64, low: u64)
 
 /// Whether an IPv4 address is among the hosts.
 #[inline(always)]
-pub fn is_host_v4<P: Pages>(pages: &P, hosts: Hosts, address: u32) -> bool {
-    let (bucket, tag) = hosts.place(mix(address));
+pub fn is_host_v4<P: Pages>(pages: &P, hosts: &Hosts, address: u32) -> bool {
+    let product = hosts.product(mix(address));
+    let bucket = Hosts::bucket(product);
     let Some(page) = page_of_line(pages, hosts, bucket) else {
         return false;
     };
-    let line = line_of(page, bucket);
-    match Lanes::of(hosts.shift) {
-        Lanes::Two => holds(line, tag, Lanes::Two),
-        Lanes::Three => holds(line, tag, Lanes::Three),
-        Lanes::Four => holds(line, tag, Lanes::Four),
-    }
+    holds(
+        line_of(page, bucket),
+        hosts.tag(product),
+        Lanes::of(hosts.shift),
+    )
 }
 
 /// Whether a lane of a line equals a tag: of all lanes at once, without a branch that
 /// would depend on memory that may have to be waited for.
 #[inline(always)]
 fn holds(line: &Line, tag: u32, lanes: Lanes) -> bool {
-    let ones = lanes.ones();
-    let highest = ones << (lanes.width() - 1);
+    let (ones, highest) = match lanes {
+        Lanes::Two => (Lanes::Two.ones(), Lanes::Two.highest()),
+        Lanes::Three => (Lanes::Three.ones(), Lanes::Three.highest()),
+        Lanes::Four => (Lanes::Four.ones(), Lanes::Four.highest()),
+    };
     let wanted = u64::from(tag).wrapping_mul(ones);
     let mut differing = highest;
     for word in line {
@@ -99,7 +106,7 @@ fn holds(line: &Line, tag: u32, lanes: Lanes) -> bool {
 
 /// Whether an IPv6 address is among the hosts.
 #[inline(always)]
-pub fn is_host_v6<P: Pages>(pages: &P, hosts: Hosts, high: u64, low: u64) -> bool {
+pub fn is_host_v6<P: Pages>(pages: &P, hosts: &Hosts, high: u64, low: u64) -> bool {
     if high | low == 0 {
         // The unspecified address stands for an empty place.
         return false;
@@ -132,14 +139,20 @@ fn is_in_line(line: &Line, high: u64, low: u64) -> bool {
 }
 
 /// The page on which a line of hosts is.
+///
+/// Few pages have a stand-in, and a branch is predicted: so the line is already being
+/// loaded while it is not yet known whether its page has one.
 #[inline(always)]
-fn page_of_line<P: Pages>(pages: &P, hosts: Hosts, line: u32) -> Option<&Page> {
-    let number = line / LINES_PER_PAGE;
-    if hosts.flags & Hosts::DIRECTORY == 0 {
-        return pages.page(hosts.start + number);
+fn page_of_line<'a, P: Pages>(pages: &'a P, hosts: &Hosts, line: u32) -> Option<&'a Page> {
+    let at = line / LINES_PER_PAGE;
+    let mut number = hosts.start + at;
+    if hosts.stand_ins != 0 {
+        let stand_in = table_step(pages.page(table_page(hosts.stand_ins, at))?, at);
+        if stand_in != 0 {
+            number = stand_in;
+        }
     }
-    let directory = pages.page(table_page(hosts.start, number))?;
-    pages.page(table_step(directory, number))
+    pages.page(number)
 }
 
 /// A cache line.

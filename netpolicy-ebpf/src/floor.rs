@@ -9,7 +9,7 @@ use netpolicy_common::{
     CpuState, HOST_SCOPE, Reason,
     flat::{LINE_WORDS, mix, mix_v6},
 };
-use netpolicy_ebpf::{Bytes, Family, Segment, Subject, parse_plain};
+use netpolicy_ebpf::{Plain, parse_plain};
 
 use crate::frame::Frame;
 
@@ -33,44 +33,36 @@ static LINE_COUNT: u32 = 1;
 /// the floor of what judges by any source at all.
 #[xdp(frags)]
 fn parse_only(ctx: XdpContext) -> u32 {
-    match parse_plain(&Frame::of(&ctx)) {
-        Some(Segment::Judge(_)) => count(Reason::Blocked, xdp_action::XDP_DROP),
-        Some(Segment::Pass(reason)) => count(reason, xdp_action::XDP_PASS),
-        None => xdp_action::XDP_PASS,
-    }
+    judge(&ctx, |_| count(Reason::Blocked, xdp_action::XDP_DROP))
 }
 
 /// The same, and the verdict on an attempt is read from one line, which depends on the
 /// source: the floor of what judges by so much memory.
 #[xdp(frags)]
 fn one_line(ctx: XdpContext) -> u32 {
-    let frame = Frame::of(&ctx);
-    let subject = match parse_plain(&frame) {
-        Some(Segment::Judge(subject)) => subject,
-        Some(Segment::Pass(reason)) => return count(reason, xdp_action::XDP_PASS),
-        None => return xdp_action::XDP_PASS,
-    };
-    let Some(mixed) = mixed_source(&frame, subject) else {
-        return xdp_action::XDP_PASS;
-    };
-    // SAFETY: a static; volatile, since the loader writes what the compiler cannot see.
-    let lines = unsafe { core::ptr::read_volatile(&raw const LINE_COUNT) };
-    let number = u64::from(mixed) * u64::from(lines) >> 32;
-    match LINES.get(number as u32) {
-        Some([0, ..]) => count(Reason::Blocked, xdp_action::XDP_DROP),
-        _ => count(Reason::NotBlocked, xdp_action::XDP_PASS),
-    }
+    judge(&ctx, |mixed| {
+        // SAFETY: a static; volatile, since the loader writes what the compiler cannot see.
+        let lines = unsafe { core::ptr::read_volatile(&raw const LINE_COUNT) };
+        let number = u64::from(mixed()) * u64::from(lines) >> 32;
+        match LINES.get(number as u32) {
+            Some([0, ..]) => count(Reason::Blocked, xdp_action::XDP_DROP),
+            _ => count(Reason::NotBlocked, xdp_action::XDP_PASS),
+        }
+    })
 }
 
+/// Does this with each attempt, by its source, mixed.
 #[inline(always)]
-fn mixed_source(frame: &Frame, subject: Subject) -> Option<u32> {
-    let at = subject.addresses.at;
-    match subject.addresses.family {
-        Family::V4 => Some(mix(u32::from_be_bytes(frame.read(at)?))),
-        Family::V6 => {
-            let high = u64::from_be_bytes(frame.read(at)?);
-            Some(mix_v6(high, u64::from_be_bytes(frame.read(at + 8)?)))
-        }
+fn judge(ctx: &XdpContext, attempt: impl Fn(&dyn Fn() -> u32) -> u32) -> u32 {
+    let found = parse_plain(
+        &Frame::of(ctx),
+        |source, _| attempt(&|| mix(source)),
+        |(high, low), _| attempt(&|| mix_v6(high, low)),
+    );
+    match found {
+        Plain::Attempt(action) => action,
+        Plain::Established => count(Reason::Established, xdp_action::XDP_PASS),
+        Plain::Other => xdp_action::XDP_PASS,
     }
 }
 

@@ -6,8 +6,8 @@ use netpolicy_common::{HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId};
 /// What one generation's lists say of one source.
 pub trait Lists {
     /// What the lists of a scope, whose configuration this is, say, a block first. Where no allow list is in force
-    /// (`only` is false), they need not be asked for one.
-    fn listed(&self, config: &ScopeConfig, scope: ScopeId, only: bool) -> Code;
+    /// (`only` says no), they need not be asked for one.
+    fn listed(&self, config: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Code;
 }
 
 /// What one scope's lists say.
@@ -22,32 +22,36 @@ enum Said {
 ///
 /// A service's own lists come first, then, if the configuration says so, the
 /// host's; a denial by either decides. It drops if the scope that denied and the
-/// scope that was asked both enforce.
+/// scope that was asked both enforce. `host` finds the host's configuration, only then.
 #[inline(always)]
-pub fn judge<L: Lists>(
+pub fn judge<'a, L: Lists>(
     lists: &L,
     config: &ScopeConfig,
-    host: &ScopeConfig,
+    host: impl FnOnce() -> Option<&'a ScopeConfig>,
     scope: ScopeId,
 ) -> Reason {
-    let flags = config.flags;
+    // Flags are read again where they are needed: kept meanwhile, they would be written to
+    // the stack and read from there.
+    let has = |flag| config.flags.has(flag);
     let mut reason = Reason::NoPolicy;
-    if flags.has(ScopeFlags::OWN_LISTS) {
-        match ask(lists, config, scope, flags.has(ScopeFlags::OWN_ONLY)) {
+    if has(ScopeFlags::OWN_LISTS) {
+        match ask(lists, config, scope, || has(ScopeFlags::OWN_ONLY)) {
             Said::Allowed => reason = Reason::Allowed,
             Said::NotBlocked => reason = Reason::NotBlocked,
-            denial => return deny(&denial, flags.has(ScopeFlags::OWN_ENFORCE)),
+            denial => return deny(&denial, has(ScopeFlags::OWN_ENFORCE)),
         }
     }
-    if flags.has(ScopeFlags::HOST_LISTS) {
-        match ask(lists, host, HOST_SCOPE, flags.has(ScopeFlags::HOST_ONLY)) {
+    if has(ScopeFlags::HOST_LISTS)
+        && let Some(host) = host()
+    {
+        match ask(lists, host, HOST_SCOPE, || has(ScopeFlags::HOST_ONLY)) {
             Said::Allowed => reason = Reason::Allowed,
             Said::NotBlocked => {
                 if reason as u8 == Reason::NoPolicy as u8 {
                     reason = Reason::NotBlocked;
                 }
             }
-            denial => return deny(&denial, flags.has(ScopeFlags::HOST_ENFORCE)),
+            denial => return deny(&denial, has(ScopeFlags::HOST_ENFORCE)),
         }
     }
     reason
@@ -66,10 +70,10 @@ pub const fn unclassified(judged: Reason) -> Reason {
 
 /// Deny-first: the block lists, then, where an allow list is in force, that.
 #[inline(always)]
-fn ask<L: Lists>(lists: &L, config: &ScopeConfig, scope: ScopeId, only: bool) -> Said {
-    match lists.listed(config, scope, only) {
+fn ask<L: Lists>(lists: &L, config: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Said {
+    match lists.listed(config, scope, &only) {
         Code::Blocked => Said::Blocked,
-        _ if !only => Said::NotBlocked,
+        _ if !only() => Said::NotBlocked,
         Code::Allowed => Said::Allowed,
         Code::Neither => Said::NotAllowed,
     }
@@ -99,10 +103,10 @@ mod tests {
     }
 
     impl Lists for Fake {
-        fn listed(&self, _: &ScopeConfig, scope: ScopeId, only: bool) -> Code {
+        fn listed(&self, _: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Code {
             if self.block.contains(&scope) {
                 Code::Blocked
-            } else if only && self.allow.contains(&scope) {
+            } else if only() && self.allow.contains(&scope) {
                 Code::Allowed
             } else {
                 Code::Neither
@@ -115,7 +119,8 @@ mod tests {
             flags,
             ..ScopeConfig::default()
         };
-        super::judge(lists, &config, &ScopeConfig::default(), scope)
+        let host = ScopeConfig::default();
+        super::judge(lists, &config, || Some(&host), scope)
     }
 
     fn config(flags: &[ScopeFlags]) -> ScopeFlags {

@@ -10,4 +10,4 @@ pub mod judge;
 pub mod packet;
 
 pub use judge::{Lists, judge, unclassified};
-pub use packet::{Addresses, Bytes, Family, Ports, Segment, Subject, parse, parse_plain};
+pub use packet::{Addresses, Bytes, Family, Plain, Ports, Segment, Subject, parse, parse_plain};

@@ -6,9 +6,8 @@ use aya_ebpf::{
 };
 use netpolicy_common::{
     Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6, LIST_SLOTS, SLOTS, SlotInfo,
-    flat::{CHUNK_PAGES, MAX_CHUNKS},
+    flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS},
 };
-use netpolicy_ebpf::flat::Page;
 
 /// `BPF_F_MMAPABLE`: userspace stores to the map as to memory.
 const MMAPABLE: usize = 1 << 10;
@@ -70,9 +69,11 @@ pub(crate) static ALLOW_V4: ArrayOfMaps<TrieV4, { LIST_SLOTS as usize }> = Array
 pub(crate) static ALLOW_V6: ArrayOfMaps<TrieV6, { LIST_SLOTS as usize }> = ArrayOfMaps::new();
 
 /// Pages of the flat engine's memory, to which userspace stores as to memory. All
-/// chunks have one size, so that the kernel can look pages up without a call
-/// (`array_map_gen_lookup`, refused under `BPF_F_INNER_MAP`).
-pub(crate) type Chunk = Array<Page, { CHUNK_PAGES as usize }, MMAPABLE>;
+/// chunks have one size, so that the kernel can look them up without a call
+/// (`array_map_gen_lookup`, refused under `BPF_F_INNER_MAP`). One element, and not one for
+/// each page: so the look-up does not wait for the page's number, which would have to be
+/// written to memory and read again.
+pub(crate) type Chunk = Array<[u64; CHUNK_PAGES as usize * PAGE_WORDS], 1, MMAPABLE>;
 
 /// The flat engine's memory.
 #[btf_map]

@@ -12,7 +12,7 @@ use netpolicy_common::Reason;
 /// Bounds-checked access to a frame.
 pub trait Bytes {
     /// The `N` bytes at `offset`, or `None` if any of them lies past the end.
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+    fn read<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
 }
 
 /// The address family of a packet.
@@ -161,64 +161,96 @@ const DESTINATION: u8 = 60;
 const TCP_SYN: u8 = 0x02;
 const TCP_ACK: u8 = 0x10;
 
-/// As [`parse`], if the frame is what almost all are: whole, without tags, options,
-/// extension headers or fragments, down to its TCP header. In a few instructions.
-#[inline(always)]
-pub fn parse_plain<B: Bytes>(frame: &B) -> Option<Segment> {
-    const V4_LEN: usize = ETHERNET_LEN + IPV4_MIN_LEN + TCP_MIN_LEN;
-    const V6_LEN: usize = ETHERNET_LEN + IPV6_LEN + TCP_MIN_LEN;
-    let start = frame.read::<V4_LEN>(0)?;
-    let word = |at: usize| u16::from_be_bytes([start[at], start[at + 1]]);
-    let ip = &start[ETHERNET_LEN..];
-    let ethertype = [start[ETHERTYPE_AT], start[ETHERTYPE_AT + 1]];
-    if ethertype == IPV4 {
-        let is_whole = word(ETHERNET_LEN + 6) & 0x3fff == 0;
-        let is_long_enough = usize::from(word(ETHERNET_LEN + 2)) >= IPV4_MIN_LEN + TCP_MIN_LEN;
-        if ip[0] != 0x45 || ip[9] != TCP || !is_whole || !is_long_enough {
-            return None;
-        }
-        let at = ETHERNET_LEN + IPV4_MIN_LEN;
-        let ports = Ports {
-            source: word(at),
-            destination: word(at + 2),
-        };
-        return Some(segment(
-            start[at + 13],
-            Family::V4,
-            ETHERNET_LEN + 12,
-            ports,
-        ));
-    }
-    let is_long_enough = usize::from(word(ETHERNET_LEN + 4)) >= TCP_MIN_LEN;
-    if ethertype != IPV6 || ip[0] >> 4 != 6 || ip[6] != TCP || !is_long_enough {
-        return None;
-    }
-    let tcp = frame.read::<V6_LEN>(0)?;
-    let word = |at: usize| u16::from_be_bytes([tcp[at], tcp[at + 1]]);
-    let at = ETHERNET_LEN + IPV6_LEN;
-    let ports = Ports {
-        source: word(at),
-        destination: word(at + 2),
-    };
-    Some(segment(tcp[at + 13], Family::V6, ETHERNET_LEN + 8, ports))
+/// What [`parse_plain`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain<R> {
+    /// A connection attempt, and what became of it.
+    Attempt(R),
+    /// A TCP segment that is none: it passes.
+    Established,
+    /// Not plain: for [`parse`].
+    Other,
 }
 
+/// Reads a frame as almost all TCP frames are: whole, without tags, options, extension
+/// headers or fragments, down to the TCP header. In a few instructions; [`parse`] would
+/// say the same of it.
+///
+/// A connection attempt over IPv4 is handed to `v4` with its source address as a number
+/// and its destination port; one over IPv6 to `v6` with the halves of its source address.
+/// They are handed over, and not returned, so that the compiler makes a way of each
+/// instead of choosing by the family again and again.
 #[inline(always)]
-fn segment(flags: u8, family: Family, at: usize, ports: Ports) -> Segment {
-    if flags & (TCP_SYN | TCP_ACK) != TCP_SYN {
-        return Segment::Pass(Reason::Established);
+pub fn parse_plain<B: Bytes, R>(
+    frame: &B,
+    v4: impl FnOnce(u32, u16) -> R,
+    v6: impl FnOnce((u64, u64), u16) -> R,
+) -> Plain<R> {
+    const V4_LEN: usize = ETHERNET_LEN + IPV4_MIN_LEN + TCP_MIN_LEN;
+    const V6_LEN: usize = ETHERNET_LEN + IPV6_LEN + TCP_MIN_LEN;
+    const V4_TCP: usize = ETHERNET_LEN + IPV4_MIN_LEN;
+    const V6_TCP: usize = ETHERNET_LEN + IPV6_LEN;
+    let Some(start) = frame.read::<V4_LEN>(0) else {
+        return Plain::Other;
+    };
+    let ethertype = bytes(start, ETHERTYPE_AT);
+    if ethertype == IPV4 {
+        let is_whole = word(start, ETHERNET_LEN + 6) & 0x3fff == 0;
+        let is_long_enough = usize::from(word(start, ETHERNET_LEN + 2)) >= V4_LEN - ETHERNET_LEN;
+        if start[ETHERNET_LEN] != 0x45
+            || start[ETHERNET_LEN + 9] != TCP
+            || !is_whole
+            || !is_long_enough
+        {
+            return Plain::Other;
+        }
+        if !is_attempt(start[V4_TCP + 13]) {
+            return Plain::Established;
+        }
+        let source = u32::from_be_bytes(bytes(start, ETHERNET_LEN + 12));
+        return Plain::Attempt(v4(source, word(start, V4_TCP + 2)));
     }
-    Segment::Judge(Subject {
-        is_attempt: true,
-        addresses: Addresses { family, at },
-        ports,
-    })
+    let is_long_enough = usize::from(word(start, ETHERNET_LEN + 4)) >= TCP_MIN_LEN;
+    if ethertype != IPV6
+        || start[ETHERNET_LEN] >> 4 != 6
+        || start[ETHERNET_LEN + 6] != TCP
+        || !is_long_enough
+    {
+        return Plain::Other;
+    }
+    let Some(whole) = frame.read::<V6_LEN>(0) else {
+        return Plain::Other;
+    };
+    if !is_attempt(whole[V6_TCP + 13]) {
+        return Plain::Established;
+    }
+    let high = u64::from_be_bytes(bytes(whole, ETHERNET_LEN + 8));
+    let low = u64::from_be_bytes(bytes(whole, ETHERNET_LEN + 16));
+    Plain::Attempt(v6((high, low), word(whole, V6_TCP + 2)))
+}
+
+/// Some bytes of many, read at once.
+#[inline(always)]
+fn bytes<const N: usize>(of: &[u8], at: usize) -> [u8; N] {
+    of[at..].first_chunk().copied().unwrap_or([0; N])
+}
+
+/// Two bytes in network order.
+#[inline(always)]
+fn word(of: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes(bytes(of, at))
+}
+
+/// Whether a segment with these flags asks for a connection: SYN without ACK.
+#[inline(always)]
+const fn is_attempt(flags: u8) -> bool {
+    flags & (TCP_SYN | TCP_ACK) == TCP_SYN
 }
 
 /// Reads a frame that begins with its Ethernet header.
 #[inline(always)]
 pub fn parse<B: Bytes>(frame: &B) -> Segment {
-    let Some(mut ethertype) = frame.read::<2>(ETHERTYPE_AT) else {
+    let Some(&(mut ethertype)) = frame.read::<2>(ETHERTYPE_AT) else {
         return Segment::Pass(Reason::NotTcp);
     };
     let mut at = ETHERNET_LEN;
@@ -228,7 +260,7 @@ pub fn parse<B: Bytes>(frame: &B) -> Segment {
             let Some(inner) = frame.read::<2>(at + 2) else {
                 return Segment::Pass(Reason::NotTcp);
             };
-            ethertype = inner;
+            ethertype = *inner;
             at += VLAN_LEN;
         }
     }
@@ -351,8 +383,8 @@ impl Packet {
     #[inline(always)]
     fn tcp<B: Bytes>(&self, frame: &B, at: usize, first_fragment: bool) -> Segment {
         if let Some(header) = self.read::<B, 14>(frame, at) {
-            return if header[13] & (TCP_SYN | TCP_ACK) == TCP_SYN {
-                self.attempt(ports(&header))
+            return if is_attempt(header[13]) {
+                self.attempt(ports(header))
             } else {
                 Segment::Pass(Reason::Established)
             };
@@ -360,7 +392,7 @@ impl Packet {
         if first_fragment {
             // The flags come with the next fragment, unseen: take it for an attempt.
             let header = self.read::<B, 4>(frame, at);
-            return self.attempt(header.map_or(Ports::UNKNOWN, |header| ports(&header)));
+            return self.attempt(header.map_or(Ports::UNKNOWN, ports));
         }
         self.unclassified()
     }
@@ -384,7 +416,7 @@ impl Packet {
     }
 
     #[inline(always)]
-    fn read<B: Bytes, const N: usize>(&self, frame: &B, at: usize) -> Option<[u8; N]> {
+    fn read<'a, B: Bytes, const N: usize>(&self, frame: &'a B, at: usize) -> Option<&'a [u8; N]> {
         if at + N > self.end {
             return None;
         }

@@ -13,13 +13,19 @@ use netpolicy_common::{
     reason::Probe, slot_of,
 };
 use netpolicy_ebpf::{
-    Bytes, Family, Lists, Segment, Subject, judge, parse, parse_plain, unclassified,
+    Bytes, Family, Lists, Plain, Segment, Subject, judge, parse, parse_plain, unclassified,
 };
 
 use crate::{arena, frame::Frame, maps};
 
 /// A source address, its lists in one slot, and its bypasses.
 trait Source: Lists {
+    /// As numbers.
+    type Address;
+
+    /// A source that the LPM engine looks up in this slot of its lists.
+    fn new(address: Self::Address, list_slot: u32) -> Self;
+
     /// Whether a bypass of this very scope is live at `now`, in nanoseconds since boot.
     fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool;
 }
@@ -53,7 +59,7 @@ impl<K> AlignedV6<K> {
 }
 
 macro_rules! source {
-    ($name:ident, $bytes:literal, $key:path, $aligned:ident, $flat:path, $block:ident, $allow:ident, $bypass:ident) => {
+    ($name:ident, $bytes:literal, $key:path, $aligned:ident, $flat:ident, $block:ident, $allow:ident, $bypass:ident) => {
         struct $name {
             list_slot: u32,
             address: [u8; $bytes],
@@ -68,16 +74,21 @@ macro_rules! source {
 
         impl Lists for $name {
             #[inline(always)]
-            fn listed(&self, config: &ScopeConfig, scope: ScopeId, only: bool) -> Code {
+            fn listed(
+                &self,
+                config: &ScopeConfig,
+                scope: ScopeId,
+                only: impl Fn() -> bool,
+            ) -> Code {
                 if maps::engine_is_flat() {
-                    return $flat(config, only, self.address);
+                    return $flat::from(self.address).listed(config, scope, only);
                 }
                 let key = self.key(scope);
                 let holds =
                     |trie: &LpmTrie<_, u8, { maps::TRIE_ENTRIES }>| trie.get(&key.key).is_some();
                 if maps::$block.get(self.list_slot).is_some_and(holds) {
                     Code::Blocked
-                } else if only && maps::$allow.get(self.list_slot).is_some_and(holds) {
+                } else if only() && maps::$allow.get(self.list_slot).is_some_and(holds) {
                     Code::Allowed
                 } else {
                     Code::Neither
@@ -86,6 +97,13 @@ macro_rules! source {
         }
 
         impl Source for $name {
+            type Address = [u8; $bytes];
+
+            #[inline(always)]
+            fn new(address: Self::Address, list_slot: u32) -> Self {
+                Self { list_slot, address }
+            }
+
             #[inline(always)]
             fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool {
                 maps::$bypass
@@ -101,7 +119,7 @@ source!(
     4,
     key::v4,
     AlignedV4,
-    flat_v4,
+    FlatV4,
     BLOCK_V4,
     ALLOW_V4,
     BYPASS_V4
@@ -111,64 +129,121 @@ source!(
     16,
     key::v6,
     AlignedV6,
-    flat_v6,
+    FlatV6,
     BLOCK_V6,
     ALLOW_V6,
     BYPASS_V6
 );
 
-#[inline(always)]
-fn flat_v4(config: &ScopeConfig, only: bool, address: [u8; 4]) -> Code {
-    arena::listed_v4(&config.root_v4, only, u32::from_be_bytes(address))
+/// An IPv4 address in the flat engine.
+struct FlatV4(u32);
+
+impl From<[u8; 4]> for FlatV4 {
+    #[inline(always)]
+    fn from(address: [u8; 4]) -> Self {
+        Self(u32::from_be_bytes(address))
+    }
 }
 
-#[inline(always)]
-fn flat_v6(config: &ScopeConfig, only: bool, address: [u8; 16]) -> Code {
-    let [a, b, c, d, e, f, g, h, low @ ..] = address;
-    let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    arena::listed_v6(&config.root_v6, only, high, u64::from_be_bytes(low))
+impl Lists for FlatV4 {
+    #[inline(always)]
+    fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Code {
+        arena::listed_v4(&config.root_v4, only, self.0)
+    }
+}
+
+/// An IPv6 address in the flat engine, by its halves.
+struct FlatV6 {
+    high: u64,
+    low: u64,
+}
+
+impl From<[u8; 16]> for FlatV6 {
+    #[inline(always)]
+    fn from(address: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, low @ ..] = address;
+        Self {
+            high: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            low: u64::from_be_bytes(low),
+        }
+    }
+}
+
+impl Lists for FlatV6 {
+    #[inline(always)]
+    fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Code {
+        arena::listed_v6(&config.root_v6, only, self.high, self.low)
+    }
 }
 
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
-    let frame = Frame::of(&ctx);
-    let segment = match parse_plain(&frame) {
-        Some(segment) => segment,
-        None => Segment::unpack(walk(ctx.ctx)),
+    let found = parse_plain(
+        &Frame::of(&ctx),
+        |source, port| attempt(&ctx, &FlatV4(source), port),
+        |(high, low), port| attempt(&ctx, &FlatV6 { high, low }, port),
+    );
+    match found {
+        Plain::Attempt(action) => action,
+        Plain::Established => finish(&ctx, HOST_SCOPE, Reason::Established, None),
+        Plain::Other => unusual(ctx.ctx),
+    }
+}
+
+/// A plain connection attempt to this port: what a flood is made of, so nothing is here
+/// that hardly any packet needs.
+#[inline(always)]
+fn attempt<L: Lists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
+    let Some(head) = head() else {
+        return finish(ctx, HOST_SCOPE, Reason::NoPolicy, None);
     };
-    let subject = match segment {
-        Segment::Pass(reason) => return finish(&ctx, HOST_SCOPE, reason, None),
+    let Control {
+        generation,
+        bypasses,
+    } = control(head);
+    if bypasses != 0 || !maps::engine_is_flat() {
+        return unusual(ctx.ctx);
+    }
+    let (scope, reason) = match govern(slot_head(head, generation), generation, port) {
+        // The host's configuration is found anew: kept, it would be written to memory and
+        // read again around each call.
+        Ok((scope, config)) => (scope, judge(lists, config, || host(generation), scope)),
+        Err(reason) => (HOST_SCOPE, reason),
+    };
+    judged(ctx, scope, reason, generation)
+}
+
+/// All other packets, and all while somebody has a bypass, or the LPM engine was chosen. A
+/// global function
+/// (Documentation/bpf: `BTF_FUNC_GLOBAL`), so that its variables are none of the others'.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn unusual(ctx: *mut xdp_md) -> u32 {
+    let subject = match Segment::unpack(walk(ctx)) {
+        Segment::Pass(reason) => {
+            return finish(&XdpContext::new(ctx), HOST_SCOPE, reason, None);
+        }
         Segment::Judge(subject) => subject,
     };
-    let Some(head) = maps::CONTROL.get_ptr(0) else {
+    let ctx = XdpContext::new(ctx);
+    let frame = Frame::of(&ctx);
+    let at = subject.addresses.at;
+    let Some(head) = head() else {
         return finish(&ctx, HOST_SCOPE, Reason::NoPolicy, None);
     };
-    // Read once: everything below belongs to this generation.
     let control = control(head);
-    let slot = slot_of(control.generation);
-    // SAFETY: the map's one element. Userspace does not write the slot in force.
-    let host = unsafe { &*(&raw const (*head).slots[slot as usize]) };
-    let list_slot = list_slot_of(slot);
+    let host = slot_head(head, control.generation);
     let (scope, reason) = match subject.addresses.family {
-        Family::V4 => match frame.read(subject.addresses.at) {
-            Some(address) => {
-                let source = SourceV4 { list_slot, address };
-                decide(&source, host, &control, subject)
-            }
+        Family::V4 => match frame.read(at) {
+            Some(address) => decide::<SourceV4>(*address, host, &control, subject),
             None => (HOST_SCOPE, Reason::Malformed),
         },
-        Family::V6 => match frame.read(subject.addresses.at) {
-            Some(address) => {
-                let source = SourceV6 { list_slot, address };
-                decide(&source, host, &control, subject)
-            }
+        Family::V6 => match frame.read(at) {
+            Some(address) => decide::<SourceV6>(*address, host, &control, subject),
             None => (HOST_SCOPE, Reason::Malformed),
         },
     };
-    #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(&ctx, "attempt in scope {}: reason {}", scope, reason as u8);
-    let denied = reason.is_denial().then_some(control.generation);
-    finish(&ctx, scope, reason, denied)
+    judged(&ctx, scope, reason, control.generation)
 }
 
 /// [`parse`], where the verifier walks it once: a global function (Documentation/bpf:
@@ -182,33 +257,44 @@ extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
 /// Failsafe port, service of the port, bypass, lists: in this order.
 #[inline(always)]
 fn decide<S: Source>(
-    source: &S,
+    address: S::Address,
     host: &SlotHead,
     control: &Control,
     subject: Subject,
 ) -> (ScopeId, Reason) {
-    let mut scope = HOST_SCOPE;
-    let mut config = &host.host;
-    if host.ports.may_hold(subject.ports.destination) {
-        let Some(governance) = maps::GOVERNANCE.get(slot_of(control.generation)) else {
-            return (HOST_SCOPE, Reason::NoPolicy);
-        };
-        scope = governance.scope_of_port[bounded(subject.ports.destination)];
-        if scope == FAILSAFE_SCOPE {
-            return (HOST_SCOPE, Reason::Failsafe);
-        }
-        if scope != HOST_SCOPE {
-            config = &governance.scopes[usize::from(scope) % MAX_SCOPES as usize];
-        }
-    }
-    if bypassed(source, control, scope) {
+    let generation = control.generation;
+    let source = S::new(address, list_slot_of(slot_of(generation)));
+    let (scope, config) = match govern(host, generation, subject.ports.destination) {
+        Ok(governing) => governing,
+        Err(reason) => return (HOST_SCOPE, reason),
+    };
+    if bypassed(&source, control, scope) {
         return (scope, Reason::Bypass);
     }
-    let reason = judge(source, config, &host.host, scope);
+    let reason = judge(&source, config, || Some(&host.host), scope);
     if subject.is_attempt {
         (scope, reason)
     } else {
         (scope, unclassified(reason))
+    }
+}
+
+/// The scope of a port, and its configuration; or why nothing is judged there.
+#[inline(always)]
+fn govern(host: &SlotHead, generation: u64, port: u16) -> Result<(ScopeId, &ScopeConfig), Reason> {
+    if !host.ports.may_hold(port) {
+        return Ok((HOST_SCOPE, &host.host));
+    }
+    let governance = maps::GOVERNANCE
+        .get(slot_of(generation))
+        .ok_or(Reason::NoPolicy)?;
+    match governance.scope_of_port[bounded(port)] {
+        HOST_SCOPE => Ok((HOST_SCOPE, &host.host)),
+        FAILSAFE_SCOPE => Err(Reason::Failsafe),
+        scope => {
+            let config = &governance.scopes[usize::from(scope) % MAX_SCOPES as usize];
+            Ok((scope, config))
+        }
     }
 }
 
@@ -232,6 +318,12 @@ fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
 }
 
 #[inline(always)]
+fn head() -> Option<*const Head> {
+    maps::CONTROL.get_ptr(0)
+}
+
+/// Read once: all that is said of a packet belongs to this generation.
+#[inline(always)]
 fn control(head: *const Head) -> Control {
     // SAFETY: the map's one element; userspace stores each field as one word.
     unsafe {
@@ -240,6 +332,20 @@ fn control(head: *const Head) -> Control {
             bypasses: core::ptr::read_volatile(&raw const (*head).control.bypasses),
         }
     }
+}
+
+/// What most packets need of a generation's slot.
+#[inline(always)]
+fn slot_head<'a>(head: *const Head, generation: u64) -> &'a SlotHead {
+    // SAFETY: the map's one element, which lives as long as the program. Userspace does not
+    // write the slot in force.
+    unsafe { &*(&raw const (*head).slots[slot_of(generation) as usize]) }
+}
+
+/// The host's configuration in a generation.
+#[inline(always)]
+fn host<'a>(generation: u64) -> Option<&'a ScopeConfig> {
+    Some(&slot_head(head()?, generation).host)
 }
 
 /// Whether userspace asks what the program would do; see [`PROBE_IFINDEX`].
@@ -253,6 +359,18 @@ fn is_probe(ctx: &XdpContext) -> bool {
 fn cpu() -> Option<*mut CpuState> {
     // SAFETY: takes nothing, returns a number.
     maps::CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() } as u32)
+}
+
+/// See [`finish`]; the reason is that of this generation.
+#[inline(always)]
+fn judged(ctx: &XdpContext, scope: ScopeId, reason: Reason, generation: u64) -> u32 {
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(ctx, "attempt in scope {}: reason {}", scope, reason as u8);
+    match reason {
+        // What most of a flood comes to, with all that follows from it known beforehand.
+        Reason::Blocked => finish(ctx, scope, Reason::Blocked, Some(generation)),
+        reason => finish(ctx, scope, reason, reason.is_denial().then_some(generation)),
+    }
 }
 
 /// Counts, reports a denial by the generation `denied`, and turns the reason into the

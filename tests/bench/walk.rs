@@ -6,12 +6,12 @@ use std::{cell::RefCell, net::IpAddr};
 use netpolicy_common::{
     HOST_SCOPE,
     flat::{
-        Code, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, TABLE, UNIT_WORDS,
-        UNITS_PER_PAGE, is_plain, mix, mix_v6,
+        Code, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, UNIT_WORDS, UNITS_PER_PAGE,
+        mix, mix_v6,
     },
 };
 use netpolicy_ebpf::flat::{
-    Page, Pages, Steps, is_host_v4, is_host_v6, look_up, node_step, record_step, table_page,
+    Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6, node_step, record_step, table_page,
     table_step, unit_page,
 };
 use netpolicy_user::compiler::{
@@ -105,7 +105,7 @@ impl Memory<'_> {
         let hosts = root.block;
         if hosts.buckets != 0 {
             self.read_hosts(hosts, hosts.place(mix(address)).0);
-            if is_host_v4(self, hosts, address) {
+            if is_host_v4(self, &hosts, address) {
                 return Code::Blocked;
             }
         }
@@ -125,7 +125,7 @@ impl Memory<'_> {
                 // Its neighbour, whose address is known as early.
                 self.touch(page, line ^ 1, false);
             }
-            if is_host_v6(self, hosts, high, low) {
+            if is_host_v6(self, &hosts, high, low) {
                 return Code::Blocked;
             }
         }
@@ -133,20 +133,16 @@ impl Memory<'_> {
     }
 
     fn in_trie(&self, root: &Root, high: u64, low: u64) -> Code {
-        if root.flags & TABLE == 0 && is_plain(root.start) {
-            return Code::from_bits(root.start >> 2);
-        }
-        look_up(self, root.start, root.flags, high, low)
+        let (slot, high, low) = enter(self, root, high, low);
+        descend(self, slot, high, low)
     }
 
     /// The page and line on it of a line of hosts.
     fn read_hosts(&self, hosts: Hosts, line: u32) -> (u32, u32) {
         let (number, line) = (line / LINES_PER_PAGE, line % LINES_PER_PAGE);
-        let page = if hosts.flags & Hosts::DIRECTORY == 0 {
-            hosts.start + number
-        } else {
-            Steps::table(self, hosts.start, number)
-        };
+        // A table that was just built has no stand-ins.
+        assert_eq!(hosts.stand_ins, 0);
+        let page = hosts.start + number;
         self.touch(page, line, true);
         (page, line)
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 impl Bytes for Vec<u8> {
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    fn read<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
         self.get(offset..offset.checked_add(N)?)?.try_into().ok()
     }
 }
@@ -173,10 +173,26 @@ proptest! {
             frame[at] = value;
         }
         frame.truncate(cut);
-        if let Some(segment) = parse_plain(&frame) {
-            prop_assert_eq!(segment, parse(&frame));
-        }
         let parsed = parse(&frame);
+        let found = parse_plain(
+            &frame,
+            |source, port| (source.to_be_bytes().to_vec(), port),
+            |(high, low), port| ([high.to_be_bytes(), low.to_be_bytes()].concat(), port),
+        );
+        match (found, parsed) {
+            (Plain::Attempt((source, port)), Segment::Judge(subject)) => {
+                prop_assert!(subject.is_attempt);
+                prop_assert_eq!(port, subject.ports.destination);
+                prop_assert_eq!(&source, &frame[subject.addresses.at..][..source.len()]);
+                let is_v6 = subject.addresses.family == Family::V6;
+                prop_assert_eq!(source.len(), if is_v6 { 16 } else { 4 });
+            }
+            (Plain::Established, parsed) => {
+                prop_assert_eq!(parsed, Segment::Pass(Reason::Established));
+            }
+            (Plain::Other, _) => {}
+            (Plain::Attempt(_), parsed) => prop_assert!(false, "an attempt, and {:?}", parsed),
+        }
         prop_assert_eq!(Segment::unpack(parsed.pack()), parsed);
     }
 

@@ -17,9 +17,9 @@ use crate::compiler::flat::Page;
 const ARRAY: u32 = 2;
 const MMAPABLE: u32 = 1 << 10;
 
-/// Bytes of a page.
-#[expect(clippy::cast_possible_truncation, reason = "4,096")]
-const PAGE_BYTES: u32 = (PAGE_WORDS * 8) as u32;
+/// Bytes of a chunk.
+#[expect(clippy::cast_possible_truncation, reason = "2^20")]
+const CHUNK_BYTES: u32 = CHUNK_PAGES * (PAGE_WORDS * 8) as u32;
 
 /// Chunks of one memory. There are two such halves: while one is in force, a memory can be
 /// built anew in the other.
@@ -109,7 +109,7 @@ impl Chunk {
 
     fn create() -> Result<Self, DatapathError> {
         let map = while_out_of_memory(|| {
-            let shape = aya_obj::Map::new_from_params(ARRAY, 4, PAGE_BYTES, CHUNK_PAGES, MMAPABLE);
+            let shape = aya_obj::Map::new_from_params(ARRAY, 4, CHUNK_BYTES, 1, MMAPABLE);
             MapData::create(shape, "netpolicy_chunk", None)
         })
         .map_err(DatapathError::map("create", "ARENA"))?;

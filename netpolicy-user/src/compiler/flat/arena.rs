@@ -53,14 +53,19 @@ impl Retired {
 }
 
 impl Arena {
-    /// An empty arena whose pages are numbered from those of a chunk on.
+    /// An empty arena whose pages are numbered from those of a chunk on. Page 0 is nobody's:
+    /// as the number of a stand-in it says that there is none.
     #[must_use]
     pub fn starting_at(chunk: u32) -> Self {
-        Self {
+        let mut arena = Self {
             base: chunk * CHUNK_PAGES,
             free_units: vec![Vec::new(); MAX_UNITS + 1],
             ..Self::default()
+        };
+        if chunk == 0 {
+            arena.take_pages(1);
         }
+        arena
     }
 
     /// Number of the first chunk.

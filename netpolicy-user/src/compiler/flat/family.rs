@@ -19,7 +19,7 @@ const TABLE_BITS: u8 = 16;
 const TABLE_SLOTS: u32 = 1 << 16;
 
 /// From so many prefixes on, a trie begins with a table.
-const TABLE_FROM: usize = 512;
+const TABLE_FROM: usize = 64;
 
 /// Where one family of one scope is, and how much of it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,8 +6,9 @@ use netpolicy_common::flat::{Hosts, LINE_WORDS, LINES_PER_PAGE, PAGE_WORDS};
 
 use super::{Arena, Page, arena::HALVES, key::Key};
 
-/// Tables of more pages have a directory, so that a change copies a page and not all.
-const DIRECTORY_FROM: u32 = 64;
+/// Of larger tables, in pages, a change does not copy all but gives the pages that it
+/// changes stand-ins.
+const LARGE: u32 = 64;
 
 /// With fewer hosts than these, a table is not worth a look.
 pub(super) const FEWEST: usize = 32;
@@ -78,19 +79,7 @@ impl HostTable {
             *filled += 1;
             table.count += 1;
         }
-        if pages > DIRECTORY_FROM {
-            table.make_directory(arena, first, pages);
-        }
         (table, left)
-    }
-
-    fn make_directory(&mut self, arena: &mut Arena, first: u32, pages: u32) {
-        let start = arena.take_pages(directory_pages(pages));
-        for at in 0..pages {
-            arena.set_half(start, at, first + at);
-        }
-        self.hosts.start = start;
-        self.hosts.flags = Hosts::DIRECTORY;
     }
 
     /// Whether there is a table at all.
@@ -128,11 +117,16 @@ impl HostTable {
 
     fn page_number<K: Key>(&self, arena: &Arena, bucket: u32) -> u32 {
         let at = page_of::<K>(bucket);
-        if self.hosts.flags & Hosts::DIRECTORY == 0 {
-            self.hosts.start + at
-        } else {
-            arena.half(self.hosts.start, at)
+        self.stand_in(arena, at).unwrap_or(self.hosts.start + at)
+    }
+
+    /// What stands in for the `at`-th page.
+    fn stand_in(&self, arena: &Arena, at: u32) -> Option<u32> {
+        if self.hosts.stand_ins == 0 {
+            return None;
         }
+        let page = arena.half(self.hosts.stand_ins, at);
+        (page != 0).then_some(page)
     }
 
     /// Takes hosts out and puts others in, in a copy. Returns those that were not in it,
@@ -178,24 +172,35 @@ impl HostTable {
 
     /// The page of a bucket, as a copy that no program reads.
     fn own_page<K: Key>(&mut self, arena: &mut Arena, bucket: u32, copied: &mut Copied) -> u32 {
-        let has_directory = self.hosts.flags & Hosts::DIRECTORY != 0;
-        if !copied.start {
-            let pages = page_count::<K>(self.hosts);
-            let count = if has_directory {
-                directory_pages(pages)
+        let pages = page_count::<K>(self.hosts);
+        let is_first = !copied.any;
+        copied.any = true;
+        if pages <= LARGE {
+            if is_first {
+                self.hosts.start = arena.move_pages(self.hosts.start, pages);
+            }
+            return self.page_number::<K>(arena, bucket);
+        }
+        if is_first {
+            let count = stand_in_pages(pages);
+            self.hosts.stand_ins = if self.hosts.stand_ins == 0 {
+                let none = arena.take_pages(count);
+                for page in none..none + count {
+                    *arena.page_mut(page) = [0; PAGE_WORDS];
+                }
+                none
             } else {
-                pages
+                arena.move_pages(self.hosts.stand_ins, count)
             };
-            self.hosts.start = arena.move_pages(self.hosts.start, count);
-            copied.start = true;
         }
+        let page = self.page_number::<K>(arena, bucket);
         let at = page_of::<K>(bucket);
-        if has_directory && copied.pages.insert(at) {
-            let page = arena.half(self.hosts.start, at);
-            let page = arena.move_pages(page, 1);
-            arena.set_half(self.hosts.start, at, page);
+        if !copied.pages.insert(at) {
+            return page;
         }
-        self.page_number::<K>(arena, bucket)
+        let page = arena.move_pages(page, 1);
+        arena.set_half(self.hosts.stand_ins, at, page);
+        page
     }
 
     /// Gives all of it back.
@@ -204,23 +209,23 @@ impl HostTable {
             return;
         }
         let pages = page_count::<K>(self.hosts);
-        if self.hosts.flags & Hosts::DIRECTORY == 0 {
+        if self.hosts.stand_ins == 0 {
             arena.give_pages(self.hosts.start, pages);
             return;
         }
         for at in 0..pages {
-            let page = arena.half(self.hosts.start, at);
+            let page = self.stand_in(arena, at).unwrap_or(self.hosts.start + at);
             arena.give_pages(page, 1);
         }
-        arena.give_pages(self.hosts.start, directory_pages(pages));
+        arena.give_pages(self.hosts.stand_ins, stand_in_pages(pages));
     }
 }
 
 /// What one edit copied already.
 #[derive(Default)]
 struct Copied {
-    /// The directory, or all of a table without one.
-    start: bool,
+    /// The list of stand-ins, or all of a table that has none.
+    any: bool,
     pages: BTreeSet<u32>,
 }
 
@@ -233,12 +238,14 @@ pub(super) fn addresses<'a, K: Key>(
     let mut found = Vec::new();
     for bucket in 0..hosts.buckets {
         let at = page_of::<K>(bucket);
-        let number = if hosts.flags & Hosts::DIRECTORY == 0 {
-            hosts.start.checked_add(at)?
-        } else {
-            let (directory, word) = super::arena::place_of_half(hosts.start, at);
-            super::build::halves(page(directory)?[word])[at as usize % 2]
-        };
+        let mut number = hosts.start.checked_add(at)?;
+        if hosts.stand_ins != 0 {
+            let (list, word) = super::arena::place_of_half(hosts.stand_ins, at);
+            match super::build::halves(page(list)?[word])[at as usize % 2] {
+                0 => {}
+                stand_in => number = stand_in,
+            }
+        }
         let words = bucket_words::<K>(page(number)?, bucket);
         let empty = K::empty(hosts, bucket);
         for place in 0..K::places(hosts) {
@@ -264,7 +271,8 @@ fn page_count<K: Key>(hosts: Hosts) -> u32 {
     hosts.buckets.div_ceil(buckets_per_page::<K>())
 }
 
-fn directory_pages(pages: u32) -> u32 {
+/// Pages of a list of stand-ins.
+fn stand_in_pages(pages: u32) -> u32 {
     pages.div_ceil(HALVES)
 }
 
@@ -343,14 +351,64 @@ mod tests {
 
             let left: BTreeSet<u32> = left.into_iter().collect();
             for &host in hosts.iter().step_by(count as usize / 500) {
-                let is_found = is_host_v4(&Memory(&arena), table.hosts, host);
+                let is_found = is_host_v4(&Memory(&arena), &table.hosts, host);
                 assert_eq!(is_found, !left.contains(&host), "{}", Ipv4Addr::from(host));
                 // An even number is not among them.
                 for other in [host.wrapping_add(0x85eb_ca6b), host ^ 1 << 31] {
                     let is_listed = expected.binary_search(&other).is_ok();
-                    assert_eq!(is_host_v4(&Memory(&arena), table.hosts, other), is_listed);
+                    assert_eq!(is_host_v4(&Memory(&arena), &table.hosts, other), is_listed);
                 }
             }
         }
+    }
+
+    /// A change of a large table copies pages; what was in force before stays as it was.
+    #[test]
+    fn pages_that_stand_in_hold_what_changed_and_the_others_stay() {
+        let host = |n: u32| (2 * n + 1).wrapping_mul(0x85eb_ca6b);
+        let mut expected: BTreeSet<u32> = (0..120_000).map(host).collect();
+        let mut arena = Arena::starting_at(0);
+        let all: Vec<u32> = expected.iter().copied().collect();
+        let (mut table, left) = HostTable::build(&mut arena, &all);
+        for host in left {
+            expected.remove(&host);
+        }
+        assert!(page_count::<u32>(table.hosts) > LARGE);
+        let read = |arena: &Arena, table: &HostTable| -> BTreeSet<u32> {
+            let page = |number| Some(arena.page(number));
+            addresses(table.hosts, &page).unwrap().into_iter().collect()
+        };
+        for round in 0..20 {
+            let (before, was) = (table, expected.clone());
+            let first = 120_000 + 50 * round;
+            let out: Vec<u32> = was
+                .iter()
+                .copied()
+                .skip(round as usize)
+                .step_by(5_000)
+                .collect();
+            let add: Vec<u32> = (first..first + 50).map(host).collect();
+            let (missing, homeless) = table.edit(&mut arena, &out, &add);
+            assert!(missing.is_empty());
+            expected.retain(|host| !out.contains(host));
+            expected.extend(add.iter().filter(|host| !homeless.contains(host)));
+
+            assert_eq!(table.count, expected.len());
+            assert!(read(&arena, &table) == expected && read(&arena, &before) == was);
+            let is_host = |host| is_host_v4(&Memory(&arena), &table.hosts, host);
+            assert!(out.iter().all(|host| !is_host(*host)));
+            assert!(
+                add.iter()
+                    .all(|host| is_host(*host) != homeless.contains(host))
+            );
+            let retired = arena.take_retired();
+            arena.reclaim(retired);
+        }
+        let pages = arena.pages().len();
+        table.free::<u32>(&mut arena);
+        let retired = arena.take_retired();
+        arena.reclaim(retired);
+        HostTable::build(&mut arena, &all);
+        assert_eq!(arena.pages().len(), pages, "all pages came back");
     }
 }

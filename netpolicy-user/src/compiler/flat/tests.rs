@@ -4,8 +4,8 @@
 use netpolicy_common::flat::{Code, Hosts};
 use netpolicy_common::{ScopeConfig, ScopeId};
 use netpolicy_ebpf::flat::{
-    Pages, Steps, is_host_v4, is_host_v6, look_up, node_step, record_step, table_page, table_step,
-    unit_page,
+    Pages, Steps, descend, enter, is_host_v4, is_host_v6, node_step, record_step, table_page,
+    table_step, unit_page,
 };
 use proptest::prelude::*;
 
@@ -44,15 +44,16 @@ fn find(flat: &Flat, scope: ScopeId, address: std::net::IpAddr) -> Code {
     };
     let is_host = |hosts: Hosts| match address {
         _ if hosts.buckets == 0 => false,
-        std::net::IpAddr::V4(a) => is_host_v4(&memory, hosts, u32::from(a)),
-        std::net::IpAddr::V6(_) => is_host_v6(&memory, hosts, high, low),
+        std::net::IpAddr::V4(a) => is_host_v4(&memory, &hosts, u32::from(a)),
+        std::net::IpAddr::V6(_) => is_host_v6(&memory, &hosts, high, low),
     };
     if is_host(root.block) {
         Code::Blocked
     } else if is_host(root.allow) {
         Code::Allowed
     } else {
-        look_up(&memory, root.start, root.flags, high, low)
+        let (slot, high, low) = enter(&memory, &root, high, low);
+        descend(&memory, slot, high, low)
     }
 }
 
