@@ -1,15 +1,9 @@
 //! The flat engine in the kernel: its steps on the pages of the arena.
 
 use netpolicy_common::flat::{CHUNK_PAGES, Code, FINAL, Hosts, Root, final_code, kind};
-use netpolicy_ebpf::flat::{
-    Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6, node_step, record_step, table_page,
-    table_step, unit_page,
-};
+use netpolicy_ebpf::flat::{Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6};
 
 use crate::maps;
-
-/// What lies past the arena's end says nothing; userspace writes no such slot.
-const NOTHING: u32 = FINAL;
 
 /// What the flat engine says of an IPv4 address. Where `only` says no, nobody asks
 /// for the allow list.
@@ -58,25 +52,7 @@ impl Pages for Arena {
     }
 }
 
-impl Steps for Arena {
-    #[inline(always)]
-    fn table(&self, start: u32, index: u32) -> u32 {
-        self.page(table_page(start, index))
-            .map_or(NOTHING, |page| table_step(page, index))
-    }
-
-    #[inline(always)]
-    fn node(&self, unit: u32, byte: u32) -> u32 {
-        self.page(unit_page(unit))
-            .map_or(NOTHING, |page| node_step(page, unit, byte))
-    }
-
-    #[inline(always)]
-    fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
-        self.page(unit_page(unit))
-            .map_or(NOTHING.into(), |page| record_step(page, unit, high, low))
-    }
-}
+impl Steps for Arena {}
 
 // A global function, which the verifier walks once, whatever calls it (Documentation/bpf:
 // BTF_FUNC_GLOBAL); it takes and returns only numbers. Its steps are no functions of their

@@ -10,8 +10,9 @@
 )]
 
 use netpolicy_common::flat::{
-    Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, NODE, PAGE_WORDS, PLANES_WORDS, RECORD,
-    Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE, final_code, kind, mix, mix_v6, unit,
+    Code, FINAL, Hosts, LEAF_WORDS, LINE_WORDS, LINES_PER_PAGE, Lanes, LeafLanes, NODE, PAGE_WORDS,
+    PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE, final_code, kind, leaf_code,
+    leaf_lanes, leaf_line, mix, mix_v6, unit,
 };
 
 /// A page of the arena.
@@ -23,15 +24,38 @@ pub trait Pages {
     fn page(&self, number: u32) -> Option<&Page>;
 }
 
-/// The three kinds of steps, by [`table_step`], [`node_step`] and [`record_step`] on the
-/// right page.
-pub trait Steps {
+/// What lies past the arena's end says nothing; userspace writes no such slot.
+const NOTHING: u32 = FINAL;
+
+/// The kinds of steps: each finds the right page and takes the step on it.
+pub trait Steps: Pages {
     /// The slot of a table whose first page is `start`, for the first 16 bits.
-    fn table(&self, start: u32, index: u32) -> u32;
+    #[inline(always)]
+    fn table(&self, start: u32, index: u32) -> u32 {
+        self.page(table_page(start, index))
+            .map_or(NOTHING, |page| table_step(page, index))
+    }
+
     /// The slot behind a node, for the next byte.
-    fn node(&self, unit: u32, byte: u32) -> u32;
+    #[inline(always)]
+    fn node(&self, unit: u32, byte: u32) -> u32 {
+        self.page(unit_page(unit))
+            .map_or(NOTHING, |page| node_step(page, unit, byte))
+    }
+
     /// The slot behind a record, and in the upper half the bits that it took.
-    fn record(&self, unit: u32, high: u64, low: u64) -> u64;
+    #[inline(always)]
+    fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
+        self.page(unit_page(unit))
+            .map_or(NOTHING.into(), |page| record_step(page, unit, high, low))
+    }
+
+    /// What a slot that points to a leaf says, of the next 32 bits.
+    #[inline(always)]
+    fn leaf(&self, slot: u32, next: u32) -> Code {
+        self.page(leaf_line(slot) / LINES_PER_PAGE)
+            .map_or(Code::Neither, |page| leaf_step(page, slot, next))
+    }
 }
 
 /// Steps of the longest way: each takes a byte of IPv6 at least, and one is for the end.
@@ -64,7 +88,7 @@ pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Code {
             slot = step as u32;
             (high, low) = shifted(high, low, step >> 32);
         } else {
-            return hosts(slot, (high >> 56) as u32);
+            return steps.leaf(slot, (high >> 32) as u32);
         }
     }
     Code::Neither
@@ -243,10 +267,25 @@ fn shifted(high: u64, low: u64, len: u64) -> (u64, u64) {
     }
 }
 
+/// See [`Steps::leaf`].
 #[inline(always)]
-fn hosts(slot: u32, byte: u32) -> Code {
-    let is_listed = byte == slot >> 24 || byte == slot >> 16 & 0xff || byte == slot >> 8 & 0xff;
-    Code::from_bits(if is_listed { slot >> 4 } else { slot >> 2 })
+pub fn leaf_step(page: &Page, slot: u32, next: u32) -> Code {
+    let line = line_of(page, leaf_line(slot));
+    let LeafLanes {
+        width,
+        ones,
+        highest,
+    } = leaf_lanes(slot);
+    let wanted = u64::from(next >> (32 - width)).wrapping_mul(ones);
+    let below = highest - ones;
+    let mut differing = highest;
+    for at in 0..LEAF_WORDS {
+        let difference = (line[at] ^ wanted) & line[LEAF_WORDS + at];
+        // A lane's highest bit is set where the difference is not zero: by itself, or by
+        // the sum of the bits below it.
+        differing &= ((difference & below) + below) | difference;
+    }
+    leaf_code(slot, differing & highest != highest)
 }
 
 #[inline(always)]

@@ -7,12 +7,12 @@ use netpolicy_common::{
     HOST_SCOPE,
     flat::{
         Code, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, UNIT_WORDS, UNITS_PER_PAGE,
-        mix, mix_v6,
+        leaf_line, mix, mix_v6,
     },
 };
 use netpolicy_ebpf::flat::{
-    Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6, node_step, record_step, table_page,
-    table_step, unit_page,
+    Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6, leaf_step, node_step, record_step,
+    table_page, table_step, unit_page,
 };
 use netpolicy_user::compiler::{
     Ruleset,
@@ -191,6 +191,12 @@ impl Steps for Memory<'_> {
         let page = unit_page(unit);
         self.read(page, words_of_unit(unit));
         record_step(self.arena.page(page), unit, high, low)
+    }
+
+    fn leaf(&self, slot: u32, next: u32) -> Code {
+        let line = leaf_line(slot);
+        self.touch(line / LINES_PER_PAGE, line % LINES_PER_PAGE, true);
+        leaf_step(self.arena.page(line / LINES_PER_PAGE), slot, next)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Prefixes to slots: building a part of the trie, and taking it down.
 
 use netpolicy_common::flat::{
-    Code, FINAL, NODE, PLANES_WORDS, PREFIX_BITS, RECORD, UNIT_WORDS, final_slot, hosts_slot,
-    is_plain, kind, pointer, prefix_slot, unit,
+    Code, FINAL, LEAF, LEAF_WORDS, LeafLanes, NODE, PLANES_WORDS, PREFIX_BITS, RECORD, UNIT_WORDS,
+    final_slot, is_plain, kind, leaf_line, leaf_slot, pointer, prefix_slot, unit,
 };
 
-use super::Arena;
+use super::{Arena, lists::low_ones};
 
 /// A prefix and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +37,6 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
     let (Some(first), Some(last)) = (items.first(), items.last()) else {
         return final_slot(rest);
     };
-    if width - depth == 8
-        && items.len() <= 3
-        && items.iter().all(|i| i.len == width && i.code == first.code)
-    {
-        let byte = |at: usize| byte_at(items.get(at).unwrap_or(first), depth);
-        return hosts_slot([byte(0), byte(1), byte(2)], first.code, rest);
-    }
     if items.len() == 1 {
         let inner = final_slot(first.code);
         return record(
@@ -53,6 +46,9 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
             inner,
             final_slot(rest),
         );
+    }
+    if let Some(slot) = leaf(arena, items, depth, rest) {
+        return slot;
     }
     // Sorted: what all have in common, the first and the last have; and one that covers
     // all of them is the first.
@@ -70,6 +66,55 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
 fn byte_at(item: &Item, depth: u8) -> u8 {
     let [byte, ..] = (item.bits << depth).to_be_bytes();
     byte
+}
+
+/// Writes items as a leaf, if they have one code and it has room for them.
+fn leaf(arena: &mut Arena, items: &[Item], depth: u8, rest: Code) -> Option<u32> {
+    let code = items.first()?.code;
+    let mut kept: Vec<Item> = Vec::with_capacity(LeafLanes::NARROW.count());
+    let mut longest = 0;
+    for item in items {
+        // Sorted: what lies in another follows it.
+        let is_inside =
+            |outer: &Item| low_ones(outer.len) | item.bits == low_ones(outer.len) | outer.bits;
+        if kept.last().is_some_and(is_inside) && item.code == code {
+            continue;
+        }
+        if item.code != code || kept.len() == LeafLanes::NARROW.count() {
+            return None;
+        }
+        longest = longest.max(u32::from(item.len - depth));
+        kept.push(*item);
+    }
+    let lanes = [LeafLanes::NARROW, LeafLanes::WIDE]
+        .into_iter()
+        .find(|lanes| longest <= lanes.width && kept.len() <= lanes.count())?;
+    let mut words = [0; 2 * LEAF_WORDS];
+    // What is left over is filled with what is there already.
+    for (place, item) in kept.iter().cycle().take(lanes.count()).enumerate() {
+        let (word, shift) = leaf_place(lanes, place);
+        let top = |bits: u128| u64::try_from(bits >> (128 - lanes.width)).unwrap_or(0);
+        words[word] |= top(item.bits << depth) << shift;
+        words[LEAF_WORDS + word] |= top(!low_ones(item.len - depth)) << shift;
+    }
+    let at = arena.take(LEAF_UNITS);
+    arena.words_mut(at, words.len()).copy_from_slice(&words);
+    Some(leaf_slot(at / LEAF_UNITS, lanes, code, rest))
+}
+
+/// Units of a leaf.
+const LEAF_UNITS: u32 = 2;
+
+/// The first unit of the leaf that a slot points to.
+pub(super) fn leaf_unit(slot: u32) -> u32 {
+    leaf_line(slot) * LEAF_UNITS
+}
+
+/// The word and the shift of a lane of a leaf.
+pub(super) fn leaf_place(lanes: LeafLanes, place: usize) -> (usize, u32) {
+    let place = u32::try_from(place).unwrap_or(0);
+    let per_word = 64 / lanes.width;
+    ((place / per_word) as usize, place % per_word * lanes.width)
 }
 
 /// The slot by which addresses whose next `len` bits are these go on with `inner`, others
@@ -226,7 +271,8 @@ pub(super) fn free(arena: &mut Arena, slot: u32) {
             free(arena, inner);
             arena.give(unit(slot), 1);
         }
-        // Final, or hosts: nothing but the slot itself.
+        LEAF => arena.give(leaf_unit(slot), LEAF_UNITS),
+        // Final: nothing but the slot itself.
         _ => {}
     }
 }

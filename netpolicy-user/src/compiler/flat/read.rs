@@ -6,14 +6,14 @@
 use std::iter::Peekable;
 
 use netpolicy_common::flat::{
-    Code, FINAL, HOSTS, Hosts, NODE, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE,
-    final_slot, is_plain, kind, prefix_len, unit,
+    Code, FINAL, Hosts, LEAF, LEAF_WORDS, NODE, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS,
+    UNITS_PER_PAGE, final_slot, is_plain, kind, leaf_code, leaf_lanes, prefix_len, unit,
 };
 
 use super::{
     Page, Roots,
     arena::place_of_half,
-    build::{deeper, halves, planes_to_slots},
+    build::{deeper, halves, leaf_place, leaf_unit, planes_to_slots},
     hosts::addresses,
     lists::{Family, Pair, low_ones},
 };
@@ -123,7 +123,7 @@ impl<'p, P: Family> Reading<'p, '_, P> {
                 let inner = final_slot(Code::from_bits(slot >> 2));
                 self.prefix(first, depth, bits, prefix_len(slot), inner, rest)
             }
-            HOSTS => self.hosts(slot, first, depth),
+            LEAF => self.leaf(slot, first, depth),
             NODE if depth + 8 <= P::WIDTH => {
                 let planes = self.words(unit(slot), PLANES_WORDS)?;
                 let words = PLANES_WORDS + deeper(planes).div_ceil(2) as usize;
@@ -172,20 +172,40 @@ impl<'p, P: Family> Reading<'p, '_, P> {
         }
     }
 
-    /// Up to three values of the last byte.
-    fn hosts(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
-        if depth + 8 != P::WIDTH {
-            return Err(Why::Damaged);
+    /// The prefixes of a leaf, among the addresses that begin with the first `depth` bits of
+    /// `first`.
+    fn leaf(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
+        let lanes = leaf_lanes(slot);
+        let words = self.words(leaf_unit(slot), 2 * LEAF_WORDS)?;
+        let mut prefixes = Vec::with_capacity(lanes.count());
+        for place in 0..lanes.count() {
+            let (word, shift) = leaf_place(lanes, place);
+            let lane = |word: usize| u128::from(words[word] >> shift) << (128 - lanes.width);
+            let (bits, mask) = (lane(word), lane(LEAF_WORDS + word));
+            let len = u8::try_from(mask.leading_ones()).unwrap_or(0);
+            let end = depth.checked_add(len).filter(|end| *end <= P::WIDTH);
+            let is_prefix = mask == !low_ones(len) && bits & !mask == 0;
+            let end = end.filter(|_| len > 0 && is_prefix).ok_or(Why::Damaged)?;
+            prefixes.push((first | bits >> depth, end));
         }
-        let [_, third, second, byte] = slot.to_le_bytes();
-        let (code, rest) = (Code::from_bits(slot >> 4), Code::from_bits(slot >> 2));
-        for value in 0..=u8::MAX {
-            let here = first | u128::from(value) << (120 - depth);
-            let is_listed = [byte, second, third].contains(&value);
-            let code = if is_listed { code } else { rest };
-            self.says(here, here | low_ones(depth + 8), code)?;
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let (code, rest) = (leaf_code(slot, true), leaf_code(slot, false));
+        let last = first | low_ones(depth);
+        let mut from = Some(first);
+        for (inside, end) in prefixes {
+            let start = from.filter(|from| *from <= inside).ok_or(Why::Damaged)?;
+            if let Some(before) = inside.checked_sub(1).filter(|before| *before >= start) {
+                self.says(start, before, rest)?;
+            }
+            let inside_last = inside | low_ones(end);
+            self.says(inside, inside_last, code)?;
+            from = inside_last.checked_add(1);
         }
-        Ok(())
+        match from.filter(|from| *from <= last) {
+            Some(from) => self.says(from, last, rest),
+            None => Ok(()),
+        }
     }
 
     /// What the trie says of a range; single hosts come before it.

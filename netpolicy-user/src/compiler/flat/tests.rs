@@ -3,10 +3,7 @@
 
 use netpolicy_common::flat::{Code, Hosts};
 use netpolicy_common::{ScopeConfig, ScopeId};
-use netpolicy_ebpf::flat::{
-    Pages, Steps, descend, enter, is_host_v4, is_host_v6, node_step, record_step, table_page,
-    table_step, unit_page,
-};
+use netpolicy_ebpf::flat::{Pages, Steps, descend, enter, is_host_v4, is_host_v6};
 use proptest::prelude::*;
 
 use super::*;
@@ -20,19 +17,7 @@ impl Pages for Memory<'_> {
     }
 }
 
-impl Steps for Memory<'_> {
-    fn table(&self, start: u32, index: u32) -> u32 {
-        table_step(self.0.page(table_page(start, index)), index)
-    }
-
-    fn node(&self, unit: u32, byte: u32) -> u32 {
-        node_step(self.0.page(unit_page(unit)), unit, byte)
-    }
-
-    fn record(&self, unit: u32, high: u64, low: u64) -> u64 {
-        record_step(self.0.page(unit_page(unit)), unit, high, low)
-    }
-}
+impl Steps for Memory<'_> {}
 
 /// As the program looks an address up.
 fn find(flat: &Flat, scope: ScopeId, address: std::net::IpAddr) -> Code {
