@@ -25,7 +25,7 @@
 //! | kind | the other 30 bits |
 //! |---|---|
 //! | [`FINAL`] | the [`Code`] of every address here; or of those with a prefix of up to 16 bits, and the code of the rest |
-//! | [`NODE`] | unit of a node |
+//! | [`NODE`] | unit of a node; or, if it is odd, the first page of a table |
 //! | [`RECORD`] | unit of a record |
 //! | [`LEAF`] | line of a leaf, the code of addresses with one of its prefixes, and the code of the rest |
 //!
@@ -47,7 +47,8 @@
 //! count; in a lane that is left over a prefix stands again. All are compared without a
 //! branch.
 //!
-//! A *table* begins a large trie: a slot for every value of the first 16 bits.
+//! A *table* begins a trie, or a part of one that holds much: a slot for every value of the
+//! next 16 bits.
 //!
 //! # Change
 //!
@@ -259,18 +260,33 @@ pub const fn leaf_code(slot: u32, has_prefix: bool) -> Code {
     }
 }
 
-/// In [`Root::flags`]: [`Root::start`] is the first page of a table, not a slot.
-pub const TABLE: u32 = 1;
+/// A slot that points to a table, by its first page: of kind [`NODE`], with an odd unit,
+/// since nodes begin on even ones.
+#[must_use]
+pub const fn table_slot(start: u32) -> u32 {
+    pointer(NODE, start * UNITS_PER_PAGE + 1)
+}
+
+/// Whether a slot points to a table.
+#[inline(always)]
+#[must_use]
+pub const fn is_table(slot: u32) -> bool {
+    kind(slot) == NODE && unit(slot) & 1 != 0
+}
+
+/// The first page of the table that a slot points to.
+#[inline(always)]
+#[must_use]
+pub const fn table_start(slot: u32) -> u32 {
+    unit(slot) / UNITS_PER_PAGE
+}
 
 /// Where the lists of one scope and family are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Root {
-    /// The trie: a slot, or the number of a table's first page. 0: a final slot, neither
-    /// list.
+    /// The slot with which the trie begins. 0: a final one, neither list.
     pub start: u32,
-    /// [`TABLE`] or nothing.
-    pub flags: u32,
     /// Hosts on a block list.
     pub block: Hosts,
     /// Hosts on an allow list.
@@ -286,7 +302,7 @@ pub const LINES_PER_PAGE: u32 = (PAGE_WORDS / LINE_WORDS) as u32;
 /// IPv6 addresses in a line.
 pub const ADDRESSES_PER_LINE: usize = LINE_WORDS / 2;
 
-const _: () = assert!(size_of::<Root>() == 40);
+const _: () = assert!(size_of::<Root>() == 36);
 const _: () = assert!(UNITS_PER_PAGE as usize * UNIT_WORDS == PAGE_WORDS);
 const _: () = assert!(TABLE_PAGES as usize * PAGE_WORDS * 2 == 65_536);
 const _: () = assert!(LeafLanes::NARROW.ones == 0x0001_0001_0001_0001);

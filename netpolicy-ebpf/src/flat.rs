@@ -11,8 +11,8 @@
 
 use netpolicy_common::flat::{
     Code, FINAL, Hosts, LEAF_WORDS, LINE_WORDS, LINES_PER_PAGE, Lanes, LeafLanes, NODE, PAGE_WORDS,
-    PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS, UNITS_PER_PAGE, final_code, kind, leaf_code,
-    leaf_lanes, leaf_line, mix, mix_v6, unit,
+    PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, final_code, is_table, kind, leaf_code,
+    leaf_lanes, leaf_line, mix, mix_v6, table_start, unit,
 };
 
 /// A page of the arena.
@@ -29,7 +29,7 @@ const NOTHING: u32 = FINAL;
 
 /// The kinds of steps: each finds the right page and takes the step on it.
 pub trait Steps: Pages {
-    /// The slot of a table whose first page is `start`, for the first 16 bits.
+    /// The slot of a table whose first page is `start`, for the next 16 bits.
     #[inline(always)]
     fn table(&self, start: u32, index: u32) -> u32 {
         self.page(table_page(start, index))
@@ -61,14 +61,21 @@ pub trait Steps: Pages {
 /// Steps of the longest way: each takes a byte of IPv6 at least, and one is for the end.
 const MAX_STEPS: usize = 17;
 
-/// The first slot of the trie that begins at `root`, of an address left aligned in 128 bits
-/// (an IPv4 address in the upper half of `high`), and what of the address is left.
+/// The first slot of the trie that begins at `root`, behind a table if it begins with one,
+/// of an address left aligned in 128 bits (an IPv4 address in the upper half of `high`),
+/// and what of the address is left.
 #[inline(always)]
 pub fn enter<S: Steps>(steps: &S, root: &Root, high: u64, low: u64) -> (u32, u64, u64) {
-    if root.flags & TABLE == 0 {
-        return (root.start, high, low);
+    if is_table(root.start) {
+        through_table(steps, root.start, high, low)
+    } else {
+        (root.start, high, low)
     }
-    let slot = steps.table(root.start, (high >> 48) as u32);
+}
+
+#[inline(always)]
+fn through_table<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> (u32, u64, u64) {
+    let slot = steps.table(table_start(slot), (high >> 48) as u32);
     (slot, high << 16 | low >> 48, low << 16)
 }
 
@@ -79,6 +86,8 @@ pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Code {
     for _ in 0..MAX_STEPS {
         if kind(slot) == FINAL {
             return final_code(slot, (high >> 48) as u16);
+        } else if is_table(slot) {
+            (slot, high, low) = through_table(steps, slot, high, low);
         } else if kind(slot) == NODE {
             slot = steps.node(unit(slot), (high >> 56) as u32);
             high = high << 8 | low >> 56;

@@ -2,10 +2,14 @@
 
 use netpolicy_common::flat::{
     Code, FINAL, LEAF, LEAF_WORDS, LeafLanes, NODE, PLANES_WORDS, PREFIX_BITS, RECORD, UNIT_WORDS,
-    final_slot, is_plain, kind, leaf_line, leaf_slot, pointer, prefix_slot, unit,
+    final_slot, is_plain, is_table, kind, leaf_line, leaf_slot, pointer, prefix_slot, unit,
 };
 
-use super::{Arena, lists::low_ones};
+use super::{
+    Arena,
+    lists::low_ones,
+    table::{build_table, free_table, is_worth_a_table},
+};
 
 /// A prefix and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,9 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
     if let Some(slot) = leaf(arena, items, depth, rest) {
         return slot;
     }
+    if depth == 0 && is_worth_a_table(items.len(), depth, width) {
+        return build_table(arena, items, depth, width, rest);
+    }
     // Sorted: what all have in common, the first and the last have; and one that covers
     // all of them is the first.
     let common = (first.bits ^ last.bits)
@@ -60,7 +67,11 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
         let inner = build(arena, items, depth + skip, width, rest);
         return record(arena, first.bits << depth, skip, inner, final_slot(rest));
     }
-    node(arena, items, depth, width, rest)
+    if is_worth_a_table(items.len(), depth, width) {
+        build_table(arena, items, depth, width, rest)
+    } else {
+        node(arena, items, depth, width, rest)
+    }
 }
 
 fn byte_at(item: &Item, depth: u8) -> u8 {
@@ -252,6 +263,7 @@ fn node_units(slots: usize) -> u32 {
 /// Gives back all that a slot leads to.
 pub(super) fn free(arena: &mut Arena, slot: u32) {
     match kind(slot) {
+        NODE if is_table(slot) => free_table(arena, slot),
         NODE => {
             let at = unit(slot);
             let deeper = deeper(arena.words(at, PLANES_WORDS));

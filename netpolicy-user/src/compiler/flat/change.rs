@@ -1,11 +1,12 @@
 //! Changing a trie: copies of what changes, up to a new root.
 
-use netpolicy_common::flat::{Code, NODE, RECORD, UNIT_WORDS, kind, unit};
+use netpolicy_common::flat::{Code, NODE, RECORD, UNIT_WORDS, is_table, kind, table_start, unit};
 
 use super::{
     Arena,
     build::{build, free, free_node, halves, node_slots, record, write_slots},
     lists::{Content, Family, Range, low_ones},
+    table::{TABLE_BITS, copy_table, entry_of},
 };
 
 /// A region of the address space: what the first `depth` bits, a multiple of 8, tell.
@@ -35,17 +36,16 @@ impl Region {
     }
 }
 
-/// Makes the trie behind `slot`, which decides from `depth` bits on about the addresses
-/// that begin as `first`, hold what `content` holds. Only `touched` parts differ:
-/// ranges, sorted and disjoint. Returns the new slot.
+/// Makes the trie that begins with `slot` hold what `content` holds. Only `touched` parts
+/// differ: ranges, sorted and disjoint. Returns the new slot.
 pub(super) fn change<P: Family>(
     arena: &mut Arena,
     content: &Content<'_, P>,
     slot: u32,
-    (first, depth): (u128, u8),
     touched: &[Range],
 ) -> u32 {
-    change_region(arena, content, slot, Region { first, depth }, touched)
+    let all = Region { first: 0, depth: 0 };
+    change_region(arena, content, slot, all, touched)
 }
 
 fn change_region<P: Family>(
@@ -62,6 +62,7 @@ fn change_region<P: Family>(
     };
     let is_whole = *from <= first && *to >= last;
     match kind(slot) {
+        NODE if is_table(slot) && !is_whole => change_table(arena, content, slot, region, touched),
         NODE if !is_whole && region.depth + 8 < P::WIDTH => {
             change_node(arena, content, slot, region, touched)
         }
@@ -98,6 +99,32 @@ fn build_region<P: Family>(
     free(arena, slot);
     let items = content.items(arena, region.range());
     build(arena, &items, region.depth, P::WIDTH, Code::Neither)
+}
+
+fn change_table<P: Family>(
+    arena: &mut Arena,
+    content: &Content<'_, P>,
+    slot: u32,
+    region: Region,
+    touched: &[Range],
+) -> u32 {
+    let slot = copy_table(arena, slot);
+    let (first, last) = region.range();
+    let mut next = 0;
+    for (from, to) in touched {
+        let from = entry_of(*from.max(&first), region.depth);
+        for entry in from.max(next)..=entry_of(*to.min(&last), region.depth) {
+            next = entry + 1;
+            let part = Region {
+                first: region.first | u128::from(entry) << (112 - region.depth),
+                depth: region.depth + TABLE_BITS,
+            };
+            let start = table_start(slot);
+            let changed = change_region(arena, content, arena.half(start, entry), part, touched);
+            arena.set_half(start, entry, changed);
+        }
+    }
+    slot
 }
 
 fn change_node<P: Family>(

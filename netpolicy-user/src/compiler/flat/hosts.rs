@@ -330,7 +330,7 @@ mod tests {
             (47_000, Lanes::Three),
             (70_000, Lanes::Three),
             (200_000, Lanes::Three),
-            (2_300_000, Lanes::Four),
+            (2_500_000, Lanes::Four),
         ] {
             // Odd numbers, spread by a multiplication that is one to one.
             let hosts: Vec<u32> = (0..count)

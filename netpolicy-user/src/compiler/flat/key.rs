@@ -55,8 +55,8 @@ impl Key for u32 {
         };
         let (two, three, four) = (
             with(Lanes::Two, 11),
-            with(Lanes::Three, 17),
-            with(Lanes::Four, 25),
+            with(Lanes::Three, 19),
+            with(Lanes::Four, 27),
         );
         // What `Lanes::of` makes of a number of buckets must be what it was chosen for.
         let two = (two < 1 << 12).then_some(two);

@@ -12,6 +12,7 @@ mod hosts;
 mod key;
 mod lists;
 mod read;
+mod table;
 mod trie;
 
 pub use arena::{Arena, Page, Retired};

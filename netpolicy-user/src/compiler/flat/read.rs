@@ -6,8 +6,9 @@
 use std::iter::Peekable;
 
 use netpolicy_common::flat::{
-    Code, FINAL, Hosts, LEAF, LEAF_WORDS, NODE, PLANES_WORDS, RECORD, Root, TABLE, UNIT_WORDS,
-    UNITS_PER_PAGE, final_slot, is_plain, kind, leaf_code, leaf_lanes, prefix_len, unit,
+    Code, FINAL, Hosts, LEAF, LEAF_WORDS, NODE, PLANES_WORDS, RECORD, Root, UNIT_WORDS,
+    UNITS_PER_PAGE, final_slot, is_plain, is_table, kind, leaf_code, leaf_lanes, prefix_len,
+    table_start, unit,
 };
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
     build::{deeper, halves, leaf_place, leaf_unit, planes_to_slots},
     hosts::addresses,
     lists::{Family, Pair, low_ones},
+    table::TABLE_BITS,
 };
 use crate::compiler::{Address, Prefix4, Prefix6, ScopeRules};
 
@@ -72,14 +74,7 @@ fn read<P: Family>(scope: &ScopeRules, root: Root, pages: Pages<'_>) -> Result<(
         allowed: Comparison::new(Box::new(allow)),
         budget: 64 * lists.len() + (1 << 20),
     };
-    if root.flags & TABLE == 0 {
-        reading.slot(root.start, 0, 0)?;
-    } else {
-        for entry in 0..1u32 << 16 {
-            let slot = half(pages, root.start, entry).ok_or(Why::Damaged)?;
-            reading.slot(slot, u128::from(entry) << 112, 16)?;
-        }
-    }
+    reading.slot(root.start, 0, 0)?;
     reading.blocked.finish()?;
     reading.allowed.finish()
 }
@@ -124,6 +119,15 @@ impl<'p, P: Family> Reading<'p, '_, P> {
                 self.prefix(first, depth, bits, prefix_len(slot), inner, rest)
             }
             LEAF => self.leaf(slot, first, depth),
+            NODE if is_table(slot) => {
+                let end = depth.checked_add(TABLE_BITS).filter(|end| *end <= P::WIDTH);
+                let end = end.ok_or(Why::Damaged)?;
+                for entry in 0..1u32 << TABLE_BITS {
+                    let slot = half(self.pages, table_start(slot), entry).ok_or(Why::Damaged)?;
+                    self.slot(slot, first | u128::from(entry) << (128 - end), end)?;
+                }
+                Ok(())
+            }
             NODE if depth + 8 <= P::WIDTH => {
                 let planes = self.words(unit(slot), PLANES_WORDS)?;
                 let words = PLANES_WORDS + deeper(planes).div_ceil(2) as usize;

@@ -298,6 +298,41 @@ fn mixed(old: &Ruleset, new: &Ruleset, few: usize) -> Ruleset {
     ruleset(vec![scope(0, list(&old.block, &new.block), &old.allow)])
 }
 
+/// So many networks of /18 to /49 in one /16, four in five of them blocked.
+fn networks_of(seed: u64, count: usize) -> Ruleset {
+    let net = |index: usize| {
+        let bits = (seed | 1)
+            .wrapping_mul(index as u64 * 2 + 1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let len = if index.is_multiple_of(50) { 18 } else { 33 } + (bits % 17) as u8;
+        (0x2001 << 112 | u128::from(bits) << 48, len)
+    };
+    let list = |is_blocked: bool| {
+        let nets = (0..count).filter(|i| i.is_multiple_of(5) != is_blocked);
+        set(Vec::new(), nets.map(net).collect())
+    };
+    ruleset(vec![scope(0, list(true), &list(false))])
+}
+
+#[test]
+fn a_part_of_the_trie_that_holds_much_has_a_table() {
+    let mut held = networks_of(7, 9000);
+    let mut flat = Flat::new(&held, 0);
+    check(&flat, &held).unwrap();
+    for (step, count) in [9000, 9040, 8000, 40, 9000].into_iter().enumerate() {
+        let next = mixed(&held, &networks_of(7 + step as u64, count), 30 * step);
+        change(&mut flat, &held, &next);
+        check(&flat, &next).unwrap();
+        held = next;
+    }
+    let empty = ruleset(Vec::new());
+    let pages = flat.arena().pages().len();
+    change(&mut flat, &held, &empty);
+    change(&mut flat, &empty, &held);
+    check(&flat, &held).unwrap();
+    assert!(flat.arena().pages().len() <= pages, "memory leaks");
+}
+
 #[test]
 fn a_difference_is_found_wherever_it_is() {
     let rules = hosts_of(5, 3000);
@@ -329,12 +364,12 @@ fn a_change_writes_few_pages() {
     };
     let old = ruleset(vec![scope(
         0,
-        set(hosts(100_000), Vec::new()),
+        set(hosts(100_010), Vec::new()),
         &PrefixSet::default(),
     )]);
     let new = ruleset(vec![scope(
         0,
-        set(hosts(100_001), Vec::new()),
+        set(hosts(100_011), Vec::new()),
         &PrefixSet::default(),
     )]);
     let mut flat = Flat::new(&old, 3);
