@@ -62,8 +62,10 @@ mod programs {
     #[btf_map]
     static CONFIG: Array<Config, 1> = Array::new();
 
-    /// Source addresses, network order; for IPv4 two bytes of the header's checksum,
-    /// then the address, as they stand in the header. The loader sets the size.
+    /// Source addresses, network order; for IPv4 two to an element, each two bytes of the
+    /// header's checksum, then the address, as they stand in the header. The loader sets
+    /// the size. As few bytes as can be: what is read here takes room in the caches that a
+    /// filter could use.
     #[btf_map]
     static SOURCES: Array<[u8; 16], 1, MMAPABLE> = Array::new();
 
@@ -95,7 +97,7 @@ mod programs {
         }
         config.made += 1;
         let (ifindex, family) = (config.ifindex, config.family);
-        let Some(source) = SOURCES.get(at) else {
+        let Some(source) = SOURCES.get(if family == 4 { at / 2 } else { at }) else {
             return xdp_action::XDP_ABORTED;
         };
         let (start, end) = (ctx.data(), ctx.data_end());
@@ -107,7 +109,10 @@ mod programs {
         unsafe {
             *((start + TOLD) as *mut u8) = told as u8;
             if family == 4 {
-                let [a, b, c, d, e, f, ..] = *source;
+                let [first, second] = source.as_chunks::<8>().0 else {
+                    return xdp_action::XDP_ABORTED;
+                };
+                let [a, b, c, d, e, f, ..] = if at % 2 == 0 { *first } else { *second };
                 *((start + CHECKSUM_V4) as *mut [u8; 6]) = [a, b, c, d, e, f];
             } else {
                 *((start + SOURCE_V6) as *mut [u8; 16]) = *source;

@@ -12,6 +12,8 @@ mod frame;
 mod maps;
 #[cfg(target_arch = "bpf")]
 mod program;
+#[cfg(target_arch = "bpf")]
+mod source;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -2,179 +2,23 @@
 
 use aya_ebpf::{
     bindings::{xdp_action, xdp_md},
-    btf_maps::{LpmTrie, lpm_trie::Key},
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
     macros::xdp,
     programs::XdpContext,
 };
 use netpolicy_common::{
     Action, Control, CpuState, Event, FAILSAFE_SCOPE, HOST_SCOPE, Head, MAX_SCOPES, PROBE_IFINDEX,
-    Reason, SCOPE_BITS, ScopeConfig, ScopeId, SlotHead, flat::Code, key, list_slot_of,
-    reason::Probe, slot_of,
+    Reason, ScopeConfig, ScopeId, SlotHead, list_slot_of, reason::Probe, slot_of,
 };
 use netpolicy_ebpf::{
     Bytes, Family, Lists, Plain, Segment, Subject, judge, parse, parse_plain, unclassified,
 };
 
-use crate::{arena, frame::Frame, maps};
-
-/// A source address, its lists in one slot, and its bypasses.
-trait Source: Lists {
-    /// As numbers.
-    type Address;
-
-    /// A source that the LPM engine looks up in this slot of its lists.
-    fn new(address: Self::Address, list_slot: u32) -> Self;
-
-    /// Whether a bypass of this very scope is live at `now`, in nanoseconds since boot.
-    fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool;
-}
-
-/// A key on the stack: its scope and address, which follow four bytes of prefix length,
-/// are written in one word, and the verifier wants that aligned.
-#[repr(C, align(8))]
-struct AlignedV4<K> {
-    padding: u32,
-    key: K,
-}
-
-impl<K> AlignedV4<K> {
-    #[inline(always)]
-    fn new(key: K) -> Self {
-        Self { padding: 0, key }
-    }
-}
-
-/// The same for IPv6, whose address follows eight bytes and is written in two words.
-#[repr(C, align(8))]
-struct AlignedV6<K> {
-    key: K,
-}
-
-impl<K> AlignedV6<K> {
-    #[inline(always)]
-    fn new(key: K) -> Self {
-        Self { key }
-    }
-}
-
-macro_rules! source {
-    ($name:ident, $bytes:literal, $key:path, $aligned:ident, $flat:ident, $block:ident, $allow:ident, $bypass:ident) => {
-        struct $name {
-            list_slot: u32,
-            address: [u8; $bytes],
-        }
-
-        impl $name {
-            #[inline(always)]
-            fn key(&self, scope: ScopeId) -> $aligned<Key<[u8; $bytes + 4]>> {
-                $aligned::new(Key::new(SCOPE_BITS + 8 * $bytes, $key(scope, self.address)))
-            }
-        }
-
-        impl Lists for $name {
-            #[inline(always)]
-            fn listed(
-                &self,
-                config: &ScopeConfig,
-                scope: ScopeId,
-                only: impl Fn() -> bool,
-            ) -> Code {
-                if maps::engine_is_flat() {
-                    return $flat::from(self.address).listed(config, scope, only);
-                }
-                let key = self.key(scope);
-                let holds =
-                    |trie: &LpmTrie<_, u8, { maps::TRIE_ENTRIES }>| trie.get(&key.key).is_some();
-                if maps::$block.get(self.list_slot).is_some_and(holds) {
-                    Code::Blocked
-                } else if only() && maps::$allow.get(self.list_slot).is_some_and(holds) {
-                    Code::Allowed
-                } else {
-                    Code::Neither
-                }
-            }
-        }
-
-        impl Source for $name {
-            type Address = [u8; $bytes];
-
-            #[inline(always)]
-            fn new(address: Self::Address, list_slot: u32) -> Self {
-                Self { list_slot, address }
-            }
-
-            #[inline(always)]
-            fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool {
-                maps::$bypass
-                    .get(&self.key(scope).key)
-                    .is_some_and(|expiry| now < u64::from_ne_bytes(*expiry))
-            }
-        }
-    };
-}
-
-source!(
-    SourceV4,
-    4,
-    key::v4,
-    AlignedV4,
-    FlatV4,
-    BLOCK_V4,
-    ALLOW_V4,
-    BYPASS_V4
-);
-source!(
-    SourceV6,
-    16,
-    key::v6,
-    AlignedV6,
-    FlatV6,
-    BLOCK_V6,
-    ALLOW_V6,
-    BYPASS_V6
-);
-
-/// An IPv4 address in the flat engine.
-struct FlatV4(u32);
-
-impl From<[u8; 4]> for FlatV4 {
-    #[inline(always)]
-    fn from(address: [u8; 4]) -> Self {
-        Self(u32::from_be_bytes(address))
-    }
-}
-
-impl Lists for FlatV4 {
-    #[inline(always)]
-    fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Code {
-        arena::listed_v4(&config.root_v4, only, self.0)
-    }
-}
-
-/// An IPv6 address in the flat engine, by its halves.
-struct FlatV6 {
-    high: u64,
-    low: u64,
-}
-
-impl From<[u8; 16]> for FlatV6 {
-    #[inline(always)]
-    fn from(address: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, low @ ..] = address;
-        Self {
-            high: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            low: u64::from_be_bytes(low),
-        }
-    }
-}
-
-impl Lists for FlatV6 {
-    #[inline(always)]
-    fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Code {
-        arena::listed_v6(&config.root_v6, only, self.high, self.low)
-    }
-}
+use crate::{
+    frame::Frame,
+    maps,
+    source::{FlatV4, FlatV6, Source, SourceV4, SourceV6},
+};
 
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
@@ -214,8 +58,8 @@ fn attempt<L: Lists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
 }
 
 /// All other packets, and all while somebody has a bypass, or the LPM engine was chosen. A
-/// global function
-/// (Documentation/bpf: `BTF_FUNC_GLOBAL`), so that its variables are none of the others'.
+/// global function (Documentation/bpf: `BTF_FUNC_GLOBAL`), so that its variables are none
+/// of the others'.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn unusual(ctx: *mut xdp_md) -> u32 {

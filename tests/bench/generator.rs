@@ -76,7 +76,7 @@ impl Generator {
         let count = u32::try_from(sources.len()).expect("sources fit in a map");
         let frame = packets.frame(sources[0]);
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries("SOURCES", count)
+            .map_max_entries("SOURCES", elements(sources) as u32)
             .load(OBJECT)
             .expect("load the generator");
         fill(&ebpf, &frame, sources);
@@ -180,14 +180,31 @@ struct Call {
     elapsed: Duration,
 }
 
+/// Bytes of an element of the map of sources.
+const ELEMENT: usize = 16;
+
+/// Bytes that a source takes in it.
+fn bytes_of(sources: &[IpAddr]) -> usize {
+    if sources[0].is_ipv6() {
+        ELEMENT
+    } else {
+        ELEMENT / 2
+    }
+}
+
+/// Elements for all of them.
+fn elements(sources: &[IpAddr]) -> usize {
+    (sources.len() * bytes_of(sources)).div_ceil(ELEMENT)
+}
+
 /// Writes the sources into their map, as to memory.
 fn fill(ebpf: &Ebpf, frame: &[u8], sources: &[IpAddr]) {
     let Some(Map::Array(map)) = ebpf.map("SOURCES") else {
         panic!("SOURCES is an array");
     };
-    let bytes = size_of_val(&[0u8; 16]) * sources.len();
+    let bytes = ELEMENT * elements(sources);
     // SAFETY: a new mapping, at an address of the kernel's choice, of an array that
-    // has an element of 16 bytes for each source.
+    // has so many bytes.
     let memory = unsafe {
         rustix::mm::mmap(
             ptr::null_mut(),
@@ -199,14 +216,14 @@ fn fill(ebpf: &Ebpf, frame: &[u8], sources: &[IpAddr]) {
         )
     }
     .expect("map the sources into memory");
+    let each = bytes_of(sources);
     for (index, source) in sources.iter().enumerate() {
-        // SAFETY: within the mapping, whose elements are byte arrays; nobody else
-        // writes there, and no program reads yet.
+        let source = &frame::source_bytes(frame, *source)[..each];
+        // SAFETY: within the mapping, which has room for so many bytes of each source;
+        // nobody else writes there, and no program reads yet.
         unsafe {
-            memory
-                .cast::<[u8; 16]>()
-                .add(index)
-                .write(frame::source_bytes(frame, *source));
+            let to = memory.cast::<u8>().add(index * each);
+            to.copy_from_nonoverlapping(source.as_ptr(), each);
         }
     }
     // SAFETY: the mapping made above, to which no reference is left.
