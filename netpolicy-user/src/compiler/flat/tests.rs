@@ -208,7 +208,7 @@ proptest! {
         prop_assert!(flat.arena().pages().len() <= before + 128, "memory leaks");
     }
 
-    /// Hosts in numbers for tables of every kind, with and without a directory, that
+    /// Hosts in numbers for tables of every kind, with and without stand-ins, that
     /// come and go.
     #[test]
     fn hosts_come_and_go(
