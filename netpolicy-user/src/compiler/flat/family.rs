@@ -9,7 +9,7 @@ use super::{
     difference::Difference,
     hosts::{FEWEST, HostTable},
     lists::{Content, Family, Pair, Range, Tables, low_ones},
-    table::TABLE_FROM,
+    table::{TABLE_BELOW_FROM, TABLE_FROM},
 };
 use crate::compiler::Prefixes;
 
@@ -20,6 +20,8 @@ pub(super) struct Lists {
     start: u32,
     /// Prefixes in the trie.
     in_trie: usize,
+    /// The most that were in it since it was built: so many may have made tables.
+    most_in_trie: usize,
     /// Those of them that a table had no room for.
     homeless: usize,
 }
@@ -44,6 +46,7 @@ impl Lists {
         Self {
             tables: Tables { block, allow },
             in_trie: items.len(),
+            most_in_trie: items.len(),
             homeless: homeless_block + homeless_allow,
             start: build(arena, &items, 0, P::WIDTH, Code::Neither),
         }
@@ -74,6 +77,7 @@ impl Lists {
             touched.extend(left.map(|host| (P::align(host), P::align(host) | low_ones(P::WIDTH))));
         }
         self.in_trie = (self.in_trie + come).saturating_sub(gone);
+        self.most_in_trie = self.most_in_trie.max(self.in_trie);
         if self.is_unfit() {
             return self.build_anew(arena, new);
         }
@@ -94,6 +98,8 @@ impl Lists {
             || self.homeless > 2 * FEWEST + hosts / 8
             || !is_table(self.start) && self.in_trie > 2 * TABLE_FROM
             || is_table(self.start) && self.in_trie < TABLE_FROM / 4
+            // Tables below the first stay when their prefixes go.
+            || self.most_in_trie >= TABLE_BELOW_FROM && self.in_trie < self.most_in_trie / 2
     }
 
     fn build_anew<P: Family>(&mut self, arena: &mut Arena, new: &Pair<P>) {

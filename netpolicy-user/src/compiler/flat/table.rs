@@ -18,8 +18,9 @@ const TABLE_SLOTS: u32 = 1 << TABLE_BITS;
 pub(super) const TABLE_FROM: usize = 64;
 
 /// Further down, a table takes the place of nodes from so many on: they and their slots
-/// would take as much memory. It stays when fewer are left, until all is built anew.
-const TABLE_BELOW_FROM: usize = 4096;
+/// would take as much memory. It stays when fewer are left, until the trie has lost half
+/// of its prefixes and all is built anew.
+pub(super) const TABLE_BELOW_FROM: usize = 4096;
 
 /// Whether a part of the trie below `depth` bits that holds so many prefixes is to begin
 /// with a table. Only where most of the address is still to come.

@@ -333,6 +333,37 @@ fn a_part_of_the_trie_that_holds_much_has_a_table() {
     assert!(flat.arena().pages().len() <= pages, "memory leaks");
 }
 
+/// Each part with a table takes 65,536 steps to read: what is left of a list must not be
+/// taken for damage because many such parts were emptied one change at a time.
+#[test]
+fn tables_do_not_outlive_what_they_were_made_for() {
+    const PARTS: usize = 20;
+    const PREFIXES: usize = 4200;
+    // One after the other from each part.
+    let net = |index: usize| {
+        let (part, at) = (index % PARTS, index / PARTS);
+        ((0x2001 + part as u128) << 112 | (at as u128) << 64, 64)
+    };
+    let left = |count: usize| {
+        let nets = set(Vec::new(), (0..count).map(net).collect());
+        ruleset(vec![scope(0, nets, &PrefixSet::default())])
+    };
+    let mut count = PARTS * PREFIXES;
+    let mut held = left(count);
+    let mut flat = Flat::new(&held, 0);
+    while count > 50 {
+        count -= count.div_ceil(20);
+        let next = left(count);
+        flat.update(&held, &next);
+        let page = |number: u32| Some(flat.arena().page(number));
+        let found = differences(&next.scopes[0], flat.roots(0), &page);
+        assert_eq!(found, Vec::<String>::new(), "{count} left");
+        let retired = flat.take_retired();
+        flat.reclaim(retired);
+        held = next;
+    }
+}
+
 #[test]
 fn a_difference_is_found_wherever_it_is() {
     let rules = hosts_of(5, 3000);
