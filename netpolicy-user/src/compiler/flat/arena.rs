@@ -239,6 +239,17 @@ impl Arena {
         };
     }
 
+    /// Units that somebody has, retired or not.
+    #[cfg(test)]
+    pub(super) fn units_in_use(&self) -> usize {
+        let in_pages = |pages: u32| (pages * UNITS_PER_PAGE) as usize;
+        let runs = self.free_units.iter().enumerate();
+        let free_units: usize = runs.map(|(class, runs)| class * runs.len()).sum();
+        let free_pages: usize = self.free_pages.values().copied().map(in_pages).sum();
+        let open = self.open.map_or(0, |(_, at)| UNITS_PER_PAGE - at);
+        in_pages(self.end) - free_units - free_pages - open as usize
+    }
+
     /// What a run of `units` really takes: one, or an even number.
     fn class(units: u32) -> u32 {
         if units == 1 {

@@ -131,6 +131,9 @@ pub(super) fn leaf_place(lanes: LeafLanes, place: usize) -> (usize, u32) {
 /// The slot by which addresses whose next `len` bits are these go on with `inner`, others
 /// with the slot `rest`, which says the same of all: in a record, where one is needed.
 pub(super) fn record(arena: &mut Arena, bits: u128, len: u8, inner: u32, rest: u32) -> u32 {
+    if inner == rest {
+        return rest;
+    }
     let bits = bits & u128::MAX << (128 - u32::from(len));
     let [high, low] = words_of(bits);
     if is_plain(inner) && u32::from(len) <= PREFIX_BITS {

@@ -98,11 +98,14 @@ impl Flat {
             return;
         };
         let mut scope = self.scopes.remove(&id).unwrap_or_default();
+        let Some(new) = new else {
+            scope.v4.free::<Prefix4>(&mut self.arena);
+            scope.v6.free::<Prefix6>(&mut self.arena);
+            return;
+        };
         change::<Prefix4>(&mut self.arena, &mut scope.v4, old, new);
         change::<Prefix6>(&mut self.arena, &mut scope.v6, old, new);
-        if new.is_some() {
-            self.scopes.insert(id, scope);
-        }
+        self.scopes.insert(id, scope);
     }
 }
 
@@ -110,8 +113,8 @@ fn change<P: Family>(
     arena: &mut Arena,
     lists: &mut Lists,
     old: Option<&ScopeRules>,
-    new: Option<&ScopeRules>,
+    new: &ScopeRules,
 ) {
-    let (old, new) = (Pair::<P>::of(old), Pair::<P>::of(new));
+    let (old, new) = (Pair::<P>::of(old), Pair::<P>::of(Some(new)));
     lists.change(arena, &old, &new);
 }
