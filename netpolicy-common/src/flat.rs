@@ -27,7 +27,7 @@
 //! | [`FINAL`] | the [`Code`] of every address here; or of those with a prefix of up to 16 bits, and the code of the rest |
 //! | [`NODE`] | unit of a node; or, if it is odd, the first page of a table |
 //! | [`RECORD`] | unit of a record |
-//! | [`LEAF`] | line of a leaf, the code of addresses with one of its prefixes, and the code of the rest |
+//! | [`LEAF`] | unit of a leaf, its kind, the code of addresses with one of its prefixes, and the code of the rest |
 //!
 //! A *unit* is 32 bytes; its number, divided by [`UNITS_PER_PAGE`], is its page's.
 //! Nothing crosses a page.
@@ -41,11 +41,11 @@
 //! bits of the address, left aligned, in two words; the slot to go on with where they
 //! match and the one where they do not, in the third; their number in the fourth.
 //!
-//! A *leaf* is one cache line and ends the way: up to 16 prefixes of up to 16 of the next
-//! bits, or up to 8 of up to 32, all of one code. Its first four words hold them, left
-//! aligned in lanes of 16 or 32 bits, the other four words the bits of each lane that
-//! count; in a lane that is left over a prefix stands again. All are compared without a
-//! branch.
+//! A *leaf* ([`Leaf`]) ends the way. It holds prefixes of the next bits, all of one code,
+//! that are compared at once without a branch, in lanes: of 21 bits, where a one follows
+//! the prefix and then zeros, 12 lanes to a unit or 24 to a cache line; or of 32 bits, 8 to
+//! a line, in its first four words, and in the other four the bits of each that count. In a
+//! lane that is left over a prefix stands again.
 //!
 //! A *table* begins a trie, or a part of one that holds much: a slot for every value of the
 //! next 16 bits.
@@ -63,8 +63,10 @@
 )]
 
 mod hosts;
+mod leaf;
 
 pub use hosts::{Hosts, Lanes, mix, mix_v6, unmix};
+pub use leaf::{Leaf, NARROW, WIDE, WIDE_WORDS, leaf, leaf_code, leaf_slot, leaf_unit};
 
 /// Words of 64 bits in a page: of memory, since a change copies pages.
 pub const PAGE_WORDS: usize = 512;
@@ -72,8 +74,8 @@ pub const PAGE_WORDS: usize = 512;
 /// Pages in a chunk.
 pub const CHUNK_PAGES: u32 = 256;
 
-/// Chunks that an arena may have: 4 GiB.
-pub const MAX_CHUNKS: u32 = 4096;
+/// Chunks that an arena may have: 2 GiB.
+pub const MAX_CHUNKS: u32 = 2048;
 
 /// Units in a page.
 pub const UNITS_PER_PAGE: u32 = 128;
@@ -180,86 +182,6 @@ pub const fn unit(slot: u32) -> u32 {
     slot >> 2
 }
 
-/// Prefixes of a leaf, by their lanes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeafLanes {
-    /// Bits of a lane, and the most that a prefix in it can have.
-    pub width: u32,
-    /// The lowest bit of each lane of a word.
-    pub ones: u64,
-    /// The highest bit of each.
-    pub highest: u64,
-}
-
-impl LeafLanes {
-    /// Sixteen prefixes.
-    pub const NARROW: Self = Self::of_width(16);
-    /// Eight prefixes.
-    pub const WIDE: Self = Self::of_width(32);
-
-    const fn of_width(width: u32) -> Self {
-        // As many ones as there are lanes: the largest word over the largest lane.
-        let ones = u64::MAX / (u64::MAX >> (64 - width));
-        Self {
-            width,
-            ones,
-            highest: ones << (width - 1),
-        }
-    }
-
-    /// Lanes in the words of a leaf that hold prefixes.
-    #[must_use]
-    pub const fn count(self) -> usize {
-        LEAF_WORDS * (64 / self.width) as usize
-    }
-}
-
-/// Words of a leaf that hold prefixes, and behind them as many that hold which bits count.
-pub const LEAF_WORDS: usize = LINE_WORDS / 2;
-
-/// In a slot of kind [`LEAF`]: its lanes are wide.
-const IS_WIDE: u32 = 1 << 5;
-
-/// A slot of kind [`LEAF`]: addresses with a prefix of the leaf in this line of the arena
-/// have `code`, all others `rest`.
-#[must_use]
-pub const fn leaf_slot(line: u32, lanes: LeafLanes, code: Code, rest: Code) -> u32 {
-    let wide = if lanes.width == 32 { IS_WIDE } else { 0 };
-    // One bit tells a block from an allow.
-    line << 6 | wide | (rest as u32) << 3 | (code as u32 & 2) << 1 | LEAF
-}
-
-/// The lanes of a slot of kind [`LEAF`].
-#[inline(always)]
-#[must_use]
-pub const fn leaf_lanes(slot: u32) -> LeafLanes {
-    if slot & IS_WIDE == 0 {
-        LeafLanes::NARROW
-    } else {
-        LeafLanes::WIDE
-    }
-}
-
-/// The line of a slot of kind [`LEAF`].
-#[inline(always)]
-#[must_use]
-pub const fn leaf_line(slot: u32) -> u32 {
-    slot >> 6
-}
-
-/// What a slot of kind [`LEAF`] says of addresses with one of its prefixes, or of others.
-#[inline(always)]
-#[must_use]
-pub const fn leaf_code(slot: u32, has_prefix: bool) -> Code {
-    if !has_prefix {
-        Code::from_bits(slot >> 3)
-    } else if slot >> 2 & 1 == 0 {
-        Code::Blocked
-    } else {
-        Code::Allowed
-    }
-}
-
 /// A slot that points to a table, by its first page: of kind [`NODE`], with an odd unit,
 /// since nodes begin on even ones.
 #[must_use]
@@ -305,7 +227,8 @@ pub const ADDRESSES_PER_LINE: usize = LINE_WORDS / 2;
 const _: () = assert!(size_of::<Root>() == 36);
 const _: () = assert!(UNITS_PER_PAGE as usize * UNIT_WORDS == PAGE_WORDS);
 const _: () = assert!(TABLE_PAGES as usize * PAGE_WORDS * 2 == 65_536);
-const _: () = assert!(LeafLanes::NARROW.ones == 0x0001_0001_0001_0001);
-const _: () = assert!(LeafLanes::WIDE.ones == 0x0000_0001_0000_0001);
-// Every line of the largest arena has room in a slot.
-const _: () = assert!((MAX_CHUNKS * CHUNK_PAGES) as u64 * (LINES_PER_PAGE as u64) <= 1 << 26);
+// Every unit of the largest arena has room in a slot.
+const _: () = assert!(
+    (MAX_CHUNKS * CHUNK_PAGES) as u64 * (UNITS_PER_PAGE as u64)
+        <= 1 << (32 - leaf::LEAF_UNIT_SHIFT)
+);

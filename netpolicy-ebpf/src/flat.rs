@@ -10,9 +10,9 @@
 )]
 
 use netpolicy_common::flat::{
-    Code, FINAL, Hosts, LEAF_WORDS, LINE_WORDS, LINES_PER_PAGE, Lanes, LeafLanes, NODE, PAGE_WORDS,
-    PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, final_code, is_table, kind, leaf_code,
-    leaf_lanes, leaf_line, mix, mix_v6, table_start, unit,
+    Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, Leaf, NARROW, NODE, PAGE_WORDS,
+    PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS, final_code, is_table,
+    kind, leaf, leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
 };
 
 /// A page of the arena.
@@ -53,7 +53,7 @@ pub trait Steps: Pages {
     /// What a slot that points to a leaf says, of the next 32 bits.
     #[inline(always)]
     fn leaf(&self, slot: u32, next: u32) -> Code {
-        self.page(leaf_line(slot) / LINES_PER_PAGE)
+        self.page(unit_page(leaf_unit(slot)))
             .map_or(Code::Neither, |page| leaf_step(page, slot, next))
     }
 }
@@ -279,22 +279,46 @@ fn shifted(high: u64, low: u64, len: u64) -> (u64, u64) {
 /// See [`Steps::leaf`].
 #[inline(always)]
 pub fn leaf_step(page: &Page, slot: u32, next: u32) -> Code {
-    let line = line_of(page, leaf_line(slot));
-    let LeafLanes {
-        width,
-        ones,
-        highest,
-    } = leaf_lanes(slot);
-    let wanted = u64::from(next >> (32 - width)).wrapping_mul(ones);
-    let below = highest - ones;
-    let mut differing = highest;
-    for at in 0..LEAF_WORDS {
-        let difference = (line[at] ^ wanted) & line[LEAF_WORDS + at];
-        // A lane's highest bit is set where the difference is not zero: by itself, or by
-        // the sum of the bits below it.
-        differing &= ((difference & below) + below) | difference;
+    let unit = leaf_unit(slot);
+    let line = line_of(page, unit / 2);
+    let has_prefix = match leaf(slot) {
+        Leaf::Small => {
+            let words: &[u64; UNIT_WORDS] = &page.as_chunks().0[(unit % UNITS_PER_PAGE) as usize];
+            holds_narrow(words, next)
+        }
+        Leaf::Large => holds_narrow(line, next),
+        Leaf::Wide => holds_wide(line, next),
+    };
+    leaf_code(slot, has_prefix)
+}
+
+/// Whether one of the prefixes in lanes of 21 bits begins these bits.
+#[inline(always)]
+fn holds_narrow<const WORDS: usize>(words: &[u64; WORDS], next: u32) -> bool {
+    // The lowest bit of a lane is never a prefix's.
+    let wanted = u64::from(next >> (32 - NARROW.width) & !1).wrapping_mul(NARROW.ones);
+    let mut zeros = 0;
+    for word in words {
+        // No lane is zero, so that none borrows from the next: what changes is the one
+        // behind the prefix and the zeros that follow it.
+        let beyond = word ^ word.wrapping_sub(NARROW.ones);
+        let difference = (word ^ wanted) & !beyond;
+        // Where a lane is zero, its highest bit is set; above, perhaps others as well.
+        zeros |= difference.wrapping_sub(NARROW.ones) & !difference;
     }
-    leaf_code(slot, differing & highest != highest)
+    zeros & NARROW.ones << (NARROW.width - 1) != 0
+}
+
+/// Whether one of the prefixes in lanes of 32 bits begins these bits.
+#[inline(always)]
+fn holds_wide(line: &Line, next: u32) -> bool {
+    let wanted = u64::from(next).wrapping_mul(WIDE.ones);
+    let mut zeros = 0;
+    for at in 0..WIDE_WORDS {
+        let difference = (line[at] ^ wanted) & line[WIDE_WORDS + at];
+        zeros |= difference.wrapping_sub(WIDE.ones) & !difference;
+    }
+    zeros & WIDE.ones << (WIDE.width - 1) != 0
 }
 
 #[inline(always)]

@@ -7,7 +7,7 @@ use netpolicy_common::{
     HOST_SCOPE,
     flat::{
         Code, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, UNIT_WORDS, UNITS_PER_PAGE,
-        leaf_line, mix, mix_v6,
+        leaf_unit, mix, mix_v6,
     },
 };
 use netpolicy_ebpf::flat::{
@@ -194,9 +194,10 @@ impl Steps for Memory<'_> {
     }
 
     fn leaf(&self, slot: u32, next: u32) -> Code {
-        let line = leaf_line(slot);
-        self.touch(line / LINES_PER_PAGE, line % LINES_PER_PAGE, true);
-        leaf_step(self.arena.page(line / LINES_PER_PAGE), slot, next)
+        let unit = leaf_unit(slot);
+        let page = unit_page(unit);
+        self.read(page, words_of_unit(unit));
+        leaf_step(self.arena.page(page), slot, next)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Prefixes to slots: building a part of the trie, and taking it down.
 
 use netpolicy_common::flat::{
-    Code, FINAL, LEAF, LEAF_WORDS, LeafLanes, NODE, PLANES_WORDS, PREFIX_BITS, RECORD, UNIT_WORDS,
-    final_slot, is_plain, is_table, kind, leaf_line, leaf_slot, pointer, prefix_slot, unit,
+    Code, FINAL, LEAF, LINE_WORDS, Leaf, NODE, PLANES_WORDS, PREFIX_BITS, RECORD, UNIT_WORDS,
+    final_slot, is_plain, is_table, kind, leaf, leaf_slot, leaf_unit, pointer, prefix_slot, unit,
 };
 
 use super::{
@@ -51,7 +51,7 @@ pub(super) fn build(arena: &mut Arena, items: &[Item], depth: u8, width: u8, res
             final_slot(rest),
         );
     }
-    if let Some(slot) = leaf(arena, items, depth, rest) {
+    if let Some(slot) = write_leaf(arena, items, depth, rest) {
         return slot;
     }
     if depth == 0 && is_worth_a_table(items.len(), depth, width) {
@@ -79,10 +79,10 @@ fn byte_at(item: &Item, depth: u8) -> u8 {
     byte
 }
 
-/// Writes items as a leaf, if they have one code and it has room for them.
-fn leaf(arena: &mut Arena, items: &[Item], depth: u8, rest: Code) -> Option<u32> {
+/// Writes items as a leaf, if they have one code and one has room for them.
+fn write_leaf(arena: &mut Arena, items: &[Item], depth: u8, rest: Code) -> Option<u32> {
     let code = items.first()?.code;
-    let mut kept: Vec<Item> = Vec::with_capacity(LeafLanes::NARROW.count());
+    let mut kept: Vec<Item> = Vec::with_capacity(Leaf::Large.count());
     let mut longest = 0;
     for item in items {
         // Sorted: what lies in another follows it.
@@ -91,41 +91,30 @@ fn leaf(arena: &mut Arena, items: &[Item], depth: u8, rest: Code) -> Option<u32>
         if kept.last().is_some_and(is_inside) && item.code == code {
             continue;
         }
-        if item.code != code || kept.len() == LeafLanes::NARROW.count() {
+        if item.code != code || kept.len() == Leaf::Large.count() {
             return None;
         }
         longest = longest.max(u32::from(item.len - depth));
         kept.push(*item);
     }
-    let lanes = [LeafLanes::NARROW, LeafLanes::WIDE]
+    let leaf = Leaf::ALL
         .into_iter()
-        .find(|lanes| longest <= lanes.width && kept.len() <= lanes.count())?;
-    let mut words = [0; 2 * LEAF_WORDS];
+        .find(|leaf| longest <= leaf.longest() && kept.len() <= leaf.count())?;
+    let mut words = [0; LINE_WORDS];
+    let words = &mut words[..leaf.words()];
     // What is left over is filled with what is there already.
-    for (place, item) in kept.iter().cycle().take(lanes.count()).enumerate() {
-        let (word, shift) = leaf_place(lanes, place);
-        let top = |bits: u128| u64::try_from(bits >> (128 - lanes.width)).unwrap_or(0);
-        words[word] |= top(item.bits << depth) << shift;
-        words[LEAF_WORDS + word] |= top(!low_ones(item.len - depth)) << shift;
+    for (place, item) in kept.iter().cycle().take(leaf.count()).enumerate() {
+        let bits = u32::try_from(item.bits << depth >> 96).unwrap_or(0);
+        leaf.store(words, place, bits, u32::from(item.len - depth));
     }
-    let at = arena.take(LEAF_UNITS);
-    arena.words_mut(at, words.len()).copy_from_slice(&words);
-    Some(leaf_slot(at / LEAF_UNITS, lanes, code, rest))
+    let at = arena.take(leaf_units(leaf));
+    arena.words_mut(at, words.len()).copy_from_slice(words);
+    Some(leaf_slot(at, leaf, code, rest))
 }
 
 /// Units of a leaf.
-const LEAF_UNITS: u32 = 2;
-
-/// The first unit of the leaf that a slot points to.
-pub(super) fn leaf_unit(slot: u32) -> u32 {
-    leaf_line(slot) * LEAF_UNITS
-}
-
-/// The word and the shift of a lane of a leaf.
-pub(super) fn leaf_place(lanes: LeafLanes, place: usize) -> (usize, u32) {
-    let place = u32::try_from(place).unwrap_or(0);
-    let per_word = 64 / lanes.width;
-    ((place / per_word) as usize, place % per_word * lanes.width)
+fn leaf_units(leaf: Leaf) -> u32 {
+    u32::try_from(leaf.words() / UNIT_WORDS).unwrap_or(1)
 }
 
 /// The slot by which addresses whose next `len` bits are these go on with `inner`, others
@@ -286,7 +275,7 @@ pub(super) fn free(arena: &mut Arena, slot: u32) {
             free(arena, inner);
             arena.give(unit(slot), 1);
         }
-        LEAF => arena.give(leaf_unit(slot), LEAF_UNITS),
+        LEAF => arena.give(leaf_unit(slot), leaf_units(leaf(slot))),
         // Final: nothing but the slot itself.
         _ => {}
     }

@@ -6,15 +6,15 @@
 use std::iter::Peekable;
 
 use netpolicy_common::flat::{
-    Code, FINAL, Hosts, LEAF, LEAF_WORDS, NODE, PLANES_WORDS, RECORD, Root, UNIT_WORDS,
-    UNITS_PER_PAGE, final_slot, is_plain, is_table, kind, leaf_code, leaf_lanes, prefix_len,
-    table_start, unit,
+    Code, FINAL, Hosts, LEAF, NODE, PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE,
+    final_slot, is_plain, is_table, kind, leaf, leaf_code, leaf_unit, prefix_len, table_start,
+    unit,
 };
 
 use super::{
     Page, Roots,
     arena::place_of_half,
-    build::{deeper, halves, leaf_place, leaf_unit, planes_to_slots},
+    build::{deeper, halves, planes_to_slots},
     hosts::addresses,
     lists::{Family, Pair, low_ones},
     table::TABLE_BITS,
@@ -179,18 +179,16 @@ impl<'p, P: Family> Reading<'p, '_, P> {
     /// The prefixes of a leaf, among the addresses that begin with the first `depth` bits of
     /// `first`.
     fn leaf(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
-        let lanes = leaf_lanes(slot);
-        let words = self.words(leaf_unit(slot), 2 * LEAF_WORDS)?;
-        let mut prefixes = Vec::with_capacity(lanes.count());
-        for place in 0..lanes.count() {
-            let (word, shift) = leaf_place(lanes, place);
-            let lane = |word: usize| u128::from(words[word] >> shift) << (128 - lanes.width);
-            let (bits, mask) = (lane(word), lane(LEAF_WORDS + word));
-            let len = u8::try_from(mask.leading_ones()).unwrap_or(0);
-            let end = depth.checked_add(len).filter(|end| *end <= P::WIDTH);
-            let is_prefix = mask == !low_ones(len) && bits & !mask == 0;
-            let end = end.filter(|_| len > 0 && is_prefix).ok_or(Why::Damaged)?;
-            prefixes.push((first | bits >> depth, end));
+        let leaf = leaf(slot);
+        let words = self.words(leaf_unit(slot), leaf.words())?;
+        let mut prefixes = Vec::with_capacity(leaf.count());
+        for place in 0..leaf.count() {
+            let (bits, len) = leaf.load(words, place).ok_or(Why::Damaged)?;
+            let end = u8::try_from(len)
+                .ok()
+                .and_then(|len| depth.checked_add(len));
+            let end = end.filter(|end| *end <= P::WIDTH).ok_or(Why::Damaged)?;
+            prefixes.push((first | u128::from(bits) << 96 >> depth, end));
         }
         prefixes.sort_unstable();
         prefixes.dedup();
