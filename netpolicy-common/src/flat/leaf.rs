@@ -47,6 +47,20 @@ pub struct Lane {
     pub ones: u64,
 }
 
+impl Lane {
+    /// How many a word has.
+    #[must_use]
+    pub const fn per_word(self) -> usize {
+        (u64::BITS / self.width) as usize
+    }
+
+    /// The word and the shift of a place.
+    const fn place(self, place: usize) -> (usize, usize) {
+        let per_word = self.per_word();
+        (place / per_word, place % per_word * self.width as usize)
+    }
+}
+
 impl Leaf {
     /// From the smallest.
     pub const ALL: [Self; 3] = [Self::Small, Self::Large, Self::Wide];
@@ -55,9 +69,8 @@ impl Leaf {
     #[must_use]
     pub const fn count(self) -> usize {
         match self {
-            Self::Small => 12,
-            Self::Large => 24,
-            Self::Wide => 8,
+            Self::Small | Self::Large => self.words() * NARROW.per_word(),
+            Self::Wide => WIDE_WORDS * WIDE.per_word(),
         }
     }
 
@@ -86,13 +99,14 @@ impl Leaf {
             Self::Small | Self::Large => {
                 let lane = u64::from(bits >> (32 - NARROW.width))
                     | 1 << (NARROW.width - 1).saturating_sub(len);
-                words[place / 3] |= lane << (place % 3 * NARROW.width as usize);
+                let (word, shift) = NARROW.place(place);
+                words[word] |= lane << shift;
             }
             Self::Wide => {
-                let shift = place % 2 * WIDE.width as usize;
+                let (word, shift) = WIDE.place(place);
                 let mask = u32::MAX << (32 - len.clamp(1, 32));
-                words[place / 2] |= u64::from(bits) << shift;
-                words[place / 2 + WIDE_WORDS] |= u64::from(mask) << shift;
+                words[word] |= u64::from(bits) << shift;
+                words[word + WIDE_WORDS] |= u64::from(mask) << shift;
             }
         }
     }
@@ -103,16 +117,16 @@ impl Leaf {
     pub fn load(self, words: &[u64], place: usize) -> Option<(u32, u32)> {
         match self {
             Self::Small | Self::Large => {
-                let lanes = words[place / 3] >> (place % 3 * NARROW.width as usize);
-                let lane = lanes as u32 & ((1 << NARROW.width) - 1);
+                let (word, shift) = NARROW.place(place);
+                let lane = (words[word] >> shift) as u32 & ((1 << NARROW.width) - 1);
                 let len = (NARROW.width - 1).checked_sub(lane.trailing_zeros())?;
                 let bits = (lane & lane.wrapping_sub(1)) << (32 - NARROW.width);
                 (len > 0).then_some((bits, len))
             }
             Self::Wide => {
-                let shift = place % 2 * WIDE.width as usize;
-                let bits = (words[place / 2] >> shift) as u32;
-                let mask = (words[place / 2 + WIDE_WORDS] >> shift) as u32;
+                let (word, shift) = WIDE.place(place);
+                let bits = (words[word] >> shift) as u32;
+                let mask = (words[word + WIDE_WORDS] >> shift) as u32;
                 let len = mask.leading_ones();
                 let is_prefix = len > 0 && mask == u32::MAX << (32 - len) && bits & !mask == 0;
                 is_prefix.then_some((bits, len))
@@ -180,6 +194,12 @@ pub const fn leaf_code(slot: u32, has_prefix: bool) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leaves_have_room_for_what_is_said() {
+        let room = Leaf::ALL.map(|leaf| (leaf.count(), leaf.longest()));
+        assert_eq!(room, [(12, 20), (24, 20), (8, 32)]);
+    }
 
     #[test]
     fn what_is_stored_is_loaded() {
