@@ -7,15 +7,15 @@
 //!
 //! # Hosts
 //!
-//! A *bucket* is one cache line of IPv4 hosts or a pair of lines of IPv6 hosts, found
-//! from the address alone; see [`Hosts`]. A host that its bucket has no room for is in
-//! the trie. IPv4: a one-to-one mixing of the address ([`mix`]), multiplied by the
-//! number of buckets, has the bucket in its upper 32 bits; of the lower 32, so many
-//! as the buckets leave undecided are the host's *tag*, and equal tags in one bucket
+//! A *bucket* is one cache line, found from the address alone; see [`Hosts`]. A host for
+//! which there is no room is in the trie. IPv4: a one-to-one mixing of the address ([`mix`]),
+//! multiplied by the number of buckets, has the bucket in its upper 32 bits; of the lower 32,
+//! so many as the buckets leave undecided are the host's *tag*, and equal tags in one bucket
 //! mean equal addresses. So a line holds 16, 24 or 32 hosts as tags of up to 30, 20 or
 //! 15 bits in lanes of 32, 21 or 16 ([`Lanes`]), and comparing all of them takes no
 //! branch. A lane without a host holds a tag that no address of its bucket has
-//! ([`Hosts::no_tag`]). IPv6: addresses as they are, four to a line.
+//! ([`Hosts::no_tag`]). IPv6: addresses as they are, four to a line, each in its bucket or
+//! in another line of the same page ([`Hosts::lines`]).
 //!
 //! # Trie
 //!

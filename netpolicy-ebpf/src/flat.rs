@@ -144,13 +144,13 @@ pub fn is_host_v6<P: Pages>(pages: &P, hosts: &Hosts, high: u64, low: u64) -> bo
         // The unspecified address stands for an empty place.
         return false;
     }
-    let (bucket, tag) = hosts.place(mix_v6(high, low));
-    let first = (bucket * 2) | (tag & 1);
+    let (first, second) = hosts.lines(mix_v6(high, low));
     let Some(page) = page_of_line(pages, hosts, first) else {
         return false;
     };
     let line = |number: u32| line_of(page, bounded(number as u8).into());
-    is_in_line(line(first), high, low) || is_in_line(line(first ^ 1), high, low)
+    // Both at once: none of them waits for the other.
+    (zeros_of(line(first), high, low) | zeros_of(line(second), high, low)) >> 63 != 0
 }
 
 /// The same number, as one loaded from memory: of that, the verifier of Linux before 6.5
@@ -161,14 +161,15 @@ fn bounded(number: u8) -> u8 {
     unsafe { core::ptr::read_volatile(&raw const number) }
 }
 
+/// The highest bit tells whether an address is in a line.
 #[inline(always)]
-fn is_in_line(line: &Line, high: u64, low: u64) -> bool {
+fn zeros_of(line: &Line, high: u64, low: u64) -> u64 {
     let mut zeros = 0;
     for [other_high, other_low] in line.as_chunks::<2>().0 {
         let difference = (other_high ^ high) | (other_low ^ low);
         zeros |= difference.wrapping_sub(1) & !difference;
     }
-    zeros >> 63 != 0
+    zeros
 }
 
 /// The page on which a line of hosts is.

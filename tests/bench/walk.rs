@@ -117,14 +117,10 @@ impl Memory<'_> {
         let (high, low) = ((address >> 64) as u64, address as u64);
         let hosts = root.block;
         if hosts.buckets != 0 {
-            let (bucket, tag) = hosts.place(mix_v6(high, low));
-            let first = (bucket * 2) | (tag & 1);
-            let (page, line) = self.read_hosts(hosts, first);
-            let words = &self.arena.page(page)[line as usize * LINE_WORDS..][..LINE_WORDS];
-            if !words.as_chunks::<2>().0.contains(&[high, low]) {
-                // Its neighbour, whose address is known as early.
-                self.touch(page, line ^ 1, false);
-            }
+            let (first, second) = hosts.lines(mix_v6(high, low));
+            let (page, _) = self.read_hosts(hosts, first);
+            // Its address is known as early.
+            self.touch(page, second % LINES_PER_PAGE, false);
             if is_host_v6(self, &hosts, high, low) {
                 return Code::Blocked;
             }

@@ -1,6 +1,6 @@
 //! Tables of hosts: which line an address belongs to, and how a line tells it from others.
 
-use super::LINE_WORDS;
+use super::{LINE_WORDS, LINES_PER_PAGE};
 
 /// A table of hosts.
 #[repr(C)]
@@ -46,6 +46,15 @@ impl Hosts {
     #[must_use]
     pub const fn tag(&self, product: u64) -> u32 {
         (product as u32) >> (self.shift & 31)
+    }
+
+    /// The two lines in which an IPv6 address may stand, by its mixed bits: its bucket, and
+    /// another on the same page, which the tag tells. Each of them is the other's other.
+    #[inline(always)]
+    #[must_use]
+    pub const fn lines(self, mixed: u32) -> (u32, u32) {
+        let (bucket, tag) = self.place(mixed);
+        (bucket, bucket ^ (tag & (LINES_PER_PAGE - 1) | 1))
     }
 
     /// A tag that no address of a bucket has, for places where nothing is; `u32::MAX`,

@@ -103,15 +103,15 @@ impl Lists {
     }
 
     fn build_anew<P: Family>(&mut self, arena: &mut Arena, new: &Pair<P>) {
-        self.free::<P>(arena);
+        self.free(arena);
         *self = Self::build(arena, new);
     }
 
     /// Gives all of it back.
-    pub(super) fn free<P: Family>(&mut self, arena: &mut Arena) {
+    pub(super) fn free(&mut self, arena: &mut Arena) {
         let Tables { block, allow } = self.tables;
-        block.free::<P::Address>(arena);
-        allow.free::<P::Address>(arena);
+        block.free(arena);
+        allow.free(arena);
         free(arena, self.start);
         *self = Self::default();
     }

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use netpolicy_common::flat::{Hosts, LINE_WORDS, LINES_PER_PAGE, PAGE_WORDS};
+use netpolicy_common::flat::{Hosts, LINES_PER_PAGE, PAGE_WORDS};
 
-use super::{Arena, Page, arena::HALVES, key::Key};
+use super::{
+    Arena, Page,
+    arena::HALVES,
+    key::Key,
+    lines::{Spot, clear, empty_page, find, line_mut, on_line, put},
+};
 
 /// Of larger tables, in pages, a change does not copy all but gives the pages that it
 /// changes stand-ins.
@@ -36,49 +41,41 @@ impl HostTable {
             shift: buckets.ilog2(),
             ..Hosts::default()
         };
-        let pages = page_count::<K>(hosts);
+        let pages = page_count(hosts);
         let first = arena.take_pages(pages);
         hosts.start = first;
         for page in 0..pages {
             *arena.page_mut(first + page) = empty_page::<K>(hosts, page);
         }
-        let mut filled = vec![0u8; buckets as usize];
-        let mut table = Self {
-            hosts,
-            count: 0,
-            made_for: keys.len(),
-        };
-        let places = K::places(hosts);
+        let places = K::per_line(hosts);
+        // The counts spare looking for empty places, until hosts must move.
+        let mut filled = vec![0u8; (pages * LINES_PER_PAGE) as usize];
         let mut left = Vec::new();
         for &key in keys {
-            let (bucket, tag) = key.place(hosts);
-            let stored = key.stored(tag);
-            let filled = &mut filled[bucket as usize];
-            // IPv6 fills a line from either side, so a count does not tell the place.
-            let place = if K::LINES == 1 {
-                u32::from(*filled)
-            } else {
-                let words = bucket_words::<K>(arena.page(first + page_of::<K>(bucket)), bucket);
-                let empty = K::empty(hosts, bucket);
-                (0..places)
-                    .find(|place| K::stored_at(words, hosts, tag, *place) == empty)
-                    .unwrap_or(places)
-            };
-            if place >= places || !key.is_told_from_empty() {
-                left.push(key);
-                continue;
+            let (one, other) = key.lines(hosts);
+            let free = [one, other]
+                .into_iter()
+                .find(|line| u32::from(filled[*line as usize]) < places);
+            match free {
+                Some(line) if key.is_told_from_empty() => {
+                    let page = arena.page_mut(first + page_of(line));
+                    let filled = &mut filled[line as usize];
+                    let place = u32::from(*filled);
+                    K::store_at(line_mut(page, line), hosts, place, key.stored(hosts));
+                    *filled += 1;
+                }
+                _ => left.push(key),
             }
-            let page = arena.page_mut(first + page_of::<K>(bucket));
-            K::store_at(
-                bucket_words_mut::<K>(page, bucket),
-                hosts,
-                tag,
-                place,
-                stored,
-            );
-            *filled += 1;
-            table.count += 1;
         }
+        left.retain(|key| {
+            let page = first + page_of(key.lines(hosts).0);
+            !key.is_told_from_empty() || !put(arena.page_mut(page), hosts, *key)
+        });
+        let table = Self {
+            hosts,
+            count: keys.len() - left.len(),
+            made_for: keys.len(),
+        };
         (table, left)
     }
 
@@ -90,33 +87,26 @@ impl HostTable {
     /// Whether it is time for a larger or smaller one.
     pub(super) fn is_unfit(&self) -> bool {
         self.is_some()
-            && (self.count > self.made_for + self.made_for / 5 + FEWEST
+            && (self.count > self.made_for + self.made_for / 8 + FEWEST
                 || self.count < self.made_for / 2)
     }
 
     /// Whether it holds an address.
     pub(super) fn contains<K: Key>(&self, arena: &Arena, key: K) -> bool {
-        if !self.is_some() {
-            return false;
+        self.is_some() && self.find(arena, key).is_some()
+    }
+
+    /// Where on its page an address stands.
+    fn find<K: Key>(&self, arena: &Arena, key: K) -> Option<Spot> {
+        if !key.is_told_from_empty() {
+            return None;
         }
-        let (bucket, tag) = key.place(self.hosts);
-        let stored = key.stored(tag);
-        key.is_told_from_empty() && self.find::<K>(arena, bucket, tag, stored).is_some()
+        find(arena.page(self.page_number(arena, key)), self.hosts, key)
     }
 
-    /// The place of a bucket where this stands.
-    fn find<K>(&self, arena: &Arena, bucket: u32, tag: u32, stored: K::Stored) -> Option<u32>
-    where
-        K: Key,
-    {
-        let page = arena.page(self.page_number::<K>(arena, bucket));
-        let words = bucket_words::<K>(page, bucket);
-        (0..K::places(self.hosts))
-            .find(|place| K::stored_at(words, self.hosts, tag, *place) == stored)
-    }
-
-    fn page_number<K: Key>(&self, arena: &Arena, bucket: u32) -> u32 {
-        let at = page_of::<K>(bucket);
+    /// The page on which an address has its place.
+    fn page_number<K: Key>(&self, arena: &Arena, key: K) -> u32 {
+        let at = page_of(key.lines(self.hosts).0);
         self.stand_in(arena, at).unwrap_or(self.hosts.start + at)
     }
 
@@ -139,47 +129,36 @@ impl HostTable {
     ) -> (Vec<K>, Vec<K>) {
         let (mut missing, mut homeless) = (Vec::new(), Vec::new());
         let mut copied = Copied::default();
-        let hosts = self.hosts;
-        for (keys, left, is_added) in [(out, &mut missing, false), (add, &mut homeless, true)] {
-            for &key in keys {
-                let (bucket, tag) = key.place(hosts);
-                let (empty, stored) = (K::empty(hosts, bucket), key.stored(tag));
-                let (from, to) = if is_added {
-                    (empty, stored)
-                } else {
-                    (stored, empty)
-                };
-                let place = key
-                    .is_told_from_empty()
-                    .then(|| self.find::<K>(arena, bucket, tag, from))
-                    .flatten();
-                let Some(place) = place else {
-                    left.push(key);
-                    continue;
-                };
-                let page = self.own_page::<K>(arena, bucket, &mut copied);
-                let words = bucket_words_mut::<K>(arena.page_mut(page), bucket);
-                K::store_at(words, hosts, tag, place, to);
-                if is_added {
-                    self.count += 1;
-                } else {
-                    self.count -= 1;
-                }
+        for &key in out {
+            let Some(spot) = self.find(arena, key) else {
+                missing.push(key);
+                continue;
+            };
+            let page = self.own_page(arena, key, &mut copied);
+            clear::<K>(arena.page_mut(page), self.hosts, spot);
+            self.count -= 1;
+        }
+        for &key in add {
+            let page = self.own_page(arena, key, &mut copied);
+            if key.is_told_from_empty() && put(arena.page_mut(page), self.hosts, key) {
+                self.count += 1;
+            } else {
+                homeless.push(key);
             }
         }
         (missing, homeless)
     }
 
-    /// The page of a bucket, as a copy that no program reads.
-    fn own_page<K: Key>(&mut self, arena: &mut Arena, bucket: u32, copied: &mut Copied) -> u32 {
-        let pages = page_count::<K>(self.hosts);
+    /// The page on which an address has its place, as a copy that no program reads.
+    fn own_page<K: Key>(&mut self, arena: &mut Arena, key: K, copied: &mut Copied) -> u32 {
+        let pages = page_count(self.hosts);
         let is_first = !copied.any;
         copied.any = true;
         if pages <= LARGE {
             if is_first {
                 self.hosts.start = arena.move_pages(self.hosts.start, pages);
             }
-            return self.page_number::<K>(arena, bucket);
+            return self.page_number(arena, key);
         }
         if is_first {
             let count = stand_in_pages(pages);
@@ -193,8 +172,8 @@ impl HostTable {
                 arena.move_pages(self.hosts.stand_ins, count)
             };
         }
-        let page = self.page_number::<K>(arena, bucket);
-        let at = page_of::<K>(bucket);
+        let page = self.page_number(arena, key);
+        let at = page_of(key.lines(self.hosts).0);
         if !copied.pages.insert(at) {
             return page;
         }
@@ -204,11 +183,11 @@ impl HostTable {
     }
 
     /// Gives all of it back.
-    pub(super) fn free<K: Key>(self, arena: &mut Arena) {
+    pub(super) fn free(self, arena: &mut Arena) {
         if !self.is_some() {
             return;
         }
-        let pages = page_count::<K>(self.hosts);
+        let pages = page_count(self.hosts);
         if self.hosts.stand_ins == 0 {
             arena.give_pages(self.hosts.start, pages);
             return;
@@ -236,8 +215,8 @@ pub(super) fn addresses<'a, K: Key>(
     page: &dyn Fn(u32) -> Option<&'a Page>,
 ) -> Option<Vec<K>> {
     let mut found = Vec::new();
-    for bucket in 0..hosts.buckets {
-        let at = page_of::<K>(bucket);
+    let pages = page_count(hosts);
+    for at in 0..pages {
         let mut number = hosts.start.checked_add(at)?;
         if hosts.stand_ins != 0 {
             let (list, word) = super::arena::place_of_half(hosts.stand_ins, at);
@@ -246,29 +225,22 @@ pub(super) fn addresses<'a, K: Key>(
                 stand_in => number = stand_in,
             }
         }
-        let words = bucket_words::<K>(page(number)?, bucket);
-        let empty = K::empty(hosts, bucket);
-        for place in 0..K::places(hosts) {
-            let stored = K::stored_at(words, hosts, 0, place);
-            if stored != empty {
-                found.push(K::address(hosts, bucket, stored));
-            }
+        let page = page(number)?;
+        let lines = at * LINES_PER_PAGE..hosts.buckets.min((at + 1) * LINES_PER_PAGE);
+        for line in lines {
+            found.extend(on_line::<K>(page, hosts, line));
         }
     }
     Some(found)
 }
 
-const fn buckets_per_page<K: Key>() -> u32 {
-    LINES_PER_PAGE / K::LINES
+/// The page of a table that holds a line.
+fn page_of(line: u32) -> u32 {
+    line / LINES_PER_PAGE
 }
 
-/// The page of a table that holds a bucket.
-fn page_of<K: Key>(bucket: u32) -> u32 {
-    bucket / buckets_per_page::<K>()
-}
-
-fn page_count<K: Key>(hosts: Hosts) -> u32 {
-    hosts.buckets.div_ceil(buckets_per_page::<K>())
+fn page_count(hosts: Hosts) -> u32 {
+    hosts.buckets.div_ceil(LINES_PER_PAGE)
 }
 
 /// Pages of a list of stand-ins.
@@ -276,41 +248,14 @@ fn stand_in_pages(pages: u32) -> u32 {
     pages.div_ceil(HALVES)
 }
 
-fn range_of_bucket<K: Key>(bucket: u32) -> std::ops::Range<usize> {
-    let words = K::LINES as usize * LINE_WORDS;
-    let at = (bucket % buckets_per_page::<K>()) as usize * words;
-    at..at + words
-}
-
-fn bucket_words<K: Key>(page: &Page, bucket: u32) -> &[u64] {
-    &page[range_of_bucket::<K>(bucket)]
-}
-
-fn bucket_words_mut<K: Key>(page: &mut Page, bucket: u32) -> &mut [u64] {
-    &mut page[range_of_bucket::<K>(bucket)]
-}
-
-/// A page of a table, `number` pages from its first, with no host on it.
-fn empty_page<K: Key>(hosts: Hosts, number: u32) -> Page {
-    let mut page = [0; PAGE_WORDS];
-    let first = number * buckets_per_page::<K>();
-    for bucket in first..first + buckets_per_page::<K>() {
-        let empty = K::empty(hosts, bucket);
-        let words = bucket_words_mut::<K>(&mut page, bucket);
-        for place in 0..K::places(hosts) {
-            K::store_at(words, hosts, 0, place, empty);
-        }
-    }
-    page
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use netpolicy_common::flat::Lanes;
-    use netpolicy_ebpf::flat::{Pages, is_host_v4};
+    use netpolicy_ebpf::flat::{Pages, is_host_v4, is_host_v6};
 
+    use super::super::build::words_of;
     use super::*;
 
     struct Memory<'a>(&'a Arena);
@@ -362,6 +307,51 @@ mod tests {
         }
     }
 
+    /// With as many as it was made for, and with as many more as it takes until it is made
+    /// anew: the trie gets hardly any.
+    #[test]
+    fn tables_of_ipv6_hosts_leave_hardly_any_out() {
+        let host = |n: u64| {
+            let bits = (2 * n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            0x2001 << 112 | u128::from(bits) << 40 | u128::from(n & 3)
+        };
+        for count in [40, 900, 50_000, 400_000] {
+            let hosts: Vec<u128> = (0..count).map(host).collect();
+            let mut arena = Arena::starting_at(0);
+            let (mut table, mut left) = HostTable::build(&mut arena, &hosts);
+            assert!(
+                left.len() < hosts.len() / 500 + 1,
+                "{count}: {}",
+                left.len()
+            );
+            let more: Vec<u128> = (count..count + count / 8).map(host).collect();
+            let (_, homeless) = table.edit(&mut arena, &[], &more);
+            assert!(homeless.len() < hosts.len() / 50 + 1, "{}", homeless.len());
+            assert!(!table.is_unfit());
+
+            left.extend(homeless);
+            let left: BTreeSet<u128> = left.into_iter().collect();
+            let page = |number| Some(arena.page(number));
+            let mut found: Vec<u128> = addresses(table.hosts, &page).unwrap();
+            found.extend(&left);
+            found.sort_unstable();
+            let mut expected = [hosts, more].concat();
+            expected.sort_unstable();
+            assert!(found == expected);
+
+            let is_host = |host: u128| {
+                let [high, low] = words_of(host);
+                is_host_v6(&Memory(&arena), &table.hosts, high, low)
+            };
+            for &host in expected.iter().step_by(expected.len().div_ceil(500)) {
+                assert_eq!(is_host(host), !left.contains(&host));
+                for other in [host ^ 1 << 127, host ^ 1 << 64, host ^ 8] {
+                    assert_eq!(is_host(other), expected.binary_search(&other).is_ok());
+                }
+            }
+        }
+    }
+
     /// A change of a large table copies pages; what was in force before stays as it was.
     #[test]
     fn pages_that_stand_in_hold_what_changed_and_the_others_stay() {
@@ -373,7 +363,7 @@ mod tests {
         for host in left {
             expected.remove(&host);
         }
-        assert!(page_count::<u32>(table.hosts) > LARGE);
+        assert!(page_count(table.hosts) > LARGE);
         let read = |arena: &Arena, table: &HostTable| -> BTreeSet<u32> {
             let page = |number| Some(arena.page(number));
             addresses(table.hosts, &page).unwrap().into_iter().collect()
@@ -405,7 +395,7 @@ mod tests {
             arena.reclaim(retired);
         }
         let pages = arena.pages().len();
-        table.free::<u32>(&mut arena);
+        table.free(&mut arena);
         let retired = arena.take_retired();
         arena.reclaim(retired);
         HostTable::build(&mut arena, &all);

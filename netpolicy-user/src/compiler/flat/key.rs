@@ -1,48 +1,47 @@
 //! How tables of hosts hold addresses: IPv4 as tags, IPv6 as they are.
 
-use netpolicy_common::flat::{ADDRESSES_PER_LINE, Hosts, LINE_WORDS, Lanes, mix, mix_v6, unmix};
+use netpolicy_common::flat::{
+    ADDRESSES_PER_LINE, Hosts, LINES_PER_PAGE, Lanes, mix, mix_v6, unmix,
+};
 
 use super::build::words_of;
 use crate::compiler::Address;
 
 /// An address as a table holds it.
 pub(super) trait Key: Address {
-    /// Lines of a bucket.
-    const LINES: u32;
-
-    /// Buckets for so many hosts: so many that a few in a hundred find theirs full.
+    /// Buckets, which are lines, for so many hosts: so many that few find no place.
     fn buckets(count: usize) -> u32;
 
-    /// The bucket of this address, and a number that says where in it.
-    fn place(self, hosts: Hosts) -> (u32, u32);
+    /// The lines in which this address may stand, both on one page: its bucket, and another
+    /// if there is a choice.
+    fn lines(self, hosts: Hosts) -> (u32, u32);
 
-    /// Places of a bucket, in the order in which they are filled.
-    fn places(hosts: Hosts) -> u32;
+    /// Places of a line.
+    fn per_line(hosts: Hosts) -> u32;
 
-    /// What stands at a place of a bucket, to be compared with [`Key::stored`].
-    fn stored_at(bucket: &[u64], hosts: Hosts, tag: u32, place: u32) -> Self::Stored;
+    /// What stands at a place of a line, to be compared with [`Key::stored`].
+    fn stored_at(line: &[u64], hosts: Hosts, place: u32) -> Self::Stored;
 
-    /// Stores to a place of a bucket.
-    fn store_at(bucket: &mut [u64], hosts: Hosts, tag: u32, place: u32, stored: Self::Stored);
+    /// Stores to a place of a line.
+    fn store_at(line: &mut [u64], hosts: Hosts, place: u32, stored: Self::Stored);
 
-    /// What stands for this address in its bucket.
-    fn stored(self, tag: u32) -> Self::Stored;
+    /// What stands for this address in its line.
+    fn stored(self, hosts: Hosts) -> Self::Stored;
 
     /// Whether that tells it from an empty place.
     fn is_told_from_empty(self) -> bool;
 
-    /// What stands where nothing is, in a bucket.
-    fn empty(hosts: Hosts, bucket: u32) -> Self::Stored;
+    /// What stands where nothing is, in a line.
+    fn empty(hosts: Hosts, line: u32) -> Self::Stored;
 
-    /// The address that stands in a bucket as this.
-    fn address(hosts: Hosts, bucket: u32, stored: Self::Stored) -> Self;
+    /// The address that stands in a line as this.
+    fn address(hosts: Hosts, line: u32, stored: Self::Stored) -> Self;
 
     /// A tag, or an address.
     type Stored: Copy + Eq;
 }
 
 impl Key for u32 {
-    const LINES: u32 = 1;
     type Stored = u32;
 
     fn buckets(count: usize) -> u32 {
@@ -64,39 +63,40 @@ impl Key for u32 {
         [two, three].into_iter().flatten().fold(four, u32::min)
     }
 
-    fn place(self, hosts: Hosts) -> (u32, u32) {
-        hosts.place(mix(self))
+    fn lines(self, hosts: Hosts) -> (u32, u32) {
+        let (bucket, _) = hosts.place(mix(self));
+        (bucket, bucket)
     }
 
-    fn places(hosts: Hosts) -> u32 {
+    fn per_line(hosts: Hosts) -> u32 {
         Lanes::of(hosts.shift).per_line()
     }
 
-    fn stored_at(bucket: &[u64], hosts: Hosts, _: u32, place: u32) -> u32 {
+    fn stored_at(line: &[u64], hosts: Hosts, place: u32) -> u32 {
         let (word, shift, mask) = lane(hosts, place);
-        u32::try_from(bucket[word] >> shift & mask).unwrap_or(u32::MAX)
+        u32::try_from(line[word] >> shift & mask).unwrap_or(u32::MAX)
     }
 
-    fn store_at(bucket: &mut [u64], hosts: Hosts, _: u32, place: u32, stored: u32) {
+    fn store_at(line: &mut [u64], hosts: Hosts, place: u32, stored: u32) {
         let (word, shift, mask) = lane(hosts, place);
-        bucket[word] = bucket[word] & !(mask << shift) | u64::from(stored) << shift;
+        line[word] = line[word] & !(mask << shift) | u64::from(stored) << shift;
     }
 
-    fn stored(self, tag: u32) -> u32 {
-        tag
+    fn stored(self, hosts: Hosts) -> u32 {
+        hosts.place(mix(self)).1
     }
 
     fn is_told_from_empty(self) -> bool {
         true
     }
 
-    fn empty(hosts: Hosts, bucket: u32) -> u32 {
-        hosts.no_tag(bucket)
+    fn empty(hosts: Hosts, line: u32) -> u32 {
+        hosts.no_tag(line)
     }
 
-    fn address(hosts: Hosts, bucket: u32, tag: u32) -> u32 {
+    fn address(hosts: Hosts, line: u32, tag: u32) -> u32 {
         // The smallest number that has this bucket and tag when it is multiplied.
-        let least = u64::from(bucket) << 32 | u64::from(tag) << hosts.shift;
+        let least = u64::from(line) << 32 | u64::from(tag) << hosts.shift;
         let mixed = least.div_ceil(u64::from(hosts.buckets));
         unmix(u32::try_from(mixed).unwrap_or(u32::MAX))
     }
@@ -111,34 +111,35 @@ fn lane(hosts: Hosts, place: u32) -> (usize, u32, u64) {
 }
 
 impl Key for u128 {
-    const LINES: u32 = 2;
     type Stored = u128;
 
     fn buckets(count: usize) -> u32 {
-        // 5.2 of 8 places in use.
-        u32::try_from(count).unwrap_or(u32::MAX) / 26 * 5 + 2
+        // Whole pages, since an address has two lines of one. With 218 of 256 places in use,
+        // one page in two hundred has more than it has room for, by the spread of hosts over
+        // pages alone.
+        (u32::try_from(count).unwrap_or(u32::MAX) / 218 + 1) * LINES_PER_PAGE
     }
 
-    fn place(self, hosts: Hosts) -> (u32, u32) {
+    fn lines(self, hosts: Hosts) -> (u32, u32) {
         let [high, low] = words_of(self);
-        hosts.place(mix_v6(high, low))
+        hosts.lines(mix_v6(high, low))
     }
 
-    fn places(_: Hosts) -> u32 {
-        2 * u32::try_from(ADDRESSES_PER_LINE).unwrap_or(4)
+    fn per_line(_: Hosts) -> u32 {
+        u32::try_from(ADDRESSES_PER_LINE).unwrap_or(4)
     }
 
-    fn stored_at(bucket: &[u64], _: Hosts, tag: u32, place: u32) -> u128 {
-        let at = address_at(tag, place);
-        u128::from(bucket[at]) << 64 | u128::from(bucket[at + 1])
+    fn stored_at(line: &[u64], _: Hosts, place: u32) -> u128 {
+        let at = place as usize * 2;
+        u128::from(line[at]) << 64 | u128::from(line[at + 1])
     }
 
-    fn store_at(bucket: &mut [u64], _: Hosts, tag: u32, place: u32, stored: u128) {
-        let at = address_at(tag, place);
-        bucket[at..at + 2].copy_from_slice(&words_of(stored));
+    fn store_at(line: &mut [u64], _: Hosts, place: u32, stored: u128) {
+        let at = place as usize * 2;
+        line[at..at + 2].copy_from_slice(&words_of(stored));
     }
 
-    fn stored(self, _: u32) -> u128 {
+    fn stored(self, _: Hosts) -> u128 {
         self
     }
 
@@ -154,11 +155,4 @@ impl Key for u128 {
     fn address(_: Hosts, _: u32, stored: u128) -> u128 {
         stored
     }
-}
-
-/// First word of a place in a pair of lines: the line that the tag prefers comes first.
-fn address_at(tag: u32, place: u32) -> usize {
-    let first = (tag & 1) as usize * LINE_WORDS;
-    (first ^ (place as usize / ADDRESSES_PER_LINE * LINE_WORDS))
-        + place as usize % ADDRESSES_PER_LINE * 2
 }

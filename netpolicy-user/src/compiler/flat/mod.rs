@@ -10,6 +10,7 @@ mod difference;
 mod family;
 mod hosts;
 mod key;
+mod lines;
 mod lists;
 mod read;
 mod table;

@@ -99,8 +99,8 @@ impl Flat {
         };
         let mut scope = self.scopes.remove(&id).unwrap_or_default();
         let Some(new) = new else {
-            scope.v4.free::<Prefix4>(&mut self.arena);
-            scope.v6.free::<Prefix6>(&mut self.arena);
+            scope.v4.free(&mut self.arena);
+            scope.v6.free(&mut self.arena);
             return;
         };
         change::<Prefix4>(&mut self.arena, &mut scope.v4, old, new);
