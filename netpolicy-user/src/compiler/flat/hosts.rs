@@ -51,7 +51,7 @@ impl HostTable {
         // The counts spare looking for empty places, until hosts must move.
         let mut filled = vec![0u8; (pages * LINES_PER_PAGE) as usize];
         let mut left = Vec::new();
-        for &key in keys {
+        for key in by_page(keys, hosts) {
             let (one, other) = key.lines(hosts);
             let free = [one, other]
                 .into_iter()
@@ -71,6 +71,7 @@ impl HostTable {
             let page = first + page_of(key.lines(hosts).0);
             !key.is_told_from_empty() || !put(arena.page_mut(page), hosts, *key)
         });
+        left.sort_unstable();
         let table = Self {
             hosts,
             count: keys.len() - left.len(),
@@ -198,6 +199,32 @@ impl HostTable {
         }
         arena.give_pages(self.hosts.stand_ins, stand_in_pages(pages));
     }
+}
+
+/// Parts of a table that are filled one after the other.
+const PARTS: usize = 256;
+
+/// Addresses with those of neighbouring pages together, which are then filled in the caches:
+/// mixed as they come, each would wait for memory. One pass of a radix sort.
+fn by_page<K: Key>(keys: &[K], hosts: Hosts) -> Vec<K> {
+    let pages = page_count(hosts) as usize;
+    let part_of = |key: &K| page_of(key.lines(hosts).0) as usize * PARTS / pages;
+    let mut next = [0; PARTS];
+    for key in keys {
+        next[part_of(key)] += 1;
+    }
+    let mut before = 0;
+    for next in &mut next {
+        let count = std::mem::replace(next, before);
+        before += count;
+    }
+    let mut sorted = keys.to_vec();
+    for key in keys {
+        let next = &mut next[part_of(key)];
+        sorted[*next] = *key;
+        *next += 1;
+    }
+    sorted
 }
 
 /// What one edit copied already.
