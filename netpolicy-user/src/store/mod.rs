@@ -12,6 +12,7 @@
 
 mod audit;
 mod bypasses;
+mod checkpoint;
 mod chunk;
 mod document;
 mod error;

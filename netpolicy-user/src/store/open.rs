@@ -52,6 +52,16 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {
     Ok((conn, path))
 }
 
+/// Another connection to a database that is open.
+///
+/// # Errors
+/// It cannot be opened.
+pub(super) fn another(path: &Path) -> Result<Connection, StoreError> {
+    let conn = connect(path)?;
+    configure(&conn, path)?;
+    Ok(conn)
+}
+
 /// Makes sure that the state directory is there (0700 if it has to be made) and
 /// that files can be made in it.
 ///

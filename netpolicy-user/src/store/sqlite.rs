@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use super::checkpoint::Checkpointer;
 use super::document::Document;
 use super::error::fault;
 use super::list::{Known, KnownChunks};
@@ -30,6 +31,8 @@ pub struct SqliteStore {
     path: PathBuf,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
+    /// After the connection, for whose end it waits.
+    _checkpointer: Checkpointer,
 }
 
 impl SqliteStore {
@@ -43,11 +46,13 @@ impl SqliteStore {
     /// Every case of [`StoreError`] but those of single operations; the database
     /// is left as it was.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let (conn, path) = open::open(dir)?;
+        let (mut conn, path) = open::open(dir)?;
+        let checkpointer = Checkpointer::start(&mut conn, open::another(&path)?);
         Ok(Self {
             conn,
             path,
             known: Vec::new(),
+            _checkpointer: checkpointer,
         })
     }
 

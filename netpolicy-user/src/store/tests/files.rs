@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -136,4 +137,29 @@ fn no_permission_is_said_so() {
     }
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(load(dir.path()).unwrap().revision, 1);
+}
+
+/// Nobody commits any more, and nobody closes the database: only the thread is left to do it.
+#[test]
+fn what_a_large_commit_wrote_ahead_comes_into_the_database_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    store.commit(&blocking(0..500_000), &by("large")).unwrap();
+    let copy = dir.path().join("copy.db");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let in_database = || {
+        // Without the log, which a connection to the copy does not find.
+        fs::copy(store.path(), &copy).unwrap();
+        let conn = Connection::open(&copy).unwrap();
+        conn.query_row("SELECT count(*) FROM revisions", [], |row| row.get(0))
+    };
+    while in_database() != Ok(1) {
+        assert!(Instant::now() < deadline, "it is still in the log alone");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(store.commit(&blocking(0..5), &by("next")).unwrap(), 2);
+    let path = store.path().to_path_buf();
+    drop(store);
+    let log = path.with_extension("db-wal");
+    assert!(!log.exists(), "the last connection takes the log away");
 }

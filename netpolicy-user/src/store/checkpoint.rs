@@ -1,0 +1,64 @@
+//! Putting in place what commits wrote ahead, beside the way of a change.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+
+/// Pages in the log from which on they are put in place: SQLite's own number
+/// (`SQLITE_DEFAULT_WAL_AUTOCHECKPOINT`).
+const FROM: i32 = 1000;
+
+/// A thread that puts in place what another connection has committed, when that is much.
+///
+/// SQLite would do it within the commit, once in some fifty changes, which then take as long
+/// as two. A passive checkpoint waits for nobody and keeps nobody waiting (SQLite's manual,
+/// "Write-Ahead Logging", section 2.1). What it leaves, the next one takes.
+pub(super) struct Checkpointer {
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts it for what `conn` commits; `own` is another connection to the same database.
+    /// Without a thread, or if SQLite refuses, `conn` goes on to do it itself.
+    pub(super) fn start(conn: &mut Connection, own: Connection) -> Self {
+        // One request waits while another is served: it is for all that came since.
+        let (requests, requested) = sync_channel(1);
+        let thread = thread::Builder::new().name("checkpoint".to_owned());
+        let thread = thread.spawn(move || serve(&own, &requested)).ok();
+        if thread.is_some() {
+            // Refused: the thread finds no sender, and ends.
+            let _ = conn.wal_hook(Some(move |_: &mut _, pages| {
+                if pages >= FROM {
+                    request(&requests);
+                }
+                Ok(())
+            }));
+        }
+        Self { thread }
+    }
+}
+
+/// Waits for the thread, which ends when the connection that it serves is closed.
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A panic there is of no consequence here.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn request(requests: &SyncSender<()>) {
+    match requests.try_send(()) {
+        // Where the thread is gone, the log grows until the store is settled or closed.
+        Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
+    }
+}
+
+fn serve(conn: &Connection, requested: &Receiver<()>) {
+    while requested.recv().is_ok() {
+        // At best: the log holds what does not succeed now.
+        let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    }
+}
