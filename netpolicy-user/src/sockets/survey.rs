@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::thread;
 
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_LISTEN};
 use netlink_packet_sock_diag::inet::nlas::Nla;
@@ -44,21 +45,26 @@ impl Survey {
     /// It is no snapshot: the kernel walks its tables by and by. What is open from
     /// before the call until after it is in; one that opens or ends meanwhile may be
     /// in or not. Takes about a microsecond and 200 bytes for each TCP socket of the
-    /// namespace, whoever's it is.
+    /// namespace, whoever's it is, and one to some milliseconds for the kernel's table
+    /// (`tcp_diag_dump` in `net/ipv4/tcp_diag.c`).
     ///
     /// # Errors
     /// The kernel does not list sockets, or cannot be asked.
     pub fn take(covered: impl Fn(u16) -> bool) -> Result<Self, SocketsError> {
         let own = own_addresses()?;
-        let mut diag = Diag::open()?;
-        let mut found = Found::default();
-        for family in [AF_INET, AF_INET6] {
-            found.add(&mut diag, family)?;
-        }
+        // For each family the kernel walks all of its table of connections, which may have
+        // half a million buckets: some milliseconds, whoever is connected. So they are
+        // walked side by side; a thread begins in the namespace of the one that makes it.
+        let (v4, v6) = thread::scope(|scope| {
+            let v6 = scope.spawn(|| Found::all_of(AF_INET6));
+            let v4 = Found::all_of(AF_INET);
+            (v4, v6.join())
+        });
+        let v6 = v6.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let Found {
             mut connections,
             listeners,
-        } = found;
+        } = v4?.and(v6);
         let mut seen = HashSet::with_capacity(connections.len());
         connections.retain(|connection| {
             let peer = connection.remote.ip();
@@ -111,17 +117,25 @@ struct Found {
 }
 
 impl Found {
-    /// Adds all of a family, where IPv4 connections of dual-stack listeners are IPv6's.
-    fn add(&mut self, diag: &mut Diag, family: u8) -> Result<(), SocketsError> {
+    /// All of a family, where IPv4 connections of dual-stack listeners are IPv6's.
+    fn all_of(family: u8) -> Result<Self, SocketsError> {
+        let mut diag = Diag::open()?;
         for _ in 0..ATTEMPTS {
-            let before = self.connections.len();
-            match diag.dump(everything(family), |response| self.read(response))? {
-                Dumped::Whole => return Ok(()),
-                // Listeners are kept: one too many is harmless.
-                Dumped::Interrupted => self.connections.truncate(before),
+            let mut found = Self::default();
+            match diag.dump(everything(family), |response| found.read(response))? {
+                Dumped::Whole => return Ok(found),
+                Dumped::Interrupted => {}
             }
         }
         Err(SocketsError::Changing { attempts: ATTEMPTS })
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.connections.extend(other.connections);
+        for (port, listeners) in other.listeners {
+            self.listeners.entry(port).or_default().extend(listeners);
+        }
+        self
     }
 
     fn read(&mut self, response: &InetResponse) {
