@@ -114,17 +114,11 @@ pub trait Enforcer: Send + 'static {
 
 /// Reads, from any thread, also while the supervisor is at work.
 pub trait Inspector: Send + Sync + 'static {
-    /// What is in force.
+    /// What is in force, and where it is attached.
     ///
     /// # Errors
-    /// The maps cannot be read.
-    fn enforced(&self) -> Result<Enforced, EnforcerError>;
-
-    /// Where it is attached.
-    ///
-    /// # Errors
-    /// The links cannot be read.
-    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError>;
+    /// The maps or the links cannot be read.
+    fn in_force(&self) -> Result<(Enforced, Vec<AttachedInterface>), EnforcerError>;
 
     /// All counters.
     ///

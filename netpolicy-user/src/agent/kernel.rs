@@ -124,12 +124,9 @@ impl Enforcer for Kernel {
 pub struct Pins(pub PathBuf);
 
 impl Inspector for Pins {
-    fn enforced(&self) -> Result<Enforced, EnforcerError> {
-        Ok(Reader::open(&self.0)?.enforced()?)
-    }
-
-    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
-        Ok(Reader::open(&self.0)?.interfaces()?)
+    fn in_force(&self) -> Result<(Enforced, Vec<AttachedInterface>), EnforcerError> {
+        let reader = Reader::open(&self.0)?;
+        Ok((reader.enforced()?, reader.interfaces()?))
     }
 
     fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {

@@ -34,10 +34,14 @@ pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
 fn read(app: &App) -> Status {
     let snapshot = app.supervisor.snapshot();
     let mut faults = snapshot.faults.clone();
-    let attached = app.inspector.interfaces().unwrap_or_else(|error| {
-        faults.push(format!("the links cannot be read: {}", chain(&error)));
-        Vec::new()
-    });
+    let (enforced, attached) = match app.inspector.in_force() {
+        Ok((enforced, attached)) => (Some(enforced), attached),
+        Err(error) => {
+            let why = chain(&error);
+            faults.push(format!("what is in force cannot be read: {why}"));
+            (None, Vec::new())
+        }
+    };
     // Asked of the file: the writer may be busy.
     let detached = app.marker.exists();
     let interfaces = interfaces(&snapshot, attached);
@@ -52,18 +56,15 @@ fn read(app: &App) -> Status {
         abi: netpolicy_common::ABI_VERSION,
         interfaces,
     };
-    match app.inspector.enforced() {
-        Ok(enforced) => {
-            enforcement.engine = enforced.engine.to_string();
-            enforcement.generation = enforced.generation;
-            enforcement.revision = enforced.revision;
-            enforcement.digest = blake3::Hash::from_bytes(enforced.digest)
-                .to_hex()
-                .to_string();
-            enforcement.entries = enforced.entries;
-            enforcement.abi = enforced.abi;
-        }
-        Err(error) => faults.push(format!("the maps cannot be read: {}", chain(&error))),
+    if let Some(enforced) = enforced {
+        enforcement.engine = enforced.engine.to_string();
+        enforcement.generation = enforced.generation;
+        enforcement.revision = enforced.revision;
+        enforcement.digest = blake3::Hash::from_bytes(enforced.digest)
+            .to_hex()
+            .to_string();
+        enforcement.entries = enforced.entries;
+        enforcement.abi = enforced.abi;
     }
     let policies = &snapshot.state.policies;
     Status {

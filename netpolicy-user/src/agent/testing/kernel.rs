@@ -138,7 +138,7 @@ impl Enforcer for FakeKernel {
     }
 
     fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
-        Inspector::interfaces(self)
+        Ok(self.in_force()?.1)
     }
 
     fn index_of(&self, interface: &str) -> Option<u32> {
@@ -146,7 +146,7 @@ impl Enforcer for FakeKernel {
     }
 
     fn enforced(&self) -> Result<Enforced, EnforcerError> {
-        Inspector::enforced(self)
+        Ok(self.in_force()?.0)
     }
 
     fn verify(&self, _: &Ruleset) -> Result<Vec<String>, EnforcerError> {
@@ -166,20 +166,16 @@ impl Enforcer for FakeKernel {
 }
 
 impl Inspector for FakeKernel {
-    fn enforced(&self) -> Result<Enforced, EnforcerError> {
+    fn in_force(&self) -> Result<(Enforced, Vec<AttachedInterface>), EnforcerError> {
         let kernel = self.lock();
-        Ok(Enforced {
+        let enforced = Enforced {
             generation: kernel.generation,
             revision: kernel.revision,
             entries: kernel.live.as_ref().map_or(0, |r| r.entries()),
             digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
             abi: netpolicy_common::ABI_VERSION,
             engine: "fake",
-        })
-    }
-
-    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
-        let attached = self.lock().attached.clone();
+        };
         let interface = |(name, index)| AttachedInterface {
             is_here: true,
             name,
@@ -187,7 +183,8 @@ impl Inspector for FakeKernel {
             attachment: Attachment::Native,
             program: 1,
         };
-        Ok(attached.into_iter().map(interface).collect())
+        let attached = kernel.attached.clone();
+        Ok((enforced, attached.into_iter().map(interface).collect()))
     }
 
     fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {
