@@ -236,8 +236,12 @@ pub(crate) fn measure_input(
     let mut runs = vec![Vec::new(); filters.len()];
     let begin = Instant::now();
     while runs[0].len() < FEWEST_ROUNDS || begin.elapsed() < time {
-        for ((filter, calls), runs) in filters.iter().zip(&calls).zip(&mut runs) {
-            runs.push(generator.run(filter.as_ref(), *calls));
+        // Each in each place: who comes after a fast one finds other caches than who comes
+        // after a slow one.
+        let first = runs[0].len();
+        for at in 0..filters.len() {
+            let at = (first + at) % filters.len();
+            runs[at].push(generator.run(filters[at].as_ref(), calls[at]));
         }
     }
     check();
