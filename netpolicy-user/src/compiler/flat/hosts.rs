@@ -236,7 +236,7 @@ struct Copied {
 }
 
 /// All addresses of a table, in no order, from pages wherever they are; `None` if one of
-/// them is missing.
+/// the pages is missing, or an address stands where none looks for it.
 pub(super) fn addresses<'a, K: Key>(
     hosts: Hosts,
     page: &dyn Fn(u32) -> Option<&'a Page>,
@@ -255,7 +255,14 @@ pub(super) fn addresses<'a, K: Key>(
         let page = page(number)?;
         let lines = at * LINES_PER_PAGE..hosts.buckets.min((at + 1) * LINES_PER_PAGE);
         for line in lines {
-            found.extend(on_line::<K>(page, hosts, line));
+            for key in on_line::<K>(page, hosts, line) {
+                // Where the program would not look for it, it might as well not stand.
+                let (first, second) = key.lines(hosts);
+                if line != first && line != second {
+                    return None;
+                }
+                found.push(key);
+            }
         }
     }
     Some(found)
@@ -377,6 +384,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_host_on_a_line_that_is_not_its_own_is_damage() {
+        let hosts: Vec<u128> = (1..40).map(|n| 0x2001 << 112 | n).collect();
+        let mut arena = Arena::starting_at(0);
+        let (table, _) = HostTable::build(&mut arena, &hosts);
+        let page = *arena.page(table.hosts.start);
+        let read = |page: &Page| addresses::<u128>(table.hosts, &|_| Some(page));
+        assert_eq!(read(&page).map(|found| found.len()), Some(39));
+        let (first, second) = hosts[0].lines(table.hosts);
+        let elsewhere = (0..LINES_PER_PAGE).find(|line| *line != first && *line != second);
+        let mut damaged = page;
+        let line = line_mut(&mut damaged, elsewhere.unwrap());
+        u128::store_at(line, table.hosts, 3, hosts[0]);
+        assert!(read(&damaged).is_none());
     }
 
     /// A change of a large table copies pages; what was in force before stays as it was.
