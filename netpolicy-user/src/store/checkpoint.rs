@@ -1,6 +1,6 @@
 //! Putting in place what commits wrote ahead, beside the way of a change.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
@@ -30,7 +30,9 @@ impl Checkpointer {
             // Refused: the thread finds no sender, and ends.
             let _ = conn.wal_hook(Some(move |_: &mut _, pages| {
                 if pages >= FROM {
-                    request(&requests);
+                    // One waits already; or the thread is gone, and the log grows until the
+                    // store is settled or closed.
+                    let _ = requests.try_send(());
                 }
                 Ok(())
             }));
@@ -46,13 +48,6 @@ impl Drop for Checkpointer {
             // A panic there is of no consequence here.
             let _ = thread.join();
         }
-    }
-}
-
-fn request(requests: &SyncSender<()>) {
-    match requests.try_send(()) {
-        // Where the thread is gone, the log grows until the store is settled or closed.
-        Ok(()) | Err(TrySendError::Full(()) | TrySendError::Disconnected(())) => {}
     }
 }
 
