@@ -41,6 +41,11 @@ impl Chunks {
         Self(numbers.map_while(open).collect())
     }
 
+    /// Whether all of these chunks are mapped.
+    pub(super) fn are_there(&self, mut numbers: Range<u32>) -> bool {
+        numbers.all(|number| self.0.contains_key(&number))
+    }
+
     /// Creates those of these chunks that are not there.
     pub(super) fn provide(
         &mut self,

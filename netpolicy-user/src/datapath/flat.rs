@@ -100,6 +100,13 @@ impl FlatLists {
     }
 }
 
+/// Chunks that are provided beyond so many in use, whenever some are: the kernel waits for
+/// running programs then, for tens of milliseconds, and the small changes that follow a
+/// large one need a little more memory.
+fn spare(used: u32) -> u32 {
+    1 + used / 16
+}
+
 fn other_half(first_chunk: u32) -> u32 {
     if first_chunk == 0 { HALF } else { 0 }
 }
@@ -131,9 +138,11 @@ impl Lists for FlatLists {
             _ => self.build_anew(maps, target)?,
         }
         let arena = self.memory.arena();
-        let first = arena.first_chunk();
-        self.chunks
-            .provide(maps, first..first + arena.chunk_count().max(1))?;
+        let (first, used) = (arena.first_chunk(), arena.chunk_count().max(1));
+        if !self.chunks.are_there(first..first + used) {
+            let count = (used + spare(used)).min(HALF).max(used);
+            self.chunks.provide(maps, first..first + count)?;
+        }
         for number in self.memory.take_written() {
             self.chunks.write(number, self.memory.arena().page(number));
         }
