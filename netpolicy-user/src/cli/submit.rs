@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::context::Context;
 use super::failure::Exit;
 use super::safety::Safety;
-use crate::api::{ChangeQuery, Changed, ProgressView};
+use crate::api::{ChangeQuery, Changed, ProgressView, Status};
 use crate::client::{Client, ClientError};
 use crate::model::change::Change;
 use crate::output::{Format, InForce};
@@ -26,8 +26,10 @@ pub(super) async fn submit(
     safety: &Safety,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
-    let changed = send(change, &safety.query(), cx).await?;
-    summarise(&changed, cx).await?;
+    let query = safety.query();
+    // Side by side: one question less that a change of one rule waits for.
+    let (changed, status) = tokio::join!(send(change, &query, cx), status(cx));
+    print(&changed?, status.as_ref(), cx)?;
     Ok(Exit::Done)
 }
 
@@ -64,20 +66,25 @@ pub(super) async fn show_progress<T>(
 
 /// Prints what a change did, or would do.
 pub(super) async fn summarise(changed: &Changed, cx: &mut Context<'_>) -> anyhow::Result<()> {
+    let status = status(cx).await;
+    print(changed, status.as_ref(), cx)
+}
+
+/// Where the program is attached, for people to read. Only for the interfaces' names: the
+/// change is made, whatever becomes of this.
+async fn status(cx: &Context<'_>) -> Option<Status> {
     if cx.page.format == Format::Json {
-        cx.print(&InForce {
-            changed,
-            status: None,
-        })?;
-        return Ok(());
+        return None;
     }
-    warn(&changed.warnings, cx)?;
-    // Only for the interfaces' names: the change is made, whatever becomes of this.
-    let status = cx.client.status().await.ok();
-    cx.print(&InForce {
-        changed,
-        status: status.as_ref(),
-    })?;
+    cx.client.status().await.ok()
+}
+
+fn print(changed: &Changed, status: Option<&Status>, cx: &mut Context<'_>) -> anyhow::Result<()> {
+    // JSON has them within it.
+    if cx.page.format != Format::Json {
+        warn(&changed.warnings, cx)?;
+    }
+    cx.print(&InForce { changed, status })?;
     Ok(())
 }
 
