@@ -27,6 +27,9 @@ const PEERS: [Choice; 4] = [Choice::Flat, Choice::Lpm, Choice::Ipset, Choice::Nf
 /// be done in 45 s has to be done on slower machines, too.
 const ENOUGH: Duration = Duration::from_secs(28);
 
+/// For what has shares with idle time: they differ by its steps.
+const LONG: Duration = Duration::from_secs(16);
+
 /// The headline figures. Those of the largest list only while there is time.
 pub(crate) fn quick(report: &mut Report) {
     let begin = Instant::now();
@@ -79,7 +82,7 @@ pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl F
     let with_hosts = [&peers[..], &rate::available(report, &[Choice::XdpFilter])].concat();
     for family in [Family::V4, Family::V6] {
         for entries in sizes() {
-            bound::measure(report, &blocklist(family, entries), &peers, time);
+            bound::measure(report, &blocklist(family, entries), &peers, LONG);
             for sources in [Sources::Unlisted, Sources::Mixed] {
                 let scenario = Scenario {
                     family,
@@ -98,13 +101,11 @@ pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl F
 
 /// What bounds the flat engine, with lists of these sizes, beside no other filter.
 pub(crate) fn bounds<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl Fn() -> S) {
-    // Long, since shares with idle time differ by its steps.
-    let time = Duration::from_secs(16);
     rate::check_machine();
     for family in [Family::V4, Family::V6] {
         for entries in sizes() {
             let scenario = blocklist(family, entries);
-            bound::measure(report, &scenario, &[Choice::Flat], time);
+            bound::measure(report, &scenario, &[Choice::Flat], LONG);
         }
     }
 }
