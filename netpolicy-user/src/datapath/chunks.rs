@@ -41,18 +41,16 @@ impl Chunks {
         Self(numbers.map_while(open).collect())
     }
 
-    /// Whether all of these chunks are mapped.
-    pub(super) fn are_there(&self, mut numbers: Range<u32>) -> bool {
-        numbers.all(|number| self.0.contains_key(&number))
-    }
-
-    /// Creates those of these chunks that are not there.
+    /// Creates those of these chunks that are not there; and if any is not, also those
+    /// to spare for which there is memory.
     pub(super) fn provide(
         &mut self,
         maps: &Maps,
         numbers: Range<u32>,
+        spare: Range<u32>,
     ) -> Result<(), DatapathError> {
-        let missing: Vec<u32> = numbers.filter(|n| !self.0.contains_key(n)).collect();
+        let is_missing = |number: &u32| !self.0.contains_key(number);
+        let mut missing: Vec<u32> = numbers.filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -62,6 +60,11 @@ impl Chunks {
                 return Err(DatapathError::TooLarge);
             }
             created.push(Chunk::create()?);
+        }
+        for number in spare.filter(is_missing) {
+            let Ok(chunk) = Chunk::create() else { break };
+            missing.push(number);
+            created.push(chunk);
         }
         let fds: Vec<_> = created.iter().map(|chunk| chunk.map.fd().as_fd()).collect();
         sys::set_inner_maps(maps.arena_outer.fd().as_fd(), &missing, &fds).map_err(|source| {

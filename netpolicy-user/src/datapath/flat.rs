@@ -100,9 +100,9 @@ impl FlatLists {
     }
 }
 
-/// Chunks that are provided beyond so many in use, whenever some are: the kernel waits for
-/// running programs then, for tens of milliseconds, and the small changes that follow a
-/// large one need a little more memory.
+/// Chunks to spare beside so many in use. Whenever some are provided the kernel waits for
+/// running programs, for tens of milliseconds, and the small changes that follow a large
+/// one need a little more memory.
 fn spare(used: u32) -> u32 {
     1 + used / 16
 }
@@ -139,10 +139,9 @@ impl Lists for FlatLists {
         }
         let arena = self.memory.arena();
         let (first, used) = (arena.first_chunk(), arena.chunk_count().max(1));
-        if !self.chunks.are_there(first..first + used) {
-            let count = (used + spare(used)).min(HALF).max(used);
-            self.chunks.provide(maps, first..first + count)?;
-        }
+        let end = first + used;
+        let spare = end..(end + spare(used)).min(first + HALF);
+        self.chunks.provide(maps, first..end, spare)?;
         for number in self.memory.take_written() {
             self.chunks.write(number, self.memory.arena().page(number));
         }
