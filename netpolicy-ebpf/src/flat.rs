@@ -10,9 +10,9 @@
 )]
 
 use netpolicy_common::flat::{
-    Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, Leaf, NARROW, NODE, PAGE_WORDS,
-    PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS, final_code, is_table,
-    kind, leaf, leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
+    Code, FINAL, HALF_LINE, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, Leaf, NARROW, NODE,
+    PAGE_WORDS, PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS,
+    final_code, is_table, kind, leaf, leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
 };
 
 /// A page of the arena.
@@ -122,14 +122,19 @@ pub fn is_host_v4<P: Pages>(pages: &P, hosts: &Hosts, address: u32) -> bool {
 /// would depend on memory that may have to be waited for.
 #[inline(always)]
 fn holds(line: &Line, tag: u32, lanes: Lanes) -> bool {
-    let (ones, highest) = match lanes {
-        Lanes::Two => (Lanes::Two.ones(), Lanes::Two.highest()),
-        Lanes::Three => (Lanes::Three.ones(), Lanes::Three.highest()),
-        Lanes::Four => (Lanes::Four.ones(), Lanes::Four.highest()),
-    };
+    match lanes {
+        Lanes::Two => is_among(&line.as_chunks::<HALF_LINE>().0[0], tag, Lanes::Two),
+        Lanes::Three => is_among(line, tag, Lanes::Three),
+        Lanes::Four => is_among(line, tag, Lanes::Four),
+    }
+}
+
+#[inline(always)]
+fn is_among<const WORDS: usize>(words: &[u64; WORDS], tag: u32, lanes: Lanes) -> bool {
+    let (ones, highest) = (lanes.ones(), lanes.highest());
     let wanted = u64::from(tag).wrapping_mul(ones);
     let mut differing = highest;
-    for word in line {
+    for word in words {
         // Lanes' highest bits are zero; adding all other bits sets them, except where
         // the difference is zero.
         differing &= (word ^ wanted).wrapping_add(highest - ones);

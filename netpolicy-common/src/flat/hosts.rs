@@ -2,6 +2,9 @@
 
 use super::{LINE_WORDS, LINES_PER_PAGE};
 
+/// Words of half a line.
+pub const HALF_LINE: usize = LINE_WORDS / 2;
+
 /// A table of hosts.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +90,8 @@ impl Hosts {
 /// How tags stand in the words of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lanes {
-    /// Two of 32 bits a word.
+    /// Two of 32 bits a word, in the first half of a line: such tables are small, and what
+    /// is compared takes longer than finding it.
     Two,
     /// Three of 21 bits a word: from 4,096 buckets on.
     Three,
@@ -161,11 +165,21 @@ impl Lanes {
         }
     }
 
+    /// Words of a line that hold tags, from its first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn words(self) -> usize {
+        match self {
+            Self::Two => HALF_LINE,
+            Self::Three | Self::Four => LINE_WORDS,
+        }
+    }
+
     /// Tags of a line.
     #[inline(always)]
     #[must_use]
     pub const fn per_line(self) -> u32 {
-        self.per_word() * LINE_WORDS as u32
+        self.per_word() * self.words() as u32
     }
 }
 

@@ -46,14 +46,15 @@ impl Key for u32 {
 
     fn buckets(count: usize) -> u32 {
         // Tags of fewer bits take less memory, but need more buckets to be told apart. Of
-        // the kinds of lanes the one with the fewest buckets, which is the least memory.
+        // the kinds of lanes the one with the fewest buckets, which is the least memory. Where
+        // half a line has room for 8, few find none only if it is half full.
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let with = |lanes: Lanes, hosts_a_line: u32| {
             let buckets = count / hosts_a_line + 1;
             buckets.max(lanes.fewest_buckets())
         };
         let (two, three, four) = (
-            with(Lanes::Two, 11),
+            with(Lanes::Two, 4),
             with(Lanes::Three, 19),
             with(Lanes::Four, 27),
         );

@@ -20,6 +20,8 @@ impl Pages for Memory<'_> {
 fn tables_of_any_size_hold_their_hosts_and_no_others() {
     for (count, lanes) in [
         (900, Lanes::Two),
+        (16_000, Lanes::Two),
+        (17_000, Lanes::Three),
         (47_000, Lanes::Three),
         (70_000, Lanes::Three),
         (200_000, Lanes::Three),
