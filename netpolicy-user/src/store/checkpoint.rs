@@ -1,6 +1,6 @@
 //! Putting in place what commits wrote ahead, beside the way of a change.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
@@ -15,7 +15,14 @@ const FROM: i32 = 1000;
 /// as two. A passive checkpoint waits for nobody and keeps nobody waiting (SQLite's manual,
 /// "Write-Ahead Logging", section 2.1). What it leaves, the next one takes.
 pub(super) struct Checkpointer {
+    requests: SyncSender<Request>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread is to do.
+enum Request {
+    Checkpoint,
+    Stop,
 }
 
 impl Checkpointer {
@@ -27,32 +34,35 @@ impl Checkpointer {
         let thread = thread::Builder::new().name("checkpoint".to_owned());
         let thread = thread.spawn(move || serve(&own, &requested)).ok();
         if thread.is_some() {
-            // Refused: the thread finds no sender, and ends.
+            let theirs = requests.clone();
+            // Refused: the thread is never asked.
             let _ = conn.wal_hook(Some(move |_: &mut _, pages| {
                 if pages >= FROM {
                     // One waits already; or the thread is gone, and the log grows until the
                     // store is settled or closed.
-                    let _ = requests.try_send(());
+                    let _ = theirs.try_send(Request::Checkpoint);
                 }
                 Ok(())
             }));
         }
-        Self { thread }
+        Self { requests, thread }
     }
 }
 
-/// Waits for the thread, which ends when the connection that it serves is closed.
+/// Closes the thread's connection, so that the other is the last: of two that are closed
+/// at once neither takes the log away, since each finds the other there.
 impl Drop for Checkpointer {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic there is of no consequence here.
+            // The thread is gone, or panicked: of no consequence here.
+            let _ = self.requests.send(Request::Stop);
             let _ = thread.join();
         }
     }
 }
 
-fn serve(conn: &Connection, requested: &Receiver<()>) {
-    while requested.recv().is_ok() {
+fn serve(conn: &Connection, requested: &Receiver<Request>) {
+    while let Ok(Request::Checkpoint) = requested.recv() {
         // At best: the log holds what does not succeed now.
         let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }

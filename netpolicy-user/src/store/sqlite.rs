@@ -27,12 +27,12 @@ const KEEP: Keep = Keep {
 
 /// A database in the state directory.
 pub struct SqliteStore {
+    /// Before the connection, which is to be closed last.
+    _checkpointer: Checkpointer,
     pub(super) conn: Connection,
     path: PathBuf,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
-    /// After the connection, for whose end it waits.
-    _checkpointer: Checkpointer,
 }
 
 impl SqliteStore {
