@@ -13,9 +13,10 @@
 //! so many as the buckets leave undecided are the host's *tag*, and equal tags in one bucket
 //! mean equal addresses. So a line holds 24 or 32 hosts as tags of up to 20 or 15 bits in
 //! lanes of 21 or 16, or, in its first half, 8 as tags of up to 30 bits in lanes of 32
-//! ([`Lanes`]), and comparing all of them takes no branch. A lane without a host holds a tag that no address of its bucket has
-//! ([`Hosts::no_tag`]). IPv6: addresses as they are, four to a line, each in its bucket or
-//! in another line of the same page ([`Hosts::lines`]).
+//! ([`Lanes`]), and comparing all of them takes no branch. A lane without a host holds a
+//! tag that no address of its bucket has ([`Hosts::no_tag`]). IPv6: addresses as they are,
+//! four to a line, each in its bucket or in another line of the same page
+//! ([`Hosts::lines`]).
 //!
 //! # Trie
 //!
@@ -65,7 +66,7 @@
 mod hosts;
 mod leaf;
 
-pub use hosts::{HALF_LINE, Hosts, Lanes, mix, mix_v6, unmix};
+pub use hosts::{Hosts, Lanes, mix, mix_v6, unmix};
 pub use leaf::{Leaf, NARROW, WIDE, WIDE_WORDS, leaf, leaf_code, leaf_slot, leaf_unit};
 
 /// Words of 64 bits in a page: of memory, since a change copies pages.

@@ -10,9 +10,9 @@
 )]
 
 use netpolicy_common::flat::{
-    Code, FINAL, HALF_LINE, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, Leaf, NARROW, NODE,
-    PAGE_WORDS, PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS,
-    final_code, is_table, kind, leaf, leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
+    Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, Leaf, NARROW, NODE, PAGE_WORDS,
+    PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS, final_code, is_table,
+    kind, leaf, leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
 };
 
 /// A page of the arena.
@@ -123,7 +123,7 @@ pub fn is_host_v4<P: Pages>(pages: &P, hosts: &Hosts, address: u32) -> bool {
 #[inline(always)]
 fn holds(line: &Line, tag: u32, lanes: Lanes) -> bool {
     match lanes {
-        Lanes::Two => is_among(&line.as_chunks::<HALF_LINE>().0[0], tag, Lanes::Two),
+        Lanes::Two => is_among(&line.as_chunks::<UNIT_WORDS>().0[0], tag, Lanes::Two),
         Lanes::Three => is_among(line, tag, Lanes::Three),
         Lanes::Four => is_among(line, tag, Lanes::Four),
     }

@@ -1,9 +1,6 @@
 //! Tables of hosts: which line an address belongs to, and how a line tells it from others.
 
-use super::{LINE_WORDS, LINES_PER_PAGE};
-
-/// Words of half a line.
-pub const HALF_LINE: usize = LINE_WORDS / 2;
+use super::{LINE_WORDS, LINES_PER_PAGE, UNIT_WORDS};
 
 /// A table of hosts.
 #[repr(C)]
@@ -90,8 +87,8 @@ impl Hosts {
 /// How tags stand in the words of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lanes {
-    /// Two of 32 bits a word, in the first half of a line: such tables are small, and what
-    /// is compared takes longer than finding it.
+    /// Two of 32 bits a word, in the first unit of a line, which is half of it: such tables
+    /// are small, and comparing takes longer than finding.
     Two,
     /// Three of 21 bits a word: from 4,096 buckets on.
     Three,
@@ -170,7 +167,7 @@ impl Lanes {
     #[must_use]
     pub const fn words(self) -> usize {
         match self {
-            Self::Two => HALF_LINE,
+            Self::Two => UNIT_WORDS,
             Self::Three | Self::Four => LINE_WORDS,
         }
     }

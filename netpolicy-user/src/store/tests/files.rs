@@ -158,6 +158,10 @@ fn what_a_large_commit_wrote_ahead_comes_into_the_database_by_itself() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(store.commit(&blocking(0..5), &by("next")).unwrap(), 2);
+    let path = store.path().to_path_buf();
+    drop(store);
+    let log = path.with_extension("db-wal");
+    assert!(!log.exists(), "the last connection takes the log away");
 }
 
 /// Of two connections that are closed at once none is the last.
