@@ -52,14 +52,22 @@ pub(crate) fn is_told_to_drop(index: u32) -> bool {
 /// Frames of one system call.
 pub(crate) const CALL: u32 = 1 << 17;
 
-/// Million packets that a filter took in a second.
+/// What a filter took in a turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
-    /// While packets came: from the generator's first frame to (nearly) its last.
+    /// Million packets a second while packets came: from the generator's first frame to
+    /// (nearly) its last.
     pub(crate) mpps: f64,
-    /// From the system calls to their returns. Each waits idle for some 16 to 32 ms in
-    /// the kernel at its end, whatever the filter, so all filters look more alike.
-    pub(crate) mpps_call: f64,
+    /// Nanoseconds to a packet of the rest of the system calls: each waits idle for some 16
+    /// to 32 ms in the kernel, whatever the filter.
+    pub(crate) idle_ns: f64,
+}
+
+impl Run {
+    /// Nanoseconds that a packet took while packets came.
+    pub(crate) fn ns(&self) -> f64 {
+        1e3 / self.mpps
+    }
 }
 
 /// The generator, with its source addresses.
@@ -112,7 +120,7 @@ impl Generator {
         let received = (filter.wire().received() - received) as f64;
         Run {
             mpps: taken / busy / 1e6,
-            mpps_call: received / elapsed / 1e6,
+            idle_ns: (elapsed / received - busy / taken) * 1e9,
         }
     }
 
