@@ -78,6 +78,9 @@ pub const CHUNK_PAGES: u32 = 256;
 /// Chunks that an arena may have: 2 GiB.
 pub const MAX_CHUNKS: u32 = 2048;
 
+/// IPv6 addresses in a unit.
+pub const ADDRESSES_PER_UNIT: u32 = (UNIT_WORDS / 2) as u32;
+
 /// Units in a page.
 pub const UNITS_PER_PAGE: u32 = 128;
 
@@ -218,12 +221,6 @@ pub struct Root {
 
 /// Words of a cache line.
 pub const LINE_WORDS: usize = 8;
-
-/// Lines in a page.
-pub const LINES_PER_PAGE: u32 = (PAGE_WORDS / LINE_WORDS) as u32;
-
-/// IPv6 addresses in a line.
-pub const ADDRESSES_PER_LINE: usize = LINE_WORDS / 2;
 
 const _: () = assert!(size_of::<Root>() == 36);
 const _: () = assert!(UNITS_PER_PAGE as usize * UNIT_WORDS == PAGE_WORDS);

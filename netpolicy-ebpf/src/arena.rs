@@ -1,17 +1,17 @@
 //! The flat engine in the kernel: its steps on the pages of the arena.
 
 use netpolicy_common::flat::{
-    CHUNK_PAGES, Code, FINAL, Hosts, Root, final_code, is_table, kind, table_start,
+    CHUNK_PAGES, Code, FINAL, Hosts, Root, UNITS_PER_PAGE, final_code, is_table, kind, table_start,
 };
 use netpolicy_ebpf::flat::{
-    Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6, table_page,
+    Page, Pages, Steps, Unit, descend, enter, is_host_v4, is_host_v6, table_page,
 };
 
 use crate::maps;
 
-/// Tables of hosts from so many lines on (2 MiB; by [`Hosts::shift`]) are more than most
+/// Tables of hosts from so many buckets on (2 MiB; by [`Hosts::shift`]) are more than most
 /// second-level caches hold.
-const FAR: u32 = 15;
+const FAR: u32 = 16;
 
 /// What the flat engine says of an IPv4 address. Where `only` says no, nobody asks
 /// for the allow list.
@@ -75,6 +75,31 @@ impl Pages for Arena {
         let chunk = maps::ARENA.get(number / CHUNK_PAGES)?.get(0)?;
         Some(&chunk.as_chunks().0[(number % CHUNK_PAGES) as usize])
     }
+
+    #[inline(always)]
+    fn unit(&self, number: u32) -> Option<&Unit> {
+        Some(&units(number)?[(number % CHUNK_UNITS) as usize])
+    }
+
+    #[inline(always)]
+    fn two_units(&self, number: u32, apart: u32) -> Option<(&Unit, &Unit)> {
+        let units = units(number)?;
+        let at = number % CHUNK_UNITS;
+        Some((
+            &units[at as usize],
+            &units[((at ^ apart) % CHUNK_UNITS) as usize],
+        ))
+    }
+}
+
+/// Units of a chunk.
+const CHUNK_UNITS: u32 = CHUNK_PAGES * UNITS_PER_PAGE;
+
+/// The units of the chunk that holds the one with this number: found by themselves, since
+/// finding the page first takes more instructions.
+#[inline(always)]
+fn units<'a>(number: u32) -> Option<&'a [Unit]> {
+    Some(maps::ARENA.get(number / CHUNK_UNITS)?.get(0)?.as_chunks().0)
 }
 
 impl Steps for Arena {}

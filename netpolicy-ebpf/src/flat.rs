@@ -10,18 +10,35 @@
 )]
 
 use netpolicy_common::flat::{
-    Code, FINAL, Hosts, LINE_WORDS, LINES_PER_PAGE, Lanes, Leaf, NARROW, NODE, PAGE_WORDS,
-    PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS, final_code, is_table,
-    kind, leaf, leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
+    Code, FINAL, Hosts, LINE_WORDS, Lanes, Leaf, NARROW, NODE, PAGE_WORDS, PLANES_WORDS, RECORD,
+    Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS, final_code, is_table, kind, leaf,
+    leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
 };
 
 /// A page of the arena.
 pub type Page = [u64; PAGE_WORDS];
 
-/// The pages of an arena.
+/// A unit of a page.
+pub type Unit = [u64; UNIT_WORDS];
+
+/// The pages of an arena, and the units on them.
 pub trait Pages {
     /// A page, or `None` past the end.
     fn page(&self, number: u32) -> Option<&Page>;
+
+    /// A unit, by its number among those of all pages; `None` past the end.
+    #[inline(always)]
+    fn unit(&self, number: u32) -> Option<&Unit> {
+        self.page(unit_page(number))
+            .map(|page| &page.as_chunks().0[(number % UNITS_PER_PAGE) as usize])
+    }
+
+    /// Two units of one page: this one, and the one whose number differs from its in these
+    /// bits, which are fewer than [`UNITS_PER_PAGE`].
+    #[inline(always)]
+    fn two_units(&self, number: u32, apart: u32) -> Option<(&Unit, &Unit)> {
+        Some((self.unit(number)?, self.unit(number ^ apart)?))
+    }
 }
 
 /// What lies past the arena's end says nothing; userspace writes no such slot.
@@ -107,34 +124,27 @@ pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Code {
 #[inline(always)]
 pub fn is_host_v4<P: Pages>(pages: &P, hosts: &Hosts, address: u32) -> bool {
     let product = hosts.product(mix(address));
-    let bucket = Hosts::bucket(product);
-    let Some(page) = page_of_line(pages, hosts, bucket) else {
+    let unit = unit_of_bucket(pages, hosts, Hosts::bucket(product));
+    let Some(unit) = unit.and_then(|number| pages.unit(number)) else {
         return false;
     };
-    holds(
-        line_of(page, bucket),
-        hosts.tag(product),
-        Lanes::of(hosts.shift),
-    )
-}
-
-/// Whether a lane of a line equals a tag: of all lanes at once, without a branch that
-/// would depend on memory that may have to be waited for.
-#[inline(always)]
-fn holds(line: &Line, tag: u32, lanes: Lanes) -> bool {
-    match lanes {
-        Lanes::Two => is_among(&line.as_chunks::<UNIT_WORDS>().0[0], tag, Lanes::Two),
-        Lanes::Three => is_among(line, tag, Lanes::Three),
-        Lanes::Four => is_among(line, tag, Lanes::Four),
+    let tag = hosts.tag(product);
+    // Constants, in code of its own for each kind.
+    match Lanes::of(hosts.shift) {
+        Lanes::Two => is_among(unit, tag, Lanes::Two),
+        Lanes::Three => is_among(unit, tag, Lanes::Three),
+        Lanes::Four => is_among(unit, tag, Lanes::Four),
     }
 }
 
+/// Whether a lane of a unit equals a tag: of all lanes at once, without a branch that
+/// would depend on memory that may have to be waited for.
 #[inline(always)]
-fn is_among<const WORDS: usize>(words: &[u64; WORDS], tag: u32, lanes: Lanes) -> bool {
+fn is_among(unit: &Unit, tag: u32, lanes: Lanes) -> bool {
     let (ones, highest) = (lanes.ones(), lanes.highest());
     let wanted = u64::from(tag).wrapping_mul(ones);
     let mut differing = highest;
-    for word in words {
+    for word in unit {
         // Lanes' highest bits are zero; adding all other bits sets them, except where
         // the difference is zero.
         differing &= (word ^ wanted).wrapping_add(highest - ones);
@@ -149,58 +159,50 @@ pub fn is_host_v6<P: Pages>(pages: &P, hosts: &Hosts, high: u64, low: u64) -> bo
         // The unspecified address stands for an empty place.
         return false;
     }
-    let (first, second) = hosts.lines(mix_v6(high, low));
-    let Some(page) = page_of_line(pages, hosts, first) else {
+    let (bucket, tag) = hosts.place(mix_v6(high, low));
+    let unit = unit_of_bucket(pages, hosts, bucket);
+    let units = unit.and_then(|number| pages.two_units(number, Hosts::apart(tag)));
+    let Some((first, second)) = units else {
         return false;
     };
-    let line = |number: u32| line_of(page, bounded(number as u8).into());
     // Both at once: none of them waits for the other.
-    (zeros_of(line(first), high, low) | zeros_of(line(second), high, low)) >> 63 != 0
+    (zeros_of(first, high, low) | zeros_of(second, high, low)) >> 63 != 0
 }
 
-/// The same number, as one loaded from memory: of that, the verifier of Linux before 6.5
-/// knows how large it can be, where an "or" makes it forget everything.
+/// The highest bit tells whether an address is in a unit.
 #[inline(always)]
-fn bounded(number: u8) -> u8 {
-    // SAFETY: a local variable; volatile, since the compiler knows the number anyway.
-    unsafe { core::ptr::read_volatile(&raw const number) }
-}
-
-/// The highest bit tells whether an address is in a line.
-#[inline(always)]
-fn zeros_of(line: &Line, high: u64, low: u64) -> u64 {
+fn zeros_of(unit: &Unit, high: u64, low: u64) -> u64 {
     let mut zeros = 0;
-    for [other_high, other_low] in line.as_chunks::<2>().0 {
+    for [other_high, other_low] in unit.as_chunks::<2>().0 {
         let difference = (other_high ^ high) | (other_low ^ low);
         zeros |= difference.wrapping_sub(1) & !difference;
     }
     zeros
 }
 
-/// The page on which a line of hosts is.
+/// The unit that is a bucket of hosts.
 ///
-/// Few pages have a stand-in, and a branch is predicted: so the line is already being
+/// Few pages have a stand-in, and a branch is predicted: so the bucket is already being
 /// loaded while it is not yet known whether its page has one.
 #[inline(always)]
-fn page_of_line<'a, P: Pages>(pages: &'a P, hosts: &Hosts, line: u32) -> Option<&'a Page> {
-    let at = line / LINES_PER_PAGE;
-    let mut number = hosts.start + at;
+fn unit_of_bucket<P: Pages>(pages: &P, hosts: &Hosts, bucket: u32) -> Option<u32> {
     if hosts.stand_ins != 0 {
+        let at = bucket / UNITS_PER_PAGE;
         let stand_in = table_step(pages.page(table_page(hosts.stand_ins, at))?, at);
         if stand_in != 0 {
-            number = stand_in;
+            return Some(stand_in * UNITS_PER_PAGE + bucket % UNITS_PER_PAGE);
         }
     }
-    pages.page(number)
+    Some(hosts.start * UNITS_PER_PAGE + bucket)
 }
 
 /// A cache line.
 type Line = [u64; LINE_WORDS];
 
-/// A line on its page.
+/// The line on its page that begins with a unit.
 #[inline(always)]
-fn line_of(page: &Page, line: u32) -> &Line {
-    &page.as_chunks().0[(line % LINES_PER_PAGE) as usize]
+fn line_of(page: &Page, unit: u32) -> &Line {
+    &page.as_chunks().0[(unit % UNITS_PER_PAGE) as usize / 2]
 }
 
 /// The number of a table's page that holds an index.
@@ -286,7 +288,7 @@ fn shifted(high: u64, low: u64, len: u64) -> (u64, u64) {
 #[inline(always)]
 pub fn leaf_step(page: &Page, slot: u32, next: u32) -> Code {
     let unit = leaf_unit(slot);
-    let line = line_of(page, unit / 2);
+    let line = line_of(page, unit);
     let has_prefix = match leaf(slot) {
         Leaf::Small => {
             let words: &[u64; UNIT_WORDS] = &page.as_chunks().0[(unit % UNITS_PER_PAGE) as usize];

@@ -360,7 +360,7 @@ fn rate(
     };
     let rates = each(&|ours, _| ours.mpps);
     let ns_more = median(&each(&|ours, bare| ours.ns() - bare.ns()));
-    let bare_ns = median(&bare.iter().map(|run| run.ns()).collect::<Vec<_>>()) + idle_ns;
+    let bare_ns = median(&bare.iter().map(Run::ns).collect::<Vec<_>>()) + idle_ns;
     let ratios = each(&|ours, bare| ours.mpps / bare.mpps);
     Rate {
         bench: scenario.bench(),

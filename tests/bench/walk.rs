@@ -6,7 +6,7 @@ use std::{cell::RefCell, net::IpAddr};
 use netpolicy_common::{
     HOST_SCOPE,
     flat::{
-        Code, Hosts, LINE_WORDS, LINES_PER_PAGE, PLANES_WORDS, Root, UNIT_WORDS, UNITS_PER_PAGE,
+        Code, Hosts, LINE_WORDS, PAGE_WORDS, PLANES_WORDS, Root, UNIT_WORDS, UNITS_PER_PAGE,
         leaf_unit, mix, mix_v6,
     },
 };
@@ -85,6 +85,9 @@ impl Walk {
     }
 }
 
+/// Lines in a page.
+const LINES_PER_PAGE: u32 = (PAGE_WORDS / LINE_WORDS) as u32;
+
 /// A line that was read.
 #[derive(Clone, Copy)]
 struct Touch {
@@ -104,7 +107,7 @@ impl Memory<'_> {
     fn look_up_v4(&self, root: &Root, address: u32) -> Code {
         let hosts = root.block;
         if hosts.buckets != 0 {
-            self.read_hosts(hosts, hosts.place(mix(address)).0);
+            self.read_hosts(hosts, hosts.place(mix(address)).0, true);
             if is_host_v4(self, &hosts, address) {
                 return Code::Blocked;
             }
@@ -117,10 +120,10 @@ impl Memory<'_> {
         let (high, low) = ((address >> 64) as u64, address as u64);
         let hosts = root.block;
         if hosts.buckets != 0 {
-            let (first, second) = hosts.lines(mix_v6(high, low));
-            let (page, _) = self.read_hosts(hosts, first);
+            let (first, second) = hosts.pair(mix_v6(high, low));
+            self.read_hosts(hosts, first, true);
             // Its address is known as early.
-            self.touch(page, second % LINES_PER_PAGE, false);
+            self.read_hosts(hosts, second, false);
             if is_host_v6(self, &hosts, high, low) {
                 return Code::Blocked;
             }
@@ -133,23 +136,21 @@ impl Memory<'_> {
         descend(self, slot, high, low)
     }
 
-    /// The page and line on it of a line of hosts.
-    fn read_hosts(&self, hosts: Hosts, line: u32) -> (u32, u32) {
-        let (number, line) = (line / LINES_PER_PAGE, line % LINES_PER_PAGE);
+    /// Notes that a bucket of hosts is read.
+    fn read_hosts(&self, hosts: Hosts, bucket: u32, is_awaited: bool) {
         // A table that was just built has no stand-ins.
         assert_eq!(hosts.stand_ins, 0);
-        let page = hosts.start + number;
-        self.touch(page, line, true);
-        (page, line)
+        let unit = hosts.start * UNITS_PER_PAGE + bucket;
+        self.touch(unit_page(unit), words_of_unit(unit), is_awaited);
     }
 
     /// Notes that a word of a page is read.
     fn read(&self, page: u32, word: usize) {
-        self.touch(page, (word / LINE_WORDS) as u32, true);
+        self.touch(page, word, true);
     }
 
-    fn touch(&self, page: u32, line: u32, is_awaited: bool) {
-        let line = page * LINES_PER_PAGE + line;
+    fn touch(&self, page: u32, word: usize, is_awaited: bool) {
+        let line = page * LINES_PER_PAGE + (word / LINE_WORDS) as u32;
         self.touched.borrow_mut().push(Touch { line, is_awaited });
     }
 }

@@ -1,6 +1,6 @@
-//! Tables of hosts: which line an address belongs to, and how a line tells it from others.
+//! Tables of hosts: which bucket an address belongs to, and how a bucket tells it from others.
 
-use super::{LINE_WORDS, LINES_PER_PAGE, UNIT_WORDS};
+use super::{UNIT_WORDS, UNITS_PER_PAGE};
 
 /// A table of hosts.
 #[repr(C)]
@@ -8,7 +8,7 @@ use super::{LINE_WORDS, LINES_PER_PAGE, UNIT_WORDS};
 pub struct Hosts {
     /// The first of its pages, which follow each other, as they were made.
     pub start: u32,
-    /// Buckets; 0: there are no hosts.
+    /// Buckets, each a unit; 0: there are no hosts.
     pub buckets: u32,
     /// The base-2 logarithm of `buckets`, rounded down.
     pub shift: u32,
@@ -48,13 +48,20 @@ impl Hosts {
         (product as u32) >> (self.shift & 31)
     }
 
-    /// The two lines in which an IPv6 address may stand, by its mixed bits: its bucket, and
+    /// The two buckets in which an IPv6 address may stand, by its mixed bits: its own, and
     /// another on the same page, which the tag tells. Each of them is the other's other.
     #[inline(always)]
     #[must_use]
-    pub const fn lines(self, mixed: u32) -> (u32, u32) {
+    pub const fn pair(self, mixed: u32) -> (u32, u32) {
         let (bucket, tag) = self.place(mixed);
-        (bucket, bucket ^ (tag & (LINES_PER_PAGE - 1) | 1))
+        (bucket, bucket ^ Self::apart(tag))
+    }
+
+    /// How the numbers of an IPv6 address' two buckets differ, by its tag.
+    #[inline(always)]
+    #[must_use]
+    pub const fn apart(tag: u32) -> u32 {
+        tag & (UNITS_PER_PAGE - 1) | 1
     }
 
     /// A tag that no address of a bucket has, for places where nothing is; `u32::MAX`,
@@ -84,11 +91,10 @@ impl Hosts {
     }
 }
 
-/// How tags stand in the words of a line.
+/// How tags stand in the words of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lanes {
-    /// Two of 32 bits a word, in the first unit of a line, which is half of it: such tables
-    /// are small, and comparing takes longer than finding.
+    /// Two of 32 bits a word.
     Two,
     /// Three of 21 bits a word: from 4,096 buckets on.
     Three,
@@ -162,21 +168,11 @@ impl Lanes {
         }
     }
 
-    /// Words of a line that hold tags, from its first.
+    /// Tags of a bucket.
     #[inline(always)]
     #[must_use]
-    pub const fn words(self) -> usize {
-        match self {
-            Self::Two => UNIT_WORDS,
-            Self::Three | Self::Four => LINE_WORDS,
-        }
-    }
-
-    /// Tags of a line.
-    #[inline(always)]
-    #[must_use]
-    pub const fn per_line(self) -> u32 {
-        self.per_word() * self.words() as u32
+    pub const fn per_bucket(self) -> u32 {
+        self.per_word() * UNIT_WORDS as u32
     }
 }
 

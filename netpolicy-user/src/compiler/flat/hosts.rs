@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use netpolicy_common::flat::{Hosts, LINES_PER_PAGE, PAGE_WORDS};
+use netpolicy_common::flat::{Hosts, PAGE_WORDS, UNITS_PER_PAGE};
 
 use super::{
     Arena, Page,
     arena::HALVES,
+    buckets::{Spot, bucket_mut, clear, empty_page, find, in_bucket, put},
     key::Key,
-    lines::{Spot, clear, empty_page, find, line_mut, on_line, put},
 };
 
 /// Of larger tables, in pages, a change does not copy all but gives the pages that it
@@ -47,28 +47,28 @@ impl HostTable {
         for page in 0..pages {
             *arena.page_mut(first + page) = empty_page::<K>(hosts, page);
         }
-        let places = K::per_line(hosts);
+        let places = K::per_bucket(hosts);
         // The counts spare looking for empty places, until hosts must move.
-        let mut filled = vec![0u8; (pages * LINES_PER_PAGE) as usize];
+        let mut filled = vec![0u8; (pages * UNITS_PER_PAGE) as usize];
         let mut left = Vec::new();
         for key in by_page(keys, hosts) {
-            let (one, other) = key.lines(hosts);
+            let (one, other) = key.pair(hosts);
             let free = [one, other]
                 .into_iter()
-                .find(|line| u32::from(filled[*line as usize]) < places);
+                .find(|bucket| u32::from(filled[*bucket as usize]) < places);
             match free {
-                Some(line) if key.is_told_from_empty() => {
-                    let page = arena.page_mut(first + page_of(line));
-                    let filled = &mut filled[line as usize];
+                Some(bucket) if key.is_told_from_empty() => {
+                    let page = arena.page_mut(first + page_of(bucket));
+                    let filled = &mut filled[bucket as usize];
                     let place = u32::from(*filled);
-                    K::store_at(line_mut(page, line), hosts, place, key.stored(hosts));
+                    K::store_at(bucket_mut(page, bucket), hosts, place, key.stored(hosts));
                     *filled += 1;
                 }
                 _ => left.push(key),
             }
         }
         left.retain(|key| {
-            let page = first + page_of(key.lines(hosts).0);
+            let page = first + page_of(key.pair(hosts).0);
             !key.is_told_from_empty() || !put(arena.page_mut(page), hosts, *key)
         });
         left.sort_unstable();
@@ -107,7 +107,7 @@ impl HostTable {
 
     /// The page on which an address has its place.
     fn page_number<K: Key>(&self, arena: &Arena, key: K) -> u32 {
-        let at = page_of(key.lines(self.hosts).0);
+        let at = page_of(key.pair(self.hosts).0);
         self.stand_in(arena, at).unwrap_or(self.hosts.start + at)
     }
 
@@ -174,7 +174,7 @@ impl HostTable {
             };
         }
         let page = self.page_number(arena, key);
-        let at = page_of(key.lines(self.hosts).0);
+        let at = page_of(key.pair(self.hosts).0);
         if !copied.pages.insert(at) {
             return page;
         }
@@ -208,7 +208,7 @@ const PARTS: usize = 256;
 /// mixed as they come, each would wait for memory. One pass of a radix sort.
 fn by_page<K: Key>(keys: &[K], hosts: Hosts) -> Vec<K> {
     let pages = page_count(hosts) as usize;
-    let part_of = |key: &K| page_of(key.lines(hosts).0) as usize * PARTS / pages;
+    let part_of = |key: &K| page_of(key.pair(hosts).0) as usize * PARTS / pages;
     let mut next = [0; PARTS];
     for key in keys {
         next[part_of(key)] += 1;
@@ -253,12 +253,12 @@ pub(super) fn addresses<'a, K: Key>(
             }
         }
         let page = page(number)?;
-        let lines = at * LINES_PER_PAGE..hosts.buckets.min((at + 1) * LINES_PER_PAGE);
-        for line in lines {
-            for key in on_line::<K>(page, hosts, line) {
+        let buckets = at * UNITS_PER_PAGE..hosts.buckets.min((at + 1) * UNITS_PER_PAGE);
+        for bucket in buckets {
+            for key in in_bucket::<K>(page, hosts, bucket) {
                 // Where the program would not look for it, it might as well not stand.
-                let (first, second) = key.lines(hosts);
-                if line != first && line != second {
+                let (first, second) = key.pair(hosts);
+                if bucket != first && bucket != second {
                     return None;
                 }
                 found.push(key);
@@ -268,13 +268,13 @@ pub(super) fn addresses<'a, K: Key>(
     Some(found)
 }
 
-/// The page of a table that holds a line.
-fn page_of(line: u32) -> u32 {
-    line / LINES_PER_PAGE
+/// The page of a table that holds a bucket.
+fn page_of(bucket: u32) -> u32 {
+    bucket / UNITS_PER_PAGE
 }
 
 fn page_count(hosts: Hosts) -> u32 {
-    hosts.buckets.div_ceil(LINES_PER_PAGE)
+    hosts.buckets.div_ceil(UNITS_PER_PAGE)
 }
 
 /// Pages of a list of stand-ins.

@@ -4,13 +4,13 @@
 //! into the kernel.
 
 mod arena;
+mod buckets;
 mod build;
 mod change;
 mod difference;
 mod family;
 mod hosts;
 mod key;
-mod lines;
 mod lists;
 mod read;
 mod table;

@@ -103,18 +103,18 @@ fn tables_of_ipv6_hosts_leave_hardly_any_out() {
 }
 
 #[test]
-fn a_host_on_a_line_that_is_not_its_own_is_damage() {
+fn a_host_in_a_bucket_that_is_not_its_own_is_damage() {
     let hosts: Vec<u128> = (1..40).map(|n| 0x2001 << 112 | n).collect();
     let mut arena = Arena::starting_at(0);
     let (table, _) = HostTable::build(&mut arena, &hosts);
     let page = *arena.page(table.hosts.start);
     let read = |page: &Page| addresses::<u128>(table.hosts, &|_| Some(page));
     assert_eq!(read(&page).map(|found| found.len()), Some(39));
-    let (first, second) = hosts[0].lines(table.hosts);
-    let elsewhere = (0..LINES_PER_PAGE).find(|line| *line != first && *line != second);
+    let (first, second) = hosts[0].pair(table.hosts);
+    let elsewhere = (0..UNITS_PER_PAGE).find(|bucket| *bucket != first && *bucket != second);
     let mut damaged = page;
-    let line = line_mut(&mut damaged, elsewhere.unwrap());
-    u128::store_at(line, table.hosts, 3, hosts[0]);
+    let bucket = bucket_mut(&mut damaged, elsewhere.unwrap());
+    u128::store_at(bucket, table.hosts, 1, hosts[0]);
     assert!(read(&damaged).is_none());
 }
 
