@@ -47,42 +47,41 @@ pub struct Head {
     pub slots: [SlotHead; SLOTS as usize],
 }
 
-/// What most packets need of a slot, beside [`crate::Governance`].
+/// What most packets need of a slot, beside [`crate::Governance`]. As large as a power of
+/// two: found by a shift.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotHead {
-    /// The ports that may belong to something else than the host.
-    pub ports: PortFilter,
     /// The host's configuration.
     pub host: ScopeConfig,
+    /// Where nothing else need be looked at.
+    pub host_ports: HostPorts,
+    /// Zero.
+    pub reserved: [u64; 15],
 }
 
-const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 192);
+const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 256);
 
-/// A set of ports, or of a few more.
-#[repr(C, align(64))]
+/// Ports on which the host's own lists decide alone, and enforced: all of them, or some. A
+/// bit stands for all ports with the same lowest six bits, so that few instructions tell.
+#[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortFilter([u64; 8]);
+pub struct HostPorts(u64);
 
-impl PortFilter {
-    /// Adds a port.
-    pub fn insert(&mut self, port: u16) {
-        let (word, bit) = Self::place(port);
-        self.0[word] |= 1 << bit;
+impl HostPorts {
+    /// All ports.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// Takes a port out, and those that share its bit.
+    pub fn remove(&mut self, port: u16) {
+        self.0 &= !(1 << (port % 64));
     }
 
-    /// `false`: the port was not added.
+    /// `true`: the port is one of them. `false`: it may be one.
     #[inline(always)]
     #[must_use]
-    pub const fn may_hold(&self, port: u16) -> bool {
-        let (word, bit) = Self::place(port);
-        self.0[word] >> bit & 1 != 0
-    }
-
-    /// Word and bit of a port: two share a bit if their lowest nine bits are the same.
-    #[inline(always)]
-    const fn place(port: u16) -> (usize, u32) {
-        (port as usize / 64 % 8, port as u32 % 64)
+    pub const fn holds(&self, port: u16) -> bool {
+        self.0 >> (port % 64) & 1 != 0
     }
 }
 

@@ -14,7 +14,7 @@ pub mod reason;
 pub mod scope;
 
 pub use control::{
-    Build, Control, Engine, Head, PortFilter, SlotHead, SlotInfo, list_slot_of, slot_of,
+    Build, Control, Engine, Head, HostPorts, SlotHead, SlotInfo, list_slot_of, slot_of,
 };
 pub use event::{CpuState, Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};
@@ -36,11 +36,3 @@ pub const SLOTS: u32 = 8;
 pub const LIST_SLOTS: u32 = 2;
 
 const _: () = assert!(SLOTS.is_multiple_of(LIST_SLOTS));
-
-/// The interface index on which `BPF_PROG_TEST_RUN` runs an XDP program: the
-/// network namespace's loopback device, which has index 1 in every namespace
-/// (`LOOPBACK_IFINDEX` in the kernel's `include/net/flow.h`). netpolicy never
-/// attaches to loopback, so a packet that arrives there is a probe: it is judged
-/// like any other, but neither counted nor reported, and the return value also
-/// carries the reason (see [`reason::Probe`]).
-pub const PROBE_IFINDEX: u32 = 1;

@@ -91,7 +91,9 @@ impl Reason {
     }
 }
 
-/// The return value of a probe: the action in the low byte, the reason above it.
+/// What the program returns where it is asked, loaded apart from the one at interfaces: the
+/// action in the low byte, the reason above it. It judges as that does, by the same maps, but
+/// neither counts nor reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe(pub u32);
 

@@ -1,60 +1,34 @@
 //! The flat engine in the kernel: its steps on the pages of the arena.
 
 use netpolicy_common::flat::{
-    CHUNK_PAGES, Code, FINAL, Hosts, Root, UNITS_PER_PAGE, final_code, is_table, kind, table_start,
+    CHUNK_PAGES, Code, FINAL, Hosts, Root, UNITS_PER_PAGE, final_code, kind,
 };
-use netpolicy_ebpf::flat::{
-    Page, Pages, Steps, Unit, descend, enter, is_host_v4, is_host_v6, table_page,
-};
+use netpolicy_ebpf::flat::{self, Page, Pages, Steps, Unit, descend, enter};
 
 use crate::maps;
 
-/// Tables of hosts from so many buckets on (2 MiB; by [`Hosts::shift`]) are more than most
-/// second-level caches hold.
-const FAR: u32 = 16;
-
-/// What the flat engine says of an IPv4 address. Where `only` says no, nobody asks
-/// for the allow list.
+/// Whether an IPv4 address is among hosts.
 #[inline(always)]
-pub(crate) fn listed_v4(root: &Root, only: impl Fn() -> bool, address: u32) -> Code {
-    let is_host = |hosts: &Hosts| hosts.buckets != 0 && is_host_v4(&Arena, hosts, address);
-    if root.block.shift >= FAR {
-        look_ahead(root, address);
-    }
-    if is_host(&root.block) {
-        Code::Blocked
-    } else if only() && is_host(&root.allow) {
-        Code::Allowed
-    } else {
-        in_trie(root, u64::from(address) << 32, 0)
-    }
+pub(crate) fn is_host_v4(hosts: &Hosts, address: u32) -> bool {
+    hosts.buckets != 0 && flat::is_host_v4(&Arena, hosts, address)
 }
 
-/// As [`listed_v4`] for an IPv6 address in two words.
+/// Whether an IPv6 address, in two words, is among hosts.
 #[inline(always)]
-pub(crate) fn listed_v6(root: &Root, only: impl Fn() -> bool, high: u64, low: u64) -> Code {
-    let is_host = |hosts: &Hosts| hosts.buckets != 0 && is_host_v6(&Arena, hosts, high, low);
-    if is_host(&root.block) {
-        Code::Blocked
-    } else if only() && is_host(&root.allow) {
-        Code::Allowed
-    } else {
-        in_trie(root, high, low)
-    }
+pub(crate) fn is_host_v6(hosts: &Hosts, high: u64, low: u64) -> bool {
+    hosts.buckets != 0 && flat::is_host_v6(&Arena, hosts, high, low)
 }
 
-/// Has the trie's first slot loaded while the line of hosts is on its way: for most sources
-/// of a flood that line says it all, so the processor does not go on to the trie before it
-/// is there, and a network would wait for one after the other.
+/// What the trie says of an IPv4 address.
 #[inline(always)]
-fn look_ahead(root: &Root, address: u32) {
-    let index = address >> 16;
-    if is_table(root.start)
-        && let Some(page) = Arena.page(table_page(table_start(root.start), index))
-    {
-        // SAFETY: an element of a page; volatile, since nobody asks what it holds.
-        unsafe { core::ptr::read_volatile(&raw const page[(index & 1023) as usize / 2]) };
-    }
+pub(crate) fn in_trie_v4(root: &Root, address: u32) -> Code {
+    in_trie(root, u64::from(address) << 32, 0)
+}
+
+/// What the trie says of an IPv6 address in two words.
+#[inline(always)]
+pub(crate) fn in_trie_v6(root: &Root, high: u64, low: u64) -> Code {
+    in_trie(root, high, low)
 }
 
 #[inline(always)]

@@ -155,13 +155,9 @@ fn is_among(unit: &Unit, tag: u32, lanes: Lanes) -> bool {
 /// Whether an IPv6 address is among the hosts.
 #[inline(always)]
 pub fn is_host_v6<P: Pages>(pages: &P, hosts: &Hosts, high: u64, low: u64) -> bool {
-    if high | low == 0 {
-        // The unspecified address stands for an empty place.
-        return false;
-    }
-    let (bucket, tag) = hosts.place(mix_v6(high, low));
-    let unit = unit_of_bucket(pages, hosts, bucket);
-    let units = unit.and_then(|number| pages.two_units(number, Hosts::apart(tag)));
+    let product = hosts.product(mix_v6(high, low));
+    let unit = unit_of_bucket(pages, hosts, Hosts::bucket(product));
+    let units = unit.and_then(|number| pages.two_units(number, Hosts::apart(product)));
     let Some((first, second)) = units else {
         return false;
     };

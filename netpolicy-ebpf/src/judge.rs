@@ -57,6 +57,18 @@ pub fn judge<'a, L: Lists>(
     reason
 }
 
+/// What comes of what the lists of a scope say that enforces them and is the only one asked.
+/// `only`: an allow list is in force.
+#[inline(always)]
+pub fn enforced(listed: Code, only: impl Fn() -> bool) -> Reason {
+    match listed {
+        Code::Blocked => Reason::Blocked,
+        _ if !only() => Reason::NotBlocked,
+        Code::Allowed => Reason::Allowed,
+        Code::Neither => Reason::NotAllowed,
+    }
+}
+
 /// What is said of a packet that could not be classified, whose source the host scope
 /// judged like that of an attempt.
 #[inline(always)]
@@ -206,6 +218,30 @@ mod tests {
             allow: &[HOST_SCOPE],
         };
         assert_eq!(judge(&other, and, SERVICE), Reason::NotAllowed);
+    }
+
+    #[test]
+    fn a_scope_that_enforces_and_is_asked_alone_is_judged_as_any() {
+        let flags = [F::OWN_LISTS, F::OWN_ENFORCE];
+        for only in [false, true] {
+            let config = if only {
+                config(&flags).with(F::OWN_ONLY)
+            } else {
+                config(&flags)
+            };
+            for (block, allow) in [(true, true), (true, false), (false, true), (false, false)] {
+                let lists = Fake {
+                    block: if block { &[0] } else { &[] },
+                    allow: if allow { &[0] } else { &[] },
+                };
+                let listed = lists.listed(&ScopeConfig::default(), HOST_SCOPE, || only);
+                assert_eq!(
+                    enforced(listed, || only),
+                    judge(&lists, config, HOST_SCOPE),
+                    "{only} {block} {allow}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -9,5 +9,5 @@ pub mod flat;
 pub mod judge;
 pub mod packet;
 
-pub use judge::{Lists, judge, unclassified};
+pub use judge::{Lists, enforced, judge, unclassified};
 pub use packet::{Addresses, Bytes, Family, Plain, Ports, Segment, Subject, parse, parse_plain};

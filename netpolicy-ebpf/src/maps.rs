@@ -36,6 +36,18 @@ pub(crate) fn engine_is_flat() -> bool {
     unsafe { core::ptr::read_volatile(&raw const ENGINE) == Engine::Flat as u32 }
 }
 
+/// Whether this is the program that is asked and not one at an interface: set by the loader,
+/// constant to the verifier, so that packets' program holds nothing of it.
+#[unsafe(no_mangle)]
+static PROBE: u32 = 0;
+
+/// See [`PROBE`].
+#[inline(always)]
+pub(crate) fn is_probe() -> bool {
+    // SAFETY: a static; volatile, since the loader writes what the compiler cannot see.
+    unsafe { core::ptr::read_volatile(&raw const PROBE) != 0 }
+}
+
 /// Never read here: it tells userspace who made the pins.
 #[btf_map]
 pub(crate) static BUILD: Array<Build, 1> = Array::new();

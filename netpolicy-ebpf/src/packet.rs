@@ -195,13 +195,11 @@ pub fn parse_plain<B: Bytes, R>(
     };
     let ethertype = bytes(start, ETHERTYPE_AT);
     if ethertype == IPV4 {
-        let is_whole = word(start, ETHERNET_LEN + 6) & 0x3fff == 0;
+        // Flags and fragment offset, the time to live, which is nobody's concern, the protocol.
+        let fragment_and_protocol = u32::from_be_bytes(bytes(start, ETHERNET_LEN + 6));
+        let is_whole_tcp = fragment_and_protocol & 0x3fff_00ff == u32::from(TCP);
         let is_long_enough = usize::from(word(start, ETHERNET_LEN + 2)) >= V4_LEN - ETHERNET_LEN;
-        if start[ETHERNET_LEN] != 0x45
-            || start[ETHERNET_LEN + 9] != TCP
-            || !is_whole
-            || !is_long_enough
-        {
+        if start[ETHERNET_LEN] != 0x45 || !is_whole_tcp || !is_long_enough {
             return Plain::Other;
         }
         if !is_attempt(start[V4_TCP + 13]) {

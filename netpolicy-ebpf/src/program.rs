@@ -7,17 +7,17 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use netpolicy_common::{
-    Action, Control, CpuState, Event, FAILSAFE_SCOPE, HOST_SCOPE, Head, MAX_SCOPES, PROBE_IFINDEX,
-    Reason, ScopeConfig, ScopeId, SlotHead, list_slot_of, reason::Probe, slot_of,
+    Action, Control, CpuState, Event, FAILSAFE_SCOPE, HOST_SCOPE, Head, MAX_SCOPES, Reason,
+    ScopeConfig, ScopeFlags, ScopeId, SlotHead, list_slot_of, reason::Probe, slot_of,
 };
 use netpolicy_ebpf::{
-    Bytes, Family, Lists, Plain, Segment, Subject, judge, parse, parse_plain, unclassified,
+    Bytes, Family, Plain, Segment, Subject, enforced, judge, parse, parse_plain, unclassified,
 };
 
 use crate::{
     frame::Frame,
     maps,
-    source::{FlatV4, FlatV6, Source, SourceV4, SourceV6},
+    source::{FlatLists, FlatV4, FlatV6, Source, SourceV4, SourceV6},
 };
 
 #[xdp(frags)]
@@ -37,7 +37,7 @@ pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
 /// A plain connection attempt to this port: what a flood is made of, so nothing is here
 /// that hardly any packet needs.
 #[inline(always)]
-fn attempt<L: Lists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
+fn attempt<L: FlatLists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
     let Some(head) = head() else {
         return finish(ctx, HOST_SCOPE, Reason::NoPolicy, None);
     };
@@ -48,7 +48,19 @@ fn attempt<L: Lists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
     if bypasses != 0 || !maps::engine_is_flat() {
         return unusual(ctx.ctx);
     }
-    let (scope, reason) = match govern(slot_head(head, generation), generation, port) {
+    let slot = slot_head(head, generation);
+    if slot.host_ports.holds(port) {
+        // What a flood comes to, in as few instructions as there can be: beside long lists they
+        // decide whether the processor begins with the next packet while it waits for a line
+        // of this one's.
+        if lists.is_blocked_host(&slot.host) {
+            return finish(ctx, HOST_SCOPE, Reason::Blocked, Some(generation));
+        }
+        let only = || slot.host.flags.has(ScopeFlags::OWN_ONLY);
+        let reason = enforced(lists.otherwise(&slot.host, only), only);
+        return judged(ctx, HOST_SCOPE, reason, generation);
+    }
+    let (scope, reason) = match govern(generation, port) {
         // The host's configuration is found anew: kept, it would be written to memory and
         // read again around each call.
         Ok((scope, config)) => (scope, judge(lists, config, || host(generation), scope)),
@@ -76,7 +88,7 @@ extern "C" fn unusual(ctx: *mut xdp_md) -> u32 {
         return finish(&ctx, HOST_SCOPE, Reason::NoPolicy, None);
     };
     let control = control(head);
-    let host = slot_head(head, control.generation);
+    let host = &slot_head(head, control.generation).host;
     let (scope, reason) = match subject.addresses.family {
         Family::V4 => match frame.read(at) {
             Some(address) => decide::<SourceV4>(*address, host, &control, subject),
@@ -102,20 +114,20 @@ extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
 #[inline(always)]
 fn decide<S: Source>(
     address: S::Address,
-    host: &SlotHead,
+    host: &ScopeConfig,
     control: &Control,
     subject: Subject,
 ) -> (ScopeId, Reason) {
     let generation = control.generation;
     let source = S::new(address, list_slot_of(slot_of(generation)));
-    let (scope, config) = match govern(host, generation, subject.ports.destination) {
+    let (scope, config) = match govern(generation, subject.ports.destination) {
         Ok(governing) => governing,
         Err(reason) => return (HOST_SCOPE, reason),
     };
     if bypassed(&source, control, scope) {
         return (scope, Reason::Bypass);
     }
-    let reason = judge(&source, config, || Some(&host.host), scope);
+    let reason = judge(&source, config, || Some(host), scope);
     if subject.is_attempt {
         (scope, reason)
     } else {
@@ -125,15 +137,11 @@ fn decide<S: Source>(
 
 /// The scope of a port, and its configuration; or why nothing is judged there.
 #[inline(always)]
-fn govern(host: &SlotHead, generation: u64, port: u16) -> Result<(ScopeId, &ScopeConfig), Reason> {
-    if !host.ports.may_hold(port) {
-        return Ok((HOST_SCOPE, &host.host));
-    }
+fn govern<'a>(generation: u64, port: u16) -> Result<(ScopeId, &'a ScopeConfig), Reason> {
     let governance = maps::GOVERNANCE
         .get(slot_of(generation))
         .ok_or(Reason::NoPolicy)?;
     match governance.scope_of_port[bounded(port)] {
-        HOST_SCOPE => Ok((HOST_SCOPE, &host.host)),
         FAILSAFE_SCOPE => Err(Reason::Failsafe),
         scope => {
             let config = &governance.scopes[usize::from(scope) % MAX_SCOPES as usize];
@@ -192,12 +200,6 @@ fn host<'a>(generation: u64) -> Option<&'a ScopeConfig> {
     Some(&slot_head(head()?, generation).host)
 }
 
-/// Whether userspace asks what the program would do; see [`PROBE_IFINDEX`].
-#[inline(always)]
-fn is_probe(ctx: &XdpContext) -> bool {
-    ctx.ingress_ifindex() as u32 == PROBE_IFINDEX
-}
-
 /// This CPU's element.
 #[inline(always)]
 fn cpu() -> Option<*mut CpuState> {
@@ -225,7 +227,7 @@ fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason, denied: Option<u64>)
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
     };
-    if is_probe(ctx) {
+    if maps::is_probe() {
         return Probe::new(action, reason).0;
     }
     let Some(cpu) = cpu() else {

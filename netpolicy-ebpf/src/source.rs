@@ -125,6 +125,15 @@ source!(
     BYPASS_V6
 );
 
+/// A source in the flat engine, asked in two steps.
+pub(crate) trait FlatLists: Lists {
+    /// Whether it is among the hosts of a scope's block list.
+    fn is_blocked_host(&self, config: &ScopeConfig) -> bool;
+
+    /// What the lists say of it if it is not: [`Lists::listed`].
+    fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Code;
+}
+
 /// An IPv4 address in the flat engine.
 pub(crate) struct FlatV4(pub(crate) u32);
 
@@ -138,7 +147,28 @@ impl From<[u8; 4]> for FlatV4 {
 impl Lists for FlatV4 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Code {
-        arena::listed_v4(&config.root_v4, only, self.0)
+        if self.is_blocked_host(config) {
+            Code::Blocked
+        } else {
+            self.otherwise(config, only)
+        }
+    }
+}
+
+impl FlatLists for FlatV4 {
+    #[inline(always)]
+    fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
+        arena::is_host_v4(&config.root_v4.block, self.0)
+    }
+
+    #[inline(always)]
+    fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Code {
+        let root = &config.root_v4;
+        if only() && arena::is_host_v4(&root.allow, self.0) {
+            Code::Allowed
+        } else {
+            arena::in_trie_v4(root, self.0)
+        }
     }
 }
 
@@ -162,6 +192,27 @@ impl From<[u8; 16]> for FlatV6 {
 impl Lists for FlatV6 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Code {
-        arena::listed_v6(&config.root_v6, only, self.high, self.low)
+        if self.is_blocked_host(config) {
+            Code::Blocked
+        } else {
+            self.otherwise(config, only)
+        }
+    }
+}
+
+impl FlatLists for FlatV6 {
+    #[inline(always)]
+    fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
+        arena::is_host_v6(&config.root_v6.block, self.high, self.low)
+    }
+
+    #[inline(always)]
+    fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Code {
+        let root = &config.root_v6;
+        if only() && arena::is_host_v6(&root.allow, self.high, self.low) {
+            Code::Allowed
+        } else {
+            arena::in_trie_v6(root, self.high, self.low)
+        }
     }
 }

@@ -49,19 +49,21 @@ impl Hosts {
     }
 
     /// The two buckets in which an IPv6 address may stand, by its mixed bits: its own, and
-    /// another on the same page, which the tag tells. Each of them is the other's other.
+    /// another on the same page. Each of them is the other's other.
     #[inline(always)]
     #[must_use]
     pub const fn pair(self, mixed: u32) -> (u32, u32) {
-        let (bucket, tag) = self.place(mixed);
-        (bucket, bucket ^ Self::apart(tag))
+        let product = self.product(mixed);
+        let bucket = Self::bucket(product);
+        (bucket, bucket ^ Self::apart(product))
     }
 
-    /// How the numbers of an IPv6 address' two buckets differ, by its tag.
+    /// How the numbers of an IPv6 address' two buckets differ: by the bits of its
+    /// [`Hosts::product`] behind its bucket's.
     #[inline(always)]
     #[must_use]
-    pub const fn apart(tag: u32) -> u32 {
-        tag & (UNITS_PER_PAGE - 1) | 1
+    pub const fn apart(product: u64) -> u32 {
+        product as u32 >> (u32::BITS - UNITS_PER_PAGE.ilog2()) | 1
     }
 
     /// A tag that no address of a bucket has, for places where nothing is; `u32::MAX`,

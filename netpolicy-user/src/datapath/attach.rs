@@ -5,7 +5,6 @@ use aya::programs::{
     links::{FdLink, PinnedLink},
     xdp::XdpLink,
 };
-use netpolicy_common::PROBE_IFINDEX;
 
 use super::{
     DatapathError,
@@ -93,6 +92,9 @@ pub fn interface_name(index: u32) -> Option<String> {
     (!name.is_empty()).then(|| name.to_string_lossy().into_owned())
 }
 
+/// Loopback's index, the same in every network namespace (`include/net/flow.h`).
+const LOOPBACK_IFINDEX: u32 = 1;
+
 /// Attaches `program` to the interface, unless it is already.
 pub(super) fn attach(
     pins: &Pins,
@@ -103,7 +105,7 @@ pub(super) fn attach(
     let index = nix::net::if_::if_nametoindex(name).map_err(|_| DatapathError::NoInterface {
         name: name.to_owned(),
     })?;
-    if index == PROBE_IFINDEX {
+    if index == LOOPBACK_IFINDEX {
         return Err(DatapathError::Loopback {
             name: name.to_owned(),
         });

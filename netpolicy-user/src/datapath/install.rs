@@ -81,6 +81,7 @@ pub struct Datapath {
     pins: Pins,
     maps: Maps,
     program: Xdp,
+    probe: Xdp,
     slots: Slots,
     mode: XdpChoice,
 }
@@ -136,17 +137,11 @@ impl Datapath {
         let same_program = build.program == object_digest();
         let mut opened = Opened::Adopted;
         if !same_program {
-            let new = live.join(format!("{}_NEW", pins::PROGRAM));
-            let _ = fs::remove_file(&new);
-            load(engine, &live, &new)?;
-            fs::rename(&new, live.join(pins::PROGRAM)).map_err(|source| DatapathError::Pins {
-                action: "rename",
-                path: new,
-                source,
-            })?;
+            load(engine, &live)?;
             opened = Opened::Upgraded;
         }
-        let mut program = open_program(&live)?;
+        let mut program = open_program(&live, pins::PROGRAM)?;
+        let probe = open_program(&live, pins::PROBE)?;
         attach::replace_programs(pins, &mut program)?;
         if !same_program {
             set_build(&mut maps, engine)?;
@@ -158,6 +153,7 @@ impl Datapath {
             pins: pins.clone(),
             maps,
             program,
+            probe,
             slots,
             mode: options.mode,
         };
@@ -179,9 +175,10 @@ impl Datapath {
     ) -> Result<Self, DatapathError> {
         let engine = options.engine.into();
         let next = pins.begin_next()?;
-        load(engine, &next, &next.join(pins::PROGRAM))?;
+        load(engine, &next)?;
         let mut maps = Maps::open(&next, true)?;
-        let mut program = open_program(&next)?;
+        let mut program = open_program(&next, pins::PROGRAM)?;
+        let probe = open_program(&next, pins::PROBE)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
@@ -192,6 +189,7 @@ impl Datapath {
             pins,
             maps,
             program,
+            probe,
             slots,
             mode: options.mode,
         })
@@ -310,13 +308,13 @@ impl Datapath {
         bypass::set(&mut self.maps, entries)
     }
 
-    /// Asks the loaded program about an Ethernet frame (`BPF_PROG_TEST_RUN`). The
-    /// frame is neither counted nor reported.
+    /// Asks the program about an Ethernet frame (`BPF_PROG_TEST_RUN`), loaded a second time
+    /// for that: the frame is neither counted nor reported.
     ///
     /// # Errors
     /// When the kernel refuses the frame (one of less than 14 bytes, for example).
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(&self.program, frame)
+        reader::probe(&self.probe, frame)
     }
 
     /// Opens the events. There is one read position: only one reader should exist.
@@ -336,12 +334,27 @@ impl std::fmt::Debug for Datapath {
     }
 }
 
-/// Loads the program over the maps pinned in `dir`, making and pinning those that
-/// are missing, and pins it.
-fn load(engine: Engine, dir: &Path, program_pin: &Path) -> Result<(), DatapathError> {
-    let number = engine as u32;
+/// Loads the program over the maps pinned in `dir`, making and pinning those that are
+/// missing: as it is asked and as it is at interfaces. Their pins replace those there.
+fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
+    for (name, is_probe) in [(pins::PROBE, true), (pins::PROGRAM, false)] {
+        let new = dir.join(format!("{name}_NEW"));
+        let _ = fs::remove_file(&new);
+        load_as(is_probe, engine, dir, &new)?;
+        fs::rename(&new, dir.join(name)).map_err(|source| DatapathError::Pins {
+            action: "rename",
+            path: new,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn load_as(is_probe: bool, engine: Engine, dir: &Path, pin: &Path) -> Result<(), DatapathError> {
+    let (engine, probe) = (engine as u32, u32::from(is_probe));
     let mut loader = EbpfLoader::new();
-    loader.override_global("ENGINE", &number, true);
+    loader.override_global("ENGINE", &engine, true);
+    loader.override_global("PROBE", &probe, true);
     loader.map_max_entries("CPUS", maps::possible_cpus()?);
     for (name, _) in maps::PINNED {
         loader.map_pin_path(name, dir.join(name));
@@ -355,17 +368,15 @@ fn load(engine: Engine, dir: &Path, program_pin: &Path) -> Result<(), DatapathEr
         .try_into()
         .map_err(DatapathError::Verify)?;
     program.load().map_err(DatapathError::load)?;
-    program
-        .pin(program_pin)
-        .map_err(|source| DatapathError::Pin {
-            path: program_pin.to_path_buf(),
-            source,
-        })
+    program.pin(pin).map_err(|source| DatapathError::Pin {
+        path: pin.to_path_buf(),
+        source,
+    })
 }
 
-/// Opens the pinned program.
-pub(super) fn open_program(dir: &Path) -> Result<Xdp, DatapathError> {
-    let path = dir.join(pins::PROGRAM);
+/// Opens the program pinned by this name.
+pub(super) fn open_program(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
+    let path = dir.join(name);
     let program = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(|error| {
         DatapathError::ForeignPin {
             path: path.clone(),

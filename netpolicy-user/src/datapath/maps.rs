@@ -139,7 +139,7 @@ fn mapped<T: Element>(
 pub(super) fn are_pinned(dir: &Path) -> bool {
     let names = PINNED.iter().map(|(name, _)| *name);
     names
-        .chain([super::pins::PROGRAM])
+        .chain([super::pins::PROGRAM, super::pins::PROBE])
         .all(|name| dir.join(name).exists())
 }
 

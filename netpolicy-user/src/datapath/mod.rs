@@ -6,7 +6,7 @@
 //! policies, the store or the agent.
 //!
 //! ```text
-//! <bpffs dir>/live/PROGRAM, <map name>…   what is in force
+//! <bpffs dir>/live/PROGRAM, PROBE, <map name>…   what is in force
 //!             next/…                      being built, when live cannot be reused
 //!             links/<netns>-<ifindex>-<mode>  one bpf_link for each interface
 //! ```

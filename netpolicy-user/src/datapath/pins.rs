@@ -15,8 +15,11 @@ const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 /// The usual mount point.
 const SYS_BPFFS: &str = "/sys/fs/bpf";
 
-/// The pin of the program in a map directory.
+/// The pin of the program at interfaces in a map directory.
 pub(super) const PROGRAM: &str = "PROGRAM";
+
+/// The pin of the same program as it is asked.
+pub(super) const PROBE: &str = "PROBE";
 
 /// The layout under one bpffs directory.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use netpolicy_common::{ABI_VERSION, Action, Engine, EventStats, Reason, reason::
 use super::{
     AttachedInterface, CounterSnapshot, DatapathError, attach, counters, install,
     maps::{self, Maps},
-    pins::Pins,
+    pins::{self, Pins},
 };
 
 /// What the kernel says is in force.
@@ -33,6 +33,7 @@ pub struct Reader {
     pins: Pins,
     maps: Maps,
     program: Xdp,
+    probe: Xdp,
 }
 
 impl Reader {
@@ -60,11 +61,13 @@ impl Reader {
             });
         }
         let maps = Maps::open(&live, false)?;
-        let program = install::open_program(&live)?;
+        let program = install::open_program(&live, pins::PROGRAM)?;
+        let probe = install::open_program(&live, pins::PROBE)?;
         Ok(Self {
             pins,
             maps,
             program,
+            probe,
         })
     }
 
@@ -105,7 +108,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses the frame.
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        probe(&self.program, frame)
+        probe(&self.probe, frame)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use netpolicy_common::{
-    Engine, Governance, HOST_SCOPE, PortFilter, SLOTS, ScopeConfig, ScopeId, SlotHead, SlotInfo,
-    slot_of,
+    Engine, Governance, HOST_SCOPE, HostPorts, SLOTS, ScopeConfig, ScopeFlags, ScopeId, SlotHead,
+    SlotInfo, slot_of,
 };
 
 use super::{
@@ -180,15 +180,21 @@ impl Slots {
 
 /// What the program is to know of a slot first.
 pub(super) fn head_of(governance: &Governance) -> SlotHead {
-    let mut ports = PortFilter::default();
-    for (port, scope) in (0..=u16::MAX).zip(governance.scope_of_port) {
-        if scope != HOST_SCOPE {
-            ports.insert(port);
+    let host = governance.scopes[usize::from(HOST_SCOPE)];
+    let enforces = ScopeFlags::OWN_LISTS.with(ScopeFlags::OWN_ENFORCE);
+    let mut host_ports = HostPorts::default();
+    if host.flags.has(enforces) {
+        host_ports = HostPorts::ALL;
+        for (port, scope) in (0..=u16::MAX).zip(governance.scope_of_port) {
+            if scope != HOST_SCOPE {
+                host_ports.remove(port);
+            }
         }
     }
     SlotHead {
-        ports,
-        host: governance.scopes[usize::from(HOST_SCOPE)],
+        host,
+        host_ports,
+        reserved: [0; 15],
     }
 }
 

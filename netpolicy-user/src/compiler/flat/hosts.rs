@@ -57,19 +57,19 @@ impl HostTable {
                 .into_iter()
                 .find(|bucket| u32::from(filled[*bucket as usize]) < places);
             match free {
-                Some(bucket) if key.is_told_from_empty() => {
+                Some(bucket) => {
                     let page = arena.page_mut(first + page_of(bucket));
                     let filled = &mut filled[bucket as usize];
                     let place = u32::from(*filled);
                     K::store_at(bucket_mut(page, bucket), hosts, place, key.stored(hosts));
                     *filled += 1;
                 }
-                _ => left.push(key),
+                None => left.push(key),
             }
         }
         left.retain(|key| {
             let page = first + page_of(key.pair(hosts).0);
-            !key.is_told_from_empty() || !put(arena.page_mut(page), hosts, *key)
+            !put(arena.page_mut(page), hosts, *key)
         });
         left.sort_unstable();
         let table = Self {
@@ -99,9 +99,6 @@ impl HostTable {
 
     /// Where on its page an address stands.
     fn find<K: Key>(&self, arena: &Arena, key: K) -> Option<Spot> {
-        if !key.is_told_from_empty() {
-            return None;
-        }
         find(arena.page(self.page_number(arena, key)), self.hosts, key)
     }
 
@@ -141,7 +138,7 @@ impl HostTable {
         }
         for &key in add {
             let page = self.own_page(arena, key, &mut copied);
-            if key.is_told_from_empty() && put(arena.page_mut(page), self.hosts, key) {
+            if put(arena.page_mut(page), self.hosts, key) {
                 self.count += 1;
             } else {
                 homeless.push(key);

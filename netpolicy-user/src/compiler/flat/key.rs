@@ -28,10 +28,7 @@ pub(super) trait Key: Address {
     /// What stands for this address in its bucket.
     fn stored(self, hosts: Hosts) -> Self::Stored;
 
-    /// Whether that tells it from an empty place.
-    fn is_told_from_empty(self) -> bool;
-
-    /// What stands where nothing is, in a bucket.
+    /// What stands where nothing is, in a bucket: nothing that stands for an address there.
     fn empty(hosts: Hosts, bucket: u32) -> Self::Stored;
 
     /// The address that stands in a bucket as this.
@@ -88,10 +85,6 @@ impl Key for u32 {
         hosts.place(mix(self)).1
     }
 
-    fn is_told_from_empty(self) -> bool {
-        true
-    }
-
     fn empty(hosts: Hosts, bucket: u32) -> u32 {
         hosts.no_tag(bucket)
     }
@@ -145,13 +138,13 @@ impl Key for u128 {
         self
     }
 
-    fn is_told_from_empty(self) -> bool {
-        self != 0
-    }
-
-    /// The unspecified address, which is never put into a table.
-    fn empty(_: Hosts, _: u32) -> u128 {
-        0
+    /// An address that belongs elsewhere.
+    fn empty(hosts: Hosts, bucket: u32) -> u128 {
+        let belongs_here = |address: &u128| {
+            let (own, other) = address.pair(hosts);
+            own == bucket || other == bucket
+        };
+        (0..).find(|address| !belongs_here(address)).unwrap_or(0)
     }
 
     fn address(_: Hosts, _: u32, stored: u128) -> u128 {
