@@ -34,10 +34,10 @@ pub struct Control {
 
 const _: () = assert!(size_of::<Control>() == 16);
 
-/// What the program reads first, on one page of memory: each page more that a packet
-/// touches costs time.
+/// What the program reads first, and what it writes of most denied attempts: together, so
+/// that one look-up in a map finds it all.
 #[repr(C, align(64))]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     /// What is in force.
     pub control: Control,
@@ -45,6 +45,35 @@ pub struct Head {
     pub reserved: [u64; 6],
     /// What most packets need of each slot.
     pub slots: [SlotHead; SLOTS as usize],
+    /// By CPU; see [`Head::cpu`].
+    pub cpus: [CpuHead; Self::CPUS],
+}
+
+impl Head {
+    /// CPUs that count apart. Of more, some share an element, and may lose counts.
+    pub const CPUS: usize = 1024;
+
+    /// The element of a CPU in [`Head::cpus`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn cpu(number: u32) -> usize {
+        number as usize % Self::CPUS
+    }
+}
+
+/// What a CPU's programs need of an attempt that the host's block list denies.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuHead {
+    /// Events that this CPU may still write; userspace grants more as time passes. So
+    /// the program needs no clock on its way to a drop, and where nobody reads,
+    /// nothing is written.
+    pub allowance: u64,
+    /// Attempts that the host's block list denied, enforced, while nothing was to be written
+    /// of them. They are counted nowhere else.
+    pub blocked: u64,
+    /// As many of those of which userspace has set the count to zero.
+    pub forgotten: u64,
 }
 
 /// What most packets need of a slot, beside [`crate::Governance`]. As large as a power of
@@ -60,7 +89,7 @@ pub struct SlotHead {
     pub reserved: [u64; 15],
 }
 
-const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 256);
+const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 256 + Head::CPUS * 64);
 
 /// Ports on which the host's own lists decide alone, and enforced: all of them, or some. A
 /// bit stands for all ports with the same lowest six bits, so that few instructions tell.

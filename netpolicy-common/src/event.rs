@@ -47,10 +47,6 @@ pub struct EventStats {
 /// What a CPU's programs write: an element of a memory-mapped array for each CPU.
 #[repr(C)]
 pub struct CpuState {
-    /// Events that this CPU may still write; userspace grants more as time passes. So
-    /// the program needs no clock on its way to a drop, and where nobody reads,
-    /// nothing is written.
-    pub allowance: u64,
     /// What became of events.
     pub events: EventStats,
     /// Packets, by scope and [`Reason`]; see [`CpuState::row`].

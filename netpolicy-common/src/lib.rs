@@ -14,7 +14,7 @@ pub mod reason;
 pub mod scope;
 
 pub use control::{
-    Build, Control, Engine, Head, HostPorts, SlotHead, SlotInfo, list_slot_of, slot_of,
+    Build, Control, CpuHead, Engine, Head, HostPorts, SlotHead, SlotInfo, list_slot_of, slot_of,
 };
 pub use event::{CpuState, Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};

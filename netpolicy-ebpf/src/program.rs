@@ -7,8 +7,8 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use netpolicy_common::{
-    Action, Control, CpuState, Event, FAILSAFE_SCOPE, HOST_SCOPE, Head, MAX_SCOPES, Reason,
-    ScopeConfig, ScopeFlags, ScopeId, SlotHead, list_slot_of, reason::Probe, slot_of,
+    Action, Control, CpuHead, CpuState, Event, FAILSAFE_SCOPE, HOST_SCOPE, Head, MAX_SCOPES,
+    Reason, ScopeConfig, ScopeFlags, ScopeId, SlotHead, list_slot_of, reason::Probe, slot_of,
 };
 use netpolicy_ebpf::{
     Bytes, Family, Plain, Segment, Subject, enforced, judge, parse, parse_plain, unclassified,
@@ -45,7 +45,7 @@ fn attempt<L: FlatLists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
         generation,
         bypasses,
     } = control(head);
-    if bypasses != 0 || !maps::engine_is_flat() {
+    if bypasses != 0 {
         return unusual(ctx.ctx);
     }
     let slot = slot_head(head, generation);
@@ -54,11 +54,20 @@ fn attempt<L: FlatLists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
         if lists.is_blocked_host(&slot.host) {
+            // SAFETY: as in `finish`.
+            let cpu = unsafe { &mut *cpu_head(head) };
+            if cpu.allowance == 0 && !maps::is_probe() {
+                cpu.blocked += 1;
+                return xdp_action::XDP_DROP;
+            }
             return finish(ctx, HOST_SCOPE, Reason::Blocked, Some(generation));
         }
         let only = || slot.host.flags.has(ScopeFlags::OWN_ONLY);
         let reason = enforced(lists.otherwise(&slot.host, only), only);
         return judged(ctx, HOST_SCOPE, reason, generation);
+    }
+    if !maps::engine_is_flat() {
+        return unusual(ctx.ctx);
     }
     let (scope, reason) = match govern(generation, port) {
         // The host's configuration is found anew: kept, it would be written to memory and
@@ -170,13 +179,13 @@ fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
 }
 
 #[inline(always)]
-fn head() -> Option<*const Head> {
-    maps::CONTROL.get_ptr(0)
+fn head() -> Option<*mut Head> {
+    maps::CONTROL.get_ptr_mut(0)
 }
 
 /// Read once: all that is said of a packet belongs to this generation.
 #[inline(always)]
-fn control(head: *const Head) -> Control {
+fn control(head: *mut Head) -> Control {
     // SAFETY: the map's one element; userspace stores each field as one word.
     unsafe {
         Control {
@@ -188,7 +197,7 @@ fn control(head: *const Head) -> Control {
 
 /// What most packets need of a generation's slot.
 #[inline(always)]
-fn slot_head<'a>(head: *const Head, generation: u64) -> &'a SlotHead {
+fn slot_head<'a>(head: *mut Head, generation: u64) -> &'a SlotHead {
     // SAFETY: the map's one element, which lives as long as the program. Userspace does not
     // write the slot in force.
     unsafe { &*(&raw const (*head).slots[slot_of(generation) as usize]) }
@@ -205,6 +214,15 @@ fn host<'a>(generation: u64) -> Option<&'a ScopeConfig> {
 fn cpu() -> Option<*mut CpuState> {
     // SAFETY: takes nothing, returns a number.
     maps::CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() } as u32)
+}
+
+/// This CPU's element of the head.
+#[inline(always)]
+fn cpu_head(head: *mut Head) -> *mut CpuHead {
+    // SAFETY: takes nothing, returns a number.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    // SAFETY: the map's one element; the index is within the array.
+    unsafe { &raw mut (*head).cpus[Head::cpu(cpu)] }
 }
 
 /// See [`finish`]; the reason is that of this generation.
@@ -233,14 +251,17 @@ fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason, denied: Option<u64>)
     let Some(cpu) = cpu() else {
         return action;
     };
-    // SAFETY: this CPU's own element, and XDP does not preempt XDP on a CPU.
+    // SAFETY: this CPU's own elements, and XDP does not preempt XDP on a CPU.
     unsafe {
         (*cpu).packets[CpuState::row(scope, reason)] += 1;
-        if let Some(generation) = denied {
-            if (*cpu).allowance == 0 {
+        if let Some(generation) = denied
+            && let Some(head) = head()
+        {
+            let head = cpu_head(head);
+            if (*head).allowance == 0 {
                 (*cpu).events.limited += 1;
             } else {
-                (*cpu).allowance -= 1;
+                (*head).allowance -= 1;
                 let verdict = u32::from(scope) << 8 | reason as u32;
                 if report(ctx.ctx, verdict, generation) == 0 {
                     (*cpu).events.overflowed += 1;

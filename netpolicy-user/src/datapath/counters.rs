@@ -2,9 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use netpolicy_common::{CpuState, EventStats, MAX_SCOPES, Reason, ScopeId};
+use netpolicy_common::{CpuState, EventStats, HOST_SCOPE, MAX_SCOPES, Reason, ScopeId};
 
-use super::{maps::Maps, sys::Mapped};
+use super::{
+    maps::Maps,
+    sys::{ControlPage, Mapped},
+};
 
 /// All counters at about one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +19,6 @@ pub struct CounterSnapshot {
 }
 
 // Places of words in a CPU's state.
-const ALLOWANCE: usize = std::mem::offset_of!(CpuState, allowance) / 8;
 const SENT: usize = std::mem::offset_of!(CpuState, events.sent) / 8;
 const LIMITED: usize = std::mem::offset_of!(CpuState, events.limited) / 8;
 const OVERFLOWED: usize = std::mem::offset_of!(CpuState, events.overflowed) / 8;
@@ -28,10 +30,15 @@ fn words(cpus: &Mapped<CpuState>, at: usize) -> impl Iterator<Item = &AtomicU64>
 }
 
 fn sum(cpus: &Mapped<CpuState>, at: usize) -> u64 {
-    words(cpus, at)
-        .map(|word| word.load(Ordering::Relaxed))
-        .sum()
+    load_all(words(cpus, at))
 }
+
+fn load_all<'a>(words: impl Iterator<Item = &'a AtomicU64>) -> u64 {
+    words.map(|word| word.load(Ordering::Relaxed)).sum()
+}
+
+/// What is counted in [`Head::cpus`](netpolicy_common::Head::cpus) where no event is to be written of it.
+const UNREPORTED: (ScopeId, Reason) = (HOST_SCOPE, Reason::Blocked);
 
 /// All counters, from shared memory.
 pub(super) fn read(maps: &Maps) -> CounterSnapshot {
@@ -39,7 +46,10 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
     for scope in 0..MAX_SCOPES {
         let scope = ScopeId::try_from(scope).unwrap_or(ScopeId::MAX);
         for reason in Reason::ALL {
-            let packets = sum(&maps.cpus, PACKETS + CpuState::row(scope, *reason));
+            let mut packets = sum(&maps.cpus, PACKETS + CpuState::row(scope, *reason));
+            if (scope, *reason) == UNREPORTED {
+                packets += load_all(maps.control.cpus().map(|[_, blocked, _]| blocked));
+            }
             if packets > 0 {
                 rows.push((scope, *reason, packets));
             }
@@ -55,7 +65,12 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
 pub(super) fn read_event_stats(maps: &Maps) -> EventStats {
     EventStats {
         sent: sum(&maps.cpus, SENT),
-        limited: sum(&maps.cpus, LIMITED),
+        limited: sum(&maps.cpus, LIMITED)
+            + load_all(
+                maps.control
+                    .cpus()
+                    .flat_map(|[_, blocked, forgotten]| [blocked, forgotten]),
+            ),
         overflowed: sum(&maps.cpus, OVERFLOWED),
     }
 }
@@ -67,11 +82,17 @@ pub(super) fn reset(maps: &Maps, scope: ScopeId) {
             word.store(0, Ordering::Relaxed);
         }
     }
+    if scope == UNREPORTED.0 {
+        for [_, blocked, forgotten] in maps.control.cpus() {
+            let count = blocked.swap(0, Ordering::Relaxed);
+            forgotten.fetch_add(count, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Lets every CPU write this many events more.
-pub(super) fn grant(cpus: &Mapped<CpuState>, per_cpu: u64) {
-    for word in words(cpus, ALLOWANCE) {
-        word.store(per_cpu, Ordering::Relaxed);
+pub(super) fn grant(control: &ControlPage, per_cpu: u64) {
+    for [allowance, ..] in control.cpus() {
+        allowance.store(per_cpu, Ordering::Relaxed);
     }
 }

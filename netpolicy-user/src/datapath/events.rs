@@ -3,21 +3,21 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::maps::{MapData, RingBuf};
-use netpolicy_common::{CpuState, Event};
+use netpolicy_common::Event;
 
-use super::{DatapathError, counters, maps, pins::Pins, sys::Mapped};
+use super::{DatapathError, counters, maps, pins::Pins, sys::ControlPage};
 
 /// The ring buffer of denied attempts. There is one read position for all readers:
 /// two of them share the events between them.
 pub struct EventReader {
     ring: RingBuf<MapData>,
-    cpus: Mapped<CpuState>,
+    control: ControlPage,
 }
 
 impl EventReader {
     pub(super) fn open(pins: &Pins) -> Result<Self, DatapathError> {
-        let (ring, cpus) = maps::open_events(&pins.live())?;
-        Ok(Self { ring, cpus })
+        let (ring, control) = maps::open_events(&pins.live())?;
+        Ok(Self { ring, control })
     }
 
     /// The next event, if there is one. Wait for more by polling the descriptor.
@@ -34,7 +34,7 @@ impl EventReader {
 
     /// Lets every CPU write this many events more; what it had left is forgotten.
     pub fn grant(&mut self, per_cpu: u64) {
-        counters::grant(&self.cpus, per_cpu);
+        counters::grant(&self.control, per_cpu);
     }
 }
 

@@ -56,15 +56,7 @@ impl Maps {
     /// Opens the pins in `dir`. A pin that holds another kind of map, or one of
     /// another shape, is refused: the kernel would take it without a word.
     pub(super) fn open(dir: &Path, writable: bool) -> Result<Self, DatapathError> {
-        let control = open_map(dir, "CONTROL")?;
-        let Map::Array(control) = &control else {
-            return Err(foreign(dir, "CONTROL", "not an array".into()));
-        };
-        let control =
-            ControlPage::map(control.fd(), writable).map_err(|source| DatapathError::System {
-                call: "mmap of the control map",
-                source,
-            })?;
+        let control = control(dir, writable)?;
         let governance = mapped(dir, "GOVERNANCE", SLOTS, writable)?;
         let maps = Self {
             build: typed(dir, "BUILD")?,
@@ -90,12 +82,21 @@ impl Maps {
     }
 }
 
-/// Opens the events' ring buffer, and what each CPU may write to it. Not part of
-/// [`Maps`], since they are read elsewhere.
-pub(super) fn open_events(
-    dir: &Path,
-) -> Result<(RingBuf<MapData>, Mapped<CpuState>), DatapathError> {
-    Ok((typed(dir, "EVENTS")?, cpus(dir, true)?))
+/// Opens the events' ring buffer, and what tells how many each CPU may write to it. Not part
+/// of [`Maps`], since they are read elsewhere.
+pub(super) fn open_events(dir: &Path) -> Result<(RingBuf<MapData>, ControlPage), DatapathError> {
+    Ok((typed(dir, "EVENTS")?, control(dir, true)?))
+}
+
+fn control(dir: &Path, writable: bool) -> Result<ControlPage, DatapathError> {
+    let control = open_map(dir, "CONTROL")?;
+    let Map::Array(control) = &control else {
+        return Err(foreign(dir, "CONTROL", "not an array".into()));
+    };
+    ControlPage::map(control.fd(), writable).map_err(|source| DatapathError::System {
+        call: "mmap of the control map",
+        source,
+    })
 }
 
 /// CPUs that the kernel may ever run.

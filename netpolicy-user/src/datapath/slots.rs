@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use netpolicy_common::{
     Engine, Governance, HOST_SCOPE, HostPorts, SLOTS, ScopeConfig, ScopeFlags, ScopeId, SlotHead,
-    SlotInfo, slot_of,
+    SlotInfo, flat::Root, slot_of,
 };
 
 use super::{
@@ -182,8 +182,10 @@ impl Slots {
 pub(super) fn head_of(governance: &Governance) -> SlotHead {
     let host = governance.scopes[usize::from(HOST_SCOPE)];
     let enforces = ScopeFlags::OWN_LISTS.with(ScopeFlags::OWN_ENFORCE);
+    // The LPM engine's lists have no roots.
+    let is_flat = [host.root_v4, host.root_v6] != [Root::default(); 2];
     let mut host_ports = HostPorts::default();
-    if host.flags.has(enforces) {
+    if is_flat && host.flags.has(enforces) {
         host_ports = HostPorts::ALL;
         for (port, scope) in (0..=u16::MAX).zip(governance.scope_of_port) {
             if scope != HOST_SCOPE {

@@ -126,13 +126,14 @@ unsafe fn bpf(command: bpf_cmd, attr: &bpf_attr) -> io::Result<RawFd> {
     RawFd::try_from(done).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// The control map's element, mapped into memory: a store to it is seen by every
+/// The control map's element, mapped into memory: a store of a word to it is seen by every
 /// CPU as one store.
 pub(super) struct ControlPage {
     head: NonNull<Head>,
 }
 
-const PAGE: usize = 4096;
+/// Bytes of the mapping: whole pages.
+const HEAD_BYTES: usize = size_of::<Head>().next_multiple_of(4096);
 
 // SAFETY: the page is shared with the kernel anyway; all access is atomic.
 unsafe impl Send for ControlPage {}
@@ -150,7 +151,7 @@ impl ControlPage {
         let page = unsafe {
             rustix::mm::mmap(
                 std::ptr::null_mut(),
-                PAGE,
+                HEAD_BYTES,
                 protection,
                 rustix::mm::MapFlags::SHARED,
                 fd,
@@ -195,6 +196,22 @@ impl ControlPage {
         unsafe { (&raw mut (*self.head.as_ptr()).slots[slot as usize]).write_volatile(head) };
     }
 
+    /// Words of the CPUs' elements: allowances, blocked attempts, and those forgotten.
+    pub(super) fn cpus(&self) -> impl Iterator<Item = [&AtomicU64; 3]> {
+        (0..Head::CPUS).map(|cpu| {
+            // SAFETY: mapped for as long as `self` lives; within the array.
+            let cpu = unsafe { &raw mut (*self.head.as_ptr()).cpus[cpu] };
+            // SAFETY: as above; 8-byte aligned, and only accessed as whole words.
+            unsafe {
+                [
+                    AtomicU64::from_ptr(&raw mut (*cpu).allowance),
+                    AtomicU64::from_ptr(&raw mut (*cpu).blocked),
+                    AtomicU64::from_ptr(&raw mut (*cpu).forgotten),
+                ]
+            }
+        })
+    }
+
     /// Tells the program how many bypasses there are to look up.
     pub(super) fn set_bypasses(&self, count: u64) {
         self.bypasses_word().store(count, Ordering::Release);
@@ -204,7 +221,7 @@ impl ControlPage {
 impl Drop for ControlPage {
     fn drop(&mut self) {
         // SAFETY: our own mapping of this length, not used after this.
-        let _ = unsafe { rustix::mm::munmap(self.head.as_ptr().cast(), PAGE) };
+        let _ = unsafe { rustix::mm::munmap(self.head.as_ptr().cast(), HEAD_BYTES) };
     }
 }
 
