@@ -7,16 +7,15 @@
 //!
 //! # Hosts
 //!
-//! A *bucket* is one cache line, found from the address alone; see [`Hosts`]. A host for
-//! which there is no room is in the trie. IPv4: a one-to-one mixing of the address ([`mix`]),
-//! multiplied by the number of buckets, has the bucket in its upper 32 bits; of the lower 32,
-//! so many as the buckets leave undecided are the host's *tag*, and equal tags in one bucket
-//! mean equal addresses. So a line holds 24 or 32 hosts as tags of up to 20 or 15 bits in
-//! lanes of 21 or 16, or, in its first half, 8 as tags of up to 30 bits in lanes of 32
-//! ([`Lanes`]), and comparing all of them takes no branch. A lane without a host holds a
-//! tag that no address of its bucket has ([`Hosts::no_tag`]). IPv6: addresses as they are,
-//! four to a line, each in its bucket or in another line of the same page
-//! ([`Hosts::lines`]).
+//! A *bucket* is a unit, half a cache line, found from the address alone; see [`Hosts`]. A
+//! host for which there is no room is in the trie. IPv4: a one-to-one mixing of the address
+//! ([`mix`]), multiplied by the number of buckets, has the bucket in its upper 32 bits; of the
+//! lower 32, so many as the buckets leave undecided are the host's *tag*, and equal tags in
+//! one bucket mean equal addresses. So a bucket holds 16, 12 or 8 hosts as tags of up to 15,
+//! 20 or 30 bits in lanes of 16, 21 or 32 ([`Lanes`]), and comparing all of them takes no
+//! branch. A lane without a host holds a tag that no address of its bucket has
+//! ([`Hosts::no_tag`]). IPv6: addresses as they are, two to a bucket, each in its own or in
+//! another of the same page ([`Hosts::pair`]); where none stands, one that belongs elsewhere.
 //!
 //! # Trie
 //!

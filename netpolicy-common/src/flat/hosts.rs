@@ -215,13 +215,13 @@ const fn inverse(odd: u32) -> u32 {
     x
 }
 
-/// 32 bits of an IPv6 address, in two words, that spread as [`mix`] does (not one to one).
+/// 32 bits of an IPv6 address, in two words, that spread as [`mix`] does (not one to one): the
+/// upper half of a product depends on all bits of what is multiplied.
 #[inline(always)]
 #[must_use]
 pub const fn mix_v6(high: u64, low: u64) -> u32 {
-    let x = high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-    let x = x ^ x >> 32;
-    (x.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u32
+    let x = high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low;
+    (x.wrapping_mul(0xc2b2_ae3d_27d4_eb4f) >> 32) as u32
 }
 
 const _: () = assert!(MULTIPLIER.wrapping_mul(INVERSE) == 1);

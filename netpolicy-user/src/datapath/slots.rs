@@ -213,3 +213,46 @@ fn govern(slot: &mut Governance, target: &Ruleset, roots: &dyn Fn(ScopeId) -> Ro
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use netpolicy_common::FAILSAFE_SCOPE;
+
+    use super::*;
+
+    /// Whether the host's lists decide alone on some ports, of a host with these flags. Port
+    /// 5432 is a service's, 22 the failsafe port.
+    fn decides_alone(flags: &[ScopeFlags], root_v6: Root) -> [bool; 4] {
+        let mut governance = Governance {
+            scope_of_port: [HOST_SCOPE; 65536],
+            scopes: [ScopeConfig::default(); netpolicy_common::MAX_SCOPES as usize],
+        };
+        governance.scope_of_port[5432] = 1;
+        governance.scope_of_port[22] = FAILSAFE_SCOPE;
+        governance.scopes[usize::from(HOST_SCOPE)] = ScopeConfig {
+            flags: flags.iter().fold(ScopeFlags::default(), |a, b| a.with(*b)),
+            root_v6,
+            ..ScopeConfig::default()
+        };
+        [80, 5432, 22, 5432 - 64].map(|port| head_of(&governance).host_ports.holds(port))
+    }
+
+    #[test]
+    fn the_host_decides_alone_where_it_enforces_lists_and_no_other_port_is_meant() {
+        use ScopeFlags as F;
+
+        let some = Root {
+            start: 4,
+            ..Root::default()
+        };
+        let enforced = [F::OWN_LISTS, F::OWN_ENFORCE, F::OWN_ONLY];
+        assert_eq!(decides_alone(&enforced, some), [true, false, false, false]);
+        assert_eq!(decides_alone(&[F::OWN_LISTS], some), [false; 4], "observed");
+        assert_eq!(
+            decides_alone(&[F::OWN_ENFORCE], some),
+            [false; 4],
+            "no lists"
+        );
+        assert_eq!(decides_alone(&enforced, Root::default()), [false; 4], "LPM");
+    }
+}

@@ -102,6 +102,33 @@ fn tables_of_ipv6_hosts_leave_hardly_any_out() {
     }
 }
 
+/// As people number them: one after the other, in one network, one to a network, or with a
+/// card's number behind each of few networks.
+#[test]
+fn ipv6_hosts_that_follow_each_other_find_places_too() {
+    let network = 0x2001_0db8 << 96;
+    let numbered = |shift: u32| (1..=50_000u128).map(move |n| network | n << shift | 1 << 127);
+    let every_other = (0..50_000).map(|n| network | (n % 7) << 64 | (n << 8) | 0xfe);
+    let of_cards = (0..50_000).map(|n| network | (n % 16) << 64 | 0x0211_22ff_fe00_0000 | n);
+    for hosts in [
+        numbered(0).collect::<Vec<u128>>(),
+        numbered(16).collect(),
+        numbered(64).map(|host| host | 1).collect(),
+        numbered(80).map(|host| host | 1).collect(),
+        every_other.collect(),
+        of_cards.collect(),
+    ] {
+        let mut arena = Arena::starting_at(0);
+        let (_, left) = HostTable::build(&mut arena, &hosts);
+        assert!(
+            left.len() < hosts.len() / 50,
+            "{:x}: {}",
+            hosts[1],
+            left.len()
+        );
+    }
+}
+
 #[test]
 fn a_host_in_a_bucket_that_is_not_its_own_is_damage() {
     let hosts: Vec<u128> = (1..40).map(|n| 0x2001 << 112 | n).collect();
