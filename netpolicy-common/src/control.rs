@@ -72,8 +72,6 @@ pub struct CpuHead {
     /// Attempts that the host's block list denied, enforced, while nothing was to be written
     /// of them. They are counted nowhere else.
     pub blocked: u64,
-    /// As many of those of which userspace has set the count to zero.
-    pub forgotten: u64,
 }
 
 /// What most packets need of a slot, beside [`crate::Governance`]. As large as a power of

@@ -37,8 +37,13 @@ fn load_all<'a>(words: impl Iterator<Item = &'a AtomicU64>) -> u64 {
     words.map(|word| word.load(Ordering::Relaxed)).sum()
 }
 
-/// What is counted in [`Head::cpus`](netpolicy_common::Head::cpus) where no event is to be written of it.
+/// What [`netpolicy_common::CpuHead::blocked`] counts.
 const UNREPORTED: (ScopeId, Reason) = (HOST_SCOPE, Reason::Blocked);
+
+/// Its sum.
+fn unreported(maps: &Maps) -> u64 {
+    load_all(maps.control.cpus().map(|(_, blocked)| blocked))
+}
 
 /// All counters, from shared memory.
 pub(super) fn read(maps: &Maps) -> CounterSnapshot {
@@ -48,7 +53,7 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
         for reason in Reason::ALL {
             let mut packets = sum(&maps.cpus, PACKETS + CpuState::row(scope, *reason));
             if (scope, *reason) == UNREPORTED {
-                packets += load_all(maps.control.cpus().map(|[_, blocked, _]| blocked));
+                packets += unreported(maps);
             }
             if packets > 0 {
                 rows.push((scope, *reason, packets));
@@ -65,34 +70,24 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
 pub(super) fn read_event_stats(maps: &Maps) -> EventStats {
     EventStats {
         sent: sum(&maps.cpus, SENT),
-        limited: sum(&maps.cpus, LIMITED)
-            + load_all(
-                maps.control
-                    .cpus()
-                    .flat_map(|[_, blocked, forgotten]| [blocked, forgotten]),
-            ),
+        limited: sum(&maps.cpus, LIMITED) + unreported(maps),
         overflowed: sum(&maps.cpus, OVERFLOWED),
     }
 }
 
-/// Sets a scope's counters to zero, as nearly as programs that count meanwhile allow.
+/// Sets a service's counters to zero, as nearly as programs that count meanwhile allow. The
+/// host is always there, so its counters go on.
 pub(super) fn reset(maps: &Maps, scope: ScopeId) {
     for reason in Reason::ALL {
         for word in words(&maps.cpus, PACKETS + CpuState::row(scope, *reason)) {
             word.store(0, Ordering::Relaxed);
         }
     }
-    if scope == UNREPORTED.0 {
-        for [_, blocked, forgotten] in maps.control.cpus() {
-            let count = blocked.swap(0, Ordering::Relaxed);
-            forgotten.fetch_add(count, Ordering::Relaxed);
-        }
-    }
 }
 
 /// Lets every CPU write this many events more.
 pub(super) fn grant(control: &ControlPage, per_cpu: u64) {
-    for [allowance, ..] in control.cpus() {
+    for (allowance, _) in control.cpus() {
         allowance.store(per_cpu, Ordering::Relaxed);
     }
 }

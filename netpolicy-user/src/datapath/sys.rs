@@ -196,18 +196,17 @@ impl ControlPage {
         unsafe { (&raw mut (*self.head.as_ptr()).slots[slot as usize]).write_volatile(head) };
     }
 
-    /// Words of the CPUs' elements: allowances, blocked attempts, and those forgotten.
-    pub(super) fn cpus(&self) -> impl Iterator<Item = [&AtomicU64; 3]> {
+    /// Words of the CPUs' elements: allowance and blocked attempts.
+    pub(super) fn cpus(&self) -> impl Iterator<Item = (&AtomicU64, &AtomicU64)> {
         (0..Head::CPUS).map(|cpu| {
             // SAFETY: mapped for as long as `self` lives; within the array.
             let cpu = unsafe { &raw mut (*self.head.as_ptr()).cpus[cpu] };
             // SAFETY: as above; 8-byte aligned, and only accessed as whole words.
             unsafe {
-                [
+                (
                     AtomicU64::from_ptr(&raw mut (*cpu).allowance),
                     AtomicU64::from_ptr(&raw mut (*cpu).blocked),
-                    AtomicU64::from_ptr(&raw mut (*cpu).forgotten),
-                ]
+                )
             }
         })
     }
