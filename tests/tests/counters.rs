@@ -1,5 +1,6 @@
 //! What the program at interfaces counts and reports of denied attempts, whether or not
 //! anybody reads.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
@@ -10,13 +11,13 @@ use netpolicy_tests::rules::{self, Loaded};
 /// Has the program at interfaces judge an attempt from this source, so many times.
 fn attempt(loaded: &Loaded, source: &str, times: u32) {
     let pin = loaded.bpffs_dir().join("live/PROGRAM");
-    let program = Xdp::from_pin(pin, XdpAttachType::Interface).expect("a pinned program");
+    let program = Xdp::from_pin(pin, XdpAttachType::Interface).unwrap();
     let options = TestRunOptions {
         data_in: Some(&Packet::syn(source, 5432).build()),
         repeat: times,
         ..TestRunOptions::new()
     };
-    let result = program.test_run(options).expect("run the program");
+    let result = program.test_run(options).unwrap();
     assert_eq!(result.return_value, 1, "XDP_DROP");
 }
 
