@@ -3,6 +3,7 @@
 //! Here are only the kernel's side of things (maps, helpers, the context); what is
 //! decided, and from which bytes, is in the library beside this file.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod arena;
