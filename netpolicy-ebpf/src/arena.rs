@@ -59,20 +59,30 @@ impl Pages for Arena {
     fn two_units(&self, number: u32, apart: u32) -> Option<(&Unit, &Unit)> {
         let units = units(number)?;
         let at = number % CHUNK_UNITS;
-        let other = forgotten((at ^ apart).into()) as usize % CHUNK_UNITS as usize;
-        Some((&units[at as usize], &units[other]))
+        let other = within_chunk((at ^ apart).into());
+        // SAFETY: as many as the mask leaves; the verifier sees to it again.
+        Some((&units[at as usize], unsafe { units.get_unchecked(other) }))
     }
 }
 
-/// The same number, of which the compiler knows nothing any more: what it knew, the verifier
-/// of Linux before 6.5 does not, after an exclusive "or", and the mask by which that would
-/// learn it would be left out.
+/// The place in its chunk of the unit with this number.
+///
+/// In an instruction that the compiler does not see through: it may know that the number is
+/// small enough and leave the mask out, but of an exclusive "or" the verifier of Linux before
+/// 6.5 knows nothing.
 #[inline(always)]
-fn forgotten(number: u64) -> u64 {
+fn within_chunk(number: u64) -> usize {
     let mut number = number;
-    // SAFETY: no instruction.
-    unsafe { core::arch::asm!("/* {0} */", inout(reg) number, options(pure, nomem, nostack)) };
-    number
+    // SAFETY: changes nothing but its operand.
+    unsafe {
+        core::arch::asm!(
+            "{0} &= {1}",
+            inout(reg) number,
+            const CHUNK_UNITS - 1,
+            options(pure, nomem, nostack)
+        );
+    }
+    number as usize
 }
 
 /// Units of a chunk.
