@@ -52,7 +52,7 @@ pub(crate) fn is_probe() -> bool {
 #[btf_map]
 pub(crate) static BUILD: Array<Build, 1> = Array::new();
 
-/// The generation in force.
+/// The generation in force, and what goes with it; see [`Head`].
 #[btf_map]
 pub(crate) static CONTROL: Array<Head, 1, MMAPABLE> = Array::new();
 
