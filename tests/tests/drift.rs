@@ -5,9 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array, Map, MapData};
-use netpolicy_common::{Build, Governance, Head, SLOTS};
+use netpolicy_common::{Build, Governance, Head, Reason, SLOTS};
+use netpolicy_tests::packet::Packet;
+use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, Outcome, host};
+use netpolicy_user::config::XdpChoice;
+use netpolicy_user::datapath::{self, Datapath, Opened};
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
@@ -200,4 +204,36 @@ fn a_damaged_pin_is_replaced() {
     );
     host.assert_times_out(&[(BLOCKED, 5432)]);
     host.assert_connects(&[(ALLOWED, 5432)]);
+}
+
+/// Of the right kind, but smaller than what the program keeps there.
+#[test]
+fn a_control_map_of_another_size_is_replaced() {
+    const ARRAY: u32 = 2;
+    const MMAPABLE: u32 = 1 << 10;
+
+    let ruleset = rules::ruleset(&[rules::policy("scanners", None, &["10.66.0.0/16"], &[])]);
+    let loaded = Loaded::new(&ruleset).abandon();
+    let pin = loaded.bpffs_dir().join("live/CONTROL");
+    std::fs::remove_file(&pin).unwrap();
+    let shape = aya_obj::Map::new_from_params(ARRAY, 4, 4096, 1, MMAPABLE);
+    let small = MapData::create(shape, "control", None).unwrap();
+    small.pin(&pin).unwrap();
+
+    let options = datapath::Options {
+        bpffs_dir: loaded.bpffs_dir().to_owned(),
+        mode: XdpChoice::Auto,
+        engine: rules::engine(),
+    };
+    let (mut datapath, opened) = Datapath::open(&options, &ruleset, 1).unwrap();
+    let Opened::Installed(why) = opened else {
+        panic!("{opened:?}");
+    };
+    assert!(
+        why.contains("CONTROL was damaged: 1 elements of 4096 bytes, not 1 of"),
+        "{why}"
+    );
+    let frame = Packet::syn("10.66.0.1", 5432).build();
+    assert_eq!(datapath.probe(&frame).unwrap().1, Reason::Blocked);
+    datapath.detach_all().unwrap();
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aya::maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf};
-use netpolicy_common::{Build, CpuState, Governance, KeyV4, KeyV6, SLOTS, SlotInfo};
+use netpolicy_common::{Build, CpuState, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo};
 
 use super::{
     DatapathError,
@@ -89,11 +89,8 @@ pub(super) fn open_events(dir: &Path) -> Result<(RingBuf<MapData>, ControlPage),
 }
 
 fn control(dir: &Path, writable: bool) -> Result<ControlPage, DatapathError> {
-    let control = open_map(dir, "CONTROL")?;
-    let Map::Array(control) = &control else {
-        return Err(foreign(dir, "CONTROL", "not an array".into()));
-    };
-    ControlPage::map(control.fd(), writable).map_err(|source| DatapathError::System {
+    let map = shaped::<Head>(dir, "CONTROL", 1)?;
+    ControlPage::map(map.fd(), writable).map_err(|source| DatapathError::System {
         call: "mmap of the control map",
         source,
     })
@@ -112,13 +109,22 @@ fn cpus(dir: &Path, writable: bool) -> Result<Mapped<CpuState>, DatapathError> {
     mapped(dir, "CPUS", possible_cpus()?, writable)
 }
 
-/// Maps the elements of a pinned array, of which there must be so many of this size.
+/// Maps the elements of a pinned array; see [`shaped`].
 fn mapped<T: Element>(
     dir: &Path,
     name: &'static str,
     len: u32,
     writable: bool,
 ) -> Result<Mapped<T>, DatapathError> {
+    let map = shaped::<T>(dir, name, len)?;
+    Mapped::map(map.fd(), len as usize, writable).map_err(|source| DatapathError::System {
+        call: "mmap of a map",
+        source,
+    })
+}
+
+/// Opens a pinned array, of which there must be so many elements of this size.
+fn shaped<T>(dir: &Path, name: &'static str, len: u32) -> Result<MapData, DatapathError> {
     check(dir, name)?;
     let map = data(dir, name)?;
     let info = map.info().map_err(DatapathError::map("inspect", name))?;
@@ -130,10 +136,7 @@ fn mapped<T: Element>(
         );
         return Err(foreign(dir, name, what));
     }
-    Mapped::map(map.fd(), len as usize, writable).map_err(|source| DatapathError::System {
-        call: "mmap of a map",
-        source,
-    })
+    Ok(map)
 }
 
 /// Whether every pin is there.
