@@ -39,12 +39,12 @@ const _: () = assert!(size_of::<Control>() == 16);
 #[repr(C, align(64))]
 #[derive(Clone, Debug)]
 pub struct Head {
+    /// What most packets need of each slot.
+    pub slots: [SlotHead; SLOTS as usize],
     /// What is in force.
     pub control: Control,
     /// Zero.
     pub reserved: [u64; 6],
-    /// What most packets need of each slot.
-    pub slots: [SlotHead; SLOTS as usize],
     /// By CPU; see [`Head::cpu`].
     pub cpus: [CpuHead; Self::CPUS],
 }
@@ -90,7 +90,8 @@ pub struct SlotHead {
 const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 256 + Head::CPUS * 64);
 
 /// Ports on which the host's own lists decide alone, and enforced: all of them, or some. A
-/// bit stands for all ports with the same lowest six bits, so that few instructions tell.
+/// bit stands for all ports with the same lowest six bits in their upper byte, which is the
+/// first on the wire, so that few instructions tell.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostPorts(u64);
@@ -101,14 +102,14 @@ impl HostPorts {
 
     /// Takes a port out, and those that share its bit.
     pub fn remove(&mut self, port: u16) {
-        self.0 &= !(1 << (port % 64));
+        self.0 &= !(1 << ((port >> 8) % 64));
     }
 
-    /// `true`: the port is one of them. `false`: it may be one.
+    /// `true`: the port, in network order, is one of them. `false`: it may be one.
     #[inline(always)]
     #[must_use]
-    pub const fn holds(&self, port: u16) -> bool {
-        self.0 >> (port % 64) & 1 != 0
+    pub const fn holds(&self, port: [u8; 2]) -> bool {
+        self.0 >> (port[0] % 64) & 1 != 0
     }
 }
 

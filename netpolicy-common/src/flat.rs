@@ -210,18 +210,20 @@ pub const fn table_start(slot: u32) -> u32 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Root {
-    /// The slot with which the trie begins. 0: a final one, neither list.
-    pub start: u32,
     /// Hosts on a block list.
     pub block: Hosts,
     /// Hosts on an allow list.
     pub allow: Hosts,
+    /// The slot with which the trie begins. 0: a final one, neither list.
+    pub start: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Words of a cache line.
 pub const LINE_WORDS: usize = 8;
 
-const _: () = assert!(size_of::<Root>() == 36);
+const _: () = assert!(size_of::<Root>() == 40);
 const _: () = assert!(UNITS_PER_PAGE as usize * UNIT_WORDS == PAGE_WORDS);
 const _: () = assert!(TABLE_PAGES as usize * PAGE_WORDS * 2 == 65_536);
 // Every unit of the largest arena has room in a slot.

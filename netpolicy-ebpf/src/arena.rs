@@ -56,37 +56,46 @@ impl Pages for Arena {
     }
 
     #[inline(always)]
-    fn two_units(&self, number: u32, apart: u32) -> Option<(&Unit, &Unit)> {
-        let units = units(number)?;
-        let at = number % CHUNK_UNITS;
-        let other = within_chunk((at ^ apart).into());
-        // SAFETY: as many as the mask leaves; the verifier sees to it again.
-        Some((&units[at as usize], unsafe { units.get_unchecked(other) }))
+    fn two_units(&self, spot: u64) -> Option<(&Unit, &Unit)> {
+        let chunk = units((spot >> 32) as u32)?.as_ptr().cast::<u8>();
+        // In bytes: so a shift and a mask make an offset of each.
+        let at = (spot >> (32 - UNIT_SHIFT)) as usize & UNITS_MASK;
+        let apart = (Hosts::apart(spot) << UNIT_SHIFT) as usize;
+        let other = within_chunk((at ^ apart) as u64);
+        // SAFETY: multiples of a unit's size that are less than a chunk's, by their masks; the
+        // verifier sees to it again.
+        unsafe { Some((&*chunk.add(at).cast(), &*chunk.add(other).cast())) }
     }
 }
 
-/// The place in its chunk of the unit with this number.
+/// An offset of a unit in its chunk, in bytes.
 ///
 /// In an instruction that the compiler does not see through: it may know that the number is
 /// small enough and leave the mask out, but of an exclusive "or" the verifier of Linux before
 /// 6.5 knows nothing.
 #[inline(always)]
-fn within_chunk(number: u64) -> usize {
-    let mut number = number;
+fn within_chunk(offset: u64) -> usize {
+    let mut offset = offset;
     // SAFETY: changes nothing but its operand.
     unsafe {
         core::arch::asm!(
             "{0} &= {1}",
-            inout(reg) number,
-            const CHUNK_UNITS - 1,
+            inout(reg) offset,
+            const UNITS_MASK,
             options(pure, nomem, nostack)
         );
     }
-    number as usize
+    offset as usize
 }
 
 /// Units of a chunk.
 const CHUNK_UNITS: u32 = CHUNK_PAGES * UNITS_PER_PAGE;
+
+/// The base-2 logarithm of a unit's size in bytes.
+const UNIT_SHIFT: u32 = size_of::<Unit>().ilog2();
+
+/// What an offset of a unit in its chunk, in bytes, is made of.
+const UNITS_MASK: usize = (CHUNK_UNITS as usize - 1) << UNIT_SHIFT;
 
 /// The units of the chunk that holds the one with this number: found by themselves, since
 /// finding the page first takes more instructions.

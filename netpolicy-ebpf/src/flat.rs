@@ -9,6 +9,8 @@
     reason = "words are taken apart; what is cut off is not wanted"
 )]
 
+use core::hint::cold_path;
+
 use netpolicy_common::flat::{
     Code, FINAL, Hosts, LINE_WORDS, Lanes, Leaf, NARROW, NODE, PAGE_WORDS, PLANES_WORDS, RECORD,
     Root, UNIT_WORDS, UNITS_PER_PAGE, WIDE, WIDE_WORDS, final_code, is_table, kind, leaf,
@@ -33,11 +35,12 @@ pub trait Pages {
             .map(|page| &page.as_chunks().0[(number % UNITS_PER_PAGE) as usize])
     }
 
-    /// Two units of one page: this one, and the one whose number differs from its in these
-    /// bits, which are fewer than [`UNITS_PER_PAGE`].
+    /// The two units of one page in which an IPv6 address may stand, by its
+    /// [`Hosts::spot`].
     #[inline(always)]
-    fn two_units(&self, number: u32, apart: u32) -> Option<(&Unit, &Unit)> {
-        Some((self.unit(number)?, self.unit(number ^ apart)?))
+    fn two_units(&self, spot: u64) -> Option<(&Unit, &Unit)> {
+        let number = (spot >> 32) as u32;
+        Some((self.unit(number)?, self.unit(number ^ Hosts::apart(spot))?))
     }
 }
 
@@ -123,12 +126,12 @@ pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Code {
 /// Whether an IPv4 address is among the hosts.
 #[inline(always)]
 pub fn is_host_v4<P: Pages>(pages: &P, hosts: &Hosts, address: u32) -> bool {
-    let product = hosts.product(mix(address));
-    let unit = unit_of_bucket(pages, hosts, Hosts::bucket(product));
-    let Some(unit) = unit.and_then(|number| pages.unit(number)) else {
+    let spot = spot_of(pages, hosts, hosts.product(mix(address)));
+    let Some(unit) = spot.and_then(|spot| pages.unit((spot >> 32) as u32)) else {
+        cold_path();
         return false;
     };
-    let tag = hosts.tag(product);
+    let tag = hosts.tag(spot.unwrap_or_default());
     // Constants, in code of its own for each kind.
     match Lanes::of(hosts.shift) {
         Lanes::Two => is_among(unit, tag, Lanes::Two),
@@ -155,10 +158,10 @@ fn is_among(unit: &Unit, tag: u32, lanes: Lanes) -> bool {
 /// Whether an IPv6 address is among the hosts.
 #[inline(always)]
 pub fn is_host_v6<P: Pages>(pages: &P, hosts: &Hosts, high: u64, low: u64) -> bool {
-    let product = hosts.product(mix_v6(high, low));
-    let unit = unit_of_bucket(pages, hosts, Hosts::bucket(product));
-    let units = unit.and_then(|number| pages.two_units(number, Hosts::apart(product)));
+    let spot = spot_of(pages, hosts, hosts.product(mix_v6(high, low)));
+    let units = spot.and_then(|spot| pages.two_units(spot));
     let Some((first, second)) = units else {
+        cold_path();
         return false;
     };
     // Both at once: none of them waits for the other.
@@ -176,20 +179,26 @@ fn zeros_of(unit: &Unit, high: u64, low: u64) -> u64 {
     zeros
 }
 
-/// The unit that is a bucket of hosts.
+/// The [`Hosts::spot`] of an address, by its product: one number for its unit and what
+/// else is looked for, since more would have to be written to memory around the look-ups of
+/// the unit's chunk, and read again.
 ///
 /// Few pages have a stand-in, and a branch is predicted: so the bucket is already being
 /// loaded while it is not yet known whether its page has one.
 #[inline(always)]
-fn unit_of_bucket<P: Pages>(pages: &P, hosts: &Hosts, bucket: u32) -> Option<u32> {
-    if hosts.stand_ins != 0 {
-        let at = bucket / UNITS_PER_PAGE;
-        let stand_in = table_step(pages.page(table_page(hosts.stand_ins, at))?, at);
-        if stand_in != 0 {
-            return Some(stand_in * UNITS_PER_PAGE + bucket % UNITS_PER_PAGE);
-        }
+fn spot_of<P: Pages>(pages: &P, hosts: &Hosts, product: u64) -> Option<u64> {
+    let stand_ins = hosts.stand_ins();
+    if stand_ins == 0 {
+        return Some(hosts.spot(product));
     }
-    Some(hosts.start * UNITS_PER_PAGE + bucket)
+    cold_path();
+    let at = Hosts::bucket(product) / UNITS_PER_PAGE;
+    Some(
+        match table_step(pages.page(table_page(stand_ins, at))?, at) {
+            0 => hosts.spot(product) - u64::from(stand_ins),
+            stand_in => Hosts::spot_on(stand_in, product),
+        },
+    )
 }
 
 /// A cache line.

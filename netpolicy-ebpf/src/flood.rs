@@ -20,7 +20,7 @@ mod programs {
         macros::{btf_map, classifier, perf_event, xdp},
         programs::{PerfEventContext, TcContext, XdpContext},
     };
-    use netpolicy_common::Control;
+    use netpolicy_common::Head;
 
     /// `BPF_F_MMAPABLE`.
     const MMAPABLE: usize = 1 << 10;
@@ -70,9 +70,9 @@ mod programs {
 
     /// As in the program under test, whose map the loader puts in its place.
     #[btf_map]
-    static CONTROL: Array<Control, 1, MMAPABLE> = Array::new();
+    static CONTROL: Array<Head, 1, MMAPABLE> = Array::new();
 
-    /// The address of `CONTROL`'s element.
+    /// The address of the generation in `CONTROL`'s element.
     #[btf_map]
     static LOCATED: Array<u64, 1> = Array::new();
 
@@ -142,8 +142,8 @@ mod programs {
     #[xdp]
     fn locate(_: XdpContext) -> u32 {
         if let (Some(control), Some(at)) = (CONTROL.get_ptr(0), LOCATED.get_ptr_mut(0)) {
-            // SAFETY: the map's one element.
-            unsafe { *at = control as u64 };
+            // SAFETY: the maps' elements.
+            unsafe { *at = &raw const (*control).control.generation as u64 };
         }
         xdp_action::XDP_PASS
     }

@@ -27,7 +27,7 @@ enum Said {
 pub fn judge<'a, L: Lists>(
     lists: &L,
     config: &ScopeConfig,
-    host: impl FnOnce() -> Option<&'a ScopeConfig>,
+    host: impl FnOnce() -> &'a ScopeConfig,
     scope: ScopeId,
 ) -> Reason {
     // Flags are read again where they are needed: kept meanwhile, they would be written to
@@ -41,10 +41,8 @@ pub fn judge<'a, L: Lists>(
             denial => return deny(&denial, has(ScopeFlags::OWN_ENFORCE)),
         }
     }
-    if has(ScopeFlags::HOST_LISTS)
-        && let Some(host) = host()
-    {
-        match ask(lists, host, HOST_SCOPE, || has(ScopeFlags::HOST_ONLY)) {
+    if has(ScopeFlags::HOST_LISTS) {
+        match ask(lists, host(), HOST_SCOPE, || has(ScopeFlags::HOST_ONLY)) {
             Said::Allowed => reason = Reason::Allowed,
             Said::NotBlocked => {
                 if reason as u8 == Reason::NoPolicy as u8 {
@@ -132,7 +130,7 @@ mod tests {
             ..ScopeConfig::default()
         };
         let host = ScopeConfig::default();
-        super::judge(lists, &config, || Some(&host), scope)
+        super::judge(lists, &config, || &host, scope)
     }
 
     fn config(flags: &[ScopeFlags]) -> ScopeFlags {

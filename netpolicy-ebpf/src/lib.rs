@@ -10,4 +10,7 @@ pub mod judge;
 pub mod packet;
 
 pub use judge::{Lists, enforced, judge, unclassified};
-pub use packet::{Addresses, Bytes, Family, Plain, Ports, Segment, Subject, parse, parse_plain};
+pub use packet::{
+    Addresses, Bytes, Family, Plain, Ports, Segment, Subject, parse, parse_plain, plain_source_v4,
+    plain_source_v6,
+};

@@ -9,6 +9,8 @@ use netpolicy_common::{
     flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS},
 };
 
+use core::{cell::UnsafeCell, mem::MaybeUninit};
+
 /// `BPF_F_MMAPABLE`: userspace stores to the map as to memory.
 const MMAPABLE: usize = 1 << 10;
 
@@ -52,9 +54,25 @@ pub(crate) fn is_probe() -> bool {
 #[btf_map]
 pub(crate) static BUILD: Array<Build, 1> = Array::new();
 
-/// The generation in force, and what goes with it; see [`Head`].
-#[btf_map]
-pub(crate) static CONTROL: Array<Head, 1, MMAPABLE> = Array::new();
+/// The generation in force, and what goes with it. Not declared as a map but as a variable, in
+/// a section of its own, of which the loader makes one: so its address is a constant, and the
+/// program needs no look-up.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.CONTROL")]
+static CONTROL: Shared<Head> = Shared(UnsafeCell::new(MaybeUninit::zeroed()));
+
+/// See [`CONTROL`].
+#[inline(always)]
+pub(crate) fn head() -> *mut Head {
+    CONTROL.0.get().cast()
+}
+
+/// What userspace and programs on all CPUs share.
+#[repr(transparent)]
+struct Shared<T>(UnsafeCell<MaybeUninit<T>>);
+
+// SAFETY: only its address is taken here; who reads and writes there says what makes it sound.
+unsafe impl<T> Sync for Shared<T> {}
 
 /// Never read here: it tells userspace what each slot holds.
 #[btf_map]

@@ -7,7 +7,11 @@
 //! its flags counts as an attempt; and what cannot be walked to its TCP header is
 //! not passed unseen but judged by its source.
 
+mod plain;
+
 use netpolicy_common::Reason;
+
+pub use plain::{Plain, parse_plain, plain_source_v4, plain_source_v6};
 
 /// Bounds-checked access to a frame.
 pub trait Bytes {
@@ -160,84 +164,6 @@ const DESTINATION: u8 = 60;
 
 const TCP_SYN: u8 = 0x02;
 const TCP_ACK: u8 = 0x10;
-
-/// What [`parse_plain`] finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plain<R> {
-    /// A connection attempt, and what became of it.
-    Attempt(R),
-    /// A TCP segment that is none: it passes.
-    Established,
-    /// Not plain: for [`parse`].
-    Other,
-}
-
-/// Reads a frame as almost all TCP frames are: whole, without tags, options, extension
-/// headers or fragments, down to the TCP header. In a few instructions; [`parse`] would
-/// say the same of it.
-///
-/// A connection attempt over IPv4 is handed to `v4` with its source address as a number
-/// and its destination port; one over IPv6 to `v6` with the halves of its source address.
-/// They are handed over, and not returned, so that the compiler makes a way of each
-/// instead of choosing by the family again and again.
-#[inline(always)]
-pub fn parse_plain<B: Bytes, R>(
-    frame: &B,
-    v4: impl FnOnce(u32, u16) -> R,
-    v6: impl FnOnce((u64, u64), u16) -> R,
-) -> Plain<R> {
-    const V4_LEN: usize = ETHERNET_LEN + IPV4_MIN_LEN + TCP_MIN_LEN;
-    const V6_LEN: usize = ETHERNET_LEN + IPV6_LEN + TCP_MIN_LEN;
-    const V4_TCP: usize = ETHERNET_LEN + IPV4_MIN_LEN;
-    const V6_TCP: usize = ETHERNET_LEN + IPV6_LEN;
-    let Some(start) = frame.read::<V4_LEN>(0) else {
-        return Plain::Other;
-    };
-    let ethertype = bytes(start, ETHERTYPE_AT);
-    if ethertype == IPV4 {
-        // Flags and fragment offset, the time to live, which is nobody's concern, the protocol.
-        let fragment_and_protocol = u32::from_be_bytes(bytes(start, ETHERNET_LEN + 6));
-        let is_whole_tcp = fragment_and_protocol & 0x3fff_00ff == u32::from(TCP);
-        let is_long_enough = usize::from(word(start, ETHERNET_LEN + 2)) >= V4_LEN - ETHERNET_LEN;
-        if start[ETHERNET_LEN] != 0x45 || !is_whole_tcp || !is_long_enough {
-            return Plain::Other;
-        }
-        if !is_attempt(start[V4_TCP + 13]) {
-            return Plain::Established;
-        }
-        let source = u32::from_be_bytes(bytes(start, ETHERNET_LEN + 12));
-        return Plain::Attempt(v4(source, word(start, V4_TCP + 2)));
-    }
-    let is_long_enough = usize::from(word(start, ETHERNET_LEN + 4)) >= TCP_MIN_LEN;
-    if ethertype != IPV6
-        || start[ETHERNET_LEN] >> 4 != 6
-        || start[ETHERNET_LEN + 6] != TCP
-        || !is_long_enough
-    {
-        return Plain::Other;
-    }
-    let Some(whole) = frame.read::<V6_LEN>(0) else {
-        return Plain::Other;
-    };
-    if !is_attempt(whole[V6_TCP + 13]) {
-        return Plain::Established;
-    }
-    let high = u64::from_be_bytes(bytes(whole, ETHERNET_LEN + 8));
-    let low = u64::from_be_bytes(bytes(whole, ETHERNET_LEN + 16));
-    Plain::Attempt(v6((high, low), word(whole, V6_TCP + 2)))
-}
-
-/// Some bytes of many, read at once.
-#[inline(always)]
-fn bytes<const N: usize>(of: &[u8], at: usize) -> [u8; N] {
-    of[at..].first_chunk().copied().unwrap_or([0; N])
-}
-
-/// Two bytes in network order.
-#[inline(always)]
-fn word(of: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes(bytes(of, at))
-}
 
 /// Whether a segment with these flags asks for a connection: SYN without ACK.
 #[inline(always)]

@@ -1,5 +1,7 @@
 //! Entry point: parse, judge, count, report.
 
+use core::hint::cold_path;
+
 use aya_ebpf::{
     bindings::{xdp_action, xdp_md},
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
@@ -20,16 +22,28 @@ use crate::{
     source::{FlatLists, FlatV4, FlatV6, Source, SourceV4, SourceV6},
 };
 
+/// The program at interfaces.
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
+    filter::<false>(&ctx)
+}
+
+/// The program that is asked: the same, but what it finds is neither counted nor reported.
+#[xdp(frags)]
+pub(crate) fn netpolicy_probe(ctx: XdpContext) -> u32 {
+    filter::<true>(&ctx)
+}
+
+#[inline(always)]
+fn filter<const IS_PROBE: bool>(ctx: &XdpContext) -> u32 {
     let found = parse_plain(
-        &Frame::of(&ctx),
-        |source, port| attempt(&ctx, &FlatV4(source), port),
-        |(high, low), port| attempt(&ctx, &FlatV6 { high, low }, port),
+        &Frame::of(ctx),
+        |source, port| attempt::<_, IS_PROBE>(ctx, &FlatV4(source), port),
+        |(high, low), port| attempt::<_, IS_PROBE>(ctx, &FlatV6 { high, low }, port),
     );
     match found {
         Plain::Attempt(action) => action,
-        Plain::Established => finish(&ctx, HOST_SCOPE, Reason::Established, None),
+        Plain::Established => finish(ctx, HOST_SCOPE, Reason::Established, None, IS_PROBE),
         Plain::Other => unusual(ctx.ctx),
     }
 }
@@ -37,45 +51,77 @@ pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
 /// A plain connection attempt to this port: what a flood is made of, so nothing is here
 /// that hardly any packet needs.
 #[inline(always)]
-fn attempt<L: FlatLists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
-    let Some(head) = head() else {
-        return finish(ctx, HOST_SCOPE, Reason::NoPolicy, None);
-    };
+fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, port: [u8; 2]) -> u32 {
     let Control {
         generation,
         bypasses,
-    } = control(head);
+    } = control();
     if bypasses != 0 {
         return unusual(ctx.ctx);
     }
-    let slot = slot_head(head, generation);
+    let slot = slot_head(generation);
     if slot.host_ports.holds(port) {
         // What a flood comes to, in as few instructions as there can be: beside long lists they
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
+        let kept = Kept(ctx.ctx);
         if lists.is_blocked_host(&slot.host) {
             // SAFETY: as in `finish`.
-            let cpu = unsafe { &mut *cpu_head(head) };
-            if cpu.allowance == 0 && !maps::is_probe() {
+            let cpu = unsafe { &mut *cpu_head() };
+            if !IS_PROBE && cpu.allowance == 0 {
                 cpu.blocked += 1;
                 return xdp_action::XDP_DROP;
             }
-            return finish(ctx, HOST_SCOPE, Reason::Blocked, Some(generation));
+            cold_path();
+            let ctx = &kept.take();
+            return finish(ctx, HOST_SCOPE, Reason::Blocked, Some(generation), IS_PROBE);
         }
-        let only = || slot.host.flags.has(ScopeFlags::OWN_ONLY);
-        let reason = enforced(lists.otherwise(&slot.host, only), only);
-        return judged(ctx, HOST_SCOPE, reason, generation);
+        cold_path();
+        let ctx = &kept.take();
+        // The address is read anew, as what is forgotten is computed anew.
+        let Some(lists) = L::again(&Frame::of(ctx)) else {
+            return unusual(ctx.ctx);
+        };
+        let host = &slot_head(forgotten(generation)).host;
+        let only = || host.flags.has(ScopeFlags::OWN_ONLY);
+        let reason = enforced(lists.otherwise(host, only), only);
+        return judged(ctx, HOST_SCOPE, reason, generation, IS_PROBE);
     }
+    cold_path();
     if !maps::engine_is_flat() {
         return unusual(ctx.ctx);
     }
-    let (scope, reason) = match govern(generation, port) {
-        // The host's configuration is found anew: kept, it would be written to memory and
-        // read again around each call.
-        Ok((scope, config)) => (scope, judge(lists, config, || host(generation), scope)),
+    let (scope, reason) = match govern(generation, u16::from_be_bytes(port)) {
+        Ok((scope, config)) => {
+            let host = || &slot_head(forgotten(generation)).host;
+            (scope, judge(lists, config, host, scope))
+        }
         Err(reason) => (HOST_SCOPE, reason),
     };
-    judged(ctx, scope, reason, generation)
+    judged(ctx, scope, reason, generation, IS_PROBE)
+}
+
+/// The packet, written to memory at once, from where whoever needs it takes it: the compiler
+/// would carry it around look-ups from one register to the other.
+struct Kept(*mut xdp_md);
+
+impl Kept {
+    #[inline(always)]
+    fn take(&self) -> XdpContext {
+        // SAFETY: a local variable; volatile, so that it is one.
+        XdpContext::new(unsafe { core::ptr::read_volatile(&raw const self.0) })
+    }
+}
+
+/// The same number, of which the compiler does not know that it is: so it computes anew what
+/// depends on it. Kept, that would be written to memory and read again around each call.
+#[inline(always)]
+fn forgotten(number: u64) -> u64 {
+    let mut number = number;
+    // An instruction, though it does nothing: the kernel takes none for two lines of source.
+    // SAFETY: changes nothing.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) number, options(pure, nomem, nostack)) };
+    number
 }
 
 /// All other packets, and all while somebody has a bypass, or the LPM engine was chosen. A
@@ -86,18 +132,16 @@ fn attempt<L: FlatLists>(ctx: &XdpContext, lists: &L, port: u16) -> u32 {
 extern "C" fn unusual(ctx: *mut xdp_md) -> u32 {
     let subject = match Segment::unpack(walk(ctx)) {
         Segment::Pass(reason) => {
-            return finish(&XdpContext::new(ctx), HOST_SCOPE, reason, None);
+            let ctx = XdpContext::new(ctx);
+            return finish(&ctx, HOST_SCOPE, reason, None, maps::is_probe());
         }
         Segment::Judge(subject) => subject,
     };
     let ctx = XdpContext::new(ctx);
     let frame = Frame::of(&ctx);
     let at = subject.addresses.at;
-    let Some(head) = head() else {
-        return finish(&ctx, HOST_SCOPE, Reason::NoPolicy, None);
-    };
-    let control = control(head);
-    let host = &slot_head(head, control.generation).host;
+    let control = control();
+    let host = &slot_head(control.generation).host;
     let (scope, reason) = match subject.addresses.family {
         Family::V4 => match frame.read(at) {
             Some(address) => decide::<SourceV4>(*address, host, &control, subject),
@@ -108,7 +152,7 @@ extern "C" fn unusual(ctx: *mut xdp_md) -> u32 {
             None => (HOST_SCOPE, Reason::Malformed),
         },
     };
-    judged(&ctx, scope, reason, control.generation)
+    judged(&ctx, scope, reason, control.generation, maps::is_probe())
 }
 
 /// [`parse`], where the verifier walks it once: a global function (Documentation/bpf:
@@ -136,7 +180,7 @@ fn decide<S: Source>(
     if bypassed(&source, control, scope) {
         return (scope, Reason::Bypass);
     }
-    let reason = judge(&source, config, || Some(host), scope);
+    let reason = judge(&source, config, || host, scope);
     if subject.is_attempt {
         (scope, reason)
     } else {
@@ -178,15 +222,11 @@ fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
     source.bypass_lives(scope, now) || (scope != HOST_SCOPE && source.bypass_lives(HOST_SCOPE, now))
 }
 
-#[inline(always)]
-fn head() -> Option<*mut Head> {
-    maps::CONTROL.get_ptr_mut(0)
-}
-
 /// Read once: all that is said of a packet belongs to this generation.
 #[inline(always)]
-fn control(head: *mut Head) -> Control {
-    // SAFETY: the map's one element; userspace stores each field as one word.
+fn control() -> Control {
+    let head = maps::head();
+    // SAFETY: userspace stores each field as one word.
     unsafe {
         Control {
             generation: core::ptr::read_volatile(&raw const (*head).control.generation),
@@ -197,16 +237,9 @@ fn control(head: *mut Head) -> Control {
 
 /// What most packets need of a generation's slot.
 #[inline(always)]
-fn slot_head<'a>(head: *mut Head, generation: u64) -> &'a SlotHead {
-    // SAFETY: the map's one element, which lives as long as the program. Userspace does not
-    // write the slot in force.
-    unsafe { &*(&raw const (*head).slots[slot_of(generation) as usize]) }
-}
-
-/// The host's configuration in a generation.
-#[inline(always)]
-fn host<'a>(generation: u64) -> Option<&'a ScopeConfig> {
-    Some(&slot_head(head()?, generation).host)
+fn slot_head<'a>(generation: u64) -> &'a SlotHead {
+    // SAFETY: it lives as long as the program. Userspace does not write the slot in force.
+    unsafe { &*(&raw const (*maps::head()).slots[slot_of(generation) as usize]) }
 }
 
 /// This CPU's element.
@@ -218,34 +251,49 @@ fn cpu() -> Option<*mut CpuState> {
 
 /// This CPU's element of the head.
 #[inline(always)]
-fn cpu_head(head: *mut Head) -> *mut CpuHead {
+fn cpu_head() -> *mut CpuHead {
     // SAFETY: takes nothing, returns a number.
     let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
-    // SAFETY: the map's one element; the index is within the array.
-    unsafe { &raw mut (*head).cpus[Head::cpu(cpu)] }
+    // SAFETY: the index is within the array.
+    unsafe { &raw mut (*maps::head()).cpus[Head::cpu(cpu)] }
 }
 
 /// See [`finish`]; the reason is that of this generation.
 #[inline(always)]
-fn judged(ctx: &XdpContext, scope: ScopeId, reason: Reason, generation: u64) -> u32 {
+fn judged(
+    ctx: &XdpContext,
+    scope: ScopeId,
+    reason: Reason,
+    generation: u64,
+    is_probe: bool,
+) -> u32 {
     #[cfg(feature = "log")]
     aya_log_ebpf::debug!(ctx, "attempt in scope {}: reason {}", scope, reason as u8);
     match reason {
         // What most of a flood comes to, with all that follows from it known beforehand.
-        Reason::Blocked => finish(ctx, scope, Reason::Blocked, Some(generation)),
-        reason => finish(ctx, scope, reason, reason.is_denial().then_some(generation)),
+        Reason::Blocked => finish(ctx, scope, Reason::Blocked, Some(generation), is_probe),
+        reason => {
+            let denied = reason.is_denial().then_some(generation);
+            finish(ctx, scope, reason, denied, is_probe)
+        }
     }
 }
 
 /// Counts, reports a denial by the generation `denied`, and turns the reason into the
-/// action.
+/// action. `is_probe`: it only says what it found.
 #[inline(always)]
-fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason, denied: Option<u64>) -> u32 {
+fn finish(
+    ctx: &XdpContext,
+    scope: ScopeId,
+    reason: Reason,
+    denied: Option<u64>,
+    is_probe: bool,
+) -> u32 {
     let action = match reason.action() {
         Action::Pass => xdp_action::XDP_PASS,
         Action::Drop => xdp_action::XDP_DROP,
     };
-    if maps::is_probe() {
+    if is_probe {
         return Probe::new(action, reason).0;
     }
     let Some(cpu) = cpu() else {
@@ -254,10 +302,8 @@ fn finish(ctx: &XdpContext, scope: ScopeId, reason: Reason, denied: Option<u64>)
     // SAFETY: this CPU's own elements, and XDP does not preempt XDP on a CPU.
     unsafe {
         (*cpu).packets[CpuState::row(scope, reason)] += 1;
-        if let Some(generation) = denied
-            && let Some(head) = head()
-        {
-            let head = cpu_head(head);
+        if let Some(generation) = denied {
+            let head = cpu_head();
             if (*head).allowance == 0 {
                 (*cpu).events.limited += 1;
             } else {

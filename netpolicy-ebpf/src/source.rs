@@ -2,9 +2,9 @@
 
 use aya_ebpf::btf_maps::{LpmTrie, lpm_trie::Key};
 use netpolicy_common::{SCOPE_BITS, ScopeConfig, ScopeId, flat::Code, key};
-use netpolicy_ebpf::Lists;
+use netpolicy_ebpf::{Lists, plain_source_v4, plain_source_v6};
 
-use crate::{arena, maps};
+use crate::{arena, frame::Frame, maps};
 
 /// A source address, its lists in one slot, and its bypasses.
 pub(crate) trait Source: Lists {
@@ -126,7 +126,10 @@ source!(
 );
 
 /// A source in the flat engine, asked in two steps.
-pub(crate) trait FlatLists: Lists {
+pub(crate) trait FlatLists: Lists + Sized {
+    /// The source of a plain frame of the family.
+    fn again(frame: &Frame) -> Option<Self>;
+
     /// Whether it is among the hosts of a scope's block list.
     fn is_blocked_host(&self, config: &ScopeConfig) -> bool;
 
@@ -156,6 +159,11 @@ impl Lists for FlatV4 {
 }
 
 impl FlatLists for FlatV4 {
+    #[inline(always)]
+    fn again(frame: &Frame) -> Option<Self> {
+        plain_source_v4(frame).map(Self)
+    }
+
     #[inline(always)]
     fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
         arena::is_host_v4(&config.root_v4.block, self.0)
@@ -201,6 +209,11 @@ impl Lists for FlatV6 {
 }
 
 impl FlatLists for FlatV6 {
+    #[inline(always)]
+    fn again(frame: &Frame) -> Option<Self> {
+        plain_source_v6(frame).map(|(high, low)| Self { high, low })
+    }
+
     #[inline(always)]
     fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
         arena::is_host_v6(&config.root_v6.block, self.high, self.low)

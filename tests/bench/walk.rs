@@ -139,8 +139,8 @@ impl Memory<'_> {
     /// Notes that a bucket of hosts is read.
     fn read_hosts(&self, hosts: Hosts, bucket: u32, is_awaited: bool) {
         // A table that was just built has no stand-ins.
-        assert_eq!(hosts.stand_ins, 0);
-        let unit = hosts.start * UNITS_PER_PAGE + bucket;
+        assert_eq!(hosts.stand_ins(), 0);
+        let unit = hosts.start() * UNITS_PER_PAGE + bucket;
         self.touch(unit_page(unit), words_of_unit(unit), is_awaited);
     }
 

@@ -8,7 +8,7 @@ use clap::ValueEnum as _;
 use netpolicy_common::Reason;
 use netpolicy_user::compiler::{Ruleset, compile};
 use netpolicy_user::config::{EngineChoice, XdpChoice};
-use netpolicy_user::datapath::{self, Datapath, Reader, packet};
+use netpolicy_user::datapath::{self, Datapath, Opened, Reader, packet};
 use netpolicy_user::model::change::{Change, ListInput};
 use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
 
@@ -187,6 +187,18 @@ impl Loaded {
     pub fn abandon(mut self) -> Self {
         self.datapath = None;
         self
+    }
+
+    /// Takes over what is pinned, as the next agent does, with the same ruleset or another.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn reopen(&mut self, ruleset: &Arc<Ruleset>) -> Opened {
+        self.datapath = None;
+        let (datapath, opened) =
+            Datapath::open(&self.options, ruleset, self.revision).expect("load the program");
+        self.datapath = Some(datapath);
+        opened
     }
 
     /// What the loaded program says of a packet.

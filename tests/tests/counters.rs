@@ -2,11 +2,13 @@
 //! anybody reads.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use aya::maps::{Array, Map, MapData};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
-use netpolicy_common::{HOST_SCOPE, Reason};
+use netpolicy_common::{Build, HOST_SCOPE, Reason};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
+use netpolicy_user::datapath::Opened;
 
 /// Has the program at interfaces judge an attempt from this source, so many times.
 fn attempt(loaded: &Loaded, source: &str, times: u32) {
@@ -81,6 +83,28 @@ fn the_host_s_counts_go_on() {
     loaded.apply(&rules::ruleset(&[]));
     loaded.apply(&ruleset);
     assert_eq!(counts(&mut loaded), (100, 0, 100));
+    attempt(&loaded, "10.66.0.7", 5);
+    assert_eq!(counts(&mut loaded), (105, 0, 105));
+}
+
+/// The loader writes the program's variables, which counts are among.
+#[test]
+fn counts_and_generation_outlive_the_program_s_replacement() {
+    let hosts: Vec<String> = (1..=100).map(|n| format!("10.66.0.{n}")).collect();
+    let block: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let ruleset = rules::ruleset(&[rules::policy("scanners", None, &block, &[])]);
+    let mut loaded = Loaded::new(&ruleset);
+    attempt(&loaded, "10.66.0.7", 100);
+    let before = loaded.datapath().enforced().unwrap().generation;
+
+    let pin = loaded.bpffs_dir().join("live/BUILD");
+    let map = Map::Array(MapData::from_pin(pin).unwrap());
+    let mut build: Array<MapData, Build> = Array::try_from(map).unwrap();
+    let mut other = build.get(&0, 0).unwrap();
+    other.program = [7; 32];
+    build.set(0, other, 0).unwrap();
+    assert_eq!(loaded.reopen(&ruleset), Opened::Upgraded);
+    assert_eq!(loaded.datapath().enforced().unwrap().generation, before);
     attempt(&loaded, "10.66.0.7", 5);
     assert_eq!(counts(&mut loaded), (105, 0, 105));
 }

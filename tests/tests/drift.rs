@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array, Map, MapData};
-use netpolicy_common::{Build, Governance, Head, Reason, SLOTS};
+use netpolicy_common::{Build, Governance, Head, Reason, SLOTS, SlotHead};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
@@ -46,7 +46,8 @@ fn open_the_host(host: &DatabaseHost) {
     }
     let mut control = array::<[u8; size_of::<Head>()]>(host, "CONTROL");
     let mut head = control.get(&0, 0).unwrap();
-    head[std::mem::offset_of!(Head, slots)..].fill(0);
+    let slots = std::mem::offset_of!(Head, slots);
+    head[slots..slots + size_of::<[SlotHead; SLOTS as usize]>()].fill(0);
     control.set(0, head, 0).unwrap();
 }
 

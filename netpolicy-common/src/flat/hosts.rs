@@ -6,18 +6,67 @@ use super::{UNIT_WORDS, UNITS_PER_PAGE};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
-    /// The first of its pages, which follow each other, as they were made.
-    pub start: u32,
+    /// In its upper half the number of the first unit, in its lower [`Hosts::stand_ins`]: one
+    /// load tells both, and where there are no stand-ins, one addition makes an address' unit
+    /// of its bucket.
+    place: u64,
     /// Buckets, each a unit; 0: there are no hosts.
     pub buckets: u32,
     /// The base-2 logarithm of `buckets`, rounded down.
     pub shift: u32,
-    /// The first of the pages that say, in 32 bits for each of the table's pages, which page
-    /// stands in for it since a change; 0: none does. 0: no page has a stand-in.
-    pub stand_ins: u32,
 }
 
 impl Hosts {
+    /// A table of so many buckets, not 0, which is nowhere yet.
+    #[must_use]
+    pub const fn with_buckets(buckets: u32) -> Self {
+        Self {
+            place: 0,
+            buckets,
+            shift: buckets.ilog2(),
+        }
+    }
+
+    /// The first of its pages, which follow each other, as they were made.
+    #[must_use]
+    pub const fn start(&self) -> u32 {
+        (self.place >> 32) as u32 / UNITS_PER_PAGE
+    }
+
+    /// Moves it to other pages.
+    pub const fn set_start(&mut self, page: u32) {
+        self.place = ((page * UNITS_PER_PAGE) as u64) << 32 | self.stand_ins() as u64;
+    }
+
+    /// The first of the pages that say, in 32 bits for each of the table's pages, which page
+    /// stands in for it since a change; 0: none does. 0: no page has a stand-in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn stand_ins(&self) -> u32 {
+        self.place as u32
+    }
+
+    /// Names the pages of stand-ins.
+    pub const fn set_stand_ins(&mut self, page: u32) {
+        self.place = self.place >> 32 << 32 | page as u64;
+    }
+
+    /// The unit of an address in the upper half, by its [`Hosts::product`], whose lower half
+    /// is the lower one. Where there are no stand-ins.
+    #[inline(always)]
+    #[must_use]
+    pub const fn spot(&self, product: u64) -> u64 {
+        product.wrapping_add(self.place)
+    }
+
+    /// The same where this page stands in for the bucket's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn spot_on(page: u32, product: u64) -> u64 {
+        let unit = page * UNITS_PER_PAGE + Self::bucket(product) % UNITS_PER_PAGE;
+        (unit as u64) << 32 | product as u32 as u64
+    }
+
     /// Which bucket a mixed address belongs to, and what is left to tell it from
     /// others: its tag.
     #[inline(always)]
@@ -41,7 +90,7 @@ impl Hosts {
         (product >> 32) as u32
     }
 
-    /// The tag of a [`Hosts::product`].
+    /// The tag of a [`Hosts::product`], or of its [`Hosts::spot`].
     #[inline(always)]
     #[must_use]
     pub const fn tag(&self, product: u64) -> u32 {
@@ -59,7 +108,7 @@ impl Hosts {
     }
 
     /// How the numbers of an IPv6 address' two buckets differ: by the bits of its
-    /// [`Hosts::product`] behind its bucket's.
+    /// [`Hosts::product`], or [`Hosts::spot`], behind its bucket's.
     #[inline(always)]
     #[must_use]
     pub const fn apart(product: u64) -> u32 {
@@ -242,20 +291,12 @@ mod tests {
         ((u64::from(bucket) << 32).div_ceil(u64::from(hosts.buckets))) as u32
     }
 
-    fn of(buckets: u32) -> Hosts {
-        Hosts {
-            buckets,
-            shift: buckets.ilog2(),
-            ..Hosts::default()
-        }
-    }
-
     #[test]
     fn tags_fit_their_lanes_and_tell_neighbours_apart() {
         for buckets in [
             4, 5, 1023, 4095, 4224, 8191, 8192, 9000, 131_071, 135_168, 262_143, 300_001,
         ] {
-            let hosts = of(buckets);
+            let hosts = Hosts::with_buckets(buckets);
             let highest = 1 << (Lanes::of(hosts.shift).width() - 1);
             for mixed in (0..=u32::MAX - 1).step_by(999_983).chain([u32::MAX - 1]) {
                 let (bucket, tag) = hosts.place(mixed);
@@ -271,7 +312,7 @@ mod tests {
         for buckets in [
             135_168, 140_001, 200_000, 262_143, 262_144, 4224, 5000, 8191,
         ] {
-            let hosts = of(buckets);
+            let hosts = Hosts::with_buckets(buckets);
             for bucket in [0, 1, 77, buckets / 2, buckets - 2] {
                 let none = hosts.no_tag(bucket);
                 for mixed in first_of(hosts, bucket)..first_of(hosts, bucket + 1) {
@@ -283,7 +324,32 @@ mod tests {
     }
 
     #[test]
+    fn a_spot_is_the_bucket_s_unit_and_what_tells_its_addresses() {
+        let mut hosts = Hosts::with_buckets(1000);
+        hosts.set_stand_ins(77);
+        hosts.set_start(262_143);
+        assert_eq!((hosts.start(), hosts.stand_ins()), (262_143, 77));
+        hosts.set_stand_ins(0);
+        for mixed in [0, 1, 1 << 22, 0xdead_beef, u32::MAX] {
+            let product = hosts.product(mixed);
+            let (bucket, tag) = hosts.place(mixed);
+            let spot = hosts.spot(product);
+            assert_eq!((spot >> 32) as u32, 262_143 * UNITS_PER_PAGE + bucket);
+            assert_eq!(
+                (hosts.tag(spot), Hosts::apart(spot)),
+                (tag, Hosts::apart(product))
+            );
+            let spot = Hosts::spot_on(5, product);
+            assert_eq!(
+                (spot >> 32) as u32,
+                5 * UNITS_PER_PAGE + bucket % UNITS_PER_PAGE
+            );
+            assert_eq!(hosts.tag(spot), tag);
+        }
+    }
+
+    #[test]
     fn tags_that_take_all_numbers_leave_none_for_empty_places() {
-        assert_eq!(of(1 << 17).no_tag(3), u32::MAX);
+        assert_eq!(Hosts::with_buckets(1 << 17).no_tag(3), u32::MAX);
     }
 }

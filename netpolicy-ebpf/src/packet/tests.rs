@@ -182,10 +182,16 @@ proptest! {
         match (found, parsed) {
             (Plain::Attempt((source, port)), Segment::Judge(subject)) => {
                 prop_assert!(subject.is_attempt);
-                prop_assert_eq!(port, subject.ports.destination);
+                prop_assert_eq!(u16::from_be_bytes(port), subject.ports.destination);
                 prop_assert_eq!(&source, &frame[subject.addresses.at..][..source.len()]);
                 let is_v6 = subject.addresses.family == Family::V6;
                 prop_assert_eq!(source.len(), if is_v6 { 16 } else { 4 });
+                let again = if is_v6 {
+                    plain_source_v6(&frame).map(|(high, low)| [high.to_be_bytes(), low.to_be_bytes()].concat())
+                } else {
+                    plain_source_v4(&frame).map(|source| source.to_be_bytes().to_vec())
+                };
+                prop_assert_eq!(again, Some(source));
             }
             (Plain::Established, parsed) => {
                 prop_assert_eq!(parsed, Segment::Pass(Reason::Established));

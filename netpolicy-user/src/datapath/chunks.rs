@@ -7,15 +7,11 @@ use netpolicy_common::flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 
 use super::{
     DatapathError,
-    maps::Maps,
+    maps::{ARRAY, MMAPABLE, Maps},
     retry::while_out_of_memory,
     sys::{self, Mapped},
 };
 use crate::compiler::flat::Page;
-
-/// `BPF_MAP_TYPE_ARRAY` and `BPF_F_MMAPABLE` of `linux/bpf.h`.
-const ARRAY: u32 = 2;
-const MMAPABLE: u32 = 1 << 10;
 
 /// Bytes of a chunk.
 #[expect(clippy::cast_possible_truncation, reason = "2^20")]

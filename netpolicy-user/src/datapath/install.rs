@@ -1,13 +1,11 @@
 //! Taking over what is pinned, or installing anew, without a gap.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use aya::{EbpfLoader, include_bytes_aligned, programs::Xdp};
-use aya_obj::programs::XdpAttachType;
+use aya::programs::Xdp;
 use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
 use rustix::thread::CapabilitySet;
 
@@ -16,19 +14,13 @@ use super::{
     Prepared, attach, bypass, counters,
     maps::{self, Maps},
     pins::{self, Pins},
-    reader,
+    program, reader,
     slots::Slots,
 };
 use crate::{
     compiler::Ruleset,
     config::{EngineChoice, XdpChoice},
 };
-
-/// The program's object file, built from `netpolicy-ebpf`.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
-
-/// The program's name in the object file and in the kernel.
-const PROGRAM_NAME: &str = "netpolicy";
 
 /// The oldest kernel: XDP programs for multi-buffer packets (`xdp.frags`) came with it.
 const OLDEST_KERNEL: (u32, u32, &str) = (5, 18, "5.18");
@@ -134,14 +126,14 @@ impl Datapath {
         let live = pins.live();
         let mut maps = Maps::open(&live, true)?;
         maps::open_events(&live)?;
-        let same_program = build.program == object_digest();
+        let same_program = build.program == program::digest();
         let mut opened = Opened::Adopted;
         if !same_program {
-            load(engine, &live)?;
+            program::load(engine, &live)?;
             opened = Opened::Upgraded;
         }
-        let mut program = open_program(&live, pins::PROGRAM)?;
-        let probe = open_program(&live, pins::PROBE)?;
+        let mut program = program::open(&live, pins::PROGRAM)?;
+        let probe = program::open(&live, pins::PROBE)?;
         attach::replace_programs(pins, &mut program)?;
         if !same_program {
             set_build(&mut maps, engine)?;
@@ -175,10 +167,10 @@ impl Datapath {
     ) -> Result<Self, DatapathError> {
         let engine = options.engine.into();
         let next = pins.begin_next()?;
-        load(engine, &next)?;
+        program::load(engine, &next)?;
         let mut maps = Maps::open(&next, true)?;
-        let mut program = open_program(&next, pins::PROGRAM)?;
-        let probe = open_program(&next, pins::PROBE)?;
+        let mut program = program::open(&next, pins::PROGRAM)?;
+        let probe = program::open(&next, pins::PROBE)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
@@ -282,7 +274,7 @@ impl Datapath {
         let live = self.pins.live();
         maps::are_pinned(&live)
             && maps::read_build(&live)
-                .is_some_and(|build| build.abi == ABI_VERSION && build.program == object_digest())
+                .is_some_and(|build| build.abi == ABI_VERSION && build.program == program::digest())
     }
 
     /// Reads back what is in force and names every difference from `ruleset`, the
@@ -334,78 +326,15 @@ impl std::fmt::Debug for Datapath {
     }
 }
 
-/// Loads the program over the maps pinned in `dir`, making and pinning those that are
-/// missing: as it is asked and as it is at interfaces. Their pins replace those there.
-fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
-    for (name, is_probe) in [(pins::PROBE, true), (pins::PROGRAM, false)] {
-        let new = dir.join(format!("{name}_NEW"));
-        let _ = fs::remove_file(&new);
-        load_as(is_probe, engine, dir, &new)?;
-        fs::rename(&new, dir.join(name)).map_err(|source| DatapathError::Pins {
-            action: "rename",
-            path: new,
-            source,
-        })?;
-    }
-    Ok(())
-}
-
-fn load_as(is_probe: bool, engine: Engine, dir: &Path, pin: &Path) -> Result<(), DatapathError> {
-    let (engine, probe) = (engine as u32, u32::from(is_probe));
-    let mut loader = EbpfLoader::new();
-    loader.override_global("ENGINE", &engine, true);
-    loader.override_global("PROBE", &probe, true);
-    loader.map_max_entries("CPUS", maps::possible_cpus()?);
-    for (name, _) in maps::PINNED {
-        loader.map_pin_path(name, dir.join(name));
-    }
-    let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
-    #[cfg(feature = "program-log")]
-    super::log::forward(&mut ebpf);
-    let program: &mut Xdp = ebpf
-        .program_mut(PROGRAM_NAME)
-        .ok_or(DatapathError::IncompleteObject("program"))?
-        .try_into()
-        .map_err(DatapathError::Verify)?;
-    program.load().map_err(DatapathError::load)?;
-    program.pin(pin).map_err(|source| DatapathError::Pin {
-        path: pin.to_path_buf(),
-        source,
-    })
-}
-
-/// Opens the program pinned by this name.
-pub(super) fn open_program(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
-    let path = dir.join(name);
-    let program = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(|error| {
-        DatapathError::ForeignPin {
-            path: path.clone(),
-            what: error.to_string(),
-        }
-    })?;
-    let info = program.info().map_err(DatapathError::Verify)?;
-    if info.name_as_str() != Some(PROGRAM_NAME) {
-        return Err(DatapathError::ForeignPin {
-            path,
-            what: "another program".into(),
-        });
-    }
-    Ok(program)
-}
-
 fn set_build(maps: &mut Maps, engine: Engine) -> Result<(), DatapathError> {
     let build = Build {
         abi: ABI_VERSION,
         engine: engine as u32,
-        program: object_digest(),
+        program: program::digest(),
     };
     maps.build
         .set(0, build, 0)
         .map_err(DatapathError::map("set", "BUILD"))
-}
-
-fn object_digest() -> [u8; 32] {
-    *blake3::hash(OBJECT).as_bytes()
 }
 
 fn check_privileges() -> Result<(), DatapathError> {

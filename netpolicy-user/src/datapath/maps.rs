@@ -15,10 +15,21 @@ pub(super) type TrieV4 = LpmTrie<MapData, KeyV4, u8>;
 /// A trie of IPv6 prefixes.
 pub(super) type TrieV6 = LpmTrie<MapData, KeyV6, u8>;
 
+/// What is in force, and what most packets need of it: a map that is memory-mapped here, and a
+/// variable of this name in the program.
+pub(super) const CONTROL: &str = "CONTROL";
+
+/// `BPF_MAP_TYPE_ARRAY` and `BPF_F_MMAPABLE` of `linux/bpf.h`.
+pub(super) const ARRAY: u32 = 2;
+pub(super) const MMAPABLE: u32 = 1 << 10;
+
+/// The section of the program's object file that holds this variable alone.
+pub(super) const CONTROL_SECTION: &str = ".bss.CONTROL";
+
 /// Every map that is pinned: its name in the program, and its type.
 pub(super) const PINNED: &[(&str, MapType)] = &[
     ("BUILD", MapType::Array),
-    ("CONTROL", MapType::Array),
+    (CONTROL, MapType::Array),
     ("SLOT_INFO", MapType::Array),
     ("GOVERNANCE", MapType::Array),
     ("BLOCK_V4", MapType::ArrayOfMaps),
@@ -88,8 +99,37 @@ pub(super) fn open_events(dir: &Path) -> Result<(RingBuf<MapData>, ControlPage),
     Ok((typed(dir, "EVENTS")?, control(dir, true)?))
 }
 
+/// Bytes of the control map.
+#[expect(clippy::cast_possible_truncation, reason = "some 70,000")]
+const HEAD_BYTES: u32 = size_of::<Head>() as u32;
+
+/// Makes the control map and pins it, unless it is there: a loader would make one that cannot
+/// be mapped.
+pub(super) fn make_control(dir: &Path) -> Result<(), DatapathError> {
+    let pin = dir.join(CONTROL);
+    if pin.exists() {
+        return Ok(());
+    }
+    let shape = aya_obj::Map::new_from_params(ARRAY, 4, HEAD_BYTES, 1, MMAPABLE);
+    let map =
+        MapData::create(shape, CONTROL, None).map_err(DatapathError::map("create", CONTROL))?;
+    map.pin(&pin)
+        .map_err(|source| DatapathError::Pin { path: pin, source })
+}
+
+/// What the control map holds.
+pub(super) fn control_bytes(dir: &Path) -> Result<Box<[u8; size_of::<Head>()]>, DatapathError> {
+    let map = Map::Array(shaped::<Head>(dir, CONTROL, 1)?);
+    let array: Array<MapData, [u8; size_of::<Head>()]> =
+        Array::try_from(map).map_err(DatapathError::map("open", CONTROL))?;
+    let head = array
+        .get(&0, 0)
+        .map_err(DatapathError::map("read", CONTROL))?;
+    Ok(Box::new(head))
+}
+
 fn control(dir: &Path, writable: bool) -> Result<ControlPage, DatapathError> {
-    let map = shaped::<Head>(dir, "CONTROL", 1)?;
+    let map = shaped::<Head>(dir, CONTROL, 1)?;
     ControlPage::map(map.fd(), writable).map_err(|source| DatapathError::System {
         call: "mmap of the control map",
         source,

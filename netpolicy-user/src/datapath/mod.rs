@@ -28,6 +28,7 @@ mod log;
 mod lpm;
 mod maps;
 mod pins;
+mod program;
 mod reader;
 mod retry;
 mod slots;

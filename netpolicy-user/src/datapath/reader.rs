@@ -6,9 +6,10 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use netpolicy_common::{ABI_VERSION, Action, Engine, EventStats, Reason, reason::Probe, slot_of};
 
 use super::{
-    AttachedInterface, CounterSnapshot, DatapathError, attach, counters, install,
+    AttachedInterface, CounterSnapshot, DatapathError, attach, counters,
     maps::{self, Maps},
     pins::{self, Pins},
+    program,
 };
 
 /// What the kernel says is in force.
@@ -61,8 +62,8 @@ impl Reader {
             });
         }
         let maps = Maps::open(&live, false)?;
-        let program = install::open_program(&live, pins::PROGRAM)?;
-        let probe = install::open_program(&live, pins::PROBE)?;
+        let program = program::open(&live, pins::PROGRAM)?;
+        let probe = program::open(&live, pins::PROBE)?;
         Ok(Self {
             pins,
             maps,

@@ -234,7 +234,8 @@ mod tests {
             root_v6,
             ..ScopeConfig::default()
         };
-        [80, 5432, 22, 5432 - 64].map(|port| head_of(&governance).host_ports.holds(port))
+        let host_ports = head_of(&governance).host_ports;
+        [256 * 22, 5432, 22, 5432 - 1].map(|port: u16| host_ports.holds(port.to_be_bytes()))
     }
 
     #[test]

@@ -135,12 +135,7 @@ mod tests {
 
     use super::*;
 
-    const ONE_PAGE: Hosts = Hosts {
-        start: 0,
-        buckets: UNITS_PER_PAGE,
-        shift: UNITS_PER_PAGE.ilog2(),
-        stand_ins: 0,
-    };
+    const ONE_PAGE: Hosts = Hosts::with_buckets(UNITS_PER_PAGE);
 
     fn host(n: u64) -> u128 {
         0x2001 << 112 | u128::from((2 * n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))

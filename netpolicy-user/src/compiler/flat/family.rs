@@ -33,6 +33,7 @@ impl Lists {
             start: self.start,
             block: self.tables.block.hosts,
             allow: self.tables.allow.hosts,
+            reserved: 0,
         }
     }
 

@@ -35,15 +35,10 @@ impl HostTable {
         if keys.len() < FEWEST {
             return (Self::default(), keys.to_vec());
         }
-        let buckets = K::buckets(keys.len());
-        let mut hosts = Hosts {
-            buckets,
-            shift: buckets.ilog2(),
-            ..Hosts::default()
-        };
+        let mut hosts = Hosts::with_buckets(K::buckets(keys.len()));
         let pages = page_count(hosts);
         let first = arena.take_pages(pages);
-        hosts.start = first;
+        hosts.set_start(first);
         for page in 0..pages {
             *arena.page_mut(first + page) = empty_page::<K>(hosts, page);
         }
@@ -105,15 +100,15 @@ impl HostTable {
     /// The page on which an address has its place.
     fn page_number<K: Key>(&self, arena: &Arena, key: K) -> u32 {
         let at = page_of(key.pair(self.hosts).0);
-        self.stand_in(arena, at).unwrap_or(self.hosts.start + at)
+        self.stand_in(arena, at).unwrap_or(self.hosts.start() + at)
     }
 
     /// What stands in for the `at`-th page.
     fn stand_in(&self, arena: &Arena, at: u32) -> Option<u32> {
-        if self.hosts.stand_ins == 0 {
+        if self.hosts.stand_ins() == 0 {
             return None;
         }
-        let page = arena.half(self.hosts.stand_ins, at);
+        let page = arena.half(self.hosts.stand_ins(), at);
         (page != 0).then_some(page)
     }
 
@@ -154,21 +149,23 @@ impl HostTable {
         copied.any = true;
         if pages <= LARGE {
             if is_first {
-                self.hosts.start = arena.move_pages(self.hosts.start, pages);
+                let moved = arena.move_pages(self.hosts.start(), pages);
+                self.hosts.set_start(moved);
             }
             return self.page_number(arena, key);
         }
         if is_first {
             let count = stand_in_pages(pages);
-            self.hosts.stand_ins = if self.hosts.stand_ins == 0 {
+            let stand_ins = if self.hosts.stand_ins() == 0 {
                 let none = arena.take_pages(count);
                 for page in none..none + count {
                     *arena.page_mut(page) = [0; PAGE_WORDS];
                 }
                 none
             } else {
-                arena.move_pages(self.hosts.stand_ins, count)
+                arena.move_pages(self.hosts.stand_ins(), count)
             };
+            self.hosts.set_stand_ins(stand_ins);
         }
         let page = self.page_number(arena, key);
         let at = page_of(key.pair(self.hosts).0);
@@ -176,7 +173,7 @@ impl HostTable {
             return page;
         }
         let page = arena.move_pages(page, 1);
-        arena.set_half(self.hosts.stand_ins, at, page);
+        arena.set_half(self.hosts.stand_ins(), at, page);
         page
     }
 
@@ -186,15 +183,15 @@ impl HostTable {
             return;
         }
         let pages = page_count(self.hosts);
-        if self.hosts.stand_ins == 0 {
-            arena.give_pages(self.hosts.start, pages);
+        if self.hosts.stand_ins() == 0 {
+            arena.give_pages(self.hosts.start(), pages);
             return;
         }
         for at in 0..pages {
-            let page = self.stand_in(arena, at).unwrap_or(self.hosts.start + at);
+            let page = self.stand_in(arena, at).unwrap_or(self.hosts.start() + at);
             arena.give_pages(page, 1);
         }
-        arena.give_pages(self.hosts.stand_ins, stand_in_pages(pages));
+        arena.give_pages(self.hosts.stand_ins(), stand_in_pages(pages));
     }
 }
 
@@ -241,9 +238,9 @@ pub(super) fn addresses<'a, K: Key>(
     let mut found = Vec::new();
     let pages = page_count(hosts);
     for at in 0..pages {
-        let mut number = hosts.start.checked_add(at)?;
-        if hosts.stand_ins != 0 {
-            let (list, word) = super::arena::place_of_half(hosts.stand_ins, at);
+        let mut number = hosts.start().checked_add(at)?;
+        if hosts.stand_ins() != 0 {
+            let (list, word) = super::arena::place_of_half(hosts.stand_ins(), at);
             match super::build::halves(page(list)?[word])[at as usize % 2] {
                 0 => {}
                 stand_in => number = stand_in,

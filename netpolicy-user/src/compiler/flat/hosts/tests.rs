@@ -134,7 +134,7 @@ fn a_host_in_a_bucket_that_is_not_its_own_is_damage() {
     let hosts: Vec<u128> = (1..40).map(|n| 0x2001 << 112 | n).collect();
     let mut arena = Arena::starting_at(0);
     let (table, _) = HostTable::build(&mut arena, &hosts);
-    let page = *arena.page(table.hosts.start);
+    let page = *arena.page(table.hosts.start());
     let read = |page: &Page| addresses::<u128>(table.hosts, &|_| Some(page));
     assert_eq!(read(&page).map(|found| found.len()), Some(39));
     let (first, second) = hosts[0].pair(table.hosts);
