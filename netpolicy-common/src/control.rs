@@ -91,7 +91,7 @@ const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 256 + Head::CPU
 
 /// Ports on which the host's own lists decide alone, and enforced: all of them, or some. A
 /// bit stands for all ports with the same lowest six bits in their upper byte, which is the
-/// first on the wire, so that few instructions tell.
+/// first on the wire, the highest bit for zeros, so that few instructions tell.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostPorts(u64);
@@ -102,14 +102,15 @@ impl HostPorts {
 
     /// Takes a port out, and those that share its bit.
     pub fn remove(&mut self, port: u16) {
-        self.0 &= !(1 << ((port >> 8) % 64));
+        let [first, _] = port.to_be_bytes();
+        self.0 &= !(1 << (63 - first % 64));
     }
 
     /// `true`: the port, in network order, is one of them. `false`: it may be one.
     #[inline(always)]
     #[must_use]
     pub const fn holds(&self, port: [u8; 2]) -> bool {
-        self.0 >> (port[0] % 64) & 1 != 0
+        (self.0 << (port[0] % 64)).cast_signed() < 0
     }
 }
 

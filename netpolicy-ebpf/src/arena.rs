@@ -1,11 +1,12 @@
 //! The flat engine in the kernel: its steps on the pages of the arena.
 
+use aya_ebpf::helpers::bpf_map_lookup_elem;
 use netpolicy_common::flat::{
     CHUNK_PAGES, Code, FINAL, Hosts, Root, UNITS_PER_PAGE, final_code, kind,
 };
 use netpolicy_ebpf::flat::{self, Page, Pages, Steps, Unit, descend, enter};
 
-use crate::maps;
+use crate::maps::{self, ChunkWords};
 
 /// Whether an IPv4 address is among hosts.
 #[inline(always)]
@@ -46,26 +47,39 @@ struct Arena;
 impl Pages for Arena {
     #[inline(always)]
     fn page(&self, number: u32) -> Option<&Page> {
-        let chunk = maps::ARENA.get(number / CHUNK_PAGES)?.get(0)?;
-        Some(&chunk.as_chunks().0[(number % CHUNK_PAGES) as usize])
+        let words = chunk(number / CHUNK_PAGES)?;
+        Some(&words.as_chunks().0[(number % CHUNK_PAGES) as usize])
     }
 
     #[inline(always)]
-    fn unit(&self, number: u32) -> Option<&Unit> {
-        Some(&units(number)?[(number % CHUNK_UNITS) as usize])
+    fn unit(&self, spot: u64) -> Option<&Unit> {
+        let chunk = chunk_of(spot)?;
+        // SAFETY: a multiple of a unit's size that is less than a chunk's, by its mask; the
+        // verifier sees to it again.
+        unsafe { Some(&*chunk.add(offset_of(spot)).cast()) }
     }
 
     #[inline(always)]
     fn two_units(&self, spot: u64) -> Option<(&Unit, &Unit)> {
-        let chunk = units((spot >> 32) as u32)?.as_ptr().cast::<u8>();
-        // In bytes: so a shift and a mask make an offset of each.
-        let at = (spot >> (32 - UNIT_SHIFT)) as usize & UNITS_MASK;
+        let chunk = chunk_of(spot)?;
+        let at = offset_of(spot);
         let apart = (Hosts::apart(spot) << UNIT_SHIFT) as usize;
         let other = within_chunk((at ^ apart) as u64);
-        // SAFETY: multiples of a unit's size that are less than a chunk's, by their masks; the
-        // verifier sees to it again.
+        // SAFETY: as above.
         unsafe { Some((&*chunk.add(at).cast(), &*chunk.add(other).cast())) }
     }
+}
+
+/// The chunk that holds a unit.
+#[inline(always)]
+fn chunk_of(spot: u64) -> Option<*const u8> {
+    Some(core::ptr::from_ref(chunk((spot >> 32) as u32 / CHUNK_UNITS)?).cast())
+}
+
+/// A unit's offset in its chunk, in bytes: so a shift and a mask make it.
+#[inline(always)]
+const fn offset_of(spot: u64) -> usize {
+    (spot >> (32 - UNIT_SHIFT)) as usize & UNITS_MASK
 }
 
 /// An offset of a unit in its chunk, in bytes.
@@ -97,11 +111,20 @@ const UNIT_SHIFT: u32 = size_of::<Unit>().ilog2();
 /// What an offset of a unit in its chunk, in bytes, is made of.
 const UNITS_MASK: usize = (CHUNK_UNITS as usize - 1) << UNIT_SHIFT;
 
-/// The units of the chunk that holds the one with this number: found by themselves, since
-/// finding the page first takes more instructions.
+/// The chunk of this number.
 #[inline(always)]
-fn units<'a>(number: u32) -> Option<&'a [Unit]> {
-    Some(maps::ARENA.get(number / CHUNK_UNITS)?.get(0)?.as_chunks().0)
+fn chunk<'a>(number: u32) -> Option<&'a ChunkWords> {
+    /// The index of a chunk's one element, where it need not be written first: on the stack,
+    /// that takes three instructions more.
+    static FIRST: u32 = 0;
+
+    let map = core::ptr::from_ref(maps::ARENA.get(number)?);
+    // SAFETY: both are what the helper takes, a map and a key; the map's values are of this
+    // type, and live as long as the program.
+    unsafe {
+        let value = bpf_map_lookup_elem(map.cast_mut().cast(), (&raw const FIRST).cast());
+        value.cast::<ChunkWords>().as_ref()
+    }
 }
 
 impl Steps for Arena {}

@@ -28,9 +28,11 @@ pub trait Pages {
     /// A page, or `None` past the end.
     fn page(&self, number: u32) -> Option<&Page>;
 
-    /// A unit, by its number among those of all pages; `None` past the end.
+    /// A unit, by its number, among those of all pages, in the upper half of a
+    /// [`Hosts::spot`]; `None` past the end.
     #[inline(always)]
-    fn unit(&self, number: u32) -> Option<&Unit> {
+    fn unit(&self, spot: u64) -> Option<&Unit> {
+        let number = (spot >> 32) as u32;
         self.page(unit_page(number))
             .map(|page| &page.as_chunks().0[(number % UNITS_PER_PAGE) as usize])
     }
@@ -39,8 +41,8 @@ pub trait Pages {
     /// [`Hosts::spot`].
     #[inline(always)]
     fn two_units(&self, spot: u64) -> Option<(&Unit, &Unit)> {
-        let number = (spot >> 32) as u32;
-        Some((self.unit(number)?, self.unit(number ^ Hosts::apart(spot))?))
+        let other = spot ^ u64::from(Hosts::apart(spot)) << 32;
+        Some((self.unit(spot)?, self.unit(other)?))
     }
 }
 
@@ -127,7 +129,7 @@ pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Code {
 #[inline(always)]
 pub fn is_host_v4<P: Pages>(pages: &P, hosts: &Hosts, address: u32) -> bool {
     let spot = spot_of(pages, hosts, hosts.product(mix(address)));
-    let Some(unit) = spot.and_then(|spot| pages.unit((spot >> 32) as u32)) else {
+    let Some(unit) = spot.and_then(|spot| pages.unit(spot)) else {
         cold_path();
         return false;
     };

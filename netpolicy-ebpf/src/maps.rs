@@ -103,7 +103,10 @@ pub(crate) static ALLOW_V6: ArrayOfMaps<TrieV6, { LIST_SLOTS as usize }> = Array
 /// (`array_map_gen_lookup`, refused under `BPF_F_INNER_MAP`). One element, and not one for
 /// each page: so the look-up does not wait for the page's number, which would have to be
 /// written to memory and read again.
-pub(crate) type Chunk = Array<[u64; CHUNK_PAGES as usize * PAGE_WORDS], 1, MMAPABLE>;
+type Chunk = Array<ChunkWords, 1, MMAPABLE>;
+
+/// A chunk's words.
+pub(crate) type ChunkWords = [u64; CHUNK_PAGES as usize * PAGE_WORDS];
 
 /// The flat engine's memory.
 #[btf_map]
