@@ -103,7 +103,7 @@ struct Memory<'a> {
 }
 
 impl Memory<'_> {
-    /// As `listed_v4` in `netpolicy-ebpf/src/arena.rs`, of block lists.
+    /// As `FlatV4` in `netpolicy-ebpf/src/source.rs`, of block lists.
     fn look_up_v4(&self, root: &Root, address: u32) -> Code {
         let hosts = root.block;
         if hosts.buckets != 0 {
@@ -115,7 +115,7 @@ impl Memory<'_> {
         self.in_trie(root, u64::from(address) << 32, 0)
     }
 
-    /// As `listed_v6` there.
+    /// As `FlatV6` there.
     fn look_up_v6(&self, root: &Root, address: u128) -> Code {
         let (high, low) = ((address >> 64) as u64, address as u64);
         let hosts = root.block;

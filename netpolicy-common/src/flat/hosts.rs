@@ -9,7 +9,7 @@ pub struct Hosts {
     /// In its upper half the number of the first unit, in its lower [`Hosts::stand_ins`]: one
     /// load tells both, and where there are no stand-ins, one addition makes an address' unit
     /// of its bucket.
-    place: u64,
+    pub place: u64,
     /// Buckets, each a unit; 0: there are no hosts.
     pub buckets: u32,
     /// The base-2 logarithm of `buckets`, rounded down.
@@ -31,6 +31,12 @@ impl Hosts {
     #[must_use]
     pub const fn start(&self) -> u32 {
         (self.place >> 32) as u32 / UNITS_PER_PAGE
+    }
+
+    /// Whether it begins with a page, as all tables do that are not damaged.
+    #[must_use]
+    pub const fn is_on_pages(&self) -> bool {
+        ((self.place >> 32) as u32).is_multiple_of(UNITS_PER_PAGE)
     }
 
     /// Moves it to other pages.

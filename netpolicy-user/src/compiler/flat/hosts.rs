@@ -230,12 +230,15 @@ struct Copied {
 }
 
 /// All addresses of a table, in no order, from pages wherever they are; `None` if one of
-/// the pages is missing, or an address stands where none looks for it.
+/// the pages is missing, or an address stands where none looks for it, or all of them do.
 pub(super) fn addresses<'a, K: Key>(
     hosts: Hosts,
     page: &dyn Fn(u32) -> Option<&'a Page>,
 ) -> Option<Vec<K>> {
     let mut found = Vec::new();
+    if !hosts.is_on_pages() {
+        return None;
+    }
     let pages = page_count(hosts);
     for at in 0..pages {
         let mut number = hosts.start().checked_add(at)?;

@@ -145,6 +145,20 @@ fn a_host_in_a_bucket_that_is_not_its_own_is_damage() {
     assert!(read(&damaged).is_none());
 }
 
+#[test]
+fn a_table_that_begins_within_a_page_is_damage() {
+    let hosts: Vec<u32> = (1..400).map(|n| n << 7).collect();
+    let mut arena = Arena::starting_at(0);
+    let (mut table, _) = HostTable::build(&mut arena, &hosts);
+    table.hosts.place += 1 << 32;
+    let found = hosts
+        .iter()
+        .filter(|host| is_host_v4(&Memory(&arena), &table.hosts, **host));
+    assert!(found.count() < 10, "it is looked for one unit further on");
+    let page = |number| Some(arena.page(number));
+    assert!(addresses::<u32>(table.hosts, &page).is_none());
+}
+
 /// A change of a large table copies pages; what was in force before stays as it was.
 #[test]
 fn pages_that_stand_in_hold_what_changed_and_the_others_stay() {
