@@ -34,8 +34,8 @@ pub struct Control {
 
 const _: () = assert!(size_of::<Control>() == 16);
 
-/// What the program reads first, and what it writes of most denied attempts: together, so
-/// that one look-up in a map finds it all.
+/// What the program reads first, and what it writes of most denied attempts: a variable of
+/// the program, of which the loader makes a memory-mapped array of one element.
 #[repr(C, align(64))]
 #[derive(Clone, Debug)]
 pub struct Head {

@@ -1,5 +1,7 @@
 //! The program's maps. Every one is pinned by its name here.
 
+use core::{cell::UnsafeCell, mem::MaybeUninit};
+
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, LpmTrie, RingBuf},
     macros::btf_map,
@@ -8,8 +10,6 @@ use netpolicy_common::{
     Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6, LIST_SLOTS, SLOTS, SlotInfo,
     flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS},
 };
-
-use core::{cell::UnsafeCell, mem::MaybeUninit};
 
 /// `BPF_F_MMAPABLE`: userspace stores to the map as to memory.
 const MMAPABLE: usize = 1 << 10;

@@ -10,8 +10,7 @@ use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, Outcome, host};
-use netpolicy_user::config::XdpChoice;
-use netpolicy_user::datapath::{self, Datapath, Opened};
+use netpolicy_user::datapath::Opened;
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
@@ -214,19 +213,14 @@ fn a_control_map_of_another_size_is_replaced() {
     const MMAPABLE: u32 = 1 << 10;
 
     let ruleset = rules::ruleset(&[rules::policy("scanners", None, &["10.66.0.0/16"], &[])]);
-    let loaded = Loaded::new(&ruleset).abandon();
+    let mut loaded = Loaded::new(&ruleset);
     let pin = loaded.bpffs_dir().join("live/CONTROL");
     std::fs::remove_file(&pin).unwrap();
     let shape = aya_obj::Map::new_from_params(ARRAY, 4, 4096, 1, MMAPABLE);
     let small = MapData::create(shape, "control", None).unwrap();
     small.pin(&pin).unwrap();
 
-    let options = datapath::Options {
-        bpffs_dir: loaded.bpffs_dir().to_owned(),
-        mode: XdpChoice::Auto,
-        engine: rules::engine(),
-    };
-    let (mut datapath, opened) = Datapath::open(&options, &ruleset, 1).unwrap();
+    let opened = loaded.reopen(&ruleset);
     let Opened::Installed(why) = opened else {
         panic!("{opened:?}");
     };
@@ -235,6 +229,5 @@ fn a_control_map_of_another_size_is_replaced() {
         "{why}"
     );
     let frame = Packet::syn("10.66.0.1", 5432).build();
-    assert_eq!(datapath.probe(&frame).unwrap().1, Reason::Blocked);
-    datapath.detach_all().unwrap();
+    assert_eq!(loaded.judge(&frame), Reason::Blocked);
 }
