@@ -12,12 +12,12 @@ pub enum Plain<R> {
     Attempt(R),
     /// A TCP segment that is none: it passes.
     Established,
-    /// Not plain: for [`parse`].
+    /// Not plain: for [`super::parse`].
     Other,
 }
 
 /// Reads a frame as almost all TCP frames are: whole, without tags, options, extension
-/// headers or fragments, down to the TCP header. In a few instructions; [`parse`] would
+/// headers or fragments, down to the TCP header. In a few instructions; [`super::parse`] would
 /// say the same of it.
 ///
 /// A connection attempt over IPv4 is handed to `v4` with its source address as a number
