@@ -161,6 +161,7 @@ fn who_may_read_sees_all_and_changes_nothing() {
         ("bypass revoke 10.0.0.1", "takes the privilege bypass"),
         ("grant admin --to user:games", "takes the privilege admin"),
         ("revoke read --to user:games", "takes the privilege admin"),
+        ("verify", "takes the privilege admin"),
         ("detach --yes", "takes the privilege admin"),
         ("attach", "takes the privilege admin"),
     ] {

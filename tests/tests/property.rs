@@ -12,7 +12,7 @@ use netpolicy_common::{HOST_SCOPE, Reason};
 use netpolicy_tests::fixtures::{BLOCKED, BLOCKED6, HOST_PORT};
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Packet};
 use netpolicy_tests::rules::{self, Loaded};
-use netpolicy_user::compiler::compile;
+use netpolicy_user::compiler::{Extent, compile};
 use netpolicy_user::model::change::Change;
 use netpolicy_user::model::{Combine, Mode, RuleList, Service, State, evaluate};
 use proptest::collection::vec;
@@ -187,7 +187,7 @@ fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
     let state = state_of(plan);
     let ruleset = Arc::new(compile(&state));
     loaded.apply(&ruleset);
-    let differences = loaded.datapath().verify(&ruleset).unwrap();
+    let differences = loaded.datapath().verify(&ruleset, Extent::Full).unwrap();
     prop_assert!(differences.is_empty(), "read back: {differences:?}");
     for source in sources_of(plan, &state) {
         for (service, port) in scopes(&state) {
@@ -360,7 +360,7 @@ fn applies_of_very_different_sizes_follow_each_other() {
             u64::from(count)
         );
         assert_eq!(
-            loaded.datapath().verify(&ruleset).unwrap(),
+            loaded.datapath().verify(&ruleset, Extent::Full).unwrap(),
             Vec::<String>::new()
         );
         // What an earlier generation blocked and this one does not passes again.

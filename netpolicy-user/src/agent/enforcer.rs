@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
-use crate::compiler::Ruleset;
+use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
 
 /// What the kernel, or the datapath before it, objects to.
@@ -99,11 +99,12 @@ pub trait Enforcer: Send + 'static {
     /// The maps cannot be read.
     fn enforced(&self) -> Result<Enforced, EnforcerError>;
 
-    /// Reads the lists in force back and names what differs from `ruleset`.
+    /// Reads the lists in force back, as far as the extent goes, and names what differs
+    /// from `ruleset`.
     ///
     /// # Errors
     /// The maps cannot be read.
-    fn verify(&self, ruleset: &Ruleset) -> Result<Vec<String>, EnforcerError>;
+    fn verify(&self, ruleset: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError>;
 
     /// Makes the bypasses exactly these.
     ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
 use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
-use crate::compiler::Ruleset;
+use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
     AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
     EventReader, Opened, Options, Prepared, Reader, detach_pins,
@@ -109,8 +109,8 @@ impl Enforcer for Kernel {
         Ok(self.datapath.enforced()?)
     }
 
-    fn verify(&self, ruleset: &Ruleset) -> Result<Vec<String>, EnforcerError> {
-        Ok(self.datapath.verify(ruleset)?)
+    fn verify(&self, ruleset: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError> {
+        Ok(self.datapath.verify(ruleset, extent)?)
     }
 
     fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError> {

@@ -46,6 +46,7 @@ pub mod start;
 pub mod supervisor;
 #[cfg(test)]
 pub mod testing;
+mod verify;
 pub mod views;
 pub mod writer;
 

@@ -5,8 +5,9 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::enforcer::Enforcer;
-use super::error::chain;
+use super::error::{AgentError, chain};
 use super::writer::Writer;
+use crate::compiler::Extent;
 
 /// A comparison of all lists takes at most one part in this many of the writer's time.
 const VERIFY_SHARE: u32 = 20;
@@ -29,7 +30,7 @@ impl<E: Enforcer> Writer<E> {
 
     /// Somebody may have removed the pins, and with them the links. Whether they are
     /// there, perhaps again.
-    fn check_pins(&mut self) -> bool {
+    pub(super) fn check_pins(&mut self) -> bool {
         if self.enforcer.is_pinned() {
             return true;
         }
@@ -75,54 +76,67 @@ impl<E: Enforcer> Writer<E> {
     }
 
     fn check_ruleset(&mut self) {
-        let enforced = match self.enforcer.enforced() {
-            Ok(enforced) => enforced,
-            Err(error) => {
-                let fault = format!("the kernel's maps cannot be read: {}", chain(&error));
-                tracing::error!("{fault}");
-                self.faults.kernel = Some(fault);
-                return;
-            }
-        };
-        let differences = if enforced.generation != self.generation {
-            vec![format!(
-                "generation {} is in force, not {}",
-                enforced.generation, self.generation
-            )]
-        } else if enforced.digest != self.digest {
-            vec!["the rules' digest is another".to_owned()]
-        } else if Instant::now() >= self.verify_at {
-            match self.verify() {
-                Ok(differences) => differences,
-                Err(fault) => {
-                    tracing::error!("{fault}");
-                    self.faults.kernel = Some(fault);
-                    return;
-                }
-            }
-        } else {
-            Vec::new()
-        };
-        if differences.is_empty() {
-            self.faults.kernel = None;
-        } else {
-            self.repair(&differences);
+        let is_time = Instant::now() >= self.verify_at;
+        match self.compare(is_time.then_some(self.extent)) {
+            Ok(differences) if differences.is_empty() => self.faults.kernel = None,
+            Ok(differences) => self.repair(&differences),
+            // It is in the log and in the status, and tried again.
+            Err(_) => {}
         }
     }
 
-    fn verify(&mut self) -> Result<Vec<String>, String> {
+    /// How what is in force differs from what should be: the generation, the digest, and
+    /// if an extent is given the lists.
+    ///
+    /// # Errors
+    /// The kernel cannot be read, which is noted as a fault.
+    pub(super) fn compare(&mut self, lists: Option<Extent>) -> Result<Vec<String>, AgentError> {
+        let read = |what, result: Result<_, _>| {
+            result.map_err(|source| AgentError::Kernel { what, source })
+        };
+        let compared = read("the kernel's maps cannot be read", self.enforcer.enforced());
+        let compared = compared.and_then(|enforced| {
+            if enforced.generation != self.generation {
+                return Ok(vec![format!(
+                    "generation {} is in force, not {}",
+                    enforced.generation, self.generation
+                )]);
+            }
+            if enforced.digest != self.digest {
+                return Ok(vec!["the rules' digest is another".to_owned()]);
+            }
+            let Some(extent) = lists else {
+                return Ok(Vec::new());
+            };
+            self.verify(extent)
+        });
+        if let Err(error) = &compared {
+            let fault = chain(error);
+            tracing::error!("{fault}");
+            self.faults.kernel = Some(fault);
+        }
+        compared
+    }
+
+    fn verify(&mut self, extent: Extent) -> Result<Vec<String>, AgentError> {
         let started = Instant::now();
-        let result = self.enforcer.verify(&self.ruleset);
+        let differences = self.enforcer.verify(&self.ruleset, extent);
+        let differences = differences.map_err(|source| AgentError::Kernel {
+            what: "the kernel's lists cannot be read",
+            source,
+        })?;
         let took = started.elapsed();
+        tracing::debug!(?extent, ?took, "the kernel's lists were read back");
         self.verify_at = Instant::now() + self.settings.verify_interval.max(took * VERIFY_SHARE);
-        result.map_err(|e| {
-            self.verify_at = started;
-            format!("the kernel's lists cannot be read: {}", chain(&e))
-        })
+        self.extent = match extent {
+            Extent::Full => Extent::Sample(0),
+            Extent::Sample(number) => Extent::Sample(number + 1),
+        };
+        Ok(differences)
     }
 
     /// Fills the idle slot anew and puts it into force.
-    fn repair(&mut self, differences: &[String]) {
+    pub(super) fn repair(&mut self, differences: &[String]) {
         let shown = differences.iter().take(SHOWN).cloned().collect::<Vec<_>>();
         let more = match differences.len().saturating_sub(SHOWN) {
             0 => String::new(),
@@ -132,6 +146,7 @@ impl<E: Enforcer> Writer<E> {
         tracing::error!(revision = self.revision, "drift: {what}");
         // What was repaired is compared once more, what was not again.
         self.verify_at = Instant::now();
+        self.extent = Extent::Full;
         self.enforcer.distrust();
         let ruleset = self.ruleset.clone();
         match self.prepare(&ruleset, self.revision) {

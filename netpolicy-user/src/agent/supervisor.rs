@@ -19,7 +19,7 @@ use super::snapshot::Snapshot;
 use super::writer::Writer;
 use crate::api::{
     AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
-    ProgressView, RevisionView, SqlRequest, SqlResponse,
+    ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
 };
 use crate::model::State;
 
@@ -82,6 +82,9 @@ pub(super) enum Command {
     StateAt {
         revision: u64,
         reply: Reply<State>,
+    },
+    Verify {
+        reply: Reply<VerifyView>,
     },
     Reconcile,
     Expire,
@@ -343,7 +346,10 @@ impl Supervisor {
         }
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, AgentError> {
+    pub(super) async fn ask<T>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, AgentError> {
         let (reply, answer) = oneshot::channel();
         self.commands
             .send(command(reply))
@@ -422,6 +428,10 @@ fn work<E: Enforcer>(
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
             Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),
+            Command::Verify { reply } => {
+                drop(reply.send(writer.verify_all()));
+                writer.tidy();
+            }
             Command::Reconcile => {
                 reconcile_waits.store(false, Ordering::Release);
                 writer.reconcile();

@@ -19,7 +19,7 @@ use super::guard::Guard;
 use super::memory;
 use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
-use crate::compiler::{Compilation, Ruleset};
+use crate::compiler::{Compilation, Extent, Ruleset};
 use crate::model::{Bypass, Grant, Limits, State};
 use crate::store::{Pending, Revision, Store, Stored};
 
@@ -72,6 +72,8 @@ pub struct Writer<E: Enforcer> {
     pub(super) attached: BTreeMap<String, u32>,
     /// When the kernel's lists are to be read back next.
     pub(super) verify_at: Instant,
+    /// How much of them then: all at first, and after a repair.
+    pub(super) extent: Extent,
     /// Whether revisions were made since old ones were removed.
     pub(super) prune_due: bool,
     /// What the last change replaced: freeing it takes time that nobody waits for.
@@ -116,6 +118,7 @@ impl<E: Enforcer> Writer<E> {
             faults: Faults::default(),
             attached: BTreeMap::new(),
             verify_at: Instant::now(),
+            extent: Extent::Full,
             prune_due: true,
             replaced: None,
             was_large: false,

@@ -244,6 +244,23 @@ pub struct Timing {
     pub store_ms: u64,
 }
 
+/// `POST /v1/verify`: all that the kernel holds, compared with a fresh compile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VerifyView {
+    /// Revision of the desired state.
+    pub revision: u64,
+    /// Generation in force, after a repair the new one.
+    pub generation: u64,
+    /// Prefixes in the kernel's lists.
+    pub entries: u64,
+    /// What differed, in words; empty when all is well.
+    pub differences: Vec<String>,
+    /// Whether what differed was put right.
+    pub repaired: bool,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
 /// `GET /v1/explain`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExplainView {

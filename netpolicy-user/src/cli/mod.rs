@@ -28,6 +28,7 @@ mod service;
 mod sql;
 mod status;
 mod submit;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -133,6 +134,8 @@ enum ClientCommand {
     Diff(diff::DiffArgs),
     /// Say whether a source may connect, why, and by which rule
     Explain(explain::ExplainArgs),
+    /// Read all lists back from the kernel, compare them with a fresh compile, and repair
+    Verify,
     /// Show how many packets passed and were dropped, and why
     Counters,
     /// Print denied attempts as they happen, until Ctrl-C
@@ -226,6 +229,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Rollback(args) => history::rollback(args, cx).await,
         ClientCommand::Diff(args) => diff::run(args, cx).await,
         ClientCommand::Explain(args) => explain::run(&args, cx).await,
+        ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
         ClientCommand::Bypass(command) => bypass::run(command, cx).await,

@@ -1,9 +1,11 @@
-//! Going back and confirming, privileges, the audit log.
+//! Going back and confirming, verifying, privileges, the audit log.
 
 use reqwest::Method;
 
 use super::{ANSWER_TIMEOUT, Answer, Client};
-use crate::api::{AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PendingView};
+use crate::api::{
+    AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PendingView, VerifyView,
+};
 
 impl Client {
     /// `POST /v1/rollback/{revision}`
@@ -24,6 +26,16 @@ impl Client {
     /// See [`super::ClientError`].
     pub async fn confirm(&self) -> Answer<PendingView> {
         self.order("confirm").await
+    }
+
+    /// `POST /v1/verify`: takes as long as reading all lists back does.
+    ///
+    /// # Errors
+    /// See [`super::ClientError`].
+    pub async fn verify(&self) -> Answer<VerifyView> {
+        let what = "POST /v1/verify";
+        let request = self.request(Method::POST, &["verify"], &[]);
+        self.decode(what, self.send(what, request).await?).await
     }
 
     /// `GET /v1/grants`

@@ -5,6 +5,7 @@
 
 mod compile;
 pub mod effect;
+mod extent;
 pub mod flat;
 mod index;
 mod intervals;
@@ -17,6 +18,7 @@ mod union;
 
 pub use compile::{Compilation, compile};
 pub use effect::{Becomes, Effect, Sources, effects};
+pub use extent::{Extent, Part, SAMPLE};
 pub use intervals::Address;
 pub use prefixes::{Chunk, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder};
 pub use ruleset::{Ruleset, ScopeRules};

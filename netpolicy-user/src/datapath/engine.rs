@@ -5,7 +5,7 @@ use std::sync::Arc;
 use netpolicy_common::ScopeId;
 
 use super::{DatapathError, maps::Maps};
-use crate::compiler::{Ruleset, flat::Roots};
+use crate::compiler::{Extent, Ruleset, flat::Roots};
 
 /// Told how many units of how many are done.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -39,12 +39,13 @@ pub(super) trait Lists: Send + Sync {
     /// The first chunk of what was filled last; for the flat engine.
     fn first_chunk(&self) -> u32;
 
-    /// Names the differences between a slot and `expected`.
+    /// Names the differences between a slot and `expected`, as far as the extent goes.
     fn differences(
         &self,
         maps: &Maps,
         slot: u32,
         expected: &Ruleset,
+        extent: Extent,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError>;
 }

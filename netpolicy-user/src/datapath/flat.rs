@@ -17,7 +17,7 @@ use super::{
     maps::Maps,
 };
 use crate::compiler::{
-    Ruleset,
+    Extent, Ruleset,
     flat::{Flat, Retired, Roots, differences},
 };
 
@@ -177,6 +177,7 @@ impl Lists for FlatLists {
         maps: &Maps,
         slot: u32,
         expected: &Ruleset,
+        extent: Extent,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
         let Some(held) = maps.governance.get(slot as usize) else {
@@ -189,7 +190,7 @@ impl Lists for FlatLists {
                 v4: config.root_v4,
                 v6: config.root_v6,
             };
-            let differing = differences(scope, roots, &page).into_iter();
+            let differing = differences(scope, roots, extent, &page).into_iter();
             found.extend(differing.map(|what| format!("scope {}: {what}", scope.id)));
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::{
     slots::Slots,
 };
 use crate::{
-    compiler::Ruleset,
+    compiler::{Extent, Ruleset},
     config::{EngineChoice, XdpChoice},
 };
 
@@ -277,13 +277,16 @@ impl Datapath {
                 .is_some_and(|build| build.abi == ABI_VERSION && build.program == program::digest())
     }
 
-    /// Reads back what is in force and names every difference from `ruleset`, the
-    /// first few of each list. Lists of more than 200,000 entries are sampled.
+    /// Reads back what is in force, as far as the extent goes, and names how it differs
+    /// from `ruleset`.
+    ///
+    /// Takes about 0.2 µs a prefix with the flat engine, some microseconds with LPM tries,
+    /// of which a sample shows what is missing and not what is too much.
     ///
     /// # Errors
     /// When the maps cannot be read.
-    pub fn verify(&self, ruleset: &Ruleset) -> Result<Vec<String>, DatapathError> {
-        self.slots.verify(&self.maps, ruleset)
+    pub fn verify(&self, ruleset: &Ruleset, extent: Extent) -> Result<Vec<String>, DatapathError> {
+        self.slots.verify(&self.maps, ruleset, extent)
     }
 
     /// All counters.

@@ -20,7 +20,7 @@ use super::{
     retry::while_out_of_memory,
     verify,
 };
-use crate::compiler::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules, flat::Roots};
+use crate::compiler::{Extent, Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules, flat::Roots};
 
 /// A trie allocates nodes as it grows; this only bounds it.
 const MAX_ENTRIES: u32 = 1 << 26;
@@ -183,9 +183,10 @@ impl Lists for LpmLists {
         maps: &Maps,
         slot: u32,
         expected: &Ruleset,
+        extent: Extent,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
-        verify::tries(maps, list_slot_of(slot), expected, found)
+        verify::tries(maps, list_slot_of(slot), expected, extent, found)
     }
 }
 

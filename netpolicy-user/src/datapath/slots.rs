@@ -11,7 +11,7 @@ use super::{
     DatapathError, chunks::HALF, counters, engine::Lists, flat::FlatLists, lpm::LpmLists,
     maps::Maps, verify,
 };
-use crate::compiler::{Ruleset, flat::Roots};
+use crate::compiler::{Extent, Ruleset, flat::Roots};
 
 /// A ruleset that is ready in the idle slot. Nothing is different in force yet;
 /// dropping it abandons it.
@@ -90,14 +90,16 @@ impl Slots {
         }
     }
 
-    /// Names the differences between what is in force and `expected`.
+    /// Names the differences between what is in force and `expected`, as far as the extent
+    /// goes.
     pub(super) fn verify(
         &self,
         maps: &Maps,
         expected: &Ruleset,
+        extent: Extent,
     ) -> Result<Vec<String>, DatapathError> {
         let live = slot_of(maps.control.generation());
-        verify::differences(maps, self.lists.as_ref(), live, expected)
+        verify::differences(maps, self.lists.as_ref(), live, expected, extent)
     }
 
     /// Fills the idle slot. After a failure its content is unknown, and the next fill
@@ -235,7 +237,7 @@ mod tests {
             ..ScopeConfig::default()
         };
         let host_ports = head_of(&governance).host_ports;
-        [256 * 22, 5432, 22, 5432 - 1].map(|port: u16| host_ports.holds(port.to_be_bytes()))
+        [80, 5432, 22, 5432 + 64].map(|port: u16| host_ports.holds(port.to_be_bytes()[1]))
     }
 
     #[test]

@@ -15,19 +15,20 @@ use super::{
     maps::Maps,
     slots,
 };
-use crate::compiler::{PrefixSet, Ruleset, ScopeRules};
+use crate::compiler::{Extent, Prefix, PrefixSet, Prefixes, Ruleset, ScopeRules};
 
-/// Above this, a list is not listed but asked for a sample of what it should hold:
-/// listing a trie takes microseconds an entry.
-const FULL: usize = 200_000;
-const SAMPLE: usize = 20_000;
+/// A trie of at most so many prefixes is always listed; of others a sample is asked for,
+/// for listing takes microseconds an entry. What is too much in them only [`Extent::Full`]
+/// finds.
+const LISTED: usize = 200_000;
 
-/// Differences between a slot and `expected`, in words.
+/// Differences between a slot and `expected`, in words, as far as the extent goes.
 pub(super) fn differences(
     maps: &Maps,
     lists: &dyn Lists,
     slot: u32,
     expected: &Ruleset,
+    extent: Extent,
 ) -> Result<Vec<String>, DatapathError> {
     let mut found = Vec::new();
     let Some(held) = maps.governance.get(slot as usize) else {
@@ -49,15 +50,16 @@ pub(super) fn differences(
             found.push(format!("scope {id} is governed otherwise"));
         }
     }
-    lists.differences(maps, slot, expected, &mut found)?;
+    lists.differences(maps, slot, expected, extent, &mut found)?;
     Ok(found)
 }
 
-/// Differences between a slot's LPM tries and `expected`.
+/// Differences between a slot's LPM tries and `expected`, as far as the extent goes.
 pub(super) fn tries(
     maps: &Maps,
     slot: u32,
     expected: &Ruleset,
+    extent: Extent,
     found: &mut Vec<String>,
 ) -> Result<(), DatapathError> {
     let Some(tries) = Tries::of_slot(maps, slot) else {
@@ -66,80 +68,67 @@ pub(super) fn tries(
     };
     let block: fn(&ScopeRules) -> &PrefixSet = |scope| &scope.block;
     let allow: fn(&ScopeRules) -> &PrefixSet = |scope| &scope.allow;
-    compare(
-        &tries.block_v4,
-        "block list, IPv4",
-        keys_v4(expected, block),
-        found,
-    )?;
-    compare(
-        &tries.allow_v4,
-        "allow list, IPv4",
-        keys_v4(expected, allow),
-        found,
-    )?;
-    compare(
-        &tries.block_v6,
-        "block list, IPv6",
-        keys_v6(expected, block),
-        found,
-    )?;
-    compare(
-        &tries.allow_v6,
-        "allow list, IPv6",
-        keys_v6(expected, allow),
-        found,
-    )?;
-    Ok(())
+    let v4 = |list| keys(expected, list, |set| &set.v4, key_v4, extent);
+    let v6 = |list| keys(expected, list, |set| &set.v6, key_v6, extent);
+    compare(&tries.block_v4, "block list, IPv4", v4(block), found)?;
+    compare(&tries.allow_v4, "allow list, IPv4", v4(allow), found)?;
+    compare(&tries.block_v6, "block list, IPv6", v6(block), found)?;
+    compare(&tries.allow_v6, "allow list, IPv6", v6(allow), found)
 }
 
-type Keys<K> = Vec<Key<K>>;
-
-fn keys_v4(expected: &Ruleset, list: fn(&ScopeRules) -> &PrefixSet) -> Keys<[u8; 8]> {
-    let of = |scope: &ScopeRules| -> Keys<[u8; 8]> {
-        let id: ScopeId = scope.id;
-        list(scope)
-            .v4
-            .iter()
-            .map(|prefix| key_v4(id, *prefix))
-            .collect()
-    };
-    expected.scopes.iter().flat_map(of).collect()
+/// What a trie should hold.
+enum Expected<K: Pod> {
+    /// This, and nothing else.
+    All(Vec<Key<K>>),
+    /// This as well.
+    Sample(Vec<Key<K>>),
 }
 
-fn keys_v6(expected: &Ruleset, list: fn(&ScopeRules) -> &PrefixSet) -> Keys<[u8; 20]> {
-    let of = |scope: &ScopeRules| -> Keys<[u8; 20]> {
-        let id: ScopeId = scope.id;
-        list(scope)
-            .v6
-            .iter()
-            .map(|prefix| key_v6(id, *prefix))
-            .collect()
+fn keys<P: Prefix, K: Pod>(
+    expected: &Ruleset,
+    list: fn(&ScopeRules) -> &PrefixSet,
+    family: fn(&PrefixSet) -> &Prefixes<P>,
+    key: fn(ScopeId, P) -> Key<K>,
+    extent: Extent,
+) -> Expected<K> {
+    let lists = || {
+        let scopes = expected.scopes.iter();
+        scopes.map(|scope| (scope.id, family(list(scope))))
     };
-    expected.scopes.iter().flat_map(of).collect()
+    let count: usize = lists().map(|(_, list)| list.len()).sum();
+    let extent = if count > LISTED { extent } else { Extent::Full };
+    let keys = lists().flat_map(|(scope, list)| {
+        let part = extent.part(&[list]);
+        let prefixes = list.range(part.first..=part.last);
+        prefixes.map(move |prefix| key(scope, prefix))
+    });
+    match extent {
+        Extent::Full => Expected::All(keys.collect()),
+        Extent::Sample(_) => Expected::Sample(keys.collect()),
+    }
 }
 
 fn compare<K: Pod + Eq + std::hash::Hash>(
     trie: &LpmTrie<MapData, K, u8>,
     name: &'static str,
-    expected: Keys<K>,
+    expected: Expected<K>,
     found: &mut Vec<String>,
 ) -> Result<(), DatapathError> {
     let failed = || DatapathError::map("read", "a list");
-    if expected.len() > FULL {
-        let step = expected.len() / SAMPLE;
-        let missing = expected
-            .iter()
-            .step_by(step)
-            .filter(|key| trie.get(key, 0).is_err())
-            .count();
-        if missing > 0 {
-            found.push(format!(
-                "{name}: {missing} of {SAMPLE} sampled entries are missing"
-            ));
+    let expected = match expected {
+        Expected::All(keys) => keys,
+        Expected::Sample(keys) => {
+            let missing = keys.iter().filter(|key| trie.get(key, 0).is_err());
+            match missing.count() {
+                0 => {}
+                missing => found.push(format!(
+                    "{name}: {missing} of {} sampled entries are missing",
+                    keys.len()
+                )),
+            }
+            return Ok(());
         }
-        return Ok(());
-    }
+    };
     let mut missing: HashSet<(u32, K)> = expected
         .into_iter()
         .map(|key| (key.prefix_len(), key.data()))

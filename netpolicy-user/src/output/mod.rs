@@ -14,6 +14,7 @@ mod policies;
 mod services;
 mod sql;
 mod status;
+mod verify;
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -38,6 +38,26 @@ fn lists_that_differ_are_filled_anew() {
 }
 
 #[test]
+fn after_all_lists_samples_of_them_are_read_back() {
+    let mut bench = Bench::new();
+    for expected in ["verify", "verify sample 0", "verify sample 1"] {
+        bench.writer.verify_at = std::time::Instant::now();
+        bench.writer.reconcile();
+        assert_eq!(bench.kernel.journal(), [expected]);
+    }
+    bench.kernel.lock().differences = vec!["lists are missing".into()];
+    bench.writer.verify_at = std::time::Instant::now();
+    bench.writer.reconcile();
+    bench.writer.reconcile();
+    let journal = bench.kernel.journal();
+    assert_eq!(
+        journal[..5],
+        ["verify sample 2", "distrust", "prepare", "flip", "verify"],
+        "after a repair all is read back"
+    );
+}
+
+#[test]
 fn another_generation_is_drift() {
     let mut bench = Bench::new();
     let office = create("office", &["10.0.0.0/8"], &[]);

@@ -21,6 +21,7 @@ mod sql;
 mod status;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(sql::run).layer(DefaultBodyLimit::max(apply::BODY_LIMIT)))
         .routes(routes!(explain::explain))
         .routes(routes!(lint::lint))
+        .routes(routes!(verify::verify))
         .routes(routes!(counters::counters))
         .routes(routes!(events::events))
         .routes(routes!(bypasses::list, bypasses::grant, bypasses::revoke))

@@ -9,7 +9,7 @@ use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
 use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
 use crate::api::Attachment;
-use crate::compiler::Ruleset;
+use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
 
 /// What the fake kernel holds, and what it is to do.
@@ -149,8 +149,11 @@ impl Enforcer for FakeKernel {
         Ok(self.in_force()?.0)
     }
 
-    fn verify(&self, _: &Ruleset) -> Result<Vec<String>, EnforcerError> {
-        self.note("verify");
+    fn verify(&self, _: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError> {
+        self.note(match extent {
+            Extent::Full => "verify".to_owned(),
+            Extent::Sample(number) => format!("verify sample {number}"),
+        });
         Ok(self.lock().differences.clone())
     }
 

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use netpolicy_common::flat::{Hosts, PAGE_WORDS, UNITS_PER_PAGE};
 
 use super::{
-    Arena, Page,
-    arena::HALVES,
+    Arena, Page, Pages,
+    arena::{HALVES, place_of_half},
     buckets::{Spot, bucket_mut, clear, empty_page, find, in_bucket, put},
+    build::halves,
     key::Key,
 };
+use crate::compiler::Part;
 
 /// Of larger tables, in pages, a change does not copy all but gives the pages that it
 /// changes stand-ins.
@@ -229,27 +231,16 @@ struct Copied {
     pages: BTreeSet<u32>,
 }
 
-/// All addresses of a table, in no order, from pages wherever they are; `None` if one of
-/// the pages is missing, or an address stands where none looks for it, or all of them do.
-pub(super) fn addresses<'a, K: Key>(
-    hosts: Hosts,
-    page: &dyn Fn(u32) -> Option<&'a Page>,
-) -> Option<Vec<K>> {
+/// The addresses on the pages of a table that a part has as its share, in no order, from
+/// pages wherever they are; `None` if one of the pages is missing, or an address stands
+/// where none looks for it, or all of them do.
+pub(super) fn addresses<K: Key>(hosts: Hosts, part: &Part<K>, pages: Pages<'_>) -> Option<Vec<K>> {
     let mut found = Vec::new();
     if !hosts.is_on_pages() {
         return None;
     }
-    let pages = page_count(hosts);
-    for at in 0..pages {
-        let mut number = hosts.start().checked_add(at)?;
-        if hosts.stand_ins() != 0 {
-            let (list, word) = super::arena::place_of_half(hosts.stand_ins(), at);
-            match super::build::halves(page(list)?[word])[at as usize % 2] {
-                0 => {}
-                stand_in => number = stand_in,
-            }
-        }
-        let page = page(number)?;
+    for at in part.share(page_count(hosts)) {
+        let page = page_at(hosts, at, pages)?;
         let buckets = at * UNITS_PER_PAGE..hosts.buckets.min((at + 1) * UNITS_PER_PAGE);
         for bucket in buckets {
             for key in in_bucket::<K>(page, hosts, bucket) {
@@ -263,6 +254,31 @@ pub(super) fn addresses<'a, K: Key>(
         }
     }
     Some(found)
+}
+
+/// Whether an address stands in a table whose pages are wherever they are; `None` if one
+/// of them is missing.
+pub(super) fn holds<K: Key>(hosts: Hosts, key: K, pages: Pages<'_>) -> Option<bool> {
+    if hosts.buckets == 0 {
+        return Some(false);
+    }
+    if !hosts.is_on_pages() {
+        return None;
+    }
+    let page = page_at(hosts, page_of(key.pair(hosts).0), pages)?;
+    Some(find(page, hosts, key).is_some())
+}
+
+/// The `at`-th page of a table, or what stands in for it.
+fn page_at<'p>(hosts: Hosts, at: u32, pages: Pages<'p>) -> Option<&'p Page> {
+    if hosts.stand_ins() != 0 {
+        let (list, word) = place_of_half(hosts.stand_ins(), at);
+        match halves(pages(list)?[word])[at as usize % 2] {
+            0 => {}
+            stand_in => return pages(stand_in),
+        }
+    }
+    pages(hosts.start().checked_add(at)?)
 }
 
 /// The page of a table that holds a bucket.

@@ -6,30 +6,38 @@
 use std::iter::Peekable;
 
 use netpolicy_common::flat::{
-    Code, FINAL, Hosts, LEAF, NODE, PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE,
-    final_slot, is_plain, is_table, kind, leaf, leaf_code, leaf_unit, prefix_len, table_start,
-    unit,
+    Code, FINAL, LEAF, NODE, PLANES_WORDS, RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, final_slot,
+    is_plain, is_table, kind, leaf, leaf_code, leaf_unit, prefix_len, table_start, unit,
 };
 
 use super::{
     Page, Roots,
     arena::place_of_half,
     build::{deeper, halves, planes_to_slots},
-    hosts::addresses,
+    hosts::{addresses, holds},
     lists::{Family, Pair, low_ones},
-    table::TABLE_BITS,
+    table::{TABLE_BITS, entry_of},
 };
-use crate::compiler::{Address, Prefix4, Prefix6, ScopeRules};
+use crate::compiler::{Address, Extent, Part, Prefix4, Prefix6, ScopeRules};
 
 /// Pages of a memory; `None` where there is none.
 pub type Pages<'a> = &'a dyn Fn(u32) -> Option<&'a Page>;
 
-/// Names the families in which memory and lists differ. Takes about 0.2 µs a prefix.
+/// Names the families in which memory and lists differ, as far as the extent goes. Takes
+/// about 0.2 µs a prefix.
 #[must_use]
-pub fn differences(scope: &ScopeRules, roots: Roots, pages: Pages<'_>) -> Vec<String> {
+pub fn differences(
+    scope: &ScopeRules,
+    roots: Roots,
+    extent: Extent,
+    pages: Pages<'_>,
+) -> Vec<String> {
+    let (v4, v6) = (Pair::of(Some(scope)), Pair::of(Some(scope)));
+    let part_v4 = extent.part(&[&v4.block, &v4.allow]);
+    let part_v6 = extent.part(&[&v6.block, &v6.allow]);
     let found = [
-        ("IPv4", read::<Prefix4>(scope, roots.v4, pages)),
-        ("IPv6", read::<Prefix6>(scope, roots.v6, pages)),
+        ("IPv4", read::<Prefix4>(&v4, roots.v4, &part_v4, pages)),
+        ("IPv6", read::<Prefix6>(&v6, roots.v6, &part_v6, pages)),
     ];
     let differing = found.into_iter().filter_map(|(family, read)| {
         let why = match read.err()? {
@@ -41,34 +49,29 @@ pub fn differences(scope: &ScopeRules, roots: Roots, pages: Pages<'_>) -> Vec<St
     differing.collect()
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Why {
     Differs,
     Damaged,
 }
 
-fn read<P: Family>(scope: &ScopeRules, root: Root, pages: Pages<'_>) -> Result<(), Why> {
-    let lists = Pair::<P>::of(Some(scope));
-    let hosts = |hosts: Hosts, code: Code| -> Result<Vec<(P::Address, Code)>, Why> {
-        // Far more places than addresses: not a table of these lists.
-        if u64::from(hosts.buckets) > lists.len() as u64 + (1 << 18) {
-            return Err(Why::Damaged);
-        }
-        let found = addresses::<P::Address>(hosts, pages).ok_or(Why::Damaged)?;
-        Ok(found.into_iter().map(|host| (host, code)).collect())
-    };
-    let mut singles = hosts(root.allow, Code::Allowed)?;
-    singles.extend(hosts(root.block, Code::Blocked)?);
-    // A block is looked for first.
-    singles.sort_unstable_by_key(|(host, code)| (*host, *code as u8));
-    singles.dedup_by_key(|(host, _)| *host);
-
-    let block = lists.block.iter().map(|p| (p.first(), p.last()));
-    let allow = lists.allow.iter().flat_map(|p| {
-        let inside = lists.block.range(p.first()..=p.last());
-        without((p.first(), p.last()), inside.map(|p| (p.first(), p.last())))
+fn read<P: Family>(
+    lists: &Pair<P>,
+    root: Root,
+    part: &Part<P::Address>,
+    pages: Pages<'_>,
+) -> Result<(), Why> {
+    let singles = singles(lists, root, part, pages)?;
+    let clip = |prefix: P| part.clip((prefix.first(), prefix.last()));
+    let within = || part.first..=part.last;
+    let block = lists.block.range(within()).filter_map(clip);
+    let allow = lists.allow.range(within()).filter_map(clip).flat_map(|p| {
+        let inside = lists.block.range(p.0..=p.1);
+        without(p, inside.map(|p| (p.first(), p.last())))
     });
     let mut reading = Reading::<'_, '_, P> {
         pages,
+        part: *part,
         singles: singles.into_iter().peekable(),
         blocked: Comparison::new(Box::new(block)),
         allowed: Comparison::new(Box::new(allow)),
@@ -77,6 +80,50 @@ fn read<P: Family>(scope: &ScopeRules, root: Root, pages: Pages<'_>) -> Result<(
     reading.slot(root.start, 0, 0)?;
     reading.blocked.finish()?;
     reading.allowed.finish()
+}
+
+/// What tables say of the hosts in a part of the addresses, ascending.
+///
+/// Of all addresses, what stands in the tables. Of a part, which of the listed hosts do;
+/// what stands on the part's share of the pages is only looked at whether it should.
+fn singles<P: Family>(
+    lists: &Pair<P>,
+    root: Root,
+    part: &Part<P::Address>,
+    pages: Pages<'_>,
+) -> Result<Vec<(P::Address, Code)>, Why> {
+    let mut singles = Vec::new();
+    for (hosts, list, code) in [
+        (root.allow, &lists.allow, Code::Allowed),
+        (root.block, &lists.block, Code::Blocked),
+    ] {
+        // Far more places than addresses: not a table of these lists.
+        if u64::from(hosts.buckets) > lists.len() as u64 + (1 << 18) {
+            return Err(Why::Damaged);
+        }
+        let standing = addresses::<P::Address>(hosts, part, pages).ok_or(Why::Damaged)?;
+        if part.of == 1 {
+            singles.extend(standing.into_iter().map(|host| (host, code)));
+            continue;
+        }
+        let is_listed = |host: &P::Address| {
+            list.covering(*host).is_some()
+                && (code == Code::Blocked || lists.block.covering(*host).is_none())
+        };
+        if !standing.iter().all(is_listed) {
+            return Err(Why::Differs);
+        }
+        for prefix in list.range(part.first..=part.last).filter(|p| p.is_host()) {
+            let host = prefix.first();
+            if holds(hosts, host, pages).ok_or(Why::Damaged)? {
+                singles.push((host, code));
+            }
+        }
+    }
+    // A block is looked for first.
+    singles.sort_unstable_by_key(|(host, code)| (*host, *code as u8));
+    singles.dedup_by_key(|(host, _)| *host);
+    Ok(singles)
 }
 
 /// A range without others that ascend.
@@ -97,6 +144,8 @@ fn without<A: Address>((first, last): (A, A), others: impl Iterator<Item = (A, A
 
 struct Reading<'p, 'a, P: Family> {
     pages: Pages<'p>,
+    /// What is read; the rest is passed over.
+    part: Part<P::Address>,
     singles: Peekable<std::vec::IntoIter<(P::Address, Code)>>,
     blocked: Comparison<'a, P::Address>,
     allowed: Comparison<'a, P::Address>,
@@ -108,8 +157,12 @@ impl<'p, P: Family> Reading<'p, '_, P> {
     /// Reads what a slot says of the addresses that begin with the first `depth` bits of
     /// `first`.
     fn slot(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
-        self.budget = self.budget.checked_sub(1).ok_or(Why::Damaged)?;
         let last = first | low_ones(depth);
+        let (from, upto) = self.range();
+        if last < from || upto < first {
+            return Ok(());
+        }
+        self.budget = self.budget.checked_sub(1).ok_or(Why::Damaged)?;
         match kind(slot) {
             FINAL if is_plain(slot) => self.says(first, last, Code::from_bits(slot >> 2)),
             FINAL => {
@@ -122,7 +175,8 @@ impl<'p, P: Family> Reading<'p, '_, P> {
             NODE if is_table(slot) => {
                 let end = depth.checked_add(TABLE_BITS).filter(|end| *end <= P::WIDTH);
                 let end = end.ok_or(Why::Damaged)?;
-                for entry in 0..1u32 << TABLE_BITS {
+                let place = |bits: u128| entry_of(bits, depth);
+                for entry in place(from.max(first))..=place(upto.min(last)) {
                     let slot = half(self.pages, table_start(slot), entry).ok_or(Why::Damaged)?;
                     self.slot(slot, first | u128::from(entry) << (128 - end), end)?;
                 }
@@ -210,9 +264,18 @@ impl<'p, P: Family> Reading<'p, '_, P> {
         }
     }
 
+    /// The part that is read, left aligned.
+    fn range(&self) -> (u128, u128) {
+        let last = P::align(self.part.last) | low_ones(P::WIDTH);
+        (P::align(self.part.first), last)
+    }
+
     /// What the trie says of a range; single hosts come before it.
     fn says(&mut self, first: u128, last: u128, code: Code) -> Result<(), Why> {
-        let (mut first, last) = (P::address(first), P::address(last));
+        let range = (P::address(first), P::address(last));
+        let Some((mut first, last)) = self.part.clip(range) else {
+            return Ok(());
+        };
         while let Some((host, its_code)) = self.singles.next_if(|(host, _)| *host <= last) {
             if let Some(before) = host.previous().filter(|before| *before >= first) {
                 self.is(first, before, code)?;
@@ -304,3 +367,6 @@ impl<'a, A: Address> Comparison<'a, A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

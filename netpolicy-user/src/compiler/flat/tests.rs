@@ -9,7 +9,7 @@ use netpolicy_ebpf::flat::{Pages, Steps, descend, enter, is_host_v4, is_host_v6}
 use proptest::prelude::*;
 
 use super::*;
-use crate::compiler::{Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
+use crate::compiler::{Extent, Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
 
 struct Memory<'a>(&'a Arena);
 
@@ -159,7 +159,7 @@ fn check(flat: &Flat, rules: &Ruleset) -> Result<(), TestCaseError> {
     for scope in &rules.scopes {
         let memory = |number: u32| Some(flat.arena().page(number));
         prop_assert_eq!(
-            differences(scope, flat.roots(scope.id), &memory),
+            differences(scope, flat.roots(scope.id), Extent::Full, &memory),
             Vec::<String>::new()
         );
         for address in addresses(scope) {
@@ -280,7 +280,10 @@ fn change(flat: &mut Flat, old: &Ruleset, new: &Ruleset) {
     flat.update(old, new);
     let memory = |number: u32| Some(flat.arena().page(number));
     for (scope, roots) in old.scopes.iter().zip(roots) {
-        assert_eq!(differences(scope, roots, &memory), Vec::<String>::new());
+        assert_eq!(
+            differences(scope, roots, Extent::Full, &memory),
+            Vec::<String>::new()
+        );
     }
     let written = flat.take_written();
     for (number, page) in before {
@@ -333,7 +336,7 @@ fn a_difference_is_found_wherever_it_is() {
     let page = |number: u32| Some(memory.arena().page(number));
     let roots = memory.roots(0);
     assert_eq!(
-        differences(&rules.scopes[0], roots, &page),
+        differences(&rules.scopes[0], roots, Extent::Full, &page),
         Vec::<String>::new()
     );
     for other in [
@@ -342,8 +345,14 @@ fn a_difference_is_found_wherever_it_is() {
         hosts_of(6, 3000),
         hosts_of(5, 0),
     ] {
-        assert_eq!(differences(&other.scopes[0], roots, &page).len(), 2);
+        assert_eq!(
+            differences(&other.scopes[0], roots, Extent::Full, &page).len(),
+            2
+        );
     }
     let nowhere = |_: u32| None;
-    assert_eq!(differences(&rules.scopes[0], roots, &nowhere).len(), 2);
+    assert_eq!(
+        differences(&rules.scopes[0], roots, Extent::Full, &nowhere).len(),
+        2
+    );
 }

@@ -27,8 +27,8 @@ struct Content<P: Prefix> {
 const HASH_CONTEXT: &[u8] = b"netpolicy prefixes 1\n";
 
 /// A chunk, beside its first prefix so that searching touches no chunk.
-pub(super) struct Part<P: Prefix> {
-    pub(super) first: P,
+pub(in crate::compiler) struct Part<P: Prefix> {
+    pub(in crate::compiler) first: P,
     pub(super) chunk: Arc<Chunk<P>>,
 }
 
@@ -60,7 +60,7 @@ impl<P: Prefix> Prefixes<P> {
     }
 
     /// The chunks with their first addresses, ascending.
-    pub(super) fn parts(&self) -> &[Part<P>] {
+    pub(in crate::compiler) fn parts(&self) -> &[Part<P>] {
         &self.content.parts
     }
 

@@ -39,7 +39,7 @@ fn tables_of_any_size_hold_their_hosts_and_no_others() {
         let mut expected = hosts.clone();
         expected.sort_unstable();
         let page = |number| Some(arena.page(number));
-        let mut found: Vec<u32> = addresses(table.hosts, &page).unwrap();
+        let mut found: Vec<u32> = addresses(table.hosts, &Part::all(), &page).unwrap();
         found.extend(&left);
         found.sort_unstable();
         assert_eq!(found, expected);
@@ -82,7 +82,7 @@ fn tables_of_ipv6_hosts_leave_hardly_any_out() {
         left.extend(homeless);
         let left: BTreeSet<u128> = left.into_iter().collect();
         let page = |number| Some(arena.page(number));
-        let mut found: Vec<u128> = addresses(table.hosts, &page).unwrap();
+        let mut found: Vec<u128> = addresses(table.hosts, &Part::all(), &page).unwrap();
         found.extend(&left);
         found.sort_unstable();
         let mut expected = [hosts, more].concat();
@@ -135,7 +135,7 @@ fn a_host_in_a_bucket_that_is_not_its_own_is_damage() {
     let mut arena = Arena::starting_at(0);
     let (table, _) = HostTable::build(&mut arena, &hosts);
     let page = *arena.page(table.hosts.start());
-    let read = |page: &Page| addresses::<u128>(table.hosts, &|_| Some(page));
+    let read = |page: &Page| addresses::<u128>(table.hosts, &Part::all(), &|_| Some(page));
     assert_eq!(read(&page).map(|found| found.len()), Some(39));
     let (first, second) = hosts[0].pair(table.hosts);
     let elsewhere = (0..UNITS_PER_PAGE).find(|bucket| *bucket != first && *bucket != second);
@@ -156,7 +156,7 @@ fn a_table_that_begins_within_a_page_is_damage() {
         .filter(|host| is_host_v4(&Memory(&arena), &table.hosts, **host));
     assert!(found.count() < 10, "it is looked for one unit further on");
     let page = |number| Some(arena.page(number));
-    assert!(addresses::<u32>(table.hosts, &page).is_none());
+    assert!(addresses::<u32>(table.hosts, &Part::all(), &page).is_none());
 }
 
 /// A change of a large table copies pages; what was in force before stays as it was.
@@ -173,7 +173,10 @@ fn pages_that_stand_in_hold_what_changed_and_the_others_stay() {
     assert!(page_count(table.hosts) > LARGE);
     let read = |arena: &Arena, table: &HostTable| -> BTreeSet<u32> {
         let page = |number| Some(arena.page(number));
-        addresses(table.hosts, &page).unwrap().into_iter().collect()
+        addresses(table.hosts, &Part::all(), &page)
+            .unwrap()
+            .into_iter()
+            .collect()
     };
     for round in 0..20 {
         let (before, was) = (table, expected.clone());

@@ -60,7 +60,7 @@ fn tables_do_not_outlive_what_they_were_made_for() {
         let next = left(count);
         flat.update(&held, &next);
         let page = |number: u32| Some(flat.arena().page(number));
-        let found = differences(&next.scopes[0], flat.roots(0), &page);
+        let found = differences(&next.scopes[0], flat.roots(0), Extent::Full, &page);
         assert_eq!(found, Vec::<String>::new(), "{count} left");
         let retired = flat.take_retired();
         flat.reclaim(retired);

@@ -1,0 +1,29 @@
+//! `/v1/verify`: whether the kernel holds what the policies say.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::App;
+use super::grants::asker;
+use crate::agent::caller::Caller;
+use crate::agent::error::AgentError;
+use crate::agent::rights;
+use crate::api::{ErrorBody, VerifyView};
+use crate::model::Privilege;
+
+/// Reads everything in force back, compares it with a fresh compile of the desired state
+/// and repairs what differs. Changes wait meanwhile, so it takes the privilege admin.
+#[utoipa::path(post, path = "/v1/verify", responses(
+    (status = OK, body = VerifyView),
+    (status = FORBIDDEN, body = ErrorBody),
+    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
+))]
+pub(super) async fn verify(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<VerifyView>, AgentError> {
+    let grants = &app.supervisor.snapshot().grants;
+    let may = rights::require(caller, grants, Privilege::Admin, "verify");
+    may.inspect_err(|error| app.supervisor.refused(asker(caller), "verify", error))?;
+    app.supervisor.verify_all().await.map(Json)
+}

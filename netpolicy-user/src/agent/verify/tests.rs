@@ -1,0 +1,66 @@
+//! What is compared on demand, and what is said of it.
+
+use super::super::testing::{Bench, PLAIN, ROOT, create};
+
+#[test]
+fn all_is_well() {
+    let mut bench = Bench::new();
+    let office = create("office", &["10.0.0.0/8"], &["10.66.0.0/16"]);
+    bench.writer.change(office, ROOT, PLAIN).unwrap();
+    bench.kernel.journal();
+    let view = bench.writer.verify_all().unwrap();
+    assert_eq!(bench.kernel.journal(), ["verify"]);
+    assert_eq!((view.revision, view.generation, view.entries), (1, 2, 2));
+    assert!(view.differences.is_empty() && !view.repaired, "{view:?}");
+    assert!(bench.snapshot().faults.is_empty());
+}
+
+#[test]
+fn what_differs_is_told_and_repaired() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().differences = vec!["scope 0: the lists differ (IPv4)".into()];
+    let view = bench.writer.verify_all().unwrap();
+    assert_eq!(
+        bench.kernel.journal(),
+        ["verify", "distrust", "prepare", "flip"]
+    );
+    assert_eq!(view.differences, ["scope 0: the lists differ (IPv4)"]);
+    assert!(view.repaired && view.generation == 2, "{view:?}");
+    assert_eq!(bench.snapshot().generation, 2);
+}
+
+#[test]
+fn what_cannot_be_repaired_is_told() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().differences = vec!["lists are missing".into()];
+    bench.kernel.lock().fail_prepare = true;
+    let view = bench.writer.verify_all().unwrap();
+    assert!(!view.differences.is_empty() && !view.repaired, "{view:?}");
+    assert!(bench.snapshot().faults[0].contains("repair failed"));
+}
+
+#[test]
+fn a_ruleset_that_is_not_what_the_state_says_is_compiled_anew() {
+    let mut bench = Bench::new();
+    let office = create("office", &["10.0.0.0/8"], &[]);
+    bench.writer.change(office, ROOT, PLAIN).unwrap();
+    let right = bench.writer.ruleset.clone();
+    // As if a change had been compiled wrongly.
+    let nothing = crate::compiler::compile(&crate::model::State::empty());
+    bench.writer.ruleset = std::sync::Arc::new(nothing);
+    let view = bench.writer.verify_all().unwrap();
+    assert!(view.differences[0].contains("fresh compile"), "{view:?}");
+    assert_eq!(bench.writer.ruleset, right);
+    let again = bench.writer.verify_all().unwrap();
+    assert!(again.differences.is_empty(), "{again:?}");
+}
+
+#[test]
+fn pins_that_are_gone_are_told_and_installed_anew() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().unpinned = true;
+    let view = bench.writer.verify_all().unwrap();
+    assert!(view.differences[0].contains("pins were gone"), "{view:?}");
+    assert!(view.repaired);
+    assert_eq!(bench.kernel.journal()[0], "reinstall");
+}

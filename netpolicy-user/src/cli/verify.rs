@@ -1,0 +1,16 @@
+//! `netpolicy verify`.
+
+use super::context::Context;
+use super::failure::Exit;
+use super::submit::show_progress;
+
+/// Exit code 0 when the kernel held what the policies say, 1 otherwise, also after repair.
+pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let verified = show_progress(cx.client.verify(), cx).await?;
+    cx.print(&verified)?;
+    Ok(if verified.differences.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}

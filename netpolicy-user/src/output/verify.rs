@@ -1,0 +1,40 @@
+//! Whether the kernel holds what the policies say.
+
+use std::io::{self, Write};
+
+use super::{Page, Render, clean};
+use crate::api::VerifyView;
+
+impl Render for VerifyView {
+    fn table(&self, _: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let Self {
+            revision,
+            generation,
+            entries,
+            took_ms,
+            ..
+        } = self;
+        if self.differences.is_empty() {
+            return writeln!(
+                out,
+                "generation {generation} holds what revision {revision} says: {entries} entries, \
+                 all read back ({took_ms} ms)"
+            );
+        }
+        writeln!(
+            out,
+            "FAULT: what was in force is not what revision {revision} says ({took_ms} ms)"
+        )?;
+        for difference in &self.differences {
+            writeln!(out, "    {}", clean(difference))?;
+        }
+        if self.repaired {
+            writeln!(
+                out,
+                "repaired as generation {generation}; `netpolicy status` remembers it for an hour"
+            )
+        } else {
+            writeln!(out, "not repaired yet; `netpolicy status` says why")
+        }
+    }
+}
