@@ -1,5 +1,7 @@
 //! Which ruleset is in force, and what it is.
 
+use core::mem::offset_of;
+
 use crate::{LIST_SLOTS, SLOTS, ScopeConfig};
 
 /// The slot that holds ruleset generation `generation`.
@@ -35,7 +37,8 @@ pub struct Control {
 const _: () = assert!(size_of::<Control>() == 16);
 
 /// What the program reads first, and what it writes of most denied attempts: a variable of
-/// the program, of which the loader makes a memory-mapped array of one element.
+/// the program, and the one element of a memory-mapped array that is made before the program
+/// is loaded.
 #[repr(C, align(64))]
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -44,7 +47,7 @@ pub struct Head {
     /// What is in force.
     pub control: Control,
     /// Zero.
-    pub reserved: [u64; 6],
+    pub reserved: [u64; 14],
     /// By CPU; see [`Head::cpu`].
     pub cpus: [CpuHead; Self::CPUS],
 }
@@ -87,11 +90,21 @@ pub struct SlotHead {
     pub reserved: [u64; 15],
 }
 
-const _: () = assert!(size_of::<Head>() == 64 + SLOTS as usize * 256 + Head::CPUS * 64);
+const _: () = assert!(size_of::<Head>() == 128 + SLOTS as usize * 256 + Head::CPUS * 64);
+
+/// Bytes that processors fetch together: a line and its neighbour.
+const LINE_PAIR: usize = 128;
+
+// Every packet on every CPU reads what is in force, and each denial writes to `cpus`: where
+// the two are fetched together, a write on one CPU takes the other from all of them.
+const _: () = assert!(offset_of!(Head, control).is_multiple_of(LINE_PAIR));
+const _: () = assert!(offset_of!(Head, cpus).is_multiple_of(LINE_PAIR));
+const _: () = assert!(offset_of!(Head, cpus) >= offset_of!(Head, control) + LINE_PAIR);
 
 /// Ports on which the host's own lists decide alone, and enforced: all of them, or some. A
-/// bit stands for all ports with the same lowest six bits in their upper byte, which is the
-/// first on the wire, the highest bit for zeros, so that few instructions tell.
+/// bit stands for all ports with the same lowest six bits, the highest bit for zeros, so that
+/// few instructions tell. Of the lower byte, and not of the upper: so a port shares its bit
+/// with few that are used beside it (with port 22 neither 25, 53, 80 nor 443).
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostPorts(u64);
@@ -102,15 +115,15 @@ impl HostPorts {
 
     /// Takes a port out, and those that share its bit.
     pub fn remove(&mut self, port: u16) {
-        let [first, _] = port.to_be_bytes();
-        self.0 &= !(1 << (63 - first % 64));
+        self.0 &= !(1 << (63 - port % 64));
     }
 
-    /// `true`: the port, in network order, is one of them. `false`: it may be one.
+    /// `true`: all ports with this lower byte, the second on the wire, are among them.
+    /// `false`: some may be.
     #[inline(always)]
     #[must_use]
-    pub const fn holds(&self, port: [u8; 2]) -> bool {
-        (self.0 << (port[0] % 64)).cast_signed() < 0
+    pub const fn holds(&self, low: u8) -> bool {
+        (self.0 << (low % 64)).cast_signed() < 0
     }
 }
 
@@ -183,3 +196,24 @@ unsafe impl aya::Pod for SlotInfo {}
 #[cfg(feature = "user")]
 // SAFETY: as above.
 unsafe impl aya::Pod for Build {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_taken_out_with_those_of_the_same_lowest_bits() {
+        let mut ports = HostPorts::ALL;
+        for port in [22, 5432] {
+            ports.remove(port);
+        }
+        for port in 0..=u16::MAX {
+            let [_, low] = port.to_be_bytes();
+            let shares = [22, 5432].iter().any(|other| port % 64 == other % 64);
+            assert_eq!(ports.holds(low), !shares, "{port}");
+        }
+        for low in [0, 63, 255] {
+            assert!(!HostPorts::default().holds(low) && HostPorts::ALL.holds(low));
+        }
+    }
+}

@@ -33,13 +33,18 @@ const _: () = assert!(size_of::<Governance>() == 131_072 + 32_768);
 pub struct ScopeConfig {
     /// Bits of [`ScopeFlags`].
     pub flags: ScopeFlags,
+    /// Zero.
+    pub reserved: u32,
     /// The flat engine's trie of IPv4 prefixes.
     pub root_v4: Root,
     /// The flat engine's trie of IPv6 prefixes.
     pub root_v6: Root,
+    /// Zero.
+    pub rest: [u64; 5],
 }
 
-const _: () = assert!(size_of::<ScopeConfig>() == 128);
+// As large as its fields: nothing is padding.
+const _: () = assert!(size_of::<ScopeConfig>() == 128 && 128 == 8 + 2 * size_of::<Root>() + 5 * 8);
 
 /// A set of bits; see the constants.
 #[repr(transparent)]

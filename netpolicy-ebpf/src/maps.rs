@@ -55,8 +55,9 @@ pub(crate) fn is_probe() -> bool {
 pub(crate) static BUILD: Array<Build, 1> = Array::new();
 
 /// The generation in force, and what goes with it. Not declared as a map but as a variable, in
-/// a section of its own, of which the loader makes one: so its address is a constant, and the
-/// program needs no look-up.
+/// a section of its own (to the loader a map named `.bss.CONTROL`): so its address is a
+/// constant, and the program needs no look-up. The map is made and pinned before the program
+/// is loaded: one that the loader made could not be memory-mapped.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.CONTROL")]
 static CONTROL: Shared<Head> = Shared(UnsafeCell::new(MaybeUninit::zeroed()));

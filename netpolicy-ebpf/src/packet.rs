@@ -11,7 +11,9 @@ mod plain;
 
 use netpolicy_common::Reason;
 
-pub use plain::{Plain, parse_plain, plain_source_v4, plain_source_v6};
+pub use plain::{
+    Plain, parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,
+};
 
 /// Bounds-checked access to a frame.
 pub trait Bytes {

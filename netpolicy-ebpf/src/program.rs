@@ -38,8 +38,8 @@ pub(crate) fn netpolicy_probe(ctx: XdpContext) -> u32 {
 fn filter<const IS_PROBE: bool>(ctx: &XdpContext) -> u32 {
     let found = parse_plain(
         &Frame::of(ctx),
-        |source, port| attempt::<_, IS_PROBE>(ctx, &FlatV4(source), port),
-        |(high, low), port| attempt::<_, IS_PROBE>(ctx, &FlatV6 { high, low }, port),
+        |source, low_port| attempt::<_, IS_PROBE>(ctx, &FlatV4(source), low_port),
+        |(high, low), low_port| attempt::<_, IS_PROBE>(ctx, &FlatV6 { high, low }, low_port),
     );
     match found {
         Plain::Attempt(action) => action,
@@ -48,10 +48,10 @@ fn filter<const IS_PROBE: bool>(ctx: &XdpContext) -> u32 {
     }
 }
 
-/// A plain connection attempt to this port: what a flood is made of, so nothing is here
-/// that hardly any packet needs.
+/// A plain connection attempt to a port with this lower byte: what a flood is made of, so
+/// nothing is here that hardly any packet needs.
 #[inline(always)]
-fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, port: [u8; 2]) -> u32 {
+fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low_port: u8) -> u32 {
     let Control {
         generation,
         bypasses,
@@ -60,7 +60,7 @@ fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, port
         return unusual(ctx.ctx);
     }
     let slot = slot_head(generation);
-    if slot.host_ports.holds(port) {
+    if slot.host_ports.holds(low_port) {
         // What a flood comes to, in as few instructions as there can be: beside long lists they
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
@@ -91,7 +91,10 @@ fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, port
     if !maps::engine_is_flat() {
         return unusual(ctx.ctx);
     }
-    let (scope, reason) = match govern(generation, u16::from_be_bytes(port)) {
+    let Some(port) = L::port(&Frame::of(ctx)) else {
+        return unusual(ctx.ctx);
+    };
+    let (scope, reason) = match govern(generation, port) {
         Ok((scope, config)) => {
             let host = || &slot_head(forgotten(generation)).host;
             (scope, judge(lists, config, host, scope))

@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::{LpmTrie, lpm_trie::Key};
 use netpolicy_common::{SCOPE_BITS, ScopeConfig, ScopeId, flat::Code, key};
-use netpolicy_ebpf::{Lists, plain_source_v4, plain_source_v6};
+use netpolicy_ebpf::{Lists, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6};
 
 use crate::{arena, frame::Frame, maps};
 
@@ -130,6 +130,9 @@ pub(crate) trait FlatLists: Lists + Sized {
     /// The source of a plain frame of the family.
     fn again(frame: &Frame) -> Option<Self>;
 
+    /// The port of a plain frame of the family.
+    fn port(frame: &Frame) -> Option<u16>;
+
     /// Whether it is among the hosts of a scope's block list.
     fn is_blocked_host(&self, config: &ScopeConfig) -> bool;
 
@@ -162,6 +165,11 @@ impl FlatLists for FlatV4 {
     #[inline(always)]
     fn again(frame: &Frame) -> Option<Self> {
         plain_source_v4(frame).map(Self)
+    }
+
+    #[inline(always)]
+    fn port(frame: &Frame) -> Option<u16> {
+        plain_port_v4(frame)
     }
 
     #[inline(always)]
@@ -212,6 +220,11 @@ impl FlatLists for FlatV6 {
     #[inline(always)]
     fn again(frame: &Frame) -> Option<Self> {
         plain_source_v6(frame).map(|(high, low)| Self { high, low })
+    }
+
+    #[inline(always)]
+    fn port(frame: &Frame) -> Option<u16> {
+        plain_port_v6(frame)
     }
 
     #[inline(always)]

@@ -38,7 +38,7 @@ fn counts(loaded: &mut Loaded) -> (u64, u64, u64) {
 /// Hosts and networks are counted in different places, and what is reported in another.
 #[test]
 fn each_denial_is_counted_once_and_reported_or_held_back() {
-    let hosts: Vec<String> = (1..=100).map(|n| format!("10.66.0.{n}")).collect();
+    let hosts: Vec<String> = (0..100).map(|n| format!("10.66.{n}.7")).collect();
     let mut block: Vec<&str> = hosts.iter().map(String::as_str).collect();
     block.extend(["10.67.0.0/16", "fd00:bad::/48"]);
     let ruleset = rules::ruleset(&[rules::policy("scanners", None, &block, &[])]);
@@ -75,7 +75,7 @@ fn each_denial_is_counted_once_and_reported_or_held_back() {
 /// However its policies come and go: the host is always there.
 #[test]
 fn the_host_s_counts_go_on() {
-    let hosts: Vec<String> = (1..=100).map(|n| format!("10.66.0.{n}")).collect();
+    let hosts: Vec<String> = (0..100).map(|n| format!("10.66.{n}.7")).collect();
     let block: Vec<&str> = hosts.iter().map(String::as_str).collect();
     let ruleset = rules::ruleset(&[rules::policy("scanners", None, &block, &[])]);
     let mut loaded = Loaded::new(&ruleset);
@@ -90,7 +90,7 @@ fn the_host_s_counts_go_on() {
 /// The loader writes the program's variables, which counts are among.
 #[test]
 fn counts_and_generation_outlive_the_program_s_replacement() {
-    let hosts: Vec<String> = (1..=100).map(|n| format!("10.66.0.{n}")).collect();
+    let hosts: Vec<String> = (0..100).map(|n| format!("10.66.{n}.7")).collect();
     let block: Vec<&str> = hosts.iter().map(String::as_str).collect();
     let ruleset = rules::ruleset(&[rules::policy("scanners", None, &block, &[])]);
     let mut loaded = Loaded::new(&ruleset);

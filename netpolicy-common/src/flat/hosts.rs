@@ -1,6 +1,6 @@
 //! Tables of hosts: which bucket an address belongs to, and how a bucket tells it from others.
 
-use super::{UNIT_WORDS, UNITS_PER_PAGE};
+use super::{CHUNK_PAGES, MAX_CHUNKS, UNIT_WORDS, UNITS_PER_PAGE};
 
 /// A table of hosts.
 #[repr(C)]
@@ -15,6 +15,10 @@ pub struct Hosts {
     /// The base-2 logarithm of `buckets`, rounded down.
     pub shift: u32,
 }
+
+// The number of every unit of the largest arena, and so that of every page, has room in half
+// of `place`: `spot` adds without a carry.
+const _: () = assert!(MAX_CHUNKS as u64 * CHUNK_PAGES as u64 * UNITS_PER_PAGE as u64 <= 1 << 32);
 
 impl Hosts {
     /// A table of so many buckets, not 0, which is nowhere yet.
@@ -39,7 +43,7 @@ impl Hosts {
         ((self.place >> 32) as u32).is_multiple_of(UNITS_PER_PAGE)
     }
 
-    /// Moves it to other pages.
+    /// Moves it to other pages, of an arena that is no larger than the largest.
     pub const fn set_start(&mut self, page: u32) {
         self.place = ((page * UNITS_PER_PAGE) as u64) << 32 | self.stand_ins() as u64;
     }

@@ -5,6 +5,10 @@ use super::{
     is_attempt,
 };
 
+/// Offset of the TCP header in a plain frame.
+const V4_TCP: usize = ETHERNET_LEN + IPV4_MIN_LEN;
+const V6_TCP: usize = ETHERNET_LEN + IPV6_LEN;
+
 /// What [`parse_plain`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plain<R> {
@@ -21,20 +25,18 @@ pub enum Plain<R> {
 /// say the same of it.
 ///
 /// A connection attempt over IPv4 is handed to `v4` with its source address as a number
-/// and its destination port in network order; one over IPv6 to `v6` with the halves of its
-/// source address.
+/// and the lower byte of its destination port; one over IPv6 to `v6` with the halves of its
+/// source address. The rest of the port hardly any packet needs: [`plain_port_v4`].
 /// They are handed over, and not returned, so that the compiler makes a way of each
 /// instead of choosing by the family again and again.
 #[inline(always)]
 pub fn parse_plain<B: Bytes, R>(
     frame: &B,
-    v4: impl FnOnce(u32, [u8; 2]) -> R,
-    v6: impl FnOnce((u64, u64), [u8; 2]) -> R,
+    v4: impl FnOnce(u32, u8) -> R,
+    v6: impl FnOnce((u64, u64), u8) -> R,
 ) -> Plain<R> {
     const V4_LEN: usize = ETHERNET_LEN + IPV4_MIN_LEN + TCP_MIN_LEN;
     const V6_LEN: usize = ETHERNET_LEN + IPV6_LEN + TCP_MIN_LEN;
-    const V4_TCP: usize = ETHERNET_LEN + IPV4_MIN_LEN;
-    const V6_TCP: usize = ETHERNET_LEN + IPV6_LEN;
     let Some(start) = frame.read::<V4_LEN>(0) else {
         return Plain::Other;
     };
@@ -50,7 +52,7 @@ pub fn parse_plain<B: Bytes, R>(
         if !is_attempt(start[V4_TCP + 13]) {
             return Plain::Established;
         }
-        return Plain::Attempt(v4(source_v4(start), bytes(start, V4_TCP + 2)));
+        return Plain::Attempt(v4(source_v4(start), start[V4_TCP + 3]));
     }
     let is_long_enough = usize::from(word(start, ETHERNET_LEN + 4)) >= TCP_MIN_LEN;
     if ethertype != IPV6
@@ -66,7 +68,7 @@ pub fn parse_plain<B: Bytes, R>(
     if !is_attempt(whole[V6_TCP + 13]) {
         return Plain::Established;
     }
-    Plain::Attempt(v6(source_v6(whole), bytes(whole, V6_TCP + 2)))
+    Plain::Attempt(v6(source_v6(whole), whole[V6_TCP + 3]))
 }
 
 /// The source address of a frame that [`parse_plain`] handed to `v4`, read once more.
@@ -81,6 +83,24 @@ pub fn plain_source_v4<B: Bytes>(frame: &B) -> Option<u32> {
 #[inline(always)]
 pub fn plain_source_v6<B: Bytes>(frame: &B) -> Option<(u64, u64)> {
     frame.read::<{ ETHERNET_LEN + IPV6_LEN }>(0).map(source_v6)
+}
+
+/// The destination port of a frame that [`parse_plain`] handed to `v4`, read once more: all
+/// of it.
+#[inline(always)]
+pub fn plain_port_v4<B: Bytes>(frame: &B) -> Option<u16> {
+    frame
+        .read::<{ V4_TCP + 4 }>(0)
+        .map(|start| word(start, V4_TCP + 2))
+}
+
+/// The destination port of a frame that [`parse_plain`] handed to `v6`, read once more: all
+/// of it.
+#[inline(always)]
+pub fn plain_port_v6<B: Bytes>(frame: &B) -> Option<u16> {
+    frame
+        .read::<{ V6_TCP + 4 }>(0)
+        .map(|start| word(start, V6_TCP + 2))
 }
 
 #[inline(always)]

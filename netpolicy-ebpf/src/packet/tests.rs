@@ -176,13 +176,13 @@ proptest! {
         let parsed = parse(&frame);
         let found = parse_plain(
             &frame,
-            |source, port| (source.to_be_bytes().to_vec(), port),
-            |(high, low), port| ([high.to_be_bytes(), low.to_be_bytes()].concat(), port),
+            |source, low| (source.to_be_bytes().to_vec(), low),
+            |(high, rest), low| ([high.to_be_bytes(), rest.to_be_bytes()].concat(), low),
         );
         match (found, parsed) {
-            (Plain::Attempt((source, port)), Segment::Judge(subject)) => {
+            (Plain::Attempt((source, low)), Segment::Judge(subject)) => {
                 prop_assert!(subject.is_attempt);
-                prop_assert_eq!(u16::from_be_bytes(port), subject.ports.destination);
+                prop_assert_eq!(low, subject.ports.destination.to_be_bytes()[1]);
                 prop_assert_eq!(&source, &frame[subject.addresses.at..][..source.len()]);
                 let is_v6 = subject.addresses.family == Family::V6;
                 prop_assert_eq!(source.len(), if is_v6 { 16 } else { 4 });
@@ -192,6 +192,8 @@ proptest! {
                     plain_source_v4(&frame).map(|source| source.to_be_bytes().to_vec())
                 };
                 prop_assert_eq!(again, Some(source));
+                let port = if is_v6 { plain_port_v6(&frame) } else { plain_port_v4(&frame) };
+                prop_assert_eq!(port, Some(subject.ports.destination));
             }
             (Plain::Established, parsed) => {
                 prop_assert_eq!(parsed, Segment::Pass(Reason::Established));

@@ -21,6 +21,11 @@ const CHUNK_BYTES: u32 = CHUNK_PAGES * (PAGE_WORDS * 8) as u32;
 /// built anew in the other.
 pub(super) const HALF: u32 = MAX_CHUNKS / 2;
 
+/// Whether these chunks, one at least, end in the half in which they begin.
+const fn is_in_one_half(numbers: &Range<u32>) -> bool {
+    numbers.end <= (numbers.start / HALF + 1) * HALF
+}
+
 /// The chunks that this process has mapped, by their numbers.
 #[derive(Default)]
 pub(super) struct Chunks(BTreeMap<u32, Chunk>);
@@ -37,24 +42,28 @@ impl Chunks {
         Self(numbers.map_while(open).collect())
     }
 
-    /// Creates those of these chunks that are not there; and if any is not, also those
-    /// to spare for which there is memory.
+    /// Creates those of these chunks, one at least, that are not there; and if any is not,
+    /// also those to spare for which there is memory.
+    ///
+    /// # Errors
+    /// They do not end in the half in which they begin: in the other half another memory may
+    /// be in force. Or the kernel's.
     pub(super) fn provide(
         &mut self,
         maps: &Maps,
         numbers: Range<u32>,
         spare: Range<u32>,
     ) -> Result<(), DatapathError> {
+        if !is_in_one_half(&numbers) {
+            return Err(DatapathError::TooLarge);
+        }
         let is_missing = |number: &u32| !self.0.contains_key(number);
         let mut missing: Vec<u32> = numbers.filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(());
         }
         let mut created = Vec::new();
-        for number in &missing {
-            if *number >= MAX_CHUNKS {
-                return Err(DatapathError::TooLarge);
-            }
+        for _ in &missing {
             created.push(Chunk::create()?);
         }
         for number in spare.filter(is_missing) {
@@ -124,5 +133,19 @@ impl Chunk {
             }
         })?;
         Ok(Self { map, pages })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_ends_with_its_half() {
+        let half = |first: u32, count: u32| is_in_one_half(&(first..first + count));
+        for first in [0, HALF] {
+            assert!(half(first, 1) && half(first, HALF) && half(first + HALF - 1, 1));
+            assert!(!half(first, HALF + 1) && !half(first + HALF - 1, 2));
+        }
     }
 }

@@ -27,8 +27,9 @@ pub enum DatapathError {
         /// Why mounting failed.
         source: io::Error,
     },
-    /// The flat engine's memory has an end.
-    #[error("the lists do not fit into 2 GiB of kernel memory: make them shorter")]
+    /// The flat engine's memory has an end: each half of it, since one half is built while the
+    /// other is in force.
+    #[error("the lists do not fit into 1 GiB of kernel memory: make them shorter")]
     TooLarge,
     /// A file operation under the pin directory failed.
     #[error("cannot {action} {}", path.display())]

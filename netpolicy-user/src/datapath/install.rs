@@ -13,7 +13,7 @@ use super::{
     AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader,
     Prepared, attach, bypass, counters,
     maps::{self, Maps},
-    pins::{self, Pins},
+    pins::Pins,
     program, reader,
     slots::Slots,
 };
@@ -128,15 +128,20 @@ impl Datapath {
         maps::open_events(&live)?;
         let same_program = build.program == program::digest();
         let mut opened = Opened::Adopted;
-        if !same_program {
+        if same_program {
+            program::clear(&live);
+        } else {
             program::load(engine, &live)?;
+            // While pins are replaced, they are of no build: whatever a crash leaves of two, the
+            // next agent of either replaces again.
+            set_build(&mut maps, engine, NO_PROGRAM)?;
+            program::put_in_place(&live)?;
             opened = Opened::Upgraded;
         }
-        let mut program = program::open(&live, pins::PROGRAM)?;
-        let probe = program::open(&live, pins::PROBE)?;
+        let (mut program, probe) = program::open_both(&live, engine, &maps)?;
         attach::replace_programs(pins, &mut program)?;
         if !same_program {
-            set_build(&mut maps, engine)?;
+            set_build(&mut maps, engine, program::digest())?;
         }
         let in_force = reader::enforced(&maps)?;
         let is_current = in_force.generation > 0 && in_force.digest == ruleset.digest();
@@ -168,13 +173,13 @@ impl Datapath {
         let engine = options.engine.into();
         let next = pins.begin_next()?;
         program::load(engine, &next)?;
+        program::put_in_place(&next)?;
         let mut maps = Maps::open(&next, true)?;
-        let mut program = program::open(&next, pins::PROGRAM)?;
-        let probe = program::open(&next, pins::PROBE)?;
+        let (mut program, probe) = program::open_both(&next, engine, &maps)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
-        set_build(&mut maps, engine)?;
+        set_build(&mut maps, engine, program::digest())?;
         attach::replace_programs(&pins, &mut program)?;
         pins.promote_next()?;
         Ok(Self {
@@ -329,11 +334,14 @@ impl std::fmt::Debug for Datapath {
     }
 }
 
-fn set_build(maps: &mut Maps, engine: Engine) -> Result<(), DatapathError> {
+/// What no program's digest is.
+const NO_PROGRAM: [u8; 32] = [0; 32];
+
+fn set_build(maps: &mut Maps, engine: Engine, program: [u8; 32]) -> Result<(), DatapathError> {
     let build = Build {
         abi: ABI_VERSION,
         engine: engine as u32,
-        program: program::digest(),
+        program,
     };
     maps.build
         .set(0, build, 0)

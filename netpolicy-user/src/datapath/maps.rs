@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use aya::maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf};
-use netpolicy_common::{Build, CpuState, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo};
+use aya::{
+    maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf},
+    programs::Xdp,
+};
+use netpolicy_common::{Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo};
 
 use super::{
     DatapathError,
@@ -23,7 +26,8 @@ pub(super) const CONTROL: &str = "CONTROL";
 pub(super) const ARRAY: u32 = 2;
 pub(super) const MMAPABLE: u32 = 1 << 10;
 
-/// The section of the program's object file that holds this variable alone.
+/// The section of the program's object file that holds this variable alone: to a loader the
+/// name of the map.
 pub(super) const CONTROL_SECTION: &str = ".bss.CONTROL";
 
 /// Every map that is pinned: its name in the program, and its type.
@@ -61,6 +65,8 @@ pub(super) struct Maps {
     pub(super) bypass_v4: LpmTrie<MapData, KeyV4, [u8; 8]>,
     pub(super) bypass_v6: LpmTrie<MapData, KeyV6, [u8; 8]>,
     pub(super) cpus: Mapped<CpuState>,
+    /// Ids of all of them, by name.
+    ids: Vec<(&'static str, u32)>,
 }
 
 impl Maps {
@@ -84,6 +90,7 @@ impl Maps {
             bypass_v4: typed(dir, "BYPASS_V4")?,
             bypass_v6: typed(dir, "BYPASS_V6")?,
             cpus: cpus(dir, writable)?,
+            ids: ids(dir)?,
         };
         if maps.slot_info.len() != SLOTS {
             let found = format!("{} elements, not {SLOTS}", maps.slot_info.len());
@@ -91,6 +98,40 @@ impl Maps {
         }
         Ok(maps)
     }
+
+    /// Refuses a program over other maps than these: it would never see what is written here.
+    /// So it is when somebody removed or replaced a pin, before a loader opened it or since.
+    pub(super) fn check_used_by(
+        &self,
+        program: &Xdp,
+        engine: Engine,
+        dir: &Path,
+    ) -> Result<(), DatapathError> {
+        let info = program.info().map_err(DatapathError::Verify)?;
+        let Some(used) = info.map_ids().map_err(DatapathError::Verify)? else {
+            return Ok(());
+        };
+        let is_other = |(name, id): &&(&str, u32)| must_use(engine, name) && !used.contains(id);
+        match self.ids.iter().find(is_other) {
+            Some((name, _)) => Err(foreign(dir, name, "the program uses another".to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a program of this engine reads what is written to this map here.
+fn must_use(engine: Engine, name: &str) -> bool {
+    match name {
+        CONTROL | "GOVERNANCE" | "CPUS" | "BYPASS_V4" | "BYPASS_V6" => true,
+        "ARENA" => engine == Engine::Flat,
+        "BLOCK_V4" | "BLOCK_V6" | "ALLOW_V4" | "ALLOW_V6" => engine == Engine::Lpm,
+        _ => false,
+    }
+}
+
+fn ids(dir: &Path) -> Result<Vec<(&'static str, u32)>, DatapathError> {
+    let id = |(name, _): &(&'static str, MapType)| Ok((*name, checked(dir, name)?.id()));
+    PINNED.iter().map(id).collect()
 }
 
 /// Opens the events' ring buffer, and what tells how many each CPU may write to it. Not part
@@ -163,9 +204,10 @@ fn mapped<T: Element>(
     })
 }
 
-/// Opens a pinned array, of which there must be so many elements of this size.
+/// Opens a pinned array that can be mapped, of which there must be so many elements of this
+/// size.
 fn shaped<T>(dir: &Path, name: &'static str, len: u32) -> Result<MapData, DatapathError> {
-    check(dir, name)?;
+    checked(dir, name)?;
     let map = data(dir, name)?;
     let info = map.info().map_err(DatapathError::map("inspect", name))?;
     let (found, bytes) = (info.max_entries(), info.value_size() as usize);
@@ -175,6 +217,9 @@ fn shaped<T>(dir: &Path, name: &'static str, len: u32) -> Result<MapData, Datapa
             size_of::<T>()
         );
         return Err(foreign(dir, name, what));
+    }
+    if info.map_flags() & MMAPABLE == 0 {
+        return Err(foreign(dir, name, "it cannot be mapped".to_owned()));
     }
     Ok(map)
 }
@@ -201,12 +246,12 @@ fn typed<T: TryFrom<Map, Error = MapError>>(
 }
 
 fn open_map(dir: &Path, name: &'static str) -> Result<Map, DatapathError> {
-    check(dir, name)?;
+    checked(dir, name)?;
     Map::from_map_data(data(dir, name)?).map_err(DatapathError::map("open", name))
 }
 
-/// Refuses a pin that is not there, or of another kind of map.
-fn check(dir: &Path, name: &'static str) -> Result<(), DatapathError> {
+/// What is pinned by this name. Refuses a pin that is not there, or of another kind of map.
+fn checked(dir: &Path, name: &'static str) -> Result<MapInfo, DatapathError> {
     let expected = PINNED
         .iter()
         .find(|(pinned, _)| *pinned == name)
@@ -222,7 +267,7 @@ fn check(dir: &Path, name: &'static str) -> Result<(), DatapathError> {
     if Some(found) != expected {
         return Err(foreign(dir, name, format!("a map of type {found:?}")));
     }
-    Ok(())
+    Ok(info)
 }
 
 fn data(dir: &Path, name: &'static str) -> Result<MapData, DatapathError> {

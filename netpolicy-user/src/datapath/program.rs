@@ -1,12 +1,19 @@
 //! Loading the program: twice, as it is asked and as it is at interfaces.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use aya::{EbpfLoader, include_bytes_aligned, programs::Xdp};
 use aya_obj::programs::XdpAttachType;
 use netpolicy_common::Engine;
 
-use super::{DatapathError, maps, pins};
+use super::{
+    DatapathError,
+    maps::{self, Maps},
+    pins,
+};
 
 /// The program's object file, built from `netpolicy-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
@@ -24,13 +31,28 @@ pub(super) fn digest() -> [u8; 32] {
 }
 
 /// Loads the program over the maps pinned in `dir`, making and pinning those that are
-/// missing: as it is asked and as it is at interfaces. Their pins replace those there.
+/// missing: as it is asked and as it is at interfaces. Nothing is replaced by it until
+/// [`put_in_place`].
 pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
+    clear(dir);
     for (name, program) in PROGRAMS {
-        let new = dir.join(format!("{name}_NEW"));
-        let _ = fs::remove_file(&new);
-        load_as(program, engine, dir, &new)?;
+        load_as(program, engine, dir, &new_pin(dir, name))?;
+    }
+    Ok(())
+}
+
+/// Removes what a crash left that was loaded and not put in place.
+pub(super) fn clear(dir: &Path) {
+    for (name, _) in PROGRAMS {
+        let _ = fs::remove_file(new_pin(dir, name));
+    }
+}
+
+/// Makes what was loaded last replace the programs pinned in `dir`, one after the other.
+pub(super) fn put_in_place(dir: &Path) -> Result<(), DatapathError> {
+    for (name, _) in PROGRAMS {
+        let new = new_pin(dir, name);
         fs::rename(&new, dir.join(name)).map_err(|source| DatapathError::Pins {
             action: "rename",
             path: new,
@@ -38,6 +60,10 @@ pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
         })?;
     }
     Ok(())
+}
+
+fn new_pin(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}_NEW"))
 }
 
 fn load_as(name: &str, engine: Engine, dir: &Path, pin: &Path) -> Result<(), DatapathError> {
@@ -68,6 +94,19 @@ fn load_as(name: &str, engine: Engine, dir: &Path, pin: &Path) -> Result<(), Dat
         path: pin.to_path_buf(),
         source,
     })
+}
+
+/// Opens the programs pinned in `dir`: as it is at interfaces, and as it is asked. They must
+/// be over these maps.
+pub(super) fn open_both(
+    dir: &Path,
+    engine: Engine,
+    maps: &Maps,
+) -> Result<(Xdp, Xdp), DatapathError> {
+    let (program, probe) = (open(dir, pins::PROGRAM)?, open(dir, pins::PROBE)?);
+    maps.check_used_by(&program, engine, dir)?;
+    maps.check_used_by(&probe, engine, dir)?;
+    Ok((program, probe))
 }
 
 /// Opens the program pinned by this name.

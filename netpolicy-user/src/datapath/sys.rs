@@ -135,9 +135,10 @@ pub(super) struct ControlPage {
 /// Bytes of the mapping: whole pages.
 const HEAD_BYTES: usize = size_of::<Head>().next_multiple_of(4096);
 
-// SAFETY: the page is shared with the kernel anyway; all access is atomic.
+// SAFETY: the memory is shared with the kernel anyway and belongs to no thread.
 unsafe impl Send for ControlPage {}
-// SAFETY: as above.
+// SAFETY: what programs read or write meanwhile is accessed as atomic words; a slot's head is
+// written through `&mut self`, while none of them reads it.
 unsafe impl Sync for ControlPage {}
 
 impl ControlPage {
@@ -186,7 +187,8 @@ impl ControlPage {
 
     /// A slot's head.
     pub(super) fn slot(&self, slot: u32) -> SlotHead {
-        // SAFETY: mapped for as long as `self` lives; integers.
+        // SAFETY: mapped for as long as `self` lives; within the array; integers without
+        // padding, of which every bit pattern is a value.
         unsafe { (&raw const (*self.head.as_ptr()).slots[slot as usize]).read_volatile() }
     }
 
@@ -293,7 +295,7 @@ pub(super) unsafe trait Element {}
 
 // SAFETY: integers.
 unsafe impl Element for Page {}
-// SAFETY: integers and padding.
+// SAFETY: integers, without padding.
 unsafe impl Element for Governance {}
 // SAFETY: integers.
 unsafe impl Element for CpuState {}
@@ -304,9 +306,9 @@ pub(super) struct Mapped<T> {
     len: usize,
 }
 
-// SAFETY: plain memory, shared only with the kernel's programs, which read it.
+// SAFETY: plain memory, which is shared with the kernel anyway and belongs to no thread.
 unsafe impl<T: Element> Send for Mapped<T> {}
-// SAFETY: writing takes `&mut self`.
+// SAFETY: writing takes `&mut self`; what programs write meanwhile is accessed as atomic words.
 unsafe impl<T: Element> Sync for Mapped<T> {}
 
 impl<T: Element> Mapped<T> {
