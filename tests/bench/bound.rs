@@ -7,10 +7,11 @@ use netpolicy_user::compiler::Ruleset;
 
 use crate::{
     chase,
-    filters::{Content, FEWEST, NEEDED, PARSE},
+    choice::Choice,
+    filters::{FEWEST, NEEDED, PARSE},
     lists::Family,
     machine,
-    rate::{self, Choice, Input, Scenario},
+    rate::{self, Input, Scenario},
     report::{Bound, Rate, Report},
     walk::Walk,
 };
@@ -39,11 +40,7 @@ pub(crate) fn measure(
     time: Duration,
 ) {
     let input = scenario.input();
-    let rules = rate::ruleset(Content {
-        family: scenario.family,
-        sense: scenario.sense,
-        nets: &input.nets,
-    });
+    let rules = rate::ruleset(scenario.content(&input.nets));
     let facts = Facts::of(scenario, &input, &rules);
     drop(rules);
     let lines = |bytes: usize| u32::try_from(bytes.div_ceil(LINE)).unwrap_or(u32::MAX);
@@ -153,6 +150,8 @@ fn bound(scenario: &Scenario, facts: &Facts, rates: &[Rate]) -> Option<Bound> {
         engine: flat.engine,
         family: flat.family,
         entries: flat.entries,
+        value: flat.ratio_call,
+        unit: "ratio",
         target,
         ratio_call: flat.ratio_call,
         ratio_bare: flat.ratio_bare,

@@ -19,6 +19,7 @@ mod apply;
 mod bound;
 mod cache;
 mod chase;
+mod choice;
 mod command;
 mod effect;
 mod filters;
@@ -30,6 +31,7 @@ mod kernel_memory;
 mod lists;
 mod machine;
 mod matrix;
+mod quick;
 mod random;
 mod rate;
 mod report;
@@ -43,8 +45,10 @@ mod write;
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
-use clap::Parser;
+use choice::Choice;
+use clap::{CommandFactory as _, Parser, error::ErrorKind};
 use lists::Family;
+use machine::Machine;
 use netpolicy_tests::binary::workspace;
 use netpolicy_user::config::EngineChoice;
 use report::{Figure, Report};
@@ -53,23 +57,27 @@ use report::{Figure, Report};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Args {
-    /// The headline figures only, in less than a minute
+    /// The headline figures only, in at most 45 seconds with everything built
     #[arg(long)]
     quick: bool,
     /// One JSON object a line for every measurement, on standard output
     #[arg(long)]
     json: bool,
-    /// Leave out lists of more entries than this
+    /// Leave out lists of more entries than this; the full run keeps those of hosts, of a country
+    /// and for established packets
     #[arg(long, value_name = "ENTRIES", default_value_t = 4_000_000)]
     largest: usize,
     /// Write results.jsonl, results.md and plots, to docs/benchmarks unless told where
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
-    /// Only these benchmarks
-    #[arg(value_name = "NAME", value_parser = ["chase", "bound", "rate", "verdict", "write", "effect", "apply", "sql"])]
+    /// Only these benchmarks; of them `--quick` has apply and rate
+    #[arg(value_name = "NAME", value_parser = NAMES)]
     only: Vec<String>,
 }
 
+const NAMES: [&str; 8] = [
+    "chase", "bound", "rate", "verdict", "write", "effect", "apply", "sql",
+];
 const SIZES: [usize; 5] = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
 const ENGINES: [EngineChoice; 2] = [EngineChoice::Flat, EngineChoice::Lpm];
 
@@ -81,6 +89,7 @@ const CHANGED: [usize; 2] = [100_000, 4_000_000];
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    args.refuse_what_quick_has_not();
     if !nix::unistd::geteuid().is_root() {
         eprintln!(
             "error: the benchmarks make network namespaces and load XDP programs, which only \
@@ -89,12 +98,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     interrupt::clean_up_when_interrupted();
-    let mut report = Report::new(args.json);
-    let machine = machine::describe();
-    report.note(&machine);
     let begin = Instant::now();
+    let mut report = Report::new(args.json, Machine::look(&args.choices()));
     if args.quick {
-        quick(&args, &mut report);
+        quick::run(&mut report, |name| args.wants(name), args.largest, begin);
     } else {
         full(&args, &mut report);
     }
@@ -102,23 +109,41 @@ fn main() -> ExitCode {
     report.progress(&format!("{:.0} s", begin.elapsed().as_secs_f64()));
     if let Some(dir) = args.save {
         let dir = dir.unwrap_or_else(|| workspace().join("docs/benchmarks"));
-        results::save(&dir, &machine, &report);
+        results::save(&dir, &report);
     }
     ExitCode::SUCCESS
 }
 
 impl Args {
+    /// Ends the program, as for any wrong argument, if the quick run is to measure what it
+    /// does not: it would measure nothing.
+    fn refuse_what_quick_has_not(&self) {
+        let mut only = self.only.iter();
+        let other = only.find(|name| !quick::NAMES.contains(&name.as_str()));
+        if let Some(name) = other.filter(|_| self.quick) {
+            let message = format!(
+                "invalid value '{name}' for '[NAME]...' with '--quick'\n  [possible values: {}]",
+                quick::NAMES.join(", ")
+            );
+            Self::command()
+                .error(ErrorKind::InvalidValue, message)
+                .exit();
+        }
+    }
+
+    /// The filters of which rates are to be measured.
+    fn choices(&self) -> Vec<Choice> {
+        if !self.wants("rate") {
+            Vec::new()
+        } else if self.quick {
+            quick::choices(self.largest)
+        } else {
+            matrix::WITH_HOSTS.to_vec()
+        }
+    }
+
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
-    }
-}
-
-fn quick(args: &Args, report: &mut Report) {
-    if args.wants("apply") {
-        apply::run(report, EngineChoice::Flat, 100_000, 20);
-    }
-    if args.wants("rate") {
-        matrix::quick(report);
     }
 }
 

@@ -16,7 +16,8 @@ use netpolicy_user::{
 };
 
 use crate::{
-    filters::{self, Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
+    choice::Choice,
+    filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
     generator::{CALL, Generator, Run, is_told_to_drop},
     house,
@@ -25,49 +26,6 @@ use crate::{
     report::{Rate, Report, median},
     sources::{self, Cover, Sources},
 };
-
-/// A filter to measure beside the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    Flat,
-    Lpm,
-    Ipset,
-    Nftables,
-    XdpFilter,
-    /// The floor that only reads and counts.
-    ParseOnly,
-    /// The floor that reads one line of so many; its name first.
-    OneLine(&'static str, u32),
-}
-
-impl Choice {
-    /// The programs that set it up.
-    fn programs(self) -> &'static [&'static str] {
-        match self {
-            Self::Flat | Self::Lpm | Self::ParseOnly | Self::OneLine(..) => &[],
-            Self::Ipset => &["ipset", "iptables-restore", "ip6tables-restore"],
-            Self::Nftables => &["nft"],
-            Self::XdpFilter => &["xdp-filter"],
-        }
-    }
-}
-
-/// Those of some filters that can be measured on this machine; the others are named.
-pub(crate) fn available(report: &Report, choices: &[Choice]) -> Vec<Choice> {
-    let choices = choices.iter().copied();
-    choices
-        .filter(|choice| {
-            let missing = filters::missing(choice.programs());
-            if !missing.is_empty() {
-                report.progress(&format!(
-                    "left out for want of {}: {choice:?}",
-                    missing.join(", ")
-                ));
-            }
-            missing.is_empty()
-        })
-        .collect()
-}
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
@@ -152,7 +110,18 @@ impl Scenario {
         Input { nets, sources }
     }
 
-    fn describe(&self) -> String {
+    /// What a filter is to enforce, with the list of the input.
+    pub(crate) fn content<'a>(&self, nets: &'a [IpNet]) -> Content<'a> {
+        Content {
+            family: self.family,
+            sense: self.sense,
+            nets,
+            packets: self.packets,
+        }
+    }
+
+    /// "syn-rate ipv4 1000 listed (mix, block)".
+    pub(crate) fn describe(&self) -> String {
         format!(
             "{} {} {} {} ({}, {})",
             self.bench(),
@@ -204,11 +173,7 @@ pub(crate) fn measure_input(
 ) {
     let begin = Instant::now();
     let mut generator = Generator::new(scenario.packets, &input.sources);
-    let content = Content {
-        family: scenario.family,
-        sense: scenario.sense,
-        nets: &input.nets,
-    };
+    let content = scenario.content(&input.nets);
     let mut filters: Vec<Box<dyn Filter>> = vec![Box::new(scenario.reference())];
     filters.extend(set_up(content, choices));
     report.progress(&format!(

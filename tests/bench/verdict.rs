@@ -38,6 +38,7 @@ pub(crate) fn run(report: &mut Report, family: Family, entries: usize) {
         family,
         sense: Sense::Block,
         nets: &nets,
+        packets: Packets::Attempts,
     }));
     let bare = Bare::drop_all();
     let engines = [EngineChoice::Flat, EngineChoice::Lpm]

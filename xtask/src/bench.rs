@@ -7,14 +7,16 @@ use crate::build::{self, Profile};
 use crate::setup::{self, Purpose};
 use crate::workspace;
 
-/// Builds with optimisations and runs the benchmarks; `args` go to them. Only for all
-/// of them are the programs of other filters installed; otherwise they are measured
-/// where they are there.
+/// Builds with optimisations and runs the benchmarks; `args` go to them, and standard output
+/// is theirs alone. Only for all of them are the programs of other filters installed;
+/// otherwise they are measured where they are there.
 ///
 /// # Errors
 /// When something does not build, or a benchmark fails.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
-    let is_quick = args.iter().any(|arg| arg == "--quick" || arg == "--help");
+    let is_quick = args
+        .iter()
+        .any(|arg| matches!(arg.as_str(), "--quick" | "--help" | "-h"));
     setup::setup(if is_quick {
         Purpose::Run
     } else {

@@ -43,11 +43,10 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
         Profile::Dev => &[],
         Profile::Release => &["--release"],
     };
-    cmd!(
+    workspace::run_aside(cmd!(
         shell,
         "cargo build --package netpolicy-user --bin netpolicy {release...}"
-    )
-    .run()?;
+    ))?;
     let binary = workspace::binaries(profile.directory())?.join("netpolicy");
     binary
         .canonicalize()

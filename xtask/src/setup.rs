@@ -78,14 +78,15 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
     if to_do.is_empty() {
         return Ok(());
     }
-    println!("Set-up: this is missing.");
+    // Standard output is for what the task itself was asked for.
+    eprintln!("Set-up: this is missing.");
     for (_, missing) in &to_do {
-        println!("  {}: {}", missing.what, missing.remedy);
+        eprintln!("  {}: {}", missing.what, missing.remedy);
     }
     for (step, missing) in to_do {
         step.install(&shell)
             .with_context(|| format!("set up {}", missing.what))?;
     }
-    println!("Set-up: done.");
+    eprintln!("Set-up: done.");
     Ok(())
 }

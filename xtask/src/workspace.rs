@@ -1,10 +1,12 @@
 //! Where the workspace is, and the shell in which tasks run their commands.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::tools;
 
@@ -24,6 +26,23 @@ pub(crate) fn shell() -> Result<Shell> {
     // Otherwise `cargo +nightly xtask …` would hand its choice down to them.
     shell.set_var("RUSTUP_TOOLCHAIN", tools::pinned_toolchain(root())?);
     Ok(shell)
+}
+
+/// Shows and runs a command that only prepares for what a task was asked for. All that it
+/// prints goes to standard error: standard output is the task's own, and may be JSON lines.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub(crate) fn run_aside(command: Cmd<'_>) -> Result<()> {
+    let shown = command.to_string();
+    eprintln!("$ {shown}");
+    let status = Command::from(command)
+        .stdin(Stdio::null())
+        .stdout(io::stderr())
+        .status()
+        .with_context(|| format!("start `{shown}`"))?;
+    ensure!(status.success(), "`{shown}` failed ({status})");
+    Ok(())
 }
 
 /// The directory of a profile's binaries: beside the one of this very program, so
@@ -73,7 +92,7 @@ pub(crate) fn tests_as_root(shell: &Shell) -> Result<()> {
     let host = verbose.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.context("rustc does not tell the host's target")?;
     shell.set_var(runner_variable(host), "sudo --preserve-env");
-    println!("The tests run as root, by sudo.");
+    eprintln!("The tests run as root, by sudo.");
     Ok(())
 }
 

@@ -25,7 +25,7 @@ impl Ipset {
             &set(content),
         );
         let (restore, save) = tools(content.family);
-        programs::feed(wire.receiver(), restore, &[], &rules(content.sense));
+        programs::feed(wire.receiver(), restore, &[], &rules(content));
         Self { wire, save }
     }
 }
@@ -65,15 +65,27 @@ fn set(content: Content<'_>) -> String {
     text
 }
 
+/// The version of the iptables that is used for IPv4, where it is there.
+pub(crate) fn iptables_version() -> Option<String> {
+    let (restore, _) = tools(Family::V4);
+    programs::version(restore, &["--version"])
+}
+
 /// The second rule drops, and so counts, what the first one does not.
-fn rules(sense: Sense) -> String {
-    let not = match sense {
+fn rules(content: Content<'_>) -> String {
+    let not = match content.sense {
         Sense::Block => "",
         Sense::Allow => "! ",
     };
+    // Matches are tried in the order in which they are told, so the cheap one comes first.
+    let attempts = if content.asks_for_attempts() {
+        "-p tcp --syn "
+    } else {
+        ""
+    };
     format!(
         "*raw\n\
-         -A PREROUTING -i {TESTED} -m set {not}--match-set listed src -j DROP\n\
+         -A PREROUTING -i {TESTED} {attempts}-m set {not}--match-set listed src -j DROP\n\
          -A PREROUTING -i {TESTED} -j DROP\n\
          COMMIT\n"
     )

@@ -10,13 +10,13 @@ mod xdp_filter;
 use ipnet::IpNet;
 
 pub(crate) use bare::{Bare, FEWEST, NEEDED, PARSE};
-pub(crate) use ipset::Ipset;
+pub(crate) use ipset::{Ipset, iptables_version};
 pub(crate) use netpolicy::Netpolicy;
 pub(crate) use nftables::Nftables;
-pub(crate) use programs::missing;
+pub(crate) use programs::{missing, version};
 pub(crate) use xdp_filter::{MOST_HOSTS, XdpFilter};
 
-use crate::{lists::Family, wire::Wire};
+use crate::{frame::Packets, lists::Family, wire::Wire};
 
 /// What becomes of sources on a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,18 @@ pub(crate) struct Content<'a> {
     pub(crate) sense: Sense,
     /// Sorted, each once; networks may contain others.
     pub(crate) nets: &'a [IpNet],
+    /// What is sent to it.
+    pub(crate) packets: Packets,
+}
+
+impl Content<'_> {
+    /// Whether rules must ask for attempts to connect before they ask for the source. A rule
+    /// that only asks for the source drops the packets of open connections as well, which
+    /// whoever adds a block to a host at work cannot want. netpolicy always asks for attempts;
+    /// others only where it matters, since it costs them something.
+    pub(crate) fn asks_for_attempts(&self) -> bool {
+        self.packets == Packets::Established
+    }
 }
 
 /// A filter in force at the tested end of a wire.

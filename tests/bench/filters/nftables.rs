@@ -33,6 +33,13 @@ fn ruleset(content: Content<'_>) -> String {
         Sense::Block => "",
         Sense::Allow => "!= ",
     };
+    // As iptables' `--syn`. Before the source, so that a packet of an open connection is let
+    // go without a look into the set.
+    let attempts = if content.asks_for_attempts() {
+        "tcp flags & (fin | syn | rst | ack) == syn "
+    } else {
+        ""
+    };
     let mut text = String::with_capacity(content.nets.len() * 24);
     let _ = writeln!(
         text,
@@ -44,7 +51,7 @@ fn ruleset(content: Content<'_>) -> String {
     let _ = writeln!(
         text,
         "}} }}\nchain ingress {{ type filter hook ingress device \"{TESTED}\" priority 0; \
-         policy accept; {header} saddr {not}@listed drop; }}\n}}"
+         policy accept; {attempts}{header} saddr {not}@listed drop; }}\n}}"
     );
     text
 }

@@ -54,6 +54,19 @@ pub(super) fn run_here(program: &str, args: &[&str]) -> String {
     output(Command::new(path_of(program)), program, args)
 }
 
+/// The first line that a program prints, whatever its exit status: xdp-filter fails after it
+/// has told its version. `None` if the program is not there or prints nothing.
+pub(crate) fn version(program: &str, args: &[&str]) -> Option<String> {
+    let out = Command::new(find(program)?)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    let line = text.lines().next()?.trim();
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
 fn path_of(program: &str) -> String {
     find(program).map_or_else(|| program.to_owned(), |path| path.display().to_string())
 }

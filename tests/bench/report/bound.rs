@@ -12,6 +12,10 @@ pub(crate) struct Bound {
     pub(crate) engine: &'static str,
     pub(crate) family: &'static str,
     pub(crate) entries: usize,
+    /// `ratio_call` once more, so that this reads like any other figure.
+    pub(crate) value: f64,
+    /// "ratio".
+    pub(crate) unit: &'static str,
     /// A share on the scale of `ratio_call`, where one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<f64>,

@@ -7,6 +7,8 @@ pub(crate) use bound::{Bound, TITLES};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use crate::machine::Machine;
+
 /// A packet rate beside that of a program which only returns the action.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Rate {
@@ -71,28 +73,29 @@ pub(crate) struct Figure {
 /// Collects measurements and prints them.
 pub(crate) struct Report {
     json: bool,
+    pub(crate) machine: Machine,
     pub(crate) rates: Vec<Rate>,
     pub(crate) figures: Vec<Figure>,
     pub(crate) bounds: Vec<Bound>,
 }
 
 impl Report {
-    pub(crate) fn new(json: bool) -> Self {
-        Self {
+    /// Says first what the figures are measured on.
+    pub(crate) fn new(json: bool, machine: Machine) -> Self {
+        let report = Self {
             json,
+            machine,
             rates: Vec::new(),
             figures: Vec::new(),
             bounds: Vec::new(),
-        }
-    }
-
-    /// Something to know about the run; not a measurement.
-    pub(crate) fn note(&self, text: &str) {
-        if self.json {
-            eprintln!("{text}");
+        };
+        if json {
+            eprintln!("{}", report.machine.machine);
         } else {
-            println!("{text}");
+            println!("{}", report.machine.machine);
         }
+        report.print_json(&report.machine);
+        report
     }
 
     /// What is being done, for who waits.

@@ -14,12 +14,12 @@ use serde::Serialize;
 use crate::report::Report;
 
 /// Writes everything that was measured into a directory, in place of what is there.
-pub(crate) fn save(dir: &Path, machine: &str, report: &Report) {
+pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);
     let mut files = vec![
         ("results.jsonl".to_owned(), json_lines(report)),
-        ("results.md".to_owned(), page::page(machine, report, &plots)),
+        ("results.md".to_owned(), page::page(report, &plots)),
     ];
     files.extend(plots.into_iter().map(|plot| (plot.file, plot.svg)));
     // Who runs the benchmarks by sudo still owns what is in his checkout.
@@ -32,11 +32,17 @@ pub(crate) fn save(dir: &Path, machine: &str, report: &Report) {
     eprintln!("results are in {}", dir.display());
 }
 
+/// The machine first: all else depends on it.
 fn json_lines(report: &Report) -> String {
+    let machine = line(&report.machine);
     let rates = report.rates.iter().map(line);
     let bounds = report.bounds.iter().map(line);
     let figures = report.figures.iter().map(line);
-    rates.chain(bounds).chain(figures).collect()
+    std::iter::once(machine)
+        .chain(rates)
+        .chain(bounds)
+        .chain(figures)
+        .collect()
 }
 
 fn line(value: &impl Serialize) -> String {

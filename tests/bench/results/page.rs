@@ -1,8 +1,6 @@
 //! The page with the results, in Markdown.
 
-use std::{collections::BTreeSet, fmt::Write, process::Command};
-
-use netpolicy_tests::binary::workspace;
+use std::{collections::BTreeSet, fmt::Write};
 
 use super::plot::Plot;
 use crate::{
@@ -10,20 +8,19 @@ use crate::{
     report::{Bound, Figure, Rate, Report, TITLES},
 };
 
-pub(super) fn page(machine: &str, report: &Report, plots: &[Plot]) -> String {
+pub(super) fn page(report: &Report, plots: &[Plot]) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
         "# Results\n\n\
          Written by `cargo xtask bench --save`; [README.md](README.md) says what was measured \
          and how to read it.\n\n\
-         | | |\n|---|---|\n\
-         | Machine | {machine} |\n\
-         | Date | {} |\n\
-         | Commit | {} |\n",
-        jiff::Timestamp::now().strftime("%Y-%m-%d"),
-        commit()
+         | | |\n|---|---|"
     );
+    for (name, what) in report.machine.rows() {
+        let _ = writeln!(text, "| {name} | {what} |");
+    }
+    text.push('\n');
     for plot in plots {
         let _ = writeln!(text, "![{}]({})\n", plot.title, plot.file);
     }
@@ -31,26 +28,6 @@ pub(super) fn page(machine: &str, report: &Report, plots: &[Plot]) -> String {
     rate_tables(&mut text, &report.rates);
     figure_table(&mut text, &report.figures);
     text
-}
-
-fn commit() -> String {
-    let git = |args: &[&str]| {
-        let out = Command::new("git")
-            .args(["-c", "safe.directory=*"])
-            .args(args)
-            .current_dir(workspace())
-            .output()
-            .ok()?;
-        let text = String::from_utf8(out.stdout).ok()?;
-        out.status.success().then(|| text.trim().to_owned())
-    };
-    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else {
-        return "unknown".to_owned();
-    };
-    match git(&["status", "--porcelain", "--untracked-files=no"]) {
-        Some(changes) if changes.is_empty() => head,
-        _ => format!("{head}, with changes"),
-    }
 }
 
 /// What was asked for, measured, and is possible.
@@ -107,7 +84,7 @@ fn rate_tables(text: &mut String, rates: &[Rate]) {
                     .find(|r| r.entries == *size && r.name() == name);
                 let cell = found.map_or_else(String::new, |r| {
                     format!(
-                        "{:.2} ({:.2}–{:.2}), {:.2}, +{:.0}",
+                        "{:.2} ({:.2}–{:.2}), {:.2}, {:+.0}",
                         r.mpps, r.spread.0, r.spread.1, r.ratio_bare, r.ns_more
                     )
                 });

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use xshell::{Shell, cmd};
 
 use super::{Missing, Step};
-use crate::tools;
+use crate::{tools, workspace};
 
 /// The version that is installed.
 const VERSION: &str = "0.13.0";
@@ -56,15 +56,16 @@ impl Step for BpfLinker {
         let root = &self.tools_dir;
         let mut rpath = std::ffi::OsString::from("-Clink-arg=-Wl,-rpath,");
         rpath.push(&lib);
-        cmd!(
+        let install = cmd!(
             shell,
             "cargo install bpf-linker --version {VERSION} --locked --force
              --no-default-features --features {feature} --root {root}"
+        );
+        workspace::run_aside(
+            install
+                .env("LLVM_PREFIX", &prefix)
+                .env("CARGO_ENCODED_RUSTFLAGS", rpath),
         )
-        .env("LLVM_PREFIX", &prefix)
-        .env("CARGO_ENCODED_RUSTFLAGS", rpath)
-        .run()?;
-        Ok(())
     }
 }
 

@@ -128,7 +128,7 @@ impl Step for Packages {
             return without_apt(&lacking);
         }
         if packages(&lacking).contains(&"postgresql") {
-            println!(
+            eprintln!(
                 "note: Debian's postgresql starts a server of its own, on this machine's \
                  localhost:5432. The tests leave it alone and need it not to run: \
                  `systemctl disable --now postgresql` stops it."
@@ -148,24 +148,21 @@ impl Step for Packages {
 /// Runs apt-get as root, asking nothing.
 fn apt_get(shell: &Shell, args: &[&str]) -> Result<()> {
     if workspace::is_root() {
-        cmd!(
+        workspace::run_aside(cmd!(
             shell,
             "env DEBIAN_FRONTEND=noninteractive apt-get {args...}"
-        )
-        .run()?;
+        ))
     } else if workspace::has_sudo() {
-        cmd!(
+        workspace::run_aside(cmd!(
             shell,
             "sudo env DEBIAN_FRONTEND=noninteractive apt-get {args...}"
-        )
-        .run()?;
+        ))
     } else {
         bail!(
             "apt-get needs root, and there is no sudo: as root, run apt-get {}",
             args.join(" ")
         );
     }
-    Ok(())
 }
 
 fn without_apt(lacking: &[&Program]) -> Result<()> {

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
 
 use super::{Missing, Step};
+use crate::workspace;
 
 /// The component `rust-src` of the pinned toolchain. rustup brings it along when it
 /// installs the toolchain for `rust-toolchain.toml`, but not to one already there.
@@ -33,11 +34,9 @@ impl Step for RustSrc {
             );
         }
         let toolchain = &self.toolchain;
-        cmd!(
+        workspace::run_aside(cmd!(
             shell,
             "rustup component add rust-src --toolchain {toolchain}"
-        )
-        .run()?;
-        Ok(())
+        ))
     }
 }
