@@ -65,7 +65,7 @@ fn headlines() -> [Headline; 7] {
         always(1_000, &NETPOLICY, TIME),
         always(100_000, &NETPOLICY, TIME),
         always(1_000_000, &PEERS, TIME * 2),
-        if_there_is_time(ipv6(100_000), &NETPOLICY, 7),
+        if_there_is_time(ipv6(100_000), &NETPOLICY, 5),
         if_there_is_time(
             Scenario {
                 entries: 100_000,
@@ -73,7 +73,7 @@ fn headlines() -> [Headline; 7] {
                 ..BLOCKLIST
             },
             &NETPOLICY,
-            7,
+            5,
         ),
         if_there_is_time(
             Scenario {

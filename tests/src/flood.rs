@@ -44,8 +44,8 @@ const BATCH: u32 = 64;
 /// How long to send in a burst. The system call takes some 20 ms more.
 const BURST: Duration = Duration::from_millis(60);
 
-/// How long a burst's last frame may take to arrive.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a burst's frames may take to be judged, on a loud machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// As `Config` in `netpolicy-ebpf/src/flood.rs`.
 #[repr(C)]
@@ -88,11 +88,17 @@ pub struct Sender {
 /// What became of some laps of frames.
 #[derive(Clone, Debug)]
 pub struct Burst {
-    /// The frames, in the order in which they were sent.
+    /// The frames, in the order in which they were sent; when some were lost, only as far
+    /// as the last one that got through: what became of all before it is known.
     pub blocks: Vec<Block>,
-    /// Whether every frame reached the program under test, and every one that it
-    /// passed the recorder. If not, one that did not get through may have been lost.
-    pub is_whole: bool,
+    /// Frames that were sent, nobody's probe included.
+    pub sent: u64,
+    /// Of these, those that got through.
+    pub through: u64,
+    /// Frames that were lost before or behind the program under test.
+    pub lost: u64,
+    /// Frames after the last one that got through: they may still be on their way.
+    pub open: u64,
 }
 
 /// Frames that were sent about the same time.
@@ -104,6 +110,14 @@ pub struct Block {
     pub after: Option<Window>,
     /// Which probes they were, and whether they got through.
     pub frames: Vec<(usize, bool)>,
+}
+
+impl Burst {
+    /// Whether none was lost. If not, one that did not get through may have been.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.lost == 0
+    }
 }
 
 /// What the sender takes the time from: the steps that may be in force.
@@ -196,6 +210,16 @@ impl<'a> Flood<'a> {
         Clock(Array::try_from(map).expect("an array"))
     }
 
+    /// Packets that the program under test has seen since the interface was made, and
+    /// those lost around it.
+    ///
+    /// # Panics
+    /// When the statistics cannot be read.
+    #[must_use]
+    pub fn received(&self) -> (u64, u64) {
+        self.sender.received()
+    }
+
     /// Runs `work` on a thread that may send: in the sender's namespace, on one CPU.
     pub fn run<T: Send>(&mut self, work: impl FnOnce(&mut Sender) -> T + Send) -> T {
         let sender = &mut self.sender;
@@ -210,15 +234,25 @@ impl<'a> Flood<'a> {
 }
 
 impl Sender {
-    /// Sends every frame once, in turn, for `BURST`, or as often as the recorder can
-    /// remember.
+    /// Sends every frame in turn for `BURST`, but at least once, or as often as the
+    /// recorder can remember.
     ///
     /// # Panics
     /// When the kernel refuses to send.
     pub fn burst(&mut self) -> Burst {
-        let most = PAGES * PAGE - PAGES * PAGE % self.config.frames;
         let first = self.config.next;
         let before = self.received();
+        // Where the CPU does something else meanwhile, time can be over before it begins.
+        while self.config.next == first {
+            self.send();
+        }
+        let last = self.config.next - 1;
+        let lost = self.settle(last, self.config.next - first, before);
+        self.recorded(first, last, lost)
+    }
+
+    fn send(&mut self) {
+        let most = PAGES * PAGE - PAGES * PAGE % self.config.frames;
         self.config.until = nanoseconds(now() + BURST);
         let mut config = array(&mut self.ebpf, "CONFIG");
         config.set(0, self.config, 0).expect("configure the sender");
@@ -235,31 +269,29 @@ impl Sender {
             .get(&0, 0)
             .expect("ask the sender");
         self.config.next = config.next;
-
-        let last = config.next - 1;
-        let is_whole = self.is_whole(last, config.next - first, before);
-        Burst {
-            blocks: self.blocks(first, last),
-            is_whole,
-        }
     }
 
-    /// Waits for the last of so many frames, and tells whether none was lost.
-    fn is_whole(&mut self, last: u32, sent: u32, before: (u64, u64)) -> bool {
+    /// Waits until so many frames, of which this is the last, were judged or lost; says how
+    /// many were lost.
+    fn settle(&mut self, last: u32, sent: u32, before: (u64, u64)) -> u64 {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let (received, lost) = self.received();
-            // Others may send too.
-            let is_there = self.got(last) && received >= before.0 + u64::from(sent);
-            if is_there || lost > before.1 || Instant::now() > deadline {
-                return is_there && lost == before.1;
+            let now = self.received();
+            let (received, lost) = (now.0 - before.0, now.1 - before.1);
+            // Others may send too, so the last one must be there, unless it may be lost.
+            if received + lost >= u64::from(sent) && (lost > 0 || self.got(last)) {
+                return lost;
             }
+            assert!(
+                Instant::now() < deadline,
+                "of {sent} frames {received} were judged and {lost} lost"
+            );
             std::thread::yield_now();
         }
     }
 
     /// What was recorded of the frames of these numbers.
-    fn blocks(&mut self, first: u32, last: u32) -> Vec<Block> {
+    fn recorded(&mut self, first: u32, last: u32, lost: u64) -> Burst {
         let moments: [u64; BLOCKS as usize] = array(&mut self.ebpf, "MOMENTS")
             .get(&0, 0)
             .expect("read the moments");
@@ -268,12 +300,14 @@ impl Sender {
             let moment = moments[(block % BLOCKS) as usize];
             (first..=last).contains(&start).then(|| window(moment))
         };
+        let is_through = self.through(first, last);
+        let arrived = is_through.iter().rposition(|is_through| *is_through);
+        let known = match lost {
+            0 => is_through.len(),
+            _ => arrived.map_or(0, |at| at + 1),
+        };
         let mut blocks: Vec<Block> = Vec::new();
-        let mut page = [0; PAGE as usize];
-        for number in first..=last {
-            if number == first || number.is_multiple_of(PAGE) {
-                page = self.page(number);
-            }
+        for (number, &is_through) in (first..).zip(&is_through[..known]) {
             let block = number / BLOCK;
             if number == first || number.is_multiple_of(BLOCK) {
                 blocks.push(Block {
@@ -287,11 +321,29 @@ impl Sender {
             if probe + 1 < self.config.frames
                 && let Some(block) = blocks.last_mut()
             {
-                let is_through = page[(number % PAGE) as usize] == number;
                 block.frames.push((probe as usize, is_through));
             }
         }
-        blocks
+        let through = is_through.iter().filter(|is_through| **is_through);
+        Burst {
+            blocks,
+            sent: is_through.len() as u64,
+            through: through.count() as u64,
+            lost,
+            open: (is_through.len() - known) as u64,
+        }
+    }
+
+    /// Whether the frames of these numbers got through.
+    fn through(&mut self, first: u32, last: u32) -> Vec<bool> {
+        let mut page = [0; PAGE as usize];
+        let got = |number: u32| {
+            if number == first || number.is_multiple_of(PAGE) {
+                page = self.page(number);
+            }
+            page[(number % PAGE) as usize] == number
+        };
+        (first..=last).map(got).collect()
     }
 
     fn got(&mut self, number: u32) -> bool {
@@ -304,7 +356,6 @@ impl Sender {
         page.expect("read the record")
     }
 
-    /// Packets that the program under test has seen, and those lost around it.
     fn received(&self) -> (u64, u64) {
         let mut text = vec![0; 4096];
         let read = self.statistics.read_at(&mut text, 0);
@@ -374,10 +425,15 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
 /// Lets the calling thread use any CPU but the one that frames are sent from, where
 /// there is another.
 pub(crate) fn leave_sending_cpu() {
+    // An empty set is refused.
+    let _ = sched_setaffinity(Pid::from_raw(0), &other_cpus());
+}
+
+/// The CPUs that this process may use, but the one that frames are sent from.
+pub(crate) fn other_cpus() -> CpuSet {
     let mut cpus = own_cpus();
     let _ = cpus.unset(sending_cpu());
-    // An empty set is refused.
-    let _ = sched_setaffinity(Pid::from_raw(0), &cpus);
+    cpus
 }
 
 /// The last CPU that this process may use.

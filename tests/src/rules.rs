@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use clap::ValueEnum as _;
 use netpolicy_common::Reason;
-use netpolicy_user::compiler::{Ruleset, compile};
+use netpolicy_user::compiler::{Extent, Ruleset, compile};
 use netpolicy_user::config::{EngineChoice, XdpChoice};
 use netpolicy_user::datapath::{self, Datapath, Opened, Reader, packet};
-use netpolicy_user::model::change::{Change, ListInput};
+use netpolicy_user::model::change::{Change, ListEdit, ListInput};
 use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
 
 use crate::id;
@@ -36,6 +36,18 @@ pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&s
         services: services.iter().map(ToString::to_string).collect(),
         unbound: false,
         replace: false,
+        blocked_rest: None,
+    }
+}
+
+/// Edits a policy's lists.
+#[must_use]
+pub fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
+    Change::AlterPolicy {
+        name: name.to_owned(),
+        allow,
+        block,
+        comment: None,
         blocked_rest: None,
     }
 }
@@ -84,7 +96,16 @@ pub fn apply(state: &State, change: &Change) -> Result<State, String> {
 /// When one of them is refused.
 #[must_use]
 pub fn state(changes: &[Change]) -> State {
-    changes.iter().fold(State::empty(), |state, change| {
+    changed(&State::empty(), changes)
+}
+
+/// The state that these changes make of another.
+///
+/// # Panics
+/// When one of them is refused.
+#[must_use]
+pub fn changed(state: &State, changes: &[Change]) -> State {
+    changes.iter().fold(state.clone(), |state, change| {
         apply(&state, change).unwrap_or_else(|e| panic!("{change:?}: {e}"))
     })
 }
@@ -179,6 +200,15 @@ impl Loaded {
             .prepare(ruleset, revision, &mut |_, _| {})
             .expect("prepare");
         datapath.commit(&prepared)
+    }
+
+    /// How what is in force differs from a ruleset, all of it read back.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub fn differences(&mut self, expected: &Ruleset) -> Vec<String> {
+        let found = self.datapath().verify(expected, Extent::Full);
+        found.expect("read back what is in force")
     }
 
     /// Closes all that this process has of it, as when an agent is killed; what is

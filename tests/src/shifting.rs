@@ -8,11 +8,10 @@ use std::net::IpAddr;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use netpolicy_common::Reason;
-use netpolicy_user::compiler::Ruleset;
 use netpolicy_user::model::change::Change;
-use netpolicy_user::model::{Combine, Mode};
+use netpolicy_user::model::{Combine, ListEdit, Mode, State, evaluate};
 
-use crate::rules::{policy, service};
+use crate::rules::{self, policy, service};
 
 /// What no step may break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,19 +123,27 @@ const BITS: [At; 6] = [
     At(5, 17, 2),
 ];
 
-/// The source of a probe that no step denies: for changes by a single rule.
-pub const SINGLE: &str = "10.2.17.2";
+/// Denied by no step: for changes by a single rule.
+const SINGLE: At = At(2, 17, 2);
+
+/// Sources of probes, one of each family, that no step denies: for changes by a single
+/// rule.
+#[must_use]
+pub fn singles() -> [String; 2] {
+    SINGLE.hosts()
+}
 
 /// Every probe, of both families.
 #[must_use]
 pub fn probes() -> Vec<Probe> {
     use Always::{Changes, Denied, InTurns, Passed};
-    let roles: [(&[At], u16, Always); 16] = [
+    let roles: [(&[At], u16, Always); 17] = [
         (&[DENIED], HOST, Denied),
         (&[PASSED], HOST, Passed),
         (&TURNS, HOST, InTurns),
         (&[CROSS], HOST, InTurns),
         (&BITS, HOST, Changes),
+        (&[SINGLE], HOST, Changes),
         (&[DENIED_BY_NETS], HOST, Denied),
         (&DENIED_FOR_REASONS, HOST, Denied),
         (&[PASSED_IN_A_GAP], HOST, Passed),
@@ -159,12 +166,7 @@ pub fn probes() -> Vec<Probe> {
             always,
         })
     };
-    let single = Probe {
-        source: SINGLE.parse().expect("an address"),
-        port: HOST,
-        always: Changes,
-    };
-    roles.flat_map(both).chain([single]).collect()
+    roles.flat_map(both).collect()
 }
 
 impl Lists {
@@ -262,15 +264,20 @@ impl Lists {
     }
 }
 
+/// The ports of the services in a step.
+fn ports(step: usize) -> [(&'static str, Vec<String>); 2] {
+    let of = |port: u16, turn| match step % 3 == turn {
+        true => vec![port.to_string(), MOVING.to_string()],
+        false => vec![port.to_string()],
+    };
+    [("base", of(DB, 0)), ("pool", of(POOL, 2))]
+}
+
 /// The changes that make a step's policies.
 #[must_use]
 pub fn changes(step: usize) -> Vec<Change> {
     let lists = Lists::of(step);
-    let ports = |port: u16, turn| match step % 3 == turn {
-        true => vec![port.to_string(), MOVING.to_string()],
-        false => vec![port.to_string()],
-    };
-    let (db, pool) = (ports(DB, 0), ports(POOL, 2));
+    let [(_, db), (_, pool)] = ports(step);
     let [db_allow, pool_allow] =
         [&lists.db_allow, &lists.pool_allow].map(|list| list.as_deref().map(refs));
     let (allow, block) = (refs(&lists.host_allow), refs(&lists.host_block));
@@ -293,18 +300,73 @@ pub fn changes(step: usize) -> Vec<Change> {
     ]
 }
 
+/// The changes that make the policies of step `to` of those of step `from`, rule by rule.
+#[must_use]
+pub fn alterations(from: usize, to: usize) -> Vec<Change> {
+    let (old, new) = (Lists::of(from), Lists::of(to));
+    let mut services = ports(to);
+    // A port is given away before another service takes it.
+    services.sort_by_key(|(_, ports)| ports.len());
+    let services = services.map(|(name, ports)| Change::AlterService {
+        name: name.to_owned(),
+        ports: Some(ports),
+        combine: None,
+        mode: None,
+        comment: None,
+    });
+    let policies = [
+        alter(
+            "of_host",
+            [Some(&old.host_allow), Some(&new.host_allow)],
+            [&old.host_block, &new.host_block],
+        ),
+        alter(
+            "of_base",
+            [old.db_allow.as_deref(), new.db_allow.as_deref()],
+            [&old.db_block, &new.db_block],
+        ),
+        alter(
+            "of_pool",
+            [old.pool_allow.as_deref(), new.pool_allow.as_deref()],
+            [&old.pool_block, &new.pool_block],
+        ),
+    ];
+    services.into_iter().chain(policies).collect()
+}
+
+/// Makes new lists of old ones, of allowed and of blocked sources.
+fn alter(name: &str, allow: [Option<&[String]>; 2], block: [&[String]; 2]) -> Change {
+    let allow = match allow {
+        [_, None] => ListEdit::Any,
+        [old, Some(new)] => edit(old.unwrap_or_default(), new),
+    };
+    rules::alter(name, allow, edit(block[0], block[1]))
+}
+
+/// Adds what only the new list has, and removes what only the old one has.
+pub(crate) fn edit(old: &[String], new: &[String]) -> ListEdit {
+    let without = |list: &[String], other: &[String]| {
+        let left = list.iter().filter(|item| !other.contains(item));
+        rules::list(&left.map(String::as_str).collect::<Vec<_>>())
+    };
+    ListEdit::Edit {
+        add: without(new, old),
+        remove: without(old, new),
+    }
+}
+
 pub(crate) fn refs(list: &[String]) -> Vec<&str> {
     list.iter().map(String::as_str).collect()
 }
 
-/// What each probe gets by a ruleset of a step.
+/// What each probe gets by a step's state, as the oracle says.
 ///
 /// # Panics
 /// When that is not what the probes are made for.
 #[must_use]
-pub fn reasons(probes: &[Probe], step: usize, ruleset: &Ruleset) -> Vec<Reason> {
+pub fn reasons(probes: &[Probe], step: usize, state: &State) -> Vec<Reason> {
     let reason = |probe: &Probe| {
-        let reason = ruleset.lookup(ruleset.ports[usize::from(probe.port)], probe.source);
+        let reason = evaluate(state, state.service_of_port(probe.port), probe.source).reason;
         let is_fine = match probe.always {
             Always::Denied => reason.is_denial(),
             Always::Passed => !reason.is_denial(),

@@ -4,11 +4,13 @@
 //! Both observers compare what they see with a [`History`]. The flood sees what
 //! became of each of millions of packets, in their order. Who asks
 //! (`BPF_PROG_TEST_RUN`) sees far fewer verdicts, but each with its reason, and knows
-//! within microseconds when it was given.
+//! within microseconds when it was given. In the end what was seen is compared with what
+//! the program counts, and what the kernel counts as received and lost.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use netpolicy_common::{Action, Event, Reason};
 use netpolicy_user::datapath::{Reader, packet};
@@ -19,6 +21,11 @@ use crate::shifting::Probe;
 
 /// How often to try again when frames get lost.
 const TRIES: usize = 100;
+
+/// How long all counts stay as they are when nothing is on its way any more, and how long
+/// to wait for that.
+const QUIET: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is watched.
 pub struct Watch<'w> {
@@ -31,10 +38,15 @@ pub struct Watch<'w> {
 /// What was seen, when nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
-    /// Packets that were sent.
+    /// Packets that were sent, nobody's probe included.
     pub sent: u64,
     /// Of these, those that got through.
     pub through: u64,
+    /// Of these, probes.
+    pub probes_through: u64,
+    /// Packets that may still have been on their way when it was noted what got through:
+    /// the last ones of lossy bursts.
+    pub open: u64,
     /// Bursts that they were sent in.
     pub bursts: usize,
     /// Bursts of which some were lost before or behind the program.
@@ -65,10 +77,11 @@ impl<'w> Watch<'w> {
     }
 
     /// Runs `change` under the flood, whose frames are the probes, while the loaded
-    /// program is asked as well.
+    /// program is asked as well. Nothing else sends TCP to it.
     ///
     /// # Panics
-    /// When a verdict is none of the history.
+    /// When a verdict is none of the history, when what was seen is not what is counted,
+    /// or too little was seen.
     pub fn while_changing(
         &self,
         flood: &mut Flood<'_>,
@@ -79,27 +92,40 @@ impl<'w> Watch<'w> {
             history: self.history,
             clock: flood.take_clock(),
         };
-        let (flooded, asked) = std::thread::scope(|scope| {
+        let before = Counts::when_quiet(flood, reader);
+        // Whoever fails ends the others.
+        let stop = || StopOnDrop(&self.stop);
+        let (changed, flooded, asked) = std::thread::scope(|scope| {
             let changing = scope.spawn(move || {
-                let _stop = StopOnDrop(&self.stop);
+                let _stop = stop();
                 leave_sending_cpu();
                 change(&mut changes);
             });
-            let flooded = scope.spawn(|| flood.run(|sender| self.flood(sender)));
-            let asked = scope.spawn(|| self.ask(reader));
-            if let Err(panic) = changing.join() {
-                std::panic::resume_unwind(panic);
-            }
+            let flooded = scope.spawn(|| {
+                let _stop = stop();
+                flood.run(|sender| self.flood(sender))
+            });
+            let asked = scope.spawn(|| {
+                let _stop = stop();
+                self.ask(reader)
+            });
+            let changed = changing.join();
             let flooded = flooded.join().expect("the flood");
-            (flooded, asked.join().expect("the asking"))
+            (changed, flooded, asked.join().expect("the asking"))
         });
-        let wrong = self.wrong.lock().expect("not poisoned");
-        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-        Watched {
+        let wrong = self.wrong.lock().expect("not poisoned").join("\n");
+        if let Err(panic) = changed {
+            eprintln!("{wrong}");
+            std::panic::resume_unwind(panic);
+        }
+        assert!(wrong.is_empty(), "\n{wrong}");
+        let watched = Watched {
             asked: asked.asked,
             moves_asked: asked.moves_asked,
             ..flooded
-        }
+        };
+        watched.account(&before, &Counts::when_quiet(flood, reader));
+        watched
     }
 
     /// Sends until told to stop, and once more: that must be by the last step.
@@ -110,12 +136,13 @@ impl<'w> Watch<'w> {
             let (burst, window) = self.history.during(|| sender.burst());
             self.see_burst(&mut walk, &burst, window, &mut watched);
         }
-        for _ in 0..TRIES {
+        let mut is_whole = || {
             let (burst, window) = self.history.during(|| sender.burst());
             self.see_burst(&mut walk, &burst, window, &mut watched);
-            if burst.is_whole {
-                break;
-            }
+            burst.is_whole()
+        };
+        if !(0..TRIES).any(|_| is_whole()) {
+            self.fail(format!("none of {TRIES} last bursts was whole"));
         }
         watched.moves = walk.moves();
         watched
@@ -123,7 +150,11 @@ impl<'w> Watch<'w> {
 
     fn see_burst(&self, walk: &mut Walk<'_>, burst: &Burst, window: Window, watched: &mut Watched) {
         watched.bursts += 1;
-        watched.lossy += usize::from(!burst.is_whole);
+        watched.lossy += usize::from(!burst.is_whole());
+        watched.sent += burst.sent;
+        watched.through += burst.through;
+        watched.open += burst.open;
+        let mut certainly_lost = 0;
         for block in &burst.blocks {
             let window = Window {
                 earliest: block
@@ -131,13 +162,18 @@ impl<'w> Watch<'w> {
                     .map_or(window.earliest, |before| before.earliest),
                 latest: block.after.map_or(window.latest, |after| after.latest),
             };
-            let through = block.frames.iter().filter(|(_, is_through)| *is_through);
-            watched.sent += block.frames.len() as u64;
-            watched.through += through.count() as u64;
-            let seen = block.frames.iter().filter_map(|(probe, is_through)| {
+            let frames = block.frames.iter();
+            let through = frames.clone().filter(|(_, is_through)| *is_through);
+            watched.probes_through += through.count() as u64;
+            if !burst.is_whole() {
+                let missing = frames.clone().filter(|(_, is_through)| !is_through);
+                let lost = missing.filter(|(probe, _)| !self.may_drop(window, *probe));
+                certainly_lost += lost.count() as u64;
+            }
+            let seen = frames.filter_map(|(probe, is_through)| {
                 let action = match is_through {
                     true => Action::Pass,
-                    false if burst.is_whole => Action::Drop,
+                    false if burst.is_whole() => Action::Drop,
                     // It may have been lost.
                     false => return None,
                 };
@@ -146,6 +182,22 @@ impl<'w> Watch<'w> {
             let fits = walk.see(window, seen);
             self.expect("a packet of the flood", fits);
         }
+        if certainly_lost > burst.lost {
+            self.fail(format!(
+                "{certainly_lost} packets that no step denies did not get through, of which \
+                 only {} were lost",
+                burst.lost
+            ));
+        }
+    }
+
+    /// Whether any step that may have been in force drops a probe.
+    fn may_drop(&self, window: Window, probe: usize) -> bool {
+        let mut steps = window.earliest..=window.latest;
+        steps.any(|step| {
+            let reason = self.history.reason(step, probe);
+            reason.is_some_and(|reason| reason.action() == Action::Drop)
+        })
     }
 
     /// Asks until told to stop, and once more.
@@ -211,6 +263,78 @@ impl<'w> Watch<'w> {
     }
 }
 
+impl Watched {
+    /// Compares what was seen with what was counted: each packet that came had one
+    /// verdict, and each that did not get through was dropped by it or lost.
+    fn account(&self, before: &Counts, after: &Counts) {
+        let judged = |is: &dyn Fn(Reason) -> bool| after.judged(is) - before.judged(is);
+        let received = after.received - before.received;
+        assert_eq!(received, judged(&|_| true), "received and judged, {self:?}");
+
+        let lost = after.lost - before.lost;
+        // Without losses these are numbers and not ranges.
+        let lost_or_open = lost + self.open;
+        let dropped = judged(&|reason| reason.action() == Action::Drop);
+        let missing = self.sent - self.through;
+        assert!(
+            (dropped + lost..=dropped + lost_or_open).contains(&missing),
+            "{missing} did not get through, {dropped} were dropped and {lost} lost: {self:?}"
+        );
+        let is_passed_probe =
+            |reason: Reason| reason.action() == Action::Pass && reason != Reason::NotTcp;
+        let passed = judged(&is_passed_probe);
+        let through = self.probes_through;
+        assert!(
+            (through..=through + lost_or_open).contains(&passed),
+            "{passed} probes passed, {through} got through and {lost} packets were lost: {self:?}"
+        );
+        // Of a lossy burst it is only known how many are missing, and not which of them by a
+        // verdict. Hardly any is: the queue holds several batches.
+        assert!(self.lossy * 4 <= self.bursts, "{self:?}");
+    }
+}
+
+/// What is counted of all packets, whoever sent them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Counts {
+    /// By the interface: packets that the program has seen, and those lost around it.
+    received: u64,
+    lost: u64,
+    /// By the program: packets by reason.
+    judged: Vec<(Reason, u64)>,
+}
+
+impl Counts {
+    /// Once nothing changes any more.
+    fn when_quiet(flood: &Flood<'_>, reader: &Reader) -> Self {
+        let now = || {
+            let (received, lost) = flood.received();
+            let rows = reader.counters().rows.into_iter();
+            Self {
+                received,
+                lost,
+                judged: rows.map(|(_, reason, packets)| (reason, packets)).collect(),
+            }
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let mut last = now();
+        loop {
+            std::thread::sleep(QUIET);
+            let new = now();
+            if new == last {
+                return new;
+            }
+            assert!(Instant::now() < deadline, "packets come all the time");
+            last = new;
+        }
+    }
+
+    fn judged(&self, is: &dyn Fn(Reason) -> bool) -> u64 {
+        let rows = self.judged.iter().filter(|(reason, _)| is(*reason));
+        rows.map(|(_, packets)| packets).sum()
+    }
+}
+
 /// How who changes policies says so.
 pub struct Changes<'w> {
     history: &'w History,
@@ -231,7 +355,7 @@ impl Changes<'_> {
     }
 }
 
-/// Lets the observers end when the changing fails.
+/// Lets the others end.
 struct StopOnDrop<'s>(&'s AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
