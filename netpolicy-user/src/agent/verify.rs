@@ -51,15 +51,17 @@ impl<E: Enforcer> Writer<E> {
         self.was_large |= self.entries >= LARGE_RULES;
         if !self.enforcer.is_pinned() {
             differences.push("the pins were gone, and filtering with them".to_owned());
-            self.check_pins();
         }
-        let found = self.compare(Some(Extent::Full))?;
-        if found.is_empty() {
-            self.faults.kernel = None;
-        } else {
-            self.repair(&found);
+        // What could not be installed anew is a fault already, whatever the old maps hold.
+        if self.check_pins() {
+            let found = self.compare(Some(Extent::Full))?;
+            if found.is_empty() {
+                self.faults.kernel = None;
+            } else {
+                self.repair(&found);
+            }
+            differences.extend(found);
         }
-        differences.extend(found);
         Ok(VerifyView {
             revision: self.revision,
             generation: self.generation,

@@ -64,3 +64,15 @@ fn pins_that_are_gone_are_told_and_installed_anew() {
     assert!(view.repaired);
     assert_eq!(bench.kernel.journal()[0], "reinstall");
 }
+
+#[test]
+fn pins_that_cannot_be_installed_anew_are_not_called_repaired() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().unpinned = true;
+    bench.kernel.lock().fail_prepare = true;
+    let view = bench.writer.verify_all().unwrap();
+    assert!(view.differences[0].contains("pins were gone"), "{view:?}");
+    assert!(!view.repaired, "{view:?}");
+    let faults = &bench.snapshot().faults;
+    assert!(faults[0].contains("installing anew failed"), "{faults:?}");
+}
