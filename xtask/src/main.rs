@@ -19,6 +19,7 @@ mod bench;
 mod build;
 mod demo;
 mod fuzz;
+mod kernels;
 mod lint;
 mod load;
 mod process;
@@ -81,6 +82,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Run the kernel tests under Debian's Linux 6.1 and 6.12, in qemu
+    Kernels(kernels::Args),
     /// Check formatting, lints and documentation
     Lint,
 }
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Task::Test { .. } => test::test(&std::env::args().skip(2).collect::<Vec<_>>()),
         Task::Bench { args } => bench::bench(&args),
         Task::Fuzz { args } => fuzz::fuzz(&args),
+        Task::Kernels(args) => kernels::run(&args),
         Task::Lint => lint::lint(),
     };
     match result {

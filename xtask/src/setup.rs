@@ -13,7 +13,7 @@ mod packages;
 mod rust_src;
 mod sysroot;
 
-/// What set-up is to suffice for; each includes the ones before it.
+/// What set-up is to suffice for; each of the first four includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Purpose {
     /// To build
@@ -24,6 +24,18 @@ pub(crate) enum Purpose {
     Test,
     /// To run all benchmarks, other filters beside netpolicy
     Bench,
+    /// To run the tests under other kernels
+    Kernels,
+}
+
+impl Purpose {
+    /// Whether what `other` needs is needed for this, too.
+    fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Kernels => other <= Self::Test || other == Self::Kernels,
+            _ => other <= self,
+        }
+    }
 }
 
 /// One thing that must be there.

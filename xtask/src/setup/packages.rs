@@ -89,6 +89,25 @@ const PROGRAMS: &[Program] = &[
         purpose: Purpose::Bench,
         optional: true,
     },
+    // Brings virtiofsd as well.
+    Program {
+        probe: Probe::Command("qemu-system-x86_64"),
+        package: "qemu-system-x86",
+        purpose: Purpose::Kernels,
+        optional: false,
+    },
+    Program {
+        probe: Probe::Command("busybox"),
+        package: "busybox-static",
+        purpose: Purpose::Kernels,
+        optional: false,
+    },
+    Program {
+        probe: Probe::Command("depmod"),
+        package: "kmod",
+        purpose: Purpose::Kernels,
+        optional: false,
+    },
 ];
 
 /// The programs for a purpose.
@@ -187,7 +206,8 @@ fn without_apt(lacking: &[&Program]) -> Result<()> {
 
 /// The programs that a purpose needs and `is_there` does not find.
 fn lacking(purpose: Purpose, is_there: impl Fn(Probe) -> bool) -> Vec<&'static Program> {
-    let needed = PROGRAMS.iter().filter(|program| program.purpose <= purpose);
+    let needed = PROGRAMS.iter();
+    let needed = needed.filter(|program| purpose.includes(program.purpose));
     needed.filter(|program| !is_there(program.probe)).collect()
 }
 
@@ -250,6 +270,9 @@ mod tests {
         assert!(!names(Purpose::Test).contains(&"nft"));
         assert!(names(Purpose::Bench).starts_with(&names(Purpose::Test)));
         assert!(names(Purpose::Bench).contains(&"nft"));
+        assert!(names(Purpose::Kernels).starts_with(&names(Purpose::Test)));
+        assert!(names(Purpose::Kernels).contains(&"depmod"));
+        assert!(!names(Purpose::Kernels).contains(&"nft"));
     }
 
     #[test]

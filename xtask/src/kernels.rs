@@ -1,0 +1,215 @@
+//! `cargo xtask kernels`: the kernel tests under other Linux kernels, in qemu.
+//!
+//! Each kernel is a package of Debian's. It boots with this machine's file system as its
+//! root, read-only, under a layer in memory: so it runs the test programs that were built
+//! here, with this machine's libraries and tools, and changes nothing here. Debian's cloud
+//! kernels take some five seconds to boot in software emulation.
+
+mod guest;
+mod image;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum;
+use xshell::{Shell, cmd};
+
+use crate::build::{self, Profile};
+use crate::setup::{self, Purpose};
+use crate::stop::Stop;
+use crate::workspace;
+
+/// Test programs that run where none is named: what the verifier, the packet path and the
+/// agent do differently from kernel to kernel.
+const TESTS: [&str; 12] = [
+    "verifier",
+    "packets",
+    "verdicts",
+    "counters",
+    "differential",
+    "traffic",
+    "interfaces",
+    "existing",
+    "drift",
+    "survival",
+    "confirm",
+    "cli",
+];
+
+/// A series of kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Series {
+    /// Debian 12's kernel
+    #[value(name = "6.1")]
+    V6_1,
+    /// Debian 13's kernel, which Debian 12 has too
+    #[value(name = "6.12")]
+    V6_12,
+}
+
+impl Series {
+    /// The package that depends on the newest kernel of the series.
+    fn package(self) -> &'static str {
+        match self {
+            Self::V6_1 => "linux-image-cloud-amd64",
+            Self::V6_12 => "linux-image-6.12-cloud-amd64",
+        }
+    }
+}
+
+/// How the processor is emulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Acceleration {
+    /// In software; works on every machine
+    Tcg,
+    /// By the processor itself; needs /dev/kvm
+    Kvm,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Kernels to boot, one after the other
+    #[arg(long = "kernel", value_name = "SERIES", value_enum, default_values = ["6.1", "6.12"])]
+    kernels: Vec<Series>,
+    /// How the processor is emulated
+    #[arg(long, value_enum, default_value = "tcg")]
+    acceleration: Acceleration,
+    /// Seconds that one test program may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    timeout: u32,
+    /// With the LPM engine
+    #[arg(long)]
+    lpm: bool,
+    /// Test programs of `tests/tests` [default: those that depend on the kernel]
+    #[arg(value_name = "TEST")]
+    tests: Vec<String>,
+}
+
+/// A test program that was built.
+struct Program {
+    name: String,
+    path: PathBuf,
+}
+
+/// Builds the test programs, boots each kernel and runs them there.
+///
+/// # Errors
+/// When something is not to be had or does not build, or a test fails.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(
+        workspace::is_root(),
+        "`cargo xtask kernels` shares this machine's file system with the kernel that it boots, \
+         which only root may: run it as root"
+    );
+    setup::setup(Purpose::Kernels)?;
+    let shell = workspace::shell()?;
+    let binary = build::build(Profile::Dev)?;
+    let programs = build_tests(&shell, &tests(args))?;
+    let series = args.kernels.iter();
+    let kernels: Vec<_> = series
+        .map(|series| image::prepare(&shell, *series))
+        .collect::<Result<_>>()?;
+    let stop = Stop::install()?;
+    let mut failed = Vec::new();
+    for kernel in &kernels {
+        println!("Linux {}:", kernel.version);
+        let session = guest::Session {
+            kernel,
+            binary: &binary,
+            programs: &programs,
+            acceleration: args.acceleration,
+            timeout: args.timeout,
+            engine: if args.lpm { "lpm" } else { "flat" },
+        };
+        let results = session.run(&stop)?;
+        for program in &programs {
+            match results.get(&program.name) {
+                Some(0) => println!("  {}: passed", program.name),
+                Some(status) => {
+                    println!("  {}: failed (exit status {status})", program.name);
+                    failed.push(format!("{} on {}", program.name, kernel.version));
+                }
+                None => {
+                    println!("  {}: not run to its end", program.name);
+                    failed.push(format!("{} on {}", program.name, kernel.version));
+                }
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// The named tests, or the usual ones.
+fn tests(args: &Args) -> Vec<String> {
+    if args.tests.is_empty() {
+        TESTS.iter().map(ToString::to_string).collect()
+    } else {
+        args.tests.clone()
+    }
+}
+
+/// Builds test programs of `tests/tests`, and tells where cargo put them.
+fn build_tests(shell: &Shell, names: &[String]) -> Result<Vec<Program>> {
+    let mut wanted = Vec::new();
+    for name in names {
+        wanted.extend(["--test", name]);
+    }
+    let output = cmd!(
+        shell,
+        "cargo test --package netpolicy-tests --no-run {wanted...}"
+    )
+    .ignore_status()
+    .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        eprintln!("{said}");
+        bail!("the test programs do not build");
+    }
+    let built: Vec<_> = said.lines().filter_map(executable).collect();
+    names
+        .iter()
+        .map(|name| {
+            let found = built.iter().find(|(built, _)| built == name);
+            let (name, path) = found.with_context(|| format!("cargo did not build {name}"))?;
+            let path = std::path::absolute(workspace::root().join(path));
+            Ok(Program {
+                name: name.clone(),
+                path: path.context("make the program's path absolute")?,
+            })
+        })
+        .collect()
+}
+
+/// Name and path in a line of cargo: `Executable tests/cli.rs (target/debug/deps/cli-1f)`.
+fn executable(line: &str) -> Option<(String, String)> {
+    let rest = line.trim_start().strip_prefix("Executable ")?;
+    let (source, path) = rest.split_once(" (")?;
+    let name = source.strip_prefix("tests/")?.strip_suffix(".rs")?;
+    Some((name.to_owned(), path.strip_suffix(')')?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_programs_are_read_from_cargos_lines() {
+        let line = "  Executable tests/cli.rs (target/debug/deps/cli-0a1b)";
+        let found = executable(line);
+        assert_eq!(
+            found,
+            Some(("cli".to_owned(), "target/debug/deps/cli-0a1b".to_owned()))
+        );
+        assert_eq!(executable("  Executable unittests src/lib.rs (x)"), None);
+        assert_eq!(executable("   Compiling netpolicy-tests v0.1.0"), None);
+    }
+
+    #[test]
+    fn usual_test_programs_exist() {
+        for name in TESTS {
+            let source = workspace::root().join(format!("tests/tests/{name}.rs"));
+            assert!(source.exists(), "{}", source.display());
+        }
+    }
+}
