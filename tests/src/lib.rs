@@ -30,6 +30,7 @@ pub mod rules;
 pub mod server;
 pub mod shifting;
 pub mod stalls;
+pub mod strace;
 pub mod terminal;
 pub mod traffic;
 pub mod watch;

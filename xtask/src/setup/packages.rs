@@ -66,6 +66,12 @@ const PROGRAMS: &[Program] = &[
         optional: true,
     },
     Program {
+        probe: Probe::Command("strace"),
+        package: "strace",
+        purpose: Purpose::Test,
+        optional: true,
+    },
+    Program {
         probe: Probe::Command("ipset"),
         package: "ipset",
         purpose: Purpose::Bench,
