@@ -32,6 +32,7 @@ pub mod shifting;
 pub mod stalls;
 pub mod terminal;
 pub mod traffic;
+pub mod tun;
 pub mod watch;
 pub mod wiring;
 
