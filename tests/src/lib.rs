@@ -33,6 +33,7 @@ pub mod stalls;
 pub mod strace;
 pub mod terminal;
 pub mod traffic;
+pub mod tun;
 pub mod watch;
 pub mod wiring;
 
