@@ -16,7 +16,7 @@ use netpolicy_common::Reason;
 pub use plain::{
     Plain, parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,
 };
-pub use walk::{Chain, skip_extensions, skip_tags};
+pub use walk::{Chain, skip_extension, skip_extensions, skip_tag, skip_tags};
 
 /// Bounds-checked access to a frame's linear part.
 pub trait Bytes {
@@ -38,6 +38,16 @@ pub trait Load: Sized {
     /// See [`skip_tags`].
     fn skip_tags(&self, at: usize) -> usize {
         skip_tags(self, at)
+    }
+
+    /// See [`skip_tag`].
+    fn skip_tag(&self, at: usize) -> usize {
+        skip_tag(self, at)
+    }
+
+    /// See [`skip_extension`].
+    fn skip_extension(&self, chain: Chain, end: usize) -> Chain {
+        skip_extension(self, chain, end)
     }
 
     /// See [`skip_extensions`].
