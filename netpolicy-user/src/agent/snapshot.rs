@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::api::Detached;
 use crate::model::{Bypass, Grant, State};
 use crate::store::Pending;
 
@@ -37,8 +38,8 @@ pub struct Snapshot {
     pub pending: Option<Pending>,
     /// Interfaces that are to be filtered.
     pub interfaces: Vec<String>,
-    /// Whether the detached marker was there.
-    pub detached: bool,
+    /// Who stopped all filtering, and when, by the detach marker; `None`: it is not there.
+    pub detached: Option<Detached>,
     /// By interface: why it is not filtered.
     pub unfiltered: BTreeMap<String, String>,
     /// What else is wrong.
@@ -59,9 +60,32 @@ impl Snapshot {
             grants: Vec::new(),
             pending: None,
             interfaces: Vec::new(),
-            detached: false,
+            detached: None,
             unfiltered: BTreeMap::new(),
             faults: Vec::new(),
+        }
+    }
+
+    /// Where connection attempts are judged, in words, by what the writer saw last.
+    #[must_use]
+    pub fn filtering(&self) -> String {
+        if let Some(detached) = &self.detached {
+            return detached.in_words();
+        }
+        let filtered = |name: &&String| !self.unfiltered.contains_key(*name);
+        let on: Vec<_> = self.interfaces.iter().filter(filtered).cloned().collect();
+        let off: Vec<_> = self.unfiltered.keys().cloned().collect();
+        match (on.is_empty(), off.is_empty()) {
+            (true, true) => "no interface is configured: nothing is filtered".to_owned(),
+            (true, false) => format!("nothing is filtered: not attached to {}", off.join(", ")),
+            (false, true) => format!("filtered: {}", on.join(", ")),
+            (false, false) => {
+                format!(
+                    "filtered: {}; not filtered: {}",
+                    on.join(", "),
+                    off.join(", ")
+                )
+            }
         }
     }
 

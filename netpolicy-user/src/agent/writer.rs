@@ -20,6 +20,7 @@ use super::memory;
 use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
 use crate::compiler::{Compilation, Extent, Ruleset};
+use crate::detach_marker;
 use crate::model::{Bypass, Grant, Limits, State};
 use crate::store::{Pending, Revision, Store, Stored};
 
@@ -146,6 +147,7 @@ impl<E: Enforcer> Writer<E> {
         self.open_events();
         self.take_over_bypasses(Timestamp::now());
         self.take_over_interfaces();
+        self.record_unrecorded();
         self.leave_guard();
         self.publish();
         Ok(())
@@ -215,7 +217,7 @@ impl<E: Enforcer> Writer<E> {
         snapshot.grants.clone_from(&self.grants);
         snapshot.pending.clone_from(&self.pending);
         snapshot.interfaces.clone_from(&self.settings.interfaces);
-        snapshot.detached = self.is_detached();
+        snapshot.detached = detach_marker::read(&self.settings.marker);
         snapshot.unfiltered.clone_from(&self.faults.interfaces);
         snapshot.faults = self.faults.lines();
         if self.settings.interfaces.is_empty() {
