@@ -49,6 +49,7 @@ pub mod testing;
 mod unrecorded;
 mod verify;
 pub mod views;
+mod warnings;
 pub mod writer;
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use crate::api::Detached;
 use crate::model::{Bypass, Grant, State};
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub unfiltered: BTreeMap<String, String>,
     /// What else is wrong.
     pub faults: Vec<String>,
+    /// Names of services that were removed, by the scope that counts for them still.
+    pub removed: BTreeMap<ScopeId, String>,
 }
 
 impl Snapshot {
@@ -63,6 +66,23 @@ impl Snapshot {
             detached: None,
             unfiltered: BTreeMap::new(),
             faults: Vec::new(),
+            removed: BTreeMap::new(),
+        }
+    }
+
+    /// "host", a service's name, or "postgres (removed)" for a service that is no more.
+    #[must_use]
+    pub fn scope_name(&self, scope: ScopeId) -> String {
+        if scope == HOST_SCOPE {
+            return "host".to_owned();
+        }
+        if let Some(service) = self.state.services.iter().find(|s| s.id == scope) {
+            return service.name.to_string();
+        }
+        match self.removed.get(&scope) {
+            Some(name) => format!("{name} (removed)"),
+            // It was removed before this agent started.
+            None => format!("service {scope} (removed)"),
         }
     }
 

@@ -93,6 +93,28 @@ pub struct Enforcement {
     pub interfaces: Vec<Interface>,
 }
 
+impl Enforcement {
+    /// What is not filtered, in words; `None`: every interface that should be is.
+    #[must_use]
+    pub fn gap(&self) -> Option<String> {
+        let open = self.interfaces.iter();
+        let open = open.filter(|i| i.attachment == Attachment::None);
+        let open: Vec<_> = open.map(|i| i.name.as_str()).collect();
+        match (self.state, &self.detached) {
+            (EnforcementState::Attached, _) => None,
+            (_, Some(detached)) => Some(detached.in_words()),
+            (EnforcementState::Detached, None) => Some(Detached::default().in_words()),
+            (EnforcementState::Partial, _) => Some(format!("not filtered: {}", open.join(", "))),
+            (EnforcementState::NotAttached, _) => {
+                Some("attached to no interface: nothing is filtered".to_owned())
+            }
+            (EnforcementState::Unknown, _) => {
+                Some("what is filtered is not known: the kernel cannot be read".to_owned())
+            }
+        }
+    }
+}
+
 /// Where enforcement stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -1,5 +1,7 @@
 //! The client against small servers, well and badly behaved.
 
+use std::io;
+
 use axum::Json;
 use axum::extract::{Path as UrlPath, Query};
 use axum::http::StatusCode;
@@ -192,7 +194,7 @@ async fn only_a_missing_or_dead_socket_is_no_agent() {
 #[tokio::test]
 async fn each_reason_not_to_connect_has_its_own_name() {
     let dir = tempfile::tempdir().unwrap();
-    let said = async |path: &std::path::Path| {
+    let said = async |path: &Path| {
         let error = Client::new(path).unwrap().status().await.unwrap_err();
         assert!(!error.is_agent_missing(), "{error:?}");
         error

@@ -180,7 +180,13 @@ fn place(status: &Status) -> String {
         .collect();
     match status.enforcement.state {
         EnforcementState::Detached => "loaded, but detached: nothing is filtered".into(),
+        EnforcementState::Unknown => "loaded; where it is in force cannot be read".into(),
         _ if interfaces.is_empty() => "loaded, but on no interface: nothing is filtered".into(),
+        EnforcementState::Partial => format!(
+            "in force on {}; {}",
+            interfaces.join(", "),
+            status.enforcement.gap().unwrap_or_default()
+        ),
         _ => format!("in force on {}", interfaces.join(", ")),
     }
 }

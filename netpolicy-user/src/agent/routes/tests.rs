@@ -319,7 +319,7 @@ async fn counters_have_names() {
         [
             "host allowed pass 5",
             "host blocked drop 3",
-            "scope 7 not-allowed drop 1"
+            "service 7 (removed) not-allowed drop 1"
         ]
     );
 }

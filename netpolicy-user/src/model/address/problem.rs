@@ -1,5 +1,7 @@
 //! What can be wrong with an address, and which of it is.
 
+use std::net::Ipv4Addr;
+
 /// What is wrong with a text that should be an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressProblem {
@@ -37,6 +39,9 @@ pub enum AddressProblem {
     /// A host name.
     #[error("it looks like a name; names are not resolved, give addresses")]
     HostName,
+    /// A dot after a whole IPv4 address.
+    #[error("a dot stands after the address; remove it")]
+    TrailingDot,
     /// Fewer or more than four numbers.
     #[error("an IPv4 address has 4 numbers, this has {0}")]
     Numbers(usize),
@@ -153,6 +158,11 @@ pub(super) fn diagnose(address: &str) -> AddressProblem {
         } else {
             AddressProblem::V4Character(found)
         };
+    }
+    if let Some(rest) = address.strip_suffix('.')
+        && rest.parse::<Ipv4Addr>().is_ok()
+    {
+        return AddressProblem::TrailingDot;
     }
     let numbers: Vec<_> = address.split('.').collect();
     if numbers.len() != 4 {
