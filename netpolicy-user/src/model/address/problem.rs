@@ -1,7 +1,5 @@
 //! What can be wrong with an address, and which of it is.
 
-use std::net::Ipv4Addr;
-
 /// What is wrong with a text that should be an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressProblem {
@@ -39,9 +37,9 @@ pub enum AddressProblem {
     /// A host name.
     #[error("it looks like a name; names are not resolved, give addresses")]
     HostName,
-    /// A dot after a whole IPv4 address.
-    #[error("a dot stands after the address; remove it")]
-    TrailingDot,
+    /// Four numbers and more dots than belong between them.
+    #[error("it has a dot too many; an IPv4 address has 3, between its numbers")]
+    ExtraDot,
     /// Fewer or more than four numbers.
     #[error("an IPv4 address has 4 numbers, this has {0}")]
     Numbers(usize),
@@ -159,14 +157,12 @@ pub(super) fn diagnose(address: &str) -> AddressProblem {
             AddressProblem::V4Character(found)
         };
     }
-    if let Some(rest) = address.strip_suffix('.')
-        && rest.parse::<Ipv4Addr>().is_ok()
-    {
-        return AddressProblem::TrailingDot;
-    }
     let numbers: Vec<_> = address.split('.').collect();
     if numbers.len() != 4 {
-        return AddressProblem::Numbers(numbers.iter().filter(|number| !number.is_empty()).count());
+        return match numbers.iter().filter(|number| !number.is_empty()).count() {
+            4 => AddressProblem::ExtraDot,
+            count => AddressProblem::Numbers(count),
+        };
     }
     for number in numbers {
         if number.is_empty() {

@@ -50,22 +50,24 @@ const V6: [([u16; 8], u8, &str); 8] = [
 ];
 
 /// Ranges from which the own machines of a host's operator come.
-const LOCAL: [&str; 9] = [
+const LOCAL: [&str; 8] = [
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.168.0.0/16",
-    "::1/128",
     "fc00::/7",
     "fe80::/10",
 ];
 
-/// The first local range that a network holds whole, and what that is for. None of a
-/// whole family.
+/// The shortest prefix of which local ranges are told: of more it is told that it blocks
+/// much of a family.
+const SHORTEST: u8 = 4;
+
+/// The first local range that a network holds whole, and what that is for.
 pub(super) fn whole_local(net: &IpNet) -> Option<(&'static str, &'static str)> {
-    if net.prefix_len() == 0 {
+    if net.prefix_len() < SHORTEST {
         return None;
     }
     LOCAL.iter().find_map(|&text| {
@@ -111,14 +113,17 @@ mod tests {
             assert_eq!(whole_local(&range).unwrap().0, text);
             let wider = IpNet::new(range.addr(), range.prefix_len() - 1).unwrap();
             assert!(whole_local(&wider.trunc()).is_some(), "{wider}");
-            let part = IpNet::new(
-                range.addr(),
-                (range.prefix_len() + 1).min(range.max_prefix_len()),
-            );
-            let part = part.unwrap();
-            assert_eq!(whole_local(&part).is_some(), part == range, "{part}");
+            let part = IpNet::new(range.addr(), range.prefix_len() + 1).unwrap();
+            assert_eq!(whole_local(&part), None, "{part}");
         }
-        for other in ["0.0.0.0/0", "::/0", "8.8.8.0/24", "2001:db8::/32"] {
+        for other in [
+            "0.0.0.0/0",
+            "0.0.0.0/1",
+            "::/0",
+            "8000::/1",
+            "8.8.8.0/24",
+            "2001:db8::/32",
+        ] {
             assert_eq!(whole_local(&other.parse().unwrap()), None, "{other}");
         }
     }

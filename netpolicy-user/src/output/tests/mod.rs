@@ -1,6 +1,7 @@
 //! Every view as a person and as a program sees it.
 
 mod changes;
+mod hostile;
 mod lint_view;
 mod status_view;
 
