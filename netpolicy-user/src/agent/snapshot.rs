@@ -154,3 +154,42 @@ impl Faults {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::empty_snapshot;
+    use super::*;
+
+    #[test]
+    fn filtering_is_said_by_interface_and_never_while_detached() {
+        let mut snapshot = empty_snapshot();
+        assert_eq!(
+            snapshot.filtering(),
+            "no interface is configured: nothing is filtered"
+        );
+        snapshot.interfaces = vec!["eth0".into(), "eth1".into()];
+        assert_eq!(snapshot.filtering(), "filtered: eth0, eth1");
+        snapshot.unfiltered.insert("eth1".into(), "busy".into());
+        assert_eq!(snapshot.filtering(), "filtered: eth0; not filtered: eth1");
+        snapshot.unfiltered.insert("eth0".into(), "busy".into());
+        assert_eq!(
+            snapshot.filtering(),
+            "nothing is filtered: not attached to eth0, eth1"
+        );
+        snapshot.unfiltered.clear();
+        snapshot.detached = Some(Detached::default());
+        assert_eq!(
+            snapshot.filtering(),
+            "detached: nothing is filtered until `netpolicy attach`"
+        );
+    }
+
+    #[test]
+    fn scope_of_a_removed_service_keeps_its_name() {
+        let mut snapshot = empty_snapshot();
+        assert_eq!(snapshot.scope_name(HOST_SCOPE), "host");
+        assert_eq!(snapshot.scope_name(3), "service 3 (removed)");
+        snapshot.removed.insert(3, "postgres".into());
+        assert_eq!(snapshot.scope_name(3), "postgres (removed)");
+    }
+}

@@ -24,9 +24,9 @@ pub struct ExplainView {
     /// Whether such an attempt gets the verdict of the policies: `false` if nothing is
     /// filtered where it arrives, or its scope is only observed.
     pub enforced: bool,
-    /// What becomes of it: "pass" or "drop".
+    /// What becomes of it: "pass" or "drop"; "unknown" if what is attached cannot be read.
     pub verdict: String,
-    /// A [`netpolicy_common::Reason`]'s name, or "not-filtered".
+    /// A [`netpolicy_common::Reason`]'s name, "not-filtered" or "unknown".
     pub reason: String,
     /// The reason in a sentence.
     pub sentence: String,
