@@ -38,11 +38,7 @@ macro_rules! bits {
                 self | <$int>::MAX.checked_shr(length.into()).unwrap_or(0)
             }
 
-            #[expect(
-                clippy::cast_precision_loss,
-                clippy::cast_lossless,
-                reason = "a share need not be exact"
-            )]
+            // A share need not be exact.
             fn share(first: Self, last: Self) -> f64 {
                 ((last - first) as f64 + 1.0) / (<$int>::MAX as f64 + 1.0)
             }
