@@ -209,7 +209,11 @@ fn says_no_http(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(e) = cause {
         // hyper's own type is reqwest's matter; its words are all that can be had.
-        if e.to_string().contains("invalid HTTP") {
+        let text = e.to_string();
+        if ["invalid HTTP", "unexpected message"]
+            .iter()
+            .any(|words| text.contains(words))
+        {
             return true;
         }
         cause = e.source();

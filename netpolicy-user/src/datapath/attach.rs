@@ -285,7 +285,7 @@ fn is_busy(error: &aya::programs::ProgramError) -> bool {
     use std::error::Error;
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
             return matches!(io.raw_os_error(), Some(libc::EBUSY | libc::EEXIST));
         }
         next = error.source();
