@@ -105,7 +105,7 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
         writeln!(
             out,
             "whether it denies you yourself was not looked at: {} has no address; --from names one",
-            operator.known_by
+            line(&operator.known_by)
         )?;
     }
     let Some(clients) = &c.clients else {

@@ -86,6 +86,13 @@ fn everything(text: &str) -> usize {
     if let Some(agent) = &mut status.agent {
         agent.observing = vec!["host".into()];
     }
+    let bypass = BypassView {
+        source: "10.0.0.0/8".into(),
+        scope: "host".into(),
+        granted: Timestamp::UNIX_EPOCH,
+        expires: Timestamp::UNIX_EPOCH,
+        granted_by: "root".into(),
+    };
     let verify = VerifyView {
         revision: 1,
         generation: 1,
@@ -99,6 +106,7 @@ fn everything(text: &str) -> usize {
         + check(&explanation(), text)
         + check(&policy(), text)
         + check(&verify, text)
+        + check(&bypass, text)
 }
 
 #[test]
@@ -119,7 +127,7 @@ fn no_text_of_others_steers_a_terminal_or_forges_a_line() {
         generation: 1,
         rule: Some("office block 10.0.0.0/8".into()),
     };
-    for event in spoilt(&EventLine::Denied(denied), &format!("x{bad}")) {
+    for event in spoilt(&EventLine::Denied(denied), &format!("x{bad}{FORGED}")) {
         harmless(&sent(|page, out| write_event(&event, page, out), false));
     }
     for plan in spoilt(
