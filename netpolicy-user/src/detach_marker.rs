@@ -3,7 +3,7 @@
 //! Agent and command line share it. The file says who detached, and when; that it exists
 //! is what counts: an empty one, left by an older version or written on a full disk,
 //! keeps agents from attaching as well. What the command line does without an agent is
-//! noted beside it, for the audit log of the next one.
+//! noted in the same directory, for the audit log of the next one.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -15,8 +15,8 @@ pub(super) fn of(state: &State, effects: &[Effect], now: &Snapshot) -> Vec<Strin
     warnings
 }
 
-/// A family of which blocks let nobody pass any more. What an allow list leaves out is
-/// what it is for.
+/// A family that blocks deny whole. An allow list leaves out what it is meant to leave
+/// out: of that there is no warning.
 fn closed(state: &State, effect: &Effect) -> Option<String> {
     let sources = &effect.sources;
     let has_exceptions = !sources.networks.is_empty() || sources.more > 0;

@@ -52,7 +52,7 @@ pub(super) fn each(state: &State, findings: &mut Findings) {
                         )
                     });
                 } else if kind == ListKind::Block
-                    // Beside an allow list, a block takes something out of it.
+                    // In a policy with an allow list, a block takes something out of it.
                     && policy.allow_list().is_none()
                     && let Some((range, purpose)) = whole_local(&rule.net)
                 {

@@ -5,7 +5,7 @@ use super::sweep::{Entry, Family, Ranks, family};
 use super::{Findings, State};
 use crate::model::{AllowPart, Binding, Policy};
 
-/// The part of a family from which on blocking it is told of.
+/// The blocked part of a family from which on there is a finding.
 const HALF: f64 = 0.5;
 
 /// The rules of both families, sorted.
@@ -142,7 +142,7 @@ impl Together<'_> {
     /// What is said of a family that blocks cover, whole or half, without an allow list.
     fn blocked(&self, state: &State, name: &str, family: Family) -> Option<Finding> {
         let on = self.place();
-        // One rule that blocks everything is told of by itself.
+        // One rule that blocks everything has a finding of its own.
         if family.is_blocked_by_one || family.blocked < HALF {
             return None;
         }

@@ -61,7 +61,7 @@ const LOCAL: [&str; 8] = [
     "fe80::/10",
 ];
 
-/// The shortest prefix of which local ranges are told: of more it is told that it blocks
+/// The shortest prefix in which local ranges are looked for: a wider one has the finding that it blocks
 /// much of a family.
 const SHORTEST: u8 = 4;
 

@@ -258,7 +258,7 @@ fn special_ranges_on_public_lists() {
     );
     assert_eq!(codes(&with("fe80::/10")), [Code::SpecialRange]);
     assert_eq!(codes(&with("9.9.9.9")), []);
-    // On a short list, or one that is mostly private, only a whole range is told of.
+    // On a short list, or one that is mostly private, only a whole range is found.
     let lan = |net: &str| codes(&policy("lan", &format!("block = [\"{net}\", \"8.8.8.8\"]")));
     assert_eq!(lan("10.0.0.0/8"), [Code::SpecialRange]);
     assert_eq!(lan("10.0.0.0/9"), []);
