@@ -3,12 +3,11 @@
 //! Knows HTTP and [`crate::api`], nothing of terminals or the kernel. An answer is
 //! either the endpoint's type or a [`ClientError`] that says who is to blame.
 
+mod error;
 mod events;
 mod safety;
 mod sql;
 
-use std::error::Error as _;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,72 +22,12 @@ use crate::api::{
 use crate::model::Finding;
 use crate::model::change::Change;
 
+pub use error::ClientError;
 pub use events::Events;
 
 /// How long a question may take. The agent answers from memory; one that takes
 /// longer hangs, and the emergency brake must not wait for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why a request has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Nobody listens on the socket.
-    #[error("no agent answers on {}", socket.display())]
-    NoAgent {
-        /// The socket.
-        socket: PathBuf,
-        /// What connecting to it ended in.
-        #[source]
-        source: io::Error,
-    },
-    /// Somebody listens, but did not answer in time.
-    #[error("the agent on {} did not answer within {} s", socket.display(), waited.as_secs())]
-    Silent {
-        /// The socket.
-        socket: PathBuf,
-        /// How long it was waited for.
-        waited: Duration,
-    },
-    /// The socket may not be opened by this user.
-    #[error("no permission to talk to the agent on {}", socket.display())]
-    Permission {
-        /// The socket.
-        socket: PathBuf,
-        /// What connecting to it ended in.
-        #[source]
-        source: io::Error,
-    },
-    /// The agent said no.
-    #[error("{}", .body.errors.join("; "))]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// Why, and what to do.
-        body: ErrorBody,
-    },
-    /// Request or answer were lost or garbled on the way.
-    #[error("{what}: the answer of the agent on {} is unusable", socket.display())]
-    Transport {
-        /// "GET /v1/status"
-        what: String,
-        /// The socket.
-        socket: PathBuf,
-        /// What went wrong.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The agent ended the event stream.
-    #[error("the agent ended the stream of events")]
-    StreamEnded,
-}
-
-impl ClientError {
-    /// Whether no agent is at work: none is there, or it hangs.
-    #[must_use]
-    pub fn is_agent_missing(&self) -> bool {
-        matches!(self, Self::NoAgent { .. } | Self::Silent { .. })
-    }
-}
 
 /// Talks to one agent.
 #[derive(Clone, Debug)]
@@ -185,13 +124,20 @@ impl Client {
         self.get(&["host"], &[]).await
     }
 
-    /// `GET /v1/explain`: `port` in host order, `None`: a port of no service.
+    /// `GET /v1/explain`: `port` in host order, `None`: a port of no service; `interface`
+    /// `None`: that of the route to the source.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn explain(&self, source: IpAddr, port: Option<u16>) -> Answer<ExplainView> {
+    pub async fn explain(
+        &self,
+        source: IpAddr,
+        port: Option<u16>,
+        interface: Option<&str>,
+    ) -> Answer<ExplainView> {
         let mut query = vec![("source", source.to_string())];
         query.extend(port.map(|p| ("port", p.to_string())));
+        query.extend(interface.map(|name| ("interface", name.to_owned())));
         self.get(&["explain"], &query).await
     }
 
@@ -348,7 +294,7 @@ impl Client {
             return Ok(response);
         }
         let text = response.text().await.map_err(|e| self.failure(what, e))?;
-        Err(refused(what, status, &text))
+        Err(self.refused(what, status, &text))
     }
 
     async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> Answer<T> {
@@ -357,6 +303,12 @@ impl Client {
     }
 
     fn garbled(&self, what: &str, source: serde_json::Error) -> ClientError {
+        if source.is_syntax() {
+            return ClientError::OtherProgram {
+                socket: self.socket.clone(),
+                why: format!("{what}: the answer is not JSON"),
+            };
+        }
         ClientError::Transport {
             what: what.to_owned(),
             socket: self.socket.clone(),
@@ -364,46 +316,13 @@ impl Client {
         }
     }
 
-    /// Sorts reqwest's errors by who is to blame.
     fn failure(&self, what: &str, error: reqwest::Error) -> ClientError {
-        let socket = self.socket.clone();
-        if error.is_timeout() {
-            return ClientError::Silent {
-                socket,
-                waited: ANSWER_TIMEOUT,
-            };
-        }
-        if error.is_connect()
-            && let Some(source) = io_error(&error)
-        {
-            return match source.kind() {
-                io::ErrorKind::PermissionDenied => ClientError::Permission { socket, source },
-                _ => ClientError::NoAgent { socket, source },
-            };
-        }
-        // The URL in reqwest's own text is made up; it would only mislead.
-        let source = error.without_url().into();
-        ClientError::Transport {
-            what: what.to_owned(),
-            socket,
-            source,
-        }
+        error::failure(&self.socket, what, error)
     }
-}
 
-/// What an answer says that is no success.
-fn refused(what: &str, status: StatusCode, text: &str) -> ClientError {
-    let body = serde_json::from_str(text).unwrap_or_else(|_| ErrorBody {
-        errors: vec![
-            format!("{what}: the agent answered {status}: {}", first_line(text))
-                .trim_end_matches([':', ' '])
-                .to_owned(),
-        ],
-        hint: None,
-    });
-    ClientError::Refused {
-        status: status.as_u16(),
-        body,
+    /// What an answer says that is no success.
+    fn refused(&self, what: &str, status: StatusCode, text: &str) -> ClientError {
+        error::refused(&self.socket, what, status, text)
     }
 }
 
@@ -414,29 +333,6 @@ fn encode_byte(byte: u8) -> std::borrow::Cow<'static, str> {
     } else {
         format!("%{byte:02X}").into()
     }
-}
-
-/// The operating system's error at the bottom of reqwest's chain.
-fn io_error(error: &reqwest::Error) -> Option<io::Error> {
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        if let Some(io) = e.downcast_ref::<io::Error>() {
-            return Some(match io.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(io.kind(), io.to_string()),
-            });
-        }
-        cause = e.source();
-    }
-    None
-}
-
-fn first_line(text: &str) -> &str {
-    const SHOWN: usize = 200;
-    let line = text.trim().lines().next().unwrap_or("");
-    line.char_indices()
-        .nth(SHOWN)
-        .map_or(line, |(end, _)| &line[..end])
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@
 //! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`api`], [`config`], [`model`] |
 //! | [`output`] | tables and JSON | [`api`], [`model`] |
 //! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`api`], [`config`] |
+//! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
+//! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`config`] | file, environment and flags | [`model`] |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
@@ -37,11 +39,13 @@
 
 pub mod agent;
 pub mod api;
+pub mod arrival;
 pub mod cli;
 pub mod client;
 pub mod compiler;
 pub mod config;
 pub mod datapath;
+pub mod detach_marker;
 pub mod local;
 pub mod model;
 pub mod output;

@@ -5,18 +5,24 @@
 //! [marker](DETACHED_MARKER).
 
 use std::{
-    fs, io,
+    fs,
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use netpolicy_common::{Action, HOST_SCOPE};
+use jiff::Timestamp;
+use netpolicy_common::{Action, HOST_SCOPE, Reason};
 
 use crate::{
-    api::{CounterRow, Counters, Enforcement, EnforcementState, Interface, KernelVerdict, Status},
+    api::{
+        CounterRow, Counters, Enforcement, EnforcementState, Interface, KernelVerdict, ProbeView,
+        Status,
+    },
+    arrival::Origin,
     config::DETACHED_MARKER,
     datapath::{CounterSnapshot, Reader, detach_pins, packet},
+    detach_marker::{self, Unrecorded},
 };
 
 /// The port that stands for "a port of no service and not failsafe" when asking the
@@ -28,7 +34,7 @@ const NO_PORT: u16 = 0;
 ///
 /// # Errors
 /// Nothing is pinned, or not permitted to look.
-pub fn status(bpffs_dir: &Path) -> anyhow::Result<Status> {
+pub fn status(bpffs_dir: &Path, state_dir: &Path) -> anyhow::Result<Status> {
     let reader = Reader::open(bpffs_dir)?;
     let enforced = reader.enforced()?;
     let interfaces: Vec<Interface> = reader
@@ -41,16 +47,23 @@ pub fn status(bpffs_dir: &Path) -> anyhow::Result<Status> {
         })
         .collect();
     let mut faults = vec!["no agent answers: changes and repairs wait for one".to_owned()];
-    let state = if interfaces.is_empty() {
-        faults.push("the program is attached to no interface: nothing is filtered".to_owned());
-        EnforcementState::NotAttached
-    } else {
-        EnforcementState::Attached
+    let detached = detach_marker::read(&marker(state_dir)).filter(|_| interfaces.is_empty());
+    let state = match &detached {
+        Some(detached) => {
+            faults.push(detached.in_words());
+            EnforcementState::Detached
+        }
+        None if interfaces.is_empty() => {
+            faults.push("the program is attached to no interface: nothing is filtered".to_owned());
+            EnforcementState::NotAttached
+        }
+        None => EnforcementState::Attached,
     };
     Ok(Status {
         agent: None,
         enforcement: Enforcement {
             state,
+            detached,
             engine: enforced.engine.to_owned(),
             generation: enforced.generation,
             revision: enforced.revision,
@@ -90,16 +103,46 @@ pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
     })
 }
 
-/// Asks the loaded program about a SYN from `source`.
+/// Asks the loaded program about a SYN from `source`, and whether it is attached where
+/// `origin` says that the source arrives.
 ///
 /// # Errors
 /// Nothing is pinned, not permitted, or the kernel refuses to run the program.
-pub fn probe(bpffs_dir: &Path, source: IpAddr, port: Option<u16>) -> anyhow::Result<KernelVerdict> {
+pub fn explain(
+    bpffs_dir: &Path,
+    state_dir: &Path,
+    source: IpAddr,
+    port: Option<u16>,
+    origin: &Origin,
+) -> anyhow::Result<ProbeView> {
+    let reader = Reader::open(bpffs_dir)?;
     let frame = packet::syn(source, port.unwrap_or(NO_PORT));
-    let (action, reason) = Reader::open(bpffs_dir)?.probe(&frame)?;
-    Ok(KernelVerdict {
+    let (action, reason) = reader.probe(&frame)?;
+    let attached: Vec<u32> = reader.interfaces()?.iter().map(|i| i.index).collect();
+    let filtering = origin.filtering(&attached);
+    let detached = detach_marker::read(&marker(state_dir)).filter(|_| attached.is_empty());
+    let unfiltered = detached
+        .map(|detached| detached.in_words())
+        .or(filtering.unfiltered);
+    let observed = matches!(reason, Reason::ObservedBlocked | Reason::ObservedNotAllowed);
+    let kernel = KernelVerdict {
         verdict: action_name(action).to_owned(),
         reason: reason.name().to_owned(),
+    };
+    Ok(ProbeView {
+        interface: filtering.interface,
+        arrival: filtering.arrival,
+        enforced: unfiltered.is_none() && !observed,
+        verdict: match unfiltered {
+            Some(_) => action_name(Action::Pass).to_owned(),
+            None => kernel.verdict.clone(),
+        },
+        reason: match unfiltered {
+            Some(_) => "not-filtered".to_owned(),
+            None => kernel.reason.clone(),
+        },
+        sentence: unfiltered,
+        kernel,
     })
 }
 
@@ -110,43 +153,57 @@ pub fn probe(bpffs_dir: &Path, source: IpAddr, port: Option<u16>) -> anyhow::Res
 /// A link cannot be removed; or the marker cannot be written: then it is detached, but
 /// only until an agent looks again.
 pub fn detach(bpffs_dir: &Path, state_dir: &Path) -> anyhow::Result<Vec<String>> {
+    let marker = marker(state_dir);
     // First, so that an agent does not attach again what is being detached.
-    let marked = set_marker(state_dir);
+    let marked = fs::create_dir_all(state_dir)
+        .and_then(|()| detach_marker::write(&marker, &actor(), Timestamp::now()));
     let names = detach_pins(bpffs_dir)?;
-    marked.context("detached, but an agent will attach again")?;
+    marked.with_context(|| {
+        format!(
+            "detached, but an agent will attach again: cannot write {}",
+            marker.display()
+        )
+    })?;
+    leave_unrecorded(&marker, "detach");
     Ok(names)
-}
-
-/// Keeps agents from attaching.
-///
-/// # Errors
-/// The state directory cannot be written.
-pub fn set_marker(state_dir: &Path) -> anyhow::Result<()> {
-    let path = marker(state_dir);
-    fs::create_dir_all(state_dir)
-        // Its being there is what counts: text would find no room on a full disk.
-        .and_then(|()| fs::File::create(&path).map(drop))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Lets agents attach again.
 ///
 /// # Errors
 /// The marker cannot be removed.
-pub fn attach_marker_clear(state_dir: &Path) -> anyhow::Result<()> {
-    let path = marker(state_dir);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
+pub fn clear_marker(state_dir: &Path) -> anyhow::Result<()> {
+    let marker = marker(state_dir);
+    let was_there = detach_marker::read(&marker).is_some();
+    detach_marker::remove(&marker)
+        .with_context(|| format!("cannot remove {}", marker.display()))?;
+    if was_there {
+        leave_unrecorded(&marker, "attach");
+    }
+    Ok(())
+}
+
+/// For the audit log of the next agent. On a full disk it is left out: that must not keep
+/// anyone from detaching.
+fn leave_unrecorded(marker: &Path, action: &str) {
+    let action = Unrecorded {
+        action: action.to_owned(),
+        actor: actor(),
+        uid: rustix::process::geteuid().as_raw(),
+        time: Timestamp::now(),
+    };
+    if let Err(error) = detach_marker::leave_unrecorded(marker, &action) {
+        tracing::warn!(%error, "it will not be in the audit log");
     }
 }
 
-/// Whether agents are kept from attaching.
-#[must_use]
-pub fn is_detached(state_dir: &Path) -> bool {
-    marker(state_dir).exists()
+/// The name of the user that this process runs as.
+fn actor() -> String {
+    let uid = nix::unistd::geteuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {uid}"),
+    }
 }
 
 fn marker(state_dir: &Path) -> PathBuf {
@@ -167,19 +224,6 @@ fn hex(digest: &[u8; 32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_marker_stays_until_it_is_cleared() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        assert!(!is_detached(&state));
-        attach_marker_clear(&state).unwrap();
-        set_marker(&state).unwrap();
-        set_marker(&state).unwrap();
-        assert!(is_detached(&state));
-        attach_marker_clear(&state).unwrap();
-        assert!(!is_detached(&state));
-    }
 
     #[test]
     fn the_brake_is_pulled_even_if_the_marker_cannot_be_written() {

@@ -1,7 +1,6 @@
 //! Which interfaces are filtered: the configured ones, unless the operator said
 //! `netpolicy detach`, which a marker file remembers until `netpolicy attach`.
 
-use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -11,6 +10,7 @@ use super::enforcer::{Brake, Enforcer};
 use super::error::{AgentError, chain};
 use super::request::Asker;
 use super::writer::Writer;
+use crate::detach_marker;
 
 /// The emergency brake: detaches from all interfaces, until told otherwise. Waits for
 /// nobody, the writer included, which finds the marker when it looks next.
@@ -20,8 +20,7 @@ use super::writer::Writer;
 /// until the agent looks again.
 pub fn detach(marker: &Path, brake: &dyn Brake, caller: Caller) -> Result<Vec<String>, AgentError> {
     // First, so that the writer does not attach again what is being detached.
-    // Its being there is what counts: text would find no room on a full disk.
-    let marked = std::fs::File::create(marker);
+    let marked = detach_marker::write(marker, &caller.name(), Timestamp::now());
     let names = brake.detach_all().map_err(|source| AgentError::Kernel {
         what: "could not detach",
         source,
@@ -162,7 +161,7 @@ impl<E: Enforcer> Writer<E> {
 
     /// Whether the marker is there.
     pub(super) fn is_detached(&self) -> bool {
-        self.settings.marker.exists()
+        detach_marker::read(&self.settings.marker).is_some()
     }
 
     /// Takes the emergency brake off: attaches to the configured interfaces. Those
@@ -171,16 +170,11 @@ impl<E: Enforcer> Writer<E> {
     /// # Errors
     /// The marker cannot be removed.
     pub fn attach(&mut self, asker: Asker) -> Result<Vec<String>, AgentError> {
-        match std::fs::remove_file(&self.settings.marker) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(AgentError::Marker {
-                    what: "could not attach, for the marker cannot be removed:",
-                    path: self.settings.marker.display().to_string(),
-                    source,
-                });
-            }
-            _ => {}
-        }
+        detach_marker::remove(&self.settings.marker).map_err(|source| AgentError::Marker {
+            what: "could not attach, for the marker cannot be removed:",
+            path: self.settings.marker.display().to_string(),
+            source,
+        })?;
         self.check_interfaces();
         self.publish();
         let names = self.attached.keys().cloned().collect();

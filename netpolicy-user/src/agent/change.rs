@@ -15,6 +15,7 @@ use super::error::AgentError;
 use super::grants::must_exist;
 use super::preflight::would_be;
 use super::request::{Asker, Options};
+use super::warnings;
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
 use super::{action, rights};
 use crate::api::{Changed, PendingView, Timing};
@@ -211,6 +212,12 @@ impl<E: Enforcer> Writer<E> {
         let rules = (self.state.rule_count(), state.rule_count());
         self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
         let state = std::mem::replace(&mut self.state, Arc::new(state));
+        for service in &state.services {
+            // Its counts stay until another service has its scope.
+            self.removed.insert(service.id, service.name.to_string());
+        }
+        self.removed
+            .retain(|id, _| self.state.services.iter().all(|service| service.id != *id));
         let bypasses = self.bypasses.clone();
         self.forget_orphaned_bypasses();
         if let Some(prepared) = prepared {
@@ -299,6 +306,12 @@ impl<E: Enforcer> Writer<E> {
             changed,
         };
         candidate.changed.timing.compile_ms = millis(started);
+        let said = warnings::of(
+            &candidate.state,
+            &candidate.changed.effects,
+            &self.snapshot(),
+        );
+        candidate.changed.warnings.extend(said);
         if !is_agent {
             self.look_whom_it_denies(&mut candidate, asker, options, now)?;
         }

@@ -52,24 +52,12 @@ fn denied(event: &Event, snapshot: &Snapshot, rules: &mut RuleNames) -> Option<D
         destination,
         destination_port: event.destination_port,
         interface: interface_name(event.ifindex),
-        scope: scope_name(&snapshot.state, event.scope),
+        scope: snapshot.scope_name(event.scope),
         reason: reason.name().to_owned(),
         action: action_name(reason.action()).to_owned(),
         generation: event.generation,
         rule: rules.find(snapshot, event.scope, reason, source),
     })
-}
-
-/// "host", a service's name, or "scope N" for a service that is no more.
-#[must_use]
-pub fn scope_name(state: &State, scope: ScopeId) -> String {
-    if scope == HOST_SCOPE {
-        return "host".to_owned();
-    }
-    match state.services.iter().find(|s| s.id == scope) {
-        Some(service) => service.name.to_string(),
-        None => format!("scope {scope}"),
-    }
 }
 
 /// "pass" or "drop".
@@ -203,13 +191,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_no_rule_denied_has_none_and_unknown_scopes_a_number() {
+    fn what_no_rule_denied_has_none_and_unknown_scopes_are_removed_services() {
         let mut event = event();
         event.reason = Reason::NotAllowed as u8;
         event.scope = 9;
         let named = denied(&event, &snapshot(), &mut RuleNames::default()).unwrap();
         assert_eq!(named.rule, None);
-        assert_eq!(named.scope, "scope 9");
+        assert_eq!(named.scope, "service 9 (removed)");
     }
 
     #[test]

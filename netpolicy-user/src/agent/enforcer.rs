@@ -3,11 +3,13 @@
 //! The supervisor and the API are written against these, so that they can be
 //! tested without a kernel; [`super::kernel`] is what they are in real life.
 
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
+use crate::arrival::{ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
 
@@ -138,6 +140,13 @@ pub trait Inspector: Send + Sync + 'static {
     /// # Errors
     /// The program cannot be run.
     fn probe(&self, packet: &[u8]) -> Result<(Action, Reason), EnforcerError>;
+
+    /// Where attempts of a source arrive: on the named interface, else on that of the
+    /// route to it. For a thread of tokio's that may block.
+    ///
+    /// # Errors
+    /// There is no such interface, or the kernel cannot be asked.
+    fn origin(&self, source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError>;
 }
 
 /// The emergency brake: works at any time, on any thread.

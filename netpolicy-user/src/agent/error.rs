@@ -117,7 +117,10 @@ pub enum AgentError {
         /// What the kernel says.
         source: EnforcerError,
     },
-    /// The detached marker cannot be written or removed.
+    /// What the request asks about cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The detach marker cannot be written or removed.
     #[error("{what} {path}: {source}")]
     Marker {
         /// What was tried, and what came of it.
@@ -190,6 +193,7 @@ impl AgentError {
             Self::Prepare { .. }
             | Self::Kernel { .. }
             | Self::BypassLeft(_)
+            | Self::Unreadable(_)
             | Self::Sockets { .. }
             | Self::Internal
             | Self::Marker { .. } => StatusCode::INTERNAL_SERVER_ERROR,

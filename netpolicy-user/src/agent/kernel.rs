@@ -1,11 +1,13 @@
 //! The agent's seams before the kernel, by the real datapath.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
 use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
+use crate::arrival::{self, ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
     AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
@@ -142,6 +144,10 @@ impl Inspector for Pins {
 
     fn probe(&self, packet: &[u8]) -> Result<(Action, Reason), EnforcerError> {
         Ok(Reader::open(&self.0)?.probe(packet)?)
+    }
+
+    fn origin(&self, source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
+        tokio::runtime::Handle::current().block_on(arrival::origin(source, interface))
     }
 }
 

@@ -46,8 +46,10 @@ pub mod start;
 pub mod supervisor;
 #[cfg(test)]
 pub mod testing;
+mod unrecorded;
 mod verify;
 pub mod views;
+mod warnings;
 pub mod writer;
 
 use std::path::PathBuf;
@@ -78,6 +80,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Events that may wait for their names.
 const RAW_EVENTS: usize = 4096;
+
+/// Time between two warnings that nothing is filtered.
+const WARN_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it.
 ///
@@ -133,7 +138,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         revision = snapshot.revision,
         generation = snapshot.generation,
         entries = snapshot.entries,
-        "ready"
+        "ready; {}",
+        snapshot.filtering()
     );
     service_manager::ready(&status_line(&snapshot));
     drop(snapshot);
@@ -147,7 +153,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             anyhow::bail!("the API's server ended, which is a fault in netpolicy ({ended:?}); what is in force stays in force");
         }
     }
-    service_manager::stopping();
+    service_manager::stopping(&remains(&supervisor.snapshot()));
     stop.send_replace(true);
     tokio::select! {
         () = async {
@@ -163,7 +169,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(
         revision = snapshot.revision,
         generation = snapshot.generation,
-        "stopped; enforcement stays in place"
+        "stopped; {}",
+        remains(&snapshot)
     );
     Ok(())
 }
@@ -210,6 +217,7 @@ fn background(
             service_manager::status(&line);
         }
     });
+    tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
     tasks.spawn(take_back_unconfirmed(supervisor));
     let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
@@ -224,6 +232,20 @@ fn background(
         });
     }
     Ok(tasks)
+}
+
+/// Repeats in the log that nothing is filtered, as long as the detach marker is there.
+async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let mut ticks = interval(WARN_EVERY);
+    // The first tick comes at once, and the start has warned already.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let detached = snapshots.borrow().detached.clone();
+        if let Some(detached) = detached {
+            tracing::warn!("{}", detached.in_words());
+        }
+    }
 }
 
 /// Lets a change lapse that nobody confirms.
@@ -274,17 +296,25 @@ async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapsho
     }
 }
 
+/// What goes on without the agent.
+fn remains(snapshot: &Snapshot) -> String {
+    let filtering = snapshot.filtering();
+    match snapshot.detached {
+        Some(_) => filtering,
+        None => format!("what is in force stays in place; {filtering}"),
+    }
+}
+
 fn status_line(snapshot: &Snapshot) -> String {
-    let what = if snapshot.detached {
-        "detached, nothing is filtered".to_owned()
-    } else {
-        format!(
-            "revision {} in force as generation {}, {} entries, on {}",
+    let what = match &snapshot.detached {
+        Some(detached) => detached.in_words(),
+        None => format!(
+            "revision {} as generation {}, {} entries; {}",
             snapshot.revision,
             snapshot.generation,
             snapshot.entries,
-            snapshot.interfaces.join(", ")
-        )
+            snapshot.filtering()
+        ),
     };
     match snapshot.faults.len() + snapshot.unfiltered.len() {
         0 => what,

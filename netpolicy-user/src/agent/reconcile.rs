@@ -22,6 +22,7 @@ impl<E: Enforcer> Writer<E> {
             self.check_ruleset();
         }
         self.check_interfaces();
+        self.record_unrecorded();
         self.drop_lapsed_bypasses(Timestamp::now());
         self.take_back_unconfirmed(Timestamp::now());
         self.prune();

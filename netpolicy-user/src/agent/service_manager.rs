@@ -16,12 +16,10 @@ pub fn status(status: &str) {
     tell(&[NotifyState::Status(status)]);
 }
 
-/// The agent is about to end.
-pub fn stopping() {
-    tell(&[
-        NotifyState::Stopping,
-        NotifyState::Status("stopping; enforcement stays in place"),
-    ]);
+/// The agent is about to end; what goes on without it.
+pub fn stopping(remains: &str) {
+    let status = format!("stopping; {remains}");
+    tell(&[NotifyState::Stopping, NotifyState::Status(&status)]);
 }
 
 /// How often the service manager wants to hear of the agent; `None`: never. Half of

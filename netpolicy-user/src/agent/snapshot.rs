@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use netpolicy_common::{HOST_SCOPE, ScopeId};
 
+use crate::api::Detached;
 use crate::model::{Bypass, Grant, State};
 use crate::store::Pending;
 
@@ -37,12 +39,14 @@ pub struct Snapshot {
     pub pending: Option<Pending>,
     /// Interfaces that are to be filtered.
     pub interfaces: Vec<String>,
-    /// Whether the detached marker was there.
-    pub detached: bool,
+    /// Who stopped all filtering, and when, by the detach marker; `None`: it is not there.
+    pub detached: Option<Detached>,
     /// By interface: why it is not filtered.
     pub unfiltered: BTreeMap<String, String>,
     /// What else is wrong.
     pub faults: Vec<String>,
+    /// Names of services that were removed, by the scope that counts for them still.
+    pub removed: BTreeMap<ScopeId, String>,
 }
 
 impl Snapshot {
@@ -59,9 +63,49 @@ impl Snapshot {
             grants: Vec::new(),
             pending: None,
             interfaces: Vec::new(),
-            detached: false,
+            detached: None,
             unfiltered: BTreeMap::new(),
             faults: Vec::new(),
+            removed: BTreeMap::new(),
+        }
+    }
+
+    /// "host", a service's name, or "postgres (removed)" for a service that is no more.
+    #[must_use]
+    pub fn scope_name(&self, scope: ScopeId) -> String {
+        if scope == HOST_SCOPE {
+            return "host".to_owned();
+        }
+        if let Some(service) = self.state.services.iter().find(|s| s.id == scope) {
+            return service.name.to_string();
+        }
+        match self.removed.get(&scope) {
+            Some(name) => format!("{name} (removed)"),
+            // It was removed before this agent started.
+            None => format!("service {scope} (removed)"),
+        }
+    }
+
+    /// Where connection attempts are judged, in words, by what the writer saw last.
+    #[must_use]
+    pub fn filtering(&self) -> String {
+        if let Some(detached) = &self.detached {
+            return detached.in_words();
+        }
+        let filtered = |name: &&String| !self.unfiltered.contains_key(*name);
+        let on: Vec<_> = self.interfaces.iter().filter(filtered).cloned().collect();
+        let off: Vec<_> = self.unfiltered.keys().cloned().collect();
+        match (on.is_empty(), off.is_empty()) {
+            (true, true) => "no interface is configured: nothing is filtered".to_owned(),
+            (true, false) => format!("nothing is filtered: not attached to {}", off.join(", ")),
+            (false, true) => format!("filtered: {}", on.join(", ")),
+            (false, false) => {
+                format!(
+                    "filtered: {}; not filtered: {}",
+                    on.join(", "),
+                    off.join(", ")
+                )
+            }
         }
     }
 
@@ -108,5 +152,44 @@ impl Faults {
             .chain(self.drift.iter().map(|(_, what)| what))
             .cloned()
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::empty_snapshot;
+    use super::*;
+
+    #[test]
+    fn filtering_is_said_by_interface_and_never_while_detached() {
+        let mut snapshot = empty_snapshot();
+        assert_eq!(
+            snapshot.filtering(),
+            "no interface is configured: nothing is filtered"
+        );
+        snapshot.interfaces = vec!["eth0".into(), "eth1".into()];
+        assert_eq!(snapshot.filtering(), "filtered: eth0, eth1");
+        snapshot.unfiltered.insert("eth1".into(), "busy".into());
+        assert_eq!(snapshot.filtering(), "filtered: eth0; not filtered: eth1");
+        snapshot.unfiltered.insert("eth0".into(), "busy".into());
+        assert_eq!(
+            snapshot.filtering(),
+            "nothing is filtered: not attached to eth0, eth1"
+        );
+        snapshot.unfiltered.clear();
+        snapshot.detached = Some(Detached::default());
+        assert_eq!(
+            snapshot.filtering(),
+            "detached: nothing is filtered until `netpolicy attach`"
+        );
+    }
+
+    #[test]
+    fn scope_of_a_removed_service_keeps_its_name() {
+        let mut snapshot = empty_snapshot();
+        assert_eq!(snapshot.scope_name(HOST_SCOPE), "host");
+        assert_eq!(snapshot.scope_name(3), "service 3 (removed)");
+        snapshot.removed.insert(3, "postgres".into());
+        assert_eq!(snapshot.scope_name(3), "postgres (removed)");
     }
 }

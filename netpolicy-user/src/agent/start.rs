@@ -144,7 +144,13 @@ pub fn start(
     };
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     writer.take_over()?;
-    tracing::info!(took_ms = begun.elapsed().as_millis(), "enforcing");
+    let took_ms = begun.elapsed().as_millis();
+    let snapshot = writer.published().borrow().clone();
+    if snapshot.detached.is_none() && !snapshot.interfaces.is_empty() {
+        tracing::info!(took_ms, "in force; {}", snapshot.filtering());
+    } else {
+        tracing::warn!(took_ms, "in force nowhere: {}", snapshot.filtering());
+    }
     Ok(writer)
 }
 

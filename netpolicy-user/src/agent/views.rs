@@ -1,6 +1,11 @@
 //! The model as the API shows it.
 
-use crate::api::{ExplainView, HostView, MatchView, PolicyView, RuleView, ServiceView};
+use netpolicy_common::{Action, Reason};
+
+use crate::api::{
+    ExplainView, HostView, MatchView, PoliciesSay, PolicyView, RuleView, ServiceView,
+};
+use crate::arrival::Filtering;
 use crate::model::{
     AllowPart, Binding, Explanation, Policy, Rule, RuleList, RuleRef, Service, State,
 };
@@ -89,16 +94,32 @@ fn binding(binding: &Binding) -> String {
     }
 }
 
-/// What the model says of an attempt; the kernel was not asked yet.
+/// What the policies say of an attempt where they are enforced; the kernel was not asked
+/// yet.
 #[must_use]
-pub fn explanation(state: &State, explanation: &Explanation) -> ExplainView {
+pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filtering) -> ExplainView {
+    let reason = explanation.reason;
+    let sentence = explanation.sentence(state);
+    let observed = matches!(reason, Reason::ObservedBlocked | Reason::ObservedNotAllowed);
+    let policies = match observed {
+        true => Action::Drop,
+        false => reason.action(),
+    };
     ExplainView {
         source: explanation.source,
         port: explanation.port,
+        interface: filtering.interface.clone(),
+        arrival: filtering.arrival,
+        enforced: !observed,
+        verdict: action_name(reason.action()).to_owned(),
+        reason: reason.name().to_owned(),
+        policies: PoliciesSay {
+            verdict: action_name(policies).to_owned(),
+            reason: reason.name().to_owned(),
+            sentence: sentence.clone(),
+        },
+        sentence,
         scope: explanation.scope_name.clone(),
-        verdict: action_name(explanation.reason.action()).to_owned(),
-        reason: explanation.reason.name().to_owned(),
-        sentence: explanation.sentence(state),
         matched: explanation.rule.and_then(|r| matched(state, r)),
         consulted: explanation
             .consulted
@@ -110,6 +131,14 @@ pub fn explanation(state: &State, explanation: &Explanation) -> ExplainView {
         kernel_error: None,
         agrees: true,
     }
+}
+
+/// Says that the policies' verdict is not what becomes of the attempt, and why.
+pub fn not_enforced(view: &mut ExplainView, verdict: &str, reason: &str, why: String) {
+    view.enforced = false;
+    verdict.clone_into(&mut view.verdict);
+    reason.clone_into(&mut view.reason);
+    view.sentence = why;
 }
 
 fn matched(state: &State, found: RuleRef) -> Option<MatchView> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use netpolicy_common::ScopeId;
 use tokio::sync::{mpsc, watch};
 
 use super::clients::{KernelSockets, Sockets};
@@ -20,6 +21,7 @@ use super::memory;
 use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
 use crate::compiler::{Compilation, Extent, Ruleset};
+use crate::detach_marker;
 use crate::model::{Bypass, Grant, Limits, State};
 use crate::store::{Pending, Revision, Store, Stored};
 
@@ -78,6 +80,8 @@ pub struct Writer<E: Enforcer> {
     pub(super) prune_due: bool,
     /// What the last change replaced: freeing it takes time that nobody waits for.
     pub(super) replaced: Option<(Arc<State>, Compilation)>,
+    /// Names of services that were removed since the agent started, by their scopes.
+    pub(super) removed: BTreeMap<ScopeId, String>,
     /// Whether the last change was large.
     pub(super) was_large: bool,
     sources: mpsc::UnboundedSender<E::Events>,
@@ -121,6 +125,7 @@ impl<E: Enforcer> Writer<E> {
             extent: Extent::Full,
             prune_due: true,
             replaced: None,
+            removed: BTreeMap::new(),
             was_large: false,
             sources,
             progress: watch::Sender::new(idle()),
@@ -146,6 +151,7 @@ impl<E: Enforcer> Writer<E> {
         self.open_events();
         self.take_over_bypasses(Timestamp::now());
         self.take_over_interfaces();
+        self.record_unrecorded();
         self.leave_guard();
         self.publish();
         Ok(())
@@ -160,6 +166,11 @@ impl<E: Enforcer> Writer<E> {
                 tracing::error!(error = chain(&error), "no events: they cannot be opened");
             }
         }
+    }
+
+    /// What was published last.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.borrow().clone()
     }
 
     /// What is published, now and from now on.
@@ -215,7 +226,8 @@ impl<E: Enforcer> Writer<E> {
         snapshot.grants.clone_from(&self.grants);
         snapshot.pending.clone_from(&self.pending);
         snapshot.interfaces.clone_from(&self.settings.interfaces);
-        snapshot.detached = self.is_detached();
+        snapshot.detached = detach_marker::read(&self.settings.marker);
+        snapshot.removed.clone_from(&self.removed);
         snapshot.unfiltered.clone_from(&self.faults.interfaces);
         snapshot.faults = self.faults.lines();
         if self.settings.interfaces.is_empty() {

@@ -4,6 +4,7 @@
 //! client in [`crate::client`]. Requests that change the desired state are
 //! [`Change`](crate::model::change::Change)s.
 
+mod explain;
 mod safety;
 mod sql;
 
@@ -13,6 +14,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::explain::{
+    Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
+};
 pub use self::safety::{
     AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
     OperatorView, PendingView,
@@ -70,6 +74,9 @@ pub struct AgentStatus {
 pub struct Enforcement {
     /// Whether the program is attached to every configured interface.
     pub state: EnforcementState,
+    /// Who stopped all filtering, and when; `None`: it is not stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detached: Option<Detached>,
     /// Engine name: "lpm".
     pub engine: String,
     /// Generation in force; 0: none yet.
@@ -86,6 +93,28 @@ pub struct Enforcement {
     pub interfaces: Vec<Interface>,
 }
 
+impl Enforcement {
+    /// What is not filtered, in words; `None`: every interface that should be is.
+    #[must_use]
+    pub fn gap(&self) -> Option<String> {
+        let open = self.interfaces.iter();
+        let open = open.filter(|i| i.attachment == Attachment::None);
+        let open: Vec<_> = open.map(|i| i.name.as_str()).collect();
+        match (self.state, &self.detached) {
+            (EnforcementState::Attached, _) => None,
+            (_, Some(detached)) => Some(detached.in_words()),
+            (EnforcementState::Detached, None) => Some(Detached::default().in_words()),
+            (EnforcementState::Partial, _) => Some(format!("not filtered: {}", open.join(", "))),
+            (EnforcementState::NotAttached, _) => {
+                Some("attached to no interface: nothing is filtered".to_owned())
+            }
+            (EnforcementState::Unknown, _) => {
+                Some("what is filtered is not known: the kernel cannot be read".to_owned())
+            }
+        }
+    }
+}
+
 /// Where enforcement stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -98,6 +127,8 @@ pub enum EnforcementState {
     NotAttached,
     /// `netpolicy detach` was used: nothing is filtered until `netpolicy attach`.
     Detached,
+    /// The kernel cannot be read: what is filtered is not known.
+    Unknown,
 }
 
 /// One filtered interface.
@@ -261,54 +292,6 @@ pub struct VerifyView {
     pub took_ms: u64,
 }
 
-/// `GET /v1/explain`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ExplainView {
-    /// The source asked about.
-    #[schema(value_type = String)]
-    pub source: IpAddr,
-    /// The destination port asked about; `None`: a port of no service.
-    pub port: Option<u16>,
-    /// "host" or the service's name.
-    pub scope: String,
-    /// "pass" or "drop".
-    pub verdict: String,
-    /// A [`netpolicy_common::Reason`]'s name.
-    pub reason: String,
-    /// The reason in a sentence.
-    pub sentence: String,
-    /// The rule that decided, if one did.
-    pub matched: Option<MatchView>,
-    /// Active policies that were asked, as "office (allow 2, block 1)".
-    pub consulted: Vec<String>,
-    /// What the loaded program says; `None` with the reason in `kernel_error`.
-    pub kernel: Option<KernelVerdict>,
-    /// Why the program could not be asked.
-    pub kernel_error: Option<String>,
-    /// Whether model and program agree; `true` when it could not be asked.
-    pub agrees: bool,
-}
-
-/// The rule that decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MatchView {
-    /// The policy's name.
-    pub policy: String,
-    /// "allow" or "block".
-    pub list: String,
-    /// The rule.
-    pub rule: RuleView,
-}
-
-/// What the loaded program says of a crafted SYN.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct KernelVerdict {
-    /// "pass" or "drop".
-    pub verdict: String,
-    /// A [`netpolicy_common::Reason`]'s name.
-    pub reason: String,
-}
-
 /// `GET /v1/counters`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counters {
@@ -325,7 +308,8 @@ pub struct Counters {
 /// One counter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CounterRow {
-    /// "host", a service's name, or "scope N" when read without the agent.
+    /// "host", a service's name, "postgres (removed)" for a service that is no more, or
+    /// "scope N" where its name is not known: read without the agent.
     pub scope: String,
     /// A [`netpolicy_common::Reason`]'s name.
     pub reason: String,

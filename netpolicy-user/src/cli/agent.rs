@@ -12,6 +12,7 @@ use super::failure::{Exit, Failure};
 use crate::agent::guard;
 use crate::agent::start::StartError;
 use crate::config::{Config, Overrides, XdpChoice};
+use crate::output::{Escaped, Format};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AgentArgs {
@@ -78,10 +79,11 @@ fn start_log() -> anyhow::Result<()> {
     };
     let filter = EnvFilter::try_new(&filter)
         .with_context(|| format!("{VARIABLE}: \"{filter}\" is no log filter"))?;
+    let colour = wants_colour(io::stderr().is_terminal());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(wants_colour(io::stderr().is_terminal()))
+        .with_writer(move || Escaped::new(io::stderr(), Format::Table, colour))
+        .with_ansi(colour)
         .init();
     Ok(())
 }

@@ -36,7 +36,7 @@ pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
 pub(super) async fn attach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     match cx.client.attach().await {
         Err(e) if e.is_agent_missing() => {
-            local::attach_marker_clear(&cx.config.state_dir).map_err(|why| neither(&e, &why))?;
+            local::clear_marker(&cx.config.state_dir).map_err(|why| neither(&e, &why))?;
             Err(Failure {
                 errors: vec![format!(
                     "{e}: the next one to start attaches, nothing is attached yet"

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::failure::{Exit, Failure, client_hint};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
-use crate::output::{Format, Page, Render, render};
+use crate::output::{Format, Page, Render, one_line, render};
 
 /// Which of the standard streams are terminals.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,6 +83,19 @@ impl<'a> Context<'a> {
         match self.page.format {
             Format::Table => writeln!(self.out, "{text}"),
             Format::Json => Ok(()),
+        }
+    }
+
+    /// Says on standard error what is not filtered, where the output alone would let one
+    /// believe that all is.
+    pub(super) async fn note_gap(&mut self) -> io::Result<()> {
+        let Ok(status) = self.client.status().await else {
+            // The command itself tells of an agent that does not answer.
+            return Ok(());
+        };
+        match status.enforcement.gap() {
+            Some(gap) => writeln!(self.err, "warning: {}", one_line(&gap)),
+            None => Ok(()),
         }
     }
 

@@ -12,7 +12,10 @@ pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
             cx.note_local()?;
             counters
         }
-        answer => answer?,
+        answer => {
+            cx.note_gap().await?;
+            answer?
+        }
     };
     cx.print(&counters)?;
     Ok(Exit::Done)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::context::{Context, neither};
 use super::failure::Exit;
-use crate::local;
+use crate::{arrival, local};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
@@ -14,13 +14,19 @@ pub(super) struct ExplainArgs {
     /// The destination port; without it, a port of no service
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+    /// The interface on which it arrives [default: that of the route to the source]
+    #[arg(long, value_name = "NIC")]
+    interface: Option<String>,
 }
 
 /// Exit code 1 when the loaded program disagrees with the policies.
 pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let view = match cx.client.explain(args.source, args.port).await {
+    let interface = args.interface.as_deref();
+    let view = match cx.client.explain(args.source, args.port, interface).await {
         Err(e) if e.is_agent_missing() => {
-            let verdict = local::probe(&cx.config.bpffs_dir, args.source, args.port)
+            let origin = arrival::origin(args.source, interface).await?;
+            let (bpffs_dir, state_dir) = (&cx.config.bpffs_dir, &cx.config.state_dir);
+            let verdict = local::explain(bpffs_dir, state_dir, args.source, args.port, &origin)
                 .map_err(|why| neither(&e, &why))?;
             cx.note_local()?;
             cx.print(&verdict)?;
@@ -29,13 +35,6 @@ pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Res
         answer => answer?,
     };
     cx.print(&view)?;
-    if args.source.is_loopback() {
-        writeln!(
-            cx.err,
-            "note: the loopback interface is never filtered; this is how such a source is judged \
-             that comes in on another one"
-        )?;
-    }
     Ok(if view.agrees {
         Exit::Done
     } else {

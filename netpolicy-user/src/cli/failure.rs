@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::model::ModelErrors;
+use crate::output::one_line;
 
 /// Errors of one input that are printed; the rest is counted.
 const SHOWN: usize = 20;
@@ -103,13 +104,13 @@ pub(super) fn report(error: &anyhow::Error, err: &mut dyn Write) -> io::Result<(
         errors.len()
     };
     for text in &errors[..shown] {
-        writeln!(err, "error: {}", one_line(text))?;
+        writeln!(err, "error: {}", one_line(text.trim_end()))?;
     }
     if errors.len() > shown {
         writeln!(err, "error: and {} more errors", errors.len() - shown)?;
     }
     if let Some(hint) = hint {
-        writeln!(err, "hint: {}", one_line(&hint))?;
+        writeln!(err, "hint: {}", one_line(hint.trim_end()))?;
     }
     Ok(())
 }
@@ -139,10 +140,19 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
         }
         ClientError::Silent { .. } => {
-            "look into the agent's log, and start it anew; enforcement does not depend on it"
+            "look into the agent's log, and restart it; enforcement does not depend on it"
         }
         ClientError::StreamEnded => {
             "start the agent again if it is not running; enforcement does not depend on it"
+        }
+        ClientError::Busy { .. } => {
+            "the agent hangs or is stopped: look into its log, and restart it; enforcement does not depend on it"
+        }
+        ClientError::NotASocket { .. } | ClientError::OtherProgram { .. } => {
+            "name the agent's socket with --socket, NETPOLICY_SOCKET or in the configuration file"
+        }
+        ClientError::Resources { .. } => {
+            "raise the limit of this shell, for example `ulimit -n 1024`"
         }
         ClientError::Transport { .. } => {
             "is it an agent of the same version? compare `netpolicy --version` with the agent's log"
@@ -150,19 +160,6 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
         ClientError::Refused { .. } => return None,
     };
     Some(hint.to_owned())
-}
-
-fn one_line(text: &str) -> String {
-    text.trim_end()
-        .chars()
-        .map(|c| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -190,6 +187,7 @@ mod tests {
 
     fn no_agent() -> ClientError {
         ClientError::NoAgent {
+            why: "there is no such socket",
             socket: "/run/netpolicy/agent.sock".into(),
             source: io::Error::from_raw_os_error(2),
         }
@@ -241,7 +239,7 @@ mod tests {
     fn an_error_is_one_line_with_its_chain_and_a_hint() {
         assert_eq!(
             reported(no_agent()),
-            "error: no agent answers on /run/netpolicy/agent.sock: No such file or directory (os error 2)\n\
+            "error: no agent answers on /run/netpolicy/agent.sock: there is no such socket: No such file or directory (os error 2)\n\
              hint: start it as root with `netpolicy agent --interface NIC`, or name its socket with --socket or NETPOLICY_SOCKET\n"
         );
         assert_eq!(

@@ -38,9 +38,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Overrides};
-use crate::output::Format;
+use crate::output::{Escaped, Format};
 
-use context::{Context, Terminals};
+use context::{Context, Terminals, wants_colour};
 use failure::Exit;
 
 /// Network policies for database hosts, enforced at the NIC.
@@ -195,12 +195,19 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     let config = Config::from_process(&overrides)?;
     // Not locked: the prompt of `netpolicy sql` may write from another thread.
-    let (mut out, mut err) = (BufWriter::new(io::stdout()), io::stderr());
+    let (terminals, format) = (Terminals::detect(), cli.global.output);
+    let out = BufWriter::new(io::stdout());
+    let mut out: Box<dyn Write> = match command {
+        // A file of policies keeps what it holds; a terminal is not a file.
+        ClientCommand::Export(_) if !terminals.stdout => Box::new(out),
+        _ => Box::new(Escaped::new(out, format, wants_colour(terminals.stdout))),
+    };
+    let mut err = Escaped::new(io::stderr(), Format::Table, false);
     let mut cx = Context::new(
         config,
-        cli.global.output,
+        format,
         cli.global.yes,
-        Terminals::detect(),
+        terminals,
         &mut out,
         &mut err,
     )?;

@@ -16,6 +16,7 @@ pub(super) struct MonitorArgs {
 
 pub(super) async fn run(args: &MonitorArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let mut events = cx.client.events().await?;
+    cx.note_gap().await?;
     if cx.terminals.stdout && cx.page.format == Format::Table {
         writeln!(cx.err, "watching for denied attempts; Ctrl-C ends")?;
     }

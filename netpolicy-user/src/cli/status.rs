@@ -9,7 +9,8 @@ use crate::local;
 pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let status = match cx.client.status().await {
         Err(e) if e.is_agent_missing() => {
-            let status = local::status(&cx.config.bpffs_dir).map_err(|why| neither(&e, &why))?;
+            let status = local::status(&cx.config.bpffs_dir, &cx.config.state_dir)
+                .map_err(|why| neither(&e, &why))?;
             cx.note_local()?;
             status
         }

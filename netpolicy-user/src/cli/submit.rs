@@ -12,7 +12,7 @@ use super::safety::Safety;
 use crate::api::{ChangeQuery, Changed, ProgressView, Status};
 use crate::client::{Client, ClientError};
 use crate::model::change::Change;
-use crate::output::{Format, InForce};
+use crate::output::{Format, InForce, one_line};
 
 /// A change that is done sooner shows no progress.
 const PROGRESS_AFTER: Duration = Duration::from_millis(300);
@@ -91,7 +91,7 @@ fn print(changed: &Changed, status: Option<&Status>, cx: &mut Context<'_>) -> an
 /// Prints warnings, the first of many.
 pub(super) fn warn(warnings: &[String], cx: &mut Context<'_>) -> std::io::Result<()> {
     for warning in warnings.iter().take(WARNINGS_SHOWN) {
-        writeln!(cx.err, "warning: {}", warning.replace('\n', "\\n"))?;
+        writeln!(cx.err, "warning: {}", one_line(warning))?;
     }
     if warnings.len() > WARNINGS_SHOWN {
         writeln!(

@@ -8,6 +8,7 @@ use super::submit::show_progress;
 pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let verified = show_progress(cx.client.verify(), cx).await?;
     cx.print(&verified)?;
+    cx.note_gap().await?;
     Ok(if verified.differences.is_empty() {
         Exit::Done
     } else {

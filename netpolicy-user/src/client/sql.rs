@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::{Answer, Client, refused};
+use super::{Answer, Client};
 use crate::api::{ChangeQuery, SqlRequest, SqlResponse};
 
 impl Client {
@@ -24,6 +24,6 @@ impl Client {
             return self.decode(what, response).await;
         }
         let text = response.text().await.map_err(|e| self.failure(what, e))?;
-        serde_json::from_str(&text).map_err(|_| refused(what, status, &text))
+        serde_json::from_str(&text).map_err(|_| self.refused(what, status, &text))
     }
 }

@@ -1,5 +1,7 @@
 //! The client against small servers, well and badly behaved.
 
+use std::io;
+
 use axum::Json;
 use axum::extract::{Path as UrlPath, Query};
 use axum::http::StatusCode;
@@ -137,14 +139,18 @@ async fn explain_and_revoke_ask_what_was_meant() {
     let source = "2001:db8::1".parse().unwrap();
     assert_eq!(
         client
-            .explain(source, Some(5432))
+            .explain(source, Some(5432), Some("eth0"))
             .await
             .unwrap_err()
             .to_string(),
-        "source=2001:db8::1&port=5432"
+        "source=2001:db8::1&port=5432&interface=eth0"
     );
     assert_eq!(
-        client.explain(source, None).await.unwrap_err().to_string(),
+        client
+            .explain(source, None, None)
+            .await
+            .unwrap_err()
+            .to_string(),
         "source=2001:db8::1"
     );
     assert_eq!(
@@ -162,44 +168,135 @@ async fn explain_and_revoke_ask_what_was_meant() {
 }
 
 #[tokio::test]
-async fn no_socket_and_a_dead_socket_are_no_agent() {
+async fn only_a_missing_or_dead_socket_is_no_agent() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agent.sock");
     let error = Client::new(&socket).unwrap().status().await.unwrap_err();
     assert!(matches!(&error, ClientError::NoAgent { .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
-        format!("no agent answers on {}", socket.display())
+        format!(
+            "no agent answers on {}: there is no such socket",
+            socket.display()
+        )
     );
 
     // A listener that is gone leaves its socket file behind.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let error = Client::new(&socket).unwrap().status().await.unwrap_err();
-    assert!(error.is_agent_missing(), "{error:?}");
+    assert!(matches!(error, ClientError::NoAgent { .. }), "{error:?}");
+    assert!(
+        error.to_string().ends_with("no process listens on it"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
-async fn a_refusal_without_json_still_says_what_the_agent_said() {
+async fn each_reason_not_to_connect_has_its_own_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = async |path: &Path| {
+        let error = Client::new(path).unwrap().status().await.unwrap_err();
+        assert!(!error.is_agent_missing(), "{error:?}");
+        error
+            .to_string()
+            .replace(&dir.path().display().to_string(), "DIR")
+    };
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(
+        said(&file).await,
+        "DIR/file is not an agent's socket: it is another kind of file"
+    );
+    assert_eq!(
+        said(&file.join("agent.sock")).await,
+        "DIR/file/agent.sock is not an agent's socket: a part of the path is not a directory"
+    );
+    let datagram = dir.path().join("datagram");
+    let _socket = std::os::unix::net::UnixDatagram::bind(&datagram).unwrap();
+    assert_eq!(
+        said(&datagram).await,
+        "DIR/datagram is not an agent's socket: it is a socket of another type"
+    );
+    let long = dir.path().join("x".repeat(150));
+    assert!(
+        said(&long)
+            .await
+            .ends_with("the path is too long for a socket"),
+        "{}",
+        said(&long).await
+    );
+}
+
+#[tokio::test]
+async fn full_queue_of_connections_is_a_hanging_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.sock");
+    let socket = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Unix,
+        nix::sys::socket::SockType::Stream,
+        nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .unwrap();
+    use std::os::fd::AsRawFd as _;
+    let address = nix::sys::socket::UnixAddr::new(&path).unwrap();
+    nix::sys::socket::bind(socket.as_raw_fd(), &address).unwrap();
+    nix::sys::socket::listen(&socket, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+    // The one connection that such a queue takes.
+    let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let error = Client::new(&path).unwrap().status().await.unwrap_err();
+    assert!(matches!(error, ClientError::Busy { .. }), "{error:?}");
+    assert!(error.is_agent_missing());
+}
+
+#[tokio::test]
+async fn refusal_without_json_comes_from_another_program() {
     let router = axum::Router::new().route(
         "/v1/status",
         get(async || (StatusCode::PAYLOAD_TOO_LARGE, "too long\nby far")),
     );
-    let (_server, client) = serve(router);
+    let (server, client) = serve(router);
+    let said = |error: ClientError| {
+        assert!(
+            matches!(error, ClientError::OtherProgram { .. }),
+            "{error:?}"
+        );
+        let socket = server.socket.display().to_string();
+        error.to_string().replace(&socket, "SOCKET")
+    };
     assert_eq!(
-        client.status().await.unwrap_err().to_string(),
-        "GET /v1/status: the agent answered 413 Payload Too Large: too long"
+        said(client.status().await.unwrap_err()),
+        "what answers on SOCKET is no netpolicy agent: it answers GET /v1/status with 413 Payload Too Large: too long"
     );
     assert_eq!(
-        client.counters().await.unwrap_err().to_string(),
-        "GET /v1/counters: the agent answered 404 Not Found"
+        said(client.counters().await.unwrap_err()),
+        "what answers on SOCKET is no netpolicy agent: it answers GET /v1/counters with 404 Not Found"
     );
 }
 
 #[tokio::test]
-async fn garbage_and_truncated_answers_are_told_apart_from_refusals() {
+async fn answers_that_are_no_http_or_no_json_come_from_another_program() {
     for answer in [
         "SSH-2.0-OpenSSH_9.9\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ngarbage",
+    ] {
+        let (server, client) = serve_bytes(answer);
+        let error = client.status().await.unwrap_err();
+        assert!(
+            matches!(error, ClientError::OtherProgram { .. }),
+            "{answer:?}: {error:?}"
+        );
+        let start = format!(
+            "what answers on {} is no netpolicy agent: ",
+            server.socket.display()
+        );
+        assert!(error.to_string().starts_with(&start), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn truncated_and_unknown_answers_are_told_apart_from_refusals() {
+    for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"agent\":",
         "HTTP/1.1 200 OK\r\ncontent-le",

@@ -1,10 +1,13 @@
 //! Links: which interfaces the program is attached to.
 
+use std::io;
+
 use aya::programs::{
     Xdp, XdpMode,
     links::{FdLink, PinnedLink},
     xdp::XdpLink,
 };
+use nix::errno::Errno;
 
 use super::{
     DatapathError, LinkLayer, device,
@@ -35,8 +38,17 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathEr
     let mut interfaces = Vec::new();
     let here = namespace()?;
     for pin in pins.link_pins()? {
-        let Ok(info) = sys::xdp_link_info(&pin.path) else {
-            continue;
+        let info = match sys::xdp_link_info(&pin.path) {
+            Ok(info) => info,
+            // Of a link that cannot be read it is not known that it filters nothing.
+            Err(source) if lacks_resources(&source) => {
+                return Err(DatapathError::Pins {
+                    action: "read",
+                    path: pin.path,
+                    source,
+                });
+            }
+            Err(_) => continue,
         };
         if info.ifindex == 0 {
             continue;
@@ -64,6 +76,12 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathEr
     }
     interfaces.sort_by_key(|interface| interface.index);
     Ok(interfaces)
+}
+
+/// Whether a system call failed for want of descriptors or memory, not for its object.
+fn lacks_resources(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
 }
 
 /// Refuses pins that filter another network namespace: what is configured here would
@@ -278,7 +296,7 @@ fn is_busy(error: &aya::programs::ProgramError) -> bool {
     use std::error::Error;
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
             return matches!(io.raw_os_error(), Some(libc::EBUSY | libc::EEXIST));
         }
         next = error.source();

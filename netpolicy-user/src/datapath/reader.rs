@@ -46,11 +46,17 @@ impl Reader {
         let live = pins.live();
         let path = bpffs_dir.to_path_buf();
         let Some(build) = maps::read_build(&live) else {
-            let is_root = rustix::process::geteuid().is_root();
-            return Err(if is_root {
-                DatapathError::NothingPinned { path }
-            } else {
-                DatapathError::NotPermitted
+            if !rustix::process::geteuid().is_root() {
+                return Err(DatapathError::NotPermitted);
+            }
+            // What is pinned and cannot be opened says why.
+            let why = live
+                .join("BUILD")
+                .exists()
+                .then(|| Maps::open(&live, false));
+            return Err(match why {
+                Some(Err(why)) => why,
+                _ => DatapathError::NothingPinned { path },
             });
         };
         if build.abi != ABI_VERSION {

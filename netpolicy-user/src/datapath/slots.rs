@@ -137,14 +137,6 @@ impl Slots {
             govern(governance, target, &roots);
             maps.control.set_slot(slot, head_of(governance));
         }
-        for scope in &target.scopes {
-            let in_force = self.in_force.as_ref();
-            let is_new = in_force.is_some_and(|r| r.scopes.iter().all(|s| s.id != scope.id));
-            if is_new {
-                // It may have the number of one that is gone; its counts are not its own.
-                counters::reset(maps, scope.id);
-            }
-        }
         let info = SlotInfo {
             generation,
             revision,
@@ -174,10 +166,26 @@ impl Slots {
         );
         let before = slot_of(maps.control.generation());
         maps.control.set_generation(prepared.generation);
+        if let (Some(old), Some(new)) = (&self.in_force, &self.prepared) {
+            for scope in renumbered(old, new) {
+                counters::reset(maps, scope);
+            }
+        }
         self.in_force = self.prepared.take();
         self.lists.committed(before);
         prepared.generation
     }
+}
+
+/// Scopes that another service had before, or none had in force: what is counted there is
+/// not theirs.
+fn renumbered(old: &Ruleset, new: &Ruleset) -> Vec<ScopeId> {
+    let had = |id: ScopeId, name: &str| old.scopes.iter().any(|s| s.id == id && s.name == name);
+    let scopes = new.scopes.iter();
+    scopes
+        .filter(|scope| !had(scope.id, &scope.name))
+        .map(|scope| scope.id)
+        .collect()
 }
 
 /// What the program is to know of a slot first.

@@ -16,11 +16,11 @@ impl Render for [BypassView] {
             .iter()
             .map(|b| {
                 vec![
-                    plain(&b.source),
+                    plain(line(&b.source)),
                     plain(line(&b.scope)),
                     plain(left(page.now, b.expires)),
                     plain(time(page, b.expires)),
-                    plain(&b.granted_by),
+                    plain(line(&b.granted_by)),
                 ]
             })
             .collect();
@@ -38,7 +38,7 @@ impl Render for BypassView {
         writeln!(
             out,
             "{} bypasses {} until {}, for {}",
-            self.source,
+            line(&self.source),
             line(&self.scope),
             time(page, self.expires),
             left(page.now, self.expires)

@@ -105,7 +105,7 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
         writeln!(
             out,
             "whether it denies you yourself was not looked at: {} has no address; --from names one",
-            operator.known_by
+            line(&operator.known_by)
         )?;
     }
     let Some(clients) = &c.clients else {
@@ -180,7 +180,13 @@ fn place(status: &Status) -> String {
         .collect();
     match status.enforcement.state {
         EnforcementState::Detached => "loaded, but detached: nothing is filtered".into(),
+        EnforcementState::Unknown => "loaded; where it is in force cannot be read".into(),
         _ if interfaces.is_empty() => "loaded, but on no interface: nothing is filtered".into(),
+        EnforcementState::Partial => format!(
+            "in force on {}; {}",
+            interfaces.join(", "),
+            status.enforcement.gap().unwrap_or_default()
+        ),
         _ => format!("in force on {}", interfaces.join(", ")),
     }
 }

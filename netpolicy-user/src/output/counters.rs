@@ -16,8 +16,8 @@ impl Render for Counters {
                 .map(|r| {
                     vec![
                         plain(line(&r.scope)),
-                        plain(&r.reason),
-                        cell(verdict_tone(&r.action), &r.action),
+                        plain(line(&r.reason)),
+                        cell(verdict_tone(&r.action), line(&r.action)),
                         number(&r.packets),
                     ]
                 })

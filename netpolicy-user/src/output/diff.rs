@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Page, Render, clean, write_plan};
+use super::{Page, Render, clean, line, write_plan};
 use crate::api::Changed;
 
 /// How two states differ.
@@ -26,7 +26,12 @@ pub struct DiffView {
 impl Render for DiffView {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         if !self.differs {
-            return writeln!(out, "no difference between {} and {}", self.from, self.to);
+            return writeln!(
+                out,
+                "no difference between {} and {}",
+                line(&self.from),
+                line(&self.to)
+            );
         }
         for text in self.diff.lines() {
             let code = match text.as_bytes() {
@@ -46,7 +51,7 @@ impl Render for DiffView {
             writeln!(
                 out,
                 "\napplying {} would do this; nothing was changed:",
-                self.to
+                line(&self.to)
             )?;
             write_plan(&changed.plan, page, out)?;
         }

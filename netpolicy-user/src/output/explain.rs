@@ -5,45 +5,53 @@ use std::io::{self, Write};
 use netpolicy_common::Reason;
 
 use super::{Page, Render, Tone, cell, line, plain, verdict_tone, write_fields};
-use crate::api::{ExplainView, KernelVerdict, MatchView};
+use crate::api::{Arrival, ExplainView, KernelVerdict, MatchView, ProbeView};
 
 impl Render for ExplainView {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         let port = self
             .port
             .map_or_else(|| "any of no service".to_owned(), |p| p.to_string());
-        let kernel = match (&self.kernel, &self.kernel_error) {
-            (Some(k), _) if self.agrees => {
-                cell(Tone::Good, format!("agrees: {} ({})", k.verdict, k.reason))
-            }
-            (Some(k), _) => cell(
-                Tone::Bad,
-                format!(
-                    "FAULT: says {} ({}), the policies say {} ({})",
-                    k.verdict, k.reason, self.verdict, self.reason
-                ),
-            ),
-            (None, Some(why)) => cell(Tone::Warning, format!("not asked: {}", line(why))),
-            (None, None) => cell(Tone::Warning, "not asked"),
-        };
         let matched = self.matched.as_ref();
         let rule = |get: fn(&MatchView) -> Option<&str>| {
             matched.and_then(get).map(|text| plain(line(text)))
         };
+        let unknown = self.verdict == "unknown";
+        let unfiltered = self.reason != self.policies.reason;
+        let policies = (!self.enforced).then(|| {
+            let said = format!("{} ({})", self.policies.verdict, self.policies.reason);
+            plain(said)
+        });
+        let reason = format!(
+            "{}: {}",
+            self.policies.reason,
+            line(&self.policies.sentence)
+        );
         write_fields(
             page,
             [
+                // First: it is why the rest does not matter.
+                (
+                    "Not filtered",
+                    (unfiltered && !unknown).then(|| cell(Tone::Bad, line(&self.sentence))),
+                ),
+                (
+                    "Not known",
+                    unknown.then(|| cell(Tone::Bad, line(&self.sentence))),
+                ),
                 ("Source", Some(plain(self.source.to_string()))),
                 ("Port", Some(plain(port))),
+                (
+                    "Interface",
+                    Some(plain(arrival(self.interface.as_deref(), self.arrival))),
+                ),
                 ("Scope", Some(plain(line(&self.scope)))),
                 (
                     "Verdict",
-                    Some(cell(verdict_tone(&self.verdict), &self.verdict)),
+                    Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
                 ),
-                (
-                    "Reason",
-                    Some(plain(format!("{}: {}", self.reason, line(&self.sentence)))),
-                ),
+                ("Policies say", policies),
+                ("Reason", Some(plain(reason))),
                 ("Policy", rule(|m| Some(&m.policy))),
                 ("List", rule(|m| Some(&m.list))),
                 ("Rule", matched.map(|m| plain(rule_text(m)))),
@@ -53,7 +61,7 @@ impl Render for ExplainView {
                 (
                     "Consulted",
                     Some(plain(if self.consulted.is_empty() {
-                        self.nobody_consulted().to_owned()
+                        self.none_consulted().to_owned()
                     } else {
                         self.consulted
                             .iter()
@@ -62,7 +70,7 @@ impl Render for ExplainView {
                             .join("\n")
                     })),
                 ),
-                ("Kernel", Some(kernel)),
+                ("Kernel", Some(self.kernel_cell(unfiltered))),
             ],
             out,
         )
@@ -70,11 +78,36 @@ impl Render for ExplainView {
 }
 
 impl ExplainView {
+    fn kernel_cell(&self, unfiltered: bool) -> comfy_table::Cell {
+        let Some(k) = &self.kernel else {
+            let why = self
+                .kernel_error
+                .as_deref()
+                .map(|why| format!(": {}", line(why)));
+            return cell(
+                Tone::Warning,
+                format!("not asked{}", why.unwrap_or_default()),
+            );
+        };
+        let says = format!("{} ({})", line(&k.verdict), line(&k.reason));
+        match (self.agrees, unfiltered) {
+            (true, false) => cell(Tone::Good, format!("agrees: {says}")),
+            (true, true) => plain(format!("would agree: {says}; not attached there")),
+            (false, _) => cell(
+                Tone::Bad,
+                format!(
+                    "FAULT: says {says}, the policies say {} ({})",
+                    self.policies.verdict, self.policies.reason
+                ),
+            ),
+        }
+    }
+
     /// Why no policy was asked.
-    fn nobody_consulted(&self) -> &'static str {
+    fn none_consulted(&self) -> &'static str {
         if [Reason::Failsafe, Reason::Bypass]
             .map(Reason::name)
-            .contains(&self.reason.as_str())
+            .contains(&self.policies.reason.as_str())
         {
             "none: this comes before any policy"
         } else {
@@ -83,19 +116,43 @@ impl ExplainView {
     }
 }
 
-impl Render for KernelVerdict {
+impl Render for ProbeView {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let unfiltered = self.sentence.as_deref();
+        let KernelVerdict { verdict, reason } = &self.kernel;
         write_fields(
             page,
             [
                 (
-                    "Verdict",
-                    Some(cell(verdict_tone(&self.verdict), &self.verdict)),
+                    "Not filtered",
+                    unfiltered.map(|why| cell(Tone::Bad, line(why))),
                 ),
-                ("Reason", Some(plain(&self.reason))),
+                (
+                    "Verdict",
+                    Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
+                ),
+                (
+                    "Program says",
+                    unfiltered.map(|_| plain(format!("{} ({})", line(verdict), line(reason)))),
+                ),
+                ("Reason", Some(plain(line(&self.reason)))),
+                (
+                    "Interface",
+                    Some(plain(arrival(self.interface.as_deref(), self.arrival))),
+                ),
             ],
             out,
         )
+    }
+}
+
+/// "eth0, by the route to the source".
+fn arrival(interface: Option<&str>, arrival: Arrival) -> String {
+    let name = line(interface.unwrap_or("any filtered one"));
+    match arrival {
+        Arrival::Asked => name,
+        Arrival::Route => format!("{name}, by the route to the source; --interface names another"),
+        Arrival::AnyFiltered => format!("{name}: no route leads to the source"),
     }
 }
 

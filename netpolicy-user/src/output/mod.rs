@@ -14,6 +14,7 @@ mod policies;
 mod services;
 mod sql;
 mod status;
+mod terminal;
 mod verify;
 
 use std::fmt::Display;
@@ -28,6 +29,8 @@ pub use changed::{InForce, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
 pub use sql::SqlOutcome;
+pub use terminal::{Escaped, one_line};
+use terminal::{escape as clean, one_line as line};
 
 /// Table or JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -110,24 +113,6 @@ fn plain(text: impl AsRef<str>) -> Cell {
 
 fn number(value: &dyn Display) -> Cell {
     Cell::new(value).set_alignment(CellAlignment::Right)
-}
-
-/// Text that others wrote must not steer the terminal.
-fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Like [`clean`], on one line.
-fn line(text: &str) -> String {
-    clean(&text.replace('\n', "\\n"))
 }
 
 /// A table with or without a header, in the taste of `docker ps`: no borders, no wrapping.

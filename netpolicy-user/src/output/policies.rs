@@ -23,7 +23,7 @@ impl Render for [PolicyView] {
                     plain(list(&p.bindings)),
                     p.allow_count.map_or_else(|| number(&"any"), |n| number(&n)),
                     number(&p.block_count),
-                    plain(&p.owner),
+                    plain(line(&p.owner)),
                     plain(time(page, p.altered)),
                     plain(line(p.comment.as_deref().unwrap_or(""))),
                 ]
@@ -54,7 +54,7 @@ impl Render for PolicyView {
                     "Block",
                     Some(plain(count(self.block_count as u64, "rule", "rules"))),
                 ),
-                ("Owner", Some(plain(&self.owner))),
+                ("Owner", Some(plain(line(&self.owner)))),
                 ("Created", Some(plain(time(page, self.created)))),
                 ("Altered", Some(plain(time(page, self.altered)))),
                 ("Comment", self.comment.as_deref().map(|c| plain(line(c)))),

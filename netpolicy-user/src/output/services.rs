@@ -21,7 +21,7 @@ impl Render for [ServiceView] {
             .map(|s| {
                 vec![
                     plain(line(&s.name)),
-                    plain(&s.ports),
+                    plain(line(&s.ports)),
                     plain(match s.combine {
                         Combine::Override => "override",
                         Combine::And => "and",

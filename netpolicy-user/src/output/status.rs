@@ -22,13 +22,14 @@ impl Render for Status {
             None => cell(Tone::Warning, "does not answer"),
         };
         let (tone, state) = match e.state {
-            EnforcementState::Attached => (Tone::Good, "attached"),
+            EnforcementState::Attached => self.attached(),
             EnforcementState::Partial => (Tone::Bad, "attached to some interfaces only"),
             EnforcementState::NotAttached => (Tone::Bad, "not attached: nothing is filtered"),
             EnforcementState::Detached => (
                 Tone::Bad,
                 "detached: nothing is filtered until `netpolicy attach`",
             ),
+            EnforcementState::Unknown => (Tone::Bad, "unknown: the kernel cannot be read"),
         };
         let interfaces: Vec<_> = e.interfaces.iter().map(interface).collect();
         let in_force = if e.generation == 0 {
@@ -71,6 +72,8 @@ impl Render for Status {
             let what = "judged, counted and reported, but not dropped";
             cell(Tone::Warning, format!("{scopes}: {what}"))
         });
+        let detached = e.detached.as_ref();
+        let detached = detached.map(|detached| cell(Tone::Bad, line(&detached.in_words())));
         let faults = if self.faults.is_empty() {
             cell(Tone::Good, "none")
         } else {
@@ -79,6 +82,8 @@ impl Render for Status {
         write_fields(
             page,
             [
+                // First: it is why the rest does not matter.
+                ("DETACHED", detached),
                 ("Agent", Some(agent)),
                 ("Enforcement", Some(cell(tone, state))),
                 (
@@ -100,6 +105,24 @@ impl Render for Status {
     }
 }
 
+impl Status {
+    /// What being attached to every interface amounts to.
+    fn attached(&self) -> (Tone, &'static str) {
+        let host = |scope: &String| scope == "host";
+        match &self.agent {
+            Some(agent) if agent.active_policies == 0 => (
+                Tone::Warning,
+                "attached; no policy is active: every source may connect",
+            ),
+            Some(agent) if agent.observing.iter().any(host) => (
+                Tone::Warning,
+                "attached; the host is only observed: its policies drop nothing",
+            ),
+            _ => (Tone::Good, "attached"),
+        }
+    }
+}
+
 fn interface(i: &Interface) -> String {
     let how = match i.attachment {
         Attachment::Native => "native",
@@ -107,7 +130,7 @@ fn interface(i: &Interface) -> String {
         Attachment::None if i.index == 0 => "does not exist",
         Attachment::None => "not attached",
     };
-    format!("{} ({how})", i.name)
+    format!("{} ({how})", line(&i.name))
 }
 
 fn size(bytes: u64) -> String {

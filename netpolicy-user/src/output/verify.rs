@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Page, Render, clean};
+use super::{Page, Render, line};
 use crate::api::VerifyView;
 
 impl Render for VerifyView {
@@ -26,7 +26,7 @@ impl Render for VerifyView {
             "FAULT: what was in force is not what revision {revision} says ({took_ms} ms)"
         )?;
         for difference in &self.differences {
-            writeln!(out, "    {}", clean(difference))?;
+            writeln!(out, "    {}", line(difference))?;
         }
         if self.repaired {
             writeln!(

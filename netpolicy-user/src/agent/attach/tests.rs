@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::super::testing::{Bench, ROOT};
 use crate::config::DETACHED_MARKER;
+use crate::detach_marker::{self, Unrecorded};
 
 fn attached(bench: &Bench) -> Vec<String> {
     bench.kernel.lock().attached.keys().cloned().collect()
@@ -99,14 +102,16 @@ fn detached_stays_detached_until_attached() {
     bench.writer.reconcile();
     let mut bench = bench.restart(&["eth7"]);
     assert!(attached(&bench).is_empty(), "also after a restart");
-    assert!(bench.snapshot().detached);
+    let detached = bench.snapshot().detached.clone().unwrap();
+    assert_eq!(detached.actor.as_deref(), Some("root"));
+    assert!(detached.time.is_some());
     assert!(
         bench.snapshot().faults.is_empty(),
         "it is what the operator wants"
     );
     assert_eq!(bench.writer.attach(ROOT).unwrap(), ["eth7"]);
     assert_eq!(attached(&bench), ["eth7"]);
-    assert!(!bench.snapshot().detached);
+    assert_eq!(bench.snapshot().detached, None);
 }
 
 #[test]
@@ -115,7 +120,7 @@ fn a_marker_written_without_the_agent_counts() {
     std::fs::write(bench.dir.path().join(DETACHED_MARKER), "").unwrap();
     bench.writer.reconcile();
     assert!(attached(&bench).is_empty());
-    assert!(bench.snapshot().detached);
+    assert!(bench.snapshot().detached.is_some());
 }
 
 #[test]
@@ -124,4 +129,31 @@ fn without_a_marker_detaching_says_that_it_will_not_last() {
     let error = super::detach(Path::new("/nonexistent/x"), &bench.kernel, ROOT.caller).unwrap_err();
     assert!(error.to_string().contains("will attach again"), "{error}");
     assert!(attached(&bench).is_empty(), "but it is detached");
+}
+
+#[test]
+fn actions_without_an_agent_reach_the_audit_log_once_with_their_time() {
+    let mut bench = Bench::new();
+    let marker = bench.dir.path().join(DETACHED_MARKER);
+    for (action, seconds) in [("detach", 60), ("attach", 120)] {
+        let action = Unrecorded {
+            action: action.into(),
+            actor: "alice".into(),
+            uid: 1000,
+            time: Timestamp::from_second(seconds).unwrap(),
+        };
+        detach_marker::leave_unrecorded(&marker, &action).unwrap();
+    }
+    let mut bench = {
+        bench.writer.reconcile();
+        bench.restart(&["eth7"])
+    };
+    bench.writer.reconcile();
+    let log = bench.writer.audit_log(10).unwrap();
+    let told: Vec<_> = log
+        .iter()
+        .map(|e| (e.action.as_str(), e.actor.as_str(), e.time.as_second()))
+        .collect();
+    assert_eq!(told, [("attach", "alice", 120), ("detach", "alice", 60)]);
+    assert_eq!(log[0].changes, ["done without an agent"]);
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::{App, blocking};
-use crate::agent::denied::{action_name, scope_name};
+use crate::agent::denied::action_name;
 use crate::agent::error::AgentError;
 use crate::api::{CounterRow, Counters, ErrorBody};
 
@@ -30,7 +30,7 @@ pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, A
             rows: rows
                 .into_iter()
                 .map(|(scope, reason, packets)| CounterRow {
-                    scope: scope_name(&snapshot.state, scope),
+                    scope: snapshot.scope_name(scope),
                     reason: reason.name().to_owned(),
                     action: action_name(reason.action()).to_owned(),
                     packets,

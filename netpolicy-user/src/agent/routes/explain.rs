@@ -1,4 +1,4 @@
-//! `/v1/explain`: what model and kernel say of one attempt.
+//! `/v1/explain`: what becomes of one attempt, and what policies and program say of it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,7 +14,9 @@ use crate::agent::denied::action_name;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::views;
 use crate::api::{ErrorBody, ExplainView, KernelVerdict};
+use crate::arrival::{ArrivalError, Origin};
 use crate::datapath::packet;
+use crate::detach_marker;
 use crate::model::explain as judge;
 
 /// Between the flip and the publication of what it put into force, model and kernel
@@ -34,9 +36,12 @@ pub(super) struct ExplainParams {
     source: IpAddr,
     /// A destination port; none: a port of no service.
     port: Option<u16>,
+    /// The interface on which it arrives; none: that of the route to the source.
+    interface: Option<String>,
 }
 
-/// Why an attempt passes or is dropped, by the model and by the loaded program.
+/// Why an attempt passes or is dropped where it arrives, and what policies and loaded
+/// program say of it.
 #[utoipa::path(get, path = "/v1/explain", params(ExplainParams), responses(
     (status = OK, body = ExplainView),
     (status = BAD_REQUEST, body = ErrorBody),
@@ -51,18 +56,20 @@ pub(super) async fn explain(
         ));
     }
     blocking(move || {
-        let mut view = ask(&app, &params);
+        let origin = origin(&app, &params)?;
+        let mut view = ask(&app, &params, &origin);
         for _ in 1..TRIES {
             if view.agrees {
                 break;
             }
             std::thread::sleep(PAUSE);
-            view = ask(&app, &params);
+            view = ask(&app, &params, &origin);
         }
         if !view.agrees {
             tracing::error!(
-                source = %view.source, port = view.port, model = view.reason, kernel = ?view.kernel,
-                "model and kernel disagree"
+                source = %view.source, port = view.port,
+                policies = view.policies.reason, kernel = ?view.kernel,
+                "policies and loaded program disagree"
             );
         }
         Ok(Json(view))
@@ -70,7 +77,16 @@ pub(super) async fn explain(
     .await
 }
 
-fn ask(app: &App, params: &ExplainParams) -> ExplainView {
+fn origin(app: &App, params: &ExplainParams) -> Result<Origin, AgentError> {
+    let source = params.source.to_canonical();
+    let origin = app.inspector.origin(source, params.interface.as_deref());
+    origin.map_err(|error| match error {
+        ArrivalError::UnknownInterface(_) => AgentError::BadRequest(error.to_string()),
+        ArrivalError::Netlink(_) => AgentError::Unreadable(error.to_string()),
+    })
+}
+
+fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
     let snapshot = app.supervisor.snapshot();
     let explanation = judge(
         &snapshot.state,
@@ -79,10 +95,28 @@ fn ask(app: &App, params: &ExplainParams) -> ExplainView {
         params.source,
         params.port,
     );
-    let mut view = views::explanation(&snapshot.state, &explanation);
+    let attached = app.inspector.in_force().map(|(_, attached)| attached);
+    let attached = attached.map_err(|error| chain(&error));
+    let indices: Vec<u32> = attached.iter().flatten().map(|i| i.index).collect();
+    let filtering = origin.filtering(&indices);
+    let detached = detach_marker::read(&app.marker).filter(|_| indices.is_empty());
+    let mut view = views::explanation(&snapshot.state, &explanation, &filtering);
+    match (attached, detached, filtering.unfiltered) {
+        (Err(why), ..) => {
+            let why = format!("whether it is filtered cannot be read: {why}");
+            views::not_enforced(&mut view, "unknown", "unknown", why);
+        }
+        (_, Some(detached), _) => {
+            views::not_enforced(&mut view, "pass", "not-filtered", detached.in_words());
+        }
+        (_, None, Some(why)) => views::not_enforced(&mut view, "pass", "not-filtered", why),
+        (_, None, None) => {}
+    }
     match ask_kernel(app, explanation.source, params.port) {
         Ok(kernel) => {
-            view.agrees = kernel.reason == view.reason && kernel.verdict == view.verdict;
+            let reason = explanation.reason;
+            view.agrees =
+                kernel.reason == reason.name() && kernel.verdict == action_name(reason.action());
             view.kernel = Some(kernel);
         }
         Err(why) => view.kernel_error = Some(why),

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
 use super::{App, blocking};
@@ -14,7 +15,8 @@ use crate::api::{
     ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
-use crate::model::{self, Mode};
+use crate::detach_marker;
+use crate::model::{self, Bypass, Mode, Name};
 
 /// How the agent and enforcement are.
 #[utoipa::path(get, path = "/v1/status", responses(
@@ -43,11 +45,24 @@ fn read(app: &App) -> Status {
         }
     };
     // Asked of the file: the writer may be busy.
-    let detached = app.marker.exists();
+    let detached = detach_marker::read(&app.marker);
     let interfaces = interfaces(&snapshot, attached);
-    faults.splice(0..0, unfiltered(&snapshot, detached, &interfaces));
+    let state = match enforced {
+        Some(_) => state(detached.is_some(), &interfaces),
+        None => EnforcementState::Unknown,
+    };
+    let open = match &detached {
+        Some(detached) => vec![detached.in_words()],
+        // What could not be read is not known to be unfiltered.
+        None if enforced.is_none() => Vec::new(),
+        None => unfiltered(&snapshot, &interfaces),
+    };
+    faults.splice(0..0, open);
+    let bypasses: Vec<_> = snapshot.live_bypasses(Timestamp::now()).collect();
+    faults.extend(exempt_families(&bypasses));
     let mut enforcement = Enforcement {
-        state: state(detached, &interfaces),
+        state,
+        detached,
         engine: String::new(),
         generation: 0,
         revision: 0,
@@ -81,13 +96,50 @@ fn read(app: &App) -> Status {
             services: snapshot.state.services.len(),
             observing: observing(&snapshot.state),
             rules: snapshot.rules,
-            bypasses: snapshot.live_bypasses(Timestamp::now()).count(),
+            bypasses: bypasses.len(),
             pending: snapshot.pending.as_ref().map(PendingView::from),
             memory_bytes: memory::resident(),
         }),
         enforcement,
         faults,
     }
+}
+
+/// Where bypasses, alone or together, exempt every source of a family.
+fn exempt_families(bypasses: &[&Bypass]) -> Vec<String> {
+    let mut scopes: Vec<Option<&Name>> = bypasses.iter().map(|b| b.service.as_ref()).collect();
+    scopes.push(None);
+    scopes.sort_unstable();
+    scopes.dedup();
+    let families = [
+        ("IPv4", IpNet::V4(Ipv4Net::default())),
+        ("IPv6", IpNet::V6(Ipv6Net::default())),
+    ];
+    let mut lines = Vec::new();
+    for (family, whole) in families {
+        for scope in &scopes {
+            let here = bypasses.iter().filter(|b| b.service.as_ref() == *scope);
+            let nets: Vec<IpNet> = here.clone().map(|bypass| bypass.source).collect();
+            if !IpNet::aggregate(&nets).contains(&whole) {
+                continue;
+            }
+            let of_family = here.filter(|b| b.source.addr().is_ipv4() == whole.addr().is_ipv4());
+            let alone = of_family.clone().find(|bypass| bypass.source == whole);
+            let Some(first) = alone.or_else(|| of_family.min_by_key(|b| b.expires)) else {
+                continue;
+            };
+            let by = match alone {
+                Some(bypass) => format!("{} granted a bypass for {whole}", bypass.granted_by),
+                None => "bypasses cover all of it together".to_owned(),
+            };
+            let scope = scope.map_or("anywhere".to_owned(), |name| format!("on service {name}"));
+            let until = first.expires.strftime("%Y-%m-%d %H:%M:%S UTC");
+            lines.push(format!(
+                "no {family} source is denied {scope} until {until}: {by}"
+            ));
+        }
+    }
+    lines
 }
 
 /// The scopes that drop nothing.
@@ -101,10 +153,7 @@ fn observing(state: &model::State) -> Vec<String> {
 
 /// What is not filtered and why, by what the kernel says now: the agent may not have
 /// looked yet.
-fn unfiltered(snapshot: &Snapshot, detached: bool, interfaces: &[Interface]) -> Vec<String> {
-    if detached {
-        return Vec::new();
-    }
+fn unfiltered(snapshot: &Snapshot, interfaces: &[Interface]) -> Vec<String> {
     let off = |i: &&Interface| i.attachment == Attachment::None;
     let why = |i: &Interface| match snapshot.unfiltered.get(&i.name) {
         Some(why) => why.clone(),
@@ -173,7 +222,7 @@ mod tests {
         snapshot
             .unfiltered
             .insert("eth9".into(), "it is busy".into());
-        let lines = unfiltered(&snapshot, false, &interfaces);
+        let lines = unfiltered(&snapshot, &interfaces);
         assert!(
             lines[0].contains("eth7 is not filtered: it does not exist"),
             "{lines:?}"
@@ -186,7 +235,40 @@ mod tests {
             lines[2].contains("eth9 is not filtered: it is busy"),
             "{lines:?}"
         );
-        assert!(unfiltered(&snapshot, true, &interfaces).is_empty());
+    }
+
+    #[test]
+    fn bypasses_that_exempt_a_whole_family_are_told() {
+        let granted = Timestamp::UNIX_EPOCH;
+        let bypass = |source: &str, service: Option<&str>| Bypass {
+            source: source.parse().unwrap(),
+            service: service.map(|name| Name::new(name).unwrap()),
+            granted,
+            expires: granted + jiff::SignedDuration::from_mins(30),
+            granted_by: "alice".into(),
+        };
+        let told = |bypasses: &[Bypass]| exempt_families(&bypasses.iter().collect::<Vec<_>>());
+        assert_eq!(
+            told(&[bypass("0.0.0.0/0", None)]),
+            [
+                "no IPv4 source is denied anywhere until 1970-01-01 00:30:00 UTC: alice granted a bypass for 0.0.0.0/0"
+            ]
+        );
+        let halves = [
+            bypass("8000::/1", Some("pgsql")),
+            bypass("::/1", Some("pgsql")),
+        ];
+        assert_eq!(
+            told(&halves),
+            [
+                "no IPv6 source is denied on service pgsql until 1970-01-01 00:30:00 UTC: bypasses cover all of it together"
+            ]
+        );
+        // Each of these leaves something that is denied.
+        let apart = [bypass("8000::/1", Some("pgsql")), bypass("::/1", None)];
+        assert!(told(&apart).is_empty());
+        assert!(told(&[bypass("10.0.0.0/8", None)]).is_empty());
+        assert!(told(&[]).is_empty());
     }
 
     #[test]

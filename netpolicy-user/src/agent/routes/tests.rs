@@ -232,6 +232,81 @@ async fn explain_shows_model_and_kernel_and_whether_they_agree() {
 }
 
 #[tokio::test]
+async fn explain_says_pass_wherever_the_attempt_is_not_filtered() {
+    let mut agent = Agent::new();
+    agent.create("office", &[], &["10.0.0.9"]).await;
+    agent.kernel.lock().probe = Some((Action::Drop, Reason::Blocked));
+    let said = |view: &ExplainView| {
+        (
+            view.enforced,
+            view.verdict.clone(),
+            view.reason.clone(),
+            view.policies.verdict.clone(),
+            view.agrees,
+        )
+    };
+    let dropped = (true, "drop".into(), "blocked".into(), "drop".into(), true);
+    let open = (
+        false,
+        "pass".into(),
+        "not-filtered".into(),
+        "drop".into(),
+        true,
+    );
+
+    let view: ExplainView = agent
+        .get("/v1/explain?source=10.0.0.9&interface=eth7")
+        .await;
+    assert_eq!(said(&view), dropped);
+    let view: ExplainView = agent
+        .get("/v1/explain?source=10.0.0.9&interface=eth8")
+        .await;
+    assert_eq!(said(&view), open);
+    assert!(
+        view.sentence.starts_with("interface eth8 is not filtered"),
+        "{}",
+        view.sentence
+    );
+    let (status, why) = agent
+        .refused(
+            "GET",
+            "/v1/explain?source=10.0.0.9&interface=eth9",
+            Value::Null,
+        )
+        .await;
+    assert_eq!(
+        (status, why.as_str()),
+        (StatusCode::BAD_REQUEST, "interface 'eth9' does not exist")
+    );
+
+    let (status, _): (_, Vec<String>) = agent.ask("POST", "/v1/detach", Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    for path in [
+        "/v1/explain?source=10.0.0.9",
+        "/v1/explain?source=10.0.0.9&interface=eth7",
+    ] {
+        let view: ExplainView = agent.get(path).await;
+        assert_eq!(said(&view), open);
+        assert!(
+            view.sentence.starts_with("detached by root at "),
+            "{}",
+            view.sentence
+        );
+    }
+    let status: Status = agent.get("/v1/status").await;
+    assert_eq!(status.enforcement.state, EnforcementState::Detached);
+    assert!(
+        status.faults[0].starts_with("detached by root at "),
+        "{:?}",
+        status.faults
+    );
+    assert_eq!(
+        status.enforcement.detached.unwrap().actor.as_deref(),
+        Some("root")
+    );
+}
+
+#[tokio::test]
 async fn counters_have_names() {
     let counters: Counters = Agent::new().get("/v1/counters").await;
     let rows: Vec<_> = counters
@@ -244,7 +319,7 @@ async fn counters_have_names() {
         [
             "host allowed pass 5",
             "host blocked drop 3",
-            "scope 7 not-allowed drop 1"
+            "service 7 (removed) not-allowed drop 1"
         ]
     );
 }

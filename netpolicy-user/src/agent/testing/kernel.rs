@@ -1,6 +1,7 @@
 //! A kernel that records what is done to it, and fails when told to.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,6 +10,7 @@ use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
 use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
 use crate::api::Attachment;
+use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
 
@@ -209,6 +211,16 @@ impl Inspector for FakeKernel {
         self.lock()
             .probe
             .ok_or_else(|| refusal("no program", false))
+    }
+
+    fn origin(&self, _: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
+        let Some(name) = interface else {
+            return Ok(Origin::nowhere());
+        };
+        match self.lock().links.get(name) {
+            Some(&index) => Ok(Origin::on(vec![Link::plain(index, name)], true)),
+            None => Err(ArrivalError::UnknownInterface(name.to_owned())),
+        }
     }
 }
 

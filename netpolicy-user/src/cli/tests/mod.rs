@@ -84,8 +84,12 @@ fn agent(script: Script) -> Router {
             "/v1/explain",
             get(async |Shared(s): Shared<Script>| {
                 Json(json!({
-                    "source": "10.0.0.1", "port": null, "scope": "host", "verdict": "pass",
+                    "source": "10.0.0.1", "port": null, "interface": null, "arrival": "any-filtered",
+                    "enforced": true, "scope": "host", "verdict": "pass",
                     "reason": "no-policy", "sentence": "none governs", "matched": null,
+                    "policies": {
+                        "verdict": "pass", "reason": "no-policy", "sentence": "none governs",
+                    },
                     "consulted": [], "kernel": {"verdict": "drop", "reason": "blocked"},
                     "kernel_error": null, "agrees": s.agrees,
                 }))

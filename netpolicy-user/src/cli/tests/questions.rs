@@ -161,14 +161,18 @@ fn the_brake_works_without_agent_and_pins_and_is_taken_off_again() {
         ran.out,
         "note: done without the agent, which does not answer\nwas attached to no interface: nothing is filtered until `netpolicy attach`\n"
     );
-    assert!(crate::local::is_detached(dir.path()));
+    let marker = dir.path().join(crate::config::DETACHED_MARKER);
+    assert!(marker.exists());
+    let noted = || std::fs::read_to_string(dir.path().join("unrecorded-actions")).unwrap();
+    assert!(noted().contains("\"action\":\"detach\""), "{}", noted());
     let ran = run_in(&dir, None, &["attach"]);
     assert_eq!(ran.exit, Exit::NoAgent);
     assert_eq!(
         ran.err.lines().next(),
         Some(
-            "error: no agent answers on DIR/agent.sock: the next one to start attaches, nothing is attached yet"
+            "error: no agent answers on DIR/agent.sock: there is no such socket: the next one to start attaches, nothing is attached yet"
         )
     );
-    assert!(!crate::local::is_detached(dir.path()));
+    assert!(!marker.exists());
+    assert!(noted().contains("\"action\":\"attach\""), "{}", noted());
 }

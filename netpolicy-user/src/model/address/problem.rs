@@ -37,6 +37,9 @@ pub enum AddressProblem {
     /// A host name.
     #[error("it looks like a name; names are not resolved, give addresses")]
     HostName,
+    /// Four numbers and more dots than belong between them.
+    #[error("it has a dot too many; an IPv4 address has 3, between its numbers")]
+    ExtraDot,
     /// Fewer or more than four numbers.
     #[error("an IPv4 address has 4 numbers, this has {0}")]
     Numbers(usize),
@@ -156,7 +159,10 @@ pub(super) fn diagnose(address: &str) -> AddressProblem {
     }
     let numbers: Vec<_> = address.split('.').collect();
     if numbers.len() != 4 {
-        return AddressProblem::Numbers(numbers.iter().filter(|number| !number.is_empty()).count());
+        return match numbers.iter().filter(|number| !number.is_empty()).count() {
+            4 => AddressProblem::ExtraDot,
+            count => AddressProblem::Numbers(count),
+        };
     }
     for number in numbers {
         if number.is_empty() {

@@ -3,7 +3,7 @@
 use super::{Noun, Problem, Worker, check_free};
 use crate::model::name::service_name;
 use crate::model::state::MAX_SERVICES;
-use crate::model::{Binding, Combine, Host, Mode, PortSet, Service};
+use crate::model::{Binding, Combine, Host, Mode, Name, PortSet, Service};
 
 impl Worker<'_> {
     pub(super) fn add_service(
@@ -37,8 +37,13 @@ impl Worker<'_> {
             mode,
             comment,
         });
+        let added = self
+            .state
+            .services
+            .last()
+            .map(|service| service.name.clone());
         self.state.services.sort_by(|a, b| a.name.cmp(&b.name));
-        self.check_ports();
+        self.check_ports(added.as_ref());
         Some(())
     }
 
@@ -60,8 +65,9 @@ impl Worker<'_> {
         if comment.is_some() {
             service.comment = self.comment(comment);
         }
+        let altered = service.name.clone();
         self.state.services[index] = service;
-        self.check_ports();
+        self.check_ports(Some(&altered));
         Some(())
     }
 
@@ -95,7 +101,7 @@ impl Worker<'_> {
             failsafe_ports,
             default_dropped: old.default_dropped,
         };
-        self.check_ports();
+        self.check_ports(None);
         Some(())
     }
 
@@ -111,10 +117,27 @@ impl Worker<'_> {
     }
 
     /// Reports services without ports, and ports with more than one meaning.
-    fn check_ports(&mut self) {
+    /// `changed`: the service that is added or altered.
+    fn check_ports(&mut self, changed: Option<&Name>) {
         for (_, problem) in port_conflicts(&self.state.host, &self.state.services) {
-            self.report.push(problem.into());
+            self.report.push(blaming(changed, problem).into());
         }
+    }
+}
+
+/// Of two services with the same port, the one that is changed claims what the other has.
+fn blaming(changed: Option<&Name>, problem: Problem) -> Problem {
+    match problem {
+        Problem::PortsOverlap {
+            ports,
+            service,
+            other,
+        } if changed.is_some_and(|name| name.as_str() == other) => Problem::PortsOverlap {
+            ports,
+            service: other,
+            other: service,
+        },
+        problem => problem,
     }
 }
 

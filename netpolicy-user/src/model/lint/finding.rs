@@ -74,8 +74,11 @@ pub enum Code {
     MissingFamily,
     /// `/0` on an allow list: restricts nothing in its family.
     AllowsEverything,
-    /// `/0` on a block list: nothing of its family passes.
+    /// `/0` on a block list, or blocks that are as much together: nothing of its family
+    /// passes.
     BlocksEverything,
+    /// Blocks that cover half of a family or more.
+    BlocksHalf,
     /// An allow rule that lies wholly inside blocks: never matters.
     AllowInsideBlock,
     /// A rule that lies inside another of its list: never matters.
@@ -83,7 +86,8 @@ pub enum Code {
     /// A rule that lies inside one of another policy of the same scopes: does not
     /// matter as long as both govern.
     CoveredByPolicy,
-    /// A range of special purpose on a block list of public addresses.
+    /// A range of local addresses on a block list, or one of special purpose on a block
+    /// list of public addresses.
     SpecialRange,
     /// A network written with an address inside it.
     HostBits,
@@ -108,6 +112,7 @@ impl Code {
             Self::MissingFamily => "missing-family",
             Self::AllowsEverything => "allows-everything",
             Self::BlocksEverything => "blocks-everything",
+            Self::BlocksHalf => "blocks-half",
             Self::AllowInsideBlock => "allow-inside-block",
             Self::CoveredRule => "covered-rule",
             Self::CoveredByPolicy => "covered-by-policy",
@@ -141,12 +146,13 @@ impl Code {
                 "covered by another policy while both govern: remove it unless they are to work apart"
             }
             Self::SpecialRange => {
-                "not public, on a list of public addresses: your own machines may be there"
+                "not public: your own machines may be there; remove it from the list unless they are meant"
             }
             Self::HostBits => {
                 "means the whole network, not the address: write it as it is enforced"
             }
             Self::DeniesEverybody
+            | Self::BlocksHalf
             | Self::MissingFamily
             | Self::RestrictsNothing
             | Self::NotBound

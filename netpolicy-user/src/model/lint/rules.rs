@@ -3,9 +3,10 @@
 use ipnet::IpNet;
 
 use super::finding::{Code, Finding, RuleAt, Severity};
-use super::special::purpose;
+use super::special::{purpose, whole_local};
 use super::sweep::{self, Bits, Covered, Entry, Ranks};
 use super::{Findings, ListKind, State};
+use crate::model::address::{self, Written};
 use crate::model::{Policy, Rule, RuleList, Spelling};
 
 /// Rules that a block list has at least for it to look like one of public addresses.
@@ -50,6 +51,20 @@ pub(super) fn each(state: &State, findings: &mut Findings) {
                             "{text} is {purpose}, on a list of public addresses: your own machines may be there; remove it unless it is meant"
                         )
                     });
+                } else if kind == ListKind::Block
+                    // In a policy with an allow list, a block takes something out of it.
+                    && policy.allow_list().is_none()
+                    && let Some((range, purpose)) = whole_local(&rule.net)
+                {
+                    say(Code::SpecialRange, &|text| {
+                        let what = match text == range {
+                            true => format!("{text} is {purpose}"),
+                            false => format!("{text} holds {range}, {purpose}"),
+                        };
+                        format!(
+                            "{what}: your own machines and this network's services may be there; remove it from the list unless they are meant"
+                        )
+                    });
                 }
             }
         }
@@ -83,9 +98,7 @@ fn is_masked(rule: &Rule) -> bool {
     let Some(Spelling::Text(text)) = rule.note.as_deref().map(|note| &note.spelling) else {
         return false;
     };
-    text.trim()
-        .parse::<IpNet>()
-        .is_ok_and(|written| written.trunc() != written)
+    matches!(address::parse(text.trim()), Ok(Written::Net(net)) if net.masked)
 }
 
 fn looks_public(list: &RuleList) -> bool {

@@ -1,9 +1,12 @@
 //! What is said of whole policies, of the scopes that they govern, and of names.
 
 use super::finding::{Code, Finding, Severity};
-use super::sweep::{Entry, Ranks, anybody_passes};
+use super::sweep::{Entry, Family, Ranks, family};
 use super::{Findings, State};
 use crate::model::{AllowPart, Binding, Policy};
+
+/// The blocked part of a family from which on there is a finding.
+const HALF: f64 = 0.5;
 
 /// The rules of both families, sorted.
 type Both<'a> = (&'a [Entry<u32>], &'a [Entry<u128>]);
@@ -41,7 +44,7 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
             members: vec![at],
         });
     // Scopes with the same policies are told of once each, but looked at once.
-    let mut known: Vec<(Vec<usize>, [bool; 2])> = Vec::new();
+    let mut known: Vec<(Vec<usize>, [Family; 2])> = Vec::new();
     for together in governed.chain(idle) {
         let deciding = together.deciding(state);
         let Some(first) = deciding.first() else {
@@ -51,17 +54,23 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
         let seen = known
             .iter()
             .find(|(members, _)| *members == together.members);
-        let passes = seen.map(|(_, passes)| *passes).unwrap_or_else(|| {
+        let families = seen.map(|(_, families)| *families).unwrap_or_else(|| {
             let members = &together.members;
-            let passes = [
-                anybody_passes(rules.0, ranks, members, only),
-                anybody_passes(rules.1, ranks, members, only),
+            let families = [
+                family(rules.0, ranks, members, only),
+                family(rules.1, ranks, members, only),
             ];
-            known.push((members.clone(), passes));
-            passes
+            known.push((members.clone(), families));
+            families
         });
-        if let Some(finding) = together.finding(state, only, passes) {
+        if let Some(finding) = together.finding(state, only, families.map(|f| f.passes)) {
             findings.add(Some(*first), finding);
+        } else if !only {
+            for (name, family) in ["IPv4", "IPv6"].into_iter().zip(families) {
+                if let Some(finding) = together.blocked(state, name, family) {
+                    findings.add(Some(*first), finding);
+                }
+            }
         }
     }
     if bindings
@@ -111,11 +120,7 @@ impl Together<'_> {
             [true, false] => (Code::MissingFamily, "every IPv6 address".to_owned()),
             [false, true] => (Code::MissingFamily, "every IPv4 address".to_owned()),
         };
-        let on = match self.scope {
-            Some(Binding::Host) => "on the host".to_owned(),
-            Some(Binding::Service(name)) => format!("on {name}"),
-            None => "once it governs alone".to_owned(),
-        };
+        let on = self.place();
         let why = match (code, only) {
             (Code::MissingFamily, _) => {
                 "no allow list has one that is not blocked: add some if any is to pass"
@@ -130,7 +135,50 @@ impl Together<'_> {
             (Code::DeniesEverybody, None) | (_, Some(_)) => Severity::Warning,
             _ => Severity::Note,
         };
-        Some(Finding {
+        let message = format!("{what} is denied {on}, since {why}");
+        Some(self.told(state, code, severity, message))
+    }
+
+    /// What is said of a family that blocks cover, whole or half, without an allow list.
+    fn blocked(&self, state: &State, name: &str, family: Family) -> Option<Finding> {
+        let on = self.place();
+        // One rule that blocks everything has a finding of its own.
+        if family.is_blocked_by_one || family.blocked < HALF {
+            return None;
+        }
+        let (code, severity, message) = match family.passes {
+            false => (
+                Code::BlocksEverything,
+                match self.scope {
+                    Some(_) => Severity::Error,
+                    None => Severity::Warning,
+                },
+                format!(
+                    "every {name} address is denied {on}, since the blocks cover all of {name} together: write an allow list of who may pass instead"
+                ),
+            ),
+            true => (
+                Code::BlocksHalf,
+                Severity::Note,
+                format!(
+                    "{:.0} % of all {name} addresses are denied {on}: an allow list of who may pass is shorter",
+                    family.blocked * 100.0
+                ),
+            ),
+        };
+        Some(self.told(state, code, severity, message))
+    }
+
+    fn place(&self) -> String {
+        match self.scope {
+            Some(Binding::Host) => "on the host".to_owned(),
+            Some(Binding::Service(name)) => format!("on {name}"),
+            None => "once it governs alone".to_owned(),
+        }
+    }
+
+    fn told(&self, state: &State, code: Code, severity: Severity, message: String) -> Finding {
+        Finding {
             code,
             severity,
             policies: self
@@ -142,9 +190,9 @@ impl Together<'_> {
             scope: self.scope.map(Binding::to_string),
             rule: None,
             other: None,
-            message: format!("{what} is denied {on}, since {why}"),
+            message,
             more: 0,
-        })
+        }
     }
 }
 

@@ -49,6 +49,34 @@ const V6: [([u16; 8], u8, &str); 8] = [
     ([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, "multicast (RFC 4291)"),
 ];
 
+/// Ranges from which the own machines of a host's operator come.
+const LOCAL: [&str; 8] = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+];
+
+/// The shortest prefix in which local ranges are looked for: a wider one has the finding that it blocks
+/// much of a family.
+const SHORTEST: u8 = 4;
+
+/// The first local range that a network holds whole, and what that is for.
+pub(super) fn whole_local(net: &IpNet) -> Option<(&'static str, &'static str)> {
+    if net.prefix_len() < SHORTEST {
+        return None;
+    }
+    LOCAL.iter().find_map(|&text| {
+        let range: IpNet = text.parse().ok()?;
+        let held = net.contains(&range);
+        held.then_some(text).zip(purpose(&range))
+    })
+}
+
 /// What a network is for, if it lies in a range of special purpose.
 pub(super) fn purpose(net: &IpNet) -> Option<&'static str> {
     match net {
@@ -76,6 +104,29 @@ pub(super) fn purpose(net: &IpNet) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_local_range_is_known_whole_and_in_part_by_no_network() {
+        for text in LOCAL {
+            let range: IpNet = text.parse().unwrap();
+            assert_eq!(range.trunc().to_string(), text);
+            assert_eq!(whole_local(&range).unwrap().0, text);
+            let wider = IpNet::new(range.addr(), range.prefix_len() - 1).unwrap();
+            assert!(whole_local(&wider.trunc()).is_some(), "{wider}");
+            let part = IpNet::new(range.addr(), range.prefix_len() + 1).unwrap();
+            assert_eq!(whole_local(&part), None, "{part}");
+        }
+        for other in [
+            "0.0.0.0/0",
+            "0.0.0.0/1",
+            "::/0",
+            "8000::/1",
+            "8.8.8.0/24",
+            "2001:db8::/32",
+        ] {
+            assert_eq!(whole_local(&other.parse().unwrap()), None, "{other}");
+        }
+    }
 
     #[test]
     fn ranges_of_special_purpose_are_known_and_others_are_not() {

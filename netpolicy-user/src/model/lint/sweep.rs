@@ -15,6 +15,8 @@ pub(super) trait Bits: Copy + Ord {
     fn of(net: &IpNet) -> Option<(Self, u8)>;
     /// The last address of the network of `length` that begins here.
     fn last(self, length: u8) -> Self;
+    /// What part of all addresses a range is.
+    fn share(first: Self, last: Self) -> f64;
     /// The address after this one; `None` after the highest.
     fn next(self) -> Option<Self>;
 }
@@ -34,6 +36,11 @@ macro_rules! bits {
 
             fn last(self, length: u8) -> Self {
                 self | <$int>::MAX.checked_shr(length.into()).unwrap_or(0)
+            }
+
+            // A share need not be exact.
+            fn share(first: Self, last: Self) -> f64 {
+                ((last - first) as f64 + 1.0) / (<$int>::MAX as f64 + 1.0)
             }
 
             fn next(self) -> Option<Self> {
@@ -251,14 +258,25 @@ fn holds<A: Bits>(ranges: &[(A, A)], (first, last): (A, A)) -> bool {
     before.is_some_and(|range| last <= range.1)
 }
 
-/// Whether a source of this family passes where some policies govern. `only`: who is on
-/// none of their allow lists is denied.
-pub(super) fn anybody_passes<A: Bits>(
+/// What becomes of the sources of a family where some policies govern.
+#[derive(Clone, Copy)]
+pub(super) struct Family {
+    /// Whether any passes.
+    pub passes: bool,
+    /// Whether one block is all of it.
+    pub is_blocked_by_one: bool,
+    /// What part of it is blocked.
+    pub blocked: f64,
+}
+
+/// What becomes of this family where some policies govern. `only`: who is on none of
+/// their allow lists is denied.
+pub(super) fn family<A: Bits>(
     entries: &[Entry<A>],
     ranks: &Ranks,
     policies: &[usize],
     only: bool,
-) -> bool {
+) -> Family {
     let governs: Vec<bool> = ranks
         .policies
         .iter()
@@ -271,9 +289,13 @@ pub(super) fn anybody_passes<A: Bits>(
         list.filter(governs).map(range)
     };
     let blocked = joined(ranges(true));
-    if only {
-        ranges(false).any(|allowed| !holds(&blocked, allowed))
-    } else {
-        !holds(&blocked, (A::LOWEST, A::HIGHEST))
+    let all = (A::LOWEST, A::HIGHEST);
+    Family {
+        passes: match only {
+            true => ranges(false).any(|allowed| !holds(&blocked, allowed)),
+            false => !holds(&blocked, all),
+        },
+        is_blocked_by_one: ranges(true).next() == Some(all),
+        blocked: blocked.iter().map(|range| A::share(range.0, range.1)).sum(),
     }
 }

@@ -238,7 +238,7 @@ fn everything_on_a_list() {
     assert_eq!(findings[0].code, Code::BlocksEverything);
     assert_eq!(
         codes(&policy("office", "block = [\"::/1\", \"0.0.0.0/1\"]")),
-        []
+        [Code::BlocksHalf, Code::BlocksHalf]
     );
 }
 
@@ -258,11 +258,10 @@ fn special_ranges_on_public_lists() {
     );
     assert_eq!(codes(&with("fe80::/10")), [Code::SpecialRange]);
     assert_eq!(codes(&with("9.9.9.9")), []);
-    // A short list, or one that is mostly private, is meant so.
-    assert_eq!(
-        codes(&policy("lan", "block = [\"10.0.0.0/8\", \"8.8.8.8\"]")),
-        []
-    );
+    // On a short list, or one that is mostly private, only a whole range is found.
+    let lan = |net: &str| codes(&policy("lan", &format!("block = [\"{net}\", \"8.8.8.8\"]")));
+    assert_eq!(lan("10.0.0.0/8"), [Code::SpecialRange]);
+    assert_eq!(lan("10.0.0.0/9"), []);
 }
 
 #[test]
@@ -328,7 +327,7 @@ fn names_that_look_alike() {
 
 #[test]
 fn of_many_alike_some_are_listed_and_the_rest_counted() {
-    let mut blocks = String::from("\"10.0.0.0/8\"");
+    let mut blocks = String::from("\"10.0.0.0/9\"");
     for i in 0..50 {
         let _ = write!(blocks, ", \"10.0.0.{i}\"");
     }
@@ -401,5 +400,88 @@ proptest! {
                 prop_assert!(evaluate(&state, service, *source).reason.is_denial(), "{}", source);
             }
         }
+    }
+}
+
+#[test]
+fn local_ranges_on_a_block_list_are_found_without_any_public_ones() {
+    let ranges = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "127.0.0.0/8",
+        "100.64.0.0/10",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    ];
+    let list = format!("block = [\"{}\"]", ranges.join("\", \""));
+    let findings = lint(&state_of(&policy("firehol", &list)));
+    let found: Vec<_> = findings
+        .iter()
+        .map(|f| (f.code, f.severity, f.rule.as_ref().unwrap().text.as_str()))
+        .collect();
+    let expected = ranges.map(|range| (Code::SpecialRange, Severity::Warning, range));
+    assert_eq!(found, expected);
+    assert_eq!(
+        told(&policy("wide", "block = [\"8.0.0.0/5\"]")),
+        [
+            "warning special-range: 8.0.0.0/5 holds 10.0.0.0/8, private (RFC 1918): your own \
+             machines and this network's services may be there; remove it from the list unless \
+             they are meant"
+        ]
+    );
+    // A part of such a range is meant, and so is allowing one.
+    assert_eq!(codes(&policy("part", "block = [\"10.1.0.0/16\"]")), []);
+    let allow = format!("allow = [{BOTH}\"10.0.0.0/8\"]");
+    assert_eq!(codes(&policy("office", &allow)), []);
+}
+
+#[test]
+fn blocks_that_cover_a_family_together_are_found() {
+    let halves = "block = [\"0.0.0.0/1\", \"128.0.0.0/1\"]";
+    let findings = lint(&state_of(&policy("halves", halves)));
+    let of_scope: Vec<_> = findings.iter().filter(|f| f.rule.is_none()).collect();
+    assert_eq!(of_scope.len(), 1, "{findings:?}");
+    assert_eq!(
+        (
+            of_scope[0].code,
+            of_scope[0].severity,
+            &*of_scope[0].message
+        ),
+        (
+            Code::BlocksEverything,
+            Severity::Error,
+            "every IPv4 address is denied on the host, since the blocks cover all of IPv4 \
+             together: write an allow list of who may pass instead"
+        )
+    );
+    let apart = policy("one", "block = [\"::/1\"]") + &policy("two", "block = [\"8000::/1\"]");
+    assert!(codes(&apart).contains(&Code::BlocksEverything));
+    let both = "block = [\"0.0.0.0/1\", \"128.0.0.0/1\", \"::/1\", \"8000::/1\"]";
+    assert!(codes(&policy("all", both)).contains(&Code::DeniesEverybody));
+
+    let half = lint(&state_of(&policy("half", "block = [\"128.0.0.0/1\"]")));
+    let half: Vec<_> = half.iter().filter(|f| f.code == Code::BlocksHalf).collect();
+    assert_eq!(half.len(), 1);
+    assert_eq!(half[0].severity, Severity::Note);
+    assert!(
+        half[0]
+            .message
+            .starts_with("50 % of all IPv4 addresses are denied on the host")
+    );
+    assert!(!codes(&policy("less", "block = [\"64.0.0.0/2\"]")).contains(&Code::BlocksHalf));
+}
+
+#[test]
+fn host_bits_are_found_with_blanks_at_the_slash() {
+    for text in [
+        "10.1.2.3/24",
+        "10.1.2.3 /24",
+        "10.1.2.3/ 24",
+        " 10.1.2.3 / 24 ",
+    ] {
+        let toml = policy("office", &format!("block = [\"{text}\"]"));
+        assert_eq!(codes(&toml), [Code::HostBits], "{text:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Every view as a person and as a program sees it.
 
 mod changes;
+mod hostile;
 mod lint_view;
 mod status_view;
 
@@ -73,6 +74,7 @@ fn status() -> Status {
         }),
         enforcement: Enforcement {
             state: EnforcementState::Attached,
+            detached: None,
             engine: "lpm".into(),
             generation: 7,
             revision: 5,
@@ -292,10 +294,18 @@ fn explanation() -> ExplainView {
     ExplainView {
         source: "203.0.113.9".parse().unwrap(),
         port: Some(5432),
+        interface: Some("eth0".into()),
+        arrival: Arrival::Route,
+        enforced: true,
         scope: "postgres".into(),
         verdict: "drop".into(),
         reason: "blocked".into(),
         sentence: "the source is on a block list".into(),
+        policies: PoliciesSay {
+            verdict: "drop".into(),
+            reason: "blocked".into(),
+            sentence: "the source is on a block list".into(),
+        },
         matched: Some(MatchView {
             policy: "office".into(),
             list: "block".into(),
@@ -327,6 +337,7 @@ fn an_explanation_with_its_rule() {
         "
 Source      203.0.113.9
 Port        5432
+Interface   eth0, by the route to the source; --interface names another
 Scope       postgres
 Verdict     drop
 Reason      blocked: the source is on a block list
@@ -351,6 +362,13 @@ fn an_explanation_that_the_kernel_contradicts_is_a_fault() {
         verdict: "pass".into(),
         reason: "no-policy".into(),
         sentence: "no active policy governs the host".into(),
+        policies: PoliciesSay {
+            verdict: "pass".into(),
+            reason: "no-policy".into(),
+            sentence: "no active policy governs the host".into(),
+        },
+        interface: None,
+        arrival: Arrival::AnyFiltered,
         matched: None,
         consulted: Vec::new(),
         agrees: false,
@@ -361,6 +379,7 @@ fn an_explanation_that_the_kernel_contradicts_is_a_fault() {
         "
 Source      203.0.113.9
 Port        any of no service
+Interface   any filtered one: no route leads to the source
 Scope       host
 Verdict     pass
 Reason      no-policy: no active policy governs the host
@@ -370,6 +389,10 @@ Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
     );
     let exempt = ExplainView {
         reason: "bypass".into(),
+        policies: PoliciesSay {
+            reason: "bypass".into(),
+            ..contradicted.policies.clone()
+        },
         ..contradicted.clone()
     };
     assert!(table(&exempt).contains("Consulted   none: this comes before any policy\n"));
@@ -383,17 +406,103 @@ Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
 }
 
 #[test]
-fn the_kernels_word_alone() {
-    let verdict = KernelVerdict {
+fn explanation_says_first_that_nothing_is_filtered() {
+    let detached = ExplainView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "not-filtered".into(),
+        sentence: "detached by root: nothing is filtered until `netpolicy attach`".into(),
+        matched: None,
+        ..explanation()
+    };
+    shows(
+        &detached,
+        "
+Not filtered   detached by root: nothing is filtered until `netpolicy attach`
+Source         203.0.113.9
+Port           5432
+Interface      eth0, by the route to the source; --interface names another
+Scope          postgres
+Verdict        pass
+Policies say   drop (blocked)
+Reason         blocked: the source is on a block list
+Consulted      office (allow 2, block 1)
+               vpn (allow any, block 0)
+Kernel         would agree: drop (blocked); not attached there
+",
+    );
+    reads_back(&detached);
+    let unknown = ExplainView {
+        verdict: "unknown".into(),
+        reason: "unknown".into(),
+        sentence: "whether it is filtered cannot be read: too many open files".into(),
+        ..detached
+    };
+    assert!(
+        table(&unknown).starts_with("Not known      whether"),
+        "{}",
+        table(&unknown)
+    );
+}
+
+#[test]
+fn explanation_of_an_observed_scope_says_what_the_policies_would_do() {
+    let observed = ExplainView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "observed-blocked".into(),
+        policies: PoliciesSay {
+            reason: "observed-blocked".into(),
+            ..explanation().policies
+        },
+        ..explanation()
+    };
+    let text = table(&observed);
+    assert!(!text.contains("Not filtered"), "{text}");
+    assert!(
+        text.contains("Verdict        pass\nPolicies say   drop (observed-blocked)\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn program_s_word_without_an_agent() {
+    let kernel = KernelVerdict {
         verdict: "drop".into(),
         reason: "blocked".into(),
     };
+    let view = ProbeView {
+        interface: Some("eth0".into()),
+        arrival: Arrival::Asked,
+        enforced: true,
+        verdict: "drop".into(),
+        reason: "blocked".into(),
+        sentence: None,
+        kernel,
+    };
     shows(
-        &verdict,
+        &view,
         "
-Verdict   drop
-Reason    blocked
+Verdict     drop
+Reason      blocked
+Interface   eth0
 ",
     );
-    reads_back(&verdict);
+    let unfiltered = ProbeView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "not-filtered".into(),
+        sentence: Some("no interface is filtered".into()),
+        ..view
+    };
+    shows(
+        &unfiltered,
+        "
+Not filtered   no interface is filtered
+Verdict        pass
+Program says   drop (blocked)
+Reason         not-filtered
+Interface      eth0
+",
+    );
 }

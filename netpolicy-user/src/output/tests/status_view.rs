@@ -65,3 +65,39 @@ Faults        eth1: no such interface
 ",
     );
 }
+
+#[test]
+fn status_names_who_detached_on_its_first_line() {
+    let mut status = status();
+    status.enforcement.state = EnforcementState::Detached;
+    status.enforcement.detached = Some(Detached {
+        actor: Some("alice\u{202e}".into()),
+        time: Some("2026-11-20T09:00:00Z".parse().unwrap()),
+    });
+    let text = table(&status);
+    assert!(
+        text.starts_with(
+            "DETACHED      detached by alice\\u{202e} at 2026-11-20 09:00:00 UTC: nothing is filtered until `netpolicy attach`\n"
+        ),
+        "{text}"
+    );
+    reads_back(&status);
+}
+
+#[test]
+fn status_says_where_being_attached_drops_nothing() {
+    let mut status = status();
+    if let Some(agent) = &mut status.agent {
+        agent.observing = vec!["host".into()];
+    }
+    let line = "Enforcement   attached; the host is only observed: its policies drop nothing\n";
+    assert!(table(&status).contains(line), "{}", table(&status));
+    if let Some(agent) = &mut status.agent {
+        agent.active_policies = 0;
+    }
+    let line = "Enforcement   attached; no policy is active: every source may connect\n";
+    assert!(table(&status).contains(line), "{}", table(&status));
+    status.enforcement.state = EnforcementState::Unknown;
+    let line = "Enforcement   unknown: the kernel cannot be read\n";
+    assert!(table(&status).contains(line), "{}", table(&status));
+}

@@ -73,6 +73,12 @@ fn a_port_has_one_meaning() {
         "{message}"
     );
     assert_eq!(kind, ErrorKind::Conflict);
+    // The one that is added claims what the other has, whatever their names.
+    let (message, _) = refused(&state, &service("app", &["7005-7020"]));
+    assert!(
+        message.contains("port 7005-7010 of service 'app' belongs to service 'pg_'"),
+        "{message}"
+    );
     assert!(
         refused(&state, &service("ssh", &["22"]))
             .0

@@ -1,0 +1,137 @@
+//! What becomes of a connection attempt, and who stopped filtering.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::RuleView;
+
+/// `GET /v1/explain`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainView {
+    /// The source asked about.
+    #[schema(value_type = String)]
+    pub source: IpAddr,
+    /// The destination port asked about; `None`: a port of no service.
+    pub port: Option<u16>,
+    /// The interface on which the attempt arrives; `None`: any filtered one, as no route
+    /// leads to the source.
+    pub interface: Option<String>,
+    /// How the interface was chosen.
+    pub arrival: Arrival,
+    /// Whether such an attempt gets the verdict of the policies: `false` if nothing is
+    /// filtered where it arrives, or its scope is only observed.
+    pub enforced: bool,
+    /// What becomes of it: "pass" or "drop"; "unknown" if what is attached cannot be read.
+    pub verdict: String,
+    /// A [`netpolicy_common::Reason`]'s name, "not-filtered" or "unknown".
+    pub reason: String,
+    /// The reason in a sentence.
+    pub sentence: String,
+    /// What the policies say, enforced or not.
+    pub policies: PoliciesSay,
+    /// The scope in which they judge it: "host" or the service's name.
+    pub scope: String,
+    /// The rule of the policies that decides, if one does.
+    pub matched: Option<MatchView>,
+    /// Active policies that were asked, as "office (allow 2, block 1)".
+    pub consulted: Vec<String>,
+    /// What the loaded program says, attached or not; `None` with the reason in
+    /// `kernel_error`.
+    pub kernel: Option<KernelVerdict>,
+    /// Why the program could not be asked.
+    pub kernel_error: Option<String>,
+    /// Whether policies and program agree; `true` when it could not be asked.
+    pub agrees: bool,
+}
+
+/// How the interface of an attempt was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrival {
+    /// The caller named it.
+    Asked,
+    /// The kernel routes its answers to the source there.
+    Route,
+    /// No route leads to the source: any filtered interface.
+    AnyFiltered,
+}
+
+/// What policies say of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PoliciesSay {
+    /// "pass" or "drop", what would happen in enforce mode.
+    pub verdict: String,
+    /// A [`netpolicy_common::Reason`]'s name.
+    pub reason: String,
+    /// The reason in a sentence.
+    pub sentence: String,
+}
+
+/// The rule that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MatchView {
+    /// The policy's name.
+    pub policy: String,
+    /// "allow" or "block".
+    pub list: String,
+    /// The rule.
+    pub rule: RuleView,
+}
+
+/// What the loaded program says of a crafted SYN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KernelVerdict {
+    /// "pass" or "drop".
+    pub verdict: String,
+    /// A [`netpolicy_common::Reason`]'s name.
+    pub reason: String,
+}
+
+/// What `netpolicy explain` can tell without an agent: no policies, only the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProbeView {
+    /// See [`ExplainView::interface`].
+    pub interface: Option<String>,
+    /// See [`ExplainView::arrival`].
+    pub arrival: Arrival,
+    /// See [`ExplainView::enforced`].
+    pub enforced: bool,
+    /// What becomes of the attempt: "pass" or "drop".
+    pub verdict: String,
+    /// A [`netpolicy_common::Reason`]'s name, or "not-filtered".
+    pub reason: String,
+    /// Why it is not filtered, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
+    /// What the loaded program says, attached or not.
+    pub kernel: KernelVerdict,
+}
+
+/// Who stopped all filtering, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Detached {
+    /// An OS user's name; `None`: it is not known.
+    pub actor: Option<String>,
+    /// When; `None`: it is not known.
+    pub time: Option<Timestamp>,
+}
+
+impl Detached {
+    /// "detached by root at 2026-11-30 02:00:00 UTC: nothing is filtered until
+    /// `netpolicy attach`"
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let by = self.actor.as_ref().map(|actor| format!(" by {actor}"));
+        let at = self
+            .time
+            .map(|time| format!(" at {}", time.strftime("%Y-%m-%d %H:%M:%S UTC")));
+        format!(
+            "detached{}{}: nothing is filtered until `netpolicy attach`",
+            by.unwrap_or_default(),
+            at.unwrap_or_default()
+        )
+    }
+}
