@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 pub use self::safety::{
     AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
-    OperatorView, PendingView,
+    NotClosed, OperatorView, PendingView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect};
