@@ -215,6 +215,20 @@ pub(super) fn judge(
     Ok(clients)
 }
 
+/// Adds what a later round did not end. A round finds those again that an earlier one did
+/// not end and that still have a socket; an MPTCP connection without subflows has none.
+pub(super) fn add_left(left: &mut Vec<(Session, Left)>, later: Vec<(Session, Left)>) {
+    let is_found = |mptcp| {
+        later
+            .iter()
+            .any(|(session, _)| session.mptcp() == Some(mptcp))
+    };
+    left.retain(|(session, why)| {
+        *why == Left::Mptcp && session.mptcp().is_some_and(|mptcp| !is_found(mptcp))
+    });
+    left.extend(later);
+}
+
 /// The sessions that are not over, by client, port and reason.
 pub(super) fn not_closed(left: &[(Session, Left)]) -> Vec<NotClosed> {
     let mut counts: BTreeMap<(IpAddr, u16, Left), usize> = BTreeMap::new();

@@ -123,14 +123,14 @@ impl<E: Enforcer> Writer<E> {
             now: Timestamp::now(),
         };
         let interfaces = &self.settings.interfaces;
+        let mut left = Vec::new();
         for _ in 0..ROUNDS {
             let ended = clients::judge(self.sockets.as_ref(), interfaces, &judge, all)
                 .and_then(|found| self.sockets.cut(&found.denied));
             match ended {
                 Ok(ended) => {
                     view.closed += ended.closed;
-                    // A round finds those again that the one before did not end.
-                    view.not_closed = clients::not_closed(&ended.left);
+                    clients::add_left(&mut left, ended.left);
                 }
                 Err(error) => {
                     let error = chain(&error);
@@ -142,6 +142,7 @@ impl<E: Enforcer> Writer<E> {
                 }
             }
         }
+        view.not_closed = clients::not_closed(&left);
         for left in &view.not_closed {
             tracing::warn!(
                 source = %left.source,

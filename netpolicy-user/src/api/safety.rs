@@ -69,6 +69,14 @@ pub struct ClientsView {
     pub existing: Existing,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 /// Connections of a denied source that could not be closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NotClosed {
@@ -93,8 +101,9 @@ pub struct DeniedClient {
     pub scope: String,
     /// The client's open connections there.
     pub connections: usize,
-    /// Of these, the ones that are forwarded to another network namespace or host.
-    #[serde(default)]
+    /// Of these, the ones that are forwarded to another network namespace or host; left
+    /// out: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub forwarded: usize,
 }
 

@@ -237,7 +237,8 @@ pub(super) fn between(local: SocketAddr, remote: SocketAddr) -> InetRequest {
     InetRequest {
         family: if local.is_ipv4() { AF_INET } else { AF_INET6 },
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
+        // Beside it stands what it is a subflow of.
+        extensions: ExtensionFlags::INFO,
         states: StateFlags::all(),
         socket_id: SocketId {
             source_port: local.port(),

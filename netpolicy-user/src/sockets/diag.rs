@@ -2,10 +2,13 @@
 //!
 //! Translates requests and refusals; chooses no socket.
 
+use std::collections::HashSet;
+use std::path::Path;
+
 use netlink_packet_core::{
     DefaultNla, Emitable, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkPayload, NetlinkSerializable,
 };
-use netlink_packet_sock_diag::constants::AF_INET;
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
 use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags,
@@ -66,22 +69,29 @@ impl Diag {
         }
     }
 
-    /// The tokens of all MPTCP connections. `Ok(None)`: this kernel does not list them
-    /// (`mptcp_diag`).
-    pub(super) fn mptcp_tokens(&mut self) -> Result<Option<Vec<u32>>, SocketsError> {
-        let mut tokens = Vec::new();
-        // The kernel dumps both families, whichever is named (`mptcp_diag_dump`).
-        let dumped = self.dump_by(MptcpRequest, |response| {
-            tokens.extend(response.nlas.iter().find_map(|nla| match nla {
-                Nla::TcpInfo(info) => mptcp_token(info),
-                _ => None,
-            }));
-        });
-        match dumped {
-            Ok(_) => Ok(Some(tokens)),
-            Err(SocketsError::NoDiag) => Ok(None),
-            Err(error) => Err(error),
+    /// The tokens of all MPTCP connections. `Ok(None)`: this kernel has MPTCP and does not
+    /// list it (`mptcp_diag`).
+    pub(super) fn mptcp_tokens(&mut self) -> Result<Option<HashSet<u32>>, SocketsError> {
+        /// Where it does not exist, the kernel has no MPTCP; asking would look for modules.
+        const MPTCP: &str = "/proc/sys/net/mptcp/enabled";
+        let mut tokens = HashSet::new();
+        if !Path::new(MPTCP).exists() {
+            return Ok(Some(tokens));
         }
+        for family in [AF_INET, AF_INET6] {
+            let dumped = self.dump_by(MptcpRequest { family }, |response| {
+                tokens.extend(response.nlas.iter().find_map(|nla| match nla {
+                    Nla::TcpInfo(info) => mptcp_token(info),
+                    _ => None,
+                }));
+            });
+            match dumped {
+                Ok(_) => {}
+                Err(SocketsError::NoDiag) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(tokens))
     }
 
     /// The socket with these ends, whatever its cookie: a connection or, if there is
@@ -126,7 +136,9 @@ impl Diag {
 
 /// A request for all MPTCP connections. The protocol's number does not fit into the
 /// header, so it is in an attribute (`INET_DIAG_REQ_PROTOCOL`, Linux 5.9).
-struct MptcpRequest;
+struct MptcpRequest {
+    family: u8,
+}
 
 impl MptcpRequest {
     /// `INET_DIAG_REQ_PROTOCOL` in `linux/inet_diag.h`.
@@ -134,13 +146,17 @@ impl MptcpRequest {
     /// `IPPROTO_MPTCP` in `linux/in.h`.
     const MPTCP: u32 = 262;
 
-    fn header() -> InetRequest {
+    fn header(&self) -> InetRequest {
         InetRequest {
-            family: AF_INET,
+            family: self.family,
             protocol: 0,
             extensions: ExtensionFlags::INFO,
-            states: StateFlags::all(),
-            socket_id: SocketId::new_v4(),
+            states: StateFlags::all() - StateFlags::LISTEN,
+            socket_id: if self.family == AF_INET {
+                SocketId::new_v4()
+            } else {
+                SocketId::new_v6()
+            },
         }
     }
 
@@ -155,12 +171,12 @@ impl NetlinkSerializable for MptcpRequest {
     }
 
     fn buffer_len(&self) -> usize {
-        Self::header().buffer_len() + Self::attribute().buffer_len()
+        self.header().buffer_len() + Self::attribute().buffer_len()
     }
 
     fn serialize(&self, buffer: &mut [u8]) {
-        let (header, attribute) = buffer.split_at_mut(Self::header().buffer_len());
-        Self::header().emit(header);
+        let (header, attribute) = buffer.split_at_mut(self.header().buffer_len());
+        self.header().emit(header);
         Self::attribute().emit(attribute);
     }
 }

@@ -52,12 +52,12 @@ impl fmt::Display for Left {
                  the client can join it; restart the server to end it at once"
             }
             Self::NoSocket => {
-                "forwarded, and its socket is in no network namespace of this host; end it on \
-                 the host that it is forwarded to"
+                "forwarded, and its socket is in no network namespace of this host; end it at \
+                 its server"
             }
             Self::Hidden => {
-                "forwarded, and its socket was not found; some network namespaces cannot be \
-                 entered without CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+                "forwarded, and its socket is in no network namespace that the agent can enter \
+                 (CAP_SYS_ADMIN, CAP_SYS_PTRACE); end it at its server"
             }
             Self::Ambiguous => {
                 "forwarded, and several network namespaces have a socket with its addresses and \

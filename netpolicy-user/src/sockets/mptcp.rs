@@ -22,7 +22,8 @@ use netlink_packet_core::NlasIterator;
 use netlink_packet_sock_diag::inet::nlas::Nla;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-/// The connection's local token, from what `sock_diag` tells of a subflow.
+/// The connection's local token, from what `sock_diag` tells of a subflow if asked for
+/// `INET_DIAG_INFO` (`inet_sk_diag_fill` in `net/ipv4/inet_diag.c`).
 pub(super) fn token(nlas: &[Nla]) -> Option<u32> {
     /// `INET_DIAG_ULP_INFO`, `INET_ULP_INFO_MPTCP` in `linux/inet_diag.h`,
     /// `MPTCP_SUBFLOW_ATTR_TOKEN_LOC` in `linux/mptcp.h`.

@@ -91,15 +91,19 @@ impl Link {
             upper: None,
             lower: None,
         };
+        let mut is_elsewhere = false;
         for attribute in &link.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => read.name.clone_from(name),
                 LinkAttribute::Controller(upper) => read.upper = Some(*upper),
                 LinkAttribute::Link(lower) => read.lower = Some(*lower),
                 // A veth's peer is in another namespace, where indices mean others.
-                LinkAttribute::LinkNetNsId(_) => read.lower = None,
+                LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
                 _ => {}
             }
+        }
+        if is_elsewhere {
+            read.lower = None;
         }
         read
     }

@@ -113,9 +113,10 @@ impl Found {
         // For each family the kernel walks all of its table of connections, which may have
         // half a million buckets: some milliseconds, whoever is connected. So they are
         // walked side by side; a thread begins in the namespace of the one that makes it.
+        let extensions = extensions()?;
         let (v4, v6) = thread::scope(|scope| {
-            let v6 = scope.spawn(|| Found::all_of(AF_INET6));
-            let v4 = Found::all_of(AF_INET);
+            let v6 = scope.spawn(|| Found::all_of(AF_INET6, extensions.clone()));
+            let v4 = Found::all_of(AF_INET, extensions.clone());
             (v4, v6.join())
         });
         let v6 = v6.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -123,11 +124,13 @@ impl Found {
     }
 
     /// All of a family, where IPv4 connections of dual-stack listeners are IPv6's.
-    fn all_of(family: u8) -> Result<Self, SocketsError> {
+    fn all_of(family: u8, extensions: ExtensionFlags) -> Result<Self, SocketsError> {
         let mut diag = Diag::open()?;
         for _ in 0..ATTEMPTS {
             let mut found = Self::default();
-            match diag.dump(everything(family), |response| found.read(response))? {
+            match diag.dump(everything(family, extensions.clone()), |response| {
+                found.read(response)
+            })? {
                 Dumped::Whole => return Ok(found),
                 Dumped::Interrupted => {}
             }
@@ -166,11 +169,21 @@ pub(super) fn all_connections() -> Result<Vec<Connection>, SocketsError> {
     Ok(Found::all()?.connections)
 }
 
-fn everything(family: u8) -> InetRequest {
+/// What to ask for: the kernel says of a subflow to which MPTCP connection it belongs only
+/// beside `tcp_info`, which costs time and space for each socket (`inet_sk_diag_fill`).
+fn extensions() -> Result<ExtensionFlags, SocketsError> {
+    let tokens = Diag::open()?.mptcp_tokens()?;
+    Ok(match tokens {
+        Some(tokens) if tokens.is_empty() => ExtensionFlags::empty(),
+        _ => ExtensionFlags::INFO,
+    })
+}
+
+fn everything(family: u8, extensions: ExtensionFlags) -> InetRequest {
     InetRequest {
         family,
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
+        extensions,
         states: State::all() | StateFlags::LISTEN,
         // Ports and addresses are looked at in dumps only together with a filter.
         socket_id: if family == AF_INET {

@@ -180,3 +180,22 @@ fn syn_cookies_are_reported_with_a_cut() {
     let cut = bench.writer.change(change(), ROOT, CUT).unwrap();
     assert_eq!(cut.clients.unwrap().syn_cookies_sent, Some(3));
 }
+
+#[test]
+fn mptcp_connection_left_without_subflows_stays_reported() {
+    use super::{add_left, not_closed};
+    use crate::sockets::{Connection, Session, State};
+    let session = |token| {
+        let local = "198.51.100.1:5432".parse().unwrap();
+        let remote = "10.66.0.1:40000".parse().unwrap();
+        let made = Connection::made_up(local, remote, State::Established);
+        Session::Own(made.of_mptcp(token))
+    };
+    let mut left = vec![(session(1), Left::Mptcp), (session(2), Left::Lives)];
+    // The second round does not see the first one, and ends the second.
+    add_left(&mut left, vec![]);
+    assert_eq!(left, [(session(1), Left::Mptcp)]);
+    add_left(&mut left, vec![(session(1), Left::Lives)]);
+    assert_eq!(left, [(session(1), Left::Lives)]);
+    assert_eq!(not_closed(&left)[0].connections, 1);
+}
