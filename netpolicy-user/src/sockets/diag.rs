@@ -69,7 +69,7 @@ impl Diag {
         }
     }
 
-    /// The tokens of all MPTCP connections. `Ok(None)`: this kernel has MPTCP and does not
+    /// The tokens of all MPTCP connections that are not over. `Ok(None)`: this kernel has MPTCP and does not
     /// list it (`mptcp_diag`).
     pub(super) fn mptcp_tokens(&mut self) -> Result<Option<HashSet<u32>>, SocketsError> {
         /// Where it does not exist, the kernel has no MPTCP; asking would look for modules.
@@ -151,7 +151,7 @@ impl MptcpRequest {
             family: self.family,
             protocol: 0,
             extensions: ExtensionFlags::INFO,
-            states: StateFlags::all() - StateFlags::LISTEN,
+            states: StateFlags::all() - StateFlags::LISTEN - StateFlags::CLOSE,
             socket_id: if self.family == AF_INET {
                 SocketId::new_v4()
             } else {

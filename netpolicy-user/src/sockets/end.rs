@@ -152,11 +152,11 @@ fn end_mptcp(subflows: &[Connection], here: &mut Here) -> Result<(), SocketsErro
         .collect();
     // Of the connections that could not be disconnected; of the others they are gone.
     destroy(&all)?;
+    let there = remaining(&wanted.keys().copied().collect())?;
     let rest: HashSet<u32> = of_wanted(all_connections()?)
         .iter()
         .filter_map(Connection::mptcp)
         .collect();
-    let there = Diag::open()?.mptcp_tokens()?;
     for (token, subflow) in wanted {
         let is_there = match &there {
             Some(there) => there.contains(&token),
@@ -171,6 +171,21 @@ fn end_mptcp(subflows: &[Connection], here: &mut Here) -> Result<(), SocketsErro
         }
     }
     Ok(())
+}
+
+/// Which of the MPTCP connections are still there; `None`: this kernel does not say. Some
+/// end a little later than their last subflow, by a worker of the kernel (`mptcp_worker`).
+fn remaining(tokens: &HashSet<u32>) -> Result<Option<HashSet<u32>>, SocketsError> {
+    const PATIENCE: u32 = 20;
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut diag = Diag::open()?;
+    for _ in 0..PATIENCE {
+        match diag.mptcp_tokens()? {
+            Some(there) if !there.is_disjoint(tokens) => thread::sleep(PAUSE),
+            there => return Ok(there),
+        }
+    }
+    diag.mptcp_tokens()
 }
 
 fn end_forwarded(sessions: &[Forwarded], ended: &mut Ended) -> Result<(), SocketsError> {
