@@ -68,6 +68,8 @@ const BANS: [Ban; 19] = [
         part: "",
         paths: &[
             "netlink_packet_core",
+            "netlink_packet_netfilter",
+            "netlink_packet_route",
             "netlink_packet_sock_diag",
             "netlink_sys",
         ],

@@ -1,4 +1,4 @@
-//! The clients that are connected: whom a change newly denies, and how their connections end.
+//! The connected clients: which of them a change newly denies, and the end of their sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -6,24 +6,32 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, ScopeId};
 
-use crate::api::{ClientsView, DeniedClient, Existing};
+use crate::api::{ClientsView, DeniedClient, NotClosed};
 use crate::compiler::Ruleset;
 use crate::model::{Bypass, State};
-use crate::sockets::{Connection, SocketsError, Survey, destroy};
+use crate::sockets::{Ended, Left, Session, SocketsError, end, syn_cookies_sent};
 
 /// The host's sockets, or what stands for them in unit tests.
 pub trait Sockets: Send {
-    /// All inbound connections; `ports` says of which ports they are in any case.
+    /// All inbound sessions; `ports` says of which ports they are in any case, and
+    /// `interfaces` by which forwarded ones come in.
     ///
     /// # Errors
     /// The kernel does not say.
-    fn inbound(&self, ports: &dyn Fn(u16) -> bool) -> Result<Vec<Connection>, SocketsError>;
+    fn inbound(
+        &self,
+        ports: &dyn Fn(u16) -> bool,
+        interfaces: &[String],
+    ) -> Result<Vec<Session>, SocketsError>;
 
-    /// Closes connections; how many it closed.
+    /// Closes sessions, and says which of them are not gone afterwards.
     ///
     /// # Errors
     /// The kernel refuses.
-    fn cut(&self, connections: &[Connection]) -> Result<usize, SocketsError>;
+    fn cut(&self, sessions: &[Session]) -> Result<Ended, SocketsError>;
+
+    /// How many SYN cookies were sent; `None`: not known.
+    fn syn_cookies_sent(&self) -> Option<u64>;
 }
 
 /// The kernel's sockets in the agent's network namespace.
@@ -31,12 +39,20 @@ pub trait Sockets: Send {
 pub struct KernelSockets;
 
 impl Sockets for KernelSockets {
-    fn inbound(&self, ports: &dyn Fn(u16) -> bool) -> Result<Vec<Connection>, SocketsError> {
-        Ok(Survey::take(ports)?.connections)
+    fn inbound(
+        &self,
+        ports: &dyn Fn(u16) -> bool,
+        interfaces: &[String],
+    ) -> Result<Vec<Session>, SocketsError> {
+        Session::all(ports, interfaces)
     }
 
-    fn cut(&self, connections: &[Connection]) -> Result<usize, SocketsError> {
-        destroy(connections).map(|destroyed| destroyed.closed)
+    fn cut(&self, sessions: &[Session]) -> Result<Ended, SocketsError> {
+        end(sessions)
+    }
+
+    fn syn_cookies_sent(&self) -> Option<u64> {
+        syn_cookies_sent()
     }
 }
 
@@ -118,32 +134,52 @@ impl Judge<'_> {
     }
 }
 
-/// Connected clients, and the connections of those that a change denies.
+/// Connected clients, and the sessions of those that a change denies.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     pub(super) view: ClientsView,
-    pub(super) denied: Vec<Connection>,
+    pub(super) denied: Vec<Session>,
 }
 
-/// Judges the clients that are connected. `all`: denied are all whom the new rules deny,
-/// not only those whom the old ones did not.
+impl Clients {
+    /// How many connections the denied sessions are: subflows of one MPTCP connection
+    /// are one.
+    pub(super) fn denied_connections(&self) -> usize {
+        let tokens: BTreeSet<_> = self.denied.iter().filter_map(Session::mptcp).collect();
+        let plain = self.denied.iter().filter(|s| s.mptcp().is_none());
+        plain.count() + tokens.len()
+    }
+}
+
+/// Connections of a source in a scope.
+#[derive(Default)]
+struct Count {
+    connections: usize,
+    forwarded: usize,
+    /// The MPTCP connections that are counted.
+    mptcp: BTreeSet<u32>,
+}
+
+/// Judges the clients that are connected. `all`: every client that the new rules deny,
+/// not only those that the old ones did not.
 pub(super) fn judge(
     sockets: &dyn Sockets,
+    interfaces: &[String],
     judge: &Judge<'_>,
     all: bool,
 ) -> Result<Clients, SocketsError> {
     let is_service = |port| judge.new.state.service_of_port(port).is_some();
-    let connections = sockets.inbound(&is_service)?;
+    let sessions = sockets.inbound(&is_service, interfaces)?;
     let mut clients = Clients::default();
     let mut sources: BTreeSet<IpAddr> = BTreeSet::new();
-    let mut denied: BTreeMap<(IpAddr, ScopeId, String), usize> = BTreeMap::new();
-    for connection in connections {
-        let (source, port) = (connection.remote.ip(), connection.local.port());
+    let mut denied: BTreeMap<(IpAddr, ScopeId, String), Count> = BTreeMap::new();
+    for session in sessions {
+        let (source, port) = (session.source(), session.port());
         // What no policy can reach is no client of anything covered.
         if judge.new.state.host.failsafe_ports.contains(port) {
             continue;
         }
-        if connection.state.is_connected() {
+        if session.is_connected() {
             sources.insert(source);
         }
         let hit = if all {
@@ -154,26 +190,59 @@ pub(super) fn judge(
         if !hit {
             continue;
         }
-        if connection.state.is_connected() {
+        if session.is_connected() {
             let (id, name) = judge.scope(port);
-            *denied.entry((source, id, name)).or_default() += 1;
+            let count = denied.entry((source, id, name)).or_default();
+            let is_counted = session.mptcp().is_some_and(|it| !count.mptcp.insert(it));
+            count.connections += usize::from(!is_counted);
+            count.forwarded += usize::from(session.is_forwarded());
         }
-        clients.denied.push(connection);
+        clients.denied.push(session);
     }
     clients.view = ClientsView {
         connected: sources.len(),
         denied: denied
             .into_iter()
-            .map(|((source, _, scope), connections)| DeniedClient {
+            .map(|((source, _, scope), count)| DeniedClient {
                 source,
                 scope,
-                connections,
+                connections: count.connections,
+                forwarded: count.forwarded,
             })
             .collect(),
-        closed: 0,
-        existing: Existing::Keep,
+        ..ClientsView::default()
     };
     Ok(clients)
+}
+
+/// Adds what a later round did not end. A round finds those again that an earlier one did
+/// not end and that still have a socket; an MPTCP connection without subflows has none.
+pub(super) fn add_left(left: &mut Vec<(Session, Left)>, later: Vec<(Session, Left)>) {
+    let is_found = |mptcp| {
+        later
+            .iter()
+            .any(|(session, _)| session.mptcp() == Some(mptcp))
+    };
+    left.retain(|(session, why)| {
+        *why == Left::Mptcp && session.mptcp().is_some_and(|mptcp| !is_found(mptcp))
+    });
+    left.extend(later);
+}
+
+/// The sessions that are not over, by client, port and reason.
+pub(super) fn not_closed(left: &[(Session, Left)]) -> Vec<NotClosed> {
+    let mut counts: BTreeMap<(IpAddr, u16, Left), usize> = BTreeMap::new();
+    for (session, why) in left {
+        let client = (session.source(), session.port(), *why);
+        *counts.entry(client).or_default() += 1;
+    }
+    let view = |((source, port, why), connections): ((IpAddr, u16, Left), usize)| NotClosed {
+        source,
+        port,
+        connections,
+        reason: why.to_string(),
+    };
+    counts.into_iter().map(view).collect()
 }
 
 #[cfg(test)]

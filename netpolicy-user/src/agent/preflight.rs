@@ -53,7 +53,12 @@ impl<E: Enforcer> Writer<E> {
         if denies {
             changed.operator = Some(asker.seat.view());
         }
-        let found = clients::judge(self.sockets.as_ref(), &judge, again);
+        let found = clients::judge(
+            self.sockets.as_ref(),
+            &self.settings.interfaces,
+            &judge,
+            again,
+        );
         let mut clients = match found {
             Ok(clients) => clients,
             Err(error) if options.strict || wants_cut => {
@@ -79,7 +84,8 @@ impl<E: Enforcer> Writer<E> {
         }
         if wants_cut {
             clients.view.existing = Existing::Cut;
-            clients.view.closed = clients.denied.len();
+            clients.view.closed = clients.denied_connections();
+            clients.view.syn_cookies_sent = self.sockets.syn_cookies_sent();
         }
         // Where nobody becomes denied, connected clients are of no interest.
         if denies || again || !clients.denied.is_empty() {
@@ -110,16 +116,22 @@ impl<E: Enforcer> Writer<E> {
             return;
         };
         view.closed = 0;
+        view.syn_cookies_sent = self.sockets.syn_cookies_sent();
         let judge = Judge {
             old,
             new: self.in_force(),
             now: Timestamp::now(),
         };
+        let interfaces = &self.settings.interfaces;
+        let mut left = Vec::new();
         for _ in 0..ROUNDS {
-            let closed = clients::judge(self.sockets.as_ref(), &judge, all)
+            let ended = clients::judge(self.sockets.as_ref(), interfaces, &judge, all)
                 .and_then(|found| self.sockets.cut(&found.denied));
-            match closed {
-                Ok(closed) => view.closed += closed,
+            match ended {
+                Ok(ended) => {
+                    view.closed += ended.closed;
+                    clients::add_left(&mut left, ended.left);
+                }
                 Err(error) => {
                     let error = chain(&error);
                     tracing::error!(error, "connections could not be closed");
@@ -129,6 +141,16 @@ impl<E: Enforcer> Writer<E> {
                     return;
                 }
             }
+        }
+        view.not_closed = clients::not_closed(&left);
+        for left in &view.not_closed {
+            tracing::warn!(
+                source = %left.source,
+                port = left.port,
+                connections = left.connections,
+                reason = left.reason,
+                "connections of a denied source are open"
+            );
         }
     }
 }

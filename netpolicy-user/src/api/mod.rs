@@ -19,7 +19,7 @@ pub use self::explain::{
 };
 pub use self::safety::{
     AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
-    OperatorView, PendingView,
+    NotClosed, OperatorView, PendingView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect};

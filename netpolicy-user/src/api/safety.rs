@@ -55,10 +55,40 @@ pub struct ClientsView {
     pub connected: usize,
     /// Of these, the ones that the change newly denies.
     pub denied: Vec<DeniedClient>,
-    /// Connections that were closed, or would be.
+    /// Connections that were closed and are gone; in a dry run those that would be cut. An
+    /// MPTCP connection counts once, whatever its number of subflows.
     pub closed: usize,
+    /// Connections of denied sources that were to be closed and are not.
+    #[serde(default)]
+    pub not_closed: Vec<NotClosed>,
+    /// SYN cookies that the host has sent since it started; set with `cut`. Denied sources
+    /// that hold one from before the change can still connect, for up to two minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syn_cookies_sent: Option<u64>,
     /// What became of their connections.
     pub existing: Existing,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// Connections of a denied source that could not be closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotClosed {
+    /// The client's address.
+    #[schema(value_type = String)]
+    pub source: IpAddr,
+    /// The port that the client connected to.
+    pub port: u16,
+    /// How many connections.
+    pub connections: usize,
+    /// Why they are open, and what closes them.
+    pub reason: String,
 }
 
 /// A connected client that a change newly denies.
@@ -69,8 +99,12 @@ pub struct DeniedClient {
     pub source: IpAddr,
     /// "host" or the service's name.
     pub scope: String,
-    /// His open connections there.
+    /// The client's open connections there.
     pub connections: usize,
+    /// Of these, the ones that are forwarded to another network namespace or host; left
+    /// out: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forwarded: usize,
 }
 
 /// The address that a change was made from.

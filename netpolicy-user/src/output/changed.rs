@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
 use crate::api::{
-    Attachment, Becomes, Changed, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
+    Attachment, Becomes, Changed, ClientsView, Effect, EnforcementState, Existing, PlanAction,
+    PlanItem, Status,
 };
 
 /// Connected clients that are named one by one.
@@ -125,9 +126,14 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
     )?;
     for client in clients.denied.iter().take(CLIENTS_SHOWN) {
         let connections = count(client.connections, "connection", "connections");
+        let forwarded = match client.forwarded {
+            0 => String::new(),
+            n if n == client.connections => " (forwarded)".to_owned(),
+            n => format!(" ({n} of them forwarded)"),
+        };
         writeln!(
             out,
-            "    {} on {}, {connections}",
+            "    {} on {}, {connections}{forwarded}",
             client.source,
             line(&client.scope)
         )?;
@@ -135,16 +141,43 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
     if clients.denied.len() > CLIENTS_SHOWN {
         writeln!(out, "    and {} more", clients.denied.len() - CLIENTS_SHOWN)?;
     }
+    write_existing(clients, c.dry_run, out)
+}
+
+/// Writes what became of the open connections of denied clients.
+fn write_existing(clients: &ClientsView, dry_run: bool, out: &mut dyn Write) -> io::Result<()> {
     let closed = count(clients.closed, "open connection", "open connections");
     match clients.existing {
-        Existing::Cut if c.dry_run => writeln!(out, "would close {closed}"),
-        Existing::Cut => writeln!(out, "closed {closed}"),
-        Existing::Keep if clients.denied.is_empty() => Ok(()),
+        Existing::Cut if dry_run => writeln!(out, "would close {closed}")?,
+        Existing::Cut if clients.not_closed.is_empty() => writeln!(out, "closed {closed}")?,
+        Existing::Cut => {
+            let left: usize = clients.not_closed.iter().map(|left| left.connections).sum();
+            writeln!(out, "closed {closed}; {left} could not be closed:")?;
+            for left in clients.not_closed.iter().take(CLIENTS_SHOWN) {
+                let connections = count(left.connections, "connection", "connections");
+                let (source, port) = (left.source, left.port);
+                let reason = line(&left.reason);
+                writeln!(out, "    {source} on port {port}, {connections}: {reason}")?;
+            }
+            if clients.not_closed.len() > CLIENTS_SHOWN {
+                let more = clients.not_closed.len() - CLIENTS_SHOWN;
+                writeln!(out, "    and {more} more")?;
+            }
+        }
+        Existing::Keep if clients.denied.is_empty() => {}
         Existing::Keep => writeln!(
             out,
             "their open connections are kept; --existing cut closes them"
-        ),
+        )?,
     }
+    if clients.existing == Existing::Cut && clients.syn_cookies_sent.is_some_and(|n| n > 0) {
+        writeln!(
+            out,
+            "this host has sent SYN cookies: a denied source that holds one from before the \
+             change can still connect, for up to 120 s; repeat --existing cut after that"
+        )?;
+    }
+    Ok(())
 }
 
 /// Writes what differs: `+` what is new, `~` what changes, `-` what goes.

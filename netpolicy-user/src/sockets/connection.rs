@@ -9,9 +9,12 @@ use netlink_packet_sock_diag::constants::{
     AF_INET, AF_INET6, IPPROTO_TCP, TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT1,
     TCP_FIN_WAIT2, TCP_LAST_ACK, TCP_SYN_RECV,
 };
+use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{
     ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags,
 };
+
+use super::mptcp;
 
 /// How far a connection is (RFC 9293, 3.3.2): every state in which something may still
 /// travel between peer and host.
@@ -115,11 +118,18 @@ pub struct Connection {
     /// taken for this one, nor the listener that the kernel looks up instead of a
     /// connection that is gone.
     cookie: [u8; 8],
+    /// The local token of the MPTCP connection that it is a subflow of.
+    mptcp: Option<u32>,
+    /// Of the socket that a process holds, an MPTCP connection's where it is a subflow;
+    /// 0: not accepted yet, or held by no process any more.
+    inode: u32,
+    /// The source and the port that its packets come in with, where NAT changed them.
+    arrived: Option<(IpAddr, u16)>,
 }
 
 impl Connection {
     /// `None`: in none of the states.
-    pub(super) fn read(header: &InetResponseHeader) -> Option<Self> {
+    pub(super) fn read(header: &InetResponseHeader, nlas: &[Nla]) -> Option<Self> {
         let id = &header.socket_id;
         let end = |address, port| end(address, port, id.interface_id);
         Some(Self {
@@ -129,7 +139,42 @@ impl Connection {
             family: header.family,
             interface: id.interface_id,
             cookie: id.cookie,
+            mptcp: mptcp::token(nlas),
+            inode: header.inode,
+            arrived: None,
         })
+    }
+
+    /// The same, with the source and the port that its packets had before NAT.
+    pub(super) fn arrived_as(self, source: IpAddr, port: u16) -> Self {
+        Self {
+            arrived: Some((source, port)),
+            ..self
+        }
+    }
+
+    /// The address that its packets come from, as the filter sees them.
+    #[must_use]
+    pub fn source(&self) -> IpAddr {
+        self.arrived.map_or(self.remote.ip(), |(source, _)| source)
+    }
+
+    /// The port that its packets come to, as the filter sees them.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.arrived.map_or(self.local.port(), |(_, port)| port)
+    }
+
+    /// The token of the MPTCP connection that it is a subflow of. All subflows of one
+    /// connection have the same, and no other connection of the network namespace has it.
+    #[must_use]
+    pub fn mptcp(&self) -> Option<u32> {
+        self.mptcp
+    }
+
+    /// The number of the socket that a process holds.
+    pub(super) fn inode(&self) -> Option<u64> {
+        (self.inode != 0).then_some(self.inode.into())
     }
 
     /// The kernel's name for the socket.
@@ -169,7 +214,40 @@ impl Connection {
             family: if local.is_ipv4() { AF_INET } else { AF_INET6 },
             interface: 0,
             cookie: [0; 8],
+            mptcp: None,
+            inode: 0,
+            arrived: None,
         }
+    }
+
+    /// One that is a subflow.
+    #[cfg(test)]
+    pub(crate) fn of_mptcp(self, token: u32) -> Self {
+        Self {
+            mptcp: Some(token),
+            ..self
+        }
+    }
+}
+
+/// What asks for the connection with these ends, whichever it is.
+pub(super) fn between(local: SocketAddr, remote: SocketAddr) -> InetRequest {
+    /// `INET_DIAG_NOCOOKIE` in `linux/inet_diag.h`.
+    const ANY: [u8; 8] = [0xff; 8];
+    InetRequest {
+        family: if local.is_ipv4() { AF_INET } else { AF_INET6 },
+        protocol: IPPROTO_TCP,
+        // Beside it stands what it is a subflow of.
+        extensions: ExtensionFlags::INFO,
+        states: StateFlags::all(),
+        socket_id: SocketId {
+            source_port: local.port(),
+            destination_port: remote.port(),
+            source_address: local.ip(),
+            destination_address: remote.ip(),
+            interface_id: 0,
+            cookie: ANY,
+        },
     }
 }
 
@@ -234,7 +312,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "::ffff:10.0.0.2",
         );
-        let connection = Connection::read(&told).unwrap();
+        let connection = Connection::read(&told, &[]).unwrap();
         assert_eq!(connection.local, "10.0.0.1:5432".parse().unwrap());
         assert_eq!(connection.remote, "10.0.0.2:40000".parse().unwrap());
         let request = connection.request();
@@ -250,7 +328,7 @@ mod tests {
             (AF_INET6, "fe80::1", "fe80::2"),
         ] {
             let told = header(family, TCP_CLOSE_WAIT, 0, local, remote);
-            let connection = Connection::read(&told).unwrap();
+            let connection = Connection::read(&told, &[]).unwrap();
             assert_eq!(connection.request().socket_id, told.socket_id);
             assert_eq!(connection.request().family, family);
         }
@@ -259,7 +337,7 @@ mod tests {
     #[test]
     fn a_link_local_peer_keeps_its_interface() {
         let told = header(AF_INET6, TCP_ESTABLISHED, 1, "fe80::1", "fe80::2");
-        let connection = Connection::read(&told).unwrap();
+        let connection = Connection::read(&told, &[]).unwrap();
         assert_eq!(connection.remote.to_string(), "[fe80::2%7]:40000");
     }
 
@@ -288,13 +366,13 @@ mod tests {
             255,
         ] {
             let told = header(AF_INET, state, 1, "10.0.0.1", "10.0.0.2");
-            assert_eq!(Connection::read(&told), None, "{state}");
+            assert_eq!(Connection::read(&told, &[]), None, "{state}");
         }
         let held = header(AF_INET, TCP_FIN_WAIT2, 1, "10.0.0.1", "10.0.0.2");
-        assert_eq!(Connection::read(&held).unwrap().state, State::FinWait2);
+        assert_eq!(Connection::read(&held, &[]).unwrap().state, State::FinWait2);
         let orphan = header(AF_INET, TCP_FIN_WAIT2, 0, "10.0.0.1", "10.0.0.2");
-        assert_eq!(Connection::read(&orphan), None);
+        assert_eq!(Connection::read(&orphan, &[]), None);
         let unaccepted = header(AF_INET, TCP_ESTABLISHED, 0, "10.0.0.1", "10.0.0.2");
-        assert!(Connection::read(&unaccepted).is_some());
+        assert!(Connection::read(&unaccepted, &[]).is_some());
     }
 }

@@ -5,8 +5,8 @@
 use nix::errno::Errno;
 
 use super::connection::{self, Connection};
+use super::diag::Diag;
 use super::error::SocketsError;
-use super::netlink::Diag;
 
 /// What became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -17,6 +17,14 @@ pub enum SocketsError {
         "this kernel cannot end connections of others: it is built without CONFIG_INET_DIAG_DESTROY; restart the server, or let it end them"
     )]
     NoDestroy,
+    /// Connections are tracked, and the kernel does not list them.
+    #[error(
+        "this kernel does not list tracked connections: load the module nf_conntrack_netlink, or use a kernel with CONFIG_NF_CT_NETLINK"
+    )]
+    NoConntrack,
+    /// There is no routing table.
+    #[error("this kernel does not list routes (NETLINK_ROUTE)")]
+    NoRoutes,
     /// The caller may not.
     #[error(
         "not permitted to end connections: CAP_NET_ADMIN was expected, in the user namespace that owns the network namespace; run the agent as root"
@@ -24,7 +32,7 @@ pub enum SocketsError {
     NotPermitted,
     /// Sockets came and went while they were listed, again and again.
     #[error(
-        "the list of TCP sockets changed while it was read, {attempts} times in a row: try again"
+        "the list of TCP connections changed while it was read, {attempts} times in a row: try again"
     )]
     Changing {
         /// How often it was tried.
@@ -49,7 +57,7 @@ pub enum SocketsError {
         source: Errno,
     },
     /// The kernel's answer is none.
-    #[error("the kernel's answer on TCP sockets cannot be read: {0}")]
+    #[error("the kernel's answer on TCP connections cannot be read: {0}")]
     Malformed(String),
 }
 
@@ -62,6 +70,19 @@ impl SocketsError {
             Errno::ENOENT | Errno::EINVAL => Self::NoDiag,
             source => Self::Refused {
                 what: "list TCP sockets",
+                source,
+            },
+        }
+    }
+
+    /// A refusal to list tracked connections. `EINVAL` is the absence of ctnetlink
+    /// (`nfnetlink_rcv_msg`).
+    pub(super) fn of_conntrack(errno: Errno) -> Self {
+        match errno {
+            Errno::EINVAL | Errno::EOPNOTSUPP => Self::NoConntrack,
+            Errno::EPERM => Self::NotPermitted,
+            source => Self::Refused {
+                what: "list tracked connections",
                 source,
             },
         }

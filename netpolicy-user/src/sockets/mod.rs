@@ -1,32 +1,48 @@
 //! The TCP connections of a network namespace: who is connected, and ending some.
 //!
-//! Owns the conversation with the kernel's `sock_diag(7)`. It works on the network
-//! namespace of the calling thread, and blocks. It knows no policies: who is to be cut
-//! is for others to decide. It must not close anything but what it is told to.
+//! Owns the conversation with the kernel's `sock_diag(7)` and connection tracking. It
+//! works on the network namespace of the calling thread, and blocks. It knows no policies:
+//! which connections are cut is for others to decide. It must not close anything but what
+//! it is told to, and must not call closed what is not.
 //!
 //! ```text
-//! survey    dump both families -> what listens, and the inbound connections
-//! destroy   one request and one answer for each connection
-//! netlink   the socket, requests, answers in several parts
+//! survey      dump both families -> what listens, and the inbound connections
+//! conntrack   what is forwarded, and what NAT changed
+//! session     both together: all inbound sessions, as the filter sees their packets
+//! end         destroys sockets, here and in containers, and asks again
+//! mptcp       subflows of one connection, and its end
+//! route       which sources are behind a filtered interface
+//! netlink     the socket, requests, answers in several parts
 //! ```
 //!
 //! What cannot be seen here:
-//! - connections that are forwarded to another namespace (containers), and those of
-//!   UDP and SCTP;
+//! - connections that are forwarded without connection tracking (bridges, or routers
+//!   without NAT and stateful rules), and those of UDP and SCTP;
 //! - an attempt that the kernel answered with a SYN cookie: it has no socket before the
-//!   client's next segment. So whoever cuts after a change looks again a little later;
-//! - the port that a packet had before NAT: what is told is the socket's own.
+//!   client's next segment, which the kernel takes for one to two minutes
+//!   ([`syn_cookies_sent`]).
 //!
 //! Sources: `net/core/sock_diag.c`, `net/ipv4/inet_diag.c`, `net/ipv4/tcp_diag.c` and
 //! `tcp_abort` in `net/ipv4/tcp.c` of the kernel.
 
 mod connection;
+mod conntrack;
+mod cookies;
 mod destroy;
+mod diag;
+mod end;
 mod error;
+mod mptcp;
+mod namespaces;
 mod netlink;
+mod route;
+mod session;
 mod survey;
 
 pub use connection::{Connection, State};
+pub use cookies::syn_cookies_sent;
 pub use destroy::{Destroyed, can_destroy, destroy};
+pub use end::{Ended, Left, end};
 pub use error::SocketsError;
+pub use session::{Forwarded, Session};
 pub use survey::Survey;

@@ -1,4 +1,4 @@
-//! The netlink socket for `sock_diag(7)`: requests, and answers in several parts.
+//! A netlink socket: requests, and answers in several parts.
 //!
 //! Knows messages and errors; what they say is for others.
 
@@ -6,12 +6,8 @@ use std::io;
 use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable,
+    NLM_F_DUMP_INTR, NetlinkDeserializable, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
-use netlink_packet_sock_diag::inet::{InetRequest, InetResponse};
-use netlink_packet_sock_diag::{SockDiagDestroy, SockDiagMessage};
-use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
@@ -29,40 +25,42 @@ const ALIGN: usize = 4;
 /// The kernel answers within the call; this only keeps a fault from hanging the caller.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A conversation with the kernel about the sockets of one network namespace: that of
-/// the thread which opens it. After an error it may hold half an answer and is to be
-/// dropped.
-pub(super) struct Diag {
+/// A conversation with the kernel about one network namespace: that of the thread which
+/// opens it. After an error it may hold half an answer and is to be dropped.
+pub(super) struct Netlink {
     socket: Socket,
     buffer: Vec<u8>,
     sequence: u32,
 }
 
-/// How a dump ended.
+/// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dumped {
-    /// It is whole.
-    Whole,
+pub(super) struct Answer {
+    /// The kernel's refusal; `None`: it did what it was asked.
+    pub(super) errno: Option<Errno>,
     /// What was dumped changed meanwhile (`NLM_F_DUMP_INTR`): things may be missing.
-    Interrupted,
+    pub(super) interrupted: bool,
 }
 
-impl Diag {
-    pub(super) fn open() -> Result<Self, SocketsError> {
-        let socket = Socket::new(NETLINK_SOCK_DIAG).map_err(|source| {
-            match source.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EPROTONOSUPPORT) => SocketsError::NoDiag,
-                _ => SocketsError::System {
-                    what: "open a netlink socket for sock_diag",
+impl Netlink {
+    /// Speaks one of netlink's protocols: `NETLINK_SOCK_DIAG`. `Ok(None)`: this kernel
+    /// does not have it.
+    pub(super) fn open(protocol: isize) -> Result<Option<Self>, SocketsError> {
+        let socket = match Socket::new(protocol) {
+            Ok(socket) => socket,
+            Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => return Ok(None),
+            Err(source) => {
+                return Err(SocketsError::System {
+                    what: "open a netlink socket",
                     source,
-                },
+                });
             }
-        })?;
-        // To the kernel: a connected socket takes messages of nobody else.
+        };
+        // To the kernel: a connected socket takes messages from no other sender.
         socket
             .connect(&SocketAddr::new(0, 0))
             .map_err(|source| SocketsError::System {
-                what: "connect a netlink socket for sock_diag",
+                what: "connect a netlink socket",
                 source,
             })?;
         set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE)).map_err(|source| {
@@ -71,83 +69,58 @@ impl Diag {
                 source: source.into(),
             }
         })?;
-        Ok(Self {
+        Ok(Some(Self {
             socket,
             buffer: Vec::with_capacity(BUFFER),
             sequence: 0,
-        })
+        }))
     }
 
-    /// Asks for all sockets that the request describes, and hands them on one by one.
-    pub(super) fn dump(
+    /// Sends a request and hands on every message of the answer. `flags` contain
+    /// `NLM_F_DUMP` or `NLM_F_ACK`: without either the answer has no end.
+    pub(super) fn ask<Q, A>(
         &mut self,
-        request: InetRequest,
-        mut each: impl FnMut(&InetResponse),
-    ) -> Result<Dumped, SocketsError> {
-        self.send(
-            NLM_F_REQUEST | NLM_F_DUMP,
-            SockDiagMessage::InetRequest(request),
-        )?;
-        let mut dumped = Dumped::Whole;
+        flags: u16,
+        request: Q,
+        mut each: impl FnMut(A),
+    ) -> Result<Answer, SocketsError>
+    where
+        Q: NetlinkSerializable + Into<NetlinkPayload<Q>>,
+        A: NetlinkDeserializable,
+    {
+        self.send(flags, request)?;
+        let mut interrupted = false;
         loop {
             let mut end = None;
-            self.receive(|message: NetlinkMessage<SockDiagMessage>| {
-                if message.header.flags & NLM_F_DUMP_INTR != 0 {
-                    dumped = Dumped::Interrupted;
-                }
+            self.receive(|message: NetlinkMessage<A>| {
+                interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
                 match message.payload {
-                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                        each(&response);
-                    }
+                    NetlinkPayload::InnerMessage(inner) => each(inner),
                     // A dump that fails in the middle says so at its end.
                     NetlinkPayload::Done(done) => end = Some(errno(done.code)),
                     NetlinkPayload::Error(error) => end = Some(errno(error.raw_code())),
                     _ => {}
                 }
             })?;
-            match end {
-                None => {}
-                Some(None) => return Ok(dumped),
-                Some(Some(errno)) => return Err(SocketsError::of_list(errno)),
+            if let Some(errno) = end {
+                return Ok(Answer { errno, interrupted });
             }
         }
     }
 
-    /// Asks to end one connection. The inner result is the kernel's answer.
-    pub(super) fn destroy(
-        &mut self,
-        request: InetRequest,
-    ) -> Result<Result<(), Errno>, SocketsError> {
-        self.send(
-            NLM_F_REQUEST | NLM_F_ACK,
-            SockDiagDestroy::new(SockDiagMessage::InetRequest(request)),
-        )?;
-        loop {
-            let mut answer = None;
-            self.receive(|message: NetlinkMessage<SockDiagDestroy>| {
-                if let NetlinkPayload::Error(error) = message.payload {
-                    answer = Some(errno(error.raw_code()).map_or(Ok(()), Err));
-                }
-            })?;
-            if let Some(answer) = answer {
-                return Ok(answer);
-            }
-        }
-    }
-
-    fn send<T>(&mut self, flags: u16, payload: T) -> Result<(), SocketsError>
+    fn send<Q>(&mut self, flags: u16, request: Q) -> Result<(), SocketsError>
     where
-        T: NetlinkSerializable + Into<NetlinkPayload<T>>,
+        Q: NetlinkSerializable + Into<NetlinkPayload<Q>>,
     {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::from(payload);
+        let mut message = NetlinkMessage::from(request);
         message.header.flags = flags;
         message.header.sequence_number = self.sequence;
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         retry(|| self.socket.send(&bytes, 0)).map_err(|source| SocketsError::System {
-            what: "ask the kernel for TCP sockets",
+            what: "send a netlink request",
             source,
         })?;
         Ok(())
@@ -155,15 +128,15 @@ impl Diag {
 
     /// Waits for one datagram, and hands on those of its messages that answer the last
     /// request.
-    fn receive<T: NetlinkDeserializable>(
+    fn receive<A: NetlinkDeserializable>(
         &mut self,
-        mut each: impl FnMut(NetlinkMessage<T>),
+        mut each: impl FnMut(NetlinkMessage<A>),
     ) -> Result<(), SocketsError> {
         self.buffer.clear();
         let length =
             retry(|| self.socket.recv(&mut self.buffer, libc::MSG_TRUNC)).map_err(|source| {
                 SocketsError::System {
-                    what: "receive the kernel's answer on TCP sockets",
+                    what: "receive a netlink answer",
                     source,
                 }
             })?;
@@ -175,7 +148,7 @@ impl Diag {
         }
         let mut rest = self.buffer.as_slice();
         while !rest.is_empty() {
-            let message = NetlinkMessage::<T>::deserialize(rest)
+            let message = NetlinkMessage::<A>::deserialize(rest)
                 .map_err(|error| SocketsError::Malformed(error.to_string()))?;
             let length = usize::try_from(message.header.length)
                 .unwrap_or(usize::MAX)

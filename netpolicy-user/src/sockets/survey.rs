@@ -14,8 +14,8 @@ use netlink_packet_sock_diag::inet::{
 use nix::ifaddrs::getifaddrs;
 
 use super::connection::{Connection, State};
+use super::diag::{Diag, Dumped};
 use super::error::SocketsError;
-use super::netlink::{Diag, Dumped};
 
 /// How often a dump is tried that is interrupted by changes.
 const ATTEMPTS: u32 = 5;
@@ -52,19 +52,10 @@ impl Survey {
     /// The kernel does not list sockets, or cannot be asked.
     pub fn take(covered: impl Fn(u16) -> bool) -> Result<Self, SocketsError> {
         let own = own_addresses()?;
-        // For each family the kernel walks all of its table of connections, which may have
-        // half a million buckets: some milliseconds, whoever is connected. So they are
-        // walked side by side; a thread begins in the namespace of the one that makes it.
-        let (v4, v6) = thread::scope(|scope| {
-            let v6 = scope.spawn(|| Found::all_of(AF_INET6));
-            let v4 = Found::all_of(AF_INET);
-            (v4, v6.join())
-        });
-        let v6 = v6.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let Found {
             mut connections,
             listeners,
-        } = v4?.and(v6);
+        } = Found::all()?;
         let mut seen = HashSet::with_capacity(connections.len());
         connections.retain(|connection| {
             let peer = connection.remote.ip();
@@ -117,12 +108,29 @@ struct Found {
 }
 
 impl Found {
+    /// Both families.
+    fn all() -> Result<Self, SocketsError> {
+        // For each family the kernel walks all of its table of connections, which may have
+        // half a million buckets: some milliseconds, whoever is connected. So they are
+        // walked side by side; a thread begins in the namespace of the one that makes it.
+        let extensions = extensions()?;
+        let (v4, v6) = thread::scope(|scope| {
+            let v6 = scope.spawn(|| Found::all_of(AF_INET6, extensions.clone()));
+            let v4 = Found::all_of(AF_INET, extensions.clone());
+            (v4, v6.join())
+        });
+        let v6 = v6.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(v4?.and(v6))
+    }
+
     /// All of a family, where IPv4 connections of dual-stack listeners are IPv6's.
-    fn all_of(family: u8) -> Result<Self, SocketsError> {
+    fn all_of(family: u8, extensions: ExtensionFlags) -> Result<Self, SocketsError> {
         let mut diag = Diag::open()?;
         for _ in 0..ATTEMPTS {
             let mut found = Self::default();
-            match diag.dump(everything(family), |response| found.read(response))? {
+            match diag.dump(everything(family, extensions.clone()), |response| {
+                found.read(response)
+            })? {
                 Dumped::Whole => return Ok(found),
                 Dumped::Interrupted => {}
             }
@@ -150,17 +158,32 @@ impl Found {
                 .entry(id.source_port)
                 .or_default()
                 .push(listener);
-        } else if let Some(connection) = Connection::read(header) {
+        } else if let Some(connection) = Connection::read(header, &response.nlas) {
             self.connections.push(connection);
         }
     }
 }
 
-fn everything(family: u8) -> InetRequest {
+/// All connections of the calling thread's network namespace, outgoing ones too.
+pub(super) fn all_connections() -> Result<Vec<Connection>, SocketsError> {
+    Ok(Found::all()?.connections)
+}
+
+/// What to ask for: the kernel says of a subflow to which MPTCP connection it belongs only
+/// beside `tcp_info`, which costs time and space for each socket (`inet_sk_diag_fill`).
+fn extensions() -> Result<ExtensionFlags, SocketsError> {
+    let tokens = Diag::open()?.mptcp_tokens()?;
+    Ok(match tokens {
+        Some(tokens) if tokens.is_empty() => ExtensionFlags::empty(),
+        _ => ExtensionFlags::INFO,
+    })
+}
+
+fn everything(family: u8, extensions: ExtensionFlags) -> InetRequest {
     InetRequest {
         family,
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
+        extensions,
         states: State::all() | StateFlags::LISTEN,
         // Ports and addresses are looked at in dumps only together with a filter.
         socket_id: if family == AF_INET {
@@ -172,7 +195,7 @@ fn everything(family: u8) -> InetRequest {
 }
 
 /// The addresses of all interfaces: who comes from there comes over loopback.
-fn own_addresses() -> Result<HashSet<IpAddr>, SocketsError> {
+pub(super) fn own_addresses() -> Result<HashSet<IpAddr>, SocketsError> {
     let all = getifaddrs().map_err(|source| SocketsError::System {
         what: "list the host's own addresses",
         source: source.into(),

@@ -1,38 +1,65 @@
 //! Clients that are made up.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::super::clients::Sockets;
-use crate::sockets::{Connection, SocketsError, State as Open};
+use crate::sockets::{Connection, Ended, Forwarded, Left, Session, SocketsError, State as Open};
 
-/// Connections that are made up, and what was asked to be closed.
+/// Sessions that are made up, and what was asked to be closed.
 #[derive(Clone, Default)]
 pub(in crate::agent) struct FakeSockets(Arc<Mutex<MadeUp>>);
 
 #[derive(Default)]
 struct MadeUp {
-    open: Vec<Connection>,
+    open: Vec<Session>,
+    /// Sources whose sessions cannot be ended.
+    stuck: Vec<(std::net::IpAddr, Left)>,
+    syn_cookies: u64,
     fail: bool,
 }
 
 impl FakeSockets {
     /// An open connection from a source to a port.
     pub(in crate::agent) fn open(&self, source: &str, port: u16) {
-        let remote = std::net::SocketAddr::new(source.parse().unwrap(), 40_000);
-        let local: std::net::IpAddr = match remote.is_ipv4() {
-            true => "198.51.100.1".parse().unwrap(),
-            false => "2001:db8:ff::1".parse().unwrap(),
-        };
-        let made = Connection::made_up((local, port).into(), remote, Open::Established);
-        self.0.lock().unwrap().open.push(made);
+        self.add(Session::Own(made_up(source, port)));
+    }
+
+    /// A subflow of an MPTCP connection from a source to a port.
+    pub(in crate::agent) fn open_subflow(&self, source: &str, port: u16, token: u32) {
+        self.add(Session::Own(made_up(source, port).of_mptcp(token)));
+    }
+
+    /// A session from a source that arrives at a port and goes on to another host.
+    pub(in crate::agent) fn open_forwarded(&self, source: &str, port: u16) {
+        let arrives_at = SocketAddr::from(([198, 51, 100, 1], port));
+        let server = "172.17.0.2:9000".parse().unwrap();
+        let client = (source.parse::<std::net::IpAddr>().unwrap(), 40_000).into();
+        let made = Forwarded::made_up(client, arrives_at, server);
+        self.add(Session::Forwarded(made));
+    }
+
+    fn add(&self, session: Session) {
+        self.0.lock().unwrap().open.push(session);
     }
 
     /// What is open, as "10.0.0.1 5432".
     pub(in crate::agent) fn left(&self) -> Vec<String> {
         let made_up = self.0.lock().unwrap();
         let open = made_up.open.iter();
-        open.map(|c| format!("{} {}", c.remote.ip(), c.local.port()))
+        open.map(|s| format!("{} {}", s.source(), s.port()))
             .collect()
+    }
+
+    /// From now on nothing ends the sessions of a source.
+    pub(in crate::agent) fn stick(&self, source: &str, why: Left) {
+        let source = source.parse().unwrap();
+        self.0.lock().unwrap().stuck.push((source, why));
+    }
+
+    /// That many SYN cookies were sent.
+    pub(in crate::agent) fn send_syn_cookies(&self, sent: u64) {
+        self.0.lock().unwrap().syn_cookies = sent;
     }
 
     /// The kernel says nothing any more.
@@ -41,8 +68,17 @@ impl FakeSockets {
     }
 }
 
+fn made_up(source: &str, port: u16) -> Connection {
+    let remote = SocketAddr::new(source.parse().unwrap(), 40_000);
+    let local: std::net::IpAddr = match remote.is_ipv4() {
+        true => "198.51.100.1".parse().unwrap(),
+        false => "2001:db8:ff::1".parse().unwrap(),
+    };
+    Connection::made_up((local, port).into(), remote, Open::Established)
+}
+
 impl Sockets for FakeSockets {
-    fn inbound(&self, _: &dyn Fn(u16) -> bool) -> Result<Vec<Connection>, SocketsError> {
+    fn inbound(&self, _: &dyn Fn(u16) -> bool, _: &[String]) -> Result<Vec<Session>, SocketsError> {
         let made_up = self.0.lock().unwrap();
         if made_up.fail {
             return Err(SocketsError::NoDiag);
@@ -50,14 +86,23 @@ impl Sockets for FakeSockets {
         Ok(made_up.open.clone())
     }
 
-    fn cut(&self, connections: &[Connection]) -> Result<usize, SocketsError> {
+    fn cut(&self, sessions: &[Session]) -> Result<Ended, SocketsError> {
         let mut made_up = self.0.lock().unwrap();
-        let before = made_up.open.len();
-        let is_cut = |open: &Connection| {
-            let same = |cut: &Connection| (cut.local, cut.remote) == (open.local, open.remote);
-            connections.iter().any(same)
-        };
-        made_up.open.retain(|open| !is_cut(open));
-        Ok(before - made_up.open.len())
+        let mut ended = Ended::default();
+        for session in sessions {
+            let is_it = |(source, _): &&(std::net::IpAddr, Left)| *source == session.source();
+            match made_up.stuck.iter().find(is_it) {
+                Some(&(_, why)) => ended.left.push((*session, why)),
+                None => {
+                    made_up.open.retain(|open| open != session);
+                    ended.closed += 1;
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    fn syn_cookies_sent(&self) -> Option<u64> {
+        Some(self.0.lock().unwrap().syn_cookies)
     }
 }
