@@ -16,8 +16,8 @@ use super::grants::must_exist;
 use super::preflight::would_be;
 use super::request::{Asker, Options};
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
-use super::{action, rights};
-use crate::api::{Changed, PendingView, Timing};
+use super::{action, pending, rights};
+use crate::api::{Changed, Timing};
 use crate::compiler::{Compilation, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
 use crate::store::{Extras, Pending, PendingEdit, RevisionMeta};
@@ -120,8 +120,8 @@ impl<E: Enforcer> Writer<E> {
         let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
         let is_back = !matches!(proposal, Proposal::Changes { .. });
         // A rollback ends the waiting, or waits in its stead.
-        let awaits = self.pending.as_ref().filter(|_| !is_back).cloned();
-        let awaits = awaits.map(AgentError::AwaitsConfirmation);
+        let awaits = self.pending.as_ref().filter(|_| !is_back);
+        let awaits = awaits.map(|waits| pending::refusal(waits, &self.settings.clock));
         let awaits = match awaits {
             Some(error) if !options.dry_run => return Err(error),
             awaits => awaits,
@@ -150,7 +150,7 @@ impl<E: Enforcer> Writer<E> {
             if is_agent {
                 self.end_pending(asker, action)?;
             }
-            changed.pending = self.pending.as_ref().map(PendingView::from);
+            changed.pending = self.pending_view();
             return Ok(changed);
         }
 
@@ -171,17 +171,17 @@ impl<E: Enforcer> Writer<E> {
             actor: actor.clone(),
             action: action.to_owned(),
         };
-        let pending = options.confirm_within.filter(|_| !is_agent);
-        let pending = pending.map(|within| Pending {
+        let waiting = options.confirm_within.filter(|_| !is_agent);
+        let waiting = waiting.map(|within| Pending {
             revision: 0,
             base,
-            made: now,
+            made: self.now(),
             within,
             actor: actor.clone(),
         });
         let extras = Extras {
             audit: Some(self.done(asker, &actor, action, &changed)),
-            pending: match &pending {
+            pending: match &waiting {
                 Some(pending) => PendingEdit::Set(pending.clone()),
                 None if is_back => PendingEdit::Clear,
                 None => PendingEdit::Keep,
@@ -201,9 +201,9 @@ impl<E: Enforcer> Writer<E> {
         // first: the flip may give their scopes to other services.
         self.revision = revision;
         self.prune_due = true;
-        self.pending = pending.map(|pending| Pending {
+        self.pending = waiting.map(|waiting| Pending {
             revision,
-            ..pending
+            ..waiting
         });
         if self.pending.is_some() || self.guard.is_some() {
             self.leave_guard();
@@ -232,7 +232,7 @@ impl<E: Enforcer> Writer<E> {
         changed.revision = self.revision;
         changed.generation = self.generation;
         changed.entries = self.entries;
-        changed.pending = self.pending.as_ref().map(PendingView::from);
+        changed.pending = self.pending_view();
         tracing::info!(
             actor,
             action,
@@ -300,7 +300,7 @@ impl<E: Enforcer> Writer<E> {
         };
         candidate.changed.timing.compile_ms = millis(started);
         if !is_agent {
-            self.look_whom_it_denies(&mut candidate, asker, options, now)?;
+            self.look_whom_it_denies(&mut candidate, asker, options, self.now())?;
         }
         Ok(candidate)
     }

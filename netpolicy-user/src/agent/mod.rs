@@ -228,22 +228,29 @@ fn background(
 
 /// Lets a change lapse that nobody confirms.
 async fn take_back_unconfirmed(supervisor: Supervisor) {
-    /// Between two tries, where taking it back fails.
+    /// Between two looks at the boot clock, and between two tries where taking it back fails:
+    /// the runtime's own clock stands still while the machine is suspended.
     const AGAIN: Duration = Duration::from_secs(1);
     let mut snapshots = supervisor.snapshots();
     loop {
-        let pending = snapshots.borrow_and_update().pending.clone();
-        let Some(pending) = pending else {
+        let remaining = {
+            let snapshot = snapshots.borrow_and_update();
+            let pending = snapshot.pending.as_ref();
+            pending.map(|pending| pending.remaining(snapshot.clock.now()))
+        };
+        let Some(remaining) = remaining else {
             if snapshots.changed().await.is_err() {
                 return;
             }
             continue;
         };
+        if remaining.is_zero() {
+            supervisor.expire().await;
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        }
         tokio::select! {
-            () = tokio::time::sleep(pending.remaining(Timestamp::now())) => {
-                supervisor.expire().await;
-                tokio::time::sleep(AGAIN).await;
-            }
+            () = tokio::time::sleep(remaining.min(AGAIN)) => {}
             changed = snapshots.changed() => if changed.is_err() {
                 return;
             }

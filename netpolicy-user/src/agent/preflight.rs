@@ -113,7 +113,7 @@ impl<E: Enforcer> Writer<E> {
         let judge = Judge {
             old,
             new: self.in_force(),
-            now: Timestamp::now(),
+            now: self.now(),
         };
         for _ in 0..ROUNDS {
             let closed = clients::judge(self.sockets.as_ref(), &judge, all)

@@ -22,8 +22,8 @@ impl<E: Enforcer> Writer<E> {
             self.check_ruleset();
         }
         self.check_interfaces();
-        self.drop_lapsed_bypasses(Timestamp::now());
-        self.take_back_unconfirmed(Timestamp::now());
+        self.drop_lapsed_bypasses(self.now());
+        self.take_back_unconfirmed();
         self.prune();
         self.publish();
     }

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
+use crate::clock::Clock;
 use crate::model::{Bypass, Grant, State};
 use crate::store::Pending;
 
@@ -29,7 +28,9 @@ pub struct Snapshot {
     pub generation: u64,
     /// Prefixes in the kernel's lists.
     pub entries: u64,
-    /// Bypasses, lapsed ones perhaps among them.
+    /// What deadlines are measured by.
+    pub clock: Clock,
+    /// Bypasses, expired ones perhaps among them.
     pub bypasses: Vec<Bypass>,
     /// Privileges that were granted.
     pub grants: Vec<Grant>,
@@ -55,6 +56,7 @@ impl Snapshot {
             revision,
             generation: 0,
             entries: 0,
+            clock: Clock::system(),
             bypasses: Vec::new(),
             grants: Vec::new(),
             pending: None,
@@ -65,8 +67,9 @@ impl Snapshot {
         }
     }
 
-    /// The bypasses that have not lapsed.
-    pub fn live_bypasses(&self, now: Timestamp) -> impl Iterator<Item = &Bypass> {
+    /// The bypasses that have not expired by the kernel's clock.
+    pub fn live_bypasses(&self) -> impl Iterator<Item = &Bypass> {
+        let now = self.clock.now();
         self.bypasses.iter().filter(move |b| b.expires > now)
     }
 }

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::error::AgentError;
@@ -13,6 +12,7 @@ use super::lock::{self, Lock, LockError};
 use super::pending;
 use super::server::{Socket, SocketError};
 use super::writer::{Settings, Writer};
+use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
 use crate::datapath::{self, DatapathError, EventReader, Opened, Options, Reader};
@@ -109,9 +109,10 @@ pub fn start(
     guard: Option<&[OsString]>,
 ) -> Result<Writer<Kernel>, StartError> {
     let begun = Instant::now();
-    let mut store = SqliteStore::open(&config.state_dir)?;
+    let clock = Clock::system();
+    let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
     let stored = store.load()?;
-    let stored = pending::at_start(&mut store, stored, Timestamp::now())?;
+    let stored = pending::at_start(&mut store, stored, &clock)?;
     tracing::info!(
         revision = stored.revision,
         policies = stored.state.policies.len(),
@@ -140,6 +141,7 @@ pub fn start(
         limits: config.limits,
         verify_interval: config.verify_interval,
         marker: config.state_dir.join(DETACHED_MARKER),
+        clock,
         guard: guard.map(<[_]>::to_vec),
     };
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);

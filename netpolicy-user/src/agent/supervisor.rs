@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::change::Proposal;
@@ -407,7 +406,7 @@ fn work<E: Enforcer>(
                 errors,
             } => writer.refused(asker, &action, errors),
             Command::Expire => {
-                writer.take_back_unconfirmed(Timestamp::now());
+                writer.take_back_unconfirmed();
                 writer.tidy();
             }
             Command::GrantBypass {

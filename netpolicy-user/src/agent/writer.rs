@@ -19,6 +19,7 @@ use super::guard::Guard;
 use super::memory;
 use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
+use crate::clock::Clock;
 use crate::compiler::{Compilation, Extent, Ruleset};
 use crate::model::{Bypass, Grant, Limits, State};
 use crate::store::{Pending, Revision, Store, Stored};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub verify_interval: Duration,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,
+    /// What deadlines are measured by; the store's, too.
+    pub clock: Clock,
     /// The agent's own arguments, for the guard of a change that waits for its
     /// confirmation; `None`: none is left.
     pub guard: Option<Vec<OsString>>,
@@ -144,7 +147,7 @@ impl<E: Enforcer> Writer<E> {
             })?;
         self.generation = enforced.generation;
         self.open_events();
-        self.take_over_bypasses(Timestamp::now());
+        self.take_over_bypasses(self.now());
         self.take_over_interfaces();
         self.leave_guard();
         self.publish();
@@ -160,6 +163,11 @@ impl<E: Enforcer> Writer<E> {
                 tracing::error!(error = chain(&error), "no events: they cannot be opened");
             }
         }
+    }
+
+    /// Now, on the scale of deadlines.
+    pub(super) fn now(&self) -> Timestamp {
+        self.settings.clock.now()
     }
 
     /// What is published, now and from now on.
@@ -209,6 +217,7 @@ impl<E: Enforcer> Writer<E> {
     /// Publishes what is now.
     pub(super) fn publish(&mut self) {
         let mut snapshot = Snapshot::of(&self.state, self.revision);
+        snapshot.clock = self.settings.clock.clone();
         snapshot.generation = self.generation;
         snapshot.entries = self.entries;
         snapshot.bypasses.clone_from(&self.bypasses);

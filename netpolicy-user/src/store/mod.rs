@@ -5,6 +5,9 @@
 //! whether a state makes sense is the model's affair, and what the kernel does
 //! with it the agent's.
 //!
+//! Times with a deadline are on the scale of the [`Clock`](crate::clock::Clock) that the store
+//! is opened with.
+//!
 //! A state may hold millions of rules and most changes touch one of them, so
 //! content is kept as in git: rule lists are cut into chunks (`chunk.rs`), and
 //! chunks, lists and states are immutable objects named by their hash
@@ -14,6 +17,7 @@ mod audit;
 mod bypasses;
 mod checkpoint;
 mod chunk;
+mod deadline;
 mod document;
 mod error;
 mod grants;
@@ -103,7 +107,8 @@ pub struct Pruned {
 /// Every method does all that it says or nothing. After an error the store can
 /// be used on and holds what it held before.
 pub trait Store: Send {
-    /// The newest state and all bypasses.
+    /// The newest state and all bypasses. Deadlines that were stored in another boot are put
+    /// on this boot's clock, durably.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if what was written cannot be read back whole;

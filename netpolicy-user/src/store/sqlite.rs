@@ -14,8 +14,9 @@ use super::objects::{Db, Kind, ObjectId};
 use super::prune::Keep;
 use super::{
     AuditEntry, Extras, KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored,
-    audit, bypasses, grants, list, open, pending,
+    Pending, audit, bypasses, grants, list, open, pending,
 };
+use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
 
 /// What [`Store::prune`] keeps. 4,000,000 rules take 40 to 80 MB.
@@ -31,6 +32,7 @@ pub struct SqliteStore {
     _checkpointer: Checkpointer,
     pub(super) conn: Connection,
     path: PathBuf,
+    clock: Clock,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
 }
@@ -46,11 +48,20 @@ impl SqliteStore {
     /// Every case of [`StoreError`] but those of single operations; the database
     /// is left as it was.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(dir, Clock::system())
+    }
+
+    /// As [`Self::open`], with deadlines by `clock`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
         let (mut conn, path) = open::open(dir)?;
         let checkpointer = Checkpointer::start(&mut conn, open::another(&path)?);
         Ok(Self {
             conn,
             path,
+            clock,
             known: Vec::new(),
             _checkpointer: checkpointer,
         })
@@ -105,6 +116,31 @@ impl SqliteStore {
         Ok((read, lists))
     }
 
+    /// What has a deadline. What was stored in another boot is stored again by this one's
+    /// clock, which no setting of the wall clock moves.
+    fn read_deadlines(&mut self) -> Result<(Vec<Bypass>, Option<Pending>), StoreError> {
+        let clock = self.clock.clone();
+        let bypasses = bypasses::all(self.db(), &clock)?;
+        let pending = pending::get(self.db(), &clock)?;
+        let is_old = |(_, is_current): &&(Bypass, bool)| !is_current;
+        let old: Vec<_> = bypasses.iter().filter(is_old).collect();
+        let old_pending = pending.as_ref().filter(|(_, is_current)| !is_current);
+        if !old.is_empty() || old_pending.is_some() {
+            let (tx, path) = self.begin()?;
+            let db = Db { conn: &tx, path };
+            for (bypass, _) in old {
+                bypasses::put(db, &clock, bypass)?;
+            }
+            if let Some((pending, _)) = old_pending {
+                pending::set(db, &clock, pending, pending.revision)?;
+            }
+            tx.commit()
+                .map_err(fault("store deadlines by this boot's clock", path))?;
+        }
+        let bypasses = bypasses.into_iter().map(|(bypass, _)| bypass).collect();
+        Ok((bypasses, pending.map(|(pending, _)| pending)))
+    }
+
     /// Does something small and appends to the audit log, both or neither: neither, too,
     /// where `work` says that there was nothing to do.
     fn audited(
@@ -130,9 +166,8 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
-        let bypasses = bypasses::all(self.db())?;
+        let (bypasses, pending) = self.read_deadlines()?;
         let grants = grants::all(self.db())?;
-        let pending = pending::get(self.db())?;
         let Some((revision, state)) = newest(self.db())? else {
             return Ok(Stored {
                 state: State::empty(),
@@ -160,9 +195,10 @@ impl Store for SqliteStore {
         extras: &Extras,
     ) -> Result<u64, StoreError> {
         let known = std::mem::take(&mut self.known);
+        let clock = self.clock.clone();
         let result = self
             .begin()
-            .and_then(|(tx, path)| commit(tx, path, &known, state, by, extras));
+            .and_then(|(tx, path)| commit(tx, path, &clock, &known, state, by, extras));
         match result {
             Ok((revision, lists)) => {
                 self.known = lists;
@@ -276,8 +312,11 @@ impl Store for SqliteStore {
         bypass: &Bypass,
         entry: Option<&AuditEntry>,
     ) -> Result<(), StoreError> {
-        self.audited(entry, |db| bypasses::put(db, bypass).map(|()| true))
-            .map(drop)
+        let clock = self.clock.clone();
+        self.audited(entry, |db| {
+            bypasses::put(db, &clock, bypass).map(|()| true)
+        })
+        .map(drop)
     }
 
     fn remove_bypass(
@@ -290,9 +329,11 @@ impl Store for SqliteStore {
     }
 
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
+        let clock = self.clock.clone();
         let (tx, path) = self.begin()?;
         let db = Db { conn: &tx, path };
-        let mut lapsed = bypasses::all(db)?;
+        let all = bypasses::all(db, &clock)?.into_iter();
+        let mut lapsed: Vec<_> = all.map(|(bypass, _)| bypass).collect();
         lapsed.retain(|bypass| bypass.expires <= now);
         for bypass in &lapsed {
             bypasses::remove(db, bypass.source, bypass.service.as_ref())?;
@@ -316,6 +357,7 @@ impl Store for SqliteStore {
 fn commit(
     tx: Transaction<'_>,
     path: &Path,
+    clock: &Clock,
     known: &[Known],
     state: &State,
     by: &RevisionMeta,
@@ -353,7 +395,7 @@ fn commit(
     })
     .map_err(&fault)?;
     let revision = number(tx.last_insert_rowid());
-    pending::edit(db, &extras.pending, revision)?;
+    pending::edit(db, clock, &extras.pending, revision)?;
     if let Some(entry) = &extras.audit {
         audit::append(db, entry, Some(revision))?;
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::extract::Params;
@@ -72,13 +71,16 @@ pub(super) async fn explain(
 
 fn ask(app: &App, params: &ExplainParams) -> ExplainView {
     let snapshot = app.supervisor.snapshot();
-    let explanation = judge(
+    let mut explanation = judge(
         &snapshot.state,
         &snapshot.bypasses,
-        Timestamp::now(),
+        snapshot.clock.now(),
         params.source,
         params.port,
     );
+    if let Some(bypass) = &mut explanation.bypass {
+        bypass.expires = snapshot.clock.shown(bypass.expires);
+    }
     let mut view = views::explanation(&snapshot.state, &explanation);
     match ask_kernel(app, explanation.source, params.port) {
         Ok(kernel) => {

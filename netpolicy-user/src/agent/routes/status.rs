@@ -2,16 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use jiff::Timestamp;
 
 use super::{App, blocking};
 use crate::agent::attach::ABSENT;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::memory;
+use crate::agent::pending;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, PendingView,
-    ProgressView, Status,
+    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::model::{self, Mode};
@@ -81,8 +80,8 @@ fn read(app: &App) -> Status {
             services: snapshot.state.services.len(),
             observing: observing(&snapshot.state),
             rules: snapshot.rules,
-            bypasses: snapshot.live_bypasses(Timestamp::now()).count(),
-            pending: snapshot.pending.as_ref().map(PendingView::from),
+            bypasses: snapshot.live_bypasses().count(),
+            pending: snapshot.pending.as_ref().map(|pending| pending::view(pending, &snapshot.clock)),
             memory_bytes: memory::resident(),
         }),
         enforcement,
