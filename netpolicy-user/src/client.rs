@@ -6,6 +6,7 @@
 mod events;
 mod safety;
 mod sql;
+mod store;
 
 use std::error::Error as _;
 use std::io;
@@ -24,6 +25,7 @@ use crate::model::Finding;
 use crate::model::change::Change;
 
 pub use events::Events;
+pub use store::BackupAnswer;
 
 /// How long a question may take. The agent answers from memory; one that takes
 /// longer hangs, and the emergency brake must not wait for it.

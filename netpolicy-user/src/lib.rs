@@ -27,6 +27,7 @@
 //! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`api`], [`config`], [`model`] |
 //! | [`output`] | tables and JSON | [`api`], [`model`] |
 //! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`api`], [`config`] |
+//! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
 //! | [`config`] | file, environment and flags | [`model`] |
 //! | [`clock`] | the boot clock for deadlines, the wall clock for people | nothing |
 //!
@@ -47,6 +48,7 @@ pub mod datapath;
 pub mod local;
 pub mod model;
 pub mod output;
+pub mod recovery;
 pub mod sockets;
 pub mod sql;
 pub mod store;

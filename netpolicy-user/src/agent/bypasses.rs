@@ -53,6 +53,7 @@ impl<E: Enforcer> Writer<E> {
             expires: Bypass::expiry(now, request.minutes)?,
             granted_by: asker.caller.name(),
         };
+        self.must_not_be_older()?;
         let mut bypasses = self.bypasses.clone();
         let before = bypasses
             .iter()
@@ -124,6 +125,7 @@ impl<E: Enforcer> Writer<E> {
             Privilege::Bypass,
             "revoke a bypass",
         )?;
+        self.must_not_be_older()?;
         let source = parse_source(source)?;
         let service = self.service_name(service)?;
         let now = self.now();
@@ -235,6 +237,10 @@ impl<E: Enforcer> Writer<E> {
         &mut self,
         bypasses: &[Bypass],
     ) -> Result<(), super::enforcer::EnforcerError> {
+        if self.held.is_some() {
+            // An older store's bypasses may have been revoked; those in force expire.
+            return Ok(());
+        }
         let entries = entries(&self.state, bypasses, self.now());
         self.enforcer.set_bypasses(&entries)
     }

@@ -20,7 +20,7 @@ use super::{action, pending, rights};
 use crate::api::{Changed, Timing};
 use crate::compiler::{Compilation, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
-use crate::store::{Extras, Pending, PendingEdit, RevisionMeta};
+use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
 
 /// What is to become of the desired state.
 #[derive(Debug)]
@@ -131,6 +131,9 @@ impl<E: Enforcer> Writer<E> {
             Some(pending) => pending.base,
             None => self.revision,
         };
+        if !options.dry_run {
+            self.must_not_be_older()?;
+        }
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {
             state,
@@ -188,6 +191,15 @@ impl<E: Enforcer> Writer<E> {
             },
         };
         let stored = self.store.commit_with(&state, &meta, &extras);
+        let stored = match stored {
+            // What nobody confirmed goes, also where that cannot be stored: it may be what
+            // keeps the operator out. A rescue stores it.
+            Err(error @ StoreError::Lost { .. }) if is_agent => {
+                tracing::error!(%error, "rolled back in the kernel alone");
+                Ok(self.revision + 1)
+            }
+            stored => stored,
+        };
         let revision = stored.map_err(|source| {
             tracing::error!(actor, action, error = %source, "change not stored");
             AgentError::Commit {
@@ -201,6 +213,11 @@ impl<E: Enforcer> Writer<E> {
         // first: the flip may give their scopes to other services.
         self.revision = revision;
         self.prune_due = true;
+        self.pending_base = match (&self.pending, &waiting) {
+            (Some(_), Some(_)) => self.pending_base.take(),
+            (None, Some(_)) => Some(self.state.clone()),
+            (_, None) => None,
+        };
         self.pending = waiting.map(|waiting| Pending {
             revision,
             ..waiting
@@ -313,6 +330,7 @@ impl<E: Enforcer> Writer<E> {
         options: Options,
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
+        let is_back = matches!(proposal, Proposal::Unconfirmed(_));
         let revision = match proposal {
             Proposal::Rollback { revision } => revision,
             Proposal::Unconfirmed(pending) => pending.base,
@@ -337,7 +355,10 @@ impl<E: Enforcer> Writer<E> {
                 })?);
             }
         };
-        let state = self.state_at(revision)?;
+        let state = match &self.pending_base {
+            Some(base) if is_back => State::clone(base),
+            _ => self.state_at(revision)?,
+        };
         Ok(Applied {
             state,
             warnings: Vec::new(),

@@ -43,6 +43,8 @@ pub mod service_manager;
 pub mod snapshot;
 pub mod sql;
 pub mod start;
+pub mod store_watch;
+mod storekeeping;
 pub mod supervisor;
 #[cfg(test)]
 pub mod testing;
@@ -200,6 +202,14 @@ fn background(
     tasks.spawn(async move {
         if let Err(error) = interfaces::watch(|| supervisor.reconcile()).await {
             tracing::warn!(%error, "no notifications of interfaces: they are looked at every 5 s");
+        }
+    });
+
+    let supervisor = app.supervisor.clone();
+    let state_dir = config.state_dir.clone();
+    tasks.spawn(async move {
+        if let Err(error) = store_watch::watch(&state_dir, || supervisor.reconcile()).await {
+            tracing::warn!(%error, "no notifications of the store's files: they are looked at every 5 s");
         }
     });
 

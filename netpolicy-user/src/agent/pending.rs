@@ -81,6 +81,7 @@ impl<E: Enforcer> Writer<E> {
                 source,
             })?;
         self.pending = None;
+        self.pending_base = None;
         self.leave_guard();
         self.publish();
         tracing::info!(actor = entry.actor, action, "nothing waits any more");
@@ -90,6 +91,10 @@ impl<E: Enforcer> Writer<E> {
     /// Takes the unconfirmed change back if its time is over.
     pub fn take_back_unconfirmed(&mut self) {
         let now = self.now();
+        if self.held.is_some() {
+            // The change that waits is not in force.
+            return;
+        }
         let due = |pending: &&Pending| pending.remaining(now).is_zero();
         let Some(pending) = self.pending.as_ref().filter(due).cloned() else {
             return;

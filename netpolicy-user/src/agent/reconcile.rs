@@ -18,10 +18,11 @@ const SHOWN: usize = 5;
 impl<E: Enforcer> Writer<E> {
     /// One round.
     pub fn reconcile(&mut self) {
-        if self.check_pins() {
+        if self.check_pins() && self.held.is_none() {
             self.check_ruleset();
         }
         self.check_interfaces();
+        self.check_store();
         self.drop_lapsed_bypasses(self.now());
         self.take_back_unconfirmed();
         self.prune();
@@ -38,6 +39,8 @@ impl<E: Enforcer> Writer<E> {
         match self.enforcer.reinstall(&self.ruleset, self.revision) {
             Ok(generation) => {
                 self.generation = generation;
+                // What was in force is gone, and the store's is all that is known.
+                self.held = None;
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
                     "{}: the pins were gone, and filtering with them; installed anew",

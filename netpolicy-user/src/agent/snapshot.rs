@@ -87,6 +87,8 @@ pub struct Faults {
     pub bypasses: Option<String>,
     /// An unconfirmed change could not be taken back.
     pub pending: Option<String>,
+    /// What is stored is not kept.
+    pub store: Option<String>,
     /// Drift that was found and repaired, lately; the oldest first.
     drift: VecDeque<(Instant, String)>,
 }
@@ -108,6 +110,7 @@ impl Faults {
             .chain(&self.links)
             .chain(&self.bypasses)
             .chain(&self.pending)
+            .chain(&self.store)
             .chain(self.drift.iter().map(|(_, what)| what))
             .cloned()
             .collect()

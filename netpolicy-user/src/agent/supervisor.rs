@@ -15,6 +15,7 @@ use super::error::AgentError;
 use super::refusals::Refusals;
 use super::request::{Asker, Options};
 use super::snapshot::Snapshot;
+use super::storekeeping::Order;
 use super::writer::Writer;
 use crate::api::{
     AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
@@ -85,6 +86,7 @@ pub(super) enum Command {
     Verify {
         reply: Reply<VerifyView>,
     },
+    Store(Order),
     Reconcile,
     Expire,
     Note {
@@ -425,6 +427,7 @@ fn work<E: Enforcer>(
                 drop(reply.send(writer.revoke_bypass(&source, service, asker, force)));
             }
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
+            Command::Store(order) => writer.keep_store(order),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
             Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),
             Command::Verify { reply } => {

@@ -16,6 +16,7 @@ use super::clients::{KernelSockets, Sockets};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::guard::Guard;
+use super::lock::Lock;
 use super::memory;
 use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
@@ -65,6 +66,12 @@ pub struct Writer<E: Enforcer> {
     pub(super) grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub(super) pending: Option<Pending>,
+    /// The state to go back to.
+    pub(super) pending_base: Option<Arc<State>>,
+    /// A later revision than the store's that stays in force until an admin says otherwise.
+    pub(super) held: Option<u64>,
+    /// Of the state directory, where that is another one than at start.
+    pub(super) lock: Option<Lock>,
     /// What takes it back if the agent is gone.
     pub(super) guard: Option<Guard>,
     /// The host's sockets.
@@ -116,6 +123,9 @@ impl<E: Enforcer> Writer<E> {
             bypasses: stored.bypasses,
             grants: stored.grants,
             pending: stored.pending,
+            pending_base: None,
+            held: None,
+            lock: None,
             guard: None,
             sockets: Box::new(KernelSockets),
             faults: Faults::default(),
@@ -147,6 +157,10 @@ impl<E: Enforcer> Writer<E> {
             })?;
         self.generation = enforced.generation;
         self.open_events();
+        if let Some(pending) = &self.pending {
+            // For a rescue, which is refused without it.
+            self.pending_base = self.store.state_at(pending.base).ok().map(Arc::new);
+        }
         self.take_over_bypasses(self.now());
         self.take_over_interfaces();
         self.leave_guard();
@@ -227,6 +241,7 @@ impl<E: Enforcer> Writer<E> {
         snapshot.detached = self.is_detached();
         snapshot.unfiltered.clone_from(&self.faults.interfaces);
         snapshot.faults = self.faults.lines();
+        snapshot.faults.extend(self.older_store());
         if self.settings.interfaces.is_empty() {
             snapshot.faults.push(
                 "no interface is configured, so nothing is filtered: name one with --interface or \

@@ -105,3 +105,16 @@ pub(super) fn check(dir: &Path, conn: &Connection, path: &Path) -> Result<bool, 
         _ => Ok(false),
     }
 }
+
+/// Whether the database comes out of a backup, and no agent has run with it.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn is_restored(conn: &Connection, path: &Path) -> Result<bool, StoreError> {
+    conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM settings WHERE key = 'restored')",
+        [],
+        |row| row.get(0),
+    )
+    .map_err(fault("look whether it was restored", path))
+}

@@ -82,7 +82,13 @@ fn keep(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
         let (from, to) = (beside(&path, suffix), beside(&kept, suffix));
         // Of the same second: the later one is kept.
         remove(&to)?;
-        match fs::hard_link(&from, &to) {
+        let linked = match fs::hard_link(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+            // Not every file system has links.
+            Err(_) => fs::copy(&from, &to).map(drop),
+            linked => linked,
+        };
+        match linked {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if suffix.is_empty() {

@@ -105,6 +105,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE bypasses ADD COLUMN ends_ns INTEGER;
     ALTER TABLE pending ADD COLUMN boot TEXT;
     ALTER TABLE pending ADD COLUMN ends_ns INTEGER;
+    -- By which the marker beside the database knows it.
+    INSERT INTO settings VALUES ('store_id', lower(hex(randomblob(16))));
 ",
 ];
 

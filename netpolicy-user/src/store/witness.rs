@@ -115,6 +115,13 @@ impl Witness {
         self.lost(why)
     }
 
+    /// Whether the content is not what was written.
+    pub(super) fn condemned(&self) -> bool {
+        let content = self.content.lock();
+        let mut content = content.unwrap_or_else(PoisonError::into_inner);
+        self.check_content(&mut content).is_err()
+    }
+
     /// The log's path, if the file there is still the one that is open.
     pub(super) fn own_log(&self) -> Option<&Path> {
         let (path, id) = self.others.first()?;
