@@ -65,7 +65,10 @@ fn restored_backup_comes_into_force_with_all_that_was_in_it() {
         &["Replace the store", "revision 1", "nothing was changed"],
     );
     let out = host.ok("restore state.backup --yes");
-    assert_has(&out, &["revision 1 is restored", "the old store is kept as"]);
+    assert_has(
+        &out,
+        &["revision 1 is restored", "the old store is kept as"],
+    );
     // Until an agent starts, nothing changes.
     host.assert_times_out(&[(FIRST, 5432), (SECOND, 5432)]);
     host.start_agent();

@@ -31,7 +31,10 @@ fn sql(host: &DatabaseHost, statement: &str) {
 /// As if the wall clock had been set by `days` since the times were stored.
 fn set_wall_clock(host: &DatabaseHost, days: i32) {
     let moved = |column: &str| {
-        format!("{column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '{} days')", -days)
+        format!(
+            "{column} = strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '{} days')",
+            -days
+        )
     };
     sql(
         host,
@@ -55,7 +58,9 @@ fn forget_boot(host: &DatabaseHost) {
 /// Seconds until the only bypass expires, as `bypass list` says.
 fn left(host: &DatabaseHost) -> i64 {
     let list = host.json("bypass list");
-    let expires = list[0]["expires"].as_str().unwrap_or_else(|| panic!("{list}"));
+    let expires = list[0]["expires"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{list}"));
     let expires: jiff::Timestamp = expires.parse().unwrap();
     expires.duration_since(jiff::Timestamp::now()).as_secs()
 }
@@ -93,7 +98,10 @@ fn bypass_lasts_as_long_as_the_kernel_says_whatever_the_wall_clock_was_set_to() 
         host.start_agent();
         let (said, enforced) = (left(&host), left_in_kernel(&host));
         assert!((500..=600).contains(&said), "{days}: {said}");
-        assert!(said.abs_diff(enforced.cast_signed()) <= 2, "{said} {enforced}");
+        assert!(
+            said.abs_diff(enforced.cast_signed()) <= 2,
+            "{said} {enforced}"
+        );
         host.assert_connects(&[(SOURCE, 5432)]);
         assert_has(&host.ok(&format!("explain {SOURCE}")), &["bypass"]);
         assert_eq!(host.json("status")["agent"]["bypasses"], 1, "{days}");
@@ -113,7 +121,10 @@ fn bypass_of_another_boot_gets_the_smaller_of_wall_clock_and_whole_time() {
         if is_left {
             let (said, enforced) = (left(&host), left_in_kernel(&host));
             assert!((500..=600).contains(&said), "{days}: {said}");
-            assert!(said.abs_diff(enforced.cast_signed()) <= 2, "{said} {enforced}");
+            assert!(
+                said.abs_diff(enforced.cast_signed()) <= 2,
+                "{said} {enforced}"
+            );
             host.assert_connects(&[(SOURCE, 5432)]);
         } else {
             assert_eq!(host.json("bypass list"), serde_json::json!([]));

@@ -72,12 +72,14 @@ fn lost_store_is_a_fault_takes_no_change_and_is_rescued() {
         let refused = host.line("policy create more --block 10.77.0.0/16");
         assert_has(
             refused.failed(1),
-            &["is lost, nothing can be stored", what, "hint: ", "store rescue"],
+            &[
+                "is lost, nothing can be stored",
+                what,
+                "hint: ",
+                "store rescue",
+            ],
         );
-        assert_has(
-            host.line("bypass grant 10.66.0.8").failed(1),
-            &["is lost"],
-        );
+        assert_has(host.line("bypass grant 10.66.0.8").failed(1), &["is lost"]);
         // What is in force stays so.
         host.assert_times_out(&[(BLOCKED, 5432)]);
         host.assert_connects(&[(LATER, 5432), ("10.66.0.9", 5432)]);
@@ -110,7 +112,12 @@ fn filled_store_that_is_gone_at_boot_is_refused_until_it_is_reset() {
     let started = host.line("agent --interface nic0");
     assert_has(
         started.failed(1),
-        &["state.db is missing, but", "filled says that it was filled", "hint: ", "store reset"],
+        &[
+            "state.db is missing, but",
+            "filled says that it was filled",
+            "hint: ",
+            "store reset",
+        ],
     );
     // It asks, and does nothing without an answer.
     assert_has(host.line("store reset").failed(1), &["nothing was changed"]);

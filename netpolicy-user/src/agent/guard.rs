@@ -85,7 +85,9 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let pending = SqliteStore::open_with(&config.state_dir, clock.clone())?.load()?.pending;
+        let pending = SqliteStore::open_with(&config.state_dir, clock.clone())?
+            .load()?
+            .pending;
         let Some(pending) = pending else {
             return Ok(());
         };

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::safety::{
-    AcknowledgedView, AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
-    OperatorView, PendingView, RescuedView,
+    AcknowledgedView, AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest,
+    GrantView, OperatorView, PendingView, RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect};

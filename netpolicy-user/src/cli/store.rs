@@ -53,7 +53,10 @@ pub(super) async fn run(command: StoreCommand, cx: &mut Context<'_>) -> anyhow::
             } else {
                 "without its history and audit log, which cannot be read any more"
             };
-            cx.say(&format!("revision {} is stored again, {history}", rescued.revision))?;
+            cx.say(&format!(
+                "revision {} is stored again, {history}",
+                rescued.revision
+            ))?;
             if let Some(kept) = rescued.kept {
                 cx.say(&format!("what stood in its place is kept as {kept}"))?;
             }
@@ -129,7 +132,10 @@ pub(super) async fn backup(args: BackupArgs, cx: &mut Context<'_>) -> anyhow::Re
         let done = serde_json::json!({ "file": file, "revision": revision, "blake3": digest });
         write_json(&done, cx.out)?;
     }
-    cx.say(&format!("revision {revision} is backed up in {}", file.display()))?;
+    cx.say(&format!(
+        "revision {revision} is backed up in {}",
+        file.display()
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -141,7 +147,9 @@ fn put_in_place(part: &Path, file: &Path, replace: bool) -> anyhow::Result<()> {
         fs::hard_link(part, file).and_then(|()| fs::remove_file(part))
     };
     match done {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(is_there(file).into()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(is_there(file).into());
+        }
         done => done.with_context(|| format!("cannot create {}", file.display()))?,
     }
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
@@ -160,9 +168,9 @@ pub(super) fn restore(args: &RestoreArgs, cx: &mut Context<'_>) -> anyhow::Resul
     let dir = cx.config.state_dir.clone();
     let restore = Restore::prepare(&dir, &args.file).map_err(failure)?;
     let summary = restore.summary.clone();
-    let created = summary
-        .created
-        .map_or_else(String::new, |created| format!(" of {}", created.strftime("%Y-%m-%d %H:%M:%S UTC")));
+    let created = summary.created.map_or_else(String::new, |created| {
+        format!(" of {}", created.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    });
     cx.confirm(&format!(
         "Replace the store in {} by revision {}{created} by {}, with {} policies?",
         dir.display(),

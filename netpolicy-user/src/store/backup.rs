@@ -191,8 +191,7 @@ pub fn prepare_restore(
             path: &draft,
         };
         audit::append(db, &entry(&summary), None)?;
-        tx.commit()
-            .map_err(super::error::fault("commit", &draft))?;
+        tx.commit().map_err(super::error::fault("commit", &draft))?;
         // One file: a copy of a database in use says that it has a log.
         conn.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
             .map_err(super::error::fault("close the log of", &draft))?;

@@ -56,7 +56,10 @@ impl Span {
         let (began, ends) = (time(&self.began)?, time(&self.ends)?);
         let whole = Duration::try_from(ends.duration_since(began)).unwrap_or_default();
         let same_boot = |boot: &String| !boot.is_empty() && boot == clock.boot();
-        let current = match (self.boot.as_ref().filter(|boot| same_boot(boot)), self.ends_ns) {
+        let current = match (
+            self.boot.as_ref().filter(|boot| same_boot(boot)),
+            self.ends_ns,
+        ) {
             (Some(_), Some(ns)) => Some(SignedDuration::from_nanos(ns)),
             _ => None,
         };

@@ -121,9 +121,11 @@ fn fill(draft: &Path, clock: &Clock, whole: &Whole<'_>) -> Result<(), StoreError
         put_revision(db, whole.revision, whole.state, &whole.by)?;
     }
     let newest: i64 = tx
-        .query_row("SELECT ifnull(max(revision), 0) FROM revisions", [], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT ifnull(max(revision), 0) FROM revisions",
+            [],
+            |row| row.get(0),
+        )
         .map_err(&fault)?;
     if u64::try_from(newest) != Ok(whole.revision) {
         return Err(db.corrupt(format!("revision {newest} is not the agent's")));

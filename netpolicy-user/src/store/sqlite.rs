@@ -16,8 +16,9 @@ use super::prune::Keep;
 use super::revision::{commit, find, id, newest, number};
 use super::witness::Witness;
 use super::{
-    AuditEntry, Extras, KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored,
-    Archivist, Pending, Rescued, Whole, audit, bypasses, grants, list, marker, open, pending,
+    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Pending, Pruned, Rescued, Revision,
+    RevisionMeta, Store, StoreError, Stored, Whole, audit, bypasses, grants, list, marker, open,
+    pending,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
@@ -368,10 +369,8 @@ impl Store for SqliteStore {
         entry: Option<&AuditEntry>,
     ) -> Result<(), StoreError> {
         let clock = self.clock.clone();
-        self.audited(entry, |db| {
-            bypasses::put(db, &clock, bypass).map(|()| true)
-        })
-        .map(drop)
+        self.audited(entry, |db| bypasses::put(db, &clock, bypass).map(|()| true))
+            .map(drop)
     }
 
     fn remove_bypass(

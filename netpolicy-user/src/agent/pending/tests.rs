@@ -40,7 +40,11 @@ fn unconfirmed_change_rolls_back_by_the_boot_clock() {
             assert_eq!(policies(&bench), 1, "{step} {restart}");
             let deadline = bench.writer.pending_view().unwrap().deadline;
             let now = bench.snapshot().clock.wall();
-            assert_eq!(deadline.duration_since(now).as_secs(), 30, "{step} {restart}");
+            assert_eq!(
+                deadline.duration_since(now).as_secs(),
+                30,
+                "{step} {restart}"
+            );
 
             bench.clock.pass(MINUTE / 2);
             bench.writer.reconcile();

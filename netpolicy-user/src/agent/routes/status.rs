@@ -10,7 +10,8 @@ use crate::agent::memory;
 use crate::agent::pending;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, ProgressView, Status,
+    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, ProgressView,
+    Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::model::{self, Mode};
@@ -81,7 +82,10 @@ fn read(app: &App) -> Status {
             observing: observing(&snapshot.state),
             rules: snapshot.rules,
             bypasses: snapshot.live_bypasses().count(),
-            pending: snapshot.pending.as_ref().map(|pending| pending::view(pending, &snapshot.clock)),
+            pending: snapshot
+                .pending
+                .as_ref()
+                .map(|pending| pending::view(pending, &snapshot.clock)),
             memory_bytes: memory::resident(),
         }),
         enforcement,

@@ -21,7 +21,10 @@ fn lost_store_refuses_changes_until_it_is_rescued() {
     let mut bench = Bench::new();
     let first = create("first", &[], &["203.0.113.0/24"]);
     bench.writer.change(first, ROOT, PLAIN).unwrap();
-    bench.writer.grant_bypass(&bypass("10.0.0.1"), ROOT).unwrap();
+    bench
+        .writer
+        .grant_bypass(&bypass("10.0.0.1"), ROOT)
+        .unwrap();
     assert!(matches!(
         bench.writer.rescue(ROOT),
         Err(AgentError::NothingLost)
@@ -44,7 +47,10 @@ fn lost_store_refuses_changes_until_it_is_rescued() {
     let rescued = bench.writer.rescue(ROOT).unwrap();
     assert_eq!((rescued.revision, rescued.history), (1, true));
     assert_eq!(bench.snapshot().faults, Vec::<String>::new());
-    assert_eq!(bench.writer.change(second(), ROOT, PLAIN).unwrap().revision, 2);
+    assert_eq!(
+        bench.writer.change(second(), ROOT, PLAIN).unwrap().revision,
+        2
+    );
     let bench = bench.restart(&["eth7"]);
     let snapshot = bench.snapshot();
     assert_eq!((snapshot.revision, snapshot.state.policies.len()), (2, 2));
@@ -95,14 +101,26 @@ fn older_store_comes_into_force_only_when_it_is_acknowledged() {
     bench.kernel.lock().generation += 1;
     bench.kernel.journal();
     bench.writer.reconcile();
-    assert_eq!(bench.kernel.journal(), Vec::<String>::new(), "nothing is repaired");
+    assert_eq!(
+        bench.kernel.journal(),
+        Vec::<String>::new(),
+        "nothing is repaired"
+    );
     let faults = bench.snapshot().faults.join("\n");
-    assert!(faults.contains("holds revision 1, and revision 7"), "{faults}");
+    assert!(
+        faults.contains("holds revision 1, and revision 7"),
+        "{faults}"
+    );
     let second = || create("second", &[], &["198.51.100.0/24"]);
     let error = bench.writer.change(second(), ROOT, PLAIN).unwrap_err();
     assert!(matches!(error, AgentError::OlderStore { .. }), "{error}");
     bench.writer.change(second(), ROOT, DRY).unwrap();
-    assert!(bench.writer.grant_bypass(&bypass("10.0.0.2"), ROOT).is_err());
+    assert!(
+        bench
+            .writer
+            .grant_bypass(&bypass("10.0.0.2"), ROOT)
+            .is_err()
+    );
 
     bench.kernel.journal();
     let done = bench.writer.acknowledge(ROOT).unwrap();

@@ -76,7 +76,10 @@ fn backup_of_a_store_in_use_holds_what_is_in_the_log_alone() {
     let names = fs::read_dir(&state).unwrap();
     let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["filled", "state.db", "state.db-shm", "state.db-wal"]);
+    assert_eq!(
+        names,
+        ["filled", "state.db", "state.db-shm", "state.db-wal"]
+    );
     // The store goes on.
     store.commit(&blocking(0..301), &by("b")).unwrap();
 }
@@ -194,12 +197,17 @@ fn restore_killed_at_any_system_call_leaves_old_or_new() {
             let dir = tempfile::tempdir().unwrap();
             let state = dir.path().join("state");
             fs::create_dir(&state).unwrap();
-            for name in ["backup", "state/state.db", "state/state.db-wal", "state/filled"] {
+            for name in [
+                "backup",
+                "state/state.db",
+                "state/state.db-wal",
+                "state/filled",
+            ] {
                 fs::copy(template.path().join(name), dir.path().join(name)).unwrap();
             }
             let ended = killed_at(call, nth, dir.path());
-            let mut store = SqliteStore::open(&state)
-                .unwrap_or_else(|error| panic!("{call} {nth}: {error}"));
+            let mut store =
+                SqliteStore::open(&state).unwrap_or_else(|error| panic!("{call} {nth}: {error}"));
             let stored = store.load().unwrap();
             match stored.revision {
                 1 => {

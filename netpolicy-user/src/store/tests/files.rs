@@ -33,7 +33,11 @@ fn a_missing_directory_is_made_for_its_owner_alone() {
         .collect();
     names.sort();
     // The marker says that the store was filled.
-    assert_eq!(names, ["filled", FILE_NAME], "closing leaves one database file");
+    assert_eq!(
+        names,
+        ["filled", FILE_NAME],
+        "closing leaves one database file"
+    );
     assert_eq!(mode(&state.join("filled")), 0o600);
     // The log is as private as the database.
     let _store = SqliteStore::open(&state).unwrap();

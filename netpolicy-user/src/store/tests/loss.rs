@@ -108,11 +108,19 @@ fn store_whose_files_are_lost_takes_nothing_and_is_rescued_whole() {
             assert!(rescued.history, "{what}");
         }
         store.check().unwrap();
-        assert_eq!(store.commit(&blocking(0..6), &by("d")).unwrap(), 3, "{what}");
+        assert_eq!(
+            store.commit(&blocking(0..6), &by("d")).unwrap(),
+            3,
+            "{what}"
+        );
         drop(store);
         let mut store = SqliteStore::open(&state).unwrap();
         let stored = store.load().unwrap();
-        assert_eq!((stored.revision, &stored.state), (3, &blocking(0..6)), "{what}");
+        assert_eq!(
+            (stored.revision, &stored.state),
+            (3, &blocking(0..6)),
+            "{what}"
+        );
         assert_eq!(stored.bypasses, [bypass], "{what}");
         assert_eq!(store.state_at(2).unwrap(), newest, "{what}");
         assert_eq!(store.audit_log(1).unwrap()[0].1.action, "store rescue");
@@ -156,7 +164,10 @@ fn much_work_is_no_loss() {
     let mut store = SqliteStore::open(dir.path()).unwrap();
     for round in 0..6_u32 {
         store
-            .commit(&blocking(round * 40_000..(round + 1) * 40_000), &by("large"))
+            .commit(
+                &blocking(round * 40_000..(round + 1) * 40_000),
+                &by("large"),
+            )
             .unwrap();
         for small in 0..20 {
             store.commit(&blocking(0..small + 1), &by("small")).unwrap();
