@@ -80,6 +80,14 @@ impl Restore {
     }
 }
 
+/// What was not put in place is of no use.
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // Opening the store removes what is left.
+        let _ = store::discard_restore(&self.dir);
+    }
+}
+
 /// Takes the store in `state_dir` away, so that the next agent begins with no policy; where it
 /// is kept, if there was one.
 ///

@@ -64,6 +64,7 @@ fn restored_backup_comes_into_force_with_all_that_was_in_it() {
         host.line("restore state.backup").failed(1),
         &["Replace the store", "revision 1", "nothing was changed"],
     );
+    assert!(!host.state_dir().join("state.db.draft").exists());
     let out = host.ok("restore state.backup --yes");
     assert_has(
         &out,

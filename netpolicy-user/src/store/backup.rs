@@ -206,6 +206,14 @@ pub fn prepare_restore(
     drafted
 }
 
+/// Removes what [`prepare_restore`] made.
+///
+/// # Errors
+/// Failures to remove.
+pub fn discard_restore(dir: &Path) -> Result<(), StoreError> {
+    replace::remove_draft(dir)
+}
+
 /// Puts what [`prepare_restore`] made in place; where the old database is kept, if there was one.
 ///
 /// # Errors

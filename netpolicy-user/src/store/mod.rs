@@ -44,7 +44,9 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry, Outcome};
-pub use self::backup::{Archivist, Backup, is_filled, prepare_restore, reset, restore};
+pub use self::backup::{
+    Archivist, Backup, discard_restore, is_filled, prepare_restore, reset, restore,
+};
 pub use self::error::StoreError;
 pub use self::open::directory;
 pub use self::pending::{Pending, PendingEdit};

@@ -53,7 +53,7 @@ impl Drop for SqliteStore {
         if self.witness.check().is_ok() {
             return;
         }
-        // Best effort, all of it: nobody is left to tell.
+        // Best effort, all of it: there is no caller to report to.
         let no_checkpoint = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
         let _ = self.conn.set_db_config(no_checkpoint, true);
         if let Some(log) = self.witness.own_log() {

@@ -132,3 +132,24 @@ fn older_store_comes_into_force_only_when_it_is_acknowledged() {
     assert_eq!(bench.snapshot().faults, Vec::<String>::new());
     bench.writer.change(second(), ROOT, PLAIN).unwrap();
 }
+
+#[test]
+fn caller_without_admin_can_neither_back_up_nor_rescue_nor_acknowledge() {
+    let mut bench = Bench::new();
+    bench.writer.held = Some(7);
+    fs::remove_file(bench.dir.path().join("state.db")).unwrap();
+    let mut asker = ROOT;
+    asker.caller.uid = 65_534;
+    asker.caller.gid = 65_534;
+    for refused in [
+        bench.writer.archivist(asker).err(),
+        bench.writer.rescue(asker).err(),
+        bench.writer.acknowledge(asker).err(),
+    ] {
+        let refused = refused.unwrap();
+        assert!(
+            matches!(refused, AgentError::NotAllowed { .. }),
+            "{refused}"
+        );
+    }
+}
