@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod safety;
 mod sql;
+mod store;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use crate::model::change::Change;
 
 pub use error::ClientError;
 pub use events::Events;
+pub use store::BackupAnswer;
 
 /// How long a question may take. The agent answers from memory; one that takes
 /// longer hangs, and the emergency brake must not wait for it.

@@ -19,7 +19,7 @@
 //! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`compiler`], [`api`], [`config`] |
-//! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`] |
+//! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`], [`clock`] |
 //! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`model`], [`compiler`], [`datapath`], [`store`], [`api`], [`config`] |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
 //! | [`api`] | what travels between agent and clients | [`model`] |
@@ -29,7 +29,9 @@
 //! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`api`], [`config`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
+//! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
 //! | [`config`] | file, environment and flags | [`model`] |
+//! | [`clock`] | the boot clock for deadlines, the wall clock for people | nothing |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
 //! changes, [`model::evaluate()`] what it means. `agent/writer.rs` carries a change out,
@@ -42,6 +44,7 @@ pub mod api;
 pub mod arrival;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod compiler;
 pub mod config;
 pub mod datapath;
@@ -49,6 +52,7 @@ pub mod detach_marker;
 pub mod local;
 pub mod model;
 pub mod output;
+pub mod recovery;
 pub mod sockets;
 pub mod sql;
 pub mod store;

@@ -156,6 +156,7 @@ impl Loaded {
             bpffs_dir,
             mode: XdpChoice::Auto,
             engine,
+            keep: false,
         };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
         Self {

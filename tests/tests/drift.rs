@@ -420,6 +420,7 @@ fn a_replacement_that_was_cut_short_is_done_again() {
         bpffs_dir: dir.clone(),
         mode: XdpChoice::Auto,
         engine: rules::engine(),
+        keep: false,
     };
     assert!(Datapath::open(&options, &ruleset, 1).is_err());
     let program = |dir| array::<Build>(dir, "BUILD").get(&0, 0).unwrap().program;

@@ -12,6 +12,7 @@ use super::request::Asker;
 use super::rights;
 use super::writer::Writer;
 use crate::api::{BypassRequest, BypassView};
+use crate::clock::Clock;
 use crate::datapath::BypassEntry;
 use crate::model::{Bypass, Name, Privilege, State, parse_source};
 use crate::store::Outcome;
@@ -44,7 +45,7 @@ impl<E: Enforcer> Writer<E> {
             Privilege::Bypass,
             "grant a bypass",
         )?;
-        let now = Timestamp::now();
+        let now = self.now();
         let bypass = Bypass {
             source: parse_source(&request.source)?,
             service: self.service_name(request.service.as_deref())?,
@@ -52,17 +53,18 @@ impl<E: Enforcer> Writer<E> {
             expires: Bypass::expiry(now, request.minutes)?,
             granted_by: asker.caller.name(),
         };
+        self.must_not_be_older()?;
         let mut bypasses = self.bypasses.clone();
         let before = bypasses
             .iter()
             .find(|b| same(b, &bypass.source, bypass.service.as_ref()))
-            .map_or_else(|| "none".to_owned(), until);
+            .map_or_else(|| "none".to_owned(), |bypass| self.until(bypass));
         let mut entry = self.entry(asker, action, Outcome::Done);
         entry.detail.changes = vec![format!(
             "bypass of {} on {}: {before} -> {}",
             bypass.source,
             scope_name(&bypass),
-            until(&bypass)
+            self.until(&bypass)
         )];
         bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
         bypasses.push(bypass.clone());
@@ -87,10 +89,10 @@ impl<E: Enforcer> Writer<E> {
             actor = bypass.granted_by,
             source = %bypass.source,
             scope = scope_name(&bypass),
-            expires = %bypass.expires,
+            expires = %self.settings.clock.shown(bypass.expires),
             "bypass granted"
         );
-        Ok(BypassView::from(&bypass))
+        Ok(view(&bypass, &self.settings.clock))
     }
 
     /// Takes a bypass away. `force`: also if the operator gets in by nothing else.
@@ -123,9 +125,10 @@ impl<E: Enforcer> Writer<E> {
             Privilege::Bypass,
             "revoke a bypass",
         )?;
+        self.must_not_be_older()?;
         let source = parse_source(source)?;
         let service = self.service_name(service)?;
-        let now = Timestamp::now();
+        let now = self.now();
         let Some(bypass) = self
             .bypasses
             .iter()
@@ -151,7 +154,7 @@ impl<E: Enforcer> Writer<E> {
         entry.detail.changes = vec![format!(
             "bypass of {source} on {}: {} -> none",
             scope_name(&bypass),
-            until(&bypass)
+            self.until(&bypass)
         )];
         // The store first: what it forgets is not restored by a restart.
         self.store
@@ -171,7 +174,7 @@ impl<E: Enforcer> Writer<E> {
         );
         match &self.faults.bypasses {
             Some(fault) => Err(AgentError::BypassLeft(fault.clone())),
-            None => Ok(BypassView::from(&bypass)),
+            None => Ok(view(&bypass, &self.settings.clock)),
         }
     }
 
@@ -234,8 +237,16 @@ impl<E: Enforcer> Writer<E> {
         &mut self,
         bypasses: &[Bypass],
     ) -> Result<(), super::enforcer::EnforcerError> {
-        let entries = entries(&self.state, bypasses, Timestamp::now());
+        if self.held.is_some() {
+            // An older store's bypasses may have been revoked; those in force expire.
+            return Ok(());
+        }
+        let entries = entries(&self.state, bypasses, self.now());
         self.enforcer.set_bypasses(&entries)
+    }
+
+    fn until(&self, bypass: &Bypass) -> String {
+        format!("until {}", self.settings.clock.shown(bypass.expires))
     }
 
     fn service_name(&self, service: Option<&str>) -> Result<Option<Name>, AgentError> {
@@ -261,8 +272,7 @@ fn entries(state: &State, bypasses: &[Bypass], now: Timestamp) -> Vec<BypassEntr
                 None => HOST_SCOPE,
                 Some(name) => state.service(name.as_str())?.id,
             };
-            // Wall clocks are set back at times, or start at 1970: no bypass gets more
-            // than it was granted by that.
+            // Whatever the clock says: no bypass lasts longer than it was granted.
             let granted = bypass.expires.duration_since(bypass.granted);
             let remaining = bypass.expires.duration_since(now).min(granted);
             Some(BypassEntry {
@@ -291,23 +301,18 @@ fn in_words(verb: &str, source: &str, service: Option<&str>) -> String {
     format!("bypass {verb} {}{on}", source.escape_debug())
 }
 
-fn until(bypass: &Bypass) -> String {
-    format!("until {}", bypass.expires)
-}
-
 fn scope_name(bypass: &Bypass) -> &str {
     bypass.service.as_ref().map_or("host", Name::as_str)
 }
 
-impl From<&Bypass> for BypassView {
-    fn from(bypass: &Bypass) -> Self {
-        Self {
-            source: bypass.source.to_string(),
-            scope: scope_name(bypass).to_owned(),
-            granted: bypass.granted,
-            expires: bypass.expires,
-            granted_by: bypass.granted_by.clone(),
-        }
+/// As the wall clock shows it.
+pub(super) fn view(bypass: &Bypass, clock: &Clock) -> BypassView {
+    BypassView {
+        source: bypass.source.to_string(),
+        scope: scope_name(bypass).to_owned(),
+        granted: clock.shown(bypass.granted),
+        expires: clock.shown(bypass.expires),
+        granted_by: bypass.granted_by.clone(),
     }
 }
 

@@ -17,11 +17,11 @@ use super::preflight::would_be;
 use super::request::{Asker, Options};
 use super::warnings;
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
-use super::{action, rights};
-use crate::api::{Changed, PendingView, Timing};
+use super::{action, pending, rights};
+use crate::api::{Changed, Timing};
 use crate::compiler::{Compilation, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
-use crate::store::{Extras, Pending, PendingEdit, RevisionMeta};
+use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
 
 /// What is to become of the desired state.
 #[derive(Debug)]
@@ -121,8 +121,8 @@ impl<E: Enforcer> Writer<E> {
         let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
         let is_back = !matches!(proposal, Proposal::Changes { .. });
         // A rollback ends the waiting, or waits in its stead.
-        let awaits = self.pending.as_ref().filter(|_| !is_back).cloned();
-        let awaits = awaits.map(AgentError::AwaitsConfirmation);
+        let awaits = self.pending.as_ref().filter(|_| !is_back);
+        let awaits = awaits.map(|waits| pending::refusal(waits, &self.settings.clock));
         let awaits = match awaits {
             Some(error) if !options.dry_run => return Err(error),
             awaits => awaits,
@@ -132,6 +132,9 @@ impl<E: Enforcer> Writer<E> {
             Some(pending) => pending.base,
             None => self.revision,
         };
+        if !options.dry_run {
+            self.must_not_be_older()?;
+        }
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {
             state,
@@ -151,7 +154,7 @@ impl<E: Enforcer> Writer<E> {
             if is_agent {
                 self.end_pending(asker, action)?;
             }
-            changed.pending = self.pending.as_ref().map(PendingView::from);
+            changed.pending = self.pending_view();
             return Ok(changed);
         }
 
@@ -172,23 +175,32 @@ impl<E: Enforcer> Writer<E> {
             actor: actor.clone(),
             action: action.to_owned(),
         };
-        let pending = options.confirm_within.filter(|_| !is_agent);
-        let pending = pending.map(|within| Pending {
+        let waiting = options.confirm_within.filter(|_| !is_agent);
+        let waiting = waiting.map(|within| Pending {
             revision: 0,
             base,
-            made: now,
+            made: self.now(),
             within,
             actor: actor.clone(),
         });
         let extras = Extras {
             audit: Some(self.done(asker, &actor, action, &changed)),
-            pending: match &pending {
+            pending: match &waiting {
                 Some(pending) => PendingEdit::Set(pending.clone()),
                 None if is_back => PendingEdit::Clear,
                 None => PendingEdit::Keep,
             },
         };
         let stored = self.store.commit_with(&state, &meta, &extras);
+        let stored = match stored {
+            // What nobody confirmed goes, also where that cannot be stored: it may be what
+            // keeps the operator out. A rescue stores it.
+            Err(error @ StoreError::Lost { .. }) if is_agent => {
+                tracing::error!(%error, "rolled back in the kernel alone");
+                Ok(self.revision + 1)
+            }
+            stored => stored,
+        };
         let revision = stored.map_err(|source| {
             tracing::error!(actor, action, error = %source, "change not stored");
             AgentError::Commit {
@@ -202,9 +214,14 @@ impl<E: Enforcer> Writer<E> {
         // first: the flip may give their scopes to other services.
         self.revision = revision;
         self.prune_due = true;
-        self.pending = pending.map(|pending| Pending {
+        self.pending_base = match (&self.pending, &waiting) {
+            (Some(_), Some(_)) => self.pending_base.take(),
+            (None, Some(_)) => Some(self.state.clone()),
+            (_, None) => None,
+        };
+        self.pending = waiting.map(|waiting| Pending {
             revision,
-            ..pending
+            ..waiting
         });
         if self.pending.is_some() || self.guard.is_some() {
             self.leave_guard();
@@ -239,7 +256,7 @@ impl<E: Enforcer> Writer<E> {
         changed.revision = self.revision;
         changed.generation = self.generation;
         changed.entries = self.entries;
-        changed.pending = self.pending.as_ref().map(PendingView::from);
+        changed.pending = self.pending_view();
         tracing::info!(
             actor,
             action,
@@ -313,7 +330,7 @@ impl<E: Enforcer> Writer<E> {
         );
         candidate.changed.warnings.extend(said);
         if !is_agent {
-            self.look_whom_it_denies(&mut candidate, asker, options, now)?;
+            self.look_whom_it_denies(&mut candidate, asker, options, self.now())?;
         }
         Ok(candidate)
     }
@@ -326,6 +343,7 @@ impl<E: Enforcer> Writer<E> {
         options: Options,
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
+        let is_back = matches!(proposal, Proposal::Unconfirmed(_));
         let revision = match proposal {
             Proposal::Rollback { revision } => revision,
             Proposal::Unconfirmed(pending) => pending.base,
@@ -350,7 +368,10 @@ impl<E: Enforcer> Writer<E> {
                 })?);
             }
         };
-        let state = self.state_at(revision)?;
+        let state = match &self.pending_base {
+            Some(base) if is_back => State::clone(base),
+            _ => self.state_at(revision)?,
+        };
         Ok(Applied {
             state,
             warnings: Vec::new(),

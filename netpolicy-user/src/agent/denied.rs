@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use netpolicy_common::{Action, Event, HOST_SCOPE, Reason, ScopeId};
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{mpsc, watch};
 
 use super::events::EventHub;
 use super::snapshot::Snapshot;
 use crate::api::{DeniedEvent, EventLine};
+use crate::clock::since_boot;
 use crate::model::{State, evaluate};
 
 /// Look-ups that are remembered.
@@ -87,9 +87,7 @@ fn interface_name(index: u32) -> String {
 /// The wall time of an instant of `CLOCK_BOOTTIME`, by how long ago it was.
 fn wall_time(boot_ns: u64) -> Timestamp {
     let now = Timestamp::now();
-    let boot = clock_gettime(ClockId::Boottime);
-    let boot = i128::from(boot.tv_sec) * 1_000_000_000 + i128::from(boot.tv_nsec);
-    let ago = SignedDuration::from_nanos_i128((boot - i128::from(boot_ns)).max(0));
+    let ago = since_boot().saturating_sub(Duration::from_nanos(boot_ns));
     now.checked_sub(ago).unwrap_or(now)
 }
 
@@ -233,8 +231,7 @@ pub(super) mod tests {
 
     #[test]
     fn boot_time_becomes_wall_time() {
-        let boot = clock_gettime(ClockId::Boottime);
-        let ns = u64::try_from(boot.tv_sec).unwrap() * 1_000_000_000;
+        let ns = since_boot().as_secs() * 1_000_000_000;
         let ago = Timestamp::now().duration_since(wall_time(ns));
         assert!(ago.as_secs() <= 2 && ago.as_secs() >= 0, "{ago}");
     }

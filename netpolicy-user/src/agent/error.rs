@@ -109,6 +109,25 @@ pub enum AgentError {
         /// What the store says.
         source: StoreError,
     },
+    /// The store is older than what is in force, and nothing may change that by the way.
+    #[error(
+        "the store is older than what is in force: it holds revision {stored}, and revision {enforced} was put in force; what is in force stays so"
+    )]
+    OlderStore {
+        /// The store's revision.
+        stored: u64,
+        /// The one in force.
+        enforced: u64,
+    },
+    /// There is nothing to acknowledge.
+    #[error("the store is not older than what is in force: nothing is to be acknowledged")]
+    NotOlder,
+    /// There is nothing to rescue.
+    #[error("the state database is where it should be: nothing is to be rescued")]
+    NothingLost,
+    /// The state directory cannot be locked.
+    #[error("the state directory cannot be used: {0}")]
+    Directory(String),
     /// The kernel refused, or cannot be read.
     #[error("{what}: {}", chain(.source))]
     Kernel {
@@ -178,9 +197,12 @@ impl AgentError {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
-            Self::Lockout { .. } | Self::DeniesClients(_) | Self::AwaitsConfirmation(_) => {
-                StatusCode::CONFLICT
-            }
+            Self::Lockout { .. }
+            | Self::DeniesClients(_)
+            | Self::AwaitsConfirmation(_)
+            | Self::OlderStore { .. }
+            | Self::NotOlder
+            | Self::NothingLost => StatusCode::CONFLICT,
             Self::Sql { .. } => StatusCode::BAD_REQUEST,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 StatusCode::INSUFFICIENT_STORAGE
@@ -194,6 +216,7 @@ impl AgentError {
             | Self::Kernel { .. }
             | Self::BypassLeft(_)
             | Self::Unreadable(_)
+            | Self::Directory(_)
             | Self::Sockets { .. }
             | Self::Internal
             | Self::Marker { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -227,6 +250,11 @@ impl AgentError {
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
                 pending.base
             )),
+            Self::OlderStore { .. } => Some(
+                "`netpolicy store acknowledge` puts the store's revision in force; \
+                 `netpolicy restore FILE` restores a newer backup"
+                    .to_owned(),
+            ),
             Self::Sql { hint, .. } => hint.clone(),
             Self::Stopping => Some("try again when it has started anew".to_owned()),
             _ => None,

@@ -11,11 +11,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::lock::{self, LockError};
 use super::start::{self, StartError};
+use crate::clock::{Clock, since_boot};
 use crate::config::Config;
 use crate::datapath;
 use crate::store::{SqliteStore, Store as _};
@@ -67,10 +67,11 @@ impl Guard {
 /// # Errors
 /// As an agent's start.
 pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
+    let clock = Clock::system();
     let mut wait = within + LATE;
     let mut left = PATIENCE;
     loop {
-        std::thread::sleep(wait);
+        sleep(wait);
         // Locking it would make it.
         if left == 0 || !config.state_dir.is_dir() {
             return Ok(());
@@ -84,11 +85,13 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let pending = SqliteStore::open(&config.state_dir)?.load()?.pending;
+        let pending = SqliteStore::open_with(&config.state_dir, clock.clone())?
+            .load()?
+            .pending;
         let Some(pending) = pending else {
             return Ok(());
         };
-        let remaining = pending.remaining(Timestamp::now());
+        let remaining = pending.remaining(clock.now());
         if !remaining.is_zero() {
             // A later change waits now.
             drop(state);
@@ -103,5 +106,18 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
         let _pins = lock::pins(&config.bpffs_dir)?;
         let (sources, _) = mpsc::unbounded_channel();
         return start::start(config, sources, None).map(drop);
+    }
+}
+
+/// Sleeps by the boot clock: `nanosleep(2)` does not count the time of a suspended machine.
+fn sleep(wait: Duration) {
+    const LOOK: Duration = Duration::from_secs(1);
+    let until = since_boot() + wait;
+    loop {
+        let left = until.saturating_sub(since_boot());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::sleep(left.min(LOOK));
     }
 }

@@ -43,6 +43,10 @@ impl Kernel {
         revision: u64,
     ) -> Result<(Self, Opened), DatapathError> {
         let (datapath, opened) = Datapath::open(&options, ruleset, revision)?;
+        let options = Options {
+            keep: false,
+            ..options
+        };
         Ok((Self { datapath, options }, opened))
     }
 }

@@ -43,6 +43,8 @@ pub mod service_manager;
 pub mod snapshot;
 pub mod sql;
 pub mod start;
+pub mod store_watch;
+mod storekeeping;
 pub mod supervisor;
 #[cfg(test)]
 pub mod testing;
@@ -210,6 +212,14 @@ fn background(
         }
     });
 
+    let supervisor = app.supervisor.clone();
+    let state_dir = config.state_dir.clone();
+    tasks.spawn(async move {
+        if let Err(error) = store_watch::watch(&state_dir, || supervisor.reconcile()).await {
+            tracing::warn!(%error, "no notifications of the store's files: they are looked at every 5 s");
+        }
+    });
+
     let mut snapshots = app.supervisor.snapshots();
     tasks.spawn(async move {
         while snapshots.changed().await.is_ok() {
@@ -250,22 +260,29 @@ async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
 
 /// Lets a change lapse that nobody confirms.
 async fn take_back_unconfirmed(supervisor: Supervisor) {
-    /// Between two tries, where taking it back fails.
+    /// Between two looks at the boot clock, and between two tries where taking it back fails:
+    /// the runtime's own clock stands still while the machine is suspended.
     const AGAIN: Duration = Duration::from_secs(1);
     let mut snapshots = supervisor.snapshots();
     loop {
-        let pending = snapshots.borrow_and_update().pending.clone();
-        let Some(pending) = pending else {
+        let remaining = {
+            let snapshot = snapshots.borrow_and_update();
+            let pending = snapshot.pending.as_ref();
+            pending.map(|pending| pending.remaining(snapshot.clock.now()))
+        };
+        let Some(remaining) = remaining else {
             if snapshots.changed().await.is_err() {
                 return;
             }
             continue;
         };
+        if remaining.is_zero() {
+            supervisor.expire().await;
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        }
         tokio::select! {
-            () = tokio::time::sleep(pending.remaining(Timestamp::now())) => {
-                supervisor.expire().await;
-                tokio::time::sleep(AGAIN).await;
-            }
+            () = tokio::time::sleep(remaining.min(AGAIN)) => {}
             changed = snapshots.changed() => if changed.is_err() {
                 return;
             }

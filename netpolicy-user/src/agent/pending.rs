@@ -2,8 +2,6 @@
 //!
 //! The store remembers them, so that neither a crash nor a reboot confirms anything.
 
-use jiff::Timestamp;
-
 use super::audit::lines;
 use super::change::Proposal;
 use super::enforcer::Enforcer;
@@ -13,6 +11,7 @@ use super::request::{Asker, Options};
 use super::rights;
 use super::writer::Writer;
 use crate::api::PendingView;
+use crate::clock::Clock;
 use crate::model::{Privilege, plan};
 use crate::store::{
     AuditDetail, AuditEntry, Extras, Outcome, Pending, PendingEdit, RevisionMeta, Store,
@@ -45,7 +44,13 @@ impl<E: Enforcer> Writer<E> {
             )?;
         }
         self.end_pending(asker, &format!("confirm {}", pending.revision))?;
-        Ok(PendingView::from(&pending))
+        Ok(view(&pending, &self.settings.clock))
+    }
+
+    /// The change that waits, as the wall clock shows it.
+    pub(super) fn pending_view(&self) -> Option<PendingView> {
+        let clock = &self.settings.clock;
+        self.pending.as_ref().map(|pending| view(pending, clock))
     }
 
     /// Leaves a guard for the change that waits, or ends the one that has nothing to wait
@@ -57,7 +62,7 @@ impl<E: Enforcer> Writer<E> {
         let (Some(pending), Some(arguments)) = (&self.pending, &self.settings.guard) else {
             return;
         };
-        match Guard::start(arguments, pending.remaining(Timestamp::now())) {
+        match Guard::start(arguments, pending.remaining(self.now())) {
             Ok(guard) => self.guard = Some(guard),
             Err(error) => tracing::warn!(
                 %error,
@@ -76,6 +81,7 @@ impl<E: Enforcer> Writer<E> {
                 source,
             })?;
         self.pending = None;
+        self.pending_base = None;
         self.leave_guard();
         self.publish();
         tracing::info!(actor = entry.actor, action, "nothing waits any more");
@@ -83,7 +89,12 @@ impl<E: Enforcer> Writer<E> {
     }
 
     /// Takes the unconfirmed change back if its time is over.
-    pub fn take_back_unconfirmed(&mut self, now: Timestamp) {
+    pub fn take_back_unconfirmed(&mut self) {
+        let now = self.now();
+        if self.held.is_some() {
+            // The change that waits is not in force.
+            return;
+        }
         let due = |pending: &&Pending| pending.remaining(now).is_zero();
         let Some(pending) = self.pending.as_ref().filter(due).cloned() else {
             return;
@@ -118,8 +129,9 @@ impl<E: Enforcer> Writer<E> {
 pub(super) fn at_start(
     store: &mut dyn Store,
     stored: Stored,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Result<Stored, StoreError> {
+    let now = clock.now();
     let due = |pending: &&Pending| pending.remaining(now).is_zero();
     let Some(pending) = stored.pending.as_ref().filter(due) else {
         return Ok(stored);
@@ -132,12 +144,12 @@ pub(super) fn at_start(
     let state = store.state_at(pending.base)?;
     let action = format!("rollback {}: not confirmed", pending.base);
     let meta = RevisionMeta {
-        created: now,
+        created: clock.wall(),
         actor: "agent".to_owned(),
         action: action.clone(),
     };
     let audit = AuditEntry {
-        time: now,
+        time: clock.wall(),
         uid: 0,
         actor: "agent".to_owned(),
         from: None,
@@ -163,13 +175,23 @@ pub(super) fn at_start(
     })
 }
 
-impl From<&Pending> for PendingView {
-    fn from(pending: &Pending) -> Self {
-        Self {
-            revision: pending.revision,
-            base: pending.base,
-            deadline: pending.deadline(),
-            actor: pending.actor.clone(),
-        }
+/// As the wall clock shows it.
+pub(super) fn view(pending: &Pending, clock: &Clock) -> PendingView {
+    PendingView {
+        revision: pending.revision,
+        base: pending.base,
+        deadline: clock.shown(pending.deadline()),
+        actor: pending.actor.clone(),
     }
 }
+
+/// What is refused while a change waits.
+pub(super) fn refusal(pending: &Pending, clock: &Clock) -> AgentError {
+    AgentError::AwaitsConfirmation(Pending {
+        made: clock.shown(pending.made),
+        ..pending.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -120,7 +120,7 @@ impl<E: Enforcer> Writer<E> {
         let judge = Judge {
             old,
             new: self.in_force(),
-            now: Timestamp::now(),
+            now: self.now(),
         };
         let interfaces = &self.settings.interfaces;
         let mut left = Vec::new();

@@ -18,13 +18,14 @@ const SHOWN: usize = 5;
 impl<E: Enforcer> Writer<E> {
     /// One round.
     pub fn reconcile(&mut self) {
-        if self.check_pins() {
+        if self.check_pins() && self.held.is_none() {
             self.check_ruleset();
         }
         self.check_interfaces();
         self.record_unrecorded();
-        self.drop_lapsed_bypasses(Timestamp::now());
-        self.take_back_unconfirmed(Timestamp::now());
+        self.check_store();
+        self.drop_lapsed_bypasses(self.now());
+        self.take_back_unconfirmed();
         self.prune();
         self.publish();
     }
@@ -39,6 +40,8 @@ impl<E: Enforcer> Writer<E> {
         match self.enforcer.reinstall(&self.ruleset, self.revision) {
             Ok(generation) => {
                 self.generation = generation;
+                // What was in force is gone, and the store's is all that is known.
+                self.held = None;
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
                     "{}: the pins were gone, and filtering with them; installed anew",

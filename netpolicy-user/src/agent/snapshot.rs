@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use crate::api::Detached;
+use crate::clock::Clock;
 use crate::model::{Bypass, Grant, State};
 use crate::store::Pending;
 
@@ -31,7 +31,9 @@ pub struct Snapshot {
     pub generation: u64,
     /// Prefixes in the kernel's lists.
     pub entries: u64,
-    /// Bypasses, lapsed ones perhaps among them.
+    /// What deadlines are measured by.
+    pub clock: Clock,
+    /// Bypasses, expired ones perhaps among them.
     pub bypasses: Vec<Bypass>,
     /// Privileges that were granted.
     pub grants: Vec<Grant>,
@@ -59,6 +61,7 @@ impl Snapshot {
             revision,
             generation: 0,
             entries: 0,
+            clock: Clock::system(),
             bypasses: Vec::new(),
             grants: Vec::new(),
             pending: None,
@@ -109,8 +112,9 @@ impl Snapshot {
         }
     }
 
-    /// The bypasses that have not lapsed.
-    pub fn live_bypasses(&self, now: Timestamp) -> impl Iterator<Item = &Bypass> {
+    /// The bypasses that have not expired by the kernel's clock.
+    pub fn live_bypasses(&self) -> impl Iterator<Item = &Bypass> {
+        let now = self.clock.now();
         self.bypasses.iter().filter(move |b| b.expires > now)
     }
 }
@@ -128,6 +132,8 @@ pub struct Faults {
     pub bypasses: Option<String>,
     /// An unconfirmed change could not be taken back.
     pub pending: Option<String>,
+    /// What is stored is not kept.
+    pub store: Option<String>,
     /// Drift that was found and repaired, lately; the oldest first.
     drift: VecDeque<(Instant, String)>,
 }
@@ -149,6 +155,7 @@ impl Faults {
             .chain(&self.links)
             .chain(&self.bypasses)
             .chain(&self.pending)
+            .chain(&self.store)
             .chain(self.drift.iter().map(|(_, what)| what))
             .cloned()
             .collect()

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::error::AgentError;
@@ -13,10 +12,11 @@ use super::lock::{self, Lock, LockError};
 use super::pending;
 use super::server::{Socket, SocketError};
 use super::writer::{Settings, Writer};
+use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
 use crate::datapath::{self, DatapathError, EventReader, Opened, Options, Reader};
-use crate::store::{SqliteStore, Store, StoreError};
+use crate::store::{SqliteStore, Store, StoreError, Stored};
 
 /// Why the agent does not start. What is in force stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +62,9 @@ impl StartError {
             Self::Store(e) => e.hint().map(str::to_owned),
             Self::Datapath(e) => e.hint(),
             Self::StateLost { .. } => Some(
-                "name the right directory (NETPOLICY_STATE_DIR) or restore its state.db; to begin \
-                 with no policy: `netpolicy detach`, start the agent, `netpolicy attach`"
+                "name the right directory (NETPOLICY_STATE_DIR) or restore a backup with \
+                 `netpolicy restore FILE`; to begin with no policy: `netpolicy detach`, start the \
+                 agent, `netpolicy attach`"
                     .to_owned(),
             ),
             Self::Kernel(e) => e.body().hint,
@@ -109,15 +110,18 @@ pub fn start(
     guard: Option<&[OsString]>,
 ) -> Result<Writer<Kernel>, StartError> {
     let begun = Instant::now();
-    let mut store = SqliteStore::open(&config.state_dir)?;
+    let clock = Clock::system();
+    let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
     let stored = store.load()?;
-    let stored = pending::at_start(&mut store, stored, Timestamp::now())?;
+    let found = stored.revision;
+    let stored = pending::at_start(&mut store, stored, &clock)?;
     tracing::info!(
         revision = stored.revision,
         policies = stored.state.policies.len(),
         rules = stored.state.rule_count(),
         "state loaded"
     );
+    let held = older_than_enforced(config, &mut store, &stored, found)?;
     let compiled = Compilation::new(&stored.state);
     let ruleset = compiled.ruleset();
     if stored.revision == 0 {
@@ -127,6 +131,7 @@ pub fn start(
         bpffs_dir: config.bpffs_dir.clone(),
         mode: config.xdp_mode,
         engine: config.engine,
+        keep: held.is_some(),
     };
     let (kernel, opened) = Kernel::open(options, ruleset, stored.revision)?;
     match opened {
@@ -140,9 +145,18 @@ pub fn start(
         limits: config.limits,
         verify_interval: config.verify_interval,
         marker: config.state_dir.join(DETACHED_MARKER),
+        clock,
         guard: guard.map(<[_]>::to_vec),
     };
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
+    if let Some(enforced) = held {
+        tracing::error!(
+            stored = writer.revision,
+            enforced,
+            "the store is older than what is in force, which stays in force"
+        );
+    }
+    writer.held = held;
     writer.take_over()?;
     let took_ms = begun.elapsed().as_millis();
     let snapshot = writer.published().borrow().clone();
@@ -152,6 +166,26 @@ pub fn start(
         tracing::warn!(took_ms, "in force nowhere: {}", snapshot.filtering());
     }
     Ok(writer)
+}
+
+/// The revision in force, if it is later than the store's and nobody meant that: an old copy of
+/// the state would take back later blocks. A backup that `netpolicy restore` put there is meant.
+fn older_than_enforced(
+    config: &Config,
+    store: &mut SqliteStore,
+    stored: &Stored,
+    found: u64,
+) -> Result<Option<u64>, StoreError> {
+    if stored.restored {
+        store.forget_restored()?;
+        return Ok(None);
+    }
+    let enforced = Reader::open(&config.bpffs_dir).and_then(|reader| reader.enforced());
+    // What cannot be read is in force no longer; opening it says what is wrong.
+    Ok(enforced
+        .ok()
+        .map(|enforced| enforced.revision)
+        .filter(|enforced| found > 0 && *enforced > found))
 }
 
 /// An empty state takes the place of nothing that filters: a directory that is mistyped

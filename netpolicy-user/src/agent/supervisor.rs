@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::change::Proposal;
@@ -16,6 +15,7 @@ use super::error::AgentError;
 use super::refusals::Refusals;
 use super::request::{Asker, Options};
 use super::snapshot::Snapshot;
+use super::storekeeping::Order;
 use super::writer::Writer;
 use crate::api::{
     AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
@@ -86,6 +86,7 @@ pub(super) enum Command {
     Verify {
         reply: Reply<VerifyView>,
     },
+    Store(Order),
     Reconcile,
     Expire,
     Note {
@@ -407,7 +408,7 @@ fn work<E: Enforcer>(
                 errors,
             } => writer.refused(asker, &action, errors),
             Command::Expire => {
-                writer.take_back_unconfirmed(Timestamp::now());
+                writer.take_back_unconfirmed();
                 writer.tidy();
             }
             Command::GrantBypass {
@@ -426,6 +427,7 @@ fn work<E: Enforcer>(
                 drop(reply.send(writer.revoke_bypass(&source, service, asker, force)));
             }
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
+            Command::Store(order) => writer.keep_store(order),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
             Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),
             Command::Verify { reply } => {

@@ -13,9 +13,11 @@ pub(super) use self::kernel::FakeKernel;
 pub(super) use self::sockets::FakeSockets;
 use self::store::NotedStore;
 use super::caller::Caller;
+use super::pending;
 use super::request::{Asker, Options, Seat};
 use super::snapshot::Snapshot;
 use super::writer::{Settings, Writer};
+use crate::clock::testing::Hands;
 use crate::compiler::Compilation;
 use crate::config::DETACHED_MARKER;
 use crate::model::{Change, ChangeContext, Limits, ListInput, SourceText, State};
@@ -113,6 +115,7 @@ pub(super) fn empty_snapshot() -> Snapshot {
 pub(super) struct Bench {
     pub dir: TempDir,
     pub kernel: FakeKernel,
+    pub clock: Hands,
     pub writer: Writer<FakeKernel>,
 }
 
@@ -121,11 +124,13 @@ impl Bench {
         let kernel = FakeKernel::default();
         kernel.lock().links = [("eth7".to_owned(), 7), ("eth8".to_owned(), 8)].into();
         let dir = tempfile::tempdir().unwrap();
-        let writer = start(dir.path(), &kernel, &["eth7"]);
+        let clock = Hands::new();
+        let writer = start(dir.path(), &kernel, &clock, &["eth7"]);
         kernel.journal();
         Self {
             dir,
             kernel,
+            clock,
             writer,
         }
     }
@@ -133,7 +138,7 @@ impl Bench {
     /// The agent again, over the same kernel and store.
     pub(super) fn restart(self, interfaces: &[&str]) -> Self {
         drop(self.writer);
-        let writer = start(self.dir.path(), &self.kernel, interfaces);
+        let writer = start(self.dir.path(), &self.kernel, &self.clock, interfaces);
         Self { writer, ..self }
     }
 
@@ -149,9 +154,17 @@ impl Bench {
     }
 }
 
-fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKernel> {
-    let mut store = NotedStore(SqliteStore::open(dir).unwrap(), kernel.clone());
+fn start(
+    dir: &Path,
+    kernel: &FakeKernel,
+    hands: &Hands,
+    interfaces: &[&str],
+) -> Writer<FakeKernel> {
+    let clock = hands.clock();
+    let store = SqliteStore::open_with(dir, clock.clone()).unwrap();
+    let mut store = NotedStore(store, kernel.clone());
     let stored = store.load().unwrap();
+    let stored = pending::at_start(&mut store, stored, &clock).unwrap();
     let compiled = Compilation::new(&stored.state);
     let ruleset = compiled.ruleset();
     {
@@ -166,6 +179,7 @@ fn start(dir: &Path, kernel: &FakeKernel, interfaces: &[&str]) -> Writer<FakeKer
         limits: Limits::default(),
         verify_interval: Duration::from_secs(300),
         marker: dir.join(DETACHED_MARKER),
+        clock,
         guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();

@@ -38,6 +38,7 @@ impl<E: Enforcer> Writer<E> {
     }
 
     fn try_verify_all(&mut self) -> Result<VerifyView, AgentError> {
+        self.must_not_be_older()?;
         let mut differences = Vec::new();
         // What is in force was compiled from change to change.
         let fresh = Compilation::new(&self.state);

@@ -17,9 +17,11 @@ use super::clients::{KernelSockets, Sockets};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::guard::Guard;
+use super::lock::Lock;
 use super::memory;
 use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
+use crate::clock::Clock;
 use crate::compiler::{Compilation, Extent, Ruleset};
 use crate::detach_marker;
 use crate::model::{Bypass, Grant, Limits, State};
@@ -41,6 +43,8 @@ pub struct Settings {
     pub verify_interval: Duration,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,
+    /// What deadlines are measured by; the store's, too.
+    pub clock: Clock,
     /// The agent's own arguments, for the guard of a change that waits for its
     /// confirmation; `None`: none is left.
     pub guard: Option<Vec<OsString>>,
@@ -64,6 +68,12 @@ pub struct Writer<E: Enforcer> {
     pub(super) grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub(super) pending: Option<Pending>,
+    /// The state to go back to.
+    pub(super) pending_base: Option<Arc<State>>,
+    /// A later revision than the store's that stays in force until an admin says otherwise.
+    pub(super) held: Option<u64>,
+    /// Of the state directory, where that is another one than at start.
+    pub(super) lock: Option<Lock>,
     /// What takes it back if the agent is gone.
     pub(super) guard: Option<Guard>,
     /// The host's sockets.
@@ -117,6 +127,9 @@ impl<E: Enforcer> Writer<E> {
             bypasses: stored.bypasses,
             grants: stored.grants,
             pending: stored.pending,
+            pending_base: None,
+            held: None,
+            lock: None,
             guard: None,
             sockets: Box::new(KernelSockets),
             faults: Faults::default(),
@@ -149,7 +162,11 @@ impl<E: Enforcer> Writer<E> {
             })?;
         self.generation = enforced.generation;
         self.open_events();
-        self.take_over_bypasses(Timestamp::now());
+        if let Some(pending) = &self.pending {
+            // For a rescue, which is refused without it.
+            self.pending_base = self.store.state_at(pending.base).ok().map(Arc::new);
+        }
+        self.take_over_bypasses(self.now());
         self.take_over_interfaces();
         self.record_unrecorded();
         self.leave_guard();
@@ -171,6 +188,11 @@ impl<E: Enforcer> Writer<E> {
     /// What was published last.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.published.borrow().clone()
+    }
+
+    /// Now, on the scale of deadlines.
+    pub(super) fn now(&self) -> Timestamp {
+        self.settings.clock.now()
     }
 
     /// What is published, now and from now on.
@@ -220,6 +242,7 @@ impl<E: Enforcer> Writer<E> {
     /// Publishes what is now.
     pub(super) fn publish(&mut self) {
         let mut snapshot = Snapshot::of(&self.state, self.revision);
+        snapshot.clock = self.settings.clock.clone();
         snapshot.generation = self.generation;
         snapshot.entries = self.entries;
         snapshot.bypasses.clone_from(&self.bypasses);
@@ -230,6 +253,7 @@ impl<E: Enforcer> Writer<E> {
         snapshot.removed.clone_from(&self.removed);
         snapshot.unfiltered.clone_from(&self.faults.interfaces);
         snapshot.faults = self.faults.lines();
+        snapshot.faults.extend(self.older_store());
         if self.settings.interfaces.is_empty() {
             snapshot.faults.push(
                 "no interface is configured, so nothing is filtered: name one with --interface or \

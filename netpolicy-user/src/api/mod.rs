@@ -18,14 +18,20 @@ pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
 pub use self::safety::{
-    AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
-    NotClosed, OperatorView, PendingView,
+    AcknowledgedView, AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest,
+    GrantView, NotClosed, OperatorView, PendingView, RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
 pub use crate::store::Outcome;
+
+/// The header of a backup with its BLAKE3, hex.
+pub const BACKUP_DIGEST: &str = "x-netpolicy-blake3";
+
+/// The header of a backup with the newest revision in it.
+pub const BACKUP_REVISION: &str = "x-netpolicy-revision";
 
 /// `GET /v1/status`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -187,3 +187,25 @@ pub struct AuditView {
     /// Why it was refused or failed.
     pub errors: Vec<String>,
 }
+
+/// `POST /v1/store/rescue`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RescuedView {
+    /// The revision that is stored again.
+    pub revision: u64,
+    /// Whether older revisions and the audit log were kept too.
+    pub history: bool,
+    /// Where what stood in the database's place is kept.
+    pub kept: Option<String>,
+}
+
+/// `POST /v1/store/acknowledge`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcknowledgedView {
+    /// The store's revision, which is in force now.
+    pub revision: u64,
+    /// The generation in force.
+    pub generation: u64,
+    /// The later revision that was in force before.
+    pub before: u64,
+}

@@ -27,6 +27,7 @@ mod safety;
 mod service;
 mod sql;
 mod status;
+mod store;
 mod submit;
 mod verify;
 
@@ -151,6 +152,13 @@ enum ClientCommand {
     Grants,
     /// Show who did what, and what was refused
     Audit(grant::AuditArgs),
+    /// Write a whole, checked copy of the state into a file; never copy state.db itself
+    Backup(store::BackupArgs),
+    /// Without an agent: put a backup in the place of the state, once it is checked
+    Restore(store::RestoreArgs),
+    /// Rescue, acknowledge or reset the state database
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Stop all filtering at once, with or without the agent
     Detach,
     /// Filter again after `netpolicy detach`
@@ -244,6 +252,9 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Revoke(args) => grant::revoke(args, cx).await,
         ClientCommand::Grants => grant::list(cx).await,
         ClientCommand::Audit(args) => grant::audit(&args, cx).await,
+        ClientCommand::Backup(args) => store::backup(args, cx).await,
+        ClientCommand::Restore(args) => store::restore(&args, cx),
+        ClientCommand::Store(command) => store::run(command, cx).await,
         ClientCommand::Detach => attach::detach(cx).await,
         ClientCommand::Attach => attach::attach(cx).await,
     }

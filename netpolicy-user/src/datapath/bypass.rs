@@ -14,9 +14,11 @@ use super::{
     lpm::{key_v4, key_v6},
     maps::Maps,
     retry::while_out_of_memory,
-    sys,
 };
-use crate::compiler::{Prefix4, Prefix6};
+use crate::{
+    clock::since_boot,
+    compiler::{Prefix4, Prefix6},
+};
 
 /// What the maps hold of a family (`BYPASSES` in the program).
 const MAX: usize = 4096;
@@ -39,7 +41,7 @@ pub struct BypassEntry {
 /// one that lives. Entries appear before others disappear; a source that is exempt
 /// before and after is exempt throughout.
 pub(super) fn set(maps: &mut Maps, entries: &[BypassEntry]) -> Result<(), DatapathError> {
-    let now = sys::since_boot();
+    let now = since_boot();
     let mut v4 = BTreeMap::new();
     let mut v6 = BTreeMap::new();
     for entry in entries {

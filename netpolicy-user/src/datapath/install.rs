@@ -34,6 +34,8 @@ pub struct Options {
     pub mode: XdpChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
+    /// Leaves another ruleset than the one that is wanted in force, where the pins allow it.
+    pub keep: bool,
 }
 
 /// Whether this process may load the program, and this kernel can.
@@ -152,7 +154,7 @@ impl Datapath {
             slots,
             mode: options.mode,
         };
-        if !is_current {
+        if !is_current && !(options.keep && in_force.generation > 0) {
             let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {})?;
             datapath.commit(&prepared);
             if opened == Opened::Adopted {

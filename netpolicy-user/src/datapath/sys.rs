@@ -8,23 +8,12 @@ use std::{
     path::Path,
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
 };
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type};
 use netpolicy_common::{CpuState, Governance, Head, SlotHead};
 
 use crate::compiler::flat::Page;
-
-/// Time since boot, suspension included: the clock of the program's
-/// `bpf_ktime_get_boot_ns`.
-pub(super) fn since_boot() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(
-        u64::try_from(now.tv_sec).unwrap_or_default(),
-        u32::try_from(now.tv_nsec).unwrap_or_default(),
-    )
-}
 
 /// The calling thread's network namespace: a number that no other has until the next
 /// boot (`SO_NETNS_COOKIE`, Linux 5.14).

@@ -1,9 +1,12 @@
 //! Putting in place what commits wrote ahead, beside the way of a change.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
+
+use super::witness::Witness;
 
 /// Pages in the log from which on they are put in place: SQLite's own number
 /// (`SQLITE_DEFAULT_WAL_AUTOCHECKPOINT`).
@@ -28,11 +31,11 @@ enum Request {
 impl Checkpointer {
     /// Starts it for what `conn` commits; `own` is another connection to the same database.
     /// Without a thread, or if SQLite refuses, `conn` goes on to do it itself.
-    pub(super) fn start(conn: &mut Connection, own: Connection) -> Self {
+    pub(super) fn start(conn: &mut Connection, own: Connection, witness: Arc<Witness>) -> Self {
         // One request waits while another is served: it is for all that came since.
         let (requests, requested) = sync_channel(1);
         let thread = thread::Builder::new().name("checkpoint".to_owned());
-        let thread = thread.spawn(move || serve(&own, &requested)).ok();
+        let thread = thread.spawn(move || serve(&own, &witness, &requested)).ok();
         if thread.is_some() {
             let theirs = requests.clone();
             // Refused: the thread is never asked.
@@ -61,9 +64,11 @@ impl Drop for Checkpointer {
     }
 }
 
-fn serve(conn: &Connection, requested: &Receiver<Request>) {
+fn serve(conn: &Connection, witness: &Witness, requested: &Receiver<Request>) {
     while let Ok(Request::Checkpoint) = requested.recv() {
         // At best: the log holds what does not succeed now.
-        let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let _ = witness.writing(|| {
+            let _ = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        });
     }
 }

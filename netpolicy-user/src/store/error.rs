@@ -94,6 +94,35 @@ pub enum StoreError {
         /// The journal mode that SQLite fell back to.
         mode: String,
     },
+    /// The files of a database in use are gone, or are others.
+    #[error("the state database {} is lost, nothing can be stored: {why}", path.display())]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// What happened to it.
+        why: String,
+    },
+    /// There is no state where there was one.
+    #[error(
+        "the state database {} is {what}, but {} says that it was filled: starting would let every source in",
+        path.display(), marker.display()
+    )]
+    Emptied {
+        /// The database.
+        path: PathBuf,
+        /// The file that says that it was filled.
+        marker: PathBuf,
+        /// "missing" or "empty".
+        what: &'static str,
+    },
+    /// Not what `netpolicy backup` makes.
+    #[error("{} is not a whole backup: {why}", path.display())]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// No such revision is kept.
     #[error("there is no revision {revision}{}", kept(*oldest, *newest))]
     NoSuchRevision {
@@ -141,7 +170,7 @@ impl StoreError {
                 "another netpolicy agent or an sqlite3 shell may hold it; `fuser -v` on that file names the process"
             }
             Self::Corrupt { .. } => {
-                "the kernel keeps enforcing what was last applied; restore the file from a backup; or to begin anew: move it away, `netpolicy detach`, start the agent, apply your policy file, `netpolicy attach`"
+                "the kernel keeps enforcing what was last applied; restore a backup with `netpolicy restore FILE`; to begin with no policy: `netpolicy detach`, `netpolicy store reset`, start the agent, apply your policy file, `netpolicy attach`"
             }
             Self::Foreign { .. } => {
                 "point state_dir (NETPOLICY_STATE_DIR) at a directory of netpolicy's own, or move that file away"
@@ -160,6 +189,15 @@ impl StoreError {
             Self::NotAFile { .. } => "move it away; netpolicy makes the file itself",
             Self::NoWal { .. } => {
                 "point state_dir (NETPOLICY_STATE_DIR) at a local file system such as ext4 or xfs"
+            }
+            Self::Lost { .. } => {
+                "what is in force stays in force; move the files back if you moved them, or `netpolicy store rescue` stores what the agent holds in a new database"
+            }
+            Self::Emptied { .. } => {
+                "restore a backup with `netpolicy restore FILE`, or name the right directory (NETPOLICY_STATE_DIR); to begin with no policy: `netpolicy store reset`"
+            }
+            Self::NotABackup { .. } => {
+                "make backups with `netpolicy backup FILE`: a copy of state.db alone lacks what is in its log"
             }
             Self::NoSuchRevision { .. }
             | Self::Unstorable { .. }

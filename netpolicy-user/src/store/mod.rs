@@ -5,27 +5,38 @@
 //! whether a state makes sense is the model's affair, and what the kernel does
 //! with it the agent's.
 //!
+//! Times with a deadline are on the scale of the [`Clock`](crate::clock::Clock) that the store
+//! is opened with.
+//!
 //! A state may hold millions of rules and most changes touch one of them, so
 //! content is kept as in git: rule lists are cut into chunks (`chunk.rs`), and
 //! chunks, lists and states are immutable objects named by their hash
 //! (`objects.rs`). A commit writes only the objects that are new.
 
 mod audit;
+mod backup;
 mod bypasses;
 mod checkpoint;
 mod chunk;
+mod deadline;
 mod document;
 mod error;
 mod grants;
 mod list;
+mod marker;
 mod objects;
 mod open;
 mod pending;
 mod prune;
+mod replace;
+mod rescue;
+mod revision;
 mod schema;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod whole;
+mod witness;
 
 use std::time::Duration;
 
@@ -33,10 +44,15 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry, Outcome};
+pub use self::backup::{
+    Archivist, Backup, discard_restore, is_filled, prepare_restore, reset, restore,
+};
 pub use self::error::StoreError;
 pub use self::open::directory;
 pub use self::pending::{Pending, PendingEdit};
+pub use self::rescue::{Rescued, Whole, by_rescue};
 pub use self::sqlite::SqliteStore;
+pub use self::whole::Summary;
 use crate::model::{Bypass, Grant, Name, State};
 
 /// Revisions that [`Store::prune`] keeps.
@@ -58,6 +74,8 @@ pub struct Stored {
     pub grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
+    /// Whether it comes out of a backup that was restored, and no agent has run since.
+    pub restored: bool,
 }
 
 /// What is stored along with a revision, all or nothing.
@@ -103,7 +121,8 @@ pub struct Pruned {
 /// Every method does all that it says or nothing. After an error the store can
 /// be used on and holds what it held before.
 pub trait Store: Send {
-    /// The newest state and all bypasses.
+    /// The newest state and all bypasses. Deadlines that were stored in another boot are put
+    /// on this boot's clock, durably.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if what was written cannot be read back whole;
@@ -198,6 +217,25 @@ pub trait Store: Send {
     /// # Errors
     /// Failures to read and write.
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError>;
+
+    /// Makes sure that what is committed is kept: that the files are there, and are those that
+    /// are open. So does every method that writes, before and after.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`].
+    fn check(&mut self) -> Result<(), StoreError>;
+
+    /// Makes the store whole again, after its files were lost.
+    ///
+    /// # Errors
+    /// Failures to write; the old or the new one is in place then.
+    fn rescue(&mut self, whole: &Whole<'_>) -> Result<Rescued, StoreError>;
+
+    /// What makes a backup, beside the one writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`]; failures to open another connection.
+    fn archivist(&mut self) -> Result<Archivist, StoreError>;
 
     /// Puts in place what a large commit wrote ahead, so that no later one has to. At
     /// best: what does not succeed now is done by one of these.

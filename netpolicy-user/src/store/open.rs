@@ -12,7 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::Access;
 
 use super::schema::{self, MIGRATIONS};
-use super::{BUSY_TIMEOUT, StoreError};
+use super::witness::Witness;
+use super::{BUSY_TIMEOUT, StoreError, backup, marker, replace};
 
 /// The database's name within the state directory.
 pub(super) const FILE_NAME: &str = "state.db";
@@ -23,12 +24,26 @@ const SMALLEST: u64 = 512;
 /// The write-ahead log is cut back to this size after large commits, bytes.
 const WAL_BYTES_KEPT: i64 = 16 << 20;
 
+/// An open database.
+pub(super) struct Opened {
+    /// The connection that writes.
+    pub(super) conn: Connection,
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Whether it is kept.
+    pub(super) witness: Witness,
+    /// Whether the marker says that it is filled.
+    pub(super) is_marked: bool,
+}
+
 /// Opens the database in `dir`; makes both if they are missing (0700 and 0600).
 ///
 /// # Errors
 /// See [`super::SqliteStore::open`].
-pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {
+pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
     directory(dir)?;
+    replace::finish(dir)?;
+    backup::tidy(dir)?;
     let path = dir.join(FILE_NAME);
     match fs::metadata(&path) {
         Ok(found) if !found.is_file() => return Err(StoreError::NotAFile { path }),
@@ -39,17 +54,32 @@ pub(super) fn open(dir: &Path) -> Result<(Connection, PathBuf), StoreError> {
             return Err(StoreError::Corrupt { path, detail });
         }
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir, &path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if marker::read(dir)?.is_some() {
+                let marker = marker::path(dir);
+                let what = "missing";
+                return Err(StoreError::Emptied { path, marker, what });
+            }
+            create(dir, &path)?;
+        }
         Err(error) => return Err(StoreError::io("open", &path, error)),
     }
     // SQLite would open without a word what it may only read.
     accessible(&path, Access::READ_OK | Access::WRITE_OK)?;
+    let mut witness = Witness::open(&path)?;
     let mut conn = connect(&path)?;
     schema::check(&conn, &path, MIGRATIONS)?;
     configure(&conn, &path)?;
     schema::migrate(&mut conn, &path, MIGRATIONS)?;
     schema::verify(&conn, &path)?;
-    Ok((conn, path))
+    let is_marked = marker::check(dir, &conn, &path)?;
+    witness.settle()?;
+    Ok(Opened {
+        conn,
+        path,
+        witness,
+        is_marked,
+    })
 }
 
 /// Another connection to a database that is open.
@@ -97,19 +127,7 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
     let new = dir.join(format!("{FILE_NAME}.new"));
     let result = (|| {
         remove(&new)?;
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)
-            .map_err(|source| StoreError::io("create", &new, source))?;
-        let mut conn = connect(&new)?;
-        // Lets `prune` give space back; only possible before there are tables.
-        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")
-            .map_err(|source| StoreError::sqlite("make the tables", &new, source))?;
-        schema::migrate(&mut conn, &new, MIGRATIONS)?;
-        conn.close()
-            .map_err(|(_, source)| StoreError::sqlite("make the tables", &new, source))?;
+        make(&new)?;
         fs::rename(&new, path).map_err(|source| StoreError::io("create", path, source))?;
         sync(dir)
     })();
@@ -118,6 +136,26 @@ fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
         let _ = remove(&new);
     }
     result
+}
+
+/// Makes a database with today's tables in a new file, and closes it.
+///
+/// # Errors
+/// The file is there; failures to write.
+pub(super) fn make(new: &Path) -> Result<(), StoreError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(new)
+        .map_err(|source| StoreError::io("create", new, source))?;
+    let mut conn = connect(new)?;
+    // Lets `prune` give space back; only possible before there are tables.
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")
+        .map_err(|source| StoreError::sqlite("make the tables", new, source))?;
+    schema::migrate(&mut conn, new, MIGRATIONS)?;
+    conn.close()
+        .map_err(|(_, source)| StoreError::sqlite("make the tables", new, source))
 }
 
 /// Removes an unfinished database with its journal.
@@ -135,7 +173,11 @@ fn remove(new: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+/// A connection, without settings.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let fault = |source| StoreError::sqlite("open a connection", path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(fault)?;
@@ -173,7 +215,7 @@ fn accessible(path: &Path, access: Access) -> Result<(), StoreError> {
 }
 
 /// Makes the directory's entries durable.
-fn sync(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn sync(dir: &Path) -> Result<(), StoreError> {
     let dir = if dir.as_os_str().is_empty() {
         Path::new(".")
     } else {

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::StoreError;
+use super::deadline::Span;
 use super::error::fault;
 use super::objects::Db;
+use crate::clock::Clock;
 
 /// A change that is taken back unless it is confirmed in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct Pending {
     pub revision: u64,
     /// The revision to go back to.
     pub base: u64,
-    /// When the change was made.
+    /// When the change was made, on the scale of the store's clock.
     pub made: Timestamp,
     /// How long it waits.
     pub within: Duration,
@@ -33,8 +35,7 @@ impl Pending {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// How long it still waits at `now`. A clock that is set back, or starts at 1970,
-    /// does not give it more than it was given.
+    /// How long it still waits at `now`; never longer than the whole.
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Duration {
         let left = self.deadline().duration_since(now);
@@ -56,10 +57,11 @@ pub enum PendingEdit {
     Clear,
 }
 
-pub(super) fn get(db: Db<'_>) -> Result<Option<Pending>, StoreError> {
+/// The change that waits, and whether it was stored in this boot.
+pub(super) fn get(db: Db<'_>, clock: &Clock) -> Result<Option<(Pending, bool)>, StoreError> {
     let found = db
         .conn
-        .prepare_cached("SELECT revision, base, made, within_ms, actor FROM pending")
+        .prepare_cached("SELECT revision, base, made, within_ms, actor, boot, ends_ns FROM pending")
         .and_then(|mut select| {
             select
                 .query_row([], |row| {
@@ -69,48 +71,81 @@ pub(super) fn get(db: Db<'_>) -> Result<Option<Pending>, StoreError> {
                         row.get::<_, String>(2)?,
                         row.get::<_, i64>(3)?,
                         row.get::<_, String>(4)?,
+                        row.get(5)?,
+                        row.get(6)?,
                     ))
                 })
                 .optional()
         })
         .map_err(fault("look for an unconfirmed change", db.path))?;
-    let Some((revision, base, made, within_ms, actor)) = found else {
+    let Some((revision, base, made, within_ms, actor, boot, ends_ns)) = found else {
         return Ok(None);
     };
     let number = |row: i64| u64::try_from(row).unwrap_or(0);
-    Ok(Some(Pending {
+    let corrupt = |why: String| db.corrupt(format!("the unconfirmed change: {why}"));
+    let within = Duration::from_millis(number(within_ms));
+    let began: Timestamp = made
+        .parse()
+        .map_err(|error: jiff::Error| corrupt(error.to_string()))?;
+    let span = Span {
+        began: made,
+        ends: began
+            .checked_add(within)
+            .unwrap_or(Timestamp::MAX)
+            .to_string(),
+        boot,
+        ends_ns,
+    };
+    let span = span.read(clock).map_err(corrupt)?;
+    let pending = Pending {
         revision: number(revision),
         base: number(base),
-        made: made
-            .parse()
-            .map_err(|e: jiff::Error| db.corrupt(format!("the unconfirmed change: {e}")))?,
-        within: Duration::from_millis(number(within_ms)),
+        made: span.began,
+        within,
         actor,
-    }))
+    };
+    Ok(Some((pending, span.is_current)))
 }
 
 /// Does what `edit` says, in the transaction that makes `revision`.
-pub(super) fn edit(db: Db<'_>, edit: &PendingEdit, revision: u64) -> Result<(), StoreError> {
-    let pending = match edit {
-        PendingEdit::Keep => return Ok(()),
-        PendingEdit::Clear => return clear(db),
-        PendingEdit::Set(pending) => pending,
-    };
+pub(super) fn edit(
+    db: Db<'_>,
+    clock: &Clock,
+    edit: &PendingEdit,
+    revision: u64,
+) -> Result<(), StoreError> {
+    match edit {
+        PendingEdit::Keep => Ok(()),
+        PendingEdit::Clear => clear(db),
+        PendingEdit::Set(pending) => set(db, clock, pending, revision),
+    }
+}
+
+/// Stores that `revision` waits as `pending` says.
+pub(super) fn set(
+    db: Db<'_>,
+    clock: &Clock,
+    pending: &Pending,
+    revision: u64,
+) -> Result<(), StoreError> {
+    let span = Span::of(clock, pending.made, pending.deadline());
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let within = u64::try_from(pending.within.as_millis()).unwrap_or(u64::MAX);
     clear(db)?;
     db.conn
         .prepare_cached(
-            "INSERT INTO pending (id, revision, base, made, within_ms, actor)
-             VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO pending (id, revision, base, made, within_ms, actor, boot, ends_ns)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )
         .and_then(|mut insert| {
             insert.execute(params![
                 number(revision),
                 number(pending.base),
-                pending.made.to_string(),
+                span.began,
                 number(within),
                 pending.actor,
+                span.boot,
+                span.ends_ns,
             ])
         })
         .map(drop)

@@ -98,6 +98,16 @@ pub(super) const MIGRATIONS: &[&str] = &[
         WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
         BEGIN SELECT raise(ABORT, 'the audit log is append-only'); END;
 ",
+    "
+    -- When it ends by the boot clock, and in which boot; beside the wall clock's time, which
+    -- counts after a reboot. NULL: stored before there were these.
+    ALTER TABLE bypasses ADD COLUMN boot TEXT;
+    ALTER TABLE bypasses ADD COLUMN ends_ns INTEGER;
+    ALTER TABLE pending ADD COLUMN boot TEXT;
+    ALTER TABLE pending ADD COLUMN ends_ns INTEGER;
+    -- By which the marker beside the database knows it.
+    INSERT INTO settings VALUES ('store_id', lower(hex(randomblob(16))));
+",
 ];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.

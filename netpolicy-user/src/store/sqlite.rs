@@ -1,21 +1,26 @@
 //! The store in an SQLite database.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use super::checkpoint::Checkpointer;
 use super::document::Document;
 use super::error::fault;
-use super::list::{Known, KnownChunks};
+use super::list::Known;
 use super::objects::{Db, Kind, ObjectId};
 use super::prune::Keep;
+use super::revision::{commit, find, id, newest, number};
+use super::witness::Witness;
 use super::{
-    AuditEntry, Extras, KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored,
-    audit, bypasses, grants, list, open, pending,
+    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Pending, Pruned, Rescued, Revision,
+    RevisionMeta, Store, StoreError, Stored, Whole, audit, bypasses, grants, list, marker, open,
+    pending,
 };
+use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
 
 /// What [`Store::prune`] keeps. 4,000,000 rules take 40 to 80 MB.
@@ -31,8 +36,16 @@ pub struct SqliteStore {
     _checkpointer: Checkpointer,
     pub(super) conn: Connection,
     path: PathBuf,
+    pub(super) clock: Clock,
+    /// What SQLite says of other connections' commits, of which there are none; `None` after a
+    /// transaction that failed, which changes it too.
+    data_version: Option<i64>,
+    /// Whether the marker says that it is filled.
+    is_marked: bool,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
+    /// Closed last; see there.
+    pub(super) witness: Arc<Witness>,
 }
 
 impl SqliteStore {
@@ -46,11 +59,31 @@ impl SqliteStore {
     /// Every case of [`StoreError`] but those of single operations; the database
     /// is left as it was.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let (mut conn, path) = open::open(dir)?;
-        let checkpointer = Checkpointer::start(&mut conn, open::another(&path)?);
+        Self::open_with(dir, Clock::system())
+    }
+
+    /// As [`Self::open`], with deadlines by `clock`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let open::Opened {
+            mut conn,
+            path,
+            witness,
+            is_marked,
+        } = open::open(dir)?;
+        let witness = Arc::new(witness);
+        let own = open::another(&path)?;
+        let checkpointer = Checkpointer::start(&mut conn, own, witness.clone());
+        let data_version = Some(data_version(&conn, &path)?);
         Ok(Self {
             conn,
             path,
+            clock,
+            data_version,
+            is_marked,
+            witness,
             known: Vec::new(),
             _checkpointer: checkpointer,
         })
@@ -72,20 +105,29 @@ impl SqliteStore {
     /// Begins a transaction that can write. What was written is taken back unless
     /// the transaction is committed.
     fn begin(&mut self) -> Result<(Transaction<'_>, &Path), StoreError> {
+        self.witness.check()?;
         let path = &self.path;
-        self.conn
+        let tx = self
+            .conn
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map(|tx| (tx, &**path))
-            .map_err(|source| StoreError::sqlite("begin a change", path, source))
+            .map_err(|source| StoreError::sqlite("begin a change", path, source))?;
+        let expected = self.data_version.take();
+        let found = data_version(&tx, path)?;
+        if expected.is_some_and(|expected| expected != found) {
+            return Err(self.witness.condemn("another program changed it"));
+        }
+        Ok((tx, path))
     }
 
     /// Gives the log's space back, which a large change has grown, or one that found
     /// no room to all that there was.
     fn release_log(&self) {
         // Best effort: the next commit or closing does the same.
-        let _ = self
-            .conn
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = self.witness.writing(|| {
+            let _ = self
+                .conn
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        });
     }
 
     /// A revision's state, with its lists.
@@ -105,6 +147,48 @@ impl SqliteStore {
         Ok((read, lists))
     }
 
+    /// Makes sure that what was committed is kept.
+    fn committed(&mut self) -> Result<(), StoreError> {
+        self.data_version = Some(data_version(&self.conn, &self.path)?);
+        self.witness.check()
+    }
+
+    /// Says beside the database that it is filled, before it is for the first time.
+    fn mark(&mut self) -> Result<(), StoreError> {
+        if !self.is_marked {
+            self.witness.check()?;
+            let id = marker::id(&self.conn, &self.path)?.unwrap_or_default();
+            marker::write(self.path.parent().unwrap_or(Path::new(".")), &id)?;
+            self.is_marked = true;
+        }
+        Ok(())
+    }
+
+    /// What has a deadline. What was stored in another boot is stored again by this one's
+    /// clock, which no setting of the wall clock moves.
+    fn read_deadlines(&mut self) -> Result<(Vec<Bypass>, Option<Pending>), StoreError> {
+        let clock = self.clock.clone();
+        let bypasses = bypasses::all(self.db(), &clock)?;
+        let pending = pending::get(self.db(), &clock)?;
+        let is_old = |(_, is_current): &&(Bypass, bool)| !is_current;
+        let old: Vec<_> = bypasses.iter().filter(is_old).collect();
+        let old_pending = pending.as_ref().filter(|(_, is_current)| !is_current);
+        if !old.is_empty() || old_pending.is_some() {
+            let (tx, path) = self.begin()?;
+            let db = Db { conn: &tx, path };
+            for (bypass, _) in old {
+                bypasses::put(db, &clock, bypass)?;
+            }
+            if let Some((pending, _)) = old_pending {
+                pending::set(db, &clock, pending, pending.revision)?;
+            }
+            tx.commit()
+                .map_err(fault("store deadlines by this boot's clock", path))?;
+        }
+        let bypasses = bypasses.into_iter().map(|(bypass, _)| bypass).collect();
+        Ok((bypasses, pending.map(|(pending, _)| pending)))
+    }
+
     /// Does something small and appends to the audit log, both or neither: neither, too,
     /// where `work` says that there was nothing to do.
     fn audited(
@@ -119,6 +203,7 @@ impl SqliteStore {
             audit::append(db, entry, None)?;
         }
         tx.commit().map_err(fault("commit", path))?;
+        self.committed()?;
         Ok(done)
     }
 
@@ -130,9 +215,9 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
-        let bypasses = bypasses::all(self.db())?;
+        let (bypasses, pending) = self.read_deadlines()?;
         let grants = grants::all(self.db())?;
-        let pending = pending::get(self.db())?;
+        let restored = marker::is_restored(&self.conn, &self.path)?;
         let Some((revision, state)) = newest(self.db())? else {
             return Ok(Stored {
                 state: State::empty(),
@@ -140,6 +225,7 @@ impl Store for SqliteStore {
                 bypasses,
                 grants,
                 pending,
+                restored,
             });
         };
         let (state, lists) = self.read(&state)?;
@@ -150,6 +236,7 @@ impl Store for SqliteStore {
             bypasses,
             grants,
             pending,
+            restored,
         })
     }
 
@@ -159,10 +246,14 @@ impl Store for SqliteStore {
         by: &RevisionMeta,
         extras: &Extras,
     ) -> Result<u64, StoreError> {
+        self.mark()?;
         let known = std::mem::take(&mut self.known);
+        let clock = self.clock.clone();
         let result = self
             .begin()
-            .and_then(|(tx, path)| commit(tx, path, &known, state, by, extras));
+            .and_then(|(tx, path)| commit(tx, path, &clock, &known, state, by, extras));
+        // What went into files that are gone is not stored.
+        let result = result.and_then(|done| self.committed().map(|()| done));
         match result {
             Ok((revision, lists)) => {
                 self.known = lists;
@@ -255,6 +346,7 @@ impl Store for SqliteStore {
     }
 
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.witness.check()?;
         audit::append(self.db(), entry, None)
     }
 
@@ -276,7 +368,8 @@ impl Store for SqliteStore {
         bypass: &Bypass,
         entry: Option<&AuditEntry>,
     ) -> Result<(), StoreError> {
-        self.audited(entry, |db| bypasses::put(db, bypass).map(|()| true))
+        let clock = self.clock.clone();
+        self.audited(entry, |db| bypasses::put(db, &clock, bypass).map(|()| true))
             .map(drop)
     }
 
@@ -290,9 +383,11 @@ impl Store for SqliteStore {
     }
 
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
+        let clock = self.clock.clone();
         let (tx, path) = self.begin()?;
         let db = Db { conn: &tx, path };
-        let mut lapsed = bypasses::all(db)?;
+        let all = bypasses::all(db, &clock)?.into_iter();
+        let mut lapsed: Vec<_> = all.map(|(bypass, _)| bypass).collect();
         lapsed.retain(|bypass| bypass.expires <= now);
         for bypass in &lapsed {
             bypasses::remove(db, bypass.source, bypass.service.as_ref())?;
@@ -302,90 +397,30 @@ impl Store for SqliteStore {
         Ok(lapsed)
     }
 
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.witness.check()
+    }
+
+    fn rescue(&mut self, whole: &Whole<'_>) -> Result<Rescued, StoreError> {
+        self.rebuild(whole)
+    }
+
+    fn archivist(&mut self) -> Result<Archivist, StoreError> {
+        self.witness.check()?;
+        Archivist::new(&self.path, self.witness.clone())
+    }
+
     fn settle(&mut self) {
         self.release_log();
     }
 
     fn prune(&mut self) -> Result<Pruned, StoreError> {
+        self.witness.check()?;
         self.prune_to(KEEP)
     }
 }
 
-/// Writes a revision in a transaction; its number and lists. Lists that are the
-/// very ones of `known` are in the database already.
-fn commit(
-    tx: Transaction<'_>,
-    path: &Path,
-    known: &[Known],
-    state: &State,
-    by: &RevisionMeta,
-    extras: &Extras,
-) -> Result<(u64, Vec<Known>), StoreError> {
-    let db = Db { conn: &tx, path };
-    let fault = fault("store a revision", path);
-    let chunks = KnownChunks::of(known);
-    let mut lists: Vec<Known> = Vec::new();
-    let document = Document::of(state, |list| {
-        let same = |other: &&Known| other.list.ptr_eq(list);
-        if let Some(same) = lists.iter().find(same) {
-            return Ok(same.id);
-        }
-        let list = match known.iter().find(same) {
-            Some(same) => same.clone(),
-            None => list::put(db, list, &chunks)?,
-        };
-        let id = list.id;
-        lists.push(list);
-        Ok(id)
-    })?;
-    let id = db.put(Kind::State, &document.encode()?)?;
-    tx.prepare_cached(
-        "INSERT INTO revisions (revision, created, actor, action, state)
-         VALUES ((SELECT ifnull(max(revision), 0) + 1 FROM revisions), ?1, ?2, ?3, ?4)",
-    )
-    .and_then(|mut insert| {
-        insert.execute(params![
-            by.created.to_string(),
-            by.actor,
-            by.action,
-            id.as_bytes()
-        ])
-    })
-    .map_err(&fault)?;
-    let revision = number(tx.last_insert_rowid());
-    pending::edit(db, &extras.pending, revision)?;
-    if let Some(entry) = &extras.audit {
-        audit::append(db, entry, Some(revision))?;
-    }
-    tx.commit().map_err(&fault)?;
-    Ok((revision, lists))
-}
-
-/// The newest revision and its state.
-fn newest(db: Db<'_>) -> Result<Option<(u64, ObjectId)>, StoreError> {
-    db.conn
-        .prepare_cached("SELECT revision, state FROM revisions ORDER BY revision DESC LIMIT 1")
-        .and_then(|mut select| {
-            select
-                .query_row([], |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
-                })
-                .optional()
-        })
-        .map_err(fault("look the newest revision up", db.path))?
-        .map(|(revision, state)| Ok((number(revision), id(db, &state)?)))
-        .transpose()
-}
-
-fn find<'a>(lists: &'a [Known], id: &ObjectId) -> Option<&'a Known> {
-    lists.iter().find(|other| other.id == *id)
-}
-
-fn id(db: Db<'_>, hash: &[u8]) -> Result<ObjectId, StoreError> {
-    ObjectId::from_slice(hash).ok_or_else(|| db.corrupt("a revision's state is no hash".into()))
-}
-
-/// A row's number, which is never negative.
-fn number(row: i64) -> u64 {
-    u64::try_from(row).unwrap_or(0)
+fn data_version(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+    conn.pragma_query_value(None, "data_version", |row| row.get(0))
+        .map_err(fault("look for other programs", path))
 }

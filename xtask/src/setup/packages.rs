@@ -59,6 +59,13 @@ const PROGRAMS: &[Program] = &[
         purpose: Purpose::Test,
         optional: true,
     },
+    // Kills a restore at each of its system calls.
+    Program {
+        probe: Probe::Command("strace"),
+        package: "strace",
+        purpose: Purpose::Test,
+        optional: false,
+    },
     Program {
         probe: Probe::Command("psql"),
         package: "postgresql-client",

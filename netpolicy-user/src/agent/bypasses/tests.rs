@@ -176,7 +176,7 @@ fn lapsed_ones_are_tidied_up() {
         .writer
         .grant_bypass(&request("10.0.0.0/8", 30, None), ROOT)
         .unwrap();
-    let later = Timestamp::now() + SignedDuration::from_mins(2);
+    let later = bench.writer.now() + SignedDuration::from_mins(2);
     bench.writer.drop_lapsed_bypasses(later);
     bench.writer.publish();
     assert_eq!(listed(&bench), ["10.0.0.0/8 host"]);
@@ -216,7 +216,7 @@ fn a_service_takes_its_bypasses_with_it_before_its_scope_is_anothers() {
 #[test]
 fn a_bypass_whose_service_went_with_a_killed_agent_does_not_return_with_it() {
     let mut bench = Bench::new();
-    let now = Timestamp::now();
+    let now = bench.writer.now();
     let orphan = Bypass {
         source: "10.0.0.1/32".parse().unwrap(),
         service: Some(Name::new("pg1").unwrap()),
@@ -247,4 +247,66 @@ fn a_clock_that_was_set_back_prolongs_nothing() {
     };
     let entries = entries(&State::empty(), &[bypass], Timestamp::UNIX_EPOCH);
     assert_eq!(entries[0].remaining, Duration::from_secs(1800));
+}
+
+/// Sources that are listed, and seconds that the kernel still honours them.
+fn held(bench: &Bench) -> Vec<(String, u64)> {
+    let kernel = bench.kernel.lock();
+    let entries = kernel.bypasses.iter();
+    entries
+        .map(|b| (b.source.to_string(), b.remaining.as_secs()))
+        .collect()
+}
+
+fn live(bench: &Bench) -> usize {
+    bench.snapshot().live_bypasses().count()
+}
+
+#[test]
+fn wall_clock_that_is_set_neither_ends_nor_prolongs_a_bypass() {
+    for step in [86_400, -86_400] {
+        let mut bench = Bench::new();
+        let request = request("10.0.0.1", 30, None);
+        bench.writer.grant_bypass(&request, ROOT).unwrap();
+        bench.clock.pass(Duration::from_secs(600));
+        bench.clock.set_wall(step);
+        bench.writer.reconcile();
+        assert_eq!(live(&bench), 1, "{step}");
+        let snapshot = bench.snapshot();
+        let shown = view(&snapshot.bypasses[0], &snapshot.clock);
+        let left = shown.expires.duration_since(snapshot.clock.wall());
+        assert_eq!(left.as_secs(), 1200, "{step}");
+
+        let mut bench = bench.restart(&["eth7"]);
+        assert_eq!(held(&bench), [("10.0.0.1/32".to_owned(), 1200)], "{step}");
+        assert_eq!(live(&bench), 1, "{step}");
+        bench.clock.pass(Duration::from_secs(1199));
+        assert_eq!(live(&bench), 1, "{step}");
+        bench.clock.pass(Duration::from_secs(1));
+        assert_eq!(live(&bench), 0, "{step}");
+        bench.writer.reconcile();
+        assert!(held(&bench).is_empty(), "{step}");
+    }
+}
+
+#[test]
+fn reboot_leaves_a_bypass_the_smaller_of_wall_clock_and_whole_time() {
+    // Off for ten minutes; and with a battery that is empty, a day before.
+    for (step, left) in [(0, 1190), (-86_400, 1800), (86_400, 0)] {
+        let mut bench = Bench::new();
+        let request = request("10.0.0.1", 30, None);
+        bench.writer.grant_bypass(&request, ROOT).unwrap();
+        bench.kernel.lock().bypasses.clear();
+        bench.clock.reboot(Duration::from_secs(600));
+        bench.clock.set_wall(step);
+        let bench = bench.restart(&["eth7"]);
+        let kernel: u64 = held(&bench).iter().map(|(_, left)| left).sum();
+        assert_eq!(kernel, left, "{step}");
+        // What is set after that does not count, also for the next agent.
+        bench.clock.set_wall(-7200);
+        bench.clock.pass(Duration::from_secs(60));
+        let bench = bench.restart(&["eth7"]);
+        let kernel: u64 = held(&bench).iter().map(|(_, left)| left).sum();
+        assert_eq!(kernel, left.saturating_sub(60), "{step}");
+    }
 }

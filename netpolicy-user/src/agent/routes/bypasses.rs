@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::App;
 use super::extract::{Body, Params};
 use super::grants::asker;
+use crate::agent::bypasses::view;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::request::Asker;
@@ -17,8 +17,8 @@ use crate::api::{BypassRequest, BypassView, ErrorBody};
 #[utoipa::path(get, path = "/v1/bypasses", responses((status = OK, body = Vec<BypassView>)))]
 pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
     let snapshot = app.supervisor.snapshot();
-    let live = snapshot.live_bypasses(Timestamp::now());
-    Json(live.map(BypassView::from).collect())
+    let live = snapshot.live_bypasses();
+    Json(live.map(|bypass| view(bypass, &snapshot.clock)).collect())
 }
 
 /// Exempts a source for a time; one that is exempt already is so for the new time.

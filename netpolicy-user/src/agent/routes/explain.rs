@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::extract::Params;
@@ -88,10 +87,10 @@ fn origin(app: &App, params: &ExplainParams) -> Result<Origin, AgentError> {
 
 fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
     let snapshot = app.supervisor.snapshot();
-    let explanation = judge(
+    let mut explanation = judge(
         &snapshot.state,
         &snapshot.bypasses,
-        Timestamp::now(),
+        snapshot.clock.now(),
         params.source,
         params.port,
     );
@@ -100,6 +99,9 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
     let indices: Vec<u32> = attached.iter().flatten().map(|i| i.index).collect();
     let filtering = origin.filtering(&indices);
     let detached = detach_marker::read(&app.marker).filter(|_| indices.is_empty());
+    if let Some(bypass) = &mut explanation.bypass {
+        bypass.expires = snapshot.clock.shown(bypass.expires);
+    }
     let mut view = views::explanation(&snapshot.state, &explanation, &filtering);
     match (attached, detached, filtering.unfiltered) {
         (Err(why), ..) => {

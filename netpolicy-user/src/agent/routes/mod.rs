@@ -19,6 +19,7 @@ mod revisions;
 mod services;
 mod sql;
 mod status;
+mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -91,6 +92,9 @@ pub fn router(app: App) -> Router {
         .routes(routes!(revisions::confirm))
         .routes(routes!(grants::list, grants::grant, grants::revoke))
         .routes(routes!(audit::list))
+        .routes(routes!(store::backup))
+        .routes(routes!(store::rescue))
+        .routes(routes!(store::acknowledge))
         .routes(routes!(interfaces::attach))
         .routes(routes!(interfaces::detach))
         .split_for_parts();

@@ -3,16 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use jiff::Timestamp;
 
 use super::{App, blocking};
 use crate::agent::attach::ABSENT;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::memory;
+use crate::agent::pending;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, PendingView,
-    ProgressView, Status,
+    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, ProgressView,
+    Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
@@ -58,7 +58,7 @@ fn read(app: &App) -> Status {
         None => unfiltered(&snapshot, &interfaces),
     };
     faults.splice(0..0, open);
-    let bypasses: Vec<_> = snapshot.live_bypasses(Timestamp::now()).collect();
+    let bypasses: Vec<_> = snapshot.live_bypasses().collect();
     faults.extend(exempt_families(&bypasses));
     let mut enforcement = Enforcement {
         state,
@@ -97,7 +97,10 @@ fn read(app: &App) -> Status {
             observing: observing(&snapshot.state),
             rules: snapshot.rules,
             bypasses: bypasses.len(),
-            pending: snapshot.pending.as_ref().map(PendingView::from),
+            pending: snapshot
+                .pending
+                .as_ref()
+                .map(|pending| pending::view(pending, &snapshot.clock)),
             memory_bytes: memory::resident(),
         }),
         enforcement,
@@ -204,6 +207,8 @@ fn state(detached: bool, interfaces: &[Interface]) -> EnforcementState {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::agent::change::{Candidate, Proposal};
 use crate::agent::enforcer::Enforcer;
 use crate::agent::error::AgentError;
+use crate::agent::pending;
 use crate::agent::request::{Asker, Options};
 use crate::agent::writer::Writer;
 use crate::api::Changed;
@@ -60,7 +61,7 @@ impl<E: Enforcer> Writer<E> {
         options: Options,
     ) -> Result<Changed, AgentError> {
         if let Some(pending) = &self.pending {
-            return Err(AgentError::AwaitsConfirmation(pending.clone()));
+            return Err(pending::refusal(pending, &self.settings.clock));
         }
         // Refused is what would be refused, not only warned of.
         let options = Options {

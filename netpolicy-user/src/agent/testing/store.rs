@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored,
+    Archivist, AuditEntry, Extras, Pruned, Rescued, Revision, RevisionMeta, SqliteStore, Store,
+    StoreError, Stored, Whole,
 };
 
 /// The real store, with a note in the kernel's journal of each commit.
@@ -84,6 +85,18 @@ impl Store for NotedStore {
 
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
         self.0.expire_bypasses(now)
+    }
+
+    fn check(&mut self) -> Result<(), StoreError> {
+        self.0.check()
+    }
+
+    fn rescue(&mut self, whole: &Whole<'_>) -> Result<Rescued, StoreError> {
+        self.0.rescue(whole)
+    }
+
+    fn archivist(&mut self) -> Result<Archivist, StoreError> {
+        self.0.archivist()
     }
 
     fn settle(&mut self) {

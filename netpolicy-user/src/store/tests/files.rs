@@ -27,11 +27,18 @@ fn a_missing_directory_is_made_for_its_owner_alone() {
     let path = stored(&state);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode(&state), mode(&path)), (0o700, 0o600));
-    let names: Vec<_> = fs::read_dir(&state)
+    let mut names: Vec<_> = fs::read_dir(&state)
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert_eq!(names, [FILE_NAME], "closing leaves one file");
+    names.sort();
+    // The marker says that the store was filled.
+    assert_eq!(
+        names,
+        ["filled", FILE_NAME],
+        "closing leaves one database file"
+    );
+    assert_eq!(mode(&state.join("filled")), 0o600);
     // The log is as private as the database.
     let _store = SqliteStore::open(&state).unwrap();
     assert_eq!(mode(&state.join("state.db-wal")), 0o600);
@@ -43,7 +50,7 @@ fn what_a_crash_left_of_a_first_start_is_replaced() {
     fs::write(dir.path().join("state.db.new"), "half a database").unwrap();
     fs::write(dir.path().join("state.db.new-journal"), "half a journal").unwrap();
     stored(dir.path());
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
 #[test]
@@ -79,7 +86,7 @@ fn a_newer_database_is_refused_and_left_alone() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the state database {} has format version 99, written by a newer netpolicy; this one reads up to 3",
+            "the state database {} has format version 99, written by a newer netpolicy; this one reads up to 4",
             path.display()
         )
     );

@@ -1,10 +1,12 @@
 //! The store as the agent uses it.
 
+mod backup;
 mod crash;
 mod damage;
 mod disk;
 mod files;
 mod format;
+mod loss;
 mod records;
 mod sharing;
 
@@ -137,6 +139,7 @@ fn a_new_store_is_empty() {
         bypasses: vec![],
         grants: vec![],
         pending: None,
+        restored: false,
     };
     assert_eq!(store.load().unwrap(), empty);
     assert_eq!(store.revisions(10).unwrap(), []);
@@ -270,12 +273,11 @@ fn pruning_forgets_the_oldest_and_what_only_they_needed() {
     for n in 0..10 {
         store.commit(&blocking(0..5_000 + n), &by("small")).unwrap();
     }
-    let size = |store: &SqliteStore| {
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        store.conn.query_row(checkpoint, [], |_| Ok(())).unwrap();
+    let size = |store: &mut SqliteStore| {
+        store.settle();
         std::fs::metadata(store.path()).unwrap().len()
     };
-    let large = size(&store);
+    let large = size(&mut store);
     let keep = Keep {
         revisions: 4,
         bytes: u64::MAX,
@@ -285,7 +287,7 @@ fn pruning_forgets_the_oldest_and_what_only_they_needed() {
     assert_eq!(pruned.revisions, 7);
     assert!(pruned.objects > 40, "{pruned:?}");
     assert_eq!(store.prune_to(keep).unwrap(), Pruned::default());
-    let small = size(&store);
+    let small = size(&mut store);
     assert!(small < large / 2, "{large} bytes shrank to {small}");
 
     for n in 6..10 {

@@ -1,0 +1,72 @@
+//! Backups, and a store that was lost or is older than what is in force.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use reqwest::Method;
+
+use super::{Answer, Client};
+use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, RescuedView};
+
+/// A backup on its way.
+#[derive(Debug)]
+pub struct BackupAnswer {
+    /// BLAKE3 of all of it, hex; empty if the agent does not say.
+    pub digest: String,
+    /// The newest revision in it.
+    pub revision: u64,
+    response: reqwest::Response,
+    client: Client,
+}
+
+impl BackupAnswer {
+    /// The file, piece by piece.
+    pub fn pieces(self) -> impl Stream<Item = Answer<Bytes>> {
+        let client = self.client;
+        let pieces = self.response.bytes_stream();
+        pieces.map(move |piece| piece.map_err(|error| client.failure("GET /v1/backup", error)))
+    }
+}
+
+impl Client {
+    /// `GET /v1/backup`: takes as long as reading the store does.
+    ///
+    /// # Errors
+    /// See [`super::ClientError`].
+    pub async fn backup(&self) -> Answer<BackupAnswer> {
+        let request = self.request(Method::GET, &["backup"], &[]);
+        let response = self.send("GET /v1/backup", request).await?;
+        let header = |name| response.headers().get(name)?.to_str().ok();
+        Ok(BackupAnswer {
+            digest: header(BACKUP_DIGEST).unwrap_or_default().to_owned(),
+            revision: header(BACKUP_REVISION)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default(),
+            response,
+            client: self.clone(),
+        })
+    }
+
+    /// `POST /v1/store/rescue`
+    ///
+    /// # Errors
+    /// See [`super::ClientError`].
+    pub async fn rescue_store(&self) -> Answer<RescuedView> {
+        self.store_order("rescue").await
+    }
+
+    /// `POST /v1/store/acknowledge`
+    ///
+    /// # Errors
+    /// See [`super::ClientError`].
+    pub async fn acknowledge_store(&self) -> Answer<AcknowledgedView> {
+        self.store_order("acknowledge").await
+    }
+
+    /// Without a time limit: a large state takes as long as it takes.
+    async fn store_order<T: serde::de::DeserializeOwned>(&self, order: &str) -> Answer<T> {
+        let what = format!("POST /v1/store/{order}");
+        let request = self.request(Method::POST, &["store", order], &[]);
+        let response = self.send(&what, request).await?;
+        self.decode(&what, response).await
+    }
+}

@@ -1,0 +1,141 @@
+//! Backups of a running agent's state, and restoring them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use netpolicy_tests::DatabaseHost;
+use netpolicy_tests::command::assert_has;
+
+const FIRST: &str = "10.66.0.1";
+const SECOND: &str = "10.77.0.1";
+
+#[test]
+fn backup_is_whole_private_and_replaces_nothing_unasked() {
+    let host = DatabaseHost::start();
+    host.ok("policy create abuse --block 10.66.0.0/16");
+    assert_has(
+        &host.ok("backup state.backup"),
+        &["revision 1 is backed up in state.backup"],
+    );
+    let file = host.file("state.backup");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    let before = fs::read(&file).unwrap();
+    host.ok("policy create more --block 10.77.0.0/16");
+    assert_has(
+        host.line("backup state.backup").failed(1),
+        &["state.backup is there already", "hint: ", "--force"],
+    );
+    assert_eq!(fs::read(&file).unwrap(), before);
+    host.ok("backup state.backup --force");
+    assert_ne!(fs::read(&file).unwrap(), before);
+    assert_has(
+        host.line("backup no/such/directory").failed(1),
+        &["cannot create no/such/directory"],
+    );
+    assert_has(&host.ok("audit"), &["backup"]);
+    let left = fs::read_dir(host.state_dir()).unwrap();
+    let left: Vec<_> = left
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("backup"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn restored_backup_comes_into_force_with_all_that_was_in_it() {
+    let mut host = DatabaseHost::start();
+    host.ok("policy create abuse --block 10.66.0.0/16");
+    host.ok("grant read --to user:nobody");
+    host.ok("bypass grant 10.66.0.9 --minutes 30");
+    host.ok("backup state.backup");
+    host.ok("policy create more --block 10.77.0.0/16");
+    host.ok("revoke read --from user:nobody");
+    let refused = host.line("restore state.backup --yes");
+    assert_has(
+        refused.failed(1),
+        &["another netpolicy agent", "hint: stop the agent first"],
+    );
+    // With a log that SQLite would replay over what is restored.
+    host.kill_agent();
+    assert!(host.state_dir().join("state.db-wal").exists());
+    assert_has(
+        host.line("restore state.backup").failed(1),
+        &["Replace the store", "revision 1", "nothing was changed"],
+    );
+    assert!(!host.state_dir().join("state.db.draft").exists());
+    let out = host.ok("restore state.backup --yes");
+    assert_has(
+        &out,
+        &["revision 1 is restored", "the old store is kept as"],
+    );
+    // Until an agent starts, nothing changes.
+    host.assert_times_out(&[(FIRST, 5432), (SECOND, 5432)]);
+    host.start_agent();
+    let status = host.json("status");
+    assert_eq!(status["agent"]["revision"], 1);
+    assert_eq!(status["faults"], serde_json::json!([]));
+    host.assert_times_out(&[(FIRST, 5432)]);
+    host.assert_connects(&[(SECOND, 5432), ("10.66.0.9", 5432)]);
+    assert_eq!(host.json("grants").as_array().unwrap().len(), 1);
+    assert_has(&host.ok("audit"), &["restore state.backup"]);
+    host.ok("policy create again --block 10.77.0.0/16");
+    host.assert_times_out(&[(SECOND, 5432)]);
+}
+
+#[test]
+fn what_is_no_backup_is_refused_and_changes_nothing() {
+    let mut host = DatabaseHost::start();
+    host.ok("policy create abuse --block 10.66.0.0/16");
+    host.ok("backup state.backup");
+    let backup = fs::read(host.file("state.backup")).unwrap();
+    host.stop_agent();
+    let before = fs::read(host.state_dir().join("state.db")).unwrap();
+    host.write("cut", &backup[..backup.len() / 2]);
+    host.write("text", "name,address\n");
+    host.write("empty", "");
+    host.write("beside", &backup);
+    host.write("beside-wal", "half a log");
+    for (file, why) in [
+        ("cut", ""),
+        ("text", "does not begin like an SQLite database"),
+        ("empty", ""),
+        ("beside", "beside-wal beside it holds a part of it"),
+        ("missing", "No such file"),
+    ] {
+        let out = host.line(&format!("restore {file} --yes"));
+        assert_has(out.failed(1), &[file, why]);
+    }
+    assert_eq!(fs::read(host.state_dir().join("state.db")).unwrap(), before);
+    host.start_agent();
+    host.assert_times_out(&[(FIRST, 5432)]);
+}
+
+#[test]
+fn rescue_that_is_killed_leaves_a_whole_store_or_none() {
+    let mut rescued = 0;
+    for round in 0..12_u32 {
+        let mut host = DatabaseHost::start();
+        host.ok("policy create abuse --block 10.66.0.0/16");
+        fs::remove_file(host.state_dir().join("state.db")).unwrap();
+        let mut rescue = host.command();
+        rescue.args(["store", "rescue"]);
+        let mut rescue = rescue.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(u64::from(round * 7)));
+        host.kill_agent();
+        rescue.wait().unwrap();
+        let started = host.state_dir().join("state.db").exists()
+            || host.state_dir().join("state.db.restored").exists();
+        if started {
+            rescued += 1;
+            host.start_agent();
+            assert_eq!(host.json("status")["agent"]["revision"], 1, "round {round}");
+        } else {
+            let out = host.line("agent --interface nic0");
+            assert_has(out.failed(1), &["state.db is missing"]);
+        }
+        host.assert_times_out(&[(FIRST, 5432)]);
+    }
+    assert!(rescued > 0, "none was quick enough to be rescued");
+}
