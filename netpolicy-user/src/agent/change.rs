@@ -269,6 +269,7 @@ impl<E: Enforcer> Writer<E> {
             effects: Vec::new(),
             clients: None,
             operator: None,
+            opens: None,
             pending: None,
             warnings,
             dry_run: options.dry_run,
@@ -301,6 +302,7 @@ impl<E: Enforcer> Writer<E> {
         candidate.changed.timing.compile_ms = millis(started);
         if !is_agent {
             self.look_whom_it_denies(&mut candidate, asker, options, now)?;
+            self.look_what_it_opens(&mut candidate, options, now)?;
         }
         Ok(candidate)
     }

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::safety::{
-    AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
-    OperatorView, PendingView,
+    AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing, GrantRequest,
+    GrantView, Opens, OperatorView, PendingView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
-pub use crate::compiler::effect::{Becomes, Effect};
+pub use crate::compiler::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
 pub use crate::store::Outcome;
@@ -220,6 +220,9 @@ pub struct Changed {
     /// change denies nobody newly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorView>,
+    /// What it opens to every source, which required consent; of a dry run: requires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
     /// It waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingView>,
@@ -437,4 +440,7 @@ pub struct ErrorBody {
     /// What to do, if one sentence helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Consent to this is all that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
 }

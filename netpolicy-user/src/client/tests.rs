@@ -60,6 +60,7 @@ fn changed() -> Changed {
         effects: Vec::new(),
         clients: None,
         operator: None,
+        opens: None,
         pending: None,
         warnings: Vec::new(),
         dry_run: true,
@@ -101,6 +102,7 @@ async fn names_reach_the_agent_whatever_they_hold() {
             let body = ErrorBody {
                 errors: vec![format!("<{name}>")],
                 hint: Some("h".into()),
+                opens: None,
             };
             (StatusCode::NOT_FOUND, Json(body))
         }),
@@ -126,6 +128,7 @@ async fn explain_and_revoke_ask_what_was_meant() {
         let body = ErrorBody {
             errors: vec![said.join("&")],
             hint: None,
+            opens: None,
         };
         (StatusCode::BAD_REQUEST, Json(body))
     };

@@ -3,6 +3,7 @@
 //! Compares two rulesets and nothing else; knows neither bypasses nor connections. Only
 //! what differs is looked at, so that a small change of large lists is judged at once.
 
+mod opening;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use netpolicy_common::{Action, FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
+pub use self::opening::{Doors, Exempt, OpenTo, Opening, in_words as openings_in_words, openings};
 use self::sweep::{Tally, sweep};
 use self::view::{Of, View};
 pub use self::words::{Becomes, Effect, Sources, SourcesKind};
