@@ -1,8 +1,8 @@
 //! How a change to the desired state goes: the one way for all of them.
 //!
-//! Check, authorise, compile, look whom it denies; then fill the idle slot, store, flip.
-//! What is refused or fails before the flip leaves everything as it was, and is in the
-//! audit log.
+//! Check, authorise, compile, find out what it denies and opens; then fill the idle slot,
+//! store, flip. A change that is refused or fails before the flip has no effect; the audit
+//! log records it.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -136,9 +136,9 @@ impl<E: Enforcer> Writer<E> {
             return None;
         }
         let (old, new) = (&*self.ruleset, &**candidate.compiled.ruleset());
-        let nobody = Exempt::default();
+        let no_bypass = Exempt::default();
         let doors = |rules, exempt| Doors { rules, exempt };
-        let mut found = openings(doors(old, &nobody), doors(new, &nobody));
+        let mut found = openings(doors(old, &no_bypass), doors(new, &no_bypass));
         if !self.bypasses.is_empty() {
             let before = exempt(&self.bypasses, &self.state, now);
             let after = exempt(&self.bypasses, &candidate.state, now);

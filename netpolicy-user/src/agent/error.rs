@@ -227,10 +227,7 @@ impl AgentError {
             Self::DeniesClients(_) => {
                 Some("without --strict the change is made, and they stay connected".to_owned())
             }
-            Self::Opens { .. } => Some(
-                "repeat it with --yes if that is intended; `opens=any` in the API's query"
-                    .to_owned(),
-            ),
+            Self::Opens { .. } => Some("repeat it with --yes if that is intended".to_owned()),
             Self::AwaitsConfirmation(pending) => Some(format!(
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
                 pending.base

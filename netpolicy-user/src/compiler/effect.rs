@@ -1,7 +1,7 @@
 //! The effect of a change: which sources are dropped from now on, and which pass.
 //!
-//! Compares two rulesets and nothing else; knows neither bypasses nor connections. Only
-//! what differs is looked at, so that a small change of large lists is judged at once.
+//! Compares two rulesets and nothing else; knows no connections, and bypasses only as
+//! exempt sources ([`opening`]). Only what differs is looked at, so that a small change of large lists is judged at once.
 
 mod opening;
 mod sweep;

@@ -205,7 +205,7 @@ fn failsafe_ports_and_services_are_opened_by_their_ports() {
 }
 
 #[test]
-fn a_rollback_for_want_of_a_confirmation_asks_nobody() {
+fn an_automatic_rollback_needs_no_consent() {
     let mut bench = bench(&[]);
     let within = Options {
         confirm_within: Some(std::time::Duration::from_secs(1)),

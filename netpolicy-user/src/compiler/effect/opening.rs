@@ -207,7 +207,7 @@ struct Family<'a, P: Prefix> {
 
 impl<'a, P: Measured> Family<'a, P> {
     fn of(old: Doors<'a>, new: Doors<'a>, pair: (ScopeId, ScopeId), of: Of<P>) -> Self {
-        // On failsafe ports nothing is dropped: nobody has to be exempt.
+        // On failsafe ports nothing is dropped, whoever is exempt.
         let exempt = |doors: Doors<'a>, scope| match scope {
             FAILSAFE_SCOPE => of(&doors.exempt.host),
             scope => of(doors.exempt.of(scope)),
