@@ -3,6 +3,7 @@
 //! Knows HTTP and [`crate::api`], nothing of terminals or the kernel. An answer is
 //! either the endpoint's type or a [`ClientError`] that says who is to blame.
 
+mod bypasses;
 mod error;
 mod events;
 mod safety;
@@ -17,8 +18,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    BypassRequest, BypassView, ChangeQuery, Changed, Counters, ErrorBody, ExplainView, HostView,
-    PolicyView, ProgressView, RevisionView, ServiceView, Status,
+    ChangeQuery, Changed, Counters, ErrorBody, ExplainView, HostView, PolicyView, ProgressView,
+    RevisionView, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -104,6 +105,7 @@ impl Client {
                 body: ErrorBody {
                     errors: vec![format!("there is no policy \"{name}\"")],
                     hint: None,
+                    opens: None,
                 },
             });
         }
@@ -168,14 +170,6 @@ impl Client {
         response.text().await.map_err(|e| self.failure(what, e))
     }
 
-    /// `GET /v1/bypasses`
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn bypasses(&self) -> Answer<Vec<BypassView>> {
-        self.get(&["bypasses"], &[]).await
-    }
-
     /// `GET /v1/revisions`, the newest first.
     ///
     /// # Errors
@@ -199,48 +193,14 @@ impl Client {
         self.decode(what, self.send(what, request).await?).await
     }
 
-    /// `POST /v1/bypasses`
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn grant_bypass(&self, bypass: &BypassRequest) -> Answer<BypassView> {
-        let what = "POST /v1/bypasses";
-        let request = self.request(Method::POST, &["bypasses"], &[]).json(bypass);
-        self.decode(
-            what,
-            self.send(what, request.timeout(ANSWER_TIMEOUT)).await?,
-        )
-        .await
-    }
-
-    /// `DELETE /v1/bypasses`: `source` as it was granted, `service` `None`: the host's.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn revoke_bypass(
-        &self,
-        source: &str,
-        service: Option<&str>,
-        force: bool,
-        from: Option<&str>,
-    ) -> Answer<()> {
-        let mut query = vec![("source", source.to_owned())];
-        query.extend(service.map(|s| ("service", s.to_owned())));
-        query.extend(force.then(|| ("force", "true".to_owned())));
-        query.extend(from.map(|from| ("from", from.to_owned())));
-        let request = self.request(Method::DELETE, &["bypasses"], &query);
-        self.send("DELETE /v1/bypasses", request.timeout(ANSWER_TIMEOUT))
-            .await
-            .map(drop)
-    }
-
     /// `POST /v1/detach`: stops all filtering until [`Client::attach`]; the names of the
-    /// interfaces that were filtered.
+    /// interfaces that were filtered. `opens`: consent to that, see
+    /// [`ChangeQuery::opens`].
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn detach(&self) -> Answer<Vec<String>> {
-        self.order("detach").await
+    pub async fn detach(&self, opens: Option<&str>) -> Answer<Vec<String>> {
+        self.order_with("detach", &consent(opens)).await
     }
 
     /// `POST /v1/attach`: filters the configured interfaces again; the names of those
@@ -265,8 +225,16 @@ impl Client {
     }
 
     async fn order<T: DeserializeOwned>(&self, order: &str) -> Answer<T> {
+        self.order_with(order, &[]).await
+    }
+
+    async fn order_with<T: DeserializeOwned>(
+        &self,
+        order: &str,
+        query: &[(&str, String)],
+    ) -> Answer<T> {
         let what = format!("POST /v1/{order}");
-        let request = self.request(Method::POST, &[order], &[]);
+        let request = self.request(Method::POST, &[order], query);
         let response = self.send(&what, request.timeout(ANSWER_TIMEOUT)).await?;
         self.decode(&what, response).await
     }
@@ -326,6 +294,14 @@ impl Client {
     fn refused(&self, what: &str, status: StatusCode, text: &str) -> ClientError {
         error::refused(&self.socket, what, status, text)
     }
+}
+
+/// Consent as a query.
+fn consent(opens: Option<&str>) -> Vec<(&'static str, String)> {
+    opens
+        .map(|opens| ("opens", opens.to_owned()))
+        .into_iter()
+        .collect()
 }
 
 /// A byte of a path segment, percent-encoded unless it stands for itself (RFC 3986, 2.3).

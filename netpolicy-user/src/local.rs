@@ -168,6 +168,12 @@ pub fn detach(bpffs_dir: &Path, state_dir: &Path) -> anyhow::Result<Vec<String>>
     Ok(names)
 }
 
+/// Whether agents are kept from attaching.
+#[must_use]
+pub fn is_detached(state_dir: &Path) -> bool {
+    detach_marker::read(&state_dir.join(DETACHED_MARKER)).is_some()
+}
+
 /// Lets agents attach again.
 ///
 /// # Errors

@@ -219,7 +219,7 @@ fn create_makes_what_governs_nothing_and_attach_puts_it_into_force() {
         &entry["changes"].to_string(),
         &["10.66.0.0/16", "10.67.0.0/16"],
     );
-    let _ = by(&host, BOB, "policy deactivate abuse").ok();
+    let _ = by(&host, BOB, "policy deactivate abuse --yes").ok();
 
     // For one policy only.
     host.ok("revoke attach --to user:daemon");
@@ -360,7 +360,7 @@ fn another_s_change_is_confirmed_by_him_or_an_admin() {
     let _ = by(&host, ALICE, alter).ok();
     refused(&host, BOB, "confirm", "takes the privilege admin");
     // Nor by a way round.
-    let _ = by(&host, BOB, "rollback 3").ok();
+    let _ = by(&host, BOB, "rollback 3 --yes").ok();
     refused(&host, BOB, "rollback 2", "belongs to games");
     assert_eq!(host.json("status")["agent"]["pending"]["actor"], "games");
     let _ = by(&host, ALICE, "confirm").ok();

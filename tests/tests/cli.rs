@@ -59,31 +59,32 @@ fn a_policy_s_life() {
     assert_eq!(shown["allow"][1]["cidr"], "192.168.1.0/24");
     assert_eq!(shown["block"][0]["cidr"], "10.66.0.0/16");
 
-    host.ok("policy alter office --remove-allow 192.168.1.0/24 --add-block 10.67.0.1");
+    host.ok("policy alter office --remove-allow 192.168.1.0/24 --add-block 10.67.0.1 --yes");
     let shown = host.json("policy show office");
     assert_eq!(
         (&shown["allow_count"], &shown["block_count"]),
         (&json!(2), &json!(2))
     );
-    host.ok("policy alter office --set-allow 203.0.113.0/24 --clear-block --comment new");
+    host.ok("policy alter office --set-allow 203.0.113.0/24 --clear-block --comment new --yes");
     let shown = host.json("policy show office");
     assert_eq!(
         (&shown["allow_count"], &shown["block_count"]),
         (&json!(1), &json!(0))
     );
-    host.ok("policy alter office --any");
+    host.ok("policy alter office --any --yes");
     assert_eq!(host.json("policy show office")["allow_count"], Value::Null);
 
     host.ok("policy rename office branch");
     assert!(host.line("policy show office").failed(1).contains("office"));
-    host.ok("policy deactivate branch");
+    host.ok("policy deactivate branch --yes");
     assert_has(&host.ok("policy list"), &["branch", "inactive"]);
     host.ok("policy activate branch");
-    host.ok("unbind branch");
+    host.ok("unbind branch --yes");
     assert_eq!(host.json("policy show branch")["bindings"], json!([]));
     host.ok("bind branch");
 
-    // What governs is not dropped unasked, and there is nobody to ask here.
+    // What restricts the host is not dropped unasked, and there is no terminal to ask on.
+    host.ok("policy alter branch --set-allow 203.0.113.0/24");
     assert!(host.line("policy drop branch").failed(1).contains("--yes"));
     host.ok("policy drop branch --yes");
     assert_eq!(host.json("policy list"), json!([]));
@@ -117,13 +118,13 @@ fn services_and_the_host() {
             .failed(1)
             .contains("dba")
     );
-    host.ok("unbind dba --service metrics");
+    host.ok("unbind dba --service metrics --yes");
     host.ok("service remove metrics --yes");
-    host.ok("service alter postgres --port 5432 --combine and");
+    host.ok("service alter postgres --port 5432 --combine and --yes");
     assert_eq!(host.json("service list")[0]["ports"], "5432");
 
     assert_has(&host.ok("host show"), &["enforce", "22"]);
-    host.ok("host set --mode observe --failsafe-ports 22,2222");
+    host.ok("host set --mode observe --failsafe-ports 22,2222 --yes");
     let settings = host.json("host show");
     assert_eq!(
         (&settings["mode"], &settings["failsafe_ports"]),
@@ -256,7 +257,7 @@ fn explain_names_the_rule_and_asks_the_kernel() {
     host.ok("bypass grant 8.8.8.0/24 --minutes 1");
     assert_eq!(host.json("explain 8.8.8.8")["reason"], "bypass");
     assert_eq!(host.json("explain 8.8.8.8")["agrees"], true);
-    host.ok("host set --mode observe");
+    host.ok("host set --mode observe --yes");
     let view = host.json("explain fd00::1");
     assert_eq!(
         (&view["verdict"], &view["reason"]),

@@ -120,7 +120,7 @@ fn nothing_else_is_changed_while_it_waits_but_it_can_be_taken_back() {
     let same = host.ok("rollback 2");
     assert_has(&same, &["nothing to change", "revision 1 comes back at"]);
     assert_eq!(pending(&host)["revision"], 2);
-    host.ok("rollback 1");
+    host.ok("rollback 1 --yes");
     assert_eq!(pending(&host), Value::Null);
     host.assert_connects(&[(SOURCE, 5432)]);
     assert_has(host.line("confirm").failed(1), &["no change waits"]);
@@ -131,7 +131,7 @@ fn nothing_else_is_changed_while_it_waits_but_it_can_be_taken_back() {
 fn a_rollback_can_wait_for_its_confirmation_too() {
     let host = DatabaseHost::start();
     host.ok("policy create abuse --block 10.66.0.0/16");
-    let out = host.ok("rollback 0 --confirm-within 1s");
+    let out = host.ok("rollback 0 --confirm-within 1s --yes");
     assert_has(&out, &["revision 1 comes back at"]);
     host.assert_connects(&[(SOURCE, 5432)]);
     wait_for("it comes back", || revision(&host) == 3);
@@ -139,7 +139,7 @@ fn a_rollback_can_wait_for_its_confirmation_too() {
 
     // Where a change waits already it comes back to what was confirmed last.
     host.ok("policy alter abuse --add-block 10.67.0.0/16 --confirm-within 10m");
-    let out = host.ok("rollback 2 --confirm-within 1s");
+    let out = host.ok("rollback 2 --confirm-within 1s --yes");
     assert_has(&out, &["revision 3 comes back at"]);
     host.assert_connects(&[(SOURCE, 5432)]);
     wait_for("it comes back", || revision(&host) == 6);

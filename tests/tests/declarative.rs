@@ -135,7 +135,7 @@ fn no_prune_keeps_what_the_file_does_not_name() {
 #[test]
 fn an_export_makes_the_same_of_an_empty_host() {
     let host = DatabaseHost::start();
-    host.ok("host set --failsafe-ports 22,2222 --mode observe");
+    host.ok("host set --failsafe-ports 22,2222 --mode observe --yes");
     host.ok("service add postgres --port 5432,7000-7010 --comment main");
     host.ok("service add pg --port 6432 --combine and --mode observe");
     let line = |args: &[&str]| {

@@ -112,7 +112,7 @@ fn observing_and_bypasses_cut_nobody() {
     let mut stream = host.session(BLOCKED, 5432);
     let mut exempt = host.session("10.66.0.2", 5432);
     host.ok("bypass grant 10.66.0.2 --minutes 5");
-    host.ok("host set --mode observe");
+    host.ok("host set --mode observe --yes");
     host.ok("policy create abuse --block 10.66.0.0/16 --existing cut");
     assert!(lives(&mut stream));
     let enforced = host.json("host set --mode enforce --existing cut");
@@ -120,7 +120,7 @@ fn observing_and_bypasses_cut_nobody() {
     assert!(!lives(&mut stream));
     assert!(lives(&mut exempt));
     // A rollback cuts as well, when it denies.
-    host.ok("rollback 0");
+    host.ok("rollback 0 --yes");
     let mut stream = host.session(BLOCKED, 5432);
     assert_has(
         &host.ok("rollback 3 --existing cut"),

@@ -122,7 +122,7 @@ fn every_kind_of_change_is_judged() {
     ] {
         refused(&host, OPERATOR, line, &["denied on ", scope]);
     }
-    host.ok("policy deactivate dba --from none");
+    host.ok("policy deactivate dba --from none --yes");
     host.ok("policy create trial --block 192.168.7.0/24 --inactive");
     host.ok("bind trial --service metrics");
     refused(
@@ -131,8 +131,8 @@ fn every_kind_of_change_is_judged() {
         "policy activate trial",
         &["denied on ", "host", "trial"],
     );
-    host.ok("unbind trial");
-    host.ok("policy activate trial");
+    host.ok("unbind trial --yes");
+    host.ok("policy activate trial --yes");
     refused(
         &host,
         OPERATOR,
@@ -159,7 +159,7 @@ fn every_kind_of_change_is_judged() {
         &["denied on host", "office"],
     );
     // What is only observed drops nothing yet.
-    host.ok("service alter postgres --mode observe");
+    host.ok("service alter postgres --mode observe --yes");
     host.ok(&format!("bind trial --service postgres --from {OPERATOR}"));
     refused(
         &host,
@@ -188,9 +188,9 @@ fn the_last_way_in_is_not_given_away_with_the_failsafe_ports() {
         &["port 22"],
     );
     host.ok(&format!(
-        "host set --failsafe-ports 22,2222 --from {OPERATOR}"
+        "host set --failsafe-ports 22,2222 --from {OPERATOR} --yes"
     ));
-    host.ok("host set --mode observe");
+    host.ok("host set --mode observe --yes");
     refused(
         &host,
         OPERATOR,
@@ -284,6 +284,48 @@ fn the_operator_is_known_by_his_ssh_connection() {
         &["+ policy loop"],
     );
     assert_eq!(host.json("policy list").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn from_adds_an_address_to_the_ssh_connection_and_removes_none() {
+    let host = DatabaseHost::start();
+    let ssh = format!("{OPERATOR} 50022 198.51.100.1 22");
+    let change = "policy create abuse --block 192.168.0.0/16";
+    let run_from = |from: &str, line: &str| {
+        let mut command = host.command();
+        command.env("SSH_CONNECTION", &ssh);
+        command.env("NETPOLICY_FROM", from);
+        command.args(line.split(' '));
+        run(command, &[line], "")
+    };
+    for from in ["10.0.0.1", "none", OPERATOR, "127.0.0.1"] {
+        let out = run_from(from, change);
+        assert_has(out.failed(1), &["lock you out: 192.168.7.7", "--force"]);
+    }
+    // The address that was given is judged, too.
+    let out = run_from("10.0.0.1", "policy create abuse --block 10.0.0.0/8");
+    assert_has(out.failed(1), &["lock you out: 10.0.0.1"]);
+    let audit = host.json("audit --limit 5");
+    let from: Vec<&str> = audit
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|e| e["from"].as_str())
+        .collect();
+    let both = format!("10.0.0.1, {OPERATOR}");
+    assert_eq!(
+        from,
+        [&both, OPERATOR, OPERATOR, "127.0.0.1, 192.168.7.7", &both]
+    );
+
+    let out = run_from("10.0.0.1", &format!("{change} --force -o json"));
+    let json = out.json();
+    assert_eq!(json["operator"]["address"], "10.0.0.1");
+    assert_eq!(json["operator"]["also"], OPERATOR);
+    // A bypass is not revoked under either.
+    host.ok(&format!("bypass grant {OPERATOR} --minutes 5"));
+    let out = run_from("10.0.0.1", &format!("bypass revoke {OPERATOR}"));
+    assert_has(out.failed(1), &["lock you out: 192.168.7.7"]);
 }
 
 #[test]

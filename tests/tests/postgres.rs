@@ -62,7 +62,7 @@ fn psql_from_allowed_and_blocked_addresses() {
         session.ask("select count(*) from generate_series(1, 100000)"),
         "100000"
     );
-    host.ok(&format!("policy alter dba --remove-block {ALLOWED}"));
+    host.ok(&format!("policy alter dba --remove-block {ALLOWED} --yes"));
     assert_eq!(answer(&query(&host, ALLOWED, "select 1")), "1");
     drop(session);
     // Immediate shutdown: nothing of this is to be kept.

@@ -35,14 +35,14 @@ fn any_revision_comes_back_drops_included() {
         &host.ok("rollback 1 --dry-run"),
         &["- block 10.66.0.0/16", "dry run"],
     );
-    host.ok("rollback 1");
+    host.ok("rollback 1 --yes");
     host.assert_connects(&[(BLOCKED, 5432)]);
     host.assert_times_out(&[(UNLISTED, 5432)]);
 
     // A service comes back with its ports, and so do later revisions than the one in force.
-    host.ok("rollback 3");
+    host.ok("rollback 3 --yes");
     assert_eq!(host.json("service list")[0]["ports"], "5432");
-    host.ok("rollback 0");
+    host.ok("rollback 0 --yes");
     host.assert_connects(&[(UNLISTED, 5432)]);
     assert_eq!(host.json("service list"), json!([]));
     assert_has(&host.ok("rollback 0"), &["nothing to change"]);

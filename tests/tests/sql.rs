@@ -19,6 +19,7 @@ fn ask(host: &DatabaseHost, request: &SqlRequest, from: &str) -> SqlResponse {
         .build();
     let query = ChangeQuery {
         from: Some(from.to_owned()),
+        opens: Some("any".to_owned()),
         ..ChangeQuery::default()
     };
     let client = Client::new(&host.socket()).expect("a client");

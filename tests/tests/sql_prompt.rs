@@ -244,6 +244,23 @@ fn statements_are_carried_out_and_their_dialect_stays() {
 }
 
 #[test]
+fn a_statement_that_opens_the_host_asks_at_the_prompt() {
+    let host = DatabaseHost::start();
+    host.ok("policy create office --allow 10.0.0.0/8");
+    let mut terminal = prompt(&host, &["--dialect", "lakehouse"], LAKEHOUSE);
+    let question = "The change opens the host to every source. Continue? [y/N]";
+    for (answer, words) in [
+        ("n\r", "error: sql:1:1: not confirmed: the change opens"),
+        ("y\r", "- policy office"),
+    ] {
+        terminal.press("DROP NETWORK POLICY office;\r");
+        terminal.wait_for_line(question);
+        assert_has(&terminal.answer(answer, LAKEHOUSE), &[words]);
+    }
+    quit(terminal);
+}
+
+#[test]
 fn a_statement_that_fails_says_where_and_the_prompt_goes_on() {
     let host = DatabaseHost::start();
     let mut terminal = prompt(&host, &["--dialect", "snowflake"], SNOWFLAKE);

@@ -44,7 +44,7 @@ fn allow_block_default_deny_and_deny_first() {
     assert_eq!(host.counter("host", "not-allowed"), 2);
     assert_eq!(host.counter("host", "allowed"), 3);
 
-    host.ok("policy deactivate office");
+    host.ok("policy deactivate office --yes");
     host.assert_connects(&[(BLOCKED, 5432), (UNLISTED6, 5432)]);
 }
 
@@ -91,7 +91,7 @@ fn services_are_judged_by_their_own_lists() {
     assert_eq!(host.counter("metrics", "not-allowed"), 2);
 
     // Without a policy of its own a service is governed by the host's.
-    host.ok("unbind dba --service postgres");
+    host.ok("unbind dba --service postgres --yes");
     host.assert_connects(&[(ALLOWED, 5432)]);
     host.assert_times_out(&[(UNLISTED, 5432), (BLOCKED, 6432)]);
 }
@@ -100,7 +100,7 @@ fn services_are_judged_by_their_own_lists() {
 fn observe_mode_counts_and_reports_but_drops_nothing() {
     let host = DatabaseHost::start();
     host.ok(OFFICE);
-    host.ok("host set --mode observe");
+    host.ok("host set --mode observe --yes");
     host.assert_connects(&[(BLOCKED, 5432), (UNLISTED6, 5432), (ALLOWED, 5432)]);
     assert_eq!(host.counter("host", "observed-blocked"), 1);
     assert_eq!(host.counter("host", "observed-not-allowed"), 1);
@@ -111,7 +111,7 @@ fn observe_mode_counts_and_reports_but_drops_nothing() {
     host.ok("service add lab --port 8080");
     host.ok("policy create trial --block 10.0.0.0/8 --service lab");
     host.assert_times_out(&[(ALLOWED, 8080)]);
-    host.ok("service alter lab --mode observe");
+    host.ok("service alter lab --mode observe --yes");
     host.assert_connects(&[(ALLOWED, 8080)]);
     assert_eq!(host.counter("lab", "observed-blocked"), 1);
 }

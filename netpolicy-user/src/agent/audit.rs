@@ -6,7 +6,7 @@ use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::request::Asker;
 use super::writer::Writer;
-use crate::api::{AuditView, Changed, PlanAction, PlanItem};
+use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
 use crate::store::{AuditDetail, AuditEntry, Outcome};
 
 impl<E: Enforcer> Writer<E> {
@@ -16,7 +16,7 @@ impl<E: Enforcer> Writer<E> {
             time: Timestamp::now(),
             uid: asker.caller.uid,
             actor: asker.caller.name(),
-            from: asker.seat.address().map(|address| address.to_string()),
+            from: from(asker),
             action: action.to_owned(),
             outcome,
             before: self.revision,
@@ -36,6 +36,10 @@ impl<E: Enforcer> Writer<E> {
         let mut entry = self.entry(asker, action, Outcome::Done);
         actor.clone_into(&mut entry.actor);
         entry.detail.changes = lines(&changed.plan);
+        entry
+            .detail
+            .changes
+            .extend(changed.opens.iter().map(consented));
         entry
     }
 
@@ -80,6 +84,18 @@ impl<E: Enforcer> Writer<E> {
             })?;
         Ok(entries.into_iter().map(view).collect())
     }
+}
+
+/// The addresses that the requester works from.
+fn from(asker: Asker) -> Option<String> {
+    let addresses = asker.seat.addresses().into_iter().flatten();
+    let addresses: Vec<_> = addresses.map(|address| address.to_string()).collect();
+    (!addresses.is_empty()).then(|| addresses.join(", "))
+}
+
+/// What was opened with consent, as the audit log has it.
+pub(super) fn consented(opens: &Opens) -> String {
+    format!("! {} (with consent)", opens.sentence())
 }
 
 /// A plan as the audit log has it.

@@ -4,39 +4,79 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::HOST_SCOPE;
 
+use super::audit;
 use super::clients::{Judge, Side};
+use super::consent::Consent;
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::lockout::check_operator;
 use super::request::Asker;
 use super::rights;
+use super::supervisor::{Command, Supervisor};
 use super::writer::Writer;
-use crate::api::{BypassRequest, BypassView};
+use crate::api::{BypassRequest, BypassView, Opens};
 use crate::clock::Clock;
 use crate::datapath::BypassEntry;
 use crate::model::{Bypass, Name, Privilege, State, parse_source};
 use crate::store::Outcome;
 
 impl<E: Enforcer> Writer<E> {
-    /// Grants a bypass, or grants one anew that is there.
+    /// Grants a bypass, or grants one again that is there, for its new time.
     ///
     /// # Errors
-    /// Bad source, minutes or service; or store or kernel do not take it, then
-    /// nothing has changed.
+    /// Bad source, minutes or service; it opens a scope to every source without consent;
+    /// or store or kernel do not take it, then nothing has changed.
     pub fn grant_bypass(
         &mut self,
         request: &BypassRequest,
         asker: Asker,
+        consent: Consent,
     ) -> Result<BypassView, AgentError> {
         let action = in_words("grant", &request.source, request.service.as_deref());
-        let result = self.try_grant_bypass(request, asker, &action);
+        let result = self.try_grant_bypass(request, asker, consent, &action);
         result.inspect_err(|error| self.audit_refusal(asker, &action, error))
+    }
+
+    /// What bypasses open that are granted together.
+    ///
+    /// # Errors
+    /// Bad source, minutes or service.
+    pub(super) fn bypasses_open(
+        &self,
+        requests: &[BypassRequest],
+        asker: Asker,
+    ) -> Result<Option<Opens>, AgentError> {
+        let now = self.now();
+        let mut bypasses = self.bypasses.clone();
+        for request in requests {
+            let bypass = self.bypass(request, asker, now)?;
+            bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
+            bypasses.push(bypass);
+        }
+        let minutes = requests.first().map_or(0, |request| request.minutes);
+        Ok(self.opened_by_bypasses(&bypasses, now, minutes))
+    }
+
+    fn bypass(
+        &self,
+        request: &BypassRequest,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<Bypass, AgentError> {
+        Ok(Bypass {
+            source: parse_source(&request.source)?,
+            service: self.service_name(request.service.as_deref())?,
+            granted: now,
+            expires: Bypass::expiry(now, request.minutes)?,
+            granted_by: asker.caller.name(),
+        })
     }
 
     fn try_grant_bypass(
         &mut self,
         request: &BypassRequest,
         asker: Asker,
+        consent: Consent,
         action: &str,
     ) -> Result<BypassView, AgentError> {
         rights::require(
@@ -45,15 +85,10 @@ impl<E: Enforcer> Writer<E> {
             Privilege::Bypass,
             "grant a bypass",
         )?;
-        let now = self.now();
-        let bypass = Bypass {
-            source: parse_source(&request.source)?,
-            service: self.service_name(request.service.as_deref())?,
-            granted: now,
-            expires: Bypass::expiry(now, request.minutes)?,
-            granted_by: asker.caller.name(),
-        };
+        let bypass = self.bypass(request, asker, self.now())?;
         self.must_not_be_older()?;
+        let opens = self.bypasses_open(std::slice::from_ref(request), asker)?;
+        consent.require("the bypass", opens.as_ref())?;
         let mut bypasses = self.bypasses.clone();
         let before = bypasses
             .iter()
@@ -66,6 +101,10 @@ impl<E: Enforcer> Writer<E> {
             scope_name(&bypass),
             self.until(&bypass)
         )];
+        entry
+            .detail
+            .changes
+            .extend(opens.iter().map(audit::consented));
         bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
         bypasses.push(bypass.clone());
         if let Err(source) = self.enforce_bypasses(&bypasses) {
@@ -260,6 +299,48 @@ impl<E: Enforcer> Writer<E> {
                 hint: "`netpolicy service list` shows what there is",
             }),
         }
+    }
+}
+
+impl Supervisor {
+    /// See [`Writer::grant_bypass`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn grant_bypass(
+        &self,
+        request: BypassRequest,
+        asker: Asker,
+        consent: Consent,
+    ) -> Result<BypassView, AgentError> {
+        self.ask(|reply| Command::GrantBypass {
+            request,
+            asker,
+            consent,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::revoke_bypass`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn revoke_bypass(
+        &self,
+        source: String,
+        service: Option<String>,
+        asker: Asker,
+        force: bool,
+    ) -> Result<BypassView, AgentError> {
+        self.ask(|reply| Command::RevokeBypass {
+            source,
+            service,
+            asker,
+            force,
+            reply,
+        })
+        .await
     }
 }
 

@@ -1,8 +1,8 @@
 //! How a change to the desired state goes: the one way for all of them.
 //!
-//! Check, authorise, compile, look whom it denies; then fill the idle slot, store, flip.
-//! What is refused or fails before the flip leaves everything as it was, and is in the
-//! audit log.
+//! Check, authorise, compile, find out what it denies and opens; then fill the idle slot,
+//! store, flip. A change that is refused or fails before the flip has no effect; the audit
+//! log records it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -293,6 +293,7 @@ impl<E: Enforcer> Writer<E> {
             effects: Vec::new(),
             clients: None,
             operator: None,
+            opens: None,
             pending: None,
             warnings,
             dry_run: options.dry_run,
@@ -331,6 +332,7 @@ impl<E: Enforcer> Writer<E> {
         candidate.changed.warnings.extend(said);
         if !is_agent {
             self.look_whom_it_denies(&mut candidate, asker, options, self.now())?;
+            self.look_what_it_opens(&mut candidate, options, self.now())?;
         }
         Ok(candidate)
     }

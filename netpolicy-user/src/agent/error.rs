@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::enforcer::EnforcerError;
-use crate::api::{ClientsView, ErrorBody};
+use crate::api::{ClientsView, ErrorBody, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
@@ -63,6 +63,14 @@ pub enum AgentError {
     /// The change would deny clients that are connected.
     #[error("the change would deny {}", in_words(.0))]
     DeniesClients(ClientsView),
+    /// It opens the host or a service to every source, and the requester did not consent.
+    #[error("{what} {}", opens.sentence())]
+    Opens {
+        /// "the change", "the bypass": the sentence's subject.
+        what: &'static str,
+        /// What it opens.
+        opens: Opens,
+    },
     /// Another change waits for its confirmation.
     #[error(
         "revision {} waits for its confirmation until {}; nothing else is changed before",
@@ -199,10 +207,11 @@ impl AgentError {
             Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
-            | Self::AwaitsConfirmation(_)
             | Self::OlderStore { .. }
             | Self::NotOlder
-            | Self::NothingLost => StatusCode::CONFLICT,
+            | Self::NothingLost
+            | Self::Opens { .. }
+            | Self::AwaitsConfirmation(_) => StatusCode::CONFLICT,
             Self::Sql { .. } => StatusCode::BAD_REQUEST,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 StatusCode::INSUFFICIENT_STORAGE
@@ -239,13 +248,13 @@ impl AgentError {
                 Some("ask an admin: `netpolicy grant PRIVILEGE --to user:NAME`".to_owned())
             }
             Self::Lockout { .. } => Some(
-                "allow that address first, or make the change all the same with --force; \
-                 --from ADDRESS if you come from elsewhere"
+                "allow that address first, or apply the change anyway with --force"
                     .to_owned(),
             ),
             Self::DeniesClients(_) => {
                 Some("without --strict the change is made, and they stay connected".to_owned())
             }
+            Self::Opens { .. } => Some("repeat it with --yes if that is intended".to_owned()),
             Self::AwaitsConfirmation(pending) => Some(format!(
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
                 pending.base
@@ -271,6 +280,10 @@ impl AgentError {
                 other => vec![other.to_string()],
             },
             hint: self.hint(),
+            opens: match self {
+                Self::Opens { opens, .. } => Some(opens.clone()),
+                _ => None,
+            },
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whether a change, or the end of a bypass, shuts the operator himself out.
 
+use std::net::IpAddr;
+
 use netpolicy_common::{FAILSAFE_SCOPE, Reason};
 
 use super::clients::Judge;
@@ -7,18 +9,18 @@ use super::error::AgentError;
 use super::request::Seat;
 use crate::model::{AllowPart, explain};
 
-/// Whether the operator's own address still gets in everywhere where it did.
+/// Whether every address of the operator still gets in everywhere where it did.
 ///
 /// One without an address has none to lose, and what comes over loopback is not filtered.
-/// Takes two look-ups for each scope; only a refusal looks at every rule.
+/// For each address it takes two look-ups for each scope; only a refusal looks at every rule.
 ///
 /// # Errors
 /// [`AgentError::Lockout`], with the first scope that he loses.
 pub(super) fn check_operator(judge: &Judge<'_>, seat: Seat) -> Result<(), AgentError> {
-    let address = seat.address().filter(|address| !address.is_loopback());
-    let Some(address) = address else {
-        return Ok(());
-    };
+    seat.judged().try_for_each(|address| check(judge, address))
+}
+
+fn check(judge: &Judge<'_>, address: IpAddr) -> Result<(), AgentError> {
     let lost = |port: &u16| judge.denies_newly(address, *port);
     let Some(port) = judge.ports().into_iter().find(lost) else {
         return Ok(());

@@ -19,6 +19,7 @@ pub mod bypasses;
 pub mod caller;
 pub mod change;
 pub mod clients;
+pub mod consent;
 pub mod denied;
 pub mod enforcer;
 pub mod error;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::caller::Caller;
+use super::consent::Consent;
 use super::error::AgentError;
 use super::operator;
 use crate::api::{ChangeQuery, Existing, OperatorView};
@@ -30,16 +31,23 @@ impl Asker {
         }
     }
 
-    /// Who asks; `from`: the address that he says he comes from, "none" for none. Else his
-    /// process tells.
+    /// Who asks; `from`: an address that is judged as well as the one that the caller's
+    /// process tells, "none" for none.
     ///
     /// # Errors
-    /// What he says is no address.
+    /// `from` is no address.
     pub fn of(caller: Caller, from: Option<&str>) -> Result<Self, AgentError> {
-        let seat = match from {
-            None => Seat::of(caller),
-            Some("none") => Seat::Nowhere,
-            Some(text) => Seat::Said(address(text)?),
+        let said = match from {
+            None | Some("none") => None,
+            Some(text) => Some(address(text)?),
+        };
+        let seat = match (Seat::of(caller), said) {
+            (Seat::Ssh { address, pid }, Some(said)) if said != address => {
+                Seat::Both { said, address, pid }
+            }
+            (Seat::Console, Some(said)) => Seat::Said(said),
+            (seat, _) if from == Some("none") && !seat.is_judged() => Seat::Nowhere,
+            (seat, _) => seat,
         };
         Ok(Self { caller, seat })
     }
@@ -61,6 +69,15 @@ pub enum Seat {
         /// The process in whose environment it was found.
         pid: u32,
     },
+    /// The terminal came over SSH, and `--from` names another address.
+    Both {
+        /// The address of `--from`.
+        said: IpAddr,
+        /// The SSH client's address.
+        address: IpAddr,
+        /// The process in whose environment it was found.
+        pid: u32,
+    },
 }
 
 impl Seat {
@@ -77,25 +94,42 @@ impl Seat {
         }
     }
 
-    /// His own address.
+    /// The operator's own address, and a second one where `--from` names another.
     #[must_use]
-    pub fn address(self) -> Option<IpAddr> {
+    pub fn addresses(self) -> [Option<IpAddr>; 2] {
         match self {
-            Self::Console | Self::Nowhere => None,
-            Self::Said(address) | Self::Ssh { address, .. } => Some(address),
+            Self::Console | Self::Nowhere => [None, None],
+            Self::Said(address) | Self::Ssh { address, .. } => [Some(address), None],
+            Self::Both { said, address, .. } => [Some(said), Some(address)],
         }
+    }
+
+    /// The addresses that a change must not deny: what comes over loopback is not
+    /// filtered.
+    pub fn judged(self) -> impl Iterator<Item = IpAddr> {
+        let addresses = self.addresses().into_iter().flatten();
+        addresses.filter(|address| !address.is_loopback())
+    }
+
+    fn is_judged(self) -> bool {
+        self.judged().next().is_some()
     }
 
     /// For the API.
     #[must_use]
     pub fn view(self) -> OperatorView {
+        let [address, also] = self.addresses();
         OperatorView {
-            address: self.address(),
+            address,
+            also,
             known_by: match self {
                 Self::Console => "a local console".to_owned(),
                 Self::Nowhere => "--from none".to_owned(),
                 Self::Said(_) => "--from".to_owned(),
                 Self::Ssh { pid, .. } => format!("SSH_CONNECTION of process {pid}"),
+                Self::Both { pid, .. } => {
+                    format!("--from, and SSH_CONNECTION of process {pid}")
+                }
             },
         }
     }
@@ -115,6 +149,8 @@ pub struct Options {
     pub existing: Option<Existing>,
     /// Take it back unless it is confirmed by then.
     pub confirm_within: Option<Duration>,
+    /// What it may open to every source.
+    pub consent: Consent,
 }
 
 impl Options {
@@ -137,6 +173,7 @@ impl Options {
             strict: query.strict,
             existing: query.existing,
             confirm_within: within.map(Duration::from_secs),
+            consent: Consent::of(query.opens.as_deref())?,
         };
         Ok((options, asker))
     }

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use nix::unistd::{Group, User};
 
 use super::change::Proposal;
+use super::consent::{Consent, asks};
 use super::enforcer::Enforcer;
 use super::error::AgentError;
 use super::request::{Asker, Options};
@@ -188,7 +189,7 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
                 minutes,
                 status,
             } => self
-                .bypass(&service.to_written_service(), minutes)
+                .bypass(&service.to_written_service(), minutes, &action, &mut result)
                 .map(|()| Some(self.tried(status))),
         };
         result.status = done.map_err(|error| failure::failed(statement, &error))?;
@@ -312,26 +313,46 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
     }
 
     /// Lets everybody in to a service for a time; for no time: no longer.
-    fn bypass(&mut self, service: &str, minutes: u32) -> Result<(), AgentError> {
+    fn bypass(
+        &mut self,
+        service: &str,
+        minutes: u32,
+        action: &str,
+        result: &mut SqlResult,
+    ) -> Result<(), AgentError> {
         self.beside_revisions("a bypass")?;
         let writer = &mut *self.writer;
         if self.options.dry_run || minutes == 0 {
             let what = "grant or revoke a bypass";
             rights::require(self.asker.caller, &writer.grants, Privilege::Bypass, what)?;
         }
-        if self.options.dry_run {
+        if minutes > 0 {
+            // Both families are one question.
+            let requests = EVERYBODY.map(|source| BypassRequest {
+                source: source.to_owned(),
+                minutes,
+                service: Some(service.to_owned()),
+            });
+            let opens = writer.bypasses_open(&requests, self.asker)?;
+            let consented = self.options.consent.require("the bypass", opens.as_ref());
+            match (consented, self.options.dry_run) {
+                (Err(AgentError::Opens { opens, .. }), true) => asks(&mut result.warnings, &opens),
+                (Err(error), _) => {
+                    writer.audit_refusal(self.asker, action, &error);
+                    return Err(error);
+                }
+                (Ok(()), true) => {}
+                (Ok(()), false) => {
+                    for request in &requests {
+                        writer.grant_bypass(request, self.asker, Consent::Any)?;
+                    }
+                }
+            }
+        }
+        if self.options.dry_run || minutes > 0 {
             return Ok(());
         }
         for source in EVERYBODY {
-            if minutes > 0 {
-                let request = BypassRequest {
-                    source: source.to_owned(),
-                    minutes,
-                    service: Some(service.to_owned()),
-                };
-                writer.grant_bypass(&request, self.asker)?;
-                continue;
-            }
             let force = self.options.force;
             match writer.revoke_bypass(source, Some(service), self.asker, force) {
                 // None was there, or it has lapsed.

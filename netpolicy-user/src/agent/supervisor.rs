@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::change::Proposal;
+use super::consent::Consent;
 use super::enforcer::Enforcer;
 use super::error::AgentError;
 use super::refusals::Refusals;
@@ -62,6 +63,7 @@ pub(super) enum Command {
     GrantBypass {
         request: BypassRequest,
         asker: Asker,
+        consent: Consent,
         reply: Reply<BypassView>,
     },
     RevokeBypass {
@@ -264,44 +266,6 @@ impl Supervisor {
         let _ = self.commands.send(Command::Expire).await;
     }
 
-    /// See [`Writer::grant_bypass`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn grant_bypass(
-        &self,
-        request: BypassRequest,
-        asker: Asker,
-    ) -> Result<BypassView, AgentError> {
-        self.ask(|reply| Command::GrantBypass {
-            request,
-            asker,
-            reply,
-        })
-        .await
-    }
-
-    /// See [`Writer::revoke_bypass`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn revoke_bypass(
-        &self,
-        source: String,
-        service: Option<String>,
-        asker: Asker,
-        force: bool,
-    ) -> Result<BypassView, AgentError> {
-        self.ask(|reply| Command::RevokeBypass {
-            source,
-            service,
-            asker,
-            force,
-            reply,
-        })
-        .await
-    }
-
     /// See [`Writer::attach`].
     ///
     /// # Errors
@@ -414,8 +378,9 @@ fn work<E: Enforcer>(
             Command::GrantBypass {
                 request,
                 asker,
+                consent,
                 reply,
-            } => drop(reply.send(writer.grant_bypass(&request, asker))),
+            } => drop(reply.send(writer.grant_bypass(&request, asker, consent))),
             Command::RevokeBypass {
                 source,
                 service,

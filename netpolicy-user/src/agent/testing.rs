@@ -13,6 +13,7 @@ pub(super) use self::kernel::FakeKernel;
 pub(super) use self::sockets::FakeSockets;
 use self::store::NotedStore;
 use super::caller::Caller;
+use super::consent::Consent;
 use super::pending;
 use super::request::{Asker, Options, Seat};
 use super::snapshot::Snapshot;
@@ -37,13 +38,14 @@ pub(super) const ROOT: Asker = Asker {
     seat: Seat::Console,
 };
 
-/// A change without further ado.
+/// A change without further ado; whatever it opens is agreed to.
 pub(super) const PLAIN: Options = Options {
     dry_run: false,
     force: false,
     strict: false,
     existing: None,
     confirm_within: None,
+    consent: Consent::Any,
 };
 
 /// A change that is only tried.
@@ -79,6 +81,7 @@ pub(super) fn apply(text: &str) -> Change {
         },
         lists: Vec::new(),
         skip_invalid: false,
+        allow_empty: false,
         keep_others: false,
     }
 }

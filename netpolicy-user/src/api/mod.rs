@@ -18,11 +18,11 @@ pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
 pub use self::safety::{
-    AcknowledgedView, AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest,
-    GrantView, NotClosed, OperatorView, PendingView, RescuedView,
+    AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing,
+    GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
-pub use crate::compiler::effect::{Becomes, Effect};
+pub use crate::compiler::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
 pub use crate::store::Outcome;
@@ -257,6 +257,9 @@ pub struct Changed {
     /// change denies nobody newly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorView>,
+    /// What it opens to every source, which required consent; of a dry run: requires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
     /// It waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingView>,
@@ -427,4 +430,7 @@ pub struct ErrorBody {
     /// What to do, if one sentence helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Consent to this is all that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
 }

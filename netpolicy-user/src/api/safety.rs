@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::compiler::effect::{Opening, openings_in_words};
 use crate::model::{Principal, Privilege};
 use crate::store::Outcome;
 
@@ -29,10 +30,44 @@ pub struct ChangeQuery {
     /// Take it back after so many seconds (1 to 86,400) unless it is confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_within: Option<u64>,
-    /// The operator's own address; "none": he has none. Left out: found by the caller's
-    /// process, in its environment or its parents' (`SSH_CONNECTION`).
+    /// One more address of the operator, which must not be denied; "none" adds none. The
+    /// address that the caller's process tells, in its environment or its parents'
+    /// (`SSH_CONNECTION`), is judged in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Consent to what the change opens to every source: "any", or the `key` of the
+    /// [`Opens`] in a refusal or a dry run, which consents to exactly that. A change that
+    /// opens something is refused without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens: Option<String>,
+}
+
+/// The query of `POST /v1/bypasses` and `/v1/detach`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ConsentQuery {
+    /// Consent to what is opened to every source: "any", or the `key` of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens: Option<String>,
+}
+
+/// What a request opens to every source, which requires consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Opens {
+    /// The scopes, and to which sources.
+    pub openings: Vec<Opening>,
+    /// What to send as `opens` to consent to exactly this: 16 hexadecimal digits.
+    #[schema(example = "9f86d081884c7d65")]
+    pub key: String,
+}
+
+impl Opens {
+    /// "opens the host to every source".
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("opens {}", openings_in_words(&self.openings))
+    }
 }
 
 /// What becomes of open connections from sources that a change newly denies.
@@ -113,6 +148,10 @@ pub struct OperatorView {
     /// The operator's own address; `None`: a local console, which has none.
     #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
+    /// A second address that was judged, too: `SSH_CONNECTION` names another than `--from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub also: Option<IpAddr>,
     /// How it is known, in words.
     pub known_by: String,
 }
@@ -172,7 +211,8 @@ pub struct AuditView {
     pub actor: String,
     /// His user id.
     pub uid: u32,
-    /// The address that he works from, if it is known.
+    /// The address that the operator works from, if it is known; two, separated by a
+    /// comma, where `--from` names another than `SSH_CONNECTION`.
     pub from: Option<String>,
     /// What was asked for: "policy create office".
     pub action: String,

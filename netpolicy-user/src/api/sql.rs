@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Changed;
+use super::{Changed, Opens};
 use crate::sql::Dialect;
 
 /// `POST /v1/sql`. How changes are made is said by the query, as for `/v1/changes`.
@@ -77,4 +77,7 @@ pub struct SqlFailure {
     pub hint: Option<String>,
     /// HTTP status.
     pub status: u16,
+    /// Consent to this is all that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
-use super::input::Input;
+use super::input::{Input, Taken};
 use super::safety::Safety;
-use super::submit::{send, summarise};
+use super::submit::submit;
 use crate::model::change::{Change, SourceText};
 use crate::model::file;
 
@@ -15,9 +15,8 @@ pub(super) struct ApplyArgs {
     /// The policy file (TOML), the whole desired state; `-` is standard input
     #[arg(long, short)]
     file: PathBuf,
-    /// Leave out bad lines of list files, with a warning
-    #[arg(long)]
-    skip_invalid: bool,
+    #[command(flatten)]
+    taken: Taken,
     /// Remove what the file does not name; so it is unless told otherwise
     #[arg(long, conflicts_with = "no_prune")]
     prune: bool,
@@ -33,12 +32,11 @@ pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result
     let change = Change::Apply {
         file,
         lists,
-        skip_invalid: args.skip_invalid,
+        skip_invalid: args.taken.skip_invalid,
+        allow_empty: args.taken.allow_empty,
         keep_others: args.no_prune,
     };
-    let changed = send(&change, &args.safety.query(), cx).await?;
-    summarise(&changed, cx).await?;
-    Ok(Exit::Done)
+    submit(&change, &args.safety, cx).await
 }
 
 /// A policy file and the list files that it names, relative to its own directory.

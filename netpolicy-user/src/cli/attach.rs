@@ -3,20 +3,30 @@
 use super::context::{Context, neither};
 use super::failure::{Exit, Failure, client_hint};
 use super::status::verdict;
+use super::submit::with_consent;
+use crate::client::ClientError;
 use crate::local;
 use crate::output::{Format, write_json};
 
 /// With the agent or without: the pins alone suffice.
 pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    cx.confirm("Detach from all interfaces, so that nothing is filtered?")?;
-    let interfaces = match cx.client.detach().await {
-        Err(e) if e.is_agent_missing() => {
+    let asked = with_consent(cx, async |cx, opens| {
+        cx.client.detach(opens.as_deref()).await
+    });
+    let interfaces = match asked.await.map_err(anyhow::Error::downcast) {
+        Err(Ok(e)) if ClientError::is_agent_missing(&e) => {
+            // What is detached already needs no consent, as with the agent.
+            if !local::is_detached(&cx.config.state_dir) {
+                cx.confirm("Detach from all interfaces, so that nothing is filtered?")?;
+            }
             let interfaces = local::detach(&cx.config.bpffs_dir, &cx.config.state_dir)
                 .map_err(|why| neither(&e, &why))?;
             cx.say("note: done without the agent, which does not answer")?;
             interfaces
         }
-        answer => answer?,
+        Err(Ok(e)) => return Err(e.into()),
+        Err(Err(other)) => return Err(other),
+        Ok(interfaces) => interfaces,
     };
     if cx.page.format == Format::Json {
         write_json(&interfaces, cx.out)?;

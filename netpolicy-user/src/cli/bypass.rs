@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::failure::Exit;
+use super::submit::with_consent;
 use crate::api::BypassRequest;
 use crate::output::Format;
 
@@ -32,10 +33,11 @@ pub(super) enum BypassCommand {
         /// The service that it was granted for; without it, the host
         #[arg(long, value_name = "NAME")]
         service: Option<String>,
-        /// End it also if nothing else lets you yourself in
+        /// End it even if nothing else lets your own address in
         #[arg(long)]
         force: bool,
-        /// Your own address; `none` if you have none. Found out from SSH_CONNECTION unless told
+        /// One more address of yours that must not be denied, beside the one of
+        /// SSH_CONNECTION; `none` adds none
         #[arg(
             long,
             value_name = "ADDRESS",
@@ -53,14 +55,15 @@ pub(super) async fn run(command: BypassCommand, cx: &mut Context<'_>) -> anyhow:
             minutes,
             service,
         } => {
-            let bypass = cx
-                .client
-                .grant_bypass(&BypassRequest {
-                    source,
-                    minutes,
-                    service,
-                })
-                .await?;
+            let request = BypassRequest {
+                source,
+                minutes,
+                service,
+            };
+            let bypass = with_consent(cx, async |cx, opens| {
+                cx.client.grant_bypass(&request, opens.as_deref()).await
+            })
+            .await?;
             // It counts from the moment it was granted, not from when this command began.
             cx.page.now = bypass.granted;
             cx.print(&bypass)?;

@@ -108,18 +108,29 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Asks before something that cannot be taken back.
+    /// What the first request consents to: with `--yes` to whatever is opened.
+    pub(super) fn consent(&self) -> Option<String> {
+        self.yes.then(|| "any".to_owned())
+    }
+
+    /// Whether a question can be asked.
+    pub(super) fn can_ask(&self) -> bool {
+        self.terminals.stdin && self.terminals.stderr
+    }
+
+    /// Asks before something that opens the host.
     pub(super) fn confirm(&mut self, question: &str) -> anyhow::Result<()> {
         if self.yes {
             return Ok(());
         }
-        if !(self.terminals.stdin && self.terminals.stderr) {
+        if !self.can_ask() {
             return Err(Failure::new(format!(
                 "{question} There is no terminal to ask on: nothing was changed"
             ))
-            .hint("say --yes if it is meant")
+            .hint("repeat it with --yes if that is intended")
             .into());
         }
+        self.out.flush()?;
         write!(self.err, "{question} [y/N] ")?;
         self.err.flush()?;
         let mut answer = String::new();

@@ -91,6 +91,7 @@ async fn with_file(
         file,
         lists,
         skip_invalid,
+        allow_empty: false,
         keep_others: false,
     };
     let query = ChangeQuery {

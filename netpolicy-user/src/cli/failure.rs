@@ -200,6 +200,7 @@ mod tests {
             body: ErrorBody {
                 errors: vec!["taken".into()],
                 hint: None,
+                opens: None,
             },
         };
         for (error, exit) in [
@@ -253,6 +254,7 @@ mod tests {
         let body = ErrorBody {
             errors: (1..=23).map(|i| format!("line {i}")).collect(),
             hint: Some("mend them".into()),
+            opens: None,
         };
         let text = reported(ClientError::Refused { status: 400, body });
         let lines: Vec<_> = text.lines().collect();

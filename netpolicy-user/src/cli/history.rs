@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::failure::Exit;
 use super::safety::Safety;
-use super::submit::{show_progress, summarise};
+use super::submit::{show_progress, summarise, with_consent};
+use crate::api::ChangeQuery;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
@@ -27,8 +28,14 @@ pub(super) async fn history(args: &HistoryArgs, cx: &mut Context<'_>) -> anyhow:
 }
 
 pub(super) async fn rollback(args: RollbackArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let query = args.safety.query();
-    let changed = show_progress(cx.client.rollback(args.revision, &query), cx).await?;
+    let changed = with_consent(cx, async |cx, opens| {
+        let query = ChangeQuery {
+            opens,
+            ..args.safety.query()
+        };
+        show_progress(cx.client.rollback(args.revision, &query), cx).await
+    })
+    .await?;
     summarise(&changed, cx).await?;
     Ok(Exit::Done)
 }

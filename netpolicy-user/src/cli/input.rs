@@ -11,6 +11,17 @@ use crate::model::change::{ListInput, SourceText};
 const FILE_MAX: u64 = 256 * 1024 * 1024;
 const FILE_MAX_TEXT: &str = "256 MiB";
 
+/// What is taken from list files that is refused otherwise.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(super) struct Taken {
+    /// Leave out bad lines of list files, with a warning
+    #[arg(long)]
+    pub(super) skip_invalid: bool,
+    /// Take a list file in which no line is an address as an empty list
+    #[arg(long)]
+    pub(super) allow_empty: bool,
+}
+
 /// Reads files, and remembers all that is wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -50,12 +61,13 @@ impl Input {
         &mut self,
         items: Vec<String>,
         files: &[PathBuf],
-        skip_invalid: bool,
+        taken: Taken,
     ) -> ListInput {
         ListInput {
             items: items.into_iter().map(|i| i.trim().to_owned()).collect(),
             files: files.iter().map(|f| self.read(f)).collect(),
-            skip_invalid,
+            skip_invalid: taken.skip_invalid,
+            allow_empty: taken.allow_empty,
             ready: None,
         }
     }
@@ -199,7 +211,7 @@ mod tests {
     fn all_files_are_tried_and_all_errors_kept() {
         let mut input = Input::default();
         let files = ["/nonexistent/a".into(), "/nonexistent/b".into()];
-        let list = input.list(vec![" 10.0.0.1 ".into()], &files, true);
+        let list = input.list(vec![" 10.0.0.1 ".into()], &files, Taken::default());
         assert_eq!(list.items, ["10.0.0.1"]);
         assert_eq!(
             input.check().unwrap_err().errors,

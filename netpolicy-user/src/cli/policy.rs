@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::failure::Exit;
-use super::input::Input;
+use super::input::{Input, Taken};
 use super::lint::{self, LintArgs};
 use super::safety::Safety;
 use super::submit::submit;
@@ -97,9 +97,8 @@ pub(super) struct CreateArgs {
     /// Bind it to this service instead of the host; may be repeated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<String>,
-    /// Leave out bad lines of list files, with a warning
-    #[arg(long)]
-    skip_invalid: bool,
+    #[command(flatten)]
+    taken: Taken,
     #[command(flatten)]
     safety: Safety,
 }
@@ -110,9 +109,8 @@ pub(super) struct AlterArgs {
     name: String,
     #[command(flatten)]
     set: Alterations,
-    /// Leave out bad lines of list files, with a warning
-    #[arg(long)]
-    skip_invalid: bool,
+    #[command(flatten)]
+    taken: Taken,
     #[command(flatten)]
     safety: Safety,
 }
@@ -219,12 +217,7 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             let active = false;
             (Change::SetActive { name, active }, safety)
         }
-        PolicyCommand::Drop { name, safety } => {
-            if !safety.dry_run {
-                confirm_drop(&name, cx).await?;
-            }
-            (Change::DropPolicy { name }, safety)
-        }
+        PolicyCommand::Drop { name, safety } => (Change::DropPolicy { name }, safety),
     };
     submit(&change, &safety, cx).await
 }
@@ -232,8 +225,8 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
 fn create(a: CreateArgs) -> anyhow::Result<Change> {
     let mut input = Input::default();
     let has_allow = a.only || !a.allow.is_empty() || !a.allow_file.is_empty();
-    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, a.skip_invalid));
-    let block = input.list(a.block, &a.block_file, a.skip_invalid);
+    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, a.taken));
+    let block = input.list(a.block, &a.block_file, a.taken);
     input.check()?;
     Ok(Change::CreatePolicy {
         name: a.name,
@@ -249,10 +242,10 @@ fn create(a: CreateArgs) -> anyhow::Result<Change> {
 }
 
 fn alter(args: AlterArgs) -> anyhow::Result<Change> {
-    let (s, skip) = (args.set, args.skip_invalid);
+    let (s, taken) = (args.set, args.taken);
     let mut input = Input::default();
     let mut edit = |any, set: Given, add: Given, remove: Given| {
-        let mut list = |given: Given| input.list(given.0, &given.1, skip);
+        let mut list = |given: Given| input.list(given.0, &given.1, taken);
         if any {
             ListEdit::Any
         } else if set.is_given() {
@@ -294,21 +287,5 @@ struct Given(Vec<String>, Vec<PathBuf>);
 impl Given {
     fn is_given(&self) -> bool {
         !self.0.is_empty() || !self.1.is_empty()
-    }
-}
-
-/// Dropping a policy that governs something opens or closes a host: that is asked first.
-async fn confirm_drop(name: &str, cx: &mut Context<'_>) -> anyhow::Result<()> {
-    let policies = cx.client.policies().await?;
-    // As the agent finds it: whatever its case.
-    let policy = policies.iter().find(|p| p.name.eq_ignore_ascii_case(name));
-    match policy {
-        Some(p) if p.active && !p.bindings.is_empty() => cx.confirm(&format!(
-            "Drop policy {}, which is active and governs {}?",
-            p.name,
-            p.bindings.join(", ")
-        )),
-        // The agent says so if there is none.
-        _ => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Safety {
     /// Only say what would change, and whom it would deny
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Make it also if it denies you yourself, or blocks a /0
+    /// Apply it even if it denies your own address, or blocks a /0
     #[arg(long)]
     pub(super) force: bool,
     /// Refuse it if it denies a client that is connected
@@ -23,8 +23,8 @@ pub(super) struct Safety {
     /// Take it back by itself unless `netpolicy confirm` comes in time, as in 60s
     #[arg(long, value_name = "TIME", value_parser = within)]
     pub(super) confirm_within: Option<u64>,
-    /// Your own address, which must not be denied; `none` if you have none. Found out from
-    /// SSH_CONNECTION unless told
+    /// One more address of yours that must not be denied, beside the one of SSH_CONNECTION;
+    /// `none` adds none
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -44,6 +44,7 @@ impl Safety {
             existing: self.existing,
             confirm_within: self.confirm_within,
             from: self.from.clone(),
+            opens: None,
         }
     }
 }

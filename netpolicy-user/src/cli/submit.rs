@@ -26,11 +26,57 @@ pub(super) async fn submit(
     safety: &Safety,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
-    let query = safety.query();
-    // Side by side: one question less that a change of one rule waits for.
-    let (changed, status) = tokio::join!(send(change, &query, cx), status(cx));
-    print(&changed?, status.as_ref(), cx)?;
+    let (changed, status) = with_consent(cx, async |cx, opens| {
+        let query = ChangeQuery {
+            opens,
+            ..safety.query()
+        };
+        // Side by side: one question less that a change of one rule waits for.
+        let (changed, status) = tokio::join!(send(change, &query, cx), status(cx));
+        Ok((changed?, status))
+    })
+    .await?;
+    print(&changed, status.as_ref(), cx)?;
     Ok(Exit::Done)
+}
+
+/// Sends a request. If it is refused for want of consent to what it opens, asks, and sends
+/// it again with consent to exactly that.
+pub(super) async fn with_consent<T, F>(cx: &mut Context<'_>, request: F) -> anyhow::Result<T>
+where
+    F: AsyncFn(&Context<'_>, Option<String>) -> Result<T, ClientError>,
+{
+    let mut consent = cx.consent();
+    loop {
+        match request(&*cx, consent.take()).await {
+            Err(error) => consent = Some(consent_to(error, cx)?),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+}
+
+/// Asks about what a refused request opens; the key that consents to it. The error itself
+/// where that is not why it was refused, or there is no terminal to ask on.
+fn consent_to(error: ClientError, cx: &mut Context<'_>) -> anyhow::Result<String> {
+    match &error {
+        ClientError::Refused { body, .. } => match &body.opens {
+            Some(opens) if cx.can_ask() => {
+                cx.confirm(&question(&body.errors))?;
+                Ok(opens.key.clone())
+            }
+            _ => Err(error.into()),
+        },
+        _ => Err(error.into()),
+    }
+}
+
+/// "The change opens the host to every source. Continue?"
+pub(super) fn question(errors: &[String]) -> String {
+    let text = errors.join("; ");
+    let mut rest = text.chars();
+    let first = rest.next().map(|c| c.to_ascii_uppercase());
+    let first = first.into_iter().collect::<String>();
+    format!("{first}{}. Continue?", rest.as_str())
 }
 
 /// Sends a change.
@@ -42,7 +88,7 @@ pub(super) async fn send(
     show_progress(cx.client.change(change, query), cx).await
 }
 
-/// Waits for an answer, with a progress bar if somebody watches.
+/// Waits for an answer, with a progress bar on a terminal.
 pub(super) async fn show_progress<T>(
     answer: impl Future<Output = Result<T, ClientError>>,
     cx: &Context<'_>,

@@ -62,6 +62,7 @@ fn changed() -> Changed {
         effects: Vec::new(),
         clients: None,
         operator: None,
+        opens: None,
         pending: None,
         warnings: Vec::new(),
         dry_run: true,
@@ -103,6 +104,7 @@ async fn names_reach_the_agent_whatever_they_hold() {
             let body = ErrorBody {
                 errors: vec![format!("<{name}>")],
                 hint: Some("h".into()),
+                opens: None,
             };
             (StatusCode::NOT_FOUND, Json(body))
         }),
@@ -128,6 +130,7 @@ async fn explain_and_revoke_ask_what_was_meant() {
         let body = ErrorBody {
             errors: vec![said.join("&")],
             hint: None,
+            opens: None,
         };
         (StatusCode::BAD_REQUEST, Json(body))
     };

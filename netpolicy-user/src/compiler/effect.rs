@@ -1,8 +1,9 @@
 //! The effect of a change: which sources are dropped from now on, and which pass.
 //!
-//! Compares two rulesets and nothing else; knows neither bypasses nor connections. Only
-//! what differs is looked at, so that a small change of large lists is judged at once.
+//! Compares two rulesets and nothing else; knows no connections, and bypasses only as
+//! exempt sources ([`opening`]). Only what differs is looked at, so that a small change of large lists is judged at once.
 
+mod opening;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use netpolicy_common::{Action, FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
+pub use self::opening::{Doors, Exempt, OpenTo, Opening, in_words as openings_in_words, openings};
 use self::sweep::{Tally, sweep};
 use self::view::{Of, View};
 pub use self::words::{Becomes, Effect, Sources, SourcesKind};

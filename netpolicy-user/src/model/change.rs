@@ -172,6 +172,10 @@ pub enum Change {
         /// Leave out bad lines of list files, with a warning, instead of refusing.
         #[serde(default)]
         skip_invalid: bool,
+        /// Take list files in which no line is an address as empty lists, instead of
+        /// refusing them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        allow_empty: bool,
         /// Leave what the file does not name as it is, instead of removing it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keep_others: bool,
@@ -214,6 +218,9 @@ pub struct ListInput {
     /// Leave out bad lines of files, with a warning, instead of refusing.
     #[serde(default)]
     pub skip_invalid: bool,
+    /// Take files in which no line is an address as empty, instead of refusing them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_empty: bool,
     /// A list that is read and checked already, instead of items and files: from SQL,
     /// whose dialects have checks of their own. Does not travel.
     #[serde(skip)]

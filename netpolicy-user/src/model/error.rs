@@ -5,7 +5,7 @@ use std::fmt;
 pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
 pub use super::wording::{Excerpt, closest};
-use super::wording::{did_you_mean, suggest_key};
+use super::wording::{at, begins_with, did_you_mean, join_policies, suggest_key};
 
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,6 +312,15 @@ pub enum Problem {
         /// What the TOML parser says.
         message: String,
     },
+    /// A list file in which no line is an address.
+    #[error(
+        "holds no address{}; expected an address, CIDR or range a line; if an empty list is intended, use --allow-empty, in a policy file allow_empty = true",
+        begins_with(first.as_ref())
+    )]
+    NoAddress {
+        /// What it begins with; `None`: it is empty but for comments and blank lines.
+        first: Option<Excerpt>,
+    },
     /// A binary file.
     #[error("not a text file: it holds a zero byte")]
     Binary,
@@ -432,17 +441,4 @@ pub enum NameProblem {
     /// A character that names do not hold.
     #[error("holds {}", Excerpt::new(&.0.to_string()))]
     Character(char),
-}
-
-fn at(place: Option<&Place>) -> String {
-    place.map(|place| format!(" ({place})")).unwrap_or_default()
-}
-
-fn join_policies(names: &[String]) -> String {
-    let noun = if names.len() == 1 {
-        "policy"
-    } else {
-        "policies"
-    };
-    format!("{noun} {}", names.join(", "))
 }

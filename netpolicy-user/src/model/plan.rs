@@ -298,6 +298,13 @@ fn rules(details: &mut Vec<String>, kind: &str, old: Option<&RuleList>, new: Opt
         return;
     }
     let (removed, added) = difference(old, new);
+    if old.len() - new.len().min(old.len()) > SHOWN_RULES && new.len() < old.len() / 2 {
+        details.push(format!(
+            "note: the {kind} list shrinks from {} to {} rules",
+            old.len(),
+            new.len()
+        ));
+    }
     for (sign, rules) in [('-', &removed), ('+', &added)] {
         let shown = rules.iter().take(SHOWN_RULES);
         details.extend(shown.map(|rule| format!("{sign} {kind} {}", in_words(rule))));

@@ -4,6 +4,7 @@
 //! commas; `#` and `;` begin comments. Ranges become the CIDRs that they consist of.
 
 mod finish;
+mod whole;
 
 use std::net::IpAddr;
 
@@ -16,6 +17,8 @@ use super::evaluate::ListKind;
 use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
+
+pub(super) use self::whole::Tolerance;
 
 /// Errors in one list after which the rest is not read: it is no address list.
 const HOPELESS: usize = 1000;
@@ -31,8 +34,8 @@ pub struct ListOptions {
     pub skip_invalid: bool,
 }
 
-/// Reads a list file. Also gives the warnings: host bits that were masked, and lines
-/// that were left out.
+/// Reads a list file, which may be empty. Also gives the warnings: host bits that were
+/// masked, and lines that were left out.
 ///
 /// # Errors
 /// All that is wrong with it, each with line and column.
@@ -129,8 +132,12 @@ impl<'r> ListReader<'r> {
                 }
             }
         }
+        let tolerance = Tolerance {
+            skip_invalid: input.skip_invalid,
+            allow_empty: input.allow_empty,
+        };
         for SourceText { name, text } in &input.files {
-            self.file(name, text, input.skip_invalid);
+            self.list_file(name, text, tolerance);
         }
     }
 

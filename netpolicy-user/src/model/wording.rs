@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::error::Place;
+
 /// A user's text for messages: quoted, escaped, and cut when long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(String);
@@ -62,5 +64,27 @@ pub(super) fn suggest_key(closest: &Option<&str>, known: &[&str]) -> String {
     match closest {
         Some(key) => did_you_mean(Some(key)),
         None => format!("; it takes {}", known.join(", ")),
+    }
+}
+
+/// Where something else stands.
+pub(super) fn at(place: Option<&Place>) -> String {
+    place.map(|place| format!(" ({place})")).unwrap_or_default()
+}
+
+pub(super) fn join_policies(names: &[String]) -> String {
+    let noun = if names.len() == 1 {
+        "policy"
+    } else {
+        "policies"
+    };
+    format!("{noun} {}", names.join(", "))
+}
+
+/// What a text begins with; `None`: it is empty.
+pub(super) fn begins_with(first: Option<&Excerpt>) -> String {
+    match first {
+        Some(first) => format!("; it begins with {first}"),
+        None => "; it is empty but for blank lines and comments".to_owned(),
     }
 }

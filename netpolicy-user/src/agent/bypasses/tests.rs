@@ -33,7 +33,7 @@ fn a_bypass_is_granted_until_its_time() {
         .unwrap();
     let view = bench
         .writer
-        .grant_bypass(&request("10.0.0.1/8", 30, Some("PG1")), ROOT)
+        .grant_bypass(&request("10.0.0.1/8", 30, Some("PG1")), ROOT, Consent::Any)
         .unwrap();
     assert_eq!(
         (view.source.as_str(), view.scope.as_str()),
@@ -52,11 +52,11 @@ fn granting_again_sets_the_time_anew() {
     let mut bench = Bench::new();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT, Consent::Any)
         .unwrap();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.1", 5, None), ROOT)
+        .grant_bypass(&request("10.0.0.1", 5, None), ROOT, Consent::Any)
         .unwrap();
     assert_eq!(listed(&bench), ["10.0.0.1/32 host"]);
     assert!(bench.kernel.lock().bypasses[0].remaining <= Duration::from_secs(300));
@@ -71,7 +71,10 @@ fn bad_requests_are_refused() {
         request("10.0.0.1", 10_081, None),
         request("10.0.0.1", 30, Some("nowhere")),
     ] {
-        assert!(bench.writer.grant_bypass(&bad, ROOT).is_err(), "{bad:?}");
+        assert!(
+            bench.writer.grant_bypass(&bad, ROOT, Consent::Any).is_err(),
+            "{bad:?}"
+        );
     }
     assert!(bench.kernel.journal().is_empty());
     let error = bench
@@ -93,7 +96,7 @@ fn what_cannot_be_stored_or_enforced_is_not_granted() {
     assert!(
         bench
             .writer
-            .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+            .grant_bypass(&request("10.0.0.1", 30, None), ROOT, Consent::Any)
             .is_err()
     );
     assert!(bench.kernel.lock().bypasses.is_empty(), "taken back");
@@ -102,7 +105,7 @@ fn what_cannot_be_stored_or_enforced_is_not_granted() {
     assert!(
         bench
             .writer
-            .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+            .grant_bypass(&request("10.0.0.1", 30, None), ROOT, Consent::Any)
             .is_err()
     );
     assert!(listed(&bench).is_empty());
@@ -119,7 +122,7 @@ fn revoked_is_revoked_everywhere() {
     let mut bench = Bench::new();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT, Consent::Any)
         .unwrap();
     bench
         .writer
@@ -135,7 +138,7 @@ fn a_revocation_that_the_kernel_did_not_take_is_said_and_tried_again() {
     let mut bench = Bench::new();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT, Consent::Any)
         .unwrap();
     bench.kernel.lock().fail_bypasses = true;
     assert!(
@@ -156,7 +159,7 @@ fn a_restart_restores_them_with_the_time_that_is_left() {
     let mut bench = Bench::new();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.1", 30, None), ROOT)
+        .grant_bypass(&request("10.0.0.1", 30, None), ROOT, Consent::Any)
         .unwrap();
     bench.kernel.lock().bypasses.clear();
     let bench = bench.restart(&["eth7"]);
@@ -170,11 +173,11 @@ fn lapsed_ones_are_tidied_up() {
     let mut bench = Bench::new();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.1", 1, None), ROOT)
+        .grant_bypass(&request("10.0.0.1", 1, None), ROOT, Consent::Any)
         .unwrap();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.0/8", 30, None), ROOT)
+        .grant_bypass(&request("10.0.0.0/8", 30, None), ROOT, Consent::Any)
         .unwrap();
     let later = bench.writer.now() + SignedDuration::from_mins(2);
     bench.writer.drop_lapsed_bypasses(later);
@@ -201,7 +204,7 @@ fn a_service_takes_its_bypasses_with_it_before_its_scope_is_anothers() {
         .unwrap();
     bench
         .writer
-        .grant_bypass(&request("10.0.0.1", 30, Some("pg1")), ROOT)
+        .grant_bypass(&request("10.0.0.1", 30, Some("pg1")), ROOT, Consent::Any)
         .unwrap();
     bench.kernel.journal();
     let other = apply("[[service]]\nname = \"mysql\"\nports = [\"3306\"]\n");
@@ -267,7 +270,10 @@ fn wall_clock_that_is_set_neither_ends_nor_prolongs_a_bypass() {
     for step in [86_400, -86_400] {
         let mut bench = Bench::new();
         let request = request("10.0.0.1", 30, None);
-        bench.writer.grant_bypass(&request, ROOT).unwrap();
+        bench
+            .writer
+            .grant_bypass(&request, ROOT, Consent::Any)
+            .unwrap();
         bench.clock.pass(Duration::from_secs(600));
         bench.clock.set_wall(step);
         bench.writer.reconcile();
@@ -295,7 +301,10 @@ fn reboot_leaves_a_bypass_the_smaller_of_wall_clock_and_whole_time() {
     for (step, left) in [(0, 1190), (-86_400, 1800), (86_400, 0)] {
         let mut bench = Bench::new();
         let request = request("10.0.0.1", 30, None);
-        bench.writer.grant_bypass(&request, ROOT).unwrap();
+        bench
+            .writer
+            .grant_bypass(&request, ROOT, Consent::Any)
+            .unwrap();
         bench.kernel.lock().bypasses.clear();
         bench.clock.reboot(Duration::from_secs(600));
         bench.clock.set_wall(step);

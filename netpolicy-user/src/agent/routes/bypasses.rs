@@ -9,9 +9,10 @@ use super::extract::{Body, Params};
 use super::grants::asker;
 use crate::agent::bypasses::view;
 use crate::agent::caller::Caller;
+use crate::agent::consent::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::request::Asker;
-use crate::api::{BypassRequest, BypassView, ErrorBody};
+use crate::api::{BypassRequest, BypassView, ConsentQuery, ErrorBody};
 
 /// The bypasses that have not lapsed.
 #[utoipa::path(get, path = "/v1/bypasses", responses((status = OK, body = Vec<BypassView>)))]
@@ -21,19 +22,25 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
     Json(live.map(|bypass| view(bypass, &snapshot.clock)).collect())
 }
 
-/// Exempts a source for a time; one that is exempt already is so for the new time.
-#[utoipa::path(post, path = "/v1/bypasses", request_body = BypassRequest, responses(
+/// Exempts a source for a time; one that is exempt already is so for the new time. A
+/// bypass that opens a scope to every source requires consent.
+#[utoipa::path(post, path = "/v1/bypasses", params(ConsentQuery), request_body = BypassRequest, responses(
     (status = OK, body = BypassView),
     (status = BAD_REQUEST, body = ErrorBody),
     (status = NOT_FOUND, body = ErrorBody),
+    (status = CONFLICT, body = ErrorBody),
     (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
 ))]
 pub(super) async fn grant(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Params(query): Params<ConsentQuery>,
     body: Body,
 ) -> Result<Json<BypassView>, AgentError> {
-    let granted = app.supervisor.grant_bypass(body.parse()?, asker(caller));
+    let consent = Consent::of(query.opens.as_deref())?;
+    let granted = app
+        .supervisor
+        .grant_bypass(body.parse()?, asker(caller), consent);
     granted.await.map(Json)
 }
 
@@ -47,7 +54,7 @@ pub(super) struct RevokeParams {
     /// Take it away even if it is all that lets the operator in.
     #[serde(default)]
     force: bool,
-    /// The operator's own address; "none": he has none. Left out: found as for changes.
+    /// One more address of the operator, as for changes.
     from: Option<String>,
 }
 

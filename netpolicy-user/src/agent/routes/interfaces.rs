@@ -3,25 +3,36 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
+use super::extract::Params;
 use super::grants::asker;
 use super::{App, blocking};
 use crate::agent::attach::detach as detach_all;
 use crate::agent::caller::Caller;
+use crate::agent::consent::{Consent, everything};
 use crate::agent::error::AgentError;
 use crate::agent::rights;
-use crate::api::ErrorBody;
+use crate::api::{ConsentQuery, ErrorBody};
 use crate::model::Privilege;
 
-/// Stops all filtering until it is attached again; the names of the interfaces.
-#[utoipa::path(post, path = "/v1/detach", responses(
+/// Stops all filtering until it is attached again; the names of the interfaces. Requires
+/// consent, unless filtering is stopped already.
+#[utoipa::path(post, path = "/v1/detach", params(ConsentQuery), responses(
     (status = OK, body = Vec<String>),
+    (status = BAD_REQUEST, body = ErrorBody),
+    (status = CONFLICT, body = ErrorBody),
     (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
 ))]
 pub(super) async fn detach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Params(query): Params<ConsentQuery>,
 ) -> Result<Json<Vec<String>>, AgentError> {
     may_brake(&app, caller, "detach")?;
+    let consent = Consent::of(query.opens.as_deref())?;
+    if !app.marker.exists() {
+        let consented = consent.require("detaching ends all filtering and", Some(&everything()));
+        consented.inspect_err(|error| app.supervisor.refused(asker(caller), "detach", error))?;
+    }
     let supervisor = app.supervisor.clone();
     let detached = blocking(move || detach_all(&app.marker, &*app.brake, caller)).await;
     supervisor.reconcile();

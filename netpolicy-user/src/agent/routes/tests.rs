@@ -343,8 +343,20 @@ async fn bypasses_come_and_go() {
 #[tokio::test]
 async fn the_emergency_brake_goes_on_and_off() {
     let mut agent = Agent::new();
-    let (_, names): (_, Vec<String>) = agent.ask("POST", "/v1/detach", Value::Null).await;
-    assert_eq!(names, ["eth7"]);
+    let detach = "/v1/detach?opens=any";
+    let (status, refusal): (_, ErrorBody) = agent.ask("POST", "/v1/detach", Value::Null).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let opens = refusal.opens.unwrap();
+    assert_eq!(opens.sentence(), "opens the host to every source");
+    let of_key = format!("/v1/detach?opens={}", opens.key);
+    for (path, names) in [
+        (of_key.as_str(), &["eth7"][..]),
+        (detach, &[]),
+        ("/v1/detach", &[]),
+    ] {
+        let (_, detached): (_, Vec<String>) = agent.ask("POST", path, Value::Null).await;
+        assert_eq!(detached, names, "{path}");
+    }
     let status: Status = agent.get("/v1/status").await;
     assert_eq!(status.enforcement.state, EnforcementState::Detached);
     let (_, names): (_, Vec<String>) = agent.ask("POST", "/v1/attach", Value::Null).await;

@@ -14,6 +14,7 @@ pub(super) fn unreadable(error: &SqlError) -> SqlFailure {
         errors: vec![error.message()],
         hint: error.hint(),
         status: 400,
+        opens: None,
     }
 }
 
@@ -30,6 +31,7 @@ pub(super) fn refused(refusal: &Refusal) -> SqlFailure {
             ErrorKind::Unknown => 404,
             ErrorKind::Conflict => 409,
         },
+        opens: None,
     }
 }
 
@@ -62,5 +64,6 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailur
         errors,
         hint,
         status: error.status().as_u16(),
+        opens: body.opens,
     }
 }

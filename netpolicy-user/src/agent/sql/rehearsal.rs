@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::agent::change::{Candidate, Proposal};
+use crate::agent::consent::{Consent, asks};
 use crate::agent::enforcer::Enforcer;
 use crate::agent::error::AgentError;
 use crate::agent::pending;
@@ -63,9 +64,12 @@ impl<E: Enforcer> Writer<E> {
         if let Some(pending) = &self.pending {
             return Err(pending::refusal(pending, &self.settings.clock));
         }
-        // Refused is what would be refused, not only warned of.
+        // Refused is what would be refused, not only warned of; consent is yet to be asked
+        // for.
+        let consent = options.consent;
         let options = Options {
             dry_run: false,
+            consent: Consent::Any,
             ..options
         };
         let proposal = Proposal::Changes {
@@ -84,6 +88,10 @@ impl<E: Enforcer> Writer<E> {
         self.digest = digest;
         self.compiled = compiled;
         changed.dry_run = true;
+        let opens = changed.opens.as_ref();
+        if let Some(opens) = opens.filter(|opens| !consent.covers(opens)) {
+            asks(&mut changed.warnings, opens);
+        }
         Ok(changed)
     }
 }

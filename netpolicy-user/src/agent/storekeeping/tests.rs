@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use super::super::consent::Consent;
 use super::super::testing::{Bench, DRY, PLAIN, ROOT, create};
 use super::*;
 use crate::agent::request::Options;
@@ -23,7 +24,7 @@ fn lost_store_refuses_changes_until_it_is_rescued() {
     bench.writer.change(first, ROOT, PLAIN).unwrap();
     bench
         .writer
-        .grant_bypass(&bypass("10.0.0.1"), ROOT)
+        .grant_bypass(&bypass("10.0.0.1"), ROOT, Consent::Any)
         .unwrap();
     assert!(matches!(
         bench.writer.rescue(ROOT),
@@ -36,7 +37,9 @@ fn lost_store_refuses_changes_until_it_is_rescued() {
     let error = bench.writer.change(second(), ROOT, PLAIN).unwrap_err();
     assert!(error.to_string().contains("is lost"), "{error}");
     assert!(error.body().hint.unwrap().contains("store rescue"));
-    let refused = bench.writer.grant_bypass(&bypass("10.0.0.2"), ROOT);
+    let refused = bench
+        .writer
+        .grant_bypass(&bypass("10.0.0.2"), ROOT, Consent::Any);
     assert!(refused.is_err());
     let snapshot = bench.snapshot();
     assert_eq!((snapshot.revision, snapshot.generation), (1, generation));
@@ -118,7 +121,7 @@ fn older_store_comes_into_force_only_when_it_is_acknowledged() {
     assert!(
         bench
             .writer
-            .grant_bypass(&bypass("10.0.0.2"), ROOT)
+            .grant_bypass(&bypass("10.0.0.2"), ROOT, Consent::Any)
             .is_err()
     );
 

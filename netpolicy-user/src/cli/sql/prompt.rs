@@ -5,7 +5,6 @@ use jiff::Timestamp;
 
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
-use super::super::submit::show_progress;
 use super::editor::{Editor, Guide, Read, history_file};
 use super::names::Names;
 use super::{script, syntax};
@@ -150,7 +149,7 @@ async fn carry_out(
     query: &ChangeQuery,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<()> {
-    let response = show_progress(cx.client.sql(request, query), cx).await?;
+    let response = script::send(request, query, cx).await?;
     if let Some(dialect) = script::dialect_after(request, response.error.as_ref()) {
         request.dialect = Some(dialect);
     }

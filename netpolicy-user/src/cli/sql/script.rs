@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
-use super::super::submit::{show_progress, warn};
+use super::super::submit::{question, show_progress, warn};
 use crate::api::{ChangeQuery, SqlFailure, SqlRequest, SqlResponse, Status};
 use crate::output::{Format, SqlOutcome};
 use crate::sql::{Dialect, Ending, Statements, Tail, Verb};
@@ -15,8 +15,60 @@ pub(super) async fn carry_out(
     query: &ChangeQuery,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
-    let response = show_progress(cx.client.sql(request, query), cx).await?;
+    let response = send(request, query, cx).await?;
     show(&response, request, query, cx).await
+}
+
+/// Sends a script. Where a statement is refused for want of consent to what it opens, asks,
+/// and goes on from that statement with consent to exactly that.
+pub(super) async fn send(
+    request: &SqlRequest,
+    query: &ChangeQuery,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<SqlResponse> {
+    let mut query = ChangeQuery {
+        opens: cx.consent(),
+        ..query.clone()
+    };
+    let mut rest = request.clone();
+    let mut done = Vec::new();
+    loop {
+        let mut response = show_progress(cx.client.sql(&rest, &query), cx).await?;
+        let asks = |failure: &&mut SqlFailure| failure.opens.is_some() && cx.can_ask();
+        let Some(failure) = response.error.as_mut().filter(asks) else {
+            response.results.splice(0..0, done);
+            return Ok(response);
+        };
+        let errors = failure.errors.join("; ");
+        if cx.confirm(&question(&failure.errors)).is_err() {
+            failure.errors = vec![format!("not confirmed: {errors}")];
+            failure.hint = None;
+            response.results.splice(0..0, done);
+            return Ok(response);
+        }
+        query.opens = failure.opens.take().map(|opens| opens.key);
+        if !rest.atomic {
+            rest.text = from_place(&rest.text, failure.line, failure.column);
+            rest.dialect = response.dialect.or(rest.dialect);
+            done.append(&mut response.results);
+        }
+    }
+}
+
+/// The text from a place on, where all that stands before it is blank, so that places stay
+/// what they are.
+fn from_place(text: &str, line: u32, column: u32) -> String {
+    let (mut at, place) = ((1, 1), (line, column));
+    let blank = text.chars().map(|c| {
+        let is_before = at < place;
+        at = if c == '\n' {
+            (at.0 + 1, 1)
+        } else {
+            (at.0, at.1 + 1)
+        };
+        if is_before && c != '\n' { ' ' } else { c }
+    });
+    blank.collect()
 }
 
 /// Prints what a script came to: results, then why it stopped if it did.
@@ -204,12 +256,21 @@ mod tests {
             errors: Vec::new(),
             hint: None,
             status: 404,
+            opens: None,
         };
         let text = "SET dialect = snowflake;\nDROP NETWORK POLICY a;\nSET dialect = lakehouse;";
         assert_eq!(
             dialect_after(&request(text), Some(&failure)),
             Some(Dialect::Snowflake)
         );
+    }
+
+    #[test]
+    fn a_script_goes_on_at_the_place_where_it_stopped() {
+        let text = "é a;\n b; c\nd";
+        assert_eq!(from_place(text, 1, 1), text);
+        assert_eq!(from_place(text, 2, 5), "    \n    c\nd");
+        assert_eq!(from_place(text, 3, 1), "    \n     \nd");
     }
 
     #[test]

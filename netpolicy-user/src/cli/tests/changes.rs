@@ -148,13 +148,13 @@ fn nothing_is_sent_when_a_file_cannot_be_read() {
 }
 
 #[test]
-fn dropping_what_governs_needs_a_yes() {
+fn a_change_that_opens_the_host_needs_a_yes() {
     let script = Script::default();
     let ran = run_against(Some(agent(script.clone())), &["policy", "drop", "OFFICE"]);
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(
         ran.err,
-        "error: Drop policy office, which is active and governs host? There is no terminal to ask on: nothing was changed\nhint: say --yes if it is meant\n"
+        "error: the change opens the host to every source\nhint: --yes\n"
     );
     assert!(script.seen.lock().unwrap().is_empty());
     assert_eq!(

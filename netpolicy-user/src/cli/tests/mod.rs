@@ -6,7 +6,7 @@ mod sql;
 
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path as UrlPath, State as Shared};
+use axum::extract::{Path as UrlPath, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -14,6 +14,7 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::{ChangeQuery, ConsentQuery};
 
 /// What one command did.
 #[derive(Debug)]
@@ -59,15 +60,44 @@ fn bypass() -> Value {
     })
 }
 
+type Refusal = (StatusCode, Json<Value>);
+
+/// Refuses what opens something unless the request consents to it.
+fn consented(opens: Option<String>, error: &str) -> Result<(), Refusal> {
+    let host = json!({"scope": "host", "sources": "every", "percent": 100});
+    let opening = json!({"openings": [host], "key": "00000000000000ff"});
+    let body = json!({"errors": [error], "hint": "--yes", "opens": opening});
+    match opens.as_deref() {
+        Some("any" | "00000000000000ff") => Ok(()),
+        _ => Err((StatusCode::CONFLICT, Json(body))),
+    }
+}
+
+async fn detach(
+    Shared(s): Shared<Script>,
+    Query(query): Query<ConsentQuery>,
+) -> Result<Json<Value>, Refusal> {
+    consented(query.opens, "detaching opens the host to every source")?;
+    s.seen.lock().unwrap().push(("detach".into(), Value::Null));
+    Ok(Json(json!(["eth0"])))
+}
+
 fn agent(script: Script) -> Router {
-    async fn change(Shared(s): Shared<Script>, Json(body): Json<Value>) -> Json<Value> {
+    async fn change(
+        Shared(s): Shared<Script>,
+        Query(query): Query<ChangeQuery>,
+        Json(body): Json<Value>,
+    ) -> Result<Json<Value>, Refusal> {
+        if body["change"] == "drop-policy" {
+            consented(query.opens, "the change opens the host to every source")?;
+        }
         s.seen.lock().unwrap().push(("change".into(), body));
-        Json(json!({
+        Ok(Json(json!({
             "revision": 5, "generation": 7, "entries": 1,
             "plan": [{"action": "add", "subject": "policy office", "details": ["+ block 10.0.0.0/8"]}],
             "warnings": ["10.0.0.1/8 means 10.0.0.0/8"], "dry_run": false,
             "timing": {"check_ms": 1, "compile_ms": 1, "fill_ms": 1, "store_ms": 0},
-        }))
+        })))
     }
     Router::new()
         .route("/v1/status", get(async || Json(status("attached", &[]))))
@@ -104,10 +134,7 @@ fn agent(script: Script) -> Router {
             let denied = "{\"event\":\"denied\",\"time\":\"2026-11-20T08:00:00Z\",\"source\":\"10.0.0.1\",\"source_port\":1,\"destination\":\"10.0.0.2\",\"destination_port\":2,\"interface\":\"eth0\",\"scope\":\"host\",\"reason\":\"blocked\",\"action\":\"drop\",\"generation\":7,\"rule\":null}\n";
             [denied, lost, denied, denied].concat()
         }))
-        .route("/v1/detach", post(async |Shared(s): Shared<Script>| {
-            s.seen.lock().unwrap().push(("detach".into(), Value::Null));
-            Json(json!(["eth0"]))
-        }))
+        .route("/v1/detach", post(detach))
         .with_state(script)
 }
 

@@ -6,9 +6,9 @@ use super::*;
 fn detaching_needs_a_yes() {
     let ran = run(&["detach"]);
     assert_eq!(ran.exit, Exit::Failed);
-    assert!(
-        ran.err.ends_with("hint: say --yes if it is meant\n"),
-        "{ran:?}"
+    assert_eq!(
+        ran.err,
+        "error: detaching opens the host to every source\nhint: --yes\n"
     );
     let ran = run(&["detach", "-y"]);
     assert_eq!(ran.exit, Exit::Done);
@@ -150,6 +150,20 @@ fn completions_know_the_commands() {
             .unwrap()
             .contains("netpolicy__subcmd__policy")
     );
+}
+
+#[test]
+fn detaching_without_an_agent_needs_a_yes_unless_it_is_done_already() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = run_in(&dir, None, &["detach"]);
+    assert_eq!(ran.exit, Exit::Failed);
+    assert_eq!(
+        ran.err,
+        "error: Detach from all interfaces, so that nothing is filtered? There is no terminal to ask on: nothing was changed\nhint: repeat it with --yes if that is intended\n"
+    );
+    assert!(!crate::local::is_detached(dir.path()));
+    assert_eq!(run_in(&dir, None, &["detach", "--yes"]).exit, Exit::Done);
+    assert_eq!(run_in(&dir, None, &["detach"]).exit, Exit::Done);
 }
 
 #[test]

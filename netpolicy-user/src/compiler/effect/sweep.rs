@@ -1,14 +1,19 @@
 //! Walks ranges of addresses in pieces on which no list changes, and counts what is
 //! found as networks.
 
+use std::ops::ControlFlow;
+
 use crate::compiler::intervals::{self, Interval};
 use crate::compiler::{Address, Prefix, Prefixes};
 
 /// Prefixes that are stepped over one by one before the next is searched for.
 const STEPS: usize = 8;
 
+/// The lists that a piece is on: bit n stands for list n.
+pub(super) type Lists = u16;
+
 /// Visits `ranges`, which ascend and are disjoint, in pieces, with the lists that each
-/// piece is on: bit n stands for list n. At most eight lists, of disjoint prefixes.
+/// piece is on. At most sixteen lists, of disjoint prefixes.
 ///
 /// Takes one from `budget` for each piece, and stops when nothing is left. Gives the last
 /// address visited, if it stopped before the end.
@@ -16,7 +21,20 @@ pub(super) fn sweep<P: Prefix>(
     lists: &[&Prefixes<P>],
     ranges: &[Interval<P::Address>],
     budget: &mut usize,
-    mut visit: impl FnMut(Interval<P::Address>, u8),
+    mut visit: impl FnMut(Interval<P::Address>, Lists),
+) -> Option<P::Address> {
+    sweep_while(lists, ranges, budget, |range, on| {
+        visit(range, on);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The same, until `visit` breaks, too.
+pub(super) fn sweep_while<P: Prefix>(
+    lists: &[&Prefixes<P>],
+    ranges: &[Interval<P::Address>],
+    budget: &mut usize,
+    mut visit: impl FnMut(Interval<P::Address>, Lists) -> ControlFlow<()>,
 ) -> Option<P::Address> {
     let mut cursors: Vec<_> = lists
         .iter()
@@ -38,7 +56,7 @@ pub(super) fn sweep<P: Prefix>(
         }
         let mut start = first;
         loop {
-            let (mut on, mut end) = (0, last);
+            let (mut on, mut end): (Lists, _) = (0, last);
             for (number, (current, rest)) in cursors.iter_mut().enumerate() {
                 while current.is_some_and(|prefix| prefix.last() < start) {
                     *current = rest.next();
@@ -52,9 +70,9 @@ pub(super) fn sweep<P: Prefix>(
                     None => {}
                 }
             }
-            visit((start, end), on);
+            let flow = visit((start, end), on);
             *budget = budget.saturating_sub(1);
-            if *budget == 0 {
+            if *budget == 0 || flow.is_break() {
                 return Some(end);
             }
             match end.next() {

@@ -26,6 +26,7 @@ fn state_of(toml: &str) -> State {
         file,
         lists: vec![],
         skip_invalid: false,
+        allow_empty: false,
         keep_others: false,
     };
     State::empty().apply(&change, &cx()).unwrap().state

@@ -3,6 +3,7 @@
 
 use netpolicy_common::{FAILSAFE_SCOPE, ScopeFlags, ScopeId};
 
+use super::sweep::Lists;
 use crate::compiler::intervals::{self, Interval};
 use crate::compiler::{Address, Prefix, PrefixSet, Prefixes, Ruleset};
 
@@ -58,6 +59,11 @@ impl<'a, P: Prefix> View<'a, P> {
             view.own = view.own.filter(|own| own.enforce);
         }
         view
+    }
+
+    /// Whether it drops nothing for want of lists.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.own.is_none() && self.host.is_none()
     }
 
     /// Whether both decide by the same lists in memory.
@@ -144,14 +150,14 @@ pub(super) struct Judge {
 }
 
 struct Numbers {
-    block: u8,
-    allow: Option<u8>,
+    block: Lists,
+    allow: Option<Lists>,
     enforce: bool,
 }
 
 impl Judge {
     /// Whether a source is dropped that is on these lists.
-    pub(super) fn drops(&self, on: u8) -> bool {
+    pub(super) fn drops(&self, on: Lists) -> bool {
         let denying = [&self.own, &self.host]
             .into_iter()
             .flatten()

@@ -4,6 +4,7 @@ use super::service::{free_id, port_conflicts};
 use super::{Problem, Worker};
 use crate::model::change::SourceText;
 use crate::model::file::{self, FilePolicy, FileService, PolicyFile};
+use crate::model::reader::Tolerance;
 use crate::model::state::MAX_SERVICES;
 use crate::model::{AllowPart, Binding, Name, Policy, Service, State};
 
@@ -12,10 +13,10 @@ impl Worker<'_> {
         &mut self,
         file: &SourceText,
         lists: &[SourceText],
-        skip_invalid: bool,
+        tolerance: Tolerance,
         keep_others: bool,
     ) -> Option<()> {
-        let read = file::read(file, lists, skip_invalid, self.cx, self.report)?;
+        let read = file::read(file, lists, tolerance, self.cx, self.report)?;
         let PolicyFile {
             mut host,
             has_host,

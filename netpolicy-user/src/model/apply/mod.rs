@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::change::Change;
 use super::error::{Excerpt, ModelError, Noun, Problem, closest};
+use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{Limits, MAX_COMMENT, Name, State};
 
@@ -159,8 +160,15 @@ impl Worker<'_> {
                 file,
                 lists,
                 skip_invalid,
+                allow_empty,
                 keep_others,
-            } => self.apply_file(file, lists, *skip_invalid, *keep_others),
+            } => {
+                let tolerance = Tolerance {
+                    skip_invalid: *skip_invalid,
+                    allow_empty: *allow_empty,
+                };
+                self.apply_file(file, lists, tolerance, *keep_others)
+            }
         }
     }
 

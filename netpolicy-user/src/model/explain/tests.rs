@@ -30,6 +30,7 @@ fn state() -> State {
         file,
         lists: vec![],
         skip_invalid: false,
+        allow_empty: false,
         keep_others: false,
     };
     State::empty().apply(&change, &cx()).unwrap().state

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use super::change::SourceText;
 use super::error::Place;
+use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{
     AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, PortSet,
@@ -69,6 +70,7 @@ pub fn parse(
         file: file.clone(),
         lists: lists.to_vec(),
         skip_invalid,
+        allow_empty: false,
         keep_others: false,
     };
     State::empty().apply(&change, cx)
@@ -90,11 +92,11 @@ pub fn referenced_lists(file: &SourceText) -> Result<Vec<String>, ModelErrors> {
 pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
-    skip_invalid: bool,
+    tolerance: Tolerance,
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    read::read(file, lists, skip_invalid, (cx.limits, cx.force), report)
+    read::read(file, lists, tolerance, (cx.limits, cx.force), report)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
 use crate::model::evaluate::ListKind;
 use crate::model::name::service_name;
-use crate::model::reader::{ListReader, Spot};
+use crate::model::reader::{ListReader, Spot, Tolerance};
 use crate::model::report::Report;
 use crate::model::{
     AllowPart, Binding, Combine, Host, Limits, MAX_COMMENT, Mode, Name, PortSet, RuleList,
@@ -30,7 +30,7 @@ const BIND: &str = "\"host\" and names of services, as in [\"host\"]";
 pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
-    skip_invalid: bool,
+    tolerance: Tolerance,
     (limits, force): (Limits, bool),
     report: &mut Report,
 ) -> Option<PolicyFile> {
@@ -39,7 +39,7 @@ pub(super) fn read(
     let mut reader = Reader {
         document: &document,
         lists,
-        skip_invalid,
+        tolerance,
         force,
         limits,
         report,
@@ -82,7 +82,7 @@ pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<St
 struct Reader<'r, 'd> {
     document: &'d Document<'d>,
     lists: &'r [SourceText],
-    skip_invalid: bool,
+    tolerance: Tolerance,
     force: bool,
     limits: Limits,
     report: &'r mut Report,
@@ -157,6 +157,7 @@ impl<'d> Reader<'_, 'd> {
             "block",
             "block_file",
             "blocked_rest",
+            "allow_empty",
             "bind",
             "active",
             "comment",
@@ -166,11 +167,15 @@ impl<'d> Reader<'_, 'd> {
         for table in root.tables("policy", "[[policy]]", self.report) {
             let table = table.with_keys(KEYS, self.report);
             let name = self.name(&table, "\"office\"", Name::new);
-            let allow = match self.rules(&table, ListKind::Allow, "allow", "allow_file") {
+            let mut tolerance = self.tolerance;
+            tolerance.allow_empty |= table.boolean("allow_empty", self.report) == Some(true);
+            let keys = ("allow", "allow_file");
+            let allow = match self.rules(&table, ListKind::Allow, keys, tolerance) {
                 None => AllowPart::Any,
                 Some(list) => AllowPart::Only(list),
             };
-            let block = self.rules(&table, ListKind::Block, "block", "block_file");
+            let keys = ("block", "block_file");
+            let block = self.rules(&table, ListKind::Block, keys, tolerance);
             let bindings = self.bindings(&table, services);
             let active = table.boolean("active", self.report).unwrap_or(true);
             let comment = self.comment(&table);
@@ -216,8 +221,8 @@ impl<'d> Reader<'_, 'd> {
         &mut self,
         table: &Table<'d>,
         kind: ListKind,
-        key: &'static str,
-        file_key: &'static str,
+        (key, file_key): (&'static str, &'static str),
+        tolerance: Tolerance,
     ) -> Option<RuleList> {
         let items = table.array(key, RULES, self.report);
         let files = table.strings(file_key, FILES, false, self.report);
@@ -247,7 +252,7 @@ impl<'d> Reader<'_, 'd> {
         }
         for (name, offset) in files.unwrap_or_default() {
             match self.lists.iter().find(|list| list.name == name) {
-                Some(list) => reader.file(&name, &list.text, self.skip_invalid),
+                Some(list) => reader.list_file(&name, &list.text, tolerance),
                 None => {
                     let problem = Problem::MissingList {
                         name: Excerpt::new(&name),

@@ -128,14 +128,62 @@ fn a_list_file_alone_makes_an_allow_list_and_may_be_tolerant() {
         "p.toml",
         "[[policy]]\nname = \"one\"\nallow_file = \"a.txt\"\n",
     );
-    let lists = [source("a.txt", "nonsense\n")];
+    let lists = [source("a.txt", "nonsense\n10.0.0.1\n")];
     assert!(parse(&file, &lists, false, &cx()).is_err());
     let applied = parse(&file, &lists, true, &cx()).unwrap();
     assert_eq!(
         applied.state.policies[0].allow_list().map(RuleList::len),
-        Some(0)
+        Some(1)
     );
     assert_eq!(applied.warnings.len(), 1);
+}
+
+#[test]
+fn a_list_file_without_an_address_is_refused_unless_it_may_be_empty() {
+    let text = "[[policy]]\nname = \"one\"\nblock_file = [\"a.txt\", \"b.txt\"]\n";
+    let good = source("b.txt", "10.0.0.2\n");
+    let empty = [
+        ("", "; it is empty but for blank lines and comments"),
+        ("\u{feff}\n# 10.0.0.1\n ; more\n,\n", "; it begins with ','"),
+        (
+            "<!DOCTYPE html>\n<p>gone</p>\n",
+            "; it begins with '<!DOCTYPE html>'",
+        ),
+        (
+            "{\"prefixes\": [\n\"10.0.0.0/8\"]}\n",
+            "; it begins with '{\"prefixes\": ['",
+        ),
+        ("0.0.0.0/0\n", "; it begins with '0.0.0.0/0'"),
+    ];
+    for (content, words) in empty {
+        let lists = [source("a.txt", content), good.clone()];
+        let errors = parse(&source("p.toml", text), &lists, true, &cx()).unwrap_err();
+        let [error] = &errors.messages()[..] else {
+            panic!("{errors:?}")
+        };
+        assert!(error.starts_with("a.txt: holds no address"), "{error}");
+        assert!(error.contains(words), "{error}");
+        assert!(error.contains("--allow-empty"), "{error}");
+        let may = format!("{text}allow_empty = true\n");
+        let applied = parse(&source("p.toml", &may), &lists, true, &cx()).unwrap();
+        assert_eq!(applied.state.policies[0].block.len(), 1, "{content}");
+    }
+    // Without tolerance each bad line is told, and nothing is said twice.
+    let lists = [source("a.txt", "<html>\n"), good];
+    let errors = parse(&source("p.toml", text), &lists, false, &cx()).unwrap_err();
+    let messages = errors.messages();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(
+        messages[0].starts_with("a.txt:1:1: '<html>'"),
+        "{messages:?}"
+    );
+    let wrong = format!("{text}allow_empty = \"yes\"\n");
+    let errors = parse(&source("p.toml", &wrong), &[], false, &cx()).unwrap_err();
+    let of_key = errors
+        .messages()
+        .into_iter()
+        .filter(|e| e.contains("'allow_empty' is"));
+    assert_eq!(of_key.count(), 1);
 }
 
 #[test]
@@ -265,6 +313,7 @@ fn a_second_time_changes_nothing_and_an_edit_keeps_what_it_does_not_touch() {
             file: source("p.toml", text),
             lists: vec![],
             skip_invalid: false,
+            allow_empty: false,
             keep_others: false,
         };
         state.apply(&change, cx).unwrap().state
@@ -326,7 +375,8 @@ proptest! {
     #[test]
     fn what_is_exported_reads_back_as_the_same(state in state()) {
         let text = export(&state);
-        let change = Change::Apply { file: source("p.toml", &text), lists: vec![], skip_invalid: false, keep_others: false };
+        let change = Change::Apply { file: source("p.toml", &text), lists: vec![], skip_invalid: false, allow_empty: false,
+        keep_others: false };
         let again = state.apply(&change, &cx()).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         prop_assert_eq!(plan(&state, &again.state), vec![]);
         prop_assert_eq!(export(&again.state), text);

@@ -22,6 +22,7 @@ fn changed() -> Changed {
         effects: Vec::new(),
         clients: None,
         operator: None,
+        opens: None,
         pending: None,
         warnings: Vec::new(),
         dry_run: false,

@@ -54,7 +54,7 @@ async fn the_status_is_the_failures_and_the_body_is_the_same() {
     assert_eq!(response.results.len(), 1, "the first one is made");
     let failing = script("DROP NETWORK POLICY office");
     agent.kernel.lock().fail_prepare = true;
-    let (status, _) = agent.sql("", failing).await;
+    let (status, _) = agent.sql("?opens=any", failing).await;
     assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
 }
 

@@ -123,6 +123,7 @@ fn a_file_removes_what_it_does_not_name_or_keeps_it() {
         },
         lists: vec![],
         skip_invalid: false,
+        allow_empty: false,
         keep_others,
     };
     let kept = on(&state, &file(true));

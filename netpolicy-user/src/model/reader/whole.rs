@@ -1,0 +1,41 @@
+//! List files as a whole: one in which no line is an address is no address list.
+
+use super::ListReader;
+use crate::model::error::{Excerpt, Place, Problem};
+
+/// What is taken from list files that is refused otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::model) struct Tolerance {
+    /// Bad lines and duplicates are left out, with a warning.
+    pub(in crate::model) skip_invalid: bool,
+    /// A file in which no line is an address is an empty list.
+    pub(in crate::model) allow_empty: bool,
+}
+
+impl ListReader<'_> {
+    /// Reads a list file, which must hold an address: a download that failed leaves an
+    /// empty file or another format, which must not empty the list.
+    pub(in crate::model) fn list_file(&mut self, name: &str, text: &str, tolerance: Tolerance) {
+        let before = (self.rules.len(), self.report.error_count(), self.full);
+        self.file(name, text, tolerance.skip_invalid);
+        let after = (self.rules.len(), self.report.error_count(), self.full);
+        if before == after && !tolerance.allow_empty {
+            let place = Place {
+                source: name.into(),
+                line: 0,
+                column: 0,
+            };
+            let first = first_item(text);
+            self.report
+                .error_at(Some(place), Problem::NoAddress { first });
+        }
+    }
+}
+
+/// The first item of a list file.
+fn first_item(text: &str) -> Option<Excerpt> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let content = |line: &'_ str| line.find(['#', ';']).unwrap_or(line.len());
+    let mut lines = text.lines().map(|line| line[..content(line)].trim());
+    lines.find(|line| !line.is_empty()).map(Excerpt::new)
+}
