@@ -251,7 +251,7 @@ fn a_statement_that_opens_the_host_asks_at_the_prompt() {
     let question = "The change opens the host to every source. Continue? [y/N]";
     for (answer, words) in [
         ("n\r", "error: sql:1:1: not confirmed: the change opens"),
-        ("y\r", "- policy office"),
+        ("y\r", "Network policy office is dropped."),
     ] {
         terminal.press("DROP NETWORK POLICY office;\r");
         terminal.wait_for_line(question);

@@ -109,7 +109,7 @@ fn observe_mode_counts_and_reports_but_drops_nothing() {
     host.assert_times_out(&[(BLOCKED, 5432)]);
 
     host.ok("service add lab --port 8080");
-    host.ok("policy create trial --block 10.0.0.0/8 --service lab");
+    host.ok("policy create trial --block 10.0.0.0/8 --service lab --yes");
     host.assert_times_out(&[(ALLOWED, 8080)]);
     host.ok("service alter lab --mode observe --yes");
     host.assert_connects(&[(ALLOWED, 8080)]);

@@ -1,7 +1,8 @@
 //! The effect of a change: which sources are dropped from now on, and which pass.
 //!
 //! Compares two rulesets and nothing else; knows no connections, and bypasses only as
-//! exempt sources ([`opening`]). Only what differs is looked at, so that a small change of large lists is judged at once.
+//! exempt sources ([`openings`]). Only what differs is looked at, so that a small change
+//! of large lists is judged at once.
 
 mod opening;
 mod sweep;

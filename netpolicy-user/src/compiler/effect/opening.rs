@@ -337,7 +337,7 @@ fn fewest<P: Prefix>(mut ranges: Vec<Interval<P::Address>>) -> Prefixes<P> {
     let mut builder = PrefixesBuilder::default();
     for range in ranges {
         intervals::prefixes(range, |address, length| {
-            builder.push(P::new(address, length))
+            builder.push(P::new(address, length));
         });
     }
     builder.finish()
