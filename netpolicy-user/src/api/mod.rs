@@ -17,7 +17,7 @@ pub use self::safety::{
     AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
     OperatorView, PendingView,
 };
-pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
+pub use self::sql::{SqlFailure, SqlRefusal, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};

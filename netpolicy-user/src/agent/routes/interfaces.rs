@@ -3,20 +3,19 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
+use super::document::ENFORCEMENT;
 use super::grants::asker;
 use super::{App, blocking};
 use crate::agent::attach::detach as detach_all;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::rights;
-use crate::api::ErrorBody;
 use crate::model::Privilege;
 
 /// Stops all filtering until it is attached again; the names of the interfaces.
-#[utoipa::path(post, path = "/v1/detach", responses(
-    (status = OK, body = Vec<String>),
-    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
-))]
+#[utoipa::path(post, path = "/v1/detach", operation_id = "detachInterfaces", tag = ENFORCEMENT,
+    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."))
+)]
 pub(super) async fn detach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -32,10 +31,9 @@ pub(super) async fn detach(
 }
 
 /// Filters the configured interfaces again; the names of those that are filtered.
-#[utoipa::path(post, path = "/v1/attach", responses(
-    (status = OK, body = Vec<String>),
-    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
-))]
+#[utoipa::path(post, path = "/v1/attach", operation_id = "attachInterfaces", tag = ENFORCEMENT,
+    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are filtered."))
+)]
 pub(super) async fn attach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

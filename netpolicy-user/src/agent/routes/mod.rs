@@ -7,6 +7,7 @@ mod apply;
 mod audit;
 mod bypasses;
 mod counters;
+mod document;
 mod events;
 mod explain;
 mod extract;
@@ -61,16 +62,9 @@ pub struct App {
     pub started: Timestamp,
 }
 
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "netpolicy",
-    description = "The agent of netpolicy, on its unix socket. Who may do what is said by grants; root may do everything."
-))]
-struct Api;
-
 /// The whole API. Connections bring a [`super::server::Peer`].
 pub fn router(app: App) -> Router {
-    let (router, api) = OpenApiRouter::with_openapi(Api::openapi())
+    let (router, mut api) = OpenApiRouter::with_openapi(document::Api::openapi())
         .routes(routes!(status::status))
         .routes(routes!(status::progress))
         .routes(routes!(policies::list))
@@ -94,6 +88,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(interfaces::attach))
         .routes(routes!(interfaces::detach))
         .split_for_parts();
+    document::add_common_answers(&mut api);
     router
         .route(
             "/v1/openapi.json",

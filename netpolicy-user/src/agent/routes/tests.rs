@@ -1,5 +1,6 @@
 //! The API as a client sees it, over a fake kernel and a real store.
 
+mod document;
 mod refusals;
 mod sql;
 
