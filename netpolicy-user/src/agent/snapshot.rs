@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::compiler::Ruleset;
 use crate::model::{Bypass, Grant, State};
 use crate::store::Pending;
 
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub rules: u64,
     /// The generation in force.
     pub generation: u64,
+    /// What it was compiled to; `None`: nothing is in force yet.
+    pub ruleset: Option<Arc<Ruleset>>,
     /// Prefixes in the kernel's lists.
     pub entries: u64,
     /// Bypasses, lapsed ones perhaps among them.
@@ -54,6 +57,7 @@ impl Snapshot {
             state: state.clone(),
             revision,
             generation: 0,
+            ruleset: None,
             entries: 0,
             bypasses: Vec::new(),
             grants: Vec::new(),

@@ -22,6 +22,7 @@ use crate::api::{
     ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
 };
 use crate::model::State;
+use crate::store::Past;
 
 /// Requests that may wait.
 const QUEUE: usize = 64;
@@ -79,9 +80,8 @@ pub(super) enum Command {
         limit: usize,
         reply: Reply<Vec<RevisionView>>,
     },
-    StateAt {
-        revision: u64,
-        reply: Reply<State>,
+    Past {
+        reply: Reply<Box<dyn Past>>,
     },
     Verify {
         reply: Reply<VerifyView>,
@@ -322,7 +322,14 @@ impl Supervisor {
     /// # Errors
     /// There is no such revision, or the store cannot be read; or the agent is stopping.
     pub async fn state_at(&self, revision: u64) -> Result<State, AgentError> {
-        self.ask(|reply| Command::StateAt { revision, reply }).await
+        // Only the way to it is the writer's: changes do not wait until it is read.
+        let past = self.ask(|reply| Command::Past { reply }).await?;
+        let read = tokio::task::spawn_blocking(move || past.state_at(revision));
+        let read = read.await.map_err(|_| AgentError::Internal)?;
+        read.map_err(|source| AgentError::Store {
+            what: "cannot read that revision",
+            source,
+        })
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.
@@ -427,7 +434,7 @@ fn work<E: Enforcer>(
             }
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
-            Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),
+            Command::Past { reply } => drop(reply.send(writer.past())),
             Command::Verify { reply } => {
                 drop(reply.send(writer.verify_all()));
                 writer.tidy();

@@ -21,7 +21,7 @@ use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
 use crate::compiler::{Compilation, Extent, Ruleset};
 use crate::model::{Bypass, Grant, Limits, State};
-use crate::store::{Pending, Revision, Store, Stored};
+use crate::store::{Past, Pending, Revision, Store, Stored};
 
 /// A change of so many rules, or with so many bytes of text, is large: the memory that
 /// it took is given back at once.
@@ -210,6 +210,7 @@ impl<E: Enforcer> Writer<E> {
     pub(super) fn publish(&mut self) {
         let mut snapshot = Snapshot::of(&self.state, self.revision);
         snapshot.generation = self.generation;
+        snapshot.ruleset = Some(Arc::clone(&self.ruleset));
         snapshot.entries = self.entries;
         snapshot.bypasses.clone_from(&self.bypasses);
         snapshot.grants.clone_from(&self.grants);
@@ -241,6 +242,17 @@ impl<E: Enforcer> Writer<E> {
                 source,
             })?;
         Ok(revisions.into_iter().map(RevisionView::from).collect())
+    }
+
+    /// A way to past states beside this writer.
+    ///
+    /// # Errors
+    /// The store cannot be opened once more.
+    pub fn past(&self) -> Result<Box<dyn Past>, AgentError> {
+        self.store.past().map_err(|source| AgentError::Store {
+            what: "cannot read past revisions",
+            source,
+        })
     }
 
     /// The desired state at a revision.

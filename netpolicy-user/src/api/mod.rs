@@ -244,6 +244,20 @@ pub struct Timing {
     pub store_ms: u64,
 }
 
+/// `GET` and `POST /v1/diff`: how two states differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DiffAnswer {
+    /// Whether they differ.
+    pub differs: bool,
+    /// A unified diff of both as policy files, without the lines that name them.
+    pub diff: String,
+    /// How many more lines differ: a longer diff is cut off.
+    pub left_out: u64,
+    /// What the change would do; only when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Changed>,
+}
+
 /// `POST /v1/verify`: all that the kernel holds, compared with a fresh compile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyView {
@@ -340,8 +354,10 @@ pub struct CounterRow {
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventLine {
     /// A denied attempt.
+    #[schema(title = "DeniedEvent")]
     Denied(DeniedEvent),
     /// Events that were not reported since the last such line.
+    #[schema(title = "LostEvent")]
     Lost {
         /// How many.
         count: u64,

@@ -11,10 +11,11 @@ use super::document::Document;
 use super::error::fault;
 use super::list::{Known, KnownChunks};
 use super::objects::{Db, Kind, ObjectId};
+use super::past::{self, SqlitePast};
 use super::prune::Keep;
 use super::{
-    AuditEntry, Extras, KEEP_REVISIONS, Pruned, Revision, RevisionMeta, Store, StoreError, Stored,
-    audit, bypasses, grants, list, open, pending,
+    AuditEntry, Extras, KEEP_REVISIONS, Past, Pruned, Revision, RevisionMeta, Store, StoreError,
+    Stored, audit, bypasses, grants, list, open, pending,
 };
 use crate::model::{Bypass, Grant, Name, State};
 
@@ -88,23 +89,6 @@ impl SqliteStore {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
-    /// A revision's state, with its lists.
-    fn read(&self, state: &ObjectId) -> Result<(State, Vec<Known>), StoreError> {
-        let db = self.db();
-        let document = db.get(Kind::State, state, Document::decode)?;
-        let mut lists: Vec<Known> = Vec::new();
-        for id in document.lists() {
-            if find(&lists, &id).is_none() {
-                let known = find(&self.known, &id).cloned();
-                lists.push(known.map_or_else(|| list::get(db, &id), Ok)?);
-            }
-        }
-        let read = document
-            .into_state(|id| find(&lists, id).map(|known| known.list.clone()))
-            .map_err(|detail| db.corrupt(format!("state {state}: {detail}")))?;
-        Ok((read, lists))
-    }
-
     /// Does something small and appends to the audit log, both or neither: neither, too,
     /// where `work` says that there was nothing to do.
     fn audited(
@@ -142,7 +126,7 @@ impl Store for SqliteStore {
                 pending,
             });
         };
-        let (state, lists) = self.read(&state)?;
+        let (state, lists) = past::read(self.db(), &self.known, &state)?;
         self.known = lists;
         Ok(Stored {
             state,
@@ -217,36 +201,13 @@ impl Store for SqliteStore {
         .collect()
     }
 
+    fn past(&self) -> Result<Box<dyn Past>, StoreError> {
+        let past = SqlitePast::open(&self.path, self.known.clone())?;
+        Ok(Box::new(past))
+    }
+
     fn state_at(&mut self, revision: u64) -> Result<State, StoreError> {
-        if revision == 0 {
-            return Ok(State::empty());
-        }
-        let fault = fault("look a revision up", &self.path);
-        let found = i64::try_from(revision).ok().map(|key| {
-            self.conn
-                .prepare_cached("SELECT state FROM revisions WHERE revision = ?1")
-                .and_then(|mut select| {
-                    select
-                        .query_row([key], |row| row.get::<_, Vec<u8>>(0))
-                        .optional()
-                })
-        });
-        if let Some(state) = found.transpose().map_err(&fault)?.flatten() {
-            return Ok(self.read(&id(self.db(), &state)?)?.0);
-        }
-        let (oldest, newest) = self
-            .conn
-            .query_row(
-                "SELECT ifnull(min(revision), 0), ifnull(max(revision), 0) FROM revisions",
-                [],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .map_err(&fault)?;
-        Err(StoreError::NoSuchRevision {
-            revision,
-            oldest: number(oldest),
-            newest: number(newest),
-        })
+        past::state_at(self.db(), &self.known, revision)
     }
 
     fn clear_pending(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
@@ -377,15 +338,11 @@ fn newest(db: Db<'_>) -> Result<Option<(u64, ObjectId)>, StoreError> {
         .transpose()
 }
 
-fn find<'a>(lists: &'a [Known], id: &ObjectId) -> Option<&'a Known> {
-    lists.iter().find(|other| other.id == *id)
-}
-
-fn id(db: Db<'_>, hash: &[u8]) -> Result<ObjectId, StoreError> {
+pub(super) fn id(db: Db<'_>, hash: &[u8]) -> Result<ObjectId, StoreError> {
     ObjectId::from_slice(hash).ok_or_else(|| db.corrupt("a revision's state is no hash".into()))
 }
 
 /// A row's number, which is never negative.
-fn number(row: i64) -> u64 {
+pub(super) fn number(row: i64) -> u64 {
     u64::try_from(row).unwrap_or(0)
 }

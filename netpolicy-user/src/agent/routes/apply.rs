@@ -13,9 +13,6 @@ use crate::agent::request::Options;
 use crate::api::{ChangeQuery, Changed, ErrorBody};
 use crate::model::{Change, file};
 
-/// Bytes of a request: room for the largest policy file with all its lists.
-pub(super) const BODY_LIMIT: usize = 512 * 1024 * 1024;
-
 /// Makes one change to the desired state and enforces it, all or nothing.
 #[utoipa::path(post, path = "/v1/changes", operation_id = "applyChange", tag = CHANGES,
     params(ChangeQuery),
@@ -33,7 +30,8 @@ pub(super) async fn change(
     Params(query): Params<ChangeQuery>,
     body: Body,
 ) -> Result<Json<Changed>, AgentError> {
-    let change = blocking(move || body.parse::<Change>()).await?;
+    // Held until the change is made: it is as large as its text.
+    let (change, _share) = blocking(move || body.parse::<Change>()).await?;
     let (options, asker) = Options::of(&query, caller)?;
     let changed = app.supervisor.change(change, asker, options);
     changed.await.map(Json)

@@ -39,7 +39,8 @@ pub(super) async fn grant(
     Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Json<BypassView>, AgentError> {
-    let granted = app.supervisor.grant_bypass(body.parse()?, asker(caller));
+    let (request, _share) = body.parse()?;
+    let granted = app.supervisor.grant_bypass(request, asker(caller));
     granted.await.map(Json)
 }
 

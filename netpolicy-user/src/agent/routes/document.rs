@@ -6,7 +6,8 @@
 
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::schema::{AllOf, Object, Schema};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
 /// Groups of operations.
 pub(super) const POLICIES: &str = "policies";
@@ -46,11 +47,13 @@ pub(super) const NO_ROOM: &str =
 )]
 pub(super) struct Api;
 
-/// Adds the answers that any operation may give.
-pub(super) fn add_common_answers(api: &mut utoipa::openapi::OpenApi) {
+/// What annotations alone do not say: the answers that any operation may give, and
+/// variants as generators of clients read them.
+pub(super) fn complete(api: &mut utoipa::openapi::OpenApi) {
+    merge_variants(api);
     for item in api.paths.paths.values_mut() {
         for operation in operations(item) {
-            complete(operation);
+            add_common_answers(operation);
         }
     }
 }
@@ -66,7 +69,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [get, put, post, delete].into_iter().flatten()
 }
 
-fn complete(operation: &mut Operation) {
+fn add_common_answers(operation: &mut Operation) {
     let has_body = operation.request_body.is_some();
     let has_input = has_body || operation.parameters.is_some();
     let common = [
@@ -112,4 +115,49 @@ fn complete(operation: &mut Operation) {
             });
         }
     }
+}
+
+/// Makes one object of each variant that is a type of its own and a tag beside it
+/// (`allOf` within `oneOf`), which generators do not read.
+fn merge_variants(api: &mut utoipa::openapi::OpenApi) {
+    let Some(components) = &mut api.components else {
+        return;
+    };
+    let known = components.schemas.clone();
+    for schema in components.schemas.values_mut() {
+        let RefOr::T(Schema::OneOf(variants)) = schema else {
+            continue;
+        };
+        for variant in &mut variants.items {
+            if let RefOr::T(Schema::AllOf(parts)) = variant {
+                let merged = merge(parts, |name| known.get(name));
+                *variant = RefOr::T(Schema::Object(merged));
+            }
+        }
+    }
+    // What is a part of a variant and nothing else is no type of its own any more.
+    let text = serde_json::to_string(&*api).unwrap_or_default();
+    if let Some(components) = &mut api.components {
+        let is_used = |name: &String| text.contains(&format!("schemas/{name}\""));
+        components.schemas.retain(|name, _| is_used(name));
+    }
+}
+
+fn merge<'a>(parts: &AllOf, find: impl Fn(&str) -> Option<&'a RefOr<Schema>>) -> Object {
+    let mut merged = Object::new();
+    merged.title.clone_from(&parts.title);
+    merged.description.clone_from(&parts.description);
+    for part in &parts.items {
+        let part = match part {
+            RefOr::Ref(reference) => reference.ref_location.rsplit('/').next().and_then(&find),
+            part => Some(part),
+        };
+        if let Some(RefOr::T(Schema::Object(object))) = part {
+            merged.required.extend(object.required.iter().cloned());
+            let properties = object.properties.iter();
+            let properties = properties.map(|(name, schema)| (name.clone(), schema.clone()));
+            merged.properties.extend(properties);
+        }
+    }
+    merged
 }

@@ -34,7 +34,8 @@ pub(super) async fn grant(
     Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Json<GrantView>, AgentError> {
-    let granted = app.supervisor.grant(body.parse()?, asker(caller));
+    let (request, _share) = body.parse()?;
+    let granted = app.supervisor.grant(request, asker(caller));
     granted.await.map(Json)
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn run(
     Params(query): Params<ChangeQuery>,
     body: Body,
 ) -> Result<Response, AgentError> {
-    let request = blocking(move || body.parse::<SqlRequest>()).await?;
+    let (request, _share) = blocking(move || body.parse::<SqlRequest>()).await?;
     let (options, asker) = Options::of(&query, caller)?;
     let response = app.supervisor.sql(request, asker, options).await?;
     let status = response.error.as_ref().map_or(StatusCode::OK, |error| {

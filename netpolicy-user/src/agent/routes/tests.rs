@@ -15,6 +15,7 @@ use tower::Service;
 
 use super::super::caller::Caller;
 use super::super::server::Peer;
+use super::super::standing::BODIES;
 use super::super::testing::{Bench, FakeKernel, create};
 use super::*;
 use crate::api::{
@@ -24,7 +25,8 @@ use crate::api::{
 use crate::config::DETACHED_MARKER;
 
 /// The whole API over a fake kernel.
-struct Agent {
+pub(super) struct Agent {
+    pub(super) app: App,
     router: Router,
     kernel: FakeKernel,
     hub: EventHub,
@@ -34,7 +36,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bench = Bench::new();
         let (supervisor, _) = Supervisor::start(bench.writer).unwrap();
         let (stop, stopping) = watch::channel(false);
@@ -47,9 +49,12 @@ impl Agent {
             hub: hub.clone(),
             stopping,
             started: Timestamp::now(),
+            limits: Limits::default(),
+            bodies: Quota::new(BODIES),
         };
         Self {
-            router: router(app),
+            router: router(app.clone()),
+            app,
             kernel: bench.kernel,
             hub,
             stop,

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    AuditEntry, Extras, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError, Stored,
+    AuditEntry, Extras, Past, Pruned, Revision, RevisionMeta, SqliteStore, Store, StoreError,
+    Stored,
 };
 
 /// The real store, with a note in the kernel's journal of each commit.
@@ -34,6 +35,10 @@ impl Store for NotedStore {
 
     fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
         self.0.revisions(limit)
+    }
+
+    fn past(&self) -> Result<Box<dyn Past>, StoreError> {
+        self.0.past()
     }
 
     fn state_at(&mut self, revision: u64) -> Result<State, StoreError> {
