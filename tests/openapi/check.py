@@ -217,6 +217,17 @@ def use(api):
     assert "10.0.0.1/31" in api.call("exportPolicyFile")
     assert "office" not in api.call("exportPolicyFile", revision=0)
     api.call("exportPolicyFile", 404, revision=99)
+    compared = api.call("diffRevisions", from_=0, to=1)
+    assert compared["differs"] and "+block = [" in compared["diff"], compared
+    assert not api.call("diffRevisions", from_=0, to=0)["differs"]
+    api.call("diffRevisions", 404, from_=99)
+    file = {"name": "x.toml", "text": '[[policy]]\nname = "office"\nblock = ["10.0.0.1/31"]\n'}
+    apply = api.model("Apply").from_dict
+    change = {"change": "apply", "file": file}
+    planned = api.call("diffChange", body=apply(change))
+    assert planned["plan"]["dry_run"], planned
+    wrong = apply({**change, "file": {**file, "text": "[[policy"}})
+    api.call("diffChange", 400, body=wrong)
     assert api.call("listAuditEntries", limit=5)
 
     assert api.call("detachInterfaces")

@@ -34,6 +34,7 @@ pub mod operator;
 pub mod pending;
 mod preflight;
 pub mod quota;
+mod reads;
 pub mod reconcile;
 mod refusals;
 pub mod request;

@@ -21,7 +21,6 @@ use crate::api::{
     AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
     ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
 };
-use crate::model::State;
 use crate::store::Past;
 
 /// Requests that may wait.
@@ -238,14 +237,6 @@ impl Supervisor {
         .await
     }
 
-    /// The newest entries of the audit log, the newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read; or the agent is stopping.
-    pub async fn audit_log(&self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
-        self.ask(|reply| Command::AuditLog { limit, reply }).await
-    }
-
     /// Puts into the audit log what was done without the writer.
     pub fn note(&self, asker: Asker, action: &'static str) {
         if self
@@ -307,29 +298,6 @@ impl Supervisor {
     /// Failed; or the agent is stopping.
     pub async fn attach(&self, asker: Asker) -> Result<Vec<String>, AgentError> {
         self.ask(|reply| Command::Attach { asker, reply }).await
-    }
-
-    /// The latest revisions, the newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read; or the agent is stopping.
-    pub async fn revisions(&self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
-        self.ask(|reply| Command::Revisions { limit, reply }).await
-    }
-
-    /// The desired state at a revision.
-    ///
-    /// # Errors
-    /// There is no such revision, or the store cannot be read; or the agent is stopping.
-    pub async fn state_at(&self, revision: u64) -> Result<State, AgentError> {
-        // Only the way to it is the writer's: changes do not wait until it is read.
-        let past = self.ask(|reply| Command::Past { reply }).await?;
-        let read = tokio::task::spawn_blocking(move || past.state_at(revision));
-        let read = read.await.map_err(|_| AgentError::Internal)?;
-        read.map_err(|source| AgentError::Store {
-            what: "cannot read that revision",
-            source,
-        })
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.

@@ -4,6 +4,7 @@
 //! client in [`crate::client`]. Requests that change the desired state are
 //! [`Change`](crate::model::change::Change)s.
 
+mod diff;
 mod safety;
 mod sql;
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::diff::DiffAnswer;
 pub use self::safety::{
     AuditView, ChangeQuery, ClientsView, DeniedClient, Existing, GrantRequest, GrantView,
     OperatorView, PendingView,
@@ -242,20 +244,6 @@ pub struct Timing {
     pub fill_ms: u64,
     /// Model to store.
     pub store_ms: u64,
-}
-
-/// `GET` and `POST /v1/diff`: how two states differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DiffAnswer {
-    /// Whether they differ.
-    pub differs: bool,
-    /// A unified diff of both as policy files, without the lines that name them.
-    pub diff: String,
-    /// How many more lines differ: a longer diff is cut off.
-    pub left_out: u64,
-    /// What the change would do; only when there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Changed>,
 }
 
 /// `POST /v1/verify`: all that the kernel holds, compared with a fresh compile.
