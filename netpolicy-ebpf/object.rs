@@ -19,6 +19,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 #[path = "../xtask/src/tools.rs"]
+#[expect(dead_code, reason = "a build needs no Python")]
 mod tools;
 
 /// The BPF target of the host's byte order.

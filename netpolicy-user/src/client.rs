@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod safety;
 mod sql;
+mod states;
 mod store;
 
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::{
     ChangeQuery, Changed, Counters, ErrorBody, ExplainView, HostView, PolicyView, ProgressView,
-    RevisionView, ServiceView, Status,
+    ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -151,32 +152,6 @@ impl Client {
     /// See [`ClientError`].
     pub async fn lint(&self) -> Answer<Vec<Finding>> {
         self.get(&["lint"], &[]).await
-    }
-
-    /// `GET /v1/export`: the desired state as a policy file, of a past `revision` or as it is.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn export(&self, revision: Option<u64>) -> Answer<String> {
-        let query: Vec<_> = revision
-            .map(|r| ("revision", r.to_string()))
-            .into_iter()
-            .collect();
-        let what = "GET /v1/export";
-        // Without a time limit: a large state takes as long as it takes.
-        let response = self
-            .send(what, self.request(Method::GET, &["export"], &query))
-            .await?;
-        response.text().await.map_err(|e| self.failure(what, e))
-    }
-
-    /// `GET /v1/revisions`, the newest first.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn revisions(&self, limit: usize) -> Answer<Vec<RevisionView>> {
-        self.get(&["revisions"], &[("limit", limit.to_string())])
-            .await
     }
 
     /// `POST /v1/changes`: makes a change, as `query` says.

@@ -25,6 +25,7 @@ pub mod id;
 pub mod netns;
 pub mod packet;
 pub mod process;
+pub mod python;
 pub mod residue;
 pub mod rules;
 pub mod server;

@@ -10,6 +10,7 @@ use crate::{tools, workspace};
 
 mod bpf_linker;
 mod packages;
+mod python;
 mod rust_src;
 mod sysroot;
 
@@ -73,14 +74,20 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
     let sysroot = sysroot::pinned(&shell, &toolchain)?;
 
     // The packages come first: the C compiler among them links bpf-linker.
-    let steps: [Box<dyn Step>; 3] = [
+    let mut steps: Vec<Box<dyn Step>> = vec![
         Box::new(packages::Packages { purpose }),
         Box::new(rust_src::RustSrc {
             toolchain,
             sysroot: sysroot.clone(),
         }),
-        Box::new(bpf_linker::BpfLinker { tools_dir, sysroot }),
+        Box::new(bpf_linker::BpfLinker {
+            tools_dir: tools_dir.clone(),
+            sysroot,
+        }),
     ];
+    if purpose >= Purpose::Test {
+        steps.push(Box::new(python::Python { tools_dir }));
+    }
     let mut to_do = Vec::new();
     for step in steps {
         if let Some(missing) = step.missing(&shell)? {

@@ -5,7 +5,7 @@ use xshell::cmd;
 
 use crate::build::{self, Profile};
 use crate::setup::{self, Purpose};
-use crate::workspace;
+use crate::{tools, workspace};
 
 /// Runs `cargo test` on the workspace, and the kernel tests once more with the other
 /// engine; `args` go to both.
@@ -18,6 +18,9 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     let shell = workspace::shell()?;
     // The tests are in another package than the binary, so cargo does not tell them.
     shell.set_var(build::BINARY_VARIABLE, &binary);
+    // Root's CARGO_HOME may be another one.
+    let toolchain = tools::pinned_toolchain(workspace::root())?;
+    shell.set_var(tools::TOOLS_DIR_VARIABLE, tools::tools_dir(&toolchain)?);
     workspace::tests_as_root(&shell)?;
     cmd!(shell, "cargo test --workspace {args...}").run()?;
     println!("Once more, with the LPM engine:");

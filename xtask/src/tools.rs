@@ -1,7 +1,7 @@
 //! Which toolchain is pinned, and where the tools built for it are kept.
 //!
-//! Shared with `netpolicy-user/build.rs`, which includes this file, so that what
-//! set-up installs is what the build looks for. Only `std` and `anyhow` here, and
+//! Shared with the build scripts and the tests, which include this file, so that what
+//! set-up installs is what they look for. Only `std` and `anyhow` here, and
 //! nothing is installed or run.
 
 use std::env;
@@ -58,6 +58,16 @@ pub(crate) fn tools_dir(toolchain: &str) -> Result<PathBuf> {
 /// The linker of BPF programs among the tools.
 pub(crate) fn bpf_linker(tools_dir: &Path) -> PathBuf {
     tools_dir.join("bin").join("bpf-linker")
+}
+
+/// The environment of the tests' Python programs among the tools.
+pub(crate) fn python_environment(tools_dir: &Path) -> PathBuf {
+    tools_dir.join("python")
+}
+
+/// Its interpreter.
+pub(crate) fn python(tools_dir: &Path) -> PathBuf {
+    python_environment(tools_dir).join("bin").join("python")
 }
 
 #[cfg(test)]

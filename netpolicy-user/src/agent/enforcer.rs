@@ -123,6 +123,14 @@ pub trait Inspector: Send + Sync + 'static {
     /// The maps or the links cannot be read.
     fn in_force(&self) -> Result<(Enforced, Vec<AttachedInterface>), EnforcerError>;
 
+    /// Reads all lists in force back and names what differs from `ruleset`; then what is in
+    /// force. If that is another generation than the ruleset's, a change came between, and
+    /// the differences say nothing.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn verify(&self, ruleset: &Ruleset) -> Result<(Vec<String>, Enforced), EnforcerError>;
+
     /// All counters.
     ///
     /// # Errors

@@ -23,8 +23,27 @@ pub enum AgentError {
     #[error("{0}")]
     BadRequest(String),
     /// The request's body is over the limit.
-    #[error("the request is too large: at most 512 MiB are read")]
-    TooLarge,
+    #[error("the request is too large: at most {} are read from {who}", size(.limit))]
+    TooLarge {
+        /// The caller's name.
+        who: String,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The caller holds all that one caller may.
+    #[error("{0}")]
+    TooMany(String),
+    /// All callers together hold all that they may.
+    #[error("{0}")]
+    Busy(String),
+    /// The request does not arrive.
+    #[error("{what} did not arrive within {seconds} s")]
+    TooSlow {
+        /// "the body of the request".
+        what: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The resource is there, but does not do that.
     #[error("{0}")]
     WrongMethod(String),
@@ -201,7 +220,9 @@ impl AgentError {
                 ErrorKind::Conflict => StatusCode::CONFLICT,
             },
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
@@ -229,7 +250,7 @@ impl AgentError {
             | Self::Sockets { .. }
             | Self::Internal
             | Self::Marker { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -239,6 +260,12 @@ impl AgentError {
                 "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
                     .to_owned(),
             ),
+            Self::TooLarge { .. } => Some(
+                "send fewer rules at a time; the privilege admin allows 512 MiB".to_owned(),
+            ),
+            Self::TooMany(_) => Some("wait until one of them has ended, then try again".to_owned()),
+            Self::Busy(_) => Some("try again in a moment, or as root".to_owned()),
+            Self::TooSlow { .. } => Some("send the request at once, and try again".to_owned()),
             Self::Prepare { source, .. } | Self::Kernel { source, .. } => source.hint.clone(),
             Self::Commit { source, .. } | Self::Store { source, .. } => {
                 source.hint().map(str::to_owned)
@@ -311,6 +338,14 @@ pub fn in_words(clients: &ClientsView) -> String {
         clients.connected,
         shown.join(", ")
     )
+}
+
+/// A size as a person writes it: "64 MiB", "64 KiB".
+fn size(bytes: &usize) -> String {
+    match bytes >> 20 {
+        0 => format!("{} KiB", bytes >> 10),
+        mib => format!("{mib} MiB"),
+    }
 }
 
 /// An error and what caused it, in one line.

@@ -138,6 +138,10 @@ impl Inspector for Pins {
         Ok((reader.enforced()?, reader.interfaces()?))
     }
 
+    fn verify(&self, ruleset: &Ruleset) -> Result<(Vec<String>, Enforced), EnforcerError> {
+        Ok(Reader::open(&self.0)?.verify(ruleset, Extent::Full)?)
+    }
+
     fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {
         Ok(Reader::open(&self.0)?.counters())
     }

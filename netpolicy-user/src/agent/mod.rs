@@ -34,21 +34,26 @@ pub mod memory;
 pub mod operator;
 pub mod pending;
 mod preflight;
+pub mod quota;
+mod reads;
 pub mod reconcile;
 mod refusals;
 pub mod request;
 pub mod rights;
 pub mod routes;
+pub mod serve;
 pub mod server;
 pub mod service_manager;
 pub mod snapshot;
 pub mod sql;
+pub mod standing;
 pub mod start;
 pub mod store_watch;
 mod storekeeping;
 pub mod supervisor;
 #[cfg(test)]
 pub mod testing;
+pub mod throttle;
 mod unrecorded;
 mod verify;
 pub mod views;
@@ -67,8 +72,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::events::EventHub;
 use self::kernel::Pins;
+use self::quota::Quota;
 use self::routes::App;
-use self::server::Peer;
+use self::serve::Connections;
 use self::snapshot::Snapshot;
 use self::supervisor::Supervisor;
 use crate::config::{Config, DETACHED_MARKER};
@@ -94,6 +100,7 @@ const WARN_EVERY: Duration = Duration::from_secs(3600);
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let started = Timestamp::now();
+    let descriptors = serve::raise_descriptor_limit();
     let config = Arc::new(config);
     let (sources, new_sources) = mpsc::unbounded_channel();
 
@@ -122,18 +129,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         hub: hub.clone(),
         stopping: stopping.clone(),
         started,
+        limits: config.limits,
+        bodies: Quota::new(standing::BODIES),
     };
     let mut tasks = background(&config, &app, new_sources)?;
-    let router = routes::router(app).into_make_service_with_connect_info::<Peer>();
-    let mut server = tokio::spawn(
-        axum::serve(listener, router)
-            .with_graceful_shutdown(async move {
-                let mut stopping = stopping;
-                // An error means that this function is gone, and so the agent.
-                let _ = stopping.wait_for(|stopping| *stopping).await;
-            })
-            .into_future(),
-    );
+    let limits = Connections::within(descriptors);
+    let mut server = tokio::spawn(serve::serve(
+        listener,
+        routes::router(app),
+        limits,
+        stopping,
+    ));
 
     let snapshot = supervisor.snapshot();
     tracing::info!(

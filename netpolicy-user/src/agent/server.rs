@@ -9,12 +9,10 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::UnixListener;
@@ -24,9 +22,11 @@ use super::error::AgentError;
 use super::request::{Asker, Seat};
 use super::rights;
 use super::routes::App;
+use super::standing::Standing;
 
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 128;
+/// Connections that may wait to be accepted (the kernel takes `net.core.somaxconn` for more).
+/// A short queue would be full of one user's attempts, and refuse root's.
+const BACKLOG: i32 = 4096;
 
 /// Why there is no socket to serve on.
 #[derive(Debug, thiserror::Error)]
@@ -185,18 +185,8 @@ fn listen(address: &SocketAddrUnix) -> io::Result<UnixListener> {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub Option<Caller>);
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self(stream.io().peer_cred().ok().map(|c| Caller {
-            uid: c.uid(),
-            gid: c.gid(),
-            pid: c.pid(),
-        }))
-    }
-}
-
-/// Middleware: lets in whoever may see anything, with a [`Caller`] for the handlers, and
-/// nobody else; before anything of a request's body is read.
+/// Middleware: lets in whoever may see anything, with a [`Caller`] and a [`Standing`] for
+/// what follows, and no one else; before anything of a request's body is read.
 pub async fn authorize(
     State(app): State<App>,
     ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
@@ -207,8 +197,9 @@ pub async fn authorize(
         let who = "an unknown caller".to_owned();
         return AgentError::NoRights { who }.into_response();
     };
-    if caller.is_root() || may_read(&app, caller).await {
+    if let Some(standing) = standing(&app, caller).await {
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(standing);
         return next.run(request).await;
     }
     let who = caller.name();
@@ -228,12 +219,15 @@ pub async fn authorize(
 }
 
 /// Asks the user database, which may take its time.
-async fn may_read(app: &App, caller: Caller) -> bool {
+async fn standing(app: &App, caller: Caller) -> Option<Standing> {
+    if caller.is_root() {
+        return Some(Standing::Admin);
+    }
     let snapshot = app.supervisor.snapshot();
     let asked = tokio::task::spawn_blocking(move || {
-        rights::of(caller, &snapshot.grants).may_read(&snapshot.state)
+        Standing::of(&rights::of(caller, &snapshot.grants), &snapshot.state)
     });
-    asked.await.unwrap_or(false)
+    asked.await.unwrap_or(None)
 }
 
 /// Lets everybody knock, or only the socket's owner: others are of no use to whom nothing

@@ -8,6 +8,7 @@ use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use crate::api::Detached;
 use crate::clock::Clock;
+use crate::compiler::Ruleset;
 use crate::model::{Bypass, Grant, State};
 use crate::store::Pending;
 
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub rules: u64,
     /// The generation in force.
     pub generation: u64,
+    /// What it was compiled to; `None`: nothing is in force yet.
+    pub ruleset: Option<Arc<Ruleset>>,
     /// Prefixes in the kernel's lists.
     pub entries: u64,
     /// What deadlines are measured by.
@@ -60,6 +63,7 @@ impl Snapshot {
             state: state.clone(),
             revision,
             generation: 0,
+            ruleset: None,
             entries: 0,
             clock: Clock::system(),
             bypasses: Vec::new(),

@@ -22,7 +22,7 @@ use crate::api::{
     AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
     ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
 };
-use crate::model::State;
+use crate::store::Past;
 
 /// Requests that may wait.
 const QUEUE: usize = 64;
@@ -81,9 +81,8 @@ pub(super) enum Command {
         limit: usize,
         reply: Reply<Vec<RevisionView>>,
     },
-    StateAt {
-        revision: u64,
-        reply: Reply<State>,
+    Past {
+        reply: Reply<Box<dyn Past>>,
     },
     Verify {
         reply: Reply<VerifyView>,
@@ -241,14 +240,6 @@ impl Supervisor {
         .await
     }
 
-    /// The newest entries of the audit log, the newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read; or the agent is stopping.
-    pub async fn audit_log(&self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
-        self.ask(|reply| Command::AuditLog { limit, reply }).await
-    }
-
     /// Puts into the audit log what was done without the writer.
     pub fn note(&self, asker: Asker, action: &'static str) {
         if self
@@ -272,22 +263,6 @@ impl Supervisor {
     /// Failed; or the agent is stopping.
     pub async fn attach(&self, asker: Asker) -> Result<Vec<String>, AgentError> {
         self.ask(|reply| Command::Attach { asker, reply }).await
-    }
-
-    /// The latest revisions, the newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read; or the agent is stopping.
-    pub async fn revisions(&self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
-        self.ask(|reply| Command::Revisions { limit, reply }).await
-    }
-
-    /// The desired state at a revision.
-    ///
-    /// # Errors
-    /// There is no such revision, or the store cannot be read; or the agent is stopping.
-    pub async fn state_at(&self, revision: u64) -> Result<State, AgentError> {
-        self.ask(|reply| Command::StateAt { revision, reply }).await
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.
@@ -394,7 +369,7 @@ fn work<E: Enforcer>(
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Store(order) => writer.keep_store(order),
             Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
-            Command::StateAt { revision, reply } => drop(reply.send(writer.state_at(revision))),
+            Command::Past { reply } => drop(reply.send(writer.past())),
             Command::Verify { reply } => {
                 drop(reply.send(writer.verify_all()));
                 writer.tidy();

@@ -1,23 +1,100 @@
-//! The comparison that somebody asks for: all that the kernel holds, with a fresh compile.
+//! The comparison on demand: all that the kernel holds, with a fresh compile.
+//!
+//! Looks beside the writer, so that changes do not wait; only what differs is its business,
+//! to be looked at again and repaired.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::enforcer::Enforcer;
+use super::enforcer::{Enforcer, Inspector};
 use super::error::AgentError;
+use super::memory;
+use super::snapshot::Snapshot;
 use super::supervisor::{Command, Supervisor};
 use super::writer::{LARGE_RULES, Writer};
 use crate::api::VerifyView;
 use crate::compiler::{Compilation, Extent};
 
+/// How often a look is begun again because a change came between, before changes have to
+/// wait for it.
+const TRIES: u32 = 5;
+
+/// What came of a look.
+enum Look {
+    /// All is well.
+    Same,
+    /// Something differs, or cannot be read.
+    Differs,
+    /// A change came between.
+    Overtaken,
+}
+
 impl Supervisor {
-    /// See [`Writer::verify_all`].
+    /// Compares all that the kernel holds with a fresh compile of the desired state. Changes
+    /// go on meanwhile; only if something differs they wait for [`Writer::verify_all`].
     ///
     /// # Errors
     /// The kernel cannot be read; or the agent is stopping.
-    pub async fn verify_all(&self) -> Result<VerifyView, AgentError> {
+    pub async fn verify_all(
+        &self,
+        inspector: &Arc<dyn Inspector>,
+    ) -> Result<VerifyView, AgentError> {
+        let started = Instant::now();
+        for _ in 0..TRIES {
+            let (snapshot, inspector) = (self.snapshot(), Arc::clone(inspector));
+            let seen = Arc::clone(&snapshot);
+            let look = tokio::task::spawn_blocking(move || {
+                let look = look(&seen, &*inspector);
+                memory::give_back();
+                look
+            });
+            match look.await {
+                Ok(Look::Same) => {
+                    return Ok(VerifyView {
+                        revision: snapshot.revision,
+                        generation: snapshot.generation,
+                        entries: snapshot.entries,
+                        differences: Vec::new(),
+                        repaired: false,
+                        took_ms: millis(started),
+                    });
+                }
+                Ok(Look::Overtaken) => {}
+                Ok(Look::Differs) | Err(_) => break,
+            }
+        }
         self.ask(|reply| Command::Verify { reply }).await
     }
+}
+
+fn look(snapshot: &Snapshot, inspector: &dyn Inspector) -> Look {
+    let Some(ruleset) = &snapshot.ruleset else {
+        return Look::Overtaken;
+    };
+    // Changes are compiled by all processors: a look takes one.
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let is_right = alone.is_ok_and(|pool| {
+        pool.install(|| **Compilation::new(&snapshot.state).ruleset() == **ruleset)
+    });
+    if !is_right {
+        return Look::Differs;
+    }
+    match inspector.verify(ruleset) {
+        Ok((_, enforced)) if enforced.generation != snapshot.generation => Look::Overtaken,
+        Ok((differences, enforced)) => {
+            if differences.is_empty() && enforced.digest == ruleset.digest() {
+                Look::Same
+            } else {
+                Look::Differs
+            }
+        }
+        // The writer says why, or installs what is gone.
+        Err(_) => Look::Differs,
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl<E: Enforcer> Writer<E> {
@@ -33,7 +110,7 @@ impl<E: Enforcer> Writer<E> {
         self.rest();
         self.publish();
         let mut view = view?;
-        view.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        view.took_ms = millis(started);
         Ok(view)
     }
 

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::compiler::{Compilation, Extent, Ruleset};
 use crate::detach_marker;
 use crate::model::{Bypass, Grant, Limits, State};
-use crate::store::{Pending, Revision, Store, Stored};
+use crate::store::{Past, Pending, Revision, Store, Stored};
 
 /// A change of so many rules, or with so many bytes of text, is large: the memory that
 /// it took is given back at once.
@@ -244,6 +244,7 @@ impl<E: Enforcer> Writer<E> {
         let mut snapshot = Snapshot::of(&self.state, self.revision);
         snapshot.clock = self.settings.clock.clone();
         snapshot.generation = self.generation;
+        snapshot.ruleset = Some(Arc::clone(&self.ruleset));
         snapshot.entries = self.entries;
         snapshot.bypasses.clone_from(&self.bypasses);
         snapshot.grants.clone_from(&self.grants);
@@ -277,6 +278,17 @@ impl<E: Enforcer> Writer<E> {
                 source,
             })?;
         Ok(revisions.into_iter().map(RevisionView::from).collect())
+    }
+
+    /// A way to past states beside this writer.
+    ///
+    /// # Errors
+    /// The store cannot be opened once more.
+    pub fn past(&self) -> Result<Box<dyn Past>, AgentError> {
+        self.store.past().map_err(|source| AgentError::Store {
+            what: "cannot read past revisions",
+            source,
+        })
     }
 
     /// The desired state at a revision.

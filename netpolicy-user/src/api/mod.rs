@@ -4,6 +4,7 @@
 //! client in [`crate::client`]. Requests that change the desired state are
 //! [`Change`](crate::model::change::Change)s.
 
+mod diff;
 mod explain;
 mod safety;
 mod sql;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::diff::DiffAnswer;
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
@@ -21,7 +23,7 @@ pub use self::safety::{
     AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing,
     GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
 };
-pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
+pub use self::sql::{SqlFailure, SqlRefusal, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
@@ -333,8 +335,10 @@ pub struct CounterRow {
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventLine {
     /// A denied attempt.
+    #[schema(title = "DeniedEvent")]
     Denied(DeniedEvent),
     /// Events that were not reported since the last such line.
+    #[schema(title = "LostEvent")]
     Lost {
         /// How many.
         count: u64,

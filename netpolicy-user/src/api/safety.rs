@@ -172,6 +172,7 @@ pub struct PendingView {
 /// `POST` and `DELETE /v1/grants`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct GrantRequest {
     /// What may be done.
     pub privilege: Privilege,

@@ -2,19 +2,12 @@
 
 use std::path::PathBuf;
 
-use similar::TextDiff;
-
 use super::apply::read_policy_file;
 use super::context::Context;
-use super::failure::{Exit, Failure, model_failure};
-use super::submit::send;
-use crate::api::ChangeQuery;
+use super::failure::{Exit, Failure};
+use crate::api::DiffAnswer;
 use crate::model::change::Change;
-use crate::model::{ChangeContext, State, file};
 use crate::output::DiffView;
-
-/// After this, the difference of long lists may be larger than it need be.
-const DIFF_TIME: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DiffArgs {
@@ -58,10 +51,9 @@ async fn of_revisions(
         Some(from) => from,
         None => before_newest(cx).await?,
     };
-    let old = cx.client.export(Some(from)).await?;
-    let new = cx.client.export(to).await?;
+    let answer = cx.client.diff(from, to).await?;
     let to = to.map_or_else(|| "now".to_owned(), |to| format!("revision {to}"));
-    Ok(view(format!("revision {from}"), to, &old, &new))
+    Ok(view(format!("revision {from}"), to, answer))
 }
 
 async fn before_newest(cx: &Context<'_>) -> anyhow::Result<u64> {
@@ -94,45 +86,22 @@ async fn with_file(
         allow_empty: false,
         keep_others: false,
     };
-    let query = ChangeQuery {
-        dry_run: true,
-        force: true,
-        ..ChangeQuery::default()
-    };
-    // The agent goes first: its limits and its word count.
-    let plan = send(&change, &query, cx).await?;
-    let old = cx.client.export(None).await?;
-    let now = ChangeContext {
-        now: cx.page.now,
-        actor: "",
-        limits: cx.config.limits,
-        force: true,
-    };
-    let candidate = State::empty()
-        .apply(&change, &now)
-        .map_err(|e| model_failure(&e))?;
-    let mut view = view("now".into(), name, &old, &file::export(&candidate.state));
-    // Where the texts agree and the plan does not, the plan is right.
-    view.differs |= !plan.plan.is_empty();
-    view.plan = Some(plan);
-    Ok(view)
+    let answer = cx.client.diff_change(change).await?;
+    Ok(view("now".into(), name, answer))
 }
 
-fn view(from: String, to: String, old: &str, new: &str) -> DiffView {
-    let diff = TextDiff::configure()
-        .timeout(DIFF_TIME)
-        .diff_lines(old, new);
-    let text = diff
-        .unified_diff()
-        .context_radius(3)
-        .header(&from, &to)
-        .to_string();
+fn view(from: String, to: String, answer: DiffAnswer) -> DiffView {
+    let mut diff = answer.diff;
+    if !diff.is_empty() {
+        diff.insert_str(0, &format!("--- {from}\n+++ {to}\n"));
+    }
     DiffView {
-        differs: old != new,
-        diff: text,
-        plan: None,
         from,
         to,
+        differs: answer.differs,
+        diff,
+        left_out: answer.left_out,
+        plan: answer.plan,
     }
 }
 
@@ -140,20 +109,27 @@ fn view(from: String, to: String, old: &str, new: &str) -> DiffView {
 mod tests {
     use super::*;
 
+    fn answer(diff: &str) -> DiffAnswer {
+        DiffAnswer {
+            differs: !diff.is_empty(),
+            diff: diff.to_owned(),
+            left_out: 0,
+            plan: None,
+        }
+    }
+
     #[test]
-    fn equal_texts_have_no_difference() {
-        let view = view("revision 1".into(), "now".into(), "a\n", "a\n");
+    fn equal_states_have_no_diff() {
+        let view = view("revision 1".into(), "now".into(), answer(""));
         assert!(!view.differs);
         assert_eq!(view.diff, "");
     }
 
     #[test]
-    fn a_difference_is_a_unified_diff() {
-        let view = view("revision 1".into(), "now".into(), "a\nb\n", "a\nc\n");
+    fn diff_begins_with_the_names_of_both_files() {
+        let hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n";
+        let view = view("revision 1".into(), "now".into(), answer(hunk));
         assert!(view.differs);
-        assert_eq!(
-            view.diff,
-            "--- revision 1\n+++ now\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
-        );
+        assert_eq!(view.diff, format!("--- revision 1\n+++ now\n{hunk}"));
     }
 }

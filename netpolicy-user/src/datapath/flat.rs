@@ -180,19 +180,32 @@ impl Lists for FlatLists {
         extent: Extent,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
-        let Some(held) = maps.governance.get(slot as usize) else {
-            return Ok(());
-        };
-        for scope in &expected.scopes {
-            let config = held.scopes[usize::from(scope.id)];
-            let page = |number: u32| self.chunks.page(number);
-            let roots = Roots {
-                v4: config.root_v4,
-                v6: config.root_v6,
-            };
-            let differing = differences(scope, roots, extent, &page).into_iter();
-            found.extend(differing.map(|what| format!("scope {}: {what}", scope.id)));
-        }
+        compare(&self.chunks, maps, slot, expected, extent, found);
         Ok(())
+    }
+}
+
+/// Names the differences between what a slot's lists hold in these chunks and `expected`, as
+/// far as the extent goes.
+pub(super) fn compare(
+    chunks: &Chunks,
+    maps: &Maps,
+    slot: u32,
+    expected: &Ruleset,
+    extent: Extent,
+    found: &mut Vec<String>,
+) {
+    let Some(held) = maps.governance.get(slot as usize) else {
+        return;
+    };
+    for scope in &expected.scopes {
+        let config = held.scopes[usize::from(scope.id)];
+        let page = |number: u32| chunks.page(number);
+        let roots = Roots {
+            v4: config.root_v4,
+            v6: config.root_v6,
+        };
+        let differing = differences(scope, roots, extent, &page).into_iter();
+        found.extend(differing.map(|what| format!("scope {}: {what}", scope.id)));
     }
 }

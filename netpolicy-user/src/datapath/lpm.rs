@@ -186,8 +186,19 @@ impl Lists for LpmLists {
         extent: Extent,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
-        verify::tries(maps, list_slot_of(slot), expected, extent, found)
+        differences(maps, slot, expected, extent, found)
     }
+}
+
+/// Names the differences between a slot's tries and `expected`, as far as the extent goes.
+pub(super) fn differences(
+    maps: &Maps,
+    slot: u32,
+    expected: &Ruleset,
+    extent: Extent,
+    found: &mut Vec<String>,
+) -> Result<(), DatapathError> {
+    verify::tries(maps, list_slot_of(slot), expected, extent, found)
 }
 
 /// Which list of a scope.

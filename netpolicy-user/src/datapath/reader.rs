@@ -10,7 +10,9 @@ use super::{
     maps::{self, Maps},
     pins::Pins,
     program::Programs,
+    slots::Slots,
 };
+use crate::compiler::{Extent, Ruleset};
 
 /// What the kernel says is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,24 @@ impl Reader {
     /// When the maps cannot be read.
     pub fn enforced(&self) -> Result<Enforced, DatapathError> {
         enforced(&self.maps)
+    }
+
+    /// Reads the lists in force back, as far as the extent goes, and names what differs from
+    /// `expected`; then what is in force. Of use only if that is the generation of
+    /// `expected`: another one may have been written over what was read.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn verify(
+        &self,
+        expected: &Ruleset,
+        extent: Extent,
+    ) -> Result<(Vec<String>, Enforced), DatapathError> {
+        let build = self.maps.build.get(&0, 0);
+        let build = build.map_err(DatapathError::map("read", "BUILD"))?;
+        let engine = Engine::from_u32(build.engine).unwrap_or(Engine::Flat);
+        let differences = Slots::verify_pinned(engine, &self.maps, expected, extent)?;
+        Ok((differences, self.enforced()?))
     }
 
     /// The interfaces that the program is attached to. A link that somebody made run

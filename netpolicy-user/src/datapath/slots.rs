@@ -8,8 +8,14 @@ use netpolicy_common::{
 };
 
 use super::{
-    DatapathError, chunks::HALF, counters, engine::Lists, flat::FlatLists, lpm::LpmLists,
-    maps::Maps, verify,
+    DatapathError,
+    chunks::{Chunks, HALF},
+    counters,
+    engine::Lists,
+    flat::{self, FlatLists},
+    lpm::{self, LpmLists},
+    maps::Maps,
+    verify,
 };
 use crate::compiler::{Extent, Ruleset, flat::Roots};
 
@@ -28,6 +34,16 @@ impl Prepared {
     pub fn generation(&self) -> u64 {
         self.generation
     }
+}
+
+/// Where the flat engine's memory of a slot begins.
+fn first_chunk(maps: &Maps, slot: u32) -> Result<u32, DatapathError> {
+    let info = maps
+        .slot_info
+        .get(&slot, 0)
+        .map_err(DatapathError::map("read", "SLOT_INFO"))?;
+    // Of two numbers only: whatever else was written there is one of them.
+    Ok(if info.first_chunk == 0 { 0 } else { HALF })
 }
 
 /// All slots.
@@ -61,13 +77,8 @@ impl Slots {
         let mut slots = match engine {
             Engine::Lpm => Self::of(LpmLists::adopted(maps, live, content)),
             Engine::Flat => {
-                let info = maps
-                    .slot_info
-                    .get(&live, 0)
-                    .map_err(DatapathError::map("read", "SLOT_INFO"))?;
-                // Of two numbers only: whatever else somebody wrote there is one of them.
-                let first_chunk = if info.first_chunk == 0 { 0 } else { HALF };
-                Self::of(FlatLists::adopted(maps, first_chunk)?)
+                let first = first_chunk(maps, live)?;
+                Self::of(FlatLists::adopted(maps, first)?)
             }
         };
         slots.in_force = content.cloned();
@@ -99,7 +110,29 @@ impl Slots {
         extent: Extent,
     ) -> Result<Vec<String>, DatapathError> {
         let live = slot_of(maps.control.generation());
-        verify::differences(maps, self.lists.as_ref(), live, expected, extent)
+        verify::differences(maps, live, expected, |found| {
+            self.lists.differences(maps, live, expected, extent, found)
+        })
+    }
+
+    /// As [`Self::verify`], by what is pinned alone. Of use only if the generation is the
+    /// same afterwards: what it holds may be overwritten by the second change from then on.
+    pub(super) fn verify_pinned(
+        engine: Engine,
+        maps: &Maps,
+        expected: &Ruleset,
+        extent: Extent,
+    ) -> Result<Vec<String>, DatapathError> {
+        let live = slot_of(maps.control.generation());
+        verify::differences(maps, live, expected, |found| match engine {
+            Engine::Lpm => lpm::differences(maps, live, expected, extent, found),
+            Engine::Flat => {
+                let first = first_chunk(maps, live)?;
+                let chunks = Chunks::open(maps, first..first + HALF);
+                flat::compare(&chunks, maps, live, expected, extent, found);
+                Ok(())
+            }
+        })
     }
 
     /// Fills the idle slot. After a failure its content is unknown, and the next fill

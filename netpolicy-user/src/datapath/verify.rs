@@ -10,7 +10,6 @@ use netpolicy_common::ScopeId;
 
 use super::{
     DatapathError,
-    engine::Lists,
     lpm::{Tries, key_v4, key_v6},
     maps::Maps,
     slots,
@@ -22,13 +21,13 @@ use crate::compiler::{Extent, Prefix, PrefixSet, Prefixes, Ruleset, ScopeRules};
 /// finds.
 const LISTED: usize = 200_000;
 
-/// Differences between a slot and `expected`, in words, as far as the extent goes.
+/// Differences between a slot and `expected`, in words; those of its lists are added by
+/// `lists`.
 pub(super) fn differences(
     maps: &Maps,
-    lists: &dyn Lists,
     slot: u32,
     expected: &Ruleset,
-    extent: Extent,
+    lists: impl FnOnce(&mut Vec<String>) -> Result<(), DatapathError>,
 ) -> Result<Vec<String>, DatapathError> {
     let mut found = Vec::new();
     let Some(held) = maps.governance.get(slot as usize) else {
@@ -50,7 +49,7 @@ pub(super) fn differences(
             found.push(format!("scope {id} is governed otherwise"));
         }
     }
-    lists.differences(maps, slot, expected, extent, &mut found)?;
+    lists(&mut found)?;
     Ok(found)
 }
 

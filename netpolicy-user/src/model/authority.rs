@@ -218,6 +218,13 @@ impl Rights {
         })
     }
 
+    /// Whether a privilege was granted, for everything or for one policy.
+    #[must_use]
+    pub fn has_any(&self, privilege: Privilege) -> bool {
+        let mut granted = self.granted.iter();
+        granted.any(|(granted, _)| [Privilege::Admin, privilege].contains(granted))
+    }
+
     /// Whether he may see things: has any privilege, or owns a policy.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {

@@ -13,6 +13,7 @@ use super::{Combine, Mode, RuleList};
 #[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Change {
     /// Makes a policy.
+    #[schema(title = "CreatePolicy")]
     CreatePolicy {
         /// Its name.
         name: String,
@@ -44,6 +45,7 @@ pub enum Change {
         blocked_rest: Option<String>,
     },
     /// Alters a policy's lists or comment.
+    #[schema(title = "AlterPolicy")]
     AlterPolicy {
         /// Its name.
         name: String,
@@ -61,6 +63,7 @@ pub enum Change {
         blocked_rest: Option<String>,
     },
     /// Gives a policy to another owner.
+    #[schema(title = "SetOwner")]
     SetOwner {
         /// The policy's name.
         policy: String,
@@ -68,6 +71,7 @@ pub enum Change {
         owner: String,
     },
     /// Renames a policy.
+    #[schema(title = "RenamePolicy")]
     RenamePolicy {
         /// Its name.
         name: String,
@@ -75,11 +79,13 @@ pub enum Change {
         to: String,
     },
     /// Drops a policy.
+    #[schema(title = "DropPolicy")]
     DropPolicy {
         /// Its name.
         name: String,
     },
     /// Activates or deactivates a policy.
+    #[schema(title = "SetActive")]
     SetActive {
         /// Its name.
         name: String,
@@ -87,6 +93,7 @@ pub enum Change {
         active: bool,
     },
     /// Binds a policy to a scope.
+    #[schema(title = "Bind")]
     Bind {
         /// The policy's name.
         policy: String,
@@ -95,6 +102,7 @@ pub enum Change {
         service: Option<String>,
     },
     /// Takes a binding away.
+    #[schema(title = "Unbind")]
     Unbind {
         /// The policy's name.
         policy: String,
@@ -104,6 +112,7 @@ pub enum Change {
     },
     /// Makes a policy the only one that governs a scope: activates and binds it, and
     /// takes the scope's other bindings away.
+    #[schema(title = "Govern")]
     Govern {
         /// The policy's name; `None`: none is to govern the scope.
         #[serde(default)]
@@ -114,8 +123,10 @@ pub enum Change {
     },
     /// Drops the policy `default` that Materialize's dialect has from the start, as long
     /// as it is in no state; see [`Host::default_dropped`](super::Host::default_dropped).
+    #[schema(title = "DropDefault")]
     DropDefault,
     /// Makes a service.
+    #[schema(title = "AddService")]
     AddService {
         /// Its name.
         name: String,
@@ -132,6 +143,7 @@ pub enum Change {
         comment: Option<String>,
     },
     /// Alters a service; what is `None` stays.
+    #[schema(title = "AlterService")]
     AlterService {
         /// Its name.
         name: String,
@@ -149,11 +161,13 @@ pub enum Change {
         comment: Option<String>,
     },
     /// Removes a service to which no policy is bound.
+    #[schema(title = "RemoveService")]
     RemoveService {
         /// Its name.
         name: String,
     },
     /// Alters the host's settings; what is `None` stays.
+    #[schema(title = "SetHost")]
     SetHost {
         /// Whether the host's denials drop.
         #[serde(default)]
@@ -163,6 +177,7 @@ pub enum Change {
         failsafe_ports: Option<Vec<String>>,
     },
     /// Makes the whole state what a policy file says.
+    #[schema(title = "Apply")]
     Apply {
         /// The policy file.
         file: SourceText,
@@ -252,16 +267,20 @@ impl ListInput {
 pub enum ListEdit {
     /// Leave it.
     #[default]
+    #[schema(title = "KeepList")]
     Keep,
     /// No list: the policy allows any (for a block list: nothing is blocked).
+    #[schema(title = "AnyList")]
     Any,
     /// Replace it.
+    #[schema(title = "SetList")]
     Set {
         /// The new list.
         list: ListInput,
     },
     /// Add rules and remove rules. Adding a rule that is there, or removing one that
     /// is not, is refused. Adding to an allow part of `any` makes it `only`.
+    #[schema(title = "EditList")]
     Edit {
         /// Rules to add.
         #[serde(default)]

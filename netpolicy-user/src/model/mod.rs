@@ -11,6 +11,7 @@ pub(crate) mod arbitrary;
 pub mod authority;
 pub mod bypass;
 pub mod change;
+pub mod diff;
 pub mod error;
 pub mod evaluate;
 pub mod explain;

@@ -18,9 +18,16 @@ pub struct DiffView {
     pub differs: bool,
     /// A unified diff of both as policy files; empty: none.
     pub diff: String,
+    /// How many more lines differ than are in it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// What applying the file would do; only when there is a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Changed>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Render for DiffView {
@@ -46,6 +53,9 @@ impl Render for DiffView {
             } else {
                 writeln!(out, "{}", clean(text))?;
             }
+        }
+        if self.left_out > 0 {
+            writeln!(out, "... and {} more lines that differ", self.left_out)?;
         }
         if let Some(changed) = &self.plan {
             writeln!(

@@ -26,6 +26,7 @@ mod list;
 mod marker;
 mod objects;
 mod open;
+mod past;
 mod pending;
 mod prune;
 mod replace;
@@ -116,6 +117,15 @@ pub struct Pruned {
     pub objects: usize,
 }
 
+/// Reads past states while the [`Store`] that it is from is at work.
+pub trait Past: Send {
+    /// As [`Store::state_at`].
+    ///
+    /// # Errors
+    /// As [`Store::state_at`].
+    fn state_at(&self, revision: u64) -> Result<State, StoreError>;
+}
+
 /// Where the desired state is kept. There is one writer: the agent.
 ///
 /// Every method does all that it says or nothing. After an error the store can
@@ -186,6 +196,12 @@ pub trait Store: Send {
     /// # Errors
     /// Failures to read.
     fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError>;
+
+    /// A way to past states beside this one, for another thread.
+    ///
+    /// # Errors
+    /// The store cannot be opened once more.
+    fn past(&self) -> Result<Box<dyn Past>, StoreError>;
 
     /// The state of a revision; 0 is [`State::empty`], from which all began. It
     /// shares the lists that it has in common with the newest one.

@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::checkpoint::Checkpointer;
-use super::document::Document;
 use super::error::fault;
 use super::list::Known;
-use super::objects::{Db, Kind, ObjectId};
+use super::objects::Db;
+use super::past::{self, SqlitePast};
 use super::prune::Keep;
-use super::revision::{commit, find, id, newest, number};
+use super::revision::{commit, newest, number};
 use super::witness::Witness;
 use super::{
-    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Pending, Pruned, Rescued, Revision,
-    RevisionMeta, Store, StoreError, Stored, Whole, audit, bypasses, grants, list, marker, open,
-    pending,
+    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, Revision,
+    RevisionMeta, Store, StoreError, Stored, Whole, audit, bypasses, grants, marker, open, pending,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
@@ -130,23 +129,6 @@ impl SqliteStore {
         });
     }
 
-    /// A revision's state, with its lists.
-    fn read(&self, state: &ObjectId) -> Result<(State, Vec<Known>), StoreError> {
-        let db = self.db();
-        let document = db.get(Kind::State, state, Document::decode)?;
-        let mut lists: Vec<Known> = Vec::new();
-        for id in document.lists() {
-            if find(&lists, &id).is_none() {
-                let known = find(&self.known, &id).cloned();
-                lists.push(known.map_or_else(|| list::get(db, &id), Ok)?);
-            }
-        }
-        let read = document
-            .into_state(|id| find(&lists, id).map(|known| known.list.clone()))
-            .map_err(|detail| db.corrupt(format!("state {state}: {detail}")))?;
-        Ok((read, lists))
-    }
-
     /// Makes sure that what was committed is kept.
     fn committed(&mut self) -> Result<(), StoreError> {
         self.data_version = Some(data_version(&self.conn, &self.path)?);
@@ -228,7 +210,7 @@ impl Store for SqliteStore {
                 restored,
             });
         };
-        let (state, lists) = self.read(&state)?;
+        let (state, lists) = past::read(self.db(), &self.known, &state)?;
         self.known = lists;
         Ok(Stored {
             state,
@@ -308,36 +290,13 @@ impl Store for SqliteStore {
         .collect()
     }
 
+    fn past(&self) -> Result<Box<dyn Past>, StoreError> {
+        let past = SqlitePast::open(&self.path, self.known.clone())?;
+        Ok(Box::new(past))
+    }
+
     fn state_at(&mut self, revision: u64) -> Result<State, StoreError> {
-        if revision == 0 {
-            return Ok(State::empty());
-        }
-        let fault = fault("look a revision up", &self.path);
-        let found = i64::try_from(revision).ok().map(|key| {
-            self.conn
-                .prepare_cached("SELECT state FROM revisions WHERE revision = ?1")
-                .and_then(|mut select| {
-                    select
-                        .query_row([key], |row| row.get::<_, Vec<u8>>(0))
-                        .optional()
-                })
-        });
-        if let Some(state) = found.transpose().map_err(&fault)?.flatten() {
-            return Ok(self.read(&id(self.db(), &state)?)?.0);
-        }
-        let (oldest, newest) = self
-            .conn
-            .query_row(
-                "SELECT ifnull(min(revision), 0), ifnull(max(revision), 0) FROM revisions",
-                [],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .map_err(&fault)?;
-        Err(StoreError::NoSuchRevision {
-            revision,
-            oldest: number(oldest),
-            newest: number(newest),
-        })
+        past::state_at(self.db(), &self.known, revision)
     }
 
     fn clear_pending(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {

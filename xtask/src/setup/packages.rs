@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
@@ -22,6 +23,8 @@ enum Probe {
         parent: &'static str,
         file: &'static str,
     },
+    /// A module that the system's Python imports.
+    Module(&'static str),
 }
 
 /// A program and the Debian package that has it.
@@ -71,6 +74,13 @@ const PROGRAMS: &[Program] = &[
         package: "postgresql-client",
         purpose: Purpose::Test,
         optional: true,
+    },
+    // What `python3 -m venv` needs; Debian keeps it apart from Python.
+    Program {
+        probe: Probe::Module("ensurepip"),
+        package: "python3-venv",
+        purpose: Purpose::Test,
+        optional: false,
     },
     Program {
         probe: Probe::Command("strace"),
@@ -240,6 +250,8 @@ impl Probe {
         match self {
             Self::Command(name) => name,
             Self::Versioned { file, .. } => file.rsplit('/').next().unwrap_or(file),
+            Self::Module("ensurepip") => "python3 -m venv",
+            Self::Module(name) => name,
         }
     }
 }
@@ -252,6 +264,11 @@ fn is_there(probe: Probe) -> bool {
                 .is_ok_and(|versions| versions.flatten().any(|dir| dir.path().join(file).exists()))
                 || is_there(Probe::Command(probe.name()))
         }
+        Probe::Module(name) => Command::new("python3")
+            .args(["-c", &format!("import {name}")])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success()),
     }
 }
 
@@ -312,6 +329,8 @@ mod tests {
     fn programs_are_found_on_the_path_and_by_version() {
         assert!(is_there(Probe::Command("sh")));
         assert!(!is_there(Probe::Command("netpolicy-no-such-program")));
+        assert!(is_there(Probe::Module("json")));
+        assert!(!is_there(Probe::Module("netpolicy_no_such_module")));
         let missing = Probe::Versioned {
             parent: "/nonexistent",
             file: "bin/no-such-program",

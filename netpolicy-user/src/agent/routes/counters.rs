@@ -3,16 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 
+use super::document::ENFORCEMENT;
 use super::{App, blocking};
 use crate::agent::denied::action_name;
 use crate::agent::error::AgentError;
-use crate::api::{CounterRow, Counters, ErrorBody};
+use crate::api::{CounterRow, Counters};
 
 /// Packets by scope and reason, since the maps were made.
-#[utoipa::path(get, path = "/v1/counters", responses(
-    (status = OK, body = Counters),
-    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
-))]
+#[utoipa::path(get, path = "/v1/counters", operation_id = "getCounters", tag = ENFORCEMENT,
+    responses((status = OK, body = Counters, description = "The nonzero counters."))
+)]
 pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, AgentError> {
     blocking(move || {
         let snapshot = app.supervisor.snapshot();

@@ -7,12 +7,13 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
+use super::document::ENFORCEMENT;
 use super::extract::Params;
 use super::{App, blocking};
 use crate::agent::denied::action_name;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::views;
-use crate::api::{ErrorBody, ExplainView, KernelVerdict};
+use crate::api::{ExplainView, KernelVerdict};
 use crate::arrival::{ArrivalError, Origin};
 use crate::datapath::packet;
 use crate::detach_marker;
@@ -29,6 +30,7 @@ const NO_PORT: u16 = 0;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ExplainParams {
     /// An address.
     #[param(value_type = String)]
@@ -41,10 +43,10 @@ pub(super) struct ExplainParams {
 
 /// Why an attempt passes or is dropped where it arrives, and what policies and loaded
 /// program say of it.
-#[utoipa::path(get, path = "/v1/explain", params(ExplainParams), responses(
-    (status = OK, body = ExplainView),
-    (status = BAD_REQUEST, body = ErrorBody),
-))]
+#[utoipa::path(get, path = "/v1/explain", operation_id = "explainVerdict", tag = ENFORCEMENT,
+    params(ExplainParams),
+    responses((status = OK, body = ExplainView, description = "The verdict, and what it follows from."))
+)]
 pub(super) async fn explain(
     State(app): State<App>,
     Params(params): Params<ExplainParams>,

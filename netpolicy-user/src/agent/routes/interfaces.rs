@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
+use super::document::ENFORCEMENT;
 use super::extract::Params;
 use super::grants::asker;
 use super::{App, blocking};
@@ -11,17 +12,15 @@ use crate::agent::caller::Caller;
 use crate::agent::consent::{Consent, everything};
 use crate::agent::error::AgentError;
 use crate::agent::rights;
-use crate::api::{ConsentQuery, ErrorBody};
+use crate::api::ConsentQuery;
 use crate::model::Privilege;
 
 /// Stops all filtering until it is attached again; the names of the interfaces. Requires
 /// consent, unless filtering is stopped already.
-#[utoipa::path(post, path = "/v1/detach", params(ConsentQuery), responses(
-    (status = OK, body = Vec<String>),
-    (status = BAD_REQUEST, body = ErrorBody),
-    (status = CONFLICT, body = ErrorBody),
-    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
-))]
+#[utoipa::path(post, path = "/v1/detach", operation_id = "detachInterfaces", tag = ENFORCEMENT,
+    params(ConsentQuery),
+    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."))
+)]
 pub(super) async fn detach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -43,10 +42,9 @@ pub(super) async fn detach(
 }
 
 /// Filters the configured interfaces again; the names of those that are filtered.
-#[utoipa::path(post, path = "/v1/attach", responses(
-    (status = OK, body = Vec<String>),
-    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
-))]
+#[utoipa::path(post, path = "/v1/attach", operation_id = "attachInterfaces", tag = ENFORCEMENT,
+    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are filtered."))
+)]
 pub(super) async fn attach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

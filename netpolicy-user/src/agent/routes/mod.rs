@@ -7,6 +7,8 @@ mod apply;
 mod audit;
 mod bypasses;
 mod counters;
+mod diff;
+mod document;
 mod events;
 mod explain;
 mod extract;
@@ -33,15 +35,18 @@ use axum::middleware::from_fn_with_state;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use tokio::sync::watch;
-use utoipa::OpenApi;
+use utoipa::OpenApi as _;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::enforcer::{Brake, Inspector};
 use super::error::AgentError;
 use super::events::EventHub;
+use super::quota::Quota;
 use super::server::authorize;
+use super::standing::BODY_LIMIT;
 use super::supervisor::Supervisor;
+use crate::model::Limits;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -60,27 +65,25 @@ pub struct App {
     pub stopping: watch::Receiver<bool>,
     /// When the agent started.
     pub started: Timestamp,
+    /// How much a host takes.
+    pub limits: Limits,
+    /// The memory that bodies under way may take.
+    pub bodies: Arc<Quota>,
 }
-
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "netpolicy",
-    description = "The agent of netpolicy, on its unix socket. Who may do what is said by grants; root may do everything."
-))]
-struct Api;
 
 /// The whole API. Connections bring a [`super::server::Peer`].
 pub fn router(app: App) -> Router {
-    let (router, api) = OpenApiRouter::with_openapi(Api::openapi())
+    let (router, mut api) = OpenApiRouter::with_openapi(document::Api::openapi())
         .routes(routes!(status::status))
         .routes(routes!(status::progress))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show))
         .routes(routes!(services::list))
         .routes(routes!(host::show))
-        .routes(routes!(apply::change).layer(DefaultBodyLimit::max(apply::BODY_LIMIT)))
+        .routes(routes!(apply::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))
         .routes(routes!(apply::export))
-        .routes(routes!(sql::run).layer(DefaultBodyLimit::max(apply::BODY_LIMIT)))
+        .routes(routes!(diff::revisions, diff::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))
+        .routes(routes!(sql::run).layer(DefaultBodyLimit::max(BODY_LIMIT)))
         .routes(routes!(explain::explain))
         .routes(routes!(lint::lint))
         .routes(routes!(verify::verify))
@@ -98,6 +101,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(interfaces::attach))
         .routes(routes!(interfaces::detach))
         .split_for_parts();
+    document::complete(&mut api);
     router
         .route(
             "/v1/openapi.json",

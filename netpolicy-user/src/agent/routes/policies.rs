@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 
+use super::document::POLICIES;
 use super::{App, blocking};
 use crate::agent::error::AgentError;
 use crate::agent::views;
@@ -10,17 +11,22 @@ use crate::api::{ErrorBody, PolicyView};
 use crate::model::{self, error::closest};
 
 /// All policies, without their lists.
-#[utoipa::path(get, path = "/v1/policies", responses((status = OK, body = Vec<PolicyView>)))]
+#[utoipa::path(get, path = "/v1/policies", operation_id = "listPolicies", tag = POLICIES,
+    responses((status = OK, body = Vec<PolicyView>, description = "All policies, without their lists."))
+)]
 pub(super) async fn list(State(app): State<App>) -> Json<Vec<PolicyView>> {
     let snapshot = app.supervisor.snapshot();
     Json(snapshot.state.policies.iter().map(views::policy).collect())
 }
 
 /// One policy, with its lists.
-#[utoipa::path(get, path = "/v1/policies/{name}", params(("name" = String, Path)), responses(
-    (status = OK, body = PolicyView),
-    (status = NOT_FOUND, body = ErrorBody),
-))]
+#[utoipa::path(get, path = "/v1/policies/{name}", operation_id = "getPolicy", tag = POLICIES,
+    params(("name" = String, Path, description = "The policy's name.")),
+    responses(
+        (status = OK, body = PolicyView, description = "The policy, with its lists."),
+        (status = NOT_FOUND, body = ErrorBody, description = "There is no policy of this name."),
+    )
+)]
 pub(super) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,

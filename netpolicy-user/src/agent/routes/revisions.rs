@@ -5,6 +5,7 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::App;
+use super::document::{CHANGES, CONFLICTING, HISTORY, NO_REVISION, NO_ROOM};
 use super::extract::Params;
 use super::grants::asker;
 use crate::agent::caller::Caller;
@@ -15,15 +16,17 @@ use crate::api::{ChangeQuery, Changed, ErrorBody, PendingView, RevisionView};
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct RevisionParams {
     /// At most so many; 100 unless told otherwise.
     limit: Option<usize>,
 }
 
 /// The latest revisions of the desired state, the newest first.
-#[utoipa::path(get, path = "/v1/revisions", params(RevisionParams), responses(
-    (status = OK, body = Vec<RevisionView>),
-))]
+#[utoipa::path(get, path = "/v1/revisions", operation_id = "listRevisions", tag = HISTORY,
+    params(RevisionParams),
+    responses((status = OK, body = Vec<RevisionView>, description = "Revisions, the newest first."))
+)]
 pub(super) async fn list(
     State(app): State<App>,
     Params(params): Params<RevisionParams>,
@@ -33,14 +36,13 @@ pub(super) async fn list(
 }
 
 /// Makes the desired state what it was at a revision: a new revision, made as any change.
-#[utoipa::path(post, path = "/v1/rollback/{revision}",
-    params(("revision" = u64, Path), ChangeQuery),
+#[utoipa::path(post, path = "/v1/rollback/{revision}", operation_id = "rollBack", tag = HISTORY,
+    params(("revision" = u64, Path, description = "The revision to go back to."), ChangeQuery),
     responses(
-        (status = OK, body = Changed),
-        (status = BAD_REQUEST, body = ErrorBody),
-        (status = FORBIDDEN, body = ErrorBody),
-        (status = NOT_FOUND, body = ErrorBody),
-        (status = CONFLICT, body = ErrorBody),
+        (status = OK, body = Changed, description = "The revision's state is in force, or was only tried (`dry_run`)."),
+        (status = NOT_FOUND, body = ErrorBody, description = NO_REVISION),
+        (status = CONFLICT, body = ErrorBody, description = CONFLICTING),
+        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
     )
 )]
 pub(super) async fn rollback(
@@ -56,11 +58,12 @@ pub(super) async fn rollback(
 }
 
 /// Confirms the change that would be taken back otherwise.
-#[utoipa::path(post, path = "/v1/confirm", responses(
-    (status = OK, body = PendingView),
-    (status = FORBIDDEN, body = ErrorBody),
-    (status = NOT_FOUND, body = ErrorBody),
-))]
+#[utoipa::path(post, path = "/v1/confirm", operation_id = "confirmChange", tag = CHANGES,
+    responses(
+        (status = OK, body = PendingView, description = "The change that stays in force."),
+        (status = NOT_FOUND, body = ErrorBody, description = "No change waits for a confirmation."),
+    )
+)]
 pub(super) async fn confirm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

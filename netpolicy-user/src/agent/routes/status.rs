@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::document::ENFORCEMENT;
 use super::{App, blocking};
 use crate::agent::attach::ABSENT;
 use crate::agent::error::{AgentError, chain};
@@ -11,24 +12,24 @@ use crate::agent::memory;
 use crate::agent::pending;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, Enforcement, EnforcementState, ErrorBody, Interface, ProgressView,
-    Status,
+    AgentStatus, Attachment, Enforcement, EnforcementState, Interface, ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
 use crate::model::{self, Bypass, Mode, Name};
 
 /// How the agent and enforcement are.
-#[utoipa::path(get, path = "/v1/status", responses(
-    (status = OK, body = Status),
-    (status = FORBIDDEN, body = ErrorBody),
-))]
+#[utoipa::path(get, path = "/v1/status", operation_id = "getStatus", tag = ENFORCEMENT,
+    responses((status = OK, body = Status, description = "The agent, what is enforced, and what is wrong."))
+)]
 pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, AgentError> {
     blocking(move || Ok(Json(read(&app)))).await
 }
 
 /// What the agent is doing.
-#[utoipa::path(get, path = "/v1/progress", responses((status = OK, body = ProgressView)))]
+#[utoipa::path(get, path = "/v1/progress", operation_id = "getProgress", tag = ENFORCEMENT,
+    responses((status = OK, body = ProgressView, description = "What the agent is doing."))
+)]
 pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
     Json(app.supervisor.progress())
 }

@@ -1,5 +1,6 @@
 //! The API as a client sees it, over a fake kernel and a real store.
 
+mod document;
 mod refusals;
 mod sql;
 
@@ -14,6 +15,7 @@ use tower::Service;
 
 use super::super::caller::Caller;
 use super::super::server::Peer;
+use super::super::standing::BODIES;
 use super::super::testing::{Bench, FakeKernel, create};
 use super::*;
 use crate::api::{
@@ -23,7 +25,8 @@ use crate::api::{
 use crate::config::DETACHED_MARKER;
 
 /// The whole API over a fake kernel.
-struct Agent {
+pub(super) struct Agent {
+    pub(super) app: App,
     router: Router,
     kernel: FakeKernel,
     hub: EventHub,
@@ -33,7 +36,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bench = Bench::new();
         let (supervisor, _) = Supervisor::start(bench.writer).unwrap();
         let (stop, stopping) = watch::channel(false);
@@ -46,9 +49,12 @@ impl Agent {
             hub: hub.clone(),
             stopping,
             started: Timestamp::now(),
+            limits: Limits::default(),
+            bodies: Quota::new(BODIES),
         };
         Self {
-            router: router(app),
+            router: router(app.clone()),
+            app,
             kernel: bench.kernel,
             hub,
             stop,

@@ -4,20 +4,19 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::App;
+use super::document::ENFORCEMENT;
 use super::grants::asker;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::rights;
-use crate::api::{ErrorBody, VerifyView};
+use crate::api::VerifyView;
 use crate::model::Privilege;
 
 /// Reads everything in force back, compares it with a fresh compile of the desired state
-/// and repairs what differs. Changes wait meanwhile, so it takes the privilege admin.
-#[utoipa::path(post, path = "/v1/verify", responses(
-    (status = OK, body = VerifyView),
-    (status = FORBIDDEN, body = ErrorBody),
-    (status = INTERNAL_SERVER_ERROR, body = ErrorBody),
-))]
+/// and repairs what differs. Takes the privilege admin.
+#[utoipa::path(post, path = "/v1/verify", operation_id = "verifyEnforcement", tag = ENFORCEMENT,
+    responses((status = OK, body = VerifyView, description = "What differed, and whether it was repaired."))
+)]
 pub(super) async fn verify(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -25,5 +24,5 @@ pub(super) async fn verify(
     let grants = &app.supervisor.snapshot().grants;
     let may = rights::require(caller, grants, Privilege::Admin, "verify");
     may.inspect_err(|error| app.supervisor.refused(asker(caller), "verify", error))?;
-    app.supervisor.verify_all().await.map(Json)
+    app.supervisor.verify_all(&app.inspector).await.map(Json)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
@@ -31,6 +31,8 @@ pub(in crate::agent) struct Kernel {
     pub fail_bypasses: bool,
     pub fail_commit: bool,
     pub probe: Option<(Action, Reason)>,
+    /// Where looks stop: told that one arrived, it waits to go on.
+    pub gate: Option<(mpsc::Sender<()>, Arc<Mutex<mpsc::Receiver<()>>>)>,
     /// What was done, in order.
     pub journal: Vec<String>,
 }
@@ -190,6 +192,17 @@ impl Inspector for FakeKernel {
         };
         let attached = kernel.attached.clone();
         Ok((enforced, attached.into_iter().map(interface).collect()))
+    }
+
+    fn verify(&self, _: &Ruleset) -> Result<(Vec<String>, Enforced), EnforcerError> {
+        self.note("look");
+        let gate = self.lock().gate.clone();
+        if let Some((arrived, go)) = gate {
+            arrived.send(()).unwrap();
+            let _ = go.lock().unwrap().recv();
+        }
+        let differences = self.lock().differences.clone();
+        Ok((differences, self.in_force()?.0))
     }
 
     fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {

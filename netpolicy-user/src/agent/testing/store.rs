@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    Archivist, AuditEntry, Extras, Pruned, Rescued, Revision, RevisionMeta, SqliteStore, Store,
-    StoreError, Stored, Whole,
+    Archivist, AuditEntry, Extras, Past, Pruned, Rescued, Revision, RevisionMeta, SqliteStore,
+    Store, StoreError, Stored, Whole,
 };
 
 /// The real store, with a note in the kernel's journal of each commit.
@@ -35,6 +35,10 @@ impl Store for NotedStore {
 
     fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
         self.0.revisions(limit)
+    }
+
+    fn past(&self) -> Result<Box<dyn Past>, StoreError> {
+        self.0.past()
     }
 
     fn state_at(&mut self, revision: u64) -> Result<State, StoreError> {

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{ChangeQuery, ConsentQuery};
+use crate::model::diff::unified;
+use crate::model::{Change, ChangeContext, Limits, State};
 
 /// What one command did.
 #[derive(Debug)]
@@ -125,6 +127,21 @@ fn agent(script: Script) -> Router {
                 }))
             }),
         )
+        .route("/v1/diff", get(async || Json(json!({"differs": false, "diff": "", "left_out": 0}))))
+        .route("/v1/diff", post(async |Shared(s), Json(body): Json<Value>| {
+            let file: Change = serde_json::from_value(body.clone()).unwrap();
+            let cx = ChangeContext {
+                now: jiff::Timestamp::UNIX_EPOCH,
+                actor: "root",
+                limits: Limits::default(),
+                force: true,
+            };
+            let nothing = State::empty();
+            let diff = unified(&nothing, &nothing.apply(&file, &cx).unwrap().state, usize::MAX);
+            let query = Query(ChangeQuery::default());
+            let Json(plan) = change(Shared(s), query, Json(body)).await.unwrap();
+            Json(json!({"differs": true, "diff": diff.text, "left_out": 0, "plan": plan}))
+        }))
         .route("/v1/export", get(async || "[[policy]]\nname = \"office\"\n"))
         .route("/v1/bypasses", post(async || Json(bypass())))
         .route("/v1/bypasses", get(async || Json(json!([]))))

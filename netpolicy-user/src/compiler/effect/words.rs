@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Effect {
     /// The scope's number: as it will be, or as it was if it goes.
+    #[schema(value_type = u16)]
     pub scope: ScopeId,
     /// "host" or the service's name.
     pub scope_name: String,

@@ -1,10 +1,12 @@
 //! TOML with places: parsing, and typed access that reports what does not fit.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::pieces::pieces;
 use crate::model::address::is_typographic_quote;
 use crate::model::error::{Excerpt, Place, Problem, closest};
 use crate::model::report::Report;
@@ -19,11 +21,33 @@ const HOPELESS: usize = 100;
 pub(super) struct Document<'t> {
     name: &'t str,
     text: &'t str,
-    /// Offsets at which lines start.
-    lines: Vec<usize>,
-    /// An offset and its column, from which later ones on the same line are counted:
-    /// a file may be one line of a hundred thousand rules.
-    last: Cell<(usize, u32)>,
+    /// Where the piece begins that offsets are counted from.
+    base: Cell<usize>,
+    /// A place, from which later ones are counted: a file may have millions of lines, or
+    /// one of a hundred thousand rules.
+    last: Cell<Spot>,
+}
+
+/// An offset in the whole text with its line and column, from 1.
+#[derive(Clone, Copy)]
+struct Spot {
+    offset: usize,
+    line: u32,
+    column: u32,
+}
+
+const START: Spot = Spot {
+    offset: 0,
+    line: 1,
+    column: 1,
+};
+
+/// A document's tables.
+pub(super) struct Tables<'t> {
+    /// All of them, or all but the policies.
+    pub(super) root: DeTable<'t>,
+    /// The policies, each still to be parsed; empty: they are in the root.
+    pub(super) policies: Vec<Range<usize>>,
 }
 
 impl<'t> Document<'t> {
@@ -32,7 +56,7 @@ impl<'t> Document<'t> {
         name: &'t str,
         text: &'t str,
         report: &mut Report,
-    ) -> Option<(Self, DeTable<'t>)> {
+    ) -> Option<(Self, Tables<'t>)> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.as_bytes().contains(&0) {
             let place = Place {
@@ -45,34 +69,57 @@ impl<'t> Document<'t> {
         }
         let start = &text[..text.floor_char_boundary(THOROUGH)];
         let (mut table, mut errors) = DeTable::parse_recoverable(start);
+        let mut policies = Vec::new();
         if start.len() < text.len() {
             // What is cut off makes an error or two of its own; this many say that no
             // more of the text need be looked at.
             if errors.len() > HOPELESS {
                 report.give_up();
             } else {
-                match DeTable::parse(text) {
-                    Ok(whole) => (table, errors) = (whole, Vec::new()),
+                drop(std::mem::take(table.get_mut()));
+                policies = pieces(text).unwrap_or_default();
+                let end = policies.first().map_or(text.len(), |first| first.start);
+                match DeTable::parse(&text[..end]) {
+                    // Something else than tables of policies has their name.
+                    Ok(part) if !policies.is_empty() && part.get_ref().contains_key("policy") => {
+                        policies.clear();
+                        match DeTable::parse(text) {
+                            Ok(whole) => (table, errors) = (whole, Vec::new()),
+                            Err(error) => errors = vec![error],
+                        }
+                    }
+                    Ok(part) => (table, errors) = (part, Vec::new()),
                     Err(error) => errors = vec![error],
                 }
             }
         }
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let lines = std::iter::once(0)
-            .chain(ends.map(|(index, _)| index + 1))
-            .collect();
         let document = Self {
             name,
             text,
-            lines,
-            last: Cell::new((0, 1)),
+            base: Cell::new(0),
+            last: Cell::new(START),
         };
         errors.sort_by_key(|error| error.span().map_or(usize::MAX, |span| span.start));
         let mut line = 0;
         for error in &errors {
             document.syntax_error(error, &mut line, report);
         }
-        errors.is_empty().then(|| (document, table.into_inner()))
+        let root = table.into_inner();
+        let tables = Tables { root, policies };
+        errors.is_empty().then_some((document, tables))
+    }
+
+    /// Parses a piece of the text: offsets are counted from its beginning from now on.
+    /// `None`, with the error reported, if it is no TOML.
+    pub(super) fn piece(&self, piece: Range<usize>, report: &mut Report) -> Option<DeTable<'t>> {
+        self.base.set(piece.start);
+        match DeTable::parse(&self.text[piece]) {
+            Ok(table) => Some(table.into_inner()),
+            Err(error) => {
+                self.syntax_error(&error, &mut 0, report);
+                None
+            }
+        }
     }
 
     /// Reports a syntax error, unless it is on the `line` of the one before: what
@@ -83,7 +130,8 @@ impl<'t> Document<'t> {
         if std::mem::replace(line, place.line) == place.line {
             return;
         }
-        let found = self.text.get(offset..).and_then(|rest| rest.chars().next());
+        let rest = self.text.get(self.base.get() + offset..);
+        let found = rest.and_then(|rest| rest.chars().next());
         let message = match found.filter(|c| is_typographic_quote(*c)) {
             Some(quote) => {
                 let code = u32::from(quote);
@@ -101,21 +149,29 @@ impl<'t> Document<'t> {
 
     /// Line and column of an offset, from 1.
     pub(super) fn position(&self, offset: usize) -> (u32, u32) {
-        let line = self.lines.partition_point(|start| *start <= offset).max(1) - 1;
-        let start = self.lines[line];
-        let (known, column) = self.last.get();
-        let (from, column) = if (start..=offset).contains(&known) {
-            (known, column)
-        } else {
-            (start, 1)
-        };
-        let passed = self
-            .text
-            .get(from..offset)
-            .map_or(0, |text| text.chars().count());
-        let column = column.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
-        self.last.set((offset, column));
-        (u32::try_from(line + 1).unwrap_or(u32::MAX), column)
+        let offset = (self.base.get() + offset).min(self.text.len());
+        let known = self.last.get();
+        // Most are asked for in their order.
+        let Spot {
+            offset: from,
+            mut line,
+            mut column,
+        } = if known.offset <= offset { known } else { START };
+        let mut passed = self.text.get(from..offset).unwrap_or_default();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        if let Some(last) = passed.rfind('\n') {
+            let ends = passed.bytes().filter(|byte| *byte == b'\n').count();
+            line = line.saturating_add(count(ends));
+            column = 1;
+            passed = &passed[last + 1..];
+        }
+        column = column.saturating_add(count(passed.chars().count()));
+        self.last.set(Spot {
+            offset,
+            line,
+            column,
+        });
+        (line, column)
     }
 
     /// The place of an offset.

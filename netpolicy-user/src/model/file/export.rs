@@ -1,8 +1,8 @@
-//! [`State`] to a policy file.
+//! [`State`] to a policy file, whole or in its parts.
 
 use std::fmt::Write;
 
-use crate::model::{Binding, Rule, RuleList, State};
+use crate::model::{Binding, Name, Policy, Rule, RuleList, State};
 
 /// Rules up to this many stand on one line.
 const SHORT: usize = 3;
@@ -11,82 +11,158 @@ const SHORT: usize = 3;
 /// but for where rules were written. Rules stand as they were written.
 #[must_use]
 pub fn export(state: &State) -> String {
-    let mut out = Out(String::new());
-    out.line(format_args!("[host]"));
-    out.line(format_args!("mode = \"{}\"", state.host.mode));
+    let mut out = String::new();
+    for section in sections(state) {
+        for part in &section.parts {
+            part.lines(|line| {
+                out.push_str(line);
+                out.push('\n');
+            });
+        }
+    }
+    out
+}
+
+/// What a section is about, in the order of the file.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::model) enum Key<'s> {
+    Host,
+    Service(&'s Name),
+    Policy(&'s Name),
+}
+
+/// A table of the policy file.
+#[derive(Debug)]
+pub(in crate::model) struct Section<'s> {
+    pub(in crate::model) key: Key<'s>,
+    pub(in crate::model) parts: Vec<Part<'s>>,
+}
+
+/// Some lines of a section: "head", "allow", "block", "tail".
+#[derive(Debug)]
+pub(in crate::model) enum Part<'s> {
+    Lines(&'static str, Vec<String>),
+    /// A list with a rule a line.
+    Rules(&'static str, &'s RuleList),
+}
+
+impl Part<'_> {
+    /// Which part it is.
+    pub(in crate::model) fn key(&self) -> &'static str {
+        match self {
+            Self::Lines(key, _) | Self::Rules(key, _) => key,
+        }
+    }
+
+    /// Visits its lines, without their ends.
+    pub(in crate::model) fn lines(&self, mut visit: impl FnMut(&str)) {
+        match self {
+            Self::Lines(_, lines) => lines.iter().for_each(|line| visit(line)),
+            Self::Rules(key, list) => {
+                visit(&format!("{key} = ["));
+                list.iter().for_each(|rule| visit(&Self::rule_line(rule)));
+                visit("]");
+            }
+        }
+    }
+
+    /// The line of a rule in a list with a rule a line.
+    pub(in crate::model) fn rule_line(item: &Rule) -> String {
+        format!("  {},", rule(item))
+    }
+}
+
+/// The policy file in its tables.
+pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
+    let mut head = Out::default();
+    head.line("[host]".to_owned());
+    head.line(format!("mode = \"{}\"", state.host.mode));
     let failsafe = state.host.failsafe_ports.to_string();
-    out.strings(
+    head.strings(
         "failsafe_ports",
         failsafe.split(',').filter(|range| !range.is_empty()),
     );
+    let mut sections = vec![Section {
+        key: Key::Host,
+        parts: vec![Part::Lines("head", head.0)],
+    }];
     for service in &state.services {
-        out.line(format_args!("\n[[service]]"));
-        out.line(format_args!(
+        let mut head = Out::table("[[service]]");
+        head.line(format!(
             "name = {}",
             quoted(&service.name.to_written_service())
         ));
-        out.strings("ports", service.ports.to_string().split(','));
-        out.line(format_args!("combine = \"{}\"", service.combine));
-        out.line(format_args!("mode = \"{}\"", service.mode));
-        out.comment(service.comment.as_deref());
-    }
-    for policy in &state.policies {
-        out.line(format_args!("\n[[policy]]"));
-        out.line(format_args!("name = {}", quoted(&policy.name.to_written())));
-        out.comment(policy.comment.as_deref());
-        let bindings = policy.bindings.iter().map(|binding| match binding {
-            Binding::Host => "host".into(),
-            Binding::Service(name) => name.to_written_service(),
+        head.strings("ports", service.ports.to_string().split(','));
+        head.line(format!("combine = \"{}\"", service.combine));
+        head.line(format!("mode = \"{}\"", service.mode));
+        head.comment(service.comment.as_deref());
+        sections.push(Section {
+            key: Key::Service(&service.name),
+            parts: vec![Part::Lines("head", head.0)],
         });
-        let bindings: Vec<_> = bindings.collect();
-        out.strings("bind", bindings.iter().map(AsRef::as_ref));
-        if !policy.active {
-            out.line(format_args!("active = false"));
-        }
-        if let Some(list) = policy.allow_list() {
-            out.rules("allow", list);
-        }
-        if !policy.block.is_empty() {
-            out.rules("block", &policy.block);
-        }
-        if let Some(text) = &policy.blocked_rest {
-            out.line(format_args!("blocked_rest = {}", quoted(text)));
-        }
     }
-    out.0
+    sections.extend(state.policies.iter().map(policy));
+    sections
 }
 
-struct Out(String);
+fn policy(policy: &Policy) -> Section<'_> {
+    let mut head = Out::table("[[policy]]");
+    head.line(format!("name = {}", quoted(&policy.name.to_written())));
+    head.comment(policy.comment.as_deref());
+    let bindings = policy.bindings.iter().map(|binding| match binding {
+        Binding::Host => "host".into(),
+        Binding::Service(name) => name.to_written_service(),
+    });
+    let bindings: Vec<_> = bindings.collect();
+    head.strings("bind", bindings.iter().map(AsRef::as_ref));
+    if !policy.active {
+        head.line("active = false".to_owned());
+    }
+    let mut parts = vec![Part::Lines("head", head.0)];
+    parts.extend(policy.allow_list().map(|list| rules("allow", list)));
+    if !policy.block.is_empty() {
+        parts.push(rules("block", &policy.block));
+    }
+    if let Some(text) = &policy.blocked_rest {
+        let line = format!("blocked_rest = {}", quoted(text));
+        parts.push(Part::Lines("tail", vec![line]));
+    }
+    Section {
+        key: Key::Policy(&policy.name),
+        parts,
+    }
+}
+
+#[derive(Default)]
+struct Out(Vec<String>);
 
 impl Out {
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a `String` cannot fail.
-        let _ = writeln!(self.0, "{line}");
+    fn table(header: &str) -> Self {
+        Self(vec![String::new(), header.to_owned()])
+    }
+
+    fn line(&mut self, line: String) {
+        self.0.push(line);
     }
 
     fn comment(&mut self, comment: Option<&str>) {
         if let Some(comment) = comment {
-            self.line(format_args!("comment = {}", quoted(comment)));
+            self.line(format!("comment = {}", quoted(comment)));
         }
     }
 
     fn strings<'a>(&mut self, key: &str, items: impl Iterator<Item = &'a str>) {
         let items: Vec<_> = items.map(quoted).collect();
-        self.line(format_args!("{key} = [{}]", items.join(", ")));
+        self.line(format!("{key} = [{}]", items.join(", ")));
     }
+}
 
-    fn rules(&mut self, key: &str, list: &RuleList) {
-        if list.len() <= SHORT && list.iter().all(is_plain) {
-            let items: Vec<_> = list.iter().map(rule).collect();
-            self.line(format_args!("{key} = [{}]", items.join(", ")));
-            return;
-        }
-        self.line(format_args!("{key} = ["));
-        for item in list.iter() {
-            self.line(format_args!("  {},", rule(item)));
-        }
-        self.line(format_args!("]"));
+fn rules<'s>(key: &'static str, list: &'s RuleList) -> Part<'s> {
+    if list.len() <= SHORT && list.iter().all(is_plain) {
+        let items: Vec<_> = list.iter().map(rule).collect();
+        return Part::Lines(key, vec![format!("{key} = [{}]", items.join(", "))]);
     }
+    Part::Rules(key, list)
 }
 
 fn is_plain(rule: &Rule) -> bool {

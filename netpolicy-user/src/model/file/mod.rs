@@ -6,6 +6,7 @@
 
 mod document;
 mod export;
+mod pieces;
 mod read;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use super::{
 };
 
 pub use export::export;
+pub(super) use export::{Part, Section, sections};
 
 /// A policy file that was read.
 #[derive(Debug)]

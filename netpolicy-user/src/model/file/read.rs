@@ -34,8 +34,9 @@ pub(super) fn read(
     (limits, force): (Limits, bool),
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    let (document, entries) = Document::parse(&file.name, &file.text, report)?;
-    let root = Table::root(&document, &entries).with_keys(&["host", "service", "policy"], report);
+    let (document, tables) = Document::parse(&file.name, &file.text, report)?;
+    let root =
+        Table::root(&document, &tables.root).with_keys(&["host", "service", "policy"], report);
     let mut reader = Reader {
         document: &document,
         lists,
@@ -46,7 +47,19 @@ pub(super) fn read(
     };
     let host = reader.host(&root);
     let services = reader.services(&root);
-    let policies = reader.policies(&root, &services);
+    let mut read = Policies::default();
+    for table in root.tables("policy", "[[policy]]", reader.report) {
+        reader.policy(&table, &services, &mut read);
+    }
+    for piece in tables.policies {
+        // What follows from a syntax error is not looked for.
+        let entries = document.piece(piece, reader.report)?;
+        let root = Table::root(&document, &entries);
+        for table in root.tables("policy", "[[policy]]", reader.report) {
+            reader.policy(&table, &services, &mut read);
+        }
+    }
+    let policies = reader.policies(read);
     Some(PolicyFile {
         has_host: root.get("host").is_some(),
         host,
@@ -57,30 +70,45 @@ pub(super) fn read(
 
 /// See [`super::referenced_lists`].
 pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<String> {
-    let Some((document, entries)) = Document::parse(&file.name, &file.text, report) else {
+    let Some((document, tables)) = Document::parse(&file.name, &file.text, report) else {
         return Vec::new();
     };
+    let mut names = Vec::new();
+    list_names(&Table::root(&document, &tables.root), &mut names);
+    for piece in tables.policies {
+        let Some(entries) = document.piece(piece, report) else {
+            break;
+        };
+        list_names(&Table::root(&document, &entries), &mut names);
+    }
+    names
+}
+
+/// Adds the list files that the policies of a table name, each once.
+fn list_names(root: &Table<'_>, names: &mut Vec<String>) {
     // What does not fit is reported when the file is read.
     let mut ignored = Report::default();
-    let root = Table::root(&document, &entries);
-    let mut names = Vec::new();
     for policy in root.tables("policy", "[[policy]]", &mut ignored) {
         for key in ["allow_file", "block_file"] {
-            for (name, _) in policy
-                .strings(key, FILES, false, &mut ignored)
-                .unwrap_or_default()
-            {
+            let found = policy.strings(key, FILES, false, &mut ignored);
+            for (name, _) in found.unwrap_or_default() {
                 if !names.contains(&name) {
                     names.push(name);
                 }
             }
         }
     }
-    names
+}
+
+/// Policies in the order of the file, and where their names stand.
+#[derive(Default)]
+struct Policies {
+    seen: Vec<(Name, Place)>,
+    policies: Vec<FilePolicy>,
 }
 
 struct Reader<'r, 'd> {
-    document: &'d Document<'d>,
+    document: &'r Document<'d>,
     lists: &'r [SourceText],
     tolerance: Tolerance,
     force: bool,
@@ -88,8 +116,8 @@ struct Reader<'r, 'd> {
     report: &'r mut Report,
 }
 
-impl<'d> Reader<'_, 'd> {
-    fn host(&mut self, root: &Table<'d>) -> Host {
+impl Reader<'_, '_> {
+    fn host(&mut self, root: &Table<'_>) -> Host {
         let mut host = Host::default();
         if let Some(table) = root.table("host", "[host]", self.report) {
             let table = table.with_keys(&["mode", "failsafe_ports"], self.report);
@@ -103,7 +131,7 @@ impl<'d> Reader<'_, 'd> {
         host
     }
 
-    fn services(&mut self, root: &Table<'d>) -> Vec<FileService> {
+    fn services(&mut self, root: &Table<'_>) -> Vec<FileService> {
         const KEYS: &[&str] = &["name", "ports", "combine", "mode", "comment"];
         const COMBINE: &[(&str, Combine)] =
             &[("override", Combine::Override), ("and", Combine::And)];
@@ -149,7 +177,8 @@ impl<'d> Reader<'_, 'd> {
         services
     }
 
-    fn policies(&mut self, root: &Table<'d>, services: &[FileService]) -> Vec<FilePolicy> {
+    /// Reads a `[[policy]]`.
+    fn policy(&mut self, table: &Table<'_>, services: &[FileService], read: &mut Policies) {
         const KEYS: &[&str] = &[
             "name",
             "allow",
@@ -162,47 +191,47 @@ impl<'d> Reader<'_, 'd> {
             "active",
             "comment",
         ];
-        let mut seen: Vec<(Name, Place)> = Vec::new();
-        let mut policies = Vec::new();
-        for table in root.tables("policy", "[[policy]]", self.report) {
-            let table = table.with_keys(KEYS, self.report);
-            let name = self.name(&table, "\"office\"", Name::new);
-            let mut tolerance = self.tolerance;
-            tolerance.allow_empty |= table.boolean("allow_empty", self.report) == Some(true);
-            let keys = ("allow", "allow_file");
-            let allow = match self.rules(&table, ListKind::Allow, keys, tolerance) {
-                None => AllowPart::Any,
-                Some(list) => AllowPart::Only(list),
+        let table = table.with_keys(KEYS, self.report);
+        let name = self.name(&table, "\"office\"", Name::new);
+        let mut tolerance = self.tolerance;
+        tolerance.allow_empty |= table.boolean("allow_empty", self.report) == Some(true);
+        let keys = ("allow", "allow_file");
+        let allow = match self.rules(&table, ListKind::Allow, keys, tolerance) {
+            None => AllowPart::Any,
+            Some(list) => AllowPart::Only(list),
+        };
+        let keys = ("block", "block_file");
+        let block = self.rules(&table, ListKind::Block, keys, tolerance);
+        let bindings = self.bindings(&table, services);
+        let active = table.boolean("active", self.report).unwrap_or(true);
+        let comment = self.comment(&table);
+        let blocked_rest = self.blocked_rest(&table, &allow);
+        let Some((name, place)) = name else { return };
+        let mut seen = read.seen.iter();
+        if let Some((_, first)) = seen.find(|(known, _)| known.is_like(&name)) {
+            let first = Some(first.clone());
+            let problem = Problem::NameRepeated {
+                noun: Noun::Policy,
+                name: name.to_string(),
+                first,
             };
-            let keys = ("block", "block_file");
-            let block = self.rules(&table, ListKind::Block, keys, tolerance);
-            let bindings = self.bindings(&table, services);
-            let active = table.boolean("active", self.report).unwrap_or(true);
-            let comment = self.comment(&table);
-            let blocked_rest = self.blocked_rest(&table, &allow);
-            let Some((name, place)) = name else { continue };
-            if let Some((_, first)) = seen.iter().find(|(known, _)| known.is_like(&name)) {
-                let first = Some(first.clone());
-                let problem = Problem::NameRepeated {
-                    noun: Noun::Policy,
-                    name: name.to_string(),
-                    first,
-                };
-                self.report.error_at(Some(place), problem);
-                continue;
-            }
-            seen.push((name.clone(), place));
-            let block = block.unwrap_or_default();
-            policies.push(FilePolicy {
-                name,
-                allow,
-                block,
-                blocked_rest,
-                comment,
-                active,
-                bindings,
-            });
+            self.report.error_at(Some(place), problem);
+            return;
         }
+        read.seen.push((name.clone(), place));
+        read.policies.push(FilePolicy {
+            name,
+            allow,
+            block: block.unwrap_or_default(),
+            blocked_rest,
+            comment,
+            active,
+            bindings,
+        });
+    }
+
+    /// All policies, unless they are too many.
+    fn policies(&mut self, Policies { policies, .. }: Policies) -> Vec<FilePolicy> {
         let (count, limit) = (policies.len(), self.limits.policies);
         if count > limit {
             let place = Place {
@@ -219,7 +248,7 @@ impl<'d> Reader<'_, 'd> {
     /// A list out of the file itself and out of list files; `None` if neither is there.
     fn rules(
         &mut self,
-        table: &Table<'d>,
+        table: &Table<'_>,
         kind: ListKind,
         (key, file_key): (&'static str, &'static str),
         tolerance: Tolerance,
@@ -266,7 +295,7 @@ impl<'d> Reader<'_, 'd> {
         Some(reader.finish())
     }
 
-    fn bindings(&mut self, table: &Table<'d>, services: &[FileService]) -> BTreeSet<Binding> {
+    fn bindings(&mut self, table: &Table<'_>, services: &[FileService]) -> BTreeSet<Binding> {
         let Some(names) = table.strings("bind", BIND, false, self.report) else {
             return BTreeSet::from([Binding::Host]);
         };
@@ -292,7 +321,7 @@ impl<'d> Reader<'_, 'd> {
     /// The name of a table's thing, and where it stands.
     fn name(
         &mut self,
-        table: &Table<'d>,
+        table: &Table<'_>,
         example: &'static str,
         check: fn(&str) -> Result<Name, ModelError>,
     ) -> Option<(Name, Place)> {
@@ -308,7 +337,7 @@ impl<'d> Reader<'_, 'd> {
     }
 
     /// `None` if there are none or bad ones.
-    fn ports(&mut self, table: &Table<'d>, key: &'static str) -> Option<PortSet> {
+    fn ports(&mut self, table: &Table<'_>, key: &'static str) -> Option<PortSet> {
         let items = table.strings(key, PORTS, true, self.report)?;
         let mut good = Vec::new();
         for (item, offset) in items {
@@ -326,7 +355,7 @@ impl<'d> Reader<'_, 'd> {
     }
 
     /// A `/0` that is shown as blocked; see [`Policy::blocked_rest`](crate::model::Policy).
-    fn blocked_rest(&mut self, table: &Table<'d>, allow: &AllowPart) -> Option<Box<str>> {
+    fn blocked_rest(&mut self, table: &Table<'_>, allow: &AllowPart) -> Option<Box<str>> {
         const KEY: &str = "blocked_rest";
         let (text, offset) = table.string(KEY, "a string", self.report)?;
         let is_all = parse_source(text).is_ok_and(|net| net.prefix_len() == 0);
@@ -343,7 +372,7 @@ impl<'d> Reader<'_, 'd> {
         None
     }
 
-    fn comment(&mut self, table: &Table<'d>) -> Option<String> {
+    fn comment(&mut self, table: &Table<'_>) -> Option<String> {
         let (text, offset) = table.string("comment", "a string", self.report)?;
         let length = text.chars().count();
         if length > MAX_COMMENT {

@@ -67,6 +67,7 @@ pub enum Severity {
 /// The kinds of findings, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = FindingCode)]
 pub enum Code {
     /// No source at all passes.
     DeniesEverybody,

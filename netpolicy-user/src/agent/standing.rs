@@ -1,0 +1,70 @@
+//! How much a caller is trusted with before a request is read: by privileges alone.
+//!
+//! Decides no request; what a change requires is said by `model/authority.rs`.
+
+use super::quota::Bound;
+use crate::model::{Privilege, Rights, State};
+
+const MIB: usize = 1024 * 1024;
+
+/// Bytes of the largest body that anyone may send: room for the largest policy file with
+/// all its lists.
+pub const BODY_LIMIT: usize = 512 * MIB;
+
+/// Bytes of bodies under way of all callers who are not admins.
+pub const BODIES: usize = 64 * MIB;
+
+/// What a caller's privileges amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// May see everything and change nothing.
+    Reader,
+    /// May make some changes: holds a privilege for it, or owns a policy.
+    Editor,
+    /// Root, or who has the privilege admin.
+    Admin,
+}
+
+impl Standing {
+    /// The standing that comes with rights; `None`: the caller may not even read.
+    #[must_use]
+    pub fn of(rights: &Rights, state: &State) -> Option<Self> {
+        let edits = [Privilege::Create, Privilege::Attach, Privilege::Bypass];
+        if rights.has(Privilege::Admin) {
+            Some(Self::Admin)
+        } else if !rights.may_read(state) {
+            None
+        } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
+            || state.policies.iter().any(|policy| rights.owns(policy))
+        {
+            Some(Self::Editor)
+        } else {
+            Some(Self::Reader)
+        }
+    }
+
+    /// Bytes of one body. A reader's change can only be tried (`dry_run`): of any other
+    /// no more is read than it takes to say, and to log, what is refused.
+    #[must_use]
+    pub fn body_limit(self, is_dry_run: bool) -> usize {
+        match self {
+            Self::Reader if is_dry_run => 4 * MIB,
+            Self::Reader => MIB / 16,
+            Self::Editor => 32 * MIB,
+            Self::Admin => BODY_LIMIT,
+        }
+    }
+
+    /// Bytes of all the caller's bodies that are under way.
+    #[must_use]
+    pub fn bodies(self) -> Bound {
+        Bound {
+            each: match self {
+                Self::Reader => 4 * MIB,
+                Self::Editor => 32 * MIB,
+                Self::Admin => 2 * BODY_LIMIT,
+            },
+            is_shared: self != Self::Admin,
+        }
+    }
+}

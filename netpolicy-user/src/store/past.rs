@@ -1,0 +1,99 @@
+//! States of revisions, read by any connection.
+//!
+//! Lists that the newest state has as well are shared with it, and not read.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::document::Document;
+use super::error::fault;
+use super::list::{self, Known};
+use super::objects::{Db, Kind, ObjectId};
+use super::revision::{find, id, number};
+use super::{Past, StoreError, open};
+use crate::model::State;
+
+/// A connection that only reads.
+pub(super) struct SqlitePast {
+    conn: Connection,
+    path: PathBuf,
+    known: Vec<Known>,
+}
+
+impl SqlitePast {
+    /// Opens the database of a store that knows these lists.
+    pub(super) fn open(path: &Path, known: Vec<Known>) -> Result<Self, StoreError> {
+        Ok(Self {
+            conn: open::another(path)?,
+            path: path.to_owned(),
+            known,
+        })
+    }
+}
+
+impl Past for SqlitePast {
+    fn state_at(&self, revision: u64) -> Result<State, StoreError> {
+        // Of one moment, or a revision could be pruned while it is read.
+        let reading = self.conn.unchecked_transaction();
+        let _reading = reading.map_err(fault("begin to read", &self.path))?;
+        let db = Db {
+            conn: &self.conn,
+            path: &self.path,
+        };
+        state_at(db, &self.known, revision)
+    }
+}
+
+/// The state of a revision.
+pub(super) fn state_at(db: Db<'_>, known: &[Known], revision: u64) -> Result<State, StoreError> {
+    if revision == 0 {
+        return Ok(State::empty());
+    }
+    let fault = fault("look a revision up", db.path);
+    let found = i64::try_from(revision).ok().map(|key| {
+        db.conn
+            .prepare_cached("SELECT state FROM revisions WHERE revision = ?1")
+            .and_then(|mut select| {
+                select
+                    .query_row([key], |row| row.get::<_, Vec<u8>>(0))
+                    .optional()
+            })
+    });
+    if let Some(state) = found.transpose().map_err(&fault)?.flatten() {
+        return Ok(read(db, known, &id(db, &state)?)?.0);
+    }
+    let (oldest, newest) = db
+        .conn
+        .query_row(
+            "SELECT ifnull(min(revision), 0), ifnull(max(revision), 0) FROM revisions",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(&fault)?;
+    Err(StoreError::NoSuchRevision {
+        revision,
+        oldest: number(oldest),
+        newest: number(newest),
+    })
+}
+
+/// A revision's state, with its lists.
+pub(super) fn read(
+    db: Db<'_>,
+    known: &[Known],
+    state: &ObjectId,
+) -> Result<(State, Vec<Known>), StoreError> {
+    let document = db.get(Kind::State, state, Document::decode)?;
+    let mut lists: Vec<Known> = Vec::new();
+    for id in document.lists() {
+        if find(&lists, &id).is_none() {
+            let known = find(known, &id).cloned();
+            lists.push(known.map_or_else(|| list::get(db, &id), Ok)?);
+        }
+    }
+    let read = document
+        .into_state(|id| find(&lists, id).map(|known| known.list.clone()))
+        .map_err(|detail| db.corrupt(format!("state {state}: {detail}")))?;
+    Ok((read, lists))
+}

@@ -1,0 +1,239 @@
+"""Asks an agent for its OpenAPI document, validates it, generates a client from it, and
+calls every operation with that client: each answer must have a documented status, match
+that status's schema with nothing undocumented in it, and survive the client's own types.
+
+check.py SOCKET DIRECTORY, while attempts from 10.0.0.1 arrive at the agent's interface.
+"""
+
+import copy
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import httpx
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+HERE = Path(__file__).parent
+
+
+def generate(document, directory):
+    """The generated package, as a generator makes it that takes no warning."""
+    path = directory / "openapi.json"
+    path.write_text(json.dumps(document))
+    # Beside this interpreter, whatever PATH says.
+    generator = Path(sysconfig.get_path("scripts")) / "openapi-python-client"
+    command = [generator, "generate", "--path", path, "--output-path", directory / "client"]
+    command += ["--config", HERE / "generator.yaml", "--fail-on-warning"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    sys.path.insert(0, str(directory / "client"))
+    return importlib.import_module("netpolicy_client")
+
+
+def closed(document):
+    """The document with every object closed: a property that is not documented is wrong."""
+
+    def close(schema):
+        if isinstance(schema, dict):
+            if "properties" in schema and "allOf" not in schema:
+                schema.setdefault("additionalProperties", False)
+            for value in schema.values():
+                close(value)
+        elif isinstance(schema, list):
+            for value in schema:
+                close(value)
+
+    document = copy.deepcopy(document)
+    close(document["components"]["schemas"])
+    return document
+
+
+class Api:
+    """The operations of a document, over the agent's socket."""
+
+    def __init__(self, document, package, socket):
+        self.document = closed(document)
+        self.package = package
+        transport = httpx.HTTPTransport(uds=socket)
+        self.client = package.Client(
+            base_url="http://localhost", httpx_args={"transport": transport}
+        )
+        self.operations = {}
+        self.called = set()
+        for path, item in document["paths"].items():
+            for operation in item.values():
+                self.operations[operation["operationId"]] = operation
+
+    def module(self, operation_id):
+        operation = self.operations[operation_id]
+        name = "".join("_" + c.lower() if c.isupper() else c for c in operation_id)
+        return importlib.import_module(f"{self.package.__name__}.api.{operation['tags'][0]}.{name}")
+
+    def model(self, name):
+        return getattr(importlib.import_module(f"{self.package.__name__}.models"), name)
+
+    def validate(self, operation_id, status, media_type, value):
+        responses = self.operations[operation_id]["responses"]
+        assert str(status) in responses, f"{operation_id}: {status} is not documented: {value}"
+        content = responses[str(status)]["content"]
+        assert media_type in content, f"{operation_id} {status}: {media_type}"
+        schema = {**content[media_type]["schema"], "components": self.document["components"]}
+        errors = list(Draft202012Validator(schema).iter_errors(value))
+        assert not errors, f"{operation_id} {status}: {errors[0]}\n{value}"
+
+    def call(self, operation_id, expected=200, **arguments):
+        """Calls by the generated function; the answer as JSON."""
+        self.called.add(operation_id)
+        call = self.module(operation_id).sync_detailed
+        known = inspect.signature(call).parameters
+        assert set(arguments) <= set(known), f"{operation_id} has {list(known)}"
+        answer = call(client=self.client, **arguments)
+        status = int(answer.status_code)
+        assert status == expected, f"{operation_id}: {status} {answer.content}"
+        media_type = answer.headers["content-type"].split(";")[0]
+        value = answer.content.decode()
+        if media_type == "application/json":
+            value = json.loads(value)
+        self.validate(operation_id, status, media_type, value)
+        parsed = answer.parsed
+        assert parsed is not None, f"{operation_id} {status}: the client parses nothing"
+        back = [p.to_dict() if hasattr(p, "to_dict") else p for p in listed(parsed)]
+        # What is left out and what is null are the same to a client.
+        assert [slim(b) for b in back] == [slim(v) for v in listed(value)], operation_id
+        return value
+
+    def first_line(self, operation_id):
+        """The first line of a stream."""
+        self.called.add(operation_id)
+        module = self.module(operation_id)
+        http = self.client.get_httpx_client()
+        with http.stream(**module._get_kwargs(), timeout=20) as answer:
+            line = json.loads(next(answer.iter_lines()))
+            media_type = answer.headers["content-type"]
+            self.validate(operation_id, answer.status_code, media_type, line)
+        return line
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def slim(value):
+    """Without nulls, and times by the second: their digits are the writer's choice."""
+    if isinstance(value, dict):
+        return {k: slim(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [slim(v) for v in value]
+    if isinstance(value, str) and len(value) > 19 and value[10:11] == "T" and value[4] == "-":
+        return value[:19]
+    return value
+
+
+def main(socket, directory):
+    with httpx.Client(transport=httpx.HTTPTransport(uds=socket)) as http:
+        document = http.get("http://localhost/v1/openapi.json").json()
+    OpenAPIV31SpecValidator(document).validate()
+    api = Api(document, generate(document, Path(directory)), socket)
+    use(api)
+    missing = set(api.operations) - api.called
+    assert not missing, f"not called: {sorted(missing)}"
+    print(f"{len(api.called)} operations called")
+
+
+def use(api):
+    """Every operation, most of them also refused."""
+    create = api.model("CreatePolicy").from_dict
+    drop = api.model("DropPolicy").from_dict
+    bypass = api.model("BypassRequest").from_dict
+    grant = api.model("GrantRequest").from_dict
+    sql = api.model("SqlRequest").from_dict
+
+    assert api.call("getStatus")["enforcement"]["state"] == "attached"
+    assert api.call("getProgress")["phase"] == "idle"
+
+    office = {"change": "create-policy", "name": "office", "block": {"items": ["10.0.0.1/31"]}}
+    tried = api.call("applyChange", body=create(office), dry_run=True)
+    assert tried["dry_run"] and tried["plan"]
+    made = api.call("applyChange", body=create(office))
+    assert made["revision"] == 1 and made["warnings"], made
+    api.call("applyChange", 409, body=create(office))
+    bad = {**office, "name": "bad", "block": {"items": ["10.0.0.0/33"]}}
+    assert "10.0.0.0/33" in api.call("applyChange", 400, body=create(bad))["errors"][0]
+    api.call("applyChange", 404, body=drop({"change": "drop-policy", "name": "nowhere"}))
+
+    assert [p["name"] for p in api.call("listPolicies")] == ["office"]
+    assert len(api.call("getPolicy", name="office")["block"]) == 1
+    assert api.call("getPolicy", 404, name="nowhere")["hint"]
+    assert api.call("getHost")["policies"] == ["office"]
+    api.call("lintPolicies")
+
+    script = "CREATE NETWORK POLICY branch BLOCKED_IP_LIST = ('10.0.0.9'); SHOW NETWORK POLICIES;"
+    ran = api.call("runSql", body=sql({"text": script, "dialect": "snowflake"}))
+    assert ran["results"][1]["rows"], ran
+    assert api.call("runSql", 400, body=sql({"text": "CREATE NETWORK"}))["error"]["line"] == 1
+    again = sql({"text": script, "dialect": "snowflake"})
+    assert api.call("runSql", 409, body=again)["error"]["errors"]
+    service = {"change": "add-service", "name": "postgres", "ports": ["5432", "6432-6440"]}
+    api.call("applyChange", body=api.model("AddService").from_dict(service))
+    assert api.call("listServices")[0]["ports"] == "5432,6432-6440"
+
+    line = api.first_line("streamEvents")
+    assert line["event"] == "denied" and line["source"] == "10.0.0.1", line
+    assert any(row["reason"] == "blocked" for row in api.call("getCounters")["rows"])
+    explained = api.call("explainVerdict", source="10.0.0.1", port=22222)
+    assert explained["verdict"] == "drop" and explained["matched"]["policy"] == "office"
+    api.call("explainVerdict", source="192.0.2.1")
+    api.call("explainVerdict", 400, source="10.0.0.1", port=0)
+    assert not api.call("verifyEnforcement")["differences"]
+
+    exempt = {"source": "10.0.0.1", "minutes": 5}
+    granted = api.call("grantBypass", body=bypass(exempt))
+    assert api.call("listBypasses") == [granted]
+    api.call("grantBypass", 400, body=bypass({**exempt, "minutes": 0}))
+    api.call("grantBypass", 404, body=bypass({**exempt, "service": "nowhere"}))
+    assert api.call("revokeBypass", source="10.0.0.1")["source"] == "10.0.0.1/32"
+    api.call("revokeBypass", 404, source="10.0.0.1")
+
+    read = api.model("Privilege").READ
+    to = "user:daemon"
+    privilege = api.call("grantPrivilege", body=grant({"privilege": "read", "to": to}))
+    assert api.call("listGrants") == [privilege]
+    api.call("grantPrivilege", 400, body=grant({"privilege": "read", "to": "daemon"}))
+    api.call("revokePrivilege", privilege=read, to=to)
+    api.call("revokePrivilege", 404, privilege=read, to=to)
+
+    api.call("confirmChange", 404)
+    rolled = api.call("rollBack", revision=1, confirm_within=600)
+    assert rolled["pending"], rolled
+    api.call("applyChange", 409, body=drop({"change": "drop-policy", "name": "office"}))
+    api.call("confirmChange")
+    api.call("rollBack", 404, revision=99)
+    api.call("rollBack", 400, revision=1, confirm_within=0)
+    assert len(api.call("listRevisions", limit=3)) == 3
+    assert "10.0.0.1/31" in api.call("exportPolicyFile")
+    assert "office" not in api.call("exportPolicyFile", revision=0)
+    api.call("exportPolicyFile", 404, revision=99)
+    compared = api.call("diffRevisions", from_=0, to=1)
+    assert compared["differs"] and "+block = [" in compared["diff"], compared
+    assert not api.call("diffRevisions", from_=0, to=0)["differs"]
+    api.call("diffRevisions", 404, from_=99)
+    file = {"name": "x.toml", "text": '[[policy]]\nname = "office"\nblock = ["10.0.0.1/31"]\n'}
+    apply = api.model("Apply").from_dict
+    change = {"change": "apply", "file": file}
+    planned = api.call("diffChange", body=apply(change))
+    assert planned["plan"]["dry_run"], planned
+    wrong = apply({**change, "file": {**file, "text": "[[policy"}})
+    api.call("diffChange", 400, body=wrong)
+    assert api.call("listAuditEntries", limit=5)
+
+    assert api.call("detachInterfaces")
+    assert api.call("getStatus")["enforcement"]["state"] == "detached"
+    assert api.call("attachInterfaces")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
