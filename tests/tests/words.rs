@@ -286,6 +286,34 @@ fn each_failure_to_reach_the_agent_has_its_own_words_and_exit_code() {
 }
 
 #[test]
+fn agent_without_descriptors_does_not_call_interfaces_unfiltered() {
+    let mut host = blocking();
+    let pid = host.agent().pid();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .count();
+    let limited = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), &format!("--nofile={}", open + 2)])
+        .status();
+    assert!(limited.unwrap().success());
+    let status = host.line("status");
+    assert_eq!(status.code, Some(1));
+    assert_has(
+        &status.stdout,
+        &["unknown: the kernel cannot be read", "Too many open files"],
+    );
+    for claim in [
+        "not attached",
+        "not filtered",
+        "nothing is filtered",
+        "nothing is pinned",
+    ] {
+        assert!(!status.stdout.contains(claim), "{claim}: {}", status.stdout);
+    }
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+}
+
+#[test]
 fn counts_of_a_removed_service_keep_its_name_and_pass_to_no_other() {
     let host = DatabaseHost::start();
     host.ok("service add postgres --port 5432");

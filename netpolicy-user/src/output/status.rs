@@ -31,7 +31,9 @@ impl Render for Status {
             ),
             EnforcementState::Unknown => (Tone::Bad, "unknown: the kernel cannot be read"),
         };
-        let interfaces: Vec<_> = e.interfaces.iter().map(interface).collect();
+        let known = e.state != EnforcementState::Unknown;
+        let interfaces = e.interfaces.iter().map(|i| interface(i, known));
+        let interfaces: Vec<_> = interfaces.collect();
         let in_force = if e.generation == 0 {
             "none yet".to_owned()
         } else {
@@ -123,8 +125,10 @@ impl Status {
     }
 }
 
-fn interface(i: &Interface) -> String {
+/// `known`: whether the kernel said what is attached.
+fn interface(i: &Interface, known: bool) -> String {
     let how = match i.attachment {
+        _ if !known => "not known",
         Attachment::Native => "native",
         Attachment::Generic => "generic: slower than native",
         Attachment::None if i.index == 0 => "does not exist",
