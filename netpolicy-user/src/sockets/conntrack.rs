@@ -70,7 +70,8 @@ impl Conntrack {
         netlink.map(Self).map(Some).ok_or(SocketsError::NoConntrack)
     }
 
-    /// All TCP connections that are tracked. Some 4 µs each.
+    /// All TCP connections that are tracked. The kernel hands over every entry, so this takes
+    /// time for each, whatever it is.
     pub(super) fn entries(&mut self) -> Result<Vec<Entry>, SocketsError> {
         for _ in 0..ATTEMPTS {
             let mut entries = Vec::new();
