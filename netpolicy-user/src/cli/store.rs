@@ -82,7 +82,7 @@ pub(super) async fn run(command: StoreCommand, cx: &mut Context<'_>) -> anyhow::
                 "Set the store in {} aside, so that the next agent begins with no policy and lets every source in?",
                 dir.display()
             ))?;
-            let kept = recovery::reset(&dir).map_err(failure)?;
+            let kept = recovery::reset(&dir).map_err(|error| failure(&error))?;
             say_kept("the next agent begins with no policy", kept, cx)?;
         }
     }
@@ -166,7 +166,7 @@ fn is_there(file: &Path) -> Failure {
 /// Checks all of the backup, asks, and puts it in place of the store. Without an agent.
 pub(super) fn restore(args: &RestoreArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let dir = cx.config.state_dir.clone();
-    let restore = Restore::prepare(&dir, &args.file).map_err(failure)?;
+    let restore = Restore::prepare(&dir, &args.file).map_err(|error| failure(&error))?;
     let summary = restore.summary.clone();
     let created = summary.created.map_or_else(String::new, |created| {
         format!(" of {}", created.strftime("%Y-%m-%d %H:%M:%S UTC"))
@@ -178,7 +178,7 @@ pub(super) fn restore(args: &RestoreArgs, cx: &mut Context<'_>) -> anyhow::Resul
         summary.actor,
         summary.policies
     ))?;
-    let kept = restore.finish().map_err(failure)?;
+    let kept = restore.finish().map_err(|error| failure(&error))?;
     let done = format!(
         "revision {} is restored; it comes into force when the agent starts",
         summary.revision
@@ -198,7 +198,7 @@ fn say_kept(done: &str, kept: Option<PathBuf>, cx: &mut Context<'_>) -> anyhow::
     Ok(())
 }
 
-fn failure(error: RecoveryError) -> anyhow::Error {
+fn failure(error: &RecoveryError) -> anyhow::Error {
     let failure = Failure::new(error.to_string());
     match error.hint() {
         Some(hint) => failure.hint(hint).into(),

@@ -154,7 +154,8 @@ impl Datapath {
             slots,
             mode: options.mode,
         };
-        if !is_current && !(options.keep && in_force.generation > 0) {
+        let stays = is_current || (options.keep && in_force.generation > 0);
+        if !stays {
             let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {})?;
             datapath.commit(&prepared);
             if opened == Opened::Adopted {
