@@ -24,7 +24,7 @@ const VLAN_LEN: usize = 4;
 const DOT1Q: [u8; 2] = [0x81, 0x00];
 const DOT1AD: [u8; 2] = [0x88, 0xa8];
 const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
+pub(super) const ROUTING: u8 = 43;
 pub(super) const FRAGMENT: u8 = 44;
 pub(super) const AUTHENTICATION: u8 = 51;
 pub(super) const DESTINATION: u8 = 60;
@@ -105,6 +105,7 @@ impl Chain {
     }
 
     /// Offset of the next header.
+    #[expect(clippy::cast_possible_truncation, reason = "17 bits of many")]
     #[inline(always)]
     pub(super) const fn at(self) -> usize {
         self.0 as usize & OFFSET_MASK
