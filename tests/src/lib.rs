@@ -13,6 +13,7 @@
     reason = "what helps to understand a failed test is printed"
 )]
 
+pub mod asked;
 pub mod background;
 pub mod binary;
 pub mod command;
@@ -22,12 +23,15 @@ pub mod fuzz;
 pub mod history;
 pub mod host;
 pub mod id;
+pub mod kept;
 pub mod netns;
 pub mod packet;
 pub mod process;
+pub mod reference;
 pub mod residue;
 pub mod rules;
 pub mod server;
+pub mod shape;
 pub mod shifting;
 pub mod stalls;
 pub mod terminal;
