@@ -17,6 +17,7 @@ pub mod asked;
 pub mod background;
 pub mod binary;
 pub mod command;
+pub mod evasion;
 pub mod fixtures;
 pub mod flood;
 pub mod fuzz;

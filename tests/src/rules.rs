@@ -151,10 +151,19 @@ impl Loaded {
     /// When that fails.
     #[must_use]
     pub fn with_engine(engine: EngineChoice, ruleset: &Arc<Ruleset>) -> Self {
+        Self::with(engine, XdpChoice::Auto, ruleset)
+    }
+
+    /// The same with a hook of the caller's choice.
+    ///
+    /// # Panics
+    /// When that fails.
+    #[must_use]
+    pub fn with(engine: EngineChoice, mode: XdpChoice, ruleset: &Arc<Ruleset>) -> Self {
         let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
         let options = datapath::Options {
             bpffs_dir,
-            mode: XdpChoice::Auto,
+            mode,
             engine,
         };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");

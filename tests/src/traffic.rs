@@ -120,7 +120,7 @@ impl RawSocket {
     }
 
     /// Receives a frame; `None` when none comes within 50 ms.
-    fn receive<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let len = recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty()).ok()?;
         Some(&buffer[..len])
     }

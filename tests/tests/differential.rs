@@ -241,7 +241,7 @@ impl Seen {
                 );
             }
             Answer::Kept => self.kept += 1,
-            Answer::None(_) => {}
+            Answer::None(_) | Answer::Depends(_) => {}
         }
     }
 }

@@ -22,9 +22,11 @@ pub enum Answer {
     Kept,
     /// It does not, for this reason.
     None(&'static str),
+    /// That depends on how the kernel was built.
+    Depends(&'static str),
 }
 
-use Answer::{Kept, None as Silent, SynAck};
+use Answer::{Depends, Kept, None as Silent, SynAck};
 
 /// A host: its addresses and listening ports.
 #[derive(Clone, Debug)]
@@ -91,6 +93,9 @@ impl Host {
         if sum(header) != 0xffff {
             return Silent("a wrong IPv4 checksum");
         }
+        if header[20..].contains(&134) {
+            return Depends("CIPSO");
+        }
         if !options_v4(&header[20..]) {
             return Silent("IPv4 options that are refused");
         }
@@ -145,7 +150,7 @@ impl Host {
             return Silent("an IPv6 length that lies");
         }
         let packet = &bytes[..end];
-        let mut at = 40;
+        let (mut at, mut is_fragment) = (40, false);
         loop {
             let rest = &packet[at..];
             if next == 6 {
@@ -172,8 +177,16 @@ impl Host {
                 0 | 60 if !options_v6(&header[2..]) => {
                     return Silent("IPv6 options that are refused");
                 }
-                43 if !routing(header) => return Silent("a routing header that is refused"),
+                43 if header[3] != 0 || matches!(header[2], 3 | 4) => {
+                    return Silent("a routing header that is refused");
+                }
+                // ipv6_rthdr_rcv, with CONFIG_IPV6_MIP6.
+                43 if header[2] == 2 => return Depends("a routing header of type 2"),
                 44 => {
+                    // ipv6_frag_rcv: IP6SKB_FRAGMENTED.
+                    if std::mem::replace(&mut is_fragment, true) {
+                        return Silent("a second fragment header");
+                    }
                     let fragment = u16::from_be_bytes([header[2], header[3]]);
                     if length == 0 {
                         return Silent("a fragment in a jumbogram");
@@ -260,8 +273,6 @@ fn options_v4(mut options: &[u8]) -> bool {
             }
             // Router alert.
             148 => len >= 4,
-            // CIPSO: depends on how the kernel was built.
-            134 => false,
             _ => true,
         };
         if !is_good {
@@ -325,12 +336,6 @@ fn options_v6(mut options: &[u8]) -> bool {
         options = &options[len..];
     }
     true
-}
-
-/// `ipv6_rthdr_rcv`, with no segments left.
-fn routing(header: &[u8]) -> bool {
-    let (kind, segments_left) = (header[2], header[3]);
-    segments_left == 0 && !matches!(kind, 2..=4)
 }
 
 /// `ipv6_frag_rcv`, `ip6_frag_queue`: a first fragment must hold all headers.

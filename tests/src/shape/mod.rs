@@ -307,30 +307,4 @@ impl Shape {
         ip.extend(chain);
         ip
     }
-
-    /// The fragments that hold the segment up to these offsets, multiples of 8, and its rest.
-    #[must_use]
-    pub fn fragments(&self, cuts: &[usize], id: u16) -> Vec<Self> {
-        let len = self.segment().len();
-        let mut bounds: Vec<usize> = vec![0];
-        bounds.extend(cuts.iter().filter(|cut| **cut < len));
-        bounds.push(len);
-        let pairs = bounds.windows(2).map(|pair| (pair[0], pair[1]));
-        pairs
-            .map(|(from, to)| {
-                let mut shape = self.clone();
-                let offset = u16::try_from(from / 8).expect("a short segment");
-                let more = to < len;
-                shape.slice = Some((from, to));
-                if self.source.is_ipv4() {
-                    shape.id = id;
-                    shape.fragment = offset | u16::from(more) << 13;
-                } else {
-                    let header = Extension::fragment(offset, more, u32::from(id));
-                    shape.extensions.push(header);
-                }
-                shape
-            })
-            .collect()
-    }
 }
