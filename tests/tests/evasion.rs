@@ -70,6 +70,18 @@ impl Results {
             println!("skipped: {line}");
         }
     }
+
+    fn check(&self, least: usize) {
+        let tried: usize = self.rows.values().map(|row| row.tried).sum();
+        assert!(tried >= least, "only {tried} attempts were made");
+        let shown: Vec<&str> = self.wrong.iter().take(100).map(String::as_str).collect();
+        assert!(
+            shown.is_empty(),
+            "{} wrong, of which the first are:\n{}",
+            self.wrong.len(),
+            shown.join("\n")
+        );
+    }
 }
 
 /// What the server answers without a filter, sent again where it may have been lost.
@@ -160,7 +172,20 @@ fn filtered(
     Ok(())
 }
 
-fn by(device: Device, mtu: usize, all: &[Attempt], results: &Mutex<Results>) {
+/// Random frames have a seed: `NETPOLICY_SEED`, or this.
+fn seed() -> u64 {
+    std::env::var("NETPOLICY_SEED").map_or(20_261_130, |text| {
+        text.parse().expect("NETPOLICY_SEED is a number")
+    })
+}
+
+fn by(
+    device: Device,
+    mtu: usize,
+    modes: &[(&str, XdpChoice)],
+    all: &[Attempt],
+    results: &Mutex<Results>,
+) {
     let host = Host {
         mac: HOST_MAC,
         addresses: addresses(),
@@ -188,10 +213,7 @@ fn by(device: Device, mtu: usize, all: &[Attempt], results: &Mutex<Results>) {
     if !matches!(device, Device::Bridge | Device::BridgePort) {
         compare(&stand, all, &answerable, &host, results);
     }
-    for (hook, mode) in [
-        ("native", XdpChoice::Native),
-        ("generic", XdpChoice::Generic),
-    ] {
+    for (hook, mode) in modes.iter().copied() {
         let name = format!("{}, {hook}, {mtu}", device.name());
         if let Err(why) = filtered(&stand, all, &answerable, mode, &name, results) {
             skip(&name, why);
@@ -233,12 +255,18 @@ fn compare(
 #[test]
 fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
     let start = Instant::now();
-    let all = attempts::all();
+    let mut all = attempts::all();
+    all.extend(attempts::random(seed(), 100));
     println!(
-        "{} attempts, under {} kinds of policy",
+        "NETPOLICY_SEED={}: {} attempts, under {} kinds of policy",
+        seed(),
         all.len(),
         policies().len()
     );
+    let modes = [
+        ("native", XdpChoice::Native),
+        ("generic", XdpChoice::Generic),
+    ];
     let stands: Vec<(Device, usize)> = Device::ALL
         .into_iter()
         .flat_map(|device| [1500, 9000].map(|mtu| (device, mtu)))
@@ -255,7 +283,7 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
                     let Some((device, mtu)) = next.lock().expect("not poisoned").next() else {
                         return;
                     };
-                    by(device, mtu, &all, &results);
+                    by(device, mtu, &modes, &all, &results);
                 }
             });
         }
@@ -263,12 +291,17 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
     let results = results.into_inner().expect("not poisoned");
     results.print();
     println!("{:.1} s", start.elapsed().as_secs_f64());
-    let tried: usize = results.rows.values().map(|row| row.tried).sum();
-    assert!(tried > 10_000, "only {tried} attempts were made");
-    assert!(
-        results.wrong.is_empty(),
-        "{} wrong, of which the first are:\n{}",
-        results.wrong.len(),
-        results.wrong[..results.wrong.len().min(100)].join("\n")
-    );
+    results.check(10_000);
+}
+
+#[test]
+fn random_frames_are_answered_as_the_model_of_linux_and_the_policies_say() {
+    let all = attempts::random(seed(), 6000);
+    let results = Mutex::new(Results::default());
+    let modes = [("native", XdpChoice::Native)];
+    println!("NETPOLICY_SEED={}: {} frames", seed(), all.len());
+    by(Device::Veth, 9000, &modes, &all, &results);
+    let results = results.into_inner().expect("not poisoned");
+    results.print();
+    results.check(2000);
 }

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::reference::Rules;
 use crate::reference::linux::sum;
-use crate::shape::{DESTINATION, Extension, HOP_BY_HOP, SYN, Shape};
+use crate::shape::{DESTINATION, Extension, HOP_BY_HOP, SYN, Shape, random};
 
 /// An attempt: one frame, or the fragments that it is cut into.
 #[derive(Clone, Debug)]
@@ -51,8 +52,9 @@ impl Attempt {
             None => vec![shape.build()],
             Some(fragments) => fragments.of(&shape, source_port.wrapping_add(1)),
         };
-        let most = mtu + if ethernet { 14 } else { 0 };
-        frames.iter().all(|f| f.len() <= most).then_some(frames)
+        let link = if ethernet { 14 } else { 0 };
+        let is_taken = |frame: &Vec<u8>| (link + 1..=link + mtu).contains(&frame.len());
+        frames.iter().all(is_taken).then_some(frames)
     }
 
     /// The port that it comes from: this, or 0 where that is the point of it.
@@ -139,6 +141,26 @@ pub fn all() -> Vec<Attempt> {
     list.fragments();
     list.lengths();
     list.attempts
+}
+
+/// Random attempts of a seed.
+#[must_use]
+pub fn random(seed: u64, count: usize) -> Vec<Attempt> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let rules = Rules::default();
+    let mut attempts = Vec::new();
+    while attempts.len() < count {
+        let mut shape = random::frame(&mut rng, &rules, true);
+        // No fragment belongs to another's.
+        shape.id = rng.u16(..);
+        attempts.push(Attempt {
+            family: "random",
+            name: format!("random {}, {shape:?}", attempts.len()),
+            shape,
+            fragments: None,
+        });
+    }
+    attempts
 }
 
 #[derive(Default)]

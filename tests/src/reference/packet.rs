@@ -27,16 +27,28 @@ pub enum Class {
 /// What a frame is. `ethernet`: it begins with an Ethernet header, else with the IP header.
 #[must_use]
 pub fn classify(ethernet: bool, frame: &[u8]) -> Class {
-    if !ethernet {
-        // The first four bits are all that tells the two versions apart.
-        return match frame.first().map(|byte| byte >> 4) {
-            Some(4) => ipv4(frame),
-            Some(6) => ipv6(frame),
-            Some(_) => Class::Pass(Reason::Malformed),
-            None => Class::Pass(Reason::NotTcp),
-        };
+    if ethernet {
+        return behind_type(frame, 12);
     }
-    let mut at = 12;
+    if frame.len() < 4 {
+        return Class::Pass(Reason::Malformed);
+    }
+    // The first four bits are all that tells the two versions apart.
+    let class = match frame[0] >> 4 {
+        4 => ipv4(frame),
+        6 => ipv6(frame),
+        _ => Class::Pass(Reason::NotTcp),
+    };
+    // A tunnel's header, which is gone, may have said that a VLAN tag follows.
+    match (class, behind_type(frame, 2)) {
+        (Class::Pass(_), Class::Pass(_)) => class,
+        (Class::Pass(_), tagged) => tagged,
+        _ => class,
+    }
+}
+
+/// What follows a type, or the tags that it announces.
+fn behind_type(frame: &[u8], mut at: usize) -> Class {
     loop {
         let Some(ether_type) = u16_at(frame, at) else {
             return Class::Pass(Reason::NotTcp);

@@ -152,22 +152,28 @@ impl Rules {
         self.judge_in(service, source)
     }
 
-    /// The verdict on what cannot be classified: that of the strictest scope.
+    /// The verdict on what cannot be classified: that of the strictest scope that could govern
+    /// it. A service all of whose ports are failsafe ports governs nothing.
     #[must_use]
     pub fn judge_strictest(&self, source: IpAddr) -> Reason {
-        if self.is_exempt(None, source) {
-            return Reason::Bypass;
-        }
-        let scopes = std::iter::once(None).chain((0..self.services.len()).map(Some));
+        let governs = |number: &usize| {
+            let mut ports = self.services[*number].ports.iter();
+            ports.any(|(first, last)| (*first..=*last).any(|port| !self.failsafe.contains(&port)))
+        };
+        let services = (0..self.services.len()).filter(governs).map(Some);
+        let scopes: Vec<Option<usize>> = std::iter::once(None).chain(services).collect();
         let reasons: Vec<Reason> = scopes
-            .filter(|scope| !self.is_exempt(*scope, source))
-            .map(|scope| self.judge_in(scope, source))
+            .iter()
+            .filter(|scope| !self.is_exempt(**scope, source))
+            .map(|scope| self.judge_in(*scope, source))
             .collect();
         let any = |wanted: [Reason; 2]| reasons.iter().any(|reason| wanted.contains(reason));
         if any([Reason::Blocked, Reason::NotAllowed]) {
             Reason::UnclassifiedDropped
         } else if any([Reason::ObservedBlocked, Reason::ObservedNotAllowed]) {
             Reason::ObservedUnclassified
+        } else if reasons.len() < scopes.len() {
+            Reason::Bypass
         } else {
             Reason::UnclassifiedPassed
         }

@@ -125,7 +125,16 @@ pub fn rules(rng: &mut Rng) -> Rules {
     };
     Rules {
         host_observes: one_in(rng, 5),
-        failsafe: pick(rng, &[vec![22], vec![22], vec![], vec![22, 2222, 8443]]),
+        failsafe: pick(
+            rng,
+            &[
+                vec![22],
+                vec![22],
+                vec![],
+                vec![22, 2222, 8443],
+                vec![22, 1, 5432],
+            ],
+        ),
         services,
         policies,
         bypasses,
