@@ -13,11 +13,15 @@ use std::time::Instant;
 use fastrand::Rng;
 use netpolicy_common::{Action, Reason};
 use netpolicy_tests::asked::Asked;
+use netpolicy_tests::evasion::Stand;
+use netpolicy_tests::evasion::devices::Device;
 use netpolicy_tests::kept::{self, Kept};
 use netpolicy_tests::packet::{HOST_MAC, HOST_V4, HOST_V6};
 use netpolicy_tests::reference::linux::{Answer, Host};
 use netpolicy_tests::reference::{Rules, expected};
+use netpolicy_tests::rules::Loaded;
 use netpolicy_tests::shape::{Shape, random, shrink};
+use netpolicy_user::config::XdpChoice;
 
 /// Rules of a run, and frames under each.
 const ROUNDS: u64 = 400;
@@ -217,6 +221,61 @@ fn program_and_reference_agree_on_random_frames() {
         texts.is_empty(),
         "NETPOLICY_SEED={seed}\n{}",
         texts.join("\n\n")
+    );
+}
+
+/// What the program counts, by reasons.
+fn counts(loaded: &mut Loaded) -> BTreeMap<Reason, u64> {
+    let mut counts = BTreeMap::new();
+    for (_, reason, packets) in loaded.datapath().counters().rows {
+        *counts.entry(reason).or_default() += packets;
+    }
+    counts
+}
+
+#[test]
+fn frames_that_no_test_run_takes_are_judged_alike_at_a_tun() {
+    // A test run takes none of less than 14 bytes.
+    let stand = Stand::new(Device::Tun, 9000).expect("a tun device");
+    let mut loaded = stand.filter(XdpChoice::Generic).expect("attach to the tun");
+    let seed = seed();
+    let (mut frames, mut short, mut wrong) = (0, 0, Vec::new());
+    println!("NETPOLICY_SEED={seed}");
+    for round in 0..if is_long() { 200 } else { 20 } {
+        let mut rng = Rng::with_seed(seed.wrapping_add(round));
+        let rules = random::rules(&mut rng);
+        stand.enforce(&mut loaded, &rules);
+        let mut before = counts(&mut loaded);
+        for _ in 0..60 {
+            let mut shape = random::frame(&mut rng, &rules, false);
+            if rng.u32(..4) == 0 {
+                shape.cut = Some(rng.usize(1..40));
+            }
+            let frame = shape.build();
+            // It takes what looks like IPv4 or IPv6 alone.
+            if frame.is_empty() || frame.len() > 9000 || !stand.send(&frame) {
+                continue;
+            }
+            frames += 1;
+            short += u64::from(frame.len() < 14);
+            let expected = expected(&rules, false, &frame);
+            let after = counts(&mut loaded);
+            let mut due = before.clone();
+            *due.entry(expected).or_default() += 1;
+            if after != due && wrong.len() < 10 {
+                wrong.push(format!(
+                    "expected one {expected:?} more than {before:?}, counted {after:?}: {shape:?}"
+                ));
+            }
+            before = after;
+        }
+    }
+    println!("{frames} frames, {short} of them of less than 14 bytes");
+    assert!(frames > 500 && short > 50, "{frames}, {short}");
+    assert!(
+        wrong.is_empty(),
+        "NETPOLICY_SEED={seed}\n{}",
+        wrong.join("\n")
     );
 }
 

@@ -171,6 +171,12 @@ impl Stand {
         self.ns.run(|| enforce(loaded, rules));
     }
 
+    /// Sends a frame. `false`: the device does not take such a one.
+    #[must_use]
+    pub fn send(&self, frame: &[u8]) -> bool {
+        self.wire.send(frame)
+    }
+
     /// An attempt as a sender sends it, if this device takes such a one.
     #[must_use]
     pub fn sent(

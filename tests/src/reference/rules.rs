@@ -152,15 +152,10 @@ impl Rules {
         self.judge_in(service, source)
     }
 
-    /// The verdict on what cannot be classified: that of the strictest scope that could govern
-    /// it. A service all of whose ports are failsafe ports governs nothing.
+    /// The verdict on what cannot be classified: that of the strictest scope.
     #[must_use]
     pub fn judge_strictest(&self, source: IpAddr) -> Reason {
-        let governs = |number: &usize| {
-            let mut ports = self.services[*number].ports.iter();
-            ports.any(|(first, last)| (*first..=*last).any(|port| !self.failsafe.contains(&port)))
-        };
-        let services = (0..self.services.len()).filter(governs).map(Some);
+        let services = (0..self.services.len()).map(Some);
         let scopes: Vec<Option<usize>> = std::iter::once(None).chain(services).collect();
         let reasons: Vec<Reason> = scopes
             .iter()

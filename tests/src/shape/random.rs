@@ -125,16 +125,7 @@ pub fn rules(rng: &mut Rng) -> Rules {
     };
     Rules {
         host_observes: one_in(rng, 5),
-        failsafe: pick(
-            rng,
-            &[
-                vec![22],
-                vec![22],
-                vec![],
-                vec![22, 2222, 8443],
-                vec![22, 1, 5432],
-            ],
-        ),
+        failsafe: pick(rng, &[vec![22], vec![22], vec![], vec![22, 2222, 8443]]),
         services,
         policies,
         bypasses,
