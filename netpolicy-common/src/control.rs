@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use crate::{LIST_SLOTS, SLOTS, ScopeConfig};
+use crate::{LIST_SLOTS, SLOTS, ScopeConfig, ScopeSet};
 
 /// The slot that holds ruleset generation `generation`.
 ///
@@ -86,8 +86,11 @@ pub struct SlotHead {
     pub host: ScopeConfig,
     /// Where nothing else need be looked at.
     pub host_ports: HostPorts,
+    /// Scopes that judge a packet whose port cannot be found: the host, and every service
+    /// that has policies and a port that is no failsafe port.
+    pub unclassified: ScopeSet,
     /// Zero.
-    pub reserved: [u64; 15],
+    pub reserved: [u64; 11],
 }
 
 const _: () = assert!(size_of::<Head>() == 128 + SLOTS as usize * 256 + Head::CPUS * 64);

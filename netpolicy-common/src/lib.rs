@@ -20,12 +20,12 @@ pub use event::{CpuState, Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};
 pub use reason::{Action, Reason};
 pub use scope::{
-    FAILSAFE_SCOPE, Governance, HOST_SCOPE, MAX_SCOPES, ScopeConfig, ScopeFlags, ScopeId,
+    FAILSAFE_SCOPE, Governance, HOST_SCOPE, MAX_SCOPES, ScopeConfig, ScopeFlags, ScopeId, ScopeSet,
 };
 
 /// The version of everything in this crate. Pins made by another version are
 /// replaced, never read: a list read with the wrong meaning opens or closes a host.
-pub const ABI_VERSION: u32 = 10;
+pub const ABI_VERSION: u32 = 11;
 
 /// Generations of which the kernel keeps ports and scopes: so many that the one to be
 /// written was given up long ago, and need not be waited for.

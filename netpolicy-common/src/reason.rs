@@ -10,7 +10,7 @@ pub enum Action {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal, $action:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal, $action:ident, $denial:literal;)*) => {
         /// Why a packet passed or was dropped. The number is part of the ABI: it
         /// indexes counters and travels in events.
         #[repr(u8)]
@@ -39,56 +39,57 @@ macro_rules! reasons {
             pub const fn action(self) -> Action {
                 match self { $(Self::$name => Action::$action,)* }
             }
+
+            /// Whether the policies deny the source: dropped, or dropped but for observe mode.
+            #[inline(always)]
+            #[must_use]
+            pub const fn is_denial(self) -> bool {
+                match self { $(Self::$name => $denial,)* }
+            }
         }
     };
 }
 
+// Name, number, text, action, whether it is a denial.
 reasons! {
     /// Not TCP over IPv4 or IPv6 (ARP, ND, ICMP, UDP, …): never touched.
-    NotTcp = 0, "not-tcp", Pass;
+    NotTcp = 0, "not-tcp", Pass, false;
     /// The IP header itself is cut short or of the wrong version; the kernel discards it.
-    Malformed = 1, "malformed", Pass;
+    Malformed = 1, "malformed", Pass, false;
     /// A fragment other than the first; without its first nothing reassembles.
-    Fragment = 2, "fragment", Pass;
+    Fragment = 2, "fragment", Pass, false;
     /// TCP, but no connection attempt (SYN without ACK).
-    Established = 3, "established", Pass;
+    Established = 3, "established", Pass, false;
     /// To a failsafe port.
-    Failsafe = 4, "failsafe", Pass;
+    Failsafe = 4, "failsafe", Pass, false;
     /// The source has a bypass that has not lapsed.
-    Bypass = 5, "bypass", Pass;
+    Bypass = 5, "bypass", Pass, false;
     /// No active policy governs the scope.
-    NoPolicy = 6, "no-policy", Pass;
+    NoPolicy = 6, "no-policy", Pass, false;
     /// On an allow list, and on no block list.
-    Allowed = 7, "allowed", Pass;
+    Allowed = 7, "allowed", Pass, false;
     /// On no block list, and no active policy has an allow list.
-    NotBlocked = 8, "not-blocked", Pass;
-    /// Unclassifiable, from a source that the host's policies do not deny.
-    UnclassifiedPassed = 9, "unclassified-passed", Pass;
+    NotBlocked = 8, "not-blocked", Pass, false;
+    /// Unclassifiable, from a source that the policies of no scope deny.
+    UnclassifiedPassed = 9, "unclassified-passed", Pass, false;
     /// On a block list.
-    Blocked = 10, "blocked", Drop;
+    Blocked = 10, "blocked", Drop, true;
     /// An allow list is in force and the source is on none.
-    NotAllowed = 11, "not-allowed", Drop;
-    /// Unclassifiable, from a source that the host's policies deny.
-    UnclassifiedDropped = 12, "unclassified-dropped", Drop;
+    NotAllowed = 11, "not-allowed", Drop, true;
+    /// Unclassifiable, from a source that the policies of some scope deny.
+    UnclassifiedDropped = 12, "unclassified-dropped", Drop, true;
     /// As `Blocked`, in a scope that only observes.
-    ObservedBlocked = 13, "observed-blocked", Pass;
+    ObservedBlocked = 13, "observed-blocked", Pass, true;
     /// As `NotAllowed`, in a scope that only observes.
-    ObservedNotAllowed = 14, "observed-not-allowed", Pass;
-    /// As `UnclassifiedDropped`, while the host only observes.
-    ObservedUnclassified = 15, "observed-unclassified", Pass;
+    ObservedNotAllowed = 14, "observed-not-allowed", Pass, true;
+    /// As `UnclassifiedDropped`, in a scope that only observes.
+    ObservedUnclassified = 15, "observed-unclassified", Pass, true;
 }
 
 impl Reason {
     /// Counters kept for each scope; a power of two above the largest reason, so
     /// that new reasons do not move old counters.
     pub const SLOTS: u32 = 32;
-
-    /// Whether the policies deny the source: dropped, or dropped but for observe mode.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_denial(self) -> bool {
-        (self as u8) >= Self::Blocked as u8
-    }
 }
 
 /// What the program returns where it is asked, loaded apart from the one at interfaces: the

@@ -46,6 +46,34 @@ pub struct ScopeConfig {
 // As large as its fields: nothing is padding.
 const _: () = assert!(size_of::<ScopeConfig>() == 128 && 128 == 8 + 2 * size_of::<Root>() + 5 * 8);
 
+/// A set of scopes.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeSet([u64; MAX_SCOPES as usize / 64]);
+
+impl ScopeSet {
+    /// Adds a scope; a number that no scope has is left out.
+    pub fn insert(&mut self, scope: ScopeId) {
+        if let Some(word) = self.0.get_mut(usize::from(scope / 64)) {
+            *word |= 1 << (scope % 64);
+        }
+    }
+
+    /// Whether it holds a scope.
+    #[must_use]
+    pub fn holds(&self, scope: ScopeId) -> bool {
+        let word = self.0.get(usize::from(scope / 64));
+        word.is_some_and(|word| word >> (scope % 64) & 1 != 0)
+    }
+
+    /// Its scopes by their numbers, 64 to a word, the lowest bit first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn words(&self) -> &[u64; MAX_SCOPES as usize / 64] {
+        &self.0
+    }
+}
+
 /// A set of bits; see the constants.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,5 +108,26 @@ impl ScopeFlags {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scope_set_holds_inserted_scopes_alone() {
+        let mut set = ScopeSet::default();
+        for scope in [0, 63, 64, 255, FAILSAFE_SCOPE] {
+            set.insert(scope);
+        }
+        for scope in 0..=ScopeId::MAX {
+            assert_eq!(
+                set.holds(scope),
+                [0, 63, 64, 255].contains(&scope),
+                "{scope}"
+            );
+        }
+        assert_eq!(set.words(), &[1 | 1 << 63, 1, 0, 1 << 63]);
     }
 }

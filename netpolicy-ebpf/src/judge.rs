@@ -67,13 +67,14 @@ pub fn enforced(listed: Code, only: impl Fn() -> bool) -> Reason {
     }
 }
 
-/// What is said of a packet that could not be classified, whose source the host scope
-/// judged like that of an attempt.
+/// What is said of a packet that could not be classified, whose source a scope judged like
+/// that of an attempt.
 #[inline(always)]
 pub const fn unclassified(judged: Reason) -> Reason {
     match judged {
         Reason::Blocked | Reason::NotAllowed => Reason::UnclassifiedDropped,
         Reason::ObservedBlocked | Reason::ObservedNotAllowed => Reason::ObservedUnclassified,
+        Reason::Bypass => Reason::Bypass,
         _ => Reason::UnclassifiedPassed,
     }
 }

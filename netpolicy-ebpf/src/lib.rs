@@ -11,6 +11,6 @@ pub mod packet;
 
 pub use judge::{Lists, enforced, judge, unclassified};
 pub use packet::{
-    Addresses, Bytes, Family, Plain, Ports, Segment, Subject, parse, parse_plain, plain_port_v4,
-    plain_port_v6, plain_source_v4, plain_source_v6,
+    Addresses, Bytes, Chain, Family, Layer, Load, Plain, Ports, Segment, Subject, parse,
+    parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,
 };

@@ -14,7 +14,11 @@ mod maps;
 #[cfg(target_arch = "bpf")]
 mod program;
 #[cfg(target_arch = "bpf")]
+mod slow;
+#[cfg(target_arch = "bpf")]
 mod source;
+#[cfg(target_arch = "bpf")]
+mod whole;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -10,6 +10,7 @@ use netpolicy_common::{
     Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6, LIST_SLOTS, SLOTS, SlotInfo,
     flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS},
 };
+use netpolicy_ebpf::Layer;
 
 /// `BPF_F_MMAPABLE`: userspace stores to the map as to memory.
 const MMAPABLE: usize = 1 << 10;
@@ -48,6 +49,21 @@ static PROBE: u32 = 0;
 pub(crate) fn is_probe() -> bool {
     // SAFETY: a static; volatile, since the loader writes what the compiler cannot see.
     unsafe { core::ptr::read_volatile(&raw const PROBE) != 0 }
+}
+
+/// Whether frames have no Ethernet header: set by the loader, constant to the verifier.
+#[unsafe(no_mangle)]
+static BARE_IP: u32 = 0;
+
+/// What frames begin with.
+#[inline(always)]
+pub(crate) fn layer() -> Layer {
+    // SAFETY: a static; volatile, since the loader writes what the compiler cannot see.
+    if unsafe { core::ptr::read_volatile(&raw const BARE_IP) } == 0 {
+        Layer::Ethernet
+    } else {
+        Layer::Ip
+    }
 }
 
 /// Never read here: it tells userspace who made the pins.

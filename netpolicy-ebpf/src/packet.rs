@@ -1,24 +1,58 @@
-//! From an Ethernet frame to what a verdict needs: source, destination, ports,
-//! and whether this is a connection attempt.
+//! From a frame to what a verdict needs: source, destination, ports, and whether
+//! this is a connection attempt.
 //!
 //! The rules, each a way in which packets have slipped past other filters: VLAN
-//! tags, IPv4 options and IPv6 extension headers are walked; a packet ends where
-//! IP says that it ends, not at the frame's padding; a first fragment that hides
-//! its flags counts as an attempt; and what cannot be walked to its TCP header is
-//! not passed unseen but judged by its source.
+//! tags, IPv4 options and IPv6 extension headers are walked in any number, and
+//! wherever in the frame they lie; a packet ends where IP says that it ends, not at
+//! the frame's padding; a first fragment that hides its flags counts as an attempt;
+//! and what cannot be walked to its ports is not passed unseen but judged by its
+//! source.
 
 mod plain;
+mod walk;
 
 use netpolicy_common::Reason;
 
 pub use plain::{
     Plain, parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,
 };
+pub use walk::{Chain, skip_extensions, skip_tags};
 
-/// Bounds-checked access to a frame.
+/// Bounds-checked access to a frame's linear part.
 pub trait Bytes {
     /// The `N` bytes at `offset`, or `None` if any of them lies past the end.
     fn read<const N: usize>(&self, offset: usize) -> Option<&[u8; N]>;
+}
+
+/// Bounds-checked access to a whole frame, of one buffer or of several; and the steps of
+/// a walk through its headers, which the kernel's side makes functions of their own.
+pub trait Load: Sized {
+    /// The `N` bytes at `offset`, or `None` if any of them lies past the end.
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// See [`ip`].
+    fn ip(&self, at: usize, family: Family) -> u64 {
+        ip(self, at, family)
+    }
+
+    /// See [`skip_tags`].
+    fn skip_tags(&self, at: usize) -> usize {
+        skip_tags(self, at)
+    }
+
+    /// See [`skip_extensions`].
+    fn skip_extensions(&self, chain: Chain, end: usize) -> Chain {
+        skip_extensions(self, chain, end)
+    }
+}
+
+/// What a frame begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// An Ethernet header.
+    Ethernet,
+    /// An IP header, as on devices without a link-layer header (tun, `WireGuard`, ipip).
+    Ip,
 }
 
 /// The address family of a packet.
@@ -51,8 +85,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// What stands for ports that the packet does not hold: port 0, which no service
-    /// can have, so that the host scope judges.
+    /// What stands for ports that the packet does not hold.
     pub const UNKNOWN: Self = Self {
         source: 0,
         destination: 0,
@@ -75,13 +108,12 @@ pub enum Segment {
 /// 6.3 refuse a program that reads what it did not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// Whether its TCP header was reached, or hidden by a fragment: a connection
-    /// attempt. Else it could not be classified, and its source alone counts.
+    /// Whether its ports were reached: a connection attempt, though a fragment may hide
+    /// its flags. Else it could not be classified, and every scope judges its source.
     pub is_attempt: bool,
     /// Where its addresses are.
     pub addresses: Addresses,
-    /// [`Ports::UNKNOWN`] when a fragment cuts the header before them, and in what
-    /// could not be classified.
+    /// [`Ports::UNKNOWN`] in what could not be classified.
     pub ports: Ports,
 }
 
@@ -100,11 +132,17 @@ impl Segment {
                 } = subject;
                 1 | (is_attempt as u64) << 1
                     | (matches!(addresses.family, Family::V6) as u64) << 2
-                    | (addresses.at as u64 & MAX_ADDRESSES_AT) << 16
+                    | (addresses.at as u64 & ADDRESSES_MASK) << 8
                     | (ports.source as u64) << 32
                     | (ports.destination as u64) << 48
             }
         }
+    }
+
+    /// Whether [`Self::pack`] packed what is to be judged.
+    #[inline(always)]
+    const fn is_judged(packed: u64) -> bool {
+        packed & 1 != 0
     }
 
     /// What [`Self::pack`] packed.
@@ -112,12 +150,10 @@ impl Segment {
     #[inline(always)]
     #[must_use]
     pub const fn unpack(packed: u64) -> Self {
-        if packed & 1 == 0 {
-            return Self::Pass(match packed >> 8 {
-                0 => Reason::NotTcp,
-                1 => Reason::Malformed,
-                2 => Reason::Fragment,
-                _ => Reason::Established,
+        if !Self::is_judged(packed) {
+            return Self::Pass(match Reason::from_u8((packed >> 8) as u8) {
+                Some(reason) => reason,
+                None => Reason::Malformed,
             });
         }
         Self::Judge(Subject {
@@ -128,7 +164,7 @@ impl Segment {
                 } else {
                     Family::V6
                 },
-                at: (packed >> 16 & MAX_ADDRESSES_AT) as usize,
+                at: (packed >> 8 & ADDRESSES_MASK) as usize,
             },
             ports: Ports {
                 source: (packed >> 32) as u16,
@@ -138,31 +174,22 @@ impl Segment {
     }
 }
 
-/// Addresses follow at most the Ethernet header, two tags and 12 bytes of IP; ones of bits.
-const MAX_ADDRESSES_AT: u64 = 0x3f;
+/// Bits of the offset of addresses: tags may take a whole frame, whose largest MTU is 65,535
+/// bytes.
+const ADDRESSES_MASK: u64 = 0x1_ffff;
 
 const ETHERTYPE_AT: usize = 12;
 const ETHERNET_LEN: usize = 14;
-const VLAN_LEN: usize = 4;
-const MAX_VLANS: usize = 2;
+/// Offset of the ethertype in what remains of a tag whose own ethertype is gone.
+const TAG_TYPE_AT: usize = 2;
 const IPV4_MIN_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const TCP_MIN_LEN: usize = 20;
 
-/// IPv6 extension headers that are walked; with more, a packet is unclassified.
-pub const MAX_EXTENSIONS: usize = 8;
-
 // Assigned by IANA: ethertypes and protocol numbers.
 const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
-const DOT1Q: [u8; 2] = [0x81, 0x00];
-const DOT1AD: [u8; 2] = [0x88, 0xa8];
-const HOP_BY_HOP: u8 = 0;
 const TCP: u8 = 6;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION: u8 = 60;
 
 const TCP_SYN: u8 = 0x02;
 const TCP_ACK: u8 = 0x10;
@@ -173,34 +200,73 @@ const fn is_attempt(flags: u8) -> bool {
     flags & (TCP_SYN | TCP_ACK) == TCP_SYN
 }
 
-/// Reads a frame that begins with its Ethernet header.
+/// Reads a frame.
 #[inline(always)]
-pub fn parse<B: Bytes>(frame: &B) -> Segment {
-    let Some(&(mut ethertype)) = frame.read::<2>(ETHERTYPE_AT) else {
-        return Segment::Pass(Reason::NotTcp);
+#[must_use]
+pub fn parse<L: Load>(frame: &L, layer: Layer) -> Segment {
+    Segment::unpack(parse_packed(frame, layer))
+}
+
+/// The same, [packed](Segment::pack).
+#[inline(always)]
+pub fn parse_packed<L: Load>(frame: &L, layer: Layer) -> u64 {
+    match layer {
+        Layer::Ethernet => behind_tags(frame, ETHERTYPE_AT),
+        Layer::Ip => without_link_layer(frame),
+    }
+}
+
+/// Reads what follows an ethertype, the one at this offset or that behind VLAN tags.
+#[inline(always)]
+fn behind_tags<L: Load>(frame: &L, at: usize) -> u64 {
+    let (at, ethertype) = walk::behind_tags(frame, at);
+    match ethertype {
+        Some(IPV4) => frame.ip(at, Family::V4),
+        Some(IPV6) => frame.ip(at, Family::V6),
+        _ => Segment::Pass(Reason::NotTcp).pack(),
+    }
+}
+
+/// Reads a frame of a device that has no link-layer header.
+///
+/// GRE says in its own header what follows, which may be a VLAN tag; that header is gone,
+/// but Linux remembers what it said and strips the tag. So what may be a tag is read as one
+/// too.
+#[inline(always)]
+fn without_link_layer<L: Load>(frame: &L) -> u64 {
+    let Some([first, _, ethertype @ ..]) = frame.load::<4>(0) else {
+        return Segment::Pass(Reason::Malformed).pack();
     };
-    let mut at = ETHERNET_LEN;
-    for _ in 0..MAX_VLANS {
-        if ethertype == DOT1Q || ethertype == DOT1AD {
-            // A tag is two bytes of tag control, then the next ethertype.
-            let Some(inner) = frame.read::<2>(at + 2) else {
-                return Segment::Pass(Reason::NotTcp);
-            };
-            ethertype = *inner;
-            at += VLAN_LEN;
+    let found = match first >> 4 {
+        4 => frame.ip(0, Family::V4),
+        6 => frame.ip(0, Family::V6),
+        _ => Segment::Pass(Reason::NotTcp).pack(),
+    };
+    let may_be_tag = ethertype == IPV4 || ethertype == IPV6 || walk::is_tag(ethertype);
+    if may_be_tag && !Segment::is_judged(found) {
+        // No ordinary packet has such a length or flow label and reads as TCP 4 bytes later.
+        let tagged = behind_tags(frame, TAG_TYPE_AT);
+        if Segment::is_judged(tagged) {
+            return tagged;
         }
     }
-    match ethertype {
-        IPV4 => ipv4(frame, at),
-        IPV6 => ipv6(frame, at),
-        _ => Segment::Pass(Reason::NotTcp),
+    found
+}
+
+/// Reads an IP packet at an offset.
+#[inline(always)]
+pub fn ip<L: Load>(frame: &L, at: usize, family: Family) -> u64 {
+    let at = at & walk::OFFSET_MASK;
+    match family {
+        Family::V4 => ipv4(frame, at).pack(),
+        Family::V6 => ipv6(frame, at).pack(),
     }
 }
 
 /// RFC 791. A header that the kernel's `ip_rcv` discards is left to it.
 #[inline(always)]
-fn ipv4<B: Bytes>(frame: &B, at: usize) -> Segment {
-    let Some(header) = frame.read::<IPV4_MIN_LEN>(at) else {
+fn ipv4<L: Load>(frame: &L, at: usize) -> Segment {
+    let Some(header) = frame.load::<IPV4_MIN_LEN>(at) else {
         return Segment::Pass(Reason::Malformed);
     };
     let header_len = usize::from(header[0] & 0x0f) * 4;
@@ -226,8 +292,8 @@ fn ipv4<B: Bytes>(frame: &B, at: usize) -> Segment {
 
 /// RFC 8200, section 4: extension headers in any order, each naming the next.
 #[inline(always)]
-fn ipv6<B: Bytes>(frame: &B, at: usize) -> Segment {
-    let Some(header) = frame.read::<IPV6_LEN>(at) else {
+fn ipv6<L: Load>(frame: &L, at: usize) -> Segment {
+    let Some(header) = frame.load::<IPV6_LEN>(at) else {
         return Segment::Pass(Reason::Malformed);
     };
     if header[0] >> 4 != 6 {
@@ -240,50 +306,16 @@ fn ipv6<B: Bytes>(frame: &B, at: usize) -> Segment {
         },
         end: end_of_packet(at, u16::from_be_bytes([header[4], header[5]]), IPV6_LEN),
     };
-    let mut next = header[6];
-    let mut at = at + IPV6_LEN;
-    let mut first_fragment = false;
-    for _ in 0..MAX_EXTENSIONS {
-        if next == TCP {
-            break;
-        }
-        if !is_extension(next) {
-            return Segment::Pass(Reason::NotTcp);
-        }
-        let Some(extension) = packet.read::<B, 4>(frame, at) else {
-            return packet.unclassified();
-        };
-        let len = usize::from(extension[1]);
-        at += if next == FRAGMENT {
-            let fragment = u16::from_be_bytes([extension[2], extension[3]]);
-            if fragment & 0xfff8 != 0 {
-                return Segment::Pass(Reason::Fragment);
-            }
-            first_fragment = fragment & 1 != 0;
-            8
-        } else if next == AUTHENTICATION {
-            // RFC 4302, section 2.2: in units of four bytes, minus two.
-            (len + 2) * 4
-        } else {
-            (len + 1) * 8
-        };
-        next = extension[0];
-    }
-    if next == TCP {
-        packet.tcp(frame, at, first_fragment)
-    } else if is_extension(next) {
+    let chain = Chain::new(at + IPV6_LEN, header[6]).walk(frame, packet.end);
+    if chain.is_later_fragment() {
+        Segment::Pass(Reason::Fragment)
+    } else if chain.next() == TCP && !chain.is_cut() {
+        packet.tcp(frame, chain.at(), chain.is_first_fragment())
+    } else if chain.is_cut() || chain.is_open() {
         packet.unclassified()
     } else {
         Segment::Pass(Reason::NotTcp)
     }
-}
-
-#[inline(always)]
-fn is_extension(next: u8) -> bool {
-    matches!(
-        next,
-        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION
-    )
 }
 
 /// Where IP says that its packet ends, as an offset in the frame. A length of 0
@@ -307,18 +339,17 @@ struct Packet {
 impl Packet {
     /// RFC 9293, section 3.1: ports in bytes 0 to 3, flags in byte 13.
     #[inline(always)]
-    fn tcp<B: Bytes>(&self, frame: &B, at: usize, first_fragment: bool) -> Segment {
-        if let Some(header) = self.read::<B, 14>(frame, at) {
+    fn tcp<L: Load>(&self, frame: &L, at: usize, first_fragment: bool) -> Segment {
+        if let Some(header) = self.load::<L, 14>(frame, at) {
             return if is_attempt(header[13]) {
-                self.attempt(ports(header))
+                self.attempt(ports(&header))
             } else {
                 Segment::Pass(Reason::Established)
             };
         }
-        if first_fragment {
+        if first_fragment && let Some(header) = self.load::<L, 4>(frame, at) {
             // The flags come with the next fragment, unseen: take it for an attempt.
-            let header = self.read::<B, 4>(frame, at);
-            return self.attempt(header.map_or(Ports::UNKNOWN, ports));
+            return self.attempt(ports(&header));
         }
         self.unclassified()
     }
@@ -342,11 +373,8 @@ impl Packet {
     }
 
     #[inline(always)]
-    fn read<'a, B: Bytes, const N: usize>(&self, frame: &'a B, at: usize) -> Option<&'a [u8; N]> {
-        if at + N > self.end {
-            return None;
-        }
-        frame.read::<N>(at)
+    fn load<L: Load, const N: usize>(&self, frame: &L, at: usize) -> Option<[u8; N]> {
+        walk::load_before(frame, at, self.end)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Entry point: parse, judge, count, report.
+//! Entry points and the fast path: parse, judge, count, report.
 
 use core::hint::cold_path;
 
@@ -10,22 +10,29 @@ use aya_ebpf::{
 };
 use netpolicy_common::{
     Action, Control, CpuHead, CpuState, Event, FAILSAFE_SCOPE, HOST_SCOPE, Head, MAX_SCOPES,
-    Reason, ScopeConfig, ScopeFlags, ScopeId, SlotHead, list_slot_of, reason::Probe, slot_of,
+    Reason, ScopeConfig, ScopeFlags, ScopeId, SlotHead, reason::Probe, slot_of,
 };
-use netpolicy_ebpf::{
-    Bytes, Family, Plain, Segment, Subject, enforced, judge, parse, parse_plain, unclassified,
-};
+use netpolicy_ebpf::{Family, Load, Plain, Segment, Subject, enforced, judge, parse_plain};
 
 use crate::{
     frame::Frame,
     maps,
-    source::{FlatLists, FlatV4, FlatV6, Source, SourceV4, SourceV6},
+    slow::{slow_path, walk},
+    source::{FlatLists, FlatV4, FlatV6},
+    whole::Whole,
 };
 
 /// The program at interfaces.
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
     filter::<false>(&ctx)
+}
+
+/// The program at interfaces without a link-layer header: what comes in there has gone through a
+/// tunnel, so the fast path would gain little.
+#[xdp(frags)]
+pub(crate) fn netpolicy_ip(ctx: XdpContext) -> u32 {
+    slow_path(ctx.ctx)
 }
 
 /// The program that is asked: the same, but what it finds is neither counted nor reported.
@@ -44,7 +51,7 @@ fn filter<const IS_PROBE: bool>(ctx: &XdpContext) -> u32 {
     match found {
         Plain::Attempt(action) => action,
         Plain::Established => finish(ctx, HOST_SCOPE, Reason::Established, None, IS_PROBE),
-        Plain::Other => unusual(ctx.ctx),
+        Plain::Other => slow_path(ctx.ctx),
     }
 }
 
@@ -57,7 +64,7 @@ fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low_
         bypasses,
     } = control();
     if bypasses != 0 {
-        return unusual(ctx.ctx);
+        return slow_path(ctx.ctx);
     }
     let slot = slot_head(generation);
     if slot.host_ports.holds(low_port) {
@@ -80,7 +87,7 @@ fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low_
         let ctx = &kept.take();
         // The address is read anew, as what is forgotten is computed anew.
         let Some(lists) = L::again(&Frame::of(ctx)) else {
-            return unusual(ctx.ctx);
+            return slow_path(ctx.ctx);
         };
         let host = &slot_head(forgotten(generation)).host;
         let only = || host.flags.has(ScopeFlags::OWN_ONLY);
@@ -89,10 +96,10 @@ fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low_
     }
     cold_path();
     if !maps::engine_is_flat() {
-        return unusual(ctx.ctx);
+        return slow_path(ctx.ctx);
     }
     let Some(port) = L::port(&Frame::of(ctx)) else {
-        return unusual(ctx.ctx);
+        return slow_path(ctx.ctx);
     };
     let (scope, reason) = match govern(generation, port) {
         Ok((scope, config)) => {
@@ -119,7 +126,7 @@ impl Kept {
 /// The same number, of which the compiler does not know that it is: so it computes anew what
 /// depends on it. Kept, that would be written to memory and read again around each call.
 #[inline(always)]
-fn forgotten(number: u64) -> u64 {
+pub(crate) fn forgotten(number: u64) -> u64 {
     let mut number = number;
     // An instruction, though it does nothing: the kernel takes none for two lines of source.
     // SAFETY: changes nothing.
@@ -127,73 +134,9 @@ fn forgotten(number: u64) -> u64 {
     number
 }
 
-/// All other packets, and all while somebody has a bypass, or the LPM engine was chosen. A
-/// global function (Documentation/bpf: `BTF_FUNC_GLOBAL`), so that its variables are none
-/// of the others'.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn unusual(ctx: *mut xdp_md) -> u32 {
-    let subject = match Segment::unpack(walk(ctx)) {
-        Segment::Pass(reason) => {
-            let ctx = XdpContext::new(ctx);
-            return finish(&ctx, HOST_SCOPE, reason, None, maps::is_probe());
-        }
-        Segment::Judge(subject) => subject,
-    };
-    let ctx = XdpContext::new(ctx);
-    let frame = Frame::of(&ctx);
-    let at = subject.addresses.at;
-    let control = control();
-    let host = &slot_head(control.generation).host;
-    let (scope, reason) = match subject.addresses.family {
-        Family::V4 => match frame.read(at) {
-            Some(address) => decide::<SourceV4>(*address, host, &control, subject),
-            None => (HOST_SCOPE, Reason::Malformed),
-        },
-        Family::V6 => match frame.read(at) {
-            Some(address) => decide::<SourceV6>(*address, host, &control, subject),
-            None => (HOST_SCOPE, Reason::Malformed),
-        },
-    };
-    judged(&ctx, scope, reason, control.generation, maps::is_probe())
-}
-
-/// [`parse`], where the verifier walks it once: a global function (Documentation/bpf:
-/// `BTF_FUNC_GLOBAL`), which returns a number.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
-    parse(&Frame::of(&XdpContext::new(ctx))).pack()
-}
-
-/// Failsafe port, service of the port, bypass, lists: in this order.
-#[inline(always)]
-fn decide<S: Source>(
-    address: S::Address,
-    host: &ScopeConfig,
-    control: &Control,
-    subject: Subject,
-) -> (ScopeId, Reason) {
-    let generation = control.generation;
-    let source = S::new(address, list_slot_of(slot_of(generation)));
-    let (scope, config) = match govern(generation, subject.ports.destination) {
-        Ok(governing) => governing,
-        Err(reason) => return (HOST_SCOPE, reason),
-    };
-    if bypassed(&source, control, scope) {
-        return (scope, Reason::Bypass);
-    }
-    let reason = judge(&source, config, || host, scope);
-    if subject.is_attempt {
-        (scope, reason)
-    } else {
-        (scope, unclassified(reason))
-    }
-}
-
 /// The scope of a port, and its configuration; or why nothing is judged there.
 #[inline(always)]
-fn govern<'a>(generation: u64, port: u16) -> Result<(ScopeId, &'a ScopeConfig), Reason> {
+pub(crate) fn govern<'a>(generation: u64, port: u16) -> Result<(ScopeId, &'a ScopeConfig), Reason> {
     let governance = maps::GOVERNANCE
         .get(slot_of(generation))
         .ok_or(Reason::NoPolicy)?;
@@ -214,20 +157,9 @@ fn bounded(index: u16) -> usize {
     usize::from(unsafe { core::ptr::read_volatile(&raw const index) })
 }
 
-/// A bypass of the host exempts from everything on it, one of a service from that.
-#[inline(always)]
-fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
-    if control.bypasses == 0 {
-        return false;
-    }
-    // SAFETY: takes nothing, returns a number.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
-    source.bypass_lives(scope, now) || (scope != HOST_SCOPE && source.bypass_lives(HOST_SCOPE, now))
-}
-
 /// Read once: all that is said of a packet belongs to this generation.
 #[inline(always)]
-fn control() -> Control {
+pub(crate) fn control() -> Control {
     let head = maps::head();
     // SAFETY: userspace stores each field as one word.
     unsafe {
@@ -240,7 +172,7 @@ fn control() -> Control {
 
 /// What most packets need of a generation's slot.
 #[inline(always)]
-fn slot_head<'a>(generation: u64) -> &'a SlotHead {
+pub(crate) fn slot_head<'a>(generation: u64) -> &'a SlotHead {
     // SAFETY: it lives as long as the program. Userspace does not write the slot in force.
     unsafe { &*(&raw const (*maps::head()).slots[slot_of(generation) as usize]) }
 }
@@ -263,7 +195,7 @@ fn cpu_head() -> *mut CpuHead {
 
 /// See [`finish`]; the reason is that of this generation.
 #[inline(always)]
-fn judged(
+pub(crate) fn judged(
     ctx: &XdpContext,
     scope: ScopeId,
     reason: Reason,
@@ -285,7 +217,7 @@ fn judged(
 /// Counts, reports a denial by the generation `denied`, and turns the reason into the
 /// action. `is_probe`: it only says what it found.
 #[inline(always)]
-fn finish(
+pub(crate) fn finish(
     ctx: &XdpContext,
     scope: ScopeId,
     reason: Reason,
@@ -356,16 +288,16 @@ extern "C" fn report(ctx: *mut xdp_md, verdict: u32, generation: u64) -> u32 {
         },
         reserved: [0; 4],
     });
-    let frame = Frame::of(&ctx);
+    let frame = Whole::of(&ctx);
     match addresses.family {
         Family::V4 => {
-            if let Some(both) = frame.read::<8>(addresses.at) {
+            if let Some(both) = frame.load::<8>(addresses.at) {
                 event.source[..4].copy_from_slice(&both[..4]);
                 event.destination[..4].copy_from_slice(&both[4..]);
             }
         }
         Family::V6 => {
-            if let Some(both) = frame.read::<32>(addresses.at) {
+            if let Some(both) = frame.load::<32>(addresses.at) {
                 event.source.copy_from_slice(&both[..16]);
                 event.destination.copy_from_slice(&both[16..]);
             }

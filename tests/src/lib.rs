@@ -37,6 +37,7 @@ pub mod shifting;
 pub mod stalls;
 pub mod terminal;
 pub mod traffic;
+pub mod tun;
 pub mod watch;
 pub mod wiring;
 

@@ -250,6 +250,16 @@ impl Loaded {
         reason
     }
 
+    /// The same of an IP packet, as at an interface without a link-layer header.
+    ///
+    /// # Panics
+    /// As [`Self::judge`].
+    pub fn judge_ip(&mut self, packet: &[u8]) -> Reason {
+        let (action, reason) = self.datapath().probe_ip(packet).expect("probe");
+        assert_eq!(action, reason.action(), "{reason:?}");
+        reason
+    }
+
     /// What it says of a plain SYN.
     pub fn judge_syn(&mut self, source: IpAddr, port: u16) -> Reason {
         self.judge(&packet::syn(source, port))

@@ -3,7 +3,7 @@
 
 use netpolicy_common::Reason::{
     Allowed, Blocked, Established, Failsafe, Fragment, Malformed, NotAllowed, NotTcp,
-    UnclassifiedDropped, UnclassifiedPassed,
+    UnclassifiedDropped,
 };
 use netpolicy_tests::fixtures::{
     ALLOWED, ALLOWED6, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, POSTGRES, UNLISTED, UNLISTED6,
@@ -102,7 +102,20 @@ fn vlan_tags() {
         ("QinQ and IPv6, not allowed", syn(UNLISTED6, &[DOT1AD, DOT1Q]), NotAllowed),
         ("two 802.1Q tags", syn(BLOCKED, &[DOT1Q, DOT1Q]), Blocked),
         ("two 802.1ad tags", syn(BLOCKED, &[DOT1AD, DOT1AD]), Blocked),
-        ("three tags", syn(BLOCKED, &[DOT1AD, DOT1Q, DOT1Q]), NotTcp),
+        ("three tags", syn(BLOCKED, &[DOT1AD, DOT1Q, DOT1Q]), Blocked),
+        ("three tags, allowed", syn(ALLOWED, &[DOT1AD, DOT1Q, DOT1Q]), Allowed),
+        ("four tags and IPv6", syn(BLOCKED6, &[DOT1Q, DOT1Q, DOT1AD, DOT1AD]), Blocked),
+        ("ten tags of both kinds", syn(BLOCKED, &[DOT1AD, DOT1Q].repeat(5)), Blocked),
+        ("64 tags, one stride", syn(BLOCKED, &[DOT1Q; 64]), Blocked),
+        ("65 tags", syn(BLOCKED, &[DOT1Q; 65]), Blocked),
+        ("as many tags as an MTU of 1500 holds", syn(BLOCKED, &[DOT1Q; 365]), Blocked),
+        ("the same, allowed", syn(ALLOWED, &[DOT1AD; 365]), Allowed),
+        ("as many tags as an MTU of 9000 holds", syn(BLOCKED, &[DOT1Q; 2240]), Blocked),
+        ("tags to the end of the frame", frame(&[DOT1Q; 365], 0x0800, &[]), Malformed),
+        ("tags and nothing else", frame(&[DOT1Q; 365], DOT1Q, &[]), NotTcp),
+        ("the old tag 0x9100, which Linux does not strip", syn(BLOCKED, &[0x9100]), NotTcp),
+        ("the same inside of another", syn(BLOCKED, &[DOT1Q, 0x9100]), NotTcp),
+        ("ten tags and ARP", frame(&[DOT1Q; 10], 0x0806, &[0; 28]), NotTcp),
         ("a tag and options", Packet::syn(BLOCKED, HOST_PORT).tag(DOT1Q).options(40).build(), Blocked),
         ("a tag and ARP", frame(&[DOT1Q], 0x0806, &[0; 28]), NotTcp),
         ("a tag and a cut IP header", frame(&[DOT1Q], 0x0800, &[0x45; 19]), Malformed),
@@ -152,10 +165,10 @@ fn ipv4_fragments() {
         ("the same, to a failsafe port", first(FAILSAFE).cut_transport(8).build(), Failsafe),
         ("the same, from an allowed source", Packet::syn(ALLOWED, HOST_PORT).fragment(0, true).cut_transport(8).build(), Allowed),
         ("a first fragment that ends with the ports", Packet::syn(UNLISTED, POSTGRES).fragment(0, true).cut_transport(4).build(), Allowed),
-        ("a first fragment that ends before the ports, by the host's lists", Packet::syn(UNLISTED, POSTGRES).fragment(0, true).cut_transport(3).build(), NotAllowed),
-        ("the same, to a failsafe port that cannot be seen", first(FAILSAFE).cut_transport(3).build(), Blocked),
-        ("a first fragment without any payload", first(HOST_PORT).cut_transport(0).build(), Blocked),
-        ("the same, allowed", Packet::syn(ALLOWED, HOST_PORT).fragment(0, true).cut_transport(0).build(), Allowed),
+        ("a first fragment that ends before the ports, by the strictest lists", Packet::syn(UNLISTED, POSTGRES).fragment(0, true).cut_transport(3).build(), UnclassifiedDropped),
+        ("the same, to a failsafe port that cannot be seen", first(FAILSAFE).cut_transport(3).build(), UnclassifiedDropped),
+        ("a first fragment without any payload", first(HOST_PORT).cut_transport(0).build(), UnclassifiedDropped),
+        ("the same, allowed on the host", Packet::syn(ALLOWED, HOST_PORT).fragment(0, true).cut_transport(0).build(), UnclassifiedDropped),
         ("a first fragment behind 40 bytes of options", first(HOST_PORT).options(40).cut_transport(8).build(), Blocked),
     ]);
 }
@@ -170,18 +183,18 @@ fn the_packet_ends_where_ip_says() {
         ("padding that pretends to be flags", cut(8, BLOCKED).padding(&ack[8..]).build(), UnclassifiedDropped),
         ("the same in a first fragment", cut(8, BLOCKED).fragment(0, true).padding(&ack[8..]).build(), Blocked),
         ("padding that pretends to be a whole TCP header", cut(0, BLOCKED).padding(ack).build(), UnclassifiedDropped),
-        ("padding that pretends to be a service's port", Packet::syn(UNLISTED, HOST_PORT).fragment(0, true).cut_transport(0).padding(ack).build(), NotAllowed),
+        ("padding that pretends to be a service's port", Packet::syn(UNLISTED, HOST_PORT).fragment(0, true).cut_transport(0).padding(ack).build(), UnclassifiedDropped),
         ("the same over IPv6", cut(8, BLOCKED6).padding(&ack[8..]).build(), UnclassifiedDropped),
         ("honest padding", cut(20, BLOCKED).padding(&[0; 6]).build(), Blocked),
         ("a TCP header cut before its flags, without fragmentation", cut(13, BLOCKED).build(), UnclassifiedDropped),
-        ("the same, from an allowed source", cut(13, ALLOWED).build(), UnclassifiedPassed),
+        ("the same, from a source that the host allows and a service does not", cut(13, ALLOWED).build(), UnclassifiedDropped),
         ("the same, from a source on no list", cut(13, UNLISTED).build(), UnclassifiedDropped),
         ("the same, to a failsafe port: its source decides", Packet::syn(BLOCKED, FAILSAFE).cut_transport(13).build(), UnclassifiedDropped),
         ("the same, to a service: the host's lists decide", Packet::syn(UNLISTED, POSTGRES).cut_transport(13).build(), UnclassifiedDropped),
         ("a TCP header cut right after its flags", cut(14, BLOCKED).build(), Blocked),
         ("no TCP header at all", cut(0, BLOCKED).build(), UnclassifiedDropped),
         ("IPv6: a TCP header cut before its flags", cut(13, BLOCKED6).build(), UnclassifiedDropped),
-        ("IPv6: the same, from an allowed source", cut(13, ALLOWED6).build(), UnclassifiedPassed),
+        ("IPv6: the same, from a source that the host allows and a service does not", cut(13, ALLOWED6).build(), UnclassifiedDropped),
         ("a total length that ends within the IP header", Packet::syn(BLOCKED, HOST_PORT).claim_length(19).build(), UnclassifiedDropped),
         ("a total length of the IP header alone", Packet::syn(BLOCKED, HOST_PORT).claim_length(20).build(), UnclassifiedDropped),
         ("a total length of 0, as of a packet that was coalesced", Packet::syn(BLOCKED, HOST_PORT).claim_length(0).build(), Blocked),
@@ -203,9 +216,9 @@ fn ipv6_extension_headers() {
     };
     let atomic = Extension::Fragment(0, false);
     let all = [HopByHop(8), Destination(16), Routing(24), atomic, Auth(24), Destination(8)];
-    let eight = [Destination(8); 8];
-    let mut nine = eight.to_vec();
-    nine.push(Destination(8));
+    let many = |count| vec![Destination(8); count];
+    // The TCP header lies behind the first buffer of a frame of several.
+    let far = [Destination(2048), Destination(2048), Routing(8)];
     let mut not_tcp = Packet::udp(BLOCKED6, HOST_PORT);
     for _ in 0..8 {
         not_tcp = not_tcp.extension(Destination(8));
@@ -224,17 +237,28 @@ fn ipv6_extension_headers() {
         ("one of each, allowed", with(ALLOWED6, &all), Allowed),
         ("one of each, on no list", with(UNLISTED6, &all), NotAllowed),
         ("hop-by-hop not in the first place", with(BLOCKED6, &[Routing(8), HopByHop(8)]), Blocked),
-        ("eight headers", with(BLOCKED6, &eight), Blocked),
-        ("eight headers, allowed", with(ALLOWED6, &eight), Allowed),
-        ("nine headers", with(BLOCKED6, &nine), UnclassifiedDropped),
-        ("nine headers, allowed", with(ALLOWED6, &nine), UnclassifiedPassed),
-        ("nine headers, on no list", with(UNLISTED6, &nine), UnclassifiedDropped),
+        ("eight headers", with(BLOCKED6, &many(8)), Blocked),
+        ("nine headers", with(BLOCKED6, &many(9)), Blocked),
+        ("nine headers, allowed", with(ALLOWED6, &many(9)), Allowed),
+        ("nine headers, on no list", with(UNLISTED6, &many(9)), NotAllowed),
+        ("32 headers, one stride", with(BLOCKED6, &many(32)), Blocked),
+        ("33 headers", with(BLOCKED6, &many(33)), Blocked),
+        ("as many headers as Linux answers with an MTU of 1500", with(BLOCKED6, &many(175)), Blocked),
+        ("the same, allowed", with(ALLOWED6, &many(175)), Allowed),
+        ("as many headers as an MTU of 9000 holds", with(BLOCKED6, &many(1115)), Blocked),
+        ("the same, of UDP", many(1115).into_iter().fold(Packet::udp(BLOCKED6, HOST_PORT), Packet::extension).build(), NotTcp),
+        ("175 headers that end with the packet", many(175).into_iter().fold(Packet::syn(BLOCKED6, HOST_PORT), Packet::extension).cut_ip(40 + 1400).build(), UnclassifiedDropped),
+        ("175 headers of an ACK", many(175).into_iter().fold(Packet::tcp(BLOCKED6, HOST_PORT, "A"), Packet::extension).build(), Established),
+        ("a TCP header behind the first buffer", with(BLOCKED6, &far), Blocked),
+        ("the same, allowed", with(ALLOWED6, &far), Allowed),
+        ("the same, to a service", far.iter().fold(Packet::syn(ALLOWED6, POSTGRES), |p, e| p.extension(*e)).build(), NotAllowed),
+        ("the same, a SYN-ACK", far.iter().fold(Packet::tcp(BLOCKED6, HOST_PORT, "SA"), |p, e| p.extension(*e)).build(), Established),
         ("eight headers and UDP", not_tcp.build(), NotTcp),
         ("a header and an ACK", Packet::tcp(BLOCKED6, HOST_PORT, "A").extension(Routing(8)).build(), Established),
         ("a header and UDP", Packet::udp(BLOCKED6, HOST_PORT).extension(HopByHop(8)).build(), NotTcp),
         ("mobility, which is not walked", with(BLOCKED6, &[Other(135)]), NotTcp),
         ("a header that reaches past the packet", syn().extension(HopByHop(64)).claim_length(32).build(), UnclassifiedDropped),
-        ("the same, allowed", Packet::syn(ALLOWED6, HOST_PORT).extension(HopByHop(64)).claim_length(32).build(), UnclassifiedPassed),
+        ("the same, allowed", Packet::syn(ALLOWED6, HOST_PORT).extension(HopByHop(64)).claim_length(32).build(), UnclassifiedDropped),
         ("a header that says it is longer than the frame", syn().extension(Routing(8)).patch_ip(41, 255).build(), UnclassifiedDropped),
         ("a header cut in its first bytes", syn().extension(HopByHop(8)).cut_ip(43).build(), UnclassifiedDropped),
         ("a first header that lies wholly outside", syn().extension(HopByHop(8)).cut_ip(40).build(), UnclassifiedDropped),
@@ -258,11 +282,11 @@ fn ipv6_fragments() {
         ("the same, to a service, by its lists", first("fd00:1::1", POSTGRES).cut_transport(8).build(), Allowed),
         ("the same, to a service, not on its lists", first(ALLOWED6, POSTGRES).cut_transport(8).build(), NotAllowed),
         ("the same, to a failsafe port", first(BLOCKED6, FAILSAFE).cut_transport(8).build(), Failsafe),
-        ("a first fragment that ends before the ports, by the host's lists", first(ALLOWED6, POSTGRES).cut_transport(3).build(), Allowed),
-        ("a first fragment without any payload", first(BLOCKED6, HOST_PORT).cut_transport(0).build(), Blocked),
+        ("a first fragment that ends before the ports, by the strictest lists", first(ALLOWED6, POSTGRES).cut_transport(3).build(), UnclassifiedDropped),
+        ("a first fragment without any payload", first(BLOCKED6, HOST_PORT).cut_transport(0).build(), UnclassifiedDropped),
         ("a hop-by-hop header, then a later fragment", Packet::syn(BLOCKED6, HOST_PORT).extension(HopByHop(8)).fragment(2, false).build(), Fragment),
         ("a first fragment, then destination options", first(BLOCKED6, HOST_PORT).extension(Destination(8)).build(), Blocked),
-        ("a first fragment, then options that reach past its end", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(24).build(), Blocked),
+        ("a first fragment, then options that reach past its end", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(24).build(), UnclassifiedDropped),
         ("a first fragment that ends before its next header", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(8).build(), UnclassifiedDropped),
         ("an atomic fragment without TCP header", Packet::syn(BLOCKED6, HOST_PORT).fragment(0, false).cut_transport(8).build(), UnclassifiedDropped),
     ]);

@@ -14,7 +14,9 @@ use netpolicy_tests::packet::{DOT1AD, DOT1Q, Packet};
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::compiler::{Extent, compile};
 use netpolicy_user::model::change::Change;
-use netpolicy_user::model::{Combine, Mode, RuleList, Service, State, evaluate};
+use netpolicy_user::model::{
+    Combine, Mode, RuleList, Service, State, evaluate, evaluate_unclassified,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -198,6 +200,22 @@ fn agree(loaded: &mut Loaded, plan: &Plan) -> Result<(), TestCaseError> {
             let kernel = loaded.judge_syn(source, port);
             prop_assert_eq!(said, kernel, "in the kernel, {} to port {}", source, port);
         }
+        let (service, said) = evaluate_unclassified(&state, source);
+        let scope = service.map_or(HOST_SCOPE, |s| s.id);
+        let compiled = ruleset.judge_unclassified(source);
+        prop_assert_eq!((scope, said), compiled, "compiled, {} unclassified", source);
+        let cut = Packet::syn(&source.to_string(), HOST_PORT)
+            .cut_transport(3)
+            .build();
+        let kernel = loaded.judge(&cut);
+        prop_assert_eq!(said, kernel, "in the kernel, {} unclassified", source);
+        let kernel = loaded.judge_ip(&cut[14..]);
+        prop_assert_eq!(
+            said,
+            kernel,
+            "without Ethernet header, {} unclassified",
+            source
+        );
     }
     Ok(())
 }

@@ -10,13 +10,13 @@ use netpolicy_common::Reason::{
     UnclassifiedPassed,
 };
 use netpolicy_tests::fixtures::{
-    ALLOWED, BARE, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, LAB, METRICS, POSTGRES, UNLISTED,
-    UNLISTED6, check, check_example, example,
+    ALLOWED, ALLOWED6, BARE, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, LAB, METRICS, POSTGRES,
+    UNLISTED, UNLISTED6, check, check_example, example,
 };
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Extension, Packet};
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::datapath::BypassEntry;
-use netpolicy_user::model::Mode;
+use netpolicy_user::model::{Combine, Mode};
 
 #[rustfmt::skip] // One row a fixture.
 #[test]
@@ -67,12 +67,63 @@ fn an_observing_host_drops_nothing() {
             ("blocked by the host", syn(BLOCKED, HOST_PORT), ObservedBlocked),
             ("not allowed by the host", syn(UNLISTED6, HOST_PORT), ObservedNotAllowed),
             ("allowed by the host", syn(ALLOWED, HOST_PORT), Allowed),
-            ("unclassifiable", unclassified(BLOCKED), ObservedUnclassified),
-            ("unclassifiable, allowed", unclassified(ALLOWED), UnclassifiedPassed),
+            ("unclassifiable: a service that enforces its own lists drops", unclassified(BLOCKED), UnclassifiedDropped),
+            ("unclassifiable, allowed by the host: so it is", unclassified(ALLOWED), UnclassifiedDropped),
             ("a service that enforces its own lists", syn(ALLOWED, POSTGRES), NotAllowed),
             ("a service without lists of its own: the host's only observe", syn(BLOCKED, BARE), ObservedBlocked),
             ("and: the service's own denial drops", syn(ALLOWED, METRICS), NotAllowed),
             ("and: the host's denial is only observed", syn("172.16.0.1", METRICS), ObservedNotAllowed),
+        ],
+    );
+}
+
+#[rustfmt::skip] // One row a fixture.
+#[test]
+fn unclassified_packet_is_dropped_if_any_scope_denies_its_source() {
+    let changes = |mode| vec![
+        rules::service("postgres", &["5432"], Combine::Override, mode),
+        rules::service("lab", &["8080"], Combine::Override, Mode::Observe),
+        rules::policy("office", None, &["203.0.113.7", "fd00:bad::/32"], &[]),
+        rules::policy("dba", Some(&["10.0.0.0/8", "fd00::/16"]), &[], &["postgres"]),
+        rules::policy("trial", None, &["10.0.0.0/24"], &["lab"]),
+    ];
+    let state = rules::state(&changes(Mode::Enforce));
+    let postgres = state.service("postgres").unwrap().id;
+    let mut loaded = Loaded::new(&rules::ruleset(&changes(Mode::Enforce)));
+    let cut = |source| Packet::syn(source, HOST_PORT).cut_transport(3).build();
+    check(
+        &mut loaded,
+        vec![
+            ("blocked by the host", cut("203.0.113.7"), UnclassifiedDropped),
+            ("blocked by the host, IPv6", cut("fd00:bad::1"), UnclassifiedDropped),
+            ("not allowed by a service", cut("198.51.100.9"), UnclassifiedDropped),
+            ("not allowed by a service, IPv6", cut(UNLISTED6), UnclassifiedDropped),
+            ("the same, a first fragment", Packet::syn(UNLISTED6, HOST_PORT).fragment(0, true).cut_transport(0).build(), UnclassifiedDropped),
+            ("blocked by a service that observes", cut(ALLOWED), ObservedUnclassified),
+            ("denied by no scope", cut("10.0.1.1"), UnclassifiedPassed),
+            ("the same, IPv6", cut(ALLOWED6), UnclassifiedPassed),
+        ],
+    );
+    let grant = BypassEntry {
+        scope: postgres,
+        source: "198.51.100.0/24".parse().unwrap(),
+        remaining: Duration::from_secs(60),
+    };
+    loaded.datapath().set_bypasses(&[grant]).unwrap();
+    check(
+        &mut loaded,
+        vec![
+            ("a bypass of the only service that denies", cut("198.51.100.9"), Bypass),
+            ("another source", cut("198.51.101.9"), UnclassifiedDropped),
+        ],
+    );
+    loaded.datapath().set_bypasses(&[]).unwrap();
+    loaded.apply(&rules::ruleset(&changes(Mode::Observe)));
+    check(
+        &mut loaded,
+        vec![
+            ("not allowed by a service that now observes", cut("198.51.100.9"), ObservedUnclassified),
+            ("blocked by the host, which enforces", cut("203.0.113.7"), UnclassifiedDropped),
         ],
     );
 }

@@ -3,7 +3,22 @@
 
 use proptest::prelude::*;
 
+use super::walk::{AUTHENTICATION, DESTINATION, FRAGMENT};
 use super::*;
+
+fn parse(frame: &Vec<u8>) -> Segment {
+    super::parse(frame, Layer::Ethernet)
+}
+
+fn parse_ip(packet: &[u8]) -> Segment {
+    super::parse(&packet.to_vec(), Layer::Ip)
+}
+
+impl Load for Vec<u8> {
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.read(offset).copied()
+    }
+}
 
 impl Bytes for Vec<u8> {
     fn read<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
@@ -90,7 +105,7 @@ fn padding_behind_the_packet_is_not_a_header() {
     let frame = v4(28, 0x2000, &tcp(0x10));
     assert_eq!(parse(&frame), attempt(SOURCE_V4, PORTS));
     let frame = v4(22, 0x2000, &tcp(0x10));
-    assert_eq!(parse(&frame), attempt(SOURCE_V4, Ports::UNKNOWN));
+    assert_eq!(parse(&frame), unclassified(SOURCE_V4));
     let frame = v4(28, 0, &tcp(0x10));
     assert_eq!(parse(&frame), unclassified(SOURCE_V4));
 }
@@ -110,19 +125,138 @@ fn an_offset_that_is_not_zero_is_a_later_fragment() {
     );
 }
 
+/// The same frame with so many VLAN tags, of both kinds.
+fn tagged(frame: &[u8], count: usize) -> Vec<u8> {
+    let mut tagged = frame[..12].to_vec();
+    for i in 0..count {
+        let tag: [u8; 4] = if i % 3 == 0 {
+            [0x88, 0xa8, 0, 0]
+        } else {
+            [0x81, 0, 0xe0, 0]
+        };
+        tagged.extend(tag);
+    }
+    tagged.extend(&frame[12..]);
+    tagged
+}
+
 #[test]
-fn eight_extension_headers_are_walked_and_nine_are_not() {
-    let chain = |count: usize| {
+fn vlan_tags_are_walked_in_any_number() {
+    let plain = v4(40, 0, &tcp(2));
+    // The last: as many as fit into the largest MTU, 65,535 bytes with the header's 14.
+    for count in [0, 1, 2, 3, 10, 63, 64, 65, 375, 2235, 16_370] {
+        let addresses = Addresses {
+            at: SOURCE_V4.at + 4 * count,
+            ..SOURCE_V4
+        };
+        assert_eq!(
+            parse(&tagged(&plain, count)),
+            attempt(addresses, PORTS),
+            "{count}"
+        );
+    }
+    let mut only_tags = tagged(&plain, 300);
+    only_tags.truncate(12 + 300 * 4);
+    assert_eq!(parse(&only_tags), Segment::Pass(Reason::NotTcp));
+    let mut old = plain;
+    old.splice(12..12, [0x91, 0, 0, 0]);
+    assert_eq!(
+        parse(&old),
+        Segment::Pass(Reason::NotTcp),
+        "Linux does not strip 0x9100"
+    );
+}
+
+#[test]
+fn extension_headers_are_walked_in_any_number() {
+    let chain = |count: usize, len: u8| {
         let mut payload = Vec::new();
         for i in 1..=count {
             let next = if i == count { TCP } else { DESTINATION };
-            payload.extend([next, 0, 1, 4, 0, 0, 0, 0]);
+            payload.extend([next, len, 1, 4, 0, 0, 0, 0]);
+            payload.extend(vec![0; usize::from(len) * 8]);
         }
         payload.extend(tcp(2));
         v6(DESTINATION, &payload)
     };
-    assert_eq!(parse(&chain(MAX_EXTENSIONS)), attempt(SOURCE_V6, PORTS));
-    assert_eq!(parse(&chain(MAX_EXTENSIONS + 1)), unclassified(SOURCE_V6));
+    // The last: as many as fit into the largest packet.
+    for count in [1, 8, 9, 31, 32, 33, 64, 175, 1120, 8189] {
+        assert_eq!(
+            parse(&chain(count, 0)),
+            attempt(SOURCE_V6, PORTS),
+            "{count}"
+        );
+    }
+    for count in [1, 2, 31] {
+        assert_eq!(
+            parse(&chain(count, 255)),
+            attempt(SOURCE_V6, PORTS),
+            "{count}"
+        );
+    }
+    let mut cut = chain(175, 0);
+    cut.truncate(14 + 40 + 174 * 8 + 3);
+    assert_eq!(parse(&cut), unclassified(SOURCE_V6));
+}
+
+#[test]
+fn first_fragment_that_ends_before_the_ports_is_unclassified() {
+    for keep in 0..14 {
+        let mut payload = vec![TCP, 0, 0, 1, 0, 0, 0, 0];
+        payload.extend(&tcp(2)[..keep]);
+        let expected = if keep < 4 {
+            unclassified(SOURCE_V6)
+        } else {
+            attempt(SOURCE_V6, PORTS)
+        };
+        assert_eq!(parse(&v6(FRAGMENT, &payload)), expected, "{keep}");
+    }
+    // A later header does not undo what the fragment header says.
+    let mut payload = vec![FRAGMENT, 0, 0, 1, 0, 0, 0, 0, TCP, 0, 0, 0, 0, 0, 0, 0];
+    payload.extend(&tcp(2)[..8]);
+    assert_eq!(parse(&v6(FRAGMENT, &payload)), attempt(SOURCE_V6, PORTS));
+}
+
+#[test]
+fn ip_packet_without_link_layer_is_read_from_its_first_byte() {
+    let at = |addresses: Addresses, by: usize| Addresses {
+        at: addresses.at + by - 14,
+        ..addresses
+    };
+    let (v4, v6) = (v4(40, 0, &tcp(2)), v6(TCP, &tcp(2)));
+    assert_eq!(parse_ip(&v4[14..]), attempt(at(SOURCE_V4, 0), PORTS));
+    assert_eq!(parse_ip(&v6[14..]), attempt(at(SOURCE_V6, 0), PORTS));
+    // What GRE announces as a tag: its ethertype is gone, the tag is not.
+    for tci in [[0x00, 0x00], [0x40, 0x00], [0x60, 0x00], [0x00, 0x05]] {
+        let mut packet = [tci, [0x08, 0x00]].concat();
+        packet.extend(&v4[14..]);
+        assert_eq!(
+            parse_ip(&packet),
+            attempt(at(SOURCE_V4, 4), PORTS),
+            "{tci:?}"
+        );
+        let mut packet = [tci, [0x81, 0x00], [0, 0], [0x86, 0xdd]].concat();
+        packet.extend(&v6[14..]);
+        assert_eq!(
+            parse_ip(&packet),
+            attempt(at(SOURCE_V6, 8), PORTS),
+            "{tci:?}"
+        );
+    }
+    assert_eq!(parse_ip(&[0x45; 3]), Segment::Pass(Reason::Malformed));
+    assert_eq!(
+        parse_ip(&v4),
+        Segment::Pass(Reason::NotTcp),
+        "an Ethernet header is no IP"
+    );
+}
+
+#[test]
+fn every_reason_survives_packing() {
+    for reason in Reason::ALL {
+        let passed = Segment::Pass(*reason);
+        assert_eq!(Segment::unpack(passed.pack()), passed);
+    }
 }
 
 #[test]
@@ -147,9 +281,15 @@ fn a_chain_that_ends_with_the_packet_is_unclassified() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_within_their_bounds(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_read_within_their_bounds(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        has_ethernet: bool,
+    ) {
         // A read past the end would panic in the slice above.
-        match parse(&bytes) {
+        let layer = if has_ethernet { Layer::Ethernet } else { Layer::Ip };
+        let parsed = super::parse(&bytes, layer);
+        prop_assert_eq!(Segment::unpack(parsed.pack()), parsed);
+        match parsed {
             Segment::Judge(Subject { addresses, .. }) => {
                 let both = match addresses.family { Family::V4 => 8, Family::V6 => 32 };
                 prop_assert!(addresses.at + both <= bytes.len());
@@ -202,6 +342,55 @@ proptest! {
             (Plain::Attempt(_), parsed) => prop_assert!(false, "an attempt, and {:?}", parsed),
         }
         prop_assert_eq!(Segment::unpack(parsed.pack()), parsed);
+    }
+
+    /// Tags before a frame change nothing but where its addresses are.
+    #[test]
+    fn tags_do_not_change_what_a_frame_is(
+        is_v6: bool,
+        flags: u8,
+        cut in 14usize..100,
+        change in proptest::option::of((14usize..74, any::<u8>())),
+        count in 0usize..200,
+    ) {
+        let mut frame = if is_v6 { v6(6, &tcp(flags)) } else { v4(40, 0, &tcp(flags)) };
+        if let Some((at, value)) = change && at < frame.len() {
+            frame[at] = value;
+        }
+        frame.truncate(cut);
+        let expected = match parse(&frame) {
+            Segment::Judge(mut subject) => {
+                subject.addresses.at += 4 * count;
+                Segment::Judge(subject)
+            }
+            passed => passed,
+        };
+        prop_assert_eq!(parse(&tagged(&frame, count)), expected);
+    }
+
+    /// A packet is the same with an Ethernet header and without.
+    #[test]
+    fn packet_is_the_same_with_and_without_ethernet(
+        is_v6: bool,
+        flags: u8,
+        cut in 18usize..100,
+        change in proptest::option::of((14usize..74, any::<u8>())),
+    ) {
+        let mut frame = if is_v6 { v6(6, &tcp(flags)) } else { v4(40, 0, &tcp(flags)) };
+        if let Some((at, value)) = change && at < frame.len() {
+            frame[at] = value;
+        }
+        frame.truncate(cut);
+        let expected = match parse(&frame) {
+            Segment::Judge(mut subject) => {
+                subject.addresses.at -= 14;
+                Segment::Judge(subject)
+            }
+            // Without the ethertype, another version is another protocol.
+            Segment::Pass(Reason::Malformed) => return Ok(()),
+            passed => passed,
+        };
+        prop_assert_eq!(parse_ip(&frame[14..]), expected);
     }
 
     /// Cutting a SYN short, or wrapping it in tags and headers, never makes it pass

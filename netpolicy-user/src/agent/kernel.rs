@@ -95,10 +95,13 @@ impl Enforcer for Kernel {
     }
 
     fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
-        let ours = self.datapath.program_id()?;
-        let mut interfaces = self.datapath.interfaces()?;
-        interfaces.retain(|i| i.program == ours);
-        Ok(interfaces)
+        let mut filtered = Vec::new();
+        for interface in self.datapath.interfaces()? {
+            if self.datapath.filters(&interface)? {
+                filtered.push(interface);
+            }
+        }
+        Ok(filtered)
     }
 
     fn index_of(&self, interface: &str) -> Option<u32> {

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId};
+use netpolicy_common::{
+    Action, FAILSAFE_SCOPE, HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId,
+};
 
 use super::PrefixSet;
 use crate::model::evaluate::observed_unless;
@@ -78,6 +80,28 @@ impl Ruleset {
             Some(&scope) => (scope, self.lookup(scope, source)),
             None => (HOST_SCOPE, self.lookup(HOST_SCOPE, source)),
         }
+    }
+
+    /// How a packet whose port cannot be found is judged, and in which scope: what the kernel
+    /// does, but for bypasses, and as [`crate::model::evaluate_unclassified`] says.
+    #[must_use]
+    pub fn judge_unclassified(&self, source: IpAddr) -> (ScopeId, Reason) {
+        let has_port =
+            |scope: &&ScopeRules| scope.id == HOST_SCOPE || self.ports.contains(&scope.id);
+        let mut found = (HOST_SCOPE, Reason::UnclassifiedPassed);
+        for scope in self.scopes.iter().filter(has_port) {
+            let reason = self.lookup(scope.id, source);
+            if !reason.is_denial() {
+                continue;
+            }
+            if reason.action() == Action::Drop {
+                return (scope.id, Reason::UnclassifiedDropped);
+            }
+            if !found.1.is_denial() {
+                found = (scope.id, Reason::ObservedUnclassified);
+            }
+        }
+        found
     }
 
     /// The rules of a scope.

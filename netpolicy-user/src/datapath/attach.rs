@@ -7,8 +7,9 @@ use aya::programs::{
 };
 
 use super::{
-    DatapathError,
+    DatapathError, LinkLayer, device,
     pins::{LinkPin, Pins},
+    program::Programs,
     sys,
 };
 use crate::{api::Attachment, config::XdpChoice};
@@ -95,10 +96,10 @@ pub fn interface_name(index: u32) -> Option<String> {
 /// Loopback's index, the same in every network namespace (`include/net/flow.h`).
 const LOOPBACK_IFINDEX: u32 = 1;
 
-/// Attaches `program` to the interface, unless it is already.
+/// Attaches the program that reads the interface's frames, unless it is already.
 pub(super) fn attach(
     pins: &Pins,
-    program: &mut Xdp,
+    programs: &mut Programs,
     name: &str,
     choice: XdpChoice,
 ) -> Result<AttachedInterface, DatapathError> {
@@ -110,16 +111,18 @@ pub(super) fn attach(
             name: name.to_owned(),
         });
     }
+    let link_layer = device::link_layer(name)?;
     remove_dead_links(pins)?;
     if let Some(there) = attached(pins)?
         .into_iter()
         .find(|there| there.is_here && there.index == index)
     {
-        if there.program != program.info().map_err(DatapathError::Verify)?.id() {
-            replace_programs(pins, program)?;
+        if there.program != programs.id(link_layer)? {
+            replace_programs(pins, programs)?;
         }
         return Ok(there);
     }
+    let program = programs.at(link_layer);
     let native = match choice {
         XdpChoice::Native => {
             link(pins, program, name, index, true)?;
@@ -159,15 +162,23 @@ pub(super) fn attach(
     })
 }
 
-/// Makes every pinned link run `program`: each from one packet to the next, with
-/// none in between unfiltered.
-pub(super) fn replace_programs(pins: &Pins, program: &mut Xdp) -> Result<(), DatapathError> {
+/// Makes every pinned link run the program that reads its interface's frames: each from one
+/// packet to the next, with none in between unfiltered.
+pub(super) fn replace_programs(pins: &Pins, programs: &mut Programs) -> Result<(), DatapathError> {
     remove_dead_links(pins)?;
-    let ours = program.info().map_err(DatapathError::Verify)?.id();
+    let here = namespace()?;
     for pin in pins.link_pins()? {
+        // Of an interface elsewhere nothing is known: most have Ethernet headers.
+        let name = (pin.namespace == here).then(|| interface_name(pin.ifindex));
+        let link_layer = name
+            .flatten()
+            .and_then(|name| device::link_layer(&name).ok())
+            .unwrap_or(LinkLayer::Ethernet);
+        let ours = programs.id(link_layer)?;
         if sys::xdp_link_info(&pin.path).is_ok_and(|info| info.program == ours) {
             continue;
         }
+        let program = programs.at(link_layer);
         let index = pin.ifindex;
         let foreign = |what: String| DatapathError::ForeignPin {
             path: pin.path.clone(),

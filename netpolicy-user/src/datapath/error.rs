@@ -108,6 +108,17 @@ pub enum DatapathError {
         /// As configured.
         name: String,
     },
+    /// The program cannot read the interface's frames.
+    #[error(
+        "interface {name} cannot be filtered: its frames begin neither with an Ethernet header \
+         nor with an IP header (hardware type {hardware_type})"
+    )]
+    UnknownLinkLayer {
+        /// The interface.
+        name: String,
+        /// An `ARPHRD_*` of `linux/if_arp.h`.
+        hardware_type: u16,
+    },
     /// Loopback is never filtered.
     #[error("interface {name} is the loopback interface, which netpolicy never filters")]
     Loopback {
@@ -202,6 +213,11 @@ impl DatapathError {
                     .into()
             }
             Self::NoInterface { .. } => "see `ip link`".into(),
+            Self::UnknownLinkLayer { .. } => {
+                "filter what arrives there by other means, and take the interface out of the \
+                 configuration"
+                    .into()
+            }
             Self::Attach { mode: "native", .. } => {
                 "its driver may lack native XDP: try xdp_mode = \"auto\" or \"generic\"".into()
             }

@@ -5,16 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use aya::programs::Xdp;
 use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
 use rustix::thread::CapabilitySet;
 
 use super::{
     AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader,
-    Prepared, attach, bypass, counters,
+    LinkLayer, Prepared, attach, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
-    program, reader,
+    program::{self, Programs},
+    reader,
     slots::Slots,
 };
 use crate::{
@@ -72,8 +72,7 @@ pub enum Opened {
 pub struct Datapath {
     pins: Pins,
     maps: Maps,
-    program: Xdp,
-    probe: Xdp,
+    programs: Programs,
     slots: Slots,
     mode: XdpChoice,
 }
@@ -138,8 +137,8 @@ impl Datapath {
             program::put_in_place(&live)?;
             opened = Opened::Upgraded;
         }
-        let (mut program, probe) = program::open_both(&live, engine, &maps)?;
-        attach::replace_programs(pins, &mut program)?;
+        let mut programs = Programs::open_over(&live, engine, &maps)?;
+        attach::replace_programs(pins, &mut programs)?;
         if !same_program {
             set_build(&mut maps, engine, program::digest())?;
         }
@@ -149,8 +148,7 @@ impl Datapath {
         let mut datapath = Self {
             pins: pins.clone(),
             maps,
-            program,
-            probe,
+            programs,
             slots,
             mode: options.mode,
         };
@@ -175,18 +173,17 @@ impl Datapath {
         program::load(engine, &next)?;
         program::put_in_place(&next)?;
         let mut maps = Maps::open(&next, true)?;
-        let (mut program, probe) = program::open_both(&next, engine, &maps)?;
+        let mut programs = Programs::open_over(&next, engine, &maps)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
         set_build(&mut maps, engine, program::digest())?;
-        attach::replace_programs(&pins, &mut program)?;
+        attach::replace_programs(&pins, &mut programs)?;
         pins.promote_next()?;
         Ok(Self {
             pins,
             maps,
-            program,
-            probe,
+            programs,
             slots,
             mode: options.mode,
         })
@@ -229,7 +226,7 @@ impl Datapath {
     /// # Errors
     /// No such interface, loopback, another XDP program there, or the driver's refusal.
     pub fn attach(&mut self, interface: &str) -> Result<AttachedInterface, DatapathError> {
-        attach::attach(&self.pins, &mut self.program, interface, self.mode)
+        attach::attach(&self.pins, &mut self.programs, interface, self.mode)
     }
 
     /// Detaches from one interface; `false` if it was not attached.
@@ -256,12 +253,12 @@ impl Datapath {
         attach::attached(&self.pins)
     }
 
-    /// The id of the loaded program.
+    /// Whether an interface runs the loaded program, and the one that reads its frames.
     ///
     /// # Errors
     /// The system call's.
-    pub fn program_id(&self) -> Result<u32, DatapathError> {
-        Ok(self.program.info().map_err(DatapathError::Verify)?.id())
+    pub fn filters(&self, interface: &AttachedInterface) -> Result<bool, DatapathError> {
+        self.programs.is_right(&interface.name, interface.program)
     }
 
     /// What is in force, asked of the kernel.
@@ -314,7 +311,15 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the frame (one of less than 14 bytes, for example).
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(&self.probe, frame)
+        reader::probe(self.programs.probe(LinkLayer::Ethernet), frame)
+    }
+
+    /// The same of an IP packet, as it arrives at an interface without a link-layer header.
+    ///
+    /// # Errors
+    /// As [`Self::probe`].
+    pub fn probe_ip(&self, packet: &[u8]) -> Result<(Action, Reason), DatapathError> {
+        reader::probe(self.programs.probe(LinkLayer::None), packet)
     }
 
     /// Opens the events. There is one read position: only one reader should exist.

@@ -228,7 +228,7 @@ fn shaped<T>(dir: &Path, name: &'static str, len: u32) -> Result<MapData, Datapa
 pub(super) fn are_pinned(dir: &Path) -> bool {
     let names = PINNED.iter().map(|(name, _)| *name);
     names
-        .chain([super::pins::PROGRAM, super::pins::PROBE])
+        .chain(super::program::pin_names())
         .all(|name| dir.join(name).exists())
 }
 

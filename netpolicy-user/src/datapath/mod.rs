@@ -6,7 +6,7 @@
 //! policies, the store or the agent.
 //!
 //! ```text
-//! <bpffs dir>/live/PROGRAM, PROBE, <map name>…   what is in force
+//! <bpffs dir>/live/PROGRAM, PROGRAM_IP, PROBE, PROBE_IP, <map name>…   what is in force
 //!             next/…                      being built, when live cannot be reused
 //!             links/<netns>-<ifindex>-<mode>  one bpf_link for each interface
 //! ```
@@ -17,6 +17,7 @@ mod attach;
 mod bypass;
 mod chunks;
 mod counters;
+mod device;
 mod engine;
 mod error;
 mod events;
@@ -38,6 +39,7 @@ mod verify;
 pub use attach::{AttachedInterface, interface_name};
 pub use bypass::BypassEntry;
 pub use counters::CounterSnapshot;
+pub use device::LinkLayer;
 pub use error::DatapathError;
 pub use events::EventReader;
 pub use install::{Datapath, Opened, Options, check_system, prepare_dir};

@@ -15,11 +15,17 @@ const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 /// The usual mount point.
 const SYS_BPFFS: &str = "/sys/fs/bpf";
 
-/// The pin of the program at interfaces in a map directory.
+/// The pin of the program at interfaces with Ethernet headers in a map directory.
 pub(super) const PROGRAM: &str = "PROGRAM";
 
-/// The pin of the same program as it is asked.
+/// The pin of the program at interfaces without a link-layer header.
+pub(super) const PROGRAM_IP: &str = "PROGRAM_IP";
+
+/// The pin of [`PROGRAM`] as it is asked.
 pub(super) const PROBE: &str = "PROBE";
+
+/// The pin of [`PROGRAM_IP`] as it is asked.
+pub(super) const PROBE_IP: &str = "PROBE_IP";
 
 /// The layout under one bpffs directory.
 #[derive(Clone, Debug)]

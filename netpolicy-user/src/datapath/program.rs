@@ -1,4 +1,5 @@
-//! Loading the program: twice, as it is asked and as it is at interfaces.
+//! Loading the program: for interfaces with Ethernet headers and for those without, and each
+//! of the two once more as it is asked.
 
 use std::{
     fs,
@@ -10,7 +11,7 @@ use aya_obj::programs::XdpAttachType;
 use netpolicy_common::Engine;
 
 use super::{
-    DatapathError,
+    DatapathError, LinkLayer, device,
     maps::{self, Maps},
     pins,
 };
@@ -18,40 +19,75 @@ use super::{
 /// The program's object file, built from `netpolicy-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
 
-/// Pins of the program, and its name in the object file and in the kernel: as it is asked, and
-/// as it is at interfaces.
-const PROGRAMS: [(&str, &str); 2] = [
-    (pins::PROBE, "netpolicy_probe"),
-    (pins::PROGRAM, "netpolicy"),
+/// One way to load the program.
+struct Variant {
+    /// Its pin.
+    pin: &'static str,
+    /// Its entry point: a name in the object file and in the kernel.
+    entry: &'static str,
+    link_layer: LinkLayer,
+    is_probe: bool,
+}
+
+/// All ways, those at interfaces last.
+const VARIANTS: [Variant; 4] = [
+    Variant {
+        pin: pins::PROBE,
+        entry: "netpolicy_probe",
+        link_layer: LinkLayer::Ethernet,
+        is_probe: true,
+    },
+    Variant {
+        pin: pins::PROBE_IP,
+        entry: "netpolicy_ip",
+        link_layer: LinkLayer::None,
+        is_probe: true,
+    },
+    Variant {
+        pin: pins::PROGRAM,
+        entry: "netpolicy",
+        link_layer: LinkLayer::Ethernet,
+        is_probe: false,
+    },
+    Variant {
+        pin: pins::PROGRAM_IP,
+        entry: "netpolicy_ip",
+        link_layer: LinkLayer::None,
+        is_probe: false,
+    },
 ];
+
+/// Names of the pins of all variants.
+pub(super) fn pin_names() -> impl Iterator<Item = &'static str> {
+    VARIANTS.iter().map(|variant| variant.pin)
+}
 
 /// Tells this object file from others.
 pub(super) fn digest() -> [u8; 32] {
     *blake3::hash(OBJECT).as_bytes()
 }
 
-/// Loads the program over the maps pinned in `dir`, making and pinning those that are
-/// missing: as it is asked and as it is at interfaces. Nothing is replaced by it until
-/// [`put_in_place`].
+/// Loads all variants over the maps pinned in `dir`, making and pinning those that are
+/// missing. Nothing is replaced by it until [`put_in_place`].
 pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
-    for (name, program) in PROGRAMS {
-        load_as(program, engine, dir, &new_pin(dir, name))?;
+    for variant in &VARIANTS {
+        load_as(variant, engine, dir, &new_pin(dir, variant.pin))?;
     }
     Ok(())
 }
 
 /// Removes what a crash left that was loaded and not put in place.
 pub(super) fn clear(dir: &Path) {
-    for (name, _) in PROGRAMS {
+    for name in pin_names() {
         let _ = fs::remove_file(new_pin(dir, name));
     }
 }
 
 /// Makes what was loaded last replace the programs pinned in `dir`, one after the other.
 pub(super) fn put_in_place(dir: &Path) -> Result<(), DatapathError> {
-    for (name, _) in PROGRAMS {
+    for name in pin_names() {
         let new = new_pin(dir, name);
         fs::rename(&new, dir.join(name)).map_err(|source| DatapathError::Pins {
             action: "rename",
@@ -66,8 +102,9 @@ fn new_pin(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}_NEW"))
 }
 
-fn load_as(name: &str, engine: Engine, dir: &Path, pin: &Path) -> Result<(), DatapathError> {
-    let (engine, probe) = (engine as u32, u32::from(name == PROGRAMS[0].1));
+fn load_as(variant: &Variant, engine: Engine, dir: &Path, pin: &Path) -> Result<(), DatapathError> {
+    let (engine, probe) = (engine as u32, u32::from(variant.is_probe));
+    let bare_ip = u32::from(variant.link_layer == LinkLayer::None);
     let cpus = maps::possible_cpus()?;
     // The loader writes variables anew, so what is there is said to be what they begin with.
     // What other programs count from here until then, some milliseconds, is lost.
@@ -75,6 +112,7 @@ fn load_as(name: &str, engine: Engine, dir: &Path, pin: &Path) -> Result<(), Dat
     let mut loader = EbpfLoader::new();
     loader.override_global("ENGINE", &engine, true);
     loader.override_global("PROBE", &probe, true);
+    loader.override_global("BARE_IP", &bare_ip, true);
     loader.override_global(maps::CONTROL, control.as_slice(), true);
     loader.map_max_entries("CPUS", cpus);
     for (name, _) in maps::PINNED {
@@ -85,7 +123,7 @@ fn load_as(name: &str, engine: Engine, dir: &Path, pin: &Path) -> Result<(), Dat
     #[cfg(feature = "program-log")]
     super::log::forward(&mut ebpf);
     let program: &mut Xdp = ebpf
-        .program_mut(name)
+        .program_mut(variant.entry)
         .ok_or(DatapathError::IncompleteObject("program"))?
         .try_into()
         .map_err(DatapathError::Verify)?;
@@ -96,21 +134,82 @@ fn load_as(name: &str, engine: Engine, dir: &Path, pin: &Path) -> Result<(), Dat
     })
 }
 
-/// Opens the programs pinned in `dir`: as it is at interfaces, and as it is asked. They must
-/// be over these maps.
-pub(super) fn open_both(
-    dir: &Path,
-    engine: Engine,
-    maps: &Maps,
-) -> Result<(Xdp, Xdp), DatapathError> {
-    let (program, probe) = (open(dir, pins::PROGRAM)?, open(dir, pins::PROBE)?);
-    maps.check_used_by(&program, engine, dir)?;
-    maps.check_used_by(&probe, engine, dir)?;
-    Ok((program, probe))
+/// The loaded program, all variants of it.
+pub(super) struct Programs {
+    ethernet: Xdp,
+    ip: Xdp,
+    probe: Xdp,
+    probe_ip: Xdp,
+}
+
+impl Programs {
+    /// Opens what is pinned in `dir`.
+    pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
+        Ok(Self {
+            ethernet: open(dir, pins::PROGRAM)?,
+            ip: open(dir, pins::PROGRAM_IP)?,
+            probe: open(dir, pins::PROBE)?,
+            probe_ip: open(dir, pins::PROBE_IP)?,
+        })
+    }
+
+    /// The same. They must be over these maps.
+    pub(super) fn open_over(
+        dir: &Path,
+        engine: Engine,
+        maps: &Maps,
+    ) -> Result<Self, DatapathError> {
+        let programs = Self::open(dir)?;
+        for program in [
+            &programs.ethernet,
+            &programs.ip,
+            &programs.probe,
+            &programs.probe_ip,
+        ] {
+            maps.check_used_by(program, engine, dir)?;
+        }
+        Ok(programs)
+    }
+
+    /// The one at interfaces of this link layer.
+    pub(super) fn at(&mut self, link_layer: LinkLayer) -> &mut Xdp {
+        match link_layer {
+            LinkLayer::Ethernet => &mut self.ethernet,
+            LinkLayer::None => &mut self.ip,
+        }
+    }
+
+    /// The one that is asked in place of [`Self::at`].
+    pub(super) fn probe(&self, link_layer: LinkLayer) -> &Xdp {
+        match link_layer {
+            LinkLayer::Ethernet => &self.probe,
+            LinkLayer::None => &self.probe_ip,
+        }
+    }
+
+    /// The id of the one at interfaces of this link layer.
+    pub(super) fn id(&self, link_layer: LinkLayer) -> Result<u32, DatapathError> {
+        let program = match link_layer {
+            LinkLayer::Ethernet => &self.ethernet,
+            LinkLayer::None => &self.ip,
+        };
+        Ok(program.info().map_err(DatapathError::Verify)?.id())
+    }
+
+    /// Whether an interface of this name runs the program that reads its frames, by the
+    /// program's id there. One that is gone or of another namespace may run either.
+    pub(super) fn is_right(&self, interface: &str, program: u32) -> Result<bool, DatapathError> {
+        Ok(match device::link_layer(interface) {
+            Ok(link_layer) => self.id(link_layer)? == program,
+            Err(_) => [LinkLayer::Ethernet, LinkLayer::None]
+                .into_iter()
+                .any(|layer| self.id(layer).is_ok_and(|id| id == program)),
+        })
+    }
 }
 
 /// Opens the program pinned by this name.
-pub(super) fn open(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
+fn open(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
     let path = dir.join(name);
     let program = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(|error| {
         DatapathError::ForeignPin {
@@ -119,8 +218,8 @@ pub(super) fn open(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
         }
     })?;
     let info = program.info().map_err(DatapathError::Verify)?;
-    let named = PROGRAMS.iter().find(|(pin, _)| *pin == name);
-    if info.name_as_str() != named.map(|(_, program)| *program) {
+    let variant = VARIANTS.iter().find(|variant| variant.pin == name);
+    if info.name_as_str() != variant.map(|variant| variant.entry) {
         return Err(DatapathError::ForeignPin {
             path,
             what: "another program".into(),

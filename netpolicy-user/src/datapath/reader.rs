@@ -6,10 +6,10 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use netpolicy_common::{ABI_VERSION, Action, Engine, EventStats, Reason, reason::Probe, slot_of};
 
 use super::{
-    AttachedInterface, CounterSnapshot, DatapathError, attach, counters,
+    AttachedInterface, CounterSnapshot, DatapathError, LinkLayer, attach, counters,
     maps::{self, Maps},
-    pins::{self, Pins},
-    program,
+    pins::Pins,
+    program::Programs,
 };
 
 /// What the kernel says is in force.
@@ -33,8 +33,7 @@ pub struct Enforced {
 pub struct Reader {
     pins: Pins,
     maps: Maps,
-    program: Xdp,
-    probe: Xdp,
+    programs: Programs,
 }
 
 impl Reader {
@@ -62,13 +61,11 @@ impl Reader {
             });
         }
         let maps = Maps::open(&live, false)?;
-        let program = program::open(&live, pins::PROGRAM)?;
-        let probe = program::open(&live, pins::PROBE)?;
+        let programs = Programs::open(&live)?;
         Ok(Self {
             pins,
             maps,
-            program,
-            probe,
+            programs,
         })
     }
 
@@ -86,10 +83,13 @@ impl Reader {
     /// # Errors
     /// When the pins cannot be listed.
     pub fn interfaces(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
-        let ours = self.program.info().map_err(DatapathError::Verify)?.id();
-        let mut interfaces = attach::attached(&self.pins)?;
-        interfaces.retain(|interface| interface.program == ours);
-        Ok(interfaces)
+        let mut filtered = Vec::new();
+        for interface in attach::attached(&self.pins)? {
+            if self.programs.is_right(&interface.name, interface.program)? {
+                filtered.push(interface);
+            }
+        }
+        Ok(filtered)
     }
 
     /// All counters.
@@ -109,7 +109,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses the frame.
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        probe(&self.probe, frame)
+        probe(self.programs.probe(LinkLayer::Ethernet), frame)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use netpolicy_common::{
-    Engine, Governance, HOST_SCOPE, HostPorts, SLOTS, ScopeConfig, ScopeFlags, ScopeId, SlotHead,
-    SlotInfo, flat::Root, slot_of,
+    Engine, Governance, HOST_SCOPE, HostPorts, SLOTS, ScopeConfig, ScopeFlags, ScopeId, ScopeSet,
+    SlotHead, SlotInfo, flat::Root, slot_of,
 };
 
 use super::{
@@ -198,8 +198,29 @@ pub(super) fn head_of(governance: &Governance) -> SlotHead {
     SlotHead {
         host,
         host_ports,
-        reserved: [0; 15],
+        unclassified: judging_unclassified(governance),
+        reserved: [0; 11],
     }
+}
+
+/// The scopes that judge a packet whose port cannot be found.
+fn judging_unclassified(governance: &Governance) -> ScopeSet {
+    let mut has_port = ScopeSet::default();
+    // Port 0 is no service's.
+    has_port.insert(HOST_SCOPE);
+    for scope in governance.scope_of_port {
+        has_port.insert(scope);
+    }
+    let mut judging = ScopeSet::default();
+    judging.insert(HOST_SCOPE);
+    for (id, scope) in (0..).zip(&governance.scopes) {
+        let has_policies =
+            scope.flags.has(ScopeFlags::OWN_LISTS) || scope.flags.has(ScopeFlags::HOST_LISTS);
+        if has_policies && has_port.holds(id) {
+            judging.insert(id);
+        }
+    }
+    judging
 }
 
 /// Writes a slot's ports and scopes.

@@ -54,6 +54,34 @@ pub(super) fn network_namespace() -> io::Result<u64> {
     }
 }
 
+/// The hardware type of the interface with this name, an `ARPHRD_*` of `linux/if_arp.h`
+/// (`SIOCGIFHWADDR`).
+pub(super) fn hardware_type(interface: &str) -> io::Result<u16> {
+    // SAFETY: plain integers, arrays and unions of them; all zeros is a value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    let name = CString::new(interface)?;
+    let name = name.as_bytes_with_nul();
+    let Some(place) = request.ifr_name.get_mut(..name.len()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    for (to, from) in place.iter_mut().zip(name) {
+        *to = from.cast_signed();
+    }
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
+    // SAFETY: the request reads the name and writes the address of a `struct ifreq`, which
+    // `request` is and which lives here.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the union's member that this request writes.
+    Ok(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family })
+}
+
 /// `asm-generic/socket.h`; not in `libc` for every target.
 const SO_NETNS_COOKIE: libc::c_int = 71;
 

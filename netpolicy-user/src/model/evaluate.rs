@@ -101,6 +101,29 @@ pub fn evaluate(state: &State, service: Option<&Service>, source: IpAddr) -> Ver
     }
 }
 
+/// Judges a packet whose port cannot be found, by every scope that could govern it: the host,
+/// and each service with a port on which something is judged. The first that drops it
+/// decides, else the first that would, were it not observing.
+#[must_use]
+pub fn evaluate_unclassified(state: &State, source: IpAddr) -> (Option<&Service>, Reason) {
+    let failsafe = &state.host.failsafe_ports;
+    let is_judged = |service: &&Service| service.ports.iter().any(|port| !failsafe.contains(port));
+    let mut services: Vec<_> = state.services.iter().filter(is_judged).collect();
+    services.sort_by_key(|service| service.id);
+    let scopes = [None].into_iter().chain(services.into_iter().map(Some));
+    let mut observed = None;
+    for scope in scopes {
+        match evaluate(state, scope, source).reason {
+            Reason::Blocked | Reason::NotAllowed => return (scope, Reason::UnclassifiedDropped),
+            Reason::ObservedBlocked | Reason::ObservedNotAllowed if observed.is_none() => {
+                observed = Some((scope, Reason::ObservedUnclassified));
+            }
+            _ => {}
+        }
+    }
+    observed.unwrap_or((None, Reason::UnclassifiedPassed))
+}
+
 /// Indices of the active policies that are bound to a scope.
 pub(super) fn governing(state: &State, scope: &Binding) -> Vec<usize> {
     let policies = state.policies.iter().enumerate();

@@ -32,7 +32,7 @@ pub use authority::{Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
 pub use change::{Change, ListEdit, ListInput, SourceText};
 pub use error::{ErrorKind, ModelError, Place, Problem};
-pub use evaluate::{ListKind, RuleRef, Verdict, evaluate};
+pub use evaluate::{ListKind, RuleRef, Verdict, evaluate, evaluate_unclassified};
 pub use explain::{Explanation, explain};
 pub use item::Item;
 pub use lint::{Finding, lint};

@@ -170,6 +170,49 @@ fn a_denial_drops_only_if_every_mode_involved_enforces() {
 }
 
 #[test]
+fn unclassified_packet_is_judged_by_the_strictest_scope() {
+    let toml = |mode: &str| {
+        format!(
+            r#"
+            [[service]]
+            name = "pg_"
+            ports = ["5432"]
+            mode = "{mode}"
+            [[service]]
+            name = "lab"
+            ports = ["8080"]
+            mode = "observe"
+            [[policy]]
+            name = "host_wide"
+            block = ["203.0.113.7"]
+            [[policy]]
+            name = "own"
+            allow = ["10.0.0.0/8"]
+            bind = ["pg_"]
+            [[policy]]
+            name = "trial"
+            block = ["10.0.0.0/24"]
+            bind = ["lab"]
+            "#
+        )
+    };
+    use Reason::{ObservedUnclassified, UnclassifiedDropped, UnclassifiedPassed};
+    for (mode, source, scope, reason) in [
+        ("enforce", "203.0.113.7", None, UnclassifiedDropped),
+        ("enforce", "198.51.100.1", Some("pg_"), UnclassifiedDropped),
+        ("enforce", "10.0.0.1", Some("lab"), ObservedUnclassified),
+        ("enforce", "10.0.1.1", None, UnclassifiedPassed),
+        ("observe", "203.0.113.7", None, UnclassifiedDropped),
+        ("observe", "198.51.100.1", Some("pg_"), ObservedUnclassified),
+    ] {
+        let state = state_of(&toml(mode));
+        let (by, said) = evaluate_unclassified(&state, source.parse().unwrap());
+        let by = by.map(|service| service.name.as_str());
+        assert_eq!((by, said), (scope, reason), "{mode} {source}");
+    }
+}
+
+#[test]
 fn the_most_specific_rule_is_named() {
     let state = state_of(
         r#"

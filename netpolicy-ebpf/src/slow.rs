@@ -1,0 +1,225 @@
+//! The slow path: packets that are not plain, and all of them while a bypass is in force or
+//! the LPM engine was chosen.
+//!
+//! Its parts are global functions (Documentation/bpf: `BTF_FUNC_GLOBAL`): the verifier walks
+//! each once, whatever calls it, and their variables are none of the others'. They take and
+//! return only the context and numbers.
+
+use aya_ebpf::{bindings::xdp_md, helpers::bpf_ktime_get_boot_ns, programs::XdpContext};
+use netpolicy_common::{
+    Control, HOST_SCOPE, MAX_SCOPES, Reason, ScopeConfig, ScopeId, list_slot_of, slot_of,
+};
+use netpolicy_ebpf::{Chain, Family, Load, Segment, Subject, judge, packet, unclassified};
+
+use crate::{
+    maps,
+    program::{control, finish, govern, judged, slot_head},
+    source::{Source, SourceV4, SourceV6},
+    whole::Whole,
+};
+
+/// Parses and judges a packet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn slow_path(ctx: *mut xdp_md) -> u32 {
+    let packed = walk(ctx);
+    let subject = match Segment::unpack(packed) {
+        Segment::Pass(reason) => {
+            let ctx = XdpContext::new(ctx);
+            return finish(&ctx, HOST_SCOPE, reason, None, maps::is_probe());
+        }
+        Segment::Judge(subject) => subject,
+    };
+    let control = control();
+    let (scope, reason) = if subject.is_attempt {
+        Verdict(judge_attempt(
+            ctx,
+            packed,
+            control.generation,
+            control.bypasses,
+        ))
+        .unpack()
+    } else {
+        strictest(ctx, packed, &control)
+    };
+    judged(
+        &XdpContext::new(ctx),
+        scope,
+        reason,
+        control.generation,
+        maps::is_probe(),
+    )
+}
+
+/// [`packet::parse_packed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
+    packet::parse_packed(&Whole::of(&XdpContext::new(ctx)), maps::layer())
+}
+
+/// [`packet::ip`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn ip(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
+    let family = if is_v6 == 0 { Family::V4 } else { Family::V6 };
+    packet::ip(&Whole::of(&XdpContext::new(ctx)), at as usize, family)
+}
+
+/// [`packet::skip_tags`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn tags(ctx: *mut xdp_md, at: u64) -> u64 {
+    packet::skip_tags(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
+}
+
+/// [`packet::skip_extensions`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn extensions(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
+    let frame = Whole::of(&XdpContext::new(ctx));
+    packet::skip_extensions(&frame, Chain(chain), end as usize).0
+}
+
+/// A scope and what it says, in one number.
+#[derive(Clone, Copy)]
+struct Verdict(u64);
+
+impl Verdict {
+    /// What no scope says of a packet that is judged.
+    const NONE: Self = Self(0);
+
+    #[inline(always)]
+    const fn new(scope: ScopeId, reason: Reason) -> Self {
+        Self((scope as u64) << 8 | reason as u64)
+    }
+
+    #[inline(always)]
+    fn unpack(self) -> (ScopeId, Reason) {
+        let reason = Reason::from_u8(self.0 as u8).unwrap_or(Reason::Malformed);
+        ((self.0 >> 8) as ScopeId, reason)
+    }
+}
+
+/// Judges a connection attempt: failsafe port, service of the port, bypass, lists, in this
+/// order. The answer is a [`Verdict`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_attempt(ctx: *mut xdp_md, packed: u64, generation: u64, bypasses: u64) -> u64 {
+    let Segment::Judge(subject) = Segment::unpack(packed) else {
+        return Verdict::new(HOST_SCOPE, Reason::Malformed).0;
+    };
+    let control = Control {
+        generation,
+        bypasses,
+    };
+    let (scope, config) = match govern(generation, subject.ports.destination) {
+        Ok(governing) => governing,
+        Err(reason) => return Verdict::new(HOST_SCOPE, reason).0,
+    };
+    let reason = match subject.addresses.family {
+        Family::V4 => in_scope::<SourceV4, 4>(ctx, subject, &control, scope, config),
+        Family::V6 => in_scope::<SourceV6, 16>(ctx, subject, &control, scope, config),
+    };
+    Verdict::new(scope, reason).0
+}
+
+/// Judges a packet whose port could not be found by every scope that could govern it: the
+/// first that drops decides, else the first that observes a denial, else the first for which
+/// the source has a bypass.
+#[inline(always)]
+fn strictest(ctx: *mut xdp_md, packed: u64, control: &Control) -> (ScopeId, Reason) {
+    let mut found = Verdict::NONE;
+    let head = slot_head(control.generation);
+    for (at, word) in (0..).step_by(64).zip(head.unclassified.words()) {
+        let (mut scopes, mut scope) = (*word, at);
+        for _ in 0..64 {
+            if scopes == 0 {
+                break;
+            }
+            if scopes & 1 != 0 {
+                let asked = u64::from(control.bypasses != 0) << 32 | scope;
+                found = Verdict(one_scope(ctx, packed, control.generation, asked, found.0));
+                if found.0 & 0xff == Reason::UnclassifiedDropped as u64 {
+                    return found.unpack();
+                }
+            }
+            scopes >>= 1;
+            scope += 1;
+        }
+    }
+    if found.0 == 0 {
+        (HOST_SCOPE, Reason::UnclassifiedPassed)
+    } else {
+        found.unpack()
+    }
+}
+
+/// What one scope makes of the [`Verdict`] of those before it. `asked`: the scope, and above
+/// its 32 bits whether there are bypasses.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn one_scope(
+    ctx: *mut xdp_md,
+    packed: u64,
+    generation: u64,
+    asked: u64,
+    found: u64,
+) -> u64 {
+    let Segment::Judge(subject) = Segment::unpack(packed) else {
+        return found;
+    };
+    let Some(governance) = maps::GOVERNANCE.get(slot_of(generation)) else {
+        return found;
+    };
+    let scope = (asked as u32 % MAX_SCOPES) as ScopeId;
+    let config = &governance.scopes[usize::from(scope)];
+    let control = Control {
+        generation,
+        bypasses: asked >> 32,
+    };
+    let reason = match subject.addresses.family {
+        Family::V4 => in_scope::<SourceV4, 4>(ctx, subject, &control, scope, config),
+        Family::V6 => in_scope::<SourceV6, 16>(ctx, subject, &control, scope, config),
+    };
+    match unclassified(reason) {
+        Reason::UnclassifiedPassed => found,
+        Reason::Bypass if found != Verdict::NONE.0 => found,
+        Reason::ObservedUnclassified if found & 0xff == Reason::ObservedUnclassified as u64 => {
+            found
+        }
+        reason => Verdict::new(scope, reason).0,
+    }
+}
+
+/// Bypass, then lists.
+#[inline(always)]
+fn in_scope<S: Source<Address = [u8; N]>, const N: usize>(
+    ctx: *mut xdp_md,
+    subject: Subject,
+    control: &Control,
+    scope: ScopeId,
+    config: &ScopeConfig,
+) -> Reason {
+    let frame = Whole::of(&XdpContext::new(ctx));
+    let Some(address) = frame.load::<N>(subject.addresses.at) else {
+        return Reason::Malformed;
+    };
+    let source = S::new(address, list_slot_of(slot_of(control.generation)));
+    if bypassed(&source, control, scope) {
+        return Reason::Bypass;
+    }
+    let host = || &slot_head(control.generation).host;
+    judge(&source, config, host, scope)
+}
+
+/// A bypass of the host exempts from everything on it, one of a service from that.
+#[inline(always)]
+fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
+    if control.bypasses == 0 {
+        return false;
+    }
+    // SAFETY: takes nothing, returns a number.
+    let now = unsafe { bpf_ktime_get_boot_ns() };
+    source.bypass_lives(scope, now) || (scope != HOST_SCOPE && source.bypass_lives(HOST_SCOPE, now))
+}

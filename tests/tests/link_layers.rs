@@ -1,0 +1,123 @@
+//! Interfaces without an Ethernet header, with a real server behind them.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use etherparse::{SlicedPacket, TransportSlice};
+use netpolicy_tests::DatabaseHost;
+use netpolicy_tests::host::NIC;
+use netpolicy_tests::packet::{Extension, Packet};
+use netpolicy_tests::tun::Tun;
+
+const TUN: &str = "tun0";
+const ALLOWED: &str = "192.0.2.7";
+const BLOCKED: &str = "192.0.2.66";
+const ALLOWED6: &str = "2001:db8:77::7";
+const BLOCKED6: &str = "2001:db8:77::66";
+const POLICY: &str = "policy create office --block 192.0.2.66 --block 2001:db8:77::66";
+
+/// How long an answer may take, and how long one that must not come is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_millis(400);
+
+/// An agent that filters a tun device beside the usual interface.
+fn host_with_tun() -> (DatabaseHost, Tun) {
+    let mut host = DatabaseHost::without_agent();
+    let tun = Tun::new(host.db(), TUN);
+    host.db().ip(&["route", "add", "192.0.2.0/24", "dev", TUN]);
+    host.db()
+        .ip(&["route", "add", "2001:db8:77::/64", "dev", TUN]);
+    start(&mut host);
+    host.ok(POLICY);
+    (host, tun)
+}
+
+fn start(host: &mut DatabaseHost) {
+    let mut command = host.command();
+    command.args(["agent", "--interface", &format!("{NIC},{TUN}")]);
+    host.spawn(command);
+    host.wait_for_agent();
+}
+
+/// Whether an attempt from a source gets a SYN-ACK.
+fn is_answered(tun: &mut Tun, packet: &Packet, patience: Duration) -> bool {
+    let frame = packet.build();
+    tun.send(&frame[14..]);
+    let is_answer = |packet: &[u8]| {
+        let sliced = SlicedPacket::from_ip(packet);
+        sliced.is_ok_and(|sliced| match sliced.transport {
+            Some(TransportSlice::Tcp(tcp)) => tcp.syn() && tcp.ack(),
+            _ => false,
+        })
+    };
+    tun.receive(patience, is_answer).is_some()
+}
+
+fn assert_filtered(tun: &mut Tun) {
+    // Each from a port of its own: an answered one is not answered again in the same way.
+    let ports = std::process::id() as u16;
+    for (n, source) in (0..).zip([ALLOWED, ALLOWED6]) {
+        let syn = Packet::tcp_from(source, ports.wrapping_add(n) | 1024, 5432, "S");
+        assert!(is_answered(tun, &syn, PATIENCE), "{source} gets no SYN-ACK");
+    }
+    for source in [BLOCKED, BLOCKED6] {
+        let syn = Packet::syn(source, 5432);
+        assert!(!is_answered(tun, &syn, SILENCE), "{source} gets a SYN-ACK");
+    }
+}
+
+#[test]
+fn blocked_source_gets_no_answer_through_a_tun_device() {
+    let (mut host, mut tun) = host_with_tun();
+    let interfaces = host.json("status")["enforcement"]["interfaces"].clone();
+    assert!(interfaces.to_string().contains(TUN), "{interfaces}");
+    assert_filtered(&mut tun);
+
+    let many = (0..150).fold(Packet::syn(BLOCKED6, 5432), |packet, _| {
+        packet.extension(Extension::Destination(8))
+    });
+    assert!(
+        !is_answered(&mut tun, &many, SILENCE),
+        "150 extension headers"
+    );
+
+    // The next agent leaves the right program there.
+    host.stop_agent();
+    assert_filtered(&mut tun);
+    start(&mut host);
+    assert_filtered(&mut tun);
+}
+
+#[test]
+fn reinstalled_program_at_a_tun_device_still_reads_ip() {
+    let (mut host, mut tun) = host_with_tun();
+    host.stop_agent();
+    // Without this pin the agent installs everything again and replaces what links run.
+    fs::remove_file(host.bpffs_dir().join("live/BUILD")).expect("remove a pin");
+    start(&mut host);
+    let deadline = Instant::now() + PATIENCE;
+    while !host.json("status")["enforcement"]["interfaces"]
+        .to_string()
+        .contains(TUN)
+    {
+        assert!(Instant::now() < deadline, "not attached");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_filtered(&mut tun);
+}
+
+#[test]
+fn interface_of_unknown_hardware_type_is_refused_with_a_fault() {
+    const ARPHRD_INFINIBAND: u16 = 32;
+    let mut host = DatabaseHost::without_agent();
+    let _tun = Tun::of_type(host.db(), TUN, ARPHRD_INFINIBAND);
+    let mut command = host.command();
+    command.args(["agent", "--interface", &format!("{NIC},{TUN}")]);
+    host.spawn(command);
+    let status = host.wait_for_state("partial");
+    let faults = status["faults"].to_string();
+    assert!(
+        faults.contains(TUN) && faults.contains("hardware type 32"),
+        "{faults}"
+    );
+}
