@@ -21,6 +21,7 @@ use crate::rules::{self, Loaded};
 pub struct Asked {
     loaded: Loaded,
     probe: Xdp,
+    probe_ip: Xdp,
 }
 
 /// Bytes of `struct xdp_md`.
@@ -34,9 +35,16 @@ impl Asked {
     #[must_use]
     pub fn new() -> Self {
         let loaded = Loaded::new(&rules::ruleset(&[]));
-        let pin = loaded.bpffs_dir().join("live/PROBE");
-        let probe = Xdp::from_pin(pin, XdpAttachType::Interface).expect("open the pinned program");
-        Self { loaded, probe }
+        let open = |name| {
+            let pin = loaded.bpffs_dir().join("live").join(name);
+            Xdp::from_pin(pin, XdpAttachType::Interface).expect("open the pinned program")
+        };
+        let (probe, probe_ip) = (open("PROBE"), open("PROBE_IP"));
+        Self {
+            loaded,
+            probe,
+            probe_ip,
+        }
     }
 
     /// Puts rules in force.
@@ -48,14 +56,19 @@ impl Asked {
     }
 
     /// The reason that the program gives a frame, of which so many bytes are in the first
-    /// buffer.
+    /// buffer. `ethernet`: it begins with an Ethernet header, else with the IP header.
     ///
     /// # Errors
     /// What the kernel says: it takes no frame shorter than an Ethernet header.
     ///
     /// # Panics
     /// When the program's action is not that of its reason.
-    pub fn reason(&self, frame: &[u8], linear: Option<usize>) -> Result<Reason, String> {
+    pub fn reason(
+        &self,
+        ethernet: bool,
+        frame: &[u8],
+        linear: Option<usize>,
+    ) -> Result<Reason, String> {
         // data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let mut context = [0; CONTEXT_LEN];
         let end = u32::try_from(linear.unwrap_or(frame.len())).expect("a short frame");
@@ -65,7 +78,12 @@ impl Asked {
             ctx_in: linear.map(|_| context.as_slice()),
             ..TestRunOptions::new()
         };
-        let ran = self.probe.test_run(options).map_err(|e| chain(&e))?;
+        let probe = if ethernet {
+            &self.probe
+        } else {
+            &self.probe_ip
+        };
+        let ran = probe.test_run(options).map_err(|e| chain(&e))?;
         let answer = Probe(ran.return_value);
         let reason = answer.reason();
         let reason = reason.ok_or_else(|| format!("it answers {:#x}", ran.return_value))?;
@@ -82,7 +100,7 @@ impl Asked {
     /// (Linux 6.18; not 6.1 and 6.12).
     #[must_use]
     pub fn takes_linear(&self) -> bool {
-        self.reason(&[0; 64], Some(14)).is_ok()
+        self.reason(true, &[0; 64], Some(14)).is_ok()
     }
 }
 

@@ -25,7 +25,7 @@ use netpolicy_user::config::XdpChoice;
 
 /// Rules of a run, and frames under each.
 const ROUNDS: u64 = 400;
-const FRAMES: u64 = 500;
+const FRAMES: u64 = 525;
 
 fn seed() -> u64 {
     std::env::var("NETPOLICY_SEED").map_or(20_261_130, |text| {
@@ -54,7 +54,7 @@ impl Case {
         }
         let linear = self.linear.map(|linear| linear.min(frame.len()));
         let expected = expected(&self.rules, self.shape.ethernet, &frame);
-        let said = asked.reason(&frame, linear);
+        let said = asked.reason(self.shape.ethernet, &frame, linear);
         (said != Ok(expected)).then_some((expected, said))
     }
 }
@@ -146,7 +146,7 @@ fn replay(asked: &mut Asked) {
             continue;
         }
         asked.enforce(&kept.rules);
-        let said = asked.reason(&frame, kept.linear);
+        let said = asked.reason(kept.ethernet, &frame, kept.linear);
         if said != Ok(reason) {
             wrong.push(format!("{name}: the program says {said:?}"));
         }
@@ -178,7 +178,9 @@ fn program_and_reference_agree_on_random_frames() {
         let rules = random::rules(&mut rng);
         asked.enforce(&rules);
         for _ in 0..FRAMES {
-            let shape = random::frame(&mut rng, &rules, true);
+            // Of every six frames one is of a device without Ethernet headers.
+            let ethernet = rng.u32(..6) != 0;
+            let shape = random::frame(&mut rng, &rules, ethernet);
             let frame = shape.build();
             if frame.len() < 14 {
                 continue;
@@ -189,7 +191,7 @@ fn program_and_reference_agree_on_random_frames() {
                 shape,
                 linear,
             };
-            let expected = expected(&rules, true, &frame);
+            let expected = expected(&rules, ethernet, &frame);
             seen.note(&host, &case, &frame, expected);
             let Some((expected, said)) = case.difference(&asked) else {
                 continue;
@@ -201,7 +203,7 @@ fn program_and_reference_agree_on_random_frames() {
             let simple = simplest(&mut asked, &case);
             let kept = Kept::new(
                 &simple.rules,
-                true,
+                simple.shape.ethernet,
                 &simple.shape.build(),
                 simple.linear,
                 expected,

@@ -109,7 +109,7 @@ impl Fragments {
                 let length = header - 40 + 8 + to - from;
                 let length = u16::try_from(length).expect("a short packet");
                 ip[4..6].copy_from_slice(&length.to_be_bytes());
-                let last = shape.extensions.iter().take(self.before).last();
+                let last = shape.extensions.iter().take(self.before).next_back();
                 let next_at = last.map_or(6, |last| header - last.body.len() - 2);
                 let next = std::mem::replace(&mut ip[next_at], 44);
                 frame.extend([next, 0]);
@@ -206,7 +206,7 @@ impl List {
         self.add(name.into(), shape);
     }
 
-    fn cut(&mut self, name: impl Into<String>, shape: Shape, before: usize, cuts: &[usize]) {
+    fn cut(&mut self, name: impl Into<String>, shape: &Shape, before: usize, cuts: &[usize]) {
         let name = name.into();
         for reversed in [false, true] {
             let order = if reversed { ", last first" } else { "" };
@@ -428,27 +428,27 @@ impl List {
                     shape.payload = payload;
                     shape.tcp_options = vec![1; 8];
                     let name = format!("{version}, {payload} bytes, cut at {cuts:?}");
-                    self.cut(name, shape, 0, cuts);
+                    self.cut(name, &shape, 0, cuts);
                 }
             }
         }
         let mut shape = base(false);
         shape.payload = 40;
         shape.options = vec![1; 40];
-        self.cut("IPv4 with options, cut at 8", shape, 0, &[8]);
+        self.cut("IPv4 with options, cut at 8", &shape, 0, &[8]);
         let mut shape = base(true);
         shape.payload = 40;
         shape.extensions = vec![
             Extension::options(DESTINATION, 16),
             Extension::routing(0, 8),
         ];
-        self.cut("IPv6 headers before", shape.clone(), 2, &[24]);
-        self.cut("IPv6 headers within", shape.clone(), 0, &[48]);
-        self.cut("IPv6 headers cut off", shape, 0, &[16]);
+        self.cut("IPv6 headers before", &shape, 2, &[24]);
+        self.cut("IPv6 headers within", &shape, 0, &[48]);
+        self.cut("IPv6 headers cut off", &shape, 0, &[16]);
         let mut tagged = base(false);
         tagged.payload = 40;
         tagged.tags = vec![(0x8100, 0); 4];
-        self.cut("IPv4 behind 4 tags", tagged, 0, &[8]);
+        self.cut("IPv4 behind 4 tags", &tagged, 0, &[8]);
     }
 
     fn lengths(&mut self) {

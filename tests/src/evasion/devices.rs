@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::NetNs;
-use crate::evasion::tun::Tun;
+use crate::evasion::user_device::UserDevice;
 use crate::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6};
 use crate::traffic::RawSocket;
 
@@ -111,7 +111,7 @@ pub struct Wire {
 
 enum End {
     Packet(RawSocket),
-    Tun(Tun),
+    File(UserDevice),
 }
 
 /// The longest wait for a frame.
@@ -126,7 +126,7 @@ impl Wire {
                 socket.send(frame);
                 true
             }
-            End::Tun(tun) => tun.send(frame),
+            End::File(device) => device.send(frame),
         }
     }
 
@@ -134,7 +134,7 @@ impl Wire {
     pub fn receive<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         match &self.end {
             End::Packet(socket) => socket.receive(buffer),
-            End::Tun(tun) => tun.receive(buffer, WAIT),
+            End::File(device) => device.receive(buffer, WAIT),
         }
     }
 }
@@ -195,13 +195,13 @@ pub fn make(device: Device, server: &NetNs, client: &NetNs, mtu: usize) -> Resul
     };
     let end = match device {
         Device::Tap | Device::Tun => {
-            let tun = Tun::new(server, "nic0", device.has_ethernet())?;
+            let file = UserDevice::new(server, "nic0", device.has_ethernet())?;
             let mut lines = vec![format!("ip link set nic0 mtu {mtu} up")];
             if device.has_ethernet() {
                 lines.insert(0, format!("ip link set nic0 address {}", mac(HOST_MAC)));
             }
             all(server, &lines)?;
-            End::Tun(tun)
+            End::File(file)
         }
         Device::Veth | Device::BridgePort | Device::Bridge | Device::Macvlan | Device::Bond => {
             veth(server, client, mtu)?;

@@ -3,7 +3,7 @@
 
 pub mod attempts;
 pub mod devices;
-pub mod tun;
+pub mod user_device;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

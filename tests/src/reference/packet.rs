@@ -117,7 +117,7 @@ fn ipv6(bytes: &[u8]) -> Class {
                 if fragment & 0xfff8 != 0 {
                     return Class::Pass(Reason::Fragment);
                 }
-                first_fragment = fragment & 1 != 0;
+                first_fragment |= fragment & 1 != 0;
                 at += 8;
             }
             // RFC 4302, section 2.2.

@@ -152,10 +152,12 @@ impl Rules {
         self.judge_in(service, source)
     }
 
-    /// The verdict on what cannot be classified: that of the strictest scope.
+    /// The verdict on what cannot be classified: that of the strictest scope. The host is
+    /// asked, and each service that some policy governs.
     #[must_use]
     pub fn judge_strictest(&self, source: IpAddr) -> Reason {
-        let services = (0..self.services.len()).map(Some);
+        let is_governed = |scope: &Option<usize>| self.judge_in(*scope, source) != Reason::NoPolicy;
+        let services = (0..self.services.len()).map(Some).filter(is_governed);
         let scopes: Vec<Option<usize>> = std::iter::once(None).chain(services).collect();
         let reasons: Vec<Reason> = scopes
             .iter()

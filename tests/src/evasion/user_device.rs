@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::NetNs;
 
-/// The wire's end of a tun or tap device; the device goes when it is dropped.
+/// The file of a tun or tap device; the device goes when it is dropped.
 #[derive(Debug)]
-pub struct Tun {
+pub struct UserDevice {
     file: File,
 }
 
@@ -28,7 +28,7 @@ struct Request {
     rest: [u8; 22],
 }
 
-impl Tun {
+impl UserDevice {
     /// Makes a device in a namespace: tap with Ethernet headers, else tun.
     ///
     /// # Errors
