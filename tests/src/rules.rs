@@ -151,19 +151,10 @@ impl Loaded {
     /// When that fails.
     #[must_use]
     pub fn with_engine(engine: EngineChoice, ruleset: &Arc<Ruleset>) -> Self {
-        Self::with(engine, XdpChoice::Auto, ruleset)
-    }
-
-    /// The same with a hook of the caller's choice.
-    ///
-    /// # Panics
-    /// When that fails.
-    #[must_use]
-    pub fn with(engine: EngineChoice, mode: XdpChoice, ruleset: &Arc<Ruleset>) -> Self {
         let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
         let options = datapath::Options {
             bpffs_dir,
-            mode,
+            mode: XdpChoice::Auto,
             engine,
         };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
@@ -238,6 +229,15 @@ impl Loaded {
             Datapath::open(&self.options, ruleset, self.revision).expect("load the program");
         self.datapath = Some(datapath);
         opened
+    }
+
+    /// The same, with another hook for what is attached from now on.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn reopen_with(&mut self, mode: XdpChoice, ruleset: &Arc<Ruleset>) -> Opened {
+        self.options.mode = mode;
+        self.reopen(ruleset)
     }
 
     /// What the loaded program says of a packet.

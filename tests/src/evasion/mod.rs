@@ -7,7 +7,6 @@ pub mod user_device;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
 use netpolicy_user::config::XdpChoice;
 
@@ -152,18 +151,28 @@ impl Stand {
         self.wire.filtered
     }
 
-    /// A filter at the device.
+    /// Attaches a filter to the device. One that was loaded once serves all devices, one after
+    /// the other: the verifier takes seconds.
     ///
     /// # Errors
     /// When it cannot be attached there.
-    pub fn filter(&self, mode: XdpChoice) -> Result<Loaded, String> {
+    pub fn filter(&self, loaded: &mut Loaded, mode: XdpChoice) -> Result<(), String> {
         self.ns.run(|| {
-            let ruleset = rules::ruleset(&[]);
-            let mut loaded = Loaded::with(rules::engine(), mode, &Arc::clone(&ruleset));
+            loaded.reopen_with(mode, &rules::ruleset(&[]));
             let attached = loaded.datapath().attach(self.wire.filtered);
-            attached.map_err(|e| chain(&e))?;
-            Ok(loaded)
+            attached.map(drop).map_err(|e| chain(&e))
         })
+    }
+
+    /// Detaches the filter.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn unfilter(&self, loaded: &mut Loaded) {
+        self.ns.run(|| {
+            let detached = loaded.datapath().detach_all();
+            detached.expect("detach from the device");
+        });
     }
 
     /// Puts rules in force.
