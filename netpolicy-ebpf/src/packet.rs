@@ -16,7 +16,7 @@ use netpolicy_common::Reason;
 pub use plain::{
     Plain, parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,
 };
-pub use walk::{Chain, skip_extensions, skip_tags};
+pub use walk::{Chain, skip_extension, skip_extensions, skip_tag, skip_tags};
 
 /// Bounds-checked access to a frame's linear part.
 pub trait Bytes {
@@ -38,6 +38,16 @@ pub trait Load: Sized {
     /// See [`skip_tags`].
     fn skip_tags(&self, at: usize) -> usize {
         skip_tags(self, at)
+    }
+
+    /// See [`skip_tag`].
+    fn skip_tag(&self, at: usize) -> usize {
+        skip_tag(self, at)
+    }
+
+    /// See [`skip_extension`].
+    fn skip_extension(&self, chain: Chain, end: usize) -> Chain {
+        skip_extension(self, chain, end)
     }
 
     /// See [`skip_extensions`].
@@ -95,7 +105,7 @@ impl Ports {
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Nothing to judge: it passes for this reason.
+    /// Nothing to judge: this is the reason.
     Pass(Reason),
     /// To be judged.
     Judge(Subject),
@@ -143,6 +153,12 @@ impl Segment {
     #[inline(always)]
     const fn is_judged(packed: u64) -> bool {
         packed & 1 != 0
+    }
+
+    /// Whether [`Self::pack`] packed a connection attempt.
+    #[inline(always)]
+    const fn is_packed_attempt(packed: u64) -> bool {
+        packed & 3 == 3
     }
 
     /// What [`Self::pack`] packed.
@@ -242,15 +258,19 @@ fn without_link_layer<L: Load>(frame: &L) -> u64 {
         6 => frame.ip(0, Family::V6),
         _ => Segment::Pass(Reason::NotTcp).pack(),
     };
-    let may_be_tag = ethertype == IPV4 || ethertype == IPV6 || walk::is_tag(ethertype);
-    if may_be_tag && !Segment::is_judged(found) {
-        // No ordinary packet has such a length or flow label and reads as TCP 4 bytes later.
-        let tagged = behind_tags(frame, TAG_TYPE_AT);
-        if Segment::is_judged(tagged) {
-            return tagged;
-        }
+    if ethertype != IPV4 && ethertype != IPV6 && !walk::is_tag(ethertype) {
+        return found;
     }
-    found
+    // No ordinary packet has such a length or flow label and reads as TCP 4 bytes later.
+    let tagged = behind_tags(frame, TAG_TYPE_AT);
+    if !Segment::is_judged(tagged) {
+        found
+    } else if Segment::is_packed_attempt(found) {
+        // Made to be read in two ways, of which one would be seen.
+        Segment::Pass(Reason::UnclassifiedDropped).pack()
+    } else {
+        tagged
+    }
 }
 
 /// Reads an IP packet at an offset.

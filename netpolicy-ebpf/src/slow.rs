@@ -25,7 +25,7 @@ pub(crate) extern "C" fn slow_path(ctx: *mut xdp_md) -> u32 {
     let packed = walk(ctx);
     let subject = match Segment::unpack(packed) {
         Segment::Pass(reason) => {
-            let ctx = XdpContext::new(ctx);
+            let (ctx, reason) = (XdpContext::new(ctx), reason_of(reason as u64));
             return finish(&ctx, HOST_SCOPE, reason, None, maps::is_probe());
         }
         Segment::Judge(subject) => subject,
@@ -81,6 +81,21 @@ pub(crate) extern "C" fn extensions(ctx: *mut xdp_md, chain: u64, end: u64) -> u
     packet::skip_extensions(&frame, Chain(chain), end as usize).0
 }
 
+/// [`packet::skip_tag`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn tag(ctx: *mut xdp_md, at: u64) -> u64 {
+    packet::skip_tag(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
+}
+
+/// [`packet::skip_extension`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn extension(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
+    let frame = Whole::of(&XdpContext::new(ctx));
+    packet::skip_extension(&frame, Chain(chain), end as usize).0
+}
+
 /// A scope and what it says, in one number.
 #[derive(Clone, Copy)]
 struct Verdict(u64);
@@ -96,9 +111,25 @@ impl Verdict {
 
     #[inline(always)]
     fn unpack(self) -> (ScopeId, Reason) {
-        let reason = Reason::from_u8(self.0 as u8).unwrap_or(Reason::Malformed);
-        ((self.0 >> 8) as ScopeId, reason)
+        ((self.0 >> 8) as ScopeId, reason_of(self.0))
     }
+}
+
+/// The reason in the lowest bits of a number, bounded for the verifier as well: the compiler
+/// knows how large a reason is, and would leave a mask out that it could see.
+#[inline(always)]
+fn reason_of(number: u64) -> Reason {
+    let mut number = number;
+    // SAFETY: changes nothing but its operand.
+    unsafe {
+        core::arch::asm!(
+            "{0} &= {1}",
+            inout(reg) number,
+            const Reason::SLOTS - 1,
+            options(pure, nomem, nostack)
+        );
+    }
+    Reason::from_u8(number as u8).unwrap_or(Reason::Malformed)
 }
 
 /// Judges a connection attempt: failsafe port, service of the port, bypass, lists, in this

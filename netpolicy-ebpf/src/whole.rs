@@ -42,6 +42,16 @@ impl Load for Whole {
     }
 
     #[inline(always)]
+    fn skip_tag(&self, at: usize) -> usize {
+        slow::tag(self.ctx, at as u64) as usize
+    }
+
+    #[inline(always)]
+    fn skip_extension(&self, chain: Chain, end: usize) -> Chain {
+        Chain(slow::extension(self.ctx, chain.0, end as u64))
+    }
+
+    #[inline(always)]
     fn skip_tags(&self, at: usize) -> usize {
         slow::tags(self.ctx, at as u64) as usize
     }

@@ -7,9 +7,10 @@ use netpolicy_common::Reason::{
 };
 use netpolicy_tests::fixtures::{
     ALLOWED, ALLOWED6, BLOCKED, BLOCKED6, FAILSAFE, HOST_PORT, POSTGRES, UNLISTED, UNLISTED6,
-    check_example,
+    check_example, example,
 };
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Extension, Packet, frame};
+use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::datapath::packet;
 
 #[rustfmt::skip] // One row a fixture.
@@ -106,8 +107,8 @@ fn vlan_tags() {
         ("three tags, allowed", syn(ALLOWED, &[DOT1AD, DOT1Q, DOT1Q]), Allowed),
         ("four tags and IPv6", syn(BLOCKED6, &[DOT1Q, DOT1Q, DOT1AD, DOT1AD]), Blocked),
         ("ten tags of both kinds", syn(BLOCKED, &[DOT1AD, DOT1Q].repeat(5)), Blocked),
-        ("64 tags, one stride", syn(BLOCKED, &[DOT1Q; 64]), Blocked),
-        ("65 tags", syn(BLOCKED, &[DOT1Q; 65]), Blocked),
+        ("128 tags, one stride of the walk", syn(BLOCKED, &[DOT1Q; 128]), Blocked),
+        ("129 tags", syn(BLOCKED, &[DOT1Q; 129]), Blocked),
         ("as many tags as an MTU of 1500 holds", syn(BLOCKED, &[DOT1Q; 365]), Blocked),
         ("the same, allowed", syn(ALLOWED, &[DOT1AD; 365]), Allowed),
         ("as many tags as an MTU of 9000 holds", syn(BLOCKED, &[DOT1Q; 2240]), Blocked),
@@ -241,8 +242,8 @@ fn ipv6_extension_headers() {
         ("nine headers", with(BLOCKED6, &many(9)), Blocked),
         ("nine headers, allowed", with(ALLOWED6, &many(9)), Allowed),
         ("nine headers, on no list", with(UNLISTED6, &many(9)), NotAllowed),
-        ("32 headers, one stride", with(BLOCKED6, &many(32)), Blocked),
-        ("33 headers", with(BLOCKED6, &many(33)), Blocked),
+        ("64 headers, one stride of the walk", with(BLOCKED6, &many(64)), Blocked),
+        ("65 headers", with(BLOCKED6, &many(65)), Blocked),
         ("as many headers as Linux answers with an MTU of 1500", with(BLOCKED6, &many(175)), Blocked),
         ("the same, allowed", with(ALLOWED6, &many(175)), Allowed),
         ("as many headers as an MTU of 9000 holds", with(BLOCKED6, &many(1115)), Blocked),
@@ -290,4 +291,42 @@ fn ipv6_fragments() {
         ("a first fragment that ends before its next header", first(BLOCKED6, HOST_PORT).extension(Destination(64)).claim_length(8).build(), UnclassifiedDropped),
         ("an atomic fragment without TCP header", Packet::syn(BLOCKED6, HOST_PORT).fragment(0, false).cut_transport(8).build(), UnclassifiedDropped),
     ]);
+}
+
+#[rustfmt::skip] // One row a fixture.
+#[test]
+fn packets_without_a_link_layer_header() {
+    let mut loaded = Loaded::new(&rules::ruleset(&example()));
+    let ip = |packet: Packet| packet.build()[14..].to_vec();
+    let syn = |source| Packet::syn(source, HOST_PORT);
+    // GRE announced it, so it begins behind its own ethertype.
+    let tagged = |source, tci: [u8; 2], count| {
+        let tags = [DOT1Q].repeat(count);
+        let mut packet = tags.iter().fold(syn(source), |p, tpid| p.tag(*tpid)).build()[14..].to_vec();
+        packet[..2].copy_from_slice(&tci);
+        packet
+    };
+    for (sentence, packet, expected) in [
+        ("an IPv4 SYN, blocked", ip(syn(BLOCKED)), Blocked),
+        ("an IPv4 SYN, allowed", ip(syn(ALLOWED)), Allowed),
+        ("an IPv6 SYN, blocked", ip(syn(BLOCKED6)), Blocked),
+        ("an IPv6 SYN, on no list", ip(syn(UNLISTED6)), NotAllowed),
+        ("to a service", ip(Packet::syn(ALLOWED, POSTGRES)), NotAllowed),
+        ("to a failsafe port", ip(Packet::syn(BLOCKED, FAILSAFE)), Failsafe),
+        ("an ACK", ip(Packet::tcp(BLOCKED, HOST_PORT, "A")), Established),
+        ("UDP", ip(Packet::udp(BLOCKED6, HOST_PORT)), NotTcp),
+        ("175 extension headers", ip([Extension::Destination(8); 175].into_iter().fold(syn(BLOCKED6), Packet::extension)), Blocked),
+        ("a TCP header behind the first buffer", ip([Extension::Routing(2048); 3].into_iter().fold(syn(BLOCKED6), Packet::extension)), Blocked),
+        ("a header that is cut", ip(syn(BLOCKED).cut_transport(8)), UnclassifiedDropped),
+        ("a later fragment", ip(syn(BLOCKED).fragment(1, false)), Fragment),
+        ("an IPv4 header of 19 bytes", ip(syn(BLOCKED).cut_ip(19)), Malformed),
+        ("neither IPv4 nor IPv6", vec![0; 60], NotTcp),
+        ("a tag that GRE announced", tagged(BLOCKED, [0, 0], 1), Blocked),
+        ("the same, with a priority that looks like IPv4", tagged(BLOCKED, [0x40, 0], 1), Blocked),
+        ("the same, with a priority that looks like IPv6", tagged(BLOCKED, [0x60, 0], 1), Blocked),
+        ("three such tags", tagged(BLOCKED6, [0x60, 0], 3), Blocked),
+        ("the same, allowed", tagged(ALLOWED6, [0x60, 0], 3), Allowed),
+    ] {
+        assert_eq!(loaded.judge_ip(&packet), expected, "{sentence}");
+    }
 }

@@ -299,11 +299,12 @@ fn read_by_another(frame: &[u8]) -> Option<bool> {
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
     // It also takes 0x9100 for a tag, which Linux does not.
     let is_old_tag = |at: usize| frame.get(at..at + 2) == Some(&[0x91, 0x00]);
-    if [12, 16].into_iter().any(is_old_tag) {
+    if [12, 16, 20].into_iter().any(is_old_tag) {
         return None;
     }
     let is_vlan = |e: &LinkExtSlice<'_>| matches!(e, LinkExtSlice::Vlan(_));
-    let few_tags = packet.link_exts.len() <= 2 && packet.link_exts.iter().all(is_vlan);
+    // It reads three tags at most.
+    let only_tags = packet.link_exts.iter().all(is_vlan);
     let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
         return None;
     };
@@ -321,7 +322,7 @@ fn read_by_another(frame: &[u8]) -> Option<bool> {
         }
         NetSlice::Arp(_) => false,
     };
-    (few_tags && plain && tcp.destination_port() == HOST_PORT).then(|| tcp.syn() && !tcp.ack())
+    (only_tags && plain && tcp.destination_port() == HOST_PORT).then(|| tcp.syn() && !tcp.ack())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::walk::{AUTHENTICATION, DESTINATION, FRAGMENT};
+use super::walk::{AUTHENTICATION, DESTINATION, FRAGMENT, ROUTING};
 use super::*;
 
 fn parse(frame: &Vec<u8>) -> Segment {
@@ -243,6 +243,17 @@ fn ip_packet_without_link_layer_is_read_from_its_first_byte() {
             "{tci:?}"
         );
     }
+    // An IPv6 packet with a SYN, and an IPv4 one with another 4 bytes later.
+    let mut both = [
+        &[0x60, 0, 0x08, 0, 0x45, 0][..],
+        &[TCP, 64],
+        &[0; 32],
+        &tcp(2),
+    ]
+    .concat();
+    both[4 + 9] = TCP;
+    both[4 + 20 + 13] = 2;
+    assert_eq!(parse_ip(&both), Segment::Pass(Reason::UnclassifiedDropped));
     assert_eq!(parse_ip(&[0x45; 3]), Segment::Pass(Reason::Malformed));
     assert_eq!(
         parse_ip(&v4),

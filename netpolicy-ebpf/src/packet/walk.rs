@@ -1,9 +1,9 @@
 //! The parts of a frame that may repeat any number of times: VLAN tags and IPv6 extension
 //! headers. It does not judge what it finds.
 //!
-//! Each is walked in strides of so many steps, which the kernel's side makes a function of
-//! its own: the verifier follows one stride, and a loop of calls. Together they reach the
-//! end of the largest frame (an MTU of 65,535 bytes).
+//! Each is walked in strides of so many steps. The kernel's side makes functions of a step and
+//! of a stride, so that the verifier follows each once: a step, a stride's calls, and the calls
+//! of strides. Together they reach the end of the largest frame (an MTU of 65,535 bytes).
 
 use super::{Load, TCP};
 
@@ -11,11 +11,11 @@ use super::{Load, TCP};
 const REACH: usize = 1 << 16;
 
 /// Tags of a stride; and strides.
-const TAGS: usize = 64;
+const TAGS: usize = 128;
 const TAG_STRIDES: usize = REACH / VLAN_LEN / TAGS;
 
 /// Extension headers of a stride; and strides. None has less than 8 bytes.
-const EXTENSIONS: usize = 32;
+const EXTENSIONS: usize = 64;
 const EXTENSION_STRIDES: usize = REACH / 8 / EXTENSIONS;
 
 const VLAN_LEN: usize = 4;
@@ -24,7 +24,7 @@ const VLAN_LEN: usize = 4;
 const DOT1Q: [u8; 2] = [0x81, 0x00];
 const DOT1AD: [u8; 2] = [0x88, 0xa8];
 const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
+pub(super) const ROUTING: u8 = 43;
 pub(super) const FRAGMENT: u8 = 44;
 pub(super) const AUTHENTICATION: u8 = 51;
 pub(super) const DESTINATION: u8 = 60;
@@ -62,15 +62,27 @@ pub(super) fn behind_tags<L: Load>(frame: &L, at: usize) -> (usize, Option<[u8; 
 /// first that announces no tag, or of the last of the stride.
 #[inline(always)]
 pub fn skip_tags<L: Load>(frame: &L, at: usize) -> usize {
-    let mut at = at & OFFSET_MASK;
+    let mut at = at;
     for _ in 0..TAGS {
-        // A tag is two bytes of tag control, then the next ethertype.
-        if !frame.load::<2>(at).is_some_and(is_tag) {
+        let before = at;
+        at = frame.skip_tag(at);
+        if at == before {
             break;
         }
-        at = (at + VLAN_LEN) & OFFSET_MASK;
     }
     at
+}
+
+/// Skips one VLAN tag, if the ethertype at this offset announces one.
+#[inline(always)]
+pub fn skip_tag<L: Load>(frame: &L, at: usize) -> usize {
+    let at = at & OFFSET_MASK;
+    // A tag is two bytes of tag control, then the next ethertype.
+    if frame.load::<2>(at).is_some_and(is_tag) {
+        at + VLAN_LEN
+    } else {
+        at
+    }
 }
 
 /// A walk through IPv6 extension headers, in one number, for functions that return no more:
@@ -150,31 +162,40 @@ impl Chain {
 pub fn skip_extensions<L: Load>(frame: &L, chain: Chain, end: usize) -> Chain {
     let mut chain = chain;
     for _ in 0..EXTENSIONS {
-        if !chain.is_open() {
+        let before = chain;
+        chain = frame.skip_extension(chain, end);
+        if chain == before {
             break;
         }
-        let next = chain.next();
-        let Some(header) = load_before::<L, 4>(frame, chain.at(), end) else {
-            return Chain(chain.0 | CUT);
-        };
-        let fragment = u16::from_be_bytes([header[2], header[3]]);
-        let len = usize::from(header[1]);
-        let mut found = chain.0 & FIRST_FRAGMENT;
-        let len = if next == FRAGMENT {
+    }
+    chain
+}
+
+/// Skips one extension header, if the walk is still [open](Chain::is_open).
+#[inline(always)]
+pub fn skip_extension<L: Load>(frame: &L, chain: Chain, end: usize) -> Chain {
+    if !chain.is_open() {
+        return chain;
+    }
+    let Some(header) = load_before::<L, 4>(frame, chain.at(), end) else {
+        return Chain(chain.0 | CUT);
+    };
+    let fragment = u16::from_be_bytes([header[2], header[3]]);
+    let len = usize::from(header[1]);
+    let mut found = chain.0 & FIRST_FRAGMENT;
+    let len = match chain.next() {
+        FRAGMENT => {
             if fragment & 0xfff8 != 0 {
                 return Chain(chain.0 | LATER_FRAGMENT);
             }
             found |= u64::from(fragment & 1) << FIRST_FRAGMENT.ilog2();
             8
-        } else if next == AUTHENTICATION {
-            // RFC 4302, section 2.2: in units of four bytes, minus two.
-            (len + 2) * 4
-        } else {
-            (len + 1) * 8
-        };
-        chain = Chain(Chain::new(chain.at() + len, header[0]).0 | found);
-    }
-    chain
+        }
+        // RFC 4302, section 2.2: in units of four bytes, minus two.
+        AUTHENTICATION => (len + 2) * 4,
+        _ => (len + 1) * 8,
+    };
+    Chain(Chain::new(chain.at() + len, header[0]).0 | found)
 }
 
 /// The bytes at an offset, if they lie before `end`.
