@@ -41,9 +41,10 @@ pub fn classify(ethernet: bool, frame: &[u8]) -> Class {
     };
     // A tunnel's header, which is gone, may have said that a VLAN tag follows.
     match (class, behind_type(frame, 2)) {
-        (Class::Pass(_), Class::Pass(_)) => class,
-        (Class::Pass(_), tagged) => tagged,
-        _ => class,
+        (class, Class::Pass(_)) => class,
+        // Two attempts in one, of which Linux sees the one that the filter may not know.
+        (Class::Attempt { .. }, _) => Class::Pass(Reason::UnclassifiedDropped),
+        (_, tagged) => tagged,
     }
 }
 

@@ -16,7 +16,8 @@ use crate::reference::linux::{pseudo_sum, sum};
 pub struct Shape {
     /// It begins with an Ethernet header.
     pub ethernet: bool,
-    /// VLAN tags, the outermost first: type and tag control.
+    /// VLAN tags, the outermost first: type and tag control. Without an Ethernet header the
+    /// first one's type is missing: it stood in a tunnel's header, which is gone.
     pub tags: Vec<(u16, u16)>,
     /// Instead of the type of its address family.
     pub ether_type: Option<u16>,
@@ -246,16 +247,12 @@ impl Shape {
     /// Bytes before the IP header.
     #[must_use]
     pub fn link_len(&self) -> usize {
-        if self.ethernet {
-            14 + 4 * self.tags.len()
-        } else {
-            0
-        }
+        4 * self.tags.len() + if self.ethernet { 14 } else { 0 }
     }
 
     fn link(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if !self.ethernet {
+        if !self.ethernet && self.tags.is_empty() {
             return bytes;
         }
         bytes.extend(HOST_MAC);
@@ -270,6 +267,9 @@ impl Shape {
             0x86dd
         };
         bytes.extend(self.ether_type.unwrap_or(family).to_be_bytes());
+        if !self.ethernet {
+            bytes.drain(..14);
+        }
         bytes
     }
 

@@ -267,10 +267,16 @@ pub fn frame(rng: &mut Rng, rules: &Rules, ethernet: bool) -> Shape {
     shape.ethernet = ethernet;
     if ethernet {
         shape.tags = tags(rng);
-        if one_in(rng, 40) {
-            let others = [0x0806, 0x8847, 0x88cc, 0x9100, 46, 0x0800, 0x86dd];
-            shape.ether_type = Some(pick(rng, &others));
+    } else if one_in(rng, 6) {
+        // As of a tunnel that says that a tag follows. Some look like IP as well.
+        shape.tags = tags(rng);
+        if let Some((_, control)) = shape.tags.first_mut() {
+            *control = pick(rng, &[0x4500, 0x4000, 0x6000, 0x0000, *control]);
         }
+    }
+    if ethernet && one_in(rng, 40) {
+        let others = [0x0806, 0x8847, 0x88cc, 0x9100, 46, 0x0800, 0x86dd];
+        shape.ether_type = Some(pick(rng, &others));
     }
     if one_in(rng, 12) {
         shape.protocol = pick(
