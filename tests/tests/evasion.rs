@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use netpolicy_tests::evasion::attempts::{self, Attempt};
+use netpolicy_tests::evasion::attempt::Attempt;
+use netpolicy_tests::evasion::attempts;
 use netpolicy_tests::evasion::devices::{Device, addresses};
 use netpolicy_tests::evasion::{PORT, Sender, Sent, Stand, policies};
 use netpolicy_tests::packet::HOST_MAC;

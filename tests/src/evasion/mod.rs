@@ -1,6 +1,7 @@
 //! Attempts in every shape against a listening server, by every kind of device: what of them
 //! is answered with a SYN-ACK, filtered and not.
 
+pub mod attempt;
 pub mod attempts;
 pub mod devices;
 pub mod user_device;
@@ -12,7 +13,7 @@ use netpolicy_user::config::XdpChoice;
 
 use crate::NetNs;
 use crate::asked::{chain, enforce};
-use crate::evasion::attempts::Attempt;
+use crate::evasion::attempt::Attempt;
 use crate::evasion::devices::{Device, Wire};
 use crate::reference::{Net, Policy, Rules, Service};
 use crate::rules::{self, Loaded};
