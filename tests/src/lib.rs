@@ -13,22 +13,27 @@
     reason = "what helps to understand a failed test is printed"
 )]
 
+pub mod asked;
 pub mod background;
 pub mod binary;
 pub mod command;
+pub mod evasion;
 pub mod fixtures;
 pub mod flood;
 pub mod fuzz;
 pub mod history;
 pub mod host;
 pub mod id;
+pub mod kept;
 pub mod netns;
 pub mod packet;
 pub mod process;
 pub mod python;
+pub mod reference;
 pub mod residue;
 pub mod rules;
 pub mod server;
+pub mod shape;
 pub mod shifting;
 pub mod stalls;
 pub mod strace;

@@ -232,6 +232,15 @@ impl Loaded {
         opened
     }
 
+    /// The same, with another hook for what is attached from now on.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn reopen_with(&mut self, mode: XdpChoice, ruleset: &Arc<Ruleset>) -> Opened {
+        self.options.mode = mode;
+        self.reopen(ruleset)
+    }
+
     /// What the loaded program says of a packet.
     ///
     /// # Panics

@@ -19,7 +19,7 @@ const WRITER: &str = "writer";
 
 /// Whether everything is tried, and not a part of it: `cargo xtask test --long`.
 fn is_long() -> bool {
-    std::env::var_os("NETPOLICY_TEST_LONG").is_some()
+    std::env::var_os("NETPOLICY_TEST_LONG").is_some_and(|value| value != "0")
 }
 
 /// The change of one round: each has an address of its own.

@@ -64,11 +64,7 @@ enum Task {
         iface: String,
     },
     /// Run all tests; arguments go to `cargo test`
-    Test {
-        /// For `cargo test`
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    Test(test::Arguments),
     /// Measure; arguments go to the benchmarks (`--help` tells them)
     Bench {
         /// For the benchmarks
@@ -94,8 +90,7 @@ fn main() -> ExitCode {
         Task::Build { release } => build_and_say(release),
         Task::Run(args) => run::run(&args),
         Task::Load { iface } => load::load(&iface),
-        // As typed: the parser takes away a leading `--`, which cargo must see.
-        Task::Test { .. } => test::test(&std::env::args().skip(2).collect::<Vec<_>>()),
+        Task::Test(arguments) => test::test(&arguments, std::env::args().skip(2).collect()),
         Task::Bench { args } => bench::bench(&args),
         Task::Fuzz { args } => fuzz::fuzz(&args),
         Task::Kernels(args) => kernels::run(&args),

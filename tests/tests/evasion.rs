@@ -1,0 +1,315 @@
+//! Attempts in every shape that Linux answers, against a listening server behind every kind of
+//! device that this kernel can make: none of a denied source gets a SYN-ACK, and all of an
+//! allowed source that are answered without a filter are answered with one.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the tables are to be seen")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use netpolicy_tests::evasion::attempt::Attempt;
+use netpolicy_tests::evasion::attempts;
+use netpolicy_tests::evasion::devices::{Device, addresses};
+use netpolicy_tests::evasion::{PORT, Sender, Sent, Stand, policies};
+use netpolicy_tests::packet::HOST_MAC;
+use netpolicy_tests::reference::linux::{Answer, Host};
+use netpolicy_tests::rules::{self, Loaded};
+use netpolicy_user::config::XdpChoice;
+
+/// Numbers of a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    /// Attempts of the denied source that are answered without a filter.
+    tried: usize,
+    /// Of these, answered.
+    through: usize,
+    /// Attempts of the allowed source that are answered without a filter, and not with it.
+    lost: usize,
+}
+
+impl Row {
+    fn add(&mut self, other: Self) {
+        self.tried += other.tried;
+        self.through += other.through;
+        self.lost += other.lost;
+    }
+}
+
+#[derive(Default)]
+struct Results {
+    /// By device, by family.
+    rows: BTreeMap<(String, &'static str), Row>,
+    wrong: Vec<String>,
+    skipped: BTreeSet<String>,
+}
+
+impl Results {
+    fn print(&self) {
+        let table = |title: &str, of: &dyn Fn(&(String, &'static str)) -> String| {
+            let mut sums: BTreeMap<String, Row> = BTreeMap::new();
+            for (key, row) in &self.rows {
+                sums.entry(of(key)).or_default().add(*row);
+            }
+            let mut text = format!(
+                "{title:<34} {:>7} {:>12} {:>6}\n",
+                "tried", "let through", "lost"
+            );
+            for (name, row) in sums {
+                let Row {
+                    tried,
+                    through,
+                    lost,
+                } = row;
+                let _ = writeln!(text, "{name:<34} {tried:>7} {through:>12} {lost:>6}");
+            }
+            println!("{text}");
+        };
+        table("device, hook, MTU", &|(device, _)| device.clone());
+        table("family", &|(_, family)| (*family).to_owned());
+        for line in &self.skipped {
+            println!("skipped: {line}");
+        }
+    }
+
+    fn check(&self, least: usize) {
+        let tried: usize = self.rows.values().map(|row| row.tried).sum();
+        assert!(tried >= least, "only {tried} attempts were made");
+        let shown: Vec<&str> = self.wrong.iter().take(100).map(String::as_str).collect();
+        assert!(
+            shown.is_empty(),
+            "{} wrong, of which the first are:\n{}",
+            self.wrong.len(),
+            shown.join("\n")
+        );
+    }
+}
+
+/// What the server answers without a filter, sent again where it may have been lost.
+fn baseline(stand: &Stand, all: &[Attempt], host: &Host) -> Result<Vec<usize>, String> {
+    let mut answered = Vec::new();
+    let mut open: Vec<usize> = (0..all.len()).collect();
+    for round in 0..2 {
+        let sent: Vec<Sent> = open
+            .iter()
+            .filter_map(|number| stand.sent(&all[*number], *number, Sender::Allowed, round))
+            .collect();
+        let these = stand.exchange(&sent, round)?;
+        open = Vec::new();
+        for sent in sent {
+            let number = sent.id.1;
+            if these.contains(&sent.id) {
+                answered.push(number);
+                continue;
+            }
+            // The model says whether an answer was due.
+            if sent.frames.len() == 1 {
+                let ethernet = stand.device.has_ethernet();
+                let model = host.answer(ethernet, &sent.frames[0]);
+                if !matches!(model, Answer::None(_)) {
+                    open.push(number);
+                }
+            } else {
+                open.push(number);
+            }
+        }
+    }
+    answered.sort_unstable();
+    Ok(answered)
+}
+
+/// Under each kind of policy, both senders.
+fn filtered(
+    stand: &Stand,
+    all: &[Attempt],
+    answerable: &[usize],
+    mode: XdpChoice,
+    name: &str,
+    loaded: &mut Loaded,
+    results: &Mutex<Results>,
+) -> Result<(), String> {
+    stand.filter(loaded, mode)?;
+    for (kind, (policy, rules)) in policies().into_iter().enumerate() {
+        stand.enforce(loaded, &rules);
+        let mut lost: Vec<usize> = answerable.to_vec();
+        let mut senders = vec![Sender::Denied, Sender::Allowed];
+        for turn in 0..3u8 {
+            // Another for each hook, since half-open connections last a second.
+            let hook = if mode == XdpChoice::Native { 10 } else { 110 };
+            let round = hook + 8 * u8::try_from(kind).unwrap_or(0) + turn;
+            let sent: Vec<Sent> = lost
+                .iter()
+                .flat_map(|number| senders.iter().map(move |sender| (*number, *sender)))
+                .filter_map(|(number, sender)| stand.sent(&all[number], number, sender, round))
+                .collect();
+            let answered = stand.exchange(&sent, round)?;
+            let mut results = results.lock().expect("not poisoned");
+            for number in answerable {
+                let attempt = &all[*number];
+                let key = (name.to_owned(), attempt.family);
+                let row = results.rows.entry(key).or_default();
+                row.tried += usize::from(turn == 0);
+                if answered.contains(&(Sender::Denied, *number)) {
+                    row.through += 1;
+                    let line = format!("{name}, {policy}: let through: {}", attempt.name);
+                    results.wrong.push(line);
+                }
+            }
+            lost.retain(|number| !answered.contains(&(Sender::Allowed, *number)));
+            // What a busy machine lost is sent again.
+            senders = vec![Sender::Allowed];
+            if lost.is_empty() {
+                break;
+            }
+        }
+        let mut results = results.lock().expect("not poisoned");
+        for number in lost {
+            let attempt = &all[number];
+            let key = (name.to_owned(), attempt.family);
+            results.rows.entry(key).or_default().lost += 1;
+            let line = format!("{name}, {policy}: lost: {}", attempt.name);
+            results.wrong.push(line);
+        }
+    }
+    Ok(())
+}
+
+/// Random frames have a seed: `NETPOLICY_SEED`, or this.
+fn seed() -> u64 {
+    std::env::var("NETPOLICY_SEED").map_or(20_261_130, |text| {
+        text.parse().expect("NETPOLICY_SEED is a number")
+    })
+}
+
+fn by(
+    device: Device,
+    mtu: usize,
+    modes: &[(&str, XdpChoice)],
+    all: &[Attempt],
+    loaded: &mut Loaded,
+    results: &Mutex<Results>,
+) {
+    let host = Host {
+        mac: HOST_MAC,
+        addresses: addresses(),
+        listening: vec![PORT],
+    };
+    let skip = |name: &str, why: String| {
+        let mut results = results.lock().expect("not poisoned");
+        results.skipped.insert(format!("{name}: {why}"));
+    };
+    let stand = match Stand::new(device, mtu) {
+        Ok(stand) => stand,
+        Err(why) => return skip(device.name(), why),
+    };
+    let answerable = match baseline(&stand, all, &host) {
+        Ok(answerable) => answerable,
+        Err(why) => {
+            let mut results = results.lock().expect("not poisoned");
+            results
+                .wrong
+                .push(format!("{}, no filter: {why}", device.name()));
+            return;
+        }
+    };
+    // A bridge looks into packets itself, for multicast groups, and drops some that Linux takes.
+    if !matches!(device, Device::Bridge | Device::BridgePort) {
+        compare(&stand, all, &answerable, &host, results);
+    }
+    for (hook, mode) in modes.iter().copied() {
+        let name = format!("{}, {hook}, {mtu}", device.name());
+        let done = filtered(&stand, all, &answerable, mode, &name, loaded, results);
+        stand.unfilter(loaded);
+        if let Err(why) = done {
+            skip(&name, why);
+        }
+    }
+}
+
+/// Holds the model of Linux to what it did.
+fn compare(
+    stand: &Stand,
+    all: &[Attempt],
+    answerable: &[usize],
+    host: &Host,
+    results: &Mutex<Results>,
+) {
+    for (number, attempt) in all.iter().enumerate() {
+        let Some(sent) = stand.sent(attempt, number, Sender::Allowed, 0) else {
+            continue;
+        };
+        let [frame] = sent.frames.as_slice() else {
+            continue;
+        };
+        let model = host.answer(stand.device.has_ethernet(), frame);
+        if let Answer::Depends(_) = model {
+            continue;
+        }
+        let says = matches!(model, Answer::SynAck { .. });
+        if says != answerable.contains(&number) {
+            let line = format!(
+                "{}, no filter: {}: the model of Linux says {model:?}, Linux does not",
+                stand.device.name(),
+                attempt.name
+            );
+            results.lock().expect("not poisoned").wrong.push(line);
+        }
+    }
+}
+
+#[test]
+fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
+    let start = Instant::now();
+    let mut all = attempts::all();
+    all.extend(attempts::random(seed(), 100));
+    println!(
+        "NETPOLICY_SEED={}: {} attempts, under {} kinds of policy",
+        seed(),
+        all.len(),
+        policies().len()
+    );
+    let modes = [
+        ("native", XdpChoice::Native),
+        ("generic", XdpChoice::Generic),
+    ];
+    let stands: Vec<(Device, usize)> = Device::ALL
+        .into_iter()
+        .flat_map(|device| [1500, 9000].map(|mtu| (device, mtu)))
+        .collect();
+    let (results, next) = (
+        Mutex::new(Results::default()),
+        Mutex::new(stands.into_iter()),
+    );
+    // Most of it is waiting, so some at once.
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut loaded = Loaded::new(&rules::ruleset(&[]));
+                loop {
+                    let Some((device, mtu)) = next.lock().expect("not poisoned").next() else {
+                        return;
+                    };
+                    by(device, mtu, &modes, &all, &mut loaded, &results);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().expect("not poisoned");
+    results.print();
+    println!("{:.1} s", start.elapsed().as_secs_f64());
+    results.check(10_000);
+}
+
+#[test]
+fn random_frames_are_answered_as_the_model_of_linux_and_the_policies_say() {
+    let all = attempts::random(seed(), 6000);
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    let results = Mutex::new(Results::default());
+    let modes = [("native", XdpChoice::Native)];
+    println!("NETPOLICY_SEED={}: {} frames", seed(), all.len());
+    by(Device::Veth, 9000, &modes, &all, &mut loaded, &results);
+    let results = results.into_inner().expect("not poisoned");
+    results.print();
+    results.check(2000);
+}
