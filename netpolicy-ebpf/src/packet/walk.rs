@@ -105,6 +105,7 @@ impl Chain {
     }
 
     /// Offset of the next header.
+    #[expect(clippy::cast_possible_truncation, reason = "17 bits of many")]
     #[inline(always)]
     pub(super) const fn at(self) -> usize {
         self.0 as usize & OFFSET_MASK
