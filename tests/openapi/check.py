@@ -106,6 +106,16 @@ class Api:
         assert [slim(b) for b in back] == [slim(v) for v in listed(value)], operation_id
         return value
 
+    def file(self, operation_id):
+        """The bytes of an answer that is a file."""
+        self.called.add(operation_id)
+        module = self.module(operation_id)
+        answer = self.client.get_httpx_client().request(**module._get_kwargs())
+        assert answer.status_code == 200, f"{operation_id}: {answer.content}"
+        content = self.operations[operation_id]["responses"]["200"]["content"]
+        assert answer.headers["content-type"] in content, operation_id
+        return answer.content
+
     def first_line(self, operation_id):
         """The first line of a stream."""
         self.called.add(operation_id)
@@ -230,7 +240,12 @@ def use(api):
     api.call("diffChange", 400, body=wrong)
     assert api.call("listAuditEntries", limit=5)
 
-    assert api.call("detachInterfaces")
+    assert api.file("getBackup").startswith(b"SQLite format 3\0")
+    api.call("rescueStore", 409)
+    api.call("acknowledgeStore", 409)
+
+    opens = api.call("detachInterfaces", 409)["opens"]
+    assert api.call("detachInterfaces", opens=opens["key"])
     assert api.call("getStatus")["enforcement"]["state"] == "detached"
     assert api.call("attachInterfaces")
 

@@ -16,6 +16,7 @@ pub(super) const HISTORY: &str = "history";
 pub(super) const ENFORCEMENT: &str = "enforcement";
 pub(super) const BYPASSES: &str = "bypasses";
 pub(super) const ACCESS: &str = "access";
+pub(super) const STORE: &str = "store";
 
 /// Descriptions that several operations share.
 pub(super) const UNKNOWN_NAME: &str =
@@ -43,6 +44,7 @@ pub(super) const NO_ROOM: &str =
         (name = ENFORCEMENT, description = "What the kernel enforces, counts and reports."),
         (name = BYPASSES, description = "Temporary exemptions."),
         (name = ACCESS, description = "Privileges and the audit log."),
+        (name = STORE, description = "Backups, and a store that is lost or older."),
     )
 )]
 pub(super) struct Api;
