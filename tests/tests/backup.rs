@@ -1,5 +1,4 @@
 //! Backups of a running agent's state, and restoring them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,5 @@
 //! Sessions that are forwarded to containers: DNAT, masquerade, routes without NAT.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

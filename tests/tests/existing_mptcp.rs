@@ -1,4 +1,9 @@
 //! MPTCP connections of denied sources, with subflows from several addresses.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -186,6 +191,10 @@ fn mptcp_connections_of_other_sources_stay_open() {
 
 /// A server that hands its connections on to another process may have closed its own
 /// descriptor before the other has one.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the server's own descriptor is closed here"
+)]
 fn hand_on(connection: OwnedFd) -> [UnixStream; 2] {
     let (sender, receiver) = UnixStream::pair().unwrap();
     let descriptors = [connection.as_fd()];

@@ -1,4 +1,5 @@
 //! Interfaces without an Ethernet header, with a real server behind them.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::net::IpAddr;

@@ -115,8 +115,8 @@ impl Found {
         // walked side by side; a thread begins in the namespace of the one that makes it.
         let extensions = extensions()?;
         let (v4, v6) = thread::scope(|scope| {
-            let v6 = scope.spawn(|| Found::all_of(AF_INET6, extensions.clone()));
-            let v4 = Found::all_of(AF_INET, extensions.clone());
+            let v6 = scope.spawn(|| Found::all_of(AF_INET6, &extensions));
+            let v4 = Found::all_of(AF_INET, &extensions);
             (v4, v6.join())
         });
         let v6 = v6.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -124,12 +124,12 @@ impl Found {
     }
 
     /// All of a family, where IPv4 connections of dual-stack listeners are IPv6's.
-    fn all_of(family: u8, extensions: ExtensionFlags) -> Result<Self, SocketsError> {
+    fn all_of(family: u8, extensions: &ExtensionFlags) -> Result<Self, SocketsError> {
         let mut diag = Diag::open()?;
         for _ in 0..ATTEMPTS {
             let mut found = Self::default();
             match diag.dump(everything(family, extensions.clone()), |response| {
-                found.read(response)
+                found.read(response);
             })? {
                 Dumped::Whole => return Ok(found),
                 Dumped::Interrupted => {}

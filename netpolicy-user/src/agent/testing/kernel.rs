@@ -32,10 +32,13 @@ pub(in crate::agent) struct Kernel {
     pub fail_commit: bool,
     pub probe: Option<(Action, Reason)>,
     /// Where looks stop: told that one arrived, it waits to go on.
-    pub gate: Option<(mpsc::Sender<()>, Arc<Mutex<mpsc::Receiver<()>>>)>,
+    pub gate: Option<Gate>,
     /// What was done, in order.
     pub journal: Vec<String>,
 }
+
+/// Sends that a look arrived, and receives that it may go on.
+pub(in crate::agent) type Gate = (mpsc::Sender<()>, Arc<Mutex<mpsc::Receiver<()>>>);
 
 #[derive(Clone, Default)]
 pub(in crate::agent) struct FakeKernel(Arc<Mutex<Kernel>>);

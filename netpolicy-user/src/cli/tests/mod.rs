@@ -65,11 +65,11 @@ fn bypass() -> Value {
 type Refusal = (StatusCode, Json<Value>);
 
 /// Refuses what opens something unless the request consents to it.
-fn consented(opens: Option<String>, error: &str) -> Result<(), Refusal> {
+fn consented(opens: Option<&str>, error: &str) -> Result<(), Refusal> {
     let host = json!({"scope": "host", "sources": "every", "percent": 100});
     let opening = json!({"openings": [host], "key": "00000000000000ff"});
     let body = json!({"errors": [error], "hint": "--yes", "opens": opening});
-    match opens.as_deref() {
+    match opens {
         Some("any" | "00000000000000ff") => Ok(()),
         _ => Err((StatusCode::CONFLICT, Json(body))),
     }
@@ -79,7 +79,10 @@ async fn detach(
     Shared(s): Shared<Script>,
     Query(query): Query<ConsentQuery>,
 ) -> Result<Json<Value>, Refusal> {
-    consented(query.opens, "detaching opens the host to every source")?;
+    consented(
+        query.opens.as_deref(),
+        "detaching opens the host to every source",
+    )?;
     s.seen.lock().unwrap().push(("detach".into(), Value::Null));
     Ok(Json(json!(["eth0"])))
 }
@@ -91,7 +94,10 @@ fn agent(script: Script) -> Router {
         Json(body): Json<Value>,
     ) -> Result<Json<Value>, Refusal> {
         if body["change"] == "drop-policy" {
-            consented(query.opens, "the change opens the host to every source")?;
+            consented(
+                query.opens.as_deref(),
+                "the change opens the host to every source",
+            )?;
         }
         s.seen.lock().unwrap().push(("change".into(), body));
         Ok(Json(json!({
