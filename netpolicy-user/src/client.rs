@@ -33,6 +33,10 @@ pub use store::BackupAnswer;
 /// longer hangs, and the emergency brake must not wait for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a request is made to which an answer comes too early, and the time between.
+const EARLY_ANSWERS: usize = 4;
+const EARLY_PAUSE: Duration = Duration::from_millis(500);
+
 /// Talks to one agent.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -233,13 +237,34 @@ impl Client {
     }
 
     async fn send(&self, what: &str, request: RequestBuilder) -> Answer<Response> {
-        let response = request.send().await.map_err(|e| self.failure(what, e))?;
+        let response = self
+            .sent(request)
+            .await
+            .map_err(|e| self.failure(what, e))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let text = response.text().await.map_err(|e| self.failure(what, e))?;
         Err(self.refused(what, status, &text))
+    }
+
+    /// Under pressure an agent answers some before it reads their request, which HTTP has no
+    /// room for: asked again, it says why.
+    async fn sent(&self, request: RequestBuilder) -> reqwest::Result<Response> {
+        let mut request = request;
+        for _ in 1..EARLY_ANSWERS {
+            let Some(again) = request.try_clone() else {
+                break;
+            };
+            match request.send().await {
+                Err(error) if error::says_no_http(&error) => {}
+                sent => return sent,
+            }
+            tokio::time::sleep(EARLY_PAUSE).await;
+            request = again;
+        }
+        request.send().await
     }
 
     async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> Answer<T> {

@@ -154,7 +154,7 @@ fn explain_says_pass_where_the_attempt_does_not_meet_the_filter() {
     let unknown = host.line(&format!("explain {BLOCKED} --interface nope"));
     assert_has(unknown.failed(1), &["interface 'nope' does not exist"]);
 
-    host.ok("host set --mode observe");
+    host.ok("host set --mode observe --yes");
     let observed = view(BLOCKED);
     assert_eq!(
         said(&observed),

@@ -205,7 +205,7 @@ fn unconnected(socket: PathBuf, source: io::Error) -> ClientError {
 }
 
 /// Whether the answer is no HTTP at all.
-fn says_no_http(error: &reqwest::Error) -> bool {
+pub(super) fn says_no_http(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(e) = cause {
         // hyper's own type is reqwest's matter; its words are all that can be had.

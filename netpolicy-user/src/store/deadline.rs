@@ -9,6 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 
+/// Processes read wall and boot clock some microseconds apart; so much is no difference.
+const READ_APART: SignedDuration = SignedDuration::from_millis(1);
+
 /// A time span as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
@@ -64,7 +67,12 @@ impl Span {
             _ => None,
         };
         let ends = match current {
-            Some(since_boot) => clock.at(since_boot),
+            Some(since_boot) => {
+                let at = clock.at(since_boot);
+                // The same end, told by each process alike.
+                let is_same = at.duration_since(ends).abs() < READ_APART;
+                if is_same { ends } else { at }
+            }
             None => {
                 let left = ends.duration_since(clock.wall());
                 let left = Duration::try_from(left).unwrap_or_default().min(whole);

@@ -82,9 +82,26 @@ impl Witness {
     /// # Errors
     /// [`StoreError::Lost`] says what happened to the files.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        if let Some(why) = self.displaced() {
-            return Err(self.lost(why));
+        match self.displaced() {
+            Some(why) => Err(self.lost(why)),
+            None => self.check_content_now(),
         }
+    }
+
+    /// Makes sure that what was just committed is kept. Where that cannot be looked at, it is:
+    /// the commit succeeded, and reporting it as failed would be wrong.
+    ///
+    /// # Errors
+    /// As [`Self::check`], of what was found.
+    pub(super) fn check_committed(&self) -> Result<(), StoreError> {
+        match self.find_displaced() {
+            Ok(Some(why)) => Err(self.lost(why)),
+            Ok(None) if self.file.metadata().is_ok() => self.check_content_now(),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    fn check_content_now(&self) -> Result<(), StoreError> {
         match self.content.try_lock() {
             Ok(mut content) => self.check_content(&mut content),
             Err(TryLockError::Poisoned(content)) => self.check_content(&mut content.into_inner()),
@@ -129,21 +146,26 @@ impl Witness {
         is_own.then_some(&**path)
     }
 
-    /// Which of the files is not where it should be.
+    /// Which of the files is not where it should be, or cannot be looked at.
     fn displaced(&self) -> Option<String> {
+        self.find_displaced().unwrap_or_else(Some)
+    }
+
+    /// Which of the files is not where it should be; an error: which cannot be looked at.
+    fn find_displaced(&self) -> Result<Option<String>, String> {
         let files = self.others.iter().map(|(path, id)| (&**path, id));
         let files = std::iter::once((&*self.path, &self.id)).chain(files);
         for (path, id) in files {
             match id_of(path) {
                 Ok(Some(found)) if found == *id => {}
                 Ok(Some(_)) => {
-                    return Some(format!("{} is another file now", path.display()));
+                    return Ok(Some(format!("{} is another file now", path.display())));
                 }
-                Ok(None) => return Some(gone(path)),
-                Err(error) => return Some(format!("{}: {error}", path.display())),
+                Ok(None) => return Ok(Some(gone(path))),
+                Err(error) => return Err(format!("{}: {error}", path.display())),
             }
         }
-        None
+        Ok(None)
     }
 
     fn check_content(&self, content: &mut Content) -> Result<(), StoreError> {

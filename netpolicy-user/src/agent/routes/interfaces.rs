@@ -12,14 +12,17 @@ use crate::agent::caller::Caller;
 use crate::agent::consent::{Consent, everything};
 use crate::agent::error::AgentError;
 use crate::agent::rights;
-use crate::api::ConsentQuery;
+use crate::api::{ConsentQuery, ErrorBody};
 use crate::model::Privilege;
 
 /// Stops all filtering until it is attached again; the names of the interfaces. Requires
 /// consent, unless filtering is stopped already.
 #[utoipa::path(post, path = "/v1/detach", operation_id = "detachInterfaces", tag = ENFORCEMENT,
     params(ConsentQuery),
-    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."))
+    responses(
+        (status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."),
+        (status = CONFLICT, body = ErrorBody, description = "It requires consent: `opens` says to what."),
+    )
 )]
 pub(super) async fn detach(
     State(app): State<App>,
