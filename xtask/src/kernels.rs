@@ -8,13 +8,11 @@
 mod guest;
 mod image;
 
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use xshell::{Shell, cmd};
 
 use crate::build::{self, Profile};
+use crate::programs;
 use crate::setup::{self, Purpose};
 use crate::stop::Stop;
 use crate::workspace;
@@ -85,12 +83,6 @@ pub(crate) struct Args {
     tests: Vec<String>,
 }
 
-/// A test program that was built.
-struct Program {
-    name: String,
-    path: PathBuf,
-}
-
 /// Builds the test programs, boots each kernel and runs them there.
 ///
 /// # Errors
@@ -104,7 +96,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     setup::setup(Purpose::Kernels)?;
     let shell = workspace::shell()?;
     let binary = build::build(Profile::Dev)?;
-    let programs = build_tests(&shell, &tests(args))?;
+    let mut selection = vec!["--package".to_owned(), "netpolicy-tests".to_owned()];
+    for name in tests(args) {
+        selection.extend(["--test".to_owned(), name]);
+    }
+    let programs = programs::build(&shell, &selection)?;
     let series = args.kernels.iter();
     let kernels: Vec<_> = series
         .map(|series| image::prepare(&shell, *series))
@@ -149,61 +145,9 @@ fn tests(args: &Args) -> Vec<String> {
     }
 }
 
-/// Builds test programs of `tests/tests`, and tells where cargo put them.
-fn build_tests(shell: &Shell, names: &[String]) -> Result<Vec<Program>> {
-    let mut wanted = Vec::new();
-    for name in names {
-        wanted.extend(["--test", name]);
-    }
-    let output = cmd!(
-        shell,
-        "cargo test --package netpolicy-tests --no-run {wanted...}"
-    )
-    .ignore_status()
-    .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        eprintln!("{said}");
-        bail!("the test programs do not build");
-    }
-    let built: Vec<_> = said.lines().filter_map(executable).collect();
-    names
-        .iter()
-        .map(|name| {
-            let found = built.iter().find(|(built, _)| built == name);
-            let (name, path) = found.with_context(|| format!("cargo did not build {name}"))?;
-            let path = std::path::absolute(workspace::root().join(path));
-            Ok(Program {
-                name: name.clone(),
-                path: path.context("make the program's path absolute")?,
-            })
-        })
-        .collect()
-}
-
-/// Name and path in a line of cargo: `Executable tests/cli.rs (target/debug/deps/cli-1f)`.
-fn executable(line: &str) -> Option<(String, String)> {
-    let rest = line.trim_start().strip_prefix("Executable ")?;
-    let (source, path) = rest.split_once(" (")?;
-    let name = source.strip_prefix("tests/")?.strip_suffix(".rs")?;
-    Some((name.to_owned(), path.strip_suffix(')')?.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn test_programs_are_read_from_cargos_lines() {
-        let line = "  Executable tests/cli.rs (target/debug/deps/cli-0a1b)";
-        let found = executable(line);
-        assert_eq!(
-            found,
-            Some(("cli".to_owned(), "target/debug/deps/cli-0a1b".to_owned()))
-        );
-        assert_eq!(executable("  Executable unittests src/lib.rs (x)"), None);
-        assert_eq!(executable("   Compiling netpolicy-tests v0.1.0"), None);
-    }
 
     #[test]
     fn usual_test_programs_exist() {

@@ -23,6 +23,7 @@ mod kernels;
 mod lint;
 mod load;
 mod process;
+mod programs;
 mod run;
 mod setup;
 mod stop;

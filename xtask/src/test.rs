@@ -1,10 +1,17 @@
 //! `cargo xtask test`: all tests, with root's rights for those that need a kernel.
 
-use anyhow::Result;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::build::{self, Profile};
+use crate::programs::{self, Program};
 use crate::setup::{self, Purpose};
 use crate::{tools, workspace};
 
@@ -23,8 +30,47 @@ pub(crate) struct Arguments {
 /// Read by `tests/tests/differential.rs` and `faults.rs`.
 const LONG_VARIABLE: &str = "NETPOLICY_TEST_LONG";
 
-/// Runs `cargo test` on the workspace, and the kernel tests once more with the other
-/// engine; what is left of `typed` goes to both.
+/// Chooses the engine that tests of the kernel run against.
+const ENGINE_VARIABLE: &str = "NETPOLICY_ENGINE";
+
+/// Test programs that run with both engines: those in which the lists are looked up, filled,
+/// replaced or read back. To the others it is all one.
+const ENGINE_TESTS: [&str; 14] = [
+    "change_under_load",
+    "counters",
+    "differential",
+    "drift",
+    "evasion",
+    "interfaces",
+    "link_layers",
+    "memory",
+    "packets",
+    "property",
+    "survival",
+    "traffic",
+    "verdicts",
+    "verifier",
+];
+
+/// Test programs that take the longest, mostly waiting: started first.
+const LONGEST: [&str; 10] = [
+    "bypass",
+    "netpolicy_user",
+    "change_under_load",
+    "drift",
+    "sql",
+    "backup",
+    "clock",
+    "store_loss",
+    "differential",
+    "survival",
+];
+
+/// Test programs that run at the same time. Many of them mostly wait.
+const AT_ONCE: usize = 3;
+
+/// Runs all tests, those in which it matters with both engines; `typed` names some of them as
+/// to `cargo test`.
 ///
 /// # Errors
 /// When a test fails, or root's rights cannot be had.
@@ -35,7 +81,6 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
     if let Some(at) = own.filter(|_| arguments.long) {
         args.remove(at);
     }
-    let args = &args;
     setup::setup(Purpose::Test)?;
     let binary = build::build(Profile::Dev)?;
     let shell = workspace::shell()?;
@@ -43,14 +88,154 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
     shell.set_var(build::BINARY_VARIABLE, &binary);
     // Root's CARGO_HOME may be another one.
     let toolchain = tools::pinned_toolchain(workspace::root())?;
-    shell.set_var(tools::TOOLS_DIR_VARIABLE, tools::tools_dir(&toolchain)?);
+    let tools_dir = tools::tools_dir(&toolchain)?;
+    shell.set_var(tools::TOOLS_DIR_VARIABLE, &tools_dir);
     if arguments.long {
         shell.set_var(LONG_VARIABLE, "1");
     }
     workspace::tests_as_root(&shell)?;
+    if args.is_empty() {
+        all(&shell, &binary, &tools_dir, arguments.long)
+    } else {
+        some(&shell, &args)
+    }
+}
+
+/// What cargo is asked for, with both engines.
+fn some(shell: &Shell, args: &[String]) -> Result<()> {
     cmd!(shell, "cargo test --workspace {args...}").run()?;
     println!("Once more, with the LPM engine:");
-    shell.set_var("NETPOLICY_ENGINE", "lpm");
+    shell.set_var(ENGINE_VARIABLE, "lpm");
     cmd!(shell, "cargo test --package netpolicy-tests {args...}").run()?;
     Ok(())
+}
+
+/// A test program, and the engine that it runs against.
+struct Job<'a> {
+    program: &'a Program,
+    engine: &'static str,
+}
+
+/// All test programs, some at the same time.
+fn all(shell: &Shell, binary: &Path, tools_dir: &Path, long: bool) -> Result<()> {
+    let programs = programs::build(shell, &["--workspace".to_owned()])?;
+    let jobs = jobs(&programs);
+    let waiting = Mutex::new(jobs.iter());
+    let failed = Mutex::new(Vec::new());
+    let work = || {
+        loop {
+            let next = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next();
+            let Some(job) = next else { return };
+            let is_ok = match run(job, binary, tools_dir, long) {
+                Ok(output) => report(job, &output),
+                Err(error) => {
+                    eprintln!("{}: {error:#}", job.program.name);
+                    false
+                }
+            };
+            if !is_ok {
+                let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                failed.push(format!("{} ({})", job.program.name, job.engine));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(work);
+        }
+    });
+    cmd!(shell, "cargo test --workspace --doc").run()?;
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Each program with the default engine, some with the other as well; the longest first.
+fn jobs(programs: &[Program]) -> Vec<Job<'_>> {
+    let flat = programs.iter().map(|program| Job {
+        program,
+        engine: "flat",
+    });
+    let is_of_engine = |program: &&Program| ENGINE_TESTS.contains(&program.name.as_str());
+    let lpm = programs.iter().filter(is_of_engine).map(|program| Job {
+        program,
+        engine: "lpm",
+    });
+    let mut jobs: Vec<_> = flat.chain(lpm).collect();
+    jobs.sort_by_key(|job| {
+        let place = LONGEST.iter().position(|name| *name == job.program.name);
+        place.unwrap_or(LONGEST.len())
+    });
+    jobs
+}
+
+fn run(job: &Job<'_>, binary: &Path, tools_dir: &Path, long: bool) -> Result<Output> {
+    let mut command = if workspace::is_root() {
+        Command::new(&job.program.path)
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("--preserve-env").arg(&job.program.path);
+        sudo
+    };
+    command
+        .current_dir(&job.program.directory)
+        .env(build::BINARY_VARIABLE, binary)
+        .env(tools::TOOLS_DIR_VARIABLE, tools_dir)
+        .env(ENGINE_VARIABLE, job.engine)
+        .stdin(Stdio::null());
+    if long {
+        command.env(LONG_VARIABLE, "1");
+    }
+    let path = job.program.path.display();
+    command.output().with_context(|| format!("start {path}"))
+}
+
+/// Prints what a program said, all of it at once; whether its tests passed.
+fn report(job: &Job<'_>, output: &Output) -> bool {
+    let mut text = format!("     Running {} ({})\n", job.program.name, job.engine);
+    text.push_str(&String::from_utf8_lossy(&output.stdout));
+    if !output.status.success() {
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        text.push_str(&format!("{}: {}\n", job.program.name, output.status));
+    }
+    println!("{text}");
+    output.status.success()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_test_programs_exist() {
+        for name in ENGINE_TESTS.iter().chain(&LONGEST) {
+            let source = workspace::root().join(format!("tests/tests/{name}.rs"));
+            assert!(*name == "netpolicy_user" || source.exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn programs_of_lists_run_with_both_engines_and_the_longest_first() {
+        let program = |name: &str| Program {
+            name: name.to_owned(),
+            path: name.into(),
+            directory: ".".into(),
+        };
+        let programs = ["cli", "packets", "bypass"].map(program);
+        let jobs = jobs(&programs);
+        let jobs: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.program.name.as_str(), job.engine))
+            .collect();
+        let expected = [
+            ("bypass", "flat"),
+            ("cli", "flat"),
+            ("packets", "flat"),
+            ("packets", "lpm"),
+        ];
+        assert_eq!(jobs, expected);
+    }
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::Acceleration;
 use super::image::Kernel;
-use super::{Acceleration, Program};
 use crate::process::{self, Process};
+use crate::programs::Program;
 use crate::stop::Stop;
 
 /// Where Debian keeps the program that serves a directory to a virtual machine: the one of
