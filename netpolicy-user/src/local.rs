@@ -14,39 +14,44 @@ use anyhow::Context as _;
 use netpolicy_common::{Action, HOST_SCOPE};
 
 use crate::{
-    api::{CounterRow, Counters, Enforcement, EnforcementState, Interface, KernelVerdict, Status},
+    api::{CounterRow, Counters, Enforcement, EnforcementState, KernelVerdict, Status},
     config::DETACHED_MARKER,
-    datapath::{CounterSnapshot, Reader, detach_pins, packet},
+    datapath::{CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name},
+    exposure,
+    netdev::Netdevs,
 };
 
 /// The port that stands for "a port of no service and not failsafe" when asking the
 /// program: 0 is never either.
 const NO_PORT: u16 = 0;
 
-/// What the pins say. There is nobody to tell what they should say, so an interface
-/// that is missing goes unnoticed.
+/// What the pins say, and the interfaces. Nothing tells what they should say, so a
+/// configured interface that is not filtered is known only as one of the others.
+///
+/// Where the pins cannot be read, it is told which interfaces run a program of
+/// netpolicy's name all the same.
 ///
 /// # Errors
-/// Nothing is pinned, or not permitted to look.
-pub fn status(bpffs_dir: &Path) -> anyhow::Result<Status> {
-    let reader = Reader::open(bpffs_dir)?;
+/// Nothing can be read and nothing is filtered, or not permitted to look.
+pub fn status(bpffs_dir: &Path, accepted: &[String]) -> anyhow::Result<Status> {
+    let reader = match Reader::open(bpffs_dir) {
+        Ok(reader) => reader,
+        Err(error) => return without_pins(error),
+    };
     let enforced = reader.enforced()?;
-    let interfaces: Vec<Interface> = reader
-        .interfaces()?
-        .into_iter()
-        .map(|attached| Interface {
-            name: attached.name,
-            index: attached.index,
-            attachment: attached.attachment,
-        })
-        .collect();
+    let attached = reader.interfaces()?;
     let mut faults = vec!["no agent answers: changes and repairs wait for one".to_owned()];
-    let state = if interfaces.is_empty() {
+    let state = if attached.iter().any(|i| i.is_here) {
+        EnforcementState::Attached
+    } else {
         faults.push("the program is attached to no interface: nothing is filtered".to_owned());
         EnforcementState::NotAttached
-    } else {
-        EnforcementState::Attached
     };
+    let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all())?;
+    let others = exposure::others(&devices, &attached, &[], accepted);
+    if state == EnforcementState::Attached {
+        faults.extend(exposure::faults(&others));
+    }
     Ok(Status {
         agent: None,
         enforcement: Enforcement {
@@ -57,10 +62,62 @@ pub fn status(bpffs_dir: &Path) -> anyhow::Result<Status> {
             digest: hex(&enforced.digest),
             entries: enforced.entries,
             abi: enforced.abi,
-            interfaces,
+            interfaces: attached.into_iter().map(exposure::interface).collect(),
+            others,
         },
         faults,
     })
+}
+
+/// What interfaces say when the pins do not: they may have been removed or unmounted while
+/// an agent holds the links, or be those of another version.
+fn without_pins(error: DatapathError) -> anyhow::Result<Status> {
+    let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all());
+    let devices = devices.unwrap_or_default();
+    let running = exposure::running(&devices, |id| {
+        program_name(id).is_some_and(|name| name.starts_with("netpolicy"))
+    });
+    if running.is_empty() {
+        return Err(error.into());
+    }
+    let mut faults = vec![
+        "no agent answers: changes and repairs wait for one".to_owned(),
+        format!("what is in force cannot be read: {}", chain(&error)),
+    ];
+    faults.extend(running.iter().map(|(interface, program)| {
+        format!(
+            "interface {} runs program {program} of netpolicy: it is filtered, by rules that \
+             cannot be read",
+            interface.name
+        )
+    }));
+    Ok(Status {
+        agent: None,
+        enforcement: Enforcement {
+            state: EnforcementState::Unknown,
+            engine: String::new(),
+            generation: 0,
+            revision: 0,
+            digest: String::new(),
+            entries: 0,
+            abi: netpolicy_common::ABI_VERSION,
+            interfaces: running.into_iter().map(|(i, _)| i).collect(),
+            others: Vec::new(),
+        },
+        faults,
+    })
+}
+
+fn chain(error: &DatapathError) -> String {
+    use std::error::Error;
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
 }
 
 /// The program's counters; services appear by their scope's number.

@@ -89,7 +89,7 @@ pub fn claim(config: &Config) -> Result<Place, StartError> {
     datapath::check_system()?;
     let state = lock::state(&config.state_dir)?;
     // A lock taken before the file system is mounted would lock another directory.
-    datapath::prepare_dir(&config.bpffs_dir)?;
+    datapath::prepare_dir(&config.bpffs_dir, config.bpffs)?;
     let pins = lock::pins(&config.bpffs_dir)?;
     let socket = Socket::bind(&config.socket)?;
     Ok(Place {
@@ -109,6 +109,12 @@ pub fn start(
     guard: Option<&[OsString]>,
 ) -> Result<Writer<Kernel>, StartError> {
     let begun = Instant::now();
+    let options = Options {
+        bpffs_dir: config.bpffs_dir.clone(),
+        mode: config.xdp_mode,
+        engine: config.engine,
+    };
+    attach_first(config, &options)?;
     let mut store = SqliteStore::open(&config.state_dir)?;
     let stored = store.load()?;
     let stored = pending::at_start(&mut store, stored, Timestamp::now())?;
@@ -123,12 +129,7 @@ pub fn start(
     if stored.revision == 0 {
         refuse_to_open(config, &ruleset.digest())?;
     }
-    let options = Options {
-        bpffs_dir: config.bpffs_dir.clone(),
-        mode: config.xdp_mode,
-        engine: config.engine,
-    };
-    let (kernel, opened) = Kernel::open(options, ruleset, stored.revision)?;
+    let (kernel, opened) = Kernel::open(options, config.bpffs, ruleset, stored.revision)?;
     match opened {
         Opened::Adopted => tracing::info!("took over what was in force, untouched"),
         Opened::Updated => tracing::warn!("took over; another ruleset was in force, replaced"),
@@ -146,6 +147,28 @@ pub fn start(
     writer.take_over()?;
     tracing::info!(took_ms = begun.elapsed().as_millis(), "enforcing");
     Ok(writer)
+}
+
+/// Interfaces that lost their link while no agent ran, or came meanwhile, are filtered by
+/// what is pinned, which was last in force: reading the store and compiling it may take
+/// seconds.
+fn attach_first(config: &Config, options: &Options) -> Result<(), DatapathError> {
+    let marker = config.state_dir.join(DETACHED_MARKER);
+    if marker.exists() {
+        return Ok(());
+    }
+    for (interface, error) in datapath::attach_pinned(options, &config.interfaces)? {
+        match error {
+            None => tracing::info!(interface, "filtered by what was pinned, for now"),
+            // It is tried again, and told, once the ruleset is in force.
+            Some(error) => tracing::debug!(interface, %error, "not attached yet"),
+        }
+    }
+    if marker.exists() {
+        // The operator was faster.
+        datapath::detach_pins(&config.bpffs_dir)?;
+    }
+    Ok(())
 }
 
 /// An empty state takes the place of nothing that filters: a directory that is mistyped

@@ -3,15 +3,15 @@
 //! Holds what is, takes over what was found and publishes it; how a change goes is in
 //! `change.rs`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::attach::{self, Attacher, SharedAttacher};
 use super::clients::{KernelSockets, Sockets};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
@@ -67,9 +67,8 @@ pub struct Writer<E: Enforcer> {
     /// The host's sockets.
     pub(super) sockets: Box<dyn Sockets>,
     pub(super) faults: Faults,
-    /// Interfaces that were seen attached, by name, with their index: if one is not,
-    /// and is still the same one, then that is drift.
-    pub(super) attached: BTreeMap<String, u32>,
+    /// Attaches to interfaces.
+    pub(super) attacher: SharedAttacher,
     /// When the kernel's lists are to be read back next.
     pub(super) verify_at: Instant,
     /// How much of them then: all at first, and after a repair.
@@ -98,6 +97,11 @@ impl<E: Enforcer> Writer<E> {
     ) -> Self {
         let state = Arc::new(stored.state);
         let ruleset = Arc::clone(compiled.ruleset());
+        let attacher = Attacher::new(
+            enforcer.links(),
+            settings.interfaces.clone(),
+            settings.marker.clone(),
+        );
         let mut writer = Self {
             digest: ruleset.digest(),
             entries: ruleset.entries(),
@@ -116,7 +120,7 @@ impl<E: Enforcer> Writer<E> {
             guard: None,
             sockets: Box::new(KernelSockets),
             faults: Faults::default(),
-            attached: BTreeMap::new(),
+            attacher: Arc::new(Mutex::new(attacher)),
             verify_at: Instant::now(),
             extent: Extent::Full,
             prune_due: true,
@@ -145,7 +149,7 @@ impl<E: Enforcer> Writer<E> {
         self.generation = enforced.generation;
         self.open_events();
         self.take_over_bypasses(Timestamp::now());
-        self.take_over_interfaces();
+        attach::lock(&self.attacher).take_over();
         self.leave_guard();
         self.publish();
         Ok(())
@@ -160,6 +164,11 @@ impl<E: Enforcer> Writer<E> {
                 tracing::error!(error = chain(&error), "no events: they cannot be opened");
             }
         }
+    }
+
+    /// Attaches to interfaces; to be told of their changes.
+    pub fn attacher(&self) -> SharedAttacher {
+        self.attacher.clone()
     }
 
     /// What is published, now and from now on.
@@ -214,11 +223,13 @@ impl<E: Enforcer> Writer<E> {
         snapshot.bypasses.clone_from(&self.bypasses);
         snapshot.grants.clone_from(&self.grants);
         snapshot.pending.clone_from(&self.pending);
-        snapshot.interfaces.clone_from(&self.settings.interfaces);
-        snapshot.detached = self.is_detached();
-        snapshot.unfiltered.clone_from(&self.faults.interfaces);
+        attach::lock(&self.attacher).publish(&mut snapshot, &mut self.faults);
         snapshot.faults = self.faults.lines();
-        if self.settings.interfaces.is_empty() {
+        if let Some(why) = self.enforcer.private_pins() {
+            let fault = format!("filtering ends with the agent's mount namespace: {why}");
+            snapshot.faults.push(fault);
+        }
+        if snapshot.interfaces.is_empty() {
             snapshot.faults.push(
                 "no interface is configured, so nothing is filtered: name one with --interface or \
                  in the configuration file"

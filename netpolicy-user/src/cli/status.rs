@@ -9,7 +9,9 @@ use crate::local;
 pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let status = match cx.client.status().await {
         Err(e) if e.is_agent_missing() => {
-            let status = local::status(&cx.config.bpffs_dir).map_err(|why| neither(&e, &why))?;
+            let config = &cx.config;
+            let status = local::status(&config.bpffs_dir, &config.unfiltered_interfaces)
+                .map_err(|why| neither(&e, &why))?;
             cx.note_local()?;
             status
         }

@@ -128,3 +128,11 @@ pub(super) fn open(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
     }
     Ok(program)
 }
+
+/// The name of a loaded program, by its id; `None`: there is none, or it cannot be asked.
+#[must_use]
+pub fn program_name(id: u32) -> Option<String> {
+    let mut programs = aya::programs::loaded_programs().flatten();
+    let program = programs.find(|program| program.id() == id)?;
+    program.name_as_str().map(str::to_owned)
+}

@@ -46,14 +46,19 @@ impl Reader {
         let pins = Pins::new(bpffs_dir);
         let live = pins.live();
         let path = bpffs_dir.to_path_buf();
-        let Some(build) = maps::read_build(&live) else {
-            let is_root = rustix::process::geteuid().is_root();
-            return Err(if is_root {
-                DatapathError::NothingPinned { path }
-            } else {
-                DatapathError::NotPermitted
-            });
-        };
+        match maps::is_there(&live) {
+            Ok(true) => {}
+            _ if !rustix::process::geteuid().is_root() => return Err(DatapathError::NotPermitted),
+            Ok(false) => return Err(DatapathError::NothingPinned { path }),
+            Err(source) => {
+                return Err(DatapathError::Pins {
+                    action: "look into",
+                    path: live,
+                    source,
+                });
+            }
+        }
+        let build = maps::build(&live)?;
         if build.abi != ABI_VERSION {
             return Err(DatapathError::OtherAbi {
                 path,
@@ -120,7 +125,7 @@ impl Reader {
 /// # Errors
 /// When a pin cannot be removed.
 pub fn detach_pins(bpffs_dir: &Path) -> Result<Vec<String>, DatapathError> {
-    attach::detach_all(&Pins::new(bpffs_dir))
+    attach::detach_pinned(&Pins::new(bpffs_dir))
 }
 
 pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {

@@ -7,8 +7,9 @@ use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
 use crate::api::{
-    Attachment, Becomes, Changed, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
+    Becomes, Changed, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
 };
+use crate::exposure;
 
 /// Connected clients that are named one by one.
 const CLIENTS_SHOWN: usize = 10;
@@ -175,11 +176,12 @@ fn place(status: &Status) -> String {
         .enforcement
         .interfaces
         .iter()
-        .filter(|i| i.attachment != Attachment::None)
+        .filter(|i| exposure::is_filtered(i))
         .map(|i| i.name.as_str())
         .collect();
     match status.enforcement.state {
         EnforcementState::Detached => "loaded, but detached: nothing is filtered".into(),
+        EnforcementState::Unknown => "loaded; where it is in force cannot be told".into(),
         _ if interfaces.is_empty() => "loaded, but on no interface: nothing is filtered".into(),
         _ => format!("in force on {}", interfaces.join(", ")),
     }

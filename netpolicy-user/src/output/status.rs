@@ -2,8 +2,11 @@
 
 use std::io::{self, Write};
 
+use comfy_table::Cell;
+
 use super::{Page, Render, Tone, cell, count, line, plain, time, write_fields};
-use crate::api::{Attachment, EnforcementState, Interface, Status};
+use crate::api::{Attachment, EnforcementState, Interface, OtherInterface, Status};
+use crate::exposure;
 
 /// Hex digits of a digest that are shown.
 const DIGEST_SHOWN: usize = 12;
@@ -25,6 +28,7 @@ impl Render for Status {
             EnforcementState::Attached => (Tone::Good, "attached"),
             EnforcementState::Partial => (Tone::Bad, "attached to some interfaces only"),
             EnforcementState::NotAttached => (Tone::Bad, "not attached: nothing is filtered"),
+            EnforcementState::Unknown => (Tone::Bad, "unknown: see the faults"),
             EnforcementState::Detached => (
                 Tone::Bad,
                 "detached: nothing is filtered until `netpolicy attach`",
@@ -89,6 +93,8 @@ impl Render for Status {
                         interfaces.join(", ")
                     })),
                 ),
+                ("Covered", covered(&e.others)),
+                ("Not filtered", not_filtered(&e.others)),
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", desired),
@@ -104,10 +110,41 @@ fn interface(i: &Interface) -> String {
     let how = match i.attachment {
         Attachment::Native => "native",
         Attachment::Generic => "generic: slower than native",
+        Attachment::Unknown => "unknown",
         Attachment::None if i.index == 0 => "does not exist",
         Attachment::None => "not attached",
     };
     format!("{} ({how})", i.name)
+}
+
+/// Interfaces whose packets pass a filtered one first.
+fn covered(others: &[OtherInterface]) -> Option<Cell> {
+    let covered = others.iter().filter(|o| !o.covered_by.is_empty());
+    let lines: Vec<_> = covered
+        .map(|o| format!("{} by {}", o.name, o.covered_by.join(", ")))
+        .collect();
+    (!lines.is_empty()).then(|| plain(lines.join("\n")))
+}
+
+/// Interfaces that are up or carry an address, and by which every source may connect.
+fn not_filtered(others: &[OtherInterface]) -> Option<Cell> {
+    let open: Vec<_> = others.iter().filter(|o| o.covered_by.is_empty()).collect();
+    let text = |other: &&OtherInterface| {
+        let configured = if other.accepted {
+            ", as configured"
+        } else {
+            ""
+        };
+        format!("{}{configured}", exposure::described(other))
+    };
+    let lines: Vec<_> = open.iter().map(text).collect();
+    let is_intended = open.iter().all(|o| o.accepted);
+    let tone = if is_intended {
+        Tone::Plain
+    } else {
+        Tone::Warning
+    };
+    (!lines.is_empty()).then(|| cell(tone, lines.join("\n")))
 }
 
 fn size(bytes: u64) -> String {
