@@ -86,13 +86,16 @@ fn status() -> Status {
                     name: "eth0".into(),
                     index: 2,
                     attachment: Attachment::Native,
+                    elsewhere: false,
                 },
                 Interface {
                     name: "eth1".into(),
                     index: 3,
                     attachment: Attachment::Generic,
+                    elsewhere: false,
                 },
             ],
+            others: Vec::new(),
         },
         faults: Vec::new(),
     }

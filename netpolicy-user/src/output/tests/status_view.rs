@@ -98,6 +98,9 @@ fn status_says_where_being_attached_drops_nothing() {
     let line = "Enforcement   attached; no policy is active: every source may connect\n";
     assert!(table(&status).contains(line), "{}", table(&status));
     status.enforcement.state = EnforcementState::Unknown;
+    for interface in &mut status.enforcement.interfaces {
+        interface.attachment = Attachment::Unknown;
+    }
     let lines = "Enforcement   unknown: the kernel cannot be read\n\
                  Interfaces    eth0 (not known), eth1 (not known)\n";
     assert!(table(&status).contains(lines), "{}", table(&status));
