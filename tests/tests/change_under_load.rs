@@ -259,6 +259,7 @@ fn so_it_is_through_the_agent_and_its_commands() {
         bpffs_dir: host.bpffs_dir().to_owned(),
         mode: XdpChoice::Auto,
         engine: rules::engine(),
+        keep: false,
     };
     let (datapath, opened) = host
         .db()

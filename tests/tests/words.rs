@@ -155,7 +155,7 @@ fn explain_says_pass_where_the_attempt_does_not_meet_the_filter() {
     let unknown = host.line(&format!("explain {BLOCKED} --interface nope"));
     assert_has(unknown.failed(1), &["interface 'nope' does not exist"]);
 
-    host.ok("host set --mode observe");
+    host.ok("host set --mode observe --yes");
     let observed = view(BLOCKED);
     assert_eq!(
         said(&observed),
@@ -300,7 +300,13 @@ fn agent_without_descriptors_does_not_call_interfaces_unfiltered() {
     assert_eq!(status.code, Some(1));
     assert_has(
         &status.stdout,
-        &["unknown: the kernel cannot be read", "Too many open files"],
+        &[
+            "Enforcement   attached\n",
+            &format!("Interfaces    {NIC} (native)\n"),
+            "In force      not known\n",
+            "what is in force cannot be read",
+            "Too many open files",
+        ],
     );
     for claim in [
         "not attached",

@@ -244,7 +244,8 @@ impl Inner {
     fn filtered(&mut self) -> Result<Vec<AttachedInterface>, DatapathError> {
         let mut filtered = Vec::new();
         for interface in self.attached()? {
-            if (self.programs()?).is_right(interface.link_layer, interface.program)? {
+            let programs = self.programs()?;
+            if programs.is_right(interface.link_layer, interface.program)? {
                 filtered.push(interface);
             }
         }

@@ -35,7 +35,9 @@ impl Render for Status {
             EnforcementState::Unknown => (Tone::Bad, "unknown: the kernel cannot be read"),
         };
         let interfaces: Vec<_> = e.interfaces.iter().map(interface).collect();
-        let in_force = if e.generation == 0 {
+        let in_force = if e.engine.is_empty() {
+            "not known".to_owned()
+        } else if e.generation == 0 {
             "none yet".to_owned()
         } else {
             format!(

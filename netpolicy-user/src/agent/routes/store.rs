@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::io::AsyncReadExt as _;
 
+use super::document::HISTORY;
 use super::grants::asker;
 use super::{App, blocking};
 use crate::agent::caller::Caller;
@@ -19,12 +20,10 @@ use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ErrorBody, Re
 const PIECE: usize = 1 << 16;
 
 /// A whole, checked copy of the state database, as one file.
-#[utoipa::path(get, path = "/v1/backup", responses(
-    (status = OK, description = "The file; its BLAKE3 and revision are in the headers",
-        content_type = "application/octet-stream", body = Vec<u8>),
-    (status = FORBIDDEN, description = "The caller is no admin", body = ErrorBody),
-    (status = INTERNAL_SERVER_ERROR, description = "The store cannot be read", body = ErrorBody),
-))]
+#[utoipa::path(get, path = "/v1/backup", operation_id = "createBackup", tag = HISTORY,
+    responses((status = OK, body = Vec<u8>, content_type = "application/octet-stream",
+        description = "The file; its BLAKE3 and revision are in the headers."))
+)]
 pub(super) async fn backup(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -54,12 +53,12 @@ pub(super) async fn backup(
 }
 
 /// Stores what the agent holds in a new database, after the old one was lost.
-#[utoipa::path(post, path = "/v1/store/rescue", responses(
-    (status = OK, description = "The store is whole again", body = RescuedView),
-    (status = FORBIDDEN, description = "The caller is no admin", body = ErrorBody),
-    (status = CONFLICT, description = "Nothing is lost", body = ErrorBody),
-    (status = INTERNAL_SERVER_ERROR, description = "It cannot be written", body = ErrorBody),
-))]
+#[utoipa::path(post, path = "/v1/store/rescue", operation_id = "rescueStore", tag = HISTORY,
+    responses(
+        (status = OK, body = RescuedView, description = "The store is whole again."),
+        (status = CONFLICT, body = ErrorBody, description = "Nothing is lost."),
+    )
+)]
 pub(super) async fn rescue(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -68,12 +67,12 @@ pub(super) async fn rescue(
 }
 
 /// Puts a store in force that is older than what is in force.
-#[utoipa::path(post, path = "/v1/store/acknowledge", responses(
-    (status = OK, description = "The store's revision is in force", body = AcknowledgedView),
-    (status = FORBIDDEN, description = "The caller is no admin", body = ErrorBody),
-    (status = CONFLICT, description = "The store is not older", body = ErrorBody),
-    (status = INTERNAL_SERVER_ERROR, description = "Kernel or store refuse", body = ErrorBody),
-))]
+#[utoipa::path(post, path = "/v1/store/acknowledge", operation_id = "acknowledgeStore", tag = HISTORY,
+    responses(
+        (status = OK, body = AcknowledgedView, description = "The store's revision is in force."),
+        (status = CONFLICT, body = ErrorBody, description = "The store is not older."),
+    )
+)]
 pub(super) async fn acknowledge(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

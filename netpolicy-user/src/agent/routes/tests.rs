@@ -286,7 +286,8 @@ async fn explain_says_pass_wherever_the_attempt_is_not_filtered() {
         (StatusCode::BAD_REQUEST, "interface 'eth9' does not exist")
     );
 
-    let (status, _): (_, Vec<String>) = agent.ask("POST", "/v1/detach", Value::Null).await;
+    let detach = "/v1/detach?opens=any";
+    let (status, _): (_, Vec<String>) = agent.ask("POST", detach, Value::Null).await;
     assert_eq!(status, StatusCode::OK);
     for path in [
         "/v1/explain?source=10.0.0.9",
