@@ -78,6 +78,13 @@ impl Clock {
         time.checked_add(step).unwrap_or(time)
     }
 
+    /// Whether two times are the same but for the reading of clocks: scales of two processes
+    /// differ by that.
+    #[must_use]
+    pub fn is_same(a: Timestamp, b: Timestamp) -> bool {
+        a.duration_since(b).abs() < SAME
+    }
+
     /// A time of this scale by the boot clock.
     #[must_use]
     pub fn since_boot(&self, time: Timestamp) -> SignedDuration {

@@ -147,7 +147,7 @@ fn tun_device_in_another_namespace_still_runs_the_program_that_reads_ip() {
     host.stop_agent();
     fs::remove_file(host.bpffs_dir().join("live/BUILD")).expect("remove a pin");
     spawn(&mut host);
-    host.wait_for_state("partial");
+    let _ = host.wait_for_state("partial");
     assert_ne!(program(&elsewhere), before, "the program was not replaced");
 }
 

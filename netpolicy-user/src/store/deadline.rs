@@ -64,6 +64,8 @@ impl Span {
             _ => None,
         };
         let ends = match current {
+            // What was shown before a restart is shown after it.
+            Some(since_boot) if Clock::is_same(clock.at(since_boot), ends) => ends,
             Some(since_boot) => clock.at(since_boot),
             None => {
                 let left = ends.duration_since(clock.wall());
@@ -104,6 +106,19 @@ mod tests {
         assert_eq!(left(|_| ()), 3000);
         assert_eq!(left(|hands| hands.set_wall(86_400)), 3000);
         assert_eq!(left(|hands| hands.set_wall(-86_400)), 3000);
+    }
+
+    #[test]
+    fn restart_shows_the_same_times_though_clocks_are_read_at_another_instant() {
+        let hands = Hands::new();
+        let clock = hands.clock();
+        let (began, ends) = (clock.now(), clock.now() + HOUR);
+        let stored = Span::of(&clock, began, ends);
+        hands.slew(Duration::from_micros(10));
+        let clock = hands.clock();
+        let read = stored.read(&clock).unwrap();
+        let shown = (clock.shown(read.began), clock.shown(read.ends));
+        assert_eq!(shown, (began, ends));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod consequences;
 use std::fmt::Write as _;
 
 use super::*;
+use crate::model::RuleList;
 use crate::model::arbitrary::cx;
 use crate::model::change::{Change, SourceText};
 

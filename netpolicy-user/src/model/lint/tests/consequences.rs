@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::arbitrary::{boundaries, state};
-use crate::model::{AllowPart, Rule, RuleList, evaluate};
+use crate::model::{AllowPart, Rule, evaluate};
 
 /// A list without one of its rules.
 fn without(list: &RuleList, text: &str) -> RuleList {

@@ -2,46 +2,6 @@
 
 use super::*;
 
-fn explanation() -> ExplainView {
-    ExplainView {
-        source: "203.0.113.9".parse().unwrap(),
-        port: Some(5432),
-        interface: Some("eth0".into()),
-        arrival: Arrival::Route,
-        enforced: true,
-        scope: "postgres".into(),
-        verdict: "drop".into(),
-        reason: "blocked".into(),
-        sentence: "the source is on a block list".into(),
-        policies: PoliciesSay {
-            verdict: "drop".into(),
-            reason: "blocked".into(),
-            sentence: "the source is on a block list".into(),
-        },
-        matched: Some(MatchView {
-            policy: "office".into(),
-            list: "block".into(),
-            rule: RuleView {
-                text: "203.0.113.7/24".into(),
-                cidr: "203.0.113.0/24".into(),
-                name: None,
-                comment: Some("seen scanning".into()),
-                place: Some("pests.txt:7".into()),
-            },
-        }),
-        consulted: vec![
-            "office (allow 2, block 1)".into(),
-            "vpn (allow any, block 0)".into(),
-        ],
-        kernel: Some(KernelVerdict {
-            verdict: "drop".into(),
-            reason: "blocked".into(),
-        }),
-        kernel_error: None,
-        agrees: true,
-    }
-}
-
 #[test]
 fn an_explanation_with_its_rule() {
     shows(
