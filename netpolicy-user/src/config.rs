@@ -42,8 +42,13 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where links, program and maps are pinned; on a bpffs.
     pub bpffs_dir: PathBuf,
+    /// Whose that bpffs is.
+    pub bpffs: BpffsChoice,
     /// Names of the interfaces to filter, each once.
     pub interfaces: Vec<String>,
+    /// Interfaces that need not be filtered, and are no fault in the status: names, or
+    /// beginnings of names with a `*` behind.
+    pub unfiltered_interfaces: Vec<String>,
     /// How to attach to them.
     pub xdp_mode: XdpChoice,
     /// How the kernel is to hold lists.
@@ -67,6 +72,19 @@ pub enum XdpChoice {
     Native,
     /// In the kernel's generic hook: slower, works on every interface.
     Generic,
+}
+
+/// Whose the bpffs with the pins is, which filtering lives as long as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BpffsChoice {
+    /// That is found out; the agent does not start if it is not the host's.
+    #[default]
+    Auto,
+    /// The host's, which cannot be found out from another PID namespace.
+    Host,
+    /// It may end with the agent's mount namespace, and filtering with it.
+    Ephemeral,
 }
 
 /// How the kernel is to hold lists.
@@ -100,6 +118,8 @@ pub struct Overrides {
     pub state_dir: Option<PathBuf>,
     /// Overrides [`Config::bpffs_dir`].
     pub bpffs_dir: Option<PathBuf>,
+    /// Makes [`Config::bpffs`] [`BpffsChoice::Ephemeral`].
+    pub ephemeral: bool,
     /// Overrides [`Config::interfaces`], all of them.
     pub interfaces: Vec<String>,
     /// Overrides [`Config::xdp_mode`].
@@ -152,7 +172,9 @@ impl Default for Config {
             socket: DEFAULT_SOCKET.into(),
             state_dir: DEFAULT_STATE_DIR.into(),
             bpffs_dir: DEFAULT_BPFFS_DIR.into(),
+            bpffs: BpffsChoice::default(),
             interfaces: Vec::new(),
+            unfiltered_interfaces: Vec::new(),
             xdp_mode: XdpChoice::default(),
             engine: EngineChoice::default(),
             events_per_second: DEFAULT_EVENTS_PER_SECOND,
@@ -214,6 +236,9 @@ impl Config {
                 config.add_interface(name, "--interface", &mut problems);
             }
         }
+        if overrides.ephemeral {
+            config.bpffs = BpffsChoice::Ephemeral;
+        }
         if let Some(mode) = overrides.xdp_mode {
             config.xdp_mode = mode;
         }
@@ -268,8 +293,26 @@ impl Config {
             let place = at(name.span());
             self.add_interface(name.get_ref(), &place, problems);
         }
+        for pattern in file.unfiltered_interfaces.unwrap_or_default() {
+            let text = pattern.get_ref();
+            let start = text.strip_suffix('*').unwrap_or(text);
+            if start.contains('*') || text.is_empty() {
+                problems.push(Problem {
+                    place: at(pattern.span()),
+                    message: format!(
+                        "\"{}\" is no interface name or beginning of one: expected one as in \"docker0\" or \"br-*\"",
+                        text.escape_debug()
+                    ),
+                });
+            } else {
+                self.unfiltered_interfaces.push(pattern.into_inner());
+            }
+        }
         if let Some(mode) = file.xdp_mode {
             self.xdp_mode = mode;
+        }
+        if let Some(bpffs) = file.bpffs {
+            self.bpffs = bpffs;
         }
         if let Some(engine) = file.engine {
             self.engine = engine;
@@ -343,7 +386,9 @@ struct File {
     state_dir: Option<Spanned<PathBuf>>,
     bpffs_dir: Option<Spanned<PathBuf>>,
     interfaces: Option<Vec<Spanned<String>>>,
+    unfiltered_interfaces: Option<Vec<Spanned<String>>>,
     xdp_mode: Option<XdpChoice>,
+    bpffs: Option<BpffsChoice>,
     engine: Option<EngineChoice>,
     events_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,

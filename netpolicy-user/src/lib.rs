@@ -18,14 +18,16 @@
 //! | [`model`] | what users say: text to state, with every error and its place; pure | nothing |
 //! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
-//! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`compiler`], [`api`], [`config`] |
+//! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`compiler`], [`api`], [`config`], [`netdev`] |
 //! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`], [`clock`] |
 //! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`model`], [`compiler`], [`datapath`], [`store`], [`api`], [`config`] |
+//! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
 //! | [`api`] | what travels between agent and clients | [`model`] |
 //! | [`client`] | the API's client | [`api`], [`model`] |
 //! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`api`], [`config`], [`model`] |
 //! | [`output`] | tables and JSON | [`api`], [`model`] |
+//! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
 //! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`api`], [`config`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
@@ -49,8 +51,10 @@ pub mod compiler;
 pub mod config;
 pub mod datapath;
 pub mod detach_marker;
+pub mod exposure;
 pub mod local;
 pub mod model;
+pub mod netdev;
 pub mod output;
 pub mod recovery;
 pub mod sockets;

@@ -15,50 +15,53 @@ use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, Reason};
 
 use crate::{
-    api::{
-        CounterRow, Counters, Enforcement, EnforcementState, Interface, KernelVerdict, ProbeView,
-        Status,
-    },
+    api::{CounterRow, Counters, Enforcement, EnforcementState, KernelVerdict, ProbeView, Status},
     arrival::Origin,
     config::DETACHED_MARKER,
-    datapath::{CounterSnapshot, Reader, detach_pins, packet},
+    datapath::{CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name},
     detach_marker::{self, Unrecorded},
+    exposure,
+    netdev::Netdevs,
 };
 
 /// The port that stands for "a port of no service and not failsafe" when asking the
 /// program: 0 is never either.
 const NO_PORT: u16 = 0;
 
-/// What the pins say. There is nobody to tell what they should say, so an interface
-/// that is missing goes unnoticed.
+/// What the pins say, and the interfaces. Nothing tells what they should say, so a
+/// configured interface that is not filtered is known only as one of the others.
+///
+/// Where the pins cannot be read, it is told which interfaces run a program of
+/// netpolicy's name all the same.
 ///
 /// # Errors
-/// Nothing is pinned, or not permitted to look.
-pub fn status(bpffs_dir: &Path, state_dir: &Path) -> anyhow::Result<Status> {
-    let reader = Reader::open(bpffs_dir)?;
+/// Nothing can be read and nothing is filtered, or not permitted to look.
+pub fn status(bpffs_dir: &Path, state_dir: &Path, accepted: &[String]) -> anyhow::Result<Status> {
+    let reader = match Reader::open(bpffs_dir) {
+        Ok(reader) => reader,
+        Err(error) => return without_pins(error),
+    };
     let enforced = reader.enforced()?;
-    let interfaces: Vec<Interface> = reader
-        .interfaces()?
-        .into_iter()
-        .map(|attached| Interface {
-            name: attached.name,
-            index: attached.index,
-            attachment: attached.attachment,
-        })
-        .collect();
+    let attached = reader.interfaces()?;
     let mut faults = vec!["no agent answers: changes and repairs wait for one".to_owned()];
-    let detached = detach_marker::read(&marker(state_dir)).filter(|_| interfaces.is_empty());
+    let is_attached = attached.iter().any(|i| i.is_here);
+    let detached = detach_marker::read(&marker(state_dir)).filter(|_| !is_attached);
     let state = match &detached {
         Some(detached) => {
             faults.push(detached.in_words());
             EnforcementState::Detached
         }
-        None if interfaces.is_empty() => {
+        None if is_attached => EnforcementState::Attached,
+        None => {
             faults.push("the program is attached to no interface: nothing is filtered".to_owned());
             EnforcementState::NotAttached
         }
-        None => EnforcementState::Attached,
     };
+    let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all())?;
+    let others = exposure::others(&devices, &attached, &[], accepted);
+    if state == EnforcementState::Attached {
+        faults.extend(exposure::faults(&others));
+    }
     Ok(Status {
         agent: None,
         enforcement: Enforcement {
@@ -70,10 +73,63 @@ pub fn status(bpffs_dir: &Path, state_dir: &Path) -> anyhow::Result<Status> {
             digest: hex(&enforced.digest),
             entries: enforced.entries,
             abi: enforced.abi,
-            interfaces,
+            interfaces: attached.into_iter().map(exposure::interface).collect(),
+            others,
         },
         faults,
     })
+}
+
+/// What interfaces say when the pins do not: they may have been removed or unmounted while
+/// an agent holds the links, or be those of another version.
+fn without_pins(error: DatapathError) -> anyhow::Result<Status> {
+    let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all());
+    let devices = devices.unwrap_or_default();
+    let running = exposure::running(&devices, |id| {
+        program_name(id).is_some_and(|name| name.starts_with("netpolicy"))
+    });
+    if running.is_empty() {
+        return Err(error.into());
+    }
+    let mut faults = vec![
+        "no agent answers: changes and repairs wait for one".to_owned(),
+        format!("what is in force cannot be read: {}", chain(&error)),
+    ];
+    faults.extend(running.iter().map(|(interface, program)| {
+        format!(
+            "interface {} runs program {program} of netpolicy: it is filtered, by rules that \
+             cannot be read",
+            interface.name
+        )
+    }));
+    Ok(Status {
+        agent: None,
+        enforcement: Enforcement {
+            state: EnforcementState::Unknown,
+            detached: None,
+            engine: String::new(),
+            generation: 0,
+            revision: 0,
+            digest: String::new(),
+            entries: 0,
+            abi: netpolicy_common::ABI_VERSION,
+            interfaces: running.into_iter().map(|(i, _)| i).collect(),
+            others: Vec::new(),
+        },
+        faults,
+    })
+}
+
+fn chain(error: &DatapathError) -> String {
+    use std::error::Error;
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
 }
 
 /// The program's counters; services appear by their scope's number.
@@ -118,7 +174,9 @@ pub fn explain(
     let reader = Reader::open(bpffs_dir)?;
     let frame = packet::syn(source, port.unwrap_or(NO_PORT));
     let (action, reason) = reader.probe(&frame)?;
-    let attached: Vec<u32> = reader.interfaces()?.iter().map(|i| i.index).collect();
+    let attached = reader.interfaces()?;
+    let here = attached.iter().filter(|i| i.is_here);
+    let attached: Vec<u32> = here.map(|i| i.index).collect();
     let filtering = origin.filtering(&attached);
     let detached = detach_marker::read(&marker(state_dir)).filter(|_| attached.is_empty());
     let unfiltered = detached

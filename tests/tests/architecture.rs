@@ -48,7 +48,7 @@ const SOCKETS: [&str; 4] = [
     "std::net::ToSocketAddrs",
 ];
 
-const BANS: [Ban; 19] = [
+const BANS: [Ban; 20] = [
     Ban {
         part: "",
         paths: &["aya"],
@@ -73,7 +73,25 @@ const BANS: [Ban; 19] = [
             "netlink_packet_sock_diag",
             "netlink_sys",
         ],
-        but: &["sockets"],
+        but: &["sockets", "netdev"],
+    },
+    Ban {
+        part: "netdev",
+        paths: &[
+            "crate::model",
+            "crate::compiler",
+            "crate::datapath",
+            "crate::store",
+            "crate::agent",
+            "crate::cli",
+            "crate::client",
+            "crate::output",
+            "crate::config",
+            "crate::local",
+            "crate::api",
+            "crate::sockets",
+        ],
+        but: &[],
     },
     Ban {
         part: "sockets",

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
-use netpolicy_tests::DatabaseHost;
+
 use netpolicy_tests::host::NIC;
 use netpolicy_tests::packet::{Extension, Packet};
 use netpolicy_tests::tun::Tun;
+use netpolicy_tests::{DatabaseHost, NetNs, netns};
+use netpolicy_user::netdev::Netdevs;
 
 const TUN: &str = "tun0";
 const ALLOWED: &str = "192.0.2.7";
@@ -35,10 +37,14 @@ fn host_with_tun() -> (DatabaseHost, Tun) {
 }
 
 fn start(host: &mut DatabaseHost) {
+    spawn(host);
+    host.wait_for_agent();
+}
+
+fn spawn(host: &mut DatabaseHost) {
     let mut command = host.command();
     command.args(["agent", "--interface", &format!("{NIC},{TUN}")]);
     host.spawn(command);
-    host.wait_for_agent();
 }
 
 /// Whether an attempt from a source gets a SYN-ACK.
@@ -122,6 +128,28 @@ fn reinstalled_program_at_a_tun_device_still_reads_ip() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_filtered(&mut tun);
+}
+
+#[test]
+fn tun_device_in_another_namespace_still_runs_the_program_that_reads_ip() {
+    let (mut host, _tun) = host_with_tun();
+    let elsewhere = NetNs::new();
+    let program = |ns: &NetNs| {
+        let mut netdevs = ns.run(|| Netdevs::open().expect("netlink"));
+        let device = netdevs.by_name(TUN).expect("ask").expect("the device");
+        let id = device.xdp.first().expect("an XDP program").program;
+        let shown = netns::run("bpftool", &["prog", "show", "id", &id.to_string()]);
+        assert!(shown.contains("name netpolicy_ip"), "{shown}");
+        id
+    };
+    let before = program(host.db());
+    host.db()
+        .ip(&["link", "set", TUN, "netns", elsewhere.name()]);
+    host.stop_agent();
+    fs::remove_file(host.bpffs_dir().join("live/BUILD")).expect("remove a pin");
+    spawn(&mut host);
+    let _ = host.wait_for_state("partial");
+    assert_ne!(program(&elsewhere), before, "the program was not replaced");
 }
 
 #[test]

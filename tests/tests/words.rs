@@ -299,7 +299,13 @@ fn agent_without_descriptors_does_not_call_interfaces_unfiltered() {
     assert_eq!(status.code, Some(1));
     assert_has(
         &status.stdout,
-        &["unknown: the kernel cannot be read", "Too many open files"],
+        &[
+            "Enforcement   attached\n",
+            &format!("Interfaces    {NIC} (native)\n"),
+            "In force      not known\n",
+            "what is in force cannot be read",
+            "Too many open files",
+        ],
     );
     for claim in [
         "not attached",

@@ -1,4 +1,4 @@
-//! What the agent needs of the kernel: four small seams before the datapath.
+//! What the agent needs of the kernel: five small seams before the datapath.
 //!
 //! The supervisor and the API are written against these, so that they can be
 //! tested without a kernel; [`super::kernel`] is what they are in real life.
@@ -12,6 +12,7 @@ use netpolicy_common::{Action, Event, EventStats, Reason};
 use crate::arrival::{ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
+use crate::netdev::Device;
 
 /// What the kernel, or the datapath before it, objects to.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,7 @@ pub trait Enforcer: Send + 'static {
     fn is_pinned(&self) -> bool;
 
     /// Installs anew after the pins were lost, with `ruleset` in force; the
-    /// generation. Nothing is attached then.
+    /// generation. Links that are held run what is installed.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -67,33 +68,12 @@ pub trait Enforcer: Send + 'static {
     /// The ring buffer cannot be opened.
     fn events(&mut self) -> Result<Self::Events, EnforcerError>;
 
-    /// Attaches to an interface, or sees that it is attached.
-    ///
-    /// # Errors
-    /// It does not exist, or the kernel refuses.
-    fn attach(&mut self, interface: &str) -> Result<(), EnforcerError>;
+    /// The program's links.
+    fn links(&self) -> Arc<dyn LinkSet>;
 
-    /// Detaches from an interface.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    fn detach(&mut self, interface: &str) -> Result<(), EnforcerError>;
-
-    /// Detaches from all interfaces; their names.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    fn detach_all(&mut self) -> Result<Vec<String>, EnforcerError>;
-
-    /// Where it is attached, as the kernel says.
-    ///
-    /// # Errors
-    /// The links cannot be read.
-    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError>;
-
-    /// The index of the interface of this name in the agent's network namespace, if
-    /// there is one.
-    fn index_of(&self, interface: &str) -> Option<u32>;
+    /// Why pins, and filtering with them, end with the agent's mount namespace; `None`:
+    /// they do not.
+    fn private_pins(&self) -> Option<&str>;
 
     /// What is in force, as the kernel says.
     ///
@@ -115,13 +95,66 @@ pub trait Enforcer: Send + 'static {
     fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError>;
 }
 
-/// Reads, from any thread, also while the supervisor is at work.
-pub trait Inspector: Send + Sync + 'static {
-    /// What is in force, and where it is attached.
+/// The program's links: any thread may ask and change them, also while the writer is at
+/// work.
+pub trait LinkSet: Send + Sync + 'static {
+    /// Attaches to an interface, or sees that it is attached.
     ///
     /// # Errors
-    /// The maps or the links cannot be read.
-    fn in_force(&self) -> Result<(Enforced, Vec<AttachedInterface>), EnforcerError>;
+    /// It does not exist, or the kernel refuses.
+    fn attach(&self, interface: &str) -> Result<(), EnforcerError>;
+
+    /// Detaches from an interface; `false` if it was not attached.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn detach(&self, interface: &str) -> Result<bool, EnforcerError>;
+
+    /// Detaches from all interfaces; their names.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn detach_all(&self) -> Result<Vec<String>, EnforcerError>;
+
+    /// Puts removed pins back; the names or indices of their interfaces.
+    ///
+    /// # Errors
+    /// The links cannot be pinned: filtering ends with the agent.
+    fn keep(&self) -> Result<Vec<u32>, EnforcerError>;
+
+    /// Where the agent's program is attached, as the interfaces say.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    fn attached(&self) -> Result<Vec<AttachedInterface>, EnforcerError>;
+
+    /// The index of the interface of this name in the agent's network namespace, if
+    /// there is one.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    fn index_of(&self, interface: &str) -> Result<Option<u32>, EnforcerError>;
+}
+
+/// Reads, from any thread, also while the supervisor is at work.
+pub trait Inspector: Send + Sync + 'static {
+    /// What is in force.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn enforced(&self) -> Result<Enforced, EnforcerError>;
+
+    /// Where the agent's program is attached, as the interfaces say.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    fn attached(&self) -> Result<Vec<AttachedInterface>, EnforcerError>;
+
+    /// All interfaces of the agent's network namespace, with their addresses.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    fn devices(&self) -> Result<Vec<Device>, EnforcerError>;
 
     /// Reads all lists in force back and names what differs from `ruleset`; then what is in
     /// force. If that is another generation than the ruleset's, a change came between, and

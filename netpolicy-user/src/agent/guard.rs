@@ -102,7 +102,7 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
             revision = pending.revision,
             "no agent runs, and nobody confirmed: taken back by the guard"
         );
-        datapath::prepare_dir(&config.bpffs_dir)?;
+        datapath::prepare_dir(&config.bpffs_dir, config.bpffs)?;
         let _pins = lock::pins(&config.bpffs_dir)?;
         let (sources, _) = mpsc::unbounded_channel();
         return start::start(config, sources, None).map(drop);

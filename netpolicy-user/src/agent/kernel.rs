@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
-use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
+use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
 use crate::arrival::{self, ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
+use crate::config::BpffsChoice;
 use crate::datapath::{
-    AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
-    EventReader, Opened, Options, Prepared, Reader, detach_pins,
+    self, AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
+    EventReader, Links, Opened, Options, Prepared, Reader,
 };
+use crate::netdev::Device;
 
 impl From<DatapathError> for EnforcerError {
     fn from(error: DatapathError) -> Self {
@@ -29,6 +31,9 @@ impl From<DatapathError> for EnforcerError {
 pub struct Kernel {
     datapath: Datapath,
     options: Options,
+    bpffs: BpffsChoice,
+    /// Why filtering ends with the agent's mount namespace, if it does.
+    private: Option<String>,
 }
 
 impl Kernel {
@@ -39,15 +44,34 @@ impl Kernel {
     /// See [`Datapath::open`].
     pub fn open(
         options: Options,
+        bpffs: BpffsChoice,
         ruleset: &Arc<Ruleset>,
         revision: u64,
     ) -> Result<(Self, Opened), DatapathError> {
         let (datapath, opened) = Datapath::open(&options, ruleset, revision)?;
+        let private = datapath::private_bpffs(&options.bpffs_dir, bpffs);
+        if let Some(why) = &private {
+            tracing::warn!("filtering ends with the agent's mount namespace: {why}");
+        }
         let options = Options {
             keep: false,
             ..options
         };
-        Ok((Self { datapath, options }, opened))
+        let kernel = Self {
+            datapath,
+            options,
+            bpffs,
+            private,
+        };
+        Ok((kernel, opened))
+    }
+}
+
+impl Kernel {
+    /// The program's links, as they are.
+    #[must_use]
+    pub fn held_links(&self) -> Links {
+        self.datapath.links()
     }
 }
 
@@ -77,8 +101,8 @@ impl Enforcer for Kernel {
     }
 
     fn reinstall(&mut self, ruleset: &Arc<Ruleset>, revision: u64) -> Result<u64, EnforcerError> {
-        let (datapath, _) = Datapath::open(&self.options, ruleset, revision)?;
-        self.datapath = datapath;
+        self.datapath.reopen(&self.options, ruleset, revision)?;
+        self.private = datapath::private_bpffs(&self.options.bpffs_dir, self.bpffs);
         Ok(self.datapath.enforced()?.generation)
     }
 
@@ -86,32 +110,12 @@ impl Enforcer for Kernel {
         Ok(self.datapath.take_events()?)
     }
 
-    fn attach(&mut self, interface: &str) -> Result<(), EnforcerError> {
-        self.datapath.attach(interface)?;
-        Ok(())
+    fn links(&self) -> Arc<dyn LinkSet> {
+        Arc::new(self.datapath.links())
     }
 
-    fn detach(&mut self, interface: &str) -> Result<(), EnforcerError> {
-        self.datapath.detach(interface)?;
-        Ok(())
-    }
-
-    fn detach_all(&mut self) -> Result<Vec<String>, EnforcerError> {
-        Ok(self.datapath.detach_all()?)
-    }
-
-    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
-        let mut filtered = Vec::new();
-        for interface in self.datapath.interfaces()? {
-            if self.datapath.filters(&interface)? {
-                filtered.push(interface);
-            }
-        }
-        Ok(filtered)
-    }
-
-    fn index_of(&self, interface: &str) -> Option<u32> {
-        nix::net::if_::if_nametoindex(interface).ok()
+    fn private_pins(&self) -> Option<&str> {
+        self.private.as_deref()
     }
 
     fn enforced(&self) -> Result<Enforced, EnforcerError> {
@@ -127,31 +131,71 @@ impl Enforcer for Kernel {
     }
 }
 
-/// The kernel's read side: opens the pins for each question, so that it never looks
-/// at maps that were replaced.
-#[derive(Debug)]
-pub struct Pins(pub PathBuf);
+impl LinkSet for Links {
+    fn attach(&self, interface: &str) -> Result<(), EnforcerError> {
+        Self::attach(self, interface)?;
+        Ok(())
+    }
 
-impl Inspector for Pins {
-    fn in_force(&self) -> Result<(Enforced, Vec<AttachedInterface>), EnforcerError> {
-        let reader = Reader::open(&self.0)?;
-        Ok((reader.enforced()?, reader.interfaces()?))
+    fn detach(&self, interface: &str) -> Result<bool, EnforcerError> {
+        Ok(Self::detach(self, interface)?)
+    }
+
+    fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
+        Ok(Self::detach_all(self)?)
+    }
+
+    fn keep(&self) -> Result<Vec<u32>, EnforcerError> {
+        Ok(Self::keep(self)?.pinned_again)
+    }
+
+    fn attached(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
+        Ok(Self::filtered(self)?)
+    }
+
+    fn index_of(&self, interface: &str) -> Result<Option<u32>, EnforcerError> {
+        Ok(self.device(interface)?.map(|device| device.index))
+    }
+}
+
+/// The kernel's read side: opens the pins for each question, so that it never looks
+/// at maps that were replaced. Where the program is attached is asked by what the agent
+/// holds, so that it is known when pins are gone or no file can be opened.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The directory of the pins.
+    pub bpffs_dir: PathBuf,
+    /// The agent's links.
+    pub links: Links,
+}
+
+impl Inspector for Inspection {
+    fn enforced(&self) -> Result<Enforced, EnforcerError> {
+        Ok(Reader::open(&self.bpffs_dir)?.enforced()?)
+    }
+
+    fn attached(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
+        LinkSet::attached(&self.links)
+    }
+
+    fn devices(&self) -> Result<Vec<Device>, EnforcerError> {
+        Ok(self.links.devices()?)
     }
 
     fn verify(&self, ruleset: &Ruleset) -> Result<(Vec<String>, Enforced), EnforcerError> {
-        Ok(Reader::open(&self.0)?.verify(ruleset, Extent::Full)?)
+        Ok(Reader::open(&self.bpffs_dir)?.verify(ruleset, Extent::Full)?)
     }
 
     fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {
-        Ok(Reader::open(&self.0)?.counters())
+        Ok(Reader::open(&self.bpffs_dir)?.counters())
     }
 
     fn event_stats(&self) -> Result<EventStats, EnforcerError> {
-        Ok(Reader::open(&self.0)?.event_stats())
+        Ok(Reader::open(&self.bpffs_dir)?.event_stats())
     }
 
     fn probe(&self, packet: &[u8]) -> Result<(Action, Reason), EnforcerError> {
-        Ok(Reader::open(&self.0)?.probe(packet)?)
+        Ok(Reader::open(&self.bpffs_dir)?.probe(packet)?)
     }
 
     fn origin(&self, source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
@@ -159,9 +203,9 @@ impl Inspector for Pins {
     }
 }
 
-impl Brake for Pins {
+impl Brake for Links {
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
-        Ok(detach_pins(&self.0)?)
+        Ok(Self::detach_all(self)?)
     }
 }
 

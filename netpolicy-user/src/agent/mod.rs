@@ -3,7 +3,8 @@
 //! ```text
 //! server, routes   HTTP on the unix socket; root only
 //! supervisor       the queue to the one writer; what it published for readers
-//! writer           change -> check, compile, fill, store, flip (bypasses, attach, reconcile)
+//! writer           change -> check, compile, fill, store, flip (bypasses, reconcile)
+//! interfaces       what happens to interfaces and pins -> attach, pin
 //! events, denied   ring buffer -> names -> listeners
 //! kernel           the datapath behind the seams of `enforcer`
 //! ```
@@ -71,7 +72,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::events::EventHub;
-use self::kernel::Pins;
+use self::kernel::Inspection;
 use self::quota::Quota;
 use self::routes::App;
 use self::serve::Connections;
@@ -79,9 +80,8 @@ use self::snapshot::Snapshot;
 use self::supervisor::Supervisor;
 use crate::config::{Config, DETACHED_MARKER};
 
-/// Time between two looks at whether the kernel is as it should be.
-/// and so the longest that an interface is unfiltered after somebody removed its link.
-/// A look that finds nothing takes some dozens of system calls.
+/// Time between two looks at whether the kernel is as it should be; links are looked at
+/// by a thread of their own. A look that finds nothing takes some dozens of system calls.
 const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 
 /// What answers that are under way get, once the last change is done.
@@ -118,14 +118,24 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     } = place;
     let (listener, socket_file) = socket.into_parts();
 
+    let links = writer.enforcer.held_links();
+    let attacher = writer.attacher();
     let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
+    let reconciler = supervisor.clone();
+    let mut attacher_ended = interfaces::start(attacher, config.bpffs_dir.clone(), move || {
+        reconciler.reconcile();
+    })?;
     let hub = EventHub::default();
     let (stop, stopping) = watch::channel(false);
     let app = App {
         supervisor: supervisor.clone(),
-        inspector: Arc::new(Pins(config.bpffs_dir.clone())),
-        brake: Arc::new(Pins(config.bpffs_dir.clone())),
+        inspector: Arc::new(Inspection {
+            bpffs_dir: config.bpffs_dir.clone(),
+            links: links.clone(),
+        }),
+        brake: Arc::new(links),
         marker: config.state_dir.join(DETACHED_MARKER),
+        unfiltered_interfaces: config.unfiltered_interfaces.clone().into(),
         hub: hub.clone(),
         stopping: stopping.clone(),
         started,
@@ -150,13 +160,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         "ready; {}",
         snapshot.filtering()
     );
-    service_manager::ready(&status_line(&snapshot));
+    service_manager::ready(&status_line(&snapshot, &[]));
     drop(snapshot);
 
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping"),
         _ = &mut writer_ended => {
             anyhow::bail!("the writer's thread ended, which is a fault in netpolicy; what is in force stays in force");
+        }
+        _ = &mut attacher_ended => {
+            anyhow::bail!("the thread that attaches ended, which is a fault in netpolicy; what is in force stays in force");
         }
         ended = &mut server => {
             anyhow::bail!("the API's server ended, which is a fault in netpolicy ({ended:?}); what is in force stays in force");
@@ -213,13 +226,6 @@ fn background(
         }
     });
     let supervisor = app.supervisor.clone();
-    tasks.spawn(async move {
-        if let Err(error) = interfaces::watch(|| supervisor.reconcile()).await {
-            tracing::warn!(%error, "no notifications of interfaces: they are looked at every 5 s");
-        }
-    });
-
-    let supervisor = app.supervisor.clone();
     let state_dir = config.state_dir.clone();
     tasks.spawn(async move {
         if let Err(error) = store_watch::watch(&state_dir, || supervisor.reconcile()).await {
@@ -227,13 +233,7 @@ fn background(
         }
     });
 
-    let mut snapshots = app.supervisor.snapshots();
-    tasks.spawn(async move {
-        while snapshots.changed().await.is_ok() {
-            let line = status_line(&snapshots.borrow_and_update());
-            service_manager::status(&line);
-        }
-    });
+    tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
     tasks.spawn(take_back_unconfirmed(supervisor));
@@ -261,6 +261,26 @@ async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
         let detached = snapshots.borrow().detached.clone();
         if let Some(detached) = detached {
             tracing::warn!("{}", detached.in_words());
+        }
+    }
+}
+
+/// Keeps the service manager's status line what it should be. Addresses come and go without
+/// the writer, so they are looked at now and then.
+async fn tell_service_manager(app: App) {
+    let mut snapshots = app.supervisor.snapshots();
+    let mut told = String::new();
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        let (asked, known) = (app.clone(), snapshot.clone());
+        let open = tokio::task::spawn_blocking(move || routes::unfiltered_others(&asked, &known));
+        let line = status_line(&snapshot, &open.await.unwrap_or_default());
+        if line != told {
+            service_manager::status(&line);
+            told = line;
+        }
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
+            return;
         }
     }
 }
@@ -329,7 +349,7 @@ fn remains(snapshot: &Snapshot) -> String {
     }
 }
 
-fn status_line(snapshot: &Snapshot) -> String {
+fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
     let what = match &snapshot.detached {
         Some(detached) => detached.in_words(),
         None => format!(
@@ -339,6 +359,11 @@ fn status_line(snapshot: &Snapshot) -> String {
             snapshot.entries,
             snapshot.filtering()
         ),
+    };
+    let what = if open.is_empty() || snapshot.detached.is_some() {
+        what
+    } else {
+        format!("{what}; not filtered: {}", open.join(", "))
     };
     match snapshot.faults.len() + snapshot.unfiltered.len() {
         0 => what,

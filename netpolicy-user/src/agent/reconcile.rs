@@ -39,12 +39,14 @@ impl<E: Enforcer> Writer<E> {
         tracing::error!("drift: the pins are gone; installing anew");
         match self.enforcer.reinstall(&self.ruleset, self.revision) {
             Ok(generation) => {
+                // Before anything else: what had lost its link is open.
+                self.check_interfaces();
                 self.generation = generation;
                 // What was in force is gone, and the store's is all that is known.
                 self.held = None;
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
-                    "{}: the pins were gone, and filtering with them; installed anew",
+                    "{}: the pins were gone; installed anew",
                     Timestamp::now()
                 ));
                 self.open_events();

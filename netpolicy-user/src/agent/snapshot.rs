@@ -126,11 +126,9 @@ impl Snapshot {
 /// What is wrong, by what it is about; empty when all is well.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// By interface: why it is not filtered.
-    pub interfaces: BTreeMap<String, String>,
     /// The kernel cannot be read or repaired.
     pub kernel: Option<String>,
-    /// The kernel does not say where the program is attached.
+    /// The kernel does not say where the program is attached, or links cannot be pinned.
     pub links: Option<String>,
     /// The kernel's bypasses are not what they should be.
     pub bypasses: Option<String>,
@@ -151,7 +149,7 @@ impl Faults {
         self.drift.push_back((Instant::now(), what));
     }
 
-    /// All but those of interfaces, in words; forgets old drift.
+    /// In words; forgets old drift.
     pub fn lines(&mut self) -> Vec<String> {
         self.drift.retain(|(at, _)| at.elapsed() < REMEMBERED);
         self.kernel

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
 use crate::datapath::{self, DatapathError, EventReader, Opened, Options, Reader};
+use crate::detach_marker;
 use crate::store::{SqliteStore, Store, StoreError, Stored};
 
 /// Why the agent does not start. What is in force stays in force.
@@ -90,7 +91,7 @@ pub fn claim(config: &Config) -> Result<Place, StartError> {
     datapath::check_system()?;
     let state = lock::state(&config.state_dir)?;
     // A lock taken before the file system is mounted would lock another directory.
-    datapath::prepare_dir(&config.bpffs_dir)?;
+    datapath::prepare_dir(&config.bpffs_dir, config.bpffs)?;
     let pins = lock::pins(&config.bpffs_dir)?;
     let socket = Socket::bind(&config.socket)?;
     Ok(Place {
@@ -110,6 +111,13 @@ pub fn start(
     guard: Option<&[OsString]>,
 ) -> Result<Writer<Kernel>, StartError> {
     let begun = Instant::now();
+    let options = Options {
+        bpffs_dir: config.bpffs_dir.clone(),
+        mode: config.xdp_mode,
+        engine: config.engine,
+        keep: false,
+    };
+    attach_first(config, &options)?;
     let clock = Clock::system();
     let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
     let stored = store.load()?;
@@ -128,12 +136,10 @@ pub fn start(
         refuse_to_open(config, &ruleset.digest())?;
     }
     let options = Options {
-        bpffs_dir: config.bpffs_dir.clone(),
-        mode: config.xdp_mode,
-        engine: config.engine,
         keep: held.is_some(),
+        ..options
     };
-    let (kernel, opened) = Kernel::open(options, ruleset, stored.revision)?;
+    let (kernel, opened) = Kernel::open(options, config.bpffs, ruleset, stored.revision)?;
     match opened {
         Opened::Adopted => tracing::info!("took over what was in force, untouched"),
         Opened::Updated => tracing::warn!("took over; another ruleset was in force, replaced"),
@@ -166,6 +172,28 @@ pub fn start(
         tracing::warn!(took_ms, "in force nowhere: {}", snapshot.filtering());
     }
     Ok(writer)
+}
+
+/// Interfaces that lost their link while no agent ran, or came meanwhile, are filtered by
+/// what is pinned, which was last in force: reading the store and compiling it may take
+/// seconds.
+fn attach_first(config: &Config, options: &Options) -> Result<(), DatapathError> {
+    let marker = config.state_dir.join(DETACHED_MARKER);
+    if detach_marker::read(&marker).is_some() {
+        return Ok(());
+    }
+    for (interface, error) in datapath::attach_pinned(options, &config.interfaces)? {
+        match error {
+            None => tracing::info!(interface, "filtered by what was pinned, for now"),
+            // It is tried again, and told, once the ruleset is in force.
+            Some(error) => tracing::debug!(interface, %error, "not attached yet"),
+        }
+    }
+    if detach_marker::read(&marker).is_some() {
+        // The operator was faster.
+        datapath::detach_pins(&config.bpffs_dir)?;
+    }
+    Ok(())
 }
 
 /// The revision in force, if it is later than the store's and nobody meant that: an old copy of

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use tokio::sync::{mpsc, watch};
 
+use super::attach::{self, Attacher, SharedAttacher};
 use super::clients::{KernelSockets, Sockets};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
@@ -23,7 +24,6 @@ use super::snapshot::{Faults, Snapshot};
 use crate::api::{ProgressView, RevisionView};
 use crate::clock::Clock;
 use crate::compiler::{Compilation, Extent, Ruleset};
-use crate::detach_marker;
 use crate::model::{Bypass, Grant, Limits, State};
 use crate::store::{Past, Pending, Revision, Store, Stored};
 
@@ -79,9 +79,8 @@ pub struct Writer<E: Enforcer> {
     /// The host's sockets.
     pub(super) sockets: Box<dyn Sockets>,
     pub(super) faults: Faults,
-    /// Interfaces that were seen attached, by name, with their index: if one is not,
-    /// and is still the same one, then that is drift.
-    pub(super) attached: BTreeMap<String, u32>,
+    /// Attaches to interfaces.
+    pub(super) attacher: SharedAttacher,
     /// When the kernel's lists are to be read back next.
     pub(super) verify_at: Instant,
     /// How much of them then: all at first, and after a repair.
@@ -112,6 +111,11 @@ impl<E: Enforcer> Writer<E> {
     ) -> Self {
         let state = Arc::new(stored.state);
         let ruleset = Arc::clone(compiled.ruleset());
+        let attacher = Attacher::new(
+            enforcer.links(),
+            settings.interfaces.clone(),
+            settings.marker.clone(),
+        );
         let mut writer = Self {
             digest: ruleset.digest(),
             entries: ruleset.entries(),
@@ -133,7 +137,7 @@ impl<E: Enforcer> Writer<E> {
             guard: None,
             sockets: Box::new(KernelSockets),
             faults: Faults::default(),
-            attached: BTreeMap::new(),
+            attacher: Arc::new(Mutex::new(attacher)),
             verify_at: Instant::now(),
             extent: Extent::Full,
             prune_due: true,
@@ -167,7 +171,7 @@ impl<E: Enforcer> Writer<E> {
             self.pending_base = self.store.state_at(pending.base).ok().map(Arc::new);
         }
         self.take_over_bypasses(self.now());
-        self.take_over_interfaces();
+        attach::lock(&self.attacher).take_over();
         self.record_unrecorded();
         self.leave_guard();
         self.publish();
@@ -193,6 +197,11 @@ impl<E: Enforcer> Writer<E> {
     /// Now, on the scale of deadlines.
     pub(super) fn now(&self) -> Timestamp {
         self.settings.clock.now()
+    }
+
+    /// Attaches to interfaces; to be told of their changes.
+    pub fn attacher(&self) -> SharedAttacher {
+        self.attacher.clone()
     }
 
     /// What is published, now and from now on.
@@ -249,13 +258,15 @@ impl<E: Enforcer> Writer<E> {
         snapshot.bypasses.clone_from(&self.bypasses);
         snapshot.grants.clone_from(&self.grants);
         snapshot.pending.clone_from(&self.pending);
-        snapshot.interfaces.clone_from(&self.settings.interfaces);
-        snapshot.detached = detach_marker::read(&self.settings.marker);
         snapshot.removed.clone_from(&self.removed);
-        snapshot.unfiltered.clone_from(&self.faults.interfaces);
+        attach::lock(&self.attacher).publish(&mut snapshot, &mut self.faults);
         snapshot.faults = self.faults.lines();
         snapshot.faults.extend(self.older_store());
-        if self.settings.interfaces.is_empty() {
+        if let Some(why) = self.enforcer.private_pins() {
+            let fault = format!("filtering ends with the agent's mount namespace: {why}");
+            snapshot.faults.push(fault);
+        }
+        if snapshot.interfaces.is_empty() {
             snapshot.faults.push(
                 "no interface is configured, so nothing is filtered: name one with --interface or \
                  in the configuration file"

@@ -4,6 +4,7 @@
 //! client in [`crate::client`]. Requests that change the desired state are
 //! [`Change`](crate::model::change::Change)s.
 
+mod devices;
 mod diff;
 mod explain;
 mod safety;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
@@ -97,8 +99,11 @@ pub struct Enforcement {
     pub entries: u64,
     /// ABI version of the pins.
     pub abi: u32,
-    /// The filtered interfaces.
+    /// The interfaces that are to be filtered, then others that are.
     pub interfaces: Vec<Interface>,
+    /// Interfaces that are up or carry an address, and are not filtered themselves.
+    #[serde(default)]
+    pub others: Vec<OtherInterface>,
 }
 
 impl Enforcement {
@@ -135,31 +140,8 @@ pub enum EnforcementState {
     NotAttached,
     /// `netpolicy detach` was used: nothing is filtered until `netpolicy attach`.
     Detached,
-    /// The kernel cannot be read: what is filtered is not known.
+    /// It cannot be told; a fault says why.
     Unknown,
-}
-
-/// One filtered interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Interface {
-    /// Its name.
-    pub name: String,
-    /// Its index; 0 while it does not exist.
-    pub index: u32,
-    /// How the program is attached.
-    pub attachment: Attachment,
-}
-
-/// How the program is attached to an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Attachment {
-    /// In the driver.
-    Native,
-    /// In the kernel's generic hook: slower.
-    Generic,
-    /// Not attached: the interface does not exist, or attaching failed.
-    None,
 }
 
 /// A policy, whole or in short.

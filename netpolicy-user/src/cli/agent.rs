@@ -29,6 +29,10 @@ pub(super) struct AgentArgs {
     /// /sys/fs/bpf/netpolicy]
     #[arg(long, value_name = "DIR")]
     bpffs_dir: Option<PathBuf>,
+    /// Start though filtering ends with this mount namespace, as in a container without the
+    /// host's /sys/fs/bpf
+    #[arg(long)]
+    ephemeral: bool,
     /// Be the guard of an unconfirmed change, which the agent starts by itself
     #[arg(long, value_name = "SECONDS", hide = true)]
     take_back_after: Option<u64>,
@@ -41,6 +45,7 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         xdp_mode: args.xdp_mode,
         state_dir: args.state_dir,
         bpffs_dir: args.bpffs_dir,
+        ephemeral: args.ephemeral,
         ..overrides
     })?;
     start_log()?;

@@ -9,7 +9,9 @@ use crate::local;
 pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let status = match cx.client.status().await {
         Err(e) if e.is_agent_missing() => {
-            let status = local::status(&cx.config.bpffs_dir, &cx.config.state_dir)
+            let config = &cx.config;
+            let accepted = &config.unfiltered_interfaces;
+            let status = local::status(&config.bpffs_dir, &config.state_dir, accepted)
                 .map_err(|why| neither(&e, &why))?;
             cx.note_local()?;
             status

@@ -48,6 +48,12 @@ impl Hands {
         self.0.lock().unwrap().wall += SignedDuration::from_secs(seconds);
     }
 
+    /// Moves the wall clock a little, as NTP does and as reading two clocks one after the
+    /// other seems to.
+    pub(crate) fn slew(&self, by: Duration) {
+        self.0.lock().unwrap().wall += by;
+    }
+
     /// Boots again: off for a time, up for ten seconds.
     pub(crate) fn reboot(&self, off: Duration) {
         let up = Duration::from_secs(10);

@@ -35,7 +35,9 @@ fn every_key_of_the_file_is_taken() {
 socket = "/a/sock"
 state_dir = "/a/state"
 bpffs_dir = "/a/bpf"
+bpffs = "host"
 interfaces = ["eth0", "eth1", "eth0"]
+unfiltered_interfaces = ["docker0", "br-*"]
 xdp_mode = "generic"
 engine = "lpm"
 events_per_second = 7
@@ -54,7 +56,9 @@ rules_per_list = 4
             socket: "/a/sock".into(),
             state_dir: "/a/state".into(),
             bpffs_dir: "/a/bpf".into(),
+            bpffs: BpffsChoice::Host,
             interfaces: vec!["eth0".into(), "eth1".into()],
+            unfiltered_interfaces: vec!["docker0".into(), "br-*".into()],
             xdp_mode: XdpChoice::Generic,
             engine: EngineChoice::Lpm,
             events_per_second: 7,

@@ -1,11 +1,10 @@
 //! What the frames of an interface begin with: what the program must know at attach.
 //!
-//! Asks by the interface's name in the calling thread's network namespace, and not in `/sys`,
-//! which belongs to a mount namespace. It does not attach anything.
+//! Told by the interface's hardware type, as netlink says it, and not by `/sys`, which belongs
+//! to a mount namespace. It asks nothing and does not attach anything.
 
-use std::io;
-
-use super::{DatapathError, sys};
+use super::DatapathError;
+use crate::netdev::Device;
 
 /// What the program sees at the beginning of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +39,14 @@ impl LinkLayer {
     }
 }
 
-/// The link layer of an interface of this namespace.
+/// The link layer of an interface.
 ///
 /// # Errors
-/// No such interface, or one whose frames the program does not read.
-pub(super) fn link_layer(name: &str) -> Result<LinkLayer, DatapathError> {
-    let hardware_type = sys::hardware_type(name).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput => DatapathError::NoInterface {
-            name: name.to_owned(),
-        },
-        _ if source.raw_os_error() == Some(libc::ENODEV) => DatapathError::NoInterface {
-            name: name.to_owned(),
-        },
-        _ => DatapathError::System {
-            call: "ioctl SIOCGIFHWADDR",
-            source,
-        },
-    })?;
-    LinkLayer::of(hardware_type).ok_or_else(|| DatapathError::UnknownLinkLayer {
-        name: name.to_owned(),
-        hardware_type,
+/// It is one whose frames the program does not read.
+pub(super) fn link_layer(device: &Device) -> Result<LinkLayer, DatapathError> {
+    LinkLayer::of(device.hardware_type).ok_or_else(|| DatapathError::UnknownLinkLayer {
+        name: device.name.clone(),
+        hardware_type: device.hardware_type,
     })
 }
 
@@ -76,16 +63,6 @@ mod tests {
         // InfiniBand, IEEE 802.11 with radiotap, netlink, CAN.
         for other in [32, 803, 824, 280] {
             assert_eq!(LinkLayer::of(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn missing_interface_is_reported_as_such() {
-        for name in ["npt-none", "a-name-that-is-too-long-for-linux", "nul\0"] {
-            assert!(matches!(
-                link_layer(name),
-                Err(DatapathError::NoInterface { .. })
-            ));
         }
     }
 }

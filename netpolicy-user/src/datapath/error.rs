@@ -27,6 +27,12 @@ pub enum DatapathError {
         /// Why mounting failed.
         source: io::Error,
     },
+    /// Pins would not outlive the agent's mount namespace.
+    #[error("filtering would end with this mount namespace: {why}")]
+    PrivateBpffs {
+        /// How that is known.
+        why: String,
+    },
     /// The flat engine's memory has an end: each half of it, since one half is built while the
     /// other is in force.
     #[error("the lists do not fit into 1 GiB of kernel memory: make them shorter")]
@@ -42,7 +48,7 @@ pub enum DatapathError {
         source: io::Error,
     },
     /// Nothing is pinned there.
-    #[error("nothing is pinned under {}: no agent ever started with this directory", path.display())]
+    #[error("nothing is pinned under {}", path.display())]
     NothingPinned {
         /// Where pins were looked for.
         path: PathBuf,
@@ -148,13 +154,7 @@ pub enum DatapathError {
         /// "native" or "generic".
         mode: &'static str,
         /// Why it failed.
-        source: ProgramError,
-    },
-    /// The kernel attached without a link, which would not outlive the process.
-    #[error("the kernel offers no bpf_link for XDP on {name}")]
-    NoLink {
-        /// The interface.
-        name: String,
+        source: io::Error,
     },
     /// The running program could not be exchanged.
     #[error("cannot replace the program on interface index {index}")]
@@ -162,7 +162,7 @@ pub enum DatapathError {
         /// The interface's index.
         index: u32,
         /// Why it failed.
-        source: ProgramError,
+        source: io::Error,
     },
     /// `BPF_PROG_TEST_RUN` failed or answered with what no reason stands for.
     #[error("cannot ask the loaded program: {0}")]
@@ -203,6 +203,12 @@ impl DatapathError {
                 "mount one: mount -t bpf bpf {}, or set NETPOLICY_BPFFS_DIR to a directory on one",
                 path.display()
             ),
+            Self::PrivateBpffs { .. } => {
+                "start the agent in the host's mount namespace (`nsenter --net=/run/netns/NAME`, \
+                 not `ip netns exec`), or mount the host's /sys/fs/bpf into the container and set \
+                 bpffs = \"host\"; with --ephemeral it starts all the same"
+                    .into()
+            }
             Self::InterfaceBusy { name, .. } => format!(
                 "another filter or another netpolicy agent owns it; see `bpftool net show dev {name}`, \
                  stop it there, or `ip link set dev {name} xdp off` for one without an owner"

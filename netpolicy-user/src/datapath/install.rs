@@ -10,16 +10,16 @@ use rustix::thread::CapabilitySet;
 
 use super::{
     AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader,
-    LinkLayer, Prepared, attach, bypass, counters,
+    LinkLayer, Links, Prepared, attach, bpffs, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{self, Programs},
+    program::{self, Probes},
     reader,
     slots::Slots,
 };
 use crate::{
     compiler::{Extent, Ruleset},
-    config::{EngineChoice, XdpChoice},
+    config::{BpffsChoice, EngineChoice, XdpChoice},
 };
 
 /// The oldest kernel: XDP programs for multi-buffer packets (`xdp.frags`) came with it.
@@ -51,9 +51,11 @@ pub fn check_system() -> Result<(), DatapathError> {
 /// [`Datapath::open`] does so itself.
 ///
 /// # Errors
-/// When there is none and none can be mounted.
-pub fn prepare_dir(bpffs_dir: &Path) -> Result<(), DatapathError> {
+/// When there is none and none can be mounted, or it would end with this mount namespace
+/// and `choice` does not accept that.
+pub fn prepare_dir(bpffs_dir: &Path, choice: BpffsChoice) -> Result<(), DatapathError> {
     check_privileges()?;
+    bpffs::check(bpffs_dir, choice)?;
     Pins::create(bpffs_dir).map(drop)
 }
 
@@ -74,9 +76,9 @@ pub enum Opened {
 pub struct Datapath {
     pins: Pins,
     maps: Maps,
-    programs: Programs,
+    links: Links,
+    probes: Probes,
     slots: Slots,
-    mode: XdpChoice,
 }
 
 impl Datapath {
@@ -94,6 +96,34 @@ impl Datapath {
         check_system()?;
         let pins = Pins::create(&options.bpffs_dir)?;
         attach::check_namespace(&pins)?;
+        let links = Links::open(&pins, options.mode)?;
+        Self::open_with(pins, links, options, ruleset, revision)
+    }
+
+    /// Installs again after pins were lost, as [`Self::open`] does. The links that are held
+    /// go on filtering, and run what is installed.
+    ///
+    /// # Errors
+    /// As those of [`Self::open`].
+    pub fn reopen(
+        &mut self,
+        options: &Options,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+    ) -> Result<(), DatapathError> {
+        let pins = Pins::create(&options.bpffs_dir)?;
+        let links = self.links.clone();
+        (*self, _) = Self::open_with(pins, links, options, ruleset, revision)?;
+        Ok(())
+    }
+
+    fn open_with(
+        pins: Pins,
+        links: Links,
+        options: &Options,
+        ruleset: &Arc<Ruleset>,
+        revision: u64,
+    ) -> Result<(Self, Opened), DatapathError> {
         let live = pins.live();
         let why = match maps::read_build(&live) {
             None => "nothing was pinned".to_owned(),
@@ -104,7 +134,7 @@ impl Datapath {
                 let name = Engine::from_u32(build.engine).map_or("another", Engine::name);
                 format!("the pins were of the {name} engine")
             }
-            Some(build) => match Self::adopt(&pins, options, build, ruleset, revision) {
+            Some(build) => match Self::adopt(&pins, &links, options, build, ruleset, revision) {
                 Ok(adopted) => return Ok(adopted),
                 Err(DatapathError::ForeignPin { path, what }) => {
                     format!("the pin {} was damaged: {what}", path.display())
@@ -112,12 +142,13 @@ impl Datapath {
                 Err(other) => return Err(other),
             },
         };
-        let datapath = Self::install(pins, options, ruleset, revision)?;
+        let datapath = Self::install(pins, links, options, ruleset, revision)?;
         Ok((datapath, Opened::Installed(why)))
     }
 
     fn adopt(
         pins: &Pins,
+        links: &Links,
         options: &Options,
         build: Build,
         ruleset: &Arc<Ruleset>,
@@ -139,8 +170,8 @@ impl Datapath {
             program::put_in_place(&live)?;
             opened = Opened::Upgraded;
         }
-        let mut programs = Programs::open_over(&live, engine, &maps)?;
-        attach::replace_programs(pins, &mut programs)?;
+        let (programs, probes) = program::open_over(&live, engine, &maps)?;
+        links.replace(programs)?;
         if !same_program {
             set_build(&mut maps, engine, program::digest())?;
         }
@@ -150,9 +181,9 @@ impl Datapath {
         let mut datapath = Self {
             pins: pins.clone(),
             maps,
-            programs,
+            links: links.clone(),
+            probes,
             slots,
-            mode: options.mode,
         };
         let stays = is_current || (options.keep && in_force.generation > 0);
         if !stays {
@@ -167,6 +198,7 @@ impl Datapath {
 
     fn install(
         pins: Pins,
+        links: Links,
         options: &Options,
         ruleset: &Arc<Ruleset>,
         revision: u64,
@@ -176,19 +208,19 @@ impl Datapath {
         program::load(engine, &next)?;
         program::put_in_place(&next)?;
         let mut maps = Maps::open(&next, true)?;
-        let mut programs = Programs::open_over(&next, engine, &maps)?;
+        let (programs, probes) = program::open_over(&next, engine, &maps)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
         set_build(&mut maps, engine, program::digest())?;
-        attach::replace_programs(&pins, &mut programs)?;
+        links.replace(programs)?;
         pins.promote_next()?;
         Ok(Self {
             pins,
             maps,
-            programs,
+            links,
+            probes,
             slots,
-            mode: options.mode,
         })
     }
 
@@ -223,45 +255,18 @@ impl Datapath {
         self.slots.commit(&self.maps, prepared)
     }
 
-    /// Attaches the program to an interface, unless it is already: native, and if
-    /// the choice is [`XdpChoice::Auto`], else generic.
-    ///
-    /// # Errors
-    /// No such interface, loopback, another XDP program there, or the driver's refusal.
-    pub fn attach(&mut self, interface: &str) -> Result<AttachedInterface, DatapathError> {
-        attach::attach(&self.pins, &mut self.programs, interface, self.mode)
+    /// The links of the program, which any thread may ask and change.
+    #[must_use]
+    pub fn links(&self) -> Links {
+        self.links.clone()
     }
 
-    /// Detaches from one interface; `false` if it was not attached.
+    /// See [`Links::attach`].
     ///
     /// # Errors
-    /// When the pin cannot be removed.
-    pub fn detach(&mut self, interface: &str) -> Result<bool, DatapathError> {
-        attach::detach(&self.pins, interface)
-    }
-
-    /// Detaches from all interfaces and names them.
-    ///
-    /// # Errors
-    /// When a pin cannot be removed.
-    pub fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
-        attach::detach_all(&self.pins)
-    }
-
-    /// The interfaces that the program is attached to, asked of the kernel.
-    ///
-    /// # Errors
-    /// When the pins cannot be listed.
-    pub fn interfaces(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
-        attach::attached(&self.pins)
-    }
-
-    /// Whether an interface runs the loaded program, and the one that reads its frames.
-    ///
-    /// # Errors
-    /// The system call's.
-    pub fn filters(&self, interface: &AttachedInterface) -> Result<bool, DatapathError> {
-        self.programs.is_right(&interface.name, interface.program)
+    /// As those of [`Links::attach`].
+    pub fn attach(&self, interface: &str) -> Result<AttachedInterface, DatapathError> {
+        self.links.attach(interface)
     }
 
     /// What is in force, asked of the kernel.
@@ -314,7 +319,7 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the frame (one of less than 14 bytes, for example).
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.programs.probe(LinkLayer::Ethernet), frame)
+        reader::probe(self.probes.at(LinkLayer::Ethernet), frame)
     }
 
     /// The same of an IP packet, as it arrives at an interface without a link-layer header.
@@ -322,7 +327,7 @@ impl Datapath {
     /// # Errors
     /// As [`Self::probe`].
     pub fn probe_ip(&self, packet: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.programs.probe(LinkLayer::None), packet)
+        reader::probe(self.probes.at(LinkLayer::None), packet)
     }
 
     /// Opens the events. There is one read position: only one reader should exist.

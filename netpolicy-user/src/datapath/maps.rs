@@ -1,6 +1,6 @@
 //! The program's maps, opened from their pins and typed.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use aya::{
     maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf},
@@ -234,8 +234,21 @@ pub(super) fn are_pinned(dir: &Path) -> bool {
 
 /// Who made the pins in `dir`; `None` if there are none, or none that tell.
 pub(super) fn read_build(dir: &Path) -> Option<Build> {
-    let map: Array<MapData, Build> = Array::try_from(open_map(dir, "BUILD").ok()?).ok()?;
-    map.get(&0, 0).ok()
+    build(dir).ok()
+}
+
+/// The same, with why it cannot be read.
+pub(super) fn build(dir: &Path) -> Result<Build, DatapathError> {
+    let map: Array<MapData, Build> = typed(dir, "BUILD")?;
+    map.get(&0, 0).map_err(DatapathError::map("read", "BUILD"))
+}
+
+/// Whether anything is pinned in `dir`.
+///
+/// # Errors
+/// It cannot be looked at.
+pub(super) fn is_there(dir: &Path) -> io::Result<bool> {
+    dir.join("BUILD").try_exists()
 }
 
 fn typed<T: TryFrom<Map, Error = MapError>>(

@@ -8,22 +8,26 @@
 //! ```text
 //! <bpffs dir>/live/PROGRAM, PROGRAM_IP, PROBE, PROBE_IP, <map name>…   what is in force
 //!             next/…                      being built, when live cannot be reused
-//!             links/<netns>-<ifindex>-<mode>  one bpf_link for each interface
+//!             links/<netns>-<ifindex>-<mode>  one bpf_link for each interface;
+//!                                 where that name is taken, with the link's id behind it
 //! ```
 
 pub mod packet;
 
 mod attach;
+mod bpffs;
 mod bypass;
 mod chunks;
 mod counters;
 mod device;
+mod early;
 mod engine;
 mod error;
 mod events;
 mod flat;
 mod grace;
 mod install;
+mod links;
 #[cfg(feature = "program-log")]
 mod log;
 mod lpm;
@@ -37,11 +41,15 @@ mod sys;
 mod verify;
 
 pub use attach::{AttachedInterface, interface_name};
+pub use bpffs::private_bpffs;
 pub use bypass::BypassEntry;
 pub use counters::CounterSnapshot;
 pub use device::LinkLayer;
+pub use early::attach_pinned;
 pub use error::DatapathError;
 pub use events::EventReader;
 pub use install::{Datapath, Opened, Options, check_system, prepare_dir};
+pub use links::{Kept, Links};
+pub use program::program_name;
 pub use reader::{Enforced, Reader, detach_pins};
 pub use slots::Prepared;

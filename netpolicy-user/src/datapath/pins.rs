@@ -121,7 +121,6 @@ impl Pins {
 pub(super) struct LinkPin {
     pub(super) path: PathBuf,
     pub(super) namespace: u64,
-    pub(super) ifindex: u32,
     pub(super) native: bool,
 }
 
@@ -132,15 +131,24 @@ impl LinkPin {
         Self {
             path,
             namespace,
-            ifindex,
             native,
         }
     }
 
+    /// The same with the link's id, for where the name is taken.
+    pub(super) fn of_link(&self, id: u32) -> Self {
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!("-{id}"));
+        Self {
+            path: path.into(),
+            ..*self
+        }
+    }
+
     fn parse(path: &Path) -> Option<Self> {
-        let mut parts = path.file_name()?.to_str()?.splitn(3, '-');
+        let mut parts = path.file_name()?.to_str()?.splitn(4, '-');
         let namespace = parts.next()?.parse().ok()?;
-        let ifindex = parts.next()?.parse().ok()?;
+        parts.next()?.parse::<u32>().ok()?;
         let native = match parts.next()? {
             "native" => true,
             "generic" => false,
@@ -149,7 +157,6 @@ impl LinkPin {
         Some(Self {
             path: path.to_path_buf(),
             namespace,
-            ifindex,
             native,
         })
     }
@@ -164,7 +171,7 @@ impl LinkPin {
 }
 
 /// Whether the path, or the nearest of its ancestors that exists, is on a bpffs.
-fn is_on_bpffs(path: &Path) -> bool {
+pub(super) fn is_on_bpffs(path: &Path) -> bool {
     path.ancestors()
         .find_map(|ancestor| statfs(ancestor).ok())
         .is_some_and(|stat| stat.f_type == BPF_FS_MAGIC)
@@ -191,18 +198,7 @@ fn mount_for(path: &Path) -> Result<(), DatapathError> {
     )
     .map_err(|errno| failed(errno.into()))?;
     tracing::info!(path = %at.display(), "mounted a BPF file system");
-    if is_private_mount_namespace() {
-        tracing::warn!(
-            "this mount namespace is not the system's (`ip netns exec` makes such a one): pins \
-             vanish with it, and filtering with them; use `nsenter --net=/run/netns/NAME` instead"
-        );
-    }
     Ok(())
-}
-
-fn is_private_mount_namespace() -> bool {
-    let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
-    matches!((of("self"), of("1")), (Some(ours), Some(init)) if ours != init)
 }
 
 fn make_dir(path: &Path) -> Result<(), DatapathError> {

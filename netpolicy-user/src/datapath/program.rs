@@ -11,7 +11,7 @@ use aya_obj::programs::XdpAttachType;
 use netpolicy_common::Engine;
 
 use super::{
-    DatapathError, LinkLayer, device,
+    DatapathError, LinkLayer,
     maps::{self, Maps},
     pins,
 };
@@ -134,12 +134,10 @@ fn load_as(variant: &Variant, engine: Engine, dir: &Path, pin: &Path) -> Result<
     })
 }
 
-/// The loaded program, all variants of it.
+/// The loaded program, as interfaces run it.
 pub(super) struct Programs {
     ethernet: Xdp,
     ip: Xdp,
-    probe: Xdp,
-    probe_ip: Xdp,
 }
 
 impl Programs {
@@ -148,64 +146,89 @@ impl Programs {
         Ok(Self {
             ethernet: open(dir, pins::PROGRAM)?,
             ip: open(dir, pins::PROGRAM_IP)?,
-            probe: open(dir, pins::PROBE)?,
-            probe_ip: open(dir, pins::PROBE_IP)?,
         })
     }
 
-    /// The same. They must be over these maps.
-    pub(super) fn open_over(
-        dir: &Path,
-        engine: Engine,
-        maps: &Maps,
-    ) -> Result<Self, DatapathError> {
-        let programs = Self::open(dir)?;
-        for program in [
-            &programs.ethernet,
-            &programs.ip,
-            &programs.probe,
-            &programs.probe_ip,
-        ] {
-            maps.check_used_by(program, engine, dir)?;
-        }
-        Ok(programs)
-    }
-
     /// The one at interfaces of this link layer.
-    pub(super) fn at(&mut self, link_layer: LinkLayer) -> &mut Xdp {
+    pub(super) fn at(&self, link_layer: LinkLayer) -> &Xdp {
         match link_layer {
-            LinkLayer::Ethernet => &mut self.ethernet,
-            LinkLayer::None => &mut self.ip,
-        }
-    }
-
-    /// The one that is asked in place of [`Self::at`].
-    pub(super) fn probe(&self, link_layer: LinkLayer) -> &Xdp {
-        match link_layer {
-            LinkLayer::Ethernet => &self.probe,
-            LinkLayer::None => &self.probe_ip,
+            LinkLayer::Ethernet => &self.ethernet,
+            LinkLayer::None => &self.ip,
         }
     }
 
     /// The id of the one at interfaces of this link layer.
     pub(super) fn id(&self, link_layer: LinkLayer) -> Result<u32, DatapathError> {
-        let program = match link_layer {
-            LinkLayer::Ethernet => &self.ethernet,
-            LinkLayer::None => &self.ip,
-        };
-        Ok(program.info().map_err(DatapathError::Verify)?.id())
+        let info = self.at(link_layer).info().map_err(DatapathError::Verify)?;
+        Ok(info.id())
     }
 
-    /// Whether an interface of this name runs the program that reads its frames, by the
-    /// program's id there. One that is gone or of another namespace may run either.
-    pub(super) fn is_right(&self, interface: &str, program: u32) -> Result<bool, DatapathError> {
-        Ok(match device::link_layer(interface) {
-            Ok(link_layer) => self.id(link_layer)? == program,
-            Err(_) => [LinkLayer::Ethernet, LinkLayer::None]
-                .into_iter()
-                .any(|layer| self.id(layer).is_ok_and(|id| id == program)),
+    /// Whether an interface of this link layer runs the program that reads its frames, by the
+    /// program's id there. One of another namespace, whose link layer is not known, may run
+    /// either.
+    pub(super) fn is_right(
+        &self,
+        link_layer: Option<LinkLayer>,
+        program: u32,
+    ) -> Result<bool, DatapathError> {
+        match link_layer {
+            Some(link_layer) => Ok(self.id(link_layer)? == program),
+            None => {
+                Ok(program == self.id(LinkLayer::Ethernet)?
+                    || program == self.id(LinkLayer::None)?)
+            }
+        }
+    }
+}
+
+/// The loaded program, as it is asked.
+pub(super) struct Probes {
+    ethernet: Xdp,
+    ip: Xdp,
+}
+
+impl Probes {
+    /// Opens what is pinned in `dir`.
+    pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
+        Ok(Self {
+            ethernet: open(dir, pins::PROBE)?,
+            ip: open(dir, pins::PROBE_IP)?,
         })
     }
+
+    /// The one that is asked in place of [`Programs::at`].
+    pub(super) fn at(&self, link_layer: LinkLayer) -> &Xdp {
+        match link_layer {
+            LinkLayer::Ethernet => &self.ethernet,
+            LinkLayer::None => &self.ip,
+        }
+    }
+}
+
+/// Opens what is pinned in `dir`. All of it must be over these maps.
+pub(super) fn open_over(
+    dir: &Path,
+    engine: Engine,
+    maps: &Maps,
+) -> Result<(Programs, Probes), DatapathError> {
+    let (programs, probes) = (Programs::open(dir)?, Probes::open(dir)?);
+    for program in [
+        &programs.ethernet,
+        &programs.ip,
+        &probes.ethernet,
+        &probes.ip,
+    ] {
+        maps.check_used_by(program, engine, dir)?;
+    }
+    Ok((programs, probes))
+}
+
+/// The link layer whose frames a loaded program reads, by the name that it has in the kernel;
+/// `None`: it is no program of netpolicy, or gone.
+pub(super) fn reads(id: u32) -> Option<LinkLayer> {
+    let name = program_name(id)?;
+    let variant = VARIANTS.iter().find(|variant| variant.entry == name)?;
+    Some(variant.link_layer)
 }
 
 /// Opens the program pinned by this name.
@@ -226,4 +249,12 @@ fn open(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
         });
     }
     Ok(program)
+}
+
+/// The name of a loaded program, by its id; `None`: there is none, or it cannot be asked.
+#[must_use]
+pub fn program_name(id: u32) -> Option<String> {
+    let mut programs = aya::programs::loaded_programs().flatten();
+    let program = programs.find(|program| program.id() == id)?;
+    program.name_as_str().map(str::to_owned)
 }

@@ -9,7 +9,7 @@ use super::{
     AttachedInterface, CounterSnapshot, DatapathError, LinkLayer, attach, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::Programs,
+    program::{Probes, Programs},
     slots::Slots,
 };
 use crate::compiler::{Extent, Ruleset};
@@ -36,6 +36,7 @@ pub struct Reader {
     pins: Pins,
     maps: Maps,
     programs: Programs,
+    probes: Probes,
 }
 
 impl Reader {
@@ -47,20 +48,19 @@ impl Reader {
         let pins = Pins::new(bpffs_dir);
         let live = pins.live();
         let path = bpffs_dir.to_path_buf();
-        let Some(build) = maps::read_build(&live) else {
-            if !rustix::process::geteuid().is_root() {
-                return Err(DatapathError::NotPermitted);
+        match maps::is_there(&live) {
+            Ok(true) => {}
+            _ if !rustix::process::geteuid().is_root() => return Err(DatapathError::NotPermitted),
+            Ok(false) => return Err(DatapathError::NothingPinned { path }),
+            Err(source) => {
+                return Err(DatapathError::Pins {
+                    action: "look into",
+                    path: live,
+                    source,
+                });
             }
-            // What is pinned and cannot be opened says why.
-            let why = live
-                .join("BUILD")
-                .exists()
-                .then(|| Maps::open(&live, false));
-            return Err(match why {
-                Some(Err(why)) => why,
-                _ => DatapathError::NothingPinned { path },
-            });
-        };
+        }
+        let build = maps::build(&live)?;
         if build.abi != ABI_VERSION {
             return Err(DatapathError::OtherAbi {
                 path,
@@ -70,10 +70,12 @@ impl Reader {
         }
         let maps = Maps::open(&live, false)?;
         let programs = Programs::open(&live)?;
+        let probes = Probes::open(&live)?;
         Ok(Self {
             pins,
             maps,
             programs,
+            probes,
         })
     }
 
@@ -111,7 +113,10 @@ impl Reader {
     pub fn interfaces(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
         let mut filtered = Vec::new();
         for interface in attach::attached(&self.pins)? {
-            if self.programs.is_right(&interface.name, interface.program)? {
+            if self
+                .programs
+                .is_right(interface.link_layer, interface.program)?
+            {
                 filtered.push(interface);
             }
         }
@@ -135,7 +140,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses the frame.
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        probe(self.programs.probe(LinkLayer::Ethernet), frame)
+        probe(self.probes.at(LinkLayer::Ethernet), frame)
     }
 }
 
@@ -146,7 +151,7 @@ impl Reader {
 /// # Errors
 /// When a pin cannot be removed.
 pub fn detach_pins(bpffs_dir: &Path) -> Result<Vec<String>, DatapathError> {
-    attach::detach_all(&Pins::new(bpffs_dir))
+    attach::detach_pinned(&Pins::new(bpffs_dir))
 }
 
 pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {

@@ -1,19 +1,18 @@
 //! The only hand-written system calls.
 
 use std::{
-    ffi::CString,
     io, mem,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
-    os::unix::ffi::OsStrExt,
-    path::Path,
+    os::fd::{AsRawFd, BorrowedFd, RawFd},
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type};
+use aya_obj::generated::{bpf_attr, bpf_cmd};
 use netpolicy_common::{CpuState, Governance, Head, SlotHead};
 
 use crate::compiler::flat::Page;
+
+pub(super) mod link;
 
 /// The calling thread's network namespace: a number that no other has until the next
 /// boot (`SO_NETNS_COOKIE`, Linux 5.14).
@@ -43,81 +42,8 @@ pub(super) fn network_namespace() -> io::Result<u64> {
     }
 }
 
-/// The hardware type of the interface with this name, an `ARPHRD_*` of `linux/if_arp.h`
-/// (`SIOCGIFHWADDR`).
-pub(super) fn hardware_type(interface: &str) -> io::Result<u16> {
-    // SAFETY: plain integers, arrays and unions of them; all zeros is a value.
-    let mut request: libc::ifreq = unsafe { mem::zeroed() };
-    let name = CString::new(interface)?;
-    let name = name.as_bytes_with_nul();
-    let Some(place) = request.ifr_name.get_mut(..name.len()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    for (to, from) in place.iter_mut().zip(name) {
-        *to = from.cast_signed();
-    }
-    let socket = rustix::net::socket(
-        rustix::net::AddressFamily::UNIX,
-        rustix::net::SocketType::DGRAM,
-        None,
-    )?;
-    // SAFETY: the request reads the name and writes the address of a `struct ifreq`, which
-    // `request` is and which lives here.
-    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) };
-    if done < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the union's member that this request writes.
-    Ok(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family })
-}
-
 /// `asm-generic/socket.h`; not in `libc` for every target.
 const SO_NETNS_COOKIE: libc::c_int = 71;
-
-/// What the kernel tells of an XDP link.
-pub(super) struct XdpLinkInfo {
-    /// The attached program.
-    pub(super) program: u32,
-    /// The interface; 0 once it is gone and the link with it has no effect.
-    pub(super) ifindex: u32,
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a struct of some 50 bytes")]
-const LINK_INFO_LEN: u32 = size_of::<bpf_link_info>() as u32;
-
-/// Opens a pinned link and asks what it is; `aya` does not tell the interface.
-///
-/// # Errors
-/// The system call's, or `InvalidData` when the pin is not an XDP link.
-pub(super) fn xdp_link_info(pin: &Path) -> io::Result<XdpLinkInfo> {
-    let path = CString::new(pin.as_os_str().as_bytes())?;
-    let mut attr = empty_attr();
-    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
-    // SAFETY: the command reads the path, which outlives the call.
-    let fd = unsafe { bpf(bpf_cmd::BPF_OBJ_GET, &attr) }?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    // SAFETY: plain integers and unions of them; all zeros is a value.
-    let mut info: bpf_link_info = unsafe { mem::zeroed() };
-    let mut attr = empty_attr();
-    attr.info.bpf_fd = fd.as_raw_fd().unsigned_abs();
-    attr.info.info_len = LINK_INFO_LEN;
-    attr.info.info = &raw mut info as u64;
-    // SAFETY: the command writes `info_len` bytes at most to `info`, which lives here.
-    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &attr) }?;
-    if info.type_ != bpf_link_type::BPF_LINK_TYPE_XDP as u32 {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "not an XDP link",
-        ));
-    }
-    // SAFETY: the type says that this is the union's member.
-    let ifindex = unsafe { info.__bindgen_anon_1.xdp.ifindex };
-    Ok(XdpLinkInfo {
-        program: info.prog_id,
-        ifindex,
-    })
-}
 
 fn empty_attr() -> bpf_attr {
     // SAFETY: a union of plain integers and structs of them; all zeros is a value, and

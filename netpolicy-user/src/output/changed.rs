@@ -7,9 +7,9 @@ use serde::{Serialize, Serializer};
 
 use super::{Page, Render, count, line, time};
 use crate::api::{
-    Attachment, Becomes, Changed, ClientsView, Effect, EnforcementState, Existing, PlanAction,
-    PlanItem, Status,
+    Becomes, Changed, ClientsView, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
 };
+use crate::exposure;
 
 /// Connected clients that are named one by one.
 const CLIENTS_SHOWN: usize = 10;
@@ -208,7 +208,7 @@ fn place(status: &Status) -> String {
         .enforcement
         .interfaces
         .iter()
-        .filter(|i| i.attachment != Attachment::None)
+        .filter(|i| exposure::is_filtered(i))
         .map(|i| i.name.as_str())
         .collect();
     match status.enforcement.state {

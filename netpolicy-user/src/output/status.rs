@@ -2,8 +2,11 @@
 
 use std::io::{self, Write};
 
+use comfy_table::Cell;
+
 use super::{Page, Render, Tone, cell, count, line, plain, time, write_fields};
-use crate::api::{Attachment, EnforcementState, Interface, Status};
+use crate::api::{Attachment, EnforcementState, Interface, OtherInterface, Status};
+use crate::exposure;
 
 /// Hex digits of a digest that are shown.
 const DIGEST_SHOWN: usize = 12;
@@ -31,10 +34,10 @@ impl Render for Status {
             ),
             EnforcementState::Unknown => (Tone::Bad, "unknown: the kernel cannot be read"),
         };
-        let known = e.state != EnforcementState::Unknown;
-        let interfaces = e.interfaces.iter().map(|i| interface(i, known));
-        let interfaces: Vec<_> = interfaces.collect();
-        let in_force = if e.generation == 0 {
+        let interfaces: Vec<_> = e.interfaces.iter().map(interface).collect();
+        let in_force = if e.engine.is_empty() {
+            "not known".to_owned()
+        } else if e.generation == 0 {
             "none yet".to_owned()
         } else {
             format!(
@@ -96,6 +99,8 @@ impl Render for Status {
                         interfaces.join(", ")
                     })),
                 ),
+                ("Covered", covered(&e.others)),
+                ("Not filtered", not_filtered(&e.others)),
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", desired),
@@ -125,16 +130,45 @@ impl Status {
     }
 }
 
-/// `known`: whether the kernel said what is attached.
-fn interface(i: &Interface, known: bool) -> String {
+fn interface(i: &Interface) -> String {
     let how = match i.attachment {
-        _ if !known => "not known",
         Attachment::Native => "native",
         Attachment::Generic => "generic: slower than native",
+        Attachment::Unknown => "not known",
         Attachment::None if i.index == 0 => "does not exist",
         Attachment::None => "not attached",
     };
     format!("{} ({how})", line(&i.name))
+}
+
+/// Interfaces whose packets pass a filtered one first.
+fn covered(others: &[OtherInterface]) -> Option<Cell> {
+    let covered = others.iter().filter(|o| !o.covered_by.is_empty());
+    let lines: Vec<_> = covered
+        .map(|o| line(&format!("{} by {}", o.name, o.covered_by.join(", "))))
+        .collect();
+    (!lines.is_empty()).then(|| plain(lines.join("\n")))
+}
+
+/// Interfaces that are up or carry an address, and by which every source may connect.
+fn not_filtered(others: &[OtherInterface]) -> Option<Cell> {
+    let open: Vec<_> = others.iter().filter(|o| o.covered_by.is_empty()).collect();
+    let text = |other: &&OtherInterface| {
+        let configured = if other.accepted {
+            ", as configured"
+        } else {
+            ""
+        };
+        line(&format!("{}{configured}", exposure::described(other)))
+    };
+    let lines: Vec<_> = open.iter().map(text).collect();
+    let is_intended = open.iter().all(|o| o.accepted);
+    let tone = if is_intended {
+        Tone::Plain
+    } else {
+        Tone::Warning
+    };
+    (!lines.is_empty()).then(|| cell(tone, lines.join("\n")))
 }
 
 fn size(bytes: u64) -> String {

@@ -115,6 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn restart_shows_the_same_times_though_clocks_are_read_at_another_instant() {
+        let hands = Hands::new();
+        let clock = hands.clock();
+        let (began, ends) = (clock.now(), clock.now() + HOUR);
+        let stored = Span::of(&clock, began, ends);
+        hands.slew(Duration::from_micros(10));
+        let clock = hands.clock();
+        let read = stored.read(&clock).unwrap();
+        let shown = (clock.shown(read.began), clock.shown(read.ends));
+        assert_eq!(shown, (began, ends));
+    }
+
+    #[test]
     fn after_a_reboot_the_smaller_of_wall_clock_and_whole_is_left() {
         assert_eq!(left(|hands| hands.reboot(HOUR / 6)), 2390);
         assert_eq!(left(|hands| hands.reboot(HOUR)), 0);

@@ -171,7 +171,7 @@ impl Stand {
     /// When that fails.
     pub fn unfilter(&self, loaded: &mut Loaded) {
         self.ns.run(|| {
-            let detached = loaded.datapath().detach_all();
+            let detached = loaded.datapath().links().detach_all();
             detached.expect("detach from the device");
         });
     }

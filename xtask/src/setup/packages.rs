@@ -88,6 +88,13 @@ const PROGRAMS: &[Program] = &[
         purpose: Purpose::Test,
         optional: true,
     },
+    // Debian 12 has it in `/usr/sbin`.
+    Program {
+        probe: Probe::Command("bpftool"),
+        package: "bpftool",
+        purpose: Purpose::Test,
+        optional: false,
+    },
     Program {
         probe: Probe::Command("ipset"),
         package: "ipset",

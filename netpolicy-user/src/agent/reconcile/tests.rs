@@ -100,7 +100,7 @@ fn lost_pins_are_installed_anew_and_attached() {
     let journal = bench.kernel.journal();
     assert_eq!(
         journal,
-        ["reinstall", "bypasses 0", "verify", "attach eth7"]
+        ["reinstall", "attach eth7", "bypasses 0", "verify"]
     );
     assert!(bench.snapshot().faults[0].contains("installed anew"));
 }

@@ -40,7 +40,7 @@ pub(super) const NO_ROOM: &str =
     tags(
         (name = POLICIES, description = "Policies, services and the host's settings."),
         (name = CHANGES, description = "Changes to the desired state."),
-        (name = HISTORY, description = "Revisions, rollback and export."),
+        (name = HISTORY, description = "Revisions, rollback, export and backup."),
         (name = ENFORCEMENT, description = "What the kernel enforces, counts and reports."),
         (name = BYPASSES, description = "Temporary exemptions."),
         (name = ACCESS, description = "Privileges and the audit log."),

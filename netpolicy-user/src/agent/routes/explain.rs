@@ -96,9 +96,9 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         params.source,
         params.port,
     );
-    let attached = app.inspector.in_force().map(|(_, attached)| attached);
-    let attached = attached.map_err(|error| chain(&error));
-    let indices: Vec<u32> = attached.iter().flatten().map(|i| i.index).collect();
+    let attached = app.inspector.attached().map_err(|error| chain(&error));
+    let here = attached.iter().flatten().filter(|i| i.is_here);
+    let indices: Vec<u32> = here.map(|i| i.index).collect();
     let filtering = origin.filtering(&indices);
     let detached = detach_marker::read(&app.marker).filter(|_| indices.is_empty());
     if let Some(bypass) = &mut explanation.bypass {

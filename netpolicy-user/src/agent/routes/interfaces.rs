@@ -13,6 +13,7 @@ use crate::agent::consent::{Consent, everything};
 use crate::agent::error::AgentError;
 use crate::agent::rights;
 use crate::api::{ConsentQuery, ErrorBody};
+use crate::detach_marker;
 use crate::model::Privilege;
 
 /// Stops all filtering until it is attached again; the names of the interfaces. Requires
@@ -31,7 +32,7 @@ pub(super) async fn detach(
 ) -> Result<Json<Vec<String>>, AgentError> {
     may_brake(&app, caller, "detach")?;
     let consent = Consent::of(query.opens.as_deref())?;
-    if !app.marker.exists() {
+    if detach_marker::read(&app.marker).is_none() {
         let consented = consent.require("detaching ends all filtering and", Some(&everything()));
         consented.inspect_err(|error| app.supervisor.refused(asker(caller), "detach", error))?;
     }

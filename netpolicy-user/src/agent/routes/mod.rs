@@ -26,6 +26,8 @@ mod store;
 mod tests;
 mod verify;
 
+pub use status::unfiltered_others;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -59,6 +61,9 @@ pub struct App {
     pub brake: Arc<dyn Brake>,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,
+    /// Interfaces that need not be filtered: see
+    /// [`Config::unfiltered_interfaces`](crate::config::Config::unfiltered_interfaces).
+    pub unfiltered_interfaces: Arc<[String]>,
     /// Events.
     pub hub: EventHub,
     /// Becomes `true` when the agent stops; streams end then.

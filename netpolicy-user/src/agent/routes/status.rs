@@ -16,6 +16,7 @@ use crate::api::{
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
+use crate::exposure;
 use crate::model::{self, Bypass, Mode, Name};
 
 /// How the agent and enforcement are.
@@ -37,28 +38,53 @@ pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
 fn read(app: &App) -> Status {
     let snapshot = app.supervisor.snapshot();
     let mut faults = snapshot.faults.clone();
-    let (enforced, attached) = match app.inspector.in_force() {
-        Ok((enforced, attached)) => (Some(enforced), attached),
-        Err(error) => {
+    let enforced = app
+        .inspector
+        .enforced()
+        .map_err(|error| {
             let why = chain(&error);
             faults.push(format!("what is in force cannot be read: {why}"));
-            (None, Vec::new())
-        }
-    };
+        })
+        .ok();
     // Asked of the file: the writer may be busy.
     let detached = detach_marker::read(&app.marker);
-    let interfaces = interfaces(&snapshot, attached);
-    let state = match enforced {
-        Some(_) => state(detached.is_some(), &interfaces),
-        None => EnforcementState::Unknown,
+    let attached = app.inspector.attached();
+    let (state, interfaces) = match &attached {
+        Ok(attached) => {
+            let interfaces = interfaces(&snapshot, attached.clone());
+            (state(detached.is_some(), &interfaces), interfaces)
+        }
+        Err(error) => {
+            let why = chain(error);
+            let fault = format!("whether the interfaces are filtered cannot be told: {why}");
+            faults.insert(0, fault);
+            (EnforcementState::Unknown, unknown(&snapshot))
+        }
+    };
+    let others = match (app.inspector.devices(), &attached) {
+        (Ok(devices), Ok(attached)) => exposure::others(
+            &devices,
+            attached,
+            &snapshot.interfaces,
+            &app.unfiltered_interfaces,
+        ),
+        (Err(error), _) => {
+            let why = chain(&error);
+            faults.push(format!(
+                "which other interfaces there are cannot be told: {why}"
+            ));
+            Vec::new()
+        }
+        (_, Err(_)) => Vec::new(),
     };
     let open = match &detached {
         Some(detached) => vec![detached.in_words()],
-        // What could not be read is not known to be unfiltered.
-        None if enforced.is_none() => Vec::new(),
         None => unfiltered(&snapshot, &interfaces),
     };
     faults.splice(0..0, open);
+    if detached.is_none() {
+        faults.extend(exposure::faults(&others));
+    }
     let bypasses: Vec<_> = snapshot.live_bypasses().collect();
     faults.extend(exempt_families(&bypasses));
     let mut enforcement = Enforcement {
@@ -71,6 +97,7 @@ fn read(app: &App) -> Status {
         entries: 0,
         abi: netpolicy_common::ABI_VERSION,
         interfaces,
+        others,
     };
     if let Some(enforced) = enforced {
         enforcement.engine = enforced.engine.to_string();
@@ -146,6 +173,18 @@ fn exempt_families(bypasses: &[&Bypass]) -> Vec<String> {
     lines
 }
 
+/// The interfaces that carry an address and are neither configured, filtered nor accepted
+/// as such, by name; none where that cannot be told.
+pub fn unfiltered_others(app: &App, snapshot: &Snapshot) -> Vec<String> {
+    let (Ok(devices), Ok(attached)) = (app.inspector.devices(), app.inspector.attached()) else {
+        return Vec::new();
+    };
+    let accepted = &app.unfiltered_interfaces;
+    let others = exposure::others(&devices, &attached, &snapshot.interfaces, accepted);
+    let open = others.iter().filter(|other| exposure::is_open(other));
+    open.map(exposure::described).collect()
+}
+
 /// The scopes that drop nothing.
 fn observing(state: &model::State) -> Vec<String> {
     let host = (state.host.mode == Mode::Observe).then(|| "host".to_owned());
@@ -170,21 +209,9 @@ fn unfiltered(snapshot: &Snapshot, interfaces: &[Interface]) -> Vec<String> {
 
 /// The configured interfaces, then others that are filtered.
 fn interfaces(snapshot: &Snapshot, attached: Vec<AttachedInterface>) -> Vec<Interface> {
-    let mut interfaces: Vec<Interface> = snapshot
-        .interfaces
-        .iter()
-        .map(|name| Interface {
-            name: name.clone(),
-            index: nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0),
-            attachment: Attachment::None,
-        })
-        .collect();
+    let mut interfaces: Vec<Interface> = configured(snapshot, Attachment::None).collect();
     for found in attached {
-        let found = Interface {
-            name: found.name,
-            index: found.index,
-            attachment: found.attachment,
-        };
+        let found = exposure::interface(found);
         match interfaces.iter_mut().find(|i| i.name == found.name) {
             Some(interface) => *interface = found,
             None => interfaces.push(found),
@@ -193,15 +220,32 @@ fn interfaces(snapshot: &Snapshot, attached: Vec<AttachedInterface>) -> Vec<Inte
     interfaces
 }
 
+/// The configured interfaces, where it cannot be told which are filtered.
+fn unknown(snapshot: &Snapshot) -> Vec<Interface> {
+    configured(snapshot, Attachment::Unknown).collect()
+}
+
+fn configured(
+    snapshot: &Snapshot,
+    attachment: Attachment,
+) -> impl Iterator<Item = Interface> + use<'_> {
+    snapshot.interfaces.iter().map(move |name| Interface {
+        name: name.clone(),
+        index: nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0),
+        attachment,
+        elsewhere: false,
+    })
+}
+
 fn state(detached: bool, interfaces: &[Interface]) -> EnforcementState {
     let attached = interfaces
         .iter()
-        .filter(|i| i.attachment != Attachment::None)
+        .filter(|i| exposure::is_filtered(i))
         .count();
     match attached {
         0 if detached => EnforcementState::Detached,
         0 => EnforcementState::NotAttached,
-        n if n < interfaces.len() => EnforcementState::Partial,
+        n if n < interfaces.iter().filter(|i| !i.elsewhere).count() => EnforcementState::Partial,
         _ => EnforcementState::Attached,
     }
 }
@@ -219,6 +263,7 @@ mod tests {
             name: name.into(),
             index,
             attachment: Attachment::None,
+            elsewhere: false,
         };
         let interfaces = [
             interface("eth7", 0),
@@ -283,6 +328,7 @@ mod tests {
             name: "x".into(),
             index: 1,
             attachment,
+            elsewhere: false,
         };
         let (on, off) = (interface(Attachment::Native), interface(Attachment::None));
         let both = [on.clone(), off.clone()];
@@ -291,5 +337,14 @@ mod tests {
         assert_eq!(state(false, &both), EnforcementState::Partial);
         assert_eq!(state(false, &both[..1]), EnforcementState::Attached);
         assert_eq!(state(true, &both[1..]), EnforcementState::Detached);
+        let elsewhere = Interface {
+            elsewhere: true,
+            ..on.clone()
+        };
+        assert_eq!(
+            state(false, &[off, elsewhere.clone()]),
+            EnforcementState::NotAttached
+        );
+        assert_eq!(state(false, &[on, elsewhere]), EnforcementState::Attached);
     }
 }

@@ -46,6 +46,7 @@ impl Agent {
             inspector: Arc::new(bench.kernel.clone()),
             brake: Arc::new(bench.kernel.clone()),
             marker: bench.dir.path().join(DETACHED_MARKER),
+            unfiltered_interfaces: Arc::new([]),
             hub: hub.clone(),
             stopping,
             started: Timestamp::now(),

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
-use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector};
+use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
 use crate::api::Attachment;
 use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};
-use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
+use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, LinkLayer};
+use crate::netdev::Device;
 
 /// What the fake kernel holds, and what it is to do.
 #[derive(Default)]
@@ -23,6 +24,8 @@ pub(in crate::agent) struct Kernel {
     /// Interfaces that exist.
     pub links: BTreeMap<String, u32>,
     pub attached: BTreeMap<String, u32>,
+    /// What interfaces say of themselves.
+    pub devices: Vec<Device>,
     pub bypasses: Vec<BypassEntry>,
     pub unpinned: bool,
     /// What the next read-back finds.
@@ -121,39 +124,16 @@ impl Enforcer for FakeKernel {
         Ok(NoEvents(UnixStream::pair().unwrap().0))
     }
 
-    fn attach(&mut self, interface: &str) -> Result<(), EnforcerError> {
-        self.note(format!("attach {interface}"));
-        let mut kernel = self.lock();
-        let index = *kernel
-            .links
-            .get(interface)
-            .ok_or_else(|| refusal("no such interface", false))?;
-        kernel.attached.insert(interface.to_owned(), index);
-        Ok(())
+    fn links(&self) -> Arc<dyn LinkSet> {
+        Arc::new(self.clone())
     }
 
-    fn detach(&mut self, interface: &str) -> Result<(), EnforcerError> {
-        self.note(format!("detach {interface}"));
-        self.lock().attached.remove(interface);
-        Ok(())
-    }
-
-    fn detach_all(&mut self) -> Result<Vec<String>, EnforcerError> {
-        self.note("detach all");
-        let attached = std::mem::take(&mut self.lock().attached);
-        Ok(attached.into_keys().collect())
-    }
-
-    fn interfaces(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
-        Ok(self.in_force()?.1)
-    }
-
-    fn index_of(&self, interface: &str) -> Option<u32> {
-        self.lock().links.get(interface).copied()
+    fn private_pins(&self) -> Option<&str> {
+        None
     }
 
     fn enforced(&self) -> Result<Enforced, EnforcerError> {
-        Ok(self.in_force()?.0)
+        Inspector::enforced(self)
     }
 
     fn verify(&self, _: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError> {
@@ -175,26 +155,69 @@ impl Enforcer for FakeKernel {
     }
 }
 
-impl Inspector for FakeKernel {
-    fn in_force(&self) -> Result<(Enforced, Vec<AttachedInterface>), EnforcerError> {
-        let kernel = self.lock();
-        let enforced = Enforced {
-            generation: kernel.generation,
-            revision: kernel.revision,
-            entries: kernel.live.as_ref().map_or(0, |r| r.entries()),
-            digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
-            abi: netpolicy_common::ABI_VERSION,
-            engine: "fake",
-        };
+impl LinkSet for FakeKernel {
+    fn attach(&self, interface: &str) -> Result<(), EnforcerError> {
+        self.note(format!("attach {interface}"));
+        let mut kernel = self.lock();
+        let index = *kernel
+            .links
+            .get(interface)
+            .ok_or_else(|| refusal("no such interface", false))?;
+        kernel.attached.insert(interface.to_owned(), index);
+        Ok(())
+    }
+
+    fn detach(&self, interface: &str) -> Result<bool, EnforcerError> {
+        self.note(format!("detach {interface}"));
+        Ok(self.lock().attached.remove(interface).is_some())
+    }
+
+    fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
+        self.note("detach all");
+        Brake::detach_all(self)
+    }
+
+    fn keep(&self) -> Result<Vec<u32>, EnforcerError> {
+        Ok(Vec::new())
+    }
+
+    fn attached(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
         let interface = |(name, index)| AttachedInterface {
             is_here: true,
             name,
             index,
             attachment: Attachment::Native,
             program: 1,
+            link_layer: Some(LinkLayer::Ethernet),
         };
-        let attached = kernel.attached.clone();
-        Ok((enforced, attached.into_iter().map(interface).collect()))
+        let attached = self.lock().attached.clone();
+        Ok(attached.into_iter().map(interface).collect())
+    }
+
+    fn index_of(&self, interface: &str) -> Result<Option<u32>, EnforcerError> {
+        Ok(self.lock().links.get(interface).copied())
+    }
+}
+
+impl Inspector for FakeKernel {
+    fn enforced(&self) -> Result<Enforced, EnforcerError> {
+        let kernel = self.lock();
+        Ok(Enforced {
+            generation: kernel.generation,
+            revision: kernel.revision,
+            entries: kernel.live.as_ref().map_or(0, |r| r.entries()),
+            digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
+            abi: netpolicy_common::ABI_VERSION,
+            engine: "fake",
+        })
+    }
+
+    fn attached(&self) -> Result<Vec<AttachedInterface>, EnforcerError> {
+        LinkSet::attached(self)
+    }
+
+    fn devices(&self) -> Result<Vec<Device>, EnforcerError> {
+        Ok(self.lock().devices.clone())
     }
 
     fn verify(&self, _: &Ruleset) -> Result<(Vec<String>, Enforced), EnforcerError> {
@@ -205,7 +228,7 @@ impl Inspector for FakeKernel {
             let _ = go.lock().unwrap().recv();
         }
         let differences = self.lock().differences.clone();
-        Ok((differences, self.in_force()?.0))
+        Ok((differences, Inspector::enforced(self)?))
     }
 
     fn counters(&self) -> Result<CounterSnapshot, EnforcerError> {

@@ -98,7 +98,19 @@ fn status_says_where_being_attached_drops_nothing() {
     let line = "Enforcement   attached; no policy is active: every source may connect\n";
     assert!(table(&status).contains(line), "{}", table(&status));
     status.enforcement.state = EnforcementState::Unknown;
+    for interface in &mut status.enforcement.interfaces {
+        interface.attachment = Attachment::Unknown;
+    }
     let lines = "Enforcement   unknown: the kernel cannot be read\n\
                  Interfaces    eth0 (not known), eth1 (not known)\n";
     assert!(table(&status).contains(lines), "{}", table(&status));
+}
+
+#[test]
+fn status_does_not_say_none_of_what_cannot_be_read() {
+    let mut status = status();
+    status.enforcement.generation = 0;
+    assert!(table(&status).contains("In force      none yet\n"));
+    status.enforcement.engine = String::new();
+    assert!(table(&status).contains("In force      not known\n"));
 }

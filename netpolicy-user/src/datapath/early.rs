@@ -1,0 +1,42 @@
+//! Attaching at start, before a ruleset is compiled.
+
+use super::{
+    AttachedInterface, DatapathError, Links, Options, attach::check_namespace, pins::Pins,
+    program::Programs,
+};
+
+/// Attaches the program that is pinned, with what it enforces, to those of these
+/// interfaces that run no program of its links: for the time until [`Datapath::open`] is
+/// called with what the store says. Returns the interfaces that it attached to or tried to,
+/// with why it could not.
+///
+/// What is pinned is what was last in force; letting everything in until the same or a
+/// later ruleset is compiled would be the worse choice. Nothing pinned: nothing is done.
+///
+/// [`Datapath::open`]: super::Datapath::open
+///
+/// # Errors
+/// The pins are those of an agent of another network namespace, or the kernel cannot be
+/// asked.
+pub fn attach_pinned(
+    options: &Options,
+    interfaces: &[String],
+) -> Result<Vec<(String, Option<DatapathError>)>, DatapathError> {
+    let pins = Pins::new(&options.bpffs_dir);
+    check_namespace(&pins)?;
+    let Ok(programs) = Programs::open(&pins.live()) else {
+        return Ok(Vec::new());
+    };
+    let links = Links::open(&pins, options.mode)?;
+    // Links that run another program are left as they are: which one is right is not known
+    // yet.
+    let filtered = links.attached()?;
+    links.begin_with(programs);
+    let missing = interfaces.iter().filter(|name| {
+        let is_there = |i: &AttachedInterface| i.is_here && i.name == **name;
+        !filtered.iter().any(is_there)
+    });
+    Ok(missing
+        .map(|name| (name.clone(), links.attach(name).err()))
+        .collect())
+}

@@ -1,0 +1,448 @@
+//! The links of an agent: made, held, pinned, moved to another program, ended.
+//!
+//! A descriptor of each link is held. A pin that is removed detaches nothing then, and is
+//! put back; without an agent the pins alone keep the links. Only what is asked to detach
+//! ends a link.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    AttachedInterface, DatapathError, LinkLayer,
+    attach::{Link, asking, behind, detach_pinned, namespace, netdevs, pinned},
+    device::link_layer,
+    pins::{LinkPin, Pins},
+    program::{self, Programs},
+    sys::link,
+};
+use crate::{
+    config::XdpChoice,
+    netdev::{Device, Mode, Netdevs},
+};
+
+/// The links of one agent, and the programs that they run. Clones are the same.
+#[derive(Clone)]
+pub struct Links(Arc<Mutex<Inner>>);
+
+struct Inner {
+    pins: Pins,
+    mode: XdpChoice,
+    namespace: u64,
+    netdevs: Netdevs,
+    programs: Option<Programs>,
+    held: Vec<Held>,
+}
+
+struct Held {
+    fd: OwnedFd,
+    id: u32,
+    native: bool,
+}
+
+/// What [`Links::keep`] did.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Links whose pin was gone and is back: the indices of their interfaces.
+    pub pinned_again: Vec<u32>,
+}
+
+impl Links {
+    /// Takes over the links that are pinned.
+    ///
+    /// # Errors
+    /// The pins cannot be listed; no netlink socket.
+    pub(super) fn open(pins: &Pins, mode: XdpChoice) -> Result<Self, DatapathError> {
+        let mut inner = Inner {
+            pins: pins.clone(),
+            mode,
+            namespace: namespace()?,
+            netdevs: netdevs()?,
+            programs: None,
+            held: Vec::new(),
+        };
+        inner.adopt()?;
+        Ok(Self(Arc::new(Mutex::new(inner))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing is left half done that is not looked at again.
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A thread in another network namespace asks about that one. Where this cannot be
+        // found out, no file can be opened: the agent's threads are all in one.
+        if let Ok(here) = namespace()
+            && here != inner.namespace
+            && let Ok(netdevs) = netdevs()
+        {
+            inner.netdevs = netdevs;
+            inner.namespace = here;
+        }
+        inner
+    }
+
+    /// Makes every link run the one of `programs` that reads its interface's frames, now and
+    /// from now on: each from one packet to the next, with none in between unfiltered.
+    ///
+    /// # Errors
+    /// A link refuses it.
+    pub(super) fn replace(&self, programs: Programs) -> Result<(), DatapathError> {
+        self.lock().replace(programs)
+    }
+
+    /// Makes links that are attached from now on run one of `programs`; those that there are
+    /// go on as they do.
+    pub(super) fn begin_with(&self, programs: Programs) {
+        self.lock().programs = Some(programs);
+    }
+
+    /// Attaches the program that reads an interface's frames, unless it is already: native,
+    /// and if the choice is [`XdpChoice::Auto`], else generic.
+    ///
+    /// # Errors
+    /// No such interface, loopback, frames that no program reads, another XDP program there,
+    /// or the driver's refusal.
+    pub fn attach(&self, interface: &str) -> Result<AttachedInterface, DatapathError> {
+        self.lock().attach(interface)
+    }
+
+    /// Detaches from one interface; `false` if it was not attached.
+    ///
+    /// # Errors
+    /// The kernel refuses, or the pin cannot be removed.
+    pub fn detach(&self, interface: &str) -> Result<bool, DatapathError> {
+        self.lock().detach(interface)
+    }
+
+    /// Detaches from all interfaces and names them.
+    ///
+    /// # Errors
+    /// A pin cannot be removed.
+    pub fn detach_all(&self) -> Result<Vec<String>, DatapathError> {
+        self.lock().detach_all()
+    }
+
+    /// The interfaces that there are links to, as they say, whatever the links run.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub(super) fn attached(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
+        self.lock().attached()
+    }
+
+    /// The interfaces that run the program that reads their frames, as they say. A link that
+    /// was made to run another program filters nothing.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn filtered(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
+        self.lock().filtered()
+    }
+
+    /// Lets go of links that have ended, and puts pins back that were removed.
+    ///
+    /// # Errors
+    /// The pins cannot be listed or made: filtering ends with this process then.
+    pub fn keep(&self) -> Result<Kept, DatapathError> {
+        self.lock().keep()
+    }
+
+    /// The interface of this name in the network namespace of the agent.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn device(&self, name: &str) -> Result<Option<Device>, DatapathError> {
+        self.lock().netdevs.by_name(name).map_err(asking)
+    }
+
+    /// All interfaces of the network namespace of the agent, with their addresses.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn devices(&self) -> Result<Vec<Device>, DatapathError> {
+        self.lock().netdevs.all().map_err(asking)
+    }
+}
+
+impl Inner {
+    /// Holds the links that are pinned, and removes pins whose link has ended.
+    fn adopt(&mut self) -> Result<(), DatapathError> {
+        self.held
+            .retain(|held| link::info(held.fd.as_fd()).is_ok_and(|info| info.ifindex != 0));
+        for (pin, fd, info) in pinned(&self.pins)? {
+            if info.ifindex == 0 {
+                pin.remove()?;
+            } else if !self.held.iter().any(|held| held.id == info.id) {
+                self.held.push(Held {
+                    fd,
+                    id: info.id,
+                    native: pin.native,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self) -> Result<Kept, DatapathError> {
+        self.adopt()?;
+        let pins: Vec<u32> = pinned(&self.pins)?
+            .iter()
+            .map(|(.., info)| info.id)
+            .collect();
+        let mut kept = Kept::default();
+        for held in &self.held {
+            let Ok(info) = link::info(held.fd.as_fd()) else {
+                continue;
+            };
+            if info.ifindex != 0 && !pins.contains(&held.id) {
+                self.pin(held, info.ifindex)?;
+                kept.pinned_again.push(info.ifindex);
+            }
+        }
+        Ok(kept)
+    }
+
+    fn programs(&self) -> Result<&Programs, DatapathError> {
+        let programs = self.programs.as_ref();
+        programs.ok_or(DatapathError::IncompleteObject("loaded program"))
+    }
+
+    fn replace(&mut self, programs: Programs) -> Result<(), DatapathError> {
+        self.adopt()?;
+        for held in &self.held {
+            let Ok(info) = link::info(held.fd.as_fd()) else {
+                continue;
+            };
+            if info.ifindex == 0 {
+                continue;
+            }
+            let device = self.netdevs.by_index(info.ifindex).map_err(asking)?;
+            let device = device.filter(|device| device.runs(info.program).is_some());
+            let here = device.and_then(|device| link_layer(&device).ok());
+            if programs.is_right(here, info.program)? {
+                continue;
+            }
+            // Elsewhere it runs what was right when it was here; most have Ethernet headers.
+            let layer = here.or_else(|| program::reads(info.program));
+            let program = programs.at(layer.unwrap_or(LinkLayer::Ethernet));
+            let fd = program.fd().map_err(DatapathError::Verify)?;
+            match link::update(held.fd.as_fd(), fd.as_fd()) {
+                // The interface has gone meanwhile.
+                Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}
+                done => done.map_err(|source| DatapathError::Replace {
+                    index: info.ifindex,
+                    source,
+                })?,
+            }
+        }
+        self.programs = Some(programs);
+        Ok(())
+    }
+
+    fn filtered(&mut self) -> Result<Vec<AttachedInterface>, DatapathError> {
+        let mut filtered = Vec::new();
+        for interface in self.attached()? {
+            let programs = self.programs()?;
+            if programs.is_right(interface.link_layer, interface.program)? {
+                filtered.push(interface);
+            }
+        }
+        Ok(filtered)
+    }
+
+    fn attached(&mut self) -> Result<Vec<AttachedInterface>, DatapathError> {
+        // What is held is known whether the pins can be listed or not.
+        let _ = self.adopt();
+        let links: Vec<Link> = self
+            .held
+            .iter()
+            .filter_map(|held| {
+                let info = link::info(held.fd.as_fd()).ok()?;
+                let native = held.native;
+                Some(Link { info, native })
+            })
+            .collect();
+        behind(&links, &mut self.netdevs)
+    }
+
+    fn attach(&mut self, name: &str) -> Result<AttachedInterface, DatapathError> {
+        let device = self.netdevs.by_name(name).map_err(asking)?;
+        let device = device.ok_or_else(|| DatapathError::NoInterface {
+            name: name.to_owned(),
+        })?;
+        if device.is_loopback {
+            return Err(DatapathError::Loopback {
+                name: name.to_owned(),
+            });
+        }
+        let layer = link_layer(&device)?;
+        // Where pins cannot be listed, attaching comes first all the same.
+        let _ = self.adopt();
+        let ours = self.programs()?.id(layer)?;
+        let filtered = |mode: Mode| AttachedInterface {
+            name: device.name.clone(),
+            index: device.index,
+            is_here: true,
+            attachment: mode.into(),
+            program: ours,
+            link_layer: Some(layer),
+        };
+        if let Some(mode) = device.runs(ours) {
+            return Ok(filtered(mode));
+        }
+        if let Some(mode) = self.take_back(&device, layer)? {
+            return Ok(filtered(mode));
+        }
+        self.link(&device, layer).map(filtered)
+    }
+
+    /// A link of ours that was made to run another program is made to run ours.
+    fn take_back(&self, device: &Device, layer: LinkLayer) -> Result<Option<Mode>, DatapathError> {
+        let program = self.programs()?.at(layer);
+        for held in &self.held {
+            let Ok(info) = link::info(held.fd.as_fd()) else {
+                continue;
+            };
+            let Some(mode) = device.runs(info.program) else {
+                continue;
+            };
+            if info.ifindex == device.index {
+                let fd = program.fd().map_err(DatapathError::Verify)?;
+                link::update(held.fd.as_fd(), fd.as_fd()).map_err(|source| {
+                    DatapathError::Replace {
+                        index: info.ifindex,
+                        source,
+                    }
+                })?;
+                return Ok(Some(mode));
+            }
+        }
+        Ok(None)
+    }
+
+    fn link(&mut self, device: &Device, layer: LinkLayer) -> Result<Mode, DatapathError> {
+        let mode = match self.mode {
+            XdpChoice::Native => self.link_as(device, layer, Mode::Native)?,
+            XdpChoice::Generic => self.link_as(device, layer, Mode::Generic)?,
+            XdpChoice::Auto => match self.link_as(device, layer, Mode::Native) {
+                Err(DatapathError::Attach { source, .. }) => {
+                    tracing::warn!(
+                        interface = device.name,
+                        reason = %source,
+                        "no native XDP: filtering in the generic hook, which costs several times \
+                         as much for each packet"
+                    );
+                    self.link_as(device, layer, Mode::Generic)?
+                }
+                done => done?,
+            },
+        };
+        Ok(mode)
+    }
+
+    /// Attaches, holds and pins. A link that cannot be pinned is held all the same:
+    /// [`Self::keep`] says what is wrong, and tries again.
+    fn link_as(
+        &mut self,
+        device: &Device,
+        layer: LinkLayer,
+        mode: Mode,
+    ) -> Result<Mode, DatapathError> {
+        let program = self.programs()?.at(layer);
+        let fd = program.fd().map_err(DatapathError::Verify)?;
+        let native = mode == Mode::Native;
+        let link = link::create(fd.as_fd(), device.index, native).map_err(|source| {
+            let name = device.name.clone();
+            match source.raw_os_error() {
+                Some(libc::EBUSY | libc::EEXIST) => DatapathError::InterfaceBusy { name },
+                Some(libc::ENODEV) => DatapathError::NoInterface { name },
+                _ => DatapathError::Attach {
+                    name,
+                    mode: if native { "native" } else { "generic" },
+                    source,
+                },
+            }
+        })?;
+        let info = link::info(link.as_fd()).map_err(|source| DatapathError::System {
+            call: "BPF_OBJ_GET_INFO_BY_FD",
+            source,
+        })?;
+        let held = Held {
+            fd: link,
+            id: info.id,
+            native,
+        };
+        if let Err(error) = self.pin(&held, device.index) {
+            tracing::error!(
+                interface = device.name,
+                %error,
+                "filtered, but the link cannot be pinned, trying again: filtering ends with the \
+                 agent until then"
+            );
+        }
+        self.held.push(held);
+        Ok(mode)
+    }
+
+    /// Pins a link. A name that is taken belongs to an interface that has moved to another
+    /// network namespace, and is filtered there: this link takes another.
+    fn pin(&self, held: &Held, ifindex: u32) -> Result<(), DatapathError> {
+        self.pins.make_links()?;
+        let pin = LinkPin::new(&self.pins, self.namespace, ifindex, held.native);
+        let failed = |path: &Path, source| DatapathError::Pins {
+            action: "pin a link as",
+            path: path.to_path_buf(),
+            source,
+        };
+        match link::pin(held.fd.as_fd(), &pin.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let path = pin.of_link(held.id).path;
+                link::pin(held.fd.as_fd(), &path).map_err(|source| failed(&path, source))
+            }
+            done => done.map_err(|source| failed(&pin.path, source)),
+        }
+    }
+
+    fn detach(&mut self, name: &str) -> Result<bool, DatapathError> {
+        let Some(device) = self.netdevs.by_name(name).map_err(asking)? else {
+            return Ok(false);
+        };
+        self.adopt()?;
+        let is_here = |held: &Held| {
+            link::info(held.fd.as_fd())
+                .is_ok_and(|i| i.ifindex == device.index && device.runs(i.program).is_some())
+        };
+        let Some(at) = self.held.iter().position(is_here) else {
+            return Ok(false);
+        };
+        let held = self.held.remove(at);
+        link::detach(held.fd.as_fd()).map_err(|source| DatapathError::System {
+            call: "BPF_LINK_DETACH",
+            source,
+        })?;
+        for (pin, _, info) in pinned(&self.pins)? {
+            if info.id == held.id {
+                pin.remove()?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
+        let names = self.attached();
+        for held in self.held.drain(..) {
+            // One that has ended already says so.
+            let _ = link::detach(held.fd.as_fd());
+        }
+        detach_pinned(&self.pins)?;
+        Ok(names?.into_iter().map(|interface| interface.name).collect())
+    }
+}
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Links").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! What findings claim about verdicts is so.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::arbitrary::{boundaries, state};
+use crate::model::{AllowPart, Rule, evaluate};
+
+/// A list without one of its rules.
+fn without(list: &RuleList, text: &str) -> RuleList {
+    let rules: Vec<Rule> = list.iter().filter(|r| r.text() != text).cloned().collect();
+    RuleList::from_parts(rules, list.sources().to_vec())
+}
+
+fn verdicts(state: &State, sources: &BTreeSet<IpAddr>) -> Vec<bool> {
+    let scopes = std::iter::once(None).chain(state.services.iter().map(Some));
+    let verdicts = scopes.flat_map(|service| {
+        let of = |source: &IpAddr| evaluate(state, service, *source).reason.is_denial();
+        sources.iter().map(of).collect::<Vec<_>>()
+    });
+    verdicts.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_never_matters_can_go(
+        state in state(),
+        more in prop::collection::vec(any::<IpAddr>(), 8),
+    ) {
+        let mut sources = boundaries(&state);
+        sources.extend(more);
+        let before = verdicts(&state, &sources);
+        for finding in lint(&state) {
+            if !matches!(
+                finding.code,
+                Code::AllowInsideBlock | Code::CoveredRule | Code::CoveredByPolicy
+            ) {
+                continue;
+            }
+            let rule = finding.rule.unwrap();
+            let mut fewer = state.clone();
+            let policy = fewer.policies.iter_mut().find(|p| *p.name.as_str() == *rule.policy);
+            let policy = policy.unwrap();
+            if rule.list == "block" {
+                policy.block = without(&policy.block, &rule.text);
+            } else if let AllowPart::Only(list) = &policy.allow {
+                policy.allow = AllowPart::Only(without(list, &rule.text));
+            }
+            prop_assert!(fewer.rule_count() < state.rule_count());
+            prop_assert_eq!(verdicts(&fewer, &sources), before.clone(), "{:?}", rule);
+        }
+    }
+
+    #[test]
+    fn who_is_told_to_be_denied_is(state in state(), more in prop::collection::vec(any::<IpAddr>(), 8)) {
+        let mut sources = boundaries(&state);
+        sources.extend(more);
+        for finding in lint(&state) {
+            let Some(scope) = finding.scope.filter(|_| finding.code == Code::DeniesEverybody) else {
+                continue;
+            };
+            let service = state.service(&scope);
+            for source in &sources {
+                prop_assert!(evaluate(&state, service, *source).reason.is_denial(), "{}", source);
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a verdict is, and why.
+
+use super::*;
+
+#[test]
+fn an_explanation_with_its_rule() {
+    shows(
+        &explanation(),
+        "
+Source      203.0.113.9
+Port        5432
+Interface   eth0, by the route to the source; --interface names another
+Scope       postgres
+Verdict     drop
+Reason      blocked: the source is on a block list
+Policy      office
+List        block
+Rule        203.0.113.7/24 (enforced as 203.0.113.0/24)
+Place       pests.txt:7
+Comment     seen scanning
+Consulted   office (allow 2, block 1)
+            vpn (allow any, block 0)
+Kernel      agrees: drop (blocked)
+",
+    );
+    reads_back(&explanation());
+}
+
+#[test]
+fn an_explanation_that_the_kernel_contradicts_is_a_fault() {
+    let contradicted = ExplainView {
+        port: None,
+        scope: "host".into(),
+        verdict: "pass".into(),
+        reason: "no-policy".into(),
+        sentence: "no active policy governs the host".into(),
+        policies: PoliciesSay {
+            verdict: "pass".into(),
+            reason: "no-policy".into(),
+            sentence: "no active policy governs the host".into(),
+        },
+        interface: None,
+        arrival: Arrival::AnyFiltered,
+        matched: None,
+        consulted: Vec::new(),
+        agrees: false,
+        ..explanation()
+    };
+    shows(
+        &contradicted,
+        "
+Source      203.0.113.9
+Port        any of no service
+Interface   any filtered one: no route leads to the source
+Scope       host
+Verdict     pass
+Reason      no-policy: no active policy governs the host
+Consulted   none: no policy that governs it is active
+Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
+",
+    );
+    let exempt = ExplainView {
+        reason: "bypass".into(),
+        policies: PoliciesSay {
+            reason: "bypass".into(),
+            ..contradicted.policies.clone()
+        },
+        ..contradicted.clone()
+    };
+    assert!(table(&exempt).contains("Consulted   none: this comes before any policy\n"));
+    let unasked = ExplainView {
+        kernel: None,
+        kernel_error: Some("no BTF".into()),
+        agrees: true,
+        ..contradicted
+    };
+    assert!(table(&unasked).ends_with("Kernel      not asked: no BTF\n"));
+}
+
+#[test]
+fn explanation_says_first_that_nothing_is_filtered() {
+    let detached = ExplainView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "not-filtered".into(),
+        sentence: "detached by root: nothing is filtered until `netpolicy attach`".into(),
+        matched: None,
+        ..explanation()
+    };
+    shows(
+        &detached,
+        "
+Not filtered   detached by root: nothing is filtered until `netpolicy attach`
+Source         203.0.113.9
+Port           5432
+Interface      eth0, by the route to the source; --interface names another
+Scope          postgres
+Verdict        pass
+Policies say   drop (blocked)
+Reason         blocked: the source is on a block list
+Consulted      office (allow 2, block 1)
+               vpn (allow any, block 0)
+Kernel         would agree: drop (blocked); not attached there
+",
+    );
+    reads_back(&detached);
+    let unknown = ExplainView {
+        verdict: "unknown".into(),
+        reason: "unknown".into(),
+        sentence: "whether it is filtered cannot be read: too many open files".into(),
+        ..detached
+    };
+    assert!(
+        table(&unknown).starts_with("Not known      whether"),
+        "{}",
+        table(&unknown)
+    );
+}
+
+#[test]
+fn explanation_of_an_observed_scope_says_what_the_policies_would_do() {
+    let observed = ExplainView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "observed-blocked".into(),
+        policies: PoliciesSay {
+            reason: "observed-blocked".into(),
+            ..explanation().policies
+        },
+        ..explanation()
+    };
+    let text = table(&observed);
+    assert!(!text.contains("Not filtered"), "{text}");
+    assert!(
+        text.contains("Verdict        pass\nPolicies say   drop (observed-blocked)\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn program_s_word_without_an_agent() {
+    let kernel = KernelVerdict {
+        verdict: "drop".into(),
+        reason: "blocked".into(),
+    };
+    let view = ProbeView {
+        interface: Some("eth0".into()),
+        arrival: Arrival::Asked,
+        enforced: true,
+        verdict: "drop".into(),
+        reason: "blocked".into(),
+        sentence: None,
+        kernel,
+    };
+    shows(
+        &view,
+        "
+Verdict     drop
+Reason      blocked
+Interface   eth0
+",
+    );
+    let unfiltered = ProbeView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "not-filtered".into(),
+        sentence: Some("no interface is filtered".into()),
+        ..view
+    };
+    shows(
+        &unfiltered,
+        "
+Not filtered   no interface is filtered
+Verdict        pass
+Program says   drop (blocked)
+Reason         not-filtered
+Interface      eth0
+",
+    );
+}
