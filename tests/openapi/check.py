@@ -117,6 +117,16 @@ class Api:
             self.validate(operation_id, answer.status_code, media_type, line)
         return line
 
+    def download(self, operation_id):
+        """A file: its bytes and headers."""
+        self.called.add(operation_id)
+        module = self.module(operation_id)
+        answer = self.client.get_httpx_client().request(**module._get_kwargs())
+        content = self.operations[operation_id]["responses"][str(answer.status_code)]["content"]
+        schema = content[answer.headers["content-type"]]["schema"]
+        assert schema.get("type") == "string" and schema.get("format") == "binary", schema
+        return answer.content, answer.headers
+
 
 def listed(value):
     return value if isinstance(value, list) else [value]
@@ -230,7 +240,13 @@ def use(api):
     api.call("diffChange", 400, body=wrong)
     assert api.call("listAuditEntries", limit=5)
 
-    assert api.call("detachInterfaces")
+    file, headers = api.download("createBackup")
+    assert file.startswith(b"SQLite format 3") and headers["x-netpolicy-revision"], headers
+    api.call("rescueStore", 409)
+    api.call("acknowledgeStore", 409)
+
+    opens = api.call("detachInterfaces", 409)["opens"]
+    assert api.call("detachInterfaces", opens=opens["key"])
     assert api.call("getStatus")["enforcement"]["state"] == "detached"
     assert api.call("attachInterfaces")
 

@@ -12,7 +12,7 @@ use crate::agent::caller::Caller;
 use crate::agent::consent::{Consent, everything};
 use crate::agent::error::AgentError;
 use crate::agent::rights;
-use crate::api::ConsentQuery;
+use crate::api::{ConsentQuery, ErrorBody};
 use crate::detach_marker;
 use crate::model::Privilege;
 
@@ -20,7 +20,10 @@ use crate::model::Privilege;
 /// consent, unless filtering is stopped already.
 #[utoipa::path(post, path = "/v1/detach", operation_id = "detachInterfaces", tag = ENFORCEMENT,
     params(ConsentQuery),
-    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."))
+    responses(
+        (status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."),
+        (status = CONFLICT, body = ErrorBody, description = "The request does not consent to the end of all filtering."),
+    )
 )]
 pub(super) async fn detach(
     State(app): State<App>,
