@@ -127,6 +127,16 @@ class Api:
             self.validate(operation_id, answer.status_code, media_type, line)
         return line
 
+    def download(self, operation_id):
+        """A file: its bytes and headers."""
+        self.called.add(operation_id)
+        module = self.module(operation_id)
+        answer = self.client.get_httpx_client().request(**module._get_kwargs())
+        content = self.operations[operation_id]["responses"][str(answer.status_code)]["content"]
+        schema = content[answer.headers["content-type"]]["schema"]
+        assert schema.get("type") == "string" and schema.get("format") == "binary", schema
+        return answer.content, answer.headers
+
 
 def listed(value):
     return value if isinstance(value, list) else [value]

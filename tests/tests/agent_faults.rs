@@ -239,7 +239,7 @@ fn a_bpffs_that_is_not_mounted_is_mounted() {
     let command = private_mounts(
         &host,
         "umount -l /sys/fs/bpf",
-        &["agent", "--interface", NIC],
+        &["agent", "--interface", NIC, "--ephemeral"],
     );
     host.spawn(command);
     // Its pins are in a mount namespace that only the agent sees, so ask the agent.

@@ -117,6 +117,7 @@ pub fn start(
         engine: config.engine,
         keep: false,
     };
+    let was_filtering = is_filtering(config);
     attach_first(config, &options)?;
     let clock = Clock::system();
     let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
@@ -132,7 +133,7 @@ pub fn start(
     let held = older_than_enforced(config, &mut store, &stored, found)?;
     let compiled = Compilation::new(&stored.state);
     let ruleset = compiled.ruleset();
-    if stored.revision == 0 {
+    if stored.revision == 0 && was_filtering {
         refuse_to_open(config, &ruleset.digest())?;
     }
     let options = Options {
@@ -216,6 +217,13 @@ fn older_than_enforced(
         .filter(|enforced| found > 0 && *enforced > found))
 }
 
+/// Whether what is pinned is attached to any interface. What cannot be read is not known to
+/// filter; opening it says what is wrong.
+fn is_filtering(config: &Config) -> bool {
+    let interfaces = Reader::open(&config.bpffs_dir).and_then(|reader| reader.interfaces());
+    interfaces.is_ok_and(|interfaces| !interfaces.is_empty())
+}
+
 /// An empty state takes the place of nothing that filters: a directory that is mistyped
 /// or not mounted would open the host without a word.
 fn refuse_to_open(config: &Config, empty: &[u8; 32]) -> Result<(), StartError> {
@@ -223,10 +231,10 @@ fn refuse_to_open(config: &Config, empty: &[u8; 32]) -> Result<(), StartError> {
     let Ok(reader) = Reader::open(&config.bpffs_dir) else {
         return Ok(());
     };
-    let (Ok(enforced), Ok(interfaces)) = (reader.enforced(), reader.interfaces()) else {
+    let Ok(enforced) = reader.enforced() else {
         return Ok(());
     };
-    if interfaces.is_empty() || enforced.revision == 0 || enforced.digest == *empty {
+    if enforced.revision == 0 || enforced.digest == *empty {
         return Ok(());
     }
     Err(StartError::StateLost {

@@ -32,7 +32,8 @@ pub(super) struct Witness {
 #[derive(Debug)]
 struct Content {
     len: u64,
-    modified: (i64, i64),
+    /// `None`: not known, and so not compared.
+    modified: Option<(i64, i64)>,
     /// What was found to be wrong with it, which nothing puts right.
     lost: Option<String>,
 }
@@ -53,7 +54,7 @@ impl Witness {
             others: Vec::new(),
             content: Mutex::new(Content {
                 len: found.len(),
-                modified: (found.mtime(), found.mtime_nsec()),
+                modified: Some((found.mtime(), found.mtime_nsec())),
                 lost: None,
             }),
         })
@@ -170,17 +171,22 @@ impl Witness {
 
     fn check_content(&self, content: &mut Content) -> Result<(), StoreError> {
         if content.lost.is_none() {
-            content.lost = match self.file.metadata() {
-                Ok(found) if found.len() < content.len => Some(format!(
+            // What cannot be looked at now may be whole the next time.
+            let found = self.file.metadata();
+            let found = found.map_err(|error| self.lost(error.to_string()))?;
+            content.lost = if found.len() < content.len {
+                Some(format!(
                     "it was cut from {} to {} bytes",
                     content.len,
                     found.len()
-                )),
-                Ok(found) if (found.mtime(), found.mtime_nsec()) != content.modified => {
-                    Some("another program wrote to it".to_owned())
-                }
-                Ok(_) => None,
-                Err(error) => Some(error.to_string()),
+                ))
+            } else if content
+                .modified
+                .is_some_and(|modified| modified != (found.mtime(), found.mtime_nsec()))
+            {
+                Some("another program wrote to it".to_owned())
+            } else {
+                None
             };
         }
         match &content.lost {
@@ -198,10 +204,9 @@ impl Witness {
 }
 
 fn read_content(file: &File, content: &mut Content) {
-    if let Ok(found) = file.metadata() {
-        content.len = found.len();
-        content.modified = (found.mtime(), found.mtime_nsec());
-    }
+    let found = file.metadata().ok();
+    content.len = found.as_ref().map_or(0, fs::Metadata::len);
+    content.modified = found.map(|found| (found.mtime(), found.mtime_nsec()));
 }
 
 fn id_of(path: &Path) -> io::Result<Option<Id>> {

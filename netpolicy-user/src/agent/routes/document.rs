@@ -23,7 +23,8 @@ pub(super) const UNKNOWN_NAME: &str =
     "A policy, service or revision that the request names does not exist.";
 pub(super) const NO_REVISION: &str = "There is no such revision, or it was pruned.";
 pub(super) const CONFLICTING: &str = "The request contradicts the present state, would deny the \
-     operator or connected clients, or an unconfirmed change waits.";
+     operator or connected clients, opens a scope to every source without consent, or an \
+     unconfirmed change waits.";
 pub(super) const NO_ROOM: &str =
     "The disk is full, or the kernel has no memory left; nothing changed.";
 

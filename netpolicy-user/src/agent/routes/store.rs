@@ -8,6 +8,7 @@ use axum::{Extension, Json};
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::io::AsyncReadExt as _;
+use utoipa::ToSchema;
 
 use super::document::{NO_ROOM, STORE};
 use super::grants::asker;
@@ -18,6 +19,12 @@ use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ErrorBody, Re
 
 /// Bytes that are sent at a time.
 const PIECE: usize = 1 << 16;
+
+/// The body of a backup, which no JSON schema describes further.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only described, for the body is a stream")]
+struct BackupFile(Vec<u8>);
 
 /// A whole, checked copy of the state database, as one file.
 #[utoipa::path(get, path = "/v1/backup", operation_id = "getBackup", tag = STORE,
