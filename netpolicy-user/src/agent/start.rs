@@ -122,15 +122,18 @@ pub fn start(
     let clock = Clock::system();
     let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
     let stored = store.load()?;
-    let found = stored.revision;
-    let stored = pending::at_start(&mut store, stored, &clock)?;
+    let held = older_than_enforced(config, &mut store, &stored)?;
+    // A rollback would make an older store as new as what is in force.
+    let stored = match held {
+        Some(_) => stored,
+        None => pending::at_start(&mut store, stored, &clock)?,
+    };
     tracing::info!(
         revision = stored.revision,
         policies = stored.state.policies.len(),
         rules = stored.state.rule_count(),
         "state loaded"
     );
-    let held = older_than_enforced(config, &mut store, &stored, found)?;
     let compiled = Compilation::new(&stored.state);
     let ruleset = compiled.ruleset();
     if stored.revision == 0 && was_filtering {
@@ -203,7 +206,6 @@ fn older_than_enforced(
     config: &Config,
     store: &mut SqliteStore,
     stored: &Stored,
-    found: u64,
 ) -> Result<Option<u64>, StoreError> {
     if stored.restored {
         store.forget_restored()?;
@@ -214,7 +216,7 @@ fn older_than_enforced(
     Ok(enforced
         .ok()
         .map(|enforced| enforced.revision)
-        .filter(|enforced| found > 0 && *enforced > found))
+        .filter(|enforced| stored.revision > 0 && *enforced > stored.revision))
 }
 
 /// Whether what is pinned is attached to any interface. What cannot be read is not known to
