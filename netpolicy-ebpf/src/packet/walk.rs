@@ -172,7 +172,7 @@ pub fn skip_extensions<L: Load>(frame: &L, chain: Chain, end: usize) -> Chain {
     chain
 }
 
-/// Skips one extension header, if the walk is still [open](Chain::is_open).
+/// Skips one extension header, if the walk is still open.
 #[inline(always)]
 pub fn skip_extension<L: Load>(frame: &L, chain: Chain, end: usize) -> Chain {
     if !chain.is_open() {
