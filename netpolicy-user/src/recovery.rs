@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::agent::lock::{self, Lock, LockError};
+use crate::agent::upkeep::lock::{self, Lock, LockError};
 use crate::store::{self, AuditDetail, AuditEntry, Outcome, StoreError, Summary};
 
 /// Why it was not done. Nothing has changed, unless it says otherwise.

@@ -4,16 +4,16 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::HOST_SCOPE;
 
-use super::audit;
-use super::clients::{Judge, Side};
-use super::consent::Consent;
-use super::enforcer::Enforcer;
-use super::error::{AgentError, chain};
-use super::lockout::check_operator;
-use super::request::Asker;
-use super::rights;
-use super::supervisor::{Command, Supervisor};
-use super::writer::Writer;
+use crate::agent::access::Asker;
+use crate::agent::access::audit;
+use crate::agent::access::rights;
+use crate::agent::change::Consent;
+use crate::agent::change::clients::{Judge, Side};
+use crate::agent::change::lockout::check_operator;
+use crate::agent::error::{AgentError, chain};
+use crate::agent::kernel::Enforcer;
+use crate::agent::writer::Writer;
+use crate::agent::writer::supervisor::{Command, Supervisor};
 use crate::api::{BypassRequest, BypassView, Opens};
 use crate::clock::Clock;
 use crate::datapath::BypassEntry;
@@ -275,7 +275,7 @@ impl<E: Enforcer> Writer<E> {
     fn enforce_bypasses(
         &mut self,
         bypasses: &[Bypass],
-    ) -> Result<(), super::enforcer::EnforcerError> {
+    ) -> Result<(), crate::agent::kernel::EnforcerError> {
         if self.held.is_some() {
             // An older store's bypasses may have been revoked; those in force expire.
             return Ok(());

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::enforcer::EnforcerError;
+use crate::agent::kernel::EnforcerError;
 use crate::api::{ClientsView, ErrorBody, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;

@@ -166,8 +166,8 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::empty_snapshot;
     use super::*;
+    use crate::agent::testing::empty_snapshot;
 
     #[test]
     fn filtering_is_said_by_interface_and_never_while_detached() {

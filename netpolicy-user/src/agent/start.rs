@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::error::AgentError;
-use super::kernel::Kernel;
-use super::lock::{self, Lock, LockError};
-use super::pending;
-use super::server::{Socket, SocketError};
-use super::writer::{Settings, Writer};
+use crate::agent::confirm::pending;
+use crate::agent::error::AgentError;
+use crate::agent::http::server::{Socket, SocketError};
+use crate::agent::kernel::Kernel;
+use crate::agent::upkeep::lock::{self, Lock, LockError};
+use crate::agent::writer::{Settings, Writer};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};

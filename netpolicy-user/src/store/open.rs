@@ -1,6 +1,6 @@
 //! Finding, making and opening the database file.
 //!
-//! The caller holds the state directory's lock (`agent::lock`), so that no two
+//! The caller holds the state directory's lock (`agent::upkeep::lock`), so that no two
 //! agents make the file at the same time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

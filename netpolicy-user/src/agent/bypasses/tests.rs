@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::super::testing::{Bench, PLAIN, ROOT, add_service, apply};
 use super::*;
+use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply};
 
 fn request(source: &str, minutes: u32, service: Option<&str>) -> BypassRequest {
     BypassRequest {

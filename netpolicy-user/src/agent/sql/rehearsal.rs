@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::agent::change::{Candidate, Proposal};
-use crate::agent::consent::{Consent, asks};
-use crate::agent::enforcer::Enforcer;
+use crate::agent::access::Asker;
+use crate::agent::change::Options;
+use crate::agent::change::Proposal;
+use crate::agent::change::consent::{Consent, asks};
+use crate::agent::confirm::pending;
 use crate::agent::error::AgentError;
-use crate::agent::pending;
-use crate::agent::request::{Asker, Options};
+use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
+use crate::agent::writer::change::Candidate;
 use crate::api::Changed;
 use crate::compiler::{Compilation, Ruleset};
 use crate::model::{Change, State};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
-use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
+use crate::agent::kernel::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
 use crate::api::Attachment;
 use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};

@@ -1,0 +1,140 @@
+//! What goes into the audit log, and what comes out of it.
+
+use jiff::Timestamp;
+
+use super::asker::Asker;
+use crate::agent::error::{AgentError, chain};
+use crate::agent::kernel::Enforcer;
+use crate::agent::writer::Writer;
+use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
+use crate::store::{AuditDetail, AuditEntry, Outcome};
+
+impl<E: Enforcer> Writer<E> {
+    /// An entry of something that leaves the revision as it is.
+    pub(in crate::agent) fn entry(
+        &self,
+        asker: Asker,
+        action: &str,
+        outcome: Outcome,
+    ) -> AuditEntry {
+        AuditEntry {
+            time: Timestamp::now(),
+            uid: asker.caller.uid,
+            actor: asker.caller.name(),
+            from: from(asker),
+            action: action.to_owned(),
+            outcome,
+            before: self.revision,
+            after: self.revision,
+            detail: AuditDetail::default(),
+        }
+    }
+
+    /// The entry of a change that is about to be stored.
+    pub(in crate::agent) fn done(
+        &self,
+        asker: Asker,
+        actor: &str,
+        action: &str,
+        changed: &Changed,
+    ) -> AuditEntry {
+        let mut entry = self.entry(asker, action, Outcome::Done);
+        actor.clone_into(&mut entry.actor);
+        entry.detail.changes = lines(&changed.plan);
+        entry
+            .detail
+            .changes
+            .extend(changed.opens.iter().map(consented));
+        entry
+    }
+
+    /// Appends what was done without the writer.
+    pub fn note(&mut self, asker: Asker, action: &str) {
+        self.append(asker, action, Outcome::Done, Vec::new());
+    }
+
+    /// Appends what was refused or failed.
+    pub(in crate::agent) fn audit_refusal(
+        &mut self,
+        asker: Asker,
+        action: &str,
+        error: &AgentError,
+    ) {
+        let outcome = match error.is_refusal() {
+            true => Outcome::Refused,
+            false => Outcome::Failed,
+        };
+        self.append(asker, action, outcome, error.body().errors);
+    }
+
+    /// Appends what was refused without the writer.
+    pub(in crate::agent) fn refused(&mut self, asker: Asker, action: &str, errors: Vec<String>) {
+        self.append(asker, action, Outcome::Refused, errors);
+    }
+
+    fn append(&mut self, asker: Asker, action: &str, outcome: Outcome, errors: Vec<String>) {
+        let mut entry = self.entry(asker, action, outcome);
+        entry.detail.errors = errors;
+        if let Err(error) = self.store.audit(&entry) {
+            tracing::error!(error = chain(&error), action, "not in the audit log");
+        }
+    }
+
+    /// The newest entries, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn audit_log(&mut self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
+        let entries = self
+            .store
+            .audit_log(limit)
+            .map_err(|source| AgentError::Store {
+                what: "cannot read the audit log",
+                source,
+            })?;
+        Ok(entries.into_iter().map(view).collect())
+    }
+}
+
+/// The addresses that the requester works from.
+fn from(asker: Asker) -> Option<String> {
+    let addresses = asker.seat.addresses().into_iter().flatten();
+    let addresses: Vec<_> = addresses.map(|address| address.to_string()).collect();
+    (!addresses.is_empty()).then(|| addresses.join(", "))
+}
+
+/// What was opened with consent, as the audit log has it.
+pub(in crate::agent) fn consented(opens: &Opens) -> String {
+    format!("! {} (with consent)", opens.sentence())
+}
+
+/// A plan as the audit log has it.
+pub(in crate::agent) fn lines(plan: &[PlanItem]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for item in plan {
+        let sign = match item.action {
+            PlanAction::Add => '+',
+            PlanAction::Change => '~',
+            PlanAction::Remove => '-',
+        };
+        lines.push(format!("{sign} {}", item.subject));
+        lines.extend(item.details.iter().map(|detail| format!("    {detail}")));
+    }
+    lines
+}
+
+fn view((id, entry): (u64, AuditEntry)) -> AuditView {
+    AuditView {
+        id,
+        time: entry.time,
+        actor: entry.actor,
+        uid: entry.uid,
+        from: entry.from,
+        action: entry.action,
+        outcome: entry.outcome,
+        revision_before: entry.before,
+        revision_after: entry.after,
+        changes: entry.detail.changes,
+        errors: entry.detail.errors,
+    }
+}

@@ -1,0 +1,14 @@
+//! Who asks for something, what they may do, and what is remembered of it.
+//!
+//! Imports the model, the store's audit entries and [`error`](super::error). Knows neither
+//! the kernel nor HTTP.
+
+pub mod asker;
+pub mod audit;
+pub mod caller;
+pub mod grants;
+pub mod operator;
+pub mod rights;
+
+pub use asker::{Asker, Seat};
+pub use caller::Caller;

@@ -1,0 +1,225 @@
+//! What opens the host or a service to every source, and whether the requester agreed.
+//!
+//! Goes by effect: whatever makes the rules pass everyone, or exempts everyone from them,
+//! is refused unless the request consents to it, by whichever command or statement it
+//! comes. Decides nothing about who is denied.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use netpolicy_common::HOST_SCOPE;
+
+use crate::agent::change::Options;
+use crate::agent::error::AgentError;
+use crate::agent::kernel::Enforcer;
+use crate::agent::writer::Writer;
+use crate::agent::writer::change::Candidate;
+use crate::api::{Changed, Opening, Opens};
+use crate::compiler::effect::OpenTo;
+use crate::compiler::{Becomes, Doors, Exempt, openings};
+use crate::model::{Bypass, State};
+
+/// What the requester agreed to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consent {
+    /// To nothing.
+    #[default]
+    Nothing,
+    /// To whatever is opened.
+    Any,
+    /// To what has this key, and nothing else.
+    To(u64),
+}
+
+impl Consent {
+    /// Reads the query's `opens`.
+    ///
+    /// # Errors
+    /// It is neither "any" nor a key.
+    pub fn of(text: Option<&str>) -> Result<Self, AgentError> {
+        let Some(text) = text else {
+            return Ok(Self::Nothing);
+        };
+        let is_key = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match (text, u64::from_str_radix(text, 16)) {
+            ("any", _) => Ok(Self::Any),
+            (_, Ok(key)) if is_key => Ok(Self::To(key)),
+            _ => Err(AgentError::BadRequest(format!(
+                "opens is '{}'; expected any, or the key of a refusal (16 hexadecimal digits)",
+                text.escape_debug()
+            ))),
+        }
+    }
+
+    /// Whether it covers all of this.
+    #[must_use]
+    pub fn covers(self, opens: &Opens) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Any => true,
+            Self::To(key) => hex(key) == opens.key,
+        }
+    }
+
+    /// Refuses what it does not cover; `what` is done: "the change".
+    ///
+    /// # Errors
+    /// [`AgentError::Opens`].
+    pub fn require(self, what: &'static str, opens: Option<&Opens>) -> Result<(), AgentError> {
+        match opens {
+            Some(opens) if !self.covers(opens) => Err(AgentError::Opens {
+                what,
+                opens: opens.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The end of all filtering, by detaching from every interface.
+#[must_use]
+pub fn everything() -> Opens {
+    let host = Opening {
+        scope: "host".to_owned(),
+        ports: None,
+        sources: OpenTo::Every,
+        percent: 100,
+    };
+    named(vec![host], "detach")
+}
+
+impl<E: Enforcer> Writer<E> {
+    /// Finds out what a change opens, and refuses it without consent.
+    pub(in crate::agent) fn look_what_it_opens(
+        &self,
+        candidate: &mut Candidate,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<(), AgentError> {
+        candidate.changed.opens = self.opened_by(candidate, now);
+        let opens = candidate.changed.opens.as_ref();
+        match options.consent.require("the change", opens) {
+            Err(AgentError::Opens { opens, .. }) if options.dry_run => {
+                asks(&mut candidate.changed.warnings, &opens);
+                Ok(())
+            }
+            consented => consented,
+        }
+    }
+
+    /// What other bypasses than those that there are open, now or before they expire;
+    /// `minutes`: how long the new ones last.
+    pub(in crate::agent) fn opened_by_bypasses(
+        &self,
+        new: &[Bypass],
+        now: Timestamp,
+        minutes: u32,
+    ) -> Option<Opens> {
+        // As others expire, one that adds little now may become all that opens a scope.
+        let mut times: BTreeSet<_> = new.iter().map(|bypass| bypass.expires).collect();
+        times.retain(|time| *time > now);
+        let just_before = |time: Timestamp| time.checked_sub(SignedDuration::from_nanos(1)).ok();
+        let times = times.into_iter().filter_map(just_before);
+        let rules = &*self.ruleset;
+        let mut found = Vec::new();
+        for time in std::iter::once(now).chain(times) {
+            let old = &exempt(&self.bypasses, &self.state, time);
+            let new = &exempt(new, &self.state, time);
+            let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
+            join(&mut found, openings(old, new));
+        }
+        (!found.is_empty()).then(|| named(found, &format!("bypass {minutes}")))
+    }
+
+    fn opened_by(&self, candidate: &Candidate, now: Timestamp) -> Option<Opens> {
+        // Effects know no bypasses: a port that moves may meet one.
+        let may_open = !self.bypasses.is_empty() || may_allow(&candidate.changed);
+        if candidate.digest == self.digest || !may_open {
+            return None;
+        }
+        let (old, new) = (&*self.ruleset, &**candidate.compiled.ruleset());
+        let no_bypass = Exempt::default();
+        let doors = |rules, exempt| Doors { rules, exempt };
+        let mut found = openings(doors(old, &no_bypass), doors(new, &no_bypass));
+        if !self.bypasses.is_empty() {
+            let before = exempt(&self.bypasses, &self.state, now);
+            let after = exempt(&self.bypasses, &candidate.state, now);
+            join(
+                &mut found,
+                openings(doors(old, &before), doors(new, &after)),
+            );
+        }
+        (!found.is_empty()).then(|| named(found, "change"))
+    }
+}
+
+/// Says that the requester will be asked.
+pub(in crate::agent) fn asks(warnings: &mut Vec<String>, opens: &Opens) {
+    warnings.push(format!(
+        "this {} and asks before it is done; without a terminal it requires --yes",
+        opens.sentence()
+    ));
+}
+
+/// Whether a change may let anyone pass who was denied. Effects of large lists are not
+/// looked at to their end, so what they do not tell of need not be nothing.
+fn may_allow(changed: &Changed) -> bool {
+    let effects = &changed.effects;
+    effects.is_empty()
+        || effects
+            .iter()
+            .any(|effect| effect.becomes == Becomes::Allowed || effect.sources.at_least)
+}
+
+/// Who is exempt at a time.
+fn exempt(bypasses: &[Bypass], state: &State, time: Timestamp) -> Exempt {
+    let unexpired = bypasses.iter().filter(|bypass| time < bypass.expires);
+    let nets = unexpired.filter_map(|bypass| {
+        let scope = match &bypass.service {
+            None => HOST_SCOPE,
+            Some(name) => state.service(name.as_str())?.id,
+        };
+        Some((scope, bypass.source))
+    });
+    Exempt::new(&nets.collect::<Vec<_>>())
+}
+
+/// Adds what else is opened.
+fn join(found: &mut Vec<Opening>, more: Vec<Opening>) {
+    for opening in more {
+        let says_it = |known: &Opening| {
+            (&known.scope, &known.ports) == (&opening.scope, &opening.ports)
+                && [opening.sources, OpenTo::Every].contains(&known.sources)
+                && known.percent >= opening.percent
+        };
+        if !found.iter().any(says_it) {
+            found.push(opening);
+        }
+    }
+}
+
+/// Openings with the key that names them; `by`: what else is agreed to.
+fn named(openings: Vec<Opening>, by: &str) -> Opens {
+    let mut hash = blake3::Hasher::new();
+    hash.update(by.as_bytes());
+    for opening in &openings {
+        let ports = opening.ports.as_deref().unwrap_or("all");
+        // No name and no port holds a line break.
+        let to = (opening.sources, opening.percent);
+        let line = format!("\n{to:?}\n{ports}\n{}", opening.scope);
+        hash.update(line.as_bytes());
+    }
+    let mut key = [0; 8];
+    hash.finalize_xof().fill(&mut key);
+    Opens {
+        openings,
+        key: hex(u64::from_be_bytes(key)),
+    }
+}
+
+fn hex(key: u64) -> String {
+    format!("{key:016x}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! Whom a change denies, before it is made: the operator, and who is connected; and the
+//! end of their connections once it is made. It changes nothing that is stored or in force.
+
+use jiff::Timestamp;
+
+use super::clients::{self, Judge, Side};
+use super::lockout::check_operator;
+use crate::agent::access::Asker;
+use crate::agent::change::Options;
+use crate::agent::error::{AgentError, chain};
+use crate::agent::kernel::Enforcer;
+use crate::agent::writer::Writer;
+use crate::agent::writer::change::Candidate;
+use crate::api::{Changed, ClientsView, Existing};
+use crate::compiler::{Becomes, Effect};
+
+impl<E: Enforcer> Writer<E> {
+    /// The operator himself, and the clients that are connected.
+    pub(in crate::agent) fn look_whom_it_denies(
+        &self,
+        candidate: &mut Candidate,
+        asker: Asker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<(), AgentError> {
+        let changed = &mut candidate.changed;
+        let wants_cut = options.existing == Some(Existing::Cut);
+        let again = changed.plan.is_empty() && wants_cut;
+        let judge = Judge {
+            old: self.in_force(),
+            new: Side {
+                rules: candidate.compiled.ruleset(),
+                state: &candidate.state,
+                bypasses: &self.bypasses,
+            },
+            now,
+        };
+        if let Err(lockout) = check_operator(&judge, asker.seat) {
+            if options.dry_run || options.force {
+                changed.warnings.push(if options.force {
+                    format!("{lockout}; made all the same, as --force says")
+                } else {
+                    would_be(&lockout)
+                });
+            } else {
+                return Err(lockout);
+            }
+        }
+        if !may_deny(&changed.effects, candidate.digest != self.digest) && !again {
+            return Ok(());
+        }
+        let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+        let denies = changed.effects.iter().any(denies);
+        if denies {
+            changed.operator = Some(asker.seat.view());
+        }
+        let found = clients::judge(
+            self.sockets.as_ref(),
+            &self.settings.interfaces,
+            &judge,
+            again,
+        );
+        let mut clients = match found {
+            Ok(clients) => clients,
+            Err(error) if options.strict || wants_cut => {
+                return Err(AgentError::Sockets {
+                    what: "the connected clients are not known",
+                    source: error,
+                });
+            }
+            Err(error) => {
+                let error = chain(&error);
+                changed.warnings.push(format!(
+                    "whom of the connected clients this denies is not known: {error}"
+                ));
+                return Ok(());
+            }
+        };
+        if options.strict && !clients.view.denied.is_empty() {
+            let error = AgentError::DeniesClients(clients.view.clone());
+            if !options.dry_run {
+                return Err(error);
+            }
+            changed.warnings.push(would_be(&error));
+        }
+        if wants_cut {
+            clients.view.existing = Existing::Cut;
+            clients.view.closed = clients.denied_connections();
+            clients.view.syn_cookies_sent = self.sockets.syn_cookies_sent();
+        }
+        // Where nobody becomes denied, connected clients are of no interest.
+        if denies || again || !clients.denied.is_empty() {
+            changed.operator.get_or_insert_with(|| asker.seat.view());
+            changed.clients = Some(clients.view);
+        }
+        Ok(())
+    }
+
+    /// What decides now.
+    pub(in crate::agent) fn in_force(&self) -> Side<'_> {
+        Side {
+            rules: &self.ruleset,
+            state: &self.state,
+            bypasses: &self.bypasses,
+        }
+    }
+
+    /// Closes the connections of those whom a change has denied, where that was asked for.
+    /// `all`: of all who are denied, since nothing changed.
+    ///
+    /// They are looked for anew: until the flip more may have come in. And once more, since
+    /// an attempt that had passed before may become a connection just now.
+    pub(in crate::agent) fn cut(&self, old: Side<'_>, all: bool, changed: &mut Changed) {
+        const ROUNDS: usize = 2;
+        let wanted = |view: &&mut ClientsView| view.existing == Existing::Cut;
+        let Some(view) = changed.clients.as_mut().filter(wanted) else {
+            return;
+        };
+        view.closed = 0;
+        view.syn_cookies_sent = self.sockets.syn_cookies_sent();
+        let judge = Judge {
+            old,
+            new: self.in_force(),
+            now: self.now(),
+        };
+        let interfaces = &self.settings.interfaces;
+        let mut left = Vec::new();
+        for _ in 0..ROUNDS {
+            let ended = clients::judge(self.sockets.as_ref(), interfaces, &judge, all)
+                .and_then(|found| self.sockets.cut(&found.denied));
+            match ended {
+                Ok(ended) => {
+                    view.closed += ended.closed;
+                    clients::add_left(&mut left, ended.left);
+                }
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::error!(error, "connections could not be closed");
+                    changed.warnings.push(format!(
+                        "the change is made, but open connections could not be closed: {error}"
+                    ));
+                    return;
+                }
+            }
+        }
+        view.not_closed = clients::not_closed(&left);
+        for left in &view.not_closed {
+            tracing::warn!(
+                source = %left.source,
+                port = left.port,
+                connections = left.connections,
+                reason = left.reason,
+                "connections of a denied source are open"
+            );
+        }
+    }
+}
+
+/// Whether a change may deny anybody who passed before. The effect is not looked at to its
+/// end where lists are large, so what it does not tell of need not be nothing.
+fn may_deny(effects: &[Effect], rules_differ: bool) -> bool {
+    let is_all_known = |effect: &Effect| !effect.sources.at_least;
+    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
+    rules_differ && (effects.is_empty() || effects.iter().any(|e| denies(e) || !is_all_known(e)))
+}
+
+/// A refusal, where nothing is made in any case.
+pub(in crate::agent) fn would_be(error: &AgentError) -> String {
+    format!("this would be refused: {error}")
+}

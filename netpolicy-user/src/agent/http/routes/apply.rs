@@ -1,0 +1,70 @@
+//! `/v1/changes`, by which the desired state changes, and `/v1/export`.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use serde::Deserialize;
+
+use super::document::{CHANGES, CONFLICTING, HISTORY, NO_REVISION, NO_ROOM, UNKNOWN_NAME};
+use super::extract::{Body, Params};
+use super::{App, blocking};
+use crate::agent::access::Caller;
+use crate::agent::change::Options;
+use crate::agent::error::AgentError;
+use crate::api::{ChangeQuery, Changed, ErrorBody};
+use crate::model::{Change, file};
+
+/// Makes one change to the desired state and enforces it, all or nothing.
+#[utoipa::path(post, path = "/v1/changes", operation_id = "applyChange", tag = CHANGES,
+    params(ChangeQuery),
+    request_body(content = Change, description = "The change."),
+    responses(
+        (status = OK, body = Changed, description = "The change is in force, or was only tried (`dry_run`)."),
+        (status = NOT_FOUND, body = ErrorBody, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = ErrorBody, description = CONFLICTING),
+        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+    )
+)]
+pub(super) async fn change(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<ChangeQuery>,
+    body: Body,
+) -> Result<Json<Changed>, AgentError> {
+    // Held until the change is made: it is as large as its text.
+    let (change, _share) = blocking(move || body.parse::<Change>()).await?;
+    let (options, asker) = Options::of(&query, caller)?;
+    let changed = app.supervisor.change(change, asker, options);
+    changed.await.map(Json)
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportParams {
+    /// A past revision; none: the state as it is.
+    revision: Option<u64>,
+}
+
+/// The desired state as a policy file.
+#[utoipa::path(get, path = "/v1/export", operation_id = "exportPolicyFile", tag = HISTORY,
+    params(ExportParams),
+    responses(
+        (status = OK, body = String, content_type = "text/plain", description = "A policy file (TOML)."),
+        (status = NOT_FOUND, body = ErrorBody, description = NO_REVISION),
+    )
+)]
+pub(super) async fn export(
+    State(app): State<App>,
+    Params(params): Params<ExportParams>,
+) -> Result<String, AgentError> {
+    match params.revision {
+        None => {
+            let snapshot = app.supervisor.snapshot();
+            blocking(move || Ok(file::export(&snapshot.state))).await
+        }
+        Some(revision) => {
+            let state = app.supervisor.state_at(revision).await?;
+            blocking(move || Ok(file::export(&state))).await
+        }
+    }
+}

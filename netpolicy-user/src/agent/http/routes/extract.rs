@@ -1,0 +1,231 @@
+//! Extractors that refuse in the API's own way.
+//!
+//! A body is read only from whom its size is due, within its time, and into memory that
+//! counts against what the caller, and all callers, may have under way.
+
+use std::time::Duration;
+
+use axum::RequestExt as _;
+use axum::body::BodyDataStream;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::Method;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
+use futures_util::StreamExt as _;
+use http_body_util::LengthLimitError;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::App;
+use super::grants::asker;
+use crate::agent::access::Caller;
+use crate::agent::error::AgentError;
+use crate::agent::http::quota::{Exceeded, Share};
+use crate::agent::http::standing::Standing;
+use crate::agent::http::throttle::Throttle;
+
+/// How long a body may take: this, and a second more for each [`BYTES_PER_SECOND`] that
+/// arrived.
+const BODY_TIME: Duration = Duration::from_secs(20);
+const BYTES_PER_SECOND: usize = 4 << 20;
+
+/// A body without an announced length takes its memory in such steps.
+const STEP: usize = 1 << 20;
+
+/// How long, and how much, is read and thrown away of a body that is refused: a caller who
+/// is still sending would see a broken pipe in place of the answer.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+const DISCARDED: usize = 64 << 20;
+
+/// The query string.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = AgentError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AgentError> {
+        Query::from_request_parts(parts, state)
+            .await
+            .map(|Query(params)| Self(params))
+            .map_err(|e| AgentError::BadRequest(e.body_text()))
+    }
+}
+
+/// The body, not parsed yet, with the memory that it counts for.
+#[derive(Debug)]
+pub(super) struct Body {
+    bytes: Vec<u8>,
+    share: Share,
+}
+
+/// What of the query says that nothing is to be changed.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Trial {
+    dry_run: bool,
+}
+
+impl FromRequest<App> for Body {
+    type Rejection = AgentError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, AgentError> {
+        let extensions = request.extensions();
+        let caller = extensions.get::<Caller>().copied();
+        let standing = extensions.get::<Standing>().copied();
+        // Without the middleware that says so, a fault of netpolicy.
+        let (Some(caller), Some(standing)) = (caller, standing) else {
+            return Err(AgentError::Internal);
+        };
+        let is_change = request.method() != Method::GET;
+        let action = format!(
+            "{} {}",
+            request.method(),
+            request.uri().path().escape_debug()
+        );
+        let read = read(request, app, caller, standing).await;
+        if let Err(error) = &read {
+            static SAID: Throttle = Throttle::new();
+            if let Some(left_out) = SAID.ask() {
+                tracing::warn!(who = caller.name(), action, %error, left_out, "refused: body");
+            }
+            if is_change && matches!(error, AgentError::NotAllowed { .. }) {
+                app.supervisor.refused(asker(caller), &action, error);
+            }
+        }
+        read
+    }
+}
+
+/// Reads a body, into room for all of it at once: bodies have up to hundreds of megabytes,
+/// and to gather their pieces first would take twice as many.
+async fn read(
+    request: Request,
+    app: &App,
+    caller: Caller,
+    standing: Standing,
+) -> Result<Body, AgentError> {
+    let is_trial = request.uri().path() == "/v1/diff"
+        || Query::<Trial>::try_from_uri(request.uri()).is_ok_and(|query| query.dry_run);
+    let limit = standing.body_limit(is_trial);
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let mut pieces = request.with_limited_body().into_body().into_data_stream();
+    let share = match announced {
+        Some(length) if length > limit => Err(over(caller, standing, is_trial)),
+        _ => {
+            let amount = announced.unwrap_or(0);
+            let share = app.bodies.take(caller.uid, amount, standing.bodies());
+            share.map_err(|exceeded| no_memory(caller, standing, exceeded))
+        }
+    };
+    let mut body = match share {
+        Ok(share) => Body {
+            bytes: Vec::with_capacity(announced.unwrap_or(0)),
+            share,
+        },
+        Err(error) => return Err(discard(pieces, error).await),
+    };
+    let started = Instant::now();
+    let mut counted = announced.unwrap_or(0);
+    loop {
+        let more = u32::try_from(body.bytes.len() / BYTES_PER_SECOND).unwrap_or(u32::MAX);
+        let deadline = started + BODY_TIME + Duration::from_secs(1) * more;
+        let piece = match timeout_at(deadline, pieces.next()).await {
+            Ok(None) => return Ok(body),
+            Ok(Some(piece)) => piece.map_err(|error| refusal(error, caller, limit))?,
+            Err(_) => {
+                return Err(AgentError::TooSlow {
+                    what: "the body of the request",
+                    seconds: started.elapsed().as_secs(),
+                });
+            }
+        };
+        let length = body.bytes.len() + piece.len();
+        if length > limit {
+            return Err(discard(pieces, over(caller, standing, is_trial)).await);
+        }
+        if length > counted {
+            let step = STEP.max(length - counted);
+            if let Err(exceeded) = body.share.grow(step) {
+                let error = no_memory(caller, standing, exceeded);
+                drop(body);
+                return Err(discard(pieces, error).await);
+            }
+            counted += step;
+        }
+        body.bytes.extend_from_slice(&piece);
+    }
+}
+
+/// The body is larger than this caller's may be.
+fn over(caller: Caller, standing: Standing, is_trial: bool) -> AgentError {
+    let who = caller.name();
+    if standing == Standing::Reader && !is_trial {
+        return AgentError::NotAllowed {
+            lacks: vec![format!(
+                "{who} may not change anything: that takes a privilege such as create, or a \
+                 policy that {who} owns"
+            )],
+        };
+    }
+    AgentError::TooLarge {
+        who,
+        limit: standing.body_limit(is_trial),
+    }
+}
+
+fn no_memory(caller: Caller, standing: Standing, exceeded: Exceeded) -> AgentError {
+    match exceeded {
+        Exceeded::Own => AgentError::TooMany(format!(
+            "the requests of {} that are under way would have more than {} MiB, which is the \
+             most for one user",
+            caller.name(),
+            standing.bodies().each >> 20
+        )),
+        Exceeded::All => AgentError::Busy(
+            "the requests that are under way have as many bytes as all users but admins may send \
+             at a time"
+                .to_owned(),
+        ),
+    }
+}
+
+fn refusal(error: axum::Error, caller: Caller, limit: usize) -> AgentError {
+    let error = error.into_inner();
+    if error.is::<LengthLimitError>() {
+        let who = caller.name();
+        AgentError::TooLarge { who, limit }
+    } else {
+        AgentError::BadRequest(format!("the request was not read to its end: {error}"))
+    }
+}
+
+/// Reads on for a while and keeps nothing, so that the caller hears the refusal.
+async fn discard(mut pieces: BodyDataStream, error: AgentError) -> AgentError {
+    let mut discarded = 0;
+    let reading = timeout(DISCARD_TIME, async {
+        while let Some(Ok(piece)) = pieces.next().await {
+            discarded += piece.len();
+            if discarded > DISCARDED {
+                break;
+            }
+        }
+    });
+    // Whoever is slower or sends more may see the broken pipe.
+    let _ = reading.await;
+    error
+}
+
+impl Body {
+    /// Parses it as JSON, and lets go of it. The share is to be held as long as what was
+    /// parsed.
+    pub(super) fn parse<T: DeserializeOwned>(self) -> Result<(T, Share), AgentError> {
+        let parsed = serde_json::from_slice(&self.bytes)
+            .map_err(|e| AgentError::BadRequest(format!("the request is not as expected: {e}")))?;
+        Ok((parsed, self.share))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! `/v1/sql`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+
+use super::document::{CHANGES, CONFLICTING, NO_ROOM, UNKNOWN_NAME};
+use super::extract::{Body, Params};
+use super::{App, blocking};
+use crate::agent::access::Caller;
+use crate::agent::change::Options;
+use crate::agent::error::AgentError;
+use crate::api::{ChangeQuery, SqlRefusal, SqlRequest, SqlResponse};
+
+/// Runs a script of SQL, up to the first statement that fails. The status is that
+/// statement's; the body is the same whether one failed or not.
+#[utoipa::path(post, path = "/v1/sql", operation_id = "runSql", tag = CHANGES,
+    params(ChangeQuery),
+    request_body(content = SqlRequest, description = "The script."),
+    responses(
+        (status = OK, body = SqlResponse, description = "The whole script was run, or only tried (`dry_run`)."),
+        (status = BAD_REQUEST, body = SqlRefusal, description = "A statement or the request is invalid."),
+        (status = FORBIDDEN, body = SqlRefusal, description = "The caller lacks a privilege for a statement, or any at all."),
+        (status = NOT_FOUND, body = SqlResponse, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = SqlResponse, description = CONFLICTING),
+        (status = INTERNAL_SERVER_ERROR, body = SqlRefusal, description = "A statement failed, or a fault in netpolicy; nothing of the statement changed."),
+        (status = INSUFFICIENT_STORAGE, body = SqlResponse, description = NO_ROOM),
+    )
+)]
+pub(super) async fn run(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<ChangeQuery>,
+    body: Body,
+) -> Result<Response, AgentError> {
+    let (request, _share) = blocking(move || body.parse::<SqlRequest>()).await?;
+    let (options, asker) = Options::of(&query, caller)?;
+    let response = app.supervisor.sql(request, asker, options).await?;
+    let status = response.error.as_ref().map_or(StatusCode::OK, |error| {
+        StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    });
+    Ok((status, Json(response)).into_response())
+}

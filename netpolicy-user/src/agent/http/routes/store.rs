@@ -1,0 +1,90 @@
+//! `/v1/backup`, `/v1/store/…`
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::Response;
+use axum::{Extension, Json};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::io::AsyncReadExt as _;
+use utoipa::ToSchema;
+
+use super::document::{NO_ROOM, STORE};
+use super::grants::asker;
+use super::{App, blocking};
+use crate::agent::access::Caller;
+use crate::agent::error::AgentError;
+use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ErrorBody, RescuedView};
+
+/// Bytes that are sent at a time.
+const PIECE: usize = 1 << 16;
+
+/// The body of a backup, which no JSON schema describes further.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only described, for the body is a stream")]
+struct BackupFile(Vec<u8>);
+
+/// A whole, checked copy of the state database, as one file.
+#[utoipa::path(get, path = "/v1/backup", operation_id = "getBackup", tag = STORE,
+    responses((status = OK, content_type = "application/octet-stream", body = Vec<u8>,
+        description = "The file; its BLAKE3 and revision are in the headers."))
+)]
+pub(super) async fn backup(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, AgentError> {
+    let archivist = app.supervisor.archivist(asker(caller)).await?;
+    let backup = blocking(move || {
+        archivist.write().map_err(|source| AgentError::Store {
+            what: "the store cannot be backed up",
+            source,
+        })
+    });
+    let backup = backup.await?;
+    let digest = blake3::Hash::from_bytes(backup.digest).to_hex().to_string();
+    let file = tokio::fs::File::from_std(backup.file);
+    let pieces = stream::try_unfold(file, |mut file| async move {
+        let mut piece = Vec::with_capacity(PIECE);
+        let read = file.read_buf(&mut piece).await?;
+        Ok::<_, std::io::Error>((read > 0).then(|| (Bytes::from(piece), file)))
+    });
+    Response::builder()
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .header(CONTENT_LENGTH, backup.bytes)
+        .header(BACKUP_DIGEST, digest)
+        .header(BACKUP_REVISION, backup.summary.revision)
+        .body(Body::from_stream(pieces))
+        .map_err(|_| AgentError::Internal)
+}
+
+/// Stores what the agent holds in a new database, after the old one was lost.
+#[utoipa::path(post, path = "/v1/store/rescue", operation_id = "rescueStore", tag = STORE,
+    responses(
+        (status = OK, body = RescuedView, description = "The store, whole again."),
+        (status = CONFLICT, body = ErrorBody, description = "Nothing is lost."),
+        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+    )
+)]
+pub(super) async fn rescue(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<RescuedView>, AgentError> {
+    app.supervisor.rescue(asker(caller)).await.map(Json)
+}
+
+/// Puts a store in force that is older than what is in force.
+#[utoipa::path(post, path = "/v1/store/acknowledge", operation_id = "acknowledgeStore", tag = STORE,
+    responses(
+        (status = OK, body = AcknowledgedView, description = "The store's revision is in force."),
+        (status = CONFLICT, body = ErrorBody, description = "The store is not older."),
+        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+    )
+)]
+pub(super) async fn acknowledge(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<AcknowledgedView>, AgentError> {
+    app.supervisor.acknowledge(asker(caller)).await.map(Json)
+}

@@ -1,0 +1,164 @@
+//! The model as the API shows it.
+
+use netpolicy_common::{Action, Reason};
+
+use crate::api::{
+    ExplainView, HostView, MatchView, PoliciesSay, PolicyView, RuleView, ServiceView,
+};
+use crate::arrival::Filtering;
+use crate::model::{
+    AllowPart, Binding, Explanation, Policy, Rule, RuleList, RuleRef, Service, State,
+};
+
+use crate::agent::events::denied::action_name;
+
+/// A policy in short.
+#[must_use]
+pub fn policy(policy: &Policy) -> PolicyView {
+    PolicyView {
+        name: policy.name.to_string(),
+        active: policy.active,
+        bindings: policy.bindings.iter().map(binding).collect(),
+        allow_count: match &policy.allow {
+            AllowPart::Any => None,
+            AllowPart::Only(list) => Some(list.len()),
+        },
+        block_count: policy.block.len(),
+        allow: None,
+        block: None,
+        comment: policy.comment.clone(),
+        owner: policy.owner.clone(),
+        created: policy.created,
+        altered: policy.altered,
+    }
+}
+
+/// A policy with its lists.
+#[must_use]
+pub fn whole_policy(whole: &Policy) -> PolicyView {
+    PolicyView {
+        allow: match &whole.allow {
+            AllowPart::Any => None,
+            AllowPart::Only(list) => Some(rules(list)),
+        },
+        block: Some(rules(&whole.block)),
+        ..policy(whole)
+    }
+}
+
+fn rules(list: &RuleList) -> Vec<RuleView> {
+    list.iter().map(|r| rule(list, r)).collect()
+}
+
+fn rule(list: &RuleList, rule: &Rule) -> RuleView {
+    RuleView {
+        text: rule.text().into_owned(),
+        cidr: rule.net.to_string(),
+        name: rule.name().map(str::to_owned),
+        comment: rule.comment().map(str::to_owned),
+        place: list.place(rule).map(|place| place.to_string()),
+    }
+}
+
+/// A service.
+#[must_use]
+pub fn service(state: &State, service: &Service) -> ServiceView {
+    ServiceView {
+        name: service.name.to_string(),
+        ports: service.ports.to_string(),
+        combine: service.combine,
+        mode: service.mode,
+        policies: bound(state, &Binding::Service(service.name.clone())),
+        comment: service.comment.clone(),
+    }
+}
+
+/// The host.
+#[must_use]
+pub fn host(state: &State) -> HostView {
+    HostView {
+        mode: state.host.mode,
+        failsafe_ports: state.host.failsafe_ports.to_string(),
+        policies: bound(state, &Binding::Host),
+    }
+}
+
+fn bound(state: &State, scope: &Binding) -> Vec<String> {
+    state.bound_to(scope).map(|p| p.name.to_string()).collect()
+}
+
+fn binding(binding: &Binding) -> String {
+    match binding {
+        Binding::Host => "host".to_owned(),
+        Binding::Service(name) => name.to_string(),
+    }
+}
+
+/// What the policies say of an attempt where they are enforced; the kernel was not asked
+/// yet.
+#[must_use]
+pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filtering) -> ExplainView {
+    let reason = explanation.reason;
+    let sentence = explanation.sentence(state);
+    let observed = matches!(reason, Reason::ObservedBlocked | Reason::ObservedNotAllowed);
+    let policies = match observed {
+        true => Action::Drop,
+        false => reason.action(),
+    };
+    ExplainView {
+        source: explanation.source,
+        port: explanation.port,
+        interface: filtering.interface.clone(),
+        arrival: filtering.arrival,
+        enforced: !observed,
+        verdict: action_name(reason.action()).to_owned(),
+        reason: reason.name().to_owned(),
+        policies: PoliciesSay {
+            verdict: action_name(policies).to_owned(),
+            reason: reason.name().to_owned(),
+            sentence: sentence.clone(),
+        },
+        sentence,
+        scope: explanation.scope_name.clone(),
+        matched: explanation.rule.and_then(|r| matched(state, r)),
+        consulted: explanation
+            .consulted
+            .iter()
+            .filter_map(|&index| state.policies.get(index))
+            .map(consulted)
+            .collect(),
+        kernel: None,
+        kernel_error: None,
+        agrees: true,
+    }
+}
+
+/// Says that the policies' verdict is not what becomes of the attempt, and why.
+pub fn not_enforced(view: &mut ExplainView, verdict: &str, reason: &str, why: String) {
+    view.enforced = false;
+    verdict.clone_into(&mut view.verdict);
+    reason.clone_into(&mut view.reason);
+    view.sentence = why;
+}
+
+fn matched(state: &State, found: RuleRef) -> Option<MatchView> {
+    let (policy, list, matched) = found.resolve(state)?;
+    Some(MatchView {
+        policy: policy.name.to_string(),
+        list: found.list.to_string(),
+        rule: rule(list, matched),
+    })
+}
+
+/// "office (allow 2, block 1)"
+fn consulted(policy: &Policy) -> String {
+    let allow = match &policy.allow {
+        AllowPart::Any => "any".to_owned(),
+        AllowPart::Only(list) => list.len().to_string(),
+    };
+    format!(
+        "{} (allow {allow}, block {})",
+        policy.name,
+        policy.block.len()
+    )
+}

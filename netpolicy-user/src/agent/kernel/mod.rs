@@ -1,0 +1,10 @@
+//! The kernel, as the agent needs it: seams that tests stand in for, the real datapath behind
+//! them, and what is attached where.
+
+pub mod attach;
+pub mod datapath;
+pub mod enforcer;
+pub mod interfaces;
+
+pub use datapath::{Inspection, Kernel};
+pub use enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};

@@ -1,0 +1,5 @@
+//! Scripts of SQL, statement by statement.
+
+mod failure;
+mod rehearsal;
+pub mod script;

@@ -1,0 +1,390 @@
+//! The way to the single writer: a queue of requests to its thread.
+//!
+//! Whoever changes anything waits here for his turn; whoever only reads takes the
+//! published [`Snapshot`] and waits for nobody.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::core::Writer;
+use super::refusals::Refusals;
+use crate::agent::access::Asker;
+use crate::agent::change::Consent;
+use crate::agent::change::Options;
+use crate::agent::change::Proposal;
+use crate::agent::error::AgentError;
+use crate::agent::kernel::Enforcer;
+use crate::agent::snapshot::Snapshot;
+use crate::agent::upkeep::storekeeping::Order;
+use crate::api::{
+    AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
+    ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
+};
+use crate::store::Past;
+
+/// Requests that may wait.
+const QUEUE: usize = 64;
+
+pub(in crate::agent) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
+
+pub(in crate::agent) enum Command {
+    Change {
+        proposal: Box<Proposal>,
+        asker: Asker,
+        options: Options,
+        reply: Reply<Changed>,
+    },
+    Sql {
+        request: Box<SqlRequest>,
+        asker: Asker,
+        options: Options,
+        reply: Reply<SqlResponse>,
+    },
+    Confirm {
+        asker: Asker,
+        reply: Reply<PendingView>,
+    },
+    Grant {
+        request: GrantRequest,
+        asker: Asker,
+        reply: Reply<GrantView>,
+    },
+    Revoke {
+        request: GrantRequest,
+        asker: Asker,
+        reply: Reply<GrantView>,
+    },
+    AuditLog {
+        limit: usize,
+        reply: Reply<Vec<AuditView>>,
+    },
+    GrantBypass {
+        request: BypassRequest,
+        asker: Asker,
+        consent: Consent,
+        reply: Reply<BypassView>,
+    },
+    RevokeBypass {
+        source: String,
+        service: Option<String>,
+        asker: Asker,
+        force: bool,
+        reply: Reply<BypassView>,
+    },
+    Attach {
+        asker: Asker,
+        reply: Reply<Vec<String>>,
+    },
+    Revisions {
+        limit: usize,
+        reply: Reply<Vec<RevisionView>>,
+    },
+    Past {
+        reply: Reply<Box<dyn Past>>,
+    },
+    Verify {
+        reply: Reply<VerifyView>,
+    },
+    Store(Order),
+    Reconcile,
+    Expire,
+    Note {
+        asker: Asker,
+        action: &'static str,
+    },
+    Refused {
+        asker: Asker,
+        action: String,
+        errors: Vec<String>,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// A handle on the writer's thread.
+#[derive(Clone)]
+pub struct Supervisor {
+    pub(in crate::agent) commands: mpsc::Sender<Command>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    progress: watch::Receiver<ProgressView>,
+    reconcile_waits: Arc<AtomicBool>,
+    pub(in crate::agent) refusals: Arc<Refusals>,
+}
+
+impl Supervisor {
+    /// Starts the writer's thread. The second part resolves when the thread has
+    /// ended, also by a panic.
+    ///
+    /// # Errors
+    /// The system makes no thread.
+    pub fn start<E: Enforcer>(writer: Writer<E>) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let (ended, end) = oneshot::channel();
+        let supervisor = Self {
+            commands,
+            snapshot: writer.published(),
+            progress: writer.progress(),
+            reconcile_waits: Arc::default(),
+            refusals: Arc::default(),
+        };
+        let waits = supervisor.reconcile_waits.clone();
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                let _ended = ended;
+                work(writer, queue, &waits);
+            })?;
+        Ok((supervisor, end))
+    }
+
+    /// What is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// What is now, and whenever that changes.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// What the writer is doing.
+    #[must_use]
+    pub fn progress(&self) -> ProgressView {
+        self.progress.borrow().clone()
+    }
+
+    /// See [`Writer::change`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn change(
+        &self,
+        proposal: impl Into<Proposal>,
+        asker: Asker,
+        options: Options,
+    ) -> Result<Changed, AgentError> {
+        let proposal = Box::new(proposal.into());
+        self.ask(|reply| Command::Change {
+            proposal,
+            asker,
+            options,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::sql`].
+    ///
+    /// # Errors
+    /// The agent is stopping. What is wrong with the script is in the answer.
+    pub async fn sql(
+        &self,
+        request: SqlRequest,
+        asker: Asker,
+        options: Options,
+    ) -> Result<SqlResponse, AgentError> {
+        let request = Box::new(request);
+        self.ask(|reply| Command::Sql {
+            request,
+            asker,
+            options,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::confirm`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn confirm(&self, asker: Asker) -> Result<PendingView, AgentError> {
+        self.ask(|reply| Command::Confirm { asker, reply }).await
+    }
+
+    /// See [`Writer::grant`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn grant(
+        &self,
+        request: GrantRequest,
+        asker: Asker,
+    ) -> Result<GrantView, AgentError> {
+        self.ask(|reply| Command::Grant {
+            request,
+            asker,
+            reply,
+        })
+        .await
+    }
+
+    /// See [`Writer::revoke`].
+    ///
+    /// # Errors
+    /// Refused or failed; or the agent is stopping.
+    pub async fn revoke(
+        &self,
+        request: GrantRequest,
+        asker: Asker,
+    ) -> Result<GrantView, AgentError> {
+        self.ask(|reply| Command::Revoke {
+            request,
+            asker,
+            reply,
+        })
+        .await
+    }
+
+    /// Puts into the audit log what was done without the writer.
+    pub fn note(&self, asker: Asker, action: &'static str) {
+        if self
+            .commands
+            .try_send(Command::Note { asker, action })
+            .is_err()
+        {
+            tracing::error!(action, "not in the audit log: too much is waiting");
+        }
+    }
+
+    /// See [`Writer::take_back_unconfirmed`].
+    pub async fn expire(&self) {
+        // An error means that the agent stops; the next one takes it back.
+        let _ = self.commands.send(Command::Expire).await;
+    }
+
+    /// See [`Writer::attach`].
+    ///
+    /// # Errors
+    /// Failed; or the agent is stopping.
+    pub async fn attach(&self, asker: Asker) -> Result<Vec<String>, AgentError> {
+        self.ask(|reply| Command::Attach { asker, reply }).await
+    }
+
+    /// Asks for a round of [`Writer::reconcile`], unless one waits already.
+    pub fn reconcile(&self) {
+        if self.reconcile_waits.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.commands.try_send(Command::Reconcile).is_err() {
+            // The queue is full of changes: the next round comes by itself.
+            self.reconcile_waits.store(false, Ordering::Release);
+        }
+    }
+
+    /// Lets the writer finish what it has in hand and what waits, then ends it. Later
+    /// requests are refused.
+    pub async fn stop(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Stop { reply }).await.is_ok() {
+            // An error means that the thread has ended already.
+            let _ = done.await;
+        }
+    }
+
+    pub(in crate::agent) async fn ask<T>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, AgentError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| AgentError::Stopping)?;
+        answer.await.map_err(|_| AgentError::Stopping)?
+    }
+}
+
+/// The thread.
+fn work<E: Enforcer>(
+    mut writer: Writer<E>,
+    mut queue: mpsc::Receiver<Command>,
+    reconcile_waits: &AtomicBool,
+) {
+    while let Some(command) = queue.blocking_recv() {
+        match command {
+            Command::Change {
+                proposal,
+                asker,
+                options,
+                reply,
+            } => {
+                // A caller who has gone away does not stop what he asked for.
+                drop(reply.send(writer.change(*proposal, asker, options)));
+                writer.tidy();
+            }
+            Command::Sql {
+                request,
+                asker,
+                options,
+                reply,
+            } => {
+                let response = writer.sql(&request, asker, options);
+                drop(request);
+                drop(reply.send(Ok(response)));
+                writer.tidy();
+            }
+            Command::Confirm { asker, reply } => drop(reply.send(writer.confirm(asker))),
+            Command::Grant {
+                request,
+                asker,
+                reply,
+            } => drop(reply.send(writer.grant(&request, asker))),
+            Command::Revoke {
+                request,
+                asker,
+                reply,
+            } => drop(reply.send(writer.revoke(&request, asker))),
+            Command::AuditLog { limit, reply } => drop(reply.send(writer.audit_log(limit))),
+            Command::Note { asker, action } => writer.note(asker, action),
+            Command::Refused {
+                asker,
+                action,
+                errors,
+            } => writer.refused(asker, &action, errors),
+            Command::Expire => {
+                writer.take_back_unconfirmed();
+                writer.tidy();
+            }
+            Command::GrantBypass {
+                request,
+                asker,
+                consent,
+                reply,
+            } => drop(reply.send(writer.grant_bypass(&request, asker, consent))),
+            Command::RevokeBypass {
+                source,
+                service,
+                asker,
+                force,
+                reply,
+            } => {
+                let service = service.as_deref();
+                drop(reply.send(writer.revoke_bypass(&source, service, asker, force)));
+            }
+            Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
+            Command::Store(order) => writer.keep_store(order),
+            Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
+            Command::Past { reply } => drop(reply.send(writer.past())),
+            Command::Verify { reply } => {
+                drop(reply.send(writer.verify_all()));
+                writer.tidy();
+            }
+            Command::Reconcile => {
+                reconcile_waits.store(false, Ordering::Release);
+                writer.reconcile();
+            }
+            Command::Stop { reply } => {
+                drop(writer);
+                // Whoever asked may have lost patience.
+                let _ = reply.send(());
+                return;
+            }
+        }
+    }
+}
