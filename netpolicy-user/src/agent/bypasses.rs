@@ -11,7 +11,6 @@ use crate::agent::change::Consent;
 use crate::agent::change::clients::{Judge, Side};
 use crate::agent::change::lockout::check_operator;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::agent::writer::supervisor::{Command, Supervisor};
 use crate::api::{BypassRequest, BypassView, Opens};
@@ -20,7 +19,7 @@ use crate::datapath::BypassEntry;
 use crate::model::{Bypass, Name, Privilege, State, parse_source};
 use crate::store::Outcome;
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Grants a bypass, or grants one again that is there, for its new time.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use super::http::quota::Quota;
 use super::http::routes::{self, App};
 use super::http::serve::{self, Connections};
 use super::http::{server, standing};
-use super::kernel::{Inspection, interfaces};
+use super::kernel::{EventSource, Inspection, interfaces};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
@@ -54,14 +54,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
-    let writer = writer.await??;
+    let (writer, links) = writer.await??;
     let start::Place {
         socket,
         locks: _locks,
     } = place;
     let (listener, socket_file) = socket.into_parts();
 
-    let links = writer.enforcer.held_links();
     let attacher = writer.attacher();
     let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
     let reconciler = supervisor.clone();
@@ -144,7 +143,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 fn background(
     config: &Config,
     app: &App,
-    new_sources: mpsc::UnboundedReceiver<crate::datapath::EventReader>,
+    new_sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
 ) -> anyhow::Result<JoinSet<()>> {
     let mut tasks = JoinSet::new();
 

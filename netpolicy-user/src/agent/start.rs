@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 use crate::agent::confirm::pending;
 use crate::agent::error::AgentError;
 use crate::agent::http::server::{Socket, SocketError};
+use crate::agent::kernel::EventSource;
 use crate::agent::kernel::Kernel;
 use crate::agent::upkeep::lock::{self, Lock, LockError};
 use crate::agent::writer::{Settings, Writer};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
-use crate::datapath::{self, DatapathError, EventReader, Opened, Options, Reader};
+use crate::datapath::{self, DatapathError, Links, Opened, Options, Reader};
 use crate::detach_marker;
 use crate::store::{SqliteStore, Store, StoreError, Stored};
 
@@ -101,15 +102,16 @@ pub fn claim(config: &Config) -> Result<Place, StartError> {
 }
 
 /// Reads the store, compiles, and makes the kernel enforce it, taking over what is
-/// pinned. `guard`: see [`Settings::guard`]. Takes seconds for millions of rules.
+/// pinned; the writer, and the program's links. `guard`: see [`Settings::guard`]. Takes
+/// seconds for millions of rules.
 ///
 /// # Errors
 /// The store cannot be read, or the kernel refuses.
 pub fn start(
     config: &Config,
-    sources: mpsc::UnboundedSender<EventReader>,
+    sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
     guard: Option<&[OsString]>,
-) -> Result<Writer<Kernel>, StartError> {
+) -> Result<(Writer, Links), StartError> {
     let begun = Instant::now();
     let options = Options {
         bpffs_dir: config.bpffs_dir.clone(),
@@ -158,6 +160,8 @@ pub fn start(
         clock,
         guard: guard.map(<[_]>::to_vec),
     };
+    let links = kernel.held_links();
+    let kernel = Box::new(kernel);
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     if let Some(enforced) = held {
         tracing::error!(
@@ -175,7 +179,7 @@ pub fn start(
     } else {
         tracing::warn!(took_ms, "in force nowhere: {}", snapshot.filtering());
     }
-    Ok(writer)
+    Ok((writer, links))
 }
 
 /// Interfaces that lost their link while no agent ran, or came meanwhile, are filtered by

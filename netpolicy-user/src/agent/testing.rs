@@ -120,7 +120,7 @@ pub(super) struct Bench {
     pub dir: TempDir,
     pub kernel: FakeKernel,
     pub clock: Hands,
-    pub writer: Writer<FakeKernel>,
+    pub writer: Writer,
 }
 
 impl Bench {
@@ -158,12 +158,7 @@ impl Bench {
     }
 }
 
-fn start(
-    dir: &Path,
-    kernel: &FakeKernel,
-    hands: &Hands,
-    interfaces: &[&str],
-) -> Writer<FakeKernel> {
+fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) -> Writer {
     let clock = hands.clock();
     let store = SqliteStore::open_with(dir, clock.clone()).unwrap();
     let mut store = NotedStore(store, kernel.clone());
@@ -187,7 +182,7 @@ fn start(
         guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();
-    let kernel = kernel.clone();
+    let kernel = Box::new(kernel.clone());
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     writer.take_over().unwrap();
     writer

@@ -21,7 +21,7 @@ use crate::compiler::{Extent, Ruleset, flat::Roots};
 
 /// A ruleset that is ready in the idle slot. Nothing is different in force yet;
 /// dropping it abandons it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 #[must_use = "nothing is in force until it is committed"]
 pub struct Prepared {
     generation: u64,
@@ -29,6 +29,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// One for tests of those who only hand it on.
+    #[cfg(test)]
+    pub(crate) fn made_up(generation: u64, serial: u64) -> Self {
+        Self { generation, serial }
+    }
+
     /// The generation that it will be.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -4,12 +4,11 @@ use jiff::Timestamp;
 
 use super::asker::Asker;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
 use crate::store::{AuditDetail, AuditEntry, Outcome};
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// An entry of something that leaves the revision as it is.
     pub(in crate::agent) fn entry(
         &self,

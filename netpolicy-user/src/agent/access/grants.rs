@@ -6,13 +6,12 @@ use nix::unistd::{Group, User};
 use super::asker::Asker;
 use super::rights;
 use crate::agent::error::AgentError;
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::api::{GrantRequest, GrantView};
 use crate::model::{Grant, Name, Principal, Privilege};
 use crate::store::Outcome;
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Grants a privilege; one that is granted already is granted anew.
     ///
     /// # Errors

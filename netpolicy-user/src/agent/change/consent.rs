@@ -11,7 +11,6 @@ use netpolicy_common::HOST_SCOPE;
 
 use crate::agent::change::Options;
 use crate::agent::error::AgentError;
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::agent::writer::change::Candidate;
 use crate::api::{Changed, Opening, Opens};
@@ -88,7 +87,7 @@ pub fn everything() -> Opens {
     named(vec![host], "detach")
 }
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Finds out what a change opens, and refuses it without consent.
     pub(in crate::agent) fn look_what_it_opens(
         &self,

@@ -8,13 +8,12 @@ use super::lockout::check_operator;
 use crate::agent::access::Asker;
 use crate::agent::change::Options;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::agent::writer::change::Candidate;
 use crate::api::{Changed, ClientsView, Existing};
 use crate::compiler::{Becomes, Effect};
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// The operator himself, and the clients that are connected.
     pub(in crate::agent) fn look_whom_it_denies(
         &self,

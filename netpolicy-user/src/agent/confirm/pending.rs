@@ -9,7 +9,6 @@ use crate::agent::access::rights;
 use crate::agent::change::Options;
 use crate::agent::change::Proposal;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::api::PendingView;
 use crate::clock::Clock;
@@ -19,7 +18,7 @@ use crate::store::{
     StoreError, Stored,
 };
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Confirms the change that waits for it.
     ///
     /// # Errors

@@ -69,8 +69,8 @@ pub fn allowance(per_second: u32, cpus: usize) -> u64 {
 
 /// Drains the latest of `sources` for good and grants its allowance. While somebody
 /// listens, events go into `raw`; those that do not fit are lost. Ends with `sources`.
-pub async fn pump<S: EventSource>(
-    mut sources: mpsc::UnboundedReceiver<S>,
+pub async fn pump(
+    mut sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
     per_cpu: u64,
     hub: EventHub,
     raw: mpsc::Sender<Event>,
@@ -89,8 +89,8 @@ pub async fn pump<S: EventSource>(
     }
 }
 
-async fn pump_one<S: EventSource>(
-    mut source: S,
+async fn pump_one(
+    mut source: Box<dyn EventSource>,
     per_cpu: u64,
     hub: &EventHub,
     raw: &mpsc::Sender<Event>,
@@ -110,13 +110,13 @@ async fn pump_one<S: EventSource>(
                     tracing::warn!(error = chain(error), "events may be missing");
                 }
                 grant_failed = result.is_err();
-                drain(&mut source, hub, raw);
+                drain(&mut *source, hub, raw);
             }
             ready = readable.readable() => {
                 let mut ready = ready?;
                 // Cleared first: what comes in while draining makes it ready anew.
                 ready.clear_ready();
-                drain(&mut source, hub, raw);
+                drain(&mut *source, hub, raw);
                 // A flood of events must not keep the thread from other work.
                 tokio::task::coop::consume_budget().await;
             }
@@ -124,7 +124,7 @@ async fn pump_one<S: EventSource>(
     }
 }
 
-fn drain<S: EventSource>(source: &mut S, hub: &EventHub, raw: &mpsc::Sender<Event>) {
+fn drain(source: &mut dyn EventSource, hub: &EventHub, raw: &mpsc::Sender<Event>) {
     let heard = hub.is_heard();
     let mut lost = 0;
     while let Some(event) = source.next() {
@@ -221,8 +221,8 @@ mod tests {
     #[tokio::test]
     async fn allowance_is_granted_and_events_nobody_wants_are_drained() {
         let (source, mut grants) = source(3);
-        let (sources, receiver) = mpsc::unbounded_channel();
-        assert!(sources.send(source).is_ok());
+        let (sources, receiver) = mpsc::unbounded_channel::<Box<dyn EventSource>>();
+        assert!(sources.send(Box::new(source)).is_ok());
         let (raw, mut received) = mpsc::channel(8);
         let pump = tokio::spawn(pump(receiver, 7, EventHub::default(), raw));
         assert_eq!(grants.recv().await, Some(7));

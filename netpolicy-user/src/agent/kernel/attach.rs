@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::enforcer::{Brake, Enforcer, LinkSet};
+use super::enforcer::{Brake, LinkSet};
 use crate::agent::access::Asker;
 use crate::agent::access::Caller;
 use crate::agent::error::{AgentError, chain};
@@ -304,7 +304,7 @@ impl Attacher {
     }
 }
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// See [`Attacher::check`].
     pub(in crate::agent) fn check_interfaces(&self) {
         lock(&self.attacher).check();

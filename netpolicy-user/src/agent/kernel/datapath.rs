@@ -76,9 +76,6 @@ impl Kernel {
 }
 
 impl Enforcer for Kernel {
-    type Prepared = Prepared;
-    type Events = EventReader;
-
     fn distrust(&mut self) {
         self.datapath.distrust();
     }
@@ -106,8 +103,8 @@ impl Enforcer for Kernel {
         Ok(self.datapath.enforced()?.generation)
     }
 
-    fn events(&mut self) -> Result<EventReader, EnforcerError> {
-        Ok(self.datapath.take_events()?)
+    fn events(&mut self) -> Result<Box<dyn EventSource>, EnforcerError> {
+        Ok(Box::new(self.datapath.take_events()?))
     }
 
     fn links(&self) -> Arc<dyn LinkSet> {

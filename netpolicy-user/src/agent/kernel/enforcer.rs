@@ -11,7 +11,7 @@ use netpolicy_common::{Action, Event, EventStats, Reason};
 
 use crate::arrival::{ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
-use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
+use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, Prepared};
 use crate::netdev::Device;
 
 /// What the kernel, or the datapath before it, objects to.
@@ -28,12 +28,6 @@ pub struct EnforcerError {
 
 /// Writes: there is one, and the supervisor's thread owns it.
 pub trait Enforcer: Send + 'static {
-    /// A ruleset in the kernel that is not in force; dropping it abandons it.
-    type Prepared;
-
-    /// Where the program reports denied attempts.
-    type Events: EventSource;
-
     /// Takes nothing for granted any more of what the kernel holds: the next
     /// [`Self::prepare`] writes everything anew.
     fn distrust(&mut self);
@@ -47,10 +41,10 @@ pub trait Enforcer: Send + 'static {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Self::Prepared, EnforcerError>;
+    ) -> Result<Prepared, EnforcerError>;
 
     /// Puts it into force at one instant; the new generation.
-    fn commit(&mut self, prepared: Self::Prepared) -> u64;
+    fn commit(&mut self, prepared: Prepared) -> u64;
 
     /// Whether what is pinned is what the agent works on.
     fn is_pinned(&self) -> bool;
@@ -66,7 +60,7 @@ pub trait Enforcer: Send + 'static {
     ///
     /// # Errors
     /// The ring buffer cannot be opened.
-    fn events(&mut self) -> Result<Self::Events, EnforcerError>;
+    fn events(&mut self) -> Result<Box<dyn EventSource>, EnforcerError>;
 
     /// The program's links.
     fn links(&self) -> Arc<dyn LinkSet>;

@@ -11,7 +11,6 @@ use crate::agent::change::Proposal;
 use crate::agent::change::consent::{Consent, asks};
 use crate::agent::confirm::pending;
 use crate::agent::error::AgentError;
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::agent::writer::change::Candidate;
 use crate::api::Changed;
@@ -26,7 +25,7 @@ pub(super) struct Before {
     digest: [u8; 32],
 }
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// What is now, to go back to.
     pub(super) fn before(&self) -> Before {
         Before {

@@ -17,7 +17,6 @@ use crate::agent::change::Options;
 use crate::agent::change::Proposal;
 use crate::agent::change::consent::{Consent, asks};
 use crate::agent::error::AgentError;
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::core::{LARGE_TEXT, Writer};
 use crate::api::{
     BypassRequest, Changed, Existing, GrantRequest, SqlFailure, SqlRequest, SqlResponse, SqlResult,
@@ -34,7 +33,7 @@ const NAMELESS: &str = "sql";
 /// Everybody.
 const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Runs a script, or only tries it: then each statement is judged by what the ones
     /// before it would leave. What is wrong with it is in the answer.
     pub fn sql(&mut self, request: &SqlRequest, asker: Asker, options: Options) -> SqlResponse {
@@ -82,8 +81,8 @@ impl<E: Enforcer> Writer<E> {
 }
 
 /// A script that is being run.
-struct Script<'w, 't, E: Enforcer> {
-    writer: &'w mut Writer<E>,
+struct Script<'w, 't> {
+    writer: &'w mut Writer,
     asker: Asker,
     options: Options,
     name: &'w str,
@@ -104,7 +103,7 @@ struct Atomic<'t> {
     last: Option<(usize, Statement<'t>)>,
 }
 
-impl<'t, E: Enforcer> Script<'_, 't, E> {
+impl<'t> Script<'_, 't> {
     fn run(
         &mut self,
         statements: &mut Statements<'t>,

@@ -12,7 +12,9 @@ use crate::agent::kernel::{Brake, Enforcer, EnforcerError, EventSource, Inspecto
 use crate::api::Attachment;
 use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};
-use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, LinkLayer};
+use crate::datapath::{
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, LinkLayer, Prepared,
+};
 use crate::netdev::Device;
 
 /// What the fake kernel holds, and what it is to do.
@@ -21,6 +23,10 @@ pub(in crate::agent) struct Kernel {
     pub generation: u64,
     pub revision: u64,
     pub live: Option<Arc<Ruleset>>,
+    /// What was prepared last: by which fill, and for which revision.
+    pub idle: Option<(u64, Arc<Ruleset>, u64)>,
+    /// Counts what was prepared.
+    pub fills: u64,
     /// Interfaces that exist.
     pub links: BTreeMap<String, u32>,
     pub attached: BTreeMap<String, u32>,
@@ -70,9 +76,6 @@ fn refusal(what: &str, no_memory: bool) -> EnforcerError {
 }
 
 impl Enforcer for FakeKernel {
-    type Prepared = (Arc<Ruleset>, u64);
-    type Events = NoEvents;
-
     fn distrust(&mut self) {
         self.note("distrust");
     }
@@ -82,18 +85,25 @@ impl Enforcer for FakeKernel {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Self::Prepared, EnforcerError> {
+    ) -> Result<Prepared, EnforcerError> {
         self.note("prepare");
         progress(1, 2);
         if self.lock().fail_prepare {
             return Err(refusal("no memory for the map", true));
         }
-        Ok((ruleset.clone(), revision))
+        let mut kernel = self.lock();
+        kernel.fills += 1;
+        let prepared = Prepared::made_up(kernel.generation + 1, kernel.fills);
+        kernel.idle = Some((kernel.fills, ruleset.clone(), revision));
+        Ok(prepared)
     }
 
-    fn commit(&mut self, (ruleset, revision): Self::Prepared) -> u64 {
+    fn commit(&mut self, prepared: Prepared) -> u64 {
         self.note("flip");
         let mut kernel = self.lock();
+        let (fill, ruleset, revision) = kernel.idle.take().expect("something is prepared");
+        let expected = Prepared::made_up(kernel.generation + 1, fill);
+        assert_eq!(prepared, expected, "another fill overtook it");
         kernel.generation += 1;
         kernel.revision = revision;
         kernel.live = Some(ruleset);
@@ -120,8 +130,8 @@ impl Enforcer for FakeKernel {
         Ok(1)
     }
 
-    fn events(&mut self) -> Result<NoEvents, EnforcerError> {
-        Ok(NoEvents(UnixStream::pair().unwrap().0))
+    fn events(&mut self) -> Result<Box<dyn EventSource>, EnforcerError> {
+        Ok(Box::new(NoEvents(UnixStream::pair().unwrap().0)))
     }
 
     fn links(&self) -> Arc<dyn LinkSet> {

@@ -7,7 +7,6 @@ use super::lock::{self, LockError};
 use crate::agent::access::Asker;
 use crate::agent::access::rights;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::agent::writer::supervisor::{Command, Reply, Supervisor};
 use crate::api::{AcknowledgedView, RescuedView};
@@ -59,7 +58,7 @@ impl Supervisor {
     }
 }
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Does what is asked for of the store itself.
     pub(in crate::agent) fn keep_store(&mut self, order: Order) {
         // A caller who has gone away does not stop what was asked for.

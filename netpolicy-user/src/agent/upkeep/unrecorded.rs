@@ -1,12 +1,11 @@
 //! The audit log's entries of what the command line did without an agent.
 
 use crate::agent::error::chain;
-use crate::agent::kernel::Enforcer;
 use crate::agent::writer::Writer;
 use crate::detach_marker;
 use crate::store::{AuditDetail, AuditEntry, Outcome};
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Records what was done without an agent. What cannot be recorded now is tried
     /// again at the next call.
     pub(in crate::agent) fn record_unrecorded(&mut self) {

@@ -20,7 +20,6 @@ use crate::agent::change::preflight::would_be;
 use crate::agent::change::warnings;
 use crate::agent::confirm::pending;
 use crate::agent::error::AgentError;
-use crate::agent::kernel::Enforcer;
 use crate::api::{Changed, Timing};
 use crate::compiler::{Compilation, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
@@ -34,7 +33,7 @@ pub(in crate::agent) struct Candidate {
     pub(in crate::agent) changed: Changed,
 }
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Carries out a change to the desired state, or only tries it.
     ///
     /// # Errors

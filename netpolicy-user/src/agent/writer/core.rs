@@ -16,14 +16,15 @@ use tokio::sync::{mpsc, watch};
 use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Guard;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::Enforcer;
 use crate::agent::kernel::attach::{self, Attacher, SharedAttacher};
+use crate::agent::kernel::{Enforcer, EventSource};
 use crate::agent::memory;
 use crate::agent::snapshot::{Faults, Snapshot};
 use crate::agent::upkeep::lock::Lock;
 use crate::api::{ProgressView, RevisionView};
 use crate::clock::Clock;
 use crate::compiler::{Compilation, Extent, Ruleset};
+use crate::datapath::Prepared;
 use crate::model::{Bypass, Grant, Limits, State};
 use crate::store::{Past, Pending, Revision, Store, Stored};
 
@@ -51,8 +52,8 @@ pub struct Settings {
 }
 
 /// See the module.
-pub struct Writer<E: Enforcer> {
-    pub(in crate::agent) enforcer: E,
+pub struct Writer {
+    pub(in crate::agent) enforcer: Box<dyn Enforcer>,
     pub(in crate::agent) store: Box<dyn Store>,
     pub(in crate::agent) settings: Settings,
     pub(in crate::agent) state: Arc<State>,
@@ -93,21 +94,21 @@ pub struct Writer<E: Enforcer> {
     pub(in crate::agent) removed: BTreeMap<ScopeId, String>,
     /// Whether the last change was large.
     pub(in crate::agent) was_large: bool,
-    sources: mpsc::UnboundedSender<E::Events>,
+    sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
     published: watch::Sender<Arc<Snapshot>>,
     progress: watch::Sender<ProgressView>,
 }
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Takes over what the store holds; `compiled` is made from it and in force.
     /// Where events can be read from is sent to `sources`.
     pub fn new(
-        enforcer: E,
+        enforcer: Box<dyn Enforcer>,
         store: Box<dyn Store>,
         stored: Stored,
         compiled: Compilation,
         settings: Settings,
-        sources: mpsc::UnboundedSender<E::Events>,
+        sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
     ) -> Self {
         let state = Arc::new(stored.state);
         let ruleset = Arc::clone(compiled.ruleset());
@@ -229,7 +230,7 @@ impl<E: Enforcer> Writer<E> {
         &mut self,
         ruleset: &Arc<Ruleset>,
         revision: u64,
-    ) -> Result<E::Prepared, AgentError> {
+    ) -> Result<Prepared, AgentError> {
         let progress = &self.progress;
         report(progress, "filling", 0, ruleset.entries());
         self.enforcer

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::core::Writer;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::Enforcer;
 use crate::compiler::Extent;
 
 /// A comparison of all lists takes at most one part in this many of the writer's time.
@@ -15,7 +14,7 @@ const VERIFY_SHARE: u32 = 20;
 /// Differences that are logged one by one.
 const SHOWN: usize = 5;
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// One round.
     pub fn reconcile(&mut self) {
         if self.check_pins() && self.held.is_none() {

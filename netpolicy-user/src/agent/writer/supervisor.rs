@@ -16,7 +16,6 @@ use crate::agent::change::Consent;
 use crate::agent::change::Options;
 use crate::agent::change::Proposal;
 use crate::agent::error::AgentError;
-use crate::agent::kernel::Enforcer;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::upkeep::storekeeping::Order;
 use crate::api::{
@@ -121,7 +120,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// The system makes no thread.
-    pub fn start<E: Enforcer>(writer: Writer<E>) -> io::Result<(Self, oneshot::Receiver<()>)> {
+    pub fn start(writer: Writer) -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (commands, queue) = mpsc::channel(QUEUE);
         let (ended, end) = oneshot::channel();
         let supervisor = Self {
@@ -301,11 +300,7 @@ impl Supervisor {
 }
 
 /// The thread.
-fn work<E: Enforcer>(
-    mut writer: Writer<E>,
-    mut queue: mpsc::Receiver<Command>,
-    reconcile_waits: &AtomicBool,
-) {
+fn work(mut writer: Writer, mut queue: mpsc::Receiver<Command>, reconcile_waits: &AtomicBool) {
     while let Some(command) = queue.blocking_recv() {
         match command {
             Command::Change {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::core::{LARGE_RULES, Writer};
 use super::supervisor::{Command, Supervisor};
 use crate::agent::error::AgentError;
-use crate::agent::kernel::{Enforcer, Inspector};
+use crate::agent::kernel::Inspector;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::VerifyView;
@@ -97,7 +97,7 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-impl<E: Enforcer> Writer<E> {
+impl Writer {
     /// Reads everything in force back, compares it with a fresh compile of the desired
     /// state, and repairs what differs. Changes wait meanwhile.
     ///
