@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::asker::Asker;
+use super::notes::{Noted, Notes};
 use crate::agent::error::{AgentError, chain};
 use crate::agent::writer::Writer;
 use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
@@ -66,9 +67,28 @@ impl Writer {
         self.append(asker, action, outcome, error.body().errors);
     }
 
-    /// Appends what was refused without the writer.
-    pub(in crate::agent) fn refused(&mut self, asker: Asker, action: &str, errors: Vec<String>) {
-        self.append(asker, action, Outcome::Refused, errors);
+    /// Appends what was done or refused without the writer; with `all` also what is only told
+    /// at the end. What cannot be appended now is tried again at the next call.
+    pub(in crate::agent) fn record(&mut self, notes: &Notes, all: bool) {
+        while let Some(note) = notes.take(all) {
+            let (outcome, changes, errors) = match &note.what {
+                Noted::Done { again: 0 } => (Outcome::Done, Vec::new(), Vec::new()),
+                Noted::Done { again } => {
+                    let more = format!("and {again} more times");
+                    (Outcome::Done, vec![more], Vec::new())
+                }
+                Noted::Refused { errors } => (Outcome::Refused, Vec::new(), errors.clone()),
+            };
+            let mut entry = self.entry(note.asker, &note.action, outcome);
+            entry.time = note.time;
+            entry.detail = AuditDetail { changes, errors };
+            if let Err(error) = self.store.audit(&entry) {
+                let action = &note.action;
+                tracing::error!(error = chain(&error), action, "not in the audit log yet");
+                notes.put_back(note);
+                return;
+            }
+        }
     }
 
     fn append(&mut self, asker: Asker, action: &str, outcome: Outcome, errors: Vec<String>) {

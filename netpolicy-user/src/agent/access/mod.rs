@@ -7,6 +7,7 @@ pub mod asker;
 pub mod audit;
 pub mod caller;
 pub mod grants;
+pub(in crate::agent) mod notes;
 pub mod operator;
 pub mod rights;
 

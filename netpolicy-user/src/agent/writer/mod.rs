@@ -4,8 +4,8 @@ pub(in crate::agent) mod change;
 pub mod core;
 pub(in crate::agent) mod reads;
 pub(in crate::agent) mod reconcile;
-pub(in crate::agent) mod refusals;
 pub mod supervisor;
+mod turns;
 pub(in crate::agent) mod verify;
 
 pub use self::core::{Settings, Writer};
