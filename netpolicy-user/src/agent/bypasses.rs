@@ -12,7 +12,6 @@ use crate::agent::change::clients::{Judge, Side};
 use crate::agent::change::lockout::check_operator;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::writer::Writer;
-use crate::agent::writer::supervisor::{Command, Supervisor};
 use crate::api::{BypassRequest, BypassView, Opens};
 use crate::clock::Clock;
 use crate::datapath::BypassEntry;
@@ -298,48 +297,6 @@ impl Writer {
                 hint: "`netpolicy service list` shows what there is",
             }),
         }
-    }
-}
-
-impl Supervisor {
-    /// See [`Writer::grant_bypass`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn grant_bypass(
-        &self,
-        request: BypassRequest,
-        asker: Asker,
-        consent: Consent,
-    ) -> Result<BypassView, AgentError> {
-        self.ask(|reply| Command::GrantBypass {
-            request,
-            asker,
-            consent,
-            reply,
-        })
-        .await
-    }
-
-    /// See [`Writer::revoke_bypass`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn revoke_bypass(
-        &self,
-        source: String,
-        service: Option<String>,
-        asker: Asker,
-        force: bool,
-    ) -> Result<BypassView, AgentError> {
-        self.ask(|reply| Command::RevokeBypass {
-            source,
-            service,
-            asker,
-            force,
-            reply,
-        })
-        .await
     }
 }
 

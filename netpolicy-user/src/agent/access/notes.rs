@@ -12,8 +12,6 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::asker::Asker;
-use crate::agent::error::AgentError;
-use crate::agent::writer::supervisor::{Command, Supervisor};
 
 /// Refusals of a minute that are recorded one by one.
 const EACH_MINUTE: u64 = 60;
@@ -67,12 +65,18 @@ impl Default for Notes {
 }
 
 impl Notes {
-    fn done(&self, asker: Asker, action: &'static str) {
+    /// Notes what was done.
+    pub(in crate::agent) fn done(&self, asker: Asker, action: &'static str) {
         self.with(|kept| kept.done(asker, action));
     }
 
-    /// Whether it is kept, and not only counted.
-    fn refused(&self, asker: Asker, action: &str, errors: impl FnOnce() -> Vec<String>) -> bool {
+    /// Notes what was refused. Whether it is kept, and not only counted.
+    pub(in crate::agent) fn refused(
+        &self,
+        asker: Asker,
+        action: &str,
+        errors: impl FnOnce() -> Vec<String>,
+    ) -> bool {
         let minute = self.minute();
         self.with(|kept| kept.refused(minute, asker, action, errors))
     }
@@ -174,40 +178,12 @@ impl Kept {
     }
 }
 
-impl Supervisor {
-    /// Puts into the audit log what was done without the writer.
-    pub fn note(&self, asker: Asker, action: &'static str) {
-        self.notes.done(asker, action);
-        self.record();
-    }
-
-    /// Puts into the audit log what was refused without the writer; of more than some in a
-    /// minute, the number.
-    pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
-        if self
-            .notes
-            .refused(asker, action, || error.body().errors.clone())
-        {
-            self.record();
-        } else {
-            tracing::warn!(
-                action,
-                "refused; counted in the audit log: too many in a minute"
-            );
-        }
-    }
-
-    /// Lets the writer record the notes now, if it has nothing else to do: otherwise it does
-    /// so after the request in hand.
-    fn record(&self) {
-        self.send_once(&self.record_waits, Command::Record);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::error::AgentError;
     use crate::agent::testing::{Bench, ROOT};
+    use crate::agent::writer::Supervisor;
     use crate::store::Outcome;
 
     fn refuse(kept: &mut Kept, minute: u64, times: usize) -> usize {

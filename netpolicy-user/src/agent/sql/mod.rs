@@ -3,3 +3,5 @@
 mod failure;
 mod rehearsal;
 pub mod script;
+
+pub use script::run;

@@ -33,51 +33,54 @@ const NAMELESS: &str = "sql";
 /// Everybody.
 const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
-impl Writer {
-    /// Runs a script, or only tries it: then each statement is judged by what the ones
-    /// before it would leave. What is wrong with it is in the answer.
-    pub fn sql(&mut self, request: &SqlRequest, asker: Asker, options: Options) -> SqlResponse {
-        self.was_large |= request.text.len() >= LARGE_TEXT;
-        let mut response = SqlResponse::default();
-        let mut statements = match Statements::new(&request.text, request.dialect) {
-            Ok(statements) => statements,
-            Err(error) => {
-                response.error = Some(failure::unreadable(&error));
-                return response;
-            }
-        };
-        if options.confirm_within.is_some() && !request.atomic {
-            response.error = several_revisions(request);
-            if response.error.is_some() {
-                response.dialect = statements.dialect();
-                return response;
-            }
+/// Runs a script, or only tries it: then each statement is judged by what the ones
+/// before it would leave. What is wrong with it is in the answer.
+pub fn run(
+    writer: &mut Writer,
+    request: &SqlRequest,
+    asker: Asker,
+    options: Options,
+) -> SqlResponse {
+    writer.was_large |= request.text.len() >= LARGE_TEXT;
+    let mut response = SqlResponse::default();
+    let mut statements = match Statements::new(&request.text, request.dialect) {
+        Ok(statements) => statements,
+        Err(error) => {
+            response.error = Some(failure::unreadable(&error));
+            return response;
         }
-        let before = options.dry_run.then(|| self.before());
-        let mut script = Script {
-            atomic: request.atomic.then(|| Atomic {
-                state: Arc::clone(&self.state),
-                changes: Vec::new(),
-                force: false,
-                cut: false,
-                last: None,
-            }),
-            writer: self,
-            asker,
-            options,
-            name: match request.name.as_str() {
-                "" => NAMELESS,
-                name => name,
-            },
-        };
-        response.error = script.run(&mut statements, &mut response.results).err();
-        response.dialect = statements.dialect();
-        if let Some(before) = before {
-            self.restore(before);
+    };
+    if options.confirm_within.is_some() && !request.atomic {
+        response.error = several_revisions(request);
+        if response.error.is_some() {
+            response.dialect = statements.dialect();
+            return response;
         }
-        self.rest();
-        response
     }
+    let before = options.dry_run.then(|| writer.before());
+    let mut script = Script {
+        atomic: request.atomic.then(|| Atomic {
+            state: Arc::clone(&writer.state),
+            changes: Vec::new(),
+            force: false,
+            cut: false,
+            last: None,
+        }),
+        writer,
+        asker,
+        options,
+        name: match request.name.as_str() {
+            "" => NAMELESS,
+            name => name,
+        },
+    };
+    response.error = script.run(&mut statements, &mut response.results).err();
+    response.dialect = statements.dialect();
+    if let Some(before) = before {
+        script.writer.restore(before);
+    }
+    script.writer.rest();
+    response
 }
 
 /// A script that is being run.

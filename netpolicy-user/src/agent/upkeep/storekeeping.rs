@@ -8,67 +8,11 @@ use crate::agent::access::Asker;
 use crate::agent::access::rights;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::writer::Writer;
-use crate::agent::writer::supervisor::{Command, Reply, Supervisor};
 use crate::api::{AcknowledgedView, RescuedView};
 use crate::model::Privilege;
 use crate::store::{Archivist, Outcome, Whole, by_rescue};
 
-/// What is asked for of the store itself.
-pub(in crate::agent) enum Order {
-    Rescue {
-        asker: Asker,
-        reply: Reply<RescuedView>,
-    },
-    Acknowledge {
-        asker: Asker,
-        reply: Reply<AcknowledgedView>,
-    },
-    Backup {
-        asker: Asker,
-        reply: Reply<Archivist>,
-    },
-}
-
-impl Supervisor {
-    /// See [`Writer::rescue`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn rescue(&self, asker: Asker) -> Result<RescuedView, AgentError> {
-        self.ask(|reply| Command::Store(Order::Rescue { asker, reply }))
-            .await
-    }
-
-    /// See [`Writer::acknowledge`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn acknowledge(&self, asker: Asker) -> Result<AcknowledgedView, AgentError> {
-        self.ask(|reply| Command::Store(Order::Acknowledge { asker, reply }))
-            .await
-    }
-
-    /// See [`Writer::archivist`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn archivist(&self, asker: Asker) -> Result<Archivist, AgentError> {
-        self.ask(|reply| Command::Store(Order::Backup { asker, reply }))
-            .await
-    }
-}
-
 impl Writer {
-    /// Does what is asked for of the store itself.
-    pub(in crate::agent) fn keep_store(&mut self, order: Order) {
-        // A caller who has gone away does not stop what was asked for.
-        match order {
-            Order::Rescue { asker, reply } => drop(reply.send(self.rescue(asker))),
-            Order::Acknowledge { asker, reply } => drop(reply.send(self.acknowledge(asker))),
-            Order::Backup { asker, reply } => drop(reply.send(self.archivist(asker))),
-        }
-    }
-
     /// Notes whether what is stored is kept.
     pub(in crate::agent) fn check_store(&mut self) {
         let fault = self.store.check().err().map(|error| {

@@ -1,7 +1,7 @@
-//! The way to the single writer: a queue of requests to its thread.
+//! The way to the single writer: a queue of work for its thread.
 //!
-//! Whoever changes anything waits here for his turn; whoever only reads takes the
-//! published [`Snapshot`] and waits for nobody.
+//! A request that changes anything waits here for its turn; one that only reads takes the
+//! published [`Snapshot`] and does not wait.
 
 use std::io;
 use std::sync::Arc;
@@ -11,109 +11,34 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::core::Writer;
 use super::turns::{Turn, Turns};
-use crate::agent::access::Asker;
 use crate::agent::access::notes::Notes;
-use crate::agent::change::Consent;
-use crate::agent::change::Options;
-use crate::agent::change::Proposal;
+use crate::agent::access::{Asker, Caller};
 use crate::agent::error::AgentError;
 use crate::agent::snapshot::Snapshot;
-use crate::agent::upkeep::storekeeping::Order;
-use crate::api::{
-    AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
-    ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
-};
-use crate::store::Past;
+use crate::api::ProgressView;
 
-/// Requests that may wait: all that have their turn, and as many again for what the agent
-/// itself asks for, of which at most one of each kind waits.
+/// Work that may wait: all that has its turn, and as much again for what the agent itself
+/// asks for.
 const QUEUE: usize = 2 * Turns::PLACES;
 
-pub(in crate::agent) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
-
-pub(in crate::agent) enum Command {
-    Change {
-        proposal: Box<Proposal>,
-        asker: Asker,
-        options: Options,
-        reply: Reply<Changed>,
-    },
-    Sql {
-        request: Box<SqlRequest>,
-        asker: Asker,
-        options: Options,
-        reply: Reply<SqlResponse>,
-    },
-    Confirm {
-        asker: Asker,
-        reply: Reply<PendingView>,
-    },
-    Grant {
-        request: GrantRequest,
-        asker: Asker,
-        reply: Reply<GrantView>,
-    },
-    Revoke {
-        request: GrantRequest,
-        asker: Asker,
-        reply: Reply<GrantView>,
-    },
-    AuditLog {
-        uid: u32,
-        limit: usize,
-        reply: Reply<Vec<AuditView>>,
-    },
-    GrantBypass {
-        request: BypassRequest,
-        asker: Asker,
-        consent: Consent,
-        reply: Reply<BypassView>,
-    },
-    RevokeBypass {
-        source: String,
-        service: Option<String>,
-        asker: Asker,
-        force: bool,
-        reply: Reply<BypassView>,
-    },
-    Attach {
-        asker: Asker,
-        reply: Reply<Vec<String>>,
-    },
-    Revisions {
-        uid: u32,
-        limit: usize,
-        reply: Reply<Vec<RevisionView>>,
-    },
-    Past {
-        uid: u32,
-        reply: Reply<Box<dyn Past>>,
-    },
-    Verify {
-        reply: Reply<VerifyView>,
-    },
-    Store(Order),
-    Reconcile,
-    Expire,
-    Record,
-    Stop {
-        reply: oneshot::Sender<()>,
-    },
+/// What waits in the queue.
+enum Queued {
+    /// Work, and its place in the queue; what the agent itself asks for needs none.
+    Work(Box<dyn FnOnce(&mut Writer) + Send>, Option<Turn>),
+    /// The end.
+    Stop(oneshot::Sender<()>),
 }
-
-/// What waits in the queue, and its place there; what the agent itself asks for needs none.
-struct Queued(Command, Option<Turn>);
 
 /// A handle on the writer's thread.
 #[derive(Clone)]
 pub struct Supervisor {
-    commands: mpsc::Sender<Queued>,
+    queue: mpsc::Sender<Queued>,
     turns: Arc<Turns>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     progress: watch::Receiver<ProgressView>,
     reconcile_waits: Arc<AtomicBool>,
-    pub(in crate::agent) record_waits: Arc<AtomicBool>,
-    pub(in crate::agent) notes: Arc<Notes>,
+    record_waits: Arc<AtomicBool>,
+    notes: Arc<Notes>,
 }
 
 impl Supervisor {
@@ -123,10 +48,10 @@ impl Supervisor {
     /// # Errors
     /// The system makes no thread.
     pub fn start(writer: Writer) -> io::Result<(Self, oneshot::Receiver<()>)> {
-        let (commands, queue) = mpsc::channel(QUEUE);
+        let (sender, queue) = mpsc::channel(QUEUE);
         let (ended, end) = oneshot::channel();
         let supervisor = Self {
-            commands,
+            queue: sender,
             turns: Arc::default(),
             snapshot: writer.published(),
             progress: writer.progress(),
@@ -134,16 +59,12 @@ impl Supervisor {
             record_waits: Arc::default(),
             notes: Arc::default(),
         };
-        let inside = Inside {
-            reconcile_waits: supervisor.reconcile_waits.clone(),
-            record_waits: supervisor.record_waits.clone(),
-            notes: supervisor.notes.clone(),
-        };
+        let notes = supervisor.notes.clone();
         std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 let _ended = ended;
-                work(writer, queue, &inside);
+                serve(writer, queue, &notes);
             })?;
         Ok((supervisor, end))
     }
@@ -166,113 +87,83 @@ impl Supervisor {
         self.progress.borrow().clone()
     }
 
-    /// See [`Writer::change`].
+    /// Runs `work` on the writer's thread when it is the caller's turn. It is done also if
+    /// the caller does not wait for it to end.
     ///
     /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn change(
+    /// What `work` returns; or the agent is stopping.
+    pub async fn run<T: Send + 'static>(
         &self,
-        proposal: impl Into<Proposal>,
-        asker: Asker,
-        options: Options,
-    ) -> Result<Changed, AgentError> {
-        let proposal = Box::new(proposal.into());
-        self.ask(|reply| Command::Change {
-            proposal,
-            asker,
-            options,
-            reply,
-        })
-        .await
-    }
-
-    /// See [`Writer::sql`].
-    ///
-    /// # Errors
-    /// The agent is stopping. What is wrong with the script is in the answer.
-    pub async fn sql(
-        &self,
-        request: SqlRequest,
-        asker: Asker,
-        options: Options,
-    ) -> Result<SqlResponse, AgentError> {
-        let request = Box::new(request);
-        self.ask(|reply| Command::Sql {
-            request,
-            asker,
-            options,
-            reply,
-        })
-        .await
-    }
-
-    /// See [`Writer::confirm`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn confirm(&self, asker: Asker) -> Result<PendingView, AgentError> {
-        self.ask(|reply| Command::Confirm { asker, reply }).await
-    }
-
-    /// See [`Writer::grant`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn grant(
-        &self,
-        request: GrantRequest,
-        asker: Asker,
-    ) -> Result<GrantView, AgentError> {
-        self.ask(|reply| Command::Grant {
-            request,
-            asker,
-            reply,
-        })
-        .await
-    }
-
-    /// See [`Writer::revoke`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn revoke(
-        &self,
-        request: GrantRequest,
-        asker: Asker,
-    ) -> Result<GrantView, AgentError> {
-        self.ask(|reply| Command::Revoke {
-            request,
-            asker,
-            reply,
-        })
-        .await
-    }
-
-    /// See [`Writer::take_back_unconfirmed`].
-    pub async fn expire(&self) {
-        // An error means that the agent stops; the next one takes it back.
-        let _ = self.commands.send(Queued(Command::Expire, None)).await;
-    }
-
-    /// See [`Writer::attach`].
-    ///
-    /// # Errors
-    /// Failed; or the agent is stopping.
-    pub async fn attach(&self, asker: Asker) -> Result<Vec<String>, AgentError> {
-        self.ask(|reply| Command::Attach { asker, reply }).await
+        caller: Caller,
+        work: impl FnOnce(&mut Writer) -> Result<T, AgentError> + Send + 'static,
+    ) -> Result<T, AgentError> {
+        let (reply, answer) = oneshot::channel();
+        let turn = self.turns.take(caller.uid).await;
+        let work = move |writer: &mut Writer| {
+            // A caller who has gone away does not stop what was asked for.
+            drop(reply.send(work(writer)));
+            writer.tidy();
+        };
+        self.queue
+            .send(Queued::Work(Box::new(work), Some(turn)))
+            .await
+            .map_err(|_| AgentError::Stopping)?;
+        answer.await.map_err(|_| AgentError::Stopping)?
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.
     pub fn reconcile(&self) {
-        self.send_once(&self.reconcile_waits, Command::Reconcile);
+        self.once(&self.reconcile_waits, Writer::reconcile);
     }
 
-    /// Sends what the agent itself asks for, unless it `waits` already.
-    pub(in crate::agent) fn send_once(&self, waits: &AtomicBool, command: Command) {
+    /// See [`Writer::take_back_unconfirmed`].
+    pub async fn expire(&self) {
+        let work = |writer: &mut Writer| {
+            writer.take_back_unconfirmed();
+            writer.tidy();
+        };
+        // An error means that the agent stops; the next one takes it back.
+        let _ = self.queue.send(Queued::Work(Box::new(work), None)).await;
+    }
+
+    /// Puts into the audit log what was done without the writer.
+    pub fn note(&self, asker: Asker, action: &'static str) {
+        self.notes.done(asker, action);
+        self.record();
+    }
+
+    /// Puts into the audit log what was refused without the writer; of more than some in a
+    /// minute, the number.
+    pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
+        let errors = || error.body().errors;
+        if self.notes.refused(asker, action, errors) {
+            self.record();
+        } else {
+            tracing::warn!(
+                action,
+                "refused; counted in the audit log: too many in a minute"
+            );
+        }
+    }
+
+    /// Lets the writer record the notes now, if it has nothing else to do: otherwise it does
+    /// so after the work in hand.
+    fn record(&self) {
+        self.once(&self.record_waits, |_| {});
+    }
+
+    /// Puts what the agent itself asks for into the queue, unless it `waits` there already.
+    fn once(&self, waits: &Arc<AtomicBool>, work: fn(&mut Writer)) {
         if waits.swap(true, Ordering::AcqRel) {
             return;
         }
-        if self.commands.try_send(Queued(command, None)).is_err() {
+        let flag = waits.clone();
+        let work = move |writer: &mut Writer| {
+            flag.store(false, Ordering::Release);
+            work(writer);
+        };
+        let queued = Queued::Work(Box::new(work), None);
+        if self.queue.try_send(queued).is_err() {
             // The agent stops: the next one does it.
             waits.store(false, Ordering::Release);
         }
@@ -282,120 +173,33 @@ impl Supervisor {
     /// requests are refused.
     pub async fn stop(&self) {
         let (reply, done) = oneshot::channel();
-        let stop = Queued(Command::Stop { reply }, None);
-        if self.commands.send(stop).await.is_ok() {
+        if self.queue.send(Queued::Stop(reply)).await.is_ok() {
             // An error means that the thread has ended already.
             let _ = done.await;
         }
     }
 
-    pub(in crate::agent) async fn ask<T>(
-        &self,
-        command: impl FnOnce(Reply<T>) -> Command,
-    ) -> Result<T, AgentError> {
-        let (reply, answer) = oneshot::channel();
-        let command = command(reply);
-        let turn = self.turns.take(command.uid()).await;
-        self.commands
-            .send(Queued(command, Some(turn)))
-            .await
-            .map_err(|_| AgentError::Stopping)?;
-        answer.await.map_err(|_| AgentError::Stopping)?
-    }
-
-    /// How many more can be put into the queue.
+    /// How much more can be put into the queue.
     #[cfg(test)]
-    pub(in crate::agent) fn free_places(&self) -> usize {
-        self.commands.capacity()
+    pub(super) fn free_places(&self) -> usize {
+        self.queue.capacity()
     }
 }
 
-/// What the thread shares with those who send.
-struct Inside {
-    reconcile_waits: Arc<AtomicBool>,
-    record_waits: Arc<AtomicBool>,
-    notes: Arc<Notes>,
-}
-
-/// The thread.
-fn work(mut writer: Writer, mut queue: mpsc::Receiver<Queued>, inside: &Inside) {
-    while let Some(Queued(command, _turn)) = queue.blocking_recv() {
-        match command {
-            Command::Change {
-                proposal,
-                asker,
-                options,
-                reply,
-            } => {
-                // A caller who has gone away does not stop what he asked for.
-                drop(reply.send(writer.change(*proposal, asker, options)));
-                writer.tidy();
-            }
-            Command::Sql {
-                request,
-                asker,
-                options,
-                reply,
-            } => {
-                let response = writer.sql(&request, asker, options);
-                drop(request);
-                drop(reply.send(Ok(response)));
-                writer.tidy();
-            }
-            Command::Confirm { asker, reply } => drop(reply.send(writer.confirm(asker))),
-            Command::Grant {
-                request,
-                asker,
-                reply,
-            } => drop(reply.send(writer.grant(&request, asker))),
-            Command::Revoke {
-                request,
-                asker,
-                reply,
-            } => drop(reply.send(writer.revoke(&request, asker))),
-            Command::AuditLog { limit, reply, .. } => drop(reply.send(writer.audit_log(limit))),
-            // Done after every command.
-            Command::Record => inside.record_waits.store(false, Ordering::Release),
-            Command::Expire => {
-                writer.take_back_unconfirmed();
-                writer.tidy();
-            }
-            Command::GrantBypass {
-                request,
-                asker,
-                consent,
-                reply,
-            } => drop(reply.send(writer.grant_bypass(&request, asker, consent))),
-            Command::RevokeBypass {
-                source,
-                service,
-                asker,
-                force,
-                reply,
-            } => {
-                let service = service.as_deref();
-                drop(reply.send(writer.revoke_bypass(&source, service, asker, force)));
-            }
-            Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
-            Command::Store(order) => writer.keep_store(order),
-            Command::Revisions { limit, reply, .. } => drop(reply.send(writer.revisions(limit))),
-            Command::Past { reply, .. } => drop(reply.send(writer.past())),
-            Command::Verify { reply } => {
-                drop(reply.send(writer.verify_all()));
-                writer.tidy();
-            }
-            Command::Reconcile => {
-                inside.reconcile_waits.store(false, Ordering::Release);
-                writer.reconcile();
-            }
-            Command::Stop { reply } => {
-                writer.record(&inside.notes, true);
+/// The thread. What was done without the writer is recorded after each piece of work.
+fn serve(mut writer: Writer, mut queue: mpsc::Receiver<Queued>, notes: &Notes) {
+    while let Some(queued) = queue.blocking_recv() {
+        match queued {
+            // The turn ends with the work.
+            Queued::Work(work, _turn) => work(&mut writer),
+            Queued::Stop(reply) => {
+                writer.record(notes, true);
                 drop(writer);
-                // Whoever asked may have lost patience.
+                // The caller may have lost patience.
                 let _ = reply.send(());
                 return;
             }
         }
-        writer.record(&inside.notes, false);
+        writer.record(notes, false);
     }
 }

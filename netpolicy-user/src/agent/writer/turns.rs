@@ -9,9 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::supervisor::Command;
-use crate::agent::upkeep::storekeeping::Order;
-
 /// Requests of root in the queue.
 const ROOT: usize = 32;
 /// Requests of all other users in the queue.
@@ -74,40 +71,11 @@ impl Turns {
     }
 }
 
-impl Command {
-    /// The user whose request it is; root for what the agent itself asks for.
-    pub(super) fn uid(&self) -> u32 {
-        match self {
-            Self::Change { asker, .. }
-            | Self::Sql { asker, .. }
-            | Self::Confirm { asker, .. }
-            | Self::Grant { asker, .. }
-            | Self::Revoke { asker, .. }
-            | Self::GrantBypass { asker, .. }
-            | Self::RevokeBypass { asker, .. }
-            | Self::Attach { asker, .. }
-            | Self::Store(
-                Order::Rescue { asker, .. }
-                | Order::Acknowledge { asker, .. }
-                | Order::Backup { asker, .. },
-            ) => asker.caller.uid,
-            Self::AuditLog { uid, .. } | Self::Revisions { uid, .. } | Self::Past { uid, .. } => {
-                *uid
-            }
-            // Only admins may verify.
-            Self::Verify { .. }
-            | Self::Reconcile
-            | Self::Expire
-            | Self::Record
-            | Self::Stop { .. } => 0,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
+    use super::super::core::Writer;
     use super::super::supervisor::Supervisor;
     use super::*;
     use crate::agent::access::{Asker, Caller};
@@ -172,7 +140,10 @@ mod tests {
             let supervisor = supervisor.clone();
             asked.spawn(async move {
                 let change = create("office", &[], &["10.0.0.1"]);
-                let wanted = supervisor.change(change, user(1_000 + at % 40), DRY);
+                let asker = user(1_000 + at % 40);
+                let wanted = supervisor.run(asker.caller, move |writer| {
+                    writer.change(change, asker, DRY)
+                });
                 // Every second caller has no patience.
                 match at % 2 {
                     0 => drop(timeout(Duration::from_millis(50), wanted).await),
@@ -190,7 +161,8 @@ mod tests {
             let supervisor = supervisor.clone();
             async move {
                 let change = create("head_office", &[], &["10.0.0.2"]);
-                supervisor.change(change, AS_ROOT, PLAIN).await
+                let change = move |writer: &mut Writer| writer.change(change, AS_ROOT, PLAIN);
+                supervisor.run(AS_ROOT.caller, change).await
             }
         });
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -10,6 +10,7 @@ use super::{App, blocking};
 use crate::agent::access::Caller;
 use crate::agent::change::Options;
 use crate::agent::error::AgentError;
+use crate::agent::writer::Writer;
 use crate::api::{ChangeQuery, Changed, ErrorBody};
 use crate::model::{Change, file};
 
@@ -33,7 +34,8 @@ pub(super) async fn change(
     // Held until the change is made: it is as large as its text.
     let (change, _share) = blocking(move || body.parse::<Change>()).await?;
     let (options, asker) = Options::of(&query, caller)?;
-    let changed = app.supervisor.change(change, asker, options);
+    let change = move |writer: &mut Writer| writer.change(change, asker, options);
+    let changed = app.supervisor.run(caller, change);
     changed.await.map(Json)
 }
 

@@ -30,6 +30,8 @@ pub(super) async fn list(
     Params(params): Params<AuditParams>,
 ) -> Result<Json<Vec<AuditView>>, AgentError> {
     let limit = params.limit.unwrap_or(100);
-    let entries = app.supervisor.audit_log(caller, limit);
+    let entries = app
+        .supervisor
+        .run(caller, move |writer| writer.audit_log(limit));
     entries.await.map(Json)
 }

@@ -13,6 +13,7 @@ use crate::agent::access::Caller;
 use crate::agent::bypasses::view;
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
+use crate::agent::writer::Writer;
 use crate::api::{BypassRequest, BypassView, ConsentQuery, ErrorBody};
 
 /// The bypasses that have not lapsed.
@@ -43,9 +44,11 @@ pub(super) async fn grant(
     Params(query): Params<ConsentQuery>,
     body: Body,
 ) -> Result<Json<BypassView>, AgentError> {
-    let (request, _share) = body.parse()?;
+    let (request, _share) = body.parse::<BypassRequest>()?;
     let consent = Consent::of(query.opens.as_deref())?;
-    let granted = app.supervisor.grant_bypass(request, asker(caller), consent);
+    let asker = asker(caller);
+    let grant = move |writer: &mut Writer| writer.grant_bypass(&request, asker, consent);
+    let granted = app.supervisor.run(caller, grant);
     granted.await.map(Json)
 }
 
@@ -79,8 +82,10 @@ pub(super) async fn revoke(
     Params(params): Params<RevokeParams>,
 ) -> Result<Json<BypassView>, AgentError> {
     let asker = Asker::of(caller, params.from.as_deref())?;
-    let revoked = app
-        .supervisor
-        .revoke_bypass(params.source, params.service, asker, params.force);
+    let revoke = move |writer: &mut Writer| {
+        let service = params.service.as_deref();
+        writer.revoke_bypass(&params.source, service, asker, params.force)
+    };
+    let revoked = app.supervisor.run(caller, revoke);
     revoked.await.map(Json)
 }

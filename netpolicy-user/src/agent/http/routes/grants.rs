@@ -34,8 +34,11 @@ pub(super) async fn grant(
     Extension(caller): Extension<Caller>,
     body: Body,
 ) -> Result<Json<GrantView>, AgentError> {
-    let (request, _share) = body.parse()?;
-    let granted = app.supervisor.grant(request, asker(caller));
+    let (request, _share) = body.parse::<GrantRequest>()?;
+    let asker = asker(caller);
+    let granted = app
+        .supervisor
+        .run(caller, move |writer| writer.grant(&request, asker));
     granted.await.map(Json)
 }
 
@@ -52,7 +55,10 @@ pub(super) async fn revoke(
     Extension(caller): Extension<Caller>,
     Params(request): Params<GrantRequest>,
 ) -> Result<Json<GrantView>, AgentError> {
-    let revoked = app.supervisor.revoke(request, asker(caller));
+    let asker = asker(caller);
+    let revoked = app
+        .supervisor
+        .run(caller, move |writer| writer.revoke(&request, asker));
     revoked.await.map(Json)
 }
 

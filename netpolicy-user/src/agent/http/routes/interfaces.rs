@@ -54,7 +54,11 @@ pub(super) async fn attach(
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Vec<String>>, AgentError> {
     may_brake(&app, caller, "attach")?;
-    app.supervisor.attach(asker(caller)).await.map(Json)
+    let asker = asker(caller);
+    let attached = app
+        .supervisor
+        .run(caller, move |writer| writer.attach(asker));
+    attached.await.map(Json)
 }
 
 fn may_brake(app: &App, caller: Caller, what: &str) -> Result<(), AgentError> {

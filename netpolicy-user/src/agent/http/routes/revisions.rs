@@ -12,6 +12,7 @@ use crate::agent::access::Caller;
 use crate::agent::change::Options;
 use crate::agent::change::Proposal;
 use crate::agent::error::AgentError;
+use crate::agent::writer::Writer;
 use crate::api::{ChangeQuery, Changed, ErrorBody, PendingView, RevisionView};
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -33,7 +34,9 @@ pub(super) async fn list(
     Params(params): Params<RevisionParams>,
 ) -> Result<Json<Vec<RevisionView>>, AgentError> {
     let limit = params.limit.unwrap_or(100);
-    let revisions = app.supervisor.revisions(caller, limit);
+    let revisions = app
+        .supervisor
+        .run(caller, move |writer| writer.revisions(limit));
     revisions.await.map(Json)
 }
 
@@ -55,7 +58,8 @@ pub(super) async fn rollback(
 ) -> Result<Json<Changed>, AgentError> {
     let (options, asker) = Options::of(&query, caller)?;
     let proposal = Proposal::Rollback { revision };
-    let changed = app.supervisor.change(proposal, asker, options);
+    let change = move |writer: &mut Writer| writer.change(proposal, asker, options);
+    let changed = app.supervisor.run(caller, change);
     changed.await.map(Json)
 }
 
@@ -70,5 +74,9 @@ pub(super) async fn confirm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<PendingView>, AgentError> {
-    app.supervisor.confirm(asker(caller)).await.map(Json)
+    let asker = asker(caller);
+    let confirmed = app
+        .supervisor
+        .run(caller, move |writer| writer.confirm(asker));
+    confirmed.await.map(Json)
 }

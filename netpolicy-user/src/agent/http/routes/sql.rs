@@ -11,6 +11,8 @@ use super::{App, blocking};
 use crate::agent::access::Caller;
 use crate::agent::change::Options;
 use crate::agent::error::AgentError;
+use crate::agent::sql;
+use crate::agent::writer::Writer;
 use crate::api::{ChangeQuery, SqlRefusal, SqlRequest, SqlResponse};
 
 /// Runs a script of SQL, up to the first statement that fails. The status is that
@@ -36,7 +38,8 @@ pub(super) async fn run(
 ) -> Result<Response, AgentError> {
     let (request, _share) = blocking(move || body.parse::<SqlRequest>()).await?;
     let (options, asker) = Options::of(&query, caller)?;
-    let response = app.supervisor.sql(request, asker, options).await?;
+    let script = move |writer: &mut Writer| Ok(sql::run(writer, &request, asker, options));
+    let response = app.supervisor.run(caller, script).await?;
     let status = response.error.as_ref().map_or(StatusCode::OK, |error| {
         StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     });

@@ -35,7 +35,11 @@ pub(super) async fn backup(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, AgentError> {
-    let archivist = app.supervisor.archivist(asker(caller)).await?;
+    let asker = asker(caller);
+    let archivist = app
+        .supervisor
+        .run(caller, move |writer| writer.archivist(asker));
+    let archivist = archivist.await?;
     let backup = blocking(move || {
         archivist.write().map_err(|source| AgentError::Store {
             what: "the store cannot be backed up",
@@ -71,7 +75,11 @@ pub(super) async fn rescue(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<RescuedView>, AgentError> {
-    app.supervisor.rescue(asker(caller)).await.map(Json)
+    let asker = asker(caller);
+    let rescued = app
+        .supervisor
+        .run(caller, move |writer| writer.rescue(asker));
+    rescued.await.map(Json)
 }
 
 /// Puts a store in force that is older than what is in force.
@@ -86,5 +94,9 @@ pub(super) async fn acknowledge(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<AcknowledgedView>, AgentError> {
-    app.supervisor.acknowledge(asker(caller)).await.map(Json)
+    let asker = asker(caller);
+    let done = app
+        .supervisor
+        .run(caller, move |writer| writer.acknowledge(asker));
+    done.await.map(Json)
 }

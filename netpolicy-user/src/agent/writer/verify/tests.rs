@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use crate::agent::kernel::Inspector;
 use crate::agent::testing::{Bench, PLAIN, ROOT, create};
-use crate::agent::writer::Supervisor;
+use crate::agent::writer::{Supervisor, Writer};
 
 #[test]
 fn all_is_well() {
@@ -101,7 +101,8 @@ async fn verify_in_progress_does_not_delay_a_change() {
     });
     let arrivals = arrivals.await.unwrap();
     let office = create("office", &[], &["10.66.0.0/16"]);
-    let changed = supervisor.change(office, ROOT, PLAIN).await.unwrap();
+    let change = move |writer: &mut Writer| writer.change(office, ROOT, PLAIN);
+    let changed = supervisor.run(ROOT.caller, change).await.unwrap();
     assert!(!verify.is_finished(), "it still stands at the gate");
     kernel.journal();
     for _ in 0..2 {

@@ -1,6 +1,7 @@
 //! Scripts, over a fake kernel and a real store.
 
 use super::*;
+use crate::agent::sql::script;
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service};
 use crate::sql::Dialect::{Lakehouse, Materialize, Snowflake};
 
@@ -24,7 +25,7 @@ fn atomic(dialect: Dialect, text: &str) -> SqlRequest {
 }
 
 fn run(bench: &mut Bench, dialect: Dialect, text: &str) -> SqlResponse {
-    bench.writer.sql(&request(dialect, text), ROOT, PLAIN)
+    script::run(&mut bench.writer, &request(dialect, text), ROOT, PLAIN)
 }
 
 #[track_caller]
@@ -100,7 +101,7 @@ fn an_atomic_script_is_one_revision_and_sees_itself() {
     let mut bench = Bench::new();
     let text =
         format!("{OFFICE}; ALTER ACCOUNT SET NETWORK_POLICY = office; SHOW NETWORK POLICIES");
-    let response = bench.writer.sql(&atomic(Snowflake, &text), ROOT, PLAIN);
+    let response = script::run(&mut bench.writer, &atomic(Snowflake, &text), ROOT, PLAIN);
     assert_eq!(response.error, None);
     assert_eq!(response.results[0].changed, None);
     let changed = response.results[1].changed.as_ref().unwrap();
@@ -129,7 +130,7 @@ fn an_atomic_script_that_fails_makes_nothing() {
             .unwrap();
         bench.kernel.journal();
         let text = format!("{OFFICE}; {last}");
-        let response = bench.writer.sql(&atomic(Snowflake, &text), ROOT, PLAIN);
+        let response = script::run(&mut bench.writer, &atomic(Snowflake, &text), ROOT, PLAIN);
         assert!(response.error.is_some(), "{last}");
         assert_eq!(response.results[0].status, None);
         assert_eq!(bench.snapshot().revision, 1, "{last}");
@@ -149,7 +150,7 @@ fn a_dry_run_goes_through_the_whole_script_and_makes_nothing() {
             atomic: is_atomic,
             ..request(Snowflake, &text)
         };
-        let response = bench.writer.sql(&asked, ROOT, DRY);
+        let response = script::run(&mut bench.writer, &asked, ROOT, DRY);
         let error = response.error.unwrap();
         if is_atomic {
             assert!(
@@ -193,15 +194,13 @@ fn a_confirmation_covers_one_revision() {
     };
     let text =
         format!("{OFFICE};\nSHOW NETWORK POLICIES;\nALTER ACCOUNT SET NETWORK_POLICY = office");
-    let error = bench
-        .writer
-        .sql(&request(Snowflake, &text), ROOT, within)
+    let error = script::run(&mut bench.writer, &request(Snowflake, &text), ROOT, within)
         .error
         .unwrap();
     assert_eq!((error.line, error.column), (3, 1));
     assert!(error.errors[0].contains("covers one revision"), "{error:?}");
     assert_eq!(bench.snapshot().revision, 0);
-    let response = bench.writer.sql(&atomic(Snowflake, &text), ROOT, within);
+    let response = script::run(&mut bench.writer, &atomic(Snowflake, &text), ROOT, within);
     assert_eq!(response.error, None);
     assert!(
         response.results[2]
@@ -222,7 +221,7 @@ fn a_confirmation_covers_one_revision() {
 fn snowflake_cuts_connections_unless_told_otherwise_and_the_others_keep_them() {
     let cut_or_kept = |dialect, text: &str, options| {
         let mut bench = Bench::new();
-        let response = bench.writer.sql(&request(dialect, text), ROOT, options);
+        let response = script::run(&mut bench.writer, &request(dialect, text), ROOT, options);
         assert_eq!(response.error, None);
         let last = response.results.last().unwrap();
         last.changed
