@@ -7,11 +7,22 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::agent::kernel::EnforcerError;
 use crate::api::{ClientsView, ErrorBody, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
+
+/// What the kernel, or the datapath before it, objects to.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct EnforcerError {
+    /// The objection.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether the kernel lacks memory for it.
+    pub no_memory: bool,
+}
 
 /// Why a request was refused or failed. Nothing changed, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]

@@ -165,12 +165,12 @@ pub fn start(
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     if let Some(enforced) = held {
         tracing::error!(
-            stored = writer.revision,
+            stored = writer.in_force().revision,
             enforced,
             "the store is older than what is in force, which stays in force"
         );
     }
-    writer.held = held;
+    writer.hold(held);
     writer.take_over()?;
     let took_ms = begun.elapsed().as_millis();
     let snapshot = writer.published().borrow().clone();

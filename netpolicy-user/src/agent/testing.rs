@@ -149,7 +149,7 @@ impl Bench {
     /// Connected clients, none at first.
     pub(super) fn sockets(&mut self) -> FakeSockets {
         let sockets = FakeSockets::default();
-        self.writer.sockets = Box::new(sockets.clone());
+        self.writer.set_sockets(Box::new(sockets.clone()));
         sockets
     }
 

@@ -52,4 +52,4 @@ pub use install::{Datapath, Opened, Options, check_system, prepare_dir};
 pub use links::{Kept, Links};
 pub use program::program_name;
 pub use reader::{Enforced, Reader, detach_pins};
-pub use slots::Prepared;
+pub use slots::PreparedSlot;

@@ -23,12 +23,12 @@ use crate::compiler::{Extent, Ruleset, flat::Roots};
 /// dropping it abandons it.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "nothing is in force until it is committed"]
-pub struct Prepared {
+pub struct PreparedSlot {
     generation: u64,
     serial: u64,
 }
 
-impl Prepared {
+impl PreparedSlot {
     /// One for tests of those who only hand it on.
     #[cfg(test)]
     pub(crate) fn made_up(generation: u64, serial: u64) -> Self {
@@ -59,7 +59,7 @@ pub(super) struct Slots {
     in_force: Option<Arc<Ruleset>>,
     /// The ruleset prepared last.
     prepared: Option<Arc<Ruleset>>,
-    /// Counts fills, so that a [`Prepared`] that another fill overtook is known.
+    /// Counts fills, so that a [`PreparedSlot`] that another fill overtook is known.
     serial: u64,
 }
 
@@ -149,7 +149,7 @@ impl Slots {
         target: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Prepared, DatapathError> {
+    ) -> Result<PreparedSlot, DatapathError> {
         let slot = slot_of(maps.control.generation() + 1);
         let prepared = self.fill_idle(maps, target, revision, progress);
         if prepared.is_err() {
@@ -164,7 +164,7 @@ impl Slots {
         target: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Prepared, DatapathError> {
+    ) -> Result<PreparedSlot, DatapathError> {
         let generation = maps.control.generation() + 1;
         let slot = slot_of(generation);
         self.serial += 1;
@@ -187,7 +187,7 @@ impl Slots {
             .set(slot, info, 0)
             .map_err(DatapathError::map("set", "SLOT_INFO"))?;
         self.prepared = Some(Arc::clone(target));
-        Ok(Prepared {
+        Ok(PreparedSlot {
             generation,
             serial: self.serial,
         })
@@ -198,7 +198,7 @@ impl Slots {
     ///
     /// # Panics
     /// When something else was prepared or committed since.
-    pub(super) fn commit(&mut self, maps: &Maps, prepared: &Prepared) -> u64 {
+    pub(super) fn commit(&mut self, maps: &Maps, prepared: &PreparedSlot) -> u64 {
         assert!(
             prepared.serial == self.serial && prepared.generation == maps.control.generation() + 1,
             "a prepared ruleset was overtaken by another"

@@ -5,114 +5,107 @@ use jiff::Timestamp;
 use super::asker::Asker;
 use super::notes::{Noted, Notes};
 use crate::agent::error::{AgentError, chain};
-use crate::agent::writer::Writer;
 use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
-use crate::store::{AuditDetail, AuditEntry, Outcome};
+use crate::store::{AuditDetail, AuditEntry, Outcome, Store};
 
-impl Writer {
-    /// An entry of something that leaves the revision as it is.
-    pub(in crate::agent) fn entry(
-        &self,
-        asker: Asker,
-        action: &str,
-        outcome: Outcome,
-    ) -> AuditEntry {
-        AuditEntry {
-            time: Timestamp::now(),
-            uid: asker.caller.uid,
-            actor: asker.caller.name(),
-            from: from(asker),
-            action: action.to_owned(),
-            outcome,
-            before: self.revision,
-            after: self.revision,
-            detail: AuditDetail::default(),
-        }
+/// An entry of something that leaves the revision as it is.
+pub(in crate::agent) fn entry(
+    asker: Asker,
+    action: &str,
+    outcome: Outcome,
+    revision: u64,
+) -> AuditEntry {
+    AuditEntry {
+        time: Timestamp::now(),
+        uid: asker.caller.uid,
+        actor: asker.caller.name(),
+        from: from(asker),
+        action: action.to_owned(),
+        outcome,
+        before: revision,
+        after: revision,
+        detail: AuditDetail::default(),
     }
+}
 
-    /// The entry of a change that is about to be stored.
-    pub(in crate::agent) fn done(
-        &self,
-        asker: Asker,
-        actor: &str,
-        action: &str,
-        changed: &Changed,
-    ) -> AuditEntry {
-        let mut entry = self.entry(asker, action, Outcome::Done);
-        actor.clone_into(&mut entry.actor);
-        entry.detail.changes = lines(&changed.plan);
-        entry
-            .detail
-            .changes
-            .extend(changed.opens.iter().map(consented));
-        entry
+/// The entry of a change that is about to be stored.
+pub(in crate::agent) fn change(
+    asker: Asker,
+    actor: &str,
+    action: &str,
+    changed: &Changed,
+) -> AuditEntry {
+    let mut entry = entry(asker, action, Outcome::Done, changed.revision);
+    actor.clone_into(&mut entry.actor);
+    entry.detail.changes = lines(&changed.plan);
+    entry
+        .detail
+        .changes
+        .extend(changed.opens.iter().map(consented));
+    entry
+}
+
+/// The entry of what was refused or failed.
+pub(in crate::agent) fn refusal(
+    asker: Asker,
+    action: &str,
+    error: &AgentError,
+    revision: u64,
+) -> AuditEntry {
+    let outcome = match error.is_refusal() {
+        true => Outcome::Refused,
+        false => Outcome::Failed,
+    };
+    let mut entry = entry(asker, action, outcome, revision);
+    entry.detail.errors = error.body().errors;
+    entry
+}
+
+/// Appends an entry, or says in the agent's log that it could not.
+pub(in crate::agent) fn append(store: &mut dyn Store, entry: &AuditEntry) {
+    if let Err(error) = store.audit(entry) {
+        let action = &entry.action;
+        tracing::error!(error = chain(&error), action, "not in the audit log");
     }
+}
 
-    /// Appends what was done without the writer.
-    pub fn note(&mut self, asker: Asker, action: &str) {
-        self.append(asker, action, Outcome::Done, Vec::new());
-    }
-
-    /// Appends what was refused or failed.
-    pub(in crate::agent) fn audit_refusal(
-        &mut self,
-        asker: Asker,
-        action: &str,
-        error: &AgentError,
-    ) {
-        let outcome = match error.is_refusal() {
-            true => Outcome::Refused,
-            false => Outcome::Failed,
-        };
-        self.append(asker, action, outcome, error.body().errors);
-    }
-
-    /// Appends what was done or refused without the writer; with `all` also what is only told
-    /// at the end. What cannot be appended now is tried again at the next call.
-    pub(in crate::agent) fn record(&mut self, notes: &Notes, all: bool) {
-        while let Some(note) = notes.take(all) {
-            let (outcome, changes, errors) = match &note.what {
-                Noted::Done { again: 0 } => (Outcome::Done, Vec::new(), Vec::new()),
-                Noted::Done { again } => {
-                    let more = format!("and {again} more times");
-                    (Outcome::Done, vec![more], Vec::new())
-                }
-                Noted::Refused { errors } => (Outcome::Refused, Vec::new(), errors.clone()),
-            };
-            let mut entry = self.entry(note.asker, &note.action, outcome);
-            entry.time = note.time;
-            entry.detail = AuditDetail { changes, errors };
-            if let Err(error) = self.store.audit(&entry) {
-                let action = &note.action;
-                tracing::error!(error = chain(&error), action, "not in the audit log yet");
-                notes.put_back(note);
-                return;
+/// Appends what was done or refused without the writer; with `all` also what is only told
+/// at the end. What cannot be appended now is tried again at the next call.
+pub(in crate::agent) fn record(store: &mut dyn Store, notes: &Notes, all: bool, revision: u64) {
+    while let Some(note) = notes.take(all) {
+        let (outcome, changes, errors) = match &note.what {
+            Noted::Done { again: 0 } => (Outcome::Done, Vec::new(), Vec::new()),
+            Noted::Done { again } => {
+                let more = format!("and {again} more times");
+                (Outcome::Done, vec![more], Vec::new())
             }
+            Noted::Refused { errors } => (Outcome::Refused, Vec::new(), errors.clone()),
+        };
+        let mut entry = entry(note.asker, &note.action, outcome, revision);
+        entry.time = note.time;
+        entry.detail = AuditDetail { changes, errors };
+        if let Err(error) = store.audit(&entry) {
+            let action = &note.action;
+            tracing::error!(error = chain(&error), action, "not in the audit log yet");
+            notes.put_back(note);
+            return;
         }
     }
+}
 
-    fn append(&mut self, asker: Asker, action: &str, outcome: Outcome, errors: Vec<String>) {
-        let mut entry = self.entry(asker, action, outcome);
-        entry.detail.errors = errors;
-        if let Err(error) = self.store.audit(&entry) {
-            tracing::error!(error = chain(&error), action, "not in the audit log");
-        }
-    }
-
-    /// The newest entries, newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn audit_log(&mut self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
-        let entries = self
-            .store
-            .audit_log(limit)
-            .map_err(|source| AgentError::Store {
-                what: "cannot read the audit log",
-                source,
-            })?;
-        Ok(entries.into_iter().map(view).collect())
-    }
+/// The newest entries, newest first.
+///
+/// # Errors
+/// The store cannot be read.
+pub(in crate::agent) fn log(
+    store: &mut dyn Store,
+    limit: usize,
+) -> Result<Vec<AuditView>, AgentError> {
+    let entries = store.audit_log(limit).map_err(|source| AgentError::Store {
+        what: "cannot read the audit log",
+        source,
+    })?;
+    Ok(entries.into_iter().map(view).collect())
 }
 
 /// The addresses that the requester works from.

@@ -1,52 +1,67 @@
 //! Privileges: granted and revoked.
 
+use std::ops::Deref;
+
 use jiff::Timestamp;
 use nix::unistd::{Group, User};
 
 use super::asker::Asker;
-use super::rights;
+use super::{audit, rights};
 use crate::agent::error::AgentError;
-use crate::agent::writer::Writer;
+use crate::agent::in_force::InForce;
 use crate::api::{GrantRequest, GrantView};
-use crate::model::{Grant, Name, Principal, Privilege};
-use crate::store::Outcome;
+use crate::model::{Grant, Name, Principal, Privilege, State};
+use crate::store::{Outcome, Store};
 
-impl Writer {
+/// What is granted, as the store has it.
+#[derive(Debug)]
+pub struct Grants(Vec<Grant>);
+
+impl Deref for Grants {
+    type Target = [Grant];
+
+    fn deref(&self) -> &[Grant] {
+        &self.0
+    }
+}
+
+impl Grants {
+    /// What the store has.
+    #[must_use]
+    pub fn new(stored: Vec<Grant>) -> Self {
+        Self(stored)
+    }
+
     /// Grants a privilege; one that is granted already is granted anew.
     ///
     /// # Errors
     /// The caller may not, there is no such user, group or policy, or the store refuses.
-    pub fn grant(&mut self, request: &GrantRequest, asker: Asker) -> Result<GrantView, AgentError> {
-        let action = format!("grant {}", in_words(request));
-        let result = self.try_grant(request, asker, &action);
-        self.audited(asker, &action, result)
-    }
-
-    fn try_grant(
+    pub fn grant(
         &mut self,
         request: &GrantRequest,
         asker: Asker,
-        action: &str,
+        now: &InForce,
+        store: &mut dyn Store,
     ) -> Result<GrantView, AgentError> {
-        rights::require(asker.caller, &self.grants, Privilege::Admin, "grant")?;
+        rights::require(asker.caller, &self.0, Privilege::Admin, "grant")?;
         must_exist(&request.to)?;
-        let grant = self.of_request(request, asker)?;
+        let grant = of_request(request, asker, &now.state)?;
         let before = self.find(&grant).is_some();
-        let mut entry = self.entry(asker, action, Outcome::Done);
+        let action = granting(request);
+        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!(
             "{} -> {}",
             if before { "granted" } else { "not granted" },
             "granted"
         )];
-        self.store
+        store
             .put_grant(&grant, &entry)
             .map_err(|source| AgentError::Store {
                 what: "the privilege could not be granted",
                 source,
             })?;
-        self.grants.retain(|other| !same(other, &grant));
-        self.grants.push(grant.clone());
-        self.publish();
+        self.0.retain(|other| !same(other, &grant));
+        self.0.push(grant.clone());
         tracing::info!(actor = grant.granted_by, action, "granted");
         Ok(GrantView::from(&grant))
     }
@@ -59,82 +74,73 @@ impl Writer {
         &mut self,
         request: &GrantRequest,
         asker: Asker,
+        now: &InForce,
+        store: &mut dyn Store,
     ) -> Result<GrantView, AgentError> {
-        let action = format!("revoke {}", in_words(request));
-        let result = self.try_revoke(request, asker, &action);
-        self.audited(asker, &action, result)
-    }
-
-    fn try_revoke(
-        &mut self,
-        request: &GrantRequest,
-        asker: Asker,
-        action: &str,
-    ) -> Result<GrantView, AgentError> {
-        rights::require(asker.caller, &self.grants, Privilege::Admin, "revoke")?;
-        let asked = self.of_request(request, asker)?;
+        rights::require(asker.caller, &self.0, Privilege::Admin, "revoke")?;
+        let asked = of_request(request, asker, &now.state)?;
         let Some(grant) = self.find(&asked).cloned() else {
             return Err(AgentError::NotFound {
                 what: format!("{} was not granted", in_words(request)),
                 hint: "`netpolicy grants` shows what was",
             });
         };
-        let mut entry = self.entry(asker, action, Outcome::Done);
+        let action = revoking(request);
+        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!("granted by {} -> not granted", grant.granted_by)];
-        self.store
+        store
             .remove_grant(&grant, &entry)
             .map_err(|source| AgentError::Store {
                 what: "the privilege could not be revoked",
                 source,
             })?;
-        self.grants.retain(|other| !same(other, &grant));
-        self.publish();
+        self.0.retain(|other| !same(other, &grant));
         tracing::info!(actor = asker.caller.name(), action, "revoked");
         Ok(GrantView::from(&grant))
     }
 
-    fn of_request(&self, request: &GrantRequest, asker: Asker) -> Result<Grant, AgentError> {
-        let policy = match &request.policy {
-            None => None,
-            Some(_) if request.privilege != Privilege::Attach => {
-                return Err(AgentError::BadRequest(format!(
-                    "the privilege {} is not for single policies; leave the policy out",
-                    request.privilege
-                )));
-            }
-            Some(name) => Some(self.policy_name(name)?),
-        };
-        Ok(Grant {
-            privilege: request.privilege,
-            to: request.to.clone(),
-            policy,
-            granted_by: asker.caller.name(),
-            granted: Timestamp::now(),
-        })
-    }
-
-    fn policy_name(&self, name: &str) -> Result<Name, AgentError> {
-        match self.state.policy(name) {
-            Some(policy) => Ok(policy.name.clone()),
-            None => Err(AgentError::NotFound {
-                what: format!("unknown policy '{}'", name.escape_debug()),
-                hint: "`netpolicy policy list` shows what there is",
-            }),
-        }
-    }
-
     fn find(&self, grant: &Grant) -> Option<&Grant> {
-        self.grants.iter().find(|other| same(other, grant))
+        self.0.iter().find(|other| same(other, grant))
     }
+}
 
-    /// Appends to the audit log what was refused or failed.
-    fn audited<T>(
-        &mut self,
-        asker: Asker,
-        action: &str,
-        result: Result<T, AgentError>,
-    ) -> Result<T, AgentError> {
-        result.inspect_err(|error| self.audit_refusal(asker, action, error))
+/// What granting is called in the audit log.
+pub(in crate::agent) fn granting(request: &GrantRequest) -> String {
+    format!("grant {}", in_words(request))
+}
+
+/// What revoking is called in the audit log.
+pub(in crate::agent) fn revoking(request: &GrantRequest) -> String {
+    format!("revoke {}", in_words(request))
+}
+
+fn of_request(request: &GrantRequest, asker: Asker, state: &State) -> Result<Grant, AgentError> {
+    let policy = match &request.policy {
+        None => None,
+        Some(_) if request.privilege != Privilege::Attach => {
+            return Err(AgentError::BadRequest(format!(
+                "the privilege {} is not for single policies; leave the policy out",
+                request.privilege
+            )));
+        }
+        Some(name) => Some(policy_name(name, state)?),
+    };
+    Ok(Grant {
+        privilege: request.privilege,
+        to: request.to.clone(),
+        policy,
+        granted_by: asker.caller.name(),
+        granted: Timestamp::now(),
+    })
+}
+
+fn policy_name(name: &str, state: &State) -> Result<Name, AgentError> {
+    match state.policy(name) {
+        Some(policy) => Ok(policy.name.clone()),
+        None => Err(AgentError::NotFound {
+            what: format!("unknown policy '{}'", name.escape_debug()),
+            hint: "`netpolicy policy list` shows what there is",
+        }),
     }
 }
 

@@ -13,3 +13,4 @@ pub mod rights;
 
 pub use asker::{Asker, Seat};
 pub use caller::Caller;
+pub use grants::Grants;

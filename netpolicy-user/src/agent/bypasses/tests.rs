@@ -227,7 +227,7 @@ fn a_bypass_whose_service_went_with_a_killed_agent_does_not_return_with_it() {
         expires: Bypass::expiry(now, 30).unwrap(),
         granted_by: "root".to_owned(),
     };
-    bench.writer.store.put_bypass(&orphan, None).unwrap();
+    bench.writer.store().put_bypass(&orphan, None).unwrap();
     let mut bench = bench.restart(&["eth7"]);
     bench
         .writer

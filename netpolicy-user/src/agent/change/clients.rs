@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, ScopeId};
 
+use crate::agent::in_force::InForce;
 use crate::api::{ClientsView, DeniedClient, NotClosed};
 use crate::compiler::Ruleset;
 use crate::model::{Bypass, State};
@@ -64,6 +65,17 @@ pub(in crate::agent) struct Side<'a> {
     pub(in crate::agent) state: &'a State,
     /// The bypasses that there are.
     pub(in crate::agent) bypasses: &'a [Bypass],
+}
+
+impl<'a> Side<'a> {
+    /// What decides while this is in force.
+    pub(in crate::agent) fn of(now: &'a InForce, bypasses: &'a [Bypass]) -> Self {
+        Self {
+            rules: &now.ruleset,
+            state: &now.state,
+            bypasses,
+        }
+    }
 }
 
 impl Side<'_> {

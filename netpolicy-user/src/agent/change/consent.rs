@@ -9,71 +9,14 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use netpolicy_common::HOST_SCOPE;
 
-use crate::agent::change::Options;
+use super::options::{Options, hex};
+use super::situation::{Candidate, Situation};
 use crate::agent::error::AgentError;
-use crate::agent::writer::Writer;
-use crate::agent::writer::change::Candidate;
+use crate::agent::in_force::InForce;
 use crate::api::{Changed, Opening, Opens};
 use crate::compiler::effect::OpenTo;
 use crate::compiler::{Becomes, Doors, Exempt, openings};
 use crate::model::{Bypass, State};
-
-/// What the requester agreed to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Consent {
-    /// To nothing.
-    #[default]
-    Nothing,
-    /// To whatever is opened.
-    Any,
-    /// To what has this key, and nothing else.
-    To(u64),
-}
-
-impl Consent {
-    /// Reads the query's `opens`.
-    ///
-    /// # Errors
-    /// It is neither "any" nor a key.
-    pub fn of(text: Option<&str>) -> Result<Self, AgentError> {
-        let Some(text) = text else {
-            return Ok(Self::Nothing);
-        };
-        let is_key = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match (text, u64::from_str_radix(text, 16)) {
-            ("any", _) => Ok(Self::Any),
-            (_, Ok(key)) if is_key => Ok(Self::To(key)),
-            _ => Err(AgentError::BadRequest(format!(
-                "opens is '{}'; expected any, or the key of a refusal (16 hexadecimal digits)",
-                text.escape_debug()
-            ))),
-        }
-    }
-
-    /// Whether it covers all of this.
-    #[must_use]
-    pub fn covers(self, opens: &Opens) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Any => true,
-            Self::To(key) => hex(key) == opens.key,
-        }
-    }
-
-    /// Refuses what it does not cover; `what` is done: "the change".
-    ///
-    /// # Errors
-    /// [`AgentError::Opens`].
-    pub fn require(self, what: &'static str, opens: Option<&Opens>) -> Result<(), AgentError> {
-        match opens {
-            Some(opens) if !self.covers(opens) => Err(AgentError::Opens {
-                what,
-                opens: opens.clone(),
-            }),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// The end of all filtering, by detaching from every interface.
 #[must_use]
@@ -87,15 +30,14 @@ pub fn everything() -> Opens {
     named(vec![host], "detach")
 }
 
-impl Writer {
+impl Situation<'_> {
     /// Finds out what a change opens, and refuses it without consent.
-    pub(in crate::agent) fn look_what_it_opens(
+    pub(super) fn look_what_it_opens(
         &self,
         candidate: &mut Candidate,
         options: Options,
-        now: Timestamp,
     ) -> Result<(), AgentError> {
-        candidate.changed.opens = self.opened_by(candidate, now);
+        candidate.changed.opens = self.opened_by(candidate);
         let opens = candidate.changed.opens.as_ref();
         match options.consent.require("the change", opens) {
             Err(AgentError::Opens { opens, .. }) if options.dry_run => {
@@ -106,43 +48,19 @@ impl Writer {
         }
     }
 
-    /// What other bypasses than those that there are open, now or before they expire;
-    /// `minutes`: how long the new ones last.
-    pub(in crate::agent) fn opened_by_bypasses(
-        &self,
-        new: &[Bypass],
-        now: Timestamp,
-        minutes: u32,
-    ) -> Option<Opens> {
-        // As others expire, one that adds little now may become all that opens a scope.
-        let mut times: BTreeSet<_> = new.iter().map(|bypass| bypass.expires).collect();
-        times.retain(|time| *time > now);
-        let just_before = |time: Timestamp| time.checked_sub(SignedDuration::from_nanos(1)).ok();
-        let times = times.into_iter().filter_map(just_before);
-        let rules = &*self.ruleset;
-        let mut found = Vec::new();
-        for time in std::iter::once(now).chain(times) {
-            let old = &exempt(&self.bypasses, &self.state, time);
-            let new = &exempt(new, &self.state, time);
-            let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
-            join(&mut found, openings(old, new));
-        }
-        (!found.is_empty()).then(|| named(found, &format!("bypass {minutes}")))
-    }
-
-    fn opened_by(&self, candidate: &Candidate, now: Timestamp) -> Option<Opens> {
+    fn opened_by(&self, candidate: &Candidate) -> Option<Opens> {
         // Effects know no bypasses: a port that moves may meet one.
         let may_open = !self.bypasses.is_empty() || may_allow(&candidate.changed);
-        if candidate.digest == self.digest || !may_open {
+        if candidate.digest == self.in_force.digest || !may_open {
             return None;
         }
-        let (old, new) = (&*self.ruleset, &**candidate.compiled.ruleset());
+        let (old, new) = (&*self.in_force.ruleset, &**candidate.compiled.ruleset());
         let no_bypass = Exempt::default();
         let doors = |rules, exempt| Doors { rules, exempt };
         let mut found = openings(doors(old, &no_bypass), doors(new, &no_bypass));
         if !self.bypasses.is_empty() {
-            let before = exempt(&self.bypasses, &self.state, now);
-            let after = exempt(&self.bypasses, &candidate.state, now);
+            let before = exempt(self.bypasses, &self.in_force.state, self.now);
+            let after = exempt(self.bypasses, &candidate.state, self.now);
             join(
                 &mut found,
                 openings(doors(old, &before), doors(new, &after)),
@@ -150,6 +68,31 @@ impl Writer {
         }
         (!found.is_empty()).then(|| named(found, "change"))
     }
+}
+
+/// What other bypasses than those that there are open, now or before they expire;
+/// `minutes`: how long the new ones last.
+pub(in crate::agent) fn opened_by_bypasses(
+    in_force: &InForce,
+    bypasses: &[Bypass],
+    new: &[Bypass],
+    now: Timestamp,
+    minutes: u32,
+) -> Option<Opens> {
+    // As others expire, one that adds little now may become all that opens a scope.
+    let mut times: BTreeSet<_> = new.iter().map(|bypass| bypass.expires).collect();
+    times.retain(|time| *time > now);
+    let just_before = |time: Timestamp| time.checked_sub(SignedDuration::from_nanos(1)).ok();
+    let times = times.into_iter().filter_map(just_before);
+    let rules = &*in_force.ruleset;
+    let mut found = Vec::new();
+    for time in std::iter::once(now).chain(times) {
+        let old = &exempt(bypasses, &in_force.state, time);
+        let new = &exempt(new, &in_force.state, time);
+        let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
+        join(&mut found, openings(old, new));
+    }
+    (!found.is_empty()).then(|| named(found, &format!("bypass {minutes}")))
 }
 
 /// Says that the requester will be asked.
@@ -214,10 +157,6 @@ fn named(openings: Vec<Opening>, by: &str) -> Opens {
         openings,
         key: hex(u64::from_be_bytes(key)),
     }
-}
-
-fn hex(key: u64) -> String {
-    format!("{key:016x}")
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@
 //! Changes nothing: what is stored and in force is changed by the writer.
 
 pub mod action;
+pub(in crate::agent) mod candidate;
 pub mod clients;
 pub mod consent;
 pub(in crate::agent) mod lockout;
 pub mod options;
 pub(in crate::agent) mod preflight;
 pub mod proposal;
+pub mod situation;
 pub(in crate::agent) mod warnings;
 
-pub use consent::Consent;
-pub use options::Options;
+pub use options::{Consent, Options};
 pub use proposal::Proposal;
+pub use situation::{Candidate, Situation};

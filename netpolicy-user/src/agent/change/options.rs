@@ -1,11 +1,10 @@
-//! How a change is to be made.
+//! How a change is to be made, and what the requester consents to.
 
 use std::time::Duration;
 
-use super::consent::Consent;
 use crate::agent::access::{Asker, Caller};
 use crate::agent::error::AgentError;
-use crate::api::{ChangeQuery, Existing};
+use crate::api::{ChangeQuery, Existing, Opens};
 
 /// The longest that a change may wait for its confirmation: a day.
 const MOST_WITHIN: u64 = 24 * 60 * 60;
@@ -52,4 +51,66 @@ impl Options {
         };
         Ok((options, asker))
     }
+}
+
+/// What the requester agreed to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consent {
+    /// To nothing.
+    #[default]
+    Nothing,
+    /// To whatever is opened.
+    Any,
+    /// To what has this key, and nothing else.
+    To(u64),
+}
+
+impl Consent {
+    /// Reads the query's `opens`.
+    ///
+    /// # Errors
+    /// It is neither "any" nor a key.
+    pub fn of(text: Option<&str>) -> Result<Self, AgentError> {
+        let Some(text) = text else {
+            return Ok(Self::Nothing);
+        };
+        let is_key = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match (text, u64::from_str_radix(text, 16)) {
+            ("any", _) => Ok(Self::Any),
+            (_, Ok(key)) if is_key => Ok(Self::To(key)),
+            _ => Err(AgentError::BadRequest(format!(
+                "opens is '{}'; expected any, or the key of a refusal (16 hexadecimal digits)",
+                text.escape_debug()
+            ))),
+        }
+    }
+
+    /// Whether it covers all of this.
+    #[must_use]
+    pub fn covers(self, opens: &Opens) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Any => true,
+            Self::To(key) => hex(key) == opens.key,
+        }
+    }
+
+    /// Refuses what it does not cover; `what` is done: "the change".
+    ///
+    /// # Errors
+    /// [`AgentError::Opens`].
+    pub fn require(self, what: &'static str, opens: Option<&Opens>) -> Result<(), AgentError> {
+        match opens {
+            Some(opens) if !self.covers(opens) => Err(AgentError::Opens {
+                what,
+                opens: opens.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A key as text.
+pub(super) fn hex(key: u64) -> String {
+    format!("{key:016x}")
 }

@@ -1,38 +1,34 @@
 //! Whom a change denies, before it is made: the operator, and who is connected; and the
 //! end of their connections once it is made. It changes nothing that is stored or in force.
 
-use jiff::Timestamp;
-
 use super::clients::{self, Judge, Side};
 use super::lockout::check_operator;
+use super::situation::{Candidate, Situation};
 use crate::agent::access::Asker;
 use crate::agent::change::Options;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::writer::Writer;
-use crate::agent::writer::change::Candidate;
 use crate::api::{Changed, ClientsView, Existing};
 use crate::compiler::{Becomes, Effect};
 
-impl Writer {
+impl Situation<'_> {
     /// The operator himself, and the clients that are connected.
-    pub(in crate::agent) fn look_whom_it_denies(
+    pub(super) fn look_whom_it_denies(
         &self,
         candidate: &mut Candidate,
         asker: Asker,
         options: Options,
-        now: Timestamp,
     ) -> Result<(), AgentError> {
         let changed = &mut candidate.changed;
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
         let judge = Judge {
-            old: self.in_force(),
+            old: self.side(),
             new: Side {
                 rules: candidate.compiled.ruleset(),
                 state: &candidate.state,
-                bypasses: &self.bypasses,
+                bypasses: self.bypasses,
             },
-            now,
+            now: self.now,
         };
         if let Err(lockout) = check_operator(&judge, asker.seat) {
             if options.dry_run || options.force {
@@ -45,7 +41,7 @@ impl Writer {
                 return Err(lockout);
             }
         }
-        if !may_deny(&changed.effects, candidate.digest != self.digest) && !again {
+        if !may_deny(&changed.effects, candidate.digest != self.in_force.digest) && !again {
             return Ok(());
         }
         let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
@@ -53,12 +49,7 @@ impl Writer {
         if denies {
             changed.operator = Some(asker.seat.view());
         }
-        let found = clients::judge(
-            self.sockets.as_ref(),
-            &self.settings.interfaces,
-            &judge,
-            again,
-        );
+        let found = clients::judge(self.sockets, self.interfaces, &judge, again);
         let mut clients = match found {
             Ok(clients) => clients,
             Err(error) if options.strict || wants_cut => {
@@ -95,15 +86,6 @@ impl Writer {
         Ok(())
     }
 
-    /// What decides now.
-    pub(in crate::agent) fn in_force(&self) -> Side<'_> {
-        Side {
-            rules: &self.ruleset,
-            state: &self.state,
-            bypasses: &self.bypasses,
-        }
-    }
-
     /// Closes the connections of those whom a change has denied, where that was asked for.
     /// `all`: of all who are denied, since nothing changed.
     ///
@@ -119,13 +101,12 @@ impl Writer {
         view.syn_cookies_sent = self.sockets.syn_cookies_sent();
         let judge = Judge {
             old,
-            new: self.in_force(),
-            now: self.now(),
+            new: self.side(),
+            now: self.now,
         };
-        let interfaces = &self.settings.interfaces;
         let mut left = Vec::new();
         for _ in 0..ROUNDS {
-            let ended = clients::judge(self.sockets.as_ref(), interfaces, &judge, all)
+            let ended = clients::judge(self.sockets, self.interfaces, &judge, all)
                 .and_then(|found| self.sockets.cut(&found.denied));
             match ended {
                 Ok(ended) => {

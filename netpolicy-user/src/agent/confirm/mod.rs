@@ -4,3 +4,4 @@ pub mod guard;
 pub mod pending;
 
 pub use guard::Guard;
+pub use pending::Confirmation;

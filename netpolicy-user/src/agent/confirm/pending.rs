@@ -2,33 +2,107 @@
 //!
 //! The store remembers them, so that neither a crash nor a reboot confirms anything.
 
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
 use super::guard::Guard;
-use crate::agent::access::Asker;
-use crate::agent::access::audit::lines;
-use crate::agent::access::rights;
-use crate::agent::change::Options;
-use crate::agent::change::Proposal;
-use crate::agent::error::{AgentError, chain};
-use crate::agent::writer::Writer;
+use crate::agent::access::audit::{self, lines};
+use crate::agent::access::{Asker, Grants, rights};
+use crate::agent::error::AgentError;
+use crate::agent::in_force::InForce;
 use crate::api::PendingView;
 use crate::clock::Clock;
-use crate::model::{Privilege, plan};
+use crate::model::{Privilege, State, plan};
 use crate::store::{
     AuditDetail, AuditEntry, Extras, Outcome, Pending, PendingEdit, RevisionMeta, Store,
     StoreError, Stored,
 };
 
-impl Writer {
+/// The change that waits for its confirmation, if one does.
+#[derive(Debug)]
+pub struct Confirmation {
+    pending: Option<Pending>,
+    /// The state to go back to.
+    base: Option<Arc<State>>,
+    /// What takes it back if the agent is gone.
+    guard: Option<Guard>,
+    /// The agent's own arguments, for the guard; `None`: none is left.
+    arguments: Option<Vec<OsString>>,
+}
+
+impl Confirmation {
+    /// What the store has. The guard is not left yet.
+    #[must_use]
+    pub fn new(stored: Option<Pending>, arguments: Option<Vec<OsString>>) -> Self {
+        Self {
+            pending: stored,
+            base: None,
+            guard: None,
+            arguments,
+        }
+    }
+
+    /// Reads what there is to go back to, at start.
+    pub fn take_over(&mut self, store: &mut dyn Store) {
+        if let Some(pending) = &self.pending {
+            // For a rescue, which is refused without it.
+            self.base = store.state_at(pending.base).ok().map(Arc::new);
+        }
+    }
+
+    /// The change that waits.
+    #[must_use]
+    pub fn pending(&self) -> Option<&Pending> {
+        self.pending.as_ref()
+    }
+
+    /// The state to go back to.
+    #[must_use]
+    pub fn base(&self) -> Option<&Arc<State>> {
+        self.base.as_ref()
+    }
+
+    /// The change that waits, if its time is over.
+    #[must_use]
+    pub fn overdue(&self, now: Timestamp) -> Option<Pending> {
+        let due = |pending: &&Pending| pending.remaining(now).is_zero();
+        self.pending.as_ref().filter(due).cloned()
+    }
+
+    /// The change that waits, as the wall clock shows it.
+    #[must_use]
+    pub fn view(&self, clock: &Clock) -> Option<PendingView> {
+        self.pending.as_ref().map(|pending| view(pending, clock))
+    }
+
+    /// Refuses another change while one waits.
+    ///
+    /// # Errors
+    /// [`AgentError::AwaitsConfirmation`].
+    pub fn must_not_wait(&self, clock: &Clock) -> Result<(), AgentError> {
+        match &self.pending {
+            None => Ok(()),
+            Some(pending) => Err(AgentError::AwaitsConfirmation(Pending {
+                made: clock.shown(pending.made),
+                ..pending.clone()
+            })),
+        }
+    }
+
     /// Confirms the change that waits for it.
     ///
     /// # Errors
     /// None waits, it is not the caller's to confirm, or the store refuses.
-    pub fn confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
-        let result = self.try_confirm(asker);
-        result.inspect_err(|error| self.audit_refusal(asker, "confirm", error))
-    }
-
-    fn try_confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
+    pub fn confirm(
+        &mut self,
+        asker: Asker,
+        grants: &Grants,
+        now: &InForce,
+        store: &mut dyn Store,
+        clock: &Clock,
+    ) -> Result<PendingView, AgentError> {
         let Some(pending) = self.pending.clone() else {
             return Err(AgentError::NotFound {
                 what: "no change waits for its confirmation".to_owned(),
@@ -38,90 +112,71 @@ impl Writer {
         if asker.caller.name() != pending.actor {
             rights::require(
                 asker.caller,
-                &self.grants,
+                grants,
                 Privilege::Admin,
                 "confirm what somebody else changed",
             )?;
         }
-        self.end_pending(asker, &format!("confirm {}", pending.revision))?;
-        Ok(view(&pending, &self.settings.clock))
-    }
-
-    /// The change that waits, as the wall clock shows it.
-    pub(in crate::agent) fn pending_view(&self) -> Option<PendingView> {
-        let clock = &self.settings.clock;
-        self.pending.as_ref().map(|pending| view(pending, clock))
-    }
-
-    /// Leaves a guard for the change that waits, or ends the one that has nothing to wait
-    /// for.
-    pub(in crate::agent) fn leave_guard(&mut self) {
-        if let Some(guard) = self.guard.take() {
-            guard.end();
-        }
-        let (Some(pending), Some(arguments)) = (&self.pending, &self.settings.guard) else {
-            return;
-        };
-        match Guard::start(arguments, pending.remaining(self.now())) {
-            Ok(guard) => self.guard = Some(guard),
-            Err(error) => tracing::warn!(
-                %error,
-                "no guard: if the agent is killed, the change is taken back only by the next one"
-            ),
-        }
+        let action = format!("confirm {}", pending.revision);
+        self.end(asker, &action, now, store, clock)?;
+        Ok(view(&pending, clock))
     }
 
     /// Stores that no change waits any more.
-    pub(in crate::agent) fn end_pending(
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn end(
         &mut self,
         asker: Asker,
         action: &str,
+        now: &InForce,
+        store: &mut dyn Store,
+        clock: &Clock,
     ) -> Result<(), AgentError> {
-        let entry = self.entry(asker, action, Outcome::Done);
-        self.store
+        let entry = audit::entry(asker, action, Outcome::Done, now.revision);
+        store
             .clear_pending(&entry)
             .map_err(|source| AgentError::Store {
                 what: "the confirmation could not be stored; the change is still taken back",
                 source,
             })?;
         self.pending = None;
-        self.pending_base = None;
-        self.leave_guard();
-        self.publish();
+        self.base = None;
+        self.leave_guard(clock.now());
         tracing::info!(actor = entry.actor, action, "nothing waits any more");
         Ok(())
     }
 
-    /// Takes the unconfirmed change back if its time is over.
-    pub fn take_back_unconfirmed(&mut self) {
-        let now = self.now();
-        if self.held.is_some() {
-            // The change that waits is not in force.
-            return;
+    /// A revision is stored that waits, or does not, with what was in force before it.
+    pub fn replace(&mut self, waiting: Option<Pending>, before: &Arc<State>, now: Timestamp) {
+        self.base = match (&self.pending, &waiting) {
+            (Some(_), Some(_)) => self.base.take(),
+            (None, Some(_)) => Some(before.clone()),
+            (_, None) => None,
+        };
+        self.pending = waiting;
+        if self.pending.is_some() || self.guard.is_some() {
+            self.leave_guard(now);
         }
-        let due = |pending: &&Pending| pending.remaining(now).is_zero();
-        let Some(pending) = self.pending.as_ref().filter(due).cloned() else {
+    }
+
+    /// Leaves a guard for the change that waits, or ends the one that has nothing to wait
+    /// for.
+    pub fn leave_guard(&mut self, now: Timestamp) {
+        if let Some(guard) = self.guard.take() {
+            guard.end();
+        }
+        let (Some(pending), Some(arguments)) = (&self.pending, &self.arguments) else {
             return;
         };
-        tracing::warn!(
-            revision = pending.revision,
-            base = pending.base,
-            "not confirmed in time: taken back"
-        );
-        let proposal = Proposal::Unconfirmed(pending.clone());
-        self.faults.pending = match self.change(proposal, Asker::agent(), Options::default()) {
-            Ok(_) => None,
-            Err(error) => {
-                let fault = format!(
-                    "revision {} was not confirmed, but could not be taken back, trying again: {}",
-                    pending.revision,
-                    chain(&error)
-                );
-                tracing::error!("{fault}");
-                Some(fault)
-            }
-        };
-        self.publish();
+        match Guard::start(arguments, pending.remaining(now)) {
+            Ok(guard) => self.guard = Some(guard),
+            Err(error) => tracing::warn!(
+                %error,
+                "no guard: if the agent is killed, the change is taken back only by the next one"
+            ),
+        }
     }
 }
 
@@ -187,14 +242,6 @@ pub(in crate::agent) fn view(pending: &Pending, clock: &Clock) -> PendingView {
         deadline: clock.shown(pending.deadline()),
         actor: pending.actor.clone(),
     }
-}
-
-/// What is refused while a change waits.
-pub(in crate::agent) fn refusal(pending: &Pending, clock: &Clock) -> AgentError {
-    AgentError::AwaitsConfirmation(Pending {
-        made: clock.shown(pending.made),
-        ..pending.clone()
-    })
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::agent::kernel::EnforcerError;
+    use crate::agent::error::EnforcerError;
 
     #[test]
     fn every_cpu_may_report_something() {

@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::enforcer::{Brake, LinkSet};
-use crate::agent::access::Asker;
 use crate::agent::access::Caller;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::snapshot::{Faults, Snapshot};
-use crate::agent::writer::Writer;
+use crate::agent::faults::Faults;
+use crate::agent::snapshot::Snapshot;
 use crate::detach_marker;
 
 /// The emergency brake: detaches from all interfaces, until told otherwise. Waits for
@@ -293,7 +292,10 @@ impl Attacher {
 
     /// Takes the kill switch off: attaches to the configured interfaces. Those that are
     /// filtered then; why others are not is in the status.
-    fn attach(&mut self) -> Result<Vec<String>, AgentError> {
+    ///
+    /// # Errors
+    /// The marker cannot be removed.
+    pub fn attach(&mut self) -> Result<Vec<String>, AgentError> {
         detach_marker::remove(&self.marker).map_err(|source| AgentError::Marker {
             what: "could not attach, for the marker cannot be removed:",
             path: self.marker.display().to_string(),
@@ -301,26 +303,6 @@ impl Attacher {
         })?;
         self.check();
         Ok(self.attached.keys().cloned().collect())
-    }
-}
-
-impl Writer {
-    /// See [`Attacher::check`].
-    pub(in crate::agent) fn check_interfaces(&self) {
-        lock(&self.attacher).check();
-    }
-
-    /// Takes the kill switch off: attaches to the configured interfaces. Those
-    /// that are filtered then; why others are not is in the status.
-    ///
-    /// # Errors
-    /// The marker cannot be removed.
-    pub fn attach(&mut self, asker: Asker) -> Result<Vec<String>, AgentError> {
-        let names = lock(&self.attacher).attach()?;
-        self.publish();
-        self.note(asker, "attach");
-        tracing::info!(actor = asker.caller.name(), interfaces = ?names, "attached");
-        Ok(names)
     }
 }
 

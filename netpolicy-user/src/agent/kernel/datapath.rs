@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
-use super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
+use super::enforcer::{Brake, Enforcer, EventSource, Inspector, LinkSet};
+use crate::agent::error::EnforcerError;
 use crate::arrival::{self, ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::config::BpffsChoice;
 use crate::datapath::{
     self, AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
-    EventReader, Links, Opened, Options, Prepared, Reader,
+    EventReader, Links, Opened, Options, PreparedSlot, Reader,
 };
 use crate::netdev::Device;
 
@@ -85,11 +86,11 @@ impl Enforcer for Kernel {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Prepared, EnforcerError> {
+    ) -> Result<PreparedSlot, EnforcerError> {
         Ok(self.datapath.prepare(ruleset, revision, progress)?)
     }
 
-    fn commit(&mut self, prepared: Prepared) -> u64 {
+    fn commit(&mut self, prepared: PreparedSlot) -> u64 {
         self.datapath.commit(&prepared)
     }
 

@@ -9,22 +9,11 @@ use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
+use crate::agent::error::EnforcerError;
 use crate::arrival::{ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
-use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, Prepared};
+use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, PreparedSlot};
 use crate::netdev::Device;
-
-/// What the kernel, or the datapath before it, objects to.
-#[derive(Debug, thiserror::Error)]
-#[error("{source}")]
-pub struct EnforcerError {
-    /// The objection.
-    pub source: Box<dyn std::error::Error + Send + Sync>,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// Whether the kernel lacks memory for it.
-    pub no_memory: bool,
-}
 
 /// Writes: there is one, and the supervisor's thread owns it.
 pub trait Enforcer: Send + 'static {
@@ -41,10 +30,10 @@ pub trait Enforcer: Send + 'static {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Prepared, EnforcerError>;
+    ) -> Result<PreparedSlot, EnforcerError>;
 
     /// Puts it into force at one instant; the new generation.
-    fn commit(&mut self, prepared: Prepared) -> u64;
+    fn commit(&mut self, prepared: PreparedSlot) -> u64;
 
     /// Whether what is pinned is what the agent works on.
     fn is_pinned(&self) -> bool;

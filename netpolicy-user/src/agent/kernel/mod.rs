@@ -3,8 +3,10 @@
 
 pub mod attach;
 pub mod datapath;
+pub mod enforcement;
 pub mod enforcer;
 pub mod interfaces;
 
 pub use datapath::{Inspection, Kernel};
-pub use enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
+pub use enforcement::{Enforcement, Prepared};
+pub use enforcer::{Brake, Enforcer, EventSource, Inspector, LinkSet};

@@ -11,13 +11,16 @@ use jiff::Timestamp;
 use nix::unistd::{Group, User};
 
 use super::failure;
+use super::rehearsal::rehearse;
 use crate::agent::access::Asker;
 use crate::agent::access::rights;
+use crate::agent::change::Consent;
 use crate::agent::change::Options;
 use crate::agent::change::Proposal;
-use crate::agent::change::consent::{Consent, asks};
+use crate::agent::change::consent::asks;
 use crate::agent::error::AgentError;
-use crate::agent::writer::core::{LARGE_TEXT, Writer};
+use crate::agent::in_force::InForce;
+use crate::agent::writer::Writer;
 use crate::api::{
     BypassRequest, Changed, Existing, GrantRequest, SqlFailure, SqlRequest, SqlResponse, SqlResult,
 };
@@ -41,7 +44,7 @@ pub fn run(
     asker: Asker,
     options: Options,
 ) -> SqlResponse {
-    writer.was_large |= request.text.len() >= LARGE_TEXT;
+    writer.expect_text(request.text.len());
     let mut response = SqlResponse::default();
     let mut statements = match Statements::new(&request.text, request.dialect) {
         Ok(statements) => statements,
@@ -57,16 +60,17 @@ pub fn run(
             return response;
         }
     }
-    let before = options.dry_run.then(|| writer.before());
+    let stage = options.dry_run.then(|| writer.in_force().clone());
     let mut script = Script {
         atomic: request.atomic.then(|| Atomic {
-            state: Arc::clone(&writer.state),
+            state: Arc::clone(&writer.in_force().state),
             changes: Vec::new(),
             force: false,
             cut: false,
             last: None,
         }),
         writer,
+        stage,
         asker,
         options,
         name: match request.name.as_str() {
@@ -76,9 +80,6 @@ pub fn run(
     };
     response.error = script.run(&mut statements, &mut response.results).err();
     response.dialect = statements.dialect();
-    if let Some(before) = before {
-        script.writer.restore(before);
-    }
     script.writer.rest();
     response
 }
@@ -86,6 +87,8 @@ pub fn run(
 /// A script that is being run.
 struct Script<'w, 't> {
     writer: &'w mut Writer,
+    /// What the statements so far would leave, if they are only tried.
+    stage: Option<InForce>,
     asker: Asker,
     options: Options,
     name: &'w str,
@@ -146,11 +149,11 @@ impl<'t> Script<'_, 't> {
         let action = format!("sql: {title}");
         let state = match &self.atomic {
             Some(atomic) => Arc::clone(&atomic.state),
-            None => Arc::clone(&self.writer.state),
+            None => Arc::clone(&self.base().state),
         };
         let scene = Scene {
             state: &state,
-            limits: self.writer.settings.limits,
+            limits: self.writer.limits(),
             source: self.name,
             roles: &System,
         };
@@ -217,7 +220,7 @@ impl<'t> Script<'_, 't> {
         let cx = ChangeContext {
             now: Timestamp::now(),
             actor: &actor,
-            limits: self.writer.settings.limits,
+            limits: self.writer.limits(),
             force,
         };
         // Lists are read already: this is quick, and says whether anything changes.
@@ -255,8 +258,8 @@ impl<'t> Script<'_, 't> {
             existing: self.options.existing.or(cuts.then_some(Existing::Cut)),
             ..self.options
         };
-        if options.dry_run {
-            return self.writer.rehearse(changes, &action, self.asker, options);
+        if let Some(stage) = &mut self.stage {
+            return rehearse(self.writer, stage, changes, &action, self.asker, options);
         }
         let proposal = Proposal::Changes {
             changes,
@@ -302,7 +305,7 @@ impl<'t> Script<'_, 't> {
         };
         let writer = &mut *self.writer;
         if self.options.dry_run {
-            rights::require(self.asker.caller, &writer.grants, Privilege::Admin, verb)?;
+            rights::require(self.asker.caller, writer.grants(), Privilege::Admin, verb)?;
         } else if is_grant {
             writer.grant(&request, self.asker)?;
         } else {
@@ -320,10 +323,14 @@ impl<'t> Script<'_, 't> {
         result: &mut SqlResult,
     ) -> Result<(), AgentError> {
         self.beside_revisions("a bypass")?;
-        let writer = &mut *self.writer;
         if self.options.dry_run || minutes == 0 {
             let what = "grant or revoke a bypass";
-            rights::require(self.asker.caller, &writer.grants, Privilege::Bypass, what)?;
+            rights::require(
+                self.asker.caller,
+                self.writer.grants(),
+                Privilege::Bypass,
+                what,
+            )?;
         }
         if minutes > 0 {
             // Both families are one question.
@@ -332,18 +339,21 @@ impl<'t> Script<'_, 't> {
                 minutes,
                 service: Some(service.to_owned()),
             });
-            let opens = writer.bypasses_open(&requests, self.asker)?;
+            let opens = self
+                .writer
+                .bypasses_open(&requests, self.asker, self.base())?;
             let consented = self.options.consent.require("the bypass", opens.as_ref());
             match (consented, self.options.dry_run) {
                 (Err(AgentError::Opens { opens, .. }), true) => asks(&mut result.warnings, &opens),
                 (Err(error), _) => {
-                    writer.audit_refusal(self.asker, action, &error);
+                    self.writer.audit_refusal(self.asker, action, &error);
                     return Err(error);
                 }
                 (Ok(()), true) => {}
                 (Ok(()), false) => {
                     for request in &requests {
-                        writer.grant_bypass(request, self.asker, Consent::Any)?;
+                        self.writer
+                            .grant_bypass(request, self.asker, Consent::Any)?;
                     }
                 }
             }
@@ -353,13 +363,24 @@ impl<'t> Script<'_, 't> {
         }
         for source in EVERYBODY {
             let force = self.options.force;
-            match writer.revoke_bypass(source, Some(service), self.asker, force) {
+            match self
+                .writer
+                .revoke_bypass(source, Some(service), self.asker, force)
+            {
                 // None was there, or it has lapsed.
                 Ok(_) | Err(AgentError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// What the next statement begins from.
+    fn base(&self) -> &InForce {
+        match &self.stage {
+            Some(stage) => stage,
+            None => self.writer.in_force(),
+        }
     }
 
     /// Refuses in an atomic script what no revision holds.

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
-use crate::agent::kernel::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
+use crate::agent::error::EnforcerError;
+use crate::agent::kernel::{Brake, Enforcer, EventSource, Inspector, LinkSet};
 use crate::api::Attachment;
 use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
-    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, LinkLayer, Prepared,
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, LinkLayer, PreparedSlot,
 };
 use crate::netdev::Device;
 
@@ -85,7 +86,7 @@ impl Enforcer for FakeKernel {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Prepared, EnforcerError> {
+    ) -> Result<PreparedSlot, EnforcerError> {
         self.note("prepare");
         progress(1, 2);
         if self.lock().fail_prepare {
@@ -93,16 +94,16 @@ impl Enforcer for FakeKernel {
         }
         let mut kernel = self.lock();
         kernel.fills += 1;
-        let prepared = Prepared::made_up(kernel.generation + 1, kernel.fills);
+        let prepared = PreparedSlot::made_up(kernel.generation + 1, kernel.fills);
         kernel.idle = Some((kernel.fills, ruleset.clone(), revision));
         Ok(prepared)
     }
 
-    fn commit(&mut self, prepared: Prepared) -> u64 {
+    fn commit(&mut self, prepared: PreparedSlot) -> u64 {
         self.note("flip");
         let mut kernel = self.lock();
         let (fill, ruleset, revision) = kernel.idle.take().expect("something is prepared");
-        let expected = Prepared::made_up(kernel.generation + 1, fill);
+        let expected = PreparedSlot::made_up(kernel.generation + 1, fill);
         assert_eq!(prepared, expected, "another fill overtook it");
         kernel.generation += 1;
         kernel.revision = revision;

@@ -4,34 +4,21 @@
 //! store, flip. A change that is refused or fails before the flip has no effect; the audit
 //! log records it.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::core::{LARGE_RULES, LARGE_TEXT, Writer};
-use crate::agent::access::Asker;
-use crate::agent::access::grants::must_exist;
-use crate::agent::access::rights;
-use crate::agent::change::Options;
-use crate::agent::change::Proposal;
+use super::core::Writer;
+use crate::agent::access::{Asker, audit};
+use crate::agent::change::candidate::millis;
 use crate::agent::change::clients::Side;
 use crate::agent::change::preflight::would_be;
-use crate::agent::change::warnings;
-use crate::agent::confirm::pending;
+use crate::agent::change::{Candidate, Options, Proposal};
 use crate::agent::error::AgentError;
-use crate::api::{Changed, Timing};
-use crate::compiler::{Compilation, effects};
-use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
+use crate::agent::kernel::Prepared;
+use crate::api::Changed;
+use crate::model::{Applied, State};
 use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
-
-/// A change that is checked and compiled, and not made yet.
-pub(in crate::agent) struct Candidate {
-    pub(in crate::agent) state: State,
-    pub(in crate::agent) compiled: Compilation,
-    pub(in crate::agent) digest: [u8; 32],
-    pub(in crate::agent) changed: Changed,
-}
 
 impl Writer {
     /// Carries out a change to the desired state, or only tries it.
@@ -45,7 +32,7 @@ impl Writer {
         options: Options,
     ) -> Result<Changed, AgentError> {
         let proposal = proposal.into();
-        self.was_large |= proposal.text_len() >= LARGE_TEXT;
+        self.leftovers.text(proposal.text_len());
         let action = proposal.action();
         let result = self.try_change(proposal, &action, asker, options);
         if let Err(error) = &result
@@ -69,21 +56,31 @@ impl Writer {
         let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
         let is_back = !matches!(proposal, Proposal::Changes { .. });
         // A rollback ends the waiting, or waits in its stead.
-        let awaits = self.pending.as_ref().filter(|_| !is_back);
-        let awaits = awaits.map(|waits| pending::refusal(waits, &self.settings.clock));
+        let awaits = match is_back {
+            true => Ok(()),
+            false => self.confirmation.must_not_wait(&self.settings.clock),
+        };
         let awaits = match awaits {
-            Some(error) if !options.dry_run => return Err(error),
-            awaits => awaits,
+            Err(error) if !options.dry_run => return Err(error),
+            awaits => awaits.err(),
         };
         // What nobody confirmed is nothing to come back to.
-        let base = match &self.pending {
+        let base = match self.confirmation.pending() {
             Some(pending) => pending.base,
-            None => self.revision,
+            None => self.in_force.revision,
         };
         if !options.dry_run {
-            self.must_not_be_older()?;
+            self.upkeep.must_not_be_older(self.in_force.revision)?;
         }
-        let candidate = self.candidate(proposal, action, asker, options, now)?;
+        let started = Instant::now();
+        self.phase("checking");
+        let applied = self.applied(proposal, action, asker, options, now)?;
+        let candidate = self.situation(&self.in_force).candidate(
+            applied,
+            started,
+            (!is_agent).then_some(asker),
+            options,
+        )?;
         let Candidate {
             state,
             compiled,
@@ -97,23 +94,27 @@ impl Writer {
             return Ok(changed);
         }
         if changed.plan.is_empty() {
-            self.cut(self.in_force(), true, &mut changed);
+            let situation = self.situation(&self.in_force);
+            situation.cut(situation.side(), true, &mut changed);
             // Only a confirmation confirms, and who rolled back to what there is gave none.
             if is_agent {
-                self.end_pending(asker, action)?;
+                self.confirmation.end(
+                    asker,
+                    action,
+                    &self.in_force,
+                    &mut *self.store,
+                    &self.settings.clock,
+                )?;
+                self.publish();
             }
-            changed.pending = self.pending_view();
+            changed.pending = self.confirmation.view(&self.settings.clock);
             return Ok(changed);
         }
 
         let started = Instant::now();
-        let ruleset = Arc::clone(compiled.ruleset());
-        // Names and comments are none of the kernel's business.
-        let prepared = if digest == self.digest {
-            None
-        } else {
-            Some(self.prepare(&ruleset, self.revision + 1)?)
-        };
+        let prepared =
+            self.kernel
+                .prepare(&self.in_force, state, compiled, digest, &self.progress)?;
         changed.timing.fill_ms = millis(started);
 
         let started = Instant::now();
@@ -132,79 +133,36 @@ impl Writer {
             actor: actor.clone(),
         });
         let extras = Extras {
-            audit: Some(self.done(asker, &actor, action, &changed)),
+            audit: Some(audit::change(asker, &actor, action, &changed)),
             pending: match &waiting {
                 Some(pending) => PendingEdit::Set(pending.clone()),
                 None if is_back => PendingEdit::Clear,
                 None => PendingEdit::Keep,
             },
         };
-        let stored = self.store.commit_with(&state, &meta, &extras);
+        let stored = self.store.commit_with(prepared.state(), &meta, &extras);
         let stored = match stored {
             // What nobody confirmed goes, also where that cannot be stored: it may be what
             // keeps the operator out. A rescue stores it.
             Err(error @ StoreError::Lost { .. }) if is_agent => {
                 tracing::error!(%error, "rolled back in the kernel alone");
-                Ok(self.revision + 1)
+                Ok(self.in_force.revision + 1)
             }
             stored => stored,
         };
         let revision = stored.map_err(|source| {
             tracing::error!(actor, action, error = %source, "change not stored");
             AgentError::Commit {
-                revision: self.revision,
+                revision: self.in_force.revision,
                 source,
             }
         })?;
         changed.timing.store_ms = millis(started);
-
-        // From here on nothing can fail. Bypasses of services that are no more go
-        // first: the flip may give their scopes to other services.
-        self.revision = revision;
-        self.prune_due = true;
-        self.pending_base = match (&self.pending, &waiting) {
-            (Some(_), Some(_)) => self.pending_base.take(),
-            (None, Some(_)) => Some(self.state.clone()),
-            (_, None) => None,
-        };
-        self.pending = waiting.map(|waiting| Pending {
+        let waiting = waiting.map(|waiting| Pending {
             revision,
             ..waiting
         });
-        if self.pending.is_some() || self.guard.is_some() {
-            self.leave_guard();
-        }
-        let rules = (self.state.rule_count(), state.rule_count());
-        self.was_large |= rules.0.abs_diff(rules.1) >= LARGE_RULES;
-        let state = std::mem::replace(&mut self.state, Arc::new(state));
-        for service in &state.services {
-            // Its counts stay until another service has its scope.
-            self.removed.insert(service.id, service.name.to_string());
-        }
-        self.removed
-            .retain(|id, _| self.state.services.iter().all(|service| service.id != *id));
-        let bypasses = self.bypasses.clone();
-        self.forget_orphaned_bypasses();
-        if let Some(prepared) = prepared {
-            self.generation = self.enforcer.commit(prepared);
-        }
-        self.entries = ruleset.entries();
-        self.digest = digest;
-        let old = std::mem::replace(&mut self.ruleset, ruleset);
-        let compiled = std::mem::replace(&mut self.compiled, compiled);
-        self.publish();
-        let before = Side {
-            rules: &old,
-            state: &state,
-            bypasses: &bypasses,
-        };
-        self.cut(before, false, &mut changed);
-        self.replaced = Some((state, compiled));
-
-        changed.revision = self.revision;
-        changed.generation = self.generation;
-        changed.entries = self.entries;
-        changed.pending = self.pending_view();
+        self.put_in_force(prepared, revision, waiting, &mut changed);
         tracing::info!(
             actor,
             action,
@@ -220,69 +178,37 @@ impl Writer {
         Ok(changed)
     }
 
-    /// Checks, authorises and compiles, and looks whom it denies.
-    pub(in crate::agent) fn candidate(
+    /// Puts in force what is prepared and stored: nothing of this can fail.
+    fn put_in_force(
         &mut self,
-        proposal: Proposal,
-        action: &str,
-        asker: Asker,
-        options: Options,
-        now: Timestamp,
-    ) -> Result<Candidate, AgentError> {
-        self.phase("checking");
-        let started = Instant::now();
-        let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
-        let Applied { state, warnings } = self.applied(proposal, action, asker, options, now)?;
-        let mut changed = Changed {
-            revision: self.revision,
-            generation: self.generation,
-            entries: self.entries,
-            plan: plan(&self.state, &state),
-            effects: Vec::new(),
-            clients: None,
-            operator: None,
-            opens: None,
-            pending: None,
-            warnings,
-            dry_run: options.dry_run,
-            timing: Timing::default(),
-        };
-        if !is_agent {
-            let may = rights::check(asker.caller, &self.grants, &self.state, &state);
-            match may {
-                Err(error) if options.dry_run => changed.warnings.push(would_be(&error)),
-                may => may?,
-            }
-        }
-        changed.timing.check_ms = millis(started);
+        prepared: Prepared,
+        revision: u64,
+        waiting: Option<Pending>,
+        changed: &mut Changed,
+    ) {
+        let (old, new) = (&self.in_force.state, prepared.state());
+        self.upkeep.revision_made();
+        self.leftovers
+            .rules(old.rule_count().abs_diff(new.rule_count()));
+        self.removed.replace(old, new);
+        let now = self.settings.clock.now();
+        self.confirmation.replace(waiting, old, now);
+        // Bypasses of services that are no more go first: the flip may give their scopes to
+        // other services.
+        let bypasses = self.bypasses.to_vec();
+        let (unexpired, mut around) = self.bypasses();
+        unexpired.forget_orphaned(prepared.state(), &mut around);
+        let in_force = self.kernel.commit(prepared, revision);
+        let old = std::mem::replace(&mut self.in_force, in_force);
+        self.publish();
+        let before = Side::of(&old, &bypasses);
+        self.situation(&self.in_force).cut(before, false, changed);
+        self.leftovers.replaced(old);
 
-        let started = Instant::now();
-        let progress = self.progress_sender();
-        let compiled = self.compiled.next(&state, &mut |done, total| {
-            super::core::report(progress, "compiling", done, total);
-        });
-        let digest = compiled.ruleset().digest();
-        if digest != self.digest {
-            changed.effects = effects(&self.ruleset, compiled.ruleset());
-        }
-        let mut candidate = Candidate {
-            state,
-            compiled,
-            digest,
-            changed,
-        };
-        candidate.changed.timing.compile_ms = millis(started);
-        let said = warnings::of(
-            &candidate.state,
-            &candidate.changed.effects,
-            &self.snapshot(),
-        );
-        candidate.changed.warnings.extend(said);
-        if !is_agent {
-            self.look_whom_it_denies(&mut candidate, asker, options, self.now())?;
-            self.look_what_it_opens(&mut candidate, options, self.now())?;
-        }
-        Ok(candidate)
+        changed.revision = self.in_force.revision;
+        changed.generation = self.in_force.generation;
+        changed.entries = self.in_force.entries;
+        changed.pending = self.confirmation.view(&self.settings.clock);
     }
 
     fn applied(
@@ -293,34 +219,16 @@ impl Writer {
         options: Options,
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
-        let is_back = matches!(proposal, Proposal::Unconfirmed(_));
-        let revision = match proposal {
-            Proposal::Rollback { revision } => revision,
-            Proposal::Unconfirmed(pending) => pending.base,
-            // Dropped at the end: it may hold tens of megabytes of text that the model
-            // has by then.
+        let state = match proposal {
             Proposal::Changes { changes, .. } => {
-                let actor = asker.caller.name();
-                for change in &changes {
-                    if let Change::SetOwner { owner, .. } = change {
-                        must_exist(&Principal::of_owner(owner))?;
-                    }
-                }
-                let cx = ChangeContext {
-                    now,
-                    actor: &actor,
-                    limits: self.settings.limits,
-                    force: options.force,
-                };
-                let applied = self.state.apply_all(&changes, &cx);
-                return Ok(applied.inspect_err(|errors| {
-                    tracing::info!(actor, action, errors = errors.total(), "change refused");
-                })?);
+                let situation = self.situation(&self.in_force);
+                return situation.applied(changes, action, asker, options, now);
             }
-        };
-        let state = match &self.pending_base {
-            Some(base) if is_back => State::clone(base),
-            _ => self.state_at(revision)?,
+            Proposal::Rollback { revision } => self.state_at(revision)?,
+            Proposal::Unconfirmed(pending) => match self.confirmation.base() {
+                Some(base) => State::clone(base),
+                None => self.state_at(pending.base)?,
+            },
         };
         Ok(Applied {
             state,
@@ -334,8 +242,4 @@ impl Writer {
             _ => asker.caller.name(),
         }
     }
-}
-
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,37 +1,36 @@
 //! The single writer: owns the store, the kernel's write side and the state in force.
 //!
 //! Holds what is, takes over what was found and publishes it; how a change goes is in
-//! `change.rs`.
+//! `change.rs`. What changes together is a group of its own, with its own methods.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use netpolicy_common::ScopeId;
 use tokio::sync::{mpsc, watch};
 
+use super::leftovers::Leftovers;
+use super::removed::Removed;
+use crate::agent::access::Grants;
+use crate::agent::bypasses::{Around, Bypasses};
+use crate::agent::change::Situation;
 use crate::agent::change::clients::{KernelSockets, Sockets};
-use crate::agent::confirm::Guard;
-use crate::agent::error::{AgentError, chain};
-use crate::agent::kernel::attach::{self, Attacher, SharedAttacher};
-use crate::agent::kernel::{Enforcer, EventSource};
-use crate::agent::memory;
-use crate::agent::snapshot::{Faults, Snapshot};
-use crate::agent::upkeep::lock::Lock;
+use crate::agent::confirm::Confirmation;
+use crate::agent::error::AgentError;
+use crate::agent::faults::Faults;
+use crate::agent::in_force::InForce;
+use crate::agent::kernel::attach::SharedAttacher;
+use crate::agent::kernel::{Enforcement, Enforcer, EventSource};
+use crate::agent::progress::Progress;
+use crate::agent::snapshot::Snapshot;
+use crate::agent::upkeep::{Upkeep, unrecorded};
 use crate::api::{ProgressView, RevisionView};
 use crate::clock::Clock;
-use crate::compiler::{Compilation, Extent, Ruleset};
-use crate::datapath::Prepared;
-use crate::model::{Bypass, Grant, Limits, State};
-use crate::store::{Past, Pending, Revision, Store, Stored};
-
-/// A change of so many rules, or with so many bytes of text, is large: the memory that
-/// it took is given back at once.
-pub(in crate::agent) const LARGE_RULES: u64 = 50_000;
-pub(in crate::agent) const LARGE_TEXT: usize = 1 << 20;
+use crate::compiler::Compilation;
+use crate::model::{Limits, State};
+use crate::store::{Past, Revision, Store, Stored};
 
 /// What the writer starts from.
 #[derive(Debug)]
@@ -53,50 +52,21 @@ pub struct Settings {
 
 /// See the module.
 pub struct Writer {
-    pub(in crate::agent) enforcer: Box<dyn Enforcer>,
-    pub(in crate::agent) store: Box<dyn Store>,
-    pub(in crate::agent) settings: Settings,
-    pub(in crate::agent) state: Arc<State>,
-    pub(in crate::agent) revision: u64,
-    /// What is, or should be, in force.
-    pub(in crate::agent) ruleset: Arc<Ruleset>,
-    /// What it was compiled to, to compile the next one from.
-    pub(in crate::agent) compiled: Compilation,
-    pub(in crate::agent) digest: [u8; 32],
-    pub(in crate::agent) entries: u64,
-    pub(in crate::agent) generation: u64,
-    pub(in crate::agent) bypasses: Vec<Bypass>,
-    pub(in crate::agent) grants: Vec<Grant>,
-    /// The change that waits for its confirmation.
-    pub(in crate::agent) pending: Option<Pending>,
-    /// The state to go back to.
-    pub(in crate::agent) pending_base: Option<Arc<State>>,
-    /// A later revision than the store's that stays in force until an admin says otherwise.
-    pub(in crate::agent) held: Option<u64>,
-    /// Of the state directory, where that is another one than at start.
-    pub(in crate::agent) lock: Option<Lock>,
-    /// What takes it back if the agent is gone.
-    pub(in crate::agent) guard: Option<Guard>,
+    pub(super) settings: Settings,
+    pub(super) store: Box<dyn Store>,
+    pub(super) kernel: Enforcement,
+    pub(super) in_force: InForce,
+    pub(super) bypasses: Bypasses,
+    pub(super) grants: Grants,
+    pub(super) confirmation: Confirmation,
+    pub(super) upkeep: Upkeep,
+    pub(super) removed: Removed,
+    pub(super) faults: Faults,
+    pub(super) leftovers: Leftovers,
+    pub(super) progress: Progress,
     /// The host's sockets.
-    pub(in crate::agent) sockets: Box<dyn Sockets>,
-    pub(in crate::agent) faults: Faults,
-    /// Attaches to interfaces.
-    pub(in crate::agent) attacher: SharedAttacher,
-    /// When the kernel's lists are to be read back next.
-    pub(in crate::agent) verify_at: Instant,
-    /// How much of them then: all at first, and after a repair.
-    pub(in crate::agent) extent: Extent,
-    /// Whether revisions were made since old ones were removed.
-    pub(in crate::agent) prune_due: bool,
-    /// What the last change replaced: freeing it takes time that nobody waits for.
-    pub(in crate::agent) replaced: Option<(Arc<State>, Compilation)>,
-    /// Names of services that were removed since the agent started, by their scopes.
-    pub(in crate::agent) removed: BTreeMap<ScopeId, String>,
-    /// Whether the last change was large.
-    pub(in crate::agent) was_large: bool,
-    sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
+    sockets: Box<dyn Sockets>,
     published: watch::Sender<Arc<Snapshot>>,
-    progress: watch::Sender<ProgressView>,
 }
 
 impl Writer {
@@ -107,49 +77,41 @@ impl Writer {
         store: Box<dyn Store>,
         stored: Stored,
         compiled: Compilation,
-        settings: Settings,
+        mut settings: Settings,
         sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
     ) -> Self {
         let state = Arc::new(stored.state);
-        let ruleset = Arc::clone(compiled.ruleset());
-        let attacher = Attacher::new(
-            enforcer.links(),
-            settings.interfaces.clone(),
-            settings.marker.clone(),
-        );
+        let published = watch::Sender::new(Arc::new(Snapshot::of(&state, stored.revision)));
+        let digest = compiled.ruleset().digest();
         let mut writer = Self {
-            digest: ruleset.digest(),
-            entries: ruleset.entries(),
-            published: watch::Sender::new(Arc::new(Snapshot::of(&state, stored.revision))),
-            enforcer,
+            kernel: Enforcement::new(
+                enforcer,
+                settings.interfaces.clone(),
+                settings.marker.clone(),
+                settings.verify_interval,
+                sources,
+            ),
             store,
-            settings,
-            state,
-            revision: stored.revision,
-            ruleset,
-            compiled,
-            generation: 0,
-            bypasses: stored.bypasses,
-            grants: stored.grants,
-            pending: stored.pending,
-            pending_base: None,
-            held: None,
-            lock: None,
-            guard: None,
-            sockets: Box::new(KernelSockets),
+            in_force: InForce::new(state, stored.revision, compiled, digest, 0),
+            bypasses: Bypasses::new(stored.bypasses),
+            grants: Grants::new(stored.grants),
+            confirmation: Confirmation::new(stored.pending, settings.guard.take()),
+            upkeep: Upkeep::default(),
+            removed: Removed::default(),
             faults: Faults::default(),
-            attacher: Arc::new(Mutex::new(attacher)),
-            verify_at: Instant::now(),
-            extent: Extent::Full,
-            prune_due: true,
-            replaced: None,
-            removed: BTreeMap::new(),
-            was_large: false,
-            sources,
-            progress: watch::Sender::new(idle()),
+            leftovers: Leftovers::default(),
+            progress: Progress::default(),
+            sockets: Box::new(KernelSockets),
+            published,
+            settings,
         };
         writer.publish();
         writer
+    }
+
+    /// A later revision than the store's is in force, and stays so.
+    pub fn hold(&mut self, enforced: Option<u64>) {
+        self.upkeep.hold(enforced);
     }
 
     /// Makes kernel and state the same, as far as the opened datapath did not: reads
@@ -158,51 +120,83 @@ impl Writer {
     /// # Errors
     /// The kernel cannot be read.
     pub fn take_over(&mut self) -> Result<(), AgentError> {
-        let enforced = self
-            .enforcer
-            .enforced()
-            .map_err(|source| AgentError::Kernel {
-                what: "the kernel's maps cannot be read",
-                source,
-            })?;
-        self.generation = enforced.generation;
-        self.open_events();
-        if let Some(pending) = &self.pending {
-            // For a rescue, which is refused without it.
-            self.pending_base = self.store.state_at(pending.base).ok().map(Arc::new);
-        }
-        self.take_over_bypasses(self.now());
-        attach::lock(&self.attacher).take_over();
+        self.in_force = InForce {
+            generation: self.kernel.generation()?,
+            ..self.in_force.clone()
+        };
+        self.kernel.open_events();
+        self.confirmation.take_over(&mut *self.store);
+        let (bypasses, mut around) = self.bypasses();
+        bypasses.take_over(&mut around);
+        self.kernel.take_over_interfaces();
         self.record_unrecorded();
-        self.leave_guard();
+        self.confirmation.leave_guard(self.settings.clock.now());
         self.publish();
         Ok(())
     }
 
-    /// Opens the events and hands them on. Without them filtering goes on.
-    pub(in crate::agent) fn open_events(&mut self) {
-        match self.enforcer.events() {
-            // Nobody receives while the agent ends.
-            Ok(source) => drop(self.sources.send(source)),
-            Err(error) => {
-                tracing::error!(error = chain(&error), "no events: they cannot be opened");
-            }
-        }
+    /// What is in force.
+    #[must_use]
+    pub fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
-    /// What was published last.
-    pub(in crate::agent) fn snapshot(&self) -> Arc<Snapshot> {
-        self.published.borrow().clone()
+    /// The privileges that are granted.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// What deadlines are measured by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.settings.clock
     }
 
     /// Now, on the scale of deadlines.
-    pub(in crate::agent) fn now(&self) -> Timestamp {
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.settings.clock.now()
     }
 
+    /// How much a host takes.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.settings.limits
+    }
+
+    /// By what a change is judged that would follow on `base`.
+    #[must_use]
+    pub fn situation<'a>(&'a self, base: &'a InForce) -> Situation<'a> {
+        Situation {
+            in_force: base,
+            bypasses: &self.bypasses,
+            grants: &self.grants,
+            sockets: &*self.sockets,
+            interfaces: &self.settings.interfaces,
+            limits: self.settings.limits,
+            now: self.now(),
+            published: self.published.borrow().clone(),
+            progress: &self.progress,
+        }
+    }
+
+    /// The bypasses, and what they are kept the same in.
+    pub(super) fn bypasses(&mut self) -> (&mut Bypasses, Around<'_>) {
+        let around = Around {
+            now: &self.in_force,
+            kernel: &mut self.kernel,
+            store: &mut *self.store,
+            clock: &self.settings.clock,
+            upkeep: &self.upkeep,
+        };
+        (&mut self.bypasses, around)
+    }
+
     /// Attaches to interfaces; to be told of their changes.
+    #[must_use]
     pub fn attacher(&self) -> SharedAttacher {
-        self.attacher.clone()
+        self.kernel.attacher()
     }
 
     /// What is published, now and from now on.
@@ -215,58 +209,44 @@ impl Writer {
         self.progress.subscribe()
     }
 
-    /// Does what the last change left to be done, for which nobody has to wait.
-    pub fn tidy(&mut self) {
-        self.replaced = None;
-        // Whatever was large is gone by now, except what readers still hold.
-        if std::mem::take(&mut self.was_large) {
-            self.store.settle();
-            memory::give_back();
-        }
+    /// A request has a text of so many bytes.
+    pub fn expect_text(&mut self, bytes: usize) {
+        self.leftovers.text(bytes);
     }
 
-    /// Fills the idle slot, with progress.
-    pub(in crate::agent) fn prepare(
-        &mut self,
-        ruleset: &Arc<Ruleset>,
-        revision: u64,
-    ) -> Result<Prepared, AgentError> {
-        let progress = &self.progress;
-        report(progress, "filling", 0, ruleset.entries());
-        self.enforcer
-            .prepare(ruleset, revision, &mut |done, total| {
-                report(progress, "filling", done, total);
-            })
-            .map_err(|source| {
-                tracing::error!(
-                    error = chain(&source),
-                    "the kernel did not take the new rules"
-                );
-                AgentError::Prepare {
-                    revision: self.revision,
-                    source,
-                }
-            })
+    /// Says what is being done.
+    pub fn phase(&self, phase: &str) {
+        self.progress.phase(phase);
+    }
+
+    /// Says that the work is done.
+    pub fn rest(&self) {
+        self.progress.rest();
+    }
+
+    /// Does what the last change left to be done, for which nobody has to wait.
+    pub fn tidy(&mut self) {
+        self.leftovers.tidy(&mut *self.store);
     }
 
     /// Publishes what is now.
     pub(in crate::agent) fn publish(&mut self) {
-        let mut snapshot = Snapshot::of(&self.state, self.revision);
+        let now = &self.in_force;
+        let mut snapshot = Snapshot::of(&now.state, now.revision);
         snapshot.clock = self.settings.clock.clone();
-        snapshot.generation = self.generation;
-        snapshot.ruleset = Some(Arc::clone(&self.ruleset));
-        snapshot.entries = self.entries;
-        snapshot.bypasses.clone_from(&self.bypasses);
-        snapshot.grants.clone_from(&self.grants);
-        snapshot.pending.clone_from(&self.pending);
-        snapshot.removed.clone_from(&self.removed);
-        attach::lock(&self.attacher).publish(&mut snapshot, &mut self.faults);
-        snapshot.faults = self.faults.lines();
-        snapshot.faults.extend(self.older_store());
-        if let Some(why) = self.enforcer.private_pins() {
-            let fault = format!("filtering ends with the agent's mount namespace: {why}");
-            snapshot.faults.push(fault);
-        }
+        snapshot.generation = now.generation;
+        snapshot.ruleset = Some(Arc::clone(&now.ruleset));
+        snapshot.entries = now.entries;
+        snapshot.bypasses = self.bypasses.to_vec();
+        snapshot.grants = self.grants.to_vec();
+        snapshot.pending = self.confirmation.pending().cloned();
+        snapshot.removed.clone_from(self.removed.names());
+        self.kernel.publish(&mut snapshot, &mut self.faults);
+        snapshot.faults = self.faults.lines(self.bypasses.fault());
+        snapshot
+            .faults
+            .extend(self.upkeep.older_store(now.revision));
+        snapshot.faults.extend(self.kernel.private_pins());
         if snapshot.interfaces.is_empty() {
             snapshot.faults.push(
                 "no interface is configured, so nothing is filtered: name one with --interface or \
@@ -275,6 +255,12 @@ impl Writer {
             );
         }
         self.published.send_replace(Arc::new(snapshot));
+    }
+
+    /// Records what was done without an agent.
+    pub(super) fn record_unrecorded(&mut self) {
+        let marker = &self.settings.marker;
+        unrecorded::record(marker, &mut *self.store, self.in_force.revision);
     }
 
     /// The latest revisions, the newest first.
@@ -316,39 +302,16 @@ impl Writer {
             })
     }
 
-    /// Says that the work is done.
-    pub(in crate::agent) fn rest(&self) {
-        self.progress.send_replace(idle());
+    /// Other sockets than the host's.
+    #[cfg(test)]
+    pub(in crate::agent) fn set_sockets(&mut self, sockets: Box<dyn Sockets>) {
+        self.sockets = sockets;
     }
 
-    pub(in crate::agent) fn progress_sender(&self) -> &watch::Sender<ProgressView> {
-        &self.progress
-    }
-
-    pub(in crate::agent) fn phase(&self, phase: &str) {
-        report(&self.progress, phase, 0, 0);
-    }
-}
-
-pub(in crate::agent) fn report(
-    progress: &watch::Sender<ProgressView>,
-    phase: &str,
-    done: u64,
-    total: u64,
-) {
-    progress.send_modify(|p| {
-        if p.phase != phase {
-            phase.clone_into(&mut p.phase);
-        }
-        p.done = done;
-        p.total = total;
-    });
-}
-
-fn idle() -> ProgressView {
-    ProgressView {
-        phase: "idle".to_owned(),
-        ..ProgressView::default()
+    /// What the agent stores in.
+    #[cfg(test)]
+    pub(in crate::agent) fn store(&mut self) -> &mut dyn Store {
+        &mut *self.store
     }
 }
 

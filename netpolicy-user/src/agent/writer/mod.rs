@@ -1,12 +1,16 @@
 //! The single writer, and the queue to its thread.
 
-pub(in crate::agent) mod change;
+mod change;
 pub mod core;
-pub(in crate::agent) mod reads;
-pub(in crate::agent) mod reconcile;
+mod leftovers;
+mod reads;
+mod reconcile;
+mod removed;
+mod requests;
+mod storekeeping;
 pub mod supervisor;
 mod turns;
-pub(in crate::agent) mod verify;
+mod verify;
 
 pub use self::core::{Settings, Writer};
 pub use supervisor::Supervisor;

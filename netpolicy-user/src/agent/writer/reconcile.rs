@@ -1,15 +1,12 @@
 //! Keeps the kernel what the desired state says: looks, compares, repairs, reports.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 
 use super::core::Writer;
-use crate::agent::error::{AgentError, chain};
-use crate::compiler::Extent;
-
-/// A comparison of all lists takes at most one part in this many of the writer's time.
-const VERIFY_SHARE: u32 = 20;
+use crate::agent::access::Asker;
+use crate::agent::change::{Options, Proposal};
+use crate::agent::error::chain;
+use crate::agent::upkeep::keeper;
 
 /// Differences that are logged one by one.
 const SHOWN: usize = 5;
@@ -17,38 +14,38 @@ const SHOWN: usize = 5;
 impl Writer {
     /// One round.
     pub fn reconcile(&mut self) {
-        if self.check_pins() && self.held.is_none() {
+        if self.check_pins() && !self.upkeep.is_held() {
             self.check_ruleset();
         }
-        self.check_interfaces();
+        self.kernel.check_interfaces();
         self.record_unrecorded();
-        self.check_store();
+        keeper::check(&mut *self.store, &mut self.faults);
         self.drop_lapsed_bypasses(self.now());
         self.take_back_unconfirmed();
-        self.prune();
+        self.upkeep.prune(&mut *self.store);
         self.publish();
     }
 
     /// Somebody may have removed the pins, and with them the links. Whether they are
     /// there, perhaps again.
-    pub(in crate::agent) fn check_pins(&mut self) -> bool {
-        if self.enforcer.is_pinned() {
+    pub(super) fn check_pins(&mut self) -> bool {
+        if self.kernel.is_pinned() {
             return true;
         }
         tracing::error!("drift: the pins are gone; installing anew");
-        match self.enforcer.reinstall(&self.ruleset, self.revision) {
-            Ok(generation) => {
+        match self.kernel.reinstall(&self.in_force) {
+            Ok(in_force) => {
                 // Before anything else: what had lost its link is open.
-                self.check_interfaces();
-                self.generation = generation;
+                self.kernel.check_interfaces();
+                self.in_force = in_force;
                 // What was in force is gone, and the store's is all that is known.
-                self.held = None;
+                self.upkeep.release();
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
                     "{}: the pins were gone; installed anew",
                     Timestamp::now()
                 ));
-                self.open_events();
+                self.kernel.open_events();
                 self.restore_bypasses();
                 true
             }
@@ -64,25 +61,21 @@ impl Writer {
         }
     }
 
-    /// Removes old revisions.
-    fn prune(&mut self) {
-        if !std::mem::take(&mut self.prune_due) {
-            return;
-        }
-        match self.store.prune() {
-            Ok(pruned) if pruned.revisions > 0 => {
-                tracing::info!(revisions = pruned.revisions, "old revisions removed");
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "old revisions could not be removed");
-            }
-        }
+    /// Removes the bypasses that have lapsed by `time`.
+    pub(in crate::agent) fn drop_lapsed_bypasses(&mut self, time: Timestamp) {
+        let (bypasses, mut around) = self.bypasses();
+        bypasses.drop_lapsed(time, &mut around);
+    }
+
+    /// Makes the kernel's bypasses the ones that the agent knows of.
+    pub(super) fn restore_bypasses(&mut self) {
+        let state = self.in_force.state.clone();
+        let (bypasses, mut around) = self.bypasses();
+        bypasses.restore(&state, &mut around);
     }
 
     fn check_ruleset(&mut self) {
-        let is_time = Instant::now() >= self.verify_at;
-        match self.compare(is_time.then_some(self.extent)) {
+        match self.kernel.look(&self.in_force, &mut self.faults) {
             Ok(differences) if differences.is_empty() => self.faults.kernel = None,
             Ok(differences) => self.repair(&differences),
             // It is in the log and in the status, and tried again.
@@ -90,94 +83,67 @@ impl Writer {
         }
     }
 
-    /// How what is in force differs from what should be: the generation, the digest, and
-    /// if an extent is given the lists.
-    ///
-    /// # Errors
-    /// The kernel cannot be read, which is noted as a fault.
-    pub(in crate::agent) fn compare(
-        &mut self,
-        lists: Option<Extent>,
-    ) -> Result<Vec<String>, AgentError> {
-        let read = |what, result: Result<_, _>| {
-            result.map_err(|source| AgentError::Kernel { what, source })
-        };
-        let compared = read("the kernel's maps cannot be read", self.enforcer.enforced());
-        let compared = compared.and_then(|enforced| {
-            if enforced.generation != self.generation {
-                return Ok(vec![format!(
-                    "generation {} is in force, not {}",
-                    enforced.generation, self.generation
-                )]);
-            }
-            if enforced.digest != self.digest {
-                return Ok(vec!["the rules' digest is another".to_owned()]);
-            }
-            let Some(extent) = lists else {
-                return Ok(Vec::new());
-            };
-            self.verify(extent)
-        });
-        if let Err(error) = &compared {
-            let fault = chain(error);
-            tracing::error!("{fault}");
-            self.faults.kernel = Some(fault);
-        }
-        compared
-    }
-
-    fn verify(&mut self, extent: Extent) -> Result<Vec<String>, AgentError> {
-        let started = Instant::now();
-        let differences = self.enforcer.verify(&self.ruleset, extent);
-        let differences = differences.map_err(|source| AgentError::Kernel {
-            what: "the kernel's lists cannot be read",
-            source,
-        })?;
-        let took = started.elapsed();
-        tracing::debug!(?extent, ?took, "the kernel's lists were read back");
-        self.verify_at = Instant::now() + self.settings.verify_interval.max(took * VERIFY_SHARE);
-        self.extent = match extent {
-            Extent::Full => Extent::Sample(0),
-            Extent::Sample(number) => Extent::Sample(number + 1),
-        };
-        Ok(differences)
-    }
-
     /// Fills the idle slot anew and puts it into force.
-    pub(in crate::agent) fn repair(&mut self, differences: &[String]) {
+    pub(super) fn repair(&mut self, differences: &[String]) {
         let shown = differences.iter().take(SHOWN).cloned().collect::<Vec<_>>();
         let more = match differences.len().saturating_sub(SHOWN) {
             0 => String::new(),
             n => format!("; and {n} more"),
         };
         let what = format!("{}{more}", shown.join("; "));
-        tracing::error!(revision = self.revision, "drift: {what}");
+        let revision = self.in_force.revision;
+        tracing::error!(revision, "drift: {what}");
         // What was repaired is compared once more, what was not again.
-        self.verify_at = Instant::now();
-        self.extent = Extent::Full;
-        self.enforcer.distrust();
-        let ruleset = self.ruleset.clone();
-        match self.prepare(&ruleset, self.revision) {
+        self.kernel.verify_soon();
+        match self.kernel.prepare_again(&self.in_force, &self.progress) {
             Ok(prepared) => {
-                self.generation = self.enforcer.commit(prepared);
+                self.in_force = self.kernel.commit(prepared, revision);
+                let generation = self.in_force.generation;
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
-                    "{}: the kernel did not hold what revision {} says ({what}); repaired as generation {}",
+                    "{}: the kernel did not hold what revision {revision} says ({what}); repaired as generation {generation}",
                     Timestamp::now(),
-                    self.revision,
-                    self.generation
                 ));
-                tracing::warn!(generation = self.generation, "drift repaired");
+                tracing::warn!(generation, "drift repaired");
             }
             Err(error) => {
                 self.faults.kernel = Some(format!(
-                    "the kernel does not hold what revision {} says ({what}), and repair failed, trying again: {}",
-                    self.revision,
+                    "the kernel does not hold what revision {revision} says ({what}), and repair failed, trying again: {}",
                     chain(&error)
                 ));
             }
         }
         self.rest();
+    }
+
+    /// Takes the unconfirmed change back if its time is over.
+    pub fn take_back_unconfirmed(&mut self) {
+        if self.upkeep.is_held() {
+            // The change that waits is not in force.
+            return;
+        }
+        let Some(pending) = self.confirmation.overdue(self.now()) else {
+            return;
+        };
+        tracing::warn!(
+            revision = pending.revision,
+            base = pending.base,
+            "not confirmed in time: taken back"
+        );
+        let proposal = Proposal::Unconfirmed(pending.clone());
+        self.faults.pending = match self.change(proposal, Asker::agent(), Options::default()) {
+            Ok(_) => None,
+            Err(error) => {
+                let fault = format!(
+                    "revision {} was not confirmed, but could not be taken back, trying again: {}",
+                    pending.revision,
+                    chain(&error)
+                );
+                tracing::error!("{fault}");
+                Some(fault)
+            }
+        };
+        self.publish();
     }
 }
 

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::core::{LARGE_RULES, Writer};
+use super::core::Writer;
 use super::supervisor::Supervisor;
 use crate::agent::access::Caller;
+use crate::agent::change::candidate::millis;
 use crate::agent::error::AgentError;
+use crate::agent::in_force::InForce;
 use crate::agent::kernel::Inspector;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
@@ -95,10 +97,6 @@ fn look(snapshot: &Snapshot, inspector: &dyn Inspector) -> Look {
     }
 }
 
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Writer {
     /// Reads everything in force back, compares it with a fresh compile of the desired
     /// state, and repairs what differs. Changes wait meanwhile.
@@ -117,24 +115,26 @@ impl Writer {
     }
 
     fn try_verify_all(&mut self) -> Result<VerifyView, AgentError> {
-        self.must_not_be_older()?;
+        self.upkeep.must_not_be_older(self.in_force.revision)?;
         let mut differences = Vec::new();
         // What is in force was compiled from change to change.
-        let fresh = Compilation::new(&self.state);
-        if **fresh.ruleset() != *self.ruleset {
+        let fresh = Compilation::new(&self.in_force.state);
+        if **fresh.ruleset() != *self.in_force.ruleset {
             differences.push("what was compiled is not what a fresh compile makes".to_owned());
-            self.ruleset = Arc::clone(fresh.ruleset());
-            self.digest = self.ruleset.digest();
-            self.entries = self.ruleset.entries();
-            self.compiled = fresh;
+            let digest = fresh.ruleset().digest();
+            let now = &self.in_force;
+            let (state, revision, generation) = (now.state.clone(), now.revision, now.generation);
+            self.in_force = InForce::new(state, revision, fresh, digest, generation);
         }
-        self.was_large |= self.entries >= LARGE_RULES;
-        if !self.enforcer.is_pinned() {
+        self.leftovers.rules(self.in_force.entries);
+        if !self.kernel.is_pinned() {
             differences.push("the pins were gone, and filtering with them".to_owned());
         }
         // What could not be installed anew is a fault already, whatever the old maps hold.
         if self.check_pins() {
-            let found = self.compare(Some(Extent::Full))?;
+            let found =
+                self.kernel
+                    .compare(&self.in_force, Some(Extent::Full), &mut self.faults)?;
             if found.is_empty() {
                 self.faults.kernel = None;
             } else {
@@ -143,9 +143,9 @@ impl Writer {
             differences.extend(found);
         }
         Ok(VerifyView {
-            revision: self.revision,
-            generation: self.generation,
-            entries: self.entries,
+            revision: self.in_force.revision,
+            generation: self.in_force.generation,
+            entries: self.in_force.entries,
             repaired: !differences.is_empty() && self.faults.kernel.is_none(),
             differences,
             took_ms: 0,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::access::{Asker, Seat};
+use crate::agent::change::Consent;
 use crate::agent::sql;
 use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply, create};
 use crate::api::{BypassRequest, SqlRequest};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::*;
+use crate::agent::change::Options;
 use crate::agent::testing::{Bench, PLAIN, ROOT, create};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -48,13 +48,13 @@ fn a_ruleset_that_is_not_what_the_state_says_is_compiled_anew() {
     let mut bench = Bench::new();
     let office = create("office", &["10.0.0.0/8"], &[]);
     bench.writer.change(office, ROOT, PLAIN).unwrap();
-    let right = bench.writer.ruleset.clone();
+    let right = bench.writer.in_force.ruleset.clone();
     // As if a change had been compiled wrongly.
     let nothing = crate::compiler::compile(&crate::model::State::empty());
-    bench.writer.ruleset = Arc::new(nothing);
+    bench.writer.in_force.ruleset = Arc::new(nothing);
     let view = bench.writer.verify_all().unwrap();
     assert!(view.differences[0].contains("fresh compile"), "{view:?}");
-    assert_eq!(bench.writer.ruleset, right);
+    assert_eq!(bench.writer.in_force.ruleset, right);
     let again = bench.writer.verify_all().unwrap();
     assert!(again.differences.is_empty(), "{again:?}");
 }

@@ -177,8 +177,11 @@ fn a_dry_run_goes_through_the_whole_script_and_makes_nothing() {
             );
         }
         assert_eq!(bench.snapshot().revision, 0);
-        assert!(bench.writer.state.policies.is_empty() && bench.writer.grants.is_empty());
-        assert_eq!(bench.writer.digest, bench.writer.ruleset.digest());
+        assert!(
+            bench.writer.in_force().state.policies.is_empty() && bench.writer.grants().is_empty()
+        );
+        let now = bench.writer.in_force();
+        assert_eq!(now.digest, now.ruleset.digest());
         assert_eq!(bench.kernel.journal(), [""; 0]);
     }
     ok(&mut bench, Snowflake, OFFICE);
@@ -274,20 +277,20 @@ fn privileges_and_bypasses_come_and_go() {
         Snowflake,
         "GRANT ATTACH POLICY ON ACCOUNT TO ROLE root",
     );
-    assert_eq!(bench.writer.grants.len(), 1);
+    assert_eq!(bench.writer.grants().len(), 1);
     ok(
         &mut bench,
         Snowflake,
         "REVOKE ATTACH POLICY ON ACCOUNT FROM ROLE root",
     );
-    assert_eq!(bench.writer.grants.len(), 0);
+    assert_eq!(bench.writer.grants().len(), 0);
     ok(
         &mut bench,
         Snowflake,
         "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 5",
     );
     let sources: Vec<_> = bench
-        .writer
+        .snapshot()
         .bypasses
         .iter()
         .map(|b| b.source.to_string())
@@ -298,7 +301,7 @@ fn privileges_and_bypasses_come_and_go() {
         Snowflake,
         "ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = 0",
     );
-    assert!(bench.writer.bypasses.is_empty());
+    assert!(bench.snapshot().bypasses.is_empty());
     ok(
         &mut bench,
         Snowflake,

@@ -3,31 +3,15 @@
 //! Nothing is accepted that cannot be kept, and nothing older than what is in force takes its
 //! place before an admin says so. Must not decide what the desired state is.
 
-use super::lock::{self, LockError};
-use crate::agent::access::Asker;
-use crate::agent::access::rights;
-use crate::agent::error::{AgentError, chain};
-use crate::agent::writer::Writer;
+use super::core::Writer;
+use crate::agent::access::{Asker, audit, rights};
+use crate::agent::error::AgentError;
+use crate::agent::upkeep::keeper;
 use crate::api::{AcknowledgedView, RescuedView};
 use crate::model::Privilege;
 use crate::store::{Archivist, Outcome, Whole, by_rescue};
 
 impl Writer {
-    /// Notes whether what is stored is kept.
-    pub(in crate::agent) fn check_store(&mut self) {
-        let fault = self.store.check().err().map(|error| {
-            format!(
-                "{error}; changes are refused; `netpolicy store rescue` stores what the agent holds"
-            )
-        });
-        match &fault {
-            Some(fault) if self.faults.store.is_none() => tracing::error!("{fault}"),
-            None if self.faults.store.is_some() => tracing::warn!("the state database is back"),
-            _ => {}
-        }
-        self.faults.store = fault;
-    }
-
     /// Stores all that the agent holds in a new database, after the old one was lost.
     ///
     /// # Errors
@@ -49,52 +33,39 @@ impl Writer {
         if self.store.check().is_ok() {
             return Err(AgentError::NothingLost);
         }
-        self.lock_again()?;
-        let mut entry = self.entry(asker, action, Outcome::Done);
+        if let Some(dir) = self.settings.marker.parent() {
+            self.upkeep.lock_again(dir)?;
+        }
+        let mut entry = audit::entry(asker, action, Outcome::Done, self.in_force.revision);
         entry.detail.changes = self.faults.store.iter().cloned().collect();
-        let base = self.pending_base.clone();
-        let pending = self.pending.as_ref();
+        let pending = self.confirmation.pending();
+        let base = self.confirmation.base();
         let rescued = self.store.rescue(&Whole {
-            state: &self.state,
-            revision: self.revision,
+            state: &self.in_force.state,
+            revision: self.in_force.revision,
             by: by_rescue(self.settings.clock.wall(), &entry.actor),
             bypasses: &self.bypasses,
             grants: &self.grants,
-            pending: pending.and_then(|pending| Some((pending, base.as_deref()?))),
+            pending: pending.and_then(|pending| Some((pending, &**base?))),
             audit: entry.clone(),
         });
         let rescued = rescued.map_err(|source| AgentError::Store {
             what: "the store could not be rescued",
             source,
         })?;
-        self.check_store();
+        keeper::check(&mut *self.store, &mut self.faults);
         self.publish();
         tracing::warn!(
             actor = entry.actor,
-            revision = self.revision,
+            revision = self.in_force.revision,
             history = rescued.history,
             "the store was rescued"
         );
         Ok(RescuedView {
-            revision: self.revision,
+            revision: self.in_force.revision,
             history: rescued.history,
             kept: rescued.kept.map(|path| path.display().to_string()),
         })
-    }
-
-    /// Locks the state directory that the path names now: it may be another than the one that
-    /// was locked at start.
-    fn lock_again(&mut self) -> Result<(), AgentError> {
-        let Some(dir) = self.settings.marker.parent() else {
-            return Ok(());
-        };
-        match lock::state(dir) {
-            Ok(lock) => self.lock = Some(lock),
-            // Held since the start, or since the last rescue.
-            Err(LockError::StateInUse { pid, .. }) if pid == Some(std::process::id()) => {}
-            Err(error) => return Err(AgentError::Directory(chain(&error))),
-        }
-        Ok(())
     }
 
     /// What makes a backup, off the writer's thread.
@@ -114,28 +85,6 @@ impl Writer {
         })?;
         self.note(asker, "backup");
         Ok(archivist)
-    }
-
-    /// Refuses whatever would put an older store in force by the way.
-    ///
-    /// # Errors
-    /// [`AgentError::OlderStore`].
-    pub(in crate::agent) fn must_not_be_older(&self) -> Result<(), AgentError> {
-        match self.held {
-            None => Ok(()),
-            Some(enforced) => Err(AgentError::OlderStore {
-                stored: self.revision,
-                enforced,
-            }),
-        }
-    }
-
-    /// What `status` says of a store that is older than what is in force.
-    pub(in crate::agent) fn older_store(&self) -> Option<String> {
-        let error = self.must_not_be_older().err()?;
-        let hint = "`netpolicy store acknowledge` puts the store's in force, `netpolicy restore \
-                    FILE` a newer backup";
-        Some(format!("{error}; {hint}"))
     }
 
     /// Puts the store's revision in force, though a later one is.
@@ -160,37 +109,35 @@ impl Writer {
             Privilege::Admin,
             "acknowledge an older store",
         )?;
-        let Some(enforced) = self.held else {
+        let Some(enforced) = self.upkeep.held() else {
             return Err(AgentError::NotOlder);
         };
-        let mut entry = self.entry(asker, action, Outcome::Done);
+        let mut entry = audit::entry(asker, action, Outcome::Done, self.in_force.revision);
         entry.before = enforced;
         entry.detail.changes = vec![format!(
             "in force: revision {enforced} -> revision {}",
-            self.revision
+            self.in_force.revision
         )];
-        self.enforcer.distrust();
-        let ruleset = self.ruleset.clone();
-        let prepared = self.prepare(&ruleset, self.revision)?;
+        let prepared = self.kernel.prepare_again(&self.in_force, &self.progress)?;
         self.store
             .audit(&entry)
             .map_err(|source| AgentError::Store {
                 what: "the acknowledgement could not be stored",
                 source,
             })?;
-        self.generation = self.enforcer.commit(prepared);
-        self.held = None;
+        self.in_force = self.kernel.commit(prepared, self.in_force.revision);
+        self.upkeep.release();
         self.restore_bypasses();
         self.publish();
         tracing::warn!(
             actor = entry.actor,
-            revision = self.revision,
+            revision = self.in_force.revision,
             before = enforced,
             "an older store was acknowledged"
         );
         Ok(AcknowledgedView {
-            revision: self.revision,
-            generation: self.generation,
+            revision: self.in_force.revision,
+            generation: self.in_force.generation,
             before: enforced,
         })
     }

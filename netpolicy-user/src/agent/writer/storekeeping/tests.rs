@@ -100,7 +100,7 @@ fn older_store_comes_into_force_only_when_it_is_acknowledged() {
         bench.writer.acknowledge(ROOT),
         Err(AgentError::NotOlder)
     ));
-    bench.writer.held = Some(7);
+    bench.writer.hold(Some(7));
     bench.kernel.lock().generation += 1;
     bench.kernel.journal();
     bench.writer.reconcile();
@@ -139,7 +139,7 @@ fn older_store_comes_into_force_only_when_it_is_acknowledged() {
 #[test]
 fn caller_without_admin_can_neither_back_up_nor_rescue_nor_acknowledge() {
     let mut bench = Bench::new();
-    bench.writer.held = Some(7);
+    bench.writer.hold(Some(7));
     fs::remove_file(bench.dir.path().join("state.db")).unwrap();
     let mut asker = ROOT;
     asker.caller.uid = 65_534;
