@@ -22,6 +22,10 @@ impl<E: Enforcer> Writer<E> {
         options: Options,
         now: Timestamp,
     ) -> Result<(), AgentError> {
+        // The lists say nothing of bypasses: a port that moves to another service may leave one
+        // behind.
+        let may_deny =
+            candidate.digest != self.digest && (candidate.may_deny || !self.bypasses.is_empty());
         let changed = &mut candidate.changed;
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
@@ -45,7 +49,7 @@ impl<E: Enforcer> Writer<E> {
                 return Err(lockout);
             }
         }
-        if !may_deny(&changed.effects, candidate.digest != self.digest) && !again {
+        if !may_deny && !again {
             return Ok(());
         }
         let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
@@ -153,14 +157,6 @@ impl<E: Enforcer> Writer<E> {
             );
         }
     }
-}
-
-/// Whether a change may deny anybody who passed before. The effect is not looked at to its
-/// end where lists are large, so what it does not tell of need not be nothing.
-fn may_deny(effects: &[Effect], rules_differ: bool) -> bool {
-    let is_all_known = |effect: &Effect| !effect.sources.at_least;
-    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
-    rules_differ && (effects.is_empty() || effects.iter().any(|e| denies(e) || !is_all_known(e)))
 }
 
 /// A refusal, where nothing is made in any case.
