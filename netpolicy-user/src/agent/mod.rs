@@ -358,13 +358,8 @@ fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
             snapshot.revision,
             snapshot.generation,
             snapshot.entries,
-            snapshot.filtering()
+            snapshot.filtering_beside(open)
         ),
-    };
-    let what = if open.is_empty() || snapshot.detached.is_some() {
-        what
-    } else {
-        format!("{what}; not filtered: {}", open.join(", "))
     };
     match snapshot.faults.len() + snapshot.unfiltered.len() {
         0 => what,

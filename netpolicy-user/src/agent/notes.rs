@@ -190,7 +190,10 @@ impl Supervisor {
         {
             self.record();
         } else {
-            tracing::warn!(action, "refused; counted in the audit log: too many in a minute");
+            tracing::warn!(
+                action,
+                "refused; counted in the audit log: too many in a minute"
+            );
         }
     }
 
@@ -228,7 +231,10 @@ mod tests {
         else {
             panic!("nothing is told");
         };
-        assert!(errors[0].starts_with("940 more refused since "), "{errors:?}");
+        assert!(
+            errors[0].starts_with("940 more refused since "),
+            "{errors:?}"
+        );
         assert!(kept.counted(true).is_none());
     }
 
@@ -265,7 +271,9 @@ mod tests {
                 for _ in 0..100 {
                     supervisor.note(ROOT, "detach");
                 }
-                let error = AgentError::NoRights { who: "mallory".to_owned() };
+                let error = AgentError::NoRights {
+                    who: "mallory".to_owned(),
+                };
                 for _ in 0..100 {
                     supervisor.refused(ROOT, "POST /v1/changes", &error);
                 }

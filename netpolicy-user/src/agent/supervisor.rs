@@ -318,11 +318,7 @@ struct Inside {
 }
 
 /// The thread.
-fn work<E: Enforcer>(
-    mut writer: Writer<E>,
-    mut queue: mpsc::Receiver<Queued>,
-    inside: &Inside,
-) {
+fn work<E: Enforcer>(mut writer: Writer<E>, mut queue: mpsc::Receiver<Queued>, inside: &Inside) {
     while let Some(Queued(command, _turn)) = queue.blocking_recv() {
         match command {
             Command::Change {

@@ -128,7 +128,11 @@ mod tests {
     #[tokio::test]
     async fn users_have_a_place_each_and_two_together() {
         let turns = Turns::default();
-        let waits = async |uid| timeout(Duration::from_millis(20), turns.take(uid)).await.is_err();
+        let waits = async |uid| {
+            timeout(Duration::from_millis(20), turns.take(uid))
+                .await
+                .is_err()
+        };
         let first = turns.take(1).await;
         assert!(waits(1).await, "one user, one place");
         let _second = turns.take(2).await;
@@ -178,7 +182,11 @@ mod tests {
             });
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(supervisor.free_places() >= ROOT, "{}", supervisor.free_places());
+        assert!(
+            supervisor.free_places() >= ROOT,
+            "{}",
+            supervisor.free_places()
+        );
         let root = tokio::spawn({
             let supervisor = supervisor.clone();
             async move {
@@ -193,7 +201,9 @@ mod tests {
         assert_eq!(changed.revision, 1);
         let took = started.elapsed();
         // Most of the users' requests are not even in the queue yet.
-        let done = (0..).take_while(|_| asked.try_join_next().is_some()).count();
+        let done = (0..)
+            .take_while(|_| asked.try_join_next().is_some())
+            .count();
         assert!(done < 300, "{done} were done first, in {took:?}");
         while asked.join_next().await.is_some() {}
         holder.join().unwrap();

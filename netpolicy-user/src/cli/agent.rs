@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
 use super::context::wants_colour;
+use super::descriptors;
 use super::failure::{Exit, Failure};
-use crate::agent::guard;
 use crate::agent::start::StartError;
+use crate::agent::{guard, serve};
 use crate::config::{Config, Overrides, XdpChoice};
 use crate::output::{Escaped, Format};
 
@@ -40,6 +41,8 @@ pub(super) struct AgentArgs {
 
 /// Runs until it is told to stop; enforcement goes on after it.
 pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit> {
+    let _ = serve::raise_descriptor_limit();
+    descriptors::require(descriptors::AGENT)?;
     let config = Config::from_process(&Overrides {
         interfaces: args.interface,
         xdp_mode: args.xdp_mode,

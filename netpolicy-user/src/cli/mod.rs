@@ -12,6 +12,7 @@ mod bypass;
 mod completions;
 mod context;
 mod counters;
+mod descriptors;
 mod diff;
 mod explain;
 mod export;
@@ -201,6 +202,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
     };
+    descriptors::require(descriptors::COMMAND)?;
     let config = Config::from_process(&overrides)?;
     // Not locked: the prompt of `netpolicy sql` may write from another thread.
     let (terminals, format) = (Terminals::detect(), cli.global.output);
