@@ -5,7 +5,7 @@ use std::fmt;
 pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
 pub use super::wording::{Excerpt, closest};
-use super::wording::{at, begins_with, did_you_mean, join_policies, suggest_key};
+use super::wording::{NoList, at, did_you_mean, join_policies, suggest_key};
 
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -314,13 +314,9 @@ pub enum Problem {
     },
     /// A list file in which no line is an address.
     #[error(
-        "holds no address{}; expected an address, CIDR or range a line; if an empty list is intended, use --allow-empty, in a policy file allow_empty = true",
-        begins_with(first.as_ref())
+        "holds no address{0}; expected an address, CIDR or range a line; if an empty list is intended, use --allow-empty, in a policy file allow_empty = true"
     )]
-    NoAddress {
-        /// What it begins with; `None`: it is empty but for comments and blank lines.
-        first: Option<Excerpt>,
-    },
+    NoAddress(NoList),
     /// A binary file.
     #[error("not a text file: it holds a zero byte")]
     Binary,

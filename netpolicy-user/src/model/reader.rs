@@ -137,7 +137,7 @@ impl<'r> ListReader<'r> {
             allow_empty: input.allow_empty,
         };
         for SourceText { name, text } in &input.files {
-            self.list_file(name, text, tolerance);
+            self.list_file(name, text, tolerance, None);
         }
     }
 

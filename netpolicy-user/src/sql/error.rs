@@ -272,6 +272,10 @@ impl Fault {
                 ..
             } => "a name is 3 to 28 letters, digits and underscores".to_owned(),
             Self::Name {
+                why: NameFault::Character(c),
+                ..
+            } if c.is_control() => "remove it: no name holds control characters".to_owned(),
+            Self::Name {
                 why: NameFault::Character(_) | NameFault::Start(_),
                 ..
             } => "put double quotes around it".to_owned(),

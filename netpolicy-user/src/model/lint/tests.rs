@@ -1,6 +1,7 @@
 //! Every finding, and what is none.
 
 mod consequences;
+mod covers;
 
 use std::fmt::Write as _;
 
@@ -237,7 +238,7 @@ fn everything_on_a_list() {
     assert_eq!(findings[0].code, Code::BlocksEverything);
     assert_eq!(
         codes(&policy("office", "block = [\"::/1\", \"0.0.0.0/1\"]")),
-        [Code::BlocksHalf, Code::BlocksHalf]
+        [Code::SpecialRange, Code::BlocksHalf, Code::BlocksHalf]
     );
 }
 

@@ -139,6 +139,12 @@ fn statements() {
         (Snowflake, "CREATE NETWORK POLICY \"\"", 23, "it is empty"),
         (
             Snowflake,
+            "CREATE NETWORK POLICY \"a\tb\"",
+            23,
+            "holds '\\t'; remove it: no name holds control characters",
+        ),
+        (
+            Snowflake,
             "CREATE NETWORK POLICY \"abc",
             23,
             "this quoted name is not closed",
