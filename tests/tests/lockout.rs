@@ -361,7 +361,7 @@ fn a_console_has_no_address_and_that_is_said() {
     ));
     assert_eq!(json["operator"]["address"], OPERATOR);
     // Nobody is told of it where nobody becomes denied.
-    assert!(!host.ok("policy drop most --yes").contains("not looked at"));
+    assert!(!host.ok("policy drop most --yes").contains("not checked"));
     for bad in ["somewhere", "10.0.0.0/8", ""] {
         let out = host.netpolicy(&["policy", "drop", "last", "--yes", "--from", bad]);
         assert_has(out.failed(1), &["expected one IP address"]);

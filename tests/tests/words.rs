@@ -275,7 +275,7 @@ fn each_failure_to_reach_the_agent_has_its_own_words_and_exit_code() {
             "is not an agent's socket: it is another kind of file",
         ),
         (&inside, 1, "a part of the path is not a directory"),
-        (&other, 1, "is no netpolicy agent"),
+        (&other, 1, "is not a netpolicy agent"),
     ] {
         let out = status(socket, None);
         assert_has(out.failed(code), &[words, "hint: "]);

@@ -230,7 +230,7 @@ fn background(
     let state_dir = config.state_dir.clone();
     tasks.spawn(async move {
         if let Err(error) = store_watch::watch(&state_dir, || supervisor.reconcile()).await {
-            tracing::warn!(%error, "no notifications of the store's files: they are looked at every 5 s");
+            tracing::warn!(%error, "no notifications of the store's files: they are checked every 5 s");
         }
     });
 

@@ -41,7 +41,7 @@ impl<E: Enforcer> Writer<E> {
         if let Err(lockout) = check_operator(&judge, asker.seat) {
             if options.dry_run || options.force {
                 changed.warnings.push(if options.force {
-                    format!("{lockout}; made all the same, as --force says")
+                    format!("{lockout}; applied anyway (--force)")
                 } else {
                     would_be(&lockout)
                 });
@@ -74,7 +74,7 @@ impl<E: Enforcer> Writer<E> {
             Err(error) => {
                 let error = chain(&error);
                 changed.warnings.push(format!(
-                    "whom of the connected clients this denies is not known: {error}"
+                    "which connected clients would be denied is not known: {error}"
                 ));
                 return Ok(());
             }

@@ -27,7 +27,7 @@ pub(super) fn require(files: usize) -> Result<(), Failure> {
                 let limit = getrlimit(Resource::Nofile).current;
                 let limit = limit.map_or_else(String::new, |limit| format!(" (limit {limit})"));
                 return Err(Failure::new(format!(
-                    "too few files can be opened: {files} more are required, {} are left{limit}: \
+                    "too few files can be opened: {files} more are required, {} can be{limit}: \
                      {error}",
                     held.len()
                 ))

@@ -168,7 +168,7 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "start it as root with `netpolicy agent --interface NIC`, or name its socket with --socket or NETPOLICY_SOCKET"
         }
         ClientError::Permission { .. } => {
-            "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
+            "run it as root, for example with sudo, or have root grant the privilege (`netpolicy grant`)"
         }
         ClientError::Silent { .. } => {
             "look into the agent's log, and restart it; enforcement does not depend on it"

@@ -342,9 +342,8 @@ impl<'r> ListReader<'r> {
         };
         if self.forced {
             let place = place(&self.sources, spot);
-            self.report.warn(format!(
-                "{place}: a blocked {net} is enforced, as --force says"
-            ));
+            self.report
+                .warn(format!("{place}: a blocked {net} is enforced (--force)"));
             return false;
         }
         self.refuse(spot, problem);

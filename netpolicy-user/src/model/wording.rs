@@ -63,7 +63,7 @@ pub(super) fn did_you_mean(closest: Option<&str>) -> String {
 pub(super) fn suggest_key(closest: &Option<&str>, known: &[&str]) -> String {
     match closest {
         Some(key) => did_you_mean(Some(key)),
-        None => format!("; it takes {}", known.join(", ")),
+        None => format!("; expected one of {}", known.join(", ")),
     }
 }
 

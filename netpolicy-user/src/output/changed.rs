@@ -72,7 +72,7 @@ pub(super) fn write_in_force(
         let at = time(page, pending.deadline);
         writeln!(
             out,
-            "revision {} comes back at {at} unless you run `netpolicy confirm`",
+            "rolls back to revision {} at {at} unless confirmed (`netpolicy confirm`)",
             pending.base
         )?;
     }

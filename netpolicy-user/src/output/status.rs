@@ -66,7 +66,7 @@ impl Render for Status {
             (None, _) => Some(not_known()),
             (Some(_), pending) => pending.map(|p| {
                 let text = format!(
-                    "revision {} by {}: revision {} comes back at {} without `netpolicy confirm`",
+                    "revision {} by {}: rolls back to revision {} at {} unless confirmed (`netpolicy confirm`)",
                     p.revision,
                     line(&p.actor),
                     p.base,

@@ -233,11 +233,11 @@ fn an_allow_list_that_comes_into_being() {
     );
     assert_eq!(
         sentences(PG, &format!("{PG}{new}")),
-        ["everybody but 203.0.113.0/24 and 2001:db8:a::/64 becomes denied on postgres"]
+        ["every source but 203.0.113.0/24 and 2001:db8:a::/64 becomes denied on postgres"]
     );
     assert_eq!(
         sentences(&format!("{PG}{new}"), PG),
-        ["everybody becomes allowed on postgres; 2 networks already were"],
+        ["every source becomes allowed on postgres; 2 networks already were"],
     );
     let wide = policy("own", "bind = [\"postgres\"]\nallow = [\"0.0.0.0/0\"]");
     assert_eq!(
@@ -249,7 +249,7 @@ fn an_allow_list_that_comes_into_being() {
             &policy("own", "block = [\"10.0.0.0/8\"]"),
             &policy("own", "block = [\"10.0.0.0/8\"]\nallow = []")
         ),
-        ["everybody becomes denied on the host; 1 network already was"]
+        ["every source becomes denied on the host; 1 network already was"]
     );
 }
 
@@ -327,7 +327,7 @@ fn what_is_only_observed_changes_nothing() {
     assert_eq!(sentences(observed, &format!("{observed}{all}")), [""; 0]);
     assert_eq!(
         sentences(&format!("{observed}{all}"), &all),
-        ["everybody becomes denied on the host"]
+        ["every source becomes denied on the host"]
     );
 }
 

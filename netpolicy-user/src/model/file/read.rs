@@ -375,7 +375,7 @@ impl Reader<'_, '_> {
         let problem = Problem::WrongValue {
             key: KEY,
             found: Excerpt::new(text),
-            expected: "0.0.0.0/0, and an allow list beside it",
+            expected: "0.0.0.0/0 and an allow list",
         };
         self.report
             .error_at(Some(self.document.place(offset)), problem);

@@ -222,14 +222,14 @@ block = ["0.0.0.0/0"]
     let expected = [
         "p.toml:2:2: unknown key 'hosts' in the policy file; did you mean 'host'?",
         "p.toml:4:8: 'mode' is 'off'; expected \"enforce\" or \"observe\"",
-        "p.toml:5:19: '0' is no port or port range: ports are 1 to 65535",
+        "p.toml:5:19: invalid port or port range '0': ports are 1 to 65535",
         "p.toml:8:1: unknown key 'port' in [[service]]; did you mean 'ports'?",
         "p.toml:7:8: the name 'p' has 1 characters",
         "p.toml:6:1: [[service]] without 'ports'; add ports = [\"5432\"]",
         "p.toml:10:8: a service cannot be named 'host'",
-        "p.toml:11:10: '70000' is no port or port range",
+        "p.toml:11:10: invalid port or port range '70000'",
         "p.toml:14:1: unknown key 'alow' in [[policy]]; did you mean 'allow'?",
-        "p.toml:15:10: '10.0.0.0/33' is no address or CIDR: the prefix length 33 is more than 32",
+        "p.toml:15:10: '10.0.0.0/33' is not an address or CIDR: the prefix length 33 is more than 32",
         "p.toml:15:37: 'allow' is an integer; expected a string or {",
         "p.toml:15:42: unknown key 'adress' in a rule; did you mean 'address'?",
         "p.toml:15:40: a rule without 'address'",
@@ -238,7 +238,7 @@ block = ["0.0.0.0/0"]
         "p.toml:20:11: 'comment' is an integer; expected a string",
         "p.toml:19:8: a second policy 'office' (p.toml:13:8)",
         "p.toml:21:1: [[policy]] without 'name'; add name = \"office\"",
-        "p.toml:22:10: a blocked 0.0.0.0/0 denies everybody",
+        "p.toml:22:10: a blocked 0.0.0.0/0 denies every IPv4 source",
     ];
     for (found, expected) in found.iter().zip(expected) {
         assert!(

@@ -128,7 +128,7 @@ fn finding(state: &State, lists: &Lists, locals: &[Local], covered: &[usize]) ->
         rule: None,
         other: None,
         message: format!(
-            "the blocks cover {} whole{on}: your own machines and this network's services may be there; remove what is not meant",
+            "the blocks cover all of {}{on}: your own machines and this network's services may be there; remove what is not intended",
             ranges.join("; ")
         ),
         more: 0,

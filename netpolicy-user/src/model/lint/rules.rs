@@ -99,7 +99,7 @@ fn whole_family(kind: ListKind, text: &str, rule: &Rule) -> String {
             "{text} allows every {family} address, so the allow list restricts nothing there: remove it, or name the networks that are meant"
         ),
         ListKind::Block => format!(
-            "{text} blocks every {family} address, and no allow rule wins over it: write an allow list of who may pass instead"
+            "{text} blocks every {family} address, and no allow rule wins over it: write an allow list instead"
         ),
     }
 }

@@ -131,9 +131,9 @@ impl Together<'_> {
                 "no allow list has one that is not blocked: add some if any is to pass"
             }
             (_, true) => {
-                "no allow list has an address that is not blocked: add who may pass, or deactivate the policy"
+                "no allow list has an address that is not blocked: add the sources to allow, or deactivate the policy"
             }
-            (_, false) => "everything is blocked: write an allow list of who may pass instead",
+            (_, false) => "everything is blocked: write an allow list instead",
         };
         let severity = match (code, self.scope) {
             (Code::DeniesEverybody, Some(_)) => Severity::Error,
@@ -159,14 +159,14 @@ impl Together<'_> {
                     None => Severity::Warning,
                 },
                 format!(
-                    "every {name} address is denied {on}, since the blocks cover all of {name} together: write an allow list of who may pass instead"
+                    "every {name} address is denied {on}, since the blocks cover all of {name} together: write an allow list instead"
                 ),
             ),
             true => (
                 Code::BlocksHalf,
                 Severity::Note,
                 format!(
-                    "{:.0} % of all {name} addresses are denied {on}: an allow list of who may pass is shorter",
+                    "{:.0} % of all {name} addresses are denied {on}: an allow list is shorter",
                     family.blocked * 100.0
                 ),
             ),

@@ -390,7 +390,7 @@ fn blocks_that_cover_a_family_together_are_found() {
             Code::BlocksEverything,
             Severity::Error,
             "every IPv4 address is denied on the host, since the blocks cover all of IPv4 \
-             together: write an allow list of who may pass instead"
+             together: write an allow list instead"
         )
     );
     let apart = policy("one", "block = [\"::/1\"]") + &policy("two", "block = [\"8000::/1\"]");

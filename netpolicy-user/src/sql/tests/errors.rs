@@ -83,7 +83,11 @@ fn lists() {
             "network rules are not supported",
         ),
         ("(/* x", 42, "this comment is not closed: */ is missing"),
-        ("($$a$$)", 42, "dollar-quoted strings are not taken here"),
+        (
+            "($$a$$)",
+            42,
+            "dollar-quoted strings are not supported here",
+        ),
         ("(E'a')", 42, "E'…' strings"),
     ] {
         check(Snowflake, &format!("{LIST}{list}"), (1, column), message);

@@ -17,7 +17,7 @@ fn blocks(nets: &[&str]) -> String {
 }
 
 const WHY: &str =
-    "your own machines and this network's services may be there; remove what is not meant";
+    "your own machines and this network's services may be there; remove what is not intended";
 
 #[test]
 fn local_ranges_that_several_blocks_cover_are_found() {
@@ -43,7 +43,7 @@ fn local_ranges_that_several_blocks_cover_are_found() {
             "fe80::/10, link-local (RFC 4291)",
         ),
     ] {
-        let expected = format!("special-range: the blocks cover {range} whole: {WHY}");
+        let expected = format!("special-range: the blocks cover all of {range}: {WHY}");
         assert_eq!(
             together(&policy("bad_hosts", &blocks(nets))),
             [expected],
@@ -68,7 +68,7 @@ fn wide_blocks_name_the_local_ranges_in_them() {
     assert_eq!(
         found,
         [format!(
-            "special-range: the blocks cover 10.0.0.0/8, private (RFC 1918) whole: {WHY}"
+            "special-range: the blocks cover all of 10.0.0.0/8, private (RFC 1918): {WHY}"
         )]
     );
 }
@@ -114,7 +114,7 @@ fn blocks_that_cover_a_network_of_the_host_are_found() {
     };
     assert_eq!(
         finding.message,
-        format!("the blocks cover 203.0.113.0/24, this host's own network on eth0 whole: {WHY}")
+        format!("the blocks cover all of 203.0.113.0/24, this host's own network on eth0: {WHY}")
     );
 }
 

@@ -81,7 +81,7 @@ fn a_policy_is_written_for_each_dialect() {
     );
     assert_eq!(
         world.warnings,
-        ["Materialize has no block list: what is blocked is taken out of the rules"]
+        ["Materialize has no block list: what is blocked is subtracted from the rules"]
     );
     assert!(
         written(&mut world, Lakehouse)
@@ -129,7 +129,7 @@ fn what_a_dialect_cannot_say_is_refused() {
         assert_eq!(
             written(&mut world, dialect).unwrap_err().messages(),
             [format!(
-                "policy 'office' cannot be written in {title}: fd00::1 is IPv6, and {title}'s lists take only IPv4"
+                "policy 'office' cannot be written in {title}: fd00::1 is IPv6, and {title}'s lists accept only IPv4"
             )]
         );
     }
