@@ -111,7 +111,7 @@ Kernel         would agree: drop (blocked); not attached there
         ..detached
     };
     assert!(
-        table(&unknown).starts_with("Not known      whether"),
+        table(&unknown).starts_with("Not known   whether"),
         "{}",
         table(&unknown)
     );

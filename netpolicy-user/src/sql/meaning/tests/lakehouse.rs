@@ -184,7 +184,7 @@ fn limits() {
     }
     assert_eq!(
         world.refused(Lakehouse, "CREATE NETWORK POLICY more"),
-        ["Lakehouse takes 20 network policies, and there are 20 already"]
+        ["Lakehouse allows 20 network policies, and there are 20 already"]
     );
     world.ok(
         Lakehouse,

@@ -268,7 +268,7 @@ fn limits_and_reserved_names() {
     }
     assert_eq!(
         world.refused(Materialize, &create("more", &[])),
-        ["Materialize takes 25 network policies, and there are 25 already"]
+        ["Materialize allows 25 network policies, and there are 25 already"]
     );
     world.ok(Snowflake, "CREATE NETWORK POLICY more");
 }

@@ -237,7 +237,7 @@ fn check(dialect: Dialect, allow: Option<&[String]>, block: &[String]) {
     };
     let warned = world.warnings.clone();
     if text.contains("rule_26") {
-        assert!(warned.iter().any(|warning| warning.contains("takes 25")));
+        assert!(warned.iter().any(|warning| warning.contains("allows 25")));
         return;
     }
     let is_empty = |world: &World| alter::is_empty(&world.state.policies[0]);
