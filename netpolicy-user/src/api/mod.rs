@@ -124,9 +124,7 @@ impl Enforcement {
             }
         }
     }
-}
 
-impl Enforcement {
     /// What being attached to no interface amounts to.
     #[must_use]
     pub fn not_attached(&self) -> &'static str {
