@@ -142,7 +142,7 @@ impl Bypasses {
             // It may have taken a part.
             self.restore(&now.state, around);
             return Err(AgentError::Kernel {
-                what: "the kernel did not take the bypass",
+                what: "the kernel rejected the bypass",
                 source,
             });
         }

@@ -13,7 +13,7 @@ use crate::agent::access::grants::must_exist;
 use crate::agent::access::{Asker, rights};
 use crate::agent::error::AgentError;
 use crate::api::{Changed, Timing};
-use crate::compiler::effects;
+use crate::compiler::{Effects, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, plan};
 
 impl Situation<'_> {
@@ -90,22 +90,24 @@ impl Situation<'_> {
             self.progress.report("compiling", done, total);
         });
         let digest = compiled.ruleset().digest();
-        if digest != self.in_force.digest {
-            changed.effects = effects(&self.in_force.ruleset, compiled.ruleset());
-        }
+        let effects = match digest == self.in_force.digest {
+            true => Effects::default(),
+            false => effects(&self.in_force.ruleset, compiled.ruleset()),
+        };
+        let said = warnings::of(&state, &effects, &self.published);
+        changed.warnings.extend(said);
         let mut candidate = Candidate {
             state,
             compiled,
             digest,
-            changed,
+            may_deny: effects.may_deny(),
+            may_allow: effects.may_allow(),
+            changed: Changed {
+                effects: effects.found,
+                ..changed
+            },
         };
         candidate.changed.timing.compile_ms = millis(started);
-        let said = warnings::of(
-            &candidate.state,
-            &candidate.changed.effects,
-            &self.published,
-        );
-        candidate.changed.warnings.extend(said);
         if let Some(asker) = asker {
             self.look_whom_it_denies(&mut candidate, asker, options)?;
             self.look_what_it_opens(&mut candidate, options)?;

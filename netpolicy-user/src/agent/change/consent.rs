@@ -13,9 +13,9 @@ use super::options::{Options, hex};
 use super::situation::{Candidate, Situation};
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
-use crate::api::{Changed, Opening, Opens};
+use crate::api::{Opening, Opens};
 use crate::compiler::effect::OpenTo;
-use crate::compiler::{Becomes, Doors, Exempt, openings};
+use crate::compiler::{Doors, Exempt, openings};
 use crate::model::{Bypass, State};
 
 /// The end of all filtering, by detaching from every interface.
@@ -50,7 +50,7 @@ impl Situation<'_> {
 
     fn opened_by(&self, candidate: &Candidate) -> Option<Opens> {
         // Effects know no bypasses: a port that moves may meet one.
-        let may_open = !self.bypasses.is_empty() || may_allow(&candidate.changed);
+        let may_open = !self.bypasses.is_empty() || candidate.may_allow;
         if candidate.digest == self.in_force.digest || !may_open {
             return None;
         }
@@ -101,16 +101,6 @@ pub(in crate::agent) fn asks(warnings: &mut Vec<String>, opens: &Opens) {
         "this {} and asks before it is done; without a terminal it requires --yes",
         opens.sentence()
     ));
-}
-
-/// Whether a change may let anyone pass who was denied. Effects of large lists are not
-/// looked at to their end, so what they do not tell of need not be nothing.
-fn may_allow(changed: &Changed) -> bool {
-    let effects = &changed.effects;
-    effects.is_empty()
-        || effects
-            .iter()
-            .any(|effect| effect.becomes == Becomes::Allowed || effect.sources.at_least)
 }
 
 /// Who is exempt at a time.

@@ -42,6 +42,10 @@ pub struct Candidate {
     pub compiled: Compilation,
     /// Of the compiled rules.
     pub digest: [u8; 32],
+    /// Whether any source may become denied by the lists.
+    pub may_deny: bool,
+    /// Whether any source may become allowed by the lists.
+    pub may_allow: bool,
     /// What is said of it.
     pub changed: Changed,
 }

@@ -106,7 +106,7 @@ impl Confirmation {
         let Some(pending) = self.pending.clone() else {
             return Err(AgentError::NotFound {
                 what: "no change waits for its confirmation".to_owned(),
-                hint: "`netpolicy history` shows what was made, and what was taken back",
+                hint: "`netpolicy history` lists all changes and rollbacks",
             });
         };
         if asker.caller.name() != pending.actor {
@@ -114,7 +114,7 @@ impl Confirmation {
                 asker.caller,
                 grants,
                 Privilege::Admin,
-                "confirm what somebody else changed",
+                "confirm another user's change",
             )?;
         }
         let action = format!("confirm {}", pending.revision);
@@ -138,7 +138,7 @@ impl Confirmation {
         store
             .clear_pending(&entry)
             .map_err(|source| AgentError::Store {
-                what: "the confirmation could not be stored; the change is still taken back",
+                what: "the confirmation could not be stored; the change will still be rolled back",
                 source,
             })?;
         self.pending = None;
@@ -174,7 +174,7 @@ impl Confirmation {
             Ok(guard) => self.guard = Some(guard),
             Err(error) => tracing::warn!(
                 %error,
-                "no guard: if the agent is killed, the change is taken back only by the next one"
+                "no guard: if the agent is killed, the change is rolled back only by the next one"
             ),
         }
     }
@@ -198,7 +198,7 @@ pub(in crate::agent) fn at_start(
     tracing::warn!(
         revision = pending.revision,
         base = pending.base,
-        "not confirmed in time: taken back"
+        "not confirmed in time: rolled back"
     );
     let state = store.state_at(pending.base)?;
     let action = format!("rollback {}: not confirmed", pending.base);

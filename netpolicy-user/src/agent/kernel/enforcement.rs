@@ -170,10 +170,7 @@ impl Enforcement {
                 progress.report("filling", done, total);
             })
             .map_err(|source| {
-                tracing::error!(
-                    error = chain(&source),
-                    "the kernel did not take the new rules"
-                );
+                tracing::error!(error = chain(&source), "the kernel rejected the new rules");
                 AgentError::Prepare {
                     revision: now.revision,
                     source,

@@ -47,6 +47,7 @@ pub(super) fn rehearse(
         compiled,
         digest,
         mut changed,
+        ..
     } = candidate;
     *stage = InForce {
         state: Arc::new(state),

@@ -390,7 +390,7 @@ impl<'t> Script<'_, 't> {
         }
         Err(AgentError::Sql {
             message: format!(
-                "{what} is no part of a revision, so it cannot be in an atomic script"
+                "{what} is not part of a revision, so an atomic script cannot contain it"
             ),
             hint: Some("run it by itself".to_owned()),
         })

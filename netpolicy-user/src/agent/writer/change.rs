@@ -86,6 +86,7 @@ impl Writer {
             compiled,
             digest,
             mut changed,
+            ..
         } = candidate;
         if options.dry_run {
             changed

@@ -32,7 +32,7 @@ impl Writer {
         if self.kernel.is_pinned() {
             return true;
         }
-        tracing::error!("drift: the pins are gone; installing anew");
+        tracing::error!("drift: the pins are gone; reinstalling");
         match self.kernel.reinstall(&self.in_force) {
             Ok(in_force) => {
                 // Before anything else: what had lost its link is open.
@@ -42,7 +42,7 @@ impl Writer {
                 self.upkeep.release();
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
-                    "{}: the pins were gone; installed anew",
+                    "{}: the pins were gone; reinstalled",
                     Timestamp::now()
                 ));
                 self.kernel.open_events();
@@ -51,7 +51,7 @@ impl Writer {
             }
             Err(error) => {
                 let fault = format!(
-                    "the pins are gone, and installing anew failed, trying again: {}",
+                    "the pins are gone, and reinstalling failed, trying again: {}",
                     chain(&error)
                 );
                 tracing::error!("{fault}");
@@ -128,14 +128,14 @@ impl Writer {
         tracing::warn!(
             revision = pending.revision,
             base = pending.base,
-            "not confirmed in time: taken back"
+            "not confirmed in time: rolled back"
         );
         let proposal = Proposal::Unconfirmed(pending.clone());
         self.faults.pending = match self.change(proposal, Asker::agent(), Options::default()) {
             Ok(_) => None,
             Err(error) => {
                 let fault = format!(
-                    "revision {} was not confirmed, but could not be taken back, trying again: {}",
+                    "revision {} was not confirmed, but could not be rolled back; trying again: {}",
                     pending.revision,
                     chain(&error)
                 );
