@@ -1,11 +1,7 @@
-//! Why the agent does not do what it was asked, and how HTTP says so.
+//! Why the agent does not do what it was asked.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-
-use axum::Json;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 
 use crate::api::{ClientsView, ErrorBody, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
@@ -24,6 +20,35 @@ pub struct EnforcerError {
     pub no_memory: bool,
 }
 
+/// What kind of error it is: what HTTP, the audit log and SQL say follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is wrong in itself.
+    Invalid,
+    /// It names what is not there.
+    Unknown,
+    /// It does not go with what is there.
+    Conflict,
+    /// The caller may not.
+    Forbidden,
+    /// Memory or disk do not suffice.
+    Exhausted,
+    /// It was tried and failed.
+    Failed,
+    /// The agent is about to end.
+    Stopping,
+}
+
+impl From<ErrorKind> for Kind {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Invalid => Self::Invalid,
+            ErrorKind::Unknown => Self::Unknown,
+            ErrorKind::Conflict => Self::Conflict,
+        }
+    }
+}
+
 /// Why a request was refused or failed. Nothing changed, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -33,31 +58,6 @@ pub enum AgentError {
     /// The request cannot be read.
     #[error("{0}")]
     BadRequest(String),
-    /// The request's body is over the limit.
-    #[error("the request is too large: at most {} are read from {who}", size(.limit))]
-    TooLarge {
-        /// The caller's name.
-        who: String,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// The caller holds all that one caller may.
-    #[error("{0}")]
-    TooMany(String),
-    /// All callers together hold all that they may.
-    #[error("{0}")]
-    Busy(String),
-    /// The request does not arrive.
-    #[error("{what} did not arrive within {seconds} s")]
-    TooSlow {
-        /// "the body of the request".
-        what: &'static str,
-        /// How long it was waited for.
-        seconds: u64,
-    },
-    /// The resource is there, but does not do that.
-    #[error("{0}")]
-    WrongMethod(String),
     /// There is no such thing.
     #[error("{what}")]
     NotFound {
@@ -218,40 +218,34 @@ impl AgentError {
     /// Whether it was refused, rather than tried and failed.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        self.status().is_client_error()
+        match self.kind() {
+            Kind::Invalid | Kind::Unknown | Kind::Conflict | Kind::Forbidden => true,
+            Kind::Exhausted | Kind::Failed | Kind::Stopping => false,
+        }
     }
 
-    /// What HTTP says.
+    /// What kind of error it is.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Model(errors) => match errors.kind() {
-                ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-                ErrorKind::Unknown => StatusCode::NOT_FOUND,
-                ErrorKind::Conflict => StatusCode::CONFLICT,
-            },
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound { .. } => StatusCode::NOT_FOUND,
-            Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::Model(errors) => errors.kind().into(),
+            Self::BadRequest(_) | Self::Sql { .. } => Kind::Invalid,
+            Self::NotFound { .. } => Kind::Unknown,
+            Self::NoRights { .. } | Self::NotAllowed { .. } => Kind::Forbidden,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
             | Self::OlderStore { .. }
             | Self::NotOlder
             | Self::NothingLost
             | Self::Opens { .. }
-            | Self::AwaitsConfirmation(_) => StatusCode::CONFLICT,
-            Self::Sql { .. } => StatusCode::BAD_REQUEST,
+            | Self::AwaitsConfirmation(_) => Kind::Conflict,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
-                StatusCode::INSUFFICIENT_STORAGE
+                Kind::Exhausted
             }
             Self::Commit { source, .. } | Self::Store { source, .. } => match source {
-                StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-                StoreError::NoSuchRevision { .. } => StatusCode::NOT_FOUND,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
+                StoreError::Full { .. } => Kind::Exhausted,
+                StoreError::NoSuchRevision { .. } => Kind::Unknown,
+                _ => Kind::Failed,
             },
             Self::Prepare { .. }
             | Self::Kernel { .. }
@@ -260,8 +254,8 @@ impl AgentError {
             | Self::Directory(_)
             | Self::Sockets { .. }
             | Self::Internal
-            | Self::Marker { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Stopping | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Marker { .. } => Kind::Failed,
+            Self::Stopping => Kind::Stopping,
         }
     }
 
@@ -271,12 +265,6 @@ impl AgentError {
                 "run it as root, for example with sudo, or have root grant the privilege (`netpolicy grant`)"
                     .to_owned(),
             ),
-            Self::TooLarge { .. } => Some(
-                "send fewer rules at a time; the privilege admin allows 512 MiB".to_owned(),
-            ),
-            Self::TooMany(_) => Some("wait until one of them has ended, then try again".to_owned()),
-            Self::Busy(_) => Some("try again in a moment, or as root".to_owned()),
-            Self::TooSlow { .. } => Some("send the request at once, and try again".to_owned()),
             Self::Prepare { source, .. } | Self::Kernel { source, .. } => source.hint.clone(),
             Self::Commit { source, .. } | Self::Store { source, .. } => {
                 source.hint().map(str::to_owned)
@@ -326,12 +314,6 @@ impl AgentError {
     }
 }
 
-impl IntoResponse for AgentError {
-    fn into_response(self) -> Response {
-        (self.status(), Json(self.body())).into_response()
-    }
-}
-
 /// "3 of 41 connected clients: 10.0.0.1 on postgres, …".
 #[must_use]
 pub fn in_words(clients: &ClientsView) -> String {
@@ -349,14 +331,6 @@ pub fn in_words(clients: &ClientsView) -> String {
         clients.connected,
         shown.join(", ")
     )
-}
-
-/// A size as a person writes it: "64 MiB", "64 KiB".
-fn size(bytes: &usize) -> String {
-    match bytes >> 20 {
-        0 => format!("{} KiB", bytes >> 10),
-        mib => format!("{mib} MiB"),
-    }
 }
 
 /// An error and what caused it, in one line.

@@ -12,10 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::events::{EventHub, denied, stream};
+use super::http::app::App;
 use super::http::quota::Quota;
-use super::http::routes::{self, App};
+use super::http::routes;
 use super::http::serve::{self, Connections};
-use super::http::{server, standing};
+use super::http::{socket, standing};
 use super::kernel::{EventSource, Inspection, interfaces};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
@@ -269,7 +270,7 @@ async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapsho
             !snapshot.grants.is_empty() || owners.into_iter().any(|owner| owner != "root")
         };
         if open != was_open {
-            match server::open_to_all(&socket, open) {
+            match socket::open_to_all(&socket, open) {
                 Ok(()) => was_open = open,
                 Err(error) => {
                     tracing::error!(socket = %socket.display(), %error, "the socket's mode cannot be set");

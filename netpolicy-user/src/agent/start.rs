@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::agent::confirm::pending;
 use crate::agent::error::AgentError;
-use crate::agent::http::server::{Socket, SocketError};
+use crate::agent::http::socket::{Socket, SocketError};
 use crate::agent::kernel::EventSource;
 use crate::agent::kernel::Kernel;
 use crate::agent::upkeep::lock::{self, Lock, LockError};

@@ -17,8 +17,11 @@ use crate::agent::access::{Asker, Seat};
 use crate::agent::change::Consent;
 use crate::agent::change::Options;
 use crate::agent::confirm::pending;
+use crate::agent::http::routes::sql::response;
 use crate::agent::snapshot::Snapshot;
+use crate::agent::sql;
 use crate::agent::writer::{Settings, Writer};
+use crate::api::{SqlRequest, SqlResponse};
 use crate::clock::testing::Hands;
 use crate::compiler::Compilation;
 use crate::config::DETACHED_MARKER;
@@ -108,6 +111,16 @@ pub(super) fn state_with_policy(name: &str, allow: &[&str], block: &[&str]) -> S
         .apply(&create(name, allow, block), &cx)
         .unwrap()
         .state
+}
+
+/// What the API answers to a script.
+pub(super) fn run_sql(
+    bench: &mut Bench,
+    request: &SqlRequest,
+    asker: Asker,
+    options: Options,
+) -> SqlResponse {
+    response(sql::run(&mut bench.writer, request, asker, options))
 }
 
 pub(super) fn empty_snapshot() -> Snapshot {

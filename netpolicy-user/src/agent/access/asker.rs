@@ -26,6 +26,15 @@ impl Asker {
         }
     }
 
+    /// The caller, and where they sit.
+    #[must_use]
+    pub fn here(caller: Caller) -> Self {
+        Self {
+            caller,
+            seat: Seat::of(caller),
+        }
+    }
+
     /// Who asks; `from`: an address that is judged as well as the one that the caller's
     /// process tells, "none" for none.
     ///

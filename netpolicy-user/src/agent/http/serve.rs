@@ -22,11 +22,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use super::admission::Peer;
+use super::error::HttpError;
 use super::quota::{Bound, Exceeded, Quota, Share};
-use super::server::Peer;
 use super::throttle::Throttle;
 use crate::agent::access::Caller;
-use crate::agent::error::AgentError;
 
 /// How long a request's head may take, and a connection may stand idle before it.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -193,7 +193,7 @@ async fn connection(
     let parts = connection.into_parts();
     // Who sent nothing at all only stood idle, and expects no answer.
     if error.is_timeout() && !parts.read_buf.is_empty() {
-        let error = AgentError::TooSlow {
+        let error = HttpError::TooSlow {
             what: "the head of the request",
             seconds: HEAD_TIME.as_secs(),
         };
@@ -202,17 +202,17 @@ async fn connection(
 }
 
 /// Why this user has no connection now; logged, but not each time.
-fn refusal(uid: u32, exceeded: Exceeded, limits: Connections) -> AgentError {
+fn refusal(uid: u32, exceeded: Exceeded, limits: Connections) -> HttpError {
     static SAID: Throttle = Throttle::new();
     if let Some(left_out) = SAID.ask() {
         tracing::warn!(uid, ?exceeded, left_out, "refused: too many connections");
     }
     match exceeded {
-        Exceeded::Own => AgentError::TooMany(format!(
+        Exceeded::Own => HttpError::TooMany(format!(
             "uid {uid} has {} connections to the agent, which is the most for one user",
             limits.of(uid).each
         )),
-        Exceeded::All => AgentError::Busy(format!(
+        Exceeded::All => HttpError::Busy(format!(
             "the agent serves {} connections, which is the most for all users but root",
             limits.others
         )),
@@ -220,7 +220,7 @@ fn refusal(uid: u32, exceeded: Exceeded, limits: Connections) -> AgentError {
 }
 
 /// Tells a caller who is not served why, and hangs up.
-async fn refuse(mut stream: UnixStream, error: &AgentError) {
+async fn refuse(mut stream: UnixStream, error: &HttpError) {
     let mut heard = [0; 4096];
     // What is closed before the request was read breaks the caller's pipe in place of
     // answering it; whoever says nothing is not waited for.
@@ -236,7 +236,7 @@ async fn refuse(mut stream: UnixStream, error: &AgentError) {
 }
 
 /// A whole HTTP/1.1 answer.
-fn answer(error: &AgentError) -> Vec<u8> {
+fn answer(error: &HttpError) -> Vec<u8> {
     let body = serde_json::to_vec(&error.body()).unwrap_or_default();
     let mut answer = format!(
         "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\

@@ -1,42 +1,69 @@
-//! Why a script stopped, for the API: in the words of the statement's product.
+//! Why a script stopped, in the words of the statement's product.
 
-use crate::agent::error::AgentError;
-use crate::api::SqlFailure;
-use crate::model::ErrorKind;
+use crate::agent::error::{AgentError, Kind};
+use crate::api::{Opens, SqlFailure};
 use crate::sql::meaning::{self, Refusal};
 use crate::sql::{Dialect, SqlError, Statement};
 
+/// Why a script stopped.
+#[derive(Debug)]
+pub struct Failure {
+    /// Where, from 1.
+    line: u32,
+    /// In characters, from 1.
+    column: u32,
+    /// All that is wrong.
+    pub(super) errors: Vec<String>,
+    /// What to do.
+    pub(super) hint: Option<String>,
+    /// What kind of error it is.
+    pub kind: Kind,
+    /// Consent to this is all that is missing.
+    opens: Option<Opens>,
+}
+
+impl Failure {
+    /// As it is sent, with the status of its kind.
+    #[must_use]
+    pub fn view(self, status: u16) -> SqlFailure {
+        SqlFailure {
+            line: self.line,
+            column: self.column,
+            errors: self.errors,
+            hint: self.hint,
+            status,
+            opens: self.opens,
+        }
+    }
+}
+
 /// The text cannot be read.
-pub(super) fn unreadable(error: &SqlError) -> SqlFailure {
-    SqlFailure {
+pub(super) fn unreadable(error: &SqlError) -> Failure {
+    Failure {
         line: error.line,
         column: error.column,
         errors: vec![error.message()],
         hint: error.hint(),
-        status: 400,
+        kind: Kind::Invalid,
         opens: None,
     }
 }
 
 /// A statement is wrong, given what there is.
-pub(super) fn refused(refusal: &Refusal) -> SqlFailure {
+pub(super) fn refused(refusal: &Refusal) -> Failure {
     let (line, column) = refusal.place();
-    SqlFailure {
+    Failure {
         line,
         column,
         errors: refusal.messages(),
         hint: refusal.hint().map(str::to_owned),
-        status: match refusal.kind() {
-            ErrorKind::Invalid => 400,
-            ErrorKind::Unknown => 404,
-            ErrorKind::Conflict => 409,
-        },
+        kind: refusal.kind().into(),
         opens: None,
     }
 }
 
 /// A statement was refused when it was to be made, or failed.
-pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailure {
+pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
     let (line, column) = statement.place(statement.spot);
     let body = error.body();
     let (errors, hint) = match error {
@@ -58,12 +85,12 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailur
         AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], body.hint),
         _ => (body.errors, body.hint),
     };
-    SqlFailure {
+    Failure {
         line,
         column,
         errors,
         hint,
-        status: error.status().as_u16(),
+        kind: error.kind(),
         opens: body.opens,
     }
 }

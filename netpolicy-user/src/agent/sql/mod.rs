@@ -2,6 +2,8 @@
 
 mod failure;
 mod rehearsal;
+mod roles;
 pub mod script;
 
-pub use script::run;
+pub use failure::Failure;
+pub use script::{Outcome, run};

@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nix::unistd::{Group, User};
 
-use super::failure;
+use super::failure::{self, Failure};
 use super::rehearsal::rehearse;
+use super::roles::System;
 use crate::agent::access::Asker;
 use crate::agent::access::rights;
 use crate::agent::change::Consent;
@@ -21,12 +21,10 @@ use crate::agent::change::consent::asks;
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
-use crate::api::{
-    BypassRequest, Changed, Existing, GrantRequest, SqlFailure, SqlRequest, SqlResponse, SqlResult,
-};
+use crate::api::{BypassRequest, Changed, Existing, GrantRequest, SqlRequest, SqlResult};
 use crate::model::{Change, ChangeContext, Privilege, State};
 use crate::sql::meaning::{
-    self, Action, Changes, Privileged, Roles, Scene, makes_revisions, only_asks, plan, says_force,
+    self, Action, Changes, Privileged, Scene, makes_revisions, only_asks, plan, says_force,
 };
 use crate::sql::{Dialect, Statement, Statements};
 
@@ -36,28 +34,34 @@ const NAMELESS: &str = "sql";
 /// Everybody.
 const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
+/// What a script came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What each statement came to, up to the one that failed.
+    pub results: Vec<SqlResult>,
+    /// Why it stopped.
+    pub failure: Option<Failure>,
+    /// The dialect at its end; `None`: it holds no statement.
+    pub dialect: Option<Dialect>,
+}
+
 /// Runs a script, or only tries it: then each statement is judged by what the ones
 /// before it would leave. What is wrong with it is in the answer.
-pub fn run(
-    writer: &mut Writer,
-    request: &SqlRequest,
-    asker: Asker,
-    options: Options,
-) -> SqlResponse {
+pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Options) -> Outcome {
     writer.expect_text(request.text.len());
-    let mut response = SqlResponse::default();
+    let mut outcome = Outcome::default();
     let mut statements = match Statements::new(&request.text, request.dialect) {
         Ok(statements) => statements,
         Err(error) => {
-            response.error = Some(failure::unreadable(&error));
-            return response;
+            outcome.failure = Some(failure::unreadable(&error));
+            return outcome;
         }
     };
     if options.confirm_within.is_some() && !request.atomic {
-        response.error = several_revisions(request);
-        if response.error.is_some() {
-            response.dialect = statements.dialect();
-            return response;
+        outcome.failure = several_revisions(request);
+        if outcome.failure.is_some() {
+            outcome.dialect = statements.dialect();
+            return outcome;
         }
     }
     let stage = options.dry_run.then(|| writer.in_force().clone());
@@ -78,10 +82,10 @@ pub fn run(
             name => name,
         },
     };
-    response.error = script.run(&mut statements, &mut response.results).err();
-    response.dialect = statements.dialect();
+    outcome.failure = script.run(&mut statements, &mut outcome.results).err();
+    outcome.dialect = statements.dialect();
     script.writer.rest();
-    response
+    outcome
 }
 
 /// A script that is being run.
@@ -114,7 +118,7 @@ impl<'t> Script<'_, 't> {
         &mut self,
         statements: &mut Statements<'t>,
         results: &mut Vec<SqlResult>,
-    ) -> Result<(), SqlFailure> {
+    ) -> Result<(), Failure> {
         let ended = self.statements(statements, results);
         let ended = ended.and_then(|()| self.commit(results));
         if ended.is_err() && self.atomic.is_some() {
@@ -131,7 +135,7 @@ impl<'t> Script<'_, 't> {
         &mut self,
         statements: &mut Statements<'t>,
         results: &mut Vec<SqlResult>,
-    ) -> Result<(), SqlFailure> {
+    ) -> Result<(), Failure> {
         for statement in statements {
             let statement = statement.map_err(|error| failure::unreadable(&error))?;
             results.push(self.statement(&statement)?);
@@ -144,7 +148,7 @@ impl<'t> Script<'_, 't> {
         Ok(())
     }
 
-    fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, SqlFailure> {
+    fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, Failure> {
         let title = meaning::title(statement);
         let action = format!("sql: {title}");
         let state = match &self.atomic {
@@ -269,7 +273,7 @@ impl<'t> Script<'_, 't> {
     }
 
     /// Makes the one revision of an atomic script.
-    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), SqlFailure> {
+    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), Failure> {
         let Some(atomic) = self.atomic.as_mut() else {
             return Ok(());
         };
@@ -407,7 +411,7 @@ impl<'t> Script<'_, 't> {
 
 /// The failure of a script that makes several revisions, of which only the last could be
 /// taken back for want of a confirmation.
-fn several_revisions(request: &SqlRequest) -> Option<SqlFailure> {
+fn several_revisions(request: &SqlRequest) -> Option<Failure> {
     let statements = Statements::new(&request.text, request.dialect).ok()?;
     let statements = statements.map_while(Result::ok);
     let mut changing = statements.filter(|statement| makes_revisions(&statement.verb));
@@ -417,19 +421,6 @@ fn several_revisions(request: &SqlRequest) -> Option<SqlFailure> {
         hint: Some("make it atomic, or run its statements one by one".to_owned()),
     };
     Some(failure::failed(&second, &error))
-}
-
-/// The host's users and groups.
-struct System;
-
-impl Roles for System {
-    fn has_user(&self, name: &str) -> bool {
-        matches!(User::from_name(name), Ok(Some(_)))
-    }
-
-    fn has_group(&self, name: &str) -> bool {
-        matches!(Group::from_name(name), Ok(Some(_)))
-    }
 }
 
 #[cfg(test)]

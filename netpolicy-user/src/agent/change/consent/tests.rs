@@ -3,8 +3,7 @@
 use super::*;
 use crate::agent::access::{Asker, Seat};
 use crate::agent::change::Consent;
-use crate::agent::sql;
-use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply, create};
+use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply, create, run_sql};
 use crate::api::{BypassRequest, SqlRequest};
 use crate::model::change::ListEdit;
 use crate::model::{Change, Mode};
@@ -298,15 +297,15 @@ fn statements_that_open_stop_the_script_and_name_what_they_open() {
                 dialect: Some(dialect),
                 atomic,
             };
-            let response = sql::run(&mut bench.writer, &request, ROOT, UNASKED);
+            let response = run_sql(&mut bench, &request, ROOT, UNASKED);
             let failure = response.error.unwrap_or_else(|| panic!("{text}"));
             assert_eq!(failure.status, 409, "{text}: {failure:?}");
             let opens = failure
                 .opens
                 .unwrap_or_else(|| panic!("{text}: {:?}", failure.errors));
             assert_eq!(bench.snapshot().revision, 1, "{text}");
-            let dry = sql::run(
-                &mut bench.writer,
+            let dry = run_sql(
+                &mut bench,
                 &request,
                 ROOT,
                 Options {
@@ -321,12 +320,7 @@ fn statements_that_open_stop_the_script_and_name_what_they_open() {
                 .any(|r| r.warnings.iter().any(|w| w.contains("requires --yes")));
             assert!(warned, "{dry:?}");
             let consent = Consent::of(Some(&opens.key)).unwrap();
-            let done = sql::run(
-                &mut bench.writer,
-                &request,
-                ROOT,
-                Options { consent, ..UNASKED },
-            );
+            let done = run_sql(&mut bench, &request, ROOT, Options { consent, ..UNASKED });
             assert_eq!(done.error, None, "{text}");
         }
     }
@@ -341,18 +335,11 @@ fn a_user_s_minutes_of_bypass_are_one_question_for_both_families() {
         dialect: Some(Dialect::Snowflake),
         atomic: false,
     };
-    let failure = sql::run(&mut bench.writer, &request, ROOT, UNASKED)
-        .error
-        .unwrap();
+    let failure = run_sql(&mut bench, &request, ROOT, UNASKED).error.unwrap();
     let opens = failure.opens.unwrap();
     assert_eq!(opens.sentence(), "opens service postgres to every source");
     let consent = Consent::of(Some(&opens.key)).unwrap();
-    let done = sql::run(
-        &mut bench.writer,
-        &request,
-        ROOT,
-        Options { consent, ..UNASKED },
-    );
+    let done = run_sql(&mut bench, &request, ROOT, Options { consent, ..UNASKED });
     assert_eq!(done.error, None);
     assert_eq!(bench.snapshot().bypasses.len(), 2);
 }

@@ -5,11 +5,11 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::document::{CHANGES, CONFLICTING, HISTORY, NO_REVISION, NO_ROOM, UNKNOWN_NAME};
-use super::extract::{Body, Params};
-use super::{App, blocking};
 use crate::agent::access::Caller;
 use crate::agent::change::Options;
 use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::extract::{Body, Params};
 use crate::agent::writer::Writer;
 use crate::api::{ChangeQuery, Changed, ErrorBody};
 use crate::model::{Change, file};

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::App;
 use super::document::ACCESS;
-use super::extract::Params;
 use crate::agent::access::Caller;
 use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::agent::http::extract::Params;
 use crate::api::AuditView;
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -4,15 +4,14 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::App;
 use super::document::{BYPASSES, CONFLICTING, NO_ROOM};
-use super::extract::{Body, Params};
-use super::grants::asker;
 use crate::agent::access::Asker;
 use crate::agent::access::Caller;
 use crate::agent::bypasses::view;
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::agent::http::extract::{Body, Params};
 use crate::agent::writer::Writer;
 use crate::api::{BypassRequest, BypassView, ConsentQuery, ErrorBody};
 
@@ -46,7 +45,7 @@ pub(super) async fn grant(
 ) -> Result<Json<BypassView>, AgentError> {
     let (request, _share) = body.parse::<BypassRequest>()?;
     let consent = Consent::of(query.opens.as_deref())?;
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let grant = move |writer: &mut Writer| writer.grant_bypass(&request, asker, consent);
     let granted = app.supervisor.run(caller, grant);
     granted.await.map(Json)

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 
 use super::document::ENFORCEMENT;
-use super::{App, blocking};
 use crate::agent::error::AgentError;
 use crate::agent::events::denied::action_name;
+use crate::agent::http::app::{App, blocking};
 use crate::api::{CounterRow, Counters};
 
 /// Packets by scope and reason, since the maps were made.

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::document::{CONFLICTING, HISTORY, NO_REVISION, UNKNOWN_NAME};
-use super::extract::{Body, Params};
-use super::{App, blocking};
 use crate::agent::access::Caller;
 use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::extract::{Body, Params};
 use crate::agent::memory;
 use crate::api::{Changed, DiffAnswer, ErrorBody, Timing};
 use crate::model::{Change, ChangeContext, State as Desired, diff, plan};

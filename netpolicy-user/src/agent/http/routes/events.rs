@@ -10,8 +10,8 @@ use futures_util::stream;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
 
-use super::App;
 use super::document::ENFORCEMENT;
+use crate::agent::http::app::App;
 use crate::api::EventLine;
 
 /// Denied attempts from now on; ends when the agent stops.

@@ -8,10 +8,10 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::document::ENFORCEMENT;
-use super::extract::Params;
-use super::{App, blocking};
 use crate::agent::error::{AgentError, chain};
 use crate::agent::events::denied::action_name;
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::extract::Params;
 use crate::agent::http::views;
 use crate::api::{ExplainView, KernelVerdict};
 use crate::arrival::{ArrivalError, Origin};

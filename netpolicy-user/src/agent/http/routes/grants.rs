@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::App;
 use super::document::{ACCESS, NO_ROOM};
-use super::extract::{Body, Params};
+use crate::agent::access::Asker;
 use crate::agent::access::Caller;
-use crate::agent::access::{Asker, Seat};
 use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::agent::http::extract::{Body, Params};
 use crate::api::{ErrorBody, GrantRequest, GrantView};
 
 /// All privileges that were granted.
@@ -35,7 +35,7 @@ pub(super) async fn grant(
     body: Body,
 ) -> Result<Json<GrantView>, AgentError> {
     let (request, _share) = body.parse::<GrantRequest>()?;
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let granted = app
         .supervisor
         .run(caller, move |writer| writer.grant(&request, asker));
@@ -55,17 +55,9 @@ pub(super) async fn revoke(
     Extension(caller): Extension<Caller>,
     Params(request): Params<GrantRequest>,
 ) -> Result<Json<GrantView>, AgentError> {
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let revoked = app
         .supervisor
         .run(caller, move |writer| writer.revoke(&request, asker));
     revoked.await.map(Json)
-}
-
-/// The caller, and where he sits.
-pub(super) fn asker(caller: Caller) -> Asker {
-    Asker {
-        caller,
-        seat: Seat::of(caller),
-    }
 }

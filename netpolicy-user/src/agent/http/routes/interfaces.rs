@@ -4,14 +4,13 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::document::ENFORCEMENT;
-use super::extract::Params;
-use super::grants::asker;
-use super::{App, blocking};
-use crate::agent::access::Caller;
 use crate::agent::access::rights;
+use crate::agent::access::{Asker, Caller};
 use crate::agent::change::Consent;
 use crate::agent::change::consent::everything;
 use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::extract::Params;
 use crate::agent::kernel::attach::detach as detach_all;
 use crate::api::{ConsentQuery, ErrorBody};
 use crate::detach_marker;
@@ -35,13 +34,14 @@ pub(super) async fn detach(
     let consent = Consent::of(query.opens.as_deref())?;
     if detach_marker::read(&app.marker).is_none() {
         let consented = consent.require("detaching ends all filtering and", Some(&everything()));
-        consented.inspect_err(|error| app.supervisor.refused(asker(caller), "detach", error))?;
+        consented
+            .inspect_err(|error| app.supervisor.refused(Asker::here(caller), "detach", error))?;
     }
     let supervisor = app.supervisor.clone();
     let detached = blocking(move || detach_all(&app.marker, &*app.brake, caller)).await;
     supervisor.reconcile();
     if detached.is_ok() {
-        supervisor.note(asker(caller), "detach");
+        supervisor.note(Asker::here(caller), "detach");
     }
     detached.map(Json)
 }
@@ -55,7 +55,7 @@ pub(super) async fn attach(
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Vec<String>>, AgentError> {
     may_brake(&app, caller, "attach")?;
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let attached = app
         .supervisor
         .run(caller, move |writer| writer.attach(asker));
@@ -65,5 +65,5 @@ pub(super) async fn attach(
 fn may_brake(app: &App, caller: Caller, what: &str) -> Result<(), AgentError> {
     let grants = &app.supervisor.snapshot().grants;
     let may = rights::require(caller, grants, Privilege::Admin, what);
-    may.inspect_err(|error| app.supervisor.refused(asker(caller), what, error))
+    may.inspect_err(|error| app.supervisor.refused(Asker::here(caller), what, error))
 }

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 
 use super::document::POLICIES;
-use super::{App, blocking};
 use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
 use crate::exposure::own_networks;
 use crate::model::lint::{Finding, lint_on};
 

@@ -11,7 +11,6 @@ mod diff;
 mod document;
 mod events;
 mod explain;
-mod extract;
 mod grants;
 mod host;
 mod interfaces;
@@ -19,64 +18,30 @@ mod lint;
 mod policies;
 mod revisions;
 mod services;
-mod sql;
+pub(in crate::agent) mod sql;
 mod status;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(in crate::agent::http) mod tests;
 mod verify;
 
 pub use status::unfiltered_others;
-
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::{Json, Router};
-use jiff::Timestamp;
-use tokio::sync::watch;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::agent::error::AgentError;
-use crate::agent::events::EventHub;
-use crate::agent::http::quota::Quota;
-use crate::agent::http::server::authorize;
+use crate::agent::http::admission::authorize;
+use crate::agent::http::app::App;
+use crate::agent::http::error::HttpError;
 use crate::agent::http::standing::BODY_LIMIT;
-use crate::agent::kernel::{Brake, Inspector};
-use crate::agent::writer::Supervisor;
-use crate::model::Limits;
 
-/// What handlers work with.
-#[derive(Clone)]
-pub struct App {
-    /// The way to the writer, and what it publishes.
-    pub supervisor: Supervisor,
-    /// The kernel, to read from.
-    pub inspector: Arc<dyn Inspector>,
-    /// The emergency brake.
-    pub brake: Arc<dyn Brake>,
-    /// The file that says that nothing is to be attached.
-    pub marker: PathBuf,
-    /// Interfaces that need not be filtered: see
-    /// [`Config::unfiltered_interfaces`](crate::config::Config::unfiltered_interfaces).
-    pub unfiltered_interfaces: Arc<[String]>,
-    /// Events.
-    pub hub: EventHub,
-    /// Becomes `true` when the agent stops; streams end then.
-    pub stopping: watch::Receiver<bool>,
-    /// When the agent started.
-    pub started: Timestamp,
-    /// How much a host takes.
-    pub limits: Limits,
-    /// The memory that bodies under way may take.
-    pub bodies: Arc<Quota>,
-}
-
-/// The whole API. Connections bring a [`crate::agent::http::server::Peer`].
+/// The whole API. Connections bring a [`Peer`](crate::agent::http::admission::Peer).
 pub fn router(app: App) -> Router {
     let (router, mut api) = OpenApiRouter::with_openapi(document::Api::openapi())
         .routes(routes!(status::status))
@@ -125,19 +90,6 @@ async fn unknown(uri: Uri) -> AgentError {
     }
 }
 
-async fn not_allowed(method: Method, uri: Uri) -> AgentError {
-    AgentError::WrongMethod(format!("{} does not support {method}", uri.path()))
-}
-
-/// Runs what takes a while off the threads that serve.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
-) -> Result<T, AgentError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => {
-            tracing::error!(%error, "a request failed for a fault in netpolicy");
-            Err(AgentError::Internal)
-        }
-    }
+async fn not_allowed(method: Method, uri: Uri) -> HttpError {
+    HttpError::WrongMethod(format!("{} does not support {method}", uri.path()))
 }

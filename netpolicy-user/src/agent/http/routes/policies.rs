@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 
 use super::document::POLICIES;
-use super::{App, blocking};
 use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
 use crate::agent::http::views;
 use crate::api::{ErrorBody, PolicyView};
 use crate::model::{self, error::closest};

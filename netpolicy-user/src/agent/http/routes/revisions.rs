@@ -4,14 +4,13 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::App;
 use super::document::{CHANGES, CONFLICTING, HISTORY, NO_REVISION, NO_ROOM};
-use super::extract::Params;
-use super::grants::asker;
-use crate::agent::access::Caller;
+use crate::agent::access::{Asker, Caller};
 use crate::agent::change::Options;
 use crate::agent::change::Proposal;
 use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::agent::http::extract::Params;
 use crate::agent::writer::Writer;
 use crate::api::{ChangeQuery, Changed, ErrorBody, PendingView, RevisionView};
 
@@ -74,7 +73,7 @@ pub(super) async fn confirm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<PendingView>, AgentError> {
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let confirmed = app
         .supervisor
         .run(caller, move |writer| writer.confirm(asker));

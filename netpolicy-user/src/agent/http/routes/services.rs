@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::App;
 use super::document::POLICIES;
+use crate::agent::http::app::App;
 use crate::agent::http::views;
 use crate::api::ServiceView;
 

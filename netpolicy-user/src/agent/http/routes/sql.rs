@@ -6,11 +6,12 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::document::{CHANGES, CONFLICTING, NO_ROOM, UNKNOWN_NAME};
-use super::extract::{Body, Params};
-use super::{App, blocking};
 use crate::agent::access::Caller;
 use crate::agent::change::Options;
 use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::error::status_of;
+use crate::agent::http::extract::{Body, Params};
 use crate::agent::sql;
 use crate::agent::writer::Writer;
 use crate::api::{ChangeQuery, SqlRefusal, SqlRequest, SqlResponse};
@@ -39,9 +40,22 @@ pub(super) async fn run(
     let (request, _share) = blocking(move || body.parse::<SqlRequest>()).await?;
     let (options, asker) = Options::of(&query, caller)?;
     let script = move |writer: &mut Writer| Ok(sql::run(writer, &request, asker, options));
-    let response = app.supervisor.run(caller, script).await?;
+    let outcome = app.supervisor.run(caller, script).await?;
+    let response = response(outcome);
     let status = response.error.as_ref().map_or(StatusCode::OK, |error| {
         StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     });
     Ok((status, Json(response)).into_response())
+}
+
+/// What is sent of what a script came to.
+pub(in crate::agent) fn response(outcome: sql::Outcome) -> SqlResponse {
+    SqlResponse {
+        results: outcome.results,
+        error: outcome.failure.map(|failure| {
+            let status = status_of(failure.kind);
+            failure.view(status.as_u16())
+        }),
+        dialect: outcome.dialect,
+    }
 }

@@ -5,9 +5,9 @@ use axum::extract::State;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::document::ENFORCEMENT;
-use super::{App, blocking};
 use crate::agent::confirm::pending;
 use crate::agent::error::{AgentError, chain};
+use crate::agent::http::app::{App, blocking};
 use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;

@@ -11,10 +11,9 @@ use tokio::io::AsyncReadExt as _;
 use utoipa::ToSchema;
 
 use super::document::{NO_ROOM, STORE};
-use super::grants::asker;
-use super::{App, blocking};
-use crate::agent::access::Caller;
+use crate::agent::access::{Asker, Caller};
 use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
 use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ErrorBody, RescuedView};
 
 /// Bytes that are sent at a time.
@@ -35,7 +34,7 @@ pub(super) async fn backup(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, AgentError> {
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let archivist = app
         .supervisor
         .run(caller, move |writer| writer.archivist(asker));
@@ -75,7 +74,7 @@ pub(super) async fn rescue(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<RescuedView>, AgentError> {
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let rescued = app
         .supervisor
         .run(caller, move |writer| writer.rescue(asker));
@@ -94,7 +93,7 @@ pub(super) async fn acknowledge(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<AcknowledgedView>, AgentError> {
-    let asker = asker(caller);
+    let asker = Asker::here(caller);
     let done = app
         .supervisor
         .run(caller, move |writer| writer.acknowledge(asker));

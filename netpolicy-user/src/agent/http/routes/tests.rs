@@ -13,20 +13,29 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tower::Service;
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
 use super::*;
 use crate::agent::access::Caller;
-use crate::agent::http::server::Peer;
+use crate::agent::events::EventHub;
+use crate::agent::http::admission::Peer;
+use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
 use crate::agent::testing::{Bench, FakeKernel, create};
+use crate::agent::writer::Supervisor;
 use crate::api::{
     BypassView, Changed, Counters, EnforcementState, ErrorBody, EventLine, ExplainView, HostView,
     PolicyView, ProgressView, RevisionView, ServiceView, Status,
 };
 use crate::config::DETACHED_MARKER;
+use crate::model::Limits;
 
 /// The whole API over a fake kernel.
-pub(super) struct Agent {
-    pub(super) app: App,
+pub(in crate::agent::http) struct Agent {
+    pub(in crate::agent::http) app: App,
     router: Router,
     kernel: FakeKernel,
     hub: EventHub,
@@ -36,7 +45,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn new() -> Self {
+    pub(in crate::agent::http) fn new() -> Self {
         let bench = Bench::new();
         let (supervisor, _) = Supervisor::start(bench.writer).unwrap();
         let (stop, stopping) = watch::channel(false);

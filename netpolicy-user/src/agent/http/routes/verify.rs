@@ -3,12 +3,11 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::App;
 use super::document::ENFORCEMENT;
-use super::grants::asker;
-use crate::agent::access::Caller;
 use crate::agent::access::rights;
+use crate::agent::access::{Asker, Caller};
 use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
 use crate::api::VerifyView;
 use crate::model::Privilege;
 
@@ -23,6 +22,6 @@ pub(super) async fn verify(
 ) -> Result<Json<VerifyView>, AgentError> {
     let grants = &app.supervisor.snapshot().grants;
     let may = rights::require(caller, grants, Privilege::Admin, "verify");
-    may.inspect_err(|error| app.supervisor.refused(asker(caller), "verify", error))?;
+    may.inspect_err(|error| app.supervisor.refused(Asker::here(caller), "verify", error))?;
     app.supervisor.verify_all(&app.inspector).await.map(Json)
 }

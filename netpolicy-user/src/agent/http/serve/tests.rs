@@ -3,7 +3,7 @@
 use axum::routing::get;
 
 use super::*;
-use crate::agent::http::server::Socket;
+use crate::agent::http::socket::Socket;
 
 const FEW: Connections = Connections {
     each: 2,
@@ -14,7 +14,7 @@ const FEW: Connections = Connections {
 struct Server {
     dir: tempfile::TempDir,
     stop: watch::Sender<bool>,
-    _file: crate::agent::http::server::SocketFile,
+    _file: crate::agent::http::socket::SocketFile,
     task: tokio::task::JoinHandle<()>,
 }
 

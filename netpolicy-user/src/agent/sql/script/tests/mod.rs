@@ -1,8 +1,8 @@
 //! Scripts, over a fake kernel and a real store.
 
 use super::*;
-use crate::agent::sql::script;
-use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service};
+use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service, run_sql};
+use crate::api::SqlResponse;
 use crate::sql::Dialect::{Lakehouse, Materialize, Snowflake};
 
 mod refusals;
@@ -25,7 +25,7 @@ fn atomic(dialect: Dialect, text: &str) -> SqlRequest {
 }
 
 fn run(bench: &mut Bench, dialect: Dialect, text: &str) -> SqlResponse {
-    script::run(&mut bench.writer, &request(dialect, text), ROOT, PLAIN)
+    run_sql(bench, &request(dialect, text), ROOT, PLAIN)
 }
 
 #[track_caller]
@@ -101,7 +101,7 @@ fn an_atomic_script_is_one_revision_and_sees_itself() {
     let mut bench = Bench::new();
     let text =
         format!("{OFFICE}; ALTER ACCOUNT SET NETWORK_POLICY = office; SHOW NETWORK POLICIES");
-    let response = script::run(&mut bench.writer, &atomic(Snowflake, &text), ROOT, PLAIN);
+    let response = run_sql(&mut bench, &atomic(Snowflake, &text), ROOT, PLAIN);
     assert_eq!(response.error, None);
     assert_eq!(response.results[0].changed, None);
     let changed = response.results[1].changed.as_ref().unwrap();
@@ -130,7 +130,7 @@ fn an_atomic_script_that_fails_makes_nothing() {
             .unwrap();
         bench.kernel.journal();
         let text = format!("{OFFICE}; {last}");
-        let response = script::run(&mut bench.writer, &atomic(Snowflake, &text), ROOT, PLAIN);
+        let response = run_sql(&mut bench, &atomic(Snowflake, &text), ROOT, PLAIN);
         assert!(response.error.is_some(), "{last}");
         assert_eq!(response.results[0].status, None);
         assert_eq!(bench.snapshot().revision, 1, "{last}");
@@ -150,7 +150,7 @@ fn a_dry_run_goes_through_the_whole_script_and_makes_nothing() {
             atomic: is_atomic,
             ..request(Snowflake, &text)
         };
-        let response = script::run(&mut bench.writer, &asked, ROOT, DRY);
+        let response = run_sql(&mut bench, &asked, ROOT, DRY);
         let error = response.error.unwrap();
         if is_atomic {
             assert!(
@@ -197,13 +197,13 @@ fn a_confirmation_covers_one_revision() {
     };
     let text =
         format!("{OFFICE};\nSHOW NETWORK POLICIES;\nALTER ACCOUNT SET NETWORK_POLICY = office");
-    let error = script::run(&mut bench.writer, &request(Snowflake, &text), ROOT, within)
+    let error = run_sql(&mut bench, &request(Snowflake, &text), ROOT, within)
         .error
         .unwrap();
     assert_eq!((error.line, error.column), (3, 1));
     assert!(error.errors[0].contains("covers one revision"), "{error:?}");
     assert_eq!(bench.snapshot().revision, 0);
-    let response = script::run(&mut bench.writer, &atomic(Snowflake, &text), ROOT, within);
+    let response = run_sql(&mut bench, &atomic(Snowflake, &text), ROOT, within);
     assert_eq!(response.error, None);
     assert!(
         response.results[2]
@@ -224,7 +224,7 @@ fn a_confirmation_covers_one_revision() {
 fn snowflake_cuts_connections_unless_told_otherwise_and_the_others_keep_them() {
     let cut_or_kept = |dialect, text: &str, options| {
         let mut bench = Bench::new();
-        let response = script::run(&mut bench.writer, &request(dialect, text), ROOT, options);
+        let response = run_sql(&mut bench, &request(dialect, text), ROOT, options);
         assert_eq!(response.error, None);
         let last = response.results.last().unwrap();
         last.changed

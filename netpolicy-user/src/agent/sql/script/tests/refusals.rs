@@ -55,7 +55,7 @@ fn nobody_locks_himself_out_and_each_product_says_so_in_its_words() {
                 atomic: is_atomic,
                 ..request(dialect, text)
             };
-            let error = script::run(&mut bench.writer, &asked, from_afar(), options)
+            let error = run_sql(&mut bench, &asked, from_afar(), options)
                 .error
                 .unwrap();
             assert!(error.errors[0].starts_with(starts), "{text}: {error:?}");
@@ -67,7 +67,7 @@ fn nobody_locks_himself_out_and_each_product_says_so_in_its_words() {
                 ..options
             };
             assert_eq!(
-                script::run(&mut bench.writer, &asked, from_afar(), forced).error,
+                run_sql(&mut bench, &asked, from_afar(), forced).error,
                 None,
                 "{text}"
             );
@@ -79,17 +79,12 @@ fn nobody_locks_himself_out_and_each_product_says_so_in_its_words() {
 fn lakehouses_force_is_force() {
     let mut bench = Bench::new();
     let text = "CREATE NETWORK POLICY p_1 BLOCKED_IP_LIST=('10.0.0.9')";
-    let error = script::run(
-        &mut bench.writer,
-        &request(Lakehouse, text),
-        from_afar(),
-        PLAIN,
-    )
-    .error
-    .unwrap();
+    let error = run_sql(&mut bench, &request(Lakehouse, text), from_afar(), PLAIN)
+        .error
+        .unwrap();
     assert!(error.hint.unwrap().contains("FORCE"));
     let forced = request(Lakehouse, &format!("{text} FORCE"));
-    let response = script::run(&mut bench.writer, &forced, from_afar(), PLAIN);
+    let response = run_sql(&mut bench, &forced, from_afar(), PLAIN);
     assert_eq!(response.error, None);
     assert!(
         response.results[0].warnings[0].contains("--force"),
@@ -131,7 +126,7 @@ fn a_stranger_may_nothing_and_is_told_in_each_products_words() {
             "SQL access control error: ",
         ),
     ] {
-        let response = script::run(&mut bench.writer, &request(dialect, text), stranger, PLAIN);
+        let response = run_sql(&mut bench, &request(dialect, text), stranger, PLAIN);
         let error = response.error.unwrap();
         assert!(error.errors[0].starts_with(starts), "{error:?}");
         assert!(

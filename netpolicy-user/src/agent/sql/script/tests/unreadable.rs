@@ -15,9 +15,7 @@ fn check(dialect: Dialect, text: &str, place: (u32, u32), says: &str) {
             ..request(dialect, text)
         };
         let started = Instant::now();
-        let error = script::run(&mut bench.writer, &asked, ROOT, PLAIN)
-            .error
-            .unwrap();
+        let error = run_sql(&mut bench, &asked, ROOT, PLAIN).error.unwrap();
         assert_eq!((error.line, error.column), place, "{error:?}");
         assert_eq!(error.status, 400, "{error:?}");
         assert!(error.errors[0].contains(says), "{error:?}");

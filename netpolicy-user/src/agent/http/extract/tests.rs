@@ -6,9 +6,9 @@ use axum::body::Body as Sent;
 use axum::extract::DefaultBodyLimit;
 use futures_util::stream;
 
-use super::super::tests::Agent;
 use super::*;
 use crate::agent::http::quota::Quota;
+use crate::agent::http::routes::tests::Agent;
 use crate::agent::http::standing::BODIES;
 
 const USER: u32 = 3_999_999_998;
@@ -41,9 +41,9 @@ fn app() -> App {
     Agent::new().app
 }
 
-async fn numbers(app: &App, length: Option<usize>, body: Sent) -> Result<Vec<u8>, AgentError> {
+async fn numbers(app: &App, length: Option<usize>, body: Sent) -> Result<Vec<u8>, HttpError> {
     let body = Body::from_request(request(0, Standing::Admin, "", length, body), app).await?;
-    body.parse().map(|(numbers, _)| numbers)
+    Ok(body.parse()?.0)
 }
 
 fn pieces(pieces: [io::Result<&'static str>; 2]) -> Sent {
@@ -69,7 +69,7 @@ async fn body_over_the_route_s_limit_or_cut_off_is_refused() {
     let app = app();
     let large = Sent::from(vec![b' '; 3 << 20]);
     let error = numbers(&app, Some(4), large).await.unwrap_err();
-    assert!(matches!(error, AgentError::TooLarge { .. }), "{error}");
+    assert!(matches!(error, HttpError::TooLarge { .. }), "{error}");
     let cut = pieces([Ok("[1,"), Err(io::Error::other("gone"))]);
     let error = numbers(&app, Some(5), cut).await.unwrap_err().to_string();
     assert!(

@@ -17,13 +17,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::App;
-use super::grants::asker;
-use crate::agent::access::Caller;
+use super::app::App;
+use super::error::HttpError;
+use super::quota::{Exceeded, Share};
+use super::standing::Standing;
+use super::throttle::Throttle;
+use crate::agent::access::{Asker, Caller};
 use crate::agent::error::AgentError;
-use crate::agent::http::quota::{Exceeded, Share};
-use crate::agent::http::standing::Standing;
-use crate::agent::http::throttle::Throttle;
 
 /// How long a body may take: this, and a second more for each [`BYTES_PER_SECOND`] that
 /// arrived.
@@ -67,15 +67,15 @@ struct Trial {
 }
 
 impl FromRequest<App> for Body {
-    type Rejection = AgentError;
+    type Rejection = HttpError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, AgentError> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, HttpError> {
         let extensions = request.extensions();
         let caller = extensions.get::<Caller>().copied();
         let standing = extensions.get::<Standing>().copied();
         // Without the middleware that says so, a fault of netpolicy.
         let (Some(caller), Some(standing)) = (caller, standing) else {
-            return Err(AgentError::Internal);
+            return Err(AgentError::Internal.into());
         };
         let is_change = request.method() != Method::GET;
         let action = format!(
@@ -89,8 +89,10 @@ impl FromRequest<App> for Body {
             if let Some(left_out) = SAID.ask() {
                 tracing::warn!(who = caller.name(), action, %error, left_out, "refused: body");
             }
-            if is_change && matches!(error, AgentError::NotAllowed { .. }) {
-                app.supervisor.refused(asker(caller), &action, error);
+            if let HttpError::Agent(error @ AgentError::NotAllowed { .. }) = error
+                && is_change
+            {
+                app.supervisor.refused(Asker::here(caller), &action, error);
             }
         }
         read
@@ -104,7 +106,7 @@ async fn read(
     app: &App,
     caller: Caller,
     standing: Standing,
-) -> Result<Body, AgentError> {
+) -> Result<Body, HttpError> {
     let is_trial = request.uri().path() == "/v1/diff"
         || Query::<Trial>::try_from_uri(request.uri()).is_ok_and(|query| query.dry_run);
     let limit = standing.body_limit(is_trial);
@@ -135,7 +137,7 @@ async fn read(
             Ok(None) => return Ok(body),
             Ok(Some(piece)) => piece.map_err(|error| refusal(error, caller, limit))?,
             Err(_) => {
-                return Err(AgentError::TooSlow {
+                return Err(HttpError::TooSlow {
                     what: "the body of the request",
                     seconds: started.elapsed().as_secs(),
                 });
@@ -159,31 +161,32 @@ async fn read(
 }
 
 /// The body is larger than this caller's may be.
-fn over(caller: Caller, standing: Standing, is_trial: bool) -> AgentError {
+fn over(caller: Caller, standing: Standing, is_trial: bool) -> HttpError {
     let who = caller.name();
     if standing == Standing::Reader && !is_trial {
-        return AgentError::NotAllowed {
+        let lacks = AgentError::NotAllowed {
             lacks: vec![format!(
                 "{who} may not change anything: that requires a privilege such as create, or a \
                  policy that {who} owns"
             )],
         };
+        return lacks.into();
     }
-    AgentError::TooLarge {
+    HttpError::TooLarge {
         who,
         limit: standing.body_limit(is_trial),
     }
 }
 
-fn no_memory(caller: Caller, standing: Standing, exceeded: Exceeded) -> AgentError {
+fn no_memory(caller: Caller, standing: Standing, exceeded: Exceeded) -> HttpError {
     match exceeded {
-        Exceeded::Own => AgentError::TooMany(format!(
+        Exceeded::Own => HttpError::TooMany(format!(
             "the requests of {} that are under way would have more than {} MiB, which is the \
              most for one user",
             caller.name(),
             standing.bodies().each >> 20
         )),
-        Exceeded::All => AgentError::Busy(
+        Exceeded::All => HttpError::Busy(
             "the requests that are under way have as many bytes as all users but admins may send \
              at a time"
                 .to_owned(),
@@ -191,18 +194,18 @@ fn no_memory(caller: Caller, standing: Standing, exceeded: Exceeded) -> AgentErr
     }
 }
 
-fn refusal(error: axum::Error, caller: Caller, limit: usize) -> AgentError {
+fn refusal(error: axum::Error, caller: Caller, limit: usize) -> HttpError {
     let error = error.into_inner();
     if error.is::<LengthLimitError>() {
         let who = caller.name();
-        AgentError::TooLarge { who, limit }
+        HttpError::TooLarge { who, limit }
     } else {
-        AgentError::BadRequest(format!("the request was not read to its end: {error}"))
+        AgentError::BadRequest(format!("the request was not read to its end: {error}")).into()
     }
 }
 
 /// Reads on for a while and keeps nothing, so that the caller hears the refusal.
-async fn discard(mut pieces: BodyDataStream, error: AgentError) -> AgentError {
+async fn discard(mut pieces: BodyDataStream, error: HttpError) -> HttpError {
     let mut discarded = 0;
     let reading = timeout(DISCARD_TIME, async {
         while let Some(Ok(piece)) = pieces.next().await {
