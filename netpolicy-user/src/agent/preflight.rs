@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::change::Candidate;
-use super::clients::{self, Judge, Side};
+use super::clients::{self, Judge, Side, Wanted};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::lockout::check_operator;
@@ -53,12 +53,11 @@ impl<E: Enforcer> Writer<E> {
         if denies {
             changed.operator = Some(asker.seat.view());
         }
-        let found = clients::judge(
-            self.sockets.as_ref(),
-            &self.settings.interfaces,
-            &judge,
-            again,
-        );
+        let wanted = Wanted {
+            interfaces: &self.settings.interfaces,
+            all: again,
+        };
+        let found = clients::judge(self.sockets.as_ref(), &judge, wanted);
         let mut clients = match found {
             Ok(clients) => clients,
             Err(error) if options.strict || wants_cut => {
@@ -122,23 +121,26 @@ impl<E: Enforcer> Writer<E> {
             new: self.in_force(),
             now: self.now(),
         };
-        let interfaces = &self.settings.interfaces;
+        let wanted = Wanted {
+            interfaces: &self.settings.interfaces,
+            all,
+        };
         let mut left = Vec::new();
         for _ in 0..ROUNDS {
-            let ended = clients::judge(self.sockets.as_ref(), interfaces, &judge, all)
-                .and_then(|found| self.sockets.cut(&found.denied));
-            match ended {
-                Ok(ended) => {
-                    view.closed += ended.closed;
-                    clients::add_left(&mut left, ended.left);
+            match clients::denied(self.sockets.as_ref(), &judge, wanted) {
+                Ok(denied) => {
+                    let ended = self.sockets.cut(&denied);
+                    let over_since = clients::add_left(&mut left, ended.left);
+                    view.closed += ended.closed + over_since;
                 }
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(error, "connections could not be closed");
+                    tracing::error!(error, "open connections cannot be listed");
                     changed.warnings.push(format!(
-                        "the change is made, but open connections could not be closed: {error}"
+                        "the change is in force, but connections of denied sources may still \
+                         be open: {error}"
                     ));
-                    return;
+                    break;
                 }
             }
         }
