@@ -93,7 +93,7 @@ impl Here {
                 self.closed += done.closed;
                 self.left.extend(done.left);
             }
-            // Without an answer of the kernel it is not known of any that it is over.
+            // Without an answer none is known to be over.
             Err(error) => {
                 let why = Left::Refused(error.in_full());
                 let left = connections.into_iter();

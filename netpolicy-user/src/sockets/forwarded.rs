@@ -136,7 +136,8 @@ impl Search {
 
     /// Elsewhere: behind routers, or where no interface of this namespace has its other end.
     fn far(&mut self, sessions: &[Forwarded], candidates: &[Candidate]) {
-        // Where the routes lead, but nobody could look, the socket may be just there.
+        // Where the routes lead to a namespace that could not be searched, the socket may be
+        // just there.
         let is_open = |it: &Trace| it.places.is_empty() && it.failure.is_none();
         let open: Vec<_> = self.traces.iter().map(is_open).collect();
         if !open.contains(&true) {
