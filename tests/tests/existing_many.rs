@@ -1,5 +1,9 @@
 //! `--existing cut` on a host that tracks many connections.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it measured"
+)]
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -27,7 +31,7 @@ fn cpu(pid: u32) -> [Duration; 2] {
 }
 
 #[test]
-fn cut_among_100000_tracked_connections_takes_seconds_and_ends_what_it_must() {
+fn cut_among_100000_tracked_connections_takes_seconds_and_ends_what_is_denied() {
     let mut forwarding = Forwarding::dnat("");
     let mut blocked = forwarding.host().session("10.66.255.1", PUBLISHED);
     let mut allowed = forwarding.host().session("10.0.255.1", PUBLISHED);
@@ -57,9 +61,13 @@ fn cut_among_100000_tracked_connections_takes_seconds_and_ends_what_it_must() {
         let done = host.ok(&format!("policy create abuse --block 10.66.0.0/16 {line}"));
         let (after, took) = (cpu(pid), start.elapsed());
         let [user, system] = [0, 1].map(|at| after[at] - before[at]);
-        eprintln!("{line}: {took:?}, of the agent's CPU {user:?} and {system:?} in the kernel");
+        println!("{line}: {took:?}, of the agent's CPU {user:?} and {system:?} in the kernel");
         assert_has(&done, &["1001 of 100002 connected clients"]);
-        assert!(took < Duration::from_secs(30), "{took:?}");
+        // In a debug build some 2 s for each look at all entries.
+        assert!(
+            user + system < Duration::from_secs(20),
+            "{user:?} {system:?}"
+        );
         if !line.contains("dry") {
             assert_has(
                 &done,
