@@ -104,6 +104,13 @@ pub fn is_filled(state_dir: &Path) -> bool {
     store::is_filled(state_dir)
 }
 
+/// The agent that works with the pins in `bpffs_dir`, by its process id, if there is one and it
+/// is known; its socket need not be the configured one.
+#[must_use]
+pub fn agent_of(bpffs_dir: &Path) -> Option<u32> {
+    lock::holder_of_pins(bpffs_dir)
+}
+
 fn user(uid: u32) -> String {
     let found = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
     found

@@ -111,7 +111,7 @@ impl<E: Enforcer> Writer<E> {
             // It may have taken a part.
             self.restore_bypasses();
             return Err(AgentError::Kernel {
-                what: "the kernel did not take the bypass",
+                what: "the kernel rejected the bypass",
                 source,
             });
         }

@@ -14,9 +14,9 @@ use super::enforcer::Enforcer;
 use super::error::AgentError;
 use super::request::Options;
 use super::writer::Writer;
-use crate::api::{Changed, Opening, Opens};
+use crate::api::{Opening, Opens};
 use crate::compiler::effect::OpenTo;
-use crate::compiler::{Becomes, Doors, Exempt, openings};
+use crate::compiler::{Doors, Exempt, openings};
 use crate::model::{Bypass, State};
 
 /// What the requester agreed to.
@@ -133,7 +133,7 @@ impl<E: Enforcer> Writer<E> {
 
     fn opened_by(&self, candidate: &Candidate, now: Timestamp) -> Option<Opens> {
         // Effects know no bypasses: a port that moves may meet one.
-        let may_open = !self.bypasses.is_empty() || may_allow(&candidate.changed);
+        let may_open = !self.bypasses.is_empty() || candidate.may_allow;
         if candidate.digest == self.digest || !may_open {
             return None;
         }
@@ -159,16 +159,6 @@ pub(super) fn asks(warnings: &mut Vec<String>, opens: &Opens) {
         "this {} and asks before it is done; without a terminal it requires --yes",
         opens.sentence()
     ));
-}
-
-/// Whether a change may let anyone pass who was denied. Effects of large lists are not
-/// looked at to their end, so what they do not tell of need not be nothing.
-fn may_allow(changed: &Changed) -> bool {
-    let effects = &changed.effects;
-    effects.is_empty()
-        || effects
-            .iter()
-            .any(|effect| effect.becomes == Becomes::Allowed || effect.sources.at_least)
 }
 
 /// Who is exempt at a time.

@@ -113,7 +113,7 @@ pub enum AgentError {
         hint: Option<String>,
     },
     /// The kernel did not take the new ruleset.
-    #[error("the kernel did not take the new rules: {}; revision {revision} stays in force", chain(.source))]
+    #[error("the kernel rejected the new rules: {}; revision {revision} stays in force", chain(.source))]
     Prepare {
         /// The revision in force.
         revision: u64,
@@ -257,7 +257,7 @@ impl AgentError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoRights { .. } => Some(
-                "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
+                "run it as root, for example with sudo, or have root grant the privilege (`netpolicy grant`)"
                     .to_owned(),
             ),
             Self::TooLarge { .. } => Some(
@@ -283,7 +283,7 @@ impl AgentError {
             }
             Self::Opens { .. } => Some("repeat it with --yes if that is intended".to_owned()),
             Self::AwaitsConfirmation(pending) => Some(format!(
-                "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
+                "`netpolicy confirm` keeps it, `netpolicy rollback {}` rolls it back at once",
                 pending.base
             )),
             Self::OlderStore { .. } => Some(
@@ -292,7 +292,7 @@ impl AgentError {
                     .to_owned(),
             ),
             Self::Sql { hint, .. } => hint.clone(),
-            Self::Stopping => Some("try again when it has started anew".to_owned()),
+            Self::Stopping => Some("try again once it has restarted".to_owned()),
             _ => None,
         }
     }

@@ -22,6 +22,10 @@ impl<E: Enforcer> Writer<E> {
         options: Options,
         now: Timestamp,
     ) -> Result<(), AgentError> {
+        // The lists say nothing of bypasses: a port that moves to another service may leave one
+        // behind.
+        let may_deny =
+            candidate.digest != self.digest && (candidate.may_deny || !self.bypasses.is_empty());
         let changed = &mut candidate.changed;
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
@@ -37,7 +41,7 @@ impl<E: Enforcer> Writer<E> {
         if let Err(lockout) = check_operator(&judge, asker.seat) {
             if options.dry_run || options.force {
                 changed.warnings.push(if options.force {
-                    format!("{lockout}; made all the same, as --force says")
+                    format!("{lockout}; applied anyway (--force)")
                 } else {
                     would_be(&lockout)
                 });
@@ -45,7 +49,7 @@ impl<E: Enforcer> Writer<E> {
                 return Err(lockout);
             }
         }
-        if !may_deny(&changed.effects, candidate.digest != self.digest) && !again {
+        if !may_deny && !again {
             return Ok(());
         }
         let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
@@ -69,7 +73,7 @@ impl<E: Enforcer> Writer<E> {
             Err(error) => {
                 let error = chain(&error);
                 changed.warnings.push(format!(
-                    "whom of the connected clients this denies is not known: {error}"
+                    "which connected clients would be denied is not known: {error}"
                 ));
                 return Ok(());
             }
@@ -155,14 +159,6 @@ impl<E: Enforcer> Writer<E> {
             );
         }
     }
-}
-
-/// Whether a change may deny anybody who passed before. The effect is not looked at to its
-/// end where lists are large, so what it does not tell of need not be nothing.
-fn may_deny(effects: &[Effect], rules_differ: bool) -> bool {
-    let is_all_known = |effect: &Effect| !effect.sources.at_least;
-    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
-    rules_differ && (effects.is_empty() || effects.iter().any(|e| denies(e) || !is_all_known(e)))
 }
 
 /// A refusal, where nothing is made in any case.

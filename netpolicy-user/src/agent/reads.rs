@@ -1,5 +1,6 @@
 //! What is read out of the store: short lists by the writer, past states beside it.
 
+use super::caller::Caller;
 use super::error::AgentError;
 use super::supervisor::{Command, Supervisor};
 use crate::api::{AuditView, RevisionView};
@@ -10,17 +11,24 @@ impl Supervisor {
     ///
     /// # Errors
     /// The store cannot be read; or the agent is stopping.
-    pub async fn revisions(&self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
-        self.ask(|reply| Command::Revisions { limit, reply }).await
+    pub async fn revisions(
+        &self,
+        caller: Caller,
+        limit: usize,
+    ) -> Result<Vec<RevisionView>, AgentError> {
+        let uid = caller.uid;
+        let listed = self.ask(|reply| Command::Revisions { uid, limit, reply });
+        listed.await
     }
 
     /// The desired state at a revision.
     ///
     /// # Errors
     /// There is no such revision, or the store cannot be read; or the agent is stopping.
-    pub async fn state_at(&self, revision: u64) -> Result<State, AgentError> {
+    pub async fn state_at(&self, caller: Caller, revision: u64) -> Result<State, AgentError> {
         // Only the way to it is the writer's: changes do not wait until it is read.
-        let past = self.ask(|reply| Command::Past { reply }).await?;
+        let uid = caller.uid;
+        let past = self.ask(|reply| Command::Past { uid, reply }).await?;
         let read = tokio::task::spawn_blocking(move || past.state_at(revision));
         let read = read.await.map_err(|_| AgentError::Internal)?;
         read.map_err(|source| AgentError::Store {
@@ -33,7 +41,13 @@ impl Supervisor {
     ///
     /// # Errors
     /// The store cannot be read; or the agent is stopping.
-    pub async fn audit_log(&self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
-        self.ask(|reply| Command::AuditLog { limit, reply }).await
+    pub async fn audit_log(
+        &self,
+        caller: Caller,
+        limit: usize,
+    ) -> Result<Vec<AuditView>, AgentError> {
+        let uid = caller.uid;
+        let read = self.ask(|reply| Command::AuditLog { uid, limit, reply });
+        read.await
     }
 }

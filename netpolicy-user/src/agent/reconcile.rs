@@ -36,7 +36,7 @@ impl<E: Enforcer> Writer<E> {
         if self.enforcer.is_pinned() {
             return true;
         }
-        tracing::error!("drift: the pins are gone; installing anew");
+        tracing::error!("drift: the pins are gone; reinstalling");
         match self.enforcer.reinstall(&self.ruleset, self.revision) {
             Ok(generation) => {
                 // Before anything else: what had lost its link is open.
@@ -46,7 +46,7 @@ impl<E: Enforcer> Writer<E> {
                 self.held = None;
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
-                    "{}: the pins were gone; installed anew",
+                    "{}: the pins were gone; reinstalled",
                     Timestamp::now()
                 ));
                 self.open_events();
@@ -55,7 +55,7 @@ impl<E: Enforcer> Writer<E> {
             }
             Err(error) => {
                 let fault = format!(
-                    "the pins are gone, and installing anew failed, trying again: {}",
+                    "the pins are gone, and reinstalling failed, trying again: {}",
                     chain(&error)
                 );
                 tracing::error!("{fault}");

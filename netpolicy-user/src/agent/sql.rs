@@ -370,7 +370,7 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
         }
         Err(AgentError::Sql {
             message: format!(
-                "{what} is no part of a revision, so it cannot be in an atomic script"
+                "{what} is not part of a revision, so an atomic script cannot contain it"
             ),
             hint: Some("run it by itself".to_owned()),
         })

@@ -37,7 +37,7 @@ pub enum StartError {
     /// The store is new, but something is enforced: perhaps it is the wrong one.
     #[error(
         "the state in {} is empty, but the pins in {} enforce revision {revision} of another: \
-         starting would let everything in",
+         starting would open the host to every source",
         state_dir.display(), bpffs_dir.display()
     )]
     StateLost {
@@ -148,7 +148,7 @@ pub fn start(
         Opened::Adopted => tracing::info!("took over what was in force, untouched"),
         Opened::Updated => tracing::warn!("took over; another ruleset was in force, replaced"),
         Opened::Upgraded => tracing::info!("took over; the program was replaced by this version's"),
-        Opened::Installed(why) => tracing::info!("installed anew: {why}"),
+        Opened::Installed(why) => tracing::info!("installed: {why}"),
     }
     let settings = Settings {
         interfaces: config.interfaces.clone(),

@@ -237,10 +237,7 @@ impl<E: Enforcer> Writer<E> {
                 report(progress, "filling", done, total);
             })
             .map_err(|source| {
-                tracing::error!(
-                    error = chain(&source),
-                    "the kernel did not take the new rules"
-                );
+                tracing::error!(error = chain(&source), "the kernel rejected the new rules");
                 AgentError::Prepare {
                     revision: self.revision,
                     source,

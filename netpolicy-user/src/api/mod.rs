@@ -118,12 +118,19 @@ impl Enforcement {
             (_, Some(detached)) => Some(detached.in_words()),
             (EnforcementState::Detached, None) => Some(Detached::default().in_words()),
             (EnforcementState::Partial, _) => Some(format!("not filtered: {}", open.join(", "))),
-            (EnforcementState::NotAttached, _) => {
-                Some("attached to no interface: nothing is filtered".to_owned())
-            }
+            (EnforcementState::NotAttached, _) => Some(self.not_attached().to_owned()),
             (EnforcementState::Unknown, _) => {
                 Some("what is filtered is not known: the kernel cannot be read".to_owned())
             }
+        }
+    }
+
+    /// What being attached to no interface amounts to.
+    #[must_use]
+    pub fn not_attached(&self) -> &'static str {
+        match self.interfaces.iter().any(|i| i.elsewhere) {
+            true => "attached only in another network namespace: nothing is filtered in this one",
+            false => "not attached: nothing is filtered",
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct HistoryArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
-    /// The revision whose state is to come back; 0: nothing, as in the beginning
+    /// The revision to restore; 0 is the empty state
     revision: u64,
     #[command(flatten)]
     safety: Safety,

@@ -13,7 +13,7 @@ use crate::model::change::{Change, ListEdit};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PolicyCommand {
-    /// Make a policy, active and bound to the host unless told otherwise
+    /// Create a policy, by default active and bound to the host
     Create(Box<CreateArgs>),
     /// Change a policy's lists or comment; what is not named stays
     #[command(override_usage = "netpolicy policy alter [OPTIONS] <NAME>")]
@@ -44,14 +44,14 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         safety: Safety,
     },
-    /// Let a policy govern the scopes that it is bound to
+    /// Activate a policy in the scopes that it is bound to
     Activate {
         /// The policy
         name: String,
         #[command(flatten)]
         safety: Safety,
     },
-    /// Let a policy govern nothing, but keep it
+    /// Deactivate a policy, and keep it
     Deactivate {
         /// The policy
         name: String,
@@ -65,7 +65,7 @@ pub(super) enum PolicyCommand {
         /// The policy
         name: String,
     },
-    /// Say what in policies is hardly meant so; exit with 1 if there is more than notes
+    /// Find likely mistakes in policies; exit code 1 if there is more than notes
     Lint(LintArgs),
 }
 
@@ -85,10 +85,10 @@ pub(super) struct CreateArgs {
     /// Block what is on this list; `-` is standard input, may be repeated
     #[arg(long, value_name = "FILE")]
     block_file: Vec<PathBuf>,
-    /// Have an allow list even if nothing is on it: everybody is denied
+    /// Have an allow list even if it is empty: every source is denied
     #[arg(long)]
     only: bool,
-    /// For people
+    /// Description
     #[arg(long)]
     comment: Option<String>,
     /// Make it without activating it
@@ -160,7 +160,7 @@ struct Alterations {
     /// Empty the block list
     #[arg(long, conflicts_with_all = EDIT_BLOCK, conflicts_with_all = ["set_block", "set_block_file"])]
     clear_block: bool,
-    /// For people; an empty one removes it
+    /// Description; an empty one removes it
     #[arg(long)]
     comment: Option<String>,
 }

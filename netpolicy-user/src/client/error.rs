@@ -47,7 +47,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// Another program listens on the socket.
-    #[error("what answers on {} is no netpolicy agent: {why}", socket.display())]
+    #[error("what answers on {} is not a netpolicy agent: {why}", socket.display())]
     OtherProgram {
         /// The socket.
         socket: PathBuf,

@@ -269,11 +269,11 @@ async fn refusal_without_json_comes_from_another_program() {
     };
     assert_eq!(
         said(client.status().await.unwrap_err()),
-        "what answers on SOCKET is no netpolicy agent: it answers GET /v1/status with 413 Payload Too Large: too long"
+        "what answers on SOCKET is not a netpolicy agent: it answers GET /v1/status with 413 Payload Too Large: too long"
     );
     assert_eq!(
         said(client.counters().await.unwrap_err()),
-        "what answers on SOCKET is no netpolicy agent: it answers GET /v1/counters with 404 Not Found"
+        "what answers on SOCKET is not a netpolicy agent: it answers GET /v1/counters with 404 Not Found"
     );
 }
 
@@ -290,7 +290,7 @@ async fn answers_that_are_no_http_or_no_json_come_from_another_program() {
             "{answer:?}: {error:?}"
         );
         let start = format!(
-            "what answers on {} is no netpolicy agent: ",
+            "what answers on {} is not a netpolicy agent: ",
             server.socket.display()
         );
         assert!(error.to_string().starts_with(&start), "{error}");

@@ -206,7 +206,7 @@ impl DatapathError {
             Self::PrivateBpffs { .. } => {
                 "start the agent in the host's mount namespace (`nsenter --net=/run/netns/NAME`, \
                  not `ip netns exec`), or mount the host's /sys/fs/bpf into the container and set \
-                 bpffs = \"host\"; with --ephemeral it starts all the same"
+                 bpffs = \"host\"; with --ephemeral it starts anyway"
                     .into()
             }
             Self::InterfaceBusy { name, .. } => format!(

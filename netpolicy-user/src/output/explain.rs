@@ -50,7 +50,7 @@ impl Render for ExplainView {
                     "Verdict",
                     Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
                 ),
-                ("Policies say", policies),
+                ("Policies", policies),
                 ("Reason", Some(plain(reason))),
                 ("Policy", rule(|m| Some(&m.policy))),
                 ("List", rule(|m| Some(&m.list))),
@@ -132,7 +132,7 @@ impl Render for ProbeView {
                     Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
                 ),
                 (
-                    "Program says",
+                    "Program",
                     unfiltered.map(|_| plain(format!("{} ({})", line(verdict), line(reason)))),
                 ),
                 ("Reason", Some(plain(line(&self.reason)))),

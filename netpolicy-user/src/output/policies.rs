@@ -40,7 +40,7 @@ impl Render for PolicyView {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         let allow = match self.allow_count {
             None => "any".to_owned(),
-            Some(0) => "nothing: an empty list denies everybody".to_owned(),
+            Some(0) => "nothing: an empty list denies every source".to_owned(),
             Some(n) => format!("only {}", count(n as u64, "rule", "rules")),
         };
         write_fields(

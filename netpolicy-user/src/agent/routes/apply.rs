@@ -55,6 +55,7 @@ pub(super) struct ExportParams {
 )]
 pub(super) async fn export(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<ExportParams>,
 ) -> Result<String, AgentError> {
     match params.revision {
@@ -63,7 +64,7 @@ pub(super) async fn export(
             blocking(move || Ok(file::export(&snapshot.state))).await
         }
         Some(revision) => {
-            let state = app.supervisor.state_at(revision).await?;
+            let state = app.supervisor.state_at(caller, revision).await?;
             blocking(move || Ok(file::export(&state))).await
         }
     }

@@ -1,12 +1,13 @@
 //! `/v1/audit`
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::App;
 use super::document::ACCESS;
 use super::extract::Params;
+use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::api::AuditView;
 
@@ -25,8 +26,10 @@ pub(super) struct AuditParams {
 )]
 pub(super) async fn list(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<AuditParams>,
 ) -> Result<Json<Vec<AuditView>>, AgentError> {
-    let entries = app.supervisor.audit_log(params.limit.unwrap_or(100));
+    let limit = params.limit.unwrap_or(100);
+    let entries = app.supervisor.audit_log(caller, limit);
     entries.await.map(Json)
 }

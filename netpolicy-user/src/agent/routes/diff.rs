@@ -37,12 +37,13 @@ pub(super) struct DiffParams {
 )]
 pub(super) async fn revisions(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<DiffParams>,
 ) -> Result<Json<DiffAnswer>, AgentError> {
     let snapshot = app.supervisor.snapshot();
-    let old = app.supervisor.state_at(params.from).await?;
+    let old = app.supervisor.state_at(caller, params.from).await?;
     let new = match params.to {
-        Some(to) => Some(app.supervisor.state_at(to).await?),
+        Some(to) => Some(app.supervisor.state_at(caller, to).await?),
         None => None,
     };
     blocking(move || {

@@ -53,7 +53,7 @@ pub(super) async fn explain(
 ) -> Result<Json<ExplainView>, AgentError> {
     if params.port == Some(0) {
         return Err(AgentError::BadRequest(
-            "port 0 is no port: 1 to 65535 was expected".to_owned(),
+            "invalid port 0: expected 1 to 65535".to_owned(),
         ));
     }
     blocking(move || {

@@ -121,12 +121,12 @@ pub fn router(app: App) -> Router {
 async fn unknown(uri: Uri) -> AgentError {
     AgentError::NotFound {
         what: format!("there is no {}", uri.path()),
-        hint: "GET /v1/openapi.json says what there is",
+        hint: "GET /v1/openapi.json lists the resources",
     }
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> AgentError {
-    AgentError::WrongMethod(format!("{} does not take {method}", uri.path()))
+    AgentError::WrongMethod(format!("{} does not support {method}", uri.path()))
 }
 
 /// Runs what takes a while off the threads that serve.

@@ -44,7 +44,7 @@ pub(super) async fn show(
 
 fn unknown(name: &str, state: &model::State) -> String {
     let names = state.policies.iter().map(|policy| policy.name.as_str());
-    let meant = closest(name, names).map(|name| format!(", perhaps '{name}' is meant"));
+    let meant = closest(name, names).map(|name| format!("; did you mean '{name}'?"));
     format!(
         "unknown policy '{}'{}",
         name.escape_debug(),

@@ -29,9 +29,11 @@ pub(super) struct RevisionParams {
 )]
 pub(super) async fn list(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<RevisionParams>,
 ) -> Result<Json<Vec<RevisionView>>, AgentError> {
-    let revisions = app.supervisor.revisions(params.limit.unwrap_or(100));
+    let limit = params.limit.unwrap_or(100);
+    let revisions = app.supervisor.revisions(caller, limit);
     revisions.await.map(Json)
 }
 

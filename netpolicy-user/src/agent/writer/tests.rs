@@ -29,7 +29,7 @@ fn what_the_kernel_does_not_take_changes_nothing() {
     let error = bench.writer.change(change, ROOT, PLAIN).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the kernel did not take the new rules: no memory for the map; revision 0 stays in force"
+        "the kernel rejected the new rules: no memory for the map; revision 0 stays in force"
     );
     assert_eq!(error.body().hint.as_deref(), Some("free some memory"));
     assert_eq!(bench.kernel.journal(), ["prepare"]);

@@ -91,7 +91,7 @@ pub fn in_words(openings: &[Opening]) -> String {
     let mut parts = Vec::new();
     for kind in kinds {
         let of_kind = openings.iter().filter(|o| (o.sources, o.percent) == kind);
-        let mut names: Vec<_> = of_kind.map(Opening::words).collect();
+        let mut names: Vec<_> = by_scope(of_kind).iter().map(Opening::words).collect();
         if names.len() > NAMED {
             let more = names.len() - NAMED + 1;
             names.truncate(NAMED - 1);
@@ -105,6 +105,21 @@ pub fn in_words(openings: &[Opening]) -> String {
         parts.push(format!("{names} to {}", kind.0.words(kind.1)));
     }
     parts.join(", ")
+}
+
+/// One for each scope, with all the ports that are told of.
+fn by_scope<'a>(openings: impl Iterator<Item = &'a Opening>) -> Vec<Opening> {
+    let mut joined: Vec<Opening> = Vec::new();
+    for opening in openings {
+        match joined.iter_mut().find(|known| known.scope == opening.scope) {
+            Some(known) => {
+                let both = known.ports.take().zip(opening.ports.as_ref());
+                known.ports = both.map(|(one, other)| format!("{one},{other}"));
+            }
+            None => joined.push(opening.clone()),
+        }
+    }
+    joined
 }
 
 /// The sources that are exempt from the rules, in the host's scope and in services'.
@@ -246,12 +261,12 @@ impl<'a, P: Measured> Family<'a, P> {
             (false, false) => vec![(P::Address::LOWEST, P::Address::HIGHEST)],
         };
         *budget = (*budget).max(BOUNDS.at_least);
-        let percent = self.begin_to_pass(&ranges, budget);
-        (percent >= ASKED).then_some(percent)
+        self.begin_to_pass(&ranges, budget)
     }
 
-    /// Percent of the addresses that begin to pass: less than 100, since some do not pass.
-    fn begin_to_pass(&self, ranges: &[Interval<P::Address>], budget: &mut usize) -> u8 {
+    /// Percent of the addresses that begin to pass, rounded to the nearest: less than 100,
+    /// since some do not pass. `None`: fewer than are asked about.
+    fn begin_to_pass(&self, ranges: &[Interval<P::Address>], budget: &mut usize) -> Option<u8> {
         let mut lists = Vec::new();
         let (old, new) = (self.old.judge(&mut lists), self.new.judge(&mut lists));
         let mut exempt = |list| {
@@ -270,7 +285,11 @@ impl<'a, P: Measured> Family<'a, P> {
         });
         let whole = (P::Address::LOWEST, stopped.unwrap_or(P::Address::HIGHEST));
         let hundredth = (P::measure(whole) / 100).max(1);
-        u8::try_from((begin_to_pass / hundredth).min(99)).unwrap_or(99)
+        if begin_to_pass / hundredth < ASKED.into() {
+            return None;
+        }
+        let nearest = (begin_to_pass + hundredth / 2) / hundredth;
+        Some(u8::try_from(nearest.min(99)).unwrap_or(99))
     }
 }
 

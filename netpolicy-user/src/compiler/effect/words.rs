@@ -104,7 +104,7 @@ impl Effect {
 impl SourcesKind {
     fn all(self) -> &'static str {
         match self {
-            Self::Networks | Self::Everybody => "everybody",
+            Self::Networks | Self::Everybody => "every source",
             Self::AllIpv4 => "all IPv4",
             Self::AllIpv6 => "all IPv6",
         }

@@ -96,7 +96,7 @@ Port           5432
 Interface      eth0, by the route to the source; --interface names another
 Scope          postgres
 Verdict        pass
-Policies say   drop (blocked)
+Policies       drop (blocked)
 Reason         blocked: the source is on a block list
 Consulted      office (allow 2, block 1)
                vpn (allow any, block 0)
@@ -111,7 +111,7 @@ Kernel         would agree: drop (blocked); not attached there
         ..detached
     };
     assert!(
-        table(&unknown).starts_with("Not known      whether"),
+        table(&unknown).starts_with("Not known   whether"),
         "{}",
         table(&unknown)
     );
@@ -132,7 +132,7 @@ fn explanation_of_an_observed_scope_says_what_the_policies_would_do() {
     let text = table(&observed);
     assert!(!text.contains("Not filtered"), "{text}");
     assert!(
-        text.contains("Verdict        pass\nPolicies say   drop (observed-blocked)\n"),
+        text.contains("Verdict     pass\nPolicies    drop (observed-blocked)\n"),
         "{text}"
     );
 }
@@ -172,7 +172,7 @@ Interface   eth0
         "
 Not filtered   no interface is filtered
 Verdict        pass
-Program says   drop (blocked)
+Program        drop (blocked)
 Reason         not-filtered
 Interface      eth0
 ",

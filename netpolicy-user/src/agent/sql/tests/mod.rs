@@ -153,7 +153,7 @@ fn a_dry_run_goes_through_the_whole_script_and_makes_nothing() {
         let error = response.error.unwrap();
         if is_atomic {
             assert!(
-                error.errors[0].starts_with("GRANT is no part of a revision"),
+                error.errors[0].starts_with("GRANT is not part of a revision"),
                 "{error:?}"
             );
         } else {
