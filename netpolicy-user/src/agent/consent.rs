@@ -15,8 +15,8 @@ use super::error::AgentError;
 use super::request::Options;
 use super::writer::Writer;
 use crate::api::{Changed, Opening, Opens};
-use crate::compiler::effect::OpenTo;
-use crate::compiler::{Becomes, Doors, Exempt, openings};
+use crate::compiler::{Doors, Exempt, openings};
+use crate::model::effect::{Becomes, OpenTo};
 use crate::model::{Bypass, State};
 
 /// What the requester agreed to.

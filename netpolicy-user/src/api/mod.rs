@@ -26,10 +26,10 @@ pub use self::safety::{
     GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRefusal, SqlRequest, SqlResponse, SqlResult};
-pub use crate::compiler::effect::{Becomes, Effect, Opening};
+pub use crate::model::Outcome;
+pub use crate::model::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
-pub use crate::store::Outcome;
 
 /// The header of a backup with its BLAKE3, hex.
 pub const BACKUP_DIGEST: &str = "x-netpolicy-blake3";

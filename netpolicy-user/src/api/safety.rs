@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::compiler::effect::{Opening, openings_in_words};
-use crate::model::{Principal, Privilege};
-use crate::store::Outcome;
+use crate::model::effect::{Opening, openings_in_words};
+use crate::model::{Outcome, Principal, Privilege};
 
 /// The query of `POST /v1/changes`, `/v1/rollback` and `/v1/sql`: how a change is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Changed, ErrorBody, Opens};
-use crate::sql::Dialect;
+use crate::model::Dialect;
 
 /// `POST /v1/sql`. How changes are made is said by the query, as for `/v1/changes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::error::fault;
 use super::objects::Db;
+use crate::model::Outcome;
 
 /// Bytes of details that one entry keeps. What is beyond is in the revisions.
 const MOST_DETAIL: usize = 64 * 1024;
@@ -32,18 +33,6 @@ pub struct AuditEntry {
     pub after: u64,
     /// More of it.
     pub detail: AuditDetail,
-}
-
-/// What became of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Made.
-    Done,
-    /// Not allowed, or wrong in itself.
-    Refused,
-    /// Kernel or store did not take it.
-    Failed,
 }
 
 /// What an entry says beside.

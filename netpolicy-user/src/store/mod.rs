@@ -44,7 +44,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-pub use self::audit::{AuditDetail, AuditEntry, Outcome};
+pub use self::audit::{AuditDetail, AuditEntry};
 pub use self::backup::{
     Archivist, Backup, discard_restore, is_filled, prepare_restore, reset, restore,
 };
@@ -54,6 +54,7 @@ pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
 pub use self::sqlite::SqliteStore;
 pub use self::whole::Summary;
+pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
 
 /// Revisions that [`Store::prune`] keeps.
