@@ -15,12 +15,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::header::IF_MATCH;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, ErrorBody, ExplainView, HostView, PolicyView, ProgressView,
-    ServiceView, Status,
+    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, PolicyView, Problem,
+    ProgressView, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -107,10 +108,10 @@ impl Client {
         if matches!(name, "" | "." | "..") {
             return Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
-                body: ErrorBody {
+                body: Problem {
+                    code: ErrorCode::NotFound,
                     errors: vec![format!("there is no policy \"{name}\"")],
-                    hint: None,
-                    opens: None,
+                    ..Problem::default()
                 },
             });
         }
@@ -165,10 +166,7 @@ impl Client {
     pub async fn change(&self, change: &Change, query: &ChangeQuery) -> Answer<Changed> {
         let what = "POST /v1/changes";
         // Without a time limit: millions of rules take a while.
-        let request = self
-            .request(Method::POST, &["changes"], &[])
-            .query(query)
-            .json(change);
+        let request = self.changing(&["changes"], query).json(change);
         self.decode(what, self.send(what, request).await?).await
     }
 
@@ -201,6 +199,15 @@ impl Client {
             .send(what, self.request(Method::GET, &["events"], &[]))
             .await?;
         Ok(Events::new(self.clone(), response))
+    }
+
+    /// A request that changes the desired state.
+    fn changing(&self, path: &[&str], query: &ChangeQuery) -> RequestBuilder {
+        let request = self.request(Method::POST, path, &[]).query(query);
+        match query.if_revision {
+            Some(revision) => request.header(IF_MATCH, format!("\"{revision}\"")),
+            None => request,
+        }
     }
 
     async fn order<T: DeserializeOwned>(&self, order: &str) -> Answer<T> {

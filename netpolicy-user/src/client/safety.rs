@@ -14,9 +14,7 @@ impl Client {
     /// See [`super::ClientError`].
     pub async fn rollback(&self, revision: u64, query: &ChangeQuery) -> Answer<Changed> {
         let what = "POST /v1/rollback";
-        let request = self
-            .request(Method::POST, &["rollback", &revision.to_string()], &[])
-            .query(query);
+        let request = self.changing(&["rollback", &revision.to_string()], query);
         self.decode(what, self.send(what, request).await?).await
     }
 

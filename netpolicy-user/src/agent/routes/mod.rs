@@ -6,6 +6,7 @@
 mod apply;
 mod audit;
 mod bypasses;
+mod condition;
 mod counters;
 mod diff;
 mod document;

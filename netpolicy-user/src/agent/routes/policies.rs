@@ -7,7 +7,7 @@ use super::document::POLICIES;
 use super::{App, blocking};
 use crate::agent::error::AgentError;
 use crate::agent::views;
-use crate::api::{ErrorBody, PolicyView};
+use crate::api::{PolicyView, Problem};
 use crate::model::{self, error::closest};
 
 /// All policies, without their lists.
@@ -24,7 +24,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<PolicyView>> {
     params(("name" = String, Path, description = "The policy's name.")),
     responses(
         (status = OK, body = PolicyView, description = "The policy, with its lists."),
-        (status = NOT_FOUND, body = ErrorBody, description = "There is no policy of this name."),
+        (status = NOT_FOUND, body = Problem, description = "There is no policy of this name."),
     )
 )]
 pub(super) async fn show(

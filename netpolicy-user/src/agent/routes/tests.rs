@@ -19,8 +19,8 @@ use super::super::standing::BODIES;
 use super::super::testing::{Bench, FakeKernel, create};
 use super::*;
 use crate::api::{
-    BypassView, Changed, Counters, EnforcementState, ErrorBody, EventLine, ExplainView, HostView,
-    PolicyView, ProgressView, RevisionView, ServiceView, Status,
+    BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, PolicyView,
+    Problem, ProgressView, RevisionView, ServiceView, Status,
 };
 use crate::config::DETACHED_MARKER;
 
@@ -109,7 +109,7 @@ impl Agent {
     }
 
     async fn refused(&mut self, method: &str, path: &str, body: Value) -> (StatusCode, String) {
-        let (status, error): (_, ErrorBody) = self.ask(method, path, body).await;
+        let (status, error): (_, Problem) = self.ask(method, path, body).await;
         (status, error.errors.join("\n"))
     }
 
@@ -129,7 +129,7 @@ async fn only_root_is_let_in() {
     let bytes = axum::body::to_bytes(response.into_body(), 4096)
         .await
         .unwrap();
-    let body: ErrorBody = serde_json::from_slice(&bytes).unwrap();
+    let body: Problem = serde_json::from_slice(&bytes).unwrap();
     assert!(
         body.errors[0].contains("may not use the agent: nothing was granted"),
         "{body:?}"
@@ -352,7 +352,7 @@ async fn bypasses_come_and_go() {
 async fn the_emergency_brake_goes_on_and_off() {
     let mut agent = Agent::new();
     let detach = "/v1/detach?opens=any";
-    let (status, refusal): (_, ErrorBody) = agent.ask("POST", "/v1/detach", Value::Null).await;
+    let (status, refusal): (_, Problem) = agent.ask("POST", "/v1/detach", Value::Null).await;
     assert_eq!(status, StatusCode::CONFLICT);
     let opens = refusal.opens.unwrap();
     assert_eq!(opens.sentence(), "opens the host to every source");
