@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use reqwest::header::IF_MATCH;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, PolicyView, Problem,
-    ProgressView, ServiceView, Status,
+    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView, Problem,
+    ProgressView, RuleItem, RulesQuery, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -116,6 +117,14 @@ impl Client {
             });
         }
         self.get(&["policies", name], &[]).await
+    }
+
+    /// `GET /v1/policies/{name}/rules`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn rules(&self, policy: &str, query: &RulesQuery) -> Answer<Paged<RuleItem>> {
+        self.list(&["policies", policy, "rules"], query).await
     }
 
     /// `GET /v1/services`
@@ -230,6 +239,18 @@ impl Client {
         let request = self
             .request(Method::GET, path, query)
             .timeout(ANSWER_TIMEOUT);
+        self.decode(&what, self.send(&what, request).await?).await
+    }
+
+    /// A part of a list.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+    ) -> Answer<Paged<T>> {
+        let what = format!("GET /v1/{}", path.join("/"));
+        let request = self.request(Method::GET, path, &[]).query(query);
+        let request = request.timeout(ANSWER_TIMEOUT);
         self.decode(&what, self.send(&what, request).await?).await
     }
 

@@ -19,8 +19,8 @@ use super::snapshot::Snapshot;
 use super::storekeeping::Order;
 use super::writer::Writer;
 use crate::api::{
-    AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
-    ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
+    BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView, ProgressView,
+    SqlRequest, SqlResponse, VerifyView,
 };
 use crate::store::Past;
 
@@ -56,10 +56,6 @@ pub(super) enum Command {
         asker: Asker,
         reply: Reply<GrantView>,
     },
-    AuditLog {
-        limit: usize,
-        reply: Reply<Vec<AuditView>>,
-    },
     GrantBypass {
         request: BypassRequest,
         asker: Asker,
@@ -76,10 +72,6 @@ pub(super) enum Command {
     Attach {
         asker: Asker,
         reply: Reply<Vec<String>>,
-    },
-    Revisions {
-        limit: usize,
-        reply: Reply<Vec<RevisionView>>,
     },
     Past {
         reply: Reply<Box<dyn Past>>,
@@ -339,7 +331,6 @@ fn work<E: Enforcer>(
                 asker,
                 reply,
             } => drop(reply.send(writer.revoke(&request, asker))),
-            Command::AuditLog { limit, reply } => drop(reply.send(writer.audit_log(limit))),
             Command::Note { asker, action } => writer.note(asker, action),
             Command::Refused {
                 asker,
@@ -368,7 +359,6 @@ fn work<E: Enforcer>(
             }
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Store(order) => writer.keep_store(order),
-            Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
             Command::Past { reply } => drop(reply.send(writer.past())),
             Command::Verify { reply } => {
                 drop(reply.send(writer.verify_all()));

@@ -7,6 +7,7 @@
 mod devices;
 mod diff;
 mod explain;
+mod paged;
 mod problem;
 mod safety;
 mod sql;
@@ -22,6 +23,7 @@ pub use self::diff::DiffAnswer;
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
+pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::problem::{ErrorCode, PROBLEM_JSON, Problem};
 pub use self::safety::{
     AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing,

@@ -21,6 +21,7 @@ mod history;
 mod host;
 mod input;
 mod lint;
+mod listing;
 mod monitor;
 mod policy;
 mod safety;

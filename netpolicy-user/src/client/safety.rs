@@ -4,7 +4,8 @@ use reqwest::Method;
 
 use super::{ANSWER_TIMEOUT, Answer, Client};
 use crate::api::{
-    AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PendingView, VerifyView,
+    AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PageQuery, Paged, PendingView,
+    VerifyView,
 };
 
 impl Client {
@@ -70,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditView>> {
-        self.get(&["audit"], &[("limit", limit.to_string())]).await
+    pub async fn audit(&self, query: &PageQuery) -> Answer<Paged<AuditView>> {
+        self.list(&["audit"], query).await
     }
 }

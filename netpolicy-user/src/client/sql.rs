@@ -1,6 +1,5 @@
 //! Scripts of SQL: the one request whose answer counts also when it is a refusal.
 
-
 use super::{Answer, Client};
 use crate::api::{ChangeQuery, SqlRequest, SqlResponse};
 

@@ -2,37 +2,29 @@
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use serde::Deserialize;
 
 use super::App;
 use super::condition::IfMatch;
 use super::document::{CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM};
 use super::extract::Params;
 use super::grants::asker;
+use super::paging::window;
 use crate::agent::caller::Caller;
 use crate::agent::change::Proposal;
 use crate::agent::error::AgentError;
 use crate::agent::request::Options;
-use crate::api::{ChangeQuery, Changed, PendingView, Problem, RevisionView};
-
-#[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct RevisionParams {
-    /// At most so many; 100 unless told otherwise.
-    limit: Option<usize>,
-}
+use crate::api::{ChangeQuery, Changed, PageQuery, Paged, PendingView, Problem, RevisionView};
 
 /// The latest revisions of the desired state, the newest first.
 #[utoipa::path(get, path = "/v1/revisions", operation_id = "listRevisions", tag = HISTORY,
-    params(RevisionParams),
-    responses((status = OK, body = Vec<RevisionView>, description = "Revisions, the newest first."))
+    params(PageQuery),
+    responses((status = OK, body = Paged<RevisionView>, description = "Revisions, the newest first."))
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    Params(params): Params<RevisionParams>,
-) -> Result<Json<Vec<RevisionView>>, AgentError> {
-    let revisions = app.supervisor.revisions(params.limit.unwrap_or(100));
+    Params(query): Params<PageQuery>,
+) -> Result<Json<Paged<RevisionView>>, AgentError> {
+    let revisions = app.supervisor.revisions(window(query)?);
     revisions.await.map(Json)
 }
 

@@ -1,6 +1,7 @@
 //! The API as a client sees it, over a fake kernel and a real store.
 
 mod document;
+mod lists;
 mod refusals;
 mod sql;
 
@@ -19,8 +20,8 @@ use super::super::standing::BODIES;
 use super::super::testing::{Bench, FakeKernel, create};
 use super::*;
 use crate::api::{
-    BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, PolicyView,
-    Problem, ProgressView, RevisionView, ServiceView, Status,
+    BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, Paged,
+    PolicyView, Problem, ProgressView, RevisionView, ServiceView, Status,
 };
 use crate::config::DETACHED_MARKER;
 
@@ -65,11 +66,22 @@ impl Agent {
     }
 
     async fn send(&mut self, uid: u32, method: &str, path: &str, body: Body) -> Response<Body> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .body(body)
-            .unwrap();
+        self.send_with(uid, method, path, &[], body).await
+    }
+
+    async fn send_with(
+        &mut self,
+        uid: u32,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(body).unwrap();
         let peer = ConnectInfo(Peer(Some(Caller {
             uid,
             gid: uid,
@@ -183,7 +195,8 @@ async fn a_change_shows_everywhere() {
 
     let host: HostView = agent.get("/v1/host").await;
     assert_eq!(host.policies, ["office"]);
-    let revisions: Vec<RevisionView> = agent.get("/v1/revisions?limit=5").await;
+    let revisions: Paged<RevisionView> = agent.get("/v1/revisions?limit=5").await;
+    let revisions = revisions.items;
     assert_eq!(revisions[0].action, "policy create office");
     let progress: ProgressView = agent.get("/v1/progress").await;
     assert_eq!(progress.phase, "idle");

@@ -97,7 +97,7 @@ async fn operation_ids_are_unique_and_names_for_methods_of_a_client() {
 }
 
 #[tokio::test]
-async fn path_parameters_are_those_of_the_path_and_all_others_are_of_the_query() {
+async fn path_parameters_are_those_of_the_path_and_others_are_of_query_or_headers() {
     let (_, operations) = document().await;
     for op in &operations {
         let in_path: BTreeSet<&str> = op
@@ -113,6 +113,7 @@ async fn path_parameters_are_those_of_the_path_and_all_others_are_of_the_query()
                     assert_eq!(parameter["required"], true, "{} {name}", op.id());
                     declared.insert(name);
                 }
+                "header" => assert_eq!(name, "If-Match", "{}", op.id()),
                 kind => assert_eq!(kind, "query", "{} {name}", op.id()),
             }
         }
