@@ -77,6 +77,5 @@ pub struct RuleItem {
     /// The list that it is on.
     pub list: ListKind,
     /// The rule.
-    #[serde(flatten)]
     pub rule: RuleView,
 }
