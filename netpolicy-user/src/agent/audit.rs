@@ -89,21 +89,6 @@ impl<E: Enforcer> Writer<E> {
             tracing::error!(error = chain(&error), action, "not in the audit log");
         }
     }
-
-    /// The newest entries, newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn audit_log(&mut self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
-        let entries = self
-            .store
-            .audit_log(limit)
-            .map_err(|source| AgentError::Store {
-                what: "cannot read the audit log",
-                source,
-            })?;
-        Ok(entries.into_iter().map(view).collect())
-    }
 }
 
 /// The addresses that the requester works from.
@@ -133,7 +118,8 @@ pub(super) fn lines(plan: &[PlanItem]) -> Vec<String> {
     lines
 }
 
-fn view((id, entry): (u64, AuditEntry)) -> AuditView {
+/// As the API has it.
+pub(super) fn view((id, entry): (u64, AuditEntry)) -> AuditView {
     AuditView {
         id,
         time: entry.time,

@@ -135,6 +135,7 @@ impl<E: Enforcer> Writer<E> {
             Some(pending) => pending.base,
             None => self.revision,
         };
+        self.must_match(options)?;
         if !options.dry_run {
             self.must_not_be_older()?;
         }
@@ -274,6 +275,20 @@ impl<E: Enforcer> Writer<E> {
             "changed"
         );
         Ok(changed)
+    }
+
+    /// Refuses a change that was written for another revision.
+    ///
+    /// # Errors
+    /// [`AgentError::RevisionMismatch`].
+    pub(super) fn must_match(&self, options: Options) -> Result<(), AgentError> {
+        match options.if_revision {
+            Some(expected) if expected != self.revision => Err(AgentError::RevisionMismatch {
+                expected,
+                found: self.revision,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Checks, authorises and compiles, and looks whom it denies.

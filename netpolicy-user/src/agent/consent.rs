@@ -15,8 +15,8 @@ use super::error::AgentError;
 use super::request::Options;
 use super::writer::Writer;
 use crate::api::{Opening, Opens};
-use crate::compiler::effect::OpenTo;
 use crate::compiler::{Doors, Exempt, openings};
+use crate::model::effect::OpenTo;
 use crate::model::{Bypass, State};
 
 /// What the requester agreed to.

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::enforcer::EnforcerError;
-use crate::api::{ClientsView, ErrorBody, Opens};
+use crate::api::{ClientsView, ErrorCode, Opens, PROBLEM_JSON, Problem};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
@@ -96,6 +97,16 @@ pub enum AgentError {
         .0.revision, .0.deadline().strftime("%H:%M:%S UTC")
     )]
     AwaitsConfirmation(Pending),
+    /// Another change was made since the caller looked.
+    #[error(
+        "the desired state is at revision {found}, not at revision {expected}; nothing changed"
+    )]
+    RevisionMismatch {
+        /// The revision that the caller went by.
+        expected: u64,
+        /// The present one.
+        found: u64,
+    },
     /// The connected clients are not known, or cannot be cut.
     #[error("{what}: {}", chain(.source))]
     Sockets {
@@ -226,6 +237,7 @@ impl AgentError {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::RevisionMismatch { .. } => StatusCode::PRECONDITION_FAILED,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
             | Self::OlderStore { .. }
@@ -286,6 +298,10 @@ impl AgentError {
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` rolls it back at once",
                 pending.base
             )),
+            Self::RevisionMismatch { expected, .. } => Some(format!(
+                "`netpolicy diff {expected}` shows what changed since; apply the change to the \
+                 present revision"
+            )),
             Self::OlderStore { .. } => Some(
                 "`netpolicy store acknowledge` puts the store's revision in force; \
                  `netpolicy restore FILE` restores a newer backup"
@@ -297,27 +313,93 @@ impl AgentError {
         }
     }
 
+    /// What kind of problem it is, for programs.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Model(errors) => code_of(errors.kind()),
+            Self::BadRequest(_) => ErrorCode::BadRequest,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooMany(_) => ErrorCode::TooManyRequests,
+            Self::Busy(_) => ErrorCode::Busy,
+            Self::TooSlow { .. } => ErrorCode::RequestTimeout,
+            Self::WrongMethod(_) => ErrorCode::MethodNotAllowed,
+            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::NoRights { .. } | Self::NotAllowed { .. } => ErrorCode::Forbidden,
+            Self::Lockout { .. } => ErrorCode::Lockout,
+            Self::DeniesClients(_) => ErrorCode::DeniesClients,
+            Self::Opens { .. } => ErrorCode::ConsentRequired,
+            Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
+            Self::RevisionMismatch { .. } => ErrorCode::RevisionMismatch,
+            Self::OlderStore { .. } => ErrorCode::StoreOlder,
+            Self::NotOlder | Self::NothingLost => ErrorCode::NothingToDo,
+            Self::Sql { .. } => ErrorCode::InvalidSql,
+            Self::Prepare { source, .. } | Self::Kernel { source, .. } => match source.no_memory {
+                true => ErrorCode::NoRoom,
+                false => ErrorCode::KernelFailed,
+            },
+            Self::Commit { source, .. } | Self::Store { source, .. } => match source {
+                StoreError::Full { .. } => ErrorCode::NoRoom,
+                StoreError::NoSuchRevision { .. } => ErrorCode::NotFound,
+                _ => ErrorCode::StoreFailed,
+            },
+            Self::BypassLeft(_) | Self::Sockets { .. } | Self::Unreadable(_) => {
+                ErrorCode::KernelFailed
+            }
+            Self::Directory(_) | Self::Marker { .. } => ErrorCode::StoreFailed,
+            Self::Internal => ErrorCode::Internal,
+            Self::Stopping => ErrorCode::Stopping,
+        }
+    }
+
+    /// All that is wrong, each on its own.
+    #[must_use]
+    pub fn errors(&self) -> Vec<String> {
+        match self {
+            Self::Model(errors) => errors.messages(),
+            Self::NotAllowed { lacks } => lacks.clone(),
+            other => vec![other.to_string()],
+        }
+    }
+
     /// What the caller is sent.
     #[must_use]
-    pub fn body(&self) -> ErrorBody {
-        ErrorBody {
-            errors: match self {
-                Self::Model(errors) => errors.messages(),
-                Self::NotAllowed { lacks } => lacks.clone(),
-                other => vec![other.to_string()],
-            },
+    pub fn body(&self) -> Problem {
+        let status = self.status();
+        let errors = self.errors();
+        Problem {
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            code: self.code(),
+            detail: errors.join("; "),
+            errors,
             hint: self.hint(),
             opens: match self {
                 Self::Opens { opens, .. } => Some(opens.clone()),
+                _ => None,
+            },
+            revision: match self {
+                Self::RevisionMismatch { found, .. } => Some(*found),
                 _ => None,
             },
         }
     }
 }
 
+/// How programs are told of the model's errors.
+#[must_use]
+pub fn code_of(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::Invalid => ErrorCode::InvalidInput,
+        ErrorKind::Unknown => ErrorCode::NotFound,
+        ErrorKind::Conflict => ErrorCode::Conflict,
+    }
+}
+
 impl IntoResponse for AgentError {
     fn into_response(self) -> Response {
-        (self.status(), Json(self.body())).into_response()
+        let media_type = [(CONTENT_TYPE, PROBLEM_JSON)];
+        (self.status(), media_type, Json(self.body())).into_response()
     }
 }
 

@@ -206,10 +206,11 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::store::{SqliteStore, Store as _, Window};
     use super::super::supervisor::Supervisor;
     use super::super::testing::{Bench, ROOT};
-    use super::*;
-    use crate::store::Outcome;
+        use crate::store::Outcome;
 
     fn refuse(kept: &mut Kept, minute: u64, times: usize) -> usize {
         (0..times)
@@ -282,8 +283,9 @@ mod tests {
         });
         held.await.unwrap();
         supervisor.stop().await;
-        let mut store = crate::store::SqliteStore::open(bench.dir.path()).unwrap();
-        let log = crate::store::Store::audit_log(&mut store, 1_000).unwrap();
+        let store = SqliteStore::open(bench.dir.path()).unwrap();
+        let log = store.past().unwrap().audit_log(&Window::newest(1_000));
+        let log = log.unwrap().items;
         let count = |outcome, action: &str| {
             let of = log.iter().filter(|(_, entry)| entry.outcome == outcome);
             of.filter(|(_, entry)| entry.action == action).count()

@@ -11,7 +11,7 @@ use super::lockout::check_operator;
 use super::request::{Asker, Options};
 use super::writer::Writer;
 use crate::api::{Changed, ClientsView, Existing};
-use crate::compiler::{Becomes, Effect};
+use crate::model::effect::{Becomes, Effect};
 
 impl<E: Enforcer> Writer<E> {
     /// The operator himself, and the clients that are connected.

@@ -20,8 +20,8 @@ use super::storekeeping::Order;
 use super::turns::{Turn, Turns};
 use super::writer::Writer;
 use crate::api::{
-    AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
-    ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
+    BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView, ProgressView,
+    SqlRequest, SqlResponse, VerifyView,
 };
 use crate::store::Past;
 
@@ -58,11 +58,6 @@ pub(super) enum Command {
         asker: Asker,
         reply: Reply<GrantView>,
     },
-    AuditLog {
-        uid: u32,
-        limit: usize,
-        reply: Reply<Vec<AuditView>>,
-    },
     GrantBypass {
         request: BypassRequest,
         asker: Asker,
@@ -79,11 +74,6 @@ pub(super) enum Command {
     Attach {
         asker: Asker,
         reply: Reply<Vec<String>>,
-    },
-    Revisions {
-        uid: u32,
-        limit: usize,
-        reply: Reply<Vec<RevisionView>>,
     },
     Past {
         uid: u32,
@@ -353,7 +343,6 @@ fn work<E: Enforcer>(mut writer: Writer<E>, mut queue: mpsc::Receiver<Queued>, i
                 asker,
                 reply,
             } => drop(reply.send(writer.revoke(&request, asker))),
-            Command::AuditLog { limit, reply, .. } => drop(reply.send(writer.audit_log(limit))),
             // Done after every command.
             Command::Record => inside.record_waits.store(false, Ordering::Release),
             Command::Expire => {
@@ -378,7 +367,6 @@ fn work<E: Enforcer>(mut writer: Writer<E>, mut queue: mpsc::Receiver<Queued>, i
             }
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Store(order) => writer.keep_store(order),
-            Command::Revisions { limit, reply, .. } => drop(reply.send(writer.revisions(limit))),
             Command::Past { reply, .. } => drop(reply.send(writer.past())),
             Command::Verify { reply } => {
                 drop(reply.send(writer.verify_all()));

@@ -91,7 +91,7 @@ impl Command {
                 | Order::Acknowledge { asker, .. }
                 | Order::Backup { asker, .. },
             ) => asker.caller.uid,
-            Self::AuditLog { uid, .. } | Self::Revisions { uid, .. } | Self::Past { uid, .. } => {
+            Self::Past { uid, .. } => {
                 *uid
             }
             // Only admins may verify.

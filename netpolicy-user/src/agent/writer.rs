@@ -273,21 +273,6 @@ impl<E: Enforcer> Writer<E> {
         self.published.send_replace(Arc::new(snapshot));
     }
 
-    /// The latest revisions, the newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn revisions(&mut self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
-        let revisions = self
-            .store
-            .revisions(limit)
-            .map_err(|source| AgentError::Store {
-                what: "cannot list revisions",
-                source,
-            })?;
-        Ok(revisions.into_iter().map(RevisionView::from).collect())
-    }
-
     /// A way to past states beside this writer.
     ///
     /// # Errors

@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::compiler::effect::{Opening, openings_in_words};
-use crate::model::{Principal, Privilege};
-use crate::store::Outcome;
+use crate::model::effect::{Opening, openings_in_words};
+use crate::model::{Outcome, Principal, Privilege};
 
 /// The query of `POST /v1/changes`, `/v1/rollback` and `/v1/sql`: how a change is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -40,6 +39,10 @@ pub struct ChangeQuery {
     /// opens something is refused without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<String>,
+    /// Refuse it unless the desired state has this revision: another editor was faster.
+    /// Travels as the header `If-Match` (RFC 9110 section 13.1.1), not in the query.
+    #[serde(skip)]
+    pub if_revision: Option<u64>,
 }
 
 /// The query of `POST /v1/bypasses` and `/v1/detach`.

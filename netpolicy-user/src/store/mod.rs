@@ -37,6 +37,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 mod whole;
+mod window;
 mod witness;
 
 use std::time::Duration;
@@ -44,7 +45,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-pub use self::audit::{AuditDetail, AuditEntry, Outcome};
+pub use self::audit::{AuditDetail, AuditEntry};
 pub use self::backup::{
     Archivist, Backup, discard_restore, is_filled, prepare_restore, reset, restore,
 };
@@ -54,6 +55,8 @@ pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
 pub use self::sqlite::SqliteStore;
 pub use self::whole::Summary;
+pub use self::window::{Listed, Window};
+pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
 
 /// Revisions that [`Store::prune`] keeps.
@@ -124,6 +127,20 @@ pub trait Past: Send {
     /// # Errors
     /// As [`Store::state_at`].
     fn state_at(&self, revision: u64) -> Result<State, StoreError>;
+
+    /// Revisions, the newest first; [`Window::text`] is looked for in who made them and by
+    /// what.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError>;
+
+    /// Entries of the audit log with their numbers, the newest first; [`Window::text`] is
+    /// looked for in all of an entry but its time.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn audit_log(&self, window: &Window) -> Result<Listed<(u64, AuditEntry)>, StoreError>;
 }
 
 /// Where the desired state is kept. There is one writer: the agent.
@@ -171,13 +188,6 @@ pub trait Store: Send {
     /// Failures to write.
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// The newest entries of the audit log with their numbers, newest first, at most
-    /// `limit`.
-    ///
-    /// # Errors
-    /// Failures to read.
-    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError>;
-
     /// Stores a grant, in place of the same one.
     ///
     /// # Errors
@@ -190,12 +200,6 @@ pub trait Store: Send {
     /// # Errors
     /// Failures to write.
     fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError>;
-
-    /// The newest revisions, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// Failures to read.
-    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError>;
 
     /// A way to past states beside this one, for another thread.
     ///

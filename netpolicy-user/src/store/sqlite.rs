@@ -13,11 +13,11 @@ use super::list::Known;
 use super::objects::Db;
 use super::past::{self, SqlitePast};
 use super::prune::Keep;
-use super::revision::{commit, newest, number};
+use super::revision::{commit, newest};
 use super::witness::Witness;
 use super::{
-    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, Revision,
-    RevisionMeta, Store, StoreError, Stored, Whole, audit, bypasses, grants, marker, open, pending,
+    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta,
+    Store, StoreError, Stored, Whole, audit, bypasses, grants, marker, open, pending,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
@@ -252,45 +252,6 @@ impl Store for SqliteStore {
         }
     }
 
-    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
-        let db = self.db();
-        let fault = fault("list the revisions", db.path);
-        let mut select = self
-            .conn
-            .prepare_cached(
-                "SELECT revision, created, actor, action FROM revisions
-                 ORDER BY revision DESC LIMIT ?1",
-            )
-            .map_err(&fault)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = select
-            .query_map([limit], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                ))
-            })
-            .map_err(&fault)?;
-        rows.map(|row| {
-            let (revision, created, actor, action) = row.map_err(&fault)?;
-            let created: Timestamp = created.parse().map_err(|error: jiff::Error| {
-                db.corrupt(format!("the time of revision {revision}: {error}"))
-            })?;
-            let meta = RevisionMeta {
-                created,
-                actor,
-                action,
-            };
-            Ok(Revision {
-                revision: number(revision),
-                meta,
-            })
-        })
-        .collect()
-    }
-
     fn past(&self) -> Result<Box<dyn Past>, StoreError> {
         let past = SqlitePast::open(&self.path, self.known.clone())?;
         Ok(Box::new(past))
@@ -308,10 +269,6 @@ impl Store for SqliteStore {
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
         self.witness.check()?;
         audit::append(self.db(), entry, None)
-    }
-
-    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
-        audit::newest(self.db(), limit)
     }
 
     fn put_grant(&mut self, grant: &Grant, entry: &AuditEntry) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
 mod apply;
 mod audit;
 mod bypasses;
+mod condition;
 mod counters;
 mod diff;
 mod document;
@@ -16,6 +17,7 @@ mod grants;
 mod host;
 mod interfaces;
 mod lint;
+mod paging;
 mod policies;
 mod revisions;
 mod services;
@@ -83,6 +85,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(status::progress))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show))
+        .routes(routes!(policies::rules))
         .routes(routes!(services::list))
         .routes(routes!(host::show))
         .routes(routes!(apply::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))

@@ -15,7 +15,7 @@ use super::grants::asker;
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
-use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ErrorBody, RescuedView};
+use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, Problem, RescuedView};
 
 /// Bytes that are sent at a time.
 const PIECE: usize = 1 << 16;
@@ -63,8 +63,8 @@ pub(super) async fn backup(
 #[utoipa::path(post, path = "/v1/store/rescue", operation_id = "rescueStore", tag = STORE,
     responses(
         (status = OK, body = RescuedView, description = "The store, whole again."),
-        (status = CONFLICT, body = ErrorBody, description = "Nothing is lost."),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = CONFLICT, body = Problem, description = "Nothing is lost."),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn rescue(
@@ -78,8 +78,8 @@ pub(super) async fn rescue(
 #[utoipa::path(post, path = "/v1/store/acknowledge", operation_id = "acknowledgeStore", tag = STORE,
     responses(
         (status = OK, body = AcknowledgedView, description = "The store's revision is in force."),
-        (status = CONFLICT, body = ErrorBody, description = "The store is not older."),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = CONFLICT, body = Problem, description = "The store is not older."),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn acknowledge(
