@@ -133,7 +133,7 @@ impl<E: Enforcer> Writer<E> {
             None => self.revision,
         };
         if !options.dry_run {
-            self.must_not_be_older()?;
+            self.must_not_be_held()?;
         }
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::enforcer::EnforcerError;
+use super::held::Held;
 use crate::api::{ClientsView, ErrorBody, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
@@ -136,19 +137,18 @@ pub enum AgentError {
         /// What the store says.
         source: StoreError,
     },
-    /// The store is older than what is in force, and nothing may change that by the way.
-    #[error(
-        "the store is older than what is in force: it holds revision {stored}, and revision {enforced} was put in force; what is in force stays so"
-    )]
-    OlderStore {
+    /// The store does not go on from what was in force last, and nothing may change that by
+    /// the way.
+    #[error("{}", held.in_words(*stored))]
+    HeldStore {
         /// The store's revision.
         stored: u64,
-        /// The one in force.
-        enforced: u64,
+        /// Why it is held.
+        held: Held,
     },
     /// There is nothing to acknowledge.
-    #[error("the store is not older than what is in force: nothing is to be acknowledged")]
-    NotOlder,
+    #[error("the store goes on from what is in force: nothing is to be acknowledged")]
+    NotHeld,
     /// There is nothing to rescue.
     #[error("the state database is where it should be: nothing is to be rescued")]
     NothingLost,
@@ -228,8 +228,8 @@ impl AgentError {
             Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
-            | Self::OlderStore { .. }
-            | Self::NotOlder
+            | Self::HeldStore { .. }
+            | Self::NotHeld
             | Self::NothingLost
             | Self::Opens { .. }
             | Self::AwaitsConfirmation(_) => StatusCode::CONFLICT,
@@ -286,7 +286,7 @@ impl AgentError {
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
                 pending.base
             )),
-            Self::OlderStore { .. } => Some(
+            Self::HeldStore { .. } => Some(
                 "`netpolicy store acknowledge` puts the store's revision in force; \
                  `netpolicy restore FILE` restores a newer backup"
                     .to_owned(),

@@ -22,8 +22,9 @@ pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
 pub use self::safety::{
-    AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing,
-    GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
+    AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
+    DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
+    RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRefusal, SqlRequest, SqlResponse, SqlResult};
 pub use crate::compiler::effect::{Becomes, Effect, Opening};
