@@ -212,6 +212,7 @@ impl<E: Enforcer> Writer<E> {
         self.generation = self.enforcer.commit(prepared);
         self.held = None;
         self.adopt_store();
+        self.leave_guard();
         self.restore_bypasses();
         self.publish();
         tracing::warn!(
