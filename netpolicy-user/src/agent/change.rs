@@ -137,7 +137,7 @@ impl<E: Enforcer> Writer<E> {
         };
         self.must_match(options)?;
         if !options.dry_run {
-            self.must_not_be_older()?;
+            self.must_not_be_held()?;
         }
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {

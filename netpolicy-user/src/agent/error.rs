@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::enforcer::EnforcerError;
+use super::held::Held;
 use crate::api::{ClientsView, ErrorCode, Opens, PROBLEM_JSON, Problem};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
@@ -147,19 +148,18 @@ pub enum AgentError {
         /// What the store says.
         source: StoreError,
     },
-    /// The store is older than what is in force, and nothing may change that by the way.
-    #[error(
-        "the store is older than what is in force: it holds revision {stored}, and revision {enforced} was put in force; what is in force stays so"
-    )]
-    OlderStore {
+    /// The store does not go on from what was in force last, and nothing may change that by
+    /// the way.
+    #[error("{}", held.in_words(*stored))]
+    HeldStore {
         /// The store's revision.
         stored: u64,
-        /// The one in force.
-        enforced: u64,
+        /// Why it is held.
+        held: Held,
     },
     /// There is nothing to acknowledge.
-    #[error("the store is not older than what is in force: nothing is to be acknowledged")]
-    NotOlder,
+    #[error("the store goes on from what is in force: nothing is to be acknowledged")]
+    NotHeld,
     /// There is nothing to rescue.
     #[error("the state database is where it should be: nothing is to be rescued")]
     NothingLost,
@@ -240,8 +240,8 @@ impl AgentError {
             Self::RevisionMismatch { .. } => StatusCode::PRECONDITION_FAILED,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
-            | Self::OlderStore { .. }
-            | Self::NotOlder
+            | Self::HeldStore { .. }
+            | Self::NotHeld
             | Self::NothingLost
             | Self::Opens { .. }
             | Self::AwaitsConfirmation(_) => StatusCode::CONFLICT,
@@ -302,7 +302,7 @@ impl AgentError {
                 "`netpolicy diff {expected}` shows what changed since; apply the change to the \
                  present revision"
             )),
-            Self::OlderStore { .. } => Some(
+            Self::HeldStore { .. } => Some(
                 "`netpolicy store acknowledge` puts the store's revision in force; \
                  `netpolicy restore FILE` restores a newer backup"
                     .to_owned(),
@@ -331,8 +331,8 @@ impl AgentError {
             Self::Opens { .. } => ErrorCode::ConsentRequired,
             Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
             Self::RevisionMismatch { .. } => ErrorCode::RevisionMismatch,
-            Self::OlderStore { .. } => ErrorCode::StoreOlder,
-            Self::NotOlder | Self::NothingLost => ErrorCode::NothingToDo,
+            Self::HeldStore { .. } => ErrorCode::StoreHeld,
+            Self::NotHeld | Self::NothingLost => ErrorCode::NothingToDo,
             Self::Sql { .. } => ErrorCode::InvalidSql,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } => match source.no_memory {
                 true => ErrorCode::NoRoom,

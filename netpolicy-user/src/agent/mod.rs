@@ -27,6 +27,7 @@ pub mod error;
 pub mod events;
 pub mod grants;
 pub mod guard;
+pub mod held;
 pub mod interfaces;
 pub mod kernel;
 pub mod lock;

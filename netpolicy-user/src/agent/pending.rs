@@ -59,6 +59,10 @@ impl<E: Enforcer> Writer<E> {
         if let Some(guard) = self.guard.take() {
             guard.end();
         }
+        if self.held.is_some() {
+            // Nothing is rolled back in a store that is held: see `take_back_unconfirmed`.
+            return;
+        }
         let (Some(pending), Some(arguments)) = (&self.pending, &self.settings.guard) else {
             return;
         };

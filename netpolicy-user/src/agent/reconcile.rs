@@ -18,7 +18,7 @@ const SHOWN: usize = 5;
 impl<E: Enforcer> Writer<E> {
     /// One round.
     pub fn reconcile(&mut self) {
-        if self.check_pins() && self.held.is_none() {
+        if self.check_pins() && self.held.is_none_or(|held| !held.keeps) {
             self.check_ruleset();
         }
         self.check_interfaces();
@@ -43,7 +43,9 @@ impl<E: Enforcer> Writer<E> {
                 self.check_interfaces();
                 self.generation = generation;
                 // What was in force is gone, and the store's is all that is known.
-                self.held = None;
+                if let Some(held) = &mut self.held {
+                    held.keeps = false;
+                }
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
                     "{}: the pins were gone; reinstalled",

@@ -181,6 +181,7 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
         kernel: None,
         kernel_error: None,
         agrees: true,
+        other_rules_in_force: false,
     }
 }
 

@@ -26,8 +26,9 @@ pub use self::explain::{
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::problem::{ErrorCode, PROBLEM_JSON, Problem};
 pub use self::safety::{
-    AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing,
-    GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
+    AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
+    DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
+    RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use crate::model::Outcome;

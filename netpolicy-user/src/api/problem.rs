@@ -63,8 +63,8 @@ pub enum ErrorCode {
     ConsentRequired,
     /// Another change waits for its confirmation.
     AwaitsConfirmation,
-    /// The store is older than what is in force, or differs from it.
-    StoreOlder,
+    /// The store is older than the one in use last, or has another history, and is held.
+    StoreHeld,
     /// The store needs no rescue, and nothing is to be acknowledged.
     NothingToDo,
     /// The caller lacks a privilege.

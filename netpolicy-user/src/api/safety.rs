@@ -241,6 +241,22 @@ pub struct RescuedView {
     pub history: bool,
     /// Where what stood in the database's place is kept.
     pub kept: Option<String>,
+    /// Where its log is kept, which belongs to it; left out: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_log: Option<String>,
+}
+
+/// The query of `POST /v1/store/acknowledge`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct AcknowledgeQuery {
+    /// Only say what it opens.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Consent to what is opened to every source: "any", or the `key` of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens: Option<String>,
 }
 
 /// `POST /v1/store/acknowledge`
@@ -250,6 +266,9 @@ pub struct AcknowledgedView {
     pub revision: u64,
     /// The generation in force.
     pub generation: u64,
-    /// The later revision that was in force before.
+    /// The newest revision of the store that was in use before.
     pub before: u64,
+    /// What the store's revision opens to every source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
 }

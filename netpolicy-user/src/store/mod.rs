@@ -19,6 +19,7 @@ mod bypasses;
 mod checkpoint;
 mod chunk;
 mod deadline;
+mod departure;
 mod document;
 mod error;
 mod grants;
@@ -47,11 +48,14 @@ use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry};
 pub use self::backup::{
-    Archivist, Backup, discard_restore, is_filled, prepare_restore, reset, restore,
+    Archivist, Backup, Restorable, discard_restore, is_filled, prepare_restore, reset, restore,
 };
+pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
+pub(crate) use self::error::begin_without_policy;
 pub use self::open::directory;
 pub use self::pending::{Pending, PendingEdit};
+pub use self::replace::Kept;
 pub use self::rescue::{Rescued, Whole, by_rescue};
 pub use self::sqlite::SqliteStore;
 pub use self::whole::Summary;
@@ -78,8 +82,10 @@ pub struct Stored {
     pub grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
-    /// Whether it comes out of a backup that was restored, and no agent has run since.
+    /// Whether it comes out of a backup that was restored, and was not adopted since.
     pub restored: bool,
+    /// How it departs from the store that was in use last.
+    pub departure: Option<Departure>,
 }
 
 /// What is stored along with a revision, all or nothing.
@@ -244,6 +250,13 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError::Lost`].
     fn check(&mut self) -> Result<(), StoreError>;
+
+    /// Makes this the store in use, by which the next ones are judged, and forgets that it was
+    /// restored. Durable when this returns.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn adopt(&mut self) -> Result<(), StoreError>;
 
     /// Makes the store whole again, after its files were lost.
     ///

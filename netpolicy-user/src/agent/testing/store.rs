@@ -87,6 +87,11 @@ impl Store for NotedStore {
         self.0.check()
     }
 
+    fn adopt(&mut self) -> Result<(), StoreError> {
+        self.1.note("adopt");
+        self.0.adopt()
+    }
+
     fn rescue(&mut self, whole: &Whole<'_>) -> Result<Rescued, StoreError> {
         self.0.rescue(whole)
     }

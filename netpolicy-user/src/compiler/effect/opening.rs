@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
 use super::sweep::{sweep, sweep_while};
 use super::view::{Of, View};
 use super::{BOUNDS, pairs, scope_of};
-use crate::compiler::intervals::{self, Interval};
-use crate::compiler::{
-    Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder, Ruleset,
-};
+use crate::compiler::intervals::{Interval, aggregate};
+use crate::compiler::{Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, Ruleset};
 use crate::model::effect::{OpenTo, Opening};
+use crate::model::{Bypass, State};
 
 /// From this share of a family's addresses on, in percent, it is asked about.
 const ASKED: u8 = 25;
@@ -44,6 +44,20 @@ impl Exempt {
             host: of(HOST_SCOPE),
             services: services.map(|scope| (scope, of(scope))).collect(),
         }
+    }
+
+    /// The sources that unexpired bypasses exempt at a time.
+    #[must_use]
+    pub fn at(bypasses: &[Bypass], state: &State, time: Timestamp) -> Self {
+        let unexpired = bypasses.iter().filter(|bypass| time < bypass.expires);
+        let nets = unexpired.filter_map(|bypass| {
+            let scope = match &bypass.service {
+                None => HOST_SCOPE,
+                Some(name) => state.service(name.as_str())?.id,
+            };
+            Some((scope, bypass.source))
+        });
+        Self::new(&nets.collect::<Vec<_>>())
     }
 
     /// Whether no source is exempt.
@@ -245,20 +259,9 @@ fn set(nets: impl Iterator<Item = IpNet>) -> PrefixSet {
         }
     }
     PrefixSet {
-        v4: fewest(v4),
-        v6: fewest(v6),
+        v4: aggregate(v4),
+        v6: aggregate(v6),
     }
-}
-
-fn fewest<P: Prefix>(mut ranges: Vec<Interval<P::Address>>) -> Prefixes<P> {
-    intervals::merge(&mut ranges);
-    let mut builder = PrefixesBuilder::default();
-    for range in ranges {
-        intervals::prefixes(range, |address, length| {
-            builder.push(P::new(address, length));
-        });
-    }
-    builder.finish()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod backup;
 mod crash;
 mod damage;
+mod departure;
 mod disk;
 mod files;
 mod format;
@@ -146,6 +147,7 @@ fn a_new_store_is_empty() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open(dir.path()).unwrap();
     let empty = Stored {
+        departure: None,
         state: State::empty(),
         revision: 0,
         bypasses: vec![],
