@@ -19,7 +19,7 @@ use crate::{
     api::{CounterRow, Counters, Enforcement, EnforcementState, KernelVerdict, ProbeView, Status},
     arrival::Origin,
     clock::Clock,
-    compiler::{self, Doors, Exempt, Opening, compile},
+    compiler::{self, Doors, Exempt, compile},
     config::DETACHED_MARKER,
     datapath::{CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name},
     detach_marker::{self, Unrecorded},

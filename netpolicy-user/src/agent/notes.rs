@@ -206,11 +206,11 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::store::{SqliteStore, Store as _, Window};
     use super::super::supervisor::Supervisor;
     use super::super::testing::{Bench, ROOT};
-        use crate::store::Outcome;
+    use super::*;
+    use crate::store::Outcome;
+    use crate::store::{SqliteStore, Store as _, Window};
 
     fn refuse(kept: &mut Kept, minute: u64, times: usize) -> usize {
         (0..times)

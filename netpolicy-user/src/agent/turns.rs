@@ -91,9 +91,7 @@ impl Command {
                 | Order::Acknowledge { asker, .. }
                 | Order::Backup { asker, .. },
             ) => asker.caller.uid,
-            Self::Past { uid, .. } => {
-                *uid
-            }
+            Self::Past { uid, .. } => *uid,
             // Only admins may verify.
             Self::Verify { .. }
             | Self::Reconcile

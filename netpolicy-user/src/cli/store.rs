@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use crate::compiler::effect::openings_in_words;
+use crate::model::effect::openings_in_words;
 use crate::local;
 use crate::output::{Format, write_json};
 use crate::recovery::{self, Kept, RecoveryError, Restore};
