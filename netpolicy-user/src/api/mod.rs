@@ -9,6 +9,7 @@ mod diff;
 mod explain;
 mod safety;
 mod sql;
+mod texts;
 
 use std::net::IpAddr;
 
@@ -26,6 +27,7 @@ pub use self::safety::{
     GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRefusal, SqlRequest, SqlResponse, SqlResult};
+pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
 pub use crate::compiler::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};

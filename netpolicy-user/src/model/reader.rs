@@ -3,6 +3,7 @@
 //! A list file holds an address, CIDR or range (`a-b`) a line, or several separated by
 //! commas; `#` and `;` begin comments. Ranges become the CIDRs that they consist of.
 
+mod equal;
 mod finish;
 mod whole;
 
@@ -14,6 +15,7 @@ use super::address::{self, Written, WrittenNet};
 use super::change::{ListInput, SourceText};
 use super::error::{Excerpt, ModelError, Place, Problem};
 use super::evaluate::ListKind;
+use super::list::{Cutter, Earlier, Sameness};
 use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
@@ -71,7 +73,7 @@ pub(super) struct ListReader<'r> {
     /// Whether a blocked `/0` is meant.
     forced: bool,
     report: &'r mut Report,
-    rules: Vec<Rule>,
+    rules: Cutter,
     /// Names of sources, and whether their bad rules are left out.
     sources: Vec<(Box<str>, bool)>,
     /// Indices of the rules that ranges became, ascending.
@@ -90,7 +92,7 @@ impl<'r> ListReader<'r> {
             removing: false,
             forced: false,
             report,
-            rules: Vec::new(),
+            rules: Cutter::default(),
             sources: Vec::new(),
             pieces: Vec::new(),
             full: false,
@@ -102,6 +104,14 @@ impl<'r> ListReader<'r> {
     /// is not checked.
     pub(super) fn removing(mut self) -> Self {
         self.removing = true;
+        self
+    }
+
+    /// For a new version of a list, which shares what is the same. Before anything is read.
+    pub(super) fn beside(mut self, earlier: Option<&RuleList>, sameness: Sameness) -> Self {
+        if let Some(earlier) = earlier {
+            self.rules = Cutter::beside(Earlier::new(earlier, sameness));
+        }
         self
     }
 
@@ -155,6 +165,7 @@ impl<'r> ListReader<'r> {
             }
             return None;
         };
+        self.rules.source(name);
         self.sources.push((name.into(), tolerant));
         Some(index)
     }
@@ -222,6 +233,15 @@ impl<'r> ListReader<'r> {
                 return;
             }
             column = column.saturating_add(count(field.chars().count()) + 1);
+        }
+    }
+
+    /// Reads one text that most often is a strictly written network.
+    #[inline]
+    pub(super) fn text(&mut self, spot: Spot, text: &str) {
+        match address::strict(text.as_bytes()) {
+            Some(written) => self.net(spot, written, text, None, None),
+            None => self.item(spot, text, None, None),
         }
     }
 

@@ -5,7 +5,8 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::document::{CHANGES, CONFLICTING, HISTORY, NO_REVISION, NO_ROOM, UNKNOWN_NAME};
-use super::extract::{Body, Params};
+use super::extract::Params;
+use super::texts::ChangeBody;
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
@@ -28,10 +29,10 @@ pub(super) async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Params(query): Params<ChangeQuery>,
-    body: Body,
+    body: ChangeBody,
 ) -> Result<Json<Changed>, AgentError> {
     // Held until the change is made: it is as large as its text.
-    let (change, _share) = blocking(move || body.parse::<Change>()).await?;
+    let (change, _share) = blocking(move || body.parse()).await?;
     let (options, asker) = Options::of(&query, caller)?;
     let changed = app.supervisor.change(change, asker, options);
     changed.await.map(Json)

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::document::{CONFLICTING, HISTORY, NO_REVISION, UNKNOWN_NAME};
-use super::extract::{Body, Params};
+use super::extract::Params;
+use super::texts::ChangeBody;
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
@@ -15,7 +16,7 @@ use crate::api::{Changed, DiffAnswer, ErrorBody, Timing};
 use crate::model::{Change, ChangeContext, State as Desired, diff, plan};
 
 /// Bytes of a unified diff.
-const LONGEST: usize = 32 << 20;
+const LONGEST: usize = 16 << 20;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -66,10 +67,10 @@ pub(super) async fn revisions(
 pub(super) async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    body: Body,
+    body: ChangeBody,
 ) -> Result<Json<DiffAnswer>, AgentError> {
     blocking(move || {
-        let (change, _share) = body.parse::<Change>()?;
+        let (change, _share) = body.parse()?;
         let snapshot = app.supervisor.snapshot();
         let cx = ChangeContext {
             now: Timestamp::now(),
@@ -77,7 +78,7 @@ pub(super) async fn change(
             limits: app.limits,
             force: true,
         };
-        let applied = snapshot.state.apply(&change, &cx)?;
+        let applied = snapshot.state.try_out(&change, &cx)?;
         drop(change);
         let mut answer = difference(&snapshot.state, &applied.state);
         let plan = plan(&snapshot.state, &applied.state);
