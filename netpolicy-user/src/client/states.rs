@@ -68,7 +68,8 @@ impl Client {
                 .header(CONTENT_LENGTH, length)
                 .body(Body::wrap_stream(body))
         };
-        self.decode(what, self.send_made(what, request).await?).await
+        self.decode(what, self.send_made(what, request).await?)
+            .await
     }
 
     /// `GET /v1/revisions`, the newest first.

@@ -120,7 +120,8 @@ fn rules(old: &RuleList, new: &RuleList, hunks: &mut Hunks) {
                 hunks.keep(rules.len(), |i| Part::rule_line(&rules[i]));
             }
             Segment::Differing(a, b) => {
-                let (a, b): (Vec<&Rule>, Vec<&Rule>) = (rules_of(a).collect(), rules_of(b).collect());
+                let (a, b): (Vec<&Rule>, Vec<&Rule>) =
+                    (rules_of(a).collect(), rules_of(b).collect());
                 differing(&a, &b, hunks);
             }
         }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use super::{Place, Rule};
 
-pub use chunk::RuleChunk;
 pub(super) use chunk::Cutter;
+pub use chunk::RuleChunk;
 pub(super) use compare::{Segment, ascending};
-pub use earlier::Sameness;
 pub(super) use earlier::Earlier;
+pub use earlier::Sameness;
 
 /// An allow or block list: rules in the order in which they were written. Cloning
 /// shares it; a change copies the [chunk](RuleChunk)s that it touches.

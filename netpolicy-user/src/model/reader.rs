@@ -12,7 +12,6 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::address::{self, Written, WrittenNet};
-use super::change::{ListInput, SourceText};
 use super::error::{Excerpt, ModelError, Place, Problem};
 use super::evaluate::ListKind;
 use super::list::{Cutter, Earlier, Sameness};
@@ -119,36 +118,6 @@ impl<'r> ListReader<'r> {
     pub(super) fn forced(mut self, forced: bool) -> Self {
         self.forced = forced;
         self
-    }
-
-    /// Reads all of `input`; `option` is what its items were given with.
-    pub(super) fn input(&mut self, option: &str, input: &ListInput) {
-        if !input.items.is_empty()
-            && let Some(source) = self.source(option, false)
-        {
-            for item in &input.items {
-                self.item(
-                    Spot {
-                        source,
-                        line: 0,
-                        column: 0,
-                    },
-                    item,
-                    None,
-                    None,
-                );
-                if self.is_done() {
-                    return;
-                }
-            }
-        }
-        let tolerance = Tolerance {
-            skip_invalid: input.skip_invalid,
-            allow_empty: input.allow_empty,
-        };
-        for SourceText { name, text } in &input.files {
-            self.list_file(name, text, tolerance);
-        }
     }
 
     /// For what is wrong beside the rules.

@@ -163,7 +163,9 @@ fn chunks_there(known: &[Known]) -> HashMap<ObjectId, (&StoredChunk, &Arc<RuleCh
     let chunks = known
         .iter()
         .flat_map(|known| known.chunks.iter().zip(known.list.chunks()));
-    chunks.map(|(stored, chunk)| (stored.id, (stored, chunk))).collect()
+    chunks
+        .map(|(stored, chunk)| (stored.id, (stored, chunk)))
+        .collect()
 }
 
 /// The chunks of a list.

@@ -10,6 +10,7 @@ use super::texts::ChangeBody;
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
+use crate::agent::reads::aside;
 use crate::agent::request::Options;
 use crate::api::{ChangeQuery, Changed, ErrorBody};
 use crate::model::{Change, file};
@@ -61,11 +62,11 @@ pub(super) async fn export(
     match params.revision {
         None => {
             let snapshot = app.supervisor.snapshot();
-            blocking(move || Ok(file::export(&snapshot.state))).await
+            aside(move || file::export(&snapshot.state)).await
         }
         Some(revision) => {
             let state = app.supervisor.state_at(revision).await?;
-            blocking(move || Ok(file::export(&state))).await
+            aside(move || file::export(&state)).await
         }
     }
 }

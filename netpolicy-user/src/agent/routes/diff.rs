@@ -5,13 +5,14 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::App;
 use super::document::{CONFLICTING, HISTORY, NO_REVISION, UNKNOWN_NAME};
 use super::extract::Params;
 use super::texts::ChangeBody;
-use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::memory;
+use crate::agent::reads::aside;
 use crate::api::{Changed, DiffAnswer, ErrorBody, Timing};
 use crate::model::{Change, ChangeContext, State as Desired, diff, plan};
 
@@ -46,11 +47,11 @@ pub(super) async fn revisions(
         Some(to) => Some(app.supervisor.state_at(to).await?),
         None => None,
     };
-    blocking(move || {
+    aside(move || {
         let answer = difference(&old, new.as_ref().unwrap_or(&snapshot.state));
         drop((old, new));
         memory::give_back();
-        Ok(Json(answer))
+        Json(answer)
     })
     .await
 }
@@ -69,7 +70,7 @@ pub(super) async fn change(
     Extension(caller): Extension<Caller>,
     body: ChangeBody,
 ) -> Result<Json<DiffAnswer>, AgentError> {
-    blocking(move || {
+    aside(move || {
         let (change, _share) = body.parse()?;
         let snapshot = app.supervisor.snapshot();
         let cx = ChangeContext {
@@ -102,7 +103,7 @@ pub(super) async fn change(
         memory::give_back();
         Ok(Json(answer))
     })
-    .await
+    .await?
 }
 
 fn difference(old: &Desired, new: &Desired) -> DiffAnswer {

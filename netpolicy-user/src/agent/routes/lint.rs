@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 
+use super::App;
 use super::document::POLICIES;
-use super::{App, blocking};
 use crate::agent::error::AgentError;
+use crate::agent::reads::aside;
 use crate::model::lint::{Finding, lint as examine};
 
 /// What in the desired state may not be meant, by policy, the worst first.
@@ -14,5 +15,5 @@ use crate::model::lint::{Finding, lint as examine};
 )]
 pub(super) async fn lint(State(app): State<App>) -> Result<Json<Vec<Finding>>, AgentError> {
     let snapshot = app.supervisor.snapshot();
-    blocking(move || Ok(Json(examine(&snapshot.state)))).await
+    aside(move || Json(examine(&snapshot.state))).await
 }

@@ -64,9 +64,7 @@ impl ChangeBody {
 }
 
 /// Reads the change and its texts.
-async fn with_texts(
-    incoming: &mut Incoming,
-) -> Result<(Box<Change>, Vec<Vec<u8>>), AgentError> {
+async fn with_texts(incoming: &mut Incoming) -> Result<(Box<Change>, Vec<Vec<u8>>), AgentError> {
     let mut head = Vec::new();
     let mut piece = Bytes::new();
     let end = loop {
@@ -75,7 +73,9 @@ async fn with_texts(
         }
         head.extend_from_slice(&piece);
         if head.len() > HEAD_MAX {
-            return Err(bad(format!("its first line has more than {HEAD_MAX} bytes")));
+            return Err(bad(format!(
+                "its first line has more than {HEAD_MAX} bytes"
+            )));
         }
         let next = incoming.next().await?;
         piece = next.ok_or_else(|| bad("it has no line that ends"))?;
@@ -92,7 +92,9 @@ async fn with_texts(
     let mut texts = Vec::with_capacity(expected);
     for length in head.texts {
         if length > piece.len() + incoming.left() {
-            return Err(bad(format!("a text of {length} bytes is more than there may be")));
+            return Err(bad(format!(
+                "a text of {length} bytes is more than there may be"
+            )));
         }
         let mut text = Vec::with_capacity(length);
         loop {
@@ -115,4 +117,114 @@ async fn with_texts(
 fn bad(why: impl Into<Cow<'static, str>>) -> AgentError {
     let why = why.into();
     AgentError::BadRequest(format!("the request is not as expected: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Agent;
+    use super::*;
+    use crate::agent::caller::Caller;
+    use crate::agent::standing::Standing;
+    use crate::model::SourceText;
+
+    async fn read(body: Vec<u8>, pieces: usize) -> Result<Change, String> {
+        let pieces: Vec<_> = body.chunks(pieces).map(Bytes::copy_from_slice).collect();
+        let pieces = pieces.into_iter().map(Ok::<_, std::io::Error>);
+        let sent = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
+        let request = Request::builder().method("POST").uri("/v1/diff");
+        let request = request.header(CONTENT_TYPE, CHANGE_WITH_TEXTS);
+        let mut request = request.body(sent).unwrap();
+        request.extensions_mut().insert(Caller::root());
+        request.extensions_mut().insert(Standing::Admin);
+        let body = ChangeBody::from_request(request, &Agent::new().app).await;
+        let change = body.and_then(ChangeBody::parse);
+        change.map(|(change, _)| change).map_err(|e| e.to_string())
+    }
+
+    fn file(name: &str, text: &str) -> SourceText {
+        SourceText {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+
+    fn apply(texts: [&str; 3]) -> Change {
+        Change::Apply {
+            file: file("p.toml", texts[0]),
+            lists: vec![file("a", texts[1]), file("b", texts[2])],
+            skip_invalid: false,
+            allow_empty: false,
+            keep_others: false,
+        }
+    }
+
+    fn body(texts: &[usize], rest: &[u8]) -> Vec<u8> {
+        let head = ChangeHead {
+            change: apply(["", "", ""]),
+            texts: texts.to_vec(),
+        };
+        [&serde_json::to_vec(&head).unwrap(), &b"\n"[..], rest].concat()
+    }
+
+    #[tokio::test]
+    async fn texts_are_those_that_follow_however_they_arrive() {
+        let rest = "# \u{e4}\n{}\n10.0.0.1\n".as_bytes();
+        for pieces in [1, 2, 3, 7, 64, 100_000] {
+            let read = read(body(&[5, 3, 9], rest), pieces).await;
+            assert_eq!(read.unwrap(), apply(["# \u{e4}\n", "{}\n", "10.0.0.1\n"]));
+        }
+        assert_eq!(
+            read(body(&[0, 0, 0], b""), 9).await.unwrap(),
+            apply(["", "", ""])
+        );
+    }
+
+    #[tokio::test]
+    async fn body_that_is_not_what_its_head_says_is_refused() {
+        for (body, why) in [
+            (body(&[1, 1], b"ab"), "it has 2 texts, expected 3"),
+            (body(&[1, 1, 2], b"abc"), "it ends within a text"),
+            (body(&[1, 1, 1], b"abcd"), "bytes follow its last text"),
+            (
+                body(&[usize::MAX, 1, 1], b"abc"),
+                "is more than there may be",
+            ),
+            (body(&[1, 1, 1], b"a\xffc"), "invalid utf-8"),
+            (b"{}\n".to_vec(), "missing field"),
+            (b"{}".to_vec(), "it has no line that ends"),
+            (vec![b' '; 2 << 20], "its first line has more than"),
+        ] {
+            let error = read(body, 1000).await.unwrap_err();
+            assert!(
+                error.starts_with("the request is not as expected: ") && error.contains(why),
+                "{error}, expected {why}"
+            );
+        }
+    }
+
+    #[test]
+    fn texts_of_every_change_with_files_are_found() {
+        use crate::model::{ListEdit, ListInput};
+        let list = |name: &str| ListInput {
+            files: vec![file(name, name)],
+            ..ListInput::default()
+        };
+        let mut change = Change::AlterPolicy {
+            name: "a".into(),
+            allow: ListEdit::Set { list: list("1") },
+            block: ListEdit::Edit {
+                add: list("2"),
+                remove: list("3"),
+            },
+            comment: None,
+            blocked_rest: None,
+        };
+        let found: Vec<_> = change
+            .texts_mut()
+            .into_iter()
+            .map(|text| text.clone())
+            .collect();
+        assert_eq!(found, ["1", "2", "3"]);
+        assert_eq!(change.text_len(), 3);
+    }
 }

@@ -14,8 +14,8 @@ const PIECE: usize = 16 << 10;
 
 /// What an array holds.
 pub(super) enum Item<'t> {
-    /// A string that stands for itself, and where its quote is.
-    Plain(&'t str, usize),
+    /// A string that stands for itself.
+    Plain(Plain<'t>),
     /// Parsed items; their spans are counted from an offset of the text, less one.
     Parsed(&'t DeArray<'t>, usize),
 }
@@ -29,10 +29,13 @@ pub(super) struct SyntaxError {
 
 /// Where the items that begin at `from` end, and whether a bracket follows.
 pub(super) fn end(text: &str, from: usize) -> (usize, bool) {
+    if let Some(end) = plain_end(text, from) {
+        return (end, true);
+    }
     let mut at = from;
     loop {
-        match plain(text, at) {
-            Some(Plain { after, .. }) => at = after,
+        match plain(text.as_bytes(), at) {
+            Some(found) => at = found.behind.end + 1,
             None => match piece(text, at, 0) {
                 (end, Stop::Comma) => at = end,
                 (end, stop) => return (end, stop == Stop::Bracket),
@@ -41,7 +44,8 @@ pub(super) fn end(text: &str, from: usize) -> (usize, bool) {
     }
 }
 
-/// Visits items, until it is told to break. `is_closed`: see [`end`].
+/// Visits items, until it is told to break. `is_closed`: see [`end`]. `cursor`: anywhere
+/// before them.
 ///
 /// # Errors
 /// What is there is no part of an array.
@@ -49,18 +53,25 @@ pub(super) fn visit(
     text: &str,
     items: Range<usize>,
     is_closed: bool,
+    mut cursor: Cursor,
     mut visit: impl FnMut(Item<'_>) -> ControlFlow<()>,
 ) -> Result<(), SyntaxError> {
     let content = text.get(..items.end).unwrap_or_default();
     let mut at = items.start;
     let mut buffer = String::new();
     loop {
-        while let Some(Plain { quote, end, after }) = plain(content, at) {
-            let item = content.get(quote + 1..end).unwrap_or_default();
-            if visit(Item::Plain(item, quote)).is_break() {
+        while let Some(found) = plain(content.as_bytes(), at) {
+            cursor.skip(&found.before);
+            let quote = found.before.end;
+            let item = Plain {
+                text: content.get(quote + 1..found.end).unwrap_or_default(),
+                position: cursor.advance(content, quote),
+            };
+            if visit(Item::Plain(item)).is_break() {
                 return Ok(());
             }
-            at = after;
+            cursor.skip(&found.behind);
+            at = found.behind.end + 1;
         }
         let (end, stop) = piece(content, at, PIECE);
         buffer.clear();
@@ -77,67 +88,159 @@ pub(super) fn visit(
             return Ok(());
         }
         match stop {
-            Stop::Comma => at = end,
+            Stop::Comma => {
+                cursor.advance(content, end);
+                at = end;
+            }
             Stop::Bracket | Stop::End => return Ok(()),
         }
     }
 }
 
-/// A string without escapes, and the comma behind it.
-struct Plain {
-    /// The opening quote.
-    quote: usize,
-    /// The closing one.
-    end: usize,
-    /// What follows the comma.
-    after: usize,
+/// The end of an array that is written as most long ones are: its bracket begins a line, and
+/// there is no other in it, nor a string of several lines. `None` says nothing.
+fn plain_end(text: &str, from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    let end = rest.find(']')?;
+    let items = rest.get(..end)?;
+    let (_, line) = items.rsplit_once('\n')?;
+    let is_plain = line.bytes().all(|byte| byte == b' ' || byte == b'\t')
+        && !items.contains('[')
+        && !items.contains("\"\"\"")
+        && !items.contains("'''");
+    is_plain.then_some(from + end)
 }
 
-fn plain(text: &str, at: usize) -> Option<Plain> {
-    let bytes = text.as_bytes();
-    let quote = gap(bytes, at)?;
+/// A string without escapes, behind which there is a comma.
+pub(super) struct Plain<'t> {
+    /// What it says.
+    pub(super) text: &'t str,
+    /// Line and column of its opening quote, from 1.
+    pub(super) position: (u32, u32),
+}
+
+/// Where a plain string is.
+struct Found {
+    before: Gap,
+    /// Its closing quote.
+    end: usize,
+    /// What stands between it and the comma.
+    behind: Gap,
+}
+
+#[inline]
+fn plain(bytes: &[u8], at: usize) -> Option<Found> {
+    let before = gap(bytes, at)?;
+    let quote = before.end;
     let mark = *bytes.get(quote)?;
     if mark != b'"' && mark != b'\'' {
         return None;
     }
-    let mut end = quote + 1;
-    loop {
-        match *bytes.get(end)? {
-            byte if byte == mark => break,
-            // Where a string may hold more, the parser says so.
-            b'\\' | 0x7f | ..b' ' => return None,
-            _ => end += 1,
-        }
-    }
-    // Two quotes may be the beginning of three.
-    if end == quote + 1 {
+    let content = bytes.get(quote + 1..)?;
+    let length = content.iter().position(|byte| ENDS[usize::from(*byte)])?;
+    // Where a string may hold more, the parser says so. Two quotes may be the beginning of
+    // three.
+    if content[length] != mark || length == 0 {
         return None;
     }
-    let comma = gap(bytes, end + 1)?;
-    (bytes.get(comma) == Some(&b',')).then_some(Plain {
-        quote,
+    let end = quote + 1 + length;
+    let behind = gap(bytes, end + 1)?;
+    (bytes.get(behind.end) == Some(&b',')).then_some(Found {
+        before,
         end,
-        after: comma + 1,
+        behind,
     })
 }
 
-/// The end of blanks, ends of lines and comments.
+/// The bytes at which a plain string ends, or is none.
+const ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        ends[control] = true;
+        control += 1;
+    }
+    ends[0x7f] = true;
+    ends[b'"' as usize] = true;
+    ends[b'\'' as usize] = true;
+    ends[b'\\' as usize] = true;
+    ends
+};
+
+/// Blanks, ends of lines and comments.
+#[derive(Clone, Copy, Default)]
+struct Gap {
+    end: usize,
+    lines: u32,
+    /// Where the last line begins, if there are several.
+    line: usize,
+}
+
 #[inline]
-fn gap(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn gap(bytes: &[u8], at: usize) -> Option<Gap> {
+    let mut gap = Gap {
+        end: at,
+        ..Gap::default()
+    };
     loop {
-        match *bytes.get(at)? {
-            b' ' | b'\t' | b'\n' => at += 1,
-            b'\r' if bytes.get(at + 1) == Some(&b'\n') => at += 2,
+        match *bytes.get(gap.end)? {
+            b' ' | b'\t' => gap.end += 1,
+            b'\n' => {
+                gap.end += 1;
+                gap.lines += 1;
+                gap.line = gap.end;
+            }
+            b'\r' if bytes.get(gap.end + 1) == Some(&b'\n') => gap.end += 1,
             b'#' => loop {
-                at += 1;
-                match *bytes.get(at)? {
+                gap.end += 1;
+                match *bytes.get(gap.end)? {
                     b'\n' | b'\r' => break,
                     b'\t' => {}
                     0x7f | ..b' ' => return None,
                     _ => {}
                 }
             },
-            _ => return Some(at),
+            _ => return Some(gap),
+        }
+    }
+}
+
+/// A place in a text, from which later ones are counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cursor {
+    pub(super) offset: usize,
+    line: u32,
+    column: u32,
+}
+
+impl Cursor {
+    pub(super) const START: Self = Self {
+        offset: 0,
+        line: 1,
+        column: 1,
+    };
+
+    /// Goes on to a later offset; its line and column, from 1.
+    pub(super) fn advance(&mut self, text: &str, offset: usize) -> (u32, u32) {
+        let passed = text.as_bytes().get(self.offset..offset);
+        for byte in passed.unwrap_or_default() {
+            if *byte == b'\n' {
+                self.line = self.line.saturating_add(1);
+                self.column = 1;
+            } else if byte & 0xc0 != 0x80 {
+                // Not within a character.
+                self.column = self.column.saturating_add(1);
+            }
+        }
+        self.offset = offset;
+        (self.line, self.column)
+    }
+
+    /// Goes on to the last line of a gap, if it has several: behind what has no end of a line.
+    fn skip(&mut self, gap: &Gap) {
+        if gap.lines > 0 {
+            self.line = self.line.saturating_add(gap.lines);
+            (self.offset, self.column) = (gap.line, 1);
         }
     }
 }

@@ -136,7 +136,11 @@ mod tests {
             outline.text(),
             "[[policy]]\nname = \"a\"\nallow = []\nbind = [\"host\"]\n\tblock=[]\ncomment = \"\"\"\nallow = [1]\n\"\"\"\n"
         );
-        let items: Vec<_> = outline.arrays.iter().map(|a| &text[a.items.clone()]).collect();
+        let items: Vec<_> = outline
+            .arrays
+            .iter()
+            .map(|a| &text[a.items.clone()])
+            .collect();
         assert_eq!(items, ["\n \"10.0.0.1\", # one]\n \"10.0.0.2\"\n", "'::1'"]);
         assert!(outline.unclosed().is_none());
         for word in ["name", "allow =", "bind", "block", "comment"] {

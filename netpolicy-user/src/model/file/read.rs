@@ -38,7 +38,8 @@ pub(super) fn read(
     read_text(&text, lists, tolerance, beside, cx, report)
 }
 
-fn read_text(
+/// As [`read`], of a text that may be taken as a long one.
+pub(super) fn read_text(
     text: &Text<'_>,
     lists: &[SourceText],
     tolerance: Tolerance,

@@ -46,9 +46,9 @@ impl<'a, 'r> Inline<'a, 'r> {
             return Some(());
         };
         let visited = document.items(array, |item| match item {
-            Item::Plain(text, offset) => {
-                let (line, column) = document.position_of(offset);
-                self.one(line, column, |reader, spot| reader.text(spot, text))
+            Item::Plain(item) => {
+                let (line, column) = item.position;
+                self.one(line, column, |reader, spot| reader.text(spot, item.text))
             }
             Item::Parsed(items, _) => self.parsed(items),
         });
@@ -120,3 +120,6 @@ fn rule_table<'d>(
         reader.item(spot, address, name.filter(some), comment.filter(some));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::items::{self, Item, SyntaxError};
+use super::items::{self, Cursor, Item, SyntaxError};
 use super::outline::{Array, Outline};
 use crate::model::address::is_typographic_quote;
 use crate::model::error::{Place, Problem};
@@ -37,9 +37,8 @@ impl<'t> Text<'t> {
         let start = &whole[..whole.floor_char_boundary(THOROUGH)];
         // What is cut off makes an error or two of its own; this many say that no more of
         // the text need be looked at.
-        let is_hopeless = || {
-            start.len() < whole.len() && DeTable::parse_recoverable(start).1.len() > HOPELESS
-        };
+        let is_hopeless =
+            || start.len() < whole.len() && DeTable::parse_recoverable(start).1.len() > HOPELESS;
         let has_outline = whole.len() > length && !is_binary(whole) && !is_hopeless();
         Self {
             name,
@@ -60,22 +59,8 @@ pub(super) struct Document<'t> {
     base: Cell<Option<usize>>,
     /// A place, from which later ones are counted: a file may have millions of lines, or
     /// one of a hundred thousand rules.
-    last: Cell<Spot>,
+    last: Cell<Cursor>,
 }
-
-/// An offset in the whole text with its line and column, from 1.
-#[derive(Clone, Copy)]
-struct Spot {
-    offset: usize,
-    line: u32,
-    column: u32,
-}
-
-const START: Spot = Spot {
-    offset: 0,
-    line: 1,
-    column: 1,
-};
 
 impl<'t> Document<'t> {
     /// Parses a text; `None`, with the errors reported, if it is no TOML.
@@ -83,7 +68,7 @@ impl<'t> Document<'t> {
         let document = Self {
             text,
             base: Cell::new(None),
-            last: Cell::new(START),
+            last: Cell::new(Cursor::START),
         };
         if is_binary(text.whole) {
             let place = Place {
@@ -141,7 +126,9 @@ impl<'t> Document<'t> {
         mut visit: impl FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<(), SyntaxError> {
         let (text, closed) = (self.text.whole, array.is_closed);
-        items::visit(text, array.items.clone(), closed, |item| {
+        let mut cursor = self.cursor(array.items.start);
+        cursor.advance(text, array.items.start);
+        items::visit(text, array.items.clone(), closed, cursor, |item| {
             if let Item::Parsed(_, base) = item {
                 self.base.set(Some(base));
             }
@@ -200,28 +187,20 @@ impl<'t> Document<'t> {
     pub(super) fn position_of(&self, offset: usize) -> (u32, u32) {
         let text = self.text.whole;
         let offset = offset.min(text.len());
-        let known = self.last.get();
-        // Most are asked for in their order.
-        let Spot {
-            offset: from,
-            mut line,
-            mut column,
-        } = if known.offset <= offset { known } else { START };
-        for byte in text.as_bytes().get(from..offset).unwrap_or_default() {
-            if *byte == b'\n' {
-                line = line.saturating_add(1);
-                column = 1;
-            } else if byte & 0xc0 != 0x80 {
-                // Not within a character.
-                column = column.saturating_add(1);
-            }
+        let mut cursor = self.cursor(offset);
+        let position = cursor.advance(text, offset);
+        self.last.set(cursor);
+        position
+    }
+
+    /// A place before an offset. Most are asked for in their order.
+    fn cursor(&self, offset: usize) -> Cursor {
+        let last = self.last.get();
+        if last.offset <= offset {
+            last
+        } else {
+            Cursor::START
         }
-        self.last.set(Spot {
-            offset,
-            line,
-            column,
-        });
-        (line, column)
     }
 
     fn place_of(&self, offset: usize) -> Place {

@@ -98,7 +98,15 @@ mod tests {
             }
         }
         assert!(old.iter().eq(ours) && new.iter().eq(theirs));
-        assert!((2..=4).contains(&apart), "{apart} of {}", old.chunks().len());
-        assert!(RuleList::default().segments(&RuleList::default()).is_empty());
+        assert!(
+            (2..=4).contains(&apart),
+            "{apart} of {}",
+            old.chunks().len()
+        );
+        assert!(
+            RuleList::default()
+                .segments(&RuleList::default())
+                .is_empty()
+        );
     }
 }
