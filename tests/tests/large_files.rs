@@ -24,7 +24,7 @@ fn policies(lists: u32, edit: bool) -> String {
     let mut text = String::new();
     for list in 0..lists {
         if list % 2 == 0 {
-            writeln!(text, "[[policy]]\nname = \"p{list}\"").unwrap();
+            writeln!(text, "[[policy]]\nname = \"list_{list}\"").unwrap();
         }
         let key = if list % 2 == 0 { "block" } else { "allow" };
         writeln!(text, "{key} = [").unwrap();

@@ -58,7 +58,7 @@ pub(super) async fn revisions(
 
 /// How the state would differ after a change: checked as any change, and not made.
 #[utoipa::path(post, path = "/v1/diff", operation_id = "diffChange", tag = HISTORY,
-    request_body(content = Change, description = "The change, most often that of a policy file."),
+    request_body(content = Change, description = "The change, most often that of a policy file. With the content type application/vnd.netpolicy.change-with-texts: a line of JSON with the change, whose texts are empty, and their lengths in bytes; then the texts."),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference that the change would make."),
         (status = NOT_FOUND, body = ErrorBody, description = UNKNOWN_NAME),

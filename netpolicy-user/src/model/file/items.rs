@@ -80,8 +80,11 @@ pub(super) fn visit(
         if stop == Stop::Comma || is_closed {
             buffer.push(']');
         }
-        let failed = |error| SyntaxError { error, base: at };
-        let parsed = DeValue::parse(&buffer).map_err(failed)?;
+        let (parsed, errors) = DeValue::parse_recoverable(&buffer);
+        let start = |error: &toml::de::Error| error.span().map_or(usize::MAX, |span| span.start);
+        if let Some(error) = errors.into_iter().min_by_key(start) {
+            return Err(SyntaxError { error, base: at });
+        }
         if let DeValue::Array(items) = parsed.get_ref()
             && visit(Item::Parsed(items, at)).is_break()
         {

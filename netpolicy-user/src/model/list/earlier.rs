@@ -82,7 +82,7 @@ mod tests {
         Change::Apply {
             file: SourceText {
                 name: "p.toml".into(),
-                text: format!("{before}[[policy]]\nname = \"a\"\nblock = [\n{hosts}]\n"),
+                text: format!("{before}[[policy]]\nname = \"many\"\nblock = [\n{hosts}]\n"),
             },
             lists: Vec::new(),
             skip_invalid: false,
