@@ -11,8 +11,8 @@ use futures_util::StreamExt as _;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use crate::model::effect::openings_in_words;
 use crate::local;
+use crate::model::effect::openings_in_words;
 use crate::output::{Format, write_json};
 use crate::recovery::{self, Kept, RecoveryError, Restore};
 
