@@ -15,12 +15,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::header::IF_MATCH;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, ErrorBody, ExplainView, HostView, PolicyView, ProgressView,
-    ServiceView, Status,
+    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView, Problem,
+    ProgressView, RuleItem, RulesQuery, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -107,14 +109,22 @@ impl Client {
         if matches!(name, "" | "." | "..") {
             return Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
-                body: ErrorBody {
+                body: Problem {
+                    code: ErrorCode::NotFound,
                     errors: vec![format!("there is no policy \"{name}\"")],
-                    hint: None,
-                    opens: None,
+                    ..Problem::default()
                 },
             });
         }
         self.get(&["policies", name], &[]).await
+    }
+
+    /// `GET /v1/policies/{name}/rules`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn rules(&self, policy: &str, query: &RulesQuery) -> Answer<Paged<RuleItem>> {
+        self.list(&["policies", policy, "rules"], query).await
     }
 
     /// `GET /v1/services`
@@ -165,10 +175,7 @@ impl Client {
     pub async fn change(&self, change: &Change, query: &ChangeQuery) -> Answer<Changed> {
         let what = "POST /v1/changes";
         // Without a time limit: millions of rules take a while.
-        let request = self
-            .request(Method::POST, &["changes"], &[])
-            .query(query)
-            .json(change);
+        let request = self.changing(&["changes"], query).json(change);
         self.decode(what, self.send(what, request).await?).await
     }
 
@@ -203,6 +210,15 @@ impl Client {
         Ok(Events::new(self.clone(), response))
     }
 
+    /// A request that changes the desired state.
+    fn changing(&self, path: &[&str], query: &ChangeQuery) -> RequestBuilder {
+        let request = self.request(Method::POST, path, &[]).query(query);
+        match query.if_revision {
+            Some(revision) => request.header(IF_MATCH, format!("\"{revision}\"")),
+            None => request,
+        }
+    }
+
     async fn order<T: DeserializeOwned>(&self, order: &str) -> Answer<T> {
         self.order_with(order, &[]).await
     }
@@ -226,6 +242,18 @@ impl Client {
         self.decode(&what, self.send(&what, request).await?).await
     }
 
+    /// A part of a list.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+    ) -> Answer<Paged<T>> {
+        let what = format!("GET /v1/{}", path.join("/"));
+        let request = self.request(Method::GET, path, &[]).query(query);
+        let request = request.timeout(ANSWER_TIMEOUT);
+        self.decode(&what, self.send(&what, request).await?).await
+    }
+
     fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
         // The host's name is never resolved: every connection goes to the socket.
         let mut url = String::from("http://netpolicy/v1");
@@ -237,10 +265,31 @@ impl Client {
     }
 
     async fn send(&self, what: &str, request: RequestBuilder) -> Answer<Response> {
-        let response = self
-            .sent(request)
-            .await
-            .map_err(|e| self.failure(what, e))?;
+        let mut last = Some(request);
+        let next = || {
+            let request = last.take();
+            last = request.as_ref().and_then(RequestBuilder::try_clone);
+            request
+        };
+        self.answer(what, next).await
+    }
+
+    /// As [`Client::send`], for a request that cannot be cloned.
+    async fn send_made(&self, what: &str, make: impl Fn() -> RequestBuilder) -> Answer<Response> {
+        self.answer(what, || Some(make())).await
+    }
+
+    async fn answer(
+        &self,
+        what: &str,
+        next: impl FnMut() -> Option<RequestBuilder>,
+    ) -> Answer<Response> {
+        let response = Self::sent(next).await.map_err(|e| self.failure(what, e))?;
+        let response = response.ok_or_else(|| ClientError::Transport {
+            what: what.to_owned(),
+            socket: self.socket.clone(),
+            source: "there is no request to send".into(),
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -250,21 +299,22 @@ impl Client {
     }
 
     /// Under pressure an agent answers some before it reads their request, which HTTP has no
-    /// room for: asked again, it says why.
-    async fn sent(&self, request: RequestBuilder) -> reqwest::Result<Response> {
-        let mut request = request;
-        for _ in 1..EARLY_ANSWERS {
-            let Some(again) = request.try_clone() else {
-                break;
-            };
-            match request.send().await {
-                Err(error) if error::says_no_http(&error) => {}
-                sent => return sent,
+    /// room for: asked again, it says why. `None`: there is no request.
+    async fn sent(
+        mut next: impl FnMut() -> Option<RequestBuilder>,
+    ) -> reqwest::Result<Option<Response>> {
+        let mut failed = None;
+        for _ in 0..EARLY_ANSWERS {
+            let Some(request) = next() else { break };
+            if failed.is_some() {
+                tokio::time::sleep(EARLY_PAUSE).await;
             }
-            tokio::time::sleep(EARLY_PAUSE).await;
-            request = again;
+            match request.send().await {
+                Err(error) if error::says_no_http(&error) => failed = Some(error),
+                sent => return sent.map(Some),
+            }
         }
-        request.send().await
+        failed.map_or(Ok(None), Err)
     }
 
     async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> Answer<T> {

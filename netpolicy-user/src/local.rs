@@ -18,10 +18,13 @@ use netpolicy_common::{Action, HOST_SCOPE, Reason};
 use crate::{
     api::{CounterRow, Counters, Enforcement, EnforcementState, KernelVerdict, ProbeView, Status},
     arrival::Origin,
+    clock::Clock,
+    compiler::{self, Doors, Exempt, compile},
     config::DETACHED_MARKER,
     datapath::{CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name},
     detach_marker::{self, Unrecorded},
     exposure,
+    model::{Bypass, State},
     netdev::Netdevs,
 };
 
@@ -228,6 +231,31 @@ pub fn explain(
         sentence: unfiltered,
         kernel,
     })
+}
+
+/// What the rules of a state and its bypasses open to every source against what is in force in
+/// the kernel; `None`: nothing is in force.
+///
+/// # Errors
+/// What is in force cannot be read.
+pub fn openings(
+    bpffs_dir: &Path,
+    state: &State,
+    bypasses: &[Bypass],
+) -> anyhow::Result<Option<Vec<crate::api::Opening>>> {
+    let in_force = match Reader::open(bpffs_dir) {
+        Err(DatapathError::NothingPinned { .. }) => return Ok(None),
+        reader => reader?.in_force()?,
+    };
+    let old = Doors {
+        rules: &in_force.rules,
+        exempt: &Exempt::new(&in_force.bypasses),
+    };
+    let new = Doors {
+        rules: &compile(state),
+        exempt: &Exempt::at(bypasses, state, Clock::system().now()),
+    };
+    Ok(Some(compiler::openings(old, new)))
 }
 
 /// The emergency brake: leaves the marker, then removes every link. Returns the names

@@ -126,7 +126,13 @@ fn too_few_descriptors_are_an_error_with_a_hint_and_no_panic() {
         &["status"][..],
         &["policy", "list"],
         &["explain", BLOCKED],
-        &["sql", "-e", "SHOW NETWORK POLICIES"],
+        &[
+            "sql",
+            "--dialect",
+            "snowflake",
+            "-e",
+            "SHOW NETWORK POLICIES",
+        ],
     ] {
         let mut worked = 0;
         for files in 4..40 {

@@ -59,7 +59,7 @@ fn no_command_claims_a_filter_while_detached_and_all_say_who_detached() {
     );
     assert_has(
         &table,
-        &["Verdict        pass", "Policies say   drop (blocked)"],
+        &["Verdict        pass", "Policies       drop (blocked)"],
     );
     assert!(!table.contains(" agrees"), "{table}");
 

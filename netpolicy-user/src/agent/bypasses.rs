@@ -116,7 +116,7 @@ impl Bypasses {
     ) -> Result<BypassView, AgentError> {
         let (now, clock) = (around.now, around.clock);
         let bypass = of_request(request, asker, &now.state, clock.now())?;
-        around.upkeep.must_not_be_older(now.revision)?;
+        around.upkeep.must_not_be_held(now.revision)?;
         let opens = self.opened(std::slice::from_ref(request), asker, now, clock)?;
         consent.require("the bypass", opens.as_ref())?;
         let mut bypasses = self.list.clone();
@@ -175,7 +175,7 @@ impl Bypasses {
         around: &mut Around<'_>,
     ) -> Result<BypassView, AgentError> {
         let now = around.now;
-        around.upkeep.must_not_be_older(now.revision)?;
+        around.upkeep.must_not_be_held(now.revision)?;
         let source = parse_source(which.source)?;
         let service = service_name(which.service, &now.state)?;
         let time = around.clock.now();

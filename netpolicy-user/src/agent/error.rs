@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::api::{ClientsView, ErrorBody, Opens};
+use super::held::Held;
+use crate::api::{ClientsView, ErrorCode, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
@@ -107,6 +108,16 @@ pub enum AgentError {
         .0.revision, .0.deadline().strftime("%H:%M:%S UTC")
     )]
     AwaitsConfirmation(Pending),
+    /// Another change was made since the caller looked.
+    #[error(
+        "the desired state is at revision {found}, not at revision {expected}; nothing changed"
+    )]
+    RevisionMismatch {
+        /// The revision that the caller went by.
+        expected: u64,
+        /// The present one.
+        found: u64,
+    },
     /// The connected clients are not known, or cannot be cut.
     #[error("{what}: {}", chain(.source))]
     Sockets {
@@ -147,19 +158,18 @@ pub enum AgentError {
         /// What the store says.
         source: StoreError,
     },
-    /// The store is older than what is in force, and nothing may change that by the way.
-    #[error(
-        "the store is older than what is in force: it holds revision {stored}, and revision {enforced} was put in force; what is in force stays so"
-    )]
-    OlderStore {
+    /// The store does not go on from what was in force last, and nothing may change that by
+    /// the way.
+    #[error("{}", held.in_words(*stored))]
+    HeldStore {
         /// The store's revision.
         stored: u64,
-        /// The one in force.
-        enforced: u64,
+        /// Why it is held.
+        held: Held,
     },
     /// There is nothing to acknowledge.
-    #[error("the store is not older than what is in force: nothing is to be acknowledged")]
-    NotOlder,
+    #[error("the store goes on from what is in force: nothing is to be acknowledged")]
+    NotHeld,
     /// There is nothing to rescue.
     #[error("the state database is where it should be: nothing is to be rescued")]
     NothingLost,
@@ -234,8 +244,9 @@ impl AgentError {
             Self::NoRights { .. } | Self::NotAllowed { .. } => Kind::Forbidden,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
-            | Self::OlderStore { .. }
-            | Self::NotOlder
+            | Self::RevisionMismatch { .. }
+            | Self::HeldStore { .. }
+            | Self::NotHeld
             | Self::NothingLost
             | Self::Opens { .. }
             | Self::AwaitsConfirmation(_) => Kind::Conflict,
@@ -259,7 +270,9 @@ impl AgentError {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoRights { .. } => Some(
                 "run it as root, for example with sudo, or have root grant the privilege (`netpolicy grant`)"
@@ -285,7 +298,11 @@ impl AgentError {
                 "`netpolicy confirm` keeps it, `netpolicy rollback {}` rolls it back at once",
                 pending.base
             )),
-            Self::OlderStore { .. } => Some(
+            Self::RevisionMismatch { expected, .. } => Some(format!(
+                "`netpolicy diff {expected}` shows what changed since; apply the change to the \
+                 present revision"
+            )),
+            Self::HeldStore { .. } => Some(
                 "`netpolicy store acknowledge` puts the store's revision in force; \
                  `netpolicy restore FILE` restores a newer backup"
                     .to_owned(),
@@ -296,21 +313,76 @@ impl AgentError {
         }
     }
 
-    /// What the caller is sent.
+    /// What kind of problem it is, for programs.
     #[must_use]
-    pub fn body(&self) -> ErrorBody {
-        ErrorBody {
-            errors: match self {
-                Self::Model(errors) => errors.messages(),
-                Self::NotAllowed { lacks } => lacks.clone(),
-                other => vec![other.to_string()],
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Model(errors) => code_of(errors.kind()),
+            Self::BadRequest(_) => ErrorCode::BadRequest,
+            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::NoRights { .. } | Self::NotAllowed { .. } => ErrorCode::Forbidden,
+            Self::Lockout { .. } => ErrorCode::Lockout,
+            Self::DeniesClients(_) => ErrorCode::DeniesClients,
+            Self::Opens { .. } => ErrorCode::ConsentRequired,
+            Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
+            Self::RevisionMismatch { .. } => ErrorCode::RevisionMismatch,
+            Self::HeldStore { .. } => ErrorCode::StoreHeld,
+            Self::NotHeld | Self::NothingLost => ErrorCode::NothingToDo,
+            Self::Sql { .. } => ErrorCode::InvalidSql,
+            Self::Prepare { source, .. } | Self::Kernel { source, .. } => match source.no_memory {
+                true => ErrorCode::NoRoom,
+                false => ErrorCode::KernelFailed,
             },
-            hint: self.hint(),
-            opens: match self {
-                Self::Opens { opens, .. } => Some(opens.clone()),
-                _ => None,
+            Self::Commit { source, .. } | Self::Store { source, .. } => match source {
+                StoreError::Full { .. } => ErrorCode::NoRoom,
+                StoreError::NoSuchRevision { .. } => ErrorCode::NotFound,
+                _ => ErrorCode::StoreFailed,
             },
+            Self::BypassLeft(_) | Self::Sockets { .. } | Self::Unreadable(_) => {
+                ErrorCode::KernelFailed
+            }
+            Self::Directory(_) | Self::Marker { .. } => ErrorCode::StoreFailed,
+            Self::Internal => ErrorCode::Internal,
+            Self::Stopping => ErrorCode::Stopping,
         }
+    }
+
+    /// All that is wrong, each on its own.
+    #[must_use]
+    pub fn errors(&self) -> Vec<String> {
+        match self {
+            Self::Model(errors) => errors.messages(),
+            Self::NotAllowed { lacks } => lacks.clone(),
+            other => vec![other.to_string()],
+        }
+    }
+
+    /// Consent to this is all that is missing.
+    #[must_use]
+    pub fn opens(&self) -> Option<&Opens> {
+        match self {
+            Self::Opens { opens, .. } => Some(opens),
+            _ => None,
+        }
+    }
+
+    /// The present revision, where the request was written for another one.
+    #[must_use]
+    pub fn revision(&self) -> Option<u64> {
+        match self {
+            Self::RevisionMismatch { found, .. } => Some(*found),
+            _ => None,
+        }
+    }
+}
+
+/// How programs are told of the model's errors.
+#[must_use]
+pub fn code_of(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::Invalid => ErrorCode::InvalidInput,
+        ErrorKind::Unknown => ErrorCode::NotFound,
+        ErrorKind::Conflict => ErrorCode::Conflict,
     }
 }
 

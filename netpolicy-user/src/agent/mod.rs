@@ -31,6 +31,7 @@ pub mod error;
 pub mod events;
 pub mod faults;
 pub mod guard;
+pub mod held;
 pub mod http;
 pub mod in_force;
 pub mod kernel;

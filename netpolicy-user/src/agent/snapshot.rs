@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
+use super::held::Held;
 use crate::api::Detached;
 use crate::clock::Clock;
 use crate::compiler::Ruleset;
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
+    /// Why the store waits for an acknowledgement.
+    pub held: Option<Held>,
     /// Interfaces that are to be filtered.
     pub interfaces: Vec<String>,
     /// Who stopped all filtering, and when, by the detach marker; `None`: it is not there.
@@ -62,6 +65,7 @@ impl Snapshot {
             bypasses: Vec::new(),
             grants: Vec::new(),
             pending: None,
+            held: None,
             interfaces: Vec::new(),
             detached: None,
             unfiltered: BTreeMap::new(),

@@ -12,8 +12,7 @@ use tokio::sync::mpsc;
 pub(super) use self::kernel::FakeKernel;
 pub(super) use self::sockets::FakeSockets;
 use self::store::NotedStore;
-use crate::agent::access::Caller;
-use crate::agent::access::{Asker, Seat};
+use crate::agent::access::{Asker, Caller, Seat, audit};
 use crate::agent::change::Consent;
 use crate::agent::change::Options;
 use crate::agent::confirm::pending;
@@ -21,12 +20,12 @@ use crate::agent::http::routes::sql::response;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::sql;
 use crate::agent::writer::{Settings, Writer};
-use crate::api::{SqlRequest, SqlResponse};
+use crate::api::{AuditView, RevisionView, SqlRequest, SqlResponse};
 use crate::clock::testing::Hands;
 use crate::compiler::Compilation;
 use crate::config::DETACHED_MARKER;
 use crate::model::{Change, ChangeContext, Limits, ListInput, SourceText, State};
-use crate::store::{SqliteStore, Store};
+use crate::store::{SqliteStore, Store, Window};
 
 mod kernel;
 mod sockets;
@@ -50,6 +49,7 @@ pub(super) const PLAIN: Options = Options {
     existing: None,
     confirm_within: None,
     consent: Consent::Any,
+    if_revision: None,
 };
 
 /// A change that is only tried.
@@ -157,6 +157,20 @@ impl Bench {
         drop(self.writer);
         let writer = start(self.dir.path(), &self.kernel, &self.clock, interfaces);
         Self { writer, ..self }
+    }
+
+    /// The newest entries of the audit log.
+    pub(super) fn audit_log(&self, limit: usize) -> Vec<AuditView> {
+        let past = self.writer.past().unwrap();
+        let log = past.audit_log(&Window::newest(limit)).unwrap();
+        log.items.into_iter().map(audit::view).collect()
+    }
+
+    /// The newest revisions.
+    pub(super) fn revisions(&self, limit: usize) -> Vec<RevisionView> {
+        let past = self.writer.past().unwrap();
+        let found = past.revisions(&Window::newest(limit)).unwrap();
+        found.items.into_iter().map(RevisionView::from).collect()
     }
 
     /// Connected clients, none at first.

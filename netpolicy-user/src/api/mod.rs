@@ -7,8 +7,11 @@
 mod devices;
 mod diff;
 mod explain;
+mod paged;
+mod problem;
 mod safety;
 mod sql;
+mod texts;
 
 use std::net::IpAddr;
 
@@ -21,15 +24,19 @@ pub use self::diff::DiffAnswer;
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
+pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
+pub use self::problem::{ErrorCode, PROBLEM_JSON, Problem};
 pub use self::safety::{
-    AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing,
-    GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
+    AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
+    DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
+    RescuedView,
 };
-pub use self::sql::{SqlFailure, SqlRefusal, SqlRequest, SqlResponse, SqlResult};
-pub use crate::compiler::effect::{Becomes, Effect, Opening};
+pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
+pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
+pub use crate::model::Outcome;
+pub use crate::model::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
-pub use crate::store::Outcome;
 
 /// The header of a backup with its BLAKE3, hex.
 pub const BACKUP_DIGEST: &str = "x-netpolicy-blake3";
@@ -413,17 +420,4 @@ pub struct ProgressView {
     pub done: u64,
     /// Units in this phase; 0: not known.
     pub total: u64,
-}
-
-/// Every refusal and failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ErrorBody {
-    /// All that is wrong, each on its own: what, where, what was expected.
-    pub errors: Vec<String>,
-    /// What to do, if one sentence helps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-    /// Consent to this is all that is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opens: Option<Opens>,
 }

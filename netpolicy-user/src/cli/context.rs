@@ -86,6 +86,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Says something beside the output, on standard error.
+    pub(super) fn note(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.err, "note: {text}")
+    }
+
     /// Says on standard error what is not filtered, where the output alone would let one
     /// believe that all is.
     pub(super) async fn note_gap(&mut self) -> io::Result<()> {

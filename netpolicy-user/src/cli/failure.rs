@@ -206,7 +206,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ErrorBody;
+    use crate::api::Problem;
 
     fn reported(error: impl Into<anyhow::Error>) -> String {
         let mut out = Vec::new();
@@ -226,10 +226,9 @@ mod tests {
     fn every_kind_of_error_has_its_exit_code() {
         let refused = ClientError::Refused {
             status: 409,
-            body: ErrorBody {
+            body: Problem {
                 errors: vec!["taken".into()],
-                hint: None,
-                opens: None,
+                ..Problem::default()
             },
         };
         for (error, exit) in [
@@ -280,10 +279,10 @@ mod tests {
 
     #[test]
     fn all_that_the_agent_refuses_is_shown_up_to_a_limit() {
-        let body = ErrorBody {
+        let body = Problem {
             errors: (1..=23).map(|i| format!("line {i}")).collect(),
             hint: Some("mend them".into()),
-            opens: None,
+            ..Problem::default()
         };
         let text = reported(ClientError::Refused { status: 400, body });
         let lines: Vec<_> = text.lines().collect();

@@ -22,6 +22,7 @@ mod history;
 mod host;
 mod input;
 mod lint;
+mod listing;
 mod monitor;
 mod policy;
 mod safety;

@@ -1,5 +1,6 @@
 //! `netpolicy policy …`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::context::Context;
@@ -8,6 +9,7 @@ use super::input::{Input, Taken};
 use super::lint::{self, LintArgs};
 use super::safety::Safety;
 use super::submit::submit;
+use crate::api::{PageQuery, RulesQuery};
 use crate::model::Principal;
 use crate::model::change::{Change, ListEdit};
 
@@ -64,6 +66,8 @@ pub(super) enum PolicyCommand {
     Show {
         /// The policy
         name: String,
+        #[command(flatten)]
+        filter: RuleFilter,
     },
     /// Find likely mistakes in policies; exit code 1 if there is more than notes
     Lint(LintArgs),
@@ -165,6 +169,17 @@ struct Alterations {
     comment: Option<String>,
 }
 
+/// Which rules are shown.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RuleFilter {
+    /// Show only rules that cover ADDRESS
+    #[arg(long, value_name = "ADDRESS")]
+    covers: Option<IpAddr>,
+    /// Show only rules whose text, name or comment contains TEXT; letters match in either case
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+}
+
 const EDIT_ALLOW: [&str; 4] = [
     "add_allow",
     "add_allow_file",
@@ -185,11 +200,7 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(policies.as_slice())?;
             return Ok(Exit::Done);
         }
-        PolicyCommand::Show { name } => {
-            let policy = cx.client.policy(&name).await?;
-            cx.print(&policy)?;
-            return Ok(Exit::Done);
-        }
+        PolicyCommand::Show { name, filter } => return show(&name, &filter, cx).await,
         PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
         PolicyCommand::Create(args) => {
             let safety = args.safety.clone();
@@ -220,6 +231,32 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
         PolicyCommand::Drop { name, safety } => (Change::DropPolicy { name }, safety),
     };
     submit(&change, &safety, cx).await
+}
+
+/// Prints a policy with all its rules, or those of its rules that are looked for.
+async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    if filter.covers.is_none() && filter.text.is_none() {
+        let policy = cx.client.policy(name).await?;
+        cx.print(&policy)?;
+        return Ok(Exit::Done);
+    }
+    let mut query = RulesQuery {
+        limit: Some(PageQuery::MOST),
+        text: filter.text.clone(),
+        covers: filter.covers,
+        ..RulesQuery::default()
+    };
+    let mut rules = Vec::new();
+    loop {
+        let page = cx.client.rules(name, &query).await?;
+        rules.extend(page.items);
+        query.after = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    cx.print(rules.as_slice())?;
+    Ok(Exit::Done)
 }
 
 fn create(a: CreateArgs) -> anyhow::Result<Change> {

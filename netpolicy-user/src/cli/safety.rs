@@ -32,6 +32,9 @@ pub(super) struct Safety {
         hide_env_values = true
     )]
     pub(super) from: Option<String>,
+    /// Refuse it unless the desired state is at revision N: another editor was faster
+    #[arg(long, value_name = "N")]
+    pub(super) if_revision: Option<u64>,
 }
 
 impl Safety {
@@ -45,6 +48,7 @@ impl Safety {
             confirm_within: self.confirm_within,
             from: self.from.clone(),
             opens: None,
+            if_revision: self.if_revision,
         }
     }
 }

@@ -101,10 +101,10 @@ async fn names_reach_the_agent_whatever_they_hold() {
     let router = axum::Router::new().route(
         "/v1/policies/{name}",
         get(async |UrlPath(name): UrlPath<String>| {
-            let body = ErrorBody {
+            let body = Problem {
                 errors: vec![format!("<{name}>")],
                 hint: Some("h".into()),
-                opens: None,
+                ..Problem::default()
             };
             (StatusCode::NOT_FOUND, Json(body))
         }),
@@ -127,10 +127,9 @@ async fn names_reach_the_agent_whatever_they_hold() {
 async fn explain_and_revoke_ask_what_was_meant() {
     let echo = async |Query(q): Query<Vec<(String, String)>>| {
         let said: Vec<_> = q.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let body = ErrorBody {
+        let body = Problem {
             errors: vec![said.join("&")],
-            hint: None,
-            opens: None,
+            ..Problem::default()
         };
         (StatusCode::BAD_REQUEST, Json(body))
     };

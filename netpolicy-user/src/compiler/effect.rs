@@ -9,7 +9,6 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod view;
-mod words;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,11 +16,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use netpolicy_common::{Action, FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
-pub use self::opening::{Doors, Exempt, OpenTo, Opening, in_words as openings_in_words, openings};
+pub use self::opening::{Doors, Exempt, openings};
 use self::sweep::{Tally, sweep};
 use self::view::{Of, View};
-pub use self::words::{Becomes, Effect, Sources, SourcesKind};
 use super::{Address, Prefix, Prefix4, Prefix6, Ruleset};
+use crate::model::effect::{Becomes, Effect, Sources, SourcesKind};
 use crate::model::rule::canonical;
 
 /// Networks that an [`Effect`] lists; the others are counted.

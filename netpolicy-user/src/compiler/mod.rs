@@ -17,8 +17,8 @@ mod tests;
 mod union;
 
 pub use compile::{Compilation, compile};
-pub use effect::{Becomes, Doors, Effect, Effects, Exempt, Opening, Sources, effects, openings};
+pub use effect::{Doors, Effects, Exempt, effects, openings};
 pub use extent::{Extent, Part, SAMPLE};
-pub use intervals::Address;
+pub use intervals::{Address, aggregate};
 pub use prefixes::{Chunk, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder};
 pub use ruleset::{Ruleset, ScopeRules};

@@ -47,6 +47,12 @@ pub enum DatapathError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The maps in force hold what no ruleset is written as.
+    #[error("the {what} in force cannot be read back: the maps are damaged")]
+    Unreadable {
+        /// "lists", "ports and scopes".
+        what: &'static str,
+    },
     /// Nothing is pinned there.
     #[error("nothing is pinned under {}", path.display())]
     NothingPinned {

@@ -43,7 +43,7 @@ impl PreparedSlot {
 }
 
 /// Where the flat engine's memory of a slot begins.
-fn first_chunk(maps: &Maps, slot: u32) -> Result<u32, DatapathError> {
+pub(super) fn first_chunk(maps: &Maps, slot: u32) -> Result<u32, DatapathError> {
     let info = maps
         .slot_info
         .get(&slot, 0)

@@ -199,7 +199,7 @@ pub enum Fault {
     },
     /// A word that names no dialect.
     #[error("{0}")]
-    UnknownDialect(super::dialect::UnknownDialect),
+    UnknownDialect(crate::model::dialect::UnknownDialect),
 }
 
 /// What came in place of what was expected.

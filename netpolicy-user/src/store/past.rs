@@ -1,9 +1,11 @@
 //! States of revisions, read by any connection.
 //!
-//! Lists that the newest state has as well are shared with it, and not read.
+//! Lists, and chunks of lists, that the newest state has as well are shared with it, and
+//! not read.
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::document::Document;
@@ -11,7 +13,8 @@ use super::error::fault;
 use super::list::{self, Known};
 use super::objects::{Db, Kind, ObjectId};
 use super::revision::{find, id, number};
-use super::{Past, StoreError, open};
+use super::window::{self, Listed, Table, Window};
+use super::{AuditEntry, Past, Revision, RevisionMeta, StoreError, audit, open};
 use crate::model::State;
 
 /// A connection that only reads.
@@ -32,17 +35,62 @@ impl SqlitePast {
     }
 }
 
+impl SqlitePast {
+    fn db(&self) -> Db<'_> {
+        Db {
+            conn: &self.conn,
+            path: &self.path,
+        }
+    }
+}
+
 impl Past for SqlitePast {
     fn state_at(&self, revision: u64) -> Result<State, StoreError> {
         // Of one moment, or a revision could be pruned while it is read.
         let reading = self.conn.unchecked_transaction();
         let _reading = reading.map_err(fault("begin to read", &self.path))?;
-        let db = Db {
-            conn: &self.conn,
-            path: &self.path,
-        };
-        state_at(db, &self.known, revision)
+        state_at(self.db(), &self.known, revision)
     }
+
+    fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError> {
+        revisions(self.db(), window)
+    }
+
+    fn audit_log(&self, window: &Window) -> Result<Listed<(u64, AuditEntry)>, StoreError> {
+        audit::list(self.db(), window)
+    }
+}
+
+const REVISIONS: Table = Table {
+    name: "revisions",
+    key: "revision",
+    columns: "revision, created, actor, action",
+    text: "actor || char(10) || action",
+};
+
+fn revisions(db: Db<'_>, window: &Window) -> Result<Listed<Revision>, StoreError> {
+    let what = "list the revisions";
+    let Listed { items, total } = window::read(db, &REVISIONS, window, what, |row| {
+        let (revision, created): (i64, String) = (row.get(0)?, row.get(1)?);
+        Ok((revision, created, row.get(2)?, row.get(3)?))
+    })?;
+    let items = items.into_iter().map(|(revision, created, actor, action)| {
+        let created: Timestamp = created.parse().map_err(|error: jiff::Error| {
+            db.corrupt(format!("the time of revision {revision}: {error}"))
+        })?;
+        Ok(Revision {
+            revision: number(revision),
+            meta: RevisionMeta {
+                created,
+                actor,
+                action,
+            },
+        })
+    });
+    Ok(Listed {
+        items: items.collect::<Result<_, StoreError>>()?,
+        total,
+    })
 }
 
 /// The state of a revision.
@@ -88,8 +136,8 @@ pub(super) fn read(
     let mut lists: Vec<Known> = Vec::new();
     for id in document.lists() {
         if find(&lists, &id).is_none() {
-            let known = find(known, &id).cloned();
-            lists.push(known.map_or_else(|| list::get(db, &id), Ok)?);
+            let found = find(known, &id).cloned();
+            lists.push(found.map_or_else(|| list::get(db, &id, known), Ok)?);
         }
     }
     let read = document

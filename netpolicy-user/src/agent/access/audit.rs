@@ -57,7 +57,7 @@ pub(in crate::agent) fn refusal(
         false => Outcome::Failed,
     };
     let mut entry = entry(asker, action, outcome, revision);
-    entry.detail.errors = error.body().errors;
+    entry.detail.errors = error.errors();
     entry
 }
 
@@ -93,21 +93,6 @@ pub(in crate::agent) fn record(store: &mut dyn Store, notes: &Notes, all: bool, 
     }
 }
 
-/// The newest entries, newest first.
-///
-/// # Errors
-/// The store cannot be read.
-pub(in crate::agent) fn log(
-    store: &mut dyn Store,
-    limit: usize,
-) -> Result<Vec<AuditView>, AgentError> {
-    let entries = store.audit_log(limit).map_err(|source| AgentError::Store {
-        what: "cannot read the audit log",
-        source,
-    })?;
-    Ok(entries.into_iter().map(view).collect())
-}
-
 /// The addresses that the requester works from.
 fn from(asker: Asker) -> Option<String> {
     let addresses = asker.seat.addresses().into_iter().flatten();
@@ -135,7 +120,8 @@ pub(in crate::agent) fn lines(plan: &[PlanItem]) -> Vec<String> {
     lines
 }
 
-fn view((id, entry): (u64, AuditEntry)) -> AuditView {
+/// As the API has it.
+pub(in crate::agent) fn view((id, entry): (u64, AuditEntry)) -> AuditView {
     AuditView {
         id,
         time: entry.time,

@@ -185,6 +185,7 @@ mod tests {
     use crate::agent::testing::{Bench, ROOT};
     use crate::agent::writer::Supervisor;
     use crate::store::Outcome;
+    use crate::store::{SqliteStore, Store as _, Window};
 
     fn refuse(kept: &mut Kept, minute: u64, times: usize) -> usize {
         (0..times)
@@ -257,8 +258,9 @@ mod tests {
         });
         held.await.unwrap();
         supervisor.stop().await;
-        let mut store = crate::store::SqliteStore::open(bench.dir.path()).unwrap();
-        let log = crate::store::Store::audit_log(&mut store, 1_000).unwrap();
+        let store = SqliteStore::open(bench.dir.path()).unwrap();
+        let log = store.past().unwrap().audit_log(&Window::newest(1_000));
+        let log = log.unwrap().items;
         let count = |outcome, action: &str| {
             let of = log.iter().filter(|(_, entry)| entry.outcome == outcome);
             of.filter(|(_, entry)| entry.action == action).count()

@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use netpolicy_common::HOST_SCOPE;
 
 use super::options::{Options, hex};
 use super::situation::{Candidate, Situation};
-use crate::agent::error::AgentError;
+use crate::agent::error::{AgentError, EnforcerError, chain};
 use crate::agent::in_force::InForce;
 use crate::api::{Opening, Opens};
-use crate::compiler::effect::OpenTo;
-use crate::compiler::{Doors, Exempt, openings};
-use crate::model::{Bypass, State};
+use crate::compiler::{Doors, Exempt, Ruleset, openings};
+use crate::datapath::EnforcedRules;
+use crate::model::Bypass;
+use crate::model::effect::OpenTo;
 
 /// The end of all filtering, by detaching from every interface.
 #[must_use]
@@ -59,8 +59,8 @@ impl Situation<'_> {
         let doors = |rules, exempt| Doors { rules, exempt };
         let mut found = openings(doors(old, &no_bypass), doors(new, &no_bypass));
         if !self.bypasses.is_empty() {
-            let before = exempt(self.bypasses, &self.in_force.state, self.now);
-            let after = exempt(self.bypasses, &candidate.state, self.now);
+            let before = Exempt::at(self.bypasses, &self.in_force.state, self.now);
+            let after = Exempt::at(self.bypasses, &candidate.state, self.now);
             join(
                 &mut found,
                 openings(doors(old, &before), doors(new, &after)),
@@ -87,12 +87,57 @@ pub(in crate::agent) fn opened_by_bypasses(
     let rules = &*in_force.ruleset;
     let mut found = Vec::new();
     for time in std::iter::once(now).chain(times) {
-        let old = &exempt(bypasses, &in_force.state, time);
-        let new = &exempt(new, &in_force.state, time);
+        let old = &Exempt::at(bypasses, &in_force.state, time);
+        let new = &Exempt::at(new, &in_force.state, time);
         let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
         join(&mut found, openings(old, new));
     }
     (!found.is_empty()).then(|| named(found, &format!("bypass {minutes}")))
+}
+
+/// What the store's rules and bypasses open against what is enforced in the kernel, which may
+/// be of a state that is not known.
+pub(in crate::agent) fn opened_by_store(
+    in_force: &InForce,
+    bypasses: &[Bypass],
+    now: Timestamp,
+    enforced: Result<EnforcedRules, EnforcerError>,
+) -> Option<Opens> {
+    let exempt = Exempt::at(bypasses, &in_force.state, now);
+    let new = Doors {
+        rules: &in_force.ruleset,
+        exempt: &exempt,
+    };
+    let found = match enforced {
+        Ok(enforced) => {
+            let exempt = Exempt::new(&enforced.bypasses);
+            let rules = &enforced.rules;
+            openings(
+                Doors {
+                    rules,
+                    exempt: &exempt,
+                },
+                new,
+            )
+        }
+        // As if nothing were open now.
+        Err(error) => {
+            tracing::warn!(
+                error = chain(&error),
+                "what is in force cannot be read back"
+            );
+            let closed = Ruleset::closed();
+            let exempt = Exempt::default();
+            openings(
+                Doors {
+                    rules: &closed,
+                    exempt: &exempt,
+                },
+                new,
+            )
+        }
+    };
+    (!found.is_empty()).then(|| named(found, "acknowledge"))
 }
 
 /// Says that the requester will be asked.
@@ -101,19 +146,6 @@ pub(in crate::agent) fn asks(warnings: &mut Vec<String>, opens: &Opens) {
         "this {} and asks before it is done; without a terminal it requires --yes",
         opens.sentence()
     ));
-}
-
-/// Who is exempt at a time.
-fn exempt(bypasses: &[Bypass], state: &State, time: Timestamp) -> Exempt {
-    let unexpired = bypasses.iter().filter(|bypass| time < bypass.expires);
-    let nets = unexpired.filter_map(|bypass| {
-        let scope = match &bypass.service {
-            None => HOST_SCOPE,
-            Some(name) => state.service(name.as_str())?.id,
-        };
-        Some((scope, bypass.source))
-    });
-    Exempt::new(&nets.collect::<Vec<_>>())
 }
 
 /// Adds what else is opened.

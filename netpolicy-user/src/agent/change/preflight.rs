@@ -1,14 +1,14 @@
 //! Whom a change denies, before it is made: the operator, and who is connected; and the
 //! end of their connections once it is made. It changes nothing that is stored or in force.
 
-use super::clients::{self, Judge, Side};
+use super::clients::{self, Judge, Side, Wanted};
 use super::lockout::check_operator;
 use super::situation::{Candidate, Situation};
 use crate::agent::access::Asker;
 use crate::agent::change::Options;
 use crate::agent::error::{AgentError, chain};
 use crate::api::{Changed, ClientsView, Existing};
-use crate::compiler::{Becomes, Effect};
+use crate::model::effect::{Becomes, Effect};
 
 impl Situation<'_> {
     /// The operator himself, and the clients that are connected.
@@ -53,7 +53,11 @@ impl Situation<'_> {
         if denies {
             changed.operator = Some(asker.seat.view());
         }
-        let found = clients::judge(self.sockets, self.interfaces, &judge, again);
+        let wanted = Wanted {
+            interfaces: self.interfaces,
+            all: again,
+        };
+        let found = clients::judge(self.sockets, &judge, wanted);
         let mut clients = match found {
             Ok(clients) => clients,
             Err(error) if options.strict || wants_cut => {
@@ -108,22 +112,26 @@ impl Situation<'_> {
             new: self.side(),
             now: self.now,
         };
+        let wanted = Wanted {
+            interfaces: self.interfaces,
+            all,
+        };
         let mut left = Vec::new();
         for _ in 0..ROUNDS {
-            let ended = clients::judge(self.sockets, self.interfaces, &judge, all)
-                .and_then(|found| self.sockets.cut(&found.denied));
-            match ended {
-                Ok(ended) => {
-                    view.closed += ended.closed;
-                    clients::add_left(&mut left, ended.left);
+            match clients::denied(self.sockets, &judge, wanted) {
+                Ok(denied) => {
+                    let ended = self.sockets.cut(&denied);
+                    let over_since = clients::add_left(&mut left, ended.left);
+                    view.closed += ended.closed + over_since;
                 }
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(error, "connections could not be closed");
+                    tracing::error!(error, "open connections cannot be listed");
                     changed.warnings.push(format!(
-                        "the change is made, but open connections could not be closed: {error}"
+                        "the change is in force, but connections of denied sources may still \
+                         be open: {error}"
                     ));
-                    return;
+                    break;
                 }
             }
         }

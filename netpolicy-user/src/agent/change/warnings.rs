@@ -2,7 +2,8 @@
 //! that a whole address family is blocked.
 
 use crate::agent::snapshot::Snapshot;
-use crate::compiler::effect::{Becomes, Effect, Effects, SourcesKind};
+use crate::compiler::effect::Effects;
+use crate::model::effect::{Becomes, Effect, SourcesKind};
 use crate::model::{AllowPart, Binding, State};
 
 /// Warnings of a change to `state`, by its effects and by where the program is attached.

@@ -3,10 +3,11 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use crate::agent::error::{AgentError, Kind};
-use crate::api::ErrorBody;
+use crate::api::{ErrorCode, PROBLEM_JSON, Problem};
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,7 @@ impl HttpError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Agent(error) => status_of(error.kind()),
+            Self::Agent(error) => status_of(error.kind(), error.code()),
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -55,33 +56,63 @@ impl HttpError {
         }
     }
 
+    /// What kind of problem it is, for programs.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Agent(error) => error.code(),
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooMany(_) => ErrorCode::TooManyRequests,
+            Self::Busy(_) => ErrorCode::Busy,
+            Self::TooSlow { .. } => ErrorCode::RequestTimeout,
+            Self::WrongMethod(_) => ErrorCode::MethodNotAllowed,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Agent(error) => return error.hint(),
+            Self::TooLarge { .. } => {
+                "send fewer rules at a time; the privilege admin allows 512 MiB"
+            }
+            Self::TooMany(_) => "wait until one of them has ended, then try again",
+            Self::Busy(_) => "try again in a moment, or as root",
+            Self::TooSlow { .. } => "send the request at once, and try again",
+            Self::WrongMethod(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+
     /// What the caller is sent.
     #[must_use]
-    pub fn body(&self) -> ErrorBody {
-        let hint = match self {
-            Self::Agent(error) => return error.body(),
-            Self::TooLarge { .. } => {
-                Some("send fewer rules at a time; the privilege admin allows 512 MiB")
-            }
-            Self::TooMany(_) => Some("wait until one of them has ended, then try again"),
-            Self::Busy(_) => Some("try again in a moment, or as root"),
-            Self::TooSlow { .. } => Some("send the request at once, and try again"),
-            Self::WrongMethod(_) => None,
+    pub fn body(&self) -> Problem {
+        let status = self.status();
+        let (errors, opens, revision) = match self {
+            Self::Agent(error) => (error.errors(), error.opens().cloned(), error.revision()),
+            error => (vec![error.to_string()], None, None),
         };
-        ErrorBody {
-            errors: vec![self.to_string()],
-            hint: hint.map(str::to_owned),
-            opens: None,
+        Problem {
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            code: self.code(),
+            detail: errors.join("; "),
+            errors,
+            hint: self.hint(),
+            opens,
+            revision,
         }
     }
 }
 
-/// The status of a kind of error.
+/// The status of a kind of error; a condition of the request's own has another.
 #[must_use]
-pub fn status_of(kind: Kind) -> StatusCode {
+pub fn status_of(kind: Kind, code: ErrorCode) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
         Kind::Unknown => StatusCode::NOT_FOUND,
+        Kind::Conflict if code == ErrorCode::RevisionMismatch => StatusCode::PRECONDITION_FAILED,
         Kind::Conflict => StatusCode::CONFLICT,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::Exhausted => StatusCode::INSUFFICIENT_STORAGE,
@@ -92,7 +123,8 @@ pub fn status_of(kind: Kind) -> StatusCode {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        (self.status(), Json(self.body())).into_response()
+        let media_type = [(CONTENT_TYPE, PROBLEM_JSON)];
+        (self.status(), media_type, Json(self.body())).into_response()
     }
 }
 

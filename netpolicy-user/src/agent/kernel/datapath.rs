@@ -13,7 +13,7 @@ use crate::compiler::{Extent, Ruleset};
 use crate::config::BpffsChoice;
 use crate::datapath::{
     self, AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
-    EventReader, Links, Opened, Options, PreparedSlot, Reader,
+    EnforcedRules, EventReader, Links, Opened, Options, PreparedSlot, Reader,
 };
 use crate::netdev::Device;
 
@@ -118,6 +118,11 @@ impl Enforcer for Kernel {
 
     fn enforced(&self) -> Result<Enforced, EnforcerError> {
         Ok(self.datapath.enforced()?)
+    }
+
+    fn in_force(&self) -> Result<EnforcedRules, EnforcerError> {
+        // By the pins: the agent's own maps are for writing.
+        Ok(Reader::open(&self.options.bpffs_dir)?.in_force()?)
     }
 
     fn verify(&self, ruleset: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError> {

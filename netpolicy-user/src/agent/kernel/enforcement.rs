@@ -14,7 +14,7 @@ use crate::agent::in_force::InForce;
 use crate::agent::progress::Progress;
 use crate::agent::snapshot::Snapshot;
 use crate::compiler::{Compilation, Extent, Ruleset};
-use crate::datapath::{BypassEntry, PreparedSlot};
+use crate::datapath::{BypassEntry, EnforcedRules, PreparedSlot};
 use crate::model::State;
 
 /// A comparison of all lists takes at most one part in this many of the writer's time.
@@ -216,6 +216,14 @@ impl Enforcement {
     /// The kernel does not take them.
     pub fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError> {
         self.enforcer.set_bypasses(entries)
+    }
+
+    /// All rules and bypasses that the kernel enforces, in full.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn read_back(&self) -> Result<EnforcedRules, EnforcerError> {
+        self.enforcer.in_force()
     }
 
     /// How what is in force differs from what should be, the lists included if it is time to

@@ -12,7 +12,9 @@ use netpolicy_common::{Action, Event, EventStats, Reason};
 use crate::agent::error::EnforcerError;
 use crate::arrival::{ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
-use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, PreparedSlot};
+use crate::datapath::{
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, PreparedSlot,
+};
 use crate::netdev::Device;
 
 /// Writes: there is one, and the supervisor's thread owns it.
@@ -63,6 +65,12 @@ pub trait Enforcer: Send + 'static {
     /// # Errors
     /// The maps cannot be read.
     fn enforced(&self) -> Result<Enforced, EnforcerError>;
+
+    /// All rules and bypasses in force, in full.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn in_force(&self) -> Result<EnforcedRules, EnforcerError>;
 
     /// Reads the lists in force back, as far as the extent goes, and names what differs
     /// from `ruleset`.

@@ -1,7 +1,7 @@
 //! Why a script stopped, in the words of the statement's product.
 
-use crate::agent::error::{AgentError, Kind};
-use crate::api::{Opens, SqlFailure};
+use crate::agent::error::{AgentError, Kind, code_of};
+use crate::api::{ErrorCode, Opens, SqlFailure};
 use crate::sql::meaning::{self, Refusal};
 use crate::sql::{Dialect, SqlError, Statement};
 
@@ -18,6 +18,8 @@ pub struct Failure {
     pub(super) hint: Option<String>,
     /// What kind of error it is.
     pub kind: Kind,
+    /// What kind of problem it is, for programs.
+    pub code: ErrorCode,
     /// Consent to this is all that is missing.
     opens: Option<Opens>,
 }
@@ -32,6 +34,7 @@ impl Failure {
             errors: self.errors,
             hint: self.hint,
             status,
+            code: self.code,
             opens: self.opens,
         }
     }
@@ -45,7 +48,21 @@ pub(super) fn unreadable(error: &SqlError) -> Failure {
         errors: vec![error.message()],
         hint: error.hint(),
         kind: Kind::Invalid,
+        code: ErrorCode::InvalidSql,
         opens: None,
+    }
+}
+
+/// The script as a whole is refused.
+pub(super) fn of_script(error: &AgentError) -> Failure {
+    Failure {
+        line: 1,
+        column: 1,
+        errors: error.errors(),
+        hint: error.hint(),
+        kind: error.kind(),
+        code: error.code(),
+        opens: error.opens().cloned(),
     }
 }
 
@@ -58,6 +75,7 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
         errors: refusal.messages(),
         hint: refusal.hint().map(str::to_owned),
         kind: refusal.kind().into(),
+        code: code_of(refusal.kind()),
         opens: None,
     }
 }
@@ -65,7 +83,6 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
 /// A statement was refused when it was to be made, or failed.
 pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
     let (line, column) = statement.place(statement.spot);
-    let body = error.body();
     let (errors, hint) = match error {
         AgentError::Lockout {
             address,
@@ -78,12 +95,12 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
                 Dialect::Lakehouse => {
                     Some("allow that address first, or put FORCE at the statement's end".to_owned())
                 }
-                _ => body.hint,
+                _ => error.hint(),
             };
             (vec![text], hint)
         }
-        AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], body.hint),
-        _ => (body.errors, body.hint),
+        AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], error.hint()),
+        _ => (error.errors(), error.hint()),
     };
     Failure {
         line,
@@ -91,6 +108,7 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
         errors,
         hint,
         kind: error.kind(),
-        opens: body.opens,
+        code: error.code(),
+        opens: error.opens().cloned(),
     }
 }

@@ -64,6 +64,18 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
             return outcome;
         }
     }
+    if let Err(error) = writer.must_match(options) {
+        let action = format!("sql: {}", request.name.escape_debug());
+        writer.audit_refusal(asker, &action, &error);
+        outcome.failure = Some(failure::of_script(&error));
+        outcome.dialect = statements.dialect();
+        return outcome;
+    }
+    // Its first statement may change the revision, and it is the script that was written for one.
+    let options = Options {
+        if_revision: None,
+        ..options
+    };
     let stage = options.dry_run.then(|| writer.in_force().clone());
     let mut script = Script {
         atomic: request.atomic.then(|| Atomic {

@@ -14,7 +14,8 @@ use crate::api::Attachment;
 use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
-    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, LinkLayer, PreparedSlot,
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, LinkLayer,
+    PreparedSlot,
 };
 use crate::netdev::Device;
 
@@ -147,6 +148,17 @@ impl Enforcer for FakeKernel {
         Inspector::enforced(self)
     }
 
+    fn in_force(&self) -> Result<EnforcedRules, EnforcerError> {
+        let kernel = self.lock();
+        let rules = kernel.live.as_ref();
+        let rules = rules.ok_or_else(|| refusal("nothing is pinned", false))?;
+        let exempt = kernel.bypasses.iter();
+        Ok(EnforcedRules {
+            rules: Ruleset::clone(rules),
+            bypasses: exempt.map(|bypass| (bypass.scope, bypass.source)).collect(),
+        })
+    }
+
     fn verify(&self, _: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError> {
         self.note(match extent {
             Extent::Full => "verify".to_owned(),
@@ -220,6 +232,7 @@ impl Inspector for FakeKernel {
             digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
             abi: netpolicy_common::ABI_VERSION,
             engine: "fake",
+            is_own_program: true,
         })
     }
 

@@ -1,17 +1,18 @@
-//! Whether the store is there, whose it is, and whether it is as new as what is in force.
+//! Whether the store is there, whose it is, and whether it goes on from what was in force.
 
 use std::path::Path;
 
 use super::lock::{self, Lock, LockError};
 use crate::agent::error::{AgentError, chain};
 use crate::agent::faults::Faults;
+use crate::agent::held::Held;
 use crate::store::Store;
 
 /// What the agent knows of its store beside what is in it.
 #[derive(Debug)]
 pub struct Upkeep {
-    /// A later revision than the store's that stays in force until an admin says otherwise.
-    held: Option<u64>,
+    /// Why the store is not to be gone on from until an admin says otherwise.
+    held: Option<Held>,
     /// Of the state directory, where that is another one than at start.
     lock: Option<Lock>,
     /// Whether revisions were made since old ones were removed.
@@ -29,45 +30,63 @@ impl Default for Upkeep {
 }
 
 impl Upkeep {
-    /// A later revision than the store's stays in force.
-    pub fn hold(&mut self, enforced: Option<u64>) {
-        self.held = enforced;
+    /// The store is not gone on from, if there is a reason.
+    pub fn hold(&mut self, held: Option<Held>) {
+        self.held = held;
     }
 
-    /// The later revision that stays in force.
+    /// Why the store is not gone on from.
     #[must_use]
-    pub fn held(&self) -> Option<u64> {
+    pub fn held(&self) -> Option<Held> {
         self.held
     }
 
-    /// Whether a later revision than the store's stays in force.
+    /// Whether the store is not gone on from.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.held.is_some()
     }
 
-    /// The store's revision is put in force.
-    pub fn release(&mut self) {
-        self.held = None;
+    /// Whether the kernel enforces other rules than the store's, and is to go on so.
+    #[must_use]
+    pub fn keeps_others(&self) -> bool {
+        self.held.is_some_and(|held| held.keeps)
     }
 
-    /// Refuses whatever would put an older store in force by the way; `stored`: its revision.
-    ///
-    /// # Errors
-    /// [`AgentError::OlderStore`].
-    pub fn must_not_be_older(&self, stored: u64) -> Result<(), AgentError> {
-        match self.held {
-            None => Ok(()),
-            Some(enforced) => Err(AgentError::OlderStore { stored, enforced }),
+    /// What was in force is gone, and the store's is all that is known.
+    pub fn others_are_gone(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.keeps = false;
         }
     }
 
-    /// What `status` says of a store that is older than what is in force.
+    /// The store is gone on from: it is the one in use. Where that cannot be written, the next
+    /// start holds it, or puts what was restored in force again.
+    pub fn adopt(&mut self, store: &mut dyn Store) {
+        self.held = None;
+        if let Err(error) = store.adopt() {
+            tracing::warn!(%error, "it could not be noted that this store is in use");
+        }
+    }
+
+    /// Refuses whatever would put a held store in force by the way, or go on from it;
+    /// `stored`: its revision.
+    ///
+    /// # Errors
+    /// [`AgentError::HeldStore`].
+    pub fn must_not_be_held(&self, stored: u64) -> Result<(), AgentError> {
+        match self.held {
+            None => Ok(()),
+            Some(held) => Err(AgentError::HeldStore { stored, held }),
+        }
+    }
+
+    /// What `status` says of a store that is held.
     #[must_use]
-    pub fn older_store(&self, stored: u64) -> Option<String> {
-        let error = self.must_not_be_older(stored).err()?;
-        let hint = "`netpolicy store acknowledge` puts the store's in force, `netpolicy restore \
-                    FILE` a newer backup";
+    pub fn held_store(&self, stored: u64) -> Option<String> {
+        let error = self.must_not_be_held(stored).err()?;
+        let hint = "`netpolicy store acknowledge` accepts the store's, `netpolicy restore FILE` \
+                    restores a newer backup";
         Some(format!("{error}; {hint}"))
     }
 

@@ -69,8 +69,9 @@ impl Writer {
             Some(pending) => pending.base,
             None => self.in_force.revision,
         };
+        self.must_match(options)?;
         if !options.dry_run {
-            self.upkeep.must_not_be_older(self.in_force.revision)?;
+            self.upkeep.must_not_be_held(self.in_force.revision)?;
         }
         let started = Instant::now();
         self.phase("checking");
@@ -177,6 +178,20 @@ impl Writer {
             "changed"
         );
         Ok(changed)
+    }
+
+    /// Refuses a change that was written for another revision.
+    ///
+    /// # Errors
+    /// [`AgentError::RevisionMismatch`].
+    pub fn must_match(&self, options: Options) -> Result<(), AgentError> {
+        let found = self.in_force.revision;
+        match options.if_revision {
+            Some(expected) if expected != found => {
+                Err(AgentError::RevisionMismatch { expected, found })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Puts in force what is prepared and stored: nothing of this can fail.

@@ -20,6 +20,7 @@ use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
+use crate::agent::held::Held;
 use crate::agent::in_force::InForce;
 use crate::agent::kernel::attach::SharedAttacher;
 use crate::agent::kernel::{Enforcement, Enforcer, EventSource};
@@ -109,9 +110,9 @@ impl Writer {
         writer
     }
 
-    /// A later revision than the store's is in force, and stays so.
-    pub fn hold(&mut self, enforced: Option<u64>) {
-        self.upkeep.hold(enforced);
+    /// The store is not gone on from, if there is a reason.
+    pub fn hold(&mut self, held: Option<Held>) {
+        self.upkeep.hold(held);
     }
 
     /// Makes kernel and state the same, as far as the opened datapath did not: reads
@@ -130,9 +131,17 @@ impl Writer {
         bypasses.take_over(&mut around);
         self.kernel.take_over_interfaces();
         self.record_unrecorded();
-        self.confirmation.leave_guard(self.settings.clock.now());
+        self.leave_guard();
         self.publish();
         Ok(())
+    }
+
+    /// Leaves a guard for the change that waits. Nothing is rolled back in a store that is
+    /// held.
+    pub(super) fn leave_guard(&mut self) {
+        if !self.upkeep.is_held() {
+            self.confirmation.leave_guard(self.settings.clock.now());
+        }
     }
 
     /// What is in force.
@@ -243,9 +252,8 @@ impl Writer {
         snapshot.removed.clone_from(self.removed.names());
         self.kernel.publish(&mut snapshot, &mut self.faults);
         snapshot.faults = self.faults.lines(self.bypasses.fault());
-        snapshot
-            .faults
-            .extend(self.upkeep.older_store(now.revision));
+        snapshot.faults.extend(self.upkeep.held_store(now.revision));
+        snapshot.held = self.upkeep.held();
         snapshot.faults.extend(self.kernel.private_pins());
         if snapshot.interfaces.is_empty() {
             snapshot.faults.push(
@@ -261,21 +269,6 @@ impl Writer {
     pub(super) fn record_unrecorded(&mut self) {
         let marker = &self.settings.marker;
         unrecorded::record(marker, &mut *self.store, self.in_force.revision);
-    }
-
-    /// The latest revisions, the newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn revisions(&mut self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
-        let revisions = self
-            .store
-            .revisions(limit)
-            .map_err(|source| AgentError::Store {
-                what: "cannot list revisions",
-                source,
-            })?;
-        Ok(revisions.into_iter().map(RevisionView::from).collect())
     }
 
     /// A way to past states beside this writer.

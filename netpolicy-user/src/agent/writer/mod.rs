@@ -13,4 +13,5 @@ mod turns;
 mod verify;
 
 pub use self::core::{Settings, Writer};
+pub(in crate::agent) use reads::aside;
 pub use supervisor::Supervisor;

@@ -14,7 +14,7 @@ const SHOWN: usize = 5;
 impl Writer {
     /// One round.
     pub fn reconcile(&mut self) {
-        if self.check_pins() && !self.upkeep.is_held() {
+        if self.check_pins() && !self.upkeep.keeps_others() {
             self.check_ruleset();
         }
         self.kernel.check_interfaces();
@@ -39,7 +39,7 @@ impl Writer {
                 self.kernel.check_interfaces();
                 self.in_force = in_force;
                 // What was in force is gone, and the store's is all that is known.
-                self.upkeep.release();
+                self.upkeep.others_are_gone();
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
                     "{}: the pins were gone; reinstalled",

@@ -8,9 +8,7 @@ use crate::agent::bypasses::{self, Revocation};
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
-use crate::api::{
-    AuditView, BypassRequest, BypassView, GrantRequest, GrantView, Opens, PendingView,
-};
+use crate::api::{BypassRequest, BypassView, GrantRequest, GrantView, Opens, PendingView};
 use crate::store::Outcome;
 
 impl Writer {
@@ -135,14 +133,6 @@ impl Writer {
         self.note(asker, "attach");
         tracing::info!(actor = asker.caller.name(), interfaces = ?names, "attached");
         Ok(names)
-    }
-
-    /// The newest entries of the audit log, newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn audit_log(&mut self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
-        audit::log(&mut *self.store, limit)
     }
 
     /// Appends to the audit log what leaves the revision as it is.

@@ -1,10 +1,13 @@
-//! What becomes of the store itself: lost and rescued, backed up, older than what is in force.
+//! What becomes of the store itself: lost and rescued, backed up, not to be
+//! gone on from.
 //!
 //! Nothing is accepted that cannot be kept, and nothing older than what is in force takes its
 //! place before an admin says so. Must not decide what the desired state is.
 
 use super::core::Writer;
 use crate::agent::access::{Asker, audit, rights};
+use crate::agent::change::Consent;
+use crate::agent::change::consent::opened_by_store;
 use crate::agent::error::AgentError;
 use crate::agent::upkeep::keeper;
 use crate::api::{AcknowledgedView, RescuedView};
@@ -53,6 +56,9 @@ impl Writer {
             what: "the store could not be rescued",
             source,
         })?;
+        if !self.upkeep.is_held() {
+            self.upkeep.adopt(&mut *self.store);
+        }
         keeper::check(&mut *self.store, &mut self.faults);
         self.publish();
         tracing::warn!(
@@ -64,7 +70,14 @@ impl Writer {
         Ok(RescuedView {
             revision: self.in_force.revision,
             history: rescued.history,
-            kept: rescued.kept.map(|path| path.display().to_string()),
+            kept: rescued
+                .kept
+                .as_ref()
+                .map(|kept| kept.path.display().to_string()),
+            kept_log: rescued
+                .kept
+                .and_then(|kept| kept.log)
+                .map(|log| log.display().to_string()),
         })
     }
 
@@ -87,20 +100,33 @@ impl Writer {
         Ok(archivist)
     }
 
-    /// Puts the store's revision in force, though a later one is.
+    /// Puts the store's revision in force and goes on from it, though another was in use last.
+    /// `dry_run`: only says what that opens.
     ///
     /// # Errors
-    /// The caller is no admin, the store is not older, or the kernel does not take it.
-    pub fn acknowledge(&mut self, asker: Asker) -> Result<AcknowledgedView, AgentError> {
+    /// The caller is no admin, the store is not held, what it opens is not consented to, or the
+    /// kernel does not take it.
+    pub fn acknowledge(
+        &mut self,
+        asker: Asker,
+        consent: Consent,
+        dry_run: bool,
+    ) -> Result<AcknowledgedView, AgentError> {
         const ACTION: &str = "store acknowledge";
-        let result = self.try_acknowledge(asker, ACTION);
+        let result = self.try_acknowledge(asker, consent, dry_run, ACTION);
         self.rest();
-        result.inspect_err(|error| self.audit_refusal(asker, ACTION, error))
+        result.inspect_err(|error| {
+            if !dry_run {
+                self.audit_refusal(asker, ACTION, error);
+            }
+        })
     }
 
     fn try_acknowledge(
         &mut self,
         asker: Asker,
+        consent: Consent,
+        dry_run: bool,
         action: &str,
     ) -> Result<AcknowledgedView, AgentError> {
         rights::require(
@@ -109,15 +135,31 @@ impl Writer {
             Privilege::Admin,
             "acknowledge an older store",
         )?;
-        let Some(enforced) = self.upkeep.held() else {
-            return Err(AgentError::NotOlder);
+        let Some(held) = self.upkeep.held() else {
+            return Err(AgentError::NotHeld);
         };
+        let enforced = self.kernel.read_back();
+        let opens = opened_by_store(&self.in_force, &self.bypasses, self.now(), enforced);
+        let mut view = AcknowledgedView {
+            revision: self.in_force.revision,
+            generation: self.in_force.generation,
+            before: held.last,
+            opens: opens.clone(),
+        };
+        if dry_run {
+            return Ok(view);
+        }
+        consent.require("the store's revision", opens.as_ref())?;
         let mut entry = audit::entry(asker, action, Outcome::Done, self.in_force.revision);
-        entry.before = enforced;
+        entry.before = held.last;
         entry.detail.changes = vec![format!(
-            "in force: revision {enforced} -> revision {}",
-            self.in_force.revision
+            "in force: revision {} -> revision {}",
+            held.last, self.in_force.revision
         )];
+        entry
+            .detail
+            .changes
+            .extend(opens.iter().map(audit::consented));
         let prepared = self.kernel.prepare_again(&self.in_force, &self.progress)?;
         self.store
             .audit(&entry)
@@ -126,20 +168,18 @@ impl Writer {
                 source,
             })?;
         self.in_force = self.kernel.commit(prepared, self.in_force.revision);
-        self.upkeep.release();
+        self.upkeep.adopt(&mut *self.store);
+        self.leave_guard();
         self.restore_bypasses();
         self.publish();
         tracing::warn!(
             actor = entry.actor,
             revision = self.in_force.revision,
-            before = enforced,
-            "an older store was acknowledged"
+            before = held.last,
+            "a held store was acknowledged"
         );
-        Ok(AcknowledgedView {
-            revision: self.in_force.revision,
-            generation: self.in_force.generation,
-            before: enforced,
-        })
+        view.generation = self.in_force.generation;
+        Ok(view)
     }
 }
 

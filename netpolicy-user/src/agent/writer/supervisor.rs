@@ -135,7 +135,7 @@ impl Supervisor {
     /// Puts into the audit log what was refused without the writer; of more than some in a
     /// minute, the number.
     pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
-        let errors = || error.body().errors;
+        let errors = || error.errors();
         if self.notes.refused(asker, action, errors) {
             self.record();
         } else {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::Writer;
+use super::reads::aside;
 use super::supervisor::Supervisor;
 use crate::agent::access::Caller;
 use crate::agent::change::candidate::millis;
@@ -46,7 +47,7 @@ impl Supervisor {
         for _ in 0..TRIES {
             let (snapshot, inspector) = (self.snapshot(), Arc::clone(inspector));
             let seen = Arc::clone(&snapshot);
-            let look = tokio::task::spawn_blocking(move || {
+            let look = aside(move || {
                 let look = look(&seen, &*inspector);
                 memory::give_back();
                 look
@@ -115,7 +116,9 @@ impl Writer {
     }
 
     fn try_verify_all(&mut self) -> Result<VerifyView, AgentError> {
-        self.upkeep.must_not_be_older(self.in_force.revision)?;
+        if self.upkeep.keeps_others() {
+            self.upkeep.must_not_be_held(self.in_force.revision)?;
+        }
         let mut differences = Vec::new();
         // What is in force was compiled from change to change.
         let fresh = Compilation::new(&self.in_force.state);

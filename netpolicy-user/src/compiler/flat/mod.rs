@@ -7,6 +7,7 @@ mod arena;
 mod buckets;
 mod build;
 mod change;
+mod content;
 mod difference;
 mod family;
 mod hosts;
@@ -17,6 +18,7 @@ mod table;
 mod trie;
 
 pub use arena::{Arena, Page, Retired};
+pub use content::lists as lists_in;
 pub use read::{Pages, differences};
 pub use trie::{Flat, Roots};
 

@@ -118,6 +118,38 @@ Kernel         would agree: drop (blocked); not attached there
 }
 
 #[test]
+fn explanation_while_other_rules_are_in_force_says_so_first() {
+    let others = ExplainView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "not-blocked".into(),
+        sentence: "the store is older than what is in force".into(),
+        kernel: Some(KernelVerdict {
+            verdict: "pass".into(),
+            reason: "not-blocked".into(),
+        }),
+        other_rules_in_force: true,
+        ..explanation()
+    };
+    let text = table(&others);
+    assert!(text.starts_with("Other rules"), "{text}");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    for row in [
+        "Verdict pass",
+        "Policies say drop (blocked)",
+        "Policies' reason blocked: the source is on a block list",
+        "Kernel pass (not-blocked), by the rules in force",
+    ] {
+        let row: Vec<_> = row.split_whitespace().collect();
+        assert!(rows.contains(&row), "{row:?}: {text}");
+    }
+    reads_back(&others);
+}
+
+#[test]
 fn explanation_of_an_observed_scope_says_what_the_policies_would_do() {
     let observed = ExplainView {
         enforced: false,

@@ -331,5 +331,6 @@ fn explanation() -> ExplainView {
         }),
         kernel_error: None,
         agrees: true,
+        other_rules_in_force: false,
     }
 }

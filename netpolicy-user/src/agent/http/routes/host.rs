@@ -1,8 +1,8 @@
 //! `/v1/host`
 
-use axum::Json;
 use axum::extract::State;
 
+use super::condition::AtRevision;
 use super::document::POLICIES;
 use crate::agent::http::app::App;
 use crate::agent::http::views;
@@ -12,6 +12,7 @@ use crate::api::HostView;
 #[utoipa::path(get, path = "/v1/host", operation_id = "getHost", tag = POLICIES,
     responses((status = OK, body = HostView, description = "The host's settings."))
 )]
-pub(super) async fn show(State(app): State<App>) -> Json<HostView> {
-    Json(views::host(&app.supervisor.snapshot().state))
+pub(super) async fn show(State(app): State<App>) -> AtRevision<HostView> {
+    let snapshot = app.supervisor.snapshot();
+    AtRevision(snapshot.revision, views::host(&snapshot.state))
 }

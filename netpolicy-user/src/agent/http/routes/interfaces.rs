@@ -12,7 +12,7 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::kernel::attach::detach as detach_all;
-use crate::api::{ConsentQuery, ErrorBody};
+use crate::api::{ConsentQuery, Problem};
 use crate::detach_marker;
 use crate::model::Privilege;
 
@@ -22,7 +22,7 @@ use crate::model::Privilege;
     params(ConsentQuery),
     responses(
         (status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."),
-        (status = CONFLICT, body = ErrorBody, description = "It requires consent: `opens` says to what."),
+        (status = CONFLICT, body = Problem, description = "It requires consent: `opens` says to what."),
     )
 )]
 pub(super) async fn detach(

@@ -5,7 +5,8 @@ use axum::extract::State;
 
 use super::document::POLICIES;
 use crate::agent::error::AgentError;
-use crate::agent::http::app::{App, blocking};
+use crate::agent::http::app::App;
+use crate::agent::writer::aside;
 use crate::exposure::own_networks;
 use crate::model::lint::{Finding, lint_on};
 
@@ -15,10 +16,10 @@ use crate::model::lint::{Finding, lint_on};
 )]
 pub(super) async fn lint(State(app): State<App>) -> Result<Json<Vec<Finding>>, AgentError> {
     let snapshot = app.supervisor.snapshot();
-    blocking(move || {
+    aside(move || {
         // Without them the rest is as true.
         let devices = app.inspector.devices().unwrap_or_default();
-        Ok(Json(lint_on(&snapshot.state, &own_networks(&devices))))
+        Json(lint_on(&snapshot.state, &own_networks(&devices)))
     })
     .await
 }

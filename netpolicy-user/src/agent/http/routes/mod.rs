@@ -6,6 +6,7 @@
 mod apply;
 mod audit;
 mod bypasses;
+mod condition;
 mod counters;
 mod diff;
 mod document;
@@ -15,6 +16,7 @@ mod grants;
 mod host;
 mod interfaces;
 mod lint;
+mod paging;
 mod policies;
 mod revisions;
 mod services;
@@ -23,6 +25,7 @@ mod status;
 mod store;
 #[cfg(test)]
 pub(in crate::agent::http) mod tests;
+mod texts;
 mod verify;
 
 pub use status::unfiltered_others;
@@ -43,11 +46,32 @@ use crate::agent::http::standing::BODY_LIMIT;
 
 /// The whole API. Connections bring a [`Peer`](crate::agent::http::admission::Peer).
 pub fn router(app: App) -> Router {
+    let (router, api) = operations();
+    router
+        .route(
+            "/v1/openapi.json",
+            axum::routing::get(move || std::future::ready(Json(api.clone()))),
+        )
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(app.clone(), authorize))
+        .with_state(app)
+}
+
+/// The document that `GET /v1/openapi.json` answers with.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    operations().1
+}
+
+/// All operations, and their description.
+fn operations() -> (Router<App>, utoipa::openapi::OpenApi) {
     let (router, mut api) = OpenApiRouter::with_openapi(document::Api::openapi())
         .routes(routes!(status::status))
         .routes(routes!(status::progress))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show))
+        .routes(routes!(policies::rules))
         .routes(routes!(services::list))
         .routes(routes!(host::show))
         .routes(routes!(apply::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))
@@ -72,15 +96,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(interfaces::detach))
         .split_for_parts();
     document::complete(&mut api);
-    router
-        .route(
-            "/v1/openapi.json",
-            axum::routing::get(move || std::future::ready(Json(api.clone()))),
-        )
-        .fallback(unknown)
-        .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn_with_state(app.clone(), authorize))
-        .with_state(app)
+    (router, api)
 }
 
 async fn unknown(uri: Uri) -> AgentError {

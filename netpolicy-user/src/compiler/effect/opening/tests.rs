@@ -10,6 +10,7 @@ use super::*;
 use crate::compiler::compile;
 use crate::model::arbitrary::{boundaries, cx, net, state};
 use crate::model::change::{Change, SourceText};
+use crate::model::effect::openings_in_words;
 use crate::model::{Mode, PortSet, State};
 
 fn state_of(toml: &str) -> State {
@@ -31,7 +32,7 @@ fn opened(old: &str, new: &str) -> String {
     let (old, new) = (compile(&state_of(old)), compile(&state_of(new)));
     let exempt = &Exempt::default();
     let [old, new] = [&old, &new].map(|rules| Doors { rules, exempt });
-    in_words(&openings(old, new))
+    openings_in_words(&openings(old, new))
 }
 
 const OFFICE: &str = "[[policy]]\nname = \"office\"\nallow = [\"10.0.0.0/8\"]\n";
@@ -156,7 +157,7 @@ fn exemptions_that_cover_a_family_open_it() {
     let opened = |old: &[&str], new: &[&str]| {
         let (old, new) = (&nets(old), &nets(new));
         let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
-        in_words(&openings(old, new))
+        openings_in_words(&openings(old, new))
     };
     assert_eq!(
         opened(&[], &["0.0.0.0/0", "::/0"]),
