@@ -5,6 +5,7 @@
 
 pub mod random;
 pub mod shrink;
+pub mod two;
 
 use std::net::IpAddr;
 
