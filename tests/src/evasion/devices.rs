@@ -141,8 +141,8 @@ impl Wire {
 
 const CLIENT_V4: &str = "198.51.100.2";
 const CLIENT_V6: &str = "2001:db8:ff::2";
-/// Addresses of a tunnel's ends.
-const UNDERLAY: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+/// Addresses of a tunnel's ends: the server's, the client's.
+pub(super) const UNDERLAY: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 
 fn mac(bytes: [u8; 6]) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")

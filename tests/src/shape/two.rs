@@ -19,6 +19,8 @@ const TCP_AT: usize = 4 + 60;
 pub const SOURCES_V4: &str = "10.6.0.0/16";
 /// Source of such packets over IPv6.
 pub const SOURCE_V6: &str = "fd00:0:6::66";
+/// The network of it.
+pub const SOURCE_NET_V6: &str = "fd00:0:6::/48";
 
 /// A connection attempt that Linux takes, of an address of [`SOURCES_V4`] or of [`SOURCE_V6`].
 /// The other is one from the host itself to another port.
