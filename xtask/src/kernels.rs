@@ -19,12 +19,14 @@ use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
 /// agent do differently from kernel to kernel.
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 14] = [
     "verifier",
     "packets",
     "verdicts",
     "counters",
     "differential",
+    "evasion",
+    "link_layers",
     "traffic",
     "interfaces",
     "existing",
