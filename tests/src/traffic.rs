@@ -91,12 +91,22 @@ impl RawSocket {
     /// When the interface does not exist.
     #[must_use]
     pub fn new(ns: &NetNs, interface: &str) -> Self {
+        Self::with_protocol(ns, interface, libc::ETH_P_ALL)
+    }
+
+    /// The same for one protocol (`ETH_P_*`), which devices without Ethernet header may have to
+    /// be told.
+    ///
+    /// # Panics
+    /// When the interface does not exist.
+    #[must_use]
+    pub fn with_protocol(ns: &NetNs, interface: &str, protocol: libc::c_int) -> Self {
         ns.run(|| {
             let kind = SockType::Raw;
             let socket = socket(AddressFamily::Packet, kind, SockFlag::SOCK_CLOEXEC, None);
             let socket = socket.expect("an AF_PACKET socket");
             let index = nix::net::if_::if_nametoindex(interface).expect("the interface exists");
-            bind_packet(&socket, index).expect("bind to the interface");
+            bind_packet(&socket, index, protocol).expect("bind to the interface");
             let timeout = TimeVal::new(0, 50_000);
             setsockopt(&socket, sockopt::ReceiveTimeout, &timeout).expect("set a timeout");
             // A reader that does not get its turn for a while is to miss no frame.
@@ -127,12 +137,10 @@ impl RawSocket {
     }
 }
 
-fn bind_packet(socket: &OwnedFd, index: u32) -> io::Result<()> {
+fn bind_packet(socket: &OwnedFd, index: u32, protocol: libc::c_int) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).expect("a small number"),
-        sll_protocol: u16::try_from(libc::ETH_P_ALL)
-            .expect("a small number")
-            .to_be(),
+        sll_protocol: u16::try_from(protocol).expect("a small number").to_be(),
         sll_ifindex: i32::try_from(index).expect("a small number"),
         sll_hatype: 0,
         sll_pkttype: 0,

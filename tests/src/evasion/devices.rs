@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::NetNs;
+use crate::evasion::ppp::Link;
 use crate::evasion::user_device::UserDevice;
 use crate::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6};
 use crate::traffic::RawSocket;
@@ -40,11 +41,13 @@ pub enum Device {
     Sit,
     /// A tunnel of IP packets, encrypted.
     Wireguard,
+    /// A point-to-point link over a serial line.
+    Ppp,
 }
 
 impl Device {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Veth,
         Self::Tap,
         Self::Tun,
@@ -59,6 +62,7 @@ impl Device {
         Self::Ipip,
         Self::Sit,
         Self::Wireguard,
+        Self::Ppp,
     ];
 
     /// Its name in tables.
@@ -79,6 +83,7 @@ impl Device {
             Self::Ipip => "ipip",
             Self::Sit => "sit",
             Self::Wireguard => "wireguard",
+            Self::Ppp => "ppp",
         }
     }
 
@@ -87,7 +92,7 @@ impl Device {
     pub const fn has_ethernet(self) -> bool {
         !matches!(
             self,
-            Self::Tun | Self::Gre | Self::Ipip | Self::Sit | Self::Wireguard
+            Self::Tun | Self::Gre | Self::Ipip | Self::Sit | Self::Wireguard | Self::Ppp
         )
     }
 
@@ -112,6 +117,7 @@ pub struct Wire {
 enum End {
     Packet(RawSocket),
     File(UserDevice),
+    Link(Link),
 }
 
 /// The longest wait for a frame.
@@ -127,6 +133,10 @@ impl Wire {
                 true
             }
             End::File(device) => device.send(frame),
+            End::Link(link) => {
+                link.send(frame);
+                true
+            }
         }
     }
 
@@ -135,6 +145,7 @@ impl Wire {
         match &self.end {
             End::Packet(socket) => socket.receive(buffer),
             End::File(device) => device.receive(buffer, WAIT),
+            End::Link(link) => link.receive(buffer),
         }
     }
 }
@@ -232,6 +243,7 @@ pub fn make(device: Device, server: &NetNs, client: &NetNs, mtu: usize) -> Resul
             }
             End::Packet(RawSocket::new(client, "up0"))
         }
+        Device::Ppp => End::Link(Link::new(server, client, "up0", mtu)?),
         _ => {
             tunnel(device, server, client, mtu)?;
             End::Packet(RawSocket::new(client, "up0"))

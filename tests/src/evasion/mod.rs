@@ -5,6 +5,7 @@ pub mod attempt;
 pub mod attempts;
 pub mod devices;
 pub mod listener;
+pub mod ppp;
 pub mod underlay;
 pub mod user_device;
 
