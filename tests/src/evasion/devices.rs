@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::NetNs;
+use crate::evasion::ip_socket::IpSocket;
 use crate::evasion::ppp::Link;
 use crate::evasion::user_device::UserDevice;
 use crate::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6};
@@ -117,6 +118,7 @@ pub struct Wire {
 enum End {
     Packet(RawSocket),
     File(UserDevice),
+    Ip(IpSocket),
     Link(Link),
 }
 
@@ -133,8 +135,8 @@ impl Wire {
                 true
             }
             End::File(device) => device.send(frame),
-            End::Link(link) => {
-                link.send(frame);
+            End::Ip(socket) | End::Link(Link { socket, .. }) => {
+                socket.send(frame);
                 true
             }
         }
@@ -145,7 +147,7 @@ impl Wire {
         match &self.end {
             End::Packet(socket) => socket.receive(buffer),
             End::File(device) => device.receive(buffer, WAIT),
-            End::Link(link) => link.receive(buffer),
+            End::Ip(socket) | End::Link(Link { socket, .. }) => socket.receive(buffer),
         }
     }
 }
@@ -246,7 +248,11 @@ pub fn make(device: Device, server: &NetNs, client: &NetNs, mtu: usize) -> Resul
         Device::Ppp => End::Link(Link::new(server, client, "up0", mtu)?),
         _ => {
             tunnel(device, server, client, mtu)?;
-            End::Packet(RawSocket::new(client, "up0"))
+            if device.has_ethernet() {
+                End::Packet(RawSocket::new(client, "up0"))
+            } else {
+                End::Ip(IpSocket::new(client, "up0"))
+            }
         }
     };
     address(device, server, addressed)?;

@@ -4,6 +4,7 @@
 pub mod attempt;
 pub mod attempts;
 pub mod devices;
+pub mod ip_socket;
 pub mod listener;
 pub mod ppp;
 pub mod underlay;

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::NetNs;
 use crate::evasion::devices::UNDERLAY;
-use crate::traffic::RawSocket;
+use crate::evasion::ip_socket::IpSocket;
 
 /// The client's end of a link; the link goes when it is dropped.
 #[derive(Debug)]
 pub struct Link {
-    all: RawSocket,
-    v4: RawSocket,
-    v6: RawSocket,
+    /// At the client's end.
+    pub socket: IpSocket,
     _daemon: Daemon,
 }
 
@@ -65,26 +64,10 @@ impl Link {
         for ns in [server, client] {
             wait(&mut daemon, ns, name)?;
         }
-        let socket = |protocol| RawSocket::with_protocol(client, name, protocol);
         Ok(Self {
-            all: RawSocket::new(client, name),
-            v4: socket(libc::ETH_P_IP),
-            v6: socket(libc::ETH_P_IPV6),
+            socket: IpSocket::new(client, name),
             _daemon: daemon,
         })
-    }
-
-    /// Sends a packet as one of the IP version that it begins with.
-    pub fn send(&self, packet: &[u8]) {
-        match packet.first().map(|first| first >> 4) {
-            Some(6) => self.v6.send(packet),
-            _ => self.v4.send(packet),
-        }
-    }
-
-    /// Receives a packet; `None` when none comes within 50 ms.
-    pub fn receive<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        self.all.receive(buffer)
     }
 }
 
