@@ -213,6 +213,14 @@ fn seed() -> u64 {
     })
 }
 
+/// `NETPOLICY_DEVICES=tun,ppp` tries these alone, where a machine is slow.
+fn is_wanted(device: Device) -> bool {
+    let wanted = std::env::var("NETPOLICY_DEVICES");
+    wanted.map_or(true, |names| {
+        names.split(',').any(|name| name == device.name())
+    })
+}
+
 fn by(
     device: Device,
     mtu: usize,
@@ -316,9 +324,11 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
         ("native", XdpChoice::Native),
         ("generic", XdpChoice::Generic),
     ];
-    let stands: Vec<(Device, usize)> = Device::ALL
-        .into_iter()
-        .flat_map(|device| [1500, 9000].map(|mtu| (device, mtu)))
+    let devices = Device::ALL.into_iter().filter(|device| is_wanted(*device));
+    let devices: Vec<Device> = devices.collect();
+    let stands: Vec<(Device, usize)> = devices
+        .iter()
+        .flat_map(|device| [1500, 9000].map(|mtu| (*device, mtu)))
         .collect();
     let (results, next) = (
         Mutex::new(Results::default()),
@@ -341,7 +351,8 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
     let results = results.into_inner().expect("not poisoned");
     results.print();
     println!("{:.1} s", start.elapsed().as_secs_f64());
-    results.check(10_000);
+    let is_part = devices.len() < Device::ALL.len();
+    results.check(if is_part { 100 } else { 10_000 });
 }
 
 #[test]
