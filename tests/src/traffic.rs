@@ -120,9 +120,20 @@ impl RawSocket {
     /// # Panics
     /// When the kernel refuses it.
     pub fn send(&self, frame: &[u8]) {
+        let taken = self.try_send(frame);
+        assert!(taken, "the device takes no frame of {} bytes", frame.len());
+    }
+
+    /// The same. `false`: the device does not take such a short one.
+    ///
+    /// # Panics
+    /// When the kernel refuses it for another reason.
+    #[must_use]
+    pub fn try_send(&self, frame: &[u8]) -> bool {
         loop {
             match send(self.socket.as_raw_fd(), frame, MsgFlags::empty()) {
-                Ok(_) => return,
+                Ok(_) => return true,
+                Err(Errno::EINVAL) => return false,
                 Err(Errno::ENOBUFS) => std::thread::yield_now(),
                 Err(e) => panic!("send a frame of {} bytes: {e}", frame.len()),
             }

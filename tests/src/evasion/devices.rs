@@ -135,10 +135,7 @@ impl Wire {
                 true
             }
             End::File(device) => device.send(frame),
-            End::Ip(socket) | End::Link(Link { socket, .. }) => {
-                socket.send(frame);
-                true
-            }
+            End::Ip(socket) | End::Link(Link { socket, .. }) => socket.send(frame),
         }
     }
 

@@ -23,11 +23,13 @@ impl IpSocket {
         }
     }
 
-    /// Sends a packet as one of the IP version that it begins with.
-    pub fn send(&self, packet: &[u8]) {
+    /// Sends a packet as one of the IP version that it begins with. `false`: the device does
+    /// not take such a short one.
+    #[must_use]
+    pub fn send(&self, packet: &[u8]) -> bool {
         match packet.first().map(|first| first >> 4) {
-            Some(6) => self.v6.send(packet),
-            _ => self.v4.send(packet),
+            Some(6) => self.v6.try_send(packet),
+            _ => self.v4.try_send(packet),
         }
     }
 
