@@ -124,7 +124,7 @@ impl RawSocket {
         assert!(taken, "the device takes no frame of {} bytes", frame.len());
     }
 
-    /// The same. `false`: the device does not take such a short one.
+    /// The same. `false`: the device does not take such a one: too short, or not IP.
     ///
     /// # Panics
     /// When the kernel refuses it for another reason.
@@ -133,7 +133,7 @@ impl RawSocket {
         loop {
             match send(self.socket.as_raw_fd(), frame, MsgFlags::empty()) {
                 Ok(_) => return true,
-                Err(Errno::EINVAL) => return false,
+                Err(Errno::EINVAL | Errno::EPROTONOSUPPORT) => return false,
                 Err(Errno::ENOBUFS) => std::thread::yield_now(),
                 Err(e) => panic!("send a frame of {} bytes: {e}", frame.len()),
             }

@@ -24,7 +24,7 @@ impl IpSocket {
     }
 
     /// Sends a packet as one of the IP version that it begins with. `false`: the device does
-    /// not take such a short one.
+    /// not take such a one.
     #[must_use]
     pub fn send(&self, packet: &[u8]) -> bool {
         match packet.first().map(|first| first >> 4) {
