@@ -217,7 +217,9 @@ fn seed() -> u64 {
 fn is_wanted(device: Device) -> bool {
     let wanted = std::env::var("NETPOLICY_DEVICES");
     wanted.map_or(true, |names| {
-        names.split(',').any(|name| name == device.name())
+        names
+            .split(',')
+            .any(|name| name.eq_ignore_ascii_case(device.name()))
     })
 }
 
