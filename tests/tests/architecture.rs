@@ -1,11 +1,12 @@
 //! The house's rules, read from its sources: who may import whom, and how files look.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use netpolicy_tests::binary::workspace;
-use syn::visit::{self, Visit};
+use netpolicy_tests::imports::paths_in;
 
 /// Most lines of a file.
 const LONGEST: usize = 450;
@@ -284,6 +285,66 @@ fn nobody_imports_what_is_not_for_him() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// The layering table of `ARCHITECTURE.md` is what modules import, no more and no less, and
+/// the one of `lib.rs` is the same.
+#[test]
+fn layering_tables_are_what_modules_import() {
+    let src = workspace().join("netpolicy-user/src");
+    let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
+    let modules: BTreeSet<_> = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .map(str::to_owned)
+        .collect();
+    let mut imports: Layering = modules
+        .iter()
+        .map(|m| (m.clone(), BTreeSet::new()))
+        .collect();
+    for (file, text) in sources(&src) {
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+        let part = name.split(['/', '.']).next().unwrap();
+        let is_test = name
+            .split('/')
+            .any(|part| matches!(part, "tests" | "tests.rs" | "testing"));
+        let Some(imports) = imports.get_mut(part).filter(|_| !is_test) else {
+            continue;
+        };
+        for path in paths_in(name, &text) {
+            let other = path
+                .strip_prefix("crate::")
+                .and_then(|p| p.split("::").next());
+            imports.extend(
+                other
+                    .filter(|o| modules.contains(*o) && *o != part)
+                    .map(str::to_owned),
+            );
+        }
+    }
+    let page = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
+    let section = page.split("\n## Layering\n").nth(1).unwrap();
+    assert_eq!(
+        layering(section, "| `", &modules),
+        imports,
+        "ARCHITECTURE.md"
+    );
+    assert_eq!(layering(&lib, "//! | [`", &modules), imports, "lib.rs");
+}
+
+/// What each module imports of the others.
+type Layering = BTreeMap<String, BTreeSet<String>>;
+
+/// A table whose rows begin with `start` and a module's name, and end with its imports.
+fn layering(text: &str, start: &str, modules: &BTreeSet<String>) -> Layering {
+    let row = |line: &str| {
+        let (name, rest) = line.strip_prefix(start)?.split_once('`')?;
+        let imports = rest.trim_end_matches(" |").rsplit(" | ").next()?;
+        let imports = imports.split('`').map(str::to_owned);
+        let imports = imports.filter(|import| modules.contains(import)).collect();
+        Some((name.to_owned(), imports))
+    };
+    text.lines().filter_map(row).collect()
+}
+
 #[test]
 fn a_ban_would_be_noticed() {
     let used = |text| paths_in("cli/policy.rs", text);
@@ -370,75 +431,4 @@ fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
         }
     }
     found
-}
-
-/// Every path that a file mentions, as from the crate's root.
-fn paths_in(name: &str, text: &str) -> Vec<String> {
-    let file = syn::parse_file(text).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let stem = name.trim_end_matches(".rs").trim_end_matches("/mod");
-    let module: Vec<String> = match stem {
-        "lib" | "main" => Vec::new(),
-        stem => stem.split('/').map(str::to_owned).collect(),
-    };
-    let mut paths = Paths {
-        module,
-        found: Vec::new(),
-    };
-    paths.visit_file(&file);
-    paths.found
-}
-
-struct Paths {
-    /// Of the file, from the crate's root.
-    module: Vec<String>,
-    found: Vec<String>,
-}
-
-impl Paths {
-    fn add(&mut self, path: &[String]) {
-        let supers = path.iter().take_while(|p| *p == "super").count();
-        let mut whole: Vec<String> = Vec::new();
-        if supers > 0 {
-            let keep = self.module.len().saturating_sub(supers);
-            whole.push("crate".to_owned());
-            whole.extend_from_slice(&self.module[..keep]);
-        }
-        whole.extend_from_slice(&path[supers..]);
-        self.found.push(whole.join("::"));
-    }
-
-    fn add_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
-        let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
-        match tree {
-            syn::UseTree::Path(p) => self.add_tree(&with(&p.ident), &p.tree),
-            syn::UseTree::Name(n) if n.ident == "self" => self.add(prefix),
-            syn::UseTree::Name(n) => self.add(&with(&n.ident)),
-            syn::UseTree::Rename(r) => self.add(&with(&r.ident)),
-            syn::UseTree::Glob(_) => self.add(prefix),
-            syn::UseTree::Group(g) => g.items.iter().for_each(|t| self.add_tree(prefix, t)),
-        }
-    }
-}
-
-impl<'ast> Visit<'ast> for Paths {
-    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        self.add_tree(&[], &item.tree);
-    }
-
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let is_test = item.attrs.iter().any(|a| {
-            a.path().is_ident("cfg") && a.parse_args::<syn::Ident>().is_ok_and(|i| i == "test")
-        });
-        if !is_test {
-            visit::visit_item_mod(self, item);
-        }
-    }
-
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        let parts: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
-        if parts.len() > 1 {
-            self.add(&parts);
-        }
-        visit::visit_path(self, path);
-    }
 }
