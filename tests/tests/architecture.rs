@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use netpolicy_tests::binary::workspace;
 use netpolicy_tests::imports::paths_in;
@@ -247,25 +248,10 @@ const BANS: [Ban; 20] = [
 
 #[test]
 fn nobody_imports_what_is_not_for_him() {
-    let src = workspace().join("netpolicy-user/src");
     let mut wrong = Vec::new();
-    for (file, text) in sources(&src) {
-        let name = file
-            .strip_prefix(&src)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        // Tests may use what they like: they are not part of the house.
-        if name
-            .split('/')
-            .any(|part| part == "tests" || part == "tests.rs")
-        {
-            continue;
-        }
-        let used = paths_in(&name, &text);
+    for (name, used) in imports() {
         for ban in &BANS {
-            if !in_part(&name, ban.part) || ban.but.iter().any(|but| in_part(&name, but)) {
+            if !in_part(name, ban.part) || ban.but.iter().any(|but| in_part(name, but)) {
                 continue;
             }
             let hit = |path: &String| {
@@ -296,38 +282,49 @@ fn layering_tables_are_what_modules_import() {
         .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
         .map(str::to_owned)
         .collect();
-    let mut imports: Layering = modules
+    let empty = modules
         .iter()
-        .map(|m| (m.clone(), BTreeSet::new()))
-        .collect();
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+        .map(|module| (module.clone(), BTreeSet::new()));
+    let mut actual: Layering = empty.collect();
+    for (name, paths) in imports() {
         let part = name.split(['/', '.']).next().unwrap();
-        let is_test = name
-            .split('/')
-            .any(|part| matches!(part, "tests" | "tests.rs" | "testing"));
-        let Some(imports) = imports.get_mut(part).filter(|_| !is_test) else {
+        let Some(of_part) = actual.get_mut(part) else {
             continue;
         };
-        for path in paths_in(name, &text) {
-            let other = path
-                .strip_prefix("crate::")
-                .and_then(|p| p.split("::").next());
-            imports.extend(
-                other
-                    .filter(|o| modules.contains(*o) && *o != part)
-                    .map(str::to_owned),
-            );
-        }
+        let others = paths.iter().filter_map(|path| {
+            let other = path.strip_prefix("crate::")?.split("::").next()?;
+            (other != part && modules.contains(other)).then(|| other.to_owned())
+        });
+        of_part.extend(others);
     }
     let page = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
     let section = page.split("\n## Layering\n").nth(1).unwrap();
     assert_eq!(
         layering(section, "| `", &modules),
-        imports,
+        actual,
         "ARCHITECTURE.md"
     );
-    assert_eq!(layering(&lib, "//! | [`", &modules), imports, "lib.rs");
+    assert_eq!(layering(&lib, "//! | [`", &modules), actual, "lib.rs");
+}
+
+/// Every file of `netpolicy-user/src` with the paths that it mentions, tests left out: they may
+/// use what they like.
+fn imports() -> &'static [(String, Vec<String>)] {
+    static IMPORTS: OnceLock<Vec<(String, Vec<String>)>> = OnceLock::new();
+    IMPORTS.get_or_init(|| {
+        let src = workspace().join("netpolicy-user/src");
+        let named = sources(&src).into_iter().map(|(file, text)| {
+            let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+            (name.to_owned(), text)
+        });
+        let is_test = |part: &str| matches!(part, "tests" | "tests.rs");
+        let shipped = named.filter(|(name, _)| !name.split('/').any(is_test));
+        let read = shipped.map(|(name, text)| {
+            let paths = paths_in(&name, &text);
+            (name, paths)
+        });
+        read.collect()
+    })
 }
 
 /// What each module imports of the others.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use clap::error::ErrorKind;
 use jiff::Timestamp;
@@ -30,12 +31,27 @@ const ROOTS: [&str; 7] = [
     "xtask/src",
 ];
 
-fn pages() -> Vec<Page> {
-    let pages = docs::pages().unwrap();
-    let read = pages.iter().map(|path| Page::read(path).unwrap());
-    // It tells of files and commands as they were.
-    read.filter(|page| !page.path.ends_with("CHANGELOG.md"))
-        .collect()
+/// All pages.
+fn all() -> &'static [Page] {
+    static PAGES: OnceLock<Vec<Page>> = OnceLock::new();
+    PAGES.get_or_init(|| {
+        let paths = docs::pages().unwrap();
+        let pages = paths.iter().map(|path| Page::read(path).unwrap());
+        pages.collect()
+    })
+}
+
+/// The pages that tell of files and commands as they are.
+fn pages() -> impl Iterator<Item = &'static Page> {
+    all()
+        .iter()
+        .filter(|page| !page.path.ends_with("CHANGELOG.md"))
+}
+
+/// The page that a link leads to, by its file.
+fn target(page: &Page, file: &str) -> PathBuf {
+    let path = page.path.parent().unwrap().join(file);
+    path.canonicalize().unwrap_or(path)
 }
 
 fn shown(path: &Path) -> String {
@@ -80,26 +96,23 @@ fn readme_is_short() {
 #[test]
 fn relative_links_resolve_to_files_and_headings() {
     let mut wrong = Vec::new();
-    let paths = docs::pages().unwrap();
-    for page in paths.iter().map(|path| Page::read(path).unwrap()) {
+    for page in all() {
         for (line, link) in &page.links {
             if link.contains("://") {
                 continue;
             }
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() {
-                page.path.clone()
-            } else {
-                page.path.parent().unwrap().join(file)
+            let target = match file {
+                "" => page.path.clone(),
+                file => target(page, file),
             };
             let at = format!("{}:{line}: {link}", shown(&page.path));
+            let known = all().iter().find(|page| page.path == target);
+            let has_anchor = known.is_some_and(|page| page.anchors.iter().any(|a| a == anchor));
             if !target.exists() {
                 wrong.push(format!("{at}: there is no such file"));
-            } else if !anchor.is_empty() {
-                let anchors = Page::read(&target).unwrap().anchors;
-                if !anchors.iter().any(|known| known == anchor) {
-                    wrong.push(format!("{at}: there is no such heading"));
-                }
+            } else if !anchor.is_empty() && !has_anchor {
+                wrong.push(format!("{at}: there is no such heading"));
             }
         }
     }
@@ -108,28 +121,18 @@ fn relative_links_resolve_to_files_and_headings() {
 
 #[test]
 fn every_page_is_linked_from_another() {
-    let pages = docs::pages().unwrap();
     let mut linked = BTreeSet::new();
-    for path in &pages {
-        for (_, link) in Page::read(path).unwrap().links {
-            let file = link.split('#').next().unwrap_or_default();
-            let target = path.parent().unwrap().join(file);
-            let target = target.canonicalize().unwrap_or(target);
-            if target != path.canonicalize().unwrap() {
-                linked.insert(target);
-            }
-        }
-    }
-    let is_lost = |path: &&PathBuf| {
-        !path.ends_with("README.md") && !linked.contains(&path.canonicalize().unwrap())
-    };
-    assert_none(
-        pages
+    for page in all() {
+        let files = page
+            .links
             .iter()
-            .filter(is_lost)
-            .map(|path| shown(path))
-            .collect(),
-    );
+            .filter_map(|(_, link)| link.split('#').next());
+        let targets = files.map(|file| target(page, file));
+        linked.extend(targets.filter(|target| *target != page.path));
+    }
+    let is_lost = |page: &&Page| !page.path.ends_with("README.md") && !linked.contains(&page.path);
+    let lost = all().iter().filter(is_lost).map(|page| shown(&page.path));
+    assert_none(lost.collect());
 }
 
 #[test]

@@ -20,7 +20,8 @@ use netpolicy_user::sql::Dialect;
 
 use crate::binary::workspace;
 
-const START: &str = "<!-- generated: ";
+/// At the beginning of a line.
+const START: &str = "\n<!-- generated: ";
 const START_END: &str = " -->\n";
 const END: &str = "<!-- end of generated -->";
 
@@ -116,7 +117,7 @@ mod unit {
 
     #[test]
     fn fill_replaces_blocks_and_keeps_what_stands_around_them() {
-        let text = format!("a\n{START}exit-codes{START_END}old\n{END}\nb\n");
+        let text = format!("a{START}exit-codes{START_END}old\n{END}\nb\n");
         let (filled, names) = fill(&text).expect("known block");
         assert!(filled.starts_with("a\n") && filled.ends_with("\nb\n"));
         assert!(
