@@ -26,13 +26,12 @@ const START_END: &str = " -->\n";
 const END: &str = "<!-- end of generated -->";
 
 /// Every name that a block can have.
-pub const BLOCKS: [&str; 9] = [
+pub const BLOCKS: [&str; 8] = [
     "cli",
     "configuration",
     "exit-codes",
     "http-api",
     "reasons",
-    "reasons-short",
     "sql-lakehouse",
     "sql-materialize",
     "sql-snowflake",
@@ -52,7 +51,6 @@ pub fn block(name: &str) -> Result<String> {
             http::page(&document)?
         }
         "reasons" => tables::reasons(),
-        "reasons-short" => tables::reason_names(),
         name => match name.strip_prefix("sql-").map(str::parse::<Dialect>) {
             Some(Ok(dialect)) => tables::sql(dialect),
             _ => bail!("there is no generated block '{name}'; expected one of {BLOCKS:?}"),

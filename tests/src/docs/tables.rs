@@ -22,24 +22,6 @@ pub(super) fn reasons() -> String {
     out
 }
 
-/// Names and actions of all reasons, in a sentence each.
-pub(super) fn reason_names() -> String {
-    let of = |wanted: Action| {
-        let reasons = Reason::ALL
-            .iter()
-            .filter(|reason| reason.action() == wanted);
-        let names: Vec<_> = reasons
-            .map(|reason| format!("`{}`", reason.name()))
-            .collect();
-        names.join(", ")
-    };
-    format!(
-        "Drop: {}.\n\nPass: {}.\n",
-        of(Action::Drop),
-        of(Action::Pass)
-    )
-}
-
 fn action(reason: Reason) -> &'static str {
     match reason.action() {
         Action::Pass => "pass",
