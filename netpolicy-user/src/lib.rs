@@ -2,8 +2,8 @@
 //!
 //! This is the crate's map, to be read first. The library holds everything; the binary
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
-//! workspace has the invariants and leads to the design documents, `netpolicy-common` is
-//! what kernel and userspace share, and `netpolicy-ebpf` the program that judges packets.
+//! workspace tells the whole story, `netpolicy-common` is what kernel and userspace
+//! share, and `netpolicy-ebpf` the program that judges packets.
 //!
 //! A change goes one way:
 //!
@@ -39,7 +39,7 @@
 //! changes, [`model::evaluate()`] what it means. `agent/writer.rs` carries a change out,
 //! and `datapath/slots.rs` puts it in force.
 //!
-//! `tests/tests/architecture.rs` compares the table with the sources.
+//! Who must not import whom is checked by `tests/tests/architecture.rs`.
 
 pub mod agent;
 pub mod api;

@@ -1,6 +1,71 @@
-//! What a Rust file imports, read from its text.
+//! What Rust files import, read from their text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use syn::visit::{self, Visit};
+
+/// What each module of a crate imports of the others.
+pub type Layering = BTreeMap<String, BTreeSet<String>>;
+
+/// The layering of a crate, by the files under its `src`; tests are left out.
+///
+/// # Errors
+/// A file cannot be read.
+///
+/// # Panics
+/// A file is no Rust.
+pub fn layering(src: &Path) -> io::Result<Layering> {
+    let lib = fs::read_to_string(src.join("lib.rs"))?;
+    let modules = lib.lines().filter_map(|line| {
+        let name = line.strip_prefix("pub mod ")?.strip_suffix(';')?;
+        Some((name.to_owned(), BTreeSet::new()))
+    });
+    let mut layering: Layering = modules.collect();
+    add(src, src, &mut layering)?;
+    Ok(layering)
+}
+
+fn add(src: &Path, directory: &Path, layering: &mut Layering) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.strip_prefix(src).unwrap_or(&path).to_string_lossy();
+        let last = name.rsplit('/').next().unwrap_or_default();
+        if path.is_dir() {
+            if last != "tests" {
+                add(src, &path, layering)?;
+            }
+        } else if last.ends_with(".rs") && last != "tests.rs" {
+            let module = name.split(['/', '.']).next().unwrap_or_default();
+            let paths = paths_in(&name, &fs::read_to_string(&path)?);
+            let others = paths.iter().filter_map(|path| {
+                let other = path.strip_prefix("crate::")?.split("::").next()?;
+                (other != module && layering.contains_key(other)).then(|| other.to_owned())
+            });
+            let others: Vec<_> = others.collect();
+            if let Some(imports) = layering.get_mut(module) {
+                imports.extend(others);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A layering as a Markdown table shows it: rows that begin with `start` and a module's name,
+/// and end with its imports. Only names of `known` count.
+#[must_use]
+pub fn table(text: &str, start: &str, known: &Layering) -> Layering {
+    let row = |line: &str| {
+        let (name, rest) = line.strip_prefix(start)?.split_once('`')?;
+        let imports = rest.trim_end_matches(" |").rsplit(" | ").next()?;
+        let imports = imports.split('`').map(str::to_owned);
+        let imports = imports.filter(|import| known.contains_key(import));
+        Some((name.to_owned(), imports.collect()))
+    };
+    text.lines().filter_map(row).collect()
+}
 
 /// Every path that a file mentions, as from the crate's root; tests in it left out. `name` is
 /// the file's, from the crate's `src`.

@@ -1,10 +1,8 @@
 //! The house's rules, read from its sources: who may import whom, and how files look.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use netpolicy_tests::binary::workspace;
 use netpolicy_tests::imports::paths_in;
@@ -248,10 +246,25 @@ const BANS: [Ban; 20] = [
 
 #[test]
 fn nobody_imports_what_is_not_for_him() {
+    let src = workspace().join("netpolicy-user/src");
     let mut wrong = Vec::new();
-    for (name, used) in imports() {
+    for (file, text) in sources(&src) {
+        let name = file
+            .strip_prefix(&src)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        // Tests may use what they like: they are not part of the house.
+        if name
+            .split('/')
+            .any(|part| part == "tests" || part == "tests.rs")
+        {
+            continue;
+        }
+        let used = paths_in(&name, &text);
         for ban in &BANS {
-            if !in_part(name, ban.part) || ban.but.iter().any(|but| in_part(name, but)) {
+            if !in_part(&name, ban.part) || ban.but.iter().any(|but| in_part(&name, but)) {
                 continue;
             }
             let hit = |path: &String| {
@@ -269,77 +282,6 @@ fn nobody_imports_what_is_not_for_him() {
     wrong.sort();
     wrong.dedup();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-/// The layering table of `ARCHITECTURE.md` is what modules import, no more and no less, and
-/// the one of `lib.rs` is the same.
-#[test]
-fn layering_tables_are_what_modules_import() {
-    let src = workspace().join("netpolicy-user/src");
-    let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
-    let modules: BTreeSet<_> = lib
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
-        .map(str::to_owned)
-        .collect();
-    let empty = modules
-        .iter()
-        .map(|module| (module.clone(), BTreeSet::new()));
-    let mut actual: Layering = empty.collect();
-    for (name, paths) in imports() {
-        let part = name.split(['/', '.']).next().unwrap();
-        let Some(of_part) = actual.get_mut(part) else {
-            continue;
-        };
-        let others = paths.iter().filter_map(|path| {
-            let other = path.strip_prefix("crate::")?.split("::").next()?;
-            (other != part && modules.contains(other)).then(|| other.to_owned())
-        });
-        of_part.extend(others);
-    }
-    let page = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
-    let section = page.split("\n## Layering\n").nth(1).unwrap();
-    assert_eq!(
-        layering(section, "| `", &modules),
-        actual,
-        "ARCHITECTURE.md"
-    );
-    assert_eq!(layering(&lib, "//! | [`", &modules), actual, "lib.rs");
-}
-
-/// Every file of `netpolicy-user/src` with the paths that it mentions, tests left out: they may
-/// use what they like.
-fn imports() -> &'static [(String, Vec<String>)] {
-    static IMPORTS: OnceLock<Vec<(String, Vec<String>)>> = OnceLock::new();
-    IMPORTS.get_or_init(|| {
-        let src = workspace().join("netpolicy-user/src");
-        let named = sources(&src).into_iter().map(|(file, text)| {
-            let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
-            (name.to_owned(), text)
-        });
-        let is_test = |part: &str| matches!(part, "tests" | "tests.rs");
-        let shipped = named.filter(|(name, _)| !name.split('/').any(is_test));
-        let read = shipped.map(|(name, text)| {
-            let paths = paths_in(&name, &text);
-            (name, paths)
-        });
-        read.collect()
-    })
-}
-
-/// What each module imports of the others.
-type Layering = BTreeMap<String, BTreeSet<String>>;
-
-/// A table whose rows begin with `start` and a module's name, and end with its imports.
-fn layering(text: &str, start: &str, modules: &BTreeSet<String>) -> Layering {
-    let row = |line: &str| {
-        let (name, rest) = line.strip_prefix(start)?.split_once('`')?;
-        let imports = rest.trim_end_matches(" |").rsplit(" | ").next()?;
-        let imports = imports.split('`').map(str::to_owned);
-        let imports = imports.filter(|import| modules.contains(import)).collect();
-        Some((name.to_owned(), imports))
-    };
-    text.lines().filter_map(row).collect()
 }
 
 #[test]

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use netpolicy_tests::binary::workspace;
 use netpolicy_tests::docs::page::Page;
 use netpolicy_tests::docs::{self, literals, shell};
+use netpolicy_tests::imports;
 use netpolicy_user::cli;
 use netpolicy_user::config::{Config, Overrides};
 use netpolicy_user::model::{ChangeContext, Limits, SourceText, file};
@@ -367,6 +368,30 @@ fn source_files_and_tests_in_documents_exist() {
     }
     assert!(tests > 40, "{tests}");
     assert_none(wrong);
+}
+
+/// What modules import is in two tables: no more and no less.
+#[test]
+fn layering_tables_are_what_modules_import() {
+    let src = workspace().join("netpolicy-user/src");
+    let actual = imports::layering(&src).unwrap();
+    let page = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
+    let section = page.split("\n## Layering\n").nth(1).unwrap();
+    let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
+    for (file, text, start) in [
+        ("ARCHITECTURE.md", section, "| `"),
+        ("lib.rs", &lib, "//! | [`"),
+    ] {
+        let table = imports::table(text, start, &actual);
+        let differs = |module: &&String| table.get(*module) != actual.get(*module);
+        let modules = actual.keys().chain(table.keys()).filter(differs);
+        let rows = modules.map(|module| {
+            let imports = actual.get(module).into_iter().flatten();
+            let imports: Vec<_> = imports.map(String::as_str).collect();
+            format!("{file}: {module} imports {}", imports.join(", "))
+        });
+        assert_none(rows.collect());
+    }
 }
 
 fn is_source(text: &str) -> bool {

@@ -10,8 +10,8 @@ use super::page::anchor;
 /// In how many operations an answer stands to be said once for all.
 const COMMON: usize = 8;
 
-/// Status and description of an answer.
-type Answer<'d> = (&'d str, &'d str);
+/// Status, description and body of an answer.
+type Answer<'d> = (&'d str, &'d str, String);
 
 /// All operations by their group, then all schemas.
 ///
@@ -29,11 +29,10 @@ pub fn page(document: &Value) -> Result<String> {
             out += &format!("  - [`{}`](#{})\n", op.title(), anchor(&op.title()));
         }
     }
-    out += "\n## Answers of most operations\n\n| Status | |\n|---|---|\n";
-    for (status, description) in &common {
-        out += &format!("| {status} | {} |\n", cell(description));
+    out += "\n## Answers of most operations\n\n| Status | Body | |\n|---|---|---|\n";
+    for (status, description, body) in &common {
+        out += &format!("| {status} | {body} | {} |\n", cell(description));
     }
-    out += "\nThe body of each is an [`ErrorBody`](#errorbody).\n";
     for tag in array(document, "tags") {
         let name = text(tag, "name");
         out += &format!("\n## {}\n", capitalized(name));
@@ -79,7 +78,7 @@ fn common<'d>(operations: &[Operation<'d>]) -> Vec<Answer<'d>> {
     let mut counts: BTreeMap<Answer<'d>, usize> = BTreeMap::new();
     for operation in operations {
         for answer in operation.answers() {
-            *counts.entry((answer.0, answer.1)).or_default() += 1;
+            *counts.entry(answer).or_default() += 1;
         }
     }
     counts.retain(|_, count| *count >= COMMON);
@@ -91,8 +90,7 @@ impl<'d> Operation<'d> {
         format!("{} {}", self.method, self.path)
     }
 
-    /// Status, description and body of each answer.
-    fn answers(&self) -> Vec<(&'d str, &'d str, String)> {
+    fn answers(&self) -> Vec<Answer<'d>> {
         let responses = self.value.get("responses").and_then(Value::as_object);
         let responses = responses.into_iter().flatten();
         responses
@@ -129,11 +127,11 @@ impl<'d> Operation<'d> {
             out += &format!("\nBody: {}. {said}\n", body(request));
         }
         out += "\n| Status | Body | |\n|---|---|---|\n";
-        let is_common = |status, description| common.contains(&(status, description));
         let mut others = Vec::new();
-        for (status, description, body) in self.answers() {
-            if is_common(status, description) {
-                others.push(status);
+        for answer in self.answers() {
+            let (status, description, body) = &answer;
+            if common.contains(&answer) {
+                others.push(*status);
             } else {
                 out += &format!("| {status} | {body} | {} |\n", cell(description));
             }
