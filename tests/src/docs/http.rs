@@ -43,10 +43,28 @@ pub fn page(document: &Value) -> Result<String> {
     out += "\n## Schemas\n";
     let schemas = document.pointer("/components/schemas");
     let schemas = schemas.and_then(Value::as_object);
-    for (name, schema) in schemas.context("the document has no schemas")? {
+    let schemas = schemas.context("the document has no schemas")?;
+    for (name, schema) in schemas {
         out += &format!("\n### `{name}`\n\n{}", schema_section(schema));
     }
-    Ok(out)
+    Ok(linked(&out, |name| schemas.contains_key(name)))
+}
+
+/// The text with rustdoc's links by name as links to schemas, or as plain code where there is no
+/// schema of that name.
+fn linked(text: &str, is_schema: impl Fn(&str) -> bool) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once("[`") {
+        let (name, behind) = after.split_once("`]").unwrap_or((after, ""));
+        out += before;
+        out += &match () {
+            () if behind.starts_with('(') => format!("[`{name}`]"),
+            () if is_schema(name) => format!("[`{name}`](#{})", anchor(name)),
+            () => format!("`{name}`"),
+        };
+        rest = behind;
+    }
+    out + rest
 }
 
 struct Operation<'d> {
@@ -319,5 +337,17 @@ fn capitalized(text: &str) -> String {
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn rustdoc_s_links_become_links_to_schemas() {
+        let text = "a [`Opens`], [`Gone`] and [`Opens`](#x)";
+        let expected = "a [`Opens`](#opens), `Gone` and [`Opens`](#x)";
+        assert_eq!(linked(text, |name| name == "Opens"), expected);
     }
 }
