@@ -15,10 +15,10 @@ use netpolicy_common::{
 use netpolicy_ebpf::{Family, Load, Plain, Segment, Subject, enforced, judge, parse_plain};
 
 use crate::{
+    flat::{FlatSource, FlatV4, FlatV6},
     frame::Frame,
     maps,
     slow::{slow_path, walk},
-    source::{FlatLists, FlatV4, FlatV6},
     whole::Whole,
 };
 
@@ -58,7 +58,7 @@ fn filter<const IS_PROBE: bool>(ctx: &XdpContext) -> u32 {
 /// A plain connection attempt to a port with this lower byte: what a flood is made of, so
 /// nothing is here that hardly any packet needs.
 #[inline(always)]
-fn attempt<L: FlatLists, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low_port: u8) -> u32 {
+fn attempt<L: FlatSource, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low_port: u8) -> u32 {
     let Control {
         generation,
         bypasses,
