@@ -12,7 +12,11 @@ mod frame;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod outcome;
+#[cfg(target_arch = "bpf")]
 mod program;
+#[cfg(target_arch = "bpf")]
+mod ruleset;
 #[cfg(target_arch = "bpf")]
 mod slow;
 #[cfg(target_arch = "bpf")]
