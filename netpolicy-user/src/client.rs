@@ -15,12 +15,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::header::IF_MATCH;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, ErrorBody, ExplainView, HostView, PolicyView, ProgressView,
-    ServiceView, Status,
+    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView, Problem,
+    ProgressView, RuleItem, RulesQuery, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -107,14 +109,22 @@ impl Client {
         if matches!(name, "" | "." | "..") {
             return Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
-                body: ErrorBody {
+                body: Problem {
+                    code: ErrorCode::NotFound,
                     errors: vec![format!("there is no policy \"{name}\"")],
-                    hint: None,
-                    opens: None,
+                    ..Problem::default()
                 },
             });
         }
         self.get(&["policies", name], &[]).await
+    }
+
+    /// `GET /v1/policies/{name}/rules`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn rules(&self, policy: &str, query: &RulesQuery) -> Answer<Paged<RuleItem>> {
+        self.list(&["policies", policy, "rules"], query).await
     }
 
     /// `GET /v1/services`
@@ -165,10 +175,7 @@ impl Client {
     pub async fn change(&self, change: &Change, query: &ChangeQuery) -> Answer<Changed> {
         let what = "POST /v1/changes";
         // Without a time limit: millions of rules take a while.
-        let request = self
-            .request(Method::POST, &["changes"], &[])
-            .query(query)
-            .json(change);
+        let request = self.changing(&["changes"], query).json(change);
         self.decode(what, self.send(what, request).await?).await
     }
 
@@ -203,6 +210,15 @@ impl Client {
         Ok(Events::new(self.clone(), response))
     }
 
+    /// A request that changes the desired state.
+    fn changing(&self, path: &[&str], query: &ChangeQuery) -> RequestBuilder {
+        let request = self.request(Method::POST, path, &[]).query(query);
+        match query.if_revision {
+            Some(revision) => request.header(IF_MATCH, format!("\"{revision}\"")),
+            None => request,
+        }
+    }
+
     async fn order<T: DeserializeOwned>(&self, order: &str) -> Answer<T> {
         self.order_with(order, &[]).await
     }
@@ -223,6 +239,18 @@ impl Client {
         let request = self
             .request(Method::GET, path, query)
             .timeout(ANSWER_TIMEOUT);
+        self.decode(&what, self.send(&what, request).await?).await
+    }
+
+    /// A part of a list.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+    ) -> Answer<Paged<T>> {
+        let what = format!("GET /v1/{}", path.join("/"));
+        let request = self.request(Method::GET, path, &[]).query(query);
+        let request = request.timeout(ANSWER_TIMEOUT);
         self.decode(&what, self.send(&what, request).await?).await
     }
 

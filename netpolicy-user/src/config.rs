@@ -300,7 +300,7 @@ impl Config {
                 problems.push(Problem {
                     place: at(pattern.span()),
                     message: format!(
-                        "\"{}\" is no interface name or beginning of one: expected one as in \"docker0\" or \"br-*\"",
+                        "\"{}\" is not an interface name or the beginning of one: expected one as in \"docker0\" or \"br-*\"",
                         text.escape_debug()
                     ),
                 });
@@ -328,7 +328,7 @@ impl Config {
                 _ => problems.push(Problem {
                     place: at(text.span()),
                     message: format!(
-                        "\"{}\" is no interval: at least a second was expected, as in \"60s\" or \"5m\"",
+                        "\"{}\" is not an interval: expected at least a second, as in \"60s\" or \"5m\"",
                         text.get_ref()
                     ),
                 }),
@@ -361,7 +361,7 @@ impl Config {
             || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
         {
             Some(format!(
-                "\"{}\" is no interface name: 1 to {INTERFACE_NAME_MAX} bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+                "\"{}\" is not an interface name: 1 to {INTERFACE_NAME_MAX} bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
                 name.escape_debug()
             ))
         } else {

@@ -3,6 +3,8 @@
 //! Puts together what interfaces say of themselves and where the program is attached. Asks
 //! nothing and changes nothing.
 
+use ipnet::IpNet;
+
 use crate::{
     api::{Attachment, Interface, OtherInterface},
     datapath::AttachedInterface,
@@ -95,6 +97,18 @@ pub fn running(devices: &[Device], is_ours: impl Fn(u32) -> bool) -> Vec<(Interf
         }
     }
     found
+}
+
+/// The networks that the host's interfaces are in, each with its interface's name; without
+/// loopback.
+#[must_use]
+pub fn own_networks(devices: &[Device]) -> Vec<(IpNet, String)> {
+    let devices = devices.iter().filter(|device| !device.is_loopback);
+    let networks = devices.flat_map(|device| {
+        let of_device = device.networks.iter();
+        of_device.map(|network| (*network, device.name.clone()))
+    });
+    networks.collect()
 }
 
 /// In the API's words.

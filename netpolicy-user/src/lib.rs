@@ -28,10 +28,10 @@
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
 //! | [`api`] | what travels between agent and clients | [`model`] |
 //! | [`client`] | the API's client | [`api`], [`model`] |
-//! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`api`], [`config`], [`model`] |
+//! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`recovery`], [`compiler`], [`api`], [`config`], [`model`] |
 //! | [`output`] | tables and JSON | [`api`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
-//! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`api`], [`config`] |
+//! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`compiler`], [`api`], [`config`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |

@@ -11,16 +11,20 @@ use std::{
 };
 
 use anyhow::Context as _;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, Reason};
 
 use crate::{
     api::{CounterRow, Counters, Enforcement, EnforcementState, KernelVerdict, ProbeView, Status},
     arrival::Origin,
+    clock::Clock,
+    compiler::{self, Doors, Exempt, compile},
     config::DETACHED_MARKER,
     datapath::{CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name},
     detach_marker::{self, Unrecorded},
     exposure,
+    model::{Bypass, State},
     netdev::Netdevs,
 };
 
@@ -28,30 +32,43 @@ use crate::{
 /// program: 0 is never either.
 const NO_PORT: u16 = 0;
 
+/// What is said in a network namespace whose interfaces are not those that the pins filter.
+const ELSEWHERE: &str = "what is pinned filters interfaces of another network namespace: repeat \
+                         the command there (`nsenter --net=/run/netns/NAME`)";
+
 /// What the pins say, and the interfaces. Nothing tells what they should say, so a
 /// configured interface that is not filtered is known only as one of the others.
 ///
 /// Where the pins cannot be read, it is told which interfaces run a program of
-/// netpolicy's name all the same.
+/// netpolicy's name all the same. `unasked`: why the agent was not asked.
 ///
 /// # Errors
 /// Nothing can be read and nothing is filtered, or not permitted to look.
-pub fn status(bpffs_dir: &Path, state_dir: &Path, accepted: &[String]) -> anyhow::Result<Status> {
+pub fn status(
+    bpffs_dir: &Path,
+    state_dir: &Path,
+    accepted: &[String],
+    unasked: Vec<String>,
+) -> anyhow::Result<Status> {
     let reader = match Reader::open(bpffs_dir) {
         Ok(reader) => reader,
-        Err(error) => return without_pins(error),
+        Err(error) => return without_pins(error, unasked),
     };
     let enforced = reader.enforced()?;
     let attached = reader.interfaces()?;
-    let mut faults = vec!["no agent answers: changes and repairs wait for one".to_owned()];
+    let mut faults = unasked;
     let is_attached = attached.iter().any(|i| i.is_here);
-    let detached = detach_marker::read(&marker(state_dir)).filter(|_| !is_attached);
+    let detached = detach_marker::read(&marker(state_dir)).filter(|_| attached.is_empty());
     let state = match &detached {
         Some(detached) => {
             faults.push(detached.in_words());
             EnforcementState::Detached
         }
         None if is_attached => EnforcementState::Attached,
+        None if !attached.is_empty() => {
+            faults.push(ELSEWHERE.to_owned());
+            EnforcementState::NotAttached
+        }
         None => {
             faults.push("the program is attached to no interface: nothing is filtered".to_owned());
             EnforcementState::NotAttached
@@ -82,7 +99,7 @@ pub fn status(bpffs_dir: &Path, state_dir: &Path, accepted: &[String]) -> anyhow
 
 /// What interfaces say when the pins do not: they may have been removed or unmounted while
 /// an agent holds the links, or be those of another version.
-fn without_pins(error: DatapathError) -> anyhow::Result<Status> {
+fn without_pins(error: DatapathError, unasked: Vec<String>) -> anyhow::Result<Status> {
     let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all());
     let devices = devices.unwrap_or_default();
     let running = exposure::running(&devices, |id| {
@@ -91,10 +108,11 @@ fn without_pins(error: DatapathError) -> anyhow::Result<Status> {
     if running.is_empty() {
         return Err(error.into());
     }
-    let mut faults = vec![
-        "no agent answers: changes and repairs wait for one".to_owned(),
-        format!("what is in force cannot be read: {}", chain(&error)),
-    ];
+    let mut faults = unasked;
+    faults.push(format!(
+        "what is in force cannot be read: {}",
+        chain(&error)
+    ));
     faults.extend(running.iter().map(|(interface, program)| {
         format!(
             "interface {} runs program {program} of netpolicy: it is filtered, by rules that \
@@ -118,6 +136,14 @@ fn without_pins(error: DatapathError) -> anyhow::Result<Status> {
         },
         faults,
     })
+}
+
+/// The networks of this host's interfaces, each with its interface's name; none where the
+/// kernel cannot be asked.
+#[must_use]
+pub fn own_networks() -> Vec<(IpNet, String)> {
+    let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all());
+    exposure::own_networks(&devices.unwrap_or_default())
 }
 
 fn chain(error: &DatapathError) -> String {
@@ -174,14 +200,17 @@ pub fn explain(
     let reader = Reader::open(bpffs_dir)?;
     let frame = packet::syn(source, port.unwrap_or(NO_PORT));
     let (action, reason) = reader.probe(&frame)?;
-    let attached = reader.interfaces()?;
-    let here = attached.iter().filter(|i| i.is_here);
+    let interfaces = reader.interfaces()?;
+    let here = interfaces.iter().filter(|i| i.is_here);
     let attached: Vec<u32> = here.map(|i| i.index).collect();
     let filtering = origin.filtering(&attached);
-    let detached = detach_marker::read(&marker(state_dir)).filter(|_| attached.is_empty());
-    let unfiltered = detached
-        .map(|detached| detached.in_words())
-        .or(filtering.unfiltered);
+    let detached = detach_marker::read(&marker(state_dir)).filter(|_| interfaces.is_empty());
+    let elsewhere = attached.is_empty() && !interfaces.is_empty();
+    let unfiltered = match (detached, filtering.unfiltered) {
+        (Some(detached), _) => Some(detached.in_words()),
+        (None, Some(why)) if elsewhere => Some(format!("{why}; {ELSEWHERE}")),
+        (None, why) => why,
+    };
     let observed = matches!(reason, Reason::ObservedBlocked | Reason::ObservedNotAllowed);
     let kernel = KernelVerdict {
         verdict: action_name(action).to_owned(),
@@ -202,6 +231,31 @@ pub fn explain(
         sentence: unfiltered,
         kernel,
     })
+}
+
+/// What the rules of a state and its bypasses open to every source against what is in force in
+/// the kernel; `None`: nothing is in force.
+///
+/// # Errors
+/// What is in force cannot be read.
+pub fn openings(
+    bpffs_dir: &Path,
+    state: &State,
+    bypasses: &[Bypass],
+) -> anyhow::Result<Option<Vec<Opening>>> {
+    let in_force = match Reader::open(bpffs_dir) {
+        Err(DatapathError::NothingPinned { .. }) => return Ok(None),
+        reader => reader?.in_force()?,
+    };
+    let old = Doors {
+        rules: &in_force.rules,
+        exempt: &Exempt::new(&in_force.bypasses),
+    };
+    let new = Doors {
+        rules: &compile(state),
+        exempt: &Exempt::at(bypasses, state, Clock::system().now()),
+    };
+    Ok(Some(compiler::openings(old, new)))
 }
 
 /// The emergency brake: leaves the marker, then removes every link. Returns the names

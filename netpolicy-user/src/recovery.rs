@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::agent::lock::{self, Lock, LockError};
-use crate::store::{self, AuditDetail, AuditEntry, Outcome, StoreError, Summary};
+pub use crate::store::Kept;
+use crate::store::{self, AuditDetail, AuditEntry, Outcome, Restorable, StoreError, Summary};
 
 /// Why it was not done. Nothing has changed, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +41,7 @@ impl RecoveryError {
 #[derive(Debug)]
 pub struct Restore {
     /// What it holds.
-    pub summary: Summary,
+    pub content: Restorable,
     dir: PathBuf,
     _lock: Lock,
 }
@@ -65,7 +66,7 @@ impl Restore {
             detail: AuditDetail::default(),
         };
         Ok(Self {
-            summary: store::prepare_restore(state_dir, file, entry)?,
+            content: store::prepare_restore(state_dir, file, entry)?,
             dir: state_dir.to_path_buf(),
             _lock: lock,
         })
@@ -75,7 +76,7 @@ impl Restore {
     ///
     /// # Errors
     /// The directory cannot be written; the old or the new one is in place then.
-    pub fn finish(self) -> Result<Option<PathBuf>, RecoveryError> {
+    pub fn finish(self) -> Result<Option<Kept>, RecoveryError> {
         Ok(store::restore(&self.dir, Timestamp::now())?)
     }
 }
@@ -93,7 +94,7 @@ impl Drop for Restore {
 ///
 /// # Errors
 /// An agent runs, or the directory cannot be written.
-pub fn reset(state_dir: &Path) -> Result<Option<PathBuf>, RecoveryError> {
+pub fn reset(state_dir: &Path) -> Result<Option<Kept>, RecoveryError> {
     let _lock = lock::state(state_dir)?;
     Ok(store::reset(state_dir, Timestamp::now())?)
 }
@@ -102,6 +103,13 @@ pub fn reset(state_dir: &Path) -> Result<Option<PathBuf>, RecoveryError> {
 #[must_use]
 pub fn is_filled(state_dir: &Path) -> bool {
     store::is_filled(state_dir)
+}
+
+/// The agent that works with the pins in `bpffs_dir`, by its process id, if there is one and it
+/// is known; its socket need not be the configured one.
+#[must_use]
+pub fn agent_of(bpffs_dir: &Path) -> Option<u32> {
+    lock::holder_of_pins(bpffs_dir)
 }
 
 fn user(uid: u32) -> String {

@@ -96,7 +96,7 @@ class Api:
         assert status == expected, f"{operation_id}: {status} {answer.content}"
         media_type = answer.headers["content-type"].split(";")[0]
         value = answer.content.decode()
-        if media_type == "application/json":
+        if media_type in ("application/json", "application/problem+json"):
             value = json.loads(value)
         self.validate(operation_id, status, media_type, value)
         parsed = answer.parsed
@@ -180,7 +180,10 @@ def use(api):
     assert tried["dry_run"] and tried["plan"]
     made = api.call("applyChange", body=create(office))
     assert made["revision"] == 1 and made["warnings"], made
-    api.call("applyChange", 409, body=create(office))
+    taken = api.call("applyChange", 409, body=create(office))
+    assert (taken["code"], taken["status"], taken["title"]) == ("conflict", 409, "Conflict"), taken
+    stale = api.call("applyChange", 412, body=create(office), if_match='"0"')
+    assert (stale["code"], stale["revision"]) == ("revision-mismatch", 1), stale
     bad = {**office, "name": "bad", "block": {"items": ["10.0.0.0/33"]}}
     assert "10.0.0.0/33" in api.call("applyChange", 400, body=create(bad))["errors"][0]
     api.call("applyChange", 404, body=drop({"change": "drop-policy", "name": "nowhere"}))
@@ -188,6 +191,10 @@ def use(api):
     assert [p["name"] for p in api.call("listPolicies")] == ["office"]
     assert len(api.call("getPolicy", name="office")["block"]) == 1
     assert api.call("getPolicy", 404, name="nowhere")["hint"]
+    rules = api.call("listRules", name="office", covers="10.0.0.1", limit=1)
+    assert rules["total"] == 1 and rules["items"][0]["list"] == "block", rules
+    api.call("listRules", 400, name="office", limit=0)
+    api.call("listRules", 404, name="nowhere")
     assert api.call("getHost")["policies"] == ["office"]
     api.call("lintPolicies")
 
@@ -233,7 +240,9 @@ def use(api):
     api.call("confirmChange")
     api.call("rollBack", 404, revision=99)
     api.call("rollBack", 400, revision=1, confirm_within=0)
-    assert len(api.call("listRevisions", limit=3)) == 3
+    page = api.call("listRevisions", limit=3)
+    assert len(page["items"]) == 3 and page["next"] == page["items"][-1]["revision"], page
+    assert api.call("listRevisions", after=page["next"], text="office")["items"]
     assert "10.0.0.1/31" in api.call("exportPolicyFile")
     assert "office" not in api.call("exportPolicyFile", revision=0)
     api.call("exportPolicyFile", 404, revision=99)
@@ -248,7 +257,7 @@ def use(api):
     assert planned["plan"]["dry_run"], planned
     wrong = apply({**change, "file": {**file, "text": "[[policy"}})
     api.call("diffChange", 400, body=wrong)
-    assert api.call("listAuditEntries", limit=5)
+    assert len(api.call("listAuditEntries", limit=5)["items"]) == 5
 
     assert api.file("getBackup").startswith(b"SQLite format 3\0")
     api.call("rescueStore", 409)

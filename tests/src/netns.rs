@@ -31,6 +31,31 @@ impl NetNs {
         ns
     }
 
+    /// A new namespace that is owned by a user namespace of its own, as any local user may
+    /// make one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn of_another_user() -> Self {
+        let ns = Self { name: id::unique() };
+        let own = std::fs::read_link("/proc/self/ns/net").expect("the own namespace");
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "unshare", "--user", "--net"]);
+        let mut process = command.args(["sleep", "600"]).spawn().expect("unshare");
+        let pid = process.id().to_string();
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|link| link == own) {
+            assert!(Instant::now() < deadline, "it has a namespace of its own");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        run("ip", &["netns", "attach", &ns.name, &pid]);
+        process.kill().expect("it runs");
+        process.wait().expect("it ends");
+        ns.ip(&["link", "set", "lo", "up"]);
+        ns
+    }
+
     /// Its name for `ip netns`.
     #[must_use]
     pub fn name(&self) -> &str {

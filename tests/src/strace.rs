@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::{DatabaseHost, binary};
+
 const ATTACH: Duration = Duration::from_secs(20);
 
 /// A system call that a thread made: its name, and that it was the n-th of its name.
@@ -123,6 +125,84 @@ impl Drop for Strace {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// `netpolicy` with these arguments as a host runs it, under strace with its own.
+#[must_use]
+pub fn traced(host: &DatabaseHost, strace: &[String], args: &[&str]) -> Command {
+    let plain = host.command();
+    let mut command = host.db().command("strace");
+    command.args(strace).arg(binary::netpolicy()).args(args);
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(dir) = plain.get_current_dir() {
+        command.current_dir(dir);
+    }
+    command
+}
+
+/// Arguments with which strace runs a command and logs those of its system calls, in all of its
+/// threads.
+#[must_use]
+pub fn logging(calls: &str, log: &Path) -> Vec<String> {
+    let log = log.display().to_string();
+    ["-f", "-qq", "-o", &log, "-e", &format!("trace={calls}")]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Arguments with which strace runs a command and kills it at a system call, before that
+/// happens, in whichever thread makes it first.
+#[must_use]
+pub fn killing(call: &Call) -> Vec<String> {
+    let Call { name, occurrence } = call;
+    let inject = format!("inject={name}:signal=KILL:when={occurrence}");
+    [
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={name}"),
+        "-e",
+        &inject,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// The system calls in a log of [`logging`]'s, each once, in their order.
+///
+/// # Panics
+/// When the log cannot be read.
+#[must_use]
+pub fn logged(log: &Path) -> Vec<Call> {
+    let text = fs::read_to_string(log).expect("read strace's log");
+    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some(name) = name(rest.trim_start()) else {
+            continue;
+        };
+        // strace counts for each thread by itself.
+        let count = seen.entry((thread, name)).or_default();
+        *count += 1;
+        let call = Call {
+            name: name.to_owned(),
+            occurrence: *count,
+        };
+        if !calls.contains(&call) {
+            calls.push(call);
+        }
+    }
+    calls
 }
 
 /// The name of the system call in a line of strace's.

@@ -134,36 +134,42 @@ fn who_may_read_sees_all_and_changes_nothing() {
     for (line, lacks) in [
         (
             "policy create mine --block 10.0.0.1 --inactive",
-            "takes the privilege create",
+            "requires the privilege create",
         ),
         ("policy alter office --add-allow 192.0.2.1", office),
         ("policy rename office mine", office),
         ("policy drop office --yes", office),
         ("policy owner office user:games", office),
-        ("policy deactivate office", "takes the privilege attach"),
-        ("bind office", "takes the privilege attach"),
+        ("policy deactivate office", "requires the privilege attach"),
+        ("bind office", "requires the privilege attach"),
         (
             "unbind office --service postgres",
-            "takes the privilege attach",
+            "requires the privilege attach",
         ),
-        ("service add other --port 1", "takes the privilege admin"),
+        ("service add other --port 1", "requires the privilege admin"),
         (
             "service alter postgres --port 1",
-            "takes the privilege admin",
+            "requires the privilege admin",
         ),
-        ("host set --mode observe", "takes the privilege admin"),
+        ("host set --mode observe", "requires the privilege admin"),
         (
             "host set --failsafe-ports none",
-            "takes the privilege admin",
+            "requires the privilege admin",
         ),
-        ("rollback 0", "takes the privilege admin"),
-        ("bypass grant 10.0.0.1", "takes the privilege bypass"),
-        ("bypass revoke 10.0.0.1", "takes the privilege bypass"),
-        ("grant admin --to user:games", "takes the privilege admin"),
-        ("revoke read --to user:games", "takes the privilege admin"),
-        ("verify", "takes the privilege admin"),
-        ("detach --yes", "takes the privilege admin"),
-        ("attach", "takes the privilege admin"),
+        ("rollback 0", "requires the privilege admin"),
+        ("bypass grant 10.0.0.1", "requires the privilege bypass"),
+        ("bypass revoke 10.0.0.1", "requires the privilege bypass"),
+        (
+            "grant admin --to user:games",
+            "requires the privilege admin",
+        ),
+        (
+            "revoke read --to user:games",
+            "requires the privilege admin",
+        ),
+        ("verify", "requires the privilege admin"),
+        ("detach --yes", "requires the privilege admin"),
+        ("attach", "requires the privilege admin"),
     ] {
         refused(&host, ALICE, line, lacks);
     }
@@ -180,7 +186,7 @@ fn create_makes_what_governs_nothing_and_attach_puts_it_into_force() {
         &host,
         ALICE,
         "policy create abuse --block 10.66.0.0/16",
-        "takes the privilege attach; make it inactive (--inactive)",
+        "requires the privilege attach; make it inactive (--inactive)",
     );
     let made = by(
         &host,
@@ -193,7 +199,7 @@ fn create_makes_what_governs_nothing_and_attach_puts_it_into_force() {
         &host,
         ALICE,
         "policy activate abuse",
-        "takes the privilege attach",
+        "requires the privilege attach",
     );
     refused(
         &host,
@@ -229,7 +235,7 @@ fn create_makes_what_governs_nothing_and_attach_puts_it_into_force() {
         &host,
         BOB,
         "policy activate office",
-        "takes the privilege attach",
+        "requires the privilege attach",
     );
     let _ = by(&host, BOB, "policy activate abuse").ok();
     let _ = by(&host, ALICE, "policy drop abuse --yes").ok();
@@ -263,7 +269,7 @@ fn ownership_passes_to_others_and_to_groups() {
         &host,
         ALICE,
         "policy create mine --inactive",
-        "takes the privilege create",
+        "requires the privilege create",
     );
     // She gives it away, and with it what she may.
     let _ = by(&host, ALICE, "policy owner office group:daemon").ok();
@@ -303,7 +309,7 @@ fn groups_bypass_and_admin() {
         &host,
         ALICE,
         "policy deactivate abuse",
-        "takes the privilege attach",
+        "requires the privilege attach",
     );
     assert_has(
         by(&host, BOB, "status").failed(1),
@@ -358,7 +364,7 @@ fn another_s_change_is_confirmed_by_him_or_an_admin() {
     wait_for_mode(&host, 0o666);
     let alter = "policy alter office --add-allow 192.168.0.0/16 --confirm-within 10m";
     let _ = by(&host, ALICE, alter).ok();
-    refused(&host, BOB, "confirm", "takes the privilege admin");
+    refused(&host, BOB, "confirm", "requires the privilege admin");
     // Nor by a way round.
     let _ = by(&host, BOB, "rollback 3 --yes").ok();
     refused(&host, BOB, "rollback 2", "belongs to games");

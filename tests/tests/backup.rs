@@ -29,9 +29,21 @@ fn backup_is_whole_private_and_replaces_nothing_unasked() {
     assert_eq!(fs::read(&file).unwrap(), before);
     host.ok("backup state.backup --force");
     assert_ne!(fs::read(&file).unwrap(), before);
+    let refused = host.line("backup no/such/file");
     assert_has(
-        host.line("backup no/such/directory").failed(1),
-        &["cannot create no/such/directory"],
+        refused.failed(1),
+        &[
+            "cannot create no/such/file: there is no directory no/such",
+            "hint: make the directory",
+        ],
+    );
+    let refused = host.line("backup . --force");
+    assert_has(
+        refused.failed(1),
+        &[
+            "cannot create .: it is a directory",
+            "hint: name a file in it",
+        ],
     );
     assert_has(&host.ok("audit"), &["backup"]);
     let left = fs::read_dir(host.state_dir()).unwrap();
@@ -67,7 +79,12 @@ fn restored_backup_comes_into_force_with_all_that_was_in_it() {
     let out = host.ok("restore state.backup --yes");
     assert_has(
         &out,
-        &["revision 1 is restored", "the old store is kept as"],
+        &[
+            "revision 1 is restored",
+            "the old store is kept as",
+            " with its log ",
+            "-wal",
+        ],
     );
     // Until an agent starts, nothing changes.
     host.assert_times_out(&[(FIRST, 5432), (SECOND, 5432)]);
@@ -104,7 +121,10 @@ fn what_is_no_backup_is_refused_and_changes_nothing() {
         ("missing", "No such file"),
     ] {
         let out = host.line(&format!("restore {file} --yes"));
-        assert_has(out.failed(1), &[file, why]);
+        let said = out.failed(1);
+        assert_has(said, &[file, why]);
+        assert!(!said.contains("state database"), "{said}");
+        assert!(!said.contains("store reset"), "{said}");
     }
     assert_eq!(fs::read(host.state_dir().join("state.db")).unwrap(), before);
     host.start_agent();

@@ -151,7 +151,7 @@ fn rules_and_names() {
             ),
             (
                 &["policy", "create", "bad", "--block", "0.0.0.0/0"],
-                &["0.0.0.0/0", "everybody"],
+                &["0.0.0.0/0", "every IPv4 source"],
             ),
             (
                 &["policy", "create", "bad", "--block", "1.2.3.4/0"],

@@ -137,7 +137,7 @@ fn services_and_the_host() {
 #[test]
 fn lint_tells_of_the_agent_s_policies_and_of_files() {
     let host = DatabaseHost::start();
-    assert_has(&host.ok("policy lint"), &["nothing to mend"]);
+    assert_has(&host.ok("policy lint"), &["no findings"]);
     assert_eq!(host.json("policy lint"), json!([]));
     host.write("hosts.txt", "10.1.0.0/16\n\n10.1.2.3\n");
     host.write(

@@ -33,14 +33,14 @@ fn without_a_confirmation_the_kernel_gets_the_old_rules_back() {
     let host = DatabaseHost::start();
     let begun = Instant::now();
     let out = host.ok("policy create abuse --block 10.66.0.0/16 --confirm-within 2s");
-    assert_has(&out, &["revision 0 comes back at", "netpolicy confirm"]);
+    assert_has(&out, &["rolls back to revision 0 at", "netpolicy confirm"]);
     host.assert_times_out(&[(SOURCE, 5432)]);
     assert_eq!(pending(&host)["revision"], 1);
     assert_has(
         &host.ok("status"),
         &[
             "Unconfirmed",
-            "revision 1 by root: revision 0 comes back at",
+            "revision 1 by root: rolls back to revision 0 at",
             "confirm",
         ],
     );
@@ -118,7 +118,7 @@ fn nothing_else_is_changed_while_it_waits_but_it_can_be_taken_back() {
 
     // Going back to what there is already is no confirmation.
     let same = host.ok("rollback 2");
-    assert_has(&same, &["nothing to change", "revision 1 comes back at"]);
+    assert_has(&same, &["nothing to change", "rolls back to revision 1 at"]);
     assert_eq!(pending(&host)["revision"], 2);
     host.ok("rollback 1 --yes");
     assert_eq!(pending(&host), Value::Null);
@@ -132,7 +132,7 @@ fn a_rollback_can_wait_for_its_confirmation_too() {
     let host = DatabaseHost::start();
     host.ok("policy create abuse --block 10.66.0.0/16");
     let out = host.ok("rollback 0 --confirm-within 1s --yes");
-    assert_has(&out, &["revision 1 comes back at"]);
+    assert_has(&out, &["rolls back to revision 1 at"]);
     host.assert_connects(&[(SOURCE, 5432)]);
     wait_for("it comes back", || revision(&host) == 3);
     host.assert_times_out(&[(SOURCE, 5432)]);
@@ -140,7 +140,7 @@ fn a_rollback_can_wait_for_its_confirmation_too() {
     // Where a change waits already it comes back to what was confirmed last.
     host.ok("policy alter abuse --add-block 10.67.0.0/16 --confirm-within 10m");
     let out = host.ok("rollback 2 --confirm-within 1s --yes");
-    assert_has(&out, &["revision 3 comes back at"]);
+    assert_has(&out, &["rolls back to revision 3 at"]);
     host.assert_connects(&[(SOURCE, 5432)]);
     wait_for("it comes back", || revision(&host) == 6);
     host.assert_times_out(&[(SOURCE, 5432)]);

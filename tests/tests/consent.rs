@@ -91,6 +91,33 @@ fn every_command_that_opens_the_host_requires_yes_without_a_terminal() {
 }
 
 #[test]
+fn port_that_moves_to_a_service_with_a_bypass_of_every_source_requires_consent() {
+    let host = restricted();
+    host.ok("service add web --port 8443");
+    // By its rules alone a port that moves there is open to fewer.
+    host.ok("policy create dba --allow 10.0.0.1 --service web");
+    host.ok("bypass grant 0.0.0.0/0 --service web --yes");
+    host.assert_times_out(&[(DENIED, PORT)]);
+    for line in [
+        "service alter web --port 8443,8080",
+        "service alter web --port 8080",
+    ] {
+        let out = host.line(line);
+        assert_has(
+            out.failed(1),
+            &[
+                "service web (port 8080) to every IPv4 source",
+                "hint: ",
+                "--yes",
+            ],
+        );
+        host.assert_times_out(&[(DENIED, PORT)]);
+    }
+    host.ok("service alter web --port 8443,8080 --yes");
+    host.assert_connects(&[(DENIED, PORT)]);
+}
+
+#[test]
 fn what_opens_nothing_is_done_without_a_question() {
     let host = restricted();
     for line in [

@@ -1,117 +1,24 @@
 //! Sessions that are forwarded to containers: DNAT, masquerade, routes without NAT.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::command::assert_has;
+use netpolicy_tests::forwarding::{CONTAINER, Forwarding, INNER, PUBLISHED, lives};
 use netpolicy_tests::host::NIC;
-use netpolicy_tests::netns::{End, join};
-use netpolicy_tests::packet::HOST_V4;
 use netpolicy_tests::process::Process;
 use netpolicy_tests::server::EchoServer;
 use netpolicy_tests::traffic::{self, ALLOWED_WAIT};
-use netpolicy_tests::{DatabaseHost, NetNs};
 use serde_json::json;
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
 const BLOCKED6: &str = "fd00:bad::1";
-/// The port at the host's address, which DNAT takes to the container's.
-const PUBLISHED: u16 = 9000;
-const INNER: u16 = 5432;
-const CONTAINER: &str = "172.17.0.2";
-const CONTAINER6: &str = "fd17::2";
 const CREATE: &str = "policy create abuse --block 10.66.0.0/16,fd00:bad::/32";
-
-/// A host, and a container behind it with a server.
-struct Forwarding {
-    // In the order in which they have to go.
-    _server: EchoServer,
-    container: NetNs,
-    host: DatabaseHost,
-}
-
-impl Forwarding {
-    fn start(rules: &str) -> Self {
-        let host = DatabaseHost::start();
-        let container = NetNs::new();
-        let end = |ns, interface, mac| End { ns, interface, mac };
-        join(
-            end(host.db(), "ct0", "02:00:00:00:01:01"),
-            end(&container, "eth0", "02:00:00:00:01:02"),
-        );
-        for (ns, interface, last) in [(host.db(), "ct0", 1), (&container, "eth0", 2)] {
-            ns.add_address(interface, &format!("172.17.0.{last}/24"));
-            ns.add_address(interface, &format!("fd17::{last}/64"));
-        }
-        container.ip(&["route", "add", "default", "via", "172.17.0.1"]);
-        container.ip(&["-6", "route", "add", "default", "via", "fd17::1"]);
-        host.clients()
-            .ip(&["route", "add", "172.17.0.0/24", "via", HOST_V4]);
-        host.db().run(|| {
-            for (file, value) in [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")] {
-                std::fs::write(format!("/proc/sys/net/{file}"), value).unwrap();
-            }
-        });
-        // Forwarding takes the default route of IPv6 for one that was learned.
-        host.db()
-            .ip(&["-6", "route", "replace", "default", "via", "2001:db8:ff::2"]);
-        nft(host.db(), rules);
-        Self {
-            _server: EchoServer::start(&container, &[INNER, 6432]),
-            container,
-            host,
-        }
-    }
-
-    fn dnat(more: &str) -> Self {
-        Self::start(&format!(
-            "table inet nat {{
-                chain pre {{
-                    type nat hook prerouting priority dstnat;
-                    iifname {NIC} meta nfproto ipv4 tcp dport {PUBLISHED} dnat ip to {CONTAINER}:{INNER}
-                    iifname {NIC} meta nfproto ipv6 tcp dport {PUBLISHED} dnat ip6 to [{CONTAINER6}]:{INNER}
-                }}
-                chain post {{
-                    type nat hook postrouting priority srcnat;
-                    {more}
-                }}
-            }}"
-        ))
-    }
-
-    /// The container's TCP sockets that are connected.
-    fn inside(&self) -> usize {
-        let mut ss = self.container.command("ss");
-        let out = ss.args(["-Htn", "state", "connected"]).output().unwrap();
-        String::from_utf8(out.stdout).unwrap().lines().count()
-    }
-}
-
-fn nft(ns: &NetNs, rules: &str) {
-    let out = ns.command("nft").arg(rules).output().unwrap();
-    let error = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{error}");
-}
-
-fn lives(stream: &mut TcpStream) -> bool {
-    let mut answer = [0; 4];
-    let result = stream
-        .write_all(b"ping")
-        .and_then(|()| stream.read_exact(&mut answer));
-    match result {
-        Ok(()) => answer == *b"ping",
-        Err(error) => {
-            let ended = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-            assert!(ended.contains(&error.kind()), "{error}");
-            false
-        }
-    }
-}
 
 /// The client hears of it without saying anything itself.
 #[track_caller]
@@ -122,7 +29,7 @@ fn assert_reset_arrives(stream: &mut TcpStream) {
 
 #[track_caller]
 fn assert_cut_ends_both_sides(forwarding: &Forwarding, blocked: &mut TcpStream, source: &str) {
-    let host = &forwarding.host;
+    let host = forwarding.host();
     let mut allowed = host.session(ALLOWED, PUBLISHED);
     assert!(lives(blocked) && lives(&mut allowed));
     assert_eq!(forwarding.inside(), 2);
@@ -147,21 +54,21 @@ fn assert_cut_ends_both_sides(forwarding: &Forwarding, blocked: &mut TcpStream, 
 #[test]
 fn dnat_session_is_reset_at_both_ends() {
     let forwarding = Forwarding::dnat("");
-    let mut blocked = forwarding.host.session(BLOCKED, PUBLISHED);
+    let mut blocked = forwarding.host().session(BLOCKED, PUBLISHED);
     assert_cut_ends_both_sides(&forwarding, &mut blocked, BLOCKED);
 }
 
 #[test]
 fn ipv6_dnat_session_is_reset_at_both_ends() {
     let forwarding = Forwarding::dnat("");
-    let mut blocked = forwarding.host.session(BLOCKED6, PUBLISHED);
+    let mut blocked = forwarding.host().session(BLOCKED6, PUBLISHED);
     assert_cut_ends_both_sides(&forwarding, &mut blocked, BLOCKED6);
 }
 
 #[test]
 fn masqueraded_session_is_reset_at_both_ends() {
     let forwarding = Forwarding::dnat("oifname ct0 masquerade");
-    let mut blocked = forwarding.host.session(BLOCKED, PUBLISHED);
+    let mut blocked = forwarding.host().session(BLOCKED, PUBLISHED);
     assert_cut_ends_both_sides(&forwarding, &mut blocked, BLOCKED);
 }
 
@@ -170,7 +77,7 @@ fn session_routed_without_nat_is_reset_at_both_ends() {
     let forwarding = Forwarding::dnat("");
     let to = SocketAddr::new(CONTAINER.parse().unwrap(), INNER);
     let source = BLOCKED.parse().unwrap();
-    let clients = forwarding.host.clients();
+    let clients = forwarding.host().clients();
     let mut blocked = traffic::open(clients, source, to, ALLOWED_WAIT).unwrap();
     blocked.set_read_timeout(Some(ALLOWED_WAIT)).unwrap();
     assert_cut_ends_both_sides(&forwarding, &mut blocked, BLOCKED);
@@ -179,22 +86,22 @@ fn session_routed_without_nat_is_reset_at_both_ends() {
 #[test]
 fn container_without_a_name_is_found_by_its_process() {
     let forwarding = Forwarding::dnat("");
-    let mut command = forwarding.container.command("sleep");
+    let mut command = forwarding.container().command("sleep");
     command.arg("600");
-    let process = Process::start(command, &forwarding.host.file("sleep.log"));
+    let process = Process::start(command, &forwarding.host().file("sleep.log"));
     let deadline = Instant::now() + Duration::from_secs(3);
-    let inode = std::fs::metadata(forwarding.container.path()).unwrap();
+    let inode = std::fs::metadata(forwarding.container().path()).unwrap();
     let path = format!("/proc/{}/ns/net", process.pid());
     while std::fs::metadata(&path).unwrap().ino() != inode.ino() {
         assert!(Instant::now() < deadline, "the process is in its namespace");
         std::thread::sleep(Duration::from_millis(10));
     }
     let umount = Command::new("umount")
-        .arg(forwarding.container.path())
+        .arg(forwarding.container().path())
         .status();
     assert!(umount.unwrap().success());
-    let mut blocked = forwarding.host.session(BLOCKED, PUBLISHED);
-    let done = forwarding.host.ok(&format!("{CREATE} --existing cut"));
+    let mut blocked = forwarding.host().session(BLOCKED, PUBLISHED);
+    let done = forwarding.host().ok(&format!("{CREATE} --existing cut"));
     assert_has(&done, &["closed 1 open connection\n"]);
     assert_reset_arrives(&mut blocked);
 }
@@ -202,17 +109,12 @@ fn container_without_a_name_is_found_by_its_process() {
 #[test]
 fn session_whose_socket_is_nowhere_here_is_not_called_closed() {
     let forwarding = Forwarding::dnat("");
-    // As on another host: the socket has other ends than what this host forwards.
-    nft(
-        &forwarding.container,
-        "table ip nat { chain pre { type nat hook prerouting priority dstnat; \
-         tcp dport 5432 redirect to :6432; }; }",
-    );
-    let mut blocked = forwarding.host.session(BLOCKED, PUBLISHED);
+    forwarding.hide_server();
+    let mut blocked = forwarding.host().session(BLOCKED, PUBLISHED);
     assert!(lives(&mut blocked));
-    let strict = forwarding.host.line(&format!("{CREATE} --strict"));
+    let strict = forwarding.host().line(&format!("{CREATE} --strict"));
     assert_has(strict.failed(1), &["1 of 1 connected client", BLOCKED]);
-    let done = forwarding.host.ok(&format!("{CREATE} --existing cut"));
+    let done = forwarding.host().ok(&format!("{CREATE} --existing cut"));
     assert_has(
         &done,
         &[
@@ -227,15 +129,15 @@ fn session_whose_socket_is_nowhere_here_is_not_called_closed() {
 #[test]
 fn connections_of_containers_to_the_outside_are_left_alone() {
     let forwarding = Forwarding::dnat("oifname nic0 masquerade");
-    let outside = EchoServer::start(forwarding.host.clients(), &[7000]);
+    let outside = EchoServer::start(forwarding.host().clients(), &[7000]);
     let to = SocketAddr::new("198.51.100.2".parse().unwrap(), 7000);
     let source = CONTAINER.parse().unwrap();
-    let mut stream = traffic::open(&forwarding.container, source, to, ALLOWED_WAIT).unwrap();
+    let mut stream = traffic::open(forwarding.container(), source, to, ALLOWED_WAIT).unwrap();
     stream.set_read_timeout(Some(ALLOWED_WAIT)).unwrap();
     assert!(lives(&mut stream));
     // A blocklist with private networks is common; this client does not come by the NIC.
     let line = "policy create private --block 172.16.0.0/12 --existing cut";
-    let done = forwarding.host.json(line);
+    let done = forwarding.host().json(line);
     assert_eq!(done["clients"]["closed"], 0, "{done}");
     assert_eq!(done["clients"]["denied"], json!([]), "{done}");
     assert!(lives(&mut stream));
@@ -248,7 +150,7 @@ fn redirected_connection_is_judged_by_the_port_that_it_arrives_at() {
         "table inet nat {{ chain pre {{ type nat hook prerouting priority dstnat; \
          iifname {NIC} tcp dport {PUBLISHED} redirect to :{INNER}; }}; }}"
     ));
-    let host = &forwarding.host;
+    let host = forwarding.host();
     host.ok(&format!("service add published --port {PUBLISHED}"));
     let mut redirected = host.session(BLOCKED, PUBLISHED);
     let mut direct = host.session(BLOCKED, INNER);

@@ -352,7 +352,7 @@ fn a_console_has_no_address_and_that_is_said() {
     );
 
     let out = host.ok("policy create more --block 203.0.113.0/24");
-    assert_has(&out, &["not looked at", "--from none", "--from names one"]);
+    assert_has(&out, &["not checked against your own address: --from none"]);
     let json = host.json("policy create most --block 10.9.0.0/16");
     assert_eq!(json["operator"]["address"], Value::Null);
     assert_eq!(json["operator"]["known_by"], "--from none");
@@ -361,7 +361,7 @@ fn a_console_has_no_address_and_that_is_said() {
     ));
     assert_eq!(json["operator"]["address"], OPERATOR);
     // Nobody is told of it where nobody becomes denied.
-    assert!(!host.ok("policy drop most --yes").contains("not looked at"));
+    assert!(!host.ok("policy drop most --yes").contains("not checked"));
     for bad in ["somewhere", "10.0.0.0/8", ""] {
         let out = host.netpolicy(&["policy", "drop", "last", "--yes", "--from", bad]);
         assert_has(out.failed(1), &["expected one IP address"]);

@@ -59,7 +59,7 @@ fn no_command_claims_a_filter_while_detached_and_all_say_who_detached() {
     );
     assert_has(
         &table,
-        &["Verdict        pass", "Policies say   drop (blocked)"],
+        &["Verdict        pass", "Policies       drop (blocked)"],
     );
     assert!(!table.contains(" agrees"), "{table}");
 
@@ -173,8 +173,12 @@ fn detach_without_an_agent_reaches_the_audit_log_of_the_next_one() {
     let mut host = blocking();
     host.kill_agent();
     host.ok("detach --yes");
-    let table = host.ok(&format!("explain {BLOCKED}"));
-    assert_has(&table, &["Not filtered   detached by root at 20", "pass"]);
+    let explained = host.line(&format!("explain {BLOCKED}"));
+    assert_eq!(explained.code, Some(3), "{}", explained.stderr);
+    assert_has(
+        &explained.stdout,
+        &["Not filtered   detached by root at 20", "pass"],
+    );
     let status = host.line("status");
     assert_has(&status.stdout, &["DETACHED", "detached by root at 20"]);
     assert!(host.line("attach").failed(3).contains("no agent"));
@@ -271,7 +275,7 @@ fn each_failure_to_reach_the_agent_has_its_own_words_and_exit_code() {
             "is not an agent's socket: it is another kind of file",
         ),
         (&inside, 1, "a part of the path is not a directory"),
-        (&other, 1, "is no netpolicy agent"),
+        (&other, 1, "is not a netpolicy agent"),
     ] {
         let out = status(socket, None);
         assert_has(out.failed(code), &[words, "hint: "]);

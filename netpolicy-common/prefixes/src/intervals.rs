@@ -3,6 +3,8 @@
 //! The same code serves both families. Merging intervals instead of prefixes makes
 //! every union of prefixes come out in its one shortest form.
 
+use crate::{Prefix, Prefixes, PrefixesBuilder};
+
 /// An address as an integer in host order: `u32` or `u128`.
 pub trait Address: Copy + Ord + std::fmt::Debug + Send + Sync + 'static {
     /// Bits of an address.
@@ -82,6 +84,19 @@ pub fn merge<A: Address>(intervals: &mut Vec<Interval<A>>) {
         }
         joined
     });
+}
+
+/// The fewest prefixes that make up intervals, which may be in any order and overlap.
+#[must_use]
+pub fn aggregate<P: Prefix>(mut ranges: Vec<Interval<P::Address>>) -> Prefixes<P> {
+    merge(&mut ranges);
+    let mut builder = PrefixesBuilder::default();
+    for range in ranges {
+        prefixes(range, |address, length| {
+            builder.push(P::new(address, length));
+        });
+    }
+    builder.finish()
 }
 
 /// Calls `emit(address, length)` for the fewest prefixes that make up an interval,

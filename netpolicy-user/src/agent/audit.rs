@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
+use super::notes::{Noted, Notes};
 use super::request::Asker;
 use super::writer::Writer;
 use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
@@ -57,9 +58,28 @@ impl<E: Enforcer> Writer<E> {
         self.append(asker, action, outcome, error.body().errors);
     }
 
-    /// Appends what was refused without the writer.
-    pub(super) fn refused(&mut self, asker: Asker, action: &str, errors: Vec<String>) {
-        self.append(asker, action, Outcome::Refused, errors);
+    /// Appends what was done or refused without the writer; with `all` also what is only told
+    /// at the end. What cannot be appended now is tried again at the next call.
+    pub(super) fn record(&mut self, notes: &Notes, all: bool) {
+        while let Some(note) = notes.take(all) {
+            let (outcome, changes, errors) = match &note.what {
+                Noted::Done { again: 0 } => (Outcome::Done, Vec::new(), Vec::new()),
+                Noted::Done { again } => {
+                    let more = format!("and {again} more times");
+                    (Outcome::Done, vec![more], Vec::new())
+                }
+                Noted::Refused { errors } => (Outcome::Refused, Vec::new(), errors.clone()),
+            };
+            let mut entry = self.entry(note.asker, &note.action, outcome);
+            entry.time = note.time;
+            entry.detail = AuditDetail { changes, errors };
+            if let Err(error) = self.store.audit(&entry) {
+                let action = &note.action;
+                tracing::error!(error = chain(&error), action, "not in the audit log yet");
+                notes.put_back(note);
+                return;
+            }
+        }
     }
 
     fn append(&mut self, asker: Asker, action: &str, outcome: Outcome, errors: Vec<String>) {
@@ -68,21 +88,6 @@ impl<E: Enforcer> Writer<E> {
         if let Err(error) = self.store.audit(&entry) {
             tracing::error!(error = chain(&error), action, "not in the audit log");
         }
-    }
-
-    /// The newest entries, newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn audit_log(&mut self, limit: usize) -> Result<Vec<AuditView>, AgentError> {
-        let entries = self
-            .store
-            .audit_log(limit)
-            .map_err(|source| AgentError::Store {
-                what: "cannot read the audit log",
-                source,
-            })?;
-        Ok(entries.into_iter().map(view).collect())
     }
 }
 
@@ -113,7 +118,8 @@ pub(super) fn lines(plan: &[PlanItem]) -> Vec<String> {
     lines
 }
 
-fn view((id, entry): (u64, AuditEntry)) -> AuditView {
+/// As the API has it.
+pub(super) fn view((id, entry): (u64, AuditEntry)) -> AuditView {
     AuditView {
         id,
         time: entry.time,

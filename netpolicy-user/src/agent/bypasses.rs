@@ -86,7 +86,7 @@ impl<E: Enforcer> Writer<E> {
             "grant a bypass",
         )?;
         let bypass = self.bypass(request, asker, self.now())?;
-        self.must_not_be_older()?;
+        self.must_not_be_held()?;
         let opens = self.bypasses_open(std::slice::from_ref(request), asker)?;
         consent.require("the bypass", opens.as_ref())?;
         let mut bypasses = self.bypasses.clone();
@@ -111,7 +111,7 @@ impl<E: Enforcer> Writer<E> {
             // It may have taken a part.
             self.restore_bypasses();
             return Err(AgentError::Kernel {
-                what: "the kernel did not take the bypass",
+                what: "the kernel rejected the bypass",
                 source,
             });
         }
@@ -164,7 +164,7 @@ impl<E: Enforcer> Writer<E> {
             Privilege::Bypass,
             "revoke a bypass",
         )?;
-        self.must_not_be_older()?;
+        self.must_not_be_held()?;
         let source = parse_source(source)?;
         let service = self.service_name(service)?;
         let now = self.now();

@@ -19,7 +19,7 @@ use super::warnings;
 use super::writer::{LARGE_RULES, LARGE_TEXT, Writer};
 use super::{action, pending, rights};
 use crate::api::{Changed, Timing};
-use crate::compiler::{Compilation, effects};
+use crate::compiler::{Compilation, Effects, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
 use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
 
@@ -83,6 +83,9 @@ pub(super) struct Candidate {
     pub(super) compiled: Compilation,
     pub(super) digest: [u8; 32],
     pub(super) changed: Changed,
+    /// Whether any source may become denied, or allowed, by the lists.
+    pub(super) may_deny: bool,
+    pub(super) may_allow: bool,
 }
 
 impl<E: Enforcer> Writer<E> {
@@ -132,8 +135,9 @@ impl<E: Enforcer> Writer<E> {
             Some(pending) => pending.base,
             None => self.revision,
         };
+        self.must_match(options)?;
         if !options.dry_run {
-            self.must_not_be_older()?;
+            self.must_not_be_held()?;
         }
         let candidate = self.candidate(proposal, action, asker, options, now)?;
         let Candidate {
@@ -141,6 +145,7 @@ impl<E: Enforcer> Writer<E> {
             compiled,
             digest,
             mut changed,
+            ..
         } = candidate;
         if options.dry_run {
             changed
@@ -272,6 +277,20 @@ impl<E: Enforcer> Writer<E> {
         Ok(changed)
     }
 
+    /// Refuses a change that was written for another revision.
+    ///
+    /// # Errors
+    /// [`AgentError::RevisionMismatch`].
+    pub(super) fn must_match(&self, options: Options) -> Result<(), AgentError> {
+        match options.if_revision {
+            Some(expected) if expected != self.revision => Err(AgentError::RevisionMismatch {
+                expected,
+                found: self.revision,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks, authorises and compiles, and looks whom it denies.
     pub(super) fn candidate(
         &mut self,
@@ -314,22 +333,24 @@ impl<E: Enforcer> Writer<E> {
             super::writer::report(progress, "compiling", done, total);
         });
         let digest = compiled.ruleset().digest();
-        if digest != self.digest {
-            changed.effects = effects(&self.ruleset, compiled.ruleset());
-        }
+        let effects = match digest == self.digest {
+            true => Effects::default(),
+            false => effects(&self.ruleset, compiled.ruleset()),
+        };
+        let said = warnings::of(&state, &effects, &self.snapshot());
+        changed.warnings.extend(said);
         let mut candidate = Candidate {
             state,
             compiled,
             digest,
-            changed,
+            may_deny: effects.may_deny(),
+            may_allow: effects.may_allow(),
+            changed: Changed {
+                effects: effects.found,
+                ..changed
+            },
         };
         candidate.changed.timing.compile_ms = millis(started);
-        let said = warnings::of(
-            &candidate.state,
-            &candidate.changed.effects,
-            &self.snapshot(),
-        );
-        candidate.changed.warnings.extend(said);
         if !is_agent {
             self.look_whom_it_denies(&mut candidate, asker, options, self.now())?;
             self.look_what_it_opens(&mut candidate, options, self.now())?;

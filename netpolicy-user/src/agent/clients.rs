@@ -1,6 +1,6 @@
 //! The connected clients: which of them a change newly denies, and the end of their sessions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -9,26 +9,30 @@ use netpolicy_common::{Action, HOST_SCOPE, ScopeId};
 use crate::api::{ClientsView, DeniedClient, NotClosed};
 use crate::compiler::Ruleset;
 use crate::model::{Bypass, State};
-use crate::sockets::{Ended, Left, Session, SocketsError, end, syn_cookies_sent};
+use crate::sockets::{Ended, Left, Session, SocketsError, arriving_by, end, syn_cookies_sent};
 
 /// The host's sockets, or what stands for them in unit tests.
 pub trait Sockets: Send {
-    /// All inbound sessions; `ports` says of which ports they are in any case, and
-    /// `interfaces` by which forwarded ones come in.
+    /// All inbound sessions, and forwarded ones of all interfaces; `ports` says of which
+    /// ports they are inbound in any case.
     ///
     /// # Errors
     /// The kernel does not say.
-    fn inbound(
-        &self,
-        ports: &dyn Fn(u16) -> bool,
-        interfaces: &[String],
-    ) -> Result<Vec<Session>, SocketsError>;
+    fn inbound(&self, ports: &dyn Fn(u16) -> bool) -> Result<Vec<Session>, SocketsError>;
 
-    /// Closes sessions, and says which of them are not gone afterwards.
+    /// Of these sources of forwarded sessions those that come in by `interfaces`; all where
+    /// there are none.
     ///
     /// # Errors
-    /// The kernel refuses.
-    fn cut(&self, sessions: &[Session]) -> Result<Ended, SocketsError>;
+    /// The kernel does not say.
+    fn arriving_by(
+        &self,
+        sources: HashSet<IpAddr>,
+        interfaces: &[String],
+    ) -> Result<HashSet<IpAddr>, SocketsError>;
+
+    /// Closes sessions, and says which of them are not gone afterwards.
+    fn cut(&self, sessions: &[Session]) -> Ended;
 
     /// How many SYN cookies were sent; `None`: not known.
     fn syn_cookies_sent(&self) -> Option<u64>;
@@ -39,15 +43,19 @@ pub trait Sockets: Send {
 pub struct KernelSockets;
 
 impl Sockets for KernelSockets {
-    fn inbound(
-        &self,
-        ports: &dyn Fn(u16) -> bool,
-        interfaces: &[String],
-    ) -> Result<Vec<Session>, SocketsError> {
-        Session::all(ports, interfaces)
+    fn inbound(&self, ports: &dyn Fn(u16) -> bool) -> Result<Vec<Session>, SocketsError> {
+        Session::all(ports)
     }
 
-    fn cut(&self, sessions: &[Session]) -> Result<Ended, SocketsError> {
+    fn arriving_by(
+        &self,
+        sources: HashSet<IpAddr>,
+        interfaces: &[String],
+    ) -> Result<HashSet<IpAddr>, SocketsError> {
+        arriving_by(sources, interfaces)
+    }
+
+    fn cut(&self, sessions: &[Session]) -> Ended {
         end(sessions)
     }
 
@@ -160,48 +168,45 @@ struct Count {
     mptcp: BTreeSet<u32>,
 }
 
-/// Judges the clients that are connected. `all`: every client that the new rules deny,
-/// not only those that the old ones did not.
+/// Which clients to look for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// By which interfaces forwarded sessions come in that count; all where there are none.
+    pub(super) interfaces: &'a [String],
+    /// Every client that the new rules deny, not only those that the old ones did not.
+    pub(super) all: bool,
+}
+
+/// Judges the clients that are connected.
 pub(super) fn judge(
     sockets: &dyn Sockets,
-    interfaces: &[String],
     judge: &Judge<'_>,
-    all: bool,
+    wanted: Wanted<'_>,
 ) -> Result<Clients, SocketsError> {
-    let is_service = |port| judge.new.state.service_of_port(port).is_some();
-    let sessions = sockets.inbound(&is_service, interfaces)?;
-    let mut clients = Clients::default();
-    let mut sources: BTreeSet<IpAddr> = BTreeSet::new();
-    let mut denied: BTreeMap<(IpAddr, ScopeId, String), Count> = BTreeMap::new();
-    for session in sessions {
-        let (source, port) = (session.source(), session.port());
-        // What no policy can reach is no client of anything covered.
-        if judge.new.state.host.failsafe_ports.contains(port) {
-            continue;
-        }
-        if session.is_connected() {
-            sources.insert(source);
-        }
-        let hit = if all {
-            judge.denies(source, port)
-        } else {
-            judge.denies_newly(source, port)
-        };
-        if !hit {
-            continue;
-        }
-        if session.is_connected() {
-            let (id, name) = judge.scope(port);
-            let count = denied.entry((source, id, name)).or_default();
-            let is_counted = session.mptcp().is_some_and(|it| !count.mptcp.insert(it));
-            count.connections += usize::from(!is_counted);
-            count.forwarded += usize::from(session.is_forwarded());
-        }
-        clients.denied.push(session);
+    let (mut denied, allowed) = divide(sockets, judge, wanted)?;
+    keep_arriving(sockets, &mut denied, wanted)?;
+    let sources = |sessions: &[Session], forwarded| -> HashSet<IpAddr> {
+        let sessions = sessions.iter().filter(|s| s.is_connected());
+        let sessions = sessions.filter(|s| s.is_forwarded() == forwarded);
+        sessions.map(Session::source).collect()
+    };
+    let mut connected = sources(&denied, false);
+    connected.extend(sources(&denied, true));
+    connected.extend(sources(&allowed, false));
+    let mut others = sources(&allowed, true);
+    others.retain(|source| !connected.contains(source));
+    connected.extend(sockets.arriving_by(others, wanted.interfaces)?);
+    let mut counts: BTreeMap<(IpAddr, ScopeId, String), Count> = BTreeMap::new();
+    for session in denied.iter().filter(|s| s.is_connected()) {
+        let (id, name) = judge.scope(session.port());
+        let count = counts.entry((session.source(), id, name)).or_default();
+        let is_counted = session.mptcp().is_some_and(|it| !count.mptcp.insert(it));
+        count.connections += usize::from(!is_counted);
+        count.forwarded += usize::from(session.is_forwarded());
     }
-    clients.view = ClientsView {
-        connected: sources.len(),
-        denied: denied
+    let view = ClientsView {
+        connected: connected.len(),
+        denied: counts
             .into_iter()
             .map(|((source, _, scope), count)| DeniedClient {
                 source,
@@ -212,28 +217,87 @@ pub(super) fn judge(
             .collect(),
         ..ClientsView::default()
     };
-    Ok(clients)
+    Ok(Clients { view, denied })
 }
 
-/// Adds what a later round did not end. A round finds those again that an earlier one did
-/// not end and that still have a socket; an MPTCP connection without subflows has none.
-pub(super) fn add_left(left: &mut Vec<(Session, Left)>, later: Vec<(Session, Left)>) {
-    let is_found = |mptcp| {
-        later
-            .iter()
-            .any(|(session, _)| session.mptcp() == Some(mptcp))
-    };
-    left.retain(|(session, why)| {
-        *why == Left::Mptcp && session.mptcp().is_some_and(|mptcp| !is_found(mptcp))
-    });
-    left.extend(later);
+/// Only the sessions that are denied. The others are not counted, which spares a look at
+/// the routes to each of their sources.
+pub(super) fn denied(
+    sockets: &dyn Sockets,
+    judge: &Judge<'_>,
+    wanted: Wanted<'_>,
+) -> Result<Vec<Session>, SocketsError> {
+    let (mut denied, _) = divide(sockets, judge, wanted)?;
+    keep_arriving(sockets, &mut denied, wanted)?;
+    Ok(denied)
+}
+
+/// The sessions that are denied, and the others. Forwarded ones may come by any interface.
+fn divide(
+    sockets: &dyn Sockets,
+    judge: &Judge<'_>,
+    wanted: Wanted<'_>,
+) -> Result<(Vec<Session>, Vec<Session>), SocketsError> {
+    let is_service = |port| judge.new.state.service_of_port(port).is_some();
+    let mut sessions = sockets.inbound(&is_service)?;
+    // What no policy can reach is no client of anything covered.
+    let failsafe_ports = &judge.new.state.host.failsafe_ports;
+    sessions.retain(|session| !failsafe_ports.contains(session.port()));
+    Ok(sessions.into_iter().partition(|session| {
+        let (source, port) = (session.source(), session.port());
+        if wanted.all {
+            judge.denies(source, port)
+        } else {
+            judge.denies_newly(source, port)
+        }
+    }))
+}
+
+/// Leaves out forwarded sessions that do not come in by the interfaces.
+fn keep_arriving(
+    sockets: &dyn Sockets,
+    sessions: &mut Vec<Session>,
+    wanted: Wanted<'_>,
+) -> Result<(), SocketsError> {
+    let forwarded = sessions.iter().filter(|s| s.is_forwarded());
+    let sources = forwarded.map(Session::source).collect();
+    let arriving = sockets.arriving_by(sources, wanted.interfaces)?;
+    sessions.retain(|s| !s.is_forwarded() || arriving.contains(&s.source()));
+    Ok(())
+}
+
+/// Adds what a later round did not end, and returns how many of the earlier round are over
+/// by now. A round finds those again that are still open; not an MPTCP connection without
+/// subflows, which has no socket and no entry of its own.
+pub(super) fn add_left(left: &mut Vec<(Session, Left)>, later: Vec<(Session, Left)>) -> usize {
+    let mut earlier: HashMap<_, _> = left
+        .drain(..)
+        .map(|(session, why)| (session.identity(), (session, why)))
+        .collect();
+    for (session, why) in later {
+        let why = match earlier.remove(&session.identity()) {
+            // Its socket is gone since: that it has none says less than why it counts as open.
+            Some((_, Left::Unverified(cause))) => Left::Unverified(cause),
+            _ => why,
+        };
+        left.push((session, why));
+    }
+    let mut over = 0;
+    for (session, why) in earlier.into_values() {
+        match why {
+            Left::Mptcp => left.push((session, why)),
+            Left::Unverified(_) => over += 1,
+            _ => {}
+        }
+    }
+    over
 }
 
 /// The sessions that are not over, by client, port and reason.
 pub(super) fn not_closed(left: &[(Session, Left)]) -> Vec<NotClosed> {
     let mut counts: BTreeMap<(IpAddr, u16, Left), usize> = BTreeMap::new();
     for (session, why) in left {
-        let client = (session.source(), session.port(), *why);
+        let client = (session.source(), session.port(), why.clone());
         *counts.entry(client).or_default() += 1;
     }
     let view = |((source, port, why), connections): ((IpAddr, u16, Left), usize)| NotClosed {

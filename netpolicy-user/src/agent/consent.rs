@@ -7,17 +7,16 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use netpolicy_common::HOST_SCOPE;
 
 use super::change::Candidate;
 use super::enforcer::Enforcer;
-use super::error::AgentError;
+use super::error::{AgentError, chain};
 use super::request::Options;
 use super::writer::Writer;
-use crate::api::{Changed, Opening, Opens};
-use crate::compiler::effect::OpenTo;
-use crate::compiler::{Becomes, Doors, Exempt, openings};
-use crate::model::{Bypass, State};
+use crate::api::{Opening, Opens};
+use crate::compiler::{Doors, Exempt, Ruleset, openings};
+use crate::model::Bypass;
+use crate::model::effect::OpenTo;
 
 /// What the requester agreed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,17 +122,57 @@ impl<E: Enforcer> Writer<E> {
         let rules = &*self.ruleset;
         let mut found = Vec::new();
         for time in std::iter::once(now).chain(times) {
-            let old = &exempt(&self.bypasses, &self.state, time);
-            let new = &exempt(new, &self.state, time);
+            let old = &Exempt::at(&self.bypasses, &self.state, time);
+            let new = &Exempt::at(new, &self.state, time);
             let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
             join(&mut found, openings(old, new));
         }
         (!found.is_empty()).then(|| named(found, &format!("bypass {minutes}")))
     }
 
+    /// What the store's rules and bypasses open against what is in force in the kernel, which
+    /// may be of a state that is not known.
+    pub(super) fn opened_by_store(&self) -> Option<Opens> {
+        let exempt = Exempt::at(&self.bypasses, &self.state, self.now());
+        let new = Doors {
+            rules: &self.ruleset,
+            exempt: &exempt,
+        };
+        let found = match self.enforcer.in_force() {
+            Ok(in_force) => {
+                let exempt = Exempt::new(&in_force.bypasses);
+                let rules = &in_force.rules;
+                openings(
+                    Doors {
+                        rules,
+                        exempt: &exempt,
+                    },
+                    new,
+                )
+            }
+            // As if nothing were open now.
+            Err(error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "what is in force cannot be read back"
+                );
+                let closed = Ruleset::closed();
+                let exempt = Exempt::default();
+                openings(
+                    Doors {
+                        rules: &closed,
+                        exempt: &exempt,
+                    },
+                    new,
+                )
+            }
+        };
+        (!found.is_empty()).then(|| named(found, "acknowledge"))
+    }
+
     fn opened_by(&self, candidate: &Candidate, now: Timestamp) -> Option<Opens> {
         // Effects know no bypasses: a port that moves may meet one.
-        let may_open = !self.bypasses.is_empty() || may_allow(&candidate.changed);
+        let may_open = !self.bypasses.is_empty() || candidate.may_allow;
         if candidate.digest == self.digest || !may_open {
             return None;
         }
@@ -142,8 +181,8 @@ impl<E: Enforcer> Writer<E> {
         let doors = |rules, exempt| Doors { rules, exempt };
         let mut found = openings(doors(old, &no_bypass), doors(new, &no_bypass));
         if !self.bypasses.is_empty() {
-            let before = exempt(&self.bypasses, &self.state, now);
-            let after = exempt(&self.bypasses, &candidate.state, now);
+            let before = Exempt::at(&self.bypasses, &self.state, now);
+            let after = Exempt::at(&self.bypasses, &candidate.state, now);
             join(
                 &mut found,
                 openings(doors(old, &before), doors(new, &after)),
@@ -159,29 +198,6 @@ pub(super) fn asks(warnings: &mut Vec<String>, opens: &Opens) {
         "this {} and asks before it is done; without a terminal it requires --yes",
         opens.sentence()
     ));
-}
-
-/// Whether a change may let anyone pass who was denied. Effects of large lists are not
-/// looked at to their end, so what they do not tell of need not be nothing.
-fn may_allow(changed: &Changed) -> bool {
-    let effects = &changed.effects;
-    effects.is_empty()
-        || effects
-            .iter()
-            .any(|effect| effect.becomes == Becomes::Allowed || effect.sources.at_least)
-}
-
-/// Who is exempt at a time.
-fn exempt(bypasses: &[Bypass], state: &State, time: Timestamp) -> Exempt {
-    let unexpired = bypasses.iter().filter(|bypass| time < bypass.expires);
-    let nets = unexpired.filter_map(|bypass| {
-        let scope = match &bypass.service {
-            None => HOST_SCOPE,
-            Some(name) => state.service(name.as_str())?.id,
-        };
-        Some((scope, bypass.source))
-    });
-    Exempt::new(&nets.collect::<Vec<_>>())
 }
 
 /// Adds what else is opened.

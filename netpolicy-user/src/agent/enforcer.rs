@@ -11,7 +11,7 @@ use netpolicy_common::{Action, Event, EventStats, Reason};
 
 use crate::arrival::{ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
-use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced};
+use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, InForce};
 use crate::netdev::Device;
 
 /// What the kernel, or the datapath before it, objects to.
@@ -80,6 +80,12 @@ pub trait Enforcer: Send + 'static {
     /// # Errors
     /// The maps cannot be read.
     fn enforced(&self) -> Result<Enforced, EnforcerError>;
+
+    /// All rules and bypasses in force, in full.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn in_force(&self) -> Result<InForce, EnforcerError>;
 
     /// Reads the lists in force back, as far as the extent goes, and names what differs
     /// from `ruleset`.

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use super::enforcer::EnforcerError;
-use crate::api::{ClientsView, ErrorBody, Opens};
+use super::held::Held;
+use crate::api::{ClientsView, ErrorCode, Opens, PROBLEM_JSON, Problem};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
@@ -96,6 +98,16 @@ pub enum AgentError {
         .0.revision, .0.deadline().strftime("%H:%M:%S UTC")
     )]
     AwaitsConfirmation(Pending),
+    /// Another change was made since the caller looked.
+    #[error(
+        "the desired state is at revision {found}, not at revision {expected}; nothing changed"
+    )]
+    RevisionMismatch {
+        /// The revision that the caller went by.
+        expected: u64,
+        /// The present one.
+        found: u64,
+    },
     /// The connected clients are not known, or cannot be cut.
     #[error("{what}: {}", chain(.source))]
     Sockets {
@@ -113,7 +125,7 @@ pub enum AgentError {
         hint: Option<String>,
     },
     /// The kernel did not take the new ruleset.
-    #[error("the kernel did not take the new rules: {}; revision {revision} stays in force", chain(.source))]
+    #[error("the kernel rejected the new rules: {}; revision {revision} stays in force", chain(.source))]
     Prepare {
         /// The revision in force.
         revision: u64,
@@ -136,19 +148,18 @@ pub enum AgentError {
         /// What the store says.
         source: StoreError,
     },
-    /// The store is older than what is in force, and nothing may change that by the way.
-    #[error(
-        "the store is older than what is in force: it holds revision {stored}, and revision {enforced} was put in force; what is in force stays so"
-    )]
-    OlderStore {
+    /// The store does not go on from what was in force last, and nothing may change that by
+    /// the way.
+    #[error("{}", held.in_words(*stored))]
+    HeldStore {
         /// The store's revision.
         stored: u64,
-        /// The one in force.
-        enforced: u64,
+        /// Why it is held.
+        held: Held,
     },
     /// There is nothing to acknowledge.
-    #[error("the store is not older than what is in force: nothing is to be acknowledged")]
-    NotOlder,
+    #[error("the store goes on from what is in force: nothing is to be acknowledged")]
+    NotHeld,
     /// There is nothing to rescue.
     #[error("the state database is where it should be: nothing is to be rescued")]
     NothingLost,
@@ -226,10 +237,11 @@ impl AgentError {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::RevisionMismatch { .. } => StatusCode::PRECONDITION_FAILED,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
-            | Self::OlderStore { .. }
-            | Self::NotOlder
+            | Self::HeldStore { .. }
+            | Self::NotHeld
             | Self::NothingLost
             | Self::Opens { .. }
             | Self::AwaitsConfirmation(_) => StatusCode::CONFLICT,
@@ -257,7 +269,7 @@ impl AgentError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoRights { .. } => Some(
-                "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
+                "run it as root, for example with sudo, or have root grant the privilege (`netpolicy grant`)"
                     .to_owned(),
             ),
             Self::TooLarge { .. } => Some(
@@ -283,41 +295,111 @@ impl AgentError {
             }
             Self::Opens { .. } => Some("repeat it with --yes if that is intended".to_owned()),
             Self::AwaitsConfirmation(pending) => Some(format!(
-                "`netpolicy confirm` keeps it, `netpolicy rollback {}` takes it back at once",
+                "`netpolicy confirm` keeps it, `netpolicy rollback {}` rolls it back at once",
                 pending.base
             )),
-            Self::OlderStore { .. } => Some(
+            Self::RevisionMismatch { expected, .. } => Some(format!(
+                "`netpolicy diff {expected}` shows what changed since; apply the change to the \
+                 present revision"
+            )),
+            Self::HeldStore { .. } => Some(
                 "`netpolicy store acknowledge` puts the store's revision in force; \
                  `netpolicy restore FILE` restores a newer backup"
                     .to_owned(),
             ),
             Self::Sql { hint, .. } => hint.clone(),
-            Self::Stopping => Some("try again when it has started anew".to_owned()),
+            Self::Stopping => Some("try again once it has restarted".to_owned()),
             _ => None,
+        }
+    }
+
+    /// What kind of problem it is, for programs.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Model(errors) => code_of(errors.kind()),
+            Self::BadRequest(_) => ErrorCode::BadRequest,
+            Self::TooLarge { .. } => ErrorCode::TooLarge,
+            Self::TooMany(_) => ErrorCode::TooManyRequests,
+            Self::Busy(_) => ErrorCode::Busy,
+            Self::TooSlow { .. } => ErrorCode::RequestTimeout,
+            Self::WrongMethod(_) => ErrorCode::MethodNotAllowed,
+            Self::NotFound { .. } => ErrorCode::NotFound,
+            Self::NoRights { .. } | Self::NotAllowed { .. } => ErrorCode::Forbidden,
+            Self::Lockout { .. } => ErrorCode::Lockout,
+            Self::DeniesClients(_) => ErrorCode::DeniesClients,
+            Self::Opens { .. } => ErrorCode::ConsentRequired,
+            Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
+            Self::RevisionMismatch { .. } => ErrorCode::RevisionMismatch,
+            Self::HeldStore { .. } => ErrorCode::StoreHeld,
+            Self::NotHeld | Self::NothingLost => ErrorCode::NothingToDo,
+            Self::Sql { .. } => ErrorCode::InvalidSql,
+            Self::Prepare { source, .. } | Self::Kernel { source, .. } => match source.no_memory {
+                true => ErrorCode::NoRoom,
+                false => ErrorCode::KernelFailed,
+            },
+            Self::Commit { source, .. } | Self::Store { source, .. } => match source {
+                StoreError::Full { .. } => ErrorCode::NoRoom,
+                StoreError::NoSuchRevision { .. } => ErrorCode::NotFound,
+                _ => ErrorCode::StoreFailed,
+            },
+            Self::BypassLeft(_) | Self::Sockets { .. } | Self::Unreadable(_) => {
+                ErrorCode::KernelFailed
+            }
+            Self::Directory(_) | Self::Marker { .. } => ErrorCode::StoreFailed,
+            Self::Internal => ErrorCode::Internal,
+            Self::Stopping => ErrorCode::Stopping,
+        }
+    }
+
+    /// All that is wrong, each on its own.
+    #[must_use]
+    pub fn errors(&self) -> Vec<String> {
+        match self {
+            Self::Model(errors) => errors.messages(),
+            Self::NotAllowed { lacks } => lacks.clone(),
+            other => vec![other.to_string()],
         }
     }
 
     /// What the caller is sent.
     #[must_use]
-    pub fn body(&self) -> ErrorBody {
-        ErrorBody {
-            errors: match self {
-                Self::Model(errors) => errors.messages(),
-                Self::NotAllowed { lacks } => lacks.clone(),
-                other => vec![other.to_string()],
-            },
+    pub fn body(&self) -> Problem {
+        let status = self.status();
+        let errors = self.errors();
+        Problem {
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            code: self.code(),
+            detail: errors.join("; "),
+            errors,
             hint: self.hint(),
             opens: match self {
                 Self::Opens { opens, .. } => Some(opens.clone()),
+                _ => None,
+            },
+            revision: match self {
+                Self::RevisionMismatch { found, .. } => Some(*found),
                 _ => None,
             },
         }
     }
 }
 
+/// How programs are told of the model's errors.
+#[must_use]
+pub fn code_of(kind: ErrorKind) -> ErrorCode {
+    match kind {
+        ErrorKind::Invalid => ErrorCode::InvalidInput,
+        ErrorKind::Unknown => ErrorCode::NotFound,
+        ErrorKind::Conflict => ErrorCode::Conflict,
+    }
+}
+
 impl IntoResponse for AgentError {
     fn into_response(self) -> Response {
-        (self.status(), Json(self.body())).into_response()
+        let media_type = [(CONTENT_TYPE, PROBLEM_JSON)];
+        (self.status(), media_type, Json(self.body())).into_response()
     }
 }
 

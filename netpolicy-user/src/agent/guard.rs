@@ -100,7 +100,7 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
         }
         tracing::warn!(
             revision = pending.revision,
-            "no agent runs, and nobody confirmed: taken back by the guard"
+            "no agent runs and the change was not confirmed: rolled back by the guard"
         );
         datapath::prepare_dir(&config.bpffs_dir, config.bpffs)?;
         let _pins = lock::pins(&config.bpffs_dir)?;

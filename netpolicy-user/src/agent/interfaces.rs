@@ -63,7 +63,7 @@ pub fn start(
 fn sources<T>(what: &str, opened: io::Result<T>) -> Option<T> {
     opened
         .inspect_err(|error| {
-            tracing::warn!(%error, "no {what}: they are looked at every {LOOK_EVERY:?}");
+            tracing::warn!(%error, "no {what}: they are checked every {LOOK_EVERY:?}");
         })
         .ok()
 }

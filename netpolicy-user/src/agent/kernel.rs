@@ -12,7 +12,7 @@ use crate::compiler::{Extent, Ruleset};
 use crate::config::BpffsChoice;
 use crate::datapath::{
     self, AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
-    EventReader, Links, Opened, Options, Prepared, Reader,
+    EventReader, InForce, Links, Opened, Options, Prepared, Reader,
 };
 use crate::netdev::Device;
 
@@ -120,6 +120,11 @@ impl Enforcer for Kernel {
 
     fn enforced(&self) -> Result<Enforced, EnforcerError> {
         Ok(self.datapath.enforced()?)
+    }
+
+    fn in_force(&self) -> Result<InForce, EnforcerError> {
+        // By the pins: the agent's own maps are for writing.
+        Ok(Reader::open(&self.options.bpffs_dir)?.in_force()?)
     }
 
     fn verify(&self, ruleset: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError> {

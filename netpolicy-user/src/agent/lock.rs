@@ -134,6 +134,13 @@ pub fn pins(dir: &Path) -> Result<Lock, LockError> {
     Ok(Lock { _file: file })
 }
 
+/// The process that holds the lock on the pins in `dir`, if there is one and it is known. Takes
+/// no lock, which would keep a starting agent out.
+#[must_use]
+pub fn holder_of_pins(dir: &Path) -> Option<u32> {
+    holder(&File::open(dir).ok()?)
+}
+
 /// Takes the lock unless another process holds it.
 fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {

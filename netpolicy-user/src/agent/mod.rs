@@ -27,18 +27,19 @@ pub mod error;
 pub mod events;
 pub mod grants;
 pub mod guard;
+pub mod held;
 pub mod interfaces;
 pub mod kernel;
 pub mod lock;
 mod lockout;
 pub mod memory;
+mod notes;
 pub mod operator;
 pub mod pending;
 mod preflight;
 pub mod quota;
 mod reads;
 pub mod reconcile;
-mod refusals;
 pub mod request;
 pub mod rights;
 pub mod routes;
@@ -55,6 +56,7 @@ pub mod supervisor;
 #[cfg(test)]
 pub mod testing;
 pub mod throttle;
+mod turns;
 mod unrecorded;
 mod verify;
 pub mod views;
@@ -229,7 +231,7 @@ fn background(
     let state_dir = config.state_dir.clone();
     tasks.spawn(async move {
         if let Err(error) = store_watch::watch(&state_dir, || supervisor.reconcile()).await {
-            tracing::warn!(%error, "no notifications of the store's files: they are looked at every 5 s");
+            tracing::warn!(%error, "no notifications of the store's files: they are checked every 5 s");
         }
     });
 
@@ -357,13 +359,8 @@ fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
             snapshot.revision,
             snapshot.generation,
             snapshot.entries,
-            snapshot.filtering()
+            snapshot.filtering_beside(open)
         ),
-    };
-    let what = if open.is_empty() || snapshot.detached.is_some() {
-        what
-    } else {
-        format!("{what}; not filtered: {}", open.join(", "))
     };
     match snapshot.faults.len() + snapshot.unfiltered.len() {
         0 => what,

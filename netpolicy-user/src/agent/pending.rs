@@ -32,7 +32,7 @@ impl<E: Enforcer> Writer<E> {
         let Some(pending) = self.pending.clone() else {
             return Err(AgentError::NotFound {
                 what: "no change waits for its confirmation".to_owned(),
-                hint: "`netpolicy history` shows what was made, and what was taken back",
+                hint: "`netpolicy history` lists all changes and rollbacks",
             });
         };
         if asker.caller.name() != pending.actor {
@@ -40,7 +40,7 @@ impl<E: Enforcer> Writer<E> {
                 asker.caller,
                 &self.grants,
                 Privilege::Admin,
-                "confirm what somebody else changed",
+                "confirm another user's change",
             )?;
         }
         self.end_pending(asker, &format!("confirm {}", pending.revision))?;
@@ -59,6 +59,10 @@ impl<E: Enforcer> Writer<E> {
         if let Some(guard) = self.guard.take() {
             guard.end();
         }
+        if self.held.is_some() {
+            // Nothing is rolled back in a store that is held: see `take_back_unconfirmed`.
+            return;
+        }
         let (Some(pending), Some(arguments)) = (&self.pending, &self.settings.guard) else {
             return;
         };
@@ -66,7 +70,7 @@ impl<E: Enforcer> Writer<E> {
             Ok(guard) => self.guard = Some(guard),
             Err(error) => tracing::warn!(
                 %error,
-                "no guard: if the agent is killed, the change is taken back only by the next one"
+                "no guard: if the agent is killed, the change is rolled back only by the next one"
             ),
         }
     }
@@ -77,7 +81,7 @@ impl<E: Enforcer> Writer<E> {
         self.store
             .clear_pending(&entry)
             .map_err(|source| AgentError::Store {
-                what: "the confirmation could not be stored; the change is still taken back",
+                what: "the confirmation could not be stored; the change will still be rolled back",
                 source,
             })?;
         self.pending = None;
@@ -102,14 +106,14 @@ impl<E: Enforcer> Writer<E> {
         tracing::warn!(
             revision = pending.revision,
             base = pending.base,
-            "not confirmed in time: taken back"
+            "not confirmed in time: rolled back"
         );
         let proposal = Proposal::Unconfirmed(pending.clone());
         self.faults.pending = match self.change(proposal, Asker::agent(), Options::default()) {
             Ok(_) => None,
             Err(error) => {
                 let fault = format!(
-                    "revision {} was not confirmed, but could not be taken back, trying again: {}",
+                    "revision {} was not confirmed, but could not be rolled back; trying again: {}",
                     pending.revision,
                     chain(&error)
                 );
@@ -139,7 +143,7 @@ pub(super) fn at_start(
     tracing::warn!(
         revision = pending.revision,
         base = pending.base,
-        "not confirmed in time: taken back"
+        "not confirmed in time: rolled back"
     );
     let state = store.state_at(pending.base)?;
     let action = format!("rollback {}: not confirmed", pending.base);

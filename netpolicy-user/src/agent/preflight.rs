@@ -4,14 +4,14 @@
 use jiff::Timestamp;
 
 use super::change::Candidate;
-use super::clients::{self, Judge, Side};
+use super::clients::{self, Judge, Side, Wanted};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::lockout::check_operator;
 use super::request::{Asker, Options};
 use super::writer::Writer;
 use crate::api::{Changed, ClientsView, Existing};
-use crate::compiler::{Becomes, Effect};
+use crate::model::effect::{Becomes, Effect};
 
 impl<E: Enforcer> Writer<E> {
     /// The operator himself, and the clients that are connected.
@@ -22,6 +22,10 @@ impl<E: Enforcer> Writer<E> {
         options: Options,
         now: Timestamp,
     ) -> Result<(), AgentError> {
+        // The lists say nothing of bypasses: a port that moves to another service may leave one
+        // behind.
+        let may_deny =
+            candidate.digest != self.digest && (candidate.may_deny || !self.bypasses.is_empty());
         let changed = &mut candidate.changed;
         let wants_cut = options.existing == Some(Existing::Cut);
         let again = changed.plan.is_empty() && wants_cut;
@@ -37,7 +41,7 @@ impl<E: Enforcer> Writer<E> {
         if let Err(lockout) = check_operator(&judge, asker.seat) {
             if options.dry_run || options.force {
                 changed.warnings.push(if options.force {
-                    format!("{lockout}; made all the same, as --force says")
+                    format!("{lockout}; applied anyway (--force)")
                 } else {
                     would_be(&lockout)
                 });
@@ -45,7 +49,7 @@ impl<E: Enforcer> Writer<E> {
                 return Err(lockout);
             }
         }
-        if !may_deny(&changed.effects, candidate.digest != self.digest) && !again {
+        if !may_deny && !again {
             return Ok(());
         }
         let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
@@ -53,12 +57,11 @@ impl<E: Enforcer> Writer<E> {
         if denies {
             changed.operator = Some(asker.seat.view());
         }
-        let found = clients::judge(
-            self.sockets.as_ref(),
-            &self.settings.interfaces,
-            &judge,
-            again,
-        );
+        let wanted = Wanted {
+            interfaces: &self.settings.interfaces,
+            all: again,
+        };
+        let found = clients::judge(self.sockets.as_ref(), &judge, wanted);
         let mut clients = match found {
             Ok(clients) => clients,
             Err(error) if options.strict || wants_cut => {
@@ -70,7 +73,7 @@ impl<E: Enforcer> Writer<E> {
             Err(error) => {
                 let error = chain(&error);
                 changed.warnings.push(format!(
-                    "whom of the connected clients this denies is not known: {error}"
+                    "which connected clients would be denied is not known: {error}"
                 ));
                 return Ok(());
             }
@@ -122,23 +125,26 @@ impl<E: Enforcer> Writer<E> {
             new: self.in_force(),
             now: self.now(),
         };
-        let interfaces = &self.settings.interfaces;
+        let wanted = Wanted {
+            interfaces: &self.settings.interfaces,
+            all,
+        };
         let mut left = Vec::new();
         for _ in 0..ROUNDS {
-            let ended = clients::judge(self.sockets.as_ref(), interfaces, &judge, all)
-                .and_then(|found| self.sockets.cut(&found.denied));
-            match ended {
-                Ok(ended) => {
-                    view.closed += ended.closed;
-                    clients::add_left(&mut left, ended.left);
+            match clients::denied(self.sockets.as_ref(), &judge, wanted) {
+                Ok(denied) => {
+                    let ended = self.sockets.cut(&denied);
+                    let over_since = clients::add_left(&mut left, ended.left);
+                    view.closed += ended.closed + over_since;
                 }
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(error, "connections could not be closed");
+                    tracing::error!(error, "open connections cannot be listed");
                     changed.warnings.push(format!(
-                        "the change is made, but open connections could not be closed: {error}"
+                        "the change is in force, but connections of denied sources may still \
+                         be open: {error}"
                     ));
-                    return;
+                    break;
                 }
             }
         }
@@ -153,14 +159,6 @@ impl<E: Enforcer> Writer<E> {
             );
         }
     }
-}
-
-/// Whether a change may deny anybody who passed before. The effect is not looked at to its
-/// end where lists are large, so what it does not tell of need not be nothing.
-fn may_deny(effects: &[Effect], rules_differ: bool) -> bool {
-    let is_all_known = |effect: &Effect| !effect.sources.at_least;
-    let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
-    rules_differ && (effects.is_empty() || effects.iter().any(|e| denies(e) || !is_all_known(e)))
 }
 
 /// A refusal, where nothing is made in any case.

@@ -18,7 +18,7 @@ const SHOWN: usize = 5;
 impl<E: Enforcer> Writer<E> {
     /// One round.
     pub fn reconcile(&mut self) {
-        if self.check_pins() && self.held.is_none() {
+        if self.check_pins() && self.held.is_none_or(|held| !held.keeps) {
             self.check_ruleset();
         }
         self.check_interfaces();
@@ -36,17 +36,19 @@ impl<E: Enforcer> Writer<E> {
         if self.enforcer.is_pinned() {
             return true;
         }
-        tracing::error!("drift: the pins are gone; installing anew");
+        tracing::error!("drift: the pins are gone; reinstalling");
         match self.enforcer.reinstall(&self.ruleset, self.revision) {
             Ok(generation) => {
                 // Before anything else: what had lost its link is open.
                 self.check_interfaces();
                 self.generation = generation;
                 // What was in force is gone, and the store's is all that is known.
-                self.held = None;
+                if let Some(held) = &mut self.held {
+                    held.keeps = false;
+                }
                 self.faults.kernel = None;
                 self.faults.repaired(format!(
-                    "{}: the pins were gone; installed anew",
+                    "{}: the pins were gone; reinstalled",
                     Timestamp::now()
                 ));
                 self.open_events();
@@ -55,7 +57,7 @@ impl<E: Enforcer> Writer<E> {
             }
             Err(error) => {
                 let fault = format!(
-                    "the pins are gone, and installing anew failed, trying again: {}",
+                    "the pins are gone, and reinstalling failed, trying again: {}",
                     chain(&error)
                 );
                 tracing::error!("{fault}");

@@ -151,6 +151,8 @@ pub struct Options {
     pub confirm_within: Option<Duration>,
     /// What it may open to every source.
     pub consent: Consent,
+    /// Refuse it unless the desired state has this revision.
+    pub if_revision: Option<u64>,
 }
 
 impl Options {
@@ -174,6 +176,7 @@ impl Options {
             existing: query.existing,
             confirm_within: within.map(Duration::from_secs),
             consent: Consent::of(query.opens.as_deref())?,
+            if_revision: query.if_revision,
         };
         Ok((options, asker))
     }

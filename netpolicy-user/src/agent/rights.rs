@@ -45,7 +45,7 @@ pub fn require(
     let who = caller.name();
     Err(AgentError::NotAllowed {
         lacks: vec![format!(
-            "{who} may not {what}: that takes the privilege {privilege}"
+            "{who} may not {what}: that requires the privilege {privilege}"
         )],
     })
 }

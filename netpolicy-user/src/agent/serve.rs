@@ -27,6 +27,7 @@ use super::error::AgentError;
 use super::quota::{Bound, Exceeded, Quota, Share};
 use super::server::Peer;
 use super::throttle::Throttle;
+use crate::api::PROBLEM_JSON;
 
 /// How long a request's head may take, and a connection may stand idle before it.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -239,7 +240,7 @@ async fn refuse(mut stream: UnixStream, error: &AgentError) {
 fn answer(error: &AgentError) -> Vec<u8> {
     let body = serde_json::to_vec(&error.body()).unwrap_or_default();
     let mut answer = format!(
-        "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+        "HTTP/1.1 {}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\n\
          connection: close\r\n\r\n",
         error.status(),
         body.len()

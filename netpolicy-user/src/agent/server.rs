@@ -79,7 +79,7 @@ impl Drop for SocketFile {
 
 impl Socket {
     /// Listens on `path`: only its owner may connect. A directory that is missing is
-    /// made; a socket that nobody answers on is replaced. To be called on a tokio
+    /// made; a socket that no process listens on is replaced. To be called on a tokio
     /// runtime.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ fn clear(path: &Path) -> Result<(), SocketError> {
     match UnixStream::connect(path) {
         Ok(_) => Err(SocketError::Taken(path.to_owned())),
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-            tracing::info!(socket = %path.display(), "a socket that nobody answers on is replaced");
+            tracing::info!(socket = %path.display(), "a socket that no process listens on is replaced");
             std::fs::remove_file(path).map_err(io("remove the stale socket"))
         }
         Err(e) => Err(io("ask who answers on")(e)),

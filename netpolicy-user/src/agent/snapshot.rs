@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
+use super::held::Held;
 use crate::api::Detached;
 use crate::clock::Clock;
 use crate::compiler::Ruleset;
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
+    /// Why the store waits for an acknowledgement.
+    pub held: Option<Held>,
     /// Interfaces that are to be filtered.
     pub interfaces: Vec<String>,
     /// Who stopped all filtering, and when, by the detach marker; `None`: it is not there.
@@ -69,6 +72,7 @@ impl Snapshot {
             bypasses: Vec::new(),
             grants: Vec::new(),
             pending: None,
+            held: None,
             interfaces: Vec::new(),
             detached: None,
             unfiltered: BTreeMap::new(),
@@ -96,12 +100,21 @@ impl Snapshot {
     /// Where connection attempts are judged, in words, by what the writer saw last.
     #[must_use]
     pub fn filtering(&self) -> String {
+        self.filtering_beside(&[])
+    }
+
+    /// The same, with `others`: interfaces that are neither configured nor filtered.
+    #[must_use]
+    pub fn filtering_beside(&self, others: &[String]) -> String {
         if let Some(detached) = &self.detached {
             return detached.in_words();
         }
         let filtered = |name: &&String| !self.unfiltered.contains_key(*name);
         let on: Vec<_> = self.interfaces.iter().filter(filtered).cloned().collect();
-        let off: Vec<_> = self.unfiltered.keys().cloned().collect();
+        let mut off: Vec<_> = self.unfiltered.keys().cloned().collect();
+        if !on.is_empty() {
+            off.extend(others.iter().cloned());
+        }
         match (on.is_empty(), off.is_empty()) {
             (true, true) => "no interface is configured: nothing is filtered".to_owned(),
             (true, false) => format!("nothing is filtered: not attached to {}", off.join(", ")),
@@ -180,9 +193,14 @@ mod tests {
         assert_eq!(snapshot.filtering(), "filtered: eth0, eth1");
         snapshot.unfiltered.insert("eth1".into(), "busy".into());
         assert_eq!(snapshot.filtering(), "filtered: eth0; not filtered: eth1");
+        let others = ["eth2 (192.0.2.1)".to_owned()];
+        assert_eq!(
+            snapshot.filtering_beside(&others),
+            "filtered: eth0; not filtered: eth1, eth2 (192.0.2.1)"
+        );
         snapshot.unfiltered.insert("eth0".into(), "busy".into());
         assert_eq!(
-            snapshot.filtering(),
+            snapshot.filtering_beside(&others),
             "nothing is filtered: not attached to eth0, eth1"
         );
         snapshot.unfiltered.clear();

@@ -57,6 +57,21 @@ impl<E: Enforcer> Writer<E> {
                 return response;
             }
         }
+        if let Err(error) = self.must_match(options) {
+            self.audit_refusal(
+                asker,
+                &format!("sql: {}", request.name.escape_debug()),
+                &error,
+            );
+            response.error = Some(failure::of_script(&error));
+            response.dialect = statements.dialect();
+            return response;
+        }
+        // Its first statement may change the revision, and it is the script that was written for one.
+        let options = Options {
+            if_revision: None,
+            ..options
+        };
         let before = options.dry_run.then(|| self.before());
         let mut script = Script {
             atomic: request.atomic.then(|| Atomic {
@@ -370,7 +385,7 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
         }
         Err(AgentError::Sql {
             message: format!(
-                "{what} is no part of a revision, so it cannot be in an atomic script"
+                "{what} is not part of a revision, so an atomic script cannot contain it"
             ),
             hint: Some("run it by itself".to_owned()),
         })

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::error::AgentError;
+use super::held;
 use super::kernel::Kernel;
 use super::lock::{self, Lock, LockError};
 use super::pending;
@@ -15,9 +16,9 @@ use super::writer::{Settings, Writer};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
-use crate::datapath::{self, DatapathError, EventReader, Opened, Options, Reader};
+use crate::datapath::{self, DatapathError, Enforced, EventReader, Opened, Options, Reader};
 use crate::detach_marker;
-use crate::store::{SqliteStore, Store, StoreError, Stored};
+use crate::store::{SqliteStore, Store, StoreError, begin_without_policy};
 
 /// Why the agent does not start. What is in force stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub enum StartError {
     /// The store is new, but something is enforced: perhaps it is the wrong one.
     #[error(
         "the state in {} is empty, but the pins in {} enforce revision {revision} of another: \
-         starting would let everything in",
+         starting would open the host to every source",
         state_dir.display(), bpffs_dir.display()
     )]
     StateLost {
@@ -63,10 +64,12 @@ impl StartError {
             Self::Store(e) => e.hint().map(str::to_owned),
             Self::Datapath(e) => e.hint(),
             Self::StateLost { .. } => Some(
-                "name the right directory (NETPOLICY_STATE_DIR) or restore a backup with \
-                 `netpolicy restore FILE`; to begin with no policy: `netpolicy detach`, start the \
-                 agent, `netpolicy attach`"
-                    .to_owned(),
+                concat!(
+                    "restore a backup with `netpolicy restore FILE`, or name the right directory \
+                     (NETPOLICY_STATE_DIR); ",
+                    begin_without_policy!()
+                )
+                .to_owned(),
             ),
             Self::Kernel(e) => e.body().hint,
         }
@@ -122,25 +125,34 @@ pub fn start(
     let clock = Clock::system();
     let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
     let stored = store.load()?;
-    let held = older_than_enforced(config, &mut store, &stored)?;
+    let mut compiled = Compilation::new(&stored.state);
+    let found = stored.revision;
+    let mut held = held::at_start(
+        &mut store,
+        &stored,
+        &compiled.ruleset().digest(),
+        in_force(config).as_ref(),
+    )?;
     // A rollback would make an older store as new as what is in force.
     let stored = match held {
         Some(_) => stored,
         None => pending::at_start(&mut store, stored, &clock)?,
     };
+    if stored.revision != found {
+        compiled = Compilation::new(&stored.state);
+    }
     tracing::info!(
         revision = stored.revision,
         policies = stored.state.policies.len(),
         rules = stored.state.rule_count(),
         "state loaded"
     );
-    let compiled = Compilation::new(&stored.state);
     let ruleset = compiled.ruleset();
     if stored.revision == 0 && was_filtering {
         refuse_to_open(config, &ruleset.digest())?;
     }
     let options = Options {
-        keep: held.is_some(),
+        keep: held.is_some_and(|held| held.keeps),
         ..options
     };
     let (kernel, opened) = Kernel::open(options, config.bpffs, ruleset, stored.revision)?;
@@ -148,7 +160,25 @@ pub fn start(
         Opened::Adopted => tracing::info!("took over what was in force, untouched"),
         Opened::Updated => tracing::warn!("took over; another ruleset was in force, replaced"),
         Opened::Upgraded => tracing::info!("took over; the program was replaced by this version's"),
-        Opened::Installed(why) => tracing::info!("installed anew: {why}"),
+        Opened::Installed(why) => {
+            tracing::info!("installed: {why}");
+            // Nothing was left to be kept.
+            if let Some(held) = &mut held {
+                held.keeps = false;
+            }
+        }
+    }
+    let is_restored = stored.restored;
+    match held {
+        Some(held) => tracing::error!("{}", held.in_words(stored.revision)),
+        // Not before the kernel enforces it: an agent that is killed until here finds the
+        // same again.
+        None => match store.adopt() {
+            // What was restored would be put in force by every start.
+            Err(error) if is_restored => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "it could not be noted that this store is in use"),
+            Ok(()) => {}
+        },
     }
     let settings = Settings {
         interfaces: config.interfaces.clone(),
@@ -159,13 +189,6 @@ pub fn start(
         guard: guard.map(<[_]>::to_vec),
     };
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
-    if let Some(enforced) = held {
-        tracing::error!(
-            stored = writer.revision,
-            enforced,
-            "the store is older than what is in force, which stays in force"
-        );
-    }
     writer.held = held;
     writer.take_over()?;
     let took_ms = begun.elapsed().as_millis();
@@ -200,23 +223,11 @@ fn attach_first(config: &Config, options: &Options) -> Result<(), DatapathError>
     Ok(())
 }
 
-/// The revision in force, if it is later than the store's and nobody meant that: an old copy of
-/// the state would take back later blocks. A backup that `netpolicy restore` put there is meant.
-fn older_than_enforced(
-    config: &Config,
-    store: &mut SqliteStore,
-    stored: &Stored,
-) -> Result<Option<u64>, StoreError> {
-    if stored.restored {
-        store.forget_restored()?;
-        return Ok(None);
-    }
-    let enforced = Reader::open(&config.bpffs_dir).and_then(|reader| reader.enforced());
-    // What cannot be read is in force no longer; opening it says what is wrong.
-    Ok(enforced
-        .ok()
-        .map(|enforced| enforced.revision)
-        .filter(|enforced| stored.revision > 0 && *enforced > stored.revision))
+/// What is in force. What cannot be read is in force no longer; opening it says what is wrong.
+fn in_force(config: &Config) -> Option<Enforced> {
+    let reader = Reader::open(&config.bpffs_dir).ok()?;
+    let enforced = reader.enforced().ok()?;
+    (enforced.generation > 0).then_some(enforced)
 }
 
 /// Whether what is pinned is attached to any interface. What cannot be read is not known to

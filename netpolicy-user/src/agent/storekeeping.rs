@@ -1,8 +1,8 @@
-//! What becomes of the store itself: lost and rescued, backed up, older than what is in force.
+//! What becomes of the store itself: lost and rescued, backed up.
 //!
-//! Nothing is accepted that cannot be kept, and nothing older than what is in force takes its
-//! place before an admin says so. Must not decide what the desired state is.
+//! Nothing is accepted that cannot be kept. Must not decide what the desired state is.
 
+use super::consent::Consent;
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::lock::{self, LockError};
@@ -22,6 +22,8 @@ pub(super) enum Order {
     },
     Acknowledge {
         asker: Asker,
+        consent: Consent,
+        dry_run: bool,
         reply: Reply<AcknowledgedView>,
     },
     Backup {
@@ -44,9 +46,21 @@ impl Supervisor {
     ///
     /// # Errors
     /// Refused or failed; or the agent is stopping.
-    pub async fn acknowledge(&self, asker: Asker) -> Result<AcknowledgedView, AgentError> {
-        self.ask(|reply| Command::Store(Order::Acknowledge { asker, reply }))
-            .await
+    pub async fn acknowledge(
+        &self,
+        asker: Asker,
+        consent: Consent,
+        dry_run: bool,
+    ) -> Result<AcknowledgedView, AgentError> {
+        self.ask(|reply| {
+            Command::Store(Order::Acknowledge {
+                asker,
+                consent,
+                dry_run,
+                reply,
+            })
+        })
+        .await
     }
 
     /// See [`Writer::archivist`].
@@ -65,7 +79,12 @@ impl<E: Enforcer> Writer<E> {
         // A caller who has gone away does not stop what was asked for.
         match order {
             Order::Rescue { asker, reply } => drop(reply.send(self.rescue(asker))),
-            Order::Acknowledge { asker, reply } => drop(reply.send(self.acknowledge(asker))),
+            Order::Acknowledge {
+                asker,
+                consent,
+                dry_run,
+                reply,
+            } => drop(reply.send(self.acknowledge(asker, consent, dry_run))),
             Order::Backup { asker, reply } => drop(reply.send(self.archivist(asker))),
         }
     }
@@ -124,6 +143,9 @@ impl<E: Enforcer> Writer<E> {
             what: "the store could not be rescued",
             source,
         })?;
+        if self.held.is_none() {
+            self.adopt_store();
+        }
         self.check_store();
         self.publish();
         tracing::warn!(
@@ -135,7 +157,14 @@ impl<E: Enforcer> Writer<E> {
         Ok(RescuedView {
             revision: self.revision,
             history: rescued.history,
-            kept: rescued.kept.map(|path| path.display().to_string()),
+            kept: rescued
+                .kept
+                .as_ref()
+                .map(|kept| kept.path.display().to_string()),
+            kept_log: rescued
+                .kept
+                .and_then(|kept| kept.log)
+                .map(|log| log.display().to_string()),
         })
     }
 
@@ -171,85 +200,6 @@ impl<E: Enforcer> Writer<E> {
         })?;
         self.note(asker, "backup");
         Ok(archivist)
-    }
-
-    /// Refuses whatever would put an older store in force by the way.
-    ///
-    /// # Errors
-    /// [`AgentError::OlderStore`].
-    pub(super) fn must_not_be_older(&self) -> Result<(), AgentError> {
-        match self.held {
-            None => Ok(()),
-            Some(enforced) => Err(AgentError::OlderStore {
-                stored: self.revision,
-                enforced,
-            }),
-        }
-    }
-
-    /// What `status` says of a store that is older than what is in force.
-    pub(super) fn older_store(&self) -> Option<String> {
-        let error = self.must_not_be_older().err()?;
-        let hint = "`netpolicy store acknowledge` puts the store's in force, `netpolicy restore \
-                    FILE` a newer backup";
-        Some(format!("{error}; {hint}"))
-    }
-
-    /// Puts the store's revision in force, though a later one is.
-    ///
-    /// # Errors
-    /// The caller is no admin, the store is not older, or the kernel does not take it.
-    pub fn acknowledge(&mut self, asker: Asker) -> Result<AcknowledgedView, AgentError> {
-        const ACTION: &str = "store acknowledge";
-        let result = self.try_acknowledge(asker, ACTION);
-        self.rest();
-        result.inspect_err(|error| self.audit_refusal(asker, ACTION, error))
-    }
-
-    fn try_acknowledge(
-        &mut self,
-        asker: Asker,
-        action: &str,
-    ) -> Result<AcknowledgedView, AgentError> {
-        rights::require(
-            asker.caller,
-            &self.grants,
-            Privilege::Admin,
-            "acknowledge an older store",
-        )?;
-        let Some(enforced) = self.held else {
-            return Err(AgentError::NotOlder);
-        };
-        let mut entry = self.entry(asker, action, Outcome::Done);
-        entry.before = enforced;
-        entry.detail.changes = vec![format!(
-            "in force: revision {enforced} -> revision {}",
-            self.revision
-        )];
-        self.enforcer.distrust();
-        let ruleset = self.ruleset.clone();
-        let prepared = self.prepare(&ruleset, self.revision)?;
-        self.store
-            .audit(&entry)
-            .map_err(|source| AgentError::Store {
-                what: "the acknowledgement could not be stored",
-                source,
-            })?;
-        self.generation = self.enforcer.commit(prepared);
-        self.held = None;
-        self.restore_bypasses();
-        self.publish();
-        tracing::warn!(
-            actor = entry.actor,
-            revision = self.revision,
-            before = enforced,
-            "an older store was acknowledged"
-        );
-        Ok(AcknowledgedView {
-            revision: self.revision,
-            generation: self.generation,
-            before: enforced,
-        })
     }
 }
 

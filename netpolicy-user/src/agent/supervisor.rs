@@ -13,19 +13,21 @@ use super::change::Proposal;
 use super::consent::Consent;
 use super::enforcer::Enforcer;
 use super::error::AgentError;
-use super::refusals::Refusals;
+use super::notes::Notes;
 use super::request::{Asker, Options};
 use super::snapshot::Snapshot;
 use super::storekeeping::Order;
+use super::turns::{Turn, Turns};
 use super::writer::Writer;
 use crate::api::{
-    AuditView, BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView,
-    ProgressView, RevisionView, SqlRequest, SqlResponse, VerifyView,
+    BypassRequest, BypassView, Changed, GrantRequest, GrantView, PendingView, ProgressView,
+    SqlRequest, SqlResponse, VerifyView,
 };
 use crate::store::Past;
 
-/// Requests that may wait.
-const QUEUE: usize = 64;
+/// Requests that may wait: all that have their turn, and as many again for what the agent
+/// itself asks for, of which at most one of each kind waits.
+const QUEUE: usize = 2 * Turns::PLACES;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, AgentError>>;
 
@@ -56,10 +58,6 @@ pub(super) enum Command {
         asker: Asker,
         reply: Reply<GrantView>,
     },
-    AuditLog {
-        limit: usize,
-        reply: Reply<Vec<AuditView>>,
-    },
     GrantBypass {
         request: BypassRequest,
         asker: Asker,
@@ -77,11 +75,8 @@ pub(super) enum Command {
         asker: Asker,
         reply: Reply<Vec<String>>,
     },
-    Revisions {
-        limit: usize,
-        reply: Reply<Vec<RevisionView>>,
-    },
     Past {
+        uid: u32,
         reply: Reply<Box<dyn Past>>,
     },
     Verify {
@@ -90,28 +85,25 @@ pub(super) enum Command {
     Store(Order),
     Reconcile,
     Expire,
-    Note {
-        asker: Asker,
-        action: &'static str,
-    },
-    Refused {
-        asker: Asker,
-        action: String,
-        errors: Vec<String>,
-    },
+    Record,
     Stop {
         reply: oneshot::Sender<()>,
     },
 }
 
+/// What waits in the queue, and its place there; what the agent itself asks for needs none.
+struct Queued(Command, Option<Turn>);
+
 /// A handle on the writer's thread.
 #[derive(Clone)]
 pub struct Supervisor {
-    pub(super) commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Queued>,
+    turns: Arc<Turns>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     progress: watch::Receiver<ProgressView>,
     reconcile_waits: Arc<AtomicBool>,
-    pub(super) refusals: Arc<Refusals>,
+    pub(super) record_waits: Arc<AtomicBool>,
+    pub(super) notes: Arc<Notes>,
 }
 
 impl Supervisor {
@@ -125,17 +117,23 @@ impl Supervisor {
         let (ended, end) = oneshot::channel();
         let supervisor = Self {
             commands,
+            turns: Arc::default(),
             snapshot: writer.published(),
             progress: writer.progress(),
             reconcile_waits: Arc::default(),
-            refusals: Arc::default(),
+            record_waits: Arc::default(),
+            notes: Arc::default(),
         };
-        let waits = supervisor.reconcile_waits.clone();
+        let inside = Inside {
+            reconcile_waits: supervisor.reconcile_waits.clone(),
+            record_waits: supervisor.record_waits.clone(),
+            notes: supervisor.notes.clone(),
+        };
         std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 let _ended = ended;
-                work(writer, queue, &waits);
+                work(writer, queue, &inside);
             })?;
         Ok((supervisor, end))
     }
@@ -240,21 +238,10 @@ impl Supervisor {
         .await
     }
 
-    /// Puts into the audit log what was done without the writer.
-    pub fn note(&self, asker: Asker, action: &'static str) {
-        if self
-            .commands
-            .try_send(Command::Note { asker, action })
-            .is_err()
-        {
-            tracing::error!(action, "not in the audit log: too much is waiting");
-        }
-    }
-
     /// See [`Writer::take_back_unconfirmed`].
     pub async fn expire(&self) {
         // An error means that the agent stops; the next one takes it back.
-        let _ = self.commands.send(Command::Expire).await;
+        let _ = self.commands.send(Queued(Command::Expire, None)).await;
     }
 
     /// See [`Writer::attach`].
@@ -267,12 +254,17 @@ impl Supervisor {
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.
     pub fn reconcile(&self) {
-        if self.reconcile_waits.swap(true, Ordering::AcqRel) {
+        self.send_once(&self.reconcile_waits, Command::Reconcile);
+    }
+
+    /// Sends what the agent itself asks for, unless it `waits` already.
+    pub(super) fn send_once(&self, waits: &AtomicBool, command: Command) {
+        if waits.swap(true, Ordering::AcqRel) {
             return;
         }
-        if self.commands.try_send(Command::Reconcile).is_err() {
-            // The queue is full of changes: the next round comes by itself.
-            self.reconcile_waits.store(false, Ordering::Release);
+        if self.commands.try_send(Queued(command, None)).is_err() {
+            // The agent stops: the next one does it.
+            waits.store(false, Ordering::Release);
         }
     }
 
@@ -280,7 +272,8 @@ impl Supervisor {
     /// requests are refused.
     pub async fn stop(&self) {
         let (reply, done) = oneshot::channel();
-        if self.commands.send(Command::Stop { reply }).await.is_ok() {
+        let stop = Queued(Command::Stop { reply }, None);
+        if self.commands.send(stop).await.is_ok() {
             // An error means that the thread has ended already.
             let _ = done.await;
         }
@@ -291,21 +284,32 @@ impl Supervisor {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, AgentError> {
         let (reply, answer) = oneshot::channel();
+        let command = command(reply);
+        let turn = self.turns.take(command.uid()).await;
         self.commands
-            .send(command(reply))
+            .send(Queued(command, Some(turn)))
             .await
             .map_err(|_| AgentError::Stopping)?;
         answer.await.map_err(|_| AgentError::Stopping)?
     }
+
+    /// How many more can be put into the queue.
+    #[cfg(test)]
+    pub(super) fn free_places(&self) -> usize {
+        self.commands.capacity()
+    }
+}
+
+/// What the thread shares with those who send.
+struct Inside {
+    reconcile_waits: Arc<AtomicBool>,
+    record_waits: Arc<AtomicBool>,
+    notes: Arc<Notes>,
 }
 
 /// The thread.
-fn work<E: Enforcer>(
-    mut writer: Writer<E>,
-    mut queue: mpsc::Receiver<Command>,
-    reconcile_waits: &AtomicBool,
-) {
-    while let Some(command) = queue.blocking_recv() {
+fn work<E: Enforcer>(mut writer: Writer<E>, mut queue: mpsc::Receiver<Queued>, inside: &Inside) {
+    while let Some(Queued(command, _turn)) = queue.blocking_recv() {
         match command {
             Command::Change {
                 proposal,
@@ -339,13 +343,8 @@ fn work<E: Enforcer>(
                 asker,
                 reply,
             } => drop(reply.send(writer.revoke(&request, asker))),
-            Command::AuditLog { limit, reply } => drop(reply.send(writer.audit_log(limit))),
-            Command::Note { asker, action } => writer.note(asker, action),
-            Command::Refused {
-                asker,
-                action,
-                errors,
-            } => writer.refused(asker, &action, errors),
+            // Done after every command.
+            Command::Record => inside.record_waits.store(false, Ordering::Release),
             Command::Expire => {
                 writer.take_back_unconfirmed();
                 writer.tidy();
@@ -368,22 +367,23 @@ fn work<E: Enforcer>(
             }
             Command::Attach { asker, reply } => drop(reply.send(writer.attach(asker))),
             Command::Store(order) => writer.keep_store(order),
-            Command::Revisions { limit, reply } => drop(reply.send(writer.revisions(limit))),
-            Command::Past { reply } => drop(reply.send(writer.past())),
+            Command::Past { reply, .. } => drop(reply.send(writer.past())),
             Command::Verify { reply } => {
                 drop(reply.send(writer.verify_all()));
                 writer.tidy();
             }
             Command::Reconcile => {
-                reconcile_waits.store(false, Ordering::Release);
+                inside.reconcile_waits.store(false, Ordering::Release);
                 writer.reconcile();
             }
             Command::Stop { reply } => {
+                writer.record(&inside.notes, true);
                 drop(writer);
                 // Whoever asked may have lost patience.
                 let _ = reply.send(());
                 return;
             }
         }
+        writer.record(&inside.notes, false);
     }
 }

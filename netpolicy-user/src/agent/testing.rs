@@ -12,17 +12,19 @@ use tokio::sync::mpsc;
 pub(super) use self::kernel::FakeKernel;
 pub(super) use self::sockets::FakeSockets;
 use self::store::NotedStore;
+use super::audit;
 use super::caller::Caller;
 use super::consent::Consent;
 use super::pending;
 use super::request::{Asker, Options, Seat};
 use super::snapshot::Snapshot;
 use super::writer::{Settings, Writer};
+use crate::api::{AuditView, RevisionView};
 use crate::clock::testing::Hands;
 use crate::compiler::Compilation;
 use crate::config::DETACHED_MARKER;
 use crate::model::{Change, ChangeContext, Limits, ListInput, SourceText, State};
-use crate::store::{SqliteStore, Store};
+use crate::store::{SqliteStore, Store, Window};
 
 mod kernel;
 mod sockets;
@@ -46,6 +48,7 @@ pub(super) const PLAIN: Options = Options {
     existing: None,
     confirm_within: None,
     consent: Consent::Any,
+    if_revision: None,
 };
 
 /// A change that is only tried.
@@ -143,6 +146,20 @@ impl Bench {
         drop(self.writer);
         let writer = start(self.dir.path(), &self.kernel, &self.clock, interfaces);
         Self { writer, ..self }
+    }
+
+    /// The newest entries of the audit log.
+    pub(super) fn audit_log(&self, limit: usize) -> Vec<AuditView> {
+        let past = self.writer.past().unwrap();
+        let log = past.audit_log(&Window::newest(limit)).unwrap();
+        log.items.into_iter().map(audit::view).collect()
+    }
+
+    /// The newest revisions.
+    pub(super) fn revisions(&self, limit: usize) -> Vec<RevisionView> {
+        let past = self.writer.past().unwrap();
+        let found = past.revisions(&Window::newest(limit)).unwrap();
+        found.items.into_iter().map(RevisionView::from).collect()
     }
 
     /// Connected clients, none at first.

@@ -115,7 +115,9 @@ impl<E: Enforcer> Writer<E> {
     }
 
     fn try_verify_all(&mut self) -> Result<VerifyView, AgentError> {
-        self.must_not_be_older()?;
+        if self.held.is_some_and(|held| held.keeps) {
+            self.must_not_be_held()?;
+        }
         let mut differences = Vec::new();
         // What is in force was compiled from change to change.
         let fresh = Compilation::new(&self.state);

@@ -3,11 +3,12 @@
 use netpolicy_common::{Action, Reason};
 
 use crate::api::{
-    ExplainView, HostView, MatchView, PoliciesSay, PolicyView, RuleView, ServiceView,
+    ExplainView, HostView, MatchView, Paged, PoliciesSay, PolicyView, RuleItem, RuleView,
+    RulesQuery, ServiceView,
 };
 use crate::arrival::Filtering;
 use crate::model::{
-    AllowPart, Binding, Explanation, Policy, Rule, RuleList, RuleRef, Service, State,
+    AllowPart, Binding, Explanation, ListKind, Policy, Rule, RuleList, RuleRef, Service, State,
 };
 
 use super::denied::action_name;
@@ -58,6 +59,56 @@ fn rule(list: &RuleList, rule: &Rule) -> RuleView {
         comment: rule.comment().map(str::to_owned),
         place: list.place(rule).map(|place| place.to_string()),
     }
+}
+
+/// Some of a policy's rules. Takes time in proportion to its rules: some 10 ms a million, with
+/// a text ten times that.
+#[must_use]
+pub fn rules_page(policy: &Policy, query: &RulesQuery, limit: usize) -> Paged<RuleItem> {
+    let allow = match &policy.allow {
+        AllowPart::Any => None,
+        AllowPart::Only(list) => Some((ListKind::Allow, list)),
+    };
+    let lists = allow.into_iter().chain([(ListKind::Block, &policy.block)]);
+    let rules = lists.flat_map(|(kind, list)| list.iter().map(move |rule| (kind, list, rule)));
+    let text = query.text.as_ref().map(|text| text.to_ascii_lowercase());
+    let covers = query.covers.map(|address| address.to_canonical());
+    let mut page = Paged {
+        items: Vec::new(),
+        total: 0,
+        next: None,
+    };
+    for (number, (kind, list, found)) in (1..).zip(rules) {
+        let matches = query.list.is_none_or(|wanted| wanted == kind)
+            && covers.is_none_or(|address| found.net.contains(&address))
+            && text.as_deref().is_none_or(|text| mentions(found, text));
+        if !matches {
+            continue;
+        }
+        page.total += 1;
+        if query.after.is_some_and(|after| number <= after) {
+            continue;
+        }
+        if page.items.len() < limit {
+            page.items.push(RuleItem {
+                number,
+                list: kind,
+                rule: rule(list, found),
+            });
+        } else {
+            page.next = page.items.last().map(|item| item.number);
+        }
+    }
+    page
+}
+
+/// Whether a rule's text, name or comment contains a text in lower case.
+fn mentions(rule: &Rule, text: &str) -> bool {
+    let contains = |part: &str| part.to_ascii_lowercase().contains(text);
+    contains(&rule.text())
+        || contains(&rule.net.to_string())
+        || rule.name().is_some_and(contains)
+        || rule.comment().is_some_and(contains)
 }
 
 /// A service.
@@ -130,6 +181,7 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
         kernel: None,
         kernel_error: None,
         agrees: true,
+        other_rules_in_force: false,
     }
 }
 

@@ -2,16 +2,25 @@
 //! that a whole address family is blocked.
 
 use super::snapshot::Snapshot;
-use crate::compiler::effect::{Becomes, Effect, SourcesKind};
+use crate::compiler::effect::Effects;
+use crate::model::effect::{Becomes, Effect, SourcesKind};
 use crate::model::{AllowPart, Binding, State};
 
 /// Warnings of a change to `state`, by its effects and by where the program is attached.
-pub(super) fn of(state: &State, effects: &[Effect], now: &Snapshot) -> Vec<String> {
+pub(super) fn of(state: &State, effects: &Effects, now: &Snapshot) -> Vec<String> {
     let mut warnings = Vec::new();
     if now.detached.is_some() || !now.unfiltered.is_empty() || now.interfaces.is_empty() {
         warnings.push(now.filtering());
     }
-    warnings.extend(effects.iter().filter_map(|effect| closed(state, effect)));
+    let found = &effects.found;
+    warnings.extend(found.iter().filter_map(|effect| closed(state, effect)));
+    if effects.is_cut && !found.iter().any(|effect| effect.sources.at_least) {
+        warnings.push(
+            "the lists differ in more places than are compared: other sources than those listed \
+             may become denied or allowed as well"
+                .to_owned(),
+        );
+    }
     warnings
 }
 

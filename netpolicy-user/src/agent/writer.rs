@@ -18,6 +18,7 @@ use super::clients::{KernelSockets, Sockets};
 use super::enforcer::Enforcer;
 use super::error::{AgentError, chain};
 use super::guard::Guard;
+use super::held::Held;
 use super::lock::Lock;
 use super::memory;
 use super::snapshot::{Faults, Snapshot};
@@ -70,8 +71,8 @@ pub struct Writer<E: Enforcer> {
     pub(super) pending: Option<Pending>,
     /// The state to go back to.
     pub(super) pending_base: Option<Arc<State>>,
-    /// A later revision than the store's that stays in force until an admin says otherwise.
-    pub(super) held: Option<u64>,
+    /// Why the store is not to be gone on from until an admin says otherwise.
+    pub(super) held: Option<Held>,
     /// Of the state directory, where that is another one than at start.
     pub(super) lock: Option<Lock>,
     /// What takes it back if the agent is gone.
@@ -237,10 +238,7 @@ impl<E: Enforcer> Writer<E> {
                 report(progress, "filling", done, total);
             })
             .map_err(|source| {
-                tracing::error!(
-                    error = chain(&source),
-                    "the kernel did not take the new rules"
-                );
+                tracing::error!(error = chain(&source), "the kernel rejected the new rules");
                 AgentError::Prepare {
                     revision: self.revision,
                     source,
@@ -261,7 +259,8 @@ impl<E: Enforcer> Writer<E> {
         snapshot.removed.clone_from(&self.removed);
         attach::lock(&self.attacher).publish(&mut snapshot, &mut self.faults);
         snapshot.faults = self.faults.lines();
-        snapshot.faults.extend(self.older_store());
+        snapshot.faults.extend(self.held_store());
+        snapshot.held = self.held;
         if let Some(why) = self.enforcer.private_pins() {
             let fault = format!("filtering ends with the agent's mount namespace: {why}");
             snapshot.faults.push(fault);
@@ -274,21 +273,6 @@ impl<E: Enforcer> Writer<E> {
             );
         }
         self.published.send_replace(Arc::new(snapshot));
-    }
-
-    /// The latest revisions, the newest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn revisions(&mut self, limit: usize) -> Result<Vec<RevisionView>, AgentError> {
-        let revisions = self
-            .store
-            .revisions(limit)
-            .map_err(|source| AgentError::Store {
-                what: "cannot list revisions",
-                source,
-            })?;
-        Ok(revisions.into_iter().map(RevisionView::from).collect())
     }
 
     /// A way to past states beside this writer.

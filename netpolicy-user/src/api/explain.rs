@@ -30,7 +30,7 @@ pub struct ExplainView {
     pub reason: String,
     /// The reason in a sentence.
     pub sentence: String,
-    /// What the policies say, enforced or not.
+    /// What the store's policies say, enforced or not.
     pub policies: PoliciesSay,
     /// The scope in which they judge it: "host" or the service's name.
     pub scope: String,
@@ -43,8 +43,13 @@ pub struct ExplainView {
     pub kernel: Option<KernelVerdict>,
     /// Why the program could not be asked.
     pub kernel_error: Option<String>,
-    /// Whether policies and program agree; `true` when it could not be asked.
+    /// Whether policies and program agree; `true` when it could not be asked, or enforces
+    /// other rules.
     pub agrees: bool,
+    /// Whether the program enforces other rules than those of the policies, since the store is
+    /// held: older than what is in force, or of another history.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_rules_in_force: bool,
 }
 
 /// How the interface of an attempt was chosen.

@@ -7,6 +7,8 @@
 mod devices;
 mod diff;
 mod explain;
+mod paged;
+mod problem;
 mod safety;
 mod sql;
 
@@ -21,15 +23,18 @@ pub use self::diff::DiffAnswer;
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
+pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
+pub use self::problem::{ErrorCode, PROBLEM_JSON, Problem};
 pub use self::safety::{
-    AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery, DeniedClient, Existing,
-    GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView, RescuedView,
+    AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
+    DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
+    RescuedView,
 };
-pub use self::sql::{SqlFailure, SqlRefusal, SqlRequest, SqlResponse, SqlResult};
-pub use crate::compiler::effect::{Becomes, Effect, Opening};
+pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
+pub use crate::model::Outcome;
+pub use crate::model::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
 use crate::model::{Combine, Mode};
-pub use crate::store::Outcome;
 
 /// The header of a backup with its BLAKE3, hex.
 pub const BACKUP_DIGEST: &str = "x-netpolicy-blake3";
@@ -118,12 +123,19 @@ impl Enforcement {
             (_, Some(detached)) => Some(detached.in_words()),
             (EnforcementState::Detached, None) => Some(Detached::default().in_words()),
             (EnforcementState::Partial, _) => Some(format!("not filtered: {}", open.join(", "))),
-            (EnforcementState::NotAttached, _) => {
-                Some("attached to no interface: nothing is filtered".to_owned())
-            }
+            (EnforcementState::NotAttached, _) => Some(self.not_attached().to_owned()),
             (EnforcementState::Unknown, _) => {
                 Some("what is filtered is not known: the kernel cannot be read".to_owned())
             }
+        }
+    }
+
+    /// What being attached to no interface amounts to.
+    #[must_use]
+    pub fn not_attached(&self) -> &'static str {
+        match self.interfaces.iter().any(|i| i.elsewhere) {
+            true => "attached only in another network namespace: nothing is filtered in this one",
+            false => "not attached: nothing is filtered",
         }
     }
 }
@@ -406,17 +418,4 @@ pub struct ProgressView {
     pub done: u64,
     /// Units in this phase; 0: not known.
     pub total: u64,
-}
-
-/// Every refusal and failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ErrorBody {
-    /// All that is wrong, each on its own: what, where, what was expected.
-    pub errors: Vec<String>,
-    /// What to do, if one sentence helps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-    /// Consent to this is all that is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opens: Option<Opens>,
 }

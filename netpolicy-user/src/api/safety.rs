@@ -6,9 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::compiler::effect::{Opening, openings_in_words};
-use crate::model::{Principal, Privilege};
-use crate::store::Outcome;
+use crate::model::effect::{Opening, openings_in_words};
+use crate::model::{Outcome, Principal, Privilege};
 
 /// The query of `POST /v1/changes`, `/v1/rollback` and `/v1/sql`: how a change is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -40,6 +39,10 @@ pub struct ChangeQuery {
     /// opens something is refused without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<String>,
+    /// Refuse it unless the desired state has this revision: another editor was faster.
+    /// Travels as the header `If-Match` (RFC 9110 section 13.1.1), not in the query.
+    #[serde(skip)]
+    pub if_revision: Option<u64>,
 }
 
 /// The query of `POST /v1/bypasses` and `/v1/detach`.
@@ -238,6 +241,22 @@ pub struct RescuedView {
     pub history: bool,
     /// Where what stood in the database's place is kept.
     pub kept: Option<String>,
+    /// Where its log is kept, which belongs to it; left out: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_log: Option<String>,
+}
+
+/// The query of `POST /v1/store/acknowledge`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct AcknowledgeQuery {
+    /// Only say what it opens.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// Consent to what is opened to every source: "any", or the `key` of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens: Option<String>,
 }
 
 /// `POST /v1/store/acknowledge`
@@ -247,6 +266,9 @@ pub struct AcknowledgedView {
     pub revision: u64,
     /// The generation in force.
     pub generation: u64,
-    /// The later revision that was in force before.
+    /// The newest revision of the store that was in use before.
     pub before: u64,
+    /// What the store's revision opens to every source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
 }

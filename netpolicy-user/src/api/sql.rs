@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Changed, ErrorBody, Opens};
-use crate::sql::Dialect;
+use super::{Changed, ErrorCode, Opens};
+use crate::model::Dialect;
 
 /// `POST /v1/sql`. How changes are made is said by the query, as for `/v1/changes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,17 +36,6 @@ pub struct SqlResponse {
     /// The dialect at its end; `None`: it holds no statement.
     #[schema(value_type = Option<String>, example = "snowflake")]
     pub dialect: Option<Dialect>,
-}
-
-/// The body of a refusal or failure: the script's answer where it was begun, else that of
-/// the request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum SqlRefusal {
-    /// A statement was refused or failed.
-    Script(SqlResponse),
-    /// The script was not begun.
-    Request(ErrorBody),
 }
 
 /// What a statement came to.
@@ -88,6 +77,9 @@ pub struct SqlFailure {
     pub hint: Option<String>,
     /// HTTP status.
     pub status: u16,
+    /// What kind of problem it is.
+    #[serde(default)]
+    pub code: ErrorCode,
     /// Consent to this is all that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens: Option<Opens>,

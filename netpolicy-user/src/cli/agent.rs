@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
 use super::context::wants_colour;
+use super::descriptors;
 use super::failure::{Exit, Failure};
-use crate::agent::guard;
 use crate::agent::start::StartError;
+use crate::agent::{guard, serve};
 use crate::config::{Config, Overrides, XdpChoice};
 use crate::output::{Escaped, Format};
 
@@ -19,10 +20,10 @@ pub(super) struct AgentArgs {
     /// Filter this interface, instead of those of the configuration; may be repeated
     #[arg(long, short, value_name = "NIC", value_delimiter = ',')]
     interface: Vec<String>,
-    /// How to attach: native falls back to generic unless told otherwise
+    /// XDP mode; unless set, native with a fallback to generic
     #[arg(long, value_enum, value_name = "MODE")]
     xdp_mode: Option<XdpChoice>,
-    /// Where the store lives [env: NETPOLICY_STATE_DIR] [default: /var/lib/netpolicy]
+    /// Directory of the state database [env: NETPOLICY_STATE_DIR] [default: /var/lib/netpolicy]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     /// Where links, program and maps are pinned [env: NETPOLICY_BPFFS_DIR] [default:
@@ -40,6 +41,8 @@ pub(super) struct AgentArgs {
 
 /// Runs until it is told to stop; enforcement goes on after it.
 pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit> {
+    let _ = serve::raise_descriptor_limit();
+    descriptors::require(descriptors::AGENT)?;
     let config = Config::from_process(&Overrides {
         interfaces: args.interface,
         xdp_mode: args.xdp_mode,
@@ -83,7 +86,7 @@ fn start_log() -> anyhow::Result<()> {
         _ => "info".to_owned(),
     };
     let filter = EnvFilter::try_new(&filter)
-        .with_context(|| format!("{VARIABLE}: \"{filter}\" is no log filter"))?;
+        .with_context(|| format!("{VARIABLE}: \"{filter}\" is not a log filter"))?;
     let colour = wants_colour(io::stderr().is_terminal());
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -17,7 +17,7 @@ pub(super) struct ApplyArgs {
     file: PathBuf,
     #[command(flatten)]
     taken: Taken,
-    /// Remove what the file does not name; so it is unless told otherwise
+    /// Remove what the file does not name (the default)
     #[arg(long, conflicts_with = "no_prune")]
     prune: bool,
     /// Leave what the file does not name as it is

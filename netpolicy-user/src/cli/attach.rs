@@ -1,7 +1,7 @@
 //! `netpolicy detach`, the emergency brake, and `netpolicy attach`.
 
 use super::context::{Context, neither};
-use super::failure::{Exit, Failure, client_hint};
+use super::failure::{Exit, Failure, client_hint, exit_without};
 use super::status::verdict;
 use super::submit::with_consent;
 use crate::client::ClientError;
@@ -21,7 +21,7 @@ pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
             }
             let interfaces = local::detach(&cx.config.bpffs_dir, &cx.config.state_dir)
                 .map_err(|why| neither(&e, &why))?;
-            cx.say("note: done without the agent, which does not answer")?;
+            cx.say(&format!("note: done without the agent: {e}"))?;
             interfaces
         }
         Err(Ok(e)) => return Err(e.into()),
@@ -52,7 +52,7 @@ pub(super) async fn attach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
                     "{e}: the next one to start attaches, nothing is attached yet"
                 )],
                 hint: client_hint(&e),
-                exit: Exit::NoAgent,
+                exit: exit_without(&e),
             }
             .into())
         }

@@ -11,7 +11,7 @@ const MINUTES_MAX: i64 = 10_080;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum BypassCommand {
-    /// Exempt a source for a time; the kernel lets it lapse
+    /// Exempt a source for a time; the kernel ends the exemption
     Grant {
         /// Address or CIDR
         #[arg(value_name = "SRC")]
@@ -23,7 +23,7 @@ pub(super) enum BypassCommand {
         #[arg(long, value_name = "NAME")]
         service: Option<String>,
     },
-    /// List bypasses that have not lapsed
+    /// List unexpired bypasses
     List,
     /// End a bypass before its time
     Revoke {
@@ -33,10 +33,10 @@ pub(super) enum BypassCommand {
         /// The service that it was granted for; without it, the host
         #[arg(long, value_name = "NAME")]
         service: Option<String>,
-        /// End it even if nothing else lets your own address in
+        /// End it even if your own address is denied then
         #[arg(long)]
         force: bool,
-        /// One more address of yours that must not be denied, beside the one of
+        /// Another address of yours that must not be denied, besides that of
         /// SSH_CONNECTION; `none` adds none
         #[arg(
             long,

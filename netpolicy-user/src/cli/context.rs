@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use jiff::Timestamp;
 
-use super::failure::{Exit, Failure, client_hint};
+use super::failure::{Failure, client_hint, exit_without};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
 use crate::output::{Format, Page, Render, one_line, render};
@@ -86,6 +86,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Says something beside the output, on standard error.
+    pub(super) fn note(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.err, "note: {text}")
+    }
+
     /// Says on standard error what is not filtered, where the output alone would let one
     /// believe that all is.
     pub(super) async fn note_gap(&mut self) -> io::Result<()> {
@@ -99,12 +104,16 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Says that what follows does not come from the agent.
-    pub(super) fn note_local(&mut self) -> io::Result<()> {
-        let note = "note: read from the kernel; the agent does not answer";
+    /// Says that what follows does not come from the agent, why, and what to do.
+    pub(super) fn note_local(&mut self, why: &ClientError) -> io::Result<()> {
+        let note = one_line(&format!("note: read from the kernel: {why}"));
         match self.page.format {
-            Format::Table => writeln!(self.out, "{note}"),
-            Format::Json => writeln!(self.err, "{note}"),
+            Format::Table => writeln!(self.out, "{note}")?,
+            Format::Json => writeln!(self.err, "{note}")?,
+        }
+        match client_hint(why) {
+            Some(hint) => writeln!(self.err, "hint: {}", one_line(&hint)),
+            None => Ok(()),
         }
     }
 
@@ -155,6 +164,6 @@ pub(super) fn neither(agent: &ClientError, local: &anyhow::Error) -> Failure {
             "{agent}; nor can the kernel be asked without it: {local:#}"
         )],
         hint: client_hint(agent),
-        exit: Exit::NoAgent,
+        exit: exit_without(agent),
     }
 }

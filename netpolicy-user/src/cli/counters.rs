@@ -9,7 +9,7 @@ pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
         Err(e) if e.is_agent_missing() => {
             let counters =
                 local::counters(&cx.config.bpffs_dir).map_err(|why| neither(&e, &why))?;
-            cx.note_local()?;
+            cx.note_local(&e)?;
             counters
         }
         answer => {

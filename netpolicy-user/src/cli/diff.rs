@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::apply::read_policy_file;
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use crate::api::DiffAnswer;
+use crate::api::{DiffAnswer, PageQuery};
 use crate::model::change::Change;
 use crate::output::DiffView;
 
@@ -57,15 +57,12 @@ async fn of_revisions(
 }
 
 async fn before_newest(cx: &Context<'_>) -> anyhow::Result<u64> {
-    let mut revisions: Vec<u64> = cx
-        .client
-        .revisions(2)
-        .await?
-        .iter()
-        .map(|r| r.revision)
-        .collect();
-    revisions.sort_unstable_by(|a, b| b.cmp(a));
-    revisions.get(1).copied().ok_or_else(|| {
+    let query = PageQuery {
+        limit: Some(2),
+        ..PageQuery::default()
+    };
+    let newest = cx.client.revisions(&query).await?.items;
+    newest.get(1).map(|before| before.revision).ok_or_else(|| {
         Failure::new("there are no two revisions to compare yet")
             .hint("compare with a policy file: netpolicy diff -f FILE")
             .into()

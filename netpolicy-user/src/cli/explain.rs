@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::context::{Context, neither};
-use super::failure::Exit;
+use super::failure::{Exit, exit_without};
 use crate::{arrival, local};
 
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,8 @@ pub(super) struct ExplainArgs {
     interface: Option<String>,
 }
 
-/// Exit code 1 when the loaded program disagrees with the policies.
+/// Exit code 1 when the loaded program disagrees with the policies; without the agent, whose
+/// policies are not known then, as for any command.
 pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let interface = args.interface.as_deref();
     let view = match cx.client.explain(args.source, args.port, interface).await {
@@ -28,9 +29,9 @@ pub(super) async fn run(args: &ExplainArgs, cx: &mut Context<'_>) -> anyhow::Res
             let (bpffs_dir, state_dir) = (&cx.config.bpffs_dir, &cx.config.state_dir);
             let verdict = local::explain(bpffs_dir, state_dir, args.source, args.port, &origin)
                 .map_err(|why| neither(&e, &why))?;
-            cx.note_local()?;
+            cx.note_local(&e)?;
             cx.print(&verdict)?;
-            return Ok(Exit::Done);
+            return Ok(exit_without(&e));
         }
         answer => answer?,
     };

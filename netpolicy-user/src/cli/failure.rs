@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use nix::errno::Errno;
+
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::model::ModelErrors;
@@ -88,8 +90,16 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.exit;
     }
-    match error.downcast_ref::<ClientError>() {
-        Some(ClientError::NoAgent { .. }) => Exit::NoAgent,
+    error
+        .downcast_ref::<ClientError>()
+        .map_or(Exit::Failed, exit_without)
+}
+
+/// The exit code where the agent cannot be asked, also if the kernel could be asked in its
+/// place: 3 says that there is none, 1 that there is one that does not answer.
+pub(super) fn exit_without(error: &ClientError) -> Exit {
+    match error {
+        ClientError::NoAgent { .. } => Exit::NoAgent,
         _ => Exit::Failed,
     }
 }
@@ -126,8 +136,29 @@ fn describe(error: &anyhow::Error) -> (Vec<String>, Option<String>) {
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Refused { body, .. }) => (body.errors.clone(), body.hint.clone()),
         Some(other) => (chain(), client_hint(other)),
-        None => (chain(), None),
+        None => (
+            chain(),
+            is_out_of_files(error).then(|| MORE_FILES.to_owned()),
+        ),
     }
+}
+
+/// What to do where no more files can be opened.
+pub(super) const MORE_FILES: &str = "raise the limit of open files: `ulimit -n 1024` in this \
+                                     shell, LimitNOFILE= in a systemd unit";
+
+/// Whether it failed since the process, or the system, has too many open files.
+fn is_out_of_files(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(lacks_files)
+}
+
+/// Whether the process, or the system, has too many open files.
+pub(super) fn lacks_files(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 /// What to do about a request without an answer.
@@ -137,7 +168,7 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
             "start it as root with `netpolicy agent --interface NIC`, or name its socket with --socket or NETPOLICY_SOCKET"
         }
         ClientError::Permission { .. } => {
-            "run it as root, for example with sudo, or have root `netpolicy grant` what it takes"
+            "run it as root, for example with sudo, or have root grant the privilege (`netpolicy grant`)"
         }
         ClientError::Silent { .. } => {
             "look into the agent's log, and restart it; enforcement does not depend on it"
@@ -151,9 +182,7 @@ pub(super) fn client_hint(error: &ClientError) -> Option<String> {
         ClientError::NotASocket { .. } | ClientError::OtherProgram { .. } => {
             "name the agent's socket with --socket, NETPOLICY_SOCKET or in the configuration file"
         }
-        ClientError::Resources { .. } => {
-            "raise the limit of this shell, for example `ulimit -n 1024`"
-        }
+        ClientError::Resources { .. } => MORE_FILES,
         ClientError::Transport { .. } => {
             "is it an agent of the same version? compare `netpolicy --version` with the agent's log"
         }
@@ -177,7 +206,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ErrorBody;
+    use crate::api::Problem;
 
     fn reported(error: impl Into<anyhow::Error>) -> String {
         let mut out = Vec::new();
@@ -197,10 +226,9 @@ mod tests {
     fn every_kind_of_error_has_its_exit_code() {
         let refused = ClientError::Refused {
             status: 409,
-            body: ErrorBody {
+            body: Problem {
                 errors: vec!["taken".into()],
-                hint: None,
-                opens: None,
+                ..Problem::default()
             },
         };
         for (error, exit) in [
@@ -251,10 +279,10 @@ mod tests {
 
     #[test]
     fn all_that_the_agent_refuses_is_shown_up_to_a_limit() {
-        let body = ErrorBody {
+        let body = Problem {
             errors: (1..=23).map(|i| format!("line {i}")).collect(),
             hint: Some("mend them".into()),
-            opens: None,
+            ..Problem::default()
         };
         let text = reported(ClientError::Refused { status: 400, body });
         let lines: Vec<_> = text.lines().collect();

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::failure::Exit;
+use super::listing::Listing;
 use crate::api::GrantRequest;
 use crate::model::{Principal, Privilege};
 
@@ -20,9 +21,8 @@ pub(super) struct GrantArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AuditArgs {
-    /// At most so many, the newest last
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    limit: usize,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 impl From<GrantArgs> for GrantRequest {
@@ -57,10 +57,12 @@ pub(super) async fn list(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
 }
 
 pub(super) async fn audit(args: &AuditArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let mut entries = cx.client.audit(args.limit).await?;
+    let part = async |query| cx.client.audit(&query).await;
+    let mut entries = args.listing.read(part).await?;
     // As in a log: what came last stands last.
-    entries.reverse();
-    cx.print(entries.as_slice())?;
+    entries.items.reverse();
+    cx.print(entries.items.as_slice())?;
+    entries.say_rest(cx)?;
     Ok(Exit::Done)
 }
 

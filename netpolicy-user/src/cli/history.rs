@@ -2,28 +2,30 @@
 
 use super::context::Context;
 use super::failure::Exit;
+use super::listing::Listing;
 use super::safety::Safety;
 use super::submit::{show_progress, summarise, with_consent};
 use crate::api::ChangeQuery;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
-    /// At most so many, the newest first
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    limit: usize,
+    #[command(flatten)]
+    listing: Listing,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
-    /// The revision whose state is to come back; 0: nothing, as in the beginning
+    /// The revision to restore; 0 is the empty state
     revision: u64,
     #[command(flatten)]
     safety: Safety,
 }
 
 pub(super) async fn history(args: &HistoryArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let revisions = cx.client.revisions(args.limit).await?;
-    cx.print(revisions.as_slice())?;
+    let part = async |query| cx.client.revisions(&query).await;
+    let revisions = args.listing.read(part).await?;
+    cx.print(revisions.items.as_slice())?;
+    revisions.say_rest(cx)?;
     Ok(Exit::Done)
 }
 

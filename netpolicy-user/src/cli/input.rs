@@ -17,7 +17,7 @@ pub(super) struct Taken {
     /// Leave out bad lines of list files, with a warning
     #[arg(long)]
     pub(super) skip_invalid: bool,
-    /// Take a list file in which no line is an address as an empty list
+    /// Accept a list file without any address as an empty list
     #[arg(long)]
     pub(super) allow_empty: bool,
 }

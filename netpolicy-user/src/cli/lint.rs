@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use super::apply::read_policy_file;
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
+use crate::local;
 use crate::model::error::closest;
-use crate::model::lint::{Finding, is_at_fault, lint};
+use crate::model::lint::{Finding, is_at_fault, lint_on};
 use crate::model::{ChangeContext, file};
 
 #[derive(Debug, clap::Args)]
@@ -62,7 +63,7 @@ fn of_file(
         .map_err(|errors| model_failure(&errors))?
         .state;
     let names = state.policies.iter().map(|policy| policy.name.to_string());
-    Ok((names.collect(), lint(&state)))
+    Ok((names.collect(), lint_on(&state, &local::own_networks())))
 }
 
 fn check_name(name: &str, names: &[String]) -> Result<(), Failure> {
@@ -70,7 +71,7 @@ fn check_name(name: &str, names: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     let meant = closest(name, names.iter().map(String::as_str));
-    let meant = meant.map(|name| format!(", perhaps '{name}' is meant"));
+    let meant = meant.map(|name| format!("; did you mean '{name}'?"));
     Err(Failure::new(format!(
         "unknown policy '{}'{}",
         name.escape_debug(),

@@ -12,6 +12,7 @@ mod bypass;
 mod completions;
 mod context;
 mod counters;
+mod descriptors;
 mod diff;
 mod explain;
 mod export;
@@ -21,6 +22,7 @@ mod history;
 mod host;
 mod input;
 mod lint;
+mod listing;
 mod monitor;
 mod policy;
 mod safety;
@@ -69,7 +71,7 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// How to print: table for people, json for programs
+    /// Output format: table or json
     #[arg(
         long,
         short,
@@ -86,7 +88,7 @@ struct Global {
     /// The configuration file [env: NETPOLICY_CONFIG] [default: /etc/netpolicy/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Answer yes where a question would be asked
+    /// Answer yes to all questions
     #[arg(long, short, global = true)]
     yes: bool,
 }
@@ -104,12 +106,12 @@ enum Command {
 /// Commands that talk to the agent.
 #[derive(Debug, Subcommand)]
 enum ClientCommand {
-    /// Show what is enforced where, and what is wrong
+    /// Show what is enforced, on which interfaces, and what is wrong
     Status,
-    /// Make, change and show policies
+    /// Create, change and show policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Name TCP ports, so that policies can govern them alone
+    /// Define services: named TCP ports with policies of their own
     #[command(subcommand)]
     Service(service::ServiceCommand),
     /// Show and change the host's settings
@@ -117,23 +119,23 @@ enum ClientCommand {
     Host(host::HostCommand),
     /// Bind a policy to the host or a service
     Bind(bind::BindArgs),
-    /// Take a policy's binding to the host or a service away
+    /// Unbind a policy from the host or a service
     Unbind(bind::BindArgs),
-    /// Make the whole state what a policy file says
+    /// Apply a policy file as the whole desired state
     Apply(apply::ApplyArgs),
     /// Print the whole state as a policy file
     Export(export::ExportArgs),
-    /// Carry out SQL: a file, statements, or at a prompt
+    /// Run SQL: a file, statements, or an interactive prompt
     Sql(sql::SqlArgs),
-    /// Keep the change that would be taken back otherwise
+    /// Confirm a change that would otherwise be rolled back
     Confirm,
     /// List revisions: who changed what, when
     History(history::HistoryArgs),
-    /// Make everything what it was at a revision
+    /// Restore the state of a past revision
     Rollback(history::RollbackArgs),
     /// Show how two revisions, or a policy file and what is in force, differ
     Diff(diff::DiffArgs),
-    /// Say whether a source may connect, why, and by which rule
+    /// Explain whether a source may connect, and which rule decides
     Explain(explain::ExplainArgs),
     /// Read all lists back from the kernel, compare them with a fresh compile, and repair
     Verify,
@@ -144,17 +146,17 @@ enum ClientCommand {
     /// Exempt sources for a time
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
-    /// Let an OS user or group do something
+    /// Grant a privilege to an OS user or group
     Grant(grant::GrantArgs),
-    /// Take a privilege away
+    /// Revoke a privilege
     Revoke(grant::GrantArgs),
-    /// List the privileges that were granted
+    /// List granted privileges
     Grants,
     /// Show who did what, and what was refused
     Audit(grant::AuditArgs),
-    /// Write a whole, checked copy of the state into a file; never copy state.db itself
+    /// Write a verified backup of the state to a file; do not copy state.db itself
     Backup(store::BackupArgs),
-    /// Without an agent: put a backup in the place of the state, once it is checked
+    /// Verify a backup and restore it; stop the agent first
     Restore(store::RestoreArgs),
     /// Rescue, acknowledge or reset the state database
     #[command(subcommand)]
@@ -201,6 +203,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
     };
+    descriptors::require(descriptors::COMMAND)?;
     let config = Config::from_process(&overrides)?;
     // Not locked: the prompt of `netpolicy sql` may write from another thread.
     let (terminals, format) = (Terminals::detect(), cli.global.output);

@@ -1,5 +1,6 @@
 //! `netpolicy policy …`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::context::Context;
@@ -8,12 +9,13 @@ use super::input::{Input, Taken};
 use super::lint::{self, LintArgs};
 use super::safety::Safety;
 use super::submit::submit;
+use crate::api::{PageQuery, RulesQuery};
 use crate::model::Principal;
 use crate::model::change::{Change, ListEdit};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PolicyCommand {
-    /// Make a policy, active and bound to the host unless told otherwise
+    /// Create a policy, by default active and bound to the host
     Create(Box<CreateArgs>),
     /// Change a policy's lists or comment; what is not named stays
     #[command(override_usage = "netpolicy policy alter [OPTIONS] <NAME>")]
@@ -44,14 +46,14 @@ pub(super) enum PolicyCommand {
         #[command(flatten)]
         safety: Safety,
     },
-    /// Let a policy govern the scopes that it is bound to
+    /// Activate a policy in the scopes that it is bound to
     Activate {
         /// The policy
         name: String,
         #[command(flatten)]
         safety: Safety,
     },
-    /// Let a policy govern nothing, but keep it
+    /// Deactivate a policy, and keep it
     Deactivate {
         /// The policy
         name: String,
@@ -64,8 +66,10 @@ pub(super) enum PolicyCommand {
     Show {
         /// The policy
         name: String,
+        #[command(flatten)]
+        filter: RuleFilter,
     },
-    /// Say what in policies is hardly meant so; exit with 1 if there is more than notes
+    /// Find likely mistakes in policies; exit code 1 if there is more than notes
     Lint(LintArgs),
 }
 
@@ -85,10 +89,10 @@ pub(super) struct CreateArgs {
     /// Block what is on this list; `-` is standard input, may be repeated
     #[arg(long, value_name = "FILE")]
     block_file: Vec<PathBuf>,
-    /// Have an allow list even if nothing is on it: everybody is denied
+    /// Have an allow list even if it is empty: every source is denied
     #[arg(long)]
     only: bool,
-    /// For people
+    /// Description
     #[arg(long)]
     comment: Option<String>,
     /// Make it without activating it
@@ -160,9 +164,20 @@ struct Alterations {
     /// Empty the block list
     #[arg(long, conflicts_with_all = EDIT_BLOCK, conflicts_with_all = ["set_block", "set_block_file"])]
     clear_block: bool,
-    /// For people; an empty one removes it
+    /// Description; an empty one removes it
     #[arg(long)]
     comment: Option<String>,
+}
+
+/// Which rules are shown.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RuleFilter {
+    /// Show only rules that cover ADDRESS
+    #[arg(long, value_name = "ADDRESS")]
+    covers: Option<IpAddr>,
+    /// Show only rules whose text, name or comment contains TEXT; letters match in either case
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
 }
 
 const EDIT_ALLOW: [&str; 4] = [
@@ -185,11 +200,7 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
             cx.print(policies.as_slice())?;
             return Ok(Exit::Done);
         }
-        PolicyCommand::Show { name } => {
-            let policy = cx.client.policy(&name).await?;
-            cx.print(&policy)?;
-            return Ok(Exit::Done);
-        }
+        PolicyCommand::Show { name, filter } => return show(&name, &filter, cx).await,
         PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
         PolicyCommand::Create(args) => {
             let safety = args.safety.clone();
@@ -220,6 +231,32 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
         PolicyCommand::Drop { name, safety } => (Change::DropPolicy { name }, safety),
     };
     submit(&change, &safety, cx).await
+}
+
+/// Prints a policy with all its rules, or those of its rules that are looked for.
+async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    if filter.covers.is_none() && filter.text.is_none() {
+        let policy = cx.client.policy(name).await?;
+        cx.print(&policy)?;
+        return Ok(Exit::Done);
+    }
+    let mut query = RulesQuery {
+        limit: Some(PageQuery::MOST),
+        text: filter.text.clone(),
+        covers: filter.covers,
+        ..RulesQuery::default()
+    };
+    let mut rules = Vec::new();
+    loop {
+        let page = cx.client.rules(name, &query).await?;
+        rules.extend(page.items);
+        query.after = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    cx.print(rules.as_slice())?;
+    Ok(Exit::Done)
 }
 
 fn create(a: CreateArgs) -> anyhow::Result<Change> {

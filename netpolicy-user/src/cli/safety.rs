@@ -8,7 +8,7 @@ use crate::api::{ChangeQuery, Existing};
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Safety options")]
 pub(super) struct Safety {
-    /// Only say what would change, and whom it would deny
+    /// Dry run: show what would change, and which clients would be denied
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Apply it even if it denies your own address, or blocks a /0
@@ -20,10 +20,10 @@ pub(super) struct Safety {
     /// Open connections from sources that it newly denies: keep or cut them
     #[arg(long, value_enum, value_name = "KEEP|CUT", hide_possible_values = true)]
     pub(super) existing: Option<Existing>,
-    /// Take it back by itself unless `netpolicy confirm` comes in time, as in 60s
+    /// Roll back automatically unless confirmed (`netpolicy confirm`) in time, as in 60s
     #[arg(long, value_name = "TIME", value_parser = within)]
     pub(super) confirm_within: Option<u64>,
-    /// One more address of yours that must not be denied, beside the one of SSH_CONNECTION;
+    /// Another address of yours that must not be denied, besides that of SSH_CONNECTION;
     /// `none` adds none
     #[arg(
         long,
@@ -32,6 +32,9 @@ pub(super) struct Safety {
         hide_env_values = true
     )]
     pub(super) from: Option<String>,
+    /// Refuse it unless the desired state is at revision N: another editor was faster
+    #[arg(long, value_name = "N")]
+    pub(super) if_revision: Option<u64>,
 }
 
 impl Safety {
@@ -45,6 +48,7 @@ impl Safety {
             confirm_within: self.confirm_within,
             from: self.from.clone(),
             opens: None,
+            if_revision: self.if_revision,
         }
     }
 }

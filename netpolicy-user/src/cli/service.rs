@@ -39,7 +39,7 @@ pub(super) struct AddArgs {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser(), default_value = "enforce")]
     mode: Mode,
-    /// For people
+    /// Description
     #[arg(long)]
     comment: Option<String>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ struct Alterations {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,
-    /// For people; an empty one removes it
+    /// Description; an empty one removes it
     #[arg(long)]
     comment: Option<String>,
 }

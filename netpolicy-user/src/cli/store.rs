@@ -11,8 +11,10 @@ use futures_util::StreamExt as _;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use crate::local;
+use crate::model::effect::openings_in_words;
 use crate::output::{Format, write_json};
-use crate::recovery::{self, RecoveryError, Restore};
+use crate::recovery::{self, Kept, RecoveryError, Restore};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArgs {
@@ -58,12 +60,28 @@ pub(super) async fn run(command: StoreCommand, cx: &mut Context<'_>) -> anyhow::
                 rescued.revision
             ))?;
             if let Some(kept) = rescued.kept {
-                cx.say(&format!("what stood in its place is kept as {kept}"))?;
+                let log = rescued.kept_log.map(|log| format!(" with its log {log}"));
+                let log = log.unwrap_or_default();
+                cx.say(&format!("what stood in its place is kept as {kept}{log}"))?;
             }
         }
         StoreCommand::Acknowledge => {
-            cx.confirm("Put the store's revision in force, older than the one that is?")?;
-            let done = cx.client.acknowledge_store().await?;
+            let look = cx.client.acknowledge_store(true, None).await?;
+            let opens = look
+                .opens
+                .as_ref()
+                .map(|opens| format!(", which {}", opens.sentence()));
+            cx.confirm(&format!(
+                "Put the store's revision {} in force, in place of revision {}{}?",
+                look.revision,
+                look.before,
+                opens.unwrap_or_default()
+            ))?;
+            let consent = cx.consent().or(look.opens.map(|opens| opens.key));
+            let done = cx
+                .client
+                .acknowledge_store(false, consent.as_deref())
+                .await?;
             if cx.page.format == Format::Json {
                 write_json(&done, cx.out)?;
             }
@@ -92,9 +110,7 @@ pub(super) async fn run(command: StoreCommand, cx: &mut Context<'_>) -> anyhow::
 /// Writes what the agent sends; the file appears when it is whole and on disk.
 pub(super) async fn backup(args: BackupArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let file = &args.file;
-    if !args.force && fs::symlink_metadata(file).is_ok() {
-        return Err(is_there(file).into());
-    }
+    must_be_writable(file, args.force)?;
     let backup = cx.client.backup().await?;
     let (revision, digest) = (backup.revision, backup.digest.clone());
     let mut part = file.as_os_str().to_owned();
@@ -105,7 +121,7 @@ pub(super) async fn backup(args: BackupArgs, cx: &mut Context<'_>) -> anyhow::Re
         .create_new(true)
         .mode(0o600)
         .open(&part)
-        .with_context(|| format!("cannot create {}", part.display()))?;
+        .with_context(|| format!("cannot create {}", file.display()))?;
     let written = async {
         let mut hasher = blake3::Hasher::new();
         let mut pieces = pin!(backup.pieces());
@@ -113,13 +129,13 @@ pub(super) async fn backup(args: BackupArgs, cx: &mut Context<'_>) -> anyhow::Re
             let piece = piece?;
             hasher.update(&piece);
             to.write_all(&piece)
-                .with_context(|| format!("cannot write {}", part.display()))?;
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         if hasher.finalize().to_hex().as_str() != digest {
             return Err(Failure::new("the backup was cut short on its way from the agent").into());
         }
         to.sync_all()
-            .with_context(|| format!("cannot sync {}", part.display()))?;
+            .with_context(|| format!("cannot sync {}", file.display()))?;
         put_in_place(&part, file, args.force)
     }
     .await;
@@ -137,6 +153,32 @@ pub(super) async fn backup(args: BackupArgs, cx: &mut Context<'_>) -> anyhow::Re
         file.display()
     ))?;
     Ok(Exit::Done)
+}
+
+/// Refuses, before the agent has any work, a file that cannot be made.
+fn must_be_writable(file: &Path, replace: bool) -> Result<(), Failure> {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    match fs::metadata(file) {
+        Ok(found) if found.is_dir() => Err(Failure::new(format!(
+            "cannot create {}: it is a directory",
+            file.display()
+        ))
+        .hint(format!(
+            "name a file in it, such as {}",
+            file.join("netpolicy.backup").display()
+        ))),
+        Ok(_) if !replace => Err(is_there(file)),
+        _ if !replace && fs::symlink_metadata(file).is_ok() => Err(is_there(file)),
+        _ => match dir.filter(|dir| !dir.is_dir()) {
+            None => Ok(()),
+            Some(dir) => Err(Failure::new(format!(
+                "cannot create {}: there is no directory {}",
+                file.display(),
+                dir.display()
+            ))
+            .hint("make the directory, or name another file")),
+        },
+    }
 }
 
 fn put_in_place(part: &Path, file: &Path, replace: bool) -> anyhow::Result<()> {
@@ -167,33 +209,67 @@ fn is_there(file: &Path) -> Failure {
 pub(super) fn restore(args: &RestoreArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let dir = cx.config.state_dir.clone();
     let restore = Restore::prepare(&dir, &args.file).map_err(|error| failure(&error))?;
-    let summary = restore.summary.clone();
+    let summary = restore.content.summary.clone();
+    let opens = opens_at_start(&restore, cx);
     let created = summary.created.map_or_else(String::new, |created| {
         format!(" of {}", created.strftime("%Y-%m-%d %H:%M:%S UTC"))
     });
+    let policies = match summary.policies {
+        1 => "1 policy".to_owned(),
+        count => format!("{count} policies"),
+    };
     cx.confirm(&format!(
-        "Replace the store in {} by revision {}{created} by {}, with {} policies?",
+        "Replace the store in {} by revision {}{created} by {}, with {policies}{}?",
         dir.display(),
         summary.revision,
         summary.actor,
-        summary.policies
+        opens
+            .as_ref()
+            .map_or_else(String::new, |opens| format!(", which {opens}"))
     ))?;
     let kept = restore.finish().map_err(|error| failure(&error))?;
     let done = format!(
-        "revision {} is restored; it comes into force when the agent starts",
-        summary.revision
+        "revision {} is restored; it comes into force when the agent starts{}",
+        summary.revision,
+        opens.map_or_else(String::new, |opens| format!(", and {opens}"))
     );
     say_kept(&done, kept, cx)?;
     Ok(Exit::Done)
 }
 
-fn say_kept(done: &str, kept: Option<PathBuf>, cx: &mut Context<'_>) -> anyhow::Result<()> {
+/// "opens the host to every source when the agent starts"; `None`: it opens nothing.
+fn opens_at_start(restore: &Restore, cx: &Context<'_>) -> Option<String> {
+    let content = &restore.content;
+    match local::openings(&cx.config.bpffs_dir, &content.state, &content.bypasses) {
+        // Whatever it lets in, nothing is kept out now.
+        Ok(None) => None,
+        Ok(Some(openings)) if openings.is_empty() => None,
+        Ok(Some(openings)) => Some(format!(
+            "opens {} when the agent starts",
+            openings_in_words(&openings)
+        )),
+        Err(error) => Some(format!(
+            "may open the host when the agent starts: what is in force cannot be read ({error:#})"
+        )),
+    }
+}
+
+fn say_kept(done: &str, kept: Option<Kept>, cx: &mut Context<'_>) -> anyhow::Result<()> {
     if cx.page.format == Format::Json {
-        write_json(&serde_json::json!({ "kept": kept }), cx.out)?;
+        let path = kept.as_ref().map(|kept| &kept.path);
+        let log = kept.as_ref().and_then(|kept| kept.log.as_ref());
+        write_json(
+            &serde_json::json!({ "kept": path, "kept_log": log }),
+            cx.out,
+        )?;
     }
     cx.say(done)?;
     if let Some(kept) = kept {
-        cx.say(&format!("the old store is kept as {}", kept.display()))?;
+        let log = kept
+            .log
+            .map(|log| format!(" with its log {}", log.display()));
+        let (path, log) = (kept.path.display(), log.unwrap_or_default());
+        cx.say(&format!("the old store is kept as {path}{log}"))?;
     }
     Ok(())
 }

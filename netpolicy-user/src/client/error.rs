@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use reqwest::StatusCode;
 
 use super::ANSWER_TIMEOUT;
-use crate::api::ErrorBody;
+use crate::api::Problem;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// Another program listens on the socket.
-    #[error("what answers on {} is no netpolicy agent: {why}", socket.display())]
+    #[error("what answers on {} is not a netpolicy agent: {why}", socket.display())]
     OtherProgram {
         /// The socket.
         socket: PathBuf,
@@ -87,7 +87,7 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
         /// Why, and what to do.
-        body: ErrorBody,
+        body: Problem,
     },
     /// Request or answer were lost or garbled on the way.
     #[error("{what}: the answer of the agent on {} is unusable", socket.display())]

@@ -4,7 +4,8 @@ use reqwest::Method;
 
 use super::{ANSWER_TIMEOUT, Answer, Client};
 use crate::api::{
-    AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PendingView, VerifyView,
+    AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PageQuery, Paged, PendingView,
+    VerifyView,
 };
 
 impl Client {
@@ -14,9 +15,7 @@ impl Client {
     /// See [`super::ClientError`].
     pub async fn rollback(&self, revision: u64, query: &ChangeQuery) -> Answer<Changed> {
         let what = "POST /v1/rollback";
-        let request = self
-            .request(Method::POST, &["rollback", &revision.to_string()], &[])
-            .query(query);
+        let request = self.changing(&["rollback", &revision.to_string()], query);
         self.decode(what, self.send(what, request).await?).await
     }
 
@@ -72,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn audit(&self, limit: usize) -> Answer<Vec<AuditView>> {
-        self.get(&["audit"], &[("limit", limit.to_string())]).await
+    pub async fn audit(&self, query: &PageQuery) -> Answer<Paged<AuditView>> {
+        self.list(&["audit"], query).await
     }
 }

@@ -1,7 +1,5 @@
 //! Scripts of SQL: the one request whose answer counts also when it is a refusal.
 
-use reqwest::Method;
-
 use super::{Answer, Client};
 use crate::api::{ChangeQuery, SqlRequest, SqlResponse};
 
@@ -14,10 +12,7 @@ impl Client {
     pub async fn sql(&self, request: &SqlRequest, query: &ChangeQuery) -> Answer<SqlResponse> {
         let what = "POST /v1/sql";
         // Without a time limit: millions of rules take a while.
-        let request = self
-            .request(Method::POST, &["sql"], &[])
-            .query(query)
-            .json(request);
+        let request = self.changing(&["sql"], query).json(request);
         let response = request.send().await.map_err(|e| self.failure(what, e))?;
         let status = response.status();
         if status.is_success() {

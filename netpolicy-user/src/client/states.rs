@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use super::{Answer, Client};
-use crate::api::{DiffAnswer, RevisionView};
+use crate::api::{DiffAnswer, PageQuery, Paged, RevisionView};
 use crate::model::change::Change;
 
 impl Client {
@@ -53,8 +53,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn revisions(&self, limit: usize) -> Answer<Vec<RevisionView>> {
-        self.get(&["revisions"], &[("limit", limit.to_string())])
-            .await
+    pub async fn revisions(&self, query: &PageQuery) -> Answer<Paged<RevisionView>> {
+        self.list(&["revisions"], query).await
     }
 }

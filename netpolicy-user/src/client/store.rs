@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::Method;
 
-use super::{Answer, Client};
+use super::{Answer, Client, consent};
 use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, RescuedView};
 
 /// A backup on its way.
@@ -51,21 +51,32 @@ impl Client {
     /// # Errors
     /// See [`super::ClientError`].
     pub async fn rescue_store(&self) -> Answer<RescuedView> {
-        self.store_order("rescue").await
+        self.store_order("rescue", &[]).await
     }
 
-    /// `POST /v1/store/acknowledge`
+    /// `POST /v1/store/acknowledge`; `opens`: consent to what it opens, see
+    /// [`crate::api::ChangeQuery::opens`].
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn acknowledge_store(&self) -> Answer<AcknowledgedView> {
-        self.store_order("acknowledge").await
+    pub async fn acknowledge_store(
+        &self,
+        dry_run: bool,
+        opens: Option<&str>,
+    ) -> Answer<AcknowledgedView> {
+        let mut query = consent(opens);
+        query.extend(dry_run.then(|| ("dry_run", "true".to_owned())));
+        self.store_order("acknowledge", &query).await
     }
 
     /// Without a time limit: a large state takes as long as it takes.
-    async fn store_order<T: serde::de::DeserializeOwned>(&self, order: &str) -> Answer<T> {
+    async fn store_order<T: serde::de::DeserializeOwned>(
+        &self,
+        order: &str,
+        query: &[(&str, String)],
+    ) -> Answer<T> {
         let what = format!("POST /v1/store/{order}");
-        let request = self.request(Method::POST, &["store", order], &[]);
+        let request = self.request(Method::POST, &["store", order], query);
         let response = self.send(&what, request).await?;
         self.decode(&what, response).await
     }

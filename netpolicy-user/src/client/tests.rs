@@ -101,10 +101,10 @@ async fn names_reach_the_agent_whatever_they_hold() {
     let router = axum::Router::new().route(
         "/v1/policies/{name}",
         get(async |UrlPath(name): UrlPath<String>| {
-            let body = ErrorBody {
+            let body = Problem {
                 errors: vec![format!("<{name}>")],
                 hint: Some("h".into()),
-                opens: None,
+                ..Problem::default()
             };
             (StatusCode::NOT_FOUND, Json(body))
         }),
@@ -127,10 +127,9 @@ async fn names_reach_the_agent_whatever_they_hold() {
 async fn explain_and_revoke_ask_what_was_meant() {
     let echo = async |Query(q): Query<Vec<(String, String)>>| {
         let said: Vec<_> = q.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let body = ErrorBody {
+        let body = Problem {
             errors: vec![said.join("&")],
-            hint: None,
-            opens: None,
+            ..Problem::default()
         };
         (StatusCode::BAD_REQUEST, Json(body))
     };
@@ -269,11 +268,11 @@ async fn refusal_without_json_comes_from_another_program() {
     };
     assert_eq!(
         said(client.status().await.unwrap_err()),
-        "what answers on SOCKET is no netpolicy agent: it answers GET /v1/status with 413 Payload Too Large: too long"
+        "what answers on SOCKET is not a netpolicy agent: it answers GET /v1/status with 413 Payload Too Large: too long"
     );
     assert_eq!(
         said(client.counters().await.unwrap_err()),
-        "what answers on SOCKET is no netpolicy agent: it answers GET /v1/counters with 404 Not Found"
+        "what answers on SOCKET is not a netpolicy agent: it answers GET /v1/counters with 404 Not Found"
     );
 }
 
@@ -290,7 +289,7 @@ async fn answers_that_are_no_http_or_no_json_come_from_another_program() {
             "{answer:?}: {error:?}"
         );
         let start = format!(
-            "what answers on {} is no netpolicy agent: ",
+            "what answers on {} is not a netpolicy agent: ",
             server.socket.display()
         );
         assert!(error.to_string().starts_with(&start), "{error}");

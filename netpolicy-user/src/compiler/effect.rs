@@ -9,7 +9,6 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod view;
-mod words;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,11 +16,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use netpolicy_common::{Action, FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
-pub use self::opening::{Doors, Exempt, OpenTo, Opening, in_words as openings_in_words, openings};
+pub use self::opening::{Doors, Exempt, openings};
 use self::sweep::{Tally, sweep};
 use self::view::{Of, View};
-pub use self::words::{Becomes, Effect, Sources, SourcesKind};
 use super::{Address, Prefix, Prefix4, Prefix6, Ruleset};
+use crate::model::effect::{Becomes, Effect, Sources, SourcesKind};
 use crate::model::rule::canonical;
 
 /// Networks that an [`Effect`] lists; the others are counted.
@@ -48,13 +47,40 @@ const BOUNDS: Bounds = Bounds {
     at_least: 4_096,
 };
 
-/// Whose attempts are dropped with `new` that passed with `old`, and the reverse, scope by
-/// scope; denials first. Empty if nothing changes for anybody.
+/// What a change does, as far as it was compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// What was found, scope by scope; denials first.
+    pub found: Vec<Effect>,
+    /// Whether the comparison stopped at a bound: others may be denied or allowed as well,
+    /// also where nothing was found.
+    pub is_cut: bool,
+}
+
+impl Effects {
+    /// Whether any source may become denied.
+    #[must_use]
+    pub fn may_deny(&self) -> bool {
+        self.may(Becomes::Denied)
+    }
+
+    /// Whether any source may become allowed.
+    #[must_use]
+    pub fn may_allow(&self) -> bool {
+        self.may(Becomes::Allowed)
+    }
+
+    fn may(&self, becomes: Becomes) -> bool {
+        self.is_cut || self.found.iter().any(|effect| effect.becomes == becomes)
+    }
+}
+
+/// Whose attempts are dropped with `new` that passed with `old`, and the reverse.
 ///
 /// Takes time in proportion to the change, and to the number of chunks of lists in which
-/// the rulesets differ; after some bound it stops looking and says "at least".
+/// the rulesets differ; after some bound it stops looking and says so.
 #[must_use]
-pub fn effects(old: &Ruleset, new: &Ruleset) -> Vec<Effect> {
+pub fn effects(old: &Ruleset, new: &Ruleset) -> Effects {
     effects_within(old, new, BOUNDS)
 }
 
@@ -65,7 +91,8 @@ pub fn denied_newly(old: &Ruleset, new: &Ruleset, port: u16, source: IpAddr) -> 
     !drops(old) && drops(new)
 }
 
-fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Vec<Effect> {
+fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
+    let mut is_cut = false;
     let mut budget = bounds.pieces;
     // Services that the host governs have its lists: looked at once.
     let mut known: Vec<KnownLists<'_>> = Vec::new();
@@ -75,7 +102,8 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Vec<Effect> {
         let found = match known.iter().find(|known| known.lists.same(&lists)) {
             Some(known) => known.found.clone(),
             None => {
-                let found = lists.compare(bounds, &mut budget);
+                let (found, stopped) = lists.compare(bounds, &mut budget);
+                is_cut |= stopped;
                 known.push(KnownLists {
                     lists,
                     found: found.clone(),
@@ -92,7 +120,10 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Vec<Effect> {
             sources,
         }));
     }
-    effects
+    Effects {
+        found: effects,
+        is_cut,
+    }
 }
 
 /// The scope of some ports before and after.
@@ -176,18 +207,20 @@ impl<'a> ComparedLists<'a> {
             && self.v6.1.same(&other.v6.1)
     }
 
-    fn compare(&self, bounds: Bounds, budget: &mut usize) -> FoundEffects {
+    /// What was found, and whether the comparison stopped before the end.
+    fn compare(&self, bounds: Bounds, budget: &mut usize) -> (FoundEffects, bool) {
         let v4 = compare(&self.v4.0, &self.v4.1, bounds, budget);
         let v6 = compare(&self.v6.0, &self.v6.1, bounds, budget);
+        let is_cut = v4.is_cut || v6.is_cut;
         let denied = [(Becomes::Denied, v4.denied, v6.denied)];
-        denied
+        let found = denied
             .into_iter()
             .chain([(Becomes::Allowed, v4.allowed, v6.allowed)])
             .flat_map(|(becomes, v4, v6)| {
                 let sources = together(v4, v6, bounds.listed);
                 sources.into_iter().map(move |sources| (becomes, sources))
-            })
-            .collect()
+            });
+        (found.collect(), is_cut)
     }
 }
 
@@ -195,6 +228,8 @@ impl<'a> ComparedLists<'a> {
 struct FamilyOutcome {
     denied: FamilySources,
     allowed: FamilySources,
+    /// Whether the comparison stopped before the end.
+    is_cut: bool,
 }
 
 /// Sources of one family.
@@ -239,6 +274,7 @@ fn compare<P: Network>(
     let mut outcome = FamilyOutcome {
         denied: FamilySources::of::<P>(&denied, stopped.is_some()),
         allowed: FamilySources::of::<P>(&allowed, stopped.is_some()),
+        is_cut: stopped.is_some(),
     };
     if !(most(&denied) || most(&allowed)) {
         return outcome;

@@ -13,8 +13,9 @@ mod tests;
 mod union;
 
 pub use compile::{Compilation, compile};
-pub use effect::{Becomes, Doors, Effect, Exempt, Opening, Sources, effects, openings};
+pub use effect::{Doors, Effects, Exempt, effects, openings};
 pub use netpolicy_prefixes::{
     Address, Extent, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder,
+    intervals::aggregate,
 };
 pub use ruleset::{Ruleset, ScopeRules};

@@ -104,6 +104,25 @@ impl Ruleset {
         found
     }
 
+    /// Denies every source on every port.
+    #[must_use]
+    pub fn closed() -> Self {
+        use ScopeFlags as F;
+        Self {
+            ports: Arc::new([HOST_SCOPE; 65536]),
+            scopes: vec![ScopeRules {
+                id: HOST_SCOPE,
+                name: "host".to_owned(),
+                config: ScopeConfig {
+                    flags: F::OWN_LISTS.with(F::OWN_ENFORCE).with(F::OWN_ONLY),
+                    ..ScopeConfig::default()
+                },
+                block: PrefixSet::default(),
+                allow: PrefixSet::default(),
+            }],
+        }
+    }
+
     /// The rules of a scope.
     #[must_use]
     pub fn scope(&self, id: ScopeId) -> Option<&ScopeRules> {

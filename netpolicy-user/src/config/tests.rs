@@ -143,10 +143,10 @@ fn all_bad_values_are_reported() {
         [
             "config.toml:1:10: \"agent.sock\" is a relative path: an absolute one was expected",
             "config.toml:2:15: the loopback interface is never filtered",
-            "config.toml:2:21: \"eth 0\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
-            "config.toml:2:30: \"\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
-            "config.toml:2:34: \"abcdefghijklmnop\" is no interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
-            "config.toml:3:19: \"0s\" is no interval: at least a second was expected, as in \"60s\" or \"5m\"",
+            "config.toml:2:21: \"eth 0\" is not an interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+            "config.toml:2:30: \"\" is not an interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+            "config.toml:2:34: \"abcdefghijklmnop\" is not an interface name: 1 to 15 bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
+            "config.toml:3:19: \"0s\" is not an interval: expected at least a second, as in \"60s\" or \"5m\"",
             "config.toml:5:12: a limit of 0 would forbid everything: at least 1 was expected",
         ]
     );

@@ -1,14 +1,17 @@
 //! What the two engines have in common.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use netpolicy_common::{EngineWords, ScopeId};
 
 use super::{DatapathError, maps::Maps};
-use crate::compiler::{Extent, Ruleset};
+use crate::compiler::{Extent, PrefixSet, Ruleset};
 
 /// Told how many units of how many are done.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// The block and the allow list of each scope, as they are read back.
+pub(super) type ScopeContents = BTreeMap<ScopeId, (PrefixSet, PrefixSet)>;
 
 /// The structure in which the kernel holds lists. Slots are told as `slot_of` does.
 pub(super) trait ListEngine: Send + Sync {

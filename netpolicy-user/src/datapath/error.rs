@@ -47,6 +47,12 @@ pub enum DatapathError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The maps in force hold what no ruleset is written as.
+    #[error("the {what} in force cannot be read back: the maps are damaged")]
+    Unreadable {
+        /// "lists", "ports and scopes".
+        what: &'static str,
+    },
     /// Nothing is pinned there.
     #[error("nothing is pinned under {}", path.display())]
     NothingPinned {
@@ -206,7 +212,7 @@ impl DatapathError {
             Self::PrivateBpffs { .. } => {
                 "start the agent in the host's mount namespace (`nsenter --net=/run/netns/NAME`, \
                  not `ip netns exec`), or mount the host's /sys/fs/bpf into the container and set \
-                 bpffs = \"host\"; with --ephemeral it starts all the same"
+                 bpffs = \"host\"; with --ephemeral it starts anyway"
                     .into()
             }
             Self::InterfaceBusy { name, .. } => format!(

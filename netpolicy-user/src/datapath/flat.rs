@@ -10,7 +10,7 @@ mod grace;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use netpolicy_common::{EngineWords, SLOTS, ScopeId};
+use netpolicy_common::{EngineWords, Governance, SLOTS, ScopeId};
 use netpolicy_flat::{
     layout::Roots,
     memory::{self, Memory, Retired, ScopeLists},
@@ -22,7 +22,7 @@ use self::{
 };
 use super::{
     DatapathError,
-    engine::{ListEngine, Progress},
+    engine::{ListEngine, Progress, ScopeContents},
     maps::Maps,
 };
 use crate::compiler::{Extent, Ruleset, ScopeRules};
@@ -233,6 +233,29 @@ pub(super) fn differences(
     let chunks = Chunks::open(maps, first..first + HALF);
     compare(&chunks, maps, slot, expected, extent, found);
     Ok(())
+}
+
+/// The lists of some scopes that a slot holds.
+pub(super) fn contents(
+    maps: &Maps,
+    slot: u32,
+    held: &Governance,
+    ids: &[ScopeId],
+) -> Result<ScopeContents, DatapathError> {
+    let info = maps.slot_info.get(&slot, 0);
+    let info = info.map_err(DatapathError::map("read", "SLOT_INFO"))?;
+    let first = first_chunk(maps, slot)?;
+    let chunks = Chunks::open(maps, first..first + HALF);
+    let page = |number: u32| chunks.page(number);
+    let damaged = |what| DatapathError::Unreadable { what };
+    let mut lists = ScopeContents::new();
+    for id in ids {
+        let config = held.scopes.get(usize::from(*id));
+        let config = config.ok_or_else(|| damaged("ports and scopes"))?;
+        let read = memory::lists_in(Roots::of(&config.engine), info.entries, &page);
+        lists.insert(*id, read.ok_or_else(|| damaged("lists"))?);
+    }
+    Ok(lists)
 }
 
 /// Names the differences between what a slot's lists hold in these chunks and `expected`, as

@@ -16,7 +16,7 @@ use aya::{
 };
 use netpolicy_common::{EngineWords, LIST_SLOTS, ScopeId, list_slot_of};
 
-pub(super) use self::read_back::differences;
+pub(super) use self::read_back::{contents, differences};
 use self::tries::Tries;
 use super::{
     DatapathError,

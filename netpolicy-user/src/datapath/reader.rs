@@ -9,7 +9,8 @@ use super::{
     AttachedInterface, CounterSnapshot, DatapathError, LinkLayer, attach, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{Probes, Programs},
+    program::{self, Probes, Programs},
+    read_back::{self, InForce},
     slots::Slots,
 };
 use crate::compiler::{Extent, Ruleset};
@@ -29,6 +30,8 @@ pub struct Enforced {
     pub abi: u32,
     /// Name of the engine.
     pub engine: &'static str,
+    /// Whether the loaded program is the one of this build.
+    pub is_own_program: bool,
 }
 
 /// Looks at what is pinned and changes nothing.
@@ -105,6 +108,18 @@ impl Reader {
         Ok((differences, self.enforced()?))
     }
 
+    /// All rules and bypasses in force, in full. The caller sees to it that nothing changes
+    /// them meanwhile.
+    ///
+    /// # Errors
+    /// When the maps cannot be read, or hold what no ruleset is written as.
+    pub fn in_force(&self) -> Result<InForce, DatapathError> {
+        let build = self.maps.build.get(&0, 0);
+        let build = build.map_err(DatapathError::map("read", "BUILD"))?;
+        let engine = Engine::from_u32(build.engine).unwrap_or(Engine::Flat);
+        read_back::read(&self.maps, engine)
+    }
+
     /// The interfaces that the program is attached to. A link that somebody made run
     /// another program filters nothing.
     ///
@@ -171,6 +186,7 @@ pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {
         digest: info.digest,
         abi: build.abi,
         engine: Engine::from_u32(build.engine).map_or("unknown", Engine::name),
+        is_own_program: build.program == program::digest(),
     })
 }
 

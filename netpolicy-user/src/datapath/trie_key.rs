@@ -20,3 +20,28 @@ pub(super) fn key_v6(scope: ScopeId, prefix: Prefix6) -> Key<KeyV6> {
         key::v6(scope, prefix.addr.to_be_bytes()),
     )
 }
+
+/// Scope and prefix of a key.
+pub(super) fn of_key_v4(key: KeyV4, len: u32) -> (ScopeId, Prefix4) {
+    let [_, _, s0, s1, a, b, c, d] = key;
+    let addr = u32::from_be_bytes([a, b, c, d]);
+    let len = cidr(len, 32);
+    (ScopeId::from_be_bytes([s0, s1]), Prefix4 { addr, len })
+}
+
+/// Scope and prefix of a key.
+pub(super) fn of_key_v6(key: KeyV6, len: u32) -> (ScopeId, Prefix6) {
+    let mut address = [0; 16];
+    address.copy_from_slice(&key[4..]);
+    let addr = u128::from_be_bytes(address);
+    let len = cidr(len, 128);
+    (
+        ScopeId::from_be_bytes([key[2], key[3]]),
+        Prefix6 { addr, len },
+    )
+}
+
+fn cidr(len: u32, most: u8) -> u8 {
+    let len = u8::try_from(len.saturating_sub(SCOPE_BITS));
+    len.map_or(most, |len| len.min(most))
+}

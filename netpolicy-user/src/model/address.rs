@@ -210,9 +210,9 @@ mod tests {
             ("10.0.0.0/08", "08 has a leading zero"),
             (
                 "10.0.0.0/-1",
-                "the prefix length '-1' is no number from 0 to 32",
+                "the prefix length '-1' is not a number from 0 to 32",
             ),
-            ("10.0.0.0/+8", "is no number from 0 to 32"),
+            ("10.0.0.0/+8", "is not a number from 0 to 32"),
             ("10.0.0.0/255.255.255.0", "is a netmask; write /24"),
             ("10.0.0.0/255.0.255.0", "is a netmask; write a length"),
             ("10.0.0.0/8/8", "more than one '/'"),

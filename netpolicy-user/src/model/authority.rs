@@ -257,12 +257,12 @@ impl Rights {
             || old.services != new.services
         {
             lacks.push(format!(
-                "{user} may not alter services or the host's settings: that takes the privilege admin"
+                "{user} may not alter services or the host's settings: that requires the privilege admin"
             ));
         }
         if old.host.default_dropped != new.host.default_dropped && !self.has(Privilege::Create) {
             lacks.push(format!(
-                "{user} may not drop policy 'default': that takes the privilege create"
+                "{user} may not drop policy 'default': that requires the privilege create"
             ));
         }
         let renamed = renamed(old, new);
@@ -291,12 +291,12 @@ impl Rights {
         let (user, name) = (&self.user, &policy.name);
         if !self.has(Privilege::Create) {
             lacks.push(format!(
-                "{user} may not make policy '{name}': that takes the privilege create"
+                "{user} may not make policy '{name}': that requires the privilege create"
             ));
         }
         if policy.is_in_force() && !self.may_attach(policy) {
             lacks.push(format!(
-                "{user} may not put policy '{name}' into force: that takes the privilege attach; make it inactive (--inactive)"
+                "{user} may not put policy '{name}' into force: that requires the privilege attach; make it inactive (--inactive)"
             ));
         }
     }
@@ -316,7 +316,7 @@ impl Rights {
         let attached = (old.active, &old.bindings) != (new.active, &new.bindings);
         if attached && !self.may_attach(old) {
             lacks.push(format!(
-                "{} may not activate, deactivate or bind policy '{}': that takes the privilege attach",
+                "{} may not activate, deactivate or bind policy '{}': that requires the privilege attach",
                 self.user, old.name
             ));
         }

@@ -300,3 +300,14 @@ pub struct SourceText {
     /// Its content.
     pub text: String,
 }
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Made.
+    Done,
+    /// Not allowed, or wrong in itself.
+    Refused,
+    /// Kernel or store did not take it.
+    Failed,
+}

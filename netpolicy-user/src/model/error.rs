@@ -5,7 +5,7 @@ use std::fmt;
 pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
 pub use super::wording::{Excerpt, closest};
-use super::wording::{at, begins_with, did_you_mean, join_policies, suggest_key};
+use super::wording::{NoList, at, did_you_mean, join_policies, suggest_key};
 
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub enum Problem {
         closest: Option<String>,
     },
     /// Not an address, CIDR or range.
-    #[error("{text} is no address or CIDR: {why}")]
+    #[error("{text} is not an address or CIDR: {why}")]
     Address {
         /// What was written.
         text: Excerpt,
@@ -206,7 +206,7 @@ pub enum Problem {
         policy: String,
     },
     /// A whole family in a block list.
-    #[error("a blocked {net} denies {}; if that is meant, use an empty allow list (allow = [], --only) or --force", if net.starts_with("::") { "every IPv6 source" } else { "everybody" })]
+    #[error("a blocked {net} denies {}; if that is intended, use an empty allow list (allow = [], --only) or --force", if net.starts_with("::") { "every IPv6 source" } else { "every IPv4 source" })]
     BlocksAll {
         /// "0.0.0.0/0" or "::/0".
         net: String,
@@ -222,7 +222,7 @@ pub enum Problem {
         limit: usize,
     },
     /// Too many files for one list.
-    #[error("one list takes its rules from more than 65535 files; join some of them")]
+    #[error("one list reads more than 65535 files; join some of them")]
     TooManySources,
     /// Too many policies.
     #[error(
@@ -235,7 +235,7 @@ pub enum Problem {
         limit: usize,
     },
     /// Not a port or port range.
-    #[error("{text} is no port or port range: {why}")]
+    #[error("invalid port or port range {text}: {why}")]
     Port {
         /// What was written.
         text: Excerpt,
@@ -314,13 +314,9 @@ pub enum Problem {
     },
     /// A list file in which no line is an address.
     #[error(
-        "holds no address{}; expected an address, CIDR or range a line; if an empty list is intended, use --allow-empty, in a policy file allow_empty = true",
-        begins_with(first.as_ref())
+        "holds no address{0}; expected an address, CIDR or range a line; if an empty list is intended, use --allow-empty, in a policy file allow_empty = true"
     )]
-    NoAddress {
-        /// What it begins with; `None`: it is empty but for comments and blank lines.
-        first: Option<Excerpt>,
-    },
+    NoAddress(NoList),
     /// A binary file.
     #[error("not a text file: it holds a zero byte")]
     Binary,
@@ -373,13 +369,13 @@ pub enum Problem {
         name: Excerpt,
     },
     /// No such privilege.
-    #[error("{text} is no privilege; expected one of admin, create, attach, bypass, read")]
+    #[error("unknown privilege {text}; expected one of admin, create, attach, bypass, read")]
     Privilege {
         /// What was written.
         text: Excerpt,
     },
     /// Neither a user nor a group.
-    #[error("{text} is no user or group; expected user:NAME or group:NAME")]
+    #[error("{text} is not a user or group; expected user:NAME or group:NAME")]
     Principal {
         /// What was written.
         text: Excerpt,

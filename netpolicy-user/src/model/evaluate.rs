@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{AllowPart, Binding, Combine, Mode, Policy, Rule, RuleList, Service, State};
 
 /// Which list of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
     /// The allow list.

@@ -226,11 +226,11 @@ fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
     let rest = |policy: &Policy| policy.blocked_rest.clone();
     match (old.and_then(rest), new.and_then(rest)) {
         (old, Some(new)) if old.as_ref() != Some(&new) => {
-            details.push(format!("all who are not allowed shown as blocked: {new}"));
+            details.push(format!("all sources not allowed shown as blocked: {new}"));
         }
         (Some(old), None) if new.is_some() => {
             details.push(format!(
-                "all who are not allowed no longer shown as blocked: {old}"
+                "all sources not allowed no longer shown as blocked: {old}"
             ));
         }
         _ => {}

@@ -137,7 +137,7 @@ impl<'r> ListReader<'r> {
             allow_empty: input.allow_empty,
         };
         for SourceText { name, text } in &input.files {
-            self.list_file(name, text, tolerance);
+            self.list_file(name, text, tolerance, None);
         }
     }
 
@@ -342,9 +342,8 @@ impl<'r> ListReader<'r> {
         };
         if self.forced {
             let place = place(&self.sources, spot);
-            self.report.warn(format!(
-                "{place}: a blocked {net} is enforced, as --force says"
-            ));
+            self.report
+                .warn(format!("{place}: a blocked {net} is enforced (--force)"));
             return false;
         }
         self.refuse(spot, problem);

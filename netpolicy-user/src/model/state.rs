@@ -105,7 +105,7 @@ pub struct Policy {
 pub enum AllowPart {
     /// The policy restricts nothing by allowing.
     Any,
-    /// Only what is on the list; an empty list denies everybody.
+    /// Only what is on the list; an empty list denies every source.
     Only(RuleList),
 }
 

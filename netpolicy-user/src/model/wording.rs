@@ -63,7 +63,7 @@ pub(super) fn did_you_mean(closest: Option<&str>) -> String {
 pub(super) fn suggest_key(closest: &Option<&str>, known: &[&str]) -> String {
     match closest {
         Some(key) => did_you_mean(Some(key)),
-        None => format!("; it takes {}", known.join(", ")),
+        None => format!("; expected one of {}", known.join(", ")),
     }
 }
 
@@ -81,10 +81,42 @@ pub(super) fn join_policies(names: &[String]) -> String {
     format!("{noun} {}", names.join(", "))
 }
 
-/// What a text begins with; `None`: it is empty.
-pub(super) fn begins_with(first: Option<&Excerpt>) -> String {
-    match first {
-        Some(first) => format!("; it begins with {first}"),
-        None => "; it is empty but for blank lines and comments".to_owned(),
+/// A list file that is no address list: what it is in its place, and what names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoList {
+    /// "HTML or XML", if it is a format that is known.
+    pub(super) format: Option<&'static str>,
+    /// What it begins with; `None`: it is empty but for comments and blank lines.
+    pub(super) first: Option<Excerpt>,
+    /// What names it; `None`: a command.
+    pub(super) named: Option<NamedBy>,
+}
+
+/// A policy file's key that names a list file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NamedBy {
+    pub(super) key: &'static str,
+    /// The policy, if it has a name.
+    pub(super) policy: Option<String>,
+    pub(super) place: Place,
+}
+
+impl fmt::Display for NoList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(format) = self.format {
+            write!(f, " list, but {format}")?;
+        }
+        match &self.first {
+            Some(first) => write!(f, "; it begins with {first}")?,
+            None => f.write_str("; it is empty but for blank lines and comments")?,
+        }
+        let Some(NamedBy { key, policy, place }) = &self.named else {
+            return Ok(());
+        };
+        write!(f, "; it is the {key} at {place}")?;
+        match policy {
+            Some(policy) => write!(f, " of policy '{policy}'"),
+            None => Ok(()),
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use netlink_packet_core::NlasIterator;
 
 /// `struct ifinfomsg`.
@@ -74,6 +75,8 @@ pub struct Device {
     pub xdp: Vec<Xdp>,
     /// Its addresses, if they were asked for.
     pub addresses: Vec<IpAddr>,
+    /// The networks that are reached on it without a gateway, if its addresses were asked for.
+    pub networks: Vec<IpNet>,
 }
 
 impl Device {

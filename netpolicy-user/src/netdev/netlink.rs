@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NlasIterator};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
@@ -110,11 +111,18 @@ impl Netdevs {
         self.dump(RTM_GETADDR, &[0; 8], RTM_NEWADDR, |payload| {
             addresses.extend(address(payload));
         })?;
-        for (index, address) in addresses {
-            if let Ok(at) = devices.binary_search_by_key(&index, |device| device.index)
-                && !devices[at].addresses.contains(&address)
+        for (index, address, network) in addresses {
+            let Ok(at) = devices.binary_search_by_key(&index, |device| device.index) else {
+                continue;
+            };
+            let device = &mut devices[at];
+            if !device.addresses.contains(&address) {
+                device.addresses.push(address);
+            }
+            if let Some(network) = network
+                && !device.networks.contains(&network)
             {
-                devices[at].addresses.push(address);
+                device.networks.push(network);
             }
         }
         Ok(devices)
@@ -234,7 +242,8 @@ fn link_request(index: u32, attributes: &[(u16, &[u8])]) -> Vec<u8> {
 }
 
 /// An `RTM_NEWADDR` message's interface and address.
-fn address(payload: &[u8]) -> Option<(u32, IpAddr)> {
+/// The interface's index, its address, and the network on the link.
+fn address(payload: &[u8]) -> Option<(u32, IpAddr, Option<IpNet>)> {
     let index = u32_at(payload, 4)?;
     let (mut local, mut peer) = (None, None);
     for nla in NlasIterator::new(payload.get(8..)?).flatten() {
@@ -245,7 +254,10 @@ fn address(payload: &[u8]) -> Option<(u32, IpAddr)> {
             _ => {}
         }
     }
-    Some((index, local.or(peer)?))
+    let length = *payload.get(1)?;
+    let network = peer.or(local).map(|address| IpNet::new(address, length));
+    let network = network.and_then(Result::ok).map(|network| network.trunc());
+    Some((index, local.or(peer)?, network))
 }
 
 fn ip(value: &[u8]) -> Option<IpAddr> {

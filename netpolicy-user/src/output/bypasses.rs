@@ -46,12 +46,12 @@ impl Render for BypassView {
     }
 }
 
-/// "2h 5m", "29m 30s", "12s", "lapsed".
+/// "2h 5m", "29m 30s", "12s", "expired".
 fn left(now: Timestamp, expires: Timestamp) -> String {
     let seconds = expires.duration_since(now).as_secs();
     let (hours, minutes, rest) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
     match (hours, minutes, rest) {
-        _ if seconds <= 0 => "lapsed".into(),
+        _ if seconds <= 0 => "expired".into(),
         (0, 0, s) => format!("{s}s"),
         (0, m, 0) => format!("{m}m"),
         (0, m, s) => format!("{m}m {s}s"),

@@ -72,7 +72,7 @@ pub(super) fn write_in_force(
         let at = time(page, pending.deadline);
         writeln!(
             out,
-            "revision {} comes back at {at} unless you run `netpolicy confirm`",
+            "rolls back to revision {} at {at} unless confirmed (`netpolicy confirm`)",
             pending.base
         )?;
     }
@@ -103,11 +103,14 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
         && operator.address.is_none()
         && c.effects.iter().any(denies)
     {
-        writeln!(
-            out,
-            "whether it denies you yourself was not looked at: {} has no address; --from names one",
-            line(&operator.known_by)
-        )?;
+        match operator.known_by.as_str() {
+            "--from none" => writeln!(out, "not checked against your own address: --from none")?,
+            known_by => writeln!(
+                out,
+                "not checked against your own address: {} has none; --from names one",
+                line(known_by)
+            )?,
+        }
     }
     let Some(clients) = &c.clients else {
         return Ok(());
@@ -214,6 +217,11 @@ fn place(status: &Status) -> String {
     match status.enforcement.state {
         EnforcementState::Detached => "loaded, but detached: nothing is filtered".into(),
         EnforcementState::Unknown => "loaded; where it is in force cannot be read".into(),
+        EnforcementState::NotAttached
+            if status.enforcement.interfaces.iter().any(|i| i.elsewhere) =>
+        {
+            format!("loaded, but {}", status.enforcement.not_attached())
+        }
         _ if interfaces.is_empty() => "loaded, but on no interface: nothing is filtered".into(),
         EnforcementState::Partial => format!(
             "in force on {}; {}",

@@ -26,7 +26,7 @@ impl Render for Counters {
         }
         writeln!(
             out,
-            "\n{} reported, {} held back by the rate limit, {} lost to a full buffer",
+            "\n{} reported, {} rate-limited, {} lost to a full buffer",
             count(self.events_sent, "event", "events"),
             self.events_limited,
             self.events_overflowed

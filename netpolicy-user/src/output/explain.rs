@@ -17,7 +17,8 @@ impl Render for ExplainView {
             matched.and_then(get).map(|text| plain(line(text)))
         };
         let unknown = self.verdict == "unknown";
-        let unfiltered = self.reason != self.policies.reason;
+        let unfiltered = ["not-filtered", "unknown"].contains(&self.reason.as_str());
+        let others = self.other_rules_in_force && !unfiltered;
         let policies = (!self.enforced).then(|| {
             let said = format!("{} ({})", self.policies.verdict, self.policies.reason);
             plain(said)
@@ -31,6 +32,10 @@ impl Render for ExplainView {
             page,
             [
                 // First: it is why the rest does not matter.
+                (
+                    "Other rules",
+                    (others && !unknown).then(|| cell(Tone::Bad, line(&self.sentence))),
+                ),
                 (
                     "Not filtered",
                     (unfiltered && !unknown).then(|| cell(Tone::Bad, line(&self.sentence))),
@@ -50,8 +55,11 @@ impl Render for ExplainView {
                     "Verdict",
                     Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
                 ),
-                ("Policies say", policies),
-                ("Reason", Some(plain(reason))),
+                ("Policies", policies),
+                (
+                    if others { "Policies' reason" } else { "Reason" },
+                    Some(plain(reason)),
+                ),
                 ("Policy", rule(|m| Some(&m.policy))),
                 ("List", rule(|m| Some(&m.list))),
                 ("Rule", matched.map(|m| plain(rule_text(m)))),
@@ -91,6 +99,9 @@ impl ExplainView {
         };
         let says = format!("{} ({})", line(&k.verdict), line(&k.reason));
         match (self.agrees, unfiltered) {
+            (true, false) if self.other_rules_in_force => {
+                plain(format!("{says}, by the rules in force"))
+            }
             (true, false) => cell(Tone::Good, format!("agrees: {says}")),
             (true, true) => plain(format!("would agree: {says}; not attached there")),
             (false, _) => cell(
@@ -132,7 +143,7 @@ impl Render for ProbeView {
                     Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
                 ),
                 (
-                    "Program says",
+                    "Program",
                     unfiltered.map(|_| plain(format!("{} ({})", line(verdict), line(reason)))),
                 ),
                 ("Reason", Some(plain(line(&self.reason)))),

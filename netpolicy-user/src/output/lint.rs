@@ -108,7 +108,7 @@ fn summary(findings: &[Finding]) -> String {
     let counts = counts.iter().filter(|(n, ..)| *n > 0);
     let counts: Vec<_> = counts.map(|(n, one, many)| count(*n, one, many)).collect();
     if counts.is_empty() {
-        "nothing to mend".to_owned()
+        "no findings".to_owned()
     } else {
         counts.join(", ")
     }

@@ -7,7 +7,7 @@ use comfy_table::Cell;
 use super::{
     Page, Render, Tone, cell, count, line, list, number, plain, time, write_fields, write_table,
 };
-use crate::api::{PolicyView, RuleView};
+use crate::api::{PolicyView, RuleItem, RuleView};
 
 impl Render for [PolicyView] {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
@@ -40,7 +40,7 @@ impl Render for PolicyView {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
         let allow = match self.allow_count {
             None => "any".to_owned(),
-            Some(0) => "nothing: an empty list denies everybody".to_owned(),
+            Some(0) => "nothing: an empty list denies every source".to_owned(),
             Some(n) => format!("only {}", count(n as u64, "rule", "rules")),
         };
         write_fields(
@@ -69,6 +69,18 @@ impl Render for PolicyView {
             return Ok(());
         }
         writeln!(out)?;
+        write_rules(page, &rules, out)
+    }
+}
+
+impl Render for [RuleItem] {
+    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        if self.is_empty() {
+            return writeln!(out, "no such rule");
+        }
+        let lists: Vec<_> = self.iter().map(|item| item.list.to_string()).collect();
+        let rules = lists.iter().map(String::as_str);
+        let rules: Vec<_> = rules.zip(self.iter().map(|item| &item.rule)).collect();
         write_rules(page, &rules, out)
     }
 }

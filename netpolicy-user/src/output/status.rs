@@ -22,12 +22,12 @@ impl Render for Status {
                 time(page, a.started),
                 size(a.memory_bytes)
             )),
-            None => cell(Tone::Warning, "does not answer"),
+            None => cell(Tone::Warning, "not reached: see Faults"),
         };
         let (tone, state) = match e.state {
             EnforcementState::Attached => self.attached(),
             EnforcementState::Partial => (Tone::Bad, "attached to some interfaces only"),
-            EnforcementState::NotAttached => (Tone::Bad, "not attached: nothing is filtered"),
+            EnforcementState::NotAttached => (Tone::Bad, e.not_attached()),
             EnforcementState::Detached => (
                 Tone::Bad,
                 "detached: nothing is filtered until `netpolicy attach`",
@@ -61,16 +61,20 @@ impl Render for Status {
             ))
         });
         let pending = self.agent.as_ref().and_then(|a| a.pending.as_ref());
-        let pending = pending.map(|p| {
-            let text = format!(
-                "revision {} by {}: revision {} comes back at {} without `netpolicy confirm`",
-                p.revision,
-                line(&p.actor),
-                p.base,
-                time(page, p.deadline)
-            );
-            cell(Tone::Warning, text)
-        });
+        let not_known = || cell(Tone::Warning, "not known without the agent");
+        let pending = match (&self.agent, pending) {
+            (None, _) => Some(not_known()),
+            (Some(_), pending) => pending.map(|p| {
+                let text = format!(
+                    "revision {} by {}: rolls back to revision {} at {} unless confirmed (`netpolicy confirm`)",
+                    p.revision,
+                    line(&p.actor),
+                    p.base,
+                    time(page, p.deadline)
+                );
+                cell(Tone::Warning, text)
+            }),
+        };
         let observing = self.agent.as_ref().filter(|a| !a.observing.is_empty());
         let observing = observing.map(|a| {
             let scopes = line(&a.observing.join(", "));
@@ -103,7 +107,7 @@ impl Render for Status {
                 ("Not filtered", not_filtered(&e.others)),
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
-                ("Desired", desired),
+                ("Desired", Some(desired.unwrap_or_else(not_known))),
                 ("Unconfirmed", pending),
                 ("Faults", Some(faults)),
             ],

@@ -5,9 +5,10 @@
 //! `net/netfilter/nf_conntrack_netlink.c` and `nf_conntrack_proto_tcp.c` of the kernel.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
+use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, Nla};
 use netlink_packet_netfilter::conntrack::{
     ConntrackAttribute, ConntrackMessage, IPTuple, ProtoInfo, ProtoInfoTCP, ProtoTuple, Protocol,
     Tuple,
@@ -24,6 +25,10 @@ use super::netlink::Netlink;
 /// How often a dump is tried that is interrupted by changes.
 const ATTEMPTS: u32 = 5;
 
+/// `CTA_ID` and `CTA_ZONE` in `linux/netfilter/nfnetlink_conntrack.h`.
+const ID: u16 = 12;
+const ZONE: u16 = 18;
+
 /// The ends of a connection in one direction, as packets carry them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ends {
@@ -38,6 +43,8 @@ pub(super) enum Progress {
     Opening,
     /// Something may travel in at least one direction.
     Open,
+    /// Both sides have ended; the server's last packets may be under way.
+    Ending,
     /// Not answered yet, reset, or ended by both sides.
     None,
 }
@@ -50,6 +57,10 @@ pub(super) struct Entry {
     /// The server's packets as the server sends them.
     pub(super) reply: Ends,
     pub(super) progress: Progress,
+    /// The zone of the client's packets: entries of other zones may have the same ends.
+    pub(super) zone: u16,
+    /// The kernel's number for the entry: a later one with the same ends has another.
+    pub(super) id: Option<u32>,
 }
 
 /// A conversation with connection tracking in the calling thread's network namespace.
@@ -61,10 +72,17 @@ impl Conntrack {
     pub(super) fn open() -> Result<Option<Self>, SocketsError> {
         // Of the reading thread's network namespace.
         const COUNT: &str = "/proc/sys/net/netfilter/nf_conntrack_count";
-        let count = fs::read_to_string(COUNT).ok();
-        let count = count.and_then(|count| count.trim().parse::<u64>().ok());
-        if count.unwrap_or_default() == 0 {
-            return Ok(None);
+        match fs::read_to_string(COUNT) {
+            Ok(count) if count.trim() == "0" => return Ok(None),
+            Ok(_) => {}
+            // The module is not loaded.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(SocketsError::System {
+                    what: "read the number of tracked connections",
+                    source,
+                });
+            }
         }
         let netlink = Netlink::open(NETLINK_NETFILTER)?;
         netlink.map(Self).map(Some).ok_or(SocketsError::NoConntrack)
@@ -90,20 +108,27 @@ impl Conntrack {
     /// What has become of an entry; `Progress::None` where it is gone.
     pub(super) fn progress(&mut self, of: &Entry) -> Result<Progress, SocketsError> {
         let mut found = None;
-        let request = message(family(of), ConntrackMessage::Get(vec![named(of)]));
+        let request = message(family(of), ConntrackMessage::Get(named(of)));
         let flags = NLM_F_REQUEST | NLM_F_ACK;
         let answer = self.0.ask(flags, request, |m| found = read(&m))?;
         match answer.errno {
             Some(Errno::ENOENT) => Ok(Progress::None),
             Some(errno) => Err(SocketsError::of_conntrack(errno)),
-            None => Ok(found.map_or(Progress::None, |entry| entry.progress)),
+            None => Ok(found
+                .filter(|entry| entry.id == of.id)
+                .map_or(Progress::None, |entry| entry.progress)),
         }
     }
 
-    /// Deletes an entry, unless it is gone. It ends no connection: the next packet of
+    /// Deletes exactly this entry, unless it is gone. It ends no connection: the next packet of
     /// one makes a new entry (`nf_conntrack_tcp_loose`).
     pub(super) fn delete(&mut self, entry: &Entry) -> Result<(), SocketsError> {
-        let request = message(family(entry), ConntrackMessage::Delete(vec![named(entry)]));
+        let mut named = named(entry);
+        if let Some(id) = entry.id {
+            let id = DefaultNla::new(ID, id.to_be_bytes().to_vec());
+            named.push(ConntrackAttribute::Other(id));
+        }
+        let request = message(family(entry), ConntrackMessage::Delete(named));
         let flags = NLM_F_REQUEST | NLM_F_ACK;
         let answer = self.0.ask(flags, request, |_: NetfilterMessage| {})?;
         match answer.errno {
@@ -124,13 +149,13 @@ fn family(entry: &Entry) -> NetfilterProtoFamily {
     }
 }
 
-/// What names an entry in a request.
-fn named(entry: &Entry) -> ConntrackAttribute {
+/// What names an entry in a request: its ends and its zone.
+fn named(entry: &Entry) -> Vec<ConntrackAttribute> {
     let Ends {
         source,
         destination,
     } = entry.original;
-    ConntrackAttribute::CtaTupleOrig(vec![
+    let ends = ConntrackAttribute::CtaTupleOrig(vec![
         Tuple::Ip(vec![
             IPTuple::SourceAddress(source.ip()),
             IPTuple::DestinationAddress(destination.ip()),
@@ -140,7 +165,14 @@ fn named(entry: &Entry) -> ConntrackAttribute {
             ProtoTuple::SourcePort(source.port()),
             ProtoTuple::DestinationPort(destination.port()),
         ]),
-    ])
+    ]);
+    let mut named = vec![ends];
+    // A kernel without zones refuses the attribute.
+    if entry.zone != 0 {
+        let zone = DefaultNla::new(ZONE, entry.zone.to_be_bytes().to_vec());
+        named.push(ConntrackAttribute::Other(zone));
+    }
+    named
 }
 
 /// `None`: not TCP, or no entry.
@@ -148,16 +180,25 @@ fn read(message: &NetfilterMessage) -> Option<Entry> {
     let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) = &message.inner else {
         return None;
     };
-    let (mut original, mut reply) = (None, None);
+    let (mut original, mut reply, mut zone, mut id) = (None, None, 0, None);
     // Without a state the connection is in a flow table, past the handshake.
     let mut progress = Progress::Open;
     for attribute in attributes {
         match attribute {
-            ConntrackAttribute::CtaTupleOrig(tuple) => original = ends(tuple),
+            ConntrackAttribute::CtaTupleOrig(tuple) => {
+                original = ends(tuple);
+                // Here where the zone is of this direction alone.
+                zone = tuple.iter().find_map(tuple_zone).unwrap_or(zone);
+            }
             ConntrackAttribute::CtaTupleReply(tuple) => reply = ends(tuple),
             ConntrackAttribute::CtaProtoInfo(info) => {
                 progress = info.iter().find_map(state).map_or(progress, progress_of);
             }
+            ConntrackAttribute::Other(other) => match (other.kind(), value(other).as_slice()) {
+                (ZONE, &[high, low]) => zone = u16::from_be_bytes([high, low]),
+                (ID, value) => id = value.try_into().ok().map(u32::from_be_bytes),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -165,7 +206,26 @@ fn read(message: &NetfilterMessage) -> Option<Entry> {
         original: original?,
         reply: reply?,
         progress,
+        zone,
+        id,
     })
+}
+
+fn tuple_zone(part: &Tuple) -> Option<u16> {
+    /// `CTA_TUPLE_ZONE` in `linux/netfilter/nfnetlink_conntrack.h`.
+    const TUPLE_ZONE: u16 = 3;
+    match part {
+        Tuple::Other(other) if other.kind() == TUPLE_ZONE => {
+            value(other).try_into().ok().map(u16::from_be_bytes)
+        }
+        _ => None,
+    }
+}
+
+fn value(attribute: &DefaultNla) -> Vec<u8> {
+    let mut bytes = vec![0; attribute.value_len()];
+    attribute.emit_value(&mut bytes);
+    bytes
 }
 
 fn state(info: &ProtoInfo) -> Option<u8> {
@@ -182,8 +242,10 @@ fn state(info: &ProtoInfo) -> Option<u8> {
 fn progress_of(state: u8) -> Progress {
     match state {
         2 => Progress::Opening,
-        // ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK.
-        3..=6 => Progress::Open,
+        // ESTABLISHED, FIN_WAIT, CLOSE_WAIT.
+        3..=5 => Progress::Open,
+        // LAST_ACK.
+        6 => Progress::Ending,
         // NONE, SYN_SENT, TIME_WAIT, CLOSE, SYN_SENT2 and what is no state.
         _ => Progress::None,
     }

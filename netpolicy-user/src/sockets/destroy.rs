@@ -29,8 +29,16 @@ pub struct Destroyed {
 /// or another one. Those before it are ended.
 pub fn destroy(connections: &[Connection]) -> Result<Destroyed, SocketsError> {
     let mut done = Destroyed::default();
+    destroy_into(connections, &mut done).map(|()| done)
+}
+
+/// The same, which tells of those before an error, too.
+pub(super) fn destroy_into(
+    connections: &[Connection],
+    done: &mut Destroyed,
+) -> Result<(), SocketsError> {
     if connections.is_empty() {
-        return Ok(done);
+        return Ok(());
     }
     let mut diag = Diag::open()?;
     let mut known_to_work = false;
@@ -51,7 +59,7 @@ pub fn destroy(connections: &[Connection]) -> Result<Destroyed, SocketsError> {
             Err(errno) => return Err(SocketsError::of_destroy(errno)),
         }
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Whether this kernel can end connections at all. Ends nothing; whether the caller may

@@ -62,6 +62,26 @@ pub enum SocketsError {
 }
 
 impl SocketsError {
+    /// Why a thread of its own did not start.
+    pub(super) fn no_thread(source: io::Error) -> Self {
+        Self::System {
+            what: "start a thread",
+            source,
+        }
+    }
+
+    /// With all causes, in one line.
+    pub(super) fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+
     /// A refusal to list. `ENOENT` is the absence of a handler for the protocol or
     /// family (`inet_diag_lock_handler`, `__sock_diag_cmd`), `EINVAL` of the whole
     /// message type (`sock_diag_rcv_msg`).

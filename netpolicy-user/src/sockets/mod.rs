@@ -9,9 +9,11 @@
 //! survey      dump both families -> what listens, and the inbound connections
 //! conntrack   what is forwarded, and what NAT changed
 //! session     both together: all inbound sessions, as the filter sees their packets
-//! end         destroys sockets, here and in containers, and asks again
+//! end         destroys sockets, and asks again
+//! forwarded   the same in the network namespaces of containers
 //! mptcp       subflows of one connection, and its end
-//! route       which sources are behind a filtered interface
+//! route       which sources are behind a filtered interface, and to which namespaces
+//!             packets to a server leave
 //! netlink     the socket, requests, answers in several parts
 //! ```
 //!
@@ -32,6 +34,9 @@ mod destroy;
 mod diag;
 mod end;
 mod error;
+mod forwarded;
+mod left;
+mod link;
 mod mptcp;
 mod namespaces;
 mod netlink;
@@ -42,7 +47,8 @@ mod survey;
 pub use connection::{Connection, State};
 pub use cookies::syn_cookies_sent;
 pub use destroy::{Destroyed, can_destroy, destroy};
-pub use end::{Ended, Left, end};
+pub use end::{Ended, end};
 pub use error::SocketsError;
-pub use session::{Forwarded, Session};
+pub use left::Left;
+pub use session::{Forwarded, Session, arriving_by};
 pub use survey::Survey;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::connection::Connection;
-use super::conntrack::{Conntrack, Entry, Progress};
+use super::conntrack::{Conntrack, Ends, Entry, Progress};
 use super::error::SocketsError;
 use super::route::Routes;
 use super::survey::{Survey, own_addresses};
@@ -24,7 +24,6 @@ impl Forwarded {
     /// One that exists nowhere.
     #[cfg(test)]
     pub(crate) fn made_up(client: SocketAddr, arrives_at: SocketAddr, server: SocketAddr) -> Self {
-        use super::conntrack::Ends;
         Self(Entry {
             original: Ends {
                 source: client,
@@ -35,6 +34,8 @@ impl Forwarded {
                 destination: client,
             },
             progress: Progress::Open,
+            zone: 0,
+            id: None,
         })
     }
 }
@@ -92,15 +93,12 @@ impl Session {
     }
 
     /// All inbound sessions: those of [`Survey::take`], and those that connection
-    /// tracking knows and that are forwarded, from sources behind `interfaces` (all
-    /// where there are none).
+    /// tracking knows and that are forwarded, whichever interface they come by (see
+    /// [`arriving_by`]).
     ///
     /// # Errors
     /// The kernel does not list them, or cannot be asked.
-    pub fn all(
-        covered: impl Fn(u16) -> bool,
-        interfaces: &[String],
-    ) -> Result<Vec<Self>, SocketsError> {
+    pub fn all(covered: impl Fn(u16) -> bool) -> Result<Vec<Self>, SocketsError> {
         let connections = Survey::take(covered)?.connections;
         let Some(mut conntrack) = Conntrack::open()? else {
             return Ok(connections.into_iter().map(Self::Own).collect());
@@ -108,19 +106,52 @@ impl Session {
         let entries = conntrack.entries()?;
         let own = own_addresses()?;
         let (connections, forwarded) = assign(connections, entries, &own);
-        let mut sessions: Vec<_> = connections.into_iter().map(Self::Own).collect();
-        if forwarded.is_empty() {
-            return Ok(sessions);
-        }
-        let mut routes = Routes::through(interfaces)?;
-        for entry in forwarded {
-            let source = entry.original.source.ip();
-            if interfaces.is_empty() || routes.lead_to(source)? {
-                sessions.push(Self::Forwarded(Forwarded(entry)));
+        let own = connections.into_iter().map(Self::Own);
+        let forwarded = forwarded.into_iter().map(Forwarded).map(Self::Forwarded);
+        Ok(own.chain(forwarded).collect())
+    }
+
+    /// What tells it from all other sessions; the same for all subflows of an MPTCP
+    /// connection.
+    #[must_use]
+    pub(crate) fn identity(&self) -> Identity {
+        match self {
+            Self::Own(connection) => match connection.mptcp() {
+                Some(token) => Identity::Mptcp(token),
+                None => Identity::Own(connection.local, connection.remote, connection.cookie()),
+            },
+            Self::Forwarded(Forwarded(entry)) => {
+                let Ends {
+                    source,
+                    destination,
+                } = entry.original;
+                Identity::Forwarded(source, destination, entry.zone, entry.id)
             }
         }
-        Ok(sessions)
     }
+}
+
+/// What tells a session from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Identity {
+    Own(SocketAddr, SocketAddr, [u8; 8]),
+    Mptcp(u32),
+    Forwarded(SocketAddr, SocketAddr, u16, Option<u32>),
+}
+
+/// Of these sources of forwarded sessions those that are behind `interfaces`, as far as the
+/// routes say; all where there are no interfaces.
+///
+/// # Errors
+/// The kernel does not list interfaces or routes.
+pub fn arriving_by(
+    sources: HashSet<IpAddr>,
+    interfaces: &[String],
+) -> Result<HashSet<IpAddr>, SocketsError> {
+    if sources.is_empty() || interfaces.is_empty() {
+        return Ok(sources);
+    }
+    Routes::open()?.behind(sources, interfaces)
 }
 
 /// Tells own sockets what NAT made of them, and the forwarded entries from the others.
@@ -140,6 +171,7 @@ fn assign(
             original,
             reply,
             progress,
+            ..
         } = entry;
         if let Some(&at) = by_ends.get(&(reply.source, reply.destination)) {
             if (reply.source, reply.destination) != (original.destination, original.source)
@@ -168,7 +200,6 @@ fn plain(end: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::super::State;
-    use super::super::conntrack::Ends;
     use super::*;
 
     fn entry(original: (&str, &str), reply: (&str, &str)) -> Entry {
@@ -180,6 +211,8 @@ mod tests {
             original: ends(original),
             reply: ends(reply),
             progress: Progress::Open,
+            zone: 0,
+            id: None,
         }
     }
 

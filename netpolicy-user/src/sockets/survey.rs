@@ -114,13 +114,25 @@ impl Found {
         // half a million buckets: some milliseconds, whoever is connected. So they are
         // walked side by side; a thread begins in the namespace of the one that makes it.
         let extensions = extensions()?;
+        Self::all_by(thread::Builder::new(), |family| {
+            Self::all_of(family, &extensions)
+        })
+    }
+
+    /// One family on a thread of its own, or after the other where no thread can start.
+    fn all_by(
+        thread: thread::Builder,
+        of: impl Fn(u8) -> Result<Self, SocketsError> + Sync,
+    ) -> Result<Self, SocketsError> {
         let (v4, v6) = thread::scope(|scope| {
-            let v6 = scope.spawn(|| Found::all_of(AF_INET6, &extensions));
-            let v4 = Found::all_of(AF_INET, &extensions);
-            (v4, v6.join())
+            let v6 = thread.spawn_scoped(scope, || of(AF_INET6));
+            (of(AF_INET), v6.map(thread::ScopedJoinHandle::join))
         });
-        let v6 = v6.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok(v4?.and(v6))
+        let v6 = match v6 {
+            Ok(joined) => joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => of(AF_INET6),
+        };
+        Ok(v4?.and(v6?))
     }
 
     /// All of a family, where IPv4 connections of dual-stack listeners are IPv6's.
@@ -210,6 +222,22 @@ pub(super) fn own_addresses() -> Result<HashSet<IpAddr>, SocketsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_families_are_found_where_no_thread_can_start() {
+        let of = |family| {
+            Ok(Found {
+                listeners: HashMap::from([(u16::from(family), vec![])]),
+                ..Found::default()
+            })
+        };
+        for stack in [64 << 10, usize::MAX / 4] {
+            let thread = thread::Builder::new().stack_size(stack);
+            let found = Found::all_by(thread, of).unwrap();
+            let families: BTreeSet<_> = found.listeners.into_keys().collect();
+            assert_eq!(families, BTreeSet::from([2, 10]));
+        }
+    }
 
     #[test]
     fn a_listener_takes_what_the_kernel_would_give_it() {

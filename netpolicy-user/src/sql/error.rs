@@ -69,7 +69,7 @@ pub enum Fault {
         character: char,
     },
     /// A way of writing strings that policies do not need.
-    #[error("{what} are not taken here")]
+    #[error("{what} are not supported here")]
     StringForm {
         /// "Dollar-quoted strings".
         what: &'static str,
@@ -108,7 +108,7 @@ pub enum Fault {
     #[error("OR REPLACE and IF NOT EXISTS exclude each other")]
     ReplaceIfNotExists,
     /// A Materialize rule lacks an option.
-    #[error("rule {rule} lacks {missing}; a rule takes ACTION, DIRECTION and ADDRESS")]
+    #[error("rule {rule} lacks {missing}; a rule has ACTION, DIRECTION and ADDRESS")]
     RuleOption {
         /// The rule's name.
         rule: Excerpt,
@@ -133,7 +133,7 @@ pub enum Fault {
         found: Excerpt,
     },
     /// A name that its dialect does not take.
-    #[error("{found} is no name in {}: {why}", dialect.title())]
+    #[error("{found} is not a name in {}: {why}", dialect.title())]
     Name {
         /// The name.
         found: Excerpt,
@@ -199,7 +199,7 @@ pub enum Fault {
     },
     /// A word that names no dialect.
     #[error("{0}")]
-    UnknownDialect(super::dialect::UnknownDialect),
+    UnknownDialect(crate::model::dialect::UnknownDialect),
 }
 
 /// What came in place of what was expected.
@@ -271,6 +271,10 @@ impl Fault {
                 dialect: Dialect::Lakehouse,
                 ..
             } => "a name is 3 to 28 letters, digits and underscores".to_owned(),
+            Self::Name {
+                why: NameFault::Character(c),
+                ..
+            } if c.is_control() => "remove it: no name holds control characters".to_owned(),
             Self::Name {
                 why: NameFault::Character(_) | NameFault::Start(_),
                 ..

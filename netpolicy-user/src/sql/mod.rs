@@ -29,7 +29,6 @@
 mod ast;
 mod complete;
 mod detect;
-mod dialect;
 mod error;
 mod grammar;
 mod ident;
@@ -43,12 +42,12 @@ mod script;
 #[cfg(test)]
 mod tests;
 
+pub use crate::model::Dialect;
 pub use ast::{
     AlterPolicy, AlterUser, Clauses, CreatePolicy, Grant, Level, PolicyBody, Privilege, RuleText,
     Statement, UnsetClauses, Verb,
 };
 pub use complete::{Ending, Tail};
-pub use dialect::Dialect;
 pub use error::{Fault, SqlError};
 pub use ident::{Ident, Quoting};
 pub use literal::{Literal, Literals};

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::error::fault;
 use super::objects::Db;
+use super::window::{self, Listed, Table, Window};
+use crate::model::Outcome;
 
 /// Bytes of details that one entry keeps. What is beyond is in the revisions.
 const MOST_DETAIL: usize = 64 * 1024;
@@ -32,18 +34,6 @@ pub struct AuditEntry {
     pub after: u64,
     /// More of it.
     pub detail: AuditDetail,
-}
-
-/// What became of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Made.
-    Done,
-    /// Not allowed, or wrong in itself.
-    Refused,
-    /// Kernel or store did not take it.
-    Failed,
 }
 
 /// What an entry says beside.
@@ -111,24 +101,25 @@ fn cut(lines: &mut Vec<String>) {
     }
 }
 
-/// The newest entries, newest first, at most `limit`, each with its number.
-pub(super) fn newest(db: Db<'_>, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
-    let fault = fault("read the audit log", db.path);
-    let mut select = db
-        .conn
-        .prepare_cached(
-            "SELECT id, time, uid, actor, origin, action, outcome, before, after, detail
-             FROM audit ORDER BY id DESC LIMIT ?1",
-        )
-        .map_err(&fault)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = select.query_map([limit], columns).map_err(&fault)?;
-    rows.map(|row| {
-        let (id, entry) = row.map_err(&fault)?;
+const TABLE: Table = Table {
+    name: "audit",
+    key: "id",
+    columns: "id, time, uid, actor, origin, action, outcome, before, after, detail",
+    text: "actor || char(10) || ifnull(origin, '') || char(10) || action || char(10) || outcome \
+           || char(10) || detail",
+};
+
+/// Entries, the newest first, each with its number.
+pub(super) fn list(db: Db<'_>, window: &Window) -> Result<Listed<(u64, AuditEntry)>, StoreError> {
+    let Listed { items, total } = window::read(db, &TABLE, window, "read the audit log", columns)?;
+    let items = items.into_iter().map(|(id, entry)| {
         let entry = entry.map_err(|detail| db.corrupt(format!("audit entry {id}: {detail}")))?;
         Ok((u64::try_from(id).unwrap_or(0), entry))
+    });
+    Ok(Listed {
+        items: items.collect::<Result<_, StoreError>>()?,
+        total,
     })
-    .collect()
 }
 
 /// A row: its number, and the entry or what is wrong with it.

@@ -11,11 +11,14 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::error::fault;
+use super::error::{fault, one_line};
 use super::open::{self, FILE_NAME};
+use super::replace::Kept;
 use super::schema::{self, MIGRATIONS};
 use super::witness::Witness;
-use super::{AuditEntry, StoreError, audit, objects::Db, replace, whole};
+use super::{AuditEntry, StoreError, audit, bypasses, objects::Db, past, replace, whole};
+use crate::clock::Clock;
+use crate::model::{Bypass, State};
 use whole::Summary;
 
 /// How the name of a backup begins while it is made.
@@ -134,6 +137,17 @@ pub(super) fn tidy(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What a backup holds.
+#[derive(Debug)]
+pub struct Restorable {
+    /// In short.
+    pub summary: Summary,
+    /// Its newest state.
+    pub state: State,
+    /// Its bypasses, by the system's clock; expired ones among them.
+    pub bypasses: Vec<Bypass>,
+}
+
 /// Makes a database out of `file` that can take the place of the one in `dir`, whose lock the
 /// caller holds; what it holds. Nothing is replaced.
 ///
@@ -143,7 +157,7 @@ pub fn prepare_restore(
     dir: &Path,
     file: &Path,
     entry: impl FnOnce(&Summary) -> AuditEntry,
-) -> Result<Summary, StoreError> {
+) -> Result<Restorable, StoreError> {
     open::directory(dir)?;
     replace::finish(dir)?;
     replace::remove_draft(dir)?;
@@ -159,8 +173,9 @@ pub fn prepare_restore(
         let fault = |source| StoreError::io("read", file, source);
         let mut from = File::open(file).map_err(fault)?;
         if !from.metadata().map_err(fault)?.is_file() {
-            return Err(StoreError::NotAFile {
+            return Err(StoreError::NotABackup {
                 path: file.to_path_buf(),
+                why: "it is not a regular file".to_owned(),
             });
         }
         let mut to = create(&draft)?;
@@ -168,10 +183,8 @@ pub fn prepare_restore(
             .map_err(|source| StoreError::io("copy to", &draft, source))?;
         drop(to);
         let mut conn = open::connect(&draft)?;
-        // What is wrong is wrong with the file that was named.
-        schema::check(&conn, file, MIGRATIONS)?;
-        schema::migrate(&mut conn, file, MIGRATIONS)?;
-        let summary = whole::check(&conn, file)?;
+        let (summary, state, bypasses) =
+            read_backup(&mut conn, file).map_err(|error| of_backup(error, file))?;
         if summary.revision == 0 {
             return Err(StoreError::NotABackup {
                 path: file.to_path_buf(),
@@ -197,13 +210,48 @@ pub fn prepare_restore(
             .map_err(super::error::fault("close the log of", &draft))?;
         conn.close()
             .map_err(|(_, source)| StoreError::sqlite("close", &draft, source))?;
-        Ok(summary)
+        Ok(Restorable {
+            summary,
+            state,
+            bypasses,
+        })
     })();
     if drafted.is_err() {
         // The first error counts.
         let _ = replace::remove_draft(dir);
     }
     drafted
+}
+
+/// Reads all of the copy of `file`, which is named where something is wrong with it.
+fn read_backup(
+    conn: &mut Connection,
+    file: &Path,
+) -> Result<(Summary, State, Vec<Bypass>), StoreError> {
+    schema::check(conn, file, MIGRATIONS)?;
+    schema::migrate(conn, file, MIGRATIONS)?;
+    let summary = whole::check(conn, file)?;
+    let db = Db { conn, path: file };
+    let state = past::state_at(db, &[], summary.revision)?;
+    let bypasses = bypasses::all(db, &Clock::system())?.into_iter();
+    let bypasses = bypasses.map(|(bypass, _)| bypass).collect();
+    Ok((summary, state, bypasses))
+}
+
+/// What is wrong with a file that is to be restored is not wrong with the store.
+fn of_backup(error: StoreError, file: &Path) -> StoreError {
+    let why = match error {
+        StoreError::Corrupt { detail, .. } => detail,
+        StoreError::Foreign { found, .. } => {
+            format!("it is another program's SQLite database (application id {found:#x})")
+        }
+        StoreError::Sqlite { source, .. } => one_line(&source.to_string()),
+        other => return other,
+    };
+    StoreError::NotABackup {
+        path: file.to_path_buf(),
+        why,
+    }
 }
 
 /// Removes what [`prepare_restore`] made.
@@ -218,7 +266,7 @@ pub fn discard_restore(dir: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Failures to link, rename and remove; the old or the new one is in place then.
-pub fn restore(dir: &Path, now: jiff::Timestamp) -> Result<Option<PathBuf>, StoreError> {
+pub fn restore(dir: &Path, now: jiff::Timestamp) -> Result<Option<Kept>, StoreError> {
     replace::put_in_place(dir, now)
 }
 
@@ -226,17 +274,10 @@ pub fn restore(dir: &Path, now: jiff::Timestamp) -> Result<Option<PathBuf>, Stor
 /// policy; where the old database is kept, if there was one.
 ///
 /// # Errors
-/// Failures to link and remove.
-pub fn reset(dir: &Path, now: jiff::Timestamp) -> Result<Option<PathBuf>, StoreError> {
+/// Failures to link, create and remove; it has happened or has not then.
+pub fn reset(dir: &Path, now: jiff::Timestamp) -> Result<Option<Kept>, StoreError> {
     replace::finish(dir)?;
-    let kept = replace::set_aside(dir, now)?;
-    let marker = super::marker::path(dir);
-    match fs::remove_file(&marker) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::io("remove", &marker, source))
-        }
-        _ => Ok(kept),
-    }
+    replace::set_aside(dir, now)
 }
 
 /// Whether there is anything in `dir` that [`reset`] would take away.

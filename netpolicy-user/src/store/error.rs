@@ -10,6 +10,14 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi;
 use thiserror::Error;
 
+/// What to do to begin with no policy, in every case in which the state is of no use.
+macro_rules! begin_without_policy {
+    () => {
+        "to begin with no policy: `netpolicy detach`, `netpolicy store reset`, start the agent, apply your policy file, `netpolicy attach`"
+    };
+}
+pub(crate) use begin_without_policy;
+
 /// Why the store could not do what was asked. Nothing of the change was stored,
 /// and the store can still be used.
 #[derive(Debug, Error)]
@@ -115,6 +123,19 @@ pub enum StoreError {
         /// "missing" or "empty".
         what: &'static str,
     },
+    /// The log beside the database is another one's.
+    #[error(
+        "the state database {} and the log {} do not belong together: {why}; SQLite would replay the log over it",
+        path.display(), log.display()
+    )]
+    OtherLog {
+        /// The database.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+        /// What gives it away.
+        why: &'static str,
+    },
     /// Not what `netpolicy backup` makes.
     #[error("{} is not a whole backup: {why}", path.display())]
     NotABackup {
@@ -170,7 +191,10 @@ impl StoreError {
                 "another netpolicy agent or an sqlite3 shell may hold it; `fuser -v` on that file names the process"
             }
             Self::Corrupt { .. } => {
-                "the kernel keeps enforcing what was last applied; restore a backup with `netpolicy restore FILE`; to begin with no policy: `netpolicy detach`, `netpolicy store reset`, start the agent, apply your policy file, `netpolicy attach`"
+                concat!(
+                    "the kernel keeps enforcing what was last applied; restore a backup with `netpolicy restore FILE`; ",
+                    begin_without_policy!()
+                )
             }
             Self::Foreign { .. } => {
                 "point state_dir (NETPOLICY_STATE_DIR) at a directory of netpolicy's own, or move that file away"
@@ -194,10 +218,19 @@ impl StoreError {
                 "what is in force stays in force; move the files back if you moved them, or `netpolicy store rescue` stores what the agent holds in a new database"
             }
             Self::Emptied { .. } => {
-                "restore a backup with `netpolicy restore FILE`, or name the right directory (NETPOLICY_STATE_DIR); to begin with no policy: `netpolicy store reset`"
+                concat!(
+                    "restore a backup with `netpolicy restore FILE`, or name the right directory (NETPOLICY_STATE_DIR); ",
+                    begin_without_policy!()
+                )
+            }
+            Self::OtherLog { .. } => {
+                concat!(
+                    "put a backup in place with `netpolicy restore FILE`, which removes the log, never by copying it over state.db; if that is done, copy it to another name and restore that; ",
+                    begin_without_policy!()
+                )
             }
             Self::NotABackup { .. } => {
-                "make backups with `netpolicy backup FILE`: a copy of state.db alone lacks what is in its log"
+                "nothing was changed; name a file that `netpolicy backup FILE` wrote: a copy of state.db alone lacks what is in its log"
             }
             Self::NoSuchRevision { .. }
             | Self::Unstorable { .. }

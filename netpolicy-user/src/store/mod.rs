@@ -19,6 +19,7 @@ mod bypasses;
 mod checkpoint;
 mod chunk;
 mod deadline;
+mod departure;
 mod document;
 mod error;
 mod grants;
@@ -37,6 +38,7 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 mod whole;
+mod window;
 mod witness;
 
 use std::time::Duration;
@@ -44,16 +46,21 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-pub use self::audit::{AuditDetail, AuditEntry, Outcome};
+pub use self::audit::{AuditDetail, AuditEntry};
 pub use self::backup::{
-    Archivist, Backup, discard_restore, is_filled, prepare_restore, reset, restore,
+    Archivist, Backup, Restorable, discard_restore, is_filled, prepare_restore, reset, restore,
 };
+pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
+pub(crate) use self::error::begin_without_policy;
 pub use self::open::directory;
 pub use self::pending::{Pending, PendingEdit};
+pub use self::replace::Kept;
 pub use self::rescue::{Rescued, Whole, by_rescue};
 pub use self::sqlite::SqliteStore;
 pub use self::whole::Summary;
+pub use self::window::{Listed, Window};
+pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
 
 /// Revisions that [`Store::prune`] keeps.
@@ -75,8 +82,10 @@ pub struct Stored {
     pub grants: Vec<Grant>,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
-    /// Whether it comes out of a backup that was restored, and no agent has run since.
+    /// Whether it comes out of a backup that was restored, and was not adopted since.
     pub restored: bool,
+    /// How it departs from the store that was in use last.
+    pub departure: Option<Departure>,
 }
 
 /// What is stored along with a revision, all or nothing.
@@ -124,6 +133,20 @@ pub trait Past: Send {
     /// # Errors
     /// As [`Store::state_at`].
     fn state_at(&self, revision: u64) -> Result<State, StoreError>;
+
+    /// Revisions, the newest first; [`Window::text`] is looked for in who made them and by
+    /// what.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError>;
+
+    /// Entries of the audit log with their numbers, the newest first; [`Window::text`] is
+    /// looked for in all of an entry but its time.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn audit_log(&self, window: &Window) -> Result<Listed<(u64, AuditEntry)>, StoreError>;
 }
 
 /// Where the desired state is kept. There is one writer: the agent.
@@ -171,13 +194,6 @@ pub trait Store: Send {
     /// Failures to write.
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// The newest entries of the audit log with their numbers, newest first, at most
-    /// `limit`.
-    ///
-    /// # Errors
-    /// Failures to read.
-    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError>;
-
     /// Stores a grant, in place of the same one.
     ///
     /// # Errors
@@ -190,12 +206,6 @@ pub trait Store: Send {
     /// # Errors
     /// Failures to write.
     fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError>;
-
-    /// The newest revisions, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// Failures to read.
-    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError>;
 
     /// A way to past states beside this one, for another thread.
     ///
@@ -240,6 +250,13 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError::Lost`].
     fn check(&mut self) -> Result<(), StoreError>;
+
+    /// Makes this the store in use, by which the next ones are judged, and forgets that it was
+    /// restored. Durable when this returns.
+    ///
+    /// # Errors
+    /// Failures to write.
+    fn adopt(&mut self) -> Result<(), StoreError>;
 
     /// Makes the store whole again, after its files were lost.
     ///

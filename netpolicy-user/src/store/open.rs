@@ -5,14 +5,15 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::Access;
 
+use super::marker::Marker;
 use super::schema::{self, MIGRATIONS};
-use super::witness::Witness;
+use super::witness::{Witness, beside};
 use super::{BUSY_TIMEOUT, StoreError, backup, marker, replace};
 
 /// The database's name within the state directory.
@@ -32,8 +33,8 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     /// Whether it is kept.
     pub(super) witness: Witness,
-    /// Whether the marker says that it is filled.
-    pub(super) is_marked: bool,
+    /// The file that says which store was in use last.
+    pub(super) marker: Marker,
 }
 
 /// Opens the database in `dir`; makes both if they are missing (0700 and 0600).
@@ -53,13 +54,14 @@ pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
             let detail = format!("it has only {} bytes", found.len());
             return Err(StoreError::Corrupt { path, detail });
         }
-        Ok(_) => {}
+        Ok(_) => must_own_log(&path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if marker::read(dir)?.is_some() {
                 let marker = marker::path(dir);
                 let what = "missing";
                 return Err(StoreError::Emptied { path, marker, what });
             }
+            must_have_no_log(&path)?;
             create(dir, &path)?;
         }
         Err(error) => return Err(StoreError::io("open", &path, error)),
@@ -72,13 +74,13 @@ pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
     configure(&conn, &path)?;
     schema::migrate(&mut conn, &path, MIGRATIONS)?;
     schema::verify(&conn, &path)?;
-    let is_marked = marker::check(dir, &conn, &path)?;
+    let marker = Marker::open(dir, &conn, &path)?;
     witness.settle()?;
     Ok(Opened {
         conn,
         path,
         witness,
-        is_marked,
+        marker,
     })
 }
 
@@ -119,6 +121,52 @@ pub fn directory(dir: &Path) -> Result<(), StoreError> {
         Err(error) => return Err(StoreError::io("open", dir, error)),
     }
     accessible(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+}
+
+/// A log's header; a log that is no longer holds nothing (<https://sqlite.org/walformat.html>).
+const LOG_HEADER: u64 = 32;
+
+/// The log beside a database, if it holds anything.
+fn log_of(path: &Path) -> Option<PathBuf> {
+    let log = beside(path, "-wal");
+    let found = fs::metadata(&log).ok()?;
+    (found.len() > LOG_HEADER).then_some(log)
+}
+
+/// Refuses a database that was copied to its place beside the log of another, which SQLite would
+/// replay over it.
+///
+/// The file says that it uses a log before its log holds anything, and as long as it is in use
+/// (<https://sqlite.org/fileformat2.html#file_format_version_numbers>). A backup does not.
+fn must_own_log(path: &Path) -> Result<(), StoreError> {
+    const VERSIONS: u64 = 18;
+    const WITHOUT_LOG: [u8; 2] = [1, 1];
+    let Some(log) = log_of(path) else {
+        return Ok(());
+    };
+    let mut versions = [0; 2];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut versions, VERSIONS));
+    read.map_err(|source| StoreError::io("read", path, source))?;
+    if versions != WITHOUT_LOG {
+        return Ok(());
+    }
+    Err(StoreError::OtherLog {
+        path: path.to_path_buf(),
+        log,
+        why: "the database is a copy that was made without a log",
+    })
+}
+
+/// Refuses to make a database beside the log of one that is gone.
+fn must_have_no_log(path: &Path) -> Result<(), StoreError> {
+    match log_of(path) {
+        None => Ok(()),
+        Some(log) => Err(StoreError::OtherLog {
+            path: path.to_path_buf(),
+            log,
+            why: "the database is missing",
+        }),
+    }
 }
 
 /// Makes a database with today's tables. It appears under its name when it is

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::document::Document;
@@ -11,7 +12,8 @@ use super::error::fault;
 use super::list::{self, Known};
 use super::objects::{Db, Kind, ObjectId};
 use super::revision::{find, id, number};
-use super::{Past, StoreError, open};
+use super::window::{self, Listed, Table, Window};
+use super::{AuditEntry, Past, Revision, RevisionMeta, StoreError, audit, open};
 use crate::model::State;
 
 /// A connection that only reads.
@@ -32,17 +34,62 @@ impl SqlitePast {
     }
 }
 
+impl SqlitePast {
+    fn db(&self) -> Db<'_> {
+        Db {
+            conn: &self.conn,
+            path: &self.path,
+        }
+    }
+}
+
 impl Past for SqlitePast {
     fn state_at(&self, revision: u64) -> Result<State, StoreError> {
         // Of one moment, or a revision could be pruned while it is read.
         let reading = self.conn.unchecked_transaction();
         let _reading = reading.map_err(fault("begin to read", &self.path))?;
-        let db = Db {
-            conn: &self.conn,
-            path: &self.path,
-        };
-        state_at(db, &self.known, revision)
+        state_at(self.db(), &self.known, revision)
     }
+
+    fn revisions(&self, window: &Window) -> Result<Listed<Revision>, StoreError> {
+        revisions(self.db(), window)
+    }
+
+    fn audit_log(&self, window: &Window) -> Result<Listed<(u64, AuditEntry)>, StoreError> {
+        audit::list(self.db(), window)
+    }
+}
+
+const REVISIONS: Table = Table {
+    name: "revisions",
+    key: "revision",
+    columns: "revision, created, actor, action",
+    text: "actor || char(10) || action",
+};
+
+fn revisions(db: Db<'_>, window: &Window) -> Result<Listed<Revision>, StoreError> {
+    let what = "list the revisions";
+    let Listed { items, total } = window::read(db, &REVISIONS, window, what, |row| {
+        let (revision, created): (i64, String) = (row.get(0)?, row.get(1)?);
+        Ok((revision, created, row.get(2)?, row.get(3)?))
+    })?;
+    let items = items.into_iter().map(|(revision, created, actor, action)| {
+        let created: Timestamp = created.parse().map_err(|error: jiff::Error| {
+            db.corrupt(format!("the time of revision {revision}: {error}"))
+        })?;
+        Ok(Revision {
+            revision: number(revision),
+            meta: RevisionMeta {
+                created,
+                actor,
+                action,
+            },
+        })
+    });
+    Ok(Listed {
+        items: items.collect::<Result<_, StoreError>>()?,
+        total,
+    })
 }
 
 /// The state of a revision.

@@ -4,7 +4,8 @@
 //! The new one is made and synced under a name of its own. Renaming it to `state.db.restored`
 //! decides; what is left to be done then (`finish`) is done again by whoever opens the store
 //! next: the old log, which SQLite would replay over the new database, goes before the old
-//! database does.
+//! database does. In the same way the file `state.db.reset` decides that nothing takes its
+//! place.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,11 +14,27 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::StoreError;
+use super::marker;
 use super::open::{FILE_NAME, sync};
 use super::witness::beside;
 
+/// Where a database is kept that another took the place of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The database.
+    pub path: PathBuf,
+    /// Its log, without which it may lack its newest revisions.
+    pub log: Option<PathBuf>,
+}
+
+/// What is beside a database that was not closed.
+const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 /// A database that is to take the place of the present one.
 const DECIDED: &str = "state.db.restored";
+
+/// Says that the present database is to go, and nothing takes its place.
+const RESET: &str = "state.db.reset";
 
 /// The name under which a new database is made.
 pub(super) fn draft(dir: &Path) -> PathBuf {
@@ -40,7 +57,7 @@ pub(super) fn remove_draft(dir: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Failures to link, rename and remove. Before the decision nothing has changed.
-pub(super) fn put_in_place(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+pub(super) fn put_in_place(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
     let draft = draft(dir);
     File::open(&draft)
         .and_then(|file| file.sync_all())
@@ -58,14 +75,24 @@ pub(super) fn put_in_place(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>
 /// # Errors
 /// Failures to remove and rename.
 pub(super) fn finish(dir: &Path) -> Result<(), StoreError> {
-    let decided = dir.join(DECIDED);
-    match fs::symlink_metadata(&decided) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(StoreError::io("open", &decided, error)),
-    }
     let path = dir.join(FILE_NAME);
-    for suffix in ["-wal", "-shm", "-journal"] {
+    let reset = dir.join(RESET);
+    if is_there(&reset)? {
+        for suffix in LOGS {
+            remove(&beside(&path, suffix))?;
+        }
+        remove(&path)?;
+        remove(&dir.join(DECIDED))?;
+        remove(&marker::path(dir))?;
+        sync(dir)?;
+        remove(&reset)?;
+        return sync(dir);
+    }
+    let decided = dir.join(DECIDED);
+    if !is_there(&decided)? {
+        return Ok(());
+    }
+    for suffix in LOGS {
         remove(&beside(&path, suffix))?;
     }
     sync(dir)?;
@@ -74,10 +101,11 @@ pub(super) fn finish(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Keeps the present database and its log under another name, beside the present one.
-fn keep(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+fn keep(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
     let path = dir.join(FILE_NAME);
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let kept = dir.join(format!("{FILE_NAME}.before-{stamp}"));
+    let mut log = None;
     for suffix in ["-wal", ""] {
         let (from, to) = (beside(&path, suffix), beside(&kept, suffix));
         // Of the same second: the later one is kept.
@@ -89,7 +117,8 @@ fn keep(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
             linked => linked,
         };
         match linked {
-            Ok(()) => {}
+            Ok(()) if suffix.is_empty() => {}
+            Ok(()) => log = Some(to),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if suffix.is_empty() {
                     return Ok(None);
@@ -99,20 +128,29 @@ fn keep(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
         }
     }
     sync(dir)?;
-    Ok(Some(kept))
+    Ok(Some(Kept { path: kept, log }))
 }
 
-/// Moves the present database with its log out of the way; where to, if there was one.
+/// Takes the present database with its log and the marker away; where it is kept, if there was
+/// one.
 ///
 /// # Errors
-/// Failures to rename.
-pub(super) fn set_aside(dir: &Path, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+/// Failures to link, create and remove. Before the decision nothing has changed.
+pub(super) fn set_aside(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
     let kept = keep(dir, now)?;
-    for suffix in ["", "-wal", "-shm"] {
-        remove(&beside(&dir.join(FILE_NAME), suffix))?;
-    }
+    let reset = dir.join(RESET);
+    File::create(&reset).map_err(|source| StoreError::io("create", &reset, source))?;
     sync(dir)?;
+    finish(dir)?;
     Ok(kept)
+}
+
+fn is_there(file: &Path) -> Result<bool, StoreError> {
+    match fs::symlink_metadata(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::io("open", file, error)),
+    }
 }
 
 fn remove(file: &Path) -> Result<(), StoreError> {

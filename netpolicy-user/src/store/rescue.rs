@@ -1,6 +1,6 @@
 //! A whole store again, out of what the agent holds in memory, after its files were lost.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -10,6 +10,7 @@ use super::error::fault;
 use super::list::KnownChunks;
 use super::objects::{Db, Kind, ObjectId};
 use super::open::{self};
+use super::replace::Kept;
 use super::schema::{self, MIGRATIONS};
 use super::{
     AuditEntry, Pending, RevisionMeta, SqliteStore, StoreError, audit, backup, bypasses, grants,
@@ -43,7 +44,7 @@ pub struct Rescued {
     /// Whether older revisions and the audit log were kept too.
     pub history: bool,
     /// Where what stood in its place is kept.
-    pub kept: Option<PathBuf>,
+    pub kept: Option<Kept>,
 }
 
 /// Closing is not to write into files that are others' by now, nor to leave a log that SQLite
@@ -63,18 +64,6 @@ impl Drop for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Notes that an agent runs with what was restored.
-    ///
-    /// # Errors
-    /// Failures to write.
-    pub fn forget_restored(&mut self) -> Result<(), StoreError> {
-        self.witness.check()?;
-        self.conn
-            .execute("DELETE FROM settings WHERE key = 'restored'", [])
-            .map(drop)
-            .map_err(fault("note that an agent runs", self.path()))
-    }
-
     /// Makes a new database with `whole` in the place of the one that was lost: with all of the
     /// old one, where that can still be read through the descriptors that are open.
     pub(super) fn rebuild(&mut self, whole: &Whole<'_>) -> Result<Rescued, StoreError> {

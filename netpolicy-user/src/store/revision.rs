@@ -7,12 +7,13 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::document::Document;
 use super::error::fault;
 use super::list::{Known, KnownChunks};
+use super::marker::Recorded;
 use super::objects::{Db, Kind, ObjectId};
 use super::{Extras, RevisionMeta, StoreError, audit, list, pending};
 use crate::clock::Clock;
 use crate::model::State;
 
-/// Writes a revision in a transaction; its number and lists. Lists that are the
+/// Writes a revision in a transaction; its number, state and lists. Lists that are the
 /// very ones of `known` are in the database already.
 pub(super) fn commit(
     tx: Transaction<'_>,
@@ -22,7 +23,7 @@ pub(super) fn commit(
     state: &State,
     by: &RevisionMeta,
     extras: &Extras,
-) -> Result<(u64, Vec<Known>), StoreError> {
+) -> Result<(Recorded, Vec<Known>), StoreError> {
     let db = Db { conn: &tx, path };
     let fault = fault("store a revision", path);
     let chunks = KnownChunks::of(known);
@@ -60,7 +61,11 @@ pub(super) fn commit(
         audit::append(db, entry, Some(revision))?;
     }
     tx.commit().map_err(&fault)?;
-    Ok((revision, lists))
+    let recorded = Recorded {
+        revision,
+        state: id,
+    };
+    Ok((recorded, lists))
 }
 
 /// The newest revision and its state.

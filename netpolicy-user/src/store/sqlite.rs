@@ -10,14 +10,15 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::checkpoint::Checkpointer;
 use super::error::fault;
 use super::list::Known;
+use super::marker::Marker;
 use super::objects::Db;
 use super::past::{self, SqlitePast};
 use super::prune::Keep;
-use super::revision::{commit, newest, number};
+use super::revision::{commit, newest};
 use super::witness::Witness;
 use super::{
-    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, Revision,
-    RevisionMeta, Store, StoreError, Stored, Whole, audit, bypasses, grants, marker, open, pending,
+    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta,
+    Store, StoreError, Stored, Whole, audit, bypasses, departure, grants, marker, open, pending,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
@@ -39,8 +40,8 @@ pub struct SqliteStore {
     /// What SQLite says of other connections' commits, of which there are none; `None` after a
     /// transaction that failed, which changes it too.
     data_version: Option<i64>,
-    /// Whether the marker says that it is filled.
-    is_marked: bool,
+    /// Says which store was in use last.
+    pub(super) marker: Marker,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
     /// Closed last; see there.
@@ -70,7 +71,7 @@ impl SqliteStore {
             mut conn,
             path,
             witness,
-            is_marked,
+            marker,
         } = open::open(dir)?;
         let witness = Arc::new(witness);
         let own = open::another(&path)?;
@@ -81,7 +82,7 @@ impl SqliteStore {
             path,
             clock,
             data_version,
-            is_marked,
+            marker,
             witness,
             known: Vec::new(),
             _checkpointer: checkpointer,
@@ -138,11 +139,9 @@ impl SqliteStore {
 
     /// Says beside the database that it is filled, before it is for the first time.
     fn mark(&mut self) -> Result<(), StoreError> {
-        if !self.is_marked {
+        if self.marker.is_missing() {
             self.witness.check()?;
-            let id = marker::id(&self.conn, &self.path)?.unwrap_or_default();
-            marker::write(self.path.parent().unwrap_or(Path::new(".")), &id)?;
-            self.is_marked = true;
+            self.marker.fill()?;
         }
         Ok(())
     }
@@ -209,8 +208,10 @@ impl Store for SqliteStore {
                 grants,
                 pending,
                 restored,
+                departure: None,
             });
         };
+        let departure = departure::of(&self.marker, &self.conn, &self.path, revision)?;
         let (state, lists) = past::read(self.db(), &self.known, &state)?;
         self.known = lists;
         Ok(Stored {
@@ -220,6 +221,7 @@ impl Store for SqliteStore {
             grants,
             pending,
             restored,
+            departure,
         })
     }
 
@@ -238,9 +240,10 @@ impl Store for SqliteStore {
         // What went into files that are gone is not stored.
         let result = result.and_then(|done| self.committed().map(|()| done));
         match result {
-            Ok((revision, lists)) => {
+            Ok((recorded, lists)) => {
                 self.known = lists;
-                Ok(revision)
+                self.marker.record(recorded);
+                Ok(recorded.revision)
             }
             Err(error) => {
                 self.known = known;
@@ -250,45 +253,6 @@ impl Store for SqliteStore {
                 Err(error)
             }
         }
-    }
-
-    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
-        let db = self.db();
-        let fault = fault("list the revisions", db.path);
-        let mut select = self
-            .conn
-            .prepare_cached(
-                "SELECT revision, created, actor, action FROM revisions
-                 ORDER BY revision DESC LIMIT ?1",
-            )
-            .map_err(&fault)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = select
-            .query_map([limit], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                ))
-            })
-            .map_err(&fault)?;
-        rows.map(|row| {
-            let (revision, created, actor, action) = row.map_err(&fault)?;
-            let created: Timestamp = created.parse().map_err(|error: jiff::Error| {
-                db.corrupt(format!("the time of revision {revision}: {error}"))
-            })?;
-            let meta = RevisionMeta {
-                created,
-                actor,
-                action,
-            };
-            Ok(Revision {
-                revision: number(revision),
-                meta,
-            })
-        })
-        .collect()
     }
 
     fn past(&self) -> Result<Box<dyn Past>, StoreError> {
@@ -308,10 +272,6 @@ impl Store for SqliteStore {
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
         self.witness.check()?;
         audit::append(self.db(), entry, None)
-    }
-
-    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
-        audit::newest(self.db(), limit)
     }
 
     fn put_grant(&mut self, grant: &Grant, entry: &AuditEntry) -> Result<(), StoreError> {
@@ -370,13 +330,19 @@ impl Store for SqliteStore {
         Archivist::new(&self.path, self.witness.clone())
     }
 
+    fn adopt(&mut self) -> Result<(), StoreError> {
+        self.adopt_as_last()
+    }
+
     fn settle(&mut self) {
         self.release_log();
     }
 
     fn prune(&mut self) -> Result<Pruned, StoreError> {
         self.witness.check()?;
-        self.prune_to(KEEP)
+        let pruned = self.prune_to(KEEP);
+        self.marker.settle()?;
+        pruned
     }
 }
 

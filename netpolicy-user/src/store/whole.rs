@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::document::Document;
 use super::error::{fault, one_line};
 use super::objects::{Db, Kind, ObjectId};
+use super::window::Window;
 use super::{StoreError, audit, bypasses, grants, list, pending};
 use crate::clock::Clock;
 
@@ -83,6 +84,6 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<Summary, StoreErro
     bypasses::all(db, &Clock::system())?;
     pending::get(db, &Clock::system())?;
     grants::all(db)?;
-    audit::newest(db, usize::MAX)?;
+    audit::list(db, &Window::newest(usize::MAX))?;
     Ok(summary)
 }

@@ -62,7 +62,7 @@ const PROGRAMS: &[Program] = &[
         purpose: Purpose::Test,
         optional: true,
     },
-    // Kills a restore at each of its system calls.
+    // Kills programs at each of their system calls, and makes calls fail.
     Program {
         probe: Probe::Command("strace"),
         package: "strace",
@@ -82,16 +82,17 @@ const PROGRAMS: &[Program] = &[
         purpose: Purpose::Test,
         optional: false,
     },
-    Program {
-        probe: Probe::Command("strace"),
-        package: "strace",
-        purpose: Purpose::Test,
-        optional: true,
-    },
     // Debian 12 has it in `/usr/sbin`.
     Program {
         probe: Probe::Command("bpftool"),
         package: "bpftool",
+        purpose: Purpose::Test,
+        optional: false,
+    },
+    // Forwards connections to other network namespaces.
+    Program {
+        probe: Probe::Command("nft"),
+        package: "nftables",
         purpose: Purpose::Test,
         optional: false,
     },
@@ -104,12 +105,6 @@ const PROGRAMS: &[Program] = &[
     Program {
         probe: Probe::Command("iptables-restore"),
         package: "iptables",
-        purpose: Purpose::Bench,
-        optional: true,
-    },
-    Program {
-        probe: Probe::Command("nft"),
-        package: "nftables",
         purpose: Purpose::Bench,
         optional: true,
     },
@@ -304,12 +299,12 @@ mod tests {
         assert_eq!(names(Purpose::Run), ["cc", "ip"]);
         assert!(names(Purpose::Test).starts_with(&["cc", "ip"]));
         assert!(names(Purpose::Test).contains(&"postgres"));
-        assert!(!names(Purpose::Test).contains(&"nft"));
+        assert!(!names(Purpose::Test).contains(&"ipset"));
         assert!(names(Purpose::Bench).starts_with(&names(Purpose::Test)));
-        assert!(names(Purpose::Bench).contains(&"nft"));
+        assert!(names(Purpose::Bench).contains(&"ipset"));
         assert!(names(Purpose::Kernels).starts_with(&names(Purpose::Test)));
         assert!(names(Purpose::Kernels).contains(&"depmod"));
-        assert!(!names(Purpose::Kernels).contains(&"nft"));
+        assert!(!names(Purpose::Kernels).contains(&"ipset"));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! scopes (Memory) -> family (one scope and family) -> difference, change -> build -> nodes
 //!                                                  -> hosts -> buckets -> key
 //!                                                  -> arena (pages, and what is free)
-//! read: pages against lists
+//! read: pages against lists; content: pages to lists
 //! ```
 
 mod arena;
@@ -15,6 +15,7 @@ mod bits;
 mod buckets;
 mod build;
 mod change;
+mod content;
 mod difference;
 mod family;
 mod hosts;
@@ -27,6 +28,7 @@ mod scopes;
 mod table;
 
 pub use arena::{Arena, PageSource, Retired};
+pub use content::lists_in;
 pub use lists::ScopeLists;
 pub use read::differences;
 pub use scopes::Memory;

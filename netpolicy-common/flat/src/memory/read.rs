@@ -48,7 +48,7 @@ pub fn differences(
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     Differs,
     Damaged,
 }
@@ -67,17 +67,31 @@ fn read<P: Family>(
         let inside = lists.block.range(p.0..=p.1);
         without(p, inside.map(|p| (p.first(), p.last())))
     });
-    let mut reading = Reading::<'_, '_, P> {
+    let mut compared = Compared {
+        blocked: Comparison::new(Box::new(block)),
+        allowed: Comparison::new(Box::new(allow)),
+    };
+    Reading::<P> {
         pages,
         part: *part,
         singles: singles.into_iter().peekable(),
-        blocked: Comparison::new(Box::new(block)),
-        allowed: Comparison::new(Box::new(allow)),
-        budget: 64 * lists.len() + (1 << 20),
-    };
-    reading.slot(root.start, 0, 0)?;
-    reading.blocked.finish()?;
-    reading.allowed.finish()
+        sink: &mut compared,
+        budget: steps(lists.len()),
+    }
+    .slot(root.start, 0, 0)?;
+    compared.blocked.finish()?;
+    compared.allowed.finish()
+}
+
+/// Steps that reading so many prefixes takes at most.
+pub(super) fn steps(prefixes: usize) -> usize {
+    (1 << 20) + prefixes.saturating_mul(64)
+}
+
+/// Takes what is read: ranges that ascend, of which neighbours may touch.
+pub(super) trait Sink<A> {
+    /// A range that is listed.
+    fn found(&mut self, first: A, last: A, code: Listing) -> Result<(), Why>;
 }
 
 /// What tables say of the hosts in a part of the addresses, ascending.
@@ -118,10 +132,14 @@ fn singles<P: Family>(
             }
         }
     }
-    // A block is looked for first.
+    in_order(&mut singles);
+    Ok(singles)
+}
+
+/// Sorts hosts; of one that is on both lists the block counts, which is looked for first.
+pub(super) fn in_order<A: Address>(singles: &mut Vec<(A, Listing)>) {
     singles.sort_unstable_by_key(|(host, code)| (*host, *code as u8));
     singles.dedup_by_key(|(host, _)| *host);
-    Ok(singles)
 }
 
 /// A range without others that ascend.
@@ -140,21 +158,21 @@ fn without<A: Address>((first, last): (A, A), others: impl Iterator<Item = (A, A
     left
 }
 
-struct Reading<'p, 'a, P: Family> {
-    pages: PageSource<'p>,
+pub(super) struct Reading<'p, 's, P: Family> {
+    pub(super) pages: PageSource<'p>,
     /// What is read; the rest is passed over.
-    part: Part<P::Address>,
-    singles: Peekable<std::vec::IntoIter<(P::Address, Listing)>>,
-    blocked: Comparison<'a, P::Address>,
-    allowed: Comparison<'a, P::Address>,
+    pub(super) part: Part<P::Address>,
+    /// Single hosts, which come before the trie; ascending.
+    pub(super) singles: Peekable<std::vec::IntoIter<(P::Address, Listing)>>,
+    pub(super) sink: &'s mut dyn Sink<P::Address>,
     /// Steps left: a damaged memory may lead in circles.
-    budget: usize,
+    pub(super) budget: usize,
 }
 
 impl<'p, P: Family> Reading<'p, '_, P> {
     /// Reads what a slot says of the addresses that begin with the first `depth` bits of
     /// `first`.
-    fn slot(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
+    pub(super) fn slot(&mut self, slot: u32, first: u128, depth: u8) -> Result<(), Why> {
         let last = first | low_ones(depth);
         let (from, upto) = self.range();
         if last < from || upto < first {
@@ -297,8 +315,7 @@ impl<'p, P: Family> Reading<'p, '_, P> {
     fn is(&mut self, first: P::Address, last: P::Address, code: Listing) -> Result<(), Why> {
         match code {
             Listing::Neither => Ok(()),
-            Listing::Blocked => self.blocked.found(first, last),
-            Listing::Allowed => self.allowed.found(first, last),
+            Listing::Blocked | Listing::Allowed => self.sink.found(first, last, code),
         }
     }
 
@@ -312,6 +329,21 @@ impl<'p, P: Family> Reading<'p, '_, P> {
 fn half(pages: PageSource<'_>, start: u32, index: u32) -> Option<u32> {
     let (page, word) = place_of_half(start, index);
     Some(halves(pages(page)?[word])[index as usize % 2])
+}
+
+/// What should be read.
+struct Compared<'a, A> {
+    blocked: Comparison<'a, A>,
+    allowed: Comparison<'a, A>,
+}
+
+impl<A: Address> Sink<A> for Compared<'_, A> {
+    fn found(&mut self, first: A, last: A, code: Listing) -> Result<(), Why> {
+        match code {
+            Listing::Blocked => self.blocked.found(first, last),
+            _ => self.allowed.found(first, last),
+        }
+    }
 }
 
 /// Two ascending series of ranges, in each of which neighbours may touch.

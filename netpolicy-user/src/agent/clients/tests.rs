@@ -3,9 +3,10 @@
 use super::super::error::AgentError;
 use super::super::testing::{Bench, DRY, PLAIN, ROOT, add_service, apply, create};
 use crate::api::Existing;
-use crate::sockets::Left;
+use crate::sockets::{Connection, Forwarded, Left, Session, State};
 
 use super::super::request::Options;
+use super::{add_left, not_closed};
 
 const CUT: Options = Options {
     existing: Some(Existing::Cut),
@@ -183,8 +184,6 @@ fn syn_cookies_are_reported_with_a_cut() {
 
 #[test]
 fn mptcp_connection_left_without_subflows_stays_reported() {
-    use super::{add_left, not_closed};
-    use crate::sockets::{Connection, Session, State};
     let session = |token| {
         let local = "198.51.100.1:5432".parse().unwrap();
         let remote = "10.66.0.1:40000".parse().unwrap();
@@ -193,9 +192,53 @@ fn mptcp_connection_left_without_subflows_stays_reported() {
     };
     let mut left = vec![(session(1), Left::Mptcp), (session(2), Left::Lives)];
     // The second round does not see the first one, and ends the second.
-    add_left(&mut left, vec![]);
+    assert_eq!(add_left(&mut left, vec![]), 0);
     assert_eq!(left, [(session(1), Left::Mptcp)]);
     add_left(&mut left, vec![(session(1), Left::Lives)]);
     assert_eq!(left, [(session(1), Left::Lives)]);
     assert_eq!(not_closed(&left)[0].connections, 1);
+}
+
+#[test]
+fn forwarded_mptcp_connection_left_without_subflows_stays_reported() {
+    let mut left = vec![(forwarded(40_000), Left::Mptcp)];
+    assert_eq!(add_left(&mut left, vec![]), 0);
+    assert_eq!(left, [(forwarded(40_000), Left::Mptcp)]);
+}
+
+#[test]
+fn forwarded_session_that_ends_between_the_rounds_counts_as_closed() {
+    let unverified = || Left::Unverified("tracked as open".to_owned());
+    let sessions = [forwarded(40_000), forwarded(40_001), forwarded(40_002)];
+    let mut left = vec![
+        (sessions[0], unverified()),
+        (sessions[1], unverified()),
+        (sessions[2], Left::NoSocket),
+    ];
+    // The first is over; of the second the socket is gone, and the entry still open; the
+    // third ended by itself.
+    let over = add_left(&mut left, vec![(sessions[1], Left::NoSocket)]);
+    assert_eq!(over, 1);
+    assert_eq!(left, [(sessions[1], unverified())]);
+}
+
+#[test]
+fn cut_asks_where_denied_sources_come_in_and_no_others() {
+    let mut bench = Bench::new();
+    let sockets = bench.sockets();
+    for last in 0..100 {
+        sockets.open_forwarded(&format!("10.0.0.{last}"), 8080);
+    }
+    sockets.open_forwarded("10.66.0.1", 8080);
+    let change = create("abuse", &[], &["10.66.0.0/16"]);
+    bench.writer.change(change, ROOT, CUT).unwrap();
+    // All once, to count the clients, and the denied one once more; then it is gone.
+    assert_eq!(sockets.routed(), 101 + 1);
+}
+
+fn forwarded(port: u16) -> Session {
+    let client = std::net::SocketAddr::from(([10, 66, 0, 1], port));
+    let host = "198.51.100.1:8080".parse().unwrap();
+    let server = "172.17.0.2:9000".parse().unwrap();
+    Session::Forwarded(Forwarded::made_up(client, host, server))
 }

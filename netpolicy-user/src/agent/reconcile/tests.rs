@@ -102,7 +102,7 @@ fn lost_pins_are_installed_anew_and_attached() {
         journal,
         ["reinstall", "attach eth7", "bypasses 0", "verify"]
     );
-    assert!(bench.snapshot().faults[0].contains("installed anew"));
+    assert!(bench.snapshot().faults[0].contains("reinstalled"));
 }
 
 #[test]
@@ -112,5 +112,5 @@ fn pins_that_cannot_be_installed_anew_stay_a_fault() {
     bench.kernel.lock().fail_prepare = true;
     bench.writer.reconcile();
     let faults = bench.snapshot().faults.clone();
-    assert!(faults[0].contains("installing anew failed"), "{faults:?}");
+    assert!(faults[0].contains("reinstalling failed"), "{faults:?}");
 }

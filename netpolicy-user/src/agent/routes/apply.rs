@@ -1,37 +1,46 @@
 //! `/v1/changes`, by which the desired state changes, and `/v1/export`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::document::{CHANGES, CONFLICTING, HISTORY, NO_REVISION, NO_ROOM, UNKNOWN_NAME};
+use super::condition::{IfMatch, etag};
+use super::document::{
+    CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM, UNKNOWN_NAME,
+};
 use super::extract::{Body, Params};
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::request::Options;
-use crate::api::{ChangeQuery, Changed, ErrorBody};
+use crate::api::{ChangeQuery, Changed, Problem};
 use crate::model::{Change, file};
 
 /// Makes one change to the desired state and enforces it, all or nothing.
 #[utoipa::path(post, path = "/v1/changes", operation_id = "applyChange", tag = CHANGES,
-    params(ChangeQuery),
+    params(ChangeQuery, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     request_body(content = Change, description = "The change."),
     responses(
         (status = OK, body = Changed, description = "The change is in force, or was only tried (`dry_run`)."),
-        (status = NOT_FOUND, body = ErrorBody, description = UNKNOWN_NAME),
-        (status = CONFLICT, body = ErrorBody, description = CONFLICTING),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = NOT_FOUND, body = Problem, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
+        (status = PRECONDITION_FAILED, body = Problem, description = MISMATCH),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Params(query): Params<ChangeQuery>,
+    Params(mut query): Params<ChangeQuery>,
+    IfMatch(revision): IfMatch,
     body: Body,
 ) -> Result<Json<Changed>, AgentError> {
     // Held until the change is made: it is as large as its text.
     let (change, _share) = blocking(move || body.parse::<Change>()).await?;
+    query.if_revision = revision;
     let (options, asker) = Options::of(&query, caller)?;
     let changed = app.supervisor.change(change, asker, options);
     changed.await.map(Json)
@@ -50,21 +59,24 @@ pub(super) struct ExportParams {
     params(ExportParams),
     responses(
         (status = OK, body = String, content_type = "text/plain", description = "A policy file (TOML)."),
-        (status = NOT_FOUND, body = ErrorBody, description = NO_REVISION),
+        (status = NOT_FOUND, body = Problem, description = NO_REVISION),
     )
 )]
 pub(super) async fn export(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<ExportParams>,
-) -> Result<String, AgentError> {
-    match params.revision {
+) -> Result<impl IntoResponse, AgentError> {
+    let (revision, state) = match params.revision {
         None => {
             let snapshot = app.supervisor.snapshot();
-            blocking(move || Ok(file::export(&snapshot.state))).await
+            (snapshot.revision, Arc::clone(&snapshot.state))
         }
-        Some(revision) => {
-            let state = app.supervisor.state_at(revision).await?;
-            blocking(move || Ok(file::export(&state))).await
-        }
-    }
+        Some(revision) => (
+            revision,
+            Arc::new(app.supervisor.state_at(caller, revision).await?),
+        ),
+    };
+    let text = blocking(move || Ok(file::export(&state))).await?;
+    Ok(([etag(revision)], text))
 }

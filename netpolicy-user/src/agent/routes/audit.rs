@@ -1,32 +1,26 @@
 //! `/v1/audit`
 
-use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
+use axum::{Extension, Json};
 
 use super::App;
 use super::document::ACCESS;
 use super::extract::Params;
+use super::paging::window;
+use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
-use crate::api::AuditView;
-
-#[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct AuditParams {
-    /// At most so many; 100 unless told otherwise.
-    limit: Option<usize>,
-}
+use crate::api::{AuditView, PageQuery, Paged};
 
 /// Who did what, and what was refused, the newest first.
 #[utoipa::path(get, path = "/v1/audit", operation_id = "listAuditEntries", tag = ACCESS,
-    params(AuditParams),
-    responses((status = OK, body = Vec<AuditView>, description = "Entries of the audit log, the newest first."))
+    params(PageQuery),
+    responses((status = OK, body = Paged<AuditView>, description = "Entries of the audit log, the newest first."))
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    Params(params): Params<AuditParams>,
-) -> Result<Json<Vec<AuditView>>, AgentError> {
-    let entries = app.supervisor.audit_log(params.limit.unwrap_or(100));
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<PageQuery>,
+) -> Result<Json<Paged<AuditView>>, AgentError> {
+    let entries = app.supervisor.audit_log(caller, window(query)?);
     entries.await.map(Json)
 }

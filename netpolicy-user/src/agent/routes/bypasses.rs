@@ -13,7 +13,7 @@ use crate::agent::caller::Caller;
 use crate::agent::consent::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::request::Asker;
-use crate::api::{BypassRequest, BypassView, ConsentQuery, ErrorBody};
+use crate::api::{BypassRequest, BypassView, ConsentQuery, Problem};
 
 /// The bypasses that have not lapsed.
 #[utoipa::path(get, path = "/v1/bypasses", operation_id = "listBypasses", tag = BYPASSES,
@@ -32,9 +32,9 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
     request_body(content = BypassRequest, description = "The source, and for how long it is exempt."),
     responses(
         (status = OK, body = BypassView, description = "The bypass, in force."),
-        (status = NOT_FOUND, body = ErrorBody, description = "There is no service of this name."),
-        (status = CONFLICT, body = ErrorBody, description = CONFLICTING),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = NOT_FOUND, body = Problem, description = "There is no service of this name."),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn grant(
@@ -69,8 +69,8 @@ pub(super) struct RevokeParams {
     params(RevokeParams),
     responses(
         (status = OK, body = BypassView, description = "The bypass that was revoked."),
-        (status = NOT_FOUND, body = ErrorBody, description = "There is no such bypass."),
-        (status = CONFLICT, body = ErrorBody, description = CONFLICTING),
+        (status = NOT_FOUND, body = Problem, description = "There is no such bypass."),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
     )
 )]
 pub(super) async fn revoke(

@@ -11,7 +11,7 @@ use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::memory;
-use crate::api::{Changed, DiffAnswer, ErrorBody, Timing};
+use crate::api::{Changed, DiffAnswer, Problem, Timing};
 use crate::model::{Change, ChangeContext, State as Desired, diff, plan};
 
 /// Bytes of a unified diff.
@@ -32,17 +32,18 @@ pub(super) struct DiffParams {
     params(DiffParams),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference of both as policy files."),
-        (status = NOT_FOUND, body = ErrorBody, description = NO_REVISION),
+        (status = NOT_FOUND, body = Problem, description = NO_REVISION),
     )
 )]
 pub(super) async fn revisions(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     Params(params): Params<DiffParams>,
 ) -> Result<Json<DiffAnswer>, AgentError> {
     let snapshot = app.supervisor.snapshot();
-    let old = app.supervisor.state_at(params.from).await?;
+    let old = app.supervisor.state_at(caller, params.from).await?;
     let new = match params.to {
-        Some(to) => Some(app.supervisor.state_at(to).await?),
+        Some(to) => Some(app.supervisor.state_at(caller, to).await?),
         None => None,
     };
     blocking(move || {
@@ -59,8 +60,8 @@ pub(super) async fn revisions(
     request_body(content = Change, description = "The change, most often that of a policy file."),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference that the change would make."),
-        (status = NOT_FOUND, body = ErrorBody, description = UNKNOWN_NAME),
-        (status = CONFLICT, body = ErrorBody, description = CONFLICTING),
+        (status = NOT_FOUND, body = Problem, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
     )
 )]
 pub(super) async fn change(

@@ -9,6 +9,8 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{AllOf, Object, Schema};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 
+use crate::api::PROBLEM_JSON;
+
 /// Groups of operations.
 pub(super) const POLICIES: &str = "policies";
 pub(super) const CHANGES: &str = "changes";
@@ -25,6 +27,10 @@ pub(super) const NO_REVISION: &str = "There is no such revision, or it was prune
 pub(super) const CONFLICTING: &str = "The request contradicts the present state, would deny the \
      operator or connected clients, opens a scope to every source without consent, or an \
      unconfirmed change waits.";
+pub(super) const IF_MATCH: &str = "The revision that the change is for, in double quotes: if the \
+     desired state has another by now, nothing is changed.";
+pub(super) const MISMATCH: &str =
+    "The desired state has another revision than If-Match names; nothing changed.";
 pub(super) const NO_ROOM: &str =
     "The disk is full, or the kernel has no memory left; nothing changed.";
 
@@ -57,6 +63,7 @@ pub(super) fn complete(api: &mut utoipa::openapi::OpenApi) {
     for item in api.paths.paths.values_mut() {
         for operation in operations(item) {
             add_common_answers(operation);
+            name_problems(operation);
         }
     }
 }
@@ -112,10 +119,30 @@ fn add_common_answers(operation: &mut Operation) {
         if applies {
             let responses = &mut operation.responses.responses;
             responses.entry(status.to_owned()).or_insert_with(|| {
-                let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody")));
+                let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
                 let response = ResponseBuilder::new().description(description);
-                response.content("application/json", body.build()).into()
+                response.content(PROBLEM_JSON, body.build()).into()
             });
+        }
+    }
+}
+
+/// Gives problems their media type (RFC 9457).
+fn name_problems(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else {
+            continue;
+        };
+        let problem = response.content.get("application/json");
+        let is_problem = match problem {
+            Some(RefOr::T(content)) => match &content.schema {
+                Some(RefOr::Ref(schema)) => schema.ref_location.ends_with("/Problem"),
+                _ => false,
+            },
+            _ => false,
+        };
+        if is_problem && let Some(content) = response.content.swap_remove("application/json") {
+            response.content.insert(PROBLEM_JSON.to_owned(), content);
         }
     }
 }

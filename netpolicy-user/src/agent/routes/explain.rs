@@ -53,7 +53,7 @@ pub(super) async fn explain(
 ) -> Result<Json<ExplainView>, AgentError> {
     if params.port == Some(0) {
         return Err(AgentError::BadRequest(
-            "port 0 is no port: 1 to 65535 was expected".to_owned(),
+            "invalid port 0: expected 1 to 65535".to_owned(),
         ));
     }
     blocking(move || {
@@ -105,6 +105,7 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         bypass.expires = snapshot.clock.shown(bypass.expires);
     }
     let mut view = views::explanation(&snapshot.state, &explanation, &filtering);
+    let is_filtered = attached.is_ok() && detached.is_none() && filtering.unfiltered.is_none();
     match (attached, detached, filtering.unfiltered) {
         (Err(why), ..) => {
             let why = format!("whether it is filtered cannot be read: {why}");
@@ -116,14 +117,30 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         (_, None, Some(why)) => views::not_enforced(&mut view, "pass", "not-filtered", why),
         (_, None, None) => {}
     }
+    let held = snapshot.held.filter(|held| held.keeps);
     match ask_kernel(app, explanation.source, params.port) {
+        Ok(kernel) if held.is_some() => {
+            // The policies of the rules in force are not known: nothing to agree with.
+            if let Some(held) = held.filter(|_| is_filtered) {
+                let why = held.in_words(snapshot.revision);
+                views::not_enforced(&mut view, &kernel.verdict, &kernel.reason, why);
+            }
+            view.kernel = Some(kernel);
+            view.other_rules_in_force = true;
+        }
         Ok(kernel) => {
             let reason = explanation.reason;
             view.agrees =
                 kernel.reason == reason.name() && kernel.verdict == action_name(reason.action());
             view.kernel = Some(kernel);
         }
-        Err(why) => view.kernel_error = Some(why),
+        Err(error) => {
+            if let Some(held) = held.filter(|_| is_filtered) {
+                let why = held.in_words(snapshot.revision);
+                views::not_enforced(&mut view, "unknown", "unknown", why);
+            }
+            view.kernel_error = Some(error);
+        }
     }
     view
 }

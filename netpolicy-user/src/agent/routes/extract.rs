@@ -164,7 +164,7 @@ fn over(caller: Caller, standing: Standing, is_trial: bool) -> AgentError {
     if standing == Standing::Reader && !is_trial {
         return AgentError::NotAllowed {
             lacks: vec![format!(
-                "{who} may not change anything: that takes a privilege such as create, or a \
+                "{who} may not change anything: that requires a privilege such as create, or a \
                  policy that {who} owns"
             )],
         };

@@ -9,7 +9,7 @@ use super::extract::{Body, Params};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::request::{Asker, Seat};
-use crate::api::{ErrorBody, GrantRequest, GrantView};
+use crate::api::{GrantRequest, GrantView, Problem};
 
 /// All privileges that were granted.
 #[utoipa::path(get, path = "/v1/grants", operation_id = "listGrants", tag = ACCESS,
@@ -25,8 +25,8 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<GrantView>> {
     request_body(content = GrantRequest, description = "The privilege, and who gets it."),
     responses(
         (status = OK, body = GrantView, description = "The grant, in force."),
-        (status = NOT_FOUND, body = ErrorBody, description = "There is no such user, group or policy."),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = NOT_FOUND, body = Problem, description = "There is no such user, group or policy."),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn grant(
@@ -44,7 +44,7 @@ pub(super) async fn grant(
     params(GrantRequest),
     responses(
         (status = OK, body = GrantView, description = "The grant that was revoked."),
-        (status = NOT_FOUND, body = ErrorBody, description = "There is no such grant."),
+        (status = NOT_FOUND, body = Problem, description = "There is no such grant."),
     )
 )]
 pub(super) async fn revoke(

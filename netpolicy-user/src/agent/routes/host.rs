@@ -1,9 +1,9 @@
 //! `/v1/host`
 
-use axum::Json;
 use axum::extract::State;
 
 use super::App;
+use super::condition::AtRevision;
 use super::document::POLICIES;
 use crate::agent::views;
 use crate::api::HostView;
@@ -12,6 +12,7 @@ use crate::api::HostView;
 #[utoipa::path(get, path = "/v1/host", operation_id = "getHost", tag = POLICIES,
     responses((status = OK, body = HostView, description = "The host's settings."))
 )]
-pub(super) async fn show(State(app): State<App>) -> Json<HostView> {
-    Json(views::host(&app.supervisor.snapshot().state))
+pub(super) async fn show(State(app): State<App>) -> AtRevision<HostView> {
+    let snapshot = app.supervisor.snapshot();
+    AtRevision(snapshot.revision, views::host(&snapshot.state))
 }

@@ -12,7 +12,7 @@ use crate::agent::caller::Caller;
 use crate::agent::consent::{Consent, everything};
 use crate::agent::error::AgentError;
 use crate::agent::rights;
-use crate::api::{ConsentQuery, ErrorBody};
+use crate::api::{ConsentQuery, Problem};
 use crate::detach_marker;
 use crate::model::Privilege;
 
@@ -22,7 +22,7 @@ use crate::model::Privilege;
     params(ConsentQuery),
     responses(
         (status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."),
-        (status = CONFLICT, body = ErrorBody, description = "It requires consent: `opens` says to what."),
+        (status = CONFLICT, body = Problem, description = "It requires consent: `opens` says to what."),
     )
 )]
 pub(super) async fn detach(

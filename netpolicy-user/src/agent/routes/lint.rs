@@ -6,7 +6,8 @@ use axum::extract::State;
 use super::document::POLICIES;
 use super::{App, blocking};
 use crate::agent::error::AgentError;
-use crate::model::lint::{Finding, lint as examine};
+use crate::exposure::own_networks;
+use crate::model::lint::{Finding, lint_on};
 
 /// What in the desired state may not be meant, by policy, the worst first.
 #[utoipa::path(get, path = "/v1/lint", operation_id = "lintPolicies", tag = POLICIES,
@@ -14,5 +15,10 @@ use crate::model::lint::{Finding, lint as examine};
 )]
 pub(super) async fn lint(State(app): State<App>) -> Result<Json<Vec<Finding>>, AgentError> {
     let snapshot = app.supervisor.snapshot();
-    blocking(move || Ok(Json(examine(&snapshot.state)))).await
+    blocking(move || {
+        // Without them the rest is as true.
+        let devices = app.inspector.devices().unwrap_or_default();
+        Ok(Json(lint_on(&snapshot.state, &own_networks(&devices))))
+    })
+    .await
 }

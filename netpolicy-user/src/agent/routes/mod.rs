@@ -6,6 +6,7 @@
 mod apply;
 mod audit;
 mod bypasses;
+mod condition;
 mod counters;
 mod diff;
 mod document;
@@ -16,6 +17,7 @@ mod grants;
 mod host;
 mod interfaces;
 mod lint;
+mod paging;
 mod policies;
 mod revisions;
 mod services;
@@ -83,6 +85,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(status::progress))
         .routes(routes!(policies::list))
         .routes(routes!(policies::show))
+        .routes(routes!(policies::rules))
         .routes(routes!(services::list))
         .routes(routes!(host::show))
         .routes(routes!(apply::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))
@@ -121,12 +124,12 @@ pub fn router(app: App) -> Router {
 async fn unknown(uri: Uri) -> AgentError {
     AgentError::NotFound {
         what: format!("there is no {}", uri.path()),
-        hint: "GET /v1/openapi.json says what there is",
+        hint: "GET /v1/openapi.json lists the resources",
     }
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> AgentError {
-    AgentError::WrongMethod(format!("{} does not take {method}", uri.path()))
+    AgentError::WrongMethod(format!("{} does not support {method}", uri.path()))
 }
 
 /// Runs what takes a while off the threads that serve.

@@ -1,22 +1,24 @@
 //! `/v1/policies`
 
-use axum::Json;
 use axum::extract::{Path, State};
 
+use super::condition::AtRevision;
 use super::document::POLICIES;
-use super::{App, blocking};
+use super::extract::Params;
+use super::{App, blocking, paging};
 use crate::agent::error::AgentError;
 use crate::agent::views;
-use crate::api::{ErrorBody, PolicyView};
-use crate::model::{self, error::closest};
+use crate::api::{Paged, PolicyView, Problem, RuleItem, RulesQuery};
+use crate::model::{self, Policy, error::closest};
 
 /// All policies, without their lists.
 #[utoipa::path(get, path = "/v1/policies", operation_id = "listPolicies", tag = POLICIES,
     responses((status = OK, body = Vec<PolicyView>, description = "All policies, without their lists."))
 )]
-pub(super) async fn list(State(app): State<App>) -> Json<Vec<PolicyView>> {
+pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<PolicyView>> {
     let snapshot = app.supervisor.snapshot();
-    Json(snapshot.state.policies.iter().map(views::policy).collect())
+    let policies = snapshot.state.policies.iter().map(views::policy).collect();
+    AtRevision(snapshot.revision, policies)
 }
 
 /// One policy, with its lists.
@@ -24,27 +26,56 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<PolicyView>> {
     params(("name" = String, Path, description = "The policy's name.")),
     responses(
         (status = OK, body = PolicyView, description = "The policy, with its lists."),
-        (status = NOT_FOUND, body = ErrorBody, description = "There is no policy of this name."),
+        (status = NOT_FOUND, body = Problem, description = "There is no policy of this name."),
     )
 )]
 pub(super) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
-) -> Result<Json<PolicyView>, AgentError> {
+) -> Result<AtRevision<PolicyView>, AgentError> {
     let snapshot = app.supervisor.snapshot();
-    blocking(move || match snapshot.state.policy(&name) {
-        Some(policy) => Ok(Json(views::whole_policy(policy))),
-        None => Err(AgentError::NotFound {
-            what: unknown(&name, &snapshot.state),
-            hint: "`netpolicy policy list` shows what there is",
-        }),
+    blocking(move || {
+        let policy = find(&name, &snapshot.state)?;
+        Ok(AtRevision(snapshot.revision, views::whole_policy(policy)))
     })
     .await
 }
 
+/// Rules of one policy.
+#[utoipa::path(get, path = "/v1/policies/{name}/rules", operation_id = "listRules", tag = POLICIES,
+    params(("name" = String, Path, description = "The policy's name."), RulesQuery),
+    responses(
+        (status = OK, body = Paged<RuleItem>, description = "Rules, in the order of the lists."),
+        (status = NOT_FOUND, body = Problem, description = "There is no policy of this name."),
+    )
+)]
+pub(super) async fn rules(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Params(query): Params<RulesQuery>,
+) -> Result<AtRevision<Paged<RuleItem>>, AgentError> {
+    let limit = paging::limit(query.limit)?;
+    let snapshot = app.supervisor.snapshot();
+    blocking(move || {
+        let policy = find(&name, &snapshot.state)?;
+        Ok(AtRevision(
+            snapshot.revision,
+            views::rules_page(policy, &query, limit),
+        ))
+    })
+    .await
+}
+
+fn find<'a>(name: &str, state: &'a model::State) -> Result<&'a Policy, AgentError> {
+    state.policy(name).ok_or_else(|| AgentError::NotFound {
+        what: unknown(name, state),
+        hint: "`netpolicy policy list` shows what there is",
+    })
+}
+
 fn unknown(name: &str, state: &model::State) -> String {
     let names = state.policies.iter().map(|policy| policy.name.as_str());
-    let meant = closest(name, names).map(|name| format!(", perhaps '{name}' is meant"));
+    let meant = closest(name, names).map(|name| format!("; did you mean '{name}'?"));
     format!(
         "unknown policy '{}'{}",
         name.escape_debug(),

@@ -2,55 +2,53 @@
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use serde::Deserialize;
 
 use super::App;
-use super::document::{CHANGES, CONFLICTING, HISTORY, NO_REVISION, NO_ROOM};
+use super::condition::IfMatch;
+use super::document::{CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM};
 use super::extract::Params;
 use super::grants::asker;
+use super::paging::window;
 use crate::agent::caller::Caller;
 use crate::agent::change::Proposal;
 use crate::agent::error::AgentError;
 use crate::agent::request::Options;
-use crate::api::{ChangeQuery, Changed, ErrorBody, PendingView, RevisionView};
-
-#[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct RevisionParams {
-    /// At most so many; 100 unless told otherwise.
-    limit: Option<usize>,
-}
+use crate::api::{ChangeQuery, Changed, PageQuery, Paged, PendingView, Problem, RevisionView};
 
 /// The latest revisions of the desired state, the newest first.
 #[utoipa::path(get, path = "/v1/revisions", operation_id = "listRevisions", tag = HISTORY,
-    params(RevisionParams),
-    responses((status = OK, body = Vec<RevisionView>, description = "Revisions, the newest first."))
+    params(PageQuery),
+    responses((status = OK, body = Paged<RevisionView>, description = "Revisions, the newest first."))
 )]
 pub(super) async fn list(
     State(app): State<App>,
-    Params(params): Params<RevisionParams>,
-) -> Result<Json<Vec<RevisionView>>, AgentError> {
-    let revisions = app.supervisor.revisions(params.limit.unwrap_or(100));
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<PageQuery>,
+) -> Result<Json<Paged<RevisionView>>, AgentError> {
+    let revisions = app.supervisor.revisions(caller, window(query)?);
     revisions.await.map(Json)
 }
 
 /// Makes the desired state what it was at a revision: a new revision, made as any change.
 #[utoipa::path(post, path = "/v1/rollback/{revision}", operation_id = "rollBack", tag = HISTORY,
-    params(("revision" = u64, Path, description = "The revision to go back to."), ChangeQuery),
+    params(("revision" = u64, Path, description = "The revision to go back to."), ChangeQuery,
+        ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = Changed, description = "The revision's state is in force, or was only tried (`dry_run`)."),
-        (status = NOT_FOUND, body = ErrorBody, description = NO_REVISION),
-        (status = CONFLICT, body = ErrorBody, description = CONFLICTING),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = NOT_FOUND, body = Problem, description = NO_REVISION),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
+        (status = PRECONDITION_FAILED, body = Problem, description = MISMATCH),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn rollback(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(revision): Path<u64>,
-    Params(query): Params<ChangeQuery>,
+    Params(mut query): Params<ChangeQuery>,
+    IfMatch(present): IfMatch,
 ) -> Result<Json<Changed>, AgentError> {
+    query.if_revision = present;
     let (options, asker) = Options::of(&query, caller)?;
     let proposal = Proposal::Rollback { revision };
     let changed = app.supervisor.change(proposal, asker, options);
@@ -61,7 +59,7 @@ pub(super) async fn rollback(
 #[utoipa::path(post, path = "/v1/confirm", operation_id = "confirmChange", tag = CHANGES,
     responses(
         (status = OK, body = PendingView, description = "The change that stays in force."),
-        (status = NOT_FOUND, body = ErrorBody, description = "No change waits for a confirmation."),
+        (status = NOT_FOUND, body = Problem, description = "No change waits for a confirmation."),
     )
 )]
 pub(super) async fn confirm(

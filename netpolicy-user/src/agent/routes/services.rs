@@ -1,9 +1,9 @@
 //! `/v1/services`
 
-use axum::Json;
 use axum::extract::State;
 
 use super::App;
+use super::condition::AtRevision;
 use super::document::POLICIES;
 use crate::agent::views;
 use crate::api::ServiceView;
@@ -12,13 +12,11 @@ use crate::api::ServiceView;
 #[utoipa::path(get, path = "/v1/services", operation_id = "listServices", tag = POLICIES,
     responses((status = OK, body = Vec<ServiceView>, description = "All services."))
 )]
-pub(super) async fn list(State(app): State<App>) -> Json<Vec<ServiceView>> {
-    let state = &app.supervisor.snapshot().state;
-    Json(
-        state
-            .services
-            .iter()
-            .map(|s| views::service(state, s))
-            .collect(),
-    )
+pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<ServiceView>> {
+    let snapshot = app.supervisor.snapshot();
+    let services = snapshot.state.services.iter();
+    let services = services
+        .map(|s| views::service(&snapshot.state, s))
+        .collect();
+    AtRevision(snapshot.revision, services)
 }

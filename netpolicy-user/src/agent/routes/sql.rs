@@ -5,36 +5,40 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use super::document::{CHANGES, CONFLICTING, NO_ROOM, UNKNOWN_NAME};
+use super::condition::IfMatch;
+use super::document::{CHANGES, CONFLICTING, IF_MATCH, MISMATCH, NO_ROOM, UNKNOWN_NAME};
 use super::extract::{Body, Params};
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::request::Options;
-use crate::api::{ChangeQuery, SqlRefusal, SqlRequest, SqlResponse};
+use crate::api::{ChangeQuery, Problem, SqlRequest, SqlResponse};
 
 /// Runs a script of SQL, up to the first statement that fails. The status is that
 /// statement's; the body is the same whether one failed or not.
 #[utoipa::path(post, path = "/v1/sql", operation_id = "runSql", tag = CHANGES,
-    params(ChangeQuery),
+    params(ChangeQuery, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     request_body(content = SqlRequest, description = "The script."),
     responses(
         (status = OK, body = SqlResponse, description = "The whole script was run, or only tried (`dry_run`)."),
-        (status = BAD_REQUEST, body = SqlRefusal, description = "A statement or the request is invalid."),
-        (status = FORBIDDEN, body = SqlRefusal, description = "The caller lacks a privilege for a statement, or any at all."),
+        (status = BAD_REQUEST, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = "A statement or the request is invalid."),
+        (status = FORBIDDEN, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = "The caller lacks a privilege for a statement, or any at all."),
         (status = NOT_FOUND, body = SqlResponse, description = UNKNOWN_NAME),
         (status = CONFLICT, body = SqlResponse, description = CONFLICTING),
-        (status = INTERNAL_SERVER_ERROR, body = SqlRefusal, description = "A statement failed, or a fault in netpolicy; nothing of the statement changed."),
+        (status = INTERNAL_SERVER_ERROR, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = "A statement failed, or a fault in netpolicy; nothing of the statement changed."),
+        (status = PRECONDITION_FAILED, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = SqlResponse, description = NO_ROOM),
     )
 )]
 pub(super) async fn run(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Params(query): Params<ChangeQuery>,
+    Params(mut query): Params<ChangeQuery>,
+    IfMatch(revision): IfMatch,
     body: Body,
 ) -> Result<Response, AgentError> {
     let (request, _share) = blocking(move || body.parse::<SqlRequest>()).await?;
+    query.if_revision = revision;
     let (options, asker) = Options::of(&query, caller)?;
     let response = app.supervisor.sql(request, asker, options).await?;
     let status = response.error.as_ref().map_or(StatusCode::OK, |error| {

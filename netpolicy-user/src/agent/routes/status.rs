@@ -56,7 +56,7 @@ fn read(app: &App) -> Status {
         }
         Err(error) => {
             let why = chain(error);
-            let fault = format!("whether the interfaces are filtered cannot be told: {why}");
+            let fault = format!("whether the interfaces are filtered is not known: {why}");
             faults.insert(0, fault);
             (EnforcementState::Unknown, unknown(&snapshot))
         }
@@ -70,9 +70,7 @@ fn read(app: &App) -> Status {
         ),
         (Err(error), _) => {
             let why = chain(&error);
-            faults.push(format!(
-                "which other interfaces there are cannot be told: {why}"
-            ));
+            faults.push(format!("the other interfaces are not known: {why}"));
             Vec::new()
         }
         (_, Err(_)) => Vec::new(),

@@ -11,11 +11,15 @@ use tokio::io::AsyncReadExt as _;
 use utoipa::ToSchema;
 
 use super::document::{NO_ROOM, STORE};
+use super::extract::Params;
 use super::grants::asker;
 use super::{App, blocking};
 use crate::agent::caller::Caller;
+use crate::agent::consent::Consent;
 use crate::agent::error::AgentError;
-use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ErrorBody, RescuedView};
+use crate::api::{
+    AcknowledgeQuery, AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, Problem, RescuedView,
+};
 
 /// Bytes that are sent at a time.
 const PIECE: usize = 1 << 16;
@@ -63,8 +67,8 @@ pub(super) async fn backup(
 #[utoipa::path(post, path = "/v1/store/rescue", operation_id = "rescueStore", tag = STORE,
     responses(
         (status = OK, body = RescuedView, description = "The store, whole again."),
-        (status = CONFLICT, body = ErrorBody, description = "Nothing is lost."),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = CONFLICT, body = Problem, description = "Nothing is lost."),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn rescue(
@@ -74,17 +78,24 @@ pub(super) async fn rescue(
     app.supervisor.rescue(asker(caller)).await.map(Json)
 }
 
-/// Puts a store in force that is older than what is in force.
+/// Puts a store in force, and goes on from it, that is older than what was in use last or has
+/// another history. What that opens to every source requires consent.
 #[utoipa::path(post, path = "/v1/store/acknowledge", operation_id = "acknowledgeStore", tag = STORE,
+    params(AcknowledgeQuery),
     responses(
         (status = OK, body = AcknowledgedView, description = "The store's revision is in force."),
-        (status = CONFLICT, body = ErrorBody, description = "The store is not older."),
-        (status = INSUFFICIENT_STORAGE, body = ErrorBody, description = NO_ROOM),
+        (status = CONFLICT, body = Problem, description = "The store is not held, or what it opens is not consented to."),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
     )
 )]
 pub(super) async fn acknowledge(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Params(query): Params<AcknowledgeQuery>,
 ) -> Result<Json<AcknowledgedView>, AgentError> {
-    app.supervisor.acknowledge(asker(caller)).await.map(Json)
+    let consent = Consent::of(query.opens.as_deref())?;
+    let acknowledged = app
+        .supervisor
+        .acknowledge(asker(caller), consent, query.dry_run);
+    acknowledged.await.map(Json)
 }

@@ -1,6 +1,7 @@
 //! The API as a client sees it, over a fake kernel and a real store.
 
 mod document;
+mod lists;
 mod refusals;
 mod sql;
 
@@ -19,8 +20,8 @@ use super::super::standing::BODIES;
 use super::super::testing::{Bench, FakeKernel, create};
 use super::*;
 use crate::api::{
-    BypassView, Changed, Counters, EnforcementState, ErrorBody, EventLine, ExplainView, HostView,
-    PolicyView, ProgressView, RevisionView, ServiceView, Status,
+    BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, Paged,
+    PolicyView, Problem, ProgressView, RevisionView, ServiceView, Status,
 };
 use crate::config::DETACHED_MARKER;
 
@@ -65,11 +66,22 @@ impl Agent {
     }
 
     async fn send(&mut self, uid: u32, method: &str, path: &str, body: Body) -> Response<Body> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .body(body)
-            .unwrap();
+        self.send_with(uid, method, path, &[], body).await
+    }
+
+    async fn send_with(
+        &mut self,
+        uid: u32,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(body).unwrap();
         let peer = ConnectInfo(Peer(Some(Caller {
             uid,
             gid: uid,
@@ -109,7 +121,7 @@ impl Agent {
     }
 
     async fn refused(&mut self, method: &str, path: &str, body: Value) -> (StatusCode, String) {
-        let (status, error): (_, ErrorBody) = self.ask(method, path, body).await;
+        let (status, error): (_, Problem) = self.ask(method, path, body).await;
         (status, error.errors.join("\n"))
     }
 
@@ -129,7 +141,7 @@ async fn only_root_is_let_in() {
     let bytes = axum::body::to_bytes(response.into_body(), 4096)
         .await
         .unwrap();
-    let body: ErrorBody = serde_json::from_slice(&bytes).unwrap();
+    let body: Problem = serde_json::from_slice(&bytes).unwrap();
     assert!(
         body.errors[0].contains("may not use the agent: nothing was granted"),
         "{body:?}"
@@ -183,7 +195,8 @@ async fn a_change_shows_everywhere() {
 
     let host: HostView = agent.get("/v1/host").await;
     assert_eq!(host.policies, ["office"]);
-    let revisions: Vec<RevisionView> = agent.get("/v1/revisions?limit=5").await;
+    let revisions: Paged<RevisionView> = agent.get("/v1/revisions?limit=5").await;
+    let revisions = revisions.items;
     assert_eq!(revisions[0].action, "policy create office");
     let progress: ProgressView = agent.get("/v1/progress").await;
     assert_eq!(progress.phase, "idle");
@@ -352,7 +365,7 @@ async fn bypasses_come_and_go() {
 async fn the_emergency_brake_goes_on_and_off() {
     let mut agent = Agent::new();
     let detach = "/v1/detach?opens=any";
-    let (status, refusal): (_, ErrorBody) = agent.ask("POST", "/v1/detach", Value::Null).await;
+    let (status, refusal): (_, Problem) = agent.ask("POST", "/v1/detach", Value::Null).await;
     assert_eq!(status, StatusCode::CONFLICT);
     let opens = refusal.opens.unwrap();
     assert_eq!(opens.sentence(), "opens the host to every source");

@@ -1,7 +1,7 @@
 //! Why a script stopped, for the API: in the words of the statement's product.
 
-use crate::agent::error::AgentError;
-use crate::api::SqlFailure;
+use crate::agent::error::{AgentError, code_of};
+use crate::api::{ErrorCode, SqlFailure};
 use crate::model::ErrorKind;
 use crate::sql::meaning::{self, Refusal};
 use crate::sql::{Dialect, SqlError, Statement};
@@ -14,7 +14,22 @@ pub(super) fn unreadable(error: &SqlError) -> SqlFailure {
         errors: vec![error.message()],
         hint: error.hint(),
         status: 400,
+        code: ErrorCode::InvalidSql,
         opens: None,
+    }
+}
+
+/// The script as a whole is refused.
+pub(super) fn of_script(error: &AgentError) -> SqlFailure {
+    let body = error.body();
+    SqlFailure {
+        line: 1,
+        column: 1,
+        errors: body.errors,
+        hint: body.hint,
+        status: body.status,
+        code: body.code,
+        opens: body.opens,
     }
 }
 
@@ -31,6 +46,7 @@ pub(super) fn refused(refusal: &Refusal) -> SqlFailure {
             ErrorKind::Unknown => 404,
             ErrorKind::Conflict => 409,
         },
+        code: code_of(refusal.kind()),
         opens: None,
     }
 }
@@ -64,6 +80,7 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailur
         errors,
         hint,
         status: error.status().as_u16(),
+        code: error.code(),
         opens: body.opens,
     }
 }

@@ -82,6 +82,7 @@ impl<E: Enforcer> Writer<E> {
             compiled,
             digest,
             mut changed,
+            ..
         } = candidate;
         self.state = Arc::new(state);
         self.ruleset = Arc::clone(compiled.ruleset());

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::super::consent::Consent;
-use super::super::testing::{Bench, DRY, PLAIN, ROOT, create};
+use super::super::testing::{Bench, PLAIN, ROOT, create};
 use super::*;
 use crate::agent::request::Options;
 use crate::api::BypassRequest;
@@ -92,54 +92,8 @@ fn unconfirmed_change_rolls_back_and_is_rescued_though_the_store_is_lost() {
 }
 
 #[test]
-fn older_store_comes_into_force_only_when_it_is_acknowledged() {
-    let mut bench = Bench::new();
-    let first = create("first", &[], &["203.0.113.0/24"]);
-    bench.writer.change(first, ROOT, PLAIN).unwrap();
-    assert!(matches!(
-        bench.writer.acknowledge(ROOT),
-        Err(AgentError::NotOlder)
-    ));
-    bench.writer.held = Some(7);
-    bench.kernel.lock().generation += 1;
-    bench.kernel.journal();
-    bench.writer.reconcile();
-    assert_eq!(
-        bench.kernel.journal(),
-        Vec::<String>::new(),
-        "nothing is repaired"
-    );
-    let faults = bench.snapshot().faults.join("\n");
-    assert!(
-        faults.contains("holds revision 1, and revision 7"),
-        "{faults}"
-    );
-    let second = || create("second", &[], &["198.51.100.0/24"]);
-    let error = bench.writer.change(second(), ROOT, PLAIN).unwrap_err();
-    assert!(matches!(error, AgentError::OlderStore { .. }), "{error}");
-    bench.writer.change(second(), ROOT, DRY).unwrap();
-    assert!(
-        bench
-            .writer
-            .grant_bypass(&bypass("10.0.0.2"), ROOT, Consent::Any)
-            .is_err()
-    );
-
-    bench.kernel.journal();
-    let done = bench.writer.acknowledge(ROOT).unwrap();
-    assert_eq!((done.revision, done.before), (1, 7));
-    assert_eq!(
-        bench.kernel.journal(),
-        ["distrust", "prepare", "flip", "bypasses 0"]
-    );
-    assert_eq!(bench.snapshot().faults, Vec::<String>::new());
-    bench.writer.change(second(), ROOT, PLAIN).unwrap();
-}
-
-#[test]
 fn caller_without_admin_can_neither_back_up_nor_rescue_nor_acknowledge() {
     let mut bench = Bench::new();
-    bench.writer.held = Some(7);
     fs::remove_file(bench.dir.path().join("state.db")).unwrap();
     let mut asker = ROOT;
     asker.caller.uid = 65_534;
@@ -147,7 +101,8 @@ fn caller_without_admin_can_neither_back_up_nor_rescue_nor_acknowledge() {
     for refused in [
         bench.writer.archivist(asker).err(),
         bench.writer.rescue(asker).err(),
-        bench.writer.acknowledge(asker).err(),
+        bench.writer.acknowledge(asker, Consent::Any, false).err(),
+        bench.writer.acknowledge(asker, Consent::Any, true).err(),
     ] {
         let refused = refused.unwrap();
         assert!(

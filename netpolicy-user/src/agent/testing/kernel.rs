@@ -12,7 +12,9 @@ use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspec
 use crate::api::Attachment;
 use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};
-use crate::datapath::{AttachedInterface, BypassEntry, CounterSnapshot, Enforced, LinkLayer};
+use crate::datapath::{
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, InForce, LinkLayer,
+};
 use crate::netdev::Device;
 
 /// What the fake kernel holds, and what it is to do.
@@ -136,6 +138,17 @@ impl Enforcer for FakeKernel {
         Inspector::enforced(self)
     }
 
+    fn in_force(&self) -> Result<InForce, EnforcerError> {
+        let kernel = self.lock();
+        let rules = kernel.live.as_ref();
+        let rules = rules.ok_or_else(|| refusal("nothing is pinned", false))?;
+        let exempt = kernel.bypasses.iter();
+        Ok(InForce {
+            rules: Ruleset::clone(rules),
+            bypasses: exempt.map(|bypass| (bypass.scope, bypass.source)).collect(),
+        })
+    }
+
     fn verify(&self, _: &Ruleset, extent: Extent) -> Result<Vec<String>, EnforcerError> {
         self.note(match extent {
             Extent::Full => "verify".to_owned(),
@@ -209,6 +222,7 @@ impl Inspector for FakeKernel {
             digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
             abi: netpolicy_common::ABI_VERSION,
             engine: "fake",
+            is_own_program: true,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Clients that are made up.
 
-use std::net::SocketAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use super::super::clients::Sockets;
@@ -14,8 +15,10 @@ pub(in crate::agent) struct FakeSockets(Arc<Mutex<MadeUp>>);
 struct MadeUp {
     open: Vec<Session>,
     /// Sources whose sessions cannot be ended.
-    stuck: Vec<(std::net::IpAddr, Left)>,
+    stuck: Vec<(IpAddr, Left)>,
     syn_cookies: u64,
+    /// Of how many sources it was asked where they come in, each time.
+    routed: Vec<usize>,
     fail: bool,
 }
 
@@ -34,7 +37,7 @@ impl FakeSockets {
     pub(in crate::agent) fn open_forwarded(&self, source: &str, port: u16) {
         let arrives_at = SocketAddr::from(([198, 51, 100, 1], port));
         let server = "172.17.0.2:9000".parse().unwrap();
-        let client = (source.parse::<std::net::IpAddr>().unwrap(), 40_000).into();
+        let client = (source.parse::<IpAddr>().unwrap(), 40_000).into();
         let made = Forwarded::made_up(client, arrives_at, server);
         self.add(Session::Forwarded(made));
     }
@@ -62,6 +65,11 @@ impl FakeSockets {
         self.0.lock().unwrap().syn_cookies = sent;
     }
 
+    /// Of how many sources it was asked so far where they come in.
+    pub(in crate::agent) fn routed(&self) -> usize {
+        self.0.lock().unwrap().routed.iter().sum()
+    }
+
     /// The kernel says nothing any more.
     pub(in crate::agent) fn fail(&self) {
         self.0.lock().unwrap().fail = true;
@@ -70,7 +78,7 @@ impl FakeSockets {
 
 fn made_up(source: &str, port: u16) -> Connection {
     let remote = SocketAddr::new(source.parse().unwrap(), 40_000);
-    let local: std::net::IpAddr = match remote.is_ipv4() {
+    let local: IpAddr = match remote.is_ipv4() {
         true => "198.51.100.1".parse().unwrap(),
         false => "2001:db8:ff::1".parse().unwrap(),
     };
@@ -78,7 +86,7 @@ fn made_up(source: &str, port: u16) -> Connection {
 }
 
 impl Sockets for FakeSockets {
-    fn inbound(&self, _: &dyn Fn(u16) -> bool, _: &[String]) -> Result<Vec<Session>, SocketsError> {
+    fn inbound(&self, _: &dyn Fn(u16) -> bool) -> Result<Vec<Session>, SocketsError> {
         let made_up = self.0.lock().unwrap();
         if made_up.fail {
             return Err(SocketsError::NoDiag);
@@ -86,20 +94,29 @@ impl Sockets for FakeSockets {
         Ok(made_up.open.clone())
     }
 
-    fn cut(&self, sessions: &[Session]) -> Result<Ended, SocketsError> {
+    fn arriving_by(
+        &self,
+        sources: HashSet<IpAddr>,
+        _: &[String],
+    ) -> Result<HashSet<IpAddr>, SocketsError> {
+        self.0.lock().unwrap().routed.push(sources.len());
+        Ok(sources)
+    }
+
+    fn cut(&self, sessions: &[Session]) -> Ended {
         let mut made_up = self.0.lock().unwrap();
         let mut ended = Ended::default();
         for session in sessions {
-            let is_it = |(source, _): &&(std::net::IpAddr, Left)| *source == session.source();
+            let is_it = |(source, _): &&(IpAddr, Left)| *source == session.source();
             match made_up.stuck.iter().find(is_it) {
-                Some(&(_, why)) => ended.left.push((*session, why)),
+                Some((_, why)) => ended.left.push((*session, why.clone())),
                 None => {
                     made_up.open.retain(|open| open != session);
                     ended.closed += 1;
                 }
             }
         }
-        Ok(ended)
+        ended
     }
 
     fn syn_cookies_sent(&self) -> Option<u64> {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    Archivist, AuditEntry, Extras, Past, Pruned, Rescued, Revision, RevisionMeta, SqliteStore,
-    Store, StoreError, Stored, Whole,
+    Archivist, AuditEntry, Extras, Past, Pruned, Rescued, RevisionMeta, SqliteStore, Store,
+    StoreError, Stored, Whole,
 };
 
 /// The real store, with a note in the kernel's journal of each commit.
@@ -33,10 +33,6 @@ impl Store for NotedStore {
         self.0.commit_with(state, by, extras)
     }
 
-    fn revisions(&mut self, limit: usize) -> Result<Vec<Revision>, StoreError> {
-        self.0.revisions(limit)
-    }
-
     fn past(&self) -> Result<Box<dyn Past>, StoreError> {
         self.0.past()
     }
@@ -51,10 +47,6 @@ impl Store for NotedStore {
 
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
         self.0.audit(entry)
-    }
-
-    fn audit_log(&mut self, limit: usize) -> Result<Vec<(u64, AuditEntry)>, StoreError> {
-        self.0.audit_log(limit)
     }
 
     fn put_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<(), StoreError> {
@@ -93,6 +85,11 @@ impl Store for NotedStore {
 
     fn check(&mut self) -> Result<(), StoreError> {
         self.0.check()
+    }
+
+    fn adopt(&mut self) -> Result<(), StoreError> {
+        self.1.note("adopt");
+        self.0.adopt()
     }
 
     fn rescue(&mut self, whole: &Whole<'_>) -> Result<Rescued, StoreError> {

@@ -78,7 +78,7 @@ fn pins_that_cannot_be_installed_anew_are_not_called_repaired() {
     assert!(view.differences[0].contains("pins were gone"), "{view:?}");
     assert!(!view.repaired, "{view:?}");
     let faults = &bench.snapshot().faults;
-    assert!(faults[0].contains("installing anew failed"), "{faults:?}");
+    assert!(faults[0].contains("reinstalling failed"), "{faults:?}");
 }
 
 /// Changes do not wait for a look; a look that a change overtook begins again.

@@ -17,7 +17,7 @@ pub(super) const META: [(&str, &str); 5] = [
     ("\\d", "list the policies; \\d NAME shows one"),
     (
         "\\dialect",
-        "show the dialect; \\dialect NAME sets it, \\dialect auto tells it from each statement",
+        "show the dialect; \\dialect NAME sets it, \\dialect auto detects it from each statement",
     ),
     ("\\h", "this help; so does \\?"),
     ("\\?", "this help"),
@@ -183,7 +183,7 @@ async fn obey(
         Meta::Dialect(None) => match dialect {
             Some(dialect) => cx.say(&format!("the dialect is {dialect}"))?,
             None => {
-                cx.say("no dialect is set: it is told from each statement where that is safe")?;
+                cx.say("no dialect is set: it is detected from each statement where that is safe")?;
             }
         },
         Meta::Dialect(Some(name)) if name.eq_ignore_ascii_case("auto") => *dialect = None,

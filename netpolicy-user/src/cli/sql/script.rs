@@ -256,6 +256,7 @@ mod tests {
             errors: Vec::new(),
             hint: None,
             status: 404,
+            code: crate::api::ErrorCode::NotFound,
             opens: None,
         };
         let text = "SET dialect = snowflake;\nDROP NETWORK POLICY a;\nSET dialect = lakehouse;";

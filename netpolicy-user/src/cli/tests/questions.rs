@@ -173,7 +173,7 @@ fn the_brake_works_without_agent_and_pins_and_is_taken_off_again() {
     assert_eq!(ran.exit, Exit::Done);
     assert_eq!(
         ran.out,
-        "note: done without the agent, which does not answer\nwas attached to no interface: nothing is filtered until `netpolicy attach`\n"
+        "note: done without the agent: no agent answers on DIR/agent.sock: there is no such socket\nwas attached to no interface: nothing is filtered until `netpolicy attach`\n"
     );
     let marker = dir.path().join(crate::config::DETACHED_MARKER);
     assert!(marker.exists());

@@ -239,7 +239,7 @@ fn without_an_agent_or_an_endpoint_it_is_said() {
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(
         ran.err,
-        "error: what answers on DIR/agent.sock is no netpolicy agent: it answers POST /v1/sql with 404 Not Found\n\
+        "error: what answers on DIR/agent.sock is not a netpolicy agent: it answers POST /v1/sql with 404 Not Found\n\
          hint: name the agent's socket with --socket, NETPOLICY_SOCKET or in the configuration file\n"
     );
     let body = json!({"errors": ["bob may not do that"], "hint": null});

@@ -3,109 +3,23 @@
 //! Exact, but for changes of more pieces of address space than are looked at: of these
 //! the share of the sources that become allowed is judged by the pieces looked at.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
-use netpolicy_prefixes::intervals::{self, Interval};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use netpolicy_prefixes::intervals::{Interval, aggregate};
 
 use super::sweep::{sweep, sweep_while};
 use super::view::{Of, View};
 use super::{BOUNDS, pairs, scope_of};
-use crate::compiler::{
-    Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder, Ruleset,
-};
+use crate::compiler::{Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, Ruleset};
+use crate::model::effect::{OpenTo, Opening};
+use crate::model::{Bypass, State};
 
 /// From this share of a family's addresses on, in percent, it is asked about.
 const ASKED: u8 = 25;
-
-/// Scopes that a sentence names; the others are counted.
-const NAMED: usize = 5;
-
-/// A scope, or some of its ports, that a change opens to every source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Opening {
-    /// "host" or the service's name.
-    pub scope: String,
-    /// The ports that are opened, as in "5432,7000-7010"; `None`: all of the scope.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ports: Option<String>,
-    /// Of which families.
-    pub sources: OpenTo,
-    /// Percent of their addresses that begin to pass (for IPv6, of those in 2000::/3,
-    /// which are all that the Internet has); 100: every source passes from then on.
-    pub percent: u8,
-}
-
-/// The families that an [`Opening`] is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OpenTo {
-    /// Both.
-    Every,
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
-}
-
-impl Opening {
-    /// "service postgres (port 5432) to every IPv4 source".
-    fn words(&self) -> String {
-        let mut words = match self.scope.as_str() {
-            "host" => "the host".to_owned(),
-            name => format!("service {name}"),
-        };
-        if let Some(ports) = &self.ports {
-            let one = ports.bytes().all(|byte| byte.is_ascii_digit());
-            words += &format!(" ({} {ports})", if one { "port" } else { "ports" });
-        }
-        words
-    }
-}
-
-impl OpenTo {
-    fn words(self, percent: u8) -> String {
-        let family = match self {
-            Self::Ipv4 => "IPv4 ",
-            Self::Ipv6 => "IPv6 ",
-            Self::Every => "",
-        };
-        match percent {
-            100.. => format!("every {family}source"),
-            percent => format!("{percent} % of all {family}sources"),
-        }
-    }
-}
-
-/// "the host and service web to every source, service postgres to every IPv4 source".
-#[must_use]
-pub fn in_words(openings: &[Opening]) -> String {
-    let mut kinds: Vec<_> = openings.iter().map(|o| (o.sources, o.percent)).collect();
-    kinds.sort_unstable_by_key(|&(sources, percent)| (Reverse(percent), sources));
-    kinds.dedup();
-    let mut parts = Vec::new();
-    for kind in kinds {
-        let of_kind = openings.iter().filter(|o| (o.sources, o.percent) == kind);
-        let mut names: Vec<_> = of_kind.map(Opening::words).collect();
-        if names.len() > NAMED {
-            let more = names.len() - NAMED + 1;
-            names.truncate(NAMED - 1);
-            names.push(format!("{more} more scopes"));
-        }
-        let Some(last) = names.pop() else { continue };
-        let names = match names.is_empty() {
-            true => last,
-            false => format!("{} and {last}", names.join(", ")),
-        };
-        parts.push(format!("{names} to {}", kind.0.words(kind.1)));
-    }
-    parts.join(", ")
-}
 
 /// The sources that are exempt from the rules, in the host's scope and in services'.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +44,20 @@ impl Exempt {
             host: of(HOST_SCOPE),
             services: services.map(|scope| (scope, of(scope))).collect(),
         }
+    }
+
+    /// The sources that unexpired bypasses exempt at a time.
+    #[must_use]
+    pub fn at(bypasses: &[Bypass], state: &State, time: Timestamp) -> Self {
+        let unexpired = bypasses.iter().filter(|bypass| time < bypass.expires);
+        let nets = unexpired.filter_map(|bypass| {
+            let scope = match &bypass.service {
+                None => HOST_SCOPE,
+                Some(name) => state.service(name.as_str())?.id,
+            };
+            Some((scope, bypass.source))
+        });
+        Self::new(&nets.collect::<Vec<_>>())
     }
 
     /// Whether no source is exempt.
@@ -246,12 +174,12 @@ impl<'a, P: Measured> Family<'a, P> {
             (false, false) => vec![(P::Address::LOWEST, P::Address::HIGHEST)],
         };
         *budget = (*budget).max(BOUNDS.at_least);
-        let percent = self.begin_to_pass(&ranges, budget);
-        (percent >= ASKED).then_some(percent)
+        self.begin_to_pass(&ranges, budget)
     }
 
-    /// Percent of the addresses that begin to pass: less than 100, since some do not pass.
-    fn begin_to_pass(&self, ranges: &[Interval<P::Address>], budget: &mut usize) -> u8 {
+    /// Percent of the addresses that begin to pass, rounded to the nearest: less than 100,
+    /// since some do not pass. `None`: fewer than are asked about.
+    fn begin_to_pass(&self, ranges: &[Interval<P::Address>], budget: &mut usize) -> Option<u8> {
         let mut lists = Vec::new();
         let (old, new) = (self.old.judge(&mut lists), self.new.judge(&mut lists));
         let mut exempt = |list| {
@@ -270,7 +198,11 @@ impl<'a, P: Measured> Family<'a, P> {
         });
         let whole = (P::Address::LOWEST, stopped.unwrap_or(P::Address::HIGHEST));
         let hundredth = (P::measure(whole) / 100).max(1);
-        u8::try_from((begin_to_pass / hundredth).min(99)).unwrap_or(99)
+        if begin_to_pass / hundredth < ASKED.into() {
+            return None;
+        }
+        let nearest = (begin_to_pass + hundredth / 2) / hundredth;
+        Some(u8::try_from(nearest.min(99)).unwrap_or(99))
     }
 }
 
@@ -327,20 +259,9 @@ fn set(nets: impl Iterator<Item = IpNet>) -> PrefixSet {
         }
     }
     PrefixSet {
-        v4: fewest(v4),
-        v6: fewest(v6),
+        v4: aggregate(v4),
+        v6: aggregate(v6),
     }
-}
-
-fn fewest<P: Prefix>(mut ranges: Vec<Interval<P::Address>>) -> Prefixes<P> {
-    intervals::merge(&mut ranges);
-    let mut builder = PrefixesBuilder::default();
-    for range in ranges {
-        intervals::prefixes(range, |address, length| {
-            builder.push(P::new(address, length));
-        });
-    }
-    builder.finish()
 }
 
 #[cfg(test)]

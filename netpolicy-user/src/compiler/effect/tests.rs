@@ -34,7 +34,8 @@ fn state_of(toml: &str) -> State {
 
 fn sentences(old: &str, new: &str) -> Vec<String> {
     let effects = effects(&compile(&state_of(old)), &compile(&state_of(new)));
-    effects.iter().map(Effect::sentence).collect()
+    assert!(!effects.is_cut);
+    effects.found.iter().map(Effect::sentence).collect()
 }
 
 fn drops(rules: &Ruleset, scope: ScopeId, source: IpAddr) -> bool {
@@ -70,7 +71,7 @@ fn told(effects: &[Effect], source: IpAddr, dropped_before: bool) -> bool {
 
 fn check(old: &State, new: &State, more: &[IpAddr]) -> Result<(), TestCaseError> {
     let (old_rules, new_rules) = (compile(old), compile(new));
-    let effects = effects_within(&old_rules, &new_rules, UNBOUNDED);
+    let effects = effects_within(&old_rules, &new_rules, UNBOUNDED).found;
     let mut sources = boundaries(old);
     sources.extend(boundaries(new));
     sources.extend(more);
@@ -120,7 +121,7 @@ fn check(old: &State, new: &State, more: &[IpAddr]) -> Result<(), TestCaseError>
         listed: 2,
         ..UNBOUNDED
     };
-    let cut = effects_within(&old_rules, &new_rules, few);
+    let cut = effects_within(&old_rules, &new_rules, few).found;
     let count = |effects: &[Effect]| -> Vec<_> {
         effects
             .iter()
@@ -169,7 +170,7 @@ proptest! {
         }
         check(&old, &new, &more)?;
         let rules = compile(&old);
-        prop_assert_eq!(effects(&rules, &rules.clone()), []);
+        prop_assert_eq!(effects(&rules, &rules.clone()), Effects::default());
     }
 }
 
@@ -232,11 +233,11 @@ fn an_allow_list_that_comes_into_being() {
     );
     assert_eq!(
         sentences(PG, &format!("{PG}{new}")),
-        ["everybody but 203.0.113.0/24 and 2001:db8:a::/64 becomes denied on postgres"]
+        ["every source but 203.0.113.0/24 and 2001:db8:a::/64 becomes denied on postgres"]
     );
     assert_eq!(
         sentences(&format!("{PG}{new}"), PG),
-        ["everybody becomes allowed on postgres; 2 networks already were"],
+        ["every source becomes allowed on postgres; 2 networks already were"],
     );
     let wide = policy("own", "bind = [\"postgres\"]\nallow = [\"0.0.0.0/0\"]");
     assert_eq!(
@@ -248,7 +249,7 @@ fn an_allow_list_that_comes_into_being() {
             &policy("own", "block = [\"10.0.0.0/8\"]"),
             &policy("own", "block = [\"10.0.0.0/8\"]\nallow = []")
         ),
-        ["everybody becomes denied on the host; 1 network already was"]
+        ["every source becomes denied on the host; 1 network already was"]
     );
 }
 
@@ -326,7 +327,7 @@ fn what_is_only_observed_changes_nothing() {
     assert_eq!(sentences(observed, &format!("{observed}{all}")), [""; 0]);
     assert_eq!(
         sentences(&format!("{observed}{all}"), &all),
-        ["everybody becomes denied on the host"]
+        ["every source becomes denied on the host"]
     );
 }
 
@@ -347,13 +348,40 @@ fn looking_stops_at_a_bound_and_says_so() {
         at_least: 0,
     };
     let found = effects_within(&hosts(0), &hosts(100_000 % 60_000), bounds);
-    let [effect] = &*found else {
+    assert!(found.is_cut && found.may_deny() && found.may_allow());
+    let [effect] = &*found.found else {
         panic!("{found:?}");
     };
     assert_eq!(
         effect.sentence(),
         "10.0.0.1 and at least 499 more networks become allowed on the host"
     );
+}
+
+/// The difference lies behind what is looked at: nothing is found, and nothing is ruled out.
+#[test]
+fn comparison_that_stops_before_it_finds_anything_rules_nothing_out() {
+    let rules = |last: &str| {
+        let mut blocks = String::new();
+        for i in 0..5_000 {
+            let _ = write!(blocks, "\"10.{}.{}.1\",", i / 256, i % 256);
+        }
+        let block = format!("block = [{blocks}\"{last}\"]");
+        compile(&state_of(&policy("own", &block)))
+    };
+    let bounds = Bounds {
+        listed: 1,
+        differing: 0,
+        pieces: 1_000,
+        at_least: 0,
+    };
+    let found = effects_within(&rules("192.0.2.1"), &rules("192.0.2.9"), bounds);
+    assert_eq!(found.found, []);
+    assert!(found.is_cut && found.may_deny() && found.may_allow());
+    let whole = effects_within(&rules("192.0.2.1"), &rules("192.0.2.9"), UNBOUNDED);
+    assert!(!whole.is_cut && whole.found.len() == 2, "{whole:?}");
+    let more = effects_within(&compile(&State::empty()), &rules("192.0.2.9"), UNBOUNDED);
+    assert!(more.may_deny() && !more.may_allow());
 }
 
 #[test]
@@ -363,7 +391,7 @@ fn an_effect_travels_as_json() {
         &state_of(&policy("own", "block = [\"10.0.0.1\"]")),
         &mut |_, _| {},
     );
-    let effects = effects(old.ruleset(), new.ruleset());
+    let effects = effects(old.ruleset(), new.ruleset()).found;
     let json = serde_json::to_value(&effects).unwrap();
     assert_eq!(
         json,

@@ -1,6 +1,6 @@
-//! Reading tries back and comparing them with the lists that they should hold.
+//! Reading tries back: compared with the lists that they should hold, or as lists.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use aya::{
     Pod,
@@ -9,11 +9,12 @@ use aya::{
 use netpolicy_common::{ScopeId, list_slot_of};
 
 use super::tries::Tries;
-use crate::compiler::{Extent, Prefix, PrefixSet, Prefixes, Ruleset, ScopeRules};
+use crate::compiler::{Extent, Prefix, PrefixSet, Prefixes, Ruleset, ScopeRules, aggregate};
 use crate::datapath::{
     DatapathError,
+    engine::ScopeContents,
     maps::Maps,
-    trie_key::{key_v4, key_v6},
+    trie_key::{key_v4, key_v6, of_key_v4, of_key_v6},
 };
 
 /// A trie of at most so many prefixes is always listed; of others a sample is asked for,
@@ -114,4 +115,48 @@ fn compare<K: Pod + Eq + std::hash::Hash>(
         found.push(format!("{name}: {} entries are missing", missing.len()));
     }
     Ok(())
+}
+
+/// Prefixes of each scope.
+type ByScope<P> = BTreeMap<ScopeId, Vec<P>>;
+
+/// The lists that a slot's tries hold.
+pub(in crate::datapath) fn contents(
+    maps: &Maps,
+    slot: u32,
+) -> Result<ScopeContents, DatapathError> {
+    let Some(tries) = Tries::of_slot(maps, list_slot_of(slot)) else {
+        return Err(DatapathError::Unreadable { what: "lists" });
+    };
+    let mut lists = ScopeContents::new();
+    for (scope, nets) in prefixes(&tries.block_v4, of_key_v4)? {
+        lists.entry(scope).or_default().0.v4 = whole(&nets);
+    }
+    for (scope, nets) in prefixes(&tries.block_v6, of_key_v6)? {
+        lists.entry(scope).or_default().0.v6 = whole(&nets);
+    }
+    for (scope, nets) in prefixes(&tries.allow_v4, of_key_v4)? {
+        lists.entry(scope).or_default().1.v4 = whole(&nets);
+    }
+    for (scope, nets) in prefixes(&tries.allow_v6, of_key_v6)? {
+        lists.entry(scope).or_default().1.v6 = whole(&nets);
+    }
+    Ok(lists)
+}
+
+fn whole<P: Prefix>(nets: &[P]) -> Prefixes<P> {
+    aggregate(nets.iter().map(|net| (net.first(), net.last())).collect())
+}
+
+fn prefixes<K: Pod, P>(
+    trie: &LpmTrie<MapData, K, u8>,
+    prefix: fn(K, u32) -> (ScopeId, P),
+) -> Result<ByScope<P>, DatapathError> {
+    let mut found = ByScope::new();
+    for key in trie.keys() {
+        let key = key.map_err(DatapathError::map("read", "a list"))?;
+        let (scope, prefix) = prefix(key.data(), key.prefix_len());
+        found.entry(scope).or_default().push(prefix);
+    }
+    Ok(found)
 }

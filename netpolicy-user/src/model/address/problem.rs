@@ -70,7 +70,7 @@ pub enum AddressProblem {
         length: Option<u8>,
     },
     /// A length that is no number.
-    #[error("the prefix length '{found}' is no number from 0 to {max}")]
+    #[error("the prefix length '{found}' is not a number from 0 to {max}")]
     Length {
         /// What stands there.
         found: String,

@@ -55,7 +55,7 @@ fn making_takes_create_and_putting_into_force_takes_attach() {
     assert_eq!(
         lacks(&alice, &state, &create("office", false)),
         [
-            "alice may not put policy 'office' into force: that takes the privilege attach; make it inactive (--inactive)"
+            "alice may not put policy 'office' into force: that requires the privilege attach; make it inactive (--inactive)"
         ]
     );
     let of_group = rights("bob", &["dba"], &[grant(Privilege::Attach, "group:dba")]);

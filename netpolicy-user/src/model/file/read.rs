@@ -13,6 +13,7 @@ use crate::model::evaluate::ListKind;
 use crate::model::name::service_name;
 use crate::model::reader::{ListReader, Spot, Tolerance};
 use crate::model::report::Report;
+use crate::model::wording::NamedBy;
 use crate::model::{
     AllowPart, Binding, Combine, Host, Limits, MAX_COMMENT, Mode, Name, PortSet, RuleList,
     parse_source,
@@ -193,15 +194,16 @@ impl Reader<'_, '_> {
         ];
         let table = table.with_keys(KEYS, self.report);
         let name = self.name(&table, "\"office\"", Name::new);
+        let of = name.as_ref().map(|(name, _)| name);
         let mut tolerance = self.tolerance;
         tolerance.allow_empty |= table.boolean("allow_empty", self.report) == Some(true);
         let keys = ("allow", "allow_file");
-        let allow = match self.rules(&table, ListKind::Allow, keys, tolerance) {
+        let allow = match self.rules(&table, ListKind::Allow, keys, tolerance, of) {
             None => AllowPart::Any,
             Some(list) => AllowPart::Only(list),
         };
         let keys = ("block", "block_file");
-        let block = self.rules(&table, ListKind::Block, keys, tolerance);
+        let block = self.rules(&table, ListKind::Block, keys, tolerance, of);
         let bindings = self.bindings(&table, services);
         let active = table.boolean("active", self.report).unwrap_or(true);
         let comment = self.comment(&table);
@@ -252,6 +254,7 @@ impl Reader<'_, '_> {
         kind: ListKind,
         (key, file_key): (&'static str, &'static str),
         tolerance: Tolerance,
+        policy: Option<&Name>,
     ) -> Option<RuleList> {
         let items = table.array(key, RULES, self.report);
         let files = table.strings(file_key, FILES, false, self.report);
@@ -281,7 +284,14 @@ impl Reader<'_, '_> {
         }
         for (name, offset) in files.unwrap_or_default() {
             match self.lists.iter().find(|list| list.name == name) {
-                Some(list) => reader.list_file(&name, &list.text, tolerance),
+                Some(list) => {
+                    let named = NamedBy {
+                        key: file_key,
+                        policy: policy.map(Name::to_string),
+                        place: document.place(offset),
+                    };
+                    reader.list_file(&name, &list.text, tolerance, Some(named));
+                }
                 None => {
                     let problem = Problem::MissingList {
                         name: Excerpt::new(&name),
@@ -365,7 +375,7 @@ impl Reader<'_, '_> {
         let problem = Problem::WrongValue {
             key: KEY,
             found: Excerpt::new(text),
-            expected: "0.0.0.0/0, and an allow list beside it",
+            expected: "0.0.0.0/0 and an allow list",
         };
         self.report
             .error_at(Some(self.document.place(offset)), problem);

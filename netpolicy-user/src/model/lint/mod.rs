@@ -4,6 +4,8 @@
 //! Pure, and says only what can be seen in the state itself: neither traffic nor what a
 //! rule was before. Changes nothing.
 
+mod covers;
+mod families;
 mod finding;
 mod rules;
 mod scopes;
@@ -13,6 +15,8 @@ mod sweep;
 mod tests;
 
 use std::collections::BTreeMap;
+
+use ipnet::IpNet;
 
 use super::{ListKind, State};
 
@@ -27,13 +31,22 @@ const LISTED: u64 = 10;
 /// and 32 for each IPv6 one.
 #[must_use]
 pub fn lint(state: &State) -> Vec<Finding> {
+    lint_on(state, &[])
+}
+
+/// The same on a host with these networks of its own, each with its interface's name: blocks
+/// that cover one of them keep its neighbours out.
+#[must_use]
+pub fn lint_on(state: &State, own: &[(IpNet, String)]) -> Vec<Finding> {
     let ranks = sweep::Ranks::of(state);
     let mut findings = Findings::default();
-    rules::each(state, &mut findings);
+    let locals = special::locals(own);
+    let told = rules::each(state, &locals, &mut findings);
     let v4 = sweep::sorted::<u32>(state, &ranks);
     rules::covered(state, &v4, &ranks, &mut findings);
     let v6 = sweep::sorted::<u128>(state, &ranks);
     rules::covered(state, &v6, &ranks, &mut findings);
+    covers::local_ranges(state, (&v4, &v6), &ranks, (&locals, &told), &mut findings);
     scopes::scopes(state, (&v4, &v6), &ranks, &mut findings);
     scopes::policies(state, &mut findings);
     scopes::names(state, &mut findings);

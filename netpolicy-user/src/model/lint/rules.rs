@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::finding::{Code, Finding, RuleAt, Severity};
-use super::special::{purpose, whole_local};
+use super::special::{Local, purpose, whole_local};
 use super::sweep::{self, Bits, Covered, Entry, Ranks};
 use super::{Findings, ListKind, State};
 use crate::model::address::{self, Written};
@@ -14,8 +14,10 @@ const PUBLIC_LIST: usize = 10;
 /// Of so many rules at most one may be of special purpose on a list of public addresses.
 const PUBLIC_SHARE: usize = 10;
 
-/// What can be said of a rule without looking at others.
-pub(super) fn each(state: &State, findings: &mut Findings) {
+/// What can be said of a rule without looking at others. Gives, for each policy, the local
+/// ranges of which it is told thereby.
+pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> Vec<Vec<bool>> {
+    let mut told = vec![vec![false; locals.len()]; state.policies.len()];
     for (at, policy) in state.policies.iter().enumerate() {
         let lists = [
             (ListKind::Allow, policy.allow_list()),
@@ -45,7 +47,14 @@ pub(super) fn each(state: &State, findings: &mut Findings) {
                         )
                     });
                 }
+                let mut mark = |is_told: &dyn Fn(&IpNet) -> bool| {
+                    let of_policy = told.get_mut(at).into_iter().flatten();
+                    for (local, told) in locals.iter().zip(of_policy) {
+                        *told |= is_told(&local.net);
+                    }
+                };
                 if is_public && let Some(purpose) = purpose(&rule.net) {
+                    mark(&|local| local.contains(&rule.net));
                     say(Code::SpecialRange, &|text| {
                         format!(
                             "{text} is {purpose}, on a list of public addresses: your own machines may be there; remove it unless it is meant"
@@ -56,6 +65,7 @@ pub(super) fn each(state: &State, findings: &mut Findings) {
                     && policy.allow_list().is_none()
                     && let Some((range, purpose)) = whole_local(&rule.net)
                 {
+                    mark(&|local| local.to_string() == range);
                     say(Code::SpecialRange, &|text| {
                         let what = match text == range {
                             true => format!("{text} is {purpose}"),
@@ -69,6 +79,7 @@ pub(super) fn each(state: &State, findings: &mut Findings) {
             }
         }
     }
+    told
 }
 
 fn whole(kind: ListKind) -> Code {
@@ -88,7 +99,7 @@ fn whole_family(kind: ListKind, text: &str, rule: &Rule) -> String {
             "{text} allows every {family} address, so the allow list restricts nothing there: remove it, or name the networks that are meant"
         ),
         ListKind::Block => format!(
-            "{text} blocks every {family} address, and no allow rule wins over it: write an allow list of who may pass instead"
+            "{text} blocks every {family} address, and no allow rule wins over it: write an allow list instead"
         ),
     }
 }

@@ -1,9 +1,10 @@
 //! What is said of whole policies, of the scopes that they govern, and of names.
 
+use super::families::{Family, family, passes_both};
 use super::finding::{Code, Finding, Severity};
-use super::sweep::{Entry, Family, Ranks, family};
+use super::sweep::{Entry, Group, Ranks};
 use super::{Findings, State};
-use crate::model::{AllowPart, Binding, Policy};
+use crate::model::{AllowPart, Binding, Combine, Policy};
 
 /// The blocked part of a family from which on there is a finding.
 const HALF: f64 = 0.5;
@@ -55,15 +56,19 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
             .iter()
             .find(|(members, _)| *members == together.members);
         let families = seen.map(|(_, families)| *families).unwrap_or_else(|| {
-            let members = &together.members;
-            let families = [
-                family(rules.0, ranks, members, only),
-                family(rules.1, ranks, members, only),
-            ];
-            known.push((members.clone(), families));
+            let group = Group::of(&together.members, ranks);
+            let families = [family(rules.0, &group, only), family(rules.1, &group, only)];
+            known.push((together.members.clone(), families));
             families
         });
+        for (name, family) in ["IPv4", "IPv6"].into_iter().zip(families) {
+            if family.is_allowed_together {
+                findings.add(Some(*first), together.allows_all(state, name));
+            }
+        }
         if let Some(finding) = together.finding(state, only, families.map(|f| f.passes)) {
+            findings.add(Some(*first), finding);
+        } else if let Some(finding) = together.denied_with_host(state, rules, ranks) {
             findings.add(Some(*first), finding);
         } else if !only {
             for (name, family) in ["IPv4", "IPv6"].into_iter().zip(families) {
@@ -126,9 +131,9 @@ impl Together<'_> {
                 "no allow list has one that is not blocked: add some if any is to pass"
             }
             (_, true) => {
-                "no allow list has an address that is not blocked: add who may pass, or deactivate the policy"
+                "no allow list has an address that is not blocked: add the sources to allow, or deactivate the policy"
             }
-            (_, false) => "everything is blocked: write an allow list of who may pass instead",
+            (_, false) => "everything is blocked: write an allow list instead",
         };
         let severity = match (code, self.scope) {
             (Code::DeniesEverybody, Some(_)) => Severity::Error,
@@ -154,19 +159,63 @@ impl Together<'_> {
                     None => Severity::Warning,
                 },
                 format!(
-                    "every {name} address is denied {on}, since the blocks cover all of {name} together: write an allow list of who may pass instead"
+                    "every {name} address is denied {on}, since the blocks cover all of {name} together: write an allow list instead"
                 ),
             ),
             true => (
                 Code::BlocksHalf,
                 Severity::Note,
                 format!(
-                    "{:.0} % of all {name} addresses are denied {on}: an allow list of who may pass is shorter",
+                    "{:.0} % of all {name} addresses are denied {on}: an allow list is shorter",
                     family.blocked * 100.0
                 ),
             ),
         };
         Some(self.told(state, code, severity, message))
+    }
+
+    /// What is said of a service that judges as the host does as well, where no source passes
+    /// both.
+    fn denied_with_host(&self, state: &State, rules: Both<'_>, ranks: &Ranks) -> Option<Finding> {
+        let Some(Binding::Service(name)) = self.scope else {
+            return None;
+        };
+        let service = state.services.iter().find(|s| s.name == *name)?;
+        if service.combine != Combine::And {
+            return None;
+        }
+        let bound = state.policies.iter().enumerate();
+        let of_host: Vec<_> = bound
+            .filter(|(_, p)| p.active && p.bindings.contains(&Binding::Host))
+            .map(|(at, _)| at)
+            .collect();
+        if of_host.is_empty() {
+            return None;
+        }
+        let only = |members: &[usize]| {
+            let mut policies = members.iter().filter_map(|&at| state.policies.get(at));
+            policies.any(says_only)
+        };
+        let (one, other) = (Group::of(&self.members, ranks), Group::of(&of_host, ranks));
+        let (one, other) = ((&one, only(&self.members)), (&other, only(&of_host)));
+        if passes_both(rules.0, one, other) || passes_both(rules.1, one, other) {
+            return None;
+        }
+        let message = format!(
+            "every source is denied on {name}, since the host's policies apply there as well \
+             (combine = \"and\") and no source passes both: allow the same sources on both, or \
+             combine by override"
+        );
+        Some(self.told(state, Code::DeniesEverybody, Severity::Error, message))
+    }
+
+    /// What is said of allow rules that cover a family together.
+    fn allows_all(&self, state: &State, name: &str) -> Finding {
+        let on = self.place();
+        let message = format!(
+            "the allow rules cover all of {name} together, so they restrict nothing there {on}: name the networks that are meant"
+        );
+        self.told(state, Code::AllowsEverything, Severity::Warning, message)
     }
 
     fn place(&self) -> String {

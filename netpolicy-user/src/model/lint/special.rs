@@ -65,6 +65,36 @@ const LOCAL: [&str; 8] = [
 /// much of a family.
 const SHORTEST: u8 = 4;
 
+/// A range of which it is told when blocks cover all of it.
+pub(super) struct Local {
+    /// The range.
+    pub(super) net: IpNet,
+    /// "10.0.0.0/8, private (RFC 1918)".
+    pub(super) words: String,
+}
+
+/// The local ranges, then the networks of the host itself and the names of their interfaces.
+pub(super) fn locals(own: &[(IpNet, String)]) -> Vec<Local> {
+    let mut locals: Vec<Local> = Vec::new();
+    for text in LOCAL {
+        if let Ok(net) = text.parse()
+            && let Some(purpose) = purpose(&net)
+        {
+            let words = format!("{text}, {purpose}");
+            locals.push(Local { net, words });
+        }
+    }
+    for (net, interface) in own {
+        // Networks within another range are reached when that is; hosts are no networks.
+        let is_known = locals.iter().any(|local| local.net == *net);
+        if !is_known && net.prefix_len() > 0 && net.prefix_len() < net.max_prefix_len() {
+            let words = format!("{net}, this host's own network on {interface}");
+            locals.push(Local { net: *net, words });
+        }
+    }
+    locals
+}
+
 /// The first local range that a network holds whole, and what that is for.
 pub(super) fn whole_local(net: &IpNet) -> Option<(&'static str, &'static str)> {
     if net.prefix_len() < SHORTEST {

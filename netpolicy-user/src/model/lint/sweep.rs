@@ -19,6 +19,8 @@ pub(super) trait Bits: Copy + Ord {
     fn share(first: Self, last: Self) -> f64;
     /// The address after this one; `None` after the highest.
     fn next(self) -> Option<Self>;
+    /// The address before this one; `None` before the lowest.
+    fn previous(self) -> Option<Self>;
 }
 
 macro_rules! bits {
@@ -45,6 +47,10 @@ macro_rules! bits {
 
             fn next(self) -> Option<Self> {
                 self.checked_add(1)
+            }
+
+            fn previous(self) -> Option<Self> {
+                self.checked_sub(1)
             }
         }
     };
@@ -252,50 +258,91 @@ fn joined<A: Bits>(ranges: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
 }
 
 /// Whether one of some sorted, disjoint ranges holds another range.
-fn holds<A: Bits>(ranges: &[(A, A)], (first, last): (A, A)) -> bool {
+pub(super) fn holds<A: Bits>(ranges: &[(A, A)], (first, last): (A, A)) -> bool {
     let after = ranges.partition_point(|range| range.0 <= first);
     let before = after.checked_sub(1).and_then(|at| ranges.get(at));
     before.is_some_and(|range| last <= range.1)
 }
 
-/// What becomes of the sources of a family where some policies govern.
-#[derive(Clone, Copy)]
-pub(super) struct Family {
-    /// Whether any passes.
-    pub passes: bool,
-    /// Whether one block is all of it.
-    pub is_blocked_by_one: bool,
-    /// What part of it is blocked.
-    pub blocked: f64,
+/// Policies that are looked at together, by their ranks.
+pub(super) struct Group(Vec<bool>);
+
+impl Group {
+    /// Of policies by their indices.
+    pub(super) fn of(policies: &[usize], ranks: &Ranks) -> Self {
+        let ranked = ranks.policies.iter();
+        Self(ranked.map(|at| policies.contains(at)).collect())
+    }
+
+    fn has<A>(&self, entry: &Entry<A>) -> bool {
+        self.0.get(usize::from(entry.rank)) == Some(&true)
+    }
+
+    /// The ranges on their allow or block lists, joined.
+    pub(super) fn ranges<A: Bits>(&self, entries: &[Entry<A>], block: bool) -> Vec<(A, A)> {
+        let of_group = entries.iter().filter(|entry| entry.block == block);
+        let of_group = of_group.filter(|entry| self.has(entry));
+        joined(of_group.map(|entry| (entry.first, entry.last())))
+    }
+
+    /// The network that comes first on their lists.
+    pub(super) fn first<A: Bits>(&self, entries: &[Entry<A>], block: bool) -> Option<(A, A)> {
+        let mut of_group = entries.iter().filter(|entry| entry.block == block);
+        let first = of_group.find(|entry| self.has(entry));
+        first.map(|entry| (entry.first, entry.last()))
+    }
 }
 
-/// What becomes of this family where some policies govern. `only`: who is on none of
-/// their allow lists is denied.
-pub(super) fn family<A: Bits>(
+/// How far a range is covered from its first address on.
+#[derive(Clone, Copy)]
+enum Covering<A> {
+    /// All before this address is.
+    Until(A),
+    Whole,
+    /// An address in it is not.
+    Gap,
+}
+
+/// Which of some ranges the blocks of each group cover whole, together. Takes time in
+/// proportion to the entries and the ranges; groups count for blocks inside of a range only.
+pub(super) fn covered_whole<A: Bits>(
     entries: &[Entry<A>],
-    ranks: &Ranks,
-    policies: &[usize],
-    only: bool,
-) -> Family {
-    let governs: Vec<bool> = ranks
-        .policies
-        .iter()
-        .map(|at| policies.contains(at))
-        .collect();
-    let governs = |entry: &&Entry<A>| governs.get(usize::from(entry.rank)) == Some(&true);
-    let range = |entry: &Entry<A>| (entry.first, entry.last());
-    let ranges = |block| {
-        let list = entries.iter().filter(move |entry| entry.block == block);
-        list.filter(governs).map(range)
+    groups: &[Group],
+    ranges: &[Option<(A, A)>],
+) -> Vec<Vec<bool>> {
+    let start = |range: &Option<(A, A)>| match range {
+        Some((first, _)) => Covering::Until(*first),
+        // Of the other family.
+        None => Covering::Gap,
     };
-    let blocked = joined(ranges(true));
-    let all = (A::LOWEST, A::HIGHEST);
-    Family {
-        passes: match only {
-            true => ranges(false).any(|allowed| !holds(&blocked, allowed)),
-            false => !holds(&blocked, all),
-        },
-        is_blocked_by_one: ranges(true).next() == Some(all),
-        blocked: blocked.iter().map(|range| A::share(range.0, range.1)).sum(),
+    let mut found: Vec<Vec<_>> = groups
+        .iter()
+        .map(|_| ranges.iter().map(start).collect())
+        .collect();
+    for entry in entries.iter().filter(|entry| entry.block) {
+        let (first, last) = (entry.first, entry.last());
+        for (at, range) in ranges.iter().enumerate() {
+            let Some(range) = range.filter(|range| first <= range.1 && last >= range.0) else {
+                continue;
+            };
+            for (group, found) in groups.iter().zip(&mut found) {
+                if let Some(covering) = found.get_mut(at)
+                    && let Covering::Until(next) = *covering
+                    && group.has(entry)
+                {
+                    *covering = match last.next() {
+                        _ if first > next => Covering::Gap,
+                        _ if last >= range.1 => Covering::Whole,
+                        Some(after) => Covering::Until(next.max(after)),
+                        None => Covering::Whole,
+                    };
+                }
+            }
+        }
     }
+    let is_whole = |covering: Covering<A>| matches!(covering, Covering::Whole);
+    found
+        .into_iter()
+        .map(|of_group| of_group.into_iter().map(is_whole).collect())
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! Every finding, and what is none.
 
 mod consequences;
+mod covers;
 
 use std::fmt::Write as _;
 
@@ -237,7 +238,7 @@ fn everything_on_a_list() {
     assert_eq!(findings[0].code, Code::BlocksEverything);
     assert_eq!(
         codes(&policy("office", "block = [\"::/1\", \"0.0.0.0/1\"]")),
-        [Code::BlocksHalf, Code::BlocksHalf]
+        [Code::SpecialRange, Code::BlocksHalf, Code::BlocksHalf]
     );
 }
 
@@ -389,7 +390,7 @@ fn blocks_that_cover_a_family_together_are_found() {
             Code::BlocksEverything,
             Severity::Error,
             "every IPv4 address is denied on the host, since the blocks cover all of IPv4 \
-             together: write an allow list of who may pass instead"
+             together: write an allow list instead"
         )
     );
     let apart = policy("one", "block = [\"::/1\"]") + &policy("two", "block = [\"8000::/1\"]");

@@ -53,7 +53,7 @@ fn every_bad_line_is_reported_with_its_column() {
     let found = errors("10.0.0.1\n10.0.0.0/33, 10.0.0.2, x.y.com\nä\n", OPTIONS);
     assert_eq!(found.len(), 3);
     assert!(
-        found[0].starts_with("l.txt:2:1: '10.0.0.0/33' is no address or CIDR"),
+        found[0].starts_with("l.txt:2:1: '10.0.0.0/33' is not an address or CIDR"),
         "{}",
         found[0]
     );
@@ -118,7 +118,7 @@ fn a_blocked_zero_length_prefix_is_refused() {
     ] {
         let found = errors(text, block);
         assert!(
-            found[0].contains("a blocked 0.0.0.0/0 denies everybody"),
+            found[0].contains("a blocked 0.0.0.0/0 denies every IPv4 source"),
             "{found:?}"
         );
         assert!(found[0].contains("allow = []"), "{found:?}");

@@ -2,6 +2,7 @@
 
 use super::ListReader;
 use crate::model::error::{Excerpt, Place, Problem};
+use crate::model::wording::{NamedBy, NoList};
 
 /// What is taken from list files that is refused otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,9 +16,20 @@ pub(in crate::model) struct Tolerance {
 impl ListReader<'_> {
     /// Reads a list file, which must hold an address: a download that failed leaves an
     /// empty file or another format, which must not empty the list.
-    pub(in crate::model) fn list_file(&mut self, name: &str, text: &str, tolerance: Tolerance) {
+    /// A page of HTML is refused as a whole, whatever one of its lines may look like.
+    pub(in crate::model) fn list_file(
+        &mut self,
+        name: &str,
+        text: &str,
+        tolerance: Tolerance,
+        named: Option<NamedBy>,
+    ) {
+        let first = first_item(text);
+        let format = first.and_then(format).filter(|_| !tolerance.allow_empty);
         let before = (self.rules.len(), self.report.error_count(), self.full);
-        self.file(name, text, tolerance.skip_invalid);
+        if format.is_none() {
+            self.file(name, text, tolerance.skip_invalid);
+        }
         let after = (self.rules.len(), self.report.error_count(), self.full);
         if before == after && !tolerance.allow_empty {
             let place = Place {
@@ -25,17 +37,31 @@ impl ListReader<'_> {
                 line: 0,
                 column: 0,
             };
-            let first = first_item(text);
-            self.report
-                .error_at(Some(place), Problem::NoAddress { first });
+            let what = NoList {
+                format,
+                first: first.map(Excerpt::new),
+                named,
+            };
+            self.report.error_at(Some(place), Problem::NoAddress(what));
         }
     }
 }
 
 /// The first item of a list file.
-fn first_item(text: &str) -> Option<Excerpt> {
+fn first_item(text: &str) -> Option<&str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let content = |line: &'_ str| line.find(['#', ';']).unwrap_or(line.len());
     let mut lines = text.lines().map(|line| line[..content(line)].trim());
-    lines.find(|line| !line.is_empty()).map(Excerpt::new)
+    lines.find(|line| !line.is_empty())
+}
+
+/// What a file is whose first item is this, if that can be no address list.
+fn format(first: &str) -> Option<&'static str> {
+    let mut characters = first.chars().filter(|c| !c.is_whitespace());
+    match (characters.next()?, characters.next()) {
+        ('<', _) => Some("HTML or XML"),
+        ('{', _) | ('[', None | Some('{' | '[' | '"')) => Some("JSON"),
+        ('%', Some('P')) => Some("PDF"),
+        _ => None,
+    }
 }

@@ -96,7 +96,7 @@ Port           5432
 Interface      eth0, by the route to the source; --interface names another
 Scope          postgres
 Verdict        pass
-Policies say   drop (blocked)
+Policies       drop (blocked)
 Reason         blocked: the source is on a block list
 Consulted      office (allow 2, block 1)
                vpn (allow any, block 0)
@@ -111,10 +111,42 @@ Kernel         would agree: drop (blocked); not attached there
         ..detached
     };
     assert!(
-        table(&unknown).starts_with("Not known      whether"),
+        table(&unknown).starts_with("Not known   whether"),
         "{}",
         table(&unknown)
     );
+}
+
+#[test]
+fn explanation_while_other_rules_are_in_force_says_so_first() {
+    let others = ExplainView {
+        enforced: false,
+        verdict: "pass".into(),
+        reason: "not-blocked".into(),
+        sentence: "the store is older than what is in force".into(),
+        kernel: Some(KernelVerdict {
+            verdict: "pass".into(),
+            reason: "not-blocked".into(),
+        }),
+        other_rules_in_force: true,
+        ..explanation()
+    };
+    let text = table(&others);
+    assert!(text.starts_with("Other rules"), "{text}");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    for row in [
+        "Verdict pass",
+        "Policies say drop (blocked)",
+        "Policies' reason blocked: the source is on a block list",
+        "Kernel pass (not-blocked), by the rules in force",
+    ] {
+        let row: Vec<_> = row.split_whitespace().collect();
+        assert!(rows.contains(&row), "{row:?}: {text}");
+    }
+    reads_back(&others);
 }
 
 #[test]
@@ -132,7 +164,7 @@ fn explanation_of_an_observed_scope_says_what_the_policies_would_do() {
     let text = table(&observed);
     assert!(!text.contains("Not filtered"), "{text}");
     assert!(
-        text.contains("Verdict        pass\nPolicies say   drop (observed-blocked)\n"),
+        text.contains("Verdict     pass\nPolicies    drop (observed-blocked)\n"),
         "{text}"
     );
 }
@@ -172,7 +204,7 @@ Interface   eth0
         "
 Not filtered   no interface is filtered
 Verdict        pass
-Program says   drop (blocked)
+Program        drop (blocked)
 Reason         not-filtered
 Interface      eth0
 ",

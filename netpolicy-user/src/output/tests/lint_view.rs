@@ -74,5 +74,5 @@ service postgres
 1 error, 1236 warnings, 2 notes
 ",
     );
-    assert_eq!(table(&[] as &[Finding]), "nothing to mend\n");
+    assert_eq!(table(&[] as &[Finding]), "no findings\n");
 }

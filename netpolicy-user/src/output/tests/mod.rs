@@ -195,7 +195,7 @@ fn an_empty_allow_list_is_said_to_deny_everybody() {
         allow: Some(Vec::new()),
         ..policy()
     };
-    assert!(table(&nothing).contains("Allow     nothing: an empty list denies everybody\n"));
+    assert!(table(&nothing).contains("Allow     nothing: an empty list denies every source\n"));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn bypasses() {
 SOURCE           SCOPE      LEFT      EXPIRES               GRANTED BY
 203.0.113.0/24   host       29m 30s   2026-11-20 12:29:30   root
 203.0.113.0/24   postgres   2h 5m     2026-11-20 14:05:00   root
-203.0.113.0/24   ssh        lapsed    2026-11-20 12:00:00   root
+203.0.113.0/24   ssh        expired   2026-11-20 12:00:00   root
 ",
     );
     shows(
@@ -288,7 +288,7 @@ host       allowed            pass        1234
 host       blocked            drop           5
 postgres   observed-blocked   pass     1000000
 
-1 event reported, 2 held back by the rate limit, 0 lost to a full buffer
+1 event reported, 2 rate-limited, 0 lost to a full buffer
 ",
     );
     reads_back(&counters);
@@ -331,5 +331,6 @@ fn explanation() -> ExplainView {
         }),
         kernel_error: None,
         agrees: true,
+        other_rules_in_force: false,
     }
 }

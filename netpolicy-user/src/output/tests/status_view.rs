@@ -56,10 +56,12 @@ fn status_from_the_kernel_with_faults() {
     shows(
         &status,
         "
-Agent         does not answer
+Agent         not reached: see Faults
 Enforcement   attached to some interfaces only
 Interfaces    eth0 (native), eth1 (does not exist)
 In force      revision 5, generation 7, 1000 entries, engine lpm, digest 6f3a0c1255aa
+Desired       not known without the agent
+Unconfirmed   not known without the agent
 Faults        eth1: no such interface
               drift\\u{7} found
 ",
@@ -113,4 +115,19 @@ fn status_does_not_say_none_of_what_cannot_be_read() {
     assert!(table(&status).contains("In force      none yet\n"));
     status.enforcement.engine = String::new();
     assert!(table(&status).contains("In force      not known\n"));
+}
+
+#[test]
+fn status_from_another_network_namespace_says_where_it_is_attached() {
+    let mut status = status();
+    status.enforcement.state = EnforcementState::NotAttached;
+    status.enforcement.interfaces.truncate(1);
+    status.enforcement.interfaces[0].elsewhere = true;
+    let elsewhere = "attached only in another network namespace: nothing is filtered in this one";
+    let line = format!("Enforcement   {elsewhere}\n");
+    assert!(table(&status).contains(&line), "{}", table(&status));
+    assert_eq!(status.enforcement.gap().as_deref(), Some(elsewhere));
+    status.enforcement.interfaces.clear();
+    let line = "Enforcement   not attached: nothing is filtered\n";
+    assert!(table(&status).contains(line), "{}", table(&status));
 }

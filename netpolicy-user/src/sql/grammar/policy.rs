@@ -123,7 +123,7 @@ impl<'t> Parser<'t> {
                 return Err(self.no_clause(token, is_create));
             };
             if clause == "COMMENT" && !is_create && self.dialect == Lakehouse {
-                let instead = "SET takes ALLOWED_IP_LIST and BLOCKED_IP_LIST";
+                let instead = "SET accepts ALLOWED_IP_LIST and BLOCKED_IP_LIST";
                 return self.foreign(token, "SET COMMENT", &[Snowflake], instead);
             }
             for (known, first) in CLAUSES.iter().zip(&mut seen) {

@@ -103,7 +103,7 @@ impl Cx<'_, '_> {
         if denies_all && self.dialect() == Dialect::Snowflake {
             let has_block = !block.list.is_empty() || block.rest.is_some();
             warnings.push(if has_block {
-                format!("policy {name} allows nobody: once it is set, it denies everybody")
+                format!("policy {name} allows no source: once it is set, it denies every source")
             } else {
                 format!("policy {name} is empty: it cannot be set until it has an address")
             });

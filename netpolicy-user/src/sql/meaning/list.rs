@@ -210,8 +210,8 @@ impl Reading<'_, '_> {
         }
         self.rest = Some(text.to_owned());
         self.notes.push(format!(
-            "{place}: a blocked {text} stands for everybody who is not on ALLOWED_IP_LIST; \
-             whoever is on it gets in"
+            "{place}: a blocked {text} stands for every source that is not on ALLOWED_IP_LIST; \
+             those on it may connect"
         ));
     }
 

@@ -114,7 +114,7 @@ impl Writer {
             (Dialect::Snowflake, Some(rest), _) => blocked.push(rest.to_string()),
             (Dialect::Lakehouse, _, Some(allowed)) if allowed.is_empty() => {
                 self.warnings.push(format!(
-                    "the policy allows nobody, for which Lakehouse has no word: {NOBODY} is \
+                    "the policy allows no source, which Lakehouse cannot express: {NOBODY} is \
                      allowed and blocked instead"
                 ));
                 allowed.push(NOBODY.to_owned());
@@ -147,7 +147,7 @@ impl Writer {
         for rule in list.iter() {
             if rule.net.addr().is_ipv6() {
                 return Err(format!(
-                    "{} is IPv6, and {}'s lists take only IPv4",
+                    "{} is IPv6, and {}'s lists accept only IPv4",
                     rule.text(),
                     self.dialect.title()
                 ));
@@ -177,7 +177,7 @@ impl Writer {
         let length: usize = addresses.iter().map(|text| text.len() + 1).sum();
         if self.dialect == Dialect::Snowflake && length > CHARACTERS + 1 {
             self.warnings.push(format!(
-                "{list} has {} characters; Snowflake takes {CHARACTERS}",
+                "{list} has {} characters; Snowflake allows {CHARACTERS}",
                 length - 1
             ));
         }
@@ -197,7 +197,7 @@ impl Writer {
             }
             allow => {
                 self.warnings.push(
-                    "Materialize has no block list: what is blocked is taken out of the rules"
+                    "Materialize has no block list: what is blocked is subtracted from the rules"
                         .to_owned(),
                 );
                 let left = match allow {
@@ -210,7 +210,7 @@ impl Writer {
         };
         if rules.len() > MATERIALIZE_RULES {
             self.warnings.push(format!(
-                "{} rules; Materialize takes {MATERIALIZE_RULES} a policy",
+                "{} rules; Materialize allows {MATERIALIZE_RULES} a policy",
                 rules.len()
             ));
         }

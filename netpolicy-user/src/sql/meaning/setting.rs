@@ -157,7 +157,7 @@ impl<'s> Cx<'s, '_> {
         let value = match &on_host[..] {
             [] if self.has_default() => Some(DEFAULT.to_owned()),
             [] => {
-                warnings.push("no policy governs the host: everybody gets in".to_owned());
+                warnings.push("no policy governs the host: every source may connect".to_owned());
                 None
             }
             [_] => Some(names(&on_host)),

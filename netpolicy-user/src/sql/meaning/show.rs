@@ -151,7 +151,7 @@ fn snowflake(policy: &Policy) -> Table {
 }
 
 /// That a policy without an allow list is shown with one.
-pub(super) const ANY_IS_MORE: &str = "the policy allows any address, IPv6 too, for which Snowflake has no word: 0.0.0.0/0 is \
+pub(super) const ANY_IS_MORE: &str = "the policy allows any address, IPv6 too, which Snowflake cannot express: 0.0.0.0/0 is \
      IPv4 alone";
 
 fn lakehouse(policy: &Policy) -> Table {
@@ -165,7 +165,7 @@ fn lakehouse(policy: &Policy) -> Table {
     let mut table = Table::of(&columns, vec![row]);
     if allowed.is_some_and(|list| list.is_empty()) {
         table.warnings.push(format!(
-            "policy {} allows nobody; in Lakehouse an empty list would allow all",
+            "policy {} allows no source; in Lakehouse an empty list would allow all",
             policy.name
         ));
     }

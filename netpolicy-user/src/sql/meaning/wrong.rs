@@ -58,7 +58,7 @@ pub enum Wrong {
         scopes: String,
     },
     /// A name that new policies of the dialect do not have.
-    #[error("{found} is no name for a network policy in {}: {why}", dialect.title())]
+    #[error("{found} is not a name for a network policy in {}: {why}", dialect.title())]
     NewName {
         /// The name.
         found: Excerpt,
@@ -92,7 +92,7 @@ pub enum Wrong {
         limit: usize,
     },
     /// Materialize, Lakehouse: too many policies.
-    #[error("{} takes {limit} network policies, and there are {limit} already", dialect.title())]
+    #[error("{} allows {limit} network policies, and there are {limit} already", dialect.title())]
     TooManyPolicies {
         /// Whose limit it is.
         dialect: Dialect,
@@ -120,7 +120,7 @@ pub enum Wrong {
         limit: usize,
     },
     /// An IPv6 address where there are only IPv4 ones.
-    #[error("{found} is an IPv6 address, and {}'s lists take only IPv4", dialect.title())]
+    #[error("{found} is an IPv6 address, and {}'s lists accept only IPv4", dialect.title())]
     Ipv6 {
         /// The address.
         found: Excerpt,
@@ -128,7 +128,7 @@ pub enum Wrong {
         dialect: Dialect,
     },
     /// Lakehouse takes no `0.0.0.0/0`.
-    #[error("{found} is 0.0.0.0/0, which Lakehouse's lists do not take")]
+    #[error("{found} is 0.0.0.0/0, which Lakehouse's lists do not accept")]
     Everybody {
         /// As written.
         found: Excerpt,
@@ -197,13 +197,13 @@ impl Wrong {
             Self::Cidr(_) => "as in 10.0.0.0/8, 10.0.0.1/32 or 2001:db8::/32",
             Self::TooManyPolicies { .. } => "drop one first",
             Self::ListText { .. } | Self::ListRules { .. } => {
-                "use CIDRs for neighbours; other dialects take longer lists"
+                "use CIDRs for neighbours; other dialects allow longer lists"
             }
-            Self::Ipv6 { .. } => "Materialize's dialect and the policy file take both families",
+            Self::Ipv6 { .. } => "Materialize's dialect and the policy file accept both families",
             Self::Everybody {
                 list: ListKind::Allow,
                 ..
-            } => "leave ALLOWED_IP_LIST out to allow everybody",
+            } => "leave ALLOWED_IP_LIST out to allow every source",
             Self::Everybody {
                 list: ListKind::Block,
                 ..

@@ -83,7 +83,11 @@ fn lists() {
             "network rules are not supported",
         ),
         ("(/* x", 42, "this comment is not closed: */ is missing"),
-        ("($$a$$)", 42, "dollar-quoted strings are not taken here"),
+        (
+            "($$a$$)",
+            42,
+            "dollar-quoted strings are not supported here",
+        ),
         ("(E'a')", 42, "E'…' strings"),
     ] {
         check(Snowflake, &format!("{LIST}{list}"), (1, column), message);
@@ -137,6 +141,12 @@ fn statements() {
             "holds 'ü'; put double quotes around it",
         ),
         (Snowflake, "CREATE NETWORK POLICY \"\"", 23, "it is empty"),
+        (
+            Snowflake,
+            "CREATE NETWORK POLICY \"a\tb\"",
+            23,
+            "holds '\\t'; remove it: no name holds control characters",
+        ),
         (
             Snowflake,
             "CREATE NETWORK POLICY \"abc",

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::store::{Outcome, Summary, prepare_restore, restore};
 
-fn entry(summary: &Summary) -> AuditEntry {
+pub(super) fn entry(summary: &Summary) -> AuditEntry {
     AuditEntry {
         time: time(9),
         uid: 0,
@@ -25,7 +25,7 @@ fn entry(summary: &Summary) -> AuditEntry {
 }
 
 /// Writes a backup of an open store.
-fn back_up(store: &mut SqliteStore, to: &Path) {
+pub(super) fn back_up(store: &mut SqliteStore, to: &Path) {
     let archivist = store.archivist().unwrap();
     let mut backup = archivist.write().unwrap();
     let mut bytes = Vec::new();
@@ -88,8 +88,9 @@ fn backup_of_a_store_in_use_holds_what_is_in_the_log_alone() {
 fn restored_backup_is_not_undone_by_the_old_log() {
     let dir = tempfile::tempdir().unwrap();
     let state = killed(dir.path());
-    let summary = prepare_restore(&state, &dir.path().join("backup"), entry).unwrap();
-    assert_eq!((summary.revision, summary.policies), (1, 1));
+    let found = prepare_restore(&state, &dir.path().join("backup"), entry).unwrap();
+    assert_eq!((found.summary.revision, found.summary.policies), (1, 1));
+    assert_eq!(found.state, blocking(0..300));
     let kept = restore(&state, time(9)).unwrap().unwrap();
     let mut store = SqliteStore::open(&state).unwrap();
     let mode = fs::metadata(store.path()).unwrap().permissions().mode();
@@ -97,11 +98,12 @@ fn restored_backup_is_not_undone_by_the_old_log() {
     let stored = store.load().unwrap();
     assert_eq!((stored.revision, stored.state), (1, blocking(0..300)));
     assert!(stored.restored);
-    store.forget_restored().unwrap();
+    store.adopt().unwrap();
     assert!(!store.load().unwrap().restored);
-    assert_eq!(store.audit_log(1).unwrap()[0].1.action, "restore");
+    assert_eq!(audit_log(&store, 1)[0].1.action, "restore");
     // The old one is kept with its log.
-    let old = Connection::open(&kept).unwrap();
+    assert!(kept.log.unwrap().exists());
+    let old = Connection::open(&kept.path).unwrap();
     let newest: i64 = old
         .query_row("SELECT max(revision) FROM revisions", [], |row| row.get(0))
         .unwrap();
@@ -145,13 +147,21 @@ fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
         dir.path().join("missing"),
         dir.path().to_path_buf(),
     ] {
-        let error = prepare_restore(&state, &path, entry).err();
-        assert!(error.is_some(), "{}", path.display());
+        let error = prepare_restore(&state, &path, entry).unwrap_err();
+        // The file is to blame, and no hint leads to giving the store up.
+        let text = error.to_string();
+        assert!(
+            !text.contains("state database"),
+            "{}: {text}",
+            path.display()
+        );
+        let hint = error.hint().unwrap_or_default();
+        assert!(!hint.contains("store reset"), "{}: {hint}", path.display());
         assert!(!state.join("state.db.draft").exists());
     }
     // Free space may differ; what is stored never does.
-    if let Ok(summary) = prepare_restore(&state, &write("flipped", &flipped), entry) {
-        assert_eq!(summary.revision, 1);
+    if let Ok(found) = prepare_restore(&state, &write("flipped", &flipped), entry) {
+        assert_eq!(found.summary.revision, 1);
     }
     assert_eq!(load(&state).unwrap().revision, 3);
 }
@@ -160,17 +170,17 @@ fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
 const CHILD: &str = "NETPOLICY_TEST_RESTORER";
 
 /// System calls that change files.
-const CALLS: &str = "openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,link,unlink";
+const CALLS: &str = "openat,write,pwrite64,fsync,fdatasync,ftruncate,rename,linkat,unlink";
 
-/// Runs this test as a child that is killed at the `nth` of the system calls named, before it
-/// happens; whether it came to its end.
-fn killed_at(call: &str, nth: u32, dir: &Path) -> bool {
+/// Runs a test of this module as a child that is killed at the `nth` of the system calls named,
+/// before it happens; whether it came to its end.
+fn killed_at(test: &str, call: &str, nth: u32, dir: &Path) -> bool {
     let status = Command::new("strace")
         .args(["-f", "-qq", "-o", "/dev/null", "-e"])
         .arg(format!("inject={call}:signal=SIGKILL:when={nth}"))
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "--test-threads=1"])
-        .arg("store::tests::backup::restore_killed_at_any_system_call_leaves_old_or_new")
+        .arg(format!("store::tests::backup::{test}"))
         .env(CHILD, dir)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -188,12 +198,39 @@ fn restore_killed_at_any_system_call_leaves_old_or_new() {
         restore(&state, time(9)).unwrap();
         std::process::exit(0);
     }
+    let (old, new) = kill_at_each(
+        "restore_killed_at_any_system_call_leaves_old_or_new",
+        |stored, what| match stored.revision {
+            1 => assert_eq!(stored.state, blocking(0..300), "{what}"),
+            other => panic!("{what}: revision {other}"),
+        },
+    );
+    assert!(old > 10 && new > 10, "{old} old, {new} new");
+}
+
+#[test]
+fn reset_killed_at_any_system_call_leaves_old_or_none() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        reset(&Path::new(&dir).join("state"), time(9)).unwrap();
+        std::process::exit(0);
+    }
+    let (old, new) = kill_at_each(
+        "reset_killed_at_any_system_call_leaves_old_or_none",
+        |stored, what| assert_eq!((stored.revision, stored.departure), (0, None), "{what}"),
+    );
+    assert!(old > 3 && new > 3, "{old} old, {new} new");
+}
+
+/// Kills a test's child at each system call; how often the old store is found afterwards, whole,
+/// and how often the new one, which `is_new` looks at.
+fn kill_at_each(test: &str, is_new: fn(&Stored, &str)) -> (u32, u32) {
     let template = tempfile::tempdir().unwrap();
     killed(template.path());
     let (mut old, mut new) = (0, 0);
     for call in CALLS.split(',') {
-        let mut nth = 1;
-        loop {
+        for nth in 1.. {
+            assert!(nth < 500, "{call}: it never ends");
+            let what = format!("{call} {nth}");
             let dir = tempfile::tempdir().unwrap();
             let state = dir.path().join("state");
             fs::create_dir(&state).unwrap();
@@ -205,29 +242,24 @@ fn restore_killed_at_any_system_call_leaves_old_or_new() {
             ] {
                 fs::copy(template.path().join(name), dir.path().join(name)).unwrap();
             }
-            let ended = killed_at(call, nth, dir.path());
+            let ended = killed_at(test, call, nth, dir.path());
             let mut store =
-                SqliteStore::open(&state).unwrap_or_else(|error| panic!("{call} {nth}: {error}"));
+                SqliteStore::open(&state).unwrap_or_else(|error| panic!("{what}: {error}"));
             let stored = store.load().unwrap();
-            match stored.revision {
-                1 => {
-                    new += 1;
-                    assert_eq!(stored.state, blocking(0..300), "{call} {nth}");
-                }
-                3 => {
-                    old += 1;
-                    assert!(!ended, "{call} {nth}: it came to its end");
-                    assert_eq!(stored.state, blocking(0..500), "{call} {nth}");
-                }
-                other => panic!("{call} {nth}: revision {other}"),
+            if stored.revision == 3 {
+                old += 1;
+                assert!(!ended, "{what}: it came to its end");
+                assert_eq!(stored.state, blocking(0..500), "{what}");
+                assert_eq!(stored.departure, None, "{what}");
+            } else {
+                new += 1;
+                is_new(&stored, &what);
             }
             store.commit(&blocking(0..7), &by("next")).unwrap();
             if ended {
                 break;
             }
-            nth += 1;
-            assert!(nth < 500, "{call}: it never ends");
         }
     }
-    assert!(old > 10 && new > 10, "{old} old, {new} new");
+    (old, new)
 }

@@ -97,9 +97,7 @@ fn a_killed_writer_leaves_the_last_whole_revision() {
             stored.revision
         );
         revision = stored.revision;
-        let oldest = store
-            .revisions(usize::MAX)
-            .unwrap()
+        let oldest = revisions(&store, usize::MAX)
             .last()
             .map_or(0, |last| last.revision);
         assert!(

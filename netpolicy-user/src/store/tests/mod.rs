@@ -3,6 +3,7 @@
 mod backup;
 mod crash;
 mod damage;
+mod departure;
 mod disk;
 mod files;
 mod format;
@@ -30,6 +31,18 @@ fn by(action: &str) -> RevisionMeta {
         actor: "alice".into(),
         action: action.into(),
     }
+}
+
+/// The newest entries of the audit log.
+fn audit_log(store: &impl Store, limit: usize) -> Vec<(u64, AuditEntry)> {
+    let past = store.past().unwrap();
+    past.audit_log(&Window::newest(limit)).unwrap().items
+}
+
+/// The newest revisions.
+fn revisions(store: &impl Store, limit: usize) -> Vec<Revision> {
+    let past = store.past().unwrap();
+    past.revisions(&Window::newest(limit)).unwrap().items
 }
 
 /// The single addresses 10.0.0.0 + i.
@@ -134,6 +147,7 @@ fn a_new_store_is_empty() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open(dir.path()).unwrap();
     let empty = Stored {
+        departure: None,
         state: State::empty(),
         revision: 0,
         bypasses: vec![],
@@ -142,7 +156,7 @@ fn a_new_store_is_empty() {
         restored: false,
     };
     assert_eq!(store.load().unwrap(), empty);
-    assert_eq!(store.revisions(10).unwrap(), []);
+    assert_eq!(revisions(&store, 10), []);
     assert_eq!(store.state_at(0).unwrap(), State::empty());
     let error = store.state_at(1).unwrap_err();
     assert_eq!(
@@ -173,9 +187,7 @@ fn every_revision_can_be_had() {
             u64::from(n)
         );
     }
-    let newest: Vec<_> = store
-        .revisions(2)
-        .unwrap()
+    let newest: Vec<_> = revisions(&store, 2)
         .into_iter()
         .map(|revision| (revision.revision, revision.meta))
         .collect();

@@ -65,12 +65,12 @@ fn the_audit_log_comes_back_as_it_was_written_and_is_not_altered() {
         assert!(error.to_string().contains("append-only"), "{error}");
     }
     drop(store);
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    let log = store.audit_log(10).unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let log = audit_log(&store, 10);
     // The newest first.
     let expected = [(3, made.clone()), (2, refused), (1, entry("first"))];
     assert_eq!(log, expected);
-    assert_eq!(store.audit_log(1).unwrap(), [(3, made)]);
+    assert_eq!(audit_log(&store, 1), [(3, made)]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn an_entry_s_details_have_a_bound_and_say_what_is_left_out() {
     let mut long = entry("apply");
     long.detail.changes = (0..10_000).map(|i| format!("+ block 10.0.{i}")).collect();
     store.audit(&long).unwrap();
-    let (_, kept) = store.audit_log(1).unwrap().remove(0);
+    let (_, kept) = audit_log(&store, 1).remove(0);
     let kept = kept.detail.changes;
     let last = kept.last().unwrap();
     assert_eq!(*last, format!("… and {} more", 10_000 - (kept.len() - 1)));
@@ -107,7 +107,7 @@ fn grants_are_kept_once_and_go_with_their_entry() {
     assert!(!store.remove_grant(&all, &entry("revoke")).unwrap());
     let left = store.load().unwrap().grants;
     assert!(left.contains(&one) && left.contains(&group) && left.len() == 2);
-    let actions = store.audit_log(10).unwrap();
+    let actions = audit_log(&store, 10);
     let revoked = actions.iter().filter(|(_, e)| e.action == "revoke");
     assert_eq!(revoked.count(), 1, "what was not there was not revoked");
 }
@@ -141,7 +141,7 @@ fn what_waits_is_kept_with_its_revision_and_ends_with_its_entry() {
     store.clear_pending(&entry("confirm 2")).unwrap();
     let stored = store.load().unwrap();
     assert_eq!((stored.pending, stored.revision), (None, 3));
-    assert_eq!(store.audit_log(1).unwrap()[0].1.action, "confirm 2");
+    assert_eq!(audit_log(&store, 1)[0].1.action, "confirm 2");
 }
 
 #[test]
@@ -156,4 +156,41 @@ fn a_clock_that_is_set_back_gives_no_more_time() {
     let left = |now| waits.remaining(time(now)).as_secs();
     assert_eq!((left(1_000), left(1_059), left(1_060)), (60, 1, 0));
     assert_eq!((left(2_000), left(0)), (0, 60));
+}
+
+#[test]
+fn lists_are_read_in_parts_and_searched() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    for n in 1..=5_u32 {
+        let action = if n % 2 == 0 {
+            "policy alter Web"
+        } else {
+            "policy create db_50%"
+        };
+        store.commit(&blocking(0..n), &by(action)).unwrap();
+    }
+    let past = store.past().unwrap();
+    let read = |limit, after, text: Option<&str>| {
+        let text = text.map(str::to_owned);
+        let listed = past.revisions(&Window { limit, after, text }).unwrap();
+        let numbers: Vec<_> = listed
+            .items
+            .iter()
+            .map(|revision| revision.revision)
+            .collect();
+        (numbers, listed.total)
+    };
+    assert_eq!(read(2, None, None), (vec![5, 4], 5));
+    assert_eq!(read(2, Some(4), None), (vec![3, 2], 5));
+    assert_eq!(read(9, Some(2), None), (vec![1], 5));
+    assert_eq!(read(9, Some(1), None), (vec![], 5));
+    assert_eq!(read(9, Some(u64::MAX), None), (vec![5, 4, 3, 2, 1], 5));
+    assert_eq!(read(9, None, Some("WEB")), (vec![4, 2], 2));
+    assert_eq!(read(1, Some(4), Some("web")), (vec![2], 2));
+    // Nothing in a text is a pattern.
+    assert_eq!(read(9, None, Some("50%")), (vec![5, 3, 1], 3));
+    assert_eq!(read(9, None, Some("db_")), (vec![5, 3, 1], 3));
+    assert_eq!(read(9, None, Some("dbx")), (vec![], 0));
+    assert_eq!(read(9, None, Some("alice")), (vec![5, 4, 3, 2, 1], 5));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use netpolicy_prefixes::{Prefix, PrefixSet, PrefixesBuilder, SAMPLE};
 use proptest::prelude::*;
 
-use super::super::scopes::Memory;
+use super::super::{content::lists_in, scopes::Memory};
 use super::*;
 
 /// Lists of the host.
@@ -111,6 +111,32 @@ proptest! {
         let parts = in_parts(&lists, &memory, &cuts);
         prop_assert_eq!(all.is_ok(), parts.iter().all(Result::is_ok), "{:?} {:?}", all, parts);
         prop_assert!(!is_held || all.is_ok());
+    }
+
+    #[test]
+    fn content_read_back_judges_as_the_lists_that_were_written(
+        block in addresses(),
+        allow in addresses(),
+        others in proptest::collection::vec(any::<u32>(), 20),
+    ) {
+        let rules = rules(v4(block.clone()), &v4(allow.clone()));
+        let memory = rules.memory();
+        let page = |number: u32| Some(memory.arena().page(number));
+        let entries = (rules.block.len() + rules.allow.len()) as u64;
+        let (found_block, found_allow) =
+            lists_in(&memory.roots(0), entries, &page).unwrap();
+        prop_assert!(found_block.v6.is_empty() && found_allow.v6.is_empty());
+        let near = block.iter().chain(&allow).flat_map(|a| [*a, a ^ 1, a | 0xff, a & !0xff]);
+        for address in near.chain(others) {
+            let source = std::net::IpAddr::V4(address.into());
+            let is_blocked = rules.block.contains(source);
+            prop_assert_eq!(found_block.contains(source), is_blocked, "{}", source);
+            let is_allowed = rules.allow.contains(source) && !is_blocked;
+            prop_assert_eq!(found_allow.contains(source), is_allowed, "{}", source);
+        }
+        // Damage is told, and no other content.
+        let none = |_: u32| None;
+        prop_assert!(rules.block.is_empty() || lists_in(&memory.roots(0), 9, &none).is_none());
     }
 }
 

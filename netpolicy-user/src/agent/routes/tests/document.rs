@@ -97,7 +97,7 @@ async fn operation_ids_are_unique_and_names_for_methods_of_a_client() {
 }
 
 #[tokio::test]
-async fn path_parameters_are_those_of_the_path_and_all_others_are_of_the_query() {
+async fn path_parameters_are_those_of_the_path_and_others_are_of_query_or_headers() {
     let (_, operations) = document().await;
     for op in &operations {
         let in_path: BTreeSet<&str> = op
@@ -113,6 +113,7 @@ async fn path_parameters_are_those_of_the_path_and_all_others_are_of_the_query()
                     assert_eq!(parameter["required"], true, "{} {name}", op.id());
                     declared.insert(name);
                 }
+                "header" => assert_eq!(name, "If-Match", "{}", op.id()),
                 kind => assert_eq!(kind, "query", "{} {name}", op.id()),
             }
         }
@@ -170,10 +171,17 @@ async fn every_refusal_is_documented_and_has_an_error_body() {
             assert_eq!(statuses.contains(status), has_body, "{} {status}", op.id());
         }
         for (status, response) in op.responses().filter(|(status, _)| *status != "200") {
-            let schema = &response["content"]["application/json"]["schema"]["$ref"];
-            let name = schema.as_str().and_then(|name| name.rsplit('/').next());
-            let is_known = matches!(name, Some("ErrorBody" | "SqlResponse" | "SqlRefusal"));
-            assert!(is_known, "{} {status}: {schema}", op.id());
+            let content = response["content"].as_object().unwrap();
+            for (media_type, content) in content {
+                let schema = &content["schema"]["$ref"];
+                let name = schema.as_str().and_then(|name| name.rsplit('/').next());
+                let is_known = matches!(
+                    (media_type.as_str(), name),
+                    ("application/problem+json", Some("Problem"))
+                        | ("application/json", Some("SqlResponse"))
+                );
+                assert!(is_known, "{} {status}: {media_type} {schema}", op.id());
+            }
         }
     }
 }
@@ -193,7 +201,7 @@ async fn every_operation_refuses_a_caller_without_privileges() {
             .await;
         assert_eq!(response.status(), StatusCode::FORBIDDEN, "{}", op.id());
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await;
-        let body: ErrorBody = serde_json::from_slice(&bytes.unwrap()).unwrap();
+        let body: Problem = serde_json::from_slice(&bytes.unwrap()).unwrap();
         assert!(body.hint.is_some(), "{}", op.id());
     }
 }

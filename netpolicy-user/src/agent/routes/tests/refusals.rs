@@ -50,7 +50,7 @@ async fn refusals_have_their_status_and_say_why() {
             "/v1/policies/ofice",
             Value::Null,
             404,
-            "unknown policy 'ofice', perhaps 'office' is meant",
+            "unknown policy 'ofice'; did you mean 'office'?",
         ),
         (
             "GET",

@@ -25,7 +25,8 @@ async fn a_script_shows_everywhere() {
     assert_eq!(response.results[1].rows.len(), 1);
     let policies: Vec<PolicyView> = agent.get("/v1/policies").await;
     assert_eq!(policies.len(), 1);
-    let revisions: Vec<RevisionView> = agent.get("/v1/revisions").await;
+    let revisions: Paged<RevisionView> = agent.get("/v1/revisions").await;
+    let revisions = revisions.items;
     assert_eq!(revisions[0].action, "sql: CREATE NETWORK POLICY office");
 }
 

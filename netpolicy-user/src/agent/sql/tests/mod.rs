@@ -57,7 +57,7 @@ fn each_statement_is_a_revision_and_questions_are_answered() {
     assert_eq!(set.changed.as_ref().unwrap().revision, 2);
     assert_eq!(desc.columns, ["name", "value"]);
     assert_eq!(desc.changed, None);
-    let revisions = bench.writer.revisions(10).unwrap();
+    let revisions = bench.revisions(10);
     let actions: Vec<_> = revisions.iter().map(|r| r.action.as_str()).collect();
     assert_eq!(
         actions[..2],
@@ -108,10 +108,7 @@ fn an_atomic_script_is_one_revision_and_sees_itself() {
     assert_eq!(response.results[2].rows.len(), 1);
     assert_eq!(bench.snapshot().revision, 1);
     assert_eq!(bench.kernel.journal(), ["prepare", "store", "flip"]);
-    assert_eq!(
-        bench.writer.revisions(1).unwrap()[0].action,
-        "sql: office.sql as one"
-    );
+    assert_eq!(bench.revisions(1)[0].action, "sql: office.sql as one");
 }
 
 #[test]
@@ -153,7 +150,7 @@ fn a_dry_run_goes_through_the_whole_script_and_makes_nothing() {
         let error = response.error.unwrap();
         if is_atomic {
             assert!(
-                error.errors[0].starts_with("GRANT is no part of a revision"),
+                error.errors[0].starts_with("GRANT is not part of a revision"),
                 "{error:?}"
             );
         } else {

@@ -10,6 +10,7 @@ use super::*;
 use crate::compiler::compile;
 use crate::model::arbitrary::{boundaries, cx, net, state};
 use crate::model::change::{Change, SourceText};
+use crate::model::effect::openings_in_words;
 use crate::model::{Mode, PortSet, State};
 
 fn state_of(toml: &str) -> State {
@@ -31,7 +32,7 @@ fn opened(old: &str, new: &str) -> String {
     let (old, new) = (compile(&state_of(old)), compile(&state_of(new)));
     let exempt = &Exempt::default();
     let [old, new] = [&old, &new].map(|rules| Doors { rules, exempt });
-    in_words(&openings(old, new))
+    openings_in_words(&openings(old, new))
 }
 
 const OFFICE: &str = "[[policy]]\nname = \"office\"\nallow = [\"10.0.0.0/8\"]\n";
@@ -61,7 +62,7 @@ fn the_end_of_a_restriction_opens_the_host() {
     );
     assert_eq!(
         opened(DUAL, &DUAL.replace("10.0.0.0/8", "0.0.0.0/1")),
-        "the host to 49 % of all IPv4 sources"
+        "the host to 50 % of all IPv4 sources"
     );
     assert_eq!(
         opened(
@@ -156,7 +157,7 @@ fn exemptions_that_cover_a_family_open_it() {
     let opened = |old: &[&str], new: &[&str]| {
         let (old, new) = (&nets(old), &nets(new));
         let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
-        in_words(&openings(old, new))
+        openings_in_words(&openings(old, new))
     };
     assert_eq!(
         opened(&[], &["0.0.0.0/0", "::/0"]),
@@ -282,9 +283,8 @@ proptest! {
             let v6 = look::<Prefix6>(&v6, |after, address| passes(after, IpAddr::V6(address.into())));
             let percent = |seen: &Seen, all: u128| match seen.open {
                 (before, true) => (!before).then_some(100),
-                _ => u8::try_from((seen.begins / (all / 100)).min(99))
-                    .ok()
-                    .filter(|percent| *percent >= 25),
+                _ if seen.begins / (all / 100) < 25 => None,
+                _ => u8::try_from(((seen.begins + all / 200) / (all / 100)).min(99)).ok(),
             };
             let (v4, v6) = (percent(&v4, all::<Prefix4>()), percent(&v6, all::<Prefix6>()));
             let expected: Vec<(OpenTo, u8)> = match (v4, v6) {

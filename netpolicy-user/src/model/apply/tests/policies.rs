@@ -62,7 +62,7 @@ fn all_errors_of_a_change_are_reported_and_nothing_is_done() {
     let messages = errors.messages();
     for expected in [
         "the name 'a-b' holds '-'",
-        "--allow: '10.0.0.0/33' is no address",
+        "--allow: '10.0.0.0/33' is not an address",
         "--allow: '10.0.0.1/32' is on the list already, as '10.0.0.1' (--allow)",
         "--block: a blocked ::/0 denies every IPv6 source",
         "a comment of 5000 characters",

@@ -151,9 +151,9 @@ fn zeros_ipv6_and_quoted_or_short_names_are_refused() {
     assert_eq!(
         world.refused(Lakehouse, "CREATE NETWORK POLICY office ALLOWED_IP_LIST=('0.0.0.0/0','fd00::1') BLOCKED_IP_LIST=('10.0.0.0/0')"),
         [
-            "'0.0.0.0/0' is 0.0.0.0/0, which Lakehouse's lists do not take",
-            "line 1, column 59: 'fd00::1' is an IPv6 address, and Lakehouse's lists take only IPv4",
-            "line 1, column 87: '10.0.0.0/0' is 0.0.0.0/0, which Lakehouse's lists do not take",
+            "'0.0.0.0/0' is 0.0.0.0/0, which Lakehouse's lists do not accept",
+            "line 1, column 59: 'fd00::1' is an IPv6 address, and Lakehouse's lists accept only IPv4",
+            "line 1, column 87: '10.0.0.0/0' is 0.0.0.0/0, which Lakehouse's lists do not accept",
         ]
     );
     for (name, why) in [
@@ -184,7 +184,7 @@ fn limits() {
     }
     assert_eq!(
         world.refused(Lakehouse, "CREATE NETWORK POLICY more"),
-        ["Lakehouse takes 20 network policies, and there are 20 already"]
+        ["Lakehouse allows 20 network policies, and there are 20 already"]
     );
     world.ok(
         Lakehouse,

@@ -214,7 +214,7 @@ fn addresses_are_cidrs_and_rules_have_names_of_their_own() {
         [
             "rule 'a' is there already, at line 1; each rule has a name of its own",
             "line 1, column 81: Value must be valid IPV4 or IPV6 CIDR: '10.0.0.1' has no prefix length; write '10.0.0.1/32'",
-            "line 1, column 142: Value must be valid IPV4 or IPV6 CIDR: '155.548.2.98/32' is no address or CIDR: 548 is more than 255",
+            "line 1, column 142: Value must be valid IPV4 or IPV6 CIDR: '155.548.2.98/32' is not an address or CIDR: 548 is more than 255",
             "line 1, column 269: Value must be valid IPV4 or IPV6 CIDR: 'fd00::1' has no prefix length; write 'fd00::1/128'",
         ]
     );
@@ -268,7 +268,7 @@ fn limits_and_reserved_names() {
     }
     assert_eq!(
         world.refused(Materialize, &create("more", &[])),
-        ["Materialize takes 25 network policies, and there are 25 already"]
+        ["Materialize allows 25 network policies, and there are 25 already"]
     );
     world.ok(Snowflake, "CREATE NETWORK POLICY more");
 }

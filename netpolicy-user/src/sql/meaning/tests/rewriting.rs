@@ -81,7 +81,7 @@ fn a_policy_is_written_for_each_dialect() {
     );
     assert_eq!(
         world.warnings,
-        ["Materialize has no block list: what is blocked is taken out of the rules"]
+        ["Materialize has no block list: what is blocked is subtracted from the rules"]
     );
     assert!(
         written(&mut world, Lakehouse)
@@ -129,7 +129,7 @@ fn what_a_dialect_cannot_say_is_refused() {
         assert_eq!(
             written(&mut world, dialect).unwrap_err().messages(),
             [format!(
-                "policy 'office' cannot be written in {title}: fd00::1 is IPv6, and {title}'s lists take only IPv4"
+                "policy 'office' cannot be written in {title}: fd00::1 is IPv6, and {title}'s lists accept only IPv4"
             )]
         );
     }
@@ -237,7 +237,7 @@ fn check(dialect: Dialect, allow: Option<&[String]>, block: &[String]) {
     };
     let warned = world.warnings.clone();
     if text.contains("rule_26") {
-        assert!(warned.iter().any(|warning| warning.contains("takes 25")));
+        assert!(warned.iter().any(|warning| warning.contains("allows 25")));
         return;
     }
     let is_empty = |world: &World| alter::is_empty(&world.state.policies[0]);

@@ -59,8 +59,8 @@ fn snowflake_example_3_a_blocked_zero_leaves_who_is_allowed() {
     assert_eq!(
         world.warnings,
         [
-            "office.sql:1:74: a blocked 192.168.1.0/0 stands for everybody who is not on \
-          ALLOWED_IP_LIST; whoever is on it gets in"
+            "office.sql:1:74: a blocked 192.168.1.0/0 stands for every source that is not on \
+          ALLOWED_IP_LIST; those on it may connect"
         ]
     );
     world.ok(Snowflake, "ALTER ACCOUNT SET NETWORK_POLICY = p");
@@ -284,10 +284,10 @@ fn every_bad_address_is_reported_with_its_place() {
     assert_eq!(
         refusal.messages(),
         [
-            "'155.548.2.98' is no address or CIDR: 548 is more than 255",
-            "line 3, column 3: '10.0.0.0/33' is no address or CIDR: the prefix length 33 is more than 32",
-            "line 4, column 3: 'xx.xx.xx.xx/xx' is no address or CIDR: it is a placeholder; put in an address, as in 10.0.0.0/8",
-            "line 4, column 21: '::1' is an IPv6 address, and Snowflake's lists take only IPv4",
+            "'155.548.2.98' is not an address or CIDR: 548 is more than 255",
+            "line 3, column 3: '10.0.0.0/33' is not an address or CIDR: the prefix length 33 is more than 32",
+            "line 4, column 3: 'xx.xx.xx.xx/xx' is not an address or CIDR: it is a placeholder; put in an address, as in 10.0.0.0/8",
+            "line 4, column 21: '::1' is an IPv6 address, and Snowflake's lists accept only IPv4",
             "line 5, column 3: '10.0.0.1-10.0.0.9' is a range; give one address or CIDR",
         ]
     );

@@ -1,10 +1,15 @@
-//! What changes for whom, as data and as a sentence.
+//! What a change means for sources, as data and as sentences: who becomes denied or allowed,
+//! and which scopes it opens.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// Scopes that a sentence names; the others are counted.
+const NAMED: usize = 5;
 
 /// Sources whose attempts in one scope are dropped from now on, or pass from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -104,7 +109,7 @@ impl Effect {
 impl SourcesKind {
     fn all(self) -> &'static str {
         match self {
-            Self::Networks | Self::Everybody => "everybody",
+            Self::Networks | Self::Everybody => "every source",
             Self::AllIpv4 => "all IPv4",
             Self::AllIpv6 => "all IPv6",
         }
@@ -113,7 +118,8 @@ impl SourcesKind {
 
 impl Sources {
     /// Networks in all, listed or not.
-    pub(super) fn count(&self) -> u64 {
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.more.saturating_add(self.networks.len() as u64)
     }
 
@@ -141,6 +147,102 @@ impl Sources {
             format!("{} and {last}", before.join(", "))
         }
     }
+}
+
+/// A scope, or some of its ports, that a change opens to every source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Opening {
+    /// "host" or the service's name.
+    pub scope: String,
+    /// The ports that are opened, as in "5432,7000-7010"; `None`: all of the scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<String>,
+    /// Of which families.
+    pub sources: OpenTo,
+    /// Percent of their addresses that begin to pass (for IPv6, of those in 2000::/3,
+    /// which are all that the Internet has); 100: every source passes from then on.
+    pub percent: u8,
+}
+
+/// The families that an [`Opening`] is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpenTo {
+    /// Both.
+    Every,
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl Opening {
+    /// "service postgres (port 5432) to every IPv4 source".
+    fn words(&self) -> String {
+        let mut words = match self.scope.as_str() {
+            "host" => "the host".to_owned(),
+            name => format!("service {name}"),
+        };
+        if let Some(ports) = &self.ports {
+            let one = ports.bytes().all(|byte| byte.is_ascii_digit());
+            words += &format!(" ({} {ports})", if one { "port" } else { "ports" });
+        }
+        words
+    }
+}
+
+impl OpenTo {
+    fn words(self, percent: u8) -> String {
+        let family = match self {
+            Self::Ipv4 => "IPv4 ",
+            Self::Ipv6 => "IPv6 ",
+            Self::Every => "",
+        };
+        match percent {
+            100.. => format!("every {family}source"),
+            percent => format!("{percent} % of all {family}sources"),
+        }
+    }
+}
+
+/// "the host and service web to every source, service postgres to every IPv4 source".
+#[must_use]
+pub fn openings_in_words(openings: &[Opening]) -> String {
+    let mut kinds: Vec<_> = openings.iter().map(|o| (o.sources, o.percent)).collect();
+    kinds.sort_unstable_by_key(|&(sources, percent)| (Reverse(percent), sources));
+    kinds.dedup();
+    let mut parts = Vec::new();
+    for kind in kinds {
+        let of_kind = openings.iter().filter(|o| (o.sources, o.percent) == kind);
+        let mut names: Vec<_> = by_scope(of_kind).iter().map(Opening::words).collect();
+        if names.len() > NAMED {
+            let more = names.len() - NAMED + 1;
+            names.truncate(NAMED - 1);
+            names.push(format!("{more} more scopes"));
+        }
+        let Some(last) = names.pop() else { continue };
+        let names = match names.is_empty() {
+            true => last,
+            false => format!("{} and {last}", names.join(", ")),
+        };
+        parts.push(format!("{names} to {}", kind.0.words(kind.1)));
+    }
+    parts.join(", ")
+}
+
+/// One for each scope, with all the ports that are told of.
+fn by_scope<'a>(openings: impl Iterator<Item = &'a Opening>) -> Vec<Opening> {
+    let mut joined: Vec<Opening> = Vec::new();
+    for opening in openings {
+        match joined.iter_mut().find(|known| known.scope == opening.scope) {
+            Some(known) => {
+                let both = known.ports.take().zip(opening.ports.as_ref());
+                known.ports = both.map(|(one, other)| format!("{one},{other}"));
+            }
+            None => joined.push(opening.clone()),
+        }
+    }
+    joined
 }
 
 /// "1,234,567".

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::error::{Excerpt, closest};
+use super::error::{Excerpt, closest};
 
 /// Whose SQL a text is. The same text means different things in each.
 #[derive(

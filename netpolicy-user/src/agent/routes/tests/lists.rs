@@ -1,0 +1,131 @@
+//! Conditional changes, and lists in parts.
+
+use super::*;
+use crate::api::{ErrorCode, PROBLEM_JSON, Paged, RuleItem};
+
+#[tokio::test]
+async fn change_for_another_revision_is_refused() {
+    let mut agent = Agent::new();
+    agent.create("office", &[], &["192.0.2.0/24"]).await;
+    let change = serde_json::to_string(&create("branch", &[], &["192.0.2.1"])).unwrap();
+    for (if_match, expected) in [
+        ("\"0\"", StatusCode::PRECONDITION_FAILED),
+        ("\"2\"", StatusCode::PRECONDITION_FAILED),
+        ("1", StatusCode::BAD_REQUEST),
+        ("\"1\"", StatusCode::OK),
+        // Made by now, and the present revision is another.
+        ("\"1\"", StatusCode::PRECONDITION_FAILED),
+    ] {
+        for path in ["/v1/changes?dry_run=true", "/v1/changes"] {
+            let headers = [("if-match", if_match)];
+            let body = change.clone().into();
+            let response = agent.send_with(0, "POST", path, &headers, body).await;
+            assert_eq!(response.status(), expected, "{path} {if_match}");
+            if expected != StatusCode::PRECONDITION_FAILED {
+                continue;
+            }
+            assert_eq!(response.headers()["content-type"], PROBLEM_JSON);
+            let bytes = axum::body::to_bytes(response.into_body(), 4096).await;
+            let problem: Problem = serde_json::from_slice(&bytes.unwrap()).unwrap();
+            assert_eq!(problem.code, ErrorCode::RevisionMismatch);
+            assert_eq!(
+                (problem.status, &*problem.title),
+                (412, "Precondition Failed")
+            );
+            assert_eq!(problem.revision, Some(agent.supervisor.snapshot().revision));
+        }
+    }
+    for path in [
+        "/v1/policies",
+        "/v1/policies/branch",
+        "/v1/services",
+        "/v1/host",
+        "/v1/export",
+    ] {
+        let response = agent.send(0, "GET", path, Body::empty()).await;
+        assert_eq!(response.headers()["etag"], "\"2\"", "{path}");
+    }
+    let rollback = "/v1/rollback/1";
+    let headers = [("if-match", "\"1\"")];
+    let response = agent
+        .send_with(0, "POST", rollback, &headers, Body::empty())
+        .await;
+    assert_eq!(response.status(), StatusCode::PRECONDITION_FAILED);
+    let sql = json!({"text": "DROP NETWORK POLICY office", "dialect": "materialize"});
+    let response = agent
+        .send_with(0, "POST", "/v1/sql", &headers, sql.to_string().into())
+        .await;
+    assert_eq!(response.status(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(agent.supervisor.snapshot().revision, 2);
+}
+
+#[tokio::test]
+async fn rules_are_listed_in_parts_and_by_what_they_cover() {
+    let mut agent = Agent::new();
+    let block = [
+        "192.0.2.0/24",
+        "192.0.2.7",
+        "198.51.100.0/24",
+        "2001:db8::/32",
+    ];
+    agent
+        .create("office", &["10.0.0.0/8", "192.0.0.0/16"], &block)
+        .await;
+    let mut numbers = async |query: &str| {
+        let path = format!("/v1/policies/office/rules?{query}");
+        let page: Paged<RuleItem> = agent.get(&path).await;
+        let numbers: Vec<_> = page.items.iter().map(|item| item.number).collect();
+        (numbers, page.total, page.next)
+    };
+    assert_eq!(numbers("").await, (vec![1, 2, 3, 4, 5, 6], 6, None));
+    assert_eq!(numbers("limit=4").await, (vec![1, 2, 3, 4], 6, Some(4)));
+    assert_eq!(numbers("limit=4&after=4").await, (vec![5, 6], 6, None));
+    assert_eq!(numbers("list=block&limit=1").await, (vec![3], 4, Some(3)));
+    assert_eq!(numbers("covers=192.0.2.7").await, (vec![2, 3, 4], 3, None));
+    assert_eq!(
+        numbers("covers=::ffff:192.0.2.8").await,
+        (vec![2, 3], 2, None)
+    );
+    assert_eq!(numbers("covers=2001:db8::1").await, (vec![6], 1, None));
+    assert_eq!(numbers("text=2001:DB8").await, (vec![6], 1, None));
+    assert_eq!(numbers("covers=203.0.113.1").await, (vec![], 0, None));
+    for bad in [
+        "limit=0",
+        "limit=1001",
+        "covers=office",
+        "list=any",
+        "page=1",
+    ] {
+        let path = format!("/v1/policies/office/rules?{bad}");
+        let (status, _) = agent.refused("GET", &path, Value::Null).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn history_and_audit_log_are_listed_in_parts() {
+    let mut agent = Agent::new();
+    for name in ["first", "second", "third"] {
+        agent.create(name, &[], &[]).await;
+    }
+    for (list, key) in [("revisions", "revision"), ("audit", "id")] {
+        let first: Paged<Value> = agent.get(&format!("/v1/{list}?limit=2")).await;
+        assert_eq!((first.items.len(), first.total), (2, 3), "{list}");
+        assert_eq!(first.items[1][key], first.next.unwrap(), "{list}");
+        let after = first.next.unwrap();
+        let last: Paged<Value> = agent
+            .get(&format!("/v1/{list}?limit=2&after={after}"))
+            .await;
+        assert_eq!(
+            (last.items.len(), last.total, last.next),
+            (1, 3, None),
+            "{list}"
+        );
+        let found: Paged<Value> = agent.get(&format!("/v1/{list}?text=CREATE%20second")).await;
+        assert_eq!((found.items.len(), found.total), (1, 1), "{list}");
+        let (status, _) = agent
+            .refused("GET", &format!("/v1/{list}?limit=0"), Value::Null)
+            .await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+}

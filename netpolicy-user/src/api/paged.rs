@@ -1,0 +1,81 @@
+//! Lists in parts.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::RuleView;
+use crate::model::ListKind;
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Paged<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Entries that match, in this part or not.
+    pub total: u64,
+    /// What to send as `after` for the part that follows; left out: nothing follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// The query of `GET /v1/revisions` and `GET /v1/audit`, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// At most so many entries: 1 to 1,000; 100 unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+    /// Only entries that follow this one: the `next` of the part before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Only entries that contain this text; ASCII letters match in either case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl PageQuery {
+    /// The largest `limit`.
+    pub const MOST: usize = 1_000;
+    /// The `limit` of a query without one.
+    pub const USUAL: usize = 100;
+}
+
+/// The query of `GET /v1/policies/{name}/rules`: first the allow list, then the block list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct RulesQuery {
+    /// At most so many rules: 1 to 1,000; 100 unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<usize>,
+    /// Only rules that follow this one: the `next` of the part before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Only rules whose text, name or comment contains this; ASCII letters match in either
+    /// case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Only rules of this list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<ListKind>,
+    /// Only rules that cover this address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub covers: Option<IpAddr>,
+}
+
+/// A rule of a policy, with its place in its lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleItem {
+    /// Its number, from 1: the allow list's rules, then the block list's.
+    pub number: u64,
+    /// The list that it is on.
+    pub list: ListKind,
+    /// The rule.
+    pub rule: RuleView,
+}

@@ -1,0 +1,94 @@
+//! Refusals and failures.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Opens;
+
+/// The media type of a [`Problem`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Every refusal and failure, as RFC 9457 has it. It has no `type`, which stands for
+/// `about:blank`: programs go by `code`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// The phrase of the HTTP status: "Conflict".
+    #[serde(default)]
+    pub title: String,
+    /// The HTTP status.
+    #[serde(default)]
+    pub status: u16,
+    /// What kind of problem it is; keeps its meaning across versions.
+    #[serde(default)]
+    pub code: ErrorCode,
+    /// The errors in one text.
+    #[serde(default)]
+    pub detail: String,
+    /// All that is wrong, each on its own: what, where, what was expected.
+    pub errors: Vec<String>,
+    /// What to do, if one sentence helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Consent to this is all that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Opens>,
+    /// The revision of the desired state, where it is another than `If-Match` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
+/// What kind of problem a [`Problem`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// Something in the input is wrong in itself.
+    InvalidInput,
+    /// The request cannot be read.
+    BadRequest,
+    /// A statement of SQL is wrong.
+    InvalidSql,
+    /// A policy, service, revision, grant or path does not exist.
+    NotFound,
+    /// The resource does not support the method.
+    MethodNotAllowed,
+    /// The input contradicts the present state: the name exists, a port is taken.
+    Conflict,
+    /// The desired state has another revision than `If-Match` names.
+    RevisionMismatch,
+    /// The change would deny the operator.
+    Lockout,
+    /// The change would deny connected clients, and `strict` was set.
+    DeniesClients,
+    /// It opens a scope to every source; `opens` says what to consent to.
+    ConsentRequired,
+    /// Another change waits for its confirmation.
+    AwaitsConfirmation,
+    /// The store is older than the one in use last, or has another history, and is held.
+    StoreHeld,
+    /// The store needs no rescue, and nothing is to be acknowledged.
+    NothingToDo,
+    /// The caller lacks a privilege.
+    Forbidden,
+    /// The caller has too many requests under way.
+    TooManyRequests,
+    /// The request is too large.
+    TooLarge,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// The agent serves as many callers as it can.
+    Busy,
+    /// The agent is stopping.
+    Stopping,
+    /// The kernel has no memory, or the disk is full.
+    NoRoom,
+    /// The kernel refused, or cannot be read.
+    KernelFailed,
+    /// The store cannot be read or written.
+    StoreFailed,
+    /// A fault in netpolicy.
+    Internal,
+    /// A code of another version.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
