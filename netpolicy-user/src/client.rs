@@ -265,10 +265,31 @@ impl Client {
     }
 
     async fn send(&self, what: &str, request: RequestBuilder) -> Answer<Response> {
-        let response = self
-            .sent(request)
-            .await
-            .map_err(|e| self.failure(what, e))?;
+        let mut last = Some(request);
+        let next = || {
+            let request = last.take();
+            last = request.as_ref().and_then(RequestBuilder::try_clone);
+            request
+        };
+        self.answer(what, next).await
+    }
+
+    /// As [`Client::send`], for a request that cannot be cloned.
+    async fn send_made(&self, what: &str, make: impl Fn() -> RequestBuilder) -> Answer<Response> {
+        self.answer(what, || Some(make())).await
+    }
+
+    async fn answer(
+        &self,
+        what: &str,
+        next: impl FnMut() -> Option<RequestBuilder>,
+    ) -> Answer<Response> {
+        let response = Self::sent(next).await.map_err(|e| self.failure(what, e))?;
+        let response = response.ok_or_else(|| ClientError::Transport {
+            what: what.to_owned(),
+            socket: self.socket.clone(),
+            source: "there is no request to send".into(),
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -278,21 +299,22 @@ impl Client {
     }
 
     /// Under pressure an agent answers some before it reads their request, which HTTP has no
-    /// room for: asked again, it says why.
-    async fn sent(&self, request: RequestBuilder) -> reqwest::Result<Response> {
-        let mut request = request;
-        for _ in 1..EARLY_ANSWERS {
-            let Some(again) = request.try_clone() else {
-                break;
-            };
-            match request.send().await {
-                Err(error) if error::says_no_http(&error) => {}
-                sent => return sent,
+    /// room for: asked again, it says why. `None`: there is no request.
+    async fn sent(
+        mut next: impl FnMut() -> Option<RequestBuilder>,
+    ) -> reqwest::Result<Option<Response>> {
+        let mut failed = None;
+        for _ in 0..EARLY_ANSWERS {
+            let Some(request) = next() else { break };
+            if failed.is_some() {
+                tokio::time::sleep(EARLY_PAUSE).await;
             }
-            tokio::time::sleep(EARLY_PAUSE).await;
-            request = again;
+            match request.send().await {
+                Err(error) if error::says_no_http(&error) => failed = Some(error),
+                sent => return sent.map(Some),
+            }
         }
-        request.send().await
+        failed.map_or(Ok(None), Err)
     }
 
     async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> Answer<T> {

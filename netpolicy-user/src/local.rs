@@ -242,7 +242,7 @@ pub fn openings(
     bpffs_dir: &Path,
     state: &State,
     bypasses: &[Bypass],
-) -> anyhow::Result<Option<Vec<Opening>>> {
+) -> anyhow::Result<Option<Vec<crate::api::Opening>>> {
     let in_force = match Reader::open(bpffs_dir) {
         Err(DatapathError::NothingPinned { .. }) => return Ok(None),
         reader => reader?.in_force()?,

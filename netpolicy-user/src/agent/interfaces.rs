@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
+use rustix::process::setpriority_process;
 use tokio::sync::oneshot;
 
 use super::attach::{self, SharedAttacher};
@@ -22,6 +23,9 @@ use crate::netdev::Watch;
 
 /// The longest time between two looks: attach, update and close of links give no event.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The thread's nice value, in front of everything that is not urgent; see sched(7).
+const NICE: i32 = -10;
 
 /// The directories of pins, below that of the configuration; bpffs tells of them like any
 /// other file system.
@@ -46,6 +50,9 @@ pub fn start(
         .name("attacher".to_owned())
         .spawn(move || {
             let _ended = ended;
+            // An interface is open until it is attached to. Without the capability for this
+            // (CAP_SYS_NICE) the thread waits for its turn.
+            let _ = setpriority_process(None, NICE);
             let links = sources("notifications of interfaces", Watch::open());
             let pins = sources("notifications of pins", watch_pins());
             loop {

@@ -1,4 +1,7 @@
-//! What is read out of the store, beside the writer: changes do not wait for it.
+//! What is read, beside the writer and on threads that stand back: changes do not wait for it.
+
+use rustix::process::{getpriority_process, setpriority_process};
+use tokio::sync::oneshot;
 
 use super::caller::Caller;
 use super::error::AgentError;
@@ -6,6 +9,33 @@ use super::supervisor::{Command, Supervisor};
 use crate::api::{AuditView, Paged, RevisionView};
 use crate::model::State;
 use crate::store::{Listed, Past, StoreError, Window};
+
+/// The nice value of long reads; see sched(7).
+const NICE: i32 = 10;
+
+/// Runs a long read on a thread of its own, which leaves the processors to changes where
+/// they are scarce.
+///
+/// # Errors
+/// The system makes no thread, or the read panicked.
+pub(super) async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AgentError> {
+    let (reply, answer) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("reader".to_owned());
+    let thread = thread.spawn(move || {
+        // Of this thread alone, as Linux has it. Without it the read is only in the way.
+        let now = getpriority_process(None).unwrap_or(0);
+        let _ = setpriority_process(None, now.max(NICE));
+        // A caller that has gone away needs no answer.
+        drop(reply.send(read()));
+    });
+    if let Err(error) = thread {
+        tracing::error!(%error, "no thread for a read");
+        return Err(AgentError::Internal);
+    }
+    answer.await.map_err(|_| AgentError::Internal)
+}
 
 impl Supervisor {
     /// Revisions, the newest first.
@@ -59,8 +89,7 @@ impl Supervisor {
         // Changes do not wait until it is read.
         let uid = caller.uid;
         let past = self.ask(|reply| Command::Past { uid, reply }).await?;
-        let read = tokio::task::spawn_blocking(move || read(&*past));
-        let read = read.await.map_err(|_| AgentError::Internal)?;
+        let read = aside(move || read(&*past)).await?;
         read.map_err(|source| AgentError::Store { what, source })
     }
 }
@@ -73,5 +102,20 @@ fn page<T, V>(listed: Listed<T>, window: &Window, view: impl Fn(T) -> (u64, V)) 
         items,
         total: listed.total,
         next: numbers.last().copied().filter(|&last| is_full && last > 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_read_stands_back_and_nothing_else_does() {
+        let before = getpriority_process(None).unwrap();
+        let nice = aside(|| getpriority_process(None).unwrap()).await.unwrap();
+        assert_eq!(nice, NICE.max(before));
+        assert_eq!(getpriority_process(None).unwrap(), before);
+        let failed = aside(move || assert!(before > 1000, "on purpose")).await;
+        assert!(matches!(failed, Err(AgentError::Internal)));
     }
 }

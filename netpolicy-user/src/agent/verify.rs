@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::enforcer::{Enforcer, Inspector};
 use super::error::AgentError;
 use super::memory;
+use super::reads::aside;
 use super::snapshot::Snapshot;
 use super::supervisor::{Command, Supervisor};
 use super::writer::{LARGE_RULES, Writer};
@@ -43,7 +44,7 @@ impl Supervisor {
         for _ in 0..TRIES {
             let (snapshot, inspector) = (self.snapshot(), Arc::clone(inspector));
             let seen = Arc::clone(&snapshot);
-            let look = tokio::task::spawn_blocking(move || {
+            let look = aside(move || {
                 let look = look(&seen, &*inspector);
                 memory::give_back();
                 look

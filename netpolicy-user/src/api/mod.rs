@@ -11,6 +11,7 @@ mod paged;
 mod problem;
 mod safety;
 mod sql;
+mod texts;
 
 use std::net::IpAddr;
 
@@ -31,6 +32,7 @@ pub use self::safety::{
     RescuedView,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
+pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
 pub use crate::model::Outcome;
 pub use crate::model::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};

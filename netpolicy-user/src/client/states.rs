@@ -1,9 +1,13 @@
 //! States, now and past: exported, listed and compared.
 
-use reqwest::Method;
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Body, Method};
 
 use super::{Answer, Client};
-use crate::api::{DiffAnswer, PageQuery, Paged, RevisionView};
+use crate::api::{CHANGE_WITH_TEXTS, ChangeHead, DiffAnswer, PageQuery, Paged, RevisionView};
 use crate::model::change::Change;
 
 impl Client {
@@ -41,12 +45,31 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn diff_change(&self, change: Change) -> Answer<DiffAnswer> {
+    pub async fn diff_change(&self, mut change: Change) -> Answer<DiffAnswer> {
         let what = "POST /v1/diff";
-        let request = self.request(Method::POST, &["diff"], &[]).json(&change);
-        // It holds the whole file, which the request has by now.
-        drop(change);
-        self.decode(what, self.send(what, request).await?).await
+        let texts = change.texts_mut().into_iter().map(std::mem::take);
+        let texts: Vec<Bytes> = texts.map(Bytes::from).collect();
+        let lengths = texts.iter().map(Bytes::len).collect();
+        let head = ChangeHead {
+            change,
+            texts: lengths,
+        };
+        let mut head = serde_json::to_vec(&head).map_err(|e| self.garbled(what, e))?;
+        head.push(b'\n');
+        let mut parts = vec![Bytes::from(head)];
+        parts.extend(texts);
+        let length: usize = parts.iter().map(Bytes::len).sum();
+        // Without a time limit: large states take as long as they take.
+        let request = || {
+            let pieces = parts.clone().into_iter().flat_map(pieces);
+            let body = futures_util::stream::iter(pieces.map(Ok::<_, Infallible>));
+            self.request(Method::POST, &["diff"], &[])
+                .header(CONTENT_TYPE, CHANGE_WITH_TEXTS)
+                .header(CONTENT_LENGTH, length)
+                .body(Body::wrap_stream(body))
+        };
+        self.decode(what, self.send_made(what, request).await?)
+            .await
     }
 
     /// `GET /v1/revisions`, the newest first.
@@ -56,4 +79,11 @@ impl Client {
     pub async fn revisions(&self, query: &PageQuery) -> Answer<Paged<RevisionView>> {
         self.list(&["revisions"], query).await
     }
+}
+
+/// Bytes in pieces, none of which is copied as a whole.
+fn pieces(bytes: Bytes) -> impl Iterator<Item = Bytes> {
+    const LENGTH: usize = 256 << 10;
+    let starts = (0..bytes.len()).step_by(LENGTH);
+    starts.map(move |start| bytes.slice(start..bytes.len().min(start + LENGTH)))
 }

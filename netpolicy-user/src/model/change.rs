@@ -198,6 +198,36 @@ pub enum Change {
 }
 
 impl Change {
+    /// The texts of the files that it holds, in the order of its fields.
+    pub fn texts_mut(&mut self) -> Vec<&mut String> {
+        fn of(files: &mut [SourceText]) -> impl Iterator<Item = &mut String> {
+            files.iter_mut().map(|file| &mut file.text)
+        }
+        fn edited(edit: &mut ListEdit) -> Vec<&mut String> {
+            match edit {
+                ListEdit::Keep | ListEdit::Any => Vec::new(),
+                ListEdit::Set { list } => of(&mut list.files).collect(),
+                ListEdit::Edit { add, remove } => {
+                    of(&mut add.files).chain(of(&mut remove.files)).collect()
+                }
+            }
+        }
+        match self {
+            Self::Apply { file, lists, .. } => {
+                std::iter::once(&mut file.text).chain(of(lists)).collect()
+            }
+            Self::CreatePolicy { allow, block, .. } => {
+                let allow = allow.iter_mut().flat_map(|list| of(&mut list.files));
+                allow.chain(of(&mut block.files)).collect()
+            }
+            Self::AlterPolicy { allow, block, .. } => {
+                let allow = edited(allow).into_iter();
+                allow.chain(edited(block)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Bytes of text that it holds, about.
     #[must_use]
     pub fn text_len(&self) -> usize {

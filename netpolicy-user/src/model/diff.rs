@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::fmt::Write;
 
 use super::file::{Part, Section, sections};
-use super::list::rules_of;
+use super::list::{Segment, ascending, rules_of};
 use super::{Rule, RuleList, State};
 
 /// Lines of both files around what differs.
@@ -113,26 +113,24 @@ fn lines(old: &[String], new: &[String], hunks: &mut Hunks) {
 
 /// Two long lists, a rule a line.
 fn rules(old: &RuleList, new: &RuleList, hunks: &mut Hunks) {
+    for segment in old.segments(new) {
+        match segment {
+            Segment::Shared(chunk) => {
+                let rules = chunk.rules();
+                hunks.keep(rules.len(), |i| Part::rule_line(&rules[i]));
+            }
+            Segment::Differing(a, b) => {
+                let (a, b): (Vec<&Rule>, Vec<&Rule>) =
+                    (rules_of(a).collect(), rules_of(b).collect());
+                differing(&a, &b, hunks);
+            }
+        }
+    }
+}
+
+fn differing(a: &[&Rule], b: &[&Rule], hunks: &mut Hunks) {
     let line = |rule: &Rule| Part::rule_line(rule);
-    let (ours, theirs) = old.differing_chunks(new);
-    let front = {
-        // Chunks that both share come first or last.
-        let shared = old.chunks().iter().zip(new.chunks());
-        let shared = shared.take_while(|(a, b)| std::sync::Arc::ptr_eq(a, b));
-        shared.map(|(a, _)| a.rules().len()).sum::<usize>()
-    };
-    let front = if ours.is_empty() && theirs.is_empty() {
-        old.len()
-    } else {
-        front
-    };
-    hunks.keep(front, |i| line(&old[i]));
-    let (a, b): (Vec<&Rule>, Vec<&Rule>) = (rules_of(ours).collect(), rules_of(theirs).collect());
-    let alike = a
-        .iter()
-        .zip(&b)
-        .take_while(|(a, b)| a.same_words(b))
-        .count();
+    let alike = a.iter().zip(b).take_while(|(a, b)| a.same_words(b)).count();
     hunks.keep(alike, |i| line(a[i]));
     let (a, b) = (&a[alike..], &b[alike..]);
     let pairs = a.iter().rev().zip(b.iter().rev());
@@ -155,9 +153,6 @@ fn rules(old: &RuleList, new: &RuleList, hunks: &mut Hunks) {
         (i, j) = (at + 1, to + 1);
     }
     hunks.keep(back, |k| line(a[a_end + k]));
-    let last = old.len() - front - alike - a.len();
-    let rest = old.len() - last;
-    hunks.keep(last, |i| line(&old[rest + i]));
 }
 
 /// The most rules that both have in the same order, as pairs of places: a longest ascending
@@ -180,26 +175,7 @@ fn common(old: &[&Rule], new: &[&Rule]) -> Vec<(usize, usize)> {
         j += usize::from(order.is_ge());
     }
     pairs.sort_unstable();
-    // Patience sorting: of each length the sequence that ends lowest.
-    let mut ends: Vec<usize> = Vec::new();
-    let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
-    for (index, (_, to)) in pairs.iter().enumerate() {
-        let length = ends.partition_point(|&end| pairs[end].1 < *to);
-        before.push(length.checked_sub(1).map(|shorter| ends[shorter]));
-        if length == ends.len() {
-            ends.push(index);
-        } else {
-            ends[length] = index;
-        }
-    }
-    let mut longest = Vec::with_capacity(ends.len());
-    let mut at = ends.last().copied();
-    while let Some(index) = at {
-        longest.push(pairs[index]);
-        at = before[index];
-    }
-    longest.reverse();
-    longest
+    ascending(&pairs)
 }
 
 /// What a rule's line says, as something to sort by.

@@ -1,6 +1,8 @@
 //! Lists of rules, shared between states, and between versions as far as they agree.
 
 mod chunk;
+mod compare;
+mod earlier;
 mod edit;
 #[cfg(test)]
 mod tests;
@@ -10,7 +12,11 @@ use std::sync::Arc;
 
 use super::{Place, Rule};
 
+pub(super) use chunk::Cutter;
 pub use chunk::RuleChunk;
+pub(super) use compare::{Segment, ascending};
+pub(super) use earlier::Earlier;
+pub use earlier::Sameness;
 
 /// An allow or block list: rules in the order in which they were written. Cloning
 /// shares it; a change copies the [chunk](RuleChunk)s that it touches.
@@ -28,11 +34,11 @@ impl RuleList {
     /// A list of these rules; their [`Rule::source`]s are indices into `sources`.
     #[must_use]
     pub fn from_parts(rules: Vec<Rule>, sources: Vec<Box<str>>) -> Self {
-        let mut cutter = chunk::Cutter::default();
+        let mut builder = ListBuilder::default();
         for rule in rules {
-            cutter.push(rule);
+            builder.push(rule);
         }
-        Self::of(cutter.finish(), sources)
+        builder.finish(sources)
     }
 
     fn of(chunks: Vec<Arc<RuleChunk>>, sources: Vec<Box<str>>) -> Self {
@@ -133,6 +139,28 @@ impl RuleList {
             (ours, theirs) = (rest, others);
         }
         (ours, theirs)
+    }
+}
+
+/// Makes a list rule by rule, or chunk by chunk.
+#[derive(Debug, Default)]
+pub struct ListBuilder(Cutter);
+
+impl ListBuilder {
+    /// Appends a rule.
+    pub fn push(&mut self, rule: Rule) {
+        self.0.push(rule);
+    }
+
+    /// Appends the rules of a chunk, which is shared where the list is cut alike.
+    pub fn share(&mut self, chunk: &Arc<RuleChunk>) {
+        self.0.share(chunk);
+    }
+
+    /// The list; its rules' [`Rule::source`]s are indices into `sources`.
+    #[must_use]
+    pub fn finish(self, sources: Vec<Box<str>>) -> RuleList {
+        RuleList::of(self.0.finish(), sources)
     }
 }
 

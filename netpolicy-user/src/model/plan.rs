@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::list::rules_of;
+use super::list::{Segment, rules_of};
 use super::{AllowPart, Host, Policy, Rule, RuleList, Service, State};
 
 /// One difference between two states.
@@ -330,9 +330,15 @@ fn in_words(rule: &Rule) -> String {
 
 /// Rules that only `old` has, and rules that only `new` has, in their orders.
 fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&'a Rule>) {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for segment in old.segments(new) {
+        if let Segment::Differing(a, b) = segment {
+            ours.extend(rules_of(a));
+            theirs.extend(rules_of(b));
+        }
+    }
     // Most edits touch few rules: what is alike at both ends need not be sorted.
-    let (old, new) = old.differing_chunks(new);
-    let (old, new): (Vec<_>, Vec<_>) = (rules_of(old).collect(), rules_of(new).collect());
+    let (old, new) = (ours, theirs);
     let same = |(a, b): &(&&Rule, &&Rule)| a.same_words(b);
     let front = old.iter().zip(&new).take_while(same).count();
     let (old, new) = (&old[front..], &new[front..]);

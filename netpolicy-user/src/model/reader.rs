@@ -3,6 +3,7 @@
 //! A list file holds an address, CIDR or range (`a-b`) a line, or several separated by
 //! commas; `#` and `;` begin comments. Ranges become the CIDRs that they consist of.
 
+mod equal;
 mod finish;
 mod whole;
 
@@ -11,9 +12,9 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::address::{self, Written, WrittenNet};
-use super::change::{ListInput, SourceText};
 use super::error::{Excerpt, ModelError, Place, Problem};
 use super::evaluate::ListKind;
+use super::list::{Cutter, Earlier, Sameness};
 use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
@@ -71,7 +72,7 @@ pub(super) struct ListReader<'r> {
     /// Whether a blocked `/0` is meant.
     forced: bool,
     report: &'r mut Report,
-    rules: Vec<Rule>,
+    rules: Cutter,
     /// Names of sources, and whether their bad rules are left out.
     sources: Vec<(Box<str>, bool)>,
     /// Indices of the rules that ranges became, ascending.
@@ -90,7 +91,7 @@ impl<'r> ListReader<'r> {
             removing: false,
             forced: false,
             report,
-            rules: Vec::new(),
+            rules: Cutter::default(),
             sources: Vec::new(),
             pieces: Vec::new(),
             full: false,
@@ -105,40 +106,18 @@ impl<'r> ListReader<'r> {
         self
     }
 
+    /// For a new version of a list, which shares what is the same. Before anything is read.
+    pub(super) fn beside(mut self, earlier: Option<&RuleList>, sameness: Sameness) -> Self {
+        if let Some(earlier) = earlier {
+            self.rules = Cutter::beside(Earlier::new(earlier, sameness));
+        }
+        self
+    }
+
     /// Whether a blocked `/0` is taken, with a warning, instead of refused.
     pub(super) fn forced(mut self, forced: bool) -> Self {
         self.forced = forced;
         self
-    }
-
-    /// Reads all of `input`; `option` is what its items were given with.
-    pub(super) fn input(&mut self, option: &str, input: &ListInput) {
-        if !input.items.is_empty()
-            && let Some(source) = self.source(option, false)
-        {
-            for item in &input.items {
-                self.item(
-                    Spot {
-                        source,
-                        line: 0,
-                        column: 0,
-                    },
-                    item,
-                    None,
-                    None,
-                );
-                if self.is_done() {
-                    return;
-                }
-            }
-        }
-        let tolerance = Tolerance {
-            skip_invalid: input.skip_invalid,
-            allow_empty: input.allow_empty,
-        };
-        for SourceText { name, text } in &input.files {
-            self.list_file(name, text, tolerance, None);
-        }
     }
 
     /// For what is wrong beside the rules.
@@ -155,6 +134,7 @@ impl<'r> ListReader<'r> {
             }
             return None;
         };
+        self.rules.source(name);
         self.sources.push((name.into(), tolerant));
         Some(index)
     }
@@ -222,6 +202,15 @@ impl<'r> ListReader<'r> {
                 return;
             }
             column = column.saturating_add(count(field.chars().count()) + 1);
+        }
+    }
+
+    /// Reads one text that most often is a strictly written network.
+    #[inline]
+    pub(super) fn text(&mut self, spot: Spot, text: &str) {
+        match address::strict(text.as_bytes()) {
+            Some(written) => self.net(spot, written, text, None, None),
+            None => self.item(spot, text, None, None),
         }
     }
 

@@ -11,7 +11,7 @@ use super::StoreError;
 use super::chunk::{self, Anchor};
 use super::objects::{Db, Kind, ObjectId};
 use crate::model::RuleList;
-use crate::model::list::RuleChunk;
+use crate::model::list::{ListBuilder, RuleChunk};
 
 /// The object's content.
 #[derive(Serialize, Deserialize)]
@@ -112,32 +112,42 @@ pub(super) fn put(
     })
 }
 
-/// Reads a list.
+/// Reads a list, of which `known` chunks are shared.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] and failures to read.
-pub(super) fn get(db: Db<'_>, id: &ObjectId) -> Result<Known, StoreError> {
+pub(super) fn get(db: Db<'_>, id: &ObjectId, known: &[Known]) -> Result<Known, StoreError> {
     let (sources, chunks) = db.get(Kind::List, id, |body| {
         let stored = decode(body)?;
-        let sources = stored
+        let sources: Vec<Box<str>> = stored
             .sources
             .iter()
             .map(|name| Box::from(&**name))
             .collect();
         Ok((sources, stored.chunks))
     })?;
-    let count = chunks.iter().map(|chunk| chunk.rules as usize).sum();
-    let mut rules = Vec::with_capacity(count);
+    let count: usize = chunks.iter().map(|chunk| chunk.rules as usize).sum();
+    let there = chunks_there(known);
+    let mut builder = ListBuilder::default();
+    let mut rules = Vec::new();
     for stored in &chunks {
+        // A rule's source is a number, which stands for any name.
+        if let Some((theirs, chunk)) = there.get(&stored.id)
+            && theirs.anchors == stored.anchors
+        {
+            builder.share(chunk);
+            continue;
+        }
         db.get(Kind::Chunk, &stored.id, |body| {
             chunk::decode(body, &stored.anchors, &mut rules)
         })?;
+        rules.drain(..).for_each(|rule| builder.push(rule));
     }
-    if rules.len() != count {
-        let detail = format!("list {id} has {} rules, expected {count}", rules.len());
+    let list = builder.finish(sources);
+    if list.len() != count {
+        let detail = format!("list {id} has {} rules, expected {count}", list.len());
         return Err(db.corrupt(detail));
     }
-    let list = RuleList::from_parts(rules, sources);
     let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());
     // Cut in another way than today's, they are of no use beside the list.
     let alike = sizes.eq(chunks.iter().map(|chunk| chunk.rules as usize));
@@ -146,6 +156,16 @@ pub(super) fn get(db: Db<'_>, id: &ObjectId) -> Result<Known, StoreError> {
         list,
         chunks: if alike { chunks.into() } else { Arc::default() },
     })
+}
+
+/// The chunks of known lists, by their ids.
+fn chunks_there(known: &[Known]) -> HashMap<ObjectId, (&StoredChunk, &Arc<RuleChunk>)> {
+    let chunks = known
+        .iter()
+        .flat_map(|known| known.chunks.iter().zip(known.list.chunks()));
+    chunks
+        .map(|(stored, chunk)| (stored.id, (stored, chunk)))
+        .collect()
 }
 
 /// The chunks of a list.

@@ -1,6 +1,7 @@
 //! States of revisions, read by any connection.
 //!
-//! Lists that the newest state has as well are shared with it, and not read.
+//! Lists, and chunks of lists, that the newest state has as well are shared with it, and
+//! not read.
 
 use std::path::{Path, PathBuf};
 
@@ -135,8 +136,8 @@ pub(super) fn read(
     let mut lists: Vec<Known> = Vec::new();
     for id in document.lists() {
         if find(&lists, &id).is_none() {
-            let known = find(known, &id).cloned();
-            lists.push(known.map_or_else(|| list::get(db, &id), Ok)?);
+            let found = find(known, &id).cloned();
+            lists.push(found.map_or_else(|| list::get(db, &id, known), Ok)?);
         }
     }
     let read = document

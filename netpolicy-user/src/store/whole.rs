@@ -69,7 +69,7 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<Summary, StoreErro
         let document = db.get(Kind::State, &id, Document::decode)?;
         for id in document.lists() {
             if seen.insert(id) {
-                list::get(db, &id)?;
+                list::get(db, &id, &[])?;
             }
         }
         let state = document

@@ -11,10 +11,12 @@ use super::condition::{IfMatch, etag};
 use super::document::{
     CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM, UNKNOWN_NAME,
 };
-use super::extract::{Body, Params};
+use super::extract::Params;
+use super::texts::ChangeBody;
 use super::{App, blocking};
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
+use crate::agent::reads::aside;
 use crate::agent::request::Options;
 use crate::api::{ChangeQuery, Changed, Problem};
 use crate::model::{Change, file};
@@ -36,10 +38,10 @@ pub(super) async fn change(
     Extension(caller): Extension<Caller>,
     Params(mut query): Params<ChangeQuery>,
     IfMatch(revision): IfMatch,
-    body: Body,
+    body: ChangeBody,
 ) -> Result<Json<Changed>, AgentError> {
     // Held until the change is made: it is as large as its text.
-    let (change, _share) = blocking(move || body.parse::<Change>()).await?;
+    let (change, _share) = blocking(move || body.parse()).await?;
     query.if_revision = revision;
     let (options, asker) = Options::of(&query, caller)?;
     let changed = app.supervisor.change(change, asker, options);
@@ -77,6 +79,6 @@ pub(super) async fn export(
             Arc::new(app.supervisor.state_at(caller, revision).await?),
         ),
     };
-    let text = blocking(move || Ok(file::export(&state))).await?;
+    let text = aside(move || file::export(&state)).await?;
     Ok(([etag(revision)], text))
 }

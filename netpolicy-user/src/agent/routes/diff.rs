@@ -5,17 +5,19 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::App;
 use super::document::{CONFLICTING, HISTORY, NO_REVISION, UNKNOWN_NAME};
-use super::extract::{Body, Params};
-use super::{App, blocking};
+use super::extract::Params;
+use super::texts::ChangeBody;
 use crate::agent::caller::Caller;
 use crate::agent::error::AgentError;
 use crate::agent::memory;
+use crate::agent::reads::aside;
 use crate::api::{Changed, DiffAnswer, Problem, Timing};
 use crate::model::{Change, ChangeContext, State as Desired, diff, plan};
 
 /// Bytes of a unified diff.
-const LONGEST: usize = 32 << 20;
+const LONGEST: usize = 16 << 20;
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -46,18 +48,18 @@ pub(super) async fn revisions(
         Some(to) => Some(app.supervisor.state_at(caller, to).await?),
         None => None,
     };
-    blocking(move || {
+    aside(move || {
         let answer = difference(&old, new.as_ref().unwrap_or(&snapshot.state));
         drop((old, new));
         memory::give_back();
-        Ok(Json(answer))
+        Json(answer)
     })
     .await
 }
 
 /// How the state would differ after a change: checked as any change, and not made.
 #[utoipa::path(post, path = "/v1/diff", operation_id = "diffChange", tag = HISTORY,
-    request_body(content = Change, description = "The change, most often that of a policy file."),
+    request_body(content = Change, description = "The change, most often that of a policy file. With the content type application/vnd.netpolicy.change-with-texts: a line of JSON with the change, whose texts are empty, and their lengths in bytes; then the texts."),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference that the change would make."),
         (status = NOT_FOUND, body = Problem, description = UNKNOWN_NAME),
@@ -67,10 +69,10 @@ pub(super) async fn revisions(
 pub(super) async fn change(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    body: Body,
+    body: ChangeBody,
 ) -> Result<Json<DiffAnswer>, AgentError> {
-    blocking(move || {
-        let (change, _share) = body.parse::<Change>()?;
+    aside(move || {
+        let (change, _share) = body.parse()?;
         let snapshot = app.supervisor.snapshot();
         let cx = ChangeContext {
             now: Timestamp::now(),
@@ -78,7 +80,7 @@ pub(super) async fn change(
             limits: app.limits,
             force: true,
         };
-        let applied = snapshot.state.apply(&change, &cx)?;
+        let applied = snapshot.state.try_out(&change, &cx)?;
         drop(change);
         let mut answer = difference(&snapshot.state, &applied.state);
         let plan = plan(&snapshot.state, &applied.state);
@@ -102,7 +104,7 @@ pub(super) async fn change(
         memory::give_back();
         Ok(Json(answer))
     })
-    .await
+    .await?
 }
 
 fn difference(old: &Desired, new: &Desired) -> DiffAnswer {

@@ -11,6 +11,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::Method;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
@@ -70,91 +71,170 @@ impl FromRequest<App> for Body {
     type Rejection = AgentError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, AgentError> {
-        let extensions = request.extensions();
-        let caller = extensions.get::<Caller>().copied();
-        let standing = extensions.get::<Standing>().copied();
-        // Without the middleware that says so, a fault of netpolicy.
-        let (Some(caller), Some(standing)) = (caller, standing) else {
-            return Err(AgentError::Internal);
-        };
-        let is_change = request.method() != Method::GET;
-        let action = format!(
-            "{} {}",
-            request.method(),
-            request.uri().path().escape_debug()
-        );
-        let read = read(request, app, caller, standing).await;
-        if let Err(error) = &read {
-            static SAID: Throttle = Throttle::new();
-            if let Some(left_out) = SAID.ask() {
-                tracing::warn!(who = caller.name(), action, %error, left_out, "refused: body");
+        read_with(request, app, async |incoming| {
+            let mut bytes = Vec::with_capacity(incoming.announced());
+            while let Some(piece) = incoming.next().await? {
+                bytes.extend_from_slice(&piece);
             }
-            if is_change && matches!(error, AgentError::NotAllowed { .. }) {
-                app.supervisor.refused(asker(caller), &action, error);
-            }
-        }
-        read
+            Ok(bytes)
+        })
+        .await
+        .map(|(bytes, share)| Self { bytes, share })
     }
 }
 
-/// Reads a body, into room for all of it at once: bodies have up to hundreds of megabytes,
-/// and to gather their pieces first would take twice as many.
-async fn read(
+/// Reads a body by `gather`, which gets it piece by piece. A refusal is logged.
+///
+/// # Errors
+/// The caller may not send it, or it is not as `gather` expects.
+pub(super) async fn read_with<T>(
     request: Request,
     app: &App,
+    gather: impl AsyncFnOnce(&mut Incoming) -> Result<T, AgentError>,
+) -> Result<(T, Share), AgentError> {
+    let extensions = request.extensions();
+    let caller = extensions.get::<Caller>().copied();
+    let standing = extensions.get::<Standing>().copied();
+    // Without the middleware that says so, a fault of netpolicy.
+    let (Some(caller), Some(standing)) = (caller, standing) else {
+        return Err(AgentError::Internal);
+    };
+    let is_change = request.method() != Method::GET;
+    let action = format!(
+        "{} {}",
+        request.method(),
+        request.uri().path().escape_debug()
+    );
+    let read = match Incoming::open(request, app, caller, standing).await {
+        Err(error) => Err(error),
+        Ok(mut incoming) => match gather(&mut incoming).await {
+            Ok(read) => Ok((read, incoming.share)),
+            // What was gathered is gone by now.
+            Err(error) => Err(incoming.refuse(error).await),
+        },
+    };
+    if let Err(error) = &read {
+        static SAID: Throttle = Throttle::new();
+        if let Some(left_out) = SAID.ask() {
+            tracing::warn!(who = caller.name(), action, %error, left_out, "refused: body");
+        }
+        if is_change && matches!(error, AgentError::NotAllowed { .. }) {
+            app.supervisor.refused(asker(caller), &action, error);
+        }
+    }
+    read
+}
+
+/// A body that is being read.
+pub(super) struct Incoming {
+    pieces: BodyDataStream,
+    share: Share,
     caller: Caller,
     standing: Standing,
-) -> Result<Body, AgentError> {
-    let is_trial = request.uri().path() == "/v1/diff"
-        || Query::<Trial>::try_from_uri(request.uri()).is_ok_and(|query| query.dry_run);
-    let limit = standing.body_limit(is_trial);
-    let announced = request.headers().get(CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let mut pieces = request.with_limited_body().into_body().into_data_stream();
-    let share = match announced {
-        Some(length) if length > limit => Err(over(caller, standing, is_trial)),
-        _ => {
-            let amount = announced.unwrap_or(0);
-            let share = app.bodies.take(caller.uid, amount, standing.bodies());
-            share.map_err(|exceeded| no_memory(caller, standing, exceeded))
+    is_trial: bool,
+    announced: Option<usize>,
+    started: Instant,
+    /// Bytes that arrived.
+    arrived: usize,
+    /// Bytes that the share was taken for.
+    counted: usize,
+    /// Whether more may come that nobody wants.
+    goes_on: bool,
+}
+
+impl Incoming {
+    async fn open(
+        request: Request,
+        app: &App,
+        caller: Caller,
+        standing: Standing,
+    ) -> Result<Self, AgentError> {
+        let is_trial = request.uri().path() == "/v1/diff"
+            || Query::<Trial>::try_from_uri(request.uri()).is_ok_and(|query| query.dry_run);
+        let limit = standing.body_limit(is_trial);
+        let announced = request.headers().get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let mut pieces = request.with_limited_body().into_body().into_data_stream();
+        let share = match announced {
+            Some(length) if length > limit => Err(over(caller, standing, is_trial)),
+            _ => {
+                let amount = announced.unwrap_or(0);
+                let share = app.bodies.take(caller.uid, amount, standing.bodies());
+                share.map_err(|exceeded| no_memory(caller, standing, exceeded))
+            }
+        };
+        match share {
+            Ok(share) => Ok(Self {
+                pieces,
+                share,
+                caller,
+                standing,
+                is_trial,
+                announced,
+                started: Instant::now(),
+                arrived: 0,
+                counted: announced.unwrap_or(0),
+                goes_on: false,
+            }),
+            Err(error) => {
+                discard(&mut pieces).await;
+                Err(error)
+            }
         }
-    };
-    let mut body = match share {
-        Ok(share) => Body {
-            bytes: Vec::with_capacity(announced.unwrap_or(0)),
-            share,
-        },
-        Err(error) => return Err(discard(pieces, error).await),
-    };
-    let started = Instant::now();
-    let mut counted = announced.unwrap_or(0);
-    loop {
-        let more = u32::try_from(body.bytes.len() / BYTES_PER_SECOND).unwrap_or(u32::MAX);
-        let deadline = started + BODY_TIME + Duration::from_secs(1) * more;
-        let piece = match timeout_at(deadline, pieces.next()).await {
-            Ok(None) => return Ok(body),
-            Ok(Some(piece)) => piece.map_err(|error| refusal(error, caller, limit))?,
+    }
+
+    /// Its length as the caller said, else 0: room for all of it at once. Bodies have up to
+    /// hundreds of megabytes, and to gather their pieces first would take twice as many.
+    pub(super) fn announced(&self) -> usize {
+        self.announced.unwrap_or(0)
+    }
+
+    /// Bytes that it may have yet.
+    pub(super) fn left(&self) -> usize {
+        self.standing.body_limit(self.is_trial) - self.arrived
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// It takes too long, or is too large.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, AgentError> {
+        let limit = self.standing.body_limit(self.is_trial);
+        let more = u32::try_from(self.arrived / BYTES_PER_SECOND).unwrap_or(u32::MAX);
+        let deadline = self.started + BODY_TIME + Duration::from_secs(1) * more;
+        let piece = match timeout_at(deadline, self.pieces.next()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(piece)) => piece.map_err(|error| refusal(error, self.caller, limit))?,
             Err(_) => {
                 return Err(AgentError::TooSlow {
                     what: "the body of the request",
-                    seconds: started.elapsed().as_secs(),
+                    seconds: self.started.elapsed().as_secs(),
                 });
             }
         };
-        let length = body.bytes.len() + piece.len();
+        let length = self.arrived + piece.len();
         if length > limit {
-            return Err(discard(pieces, over(caller, standing, is_trial)).await);
+            self.goes_on = true;
+            return Err(over(self.caller, self.standing, self.is_trial));
         }
-        if length > counted {
-            let step = STEP.max(length - counted);
-            if let Err(exceeded) = body.share.grow(step) {
-                let error = no_memory(caller, standing, exceeded);
-                drop(body);
-                return Err(discard(pieces, error).await);
+        if length > self.counted {
+            let step = STEP.max(length - self.counted);
+            if let Err(exceeded) = self.share.grow(step) {
+                self.goes_on = true;
+                return Err(no_memory(self.caller, self.standing, exceeded));
             }
-            counted += step;
+            self.counted += step;
         }
-        body.bytes.extend_from_slice(&piece);
+        self.arrived = length;
+        Ok(Some(piece))
+    }
+
+    /// Lets the caller hear an error.
+    async fn refuse(mut self, error: AgentError) -> AgentError {
+        if self.goes_on {
+            discard(&mut self.pieces).await;
+        }
+        error
     }
 }
 
@@ -202,7 +282,7 @@ fn refusal(error: axum::Error, caller: Caller, limit: usize) -> AgentError {
 }
 
 /// Reads on for a while and keeps nothing, so that the caller hears the refusal.
-async fn discard(mut pieces: BodyDataStream, error: AgentError) -> AgentError {
+async fn discard(pieces: &mut BodyDataStream) {
     let mut discarded = 0;
     let reading = timeout(DISCARD_TIME, async {
         while let Some(Ok(piece)) = pieces.next().await {
@@ -214,7 +294,6 @@ async fn discard(mut pieces: BodyDataStream, error: AgentError) -> AgentError {
     });
     // Whoever is slower or sends more may see the broken pipe.
     let _ = reading.await;
-    error
 }
 
 impl Body {

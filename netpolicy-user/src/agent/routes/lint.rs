@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 
+use super::App;
 use super::document::POLICIES;
-use super::{App, blocking};
 use crate::agent::error::AgentError;
+use crate::agent::reads::aside;
 use crate::exposure::own_networks;
 use crate::model::lint::{Finding, lint_on};
 
@@ -15,10 +16,10 @@ use crate::model::lint::{Finding, lint_on};
 )]
 pub(super) async fn lint(State(app): State<App>) -> Result<Json<Vec<Finding>>, AgentError> {
     let snapshot = app.supervisor.snapshot();
-    blocking(move || {
+    aside(move || {
         // Without them the rest is as true.
         let devices = app.inspector.devices().unwrap_or_default();
-        Ok(Json(lint_on(&snapshot.state, &own_networks(&devices))))
+        Json(lint_on(&snapshot.state, &own_networks(&devices)))
     })
     .await
 }

@@ -26,6 +26,7 @@ mod status;
 mod store;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod verify;
 
 pub use status::unfiltered_others;

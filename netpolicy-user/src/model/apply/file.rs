@@ -3,7 +3,7 @@
 use super::service::{free_id, port_conflicts};
 use super::{Problem, Worker};
 use crate::model::change::SourceText;
-use crate::model::file::{self, FilePolicy, FileService, PolicyFile};
+use crate::model::file::{self, Beside, FilePolicy, FileService, PolicyFile};
 use crate::model::reader::Tolerance;
 use crate::model::state::MAX_SERVICES;
 use crate::model::{AllowPart, Binding, Name, Policy, Service, State};
@@ -16,7 +16,11 @@ impl Worker<'_> {
         tolerance: Tolerance,
         keep_others: bool,
     ) -> Option<()> {
-        let read = file::read(file, lists, tolerance, self.cx, self.report)?;
+        let beside = Beside {
+            state: self.state,
+            sameness: self.sameness,
+        };
+        let read = file::read(file, lists, tolerance, beside, self.cx, self.report)?;
         let PolicyFile {
             mut host,
             has_host,

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::change::Change;
 use super::error::{Excerpt, ModelError, Noun, Problem, closest};
+use super::list::Sameness;
 use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{Limits, MAX_COMMENT, Name, State};
@@ -46,6 +47,15 @@ impl State {
         self.apply_all(std::slice::from_ref(change), cx)
     }
 
+    /// The state after `change`, to be compared with this one: rules that say the same keep
+    /// the places where they are written now.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn try_out(&self, change: &Change, cx: &ChangeContext<'_>) -> Result<Applied, ModelErrors> {
+        self.changed(std::slice::from_ref(change), cx, Sameness::Words)
+    }
+
     /// The state after several changes, each made to what the one before left.
     ///
     /// # Errors
@@ -56,6 +66,15 @@ impl State {
         changes: &[Change],
         cx: &ChangeContext<'_>,
     ) -> Result<Applied, ModelErrors> {
+        self.changed(changes, cx, Sameness::Place)
+    }
+
+    fn changed(
+        &self,
+        changes: &[Change],
+        cx: &ChangeContext<'_>,
+        sameness: Sameness,
+    ) -> Result<Applied, ModelErrors> {
         let mut state = self.clone();
         let mut warnings = Vec::new();
         for (change, done) in changes.iter().zip(1..) {
@@ -64,6 +83,7 @@ impl State {
                 state: &mut state,
                 cx,
                 report: &mut report,
+                sameness,
                 later: changes.get(done..).unwrap_or_default(),
             };
             // A worker that stops early has reported why.
@@ -80,6 +100,8 @@ struct Worker<'w> {
     state: &'w mut State,
     cx: &'w ChangeContext<'w>,
     report: &'w mut Report,
+    /// What makes rules the same, of which lists share those that stay.
+    sameness: Sameness,
     /// What is changed after this change.
     later: &'w [Change],
 }

@@ -6,13 +6,17 @@
 
 mod document;
 mod export;
-mod pieces;
+mod items;
+mod outline;
 mod read;
+mod rules;
+mod text;
 
 use std::collections::BTreeSet;
 
 use super::change::SourceText;
 use super::error::Place;
+use super::list::Sameness;
 use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{
@@ -90,15 +94,23 @@ pub fn referenced_lists(file: &SourceText) -> Result<Vec<String>, ModelErrors> {
     Ok(names)
 }
 
+/// The state that there is, whose lists new ones share where they are the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'s> {
+    pub(super) state: &'s State,
+    pub(super) sameness: Sameness,
+}
+
 /// Reads a policy file; `None` after errors that leave nothing to go on with.
 pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
     tolerance: Tolerance,
+    beside: Beside<'_>,
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    read::read(file, lists, tolerance, (cx.limits, cx.force), report)
+    read::read(file, lists, tolerance, beside, cx, report)
 }
 
 #[cfg(test)]

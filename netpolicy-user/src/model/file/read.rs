@@ -2,21 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use toml::Spanned;
-use toml::de::DeValue;
-
-use super::document::{Document, Table};
-use super::{FilePolicy, FileService, PolicyFile};
+use super::document::Table;
+use super::rules::Inline;
+use super::text::{Document, Text};
+use super::{Beside, FilePolicy, FileService, PolicyFile};
 use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
 use crate::model::evaluate::ListKind;
 use crate::model::name::service_name;
-use crate::model::reader::{ListReader, Spot, Tolerance};
+use crate::model::reader::{ListReader, Tolerance};
 use crate::model::report::Report;
 use crate::model::wording::NamedBy;
 use crate::model::{
-    AllowPart, Binding, Combine, Host, Limits, MAX_COMMENT, Mode, Name, PortSet, RuleList,
-    parse_source,
+    AllowPart, Binding, ChangeContext, Combine, Host, MAX_COMMENT, Mode, Name, Policy, PortSet,
+    RuleList, parse_source,
 };
 
 const MODE: &str = "\"enforce\" or \"observe\"";
@@ -32,33 +31,39 @@ pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
     tolerance: Tolerance,
-    (limits, force): (Limits, bool),
+    beside: Beside<'_>,
+    cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    let (document, tables) = Document::parse(&file.name, &file.text, report)?;
-    let root =
-        Table::root(&document, &tables.root).with_keys(&["host", "service", "policy"], report);
+    let text = Text::new(&file.name, &file.text);
+    read_text(&text, lists, tolerance, beside, cx, report)
+}
+
+/// As [`read`], of a text that may be taken as a long one.
+pub(super) fn read_text(
+    text: &Text<'_>,
+    lists: &[SourceText],
+    tolerance: Tolerance,
+    beside: Beside<'_>,
+    cx: &ChangeContext<'_>,
+    report: &mut Report,
+) -> Option<PolicyFile> {
+    let (document, root) = Document::parse(text, report)?;
+    let root = Table::root(&document, &root).with_keys(&["host", "service", "policy"], report);
     let mut reader = Reader {
         document: &document,
         lists,
         tolerance,
-        force,
-        limits,
+        beside,
+        cx,
         report,
     };
     let host = reader.host(&root);
     let services = reader.services(&root);
     let mut read = Policies::default();
     for table in root.tables("policy", "[[policy]]", reader.report) {
-        reader.policy(&table, &services, &mut read);
-    }
-    for piece in tables.policies {
         // What follows from a syntax error is not looked for.
-        let entries = document.piece(piece, reader.report)?;
-        let root = Table::root(&document, &entries);
-        for table in root.tables("policy", "[[policy]]", reader.report) {
-            reader.policy(&table, &services, &mut read);
-        }
+        reader.policy(&table, &services, &mut read)?;
     }
     let policies = reader.policies(read);
     Some(PolicyFile {
@@ -71,16 +76,10 @@ pub(super) fn read(
 
 /// See [`super::referenced_lists`].
 pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<String> {
-    let Some((document, tables)) = Document::parse(&file.name, &file.text, report) else {
-        return Vec::new();
-    };
+    let text = Text::new(&file.name, &file.text);
     let mut names = Vec::new();
-    list_names(&Table::root(&document, &tables.root), &mut names);
-    for piece in tables.policies {
-        let Some(entries) = document.piece(piece, report) else {
-            break;
-        };
-        list_names(&Table::root(&document, &entries), &mut names);
+    if let Some((document, root)) = Document::parse(&text, report) {
+        list_names(&Table::root(&document, &root), &mut names);
     }
     names
 }
@@ -112,8 +111,8 @@ struct Reader<'r, 'd> {
     document: &'r Document<'d>,
     lists: &'r [SourceText],
     tolerance: Tolerance,
-    force: bool,
-    limits: Limits,
+    beside: Beside<'r>,
+    cx: &'r ChangeContext<'r>,
     report: &'r mut Report,
 }
 
@@ -178,8 +177,13 @@ impl Reader<'_, '_> {
         services
     }
 
-    /// Reads a `[[policy]]`.
-    fn policy(&mut self, table: &Table<'_>, services: &[FileService], read: &mut Policies) {
+    /// Reads a `[[policy]]`. `None` after a syntax error.
+    fn policy(
+        &mut self,
+        table: &Table<'_>,
+        services: &[FileService],
+        read: &mut Policies,
+    ) -> Option<()> {
         const KEYS: &[&str] = &[
             "name",
             "allow",
@@ -197,18 +201,27 @@ impl Reader<'_, '_> {
         let of = name.as_ref().map(|(name, _)| name);
         let mut tolerance = self.tolerance;
         tolerance.allow_empty |= table.boolean("allow_empty", self.report) == Some(true);
+        let like = |policy: &&Policy| {
+            let name = name.as_ref();
+            name.is_some_and(|(name, _)| policy.name.is_like(name))
+        };
+        let earlier = self.beside.state.policies.iter().find(like);
         let keys = ("allow", "allow_file");
-        let allow = match self.rules(&table, ListKind::Allow, keys, tolerance, of) {
+        let before = earlier.and_then(Policy::allow_list);
+        let allow = match self.rules(&table, ListKind::Allow, keys, tolerance, (of, before))? {
             None => AllowPart::Any,
             Some(list) => AllowPart::Only(list),
         };
         let keys = ("block", "block_file");
-        let block = self.rules(&table, ListKind::Block, keys, tolerance, of);
+        let before = earlier.map(|policy| &policy.block);
+        let block = self.rules(&table, ListKind::Block, keys, tolerance, (of, before))?;
         let bindings = self.bindings(&table, services);
         let active = table.boolean("active", self.report).unwrap_or(true);
         let comment = self.comment(&table);
         let blocked_rest = self.blocked_rest(&table, &allow);
-        let Some((name, place)) = name else { return };
+        let Some((name, place)) = name else {
+            return Some(());
+        };
         let mut seen = read.seen.iter();
         if let Some((_, first)) = seen.find(|(known, _)| known.is_like(&name)) {
             let first = Some(first.clone());
@@ -218,7 +231,7 @@ impl Reader<'_, '_> {
                 first,
             };
             self.report.error_at(Some(place), problem);
-            return;
+            return Some(());
         }
         read.seen.push((name.clone(), place));
         read.policies.push(FilePolicy {
@@ -230,11 +243,12 @@ impl Reader<'_, '_> {
             active,
             bindings,
         });
+        Some(())
     }
 
     /// All policies, unless they are too many.
     fn policies(&mut self, Policies { policies, .. }: Policies) -> Vec<FilePolicy> {
-        let (count, limit) = (policies.len(), self.limits.policies);
+        let (count, limit) = (policies.len(), self.cx.limits.policies);
         if count > limit {
             let place = Place {
                 source: self.document.name().into(),
@@ -247,40 +261,27 @@ impl Reader<'_, '_> {
         policies
     }
 
-    /// A list out of the file itself and out of list files; `None` if neither is there.
+    /// A list out of the file itself and out of list files; `Some(None)` if neither is
+    /// there, `None` after a syntax error. `earlier`: what the policy has now.
     fn rules(
         &mut self,
         table: &Table<'_>,
         kind: ListKind,
         (key, file_key): (&'static str, &'static str),
         tolerance: Tolerance,
-        policy: Option<&Name>,
-    ) -> Option<RuleList> {
+        (policy, earlier): (Option<&Name>, Option<&RuleList>),
+    ) -> Option<Option<RuleList>> {
         let items = table.array(key, RULES, self.report);
         let files = table.strings(file_key, FILES, false, self.report);
         if items.is_none() && files.is_none() {
-            return None;
+            return Some(None);
         }
-        let (document, limit) = (self.document, self.limits.rules_per_list);
-        let mut reader = ListReader::new(kind, limit, self.report).forced(self.force);
-        if let Some(items) = items.filter(|items| !items.is_empty())
-            && let Some(source) = reader.source(document.name(), false)
-        {
-            for item in items.iter() {
-                let (line, column) = document.position(item.span().start);
-                let spot = Spot {
-                    source,
-                    line,
-                    column,
-                };
-                match item.get_ref() {
-                    DeValue::String(text) => reader.item(spot, text, None, None),
-                    _ => rule_table(&mut reader, spot, table, key, item),
-                }
-                if reader.is_done() {
-                    break;
-                }
-            }
+        let (document, limit) = (self.document, self.cx.limits.rules_per_list);
+        let mut reader = ListReader::new(kind, limit, self.report)
+            .forced(self.cx.force)
+            .beside(earlier, self.beside.sameness);
+        if let Some(items) = items {
+            Inline::new(&mut reader, document, table, key).read(items)?;
         }
         for (name, offset) in files.unwrap_or_default() {
             match self.lists.iter().find(|list| list.name == name) {
@@ -302,7 +303,7 @@ impl Reader<'_, '_> {
                 }
             }
         }
-        Some(reader.finish())
+        Some(Some(reader.finish()))
     }
 
     fn bindings(&mut self, table: &Table<'_>, services: &[FileService]) -> BTreeSet<Binding> {
@@ -394,30 +395,5 @@ impl Reader<'_, '_> {
                 .error_at(Some(self.document.place(offset)), problem);
         }
         Some(text.to_owned()).filter(|text| !text.is_empty())
-    }
-}
-
-/// Reads `{ address = "…", name = "…", comment = "…" }`.
-fn rule_table<'d>(
-    reader: &mut ListReader<'_>,
-    spot: Spot,
-    parent: &Table<'d>,
-    key: &'static str,
-    item: &'d Spanned<DeValue<'d>>,
-) {
-    let report = reader.report();
-    let DeValue::Table(entries) = item.get_ref() else {
-        let expected = "a string or { address = \"…\", name = \"…\", comment = \"…\" }";
-        let _: Option<()> = parent.wrong_type(key, item, expected, report);
-        return;
-    };
-    let table = parent.inner(entries, "a rule", item);
-    let table = table.with_keys(&["address", "name", "comment"], report);
-    let address = table.required("address", "\"10.0.0.0/8\"", report);
-    let mut text = |key| table.string(key, "a string", report).map(|(text, _)| text);
-    let (name, comment) = (text("name"), text("comment"));
-    if let Some((address, _)) = address {
-        let some = |text: &&str| !text.is_empty();
-        reader.item(spot, address, name.filter(some), comment.filter(some));
     }
 }

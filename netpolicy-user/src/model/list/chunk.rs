@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::RuleList;
+use super::earlier::Earlier;
 use crate::model::Rule;
 
 /// A chunk ends after a rule whose hash has as many leading zeros: one in 2,048.
@@ -24,15 +26,15 @@ pub struct RuleChunk {
 }
 
 impl RuleChunk {
-    fn new(rules: Vec<Rule>) -> Self {
+    fn new(rules: Box<[Rule]>) -> Self {
         let mut sources = Vec::new();
-        for rule in &rules {
+        for rule in &*rules {
             if sources.last() != Some(&rule.source) && !sources.contains(&rule.source) {
                 sources.push(rule.source);
             }
         }
         Self {
-            rules: rules.into(),
+            rules,
             sources: sources.into(),
         }
     }
@@ -56,22 +58,48 @@ impl RuleChunk {
 
 /// Cuts rules into chunks, and shares the chunks of another list where they come out
 /// alike.
-#[derive(Default)]
-pub(super) struct Cutter {
+#[derive(Debug, Default)]
+pub(in crate::model) struct Cutter {
     chunks: Vec<Arc<RuleChunk>>,
     /// Shared, but only as it is if nothing follows.
     last: Option<Arc<RuleChunk>>,
     open: Vec<Rule>,
+    /// Rules so far.
+    len: usize,
+    /// An earlier version of the list, and by chunk whether it is that version's.
+    earlier: Option<(Earlier, Vec<bool>)>,
 }
 
 impl Cutter {
+    /// A cutter that shares the chunks of an earlier version of the list that come out
+    /// the same.
+    pub(in crate::model) fn beside(earlier: Earlier) -> Self {
+        Self {
+            earlier: Some((earlier, Vec::new())),
+            ..Self::default()
+        }
+    }
+
+    /// Registers the next source of the rules that follow.
+    pub(in crate::model) fn source(&mut self, name: &str) {
+        if let Some((earlier, _)) = &mut self.earlier {
+            earlier.source(name);
+        }
+    }
+
+    /// Rules so far.
+    pub(in crate::model) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Appends a rule.
     #[inline]
-    pub(super) fn push(&mut self, rule: Rule) {
+    pub(in crate::model) fn push(&mut self, rule: Rule) {
         if let Some(last) = self.last.take() {
             self.open.extend_from_slice(last.rules());
         }
         let ends = ends_chunk(&rule.net);
+        self.len += 1;
         self.open.push(rule);
         if ends || self.open.len() == LONGEST {
             self.close();
@@ -81,6 +109,7 @@ impl Cutter {
     /// Appends the rules of a chunk.
     pub(super) fn share(&mut self, chunk: &Arc<RuleChunk>) {
         if self.open.is_empty() && self.last.is_none() {
+            self.len += chunk.rules().len();
             if chunk.is_complete() {
                 self.chunks.push(Arc::clone(chunk));
             } else {
@@ -94,10 +123,31 @@ impl Cutter {
     }
 
     fn close(&mut self) {
-        if !self.open.is_empty() {
-            let rules = std::mem::take(&mut self.open);
-            self.chunks.push(Arc::new(RuleChunk::new(rules)));
+        if self.open.is_empty() {
+            return;
         }
+        let shared = self.earlier.as_mut().and_then(|(earlier, shared)| {
+            let chunk = earlier.take(&self.open);
+            shared.push(chunk.is_some());
+            chunk
+        });
+        let chunk = if let Some(chunk) = shared {
+            self.open.clear();
+            chunk
+        } else {
+            // Copied, so that each chunk takes what it needs and no more.
+            Arc::new(RuleChunk::new(self.open.drain(..).collect()))
+        };
+        self.chunks.push(chunk);
+    }
+
+    /// The list, and for each of its chunks whether it is the earlier version's; nothing
+    /// where there is none.
+    pub(in crate::model) fn into_list(mut self, sources: Vec<Box<str>>) -> (RuleList, Vec<bool>) {
+        self.close();
+        let shared = self.earlier.take().map(|(_, shared)| shared);
+        let list = RuleList::of(self.finish(), sources);
+        (list, shared.unwrap_or_default())
     }
 
     /// The chunks.

@@ -2,40 +2,34 @@
 
 use ipnet::IpNet;
 
+use super::equal::equal_groups;
 use super::{ListReader, Spot, is_tolerant, place};
 use crate::model::error::{ModelError, Problem};
+use crate::model::list::Cutter;
 use crate::model::{Rule, RuleList};
 
 impl ListReader<'_> {
     /// The list; duplicates are reported. Worth nothing if the report has errors.
     pub(in crate::model) fn finish(mut self) -> RuleList {
-        let dropped = self.duplicates();
-        self.without(dropped)
+        let (list, shared) = self.gathered();
+        let dropped = self.duplicates(&list, &shared);
+        without(list, dropped)
     }
 
-    /// The list without the rules at these indices, which ascend.
-    fn without(mut self, dropped: Vec<usize>) -> RuleList {
-        if !dropped.is_empty() {
-            let mut dropped = dropped.into_iter().peekable();
-            let mut index = 0;
-            self.rules.retain(|_| {
-                let keep = dropped.next_if_eq(&index).is_none();
-                index += 1;
-                keep
-            });
-        }
-        self.rules.shrink_to_fit();
-        let sources = self.sources.into_iter().map(|(name, _)| name).collect();
-        RuleList::from_parts(self.rules, sources)
+    /// The rules that were read, and for each of their chunks whether it is an earlier
+    /// version's.
+    fn gathered(&mut self) -> (RuleList, Vec<bool>) {
+        let sources = self.sources.iter().map(|(name, _)| name.clone()).collect();
+        std::mem::take(&mut self.rules).into_list(sources)
     }
 
     /// Reports rules that mean the same as an earlier one. Gives the indices of those
     /// to leave out: from tolerant sources, and pieces of ranges, since ranges may
     /// overlap with anything as CIDRs may.
-    fn duplicates(&mut self) -> Vec<usize> {
+    fn duplicates(&mut self, list: &RuleList, shared: &[bool]) -> Vec<usize> {
         let mut dropped = Vec::new();
         let mut repeated = Vec::new();
-        for group in equal_groups(&self.rules) {
+        for group in equal_groups(list, shared) {
             let is_piece = |index: &usize| self.pieces.binary_search(index).is_ok();
             let first = group
                 .iter()
@@ -51,7 +45,7 @@ impl ListReader<'_> {
         }
         repeated.sort_unstable();
         for (index, first) in repeated {
-            let (rule, first) = (&self.rules[index], &self.rules[first]);
+            let (rule, first) = (&list[index], &list[first]);
             let error = || {
                 let at = |rule: &Rule| {
                     place(
@@ -88,8 +82,8 @@ impl ListReader<'_> {
     /// As [`Self::finish`], for rules that are to be added to the list of a policy:
     /// one that is there is reported, and a piece of a range that is there left out.
     pub(in crate::model) fn finish_beside(mut self, policy: &str, existing: &RuleList) -> RuleList {
-        let mut order: Vec<(IpNet, usize)> = self
-            .rules
+        let (list, shared) = self.gathered();
+        let mut order: Vec<(IpNet, usize)> = list
             .iter()
             .enumerate()
             .map(|(index, rule)| (rule.net, index))
@@ -104,7 +98,7 @@ impl ListReader<'_> {
         there.sort_unstable_by_key(|(index, _)| *index);
         let mut dropped = Vec::new();
         for (index, first) in there {
-            let rule = &self.rules[index];
+            let rule = &list[index];
             if self.pieces.binary_search(&index).is_ok() {
                 dropped.push(index);
                 continue;
@@ -130,42 +124,24 @@ impl ListReader<'_> {
                 self.report.push(error());
             }
         }
-        dropped.extend(self.duplicates());
+        dropped.extend(self.duplicates(&list, &shared));
         dropped.sort_unstable();
         dropped.dedup();
-        self.without(dropped)
+        without(list, dropped)
     }
 }
 
-/// Indices of rules with equal networks, ascending within each group.
-fn equal_groups(rules: &[Rule]) -> Vec<Vec<usize>> {
-    // Lists that come sorted, as many do, have no duplicates to look for.
-    if rules.is_sorted_by(|a, b| a.net < b.net) {
-        return Vec::new();
+/// The list without the rules at these indices, which ascend.
+fn without(list: RuleList, dropped: Vec<usize>) -> RuleList {
+    if dropped.is_empty() {
+        return list;
     }
-    // Sorting small keys of one family is several times faster than sorting rules.
-    let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for (index, rule) in rules.iter().enumerate() {
-        match rule.net {
-            IpNet::V4(net) => {
-                v4.push((
-                    u64::from(u32::from(net.addr())) << 8 | u64::from(net.prefix_len()),
-                    index,
-                ));
-            }
-            IpNet::V6(net) => v6.push(((u128::from(net.addr()), net.prefix_len()), index)),
+    let mut dropped = dropped.into_iter().peekable();
+    let mut cutter = Cutter::default();
+    for (index, rule) in list.iter().enumerate() {
+        if dropped.next_if_eq(&index).is_none() {
+            cutter.push(rule.clone());
         }
     }
-    let mut groups = Vec::new();
-    groups_of(&mut v4, &mut groups);
-    groups_of(&mut v6, &mut groups);
-    groups
-}
-
-fn groups_of<K: Ord>(keys: &mut [(K, usize)], groups: &mut Vec<Vec<usize>>) {
-    keys.sort_unstable();
-    let equal = keys
-        .chunk_by(|a, b| a.0 == b.0)
-        .filter(|group| group.len() > 1);
-    groups.extend(equal.map(|group| group.iter().map(|(_, index)| *index).collect()));
+    cutter.into_list(list.sources().to_vec()).0
 }

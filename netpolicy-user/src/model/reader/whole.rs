@@ -1,6 +1,8 @@
-//! List files as a whole: one in which no line is an address is no address list.
+//! Lists as a whole: items and files; a file in which no line is an address is no address
+//! list.
 
-use super::ListReader;
+use super::{ListReader, Spot};
+use crate::model::change::{ListInput, SourceText};
 use crate::model::error::{Excerpt, Place, Problem};
 use crate::model::wording::{NamedBy, NoList};
 
@@ -14,6 +16,36 @@ pub(in crate::model) struct Tolerance {
 }
 
 impl ListReader<'_> {
+    /// Reads all of `input`; `option` is what its items were given with.
+    pub(in crate::model) fn input(&mut self, option: &str, input: &ListInput) {
+        if !input.items.is_empty()
+            && let Some(source) = self.source(option, false)
+        {
+            for item in &input.items {
+                self.item(
+                    Spot {
+                        source,
+                        line: 0,
+                        column: 0,
+                    },
+                    item,
+                    None,
+                    None,
+                );
+                if self.is_done() {
+                    return;
+                }
+            }
+        }
+        let tolerance = Tolerance {
+            skip_invalid: input.skip_invalid,
+            allow_empty: input.allow_empty,
+        };
+        for SourceText { name, text } in &input.files {
+            self.list_file(name, text, tolerance, None);
+        }
+    }
+
     /// Reads a list file, which must hold an address: a download that failed leaves an
     /// empty file or another format, which must not empty the list.
     /// A page of HTML is refused as a whole, whatever one of its lines may look like.

@@ -1,5 +1,7 @@
 //! What versions have in common is held once, in memory and on disk.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::model::arbitrary::cx;
 use crate::model::{Change, ListEdit, ListInput};
@@ -86,4 +88,38 @@ fn of_an_edited_list_only_the_edited_chunk_is_looked_at() {
         store.conn.execute_batch(restore).unwrap();
         assert_eq!(store.load().unwrap().state, edited);
     }
+}
+
+#[test]
+fn past_version_of_a_list_shares_the_chunks_that_are_still_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let mut state = blocking(0..50_000);
+    store.commit(&state, &by("a")).unwrap();
+    let before = state.policies[0].block.clone();
+    let edit = ListEdit::Edit {
+        add: ListInput::default(),
+        remove: ListInput {
+            items: vec!["10.0.100.0".into()],
+            ..ListInput::default()
+        },
+    };
+    let change = Change::AlterPolicy {
+        name: state.policies[0].name.to_string(),
+        allow: ListEdit::Keep,
+        block: edit,
+        comment: None,
+        blocked_rest: None,
+    };
+    state = state.apply(&change, &cx()).unwrap().state;
+    store.commit(&state, &by("b")).unwrap();
+
+    let mut reopened = SqliteStore::open(dir.path()).unwrap();
+    let now = reopened.load().unwrap().state;
+    let old = reopened.state_at(1).unwrap();
+    let (old, now) = (&old.policies[0].block, &now.policies[0].block);
+    assert_eq!(*old, before);
+    let is_shared = |chunk: &&Arc<_>| now.chunks().iter().any(|other| Arc::ptr_eq(chunk, other));
+    let shared = old.chunks().iter().filter(is_shared).count();
+    assert_eq!(shared, old.chunks().len() - 1);
 }
