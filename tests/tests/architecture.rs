@@ -282,7 +282,7 @@ fn pure_crates_import_no_io_clock_or_thread() {
         for (file, text) in sources(&src) {
             let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
             for path in paths_in(name, &text) {
-                let is = |ban: &&str| path == **ban || path.starts_with(&format!("{ban}::"));
+                let is = |ban: &&&str| path == **ban || path.starts_with(&format!("{ban}::"));
                 assert_eq!(PURE.iter().find(is), None, "{part}: {name} uses {path}");
             }
         }
