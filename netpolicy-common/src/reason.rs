@@ -10,12 +10,12 @@ pub enum Action {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $value:literal, $text:literal, $action:ident, $denial:literal;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal, $text:literal, $action:ident, $denial:literal;)*) => {
         /// Why a packet passed or was dropped. The number is part of the ABI: it
         /// indexes counters and travels in events.
         #[repr(u8)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason { $($(#[$doc])* $name = $value,)* }
+        pub enum Reason { $($(#[doc = $doc])+ $name = $value,)* }
 
         impl Reason {
             /// All reasons, in the order of their numbers.
@@ -31,6 +31,12 @@ macro_rules! reasons {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it means, in a sentence: its row in the reference.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)* }
             }
 
             /// What happens to the packet. The one place where reasons become actions.
@@ -52,37 +58,37 @@ macro_rules! reasons {
 
 // Name, number, text, action, whether it is a denial.
 reasons! {
-    /// Not TCP over IPv4 or IPv6 (ARP, ND, ICMP, UDP, …): never touched.
+    /// Not TCP over IPv4 or IPv6: ARP, neighbour discovery, ICMP, UDP and others. Never dropped.
     NotTcp = 0, "not-tcp", Pass, false;
-    /// The IP header itself is cut short or of the wrong version; the kernel discards it.
+    /// The IP header is truncated or of the wrong version. The kernel discards the packet.
     Malformed = 1, "malformed", Pass, false;
-    /// A fragment other than the first; without its first nothing reassembles.
+    /// A fragment other than the first. Without the first fragment nothing is reassembled.
     Fragment = 2, "fragment", Pass, false;
-    /// TCP, but no connection attempt (SYN without ACK).
+    /// TCP, and not a connection attempt (SYN without ACK).
     Established = 3, "established", Pass, false;
-    /// To a failsafe port.
+    /// The destination is a failsafe port.
     Failsafe = 4, "failsafe", Pass, false;
-    /// The source has a bypass that has not lapsed.
+    /// The source has an unexpired bypass.
     Bypass = 5, "bypass", Pass, false;
     /// No active policy governs the scope.
     NoPolicy = 6, "no-policy", Pass, false;
-    /// On an allow list, and on no block list.
+    /// The source is on an allow list and on no block list.
     Allowed = 7, "allowed", Pass, false;
-    /// On no block list, and no active policy has an allow list.
+    /// The source is on no block list, and no active policy has an allow list.
     NotBlocked = 8, "not-blocked", Pass, false;
-    /// Unclassifiable, from a source that the policies of no scope deny.
+    /// The packet is unclassifiable, and no scope denies its source.
     UnclassifiedPassed = 9, "unclassified-passed", Pass, false;
-    /// On a block list.
+    /// The source is on a block list.
     Blocked = 10, "blocked", Drop, true;
-    /// An allow list is in force and the source is on none.
+    /// An allow list is in force, and the source is on none.
     NotAllowed = 11, "not-allowed", Drop, true;
-    /// Unclassifiable, from a source that the policies of some scope deny.
+    /// The packet is unclassifiable, and the host or a service denies its source.
     UnclassifiedDropped = 12, "unclassified-dropped", Drop, true;
-    /// As `Blocked`, in a scope that only observes.
+    /// As `blocked`, in a scope in observe mode.
     ObservedBlocked = 13, "observed-blocked", Pass, true;
-    /// As `NotAllowed`, in a scope that only observes.
+    /// As `not-allowed`, in a scope in observe mode.
     ObservedNotAllowed = 14, "observed-not-allowed", Pass, true;
-    /// As `UnclassifiedDropped`, in a scope that only observes.
+    /// As `unclassified-dropped`, where every denying scope is in observe mode.
     ObservedUnclassified = 15, "observed-unclassified", Pass, true;
 }
 
@@ -132,6 +138,16 @@ mod tests {
         }
         assert!(Reason::ALL.len() <= Reason::SLOTS as usize);
         assert_eq!(Reason::from_u8(u8::MAX), None);
+    }
+
+    #[test]
+    fn each_reason_has_a_description_of_its_own() {
+        for reason in Reason::ALL {
+            let text = reason.description();
+            assert!(text.ends_with('.') && !text.starts_with(' '), "{text:?}");
+            let same = Reason::ALL.iter().filter(|r| r.description() == text);
+            assert_eq!(same.count(), 1, "{text}");
+        }
     }
 
     #[test]

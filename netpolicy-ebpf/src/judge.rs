@@ -1,6 +1,6 @@
 //! From a source and a scope to a reason.
 
-use netpolicy_common::{HOST_SCOPE, Listing, Reason, ScopeConfig, ScopeFlags, ScopeId};
+use netpolicy_common::{Action, HOST_SCOPE, Listing, Reason, ScopeConfig, ScopeFlags, ScopeId};
 
 /// What one generation's lists say of one source.
 pub trait SourceLists {
@@ -75,6 +75,23 @@ pub const fn unclassified(judged: Reason) -> Reason {
         Reason::ObservedBlocked | Reason::ObservedNotAllowed => Reason::ObservedUnclassified,
         Reason::Bypass => Reason::Bypass,
         _ => Reason::UnclassifiedPassed,
+    }
+}
+
+/// Whether the second verdict on a frame is stricter than the first: it drops what that passes,
+/// or would but for observe mode.
+#[inline(always)]
+#[must_use]
+pub const fn is_stricter(first: Reason, second: Reason) -> bool {
+    strictness(second) > strictness(first)
+}
+
+#[inline(always)]
+const fn strictness(reason: Reason) -> u8 {
+    match (reason.action(), reason.is_denial()) {
+        (Action::Drop, _) => 2,
+        (Action::Pass, true) => 1,
+        (Action::Pass, false) => 0,
     }
 }
 
@@ -259,6 +276,17 @@ mod tests {
             unclassified(judge(&lists, observe, HOST_SCOPE)),
             Reason::ObservedUnclassified
         );
+    }
+
+    #[test]
+    fn drop_is_stricter_than_observed_denial_and_that_than_pass() {
+        let order = [Reason::Allowed, Reason::ObservedBlocked, Reason::Blocked];
+        for (i, first) in order.into_iter().enumerate() {
+            for (j, second) in order.into_iter().enumerate() {
+                assert_eq!(is_stricter(first, second), j > i, "{first:?}, {second:?}");
+            }
+        }
+        assert!(!is_stricter(Reason::NotBlocked, Reason::Bypass));
     }
 
     #[test]

@@ -8,11 +8,13 @@
 //! and what cannot be walked to its ports is not passed unseen but judged by its
 //! source.
 
+mod bare;
 mod plain;
 mod walk;
 
 use netpolicy_common::Reason;
 
+pub use bare::other_reading;
 pub use plain::{
     Plain, parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,
 };
@@ -155,12 +157,6 @@ impl Segment {
         packed & 1 != 0
     }
 
-    /// Whether [`Self::pack`] packed a connection attempt.
-    #[inline(always)]
-    const fn is_packed_attempt(packed: u64) -> bool {
-        packed & 3 == 3
-    }
-
     /// What [`Self::pack`] packed.
     #[expect(clippy::cast_possible_truncation, reason = "16 bits of many")]
     #[inline(always)]
@@ -196,8 +192,6 @@ const ADDRESSES_MASK: u64 = 0x1_ffff;
 
 const ETHERTYPE_AT: usize = 12;
 const ETHERNET_LEN: usize = 14;
-/// Offset of the ethertype in what remains of a tag whose own ethertype is gone.
-const TAG_TYPE_AT: usize = 2;
 const IPV4_MIN_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 const TCP_MIN_LEN: usize = 20;
@@ -228,7 +222,7 @@ pub fn parse<L: Load>(frame: &L, layer: Layer) -> Segment {
 pub fn parse_packed<L: Load>(frame: &L, layer: Layer) -> u64 {
     match layer {
         Layer::Ethernet => behind_tags(frame, ETHERTYPE_AT),
-        Layer::Ip => without_link_layer(frame),
+        Layer::Ip => bare::parse(frame),
     }
 }
 
@@ -240,36 +234,6 @@ fn behind_tags<L: Load>(frame: &L, at: usize) -> u64 {
         Some(IPV4) => frame.ip(at, Family::V4),
         Some(IPV6) => frame.ip(at, Family::V6),
         _ => Segment::Pass(Reason::NotTcp).pack(),
-    }
-}
-
-/// Reads a frame of a device that has no link-layer header.
-///
-/// GRE says in its own header what follows, which may be a VLAN tag; that header is gone,
-/// but Linux remembers what it said and strips the tag. So what may be a tag is read as one
-/// too.
-#[inline(always)]
-fn without_link_layer<L: Load>(frame: &L) -> u64 {
-    let Some([first, _, ethertype @ ..]) = frame.load::<4>(0) else {
-        return Segment::Pass(Reason::Malformed).pack();
-    };
-    let found = match first >> 4 {
-        4 => frame.ip(0, Family::V4),
-        6 => frame.ip(0, Family::V6),
-        _ => Segment::Pass(Reason::NotTcp).pack(),
-    };
-    if ethertype != IPV4 && ethertype != IPV6 && !walk::is_tag(ethertype) {
-        return found;
-    }
-    // No ordinary packet has such a length or flow label and reads as TCP 4 bytes later.
-    let tagged = behind_tags(frame, TAG_TYPE_AT);
-    if !Segment::is_judged(tagged) {
-        found
-    } else if Segment::is_packed_attempt(found) {
-        // Made to be read in two ways, of which one would be seen.
-        Segment::Pass(Reason::UnclassifiedDropped).pack()
-    } else {
-        tagged
     }
 }
 

@@ -9,14 +9,16 @@ use aya_ebpf::{bindings::xdp_md, helpers::bpf_ktime_get_boot_ns, programs::XdpCo
 use netpolicy_common::{
     Control, HOST_SCOPE, MAX_SCOPES, Reason, ScopeConfig, ScopeId, list_slot_of, slot_of,
 };
-use netpolicy_ebpf::{Family, Load, Segment, Subject, judge, unclassified};
+use netpolicy_ebpf::{
+    Family, Load, Segment, Subject, is_stricter, judge, other_reading, unclassified,
+};
 
 use crate::{
     maps,
     outcome::{finish, judged},
     ruleset::{control, govern, slot_head},
     source::{Source, SourceV4, SourceV6},
-    whole::{Whole, walk},
+    whole::{Whole, ip, walk},
 };
 
 /// Parses and judges a packet.
@@ -24,32 +26,43 @@ use crate::{
 #[inline(never)]
 pub(crate) extern "C" fn slow_path(ctx: *mut xdp_md) -> u32 {
     let packed = walk(ctx);
-    let subject = match Segment::unpack(packed) {
-        Segment::Pass(reason) => {
-            let (ctx, reason) = (XdpContext::new(ctx), reason_of(reason as u64));
-            return finish(&ctx, HOST_SCOPE, reason, None, maps::is_probe());
-        }
-        Segment::Judge(subject) => subject,
-    };
+    if let Segment::Pass(reason) = Segment::unpack(packed) {
+        let (ctx, reason) = (XdpContext::new(ctx), reason_of(reason as u64));
+        return finish(&ctx, HOST_SCOPE, reason, None, maps::is_probe());
+    }
     let control = control();
-    let (scope, reason) = if subject.is_attempt {
-        Verdict(judge_attempt(
-            ctx,
-            packed,
-            control.generation,
-            control.bypasses,
-        ))
-        .unpack()
-    } else {
-        strictest(ctx, packed, &control)
-    };
-    judged(
-        &XdpContext::new(ctx),
-        scope,
-        reason,
-        control.generation,
-        maps::is_probe(),
-    )
+    let (generation, bypasses) = (control.generation, control.bypasses);
+    let verdict = Verdict(judge_reading(ctx, packed, generation, bypasses));
+    let xdp = XdpContext::new(ctx);
+    if let Some(family) = other_reading(packed) {
+        let other = ip(ctx, 0, u64::from(matches!(family, Family::V6)));
+        let other = Verdict(judge_reading(ctx, other, generation, bypasses));
+        // Not reported: an event names one source, and the frame has two.
+        let (scope, reason) = other.or_stricter(verdict).unpack();
+        return finish(&xdp, scope, reason, None, maps::is_probe());
+    }
+    let (scope, reason) = verdict.unpack();
+    judged(&xdp, scope, reason, generation, maps::is_probe())
+}
+
+/// Judges what [`walk`] found. The answer is a [`Verdict`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge_reading(ctx: *mut xdp_md, packed: u64, generation: u64, bypasses: u64) -> u64 {
+    match Segment::unpack(packed) {
+        Segment::Pass(reason) => Verdict::new(HOST_SCOPE, reason).0,
+        Segment::Judge(subject) if subject.is_attempt => {
+            judge_attempt(ctx, packed, generation, bypasses)
+        }
+        Segment::Judge(_) => {
+            let control = Control {
+                generation,
+                bypasses,
+            };
+            let (scope, reason) = strictest(ctx, packed, &control);
+            Verdict::new(scope, reason).0
+        }
+    }
 }
 
 /// A scope and what it says, in one number.
@@ -68,6 +81,16 @@ impl Verdict {
     #[inline(always)]
     fn unpack(self) -> (ScopeId, Reason) {
         ((self.0 >> 8) as ScopeId, reason_of(self.0))
+    }
+
+    /// The other one if it is stricter, else this one.
+    #[inline(always)]
+    fn or_stricter(self, other: Self) -> Self {
+        if is_stricter(reason_of(self.0), reason_of(other.0)) {
+            other
+        } else {
+            self
+        }
     }
 }
 

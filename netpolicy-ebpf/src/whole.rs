@@ -92,7 +92,7 @@ pub(crate) extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
 /// [`packet::ip`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn ip(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
+pub(crate) extern "C" fn ip(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
     let family = if is_v6 == 0 { Family::V4 } else { Family::V6 };
     packet::ip(&Whole::of(&XdpContext::new(ctx)), at as usize, family)
 }

@@ -21,22 +21,22 @@
 //! | [`model`] | what users say: text to state, with every error and its place; pure | nothing |
 //! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
-//! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`compiler`], [`api`], [`config`], [`netdev`] |
+//! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`api`], [`clock`], [`compiler`], [`config`], [`netdev`] |
 //! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`], [`clock`] |
-//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`model`], [`compiler`], [`datapath`], [`store`], [`api`], [`config`] |
+//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
-//! | [`api`] | what travels between agent and clients | [`model`] |
+//! | [`api`] | what travels between agent and clients | [`compiler`], [`model`], [`sql`], [`store`] |
 //! | [`client`] | the API's client | [`api`], [`model`] |
-//! | [`cli`] | commands, one file for each noun | [`client`], [`output`], [`local`], [`recovery`], [`compiler`], [`api`], [`config`], [`model`] |
-//! | [`output`] | tables and JSON | [`api`], [`model`] |
+//! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`local`], [`model`], [`output`], [`recovery`], [`sql`] |
+//! | [`output`] | tables and JSON | [`api`], [`exposure`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
-//! | [`local`] | the kernel without an agent: look, and the emergency brake | [`datapath`], [`compiler`], [`api`], [`config`] |
+//! | [`local`] | the kernel without an agent: look, and the kill switch | [`api`], [`arrival`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`netdev`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
 //! | [`config`] | file, environment and flags | [`model`] |
-//! | [`clock`] | the boot clock for deadlines, the wall clock for people | nothing |
+//! | [`clock`] | the boot clock for deadlines, the wall clock for display | nothing |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
 //! changes, [`model::evaluate()`] what it means. `agent/writer.rs` carries a change out,

@@ -91,12 +91,22 @@ impl RawSocket {
     /// When the interface does not exist.
     #[must_use]
     pub fn new(ns: &NetNs, interface: &str) -> Self {
+        Self::with_protocol(ns, interface, libc::ETH_P_ALL)
+    }
+
+    /// The same for one protocol (`ETH_P_*`), which devices without Ethernet header may have to
+    /// be told.
+    ///
+    /// # Panics
+    /// When the interface does not exist.
+    #[must_use]
+    pub fn with_protocol(ns: &NetNs, interface: &str, protocol: libc::c_int) -> Self {
         ns.run(|| {
             let kind = SockType::Raw;
             let socket = socket(AddressFamily::Packet, kind, SockFlag::SOCK_CLOEXEC, None);
             let socket = socket.expect("an AF_PACKET socket");
             let index = nix::net::if_::if_nametoindex(interface).expect("the interface exists");
-            bind_packet(&socket, index).expect("bind to the interface");
+            bind_packet(&socket, index, protocol).expect("bind to the interface");
             let timeout = TimeVal::new(0, 50_000);
             setsockopt(&socket, sockopt::ReceiveTimeout, &timeout).expect("set a timeout");
             // A reader that does not get its turn for a while is to miss no frame.
@@ -110,9 +120,20 @@ impl RawSocket {
     /// # Panics
     /// When the kernel refuses it.
     pub fn send(&self, frame: &[u8]) {
+        let taken = self.try_send(frame);
+        assert!(taken, "the device takes no frame of {} bytes", frame.len());
+    }
+
+    /// The same. `false`: the device does not take such a one: too short, or not IP.
+    ///
+    /// # Panics
+    /// When the kernel refuses it for another reason.
+    #[must_use]
+    pub fn try_send(&self, frame: &[u8]) -> bool {
         loop {
             match send(self.socket.as_raw_fd(), frame, MsgFlags::empty()) {
-                Ok(_) => return,
+                Ok(_) => return true,
+                Err(Errno::EINVAL | Errno::EPROTONOSUPPORT) => return false,
                 Err(Errno::ENOBUFS) => std::thread::yield_now(),
                 Err(e) => panic!("send a frame of {} bytes: {e}", frame.len()),
             }
@@ -127,12 +148,10 @@ impl RawSocket {
     }
 }
 
-fn bind_packet(socket: &OwnedFd, index: u32) -> io::Result<()> {
+fn bind_packet(socket: &OwnedFd, index: u32, protocol: libc::c_int) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).expect("a small number"),
-        sll_protocol: u16::try_from(libc::ETH_P_ALL)
-            .expect("a small number")
-            .to_be(),
+        sll_protocol: u16::try_from(protocol).expect("a small number").to_be(),
         sll_ifindex: i32::try_from(index).expect("a small number"),
         sll_hatype: 0,
         sll_pkttype: 0,

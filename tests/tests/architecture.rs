@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use netpolicy_tests::binary::workspace;
-use syn::visit::{self, Visit};
+use netpolicy_tests::imports::paths_in;
 
 /// Most lines of a file.
 const LONGEST: usize = 450;
@@ -375,75 +375,4 @@ fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
         }
     }
     found
-}
-
-/// Every path that a file mentions, as from the crate's root.
-fn paths_in(name: &str, text: &str) -> Vec<String> {
-    let file = syn::parse_file(text).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let stem = name.trim_end_matches(".rs").trim_end_matches("/mod");
-    let module: Vec<String> = match stem {
-        "lib" | "main" => Vec::new(),
-        stem => stem.split('/').map(str::to_owned).collect(),
-    };
-    let mut paths = Paths {
-        module,
-        found: Vec::new(),
-    };
-    paths.visit_file(&file);
-    paths.found
-}
-
-struct Paths {
-    /// Of the file, from the crate's root.
-    module: Vec<String>,
-    found: Vec<String>,
-}
-
-impl Paths {
-    fn add(&mut self, path: &[String]) {
-        let supers = path.iter().take_while(|p| *p == "super").count();
-        let mut whole: Vec<String> = Vec::new();
-        if supers > 0 {
-            let keep = self.module.len().saturating_sub(supers);
-            whole.push("crate".to_owned());
-            whole.extend_from_slice(&self.module[..keep]);
-        }
-        whole.extend_from_slice(&path[supers..]);
-        self.found.push(whole.join("::"));
-    }
-
-    fn add_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
-        let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
-        match tree {
-            syn::UseTree::Path(p) => self.add_tree(&with(&p.ident), &p.tree),
-            syn::UseTree::Name(n) if n.ident == "self" => self.add(prefix),
-            syn::UseTree::Name(n) => self.add(&with(&n.ident)),
-            syn::UseTree::Rename(r) => self.add(&with(&r.ident)),
-            syn::UseTree::Glob(_) => self.add(prefix),
-            syn::UseTree::Group(g) => g.items.iter().for_each(|t| self.add_tree(prefix, t)),
-        }
-    }
-}
-
-impl<'ast> Visit<'ast> for Paths {
-    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        self.add_tree(&[], &item.tree);
-    }
-
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let is_test = item.attrs.iter().any(|a| {
-            a.path().is_ident("cfg") && a.parse_args::<syn::Ident>().is_ok_and(|i| i == "test")
-        });
-        if !is_test {
-            visit::visit_item_mod(self, item);
-        }
-    }
-
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        let parts: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
-        if parts.len() > 1 {
-            self.add(&parts);
-        }
-        visit::visit_path(self, path);
-    }
 }

@@ -1,6 +1,11 @@
 //! Attempts in every shape that Linux answers, against a listening server behind every kind of
-//! device that this kernel can make: none of a denied source gets a SYN-ACK, and all of an
-//! allowed source that are answered without a filter are answered with one.
+//! device that this kernel can make: none of a denied source gets a SYN-ACK or is accepted, and
+//! all of an allowed source that are accepted without a filter are accepted with one.
+//!
+//! Each SYN-ACK is acknowledged in the shape of its attempt, and the server says whose
+//! connections its `accept` returned. Without a SYN-ACK there is no `accept`: it precedes every
+//! connection of a listening socket, also by a SYN cookie, which it carries, and by TCP Fast
+//! Open. So the SYN-ACK is the stricter measure of what was let through.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the tables are to be seen")]
 
@@ -12,7 +17,7 @@ use std::time::Instant;
 use netpolicy_tests::evasion::attempt::Attempt;
 use netpolicy_tests::evasion::attempts;
 use netpolicy_tests::evasion::devices::{Device, addresses};
-use netpolicy_tests::evasion::{PORT, Sender, Sent, Stand, policies};
+use netpolicy_tests::evasion::{Outcome, PORT, Sender, Sent, Stand, policies};
 use netpolicy_tests::packet::HOST_MAC;
 use netpolicy_tests::reference::linux::{Answer, Host};
 use netpolicy_tests::rules::{self, Loaded};
@@ -23,9 +28,12 @@ use netpolicy_user::config::XdpChoice;
 struct Row {
     /// Attempts of the denied source that are answered without a filter.
     tried: usize,
-    /// Of these, answered.
+    /// Of these, answered or accepted.
     through: usize,
-    /// Attempts of the allowed source that are answered without a filter, and not with it.
+    /// Attempts of the allowed source that were accepted.
+    accepted: usize,
+    /// Attempts of the allowed source that are answered without a filter and not with it, or
+    /// accepted without and not with it.
     lost: usize,
 }
 
@@ -33,6 +41,7 @@ impl Row {
     fn add(&mut self, other: Self) {
         self.tried += other.tried;
         self.through += other.through;
+        self.accepted += other.accepted;
         self.lost += other.lost;
     }
 }
@@ -53,16 +62,20 @@ impl Results {
                 sums.entry(of(key)).or_default().add(*row);
             }
             let mut text = format!(
-                "{title:<34} {:>7} {:>12} {:>6}\n",
-                "tried", "let through", "lost"
+                "{title:<34} {:>7} {:>12} {:>9} {:>6}\n",
+                "tried", "let through", "accepted", "lost"
             );
             for (name, row) in sums {
                 let Row {
                     tried,
                     through,
+                    accepted,
                     lost,
                 } = row;
-                let _ = writeln!(text, "{name:<34} {tried:>7} {through:>12} {lost:>6}");
+                let _ = writeln!(
+                    text,
+                    "{name:<34} {tried:>7} {through:>12} {accepted:>9} {lost:>6}"
+                );
             }
             println!("{text}");
         };
@@ -86,9 +99,17 @@ impl Results {
     }
 }
 
-/// What the server answers without a filter, sent again where it may have been lost.
-fn baseline(stand: &Stand, all: &[Attempt], host: &Host) -> Result<Vec<usize>, String> {
-    let mut answered = Vec::new();
+/// What the server does without a filter.
+struct Baseline {
+    /// The attempts that it answers.
+    answered: Vec<usize>,
+    /// Those whose connections it accepts.
+    accepted: BTreeSet<usize>,
+}
+
+/// What the server does without a filter, sent again where it may have been lost.
+fn baseline(stand: &Stand, all: &[Attempt], host: &Host) -> Result<Baseline, String> {
+    let (mut answered, mut accepted) = (Vec::new(), BTreeSet::new());
     let mut open: Vec<usize> = (0..all.len()).collect();
     for round in 0..2 {
         let sent: Vec<Sent> = open
@@ -96,10 +117,11 @@ fn baseline(stand: &Stand, all: &[Attempt], host: &Host) -> Result<Vec<usize>, S
             .filter_map(|number| stand.sent(&all[*number], *number, Sender::Allowed, round))
             .collect();
         let these = stand.exchange(&sent, round)?;
+        accepted.extend(these.accepted.iter().map(|(_, number)| *number));
         open = Vec::new();
         for sent in sent {
             let number = sent.id.1;
-            if these.contains(&sent.id) {
+            if these.answered.contains(&sent.id) {
                 answered.push(number);
                 continue;
             }
@@ -116,14 +138,14 @@ fn baseline(stand: &Stand, all: &[Attempt], host: &Host) -> Result<Vec<usize>, S
         }
     }
     answered.sort_unstable();
-    Ok(answered)
+    Ok(Baseline { answered, accepted })
 }
 
 /// Under each kind of policy, both senders.
 fn filtered(
     stand: &Stand,
     all: &[Attempt],
-    answerable: &[usize],
+    baseline: &Baseline,
     mode: XdpChoice,
     name: &str,
     loaded: &mut Loaded,
@@ -132,7 +154,7 @@ fn filtered(
     stand.filter(loaded, mode)?;
     for (kind, (policy, rules)) in policies().into_iter().enumerate() {
         stand.enforce(loaded, &rules);
-        let mut lost: Vec<usize> = answerable.to_vec();
+        let mut lost: Vec<usize> = baseline.answered.clone();
         let mut senders = vec![Sender::Denied, Sender::Allowed];
         for turn in 0..3u8 {
             // Another for each hook, since half-open connections last a second.
@@ -143,20 +165,29 @@ fn filtered(
                 .flat_map(|number| senders.iter().map(move |sender| (*number, *sender)))
                 .filter_map(|(number, sender)| stand.sent(&all[number], number, sender, round))
                 .collect();
-            let answered = stand.exchange(&sent, round)?;
+            let Outcome { answered, accepted } = stand.exchange(&sent, round)?;
             let mut results = results.lock().expect("not poisoned");
-            for number in answerable {
+            for number in &baseline.answered {
                 let attempt = &all[*number];
                 let key = (name.to_owned(), attempt.family);
                 let row = results.rows.entry(key).or_default();
                 row.tried += usize::from(turn == 0);
-                if answered.contains(&(Sender::Denied, *number)) {
+                row.accepted += usize::from(accepted.contains(&(Sender::Allowed, *number)));
+                let denied = (Sender::Denied, *number);
+                if answered.contains(&denied) || accepted.contains(&denied) {
                     row.through += 1;
                     let line = format!("{name}, {policy}: let through: {}", attempt.name);
                     results.wrong.push(line);
                 }
             }
-            lost.retain(|number| !answered.contains(&(Sender::Allowed, *number)));
+            lost.retain(|number| {
+                let done = if baseline.accepted.contains(number) {
+                    &accepted
+                } else {
+                    &answered
+                };
+                !done.contains(&(Sender::Allowed, *number))
+            });
             // What a busy machine lost is sent again.
             senders = vec![Sender::Allowed];
             if lost.is_empty() {
@@ -182,6 +213,16 @@ fn seed() -> u64 {
     })
 }
 
+/// `NETPOLICY_DEVICES=tun,ppp` tries these alone, where a machine is slow.
+fn is_wanted(device: Device) -> bool {
+    let wanted = std::env::var("NETPOLICY_DEVICES");
+    wanted.map_or(true, |names| {
+        names
+            .split(',')
+            .any(|name| name.eq_ignore_ascii_case(device.name()))
+    })
+}
+
 fn by(
     device: Device,
     mtu: usize,
@@ -203,8 +244,8 @@ fn by(
         Ok(stand) => stand,
         Err(why) => return skip(device.name(), why),
     };
-    let answerable = match baseline(&stand, all, &host) {
-        Ok(answerable) => answerable,
+    let baseline = match baseline(&stand, all, &host) {
+        Ok(baseline) => baseline,
         Err(why) => {
             let mut results = results.lock().expect("not poisoned");
             results
@@ -213,13 +254,17 @@ fn by(
             return;
         }
     };
-    // A bridge looks into packets itself, for multicast groups, and drops some that Linux takes.
-    if !matches!(device, Device::Bridge | Device::BridgePort) {
-        compare(&stand, all, &answerable, &host, results);
+    // A bridge looks into packets itself, for multicast groups, and drops some that Linux takes;
+    // so does WireGuard, which cuts a jumbogram to the length that its header says.
+    if !matches!(
+        device,
+        Device::Bridge | Device::BridgePort | Device::Wireguard
+    ) {
+        compare(&stand, all, &baseline, &host, results);
     }
     for (hook, mode) in modes.iter().copied() {
         let name = format!("{}, {hook}, {mtu}", device.name());
-        let done = filtered(&stand, all, &answerable, mode, &name, loaded, results);
+        let done = filtered(&stand, all, &baseline, mode, &name, loaded, results);
         stand.unfilter(loaded);
         if let Err(why) = done {
             skip(&name, why);
@@ -227,14 +272,26 @@ fn by(
     }
 }
 
-/// Holds the model of Linux to what it did.
+/// Holds the model of Linux to what it did, and each answer to be followed by a connection.
 fn compare(
     stand: &Stand,
     all: &[Attempt],
-    answerable: &[usize],
+    baseline: &Baseline,
     host: &Host,
     results: &Mutex<Results>,
 ) {
+    for number in &baseline.answered {
+        // `accept` cannot tell of a peer at port 0: see `Listener`.
+        let is_told = all[*number].source_port(1) != 0;
+        if is_told && !baseline.accepted.contains(number) {
+            let line = format!(
+                "{}, no filter: {}: answered and not accepted",
+                stand.device.name(),
+                all[*number].name
+            );
+            results.lock().expect("not poisoned").wrong.push(line);
+        }
+    }
     for (number, attempt) in all.iter().enumerate() {
         let Some(sent) = stand.sent(attempt, number, Sender::Allowed, 0) else {
             continue;
@@ -247,7 +304,7 @@ fn compare(
             continue;
         }
         let says = matches!(model, Answer::SynAck { .. });
-        if says != answerable.contains(&number) {
+        if says != baseline.answered.contains(&number) {
             let line = format!(
                 "{}, no filter: {}: the model of Linux says {model:?}, Linux does not",
                 stand.device.name(),
@@ -273,9 +330,11 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
         ("native", XdpChoice::Native),
         ("generic", XdpChoice::Generic),
     ];
-    let stands: Vec<(Device, usize)> = Device::ALL
-        .into_iter()
-        .flat_map(|device| [1500, 9000].map(|mtu| (device, mtu)))
+    let devices = Device::ALL.into_iter().filter(|device| is_wanted(*device));
+    let devices: Vec<Device> = devices.collect();
+    let stands: Vec<(Device, usize)> = devices
+        .iter()
+        .flat_map(|device| [1500, 9000].map(|mtu| (*device, mtu)))
         .collect();
     let (results, next) = (
         Mutex::new(Results::default()),
@@ -298,7 +357,8 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
     let results = results.into_inner().expect("not poisoned");
     results.print();
     println!("{:.1} s", start.elapsed().as_secs_f64());
-    results.check(10_000);
+    let is_part = devices.len() < Device::ALL.len();
+    results.check(if is_part { 100 } else { 10_000 });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Interfaces without an Ethernet header, with a real server behind them.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "what is skipped is to be seen")]
 
 use std::fs;
 use std::net::IpAddr;
@@ -7,10 +8,17 @@ use std::time::{Duration, Instant};
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 
+use netpolicy_tests::evasion::attempt::Attempt;
+use netpolicy_tests::evasion::devices::Device;
+use netpolicy_tests::evasion::{self, Sender, Sent, Stand};
 use netpolicy_tests::host::NIC;
 use netpolicy_tests::packet::{Extension, Packet};
+use netpolicy_tests::reference::{Policy, Rules};
+use netpolicy_tests::rules::{self, Loaded};
+use netpolicy_tests::shape::{Shape, two};
 use netpolicy_tests::tun::Tun;
 use netpolicy_tests::{DatabaseHost, NetNs, netns};
+use netpolicy_user::config::XdpChoice;
 use netpolicy_user::netdev::Netdevs;
 
 const TUN: &str = "tun0";
@@ -166,4 +174,128 @@ fn interface_of_unknown_hardware_type_is_refused_with_a_fault() {
         faults.contains(TUN) && faults.contains("hardware type 32"),
         "{faults}"
     );
+}
+
+/// Devices without Ethernet headers, those that this kernel can make.
+fn stands(mtu: usize) -> Vec<Stand> {
+    let devices = Device::ALL
+        .into_iter()
+        .filter(|device| !device.has_ethernet());
+    let made = devices.filter_map(|device| match Stand::new(device, mtu) {
+        Ok(stand) => Some(stand),
+        Err(why) => {
+            println!("skipped: {}: {why}", device.name());
+            None
+        }
+    });
+    made.collect()
+}
+
+fn blocking(nets: &[&str]) -> Rules {
+    let nets = nets.iter().map(|net| (*net).to_owned().try_into());
+    let block = nets.map(|net| net.expect("a network")).collect();
+    let policy = Policy {
+        block,
+        host: true,
+        ..Policy::default()
+    };
+    Rules {
+        policies: vec![policy],
+        ..Rules::default()
+    }
+}
+
+#[test]
+fn packet_that_reads_as_two_is_dropped_if_either_source_is_blocked() {
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    let mut tried = 0;
+    // The largest that pppd takes is below what an IPv6 one of the packets has.
+    for stand in stands(32_000) {
+        let name = stand.device.name();
+        let versions = [false, true].into_iter();
+        let versions = versions.filter(|v6| stand.device.carries(*v6));
+        let attempts: Vec<Shape> = versions
+            .map(|v6| two::attempt(v6, 40_000, evasion::PORT, 1000))
+            .collect();
+        let mut round = 0;
+        let mut answered = |stand: &Stand| {
+            round += 1;
+            let sent = attempts.iter().enumerate().map(|(number, shape)| {
+                // Half-open connections of earlier rounds are answered otherwise.
+                let mut shape = shape.clone();
+                shape.source_port += u16::from(round);
+                Sent::new((Sender::Denied, number), &shape)
+            });
+            let sent: Vec<Sent> = sent.collect();
+            let outcome = stand.exchange(&sent, round);
+            let outcome = outcome.unwrap_or_else(|e| panic!("{}: {e}", stand.device.name()));
+            assert_eq!(outcome.answered, outcome.accepted);
+            outcome.accepted.len()
+        };
+        // Linux takes it for what it begins with.
+        assert_eq!(answered(&stand), attempts.len(), "{name}, no filter");
+        let attached = stand.filter(&mut loaded, XdpChoice::Generic);
+        attached.expect("attach to the device");
+        stand.enforce(&mut loaded, &blocking(&["203.0.113.0/24"]));
+        assert_eq!(answered(&stand), attempts.len(), "{name}, neither source");
+        for (source, nets) in [
+            ("first", [two::SOURCES_V4, two::SOURCE_NET_V6]),
+            // That of the other is the destination, or what is in the middle of the source.
+            ("other", ["198.51.100.1/32", "0.0.0.0/32"]),
+        ] {
+            stand.enforce(&mut loaded, &blocking(&nets));
+            assert_eq!(answered(&stand), 0, "{name}, {source} source blocked");
+        }
+        stand.unfilter(&mut loaded);
+        tried += attempts.len();
+    }
+    assert!(tried >= 2, "a tun can be made by every kernel");
+}
+
+#[test]
+fn tag_that_gre_announces_is_read_whatever_its_priority() {
+    let stand = match Stand::new(Device::Gre, 1400) {
+        Ok(stand) => stand,
+        // Part of the kernels that `cargo xtask kernels` boots.
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    let underlay = stand.underlay();
+    let [allowed, blocked] = [Sender::Allowed, Sender::Denied];
+    let mut port = 30_000;
+    let mut answered = |stand: &Stand, sender| {
+        let mut answered = Vec::new();
+        // Their first bits are those of no IP version, of IPv4 and of IPv6.
+        for control in [0x0000, 0x2000, 0x4000, 0x6000, 0xe000] {
+            for v6 in [false, true] {
+                port += 1;
+                let source = evasion::source(sender, v6, 1);
+                let mut shape = Shape::syn(source, port, evasion::PORT);
+                shape.ethernet = false;
+                shape.tags = vec![(0x8100, control)];
+                let mut sent = Sent::new((sender, 0), &shape);
+                sent.frames = vec![underlay.gre(0x8100, &shape.build())];
+                // Acknowledged as a packet of the tunnel's own end.
+                shape.tags.clear();
+                sent.attempt = Attempt::of(shape);
+                let outcome = stand.exchange_by(&[sent], 1, |frame| underlay.send(frame));
+                let outcome = outcome.expect("plain attempts are answered");
+                assert_eq!(outcome.answered, outcome.accepted);
+                if !outcome.accepted.is_empty() {
+                    answered.push((control, v6));
+                }
+            }
+        }
+        answered
+    };
+    let all = answered(&stand, blocked);
+    assert_eq!(all.len(), 10, "no filter: {all:x?}");
+    let attached = stand.filter(&mut loaded, XdpChoice::Generic);
+    attached.expect("attach to the device");
+    for (policy, rules) in evasion::policies() {
+        stand.enforce(&mut loaded, &rules);
+        assert_eq!(answered(&stand, blocked), [], "{policy}");
+        assert_eq!(answered(&stand, allowed), all, "{policy}");
+    }
+    stand.unfilter(&mut loaded);
 }

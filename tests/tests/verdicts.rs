@@ -15,6 +15,7 @@ use netpolicy_tests::fixtures::{
 };
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Extension, Packet};
 use netpolicy_tests::rules::{self, Loaded};
+use netpolicy_tests::shape::two;
 use netpolicy_user::datapath::BypassEntry;
 use netpolicy_user::model::{Combine, Mode};
 
@@ -233,5 +234,65 @@ fn frames_of_any_size() {
         let said = loaded.judge(&whole[..len]);
         let fits = [NotTcp, Malformed, UnclassifiedDropped, Blocked].contains(&said);
         assert!(fits, "cut to {len} bytes: {said:?}");
+    }
+}
+
+#[test]
+fn packet_that_reads_as_two_gets_the_stricter_verdict() {
+    let neither = ["203.0.113.0/24"].as_slice();
+    let first = [two::SOURCES_V4, two::SOURCE_NET_V6].as_slice();
+    // Its destination; or what is in the middle of its source.
+    let other = ["198.51.100.1/32", "0.0.0.0/32"].as_slice();
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    for (blocked, mode, other_port, syn, chain) in [
+        (neither, Mode::Enforce, 1000, NotBlocked, UnclassifiedPassed),
+        (first, Mode::Enforce, 1000, Blocked, UnclassifiedDropped),
+        (other, Mode::Enforce, 1000, Blocked, Blocked),
+        (first, Mode::Enforce, FAILSAFE, Blocked, UnclassifiedDropped),
+        (
+            other,
+            Mode::Enforce,
+            FAILSAFE,
+            NotBlocked,
+            UnclassifiedPassed,
+        ),
+        (
+            first,
+            Mode::Observe,
+            1000,
+            ObservedBlocked,
+            ObservedUnclassified,
+        ),
+        (other, Mode::Observe, 1000, ObservedBlocked, ObservedBlocked),
+    ] {
+        let changes = [
+            rules::policy("office", None, blocked, &[]),
+            rules::host_mode(mode),
+        ];
+        loaded.apply(&rules::ruleset(&changes));
+        for (shape, expected) in [
+            (two::attempt(false, 40_000, HOST_PORT, other_port), syn),
+            (two::attempt(true, 40_000, HOST_PORT, other_port), syn),
+            (two::chain(other_port), chain),
+        ] {
+            let frame = shape.build();
+            let sentence = format!("{blocked:?}, {mode:?}, {other_port}, {}", shape.source);
+            assert_eq!(loaded.judge_ip(&frame), expected, "{sentence}");
+        }
+    }
+    // A packet that the frame does not hold in whole is none to Linux: the other alone is judged.
+    loaded.apply(&rules::ruleset(&[rules::policy(
+        "office",
+        None,
+        first,
+        &[],
+    )]));
+    for shape in [
+        two::attempt(false, 40_000, HOST_PORT, 1000),
+        two::chain(1000),
+    ] {
+        let mut frame = shape.build();
+        frame.pop();
+        assert_eq!(loaded.judge_ip(&frame), NotBlocked, "{}", shape.source);
     }
 }

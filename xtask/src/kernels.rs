@@ -3,7 +3,8 @@
 //! Each kernel is a package of Debian's. It boots with this machine's file system as its
 //! root, read-only, under a layer in memory: so it runs the test programs that were built
 //! here, with this machine's libraries and tools, and changes nothing here. Debian's cloud
-//! kernels take some five seconds to boot in software emulation.
+//! kernels take some five seconds to boot in software emulation. They lack drivers that
+//! Debian's kernel for all machines has, PPP among them.
 
 mod guest;
 mod image;
@@ -19,12 +20,14 @@ use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
 /// agent do differently from kernel to kernel.
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 14] = [
     "verifier",
     "packets",
     "verdicts",
     "counters",
     "differential",
+    "evasion",
+    "link_layers",
     "traffic",
     "interfaces",
     "existing",
@@ -43,6 +46,9 @@ pub(crate) enum Series {
     /// Debian 13's kernel, which Debian 12 has too
     #[value(name = "6.12")]
     V6_12,
+    /// The same with drivers for all machines: PPP is among them (107 MB to download)
+    #[value(name = "6.12-amd64")]
+    V6_12Amd64,
 }
 
 impl Series {
@@ -51,6 +57,7 @@ impl Series {
         match self {
             Self::V6_1 => "linux-image-cloud-amd64",
             Self::V6_12 => "linux-image-6.12-cloud-amd64",
+            Self::V6_12Amd64 => "linux-image-6.12-amd64",
         }
     }
 }

@@ -18,6 +18,7 @@ mod agent;
 mod bench;
 mod build;
 mod demo;
+mod docs;
 mod fuzz;
 mod kernels;
 mod lint;
@@ -81,6 +82,12 @@ enum Task {
     },
     /// Run the kernel tests under Debian's Linux 6.1 and 6.12, in qemu
     Kernels(kernels::Args),
+    /// Write the generated parts of `docs/` from what the program says of itself
+    Docs {
+        /// Write nothing; fail if a page differs
+        #[arg(long)]
+        check: bool,
+    },
     /// Check formatting, lints and documentation
     Lint,
 }
@@ -95,6 +102,7 @@ fn main() -> ExitCode {
         Task::Bench { args } => bench::bench(&args),
         Task::Fuzz { args } => fuzz::fuzz(&args),
         Task::Kernels(args) => kernels::run(&args),
+        Task::Docs { check } => docs::docs(check),
         Task::Lint => lint::lint(),
     };
     match result {

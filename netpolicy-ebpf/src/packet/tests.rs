@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::walk::{AUTHENTICATION, DESTINATION, FRAGMENT, ROUTING};
 use super::*;
 
+mod bare;
+
 fn parse(frame: &Vec<u8>) -> Segment {
     super::parse(frame, Layer::Ethernet)
 }
@@ -215,51 +217,6 @@ fn first_fragment_that_ends_before_the_ports_is_unclassified() {
     let mut payload = vec![FRAGMENT, 0, 0, 1, 0, 0, 0, 0, TCP, 0, 0, 0, 0, 0, 0, 0];
     payload.extend(&tcp(2)[..8]);
     assert_eq!(parse(&v6(FRAGMENT, &payload)), attempt(SOURCE_V6, PORTS));
-}
-
-#[test]
-fn ip_packet_without_link_layer_is_read_from_its_first_byte() {
-    let at = |addresses: Addresses, by: usize| Addresses {
-        at: addresses.at + by - 14,
-        ..addresses
-    };
-    let (v4, v6) = (v4(40, 0, &tcp(2)), v6(TCP, &tcp(2)));
-    assert_eq!(parse_ip(&v4[14..]), attempt(at(SOURCE_V4, 0), PORTS));
-    assert_eq!(parse_ip(&v6[14..]), attempt(at(SOURCE_V6, 0), PORTS));
-    // What GRE announces as a tag: its ethertype is gone, the tag is not.
-    for tci in [[0x00, 0x00], [0x40, 0x00], [0x60, 0x00], [0x00, 0x05]] {
-        let mut packet = [tci, [0x08, 0x00]].concat();
-        packet.extend(&v4[14..]);
-        assert_eq!(
-            parse_ip(&packet),
-            attempt(at(SOURCE_V4, 4), PORTS),
-            "{tci:?}"
-        );
-        let mut packet = [tci, [0x81, 0x00], [0, 0], [0x86, 0xdd]].concat();
-        packet.extend(&v6[14..]);
-        assert_eq!(
-            parse_ip(&packet),
-            attempt(at(SOURCE_V6, 8), PORTS),
-            "{tci:?}"
-        );
-    }
-    // An IPv6 packet with a SYN, and an IPv4 one with another 4 bytes later.
-    let mut both = [
-        &[0x60, 0, 0x08, 0, 0x45, 0][..],
-        &[TCP, 64],
-        &[0; 32],
-        &tcp(2),
-    ]
-    .concat();
-    both[4 + 9] = TCP;
-    both[4 + 20 + 13] = 2;
-    assert_eq!(parse_ip(&both), Segment::Pass(Reason::UnclassifiedDropped));
-    assert_eq!(parse_ip(&[0x45; 3]), Segment::Pass(Reason::Malformed));
-    assert_eq!(
-        parse_ip(&v4),
-        Segment::Pass(Reason::NotTcp),
-        "an Ethernet header is no IP"
-    );
 }
 
 #[test]

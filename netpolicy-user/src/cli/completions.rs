@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::failure::Exit;
@@ -15,12 +14,7 @@ pub(super) struct CompletionsArgs {
 
 pub(super) fn run(args: &CompletionsArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut super::Cli::command(),
-        "netpolicy",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut super::command(), "netpolicy", &mut script);
     out.write_all(&script)?;
     Ok(Exit::Done)
 }

@@ -27,6 +27,21 @@ pub(super) enum Exit {
     NoAgent = 3,
 }
 
+impl Exit {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Done, Self::Failed, Self::Usage, Self::NoAgent];
+
+    /// What it means, as the help of all commands says it.
+    pub(super) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "refused or failed",
+            Self::Usage => "usage",
+            Self::NoAgent => "no agent",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -252,6 +267,16 @@ mod tests {
         ] {
             assert_eq!(exit_of(&error), exit, "{error:#}");
         }
+    }
+
+    #[test]
+    fn help_lists_every_exit_code_with_its_meaning() {
+        let codes = Exit::ALL.map(|exit| format!("{} {}", exit as u8, exit.meaning()));
+        let help = super::super::command()
+            .get_after_help()
+            .unwrap()
+            .to_string();
+        assert_eq!(help, format!("Exit codes: {}.", codes.join(", ")));
     }
 
     #[test]

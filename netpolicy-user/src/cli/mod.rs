@@ -42,6 +42,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Overrides};
 use crate::output::{Escaped, Format};
+use crate::sql::Dialect;
 
 use context::{Context, Terminals, wants_colour};
 use failure::Exit;
@@ -190,6 +191,25 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         exit
     });
     exit.into()
+}
+
+/// The command line's description: for completion scripts and the reference.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+/// The statements of a dialect, as the prompt's `\h` lists them.
+#[must_use]
+pub fn sql_statements(dialect: Dialect) -> Vec<&'static str> {
+    sql::statements(Some(dialect))
+}
+
+/// Exit codes and what they mean.
+#[must_use]
+pub fn exit_codes() -> Vec<(u8, &'static str)> {
+    let codes = Exit::ALL.iter();
+    codes.map(|exit| (*exit as u8, exit.meaning())).collect()
 }
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {

@@ -171,3 +171,34 @@ fn a_bad_interface_flag_is_named() {
         "--interface: the loopback interface is never filtered"
     );
 }
+
+#[test]
+fn default_file_names_every_key_with_its_default() {
+    let config = load(DEFAULT_TEXT, &[], Overrides::default()).unwrap();
+    assert_eq!(config, Config::default());
+    let File {
+        socket,
+        state_dir,
+        bpffs_dir,
+        interfaces,
+        unfiltered_interfaces,
+        xdp_mode,
+        bpffs,
+        engine,
+        events_per_second,
+        verify_interval,
+        limits,
+    } = toml::from_str(DEFAULT_TEXT).unwrap();
+    let FileLimits {
+        policies,
+        rules_per_list,
+    } = limits.unwrap();
+    let present = [
+        socket.is_some() && state_dir.is_some() && bpffs_dir.is_some(),
+        interfaces.is_some() && unfiltered_interfaces.is_some(),
+        xdp_mode.is_some() && bpffs.is_some() && engine.is_some(),
+        events_per_second.is_some() && verify_interval.is_some(),
+        policies.is_some() && rules_per_list.is_some(),
+    ];
+    assert_eq!(present, [true; 5]);
+}

@@ -39,8 +39,8 @@ pub enum Change {
         /// stays bound.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         replace: bool,
-        /// See [`Policy::blocked_rest`](super::Policy::blocked_rest); makes the allow
-        /// part `only`.
+        /// A `/0` as Snowflake's dialect put it on the block list: shown, and not enforced.
+        /// Makes the allow part `only`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         blocked_rest: Option<String>,
     },
@@ -122,7 +122,7 @@ pub enum Change {
         service: Option<String>,
     },
     /// Drops the policy `default` that Materialize's dialect has from the start, as long
-    /// as it is in no state; see [`Host::default_dropped`](super::Host::default_dropped).
+    /// as it is in no state.
     #[schema(title = "DropDefault")]
     DropDefault,
     /// Makes a service.

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use crate::reference::linux::sum;
-use crate::shape::Shape;
+use crate::shape::{ACK, SYN, Shape};
+
+/// The family of random attempts.
+pub const RANDOM: &str = "random";
 
 /// An attempt: one frame, or the fragments that it is cut into.
 #[derive(Clone, Debug)]
@@ -30,32 +33,61 @@ pub(super) struct Fragments {
 }
 
 impl Attempt {
-    /// Its frames, from a source to a port. `None`: it has what such a link does not, or is
-    /// too large for it.
+    /// The attempt of one packet of this shape.
     #[must_use]
-    pub fn frames(
+    pub fn of(shape: Shape) -> Self {
+        Self {
+            family: "",
+            name: String::new(),
+            shape,
+            fragments: None,
+        }
+    }
+
+    /// The same from a source to a port. `None`: it has what such a link does not.
+    #[must_use]
+    pub fn between(
         &self,
         source: IpAddr,
         source_port: u16,
         port: u16,
         ethernet: bool,
-        mtu: usize,
-    ) -> Option<Vec<Vec<u8>>> {
-        let mut shape = self.shape.clone();
+    ) -> Option<Self> {
+        let mut attempt = self.clone();
+        let shape = &mut attempt.shape;
         shape.source = source;
         shape.port = port;
         shape.ethernet = ethernet;
         shape.source_port = source_port;
-        if !ethernet && (!shape.tags.is_empty() || shape.ether_type.is_some()) {
-            return None;
-        }
+        let fits = ethernet || (shape.tags.is_empty() && shape.ether_type.is_none());
+        fits.then_some(attempt)
+    }
+
+    /// Its frames. `None`: one is too large for a link with this MTU, or empty.
+    #[must_use]
+    pub fn frames(&self, mtu: usize) -> Option<Vec<Vec<u8>>> {
         let frames = match &self.fragments {
-            None => vec![shape.build()],
-            Some(fragments) => fragments.of(&shape, source_port.wrapping_add(1)),
+            None => vec![self.shape.build()],
+            Some(fragments) => fragments.of(&self.shape),
         };
-        let link = if ethernet { 14 } else { 0 };
+        let link = if self.shape.ethernet { 14 } else { 0 };
         let is_taken = |frame: &Vec<u8>| (link + 1..=link + mtu).contains(&frame.len());
         frames.iter().all(is_taken).then_some(frames)
+    }
+
+    /// What acknowledges the answer to it, which had these numbers: in the same shape. A random
+    /// one, of which bytes may be wrong, is acknowledged by a plain packet.
+    #[must_use]
+    pub fn acknowledgement(&self, sequence: u32, acknowledged: u32) -> Self {
+        let mut attempt = self.clone();
+        let shape = &self.shape;
+        if self.family == RANDOM {
+            attempt.shape = Shape::syn(shape.source, shape.source_port, shape.port);
+            attempt.shape.ethernet = shape.ethernet;
+        }
+        attempt.shape.flags = attempt.shape.flags & !SYN | ACK;
+        attempt.shape.numbers = (acknowledged, sequence.wrapping_add(1));
+        attempt
     }
 
     /// The port that it comes from: this, or 0 where that is the point of it.
@@ -79,7 +111,12 @@ impl Attempt {
 
 impl Fragments {
     /// Cuts the packet's bytes as a router or sender would.
-    fn of(&self, shape: &Shape, id: u16) -> Vec<Vec<u8>> {
+    fn of(&self, shape: &Shape) -> Vec<Vec<u8>> {
+        // Another one for each packet of a source.
+        let id = match shape.flags & SYN {
+            0 => !shape.source_port,
+            _ => shape.source_port.wrapping_add(1),
+        };
         let whole = shape.build();
         let link = shape.link_len();
         let header = if shape.source.is_ipv4() {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::evasion::attempt::{Attempt, Fragments};
+use crate::evasion::attempt::{Attempt, Fragments, RANDOM};
 use crate::reference::Rules;
 use crate::shape::{DESTINATION, Extension, HOP_BY_HOP, SYN, Shape, random};
 
@@ -33,7 +33,7 @@ pub fn random(seed: u64, count: usize) -> Vec<Attempt> {
         // No fragment belongs to another's.
         shape.id = rng.u16(..);
         attempts.push(Attempt {
-            family: "random",
+            family: RANDOM,
             name: format!("random {}, {shape:?}", attempts.len()),
             shape,
             fragments: None,

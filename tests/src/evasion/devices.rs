@@ -5,6 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::NetNs;
+use crate::evasion::ip_socket::IpSocket;
+use crate::evasion::ppp::Link;
 use crate::evasion::user_device::UserDevice;
 use crate::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6};
 use crate::traffic::RawSocket;
@@ -40,11 +42,13 @@ pub enum Device {
     Sit,
     /// A tunnel of IP packets, encrypted.
     Wireguard,
+    /// A point-to-point link over a serial line.
+    Ppp,
 }
 
 impl Device {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Veth,
         Self::Tap,
         Self::Tun,
@@ -59,6 +63,7 @@ impl Device {
         Self::Ipip,
         Self::Sit,
         Self::Wireguard,
+        Self::Ppp,
     ];
 
     /// Its name in tables.
@@ -79,6 +84,7 @@ impl Device {
             Self::Ipip => "ipip",
             Self::Sit => "sit",
             Self::Wireguard => "wireguard",
+            Self::Ppp => "ppp",
         }
     }
 
@@ -87,7 +93,7 @@ impl Device {
     pub const fn has_ethernet(self) -> bool {
         !matches!(
             self,
-            Self::Tun | Self::Gre | Self::Ipip | Self::Sit | Self::Wireguard
+            Self::Tun | Self::Gre | Self::Ipip | Self::Sit | Self::Wireguard | Self::Ppp
         )
     }
 
@@ -112,6 +118,8 @@ pub struct Wire {
 enum End {
     Packet(RawSocket),
     File(UserDevice),
+    Ip(IpSocket),
+    Link(Link),
 }
 
 /// The longest wait for a frame.
@@ -127,6 +135,7 @@ impl Wire {
                 true
             }
             End::File(device) => device.send(frame),
+            End::Ip(socket) | End::Link(Link { socket, .. }) => socket.send(frame),
         }
     }
 
@@ -135,14 +144,15 @@ impl Wire {
         match &self.end {
             End::Packet(socket) => socket.receive(buffer),
             End::File(device) => device.receive(buffer, WAIT),
+            End::Ip(socket) | End::Link(Link { socket, .. }) => socket.receive(buffer),
         }
     }
 }
 
 const CLIENT_V4: &str = "198.51.100.2";
 const CLIENT_V6: &str = "2001:db8:ff::2";
-/// Addresses of a tunnel's ends.
-const UNDERLAY: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
+/// Addresses of a tunnel's ends: the server's, the client's.
+pub(super) const UNDERLAY: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 
 fn mac(bytes: [u8; 6]) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")
@@ -232,9 +242,14 @@ pub fn make(device: Device, server: &NetNs, client: &NetNs, mtu: usize) -> Resul
             }
             End::Packet(RawSocket::new(client, "up0"))
         }
+        Device::Ppp => End::Link(Link::new(server, client, "up0", mtu)?),
         _ => {
             tunnel(device, server, client, mtu)?;
-            End::Packet(RawSocket::new(client, "up0"))
+            if device.has_ethernet() {
+                End::Packet(RawSocket::new(client, "up0"))
+            } else {
+                End::Ip(IpSocket::new(client, "up0"))
+            }
         }
     };
     address(device, server, addressed)?;

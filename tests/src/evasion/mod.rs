@@ -1,9 +1,13 @@
 //! Attempts in every shape against a listening server, by every kind of device: what of them
-//! is answered with a SYN-ACK, filtered and not.
+//! is answered with a SYN-ACK and accepted, filtered and not.
 
 pub mod attempt;
 pub mod attempts;
 pub mod devices;
+pub mod ip_socket;
+pub mod listener;
+pub mod ppp;
+pub mod underlay;
 pub mod user_device;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +19,10 @@ use crate::NetNs;
 use crate::asked::{chain, enforce};
 use crate::evasion::attempt::Attempt;
 use crate::evasion::devices::{Device, Wire};
+use crate::evasion::listener::Listener;
+use crate::evasion::underlay::Underlay;
 use crate::reference::{Net, Policy, Rules, Service};
 use crate::rules::{self, Loaded};
-use crate::server::EchoServer;
 use crate::shape::Shape;
 
 /// The port of the service that is attacked.
@@ -119,13 +124,22 @@ pub struct Stand {
     /// Its MTU.
     pub mtu: usize,
     wire: Wire,
-    _server: EchoServer,
-    _client: NetNs,
+    listener: Listener,
+    client: NetNs,
     ns: NetNs,
 }
 
-/// Which attempts were answered, by sender and number.
-pub type Answered = BTreeSet<(Sender, usize)>;
+/// Attempts, by sender and number.
+pub type Ids = BTreeSet<(Sender, usize)>;
+
+/// What became of attempts.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Those that were answered with a SYN-ACK.
+    pub answered: Ids,
+    /// Those whose connection the server's `accept` returned, once the answer was acknowledged.
+    pub accepted: Ids,
+}
 
 impl Stand {
     /// Makes it.
@@ -135,13 +149,13 @@ impl Stand {
     pub fn new(device: Device, mtu: usize) -> Result<Self, String> {
         let (ns, client) = (NetNs::new(), NetNs::new());
         let wire = devices::make(device, &ns, &client, mtu)?;
-        let server = EchoServer::start(&ns, &[PORT]);
+        let listener = Listener::new(&ns, PORT).map_err(|e| format!("listen: {e}"))?;
         Ok(Self {
             device,
             mtu,
             wire,
-            _server: server,
-            _client: client,
+            listener,
+            client,
             ns,
         })
     }
@@ -200,36 +214,73 @@ impl Stand {
         if !self.device.carries(v6) {
             return None;
         }
-        let from = (
-            source(sender, v6, round),
-            attempt.source_port(port_of(number)),
-        );
+        let source_port = attempt.source_port(port_of(number));
+        let source = source(sender, v6, round);
         let ethernet = self.device.has_ethernet();
-        let frames = attempt.frames(from.0, from.1, PORT, ethernet, self.mtu)?;
+        let attempt = attempt.between(source, source_port, PORT, ethernet)?;
         Some(Sent {
             id: (sender, number),
-            from,
-            frames,
+            from: (source, source_port),
+            frames: attempt.frames(self.mtu)?,
+            attempt,
         })
     }
 
-    /// Sends attempts, and returns which were answered.
+    /// Sends attempts, acknowledges answers, and returns what became of them.
     ///
     /// # Errors
     /// When plain attempts of an allowed sender are not answered either.
-    pub fn exchange(&self, all: &[Sent], round: u8) -> Result<Answered, String> {
-        let expected: Expected = all.iter().map(|sent| (sent.from, sent.id)).collect();
-        let mut answered = Answered::new();
+    pub fn exchange(&self, all: &[Sent], round: u8) -> Result<Outcome, String> {
+        self.exchange_by(all, round, |frame| {
+            let _ = self.wire.send(frame);
+        })
+    }
+
+    /// The same, with another way to send the attempts' frames.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub fn exchange_by(
+        &self,
+        all: &[Sent],
+        round: u8,
+        send: impl Fn(&[u8]),
+    ) -> Result<Outcome, String> {
+        let expected: Expected = all.iter().map(|sent| (sent.from, sent)).collect();
+        let mut outcome = Outcome::default();
         for (batch, attempts) in all.chunks(BATCH).enumerate() {
             for frame in attempts.iter().flat_map(|sent| &sent.frames) {
-                let _ = self.wire.send(frame);
+                send(frame);
             }
-            self.wait_for_marker(round, batch, &expected, &mut answered)?;
+            self.wait_for_marker(round, batch, &expected, &mut outcome)?;
+            self.accept(&expected, &mut outcome);
         }
-        while let Some(to) = self.answer() {
-            answered.extend(to.and_then(|to| expected.get(&to)));
+        while let Some(syn_ack) = self.answer() {
+            self.acknowledge(syn_ack, &expected, &mut outcome);
         }
-        Ok(answered)
+        self.accept(&expected, &mut outcome);
+        Ok(outcome)
+    }
+
+    /// Acknowledges a SYN-ACK, if it answers an attempt.
+    fn acknowledge(&self, syn_ack: Option<SynAck>, expected: &Expected, outcome: &mut Outcome) {
+        let Some(syn_ack) = syn_ack else { return };
+        let Some(sent) = expected.get(&syn_ack.to) else {
+            return;
+        };
+        if outcome.answered.insert(sent.id) {
+            let (sequence, acknowledged) = (syn_ack.sequence, syn_ack.acknowledged);
+            let reply = sent.attempt.acknowledgement(sequence, acknowledged);
+            for frame in reply.frames(self.mtu).into_iter().flatten() {
+                let _ = self.wire.send(&frame);
+            }
+        }
+    }
+
+    fn accept(&self, expected: &Expected, outcome: &mut Outcome) {
+        let peers = self.listener.accepted().into_iter();
+        let sent = peers.filter_map(|peer| expected.get(&peer));
+        outcome.accepted.extend(sent.map(|sent| sent.id));
     }
 
     /// A plain attempt behind all others: when it is answered, they were received.
@@ -238,7 +289,7 @@ impl Stand {
         round: u8,
         batch: usize,
         expected: &Expected,
-        answered: &mut Answered,
+        outcome: &mut Outcome,
     ) -> Result<(), String> {
         let v6 = !self.device.carries(false);
         for turn in 0..40 {
@@ -246,22 +297,31 @@ impl Stand {
             let mut marker = Shape::syn(from, port_of(batch * 40 + turn), PORT);
             marker.ethernet = self.device.has_ethernet();
             let _ = self.wire.send(&marker.build());
-            while let Some(to) = self.answer() {
-                let Some(to) = to else { continue };
-                if to == (from, marker.source_port) {
+            while let Some(syn_ack) = self.answer() {
+                let to = syn_ack.as_ref().map(|syn_ack| syn_ack.to);
+                if to == Some((from, marker.source_port)) {
                     return Ok(());
                 }
-                answered.extend(expected.get(&to));
+                self.acknowledge(syn_ack, expected, outcome);
             }
         }
         Err("plain attempts of an allowed source are not answered".into())
     }
 
-    /// What comes next: `None` when nothing does; else to whom it is, if it is a SYN-ACK.
-    fn answer(&self) -> Option<Option<(IpAddr, u16)>> {
+    /// The way to its namespace by the network below a tunnel.
+    ///
+    /// # Panics
+    /// When the device is no tunnel.
+    #[must_use]
+    pub fn underlay(&self) -> Underlay {
+        Underlay::new(&self.ns, &self.client)
+    }
+
+    /// What comes next: `None` when nothing does; else the SYN-ACK, if it is one.
+    fn answer(&self) -> Option<Option<SynAck>> {
         let mut buffer = [0; 2048];
         let frame = self.wire.receive(&mut buffer)?;
-        Some(syn_ack_to(frame, self.device.has_ethernet()))
+        Some(SynAck::read(frame, self.device.has_ethernet()))
     }
 }
 
@@ -274,29 +334,64 @@ pub struct Sent {
     pub from: (IpAddr, u16),
     /// Its frames.
     pub frames: Vec<Vec<u8>>,
+    /// The attempt itself.
+    pub attempt: Attempt,
 }
 
-type Expected = BTreeMap<(IpAddr, u16), (Sender, usize)>;
+impl Sent {
+    /// An attempt of one frame.
+    #[must_use]
+    pub fn new(id: (Sender, usize), shape: &Shape) -> Self {
+        Self {
+            id,
+            from: (shape.source, shape.source_port),
+            frames: vec![shape.build()],
+            attempt: Attempt::of(shape.clone()),
+        }
+    }
+}
+
+type Expected<'a> = BTreeMap<(IpAddr, u16), &'a Sent>;
 
 fn port_of(number: usize) -> u16 {
     u16::try_from(2000 + number % 60_000).unwrap_or(2000)
 }
 
-/// The address and port that a frame is for, if it is a SYN-ACK.
-fn syn_ack_to(frame: &[u8], ethernet: bool) -> Option<(IpAddr, u16)> {
-    let packet = if ethernet { frame.get(14..)? } else { frame };
-    let (to, tcp): (IpAddr, &[u8]) = match packet.first()? >> 4 {
-        4 if packet.get(9) == Some(&6) => {
-            let header = usize::from(packet[0] & 0xf) * 4;
-            let to: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
-            (to.into(), packet.get(header..)?)
-        }
-        6 if packet.get(6) == Some(&6) => {
-            let to: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
-            (to.into(), packet.get(40..)?)
-        }
-        _ => return None,
-    };
-    let port = u16::from_be_bytes(tcp.get(2..4)?.try_into().ok()?);
-    (tcp.get(13)? & 0x12 == 0x12).then_some((to, port))
+/// A SYN-ACK.
+#[derive(Clone, Copy, Debug)]
+struct SynAck {
+    /// The address and port that it is for.
+    to: (IpAddr, u16),
+    sequence: u32,
+    acknowledged: u32,
+}
+
+impl SynAck {
+    /// Reads a frame; `None` if it is something else.
+    fn read(frame: &[u8], ethernet: bool) -> Option<Self> {
+        let packet = if ethernet { frame.get(14..)? } else { frame };
+        let (to, tcp): (IpAddr, &[u8]) = match packet.first()? >> 4 {
+            4 if packet.get(9) == Some(&6) => {
+                let header = usize::from(packet[0] & 0xf) * 4;
+                let to: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
+                (to.into(), packet.get(header..)?)
+            }
+            6 if packet.get(6) == Some(&6) => {
+                let to: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
+                (to.into(), packet.get(40..)?)
+            }
+            _ => return None,
+        };
+        let number = |at: usize| -> Option<u32> {
+            let bytes = tcp.get(at..at + 4)?.try_into().ok()?;
+            Some(u32::from_be_bytes(bytes))
+        };
+        let port = u16::from_be_bytes(tcp.get(2..4)?.try_into().ok()?);
+        let syn_ack = Self {
+            to: (to, port),
+            sequence: number(4)?,
+            acknowledged: number(8)?,
+        };
+        (tcp.get(13)? & 0x12 == 0x12).then_some(syn_ack)
+    }
 }

@@ -10,16 +10,26 @@ pub mod rules;
 pub use packet::{Class, classify};
 pub use rules::{Bypass, Net, Policy, Rules, Service};
 
-use netpolicy_common::Reason;
+use netpolicy_common::{Action, Reason};
 
-/// The reason that a frame must get.
+/// The reason that a frame must get: that of what it is, or of the stricter of the two things
+/// that it may be.
 ///
 /// `ethernet`: the frame begins with an Ethernet header, else with the IP header.
+///
+/// # Panics
+/// Never: every frame is something.
 #[must_use]
 pub fn expected(rules: &Rules, ethernet: bool, frame: &[u8]) -> Reason {
-    match classify(ethernet, frame) {
+    let classes = classify(ethernet, frame);
+    let reasons = classes.into_iter().map(|class| match class {
         Class::Pass(reason) => reason,
         Class::Attempt { source, port } => rules.judge(source, port),
         Class::Unclassified { source } => rules.judge_strictest(source),
-    }
+    });
+    let reasons: Vec<Reason> = reasons.collect();
+    let drops = reasons.iter().find(|r| r.action() == Action::Drop);
+    let denies = reasons.iter().find(|r| r.is_denial());
+    let strictest = drops.or(denies).or(reasons.first());
+    *strictest.expect("every frame is something")
 }

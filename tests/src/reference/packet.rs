@@ -24,27 +24,31 @@ pub enum Class {
     },
 }
 
-/// What a frame is. `ethernet`: it begins with an Ethernet header, else with the IP header.
+/// What a frame is: one thing, or of a device without Ethernet header two, of which only Linux
+/// knows the right one. `ethernet`: it begins with an Ethernet header, else with the IP header.
 #[must_use]
-pub fn classify(ethernet: bool, frame: &[u8]) -> Class {
+pub fn classify(ethernet: bool, frame: &[u8]) -> Vec<Class> {
     if ethernet {
-        return behind_type(frame, 12);
+        return vec![behind_type(frame, 12)];
     }
     if frame.len() < 4 {
-        return Class::Pass(Reason::Malformed);
+        return vec![Class::Pass(Reason::Malformed)];
     }
+    let number = |at| usize::from(u16_at(frame, at).unwrap_or_default());
     // The first four bits are all that tells the two versions apart.
-    let class = match frame[0] >> 4 {
-        4 => ipv4(frame),
-        6 => ipv6(frame),
-        _ => Class::Pass(Reason::NotTcp),
+    let (untagged, length) = match frame[0] >> 4 {
+        4 => (ipv4(frame), number(2)),
+        6 => (ipv6(frame), 40 + number(4)),
+        _ => (Class::Pass(Reason::NotTcp), 0),
     };
     // A tunnel's header, which is gone, may have said that a VLAN tag follows.
-    match (class, behind_type(frame, 2)) {
-        (class, Class::Pass(_)) => class,
-        // Two attempts in one, of which Linux sees the one that the filter may not know.
-        (Class::Attempt { .. }, _) => Class::Pass(Reason::UnclassifiedDropped),
-        (_, tagged) => tagged,
+    let tagged = behind_type(frame, 2);
+    match (&untagged, &tagged) {
+        (_, Class::Pass(_)) => vec![untagged],
+        (Class::Pass(_), _) => vec![tagged],
+        // Linux discards a packet that claims more bytes than came.
+        _ if length > frame.len() => vec![tagged],
+        _ => vec![untagged, tagged],
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod random;
 pub mod shrink;
+pub mod two;
 
 use std::net::IpAddr;
 
@@ -37,6 +38,8 @@ pub struct Shape {
     pub source_port: u16,
     /// TCP port of the host.
     pub port: u16,
+    /// TCP's sequence and acknowledgement numbers.
+    pub numbers: (u32, u32),
     /// TCP's four reserved bits and eight flags.
     pub flags: u16,
     /// TCP options, a multiple of 4 bytes.
@@ -149,6 +152,8 @@ impl Extension {
 
 /// TCP's SYN.
 pub const SYN: u16 = 0x002;
+/// TCP's ACK.
+pub const ACK: u16 = 0x010;
 
 impl Shape {
     /// A plain connection attempt.
@@ -166,6 +171,7 @@ impl Shape {
             protocol: 6,
             source_port,
             port,
+            numbers: (1000, 0),
             flags: SYN,
             tcp_options: Vec::new(),
             payload: 0,
@@ -197,8 +203,8 @@ impl Shape {
         let mut tcp = Vec::with_capacity(20 + self.tcp_options.len() + self.payload);
         tcp.extend(self.source_port.to_be_bytes());
         tcp.extend(self.port.to_be_bytes());
-        tcp.extend(1000u32.to_be_bytes());
-        tcp.extend(0u32.to_be_bytes());
+        tcp.extend(self.numbers.0.to_be_bytes());
+        tcp.extend(self.numbers.1.to_be_bytes());
         let words = u16::try_from(5 + self.tcp_options.len() / 4).unwrap_or(15);
         tcp.extend((words << 12 | self.flags & 0xfff).to_be_bytes());
         tcp.extend(64_240u16.to_be_bytes());

@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use crate::reference::{Bypass, Net, Policy, Rules, Service};
 use crate::shape::{
-    AUTHENTICATION, DESTINATION, Extension, FRAGMENT, HOP_BY_HOP, ROUTING, SYN, Shape,
+    AUTHENTICATION, DESTINATION, Extension, FRAGMENT, HOP_BY_HOP, ROUTING, SYN, Shape, two,
 };
 
 /// Bytes of the largest random frame: a jumbo frame.
@@ -37,11 +37,13 @@ pub fn address(rng: &mut Rng) -> IpAddr {
         1 => IpAddr::V6(Ipv6Addr::from(rng.u128(..))),
         2..=10 => {
             let (a, b) = (rng.u32(..4), rng.u32(..8));
-            IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + (a << 8) + b))
+            let place = pick(rng, &[0x0a00_0000, 0x0a00_0000, 0x0a00_0000, 0x0a06_0000]);
+            IpAddr::V4(Ipv4Addr::from(place + (a << 8) + b))
         }
         _ => {
             let (a, b) = (rng.u128(..4), rng.u128(..8));
-            IpAddr::V6(Ipv6Addr::from((0xfd00 << 112) + (a << 64) + b))
+            let place = pick(rng, &[0, 0, 0, 6u128 << 80]);
+            IpAddr::V6(Ipv6Addr::from((0xfd00 << 112) + place + (a << 64) + b))
         }
     }
 }
@@ -263,6 +265,13 @@ fn extensions(rng: &mut Rng) -> Vec<Extension> {
 
 /// A frame. `ethernet`: it begins with an Ethernet header.
 pub fn frame(rng: &mut Rng, rules: &Rules, ethernet: bool) -> Shape {
+    if !ethernet && one_in(rng, 25) {
+        let mut shape = two(rng, rules);
+        if one_in(rng, 4) {
+            lie(rng, &mut shape);
+        }
+        return shape;
+    }
     let mut shape = Shape::syn(source(rng, rules), rng.u16(..), port(rng));
     shape.ethernet = ethernet;
     if ethernet {
@@ -330,6 +339,29 @@ pub fn frame(rng: &mut Rng, rules: &Rules, ethernet: bool) -> Shape {
         }
     }
     lie(rng, &mut shape);
+    shape
+}
+
+/// A packet without Ethernet header that reads as two, of random sources.
+fn two(rng: &mut Rng, rules: &Rules) -> Shape {
+    let (port, other) = (port(rng), port(rng));
+    let mut shape = if one_in(rng, 3) {
+        two::chain(other)
+    } else {
+        two::attempt(rng.bool(), rng.u16(..), port, other)
+    };
+    // Sources on which rules have something to say: the other's, and the last bytes of the
+    // first's. Checksums go wrong, on which no verdict depends.
+    if let IpAddr::V4(other) = source(rng, rules) {
+        shape.patches.extend((16..).zip(other.octets()));
+    }
+    if let IpAddr::V4(near) = address(rng)
+        && shape.source.is_ipv4()
+    {
+        shape
+            .patches
+            .extend((14..).zip(near.octets().into_iter().skip(2)));
+    }
     shape
 }
 

@@ -71,7 +71,8 @@ impl Session<'_> {
         Ok(parse(&text))
     }
 
-    /// What the guest's shell does. Results go to the second serial port.
+    /// What the guest's shell does. Results go to the second serial port. No udev runs there, which
+    /// would make /dev/net/tun: its module is loaded by name.
     fn script(&self) -> String {
         let mut script = format!(
             "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\n\
@@ -83,6 +84,7 @@ impl Session<'_> {
              mount -t tmpfs shm /dev/shm\n\
              mount --bind {modules} /lib/modules\n\
              ip link set lo up\n\
+             modprobe -qa tun\n\
              cd /tmp\n",
             binary = self.binary.display(),
             engine = self.engine,

@@ -75,7 +75,7 @@ fn dependency(said: &str) -> Option<String> {
 
 /// Unpacks a kernel's package into a directory of its name. The directory appears whole.
 fn download(shell: &Shell, kernels: &Path, package: &str, version: &str) -> Result<()> {
-    eprintln!("{package} is missing: downloaded with apt-get, some 30 MB, once");
+    eprintln!("{package} is missing: downloaded with apt-get, 30 to 110 MB, once");
     let scratch = kernels.join("new");
     shell.remove_path(&scratch)?;
     shell.create_dir(&scratch)?;

@@ -133,6 +133,19 @@ const PROGRAMS: &[Program] = &[
         purpose: Purpose::Kernels,
         optional: false,
     },
+    // Devices of the evasion suite that Debian's kernels can make.
+    Program {
+        probe: Probe::Command("wg"),
+        package: "wireguard-tools",
+        purpose: Purpose::Kernels,
+        optional: true,
+    },
+    Program {
+        probe: Probe::Command("pppd"),
+        package: "ppp",
+        purpose: Purpose::Kernels,
+        optional: true,
+    },
 ];
 
 /// The programs for a purpose.

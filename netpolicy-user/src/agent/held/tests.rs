@@ -85,10 +85,7 @@ fn acknowledgement_requires_consent_to_what_rules_and_bypasses_open() {
     let mut bench = held(Ruleset::closed());
     let look = bench.writer.acknowledge(ROOT, Consent::Nothing, true);
     let opens = look.unwrap().opens.unwrap();
-    assert_eq!(
-        opens.sentence(),
-        "opens the host and the host (port 22) to every source"
-    );
+    assert_eq!(opens.sentence(), "opens the host to every source");
     let refused = bench.writer.acknowledge(ROOT, Consent::Nothing, false);
     assert!(matches!(refused, Err(AgentError::Opens { .. })));
     assert!(bench.writer.held.is_some());

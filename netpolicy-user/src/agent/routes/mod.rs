@@ -81,6 +81,26 @@ pub struct App {
 
 /// The whole API. Connections bring a [`super::server::Peer`].
 pub fn router(app: App) -> Router {
+    let (router, api) = operations();
+    router
+        .route(
+            "/v1/openapi.json",
+            axum::routing::get(move || std::future::ready(Json(api.clone()))),
+        )
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(app.clone(), authorize))
+        .with_state(app)
+}
+
+/// The document that `GET /v1/openapi.json` answers with.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    operations().1
+}
+
+/// All operations, and their description.
+fn operations() -> (Router<App>, utoipa::openapi::OpenApi) {
     let (router, mut api) = OpenApiRouter::with_openapi(document::Api::openapi())
         .routes(routes!(status::status))
         .routes(routes!(status::progress))
@@ -111,15 +131,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(interfaces::detach))
         .split_for_parts();
     document::complete(&mut api);
-    router
-        .route(
-            "/v1/openapi.json",
-            axum::routing::get(move || std::future::ready(Json(api.clone()))),
-        )
-        .fallback(unknown)
-        .method_not_allowed_fallback(not_allowed)
-        .layer(from_fn_with_state(app.clone(), authorize))
-        .with_state(app)
+    (router, api)
 }
 
 async fn unknown(uri: Uri) -> AgentError {

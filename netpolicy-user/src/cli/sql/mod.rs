@@ -6,6 +6,8 @@ mod prompt;
 mod script;
 mod syntax;
 
+pub(super) use syntax::statements;
+
 use std::path::{Path, PathBuf};
 
 use super::context::Context;

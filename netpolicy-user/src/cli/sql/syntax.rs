@@ -55,7 +55,7 @@ const ALL: &[&str] = &[
 ];
 
 /// The statements of a dialect, or of all.
-pub(super) fn statements(dialect: Option<Dialect>) -> Vec<&'static str> {
+pub(in crate::cli) fn statements(dialect: Option<Dialect>) -> Vec<&'static str> {
     let own: &[&[&str]] = match dialect {
         Some(Dialect::Snowflake) => &[SNOWFLAKE],
         Some(Dialect::Materialize) => &[MATERIALIZE],

@@ -139,7 +139,7 @@ fn explanation_while_other_rules_are_in_force_says_so_first() {
         .collect();
     for row in [
         "Verdict pass",
-        "Policies say drop (blocked)",
+        "Policies drop (blocked)",
         "Policies' reason blocked: the source is on a block list",
         "Kernel pass (not-blocked), by the rules in force",
     ] {
