@@ -3,7 +3,10 @@
 //! This is the crate's map, to be read first. The library holds everything; the binary
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
 //! workspace tells the whole story, `netpolicy-common` is what kernel and userspace
-//! share, and `netpolicy-ebpf` the program that judges packets.
+//! share, and `netpolicy-ebpf` the program that judges packets. Two crates stand below
+//! `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which [`compiler`] and
+//! [`datapath`] build; and `netpolicy-flat`, the flat engine, which only `datapath/flat.rs`
+//! imports.
 //!
 //! A change goes one way:
 //!

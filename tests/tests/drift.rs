@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData};
-use netpolicy_common::flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 use netpolicy_common::{
     Build, CpuState, Engine, Governance, HOST_SCOPE, Head, KeyV4, LIST_SLOTS, Reason, SCOPE_BITS,
     SLOTS, SlotHead, key,
 };
+use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;

@@ -282,7 +282,7 @@ impl Datapath {
     #[must_use]
     pub fn pins_are_there(&self) -> bool {
         let live = self.pins.live();
-        maps::are_pinned(&live)
+        program::are_pinned(&live)
             && maps::read_build(&live)
                 .is_some_and(|build| build.abi == ABI_VERSION && build.program == program::digest())
     }

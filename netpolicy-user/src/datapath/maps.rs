@@ -224,14 +224,6 @@ fn shaped<T>(dir: &Path, name: &'static str, len: u32) -> Result<MapData, Datapa
     Ok(map)
 }
 
-/// Whether every pin is there.
-pub(super) fn are_pinned(dir: &Path) -> bool {
-    let names = PINNED.iter().map(|(name, _)| *name);
-    names
-        .chain(super::program::pin_names())
-        .all(|name| dir.join(name).exists())
-}
-
 /// Who made the pins in `dir`; `None` if there are none, or none that tell.
 pub(super) fn read_build(dir: &Path) -> Option<Build> {
     build(dir).ok()

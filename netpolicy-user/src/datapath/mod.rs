@@ -17,7 +17,6 @@ pub mod packet;
 mod attach;
 mod bpffs;
 mod bypass;
-mod chunks;
 mod counters;
 mod device;
 mod early;
@@ -25,7 +24,7 @@ mod engine;
 mod error;
 mod events;
 mod flat;
-mod grace;
+mod governance;
 mod install;
 mod links;
 #[cfg(feature = "program-log")]
@@ -39,6 +38,7 @@ mod reader;
 mod retry;
 mod slots;
 mod sys;
+mod trie_key;
 mod verify;
 
 pub use attach::{AttachedInterface, interface_name};
