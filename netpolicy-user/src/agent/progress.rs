@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::api::ProgressView;
+use crate::api::{Phase, ProgressView};
 
 /// Tells what the writer is doing.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Progress(watch::Sender<ProgressView>);
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(watch::Sender::new(idle()))
+        Self(watch::Sender::default())
     }
 }
 
@@ -22,16 +22,14 @@ impl Progress {
     }
 
     /// Something begins of which no part is counted.
-    pub fn phase(&self, phase: &str) {
+    pub fn phase(&self, phase: Phase) {
         self.report(phase, 0, 0);
     }
 
     /// So much of it is done.
-    pub fn report(&self, phase: &str, done: u64, total: u64) {
+    pub fn report(&self, phase: Phase, done: u64, total: u64) {
         self.0.send_modify(|p| {
-            if p.phase != phase {
-                phase.clone_into(&mut p.phase);
-            }
+            p.phase = phase;
             p.done = done;
             p.total = total;
         });
@@ -39,13 +37,6 @@ impl Progress {
 
     /// The work is done.
     pub fn rest(&self) {
-        self.0.send_replace(idle());
-    }
-}
-
-fn idle() -> ProgressView {
-    ProgressView {
-        phase: "idle".to_owned(),
-        ..ProgressView::default()
+        self.0.send_replace(ProgressView::default());
     }
 }

@@ -28,8 +28,8 @@ pub struct Enforced {
     pub digest: [u8; 32],
     /// ABI version of the pins.
     pub abi: u32,
-    /// Name of the engine.
-    pub engine: &'static str,
+    /// The engine; `None`: one of another version.
+    pub engine: Option<Engine>,
     /// Whether the loaded program is the one of this build.
     pub is_own_program: bool,
 }
@@ -185,7 +185,7 @@ pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {
         entries: info.entries,
         digest: info.digest,
         abi: build.abi,
-        engine: Engine::from_u32(build.engine).map_or("unknown", Engine::name),
+        engine: Engine::from_u32(build.engine),
         is_own_program: build.program == program::digest(),
     })
 }

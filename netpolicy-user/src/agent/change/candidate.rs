@@ -12,7 +12,7 @@ use super::warnings;
 use crate::agent::access::grants::must_exist;
 use crate::agent::access::{Asker, rights};
 use crate::agent::error::AgentError;
-use crate::api::{Changed, Timing};
+use crate::api::{Changed, Phase, Timing};
 use crate::compiler::{Effects, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, plan};
 
@@ -87,7 +87,7 @@ impl Situation<'_> {
 
         let started = Instant::now();
         let compiled = self.in_force.compiled.next(&state, &mut |done, total| {
-            self.progress.report("compiling", done, total);
+            self.progress.report(Phase::Compiling, done, total);
         });
         let digest = compiled.ruleset().digest();
         let effects = match digest == self.in_force.digest {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use netpolicy_common::{Action, Event, HOST_SCOPE, Reason, ScopeId};
+use netpolicy_common::{Event, HOST_SCOPE, Reason, ScopeId};
 use tokio::sync::{mpsc, watch};
 
 use super::stream::EventHub;
@@ -53,20 +53,11 @@ fn denied(event: &Event, snapshot: &Snapshot, rules: &mut RuleNames) -> Option<D
         destination_port: event.destination_port,
         interface: interface_name(event.ifindex),
         scope: snapshot.scope_name(event.scope),
-        reason: reason.name().to_owned(),
-        action: action_name(reason.action()).to_owned(),
+        reason: reason.into(),
+        action: reason.action().into(),
         generation: event.generation,
         rule: rules.find(snapshot, event.scope, reason, source),
     })
-}
-
-/// "pass" or "drop".
-#[must_use]
-pub fn action_name(action: Action) -> &'static str {
-    match action {
-        Action::Pass => "pass",
-        Action::Drop => "drop",
-    }
 }
 
 fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
@@ -183,8 +174,8 @@ pub(in crate::agent) mod tests {
         assert_eq!(named.source.to_string(), "10.0.0.1");
         assert_eq!(named.interface, "lo");
         assert_eq!(named.scope, "host");
-        assert_eq!(named.reason, "blocked");
-        assert_eq!(named.action, "drop");
+        assert_eq!(named.reason.as_str(), "blocked");
+        assert_eq!(named.action.as_str(), "drop");
         assert_eq!(named.rule.as_deref(), Some("office block 10.0.0.0/8"));
     }
 

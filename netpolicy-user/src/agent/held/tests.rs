@@ -169,7 +169,7 @@ fn found(
         entries: 1,
         digest,
         abi: 1,
-        engine: "flat",
+        engine: Some(netpolicy_common::Engine::Flat),
         is_own_program,
     });
     at_start(&mut store, &stored, &digest("second"), enforced.as_ref()).unwrap()

@@ -3,15 +3,13 @@
 use netpolicy_common::{Action, Reason};
 
 use crate::api::{
-    ExplainView, HostView, MatchView, Paged, PoliciesSay, PolicyView, RuleItem, RuleView,
-    RulesQuery, ServiceView,
+    Cause, ExplainView, HostView, MatchView, PacketAction, Paged, PoliciesSay, PolicyView,
+    RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
 };
 use crate::arrival::Filtering;
 use crate::model::{
     AllowPart, Binding, Explanation, ListKind, Policy, Rule, RuleList, RuleRef, Service, State,
 };
-
-use crate::agent::events::denied::action_name;
 
 /// A policy in short.
 #[must_use]
@@ -162,11 +160,11 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
         interface: filtering.interface.clone(),
         arrival: filtering.arrival,
         enforced: !observed,
-        verdict: action_name(reason.action()).to_owned(),
-        reason: reason.name().to_owned(),
+        verdict: PacketAction::from(reason.action()).into(),
+        reason: reason.into(),
         policies: PoliciesSay {
-            verdict: action_name(policies).to_owned(),
-            reason: reason.name().to_owned(),
+            verdict: policies.into(),
+            reason: reason.into(),
             sentence: sentence.clone(),
         },
         sentence,
@@ -186,10 +184,10 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
 }
 
 /// Says that the policies' verdict is not what becomes of the attempt, and why.
-pub fn not_enforced(view: &mut ExplainView, verdict: &str, reason: &str, why: String) {
+pub fn not_enforced(view: &mut ExplainView, verdict: Verdict, reason: Cause, why: String) {
     view.enforced = false;
-    verdict.clone_into(&mut view.verdict);
-    reason.clone_into(&mut view.reason);
+    view.verdict = verdict;
+    view.reason = reason;
     view.sentence = why;
 }
 
@@ -197,7 +195,7 @@ fn matched(state: &State, found: RuleRef) -> Option<MatchView> {
     let (policy, list, matched) = found.resolve(state)?;
     Some(MatchView {
         policy: policy.name.to_string(),
-        list: found.list.to_string(),
+        list: found.list,
         rule: rule(list, matched),
     })
 }

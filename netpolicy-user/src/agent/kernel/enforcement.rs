@@ -13,6 +13,7 @@ use crate::agent::faults::Faults;
 use crate::agent::in_force::InForce;
 use crate::agent::progress::Progress;
 use crate::agent::snapshot::Snapshot;
+use crate::api::Phase;
 use crate::compiler::{Compilation, Extent, Ruleset};
 use crate::datapath::{BypassEntry, EnforcedRules, PreparedSlot};
 use crate::model::State;
@@ -164,10 +165,10 @@ impl Enforcement {
         now: &InForce,
         progress: &Progress,
     ) -> Result<PreparedSlot, AgentError> {
-        progress.report("filling", 0, ruleset.entries());
+        progress.report(Phase::Filling, 0, ruleset.entries());
         self.enforcer
             .prepare(ruleset, revision, &mut |done, total| {
-                progress.report("filling", done, total);
+                progress.report(Phase::Filling, done, total);
             })
             .map_err(|source| {
                 tracing::error!(error = chain(&source), "the kernel rejected the new rules");

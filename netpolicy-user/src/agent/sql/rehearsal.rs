@@ -12,7 +12,7 @@ use crate::agent::change::{Candidate, Consent, Options};
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
-use crate::api::Changed;
+use crate::api::{Changed, Phase};
 use crate::model::Change;
 
 /// What [`Writer::change`] would come to if `stage` were in force, refusals included. From
@@ -38,7 +38,7 @@ pub(super) fn rehearse(
         ..options
     };
     let started = Instant::now();
-    writer.phase("checking");
+    writer.phase(Phase::Checking);
     let situation = writer.situation(stage);
     let applied = situation.applied(changes, action, asker, options, Timestamp::now())?;
     let candidate = situation.candidate(applied, started, Some(asker), options)?;

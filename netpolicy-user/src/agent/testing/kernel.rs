@@ -231,7 +231,7 @@ impl Inspector for FakeKernel {
             entries: kernel.live.as_ref().map_or(0, |r| r.entries()),
             digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
             abi: netpolicy_common::ABI_VERSION,
-            engine: "fake",
+            engine: Some(netpolicy_common::Engine::Flat),
             is_own_program: true,
         })
     }

@@ -16,7 +16,7 @@ use crate::agent::change::preflight::would_be;
 use crate::agent::change::{Candidate, Options, Proposal};
 use crate::agent::error::AgentError;
 use crate::agent::kernel::Prepared;
-use crate::api::Changed;
+use crate::api::{Changed, Phase};
 use crate::model::{Applied, State};
 use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
 
@@ -74,7 +74,7 @@ impl Writer {
             self.upkeep.must_not_be_held(self.in_force.revision)?;
         }
         let started = Instant::now();
-        self.phase("checking");
+        self.phase(Phase::Checking);
         let applied = self.applied(proposal, action, asker, options, now)?;
         let candidate = self.situation(&self.in_force).candidate(
             applied,
@@ -120,7 +120,7 @@ impl Writer {
         changed.timing.fill_ms = millis(started);
 
         let started = Instant::now();
-        self.phase("storing");
+        self.phase(Phase::Storing);
         let meta = RevisionMeta {
             created: now,
             actor: actor.clone(),

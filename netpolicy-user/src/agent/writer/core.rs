@@ -27,7 +27,7 @@ use crate::agent::kernel::{Enforcement, Enforcer, EventSource};
 use crate::agent::progress::Progress;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::upkeep::{Upkeep, unrecorded};
-use crate::api::{ProgressView, RevisionView};
+use crate::api::{Phase, ProgressView, RevisionView};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::model::{Limits, State};
@@ -224,7 +224,7 @@ impl Writer {
     }
 
     /// Says what is being done.
-    pub fn phase(&self, phase: &str) {
+    pub fn phase(&self, phase: Phase) {
         self.progress.phase(phase);
     }
 

@@ -16,7 +16,7 @@ use crate::agent::in_force::InForce;
 use crate::agent::kernel::Inspector;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
-use crate::api::VerifyView;
+use crate::api::{Phase, VerifyView};
 use crate::compiler::{Compilation, Extent};
 
 /// How often a look is begun again because a change came between, before changes have to
@@ -106,7 +106,7 @@ impl Writer {
     /// The kernel cannot be read.
     pub fn verify_all(&mut self) -> Result<VerifyView, AgentError> {
         let started = Instant::now();
-        self.phase("verifying");
+        self.phase(Phase::Verifying);
         let view = self.try_verify_all();
         self.rest();
         self.publish();

@@ -5,7 +5,6 @@ use axum::extract::State;
 
 use super::document::ENFORCEMENT;
 use crate::agent::error::AgentError;
-use crate::agent::events::denied::action_name;
 use crate::agent::http::app::{App, blocking};
 use crate::api::{CounterRow, Counters};
 
@@ -31,8 +30,8 @@ pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, A
                 .into_iter()
                 .map(|(scope, reason, packets)| CounterRow {
                     scope: snapshot.scope_name(scope),
-                    reason: reason.name().to_owned(),
-                    action: action_name(reason.action()).to_owned(),
+                    reason: reason.into(),
+                    action: reason.action().into(),
                     packets,
                 })
                 .collect(),

@@ -9,11 +9,10 @@ use serde::Deserialize;
 
 use super::document::ENFORCEMENT;
 use crate::agent::error::{AgentError, chain};
-use crate::agent::events::denied::action_name;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
-use crate::api::{ExplainView, KernelVerdict};
+use crate::api::{Cause, ExplainView, KernelVerdict, Verdict};
 use crate::arrival::{ArrivalError, Origin};
 use crate::datapath::packet;
 use crate::detach_marker;
@@ -69,7 +68,7 @@ pub(super) async fn explain(
         if !view.agrees {
             tracing::error!(
                 source = %view.source, port = view.port,
-                policies = view.policies.reason, kernel = ?view.kernel,
+                policies = %view.policies.reason, kernel = ?view.kernel,
                 "policies and loaded program disagree"
             );
         }
@@ -109,12 +108,19 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
     match (attached, detached, filtering.unfiltered) {
         (Err(why), ..) => {
             let why = format!("whether it is filtered cannot be read: {why}");
-            views::not_enforced(&mut view, "unknown", "unknown", why);
+            views::not_enforced(&mut view, Verdict::Unknown, Cause::Unknown, why);
         }
         (_, Some(detached), _) => {
-            views::not_enforced(&mut view, "pass", "not-filtered", detached.in_words());
+            views::not_enforced(
+                &mut view,
+                Verdict::Pass,
+                Cause::NotFiltered,
+                detached.in_words(),
+            );
         }
-        (_, None, Some(why)) => views::not_enforced(&mut view, "pass", "not-filtered", why),
+        (_, None, Some(why)) => {
+            views::not_enforced(&mut view, Verdict::Pass, Cause::NotFiltered, why)
+        }
         (_, None, None) => {}
     }
     let held = snapshot.held.filter(|held| held.keeps);
@@ -123,7 +129,7 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
             // The policies of the rules in force are not known: nothing to agree with.
             if let Some(held) = held.filter(|_| is_filtered) {
                 let why = held.in_words(snapshot.revision);
-                views::not_enforced(&mut view, &kernel.verdict, &kernel.reason, why);
+                views::not_enforced(&mut view, kernel.verdict.into(), kernel.reason, why);
             }
             view.kernel = Some(kernel);
             view.other_rules_in_force = true;
@@ -131,13 +137,13 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         Ok(kernel) => {
             let reason = explanation.reason;
             view.agrees =
-                kernel.reason == reason.name() && kernel.verdict == action_name(reason.action());
+                kernel.reason == reason.into() && kernel.verdict == reason.action().into();
             view.kernel = Some(kernel);
         }
         Err(error) => {
             if let Some(held) = held.filter(|_| is_filtered) {
                 let why = held.in_words(snapshot.revision);
-                views::not_enforced(&mut view, "unknown", "unknown", why);
+                views::not_enforced(&mut view, Verdict::Unknown, Cause::Unknown, why);
             }
             view.kernel_error = Some(error);
         }
@@ -151,7 +157,7 @@ fn ask_kernel(app: &App, source: IpAddr, port: Option<u16>) -> Result<KernelVerd
         .probe(&packet::syn(source, port.unwrap_or(NO_PORT)))
         .map_err(|error| chain(&error))?;
     Ok(KernelVerdict {
-        verdict: action_name(action).to_owned(),
-        reason: reason.name().to_owned(),
+        verdict: action.into(),
+        reason: reason.into(),
     })
 }

@@ -12,7 +12,8 @@ use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, Enforcement, EnforcementState, Interface, ProgressView, Status,
+    AgentStatus, Attachment, Enforcement, EnforcementState, EngineName, Interface, ProgressView,
+    Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
@@ -88,7 +89,7 @@ fn read(app: &App) -> Status {
     let mut enforcement = Enforcement {
         state,
         detached,
-        engine: String::new(),
+        engine: None,
         generation: 0,
         revision: 0,
         digest: String::new(),
@@ -98,7 +99,7 @@ fn read(app: &App) -> Status {
         others,
     };
     if let Some(enforced) = enforced {
-        enforcement.engine = enforced.engine.to_string();
+        enforcement.engine = enforced.engine.map(EngineName::from);
         enforcement.generation = enforced.generation;
         enforcement.revision = enforced.revision;
         enforcement.digest = blake3::Hash::from_bytes(enforced.digest)

@@ -29,7 +29,7 @@ use crate::agent::testing::{Bench, FakeKernel, create};
 use crate::agent::writer::Supervisor;
 use crate::api::{
     BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, Paged,
-    PolicyView, Problem, ProgressView, RevisionView, ServiceView, Status,
+    Phase, PolicyView, Problem, ProgressView, RevisionView, ServiceView, Status,
 };
 use crate::config::DETACHED_MARKER;
 use crate::model::Limits;
@@ -208,7 +208,7 @@ async fn a_change_shows_everywhere() {
     let revisions = revisions.items;
     assert_eq!(revisions[0].action, "policy create office");
     let progress: ProgressView = agent.get("/v1/progress").await;
-    assert_eq!(progress.phase, "idle");
+    assert_eq!(progress.phase, Phase::Idle);
     let services: Vec<ServiceView> = agent.get("/v1/services").await;
     assert!(services.is_empty());
 }
@@ -246,13 +246,13 @@ async fn explain_shows_model_and_kernel_and_whether_they_agree() {
     );
     let matched = view.matched.unwrap();
     assert_eq!(
-        (matched.policy.as_str(), matched.list.as_str()),
+        (matched.policy.as_str(), matched.list.to_string().as_str()),
         ("office", "block")
     );
     assert_eq!(view.consulted, ["office (allow 1, block 1)"]);
     assert!(view.agrees);
     let view: ExplainView = agent.get("/v1/explain?source=10.0.0.8&port=5432").await;
-    assert_eq!(view.reason, "allowed");
+    assert_eq!(view.reason.as_str(), "allowed");
     assert!(!view.agrees);
     agent.kernel.lock().probe = None;
     let view: ExplainView = agent.get("/v1/explain?source=10.0.0.9").await;

@@ -122,7 +122,10 @@ fn a_refused_change_says_why_and_changes_nothing() {
     let error = bench.writer.change(change, ROOT, PLAIN).unwrap_err();
     assert!(error.errors()[0].contains("10.0.0.300"), "{error}");
     assert!(bench.kernel.journal().is_empty());
-    assert_eq!(bench.writer.progress().borrow().phase, "idle");
+    assert_eq!(
+        bench.writer.progress().borrow().phase,
+        crate::api::Phase::Idle
+    );
 }
 
 #[test]
