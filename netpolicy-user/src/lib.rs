@@ -36,7 +36,7 @@
 //! | [`clock`] | the boot clock for deadlines, the wall clock for display | nothing |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
-//! changes, [`model::evaluate()`] what it means. `agent/writer/core.rs` carries a change out,
+//! changes, [`model::evaluate()`] what it means. `agent/writer/change.rs` carries a change out,
 //! and `datapath/slots.rs` puts it in force.
 //!
 //! Who must not import whom is checked by `tests/tests/architecture.rs`.
