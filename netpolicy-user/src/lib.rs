@@ -26,12 +26,12 @@
 //! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
-//! | [`api`] | what travels between agent and clients | [`compiler`], [`model`], [`sql`], [`store`] |
+//! | [`api`] | what travels between agent and clients | [`model`] |
 //! | [`client`] | the API's client | [`api`], [`model`] |
 //! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`local`], [`model`], [`output`], [`recovery`], [`sql`] |
 //! | [`output`] | tables and JSON | [`api`], [`exposure`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
-//! | [`local`] | the kernel without an agent: look, and the kill switch | [`api`], [`arrival`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`netdev`] |
+//! | [`local`] | the kernel without an agent: look, and the kill switch | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
@@ -39,7 +39,7 @@
 //! | [`clock`] | the boot clock for deadlines, the wall clock for display | nothing |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
-//! changes, [`model::evaluate()`] what it means. `agent/writer/core.rs` carries a change out,
+//! changes, [`model::evaluate()`] what it means. `agent/writer/change.rs` carries a change out,
 //! and `datapath/slots.rs` puts it in force.
 //!
 //! Who must not import whom is checked by `tests/tests/architecture.rs`.

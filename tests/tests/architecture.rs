@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use netpolicy_tests::binary::workspace;
-use netpolicy_tests::imports::paths_in;
+use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 
 /// Most lines of a file.
 const LONGEST: usize = 450;
@@ -49,7 +49,12 @@ const PURE: [&str; 26] = [
 /// Crates as pure as `model` and `compiler` are.
 const PURE_CRATES: [&str; 2] = ["netpolicy-common/flat", "netpolicy-common/prefixes"];
 
-const BANS: [Ban; 18] = [
+const BANS: [Ban; 19] = [
+    Ban {
+        part: "agent",
+        paths: &["axum", "hyper", "hyper_util", "tower", "utoipa_axum"],
+        but: &["agent/http"],
+    },
     Ban {
         part: "",
         paths: &["aya"],
@@ -304,6 +309,35 @@ fn a_ban_would_be_noticed() {
     assert!(used("use std::*;").contains(&"std".to_owned()));
     assert!(in_part("model/state.rs", "model") && in_part("model.rs", "model"));
     assert!(!in_part("modelling/state.rs", "model"));
+}
+
+/// The rooms of the agent: each imports what its row says, and only rooms above it.
+#[test]
+fn agent_rooms_import_what_their_table_says() {
+    let src = workspace().join("netpolicy-user/src");
+    let actual = rooms(&src, "agent").unwrap();
+    let text = fs::read_to_string(src.join("agent/mod.rs")).unwrap();
+    let said = table(&text, "//! | `", &actual);
+    let differs = |room: &&String| said.get(*room) != actual.get(*room);
+    let rows = actual.keys().chain(said.keys()).filter(differs);
+    let rows = rows.map(|room| format!("{room} imports {:?}", actual.get(room)));
+    let mut wrong: Vec<_> = rows.collect();
+    let order: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
+        .collect();
+    for (place, room) in order.iter().enumerate() {
+        let below = |other: &&String| !order[..place].contains(&other.as_str());
+        let below = actual.get(*room).into_iter().flatten().filter(below);
+        wrong.extend(below.map(|other| format!("{room} imports {other}, which stands below it")));
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_of_the_agent_imports_one_that_imports_it() {
+    let src = workspace().join("netpolicy-user/src");
+    assert_eq!(circles(&src, "agent").unwrap(), Vec::<String>::new());
 }
 
 #[test]

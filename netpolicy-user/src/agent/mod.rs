@@ -1,23 +1,31 @@
 //! The agent: the long-running process that owns the desired state.
 //!
-//! Rooms, from the ground up. Each is entered by its door, `mod.rs`, which says what the room
-//! is for and what others may use of it; a room imports only rooms above it in this table.
+//! Its rooms, from the ground up: each imports only rooms above it in this table, and others
+//! enter it by its door, `mod.rs`. `tests/tests/architecture.rs` checks the table.
 //!
-//! | Room | What it is for |
-//! |---|---|
-//! | `error` | why the agent does not do what it was asked |
-//! | [`access`] | who asks: callers, their rights and grants, the audit log |
-//! | [`kernel`] | the seams before the datapath, attachments, drift and its repair |
-//! | `snapshot` | what the writer publishes for all who only read |
-//! | [`change`] | what a change would do, before it is made |
-//! | [`confirm`] | changes that are rolled back unless they are confirmed |
-//! | [`bypasses`] | bypasses, the same in store and kernel |
-//! | [`upkeep`] | care of the store: locks, loss, backups, an older copy |
-//! | [`events`] | denied attempts: ring buffer -> names -> listeners |
-//! | [`writer`] | the single writer, and the queue to its thread |
-//! | [`sql`] | scripts of SQL, made by the writer |
-//! | [`http`] | the API on the unix socket; the only importer of axum |
-//! | [`start`], [`guard`], [`run()`] | from a configuration to a running agent |
+//! | Room | What it is for | Imports of the agent |
+//! |---|---|---|
+//! | `held` | why a store is not gone on from | nothing |
+//! | `error` | why the agent does not do what it was asked | `held` |
+//! | `faults` | what is wrong, until it is repaired | nothing |
+//! | `in_force` | what is, or should be, in force | nothing |
+//! | `progress` | what the writer is doing | nothing |
+//! | `memory` | the agent's own memory | nothing |
+//! | `service_manager` | what systemd is told | nothing |
+//! | `snapshot` | what the writer publishes for all who only read | `held` |
+//! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
+//! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
+//! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
+//! | `change` | what a change would do, before it is made | `access`, `error`, `in_force`, `progress`, `snapshot` |
+//! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
+//! | `bypasses` | bypasses, the same in store and kernel | `access`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
+//! | `events` | denied attempts: ring buffer, names, listeners | `error`, `kernel`, `snapshot` |
+//! | `writer` | the single writer, and the queue to its thread | `access`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
+//! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `snapshot`, `sql`, `writer` |
+//! | `start` | from a configuration to a writer | `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
+//! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
+//! | `run` | the agent's run, from its locks to its last word | `events`, `http`, `kernel`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
 //!
 //! Enforcement does not need it: it may crash, stop or be replaced at any time,
 //! and nothing that is in force changes. It must never take enforcement down by

@@ -1,7 +1,6 @@
 //! Who asks for something, what they may do, and what is remembered of it.
 //!
-//! Imports the model, the store's audit entries and [`error`](super::error). Knows neither
-//! the kernel nor HTTP.
+//! Knows what is in force, to name it; neither the kernel nor HTTP.
 
 pub mod asker;
 pub mod audit;

@@ -4,7 +4,7 @@ use crate::model::Change;
 
 /// The change as its command is called: "policy create office".
 #[must_use]
-pub fn describe(change: &Change) -> String {
+pub(super) fn describe(change: &Change) -> String {
     match change {
         Change::CreatePolicy { name, .. } => with_name("policy create", name),
         Change::AlterPolicy { name, .. } => with_name("policy alter", name),

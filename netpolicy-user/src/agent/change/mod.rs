@@ -1,9 +1,10 @@
 //! What a change would do, before it is made: its proposal, whether it may be, whom it denies
 //! and what it opens.
 //!
-//! Changes nothing: what is stored and in force is changed by the writer.
+//! Goes by what the writer hands it, a [`Situation`], and changes nothing: what is stored and in
+//! force is the writer's. Knows neither store nor kernel.
 
-pub mod action;
+mod action;
 pub(in crate::agent) mod candidate;
 pub mod clients;
 pub mod consent;

@@ -90,6 +90,7 @@ fn acknowledgement_requires_consent_to_what_rules_and_bypasses_open() {
     assert_eq!(opens.sentence(), "opens the host to every source");
     let refused = bench.writer.acknowledge(ROOT, Consent::Nothing, false);
     assert!(matches!(refused, Err(AgentError::Opens { .. })));
+    bench.writer.publish();
     assert!(bench.snapshot().held.is_some());
     let key = u64::from_str_radix(&opens.key, 16).unwrap();
     let other = bench.writer.acknowledge(ROOT, Consent::To(key ^ 1), false);

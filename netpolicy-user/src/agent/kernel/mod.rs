@@ -1,5 +1,7 @@
 //! The kernel, as the agent needs it: seams that tests stand in for, the real datapath behind
-//! them, and what is attached where.
+//! them, what is in force there, and what is attached.
+//!
+//! Knows no proposal and no store: it is told what is to be in force.
 
 pub mod attach;
 pub mod datapath;

@@ -1,9 +1,9 @@
 //! Why a script stopped, in the words of the statement's product.
 
 use crate::agent::error::{AgentError, Kind, code_of};
-use crate::api::{ErrorCode, Opens, SqlFailure};
-use crate::sql::meaning::{self, Refusal};
-use crate::sql::{Dialect, SqlError, Statement};
+use crate::api::{ErrorCode, Opens, SqlFailure, SqlRequest};
+use crate::sql::meaning::{self, Refusal, makes_revisions};
+use crate::sql::{Dialect, SqlError, Statement, Statements};
 
 /// Why a script stopped.
 #[derive(Debug)]
@@ -111,4 +111,18 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
         code: error.code(),
         opens: error.opens().cloned(),
     }
+}
+
+/// The failure of a script that makes several revisions, of which only the last could be
+/// taken back for want of a confirmation.
+pub(super) fn several_revisions(request: &SqlRequest) -> Option<Failure> {
+    let statements = Statements::new(&request.text, request.dialect).ok()?;
+    let statements = statements.map_while(Result::ok);
+    let mut changing = statements.filter(|statement| makes_revisions(&statement.verb));
+    let second = changing.nth(1)?;
+    let error = AgentError::Sql {
+        message: "a confirmation covers one revision, and this script makes several".to_owned(),
+        hint: Some("make it atomic, or run its statements one by one".to_owned()),
+    };
+    Some(failed(&second, &error))
 }

@@ -1,4 +1,5 @@
-//! Scripts of SQL, statement by statement.
+//! Scripts of SQL, statement by statement: what a statement means is `crate::sql`'s, and it is
+//! made by the writer as any other change.
 
 mod failure;
 mod rehearsal;

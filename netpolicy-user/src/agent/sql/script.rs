@@ -58,7 +58,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
         }
     };
     if options.confirm_within.is_some() && !request.atomic {
-        outcome.failure = several_revisions(request);
+        outcome.failure = failure::several_revisions(request);
         if outcome.failure.is_some() {
             outcome.dialect = statements.dialect();
             return outcome;
@@ -419,20 +419,6 @@ impl<'t> Script<'_, 't> {
             status
         }
     }
-}
-
-/// The failure of a script that makes several revisions, of which only the last could be
-/// taken back for want of a confirmation.
-fn several_revisions(request: &SqlRequest) -> Option<Failure> {
-    let statements = Statements::new(&request.text, request.dialect).ok()?;
-    let statements = statements.map_while(Result::ok);
-    let mut changing = statements.filter(|statement| makes_revisions(&statement.verb));
-    let second = changing.nth(1)?;
-    let error = AgentError::Sql {
-        message: "a confirmation covers one revision, and this script makes several".to_owned(),
-        hint: Some("make it atomic, or run its statements one by one".to_owned()),
-    };
-    Some(failure::failed(&second, &error))
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! The single writer, and the queue to its thread.
+//!
+//! Owns what it changes: the rooms below it work on the group of state that they are handed.
+//! Knows no HTTP.
 
 mod change;
 pub mod core;
