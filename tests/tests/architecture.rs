@@ -48,7 +48,7 @@ const SOCKETS: [&str; 4] = [
     "std::net::ToSocketAddrs",
 ];
 
-const BANS: [Ban; 20] = [
+const BANS: [Ban; 22] = [
     Ban {
         part: "",
         paths: &["aya"],
@@ -57,7 +57,19 @@ const BANS: [Ban; 20] = [
     Ban {
         part: "",
         paths: &["rusqlite"],
-        but: &["store"],
+        but: &["store/sqlite"],
+    },
+    Ban {
+        // What keeps the state is opened by `store::open`.
+        part: "",
+        paths: &["crate::store::sqlite", "crate::store::SqliteStore"],
+        but: &["store", "agent/testing"],
+    },
+    Ban {
+        // Objects, chunks and lists may be kept by anything.
+        part: "store",
+        paths: &PURE,
+        but: &["store/sqlite", "store/backup.rs", "store/error.rs"],
     },
     Ban {
         part: "",

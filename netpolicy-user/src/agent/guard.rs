@@ -18,7 +18,7 @@ use super::start::{self, StartError};
 use crate::clock::{Clock, since_boot};
 use crate::config::Config;
 use crate::datapath;
-use crate::store::{SqliteStore, Store as _};
+use crate::store;
 
 /// The option by which a process knows that it is the guard; its value is in seconds.
 pub const OPTION: &str = "take-back-after";
@@ -85,7 +85,7 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let pending = SqliteStore::open_with(&config.state_dir, clock.clone())?
+        let pending = store::open(&config.state_dir, clock.clone())?
             .load()?
             .pending;
         let Some(pending) = pending else {

@@ -11,14 +11,12 @@ mod loss;
 mod records;
 mod sharing;
 
-use std::path::Path;
-
-use super::prune::Keep;
 use super::*;
 use crate::model::rule::Note;
 use crate::model::{
     AllowPart, Binding, Combine, Mode, Policy, PortSet, Rule, RuleList, Service, Spelling,
 };
+use crate::store::*;
 
 /// A time, in seconds since 1970 and some nanoseconds.
 fn time(seconds: i64) -> Timestamp {
@@ -356,10 +354,10 @@ fn a_locked_database_is_said_to_be_locked_and_works_afterwards() {
     let mut store = SqliteStore::open(dir.path()).unwrap();
     store.commit(&blocking(0..1), &by("a")).unwrap();
     store.conn.busy_timeout(Duration::from_millis(20)).unwrap();
-    let other = rusqlite::Connection::open(store.path()).unwrap();
+    let other = Connection::open(store.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = store.commit(&blocking(0..2), &by("b")).unwrap_err();
-    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
     assert!(error.hint().unwrap().contains("another netpolicy agent"));
     assert_eq!(
         store.load().unwrap().state,
