@@ -186,3 +186,26 @@ pub(super) fn chunks(objects: &dyn Objects, id: &ObjectId) -> Result<Vec<ObjectI
 fn decode(body: &[u8]) -> Result<StoredList<'_>, String> {
     postcard::from_bytes(body).map_err(|error| error.to_string())
 }
+
+/// Stores a list that is cut elsewhere than today's, as earlier versions did.
+#[cfg(test)]
+pub(super) fn put_cut(
+    objects: &dyn Objects,
+    sources: &[&str],
+    chunks: &[&[crate::model::Rule]],
+) -> Result<ObjectId, StoreError> {
+    let (mut body, mut anchors) = (Vec::new(), Vec::new());
+    let mut stored = StoredList {
+        sources: sources.iter().map(|name| Cow::Borrowed(*name)).collect(),
+        chunks: Vec::new(),
+    };
+    for rules in chunks {
+        chunk::encode(rules, &mut body, &mut anchors).unwrap();
+        stored.chunks.push(StoredChunk {
+            id: objects::put(objects, Kind::Chunk, &body)?,
+            rules: u32::try_from(rules.len()).unwrap(),
+            anchors: anchors.clone(),
+        });
+    }
+    objects::put(objects, Kind::List, &postcard::to_stdvec(&stored).unwrap())
+}

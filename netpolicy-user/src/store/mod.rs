@@ -26,6 +26,8 @@ mod pending;
 mod rescue;
 mod sqlite;
 mod state;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::path::Path;
