@@ -94,12 +94,12 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The file system lacks what the store needs, such as memory shared between processes.
-    #[error("the file system of {} does not support {lacks}", path.display())]
+    #[error("the file system of {} {why}", path.display())]
     FileSystem {
         /// The database.
         path: PathBuf,
-        /// What it does not support.
-        lacks: String,
+        /// "does not support" what.
+        why: String,
     },
     /// The files of a database in use are gone, or are others.
     #[error("the state database {} is lost, nothing can be stored: {why}", path.display())]

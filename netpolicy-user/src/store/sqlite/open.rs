@@ -243,7 +243,7 @@ fn configure(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     if mode != "wal" {
         return Err(StoreError::FileSystem {
             path: path.to_path_buf(),
-            lacks: format!("SQLite's write-ahead log (journal mode stays {mode:?})"),
+            why: format!("does not support SQLite's write-ahead log (journal mode stays {mode:?})"),
         });
     }
     // FULL syncs the log at every commit: what was committed survives a power cut.
