@@ -22,7 +22,7 @@
 //! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`api`], [`clock`], [`compiler`], [`config`], [`netdev`] |
-//! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`], [`clock`] |
+//! | [`store`] | revisions and bypasses on disk; SQLite behind a trait | [`model`], [`clock`] |
 //! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |

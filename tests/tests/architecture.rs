@@ -49,7 +49,7 @@ const PURE: [&str; 26] = [
 /// Crates as pure as `model` and `compiler` are.
 const PURE_CRATES: [&str; 2] = ["netpolicy-common/flat", "netpolicy-common/prefixes"];
 
-const BANS: [Ban; 19] = [
+const BANS: [Ban; 21] = [
     Ban {
         part: "agent",
         paths: &["axum", "hyper", "hyper_util", "tower", "utoipa_axum"],
@@ -68,7 +68,19 @@ const BANS: [Ban; 19] = [
     Ban {
         part: "",
         paths: &["rusqlite"],
-        but: &["store"],
+        but: &["store/sqlite"],
+    },
+    Ban {
+        // What keeps the state is opened by `store::open`.
+        part: "",
+        paths: &["crate::store::sqlite", "crate::store::SqliteStore"],
+        but: &["store", "agent/testing"],
+    },
+    Ban {
+        // Objects, chunks and lists may be kept by anything.
+        part: "store",
+        paths: &PURE,
+        but: &["store/sqlite", "store/backup.rs", "store/error.rs"],
     },
     Ban {
         part: "",

@@ -14,7 +14,7 @@ use crate::agent::upkeep::lock::{self, LockError};
 use crate::clock::{Clock, since_boot};
 use crate::config::Config;
 use crate::datapath;
-use crate::store::{SqliteStore, Store as _};
+use crate::store;
 
 /// What the agent itself gets to take the change back.
 const LATE: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let pending = SqliteStore::open_with(&config.state_dir, clock.clone())?
+        let pending = store::open(&config.state_dir, clock.clone())?
             .load()?
             .pending;
         let Some(pending) = pending else {

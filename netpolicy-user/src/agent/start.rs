@@ -19,7 +19,7 @@ use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
 use crate::datapath::{self, DatapathError, Enforced, Links, Opened, Options, Reader};
 use crate::detach_marker;
-use crate::store::{SqliteStore, Store, StoreError, begin_without_policy};
+use crate::store::{self, StoreError, begin_without_policy};
 
 /// Why the agent does not start. What is in force stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -125,12 +125,12 @@ pub fn start(
     let was_filtering = is_filtering(config);
     attach_first(config, &options)?;
     let clock = Clock::system();
-    let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
+    let mut store = store::open(&config.state_dir, clock.clone())?;
     let stored = store.load()?;
     let mut compiled = Compilation::new(&stored.state);
     let found = stored.revision;
     let mut held = held::at_start(
-        &mut store,
+        &mut *store,
         &stored,
         &compiled.ruleset().digest(),
         in_force(config).as_ref(),
@@ -138,7 +138,7 @@ pub fn start(
     // A rollback would make an older store as new as what is in force.
     let stored = match held {
         Some(_) => stored,
-        None => pending::at_start(&mut store, stored, &clock)?,
+        None => pending::at_start(&mut *store, stored, &clock)?,
     };
     if stored.revision != found {
         compiled = Compilation::new(&stored.state);
@@ -192,7 +192,7 @@ pub fn start(
     };
     let links = kernel.held_links();
     let kernel = Box::new(kernel);
-    let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
+    let mut writer = Writer::new(kernel, store, stored, compiled, settings, sources);
     writer.hold(held);
     writer.take_over()?;
     let took_ms = begun.elapsed().as_millis();

@@ -14,7 +14,8 @@ use rustix::fs::Access;
 use super::marker::Marker;
 use super::schema::{self, MIGRATIONS};
 use super::witness::{Witness, beside};
-use super::{BUSY_TIMEOUT, StoreError, backup, marker, replace};
+use super::{BUSY_TIMEOUT, backup, marker, replace};
+use crate::store::StoreError;
 
 /// The database's name within the state directory.
 pub(super) const FILE_NAME: &str = "state.db";
@@ -40,7 +41,7 @@ pub(super) struct Opened {
 /// Opens the database in `dir`; makes both if they are missing (0700 and 0600).
 ///
 /// # Errors
-/// See [`super::SqliteStore::open`].
+/// See [`super::SqliteStore::open_with`].
 pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
     directory(dir)?;
     replace::finish(dir)?;
@@ -240,9 +241,9 @@ fn configure(conn: &Connection, path: &Path) -> Result<(), StoreError> {
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(fault)?;
     if mode != "wal" {
-        return Err(StoreError::NoWal {
+        return Err(StoreError::FileSystem {
             path: path.to_path_buf(),
-            mode,
+            why: format!("does not support SQLite's write-ahead log (journal mode stays {mode:?})"),
         });
     }
     // FULL syncs the log at every commit: what was committed survives a power cut.

@@ -13,19 +13,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::StoreError;
 use super::marker;
 use super::open::{FILE_NAME, sync};
 use super::witness::beside;
-
-/// Where a database is kept that another took the place of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The database.
-    pub path: PathBuf,
-    /// Its log, without which it may lack its newest revisions.
-    pub log: Option<PathBuf>,
-}
+use crate::store::{Kept, StoreError};
 
 /// What is beside a database that was not closed.
 const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];

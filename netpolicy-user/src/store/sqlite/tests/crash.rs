@@ -60,7 +60,7 @@ fn a_killed_writer_leaves_the_last_whole_revision() {
     for round in 0..20_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--nocapture"])
-            .arg("store::tests::crash::a_killed_writer_leaves_the_last_whole_revision")
+            .arg("store::sqlite::tests::crash::a_killed_writer_leaves_the_last_whole_revision")
             .env(CHILD, dir.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

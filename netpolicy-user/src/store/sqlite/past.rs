@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::document::Document;
-use super::error::fault;
-use super::list::{self, Known};
-use super::objects::{Db, Kind, ObjectId};
-use super::revision::{find, id, number};
-use super::window::{self, Listed, Table, Window};
-use super::{AuditEntry, Past, Revision, RevisionMeta, StoreError, audit, open};
+use super::db::Db;
+use super::fault::fault;
+use super::revision::{id, number};
+use super::window::{self, Table};
+use super::{audit, open};
 use crate::model::State;
+use crate::store::list::Known;
+use crate::store::{AuditEntry, Listed, Past, Revision, RevisionMeta, StoreError, Window, state};
 
 /// A connection that only reads.
 pub(super) struct SqlitePast {
@@ -109,7 +109,7 @@ pub(super) fn state_at(db: Db<'_>, known: &[Known], revision: u64) -> Result<Sta
             })
     });
     if let Some(state) = found.transpose().map_err(&fault)?.flatten() {
-        return Ok(read(db, known, &id(db, &state)?)?.0);
+        return Ok(state::get(&db, known, &id(db, &state)?)?.0);
     }
     let (oldest, newest) = db
         .conn
@@ -124,24 +124,4 @@ pub(super) fn state_at(db: Db<'_>, known: &[Known], revision: u64) -> Result<Sta
         oldest: number(oldest),
         newest: number(newest),
     })
-}
-
-/// A revision's state, with its lists.
-pub(super) fn read(
-    db: Db<'_>,
-    known: &[Known],
-    state: &ObjectId,
-) -> Result<(State, Vec<Known>), StoreError> {
-    let document = db.get(Kind::State, state, Document::decode)?;
-    let mut lists: Vec<Known> = Vec::new();
-    for id in document.lists() {
-        if find(&lists, &id).is_none() {
-            let found = find(known, &id).cloned();
-            lists.push(found.map_or_else(|| list::get(db, &id, known), Ok)?);
-        }
-    }
-    let read = document
-        .into_state(|id| find(&lists, id).map(|known| known.list.clone()))
-        .map_err(|detail| db.corrupt(format!("state {state}: {detail}")))?;
-    Ok((read, lists))
 }

@@ -3,12 +3,12 @@
 use ipnet::IpNet;
 use rusqlite::{Row, params};
 
-use super::StoreError;
-use super::deadline::Span;
-use super::error::fault;
-use super::objects::Db;
+use super::db::Db;
+use super::fault::fault;
 use crate::clock::Clock;
 use crate::model::{Bypass, Name};
+use crate::store::StoreError;
+use crate::store::deadline::Span;
 
 /// All bypasses, expired or not, by source, the host's first; each with whether it was stored
 /// in this boot.

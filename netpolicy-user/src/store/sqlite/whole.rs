@@ -1,32 +1,17 @@
 //! Whether a database can be read back, all of it: every page, every object by its hash, every
 //! revision with its lists.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::document::Document;
-use super::error::{fault, one_line};
-use super::objects::{Db, Kind, ObjectId};
-use super::window::Window;
-use super::{StoreError, audit, bypasses, grants, list, pending};
+use super::db::Db;
+use super::fault::{fault, one_line};
+use super::{audit, bypasses, grants, pending};
 use crate::clock::Clock;
-
-/// What a database holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// The newest revision; 0: none.
-    pub revision: u64,
-    /// When it was made.
-    pub created: Option<Timestamp>,
-    /// By whom: an OS user's name.
-    pub actor: String,
-    /// Revisions that are kept.
-    pub revisions: usize,
-    /// Policies of the newest one.
-    pub policies: usize,
-}
+use crate::store::objects::ObjectId;
+use crate::store::{StoreError, Summary, Window, state};
 
 /// Reads everything. Takes a second for some hundred megabytes.
 ///
@@ -61,25 +46,17 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<Summary, StoreErro
         revisions: 0,
         policies: 0,
     };
-    let mut seen = std::collections::HashSet::new();
+    let mut checked = HashSet::new();
     for row in rows {
         let (revision, created, actor, state) = row.map_err(&fault)?;
         let id = ObjectId::from_slice(&state)
             .ok_or_else(|| db.corrupt(format!("revision {revision}: its state is no hash")))?;
-        let document = db.get(Kind::State, &id, Document::decode)?;
-        for id in document.lists() {
-            if seen.insert(id) {
-                list::get(db, &id, &[])?;
-            }
-        }
-        let state = document
-            .into_state(|_| Some(crate::model::RuleList::default()))
-            .map_err(|detail| db.corrupt(format!("revision {revision}: {detail}")))?;
+        let policies = state::check(&db, &id, &mut checked)?;
         summary.revision = u64::try_from(revision).unwrap_or(0);
         summary.created = created.parse().ok();
         summary.actor = actor;
         summary.revisions += 1;
-        summary.policies = state.policies.len();
+        summary.policies = policies;
     }
     bypasses::all(db, &Clock::system())?;
     pending::get(db, &Clock::system())?;

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::document::Document;
-use super::error::fault;
-use super::objects::{Db, Kind, ObjectId};
-use super::{Pruned, StoreError, list};
+use super::db::Db;
+use super::fault::fault;
+use crate::store::objects::ObjectId;
+use crate::store::{Pruned, StoreError, state};
 
 /// How much history is kept.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ pub(super) fn prune(conn: &mut Connection, path: &Path, keep: Keep) -> Result<Pr
                 .map_err(&fault)?;
             break;
         }
-        marked.state(db, state)?;
+        state::mark(&db, state, |id| marked.mark(id))?;
     }
     if pruned.revisions > 0 {
         let mut delete = tx
@@ -98,21 +98,6 @@ impl Marked<'_> {
             self.bytes += self.sizes.get(&id).copied().unwrap_or(0);
         }
         new
-    }
-
-    /// Marks a state with all that it refers to.
-    fn state(&mut self, db: Db<'_>, state: ObjectId) -> Result<(), StoreError> {
-        if !self.mark(state) {
-            return Ok(());
-        }
-        for id in db.get(Kind::State, &state, Document::decode)?.lists() {
-            if self.mark(id) {
-                for chunk in list::chunks(db, &id)? {
-                    self.mark(chunk);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

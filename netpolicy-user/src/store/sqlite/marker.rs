@@ -17,9 +17,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::StoreError;
-use super::error::fault;
-use super::objects::ObjectId;
+use super::db::Db;
+use super::fault::fault;
+use super::revision;
+use crate::store::StoreError;
+use crate::store::objects::ObjectId;
 
 /// Its name within the state directory.
 pub(super) const FILE_NAME: &str = "filled";
@@ -305,8 +307,8 @@ pub(super) fn id(conn: &Connection, path: &Path) -> Result<Option<String>, Store
 /// # Errors
 /// It cannot be read.
 pub(super) fn newest(conn: &Connection, path: &Path) -> Result<Option<Recorded>, StoreError> {
-    let db = super::objects::Db { conn, path };
-    let newest = super::revision::newest(db)?;
+    let db = Db { conn, path };
+    let newest = revision::newest(db)?;
     Ok(newest.map(|(revision, state)| Recorded { revision, state }))
 }
 
@@ -327,10 +329,8 @@ pub(super) fn state_of(
         )
         .optional()
         .map_err(fault("look a revision up", path))?;
-    let db = super::objects::Db { conn, path };
-    found
-        .map(|state| super::revision::id(db, &state))
-        .transpose()
+    let db = Db { conn, path };
+    found.map(|state| revision::id(db, &state)).transpose()
 }
 
 /// Whether the database comes out of a backup, and no agent has run with it.

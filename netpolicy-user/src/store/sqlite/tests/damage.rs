@@ -3,10 +3,10 @@
 use std::fs;
 
 use super::*;
-use crate::store::open::FILE_NAME;
+use crate::store::sqlite::open::FILE_NAME;
 
 /// A database of a few revisions, its file, and the state in it.
-fn stored(dir: &Path) -> (std::path::PathBuf, State) {
+fn stored(dir: &Path) -> (PathBuf, State) {
     let mut store = SqliteStore::open(dir).unwrap();
     for n in 0..3 {
         store.commit(&blocking(0..n), &by("old")).unwrap();
@@ -92,7 +92,7 @@ fn a_flipped_bit_never_makes_another_state() {
 fn a_missing_object_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = stored(dir.path());
-    let conn = rusqlite::Connection::open(&path).unwrap();
+    let conn = Connection::open(&path).unwrap();
     conn.execute_batch(
         "PRAGMA foreign_keys = OFF;
          DELETE FROM objects WHERE length(body) = (SELECT max(length(body)) FROM objects)",

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::StoreError;
-use super::error::{fault, one_line};
+use super::fault::{fault, one_line};
+use crate::store::StoreError;
 
 /// "NPOL": marks the file as netpolicy's (<https://sqlite.org/fileformat2.html#application_id>).
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"NPOL");

@@ -4,14 +4,15 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::document::Document;
-use super::error::fault;
-use super::list::{Known, KnownChunks};
+use super::db::Db;
+use super::fault::fault;
 use super::marker::Recorded;
-use super::objects::{Db, Kind, ObjectId};
-use super::{Extras, RevisionMeta, StoreError, audit, list, pending};
+use super::{audit, pending};
 use crate::clock::Clock;
 use crate::model::State;
+use crate::store::list::Known;
+use crate::store::objects::ObjectId;
+use crate::store::{Extras, RevisionMeta, StoreError, state};
 
 /// Writes a revision in a transaction; its number, state and lists. Lists that are the
 /// very ones of `known` are in the database already.
@@ -26,22 +27,7 @@ pub(super) fn commit(
 ) -> Result<(Recorded, Vec<Known>), StoreError> {
     let db = Db { conn: &tx, path };
     let fault = fault("store a revision", path);
-    let chunks = KnownChunks::of(known);
-    let mut lists: Vec<Known> = Vec::new();
-    let document = Document::of(state, |list| {
-        let same = |other: &&Known| other.list.ptr_eq(list);
-        if let Some(same) = lists.iter().find(same) {
-            return Ok(same.id);
-        }
-        let list = match known.iter().find(same) {
-            Some(same) => same.clone(),
-            None => list::put(db, list, &chunks)?,
-        };
-        let id = list.id;
-        lists.push(list);
-        Ok(id)
-    })?;
-    let id = db.put(Kind::State, &document.encode()?)?;
+    let (id, lists) = state::put(&db, known, state)?;
     tx.prepare_cached(
         "INSERT INTO revisions (revision, created, actor, action, state)
          VALUES ((SELECT ifnull(max(revision), 0) + 1 FROM revisions), ?1, ?2, ?3, ?4)",
@@ -82,10 +68,6 @@ pub(super) fn newest(db: Db<'_>) -> Result<Option<(u64, ObjectId)>, StoreError> 
         .map_err(fault("look the newest revision up", db.path))?
         .map(|(revision, state)| Ok((number(revision), id(db, &state)?)))
         .transpose()
-}
-
-pub(super) fn find<'a>(lists: &'a [Known], id: &ObjectId) -> Option<&'a Known> {
-    lists.iter().find(|other| other.id == *id)
 }
 
 pub(super) fn id(db: Db<'_>, hash: &[u8]) -> Result<ObjectId, StoreError> {

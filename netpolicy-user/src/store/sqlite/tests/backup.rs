@@ -37,7 +37,7 @@ pub(super) fn back_up(store: &mut SqliteStore, to: &Path) {
 
 /// A state directory as `kill -9` leaves it: revision 2 in the database and 3 in its log; and
 /// a backup of revision 1.
-fn killed(dir: &Path) -> std::path::PathBuf {
+fn killed(dir: &Path) -> PathBuf {
     let live = dir.join("live");
     let mut store = SqliteStore::open(&live).unwrap();
     store.commit(&blocking(0..300), &by("a")).unwrap();
@@ -180,7 +180,7 @@ fn killed_at(test: &str, call: &str, nth: u32, dir: &Path) -> bool {
         .arg(format!("inject={call}:signal=SIGKILL:when={nth}"))
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture", "--test-threads=1"])
-        .arg(format!("store::tests::backup::{test}"))
+        .arg(format!("store::sqlite::tests::backup::{test}"))
         .env(CHILD, dir)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, TryLockError};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// Which file it is: device and inode.
 type Id = (u64, u64);

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::StoreError;
-use super::error::fault;
-use super::objects::Db;
+use super::db::Db;
+use super::fault::fault;
 use crate::model::{Grant, Name};
+use crate::store::StoreError;
 
 /// All grants, by whom they are for.
 pub(super) fn all(db: Db<'_>) -> Result<Vec<Grant>, StoreError> {

@@ -1,27 +1,56 @@
-//! The store in an SQLite database.
+//! The store in an SQLite database. The only importer of SQLite.
+
+mod audit;
+mod backup;
+mod bypasses;
+mod checkpoint;
+mod db;
+mod departure;
+mod fault;
+mod grants;
+mod marker;
+mod open;
+mod past;
+mod pending;
+mod prune;
+mod replace;
+mod rescue;
+mod revision;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod whole;
+mod window;
+mod witness;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::checkpoint::Checkpointer;
-use super::error::fault;
+pub use self::backup::{discard_restore, is_filled, prepare_restore, reset, restore};
+use self::checkpoint::Checkpointer;
+use self::db::Db;
+use self::fault::fault;
+use self::marker::Marker;
+pub use self::open::directory;
+use self::past::SqlitePast;
+use self::prune::Keep;
+use self::revision::{commit, newest};
+use self::witness::Witness;
 use super::list::Known;
-use super::marker::Marker;
-use super::objects::Db;
-use super::past::{self, SqlitePast};
-use super::prune::Keep;
-use super::revision::{commit, newest};
-use super::witness::Witness;
 use super::{
     Archivist, AuditEntry, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta,
-    Store, StoreError, Stored, Whole, audit, bypasses, departure, grants, marker, open, pending,
+    Store, StoreError, Stored, Whole, state,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
+
+/// How long to wait for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What [`Store::prune`] keeps. 4,000,000 rules take 40 to 80 MB.
 const KEEP: Keep = Keep {
@@ -31,42 +60,34 @@ const KEEP: Keep = Keep {
 };
 
 /// A database in the state directory.
-pub struct SqliteStore {
+pub(crate) struct SqliteStore {
     /// Before the connection, which is to be closed last.
     _checkpointer: Checkpointer,
-    pub(super) conn: Connection,
+    conn: Connection,
     path: PathBuf,
-    pub(super) clock: Clock,
+    clock: Clock,
     /// What SQLite says of other connections' commits, of which there are none; `None` after a
     /// transaction that failed, which changes it too.
     data_version: Option<i64>,
     /// Says which store was in use last.
-    pub(super) marker: Marker,
+    marker: Marker,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
     /// Closed last; see there.
-    pub(super) witness: Arc<Witness>,
+    witness: Arc<Witness>,
 }
 
 impl SqliteStore {
-    /// Opens the database in the state directory `dir`. Directory (0700) and
-    /// database (0600) are made if they are missing; an older database is brought
-    /// up to date.
+    /// Opens the database in the state directory `dir`, with deadlines by `clock`. Directory
+    /// (0700) and database (0600) are made if they are missing; an older database is brought up
+    /// to date.
     ///
     /// The caller holds the directory's lock.
     ///
     /// # Errors
     /// Every case of [`StoreError`] but those of single operations; the database
     /// is left as it was.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Self::open_with(dir, Clock::system())
-    }
-
-    /// As [`Self::open`], with deadlines by `clock`.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_with(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
+    pub(crate) fn open_with(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
         let open::Opened {
             mut conn,
             path,
@@ -89,9 +110,14 @@ impl SqliteStore {
         })
     }
 
+    /// As [`Self::open_with`], by the system's clock.
+    #[cfg(test)]
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(dir, Clock::system())
+    }
+
     /// The database file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         &self.path
     }
 
@@ -190,8 +216,8 @@ impl SqliteStore {
     }
 
     /// Prunes to less than the trait's method does.
-    pub(super) fn prune_to(&mut self, keep: Keep) -> Result<Pruned, StoreError> {
-        super::prune::prune(&mut self.conn, &self.path, keep)
+    fn prune_to(&mut self, keep: Keep) -> Result<Pruned, StoreError> {
+        prune::prune(&mut self.conn, &self.path, keep)
     }
 }
 
@@ -212,7 +238,7 @@ impl Store for SqliteStore {
             });
         };
         let departure = departure::of(&self.marker, &self.conn, &self.path, revision)?;
-        let (state, lists) = past::read(self.db(), &self.known, &state)?;
+        let (state, lists) = state::get(&self.db(), &self.known, &state)?;
         self.known = lists;
         Ok(Stored {
             state,
@@ -327,7 +353,8 @@ impl Store for SqliteStore {
 
     fn archivist(&mut self) -> Result<Archivist, StoreError> {
         self.witness.check()?;
-        Archivist::new(&self.path, self.witness.clone())
+        let source = backup::Source::open(&self.path, self.witness.clone())?;
+        Ok(Archivist::new(|| source.write()))
     }
 
     fn adopt(&mut self) -> Result<(), StoreError> {

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::open::FILE_NAME;
+use crate::store::sqlite::open::FILE_NAME;
 
 fn refusal(dir: &Path) -> StoreError {
     SqliteStore::open(dir).err().expect("the store is refused")
 }
 
 /// A store with one revision, closed.
-fn stored(dir: &Path) -> std::path::PathBuf {
+fn stored(dir: &Path) -> PathBuf {
     let mut store = SqliteStore::open(dir).unwrap();
     store.commit(&blocking(0..3), &by("a")).unwrap();
     store.path().to_path_buf()
