@@ -353,6 +353,33 @@ fn no_file_of_the_agent_imports_one_that_imports_it() {
 }
 
 #[test]
+fn circle_of_files_would_be_noticed() {
+    let src = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = src.path().join("agent").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "mod.rs",
+        "mod a;\npub mod room;\n#[cfg(test)]\nmod testing;\n",
+    );
+    write("a.rs", "use super::room::Door;\n");
+    write("room/mod.rs", "mod b;\npub use b::Door;\n");
+    write("room/b.rs", "");
+    assert_eq!(circles(src.path(), "agent").unwrap(), Vec::<String>::new());
+    write("room/b.rs", "use crate::agent::a::A;\n");
+    let circle = "agent/a.rs, agent/room/b.rs, agent/room/mod.rs";
+    assert_eq!(circles(src.path(), "agent").unwrap(), [circle]);
+    let found = rooms(src.path(), "agent").unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|(room, of)| (room.as_str(), of.len()))
+        .collect();
+    assert_eq!(found, [("a", 1), ("room", 1)]);
+}
+
+#[test]
 fn only_one_place_makes_raw_syscalls() {
     let src = workspace().join("netpolicy-user/src");
     for (file, text) in sources(&src) {
