@@ -276,7 +276,8 @@ mod tests {
             .get_after_help()
             .unwrap()
             .to_string();
-        assert_eq!(help, format!("Exit codes: {}.", codes.join(", ")));
+        let codes = format!("Exit codes: {}.", codes.join(", "));
+        assert!(help.starts_with(&codes), "{help}");
     }
 
     #[test]

@@ -1,0 +1,148 @@
+//! The command line: clap's description of it with examples, and its errors without tips that
+//! mislead.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
+
+use super::{Cli, examples};
+
+/// The command line's description, with examples.
+pub(super) fn command() -> Command {
+    examples::add(Cli::command())
+}
+
+/// Reads a command line, program name first.
+pub(super) fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command
+        .try_get_matches_from_mut(args)
+        .map_err(|error| without_misleading_tips(error, &mut command, args))?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Clap suggests what is as similar as `--socket` is to `--reset`, and shows the usage of that;
+/// and it proposes to pass an unknown option as a value, which no argument can be.
+fn without_misleading_tips(
+    mut error: clap::Error,
+    command: &mut Command,
+    args: &[OsString],
+) -> clap::Error {
+    let (given, suggested) = match error.kind() {
+        ErrorKind::UnknownArgument => (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        ErrorKind::InvalidSubcommand => (
+            ContextKind::InvalidSubcommand,
+            ContextKind::SuggestedSubcommand,
+        ),
+        ErrorKind::InvalidValue => (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+        _ => return error,
+    };
+    let Some(ContextValue::String(given)) = error.get(given).cloned() else {
+        return error;
+    };
+    match error.remove(suggested) {
+        Some(ContextValue::String(one)) => {
+            if is_typo(&given, &one) {
+                error.insert(suggested, ContextValue::String(one));
+            } else {
+                let usage = innermost(command, args).render_usage();
+                error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+            }
+        }
+        Some(ContextValue::Strings(mut many)) => {
+            many.retain(|one| is_typo(&given, one));
+            if !many.is_empty() {
+                error.insert(suggested, ContextValue::Strings(many));
+            }
+        }
+        _ => {}
+    }
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        // What is left tells of a superfluous `--`.
+        tips.retain(|tip| tip.to_string().contains("to use it, remove"));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+    error
+}
+
+/// Whether `given` may be meant for `known`: a third of its letters differ at most, or one
+/// begins with the other.
+fn is_typo(given: &str, known: &str) -> bool {
+    let (given, known) = (given.trim_start_matches('-'), known.trim_start_matches('-'));
+    let shorter = given.len().min(known.len());
+    let begins = shorter >= 3 && (given.starts_with(known) || known.starts_with(given));
+    // Longer texts are not worth the quadratic comparison.
+    let is_similar =
+        given.len() <= 64 && strsim::osa_distance(given, known) <= (known.len() / 3).max(1);
+    begins || is_similar
+}
+
+/// The command that the arguments name, as far as they do.
+fn innermost<'c>(command: &'c mut Command, args: &[OsString]) -> &'c mut Command {
+    let mut command = command;
+    for arg in args.iter().skip(1) {
+        let name = arg.to_string_lossy();
+        if command.find_subcommand(&*name).is_some() {
+            command = command.find_subcommand_mut(&*name).unwrap_or_else(|| unreachable!());
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> String {
+        let words = ["netpolicy"].into_iter().chain(line.split(' '));
+        let args: Vec<_> = words.map(OsString::from).collect();
+        parse(&args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn unknown_option_is_compared_with_those_that_it_may_be_a_typo_of() {
+        for (line, tip) in [
+            ("policy alter office --addallow 10.0.0.1", "--add-allow"),
+            ("status --outptu json", "--output"),
+            ("apply -f x --confirm 60s", "--confirm-within"),
+        ] {
+            let error = error(line);
+            let tip = format!("tip: a similar argument exists: '{tip}'");
+            assert!(error.contains(&tip), "{error}");
+        }
+        for line in ["store reset --reset", "--reset", "sql --block 10.0.0.1"] {
+            let error = error(line);
+            assert!(!error.contains("tip:"), "{error}");
+            assert!(!error.contains("--socket <PATH>"), "{error}");
+        }
+        assert!(error("--reset").contains("Usage: netpolicy [OPTIONS] <COMMAND>"));
+        let error = error("store reset --socker-reset");
+        assert!(error.contains("Usage: netpolicy store reset [OPTIONS]"), "{error}");
+    }
+
+    #[test]
+    fn unknown_option_is_not_proposed_as_a_value() {
+        let error = error("policy drop office --now");
+        assert!(!error.contains("as a value"), "{error}");
+        assert!(!error.contains("tip:"), "{error}");
+        assert!(error.contains("unexpected argument '--now' found"), "{error}");
+    }
+
+    #[test]
+    fn unknown_command_is_compared_with_those_that_it_may_be_a_typo_of() {
+        assert!(error("polcy list").contains("a similar subcommand exists: 'policy'"));
+        for line in ["block 10.0.0.1", "policy delete office"] {
+            let error = error(line);
+            assert!(!error.contains("tip:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn superfluous_dashes_before_a_command_are_told() {
+        let error = error("-- status");
+        assert!(error.contains("remove the '--' before it"), "{error}");
+    }
+}
