@@ -31,8 +31,8 @@ pub use error::ClientError;
 pub use events::Events;
 pub use store::BackupAnswer;
 
-/// How long a question may take. The agent answers from memory; one that takes
-/// longer hangs, and the emergency brake must not wait for it.
+/// The time limit of a query. The agent answers from memory; one that needs
+/// longer hangs, and the kill switch must not wait for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a request is made to which an answer comes too early, and the time between.
@@ -160,7 +160,7 @@ impl Client {
         self.get(&["explain"], &query).await
     }
 
-    /// `GET /v1/lint`: what in the desired state may not be meant.
+    /// `GET /v1/lint`: likely mistakes in the desired state.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -299,7 +299,7 @@ impl Client {
     }
 
     /// Under pressure an agent answers some before it reads their request, which HTTP has no
-    /// room for: asked again, it says why. `None`: there is no request.
+    /// room for: when the request is repeated, it says why. `None`: there is no request.
     async fn sent(
         mut next: impl FnMut() -> Option<RequestBuilder>,
     ) -> reqwest::Result<Option<Response>> {

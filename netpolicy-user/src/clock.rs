@@ -1,6 +1,6 @@
-//! Time: the kernel's boot clock for what expires, the wall clock for what people read.
+//! Time: the kernel's boot clock for what expires, the wall clock for display.
 //!
-//! The wall clock is set by people and by NTP, forwards and backwards; the boot clock
+//! The wall clock is set by hand and by NTP, forwards and backwards; the boot clock
 //! (`CLOCK_BOOTTIME`) only runs, also while the machine is suspended, and it is the clock by
 //! which the kernel lets bypasses expire. So whatever has a deadline is measured by [`Clock::now`],
 //! and only shown by the wall clock ([`Clock::shown`]). Must not know what has a deadline.
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wall_clock_that_is_set_moves_no_deadline() {
+    fn setting_the_wall_clock_moves_no_deadline() {
         let hands = Hands::new();
         let clock = hands.clock();
         let begun = clock.now();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn system_clocks_run_and_the_boot_has_an_id() {
+    fn system_clocks_advance_and_the_boot_has_an_id() {
         let clock = Clock::system();
         assert_eq!(clock.boot().len(), 36, "{}", clock.boot());
         let before = clock.now();

@@ -40,7 +40,7 @@ const DEFAULT_VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The agent's unix socket.
     pub socket: PathBuf,
-    /// Where the store and the `detached` marker live.
+    /// Directory of the store and the `detached` marker.
     pub state_dir: PathBuf,
     /// Where links, program and maps are pinned; on a bpffs.
     pub bpffs_dir: PathBuf,
@@ -57,7 +57,7 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Drop events reported per second, all CPUs together.
     pub events_per_second: u32,
-    /// How much a host takes.
+    /// The most that a host may have.
     pub limits: Limits,
     /// How often the agent compares the kernel with the desired state; at least a second.
     pub verify_interval: Duration,
@@ -76,7 +76,7 @@ pub enum XdpChoice {
     Generic,
 }
 
-/// Whose the bpffs with the pins is, which filtering lives as long as.
+/// Whose the bpffs with the pins is. Filtering ends with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BpffsChoice {

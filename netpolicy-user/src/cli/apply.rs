@@ -43,7 +43,7 @@ pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result
 pub(super) fn read_policy_file(path: &Path) -> Result<(SourceText, Vec<SourceText>), Failure> {
     let mut input = Input::default();
     let file = input.read(path);
-    // Without its text there is no telling which lists it names.
+    // Which lists it names is known only from its text.
     input.check()?;
     let names = file::referenced_lists(&file).map_err(|e| model_failure(&e))?;
     let directory = path.parent().unwrap_or(Path::new(""));

@@ -6,7 +6,7 @@ use super::submit::with_consent;
 use crate::api::BypassRequest;
 use crate::output::Format;
 
-/// A week: the agent takes no more.
+/// A week: the agent accepts no more.
 const MINUTES_MAX: i64 = 10_080;
 
 #[derive(Debug, clap::Subcommand)]

@@ -35,7 +35,7 @@ struct Settings {
     failsafe_ports: Option<Vec<String>>,
 }
 
-/// No ports are asked for by a word, lest a shell's empty variable take them all away.
+/// Removing all ports requires the word `none`, so that an empty shell variable does not do it.
 fn port(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Err("ports were expected, as in 22,2222, or `none`"),

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_be_taken_are_named_with_the_reason() {
+    fn unreadable_files_are_reported_with_the_reason() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.txt");
         assert_eq!(
@@ -187,10 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_limit_is_refused_before_it_is_read() {
+    fn file_over_the_limit_is_refused_before_it_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("noise");
-        // Sparse: takes no room.
+        // Sparse: needs no room.
         File::create(&path).unwrap().set_len(FILE_MAX + 1).unwrap();
         assert_eq!(
             read(&path).unwrap_err(),
@@ -202,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_over_the_limit_is_cut() {
+    fn stream_over_the_limit_is_refused() {
         let error = read_text("pipe", io::repeat(b'1')).unwrap_err();
         assert_eq!(error, "pipe: is too long: at most 256 MiB were expected");
     }
 
     #[test]
-    fn all_files_are_tried_and_all_errors_kept() {
+    fn errors_of_all_files_are_reported() {
         let mut input = Input::default();
         let files = ["/nonexistent/a".into(), "/nonexistent/b".into()];
         let list = input.list(vec![" 10.0.0.1 ".into()], &files, Taken::default());

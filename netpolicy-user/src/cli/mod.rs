@@ -1,6 +1,6 @@
-//! The command line: one file for each noun, its arguments beside its handler.
+//! The command line: one file for each noun, with its arguments and its handler.
 //!
-//! Handlers read what the user names, ask the agent through [`crate::client`] and
+//! Handlers read the files that are named, query the agent through [`crate::client`] and
 //! print through [`crate::output`]. They reach the kernel only through
 //! [`crate::local`], and only when no agent answers.
 

@@ -38,7 +38,7 @@ pub(super) struct Safety {
 }
 
 impl Safety {
-    /// As the API takes it.
+    /// As the API accepts it.
     pub(super) fn query(&self) -> ChangeQuery {
         ChangeQuery {
             dry_run: self.dry_run,
@@ -72,7 +72,7 @@ mod tests {
     use super::within;
 
     #[test]
-    fn times_are_whole_seconds_up_to_a_day() {
+    fn confirmation_time_is_whole_seconds_up_to_a_day() {
         assert_eq!(within("60s"), Ok(60));
         assert_eq!(within("60"), Ok(60));
         assert_eq!(within("5m"), Ok(300));

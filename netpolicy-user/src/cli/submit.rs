@@ -116,7 +116,7 @@ pub(super) async fn summarise(changed: &Changed, cx: &mut Context<'_>) -> anyhow
     print(changed, status.as_ref(), cx)
 }
 
-/// Where the program is attached, for people to read. Only for the interfaces' names: the
+/// Where the program is attached, for tables. Only for the interfaces' names: the
 /// change is made, whatever becomes of this.
 async fn status(cx: &Context<'_>) -> Option<Status> {
     if cx.page.format == Format::Json {

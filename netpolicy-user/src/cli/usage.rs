@@ -59,7 +59,7 @@ fn without_misleading_tips(
         _ => {}
     }
     if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
-        // What is left tells of a superfluous `--`.
+        // The tip that is left is about a superfluous `--`.
         tips.retain(|tip| tip.to_string().contains("to use it, remove"));
         if !tips.is_empty() {
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
@@ -68,7 +68,7 @@ fn without_misleading_tips(
     error
 }
 
-/// Whether `given` may be meant for `known`: a third of its letters differ at most, or one
+/// Whether `given` may be a typo of `known`: a third of its letters differ at most, or one
 /// begins with the other.
 fn is_typo(given: &str, known: &str) -> bool {
     let (given, known) = (given.trim_start_matches('-'), known.trim_start_matches('-'));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_option_is_compared_with_those_that_it_may_be_a_typo_of() {
+    fn tip_for_unknown_option_names_only_a_likely_typo() {
         for (line, tip) in [
             ("policy alter office --addallow 10.0.0.1", "--add-allow"),
             ("status --outptu json", "--output"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_command_is_compared_with_those_that_it_may_be_a_typo_of() {
+    fn tip_for_unknown_command_names_only_a_likely_typo() {
         assert!(error("polcy list").contains("a similar subcommand exists: 'policy'"));
         for line in ["block 10.0.0.1", "policy delete office"] {
             let error = error(line);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn superfluous_dashes_before_a_command_are_told() {
+    fn superfluous_dashes_before_a_command_have_a_tip() {
         let error = error("-- status");
         assert!(error.contains("remove the '--' before it"), "{error}");
     }

@@ -27,7 +27,7 @@ impl Client {
         self.order("confirm").await
     }
 
-    /// `POST /v1/verify`: takes as long as reading all lists back does.
+    /// `POST /v1/verify`: lasts as long as reading all lists back does.
     ///
     /// # Errors
     /// See [`super::ClientError`].

@@ -21,7 +21,7 @@ impl Client {
             .into_iter()
             .collect();
         let what = "GET /v1/export";
-        // Without a time limit: a large state takes as long as it takes.
+        // Without a time limit: how long it lasts depends on the size of the state.
         let response = self
             .send(what, self.request(Method::GET, &["export"], &query))
             .await?;

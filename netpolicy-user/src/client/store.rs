@@ -28,7 +28,7 @@ impl BackupAnswer {
 }
 
 impl Client {
-    /// `GET /v1/backup`: takes as long as reading the store does.
+    /// `GET /v1/backup`: lasts as long as reading the store does.
     ///
     /// # Errors
     /// See [`super::ClientError`].
@@ -69,7 +69,7 @@ impl Client {
         self.store_order("acknowledge", &query).await
     }
 
-    /// Without a time limit: a large state takes as long as it takes.
+    /// Without a time limit: how long it lasts depends on the size of the state.
     async fn store_order<T: serde::de::DeserializeOwned>(
         &self,
         order: &str,

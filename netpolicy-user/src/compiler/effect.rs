@@ -164,7 +164,7 @@ fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<Pair, Option<String>> {
         .collect()
 }
 
-/// The scope that an effect is told of: the service that there will be, else the one that
+/// The scope of which an effect is reported: the service that there will be, else the one that
 /// there was, else the host.
 fn scope_of(old: &Ruleset, new: &Ruleset, pair: Pair) -> (ScopeId, String) {
     let is_service = |id: &ScopeId| ![HOST_SCOPE, FAILSAFE_SCOPE].contains(id);
@@ -279,7 +279,7 @@ fn compare<P: Network>(
     if !(most(&denied) || most(&allowed)) {
         return outcome;
     }
-    // Those who are not what most become are told more shortly.
+    // Sources that do not become what most become are reported more shortly.
     let (mut drops, mut passes, mut stay) = (tally(), tally(), tally());
     let stopped = sweep(&lists, &everything, &mut again, |range, on| {
         let dropped = new.drops(on);

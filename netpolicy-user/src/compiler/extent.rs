@@ -12,7 +12,7 @@ pub enum Extent {
     Sample(u64),
 }
 
-/// Prefixes in a sample, about: reading so many back takes some milliseconds, and among
+/// Prefixes in a sample, about: reading so many back lasts some milliseconds, and among
 /// millions some tens of them, for those that stand on a page come from everywhere.
 pub const SAMPLE: usize = CHUNKS * 1024;
 

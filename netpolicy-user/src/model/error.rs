@@ -273,7 +273,7 @@ pub enum Problem {
     /// More services than scopes.
     #[error("more than {limit} services; remove one first, or give one service several ports")]
     TooManyServices {
-        /// How many a host takes.
+        /// The most that a host may have.
         limit: usize,
     },
     /// A service to which policies are bound.
@@ -329,7 +329,7 @@ pub enum Problem {
         table: &'static str,
         /// A known key much like it.
         closest: Option<&'static str>,
-        /// The keys that the table takes.
+        /// The keys that the table may have.
         known: &'static [&'static str],
     },
     /// A key that must be there.
@@ -386,7 +386,7 @@ pub enum Problem {
         super::bypass::MAX_MINUTES
     )]
     BypassMinutes {
-        /// What was asked for.
+        /// What was requested.
         minutes: u32,
     },
     /// A range where one address or CIDR is wanted.

@@ -90,7 +90,7 @@ impl RuleList {
         &self.0.sources
     }
 
-    /// Whether both are one list in memory, which takes no comparing of rules.
+    /// Whether both are one list in memory, without comparing rules.
     /// `false` says nothing.
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {

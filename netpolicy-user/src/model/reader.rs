@@ -67,9 +67,9 @@ pub(super) struct Spot {
 pub(super) struct ListReader<'r> {
     kind: ListKind,
     limit: usize,
-    /// Whether the rules are to be taken away, not enforced.
+    /// Whether the rules are to be removed, not enforced.
     removing: bool,
-    /// Whether a blocked `/0` is meant.
+    /// Whether a blocked `/0` is accepted.
     forced: bool,
     report: &'r mut Report,
     rules: Cutter,
@@ -99,7 +99,7 @@ impl<'r> ListReader<'r> {
         }
     }
 
-    /// For rules that are to be taken away: what only matters when they are enforced
+    /// For rules that are to be removed: what only matters when they are enforced
     /// is not checked.
     pub(super) fn removing(mut self) -> Self {
         self.removing = true;
@@ -107,20 +107,20 @@ impl<'r> ListReader<'r> {
     }
 
     /// For a new version of a list, which shares what is the same. Before anything is read.
-    pub(super) fn beside(mut self, earlier: Option<&RuleList>, sameness: Sameness) -> Self {
+    pub(super) fn sharing_with(mut self, earlier: Option<&RuleList>, sameness: Sameness) -> Self {
         if let Some(earlier) = earlier {
-            self.rules = Cutter::beside(Earlier::new(earlier, sameness));
+            self.rules = Cutter::sharing_with(Earlier::new(earlier, sameness));
         }
         self
     }
 
-    /// Whether a blocked `/0` is taken, with a warning, instead of refused.
+    /// Whether a blocked `/0` is accepted, with a warning, instead of refused.
     pub(super) fn forced(mut self, forced: bool) -> Self {
         self.forced = forced;
         self
     }
 
-    /// For what is wrong beside the rules.
+    /// For errors outside the rules.
     pub(super) fn report(&mut self) -> &mut Report {
         self.report
     }
@@ -321,7 +321,7 @@ impl<'r> ListReader<'r> {
         }
     }
 
-    /// Refuses a blocked `/0`, or warns of one that is meant.
+    /// Refuses a blocked `/0`, or warns of one that is accepted.
     fn blocks_all(&mut self, spot: Spot, net: IpNet) -> bool {
         if self.kind != ListKind::Block || net.prefix_len() != 0 || self.removing {
             return false;

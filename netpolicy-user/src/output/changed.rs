@@ -79,7 +79,7 @@ pub(super) fn write_in_force(
     Ok(())
 }
 
-/// Whose attempts get another verdict, and whom of the connected clients that costs.
+/// Which sources get another verdict, and how many connected clients are newly denied.
 pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
     let denied = c.clients.iter().flat_map(|clients| &clients.denied);
     for effect in &c.effects {
@@ -115,7 +115,7 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
     let Some(clients) = &c.clients else {
         return Ok(());
     };
-    // Nobody is connected: that tells nothing.
+    // No client is connected: there is nothing to report.
     if clients.connected == 0 && clients.denied.is_empty() && clients.existing == Existing::Keep {
         return Ok(());
     }

@@ -94,7 +94,7 @@ impl ExplainView {
                 .map(|why| format!(": {}", line(why)));
             return cell(
                 Tone::Warning,
-                format!("not asked{}", why.unwrap_or_default()),
+                format!("not queried{}", why.unwrap_or_default()),
             );
         };
         let says = format!("{} ({})", line(&k.verdict), line(&k.reason));
@@ -114,7 +114,7 @@ impl ExplainView {
         }
     }
 
-    /// Why no policy was asked.
+    /// Why no policy was consulted.
     fn none_consulted(&self) -> &'static str {
         if [Reason::Failsafe, Reason::Bypass]
             .map(Reason::name)

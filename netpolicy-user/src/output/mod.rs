@@ -1,4 +1,4 @@
-//! What commands print: tables for people, the API's own types as JSON for programs.
+//! What commands print: tables, or the API's own types as JSON.
 //!
 //! Renders into a writer it is given; never asks the agent, the terminal or the clock.
 
@@ -35,10 +35,10 @@ use terminal::{escape as clean, one_line as line};
 /// Table or JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Tables and sentences.
     #[default]
     Table,
-    /// For programs: the API's own types.
+    /// The API's own types.
     Json,
 }
 
@@ -56,7 +56,7 @@ pub struct Page {
     pub now: Timestamp,
 }
 
-/// A value that can be printed for people. For programs its [`Serialize`] serves.
+/// A value that can be printed as a table. As JSON it is printed by its [`Serialize`].
 pub trait Render: Serialize {
     /// Writes it as a table.
     ///
@@ -85,7 +85,7 @@ pub fn write_json<T: Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> io::
     writeln!(out)
 }
 
-/// What a piece of text is to a person: decides its colour.
+/// What a piece of text says: decides its colour.
 #[derive(Clone, Copy)]
 enum Tone {
     Plain,

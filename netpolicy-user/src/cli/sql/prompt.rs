@@ -50,7 +50,7 @@ impl Meta {
             ("\\d", _) => Self::Policies(argument),
             ("\\dialect", _) => Self::Dialect(argument),
             (command, _) if command.starts_with('\\') => Self::Unknown(command.to_owned()),
-            // No statement begins so, and it is what people try.
+            // No statement begins so, and users try it.
             (word, None) => match word.to_ascii_lowercase().as_str() {
                 "quit" | "exit" => Self::Quit,
                 "help" => Self::Help,
@@ -68,8 +68,8 @@ pub(super) async fn run(
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     let mut guide = Guide {
-        // Without an agent there is nothing to do here. One that refuses to tell the
-        // names may still carry out statements.
+        // Without an agent there is nothing to do here. One that refuses to list the
+        // names may still run statements.
         names: match Names::of(&cx.client).await {
             Err(ClientError::Refused { .. }) => Names::default(),
             names => names?,
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prompts_commands_are_no_sql() {
+    fn prompt_commands_are_not_sent_as_sql() {
         for (line, meta) in [
             ("\\q", Some(Meta::Quit)),
             (" \\q; ", Some(Meta::Quit)),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prompt_shows_dialect_and_whether_a_statement_goes_on() {
+    fn prompt_shows_dialect_and_unfinished_statement() {
         assert_eq!(label(None, ""), "netpolicy=> ");
         assert_eq!(label(None, "SHOW\n"), "netpolicy-> ");
         assert_eq!(
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn help_shows_the_dialects_own_statements() {
+    fn help_lists_the_statements_of_the_dialect() {
         let text = help(Some(Dialect::Materialize));
         assert!(text.contains("  ALTER SYSTEM {SET"), "{text}");
         assert!(!text.contains("ALTER ACCOUNT"), "{text}");

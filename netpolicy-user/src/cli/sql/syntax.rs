@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_come_next_is_what_the_dialect_has_there() {
+    fn completions_are_what_the_dialect_accepts_next() {
         use Dialect::{Lakehouse, Materialize, Snowflake};
         for (text, dialect, expected) in [
             (
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_offered_is_what_the_grammar_takes() {
+    fn completed_statements_are_accepted_by_the_grammar() {
         let mut whole = 0;
         for dialect in Dialect::ALL {
             for n in 0..200 {

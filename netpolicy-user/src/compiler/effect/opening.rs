@@ -18,8 +18,8 @@ use crate::compiler::{Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, Ru
 use crate::model::effect::{OpenTo, Opening};
 use crate::model::{Bypass, State};
 
-/// From this share of a family's addresses on, in percent, it is asked about.
-const ASKED: u8 = 25;
+/// From this share of a family's addresses on, in percent, an opening requires consent.
+const CONSENT_FROM: u8 = 25;
 
 /// The sources that are exempt from the rules, in the host's scope and in services'.
 #[derive(Clone, Debug, Default)]
@@ -178,7 +178,7 @@ impl<'a, P: Measured> Family<'a, P> {
     }
 
     /// Percent of the addresses that begin to pass, rounded to the nearest: less than 100,
-    /// since some do not pass. `None`: fewer than are asked about.
+    /// since some do not pass. `None`: too few to require consent.
     fn begin_to_pass(&self, ranges: &[Interval<P::Address>], budget: &mut usize) -> Option<u8> {
         let mut lists = Vec::new();
         let (old, new) = (self.old.judge(&mut lists), self.new.judge(&mut lists));
@@ -198,7 +198,7 @@ impl<'a, P: Measured> Family<'a, P> {
         });
         let whole = (P::Address::LOWEST, stopped.unwrap_or(P::Address::HIGHEST));
         let hundredth = (P::measure(whole) / 100).max(1);
-        if begin_to_pass / hundredth < ASKED.into() {
+        if begin_to_pass / hundredth < CONSENT_FROM.into() {
             return None;
         }
         let nearest = (begin_to_pass + hundredth / 2) / hundredth;

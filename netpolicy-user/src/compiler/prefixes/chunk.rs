@@ -39,7 +39,7 @@ impl<P: Prefix> Chunk<P> {
         &self.prefixes
     }
 
-    /// BLAKE3 over the prefixes; found when it is first asked for.
+    /// BLAKE3 over the prefixes; computed on first use.
     pub fn hash(&self) -> &[u8; 32] {
         self.hash.get_or_init(|| {
             let mut bytes = Vec::with_capacity(HASH_CONTEXT.len() + self.prefixes.len() * 17);

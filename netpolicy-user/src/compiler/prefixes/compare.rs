@@ -20,7 +20,7 @@ impl<P: Prefix> Prefixes<P> {
         changed
     }
 
-    /// As [`Self::changed`]; `None` if more than `most` prefixes differ, which takes no
+    /// As [`Self::changed`]; `None` if more than `most` prefixes differ, which needs no
     /// longer than to find that many.
     #[must_use]
     pub(in crate::compiler) fn changed_at_most(

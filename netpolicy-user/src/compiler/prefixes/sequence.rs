@@ -26,7 +26,7 @@ struct Content<P: Prefix> {
 /// Names the meaning of the bytes that [`Prefixes::hash`] is made over.
 const HASH_CONTEXT: &[u8] = b"netpolicy prefixes 1\n";
 
-/// A chunk, beside its first prefix so that searching touches no chunk.
+/// A chunk, with its first prefix next to it so that searching touches no chunk.
 pub(in crate::compiler) struct Part<P: Prefix> {
     pub(in crate::compiler) first: P,
     pub(super) chunk: Arc<Chunk<P>>,
@@ -64,7 +64,7 @@ impl<P: Prefix> Prefixes<P> {
         &self.content.parts
     }
 
-    /// BLAKE3 over the hashes of the chunks; found when it is first asked for, in time
+    /// BLAKE3 over the hashes of the chunks; computed on first use, in time
     /// proportional to the chunks, and to the prefixes of those that are new.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
@@ -91,7 +91,7 @@ impl<P: Prefix> Prefixes<P> {
     }
 
     /// Of disjoint prefixes those that have an address in `addresses`, ascending.
-    /// Finding the first takes time in proportion to the logarithm of all.
+    /// Finding the first needs time in proportion to the logarithm of all.
     pub fn range(
         &self,
         addresses: RangeInclusive<P::Address>,
@@ -154,7 +154,7 @@ impl<P: Prefix> Prefixes<P> {
             .saturating_sub(1)
     }
 
-    /// Whether both are one in memory, which takes no comparing. `false` says nothing.
+    /// Whether both are one in memory, without comparing. `false` says nothing.
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.content, &other.content)

@@ -92,7 +92,7 @@ impl<P: Prefix> Edits<'_, P> {
         }
     }
 
-    /// Whether a prefix that is there, and comes after those asked about before, stays.
+    /// Whether a prefix that is there, and comes after those checked before, stays.
     fn keeps(&mut self, prefix: P) -> bool {
         let mut keeps = true;
         while let [gone, rest @ ..] = self.gone

@@ -44,7 +44,7 @@ pub(super) fn end(text: &str, from: usize) -> (usize, bool) {
     }
 }
 
-/// Visits items, until it is told to break. `is_closed`: see [`end`]. `cursor`: anywhere
+/// Visits items, until `visit` breaks. `is_closed`: see [`end`]. `cursor`: anywhere
 /// before them.
 ///
 /// # Errors

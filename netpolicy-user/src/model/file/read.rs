@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::document::Table;
 use super::rules::Inline;
 use super::text::{Document, Text};
-use super::{Beside, FilePolicy, FileService, PolicyFile};
+use super::{EarlierState, FilePolicy, FileService, PolicyFile};
 use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
 use crate::model::evaluate::ListKind;
@@ -31,12 +31,12 @@ pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
     tolerance: Tolerance,
-    beside: Beside<'_>,
+    earlier: EarlierState<'_>,
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
     let text = Text::new(&file.name, &file.text);
-    read_text(&text, lists, tolerance, beside, cx, report)
+    read_text(&text, lists, tolerance, earlier, cx, report)
 }
 
 /// As [`read`], of a text that may be taken as a long one.
@@ -44,7 +44,7 @@ pub(super) fn read_text(
     text: &Text<'_>,
     lists: &[SourceText],
     tolerance: Tolerance,
-    beside: Beside<'_>,
+    earlier: EarlierState<'_>,
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
@@ -54,7 +54,7 @@ pub(super) fn read_text(
         document: &document,
         lists,
         tolerance,
-        beside,
+        earlier,
         cx,
         report,
     };
@@ -111,7 +111,7 @@ struct Reader<'r, 'd> {
     document: &'r Document<'d>,
     lists: &'r [SourceText],
     tolerance: Tolerance,
-    beside: Beside<'r>,
+    earlier: EarlierState<'r>,
     cx: &'r ChangeContext<'r>,
     report: &'r mut Report,
 }
@@ -205,7 +205,7 @@ impl Reader<'_, '_> {
             let name = name.as_ref();
             name.is_some_and(|(name, _)| policy.name.is_like(name))
         };
-        let earlier = self.beside.state.policies.iter().find(like);
+        let earlier = self.earlier.state.policies.iter().find(like);
         let keys = ("allow", "allow_file");
         let before = earlier.and_then(Policy::allow_list);
         let allow = match self.rules(&table, ListKind::Allow, keys, tolerance, (of, before))? {
@@ -279,7 +279,7 @@ impl Reader<'_, '_> {
         let (document, limit) = (self.document, self.cx.limits.rules_per_list);
         let mut reader = ListReader::new(kind, limit, self.report)
             .forced(self.cx.force)
-            .beside(earlier, self.beside.sameness);
+            .sharing_with(earlier, self.earlier.sameness);
         if let Some(items) = items {
             Inline::new(&mut reader, document, table, key).read(items)?;
         }

@@ -193,7 +193,7 @@ impl<'t> Document<'t> {
         position
     }
 
-    /// A place before an offset. Most are asked for in their order.
+    /// A place before an offset. Most are looked up in their order.
     fn cursor(&self, offset: usize) -> Cursor {
         let last = self.last.get();
         if last.offset <= offset {

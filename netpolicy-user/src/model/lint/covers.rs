@@ -1,4 +1,4 @@
-//! Local ranges that blocks cover together, where no single rule is told of.
+//! Local ranges that blocks cover together, where no single rule is reported.
 
 use super::finding::{Code, Finding, Severity};
 use super::special::Local;
@@ -12,13 +12,13 @@ struct Lists {
     scope: Option<Binding>,
 }
 
-/// Says which local ranges are blocked whole. `told`: by policy, those of which rules are told
-/// already. Policies with an allow list are left out: their blocks take something out of it.
+/// Reports which local ranges are blocked whole. `reported`: by policy, those of reported rules.
+/// Policies with an allow list are left out: their blocks remove something from it.
 pub(super) fn local_ranges(
     state: &State,
     rules: (&[Entry<u32>], &[Entry<u128>]),
     ranks: &Ranks,
-    (locals, told): (&[Local], &[Vec<bool>]),
+    (locals, reported): (&[Local], &[Vec<bool>]),
     findings: &mut Findings,
 ) {
     let lists = lists(state);
@@ -30,12 +30,12 @@ pub(super) fn local_ranges(
         whole(rules.0, &groups, locals),
         whole(rules.1, &groups, locals),
     );
-    // By policy, what was told of it alone.
-    let mut alone = told.to_vec();
+    // By policy, what was reported of it alone.
+    let mut alone = reported.to_vec();
     for (lists, (v4, v6)) in lists.iter().zip(v4.into_iter().zip(v6)) {
         let of_members = |at: usize| {
             let mut members = lists.members.iter().filter_map(|&member| alone.get(member));
-            members.any(|told| told.get(at) == Some(&true))
+            members.any(|reported| reported.get(at) == Some(&true))
         };
         let is_new = |&at: &usize| {
             let family = if is_v4(locals, at) { &v4 } else { &v6 };
@@ -47,10 +47,10 @@ pub(super) fn local_ranges(
         };
         findings.add(Some(*first), finding(state, lists, locals, &covered));
         if let ([member], None) = (&*lists.members, &lists.scope)
-            && let Some(told) = alone.get_mut(*member)
+            && let Some(reported) = alone.get_mut(*member)
         {
             for at in covered {
-                told[at] = true;
+                reported[at] = true;
             }
         }
     }

@@ -20,7 +20,7 @@ struct Together<'a> {
     members: Vec<usize>,
 }
 
-/// Scopes, and policies that govern none, in which nobody or only one family passes.
+/// Scopes, and policies that govern none, in which no source or only one family passes.
 pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &mut Findings) {
     let bindings: Vec<Binding> = std::iter::once(Binding::Host)
         .chain(
@@ -44,7 +44,7 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
             scope: None,
             members: vec![at],
         });
-    // Scopes with the same policies are told of once each, but looked at once.
+    // Scopes with the same policies are reported once each, but examined once.
     let mut known: Vec<(Vec<usize>, [Family; 2])> = Vec::new();
     for together in governed.chain(idle) {
         let deciding = together.deciding(state);
@@ -120,7 +120,7 @@ impl Together<'_> {
         let (code, what) = match passes {
             [true, true] => return None,
             [false, false] => (Code::DeniesEverybody, "every source".to_owned()),
-            // Without an allow list the block of everything is told of by itself.
+            // Without an allow list the block of everything is reported by itself.
             _ if !only => return None,
             [true, false] => (Code::MissingFamily, "every IPv6 address".to_owned()),
             [false, true] => (Code::MissingFamily, "every IPv4 address".to_owned()),
@@ -141,7 +141,7 @@ impl Together<'_> {
             _ => Severity::Note,
         };
         let message = format!("{what} is denied {on}, since {why}");
-        Some(self.told(state, code, severity, message))
+        Some(self.of_scope(state, code, severity, message))
     }
 
     /// What is said of a family that blocks cover, whole or half, without an allow list.
@@ -171,7 +171,7 @@ impl Together<'_> {
                 ),
             ),
         };
-        Some(self.told(state, code, severity, message))
+        Some(self.of_scope(state, code, severity, message))
     }
 
     /// What is said of a service that judges as the host does as well, where no source passes
@@ -206,7 +206,7 @@ impl Together<'_> {
              (combine = \"and\") and no source passes both: allow the same sources on both, or \
              combine by override"
         );
-        Some(self.told(state, Code::DeniesEverybody, Severity::Error, message))
+        Some(self.of_scope(state, Code::DeniesEverybody, Severity::Error, message))
     }
 
     /// What is said of allow rules that cover a family together.
@@ -215,7 +215,7 @@ impl Together<'_> {
         let message = format!(
             "the allow rules cover all of {name} together, so they restrict nothing there {on}: name the networks that are meant"
         );
-        self.told(state, Code::AllowsEverything, Severity::Warning, message)
+        self.of_scope(state, Code::AllowsEverything, Severity::Warning, message)
     }
 
     fn place(&self) -> String {
@@ -226,7 +226,7 @@ impl Together<'_> {
         }
     }
 
-    fn told(&self, state: &State, code: Code, severity: Severity, message: String) -> Finding {
+    fn of_scope(&self, state: &State, code: Code, severity: Severity, message: String) -> Finding {
         Finding {
             code,
             severity,

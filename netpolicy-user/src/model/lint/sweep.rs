@@ -218,7 +218,7 @@ pub(super) fn covered<A: Bits>(
     }
 }
 
-/// What blocks cover together, for each policy; found when it is first asked for.
+/// What blocks cover together, for each policy; computed on first use.
 struct Together<A> {
     by_rank: Vec<Option<Vec<(A, A)>>>,
 }

@@ -81,7 +81,7 @@ impl ListReader<'_> {
 
     /// As [`Self::finish`], for rules that are to be added to the list of a policy:
     /// one that is there is reported, and a piece of a range that is there left out.
-    pub(in crate::model) fn finish_beside(mut self, policy: &str, existing: &RuleList) -> RuleList {
+    pub(in crate::model) fn finish_as_addition(mut self, policy: &str, existing: &RuleList) -> RuleList {
         let (list, shared) = self.gathered();
         let mut order: Vec<(IpNet, usize)> = list
             .iter()

@@ -36,7 +36,7 @@ fn changed() -> Changed {
 }
 
 #[test]
-fn a_change_and_where_it_is_in_force() {
+fn change_is_shown_with_the_interfaces_where_it_is_in_force() {
     let (changed, status) = (changed(), status());
     shows(
         &InForce {
@@ -69,7 +69,7 @@ revision 5, generation 7 in force on eth0, eth1 (3 ms)
 }
 
 #[test]
-fn a_dry_run_and_no_change_say_so() {
+fn dry_run_and_change_without_effect_are_named() {
     let dry = Changed {
         dry_run: true,
         ..changed()
@@ -98,7 +98,7 @@ fn a_dry_run_and_no_change_say_so() {
 }
 
 #[test]
-fn a_change_that_filters_nothing_says_so() {
+fn change_without_filtering_is_reported() {
     let (changed, mut status) = (changed(), status());
     status.enforcement.state = EnforcementState::Detached;
     let text = table(&InForce {
@@ -138,7 +138,7 @@ fn denied() -> DeniedEvent {
 }
 
 #[test]
-fn events_one_a_line() {
+fn events_are_one_line_each() {
     let six = DeniedEvent {
         source: "2001:db8::1".parse().unwrap(),
         destination: "2001:db8::2".parse().unwrap(),
@@ -181,7 +181,7 @@ fn events_one_a_line() {
 }
 
 #[test]
-fn colours_only_where_asked_for() {
+fn colours_are_used_only_if_requested() {
     let coloured = Page {
         colour: true,
         ..page()
@@ -197,7 +197,7 @@ fn colours_only_where_asked_for() {
 }
 
 #[test]
-fn text_of_others_does_not_steer_the_terminal() {
+fn text_of_other_users_is_escaped() {
     let nasty = PolicyView {
         comment: Some("\x1b[2Jgone\r".into()),
         ..policy()

@@ -110,7 +110,7 @@ fn everything(text: &str) -> usize {
 }
 
 #[test]
-fn no_text_of_others_steers_a_terminal_or_forges_a_line() {
+fn text_of_other_users_neither_steers_a_terminal_nor_forges_a_line() {
     let bad = "\u{202e}\u{1b}[2J\u{1b}[31m\u{9b}1m\u{7}\r\u{feff}\u{2028}\u{e0041}";
     // As many places as the views have strings that may hold anything.
     assert!(everything(&format!("x{bad}{FORGED}")) > 25);
@@ -158,7 +158,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn any_text_is_harmless_everywhere(text in "[\\PC\\p{Cc}\\p{Cf}\\p{Zl}\n]{1,12}") {
+    fn any_text_is_escaped_in_every_view(text in "[\\PC\\p{Cc}\\p{Cf}\\p{Zl}\n]{1,12}") {
         everything(&format!("x{text}"));
     }
 }

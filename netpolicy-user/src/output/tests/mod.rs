@@ -1,4 +1,4 @@
-//! Every view as a person and as a program sees it.
+//! Every view as a table and as JSON.
 
 mod changes;
 mod explain_view;
@@ -140,7 +140,7 @@ fn policy() -> PolicyView {
 }
 
 #[test]
-fn policies_in_short() {
+fn policy_list_shows_one_line_per_policy() {
     let open = PolicyView {
         name: "pests".into(),
         active: false,
@@ -165,7 +165,7 @@ pests    inactive   -                  any   100000   root    2026-11-20 09:30:0
 }
 
 #[test]
-fn a_policy_whole() {
+fn policy_is_shown_with_all_its_rules() {
     shows(
         &policy(),
         "
@@ -189,7 +189,7 @@ block   192.168.1.99                                --block
 }
 
 #[test]
-fn an_empty_allow_list_is_said_to_deny_everybody() {
+fn empty_allow_list_is_shown_as_denying_every_source() {
     let nothing = PolicyView {
         allow_count: Some(0),
         allow: Some(Vec::new()),
@@ -199,7 +199,7 @@ fn an_empty_allow_list_is_said_to_deny_everybody() {
 }
 
 #[test]
-fn services_and_host() {
+fn services_and_host_are_shown_with_their_settings() {
     let service = ServiceView {
         name: "postgres".into(),
         ports: "5432,7000-7010".into(),
