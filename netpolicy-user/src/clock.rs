@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 const SAME: SignedDuration = SignedDuration::from_millis(500);
 
 /// Where the time comes from.
-pub trait Source: Send + Sync {
+pub trait TimeSource: Send + Sync {
     /// The wall clock.
     fn wall(&self) -> Timestamp;
 
@@ -32,7 +32,7 @@ pub trait Source: Send + Sync {
 /// which it is made, and a wall clock that is set later does not move it.
 #[derive(Clone)]
 pub struct Clock {
-    source: Arc<dyn Source>,
+    source: Arc<dyn TimeSource>,
     /// The scale's time at boot.
     origin: Timestamp,
 }
@@ -41,13 +41,14 @@ impl Clock {
     /// The machine's clocks: one scale for the process.
     #[must_use]
     pub fn system() -> Self {
-        static SYSTEM: LazyLock<Clock> = LazyLock::new(|| Clock::new(Arc::new(System::read())));
+        static SYSTEM: LazyLock<Clock> =
+            LazyLock::new(|| Clock::new(Arc::new(SystemClocks::read())));
         SYSTEM.clone()
     }
 
     /// A scale that agrees with the wall clock now.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>) -> Self {
+    pub fn new(source: Arc<dyn TimeSource>) -> Self {
         let since_boot = signed(source.since_boot());
         let origin = source.wall().checked_sub(since_boot);
         Self {
@@ -146,11 +147,11 @@ fn boot_offset(offsets: &str) -> i128 {
 }
 
 /// The machine's clocks.
-struct System {
+struct SystemClocks {
     boot: String,
 }
 
-impl System {
+impl SystemClocks {
     fn read() -> Self {
         // Unreadable: what was stored is then taken for another boot's, which prolongs nothing.
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -160,7 +161,7 @@ impl System {
     }
 }
 
-impl Source for System {
+impl TimeSource for SystemClocks {
     fn wall(&self) -> Timestamp {
         Timestamp::now()
     }

@@ -39,7 +39,8 @@ pub struct ChangeQuery {
     /// opens something is refused without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<String>,
-    /// Refuse it unless the desired state has this revision: another editor was faster.
+    /// Refuse it unless the desired state has this revision, which another change may have
+    /// replaced.
     /// Travels as the header `If-Match` (RFC 9110 section 13.1.1), not in the query.
     #[serde(skip)]
     pub if_revision: Option<u64>,

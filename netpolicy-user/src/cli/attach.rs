@@ -28,7 +28,7 @@ pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
         Err(Err(other)) => return Err(other),
         Ok(interfaces) => interfaces,
     };
-    if cx.page.format == Format::Json {
+    if cx.options.format == Format::Json {
         write_json(&interfaces, cx.out)?;
     }
     let done = if interfaces.is_empty() {

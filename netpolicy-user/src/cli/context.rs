@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::failure::{Failure, client_hint, exit_without};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
-use crate::output::{Format, Page, Render, one_line, render};
+use crate::output::{Format, Render, RenderOptions, one_line, render};
 
 /// Which of the standard streams are terminals.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +37,7 @@ pub(super) struct Context<'a> {
     /// The agent's client.
     pub client: Client,
     /// How to print.
-    pub page: Page,
+    pub options: RenderOptions,
     /// Questions are answered with yes.
     yes: bool,
     /// The command's terminals.
@@ -60,7 +60,7 @@ impl<'a> Context<'a> {
         Ok(Self {
             client: Client::new(&config.socket)?,
             config,
-            page: Page {
+            options: RenderOptions {
                 format,
                 colour: wants_colour(terminals.stdout),
                 zone: None,
@@ -75,12 +75,12 @@ impl<'a> Context<'a> {
 
     /// Prints a value.
     pub(super) fn print<T: Render + ?Sized>(&mut self, value: &T) -> io::Result<()> {
-        render(value, &self.page, self.out)
+        render(value, &self.options, self.out)
     }
 
     /// Prints a sentence, unless the output is JSON.
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
-        match self.page.format {
+        match self.options.format {
             Format::Table => writeln!(self.out, "{text}"),
             Format::Json => Ok(()),
         }
@@ -107,7 +107,7 @@ impl<'a> Context<'a> {
     /// Says that what follows does not come from the agent, why, and what to do.
     pub(super) fn note_local(&mut self, why: &ClientError) -> io::Result<()> {
         let note = one_line(&format!("note: read from the kernel: {why}"));
-        match self.page.format {
+        match self.options.format {
             Format::Table => writeln!(self.out, "{note}")?,
             Format::Json => writeln!(self.err, "{note}")?,
         }

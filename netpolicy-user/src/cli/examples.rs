@@ -21,7 +21,10 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
             "netpolicy agent --interface eth0,eth1 --xdp-mode generic",
         ],
     ),
-    ("status", ["netpolicy status", "netpolicy status --output json"]),
+    (
+        "status",
+        ["netpolicy status", "netpolicy status --output json"],
+    ),
     (
         "policy",
         [
@@ -80,7 +83,10 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
     ),
     (
         "policy list",
-        ["netpolicy policy list", "netpolicy policy list --output json"],
+        [
+            "netpolicy policy list",
+            "netpolicy policy list --output json",
+        ],
     ),
     (
         "policy show",
@@ -126,7 +132,10 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
     ),
     (
         "service list",
-        ["netpolicy service list", "netpolicy service list --output json"],
+        [
+            "netpolicy service list",
+            "netpolicy service list --output json",
+        ],
     ),
     (
         "host",
@@ -198,7 +207,10 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
     ),
     (
         "diff",
-        ["netpolicy diff 40 41", "netpolicy diff -f policy.toml --exit-code"],
+        [
+            "netpolicy diff 40 41",
+            "netpolicy diff -f policy.toml --exit-code",
+        ],
     ),
     (
         "explain",
@@ -238,7 +250,10 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
     ),
     (
         "bypass list",
-        ["netpolicy bypass list", "netpolicy bypass list --output json"],
+        [
+            "netpolicy bypass list",
+            "netpolicy bypass list --output json",
+        ],
     ),
     (
         "bypass revoke",
@@ -261,7 +276,10 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
             "netpolicy revoke attach --from group:dba --policy office",
         ],
     ),
-    ("grants", ["netpolicy grants", "netpolicy grants --output json"]),
+    (
+        "grants",
+        ["netpolicy grants", "netpolicy grants --output json"],
+    ),
     (
         "audit",
         [
@@ -289,18 +307,27 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
     ),
     (
         "store rescue",
-        ["netpolicy store rescue", "netpolicy store rescue --output json"],
+        [
+            "netpolicy store rescue",
+            "netpolicy store rescue --output json",
+        ],
     ),
     (
         "store acknowledge",
-        ["netpolicy store acknowledge", "netpolicy store acknowledge --yes"],
+        [
+            "netpolicy store acknowledge",
+            "netpolicy store acknowledge --yes",
+        ],
     ),
     (
         "store reset",
         ["netpolicy store reset", "netpolicy store reset --yes"],
     ),
     ("detach", ["netpolicy detach", "netpolicy detach --yes"]),
-    ("attach", ["netpolicy attach", "netpolicy attach --output json"]),
+    (
+        "attach",
+        ["netpolicy attach", "netpolicy attach --output json"],
+    ),
     (
         "completions",
         [
@@ -380,7 +407,10 @@ mod tests {
         let command = usage::command();
         let mut known = Vec::new();
         paths(&command, "", &mut known);
-        let mut listed: Vec<_> = EXAMPLES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        let mut listed: Vec<_> = EXAMPLES
+            .iter()
+            .map(|(path, _)| (*path).to_owned())
+            .collect();
         known.sort();
         listed.sort();
         assert_eq!(known, listed);
@@ -395,7 +425,13 @@ mod tests {
             ),
             "{help}"
         );
-        assert!(alter.clone().render_long_help().to_string().contains(HEADING));
+        assert!(
+            alter
+                .clone()
+                .render_long_help()
+                .to_string()
+                .contains(HEADING)
+        );
     }
 
     #[test]
@@ -405,7 +441,9 @@ mod tests {
                 let matches = usage::command().try_get_matches_from(words(line));
                 let path = path(&matches.unwrap_or_else(|error| panic!("{line}: {error}")));
                 assert!(
-                    path == command || path.starts_with(&format!("{command} ")) || command.is_empty(),
+                    path == command
+                        || path.starts_with(&format!("{command} "))
+                        || command.is_empty(),
                     "'{line}' is an example of '{path}', not of '{command}'"
                 );
             }

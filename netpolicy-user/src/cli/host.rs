@@ -19,14 +19,14 @@ pub(super) enum HostCommand {
 #[derive(Debug, clap::Args)]
 pub(super) struct SetArgs {
     #[command(flatten)]
-    set: Settings,
+    set: HostSettings,
     #[command(flatten)]
     safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-struct Settings {
+struct HostSettings {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,

@@ -11,9 +11,9 @@ use crate::model::change::{ListInput, SourceText};
 const FILE_MAX: u64 = 256 * 1024 * 1024;
 const FILE_MAX_TEXT: &str = "256 MiB";
 
-/// What is taken from list files that is refused otherwise.
+/// What list files may hold that is otherwise refused.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub(super) struct Taken {
+pub(super) struct ListFileOptions {
     /// Leave out bad lines of list files, with a warning
     #[arg(long)]
     pub(super) skip_invalid: bool,
@@ -25,7 +25,7 @@ pub(super) struct Taken {
 /// Reads files, and remembers all that is wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Input {
-    stdin_taken: bool,
+    stdin_was_read: bool,
     errors: Vec<String>,
 }
 
@@ -61,13 +61,13 @@ impl Input {
         &mut self,
         items: Vec<String>,
         files: &[PathBuf],
-        taken: Taken,
+        options: ListFileOptions,
     ) -> ListInput {
         ListInput {
             items: items.into_iter().map(|i| i.trim().to_owned()).collect(),
             files: files.iter().map(|f| self.read(f)).collect(),
-            skip_invalid: taken.skip_invalid,
-            allow_empty: taken.allow_empty,
+            skip_invalid: options.skip_invalid,
+            allow_empty: options.allow_empty,
             ready: None,
         }
     }
@@ -85,7 +85,7 @@ impl Input {
     }
 
     fn read_stdin(&mut self) -> Result<String, String> {
-        if std::mem::replace(&mut self.stdin_taken, true) {
+        if std::mem::replace(&mut self.stdin_was_read, true) {
             return Err("standard input (-) can be read only once: it was named twice".into());
         }
         let stdin = io::stdin();
@@ -211,7 +211,11 @@ mod tests {
     fn errors_of_all_files_are_reported() {
         let mut input = Input::default();
         let files = ["/nonexistent/a".into(), "/nonexistent/b".into()];
-        let list = input.list(vec![" 10.0.0.1 ".into()], &files, Taken::default());
+        let list = input.list(
+            vec![" 10.0.0.1 ".into()],
+            &files,
+            ListFileOptions::default(),
+        );
         assert_eq!(list.items, ["10.0.0.1"]);
         assert_eq!(
             input.check().unwrap_err().errors,
@@ -225,7 +229,7 @@ mod tests {
     #[test]
     fn standard_input_is_read_only_once() {
         let mut input = Input {
-            stdin_taken: true,
+            stdin_was_read: true,
             ..Input::default()
         };
         input.read(Path::new("-"));

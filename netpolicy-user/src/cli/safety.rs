@@ -32,7 +32,7 @@ pub(super) struct Safety {
         hide_env_values = true
     )]
     pub(super) from: Option<String>,
-    /// Refuse it unless the desired state is at revision N: another editor was faster
+    /// Refuse it unless the desired state is at revision N, which another change may have replaced
     #[arg(long, value_name = "N")]
     pub(super) if_revision: Option<u64>,
 }

@@ -41,22 +41,18 @@ fn without_misleading_tips(
     let Some(ContextValue::String(given)) = error.get(given).cloned() else {
         return error;
     };
-    match error.remove(suggested) {
-        Some(ContextValue::String(one)) => {
-            if is_typo(&given, &one) {
-                error.insert(suggested, ContextValue::String(one));
-            } else {
-                let usage = innermost(command, args).render_usage();
-                error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
-            }
+    let suggestion = error.remove(suggested);
+    if suggested == ContextKind::SuggestedArg {
+        let command = innermost(command, args);
+        if suggestion.is_some() {
+            let usage = ContextValue::StyledStr(command.render_usage());
+            error.insert(ContextKind::Usage, usage);
         }
-        Some(ContextValue::Strings(mut many)) => {
-            many.retain(|one| is_typo(&given, one));
-            if !many.is_empty() {
-                error.insert(suggested, ContextValue::Strings(many));
-            }
+        if let Some(option) = closest_option(&given, command) {
+            error.insert(suggested, ContextValue::String(option));
         }
-        _ => {}
+    } else if let Some(suggestion) = suggestion.and_then(|all| typos(&given, all)) {
+        error.insert(suggested, suggestion);
     }
     if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
         // The tip that is left is about a superfluous `--`.
@@ -68,16 +64,50 @@ fn without_misleading_tips(
     error
 }
 
+/// The option of a command of which `given` is most likely a typo.
+fn closest_option(given: &str, command: &Command) -> Option<String> {
+    let longs = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set())
+        .filter_map(clap::Arg::get_long);
+    longs
+        .filter(|long| is_typo(given, long))
+        // False comes first.
+        .min_by_key(|long| (!begins(given, long), distance(given, long)))
+        .map(|long| format!("--{long}"))
+}
+
+/// What of clap's suggestions `given` may be a typo of.
+fn typos(given: &str, suggestion: ContextValue) -> Option<ContextValue> {
+    match suggestion {
+        ContextValue::String(one) => is_typo(given, &one).then_some(ContextValue::String(one)),
+        ContextValue::Strings(mut many) => {
+            many.retain(|one| is_typo(given, one));
+            (!many.is_empty()).then_some(ContextValue::Strings(many))
+        }
+        _ => None,
+    }
+}
+
 /// Whether `given` may be a typo of `known`: a third of its letters differ at most, or one
 /// begins with the other.
 fn is_typo(given: &str, known: &str) -> bool {
-    let (given, known) = (given.trim_start_matches('-'), known.trim_start_matches('-'));
-    let shorter = given.len().min(known.len());
-    let begins = shorter >= 3 && (given.starts_with(known) || known.starts_with(given));
+    begins(given, known) || distance(given, known) <= (known.len() / 3).max(1)
+}
+
+/// Whether one begins with the other, of which three letters are there at least.
+fn begins(given: &str, known: &str) -> bool {
+    let given = given.trim_start_matches('-');
+    given.len().min(known.len()) >= 3 && (given.starts_with(known) || known.starts_with(given))
+}
+
+/// How many letters differ.
+fn distance(given: &str, known: &str) -> usize {
     // Longer texts are not worth the quadratic comparison.
-    let is_similar =
-        given.len() <= 64 && strsim::osa_distance(given, known) <= (known.len() / 3).max(1);
-    begins || is_similar
+    match given.trim_start_matches('-') {
+        given if given.len() <= 64 => strsim::osa_distance(given, known),
+        _ => usize::MAX,
+    }
 }
 
 /// The command that the arguments name, as far as they do.
@@ -86,7 +116,9 @@ fn innermost<'c>(command: &'c mut Command, args: &[OsString]) -> &'c mut Command
     for arg in args.iter().skip(1) {
         let name = arg.to_string_lossy();
         if command.find_subcommand(&*name).is_some() {
-            command = command.find_subcommand_mut(&*name).unwrap_or_else(|| unreachable!());
+            command = command
+                .find_subcommand_mut(&*name)
+                .unwrap_or_else(|| unreachable!());
         }
     }
     command
@@ -120,7 +152,10 @@ mod tests {
         }
         assert!(error("--reset").contains("Usage: netpolicy [OPTIONS] <COMMAND>"));
         let error = error("store reset --socker-reset");
-        assert!(error.contains("Usage: netpolicy store reset [OPTIONS]"), "{error}");
+        assert!(
+            error.contains("Usage: netpolicy store reset [OPTIONS]"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -128,7 +163,10 @@ mod tests {
         let error = error("policy drop office --now");
         assert!(!error.contains("as a value"), "{error}");
         assert!(!error.contains("tip:"), "{error}");
-        assert!(error.contains("unexpected argument '--now' found"), "{error}");
+        assert!(
+            error.contains("unexpected argument '--now' found"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, Scop
 use rayon::prelude::*;
 
 use super::index::Index;
-use super::scope::{self, IsWorth, Listed, Lists};
+use super::scope::{self, CompiledLists, CountedList, IsWorth};
 use super::{Ruleset, ScopeRules};
 use crate::model::{AllowPart, Binding, Combine, ListKind, Mode, Policy, RuleList, State};
 
@@ -24,9 +24,9 @@ pub fn compile(state: &State) -> Ruleset {
 pub struct Compilation {
     ruleset: Arc<Ruleset>,
     /// Of the scopes of the ruleset.
-    lists: Vec<Lists>,
+    lists: Vec<CompiledLists>,
     /// All lists that count in any scope.
-    listed: Vec<Listed>,
+    listed: Vec<CountedList>,
 }
 
 impl Compilation {
@@ -66,7 +66,7 @@ impl Compilation {
         let (host, host_mode) = (&plans[0].own, state.host.mode);
         let mut all = Vec::with_capacity(plans.len());
         let mut scopes = Vec::with_capacity(plans.len());
-        let nothing = Lists::default();
+        let nothing = CompiledLists::default();
         for plan in &plans {
             let before = self.ruleset.scopes.iter().position(|s| s.id == plan.id);
             let before = before.map_or(&nothing, |at| &self.lists[at]);
@@ -96,7 +96,7 @@ impl Compilation {
     }
 
     /// All lists that count in any scope of a state.
-    fn listed(&self, state: &State) -> Vec<Listed> {
+    fn listed(&self, state: &State) -> Vec<CountedList> {
         let counts = |policy: &&Policy| policy.active && !policy.bindings.is_empty();
         let lists = state.policies.iter().filter(counts).flat_map(|policy| {
             let block = (policy, ListKind::Block, &policy.block);
@@ -105,7 +105,7 @@ impl Compilation {
             [block].into_iter().chain(allow)
         });
         let lists: Vec<_> = lists.collect();
-        let listed = |&(policy, kind, list): &(&Policy, ListKind, &RuleList)| Listed {
+        let listed = |&(policy, kind, list): &(&Policy, ListKind, &RuleList)| CountedList {
             policy: policy.name.clone(),
             kind,
             list: list.clone(),
@@ -192,12 +192,12 @@ impl Plan<'_> {
     }
 
     /// Its lists out of all.
-    fn sources(&self, listed: &[Listed]) -> Vec<Listed> {
-        let is_own = |listed: &&Listed| self.own.iter().any(|own| own.name == listed.policy);
+    fn sources(&self, listed: &[CountedList]) -> Vec<CountedList> {
+        let is_own = |listed: &&CountedList| self.own.iter().any(|own| own.name == listed.policy);
         listed.iter().filter(is_own).cloned().collect()
     }
 
-    fn rules(&self, lists: &Lists, host: &[&Policy], host_mode: Mode) -> ScopeRules {
+    fn rules(&self, lists: &CompiledLists, host: &[&Policy], host_mode: Mode) -> ScopeRules {
         ScopeRules {
             id: self.id,
             name: self.name.to_owned(),

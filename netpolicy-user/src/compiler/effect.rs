@@ -18,7 +18,7 @@ use netpolicy_common::{Action, FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
 pub use self::opening::{Doors, Exempt, openings};
 use self::sweep::{Tally, sweep};
-use self::view::{Of, View};
+use self::view::{FamilyOf, View};
 use super::{Address, Prefix, Prefix4, Prefix6, Ruleset};
 use crate::model::effect::{Becomes, Effect, Sources, SourcesKind};
 use crate::model::rule::canonical;
@@ -95,16 +95,16 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
     let mut is_cut = false;
     let mut budget = bounds.pieces;
     // Services that the host governs have its lists: looked at once.
-    let mut known: Vec<Known<'_>> = Vec::new();
+    let mut known: Vec<ComparedViews<'_>> = Vec::new();
     let mut effects = Vec::new();
     for (pair, ports) in pairs(old, new) {
-        let lists = Lists::of(old, new, pair);
+        let lists = ScopeViews::of(old, new, pair);
         let found = match known.iter().find(|known| known.lists.same(&lists)) {
             Some(known) => known.found.clone(),
             None => {
                 let (found, stopped) = lists.compare(bounds, &mut budget);
                 is_cut |= stopped;
-                known.push(Known {
+                known.push(ComparedViews {
                     lists,
                     found: found.clone(),
                 });
@@ -127,20 +127,20 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
 }
 
 /// The scope of some ports before and after.
-type Pair = (ScopeId, ScopeId);
+type ScopePair = (ScopeId, ScopeId);
 
 /// What becomes of which sources.
-type Found = Vec<(Becomes, Sources)>;
+type SourceChanges = Vec<(Becomes, Sources)>;
 
 /// Which scope of `old` is to be compared with which one of `new`, and for which ports;
 /// no ports: all of a scope that is the same before and after.
-fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<Pair, Option<String>> {
+fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<ScopePair, Option<String>> {
     if old.ports == new.ports {
         let both = old.scopes.iter().chain(&new.scopes);
         return both.map(|scope| ((scope.id, scope.id), None)).collect();
     }
     // What has no port is judged in the host's scope.
-    let mut ranges: BTreeMap<Pair, Vec<(u16, u16)>> =
+    let mut ranges: BTreeMap<ScopePair, Vec<(u16, u16)>> =
         BTreeMap::from([((HOST_SCOPE, HOST_SCOPE), Vec::new())]);
     let scopes = old.ports.iter().zip(new.ports.iter());
     for (port, (&old, &new)) in (0..=u16::MAX).zip(scopes) {
@@ -166,7 +166,7 @@ fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<Pair, Option<String>> {
 
 /// The scope of which an effect is reported: the service that there will be, else the one that
 /// there was, else the host.
-fn scope_of(old: &Ruleset, new: &Ruleset, pair: Pair) -> (ScopeId, String) {
+fn scope_of(old: &Ruleset, new: &Ruleset, pair: ScopePair) -> (ScopeId, String) {
     let is_service = |id: &ScopeId| ![HOST_SCOPE, FAILSAFE_SCOPE].contains(id);
     let after = Some((new, pair.1)).filter(|(_, id)| is_service(id));
     let before = Some((old, pair.0)).filter(|(_, id)| is_service(id));
@@ -180,20 +180,20 @@ fn scope_of(old: &Ruleset, new: &Ruleset, pair: Pair) -> (ScopeId, String) {
 }
 
 /// What decides in a scope before and after.
-struct Lists<'a> {
+struct ScopeViews<'a> {
     v4: (View<'a, Prefix4>, View<'a, Prefix4>),
     v6: (View<'a, Prefix6>, View<'a, Prefix6>),
 }
 
 /// Lists that were compared.
-struct Known<'a> {
-    lists: Lists<'a>,
-    found: Found,
+struct ComparedViews<'a> {
+    lists: ScopeViews<'a>,
+    found: SourceChanges,
 }
 
-impl<'a> Lists<'a> {
-    fn of(old: &'a Ruleset, new: &'a Ruleset, pair: Pair) -> Self {
-        let (v4, v6): (Of<Prefix4>, Of<Prefix6>) = (|set| &set.v4, |set| &set.v6);
+impl<'a> ScopeViews<'a> {
+    fn of(old: &'a Ruleset, new: &'a Ruleset, pair: ScopePair) -> Self {
+        let (v4, v6): (FamilyOf<Prefix4>, FamilyOf<Prefix6>) = (|set| &set.v4, |set| &set.v6);
         Self {
             v4: (View::new(old, pair.0, v4), View::new(new, pair.1, v4)),
             v6: (View::new(old, pair.0, v6), View::new(new, pair.1, v6)),
@@ -208,7 +208,7 @@ impl<'a> Lists<'a> {
     }
 
     /// What was found, and whether the comparison stopped before the end.
-    fn compare(&self, bounds: Bounds, budget: &mut usize) -> (Found, bool) {
+    fn compare(&self, bounds: Bounds, budget: &mut usize) -> (SourceChanges, bool) {
         let v4 = compare(&self.v4.0, &self.v4.1, bounds, budget);
         let v6 = compare(&self.v6.0, &self.v6.1, bounds, budget);
         let is_cut = v4.is_cut || v6.is_cut;
@@ -225,15 +225,15 @@ impl<'a> Lists<'a> {
 }
 
 /// What becomes of the sources of one family.
-struct Outcome {
-    denied: Part,
-    allowed: Part,
+struct FamilyChanges {
+    denied: FamilySources,
+    allowed: FamilySources,
     /// Whether the comparison stopped before the end.
     is_cut: bool,
 }
 
 /// Sources of one family.
-struct Part {
+struct FamilySources {
     /// Whether it is all but the networks.
     all_but: bool,
     networks: Vec<IpNet>,
@@ -248,7 +248,7 @@ fn compare<P: Network>(
     new: &View<'_, P>,
     bounds: Bounds,
     budget: &mut usize,
-) -> Outcome {
+) -> FamilyChanges {
     let everything = [(P::Address::LOWEST, P::Address::HIGHEST)];
     let ranges = if old.same(new) {
         Vec::new()
@@ -271,9 +271,9 @@ fn compare<P: Network>(
     let (denied, allowed) = (denied.finish(), allowed.finish());
     let looked_at = stopped.unwrap_or(P::Address::HIGHEST).wide();
     let most = |tally: &Tally<P::Address>| tally.addresses > looked_at / 2;
-    let mut outcome = Outcome {
-        denied: Part::of::<P>(&denied, stopped.is_some()),
-        allowed: Part::of::<P>(&allowed, stopped.is_some()),
+    let mut outcome = FamilyChanges {
+        denied: FamilySources::of::<P>(&denied, stopped.is_some()),
+        allowed: FamilySources::of::<P>(&allowed, stopped.is_some()),
         is_cut: stopped.is_some(),
     };
     if !(most(&denied) || most(&allowed)) {
@@ -294,16 +294,16 @@ fn compare<P: Network>(
         (&mut outcome.allowed, drops.finish(), allowed)
     };
     if others.networks <= whole.networks {
-        *part = Part {
+        *part = FamilySources {
             all_but: true,
             already: stay.finish().networks,
-            ..Part::of::<P>(&others, stopped.is_some())
+            ..FamilySources::of::<P>(&others, stopped.is_some())
         };
     }
     outcome
 }
 
-impl Part {
+impl FamilySources {
     fn of<P: Network>(tally: &Tally<P::Address>, at_least: bool) -> Self {
         let networks = tally.first.iter();
         Self {
@@ -334,9 +334,9 @@ impl Part {
 }
 
 /// Both families' sources in as few descriptions as say it.
-fn together(mut v4: Part, v6: Part, listed: usize) -> Vec<Sources> {
+fn together(mut v4: FamilySources, v6: FamilySources, listed: usize) -> Vec<Sources> {
     if v4.all_but != v6.all_but {
-        let kind = |part: &Part, all| match part.all_but {
+        let kind = |part: &FamilySources, all| match part.all_but {
             true => all,
             false => SourcesKind::Networks,
         };

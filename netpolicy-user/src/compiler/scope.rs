@@ -10,7 +10,7 @@ use crate::model::{ListKind, Name, RuleList};
 
 /// A list that counts in a scope.
 #[derive(Clone, Debug)]
-pub(super) struct Listed {
+pub(super) struct CountedList {
     /// The policy's name.
     pub(super) policy: Name,
     /// Which of its lists.
@@ -36,15 +36,15 @@ pub(super) fn is_worth(changed: usize, lists: usize, networks: usize) -> bool {
 
 /// The lists of a scope, and what they come to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lists {
-    sources: Vec<Listed>,
+pub(super) struct CompiledLists {
+    sources: Vec<CountedList>,
     v4: Sets<Prefix4>,
     v6: Sets<Prefix6>,
 }
 
-impl Lists {
+impl CompiledLists {
     /// Compiles other sources than these, with what is known of these ones.
-    pub(super) fn changed_to(&self, sources: Vec<Listed>, is_worth: IsWorth) -> Self {
+    pub(super) fn changed_to(&self, sources: Vec<CountedList>, is_worth: IsWorth) -> Self {
         let (gone, new) = unmatched(&self.sources, &sources);
         if gone.is_empty() && new.is_empty() {
             return Self {
@@ -52,7 +52,7 @@ impl Lists {
                 ..self.clone()
             };
         }
-        let change = Change {
+        let change = ScopeChange {
             gone,
             new,
             sources: &sources,
@@ -83,23 +83,26 @@ impl Lists {
 }
 
 /// What becomes of the lists of a scope.
-struct Change<'a> {
+struct ScopeChange<'a> {
     /// Lists that no longer count, or not in this version.
-    gone: Vec<&'a Listed>,
+    gone: Vec<&'a CountedList>,
     /// Lists, or versions of lists, that did not count before.
-    new: Vec<&'a Listed>,
+    new: Vec<&'a CountedList>,
     /// All that count.
-    sources: &'a [Listed],
+    sources: &'a [CountedList],
     is_worth: IsWorth,
 }
 
 /// The lists that only one side has, by their addresses in memory; the same list may
 /// count several times.
-fn unmatched<'a>(old: &'a [Listed], new: &'a [Listed]) -> (Vec<&'a Listed>, Vec<&'a Listed>) {
+fn unmatched<'a>(
+    old: &'a [CountedList],
+    new: &'a [CountedList],
+) -> (Vec<&'a CountedList>, Vec<&'a CountedList>) {
     let mut new: Vec<_> = new.iter().collect();
     let mut gone = Vec::new();
     for old in old {
-        let same = |new: &&Listed| new.kind == old.kind && new.list.ptr_eq(&old.list);
+        let same = |new: &&CountedList| new.kind == old.kind && new.list.ptr_eq(&old.list);
         match new.iter().position(same) {
             Some(at) => drop(new.swap_remove(at)),
             None => gone.push(old),
@@ -130,13 +133,13 @@ impl<P: Prefix> Default for Sets<P> {
 }
 
 /// The networks of a family.
-type Of<P> = fn(&Index) -> &Nets<P>;
+type NetsOf<P> = fn(&Index) -> &Nets<P>;
 
 /// A list's new version, and where it is different; `None`: compiled whole.
-type Changed<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
+type ChangedPrefixes<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
 
 impl<P: Prefix> Sets<P> {
-    fn changed_by(&self, change: &Change<'_>, of: Of<P>) -> Self {
+    fn changed_by(&self, change: &ScopeChange<'_>, of: NetsOf<P>) -> Self {
         let ((block, block_changed), (offered, offered_changed)) = change.both(
             || change.union(&self.block, ListKind::Block, of),
             || change.union(&self.offered, ListKind::Allow, of),
@@ -155,7 +158,7 @@ impl<P: Prefix> Sets<P> {
     }
 }
 
-impl Change<'_> {
+impl ScopeChange<'_> {
     /// Does two things; at the same time, if they are likely to take long.
     fn both<A: Send, B: Send>(
         &self,
@@ -172,7 +175,12 @@ impl Change<'_> {
     }
 
     /// What the lists of a kind cover together, where they covered `old` before.
-    fn union<P: Prefix>(&self, old: &Prefixes<P>, kind: ListKind, of: Of<P>) -> Changed<P> {
+    fn union<P: Prefix>(
+        &self,
+        old: &Prefixes<P>,
+        kind: ListKind,
+        of: NetsOf<P>,
+    ) -> ChangedPrefixes<P> {
         let lists = self.sources.iter().filter(|listed| listed.kind == kind);
         let lists: Vec<_> = lists.map(|listed| of(&listed.index)).collect();
         let networks = lists.iter().map(|nets| nets.sorted.len()).sum();
@@ -192,11 +200,11 @@ impl Change<'_> {
     fn touched<P: Prefix>(
         &self,
         kind: ListKind,
-        of: Of<P>,
+        of: NetsOf<P>,
         is_worth: impl Fn(usize) -> bool,
     ) -> Option<Vec<Interval<P::Address>>> {
-        let of_kind = |listed: &&&Listed| listed.kind == kind;
-        let mut new: Vec<&Listed> = self.new.iter().filter(of_kind).copied().collect();
+        let of_kind = |listed: &&&CountedList| listed.kind == kind;
+        let mut new: Vec<&CountedList> = self.new.iter().filter(of_kind).copied().collect();
         let mut changed: Vec<P> = Vec::new();
         for gone in self.gone.iter().filter(of_kind) {
             // What is now in its place differs little.

@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use netpolicy_common::Reason;
 
-use super::{Page, Render, Tone, cell, line, plain, verdict_tone, write_fields};
+use super::{Render, RenderOptions, Tone, cell, line, plain, verdict_tone, write_fields};
 use crate::api::{Arrival, ExplainView, KernelVerdict, MatchView, ProbeView};
 
 impl Render for ExplainView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let port = self
             .port
             .map_or_else(|| "any of no service".to_owned(), |p| p.to_string());
@@ -29,7 +29,7 @@ impl Render for ExplainView {
             line(&self.policies.sentence)
         );
         write_fields(
-            page,
+            options,
             [
                 // First: it is why the rest does not matter.
                 (
@@ -128,11 +128,11 @@ impl ExplainView {
 }
 
 impl Render for ProbeView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let unfiltered = self.sentence.as_deref();
         let KernelVerdict { verdict, reason } = &self.kernel;
         write_fields(
-            page,
+            options,
             [
                 (
                     "Not filtered",

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-pub use changed::{InForce, write_plan};
+pub use changed::{ChangeReport, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
 pub use sql::SqlOutcome;
@@ -44,7 +44,7 @@ pub enum Format {
 
 /// How to render.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct RenderOptions {
     /// Table or JSON.
     pub format: Format,
     /// Whether tables use colours.
@@ -62,16 +62,20 @@ pub trait Render: Serialize {
     ///
     /// # Errors
     /// Those of the writer.
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()>;
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Writes `value` as the page says.
+/// Writes `value` as the options say.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn render<T: Render + ?Sized>(value: &T, page: &Page, out: &mut dyn Write) -> io::Result<()> {
-    match page.format {
-        Format::Table => value.table(page, out),
+pub fn render<T: Render + ?Sized>(
+    value: &T,
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match options.format {
+        Format::Table => value.table(options, out),
         Format::Json => write_json(value, out),
     }
 }
@@ -117,7 +121,7 @@ fn number(value: &dyn Display) -> Cell {
 
 /// A table with or without a header, in the taste of `docker ps`: no borders, no wrapping.
 fn write_table(
-    page: &Page,
+    options: &RenderOptions,
     header: &[&str],
     rows: Vec<Vec<Cell>>,
     out: &mut dyn Write,
@@ -127,7 +131,7 @@ fn write_table(
     let mut table = Table::new();
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.load_style(comfy_table::presets::NOTHING);
-    if page.colour {
+    if options.colour {
         table.enforce_styling();
     } else {
         table.force_no_tty();
@@ -167,7 +171,7 @@ fn trim_end(line: &str) -> String {
 
 /// Labels and values below each other; values that are `None` are left out.
 fn write_fields<const N: usize>(
-    page: &Page,
+    options: &RenderOptions,
     fields: [(&str, Option<Cell>); N],
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -175,18 +179,18 @@ fn write_fields<const N: usize>(
         .into_iter()
         .filter_map(|(label, value)| Some(vec![cell(Tone::Label, label), value?]))
         .collect();
-    write_table(page, &[], rows, out)
+    write_table(options, &[], rows, out)
 }
 
-impl Page {
+impl RenderOptions {
     /// The time zone of times in tables.
     fn zone(&self) -> TimeZone {
         self.zone.clone().unwrap_or_else(TimeZone::system)
     }
 }
 
-fn time(page: &Page, time: Timestamp) -> String {
-    time.to_zoned(page.zone())
+fn time(options: &RenderOptions, time: Timestamp) -> String {
+    time.to_zoned(options.zone())
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
 }

@@ -27,7 +27,7 @@ const LONGEST: usize = 16 * 1024;
 
 /// What the user did at the prompt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum PromptInput {
     /// Typed a line, or pasted several.
     Text(String),
     /// Ctrl-C: forget what was begun.
@@ -83,7 +83,11 @@ impl Editor {
     }
 
     /// Reads a line. Other tasks go on meanwhile.
-    pub(super) async fn read(&mut self, prompt: String, guide: Guide) -> anyhow::Result<Read> {
+    pub(super) async fn read(
+        &mut self,
+        prompt: String,
+        guide: Guide,
+    ) -> anyhow::Result<PromptInput> {
         let lost = || anyhow::anyhow!("the line editor is lost");
         let mut inner = self.inner.take().ok_or_else(lost)?;
         let (inner, line) = tokio::task::spawn_blocking(move || {
@@ -94,9 +98,9 @@ impl Editor {
         .await?;
         self.inner = Some(inner);
         match line {
-            Ok(line) => Ok(Read::Text(line)),
-            Err(ReadlineError::Interrupted) => Ok(Read::Cleared),
-            Err(ReadlineError::Eof) => Ok(Read::Ended),
+            Ok(line) => Ok(PromptInput::Text(line)),
+            Err(ReadlineError::Interrupted) => Ok(PromptInput::Cleared),
+            Err(ReadlineError::Eof) => Ok(PromptInput::Ended),
             Err(error) => Err(anyhow::Error::from(error).context("the terminal cannot be read")),
         }
     }

@@ -1,7 +1,7 @@
 //! Completion at the prompt: keywords by the statement's shape, names as the agent
 //! knows them.
 
-use super::syntax::{self, Item};
+use super::syntax::{self, SyntaxItem};
 use crate::client::{Client, ClientError};
 use crate::sql::{Dialect, Ending, Tail, write_name};
 
@@ -68,9 +68,15 @@ impl Names {
     }
 
     /// How an item is written by who has begun it so.
-    fn written(&self, item: Item, begun: &str, dialect: Option<Dialect>, to: &mut Vec<String>) {
+    fn written(
+        &self,
+        item: SyntaxItem,
+        begun: &str,
+        dialect: Option<Dialect>,
+        to: &mut Vec<String>,
+    ) {
         let names = match item {
-            Item::Word(word) => {
+            SyntaxItem::Word(word) => {
                 let is_lower = begun.starts_with(|c: char| c.is_lowercase());
                 to.push(if is_lower {
                     word.to_lowercase()
@@ -79,13 +85,13 @@ impl Names {
                 });
                 return;
             }
-            Item::Dialect => {
+            SyntaxItem::Dialect => {
                 to.extend(Dialect::ALL.map(|dialect| dialect.as_str().to_owned()));
                 return;
             }
-            Item::Free(_) => return,
-            Item::Policy => &self.policies,
-            Item::Service => &self.services,
+            SyntaxItem::Free(_) => return,
+            SyntaxItem::Policy => &self.policies,
+            SyntaxItem::Service => &self.services,
         };
         for name in names {
             let mut text = String::new();

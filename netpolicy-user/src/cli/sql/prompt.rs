@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
-use super::editor::{Editor, Guide, Read, history_file};
+use super::editor::{Editor, Guide, PromptInput, history_file};
 use super::names::Names;
 use super::{script, syntax};
 use crate::api::{ChangeQuery, SqlRequest};
@@ -74,12 +74,12 @@ pub(super) async fn run(
             Err(ClientError::Refused { .. }) => Names::default(),
             names => names?,
         },
-        has_hints: cx.page.colour,
+        has_hints: cx.options.colour,
         ..Guide::default()
     };
     let variable = std::env::var_os;
     let history = history_file(variable("XDG_STATE_HOME"), variable("HOME"));
-    let mut editor = Editor::open(history, cx.page.colour)?;
+    let mut editor = Editor::open(history, cx.options.colour)?;
     cx.say("SQL for network policies. A statement ends with ';'. \\h for help, \\q to quit.")?;
     let mut text = String::new();
     loop {
@@ -90,14 +90,14 @@ pub(super) async fn run(
             .read(label(request.dialect, &text), guide.clone())
             .await?
         {
-            Read::Text(line) => line,
-            Read::Cleared => {
+            PromptInput::Text(line) => line,
+            PromptInput::Cleared => {
                 text.clear();
                 continue;
             }
-            Read::Ended => return Ok(Exit::Done),
+            PromptInput::Ended => return Ok(Exit::Done),
         };
-        cx.page.now = Timestamp::now();
+        cx.options.now = Timestamp::now();
         let meta = Meta::of(&line).filter(|_| text.is_empty());
         let done = if let Some(meta) = meta {
             remember(&mut editor, line.trim(), cx)?;

@@ -78,7 +78,7 @@ pub(super) async fn show(
     query: &ChangeQuery,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
-    if cx.page.format == Format::Table {
+    if cx.options.format == Format::Table {
         warn(&warnings(response), cx)?;
     }
     let status = interfaces(response, cx).await;
@@ -101,7 +101,7 @@ pub(super) async fn show(
 /// Only for the interfaces' names: changes are made, whatever becomes of this.
 async fn interfaces(response: &SqlResponse, cx: &Context<'_>) -> Option<Status> {
     let is_change = response.results.iter().any(|r| r.changed.is_some());
-    if cx.page.format == Format::Json || !is_change {
+    if cx.options.format == Format::Json || !is_change {
         return None;
     }
     cx.client.status().await.ok()

@@ -6,6 +6,7 @@ mod sql;
 
 use std::sync::{Arc, Mutex};
 
+use axum::body::Bytes;
 use axum::extract::{Path as UrlPath, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -14,7 +15,7 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{ChangeQuery, ConsentQuery};
+use crate::api::{ChangeHead, ChangeQuery, ConsentQuery};
 use crate::model::diff::unified;
 use crate::model::{Change, ChangeContext, Limits, State};
 
@@ -87,6 +88,20 @@ async fn detach(
     Ok(Json(json!(["eth0"])))
 }
 
+/// The change of a request whose texts follow it as they are.
+fn with_texts(body: &[u8]) -> Change {
+    let end = body.iter().position(|byte| *byte == b'\n').unwrap();
+    let ChangeHead { mut change, texts } = serde_json::from_slice(&body[..end]).unwrap();
+    let mut rest = std::str::from_utf8(&body[end + 1..]).unwrap();
+    for (text, length) in change.texts_mut().into_iter().zip(texts) {
+        let (this, behind) = rest.split_at(length);
+        this.clone_into(text);
+        rest = behind;
+    }
+    assert_eq!(rest, "");
+    change
+}
+
 fn agent(script: Script) -> Router {
     async fn change(
         Shared(s): Shared<Script>,
@@ -134,8 +149,8 @@ fn agent(script: Script) -> Router {
             }),
         )
         .route("/v1/diff", get(async || Json(json!({"differs": false, "diff": "", "left_out": 0}))))
-        .route("/v1/diff", post(async |Shared(s), Json(body): Json<Value>| {
-            let file: Change = serde_json::from_value(body.clone()).unwrap();
+        .route("/v1/diff", post(async |Shared(s), body: Bytes| {
+            let file = with_texts(&body);
             let cx = ChangeContext {
                 now: jiff::Timestamp::UNIX_EPOCH,
                 actor: "root",
@@ -145,6 +160,7 @@ fn agent(script: Script) -> Router {
             let nothing = State::empty();
             let diff = unified(&nothing, &nothing.apply(&file, &cx).unwrap().state, usize::MAX);
             let query = Query(ChangeQuery::default());
+            let body = serde_json::to_value(&file).unwrap();
             let Json(plan) = change(Shared(s), query, Json(body)).await.unwrap();
             Json(json!({"differs": true, "diff": diff.text, "left_out": 0, "plan": plan}))
         }))

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
 use super::sweep::{sweep, sweep_while};
-use super::view::{Of, View};
+use super::view::{FamilyOf, View};
 use super::{BOUNDS, pairs, scope_of};
 use crate::compiler::intervals::{Interval, aggregate};
 use crate::compiler::{Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, Ruleset};
@@ -89,17 +89,21 @@ pub struct Doors<'a> {
 pub fn openings(old: Doors<'_>, new: Doors<'_>) -> Vec<Opening> {
     let mut budget = BOUNDS.pieces;
     // Services that the host governs have its lists: looked at once.
-    let mut known: Vec<(Family<'_, Prefix4>, Family<'_, Prefix6>, Found)> = Vec::new();
+    let mut known: Vec<(
+        FamilyViews<'_, Prefix4>,
+        FamilyViews<'_, Prefix6>,
+        OpenedFamilies,
+    )> = Vec::new();
     let mut openings = Vec::new();
     for (pair, ports) in pairs(old.rules, new.rules) {
-        let v4 = Family::<Prefix4>::of(old, new, pair, |set| &set.v4);
-        let v6 = Family::<Prefix6>::of(old, new, pair, |set| &set.v6);
+        let v4 = FamilyViews::<Prefix4>::of(old, new, pair, |set| &set.v4);
+        let v6 = FamilyViews::<Prefix6>::of(old, new, pair, |set| &set.v6);
         let like = known.iter().find(|(a, b, _)| a.same(&v4) && b.same(&v6));
         let found = match like {
             Some((_, _, found)) => found.clone(),
             None => {
                 let (of_v4, of_v6) = (v4.opens(&mut budget), v6.opens(&mut budget));
-                let found: Found = match (of_v4, of_v6) {
+                let found: OpenedFamilies = match (of_v4, of_v6) {
                     (Some(v4), Some(v6)) if v4 == v6 => vec![(OpenTo::Every, v4)],
                     (v4, v6) => {
                         let v4 = v4.map(|percent| (OpenTo::Ipv4, percent));
@@ -123,18 +127,18 @@ pub fn openings(old: Doors<'_>, new: Doors<'_>) -> Vec<Opening> {
 }
 
 /// To which families a scope is opened, and to how many percent of their addresses.
-type Found = Vec<(OpenTo, u8)>;
+type OpenedFamilies = Vec<(OpenTo, u8)>;
 
 /// What decides on one family's sources in one scope, before and after.
-struct Family<'a, P: Prefix> {
+struct FamilyViews<'a, P: Prefix> {
     old: View<'a, P>,
     new: View<'a, P>,
     old_exempt: &'a Prefixes<P>,
     new_exempt: &'a Prefixes<P>,
 }
 
-impl<'a, P: Measured> Family<'a, P> {
-    fn of(old: Doors<'a>, new: Doors<'a>, pair: (ScopeId, ScopeId), of: Of<P>) -> Self {
+impl<'a, P: Measured> FamilyViews<'a, P> {
+    fn of(old: Doors<'a>, new: Doors<'a>, pair: (ScopeId, ScopeId), of: FamilyOf<P>) -> Self {
         // On failsafe ports nothing is dropped, whoever is exempt.
         let exempt = |doors: Doors<'a>, scope| match scope {
             FAILSAFE_SCOPE => of(&doors.exempt.host),

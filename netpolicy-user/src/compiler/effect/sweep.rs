@@ -10,7 +10,7 @@ use crate::compiler::{Address, Prefix, Prefixes};
 const STEPS: usize = 8;
 
 /// The lists that a piece is on: bit n stands for list n.
-pub(super) type Lists = u16;
+pub(super) type ListBits = u16;
 
 /// Visits `ranges`, which ascend and are disjoint, in pieces, with the lists that each
 /// piece is on. At most sixteen lists, of disjoint prefixes.
@@ -21,7 +21,7 @@ pub(super) fn sweep<P: Prefix>(
     lists: &[&Prefixes<P>],
     ranges: &[Interval<P::Address>],
     budget: &mut usize,
-    mut visit: impl FnMut(Interval<P::Address>, Lists),
+    mut visit: impl FnMut(Interval<P::Address>, ListBits),
 ) -> Option<P::Address> {
     sweep_while(lists, ranges, budget, |range, on| {
         visit(range, on);
@@ -34,7 +34,7 @@ pub(super) fn sweep_while<P: Prefix>(
     lists: &[&Prefixes<P>],
     ranges: &[Interval<P::Address>],
     budget: &mut usize,
-    mut visit: impl FnMut(Interval<P::Address>, Lists) -> ControlFlow<()>,
+    mut visit: impl FnMut(Interval<P::Address>, ListBits) -> ControlFlow<()>,
 ) -> Option<P::Address> {
     let mut cursors: Vec<_> = lists
         .iter()
@@ -56,7 +56,7 @@ pub(super) fn sweep_while<P: Prefix>(
         }
         let mut start = first;
         loop {
-            let (mut on, mut end): (Lists, _) = (0, last);
+            let (mut on, mut end): (ListBits, _) = (0, last);
             for (number, (current, rest)) in cursors.iter_mut().enumerate() {
                 while current.is_some_and(|prefix| prefix.last() < start) {
                     *current = rest.next();

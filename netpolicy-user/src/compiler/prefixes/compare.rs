@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::sequence::Part;
+use super::sequence::ChunkEntry;
 use super::{Prefix, Prefixes};
 use crate::compiler::Address;
 
@@ -61,7 +61,10 @@ impl<P: Prefix> Prefixes<P> {
         if self.ptr_eq(new) {
             return ControlFlow::Continue(());
         }
-        let (mut old, mut new) = (Cursor::new(self.parts()), Cursor::new(new.parts()));
+        let (mut old, mut new) = (
+            ChunkCursor::new(self.parts()),
+            ChunkCursor::new(new.parts()),
+        );
         loop {
             while let (Some(a), Some(b)) = (old.whole_chunk(), new.whole_chunk())
                 && a.first == b.first
@@ -107,20 +110,20 @@ pub(in crate::compiler) fn extend<P: Prefix>(
 }
 
 /// A place in a sequence.
-struct Cursor<'a, P: Prefix> {
+struct ChunkCursor<'a, P: Prefix> {
     /// The part in which it is, and those after.
-    parts: &'a [Part<P>],
+    parts: &'a [ChunkEntry<P>],
     /// Prefixes of the first part that are behind it.
     done: usize,
 }
 
-impl<'a, P: Prefix> Cursor<'a, P> {
-    fn new(parts: &'a [Part<P>]) -> Self {
+impl<'a, P: Prefix> ChunkCursor<'a, P> {
+    fn new(parts: &'a [ChunkEntry<P>]) -> Self {
         Self { parts, done: 0 }
     }
 
     /// The part that begins here.
-    fn whole_chunk(&self) -> Option<&'a Part<P>> {
+    fn whole_chunk(&self) -> Option<&'a ChunkEntry<P>> {
         self.parts.first().filter(|_| self.done == 0)
     }
 

@@ -14,11 +14,11 @@ use super::chunk::{Chunk, ends_chunk};
 /// alone: equal sequences have equal chunks, and versions of one share the chunks in
 /// which they do not differ. Cloning shares everything.
 pub struct Prefixes<P: Prefix> {
-    content: Arc<Content<P>>,
+    content: Arc<SequenceContent<P>>,
 }
 
-struct Content<P: Prefix> {
-    parts: Box<[Part<P>]>,
+struct SequenceContent<P: Prefix> {
+    parts: Box<[ChunkEntry<P>]>,
     len: usize,
     hash: OnceLock<[u8; 32]>,
 }
@@ -27,12 +27,12 @@ struct Content<P: Prefix> {
 const HASH_CONTEXT: &[u8] = b"netpolicy prefixes 1\n";
 
 /// A chunk, with its first prefix next to it so that searching touches no chunk.
-pub(in crate::compiler) struct Part<P: Prefix> {
+pub(in crate::compiler) struct ChunkEntry<P: Prefix> {
     pub(in crate::compiler) first: P,
     pub(super) chunk: Arc<Chunk<P>>,
 }
 
-impl<P: Prefix> Clone for Part<P> {
+impl<P: Prefix> Clone for ChunkEntry<P> {
     fn clone(&self) -> Self {
         Self {
             first: self.first,
@@ -60,7 +60,7 @@ impl<P: Prefix> Prefixes<P> {
     }
 
     /// The chunks with their first addresses, ascending.
-    pub(in crate::compiler) fn parts(&self) -> &[Part<P>] {
+    pub(in crate::compiler) fn parts(&self) -> &[ChunkEntry<P>] {
         &self.content.parts
     }
 
@@ -217,7 +217,7 @@ impl<'a, P: Prefix> IntoIterator for &'a Prefixes<P> {
 #[derive(Clone)]
 pub struct Iter<'a, P: Prefix> {
     current: std::slice::Iter<'a, P>,
-    parts: std::slice::Iter<'a, Part<P>>,
+    parts: std::slice::Iter<'a, ChunkEntry<P>>,
     left: usize,
 }
 
@@ -244,7 +244,7 @@ impl<P: Prefix> ExactSizeIterator for Iter<'_, P> {}
 
 /// Makes a sequence of prefixes that come sorted, each once.
 pub struct PrefixesBuilder<P: Prefix> {
-    parts: Vec<Part<P>>,
+    parts: Vec<ChunkEntry<P>>,
     open: Vec<P>,
     len: usize,
 }
@@ -285,7 +285,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
     }
 
     /// Appends whole parts of another sequence; to be called at the end of a chunk.
-    pub(super) fn share(&mut self, parts: &[Part<P>]) {
+    pub(super) fn share(&mut self, parts: &[ChunkEntry<P>]) {
         debug_assert!(self.open.is_empty(), "chunks follow whole chunks");
         self.len += parts
             .iter()
@@ -304,7 +304,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
             None => Chunk::new(&self.open),
         };
         self.len += self.open.len();
-        self.parts.push(Part { first, chunk });
+        self.parts.push(ChunkEntry { first, chunk });
         self.open.clear();
     }
 
@@ -322,7 +322,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
             "chunks ascend"
         );
         Prefixes {
-            content: Arc::new(Content {
+            content: Arc::new(SequenceContent {
                 parts: self.parts.into(),
                 len: self.len,
                 hash: OnceLock::new(),

@@ -49,7 +49,10 @@ fn lacks(rights: &Rights, state: &State, change: &Change) -> Vec<String> {
 fn new_policy_requires_create_and_activation_requires_attach() {
     let state = State::empty();
     let unprivileged = rights("eve", &[], &[]);
-    assert_eq!(lacks(&unprivileged, &state, &create("office", false)).len(), 2);
+    assert_eq!(
+        lacks(&unprivileged, &state, &create("office", false)).len(),
+        2
+    );
     let alice = rights("alice", &[], &[grant(Privilege::Create, "user:alice")]);
     assert!(lacks(&alice, &state, &create("office", true)).is_empty());
     assert_eq!(

@@ -25,7 +25,7 @@ use super::{
 };
 
 pub use export::export;
-pub(super) use export::{Part, Section, sections};
+pub(super) use export::{Section, SectionPart, sections};
 
 /// A policy file that was read.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::document::Table;
+use super::document::TomlTable;
 use super::rules::Inline;
-use super::text::{Document, Text};
+use super::text::{Text, TomlDocument};
 use super::{EarlierState, FilePolicy, FileService, PolicyFile};
 use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
@@ -48,9 +48,9 @@ pub(super) fn read_text(
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    let (document, root) = Document::parse(text, report)?;
-    let root = Table::root(&document, &root).with_keys(&["host", "service", "policy"], report);
-    let mut reader = Reader {
+    let (document, root) = TomlDocument::parse(text, report)?;
+    let root = TomlTable::root(&document, &root).with_keys(&["host", "service", "policy"], report);
+    let mut reader = FileReader {
         document: &document,
         lists,
         tolerance,
@@ -78,14 +78,14 @@ pub(super) fn read_text(
 pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<String> {
     let text = Text::new(&file.name, &file.text);
     let mut names = Vec::new();
-    if let Some((document, root)) = Document::parse(&text, report) {
-        list_names(&Table::root(&document, &root), &mut names);
+    if let Some((document, root)) = TomlDocument::parse(&text, report) {
+        list_names(&TomlTable::root(&document, &root), &mut names);
     }
     names
 }
 
 /// Adds the list files that the policies of a table name, each once.
-fn list_names(root: &Table<'_>, names: &mut Vec<String>) {
+fn list_names(root: &TomlTable<'_>, names: &mut Vec<String>) {
     // What does not fit is reported when the file is read.
     let mut ignored = Report::default();
     for policy in root.tables("policy", "[[policy]]", &mut ignored) {
@@ -107,8 +107,8 @@ struct Policies {
     policies: Vec<FilePolicy>,
 }
 
-struct Reader<'r, 'd> {
-    document: &'r Document<'d>,
+struct FileReader<'r, 'd> {
+    document: &'r TomlDocument<'d>,
     lists: &'r [SourceText],
     tolerance: Tolerance,
     earlier: EarlierState<'r>,
@@ -116,8 +116,8 @@ struct Reader<'r, 'd> {
     report: &'r mut Report,
 }
 
-impl Reader<'_, '_> {
-    fn host(&mut self, root: &Table<'_>) -> Host {
+impl FileReader<'_, '_> {
+    fn host(&mut self, root: &TomlTable<'_>) -> Host {
         let mut host = Host::default();
         if let Some(table) = root.table("host", "[host]", self.report) {
             let table = table.with_keys(&["mode", "failsafe_ports"], self.report);
@@ -131,7 +131,7 @@ impl Reader<'_, '_> {
         host
     }
 
-    fn services(&mut self, root: &Table<'_>) -> Vec<FileService> {
+    fn services(&mut self, root: &TomlTable<'_>) -> Vec<FileService> {
         const KEYS: &[&str] = &["name", "ports", "combine", "mode", "comment"];
         const COMBINE: &[(&str, Combine)] =
             &[("override", Combine::Override), ("and", Combine::And)];
@@ -180,7 +180,7 @@ impl Reader<'_, '_> {
     /// Reads a `[[policy]]`. `None` after a syntax error.
     fn policy(
         &mut self,
-        table: &Table<'_>,
+        table: &TomlTable<'_>,
         services: &[FileService],
         read: &mut Policies,
     ) -> Option<()> {
@@ -265,7 +265,7 @@ impl Reader<'_, '_> {
     /// there, `None` after a syntax error. `earlier`: what the policy has now.
     fn rules(
         &mut self,
-        table: &Table<'_>,
+        table: &TomlTable<'_>,
         kind: ListKind,
         (key, file_key): (&'static str, &'static str),
         tolerance: Tolerance,
@@ -306,7 +306,7 @@ impl Reader<'_, '_> {
         Some(Some(reader.finish()))
     }
 
-    fn bindings(&mut self, table: &Table<'_>, services: &[FileService]) -> BTreeSet<Binding> {
+    fn bindings(&mut self, table: &TomlTable<'_>, services: &[FileService]) -> BTreeSet<Binding> {
         let Some(names) = table.strings("bind", BIND, false, self.report) else {
             return BTreeSet::from([Binding::Host]);
         };
@@ -332,7 +332,7 @@ impl Reader<'_, '_> {
     /// The name of a table's thing, and where it stands.
     fn name(
         &mut self,
-        table: &Table<'_>,
+        table: &TomlTable<'_>,
         example: &'static str,
         check: fn(&str) -> Result<Name, ModelError>,
     ) -> Option<(Name, Place)> {
@@ -348,7 +348,7 @@ impl Reader<'_, '_> {
     }
 
     /// `None` if there are none or bad ones.
-    fn ports(&mut self, table: &Table<'_>, key: &'static str) -> Option<PortSet> {
+    fn ports(&mut self, table: &TomlTable<'_>, key: &'static str) -> Option<PortSet> {
         let items = table.strings(key, PORTS, true, self.report)?;
         let mut good = Vec::new();
         for (item, offset) in items {
@@ -366,7 +366,7 @@ impl Reader<'_, '_> {
     }
 
     /// A `/0` that is shown as blocked; see [`Policy::blocked_rest`](crate::model::Policy).
-    fn blocked_rest(&mut self, table: &Table<'_>, allow: &AllowPart) -> Option<Box<str>> {
+    fn blocked_rest(&mut self, table: &TomlTable<'_>, allow: &AllowPart) -> Option<Box<str>> {
         const KEY: &str = "blocked_rest";
         let (text, offset) = table.string(KEY, "a string", self.report)?;
         let is_all = parse_source(text).is_ok_and(|net| net.prefix_len() == 0);
@@ -383,7 +383,7 @@ impl Reader<'_, '_> {
         None
     }
 
-    fn comment(&mut self, table: &Table<'_>) -> Option<String> {
+    fn comment(&mut self, table: &TomlTable<'_>) -> Option<String> {
         let (text, offset) = table.string("comment", "a string", self.report)?;
         let length = text.chars().count();
         if length > MAX_COMMENT {

@@ -2,12 +2,12 @@
 
 use super::finding::{Code, Finding, Severity};
 use super::special::Local;
-use super::sweep::{Bits, Entry, Group, Ranks, covered_whole};
+use super::sweep::{Bits, Group, Ranks, RuleEntry, covered_whole};
 use super::{Findings, State};
 use crate::model::{Binding, Policy};
 
 /// Policies whose blocks are looked at together: one by itself, or all of a scope.
-struct Lists {
+struct PolicyGroup {
     members: Vec<usize>,
     scope: Option<Binding>,
 }
@@ -16,7 +16,7 @@ struct Lists {
 /// Policies with an allow list are left out: their blocks remove something from it.
 pub(super) fn local_ranges(
     state: &State,
-    rules: (&[Entry<u32>], &[Entry<u128>]),
+    rules: (&[RuleEntry<u32>], &[RuleEntry<u128>]),
     ranks: &Ranks,
     (locals, reported): (&[Local], &[Vec<bool>]),
     findings: &mut Findings,
@@ -57,12 +57,12 @@ pub(super) fn local_ranges(
 }
 
 /// Each policy by itself, then the policies of each scope together; each set once.
-fn lists(state: &State) -> Vec<Lists> {
+fn lists(state: &State) -> Vec<PolicyGroup> {
     let policies = || state.policies.iter().enumerate();
     let has_allow = |policy: &Policy| policy.allow_list().is_some();
     let alone = policies().filter(|(_, policy)| !has_allow(policy));
-    let mut lists: Vec<Lists> = alone
-        .map(|(at, _)| Lists {
+    let mut lists: Vec<PolicyGroup> = alone
+        .map(|(at, _)| PolicyGroup {
             members: vec![at],
             scope: None,
         })
@@ -77,25 +77,29 @@ fn lists(state: &State) -> Vec<Lists> {
         if members.len() > 1 && !is_known && !governing.iter().any(|(_, policy)| has_allow(policy))
         {
             let scope = Some(scope);
-            lists.push(Lists { members, scope });
+            lists.push(PolicyGroup { members, scope });
         }
     }
     lists
 }
 
 /// What blocks cover whole of a family.
-struct Whole {
+struct CoveredRanges {
     ranges: Vec<bool>,
     is_all: bool,
 }
 
-fn whole<A: Bits>(entries: &[Entry<A>], groups: &[Group], locals: &[Local]) -> Vec<Whole> {
+fn whole<A: Bits>(
+    entries: &[RuleEntry<A>],
+    groups: &[Group],
+    locals: &[Local],
+) -> Vec<CoveredRanges> {
     let range =
         |local: &Local| A::of(&local.net).map(|(first, length)| (first, first.last(length)));
     let mut ranges: Vec<_> = locals.iter().map(range).collect();
     ranges.push(Some((A::LOWEST, A::HIGHEST)));
     let found = covered_whole(entries, groups, &ranges);
-    let whole = |mut ranges: Vec<bool>| Whole {
+    let whole = |mut ranges: Vec<bool>| CoveredRanges {
         is_all: ranges.pop().unwrap_or(false),
         ranges,
     };
@@ -108,7 +112,7 @@ fn is_v4(locals: &[Local], at: usize) -> bool {
         .is_some_and(|local| local.net.addr().is_ipv4())
 }
 
-fn finding(state: &State, lists: &Lists, locals: &[Local], covered: &[usize]) -> Finding {
+fn finding(state: &State, lists: &PolicyGroup, locals: &[Local], covered: &[usize]) -> Finding {
     let ranges = covered.iter().filter_map(|&at| locals.get(at));
     let ranges: Vec<_> = ranges.map(|local| local.words.as_str()).collect();
     let on = match &lists.scope {

@@ -46,7 +46,13 @@ pub fn lint_on(state: &State, own: &[(IpNet, String)]) -> Vec<Finding> {
     rules::covered(state, &v4, &ranks, &mut findings);
     let v6 = sweep::sorted::<u128>(state, &ranks);
     rules::covered(state, &v6, &ranks, &mut findings);
-    covers::local_ranges(state, (&v4, &v6), &ranks, (&locals, &reported), &mut findings);
+    covers::local_ranges(
+        state,
+        (&v4, &v6),
+        &ranks,
+        (&locals, &reported),
+        &mut findings,
+    );
     scopes::scopes(state, (&v4, &v6), &ranks, &mut findings);
     scopes::policies(state, &mut findings);
     scopes::names(state, &mut findings);
@@ -64,13 +70,13 @@ pub fn is_at_fault(findings: &[Finding]) -> bool {
 /// Findings so far. Of those that are about a rule only some are kept.
 #[derive(Default)]
 struct Findings {
-    found: Vec<(Order, Finding)>,
+    found: Vec<(FindingOrder, Finding)>,
     /// How many there were of each code, policy and list.
     counts: BTreeMap<(Code, usize, bool), u64>,
 }
 
 /// First the policy, then how bad, then which rule.
-type Order = (usize, Severity, Code, bool, usize);
+type FindingOrder = (usize, Severity, Code, bool, usize);
 
 impl Findings {
     /// Adds what is about a policy, by its index, or about none.

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::finding::{Code, Finding, RuleAt, Severity};
 use super::special::{Local, purpose, whole_local};
-use super::sweep::{self, Bits, Covered, Entry, Ranks};
+use super::sweep::{self, Bits, Covered, Ranks, RuleEntry};
 use super::{Findings, ListKind, State};
 use crate::model::address::{self, Written};
 use crate::model::{Policy, Rule, RuleList, Spelling};
@@ -120,11 +120,11 @@ fn looks_public(list: &RuleList) -> bool {
 /// Rules that never matter because of others.
 pub(super) fn covered<A: Bits>(
     state: &State,
-    entries: &[Entry<A>],
+    entries: &[RuleEntry<A>],
     ranks: &Ranks,
     findings: &mut Findings,
 ) {
-    let rule_at = |entry: &Entry<A>| -> Option<(&Policy, RuleAt)> {
+    let rule_at = |entry: &RuleEntry<A>| -> Option<(&Policy, RuleAt)> {
         let policy = state.policies.get(entry.policy(ranks))?;
         let list = match entry.kind() {
             ListKind::Allow => policy.allow_list()?,

@@ -1,8 +1,8 @@
 //! What is said of whole policies, of the scopes that they govern, and of names.
 
-use super::families::{Family, family, passes_both};
+use super::families::{FamilySummary, family, passes_both};
 use super::finding::{Code, Finding, Severity};
-use super::sweep::{Entry, Group, Ranks};
+use super::sweep::{Group, Ranks, RuleEntry};
 use super::{Findings, State};
 use crate::model::{AllowPart, Binding, Combine, Policy};
 
@@ -10,10 +10,10 @@ use crate::model::{AllowPart, Binding, Combine, Policy};
 const HALF: f64 = 0.5;
 
 /// The rules of both families, sorted.
-type Both<'a> = (&'a [Entry<u32>], &'a [Entry<u128>]);
+type Both<'a> = (&'a [RuleEntry<u32>], &'a [RuleEntry<u128>]);
 
 /// Policies that govern together.
-struct Together<'a> {
+struct GoverningPolicies<'a> {
     /// `None`: a policy that governs nothing now, by itself.
     scope: Option<&'a Binding>,
     /// Indices of the policies.
@@ -31,7 +31,7 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
         )
         .collect();
     let policies = || state.policies.iter().enumerate();
-    let governed = bindings.iter().map(|scope| Together {
+    let governed = bindings.iter().map(|scope| GoverningPolicies {
         scope: Some(scope),
         members: policies()
             .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
@@ -40,12 +40,12 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
     });
     let idle = policies()
         .filter(|(_, policy)| !policy.active || policy.bindings.is_empty())
-        .map(|(at, _)| Together {
+        .map(|(at, _)| GoverningPolicies {
             scope: None,
             members: vec![at],
         });
     // Scopes with the same policies are reported once each, but examined once.
-    let mut known: Vec<(Vec<usize>, [Family; 2])> = Vec::new();
+    let mut known: Vec<(Vec<usize>, [FamilySummary; 2])> = Vec::new();
     for together in governed.chain(idle) {
         let deciding = together.deciding(state);
         let Some(first) = deciding.first() else {
@@ -98,7 +98,7 @@ fn says_only(policy: &Policy) -> bool {
     matches!(policy.allow, AllowPart::Only(_))
 }
 
-impl Together<'_> {
+impl GoverningPolicies<'_> {
     fn policies<'a>(&self, state: &'a State) -> impl Iterator<Item = &'a Policy> {
         let members = self.members.iter();
         let policies: Vec<_> = members.filter_map(|&at| state.policies.get(at)).collect();
@@ -145,7 +145,7 @@ impl Together<'_> {
     }
 
     /// What is said of a family that blocks cover, whole or half, without an allow list.
-    fn blocked(&self, state: &State, name: &str, family: Family) -> Option<Finding> {
+    fn blocked(&self, state: &State, name: &str, family: FamilySummary) -> Option<Finding> {
         let on = self.place();
         // One rule that blocks everything has a finding of its own.
         if family.is_blocked_by_one || family.blocked < HALF {

@@ -130,10 +130,10 @@ proptest! {
                 let place = list.place(rule).unwrap().source;
                 prop_assert_eq!(&*place, &*expected.source.to_string());
             }
-            let anew = RuleList::from_parts(list.iter().cloned().collect(), list.sources().to_vec());
-            prop_assert_eq!(chunks(&list), chunks(&anew));
-            prop_assert_eq!(&list, &anew);
-            prop_assert!(list.same_words(&anew));
+            let fresh = RuleList::from_parts(list.iter().cloned().collect(), list.sources().to_vec());
+            prop_assert_eq!(chunks(&list), chunks(&fresh));
+            prop_assert_eq!(&list, &fresh);
+            prop_assert!(list.same_words(&fresh));
             let mut cutter = Cutter::default();
             for chunk in list.chunks() {
                 cutter.share(chunk);

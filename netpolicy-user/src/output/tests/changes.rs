@@ -39,7 +39,7 @@ fn changed() -> Changed {
 fn change_is_shown_with_the_interfaces_where_it_is_in_force() {
     let (changed, status) = (changed(), status());
     shows(
-        &InForce {
+        &ChangeReport {
             changed: &changed,
             status: Some(&status),
         },
@@ -52,16 +52,16 @@ revision 5, generation 7 in force on eth0, eth1 (3 ms)
 ",
     );
     let mut out = Vec::new();
-    let page = Page {
+    let options = RenderOptions {
         format: Format::Json,
-        ..page()
+        ..options()
     };
     render(
-        &InForce {
+        &ChangeReport {
             changed: &changed,
             status: None,
         },
-        &page,
+        &options,
         &mut out,
     )
     .unwrap();
@@ -74,7 +74,7 @@ fn dry_run_and_change_without_effect_are_named() {
         dry_run: true,
         ..changed()
     };
-    let text = table(&InForce {
+    let text = table(&ChangeReport {
         changed: &dry,
         status: Some(&status()),
     });
@@ -89,7 +89,7 @@ fn dry_run_and_change_without_effect_are_named() {
         ..changed()
     };
     assert_eq!(
-        table(&InForce {
+        table(&ChangeReport {
             changed: &same,
             status: None
         }),
@@ -101,7 +101,7 @@ fn dry_run_and_change_without_effect_are_named() {
 fn change_without_filtering_is_reported() {
     let (changed, mut status) = (changed(), status());
     status.enforcement.state = EnforcementState::Detached;
-    let text = table(&InForce {
+    let text = table(&ChangeReport {
         changed: &changed,
         status: Some(&status),
     });
@@ -111,7 +111,7 @@ fn change_without_filtering_is_reported() {
     );
     status.enforcement.state = EnforcementState::NotAttached;
     status.enforcement.interfaces.clear();
-    let text = table(&InForce {
+    let text = table(&ChangeReport {
         changed: &changed,
         status: Some(&status),
     });
@@ -154,7 +154,7 @@ fn events_are_one_line_each() {
     ];
     let mut out = Vec::new();
     for event in &lines {
-        write_event(event, &page(), &mut out).unwrap();
+        write_event(event, &options(), &mut out).unwrap();
     }
     assert_eq!(
         String::from_utf8(out).unwrap(),
@@ -165,9 +165,9 @@ fn events_are_one_line_each() {
 "
     );
     let mut out = Vec::new();
-    let json = Page {
+    let json = RenderOptions {
         format: Format::Json,
-        ..page()
+        ..options()
     };
     for event in &lines {
         write_event(event, &json, &mut out).unwrap();
@@ -182,9 +182,9 @@ fn events_are_one_line_each() {
 
 #[test]
 fn colours_are_used_only_if_requested() {
-    let coloured = Page {
+    let coloured = RenderOptions {
         colour: true,
-        ..page()
+        ..options()
     };
     let mut out = Vec::new();
     render(&explanation(), &coloured, &mut out).unwrap();

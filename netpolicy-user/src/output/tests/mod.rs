@@ -10,9 +10,9 @@ use super::*;
 use crate::api::*;
 use crate::model::{Combine, Mode};
 
-fn page() -> Page {
+fn options() -> RenderOptions {
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
-    Page {
+    RenderOptions {
         format: Format::Table,
         colour: false,
         zone: Some(TimeZone::UTC),
@@ -26,7 +26,7 @@ fn at(text: &str) -> Timestamp {
 
 fn table<T: Render + ?Sized>(value: &T) -> String {
     let mut out = Vec::new();
-    render(value, &page(), &mut out).unwrap();
+    render(value, &options(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -46,9 +46,9 @@ where
     let mut out = Vec::new();
     render(
         value,
-        &Page {
+        &RenderOptions {
             format: Format::Json,
-            ..page()
+            ..options()
         },
         &mut out,
     )

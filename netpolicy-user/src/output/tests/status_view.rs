@@ -35,12 +35,12 @@ fn no_line_ends_with_spaces_in_colour_either() {
         "a \u{1b}[31m\u{1b}[1mdrop\u{1b}[0m"
     );
     assert_eq!(trim_end("[1m plain m "), "[1m plain m");
-    let page = Page {
+    let options = RenderOptions {
         colour: true,
-        ..page()
+        ..options()
     };
     let mut out = Vec::new();
-    render(&explanation(), &page, &mut out).unwrap();
+    render(&explanation(), &options, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("drop\u{1b}["), "{text:?}");
 }

@@ -19,7 +19,14 @@ fn read(text: &str, is_long: bool) -> Result<(String, Vec<String>), Vec<String>>
         state: &State::empty(),
         sameness: Sameness::Place,
     };
-    let file = read_text(&text, &[], Tolerance::default(), earlier, &cx(), &mut report);
+    let file = read_text(
+        &text,
+        &[],
+        Tolerance::default(),
+        earlier,
+        &cx(),
+        &mut report,
+    );
     let warnings = report.finish().map_err(|errors| errors.messages())?;
     Ok((format!("{file:?}"), warnings))
 }
