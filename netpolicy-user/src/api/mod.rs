@@ -381,7 +381,7 @@ pub struct BypassView {
     pub granted: Timestamp,
     /// When it expires.
     pub expires: Timestamp,
-    /// Who did: an OS user's name.
+    /// Who granted it: an OS user's name.
     pub granted_by: String,
 }
 
@@ -405,7 +405,7 @@ pub struct RevisionView {
     pub revision: u64,
     /// When it was made.
     pub created: Timestamp,
-    /// Who did: an OS user's name.
+    /// Who made it: an OS user's name.
     pub actor: String,
     /// What was done: "policy create office".
     pub action: String,

@@ -30,8 +30,8 @@ pub struct ChangeQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_within: Option<u64>,
     /// One more address of the operator, which must not be denied; "none" adds none. The
-    /// address of the caller's process, in its environment or its parents'
-    /// (`SSH_CONNECTION`), is judged in any case.
+    /// address in `SSH_CONNECTION` of the caller's process, or of one of its parents, is
+    /// judged in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Consent to what the change opens to every source: "any", or the `key` of the

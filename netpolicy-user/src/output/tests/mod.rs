@@ -232,7 +232,7 @@ Policies         office, vpn
 }
 
 #[test]
-fn bypasses() {
+fn bypasses_are_listed_with_the_time_left() {
     let bypass = |scope: &str, expires| BypassView {
         source: "203.0.113.0/24".into(),
         scope: scope.into(),
@@ -263,7 +263,7 @@ SOURCE           SCOPE      LEFT      EXPIRES               GRANTED BY
 }
 
 #[test]
-fn counters() {
+fn counters_are_listed_by_scope_and_reason() {
     let row = |scope: &str, reason: &str, action: &str, packets| CounterRow {
         scope: scope.into(),
         reason: reason.into(),
