@@ -6,7 +6,6 @@ mod sql;
 
 use std::sync::{Arc, Mutex};
 
-use axum::body::Bytes;
 use axum::extract::{Path as UrlPath, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
@@ -76,6 +75,20 @@ fn consented(opens: Option<&str>, error: &str) -> Result<(), Refusal> {
     }
 }
 
+/// A change whose texts follow it.
+fn with_texts(body: &[u8]) -> Change {
+    let end = body.iter().position(|byte| *byte == b'\n').unwrap();
+    let ChangeHead { mut change, texts } = serde_json::from_slice(&body[..end]).unwrap();
+    let mut rest = std::str::from_utf8(&body[end + 1..]).unwrap();
+    for (place, length) in change.texts_mut().into_iter().zip(texts) {
+        let (text, others) = rest.split_at(length);
+        text.clone_into(place);
+        rest = others;
+    }
+    assert_eq!(rest, "");
+    change
+}
+
 async fn detach(
     Shared(s): Shared<Script>,
     Query(query): Query<ConsentQuery>,
@@ -86,20 +99,6 @@ async fn detach(
     )?;
     s.seen.lock().unwrap().push(("detach".into(), Value::Null));
     Ok(Json(json!(["eth0"])))
-}
-
-/// The change of a request whose texts follow it as they are.
-fn with_texts(body: &[u8]) -> Change {
-    let end = body.iter().position(|byte| *byte == b'\n').unwrap();
-    let ChangeHead { mut change, texts } = serde_json::from_slice(&body[..end]).unwrap();
-    let mut rest = std::str::from_utf8(&body[end + 1..]).unwrap();
-    for (text, length) in change.texts_mut().into_iter().zip(texts) {
-        let (this, behind) = rest.split_at(length);
-        this.clone_into(text);
-        rest = behind;
-    }
-    assert_eq!(rest, "");
-    change
 }
 
 fn agent(script: Script) -> Router {
@@ -149,8 +148,9 @@ fn agent(script: Script) -> Router {
             }),
         )
         .route("/v1/diff", get(async || Json(json!({"differs": false, "diff": "", "left_out": 0}))))
-        .route("/v1/diff", post(async |Shared(s), body: Bytes| {
+        .route("/v1/diff", post(async |Shared(s), body: axum::body::Bytes| {
             let file = with_texts(&body);
+            let body = serde_json::to_value(&file).unwrap();
             let cx = ChangeContext {
                 now: jiff::Timestamp::UNIX_EPOCH,
                 actor: "root",
@@ -160,7 +160,6 @@ fn agent(script: Script) -> Router {
             let nothing = State::empty();
             let diff = unified(&nothing, &nothing.apply(&file, &cx).unwrap().state, usize::MAX);
             let query = Query(ChangeQuery::default());
-            let body = serde_json::to_value(&file).unwrap();
             let Json(plan) = change(Shared(s), query, Json(body)).await.unwrap();
             Json(json!({"differs": true, "diff": diff.text, "left_out": 0, "plan": plan}))
         }))
