@@ -109,11 +109,11 @@ impl Client {
         if matches!(name, "" | "." | "..") {
             return Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
-                body: Problem {
+                body: Box::new(Problem {
                     code: ErrorCode::NotFound,
                     errors: vec![format!("there is no policy \"{name}\"")],
                     ..Problem::default()
-                },
+                }),
             });
         }
         self.get(&["policies", name], &[]).await

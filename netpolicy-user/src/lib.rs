@@ -3,7 +3,10 @@
 //! This is the crate's map, to be read first. The library holds everything; the binary
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
 //! workspace describes the design, `netpolicy-common` is what kernel and userspace
-//! share, and `netpolicy-ebpf` the program that judges packets.
+//! share, and `netpolicy-ebpf` the program that judges packets. Two crates stand below
+//! `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which [`compiler`] and
+//! [`datapath`] build; and `netpolicy-flat`, the flat engine, which only `datapath/flat.rs`
+//! imports.
 //!
 //! A change goes one way:
 //!
@@ -19,7 +22,7 @@
 //! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`api`], [`clock`], [`compiler`], [`config`], [`netdev`] |
-//! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`], [`clock`] |
+//! | [`store`] | revisions and bypasses on disk; SQLite behind a trait | [`model`], [`clock`] |
 //! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
@@ -36,7 +39,7 @@
 //! | [`clock`] | the boot clock for deadlines, the wall clock for display | nothing |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
-//! changes, [`model::evaluate()`] what it means. `agent/writer.rs` carries a change out,
+//! changes, [`model::evaluate()`] what it means. `agent/writer/change.rs` carries a change out,
 //! and `datapath/slots.rs` puts it in force.
 //!
 //! `tests/tests/architecture.rs` checks what a module must not import.

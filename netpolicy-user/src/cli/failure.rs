@@ -241,10 +241,10 @@ mod tests {
     fn every_kind_of_error_has_its_exit_code() {
         let refused = ClientError::Refused {
             status: 409,
-            body: Problem {
+            body: Box::new(Problem {
                 errors: vec!["taken".into()],
                 ..Problem::default()
-            },
+            }),
         };
         for (error, exit) in [
             (anyhow::Error::from(no_agent()), Exit::NoAgent),
@@ -310,6 +310,7 @@ mod tests {
             hint: Some("mend them".into()),
             ..Problem::default()
         };
+        let body = Box::new(body);
         let text = reported(ClientError::Refused { status: 400, body });
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 22);

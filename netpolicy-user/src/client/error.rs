@@ -87,7 +87,7 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
         /// Why, and what to do.
-        body: Problem,
+        body: Box<Problem>,
     },
     /// Request or answer were lost or garbled on the way.
     #[error("{what}: the answer of the agent on {} is unusable", socket.display())]

@@ -95,16 +95,16 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
     let mut is_cut = false;
     let mut budget = bounds.pieces;
     // Services that the host governs have its lists: looked at once.
-    let mut known: Vec<ComparedViews<'_>> = Vec::new();
+    let mut known: Vec<KnownLists<'_>> = Vec::new();
     let mut effects = Vec::new();
     for (pair, ports) in pairs(old, new) {
-        let lists = ScopeViews::of(old, new, pair);
+        let lists = ComparedLists::of(old, new, pair);
         let found = match known.iter().find(|known| known.lists.same(&lists)) {
             Some(known) => known.found.clone(),
             None => {
                 let (found, stopped) = lists.compare(bounds, &mut budget);
                 is_cut |= stopped;
-                known.push(ComparedViews {
+                known.push(KnownLists {
                     lists,
                     found: found.clone(),
                 });
@@ -130,7 +130,7 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
 type ScopePair = (ScopeId, ScopeId);
 
 /// What becomes of which sources.
-type SourceChanges = Vec<(Becomes, Sources)>;
+type FoundEffects = Vec<(Becomes, Sources)>;
 
 /// Which scope of `old` is to be compared with which one of `new`, and for which ports;
 /// no ports: all of a scope that is the same before and after.
@@ -180,18 +180,18 @@ fn scope_of(old: &Ruleset, new: &Ruleset, pair: ScopePair) -> (ScopeId, String) 
 }
 
 /// What decides in a scope before and after.
-struct ScopeViews<'a> {
+struct ComparedLists<'a> {
     v4: (View<'a, Prefix4>, View<'a, Prefix4>),
     v6: (View<'a, Prefix6>, View<'a, Prefix6>),
 }
 
 /// Lists that were compared.
-struct ComparedViews<'a> {
-    lists: ScopeViews<'a>,
-    found: SourceChanges,
+struct KnownLists<'a> {
+    lists: ComparedLists<'a>,
+    found: FoundEffects,
 }
 
-impl<'a> ScopeViews<'a> {
+impl<'a> ComparedLists<'a> {
     fn of(old: &'a Ruleset, new: &'a Ruleset, pair: ScopePair) -> Self {
         let (v4, v6): (FamilyOf<Prefix4>, FamilyOf<Prefix6>) = (|set| &set.v4, |set| &set.v6);
         Self {
@@ -208,7 +208,7 @@ impl<'a> ScopeViews<'a> {
     }
 
     /// What was found, and whether the comparison stopped before the end.
-    fn compare(&self, bounds: Bounds, budget: &mut usize) -> (SourceChanges, bool) {
+    fn compare(&self, bounds: Bounds, budget: &mut usize) -> (FoundEffects, bool) {
         let v4 = compare(&self.v4.0, &self.v4.1, bounds, budget);
         let v6 = compare(&self.v6.0, &self.v6.1, bounds, budget);
         let is_cut = v4.is_cut || v6.is_cut;
@@ -225,7 +225,7 @@ impl<'a> ScopeViews<'a> {
 }
 
 /// What becomes of the sources of one family.
-struct FamilyChanges {
+struct FamilyOutcome {
     denied: FamilySources,
     allowed: FamilySources,
     /// Whether the comparison stopped before the end.
@@ -248,7 +248,7 @@ fn compare<P: Network>(
     new: &View<'_, P>,
     bounds: Bounds,
     budget: &mut usize,
-) -> FamilyChanges {
+) -> FamilyOutcome {
     let everything = [(P::Address::LOWEST, P::Address::HIGHEST)];
     let ranges = if old.same(new) {
         Vec::new()
@@ -271,7 +271,7 @@ fn compare<P: Network>(
     let (denied, allowed) = (denied.finish(), allowed.finish());
     let looked_at = stopped.unwrap_or(P::Address::HIGHEST).wide();
     let most = |tally: &Tally<P::Address>| tally.addresses > looked_at / 2;
-    let mut outcome = FamilyChanges {
+    let mut outcome = FamilyOutcome {
         denied: FamilySources::of::<P>(&denied, stopped.is_some()),
         allowed: FamilySources::of::<P>(&allowed, stopped.is_some()),
         is_cut: stopped.is_some(),

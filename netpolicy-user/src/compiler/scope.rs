@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use netpolicy_prefixes::{extend, intervals::Interval};
+
 use super::index::{Index, Nets};
-use super::intervals::Interval;
-use super::prefixes::extend;
 use super::{Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, union};
 use crate::model::{ListKind, Name, RuleList};
 
@@ -36,13 +36,13 @@ pub(super) fn is_worth(changed: usize, lists: usize, networks: usize) -> bool {
 
 /// The lists of a scope, and what they come to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CompiledLists {
+pub(super) struct ScopeSources {
     sources: Vec<CountedList>,
     v4: Sets<Prefix4>,
     v6: Sets<Prefix6>,
 }
 
-impl CompiledLists {
+impl ScopeSources {
     /// Compiles other sources than these, with what is known of these ones.
     pub(super) fn changed_to(&self, sources: Vec<CountedList>, is_worth: IsWorth) -> Self {
         let (gone, new) = unmatched(&self.sources, &sources);
@@ -52,7 +52,7 @@ impl CompiledLists {
                 ..self.clone()
             };
         }
-        let change = ScopeChange {
+        let change = SourcesChange {
             gone,
             new,
             sources: &sources,
@@ -83,7 +83,7 @@ impl CompiledLists {
 }
 
 /// What becomes of the lists of a scope.
-struct ScopeChange<'a> {
+struct SourcesChange<'a> {
     /// Lists that no longer count, or not in this version.
     gone: Vec<&'a CountedList>,
     /// Lists, or versions of lists, that did not count before.
@@ -136,10 +136,10 @@ impl<P: Prefix> Default for Sets<P> {
 type NetsOf<P> = fn(&Index) -> &Nets<P>;
 
 /// A list's new version, and where it is different; `None`: compiled whole.
-type ChangedPrefixes<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
+type ChangedUnion<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
 
 impl<P: Prefix> Sets<P> {
-    fn changed_by(&self, change: &ScopeChange<'_>, of: NetsOf<P>) -> Self {
+    fn changed_by(&self, change: &SourcesChange<'_>, of: NetsOf<P>) -> Self {
         let ((block, block_changed), (offered, offered_changed)) = change.both(
             || change.union(&self.block, ListKind::Block, of),
             || change.union(&self.offered, ListKind::Allow, of),
@@ -158,7 +158,7 @@ impl<P: Prefix> Sets<P> {
     }
 }
 
-impl ScopeChange<'_> {
+impl SourcesChange<'_> {
     /// Does two things; at the same time, if they are likely to take long.
     fn both<A: Send, B: Send>(
         &self,
@@ -180,7 +180,7 @@ impl ScopeChange<'_> {
         old: &Prefixes<P>,
         kind: ListKind,
         of: NetsOf<P>,
-    ) -> ChangedPrefixes<P> {
+    ) -> ChangedUnion<P> {
         let lists = self.sources.iter().filter(|listed| listed.kind == kind);
         let lists: Vec<_> = lists.map(|listed| of(&listed.index)).collect();
         let networks = lists.iter().map(|nets| nets.sorted.len()).sum();

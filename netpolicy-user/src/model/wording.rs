@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::error::Place;
+use super::place::Place;
 
 /// A user's text for messages: quoted, escaped, and cut when long.
 #[derive(Clone, Debug, PartialEq, Eq)]

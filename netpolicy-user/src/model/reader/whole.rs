@@ -74,7 +74,8 @@ impl ListReader<'_> {
                 first: first.map(Excerpt::new),
                 named,
             };
-            self.report.error_at(Some(place), Problem::NoAddress(what));
+            self.report
+                .error_at(Some(place), Problem::NoAddress(Box::new(what)));
         }
     }
 }
