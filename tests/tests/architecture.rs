@@ -1,4 +1,4 @@
-//! The house's rules, read from its sources: who may import whom, and how files look.
+//! Layering rules, checked against the sources: what a module must not import, and how files look.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -10,7 +10,7 @@ use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 /// Most lines of a file.
 const LONGEST: usize = 450;
 
-/// A part of the house, what it must not use, and where in it that is allowed after all.
+/// A module, what it must not use, and where in it that is allowed after all.
 struct Ban {
     part: &'static str,
     paths: &'static [&'static str],
@@ -253,7 +253,7 @@ const BANS: [Ban; 21] = [
 ];
 
 #[test]
-fn nobody_imports_what_is_not_for_him() {
+fn modules_import_nothing_that_is_banned_for_them() {
     let src = workspace().join("netpolicy-user/src");
     let mut wrong = Vec::new();
     for (file, text) in sources(&src) {
@@ -263,7 +263,7 @@ fn nobody_imports_what_is_not_for_him() {
             .to_str()
             .unwrap()
             .to_owned();
-        // Tests may use what they like: they are not part of the house.
+        // Unit tests may use anything: the layering is the program's.
         if name
             .split('/')
             .any(|part| part == "tests" || part == "tests.rs")
@@ -307,7 +307,7 @@ fn pure_crates_import_no_io_clock_or_thread() {
 }
 
 #[test]
-fn a_ban_would_be_noticed() {
+fn banned_imports_are_found_in_every_form() {
     let used = |text| paths_in("cli/policy.rs", text);
     assert!(used("use aya::maps::Array;").contains(&"aya::maps::Array".to_owned()));
     assert!(
@@ -380,7 +380,7 @@ fn circle_of_files_would_be_noticed() {
 }
 
 #[test]
-fn only_one_place_makes_raw_syscalls() {
+fn only_one_file_makes_raw_system_calls() {
     let src = workspace().join("netpolicy-user/src");
     for (file, text) in sources(&src) {
         let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
@@ -392,7 +392,7 @@ fn only_one_place_makes_raw_syscalls() {
 }
 
 #[test]
-fn every_file_says_what_it_is_and_is_short() {
+fn every_file_begins_with_its_purpose_and_is_short() {
     let mut wrong = Vec::new();
     for part in [
         "netpolicy-common",

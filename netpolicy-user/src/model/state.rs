@@ -26,7 +26,7 @@ pub struct State {
 pub struct Host {
     /// Whether denials drop.
     pub mode: Mode,
-    /// Ports on which nothing is ever judged; 22 unless told otherwise.
+    /// Ports on which nothing is ever judged; 22 by default.
     pub failsafe_ports: PortSet,
     /// Whether the policy `default`, which Materialize's dialect has from the start,
     /// was dropped. It allows all and so stands in no state until it is altered.
@@ -46,7 +46,7 @@ pub struct Service {
     pub combine: Combine,
     /// Whether denials drop.
     pub mode: Mode,
-    /// For people.
+    /// Description.
     pub comment: Option<String>,
 }
 
@@ -83,10 +83,10 @@ pub struct Policy {
     /// What it blocks.
     pub block: RuleList,
     /// A `/0` that Snowflake's dialect put on the block list, as written. There it
-    /// stands for everybody who is not allowed, which `allow` says already: shown, but
-    /// not enforced. Only beside [`AllowPart::Only`].
+    /// stands for every source that is not allowed, which `allow` says already: shown, but
+    /// not enforced. Only together with [`AllowPart::Only`].
     pub blocked_rest: Option<Box<str>>,
-    /// For people.
+    /// Description.
     pub comment: Option<String>,
     /// Who may change it: an OS user's name, or `group:` and a group's.
     pub owner: String,
@@ -119,7 +119,7 @@ pub enum Binding {
     Service(Name),
 }
 
-/// How much a host takes.
+/// The most that a host may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Policies.
@@ -137,7 +137,7 @@ impl Default for Limits {
     }
 }
 
-/// Services that a host takes: the kernel's scopes without the host's own.
+/// The most services that a host may have: the kernel's scopes without the host's own.
 pub(super) const MAX_SERVICES: usize = MAX_SCOPES as usize - 1;
 
 impl State {

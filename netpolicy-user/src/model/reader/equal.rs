@@ -77,7 +77,7 @@ fn pairs<K: Ord>(mut keys: Vec<(K, usize)>, groups: &mut Vec<Vec<usize>>) {
     groups.extend(equal.map(|group| group.iter().map(|(_, index)| *index).collect()));
 }
 
-/// Some networks, of which it is told quickly that another one is not among them.
+/// Some networks, with a quick check that another one is not among them.
 struct Filter(Vec<u64>);
 
 impl Filter {
