@@ -350,7 +350,7 @@ mod tests {
                 SyntaxItem::Free("minutes") => tokens.push("5"),
                 SyntaxItem::Dialect => tokens.push("lakehouse"),
                 SyntaxItem::Policy | SyntaxItem::Service | SyntaxItem::Free(_) => {
-                    tokens.push("office")
+                    tokens.push("office");
                 }
             }
         }
