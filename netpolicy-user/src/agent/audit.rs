@@ -8,6 +8,7 @@ use super::notes::{Noted, Notes};
 use super::request::Asker;
 use super::writer::Writer;
 use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
+use crate::model::counted;
 use crate::store::{AuditDetail, AuditEntry, Outcome};
 
 impl<E: Enforcer> Writer<E> {
@@ -65,7 +66,7 @@ impl<E: Enforcer> Writer<E> {
             let (outcome, changes, errors) = match &note.what {
                 Noted::Done { again: 0 } => (Outcome::Done, Vec::new(), Vec::new()),
                 Noted::Done { again } => {
-                    let more = format!("and {again} more times");
+                    let more = format!("and {}", counted(*again, "more time", "more times"));
                     (Outcome::Done, vec![more], Vec::new())
                 }
                 Noted::Refused { errors } => (Outcome::Refused, Vec::new(), errors.clone()),

@@ -81,6 +81,7 @@ use self::serve::Connections;
 use self::snapshot::Snapshot;
 use self::supervisor::Supervisor;
 use crate::config::{Config, DETACHED_MARKER};
+use crate::model::counted;
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
 /// by a thread of their own. A look that finds nothing takes some dozens of system calls.
@@ -355,10 +356,10 @@ fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
     let what = match &snapshot.detached {
         Some(detached) => detached.in_words(),
         None => format!(
-            "revision {} as generation {}, {} entries; {}",
+            "revision {} as generation {}, {}; {}",
             snapshot.revision,
             snapshot.generation,
-            snapshot.entries,
+            counted(snapshot.entries, "entry", "entries"),
             snapshot.filtering_beside(open)
         ),
     };

@@ -36,7 +36,7 @@ pub(super) fn differences(
     let pairs = held.scope_of_port.iter().zip(expected.ports.iter());
     let wrong = pairs.filter(|(a, b)| a != b).count();
     if wrong > 0 {
-        found.push(format!("{wrong} ports belong to other scopes"));
+        found.push(format!("ports that belong to other scopes: {wrong}"));
     }
     let head = maps.control.slot(slot);
     if head != slots::head_of(held) {
@@ -121,7 +121,7 @@ fn compare<K: Pod + Eq + std::hash::Hash>(
             match missing.count() {
                 0 => {}
                 missing => found.push(format!(
-                    "{name}: {missing} of {} sampled entries are missing",
+                    "{name}: entries that are missing: {missing} of {} sampled",
                     keys.len()
                 )),
             }
@@ -140,10 +140,13 @@ fn compare<K: Pod + Eq + std::hash::Hash>(
         }
     }
     if extra > 0 {
-        found.push(format!("{name}: {extra} entries too many"));
+        found.push(format!("{name}: entries that are too many: {extra}"));
     }
     if !missing.is_empty() {
-        found.push(format!("{name}: {} entries are missing", missing.len()));
+        found.push(format!(
+            "{name}: entries that are missing: {}",
+            missing.len()
+        ));
     }
     Ok(())
 }

@@ -49,6 +49,7 @@ pub use reader::{ListOptions, parse_list};
 pub use report::ModelErrors;
 pub use rule::{Note, Rule, Spelling};
 pub use state::{AllowPart, Binding, Combine, Host, Limits, Mode, Policy, Service, State};
+pub use wording::counted;
 
 /// Characters that a comment, or a rule's name, has at most.
 pub const MAX_COMMENT: usize = 4096;

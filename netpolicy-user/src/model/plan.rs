@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::{Segment, rules_of};
-use super::{AllowPart, Host, Policy, Rule, RuleList, Service, State};
+use super::{AllowPart, Host, Policy, Rule, RuleList, Service, State, counted};
 
 /// One difference between two states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -300,9 +300,9 @@ fn rules(details: &mut Vec<String>, kind: &str, old: Option<&RuleList>, new: Opt
     let (removed, added) = difference(old, new);
     if old.len() - new.len().min(old.len()) > SHOWN_RULES && new.len() < old.len() / 2 {
         details.push(format!(
-            "note: the {kind} list shrinks from {} to {} rules",
+            "note: the {kind} list shrinks from {} to {}",
             old.len(),
-            new.len()
+            counted(new.len(), "rule", "rules")
         ));
     }
     for (sign, rules) in [('-', &removed), ('+', &added)] {

@@ -25,6 +25,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::model::counted as count;
+
 pub use changed::{InForce, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
@@ -189,14 +191,6 @@ fn time(page: &Page, time: Timestamp) -> String {
     time.to_zoned(page.zone())
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
-}
-
-/// "1 rule", "2 rules".
-fn count(n: impl TryInto<u64>, one: &str, many: &str) -> String {
-    match n.try_into().unwrap_or(u64::MAX) {
-        1 => format!("1 {one}"),
-        n => format!("{n} {many}"),
-    }
 }
 
 /// "a, b", or a dash.

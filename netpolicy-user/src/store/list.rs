@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::chunk::{self, Anchor};
 use super::objects::{Db, Kind, ObjectId};
-use crate::model::RuleList;
 use crate::model::list::{ListBuilder, RuleChunk};
+use crate::model::{RuleList, counted};
 
 /// The object's content.
 #[derive(Serialize, Deserialize)]
@@ -145,7 +145,10 @@ pub(super) fn get(db: Db<'_>, id: &ObjectId, known: &[Known]) -> Result<Known, S
     }
     let list = builder.finish(sources);
     if list.len() != count {
-        let detail = format!("list {id} has {} rules, expected {count}", list.len());
+        let detail = format!(
+            "list {id} has {}, expected {count}",
+            counted(list.len(), "rule", "rules")
+        );
         return Err(db.corrupt(detail));
     }
     let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());
