@@ -26,12 +26,14 @@ use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
 /// What is to become of the desired state.
 #[derive(Debug)]
 pub enum Proposal {
-    /// Some changes, one after the other, as one.
-    Changes {
-        /// The changes.
-        changes: Vec<Change>,
-        /// What they are called in log and history; `None`: as the change is called.
-        action: Option<String>,
+    /// A change.
+    Change(Change),
+    /// Changes that are [applied](Writer::apply) already to the state that is there.
+    Applied {
+        /// What they lead to.
+        applied: Applied,
+        /// What they are called in log and history.
+        action: String,
     },
     /// What it was at a revision.
     Rollback {
@@ -44,24 +46,15 @@ pub enum Proposal {
 
 impl From<Change> for Proposal {
     fn from(change: Change) -> Self {
-        Self::Changes {
-            changes: vec![change],
-            action: None,
-        }
+        Self::Change(change)
     }
 }
 
 impl Proposal {
     fn action(&self) -> String {
         match self {
-            Self::Changes {
-                action: Some(action),
-                ..
-            } => action.clone(),
-            Self::Changes { changes, .. } => {
-                let each: Vec<_> = changes.iter().map(action::describe).collect();
-                each.join("; ")
-            }
+            Self::Change(change) => action::describe(change),
+            Self::Applied { action, .. } => action.clone(),
             Self::Rollback { revision } => format!("rollback {revision}"),
             Self::Unconfirmed(pending) => {
                 format!("rollback {}: not confirmed", pending.base)
@@ -71,8 +64,8 @@ impl Proposal {
 
     fn text_len(&self) -> usize {
         match self {
-            Self::Changes { changes, .. } => changes.iter().map(Change::text_len).sum(),
-            Self::Rollback { .. } | Self::Unconfirmed(_) => 0,
+            Self::Change(change) => change.text_len(),
+            Self::Applied { .. } | Self::Rollback { .. } | Self::Unconfirmed(_) => 0,
         }
     }
 }
@@ -122,7 +115,10 @@ impl<E: Enforcer> Writer<E> {
         let actor = self.actor(&proposal, asker);
         let now = Timestamp::now();
         let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
-        let is_back = !matches!(proposal, Proposal::Changes { .. });
+        let is_back = matches!(
+            proposal,
+            Proposal::Rollback { .. } | Proposal::Unconfirmed(_)
+        );
         // A rollback ends the waiting, or waits in its stead.
         let awaits = self.pending.as_ref().filter(|_| !is_back);
         let awaits = awaits.map(|waits| pending::refusal(waits, &self.settings.clock));
@@ -372,24 +368,17 @@ impl<E: Enforcer> Writer<E> {
             Proposal::Unconfirmed(pending) => pending.base,
             // Dropped at the end: it may hold tens of megabytes of text that the model
             // has by then.
-            Proposal::Changes { changes, .. } => {
-                let actor = asker.caller.name();
-                for change in &changes {
-                    if let Change::SetOwner { owner, .. } = change {
-                        must_exist(&Principal::of_owner(owner))?;
+            Proposal::Change(change) => {
+                let changes = std::slice::from_ref(&change);
+                let applied = self.apply(&self.state, changes, asker, options.force, now);
+                return applied.inspect_err(|error| {
+                    if let AgentError::Model(errors) = error {
+                        let (actor, errors) = (asker.caller.name(), errors.total());
+                        tracing::info!(actor, action, errors, "change refused");
                     }
-                }
-                let cx = ChangeContext {
-                    now,
-                    actor: &actor,
-                    limits: self.settings.limits,
-                    force: options.force,
-                };
-                let applied = self.state.apply_all(&changes, &cx);
-                return Ok(applied.inspect_err(|errors| {
-                    tracing::info!(actor, action, errors = errors.total(), "change refused");
-                })?);
+                });
             }
+            Proposal::Applied { applied, .. } => return Ok(applied),
         };
         let state = match &self.pending_base {
             Some(base) if is_back => State::clone(base),
@@ -399,6 +388,32 @@ impl<E: Enforcer> Writer<E> {
             state,
             warnings: Vec::new(),
         })
+    }
+
+    /// What changes lead to. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// All that is wrong with the first one that is wrong.
+    pub(super) fn apply(
+        &self,
+        state: &State,
+        changes: &[Change],
+        asker: Asker,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<Applied, AgentError> {
+        for change in changes {
+            if let Change::SetOwner { owner, .. } = change {
+                must_exist(&Principal::of_owner(owner))?;
+            }
+        }
+        let cx = ChangeContext {
+            now,
+            actor: &asker.caller.name(),
+            limits: self.settings.limits,
+            force,
+        };
+        Ok(state.apply_all(changes, &cx)?)
     }
 
     fn actor(&self, proposal: &Proposal, asker: Asker) -> String {

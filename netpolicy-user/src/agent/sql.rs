@@ -25,11 +25,11 @@ use super::writer::{LARGE_TEXT, Writer};
 use crate::api::{
     BypassRequest, Changed, Existing, GrantRequest, SqlFailure, SqlRequest, SqlResponse, SqlResult,
 };
-use crate::model::{Change, ChangeContext, Privilege, State};
+use crate::model::{Applied, Privilege, State};
 use crate::sql::meaning::{
-    self, Action, Changes, Privileged, Roles, Scene, makes_revisions, only_asks, plan, says_force,
+    self, Action, Changes, Privileged, Roles, Scene, makes_revisions, only_asks, plan,
 };
-use crate::sql::{Dialect, Statement, Statements};
+use crate::sql::{Statement, Statements};
 
 /// What a text without a name is called.
 const NAMELESS: &str = "sql";
@@ -76,7 +76,8 @@ impl<E: Enforcer> Writer<E> {
         let mut script = Script {
             atomic: request.atomic.then(|| Atomic {
                 state: Arc::clone(&self.state),
-                changes: Vec::new(),
+                now: Timestamp::now(),
+                changes: false,
                 force: false,
                 cut: false,
                 last: None,
@@ -113,7 +114,10 @@ struct Script<'w, 't, E: Enforcer> {
 struct Atomic<'t> {
     /// What they lead to.
     state: Arc<State>,
-    changes: Vec<Change>,
+    /// When they are made: all at once.
+    now: Timestamp,
+    /// Whether there are any.
+    changes: bool,
     /// Whether a statement says FORCE: one revision is forced as a whole.
     force: bool,
     /// Whether a statement cuts connections.
@@ -194,9 +198,7 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
                 Ok(None)
             }
             Action::Nothing { status } => Ok(Some(status)),
-            Action::Changes(changes) => {
-                self.changes(statement, &state, changes, &action, &mut result)
-            }
+            Action::Changes(changes) => self.changes(&state, changes, &action, &mut result),
             Action::Grant(grant) => self.grant(grant, true).map(Some),
             Action::Revoke(grant) => self.grant(grant, false).map(Some),
             Action::Bypass {
@@ -213,7 +215,6 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
 
     fn changes(
         &mut self,
-        statement: &Statement<'t>,
         state: &Arc<State>,
         planned: Changes,
         action: &str,
@@ -223,61 +224,59 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
             changes,
             status,
             warnings,
+            force,
+            cut,
         } = planned;
         result.warnings = warnings;
         if changes.is_empty() {
             return Ok(Some(status));
         }
-        let force = self.options.force || says_force(&statement.verb);
-        let actor = self.asker.caller.name();
-        let cx = ChangeContext {
-            now: Timestamp::now(),
-            actor: &actor,
-            limits: self.writer.settings.limits,
-            force,
+        let force = self.options.force || force;
+        let now = match &self.atomic {
+            Some(atomic) => atomic.now,
+            None => Timestamp::now(),
         };
-        // Lists are read already: this is quick, and says whether anything changes.
-        let applied = state.apply_all(&changes, &cx).inspect_err(|errors| {
+        let applied = self.writer.apply(state, &changes, self.asker, force, now);
+        let applied = applied.inspect_err(|error| {
             if !self.options.dry_run {
-                let error = AgentError::Model(errors.clone());
-                self.writer.audit_refusal(self.asker, action, &error);
+                self.writer.audit_refusal(self.asker, action, error);
             }
         })?;
-        let cuts = statement.dialect == Dialect::Snowflake && applied.state != **state;
+        let cut = cut && applied.state != **state;
         if let Some(atomic) = &mut self.atomic {
             result.warnings.extend(applied.warnings);
             atomic.state = Arc::new(applied.state);
-            atomic.changes.extend(changes);
+            atomic.changes = true;
             atomic.force |= force;
-            atomic.cut |= cuts;
+            atomic.cut |= cut;
             return Ok(Some(status));
         }
-        let mut changed = self.make(changes, action.to_owned(), force, cuts)?;
+        let mut changed = self.make(applied, action.to_owned(), force, cut)?;
         result.warnings.append(&mut changed.warnings);
         result.changed = Some(changed);
         Ok(Some(status))
     }
 
-    /// Makes changes as one, or tries them.
+    /// Makes applied changes as one, or tries them.
     fn make(
         &mut self,
-        changes: Vec<Change>,
+        applied: Applied,
         action: String,
         force: bool,
-        cuts: bool,
+        cut: bool,
     ) -> Result<Changed, AgentError> {
         let options = Options {
             force,
-            existing: self.options.existing.or(cuts.then_some(Existing::Cut)),
+            existing: self.options.existing.or(cut.then_some(Existing::Cut)),
             ..self.options
         };
-        if options.dry_run {
-            return self.writer.rehearse(changes, &action, self.asker, options);
-        }
-        let proposal = Proposal::Changes {
-            changes,
-            action: Some(action),
+        let proposal = Proposal::Applied {
+            applied,
+            action: action.clone(),
         };
+        if options.dry_run {
+            return self.writer.rehearse(proposal, &action, self.asker, options);
+        }
         self.writer.change(proposal, self.asker, options)
     }
 
@@ -289,18 +288,19 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
         let Some((number, last)) = atomic.last.take() else {
             return Ok(());
         };
-        let changes = std::mem::take(&mut atomic.changes);
         let (force, cut) = (atomic.force, atomic.cut);
-        if changes.is_empty() {
+        if !atomic.changes {
             return Ok(());
         }
+        let applied = Applied {
+            state: State::clone(&atomic.state),
+            // The statements have warned themselves.
+            warnings: Vec::new(),
+        };
         let action = format!("sql: {} as one", self.name.escape_debug());
         let mut changed = self
-            .make(changes, action, force, cut)
+            .make(applied, action, force, cut)
             .map_err(|error| failure::failed(&last, &error))?;
-        // What the statements themselves warned of is said already.
-        let said = |warning: &String| results.iter().any(|r| r.warnings.contains(warning));
-        changed.warnings.retain(|warning| !said(warning));
         if let Some(result) = results.get_mut(number) {
             result.warnings.append(&mut changed.warnings);
             result.changed = Some(changed);

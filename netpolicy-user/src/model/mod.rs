@@ -11,6 +11,7 @@ pub(crate) mod arbitrary;
 pub mod authority;
 pub mod bypass;
 pub mod change;
+mod compat;
 pub mod dialect;
 pub mod diff;
 pub mod effect;
@@ -30,10 +31,13 @@ pub mod rule;
 pub mod state;
 mod wording;
 
+#[cfg(test)]
+pub(crate) use apply::APPLIED;
 pub use apply::{Applied, ChangeContext};
 pub use authority::{Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
 pub use change::{Change, ListEdit, ListInput, Outcome, SourceText};
+pub use compat::{HostCompat, PolicyCompat};
 pub use dialect::Dialect;
 pub use effect::{Becomes, Effect, Opening};
 pub use error::{ErrorKind, ModelError, Place, Problem};

@@ -46,7 +46,7 @@ fn edit(allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 

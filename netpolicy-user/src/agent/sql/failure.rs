@@ -4,7 +4,7 @@ use crate::agent::error::{AgentError, code_of};
 use crate::api::{ErrorCode, SqlFailure};
 use crate::model::ErrorKind;
 use crate::sql::meaning::{self, Refusal};
-use crate::sql::{Dialect, SqlError, Statement};
+use crate::sql::{SqlError, Statement};
 
 /// The text cannot be read.
 pub(super) fn unreadable(error: &SqlError) -> SqlFailure {
@@ -63,13 +63,8 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailur
             ..
         } => {
             let text = meaning::lockout(statement, *address, policy.as_deref(), why);
-            let hint = match statement.dialect {
-                Dialect::Lakehouse => {
-                    Some("allow that address first, or put FORCE at the statement's end".to_owned())
-                }
-                _ => body.hint,
-            };
-            (vec![text], hint)
+            let hint = meaning::lockout_hint(statement).map(str::to_owned);
+            (vec![text], hint.or(body.hint))
         }
         AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], body.hint),
         _ => (body.errors, body.hint),

@@ -14,7 +14,7 @@ use crate::agent::request::{Asker, Options};
 use crate::agent::writer::Writer;
 use crate::api::Changed;
 use crate::compiler::{Compilation, Ruleset};
-use crate::model::{Change, State};
+use crate::model::State;
 
 /// What is, while something else is rehearsed.
 pub(super) struct Before {
@@ -56,7 +56,7 @@ impl<E: Enforcer> Writer<E> {
     /// It would be refused.
     pub(super) fn rehearse(
         &mut self,
-        changes: Vec<Change>,
+        proposal: Proposal,
         action: &str,
         asker: Asker,
         options: Options,
@@ -71,10 +71,6 @@ impl<E: Enforcer> Writer<E> {
             dry_run: false,
             consent: Consent::Any,
             ..options
-        };
-        let proposal = Proposal::Changes {
-            changes,
-            action: None,
         };
         let candidate = self.candidate(proposal, action, asker, options, Timestamp::now())?;
         let Candidate {

@@ -32,7 +32,7 @@ fn create(name: &str, inactive: bool) -> Change {
         services: Vec::new(),
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 
@@ -89,7 +89,7 @@ fn an_owner_alters_renames_and_drops_what_is_his() {
             allow: Default::default(),
             block: Default::default(),
             comment: Some("new".into()),
-            blocked_rest: None,
+            compat: Default::default(),
         },
     ];
     for change in &changes {
