@@ -251,7 +251,7 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
             atomic.cut |= cut;
             return Ok(Some(status));
         }
-        let mut changed = self.make(applied, action.to_owned(), force, cut)?;
+        let mut changed = self.make(applied, action, force, cut)?;
         result.warnings.append(&mut changed.warnings);
         result.changed = Some(changed);
         Ok(Some(status))
@@ -261,7 +261,7 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
     fn make(
         &mut self,
         applied: Applied,
-        action: String,
+        action: &str,
         force: bool,
         cut: bool,
     ) -> Result<Changed, AgentError> {
@@ -272,10 +272,10 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
         };
         let proposal = Proposal::Applied {
             applied,
-            action: action.clone(),
+            action: action.to_owned(),
         };
         if options.dry_run {
-            return self.writer.rehearse(proposal, &action, self.asker, options);
+            return self.writer.rehearse(proposal, action, self.asker, options);
         }
         self.writer.change(proposal, self.asker, options)
     }
@@ -299,7 +299,7 @@ impl<'t, E: Enforcer> Script<'_, 't, E> {
         };
         let action = format!("sql: {} as one", self.name.escape_debug());
         let mut changed = self
-            .make(applied, action, force, cut)
+            .make(applied, &action, force, cut)
             .map_err(|error| failure::failed(&last, &error))?;
         if let Some(result) = results.get_mut(number) {
             result.warnings.append(&mut changed.warnings);
