@@ -52,7 +52,9 @@ fn build() -> Result<()> {
         "Cargo.lock",
         "Cargo.toml",
         "rust-toolchain.toml",
-        "netpolicy-common",
+        "netpolicy-common/Cargo.toml",
+        "netpolicy-common/src",
+        "netpolicy-common/flat",
     ] {
         println!(
             "cargo::rerun-if-changed={}",

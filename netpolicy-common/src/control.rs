@@ -150,7 +150,7 @@ const _: () = assert!(size_of::<Build>() == 40);
 pub enum Engine {
     /// One LPM trie for each list and family: the reference.
     Lpm = 1,
-    /// A multibit trie in pages, see [`crate::flat`].
+    /// Tables of hosts and a multibit trie, in pages: the crate `netpolicy-flat`.
     Flat = 2,
 }
 
@@ -185,8 +185,8 @@ pub struct SlotInfo {
     pub revision: u64,
     /// Prefixes in all lists together.
     pub entries: u64,
-    /// The first chunk of the flat engine's memory that it uses.
-    pub first_chunk: u64,
+    /// The engine's own word: only the engine knows its meaning.
+    pub engine: u64,
     /// BLAKE3 of the ruleset.
     pub digest: [u8; 32],
 }

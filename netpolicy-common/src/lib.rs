@@ -4,11 +4,13 @@
 //! both sides: `repr(C)` without padding, addresses as byte arrays in network
 //! order, all other integers in the host's order. A change to any layout or
 //! meaning in this crate raises [`ABI_VERSION`].
+//!
+//! Below this directory stand the crates on which userspace and program build as well:
+//! `netpolicy-flat`, the flat engine, and `netpolicy-prefixes`, sets of addresses.
 #![no_std]
 
 pub mod control;
 pub mod event;
-pub mod flat;
 pub mod key;
 pub mod reason;
 pub mod scope;
@@ -20,11 +22,13 @@ pub use event::{CpuState, Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};
 pub use reason::{Action, Reason};
 pub use scope::{
-    FAILSAFE_SCOPE, Governance, HOST_SCOPE, MAX_SCOPES, ScopeConfig, ScopeFlags, ScopeId, ScopeSet,
+    EngineWords, FAILSAFE_SCOPE, Governance, HOST_SCOPE, Listing, MAX_SCOPES, ScopeConfig,
+    ScopeFlags, ScopeId, ScopeSet,
 };
 
-/// The version of everything in this crate. Pins made by another version are
-/// replaced, never read: a list read with the wrong meaning opens or closes a host.
+/// The version of everything in this crate, and of what the engines keep in the kernel: the
+/// layout in `netpolicy-flat`. Pins made by another version are replaced, never read: a list
+/// read with the wrong meaning opens or closes a host.
 pub const ABI_VERSION: u32 = 11;
 
 /// Generations of which the kernel keeps ports and scopes: so many that the one to be

@@ -1,7 +1,5 @@
 //! Scopes: the host, and the services that ports belong to.
 
-use crate::flat::Root;
-
 /// A scope's number in the kernel. [`HOST_SCOPE`] is the host; services follow.
 pub type ScopeId = u16;
 
@@ -35,16 +33,44 @@ pub struct ScopeConfig {
     pub flags: ScopeFlags,
     /// Zero.
     pub reserved: u32,
-    /// The flat engine's trie of IPv4 prefixes.
-    pub root_v4: Root,
-    /// The flat engine's trie of IPv6 prefixes.
-    pub root_v6: Root,
-    /// Zero.
-    pub rest: [u64; 5],
+    /// What the engine tells the program of the scope's lists.
+    pub engine: EngineWords,
 }
 
 // As large as its fields: nothing is padding.
-const _: () = assert!(size_of::<ScopeConfig>() == 128 && 128 == 8 + 2 * size_of::<Root>() + 5 * 8);
+const _: () = assert!(size_of::<ScopeConfig>() == 128 && 128 == 8 + size_of::<EngineWords>());
+
+/// What an engine tells the program of a scope's lists. Only the engine knows the meaning;
+/// all zero: nothing, as the LPM engine does, whose lists are found by the scope's number.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineWords(pub [u64; 15]);
+
+/// Which of a scope's lists an address is on, deny-first resolved. The number is part of the
+/// engines' layouts.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// On neither list.
+    Neither = 0,
+    /// On a block list.
+    Blocked = 1,
+    /// On an allow list, and on no block list.
+    Allowed = 2,
+}
+
+impl Listing {
+    /// The listing in the lowest two bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        match bits & 3 {
+            1 => Self::Blocked,
+            2 => Self::Allowed,
+            _ => Self::Neither,
+        }
+    }
+}
 
 /// A set of scopes.
 #[repr(transparent)]

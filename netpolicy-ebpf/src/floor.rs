@@ -5,11 +5,9 @@ use aya_ebpf::{
     bindings::xdp_action, btf_maps::Array, helpers::bpf_get_smp_processor_id, macros::btf_map,
     macros::xdp, programs::XdpContext,
 };
-use netpolicy_common::{
-    CpuState, HOST_SCOPE, Reason,
-    flat::{LINE_WORDS, mix, mix_v6},
-};
+use netpolicy_common::{CpuState, HOST_SCOPE, Reason};
 use netpolicy_ebpf::{Plain, parse_plain};
+use netpolicy_flat::layout::{LINE_WORDS, mix, mix_v6};
 
 use crate::frame::Frame;
 

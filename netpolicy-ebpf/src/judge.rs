@@ -1,13 +1,12 @@
 //! From a source and a scope to a reason.
 
-use netpolicy_common::flat::Code;
-use netpolicy_common::{Action, HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId};
+use netpolicy_common::{Action, HOST_SCOPE, Listing, Reason, ScopeConfig, ScopeFlags, ScopeId};
 
 /// What one generation's lists say of one source.
-pub trait Lists {
-    /// What the lists of a scope, whose configuration this is, say, a block first. Where no allow list is in force
-    /// (`only` says no), they need not be asked for one.
-    fn listed(&self, config: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Code;
+pub trait SourceLists {
+    /// What the lists of a scope, whose configuration this is, say, a block first. Where no
+    /// allow list is in force (`only` says no), they need not be asked for one.
+    fn listed(&self, config: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Listing;
 }
 
 /// What one scope's lists say.
@@ -24,7 +23,7 @@ enum Said {
 /// host's; a denial by either decides. It drops if the scope that denied and the
 /// scope that was asked both enforce. `host` finds the host's configuration, only then.
 #[inline(always)]
-pub fn judge<'a, L: Lists>(
+pub fn judge<'a, L: SourceLists>(
     lists: &L,
     config: &ScopeConfig,
     host: impl FnOnce() -> &'a ScopeConfig,
@@ -58,12 +57,12 @@ pub fn judge<'a, L: Lists>(
 /// What comes of what the lists of a scope say that enforces them and is the only one asked.
 /// `only`: an allow list is in force.
 #[inline(always)]
-pub fn enforced(listed: Code, only: impl Fn() -> bool) -> Reason {
+pub fn enforced(listed: Listing, only: impl Fn() -> bool) -> Reason {
     match listed {
-        Code::Blocked => Reason::Blocked,
+        Listing::Blocked => Reason::Blocked,
         _ if !only() => Reason::NotBlocked,
-        Code::Allowed => Reason::Allowed,
-        Code::Neither => Reason::NotAllowed,
+        Listing::Allowed => Reason::Allowed,
+        Listing::Neither => Reason::NotAllowed,
     }
 }
 
@@ -98,12 +97,17 @@ const fn strictness(reason: Reason) -> u8 {
 
 /// Deny-first: the block lists, then, where an allow list is in force, that.
 #[inline(always)]
-fn ask<L: Lists>(lists: &L, config: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Said {
+fn ask<L: SourceLists>(
+    lists: &L,
+    config: &ScopeConfig,
+    scope: ScopeId,
+    only: impl Fn() -> bool,
+) -> Said {
     match lists.listed(config, scope, &only) {
-        Code::Blocked => Said::Blocked,
+        Listing::Blocked => Said::Blocked,
         _ if !only() => Said::NotBlocked,
-        Code::Allowed => Said::Allowed,
-        Code::Neither => Said::NotAllowed,
+        Listing::Allowed => Said::Allowed,
+        Listing::Neither => Said::NotAllowed,
     }
 }
 
@@ -130,19 +134,19 @@ mod tests {
         allow: &'static [ScopeId],
     }
 
-    impl Lists for Fake {
-        fn listed(&self, _: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Code {
+    impl SourceLists for Fake {
+        fn listed(&self, _: &ScopeConfig, scope: ScopeId, only: impl Fn() -> bool) -> Listing {
             if self.block.contains(&scope) {
-                Code::Blocked
+                Listing::Blocked
             } else if only() && self.allow.contains(&scope) {
-                Code::Allowed
+                Listing::Allowed
             } else {
-                Code::Neither
+                Listing::Neither
             }
         }
     }
 
-    fn judge<L: Lists>(lists: &L, flags: ScopeFlags, scope: ScopeId) -> Reason {
+    fn judge<L: SourceLists>(lists: &L, flags: ScopeFlags, scope: ScopeId) -> Reason {
         let config = ScopeConfig {
             flags,
             ..ScopeConfig::default()

@@ -8,9 +8,9 @@ use aya_ebpf::{
 };
 use netpolicy_common::{
     Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6, LIST_SLOTS, SLOTS, SlotInfo,
-    flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS},
 };
 use netpolicy_ebpf::Layer;
+use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 
 /// `BPF_F_MMAPABLE`: userspace stores to the map as to memory.
 const MMAPABLE: usize = 1 << 10;

@@ -10,14 +10,15 @@ use netpolicy_common::{
     Control, HOST_SCOPE, MAX_SCOPES, Reason, ScopeConfig, ScopeId, list_slot_of, slot_of,
 };
 use netpolicy_ebpf::{
-    Chain, Family, Load, Segment, Subject, is_stricter, judge, other_reading, packet, unclassified,
+    Family, Load, Segment, Subject, is_stricter, judge, other_reading, unclassified,
 };
 
 use crate::{
     maps,
-    program::{control, finish, govern, judged, slot_head},
+    outcome::{finish, judged},
+    ruleset::{control, govern, slot_head},
     source::{Source, SourceV4, SourceV6},
-    whole::Whole,
+    whole::{Whole, ip, walk},
 };
 
 /// Parses and judges a packet.
@@ -62,51 +63,6 @@ extern "C" fn judge_reading(ctx: *mut xdp_md, packed: u64, generation: u64, bypa
             Verdict::new(scope, reason).0
         }
     }
-}
-
-/// [`packet::parse_packed`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
-    packet::parse_packed(&Whole::of(&XdpContext::new(ctx)), maps::layer())
-}
-
-/// [`packet::ip`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn ip(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
-    let family = if is_v6 == 0 { Family::V4 } else { Family::V6 };
-    packet::ip(&Whole::of(&XdpContext::new(ctx)), at as usize, family)
-}
-
-/// [`packet::skip_tags`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn tags(ctx: *mut xdp_md, at: u64) -> u64 {
-    packet::skip_tags(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
-}
-
-/// [`packet::skip_extensions`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn extensions(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
-    let frame = Whole::of(&XdpContext::new(ctx));
-    packet::skip_extensions(&frame, Chain(chain), end as usize).0
-}
-
-/// [`packet::skip_tag`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn tag(ctx: *mut xdp_md, at: u64) -> u64 {
-    packet::skip_tag(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
-}
-
-/// [`packet::skip_extension`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn extension(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
-    let frame = Whole::of(&XdpContext::new(ctx));
-    packet::skip_extension(&frame, Chain(chain), end as usize).0
 }
 
 /// A scope and what it says, in one number.

@@ -1,9 +1,12 @@
-//! A whole frame as the kernel gives it: one buffer, or several.
+//! A whole frame as the kernel gives it, one buffer or several, and walking its headers.
+//!
+//! The steps of the walk are global functions (Documentation/bpf: `BTF_FUNC_GLOBAL`), as the
+//! slow path's parts are.
 
 use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_load_bytes, programs::XdpContext};
-use netpolicy_ebpf::{Bytes, Chain, Family, Load};
+use netpolicy_ebpf::{Bytes, Chain, Family, Load, packet};
 
-use crate::{frame::Frame, slow};
+use crate::{frame::Frame, maps};
 
 /// A frame, of which the linear part is read as memory, and what lies behind it by a call.
 pub(crate) struct Whole {
@@ -39,27 +42,27 @@ impl Load for Whole {
 
     #[inline(always)]
     fn ip(&self, at: usize, family: Family) -> u64 {
-        slow::ip(self.ctx, at as u64, u64::from(matches!(family, Family::V6)))
+        ip(self.ctx, at as u64, u64::from(matches!(family, Family::V6)))
     }
 
     #[inline(always)]
     fn skip_tag(&self, at: usize) -> usize {
-        slow::tag(self.ctx, at as u64) as usize
+        tag(self.ctx, at as u64) as usize
     }
 
     #[inline(always)]
     fn skip_extension(&self, chain: Chain, end: usize) -> Chain {
-        Chain(slow::extension(self.ctx, chain.0, end as u64))
+        Chain(extension(self.ctx, chain.0, end as u64))
     }
 
     #[inline(always)]
     fn skip_tags(&self, at: usize) -> usize {
-        slow::tags(self.ctx, at as u64) as usize
+        tags(self.ctx, at as u64) as usize
     }
 
     #[inline(always)]
     fn skip_extensions(&self, chain: Chain, end: usize) -> Chain {
-        Chain(slow::extensions(self.ctx, chain.0, end as u64))
+        Chain(extensions(self.ctx, chain.0, end as u64))
     }
 }
 
@@ -77,4 +80,49 @@ fn bounded(offset: usize) -> usize {
         );
     }
     offset as usize
+}
+
+/// [`packet::parse_packed`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
+    packet::parse_packed(&Whole::of(&XdpContext::new(ctx)), maps::layer())
+}
+
+/// [`packet::ip`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn ip(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
+    let family = if is_v6 == 0 { Family::V4 } else { Family::V6 };
+    packet::ip(&Whole::of(&XdpContext::new(ctx)), at as usize, family)
+}
+
+/// [`packet::skip_tags`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tags(ctx: *mut xdp_md, at: u64) -> u64 {
+    packet::skip_tags(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
+}
+
+/// [`packet::skip_extensions`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn extensions(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
+    let frame = Whole::of(&XdpContext::new(ctx));
+    packet::skip_extensions(&frame, Chain(chain), end as usize).0
+}
+
+/// [`packet::skip_tag`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn tag(ctx: *mut xdp_md, at: u64) -> u64 {
+    packet::skip_tag(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
+}
+
+/// [`packet::skip_extension`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn extension(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
+    let frame = Whole::of(&XdpContext::new(ctx));
+    packet::skip_extension(&frame, Chain(chain), end as usize).0
 }

@@ -3,7 +3,10 @@
 //! This is the crate's map, to be read first. The library holds everything; the binary
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
 //! workspace tells the whole story, `netpolicy-common` is what kernel and userspace
-//! share, and `netpolicy-ebpf` the program that judges packets.
+//! share, and `netpolicy-ebpf` the program that judges packets. Two crates stand below
+//! `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which [`compiler`] and
+//! [`datapath`] build; and `netpolicy-flat`, the flat engine, which only `datapath/flat.rs`
+//! imports.
 //!
 //! A change goes one way:
 //!
@@ -19,16 +22,16 @@
 //! | [`sql`] | SQL in three dialects: text to statements and back; pure | [`model`] |
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`api`], [`clock`], [`compiler`], [`config`], [`netdev`] |
-//! | [`store`] | revisions and bypasses on disk; the only user of SQLite | [`model`], [`clock`] |
+//! | [`store`] | revisions and bypasses on disk; SQLite behind a trait | [`model`], [`clock`] |
 //! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
-//! | [`api`] | what travels between agent and clients | [`compiler`], [`model`], [`sql`], [`store`] |
+//! | [`api`] | what travels between agent and clients | [`model`] |
 //! | [`client`] | the API's client | [`api`], [`model`] |
 //! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`local`], [`model`], [`output`], [`recovery`], [`sql`] |
 //! | [`output`] | tables and JSON | [`api`], [`exposure`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
-//! | [`local`] | the kernel without an agent: look, and the kill switch | [`api`], [`arrival`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`netdev`] |
+//! | [`local`] | the kernel without an agent: look, and the kill switch | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
@@ -36,7 +39,7 @@
 //! | [`clock`] | the boot clock for deadlines, the wall clock for display | nothing |
 //!
 //! Where to begin: [`model::State`] is what can be wanted, [`model::Change`] how it
-//! changes, [`model::evaluate()`] what it means. `agent/writer.rs` carries a change out,
+//! changes, [`model::evaluate()`] what it means. `agent/writer/change.rs` carries a change out,
 //! and `datapath/slots.rs` puts it in force.
 //!
 //! Who must not import whom is checked by `tests/tests/architecture.rs`.

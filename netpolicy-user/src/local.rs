@@ -13,10 +13,13 @@ use std::{
 use anyhow::Context as _;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use netpolicy_common::{Action, HOST_SCOPE, Reason};
+use netpolicy_common::{HOST_SCOPE, Reason};
 
 use crate::{
-    api::{CounterRow, Counters, Enforcement, EnforcementState, KernelVerdict, ProbeView, Status},
+    api::{
+        Cause, CounterRow, Counters, Enforcement, EnforcementState, EngineName, KernelVerdict,
+        PacketAction, ProbeView, Status,
+    },
     arrival::Origin,
     clock::Clock,
     compiler::{self, Doors, Exempt, compile},
@@ -84,7 +87,7 @@ pub fn status(
         enforcement: Enforcement {
             state,
             detached,
-            engine: enforced.engine.to_owned(),
+            engine: enforced.engine.map(EngineName::from),
             generation: enforced.generation,
             revision: enforced.revision,
             digest: hex(&enforced.digest),
@@ -125,7 +128,7 @@ fn without_pins(error: DatapathError, unasked: Vec<String>) -> anyhow::Result<St
         enforcement: Enforcement {
             state: EnforcementState::Unknown,
             detached: None,
-            engine: String::new(),
+            engine: None,
             generation: 0,
             revision: 0,
             digest: String::new(),
@@ -172,8 +175,8 @@ pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
             } else {
                 format!("scope {scope}")
             },
-            reason: reason.name().to_owned(),
-            action: action_name(reason.action()).to_owned(),
+            reason: reason.into(),
+            action: reason.action().into(),
             packets,
         })
         .collect();
@@ -213,20 +216,20 @@ pub fn explain(
     };
     let observed = matches!(reason, Reason::ObservedBlocked | Reason::ObservedNotAllowed);
     let kernel = KernelVerdict {
-        verdict: action_name(action).to_owned(),
-        reason: reason.name().to_owned(),
+        verdict: action.into(),
+        reason: reason.into(),
     };
     Ok(ProbeView {
         interface: filtering.interface,
         arrival: filtering.arrival,
         enforced: unfiltered.is_none() && !observed,
         verdict: match unfiltered {
-            Some(_) => action_name(Action::Pass).to_owned(),
-            None => kernel.verdict.clone(),
+            Some(_) => PacketAction::Pass,
+            None => kernel.verdict,
         },
         reason: match unfiltered {
-            Some(_) => "not-filtered".to_owned(),
-            None => kernel.reason.clone(),
+            Some(_) => Cause::NotFiltered,
+            None => kernel.reason,
         },
         sentence: unfiltered,
         kernel,
@@ -326,13 +329,6 @@ fn actor() -> String {
 
 fn marker(state_dir: &Path) -> PathBuf {
     state_dir.join(DETACHED_MARKER)
-}
-
-fn action_name(action: Action) -> &'static str {
-    match action {
-        Action::Pass => "pass",
-        Action::Drop => "drop",
-    }
 }
 
 fn hex(digest: &[u8; 32]) -> String {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::agent::lock::{self, Lock, LockError};
+use crate::agent::upkeep::lock::{self, Lock, LockError};
 pub use crate::store::Kept;
 use crate::store::{self, AuditDetail, AuditEntry, Outcome, Restorable, StoreError, Summary};
 

@@ -3,21 +3,19 @@
 
 use std::{cell::RefCell, net::IpAddr};
 
-use netpolicy_common::{
-    HOST_SCOPE,
-    flat::{
-        Code, Hosts, LINE_WORDS, PAGE_WORDS, PLANES_WORDS, Root, UNIT_WORDS, UNITS_PER_PAGE,
+use netpolicy_common::{HOST_SCOPE, Listing};
+use netpolicy_flat::{
+    layout::{
+        Hosts, LINE_WORDS, PAGE_WORDS, PLANES_WORDS, Page, Root, UNIT_WORDS, UNITS_PER_PAGE,
         leaf_unit, mix, mix_v6,
     },
+    lookup::{
+        Pages, Steps, descend, enter, is_host_v4, is_host_v6, leaf_step, node_step, record_step,
+        table_page, table_step, unit_page,
+    },
+    memory::{Arena, Memory, ScopeLists},
 };
-use netpolicy_ebpf::flat::{
-    Page, Pages, Steps, descend, enter, is_host_v4, is_host_v6, leaf_step, node_step, record_step,
-    table_page, table_step, unit_page,
-};
-use netpolicy_user::compiler::{
-    Ruleset,
-    flat::{Arena, Flat},
-};
+use netpolicy_user::compiler::Ruleset;
 
 use crate::cache::Cache;
 
@@ -41,9 +39,14 @@ impl Walk {
     /// Looks every source up, in this order, which the generator sends in too. `cache` is
     /// the second-level cache's size in bytes.
     pub(crate) fn over(rules: &Ruleset, sources: &[IpAddr], cache: usize) -> Self {
-        let flat = Flat::new(rules, 0);
+        let lists = rules.scopes.iter().map(|scope| ScopeLists {
+            id: scope.id,
+            block: &scope.block,
+            allow: &scope.allow,
+        });
+        let flat = Memory::new(&lists.collect::<Vec<_>>(), 0);
         let roots = flat.roots(HOST_SCOPE);
-        let memory = Memory {
+        let memory = TracedArena {
             arena: flat.arena(),
             touched: RefCell::default(),
         };
@@ -58,7 +61,7 @@ impl Walk {
                 IpAddr::V4(address) => memory.look_up_v4(&roots.v4, u32::from(*address)),
                 IpAddr::V6(address) => memory.look_up_v6(&roots.v6, u128::from(*address)),
             };
-            assert_eq!(code, Code::Blocked, "{source} is on the list");
+            assert_eq!(code, Listing::Blocked, "{source} is on the list");
             let mut touched = memory.touched.borrow_mut();
             let is_counted = index >= counted_from;
             longest = longest.max(touched.iter().filter(|t| t.is_awaited).count());
@@ -97,26 +100,26 @@ struct Touch {
 }
 
 /// The flat engine's memory, which notes what is read.
-struct Memory<'a> {
+struct TracedArena<'a> {
     arena: &'a Arena,
     touched: RefCell<Vec<Touch>>,
 }
 
-impl Memory<'_> {
-    /// As `FlatV4` in `netpolicy-ebpf/src/source.rs`, of block lists.
-    fn look_up_v4(&self, root: &Root, address: u32) -> Code {
+impl TracedArena<'_> {
+    /// As `FlatV4` in `netpolicy-ebpf/src/flat.rs`, of block lists.
+    fn look_up_v4(&self, root: &Root, address: u32) -> Listing {
         let hosts = root.block;
         if hosts.buckets != 0 {
             self.read_hosts(hosts, hosts.place(mix(address)).0, true);
             if is_host_v4(self, &hosts, address) {
-                return Code::Blocked;
+                return Listing::Blocked;
             }
         }
         self.in_trie(root, u64::from(address) << 32, 0)
     }
 
     /// As `FlatV6` there.
-    fn look_up_v6(&self, root: &Root, address: u128) -> Code {
+    fn look_up_v6(&self, root: &Root, address: u128) -> Listing {
         let (high, low) = ((address >> 64) as u64, address as u64);
         let hosts = root.block;
         if hosts.buckets != 0 {
@@ -125,13 +128,13 @@ impl Memory<'_> {
             // Its address is known as early.
             self.read_hosts(hosts, second, false);
             if is_host_v6(self, &hosts, high, low) {
-                return Code::Blocked;
+                return Listing::Blocked;
             }
         }
         self.in_trie(root, high, low)
     }
 
-    fn in_trie(&self, root: &Root, high: u64, low: u64) -> Code {
+    fn in_trie(&self, root: &Root, high: u64, low: u64) -> Listing {
         let (slot, high, low) = enter(self, root, high, low);
         descend(self, slot, high, low)
     }
@@ -155,13 +158,13 @@ impl Memory<'_> {
     }
 }
 
-impl Pages for Memory<'_> {
+impl Pages for TracedArena<'_> {
     fn page(&self, number: u32) -> Option<&Page> {
         Some(self.arena.page(number))
     }
 }
 
-impl Steps for Memory<'_> {
+impl Steps for TracedArena<'_> {
     fn table(&self, start: u32, index: u32) -> u32 {
         let page = table_page(start, index);
         self.read(page, (index & 1023) as usize / 2);
@@ -190,7 +193,7 @@ impl Steps for Memory<'_> {
         record_step(self.arena.page(page), unit, high, low)
     }
 
-    fn leaf(&self, slot: u32, next: u32) -> Code {
+    fn leaf(&self, slot: u32, next: u32) -> Listing {
         let unit = leaf_unit(slot);
         let page = unit_page(unit);
         self.read(page, words_of_unit(unit));

@@ -243,7 +243,7 @@ impl DatabaseHost {
             .current_dir(self.dir.path());
         // Who runs the tests over SSH is none of the hosts' operators: the nearest
         // SSH_CONNECTION counts, and loopback is never judged.
-        if netpolicy_user::agent::operator::address_of(std::process::id()).is_some() {
+        if netpolicy_user::agent::access::operator::address_of(std::process::id()).is_some() {
             command.env("SSH_CONNECTION", "127.0.0.1 1 127.0.0.1 22");
         }
         command

@@ -53,6 +53,121 @@ fn add(src: &Path, directory: &Path, layering: &mut Layering) -> io::Result<()> 
     Ok(())
 }
 
+/// The layering of a module's rooms: of the modules that `src`/`module`/`mod.rs` declares.
+///
+/// # Errors
+/// A file cannot be read.
+///
+/// # Panics
+/// A file is no Rust.
+pub fn rooms(src: &Path, module: &str) -> io::Result<Layering> {
+    let door = fs::read_to_string(src.join(module).join("mod.rs"))?;
+    let mut layering = Layering::new();
+    let mut before = "";
+    for line in door.lines() {
+        let declared = line.strip_prefix("pub ").unwrap_or(line);
+        let name = declared
+            .strip_prefix("mod ")
+            .and_then(|l| l.strip_suffix(';'));
+        if let Some(name) = name
+            && before != "#[cfg(test)]"
+        {
+            layering.insert(name.to_owned(), BTreeSet::new());
+        }
+        before = line;
+    }
+    let within = format!("crate::{module}::");
+    for (file, paths) in imports_of(src, &src.join(module))? {
+        let room = file[module.len() + 1..].split(['/', '.']).next();
+        let Some(imports) = room.and_then(|room| layering.get(room)) else {
+            continue;
+        };
+        let mut imports = imports.clone();
+        let room = room.unwrap_or_default();
+        imports.extend(paths.iter().filter_map(|path| {
+            let other = path.strip_prefix(&within)?.split("::").next()?;
+            (other != room && layering.contains_key(other)).then(|| other.to_owned())
+        }));
+        layering.insert(room.to_owned(), imports);
+    }
+    Ok(layering)
+}
+
+/// Files below `src`/`module` that import one another in a circle, such as "a.rs, b.rs". The
+/// module's own `mod.rs` only declares the others.
+///
+/// # Errors
+/// A file cannot be read.
+///
+/// # Panics
+/// A file is no Rust.
+pub fn circles(src: &Path, module: &str) -> io::Result<Vec<String>> {
+    let found = imports_of(src, &src.join(module))?;
+    let door = format!("{module}/mod.rs");
+    let files: BTreeSet<&str> = found.iter().map(|(file, _)| file.as_str()).collect();
+    let graph: BTreeMap<&str, BTreeSet<&str>> = found
+        .iter()
+        .map(|(file, paths)| {
+            let others = paths.iter().filter_map(|path| file_of(path, &files));
+            let others = others.filter(|other| other != file && *other != door);
+            (file.as_str(), others.collect())
+        })
+        .collect();
+    let reaches = |from: &str| {
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<&str> = graph[from].iter().copied().collect();
+        while let Some(file) = next.pop() {
+            if seen.insert(file) {
+                next.extend(&graph[file]);
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&str, BTreeSet<&str>> =
+        files.iter().map(|file| (*file, reaches(file))).collect();
+    let mut circles = BTreeSet::new();
+    for (file, others) in &reached {
+        if others.contains(file) {
+            let back = |other: &&&str| reached[**other].contains(file);
+            let circle: Vec<&str> = others.iter().filter(back).copied().collect();
+            circles.insert(circle.join(", "));
+        }
+    }
+    Ok(circles.into_iter().collect())
+}
+
+/// The file that a path names something of: the longest module of the path that is one.
+fn file_of<'a>(path: &str, files: &BTreeSet<&'a str>) -> Option<&'a str> {
+    let mut module = path.strip_prefix("crate::")?.replace("::", "/");
+    loop {
+        for name in [format!("{module}.rs"), format!("{module}/mod.rs")] {
+            if let Some(file) = files.get(name.as_str()) {
+                return Some(file);
+            }
+        }
+        module.truncate(module.rfind('/')?);
+    }
+}
+
+/// The files below a directory, tests left out, with the paths that they mention.
+fn imports_of(src: &Path, directory: &Path) -> io::Result<Vec<(String, Vec<String>)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.strip_prefix(src).unwrap_or(&path).to_string_lossy();
+        let last = name.rsplit('/').next().unwrap_or_default();
+        if path.is_dir() {
+            if last != "tests" {
+                found.extend(imports_of(src, &path)?);
+            }
+        } else if last.ends_with(".rs") && last != "tests.rs" {
+            let paths = paths_in(&name, &fs::read_to_string(&path)?);
+            found.push((name.into_owned(), paths));
+        }
+    }
+    Ok(found)
+}
+
 /// A layering as a Markdown table shows it: rows that begin with `start` and a module's name,
 /// and end with its imports. Only names of `known` count.
 #[must_use]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use netpolicy_tests::binary::workspace;
-use netpolicy_tests::imports::paths_in;
+use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 
 /// Most lines of a file.
 const LONGEST: usize = 450;
@@ -17,7 +17,7 @@ struct Ban {
     but: &'static [&'static str],
 }
 
-const PURE: [&str; 22] = [
+const PURE: [&str; 26] = [
     "anyhow",
     "axum",
     "aya",
@@ -31,6 +31,10 @@ const PURE: [&str; 22] = [
     "std::env",
     "std::fs",
     "std::io",
+    "std::net::TcpListener",
+    "std::net::TcpStream",
+    "std::net::ToSocketAddrs",
+    "std::net::UdpSocket",
     "std::os",
     "std::process",
     "std::thread",
@@ -41,14 +45,16 @@ const PURE: [&str; 22] = [
     "tokio",
     "tracing",
 ];
-const SOCKETS: [&str; 4] = [
-    "std::net::TcpStream",
-    "std::net::TcpListener",
-    "std::net::UdpSocket",
-    "std::net::ToSocketAddrs",
-];
 
-const BANS: [Ban; 21] = [
+/// Crates as pure as `model` and `compiler` are.
+const PURE_CRATES: [&str; 2] = ["netpolicy-common/flat", "netpolicy-common/prefixes"];
+
+const BANS: [Ban; 22] = [
+    Ban {
+        part: "agent",
+        paths: &["axum", "hyper", "hyper_util", "tower", "utoipa_axum"],
+        but: &["agent/http"],
+    },
     Ban {
         part: "",
         paths: &["aya"],
@@ -56,8 +62,25 @@ const BANS: [Ban; 21] = [
     },
     Ban {
         part: "",
+        paths: &["netpolicy_flat"],
+        but: &["datapath/flat"],
+    },
+    Ban {
+        part: "",
         paths: &["rusqlite"],
-        but: &["store"],
+        but: &["store/sqlite"],
+    },
+    Ban {
+        // What keeps the state is opened by `store::open`.
+        part: "",
+        paths: &["crate::store::sqlite", "crate::store::SqliteStore"],
+        but: &["store", "agent/testing"],
+    },
+    Ban {
+        // Objects, chunks and lists may be kept by anything.
+        part: "store",
+        paths: &PURE,
+        but: &["store/sqlite", "store/backup.rs", "store/error.rs"],
     },
     Ban {
         part: "",
@@ -116,28 +139,13 @@ const BANS: [Ban; 21] = [
         but: &[],
     },
     Ban {
-        part: "model",
-        paths: &SOCKETS,
-        but: &[],
-    },
-    Ban {
         part: "compiler",
         paths: &PURE,
         but: &[],
     },
     Ban {
-        part: "compiler",
-        paths: &SOCKETS,
-        but: &[],
-    },
-    Ban {
         part: "sql",
         paths: &PURE,
-        but: &[],
-    },
-    Ban {
-        part: "sql",
-        paths: &SOCKETS,
         but: &[],
     },
     Ban {
@@ -295,6 +303,20 @@ fn nobody_imports_what_is_not_for_him() {
 }
 
 #[test]
+fn pure_crates_import_no_io_clock_or_thread() {
+    for part in PURE_CRATES {
+        let src = workspace().join(part).join("src");
+        for (file, text) in sources(&src) {
+            let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+            for path in paths_in(name, &text) {
+                let is = |ban: &&&str| path == **ban || path.starts_with(&format!("{ban}::"));
+                assert_eq!(PURE.iter().find(is), None, "{part}: {name} uses {path}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_ban_would_be_noticed() {
     let used = |text| paths_in("cli/policy.rs", text);
     assert!(used("use aya::maps::Array;").contains(&"aya::maps::Array".to_owned()));
@@ -309,6 +331,35 @@ fn a_ban_would_be_noticed() {
     assert!(used("use std::*;").contains(&"std".to_owned()));
     assert!(in_part("model/state.rs", "model") && in_part("model.rs", "model"));
     assert!(!in_part("modelling/state.rs", "model"));
+}
+
+/// The rooms of the agent: each imports what its row says, and only rooms above it.
+#[test]
+fn agent_rooms_import_what_their_table_says() {
+    let src = workspace().join("netpolicy-user/src");
+    let actual = rooms(&src, "agent").unwrap();
+    let text = fs::read_to_string(src.join("agent/mod.rs")).unwrap();
+    let said = table(&text, "//! | `", &actual);
+    let differs = |room: &&String| said.get(*room) != actual.get(*room);
+    let rows = actual.keys().chain(said.keys()).filter(differs);
+    let rows = rows.map(|room| format!("{room} imports {:?}", actual.get(room)));
+    let mut wrong: Vec<_> = rows.collect();
+    let order: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next())
+        .collect();
+    for (place, room) in order.iter().enumerate() {
+        let below = |other: &&String| !order[..place].contains(&other.as_str());
+        let below = actual.get(*room).into_iter().flatten().filter(below);
+        wrong.extend(below.map(|other| format!("{room} imports {other}, which stands below it")));
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_of_the_agent_imports_one_that_imports_it() {
+    let src = workspace().join("netpolicy-user/src");
+    assert_eq!(circles(&src, "agent").unwrap(), Vec::<String>::new());
 }
 
 /// What is kept for SQL's dialects has names where it is defined, where it is written down

@@ -130,31 +130,3 @@ fn what_is_no_backup_is_refused_and_changes_nothing() {
     host.start_agent();
     host.assert_times_out(&[(FIRST, 5432)]);
 }
-
-#[test]
-fn rescue_that_is_killed_leaves_a_whole_store_or_none() {
-    let mut rescued = 0;
-    for round in 0..12_u32 {
-        let mut host = DatabaseHost::start();
-        host.ok("policy create abuse --block 10.66.0.0/16");
-        fs::remove_file(host.state_dir().join("state.db")).unwrap();
-        let mut rescue = host.command();
-        rescue.args(["store", "rescue"]);
-        let mut rescue = rescue.spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(u64::from(round * 7)));
-        host.kill_agent();
-        rescue.wait().unwrap();
-        let started = host.state_dir().join("state.db").exists()
-            || host.state_dir().join("state.db.restored").exists();
-        if started {
-            rescued += 1;
-            host.start_agent();
-            assert_eq!(host.json("status")["agent"]["revision"], 1, "round {round}");
-        } else {
-            let out = host.line("agent --interface nic0");
-            assert_has(out.failed(1), &["state.db is missing"]);
-        }
-        host.assert_times_out(&[(FIRST, 5432)]);
-    }
-    assert!(rescued > 0, "none was quick enough to be rescued");
-}

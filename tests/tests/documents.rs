@@ -377,6 +377,7 @@ fn layering_tables_are_what_modules_import() {
     let actual = imports::layering(&src).unwrap();
     let page = fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
     let section = page.split("\n## Layering\n").nth(1).unwrap();
+    let (section, rooms) = section.split_once("\n### ").unwrap();
     let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
     for (file, text, start) in [
         ("ARCHITECTURE.md", section, "| `"),
@@ -392,6 +393,8 @@ fn layering_tables_are_what_modules_import() {
         });
         assert_none(rows.collect());
     }
+    let actual = imports::rooms(&src, "agent").unwrap();
+    assert_eq!(imports::table(rooms, "| `", &actual), actual);
 }
 
 fn is_source(text: &str) -> bool {

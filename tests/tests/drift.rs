@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData};
-use netpolicy_common::flat::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 use netpolicy_common::{
     Build, CpuState, Engine, Governance, HOST_SCOPE, Head, KeyV4, LIST_SLOTS, Reason, SCOPE_BITS,
     SLOTS, SlotHead, key,
 };
+use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
@@ -216,17 +216,26 @@ fn links_and_pins_that_are_removed_come_back() {
         std::fs::remove_file(pin.unwrap().path()).unwrap();
     }
     wait_until_blocked(&host);
-    std::fs::remove_dir_all(host.bpffs_dir()).unwrap();
+    remove_all(&host, host.bpffs_dir());
     wait_until_blocked(&host);
     host.assert_connects(&[(ALLOWED, 5432)]);
     host.ok("policy alter office --add-block 10.67.0.0/16");
     host.assert_times_out(&[("10.67.0.1", 5432)]);
 }
 
+/// Removes a directory of pins. The agent stands still meanwhile: it pins again as soon as a
+/// pin is gone, and the directory would not be empty.
+fn remove_all(host: &DatabaseHost, directory: &Path) {
+    host.agent().signal(Signal::SIGSTOP);
+    let removed = std::fs::remove_dir_all(directory);
+    host.agent().signal(Signal::SIGCONT);
+    removed.unwrap();
+}
+
 #[test]
 fn a_directory_of_links_that_is_removed_comes_back() {
     let host = host("1s");
-    std::fs::remove_dir_all(host.bpffs_dir().join("links")).unwrap();
+    remove_all(&host, &host.bpffs_dir().join("links"));
     wait_until_blocked(&host);
     assert_eq!(host.status()["enforcement"]["state"], "attached");
 }

@@ -4,7 +4,7 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use aya::maps::{ArrayOfMaps, Map, MapData};
-use netpolicy_common::flat::MAX_CHUNKS;
+use netpolicy_flat::layout::MAX_CHUNKS;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::{compiler::Ruleset, config::EngineChoice};
 

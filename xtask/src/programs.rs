@@ -66,6 +66,8 @@ fn crate_directory(name: &str) -> Option<&'static str> {
     match name {
         "netpolicy_common" => Some("netpolicy-common"),
         "netpolicy_ebpf" => Some("netpolicy-ebpf"),
+        "netpolicy_flat" => Some("netpolicy-common/flat"),
+        "netpolicy_prefixes" => Some("netpolicy-common/prefixes"),
         "netpolicy_user" | "netpolicy" | "sql_memory" => Some("netpolicy-user"),
         "xtask" => Some("xtask"),
         _ => None,

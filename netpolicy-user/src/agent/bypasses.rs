@@ -1,105 +1,136 @@
 //! Bypasses: granted, revoked, lapsed, and kept the same in store and kernel.
 
+use std::ops::Deref;
+
 use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::HOST_SCOPE;
 
-use super::audit;
-use super::clients::{Judge, Side};
-use super::consent::Consent;
-use super::enforcer::Enforcer;
-use super::error::{AgentError, chain};
-use super::lockout::check_operator;
-use super::request::Asker;
-use super::rights;
-use super::supervisor::{Command, Supervisor};
-use super::writer::Writer;
+use super::access::{Asker, Grants, audit, rights};
+use super::change::Consent;
+use super::change::clients::{Judge, Side};
+use super::change::consent::opened_by_bypasses;
+use super::change::lockout::check_operator;
+use super::error::{AgentError, EnforcerError, chain};
+use super::in_force::InForce;
+use super::kernel::Enforcement;
+use super::upkeep::Upkeep;
 use crate::api::{BypassRequest, BypassView, Opens};
 use crate::clock::Clock;
 use crate::datapath::BypassEntry;
 use crate::model::{Bypass, Name, Privilege, State, parse_source};
-use crate::store::Outcome;
+use crate::store::{Outcome, Store};
 
-impl<E: Enforcer> Writer<E> {
-    /// Grants a bypass, or grants one again that is there, for its new time.
-    ///
-    /// # Errors
-    /// Bad source, minutes or service; it opens a scope to every source without consent;
-    /// or store or kernel do not take it, then nothing has changed.
-    pub fn grant_bypass(
-        &mut self,
-        request: &BypassRequest,
-        asker: Asker,
-        consent: Consent,
-    ) -> Result<BypassView, AgentError> {
-        let action = in_words("grant", &request.source, request.service.as_deref());
-        let result = self.try_grant_bypass(request, asker, consent, &action);
-        result.inspect_err(|error| self.audit_refusal(asker, &action, error))
+/// The bypasses that there are, lapsed ones perhaps among them.
+#[derive(Debug)]
+pub struct Bypasses {
+    list: Vec<Bypass>,
+    /// Why the kernel's may differ from them.
+    fault: Option<String>,
+}
+
+/// Where bypasses are kept the same, and by what they are judged.
+pub struct Around<'a> {
+    /// What is in force.
+    pub now: &'a InForce,
+    /// The kernel.
+    pub kernel: &'a mut Enforcement,
+    /// The store.
+    pub store: &'a mut dyn Store,
+    /// What expiry is measured by.
+    pub clock: &'a Clock,
+    /// Whether the store is older than what is in force.
+    pub upkeep: &'a Upkeep,
+}
+
+/// Which bypass to revoke.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation<'a> {
+    /// The address or CIDR.
+    pub source: &'a str,
+    /// The service; `None`: the host.
+    pub service: Option<&'a str>,
+    /// Also if the operator gets in by nothing else.
+    pub force: bool,
+}
+
+impl Deref for Bypasses {
+    type Target = [Bypass];
+
+    fn deref(&self) -> &[Bypass] {
+        &self.list
+    }
+}
+
+impl Bypasses {
+    /// What the store has; the kernel's are not looked at yet.
+    #[must_use]
+    pub fn new(stored: Vec<Bypass>) -> Self {
+        Self {
+            list: stored,
+            fault: None,
+        }
+    }
+
+    /// What is wrong with the kernel's.
+    #[must_use]
+    pub fn fault(&self) -> Option<&String> {
+        self.fault.as_ref()
     }
 
     /// What bypasses open that are granted together.
     ///
     /// # Errors
     /// Bad source, minutes or service.
-    pub(super) fn bypasses_open(
+    pub fn opened(
         &self,
         requests: &[BypassRequest],
         asker: Asker,
+        now: &InForce,
+        clock: &Clock,
     ) -> Result<Option<Opens>, AgentError> {
-        let now = self.now();
-        let mut bypasses = self.bypasses.clone();
+        let time = clock.now();
+        let mut bypasses = self.list.clone();
         for request in requests {
-            let bypass = self.bypass(request, asker, now)?;
+            let bypass = of_request(request, asker, &now.state, time)?;
             bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
             bypasses.push(bypass);
         }
         let minutes = requests.first().map_or(0, |request| request.minutes);
-        Ok(self.opened_by_bypasses(&bypasses, now, minutes))
+        Ok(opened_by_bypasses(
+            now, &self.list, &bypasses, time, minutes,
+        ))
     }
 
-    fn bypass(
-        &self,
-        request: &BypassRequest,
-        asker: Asker,
-        now: Timestamp,
-    ) -> Result<Bypass, AgentError> {
-        Ok(Bypass {
-            source: parse_source(&request.source)?,
-            service: self.service_name(request.service.as_deref())?,
-            granted: now,
-            expires: Bypass::expiry(now, request.minutes)?,
-            granted_by: asker.caller.name(),
-        })
-    }
-
-    fn try_grant_bypass(
+    /// Grants a bypass, or grants one again that is there, for its new time.
+    ///
+    /// # Errors
+    /// Bad source, minutes or service; it opens a scope to every source without consent;
+    /// or store or kernel do not take it, then nothing has changed.
+    pub fn grant(
         &mut self,
         request: &BypassRequest,
         asker: Asker,
         consent: Consent,
-        action: &str,
+        around: &mut Around<'_>,
     ) -> Result<BypassView, AgentError> {
-        rights::require(
-            asker.caller,
-            &self.grants,
-            Privilege::Bypass,
-            "grant a bypass",
-        )?;
-        let bypass = self.bypass(request, asker, self.now())?;
-        self.must_not_be_held()?;
-        let opens = self.bypasses_open(std::slice::from_ref(request), asker)?;
+        let (now, clock) = (around.now, around.clock);
+        let bypass = of_request(request, asker, &now.state, clock.now())?;
+        around.upkeep.must_not_be_held(now.revision)?;
+        let opens = self.opened(std::slice::from_ref(request), asker, now, clock)?;
         consent.require("the bypass", opens.as_ref())?;
-        let mut bypasses = self.bypasses.clone();
+        let mut bypasses = self.list.clone();
         let before = bypasses
             .iter()
             .find(|b| same(b, &bypass.source, bypass.service.as_ref()))
-            .map_or_else(|| "none".to_owned(), |bypass| self.until(bypass));
-        let mut entry = self.entry(asker, action, Outcome::Done);
+            .map_or_else(|| "none".to_owned(), |bypass| until(bypass, clock));
+        let action = granting(request);
+        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!(
             "bypass of {} on {}: {before} -> {}",
             bypass.source,
             scope_name(&bypass),
-            self.until(&bypass)
+            until(&bypass, clock)
         )];
         entry
             .detail
@@ -107,144 +138,125 @@ impl<E: Enforcer> Writer<E> {
             .extend(opens.iter().map(audit::consented));
         bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
         bypasses.push(bypass.clone());
-        if let Err(source) = self.enforce_bypasses(&bypasses) {
+        if let Err(source) = enforce(&bypasses, &now.state, around) {
             // It may have taken a part.
-            self.restore_bypasses();
+            self.restore(&now.state, around);
             return Err(AgentError::Kernel {
                 what: "the kernel rejected the bypass",
                 source,
             });
         }
-        if let Err(source) = self.store.put_bypass(&bypass, Some(&entry)) {
-            self.restore_bypasses();
+        if let Err(source) = around.store.put_bypass(&bypass, Some(&entry)) {
+            self.restore(&now.state, around);
             return Err(AgentError::Store {
                 what: "the bypass could not be stored and is not granted",
                 source,
             });
         }
-        self.bypasses = bypasses;
-        self.publish();
+        self.list = bypasses;
         tracing::info!(
             actor = bypass.granted_by,
             source = %bypass.source,
             scope = scope_name(&bypass),
-            expires = %self.settings.clock.shown(bypass.expires),
+            expires = %clock.shown(bypass.expires),
             "bypass granted"
         );
-        Ok(view(&bypass, &self.settings.clock))
+        Ok(view(&bypass, clock))
     }
 
-    /// Takes a bypass away. `force`: also if the operator gets in by nothing else.
+    /// Takes a bypass away.
     ///
     /// # Errors
     /// There is none, it is what lets the operator in, or the store or the kernel refuses.
-    pub fn revoke_bypass(
+    pub fn revoke(
         &mut self,
-        source: &str,
-        service: Option<&str>,
+        which: Revocation<'_>,
         asker: Asker,
-        force: bool,
+        around: &mut Around<'_>,
     ) -> Result<BypassView, AgentError> {
-        let action = in_words("revoke", source, service);
-        let result = self.try_revoke_bypass(source, service, asker, force, &action);
-        result.inspect_err(|error| self.audit_refusal(asker, &action, error))
-    }
-
-    fn try_revoke_bypass(
-        &mut self,
-        source: &str,
-        service: Option<&str>,
-        asker: Asker,
-        force: bool,
-        action: &str,
-    ) -> Result<BypassView, AgentError> {
-        rights::require(
-            asker.caller,
-            &self.grants,
-            Privilege::Bypass,
-            "revoke a bypass",
-        )?;
-        self.must_not_be_held()?;
-        let source = parse_source(source)?;
-        let service = self.service_name(service)?;
-        let now = self.now();
+        let now = around.now;
+        around.upkeep.must_not_be_held(now.revision)?;
+        let source = parse_source(which.source)?;
+        let service = service_name(which.service, &now.state)?;
+        let time = around.clock.now();
         let Some(bypass) = self
-            .bypasses
+            .list
             .iter()
-            .find(|b| b.expires > now && same(b, &source, service.as_ref()))
+            .find(|b| b.expires > time && same(b, &source, service.as_ref()))
             .cloned()
         else {
             return Err(AgentError::no_bypass(&source, service.as_ref()));
         };
-        let mut others = self.bypasses.clone();
+        let mut others = self.list.clone();
         others.retain(|b| !same(b, &source, service.as_ref()));
-        if !force {
+        if !which.force {
+            let old = Side::of(now, &self.list);
+            let new = Side::of(now, &others);
             let judge = Judge {
-                old: self.in_force(),
-                new: Side {
-                    bypasses: &others,
-                    ..self.in_force()
-                },
-                now,
+                old,
+                new,
+                now: time,
             };
             check_operator(&judge, asker.seat)?;
         }
-        let mut entry = self.entry(asker, action, Outcome::Done);
+        let action = revoking(which);
+        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!(
             "bypass of {source} on {}: {} -> none",
             scope_name(&bypass),
-            self.until(&bypass)
+            until(&bypass, around.clock)
         )];
         // The store first: what it forgets is not restored by a restart.
-        self.store
+        around
+            .store
             .remove_bypass(source, bypass.service.as_ref(), Some(&entry))
             .map_err(|source| AgentError::Store {
                 what: "the bypass could not be revoked",
                 source,
             })?;
-        self.bypasses = others;
-        self.restore_bypasses();
-        self.publish();
+        self.list = others;
+        self.restore(&now.state, around);
         tracing::info!(
             actor = asker.caller.name(),
             source = %source,
             scope = scope_name(&bypass),
             "bypass revoked"
         );
-        match &self.faults.bypasses {
+        match &self.fault {
             Some(fault) => Err(AgentError::BypassLeft(fault.clone())),
-            None => Ok(view(&bypass, &self.settings.clock)),
+            None => Ok(view(&bypass, around.clock)),
         }
     }
 
     /// Removes what has lapsed from store and kernel. The kernel itself stops
     /// honouring it at its time; this only tidies up.
-    pub(super) fn drop_lapsed_bypasses(&mut self, now: Timestamp) {
-        self.drop_bypasses(|b| b.expires > now);
+    pub fn drop_lapsed(&mut self, time: Timestamp, around: &mut Around<'_>) {
+        let now = around.now;
+        self.keep(|b| b.expires > time, &now.state, around);
     }
 
-    /// Removes the bypasses of services that are no more.
-    pub(super) fn forget_orphaned_bypasses(&mut self) {
-        let state = self.state.clone();
-        self.drop_bypasses(|b| !is_orphan(b, &state));
+    /// Removes the bypasses of services that are not in `state`.
+    pub fn forget_orphaned(&mut self, state: &State, around: &mut Around<'_>) {
+        self.keep(|b| !is_orphan(b, state), state, around);
     }
 
     /// Makes the kernel's bypasses the store's, at start; what lapsed meanwhile, or lost
     /// its service when the agent was killed, goes.
-    pub(super) fn take_over_bypasses(&mut self, now: Timestamp) {
-        let state = self.state.clone();
-        self.drop_bypasses(|b| b.expires > now && !is_orphan(b, &state));
-        self.restore_bypasses();
+    pub fn take_over(&mut self, around: &mut Around<'_>) {
+        let time = around.clock.now();
+        let state = &around.now.state;
+        self.keep(|b| b.expires > time && !is_orphan(b, state), state, around);
+        self.restore(state, around);
     }
 
-    fn drop_bypasses(&mut self, keep: impl Fn(&Bypass) -> bool) {
-        let (kept, dropped): (Vec<_>, Vec<_>) = std::mem::take(&mut self.bypasses)
-            .into_iter()
-            .partition(keep);
-        self.bypasses = kept;
+    fn keep(&mut self, keep: impl Fn(&Bypass) -> bool, state: &State, around: &mut Around<'_>) {
+        let (kept, dropped): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.list).into_iter().partition(keep);
+        self.list = kept;
         for bypass in &dropped {
             if let Err(error) =
-                self.store
+                around
+                    .store
                     .remove_bypass(bypass.source, bypass.service.as_ref(), None)
             {
                 // It is past its time or its service: a restart drops it again.
@@ -252,17 +264,16 @@ impl<E: Enforcer> Writer<E> {
             }
             tracing::info!(source = %bypass.source, scope = scope_name(bypass), "bypass ended");
         }
-        if !dropped.is_empty() || self.faults.bypasses.is_some() {
-            self.restore_bypasses();
+        if !dropped.is_empty() || self.fault.is_some() {
+            self.restore(state, around);
         }
     }
 
-    /// Makes the kernel's bypasses the ones that the agent knows of.
-    pub(super) fn restore_bypasses(&mut self) {
-        let bypasses = std::mem::take(&mut self.bypasses);
-        let result = self.enforce_bypasses(&bypasses);
-        self.bypasses = bypasses;
-        self.faults.bypasses = result.err().map(|error| {
+    /// Makes the kernel's bypasses the ones that the agent knows of; `state`: of which their
+    /// services are.
+    pub fn restore(&mut self, state: &State, around: &mut Around<'_>) {
+        let result = enforce(&self.list, state, around);
+        self.fault = result.err().map(|error| {
             let fault = format!(
                 "the kernel's bypasses may differ from the ones listed, trying again: {}",
                 chain(&error)
@@ -271,77 +282,71 @@ impl<E: Enforcer> Writer<E> {
             fault
         });
     }
+}
 
-    fn enforce_bypasses(
-        &mut self,
-        bypasses: &[Bypass],
-    ) -> Result<(), super::enforcer::EnforcerError> {
-        if self.held.is_some() {
-            // An older store's bypasses may have been revoked; those in force expire.
-            return Ok(());
-        }
-        let entries = entries(&self.state, bypasses, self.now());
-        self.enforcer.set_bypasses(&entries)
+fn enforce(
+    bypasses: &[Bypass],
+    state: &State,
+    around: &mut Around<'_>,
+) -> Result<(), EnforcerError> {
+    if around.upkeep.is_held() {
+        // An older store's bypasses may have been revoked; those in force expire.
+        return Ok(());
     }
+    let entries = entries(state, bypasses, around.clock.now());
+    around.kernel.set_bypasses(&entries)
+}
 
-    fn until(&self, bypass: &Bypass) -> String {
-        format!("until {}", self.settings.clock.shown(bypass.expires))
-    }
+/// Whether the caller may grant and revoke bypasses; `what` is what they want to do.
+///
+/// # Errors
+/// [`AgentError::NotAllowed`].
+pub fn may(asker: Asker, grants: &Grants, what: &str) -> Result<(), AgentError> {
+    rights::require(asker.caller, grants, Privilege::Bypass, what)
+}
 
-    fn service_name(&self, service: Option<&str>) -> Result<Option<Name>, AgentError> {
-        let Some(text) = service else {
-            return Ok(None);
-        };
-        match self.state.service(text) {
-            Some(service) => Ok(Some(service.name.clone())),
-            None => Err(AgentError::NotFound {
-                what: format!("unknown service '{}'", text.escape_debug()),
-                hint: "`netpolicy service list` shows what there is",
-            }),
-        }
+/// What granting is called in the audit log.
+#[must_use]
+pub fn granting(request: &BypassRequest) -> String {
+    in_words("grant", &request.source, request.service.as_deref())
+}
+
+/// What revoking is called in the audit log.
+#[must_use]
+pub fn revoking(which: Revocation<'_>) -> String {
+    in_words("revoke", which.source, which.service)
+}
+
+fn of_request(
+    request: &BypassRequest,
+    asker: Asker,
+    state: &State,
+    now: Timestamp,
+) -> Result<Bypass, AgentError> {
+    Ok(Bypass {
+        source: parse_source(&request.source)?,
+        service: service_name(request.service.as_deref(), state)?,
+        granted: now,
+        expires: Bypass::expiry(now, request.minutes)?,
+        granted_by: asker.caller.name(),
+    })
+}
+
+fn service_name(service: Option<&str>, state: &State) -> Result<Option<Name>, AgentError> {
+    let Some(text) = service else {
+        return Ok(None);
+    };
+    match state.service(text) {
+        Some(service) => Ok(Some(service.name.clone())),
+        None => Err(AgentError::NotFound {
+            what: format!("unknown service '{}'", text.escape_debug()),
+            hint: "`netpolicy service list` shows what there is",
+        }),
     }
 }
 
-impl Supervisor {
-    /// See [`Writer::grant_bypass`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn grant_bypass(
-        &self,
-        request: BypassRequest,
-        asker: Asker,
-        consent: Consent,
-    ) -> Result<BypassView, AgentError> {
-        self.ask(|reply| Command::GrantBypass {
-            request,
-            asker,
-            consent,
-            reply,
-        })
-        .await
-    }
-
-    /// See [`Writer::revoke_bypass`].
-    ///
-    /// # Errors
-    /// Refused or failed; or the agent is stopping.
-    pub async fn revoke_bypass(
-        &self,
-        source: String,
-        service: Option<String>,
-        asker: Asker,
-        force: bool,
-    ) -> Result<BypassView, AgentError> {
-        self.ask(|reply| Command::RevokeBypass {
-            source,
-            service,
-            asker,
-            force,
-            reply,
-        })
-        .await
-    }
+fn until(bypass: &Bypass, clock: &Clock) -> String {
+    format!("until {}", clock.shown(bypass.expires))
 }
 
 /// What the kernel is to hold: nothing lapsed, nothing of unknown services.

@@ -1,19 +1,54 @@
-//! Why the agent does not do what it was asked, and how HTTP says so.
+//! Why the agent does not do what it was asked.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-
-use super::enforcer::EnforcerError;
 use super::held::Held;
-use crate::api::{ClientsView, ErrorCode, Opens, PROBLEM_JSON, Problem};
+use crate::api::{ClientsView, ErrorCode, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
+
+/// What the kernel, or the datapath before it, objects to.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct EnforcerError {
+    /// The objection.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether the kernel lacks memory for it.
+    pub no_memory: bool,
+}
+
+/// What kind of error it is: what HTTP, the audit log and SQL say follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is wrong in itself.
+    Invalid,
+    /// It names what is not there.
+    Unknown,
+    /// It does not go with what is there.
+    Conflict,
+    /// The caller may not.
+    Forbidden,
+    /// Memory or disk do not suffice.
+    Exhausted,
+    /// It was tried and failed.
+    Failed,
+    /// The agent is about to end.
+    Stopping,
+}
+
+impl From<ErrorKind> for Kind {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Invalid => Self::Invalid,
+            ErrorKind::Unknown => Self::Unknown,
+            ErrorKind::Conflict => Self::Conflict,
+        }
+    }
+}
 
 /// Why a request was refused or failed. Nothing changed, unless it says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -24,31 +59,6 @@ pub enum AgentError {
     /// The request cannot be read.
     #[error("{0}")]
     BadRequest(String),
-    /// The request's body is over the limit.
-    #[error("the request is too large: at most {} are read from {who}", size(.limit))]
-    TooLarge {
-        /// The caller's name.
-        who: String,
-        /// The limit, in bytes.
-        limit: usize,
-    },
-    /// The caller holds all that one caller may.
-    #[error("{0}")]
-    TooMany(String),
-    /// All callers together hold all that they may.
-    #[error("{0}")]
-    Busy(String),
-    /// The request does not arrive.
-    #[error("{what} did not arrive within {seconds} s")]
-    TooSlow {
-        /// "the body of the request".
-        what: &'static str,
-        /// How long it was waited for.
-        seconds: u64,
-    },
-    /// The resource is there, but does not do that.
-    #[error("{0}")]
-    WrongMethod(String),
     /// There is no such thing.
     #[error("{what}")]
     NotFound {
@@ -218,41 +228,35 @@ impl AgentError {
     /// Whether it was refused, rather than tried and failed.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        self.status().is_client_error()
+        match self.kind() {
+            Kind::Invalid | Kind::Unknown | Kind::Conflict | Kind::Forbidden => true,
+            Kind::Exhausted | Kind::Failed | Kind::Stopping => false,
+        }
     }
 
-    /// What HTTP says.
+    /// What kind of error it is.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Model(errors) => match errors.kind() {
-                ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-                ErrorKind::Unknown => StatusCode::NOT_FOUND,
-                ErrorKind::Conflict => StatusCode::CONFLICT,
-            },
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound { .. } => StatusCode::NOT_FOUND,
-            Self::NoRights { .. } | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
-            Self::RevisionMismatch { .. } => StatusCode::PRECONDITION_FAILED,
+            Self::Model(errors) => errors.kind().into(),
+            Self::BadRequest(_) | Self::Sql { .. } => Kind::Invalid,
+            Self::NotFound { .. } => Kind::Unknown,
+            Self::NoRights { .. } | Self::NotAllowed { .. } => Kind::Forbidden,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
+            | Self::RevisionMismatch { .. }
             | Self::HeldStore { .. }
             | Self::NotHeld
             | Self::NothingLost
             | Self::Opens { .. }
-            | Self::AwaitsConfirmation(_) => StatusCode::CONFLICT,
-            Self::Sql { .. } => StatusCode::BAD_REQUEST,
+            | Self::AwaitsConfirmation(_) => Kind::Conflict,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
-                StatusCode::INSUFFICIENT_STORAGE
+                Kind::Exhausted
             }
             Self::Commit { source, .. } | Self::Store { source, .. } => match source {
-                StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-                StoreError::NoSuchRevision { .. } => StatusCode::NOT_FOUND,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
+                StoreError::Full { .. } => Kind::Exhausted,
+                StoreError::NoSuchRevision { .. } => Kind::Unknown,
+                _ => Kind::Failed,
             },
             Self::Prepare { .. }
             | Self::Kernel { .. }
@@ -261,23 +265,19 @@ impl AgentError {
             | Self::Directory(_)
             | Self::Sockets { .. }
             | Self::Internal
-            | Self::Marker { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Stopping | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::Marker { .. } => Kind::Failed,
+            Self::Stopping => Kind::Stopping,
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoRights { .. } => Some(
                 "run it as root, for example with sudo, or have root grant the privilege (`netpolicy grant`)"
                     .to_owned(),
             ),
-            Self::TooLarge { .. } => Some(
-                "send fewer rules at a time; the privilege admin allows 512 MiB".to_owned(),
-            ),
-            Self::TooMany(_) => Some("wait until one of them has ended, then try again".to_owned()),
-            Self::Busy(_) => Some("try again in a moment, or as root".to_owned()),
-            Self::TooSlow { .. } => Some("send the request at once, and try again".to_owned()),
             Self::Prepare { source, .. } | Self::Kernel { source, .. } => source.hint.clone(),
             Self::Commit { source, .. } | Self::Store { source, .. } => {
                 source.hint().map(str::to_owned)
@@ -319,11 +319,6 @@ impl AgentError {
         match self {
             Self::Model(errors) => code_of(errors.kind()),
             Self::BadRequest(_) => ErrorCode::BadRequest,
-            Self::TooLarge { .. } => ErrorCode::TooLarge,
-            Self::TooMany(_) => ErrorCode::TooManyRequests,
-            Self::Busy(_) => ErrorCode::Busy,
-            Self::TooSlow { .. } => ErrorCode::RequestTimeout,
-            Self::WrongMethod(_) => ErrorCode::MethodNotAllowed,
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::NoRights { .. } | Self::NotAllowed { .. } => ErrorCode::Forbidden,
             Self::Lockout { .. } => ErrorCode::Lockout,
@@ -362,26 +357,21 @@ impl AgentError {
         }
     }
 
-    /// What the caller is sent.
+    /// Consent to this is all that is missing.
     #[must_use]
-    pub fn body(&self) -> Problem {
-        let status = self.status();
-        let errors = self.errors();
-        Problem {
-            title: status.canonical_reason().unwrap_or_default().to_owned(),
-            status: status.as_u16(),
-            code: self.code(),
-            detail: errors.join("; "),
-            errors,
-            hint: self.hint(),
-            opens: match self {
-                Self::Opens { opens, .. } => Some(opens.clone()),
-                _ => None,
-            },
-            revision: match self {
-                Self::RevisionMismatch { found, .. } => Some(*found),
-                _ => None,
-            },
+    pub fn opens(&self) -> Option<&Opens> {
+        match self {
+            Self::Opens { opens, .. } => Some(opens),
+            _ => None,
+        }
+    }
+
+    /// The present revision, where the request was written for another one.
+    #[must_use]
+    pub fn revision(&self) -> Option<u64> {
+        match self {
+            Self::RevisionMismatch { found, .. } => Some(*found),
+            _ => None,
         }
     }
 }
@@ -393,13 +383,6 @@ pub fn code_of(kind: ErrorKind) -> ErrorCode {
         ErrorKind::Invalid => ErrorCode::InvalidInput,
         ErrorKind::Unknown => ErrorCode::NotFound,
         ErrorKind::Conflict => ErrorCode::Conflict,
-    }
-}
-
-impl IntoResponse for AgentError {
-    fn into_response(self) -> Response {
-        let media_type = [(CONTENT_TYPE, PROBLEM_JSON)];
-        (self.status(), media_type, Json(self.body())).into_response()
     }
 }
 
@@ -420,14 +403,6 @@ pub fn in_words(clients: &ClientsView) -> String {
         clients.connected,
         shown.join(", ")
     )
-}
-
-/// A size as a person writes it: "64 MiB", "64 KiB".
-fn size(bytes: &usize) -> String {
-    match bytes >> 20 {
-        0 => format!("{} KiB", bytes >> 10),
-        mib => format!("{mib} MiB"),
-    }
 }
 
 /// An error and what caused it, in one line.

@@ -5,62 +5,22 @@
 //! confirmation: the same program with the same arguments, which sleeps, and at the
 //! deadline does what an agent's start would do. While an agent runs it does nothing.
 
-use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::lock::{self, LockError};
-use super::start::{self, StartError};
+use crate::agent::start::{self, StartError};
+use crate::agent::upkeep::lock::{self, LockError};
 use crate::clock::{Clock, since_boot};
 use crate::config::Config;
 use crate::datapath;
-use crate::store::{SqliteStore, Store as _};
-
-/// The option by which a process knows that it is the guard; its value is in seconds.
-pub const OPTION: &str = "take-back-after";
+use crate::store;
 
 /// What the agent itself gets to take the change back.
 const LATE: Duration = Duration::from_secs(1);
 
 /// How long a guard looks on while an agent is there that ought to have done it.
 const PATIENCE: u32 = 10;
-
-/// A guard that was left.
-#[derive(Debug)]
-pub struct Guard(Child);
-
-impl Guard {
-    /// Starts one: this program with the agent's own arguments.
-    ///
-    /// # Errors
-    /// The system starts no process.
-    pub fn start(arguments: &[OsString], within: Duration) -> io::Result<Self> {
-        // Rounded up: never before the deadline.
-        let seconds = within.as_secs() + u64::from(within.subsec_nanos() > 0);
-        Command::new("/proc/self/exe")
-            .args(arguments)
-            .arg(format!("--{OPTION}={seconds}"))
-            // What ends the agent's process group is not to end this one.
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .spawn()
-            .map(Self)
-    }
-
-    /// Ends it: nothing waits for a confirmation any more.
-    pub fn end(mut self) {
-        // One that has ended by itself is only waited for.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// What the guard does. To be called without a runtime.
 ///
@@ -85,7 +45,7 @@ pub fn watch(config: &Config, within: Duration) -> Result<(), StartError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let pending = SqliteStore::open_with(&config.state_dir, clock.clone())?
+        let pending = store::open(&config.state_dir, clock.clone())?
             .load()?
             .pending;
         let Some(pending) = pending else {

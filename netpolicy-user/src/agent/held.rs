@@ -5,17 +5,9 @@
 //! recorded, which outlives a reboot. It stands as a fault, and no change is made, until an
 //! admin acknowledges it.
 
-use super::consent::Consent;
-use super::enforcer::Enforcer;
-use super::error::AgentError;
-use super::request::Asker;
-use super::writer::Writer;
-use super::{audit, rights};
-use crate::api::AcknowledgedView;
 use crate::compiler::compile;
 use crate::datapath::Enforced;
-use crate::model::Privilege;
-use crate::store::{DepartureKind, Outcome, Store, StoreError, Stored};
+use crate::store::{DepartureKind, Store, StoreError, Stored};
 
 /// Why the store waits for an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +51,7 @@ impl Held {
 ///
 /// # Errors
 /// The store cannot be read.
-pub(super) fn at_start(
+pub(in crate::agent) fn at_start(
     store: &mut dyn Store,
     stored: &Stored,
     digest: &[u8; 32],
@@ -116,122 +108,6 @@ fn is_diverged(
         }
     };
     Ok((!is_the_same).then_some(DepartureKind::Diverged))
-}
-
-impl<E: Enforcer> Writer<E> {
-    /// Refuses whatever would put a held store in force by the way, or go on from it.
-    ///
-    /// # Errors
-    /// [`AgentError::HeldStore`].
-    pub(super) fn must_not_be_held(&self) -> Result<(), AgentError> {
-        match self.held {
-            None => Ok(()),
-            Some(held) => Err(AgentError::HeldStore {
-                stored: self.revision,
-                held,
-            }),
-        }
-    }
-
-    /// What `status` says of a store that is held.
-    pub(super) fn held_store(&self) -> Option<String> {
-        let error = self.must_not_be_held().err()?;
-        let hint = "`netpolicy store acknowledge` accepts the store's, `netpolicy restore FILE` \
-                    restores a newer backup";
-        Some(format!("{error}; {hint}"))
-    }
-
-    /// Puts the store's revision in force and goes on from it, though another was in use last.
-    /// `dry_run`: only says what that opens.
-    ///
-    /// # Errors
-    /// The caller is no admin, the store is not held, what it opens is not consented to, or the
-    /// kernel does not take it.
-    pub fn acknowledge(
-        &mut self,
-        asker: Asker,
-        consent: Consent,
-        dry_run: bool,
-    ) -> Result<AcknowledgedView, AgentError> {
-        const ACTION: &str = "store acknowledge";
-        let result = self.try_acknowledge(asker, consent, dry_run, ACTION);
-        self.rest();
-        result.inspect_err(|error| {
-            if !dry_run {
-                self.audit_refusal(asker, ACTION, error);
-            }
-        })
-    }
-
-    fn try_acknowledge(
-        &mut self,
-        asker: Asker,
-        consent: Consent,
-        dry_run: bool,
-        action: &str,
-    ) -> Result<AcknowledgedView, AgentError> {
-        rights::require(
-            asker.caller,
-            &self.grants,
-            Privilege::Admin,
-            "acknowledge an older store",
-        )?;
-        let Some(held) = self.held else {
-            return Err(AgentError::NotHeld);
-        };
-        let opens = self.opened_by_store();
-        let mut view = AcknowledgedView {
-            revision: self.revision,
-            generation: self.generation,
-            before: held.last,
-            opens: opens.clone(),
-        };
-        if dry_run {
-            return Ok(view);
-        }
-        consent.require("the store's revision", opens.as_ref())?;
-        let mut entry = self.entry(asker, action, Outcome::Done);
-        entry.before = held.last;
-        entry.detail.changes = vec![format!(
-            "in force: revision {} -> revision {}",
-            held.last, self.revision
-        )];
-        entry
-            .detail
-            .changes
-            .extend(opens.iter().map(audit::consented));
-        self.enforcer.distrust();
-        let ruleset = self.ruleset.clone();
-        let prepared = self.prepare(&ruleset, self.revision)?;
-        self.store
-            .audit(&entry)
-            .map_err(|source| AgentError::Store {
-                what: "the acknowledgement could not be stored",
-                source,
-            })?;
-        self.generation = self.enforcer.commit(prepared);
-        self.held = None;
-        self.adopt_store();
-        self.leave_guard();
-        self.restore_bypasses();
-        self.publish();
-        tracing::warn!(
-            actor = entry.actor,
-            revision = self.revision,
-            before = held.last,
-            "a held store was acknowledged"
-        );
-        view.generation = self.generation;
-        Ok(view)
-    }
-
-    /// Notes that the store is the one in use. Where that cannot be written, the next start
-    /// holds it, or puts what was restored in force again.
-    pub(super) fn adopt_store(&mut self) {
-        if let Err(error) = self.store.adopt() {
-            tracing::warn!(%error, "it could not be noted that this store is in use");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,392 +1,58 @@
 //! The agent: the long-running process that owns the desired state.
 //!
-//! ```text
-//! server, routes   HTTP on the unix socket; root only
-//! supervisor       the queue to the one writer; what it published for readers
-//! writer           change -> check, compile, fill, store, flip (bypasses, reconcile)
-//! interfaces       what happens to interfaces and pins -> attach, pin
-//! events, denied   ring buffer -> names -> listeners
-//! kernel           the datapath behind the seams of `enforcer`
-//! ```
+//! Its rooms, from the ground up: each imports only rooms above it in this table, and others
+//! enter it by its door, `mod.rs`. `tests/tests/architecture.rs` checks the table.
+//!
+//! | Room | What it is for | Imports of the agent |
+//! |---|---|---|
+//! | `held` | why a store is not gone on from | nothing |
+//! | `error` | why the agent does not do what it was asked | `held` |
+//! | `faults` | what is wrong, until it is repaired | nothing |
+//! | `in_force` | what is, or should be, in force | nothing |
+//! | `progress` | what the writer is doing | nothing |
+//! | `memory` | the agent's own memory | nothing |
+//! | `service_manager` | what systemd is told | nothing |
+//! | `snapshot` | what the writer publishes for all who only read | `held` |
+//! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
+//! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
+//! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
+//! | `change` | what a change would do, before it is made | `access`, `error`, `in_force`, `progress`, `snapshot` |
+//! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
+//! | `bypasses` | bypasses, the same in store and kernel | `access`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
+//! | `events` | denied attempts: ring buffer, names, listeners | `error`, `kernel`, `snapshot` |
+//! | `writer` | the single writer, and the queue to its thread | `access`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
+//! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `snapshot`, `sql`, `writer` |
+//! | `start` | from a configuration to a writer | `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
+//! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
+//! | `run` | the agent's run, from its locks to its last word | `events`, `http`, `kernel`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
 //!
 //! Enforcement does not need it: it may crash, stop or be replaced at any time,
 //! and nothing that is in force changes. It must never take enforcement down by
 //! itself; only `detach` does.
 
-pub mod action;
-pub mod attach;
-pub mod audit;
+pub mod access;
 pub mod bypasses;
-pub mod caller;
 pub mod change;
-pub mod clients;
-pub mod consent;
-pub mod denied;
-pub mod enforcer;
+pub mod confirm;
 pub mod error;
 pub mod events;
-pub mod grants;
+pub mod faults;
 pub mod guard;
 pub mod held;
-pub mod interfaces;
+pub mod http;
+pub mod in_force;
 pub mod kernel;
-pub mod lock;
-mod lockout;
 pub mod memory;
-mod notes;
-pub mod operator;
-pub mod pending;
-mod preflight;
-pub mod quota;
-mod reads;
-pub mod reconcile;
-pub mod request;
-pub mod rights;
-pub mod routes;
-pub mod serve;
-pub mod server;
+pub mod progress;
+mod run;
 pub mod service_manager;
 pub mod snapshot;
 pub mod sql;
-pub mod standing;
 pub mod start;
-pub mod store_watch;
-mod storekeeping;
-pub mod supervisor;
 #[cfg(test)]
 pub mod testing;
-pub mod throttle;
-mod turns;
-mod unrecorded;
-mod verify;
-pub mod views;
-mod warnings;
+pub mod upkeep;
 pub mod writer;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
-
-use self::events::EventHub;
-use self::kernel::Inspection;
-use self::quota::Quota;
-use self::routes::App;
-use self::serve::Connections;
-use self::snapshot::Snapshot;
-use self::supervisor::Supervisor;
-use crate::config::{Config, DETACHED_MARKER};
-use crate::model::counted;
-
-/// Time between two looks at whether the kernel is as it should be; links are looked at
-/// by a thread of their own. A look that finds nothing takes some dozens of system calls.
-const RECONCILE_EVERY: Duration = Duration::from_secs(5);
-
-/// What answers that are under way get, once the last change is done.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// Events that may wait for their names.
-const RAW_EVENTS: usize = 4096;
-
-/// Time between two warnings that nothing is filtered.
-const WARN_EVERY: Duration = Duration::from_secs(3600);
-
-/// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it.
-///
-/// # Errors
-/// A [`start::StartError`] if it cannot start; otherwise a fault in netpolicy.
-pub async fn run(config: Config) -> anyhow::Result<()> {
-    let mut signals = Signals::new()?;
-    let started = Timestamp::now();
-    let descriptors = serve::raise_descriptor_limit();
-    let config = Arc::new(config);
-    let (sources, new_sources) = mpsc::unbounded_channel();
-
-    // Locks, socket, store, kernel, in this order: an agent that is not to run finds
-    // out before it touches what the other one works on.
-    let place = start::claim(&config)?;
-    let boot = config.clone();
-    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let writer =
-        tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
-    let writer = writer.await??;
-    let start::Place {
-        socket,
-        locks: _locks,
-    } = place;
-    let (listener, socket_file) = socket.into_parts();
-
-    let links = writer.enforcer.held_links();
-    let attacher = writer.attacher();
-    let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
-    let reconciler = supervisor.clone();
-    let mut attacher_ended = interfaces::start(attacher, config.bpffs_dir.clone(), move || {
-        reconciler.reconcile();
-    })?;
-    let hub = EventHub::default();
-    let (stop, stopping) = watch::channel(false);
-    let app = App {
-        supervisor: supervisor.clone(),
-        inspector: Arc::new(Inspection {
-            bpffs_dir: config.bpffs_dir.clone(),
-            links: links.clone(),
-        }),
-        brake: Arc::new(links),
-        marker: config.state_dir.join(DETACHED_MARKER),
-        unfiltered_interfaces: config.unfiltered_interfaces.clone().into(),
-        hub: hub.clone(),
-        stopping: stopping.clone(),
-        started,
-        limits: config.limits,
-        bodies: Quota::new(standing::BODIES),
-    };
-    let mut tasks = background(&config, &app, new_sources)?;
-    let limits = Connections::within(descriptors);
-    let mut server = tokio::spawn(serve::serve(
-        listener,
-        routes::router(app),
-        limits,
-        stopping,
-    ));
-
-    let snapshot = supervisor.snapshot();
-    tracing::info!(
-        socket = %config.socket.display(),
-        revision = snapshot.revision,
-        generation = snapshot.generation,
-        entries = snapshot.entries,
-        "ready; {}",
-        snapshot.filtering()
-    );
-    service_manager::ready(&status_line(&snapshot, &[]));
-    drop(snapshot);
-
-    tokio::select! {
-        name = signals.next() => tracing::info!(signal = name, "stopping"),
-        _ = &mut writer_ended => {
-            anyhow::bail!("the writer's thread ended, which is a fault in netpolicy; what is in force stays in force");
-        }
-        _ = &mut attacher_ended => {
-            anyhow::bail!("the thread that attaches ended, which is a fault in netpolicy; what is in force stays in force");
-        }
-        ended = &mut server => {
-            anyhow::bail!("the API's server ended, which is a fault in netpolicy ({ended:?}); what is in force stays in force");
-        }
-    }
-    service_manager::stopping(&remains(&supervisor.snapshot()));
-    stop.send_replace(true);
-    tokio::select! {
-        () = async {
-            supervisor.stop().await;
-            // Whoever is slower than that loses his connection.
-            let _ = timeout(GRACE, &mut server).await;
-        } => {}
-        name = signals.next() => tracing::warn!(signal = name, "again: stopping at once"),
-    }
-    tasks.shutdown().await;
-    drop(socket_file);
-    let snapshot = supervisor.snapshot();
-    tracing::info!(
-        revision = snapshot.revision,
-        generation = snapshot.generation,
-        "stopped; {}",
-        remains(&snapshot)
-    );
-    Ok(())
-}
-
-/// Everything that goes on beside the server.
-fn background(
-    config: &Config,
-    app: &App,
-    new_sources: mpsc::UnboundedReceiver<crate::datapath::EventReader>,
-) -> anyhow::Result<JoinSet<()>> {
-    let mut tasks = JoinSet::new();
-
-    let (raw, named) = mpsc::channel(RAW_EVENTS);
-    let (hub, snapshots) = (app.hub.clone(), app.supervisor.snapshots());
-    std::thread::Builder::new()
-        .name("events".to_owned())
-        .spawn(move || denied::name_events(named, &snapshots, &hub))?;
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let per_cpu = events::allowance(config.events_per_second, cpus);
-    tasks.spawn(events::pump(new_sources, per_cpu, app.hub.clone(), raw));
-    tasks.spawn(events::count_lost(app.inspector.clone(), app.hub.clone()));
-
-    let supervisor = app.supervisor.clone();
-    let verify_interval = config.verify_interval;
-    tasks.spawn(async move {
-        let mut ticks = interval(RECONCILE_EVERY.min(verify_interval));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            supervisor.reconcile();
-        }
-    });
-    let supervisor = app.supervisor.clone();
-    let state_dir = config.state_dir.clone();
-    tasks.spawn(async move {
-        if let Err(error) = store_watch::watch(&state_dir, || supervisor.reconcile()).await {
-            tracing::warn!(%error, "no notifications of the store's files: they are checked every 5 s");
-        }
-    });
-
-    tasks.spawn(tell_service_manager(app.clone()));
-    tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
-    let supervisor = app.supervisor.clone();
-    tasks.spawn(take_back_unconfirmed(supervisor));
-    let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
-    tasks.spawn(open_socket(socket, snapshots));
-    if let Some(every) = service_manager::watchdog_interval() {
-        tasks.spawn(async move {
-            let mut ticks = interval(every);
-            loop {
-                ticks.tick().await;
-                service_manager::alive();
-            }
-        });
-    }
-    Ok(tasks)
-}
-
-/// Repeats in the log that nothing is filtered, as long as the detach marker is there.
-async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
-    let mut ticks = interval(WARN_EVERY);
-    // The first tick comes at once, and the start has warned already.
-    ticks.tick().await;
-    loop {
-        ticks.tick().await;
-        let detached = snapshots.borrow().detached.clone();
-        if let Some(detached) = detached {
-            tracing::warn!("{}", detached.in_words());
-        }
-    }
-}
-
-/// Keeps the service manager's status line what it should be. Addresses come and go without
-/// the writer, so they are looked at now and then.
-async fn tell_service_manager(app: App) {
-    let mut snapshots = app.supervisor.snapshots();
-    let mut told = String::new();
-    loop {
-        let snapshot = snapshots.borrow_and_update().clone();
-        let (asked, known) = (app.clone(), snapshot.clone());
-        let open = tokio::task::spawn_blocking(move || routes::unfiltered_others(&asked, &known));
-        let line = status_line(&snapshot, &open.await.unwrap_or_default());
-        if line != told {
-            service_manager::status(&line);
-            told = line;
-        }
-        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
-            return;
-        }
-    }
-}
-
-/// Lets a change lapse that nobody confirms.
-async fn take_back_unconfirmed(supervisor: Supervisor) {
-    /// Between two looks at the boot clock, and between two tries where taking it back fails:
-    /// the runtime's own clock stands still while the machine is suspended.
-    const AGAIN: Duration = Duration::from_secs(1);
-    let mut snapshots = supervisor.snapshots();
-    loop {
-        let remaining = {
-            let snapshot = snapshots.borrow_and_update();
-            let pending = snapshot.pending.as_ref();
-            pending.map(|pending| pending.remaining(snapshot.clock.now()))
-        };
-        let Some(remaining) = remaining else {
-            if snapshots.changed().await.is_err() {
-                return;
-            }
-            continue;
-        };
-        if remaining.is_zero() {
-            supervisor.expire().await;
-            tokio::time::sleep(AGAIN).await;
-            continue;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(remaining.min(AGAIN)) => {}
-            changed = snapshots.changed() => if changed.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Opens the socket to others than root as long as something is granted to them.
-async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
-    let mut was_open = false;
-    loop {
-        let open = {
-            let snapshot = snapshots.borrow_and_update();
-            let owners = snapshot.state.policies.iter().map(|policy| &policy.owner);
-            !snapshot.grants.is_empty() || owners.into_iter().any(|owner| owner != "root")
-        };
-        if open != was_open {
-            match server::open_to_all(&socket, open) {
-                Ok(()) => was_open = open,
-                Err(error) => {
-                    tracing::error!(socket = %socket.display(), %error, "the socket's mode cannot be set");
-                }
-            }
-        }
-        if snapshots.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// What goes on without the agent.
-fn remains(snapshot: &Snapshot) -> String {
-    let filtering = snapshot.filtering();
-    match snapshot.detached {
-        Some(_) => filtering,
-        None => format!("what is in force stays in place; {filtering}"),
-    }
-}
-
-fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
-    let what = match &snapshot.detached {
-        Some(detached) => detached.in_words(),
-        None => format!(
-            "revision {} as generation {}, {}; {}",
-            snapshot.revision,
-            snapshot.generation,
-            counted(snapshot.entries, "entry", "entries"),
-            snapshot.filtering_beside(open)
-        ),
-    };
-    match snapshot.faults.len() + snapshot.unfiltered.len() {
-        0 => what,
-        n => format!("{what}; {n} fault(s), see netpolicy status"),
-    }
-}
-
-/// The signals that end the agent.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
+pub use run::run;

@@ -1,8 +1,7 @@
 //! What the supervisor publishes after everything it does, for all who only read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
@@ -12,12 +11,6 @@ use crate::clock::Clock;
 use crate::compiler::Ruleset;
 use crate::model::{Bypass, Grant, State};
 use crate::store::Pending;
-
-/// How long a repaired fault stays in the status.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// How many of them.
-const MOST_REMEMBERED: usize = 5;
 
 /// The agent's view at one moment. Cheap to clone; old ones live as long as a reader
 /// holds them.
@@ -136,51 +129,10 @@ impl Snapshot {
     }
 }
 
-/// What is wrong, by what it is about; empty when all is well.
-#[derive(Debug, Default)]
-pub struct Faults {
-    /// The kernel cannot be read or repaired.
-    pub kernel: Option<String>,
-    /// The kernel does not say where the program is attached, or links cannot be pinned.
-    pub links: Option<String>,
-    /// The kernel's bypasses are not what they should be.
-    pub bypasses: Option<String>,
-    /// An unconfirmed change could not be taken back.
-    pub pending: Option<String>,
-    /// What is stored is not kept.
-    pub store: Option<String>,
-    /// Drift that was found and repaired, lately; the oldest first.
-    drift: VecDeque<(Instant, String)>,
-}
-
-impl Faults {
-    /// Remembers that the kernel was found to differ and was put right.
-    pub fn repaired(&mut self, what: String) {
-        if self.drift.len() == MOST_REMEMBERED {
-            self.drift.pop_front();
-        }
-        self.drift.push_back((Instant::now(), what));
-    }
-
-    /// In words; forgets old drift.
-    pub fn lines(&mut self) -> Vec<String> {
-        self.drift.retain(|(at, _)| at.elapsed() < REMEMBERED);
-        self.kernel
-            .iter()
-            .chain(&self.links)
-            .chain(&self.bypasses)
-            .chain(&self.pending)
-            .chain(&self.store)
-            .chain(self.drift.iter().map(|(_, what)| what))
-            .cloned()
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::empty_snapshot;
     use super::*;
+    use crate::agent::testing::empty_snapshot;
 
     #[test]
     fn filtering_is_said_by_interface_and_never_while_detached() {

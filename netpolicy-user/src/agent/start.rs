@@ -6,19 +6,20 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::error::AgentError;
-use super::held;
-use super::kernel::Kernel;
-use super::lock::{self, Lock, LockError};
-use super::pending;
-use super::server::{Socket, SocketError};
-use super::writer::{Settings, Writer};
+use crate::agent::confirm::pending;
+use crate::agent::error::AgentError;
+use crate::agent::held;
+use crate::agent::http::socket::{Socket, SocketError};
+use crate::agent::kernel::EventSource;
+use crate::agent::kernel::Kernel;
+use crate::agent::upkeep::lock::{self, Lock, LockError};
+use crate::agent::writer::{Settings, Writer};
 use crate::clock::Clock;
 use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
-use crate::datapath::{self, DatapathError, Enforced, EventReader, Opened, Options, Reader};
+use crate::datapath::{self, DatapathError, Enforced, Links, Opened, Options, Reader};
 use crate::detach_marker;
-use crate::store::{SqliteStore, Store, StoreError, begin_without_policy};
+use crate::store::{self, StoreError, begin_without_policy};
 
 /// Why the agent does not start. What is in force stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,7 @@ impl StartError {
                 )
                 .to_owned(),
             ),
-            Self::Kernel(e) => e.body().hint,
+            Self::Kernel(e) => e.hint(),
         }
     }
 }
@@ -104,15 +105,16 @@ pub fn claim(config: &Config) -> Result<Place, StartError> {
 }
 
 /// Reads the store, compiles, and makes the kernel enforce it, taking over what is
-/// pinned. `guard`: see [`Settings::guard`]. Takes seconds for millions of rules.
+/// pinned; the writer, and the program's links. `guard`: see [`Settings::guard`]. Takes
+/// seconds for millions of rules.
 ///
 /// # Errors
 /// The store cannot be read, or the kernel refuses.
 pub fn start(
     config: &Config,
-    sources: mpsc::UnboundedSender<EventReader>,
+    sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
     guard: Option<&[OsString]>,
-) -> Result<Writer<Kernel>, StartError> {
+) -> Result<(Writer, Links), StartError> {
     let begun = Instant::now();
     let options = Options {
         bpffs_dir: config.bpffs_dir.clone(),
@@ -123,12 +125,12 @@ pub fn start(
     let was_filtering = is_filtering(config);
     attach_first(config, &options)?;
     let clock = Clock::system();
-    let mut store = SqliteStore::open_with(&config.state_dir, clock.clone())?;
+    let mut store = store::open(&config.state_dir, clock.clone())?;
     let stored = store.load()?;
     let mut compiled = Compilation::new(&stored.state);
     let found = stored.revision;
     let mut held = held::at_start(
-        &mut store,
+        &mut *store,
         &stored,
         &compiled.ruleset().digest(),
         in_force(config).as_ref(),
@@ -136,7 +138,7 @@ pub fn start(
     // A rollback would make an older store as new as what is in force.
     let stored = match held {
         Some(_) => stored,
-        None => pending::at_start(&mut store, stored, &clock)?,
+        None => pending::at_start(&mut *store, stored, &clock)?,
     };
     if stored.revision != found {
         compiled = Compilation::new(&stored.state);
@@ -188,8 +190,10 @@ pub fn start(
         clock,
         guard: guard.map(<[_]>::to_vec),
     };
-    let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
-    writer.held = held;
+    let links = kernel.held_links();
+    let kernel = Box::new(kernel);
+    let mut writer = Writer::new(kernel, store, stored, compiled, settings, sources);
+    writer.hold(held);
     writer.take_over()?;
     let took_ms = begun.elapsed().as_millis();
     let snapshot = writer.published().borrow().clone();
@@ -198,7 +202,7 @@ pub fn start(
     } else {
         tracing::warn!(took_ms, "in force nowhere: {}", snapshot.filtering());
     }
-    Ok(writer)
+    Ok((writer, links))
 }
 
 /// Interfaces that lost their link while no agent ran, or came meanwhile, are filtered by

@@ -12,14 +12,15 @@ use tokio::sync::mpsc;
 pub(super) use self::kernel::FakeKernel;
 pub(super) use self::sockets::FakeSockets;
 use self::store::NotedStore;
-use super::audit;
-use super::caller::Caller;
-use super::consent::Consent;
-use super::pending;
-use super::request::{Asker, Options, Seat};
-use super::snapshot::Snapshot;
-use super::writer::{Settings, Writer};
-use crate::api::{AuditView, RevisionView};
+use crate::agent::access::{Asker, Caller, Seat, audit};
+use crate::agent::change::Consent;
+use crate::agent::change::Options;
+use crate::agent::confirm::pending;
+use crate::agent::http::routes::sql::response;
+use crate::agent::snapshot::Snapshot;
+use crate::agent::sql;
+use crate::agent::writer::{Settings, Writer};
+use crate::api::{AuditView, RevisionView, SqlRequest, SqlResponse};
 use crate::clock::testing::Hands;
 use crate::compiler::Compilation;
 use crate::config::DETACHED_MARKER;
@@ -112,6 +113,16 @@ pub(super) fn state_with_policy(name: &str, allow: &[&str], block: &[&str]) -> S
         .state
 }
 
+/// What the API answers to a script.
+pub(super) fn run_sql(
+    bench: &mut Bench,
+    request: &SqlRequest,
+    asker: Asker,
+    options: Options,
+) -> SqlResponse {
+    response(sql::run(&mut bench.writer, request, asker, options))
+}
+
 pub(super) fn empty_snapshot() -> Snapshot {
     Snapshot::of(&Arc::new(State::empty()), 0)
 }
@@ -122,7 +133,7 @@ pub(super) struct Bench {
     pub dir: TempDir,
     pub kernel: FakeKernel,
     pub clock: Hands,
-    pub writer: Writer<FakeKernel>,
+    pub writer: Writer,
 }
 
 impl Bench {
@@ -165,7 +176,7 @@ impl Bench {
     /// Connected clients, none at first.
     pub(super) fn sockets(&mut self) -> FakeSockets {
         let sockets = FakeSockets::default();
-        self.writer.sockets = Box::new(sockets.clone());
+        self.writer.set_sockets(Box::new(sockets.clone()));
         sockets
     }
 
@@ -174,12 +185,7 @@ impl Bench {
     }
 }
 
-fn start(
-    dir: &Path,
-    kernel: &FakeKernel,
-    hands: &Hands,
-    interfaces: &[&str],
-) -> Writer<FakeKernel> {
+fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) -> Writer {
     let clock = hands.clock();
     let store = SqliteStore::open_with(dir, clock.clone()).unwrap();
     let mut store = NotedStore(store, kernel.clone());
@@ -203,7 +209,7 @@ fn start(
         guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();
-    let kernel = kernel.clone();
+    let kernel = Box::new(kernel.clone());
     let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
     writer.take_over().unwrap();
     writer

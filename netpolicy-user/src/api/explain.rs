@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::RuleView;
+use super::{Cause, PacketAction, RuleView, Verdict};
+use crate::model::ListKind;
 
 /// `GET /v1/explain`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,10 +25,10 @@ pub struct ExplainView {
     /// Whether such an attempt gets the verdict of the policies: `false` if nothing is
     /// filtered where it arrives, or its scope is only observed.
     pub enforced: bool,
-    /// What becomes of it: "pass" or "drop"; "unknown" if what is attached cannot be read.
-    pub verdict: String,
-    /// A [`netpolicy_common::Reason`]'s name, "not-filtered" or "unknown".
-    pub reason: String,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Cause,
     /// The reason in a sentence.
     pub sentence: String,
     /// What the store's policies say, enforced or not.
@@ -68,9 +69,9 @@ pub enum Arrival {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PoliciesSay {
     /// "pass" or "drop", what would happen in enforce mode.
-    pub verdict: String,
-    /// A [`netpolicy_common::Reason`]'s name.
-    pub reason: String,
+    pub verdict: PacketAction,
+    /// Why.
+    pub reason: Cause,
     /// The reason in a sentence.
     pub sentence: String,
 }
@@ -80,8 +81,8 @@ pub struct PoliciesSay {
 pub struct MatchView {
     /// The policy's name.
     pub policy: String,
-    /// "allow" or "block".
-    pub list: String,
+    /// The list that it is on.
+    pub list: ListKind,
     /// The rule.
     pub rule: RuleView,
 }
@@ -90,9 +91,9 @@ pub struct MatchView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KernelVerdict {
     /// "pass" or "drop".
-    pub verdict: String,
-    /// A [`netpolicy_common::Reason`]'s name.
-    pub reason: String,
+    pub verdict: PacketAction,
+    /// Why.
+    pub reason: Cause,
 }
 
 /// What `netpolicy explain` can tell without an agent: no policies, only the program.
@@ -105,9 +106,9 @@ pub struct ProbeView {
     /// See [`ExplainView::enforced`].
     pub enforced: bool,
     /// What becomes of the attempt: "pass" or "drop".
-    pub verdict: String,
-    /// A [`netpolicy_common::Reason`]'s name, or "not-filtered".
-    pub reason: String,
+    pub verdict: PacketAction,
+    /// Why.
+    pub reason: Cause,
     /// Why it is not filtered, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,

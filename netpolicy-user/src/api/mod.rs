@@ -12,6 +12,7 @@ mod problem;
 mod safety;
 mod sql;
 mod texts;
+mod verdict;
 
 use std::net::IpAddr;
 
@@ -33,6 +34,7 @@ pub use self::safety::{
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
+pub use self::verdict::{Cause, EngineName, PacketAction, Phase, Verdict};
 pub use crate::model::Outcome;
 pub use crate::model::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
@@ -94,8 +96,9 @@ pub struct Enforcement {
     /// Who stopped all filtering, and when; `None`: it is not stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detached: Option<Detached>,
-    /// Engine name: "lpm".
-    pub engine: String,
+    /// How the kernel holds lists; `None`: it cannot be read.
+    #[serde(default)]
+    pub engine: Option<EngineName>,
     /// Generation in force; 0: none yet.
     pub generation: u64,
     /// The store revision that it was compiled from.
@@ -318,10 +321,10 @@ pub struct CounterRow {
     /// "host", a service's name, "postgres (removed)" for a service that is no more, or
     /// "scope N" where its name is not known: read without the agent.
     pub scope: String,
-    /// A [`netpolicy_common::Reason`]'s name.
-    pub reason: String,
-    /// "pass" or "drop".
-    pub action: String,
+    /// Why.
+    pub reason: Cause,
+    /// What happened to them.
+    pub action: PacketAction,
     /// Packets, all CPUs together.
     pub packets: u64,
 }
@@ -360,10 +363,10 @@ pub struct DeniedEvent {
     pub interface: String,
     /// "host" or the service's name.
     pub scope: String,
-    /// A [`netpolicy_common::Reason`]'s name.
-    pub reason: String,
-    /// "drop", or "pass" in observe mode.
-    pub action: String,
+    /// Why.
+    pub reason: Cause,
+    /// Passed in observe mode.
+    pub action: PacketAction,
     /// The generation that judged it.
     pub generation: u64,
     /// The rule that denied it, by today's model: "office block 10.0.0.0/8".
@@ -414,8 +417,8 @@ pub struct RevisionView {
 /// `GET /v1/progress`: what the agent is doing; for progress bars.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProgressView {
-    /// "idle", "checking", "compiling", "filling", "storing".
-    pub phase: String,
+    /// What the writer is doing.
+    pub phase: Phase,
     /// Units done in this phase.
     pub done: u64,
     /// Units in this phase; 0: not known.

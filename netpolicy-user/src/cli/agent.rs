@@ -10,8 +10,9 @@ use tracing_subscriber::EnvFilter;
 use super::context::wants_colour;
 use super::descriptors;
 use super::failure::{Exit, Failure};
+use crate::agent::guard;
+use crate::agent::http::serve;
 use crate::agent::start::StartError;
-use crate::agent::{guard, serve};
 use crate::config::{Config, Overrides, XdpChoice};
 use crate::output::{Escaped, Format};
 

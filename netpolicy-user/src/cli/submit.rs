@@ -161,7 +161,7 @@ async fn watch(client: &Client, bar: &ProgressBar) -> Infallible {
 }
 
 fn show(progress: &ProgressView, bar: &ProgressBar) {
-    bar.set_message(progress.phase.clone());
+    bar.set_message(progress.phase.as_str());
     bar.set_length(progress.total);
     bar.set_position(progress.done);
     let template = if progress.total == 0 {

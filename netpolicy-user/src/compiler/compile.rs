@@ -6,7 +6,7 @@ use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, Scop
 use rayon::prelude::*;
 
 use super::index::Index;
-use super::scope::{self, IsWorth, Listed, Lists};
+use super::scope::{self, IsWorth, Listed, ScopeSources};
 use super::{Ruleset, ScopeRules};
 use crate::model::{AllowPart, Binding, Combine, ListKind, Mode, Policy, RuleList, State};
 
@@ -24,7 +24,7 @@ pub fn compile(state: &State) -> Ruleset {
 pub struct Compilation {
     ruleset: Arc<Ruleset>,
     /// Of the scopes of the ruleset.
-    lists: Vec<Lists>,
+    lists: Vec<ScopeSources>,
     /// All lists that count in any scope.
     listed: Vec<Listed>,
 }
@@ -66,7 +66,7 @@ impl Compilation {
         let (host, host_mode) = (&plans[0].own, state.host.mode);
         let mut all = Vec::with_capacity(plans.len());
         let mut scopes = Vec::with_capacity(plans.len());
-        let nothing = Lists::default();
+        let nothing = ScopeSources::default();
         for plan in &plans {
             let before = self.ruleset.scopes.iter().position(|s| s.id == plan.id);
             let before = before.map_or(&nothing, |at| &self.lists[at]);
@@ -197,7 +197,7 @@ impl Plan<'_> {
         listed.iter().filter(is_own).cloned().collect()
     }
 
-    fn rules(&self, lists: &Lists, host: &[&Policy], host_mode: Mode) -> ScopeRules {
+    fn rules(&self, lists: &ScopeSources, host: &[&Policy], host_mode: Mode) -> ScopeRules {
         ScopeRules {
             id: self.id,
             name: self.name.to_owned(),

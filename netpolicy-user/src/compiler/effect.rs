@@ -95,16 +95,16 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
     let mut is_cut = false;
     let mut budget = bounds.pieces;
     // Services that the host governs have its lists: looked at once.
-    let mut known: Vec<Known<'_>> = Vec::new();
+    let mut known: Vec<KnownLists<'_>> = Vec::new();
     let mut effects = Vec::new();
     for (pair, ports) in pairs(old, new) {
-        let lists = Lists::of(old, new, pair);
+        let lists = ComparedLists::of(old, new, pair);
         let found = match known.iter().find(|known| known.lists.same(&lists)) {
             Some(known) => known.found.clone(),
             None => {
                 let (found, stopped) = lists.compare(bounds, &mut budget);
                 is_cut |= stopped;
-                known.push(Known {
+                known.push(KnownLists {
                     lists,
                     found: found.clone(),
                 });
@@ -130,7 +130,7 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
 type Pair = (ScopeId, ScopeId);
 
 /// What becomes of which sources.
-type Found = Vec<(Becomes, Sources)>;
+type FoundEffects = Vec<(Becomes, Sources)>;
 
 /// Which scope of `old` is to be compared with which one of `new`, and for which ports;
 /// no ports: all of a scope that is the same before and after.
@@ -180,18 +180,18 @@ fn scope_of(old: &Ruleset, new: &Ruleset, pair: Pair) -> (ScopeId, String) {
 }
 
 /// What decides in a scope before and after.
-struct Lists<'a> {
+struct ComparedLists<'a> {
     v4: (View<'a, Prefix4>, View<'a, Prefix4>),
     v6: (View<'a, Prefix6>, View<'a, Prefix6>),
 }
 
 /// Lists that were compared.
-struct Known<'a> {
-    lists: Lists<'a>,
-    found: Found,
+struct KnownLists<'a> {
+    lists: ComparedLists<'a>,
+    found: FoundEffects,
 }
 
-impl<'a> Lists<'a> {
+impl<'a> ComparedLists<'a> {
     fn of(old: &'a Ruleset, new: &'a Ruleset, pair: Pair) -> Self {
         let (v4, v6): (Of<Prefix4>, Of<Prefix6>) = (|set| &set.v4, |set| &set.v6);
         Self {
@@ -208,7 +208,7 @@ impl<'a> Lists<'a> {
     }
 
     /// What was found, and whether the comparison stopped before the end.
-    fn compare(&self, bounds: Bounds, budget: &mut usize) -> (Found, bool) {
+    fn compare(&self, bounds: Bounds, budget: &mut usize) -> (FoundEffects, bool) {
         let v4 = compare(&self.v4.0, &self.v4.1, bounds, budget);
         let v6 = compare(&self.v6.0, &self.v6.1, bounds, budget);
         let is_cut = v4.is_cut || v6.is_cut;
@@ -225,15 +225,15 @@ impl<'a> Lists<'a> {
 }
 
 /// What becomes of the sources of one family.
-struct Outcome {
-    denied: Part,
-    allowed: Part,
+struct FamilyOutcome {
+    denied: FamilySources,
+    allowed: FamilySources,
     /// Whether the comparison stopped before the end.
     is_cut: bool,
 }
 
 /// Sources of one family.
-struct Part {
+struct FamilySources {
     /// Whether it is all but the networks.
     all_but: bool,
     networks: Vec<IpNet>,
@@ -248,7 +248,7 @@ fn compare<P: Network>(
     new: &View<'_, P>,
     bounds: Bounds,
     budget: &mut usize,
-) -> Outcome {
+) -> FamilyOutcome {
     let everything = [(P::Address::LOWEST, P::Address::HIGHEST)];
     let ranges = if old.same(new) {
         Vec::new()
@@ -271,9 +271,9 @@ fn compare<P: Network>(
     let (denied, allowed) = (denied.finish(), allowed.finish());
     let looked_at = stopped.unwrap_or(P::Address::HIGHEST).wide();
     let most = |tally: &Tally<P::Address>| tally.addresses > looked_at / 2;
-    let mut outcome = Outcome {
-        denied: Part::of::<P>(&denied, stopped.is_some()),
-        allowed: Part::of::<P>(&allowed, stopped.is_some()),
+    let mut outcome = FamilyOutcome {
+        denied: FamilySources::of::<P>(&denied, stopped.is_some()),
+        allowed: FamilySources::of::<P>(&allowed, stopped.is_some()),
         is_cut: stopped.is_some(),
     };
     if !(most(&denied) || most(&allowed)) {
@@ -294,16 +294,16 @@ fn compare<P: Network>(
         (&mut outcome.allowed, drops.finish(), allowed)
     };
     if others.networks <= whole.networks {
-        *part = Part {
+        *part = FamilySources {
             all_but: true,
             already: stay.finish().networks,
-            ..Part::of::<P>(&others, stopped.is_some())
+            ..FamilySources::of::<P>(&others, stopped.is_some())
         };
     }
     outcome
 }
 
-impl Part {
+impl FamilySources {
     fn of<P: Network>(tally: &Tally<P::Address>, at_least: bool) -> Self {
         let networks = tally.first.iter();
         Self {
@@ -334,9 +334,9 @@ impl Part {
 }
 
 /// Both families' sources in as few descriptions as say it.
-fn together(mut v4: Part, v6: Part, listed: usize) -> Vec<Sources> {
+fn together(mut v4: FamilySources, v6: FamilySources, listed: usize) -> Vec<Sources> {
     if v4.all_but != v6.all_but {
-        let kind = |part: &Part, all| match part.all_but {
+        let kind = |part: &FamilySources, all| match part.all_but {
             true => all,
             false => SourcesKind::Networks,
         };

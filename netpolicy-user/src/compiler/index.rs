@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use netpolicy_prefixes::intervals::Interval;
 
-use super::intervals::Interval;
 use super::{Address, Prefix, Prefix4, Prefix6, Prefixes};
 use crate::model::list::RuleChunk;
 use crate::model::{Rule, RuleList};

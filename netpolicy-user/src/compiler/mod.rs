@@ -5,11 +5,7 @@
 
 mod compile;
 pub mod effect;
-mod extent;
-pub mod flat;
 mod index;
-mod intervals;
-pub mod prefixes;
 pub mod ruleset;
 mod scope;
 #[cfg(test)]
@@ -18,7 +14,8 @@ mod union;
 
 pub use compile::{Compilation, compile};
 pub use effect::{Doors, Effects, Exempt, effects, openings};
-pub use extent::{Extent, Part, SAMPLE};
-pub use intervals::{Address, aggregate};
-pub use prefixes::{Chunk, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder};
+pub use netpolicy_prefixes::{
+    Address, Extent, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, PrefixesBuilder,
+    intervals::aggregate,
+};
 pub use ruleset::{Ruleset, ScopeRules};

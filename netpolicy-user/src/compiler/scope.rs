@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use netpolicy_prefixes::{extend, intervals::Interval};
+
 use super::index::{Index, Nets};
-use super::intervals::Interval;
-use super::prefixes::extend;
 use super::{Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, union};
 use crate::model::{ListKind, Name, RuleList};
 
@@ -36,13 +36,13 @@ pub(super) fn is_worth(changed: usize, lists: usize, networks: usize) -> bool {
 
 /// The lists of a scope, and what they come to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lists {
+pub(super) struct ScopeSources {
     sources: Vec<Listed>,
     v4: Sets<Prefix4>,
     v6: Sets<Prefix6>,
 }
 
-impl Lists {
+impl ScopeSources {
     /// Compiles other sources than these, with what is known of these ones.
     pub(super) fn changed_to(&self, sources: Vec<Listed>, is_worth: IsWorth) -> Self {
         let (gone, new) = unmatched(&self.sources, &sources);
@@ -52,7 +52,7 @@ impl Lists {
                 ..self.clone()
             };
         }
-        let change = Change {
+        let change = SourcesChange {
             gone,
             new,
             sources: &sources,
@@ -83,7 +83,7 @@ impl Lists {
 }
 
 /// What becomes of the lists of a scope.
-struct Change<'a> {
+struct SourcesChange<'a> {
     /// Lists that no longer count, or not in this version.
     gone: Vec<&'a Listed>,
     /// Lists, or versions of lists, that did not count before.
@@ -130,13 +130,13 @@ impl<P: Prefix> Default for Sets<P> {
 }
 
 /// The networks of a family.
-type Of<P> = fn(&Index) -> &Nets<P>;
+type NetsOf<P> = fn(&Index) -> &Nets<P>;
 
 /// A list's new version, and where it is different; `None`: compiled whole.
-type Changed<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
+type ChangedUnion<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
 
 impl<P: Prefix> Sets<P> {
-    fn changed_by(&self, change: &Change<'_>, of: Of<P>) -> Self {
+    fn changed_by(&self, change: &SourcesChange<'_>, of: NetsOf<P>) -> Self {
         let ((block, block_changed), (offered, offered_changed)) = change.both(
             || change.union(&self.block, ListKind::Block, of),
             || change.union(&self.offered, ListKind::Allow, of),
@@ -155,7 +155,7 @@ impl<P: Prefix> Sets<P> {
     }
 }
 
-impl Change<'_> {
+impl SourcesChange<'_> {
     /// Does two things; at the same time, if they are likely to take long.
     fn both<A: Send, B: Send>(
         &self,
@@ -172,7 +172,12 @@ impl Change<'_> {
     }
 
     /// What the lists of a kind cover together, where they covered `old` before.
-    fn union<P: Prefix>(&self, old: &Prefixes<P>, kind: ListKind, of: Of<P>) -> Changed<P> {
+    fn union<P: Prefix>(
+        &self,
+        old: &Prefixes<P>,
+        kind: ListKind,
+        of: NetsOf<P>,
+    ) -> ChangedUnion<P> {
         let lists = self.sources.iter().filter(|listed| listed.kind == kind);
         let lists: Vec<_> = lists.map(|listed| of(&listed.index)).collect();
         let networks = lists.iter().map(|nets| nets.sorted.len()).sum();
@@ -192,7 +197,7 @@ impl Change<'_> {
     fn touched<P: Prefix>(
         &self,
         kind: ListKind,
-        of: Of<P>,
+        of: NetsOf<P>,
         is_worth: impl Fn(usize) -> bool,
     ) -> Option<Vec<Interval<P::Address>>> {
         let of_kind = |listed: &&&Listed| listed.kind == kind;

@@ -1,7 +1,8 @@
 //! What several lists of one family cover together, as the fewest prefixes.
 
+use netpolicy_prefixes::intervals::{self, Interval};
+
 use super::index::Nets;
-use super::intervals::{self, Interval};
 use super::{Address, Prefix, Prefixes, PrefixesBuilder};
 
 /// The fewest prefixes that cover what the lists cover.

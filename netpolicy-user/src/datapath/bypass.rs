@@ -11,9 +11,9 @@ use netpolicy_common::ScopeId;
 
 use super::{
     DatapathError,
-    lpm::{key_v4, key_v6},
     maps::Maps,
     retry::while_out_of_memory,
+    trie_key::{key_v4, key_v6},
 };
 use crate::{
     clock::since_boot,

@@ -1,17 +1,20 @@
 //! What the two engines have in common.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use netpolicy_common::ScopeId;
+use netpolicy_common::{EngineWords, ScopeId};
 
 use super::{DatapathError, maps::Maps};
-use crate::compiler::{Extent, Ruleset, flat::Roots};
+use crate::compiler::{Extent, PrefixSet, Ruleset};
 
 /// Told how many units of how many are done.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
+/// The block and the allow list of each scope, as they are read back.
+pub(super) type ScopeContents = BTreeMap<ScopeId, (PrefixSet, PrefixSet)>;
+
 /// The structure in which the kernel holds lists. Slots are told as `slot_of` does.
-pub(super) trait Lists: Send + Sync {
+pub(super) trait ListEngine: Send + Sync {
     /// Forgets what a slot holds: the next fill writes everything.
     fn forget(&mut self, slot: u32);
 
@@ -33,11 +36,11 @@ pub(super) trait Lists: Send + Sync {
     /// What was filled last is in force now, instead of what the slot `before` holds.
     fn committed(&mut self, before: u32);
 
-    /// Where a scope's lists begin in what was filled last; for the flat engine.
-    fn roots(&self, scope: ScopeId) -> Roots;
+    /// What the program is told of a scope's lists in what was filled last.
+    fn words(&self, scope: ScopeId) -> EngineWords;
 
-    /// The first chunk of what was filled last; for the flat engine.
-    fn first_chunk(&self) -> u32;
+    /// What the slot's information is to hold for the engine, of what was filled last.
+    fn slot_word(&self) -> u64;
 
     /// Names the differences between a slot and `expected`, as far as the extent goes.
     fn differences(

@@ -5,21 +5,27 @@
 //! can read it any more. When what the kernel holds is not known, or much too large, the
 //! memory is built anew in the other half of the chunks.
 
+mod chunks;
+mod grace;
+
 use std::{collections::VecDeque, sync::Arc};
 
-use netpolicy_common::{SLOTS, ScopeId};
+use netpolicy_common::{EngineWords, Governance, SLOTS, ScopeId};
+use netpolicy_flat::{
+    layout::Roots,
+    memory::{self, Memory, Retired, ScopeLists},
+};
 
+use self::{
+    chunks::{Chunks, HALF},
+    grace::{Grace, Moment},
+};
 use super::{
     DatapathError,
-    chunks::{Chunks, HALF},
-    engine::{Lists, Progress},
-    grace::{Grace, Moment},
+    engine::{ListEngine, Progress, ScopeContents},
     maps::Maps,
 };
-use crate::compiler::{
-    Extent, Ruleset,
-    flat::{Flat, Retired, Roots, differences},
-};
+use crate::compiler::{Extent, Ruleset, ScopeRules};
 
 /// When a ruleset has so many times fewer entries than the one before, the memory is
 /// built anew, to give back what is free.
@@ -27,7 +33,7 @@ const SHRINK: u64 = 4;
 
 /// The memory, and what of it may be written.
 pub(super) struct FlatLists {
-    memory: Flat,
+    memory: Memory,
     /// What the memory holds; `None`: it is to be built anew.
     held: Option<Arc<Ruleset>>,
     chunks: Chunks,
@@ -46,17 +52,22 @@ pub(super) struct FlatLists {
 
 impl FlatLists {
     /// Nothing is in force yet.
-    pub(super) fn empty(maps: &mut Maps) -> Result<Self, DatapathError> {
-        Self::adopted(maps, HALF)
+    pub(super) fn empty(maps: &Maps) -> Result<Self, DatapathError> {
+        Self::starting_at(maps, HALF)
     }
 
-    /// Something that is not known is in force, in the chunks from `first_chunk` on.
-    pub(super) fn adopted(maps: &mut Maps, first_chunk: u32) -> Result<Self, DatapathError> {
+    /// Something that is not known is in force, in the slot `live`.
+    pub(super) fn adopted(maps: &Maps, live: u32) -> Result<Self, DatapathError> {
+        Self::starting_at(maps, first_chunk(maps, live)?)
+    }
+
+    /// What is in force is in the chunks from `first_chunk` on.
+    fn starting_at(maps: &Maps, first_chunk: u32) -> Result<Self, DatapathError> {
         let grace = Grace::new(maps)?;
         // Programs may still run that began before this process did.
         let now = grace.moment();
         Ok(Self {
-            memory: Flat::default(),
+            memory: Memory::default(),
             held: None,
             chunks: Chunks::open(maps, first_chunk..first_chunk + HALF),
             in_force: first_chunk,
@@ -95,7 +106,7 @@ impl FlatLists {
         self.chunks.forget(first..first + HALF);
         self.pending = Retired::default();
         self.waiting.clear();
-        self.memory = Flat::new(target, first);
+        self.memory = Memory::new(&lists(target), first);
         Ok(())
     }
 }
@@ -111,7 +122,7 @@ fn other_half(first_chunk: u32) -> u32 {
     if first_chunk == 0 { HALF } else { 0 }
 }
 
-impl Lists for FlatLists {
+impl ListEngine for FlatLists {
     fn forget(&mut self, _: u32) {
         self.held = None;
     }
@@ -132,7 +143,7 @@ impl Lists for FlatLists {
         self.reclaim(maps);
         match self.held.take() {
             Some(held) if target.entries() >= held.entries() / SHRINK => {
-                self.memory.update(&held, target);
+                self.memory.update(&lists(&held), &lists(target));
                 self.pending.extend(self.memory.take_retired());
             }
             _ => self.build_anew(maps, target)?,
@@ -164,12 +175,13 @@ impl Lists for FlatLists {
         }
     }
 
-    fn roots(&self, scope: ScopeId) -> Roots {
-        self.memory.roots(scope)
+    fn words(&self, scope: ScopeId) -> EngineWords {
+        self.memory.roots(scope).into()
     }
 
-    fn first_chunk(&self) -> u32 {
-        self.memory.arena().first_chunk()
+    /// The first chunk.
+    fn slot_word(&self) -> u64 {
+        self.memory.arena().first_chunk().into()
     }
 
     fn differences(
@@ -185,9 +197,70 @@ impl Lists for FlatLists {
     }
 }
 
+/// Where the memory of a slot begins.
+fn first_chunk(maps: &Maps, slot: u32) -> Result<u32, DatapathError> {
+    let info = maps
+        .slot_info
+        .get(&slot, 0)
+        .map_err(DatapathError::map("read", "SLOT_INFO"))?;
+    // Of two numbers only: whatever else was written there is one of them.
+    Ok(if info.engine == 0 { 0 } else { HALF })
+}
+
+/// The lists of a ruleset.
+fn lists(ruleset: &Ruleset) -> Vec<ScopeLists<'_>> {
+    ruleset.scopes.iter().map(lists_of).collect()
+}
+
+fn lists_of(scope: &ScopeRules) -> ScopeLists<'_> {
+    ScopeLists {
+        id: scope.id,
+        block: &scope.block,
+        allow: &scope.allow,
+    }
+}
+
+/// Names the differences between a slot's lists and `expected`, as far as the extent goes, by
+/// what is pinned alone.
+pub(super) fn differences(
+    maps: &Maps,
+    slot: u32,
+    expected: &Ruleset,
+    extent: Extent,
+    found: &mut Vec<String>,
+) -> Result<(), DatapathError> {
+    let first = first_chunk(maps, slot)?;
+    let chunks = Chunks::open(maps, first..first + HALF);
+    compare(&chunks, maps, slot, expected, extent, found);
+    Ok(())
+}
+
+/// The lists of some scopes that a slot holds.
+pub(super) fn contents(
+    maps: &Maps,
+    slot: u32,
+    held: &Governance,
+    ids: &[ScopeId],
+) -> Result<ScopeContents, DatapathError> {
+    let info = maps.slot_info.get(&slot, 0);
+    let info = info.map_err(DatapathError::map("read", "SLOT_INFO"))?;
+    let first = first_chunk(maps, slot)?;
+    let chunks = Chunks::open(maps, first..first + HALF);
+    let page = |number: u32| chunks.page(number);
+    let damaged = |what| DatapathError::Unreadable { what };
+    let mut lists = ScopeContents::new();
+    for id in ids {
+        let config = held.scopes.get(usize::from(*id));
+        let config = config.ok_or_else(|| damaged("ports and scopes"))?;
+        let read = memory::lists_in(Roots::of(&config.engine), info.entries, &page);
+        lists.insert(*id, read.ok_or_else(|| damaged("lists"))?);
+    }
+    Ok(lists)
+}
+
 /// Names the differences between what a slot's lists hold in these chunks and `expected`, as
 /// far as the extent goes.
-pub(super) fn compare(
+fn compare(
     chunks: &Chunks,
     maps: &Maps,
     slot: u32,
@@ -201,11 +274,8 @@ pub(super) fn compare(
     for scope in &expected.scopes {
         let config = held.scopes[usize::from(scope.id)];
         let page = |number: u32| chunks.page(number);
-        let roots = Roots {
-            v4: config.root_v4,
-            v6: config.root_v6,
-        };
-        let differing = differences(scope, roots, extent, &page).into_iter();
+        let roots = Roots::of(&config.engine);
+        let differing = memory::differences(lists_of(scope), roots, extent, &page).into_iter();
         found.extend(differing.map(|what| format!("scope {}: {what}", scope.id)));
     }
 }

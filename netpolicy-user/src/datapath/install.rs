@@ -10,7 +10,7 @@ use rustix::thread::CapabilitySet;
 
 use super::{
     AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader,
-    LinkLayer, Links, Prepared, attach, bpffs, bypass, counters,
+    LinkLayer, Links, PreparedSlot, attach, bpffs, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
     program::{self, Probes},
@@ -234,7 +234,7 @@ impl Datapath {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Prepared, DatapathError> {
+    ) -> Result<PreparedSlot, DatapathError> {
         self.slots
             .prepare(&mut self.maps, ruleset, revision, progress)
     }
@@ -251,7 +251,7 @@ impl Datapath {
     ///
     /// # Panics
     /// When something else was prepared since: a caller's mistake.
-    pub fn commit(&mut self, prepared: &Prepared) -> u64 {
+    pub fn commit(&mut self, prepared: &PreparedSlot) -> u64 {
         self.slots.commit(&self.maps, prepared)
     }
 
@@ -282,7 +282,7 @@ impl Datapath {
     #[must_use]
     pub fn pins_are_there(&self) -> bool {
         let live = self.pins.live();
-        maps::are_pinned(&live)
+        program::are_pinned(&live)
             && maps::read_build(&live)
                 .is_some_and(|build| build.abi == ABI_VERSION && build.program == program::digest())
     }

@@ -5,78 +5,30 @@
 //! reached by adding and removing the differences, one that differs much by
 //! building new tries.
 
+mod read_back;
+mod tries;
+
 use std::sync::Arc;
 
 use aya::{
     Pod,
     maps::{LpmTrie, MapData, MapError, lpm_trie::Key},
 };
-use netpolicy_common::{KeyV4, KeyV6, LIST_SLOTS, SCOPE_BITS, ScopeId, key, list_slot_of};
+use netpolicy_common::{EngineWords, LIST_SLOTS, ScopeId, list_slot_of};
 
+pub(super) use self::read_back::{contents, differences};
+use self::tries::Tries;
 use super::{
     DatapathError,
-    engine::{Lists, Progress},
-    maps::{Maps, TrieV4, TrieV6},
+    engine::{ListEngine, Progress},
+    maps::Maps,
     retry::while_out_of_memory,
-    verify,
+    trie_key::{key_v4, key_v6},
 };
-use crate::compiler::{Extent, Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules, flat::Roots};
+use crate::compiler::{Extent, Prefix4, Prefix6, PrefixSet, Ruleset, ScopeRules};
 
-/// A trie allocates nodes as it grows; this only bounds it.
-const MAX_ENTRIES: u32 = 1 << 26;
-/// `BPF_F_NO_PREALLOC`, which the kernel demands for LPM tries.
-const NO_PREALLOC: u32 = 1;
 /// The value of every entry: only its presence counts.
 const LISTED: u8 = 1;
-
-/// The tries of one slot.
-pub(super) struct Tries {
-    pub(super) block_v4: TrieV4,
-    pub(super) block_v6: TrieV6,
-    pub(super) allow_v4: TrieV4,
-    pub(super) allow_v6: TrieV6,
-}
-
-impl Tries {
-    /// The tries that `slot` holds; `None` if any is missing, as before the first fill.
-    pub(super) fn of_slot(maps: &Maps, slot: u32) -> Option<Self> {
-        Some(Self {
-            block_v4: maps.block_v4.get(&slot, 0).ok()?,
-            block_v6: maps.block_v6.get(&slot, 0).ok()?,
-            allow_v4: maps.allow_v4.get(&slot, 0).ok()?,
-            allow_v6: maps.allow_v6.get(&slot, 0).ok()?,
-        })
-    }
-
-    fn create() -> Result<Self, DatapathError> {
-        fn trie<K: Pod>(name: &'static str) -> Result<LpmTrie<MapData, K, u8>, DatapathError> {
-            while_out_of_memory(|| LpmTrie::create(MAX_ENTRIES, NO_PREALLOC))
-                .map_err(DatapathError::map("create", name))
-        }
-        Ok(Self {
-            block_v4: trie("BLOCK_V4")?,
-            block_v6: trie("BLOCK_V6")?,
-            allow_v4: trie("ALLOW_V4")?,
-            allow_v6: trie("ALLOW_V6")?,
-        })
-    }
-
-    fn install(&self, maps: &mut Maps, slot: u32) -> Result<(), DatapathError> {
-        let set = DatapathError::map;
-        maps.block_v4
-            .set(slot, &self.block_v4, 0)
-            .map_err(set("set", "BLOCK_V4"))?;
-        maps.block_v6
-            .set(slot, &self.block_v6, 0)
-            .map_err(set("set", "BLOCK_V6"))?;
-        maps.allow_v4
-            .set(slot, &self.allow_v4, 0)
-            .map_err(set("set", "ALLOW_V4"))?;
-        maps.allow_v6
-            .set(slot, &self.allow_v6, 0)
-            .map_err(set("set", "ALLOW_V6"))
-    }
-}
 
 /// Both slots.
 #[derive(Default)]
@@ -104,7 +56,7 @@ impl LpmLists {
     }
 }
 
-impl Lists for LpmLists {
+impl ListEngine for LpmLists {
     fn forget(&mut self, slot: u32) {
         self.slots[list_slot_of(slot) as usize].content = None;
     }
@@ -137,7 +89,7 @@ impl Lists for LpmLists {
         if let (Some(held), Some(tries)) = (held, state.tries.as_mut()) {
             let differences = count_differences(&held, target);
             if differences <= target.entries() / 2 + 64 {
-                let mut writer = Writer {
+                let mut writer = TrieWriter {
                     tries,
                     done: 0,
                     total: differences,
@@ -151,7 +103,7 @@ impl Lists for LpmLists {
             }
         }
         let mut tries = Tries::create()?;
-        let mut writer = Writer {
+        let mut writer = TrieWriter {
             tries: &mut tries,
             done: 0,
             total: target.entries(),
@@ -170,11 +122,11 @@ impl Lists for LpmLists {
 
     fn committed(&mut self, _: u32) {}
 
-    fn roots(&self, _: ScopeId) -> Roots {
-        Roots::default()
+    fn words(&self, _: ScopeId) -> EngineWords {
+        EngineWords::default()
     }
 
-    fn first_chunk(&self) -> u32 {
+    fn slot_word(&self) -> u64 {
         0
     }
 
@@ -188,17 +140,6 @@ impl Lists for LpmLists {
     ) -> Result<(), DatapathError> {
         differences(maps, slot, expected, extent, found)
     }
-}
-
-/// Names the differences between a slot's tries and `expected`, as far as the extent goes.
-pub(super) fn differences(
-    maps: &Maps,
-    slot: u32,
-    expected: &Ruleset,
-    extent: Extent,
-    found: &mut Vec<String>,
-) -> Result<(), DatapathError> {
-    verify::tries(maps, list_slot_of(slot), expected, extent, found)
 }
 
 /// Which list of a scope.
@@ -219,54 +160,38 @@ impl List {
 
 /// A prefix of either family.
 #[derive(Clone, Copy)]
-enum Prefix {
+enum EitherPrefix {
     V4(Prefix4),
     V6(Prefix6),
 }
 
-/// The key of a prefix in a scope.
-pub(super) fn key_v4(scope: ScopeId, prefix: Prefix4) -> Key<KeyV4> {
-    Key::new(
-        SCOPE_BITS + u32::from(prefix.len),
-        key::v4(scope, prefix.addr.to_be_bytes()),
-    )
-}
-
-/// The key of a prefix in a scope.
-pub(super) fn key_v6(scope: ScopeId, prefix: Prefix6) -> Key<KeyV6> {
-    Key::new(
-        SCOPE_BITS + u32::from(prefix.len),
-        key::v6(scope, prefix.addr.to_be_bytes()),
-    )
-}
-
-struct Writer<'a> {
+struct TrieWriter<'a> {
     tries: &'a mut Tries,
     done: u64,
     total: u64,
     progress: &'a mut dyn FnMut(u64, u64),
 }
 
-impl Writer<'_> {
+impl TrieWriter<'_> {
     fn write(
         &mut self,
         list: List,
         scope: ScopeId,
-        prefix: Prefix,
+        prefix: EitherPrefix,
         present: bool,
     ) -> Result<(), DatapathError> {
         let tries = &mut *self.tries;
         match (list, prefix) {
-            (List::Block, Prefix::V4(p)) => {
+            (List::Block, EitherPrefix::V4(p)) => {
                 put(&mut tries.block_v4, "BLOCK_V4", &key_v4(scope, p), present)
             }
-            (List::Block, Prefix::V6(p)) => {
+            (List::Block, EitherPrefix::V6(p)) => {
                 put(&mut tries.block_v6, "BLOCK_V6", &key_v6(scope, p), present)
             }
-            (List::Allow, Prefix::V4(p)) => {
+            (List::Allow, EitherPrefix::V4(p)) => {
                 put(&mut tries.allow_v4, "ALLOW_V4", &key_v4(scope, p), present)
             }
-            (List::Allow, Prefix::V6(p)) => {
+            (List::Allow, EitherPrefix::V6(p)) => {
                 put(&mut tries.allow_v6, "ALLOW_V6", &key_v6(scope, p), present)
             }
         }?;
@@ -298,15 +223,15 @@ fn put<K: Pod>(
 
 fn each_prefix(
     scope: &ScopeRules,
-    visit: &mut dyn FnMut(List, Prefix) -> Result<(), DatapathError>,
+    visit: &mut dyn FnMut(List, EitherPrefix) -> Result<(), DatapathError>,
 ) -> Result<(), DatapathError> {
     for list in [List::Block, List::Allow] {
         let set = list.of(scope);
         for prefix in &set.v4 {
-            visit(list, Prefix::V4(*prefix))?;
+            visit(list, EitherPrefix::V4(*prefix))?;
         }
         for prefix in &set.v6 {
-            visit(list, Prefix::V6(*prefix))?;
+            visit(list, EitherPrefix::V6(*prefix))?;
         }
     }
     Ok(())
@@ -322,7 +247,7 @@ fn count_differences(old: &Ruleset, new: &Ruleset) -> u64 {
     count
 }
 
-type Visit<'a> = &'a mut dyn FnMut(List, ScopeId, Prefix, bool) -> Result<(), DatapathError>;
+type Visit<'a> = &'a mut dyn FnMut(List, ScopeId, EitherPrefix, bool) -> Result<(), DatapathError>;
 
 /// Visits every prefix that only `old` has (`false`) or only `new` has (`true`).
 fn walk_differences(old: &Ruleset, new: &Ruleset, visit: Visit<'_>) -> Result<(), DatapathError> {
@@ -341,10 +266,12 @@ fn walk_differences(old: &Ruleset, new: &Ruleset, visit: Visit<'_>) -> Result<()
                     result = visit(list, id, prefix, is_new);
                 }
             };
-            old.v4
-                .differences(&new.v4, |prefix, is_new| see(Prefix::V4(prefix), is_new));
-            old.v6
-                .differences(&new.v6, |prefix, is_new| see(Prefix::V6(prefix), is_new));
+            old.v4.differences(&new.v4, |prefix, is_new| {
+                see(EitherPrefix::V4(prefix), is_new)
+            });
+            old.v6.differences(&new.v6, |prefix, is_new| {
+                see(EitherPrefix::V6(prefix), is_new)
+            });
             result?;
         }
     }

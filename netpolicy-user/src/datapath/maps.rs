@@ -224,17 +224,10 @@ fn shaped<T>(dir: &Path, name: &'static str, len: u32) -> Result<MapData, Datapa
     Ok(map)
 }
 
-/// Whether every pin is there.
-pub(super) fn are_pinned(dir: &Path) -> bool {
-    let names = PINNED.iter().map(|(name, _)| *name);
-    names
-        .chain(super::program::pin_names())
-        .all(|name| dir.join(name).exists())
-}
-
 /// Who made the pins in `dir`; `None` if there are none, or none that tell.
 pub(super) fn read_build(dir: &Path) -> Option<Build> {
-    build(dir).ok()
+    // A lack of memory or descriptors may pass, and is not to be taken for pins that are gone.
+    build(dir).or_else(|_| build(dir)).ok()
 }
 
 /// The same, with why it cannot be read.

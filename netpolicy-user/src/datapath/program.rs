@@ -58,8 +58,17 @@ const VARIANTS: [Variant; 4] = [
 ];
 
 /// Names of the pins of all variants.
-pub(super) fn pin_names() -> impl Iterator<Item = &'static str> {
+fn pin_names() -> impl Iterator<Item = &'static str> {
     VARIANTS.iter().map(|variant| variant.pin)
+}
+
+/// Whether every pin of this object's maps and programs is there.
+pub(super) fn are_pinned(dir: &Path) -> bool {
+    let maps = maps::PINNED.iter().map(|(name, _)| *name);
+    maps.chain(pin_names()).all(|name| {
+        // What cannot be looked at is not known to be gone.
+        dir.join(name).try_exists().unwrap_or(true)
+    })
 }
 
 /// Tells this object file from others.

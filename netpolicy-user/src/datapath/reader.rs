@@ -10,7 +10,7 @@ use super::{
     maps::{self, Maps},
     pins::Pins,
     program::{self, Probes, Programs},
-    read_back::{self, InForce},
+    read_back::{self, EnforcedRules},
     slots::Slots,
 };
 use crate::compiler::{Extent, Ruleset};
@@ -28,8 +28,8 @@ pub struct Enforced {
     pub digest: [u8; 32],
     /// ABI version of the pins.
     pub abi: u32,
-    /// Name of the engine.
-    pub engine: &'static str,
+    /// The engine; `None`: one of another version.
+    pub engine: Option<Engine>,
     /// Whether the loaded program is the one of this build.
     pub is_own_program: bool,
 }
@@ -113,7 +113,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the maps cannot be read, or hold what no ruleset is written as.
-    pub fn in_force(&self) -> Result<InForce, DatapathError> {
+    pub fn in_force(&self) -> Result<EnforcedRules, DatapathError> {
         let build = self.maps.build.get(&0, 0);
         let build = build.map_err(DatapathError::map("read", "BUILD"))?;
         let engine = Engine::from_u32(build.engine).unwrap_or(Engine::Flat);
@@ -185,7 +185,7 @@ pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {
         entries: info.entries,
         digest: info.digest,
         abi: build.abi,
-        engine: Engine::from_u32(build.engine).map_or("unknown", Engine::name),
+        engine: Engine::from_u32(build.engine),
         is_own_program: build.program == program::digest(),
     })
 }

@@ -10,8 +10,6 @@ use std::{
 use aya_obj::generated::{bpf_attr, bpf_cmd};
 use netpolicy_common::{CpuState, Governance, Head, SlotHead};
 
-use crate::compiler::flat::Page;
-
 pub(super) mod link;
 
 /// The calling thread's network namespace: a number that no other has until the next
@@ -236,8 +234,6 @@ fn element(map: BorrowedFd<'_>, index: &u32) -> bpf_attr {
 /// other in the map as in a slice.
 pub(super) unsafe trait Element {}
 
-// SAFETY: integers.
-unsafe impl Element for Page {}
 // SAFETY: integers, without padding.
 unsafe impl Element for Governance {}
 // SAFETY: integers.

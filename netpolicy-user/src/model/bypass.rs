@@ -43,7 +43,10 @@ impl Bypass {
             .contains(&minutes)
             .then(|| now.checked_add(duration).ok())
             .flatten()
-            .ok_or_else(|| Problem::BypassMinutes { minutes }.into())
+            .ok_or_else(|| {
+                let most = MAX_MINUTES;
+                Problem::BypassMinutes { minutes, most }.into()
+            })
     }
 }
 

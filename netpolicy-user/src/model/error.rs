@@ -4,30 +4,9 @@ use std::fmt;
 
 pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
+pub use super::place::Place;
 pub use super::wording::{Excerpt, closest};
 use super::wording::{NoList, at, counted, did_you_mean, join_policies, suggest_key};
-
-/// Where something was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// A file's name, or the option that it was given with, as in "--allow".
-    pub source: Box<str>,
-    /// From 1; 0: the source has no lines.
-    pub line: u32,
-    /// In characters, from 1; 0: not known.
-    pub column: u32,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)?;
-        match (self.line, self.column) {
-            (0, _) => Ok(()),
-            (line, 0) => write!(f, ":{line}"),
-            (line, column) => write!(f, ":{line}:{column}"),
-        }
-    }
-}
 
 /// The manner of an error, for status and exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -383,13 +362,12 @@ pub enum Problem {
         text: Excerpt,
     },
     /// A bypass's duration out of range.
-    #[error(
-        "a bypass of {minutes} minutes; it lasts 1 to {} minutes (a week)",
-        super::bypass::MAX_MINUTES
-    )]
+    #[error("a bypass of {minutes} minutes; it lasts 1 to {most} minutes (a week)")]
     BypassMinutes {
         /// What was asked for.
         minutes: u32,
+        /// The longest that there is.
+        most: u32,
     },
     /// A range where one address or CIDR is wanted.
     #[error("{text} is a range; give one address or CIDR")]

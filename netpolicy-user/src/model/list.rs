@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::{Place, Rule};
 
 pub(super) use chunk::Cutter;
-pub use chunk::RuleChunk;
+pub use chunk::{CHUNK_BYTES, RuleChunk, most_bytes};
 pub(super) use compare::{Segment, ascending};
 pub(super) use earlier::Earlier;
 pub use earlier::Sameness;

@@ -23,6 +23,7 @@ pub mod item;
 pub mod lint;
 pub mod list;
 pub mod name;
+mod place;
 pub mod plan;
 pub mod ports;
 pub mod reader;

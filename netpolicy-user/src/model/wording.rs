@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::error::Place;
+use super::place::Place;
 
 /// "1 rule", "2 rules".
 pub fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {

@@ -16,8 +16,8 @@ impl Render for Counters {
                 .map(|r| {
                     vec![
                         plain(line(&r.scope)),
-                        plain(line(&r.reason)),
-                        cell(verdict_tone(&r.action), line(&r.action)),
+                        plain(r.reason.as_str()),
+                        cell(verdict_tone(r.action.into()), r.action.as_str()),
                         number(&r.packets),
                     ]
                 })

@@ -34,11 +34,11 @@ fn write_denied(e: &DeniedEvent, page: &Page, out: &mut dyn Write) -> io::Result
         .to_zoned(page.zone())
         .strftime("%H:%M:%S%.3f")
         .to_string();
-    let action = paint(page, verdict_tone(&e.action), &line(&e.action));
+    let action = paint(page, verdict_tone(e.action.into()), e.action.as_str());
     write!(
         out,
         "{time}  {action}  {reason:<12}  {source:>21} -> {destination:<21}  {interface}  {scope}",
-        reason = line(&e.reason),
+        reason = e.reason,
         source = socket(e.source, e.source_port),
         destination = socket(e.destination, e.destination_port),
         interface = line(&e.interface),

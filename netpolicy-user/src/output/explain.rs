@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use netpolicy_common::Reason;
 
 use super::{Page, Render, Tone, cell, line, plain, verdict_tone, write_fields};
-use crate::api::{Arrival, ExplainView, KernelVerdict, MatchView, ProbeView};
+use crate::api::{Arrival, Cause, ExplainView, KernelVerdict, MatchView, ProbeView, Verdict};
 
 impl Render for ExplainView {
     fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
@@ -16,8 +16,8 @@ impl Render for ExplainView {
         let rule = |get: fn(&MatchView) -> Option<&str>| {
             matched.and_then(get).map(|text| plain(line(text)))
         };
-        let unknown = self.verdict == "unknown";
-        let unfiltered = ["not-filtered", "unknown"].contains(&self.reason.as_str());
+        let unknown = self.verdict == Verdict::Unknown;
+        let unfiltered = [Cause::NotFiltered, Cause::Unknown].contains(&self.reason);
         let others = self.other_rules_in_force && !unfiltered;
         let policies = (!self.enforced).then(|| {
             let said = format!("{} ({})", self.policies.verdict, self.policies.reason);
@@ -53,7 +53,7 @@ impl Render for ExplainView {
                 ("Scope", Some(plain(line(&self.scope)))),
                 (
                     "Verdict",
-                    Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
+                    Some(cell(verdict_tone(self.verdict), self.verdict.as_str())),
                 ),
                 ("Policies", policies),
                 (
@@ -61,7 +61,7 @@ impl Render for ExplainView {
                     Some(plain(reason)),
                 ),
                 ("Policy", rule(|m| Some(&m.policy))),
-                ("List", rule(|m| Some(&m.list))),
+                ("List", matched.map(|m| plain(m.list.to_string()))),
                 ("Rule", matched.map(|m| plain(rule_text(m)))),
                 ("Place", rule(|m| m.rule.place.as_deref())),
                 ("Rule name", rule(|m| m.rule.name.as_deref())),
@@ -97,7 +97,7 @@ impl ExplainView {
                 format!("not asked{}", why.unwrap_or_default()),
             );
         };
-        let says = format!("{} ({})", line(&k.verdict), line(&k.reason));
+        let says = format!("{} ({})", k.verdict, k.reason);
         match (self.agrees, unfiltered) {
             (true, false) if self.other_rules_in_force => {
                 plain(format!("{says}, by the rules in force"))
@@ -117,8 +117,8 @@ impl ExplainView {
     /// Why no policy was asked.
     fn none_consulted(&self) -> &'static str {
         if [Reason::Failsafe, Reason::Bypass]
-            .map(Reason::name)
-            .contains(&self.policies.reason.as_str())
+            .map(Cause::from)
+            .contains(&self.policies.reason)
         {
             "none: this comes before any policy"
         } else {
@@ -140,13 +140,16 @@ impl Render for ProbeView {
                 ),
                 (
                     "Verdict",
-                    Some(cell(verdict_tone(&self.verdict), line(&self.verdict))),
+                    Some(cell(
+                        verdict_tone(self.verdict.into()),
+                        self.verdict.as_str(),
+                    )),
                 ),
                 (
                     "Program",
-                    unfiltered.map(|_| plain(format!("{} ({})", line(verdict), line(reason)))),
+                    unfiltered.map(|_| plain(format!("{verdict} ({reason})"))),
                 ),
-                ("Reason", Some(plain(line(&self.reason)))),
+                ("Reason", Some(plain(self.reason.as_str()))),
                 (
                     "Interface",
                     Some(plain(arrival(self.interface.as_deref(), self.arrival))),

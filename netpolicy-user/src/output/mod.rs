@@ -17,6 +17,7 @@ mod status;
 mod terminal;
 mod verify;
 
+use crate::api::Verdict;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -202,12 +203,11 @@ fn list(items: &[String]) -> String {
     }
 }
 
-/// The tone of "pass" and "drop".
-fn verdict_tone(verdict: &str) -> Tone {
-    if verdict == "pass" {
-        Tone::Good
-    } else {
-        Tone::Bad
+/// Good is what passes.
+fn verdict_tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Pass => Tone::Good,
+        Verdict::Drop | Verdict::Unknown => Tone::Bad,
     }
 }
 

@@ -35,19 +35,16 @@ impl Render for Status {
             EnforcementState::Unknown => (Tone::Bad, "unknown: the kernel cannot be read"),
         };
         let interfaces: Vec<_> = e.interfaces.iter().map(interface).collect();
-        let in_force = if e.engine.is_empty() {
-            "not known".to_owned()
-        } else if e.generation == 0 {
-            "none yet".to_owned()
-        } else {
-            format!(
-                "revision {}, generation {}, {}, engine {}, digest {}",
+        let in_force = match e.engine {
+            None => "not known".to_owned(),
+            Some(_) if e.generation == 0 => "none yet".to_owned(),
+            Some(engine) => format!(
+                "revision {}, generation {}, {}, engine {engine}, digest {}",
                 e.revision,
                 e.generation,
                 count(e.entries, "entry", "entries"),
-                e.engine,
                 e.digest.get(..DIGEST_SHOWN).unwrap_or(&e.digest)
-            )
+            ),
         };
         let desired = self.agent.as_ref().map(|a| {
             plain(format!(

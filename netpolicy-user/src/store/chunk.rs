@@ -6,6 +6,9 @@
 //! their appearance in it. The [`Anchor`]s, which say what these relate to, are kept
 //! by the list. So a comment added at the head of a list file, or the same addresses
 //! in another list, cost no new chunk.
+//!
+//! A chunk has [`CHUNK_BYTES`](crate::model::list::CHUNK_BYTES) at the most. Earlier versions
+//! bounded the rules alone: what they wrote may be larger, and is cut anew when it is read.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
@@ -159,8 +162,12 @@ pub(super) fn decode(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::RuleList;
+    use crate::model::arbitrary::state;
+    use crate::model::list::most_bytes;
 
     fn rule(i: u32) -> Rule {
         let net = Ipv4Net::new((0x0a00_0000 + i).into(), 32).unwrap();
@@ -282,6 +289,71 @@ mod tests {
         // The prefix length follows the variant and the address.
         body[5] = 33;
         assert!(decode(&body, &anchors, &mut Vec::new()).is_err());
+    }
+
+    /// The size of a rule's encoding is bounded by what chunks are cut by.
+    fn assert_bounded(rules: &[Rule]) {
+        let (mut body, mut anchors) = Default::default();
+        for rule in rules {
+            encode(std::slice::from_ref(rule), &mut body, &mut anchors).unwrap();
+            // Alone, a rule is at its anchor: lines and sources at their longest.
+            let longest = body.len() - 2 + 2 + 5;
+            assert!(longest <= most_bytes(rule), "{rule:?}: {longest}");
+        }
+    }
+
+    #[test]
+    fn rule_takes_no_more_bytes_than_chunks_are_cut_by() {
+        let text = |len: usize| -> Option<Box<str>> { Some("\u{1f512}".repeat(len).into()) };
+        let mut rules = vec![rule(1)];
+        for net in ["10.0.0.1/32", "2001:db8::/32"] {
+            for (name, comment) in [(None, None), (text(1), None), (text(4096), text(4096))] {
+                for spelling in [
+                    Spelling::Canonical,
+                    Spelling::WithLength,
+                    Spelling::Text("2001:db8:0::/32".into()),
+                ] {
+                    let (name, comment) = (name.clone(), comment.clone());
+                    let note = Note {
+                        spelling,
+                        name,
+                        comment,
+                    };
+                    rules.push(Rule {
+                        net: net.parse().unwrap(),
+                        note: note.share(),
+                        ..rule(2)
+                    });
+                }
+            }
+        }
+        assert_bounded(&rules);
+        // Lines far apart, in as many sources as fit.
+        let rules: Vec<_> = (0..8192_u16)
+            .flat_map(|source| [(source, 0), (source, u32::MAX)])
+            .map(|(source, line)| Rule {
+                source,
+                line,
+                ..rules
+                    .last()
+                    .cloned()
+                    .map(|rule| Rule { note: None, ..rule })
+                    .unwrap()
+            })
+            .collect();
+        let (mut body, mut anchors) = Default::default();
+        encode(&rules, &mut body, &mut anchors).unwrap();
+        let bound: usize = rules.iter().map(most_bytes).sum();
+        assert!(body.len() <= bound, "{} of {bound}", body.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_rule_takes_no_more_bytes_than_chunks_are_cut_by(state in state()) {
+            for policy in &state.policies {
+                assert_bounded(&policy.block.iter().cloned().collect::<Vec<_>>());
+            }
+        }
     }
 
     /// Databases are out there: this may gain cases, never change.

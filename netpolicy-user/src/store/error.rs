@@ -1,13 +1,12 @@
 //! What can go wrong with the store, in the operator's words.
 //!
-//! SQLite's result codes are turned into cases here and nowhere else. Codes:
-//! <https://sqlite.org/rescode.html>.
+//! The cases are what the agent and its operator can act on, whatever keeps the state; what a
+//! database or the system says is the source of one, and is not matched on.
 
+use std::error::Error as StdError;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
-use rusqlite::ffi;
 use thiserror::Error;
 
 /// What to do to begin with no policy, in every case in which the state is of no use.
@@ -24,7 +23,7 @@ pub(crate) use begin_without_policy;
 pub enum StoreError {
     /// Another process holds the database's lock.
     #[error("the state database {} is locked by another process (waited {seconds} s)", path.display())]
-    Locked {
+    Busy {
         /// The database.
         path: PathBuf,
         /// How long it was waited for, seconds.
@@ -94,13 +93,13 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
-    /// The file system cannot share memory between processes, which WAL needs.
-    #[error("the file system of {} does not support SQLite's write-ahead log (journal mode stays {mode:?})", path.display())]
-    NoWal {
+    /// The file system lacks what the store needs, such as memory shared between processes.
+    #[error("the file system of {} {why}", path.display())]
+    FileSystem {
         /// The database.
         path: PathBuf,
-        /// The journal mode that SQLite fell back to.
-        mode: String,
+        /// "does not support" what.
+        why: String,
     },
     /// The files of a database in use are gone, or are others.
     #[error("the state database {} is lost, nothing can be stored: {why}", path.display())]
@@ -170,15 +169,15 @@ pub enum StoreError {
         /// What the system says.
         source: io::Error,
     },
-    /// Any other failure that SQLite reports.
+    /// Any other failure of what keeps the state.
     #[error("cannot {action} in the state database {}: {source}", path.display())]
-    Sqlite {
+    Failed {
         /// What was being done: "store a revision".
         action: &'static str,
         /// The database.
         path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
+        /// What it says.
+        source: Box<dyn StdError + Send + Sync>,
     },
 }
 
@@ -187,7 +186,7 @@ impl StoreError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Locked { .. } => {
+            Self::Busy { .. } => {
                 "another netpolicy agent or an sqlite3 shell may hold it; `fuser -v` on that file names the process"
             }
             Self::Corrupt { .. } => {
@@ -211,7 +210,7 @@ impl StoreError {
                 "move that file away, or point state_dir (NETPOLICY_STATE_DIR) at a directory"
             }
             Self::NotAFile { .. } => "move it away; netpolicy makes the file itself",
-            Self::NoWal { .. } => {
+            Self::FileSystem { .. } => {
                 "point state_dir (NETPOLICY_STATE_DIR) at a local file system such as ext4 or xfs"
             }
             Self::Lost { .. } => {
@@ -235,104 +234,9 @@ impl StoreError {
             Self::NoSuchRevision { .. }
             | Self::Unstorable { .. }
             | Self::Io { .. }
-            | Self::Sqlite { .. } => return None,
+            | Self::Failed { .. } => return None,
         })
     }
-
-    /// The case that an I/O error on `path` means.
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        let path = path.to_path_buf();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => Self::NoPermission { path },
-            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
-            io::ErrorKind::NotADirectory => Self::NotADirectory { path },
-            _ => Self::Io {
-                action,
-                path,
-                source,
-            },
-        }
-    }
-
-    /// The case that a failure of SQLite on the database at `path` means.
-    pub(super) fn sqlite(action: &'static str, path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_path_buf();
-        let Some(error) = source.sqlite_error() else {
-            return match source {
-                // A column of a type that no version of netpolicy writes.
-                rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-                | rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::Utf8Error(..) => Self::Corrupt {
-                    path,
-                    detail: source.to_string(),
-                },
-                _ => Self::Sqlite {
-                    action,
-                    path,
-                    source,
-                },
-            };
-        };
-        match error.code {
-            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Locked {
-                path,
-                seconds: super::BUSY_TIMEOUT.as_secs(),
-            },
-            ErrorCode::NotADatabase => Self::Corrupt {
-                path,
-                detail: "it does not begin like an SQLite database".into(),
-            },
-            ErrorCode::DatabaseCorrupt => Self::Corrupt {
-                path,
-                detail: one_line(&source.to_string()),
-            },
-            ErrorCode::ReadOnly => Self::ReadOnly { path },
-            ErrorCode::DiskFull => Self::Full { path },
-            ErrorCode::SystemIoFailure => match error.extended_code {
-                ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS => Self::Corrupt {
-                    path,
-                    detail: "it is cut short".into(),
-                },
-                // Not every write that finds no space is reported as such: the
-                // shared-memory file's and a late one at fsync are not.
-                _ if is_full(&path) => Self::Full { path },
-                _ => Self::Sqlite {
-                    action,
-                    path,
-                    source,
-                },
-            },
-            ErrorCode::CannotOpen if is_full(&path) => Self::Full { path },
-            ErrorCode::PermissionDenied => Self::NoPermission { path },
-            _ => Self::Sqlite {
-                action,
-                path,
-                source,
-            },
-        }
-    }
-}
-
-/// Turns failures of SQLite while doing `action` on the database at `path` into
-/// store errors.
-pub(super) fn fault<'a>(
-    action: &'static str,
-    path: &'a Path,
-) -> impl Fn(rusqlite::Error) -> StoreError + use<'a> {
-    move |source| StoreError::sqlite(action, path, source)
-}
-
-/// Whether the file system of `path` has no block left.
-fn is_full(path: &Path) -> bool {
-    let directory = path.parent().unwrap_or(path);
-    rustix::fs::statvfs(directory).is_ok_and(|stat| stat.f_blocks > 0 && stat.f_bavail == 0)
-}
-
-/// SQLite quotes what it found as it is.
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The end of [`StoreError::NoSuchRevision`]'s message.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::chunk::{self, Anchor};
-use super::objects::{Db, Kind, ObjectId};
+use super::objects::{self, Kind, ObjectId, Objects};
 use crate::model::list::{ListBuilder, RuleChunk};
 use crate::model::{RuleList, counted};
 
@@ -29,7 +29,7 @@ struct StoredChunk {
     anchors: Vec<Anchor>,
 }
 
-/// A list that is in the database. To hold it is what makes its address, and those of
+/// A list that is in the store. To hold it is what makes its address, and those of
 /// its chunks, a sure sign that they are unchanged.
 #[derive(Clone)]
 pub(super) struct Known {
@@ -66,12 +66,12 @@ impl<'a> KnownChunks<'a> {
     }
 }
 
-/// Stores a list, of which `known` chunks are in the database already.
+/// Stores a list, of which `known` chunks are in the store already.
 ///
 /// # Errors
 /// Failures to write.
 pub(super) fn put(
-    db: Db<'_>,
+    objects: &dyn Objects,
     list: &RuleList,
     known: &KnownChunks<'_>,
 ) -> Result<Known, StoreError> {
@@ -96,12 +96,13 @@ pub(super) fn put(
         let rules = chunk.rules();
         chunk::encode(rules, &mut body, &mut anchors).map_err(unstorable)?;
         stored.chunks.push(StoredChunk {
-            id: db.put(Kind::Chunk, &body)?,
+            id: objects::put(objects, Kind::Chunk, &body)?,
             rules: u32::try_from(rules.len()).unwrap_or(u32::MAX),
             anchors: anchors.clone(),
         });
     }
-    let id = db.put(
+    let id = objects::put(
+        objects,
         Kind::List,
         &postcard::to_stdvec(&stored).map_err(unstorable)?,
     )?;
@@ -116,8 +117,12 @@ pub(super) fn put(
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] and failures to read.
-pub(super) fn get(db: Db<'_>, id: &ObjectId, known: &[Known]) -> Result<Known, StoreError> {
-    let (sources, chunks) = db.get(Kind::List, id, |body| {
+pub(super) fn get(
+    objects: &dyn Objects,
+    id: &ObjectId,
+    known: &[Known],
+) -> Result<Known, StoreError> {
+    let (sources, chunks) = objects::get(objects, Kind::List, id, |body| {
         let stored = decode(body)?;
         let sources: Vec<Box<str>> = stored
             .sources
@@ -138,7 +143,7 @@ pub(super) fn get(db: Db<'_>, id: &ObjectId, known: &[Known]) -> Result<Known, S
             builder.share(chunk);
             continue;
         }
-        db.get(Kind::Chunk, &stored.id, |body| {
+        objects::get(objects, Kind::Chunk, &stored.id, |body| {
             chunk::decode(body, &stored.anchors, &mut rules)
         })?;
         rules.drain(..).for_each(|rule| builder.push(rule));
@@ -149,7 +154,7 @@ pub(super) fn get(db: Db<'_>, id: &ObjectId, known: &[Known]) -> Result<Known, S
             "list {id} has {}, expected {count}",
             counted(list.len(), "rule", "rules")
         );
-        return Err(db.corrupt(detail));
+        return Err(objects.corrupt(detail));
     }
     let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());
     // Cut in another way than today's, they are of no use beside the list.
@@ -175,12 +180,35 @@ fn chunks_there(known: &[Known]) -> HashMap<ObjectId, (&StoredChunk, &Arc<RuleCh
 ///
 /// # Errors
 /// As [`get`].
-pub(super) fn chunks(db: Db<'_>, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
-    db.get(Kind::List, id, |body| {
+pub(super) fn chunks(objects: &dyn Objects, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
+    objects::get(objects, Kind::List, id, |body| {
         Ok(decode(body)?.chunks.iter().map(|chunk| chunk.id).collect())
     })
 }
 
 fn decode(body: &[u8]) -> Result<StoredList<'_>, String> {
     postcard::from_bytes(body).map_err(|error| error.to_string())
+}
+
+/// Stores a list that is cut elsewhere than today's, as earlier versions did.
+#[cfg(test)]
+pub(super) fn put_cut(
+    objects: &dyn Objects,
+    sources: &[&str],
+    chunks: &[&[crate::model::Rule]],
+) -> Result<ObjectId, StoreError> {
+    let (mut body, mut anchors) = (Vec::new(), Vec::new());
+    let mut stored = StoredList {
+        sources: sources.iter().map(|name| Cow::Borrowed(*name)).collect(),
+        chunks: Vec::new(),
+    };
+    for rules in chunks {
+        chunk::encode(rules, &mut body, &mut anchors).unwrap();
+        stored.chunks.push(StoredChunk {
+            id: objects::put(objects, Kind::Chunk, &body)?,
+            rules: u32::try_from(rules.len()).unwrap(),
+            anchors: anchors.clone(),
+        });
+    }
+    objects::put(objects, Kind::List, &postcard::to_stdvec(&stored).unwrap())
 }

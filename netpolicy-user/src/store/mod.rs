@@ -1,9 +1,8 @@
 //! The desired state on disk: revisions of the [`State`], and bypasses.
 //!
-//! The only importer of SQLite. [`Store`] stands in front of it, because fleets
-//! will keep their state elsewhere. The store keeps and returns what it is given;
-//! whether a state makes sense is the model's affair, and what the kernel does
-//! with it the agent's.
+//! [`Store`] stands in front of what keeps it: an SQLite database today (`sqlite/`, the only
+//! importer of it), which [`open`] opens. The store keeps and returns what it is given; whether
+//! a state makes sense is the model's affair, and what the kernel does with it the agent's.
 //!
 //! Times with a deadline are on the scale of the [`Clock`](crate::clock::Clock) that the store
 //! is opened with.
@@ -11,63 +10,61 @@
 //! A state may hold millions of rules and most changes touch one of them, so
 //! content is kept as in git: rule lists are cut into chunks (`chunk.rs`), and
 //! chunks, lists and states are immutable objects named by their hash
-//! (`objects.rs`). A commit writes only the objects that are new.
+//! (`objects.rs`). A commit writes only the objects that are new. How objects are made and
+//! read is apart from where they are kept.
 
 mod audit;
 mod backup;
-mod bypasses;
-mod checkpoint;
 mod chunk;
 mod deadline;
 mod departure;
 mod document;
 mod error;
-mod grants;
 mod list;
-mod marker;
 mod objects;
-mod open;
-mod past;
 mod pending;
-mod prune;
-mod replace;
 mod rescue;
-mod revision;
-mod schema;
 mod sqlite;
+mod state;
 #[cfg(test)]
 mod tests;
-mod whole;
 mod window;
-mod witness;
 
-use std::time::Duration;
+use std::path::Path;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry};
-pub use self::backup::{
-    Archivist, Backup, Restorable, discard_restore, is_filled, prepare_restore, reset, restore,
-};
+pub use self::backup::{Archivist, Backup, Kept, Restorable, Summary};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub(crate) use self::error::begin_without_policy;
-pub use self::open::directory;
 pub use self::pending::{Pending, PendingEdit};
-pub use self::replace::Kept;
 pub use self::rescue::{Rescued, Whole, by_rescue};
-pub use self::sqlite::SqliteStore;
-pub use self::whole::Summary;
+#[cfg(not(test))]
+use self::sqlite::SqliteStore;
+#[cfg(test)]
+pub(crate) use self::sqlite::SqliteStore;
+pub use self::sqlite::{directory, discard_restore, is_filled, prepare_restore, reset, restore};
 pub use self::window::{Listed, Window};
+use crate::clock::Clock;
 pub use crate::model::Outcome;
 use crate::model::{Bypass, Grant, Name, State};
 
 /// Revisions that [`Store::prune`] keeps.
 pub const KEEP_REVISIONS: usize = 1_000;
 
-/// How long to wait for another process's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Opens the store in the state directory `dir`, with deadlines by `clock`. What is missing is
+/// made, the directory too; an older store is brought up to date.
+///
+/// The caller holds the directory's lock.
+///
+/// # Errors
+/// Every case of [`StoreError`] but those of single operations; the store is left as it was.
+pub fn open(dir: &Path, clock: Clock) -> Result<Box<dyn Store>, StoreError> {
+    Ok(Box::new(SqliteStore::open_with(dir, clock)?))
+}
 
 /// What the agent finds when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]

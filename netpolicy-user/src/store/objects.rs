@@ -5,13 +5,10 @@
 //! chunks or lists is a new kind; states say their format themselves.
 
 use std::fmt;
-use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::error::fault;
 
 /// What an object holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,70 +81,132 @@ impl fmt::Debug for ObjectId {
     }
 }
 
-/// A connection or transaction, and the file it is on for messages.
-#[derive(Clone, Copy)]
-pub(super) struct Db<'a> {
-    /// Where statements run.
-    pub(super) conn: &'a Connection,
-    /// The database file.
-    pub(super) path: &'a Path,
-}
+/// Where objects are kept: names and bodies, nothing else. An implementation writes within
+/// whatever makes its changes all or nothing.
+pub(super) trait Objects {
+    /// Calls `read` once with the body under this name; `false`: there is none.
+    ///
+    /// # Errors
+    /// Failures to read.
+    fn read(&self, id: &ObjectId, read: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError>;
 
-impl Db<'_> {
-    /// The error for content that cannot be what was written.
-    pub(super) fn corrupt(&self, detail: String) -> StoreError {
-        StoreError::Corrupt {
-            path: self.path.to_path_buf(),
-            detail,
-        }
-    }
-
-    /// Stores an object unless it is there.
+    /// Keeps a body under its name, unless it is there.
     ///
     /// # Errors
     /// Failures to write.
-    pub(super) fn put(&self, kind: Kind, body: &[u8]) -> Result<ObjectId, StoreError> {
-        let fault = fault("store an object", self.path);
-        let id = kind.id(body);
-        self.conn
-            .prepare_cached(
-                "INSERT INTO objects (hash, body) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            )
-            .and_then(|mut insert| insert.execute(params![id.as_bytes(), body]))
-            .map_err(fault)?;
-        Ok(id)
-    }
+    fn write(&self, id: &ObjectId, body: &[u8]) -> Result<(), StoreError>;
 
-    /// Reads an object, after checking that it is what its name says.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] when it is missing, altered, or `decode` finds a
-    /// fault in it (which it puts in words); failures to read.
-    pub(super) fn get<T>(
-        &self,
-        kind: Kind,
-        id: &ObjectId,
-        decode: impl FnOnce(&[u8]) -> Result<T, String>,
-    ) -> Result<T, StoreError> {
-        let fault = fault("read an object", self.path);
-        let mut select = self
-            .conn
-            .prepare_cached("SELECT body FROM objects WHERE hash = ?1")
-            .map_err(&fault)?;
-        let found = select
-            .query_row([id.as_bytes()], |row| {
-                // Borrowed from SQLite: copying every chunk would cost a pass more.
-                let body = row.get_ref(0)?.as_blob()?;
-                Ok(if kind.id(body) == *id {
-                    decode(body)
-                } else {
-                    Err("its content does not match its hash".into())
-                })
-            })
-            .optional()
-            .map_err(&fault)?;
-        found
-            .unwrap_or_else(|| Err("it is missing".into()))
-            .map_err(|detail| self.corrupt(format!("{} {id}: {detail}", kind.name())))
+    /// The error for content that cannot be what was written.
+    fn corrupt(&self, detail: String) -> StoreError;
+}
+
+/// Stores an object unless it is there.
+///
+/// # Errors
+/// Failures to write.
+pub(super) fn put(objects: &dyn Objects, kind: Kind, body: &[u8]) -> Result<ObjectId, StoreError> {
+    let id = kind.id(body);
+    objects.write(&id, body)?;
+    Ok(id)
+}
+
+/// Reads an object, after checking that it is what its name says.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when it is missing, altered, or `decode` finds a fault in it (which
+/// it puts in words); failures to read.
+pub(super) fn get<T>(
+    objects: &dyn Objects,
+    kind: Kind,
+    id: &ObjectId,
+    decode: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Result<T, StoreError> {
+    let mut decode = Some(decode);
+    let mut found = Err("it is missing".to_owned());
+    // The body is lent, not given: copying every chunk would cost a pass more.
+    objects.read(id, &mut |body| {
+        found = match decode.take() {
+            Some(decode) if kind.id(body) == *id => decode(body),
+            _ => Err("its content does not match its hash".to_owned()),
+        };
+    })?;
+    found.map_err(|detail| objects.corrupt(format!("{} {id}: {detail}", kind.name())))
+}
+
+#[cfg(test)]
+pub(super) mod memory {
+    //! Objects in memory.
+
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+
+    use super::{ObjectId, Objects};
+    use crate::store::StoreError;
+
+    /// Bodies by their names.
+    #[derive(Default)]
+    pub(in crate::store) struct Memory(pub(in crate::store) RefCell<HashMap<ObjectId, Vec<u8>>>);
+
+    impl Objects for Memory {
+        fn read(&self, id: &ObjectId, read: &mut dyn FnMut(&[u8])) -> Result<bool, StoreError> {
+            let bodies = self.0.borrow();
+            let body = bodies.get(id);
+            body.inspect(|body| read(body));
+            Ok(body.is_some())
+        }
+
+        fn write(&self, id: &ObjectId, body: &[u8]) -> Result<(), StoreError> {
+            let mut bodies = self.0.borrow_mut();
+            bodies.entry(*id).or_insert_with(|| body.to_vec());
+            Ok(())
+        }
+
+        fn corrupt(&self, detail: String) -> StoreError {
+            StoreError::Corrupt {
+                path: "memory".into(),
+                detail,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory::Memory;
+    use super::*;
+
+    #[test]
+    fn object_is_read_by_its_own_name_and_kind_alone() {
+        let objects = Memory::default();
+        let id = put(&objects, Kind::Chunk, b"body").unwrap();
+        assert_eq!(put(&objects, Kind::Chunk, b"body").unwrap(), id);
+        assert_eq!(objects.0.borrow().len(), 1);
+        let read = |kind, id: &ObjectId| get(&objects, kind, id, |body| Ok(body.to_vec()));
+        assert_eq!(read(Kind::Chunk, &id).unwrap(), b"body");
+
+        let refusal = |kind, id: &ObjectId| read(kind, id).unwrap_err().to_string();
+        let other = Kind::Chunk.id(b"other");
+        for (kind, id, expected) in [
+            (
+                Kind::List,
+                id,
+                format!("list {id}: its content does not match its hash"),
+            ),
+            (Kind::Chunk, other, format!("chunk {other}: it is missing")),
+        ] {
+            let found = refusal(kind, &id);
+            assert!(found.ends_with(&expected), "{found}");
+        }
+        let undecoded = get(&objects, Kind::Chunk, &id, |_| {
+            Err::<(), _>("no rule".into())
+        });
+        let undecoded = undecoded.unwrap_err().to_string();
+        assert!(
+            undecoded.ends_with(&format!("chunk {id}: no rule")),
+            "{undecoded}"
+        );
+
+        objects.0.borrow_mut().insert(id, b"bodY".to_vec());
+        assert!(refusal(Kind::Chunk, &id).ends_with("does not match its hash"));
     }
 }

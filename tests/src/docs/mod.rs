@@ -47,7 +47,7 @@ pub fn block(name: &str) -> Result<String> {
         "configuration" => tables::configuration(),
         "exit-codes" => tables::exit_codes(),
         "http-api" => {
-            let document = serde_json::to_value(netpolicy_user::agent::routes::openapi())?;
+            let document = serde_json::to_value(netpolicy_user::agent::http::routes::openapi())?;
             http::page(&document)?
         }
         "reasons" => tables::reasons(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::super::testing::{Bench, PLAIN, ROOT, add_service, apply};
 use super::*;
+use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply};
 
 fn request(source: &str, minutes: u32, service: Option<&str>) -> BypassRequest {
     BypassRequest {
@@ -227,7 +227,7 @@ fn a_bypass_whose_service_went_with_a_killed_agent_does_not_return_with_it() {
         expires: Bypass::expiry(now, 30).unwrap(),
         granted_by: "root".to_owned(),
     };
-    bench.writer.store.put_bypass(&orphan, None).unwrap();
+    bench.writer.store().put_bypass(&orphan, None).unwrap();
     let mut bench = bench.restart(&["eth7"]);
     bench
         .writer

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::testing::{Bench, DRY, PLAIN, ROOT, create, state_with_policy};
 use super::*;
+use crate::agent::change::Consent;
+use crate::agent::error::AgentError;
+use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, create, state_with_policy};
 use crate::api::BypassRequest;
 use crate::clock::testing::Hands;
 use crate::compiler::Ruleset;
@@ -32,7 +34,7 @@ fn held(in_force: Ruleset) -> Bench {
         .writer
         .grant_bypass(&bypass("0.0.0.0/0"), ROOT, Consent::Any)
         .unwrap();
-    bench.writer.held = Some(OLDER);
+    bench.writer.hold(Some(OLDER));
     {
         let mut kernel = bench.kernel.lock();
         kernel.generation += 1;
@@ -88,7 +90,8 @@ fn acknowledgement_requires_consent_to_what_rules_and_bypasses_open() {
     assert_eq!(opens.sentence(), "opens the host to every source");
     let refused = bench.writer.acknowledge(ROOT, Consent::Nothing, false);
     assert!(matches!(refused, Err(AgentError::Opens { .. })));
-    assert!(bench.writer.held.is_some());
+    bench.writer.publish();
+    assert!(bench.snapshot().held.is_some());
     let key = u64::from_str_radix(&opens.key, 16).unwrap();
     let other = bench.writer.acknowledge(ROOT, Consent::To(key ^ 1), false);
     assert!(matches!(other, Err(AgentError::Opens { .. })));
@@ -108,7 +111,8 @@ fn acknowledgement_requires_consent_to_what_rules_and_bypasses_open() {
 #[test]
 fn acknowledgement_that_opens_nothing_requires_no_consent() {
     let mut bench = held(compile(&state_with_policy("later", &[], &["203.0.0.0/8"])));
-    bench.writer.bypasses.clear();
+    let later = bench.writer.now() + jiff::SignedDuration::from_hours(1);
+    bench.writer.drop_lapsed_bypasses(later);
     let look = bench.writer.acknowledge(ROOT, Consent::Nothing, true);
     assert_eq!(look.unwrap().opens, None);
     bench
@@ -120,10 +124,10 @@ fn acknowledgement_that_opens_nothing_requires_no_consent() {
 #[test]
 fn held_store_that_is_in_force_for_want_of_another_is_kept_in_force() {
     let mut bench = held(compile(&state_with_policy("later", &[], &["10.0.0.0/8"])));
-    bench.writer.held = Some(Held {
+    bench.writer.hold(Some(Held {
         keeps: false,
         ..OLDER
-    });
+    }));
     bench.writer.reconcile();
     assert!(bench.kernel.journal().contains(&"flip".to_owned()));
     let faults = bench.snapshot().faults.join("\n");
@@ -135,7 +139,7 @@ fn held_store_that_is_in_force_for_want_of_another_is_kept_in_force() {
     assert!(bench.kernel.lock().bypasses.is_empty());
     bench.kernel.lock().unpinned = true;
     bench.writer.reconcile();
-    assert!(bench.writer.held.is_some());
+    assert!(bench.snapshot().held.is_some());
 }
 
 /// What the start finds of a store with two revisions.
@@ -166,7 +170,7 @@ fn found(
         entries: 1,
         digest,
         abi: 1,
-        engine: "flat",
+        engine: Some(netpolicy_common::Engine::Flat),
         is_own_program,
     });
     at_start(&mut store, &stored, &digest("second"), enforced.as_ref()).unwrap()

@@ -1,60 +1,88 @@
-//! Why a script stopped, for the API: in the words of the statement's product.
+//! Why a script stopped, in the words of the statement's product.
 
-use crate::agent::error::{AgentError, code_of};
-use crate::api::{ErrorCode, SqlFailure};
-use crate::model::ErrorKind;
-use crate::sql::meaning::{self, Refusal};
-use crate::sql::{SqlError, Statement};
+use crate::agent::error::{AgentError, Kind, code_of};
+use crate::api::{ErrorCode, Opens, SqlFailure, SqlRequest};
+use crate::sql::meaning::{self, Refusal, makes_revisions};
+use crate::sql::{SqlError, Statement, Statements};
+
+/// Why a script stopped.
+#[derive(Debug)]
+pub struct Failure {
+    /// Where, from 1.
+    line: u32,
+    /// In characters, from 1.
+    column: u32,
+    /// All that is wrong.
+    pub(super) errors: Vec<String>,
+    /// What to do.
+    pub(super) hint: Option<String>,
+    /// What kind of error it is.
+    pub kind: Kind,
+    /// What kind of problem it is, for programs.
+    pub code: ErrorCode,
+    /// Consent to this is all that is missing.
+    opens: Option<Opens>,
+}
+
+impl Failure {
+    /// As it is sent, with the status of its kind.
+    #[must_use]
+    pub fn view(self, status: u16) -> SqlFailure {
+        SqlFailure {
+            line: self.line,
+            column: self.column,
+            errors: self.errors,
+            hint: self.hint,
+            status,
+            code: self.code,
+            opens: self.opens,
+        }
+    }
+}
 
 /// The text cannot be read.
-pub(super) fn unreadable(error: &SqlError) -> SqlFailure {
-    SqlFailure {
+pub(super) fn unreadable(error: &SqlError) -> Failure {
+    Failure {
         line: error.line,
         column: error.column,
         errors: vec![error.message()],
         hint: error.hint(),
-        status: 400,
+        kind: Kind::Invalid,
         code: ErrorCode::InvalidSql,
         opens: None,
     }
 }
 
 /// The script as a whole is refused.
-pub(super) fn of_script(error: &AgentError) -> SqlFailure {
-    let body = error.body();
-    SqlFailure {
+pub(super) fn of_script(error: &AgentError) -> Failure {
+    Failure {
         line: 1,
         column: 1,
-        errors: body.errors,
-        hint: body.hint,
-        status: body.status,
-        code: body.code,
-        opens: body.opens,
+        errors: error.errors(),
+        hint: error.hint(),
+        kind: error.kind(),
+        code: error.code(),
+        opens: error.opens().cloned(),
     }
 }
 
 /// A statement is wrong, given what there is.
-pub(super) fn refused(refusal: &Refusal) -> SqlFailure {
+pub(super) fn refused(refusal: &Refusal) -> Failure {
     let (line, column) = refusal.place();
-    SqlFailure {
+    Failure {
         line,
         column,
         errors: refusal.messages(),
         hint: refusal.hint().map(str::to_owned),
-        status: match refusal.kind() {
-            ErrorKind::Invalid => 400,
-            ErrorKind::Unknown => 404,
-            ErrorKind::Conflict => 409,
-        },
+        kind: refusal.kind().into(),
         code: code_of(refusal.kind()),
         opens: None,
     }
 }
 
 /// A statement was refused when it was to be made, or failed.
-pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailure {
+pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
     let (line, column) = statement.place(statement.spot);
-    let body = error.body();
     let (errors, hint) = match error {
         AgentError::Lockout {
             address,
@@ -64,18 +92,32 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> SqlFailur
         } => {
             let text = meaning::lockout(statement, *address, policy.as_deref(), why);
             let hint = meaning::lockout_hint(statement).map(str::to_owned);
-            (vec![text], hint.or(body.hint))
+            (vec![text], hint.or_else(|| error.hint()))
         }
-        AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], body.hint),
-        _ => (body.errors, body.hint),
+        AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], error.hint()),
+        _ => (error.errors(), error.hint()),
     };
-    SqlFailure {
+    Failure {
         line,
         column,
         errors,
         hint,
-        status: error.status().as_u16(),
+        kind: error.kind(),
         code: error.code(),
-        opens: body.opens,
+        opens: error.opens().cloned(),
     }
+}
+
+/// The failure of a script that makes several revisions, of which only the last could be
+/// taken back for want of a confirmation.
+pub(super) fn several_revisions(request: &SqlRequest) -> Option<Failure> {
+    let statements = Statements::new(&request.text, request.dialect).ok()?;
+    let statements = statements.map_while(Result::ok);
+    let mut changing = statements.filter(|statement| makes_revisions(&statement.verb));
+    let second = changing.nth(1)?;
+    let error = AgentError::Sql {
+        message: "a confirmation covers one revision, and this script makes several".to_owned(),
+        hint: Some("make it atomic, or run its statements one by one".to_owned()),
+    };
+    Some(failed(&second, &error))
 }

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
-use super::super::enforcer::{Brake, Enforcer, EnforcerError, EventSource, Inspector, LinkSet};
+use crate::agent::error::EnforcerError;
+use crate::agent::kernel::{Brake, Enforcer, EventSource, Inspector, LinkSet};
 use crate::api::Attachment;
 use crate::arrival::{ArrivalError, Link, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
-    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, InForce, LinkLayer,
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, LinkLayer,
+    PreparedSlot,
 };
 use crate::netdev::Device;
 
@@ -23,6 +25,10 @@ pub(in crate::agent) struct Kernel {
     pub generation: u64,
     pub revision: u64,
     pub live: Option<Arc<Ruleset>>,
+    /// What was prepared last: by which fill, and for which revision.
+    pub idle: Option<(u64, Arc<Ruleset>, u64)>,
+    /// Counts what was prepared.
+    pub fills: u64,
     /// Interfaces that exist.
     pub links: BTreeMap<String, u32>,
     pub attached: BTreeMap<String, u32>,
@@ -72,9 +78,6 @@ fn refusal(what: &str, no_memory: bool) -> EnforcerError {
 }
 
 impl Enforcer for FakeKernel {
-    type Prepared = (Arc<Ruleset>, u64);
-    type Events = NoEvents;
-
     fn distrust(&mut self) {
         self.note("distrust");
     }
@@ -84,18 +87,25 @@ impl Enforcer for FakeKernel {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Self::Prepared, EnforcerError> {
+    ) -> Result<PreparedSlot, EnforcerError> {
         self.note("prepare");
         progress(1, 2);
         if self.lock().fail_prepare {
             return Err(refusal("no memory for the map", true));
         }
-        Ok((ruleset.clone(), revision))
+        let mut kernel = self.lock();
+        kernel.fills += 1;
+        let prepared = PreparedSlot::made_up(kernel.generation + 1, kernel.fills);
+        kernel.idle = Some((kernel.fills, ruleset.clone(), revision));
+        Ok(prepared)
     }
 
-    fn commit(&mut self, (ruleset, revision): Self::Prepared) -> u64 {
+    fn commit(&mut self, prepared: PreparedSlot) -> u64 {
         self.note("flip");
         let mut kernel = self.lock();
+        let (fill, ruleset, revision) = kernel.idle.take().expect("something is prepared");
+        let expected = PreparedSlot::made_up(kernel.generation + 1, fill);
+        assert_eq!(prepared, expected, "another fill overtook it");
         kernel.generation += 1;
         kernel.revision = revision;
         kernel.live = Some(ruleset);
@@ -122,8 +132,8 @@ impl Enforcer for FakeKernel {
         Ok(1)
     }
 
-    fn events(&mut self) -> Result<NoEvents, EnforcerError> {
-        Ok(NoEvents(UnixStream::pair().unwrap().0))
+    fn events(&mut self) -> Result<Box<dyn EventSource>, EnforcerError> {
+        Ok(Box::new(NoEvents(UnixStream::pair().unwrap().0)))
     }
 
     fn links(&self) -> Arc<dyn LinkSet> {
@@ -138,12 +148,12 @@ impl Enforcer for FakeKernel {
         Inspector::enforced(self)
     }
 
-    fn in_force(&self) -> Result<InForce, EnforcerError> {
+    fn in_force(&self) -> Result<EnforcedRules, EnforcerError> {
         let kernel = self.lock();
         let rules = kernel.live.as_ref();
         let rules = rules.ok_or_else(|| refusal("nothing is pinned", false))?;
         let exempt = kernel.bypasses.iter();
-        Ok(InForce {
+        Ok(EnforcedRules {
             rules: Ruleset::clone(rules),
             bypasses: exempt.map(|bypass| (bypass.scope, bypass.source)).collect(),
         })
@@ -221,7 +231,7 @@ impl Inspector for FakeKernel {
             entries: kernel.live.as_ref().map_or(0, |r| r.entries()),
             digest: kernel.live.as_ref().map_or([0; 32], |r| r.digest()),
             abi: netpolicy_common::ABI_VERSION,
-            engine: "fake",
+            engine: Some(netpolicy_common::Engine::Flat),
             is_own_program: true,
         })
     }

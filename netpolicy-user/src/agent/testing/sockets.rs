@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use super::super::clients::Sockets;
+use crate::agent::change::clients::Sockets;
 use crate::sockets::{Connection, Ended, Forwarded, Left, Session, SocketsError, State as Open};
 
 /// Sessions that are made up, and what was asked to be closed.

@@ -16,8 +16,8 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{ColorMode, CompletionType, Config, Context, Helper};
 
+use super::meta::{META, Meta};
 use super::names::Names;
-use super::prompt::{META, Meta};
 use crate::sql::Dialect;
 
 /// Entries of the history.

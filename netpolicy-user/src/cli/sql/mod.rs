@@ -1,6 +1,7 @@
 //! `netpolicy sql`: a file, statements from the command line, or a prompt.
 
 mod editor;
+mod meta;
 mod names;
 mod prompt;
 mod script;

@@ -14,7 +14,7 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{ChangeQuery, ConsentQuery};
+use crate::api::{ChangeHead, ChangeQuery, ConsentQuery};
 use crate::model::diff::unified;
 use crate::model::{Change, ChangeContext, Limits, State};
 
@@ -73,6 +73,20 @@ fn consented(opens: Option<&str>, error: &str) -> Result<(), Refusal> {
         Some("any" | "00000000000000ff") => Ok(()),
         _ => Err((StatusCode::CONFLICT, Json(body))),
     }
+}
+
+/// A change whose texts follow it.
+fn with_texts(body: &[u8]) -> Change {
+    let end = body.iter().position(|byte| *byte == b'\n').unwrap();
+    let ChangeHead { mut change, texts } = serde_json::from_slice(&body[..end]).unwrap();
+    let mut rest = std::str::from_utf8(&body[end + 1..]).unwrap();
+    for (place, length) in change.texts_mut().into_iter().zip(texts) {
+        let (text, others) = rest.split_at(length);
+        text.clone_into(place);
+        rest = others;
+    }
+    assert_eq!(rest, "");
+    change
 }
 
 async fn detach(
@@ -134,8 +148,9 @@ fn agent(script: Script) -> Router {
             }),
         )
         .route("/v1/diff", get(async || Json(json!({"differs": false, "diff": "", "left_out": 0}))))
-        .route("/v1/diff", post(async |Shared(s), Json(body): Json<Value>| {
-            let file: Change = serde_json::from_value(body.clone()).unwrap();
+        .route("/v1/diff", post(async |Shared(s), body: axum::body::Bytes| {
+            let file = with_texts(&body);
+            let body = serde_json::to_value(&file).unwrap();
             let cx = ChangeContext {
                 now: jiff::Timestamp::UNIX_EPOCH,
                 actor: "root",

@@ -59,7 +59,7 @@ fn failed(results: &[Value]) -> Value {
     json!({
         "results": results, "dialect": "snowflake",
         "error": {
-            "line": 3, "column": 5, "status": 409,
+            "line": 3, "column": 5, "status": 409, "code": "conflict",
             "errors": ["Object 'OFFICE' already exists."], "hint": "choose another name",
         },
     })

@@ -9,11 +9,11 @@ use std::ops::ControlFlow;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
+use netpolicy_prefixes::intervals::{Interval, aggregate};
 
 use super::sweep::{sweep, sweep_while};
 use super::view::{Of, View};
 use super::{BOUNDS, pairs, scope_of};
-use crate::compiler::intervals::{Interval, aggregate};
 use crate::compiler::{Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, Ruleset};
 use crate::model::effect::{OpenTo, Opening};
 use crate::model::{Bypass, State};
@@ -89,7 +89,7 @@ pub struct Doors<'a> {
 pub fn openings(old: Doors<'_>, new: Doors<'_>) -> Vec<Opening> {
     let mut budget = BOUNDS.pieces;
     // Services that the host governs have its lists: looked at once.
-    let mut known: Vec<(Family<'_, Prefix4>, Family<'_, Prefix6>, Found)> = Vec::new();
+    let mut known: Vec<(Family<'_, Prefix4>, Family<'_, Prefix6>, FoundOpenings)> = Vec::new();
     let mut openings = Vec::new();
     for (pair, ports) in pairs(old.rules, new.rules) {
         let v4 = Family::<Prefix4>::of(old, new, pair, |set| &set.v4);
@@ -99,7 +99,7 @@ pub fn openings(old: Doors<'_>, new: Doors<'_>) -> Vec<Opening> {
             Some((_, _, found)) => found.clone(),
             None => {
                 let (of_v4, of_v6) = (v4.opens(&mut budget), v6.opens(&mut budget));
-                let found: Found = match (of_v4, of_v6) {
+                let found: FoundOpenings = match (of_v4, of_v6) {
                     (Some(v4), Some(v6)) if v4 == v6 => vec![(OpenTo::Every, v4)],
                     (v4, v6) => {
                         let v4 = v4.map(|percent| (OpenTo::Ipv4, percent));
@@ -123,7 +123,7 @@ pub fn openings(old: Doors<'_>, new: Doors<'_>) -> Vec<Opening> {
 }
 
 /// To which families a scope is opened, and to how many percent of their addresses.
-type Found = Vec<(OpenTo, u8)>;
+type FoundOpenings = Vec<(OpenTo, u8)>;
 
 /// What decides on one family's sources in one scope, before and after.
 struct Family<'a, P: Prefix> {

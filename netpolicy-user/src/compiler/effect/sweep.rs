@@ -3,14 +3,15 @@
 
 use std::ops::ControlFlow;
 
-use crate::compiler::intervals::{self, Interval};
+use netpolicy_prefixes::intervals::{self, Interval};
+
 use crate::compiler::{Address, Prefix, Prefixes};
 
 /// Prefixes that are stepped over one by one before the next is searched for.
 const STEPS: usize = 8;
 
 /// The lists that a piece is on: bit n stands for list n.
-pub(super) type Lists = u16;
+pub(super) type ListSet = u16;
 
 /// Visits `ranges`, which ascend and are disjoint, in pieces, with the lists that each
 /// piece is on. At most sixteen lists, of disjoint prefixes.
@@ -21,7 +22,7 @@ pub(super) fn sweep<P: Prefix>(
     lists: &[&Prefixes<P>],
     ranges: &[Interval<P::Address>],
     budget: &mut usize,
-    mut visit: impl FnMut(Interval<P::Address>, Lists),
+    mut visit: impl FnMut(Interval<P::Address>, ListSet),
 ) -> Option<P::Address> {
     sweep_while(lists, ranges, budget, |range, on| {
         visit(range, on);
@@ -34,7 +35,7 @@ pub(super) fn sweep_while<P: Prefix>(
     lists: &[&Prefixes<P>],
     ranges: &[Interval<P::Address>],
     budget: &mut usize,
-    mut visit: impl FnMut(Interval<P::Address>, Lists) -> ControlFlow<()>,
+    mut visit: impl FnMut(Interval<P::Address>, ListSet) -> ControlFlow<()>,
 ) -> Option<P::Address> {
     let mut cursors: Vec<_> = lists
         .iter()
@@ -56,7 +57,7 @@ pub(super) fn sweep_while<P: Prefix>(
         }
         let mut start = first;
         loop {
-            let (mut on, mut end): (Lists, _) = (0, last);
+            let (mut on, mut end): (ListSet, _) = (0, last);
             for (number, (current, rest)) in cursors.iter_mut().enumerate() {
                 while current.is_some_and(|prefix| prefix.last() < start) {
                     *current = rest.next();

@@ -2,9 +2,9 @@
 //! two rulesets can be compared.
 
 use netpolicy_common::{FAILSAFE_SCOPE, ScopeFlags, ScopeId};
+use netpolicy_prefixes::intervals::{self, Interval};
 
-use super::sweep::Lists;
-use crate::compiler::intervals::{self, Interval};
+use super::sweep::ListSet;
 use crate::compiler::{Address, Prefix, PrefixSet, Prefixes, Ruleset};
 
 /// One family's lists of a [`PrefixSet`].
@@ -13,12 +13,12 @@ pub(super) type Of<P> = fn(&PrefixSet) -> &Prefixes<P>;
 /// By what attempts are dropped. Only what can make a difference is there: lists that
 /// drop nothing, and come last, are left out. Nothing at all: everything passes.
 pub(super) struct View<'a, P: Prefix> {
-    own: Option<Part<'a, P>>,
-    host: Option<Part<'a, P>>,
+    own: Option<DecidingLists<'a, P>>,
+    host: Option<DecidingLists<'a, P>>,
 }
 
 /// The lists of a scope.
-struct Part<'a, P: Prefix> {
+struct DecidingLists<'a, P: Prefix> {
     block: &'a Prefixes<P>,
     /// `None`: whoever is not blocked passes.
     allow: Option<&'a Prefixes<P>>,
@@ -40,7 +40,7 @@ impl<'a, P: Prefix> View<'a, P> {
         };
         let flags = rules.config.flags;
         if flags.has(ScopeFlags::OWN_LISTS) {
-            view.own = Some(Part {
+            view.own = Some(DecidingLists {
                 block: of(&rules.block),
                 allow: flags.has(ScopeFlags::OWN_ONLY).then(|| of(&rules.allow)),
                 enforce: flags.has(ScopeFlags::OWN_ENFORCE),
@@ -50,7 +50,7 @@ impl<'a, P: Prefix> View<'a, P> {
         let host = host.filter(|_| flags.has(ScopeFlags::HOST_LISTS));
         view.host = host
             .filter(|_| flags.has(ScopeFlags::HOST_ENFORCE))
-            .map(|host| Part {
+            .map(|host| DecidingLists {
                 block: of(&host.block),
                 allow: flags.has(ScopeFlags::HOST_ONLY).then(|| of(&host.allow)),
                 enforce: true,
@@ -68,8 +68,8 @@ impl<'a, P: Prefix> View<'a, P> {
 
     /// Whether both decide by the same lists in memory.
     pub(super) fn same(&self, other: &Self) -> bool {
-        Part::same(self.own.as_ref(), other.own.as_ref())
-            && Part::same(self.host.as_ref(), other.host.as_ref())
+        DecidingLists::same(self.own.as_ref(), other.own.as_ref())
+            && DecidingLists::same(self.host.as_ref(), other.host.as_ref())
     }
 
     /// The ranges of addresses outside of which both decide alike, ascending; one range
@@ -103,7 +103,7 @@ impl<'a, P: Prefix> View<'a, P> {
 
     /// How it decides, by numbers of lists, which it adds to `lists` unless they are
     /// among them.
-    pub(super) fn judge(&self, lists: &mut Vec<&'a Prefixes<P>>) -> Judge {
+    pub(super) fn judge(&self, lists: &mut Vec<&'a Prefixes<P>>) -> ViewJudge {
         let mut number = |list: &'a Prefixes<P>| {
             let known = lists.iter().position(|known| known.ptr_eq(list));
             let number = known.unwrap_or_else(|| {
@@ -112,21 +112,21 @@ impl<'a, P: Prefix> View<'a, P> {
             });
             1 << number
         };
-        let mut numbers = |part: &Option<Part<'a, P>>| {
+        let mut numbers = |part: &Option<DecidingLists<'a, P>>| {
             part.as_ref().map(|part| Numbers {
                 block: number(part.block),
                 allow: part.allow.map(&mut number),
                 enforce: part.enforce,
             })
         };
-        Judge {
+        ViewJudge {
             own: numbers(&self.own),
             host: numbers(&self.host),
         }
     }
 }
 
-impl<P: Prefix> Part<'_, P> {
+impl<P: Prefix> DecidingLists<'_, P> {
     fn same(one: Option<&Self>, other: Option<&Self>) -> bool {
         let allow = |part: &Self, other: &Self| match (part.allow, other.allow) {
             (None, None) => true,
@@ -144,20 +144,20 @@ impl<P: Prefix> Part<'_, P> {
 }
 
 /// A [`View`] whose lists are bits: bit n stands for list n.
-pub(super) struct Judge {
+pub(super) struct ViewJudge {
     own: Option<Numbers>,
     host: Option<Numbers>,
 }
 
 struct Numbers {
-    block: Lists,
-    allow: Option<Lists>,
+    block: ListSet,
+    allow: Option<ListSet>,
     enforce: bool,
 }
 
-impl Judge {
+impl ViewJudge {
     /// Whether a source is dropped that is on these lists.
-    pub(super) fn drops(&self, on: Lists) -> bool {
+    pub(super) fn drops(&self, on: ListSet) -> bool {
         let denying = [&self.own, &self.host]
             .into_iter()
             .flatten()

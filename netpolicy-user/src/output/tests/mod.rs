@@ -8,6 +8,7 @@ mod status_view;
 
 use super::*;
 use crate::api::*;
+use crate::model::ListKind;
 use crate::model::{Combine, Mode};
 
 fn page() -> Page {
@@ -76,7 +77,7 @@ fn status() -> Status {
         enforcement: Enforcement {
             state: EnforcementState::Attached,
             detached: None,
-            engine: "lpm".into(),
+            engine: Some("lpm".into()),
             generation: 7,
             revision: 5,
             digest: "6f3a0c1255aa".repeat(5) + "0123",
@@ -312,7 +313,7 @@ fn explanation() -> ExplainView {
         },
         matched: Some(MatchView {
             policy: "office".into(),
-            list: "block".into(),
+            list: ListKind::Block,
             rule: RuleView {
                 text: "203.0.113.7/24".into(),
                 cidr: "203.0.113.0/24".into(),

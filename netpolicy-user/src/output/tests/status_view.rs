@@ -113,7 +113,7 @@ fn status_does_not_say_none_of_what_cannot_be_read() {
     let mut status = status();
     status.enforcement.generation = 0;
     assert!(table(&status).contains("In force      none yet\n"));
-    status.enforcement.engine = String::new();
+    status.enforcement.engine = None;
     assert!(table(&status).contains("In force      not known\n"));
 }
 

@@ -1,372 +1,227 @@
-//! The store as the agent uses it.
+//! States and lists over objects in memory: what is made of them does not depend on what keeps
+//! them.
 
-mod backup;
-mod compat;
-mod crash;
-mod damage;
-mod departure;
-mod disk;
-mod files;
-mod format;
-mod loss;
-mod records;
-mod sharing;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
-use std::path::Path;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
-use super::prune::Keep;
+use super::list::{self, Known, KnownChunks};
+use super::objects::memory::Memory;
+use super::objects::{self, Kind, ObjectId};
 use super::*;
-use crate::model::rule::Note;
-use crate::model::{
-    AllowPart, Binding, Combine, Mode, Policy, PortSet, Rule, RuleList, Service, Spelling,
-};
+use crate::model::arbitrary::state;
+use crate::model::list::CHUNK_BYTES;
+use crate::model::{AllowPart, MAX_COMMENT, Note, Rule, RuleList};
 
-/// A time, in seconds since 1970 and some nanoseconds.
-fn time(seconds: i64) -> Timestamp {
-    Timestamp::new(seconds, 123_456_789).unwrap()
-}
-
-fn by(action: &str) -> RevisionMeta {
-    RevisionMeta {
-        created: time(1_000),
-        actor: "alice".into(),
-        action: action.into(),
-    }
-}
-
-/// The newest entries of the audit log.
-fn audit_log(store: &impl Store, limit: usize) -> Vec<(u64, AuditEntry)> {
-    let past = store.past().unwrap();
-    past.audit_log(&Window::newest(limit)).unwrap().items
-}
-
-/// The newest revisions.
-fn revisions(store: &impl Store, limit: usize) -> Vec<Revision> {
-    let past = store.past().unwrap();
-    past.revisions(&Window::newest(limit)).unwrap().items
-}
-
-/// The single addresses 10.0.0.0 + i.
-fn list(addresses: impl IntoIterator<Item = u32>) -> RuleList {
-    let rules = (1..).zip(addresses).map(|(line, i)| Rule {
-        net: ipnet::Ipv4Net::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 + i)).into(),
-        source: 0,
-        line,
-        note: None,
-    });
-    RuleList::from_parts(rules.collect(), vec!["list.txt".into()])
-}
-
-fn policy(name: &str, allow: AllowPart, block: RuleList) -> Policy {
-    Policy {
-        name: Name::new(name).unwrap(),
-        allow,
-        block,
-        compat: Default::default(),
-        comment: None,
-        owner: "root".into(),
-        created: time(1),
-        altered: time(2),
-        active: true,
-        bindings: [Binding::Host].into(),
-    }
-}
-
-/// A state with one policy that blocks these.
-fn blocking(addresses: impl IntoIterator<Item = u32>) -> State {
-    State {
-        policies: vec![policy("office", AllowPart::Any, list(addresses))],
-        ..State::empty()
-    }
-}
-
-/// A state with something of everything.
-fn rich() -> State {
+/// Rules for the hosts of these numbers, with a comment of so many characters.
+fn hosts(numbers: impl IntoIterator<Item = u32>, comment: usize) -> Vec<Rule> {
     let note = Note {
-        spelling: Spelling::Text("192.168.1.77/24".into()),
-        name: Some("desk".into()),
-        comment: Some("third floor".into()),
+        comment: (comment > 0).then(|| "ü".repeat(comment).into()),
+        ..Note::default()
     };
-    let rules = vec![
+    let note = note.share();
+    let rules = numbers.into_iter().map(|i| {
+        let address = std::net::Ipv4Addr::from(i.wrapping_mul(0x9e37_79b9));
         Rule {
-            net: "192.168.1.0/24".parse().unwrap(),
-            source: 1,
-            line: 4,
-            note: note.share(),
-        },
-        Rule {
-            net: "2001:db8::/32".parse().unwrap(),
+            net: ipnet::Ipv4Net::from(address).into(),
             source: 0,
-            line: 0,
-            note: None,
-        },
-    ];
-    let mixed = RuleList::from_parts(rules, vec!["--allow".into(), "office.toml".into()]);
-    let mut state = State {
-        services: vec![Service {
-            name: Name::new("postgres").unwrap(),
-            id: 200,
-            ports: PortSet::parse(&["5432", "7000-7010"]).unwrap(),
-            combine: Combine::And,
-            mode: Mode::Observe,
-            comment: Some("the \"main\" one".into()),
-        }],
-        policies: vec![
-            policy(
-                "nobody",
-                AllowPart::Only(RuleList::default()),
-                RuleList::default(),
-            ),
-            policy("office", AllowPart::Only(mixed.clone()), mixed),
-        ],
-        ..State::empty()
-    };
-    state.host.mode = Mode::Observe;
-    state.host.failsafe_ports = PortSet::default();
-    let office = &mut state.policies[1];
-    office.comment = Some("head office".into());
-    office.active = false;
-    office
-        .bindings
-        .insert(Binding::Service(Name::new("postgres").unwrap()));
-    state
+            line: i,
+            note: note.clone(),
+        }
+    });
+    rules.collect()
 }
 
-fn objects(store: &SqliteStore) -> i64 {
-    store
-        .conn
-        .query_row("SELECT count(*) FROM objects", [], |row| row.get(0))
-        .unwrap()
+fn list(rules: Vec<Rule>) -> RuleList {
+    RuleList::from_parts(rules, vec!["list.txt".into()])
 }
 
-fn load(dir: &Path) -> Result<Stored, StoreError> {
-    SqliteStore::open(dir)?.load()
+/// Stores a list beside the known ones; which objects are new.
+fn put(objects: &Memory, list: &RuleList, known: &[Known]) -> (Known, usize) {
+    let before = objects.0.borrow().len();
+    let put = list::put(objects, list, &KnownChunks::of(known)).unwrap();
+    (put, objects.0.borrow().len() - before)
 }
 
-#[test]
-fn a_new_store_is_empty() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    let empty = Stored {
-        departure: None,
-        state: State::empty(),
-        revision: 0,
-        bypasses: vec![],
-        grants: vec![],
-        pending: None,
-        restored: false,
-    };
-    assert_eq!(store.load().unwrap(), empty);
-    assert_eq!(revisions(&store, 10), []);
-    assert_eq!(store.state_at(0).unwrap(), State::empty());
-    let error = store.state_at(1).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "there is no revision 1; none was made yet"
-    );
-    drop(store);
-    assert_eq!(load(dir.path()).unwrap(), empty);
+/// The list, read without knowledge of any other.
+fn read(objects: &Memory, id: &ObjectId) -> RuleList {
+    list::get(objects, id, &[]).unwrap().list
 }
 
-#[test]
-fn all_of_a_state_comes_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    assert_eq!(store.commit(&rich(), &by("apply")).unwrap(), 1);
-    drop(store);
-    let stored = load(dir.path()).unwrap();
-    assert_eq!((stored.revision, stored.state), (1, rich()));
+fn sizes(list: &RuleList) -> Vec<usize> {
+    list.chunks().iter().map(|c| c.rules().len()).collect()
 }
 
-#[test]
-fn every_revision_can_be_had() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    for n in 1..=5 {
-        assert_eq!(
-            store.commit(&blocking(0..n), &by(&n.to_string())).unwrap(),
-            u64::from(n)
-        );
+fn is_bounded(objects: &Memory) -> bool {
+    let bodies = objects.0.borrow();
+    bodies.values().all(|body| body.len() <= CHUNK_BYTES)
+}
+
+proptest! {
+    #[test]
+    fn any_state_is_read_back_as_it_was(state in state()) {
+        let objects = Memory::default();
+        let (id, known) = state::put(&objects, &[], &state).unwrap();
+        let (read, _) = state::get(&objects, &[], &id).unwrap();
+        prop_assert_eq!(&read, &state);
+        let stored = objects.0.borrow().len();
+        prop_assert_eq!(state::put(&objects, &[], &read).unwrap().0, id);
+        prop_assert_eq!(state::put(&objects, &known, &state).unwrap().0, id);
+        prop_assert_eq!(objects.0.borrow().len(), stored);
+
+        // All of it is reachable, and checked.
+        let mut marked = HashSet::new();
+        state::mark(&objects, id, |id| marked.insert(id)).unwrap();
+        prop_assert_eq!(marked.len(), stored);
+        let policies = state::check(&objects, &id, &mut HashSet::new()).unwrap();
+        prop_assert_eq!(policies, state.policies.len());
     }
-    let newest: Vec<_> = revisions(&store, 2)
-        .into_iter()
-        .map(|revision| (revision.revision, revision.meta))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn versions_of_a_list_are_read_back_and_share_what_they_have_in_common(
+        comments in vec(prop_oneof![Just(0_usize), 1..60_usize, Just(700)], 1..4),
+        edits in vec((0..4_000_u32, 1..20_u32), 1..5),
+    ) {
+        let objects = Memory::default();
+        let per = 4_000 / comments.len() as u32;
+        let rules = (0_u32..).zip(&comments);
+        let rules = rules.flat_map(|(n, comment)| hosts(n * per..(n + 1) * per, *comment));
+        let mut version = list(rules.collect());
+        let (mut known, _) = put(&objects, &version, &[]);
+        let mut versions = vec![known.clone()];
+        for (from, count) in edits {
+            let gone: BTreeSet<_> = hosts(from..from + count, 0).iter().map(|r| r.net).collect();
+            version = RuleList::from_parts(
+                version.iter().filter(|rule| !gone.contains(&rule.net)).cloned().collect(),
+                version.sources().to_vec(),
+            );
+            let (next, _) = put(&objects, &version, std::slice::from_ref(&known));
+            known = next;
+            versions.push(known.clone());
+        }
+        prop_assert!(is_bounded(&objects));
+        for (index, version) in versions.iter().enumerate() {
+            prop_assert_eq!(&read(&objects, &version.id), &version.list);
+            // Beside a version that is known, with the same chunks in memory.
+            let other = &versions[(index + 1) % versions.len()];
+            let beside = list::get(&objects, &version.id, std::slice::from_ref(other)).unwrap();
+            prop_assert_eq!(&beside.list, &version.list);
+            prop_assert_eq!(sizes(&beside.list), sizes(&version.list));
+        }
+    }
+}
+
+#[test]
+fn edit_of_a_list_writes_few_objects_however_long_its_rules_are() {
+    for (count, comment) in [
+        (20_000, 0),
+        (20_000, 20),
+        (5_000, 500),
+        (1_000, MAX_COMMENT),
+    ] {
+        let objects = Memory::default();
+        let rules = hosts(0..count, comment);
+        let whole = list(rules.clone());
+        let (mut known, written) = put(&objects, &whole, &[]);
+        assert!(written > 3 && is_bounded(&objects), "{comment}: {written}");
+        for at in [0, 1, 432, rules.len() - 1] {
+            let mut fewer = rules.clone();
+            fewer.remove(at);
+            let fewer = list(fewer);
+            let (_, written) = put(&objects, &fewer, std::slice::from_ref(&known));
+            assert!((2..=3).contains(&written), "{comment} at {at}: {written}");
+            // The same objects, without knowledge of what is there.
+            assert_eq!(put(&objects, &fewer, &[]).1, 0, "{comment} at {at}");
+        }
+        // Read back, its chunks are known, and those of a version beside it are shared.
+        let read = list::get(&objects, &known.id, &[]).unwrap();
+        let again = list::get(&objects, &known.id, std::slice::from_ref(&read)).unwrap();
+        let chunks = |list: &RuleList| list.chunks().iter().map(Arc::as_ptr).collect::<Vec<_>>();
+        assert_eq!(chunks(&again.list), chunks(&read.list), "{comment}");
+        known = read;
+        let (_, written) = put(&Memory::default(), &known.list.clone(), &[known.clone()]);
+        assert_eq!(written, 1, "the list alone: its chunks are known");
+    }
+}
+
+/// As before chunks were bounded in bytes: of 8,192 rules at the most, and in other places.
+#[test]
+fn list_of_larger_chunks_is_read_and_cut_anew() {
+    let objects = Memory::default();
+    let rules: Vec<Rule> = (0..2)
+        .flat_map(|n| hosts(n * 2_000..n * 2_000 + 2_000, 300))
+        .chain(hosts(5_000..5_100, 0))
         .collect();
-    assert_eq!(newest, [(5, by("5")), (4, by("4"))]);
-    for n in 1..=5 {
-        assert_eq!(store.state_at(u64::from(n)).unwrap(), blocking(0..n));
-    }
-    for missing in [6, u64::MAX] {
-        let error = store.state_at(missing).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("there is no revision {missing}; kept are 1 to 5")
-        );
-    }
-}
+    let cuts = [&rules[..2_000], &rules[2_000..4_000], &rules[4_000..]];
+    let old = list::put_cut(&objects, &["list.txt"], &cuts).unwrap();
+    assert!(!is_bounded(&objects));
 
-#[test]
-fn only_what_is_new_is_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    let first = blocking(0..20_000);
-    store.commit(&first, &by("a")).unwrap();
-    let before = objects(&store);
-    assert!(before > 5, "several chunks: {before}");
+    let known = list::get(&objects, &old, &[]).unwrap();
+    assert_eq!(known.list, list(rules.clone()));
+    let new = list(rules);
+    assert_eq!(sizes(&known.list), sizes(&new));
+    assert!(known.list.chunks().len() > 10);
 
-    store.commit(&first, &by("the same again")).unwrap();
-    assert_eq!(objects(&store), before);
-
-    // A new chunk, list and state.
-    store
-        .commit(&blocking(0..20_001), &by("one more rule"))
-        .unwrap();
-    assert_eq!(objects(&store), before + 3);
-
-    // The list is an equal one elsewhere in memory: only the state is new.
-    let mut renamed = blocking(0..20_001);
-    renamed.policies[0].comment = Some("new".into());
-    store.commit(&renamed, &by("comment")).unwrap();
-    assert_eq!(objects(&store), before + 4);
-
-    store.commit(&first, &by("roll back")).unwrap();
-    assert_eq!(objects(&store), before + 4);
-    assert_eq!(store.load().unwrap().state, first);
-}
-
-#[test]
-fn bypasses_are_kept_replaced_and_lapse() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    let postgres = Name::new("postgres").unwrap();
-    let bypass = |source: &str, service: Option<&Name>, expires| Bypass {
-        source: source.parse().unwrap(),
-        service: service.cloned(),
-        granted: time(5),
-        expires: time(expires),
-        granted_by: "bob".into(),
+    // An unchanged list stays what it is; a changed one is stored in chunks of today's size.
+    let policy = |block: &RuleList| {
+        let mut state = State::empty();
+        state.policies.push(crate::model::Policy {
+            name: Name::new("office").unwrap(),
+            allow: AllowPart::Any,
+            block: block.clone(),
+            compat: Default::default(),
+            bindings: Default::default(),
+            comment: None,
+            owner: "root".into(),
+            created: Timestamp::UNIX_EPOCH,
+            altered: Timestamp::UNIX_EPOCH,
+            active: true,
+        });
+        state
     };
-    let host = bypass("10.0.0.1/32", None, 100);
-    let service = bypass("10.0.0.1/32", Some(&postgres), 200);
-    let six = bypass("2001:db8::/32", None, 300);
-    for bypass in [&host, &service, &six] {
-        store.put_bypass(bypass, None).unwrap();
-    }
-    let longer = bypass("10.0.0.1/32", None, 150);
-    store.put_bypass(&longer, None).unwrap();
-    drop(store);
+    let before = objects.0.borrow().len();
+    let state = policy(&known.list);
+    let (id, lists) = state::put(&objects, &[known], &state).unwrap();
+    assert_eq!((lists[0].id, objects.0.borrow().len()), (old, before + 1));
+    let (again, _) = state::get(&objects, &[], &id).unwrap();
+    assert_eq!(again, state);
 
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    assert_eq!(
-        store.load().unwrap().bypasses,
-        [longer.clone(), service.clone(), six.clone()]
-    );
+    let fewer: Vec<Rule> = state.policies[0].block.iter().skip(1).cloned().collect();
+    let edited = policy(&list(fewer));
+    let written = Memory(objects.0.clone());
+    let (id, _) = state::put(&written, &lists, &edited).unwrap();
+    assert_eq!(state::get(&written, &lists, &id).unwrap().0, edited);
+    let is_old = |id: &ObjectId| objects.0.borrow().contains_key(id);
+    let bodies = written.0.borrow();
+    let mut fresh = bodies.iter().filter(|(id, _)| !is_old(id));
+    assert!(fresh.all(|(_, body)| body.len() <= CHUNK_BYTES));
+}
+
+#[test]
+fn damaged_list_is_refused_with_its_name() {
+    let objects = Memory::default();
+    let (known, _) = put(&objects, &list(hosts(0..10, 0)), &[]);
+    let chunk = list::chunks(&objects, &known.id).unwrap()[0];
+    objects.0.borrow_mut().remove(&chunk);
+    let error = list::get(&objects, &known.id, &[]).err().unwrap();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     assert!(
-        store
-            .remove_bypass(service.source, Some(&postgres), None)
-            .unwrap()
+        error
+            .to_string()
+            .ends_with(&format!("chunk {chunk}: it is missing")),
+        "{error}"
     );
+    let error = list::chunks(&objects, &chunk).unwrap_err().to_string();
     assert!(
-        !store
-            .remove_bypass(service.source, Some(&postgres), None)
-            .unwrap()
+        error.ends_with(&format!("list {chunk}: it is missing")),
+        "{error}"
     );
-    assert_eq!(store.expire_bypasses(time(149)).unwrap(), []);
-    assert_eq!(store.expire_bypasses(time(150)).unwrap(), [longer]);
-    assert_eq!(store.load().unwrap().bypasses, [six]);
-}
-
-#[test]
-fn pruning_forgets_the_oldest_and_what_only_they_needed() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    store
-        .commit(&blocking(50_000..150_000), &by("large"))
-        .unwrap();
-    for n in 0..10 {
-        store.commit(&blocking(0..5_000 + n), &by("small")).unwrap();
-    }
-    let size = |store: &mut SqliteStore| {
-        store.settle();
-        std::fs::metadata(store.path()).unwrap().len()
-    };
-    let large = size(&mut store);
-    let keep = Keep {
-        revisions: 4,
-        bytes: u64::MAX,
-        at_least: 1,
-    };
-    let pruned = store.prune_to(keep).unwrap();
-    assert_eq!(pruned.revisions, 7);
-    assert!(pruned.objects > 40, "{pruned:?}");
-    assert_eq!(store.prune_to(keep).unwrap(), Pruned::default());
-    let small = size(&mut store);
-    assert!(small < large / 2, "{large} bytes shrank to {small}");
-
-    for n in 6..10 {
-        assert_eq!(
-            store.state_at(2 + n).unwrap().policies[0].block.len() as u64,
-            5_000 + n
-        );
-    }
-    let error = store.state_at(7).unwrap_err().to_string();
-    assert_eq!(error, "there is no revision 7; kept are 8 to 11");
-    assert_eq!(store.commit(&blocking(0..1), &by("next")).unwrap(), 12);
-    drop(store);
-    assert_eq!(load(dir.path()).unwrap().state, blocking(0..1));
-}
-
-#[test]
-fn pruning_forgets_more_where_revisions_are_large() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    for n in 0..6 {
-        store
-            .commit(&blocking(n * 10_000..(n + 1) * 10_000), &by("large"))
-            .unwrap();
-    }
-    // A rule takes 9 bytes, so that two states are over it.
-    let keep = Keep {
-        revisions: 100,
-        bytes: 150_000,
-        at_least: 1,
-    };
-    assert_eq!(store.prune_to(keep).unwrap().revisions, 4);
-    assert_eq!(
-        store
-            .prune_to(Keep {
-                bytes: 1,
-                at_least: 2,
-                ..keep
-            })
-            .unwrap(),
-        Pruned::default()
-    );
-    assert_eq!(store.state_at(5).unwrap(), blocking(40_000..50_000));
-    assert_eq!(
-        store.prune_to(Keep { bytes: 1, ..keep }).unwrap().revisions,
-        1
-    );
-    assert_eq!(store.state_at(6).unwrap(), blocking(50_000..60_000));
-    assert_eq!(store.prune().unwrap(), Pruned::default());
-}
-
-#[test]
-fn a_locked_database_is_said_to_be_locked_and_works_afterwards() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(dir.path()).unwrap();
-    store.commit(&blocking(0..1), &by("a")).unwrap();
-    store.conn.busy_timeout(Duration::from_millis(20)).unwrap();
-    let other = rusqlite::Connection::open(store.path()).unwrap();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = store.commit(&blocking(0..2), &by("b")).unwrap_err();
-    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("another netpolicy agent"));
-    assert_eq!(
-        store.load().unwrap().state,
-        blocking(0..1),
-        "reading goes on"
-    );
-    other.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(store.commit(&blocking(0..2), &by("b")).unwrap(), 2);
+    let stranger = objects::put(&objects, Kind::List, b"\xff").unwrap();
+    assert!(list::get(&objects, &stranger, &[]).is_err());
 }

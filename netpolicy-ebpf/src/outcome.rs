@@ -1,0 +1,144 @@
+//! What becomes of a verdict: counted, reported, and turned into an action.
+
+use aya_ebpf::{
+    bindings::{xdp_action, xdp_md},
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
+    programs::XdpContext,
+};
+use netpolicy_common::{Action, CpuHead, CpuState, Event, Head, Reason, ScopeId, reason::Probe};
+use netpolicy_ebpf::{Family, Load, Segment, Subject};
+
+use crate::{
+    maps,
+    whole::{Whole, walk},
+};
+
+/// This CPU's element.
+#[inline(always)]
+fn cpu() -> Option<*mut CpuState> {
+    // SAFETY: takes nothing, returns a number.
+    maps::CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() } as u32)
+}
+
+/// This CPU's element of the head.
+#[inline(always)]
+pub(crate) fn cpu_head() -> *mut CpuHead {
+    // SAFETY: takes nothing, returns a number.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    // SAFETY: the index is within the array.
+    unsafe { &raw mut (*maps::head()).cpus[Head::cpu(cpu)] }
+}
+
+/// See [`finish`]; the reason is that of this generation.
+#[inline(always)]
+pub(crate) fn judged(
+    ctx: &XdpContext,
+    scope: ScopeId,
+    reason: Reason,
+    generation: u64,
+    is_probe: bool,
+) -> u32 {
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(ctx, "attempt in scope {}: reason {}", scope, reason as u8);
+    match reason {
+        // What most of a flood comes to, with all that follows from it known beforehand.
+        Reason::Blocked => finish(ctx, scope, Reason::Blocked, Some(generation), is_probe),
+        reason => {
+            let denied = reason.is_denial().then_some(generation);
+            finish(ctx, scope, reason, denied, is_probe)
+        }
+    }
+}
+
+/// Counts, reports a denial by the generation `denied`, and turns the reason into the
+/// action. `is_probe`: it only says what it found.
+#[inline(always)]
+pub(crate) fn finish(
+    ctx: &XdpContext,
+    scope: ScopeId,
+    reason: Reason,
+    denied: Option<u64>,
+    is_probe: bool,
+) -> u32 {
+    let action = match reason.action() {
+        Action::Pass => xdp_action::XDP_PASS,
+        Action::Drop => xdp_action::XDP_DROP,
+    };
+    if is_probe {
+        return Probe::new(action, reason).0;
+    }
+    let Some(cpu) = cpu() else {
+        return action;
+    };
+    // SAFETY: this CPU's own elements, and XDP does not preempt XDP on a CPU.
+    unsafe {
+        (*cpu).packets[CpuState::row(scope, reason)] += 1;
+        if let Some(generation) = denied {
+            let head = cpu_head();
+            if (*head).allowance == 0 {
+                (*cpu).events.limited += 1;
+            } else {
+                (*head).allowance -= 1;
+                let verdict = u32::from(scope) << 8 | reason as u32;
+                if report(ctx.ctx, verdict, generation) == 0 {
+                    (*cpu).events.overflowed += 1;
+                } else {
+                    (*cpu).events.sent += 1;
+                }
+            }
+        }
+    }
+    action
+}
+
+/// Writes an event, if the ring buffer has room: 1, else 0. `verdict` is the reason, and
+/// above its 8 bits the scope. Apart from what each packet goes through; it looks at the
+/// packet once more.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn report(ctx: *mut xdp_md, verdict: u32, generation: u64) -> u32 {
+    let Segment::Judge(subject) = Segment::unpack(walk(ctx)) else {
+        return 0;
+    };
+    let ctx = XdpContext::new(ctx);
+    let Some(mut entry) = maps::EVENTS.reserve(0) else {
+        return 0;
+    };
+    let Subject {
+        addresses, ports, ..
+    } = subject;
+    let event = entry.write(Event {
+        // SAFETY: takes nothing, returns a number.
+        time_ns: unsafe { bpf_ktime_get_boot_ns() },
+        generation,
+        source: [0; 16],
+        destination: [0; 16],
+        ifindex: ctx.ingress_ifindex() as u32,
+        source_port: ports.source,
+        destination_port: ports.destination,
+        scope: (verdict >> 8) as u16,
+        reason: verdict as u8,
+        family: match addresses.family {
+            Family::V4 => 4,
+            Family::V6 => 6,
+        },
+        reserved: [0; 4],
+    });
+    let frame = Whole::of(&ctx);
+    match addresses.family {
+        Family::V4 => {
+            if let Some(both) = frame.load::<8>(addresses.at) {
+                event.source[..4].copy_from_slice(&both[..4]);
+                event.destination[..4].copy_from_slice(&both[4..]);
+            }
+        }
+        Family::V6 => {
+            if let Some(both) = frame.load::<32>(addresses.at) {
+                event.source.copy_from_slice(&both[..16]);
+                event.destination.copy_from_slice(&both[16..]);
+            }
+        }
+    }
+    entry.submit(0);
+    1
+}

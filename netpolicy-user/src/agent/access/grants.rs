@@ -1,0 +1,188 @@
+//! Privileges: granted and revoked.
+
+use std::ops::Deref;
+
+use jiff::Timestamp;
+use nix::unistd::{Group, User};
+
+use super::asker::Asker;
+use super::{audit, rights};
+use crate::agent::error::AgentError;
+use crate::agent::in_force::InForce;
+use crate::api::{GrantRequest, GrantView};
+use crate::model::{Grant, Name, Principal, Privilege, State};
+use crate::store::{Outcome, Store};
+
+/// What is granted, as the store has it.
+#[derive(Debug)]
+pub struct Grants(Vec<Grant>);
+
+impl Deref for Grants {
+    type Target = [Grant];
+
+    fn deref(&self) -> &[Grant] {
+        &self.0
+    }
+}
+
+impl Grants {
+    /// What the store has.
+    #[must_use]
+    pub fn new(stored: Vec<Grant>) -> Self {
+        Self(stored)
+    }
+
+    /// Grants a privilege; one that is granted already is granted anew.
+    ///
+    /// # Errors
+    /// The caller may not, there is no such user, group or policy, or the store refuses.
+    pub fn grant(
+        &mut self,
+        request: &GrantRequest,
+        asker: Asker,
+        now: &InForce,
+        store: &mut dyn Store,
+    ) -> Result<GrantView, AgentError> {
+        rights::require(asker.caller, &self.0, Privilege::Admin, "grant")?;
+        must_exist(&request.to)?;
+        let grant = of_request(request, asker, &now.state)?;
+        let before = self.find(&grant).is_some();
+        let action = granting(request);
+        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
+        entry.detail.changes = vec![format!(
+            "{} -> {}",
+            if before { "granted" } else { "not granted" },
+            "granted"
+        )];
+        store
+            .put_grant(&grant, &entry)
+            .map_err(|source| AgentError::Store {
+                what: "the privilege could not be granted",
+                source,
+            })?;
+        self.0.retain(|other| !same(other, &grant));
+        self.0.push(grant.clone());
+        tracing::info!(actor = grant.granted_by, action, "granted");
+        Ok(GrantView::from(&grant))
+    }
+
+    /// Takes a privilege away.
+    ///
+    /// # Errors
+    /// The caller may not, it was not granted, or the store refuses.
+    pub fn revoke(
+        &mut self,
+        request: &GrantRequest,
+        asker: Asker,
+        now: &InForce,
+        store: &mut dyn Store,
+    ) -> Result<GrantView, AgentError> {
+        rights::require(asker.caller, &self.0, Privilege::Admin, "revoke")?;
+        let asked = of_request(request, asker, &now.state)?;
+        let Some(grant) = self.find(&asked).cloned() else {
+            return Err(AgentError::NotFound {
+                what: format!("{} was not granted", in_words(request)),
+                hint: "`netpolicy grants` shows what was",
+            });
+        };
+        let action = revoking(request);
+        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
+        entry.detail.changes = vec![format!("granted by {} -> not granted", grant.granted_by)];
+        store
+            .remove_grant(&grant, &entry)
+            .map_err(|source| AgentError::Store {
+                what: "the privilege could not be revoked",
+                source,
+            })?;
+        self.0.retain(|other| !same(other, &grant));
+        tracing::info!(actor = asker.caller.name(), action, "revoked");
+        Ok(GrantView::from(&grant))
+    }
+
+    fn find(&self, grant: &Grant) -> Option<&Grant> {
+        self.0.iter().find(|other| same(other, grant))
+    }
+}
+
+/// What granting is called in the audit log.
+pub(in crate::agent) fn granting(request: &GrantRequest) -> String {
+    format!("grant {}", in_words(request))
+}
+
+/// What revoking is called in the audit log.
+pub(in crate::agent) fn revoking(request: &GrantRequest) -> String {
+    format!("revoke {}", in_words(request))
+}
+
+fn of_request(request: &GrantRequest, asker: Asker, state: &State) -> Result<Grant, AgentError> {
+    let policy = match &request.policy {
+        None => None,
+        Some(_) if request.privilege != Privilege::Attach => {
+            return Err(AgentError::BadRequest(format!(
+                "the privilege {} is not for single policies; leave the policy out",
+                request.privilege
+            )));
+        }
+        Some(name) => Some(policy_name(name, state)?),
+    };
+    Ok(Grant {
+        privilege: request.privilege,
+        to: request.to.clone(),
+        policy,
+        granted_by: asker.caller.name(),
+        granted: Timestamp::now(),
+    })
+}
+
+fn policy_name(name: &str, state: &State) -> Result<Name, AgentError> {
+    match state.policy(name) {
+        Some(policy) => Ok(policy.name.clone()),
+        None => Err(AgentError::NotFound {
+            what: format!("unknown policy '{}'", name.escape_debug()),
+            hint: "`netpolicy policy list` shows what there is",
+        }),
+    }
+}
+
+/// A name that nobody has may be anybody's tomorrow. Asks the user database.
+///
+/// # Errors
+/// [`AgentError::NotFound`].
+pub(in crate::agent) fn must_exist(principal: &Principal) -> Result<(), AgentError> {
+    let known = match principal {
+        Principal::User(name) => User::from_name(name).map(|user| user.is_some()),
+        Principal::Group(name) => Group::from_name(name).map(|group| group.is_some()),
+    };
+    // A database that does not answer is no reason to refuse.
+    if known.unwrap_or(true) {
+        return Ok(());
+    }
+    Err(AgentError::NotFound {
+        what: format!("this host has no {principal}"),
+        hint: "`getent passwd` and `getent group` list users and groups",
+    })
+}
+
+fn same(a: &Grant, b: &Grant) -> bool {
+    a.privilege == b.privilege && a.to == b.to && a.policy == b.policy
+}
+
+fn in_words(request: &GrantRequest) -> String {
+    let on = request.policy.as_deref();
+    let on = on.map_or_else(String::new, |policy| {
+        format!(" on policy {}", policy.escape_debug())
+    });
+    format!("{}{on} to {}", request.privilege, request.to)
+}
+
+impl From<&Grant> for GrantView {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            privilege: grant.privilege,
+            to: grant.to.clone(),
+            policy: grant.policy.as_ref().map(ToString::to_string),
+            granted_by: grant.granted_by.clone(),
+            granted: grant.granted,
+        }
+    }
+}

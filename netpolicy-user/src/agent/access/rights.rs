@@ -1,0 +1,51 @@
+//! What a caller may do: his OS user and groups against what was granted.
+
+use super::caller::Caller;
+use crate::agent::error::AgentError;
+use crate::model::{Grant, Privilege, Rights, State};
+
+/// The caller's rights.
+#[must_use]
+pub fn of(caller: Caller, grants: &[Grant]) -> Rights {
+    // Only root's do not depend on grants and ownership.
+    let groups = if caller.is_root() {
+        Vec::new()
+    } else {
+        caller.groups()
+    };
+    Rights::of(&caller.name(), groups, caller.is_root(), grants)
+}
+
+/// Whether he may make `new` of `old`.
+///
+/// # Errors
+/// [`AgentError::NotAllowed`] with all that he lacks.
+pub fn check(caller: Caller, grants: &[Grant], old: &State, new: &State) -> Result<(), AgentError> {
+    let lacks = of(caller, grants).lacks(old, new);
+    if lacks.is_empty() {
+        Ok(())
+    } else {
+        Err(AgentError::NotAllowed { lacks })
+    }
+}
+
+/// Whether he has a privilege.
+///
+/// # Errors
+/// [`AgentError::NotAllowed`].
+pub fn require(
+    caller: Caller,
+    grants: &[Grant],
+    privilege: Privilege,
+    what: &str,
+) -> Result<(), AgentError> {
+    if of(caller, grants).has(privilege) {
+        return Ok(());
+    }
+    let who = caller.name();
+    Err(AgentError::NotAllowed {
+        lacks: vec![format!(
+            "{who} may not {what}: that requires the privilege {privilege}"
+        )],
+    })
+}

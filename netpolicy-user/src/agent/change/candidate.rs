@@ -1,0 +1,140 @@
+//! From a state that is proposed to a change that may be made: authorised, compiled, and
+//! checked for what it denies and opens.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::options::Options;
+use super::preflight::would_be;
+use super::situation::{Candidate, Situation};
+use super::warnings;
+use crate::agent::access::grants::must_exist;
+use crate::agent::access::{Asker, rights};
+use crate::agent::error::AgentError;
+use crate::api::{Changed, Phase, Timing};
+use crate::compiler::{Effects, effects};
+use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
+
+impl Situation<'_> {
+    /// Checks a change. What the caller sent is dropped here: it may hold
+    /// tens of megabytes of text that the model has by then.
+    ///
+    /// # Errors
+    /// It is wrong in itself, or does not go with what is there.
+    pub(in crate::agent) fn applied(
+        &self,
+        change: Change,
+        action: &str,
+        asker: Asker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<Applied, AgentError> {
+        let changes = std::slice::from_ref(&change);
+        let applied = self.apply(&self.in_force.state, changes, asker, options.force, now);
+        drop(change);
+        applied.inspect_err(|error| {
+            if let AgentError::Model(errors) = error {
+                let (actor, errors) = (asker.caller.name(), errors.total());
+                tracing::info!(actor, action, errors, "change refused");
+            }
+        })
+    }
+
+    /// What changes to a state lead to.
+    ///
+    /// # Errors
+    /// All that is wrong with the first one that is wrong.
+    pub(in crate::agent) fn apply(
+        &self,
+        state: &State,
+        changes: &[Change],
+        asker: Asker,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<Applied, AgentError> {
+        for change in changes {
+            if let Change::SetOwner { owner, .. } = change {
+                must_exist(&Principal::of_owner(owner))?;
+            }
+        }
+        let cx = ChangeContext {
+            now,
+            actor: &asker.caller.name(),
+            limits: self.limits,
+            force,
+        };
+        Ok(state.apply_all(changes, &cx)?)
+    }
+
+    /// Authorises and compiles what was applied since `started`, and looks whom it denies.
+    /// `asker`: the caller, if it is not the agent itself that goes back.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(in crate::agent) fn candidate(
+        &self,
+        applied: Applied,
+        started: Instant,
+        asker: Option<Asker>,
+        options: Options,
+    ) -> Result<Candidate, AgentError> {
+        let Applied { state, warnings } = applied;
+        let mut changed = Changed {
+            revision: self.in_force.revision,
+            generation: self.in_force.generation,
+            entries: self.in_force.entries,
+            plan: plan(&self.in_force.state, &state),
+            effects: Vec::new(),
+            clients: None,
+            operator: None,
+            opens: None,
+            pending: None,
+            warnings,
+            dry_run: options.dry_run,
+            timing: Timing::default(),
+        };
+        if let Some(asker) = asker {
+            let may = rights::check(asker.caller, self.grants, &self.in_force.state, &state);
+            match may {
+                Err(error) if options.dry_run => changed.warnings.push(would_be(&error)),
+                may => may?,
+            }
+        }
+        changed.timing.check_ms = millis(started);
+
+        let started = Instant::now();
+        let compiled = self.in_force.compiled.next(&state, &mut |done, total| {
+            self.progress.report(Phase::Compiling, done, total);
+        });
+        let digest = compiled.ruleset().digest();
+        let effects = match digest == self.in_force.digest {
+            true => Effects::default(),
+            false => effects(&self.in_force.ruleset, compiled.ruleset()),
+        };
+        let said = warnings::of(&state, &effects, &self.published);
+        changed.warnings.extend(said);
+        let mut candidate = Candidate {
+            state,
+            compiled,
+            digest,
+            may_deny: effects.may_deny(),
+            may_allow: effects.may_allow(),
+            changed: Changed {
+                effects: effects.found,
+                ..changed
+            },
+        };
+        candidate.changed.timing.compile_ms = millis(started);
+        if let Some(asker) = asker {
+            self.look_whom_it_denies(&mut candidate, asker, options)?;
+            self.look_what_it_opens(&mut candidate, options)?;
+        }
+        Ok(candidate)
+    }
+}
+
+/// Milliseconds since then.
+pub(in crate::agent) fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,20 @@
+//! What a change would do, before it is made: its proposal, whether it may be, whom it denies
+//! and what it opens.
+//!
+//! Goes by what the writer hands it, a [`Situation`], and changes nothing: what is stored and in
+//! force is the writer's. Knows neither store nor kernel.
+
+mod action;
+pub(in crate::agent) mod candidate;
+pub mod clients;
+pub mod consent;
+pub(in crate::agent) mod lockout;
+pub mod options;
+pub(in crate::agent) mod preflight;
+pub mod proposal;
+pub mod situation;
+pub(in crate::agent) mod warnings;
+
+pub use options::{Consent, Options};
+pub use proposal::Proposal;
+pub use situation::{Candidate, Situation};

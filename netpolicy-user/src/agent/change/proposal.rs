@@ -1,0 +1,54 @@
+//! What is to become of the desired state.
+
+use super::action;
+use crate::model::{Applied, Change};
+use crate::store::Pending;
+
+/// What is to become of the desired state.
+#[derive(Debug)]
+pub enum Proposal {
+    /// A change.
+    Change(Change),
+    /// Changes that are [applied](super::Situation::apply) already to the state that is there.
+    Applied {
+        /// What they lead to.
+        applied: Applied,
+        /// What they are called in log and history.
+        action: String,
+    },
+    /// What it was at a revision.
+    Rollback {
+        /// The revision.
+        revision: u64,
+    },
+    /// What it was before the change that nobody confirmed.
+    Unconfirmed(Pending),
+}
+
+impl From<Change> for Proposal {
+    fn from(change: Change) -> Self {
+        Self::Change(change)
+    }
+}
+
+impl Proposal {
+    /// What it is called in log and history.
+    pub(in crate::agent) fn action(&self) -> String {
+        match self {
+            Self::Change(change) => action::describe(change),
+            Self::Applied { action, .. } => action.clone(),
+            Self::Rollback { revision } => format!("rollback {revision}"),
+            Self::Unconfirmed(pending) => {
+                format!("rollback {}: not confirmed", pending.base)
+            }
+        }
+    }
+
+    /// Bytes of text in it.
+    pub(in crate::agent) fn text_len(&self) -> usize {
+        match self {
+            Self::Change(change) => change.text_len(),
+            Self::Applied { .. } | Self::Rollback { .. } | Self::Unconfirmed(_) => 0,
+        }
+    }
+}

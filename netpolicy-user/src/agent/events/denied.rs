@@ -1,0 +1,229 @@
+//! Gives events their names: wall time, interface, scope, and the rule that denied.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use netpolicy_common::{Event, HOST_SCOPE, Reason, ScopeId};
+use tokio::sync::{mpsc, watch};
+
+use super::stream::EventHub;
+use crate::agent::snapshot::Snapshot;
+use crate::api::{DeniedEvent, EventLine};
+use crate::clock::since_boot;
+use crate::model::{State, evaluate};
+
+/// Look-ups that are remembered.
+const CACHE: usize = 16_384;
+
+/// What look-ups may take of every second: one over millions of rules takes some
+/// 20 ms. Beyond it events go out without their rule.
+const BUDGET: Duration = Duration::from_millis(200);
+
+/// Names what comes and sends it to the hub; ends with the channel. For a thread of
+/// its own.
+pub fn name_events(
+    mut raw: mpsc::Receiver<Event>,
+    snapshots: &watch::Receiver<Arc<Snapshot>>,
+    hub: &EventHub,
+) {
+    let mut rules = RuleNames::default();
+    while let Some(event) = raw.blocking_recv() {
+        if !hub.is_heard() {
+            continue;
+        }
+        let snapshot = snapshots.borrow().clone();
+        if let Some(denied) = denied(&event, &snapshot, &mut rules) {
+            hub.send(EventLine::Denied(denied));
+        }
+    }
+}
+
+fn denied(event: &Event, snapshot: &Snapshot, rules: &mut RuleNames) -> Option<DeniedEvent> {
+    let reason = Reason::from_u8(event.reason)?;
+    let source = address(event.family, event.source)?;
+    let destination = address(event.family, event.destination)?;
+    Some(DeniedEvent {
+        time: wall_time(event.time_ns),
+        source,
+        source_port: event.source_port,
+        destination,
+        destination_port: event.destination_port,
+        interface: interface_name(event.ifindex),
+        scope: snapshot.scope_name(event.scope),
+        reason: reason.into(),
+        action: reason.action().into(),
+        generation: event.generation,
+        rule: rules.find(snapshot, event.scope, reason, source),
+    })
+}
+
+fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
+    match family {
+        4 => {
+            let [a, b, c, d, ..] = bytes;
+            Some(Ipv4Addr::new(a, b, c, d).into())
+        }
+        6 => Some(Ipv6Addr::from(bytes).into()),
+        _ => None,
+    }
+}
+
+fn interface_name(index: u32) -> String {
+    crate::datapath::interface_name(index).unwrap_or_else(|| format!("interface {index}"))
+}
+
+/// The wall time of an instant of `CLOCK_BOOTTIME`, by how long ago it was.
+fn wall_time(boot_ns: u64) -> Timestamp {
+    let now = Timestamp::now();
+    let ago = since_boot().saturating_sub(Duration::from_nanos(boot_ns));
+    now.checked_sub(ago).unwrap_or(now)
+}
+
+/// Which rule denied whom, as far as there was time to find out.
+#[derive(Default)]
+struct RuleNames {
+    revision: u64,
+    known: HashMap<(ScopeId, IpAddr), Option<String>>,
+    second: Option<Instant>,
+    spent: Duration,
+}
+
+impl RuleNames {
+    /// "office block 10.0.0.0/8"; `None`: no rule denied it, or time did not suffice.
+    fn find(
+        &mut self,
+        snapshot: &Snapshot,
+        scope: ScopeId,
+        reason: Reason,
+        source: IpAddr,
+    ) -> Option<String> {
+        // What is on no allow list was denied by no rule.
+        if matches!(reason, Reason::NotAllowed | Reason::ObservedNotAllowed) {
+            return None;
+        }
+        if self.revision != snapshot.revision || self.known.len() >= CACHE {
+            self.known.clear();
+            self.revision = snapshot.revision;
+        }
+        if let Some(rule) = self.known.get(&(scope, source)) {
+            return rule.clone();
+        }
+        if self
+            .second
+            .is_none_or(|s| s.elapsed() >= Duration::from_secs(1))
+        {
+            self.second = Some(Instant::now());
+            self.spent = Duration::ZERO;
+        }
+        if self.spent >= BUDGET {
+            return None;
+        }
+        let started = Instant::now();
+        let rule = denying_rule(&snapshot.state, scope, source);
+        self.spent += started.elapsed();
+        self.known.insert((scope, source), rule.clone());
+        rule
+    }
+}
+
+fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<String> {
+    let service = match scope {
+        HOST_SCOPE => None,
+        id => Some(state.services.iter().find(|s| s.id == id)?),
+    };
+    let verdict = evaluate(state, service, source);
+    let found = verdict.rule.filter(|_| verdict.reason.is_denial())?;
+    let (policy, _, rule) = found.resolve(state)?;
+    Some(format!("{} {} {}", policy.name, found.list, rule.text()))
+}
+
+#[cfg(test)]
+pub(in crate::agent) mod tests {
+    use super::*;
+    use crate::agent::testing;
+
+    pub(in crate::agent) fn event() -> Event {
+        let mut source = [0; 16];
+        source[..4].copy_from_slice(&[10, 0, 0, 1]);
+        Event {
+            time_ns: 0,
+            generation: 3,
+            source,
+            destination: [0; 16],
+            ifindex: 1,
+            source_port: 40_000,
+            destination_port: 5432,
+            scope: HOST_SCOPE,
+            reason: Reason::Blocked as u8,
+            family: 4,
+            reserved: [0; 4],
+        }
+    }
+
+    fn snapshot() -> Snapshot {
+        let state = testing::state_with_policy("office", &["192.168.1.0/24"], &["10.0.0.0/8"]);
+        Snapshot::of(&Arc::new(state), 1)
+    }
+
+    #[test]
+    fn an_event_is_named() {
+        let named = denied(&event(), &snapshot(), &mut RuleNames::default()).unwrap();
+        assert_eq!(named.source.to_string(), "10.0.0.1");
+        assert_eq!(named.interface, "lo");
+        assert_eq!(named.scope, "host");
+        assert_eq!(named.reason.as_str(), "blocked");
+        assert_eq!(named.action.as_str(), "drop");
+        assert_eq!(named.rule.as_deref(), Some("office block 10.0.0.0/8"));
+    }
+
+    #[test]
+    fn what_no_rule_denied_has_none_and_unknown_scopes_are_removed_services() {
+        let mut event = event();
+        event.reason = Reason::NotAllowed as u8;
+        event.scope = 9;
+        let named = denied(&event, &snapshot(), &mut RuleNames::default()).unwrap();
+        assert_eq!(named.rule, None);
+        assert_eq!(named.scope, "service 9 (removed)");
+    }
+
+    #[test]
+    fn without_time_left_an_event_goes_out_without_its_rule() {
+        let mut rules = RuleNames {
+            revision: 1,
+            second: Some(Instant::now()),
+            spent: BUDGET,
+            ..RuleNames::default()
+        };
+        let named = denied(&event(), &snapshot(), &mut rules).unwrap();
+        assert_eq!(named.rule, None);
+    }
+
+    #[test]
+    fn a_new_revision_forgets_the_old_rules() {
+        let mut rules = RuleNames::default();
+        denied(&event(), &snapshot(), &mut rules);
+        let other = testing::state_with_policy("branch", &[], &["10.0.0.1"]);
+        let named = denied(&event(), &Snapshot::of(&Arc::new(other), 2), &mut rules).unwrap();
+        assert_eq!(named.rule.as_deref(), Some("branch block 10.0.0.1"));
+    }
+
+    #[test]
+    fn garbage_is_no_event() {
+        let mut event = event();
+        event.family = 7;
+        assert!(denied(&event, &snapshot(), &mut RuleNames::default()).is_none());
+        event.family = 4;
+        event.reason = 200;
+        assert!(denied(&event, &snapshot(), &mut RuleNames::default()).is_none());
+    }
+
+    #[test]
+    fn boot_time_becomes_wall_time() {
+        let ns = since_boot().as_secs() * 1_000_000_000;
+        let ago = Timestamp::now().duration_since(wall_time(ns));
+        assert!(ago.as_secs() <= 2 && ago.as_secs() >= 0, "{ago}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Denied attempts, from the kernel's ring buffer to whoever listens.
+//!
+//! Reads the kernel and what the writer published; asks the writer for nothing.
+
+pub mod denied;
+pub mod stream;
+
+pub use stream::EventHub;

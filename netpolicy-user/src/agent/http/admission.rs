@@ -1,0 +1,60 @@
+//! Who is let in: root, and callers to whom something was granted.
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::app::App;
+use super::standing::Standing;
+use crate::agent::access::{Asker, Caller, Seat, rights};
+use crate::agent::error::AgentError;
+
+/// Who is at the other end of a connection, as the kernel says.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub Option<Caller>);
+
+/// Middleware: lets in whoever may see anything, with a [`Caller`] and a [`Standing`] for
+/// what follows, and no one else; before anything of a request's body is read.
+pub async fn authorize(
+    State(app): State<App>,
+    ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(caller) = caller else {
+        let who = "an unknown caller".to_owned();
+        return AgentError::NoRights { who }.into_response();
+    };
+    if let Some(standing) = standing(&app, caller).await {
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(standing);
+        return next.run(request).await;
+    }
+    let who = caller.name();
+    let path = request.uri().path();
+    tracing::warn!(%who, path, "refused: no privileges");
+    let error = AgentError::NoRights { who };
+    // Reading changes nothing, and is not in that log when it is allowed either.
+    if request.method() != Method::GET {
+        let action = format!("{} {}", request.method(), path.escape_debug());
+        let asker = Asker {
+            caller,
+            seat: Seat::Console,
+        };
+        app.supervisor.refused(asker, &action, &error);
+    }
+    error.into_response()
+}
+
+/// Asks the user database, which may take its time.
+async fn standing(app: &App, caller: Caller) -> Option<Standing> {
+    if caller.is_root() {
+        return Some(Standing::Admin);
+    }
+    let snapshot = app.supervisor.snapshot();
+    let asked = tokio::task::spawn_blocking(move || {
+        Standing::of(&rights::of(caller, &snapshot.grants), &snapshot.state)
+    });
+    asked.await.unwrap_or(None)
+}

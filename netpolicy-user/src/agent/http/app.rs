@@ -1,0 +1,53 @@
+//! What handlers work with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::quota::Quota;
+use crate::agent::error::AgentError;
+use crate::agent::events::EventHub;
+use crate::agent::kernel::{Brake, Inspector};
+use crate::agent::writer::Supervisor;
+use crate::model::Limits;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct App {
+    /// The way to the writer, and what it publishes.
+    pub supervisor: Supervisor,
+    /// The kernel, to read from.
+    pub inspector: Arc<dyn Inspector>,
+    /// The emergency brake.
+    pub brake: Arc<dyn Brake>,
+    /// The file that says that nothing is to be attached.
+    pub marker: PathBuf,
+    /// Interfaces that need not be filtered: see
+    /// [`Config::unfiltered_interfaces`](crate::config::Config::unfiltered_interfaces).
+    pub unfiltered_interfaces: Arc<[String]>,
+    /// Events.
+    pub hub: EventHub,
+    /// Becomes `true` when the agent stops; streams end then.
+    pub stopping: watch::Receiver<bool>,
+    /// When the agent started.
+    pub started: Timestamp,
+    /// How much a host takes.
+    pub limits: Limits,
+    /// The memory that bodies under way may take.
+    pub bodies: Arc<Quota>,
+}
+
+/// Runs what takes a while off the threads that serve.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AgentError> + Send + 'static,
+) -> Result<T, AgentError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            tracing::error!(%error, "a request failed for a fault in netpolicy");
+            Err(AgentError::Internal)
+        }
+    }
+}

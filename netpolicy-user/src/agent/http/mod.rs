@@ -1,0 +1,16 @@
+//! The API: HTTP on the unix socket, and how much of it a caller gets.
+//!
+//! The only importer of axum and hyper. Decides nothing: it asks the writer's queue, the
+//! published snapshot and the kernel's read side.
+
+pub mod admission;
+pub mod app;
+pub mod error;
+pub mod extract;
+pub mod quota;
+pub mod routes;
+pub mod serve;
+pub mod socket;
+pub mod standing;
+pub mod throttle;
+pub mod views;

@@ -1,0 +1,90 @@
+//! `/v1/bypasses`
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use serde::Deserialize;
+
+use super::document::{BYPASSES, CONFLICTING, NO_ROOM};
+use crate::agent::access::Asker;
+use crate::agent::access::Caller;
+use crate::agent::bypasses::view;
+use crate::agent::change::Consent;
+use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::agent::http::extract::{Body, Params};
+use crate::agent::writer::Writer;
+use crate::api::{BypassRequest, BypassView, ConsentQuery, Problem};
+
+/// The bypasses that have not lapsed.
+#[utoipa::path(get, path = "/v1/bypasses", operation_id = "listBypasses", tag = BYPASSES,
+    responses((status = OK, body = Vec<BypassView>, description = "The unexpired bypasses."))
+)]
+pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
+    let snapshot = app.supervisor.snapshot();
+    let live = snapshot.live_bypasses();
+    Json(live.map(|bypass| view(bypass, &snapshot.clock)).collect())
+}
+
+/// Exempts a source for a time; one that is exempt already is so for the new time. A
+/// bypass that opens a scope to every source requires consent.
+#[utoipa::path(post, path = "/v1/bypasses", operation_id = "grantBypass", tag = BYPASSES,
+    params(ConsentQuery),
+    request_body(content = BypassRequest, description = "The source, and for how long it is exempt."),
+    responses(
+        (status = OK, body = BypassView, description = "The bypass, in force."),
+        (status = NOT_FOUND, body = Problem, description = "There is no service of this name."),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
+        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
+    )
+)]
+pub(super) async fn grant(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<ConsentQuery>,
+    body: Body,
+) -> Result<Json<BypassView>, AgentError> {
+    let (request, _share) = body.parse::<BypassRequest>()?;
+    let consent = Consent::of(query.opens.as_deref())?;
+    let asker = Asker::here(caller);
+    let grant = move |writer: &mut Writer| writer.grant_bypass(&request, asker, consent);
+    let granted = app.supervisor.run(caller, grant);
+    granted.await.map(Json)
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RevokeParams {
+    /// The address or CIDR.
+    source: String,
+    /// The service; none: the host.
+    service: Option<String>,
+    /// Take it away even if it is all that lets the operator in.
+    #[serde(default)]
+    force: bool,
+    /// One more address of the operator, as for changes.
+    from: Option<String>,
+}
+
+/// Takes an exemption away.
+#[utoipa::path(delete, path = "/v1/bypasses", operation_id = "revokeBypass", tag = BYPASSES,
+    params(RevokeParams),
+    responses(
+        (status = OK, body = BypassView, description = "The bypass that was revoked."),
+        (status = NOT_FOUND, body = Problem, description = "There is no such bypass."),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
+    )
+)]
+pub(super) async fn revoke(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(params): Params<RevokeParams>,
+) -> Result<Json<BypassView>, AgentError> {
+    let asker = Asker::of(caller, params.from.as_deref())?;
+    let revoke = move |writer: &mut Writer| {
+        let service = params.service.as_deref();
+        writer.revoke_bypass(&params.source, service, asker, params.force)
+    };
+    let revoked = app.supervisor.run(caller, revoke);
+    revoked.await.map(Json)
+}

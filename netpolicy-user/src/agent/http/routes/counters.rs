@@ -1,0 +1,44 @@
+//! `/v1/counters`
+
+use axum::Json;
+use axum::extract::State;
+
+use super::document::ENFORCEMENT;
+use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
+use crate::api::{CounterRow, Counters};
+
+/// Packets by scope and reason, since the maps were made.
+#[utoipa::path(get, path = "/v1/counters", operation_id = "getCounters", tag = ENFORCEMENT,
+    responses((status = OK, body = Counters, description = "The nonzero counters."))
+)]
+pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, AgentError> {
+    blocking(move || {
+        let snapshot = app.supervisor.snapshot();
+        let counted = app
+            .inspector
+            .counters()
+            .map_err(|source| AgentError::Kernel {
+                what: "the counters cannot be read",
+                source,
+            })?;
+        let mut rows = counted.rows;
+        rows.retain(|(_, _, packets)| *packets > 0);
+        rows.sort_unstable_by_key(|(scope, reason, _)| (*scope, *reason));
+        Ok(Json(Counters {
+            rows: rows
+                .into_iter()
+                .map(|(scope, reason, packets)| CounterRow {
+                    scope: snapshot.scope_name(scope),
+                    reason: reason.into(),
+                    action: reason.action().into(),
+                    packets,
+                })
+                .collect(),
+            events_sent: counted.events.sent,
+            events_limited: counted.events.limited,
+            events_overflowed: counted.events.overflowed,
+        }))
+    })
+    .await
+}

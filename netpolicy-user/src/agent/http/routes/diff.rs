@@ -1,0 +1,118 @@
+//! `/v1/diff`: how two states differ. Changes do not wait for it.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::document::{CONFLICTING, HISTORY, NO_REVISION, UNKNOWN_NAME};
+use super::texts::ChangeBody;
+use crate::agent::access::Caller;
+use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::agent::http::extract::Params;
+use crate::agent::memory;
+use crate::agent::writer::aside;
+use crate::api::{Changed, DiffAnswer, Problem, Timing};
+use crate::model::{Change, ChangeContext, State as Desired, diff, plan};
+
+/// Bytes of a unified diff.
+const LONGEST: usize = 16 << 20;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DiffParams {
+    /// The older revision.
+    from: u64,
+    /// The newer revision; none: the state as it is.
+    to: Option<u64>,
+}
+
+/// How a revision differs from another one, or from the state as it is.
+#[utoipa::path(get, path = "/v1/diff", operation_id = "diffRevisions", tag = HISTORY,
+    params(DiffParams),
+    responses(
+        (status = OK, body = DiffAnswer, description = "The difference of both as policy files."),
+        (status = NOT_FOUND, body = Problem, description = NO_REVISION),
+    )
+)]
+pub(super) async fn revisions(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(params): Params<DiffParams>,
+) -> Result<Json<DiffAnswer>, AgentError> {
+    let snapshot = app.supervisor.snapshot();
+    let old = app.supervisor.state_at(caller, params.from).await?;
+    let new = match params.to {
+        Some(to) => Some(app.supervisor.state_at(caller, to).await?),
+        None => None,
+    };
+    aside(move || {
+        let answer = difference(&old, new.as_ref().unwrap_or(&snapshot.state));
+        drop((old, new));
+        memory::give_back();
+        Json(answer)
+    })
+    .await
+}
+
+/// How the state would differ after a change: checked as any change, and not made.
+#[utoipa::path(post, path = "/v1/diff", operation_id = "diffChange", tag = HISTORY,
+    request_body(content = Change, description = "The change, most often that of a policy file. With the content type application/vnd.netpolicy.change-with-texts: a line of JSON with the change, whose texts are empty, and their lengths in bytes; then the texts."),
+    responses(
+        (status = OK, body = DiffAnswer, description = "The difference that the change would make."),
+        (status = NOT_FOUND, body = Problem, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = Problem, description = CONFLICTING),
+    )
+)]
+pub(super) async fn change(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: ChangeBody,
+) -> Result<Json<DiffAnswer>, AgentError> {
+    aside(move || {
+        let (change, _share) = body.parse()?;
+        let snapshot = app.supervisor.snapshot();
+        let cx = ChangeContext {
+            now: Timestamp::now(),
+            actor: &caller.name(),
+            limits: app.limits,
+            force: true,
+        };
+        let applied = snapshot.state.try_out(&change, &cx)?;
+        drop(change);
+        let mut answer = difference(&snapshot.state, &applied.state);
+        let plan = plan(&snapshot.state, &applied.state);
+        // Where the texts agree and the plan does not, the plan is right.
+        answer.differs |= !plan.is_empty();
+        answer.plan = Some(Changed {
+            revision: snapshot.revision,
+            generation: snapshot.generation,
+            entries: snapshot.entries,
+            plan,
+            effects: Vec::new(),
+            clients: None,
+            operator: None,
+            opens: None,
+            pending: None,
+            warnings: applied.warnings,
+            dry_run: true,
+            timing: Timing::default(),
+        });
+        drop(applied.state);
+        memory::give_back();
+        Ok(Json(answer))
+    })
+    .await?
+}
+
+fn difference(old: &Desired, new: &Desired) -> DiffAnswer {
+    let diff = diff::unified(old, new, LONGEST);
+    DiffAnswer {
+        differs: !diff.text.is_empty() || diff.left_out > 0,
+        diff: diff.text,
+        left_out: diff.left_out,
+        plan: None,
+    }
+}

@@ -1,0 +1,163 @@
+//! `/v1/explain`: what becomes of one attempt, and what policies and program say of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::document::ENFORCEMENT;
+use crate::agent::error::{AgentError, chain};
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::extract::Params;
+use crate::agent::http::views;
+use crate::api::{Cause, ExplainView, KernelVerdict, Verdict};
+use crate::arrival::{ArrivalError, Origin};
+use crate::datapath::packet;
+use crate::detach_marker;
+use crate::model::explain as judge;
+
+/// Between the flip and the publication of what it put into force, model and kernel
+/// differ for a moment: that often a disagreement is looked at again.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The port that stands for one of no service when the program is asked: 0 is never
+/// a service's, nor a failsafe port.
+const NO_PORT: u16 = 0;
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExplainParams {
+    /// An address.
+    #[param(value_type = String)]
+    source: IpAddr,
+    /// A destination port; none: a port of no service.
+    port: Option<u16>,
+    /// The interface on which it arrives; none: that of the route to the source.
+    interface: Option<String>,
+}
+
+/// Why an attempt passes or is dropped where it arrives, and what policies and loaded
+/// program say of it.
+#[utoipa::path(get, path = "/v1/explain", operation_id = "explainVerdict", tag = ENFORCEMENT,
+    params(ExplainParams),
+    responses((status = OK, body = ExplainView, description = "The verdict, and what it follows from."))
+)]
+pub(super) async fn explain(
+    State(app): State<App>,
+    Params(params): Params<ExplainParams>,
+) -> Result<Json<ExplainView>, AgentError> {
+    if params.port == Some(0) {
+        return Err(AgentError::BadRequest(
+            "invalid port 0: expected 1 to 65535".to_owned(),
+        ));
+    }
+    blocking(move || {
+        let origin = origin(&app, &params)?;
+        let mut view = ask(&app, &params, &origin);
+        for _ in 1..TRIES {
+            if view.agrees {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            view = ask(&app, &params, &origin);
+        }
+        if !view.agrees {
+            tracing::error!(
+                source = %view.source, port = view.port,
+                policies = %view.policies.reason, kernel = ?view.kernel,
+                "policies and loaded program disagree"
+            );
+        }
+        Ok(Json(view))
+    })
+    .await
+}
+
+fn origin(app: &App, params: &ExplainParams) -> Result<Origin, AgentError> {
+    let source = params.source.to_canonical();
+    let origin = app.inspector.origin(source, params.interface.as_deref());
+    origin.map_err(|error| match error {
+        ArrivalError::UnknownInterface(_) => AgentError::BadRequest(error.to_string()),
+        ArrivalError::Netlink(_) => AgentError::Unreadable(error.to_string()),
+    })
+}
+
+fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
+    let snapshot = app.supervisor.snapshot();
+    let mut explanation = judge(
+        &snapshot.state,
+        &snapshot.bypasses,
+        snapshot.clock.now(),
+        params.source,
+        params.port,
+    );
+    let attached = app.inspector.attached().map_err(|error| chain(&error));
+    let here = attached.iter().flatten().filter(|i| i.is_here);
+    let indices: Vec<u32> = here.map(|i| i.index).collect();
+    let filtering = origin.filtering(&indices);
+    let detached = detach_marker::read(&app.marker).filter(|_| indices.is_empty());
+    if let Some(bypass) = &mut explanation.bypass {
+        bypass.expires = snapshot.clock.shown(bypass.expires);
+    }
+    let mut view = views::explanation(&snapshot.state, &explanation, &filtering);
+    let is_filtered = attached.is_ok() && detached.is_none() && filtering.unfiltered.is_none();
+    match (attached, detached, filtering.unfiltered) {
+        (Err(why), ..) => {
+            let why = format!("whether it is filtered cannot be read: {why}");
+            views::not_enforced(&mut view, Verdict::Unknown, Cause::Unknown, why);
+        }
+        (_, Some(detached), _) => {
+            views::not_enforced(
+                &mut view,
+                Verdict::Pass,
+                Cause::NotFiltered,
+                detached.in_words(),
+            );
+        }
+        (_, None, Some(why)) => {
+            views::not_enforced(&mut view, Verdict::Pass, Cause::NotFiltered, why)
+        }
+        (_, None, None) => {}
+    }
+    let held = snapshot.held.filter(|held| held.keeps);
+    match ask_kernel(app, explanation.source, params.port) {
+        Ok(kernel) if held.is_some() => {
+            // The policies of the rules in force are not known: nothing to agree with.
+            if let Some(held) = held.filter(|_| is_filtered) {
+                let why = held.in_words(snapshot.revision);
+                views::not_enforced(&mut view, kernel.verdict.into(), kernel.reason, why);
+            }
+            view.kernel = Some(kernel);
+            view.other_rules_in_force = true;
+        }
+        Ok(kernel) => {
+            let reason = explanation.reason;
+            view.agrees =
+                kernel.reason == reason.into() && kernel.verdict == reason.action().into();
+            view.kernel = Some(kernel);
+        }
+        Err(error) => {
+            if let Some(held) = held.filter(|_| is_filtered) {
+                let why = held.in_words(snapshot.revision);
+                views::not_enforced(&mut view, Verdict::Unknown, Cause::Unknown, why);
+            }
+            view.kernel_error = Some(error);
+        }
+    }
+    view
+}
+
+fn ask_kernel(app: &App, source: IpAddr, port: Option<u16>) -> Result<KernelVerdict, String> {
+    let (action, reason) = app
+        .inspector
+        .probe(&packet::syn(source, port.unwrap_or(NO_PORT)))
+        .map_err(|error| chain(&error))?;
+    Ok(KernelVerdict {
+        verdict: action.into(),
+        reason: reason.into(),
+    })
+}

@@ -1,0 +1,69 @@
+//! `/v1/detach` and `/v1/attach`: the emergency brake, on and off.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::document::ENFORCEMENT;
+use crate::agent::access::rights;
+use crate::agent::access::{Asker, Caller};
+use crate::agent::change::Consent;
+use crate::agent::change::consent::everything;
+use crate::agent::error::AgentError;
+use crate::agent::http::app::{App, blocking};
+use crate::agent::http::extract::Params;
+use crate::agent::kernel::attach::detach as detach_all;
+use crate::api::{ConsentQuery, Problem};
+use crate::detach_marker;
+use crate::model::Privilege;
+
+/// Stops all filtering until it is attached again; the names of the interfaces. Requires
+/// consent, unless filtering is stopped already.
+#[utoipa::path(post, path = "/v1/detach", operation_id = "detachInterfaces", tag = ENFORCEMENT,
+    params(ConsentQuery),
+    responses(
+        (status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."),
+        (status = CONFLICT, body = Problem, description = "It requires consent: `opens` says to what."),
+    )
+)]
+pub(super) async fn detach(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Params(query): Params<ConsentQuery>,
+) -> Result<Json<Vec<String>>, AgentError> {
+    may_brake(&app, caller, "detach")?;
+    let consent = Consent::of(query.opens.as_deref())?;
+    if detach_marker::read(&app.marker).is_none() {
+        let consented = consent.require("detaching ends all filtering and", Some(&everything()));
+        consented
+            .inspect_err(|error| app.supervisor.refused(Asker::here(caller), "detach", error))?;
+    }
+    let supervisor = app.supervisor.clone();
+    let detached = blocking(move || detach_all(&app.marker, &*app.brake, caller)).await;
+    supervisor.reconcile();
+    if detached.is_ok() {
+        supervisor.note(Asker::here(caller), "detach");
+    }
+    detached.map(Json)
+}
+
+/// Filters the configured interfaces again; the names of those that are filtered.
+#[utoipa::path(post, path = "/v1/attach", operation_id = "attachInterfaces", tag = ENFORCEMENT,
+    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are filtered."))
+)]
+pub(super) async fn attach(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Vec<String>>, AgentError> {
+    may_brake(&app, caller, "attach")?;
+    let asker = Asker::here(caller);
+    let attached = app
+        .supervisor
+        .run(caller, move |writer| writer.attach(asker));
+    attached.await.map(Json)
+}
+
+fn may_brake(app: &App, caller: Caller, what: &str) -> Result<(), AgentError> {
+    let grants = &app.supervisor.snapshot().grants;
+    let may = rights::require(caller, grants, Privilege::Admin, what);
+    may.inspect_err(|error| app.supervisor.refused(Asker::here(caller), what, error))
+}

@@ -1,0 +1,27 @@
+//! `/v1/verify`: whether the kernel holds what the policies say.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+
+use super::document::ENFORCEMENT;
+use crate::agent::access::rights;
+use crate::agent::access::{Asker, Caller};
+use crate::agent::error::AgentError;
+use crate::agent::http::app::App;
+use crate::api::VerifyView;
+use crate::model::Privilege;
+
+/// Reads everything in force back, compares it with a fresh compile of the desired state
+/// and repairs what differs. Takes the privilege admin.
+#[utoipa::path(post, path = "/v1/verify", operation_id = "verifyEnforcement", tag = ENFORCEMENT,
+    responses((status = OK, body = VerifyView, description = "What differed, and whether it was repaired."))
+)]
+pub(super) async fn verify(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<VerifyView>, AgentError> {
+    let grants = &app.supervisor.snapshot().grants;
+    let may = rights::require(caller, grants, Privilege::Admin, "verify");
+    may.inspect_err(|error| app.supervisor.refused(Asker::here(caller), "verify", error))?;
+    app.supervisor.verify_all(&app.inspector).await.map(Json)
+}

@@ -1,0 +1,159 @@
+//! Which interfaces are filtered when.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::agent::testing::{Bench, ROOT};
+use crate::config::DETACHED_MARKER;
+use crate::detach_marker::{self, Unrecorded};
+
+fn attached(bench: &Bench) -> Vec<String> {
+    bench.kernel.lock().attached.keys().cloned().collect()
+}
+
+#[test]
+fn configured_interfaces_are_filtered_and_others_no_more() {
+    let bench = Bench::new();
+    assert_eq!(attached(&bench), ["eth7"]);
+    let bench = bench.restart(&["eth8"]);
+    assert_eq!(attached(&bench), ["eth8"]);
+}
+
+#[test]
+fn what_is_configured_no_more_stays_filtered_until_what_is_can_be() {
+    // Its interface was renamed, or the configuration has a slip.
+    let bench = Bench::new().restart(&["eth9"]);
+    assert_eq!(attached(&bench), ["eth7"]);
+    bench.kernel.lock().links.insert("eth9".into(), 9);
+    let bench = bench.restart(&["eth9"]);
+    assert_eq!(attached(&bench), ["eth9"]);
+    assert!(
+        bench.kernel.journal().ends_with(&["detach eth7".into()]),
+        "the new one first"
+    );
+}
+
+#[test]
+fn without_configuration_what_is_filtered_stays_so() {
+    let bench = Bench::new().restart(&[]);
+    assert_eq!(attached(&bench), ["eth7"]);
+    assert_eq!(bench.snapshot().interfaces, ["eth7"]);
+    assert!(bench.snapshot().faults.is_empty());
+}
+
+#[test]
+fn no_interface_at_all_is_a_fault() {
+    let bench = Bench::new();
+    bench.kernel.lock().attached.clear();
+    let bench = bench.restart(&[]);
+    let faults = &bench.snapshot().faults;
+    assert!(
+        faults[0].contains("no interface is configured"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn an_absent_interface_is_a_fault_until_it_appears() {
+    let mut bench = Bench::new().restart(&["eth7", "eth9"]);
+    let unfiltered = bench.snapshot().unfiltered.clone();
+    assert_eq!(unfiltered.len(), 1);
+    assert_eq!(unfiltered["eth9"], super::ABSENT);
+    bench.kernel.lock().links.insert("eth9".into(), 9);
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7", "eth9"]);
+    assert!(bench.snapshot().unfiltered.is_empty());
+}
+
+#[test]
+fn an_interface_that_goes_and_comes_back_is_no_drift() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().links.remove("eth7");
+    bench.kernel.lock().attached.clear();
+    bench.writer.reconcile();
+    assert_eq!(bench.snapshot().unfiltered.len(), 1);
+    bench.kernel.lock().links.insert("eth7".into(), 17);
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7"]);
+    assert!(bench.snapshot().unfiltered.is_empty());
+    assert!(bench.snapshot().faults.is_empty());
+}
+
+#[test]
+fn a_program_that_was_taken_away_is_put_back_and_reported() {
+    let mut bench = Bench::new();
+    bench.kernel.lock().attached.clear();
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7"]);
+    let faults = &bench.snapshot().faults;
+    assert!(
+        faults[0].contains("eth7 had lost its program"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn detached_stays_detached_until_attached() {
+    let mut bench = Bench::new();
+    let marker = bench.dir.path().join(DETACHED_MARKER);
+    let detached = super::detach(&marker, &bench.kernel, ROOT.caller).unwrap();
+    assert_eq!(detached, ["eth7"]);
+    bench.writer.reconcile();
+    let mut bench = bench.restart(&["eth7"]);
+    assert!(attached(&bench).is_empty(), "also after a restart");
+    let detached = bench.snapshot().detached.clone().unwrap();
+    assert_eq!(detached.actor.as_deref(), Some("root"));
+    assert!(detached.time.is_some());
+    assert!(
+        bench.snapshot().faults.is_empty(),
+        "it is what the operator wants"
+    );
+    assert_eq!(bench.writer.attach(ROOT).unwrap(), ["eth7"]);
+    assert_eq!(attached(&bench), ["eth7"]);
+    assert_eq!(bench.snapshot().detached, None);
+}
+
+#[test]
+fn a_marker_written_without_the_agent_counts() {
+    let mut bench = Bench::new();
+    std::fs::write(bench.dir.path().join(DETACHED_MARKER), "").unwrap();
+    bench.writer.reconcile();
+    assert!(attached(&bench).is_empty());
+    assert!(bench.snapshot().detached.is_some());
+}
+
+#[test]
+fn without_a_marker_detaching_says_that_it_will_not_last() {
+    let bench = Bench::new();
+    let error = super::detach(Path::new("/nonexistent/x"), &bench.kernel, ROOT.caller).unwrap_err();
+    assert!(error.to_string().contains("will attach again"), "{error}");
+    assert!(attached(&bench).is_empty(), "but it is detached");
+}
+
+#[test]
+fn actions_without_an_agent_reach_the_audit_log_once_with_their_time() {
+    let mut bench = Bench::new();
+    let marker = bench.dir.path().join(DETACHED_MARKER);
+    for (action, seconds) in [("detach", 60), ("attach", 120)] {
+        let action = Unrecorded {
+            action: action.into(),
+            actor: "alice".into(),
+            uid: 1000,
+            time: Timestamp::from_second(seconds).unwrap(),
+        };
+        detach_marker::leave_unrecorded(&marker, &action).unwrap();
+    }
+    let mut bench = {
+        bench.writer.reconcile();
+        bench.restart(&["eth7"])
+    };
+    bench.writer.reconcile();
+    let log = bench.audit_log(10);
+    let told: Vec<_> = log
+        .iter()
+        .map(|e| (e.action.as_str(), e.actor.as_str(), e.time.as_second()))
+        .collect();
+    assert_eq!(told, [("attach", "alice", 120), ("detach", "alice", 60)]);
+    assert_eq!(log[0].changes, ["done without an agent"]);
+}

@@ -1,0 +1,333 @@
+//! The agent's run, from its locks to its last word: starts the writer, the attacher, the
+//! server and everything beside them, and waits for the signal to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::events::{EventHub, denied, stream};
+use super::http::app::App;
+use super::http::quota::Quota;
+use super::http::routes;
+use super::http::serve::{self, Connections};
+use super::http::{socket, standing};
+use super::kernel::{EventSource, Inspection, interfaces};
+use super::snapshot::Snapshot;
+use super::upkeep::watch as store_watch;
+use super::writer::Supervisor;
+use super::{service_manager, start};
+use crate::config::{Config, DETACHED_MARKER};
+use crate::model::counted;
+
+/// Time between two looks at whether the kernel is as it should be; links are looked at
+/// by a thread of their own. A look that finds nothing takes some dozens of system calls.
+const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+
+/// What answers that are under way get, once the last change is done.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Events that may wait for their names.
+const RAW_EVENTS: usize = 4096;
+
+/// Time between two warnings that nothing is filtered.
+const WARN_EVERY: Duration = Duration::from_secs(3600);
+
+/// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it.
+///
+/// # Errors
+/// A [`start::StartError`] if it cannot start; otherwise a fault in netpolicy.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let started = Timestamp::now();
+    let descriptors = serve::raise_descriptor_limit();
+    let config = Arc::new(config);
+    let (sources, new_sources) = mpsc::unbounded_channel();
+
+    // Locks, socket, store, kernel, in this order: an agent that is not to run finds
+    // out before it touches what the other one works on.
+    let place = start::claim(&config)?;
+    let boot = config.clone();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let writer =
+        tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
+    let (writer, links) = writer.await??;
+    let start::Place {
+        socket,
+        locks: _locks,
+    } = place;
+    let (listener, socket_file) = socket.into_parts();
+
+    let attacher = writer.attacher();
+    let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
+    let reconciler = supervisor.clone();
+    let mut attacher_ended = interfaces::start(attacher, config.bpffs_dir.clone(), move || {
+        reconciler.reconcile();
+    })?;
+    let hub = EventHub::default();
+    let (stop, stopping) = watch::channel(false);
+    let app = App {
+        supervisor: supervisor.clone(),
+        inspector: Arc::new(Inspection {
+            bpffs_dir: config.bpffs_dir.clone(),
+            links: links.clone(),
+        }),
+        brake: Arc::new(links),
+        marker: config.state_dir.join(DETACHED_MARKER),
+        unfiltered_interfaces: config.unfiltered_interfaces.clone().into(),
+        hub: hub.clone(),
+        stopping: stopping.clone(),
+        started,
+        limits: config.limits,
+        bodies: Quota::new(standing::BODIES),
+    };
+    let mut tasks = background(&config, &app, new_sources)?;
+    let limits = Connections::within(descriptors);
+    let mut server = tokio::spawn(serve::serve(
+        listener,
+        routes::router(app),
+        limits,
+        stopping,
+    ));
+
+    let snapshot = supervisor.snapshot();
+    tracing::info!(
+        socket = %config.socket.display(),
+        revision = snapshot.revision,
+        generation = snapshot.generation,
+        entries = snapshot.entries,
+        "ready; {}",
+        snapshot.filtering()
+    );
+    service_manager::ready(&status_line(&snapshot, &[]));
+    drop(snapshot);
+
+    tokio::select! {
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+        _ = &mut writer_ended => {
+            anyhow::bail!("the writer's thread ended, which is a fault in netpolicy; what is in force stays in force");
+        }
+        _ = &mut attacher_ended => {
+            anyhow::bail!("the thread that attaches ended, which is a fault in netpolicy; what is in force stays in force");
+        }
+        ended = &mut server => {
+            anyhow::bail!("the API's server ended, which is a fault in netpolicy ({ended:?}); what is in force stays in force");
+        }
+    }
+    service_manager::stopping(&remains(&supervisor.snapshot()));
+    stop.send_replace(true);
+    tokio::select! {
+        () = async {
+            supervisor.stop().await;
+            // Whoever is slower than that loses his connection.
+            let _ = timeout(GRACE, &mut server).await;
+        } => {}
+        name = signals.next() => tracing::warn!(signal = name, "again: stopping at once"),
+    }
+    tasks.shutdown().await;
+    drop(socket_file);
+    let snapshot = supervisor.snapshot();
+    tracing::info!(
+        revision = snapshot.revision,
+        generation = snapshot.generation,
+        "stopped; {}",
+        remains(&snapshot)
+    );
+    Ok(())
+}
+
+/// Everything that goes on beside the server.
+fn background(
+    config: &Config,
+    app: &App,
+    new_sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
+) -> anyhow::Result<JoinSet<()>> {
+    let mut tasks = JoinSet::new();
+
+    let (raw, named) = mpsc::channel(RAW_EVENTS);
+    let (hub, snapshots) = (app.hub.clone(), app.supervisor.snapshots());
+    std::thread::Builder::new()
+        .name("events".to_owned())
+        .spawn(move || denied::name_events(named, &snapshots, &hub))?;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let per_cpu = stream::allowance(config.events_per_second, cpus);
+    tasks.spawn(stream::pump(new_sources, per_cpu, app.hub.clone(), raw));
+    tasks.spawn(stream::count_lost(app.inspector.clone(), app.hub.clone()));
+
+    let supervisor = app.supervisor.clone();
+    let verify_interval = config.verify_interval;
+    tasks.spawn(async move {
+        let mut ticks = interval(RECONCILE_EVERY.min(verify_interval));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            supervisor.reconcile();
+        }
+    });
+    let supervisor = app.supervisor.clone();
+    let state_dir = config.state_dir.clone();
+    tasks.spawn(async move {
+        if let Err(error) = store_watch::watch(&state_dir, || supervisor.reconcile()).await {
+            tracing::warn!(%error, "no notifications of the store's files: they are checked every 5 s");
+        }
+    });
+
+    tasks.spawn(tell_service_manager(app.clone()));
+    tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
+    let supervisor = app.supervisor.clone();
+    tasks.spawn(take_back_unconfirmed(supervisor));
+    let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
+    tasks.spawn(open_socket(socket, snapshots));
+    if let Some(every) = service_manager::watchdog_interval() {
+        tasks.spawn(async move {
+            let mut ticks = interval(every);
+            loop {
+                ticks.tick().await;
+                service_manager::alive();
+            }
+        });
+    }
+    Ok(tasks)
+}
+
+/// Repeats in the log that nothing is filtered, as long as the detach marker is there.
+async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let mut ticks = interval(WARN_EVERY);
+    // The first tick comes at once, and the start has warned already.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let detached = snapshots.borrow().detached.clone();
+        if let Some(detached) = detached {
+            tracing::warn!("{}", detached.in_words());
+        }
+    }
+}
+
+/// Keeps the service manager's status line what it should be. Addresses come and go without
+/// the writer, so they are looked at now and then.
+async fn tell_service_manager(app: App) {
+    let mut snapshots = app.supervisor.snapshots();
+    let mut told = String::new();
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        let (asked, known) = (app.clone(), snapshot.clone());
+        let open = tokio::task::spawn_blocking(move || routes::unfiltered_others(&asked, &known));
+        let line = status_line(&snapshot, &open.await.unwrap_or_default());
+        if line != told {
+            service_manager::status(&line);
+            told = line;
+        }
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
+            return;
+        }
+    }
+}
+
+/// Lets a change lapse that nobody confirms.
+async fn take_back_unconfirmed(supervisor: Supervisor) {
+    /// Between two looks at the boot clock, and between two tries where taking it back fails:
+    /// the runtime's own clock stands still while the machine is suspended.
+    const AGAIN: Duration = Duration::from_secs(1);
+    let mut snapshots = supervisor.snapshots();
+    loop {
+        let remaining = {
+            let snapshot = snapshots.borrow_and_update();
+            let pending = snapshot.pending.as_ref();
+            pending.map(|pending| pending.remaining(snapshot.clock.now()))
+        };
+        let Some(remaining) = remaining else {
+            if snapshots.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        if remaining.is_zero() {
+            supervisor.expire().await;
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(remaining.min(AGAIN)) => {}
+            changed = snapshots.changed() => if changed.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Opens the socket to others than root as long as something is granted to them.
+async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let mut was_open = false;
+    loop {
+        let open = {
+            let snapshot = snapshots.borrow_and_update();
+            let owners = snapshot.state.policies.iter().map(|policy| &policy.owner);
+            !snapshot.grants.is_empty() || owners.into_iter().any(|owner| owner != "root")
+        };
+        if open != was_open {
+            match socket::open_to_all(&socket, open) {
+                Ok(()) => was_open = open,
+                Err(error) => {
+                    tracing::error!(socket = %socket.display(), %error, "the socket's mode cannot be set");
+                }
+            }
+        }
+        if snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What goes on without the agent.
+fn remains(snapshot: &Snapshot) -> String {
+    let filtering = snapshot.filtering();
+    match snapshot.detached {
+        Some(_) => filtering,
+        None => format!("what is in force stays in place; {filtering}"),
+    }
+}
+
+fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
+    let what = match &snapshot.detached {
+        Some(detached) => detached.in_words(),
+        None => format!(
+            "revision {} as generation {}, {}; {}",
+            snapshot.revision,
+            snapshot.generation,
+            counted(snapshot.entries, "entry", "entries"),
+            snapshot.filtering_beside(open)
+        ),
+    };
+    match snapshot.faults.len() + snapshot.unfiltered.len() {
+        0 => what,
+        n => format!("{what}; {n} fault(s), see netpolicy status"),
+    }
+}
+
+/// The signals that end the agent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Scripts of SQL, statement by statement.
+//!
+//! What a statement means is `sql::meaning`'s; here it is made, by the same way as every
+//! other change. Each statement that changes something makes a revision, and the first
+//! that fails ends the script: what came before stays. An atomic script makes one revision
+//! or none.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::failure::{self, Failure};
+use super::rehearsal::rehearse;
+use super::roles::System;
+use crate::agent::access::Asker;
+use crate::agent::access::rights;
+use crate::agent::change::Consent;
+use crate::agent::change::Options;
+use crate::agent::change::Proposal;
+use crate::agent::change::consent::asks;
+use crate::agent::error::AgentError;
+use crate::agent::in_force::InForce;
+use crate::agent::writer::Writer;
+use crate::api::{
+    BypassRequest, Changed, Existing, GrantRequest, SqlRequest, SqlResponse, SqlResult,
+};
+use crate::model::{Applied, Privilege, State};
+use crate::sql::meaning::{
+    self, Action, Changes, Privileged, Scene, makes_revisions, only_asks, plan,
+};
+use crate::sql::{Statement, Statements};
+
+/// What a text without a name is called.
+const NAMELESS: &str = "sql";
+
+/// Everybody.
+const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
+
+/// What a script came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is answered; without the failure, whose status is not known here.
+    pub response: SqlResponse,
+    /// Why it stopped.
+    pub failure: Option<Failure>,
+}
+
+/// Runs a script, or only tries it: then each statement is judged by what the ones
+/// before it would leave. What is wrong with it is in the answer.
+pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Options) -> Outcome {
+    writer.expect_text(request.text.len());
+    let mut outcome = Outcome::default();
+    let mut statements = match Statements::new(&request.text, request.dialect) {
+        Ok(statements) => statements,
+        Err(error) => {
+            outcome.failure = Some(failure::unreadable(&error));
+            return outcome;
+        }
+    };
+    if options.confirm_within.is_some() && !request.atomic {
+        outcome.failure = failure::several_revisions(request);
+        if outcome.failure.is_some() {
+            outcome.response.dialect = statements.dialect();
+            return outcome;
+        }
+    }
+    if let Err(error) = writer.must_match(options) {
+        let action = format!("sql: {}", request.name.escape_debug());
+        writer.audit_refusal(asker, &action, &error);
+        outcome.failure = Some(failure::of_script(&error));
+        outcome.response.dialect = statements.dialect();
+        return outcome;
+    }
+    // Its first statement may change the revision, and it is the script that was written for one.
+    let options = Options {
+        if_revision: None,
+        ..options
+    };
+    let stage = options.dry_run.then(|| writer.in_force().clone());
+    let mut script = Script {
+        atomic: request.atomic.then(|| Atomic {
+            state: Arc::clone(&writer.in_force().state),
+            now: Timestamp::now(),
+            changes: false,
+            force: false,
+            cut: false,
+            last: None,
+        }),
+        writer,
+        stage,
+        asker,
+        options,
+        name: match request.name.as_str() {
+            "" => NAMELESS,
+            name => name,
+        },
+    };
+    outcome.failure = script
+        .run(&mut statements, &mut outcome.response.results)
+        .err();
+    outcome.response.dialect = statements.dialect();
+    script.writer.rest();
+    outcome
+}
+
+/// A script that is being run.
+struct Script<'w, 't> {
+    writer: &'w mut Writer,
+    /// What the statements so far would leave, if they are only tried.
+    stage: Option<InForce>,
+    asker: Asker,
+    options: Options,
+    name: &'w str,
+    /// Its changes so far, if they are to be one.
+    atomic: Option<Atomic<'t>>,
+}
+
+/// The changes of an atomic script.
+struct Atomic<'t> {
+    /// What they lead to.
+    state: Arc<State>,
+    /// When they are made: all at once.
+    now: Timestamp,
+    /// Whether there are any.
+    changes: bool,
+    /// Whether a statement says FORCE: one revision is forced as a whole.
+    force: bool,
+    /// Whether a statement cuts connections.
+    cut: bool,
+    /// The last statement that changes something, and its number.
+    last: Option<(usize, Statement<'t>)>,
+}
+
+impl<'t> Script<'_, 't> {
+    fn run(
+        &mut self,
+        statements: &mut Statements<'t>,
+        results: &mut Vec<SqlResult>,
+    ) -> Result<(), Failure> {
+        let ended = self.statements(statements, results);
+        let ended = ended.and_then(|()| self.commit(results));
+        if ended.is_err() && self.atomic.is_some() {
+            // Nothing of the script was made.
+            let told = results
+                .iter_mut()
+                .filter(|result| result.columns.is_empty());
+            told.for_each(|result| result.status = None);
+        }
+        ended
+    }
+
+    fn statements(
+        &mut self,
+        statements: &mut Statements<'t>,
+        results: &mut Vec<SqlResult>,
+    ) -> Result<(), Failure> {
+        for statement in statements {
+            let statement = statement.map_err(|error| failure::unreadable(&error))?;
+            results.push(self.statement(&statement)?);
+            if let Some(atomic) = &mut self.atomic
+                && makes_revisions(&statement.verb)
+            {
+                atomic.last = Some((results.len() - 1, statement));
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, Failure> {
+        let title = meaning::title(statement);
+        let action = format!("sql: {title}");
+        let state = match &self.atomic {
+            Some(atomic) => Arc::clone(&atomic.state),
+            None => Arc::clone(&self.base().state),
+        };
+        let scene = Scene {
+            state: &state,
+            limits: self.writer.limits(),
+            source: self.name,
+            roles: &System,
+        };
+        let mut result = SqlResult {
+            line: statement.spot.line,
+            statement: title,
+            ..SqlResult::default()
+        };
+        let planned = plan(statement, &scene).map_err(|refusal| {
+            let failure = failure::refused(&refusal);
+            if !only_asks(&statement.verb) && !self.options.dry_run {
+                let error = AgentError::Sql {
+                    message: failure.errors.join("; "),
+                    hint: failure.hint.clone(),
+                };
+                self.writer.audit_refusal(self.asker, &action, &error);
+            }
+            failure
+        })?;
+        let done = match planned {
+            Action::Table(table) => {
+                result.columns = table.columns;
+                result.rows = table.rows;
+                result.warnings = table.warnings;
+                Ok(None)
+            }
+            Action::Nothing { status } => Ok(Some(status)),
+            Action::Changes(changes) => self.changes(&state, changes, &action, &mut result),
+            Action::Grant(grant) => self.grant(grant, true).map(Some),
+            Action::Revoke(grant) => self.grant(grant, false).map(Some),
+            Action::Bypass {
+                service,
+                minutes,
+                status,
+            } => self
+                .bypass(&service.to_written_service(), minutes, &action, &mut result)
+                .map(|()| Some(self.tried(status))),
+        };
+        result.status = done.map_err(|error| failure::failed(statement, &error))?;
+        Ok(result)
+    }
+
+    fn changes(
+        &mut self,
+        state: &Arc<State>,
+        planned: Changes,
+        action: &str,
+        result: &mut SqlResult,
+    ) -> Result<Option<String>, AgentError> {
+        let Changes {
+            changes,
+            status,
+            warnings,
+            force,
+            cut,
+        } = planned;
+        result.warnings = warnings;
+        if changes.is_empty() {
+            return Ok(Some(status));
+        }
+        let force = self.options.force || force;
+        let now = match &self.atomic {
+            Some(atomic) => atomic.now,
+            None => Timestamp::now(),
+        };
+        let started = Instant::now();
+        let situation = self.writer.situation(self.writer.in_force());
+        let applied = situation.apply(state, &changes, self.asker, force, now);
+        drop(situation);
+        let applied = applied.inspect_err(|error| {
+            if !self.options.dry_run {
+                self.writer.audit_refusal(self.asker, action, error);
+            }
+        })?;
+        let cut = cut && applied.state != **state;
+        if let Some(atomic) = &mut self.atomic {
+            result.warnings.extend(applied.warnings);
+            atomic.state = Arc::new(applied.state);
+            atomic.changes = true;
+            atomic.force |= force;
+            atomic.cut |= cut;
+            return Ok(Some(status));
+        }
+        let mut changed = self.make(applied, started, action, force, cut)?;
+        result.warnings.append(&mut changed.warnings);
+        result.changed = Some(changed);
+        Ok(Some(status))
+    }
+
+    /// Makes as one what was applied since `started`, or tries it.
+    fn make(
+        &mut self,
+        applied: Applied,
+        started: Instant,
+        action: &str,
+        force: bool,
+        cut: bool,
+    ) -> Result<Changed, AgentError> {
+        let options = Options {
+            force,
+            existing: self.options.existing.or(cut.then_some(Existing::Cut)),
+            ..self.options
+        };
+        if let Some(stage) = &mut self.stage {
+            return rehearse(self.writer, stage, applied, started, self.asker, options);
+        }
+        let proposal = Proposal::Applied {
+            applied,
+            action: action.to_owned(),
+        };
+        self.writer.change(proposal, self.asker, options)
+    }
+
+    /// Makes the one revision of an atomic script.
+    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), Failure> {
+        let Some(atomic) = self.atomic.as_mut() else {
+            return Ok(());
+        };
+        let Some((number, last)) = atomic.last.take() else {
+            return Ok(());
+        };
+        let (force, cut) = (atomic.force, atomic.cut);
+        if !atomic.changes {
+            return Ok(());
+        }
+        let applied = Applied {
+            state: State::clone(&atomic.state),
+            // The statements have warned themselves.
+            warnings: Vec::new(),
+        };
+        let action = format!("sql: {} as one", self.name.escape_debug());
+        let mut changed = self
+            .make(applied, Instant::now(), &action, force, cut)
+            .map_err(|error| failure::failed(&last, &error))?;
+        if let Some(result) = results.get_mut(number) {
+            result.warnings.append(&mut changed.warnings);
+            result.changed = Some(changed);
+        }
+        Ok(())
+    }
+
+    fn grant(&mut self, grant: Privileged, is_grant: bool) -> Result<String, AgentError> {
+        let verb = if is_grant { "grant" } else { "revoke" };
+        self.beside_revisions(if is_grant { "GRANT" } else { "REVOKE" })?;
+        let request = GrantRequest {
+            privilege: grant.privilege,
+            to: grant.to,
+            policy: grant.policy.map(|name| name.to_written().into_owned()),
+        };
+        let writer = &mut *self.writer;
+        if self.options.dry_run {
+            rights::require(self.asker.caller, writer.grants(), Privilege::Admin, verb)?;
+        } else if is_grant {
+            writer.grant(&request, self.asker)?;
+        } else {
+            writer.revoke(&request, self.asker)?;
+        }
+        Ok(self.tried(grant.status))
+    }
+
+    /// Lets everybody in to a service for a time; for no time: no longer.
+    fn bypass(
+        &mut self,
+        service: &str,
+        minutes: u32,
+        action: &str,
+        result: &mut SqlResult,
+    ) -> Result<(), AgentError> {
+        self.beside_revisions("a bypass")?;
+        if self.options.dry_run || minutes == 0 {
+            let what = "grant or revoke a bypass";
+            rights::require(
+                self.asker.caller,
+                self.writer.grants(),
+                Privilege::Bypass,
+                what,
+            )?;
+        }
+        if minutes > 0 {
+            // Both families are one question.
+            let requests = EVERYBODY.map(|source| BypassRequest {
+                source: source.to_owned(),
+                minutes,
+                service: Some(service.to_owned()),
+            });
+            let opens = self
+                .writer
+                .bypasses_open(&requests, self.asker, self.base())?;
+            let consented = self.options.consent.require("the bypass", opens.as_ref());
+            match (consented, self.options.dry_run) {
+                (Err(AgentError::Opens { opens, .. }), true) => asks(&mut result.warnings, &opens),
+                (Err(error), _) => {
+                    self.writer.audit_refusal(self.asker, action, &error);
+                    return Err(error);
+                }
+                (Ok(()), true) => {}
+                (Ok(()), false) => {
+                    for request in &requests {
+                        self.writer
+                            .grant_bypass(request, self.asker, Consent::Any)?;
+                    }
+                }
+            }
+        }
+        if self.options.dry_run || minutes > 0 {
+            return Ok(());
+        }
+        for source in EVERYBODY {
+            let force = self.options.force;
+            match self
+                .writer
+                .revoke_bypass(source, Some(service), self.asker, force)
+            {
+                // None was there, or it has lapsed.
+                Ok(_) | Err(AgentError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the next statement begins from.
+    fn base(&self) -> &InForce {
+        match &self.stage {
+            Some(stage) => stage,
+            None => self.writer.in_force(),
+        }
+    }
+
+    /// Refuses in an atomic script what no revision holds.
+    fn beside_revisions(&self, what: &str) -> Result<(), AgentError> {
+        if self.atomic.is_none() {
+            return Ok(());
+        }
+        Err(AgentError::Sql {
+            message: format!(
+                "{what} is not part of a revision, so an atomic script cannot contain it"
+            ),
+            hint: Some("run it by itself".to_owned()),
+        })
+    }
+
+    fn tried(&self, status: String) -> String {
+        if self.options.dry_run {
+            format!("{status} (dry run: not made)")
+        } else {
+            status
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! What is refused, and in whose words.
+
+use super::*;
+use crate::agent::access::Caller;
+use crate::agent::access::Seat;
+use crate::store::Outcome;
+
+/// root, who comes from 10.0.0.9.
+fn from_afar() -> Asker {
+    Asker {
+        seat: Seat::Said("10.0.0.9".parse().unwrap()),
+        ..ROOT
+    }
+}
+
+#[test]
+fn nobody_locks_himself_out_and_each_product_says_so_in_its_words() {
+    for (dialect, before, text, starts) in [
+        (
+            Snowflake,
+            "CREATE NETWORK POLICY p_1 ALLOWED_IP_LIST=('11.0.0.0/8')",
+            "ALTER ACCOUNT SET NETWORK_POLICY = p_1",
+            "Network policy P_1 cannot be activated. Requestor IP address, 10.0.0.9, must be included in the allowed_ip_list. ",
+        ),
+        (
+            Snowflake,
+            "CREATE NETWORK POLICY p_1 ALLOWED_IP_LIST=('10.0.0.0/8'); ALTER ACCOUNT SET NETWORK_POLICY = p_1",
+            "ALTER NETWORK POLICY p_1 SET BLOCKED_IP_LIST=('10.0.0.9')",
+            "Changes cannot be applied to the network policy P_1 because current IP address 10.0.0.9 is not allowed in it. ",
+        ),
+        (
+            Materialize,
+            "CREATE NETWORK POLICY p_1 (RULES ())",
+            "ALTER SYSTEM SET network_policy = p_1",
+            "policy would block current session IP: ",
+        ),
+        (
+            Materialize,
+            "SHOW NETWORK POLICIES",
+            "ALTER NETWORK POLICY default SET (RULES (a (ACTION='allow', DIRECTION='ingress', ADDRESS='11.0.0.0/8')))",
+            "policy would block current session IP: ",
+        ),
+        (
+            Lakehouse,
+            "SHOW NETWORK POLICIES",
+            "CREATE NETWORK POLICY p_1 BLOCKED_IP_LIST=('10.0.0.9')",
+            "network policy p_1 would lock you out: ",
+        ),
+    ] {
+        for (is_atomic, options) in [(false, PLAIN), (true, PLAIN), (false, DRY), (true, DRY)] {
+            let mut bench = Bench::new();
+            ok(&mut bench, dialect, before);
+            let revision = bench.snapshot().revision;
+            let asked = SqlRequest {
+                atomic: is_atomic,
+                ..request(dialect, text)
+            };
+            let error = run_sql(&mut bench, &asked, from_afar(), options)
+                .error
+                .unwrap();
+            assert!(error.errors[0].starts_with(starts), "{text}: {error:?}");
+            assert!(error.errors[0].contains("10.0.0.9"), "{error:?}");
+            assert_eq!(error.status, 409);
+            assert_eq!(bench.snapshot().revision, revision);
+            let forced = Options {
+                force: true,
+                ..options
+            };
+            assert_eq!(
+                run_sql(&mut bench, &asked, from_afar(), forced).error,
+                None,
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn lakehouses_force_is_force() {
+    let mut bench = Bench::new();
+    let text = "CREATE NETWORK POLICY p_1 BLOCKED_IP_LIST=('10.0.0.9')";
+    let error = run_sql(&mut bench, &request(Lakehouse, text), from_afar(), PLAIN)
+        .error
+        .unwrap();
+    assert!(error.hint.unwrap().contains("FORCE"));
+    let forced = request(Lakehouse, &format!("{text} FORCE"));
+    let response = run_sql(&mut bench, &forced, from_afar(), PLAIN);
+    assert_eq!(response.error, None);
+    assert!(
+        response.results[0].warnings[0].contains("--force"),
+        "{response:?}"
+    );
+}
+
+#[test]
+fn a_stranger_may_nothing_and_is_told_in_each_products_words() {
+    let mut bench = Bench::new();
+    ok(&mut bench, Snowflake, OFFICE);
+    let stranger = Asker {
+        caller: Caller {
+            uid: 3_999_999_999,
+            gid: 3_999_999_999,
+            pid: None,
+        },
+        ..ROOT
+    };
+    for (dialect, text, starts) in [
+        (
+            Snowflake,
+            "DROP NETWORK POLICY office",
+            "Network policy 'OFFICE' does not exist or not authorized. ",
+        ),
+        (
+            Materialize,
+            "DROP NETWORK POLICY office",
+            "permission denied for NETWORK POLICY \"office\": ",
+        ),
+        (
+            Materialize,
+            "CREATE NETWORK POLICY mine (RULES ())",
+            "permission denied for SYSTEM: ",
+        ),
+        (
+            Snowflake,
+            "GRANT ATTACH POLICY ON ACCOUNT TO ROLE root",
+            "SQL access control error: ",
+        ),
+    ] {
+        let response = run_sql(&mut bench, &request(dialect, text), stranger, PLAIN);
+        let error = response.error.unwrap();
+        assert!(error.errors[0].starts_with(starts), "{error:?}");
+        assert!(
+            error.errors[0].contains("uid 3999999999 may not"),
+            "{error:?}"
+        );
+        assert_eq!(error.status, 403);
+        assert_eq!(bench.audit_log(1)[0].outcome, Outcome::Refused);
+    }
+    assert_eq!(bench.snapshot().revision, 1);
+}
+
+#[test]
+fn refusals_are_audited_and_questions_are_not() {
+    let mut bench = Bench::new();
+    run(&mut bench, Snowflake, "DROP NETWORK POLICY nowhere");
+    let entry = &bench.audit_log(1)[0];
+    assert_eq!(
+        (entry.action.as_str(), entry.outcome),
+        ("sql: DROP NETWORK POLICY nowhere", Outcome::Refused)
+    );
+    run(&mut bench, Snowflake, "DESC NETWORK POLICY nowhere");
+    assert_eq!(bench.audit_log(9).len(), 1);
+}

@@ -1,0 +1,265 @@
+//! How a change to the desired state goes: the one way for all of them.
+//!
+//! Check, authorise, compile, find out what it denies and opens; then fill the idle slot,
+//! store, flip. A change that is refused or fails before the flip has no effect; the audit
+//! log records it.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::core::Writer;
+use crate::agent::access::{Asker, audit};
+use crate::agent::change::candidate::millis;
+use crate::agent::change::clients::Side;
+use crate::agent::change::preflight::would_be;
+use crate::agent::change::{Candidate, Options, Proposal};
+use crate::agent::error::AgentError;
+use crate::agent::kernel::Prepared;
+use crate::api::{Changed, Phase};
+use crate::model::{Applied, State};
+use crate::store::{Extras, Pending, PendingEdit, RevisionMeta, StoreError};
+
+impl Writer {
+    /// Carries out a change to the desired state, or only tries it.
+    ///
+    /// # Errors
+    /// It is refused or fails; then everything is as it was.
+    pub fn change(
+        &mut self,
+        proposal: impl Into<Proposal>,
+        asker: Asker,
+        options: Options,
+    ) -> Result<Changed, AgentError> {
+        let proposal = proposal.into();
+        self.leftovers.text(proposal.text_len());
+        let action = proposal.action();
+        let result = self.try_change(proposal, &action, asker, options);
+        if let Err(error) = &result
+            && !options.dry_run
+        {
+            self.audit_refusal(asker, &action, error);
+        }
+        self.rest();
+        result
+    }
+
+    fn try_change(
+        &mut self,
+        proposal: Proposal,
+        action: &str,
+        asker: Asker,
+        options: Options,
+    ) -> Result<Changed, AgentError> {
+        let actor = self.actor(&proposal, asker);
+        let now = Timestamp::now();
+        let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
+        let is_back = matches!(
+            proposal,
+            Proposal::Rollback { .. } | Proposal::Unconfirmed(_)
+        );
+        // A rollback ends the waiting, or waits in its stead.
+        let awaits = match is_back {
+            true => Ok(()),
+            false => self.confirmation.must_not_wait(&self.settings.clock),
+        };
+        let awaits = match awaits {
+            Err(error) if !options.dry_run => return Err(error),
+            awaits => awaits.err(),
+        };
+        // What nobody confirmed is nothing to come back to.
+        let base = match self.confirmation.pending() {
+            Some(pending) => pending.base,
+            None => self.in_force.revision,
+        };
+        self.must_match(options)?;
+        if !options.dry_run {
+            self.upkeep.must_not_be_held(self.in_force.revision)?;
+        }
+        let started = Instant::now();
+        self.phase(Phase::Checking);
+        let applied = self.applied(proposal, action, asker, options, now)?;
+        let candidate = self.situation(&self.in_force).candidate(
+            applied,
+            started,
+            (!is_agent).then_some(asker),
+            options,
+        )?;
+        let Candidate {
+            state,
+            compiled,
+            digest,
+            mut changed,
+            ..
+        } = candidate;
+        if options.dry_run {
+            changed
+                .warnings
+                .extend(awaits.map(|error| would_be(&error)));
+            return Ok(changed);
+        }
+        if changed.plan.is_empty() {
+            let situation = self.situation(&self.in_force);
+            situation.cut(situation.side(), true, &mut changed);
+            // Only a confirmation confirms, and who rolled back to what there is gave none.
+            if is_agent {
+                self.confirmation.end(
+                    asker,
+                    action,
+                    &self.in_force,
+                    &mut *self.store,
+                    &self.settings.clock,
+                )?;
+                self.publish();
+            }
+            changed.pending = self.confirmation.view(&self.settings.clock);
+            return Ok(changed);
+        }
+
+        let started = Instant::now();
+        let prepared =
+            self.kernel
+                .prepare(&self.in_force, state, compiled, digest, &self.progress)?;
+        changed.timing.fill_ms = millis(started);
+
+        let started = Instant::now();
+        self.phase(Phase::Storing);
+        let meta = RevisionMeta {
+            created: now,
+            actor: actor.clone(),
+            action: action.to_owned(),
+        };
+        let waiting = options.confirm_within.filter(|_| !is_agent);
+        let waiting = waiting.map(|within| Pending {
+            revision: 0,
+            base,
+            made: self.now(),
+            within,
+            actor: actor.clone(),
+        });
+        let extras = Extras {
+            audit: Some(audit::change(asker, &actor, action, &changed)),
+            pending: match &waiting {
+                Some(pending) => PendingEdit::Set(pending.clone()),
+                None if is_back => PendingEdit::Clear,
+                None => PendingEdit::Keep,
+            },
+        };
+        let stored = self.store.commit_with(prepared.state(), &meta, &extras);
+        let stored = match stored {
+            // What nobody confirmed goes, also where that cannot be stored: it may be what
+            // keeps the operator out. A rescue stores it.
+            Err(error @ StoreError::Lost { .. }) if is_agent => {
+                tracing::error!(%error, "rolled back in the kernel alone");
+                Ok(self.in_force.revision + 1)
+            }
+            stored => stored,
+        };
+        let revision = stored.map_err(|source| {
+            tracing::error!(actor, action, error = %source, "change not stored");
+            AgentError::Commit {
+                revision: self.in_force.revision,
+                source,
+            }
+        })?;
+        changed.timing.store_ms = millis(started);
+        let waiting = waiting.map(|waiting| Pending {
+            revision,
+            ..waiting
+        });
+        self.put_in_force(prepared, revision, waiting, &mut changed);
+        tracing::info!(
+            actor,
+            action,
+            revision = changed.revision,
+            generation = changed.generation,
+            entries = changed.entries,
+            check_ms = changed.timing.check_ms,
+            compile_ms = changed.timing.compile_ms,
+            fill_ms = changed.timing.fill_ms,
+            store_ms = changed.timing.store_ms,
+            "changed"
+        );
+        Ok(changed)
+    }
+
+    /// Refuses a change that was written for another revision.
+    ///
+    /// # Errors
+    /// [`AgentError::RevisionMismatch`].
+    pub fn must_match(&self, options: Options) -> Result<(), AgentError> {
+        let found = self.in_force.revision;
+        match options.if_revision {
+            Some(expected) if expected != found => {
+                Err(AgentError::RevisionMismatch { expected, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts in force what is prepared and stored: nothing of this can fail.
+    fn put_in_force(
+        &mut self,
+        prepared: Prepared,
+        revision: u64,
+        waiting: Option<Pending>,
+        changed: &mut Changed,
+    ) {
+        let (old, new) = (&self.in_force.state, prepared.state());
+        self.upkeep.revision_made();
+        self.leftovers
+            .rules(old.rule_count().abs_diff(new.rule_count()));
+        self.removed.replace(old, new);
+        let now = self.settings.clock.now();
+        self.confirmation.replace(waiting, old, now);
+        // Bypasses of services that are no more go first: the flip may give their scopes to
+        // other services.
+        let bypasses = self.bypasses.to_vec();
+        let (unexpired, mut around) = self.bypasses();
+        unexpired.forget_orphaned(prepared.state(), &mut around);
+        let in_force = self.kernel.commit(prepared, revision);
+        let old = std::mem::replace(&mut self.in_force, in_force);
+        self.publish();
+        let before = Side::of(&old, &bypasses);
+        self.situation(&self.in_force).cut(before, false, changed);
+        self.leftovers.replaced(old);
+
+        changed.revision = self.in_force.revision;
+        changed.generation = self.in_force.generation;
+        changed.entries = self.in_force.entries;
+        changed.pending = self.confirmation.view(&self.settings.clock);
+    }
+
+    fn applied(
+        &mut self,
+        proposal: Proposal,
+        action: &str,
+        asker: Asker,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<Applied, AgentError> {
+        let state = match proposal {
+            Proposal::Change(change) => {
+                let situation = self.situation(&self.in_force);
+                return situation.applied(change, action, asker, options, now);
+            }
+            Proposal::Applied { applied, .. } => return Ok(applied),
+            Proposal::Rollback { revision } => self.state_at(revision)?,
+            Proposal::Unconfirmed(pending) => match self.confirmation.base() {
+                Some(base) => State::clone(base),
+                None => self.state_at(pending.base)?,
+            },
+        };
+        Ok(Applied {
+            state,
+            warnings: Vec::new(),
+        })
+    }
+
+    fn actor(&self, proposal: &Proposal, asker: Asker) -> String {
+        match proposal {
+            Proposal::Unconfirmed(_) => "agent".to_owned(),
+            _ => asker.caller.name(),
+        }
+    }
+}

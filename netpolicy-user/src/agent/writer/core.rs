@@ -1,0 +1,323 @@
+//! The single writer: owns the store, the kernel's write side and the state in force.
+//!
+//! Holds what is, takes over what was found and publishes it; how a change goes is in
+//! `change.rs`. What changes together is a group of its own, with its own methods.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+
+use super::leftovers::Leftovers;
+use super::removed::Removed;
+use crate::agent::access::Grants;
+use crate::agent::bypasses::{Around, Bypasses};
+use crate::agent::change::Situation;
+use crate::agent::change::clients::{KernelSockets, Sockets};
+use crate::agent::confirm::Confirmation;
+use crate::agent::error::AgentError;
+use crate::agent::faults::Faults;
+use crate::agent::held::Held;
+use crate::agent::in_force::InForce;
+use crate::agent::kernel::attach::SharedAttacher;
+use crate::agent::kernel::{Enforcement, Enforcer, EventSource};
+use crate::agent::progress::Progress;
+use crate::agent::snapshot::Snapshot;
+use crate::agent::upkeep::{Upkeep, unrecorded};
+use crate::api::{Phase, ProgressView, RevisionView};
+use crate::clock::Clock;
+use crate::compiler::Compilation;
+use crate::model::{Limits, State};
+use crate::store::{Past, Revision, Store, Stored};
+
+/// What the writer starts from.
+#[derive(Debug)]
+pub struct Settings {
+    /// Interfaces to filter; none: whatever is filtered already.
+    pub interfaces: Vec<String>,
+    /// How much a host takes.
+    pub limits: Limits,
+    /// Time between two comparisons of the kernel's lists with the desired state.
+    pub verify_interval: Duration,
+    /// The file that says that nothing is to be attached.
+    pub marker: PathBuf,
+    /// What deadlines are measured by; the store's, too.
+    pub clock: Clock,
+    /// The agent's own arguments, for the guard of a change that waits for its
+    /// confirmation; `None`: none is left.
+    pub guard: Option<Vec<OsString>>,
+}
+
+/// See the module.
+pub struct Writer {
+    pub(super) settings: Settings,
+    pub(super) store: Box<dyn Store>,
+    pub(super) kernel: Enforcement,
+    pub(super) in_force: InForce,
+    pub(super) bypasses: Bypasses,
+    pub(super) grants: Grants,
+    pub(super) confirmation: Confirmation,
+    pub(super) upkeep: Upkeep,
+    pub(super) removed: Removed,
+    pub(super) faults: Faults,
+    pub(super) leftovers: Leftovers,
+    pub(super) progress: Progress,
+    /// The host's sockets.
+    sockets: Box<dyn Sockets>,
+    published: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Writer {
+    /// Takes over what the store holds; `compiled` is made from it and in force.
+    /// Where events can be read from is sent to `sources`.
+    pub fn new(
+        enforcer: Box<dyn Enforcer>,
+        store: Box<dyn Store>,
+        stored: Stored,
+        compiled: Compilation,
+        mut settings: Settings,
+        sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
+    ) -> Self {
+        let state = Arc::new(stored.state);
+        let published = watch::Sender::new(Arc::new(Snapshot::of(&state, stored.revision)));
+        let digest = compiled.ruleset().digest();
+        let mut writer = Self {
+            kernel: Enforcement::new(
+                enforcer,
+                settings.interfaces.clone(),
+                settings.marker.clone(),
+                settings.verify_interval,
+                sources,
+            ),
+            store,
+            in_force: InForce::new(state, stored.revision, compiled, digest, 0),
+            bypasses: Bypasses::new(stored.bypasses),
+            grants: Grants::new(stored.grants),
+            confirmation: Confirmation::new(stored.pending, settings.guard.take()),
+            upkeep: Upkeep::default(),
+            removed: Removed::default(),
+            faults: Faults::default(),
+            leftovers: Leftovers::default(),
+            progress: Progress::default(),
+            sockets: Box::new(KernelSockets),
+            published,
+            settings,
+        };
+        writer.publish();
+        writer
+    }
+
+    /// The store is not gone on from, if there is a reason.
+    pub fn hold(&mut self, held: Option<Held>) {
+        self.upkeep.hold(held);
+    }
+
+    /// Makes kernel and state the same, as far as the opened datapath did not: reads
+    /// the generation, restores bypasses, attaches.
+    ///
+    /// # Errors
+    /// The kernel cannot be read.
+    pub fn take_over(&mut self) -> Result<(), AgentError> {
+        self.in_force = InForce {
+            generation: self.kernel.generation()?,
+            ..self.in_force.clone()
+        };
+        self.kernel.open_events();
+        self.confirmation.take_over(&mut *self.store);
+        let (bypasses, mut around) = self.bypasses();
+        bypasses.take_over(&mut around);
+        self.kernel.take_over_interfaces();
+        self.record_unrecorded();
+        self.leave_guard();
+        self.publish();
+        Ok(())
+    }
+
+    /// Leaves a guard for the change that waits. Nothing is rolled back in a store that is
+    /// held.
+    pub(super) fn leave_guard(&mut self) {
+        if !self.upkeep.is_held() {
+            self.confirmation.leave_guard(self.settings.clock.now());
+        }
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn in_force(&self) -> &InForce {
+        &self.in_force
+    }
+
+    /// The privileges that are granted.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// What deadlines are measured by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.settings.clock
+    }
+
+    /// Now, on the scale of deadlines.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.settings.clock.now()
+    }
+
+    /// How much a host takes.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.settings.limits
+    }
+
+    /// By what a change is judged that would follow on `base`.
+    #[must_use]
+    pub fn situation<'a>(&'a self, base: &'a InForce) -> Situation<'a> {
+        Situation {
+            in_force: base,
+            bypasses: &self.bypasses,
+            grants: &self.grants,
+            sockets: &*self.sockets,
+            interfaces: &self.settings.interfaces,
+            limits: self.settings.limits,
+            now: self.now(),
+            published: self.published.borrow().clone(),
+            progress: &self.progress,
+        }
+    }
+
+    /// The bypasses, and what they are kept the same in.
+    pub(super) fn bypasses(&mut self) -> (&mut Bypasses, Around<'_>) {
+        let around = Around {
+            now: &self.in_force,
+            kernel: &mut self.kernel,
+            store: &mut *self.store,
+            clock: &self.settings.clock,
+            upkeep: &self.upkeep,
+        };
+        (&mut self.bypasses, around)
+    }
+
+    /// Attaches to interfaces; to be told of their changes.
+    #[must_use]
+    pub fn attacher(&self) -> SharedAttacher {
+        self.kernel.attacher()
+    }
+
+    /// What is published, now and from now on.
+    pub fn published(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.published.subscribe()
+    }
+
+    /// What the writer is doing.
+    pub fn progress(&self) -> watch::Receiver<ProgressView> {
+        self.progress.subscribe()
+    }
+
+    /// A request has a text of so many bytes.
+    pub fn expect_text(&mut self, bytes: usize) {
+        self.leftovers.text(bytes);
+    }
+
+    /// Says what is being done.
+    pub fn phase(&self, phase: Phase) {
+        self.progress.phase(phase);
+    }
+
+    /// Says that the work is done.
+    pub fn rest(&self) {
+        self.progress.rest();
+    }
+
+    /// Does what the last change left to be done, for which nobody has to wait.
+    pub fn tidy(&mut self) {
+        self.leftovers.tidy(&mut *self.store);
+    }
+
+    /// Publishes what is now.
+    pub(in crate::agent) fn publish(&mut self) {
+        let now = &self.in_force;
+        let mut snapshot = Snapshot::of(&now.state, now.revision);
+        snapshot.clock = self.settings.clock.clone();
+        snapshot.generation = now.generation;
+        snapshot.ruleset = Some(Arc::clone(&now.ruleset));
+        snapshot.entries = now.entries;
+        snapshot.bypasses = self.bypasses.to_vec();
+        snapshot.grants = self.grants.to_vec();
+        snapshot.pending = self.confirmation.pending().cloned();
+        snapshot.removed.clone_from(self.removed.names());
+        self.kernel.publish(&mut snapshot, &mut self.faults);
+        snapshot.faults = self.faults.lines(self.bypasses.fault());
+        snapshot.faults.extend(self.upkeep.held_store(now.revision));
+        snapshot.held = self.upkeep.held();
+        snapshot.faults.extend(self.kernel.private_pins());
+        if snapshot.interfaces.is_empty() {
+            snapshot.faults.push(
+                "no interface is configured, so nothing is filtered: name one with --interface or \
+                 in the configuration file"
+                    .to_owned(),
+            );
+        }
+        self.published.send_replace(Arc::new(snapshot));
+    }
+
+    /// Records what was done without an agent.
+    pub(super) fn record_unrecorded(&mut self) {
+        let marker = &self.settings.marker;
+        unrecorded::record(marker, &mut *self.store, self.in_force.revision);
+    }
+
+    /// A way to past states beside this writer.
+    ///
+    /// # Errors
+    /// The store cannot be opened once more.
+    pub fn past(&self) -> Result<Box<dyn Past>, AgentError> {
+        self.store.past().map_err(|source| AgentError::Store {
+            what: "cannot read past revisions",
+            source,
+        })
+    }
+
+    /// The desired state at a revision.
+    ///
+    /// # Errors
+    /// There is no such revision, or the store cannot be read.
+    pub fn state_at(&mut self, revision: u64) -> Result<State, AgentError> {
+        self.store
+            .state_at(revision)
+            .map_err(|source| AgentError::Store {
+                what: "cannot read that revision",
+                source,
+            })
+    }
+
+    /// Other sockets than the host's.
+    #[cfg(test)]
+    pub(in crate::agent) fn set_sockets(&mut self, sockets: Box<dyn Sockets>) {
+        self.sockets = sockets;
+    }
+
+    /// What the agent stores in.
+    #[cfg(test)]
+    pub(in crate::agent) fn store(&mut self) -> &mut dyn Store {
+        &mut *self.store
+    }
+}
+
+impl From<Revision> for RevisionView {
+    fn from(revision: Revision) -> Self {
+        Self {
+            revision: revision.revision,
+            created: revision.meta.created,
+            actor: revision.meta.actor,
+            action: revision.meta.action,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! The single writer, and the queue to its thread.
+//!
+//! Owns what it changes: the rooms below it work on the group of state that they are handed.
+//! Knows no HTTP.
+
+mod change;
+pub mod core;
+mod leftovers;
+mod reads;
+mod reconcile;
+mod removed;
+mod requests;
+mod storekeeping;
+pub mod supervisor;
+mod turns;
+mod verify;
+
+pub use self::core::{Settings, Writer};
+pub(in crate::agent) use reads::aside;
+pub use supervisor::Supervisor;

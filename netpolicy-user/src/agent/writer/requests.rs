@@ -1,0 +1,168 @@
+//! What else than changes a caller may ask for: privileges, bypasses, a confirmation, to
+//! attach, the audit log. What was refused or failed is in the audit log.
+
+use super::core::Writer;
+use crate::agent::access::notes::Notes;
+use crate::agent::access::{Asker, audit, grants};
+use crate::agent::bypasses::{self, Revocation};
+use crate::agent::change::Consent;
+use crate::agent::error::AgentError;
+use crate::agent::in_force::InForce;
+use crate::api::{BypassRequest, BypassView, GrantRequest, GrantView, Opens, PendingView};
+use crate::store::Outcome;
+
+impl Writer {
+    /// Grants a privilege; one that is granted already is granted anew.
+    ///
+    /// # Errors
+    /// The caller may not, there is no such user, group or policy, or the store refuses.
+    pub fn grant(&mut self, request: &GrantRequest, asker: Asker) -> Result<GrantView, AgentError> {
+        let store = &mut *self.store;
+        let result = self.grants.grant(request, asker, &self.in_force, store);
+        self.ended(asker, &grants::granting(request), result)
+    }
+
+    /// Takes a privilege away.
+    ///
+    /// # Errors
+    /// The caller may not, it was not granted, or the store refuses.
+    pub fn revoke(
+        &mut self,
+        request: &GrantRequest,
+        asker: Asker,
+    ) -> Result<GrantView, AgentError> {
+        let store = &mut *self.store;
+        let result = self.grants.revoke(request, asker, &self.in_force, store);
+        self.ended(asker, &grants::revoking(request), result)
+    }
+
+    /// Grants a bypass, or grants one again that is there, for its new time.
+    ///
+    /// # Errors
+    /// Bad source, minutes or service; it opens a scope to every source without consent;
+    /// or store or kernel do not take it, then nothing has changed.
+    pub fn grant_bypass(
+        &mut self,
+        request: &BypassRequest,
+        asker: Asker,
+        consent: Consent,
+    ) -> Result<BypassView, AgentError> {
+        let may = bypasses::may(asker, &self.grants, "grant a bypass");
+        let result = may.and_then(|()| {
+            let (bypasses, mut around) = self.bypasses();
+            bypasses.grant(request, asker, consent, &mut around)
+        });
+        self.ended(asker, &bypasses::granting(request), result)
+    }
+
+    /// Takes a bypass away. `force`: also if the operator gets in by nothing else.
+    ///
+    /// # Errors
+    /// There is none, it is what lets the operator in, or the store or the kernel refuses.
+    pub fn revoke_bypass(
+        &mut self,
+        source: &str,
+        service: Option<&str>,
+        asker: Asker,
+        force: bool,
+    ) -> Result<BypassView, AgentError> {
+        let which = Revocation {
+            source,
+            service,
+            force,
+        };
+        let may = bypasses::may(asker, &self.grants, "revoke a bypass");
+        let result = may.and_then(|()| {
+            let (bypasses, mut around) = self.bypasses();
+            bypasses.revoke(which, asker, &mut around)
+        });
+        self.ended(asker, &bypasses::revoking(which), result)
+    }
+
+    /// What bypasses would open that are granted together while `base` is in force.
+    ///
+    /// # Errors
+    /// Bad source, minutes or service.
+    pub fn bypasses_open(
+        &self,
+        requests: &[BypassRequest],
+        asker: Asker,
+        base: &InForce,
+    ) -> Result<Option<Opens>, AgentError> {
+        self.bypasses
+            .opened(requests, asker, base, &self.settings.clock)
+    }
+
+    /// Confirms the change that waits for it.
+    ///
+    /// # Errors
+    /// None waits, it is not the caller's to confirm, or the store refuses.
+    pub fn confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
+        let result = self.confirmation.confirm(
+            asker,
+            &self.grants,
+            &self.in_force,
+            &mut *self.store,
+            &self.settings.clock,
+        );
+        self.ended(asker, "confirm", result)
+    }
+
+    /// The change that waits, as the wall clock shows it.
+    #[must_use]
+    pub fn pending_view(&self) -> Option<PendingView> {
+        self.confirmation.view(&self.settings.clock)
+    }
+
+    /// Refuses another change while one waits for its confirmation.
+    ///
+    /// # Errors
+    /// [`AgentError::AwaitsConfirmation`].
+    pub fn must_not_wait(&self) -> Result<(), AgentError> {
+        self.confirmation.must_not_wait(&self.settings.clock)
+    }
+
+    /// Takes the kill switch off: attaches to the configured interfaces. Those
+    /// that are filtered then; why others are not is in the status.
+    ///
+    /// # Errors
+    /// The marker cannot be removed.
+    pub fn attach(&mut self, asker: Asker) -> Result<Vec<String>, AgentError> {
+        let names = self.kernel.attach()?;
+        self.publish();
+        self.note(asker, "attach");
+        tracing::info!(actor = asker.caller.name(), interfaces = ?names, "attached");
+        Ok(names)
+    }
+
+    /// Appends to the audit log what leaves the revision as it is.
+    pub(super) fn note(&mut self, asker: Asker, action: &str) {
+        let entry = audit::entry(asker, action, Outcome::Done, self.in_force.revision);
+        audit::append(&mut *self.store, &entry);
+    }
+
+    /// Appends to the audit log what was done or refused without the writer; see
+    /// [`audit::record`].
+    pub(super) fn record(&mut self, notes: &Notes, all: bool) {
+        audit::record(&mut *self.store, notes, all, self.in_force.revision);
+    }
+
+    /// Appends to the audit log what was refused or failed.
+    pub fn audit_refusal(&mut self, asker: Asker, action: &str, error: &AgentError) {
+        let entry = audit::refusal(asker, action, error, self.in_force.revision);
+        audit::append(&mut *self.store, &entry);
+    }
+
+    /// Publishes what came of a request, or appends to the audit log why nothing did.
+    fn ended<T>(
+        &mut self,
+        asker: Asker,
+        action: &str,
+        result: Result<T, AgentError>,
+    ) -> Result<T, AgentError> {
+        if matches!(result, Ok(_) | Err(AgentError::BypassLeft(_))) {
+            self.publish();
+        }
+        result.inspect_err(|error| self.audit_refusal(asker, action, error))
+    }
+}

@@ -1,0 +1,205 @@
+//! The way to the single writer: a queue of work for its thread.
+//!
+//! A request that changes anything waits here for its turn; one that only reads takes the
+//! published [`Snapshot`] and does not wait.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::core::Writer;
+use super::turns::{Turn, Turns};
+use crate::agent::access::notes::Notes;
+use crate::agent::access::{Asker, Caller};
+use crate::agent::error::AgentError;
+use crate::agent::snapshot::Snapshot;
+use crate::api::ProgressView;
+
+/// Work that may wait: all that has its turn, and as much again for what the agent itself
+/// asks for.
+const QUEUE: usize = 2 * Turns::PLACES;
+
+/// What waits in the queue.
+enum Queued {
+    /// Work, and its place in the queue; what the agent itself asks for needs none.
+    Work(Box<dyn FnOnce(&mut Writer) + Send>, Option<Turn>),
+    /// The end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// A handle on the writer's thread.
+#[derive(Clone)]
+pub struct Supervisor {
+    queue: mpsc::Sender<Queued>,
+    turns: Arc<Turns>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    progress: watch::Receiver<ProgressView>,
+    reconcile_waits: Arc<AtomicBool>,
+    record_waits: Arc<AtomicBool>,
+    notes: Arc<Notes>,
+}
+
+impl Supervisor {
+    /// Starts the writer's thread. The second part resolves when the thread has
+    /// ended, also by a panic.
+    ///
+    /// # Errors
+    /// The system makes no thread.
+    pub fn start(writer: Writer) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let (ended, end) = oneshot::channel();
+        let supervisor = Self {
+            queue: sender,
+            turns: Arc::default(),
+            snapshot: writer.published(),
+            progress: writer.progress(),
+            reconcile_waits: Arc::default(),
+            record_waits: Arc::default(),
+            notes: Arc::default(),
+        };
+        let notes = supervisor.notes.clone();
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                let _ended = ended;
+                serve(writer, queue, &notes);
+            })?;
+        Ok((supervisor, end))
+    }
+
+    /// What is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// What is now, and whenever that changes.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// What the writer is doing.
+    #[must_use]
+    pub fn progress(&self) -> ProgressView {
+        self.progress.borrow().clone()
+    }
+
+    /// Runs `work` on the writer's thread when it is the caller's turn. It is done also if
+    /// the caller does not wait for it to end.
+    ///
+    /// # Errors
+    /// What `work` returns; or the agent is stopping.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        work: impl FnOnce(&mut Writer) -> Result<T, AgentError> + Send + 'static,
+    ) -> Result<T, AgentError> {
+        let (reply, answer) = oneshot::channel();
+        let turn = self.turns.take(caller.uid).await;
+        let work = move |writer: &mut Writer| {
+            // A caller who has gone away does not stop what was asked for.
+            drop(reply.send(work(writer)));
+            writer.tidy();
+        };
+        self.queue
+            .send(Queued::Work(Box::new(work), Some(turn)))
+            .await
+            .map_err(|_| AgentError::Stopping)?;
+        answer.await.map_err(|_| AgentError::Stopping)?
+    }
+
+    /// Asks for a round of [`Writer::reconcile`], unless one waits already.
+    pub fn reconcile(&self) {
+        self.once(&self.reconcile_waits, Writer::reconcile);
+    }
+
+    /// See [`Writer::take_back_unconfirmed`].
+    pub async fn expire(&self) {
+        let work = |writer: &mut Writer| {
+            writer.take_back_unconfirmed();
+            writer.tidy();
+        };
+        // An error means that the agent stops; the next one takes it back.
+        let _ = self.queue.send(Queued::Work(Box::new(work), None)).await;
+    }
+
+    /// Puts into the audit log what was done without the writer.
+    pub fn note(&self, asker: Asker, action: &'static str) {
+        self.notes.done(asker, action);
+        self.record();
+    }
+
+    /// Puts into the audit log what was refused without the writer; of more than some in a
+    /// minute, the number.
+    pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
+        let errors = || error.errors();
+        if self.notes.refused(asker, action, errors) {
+            self.record();
+        } else {
+            tracing::warn!(
+                action,
+                "refused; counted in the audit log: too many in a minute"
+            );
+        }
+    }
+
+    /// Lets the writer record the notes now, if it has nothing else to do: otherwise it does
+    /// so after the work in hand.
+    fn record(&self) {
+        self.once(&self.record_waits, |_| {});
+    }
+
+    /// Puts what the agent itself asks for into the queue, unless it `waits` there already.
+    fn once(&self, waits: &Arc<AtomicBool>, work: fn(&mut Writer)) {
+        if waits.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let flag = waits.clone();
+        let work = move |writer: &mut Writer| {
+            flag.store(false, Ordering::Release);
+            work(writer);
+        };
+        let queued = Queued::Work(Box::new(work), None);
+        if self.queue.try_send(queued).is_err() {
+            // The agent stops: the next one does it.
+            waits.store(false, Ordering::Release);
+        }
+    }
+
+    /// Lets the writer finish what it has in hand and what waits, then ends it. Later
+    /// requests are refused.
+    pub async fn stop(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.queue.send(Queued::Stop(reply)).await.is_ok() {
+            // An error means that the thread has ended already.
+            let _ = done.await;
+        }
+    }
+
+    /// How much more can be put into the queue.
+    #[cfg(test)]
+    pub(super) fn free_places(&self) -> usize {
+        self.queue.capacity()
+    }
+}
+
+/// The thread. What was done without the writer is recorded after each piece of work.
+fn serve(mut writer: Writer, mut queue: mpsc::Receiver<Queued>, notes: &Notes) {
+    while let Some(queued) = queue.blocking_recv() {
+        match queued {
+            // The turn ends with the work.
+            Queued::Work(work, _turn) => work(&mut writer),
+            Queued::Stop(reply) => {
+                writer.record(notes, true);
+                drop(writer);
+                // The caller may have lost patience.
+                let _ = reply.send(());
+                return;
+            }
+        }
+        writer.record(notes, false);
+    }
+}
