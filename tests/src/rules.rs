@@ -36,7 +36,7 @@ pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&s
         services: services.iter().map(ToString::to_string).collect(),
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 
@@ -48,7 +48,7 @@ pub fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! agent and on the command line. It applies 4,000,000 rules and runs with
 //! `NETPOLICY_TEST_LONG=1` alone: with fewer, what the allocator keeps hides what is used.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "figures are to be seen")]
 
 use std::fmt::Write as _;
 use std::fs;

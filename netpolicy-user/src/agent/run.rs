@@ -23,6 +23,7 @@ use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{service_manager, start};
 use crate::config::{Config, DETACHED_MARKER};
+use crate::model::counted;
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
 /// by a thread of their own. A look that finds nothing takes some dozens of system calls.
@@ -296,10 +297,10 @@ fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
     let what = match &snapshot.detached {
         Some(detached) => detached.in_words(),
         None => format!(
-            "revision {} as generation {}, {} entries; {}",
+            "revision {} as generation {}, {}; {}",
             snapshot.revision,
             snapshot.generation,
-            snapshot.entries,
+            counted(snapshot.entries, "entry", "entries"),
             snapshot.filtering_beside(open)
         ),
     };

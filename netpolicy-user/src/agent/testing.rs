@@ -73,7 +73,7 @@ pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
         services: Vec::new(),
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 

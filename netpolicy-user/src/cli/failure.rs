@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use crate::client::ClientError;
 use crate::config::ConfigError;
-use crate::model::ModelErrors;
+use crate::model::{ModelErrors, counted};
 use crate::output::one_line;
 
 /// Errors of one input that are printed; the rest is counted.
@@ -132,7 +132,8 @@ pub(super) fn report(error: &anyhow::Error, err: &mut dyn Write) -> io::Result<(
         writeln!(err, "error: {}", one_line(text.trim_end()))?;
     }
     if errors.len() > shown {
-        writeln!(err, "error: and {} more errors", errors.len() - shown)?;
+        let more = counted(errors.len() - shown, "more error", "more errors");
+        writeln!(err, "error: and {more}")?;
     }
     if let Some(hint) = hint {
         writeln!(err, "hint: {}", one_line(hint.trim_end()))?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
 use crate::model::change::{ListInput, SourceText};
+use crate::model::counted;
 
 /// Most bytes of one file. The largest lists allowed have a few MiB.
 const FILE_MAX: u64 = 256 * 1024 * 1024;
@@ -142,7 +143,9 @@ fn read_text(name: &str, from: impl Read) -> Result<String, String> {
 }
 
 fn too_long(name: &str, bytes: Option<u64>) -> String {
-    let has = bytes.map_or_else(String::new, |n| format!(" ({n} bytes)"));
+    let has = bytes.map_or_else(String::new, |n| {
+        format!(" ({})", counted(n, "byte", "bytes"))
+    });
     format!("{name}: is too long{has}: at most {FILE_MAX_TEXT} were expected")
 }
 

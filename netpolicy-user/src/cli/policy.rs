@@ -274,7 +274,7 @@ fn create(a: CreateArgs) -> anyhow::Result<Change> {
         services: a.service,
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     })
 }
 
@@ -314,7 +314,7 @@ fn alter(args: AlterPolicyArgs) -> anyhow::Result<Change> {
         allow,
         block,
         comment: s.comment,
-        blocked_rest: None,
+        compat: Default::default(),
     })
 }
 

@@ -18,7 +18,7 @@ pub(super) fn differences(
     let pairs = held.scope_of_port.iter().zip(expected.ports.iter());
     let wrong = pairs.filter(|(a, b)| a != b).count();
     if wrong > 0 {
-        found.push(format!("{wrong} ports belong to other scopes"));
+        found.push(format!("ports that belong to other scopes: {wrong}"));
     }
     let head = maps.control.slot(slot);
     if head != head_of(held) {

@@ -126,7 +126,7 @@ fn policy(services: usize) -> impl Strategy<Value = Policy> {
         name: Name::new("unnamed").unwrap(),
         allow,
         block,
-        blocked_rest: None,
+        compat: Default::default(),
         comment: comment.map(Into::into),
         owner: "tester".into(),
         created: Timestamp::UNIX_EPOCH,
@@ -171,7 +171,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
             let host = Host {
                 mode,
                 failsafe_ports: PortSet::single(22),
-                default_dropped: false,
+                compat: Default::default(),
             };
             State {
                 host,

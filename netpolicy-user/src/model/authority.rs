@@ -260,9 +260,11 @@ impl Rights {
                 "{user} may not alter services or the host's settings: that requires the privilege admin"
             ));
         }
-        if old.host.default_dropped != new.host.default_dropped && !self.has(Privilege::Create) {
+        if let Some(action) = new.host.compat.action(old.host.compat)
+            && !self.has(Privilege::Create)
+        {
             lacks.push(format!(
-                "{user} may not drop policy 'default': that requires the privilege create"
+                "{user} may not {action}: that requires the privilege create"
             ));
         }
         let renamed = renamed(old, new);
@@ -308,7 +310,7 @@ impl Rights {
         let altered = old.name != new.name
             || old.allow != new.allow
             || old.block != new.block
-            || old.blocked_rest != new.blocked_rest
+            || old.compat != new.compat
             || old.comment != new.comment;
         if altered && !self.owns(old) {
             lacks.push(self.not_owner("alter", old));

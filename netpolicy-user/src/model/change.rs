@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Combine, Mode, RuleList};
+use super::{Combine, Mode, PolicyCompat, RuleList};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -41,8 +41,13 @@ pub enum Change {
         replace: bool,
         /// A `/0` as Snowflake's dialect put it on the block list: shown, and not enforced.
         /// Makes the allow part `only`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        blocked_rest: Option<String>,
+        #[serde(
+            default,
+            rename = "blocked_rest",
+            skip_serializing_if = "PolicyCompat::is_empty"
+        )]
+        #[schema(value_type = Option<String>)]
+        compat: PolicyCompat,
     },
     /// Alters a policy's lists or comment.
     #[schema(title = "AlterPolicy")]
@@ -59,8 +64,13 @@ pub enum Change {
         #[serde(default)]
         comment: Option<String>,
         /// As in `create-policy`, where the block list is replaced.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        blocked_rest: Option<String>,
+        #[serde(
+            default,
+            rename = "blocked_rest",
+            skip_serializing_if = "PolicyCompat::is_empty"
+        )]
+        #[schema(value_type = Option<String>)]
+        compat: PolicyCompat,
     },
     /// Gives a policy to another owner.
     #[schema(title = "SetOwner")]

@@ -130,6 +130,7 @@ impl Sources {
             (0, true) => Some("more networks".to_owned()),
             (1, false) => Some("1 more network".to_owned()),
             (n, false) => Some(format!("{} more networks", thousands(n))),
+            (1, true) => Some("at least 1 more network".to_owned()),
             (n, true) => Some(format!("at least {} more networks", thousands(n))),
         };
         let mut items = self

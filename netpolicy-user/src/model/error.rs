@@ -6,7 +6,7 @@ pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
 pub use super::place::Place;
 pub use super::wording::{Excerpt, closest};
-use super::wording::{NoList, at, did_you_mean, join_policies, suggest_key};
+use super::wording::{NoList, at, counted, did_you_mean, join_policies, suggest_key};
 
 /// The manner of an error, for status and exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +192,8 @@ pub enum Problem {
     },
     /// A list over the limit.
     #[error(
-        "the {list} list has more than {limit} rules, the limit for one list; use CIDRs for neighbours, or spread it over several policies"
+        "the {list} list has more than {}, the limit for one list; use CIDRs for neighbours, or spread it over several policies",
+        counted(*limit, "rule", "rules")
     )]
     ListTooLong {
         /// Which list.
@@ -205,7 +206,8 @@ pub enum Problem {
     TooManySources,
     /// Too many policies.
     #[error(
-        "{count} policies, but the limit is {limit}; drop one first, or raise the limit in the agent's configuration"
+        "{}, but the limit is {limit}; drop one first, or raise the limit in the agent's configuration",
+        counted(*count, "policy", "policies")
     )]
     TooManyPolicies {
         /// How many it would be.
@@ -404,7 +406,7 @@ pub enum NameProblem {
     #[error("is empty")]
     Empty,
     /// Too few characters.
-    #[error("has {0} characters")]
+    #[error("has {}", counted(*.0, "character", "characters"))]
     Short(usize),
     /// Too many characters.
     #[error("has {0} characters")]

@@ -11,6 +11,7 @@ pub(crate) mod arbitrary;
 pub mod authority;
 pub mod bypass;
 pub mod change;
+mod compat;
 pub mod dialect;
 pub mod diff;
 pub mod effect;
@@ -31,10 +32,13 @@ pub mod rule;
 pub mod state;
 mod wording;
 
+#[cfg(test)]
+pub(crate) use apply::APPLIED;
 pub use apply::{Applied, ChangeContext};
 pub use authority::{Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
 pub use change::{Change, ListEdit, ListInput, Outcome, SourceText};
+pub use compat::{HostCompat, PolicyCompat};
 pub use dialect::Dialect;
 pub use effect::{Becomes, Effect, Opening};
 pub use error::{ErrorKind, ModelError, Place, Problem};
@@ -50,6 +54,7 @@ pub use reader::{ListOptions, parse_list};
 pub use report::ModelErrors;
 pub use rule::{Note, Rule, Spelling};
 pub use state::{AllowPart, Binding, Combine, Host, Limits, Mode, Policy, Service, State};
+pub use wording::counted;
 
 /// Characters that a comment, or a rule's name, has at most.
 pub const MAX_COMMENT: usize = 4096;

@@ -201,6 +201,7 @@ mod tests {
     fn invalid_names_are_refused_with_the_reason() {
         for (text, expected) in [
             ("", "is empty"),
+            ("a", "has 1 character;"),
             ("ab", "has 2 characters"),
             (&"a".repeat(29), "has 29 characters"),
             ("1abc", "begins with '1'"),

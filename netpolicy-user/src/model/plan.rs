@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list::{Segment, rules_of};
-use super::{AllowPart, Host, Policy, Rule, RuleList, Service, State};
+use super::{AllowPart, Host, Policy, PolicyCompat, Rule, RuleList, Service, State, counted};
 
 /// One difference between two states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -169,19 +169,9 @@ fn host_details(old: Option<&Host>, new: Option<&Host>) -> Vec<String> {
         old.map(ports),
         new.map(ports),
     );
-    let default = |host: &Host| {
-        if host.default_dropped {
-            "dropped"
-        } else {
-            "there"
-        }
-    };
-    field(
-        &mut details,
-        "Materialize's policy default",
-        old.map(default),
-        new.map(default),
-    );
+    if let (Some(old), Some(new)) = (old, new) {
+        details.extend(new.compat.difference(old.compat));
+    }
     details
 }
 
@@ -223,18 +213,10 @@ fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
         old.and_then(|policy| policy.comment.as_deref()),
         new.and_then(|policy| policy.comment.as_deref()),
     );
-    let rest = |policy: &Policy| policy.blocked_rest.clone();
-    match (old.and_then(rest), new.and_then(rest)) {
-        (old, Some(new)) if old.as_ref() != Some(&new) => {
-            details.push(format!("all sources not allowed shown as blocked: {new}"));
-        }
-        (Some(old), None) if new.is_some() => {
-            details.push(format!(
-                "all sources not allowed no longer shown as blocked: {old}"
-            ));
-        }
-        _ => {}
-    }
+    details.extend(PolicyCompat::difference(
+        old.map(|policy| &policy.compat),
+        new.map(|policy| &policy.compat),
+    ));
     if let (Some(old), Some(new)) = (old, new)
         && old.owner != new.owner
     {
@@ -300,9 +282,9 @@ fn rules(details: &mut Vec<String>, kind: &str, old: Option<&RuleList>, new: Opt
     let (removed, added) = difference(old, new);
     if old.len() - new.len().min(old.len()) > SHOWN_RULES && new.len() < old.len() / 2 {
         details.push(format!(
-            "note: the {kind} list shrinks from {} to {} rules",
+            "note: the {kind} list shrinks from {} to {}",
             old.len(),
-            new.len()
+            counted(new.len(), "rule", "rules")
         ));
     }
     for (sign, rules) in [('-', &removed), ('+', &added)] {

@@ -54,7 +54,8 @@ impl ModelErrors {
         let more = self.total - self.shown.len();
         if self.gave_up {
             messages.push(format!(
-                "and at least {more} more errors; the rest was not read"
+                "and at least {more} more {}; the rest was not read",
+                plural(more, "error")
             ));
         } else if more > 0 {
             messages.push(format!("and {more} more {}", plural(more, "error")));

@@ -8,7 +8,7 @@ use netpolicy_common::{MAX_SCOPES, ScopeId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Name, PortSet, RuleList};
+use super::{HostCompat, Name, PolicyCompat, PortSet, RuleList};
 
 /// Everything a host's operator wants enforced. Cloning is cheap: rule lists are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +28,8 @@ pub struct Host {
     pub mode: Mode,
     /// Ports on which nothing is ever judged; 22 by default.
     pub failsafe_ports: PortSet,
-    /// Whether the policy `default`, which Materialize's dialect has from the start,
-    /// was dropped. It allows all and so stands in no state until it is altered.
-    pub default_dropped: bool,
+    /// For SQL's dialects.
+    pub compat: HostCompat,
 }
 
 /// Named TCP ports: a scope of its own.
@@ -82,10 +81,8 @@ pub struct Policy {
     pub allow: AllowPart,
     /// What it blocks.
     pub block: RuleList,
-    /// A `/0` that Snowflake's dialect put on the block list, as written. There it
-    /// stands for every source that is not allowed, which `allow` says already: shown, but
-    /// not enforced. Only together with [`AllowPart::Only`].
-    pub blocked_rest: Option<Box<str>>,
+    /// For SQL's dialects.
+    pub compat: PolicyCompat,
     /// Description.
     pub comment: Option<String>,
     /// Who may change it: an OS user's name, or `group:` and a group's.
@@ -222,7 +219,7 @@ impl Default for Host {
         Self {
             mode: Mode::Enforce,
             failsafe_ports: PortSet::single(22),
-            default_dropped: false,
+            compat: HostCompat::default(),
         }
     }
 }

@@ -4,6 +4,14 @@ use std::fmt;
 
 use super::place::Place;
 
+/// "1 rule", "2 rules".
+pub fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
+    match n.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {one}"),
+        n => format!("{n} {many}"),
+    }
+}
+
 /// A user's text for messages: quoted, escaped, and cut when long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(String);

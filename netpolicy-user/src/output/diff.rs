@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Render, RenderOptions, clean, line, write_plan};
+use super::{Render, RenderOptions, clean, count, line, write_plan};
 use crate::api::Changed;
 
 /// How two states differ.
@@ -55,7 +55,12 @@ impl Render for DiffView {
             }
         }
         if self.left_out > 0 {
-            writeln!(out, "... and {} more lines that differ", self.left_out)?;
+            let lines = count(
+                self.left_out,
+                "more line that differs",
+                "more lines that differ",
+            );
+            writeln!(out, "... and {lines}")?;
         }
         if let Some(changed) = &self.plan {
             writeln!(

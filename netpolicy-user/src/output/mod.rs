@@ -26,6 +26,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::model::counted as count;
+
 pub use changed::{ChangeReport, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
@@ -194,14 +196,6 @@ fn time(options: &RenderOptions, time: Timestamp) -> String {
     time.to_zoned(options.zone())
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
-}
-
-/// "1 rule", "2 rules".
-fn count(n: impl TryInto<u64>, one: &str, many: &str) -> String {
-    match n.try_into().unwrap_or(u64::MAX) {
-        1 => format!("1 {one}"),
-        n => format!("{n} {many}"),
-    }
 }
 
 /// "a, b", or a dash.

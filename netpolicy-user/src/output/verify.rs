@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Render, RenderOptions, line};
+use super::{Render, RenderOptions, count, line};
 use crate::api::VerifyView;
 
 impl Render for VerifyView {
@@ -17,8 +17,9 @@ impl Render for VerifyView {
         if self.differences.is_empty() {
             return writeln!(
                 out,
-                "generation {generation} holds what revision {revision} says: {entries} entries, \
-                 all read back ({took_ms} ms)"
+                "generation {generation} holds what revision {revision} says: {}, all read \
+                 back ({took_ms} ms)",
+                count(*entries, "entry", "entries")
             );
         }
         writeln!(

@@ -84,6 +84,8 @@ struct Head<'t> {
     rules: Option<Spot>,
     /// `COMMENT =`
     comment: Option<Spot>,
+    /// `COMMENT 's'`
+    bare_comment: Option<Spot>,
     /// `ALLOWED_IP_LIST`, `BLOCKED_IP_LIST`
     lists: Option<Spot>,
     /// A quoted name.
@@ -123,6 +125,13 @@ impl<'t> Head<'t> {
                     } else if is(text, "ALLOWED_IP_LIST") || is(text, "BLOCKED_IP_LIST") {
                         self.lists.get_or_insert(word.spot);
                     }
+                }
+            }
+            Kind::Str if self.depth == 0 => {
+                if let Some((word, text)) = last
+                    && is(text, "COMMENT")
+                {
+                    self.bare_comment.get_or_insert(word.spot);
                 }
             }
             _ => {}
@@ -229,6 +238,9 @@ impl<'t> Head<'t> {
                 "COMMENT =",
                 if is_alter { &[Snowflake][..] } else { LISTS },
             ),
+            // Lakehouse's alone, but in Snowflake's text the sign may just be missing. Were
+            // that taken as Lakehouse's, its policies would be active at once.
+            (self.bare_comment, "COMMENT", LISTS),
             (self.quoted, "a quoted name", GRANTS),
         ] {
             if let Some(spot) = spot {

@@ -12,7 +12,6 @@
 //!
 //! | File | Owns |
 //! |---|---|
-//! | `dialect.rs` | the dialects and their names |
 //! | `script.rs` | [`Statements`]: a script, statement by statement, and its dialect |
 //! | `detect.rs` | which dialect a text can be of |
 //! | `lexer.rs` | tokens on top of squawk-lexer's, with every lexical error |

@@ -59,7 +59,7 @@ pub fn create_lists<'a>(
         list(out, dialect, "BLOCKED_IP_LIST", blocked)?;
     }
     if let Some(comment) = lists.comment {
-        out.write_str("\n  COMMENT = ")?;
+        out.write_str(comment_clause(dialect))?;
         text(out, comment, dialect)?;
     }
     Ok(())
@@ -157,6 +157,14 @@ fn list<T: AsRef<str>>(
     out.write_char(')')
 }
 
+/// What stands before a policy's comment, on a line of its own.
+fn comment_clause(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Lakehouse => "\n  COMMENT ",
+        Dialect::Snowflake | Dialect::Materialize => "\n  COMMENT = ",
+    }
+}
+
 /// What stands behind a rule's name.
 fn rule(out: &mut impl Write, address: &str) -> fmt::Result {
     out.write_str(" (ACTION = 'allow', DIRECTION = 'ingress', ADDRESS = ")?;
@@ -206,6 +214,9 @@ impl fmt::Display for Statement<'_> {
                 f.write_str(forced(*force))
             }
             Verb::DescribePolicy(name) => write!(f, "DESC NETWORK POLICY {name}"),
+            Verb::ShowPolicies { .. } if dialect == Dialect::Lakehouse => {
+                f.write_str("SHOW NETWORK POLICY")
+            }
             Verb::ShowPolicies { like } => {
                 f.write_str("SHOW NETWORK POLICIES")?;
                 if let Some(like) = like {
@@ -300,7 +311,7 @@ fn write_clauses(
         list(f, dialect, "BLOCKED_IP_LIST", texts(blocked))?;
     }
     if let Some(comment) = &clauses.comment {
-        f.write_str("\n  COMMENT = ")?;
+        f.write_str(comment_clause(dialect))?;
         string(f, &comment.text(), dialect)?;
     }
     Ok(())

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Host, Mode, Name, Policy, PortSet, RuleList, Service, State,
+    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, Policy, PolicyCompat, PortSet,
+    RuleList, Service, State,
 };
 
 /// The format that is written.
@@ -32,8 +33,12 @@ pub(super) struct Document {
 struct StoredHost {
     mode: Mode,
     failsafe_ports: Vec<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    default_dropped: bool,
+    #[serde(
+        default,
+        rename = "default_dropped",
+        skip_serializing_if = "HostCompat::is_empty"
+    )]
+    compat: HostCompat,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,8 +59,12 @@ struct StoredPolicy {
     /// `None`: any.
     allow: Option<HexId>,
     block: HexId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    blocked_rest: Option<Box<str>>,
+    #[serde(
+        default,
+        rename = "blocked_rest",
+        skip_serializing_if = "PolicyCompat::is_empty"
+    )]
+    compat: PolicyCompat,
     comment: Option<String>,
     owner: String,
     created: Timestamp,
@@ -101,7 +110,7 @@ impl Document {
                 name,
                 allow,
                 block,
-                blocked_rest,
+                compat,
                 comment,
                 owner,
                 ..
@@ -120,7 +129,7 @@ impl Document {
                     AllowPart::Only(list) => Some(HexId(put(list)?)),
                 },
                 block: HexId(put(block)?),
-                blocked_rest: blocked_rest.clone(),
+                compat: compat.clone(),
                 comment: comment.clone(),
                 owner: owner.clone(),
                 created: *created,
@@ -157,14 +166,14 @@ impl Document {
         let Host {
             mode,
             failsafe_ports,
-            default_dropped,
+            compat,
         } = &state.host;
         Ok(Self {
             format: FORMAT,
             host: StoredHost {
                 mode: *mode,
                 failsafe_ports: items(failsafe_ports),
-                default_dropped: *default_dropped,
+                compat: *compat,
             },
             services: services.collect(),
             policies: policies.collect::<Result<_, _>>()?,
@@ -228,7 +237,7 @@ impl Document {
                     Some(id) => AllowPart::Only(list(id)?),
                 },
                 block: list(&stored.block)?,
-                blocked_rest: stored.blocked_rest,
+                compat: stored.compat,
                 bindings: host
                     .into_iter()
                     .chain(services)
@@ -256,7 +265,7 @@ impl Document {
             host: Host {
                 mode: self.host.mode,
                 failsafe_ports,
-                default_dropped: self.host.default_dropped,
+                compat: self.host.compat,
             },
             services: services.collect::<Result<_, String>>()?,
             policies,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::chunk::{self, Anchor};
 use super::objects::{self, Kind, ObjectId, Objects};
-use crate::model::RuleList;
 use crate::model::list::{ListBuilder, RuleChunk};
+use crate::model::{RuleList, counted};
 
 /// The object's content.
 #[derive(Serialize, Deserialize)]
@@ -150,7 +150,10 @@ pub(super) fn get(
     }
     let list = builder.finish(sources);
     if list.len() != count {
-        let detail = format!("list {id} has {} rules, expected {count}", list.len());
+        let detail = format!(
+            "list {id} has {}, expected {count}",
+            counted(list.len(), "rule", "rules")
+        );
         return Err(objects.corrupt(detail));
     }
     let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());

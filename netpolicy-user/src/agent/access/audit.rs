@@ -6,6 +6,7 @@ use super::asker::Asker;
 use super::notes::{Noted, Notes};
 use crate::agent::error::{AgentError, chain};
 use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
+use crate::model::counted;
 use crate::store::{AuditDetail, AuditEntry, Outcome, Store};
 
 /// An entry of something that leaves the revision as it is.
@@ -76,7 +77,7 @@ pub(in crate::agent) fn record(store: &mut dyn Store, notes: &Notes, all: bool, 
         let (outcome, changes, errors) = match &note.what {
             Noted::Done { again: 0 } => (Outcome::Done, Vec::new(), Vec::new()),
             Noted::Done { again } => {
-                let more = format!("and {again} more times");
+                let more = format!("and {}", counted(*again, "more time", "more times"));
                 (Outcome::Done, vec![more], Vec::new())
             }
             Noted::Refused { errors } => (Outcome::Refused, Vec::new(), errors.clone()),

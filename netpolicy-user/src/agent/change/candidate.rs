@@ -14,39 +14,57 @@ use crate::agent::access::{Asker, rights};
 use crate::agent::error::AgentError;
 use crate::api::{Changed, Phase, Timing};
 use crate::compiler::{Effects, effects};
-use crate::model::{Applied, Change, ChangeContext, Principal, plan};
+use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
 
 impl Situation<'_> {
-    /// Checks changes one after the other. What the caller sent is dropped here: it may hold
+    /// Checks a change. What the caller sent is dropped here: it may hold
     /// tens of megabytes of text that the model has by then.
     ///
     /// # Errors
-    /// One of them is wrong in itself, or does not go with what is there.
+    /// It is wrong in itself, or does not go with what is there.
     pub(in crate::agent) fn applied(
         &self,
-        changes: Vec<Change>,
+        change: Change,
         action: &str,
         asker: Asker,
         options: Options,
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
-        let actor = asker.caller.name();
-        for change in &changes {
+        let changes = std::slice::from_ref(&change);
+        let applied = self.apply(&self.in_force.state, changes, asker, options.force, now);
+        drop(change);
+        applied.inspect_err(|error| {
+            if let AgentError::Model(errors) = error {
+                let (actor, errors) = (asker.caller.name(), errors.total());
+                tracing::info!(actor, action, errors, "change refused");
+            }
+        })
+    }
+
+    /// What changes to a state lead to.
+    ///
+    /// # Errors
+    /// All that is wrong with the first one that is wrong.
+    pub(in crate::agent) fn apply(
+        &self,
+        state: &State,
+        changes: &[Change],
+        asker: Asker,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<Applied, AgentError> {
+        for change in changes {
             if let Change::SetOwner { owner, .. } = change {
                 must_exist(&Principal::of_owner(owner))?;
             }
         }
         let cx = ChangeContext {
             now,
-            actor: &actor,
+            actor: &asker.caller.name(),
             limits: self.limits,
-            force: options.force,
+            force,
         };
-        let applied = self.in_force.state.apply_all(&changes, &cx);
-        drop(changes);
-        Ok(applied.inspect_err(|errors| {
-            tracing::info!(actor, action, errors = errors.total(), "change refused");
-        })?)
+        Ok(state.apply_all(changes, &cx)?)
     }
 
     /// Authorises and compiles what was applied since `started`, and looks whom it denies.

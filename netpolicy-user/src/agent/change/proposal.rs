@@ -1,18 +1,20 @@
 //! What is to become of the desired state.
 
 use super::action;
-use crate::model::Change;
+use crate::model::{Applied, Change};
 use crate::store::Pending;
 
 /// What is to become of the desired state.
 #[derive(Debug)]
 pub enum Proposal {
-    /// Some changes, one after the other, as one.
-    Changes {
-        /// The changes.
-        changes: Vec<Change>,
-        /// What they are called in log and history; `None`: as the change is called.
-        action: Option<String>,
+    /// A change.
+    Change(Change),
+    /// Changes that are [applied](super::Situation::apply) already to the state that is there.
+    Applied {
+        /// What they lead to.
+        applied: Applied,
+        /// What they are called in log and history.
+        action: String,
     },
     /// What it was at a revision.
     Rollback {
@@ -25,10 +27,7 @@ pub enum Proposal {
 
 impl From<Change> for Proposal {
     fn from(change: Change) -> Self {
-        Self::Changes {
-            changes: vec![change],
-            action: None,
-        }
+        Self::Change(change)
     }
 }
 
@@ -36,14 +35,8 @@ impl Proposal {
     /// What it is called in log and history.
     pub(in crate::agent) fn action(&self) -> String {
         match self {
-            Self::Changes {
-                action: Some(action),
-                ..
-            } => action.clone(),
-            Self::Changes { changes, .. } => {
-                let each: Vec<_> = changes.iter().map(action::describe).collect();
-                each.join("; ")
-            }
+            Self::Change(change) => action::describe(change),
+            Self::Applied { action, .. } => action.clone(),
             Self::Rollback { revision } => format!("rollback {revision}"),
             Self::Unconfirmed(pending) => {
                 format!("rollback {}: not confirmed", pending.base)
@@ -54,8 +47,8 @@ impl Proposal {
     /// Bytes of text in it.
     pub(in crate::agent) fn text_len(&self) -> usize {
         match self {
-            Self::Changes { changes, .. } => changes.iter().map(Change::text_len).sum(),
-            Self::Rollback { .. } | Self::Unconfirmed(_) => 0,
+            Self::Change(change) => change.text_len(),
+            Self::Applied { .. } | Self::Rollback { .. } | Self::Unconfirmed(_) => 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::agent::error::{AgentError, Kind, code_of};
 use crate::api::{ErrorCode, Opens, SqlFailure, SqlRequest};
 use crate::sql::meaning::{self, Refusal, makes_revisions};
-use crate::sql::{Dialect, SqlError, Statement, Statements};
+use crate::sql::{SqlError, Statement, Statements};
 
 /// Why a script stopped.
 #[derive(Debug)]
@@ -91,13 +91,8 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
             ..
         } => {
             let text = meaning::lockout(statement, *address, policy.as_deref(), why);
-            let hint = match statement.dialect {
-                Dialect::Lakehouse => {
-                    Some("allow that address first, or put FORCE at the statement's end".to_owned())
-                }
-                _ => error.hint(),
-            };
-            (vec![text], hint)
+            let hint = meaning::lockout_hint(statement).map(str::to_owned);
+            (vec![text], hint.or_else(|| error.hint()))
         }
         AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], error.hint()),
         _ => (error.errors(), error.hint()),

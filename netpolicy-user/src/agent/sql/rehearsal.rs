@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
 use crate::agent::access::Asker;
 use crate::agent::change::consent::asks;
 use crate::agent::change::{Candidate, Consent, Options};
@@ -13,9 +11,9 @@ use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
 use crate::api::{Changed, Phase};
-use crate::model::Change;
+use crate::model::Applied;
 
-/// What [`Writer::change`] would come to if `stage` were in force, refusals included. From
+/// What [`Writer::change`] of what was applied since `started` would come to if `stage` were in force, refusals included. From
 /// then on the stage is what it would leave.
 ///
 /// # Errors
@@ -23,8 +21,8 @@ use crate::model::Change;
 pub(super) fn rehearse(
     writer: &Writer,
     stage: &mut InForce,
-    changes: Vec<Change>,
-    action: &str,
+    applied: Applied,
+    started: Instant,
     asker: Asker,
     options: Options,
 ) -> Result<Changed, AgentError> {
@@ -37,10 +35,8 @@ pub(super) fn rehearse(
         consent: Consent::Any,
         ..options
     };
-    let started = Instant::now();
     writer.phase(Phase::Checking);
     let situation = writer.situation(stage);
-    let applied = situation.applied(changes, action, asker, options, Timestamp::now())?;
     let candidate = situation.candidate(applied, started, Some(asker), options)?;
     let Candidate {
         state,

@@ -6,6 +6,7 @@
 //! or none.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -21,12 +22,14 @@ use crate::agent::change::consent::asks;
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
-use crate::api::{BypassRequest, Changed, Existing, GrantRequest, SqlRequest, SqlResult};
-use crate::model::{Change, ChangeContext, Privilege, State};
-use crate::sql::meaning::{
-    self, Action, Changes, Privileged, Scene, makes_revisions, only_asks, plan, says_force,
+use crate::api::{
+    BypassRequest, Changed, Existing, GrantRequest, SqlRequest, SqlResponse, SqlResult,
 };
-use crate::sql::{Dialect, Statement, Statements};
+use crate::model::{Applied, Privilege, State};
+use crate::sql::meaning::{
+    self, Action, Changes, Privileged, Scene, makes_revisions, only_asks, plan,
+};
+use crate::sql::{Statement, Statements};
 
 /// What a text without a name is called.
 const NAMELESS: &str = "sql";
@@ -37,12 +40,10 @@ const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 /// What a script came to.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What each statement came to, up to the one that failed.
-    pub results: Vec<SqlResult>,
+    /// What is answered; without the failure, whose status is not known here.
+    pub response: SqlResponse,
     /// Why it stopped.
     pub failure: Option<Failure>,
-    /// The dialect at its end; `None`: it holds no statement.
-    pub dialect: Option<Dialect>,
 }
 
 /// Runs a script, or only tries it: then each statement is judged by what the ones
@@ -60,7 +61,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
     if options.confirm_within.is_some() && !request.atomic {
         outcome.failure = failure::several_revisions(request);
         if outcome.failure.is_some() {
-            outcome.dialect = statements.dialect();
+            outcome.response.dialect = statements.dialect();
             return outcome;
         }
     }
@@ -68,7 +69,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
         let action = format!("sql: {}", request.name.escape_debug());
         writer.audit_refusal(asker, &action, &error);
         outcome.failure = Some(failure::of_script(&error));
-        outcome.dialect = statements.dialect();
+        outcome.response.dialect = statements.dialect();
         return outcome;
     }
     // Its first statement may change the revision, and it is the script that was written for one.
@@ -80,7 +81,8 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
     let mut script = Script {
         atomic: request.atomic.then(|| Atomic {
             state: Arc::clone(&writer.in_force().state),
-            changes: Vec::new(),
+            now: Timestamp::now(),
+            changes: false,
             force: false,
             cut: false,
             last: None,
@@ -94,8 +96,10 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
             name => name,
         },
     };
-    outcome.failure = script.run(&mut statements, &mut outcome.results).err();
-    outcome.dialect = statements.dialect();
+    outcome.failure = script
+        .run(&mut statements, &mut outcome.response.results)
+        .err();
+    outcome.response.dialect = statements.dialect();
     script.writer.rest();
     outcome
 }
@@ -116,7 +120,10 @@ struct Script<'w, 't> {
 struct Atomic<'t> {
     /// What they lead to.
     state: Arc<State>,
-    changes: Vec<Change>,
+    /// When they are made: all at once.
+    now: Timestamp,
+    /// Whether there are any.
+    changes: bool,
     /// Whether a statement says FORCE: one revision is forced as a whole.
     force: bool,
     /// Whether a statement cuts connections.
@@ -197,9 +204,7 @@ impl<'t> Script<'_, 't> {
                 Ok(None)
             }
             Action::Nothing { status } => Ok(Some(status)),
-            Action::Changes(changes) => {
-                self.changes(statement, &state, changes, &action, &mut result)
-            }
+            Action::Changes(changes) => self.changes(&state, changes, &action, &mut result),
             Action::Grant(grant) => self.grant(grant, true).map(Some),
             Action::Revoke(grant) => self.grant(grant, false).map(Some),
             Action::Bypass {
@@ -216,7 +221,6 @@ impl<'t> Script<'_, 't> {
 
     fn changes(
         &mut self,
-        statement: &Statement<'t>,
         state: &Arc<State>,
         planned: Changes,
         action: &str,
@@ -226,60 +230,62 @@ impl<'t> Script<'_, 't> {
             changes,
             status,
             warnings,
+            force,
+            cut,
         } = planned;
         result.warnings = warnings;
         if changes.is_empty() {
             return Ok(Some(status));
         }
-        let force = self.options.force || says_force(&statement.verb);
-        let actor = self.asker.caller.name();
-        let cx = ChangeContext {
-            now: Timestamp::now(),
-            actor: &actor,
-            limits: self.writer.limits(),
-            force,
+        let force = self.options.force || force;
+        let now = match &self.atomic {
+            Some(atomic) => atomic.now,
+            None => Timestamp::now(),
         };
-        // Lists are read already: this is quick, and says whether anything changes.
-        let applied = state.apply_all(&changes, &cx).inspect_err(|errors| {
+        let started = Instant::now();
+        let situation = self.writer.situation(self.writer.in_force());
+        let applied = situation.apply(state, &changes, self.asker, force, now);
+        drop(situation);
+        let applied = applied.inspect_err(|error| {
             if !self.options.dry_run {
-                let error = AgentError::Model(errors.clone());
-                self.writer.audit_refusal(self.asker, action, &error);
+                self.writer.audit_refusal(self.asker, action, error);
             }
         })?;
-        let cuts = statement.dialect == Dialect::Snowflake && applied.state != **state;
+        let cut = cut && applied.state != **state;
         if let Some(atomic) = &mut self.atomic {
             result.warnings.extend(applied.warnings);
             atomic.state = Arc::new(applied.state);
-            atomic.changes.extend(changes);
+            atomic.changes = true;
             atomic.force |= force;
-            atomic.cut |= cuts;
+            atomic.cut |= cut;
             return Ok(Some(status));
         }
-        let mut changed = self.make(changes, action.to_owned(), force, cuts)?;
+        let mut changed = self.make(applied, started, action, force, cut)?;
         result.warnings.append(&mut changed.warnings);
         result.changed = Some(changed);
         Ok(Some(status))
     }
 
-    /// Makes changes as one, or tries them.
+    /// Makes as one what was applied since `started`, or tries it.
     fn make(
         &mut self,
-        changes: Vec<Change>,
-        action: String,
+        applied: Applied,
+        started: Instant,
+        action: &str,
         force: bool,
-        cuts: bool,
+        cut: bool,
     ) -> Result<Changed, AgentError> {
         let options = Options {
             force,
-            existing: self.options.existing.or(cuts.then_some(Existing::Cut)),
+            existing: self.options.existing.or(cut.then_some(Existing::Cut)),
             ..self.options
         };
         if let Some(stage) = &mut self.stage {
-            return rehearse(self.writer, stage, changes, &action, self.asker, options);
+            return rehearse(self.writer, stage, applied, started, self.asker, options);
         }
-        let proposal = Proposal::Changes {
-            changes,
-            action: Some(action),
+        let proposal = Proposal::Applied {
+            applied,
+            action: action.to_owned(),
         };
         self.writer.change(proposal, self.asker, options)
     }
@@ -292,18 +298,19 @@ impl<'t> Script<'_, 't> {
         let Some((number, last)) = atomic.last.take() else {
             return Ok(());
         };
-        let changes = std::mem::take(&mut atomic.changes);
         let (force, cut) = (atomic.force, atomic.cut);
-        if changes.is_empty() {
+        if !atomic.changes {
             return Ok(());
         }
+        let applied = Applied {
+            state: State::clone(&atomic.state),
+            // The statements have warned themselves.
+            warnings: Vec::new(),
+        };
         let action = format!("sql: {} as one", self.name.escape_debug());
         let mut changed = self
-            .make(changes, action, force, cut)
+            .make(applied, Instant::now(), &action, force, cut)
             .map_err(|error| failure::failed(&last, &error))?;
-        // What the statements themselves warned of is said already.
-        let said = |warning: &String| results.iter().any(|r| r.warnings.contains(warning));
-        changed.warnings.retain(|warning| !said(warning));
         if let Some(result) = results.get_mut(number) {
             result.warnings.append(&mut changed.warnings);
             result.changed = Some(changed);

@@ -54,7 +54,10 @@ impl Writer {
         let actor = self.actor(&proposal, asker);
         let now = Timestamp::now();
         let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
-        let is_back = !matches!(proposal, Proposal::Changes { .. });
+        let is_back = matches!(
+            proposal,
+            Proposal::Rollback { .. } | Proposal::Unconfirmed(_)
+        );
         // A rollback ends the waiting, or waits in its stead.
         let awaits = match is_back {
             true => Ok(()),
@@ -236,10 +239,11 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
         let state = match proposal {
-            Proposal::Changes { changes, .. } => {
+            Proposal::Change(change) => {
                 let situation = self.situation(&self.in_force);
-                return situation.applied(changes, action, asker, options, now);
+                return situation.applied(change, action, asker, options, now);
             }
+            Proposal::Applied { applied, .. } => return Ok(applied),
             Proposal::Rollback { revision } => self.state_at(revision)?,
             Proposal::Unconfirmed(pending) => match self.confirmation.base() {
                 Some(base) => State::clone(base),

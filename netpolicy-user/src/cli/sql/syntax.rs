@@ -41,12 +41,12 @@ const MATERIALIZE: &[&str] = &[
 ];
 
 const LAKEHOUSE: &[&str] = &[
-    "CREATE [OR REPLACE] NETWORK POLICY name [{ALLOWED_IP_LIST = (…) | BLOCKED_IP_LIST = (…) | COMMENT = text}…] [FORCE]",
+    "CREATE [OR REPLACE] NETWORK POLICY name [{ALLOWED_IP_LIST = (…) | BLOCKED_IP_LIST = (…) | COMMENT text}…] [FORCE]",
     "ALTER NETWORK POLICY [IF EXISTS] policy SET {ALLOWED_IP_LIST = (…) | BLOCKED_IP_LIST = (…)}… [FORCE]",
     "ALTER NETWORK POLICY [IF EXISTS] policy {ACTIVATE | INACTIVATE} [FORCE]",
     "DROP NETWORK POLICY [IF EXISTS] policy [FORCE]",
     "DESC NETWORK POLICY policy",
-    "SHOW {NETWORK POLICIES | NETWORK POLICY}",
+    "SHOW NETWORK POLICY",
 ];
 
 const ALL: &[&str] = &[
@@ -292,7 +292,10 @@ mod tests {
             ),
             ("ALTER USER", Snowflake, &["IF", "Service"]),
             ("CREATE NETWORK POLICY", Snowflake, &["IF", "name"]),
+            ("CREATE NETWORK POLICY p COMMENT", Snowflake, &["="]),
             ("CREATE NETWORK POLICY p COMMENT =", Snowflake, &["text"]),
+            ("CREATE NETWORK POLICY p COMMENT", Lakehouse, &["text"]),
+            ("SHOW NETWORK", Lakehouse, &["POLICY"]),
             (
                 "CREATE NETWORK POLICY p ALLOWED_IP_LIST = ('10.0.0.1', '10.0.0.2')",
                 Lakehouse,

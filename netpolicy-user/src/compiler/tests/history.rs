@@ -127,7 +127,7 @@ fn after(state: &State, step: Step) -> State {
                 allow,
                 block,
                 comment: None,
-                blocked_rest: None,
+                compat: Default::default(),
             };
             return state.apply(&change, &cx()).unwrap().state;
         }
@@ -190,7 +190,7 @@ fn long_lists() -> State {
         services: vec![],
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     };
     let one = State::empty()
         .apply(&create("one", 0, 1_000), &cx())
@@ -251,7 +251,7 @@ fn unchanged_lists_are_shared() {
             remove: ListInput::default(),
         },
         comment: Some("new".into()),
-        blocked_rest: None,
+        compat: Default::default(),
     };
     let state = state.apply(&change, &cx()).unwrap().state;
     let after = before.next(&state, &mut |_, _| {});

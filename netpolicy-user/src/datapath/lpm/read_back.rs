@@ -90,7 +90,7 @@ fn compare<K: Pod + Eq + std::hash::Hash>(
             match missing.count() {
                 0 => {}
                 missing => found.push(format!(
-                    "{name}: {missing} of {} sampled entries are missing",
+                    "{name}: entries that are missing: {missing} of {} sampled",
                     keys.len()
                 )),
             }
@@ -109,10 +109,13 @@ fn compare<K: Pod + Eq + std::hash::Hash>(
         }
     }
     if extra > 0 {
-        found.push(format!("{name}: {extra} entries too many"));
+        found.push(format!("{name}: entries that are too many: {extra}"));
     }
     if !missing.is_empty() {
-        found.push(format!("{name}: {} entries are missing", missing.len()));
+        found.push(format!(
+            "{name}: entries that are missing: {}",
+            missing.len()
+        ));
     }
     Ok(())
 }

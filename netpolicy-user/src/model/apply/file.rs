@@ -27,7 +27,7 @@ impl Worker<'_> {
             mut services,
             mut policies,
         } = read;
-        host.default_dropped = self.state.host.default_dropped;
+        host.compat = self.state.host.compat;
         if keep_others && !has_host {
             host = self.state.host.clone();
         }
@@ -185,7 +185,7 @@ impl Worker<'_> {
             name,
             mut allow,
             mut block,
-            blocked_rest,
+            compat,
             comment,
             active,
             bindings,
@@ -196,7 +196,7 @@ impl Worker<'_> {
             unchanged = old.comment == comment
                 && old.active == active
                 && old.bindings == bindings
-                && old.blocked_rest == blocked_rest
+                && old.compat == compat
                 && old.block.same_words(&block)
                 && match (&old.allow, &allow) {
                     (AllowPart::Any, AllowPart::Any) => true,
@@ -216,7 +216,7 @@ impl Worker<'_> {
             name,
             allow,
             block,
-            blocked_rest,
+            compat,
             comment,
             owner: old.map_or_else(|| actor.to_owned(), |old| old.owner.clone()),
             created: old.map_or(now, |old| old.created),

@@ -78,6 +78,8 @@ impl State {
         let mut state = self.clone();
         let mut warnings = Vec::new();
         for (change, done) in changes.iter().zip(1..) {
+            #[cfg(test)]
+            APPLIED.set(APPLIED.get() + 1);
             let mut report = Report::default();
             let mut worker = Worker {
                 state: &mut state,
@@ -92,6 +94,12 @@ impl State {
         }
         Ok(Applied { state, warnings })
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many changes this thread has applied.
+    pub(crate) static APPLIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// A state that is being changed. Its methods give `None` after an error that leaves
@@ -118,7 +126,7 @@ impl Worker<'_> {
                 services,
                 unbound,
                 replace,
-                blocked_rest,
+                compat,
             } => {
                 let parts = policy::NewPolicy {
                     name,
@@ -129,7 +137,7 @@ impl Worker<'_> {
                     services,
                     unbound: *unbound,
                     replace: *replace,
-                    blocked_rest: blocked_rest.as_deref(),
+                    compat,
                 };
                 self.create_policy(&parts)
             }
@@ -138,20 +146,14 @@ impl Worker<'_> {
                 allow,
                 block,
                 comment,
-                blocked_rest,
-            } => self.alter_policy(
-                name,
-                allow,
-                block,
-                comment.as_deref(),
-                blocked_rest.as_deref(),
-            ),
+                compat,
+            } => self.alter_policy(name, allow, block, comment.as_deref(), compat),
             Change::SetOwner { policy, owner } => self.set_owner(policy, owner),
             Change::Govern { policy, service } => {
                 self.govern(policy.as_deref(), service.as_deref())
             }
             Change::DropDefault => {
-                self.state.host.default_dropped = true;
+                self.state.host.compat.drop_default();
                 Some(())
             }
             Change::RenamePolicy { name, to } => self.rename_policy(name, to),

@@ -6,7 +6,7 @@ use super::{Noun, Problem, Worker, check_free};
 use crate::model::change::{Change, ListEdit, ListInput};
 use crate::model::evaluate::ListKind;
 use crate::model::reader::ListReader;
-use crate::model::{AllowPart, Binding, Name, Policy, RuleList};
+use crate::model::{AllowPart, Binding, Name, Policy, PolicyCompat, RuleList};
 
 /// A policy to be made.
 pub(super) struct NewPolicy<'a> {
@@ -18,7 +18,7 @@ pub(super) struct NewPolicy<'a> {
     pub(super) services: &'a [String],
     pub(super) unbound: bool,
     pub(super) replace: bool,
-    pub(super) blocked_rest: Option<&'a str>,
+    pub(super) compat: &'a PolicyCompat,
 }
 
 impl Worker<'_> {
@@ -38,12 +38,13 @@ impl Worker<'_> {
                 .push(Problem::TooManyPolicies { count, limit }.into());
         }
         let allow = match new.allow {
-            None if new.blocked_rest.is_some() => AllowPart::Only(RuleList::default()),
             None => AllowPart::Any,
             Some(input) => AllowPart::Only(self.read_list(ListKind::Allow, "--allow", input)),
         };
+        let allow = new.compat.governs(allow);
         let block = self.read_list(ListKind::Block, "--block", new.block);
         let comment = self.comment(new.comment);
+        self.check_compat(new.compat);
         let mut bindings = BTreeSet::new();
         for service in new.services {
             bindings.extend(self.binding(Some(service)));
@@ -57,7 +58,7 @@ impl Worker<'_> {
             name: name?,
             allow,
             block,
-            blocked_rest: new.blocked_rest.map(Into::into),
+            compat: new.compat.clone(),
             comment,
             owner: replaced.map_or_else(|| self.cx.actor.to_owned(), |old| old.owner),
             created: self.cx.now,
@@ -76,22 +77,14 @@ impl Worker<'_> {
         allow: &ListEdit,
         block: &ListEdit,
         comment: Option<&str>,
-        blocked_rest: Option<&str>,
+        compat: &PolicyCompat,
     ) -> Option<()> {
         let index = self.policy(name)?;
         let mut policy = self.state.policies[index].clone();
-        policy.allow = self.edit_allow(&policy, allow);
+        self.check_compat(compat);
+        policy.compat.edit(compat, allow, block);
+        policy.allow = policy.compat.governs(self.edit_allow(&policy, allow));
         policy.block = self.edit_block(&policy, block);
-        if matches!(block, ListEdit::Set { .. } | ListEdit::Any) {
-            policy.blocked_rest = blocked_rest.map(Into::into);
-        }
-        match (&policy.allow, allow) {
-            (AllowPart::Any, ListEdit::Any) => policy.blocked_rest = None,
-            (AllowPart::Any, _) if policy.blocked_rest.is_some() => {
-                policy.allow = AllowPart::Only(RuleList::default());
-            }
-            _ => {}
-        }
         if comment.is_some() {
             policy.comment = self.comment(comment);
         }
@@ -233,6 +226,12 @@ impl Worker<'_> {
         let mut reader = ListReader::new(kind, limit, self.report).forced(self.cx.force);
         reader.input(option, input);
         reader.finish()
+    }
+
+    fn check_compat(&mut self, compat: &PolicyCompat) {
+        if let Err(problem) = compat.check() {
+            self.report.push(problem.into());
+        }
     }
 
     fn check_policy_name_is_free(&mut self, name: &Name) {

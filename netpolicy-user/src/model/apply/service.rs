@@ -99,7 +99,7 @@ impl Worker<'_> {
         self.state.host = Host {
             mode,
             failsafe_ports,
-            default_dropped: old.default_dropped,
+            compat: old.compat,
         };
         self.check_ports(None);
         Some(())

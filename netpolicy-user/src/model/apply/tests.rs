@@ -28,7 +28,7 @@ fn create(name: &str, allow: Option<&[&str]>, block: &[&str]) -> Change {
         services: vec![],
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 
@@ -38,7 +38,7 @@ fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 

@@ -32,7 +32,7 @@ fn create(name: &str, inactive: bool) -> Change {
         services: Vec::new(),
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 
@@ -92,7 +92,7 @@ fn owner_can_alter_rename_and_drop_own_policies() {
             allow: Default::default(),
             block: Default::default(),
             comment: Some("new".into()),
-            blocked_rest: None,
+            compat: Default::default(),
         },
     ];
     for change in &changes {

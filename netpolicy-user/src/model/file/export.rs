@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::model::{Binding, Name, Policy, Rule, RuleList, State};
+use crate::model::{Binding, Name, Policy, PolicyCompat, Rule, RuleList, State};
 
 /// Rules up to this many stand on one line.
 const SHORT: usize = 3;
@@ -123,8 +123,8 @@ fn policy(policy: &Policy) -> Section<'_> {
     if !policy.block.is_empty() {
         parts.push(rules("block", &policy.block));
     }
-    if let Some(text) = &policy.blocked_rest {
-        let line = format!("blocked_rest = {}", quoted(text));
+    if let Some(text) = policy.compat.to_file() {
+        let line = format!("{} = {}", PolicyCompat::KEY, quoted(text));
         parts.push(SectionPart::Lines("tail", vec![line]));
     }
     Section {

@@ -20,8 +20,8 @@ use super::list::Sameness;
 use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{
-    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, PortSet,
-    RuleList, State,
+    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, PolicyCompat,
+    PortSet, RuleList, State,
 };
 
 pub use export::export;
@@ -56,7 +56,7 @@ pub(super) struct FilePolicy {
     pub(super) name: Name,
     pub(super) allow: AllowPart,
     pub(super) block: RuleList,
-    pub(super) blocked_rest: Option<Box<str>>,
+    pub(super) compat: PolicyCompat,
     pub(super) comment: Option<String>,
     pub(super) active: bool,
     pub(super) bindings: BTreeSet<Binding>,

@@ -14,8 +14,8 @@ use crate::model::reader::{ListReader, Tolerance};
 use crate::model::report::Report;
 use crate::model::wording::NamedBy;
 use crate::model::{
-    AllowPart, Binding, ChangeContext, Combine, Host, MAX_COMMENT, Mode, Name, Policy, PortSet,
-    RuleList, parse_source,
+    AllowPart, Binding, ChangeContext, Combine, Host, MAX_COMMENT, Mode, Name, Policy,
+    PolicyCompat, PortSet, RuleList,
 };
 
 const MODE: &str = "\"enforce\" or \"observe\"";
@@ -190,7 +190,7 @@ impl FileReader<'_, '_> {
             "allow_file",
             "block",
             "block_file",
-            "blocked_rest",
+            PolicyCompat::KEY,
             "allow_empty",
             "bind",
             "active",
@@ -218,7 +218,7 @@ impl FileReader<'_, '_> {
         let bindings = self.bindings(&table, services);
         let active = table.boolean("active", self.report).unwrap_or(true);
         let comment = self.comment(&table);
-        let blocked_rest = self.blocked_rest(&table, &allow);
+        let compat = self.compat(&table, &allow);
         let Some((name, place)) = name else {
             return Some(());
         };
@@ -238,7 +238,7 @@ impl FileReader<'_, '_> {
             name,
             allow,
             block: block.unwrap_or_default(),
-            blocked_rest,
+            compat,
             comment,
             active,
             bindings,
@@ -365,22 +365,16 @@ impl FileReader<'_, '_> {
         PortSet::parse(&good).ok()
     }
 
-    /// A `/0` that is shown as blocked; see [`Policy::blocked_rest`](crate::model::Policy).
-    fn blocked_rest(&mut self, table: &TomlTable<'_>, allow: &AllowPart) -> Option<Box<str>> {
-        const KEY: &str = "blocked_rest";
-        let (text, offset) = table.string(KEY, "a string", self.report)?;
-        let is_all = parse_source(text).is_ok_and(|net| net.prefix_len() == 0);
-        if is_all && matches!(allow, AllowPart::Only(_)) {
-            return Some(text.into());
-        }
-        let problem = Problem::WrongValue {
-            key: KEY,
-            found: Excerpt::new(text),
-            expected: "0.0.0.0/0 and an allow list",
+    /// What the policy has for SQL's dialects.
+    fn compat(&mut self, table: &TomlTable<'_>, allow: &AllowPart) -> PolicyCompat {
+        let Some((text, offset)) = table.string(PolicyCompat::KEY, "a string", self.report) else {
+            return PolicyCompat::default();
         };
-        self.report
-            .error_at(Some(self.document.place(offset)), problem);
-        None
+        PolicyCompat::of_file(text, allow).unwrap_or_else(|problem| {
+            let place = self.document.place(offset);
+            self.report.error_at(Some(place), problem);
+            PolicyCompat::default()
+        })
     }
 
     fn comment(&mut self, table: &TomlTable<'_>) -> Option<String> {

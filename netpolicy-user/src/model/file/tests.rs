@@ -224,7 +224,7 @@ block = ["0.0.0.0/0"]
         "p.toml:4:8: 'mode' is 'off'; expected \"enforce\" or \"observe\"",
         "p.toml:5:19: invalid port or port range '0': ports are 1 to 65535",
         "p.toml:8:1: unknown key 'port' in [[service]]; did you mean 'ports'?",
-        "p.toml:7:8: the name 'p' has 1 characters",
+        "p.toml:7:8: the name 'p' has 1 character",
         "p.toml:6:1: [[service]] without 'ports'; add ports = [\"5432\"]",
         "p.toml:10:8: a service cannot be named 'host'",
         "p.toml:11:10: invalid port or port range '70000'",

@@ -136,7 +136,12 @@ impl<'t> Parser<'t> {
                 *first = Some(token.spot);
             }
             self.take()?;
-            self.expect(Kind::Eq, "'='")?;
+            // Lakehouse's instances accept COMMENT 's' alone; text for others has the sign.
+            if clause == "COMMENT" && self.dialect == Lakehouse {
+                self.take_if(Kind::Eq)?;
+            } else {
+                self.expect(Kind::Eq, "'='")?;
+            }
             match clause {
                 "ALLOWED_IP_LIST" => clauses.allowed = Some(self.addresses()?),
                 "BLOCKED_IP_LIST" => clauses.blocked = Some(self.addresses()?),

@@ -113,7 +113,7 @@ impl<'t> Parser<'t> {
         if self.dialect != Materialize {
             let instead = match self.dialect {
                 Snowflake => "write ALTER NETWORK POLICY n SET COMMENT = '…'",
-                _ => "write COMMENT = '…' in CREATE",
+                _ => "write COMMENT '…' in CREATE",
             };
             return self.foreign(comment, "COMMENT ON", &[Materialize], instead);
         }

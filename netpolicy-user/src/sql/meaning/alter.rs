@@ -3,8 +3,8 @@
 use super::list::Read;
 use super::name::{DEFAULT, Found};
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Wrong, changes};
-use crate::model::{AllowPart, Change, ListEdit, ListInput, ListKind, Policy};
+use super::{Action, Cx, Dialect, Refusal, Wrong};
+use crate::model::{AllowPart, Change, ListEdit, ListInput, ListKind, Policy, PolicyCompat};
 use crate::sql::{AlterPolicy, Clauses, Ident, Literal, RuleText, UnsetClauses};
 
 /// What becomes of a policy.
@@ -58,7 +58,7 @@ impl Cx<'_, '_> {
                     name: written(policy),
                     to: to.to_written().into_owned(),
                 };
-                Ok(changes(vec![change], self.altered(), Vec::new()))
+                Ok(self.changes(vec![change], self.altered(), Vec::new()))
             }
             AlterPolicy::Owner(role) => {
                 let owner = errors.take(role.spot(), self.role(role));
@@ -69,7 +69,7 @@ impl Cx<'_, '_> {
                     policy,
                     owner: owner.to_owner(),
                 });
-                Ok(changes(made, self.altered(), Vec::new()))
+                Ok(self.changes(made, self.altered(), Vec::new()))
             }
             AlterPolicy::Activate => {
                 let policy = errors.finish(found.and_then(Found::real))?;
@@ -88,7 +88,7 @@ impl Cx<'_, '_> {
                     );
                 }
                 let status = format!("Network policy {} is active.", policy.name);
-                Ok(changes(made, status, Vec::new()))
+                Ok(self.changes(made, status, Vec::new()))
             }
             AlterPolicy::Inactivate => {
                 let policy = errors.finish(found.and_then(Found::real))?;
@@ -97,7 +97,7 @@ impl Cx<'_, '_> {
                     active: false,
                 }];
                 let status = format!("Network policy {} is inactive.", policy.name);
-                Ok(changes(made, status, Vec::new()))
+                Ok(self.changes(made, status, Vec::new()))
             }
         }
     }
@@ -120,10 +120,10 @@ impl Cx<'_, '_> {
                 allow: ListEdit::Keep,
                 block: ListEdit::Keep,
                 comment: Some(comment.unwrap_or_default()),
-                blocked_rest: None,
+                compat: PolicyCompat::default(),
             });
         }
-        Ok(changes(made, "COMMENT", Vec::new()))
+        Ok(self.changes(made, "COMMENT", Vec::new()))
     }
 
     /// The written name of a policy that is in the state, or is put there.
@@ -178,7 +178,7 @@ impl Cx<'_, '_> {
         // All rules are replaced, also those that this dialect cannot say.
         edit.block = ListEdit::Any;
         if let Some(Found::Real(policy)) = found
-            && (!policy.block.is_empty() || policy.blocked_rest.is_some())
+            && (!policy.block.is_empty() || policy.compat.blocked_rest().is_some())
         {
             edit.warnings.push(format!(
                 "the block list of policy {} is gone: SET RULES replaces all rules",
@@ -211,10 +211,10 @@ impl Cx<'_, '_> {
                 allow,
                 block: edit.block,
                 comment: edit.comment,
-                blocked_rest: edit.rest,
+                compat: PolicyCompat::with_blocked_rest(edit.rest),
             },
         };
-        Ok(changes(vec![change], self.altered(), edit.warnings))
+        Ok(self.changes(vec![change], self.altered(), edit.warnings))
     }
 
     fn altered(&self) -> &'static str {
@@ -265,7 +265,7 @@ fn unset(clauses: UnsetClauses) -> Edit {
 /// Whether a policy has no entry at all, which Snowflake does not set.
 pub(super) fn is_empty(policy: &Policy) -> bool {
     let allows_nobody = matches!(&policy.allow, AllowPart::Only(list) if list.is_empty());
-    allows_nobody && policy.block.is_empty() && policy.blocked_rest.is_none()
+    allows_nobody && policy.block.is_empty() && policy.compat.blocked_rest().is_none()
 }
 
 fn becomes_empty(policy: &Policy, edit: &Edit) -> bool {
@@ -276,7 +276,7 @@ fn becomes_empty(policy: &Policy, edit: &Edit) -> bool {
     let blocks_nobody = match &edit.block {
         ListEdit::Set { list } => list.is_empty() && edit.rest.is_none(),
         ListEdit::Any => true,
-        _ => policy.block.is_empty() && policy.blocked_rest.is_none(),
+        _ => policy.block.is_empty() && policy.compat.blocked_rest().is_none(),
     };
     allows_nobody && blocks_nobody
 }

@@ -3,8 +3,8 @@
 use super::list::Read;
 use super::name::DEFAULT;
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to, changes};
-use crate::model::{Binding, Change, ListInput, ListKind, Name, Policy};
+use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
+use crate::model::{Binding, Change, ListInput, ListKind, Name, Policy, PolicyCompat};
 use crate::sql::{Clauses, CreatePolicy, PolicyBody};
 
 /// Materialize's `max_network_policies`
@@ -118,7 +118,7 @@ impl Cx<'_, '_> {
             services: Vec::new(),
             unbound: !is_live,
             replace: replaced.is_some(),
-            blocked_rest: block.rest,
+            compat: PolicyCompat::with_blocked_rest(block.rest),
         }];
         if is_live && replaced.is_some_and(|policy| policy.bindings.is_empty()) {
             made.push(Change::Bind {
@@ -131,7 +131,7 @@ impl Cx<'_, '_> {
             Dialect::Materialize => "CREATE NETWORK POLICY".to_owned(),
             Dialect::Lakehouse => format!("Network policy {name} is created and active."),
         };
-        changes(made, status, warnings)
+        self.changes(made, status, warnings)
     }
 
     /// Whether OR REPLACE means this policy: a quoted name has to be exactly its.
@@ -178,7 +178,7 @@ impl Cx<'_, '_> {
             services: Vec::new(),
             unbound: !is_setting,
             replace: false,
-            blocked_rest: None,
+            compat: PolicyCompat::default(),
         }
     }
 }

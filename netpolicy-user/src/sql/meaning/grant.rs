@@ -1,7 +1,7 @@
 //! GRANT and REVOKE. A role is an OS user, or else a group.
 
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Privileged, Refusal, Wrong, changes};
+use super::{Action, Cx, Dialect, Privileged, Refusal, Wrong};
 use crate::model::{Change, Principal, Privilege};
 use crate::sql::{self, Grant, Ident};
 
@@ -16,7 +16,7 @@ impl Cx<'_, '_> {
                 policy: policy.name.to_written().into_owned(),
                 owner: owner.to_owner(),
             };
-            return Ok(changes(vec![change], self.granted("GRANT"), Vec::new()));
+            return Ok(self.changes(vec![change], self.granted("GRANT"), Vec::new()));
         }
         self.privileged(grant, "GRANT").map(Action::Grant)
     }

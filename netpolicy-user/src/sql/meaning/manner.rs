@@ -34,6 +34,15 @@ pub fn lockout(
     }
 }
 
+/// What to do about a lockout, where the dialect has a way of its own.
+#[must_use]
+pub fn lockout_hint(statement: &Statement<'_>) -> Option<&'static str> {
+    match statement.dialect {
+        Dialect::Lakehouse => Some("allow that address first, or put FORCE at the statement's end"),
+        Dialect::Snowflake | Dialect::Materialize => None,
+    }
+}
+
 /// That who asks lacks the right to it; `lacks` says which, a sentence each.
 #[must_use]
 pub fn lacks(statement: &Statement<'_>, lacks: &[String]) -> String {

@@ -36,7 +36,7 @@ mod show;
 mod tests;
 mod wrong;
 
-pub use manner::{lacks, lockout};
+pub use manner::{lacks, lockout, lockout_hint};
 pub use wrong::{At, Refusal, Wrong};
 
 use super::{Dialect, Statement, Verb};
@@ -99,6 +99,12 @@ pub struct Changes {
     pub status: String,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Whether the statement says itself that it is applied although it locks out the
+    /// requester.
+    pub force: bool,
+    /// Whether, unless the request says otherwise, the open connections of sources that
+    /// the changes deny are closed; if they change anything.
+    pub cut: bool,
 }
 
 /// The answer to a question.
@@ -194,9 +200,8 @@ pub fn only_asks(verb: &Verb<'_>) -> bool {
     )
 }
 
-/// Whether a statement says itself that it is to be made although it locks out who asks.
-#[must_use]
-pub fn says_force(verb: &Verb<'_>) -> bool {
+/// Whether a statement ends with FORCE.
+fn says_force(verb: &Verb<'_>) -> bool {
     match verb {
         Verb::CreatePolicy(create) => create.force,
         Verb::AlterPolicy { force, .. } | Verb::DropPolicy { force, .. } => *force,
@@ -240,6 +245,22 @@ impl<'s> Cx<'s, '_> {
         self.scene.state
     }
 
+    /// Changes, and what to say of them.
+    fn changes(
+        &self,
+        changes: Vec<Change>,
+        status: impl Into<String>,
+        warnings: Vec<String>,
+    ) -> Action {
+        Action::Changes(Changes {
+            changes,
+            status: status.into(),
+            warnings,
+            force: says_force(&self.statement.verb),
+            cut: self.dialect() == Dialect::Snowflake,
+        })
+    }
+
     /// The active policies that govern the host.
     fn on_host(&self) -> Vec<&'s Policy> {
         let policies = self.state().policies.iter();
@@ -247,15 +268,6 @@ impl<'s> Cx<'s, '_> {
             .filter(|policy| policy.active && policy.bindings.contains(&Binding::Host))
             .collect()
     }
-}
-
-/// Changes, and what to say of them.
-fn changes(changes: Vec<Change>, status: impl Into<String>, warnings: Vec<String>) -> Action {
-    Action::Changes(Changes {
-        changes,
-        status: status.into(),
-        warnings,
-    })
 }
 
 /// The scopes that an active policy governs, as Snowflake calls them.

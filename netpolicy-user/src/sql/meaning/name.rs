@@ -52,7 +52,7 @@ impl<'s> Cx<'s, '_> {
     /// Whether Materialize's `default` is there without being in the state.
     pub(super) fn has_default(&self) -> bool {
         self.dialect() == Dialect::Materialize
-            && !self.state().host.default_dropped
+            && !self.state().host.compat.default_dropped()
             && self.state().policy(DEFAULT).is_none()
     }
 

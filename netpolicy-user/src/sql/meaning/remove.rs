@@ -3,7 +3,7 @@
 use super::create::governs_host;
 use super::name::{DEFAULT, Found};
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to, changes};
+use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
 use crate::model::{Binding, Change, Policy};
 use crate::sql::Ident;
 
@@ -49,7 +49,7 @@ impl Cx<'_, '_> {
             .iter()
             .map(|name| format!("there is no network policy {name}"));
         let warnings = notices.collect();
-        Ok(changes(made, self.dropped(names), warnings))
+        Ok(self.changes(made, self.dropped(names), warnings))
     }
 
     fn dropped(&self, names: &[Ident<'_>]) -> String {

@@ -110,8 +110,8 @@ impl Writer {
             AllowPart::Only(list) => Some(self.addresses(list, true)?),
         };
         let mut blocked = self.addresses(&policy.block, false)?;
-        match (self.dialect, &policy.blocked_rest, &mut allowed) {
-            (Dialect::Snowflake, Some(rest), _) => blocked.push(rest.to_string()),
+        match (self.dialect, policy.compat.blocked_rest(), &mut allowed) {
+            (Dialect::Snowflake, Some(rest), _) => blocked.push(rest.to_owned()),
             (Dialect::Lakehouse, _, Some(allowed)) if allowed.is_empty() => {
                 self.warnings.push(format!(
                     "the policy allows no source, which Lakehouse cannot express: {NOBODY} is \

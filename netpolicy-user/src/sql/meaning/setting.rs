@@ -3,7 +3,7 @@
 use super::alter::is_empty;
 use super::name::{DEFAULT, Found};
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Table, Wrong, changes};
+use super::{Action, Cx, Dialect, Refusal, Table, Wrong};
 use crate::model::{Binding, Change, Combine, Policy, Service};
 use crate::sql::{AlterUser, Ident, Level};
 
@@ -33,7 +33,7 @@ impl<'s> Cx<'s, '_> {
             policy,
             service: None,
         };
-        Ok(changes(vec![change], self.set_status(), Vec::new()))
+        Ok(self.changes(vec![change], self.set_status(), Vec::new()))
     }
 
     fn set_status(&self) -> &'static str {
@@ -72,7 +72,7 @@ impl<'s> Cx<'s, '_> {
                 service.name
             )
         });
-        Ok(changes(
+        Ok(self.changes(
             vec![change],
             self.set_status(),
             warnings.into_iter().collect(),
@@ -108,7 +108,7 @@ impl<'s> Cx<'s, '_> {
                     policy: None,
                     service: Some(service.name.to_written_service().into_owned()),
                 };
-                Ok(changes(vec![change], self.set_status(), Vec::new()))
+                Ok(self.changes(vec![change], self.set_status(), Vec::new()))
             }
             AlterUser::Bypass { minutes, .. } => {
                 let service = errors.finish(service)?;

@@ -90,7 +90,7 @@ fn comment(policy: &Policy) -> Option<String> {
 
 fn snowflake_row(policy: &Policy) -> Vec<Option<String>> {
     let allowed = policy.allow_list().map_or(1, RuleList::len);
-    let blocked = policy.block.len() + usize::from(policy.blocked_rest.is_some());
+    let blocked = policy.block.len() + usize::from(policy.compat.blocked_rest().is_some());
     vec![
         some(created_on(policy.created)),
         some(policy.name.as_str()),
@@ -141,7 +141,7 @@ fn snowflake(policy: &Policy) -> Table {
         }
         AllowPart::Only(list) => join(list, None),
     };
-    let blocked = join(&policy.block, policy.blocked_rest.as_deref());
+    let blocked = join(&policy.block, policy.compat.blocked_rest());
     for (name, value) in [("ALLOWED_IP_LIST", allowed), ("BLOCKED_IP_LIST", blocked)] {
         if !value.is_empty() {
             table.rows.push(vec![some(name), Some(value)]);
@@ -159,7 +159,7 @@ fn lakehouse(policy: &Policy) -> Table {
     let row = vec![
         some(policy.name.as_str()),
         some(allowed.clone().unwrap_or_default()),
-        some(join(&policy.block, policy.blocked_rest.as_deref())),
+        some(join(&policy.block, policy.compat.blocked_rest())),
     ];
     let columns = ["name", "allowed_ip_list", "blocked_ip_list"];
     let mut table = Table::of(&columns, vec![row]);

@@ -39,6 +39,10 @@ fn a_text_that_can_only_be_one_is_that() {
             Dialect::Lakehouse,
         ),
         (
+            "CREATE NETWORK POLICY a COMMENT 's'; ALTER NETWORK POLICY a INACTIVATE",
+            Dialect::Lakehouse,
+        ),
+        (
             "-- Dialect: Lakehouse\nDROP NETWORK POLICY a",
             Dialect::Lakehouse,
         ),
@@ -56,6 +60,7 @@ fn a_text_that_can_only_be_one_is_that() {
 fn a_text_that_can_be_several_is_refused() {
     for text in [
         "CREATE NETWORK POLICY a ALLOWED_IP_LIST=('1.2.3.4')",
+        "CREATE NETWORK POLICY a COMMENT 's'",
         "DROP NETWORK POLICY rules",
         "SHOW NETWORK POLICIES -- ALTER ACCOUNT",
         "DROP NETWORK POLICY activate",

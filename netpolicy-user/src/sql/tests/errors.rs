@@ -168,6 +168,24 @@ fn statements() {
         (Lakehouse, "CREATE NETWORK POLICY a$b", 23, "holds '$'"),
         (
             Snowflake,
+            "CREATE NETWORK POLICY n COMMENT 'a'",
+            33,
+            "expected '=', found ''a''",
+        ),
+        (
+            Lakehouse,
+            "CREATE NETWORK POLICY n COMMENT a",
+            33,
+            "expected a comment in single quotes, found 'a'",
+        ),
+        (
+            Lakehouse,
+            "CREATE NETWORK POLICY n ALLOWED_IP_LIST ('1.1.1.1')",
+            41,
+            "expected '='",
+        ),
+        (
+            Snowflake,
             "CREATE NETWORK POLICY n COMMENT = 'a\\q'",
             37,
             "unknown escape '\\q'",

@@ -45,8 +45,13 @@ fn statement() -> impl Strategy<Value = (Dialect, String, String)> {
                 canonical += &format!("\n  BLOCKED_IP_LIST = ({})", list(l, ", "));
             }
             if let Some(text) = &comment {
-                messy.push(format!("comment={}", quote(text)));
-                canonical += &format!("\n  COMMENT = {}", quote(text));
+                let (sign, canonical_sign) = match dialect {
+                    Dialect::Lakehouse if a => (" ", ""),
+                    Dialect::Lakehouse => ("=", ""),
+                    _ => ("=", "= "),
+                };
+                messy.push(format!("comment{sign}{}", quote(text)));
+                canonical += &format!("\n  COMMENT {canonical_sign}{}", quote(text));
             }
             if b {
                 messy[1..].reverse();

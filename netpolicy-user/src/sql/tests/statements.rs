@@ -182,7 +182,11 @@ fn lakehouse() {
             (
                 "CREATE OR REPLACE NETWORK POLICY n BLOCKED_IP_LIST=('1.1.1.1') ALLOWED_IP_LIST=() COMMENT='s'",
                 "CREATE OR REPLACE NETWORK POLICY n\n  ALLOWED_IP_LIST = ()\n  \
-                 BLOCKED_IP_LIST = ('1.1.1.1')\n  COMMENT = 's'",
+                 BLOCKED_IP_LIST = ('1.1.1.1')\n  COMMENT 's'",
+            ),
+            (
+                "create network policy n comment 'it''s' allowed_ip_list=('1.1.1.1') force",
+                "CREATE NETWORK POLICY n\n  ALLOWED_IP_LIST = ('1.1.1.1')\n  COMMENT 'it''s' FORCE",
             ),
             (
                 "ALTER NETWORK POLICY IF EXISTS n SET ALLOWED_IP_LIST=('1.1.1.1') FORCE",
@@ -200,8 +204,8 @@ fn lakehouse() {
                 "DROP NETWORK POLICY IF EXISTS n",
                 "DROP NETWORK POLICY IF EXISTS n",
             ),
-            ("SHOW NETWORK POLICY", "SHOW NETWORK POLICIES"),
-            ("SHOW NETWORK POLICIES", "SHOW NETWORK POLICIES"),
+            ("SHOW NETWORK POLICY", "SHOW NETWORK POLICY"),
+            ("SHOW NETWORK POLICIES", "SHOW NETWORK POLICY"),
             ("DESC NETWORK POLICY n", "DESC NETWORK POLICY n"),
         ],
     );
@@ -309,6 +313,22 @@ fn policies_are_written_for_each_dialect() {
     assert!(out.ends_with("IS 'C:\\ it''s'"));
     let error = write_name(&mut out, "a b", Dialect::Lakehouse).unwrap_err();
     assert!(error.to_string().contains("cannot be written in Lakehouse"));
+}
+
+#[test]
+fn lakehouse_comment_is_written_without_equals_sign() {
+    let mut out = String::new();
+    let lists: Lists<'_, [&str; 0], _> = Lists {
+        allowed: None,
+        blocked: Some(["9.9.9.9"]),
+        comment: Some("it's C:\\"),
+    };
+    create_lists(&mut out, Dialect::Lakehouse, "office", lists).unwrap();
+    assert_eq!(
+        out,
+        "CREATE NETWORK POLICY office\n  BLOCKED_IP_LIST = ('9.9.9.9')\n  COMMENT 'it''s C:\\'"
+    );
+    assert_eq!(all(Dialect::Lakehouse, &out)[0].to_string(), out);
 }
 
 #[test]

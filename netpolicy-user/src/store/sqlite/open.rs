@@ -15,6 +15,7 @@ use super::marker::Marker;
 use super::schema::{self, MIGRATIONS};
 use super::witness::{Witness, beside};
 use super::{BUSY_TIMEOUT, backup, marker, replace};
+use crate::model::counted;
 use crate::store::StoreError;
 
 /// The database's name within the state directory.
@@ -52,7 +53,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
         Ok(found) if found.len() < SMALLEST => {
             // SQLite takes it for a new database, but `create` never leaves one so
             // small: a lost policy would become an open host.
-            let detail = format!("it has only {} bytes", found.len());
+            let detail = format!("it has only {}", counted(found.len(), "byte", "bytes"));
             return Err(StoreError::Corrupt { path, detail });
         }
         Ok(_) => must_own_log(&path)?,

@@ -174,7 +174,7 @@ fn list_of_larger_chunks_is_read_and_cut_anew() {
             name: Name::new("office").unwrap(),
             allow: AllowPart::Any,
             block: block.clone(),
-            blocked_rest: None,
+            compat: Default::default(),
             bindings: Default::default(),
             comment: None,
             owner: "root".into(),

@@ -47,7 +47,7 @@ fn edit(allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
-        blocked_rest: None,
+        compat: Default::default(),
     }
 }
 

@@ -55,11 +55,10 @@ pub(super) async fn run(
 /// What is sent of what a script came to.
 pub(in crate::agent) fn response(outcome: sql::Outcome) -> SqlResponse {
     SqlResponse {
-        results: outcome.results,
         error: outcome.failure.map(|failure| {
             let status = status_of(failure.kind, failure.code);
             failure.view(status.as_u16())
         }),
-        dialect: outcome.dialect,
+        ..outcome.response
     }
 }

@@ -217,7 +217,7 @@ mod tests {
                 remove: list("3"),
             },
             comment: None,
-            blocked_rest: None,
+            compat: Default::default(),
         };
         let found: Vec<_> = change
             .texts_mut()

@@ -18,7 +18,7 @@ fn all_is_well() {
 #[test]
 fn lists_that_differ_are_filled_anew() {
     let mut bench = Bench::new();
-    bench.kernel.lock().differences = vec!["block list, IPv4: 1 entries are missing".into()];
+    bench.kernel.lock().differences = vec!["block list, IPv4: 1 entry is missing".into()];
     bench.writer.reconcile();
     assert_eq!(
         bench.kernel.journal(),
@@ -28,7 +28,7 @@ fn lists_that_differ_are_filled_anew() {
     assert_eq!(snapshot.generation, 2);
     assert_eq!(snapshot.faults.len(), 1);
     assert!(
-        snapshot.faults[0].contains("1 entries are missing"),
+        snapshot.faults[0].contains("1 entry is missing"),
         "{:?}",
         snapshot.faults
     );

@@ -14,7 +14,7 @@ fn new_policy_is_active_and_bound_to_the_host_by_default() {
             services: vec!["PG_".into()],
             unbound: false,
             replace: false,
-            blocked_rest: None,
+            compat: Default::default(),
         },
     ]);
     let office = state.policy("OFFICE").unwrap();
@@ -56,7 +56,7 @@ fn change_with_errors_reports_all_and_has_no_effect() {
         services: vec!["pg_".into()],
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     };
     let errors = state.apply(&change, &cx()).unwrap_err();
     let messages = errors.messages();
@@ -138,7 +138,7 @@ fn comments_are_replaced_and_removed() {
         allow: ListEdit::Keep,
         block: ListEdit::Keep,
         comment: Some(text.into()),
-        blocked_rest: None,
+        compat: Default::default(),
     };
     let state = after(&[create("one", None, &[]), comment("why")]);
     assert_eq!(state.policies[0].comment.as_deref(), Some("why"));

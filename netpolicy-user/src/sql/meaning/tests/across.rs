@@ -1,6 +1,6 @@
 //! The same sentence in another dialect gives the other product's result.
 
-use super::Dialect::{Lakehouse, Snowflake};
+use super::Dialect::{Lakehouse, Materialize, Snowflake};
 use super::*;
 
 #[test]
@@ -61,6 +61,38 @@ fn drop_in_use_is_refused_in_snowflake_and_done_in_lakehouse() {
     );
     world.refused(Snowflake, "DROP NETWORK POLICY office");
     world.ok(Lakehouse, "DROP NETWORK POLICY office");
+}
+
+#[test]
+fn snowflake_changes_cut_connections_and_lakehouse_changes_may_be_forced() {
+    let create = "CREATE NETWORK POLICY office ALLOWED_IP_LIST=('10.0.0.1')";
+    for (dialect, text, cut, force) in [
+        (Snowflake, create, true, false),
+        (
+            Materialize,
+            "CREATE NETWORK POLICY office (RULES ())",
+            false,
+            false,
+        ),
+        (Lakehouse, create, false, false),
+        (Lakehouse, &format!("{create} FORCE"), false, true),
+    ] {
+        let Action::Changes(changes) = World::new().ok(dialect, text) else {
+            panic!("{text}");
+        };
+        assert_eq!((changes.cut, changes.force), (cut, force), "{text}");
+    }
+    let mut world = World::new();
+    world.ok(Lakehouse, create);
+    for text in [
+        "ALTER NETWORK POLICY office INACTIVATE FORCE",
+        "DROP NETWORK POLICY office FORCE",
+    ] {
+        let Action::Changes(changes) = world.ok(Lakehouse, text) else {
+            panic!("{text}");
+        };
+        assert!(changes.force, "{text}");
+    }
 }
 
 #[test]

@@ -146,6 +146,24 @@ fn set_clears_what_it_leaves_out() {
 }
 
 #[test]
+fn comment_is_accepted_with_and_without_equals_sign() {
+    for comment in ["COMMENT 'head office'", "COMMENT = 'head office'"] {
+        let mut world = World::new();
+        world.ok(
+            Lakehouse,
+            &format!("CREATE NETWORK POLICY office {comment}"),
+        );
+        let policy = &world.state.policies[0];
+        assert_eq!(policy.comment.as_deref(), Some("head office"), "{comment}");
+        let shown = world.table(Lakehouse, "SHOW CREATE NETWORK POLICY office");
+        assert_eq!(
+            shown[1],
+            "office | CREATE NETWORK POLICY office\n  COMMENT 'head office';"
+        );
+    }
+}
+
+#[test]
 fn zeros_ipv6_and_quoted_or_short_names_are_refused() {
     let mut world = World::new();
     assert_eq!(

@@ -29,7 +29,7 @@ fn native(allow: Option<&[&str]>, block: &[&str], comment: Option<&str>) -> Worl
         services: Vec::new(),
         unbound: false,
         replace: false,
-        blocked_rest: None,
+        compat: Default::default(),
     };
     world.state = world.state.apply(&create, &cx).unwrap().state;
     world

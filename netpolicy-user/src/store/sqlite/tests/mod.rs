@@ -1,6 +1,7 @@
 //! The store as the agent uses it.
 
 mod backup;
+mod compat;
 mod crash;
 mod damage;
 mod departure;
@@ -59,7 +60,7 @@ fn policy(name: &str, allow: AllowPart, block: RuleList) -> Policy {
         name: Name::new(name).unwrap(),
         allow,
         block,
-        blocked_rest: None,
+        compat: Default::default(),
         comment: None,
         owner: "root".into(),
         created: time(1),

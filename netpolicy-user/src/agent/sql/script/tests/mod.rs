@@ -3,6 +3,8 @@
 use super::*;
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service, run_sql};
 use crate::api::SqlResponse;
+use crate::model::APPLIED;
+use crate::sql::Dialect;
 use crate::sql::Dialect::{Lakehouse, Materialize, Snowflake};
 
 mod refusals;
@@ -215,6 +217,37 @@ fn a_confirmation_covers_one_revision() {
         .error
         .unwrap();
     assert_eq!(refused.status, 409);
+}
+
+#[test]
+fn statement_is_applied_once() {
+    let text = format!(
+        "{OFFICE}; ALTER ACCOUNT SET NETWORK_POLICY = office; SHOW NETWORK POLICIES;
+         ALTER NETWORK POLICY office SET BLOCKED_IP_LIST=('10.0.0.1')"
+    );
+    for is_atomic in [false, true] {
+        for options in [PLAIN, DRY] {
+            let mut bench = Bench::new();
+            let asked = SqlRequest {
+                atomic: is_atomic,
+                ..request(Snowflake, &text)
+            };
+            let before = APPLIED.get();
+            let response = run_sql(&mut bench, &asked, ROOT, options);
+            assert_eq!(response.error, None);
+            assert_eq!(APPLIED.get() - before, 3, "three of four change something");
+        }
+    }
+}
+
+#[test]
+fn atomic_script_is_made_at_one_time() {
+    let mut bench = Bench::new();
+    let text = format!("{OFFICE}; CREATE NETWORK POLICY other ALLOWED_IP_LIST=('11.0.0.0/8')");
+    let response = run_sql(&mut bench, &atomic(Lakehouse, &text), ROOT, PLAIN);
+    assert_eq!(response.error, None);
+    let policies = &bench.snapshot().state.policies;
+    assert_eq!(policies[0].created, policies[1].created);
 }
 
 #[test]
