@@ -31,6 +31,7 @@ pub mod imports;
 pub mod kept;
 pub mod netns;
 pub mod packet;
+pub mod pins;
 pub mod process;
 pub mod python;
 pub mod reference;

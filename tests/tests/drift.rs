@@ -16,7 +16,7 @@ use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
-use netpolicy_tests::{DatabaseHost, Options, Outcome, host};
+use netpolicy_tests::{DatabaseHost, Options, Outcome, host, pins};
 use netpolicy_user::compiler::Ruleset;
 use netpolicy_user::config::{EngineChoice, XdpChoice};
 use netpolicy_user::datapath::{self, Datapath, Opened};
@@ -211,32 +211,22 @@ fn damaged_lists_are_reported_and_repaired() {
 
 #[test]
 fn links_and_pins_that_are_removed_come_back() {
-    let mut host = host("1s");
+    let host = host("1s");
     for pin in std::fs::read_dir(host.bpffs_dir().join("links")).unwrap() {
         std::fs::remove_file(pin.unwrap().path()).unwrap();
     }
     wait_until_blocked(&host);
-    remove_all(&mut host, "");
+    pins::remove(&host.bpffs_dir());
     wait_until_blocked(&host);
     host.assert_connects(&[(ALLOWED, 5432)]);
     host.ok("policy alter office --add-block 10.67.0.0/16");
     host.assert_times_out(&[("10.67.0.1", 5432)]);
 }
 
-/// Removes a directory below that of the pins; "": that one. The agent stands still meanwhile: it pins again as soon as a
-/// pin is gone, and the directory would not be empty.
-fn remove_all(host: &mut DatabaseHost, name: &str) {
-    let directory = host.bpffs_dir().join(name);
-    host.agent().signal(Signal::SIGSTOP);
-    let removed = std::fs::remove_dir_all(directory);
-    host.agent().signal(Signal::SIGCONT);
-    removed.unwrap();
-}
-
 #[test]
 fn a_directory_of_links_that_is_removed_comes_back() {
-    let mut host = host("1s");
-    remove_all(&mut host, "links");
+    let host = host("1s");
+    pins::remove(&host.bpffs_dir().join("links"));
     wait_until_blocked(&host);
     assert_eq!(host.status()["enforcement"]["state"], "attached");
 }
