@@ -2,7 +2,7 @@
 //! sees them there.
 //!
 //! Asks the kernel (`rtnetlink(7)`) for the route to the source and for all devices, in
-//! the network namespace of the calling thread. What is attached where is told by the
+//! the network namespace of the calling thread. What is attached where is given by the
 //! caller. Changes nothing.
 
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ pub enum ArrivalError {
     /// The caller named an interface that does not exist.
     #[error("interface '{}' does not exist", .0.escape_debug())]
     UnknownInterface(String),
-    /// The kernel cannot be asked.
+    /// The kernel cannot be queried.
     #[error("the kernel's routes and devices cannot be read: {0}")]
     Netlink(String),
 }
@@ -35,7 +35,7 @@ pub struct Origin {
     /// The index of the interface; `None`: no route leads to the source.
     interface: Option<u32>,
     /// Whether the caller named it.
-    asked: bool,
+    is_named: bool,
     /// Whether the source is an address of the host itself.
     own: bool,
     links: Vec<Link>,
@@ -70,7 +70,7 @@ pub struct Filtering {
 /// on the one by which the kernel routes its answers.
 ///
 /// # Errors
-/// There is no such interface, or the kernel cannot be asked.
+/// There is no such interface, or the kernel cannot be queried.
 pub async fn origin(source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError> {
     let failed = |error: &dyn std::fmt::Display| ArrivalError::Netlink(error.to_string());
     let (connection, handle, _) = rtnetlink::new_connection().map_err(|e| failed(&e))?;
@@ -86,7 +86,7 @@ pub async fn origin(source: IpAddr, interface: Option<&str>) -> Result<Origin, A
         let found = origin.links.iter().find(|link| link.name == name);
         let found = found.ok_or_else(|| ArrivalError::UnknownInterface(name.to_owned()))?;
         origin.interface = Some(found.index);
-        origin.asked = true;
+        origin.is_named = true;
     } else {
         // Where no route leads the kernel answers with an error, whatever the cause.
         let mut routes = Box::pin(handle.route().get(question(source)).execute());
@@ -134,7 +134,7 @@ impl Origin {
     pub fn filtering(&self, attached: &[u32]) -> Filtering {
         let link = self.interface.and_then(|index| self.link(index));
         let arrival = match link {
-            _ if self.asked => Arrival::Asked,
+            _ if self.is_named => Arrival::Asked,
             Some(_) => Arrival::Route,
             None => Arrival::AnyFiltered,
         };
@@ -217,10 +217,10 @@ impl Origin {
 
     /// A source that arrives on the first of some devices.
     #[cfg(test)]
-    pub(crate) fn on(links: Vec<Link>, asked: bool) -> Self {
+    pub(crate) fn on(links: Vec<Link>, is_named: bool) -> Self {
         Self {
             interface: links.first().map(|link| link.index),
-            asked,
+            is_named,
             own: false,
             links,
         }
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_interface_of_arrival_counts() {
+    fn verdict_depends_only_on_the_interface_of_arrival() {
         let links = || vec![Link::plain(2, "eth0"), Link::plain(3, "eth1")];
         assert_eq!(unfiltered(links(), &[2]), None);
         assert_eq!(
@@ -349,10 +349,10 @@ mod tests {
                 filtering = filtering.interface
             );
         }
-        let asked = origin("10.0.0.1".parse().unwrap(), Some("lo"))
+        let named = origin("10.0.0.1".parse().unwrap(), Some("lo"))
             .await
             .unwrap();
-        let filtering = asked.filtering(&[2]);
+        let filtering = named.filtering(&[2]);
         assert_eq!(filtering.arrival, Arrival::Asked);
         assert_eq!(filtering.interface.as_deref(), Some("lo"));
         assert!(filtering.unfiltered.unwrap().contains("never filtered"));

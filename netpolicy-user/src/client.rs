@@ -31,8 +31,8 @@ pub use error::ClientError;
 pub use events::Events;
 pub use store::BackupAnswer;
 
-/// How long a question may take. The agent answers from memory; one that takes
-/// longer hangs, and the emergency brake must not wait for it.
+/// The time limit of a query. The agent answers from memory; one that needs
+/// longer hangs, and the kill switch must not wait for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a request is made to which an answer comes too early, and the time between.
@@ -46,14 +46,14 @@ pub struct Client {
     socket: PathBuf,
 }
 
-type Answer<T> = Result<T, ClientError>;
+type ClientResult<T> = Result<T, ClientError>;
 
 impl Client {
     /// A client of the agent that listens on `socket`. Connects at the first request.
     ///
     /// # Errors
     /// When the HTTP client cannot be made.
-    pub fn new(socket: &Path) -> Answer<Self> {
+    pub fn new(socket: &Path) -> ClientResult<Self> {
         let http = reqwest::Client::builder()
             .unix_socket(socket)
             .no_proxy()
@@ -72,7 +72,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`]; so for all requests.
-    pub async fn status(&self) -> Answer<Status> {
+    pub async fn status(&self) -> ClientResult<Status> {
         self.get(&["status"], &[]).await
     }
 
@@ -80,7 +80,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn counters(&self) -> Answer<Counters> {
+    pub async fn counters(&self) -> ClientResult<Counters> {
         self.get(&["counters"], &[]).await
     }
 
@@ -88,7 +88,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn progress(&self) -> Answer<ProgressView> {
+    pub async fn progress(&self) -> ClientResult<ProgressView> {
         self.get(&["progress"], &[]).await
     }
 
@@ -96,7 +96,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn policies(&self) -> Answer<Vec<PolicyView>> {
+    pub async fn policies(&self) -> ClientResult<Vec<PolicyView>> {
         self.get(&["policies"], &[]).await
     }
 
@@ -104,16 +104,16 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn policy(&self, name: &str) -> Answer<PolicyView> {
+    pub async fn policy(&self, name: &str) -> ClientResult<PolicyView> {
         // As a path segment these would name another resource.
         if matches!(name, "" | "." | "..") {
             return Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
-                body: Problem {
+                body: Box::new(Problem {
                     code: ErrorCode::NotFound,
                     errors: vec![format!("there is no policy \"{name}\"")],
                     ..Problem::default()
-                },
+                }),
             });
         }
         self.get(&["policies", name], &[]).await
@@ -123,7 +123,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn rules(&self, policy: &str, query: &RulesQuery) -> Answer<Paged<RuleItem>> {
+    pub async fn rules(&self, policy: &str, query: &RulesQuery) -> ClientResult<Paged<RuleItem>> {
         self.list(&["policies", policy, "rules"], query).await
     }
 
@@ -131,7 +131,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn services(&self) -> Answer<Vec<ServiceView>> {
+    pub async fn services(&self) -> ClientResult<Vec<ServiceView>> {
         self.get(&["services"], &[]).await
     }
 
@@ -139,7 +139,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn host(&self) -> Answer<HostView> {
+    pub async fn host(&self) -> ClientResult<HostView> {
         self.get(&["host"], &[]).await
     }
 
@@ -153,18 +153,18 @@ impl Client {
         source: IpAddr,
         port: Option<u16>,
         interface: Option<&str>,
-    ) -> Answer<ExplainView> {
+    ) -> ClientResult<ExplainView> {
         let mut query = vec![("source", source.to_string())];
         query.extend(port.map(|p| ("port", p.to_string())));
         query.extend(interface.map(|name| ("interface", name.to_owned())));
         self.get(&["explain"], &query).await
     }
 
-    /// `GET /v1/lint`: what in the desired state may not be meant.
+    /// `GET /v1/lint`: likely mistakes in the desired state.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn lint(&self) -> Answer<Vec<Finding>> {
+    pub async fn lint(&self) -> ClientResult<Vec<Finding>> {
         self.get(&["lint"], &[]).await
     }
 
@@ -172,7 +172,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn change(&self, change: &Change, query: &ChangeQuery) -> Answer<Changed> {
+    pub async fn change(&self, change: &Change, query: &ChangeQuery) -> ClientResult<Changed> {
         let what = "POST /v1/changes";
         // Without a time limit: millions of rules take a while.
         let request = self.changing(&["changes"], query).json(change);
@@ -185,7 +185,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn detach(&self, opens: Option<&str>) -> Answer<Vec<String>> {
+    pub async fn detach(&self, opens: Option<&str>) -> ClientResult<Vec<String>> {
         self.order_with("detach", &consent(opens)).await
     }
 
@@ -194,7 +194,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn attach(&self) -> Answer<Vec<String>> {
+    pub async fn attach(&self) -> ClientResult<Vec<String>> {
         self.order("attach").await
     }
 
@@ -202,7 +202,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn events(&self) -> Answer<Events> {
+    pub async fn events(&self) -> ClientResult<Events> {
         let what = "GET /v1/events";
         let response = self
             .send(what, self.request(Method::GET, &["events"], &[]))
@@ -219,7 +219,7 @@ impl Client {
         }
     }
 
-    async fn order<T: DeserializeOwned>(&self, order: &str) -> Answer<T> {
+    async fn order<T: DeserializeOwned>(&self, order: &str) -> ClientResult<T> {
         self.order_with(order, &[]).await
     }
 
@@ -227,14 +227,18 @@ impl Client {
         &self,
         order: &str,
         query: &[(&str, String)],
-    ) -> Answer<T> {
+    ) -> ClientResult<T> {
         let what = format!("POST /v1/{order}");
         let request = self.request(Method::POST, &[order], query);
         let response = self.send(&what, request.timeout(ANSWER_TIMEOUT)).await?;
         self.decode(&what, response).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, String)]) -> Answer<T> {
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> ClientResult<T> {
         let what = format!("GET /v1/{}", path.join("/"));
         let request = self
             .request(Method::GET, path, query)
@@ -247,7 +251,7 @@ impl Client {
         &self,
         path: &[&str],
         query: &impl Serialize,
-    ) -> Answer<Paged<T>> {
+    ) -> ClientResult<Paged<T>> {
         let what = format!("GET /v1/{}", path.join("/"));
         let request = self.request(Method::GET, path, &[]).query(query);
         let request = request.timeout(ANSWER_TIMEOUT);
@@ -264,7 +268,7 @@ impl Client {
         self.http.request(method, url).query(query)
     }
 
-    async fn send(&self, what: &str, request: RequestBuilder) -> Answer<Response> {
+    async fn send(&self, what: &str, request: RequestBuilder) -> ClientResult<Response> {
         let mut last = Some(request);
         let next = || {
             let request = last.take();
@@ -275,7 +279,11 @@ impl Client {
     }
 
     /// As [`Client::send`], for a request that cannot be cloned.
-    async fn send_made(&self, what: &str, make: impl Fn() -> RequestBuilder) -> Answer<Response> {
+    async fn send_made(
+        &self,
+        what: &str,
+        make: impl Fn() -> RequestBuilder,
+    ) -> ClientResult<Response> {
         self.answer(what, || Some(make())).await
     }
 
@@ -283,7 +291,7 @@ impl Client {
         &self,
         what: &str,
         next: impl FnMut() -> Option<RequestBuilder>,
-    ) -> Answer<Response> {
+    ) -> ClientResult<Response> {
         let response = Self::sent(next).await.map_err(|e| self.failure(what, e))?;
         let response = response.ok_or_else(|| ClientError::Transport {
             what: what.to_owned(),
@@ -299,7 +307,7 @@ impl Client {
     }
 
     /// Under pressure an agent answers some before it reads their request, which HTTP has no
-    /// room for: asked again, it says why. `None`: there is no request.
+    /// room for: when the request is repeated, it says why. `None`: there is no request.
     async fn sent(
         mut next: impl FnMut() -> Option<RequestBuilder>,
     ) -> reqwest::Result<Option<Response>> {
@@ -317,7 +325,7 @@ impl Client {
         failed.map_or(Ok(None), Err)
     }
 
-    async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> Answer<T> {
+    async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> ClientResult<T> {
         let bytes = response.bytes().await.map_err(|e| self.failure(what, e))?;
         serde_json::from_slice(&bytes).map_err(|e| self.garbled(what, e))
     }

@@ -1,6 +1,6 @@
-//! Time: the kernel's boot clock for what expires, the wall clock for what people read.
+//! Time: the kernel's boot clock for what expires, the wall clock for display.
 //!
-//! The wall clock is set by people and by NTP, forwards and backwards; the boot clock
+//! The wall clock is set by hand and by NTP, forwards and backwards; the boot clock
 //! (`CLOCK_BOOTTIME`) only runs, also while the machine is suspended, and it is the clock by
 //! which the kernel lets bypasses expire. So whatever has a deadline is measured by [`Clock::now`],
 //! and only shown by the wall clock ([`Clock::shown`]). Must not know what has a deadline.
@@ -20,7 +20,7 @@ const SAME: SignedDuration = SignedDuration::from_millis(500);
 const PAIRS: usize = 5;
 
 /// Where the time comes from.
-pub trait Source: Send + Sync {
+pub trait TimeSource: Send + Sync {
     /// The wall clock.
     fn wall(&self) -> Timestamp;
 
@@ -35,7 +35,7 @@ pub trait Source: Send + Sync {
 /// which it is made, and a wall clock that is set later does not move it.
 #[derive(Clone)]
 pub struct Clock {
-    source: Arc<dyn Source>,
+    source: Arc<dyn TimeSource>,
     /// The scale's time at boot.
     origin: Timestamp,
 }
@@ -44,13 +44,14 @@ impl Clock {
     /// The machine's clocks: one scale for the process.
     #[must_use]
     pub fn system() -> Self {
-        static SYSTEM: LazyLock<Clock> = LazyLock::new(|| Clock::new(Arc::new(System::read())));
+        static SYSTEM: LazyLock<Clock> =
+            LazyLock::new(|| Clock::new(Arc::new(SystemClocks::read())));
         SYSTEM.clone()
     }
 
     /// A scale that agrees with the wall clock now.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>) -> Self {
+    pub fn new(source: Arc<dyn TimeSource>) -> Self {
         // Between two reads a thread may stand still: the pair that was read fastest counts.
         let pairs = (0..PAIRS).map(|_| {
             let before = source.since_boot();
@@ -156,11 +157,11 @@ fn boot_offset(offsets: &str) -> i128 {
 }
 
 /// The machine's clocks.
-struct System {
+struct SystemClocks {
     boot: String,
 }
 
-impl System {
+impl SystemClocks {
     fn read() -> Self {
         // Unreadable: what was stored is then taken for another boot's, which prolongs nothing.
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -170,7 +171,7 @@ impl System {
     }
 }
 
-impl Source for System {
+impl TimeSource for SystemClocks {
     fn wall(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wall_clock_that_is_set_moves_no_deadline() {
+    fn setting_the_wall_clock_moves_no_deadline() {
         let hands = Hands::new();
         let clock = hands.clock();
         let begun = clock.now();
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn system_clocks_run_and_the_boot_has_an_id() {
+    fn system_clocks_advance_and_the_boot_has_an_id() {
         let clock = Clock::system();
         assert_eq!(clock.boot().len(), 36, "{}", clock.boot());
         let before = clock.now();

@@ -40,7 +40,7 @@ const DEFAULT_VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The agent's unix socket.
     pub socket: PathBuf,
-    /// Where the store and the `detached` marker live.
+    /// Directory of the store and the `detached` marker.
     pub state_dir: PathBuf,
     /// Where links, program and maps are pinned; on a bpffs.
     pub bpffs_dir: PathBuf,
@@ -57,7 +57,7 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Drop events reported per second, all CPUs together.
     pub events_per_second: u32,
-    /// How much a host takes.
+    /// The most that a host may have.
     pub limits: Limits,
     /// How often the agent compares the kernel with the desired state; at least a second.
     pub verify_interval: Duration,
@@ -76,7 +76,7 @@ pub enum XdpChoice {
     Generic,
 }
 
-/// Whose the bpffs with the pins is, which filtering lives as long as.
+/// Whose the bpffs with the pins is. Filtering ends with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BpffsChoice {
@@ -142,25 +142,25 @@ pub enum ConfigError {
     },
     /// The file, a variable or a flag says something that cannot be.
     #[error("{}", join(.0))]
-    Invalid(Vec<Problem>),
+    Invalid(Vec<ConfigProblem>),
 }
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// "/etc/netpolicy/config.toml:3:1", or a flag's or variable's name.
     pub place: String,
     /// What is wrong, and what was expected.
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
     }
 }
 
-fn join(problems: &[Problem]) -> String {
+fn join(problems: &[ConfigProblem]) -> String {
     problems
         .iter()
         .map(ToString::to_string)
@@ -260,11 +260,11 @@ impl Config {
         Self::load(overrides, |name| std::env::var_os(name))
     }
 
-    fn take_file(&mut self, path: &Path, text: &str, problems: &mut Vec<Problem>) {
+    fn take_file(&mut self, path: &Path, text: &str, problems: &mut Vec<ConfigProblem>) {
         let file: File = match toml::from_str(text) {
             Ok(file) => file,
             Err(e) => {
-                problems.push(Problem {
+                problems.push(ConfigProblem {
                     place: place(path, text, e.span().map_or(0, |s| s.start)),
                     message: e.message().trim().replace('\n', ", "),
                 });
@@ -282,7 +282,7 @@ impl Config {
             if value.get_ref().is_absolute() {
                 *field = value.into_inner();
             } else {
-                problems.push(Problem {
+                problems.push(ConfigProblem {
                     place: at(value.span()),
                     message: format!(
                         "\"{}\" is a relative path: an absolute one was expected",
@@ -299,7 +299,7 @@ impl Config {
             let text = pattern.get_ref();
             let start = text.strip_suffix('*').unwrap_or(text);
             if start.contains('*') || text.is_empty() {
-                problems.push(Problem {
+                problems.push(ConfigProblem {
                     place: at(pattern.span()),
                     message: format!(
                         "\"{}\" is not an interface name or the beginning of one: expected one as in \"docker0\" or \"br-*\"",
@@ -327,7 +327,7 @@ impl Config {
                 Ok(interval) if interval >= Duration::from_secs(1) => {
                     self.verify_interval = interval;
                 }
-                _ => problems.push(Problem {
+                _ => problems.push(ConfigProblem {
                     place: at(text.span()),
                     message: format!(
                         "\"{}\" is not an interval: expected at least a second, as in \"60s\" or \"5m\"",
@@ -343,7 +343,7 @@ impl Config {
         ] {
             let Some(value) = value else { continue };
             if *value.get_ref() == 0 {
-                problems.push(Problem {
+                problems.push(ConfigProblem {
                     place: at(value.span()),
                     message: "a limit of 0 would forbid everything: at least 1 was expected".into(),
                 });
@@ -353,7 +353,7 @@ impl Config {
         }
     }
 
-    fn add_interface(&mut self, name: &str, place: &str, problems: &mut Vec<Problem>) {
+    fn add_interface(&mut self, name: &str, place: &str, problems: &mut Vec<ConfigProblem>) {
         let bad = if name == "lo" {
             Some("the loopback interface is never filtered".to_owned())
         } else if name.is_empty()
@@ -370,7 +370,7 @@ impl Config {
             None
         };
         match bad {
-            Some(message) => problems.push(Problem {
+            Some(message) => problems.push(ConfigProblem {
                 place: place.to_owned(),
                 message,
             }),

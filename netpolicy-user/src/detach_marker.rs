@@ -43,8 +43,8 @@ pub fn read(marker: &Path) -> Option<Detached> {
         Err(_) => Some(Detached::default()),
         Ok(about) => {
             let text = fs::read(marker).unwrap_or_default();
-            let told = serde_json::from_slice(&text).ok();
-            Some(told.unwrap_or_else(|| Detached {
+            let found = serde_json::from_slice(&text).ok();
+            Some(found.unwrap_or_else(|| Detached {
                 actor: None,
                 time: about.modified().ok().and_then(|t| t.try_into().ok()),
             }))
@@ -61,12 +61,12 @@ pub fn write(marker: &Path, actor: &str, now: Timestamp) -> io::Result<()> {
     if read(marker).is_some_and(|there| there.actor.is_some()) {
         return Ok(());
     }
-    let told = Detached {
+    let detached = Detached {
         actor: Some(actor.to_owned()),
         time: Some(now),
     };
     let draft = marker.with_extension("new");
-    let written = serde_json::to_vec(&told)
+    let written = serde_json::to_vec(&detached)
         .map_err(io::Error::from)
         .and_then(|text| {
             let mut file = File::create(&draft)?;
@@ -110,7 +110,7 @@ pub fn leave_unrecorded(marker: &Path, action: &Unrecorded) -> io::Result<()> {
 }
 
 /// What was done without an agent and is in no audit log yet, the oldest first. Each is
-/// told until [`forget_unrecorded`].
+/// reported until [`forget_unrecorded`].
 ///
 /// # Errors
 /// The note is there and cannot be read. A line of it that cannot be understood is left
@@ -132,7 +132,7 @@ pub fn unrecorded(marker: &Path) -> io::Result<Vec<Unrecorded>> {
         .collect())
 }
 
-/// Removes what [`unrecorded`] told.
+/// Removes what [`unrecorded`] reported.
 ///
 /// # Errors
 /// It cannot be removed.
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_without_an_agent_are_told_until_they_are_forgotten() {
+    fn actions_without_an_agent_are_reported_until_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let marker = dir.path().join("detached");
         let action = |action: &str, seconds| Unrecorded {
@@ -201,7 +201,7 @@ mod tests {
         leave_unrecorded(&marker, &action("attach", 2)).unwrap();
         let first = [action("detach", 1), action("attach", 2)];
         assert_eq!(unrecorded(&marker).unwrap(), first);
-        // An agent that ended before it forgot them tells them again, then later ones.
+        // An agent that ended before it removed them reports them again, then later ones.
         leave_unrecorded(&marker, &action("detach", 3)).unwrap();
         assert_eq!(unrecorded(&marker).unwrap(), first);
         forget_unrecorded(&marker).unwrap();

@@ -193,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_link_of_another_namespace_covers_nothing_here() {
+    fn link_of_another_namespace_covers_nothing() {
         let devices = [device(2, "eth0", Some("192.0.2.1"))];
         let elsewhere = [attached(2, "index 2 of another network namespace", false)];
         assert_eq!(others(&devices, &elsewhere, &[], &[]).len(), 1);
     }
 
     #[test]
-    fn patterns_are_names_or_beginnings() {
+    fn patterns_match_names_or_prefixes() {
         assert!(matches("docker0", "docker0") && !matches("docker", "docker0"));
         assert!(matches("br-*", "br-1f2e") && !matches("br-*", "br0"));
         assert!(matches("*", "eth0"));

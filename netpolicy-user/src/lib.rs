@@ -2,7 +2,7 @@
 //!
 //! This is the crate's map, to be read first. The library holds everything; the binary
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
-//! workspace tells the whole story, `netpolicy-common` is what kernel and userspace
+//! workspace describes the design, `netpolicy-common` is what kernel and userspace
 //! share, and `netpolicy-ebpf` the program that judges packets. Two crates stand below
 //! `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which [`compiler`] and
 //! [`datapath`] build; and `netpolicy-flat`, the flat engine, which only `datapath/flat.rs`
@@ -31,7 +31,7 @@
 //! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`local`], [`model`], [`output`], [`recovery`], [`sql`] |
 //! | [`output`] | tables and JSON | [`api`], [`exposure`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
-//! | [`local`] | the kernel without an agent: look, and the kill switch | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`] |
+//! | [`local`] | the kernel without an agent: what is in force, and the kill switch | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
@@ -42,7 +42,7 @@
 //! changes, [`model::evaluate()`] what it means. `agent/writer/change.rs` carries a change out,
 //! and `datapath/slots.rs` puts it in force.
 //!
-//! Who must not import whom is checked by `tests/tests/architecture.rs`.
+//! `tests/tests/architecture.rs` checks what a module must not import.
 
 pub mod agent;
 pub mod api;

@@ -1,5 +1,5 @@
-//! What can be done as root without an agent: look at what the kernel enforces, and
-//! pull the emergency brake.
+//! What root can do without an agent: read what the kernel enforces, and use the kill
+//! switch.
 //!
 //! The command line's only way to the datapath. Changes nothing but links and the
 //! [marker](DETACHED_MARKER).
@@ -35,15 +35,15 @@ use crate::{
 /// program: 0 is never either.
 const NO_PORT: u16 = 0;
 
-/// What is said in a network namespace whose interfaces are not those that the pins filter.
+/// The message in a network namespace whose interfaces are not those that the pins filter.
 const ELSEWHERE: &str = "what is pinned filters interfaces of another network namespace: repeat \
                          the command there (`nsenter --net=/run/netns/NAME`)";
 
-/// What the pins say, and the interfaces. Nothing tells what they should say, so a
+/// What the pins say, and the interfaces. What they should say is not known here, so a
 /// configured interface that is not filtered is known only as one of the others.
 ///
-/// Where the pins cannot be read, it is told which interfaces run a program of
-/// netpolicy's name all the same. `unasked`: why the agent was not asked.
+/// Where the pins cannot be read, it still reports which interfaces run a program of
+/// netpolicy's name. `unasked`: why the agent was not queried.
 ///
 /// # Errors
 /// Nothing can be read and nothing is filtered, or not permitted to look.
@@ -142,7 +142,7 @@ fn without_pins(error: DatapathError, unasked: Vec<String>) -> anyhow::Result<St
 }
 
 /// The networks of this host's interfaces, each with its interface's name; none where the
-/// kernel cannot be asked.
+/// kernel cannot be queried.
 #[must_use]
 pub fn own_networks() -> Vec<(IpNet, String)> {
     let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all());
@@ -261,7 +261,7 @@ pub fn openings(
     Ok(Some(compiler::openings(old, new)))
 }
 
-/// The emergency brake: leaves the marker, then removes every link. Returns the names
+/// The kill switch: leaves the marker, then removes every link. Returns the names
 /// of the interfaces that were filtered.
 ///
 /// # Errors
@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_brake_is_pulled_even_if_the_marker_cannot_be_written() {
+    fn detach_removes_links_even_if_the_marker_cannot_be_written() {
         let dir = tempfile::tempdir().unwrap();
         let links = dir.path().join("links");
         fs::create_dir(&links).unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_prints_as_hexadecimal() {
+    fn digest_is_printed_as_hexadecimal() {
         assert_eq!(hex(&[0xab; 32]), "ab".repeat(32));
     }
 }

@@ -32,7 +32,7 @@ const PAGE: u32 = 1024;
 const BLOCK: u32 = 512;
 const BLOCKS: u32 = PAGES * PAGE / BLOCK;
 
-type Page = [u32; PAGE as usize];
+type RecordPage = [u32; PAGE as usize];
 
 /// Blocks after which all frames of a block have been judged: fewer than `BLOCK` are
 /// between the sender and the program under test, in batches and the veth's queue.
@@ -351,7 +351,7 @@ impl Sender {
     }
 
     /// The page of the record that holds a number.
-    fn page(&mut self, number: u32) -> Page {
+    fn page(&mut self, number: u32) -> RecordPage {
         let page = array(&mut self.ebpf, "THROUGH").get(&(number / PAGE % PAGES), 0);
         page.expect("read the record")
     }

@@ -108,7 +108,18 @@ pub fn circles(src: &Path, module: &str) -> io::Result<Vec<String>> {
     let graph: BTreeMap<&str, BTreeSet<&str>> = found
         .iter()
         .map(|(file, paths)| {
-            let others = paths.iter().filter_map(|path| file_of(path, &files));
+            // A path that begins with no root is one from the file's own module, or leads to it.
+            let own = file.trim_end_matches(".rs").trim_end_matches("/mod");
+            let own = own.replace('/', "::");
+            let others = paths
+                .iter()
+                .filter_map(|path| match path.starts_with("crate::") {
+                    true => file_of(path, &files),
+                    false => {
+                        let path = path.strip_prefix("self::").unwrap_or(path);
+                        file_of(&format!("crate::{own}::{path}"), &files)
+                    }
+                });
             let others = others.filter(|other| other != file && *other != door);
             (file.as_str(), others.collect())
         })

@@ -1,4 +1,4 @@
-//! The house's rules, read from its sources: who may import whom, and how files look.
+//! Layering rules, checked against the sources: what a module must not import, and how files look.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use netpolicy_tests::binary::workspace;
 use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 
-/// Most lines of a file.
-const LONGEST: usize = 450;
+#[path = "architecture/texts.rs"]
+mod texts;
 
-/// A part of the house, what it must not use, and where in it that is allowed after all.
+/// A module, what it must not use, and where in it that is allowed after all.
 struct Ban {
     part: &'static str,
     paths: &'static [&'static str],
@@ -263,7 +263,7 @@ const BANS: [Ban; 22] = [
 ];
 
 #[test]
-fn nobody_imports_what_is_not_for_him() {
+fn modules_import_nothing_that_is_banned_for_them() {
     let src = workspace().join("netpolicy-user/src");
     let mut wrong = Vec::new();
     for (file, text) in sources(&src) {
@@ -273,7 +273,7 @@ fn nobody_imports_what_is_not_for_him() {
             .to_str()
             .unwrap()
             .to_owned();
-        // Tests may use what they like: they are not part of the house.
+        // Unit tests may use anything: the layering is the program's.
         if name
             .split('/')
             .any(|part| part == "tests" || part == "tests.rs")
@@ -317,7 +317,7 @@ fn pure_crates_import_no_io_clock_or_thread() {
 }
 
 #[test]
-fn a_ban_would_be_noticed() {
+fn banned_imports_are_found_in_every_form() {
     let used = |text| paths_in("cli/policy.rs", text);
     assert!(used("use aya::maps::Array;").contains(&"aya::maps::Array".to_owned()));
     assert!(
@@ -362,70 +362,31 @@ fn no_file_of_the_agent_imports_one_that_imports_it() {
     assert_eq!(circles(&src, "agent").unwrap(), Vec::<String>::new());
 }
 
-/// What is kept for SQL's dialects has names where it is defined, where it is written down
-/// and in the meaning of statements.
 #[test]
-fn what_only_dialects_need_is_opaque_elsewhere() {
-    const KNOW: [&str; 4] = [
-        "model/compat.rs",
-        // Names of fields in JSON.
-        "model/change.rs",
-        "store/document.rs",
-        "sql/meaning",
-    ];
-    let src = workspace().join("netpolicy-user/src");
-    let mut naming = Vec::new();
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
-        let names = ["blocked_rest", "default_dropped"];
-        if !is_unit_test(&file) && names.iter().any(|word| text.contains(word)) {
-            naming.push(name.to_owned());
-        }
-    }
-    let knows = |name: &&String| KNOW.iter().any(|part| in_part(name, part));
-    let wrong: Vec<_> = naming.iter().filter(|name| !knows(name)).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
-    for part in KNOW {
-        assert!(naming.iter().any(|name| in_part(name, part)), "{part}");
-    }
-}
-
-#[test]
-fn only_one_place_makes_raw_syscalls() {
-    let src = workspace().join("netpolicy-user/src");
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
-        if name != "datapath/sys.rs" {
-            assert!(!text.contains("libc::syscall"), "{name}");
-            assert!(!text.contains("SYS_bpf"), "{name}");
-        }
-    }
-}
-
-#[test]
-fn every_file_says_what_it_is_and_is_short() {
-    let mut wrong = Vec::new();
-    for part in [
-        "netpolicy-common",
-        "netpolicy-ebpf",
-        "netpolicy-user",
-        "xtask",
-        "tests",
-    ] {
-        for (file, text) in sources(&workspace().join(part)) {
-            let name = file.strip_prefix(workspace()).unwrap().display();
-            // Unit tests are parts of the modules beside them.
-            if !text.starts_with("//!") && !is_unit_test(&file) {
-                wrong.push(format!("{name} does not open with what it owns (//!)"));
-            }
-            let lines = text.lines().take_while(|l| *l != "#[cfg(test)]").count();
-            if lines > LONGEST {
-                wrong.push(format!("{name} has {lines} lines: more than one idea"));
-            }
-        }
-    }
-    wrong.sort();
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+fn circle_of_files_would_be_noticed() {
+    let src = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = src.path().join("agent").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "mod.rs",
+        "mod a;\npub mod room;\n#[cfg(test)]\nmod testing;\n",
+    );
+    write("a.rs", "use super::room::Door;\n");
+    write("room/mod.rs", "mod b;\npub use b::Door;\n");
+    write("room/b.rs", "");
+    assert_eq!(circles(src.path(), "agent").unwrap(), Vec::<String>::new());
+    write("room/b.rs", "use crate::agent::a::A;\n");
+    let circle = "agent/a.rs, agent/room/b.rs, agent/room/mod.rs";
+    assert_eq!(circles(src.path(), "agent").unwrap(), [circle]);
+    let found = rooms(src.path(), "agent").unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|(room, of)| (room.as_str(), of.len()))
+        .collect();
+    assert_eq!(found, [("a", 1), ("room", 1)]);
 }
 
 /// Whether a file belongs to a part: a directory, a module or a file; "" is everything.

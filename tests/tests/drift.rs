@@ -211,21 +211,22 @@ fn damaged_lists_are_reported_and_repaired() {
 
 #[test]
 fn links_and_pins_that_are_removed_come_back() {
-    let host = host("1s");
+    let mut host = host("1s");
     for pin in std::fs::read_dir(host.bpffs_dir().join("links")).unwrap() {
         std::fs::remove_file(pin.unwrap().path()).unwrap();
     }
     wait_until_blocked(&host);
-    remove_all(&host, host.bpffs_dir());
+    remove_all(&mut host, "");
     wait_until_blocked(&host);
     host.assert_connects(&[(ALLOWED, 5432)]);
     host.ok("policy alter office --add-block 10.67.0.0/16");
     host.assert_times_out(&[("10.67.0.1", 5432)]);
 }
 
-/// Removes a directory of pins. The agent stands still meanwhile: it pins again as soon as a
+/// Removes a directory below that of the pins; "": that one. The agent stands still meanwhile: it pins again as soon as a
 /// pin is gone, and the directory would not be empty.
-fn remove_all(host: &DatabaseHost, directory: &Path) {
+fn remove_all(host: &mut DatabaseHost, name: &str) {
+    let directory = host.bpffs_dir().join(name);
     host.agent().signal(Signal::SIGSTOP);
     let removed = std::fs::remove_dir_all(directory);
     host.agent().signal(Signal::SIGCONT);
@@ -234,8 +235,8 @@ fn remove_all(host: &DatabaseHost, directory: &Path) {
 
 #[test]
 fn a_directory_of_links_that_is_removed_comes_back() {
-    let host = host("1s");
-    remove_all(&host, &host.bpffs_dir().join("links"));
+    let mut host = host("1s");
+    remove_all(&mut host, "links");
     wait_until_blocked(&host);
     assert_eq!(host.status()["enforcement"]["state"], "attached");
 }

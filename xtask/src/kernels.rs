@@ -116,7 +116,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut failed = Vec::new();
     for kernel in &kernels {
         println!("Linux {}:", kernel.version);
-        let session = guest::Session {
+        let boot = guest::Boot {
             kernel,
             binary: &binary,
             programs: &programs,
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             timeout: args.timeout,
             engine: if args.lpm { "lpm" } else { "flat" },
         };
-        let results = session.run(&stop)?;
+        let results = boot.run(&stop)?;
         for program in &programs {
             match results.get(&program.name) {
                 Some(0) => println!("  {}: passed", program.name),

@@ -5,14 +5,8 @@ use tokio::sync::watch;
 use crate::api::{Phase, ProgressView};
 
 /// Tells what the writer is doing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Progress(watch::Sender<ProgressView>);
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self(watch::Sender::default())
-    }
-}
 
 impl Progress {
     /// What is done, now and from now on.

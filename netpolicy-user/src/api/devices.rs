@@ -29,7 +29,7 @@ pub enum Attachment {
     Generic,
     /// Not attached: the interface does not exist, or attaching failed.
     None,
-    /// It cannot be told; a fault says why.
+    /// Not known; a fault says why.
     Unknown,
 }
 

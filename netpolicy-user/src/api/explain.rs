@@ -12,10 +12,10 @@ use crate::model::ListKind;
 /// `GET /v1/explain`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExplainView {
-    /// The source asked about.
+    /// The source in question.
     #[schema(value_type = String)]
     pub source: IpAddr,
-    /// The destination port asked about; `None`: a port of no service.
+    /// The destination port in question; `None`: a port of no service.
     pub port: Option<u16>,
     /// The interface on which the attempt arrives; `None`: any filtered one, as no route
     /// leads to the source.
@@ -37,14 +37,14 @@ pub struct ExplainView {
     pub scope: String,
     /// The rule of the policies that decides, if one does.
     pub matched: Option<MatchView>,
-    /// Active policies that were asked, as "office (allow 2, block 1)".
+    /// Active policies that were consulted, as "office (allow 2, block 1)".
     pub consulted: Vec<String>,
     /// What the loaded program says, attached or not; `None` with the reason in
     /// `kernel_error`.
     pub kernel: Option<KernelVerdict>,
-    /// Why the program could not be asked.
+    /// Why the program could not be queried.
     pub kernel_error: Option<String>,
-    /// Whether policies and program agree; `true` when it could not be asked, or enforces
+    /// Whether policies and program agree; `true` when it could not be queried, or enforces
     /// other rules.
     pub agrees: bool,
     /// Whether the program enforces other rules than those of the policies, since the store is
@@ -96,7 +96,7 @@ pub struct KernelVerdict {
     pub reason: Cause,
 }
 
-/// What `netpolicy explain` can tell without an agent: no policies, only the program.
+/// What `netpolicy explain` can say without an agent: no policies, only the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ProbeView {
     /// See [`ExplainView::interface`].

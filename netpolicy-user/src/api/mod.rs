@@ -79,7 +79,7 @@ pub struct AgentStatus {
     pub observing: Vec<String>,
     /// Rules in all lists.
     pub rules: u64,
-    /// Bypasses that have not lapsed.
+    /// Unexpired bypasses.
     pub bypasses: usize,
     /// The change that waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,7 +157,7 @@ pub enum EnforcementState {
     NotAttached,
     /// `netpolicy detach` was used: nothing is filtered until `netpolicy attach`.
     Detached,
-    /// It cannot be told; a fault says why.
+    /// Not known; a fault says why.
     Unknown,
 }
 
@@ -250,12 +250,12 @@ pub struct Changed {
     /// Whose attempts get another verdict by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effects: Vec<Effect>,
-    /// Whom it denies of those who are connected; `None`: nobody is newly denied, so
-    /// nobody was looked for.
+    /// Which connected clients it denies; `None`: it newly denies no source, so clients
+    /// were not looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientsView>,
-    /// Whose own address was judged, so that he does not lock himself out; `None`: the
-    /// change denies nobody newly.
+    /// The operator whose own address was judged, to prevent a lockout; `None`: the
+    /// change newly denies no source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<OperatorView>,
     /// What it opens to every source, which required consent; of a dry run: requires.
@@ -318,7 +318,7 @@ pub struct Counters {
 /// One counter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CounterRow {
-    /// "host", a service's name, "postgres (removed)" for a service that is no more, or
+    /// "host", a service's name, "postgres (removed)" for a removed service, or
     /// "scope N" where its name is not known: read without the agent.
     pub scope: String,
     /// Why.
@@ -382,9 +382,9 @@ pub struct BypassView {
     pub scope: String,
     /// When it was granted.
     pub granted: Timestamp,
-    /// When it lapses.
+    /// When it expires.
     pub expires: Timestamp,
-    /// By whom: an OS user's name.
+    /// Who granted it: an OS user's name.
     pub granted_by: String,
 }
 
@@ -394,7 +394,7 @@ pub struct BypassView {
 pub struct BypassRequest {
     /// Address or CIDR.
     pub source: String,
-    /// Minutes until it lapses: 1 to 10,080 (a week).
+    /// Minutes until it expires: 1 to 10,080 (a week).
     pub minutes: u32,
     /// A service's name; `None`: the host, with everything on it.
     #[serde(default)]
@@ -408,7 +408,7 @@ pub struct RevisionView {
     pub revision: u64,
     /// When it was made.
     pub created: Timestamp,
-    /// By whom: an OS user's name.
+    /// Who made it: an OS user's name.
     pub actor: String,
     /// What was done: "policy create office".
     pub action: String,

@@ -1,4 +1,4 @@
-//! How a change is to be made, whom it would cost, who may make it.
+//! How a change is to be made, which connected clients it denies, who may make it.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ pub struct ChangeQuery {
     /// Only say what would change.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
-    /// Make it also if it denies the operator himself, or blocks a `/0`.
+    /// Make it also if it denies the operator's own address, or blocks a `/0`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// Refuse it if it denies a client that is connected.
@@ -26,12 +26,12 @@ pub struct ChangeQuery {
     /// What becomes of open connections from sources that it newly denies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<Existing>,
-    /// Take it back after so many seconds (1 to 86,400) unless it is confirmed.
+    /// Roll it back after so many seconds (1 to 86,400) unless it is confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_within: Option<u64>,
     /// One more address of the operator, which must not be denied; "none" adds none. The
-    /// address that the caller's process tells, in its environment or its parents'
-    /// (`SSH_CONNECTION`), is judged in any case.
+    /// address in `SSH_CONNECTION` of the caller's process, or of one of its parents, is
+    /// judged in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// Consent to what the change opens to every source: "any", or the `key` of the
@@ -39,7 +39,8 @@ pub struct ChangeQuery {
     /// opens something is refused without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens: Option<String>,
-    /// Refuse it unless the desired state has this revision: another editor was faster.
+    /// Refuse it unless the desired state has this revision, which another change may have
+    /// replaced.
     /// Travels as the header `If-Match` (RFC 9110 section 13.1.1), not in the query.
     #[serde(skip)]
     pub if_revision: Option<u64>,
@@ -79,7 +80,7 @@ impl Opens {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Existing {
-    /// They live on: only attempts are judged.
+    /// They stay open: only attempts are judged.
     #[default]
     Keep,
     /// They are closed (`SOCK_DESTROY`).
@@ -164,7 +165,7 @@ pub struct OperatorView {
 pub struct PendingView {
     /// The revision that it made.
     pub revision: u64,
-    /// The revision that comes back without a confirmation.
+    /// The revision that is restored unless the change is confirmed.
     pub base: u64,
     /// When that happens.
     pub deadline: Timestamp,
@@ -179,7 +180,7 @@ pub struct PendingView {
 pub struct GrantRequest {
     /// What may be done.
     pub privilege: Privilege,
-    /// By whom: `user:NAME` or `group:NAME`.
+    /// The holder: `user:NAME` or `group:NAME`.
     #[param(value_type = String)]
     #[schema(value_type = String, example = "user:alice")]
     pub to: Principal,
@@ -193,7 +194,7 @@ pub struct GrantRequest {
 pub struct GrantView {
     /// What may be done.
     pub privilege: Privilege,
-    /// By whom.
+    /// The holder.
     #[schema(value_type = String, example = "user:alice")]
     pub to: Principal,
     /// Only with this policy; `None`: with all.
@@ -213,12 +214,12 @@ pub struct AuditView {
     pub time: Timestamp,
     /// Who: an OS user's name, or "agent".
     pub actor: String,
-    /// His user id.
+    /// Their user id.
     pub uid: u32,
     /// The address that the operator works from, if it is known; two, separated by a
     /// comma, where `--from` names another than `SSH_CONNECTION`.
     pub from: Option<String>,
-    /// What was asked for: "policy create office".
+    /// What was requested: "policy create office".
     pub action: String,
     /// What became of it.
     pub outcome: Outcome,

@@ -15,7 +15,7 @@ pub struct SqlRequest {
     /// What to call the text in messages and as the place of rules: a file's name, "-e".
     #[serde(default)]
     pub name: String,
-    /// Its dialect; `None`: as the text says, or as can be told from it.
+    /// Its dialect; `None`: as the text says, or as detected from it.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "snowflake")]
     pub dialect: Option<Dialect>,

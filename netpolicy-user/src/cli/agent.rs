@@ -40,7 +40,7 @@ pub(super) struct AgentArgs {
     take_back_after: Option<u64>,
 }
 
-/// Runs until it is told to stop; enforcement goes on after it.
+/// Runs until a signal stops it; enforcement goes on after it.
 pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit> {
     let _ = serve::raise_descriptor_limit();
     descriptors::require(descriptors::AGENT)?;

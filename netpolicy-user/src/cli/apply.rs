@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
-use super::input::{Input, Taken};
+use super::input::{Input, ListFileOptions};
 use super::safety::Safety;
 use super::submit::submit;
 use crate::model::change::{Change, SourceText};
@@ -16,7 +16,7 @@ pub(super) struct ApplyArgs {
     #[arg(long, short)]
     file: PathBuf,
     #[command(flatten)]
-    taken: Taken,
+    list_options: ListFileOptions,
     /// Remove what the file does not name (the default)
     #[arg(long, conflicts_with = "no_prune")]
     prune: bool,
@@ -32,8 +32,8 @@ pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result
     let change = Change::Apply {
         file,
         lists,
-        skip_invalid: args.taken.skip_invalid,
-        allow_empty: args.taken.allow_empty,
+        skip_invalid: args.list_options.skip_invalid,
+        allow_empty: args.list_options.allow_empty,
         keep_others: args.no_prune,
     };
     submit(&change, &args.safety, cx).await
@@ -43,7 +43,7 @@ pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result
 pub(super) fn read_policy_file(path: &Path) -> Result<(SourceText, Vec<SourceText>), Failure> {
     let mut input = Input::default();
     let file = input.read(path);
-    // Without its text there is no telling which lists it names.
+    // Which lists it names is known only from its text.
     input.check()?;
     let names = file::referenced_lists(&file).map_err(|e| model_failure(&e))?;
     let directory = path.parent().unwrap_or(Path::new(""));

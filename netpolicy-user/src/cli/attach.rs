@@ -1,4 +1,4 @@
-//! `netpolicy detach`, the emergency brake, and `netpolicy attach`.
+//! `netpolicy detach`, the kill switch, and `netpolicy attach`.
 
 use super::context::{Context, neither};
 use super::failure::{Exit, Failure, client_hint, exit_without};
@@ -28,7 +28,7 @@ pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
         Err(Err(other)) => return Err(other),
         Ok(interfaces) => interfaces,
     };
-    if cx.page.format == Format::Json {
+    if cx.options.format == Format::Json {
         write_json(&interfaces, cx.out)?;
     }
     let done = if interfaces.is_empty() {
@@ -42,7 +42,7 @@ pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Only the agent attaches; without it, the next one to start is told to.
+/// Only the agent attaches; without it, the marker is removed and the next agent attaches.
 pub(super) async fn attach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     match cx.client.attach().await {
         Err(e) if e.is_agent_missing() => {

@@ -6,7 +6,7 @@ use super::submit::with_consent;
 use crate::api::BypassRequest;
 use crate::output::Format;
 
-/// A week: the agent takes no more.
+/// A week: the agent accepts no more.
 const MINUTES_MAX: i64 = 10_080;
 
 #[derive(Debug, clap::Subcommand)]
@@ -65,7 +65,7 @@ pub(super) async fn run(command: BypassCommand, cx: &mut Context<'_>) -> anyhow:
             })
             .await?;
             // It counts from the moment it was granted, not from when this command began.
-            cx.page.now = bypass.granted;
+            cx.options.now = bypass.granted;
             cx.print(&bypass)?;
         }
         BypassCommand::List => list(cx).await?,
@@ -80,7 +80,7 @@ pub(super) async fn run(command: BypassCommand, cx: &mut Context<'_>) -> anyhow:
                 .await?;
             let scope = service.as_deref().unwrap_or("the host");
             cx.say(&format!("{source} no longer bypasses {scope}"))?;
-            if cx.page.format == Format::Json {
+            if cx.options.format == Format::Json {
                 list(cx).await?;
             }
         }

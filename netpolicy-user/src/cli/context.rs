@@ -1,4 +1,4 @@
-//! What every handler works with: configuration, client, writers, and whom it talks to.
+//! What every handler works with: configuration, client, writers and terminals.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use super::failure::{Failure, client_hint, exit_without};
 use crate::client::{Client, ClientError};
 use crate::config::Config;
-use crate::output::{Format, Page, Render, one_line, render};
+use crate::output::{Format, Render, RenderOptions, one_line, render};
 
 /// Which of the standard streams are terminals.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Terminals {
-    /// Somebody can answer.
+    /// Questions can be answered.
     pub stdin: bool,
-    /// Somebody reads tables.
+    /// Tables are read on it.
     pub stdout: bool,
-    /// Somebody reads messages and watches progress.
+    /// Messages and progress are read on it.
     pub stderr: bool,
 }
 
@@ -37,10 +37,10 @@ pub(super) struct Context<'a> {
     /// The agent's client.
     pub client: Client,
     /// How to print.
-    pub page: Page,
+    pub options: RenderOptions,
     /// Questions are answered with yes.
     yes: bool,
-    /// Whom the command talks to.
+    /// The command's terminals.
     pub terminals: Terminals,
     /// Standard output.
     pub out: &'a mut dyn Write,
@@ -60,7 +60,7 @@ impl<'a> Context<'a> {
         Ok(Self {
             client: Client::new(&config.socket)?,
             config,
-            page: Page {
+            options: RenderOptions {
                 format,
                 colour: wants_colour(terminals.stdout),
                 zone: None,
@@ -75,27 +75,27 @@ impl<'a> Context<'a> {
 
     /// Prints a value.
     pub(super) fn print<T: Render + ?Sized>(&mut self, value: &T) -> io::Result<()> {
-        render(value, &self.page, self.out)
+        render(value, &self.options, self.out)
     }
 
-    /// Prints a sentence for people, nothing for programs.
+    /// Prints a sentence, unless the output is JSON.
     pub(super) fn say(&mut self, text: &str) -> io::Result<()> {
-        match self.page.format {
+        match self.options.format {
             Format::Table => writeln!(self.out, "{text}"),
             Format::Json => Ok(()),
         }
     }
 
-    /// Says something beside the output, on standard error.
+    /// Prints a note on standard error.
     pub(super) fn note(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.err, "note: {text}")
     }
 
-    /// Says on standard error what is not filtered, where the output alone would let one
-    /// believe that all is.
+    /// Says on standard error what is not filtered, where the output alone would suggest
+    /// that everything is.
     pub(super) async fn note_gap(&mut self) -> io::Result<()> {
         let Ok(status) = self.client.status().await else {
-            // The command itself tells of an agent that does not answer.
+            // The command itself reports an agent that does not answer.
             return Ok(());
         };
         match status.enforcement.gap() {
@@ -107,7 +107,7 @@ impl<'a> Context<'a> {
     /// Says that what follows does not come from the agent, why, and what to do.
     pub(super) fn note_local(&mut self, why: &ClientError) -> io::Result<()> {
         let note = one_line(&format!("note: read from the kernel: {why}"));
-        match self.page.format {
+        match self.options.format {
             Format::Table => writeln!(self.out, "{note}")?,
             Format::Json => writeln!(self.err, "{note}")?,
         }
@@ -157,11 +157,11 @@ pub(super) fn wants_colour(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// Neither the agent nor the kernel could be asked: both reasons, and no agent as exit code.
+/// Neither the agent nor the kernel could be queried: both reasons, and no agent as exit code.
 pub(super) fn neither(agent: &ClientError, local: &anyhow::Error) -> Failure {
     Failure {
         errors: vec![format!(
-            "{agent}; nor can the kernel be asked without it: {local:#}"
+            "{agent}; and the kernel cannot be read without it: {local:#}"
         )],
         hint: client_hint(agent),
         exit: exit_without(agent),

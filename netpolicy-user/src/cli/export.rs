@@ -14,7 +14,7 @@ pub(super) struct ExportArgs {
 /// The policy file as it is; with `--output json`, as one JSON string.
 pub(super) async fn run(args: &ExportArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let text = cx.client.export(args.revision).await?;
-    match cx.page.format {
+    match cx.options.format {
         Format::Table => cx.out.write_all(text.as_bytes())?,
         Format::Json => write_json(&text, cx.out)?,
     }

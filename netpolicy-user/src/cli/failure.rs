@@ -110,7 +110,7 @@ pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
         .map_or(Exit::Failed, exit_without)
 }
 
-/// The exit code where the agent cannot be asked, also if the kernel could be asked in its
+/// The exit code where the agent does not answer, also if the kernel was queried in its
 /// place: 3 says that there is none, 1 that there is one that does not answer.
 pub(super) fn exit_without(error: &ClientError) -> Exit {
     match error {
@@ -122,7 +122,7 @@ pub(super) fn exit_without(error: &ClientError) -> Exit {
 /// Writes an error: a line for each thing that is wrong, then what to do.
 pub(super) fn report(error: &anyhow::Error, err: &mut dyn Write) -> io::Result<()> {
     let (errors, hint) = describe(error);
-    // One line that says how many more there are takes no less room than the one error it hides.
+    // A line with the number of omitted errors is no shorter than the one error that it omits.
     let shown = if errors.len() > SHOWN + 1 {
         SHOWN
     } else {
@@ -242,10 +242,10 @@ mod tests {
     fn every_kind_of_error_has_its_exit_code() {
         let refused = ClientError::Refused {
             status: 409,
-            body: Problem {
+            body: Box::new(Problem {
                 errors: vec!["taken".into()],
                 ..Problem::default()
-            },
+            }),
         };
         for (error, exit) in [
             (anyhow::Error::from(no_agent()), Exit::NoAgent),
@@ -277,11 +277,12 @@ mod tests {
             .get_after_help()
             .unwrap()
             .to_string();
-        assert_eq!(help, format!("Exit codes: {}.", codes.join(", ")));
+        let codes = format!("Exit codes: {}.", codes.join(", "));
+        assert!(help.starts_with(&codes), "{help}");
     }
 
     #[test]
-    fn a_pipe_that_breaks_towards_the_agent_is_no_success() {
+    fn broken_pipe_to_the_agent_is_a_failure() {
         let error = ClientError::Transport {
             what: "POST /v1/changes".into(),
             socket: "/s".into(),
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_with_its_chain_and_a_hint() {
+    fn error_is_one_line_with_its_causes_and_a_hint() {
         assert_eq!(
             reported(no_agent()),
             "error: no agent answers on /run/netpolicy/agent.sock: there is no such socket: No such file or directory (os error 2)\n\
@@ -304,12 +305,13 @@ mod tests {
     }
 
     #[test]
-    fn all_that_the_agent_refuses_is_shown_up_to_a_limit() {
+    fn errors_of_the_agent_are_shown_up_to_a_limit() {
         let body = Problem {
             errors: (1..=23).map(|i| format!("line {i}")).collect(),
             hint: Some("mend them".into()),
             ..Problem::default()
         };
+        let body = Box::new(body);
         let text = reported(ClientError::Refused { status: 400, body });
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 22);

@@ -67,7 +67,7 @@ pub(super) async fn audit(args: &AuditArgs, cx: &mut Context<'_>) -> anyhow::Res
 }
 
 async fn list_if_json(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    if cx.page.format == crate::output::Format::Json {
+    if cx.options.format == crate::output::Format::Json {
         return list(cx).await;
     }
     Ok(Exit::Done)

@@ -19,14 +19,14 @@ pub(super) enum HostCommand {
 #[derive(Debug, clap::Args)]
 pub(super) struct SetArgs {
     #[command(flatten)]
-    set: Settings,
+    set: HostSettings,
     #[command(flatten)]
     safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-struct Settings {
+struct HostSettings {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,
@@ -35,7 +35,7 @@ struct Settings {
     failsafe_ports: Option<Vec<String>>,
 }
 
-/// No ports are asked for by a word, lest a shell's empty variable take them all away.
+/// Removing all ports requires the word `none`, so that an empty shell variable does not do it.
 fn port(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Err("ports were expected, as in 22,2222, or `none`"),

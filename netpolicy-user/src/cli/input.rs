@@ -12,9 +12,9 @@ use crate::model::counted;
 const FILE_MAX: u64 = 256 * 1024 * 1024;
 const FILE_MAX_TEXT: &str = "256 MiB";
 
-/// What is taken from list files that is refused otherwise.
+/// What list files may hold that is otherwise refused.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub(super) struct Taken {
+pub(super) struct ListFileOptions {
     /// Leave out bad lines of list files, with a warning
     #[arg(long)]
     pub(super) skip_invalid: bool,
@@ -26,7 +26,7 @@ pub(super) struct Taken {
 /// Reads files, and remembers all that is wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Input {
-    stdin_taken: bool,
+    stdin_was_read: bool,
     errors: Vec<String>,
 }
 
@@ -62,13 +62,13 @@ impl Input {
         &mut self,
         items: Vec<String>,
         files: &[PathBuf],
-        taken: Taken,
+        options: ListFileOptions,
     ) -> ListInput {
         ListInput {
             items: items.into_iter().map(|i| i.trim().to_owned()).collect(),
             files: files.iter().map(|f| self.read(f)).collect(),
-            skip_invalid: taken.skip_invalid,
-            allow_empty: taken.allow_empty,
+            skip_invalid: options.skip_invalid,
+            allow_empty: options.allow_empty,
             ready: None,
         }
     }
@@ -86,7 +86,7 @@ impl Input {
     }
 
     fn read_stdin(&mut self) -> Result<String, String> {
-        if std::mem::replace(&mut self.stdin_taken, true) {
+        if std::mem::replace(&mut self.stdin_was_read, true) {
             return Err("standard input (-) can be read only once: it was named twice".into());
         }
         let stdin = io::stdin();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_cannot_be_taken_are_named_with_the_reason() {
+    fn unreadable_files_are_reported_with_the_reason() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.txt");
         assert_eq!(
@@ -190,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_limit_is_refused_before_it_is_read() {
+    fn file_over_the_limit_is_refused_before_it_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("noise");
-        // Sparse: takes no room.
+        // Sparse: needs no room.
         File::create(&path).unwrap().set_len(FILE_MAX + 1).unwrap();
         assert_eq!(
             read(&path).unwrap_err(),
@@ -205,16 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_over_the_limit_is_cut() {
+    fn stream_over_the_limit_is_refused() {
         let error = read_text("pipe", io::repeat(b'1')).unwrap_err();
         assert_eq!(error, "pipe: is too long: at most 256 MiB were expected");
     }
 
     #[test]
-    fn all_files_are_tried_and_all_errors_kept() {
+    fn errors_of_all_files_are_reported() {
         let mut input = Input::default();
         let files = ["/nonexistent/a".into(), "/nonexistent/b".into()];
-        let list = input.list(vec![" 10.0.0.1 ".into()], &files, Taken::default());
+        let list = input.list(
+            vec![" 10.0.0.1 ".into()],
+            &files,
+            ListFileOptions::default(),
+        );
         assert_eq!(list.items, ["10.0.0.1"]);
         assert_eq!(
             input.check().unwrap_err().errors,
@@ -228,7 +232,7 @@ mod tests {
     #[test]
     fn standard_input_is_read_only_once() {
         let mut input = Input {
-            stdin_taken: true,
+            stdin_was_read: true,
             ..Input::default()
         };
         input.read(Path::new("-"));

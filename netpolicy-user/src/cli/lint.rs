@@ -54,7 +54,7 @@ fn of_file(
 ) -> anyhow::Result<(Vec<String>, Vec<Finding>)> {
     let (file, lists) = read_policy_file(path)?;
     let now = ChangeContext {
-        now: cx.page.now,
+        now: cx.options.now,
         actor: "",
         limits: cx.config.limits,
         force: true,

@@ -1,6 +1,6 @@
-//! The command line: one file for each noun, its arguments beside its handler.
+//! The command line: one file for each noun, with its arguments and its handler.
 //!
-//! Handlers read what the user names, ask the agent through [`crate::client`] and
+//! Handlers read the files that are named, query the agent through [`crate::client`] and
 //! print through [`crate::output`]. They reach the kernel only through
 //! [`crate::local`], and only when no agent answers.
 
@@ -14,6 +14,7 @@ mod context;
 mod counters;
 mod descriptors;
 mod diff;
+mod examples;
 mod explain;
 mod export;
 mod failure;
@@ -31,6 +32,7 @@ mod sql;
 mod status;
 mod store;
 mod submit;
+mod usage;
 mod verify;
 
 use std::ffi::OsString;
@@ -170,7 +172,8 @@ enum ClientCommand {
 
 /// Runs the command line `args`, program name first, and says how the process ends.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<_> = args.into_iter().collect();
+    let cli = match usage::parse(&args) {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() {
@@ -178,7 +181,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 Exit::Done
             };
-            // Nobody is left to tell when this fails, too.
+            // Where this fails, no stream is left to report it on.
             let _ = error.print();
             return exit.into();
         }
@@ -196,7 +199,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The command line's description: for completion scripts and the reference.
 #[must_use]
 pub fn command() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
+    usage::command()
 }
 
 /// The statements of a dialect, as the prompt's `\h` lists them.

@@ -17,7 +17,7 @@ pub(super) struct MonitorArgs {
 pub(super) async fn run(args: &MonitorArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let mut events = cx.client.events().await?;
     cx.note_gap().await?;
-    if cx.terminals.stdout && cx.page.format == Format::Table {
+    if cx.terminals.stdout && cx.options.format == Format::Table {
         writeln!(cx.err, "watching for denied attempts; Ctrl-C ends")?;
     }
     let mut interrupt = pin!(tokio::signal::ctrl_c());
@@ -33,7 +33,7 @@ pub(super) async fn run(args: &MonitorArgs, cx: &mut Context<'_>) -> anyhow::Res
         if let EventLine::Denied(_) = event {
             left = left.map(|n| n - 1);
         }
-        write_event(&event, &cx.page, cx.out)?;
+        write_event(&event, &cx.options, cx.out)?;
         // Who watches wants to see it now, through a pipe too.
         cx.out.flush()?;
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::failure::Exit;
-use super::input::{Input, Taken};
+use super::input::{Input, ListFileOptions};
 use super::lint::{self, LintArgs};
 use super::safety::Safety;
 use super::submit::submit;
@@ -19,7 +19,7 @@ pub(super) enum PolicyCommand {
     Create(Box<CreateArgs>),
     /// Change a policy's lists or comment; what is not named stays
     #[command(override_usage = "netpolicy policy alter [OPTIONS] <NAME>")]
-    Alter(Box<AlterArgs>),
+    Alter(Box<AlterPolicyArgs>),
     /// Rename a policy
     Rename {
         /// The policy
@@ -102,26 +102,26 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<String>,
     #[command(flatten)]
-    taken: Taken,
+    list_options: ListFileOptions,
     #[command(flatten)]
     safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct AlterArgs {
+pub(super) struct AlterPolicyArgs {
     /// The policy
     name: String,
     #[command(flatten)]
-    set: Alterations,
+    set: PolicyAlterations,
     #[command(flatten)]
-    taken: Taken,
+    list_options: ListFileOptions,
     #[command(flatten)]
     safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-struct Alterations {
+struct PolicyAlterations {
     /// Add to the allow list
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     add_allow: Vec<String>,
@@ -262,8 +262,8 @@ async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::
 fn create(a: CreateArgs) -> anyhow::Result<Change> {
     let mut input = Input::default();
     let has_allow = a.only || !a.allow.is_empty() || !a.allow_file.is_empty();
-    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, a.taken));
-    let block = input.list(a.block, &a.block_file, a.taken);
+    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, a.list_options));
+    let block = input.list(a.block, &a.block_file, a.list_options);
     input.check()?;
     Ok(Change::CreatePolicy {
         name: a.name,
@@ -278,11 +278,11 @@ fn create(a: CreateArgs) -> anyhow::Result<Change> {
     })
 }
 
-fn alter(args: AlterArgs) -> anyhow::Result<Change> {
-    let (s, taken) = (args.set, args.taken);
+fn alter(args: AlterPolicyArgs) -> anyhow::Result<Change> {
+    let (s, list_options) = (args.set, args.list_options);
     let mut input = Input::default();
     let mut edit = |any, set: Given, add: Given, remove: Given| {
-        let mut list = |given: Given| input.list(given.0, &given.1, taken);
+        let mut list = |given: Given| input.list(given.0, &given.1, list_options);
         if any {
             ListEdit::Any
         } else if set.is_given() {

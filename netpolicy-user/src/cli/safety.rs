@@ -32,13 +32,13 @@ pub(super) struct Safety {
         hide_env_values = true
     )]
     pub(super) from: Option<String>,
-    /// Refuse it unless the desired state is at revision N: another editor was faster
+    /// Refuse it unless the desired state is at revision N, which another change may have replaced
     #[arg(long, value_name = "N")]
     pub(super) if_revision: Option<u64>,
 }
 
 impl Safety {
-    /// As the API takes it.
+    /// As the API accepts it.
     pub(super) fn query(&self) -> ChangeQuery {
         ChangeQuery {
             dry_run: self.dry_run,
@@ -72,7 +72,7 @@ mod tests {
     use super::within;
 
     #[test]
-    fn times_are_whole_seconds_up_to_a_day() {
+    fn confirmation_time_is_whole_seconds_up_to_a_day() {
         assert_eq!(within("60s"), Ok(60));
         assert_eq!(within("60"), Ok(60));
         assert_eq!(within("5m"), Ok(300));

@@ -11,10 +11,10 @@ use crate::model::{Combine, Mode};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ServiceCommand {
-    /// Name ports
+    /// Add a service: a name for TCP ports
     Add(AddArgs),
     /// Change a service; what is not named stays
-    Alter(AlterArgs),
+    Alter(AlterServiceArgs),
     /// Remove a service to which no policy is bound
     Remove {
         /// The service
@@ -47,18 +47,18 @@ pub(super) struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct AlterArgs {
+pub(super) struct AlterServiceArgs {
     /// The service
     name: String,
     #[command(flatten)]
-    set: Alterations,
+    set: ServiceAlterations,
     #[command(flatten)]
     safety: Safety,
 }
 
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-struct Alterations {
+struct ServiceAlterations {
     /// New TCP ports and ranges, all of them
     #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     port: Option<Vec<String>>,

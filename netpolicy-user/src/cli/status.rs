@@ -25,7 +25,7 @@ pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     Ok(verdict(&status))
 }
 
-/// Why the agent was not asked, as faults; `running`: the agent that works with the pins.
+/// Why the agent was not queried, as faults; `running`: the agent that works with the pins.
 fn unasked(why: &ClientError, running: Option<u32>) -> Vec<String> {
     let mut faults = vec![why.to_string()];
     match (why, running) {

@@ -37,7 +37,7 @@ pub(super) struct RestoreArgs {
 pub(super) enum StoreCommand {
     /// Store all that the agent holds in a new database, after the old one was lost
     Rescue,
-    /// Put the store's revision in force although a later one is
+    /// Put a state database in force that is older than the last one, or has another history
     Acknowledge,
     /// Without an agent: set the store aside, so that the next agent begins with no policy
     Reset,
@@ -47,7 +47,7 @@ pub(super) async fn run(command: StoreCommand, cx: &mut Context<'_>) -> anyhow::
     match command {
         StoreCommand::Rescue => {
             let rescued = cx.client.rescue_store().await?;
-            if cx.page.format == Format::Json {
+            if cx.options.format == Format::Json {
                 write_json(&rescued, cx.out)?;
             }
             let history = if rescued.history {
@@ -82,7 +82,7 @@ pub(super) async fn run(command: StoreCommand, cx: &mut Context<'_>) -> anyhow::
                 .client
                 .acknowledge_store(false, consent.as_deref())
                 .await?;
-            if cx.page.format == Format::Json {
+            if cx.options.format == Format::Json {
                 write_json(&done, cx.out)?;
             }
             cx.say(&format!(
@@ -144,7 +144,7 @@ pub(super) async fn backup(args: BackupArgs, cx: &mut Context<'_>) -> anyhow::Re
         let _ = fs::remove_file(&part);
         return Err(error);
     }
-    if cx.page.format == Format::Json {
+    if cx.options.format == Format::Json {
         let done = serde_json::json!({ "file": file, "revision": revision, "blake3": digest });
         write_json(&done, cx.out)?;
     }
@@ -255,7 +255,7 @@ fn opens_at_start(restore: &Restore, cx: &Context<'_>) -> Option<String> {
 }
 
 fn say_kept(done: &str, kept: Option<Kept>, cx: &mut Context<'_>) -> anyhow::Result<()> {
-    if cx.page.format == Format::Json {
+    if cx.options.format == Format::Json {
         let path = kept.as_ref().map(|kept| &kept.path);
         let log = kept.as_ref().and_then(|kept| kept.log.as_ref());
         write_json(

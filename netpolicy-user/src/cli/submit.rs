@@ -12,7 +12,7 @@ use super::safety::Safety;
 use crate::api::{ChangeQuery, Changed, ProgressView, Status};
 use crate::client::{Client, ClientError};
 use crate::model::change::Change;
-use crate::output::{Format, InForce, one_line};
+use crate::output::{ChangeReport, Format, one_line};
 
 /// A change that is done sooner shows no progress.
 const PROGRESS_AFTER: Duration = Duration::from_millis(300);
@@ -116,10 +116,10 @@ pub(super) async fn summarise(changed: &Changed, cx: &mut Context<'_>) -> anyhow
     print(changed, status.as_ref(), cx)
 }
 
-/// Where the program is attached, for people to read. Only for the interfaces' names: the
+/// Where the program is attached, for tables. Only for the interfaces' names: the
 /// change is made, whatever becomes of this.
 async fn status(cx: &Context<'_>) -> Option<Status> {
-    if cx.page.format == Format::Json {
+    if cx.options.format == Format::Json {
         return None;
     }
     cx.client.status().await.ok()
@@ -127,10 +127,10 @@ async fn status(cx: &Context<'_>) -> Option<Status> {
 
 fn print(changed: &Changed, status: Option<&Status>, cx: &mut Context<'_>) -> anyhow::Result<()> {
     // JSON has them within it.
-    if cx.page.format != Format::Json {
+    if cx.options.format != Format::Json {
         warn(&changed.warnings, cx)?;
     }
-    cx.print(&InForce { changed, status })?;
+    cx.print(&ChangeReport { changed, status })?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::{ANSWER_TIMEOUT, Answer, Client, consent};
+use super::{ANSWER_TIMEOUT, Client, ClientResult, consent};
 use crate::api::{BypassRequest, BypassView};
 
 impl Client {
@@ -10,7 +10,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn bypasses(&self) -> Answer<Vec<BypassView>> {
+    pub async fn bypasses(&self) -> ClientResult<Vec<BypassView>> {
         self.get(&["bypasses"], &[]).await
     }
 
@@ -23,7 +23,7 @@ impl Client {
         &self,
         bypass: &BypassRequest,
         opens: Option<&str>,
-    ) -> Answer<BypassView> {
+    ) -> ClientResult<BypassView> {
         let what = "POST /v1/bypasses";
         let request = self.request(Method::POST, &["bypasses"], &consent(opens));
         let request = request.json(bypass);
@@ -44,7 +44,7 @@ impl Client {
         service: Option<&str>,
         force: bool,
         from: Option<&str>,
-    ) -> Answer<()> {
+    ) -> ClientResult<()> {
         let mut query = vec![("source", source.to_owned())];
         query.extend(service.map(|s| ("service", s.to_owned())));
         query.extend(force.then(|| ("force", "true".to_owned())));

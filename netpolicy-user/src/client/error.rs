@@ -26,7 +26,7 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
-    /// An agent listens, but takes no more connections: its queue is full.
+    /// An agent listens, but accepts no more connections: its queue is full.
     #[error("the agent on {} accepts no connections: its queue is full", socket.display())]
     Busy {
         /// The socket.
@@ -54,7 +54,7 @@ pub enum ClientError {
         /// What it answered.
         why: String,
     },
-    /// This process may not do what connecting takes: it has too many open files, or
+    /// This process may not do what connecting requires: it has too many open files, or
     /// the system lacks memory.
     #[error("cannot connect to {}", socket.display())]
     Resources {
@@ -87,7 +87,7 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
         /// Why, and what to do.
-        body: Problem,
+        body: Box<Problem>,
     },
     /// Request or answer were lost or garbled on the way.
     #[error("{what}: the answer of the agent on {} is unusable", socket.display())]

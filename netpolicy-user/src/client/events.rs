@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
-use super::{Answer, Client, ClientError};
+use super::{Client, ClientError, ClientResult};
 use crate::api::EventLine;
 
 /// Longest line of the event stream; a real one has some 300 bytes.
@@ -29,7 +29,7 @@ impl Events {
     ///
     /// # Errors
     /// [`ClientError::StreamEnded`] when the agent stops; see [`ClientError`].
-    pub async fn next(&mut self) -> Answer<EventLine> {
+    pub async fn next(&mut self) -> ClientResult<EventLine> {
         let what = "GET /v1/events";
         loop {
             if let Some(end) = self.pending.iter().position(|b| *b == b'\n') {

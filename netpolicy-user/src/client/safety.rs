@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::{ANSWER_TIMEOUT, Answer, Client};
+use super::{ANSWER_TIMEOUT, Client, ClientResult};
 use crate::api::{
     AuditView, ChangeQuery, Changed, GrantRequest, GrantView, PageQuery, Paged, PendingView,
     VerifyView,
@@ -13,7 +13,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn rollback(&self, revision: u64, query: &ChangeQuery) -> Answer<Changed> {
+    pub async fn rollback(&self, revision: u64, query: &ChangeQuery) -> ClientResult<Changed> {
         let what = "POST /v1/rollback";
         let request = self.changing(&["rollback", &revision.to_string()], query);
         self.decode(what, self.send(what, request).await?).await
@@ -23,15 +23,15 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn confirm(&self) -> Answer<PendingView> {
+    pub async fn confirm(&self) -> ClientResult<PendingView> {
         self.order("confirm").await
     }
 
-    /// `POST /v1/verify`: takes as long as reading all lists back does.
+    /// `POST /v1/verify`: lasts as long as reading all lists back does.
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn verify(&self) -> Answer<VerifyView> {
+    pub async fn verify(&self) -> ClientResult<VerifyView> {
         let what = "POST /v1/verify";
         let request = self.request(Method::POST, &["verify"], &[]);
         self.decode(what, self.send(what, request).await?).await
@@ -41,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn grants(&self) -> Answer<Vec<GrantView>> {
+    pub async fn grants(&self) -> ClientResult<Vec<GrantView>> {
         self.get(&["grants"], &[]).await
     }
 
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn grant(&self, grant: &GrantRequest) -> Answer<GrantView> {
+    pub async fn grant(&self, grant: &GrantRequest) -> ClientResult<GrantView> {
         let what = "POST /v1/grants";
         let request = self.request(Method::POST, &["grants"], &[]).json(grant);
         let response = self.send(what, request.timeout(ANSWER_TIMEOUT)).await?;
@@ -60,7 +60,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn revoke(&self, grant: &GrantRequest) -> Answer<GrantView> {
+    pub async fn revoke(&self, grant: &GrantRequest) -> ClientResult<GrantView> {
         let what = "DELETE /v1/grants";
         let request = self.request(Method::DELETE, &["grants"], &[]).query(grant);
         let response = self.send(what, request.timeout(ANSWER_TIMEOUT)).await?;
@@ -71,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn audit(&self, query: &PageQuery) -> Answer<Paged<AuditView>> {
+    pub async fn audit(&self, query: &PageQuery) -> ClientResult<Paged<AuditView>> {
         self.list(&["audit"], query).await
     }
 }

@@ -1,6 +1,6 @@
 //! Scripts of SQL: the one request whose answer counts also when it is a refusal.
 
-use super::{Answer, Client};
+use super::{Client, ClientResult};
 use crate::api::{ChangeQuery, SqlRequest, SqlResponse};
 
 impl Client {
@@ -9,7 +9,11 @@ impl Client {
     ///
     /// # Errors
     /// The agent did not come to run it; see [`ClientError`](super::ClientError).
-    pub async fn sql(&self, request: &SqlRequest, query: &ChangeQuery) -> Answer<SqlResponse> {
+    pub async fn sql(
+        &self,
+        request: &SqlRequest,
+        query: &ChangeQuery,
+    ) -> ClientResult<SqlResponse> {
         let what = "POST /v1/sql";
         // Without a time limit: millions of rules take a while.
         let request = self.changing(&["sql"], query).json(request);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method};
 
-use super::{Answer, Client};
+use super::{Client, ClientResult};
 use crate::api::{CHANGE_WITH_TEXTS, ChangeHead, DiffAnswer, PageQuery, Paged, RevisionView};
 use crate::model::change::Change;
 
@@ -15,13 +15,13 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn export(&self, revision: Option<u64>) -> Answer<String> {
+    pub async fn export(&self, revision: Option<u64>) -> ClientResult<String> {
         let query: Vec<_> = revision
             .map(|r| ("revision", r.to_string()))
             .into_iter()
             .collect();
         let what = "GET /v1/export";
-        // Without a time limit: a large state takes as long as it takes.
+        // Without a time limit: how long it lasts depends on the size of the state.
         let response = self
             .send(what, self.request(Method::GET, &["export"], &query))
             .await?;
@@ -32,7 +32,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn diff(&self, from: u64, to: Option<u64>) -> Answer<DiffAnswer> {
+    pub async fn diff(&self, from: u64, to: Option<u64>) -> ClientResult<DiffAnswer> {
         let what = "GET /v1/diff";
         let mut query = vec![("from", from.to_string())];
         query.extend(to.map(|to| ("to", to.to_string())));
@@ -45,7 +45,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn diff_change(&self, mut change: Change) -> Answer<DiffAnswer> {
+    pub async fn diff_change(&self, mut change: Change) -> ClientResult<DiffAnswer> {
         let what = "POST /v1/diff";
         let texts = change.texts_mut().into_iter().map(std::mem::take);
         let texts: Vec<Bytes> = texts.map(Bytes::from).collect();
@@ -76,7 +76,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn revisions(&self, query: &PageQuery) -> Answer<Paged<RevisionView>> {
+    pub async fn revisions(&self, query: &PageQuery) -> ClientResult<Paged<RevisionView>> {
         self.list(&["revisions"], query).await
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::Method;
 
-use super::{Answer, Client, consent};
+use super::{Client, ClientResult, consent};
 use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, RescuedView};
 
 /// A backup on its way.
@@ -20,7 +20,7 @@ pub struct BackupAnswer {
 
 impl BackupAnswer {
     /// The file, piece by piece.
-    pub fn pieces(self) -> impl Stream<Item = Answer<Bytes>> {
+    pub fn pieces(self) -> impl Stream<Item = ClientResult<Bytes>> {
         let client = self.client;
         let pieces = self.response.bytes_stream();
         pieces.map(move |piece| piece.map_err(|error| client.failure("GET /v1/backup", error)))
@@ -28,11 +28,11 @@ impl BackupAnswer {
 }
 
 impl Client {
-    /// `GET /v1/backup`: takes as long as reading the store does.
+    /// `GET /v1/backup`: lasts as long as reading the store does.
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn backup(&self) -> Answer<BackupAnswer> {
+    pub async fn backup(&self) -> ClientResult<BackupAnswer> {
         let request = self.request(Method::GET, &["backup"], &[]);
         let response = self.send("GET /v1/backup", request).await?;
         let header = |name| response.headers().get(name)?.to_str().ok();
@@ -50,7 +50,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`super::ClientError`].
-    pub async fn rescue_store(&self) -> Answer<RescuedView> {
+    pub async fn rescue_store(&self) -> ClientResult<RescuedView> {
         self.store_order("rescue", &[]).await
     }
 
@@ -63,18 +63,18 @@ impl Client {
         &self,
         dry_run: bool,
         opens: Option<&str>,
-    ) -> Answer<AcknowledgedView> {
+    ) -> ClientResult<AcknowledgedView> {
         let mut query = consent(opens);
         query.extend(dry_run.then(|| ("dry_run", "true".to_owned())));
         self.store_order("acknowledge", &query).await
     }
 
-    /// Without a time limit: a large state takes as long as it takes.
+    /// Without a time limit: how long it lasts depends on the size of the state.
     async fn store_order<T: serde::de::DeserializeOwned>(
         &self,
         order: &str,
         query: &[(&str, String)],
-    ) -> Answer<T> {
+    ) -> ClientResult<T> {
         let what = format!("POST /v1/store/{order}");
         let request = self.request(Method::POST, &["store", order], query);
         let response = self.send(&what, request).await?;

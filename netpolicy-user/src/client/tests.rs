@@ -71,7 +71,7 @@ fn changed() -> Changed {
 }
 
 #[tokio::test]
-async fn a_change_travels_with_its_dry_run_and_comes_back() {
+async fn change_is_sent_with_its_query_and_its_result_returned() {
     #[derive(serde::Deserialize)]
     struct Ask {
         dry_run: bool,
@@ -97,7 +97,7 @@ async fn a_change_travels_with_its_dry_run_and_comes_back() {
 }
 
 #[tokio::test]
-async fn names_reach_the_agent_whatever_they_hold() {
+async fn names_with_any_character_reach_the_agent() {
     let router = axum::Router::new().route(
         "/v1/policies/{name}",
         get(async |UrlPath(name): UrlPath<String>| {
@@ -124,7 +124,7 @@ async fn names_reach_the_agent_whatever_they_hold() {
 }
 
 #[tokio::test]
-async fn explain_and_revoke_ask_what_was_meant() {
+async fn explain_and_revoke_send_their_parameters() {
     let echo = async |Query(q): Query<Vec<(String, String)>>| {
         let said: Vec<_> = q.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let body = Problem {
@@ -194,7 +194,7 @@ async fn only_a_missing_or_dead_socket_is_no_agent() {
 }
 
 #[tokio::test]
-async fn each_reason_not_to_connect_has_its_own_name() {
+async fn each_connection_failure_has_its_own_error() {
     let dir = tempfile::tempdir().unwrap();
     let said = async |path: &Path| {
         let error = Client::new(path).unwrap().status().await.unwrap_err();
@@ -230,7 +230,7 @@ async fn each_reason_not_to_connect_has_its_own_name() {
 }
 
 #[tokio::test]
-async fn full_queue_of_connections_is_a_hanging_agent() {
+async fn full_connection_queue_is_reported_as_a_hanging_agent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agent.sock");
     let socket = nix::sys::socket::socket(
@@ -244,7 +244,7 @@ async fn full_queue_of_connections_is_a_hanging_agent() {
     let address = nix::sys::socket::UnixAddr::new(&path).unwrap();
     nix::sys::socket::bind(socket.as_raw_fd(), &address).unwrap();
     nix::sys::socket::listen(&socket, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
-    // The one connection that such a queue takes.
+    // The one connection that such a queue holds.
     let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
     let error = Client::new(&path).unwrap().status().await.unwrap_err();
     assert!(matches!(error, ClientError::Busy { .. }), "{error:?}");
@@ -252,7 +252,7 @@ async fn full_queue_of_connections_is_a_hanging_agent() {
 }
 
 #[tokio::test]
-async fn refusal_without_json_comes_from_another_program() {
+async fn refusal_without_json_is_reported_as_another_program() {
     let router = axum::Router::new().route(
         "/v1/status",
         get(async || (StatusCode::PAYLOAD_TOO_LARGE, "too long\nby far")),
@@ -277,7 +277,7 @@ async fn refusal_without_json_comes_from_another_program() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_http_or_no_json_come_from_another_program() {
+async fn answers_without_http_or_json_are_reported_as_another_program() {
     for answer in [
         "SSH-2.0-OpenSSH_9.9\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ngarbage",
@@ -297,7 +297,7 @@ async fn answers_that_are_no_http_or_no_json_come_from_another_program() {
 }
 
 #[tokio::test]
-async fn truncated_and_unknown_answers_are_told_apart_from_refusals() {
+async fn truncated_and_unknown_answers_are_not_refusals() {
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"agent\":",
@@ -321,7 +321,7 @@ async fn truncated_and_unknown_answers_are_told_apart_from_refusals() {
 }
 
 #[tokio::test]
-async fn events_come_line_by_line_however_they_are_cut() {
+async fn events_are_read_line_by_line_however_they_are_split() {
     let event = EventLine::Denied(DeniedEvent {
         time: jiff::Timestamp::UNIX_EPOCH,
         source: "10.0.0.1".parse().unwrap(),

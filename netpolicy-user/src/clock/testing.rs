@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Clock, Source};
+use super::{Clock, TimeSource};
 
 /// Sets a clock.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ struct Set {
     boot: String,
 }
 
-impl Source for Set {
+impl TimeSource for Set {
     fn wall(&self) -> Timestamp {
         self.hands.0.lock().unwrap().wall
     }

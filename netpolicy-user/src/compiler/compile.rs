@@ -6,7 +6,7 @@ use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, Scop
 use rayon::prelude::*;
 
 use super::index::Index;
-use super::scope::{self, IsWorth, Listed, ScopeSources};
+use super::scope::{self, CountedList, IsWorth, ScopeSources};
 use super::{Ruleset, ScopeRules};
 use crate::model::{AllowPart, Binding, Combine, ListKind, Mode, Policy, RuleList, State};
 
@@ -26,7 +26,7 @@ pub struct Compilation {
     /// Of the scopes of the ruleset.
     lists: Vec<ScopeSources>,
     /// All lists that count in any scope.
-    listed: Vec<Listed>,
+    listed: Vec<CountedList>,
 }
 
 impl Compilation {
@@ -96,7 +96,7 @@ impl Compilation {
     }
 
     /// All lists that count in any scope of a state.
-    fn listed(&self, state: &State) -> Vec<Listed> {
+    fn listed(&self, state: &State) -> Vec<CountedList> {
         let counts = |policy: &&Policy| policy.active && !policy.bindings.is_empty();
         let lists = state.policies.iter().filter(counts).flat_map(|policy| {
             let block = (policy, ListKind::Block, &policy.block);
@@ -105,7 +105,7 @@ impl Compilation {
             [block].into_iter().chain(allow)
         });
         let lists: Vec<_> = lists.collect();
-        let listed = |&(policy, kind, list): &(&Policy, ListKind, &RuleList)| Listed {
+        let listed = |&(policy, kind, list): &(&Policy, ListKind, &RuleList)| CountedList {
             policy: policy.name.clone(),
             kind,
             list: list.clone(),
@@ -192,8 +192,8 @@ impl Plan<'_> {
     }
 
     /// Its lists out of all.
-    fn sources(&self, listed: &[Listed]) -> Vec<Listed> {
-        let is_own = |listed: &&Listed| self.own.iter().any(|own| own.name == listed.policy);
+    fn sources(&self, listed: &[CountedList]) -> Vec<CountedList> {
+        let is_own = |listed: &&CountedList| self.own.iter().any(|own| own.name == listed.policy);
         listed.iter().filter(is_own).cloned().collect()
     }
 

@@ -18,7 +18,7 @@ use netpolicy_common::{Action, FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 
 pub use self::opening::{Doors, Exempt, openings};
 use self::sweep::{Tally, sweep};
-use self::view::{Of, View};
+use self::view::{FamilyOf, View};
 use super::{Address, Prefix, Prefix4, Prefix6, Ruleset};
 use crate::model::effect::{Becomes, Effect, Sources, SourcesKind};
 use crate::model::rule::canonical;
@@ -127,20 +127,20 @@ fn effects_within(old: &Ruleset, new: &Ruleset, bounds: Bounds) -> Effects {
 }
 
 /// The scope of some ports before and after.
-type Pair = (ScopeId, ScopeId);
+type ScopePair = (ScopeId, ScopeId);
 
 /// What becomes of which sources.
 type FoundEffects = Vec<(Becomes, Sources)>;
 
 /// Which scope of `old` is to be compared with which one of `new`, and for which ports;
 /// no ports: all of a scope that is the same before and after.
-fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<Pair, Option<String>> {
+fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<ScopePair, Option<String>> {
     if old.ports == new.ports {
         let both = old.scopes.iter().chain(&new.scopes);
         return both.map(|scope| ((scope.id, scope.id), None)).collect();
     }
     // What has no port is judged in the host's scope.
-    let mut ranges: BTreeMap<Pair, Vec<(u16, u16)>> =
+    let mut ranges: BTreeMap<ScopePair, Vec<(u16, u16)>> =
         BTreeMap::from([((HOST_SCOPE, HOST_SCOPE), Vec::new())]);
     let scopes = old.ports.iter().zip(new.ports.iter());
     for (port, (&old, &new)) in (0..=u16::MAX).zip(scopes) {
@@ -164,9 +164,9 @@ fn pairs(old: &Ruleset, new: &Ruleset) -> BTreeMap<Pair, Option<String>> {
         .collect()
 }
 
-/// The scope that an effect is told of: the service that there will be, else the one that
+/// The scope of which an effect is reported: the service that there will be, else the one that
 /// there was, else the host.
-fn scope_of(old: &Ruleset, new: &Ruleset, pair: Pair) -> (ScopeId, String) {
+fn scope_of(old: &Ruleset, new: &Ruleset, pair: ScopePair) -> (ScopeId, String) {
     let is_service = |id: &ScopeId| ![HOST_SCOPE, FAILSAFE_SCOPE].contains(id);
     let after = Some((new, pair.1)).filter(|(_, id)| is_service(id));
     let before = Some((old, pair.0)).filter(|(_, id)| is_service(id));
@@ -192,8 +192,8 @@ struct KnownLists<'a> {
 }
 
 impl<'a> ComparedLists<'a> {
-    fn of(old: &'a Ruleset, new: &'a Ruleset, pair: Pair) -> Self {
-        let (v4, v6): (Of<Prefix4>, Of<Prefix6>) = (|set| &set.v4, |set| &set.v6);
+    fn of(old: &'a Ruleset, new: &'a Ruleset, pair: ScopePair) -> Self {
+        let (v4, v6): (FamilyOf<Prefix4>, FamilyOf<Prefix6>) = (|set| &set.v4, |set| &set.v6);
         Self {
             v4: (View::new(old, pair.0, v4), View::new(new, pair.1, v4)),
             v6: (View::new(old, pair.0, v6), View::new(new, pair.1, v6)),
@@ -279,7 +279,7 @@ fn compare<P: Network>(
     if !(most(&denied) || most(&allowed)) {
         return outcome;
     }
-    // Those who are not what most become are told more shortly.
+    // Sources that do not become what most become are reported more shortly.
     let (mut drops, mut passes, mut stay) = (tally(), tally(), tally());
     let stopped = sweep(&lists, &everything, &mut again, |range, on| {
         let dropped = new.drops(on);

@@ -27,7 +27,7 @@ pub struct ScopeRules {
     /// "host" or the service's name, for display.
     pub name: String,
     /// What governs it. Only bits that matter are set: `HOST_LISTS` only while an
-    /// active policy is bound to the host, and `*_ENFORCE` and `*_ONLY` only beside
+    /// active policy is bound to the host, and `*_ENFORCE` and `*_ONLY` only together with
     /// the `*_LISTS` that they qualify. No `*_LISTS` at all: no policy.
     pub config: ScopeConfig,
     /// Merged block lists: sorted, disjoint, maximal prefixes.
@@ -145,7 +145,7 @@ impl Ruleset {
     /// BLAKE3 over everything that the kernel enforces: ports, scopes, their
     /// configurations and lists. Names do not enter.
     ///
-    /// Takes time in proportion to the chunks of lists that were not asked for their
+    /// Needs time in proportion to the chunks of lists that were not queried for their
     /// hash yet: little for a ruleset that shares most with one before.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {

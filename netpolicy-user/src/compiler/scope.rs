@@ -10,7 +10,7 @@ use crate::model::{ListKind, Name, RuleList};
 
 /// A list that counts in a scope.
 #[derive(Clone, Debug)]
-pub(super) struct Listed {
+pub(super) struct CountedList {
     /// The policy's name.
     pub(super) policy: Name,
     /// Which of its lists.
@@ -37,14 +37,14 @@ pub(super) fn is_worth(changed: usize, lists: usize, networks: usize) -> bool {
 /// The lists of a scope, and what they come to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScopeSources {
-    sources: Vec<Listed>,
+    sources: Vec<CountedList>,
     v4: Sets<Prefix4>,
     v6: Sets<Prefix6>,
 }
 
 impl ScopeSources {
     /// Compiles other sources than these, with what is known of these ones.
-    pub(super) fn changed_to(&self, sources: Vec<Listed>, is_worth: IsWorth) -> Self {
+    pub(super) fn changed_to(&self, sources: Vec<CountedList>, is_worth: IsWorth) -> Self {
         let (gone, new) = unmatched(&self.sources, &sources);
         if gone.is_empty() && new.is_empty() {
             return Self {
@@ -85,21 +85,24 @@ impl ScopeSources {
 /// What becomes of the lists of a scope.
 struct SourcesChange<'a> {
     /// Lists that no longer count, or not in this version.
-    gone: Vec<&'a Listed>,
+    gone: Vec<&'a CountedList>,
     /// Lists, or versions of lists, that did not count before.
-    new: Vec<&'a Listed>,
+    new: Vec<&'a CountedList>,
     /// All that count.
-    sources: &'a [Listed],
+    sources: &'a [CountedList],
     is_worth: IsWorth,
 }
 
 /// The lists that only one side has, by their addresses in memory; the same list may
 /// count several times.
-fn unmatched<'a>(old: &'a [Listed], new: &'a [Listed]) -> (Vec<&'a Listed>, Vec<&'a Listed>) {
+fn unmatched<'a>(
+    old: &'a [CountedList],
+    new: &'a [CountedList],
+) -> (Vec<&'a CountedList>, Vec<&'a CountedList>) {
     let mut new: Vec<_> = new.iter().collect();
     let mut gone = Vec::new();
     for old in old {
-        let same = |new: &&Listed| new.kind == old.kind && new.list.ptr_eq(&old.list);
+        let same = |new: &&CountedList| new.kind == old.kind && new.list.ptr_eq(&old.list);
         match new.iter().position(same) {
             Some(at) => drop(new.swap_remove(at)),
             None => gone.push(old),
@@ -200,8 +203,8 @@ impl SourcesChange<'_> {
         of: NetsOf<P>,
         is_worth: impl Fn(usize) -> bool,
     ) -> Option<Vec<Interval<P::Address>>> {
-        let of_kind = |listed: &&&Listed| listed.kind == kind;
-        let mut new: Vec<&Listed> = self.new.iter().filter(of_kind).copied().collect();
+        let of_kind = |listed: &&&CountedList| listed.kind == kind;
+        let mut new: Vec<&CountedList> = self.new.iter().filter(of_kind).copied().collect();
         let mut changed: Vec<P> = Vec::new();
         for gone in self.gone.iter().filter(of_kind) {
             // What is now in its place differs little.

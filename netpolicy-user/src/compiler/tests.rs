@@ -136,7 +136,7 @@ fn ports_map_to_scopes_and_failsafe_ports_win() {
 }
 
 #[test]
-fn flags_say_only_what_matters() {
+fn scope_flags_depend_only_on_what_is_enforced() {
     let flags = |toml: &str| {
         let scopes = compile(&state_of(toml)).scopes;
         scopes
@@ -169,7 +169,7 @@ fn flags_say_only_what_matters() {
 }
 
 #[test]
-fn the_digest_depends_on_what_is_enforced_and_on_nothing_else() {
+fn digest_depends_only_on_what_is_enforced() {
     let base = "[[service]]\nname = \"pg_\"\nports = [\"5432\"]\n[[policy]]\nname = \"one\"\n";
     let digest = |tail: &str| compile(&state_of(&format!("{base}{tail}"))).digest();
     let one = digest("block = [\"10.0.0.0/8\"]");

@@ -29,7 +29,7 @@ fn problems(file: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_key_of_the_file_is_taken() {
+fn every_key_of_the_file_is_applied() {
     let config = load(
         r#"
 socket = "/a/sock"
@@ -98,7 +98,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
 }
 
 #[test]
-fn the_default_file_may_be_absent_but_not_one_that_was_named() {
+fn missing_default_file_is_accepted_and_missing_named_file_refused() {
     let named = Overrides {
         file: Some("/nonexistent/c.toml".into()),
         ..Overrides::default()
@@ -120,7 +120,7 @@ fn the_default_file_may_be_absent_but_not_one_that_was_named() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_its_place() {
+fn unknown_key_is_refused_with_its_place() {
     let found = problems("socket = \"/a\"\n\n  interface = [\"eth0\"]\n");
     assert_eq!(found.len(), 1);
     assert!(
@@ -135,7 +135,7 @@ fn an_unknown_key_is_refused_with_its_place() {
 }
 
 #[test]
-fn all_bad_values_are_reported() {
+fn all_invalid_values_are_reported() {
     assert_eq!(
         problems(
             "socket = \"agent.sock\"\ninterfaces = [\"lo\", \"eth 0\", \"\", \"abcdefghijklmnop\"]\nverify_interval = \"0s\"\n[limits]\npolicies = 0\n"
@@ -153,14 +153,14 @@ fn all_bad_values_are_reported() {
 }
 
 #[test]
-fn a_wrong_type_and_broken_toml_have_their_place() {
+fn wrong_type_and_invalid_toml_are_reported_with_their_place() {
     assert!(problems("events_per_second = -1\n")[0].starts_with("config.toml:1:21: "));
     assert!(problems("socket = \n")[0].starts_with("config.toml:1:"));
     assert!(problems("xdp_mode = \"fast\"\n")[0].starts_with("config.toml:1:12: unknown variant"));
 }
 
 #[test]
-fn a_bad_interface_flag_is_named() {
+fn invalid_interface_option_is_named() {
     let flags = Overrides {
         interfaces: vec!["lo".into()],
         ..Overrides::default()

@@ -267,10 +267,10 @@ fn walk_differences(old: &Ruleset, new: &Ruleset, visit: Visit<'_>) -> Result<()
                 }
             };
             old.v4.differences(&new.v4, |prefix, is_new| {
-                see(EitherPrefix::V4(prefix), is_new)
+                see(EitherPrefix::V4(prefix), is_new);
             });
             old.v6.differences(&new.v6, |prefix, is_new| {
-                see(EitherPrefix::V6(prefix), is_new)
+                see(EitherPrefix::V6(prefix), is_new);
             });
             result?;
         }

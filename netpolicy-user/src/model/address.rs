@@ -1,6 +1,6 @@
-//! Addresses, CIDRs and ranges as people write them.
+//! Addresses, CIDRs and ranges as they are written.
 //!
-//! Text that is right takes a short way (a list has millions); text that is wrong is
+//! Valid text goes a short way (a list has millions); invalid text is
 //! looked at once more, to say what is wrong with it.
 
 mod problem;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_read() {
+    fn valid_addresses_are_read() {
         for (text, expected) in [
             ("10.0.0.1", "10.0.0.1/32"),
             ("0.0.0.0", "0.0.0.0/32"),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_says_why() {
+    fn invalid_addresses_are_refused_with_the_reason() {
         for (text, expected) in [
             ("", "it is empty"),
             ("155.548.2.98", "548 is more than 255"),

@@ -182,7 +182,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
     })
 }
 
-/// The addresses at and beside both ends of every rule.
+/// The addresses at both ends of every rule, and next to them.
 pub(crate) fn boundaries(state: &State) -> BTreeSet<IpAddr> {
     let mut found = BTreeSet::new();
     for policy in &state.policies {

@@ -1,7 +1,7 @@
-//! Who may change what: privileges, whom they are granted to, and what a change needs.
+//! Who may change what: privileges, their holders, and what a change requires.
 //!
 //! Decides by the difference between two states, so that it does not matter in which
-//! words a change was asked for. Who somebody is and which grants there are is the
+//! words a change was requested. Who the caller is and which grants there are is the
 //! caller's affair.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use super::error::{Excerpt, ModelError, Problem};
 use super::plan::renamed;
 use super::{Name, Policy, State};
 
-/// What somebody may be allowed to do. Each of them, and owning a policy, includes reading.
+/// What a user may be allowed to do. Each of them, and owning a policy, includes reading.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -148,10 +148,10 @@ impl From<Principal> for String {
     }
 }
 
-/// A privilege that was given to somebody.
+/// A privilege that was granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
-    /// What he may do.
+    /// What the holder may do.
     pub privilege: Privilege,
     /// Who.
     #[schema(value_type = String, example = "user:alice")]
@@ -159,20 +159,20 @@ pub struct Grant {
     /// Only with this policy; `None`: with all. Goes with [`Privilege::Attach`].
     #[schema(value_type = Option<String>)]
     pub policy: Option<Name>,
-    /// By whom it was granted: an OS user's name.
+    /// Who granted it: an OS user's name.
     pub granted_by: String,
     /// When.
     pub granted: Timestamp,
 }
 
-/// Somebody who asks, and what he may do.
+/// A caller, and what they may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
-    /// His OS user's name.
+    /// The OS user's name.
     pub user: String,
-    /// The names of his groups.
+    /// The names of the user's groups.
     pub groups: Vec<String>,
-    /// What was granted to him or to one of his groups.
+    /// What was granted to the user or to one of the groups.
     granted: Vec<(Privilege, Option<Name>)>,
 }
 
@@ -201,7 +201,7 @@ impl Rights {
         rights
     }
 
-    /// Whether he is that user, or in that group.
+    /// Whether the caller is that user, or in that group.
     #[must_use]
     pub fn is(&self, principal: &Principal) -> bool {
         match principal {
@@ -210,7 +210,7 @@ impl Rights {
         }
     }
 
-    /// Whether he has a privilege for everything, by itself or as an admin.
+    /// Whether the caller has a privilege for everything, by itself or as an admin.
     #[must_use]
     pub fn has(&self, privilege: Privilege) -> bool {
         self.granted.iter().any(|(granted, policy)| {
@@ -225,13 +225,13 @@ impl Rights {
         granted.any(|(granted, _)| [Privilege::Admin, privilege].contains(granted))
     }
 
-    /// Whether he may see things: has any privilege, or owns a policy.
+    /// Whether the caller may read: has any privilege, or owns a policy.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
         !self.granted.is_empty() || state.policies.iter().any(|policy| self.owns(policy))
     }
 
-    /// Whether a policy is his to alter and drop.
+    /// Whether the caller may alter and drop a policy as its owner.
     #[must_use]
     pub fn owns(&self, policy: &Policy) -> bool {
         self.has(Privilege::Admin) || self.is(&Principal::of_owner(&policy.owner))
@@ -244,7 +244,7 @@ impl Rights {
             })
     }
 
-    /// What he lacks to make `new` of `old`: a sentence each, nothing if he may.
+    /// What the caller lacks to make `new` of `old`: a sentence each; empty: it is permitted.
     #[must_use]
     pub fn lacks(&self, old: &State, new: &State) -> Vec<String> {
         let mut lacks = Vec::new();

@@ -1,4 +1,4 @@
-//! Exemptions that lapse by themselves.
+//! Exemptions that expire.
 
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
@@ -20,9 +20,9 @@ pub struct Bypass {
     pub service: Option<Name>,
     /// When it was granted.
     pub granted: Timestamp,
-    /// When it lapses.
+    /// When it expires.
     pub expires: Timestamp,
-    /// By whom: an OS user's name.
+    /// Who granted it: an OS user's name.
     pub granted_by: String,
 }
 
@@ -33,7 +33,7 @@ impl Bypass {
         now < self.expires && (self.service.is_none() || self.service.as_ref() == service)
     }
 
-    /// When a bypass granted at `now` lapses.
+    /// When a bypass granted at `now` expires.
     ///
     /// # Errors
     /// [`Problem::BypassMinutes`] unless it lasts 1 minute to a week.
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_bypass_covers_that_service_only() {
+    fn service_bypass_covers_only_its_service() {
         let now = Timestamp::from_second(1000).unwrap();
         let mut bypass = Bypass {
             source: parse_source("10.0.0.1/8").unwrap(),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_and_sources_are_checked() {
+    fn invalid_durations_and_sources_are_refused() {
         let now = Timestamp::from_second(1000).unwrap();
         assert!(Bypass::expiry(now, 0).is_err());
         assert!(Bypass::expiry(now, MAX_MINUTES + 1).is_err());

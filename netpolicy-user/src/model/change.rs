@@ -23,7 +23,7 @@ pub enum Change {
         /// The block list.
         #[serde(default)]
         block: ListInput,
-        /// For people.
+        /// Description.
         #[serde(default)]
         comment: Option<String>,
         /// Make it without activating it.
@@ -121,7 +121,7 @@ pub enum Change {
         service: Option<String>,
     },
     /// Makes a policy the only one that governs a scope: activates and binds it, and
-    /// takes the scope's other bindings away.
+    /// removes the scope's other bindings.
     #[schema(title = "Govern")]
     Govern {
         /// The policy's name; `None`: none is to govern the scope.
@@ -148,7 +148,7 @@ pub enum Change {
         /// Whether its denials drop.
         #[serde(default)]
         mode: Mode,
-        /// For people.
+        /// Description.
         #[serde(default)]
         comment: Option<String>,
     },

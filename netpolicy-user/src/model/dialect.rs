@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dialect_has_one_name_everywhere() {
+    fn dialect_has_one_name_everywhere() {
         for dialect in Dialect::ALL {
             let name = dialect.to_string();
             assert_eq!(name.to_uppercase().parse(), Ok(dialect));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_dialect_says_which_there_are() {
+    fn error_of_unknown_dialect_lists_the_known_ones() {
         let error = "snowflak".parse::<Dialect>().unwrap_err().to_string();
         assert_eq!(
             error,

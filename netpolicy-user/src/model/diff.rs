@@ -1,12 +1,12 @@
 //! What differs between two states, as a unified diff of their policy files.
 //!
 //! The files are never written out: what both states share, or have alike, is passed over
-//! rule by rule, so that a difference of millions of rules takes no memory for the rest.
+//! rule by rule, so that a difference of millions of rules needs no memory for the rest.
 
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-use super::file::{Part, Section, sections};
+use super::file::{Section, SectionPart, sections};
 use super::list::{Segment, ascending, rules_of};
 use super::{Rule, RuleList, State};
 
@@ -62,17 +62,17 @@ fn whole(section: &Section<'_>, sign: Sign, hunks: &mut Hunks) {
 
 /// A section that both files have.
 fn section(old: &Section<'_>, new: &Section<'_>, hunks: &mut Hunks) {
-    let is = |key: &'static str| move |part: &&Part<'_>| part.key() == key;
+    let is = |key: &'static str| move |part: &&SectionPart<'_>| part.key() == key;
     for key in ["head", "allow", "block", "tail"] {
         let a = old.parts.iter().find(is(key));
         let b = new.parts.iter().find(is(key));
         match (a, b) {
-            (Some(Part::Rules(_, a)), Some(Part::Rules(_, b))) => {
+            (Some(SectionPart::Rules(_, a)), Some(SectionPart::Rules(_, b))) => {
                 hunks.keep(1, |_| format!("{key} = ["));
                 rules(a, b, hunks);
                 hunks.keep(1, |_| "]".to_owned());
             }
-            (Some(Part::Lines(_, a)), Some(Part::Lines(_, b))) => lines(a, b, hunks),
+            (Some(SectionPart::Lines(_, a)), Some(SectionPart::Lines(_, b))) => lines(a, b, hunks),
             (a, b) => {
                 if let Some(part) = a {
                     part.lines(|line| hunks.change(Sign::Removed, line));
@@ -117,7 +117,7 @@ fn rules(old: &RuleList, new: &RuleList, hunks: &mut Hunks) {
         match segment {
             Segment::Shared(chunk) => {
                 let rules = chunk.rules();
-                hunks.keep(rules.len(), |i| Part::rule_line(&rules[i]));
+                hunks.keep(rules.len(), |i| SectionPart::rule_line(&rules[i]));
             }
             Segment::Differing(a, b) => {
                 let (a, b): (Vec<&Rule>, Vec<&Rule>) =
@@ -129,7 +129,7 @@ fn rules(old: &RuleList, new: &RuleList, hunks: &mut Hunks) {
 }
 
 fn differing(a: &[&Rule], b: &[&Rule], hunks: &mut Hunks) {
-    let line = |rule: &Rule| Part::rule_line(rule);
+    let line = |rule: &Rule| SectionPart::rule_line(rule);
     let alike = a.iter().zip(b).take_while(|(a, b)| a.same_words(b)).count();
     hunks.keep(alike, |i| line(a[i]));
     let (a, b) = (&a[alike..], &b[alike..]);

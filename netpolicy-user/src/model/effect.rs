@@ -231,7 +231,7 @@ pub fn openings_in_words(openings: &[Opening]) -> String {
     parts.join(", ")
 }
 
-/// One for each scope, with all the ports that are told of.
+/// One for each scope, with all its reported ports.
 fn by_scope<'a>(openings: impl Iterator<Item = &'a Opening>) -> Vec<Opening> {
     let mut joined: Vec<Opening> = Vec::new();
     for opening in openings {

@@ -254,7 +254,7 @@ pub enum Problem {
     /// More services than scopes.
     #[error("more than {limit} services; remove one first, or give one service several ports")]
     TooManyServices {
-        /// How many a host takes.
+        /// The most that a host may have.
         limit: usize,
     },
     /// A service to which policies are bound.
@@ -297,7 +297,7 @@ pub enum Problem {
     #[error(
         "holds no address{0}; expected an address, CIDR or range a line; if an empty list is intended, use --allow-empty, in a policy file allow_empty = true"
     )]
-    NoAddress(NoList),
+    NoAddress(Box<NoList>),
     /// A binary file.
     #[error("not a text file: it holds a zero byte")]
     Binary,
@@ -310,7 +310,7 @@ pub enum Problem {
         table: &'static str,
         /// A known key much like it.
         closest: Option<&'static str>,
-        /// The keys that the table takes.
+        /// The keys that the table may have.
         known: &'static [&'static str],
     },
     /// A key that must be there.
@@ -364,7 +364,7 @@ pub enum Problem {
     /// A bypass's duration out of range.
     #[error("a bypass of {minutes} minutes; it lasts 1 to {most} minutes (a week)")]
     BypassMinutes {
-        /// What was asked for.
+        /// What was requested.
         minutes: u32,
         /// The longest that there is.
         most: u32,

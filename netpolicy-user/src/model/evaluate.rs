@@ -67,8 +67,8 @@ pub struct Verdict {
 /// Judges `source` in the scope of `service`, or in the host's.
 ///
 /// An IPv4-mapped IPv6 source is judged as the IPv6 address that it is, as the
-/// kernel program does; [`super::explain()`] asks for the IPv4 address that people
-/// mean by it.
+/// kernel program does; [`super::explain()`] judges the IPv4 address that is
+/// meant by it.
 #[must_use]
 pub fn evaluate(state: &State, service: Option<&Service>, source: IpAddr) -> Verdict {
     let host = governing(state, &Binding::Host);

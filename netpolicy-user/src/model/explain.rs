@@ -27,7 +27,7 @@ pub struct Explanation {
     pub bypass: Option<Bypass>,
     /// Whether the host's policies decided, not a service's own.
     pub by_host: bool,
-    /// Indices of the active policies that were asked.
+    /// Indices of the active policies that were consulted.
     pub consulted: Vec<usize>,
 }
 
@@ -133,7 +133,7 @@ impl Explanation {
             Reason::NoPolicy => format!("no active policy governs {}", self.scope_in_words()),
             Reason::Allowed => format!("{source} is on the allow list, by {rule}"),
             Reason::NotBlocked => {
-                format!("{source} is on no block list, and no policy asked has an allow list")
+                format!("{source} is on no block list, and no consulted policy has an allow list")
             }
             Reason::Blocked => format!("{source} is on the block list, by {rule}"),
             Reason::ObservedBlocked => {

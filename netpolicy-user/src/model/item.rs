@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_masked_and_remembers_how_it_was_written() {
+    fn item_is_masked_and_keeps_its_text() {
         let item = Item::read(" 1.2.3.4/28 ").unwrap();
         assert_eq!(item.net.to_string(), "1.2.3.0/28");
         assert!(item.masked && item.with_length);

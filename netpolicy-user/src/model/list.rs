@@ -21,10 +21,10 @@ pub use earlier::Sameness;
 /// An allow or block list: rules in the order in which they were written. Cloning
 /// shares it; a change copies the [chunk](RuleChunk)s that it touches.
 #[derive(Clone, Debug, Default)]
-pub struct RuleList(Arc<Parts>);
+pub struct RuleList(Arc<ListContent>);
 
 #[derive(Debug, Default)]
-struct Parts {
+struct ListContent {
     chunks: Vec<Arc<RuleChunk>>,
     len: usize,
     sources: Vec<Box<str>>,
@@ -42,7 +42,7 @@ impl RuleList {
     }
 
     fn of(chunks: Vec<Arc<RuleChunk>>, sources: Vec<Box<str>>) -> Self {
-        Self(Arc::new(Parts {
+        Self(Arc::new(ListContent {
             len: chunks.iter().map(|chunk| chunk.rules().len()).sum(),
             chunks,
             sources,
@@ -90,7 +90,7 @@ impl RuleList {
         &self.0.sources
     }
 
-    /// Whether both are one list in memory, which takes no comparing of rules.
+    /// Whether both are one list in memory, without comparing rules.
     /// `false` says nothing.
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {

@@ -9,10 +9,10 @@ use super::error::{Excerpt, ModelError, NameProblem, Problem};
 
 /// A policy's or service's name.
 ///
-/// As people write it: 3 to 28 ASCII letters, digits and underscores, not beginning with
+/// As written: 3 to 28 ASCII letters, digits and underscores, not beginning with
 /// a digit, folded to lower case. In double quotes, as in SQL, it keeps its case and may
-/// hold other characters: `"Head Office"`. Names that differ by case alone do not stand
-/// beside each other, so a look-up without quotes finds a name whatever its case.
+/// hold other characters: `"Head Office"`. Names that differ by case alone cannot exist
+/// together, so a look-up without quotes finds a name whatever its case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>", into = "Box<str>")]
 pub struct Name(Box<str>);
@@ -27,7 +27,7 @@ const LONGEST: usize = 28;
 const LONGEST_QUOTED: usize = 255;
 
 impl Name {
-    /// A name as people write it, with or without quotes.
+    /// A name as written, with or without quotes.
     ///
     /// # Errors
     /// [`Problem::Name`] or [`Problem::QuotedName`], which say what is wrong with it.
@@ -95,7 +95,7 @@ impl Name {
         same_fold(&self.0, &other.0)
     }
 
-    /// The name as people have to write it, so that [`Self::new`] gives the same: in
+    /// The name as it has to be written, so that [`Self::new`] gives the same: in
     /// quotes unless it is a plain one.
     #[must_use]
     pub fn to_written(&self) -> Cow<'_, str> {
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_names_say_why() {
+    fn invalid_names_are_refused_with_the_reason() {
         for (text, expected) in [
             ("", "is empty"),
             ("a", "has 1 character;"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_names_keep_their_case_and_are_found_without_quotes_whatever_it_is() {
+    fn quoted_names_keep_their_case_and_are_found_unquoted_in_any_case() {
         let name = Name::new("\"Head Büro\"").unwrap();
         assert_eq!(name.as_str(), "Head Büro");
         assert!(name.matches("head BÜRO"));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_written_so_that_it_reads_back_as_the_same() {
+    fn written_name_reads_back_as_the_same() {
         for text in ["office", "OFFICE", "Head Office", "a", "p1", "büro", "1st"] {
             let name = Name::exact(text).unwrap();
             assert_eq!(Name::new(&name.to_written()).unwrap(), name);

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_sorted_and_merged() {
+    fn ports_are_sorted_and_merged() {
         let ports = PortSet::parse(&["7000-7010", " 5432 , 6432", "7005-7011", "6433"]).unwrap();
         assert_eq!(ports.to_string(), "5432,6432-6433,7000-7011");
         assert!(ports.contains(7011) && !ports.contains(7012));
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn overlaps_are_named() {
+    fn overlapping_ports_are_named() {
         assert_eq!(set("1-10,20").overlap(&set("5-30")).to_string(), "5-10,20");
         assert!(set("1-10").overlap(&set("11")).is_empty());
     }
 
     #[test]
-    fn every_bad_item_is_reported() {
+    fn every_invalid_port_is_reported() {
         for text in [
             "0",
             "70000",

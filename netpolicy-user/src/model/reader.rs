@@ -54,7 +54,7 @@ pub fn parse_list(
 
 /// Where a rule is being read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
+pub(super) struct RuleSpot {
     /// From [`ListReader::source`].
     pub(super) source: u16,
     /// From 1; 0: the source has no lines.
@@ -67,9 +67,9 @@ pub(super) struct Spot {
 pub(super) struct ListReader<'r> {
     kind: ListKind,
     limit: usize,
-    /// Whether the rules are to be taken away, not enforced.
+    /// Whether the rules are to be removed, not enforced.
     removing: bool,
-    /// Whether a blocked `/0` is meant.
+    /// Whether a blocked `/0` is accepted.
     forced: bool,
     report: &'r mut Report,
     rules: Cutter,
@@ -99,7 +99,7 @@ impl<'r> ListReader<'r> {
         }
     }
 
-    /// For rules that are to be taken away: what only matters when they are enforced
+    /// For rules that are to be removed: what only matters when they are enforced
     /// is not checked.
     pub(super) fn removing(mut self) -> Self {
         self.removing = true;
@@ -107,20 +107,20 @@ impl<'r> ListReader<'r> {
     }
 
     /// For a new version of a list, which shares what is the same. Before anything is read.
-    pub(super) fn beside(mut self, earlier: Option<&RuleList>, sameness: Sameness) -> Self {
+    pub(super) fn sharing_with(mut self, earlier: Option<&RuleList>, sameness: Sameness) -> Self {
         if let Some(earlier) = earlier {
-            self.rules = Cutter::beside(Earlier::new(earlier, sameness));
+            self.rules = Cutter::sharing_with(Earlier::new(earlier, sameness));
         }
         self
     }
 
-    /// Whether a blocked `/0` is taken, with a warning, instead of refused.
+    /// Whether a blocked `/0` is accepted, with a warning, instead of refused.
     pub(super) fn forced(mut self, forced: bool) -> Self {
         self.forced = forced;
         self
     }
 
-    /// For what is wrong beside the rules.
+    /// For errors outside the rules.
     pub(super) fn report(&mut self) -> &mut Report {
         self.report
     }
@@ -156,7 +156,7 @@ impl<'r> ListReader<'r> {
         }
         for (line, number) in text.split('\n').zip(1_u32..) {
             let item = line.trim_ascii();
-            let spot = Spot {
+            let spot = RuleSpot {
                 source,
                 line: number,
                 column: count(line.len() - line.trim_ascii_start().len()) + 1,
@@ -181,7 +181,7 @@ impl<'r> ListReader<'r> {
     }
 
     /// Reads a line that is more, or less, than one IPv4 address or CIDR.
-    fn line(&mut self, spot: Spot, line: &str) {
+    fn line(&mut self, spot: RuleSpot, line: &str) {
         let content = &line[..line.find(['#', ';']).unwrap_or(line.len())];
         let mut column = 1_u32;
         for field in content.split(',') {
@@ -189,7 +189,7 @@ impl<'r> ListReader<'r> {
             if !item.is_empty() {
                 let blanks = field.chars().take_while(|c| c.is_whitespace()).count();
                 self.item(
-                    Spot {
+                    RuleSpot {
                         column: column.saturating_add(count(blanks)),
                         ..spot
                     },
@@ -207,7 +207,7 @@ impl<'r> ListReader<'r> {
 
     /// Reads one text that most often is a strictly written network.
     #[inline]
-    pub(super) fn text(&mut self, spot: Spot, text: &str) {
+    pub(super) fn text(&mut self, spot: RuleSpot, text: &str) {
         match address::strict(text.as_bytes()) {
             Some(written) => self.net(spot, written, text, None, None),
             None => self.item(spot, text, None, None),
@@ -217,7 +217,7 @@ impl<'r> ListReader<'r> {
     /// Reads one address, CIDR or range.
     pub(super) fn item(
         &mut self,
-        spot: Spot,
+        spot: RuleSpot,
         text: &str,
         name: Option<&str>,
         comment: Option<&str>,
@@ -243,7 +243,7 @@ impl<'r> ListReader<'r> {
 
     fn net(
         &mut self,
-        spot: Spot,
+        spot: RuleSpot,
         written: WrittenNet,
         text: &str,
         name: Option<&str>,
@@ -282,7 +282,7 @@ impl<'r> ListReader<'r> {
 
     fn range(
         &mut self,
-        spot: Spot,
+        spot: RuleSpot,
         first: IpAddr,
         last: IpAddr,
         name: Option<&str>,
@@ -321,8 +321,8 @@ impl<'r> ListReader<'r> {
         }
     }
 
-    /// Refuses a blocked `/0`, or warns of one that is meant.
-    fn blocks_all(&mut self, spot: Spot, net: IpNet) -> bool {
+    /// Refuses a blocked `/0`, or warns of one that is accepted.
+    fn blocks_all(&mut self, spot: RuleSpot, net: IpNet) -> bool {
         if self.kind != ListKind::Block || net.prefix_len() != 0 || self.removing {
             return false;
         }
@@ -340,7 +340,7 @@ impl<'r> ListReader<'r> {
     }
 
     #[inline]
-    fn push(&mut self, spot: Spot, rule: Rule) {
+    fn push(&mut self, spot: RuleSpot, rule: Rule) {
         if self.rules.len() < self.limit {
             self.rules.push(rule);
         } else if !self.full {
@@ -355,7 +355,7 @@ impl<'r> ListReader<'r> {
     }
 
     /// Reports what is wrong at a spot: an error, or a warning from a tolerant source.
-    fn refuse(&mut self, spot: Spot, problem: impl FnOnce() -> Problem) {
+    fn refuse(&mut self, spot: RuleSpot, problem: impl FnOnce() -> Problem) {
         let sources = &self.sources;
         let error = || ModelError {
             place: Some(place(sources, spot)),
@@ -375,7 +375,7 @@ fn is_tolerant(sources: &[(Box<str>, bool)], source: u16) -> bool {
         .is_some_and(|(_, tolerant)| *tolerant)
 }
 
-fn place(sources: &[(Box<str>, bool)], spot: Spot) -> Place {
+fn place(sources: &[(Box<str>, bool)], spot: RuleSpot) -> Place {
     let source = sources
         .get(usize::from(spot.source))
         .map(|(name, _)| name.clone());

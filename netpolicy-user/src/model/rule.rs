@@ -15,7 +15,7 @@ pub struct Rule {
     pub source: u16,
     /// The line in that source; 0: it has no lines.
     pub line: u32,
-    /// What there is beside, if anything.
+    /// What few rules have besides, if this one does.
     #[serde(with = "shared_note")]
     pub note: Option<Arc<Note>>,
 }
@@ -29,7 +29,7 @@ pub struct Note {
     pub spelling: Spelling,
     /// The rule's name.
     pub name: Option<Box<str>>,
-    /// For people.
+    /// Description.
     pub comment: Option<Box<str>>,
 }
 
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_as_written() {
+    fn rule_text_is_kept_as_written() {
         assert_eq!(rule("10.0.0.1/32", Spelling::Canonical).text(), "10.0.0.1");
         assert_eq!(
             rule("10.0.0.1/32", Spelling::WithLength).text(),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_common_note_stays_shared_when_read_back() {
+    fn common_note_is_shared_after_deserialization() {
         let written = rule("10.0.0.1/32", Spelling::WithLength);
         let read: Rule = postcard::from_bytes(&postcard::to_stdvec(&written).unwrap()).unwrap();
         assert_eq!(read, written);

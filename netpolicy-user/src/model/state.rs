@@ -26,7 +26,7 @@ pub struct State {
 pub struct Host {
     /// Whether denials drop.
     pub mode: Mode,
-    /// Ports on which nothing is ever judged; 22 unless told otherwise.
+    /// Ports on which nothing is ever judged; 22 by default.
     pub failsafe_ports: PortSet,
     /// For SQL's dialects.
     pub compat: HostCompat,
@@ -45,7 +45,7 @@ pub struct Service {
     pub combine: Combine,
     /// Whether denials drop.
     pub mode: Mode,
-    /// For people.
+    /// Description.
     pub comment: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub struct Policy {
     pub block: RuleList,
     /// For SQL's dialects.
     pub compat: PolicyCompat,
-    /// For people.
+    /// Description.
     pub comment: Option<String>,
     /// Who may change it: an OS user's name, or `group:` and a group's.
     pub owner: String,
@@ -116,7 +116,7 @@ pub enum Binding {
     Service(Name),
 }
 
-/// How much a host takes.
+/// The most that a host may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Policies.
@@ -134,7 +134,7 @@ impl Default for Limits {
     }
 }
 
-/// Services that a host takes: the kernel's scopes without the host's own.
+/// The most services that a host may have: the kernel's scopes without the host's own.
 pub(super) const MAX_SERVICES: usize = MAX_SCOPES as usize - 1;
 
 impl State {

@@ -1,4 +1,4 @@
-//! Words for messages: excerpts of users' texts, and what they may have meant.
+//! Words for messages: excerpts of users' texts, and suggestions for typos.
 
 use std::fmt;
 

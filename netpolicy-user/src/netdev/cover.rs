@@ -89,7 +89,7 @@ impl Stack<'_> {
         Some(names)
     }
 
-    /// The interface that takes all packets of its port. A VRF does not: its ports keep
+    /// The interface that receives all packets of its port. A VRF does not: its ports keep
     /// their addresses.
     fn taking_all(&self, device: &Device) -> Option<&Device> {
         let master = self.device(device.master?)?;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn stacked_interfaces_are_covered_by_what_they_stand_on() {
+    fn stacked_interfaces_are_covered_by_their_lower_devices() {
         let stacked = [
             on(1, device(3, "eth0.7", "vlan")),
             on(3, device(4, "eth0.7.8", "vlan")),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn macvlans_that_others_reach_directly_are_open() {
+    fn macvlan_in_bridge_mode_is_not_covered() {
         let macvlan = |index, mode| Device {
             macvlan_mode: mode,
             ..on(1, device(index, "mac0", "macvlan"))
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_those_of_bridge_and_bond_and_a_vrf_keeps_its_own() {
+    fn ports_of_bridge_and_bond_are_ports_and_those_of_a_vrf_are_not() {
         let devices = [
             device(1, "bond0", "bond"),
             port(1, device(2, "eth1", "")),

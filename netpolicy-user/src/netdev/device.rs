@@ -73,9 +73,9 @@ pub struct Device {
     pub macvlan_mode: Option<u32>,
     /// Its XDP programs: none, one, or one in each hook.
     pub xdp: Vec<Xdp>,
-    /// Its addresses, if they were asked for.
+    /// Its addresses, if they were requested.
     pub addresses: Vec<IpAddr>,
-    /// The networks that are reached on it without a gateway, if its addresses were asked for.
+    /// The networks that are reached on it without a gateway, if its addresses were requested.
     pub networks: Vec<IpNet>,
 }
 

@@ -1,4 +1,4 @@
-//! The interfaces of a network namespace, as `rtnetlink(7)` tells of them.
+//! The interfaces of a network namespace, as `rtnetlink(7)` reports them.
 //!
 //! Owns the conversation with the kernel about links and addresses: what there is, which
 //! XDP program each interface runs, which of them an interface's packets pass first, and

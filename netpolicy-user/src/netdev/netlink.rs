@@ -39,7 +39,7 @@ const BUFFER: usize = 64 * 1024;
 /// hanging the caller.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Dumps that something changed under are asked for again so many times.
+/// Dumps that something changed under are repeated so many times.
 const TRIES: usize = 5;
 
 /// A socket to ask about the interfaces of the network namespace that it was opened in.
@@ -62,7 +62,7 @@ impl Netdevs {
     /// The system calls', such as too many open files.
     pub fn open() -> io::Result<Self> {
         let socket = Socket::new(NETLINK_ROUTE)?;
-        // To the kernel: a connected socket takes messages of no other sender.
+        // To the kernel: a connected socket accepts messages of no other sender.
         socket.connect(&SocketAddr::new(0, 0))?;
         set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
         Ok(Self {
@@ -72,7 +72,7 @@ impl Netdevs {
         })
     }
 
-    /// The interface of this name; `None`: there is none. Its addresses are not asked for.
+    /// The interface of this name; `None`: there is none. Its addresses are not requested.
     ///
     /// # Errors
     /// The kernel's.
@@ -86,7 +86,7 @@ impl Netdevs {
         self.one(0, &[(IFLA_IFNAME, &name)])
     }
 
-    /// The interface with this index; `None`: there is none. Its addresses are not asked
+    /// The interface with this index; `None`: there is none. Its addresses are not requested
     /// for.
     ///
     /// # Errors
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_interface_is_reported_as_such() {
+    fn missing_interface_is_reported_as_missing() {
         let mut netdevs = Netdevs::open().unwrap();
         for name in ["npt-none", "a-name-that-is-too-long-for-linux", "lo\0"] {
             assert_eq!(netdevs.by_name(name).unwrap(), None, "{name}");

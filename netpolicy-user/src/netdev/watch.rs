@@ -1,6 +1,6 @@
 //! Tells when interfaces or their addresses come, go or change.
 //!
-//! Says only that something happened: what is so is asked of the kernel, so a notification
+//! Says only that something happened: the state is read from the kernel, so a notification
 //! that is lost or means nothing does no harm.
 
 use std::io;

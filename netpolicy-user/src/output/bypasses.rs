@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
-use super::{Page, Render, line, plain, time, write_table};
+use super::{Render, RenderOptions, line, plain, time, write_table};
 use crate::api::BypassView;
 
 impl Render for [BypassView] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return writeln!(out, "no bypasses");
         }
@@ -18,14 +18,14 @@ impl Render for [BypassView] {
                 vec![
                     plain(line(&b.source)),
                     plain(line(&b.scope)),
-                    plain(left(page.now, b.expires)),
-                    plain(time(page, b.expires)),
+                    plain(left(options.now, b.expires)),
+                    plain(time(options, b.expires)),
                     plain(line(&b.granted_by)),
                 ]
             })
             .collect();
         write_table(
-            page,
+            options,
             &["SOURCE", "SCOPE", "LEFT", "EXPIRES", "GRANTED BY"],
             rows,
             out,
@@ -34,14 +34,14 @@ impl Render for [BypassView] {
 }
 
 impl Render for BypassView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "{} bypasses {} until {}, for {}",
             line(&self.source),
             line(&self.scope),
-            time(page, self.expires),
-            left(page.now, self.expires)
+            time(options, self.expires),
+            left(options.now, self.expires)
         )
     }
 }

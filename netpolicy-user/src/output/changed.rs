@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::{Page, Render, count, line, time};
+use super::{Render, RenderOptions, count, line, time};
 use crate::api::{
     Becomes, Changed, ClientsView, Effect, EnforcementState, Existing, PlanAction, PlanItem, Status,
 };
@@ -16,7 +16,7 @@ const CLIENTS_SHOWN: usize = 10;
 
 /// An answer to a change, and where it is in force.
 #[derive(Clone, Debug)]
-pub struct InForce<'a> {
+pub struct ChangeReport<'a> {
     /// The agent's answer.
     pub changed: &'a Changed,
     /// The status after it, if it could be had.
@@ -24,18 +24,18 @@ pub struct InForce<'a> {
 }
 
 /// Programs get the agent's answer as it is.
-impl Serialize for InForce<'_> {
+impl Serialize for ChangeReport<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.changed.serialize(serializer)
     }
 }
 
-impl Render for InForce<'_> {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+impl Render for ChangeReport<'_> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let c = self.changed;
-        write_plan(&c.plan, page, out)?;
+        write_plan(&c.plan, options, out)?;
         write_effects(c, out)?;
-        write_in_force(c, self.status, spent_ms(c), page, out)
+        write_in_force(c, self.status, spent_ms(c), options, out)
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn write_in_force(
     c: &Changed,
     status: Option<&Status>,
     spent_ms: u64,
-    page: &Page,
+    options: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     if c.plan.is_empty() {
@@ -69,7 +69,7 @@ pub(super) fn write_in_force(
         writeln!(out, " ({spent_ms} ms)")?;
     }
     if let Some(pending) = &c.pending {
-        let at = time(page, pending.deadline);
+        let at = time(options, pending.deadline);
         writeln!(
             out,
             "rolls back to revision {} at {at} unless confirmed (`netpolicy confirm`)",
@@ -79,7 +79,7 @@ pub(super) fn write_in_force(
     Ok(())
 }
 
-/// Whose attempts get another verdict, and whom of the connected clients that costs.
+/// Which sources get another verdict, and how many connected clients are newly denied.
 pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> {
     let denied = c.clients.iter().flat_map(|clients| &clients.denied);
     for effect in &c.effects {
@@ -115,7 +115,7 @@ pub(super) fn write_effects(c: &Changed, out: &mut dyn Write) -> io::Result<()> 
     let Some(clients) = &c.clients else {
         return Ok(());
     };
-    // Nobody is connected: that tells nothing.
+    // No client is connected: there is nothing to report.
     if clients.connected == 0 && clients.denied.is_empty() && clients.existing == Existing::Keep {
         return Ok(());
     }
@@ -187,14 +187,18 @@ fn write_existing(clients: &ClientsView, dry_run: bool, out: &mut dyn Write) -> 
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_plan(plan: &[PlanItem], page: &Page, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_plan(
+    plan: &[PlanItem],
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for item in plan {
         let (sign, code) = match item.action {
             PlanAction::Add => ('+', "32"),
             PlanAction::Change => ('~', "33"),
             PlanAction::Remove => ('-', "31"),
         };
-        if page.colour {
+        if options.colour {
             writeln!(out, "\x1b[{code}m{sign} {}\x1b[0m", line(&item.subject))?;
         } else {
             writeln!(out, "{sign} {}", line(&item.subject))?;

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{Page, Render, cell, count, line, number, plain, verdict_tone, write_table};
+use super::{Render, RenderOptions, cell, count, line, number, plain, verdict_tone, write_table};
 use crate::api::Counters;
 
 impl Render for Counters {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.rows.is_empty() {
             writeln!(out, "no packets seen yet")?;
         } else {
@@ -22,7 +22,12 @@ impl Render for Counters {
                     ]
                 })
                 .collect();
-            write_table(page, &["SCOPE", "REASON", "ACTION", "PACKETS"], rows, out)?;
+            write_table(
+                options,
+                &["SCOPE", "REASON", "ACTION", "PACKETS"],
+                rows,
+                out,
+            )?;
         }
         writeln!(
             out,

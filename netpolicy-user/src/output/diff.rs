@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Page, Render, clean, count, line, write_plan};
+use super::{Render, RenderOptions, clean, count, line, write_plan};
 use crate::api::Changed;
 
 /// How two states differ.
@@ -31,7 +31,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Render for DiffView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if !self.differs {
             return writeln!(
                 out,
@@ -48,7 +48,7 @@ impl Render for DiffView {
                 [b'@', ..] => "36",
                 _ => "",
             };
-            if page.colour && !code.is_empty() {
+            if options.colour && !code.is_empty() {
                 writeln!(out, "\x1b[{code}m{}\x1b[0m", clean(text))?;
             } else {
                 writeln!(out, "{}", clean(text))?;
@@ -68,7 +68,7 @@ impl Render for DiffView {
                 "\napplying {} would do this; nothing was changed:",
                 line(&self.to)
             )?;
-            write_plan(&changed.plan, page, out)?;
+            write_plan(&changed.plan, options, out)?;
         }
         Ok(())
     }

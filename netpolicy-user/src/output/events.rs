@@ -4,37 +4,41 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Format, Page, Tone, line, verdict_tone};
+use super::{Format, RenderOptions, Tone, line, verdict_tone};
 use crate::api::{DeniedEvent, EventLine};
 
 /// Writes one event as one line; as JSON, on one line too.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_event(event: &EventLine, page: &Page, out: &mut dyn Write) -> io::Result<()> {
-    match (page.format, event) {
+pub fn write_event(
+    event: &EventLine,
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match (options.format, event) {
         (Format::Json, _) => {
             serde_json::to_writer(&mut *out, event)?;
             writeln!(out)
         }
-        (Format::Table, EventLine::Denied(denied)) => write_denied(denied, page, out),
+        (Format::Table, EventLine::Denied(denied)) => write_denied(denied, options, out),
         (Format::Table, EventLine::Lost { count }) => {
             let text = format!(
                 "-- {} not reported",
                 super::count(*count, "event", "events")
             );
-            writeln!(out, "{}", paint(page, Tone::Warning, &text))
+            writeln!(out, "{}", paint(options, Tone::Warning, &text))
         }
     }
 }
 
-fn write_denied(e: &DeniedEvent, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+fn write_denied(e: &DeniedEvent, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
     let time = e
         .time
-        .to_zoned(page.zone())
+        .to_zoned(options.zone())
         .strftime("%H:%M:%S%.3f")
         .to_string();
-    let action = paint(page, verdict_tone(e.action.into()), e.action.as_str());
+    let action = paint(options, verdict_tone(e.action.into()), e.action.as_str());
     write!(
         out,
         "{time}  {action}  {reason:<12}  {source:>21} -> {destination:<21}  {interface}  {scope}",
@@ -59,9 +63,9 @@ fn socket(address: IpAddr, port: u16) -> String {
     }
 }
 
-fn paint(page: &Page, tone: Tone, text: &str) -> String {
+fn paint(options: &RenderOptions, tone: Tone, text: &str) -> String {
     let code = match tone {
-        _ if !page.colour => return text.to_owned(),
+        _ if !options.colour => return text.to_owned(),
         Tone::Plain => return text.to_owned(),
         Tone::Label => "1",
         Tone::Good => "32",

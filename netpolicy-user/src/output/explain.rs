@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use netpolicy_common::Reason;
 
-use super::{Page, Render, Tone, cell, line, plain, verdict_tone, write_fields};
+use super::{Render, RenderOptions, Tone, cell, line, plain, verdict_tone, write_fields};
 use crate::api::{Arrival, Cause, ExplainView, KernelVerdict, MatchView, ProbeView, Verdict};
 
 impl Render for ExplainView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let port = self
             .port
             .map_or_else(|| "any of no service".to_owned(), |p| p.to_string());
@@ -29,7 +29,7 @@ impl Render for ExplainView {
             line(&self.policies.sentence)
         );
         write_fields(
-            page,
+            options,
             [
                 // First: it is why the rest does not matter.
                 (
@@ -94,7 +94,7 @@ impl ExplainView {
                 .map(|why| format!(": {}", line(why)));
             return cell(
                 Tone::Warning,
-                format!("not asked{}", why.unwrap_or_default()),
+                format!("not queried{}", why.unwrap_or_default()),
             );
         };
         let says = format!("{} ({})", k.verdict, k.reason);
@@ -114,7 +114,7 @@ impl ExplainView {
         }
     }
 
-    /// Why no policy was asked.
+    /// Why no policy was consulted.
     fn none_consulted(&self) -> &'static str {
         if [Reason::Failsafe, Reason::Bypass]
             .map(Cause::from)
@@ -128,11 +128,11 @@ impl ExplainView {
 }
 
 impl Render for ProbeView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let unfiltered = self.sentence.as_deref();
         let KernelVerdict { verdict, reason } = &self.kernel;
         write_fields(
-            page,
+            options,
             [
                 (
                     "Not filtered",

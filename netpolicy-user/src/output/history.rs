@@ -2,24 +2,24 @@
 
 use std::io::{self, Write};
 
-use super::{Page, Render, line, number, plain, time, write_table};
+use super::{Render, RenderOptions, line, number, plain, time, write_table};
 use crate::api::{AuditView, GrantView, PendingView, RevisionView};
 
 impl Render for [RevisionView] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return writeln!(out, "no revision yet");
         }
         let rows = self.iter().map(|revision| {
             vec![
                 number(&revision.revision),
-                plain(time(page, revision.created)),
+                plain(time(options, revision.created)),
                 plain(line(&revision.actor)),
                 plain(line(&revision.action)),
             ]
         });
         write_table(
-            page,
+            options,
             &["REVISION", "TIME", "BY", "WHAT"],
             rows.collect(),
             out,
@@ -28,7 +28,7 @@ impl Render for [RevisionView] {
 }
 
 impl Render for [GrantView] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return writeln!(out, "nothing is granted: only root may use the agent");
         }
@@ -38,16 +38,16 @@ impl Render for [GrantView] {
                 plain(grant.privilege.to_string()),
                 plain(line(grant.policy.as_deref().unwrap_or("all"))),
                 plain(line(&grant.granted_by)),
-                plain(time(page, grant.granted)),
+                plain(time(options, grant.granted)),
             ]
         });
         let header = ["TO", "PRIVILEGE", "POLICY", "GRANTED BY", "GRANTED"];
-        write_table(page, &header, rows.collect(), out)
+        write_table(options, &header, rows.collect(), out)
     }
 }
 
 impl Render for [AuditView] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return writeln!(out, "nothing was changed yet");
         }
@@ -65,7 +65,7 @@ impl Render for [AuditView] {
             writeln!(
                 out,
                 "{}  {}  {}{}: {}  ({revisions})",
-                time(page, entry.time),
+                time(options, entry.time),
                 outcome(entry),
                 line(&entry.actor),
                 line(&from),
@@ -80,7 +80,7 @@ impl Render for [AuditView] {
 }
 
 impl Render for PendingView {
-    fn table(&self, _: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, _: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "revision {} is confirmed and stays", self.revision)
     }
 }

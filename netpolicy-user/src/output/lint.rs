@@ -2,17 +2,17 @@
 
 use std::io::{self, Write};
 
-use super::{Page, Render, count, line, plain, write_table};
+use super::{Render, RenderOptions, count, line, plain, write_table};
 use crate::model::lint::{Finding, Severity};
 
 impl Render for [Finding] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         for of_policy in self.chunk_by(|a, b| heading(a) == heading(b)) {
             if let Some(first) = of_policy.first() {
                 writeln!(out, "{}", line(&heading(first)))?;
             }
             for alike in of_policy.chunk_by(is_alike) {
-                write_alike(alike, page, out)?;
+                write_alike(alike, options, out)?;
             }
             writeln!(out)?;
         }
@@ -37,7 +37,11 @@ fn is_alike(a: &Finding, b: &Finding) -> bool {
 }
 
 /// What is the matter once, then each rule with its place.
-fn write_alike(findings: &[Finding], page: &Page, out: &mut dyn Write) -> io::Result<()> {
+fn write_alike(
+    findings: &[Finding],
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let Some(first) = findings.first() else {
         return Ok(());
     };
@@ -45,13 +49,13 @@ fn write_alike(findings: &[Finding], page: &Page, out: &mut dyn Write) -> io::Re
     writeln!(
         out,
         "  {}: {} [{}]",
-        severity(first.severity, page),
+        severity(first.severity, options),
         line(meaning.unwrap_or(&first.message)),
         first.code.name()
     )?;
     let rows: Vec<_> = findings.iter().filter_map(row).collect();
     if !rows.is_empty() {
-        write_table(page, &[], rows, out)?;
+        write_table(options, &[], rows, out)?;
     }
     match findings.iter().map(|finding| finding.more).sum::<u64>() {
         0 => Ok(()),
@@ -59,13 +63,13 @@ fn write_alike(findings: &[Finding], page: &Page, out: &mut dyn Write) -> io::Re
     }
 }
 
-fn severity(severity: Severity, page: &Page) -> String {
+fn severity(severity: Severity, options: &RenderOptions) -> String {
     let code = match severity {
         Severity::Error => "1;31",
         Severity::Warning => "33",
         Severity::Note => "1",
     };
-    if page.colour {
+    if options.colour {
         format!("\x1b[{code}m{severity}\x1b[0m")
     } else {
         severity.to_string()

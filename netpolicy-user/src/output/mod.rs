@@ -1,4 +1,4 @@
-//! What commands print: tables for people, the API's own types as JSON for programs.
+//! What commands print: tables, or the API's own types as JSON.
 //!
 //! Renders into a writer it is given; never asks the agent, the terminal or the clock.
 
@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use crate::model::counted as count;
 
-pub use changed::{InForce, write_plan};
+pub use changed::{ChangeReport, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
 pub use sql::SqlOutcome;
@@ -38,16 +38,16 @@ use terminal::{escape as clean, one_line as line};
 /// Table or JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Tables and sentences.
     #[default]
     Table,
-    /// For programs: the API's own types.
+    /// The API's own types.
     Json,
 }
 
 /// How to render.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct RenderOptions {
     /// Table or JSON.
     pub format: Format,
     /// Whether tables use colours.
@@ -59,22 +59,26 @@ pub struct Page {
     pub now: Timestamp,
 }
 
-/// A value that can be printed for people. For programs its [`Serialize`] serves.
+/// A value that can be printed as a table. As JSON it is printed by its [`Serialize`].
 pub trait Render: Serialize {
     /// Writes it as a table.
     ///
     /// # Errors
     /// Those of the writer.
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()>;
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Writes `value` as the page says.
+/// Writes `value` as the options say.
 ///
 /// # Errors
 /// Those of the writer.
-pub fn render<T: Render + ?Sized>(value: &T, page: &Page, out: &mut dyn Write) -> io::Result<()> {
-    match page.format {
-        Format::Table => value.table(page, out),
+pub fn render<T: Render + ?Sized>(
+    value: &T,
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match options.format {
+        Format::Table => value.table(options, out),
         Format::Json => write_json(value, out),
     }
 }
@@ -88,7 +92,7 @@ pub fn write_json<T: Serialize + ?Sized>(value: &T, out: &mut dyn Write) -> io::
     writeln!(out)
 }
 
-/// What a piece of text is to a person: decides its colour.
+/// What a piece of text says: decides its colour.
 #[derive(Clone, Copy)]
 enum Tone {
     Plain,
@@ -120,7 +124,7 @@ fn number(value: &dyn Display) -> Cell {
 
 /// A table with or without a header, in the taste of `docker ps`: no borders, no wrapping.
 fn write_table(
-    page: &Page,
+    options: &RenderOptions,
     header: &[&str],
     rows: Vec<Vec<Cell>>,
     out: &mut dyn Write,
@@ -130,7 +134,7 @@ fn write_table(
     let mut table = Table::new();
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.load_style(comfy_table::presets::NOTHING);
-    if page.colour {
+    if options.colour {
         table.enforce_styling();
     } else {
         table.force_no_tty();
@@ -170,7 +174,7 @@ fn trim_end(line: &str) -> String {
 
 /// Labels and values below each other; values that are `None` are left out.
 fn write_fields<const N: usize>(
-    page: &Page,
+    options: &RenderOptions,
     fields: [(&str, Option<Cell>); N],
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -178,18 +182,18 @@ fn write_fields<const N: usize>(
         .into_iter()
         .filter_map(|(label, value)| Some(vec![cell(Tone::Label, label), value?]))
         .collect();
-    write_table(page, &[], rows, out)
+    write_table(options, &[], rows, out)
 }
 
-impl Page {
+impl RenderOptions {
     /// The time zone of times in tables.
     fn zone(&self) -> TimeZone {
         self.zone.clone().unwrap_or_else(TimeZone::system)
     }
 }
 
-fn time(page: &Page, time: Timestamp) -> String {
-    time.to_zoned(page.zone())
+fn time(options: &RenderOptions, time: Timestamp) -> String {
+    time.to_zoned(options.zone())
         .strftime("%Y-%m-%d %H:%M:%S")
         .to_string()
 }

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use comfy_table::Cell;
 
 use super::{
-    Page, Render, Tone, cell, count, line, list, number, plain, time, write_fields, write_table,
+    Render, RenderOptions, Tone, cell, count, line, list, number, plain, time, write_fields,
+    write_table,
 };
 use crate::api::{PolicyView, RuleItem, RuleView};
 
 impl Render for [PolicyView] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return writeln!(out, "no policies: every connection attempt passes");
         }
@@ -24,7 +25,7 @@ impl Render for [PolicyView] {
                     p.allow_count.map_or_else(|| number(&"any"), |n| number(&n)),
                     number(&p.block_count),
                     plain(line(&p.owner)),
-                    plain(time(page, p.altered)),
+                    plain(time(options, p.altered)),
                     plain(line(p.comment.as_deref().unwrap_or(""))),
                 ]
             })
@@ -32,19 +33,19 @@ impl Render for [PolicyView] {
         let header = [
             "NAME", "STATUS", "SCOPES", "ALLOW", "BLOCK", "OWNER", "ALTERED", "COMMENT",
         ];
-        write_table(page, &header, rows, out)
+        write_table(options, &header, rows, out)
     }
 }
 
 impl Render for PolicyView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let allow = match self.allow_count {
             None => "any".to_owned(),
             Some(0) => "nothing: an empty list denies every source".to_owned(),
             Some(n) => format!("only {}", count(n as u64, "rule", "rules")),
         };
         write_fields(
-            page,
+            options,
             [
                 ("Name", Some(plain(line(&self.name)))),
                 ("Status", Some(status(self))),
@@ -55,8 +56,8 @@ impl Render for PolicyView {
                     Some(plain(count(self.block_count as u64, "rule", "rules"))),
                 ),
                 ("Owner", Some(plain(line(&self.owner)))),
-                ("Created", Some(plain(time(page, self.created)))),
-                ("Altered", Some(plain(time(page, self.altered)))),
+                ("Created", Some(plain(time(options, self.created)))),
+                ("Altered", Some(plain(time(options, self.altered)))),
                 ("Comment", self.comment.as_deref().map(|c| plain(line(c)))),
             ],
             out,
@@ -69,24 +70,28 @@ impl Render for PolicyView {
             return Ok(());
         }
         writeln!(out)?;
-        write_rules(page, &rules, out)
+        write_rules(options, &rules, out)
     }
 }
 
 impl Render for [RuleItem] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return writeln!(out, "no such rule");
         }
         let lists: Vec<_> = self.iter().map(|item| item.list.to_string()).collect();
         let rules = lists.iter().map(String::as_str);
         let rules: Vec<_> = rules.zip(self.iter().map(|item| &item.rule)).collect();
-        write_rules(page, &rules, out)
+        write_rules(options, &rules, out)
     }
 }
 
 /// Columns that would be empty throughout are left out.
-fn write_rules(page: &Page, rules: &[(&str, &RuleView)], out: &mut dyn Write) -> io::Result<()> {
+fn write_rules(
+    options: &RenderOptions,
+    rules: &[(&str, &RuleView)],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     type Column<'a> = (&'static str, Box<dyn Fn(&RuleView) -> Option<&str> + 'a>);
     let enforced = |r: &RuleView| r.cidr != r.text;
     let optional: [Column; 4] = [
@@ -118,7 +123,7 @@ fn write_rules(page: &Page, rules: &[(&str, &RuleView)], out: &mut dyn Write) ->
             row
         })
         .collect();
-    write_table(page, &header, rows, out)
+    write_table(options, &header, rows, out)
 }
 
 fn status(policy: &PolicyView) -> Cell {

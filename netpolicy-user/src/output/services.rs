@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 
-use super::{Page, Render, Tone, cell, line, list, plain, write_fields, write_table};
+use super::{Render, RenderOptions, Tone, cell, line, list, plain, write_fields, write_table};
 use crate::api::{HostView, ServiceView};
 use crate::model::{Combine, Mode};
 
 impl Render for [ServiceView] {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         if self.is_empty() {
             return writeln!(
                 out,
@@ -33,7 +33,7 @@ impl Render for [ServiceView] {
             })
             .collect();
         write_table(
-            page,
+            options,
             &["NAME", "PORTS", "COMBINE", "MODE", "POLICIES", "COMMENT"],
             rows,
             out,
@@ -42,14 +42,14 @@ impl Render for [ServiceView] {
 }
 
 impl Render for HostView {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let ports = if self.failsafe_ports.is_empty() {
             "none"
         } else {
             &self.failsafe_ports
         };
         write_fields(
-            page,
+            options,
             [
                 ("Mode", Some(mode(self.mode))),
                 ("Failsafe ports", Some(plain(ports))),

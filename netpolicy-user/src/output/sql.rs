@@ -6,7 +6,7 @@ use comfy_table::Cell;
 use serde::{Serialize, Serializer};
 
 use super::changed::{spent_ms, write_effects, write_in_force};
-use super::{Page, Render, count, line, plain, write_plan, write_table};
+use super::{Render, RenderOptions, count, line, plain, write_plan, write_table};
 use crate::api::{SqlResponse, SqlResult, Status};
 
 /// The answer to a script, and where it is in force.
@@ -26,9 +26,9 @@ impl Serialize for SqlOutcome<'_> {
 }
 
 impl Render for SqlOutcome<'_> {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         for result in &self.response.results {
-            write_result(result, page, out)?;
+            write_result(result, options, out)?;
         }
         let changes = || {
             self.response
@@ -44,11 +44,15 @@ impl Render for SqlOutcome<'_> {
             return Ok(());
         };
         let spent = changes().map(spent_ms).sum();
-        write_in_force(last, self.status, spent, page, out)
+        write_in_force(last, self.status, spent, options, out)
     }
 }
 
-fn write_result(result: &SqlResult, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+fn write_result(
+    result: &SqlResult,
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if !result.columns.is_empty() {
         let header: Vec<&str> = result.columns.iter().map(String::as_str).collect();
         let rows: Vec<Vec<Cell>> = result
@@ -60,7 +64,7 @@ fn write_result(result: &SqlResult, page: &Page, out: &mut dyn Write) -> io::Res
                     .collect()
             })
             .collect();
-        write_table(page, &header, rows, out)?;
+        write_table(options, &header, rows, out)?;
         writeln!(out, "({})", count(result.rows.len(), "row", "rows"))?;
     }
     if let Some(status) = &result.status {
@@ -69,7 +73,7 @@ fn write_result(result: &SqlResult, page: &Page, out: &mut dyn Write) -> io::Res
     if let Some(changed) = &result.changed {
         // The statement has said itself what is to become different.
         if changed.dry_run {
-            write_plan(&changed.plan, page, out)?;
+            write_plan(&changed.plan, options, out)?;
         }
         write_effects(changed, out)?;
     }

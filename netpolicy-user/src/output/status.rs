@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 
-use super::{Page, Render, Tone, cell, count, line, plain, time, write_fields};
+use super::{Render, RenderOptions, Tone, cell, count, line, plain, time, write_fields};
 use crate::api::{Attachment, EnforcementState, Interface, OtherInterface, Status};
 use crate::exposure;
 
@@ -12,14 +12,14 @@ use crate::exposure;
 const DIGEST_SHOWN: usize = 12;
 
 impl Render for Status {
-    fn table(&self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let e = &self.enforcement;
         let agent = match &self.agent {
             Some(a) => plain(format!(
                 "netpolicy {}, pid {}, since {}, {}",
                 a.version,
                 a.pid,
-                time(page, a.started),
+                time(options, a.started),
                 size(a.memory_bytes)
             )),
             None => cell(Tone::Warning, "not reached: see Faults"),
@@ -67,7 +67,7 @@ impl Render for Status {
                     p.revision,
                     line(&p.actor),
                     p.base,
-                    time(page, p.deadline)
+                    time(options, p.deadline)
                 );
                 cell(Tone::Warning, text)
             }),
@@ -86,7 +86,7 @@ impl Render for Status {
             cell(Tone::Bad, self.faults.join("\n"))
         };
         write_fields(
-            page,
+            options,
             [
                 // First: it is why the rest does not matter.
                 ("DETACHED", detached),

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_pass_where_there_are_some_and_other_codes_never() {
+    fn colour_codes_pass_if_enabled_and_other_codes_never() {
         let text = "\u{1b}[1;31mred\u{1b}[0m \u{1b}[2J\u{1b}]0;title\u{7}\u{1b}";
         let kept = "\u{1b}[1;31mred\u{1b}[0m \\u{1b}[2J\\u{1b}]0;title\\u{7}\\x1b";
         assert_eq!(written(&[text.as_bytes()], Format::Table, true), kept);
@@ -211,7 +211,7 @@ mod tests {
     proptest::proptest! {
         /// However the bytes come, nothing that steers leaves, and JSON means the same.
         #[test]
-        fn nothing_that_steers_leaves(text: String, cut in 0_usize..40, bytes: Vec<u8>) {
+        fn no_control_character_is_written(text: String, cut in 0_usize..40, bytes: Vec<u8>) {
             for format in [Format::Table, Format::Json] {
                 for input in [text.as_bytes(), &bytes] {
                     let (one, other) = input.split_at(cut.min(input.len()));

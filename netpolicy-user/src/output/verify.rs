@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{Page, Render, count, line};
+use super::{Render, RenderOptions, count, line};
 use crate::api::VerifyView;
 
 impl Render for VerifyView {
-    fn table(&self, _: &Page, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, _: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let Self {
             revision,
             generation,

@@ -94,11 +94,15 @@ fn section(command: &Command) -> String {
     if !options.is_empty() {
         out += &format!("\n{}", table("Option", &options));
     }
-    if let Some(after) = command.get_after_help() {
-        let after = after.to_string();
-        for paragraph in after.lines() {
-            out += &format!("\n{}\n", escape(paragraph));
-        }
+    let after = command.get_after_help().map(ToString::to_string);
+    let after = after.unwrap_or_default();
+    let (notes, examples) = after.split_once("Examples:\n").unwrap_or((&after, ""));
+    for paragraph in notes.lines().filter(|line| !line.is_empty()) {
+        out += &format!("\n{}\n", escape(paragraph));
+    }
+    if !examples.is_empty() {
+        let lines: Vec<_> = examples.lines().map(str::trim).collect();
+        out += &format!("\n```\n{}\n```\n", lines.join("\n"));
     }
     let links: Vec<_> = headings(command)
         .iter()
@@ -106,7 +110,7 @@ fn section(command: &Command) -> String {
         .map(|heading| format!("[{}](#{})", heading.to_lowercase(), anchor(heading)))
         .collect();
     if !links.is_empty() {
-        out += &format!("\nAlso takes the {}.\n", links.join(" and the "));
+        out += &format!("\nAlso accepts the {}.\n", links.join(" and the "));
     }
     out
 }

@@ -11,7 +11,7 @@ use super::page::anchor;
 const COMMON: usize = 8;
 
 /// Status, description and body of an answer.
-type Answer<'d> = (&'d str, &'d str, String);
+type DescribedAnswer<'d> = (&'d str, &'d str, String);
 
 /// All operations by their group, then all schemas.
 ///
@@ -92,8 +92,8 @@ fn operations(document: &Value) -> Result<Vec<Operation<'_>>> {
 }
 
 /// Answers that many operations have with the same words.
-fn common<'d>(operations: &[Operation<'d>]) -> Vec<Answer<'d>> {
-    let mut counts: BTreeMap<Answer<'d>, usize> = BTreeMap::new();
+fn common<'d>(operations: &[Operation<'d>]) -> Vec<DescribedAnswer<'d>> {
+    let mut counts: BTreeMap<DescribedAnswer<'d>, usize> = BTreeMap::new();
     for operation in operations {
         for answer in operation.answers() {
             *counts.entry(answer).or_default() += 1;
@@ -108,7 +108,7 @@ impl<'d> Operation<'d> {
         format!("{} {}", self.method, self.path)
     }
 
-    fn answers(&self) -> Vec<Answer<'d>> {
+    fn answers(&self) -> Vec<DescribedAnswer<'d>> {
         let responses = self.value.get("responses").and_then(Value::as_object);
         let responses = responses.into_iter().flatten();
         responses
@@ -116,7 +116,7 @@ impl<'d> Operation<'d> {
             .collect()
     }
 
-    fn section(&self, common: &[Answer<'_>]) -> String {
+    fn section(&self, common: &[DescribedAnswer<'_>]) -> String {
         let mut out = format!("\n### `{}`\n\n", self.title());
         out += &format!("{}\n", ended(text(self.value, "summary")));
         let description = text(self.value, "description");

@@ -2,7 +2,7 @@
 //!
 //! A page holds generated blocks between `<!-- generated: NAME -->` and
 //! `<!-- end of generated -->`. `cargo xtask docs` writes them from what the program itself
-//! says: clap's commands, the table of reasons, the OpenAPI document. `tests/tests/reference.rs`
+//! says: clap's commands, the table of reasons, the OpenAPI document. `tests/tests/documents.rs`
 //! compares them, so a page cannot say something else than the program.
 
 pub mod cli;

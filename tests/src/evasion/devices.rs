@@ -112,10 +112,10 @@ impl Device {
 pub struct Wire {
     /// The device that is filtered, in the server's namespace.
     pub filtered: &'static str,
-    end: End,
+    end: ClientEnd,
 }
 
-enum End {
+enum ClientEnd {
     Packet(RawSocket),
     File(UserDevice),
     Ip(IpSocket),
@@ -130,21 +130,21 @@ impl Wire {
     #[must_use]
     pub fn send(&self, frame: &[u8]) -> bool {
         match &self.end {
-            End::Packet(socket) => {
+            ClientEnd::Packet(socket) => {
                 socket.send(frame);
                 true
             }
-            End::File(device) => device.send(frame),
-            End::Ip(socket) | End::Link(Link { socket, .. }) => socket.send(frame),
+            ClientEnd::File(device) => device.send(frame),
+            ClientEnd::Ip(socket) | ClientEnd::Link(Link { socket, .. }) => socket.send(frame),
         }
     }
 
     /// Receives a frame; `None` when none comes within [`WAIT`].
     pub fn receive<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         match &self.end {
-            End::Packet(socket) => socket.receive(buffer),
-            End::File(device) => device.receive(buffer, WAIT),
-            End::Ip(socket) | End::Link(Link { socket, .. }) => socket.receive(buffer),
+            ClientEnd::Packet(socket) => socket.receive(buffer),
+            ClientEnd::File(device) => device.receive(buffer, WAIT),
+            ClientEnd::Ip(socket) | ClientEnd::Link(Link { socket, .. }) => socket.receive(buffer),
         }
     }
 }
@@ -211,7 +211,7 @@ pub fn make(device: Device, server: &NetNs, client: &NetNs, mtu: usize) -> Resul
                 lines.insert(0, format!("ip link set nic0 address {}", mac(HOST_MAC)));
             }
             all(server, &lines)?;
-            End::File(file)
+            ClientEnd::File(file)
         }
         Device::Veth | Device::BridgePort | Device::Bridge | Device::Macvlan | Device::Bond => {
             veth(server, client, mtu)?;
@@ -222,7 +222,7 @@ pub fn make(device: Device, server: &NetNs, client: &NetNs, mtu: usize) -> Resul
                 )?;
             }
             all(server, &above(device, mtu))?;
-            End::Packet(RawSocket::new(client, "nic0"))
+            ClientEnd::Packet(RawSocket::new(client, "nic0"))
         }
         Device::Vlan => {
             veth(server, client, mtu + 4)?;
@@ -240,15 +240,15 @@ pub fn make(device: Device, server: &NetNs, client: &NetNs, mtu: usize) -> Resul
                     ],
                 )?;
             }
-            End::Packet(RawSocket::new(client, "up0"))
+            ClientEnd::Packet(RawSocket::new(client, "up0"))
         }
-        Device::Ppp => End::Link(Link::new(server, client, "up0", mtu)?),
+        Device::Ppp => ClientEnd::Link(Link::new(server, client, "up0", mtu)?),
         _ => {
             tunnel(device, server, client, mtu)?;
             if device.has_ethernet() {
-                End::Packet(RawSocket::new(client, "up0"))
+                ClientEnd::Packet(RawSocket::new(client, "up0"))
             } else {
-                End::Ip(IpSocket::new(client, "up0"))
+                ClientEnd::Ip(IpSocket::new(client, "up0"))
             }
         }
     };

@@ -26,7 +26,7 @@ const MEMORY: &str = "4G";
 const BOOT: u32 = 120;
 
 /// One boot of one kernel.
-pub(super) struct Session<'a> {
+pub(super) struct Boot<'a> {
     pub(super) kernel: &'a Kernel,
     /// The binary under test.
     pub(super) binary: &'a Path,
@@ -39,7 +39,7 @@ pub(super) struct Session<'a> {
     pub(super) engine: &'a str,
 }
 
-impl Session<'_> {
+impl Boot<'_> {
     /// Boots, runs the test programs and powers off; their exit statuses by name. What is
     /// missing in them did not come to its end.
     ///

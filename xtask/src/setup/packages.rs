@@ -28,7 +28,7 @@ enum Probe {
 }
 
 /// A program and the Debian package that has it.
-struct Program {
+struct RequiredProgram {
     probe: Probe,
     package: &'static str,
     /// The first purpose that needs it.
@@ -42,105 +42,105 @@ const POSTGRES: Probe = Probe::Versioned {
     file: "bin/postgres",
 };
 
-const PROGRAMS: &[Program] = &[
+const PROGRAMS: &[RequiredProgram] = &[
     // SQLite is compiled from its C source.
-    Program {
+    RequiredProgram {
         probe: Probe::Command("cc"),
         package: "build-essential",
         purpose: Purpose::Build,
         optional: false,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("ip"),
         package: "iproute2",
         purpose: Purpose::Run,
         optional: false,
     },
-    Program {
+    RequiredProgram {
         probe: POSTGRES,
         package: "postgresql",
         purpose: Purpose::Test,
         optional: true,
     },
     // Kills programs at each of their system calls, and makes calls fail.
-    Program {
+    RequiredProgram {
         probe: Probe::Command("strace"),
         package: "strace",
         purpose: Purpose::Test,
         optional: false,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("psql"),
         package: "postgresql-client",
         purpose: Purpose::Test,
         optional: true,
     },
     // What `python3 -m venv` needs; Debian keeps it apart from Python.
-    Program {
+    RequiredProgram {
         probe: Probe::Module("ensurepip"),
         package: "python3-venv",
         purpose: Purpose::Test,
         optional: false,
     },
     // Debian 12 has it in `/usr/sbin`.
-    Program {
+    RequiredProgram {
         probe: Probe::Command("bpftool"),
         package: "bpftool",
         purpose: Purpose::Test,
         optional: false,
     },
     // Forwards connections to other network namespaces.
-    Program {
+    RequiredProgram {
         probe: Probe::Command("nft"),
         package: "nftables",
         purpose: Purpose::Test,
         optional: false,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("ipset"),
         package: "ipset",
         purpose: Purpose::Bench,
         optional: true,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("iptables-restore"),
         package: "iptables",
         purpose: Purpose::Bench,
         optional: true,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("xdp-filter"),
         package: "xdp-tools",
         purpose: Purpose::Bench,
         optional: true,
     },
     // Brings virtiofsd as well.
-    Program {
+    RequiredProgram {
         probe: Probe::Command("qemu-system-x86_64"),
         package: "qemu-system-x86",
         purpose: Purpose::Kernels,
         optional: false,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("busybox"),
         package: "busybox-static",
         purpose: Purpose::Kernels,
         optional: false,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("depmod"),
         package: "kmod",
         purpose: Purpose::Kernels,
         optional: false,
     },
     // Devices of the evasion suite that Debian's kernels can make.
-    Program {
+    RequiredProgram {
         probe: Probe::Command("wg"),
         package: "wireguard-tools",
         purpose: Purpose::Kernels,
         optional: true,
     },
-    Program {
+    RequiredProgram {
         probe: Probe::Command("pppd"),
         package: "ppp",
         purpose: Purpose::Kernels,
@@ -154,7 +154,7 @@ pub(super) struct Packages {
 }
 
 impl Packages {
-    fn lacking(&self) -> Vec<&'static Program> {
+    fn lacking(&self) -> Vec<&'static RequiredProgram> {
         lacking(self.purpose, is_there)
     }
 }
@@ -222,8 +222,8 @@ fn apt_get(shell: &Shell, args: &[&str]) -> Result<()> {
     }
 }
 
-fn without_apt(lacking: &[&Program]) -> Result<()> {
-    let (optional, needed): (Vec<&Program>, Vec<&Program>) =
+fn without_apt(lacking: &[&RequiredProgram]) -> Result<()> {
+    let (optional, needed): (Vec<&RequiredProgram>, Vec<&RequiredProgram>) =
         lacking.iter().partition(|program| program.optional);
     if !needed.is_empty() {
         let names: Vec<_> = needed.iter().map(|program| program.probe.name()).collect();
@@ -243,14 +243,14 @@ fn without_apt(lacking: &[&Program]) -> Result<()> {
 }
 
 /// The programs that a purpose needs and `is_there` does not find.
-fn lacking(purpose: Purpose, is_there: impl Fn(Probe) -> bool) -> Vec<&'static Program> {
+fn lacking(purpose: Purpose, is_there: impl Fn(Probe) -> bool) -> Vec<&'static RequiredProgram> {
     let needed = PROGRAMS.iter();
     let needed = needed.filter(|program| purpose.includes(program.purpose));
     needed.filter(|program| !is_there(program.probe)).collect()
 }
 
 /// The packages that have these programs, each once.
-fn packages(programs: &[&Program]) -> Vec<&'static str> {
+fn packages(programs: &[&RequiredProgram]) -> Vec<&'static str> {
     let mut packages: Vec<_> = programs.iter().map(|program| program.package).collect();
     packages.dedup();
     packages

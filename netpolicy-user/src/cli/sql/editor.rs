@@ -27,7 +27,7 @@ const LONGEST: usize = 16 * 1024;
 
 /// What the user did at the prompt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(super) enum PromptInput {
     /// Typed a line, or pasted several.
     Text(String),
     /// Ctrl-C: forget what was begun.
@@ -45,7 +45,7 @@ pub(super) struct Guide {
     pub(super) dialect: Option<Dialect>,
     /// The lines of the statement before it.
     pub(super) before: String,
-    /// Whether hints are shown: only a colour tells them from what was typed.
+    /// Whether hints are shown: only a colour distinguishes them from what was typed.
     pub(super) has_hints: bool,
 }
 
@@ -73,7 +73,7 @@ impl Editor {
             .build();
         let mut inner = rustyline::Editor::<Guide, _>::with_config(config)?;
         if let Some(path) = &history {
-            // One that is damaged or not there is begun anew.
+            // A damaged or missing one is started empty.
             let _ = inner.load_history(path);
         }
         Ok(Self {
@@ -83,7 +83,11 @@ impl Editor {
     }
 
     /// Reads a line. Other tasks go on meanwhile.
-    pub(super) async fn read(&mut self, prompt: String, guide: Guide) -> anyhow::Result<Read> {
+    pub(super) async fn read(
+        &mut self,
+        prompt: String,
+        guide: Guide,
+    ) -> anyhow::Result<PromptInput> {
         let lost = || anyhow::anyhow!("the line editor is lost");
         let mut inner = self.inner.take().ok_or_else(lost)?;
         let (inner, line) = tokio::task::spawn_blocking(move || {
@@ -94,9 +98,9 @@ impl Editor {
         .await?;
         self.inner = Some(inner);
         match line {
-            Ok(line) => Ok(Read::Text(line)),
-            Err(ReadlineError::Interrupted) => Ok(Read::Cleared),
-            Err(ReadlineError::Eof) => Ok(Read::Ended),
+            Ok(line) => Ok(PromptInput::Text(line)),
+            Err(ReadlineError::Interrupted) => Ok(PromptInput::Cleared),
+            Err(ReadlineError::Eof) => Ok(PromptInput::Ended),
             Err(error) => Err(anyhow::Error::from(error).context("the terminal cannot be read")),
         }
     }
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn completion_goes_on_from_the_lines_before() {
+    fn completion_continues_statement_of_earlier_lines() {
         let mut guide = guide();
         assert_eq!(guide.candidates("alter net"), (6, vec!["network".into()]));
         guide.before = "ALTER NETWORK POLICY\n".into();
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_the_prompt_are_completed() {
+    fn prompt_commands_are_completed() {
         let guide = guide();
         assert_eq!(guide.candidates("\\d").1, ["\\d", "\\dialect"]);
         assert_eq!(
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_is_the_rest_of_the_only_word() {
+    fn hint_is_the_rest_of_the_only_completion() {
         let guide = guide();
         let history = FileHistory::new();
         let context = Context::new(&history);
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_outlives_the_prompt_and_is_private() {
+    fn history_is_kept_after_the_prompt_with_mode_0600() {
         let dir = tempfile::tempdir().unwrap();
         let path = history_file(Some(dir.path().join("state").into()), None).unwrap();
         let mut editor = Editor::open(Some(path.clone()), false).unwrap();
@@ -305,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_cannot_be_written_is_said_once() {
+    fn unwritable_history_is_reported_once() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("netpolicy"), "in the way").unwrap();
         let path = history_file(Some(dir.path().into()), None).unwrap();
@@ -317,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_stands_where_the_user_keeps_state() {
+    fn history_is_in_the_user_s_state_directory() {
         let file = |state: Option<&str>, home: Option<&str>| {
             history_file(state.map(Into::into), home.map(Into::into))
         };

@@ -23,7 +23,7 @@ use crate::sql::Dialect;
 Without -e and -f it is a prompt on a terminal, else standard input is read.
 The same text means different things in each dialect. It can also be named by a first \
 line `-- dialect: snowflake` or a statement `SET dialect = snowflake`; without any of \
-them it is told from the text where that is safe.
+them it is detected from the text where that is safe.
 A statement that fails ends the script; those before it stay, unless --atomic.")]
 pub(super) struct SqlArgs {
     /// Whose SQL it is: snowflake, materialize or lakehouse

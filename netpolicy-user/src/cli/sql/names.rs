@@ -1,7 +1,7 @@
 //! Completion at the prompt: keywords by the statement's shape, names as the agent
 //! knows them.
 
-use super::syntax::{self, Item};
+use super::syntax::{self, SyntaxItem};
 use crate::client::{Client, ClientError};
 use crate::sql::{Dialect, Ending, Tail, write_name};
 
@@ -35,7 +35,7 @@ impl Names {
         }
         let mut tail = Tail::of(text, dialect);
         let start = match tail.ending {
-            // A comment is nobody's to complete.
+            // Comments are not completed.
             Ending::Within { start } if !text[start..].starts_with(['\'', '"']) => return nothing,
             Ending::Within { start } => start,
             Ending::Wrong => return nothing,
@@ -68,9 +68,15 @@ impl Names {
     }
 
     /// How an item is written by who has begun it so.
-    fn written(&self, item: Item, begun: &str, dialect: Option<Dialect>, to: &mut Vec<String>) {
+    fn written(
+        &self,
+        item: SyntaxItem,
+        begun: &str,
+        dialect: Option<Dialect>,
+        to: &mut Vec<String>,
+    ) {
         let names = match item {
-            Item::Word(word) => {
+            SyntaxItem::Word(word) => {
                 let is_lower = begun.starts_with(|c: char| c.is_lowercase());
                 to.push(if is_lower {
                     word.to_lowercase()
@@ -79,13 +85,13 @@ impl Names {
                 });
                 return;
             }
-            Item::Dialect => {
+            SyntaxItem::Dialect => {
                 to.extend(Dialect::ALL.map(|dialect| dialect.as_str().to_owned()));
                 return;
             }
-            Item::Free(_) => return,
-            Item::Policy => &self.policies,
-            Item::Service => &self.services,
+            SyntaxItem::Free(_) => return,
+            SyntaxItem::Policy => &self.policies,
+            SyntaxItem::Service => &self.services,
         };
         for name in names {
             let mut text = String::new();
@@ -125,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_are_completed_in_the_case_that_was_begun() {
+    fn keywords_are_completed_in_the_typed_case() {
         let (at, words) = complete("alt", Dialect::Snowflake);
         assert_eq!((at, words), (0, vec!["alter".to_owned()]));
         let (at, words) = complete("SHOW x; ALTER Ac", Dialect::Snowflake);
@@ -134,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_agents_and_written_as_the_dialect_does() {
+    fn names_of_the_agent_are_completed_in_the_dialect_s_spelling() {
         assert_eq!(
             complete("DESC NETWORK POLICY ", Dialect::Snowflake).1,
             ["\"Head Office\"", "office", "oslo"]
@@ -164,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_offered_within_lists_texts_and_comments() {
+    fn lists_strings_and_comments_are_not_completed() {
         for text in [
             "DESC NETWORK POLICY /* o",
             "DESC NETWORK POLICY -- o",
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_dialect_all_are_offered() {
+    fn keywords_of_every_dialect_are_completed_without_a_dialect() {
         let (_, words) = names().complete("ALTER ", None);
         assert_eq!(words, ["ACCOUNT", "NETWORK", "SYSTEM", "USER"]);
     }

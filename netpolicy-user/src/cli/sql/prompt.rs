@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
-use super::editor::{Editor, Guide, Read, history_file};
+use super::editor::{Editor, Guide, PromptInput, history_file};
 use super::meta::{META, Meta};
 use super::names::Names;
 use super::{script, syntax};
@@ -20,18 +20,18 @@ pub(super) async fn run(
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     let mut guide = Guide {
-        // Without an agent there is nothing to do here. One that refuses to tell the
-        // names may still carry out statements.
+        // Without an agent there is nothing to do here. One that refuses to list the
+        // names may still run statements.
         names: match Names::of(&cx.client).await {
             Err(ClientError::Refused { .. }) => Names::default(),
             names => names?,
         },
-        has_hints: cx.page.colour,
+        has_hints: cx.options.colour,
         ..Guide::default()
     };
     let variable = std::env::var_os;
     let history = history_file(variable("XDG_STATE_HOME"), variable("HOME"));
-    let mut editor = Editor::open(history, cx.page.colour)?;
+    let mut editor = Editor::open(history, cx.options.colour)?;
     cx.say("SQL for network policies. A statement ends with ';'. \\h for help, \\q to quit.")?;
     let mut text = String::new();
     loop {
@@ -42,14 +42,14 @@ pub(super) async fn run(
             .read(label(request.dialect, &text), guide.clone())
             .await?
         {
-            Read::Text(line) => line,
-            Read::Cleared => {
+            PromptInput::Text(line) => line,
+            PromptInput::Cleared => {
                 text.clear();
                 continue;
             }
-            Read::Ended => return Ok(Exit::Done),
+            PromptInput::Ended => return Ok(Exit::Done),
         };
-        cx.page.now = Timestamp::now();
+        cx.options.now = Timestamp::now();
         let meta = Meta::of(&line).filter(|_| text.is_empty());
         let done = if let Some(meta) = meta {
             remember(&mut editor, line.trim(), cx)?;
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prompt_shows_dialect_and_whether_a_statement_goes_on() {
+    fn prompt_shows_dialect_and_unfinished_statement() {
         assert_eq!(label(None, ""), "netpolicy=> ");
         assert_eq!(label(None, "SHOW\n"), "netpolicy-> ");
         assert_eq!(
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn help_shows_the_dialects_own_statements() {
+    fn help_lists_the_statements_of_the_dialect() {
         let text = help(Some(Dialect::Materialize));
         assert!(text.contains("  ALTER SYSTEM {SET"), "{text}");
         assert!(!text.contains("ALTER ACCOUNT"), "{text}");

@@ -78,7 +78,7 @@ pub(super) async fn show(
     query: &ChangeQuery,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
-    if cx.page.format == Format::Table {
+    if cx.options.format == Format::Table {
         warn(&warnings(response), cx)?;
     }
     let status = interfaces(response, cx).await;
@@ -101,7 +101,7 @@ pub(super) async fn show(
 /// Only for the interfaces' names: changes are made, whatever becomes of this.
 async fn interfaces(response: &SqlResponse, cx: &Context<'_>) -> Option<Status> {
     let is_change = response.results.iter().any(|r| r.changed.is_some());
-    if cx.page.format == Format::Json || !is_change {
+    if cx.options.format == Format::Json || !is_change {
         return None;
     }
     cx.client.status().await.ok()
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_joined_by_what_they_lack() {
+    fn joined_statements_get_missing_separators() {
         assert_eq!(joined(&["a"]), "a");
         assert_eq!(joined(&["a", "b;", "c"]), "a;\nb;\nc");
         assert_eq!(joined(&["a -- why; not", "b"]), "a; -- why; not\nb");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_does_not_go_on_in_the_next_statement() {
+    fn unterminated_string_ends_the_joined_script() {
         assert_eq!(joined(&["a", "b 'x", "c 'y"]), "a;\nb 'x");
         assert_eq!(joined(&["b /* x", "*/ c"]), "b /* x");
     }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dialect_that_was_set_stays_set() {
+    fn dialect_set_by_a_statement_applies_to_later_ones() {
         let after = |text: &str| dialect_after(&request(text), None);
         assert_eq!(after("SHOW NETWORK POLICIES;"), None);
         assert_eq!(after("set dialect = snowflake;"), Some(Dialect::Snowflake));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_a_failure_sets_no_dialect() {
+    fn statement_after_a_failure_sets_no_dialect() {
         let failure = SqlFailure {
             line: 2,
             column: 1,
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_goes_on_at_the_place_where_it_stopped() {
+    fn continued_script_keeps_its_places() {
         let text = "é a;\n b; c\nd";
         assert_eq!(from_place(text, 1, 1), text);
         assert_eq!(from_place(text, 2, 5), "    \n    c\nd");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_is_said() {
+    fn failure_reports_which_statements_stay_applied() {
         let of = |n: usize, atomic, dry_run| {
             let response = SqlResponse {
                 results: vec![SqlResult::default(); n],

@@ -72,7 +72,7 @@ pub(in crate::cli) fn statements(dialect: Option<Dialect>) -> Vec<&'static str> 
 
 /// What can stand somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Item {
+pub(super) enum SyntaxItem {
     /// A keyword, a sign or a quoted word.
     Word(&'static str),
     /// The name of a policy.
@@ -86,7 +86,7 @@ pub(super) enum Item {
 }
 
 /// What can come after these tokens of a statement, each once.
-pub(super) fn next(tokens: &[&str], dialect: Option<Dialect>) -> Vec<Item> {
+pub(super) fn next(tokens: &[&str], dialect: Option<Dialect>) -> Vec<SyntaxItem> {
     let mut found = Vec::new();
     for statement in statements(dialect) {
         let mut signs = signs(statement).into_iter().peekable();
@@ -101,7 +101,7 @@ pub(super) fn next(tokens: &[&str], dialect: Option<Dialect>) -> Vec<Item> {
 /// A part of a statement's line.
 #[derive(Debug)]
 enum Node {
-    One(Item),
+    One(SyntaxItem),
     All(Vec<Self>),
     Either(Vec<Self>),
     Maybe(Box<Self>),
@@ -157,21 +157,21 @@ fn group(signs: &mut Signs) -> Node {
     Node::Either(either)
 }
 
-fn item(sign: &'static str) -> Item {
+fn item(sign: &'static str) -> SyntaxItem {
     match sign {
-        "policy" => Item::Policy,
-        "service" => Item::Service,
-        "dialect" => Item::Dialect,
-        "(…)" => Item::Free(sign),
-        sign if sign.starts_with(|c: char| c.is_ascii_lowercase()) => Item::Free(sign),
-        sign => Item::Word(sign),
+        "policy" => SyntaxItem::Policy,
+        "service" => SyntaxItem::Service,
+        "dialect" => SyntaxItem::Dialect,
+        "(…)" => SyntaxItem::Free(sign),
+        sign if sign.starts_with(|c: char| c.is_ascii_lowercase()) => SyntaxItem::Free(sign),
+        sign => SyntaxItem::Word(sign),
     }
 }
 
 impl Node {
     /// Where among the tokens one can be behind this part, having been at `at`. What
     /// this part wants where the tokens end is put into `found`.
-    fn walk(&self, tokens: &[&str], at: Vec<usize>, found: &mut Vec<Item>) -> Vec<usize> {
+    fn walk(&self, tokens: &[&str], at: Vec<usize>, found: &mut Vec<SyntaxItem>) -> Vec<usize> {
         match self {
             Self::One(item) => at
                 .into_iter()
@@ -204,7 +204,7 @@ impl Node {
                 while !at.is_empty() {
                     let behind = part.walk(tokens, at, found);
                     at = if *commas {
-                        Self::One(Item::Word(",")).walk(tokens, behind.clone(), found)
+                        Self::One(SyntaxItem::Word(",")).walk(tokens, behind.clone(), found)
                     } else {
                         behind.clone()
                     };
@@ -228,7 +228,7 @@ fn once(mut at: Vec<usize>) -> Vec<usize> {
     at
 }
 
-impl Item {
+impl SyntaxItem {
     /// How many tokens at the start of these it is; `None`: it does not stand there.
     fn len(self, tokens: &[&str]) -> Option<usize> {
         let first = *tokens.first()?;
@@ -261,14 +261,14 @@ mod tests {
         let items = next(&tail.tokens, Some(dialect)).into_iter();
         items
             .map(|item| match item {
-                Item::Word(word) | Item::Free(word) => word.to_owned(),
+                SyntaxItem::Word(word) | SyntaxItem::Free(word) => word.to_owned(),
                 other => format!("{other:?}"),
             })
             .collect()
     }
 
     #[test]
-    fn what_can_come_next_is_what_the_dialect_has_there() {
+    fn completions_are_what_the_dialect_accepts_next() {
         use Dialect::{Lakehouse, Materialize, Snowflake};
         for (text, dialect, expected) in [
             (
@@ -333,7 +333,9 @@ mod tests {
             assert_eq!(after(text, dialect), expected, "{text} ({dialect})");
         }
         let all = next(&["ALTER"], None);
-        assert!(all.contains(&Item::Word("SYSTEM")) && all.contains(&Item::Word("ACCOUNT")));
+        assert!(
+            all.contains(&SyntaxItem::Word("SYSTEM")) && all.contains(&SyntaxItem::Word("ACCOUNT"))
+        );
     }
 
     /// A statement made by always taking the `n`th of what can come.
@@ -345,19 +347,21 @@ mod tests {
                 break;
             }
             match items[(n + tokens.len()) % items.len()] {
-                Item::Word(word) => tokens.push(word),
-                Item::Free("(…)") => tokens.extend(["(", "'10.0.0.1'", ")"]),
-                Item::Free("text") => tokens.push("'10.0.0.1/32'"),
-                Item::Free("minutes") => tokens.push("5"),
-                Item::Dialect => tokens.push("lakehouse"),
-                Item::Policy | Item::Service | Item::Free(_) => tokens.push("office"),
+                SyntaxItem::Word(word) => tokens.push(word),
+                SyntaxItem::Free("(…)") => tokens.extend(["(", "'10.0.0.1'", ")"]),
+                SyntaxItem::Free("text") => tokens.push("'10.0.0.1/32'"),
+                SyntaxItem::Free("minutes") => tokens.push("5"),
+                SyntaxItem::Dialect => tokens.push("lakehouse"),
+                SyntaxItem::Policy | SyntaxItem::Service | SyntaxItem::Free(_) => {
+                    tokens.push("office");
+                }
             }
         }
         tokens.join(" ")
     }
 
     #[test]
-    fn what_is_offered_is_what_the_grammar_takes() {
+    fn completed_statements_are_accepted_by_the_grammar() {
         let mut whole = 0;
         for dialect in Dialect::ALL {
             for n in 0..200 {

@@ -36,7 +36,7 @@ fn create_sends_lists_from_flags_and_files() {
 }
 
 #[test]
-fn an_allow_list_is_there_only_when_asked_for() {
+fn create_sends_an_allow_list_only_if_requested() {
     assert_eq!(sends(&["policy", "create", "office"])["allow"], Value::Null);
     let only = sends(&["policy", "create", "office", "--only"]);
     assert_eq!(only["allow"]["items"], json!([]));
@@ -81,7 +81,7 @@ fn alter_sends_edits() {
 }
 
 #[test]
-fn services_host_and_bindings() {
+fn service_host_and_bind_commands_send_their_changes() {
     assert_eq!(
         sends(&[
             "service",
@@ -110,7 +110,7 @@ fn services_host_and_bindings() {
 }
 
 #[test]
-fn a_change_is_summed_up_and_its_warnings_go_to_standard_error() {
+fn change_summary_goes_to_stdout_and_warnings_to_stderr() {
     let ran = run(&["policy", "activate", "office"]);
     assert_eq!(ran.exit, Exit::Done);
     assert_eq!(
@@ -148,7 +148,7 @@ fn nothing_is_sent_when_a_file_cannot_be_read() {
 }
 
 #[test]
-fn a_change_that_opens_the_host_needs_a_yes() {
+fn change_that_opens_the_host_requires_yes() {
     let script = Script::default();
     let ran = run_against(Some(agent(script.clone())), &["policy", "drop", "OFFICE"]);
     assert_eq!(ran.exit, Exit::Failed);
@@ -178,7 +178,7 @@ fn policy_file(lists: &[&str]) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn apply_sends_the_file_and_the_lists_beside_it() {
+fn apply_sends_the_file_and_its_list_files() {
     let (dir, path) = policy_file(&["pests.txt"]);
     std::fs::write(dir.path().join("lists/more.txt"), "198.51.100.0/24\n").unwrap();
     let change = sends(&["apply", "-f", &path, "--skip-invalid"]);

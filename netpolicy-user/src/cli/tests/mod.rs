@@ -263,7 +263,7 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
-fn version_and_help_are_no_errors() {
+fn version_and_help_are_not_errors() {
     for line in [
         &["netpolicy", "--version"][..],
         &["netpolicy", "help"],
@@ -295,7 +295,7 @@ fn global_options_stand_anywhere() {
 }
 
 #[test]
-fn what_makes_no_sense_is_a_usage_error() {
+fn invalid_command_lines_are_usage_errors() {
     usage(&["policy", "create"]);
     usage(&["policy", "alter", "office"]);
     usage(&[

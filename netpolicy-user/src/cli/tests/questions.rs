@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn detaching_needs_a_yes() {
+fn detach_requires_yes() {
     let ran = run(&["detach"]);
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(
@@ -19,7 +19,7 @@ fn detaching_needs_a_yes() {
 }
 
 #[test]
-fn status_tells_by_its_exit_code() {
+fn status_exit_code_shows_faults() {
     assert_eq!(run(&["status"]).exit, Exit::Done);
     for answer in [
         status("attached", &["drift"]),
@@ -32,7 +32,7 @@ fn status_tells_by_its_exit_code() {
 }
 
 #[test]
-fn a_kernel_that_disagrees_is_a_fault() {
+fn explain_fails_if_the_kernel_disagrees() {
     assert_eq!(run(&["explain", "::ffff:10.0.0.1"]).exit, Exit::Done);
     let ran = run_against(Some(agent(Script::default())), &["explain", "10.0.0.1"]);
     assert_eq!(ran.exit, Exit::Failed);
@@ -40,14 +40,14 @@ fn a_kernel_that_disagrees_is_a_fault() {
 }
 
 #[test]
-fn refusals_come_with_their_hint() {
+fn refusals_are_printed_with_their_hint() {
     let ran = run(&["policy", "show", "nope"]);
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(ran.err, "error: there is no policy nope\nhint: look\n");
 }
 
 #[test]
-fn without_an_agent_the_exit_code_says_so() {
+fn missing_agent_gives_exit_code_3() {
     for line in [
         &["policy", "list"][..],
         &["export"],
@@ -66,7 +66,7 @@ fn without_an_agent_the_exit_code_says_so() {
 }
 
 #[test]
-fn without_agent_and_pins_both_are_named() {
+fn missing_agent_and_pins_are_both_reported() {
     for line in [&["status"][..], &["counters"], &["explain", "10.0.0.1"]] {
         let ran = run_against(None, line);
         assert_eq!(ran.exit, Exit::NoAgent, "{line:?}: {ran:?}");
@@ -77,7 +77,7 @@ fn without_agent_and_pins_both_are_named() {
         );
         assert!(
             ran.err
-                .contains("; nor can the kernel be asked without it: "),
+                .contains("; and the kernel cannot be read without it: "),
             "{ran:?}"
         );
     }
@@ -153,7 +153,7 @@ fn completions_know_the_commands() {
 }
 
 #[test]
-fn detaching_without_an_agent_needs_a_yes_unless_it_is_done_already() {
+fn detach_without_an_agent_requires_yes_unless_already_detached() {
     let dir = tempfile::tempdir().unwrap();
     let ran = run_in(&dir, None, &["detach"]);
     assert_eq!(ran.exit, Exit::Failed);
@@ -167,7 +167,7 @@ fn detaching_without_an_agent_needs_a_yes_unless_it_is_done_already() {
 }
 
 #[test]
-fn the_brake_works_without_agent_and_pins_and_is_taken_off_again() {
+fn detach_without_agent_and_pins_leaves_a_marker_that_attach_removes() {
     let dir = tempfile::tempdir().unwrap();
     let ran = run_in(&dir, None, &["detach", "--yes"]);
     assert_eq!(ran.exit, Exit::Done);

@@ -113,7 +113,7 @@ fn a_file_is_sent_under_its_name() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_refused_with_its_place() {
+fn file_that_is_not_utf8_is_refused_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("policies.sql");
     std::fs::write(&path, b"SHOW\n  \xc3\xa4 \xff;").unwrap();
@@ -128,7 +128,7 @@ fn a_file_that_is_no_text_is_refused_with_its_place() {
 }
 
 #[test]
-fn results_are_printed_in_their_order_and_what_is_in_force_once() {
+fn results_are_printed_in_order_and_the_revision_once() {
     let answer = whole(&[created(5), shown(), created(6)]);
     let (ran, _) = answers(StatusCode::OK, &answer, &["sql", "-e", "x"]);
     assert_eq!(ran.exit, Exit::Done);
@@ -163,7 +163,7 @@ fn a_dry_run_shows_the_plan() {
 }
 
 #[test]
-fn a_failure_comes_after_the_results_with_place_and_what_stays() {
+fn failure_follows_the_results_with_its_place_and_what_stays_applied() {
     let answer = failed(&[created(5), shown()]);
     let (ran, _) = answers(StatusCode::CONFLICT, &answer, &["sql", "-e", "x"]);
     assert_eq!(ran.exit, Exit::Failed);
@@ -188,7 +188,7 @@ fn a_failure_comes_after_the_results_with_place_and_what_stays() {
 }
 
 #[test]
-fn a_place_that_the_agent_says_itself_is_not_said_twice() {
+fn place_in_the_agent_s_error_is_printed_once() {
     let mut answer = failed(&[]);
     answer["error"]["errors"] = json!(["-e:9:2: '155.548.2.98' is no address"]);
     let (ran, _) = answers(StatusCode::BAD_REQUEST, &answer, &["sql", "-e", "x"]);
@@ -218,7 +218,7 @@ fn each_of_several_errors_is_a_line_with_its_own_place() {
 }
 
 #[test]
-fn programs_get_the_answer_as_it_is() {
+fn json_output_is_the_agent_s_answer() {
     let answer = failed(&[created(5), shown()]);
     let line = ["sql", "-e", "x", "-o", "json"];
     let (ran, _) = answers(StatusCode::CONFLICT, &answer, &line);
@@ -233,7 +233,7 @@ fn programs_get_the_answer_as_it_is() {
 }
 
 #[test]
-fn without_an_agent_or_an_endpoint_it_is_said() {
+fn missing_agent_or_endpoint_is_reported() {
     assert_eq!(run_against(None, &["sql", "-e", "x"]).exit, Exit::NoAgent);
     let ran = run(&["sql", "-e", "x"]);
     assert_eq!(ran.exit, Exit::Failed);

@@ -12,14 +12,14 @@ use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeId};
 use netpolicy_prefixes::intervals::{Interval, aggregate};
 
 use super::sweep::{sweep, sweep_while};
-use super::view::{Of, View};
+use super::view::{FamilyOf, View};
 use super::{BOUNDS, pairs, scope_of};
 use crate::compiler::{Address, Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, Ruleset};
 use crate::model::effect::{OpenTo, Opening};
 use crate::model::{Bypass, State};
 
-/// From this share of a family's addresses on, in percent, it is asked about.
-const ASKED: u8 = 25;
+/// From this share of a family's addresses on, in percent, an opening requires consent.
+const CONSENT_FROM: u8 = 25;
 
 /// The sources that are exempt from the rules, in the host's scope and in services'.
 #[derive(Clone, Debug, Default)]
@@ -89,11 +89,15 @@ pub struct Doors<'a> {
 pub fn openings(old: Doors<'_>, new: Doors<'_>) -> Vec<Opening> {
     let mut budget = BOUNDS.pieces;
     // Services that the host governs have its lists: looked at once.
-    let mut known: Vec<(Family<'_, Prefix4>, Family<'_, Prefix6>, FoundOpenings)> = Vec::new();
+    let mut known: Vec<(
+        FamilyViews<'_, Prefix4>,
+        FamilyViews<'_, Prefix6>,
+        FoundOpenings,
+    )> = Vec::new();
     let mut openings = Vec::new();
     for (pair, ports) in pairs(old.rules, new.rules) {
-        let v4 = Family::<Prefix4>::of(old, new, pair, |set| &set.v4);
-        let v6 = Family::<Prefix6>::of(old, new, pair, |set| &set.v6);
+        let v4 = FamilyViews::<Prefix4>::of(old, new, pair, |set| &set.v4);
+        let v6 = FamilyViews::<Prefix6>::of(old, new, pair, |set| &set.v6);
         let like = known.iter().find(|(a, b, _)| a.same(&v4) && b.same(&v6));
         let found = match like {
             Some((_, _, found)) => found.clone(),
@@ -126,15 +130,15 @@ pub fn openings(old: Doors<'_>, new: Doors<'_>) -> Vec<Opening> {
 type FoundOpenings = Vec<(OpenTo, u8)>;
 
 /// What decides on one family's sources in one scope, before and after.
-struct Family<'a, P: Prefix> {
+struct FamilyViews<'a, P: Prefix> {
     old: View<'a, P>,
     new: View<'a, P>,
     old_exempt: &'a Prefixes<P>,
     new_exempt: &'a Prefixes<P>,
 }
 
-impl<'a, P: Measured> Family<'a, P> {
-    fn of(old: Doors<'a>, new: Doors<'a>, pair: (ScopeId, ScopeId), of: Of<P>) -> Self {
+impl<'a, P: Measured> FamilyViews<'a, P> {
+    fn of(old: Doors<'a>, new: Doors<'a>, pair: (ScopeId, ScopeId), of: FamilyOf<P>) -> Self {
         // On failsafe ports nothing is dropped, whoever is exempt.
         let exempt = |doors: Doors<'a>, scope| match scope {
             FAILSAFE_SCOPE => of(&doors.exempt.host),
@@ -178,7 +182,7 @@ impl<'a, P: Measured> Family<'a, P> {
     }
 
     /// Percent of the addresses that begin to pass, rounded to the nearest: less than 100,
-    /// since some do not pass. `None`: fewer than are asked about.
+    /// since some do not pass. `None`: too few to require consent.
     fn begin_to_pass(&self, ranges: &[Interval<P::Address>], budget: &mut usize) -> Option<u8> {
         let mut lists = Vec::new();
         let (old, new) = (self.old.judge(&mut lists), self.new.judge(&mut lists));
@@ -198,7 +202,7 @@ impl<'a, P: Measured> Family<'a, P> {
         });
         let whole = (P::Address::LOWEST, stopped.unwrap_or(P::Address::HIGHEST));
         let hundredth = (P::measure(whole) / 100).max(1);
-        if begin_to_pass / hundredth < ASKED.into() {
+        if begin_to_pass / hundredth < CONSENT_FROM.into() {
             return None;
         }
         let nearest = (begin_to_pass + hundredth / 2) / hundredth;

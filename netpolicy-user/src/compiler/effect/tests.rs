@@ -43,7 +43,7 @@ fn drops(rules: &Ruleset, scope: ScopeId, source: IpAddr) -> bool {
 }
 
 /// What happens to a source by uncut effects; `old`: what passed before.
-fn told(effects: &[Effect], source: IpAddr, dropped_before: bool) -> bool {
+fn reported(effects: &[Effect], source: IpAddr, dropped_before: bool) -> bool {
     let verdicts = effects.iter().filter(|effect| {
         let parse = |net: &String| {
             net.parse::<IpNet>()
@@ -107,7 +107,7 @@ fn check(old: &State, new: &State, more: &[IpAddr]) -> Result<(), TestCaseError>
                 drops(&new_rules, pair.1, source),
             );
             prop_assert_eq!(
-                told(&of_pair, source, before),
+                reported(&of_pair, source, before),
                 after,
                 "{} at {:?}: {:?}",
                 source,
@@ -136,7 +136,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn sources_are_told_of_if_and_only_if_their_verdict_changes(
+    fn sources_are_reported_if_and_only_if_their_verdict_changes(
         old in state(),
         new in state(),
         more in prop::collection::vec(any::<IpAddr>(), 8),
@@ -145,7 +145,7 @@ proptest! {
     }
 
     #[test]
-    fn small_changes_are_told_of_too(
+    fn small_changes_are_reported(
         old in state(),
         other in state(),
         what in 0..5_u8,
@@ -175,7 +175,7 @@ proptest! {
 }
 
 #[test]
-fn judging_a_port_heeds_failsafe_ports_and_services() {
+fn verdict_of_a_port_respects_failsafe_ports_and_services() {
     let rules = compile(&state_of(
         "[[service]]\nname = \"pg_\"\nports = [\"5432\"]\n\
          [[policy]]\nname = \"all\"\nblock = [\"10.0.0.0/8\"]\n\
@@ -204,7 +204,7 @@ fn policy(name: &str, rest: &str) -> String {
 }
 
 #[test]
-fn a_network_that_is_blocked() {
+fn blocked_network_becomes_denied() {
     let on_pg = |block: &str| {
         PG.to_owned() + &policy("own", &format!("bind = [\"postgres\"]\nblock = [{block}]"))
     };
@@ -226,7 +226,7 @@ fn a_network_that_is_blocked() {
 }
 
 #[test]
-fn an_allow_list_that_comes_into_being() {
+fn first_allow_list_denies_the_other_sources() {
     let new = policy(
         "own",
         "bind = [\"postgres\"]\nallow = [\"203.0.113.0/24\", \"2001:db8:a::/64\"]",
@@ -254,7 +254,7 @@ fn an_allow_list_that_comes_into_being() {
 }
 
 #[test]
-fn one_family_whole_and_some_of_the_other() {
+fn whole_family_and_part_of_the_other_are_both_named() {
     let old = policy("own", "allow = [\"0.0.0.0/0\", \"2001:db8::/32\"]");
     let new = policy("own", "allow = [\"203.0.113.0/24\"]");
     assert_eq!(
@@ -267,15 +267,15 @@ fn one_family_whole_and_some_of_the_other() {
 }
 
 #[test]
-fn many_networks_are_counted() {
+fn many_networks_are_named_in_part_and_counted() {
     let mut blocks = String::new();
     for i in 0..12_355 {
         let _ = write!(blocks, "\"10.{}.{}.1\",", i / 256, i % 256);
     }
     let old = policy("own", &format!("block = [{blocks}]"));
-    let told = sentences(&old, &policy("own", ""));
+    let found = sentences(&old, &policy("own", ""));
     assert_eq!(
-        told,
+        found,
         [format!(
             "{} and 12,345 more networks become allowed on the host",
             (0..10)
@@ -287,7 +287,7 @@ fn many_networks_are_counted() {
 }
 
 #[test]
-fn services_that_come_and_go_and_ports_that_move() {
+fn effects_name_added_removed_and_moved_services() {
     let host = policy("all", "block = [\"10.0.0.0/8\"]");
     let own = policy("own", "bind = [\"postgres\"]\nblock = [\"192.0.2.0/24\"]");
     let with = format!("{PG}{host}{own}");
@@ -321,7 +321,7 @@ fn services_that_come_and_go_and_ports_that_move() {
 }
 
 #[test]
-fn what_is_only_observed_changes_nothing() {
+fn observed_scope_has_no_effect() {
     let observed = "[host]\nmode = \"observe\"\n";
     let all = policy("all", "allow = []");
     assert_eq!(sentences(observed, &format!("{observed}{all}")), [""; 0]);
@@ -332,7 +332,7 @@ fn what_is_only_observed_changes_nothing() {
 }
 
 #[test]
-fn looking_stops_at_a_bound_and_says_so() {
+fn comparison_stops_at_its_bound_and_is_marked_incomplete() {
     let hosts = |from: u32| {
         let mut blocks = String::new();
         for i in from..from + 5_000 {
@@ -360,7 +360,7 @@ fn looking_stops_at_a_bound_and_says_so() {
 
 /// The difference lies behind what is looked at: nothing is found, and nothing is ruled out.
 #[test]
-fn comparison_that_stops_before_it_finds_anything_rules_nothing_out() {
+fn comparison_stopped_before_a_finding_excludes_no_effect() {
     let rules = |last: &str| {
         let mut blocks = String::new();
         for i in 0..5_000 {
@@ -385,7 +385,7 @@ fn comparison_that_stops_before_it_finds_anything_rules_nothing_out() {
 }
 
 #[test]
-fn an_effect_travels_as_json() {
+fn effect_round_trips_through_json() {
     let old = Compilation::new(&State::empty());
     let new = old.next(
         &state_of(&policy("own", "block = [\"10.0.0.1\"]")),

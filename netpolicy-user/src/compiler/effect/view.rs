@@ -8,7 +8,7 @@ use super::sweep::ListSet;
 use crate::compiler::{Address, Prefix, PrefixSet, Prefixes, Ruleset};
 
 /// One family's lists of a [`PrefixSet`].
-pub(super) type Of<P> = fn(&PrefixSet) -> &Prefixes<P>;
+pub(super) type FamilyOf<P> = fn(&PrefixSet) -> &Prefixes<P>;
 
 /// By what attempts are dropped. Only what can make a difference is there: lists that
 /// drop nothing, and come last, are left out. Nothing at all: everything passes.
@@ -29,7 +29,7 @@ struct DecidingLists<'a, P: Prefix> {
 impl<'a, P: Prefix> View<'a, P> {
     /// What decides in a scope; on failsafe ports, and where there is no such scope,
     /// nothing.
-    pub(super) fn new(ruleset: &'a Ruleset, scope: ScopeId, of: Of<P>) -> Self {
+    pub(super) fn new(ruleset: &'a Ruleset, scope: ScopeId, of: FamilyOf<P>) -> Self {
         let mut view = Self {
             own: None,
             host: None,

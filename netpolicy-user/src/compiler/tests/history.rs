@@ -1,4 +1,4 @@
-//! What is compiled from what was before, against what is compiled anew.
+//! Incremental compilation against compilation from nothing.
 
 use std::collections::BTreeSet;
 
@@ -201,16 +201,16 @@ fn long_lists() -> State {
         .state
 }
 
-fn same(found: &Ruleset, anew: &Ruleset) -> Result<(), TestCaseError> {
-    prop_assert_eq!(found, anew);
-    prop_assert_eq!(found.digest(), anew.digest());
+fn same(found: &Ruleset, fresh: &Ruleset) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found, fresh);
+    prop_assert_eq!(found.digest(), fresh.digest());
     fn chunks<P: crate::compiler::Prefix>(of: &Prefixes<P>) -> Vec<[u8; 32]> {
         of.chunks().map(|chunk| *chunk.hash()).collect()
     }
     let all = |set: &PrefixSet| (chunks(&set.v4), chunks(&set.v6));
-    for (found, anew) in found.scopes.iter().zip(&anew.scopes) {
-        prop_assert_eq!(all(&found.block), all(&anew.block));
-        prop_assert_eq!(all(&found.allow), all(&anew.allow));
+    for (found, fresh) in found.scopes.iter().zip(&fresh.scopes) {
+        prop_assert_eq!(all(&found.block), all(&fresh.block));
+        prop_assert_eq!(all(&found.allow), all(&fresh.allow));
     }
     Ok(())
 }
@@ -219,7 +219,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn histories_lead_to_what_is_compiled_at_once(
+    fn incremental_compilation_equals_compilation_at_once(
         first in prop_oneof![4 => state(), 1 => Just(long_lists())],
         steps in proptest::collection::vec(step(), 1..12),
         limit in prop_oneof![2 => Just(usize::MAX), 1 => Just(3_usize), 1 => Just(0)],
@@ -240,7 +240,7 @@ proptest! {
 }
 
 #[test]
-fn what_did_not_change_is_shared() {
+fn unchanged_lists_are_shared() {
     let state = long_lists();
     let before = Compilation::new(&state);
     let change = Change::AlterPolicy {

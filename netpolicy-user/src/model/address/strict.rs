@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_agree() {
+    fn strict_and_full_reader_agree() {
         for text in [
             "1.2.3.4",
             "1.2.3.4/0",
@@ -224,12 +224,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_alike(text in "[0-9a-f:./]{1,24}|([0-9a-f]{0,4}:){2,8}[0-9a-f]{0,4}(/[0-9]{1,3})?") {
+        fn strict_and_full_reader_agree_on_any_text(text in "[0-9a-f:./]{1,24}|([0-9a-f]{0,4}:){2,8}[0-9a-f]{0,4}(/[0-9]{1,3})?") {
             agrees_with_the_long_way(&text)?;
         }
 
         #[test]
-        fn what_netpolicy_writes_is_strict(
+        fn written_addresses_are_accepted_by_the_strict_reader(
             net in crate::model::arbitrary::net(),
             groups in proptest::collection::vec(prop_oneof![Just(0u16), Just(1), any::<u16>()], 8),
         ) {

@@ -60,7 +60,7 @@ impl Worker<'_> {
 
         let mut reader = ListReader::new(kind, limit, self.report).forced(self.cx.force);
         reader.input(&format!("--add-{kind}"), add);
-        let added = reader.finish_beside(policy.name.as_str(), &list);
+        let added = reader.finish_as_addition(policy.name.as_str(), &list);
         if list.len() + added.len() > limit {
             self.report
                 .push(Problem::ListTooLong { list: kind, limit }.into());

@@ -3,7 +3,7 @@
 use super::service::{free_id, port_conflicts};
 use super::{Problem, Worker};
 use crate::model::change::SourceText;
-use crate::model::file::{self, Beside, FilePolicy, FileService, PolicyFile};
+use crate::model::file::{self, EarlierState, FilePolicy, FileService, PolicyFile};
 use crate::model::reader::Tolerance;
 use crate::model::state::MAX_SERVICES;
 use crate::model::{AllowPart, Binding, Name, Policy, Service, State};
@@ -16,11 +16,11 @@ impl Worker<'_> {
         tolerance: Tolerance,
         keep_others: bool,
     ) -> Option<()> {
-        let beside = Beside {
+        let earlier = EarlierState {
             state: self.state,
             sameness: self.sameness,
         };
-        let read = file::read(file, lists, tolerance, beside, self.cx, self.report)?;
+        let read = file::read(file, lists, tolerance, earlier, self.cx, self.report)?;
         let PolicyFile {
             mut host,
             has_host,
@@ -71,7 +71,7 @@ impl Worker<'_> {
         Some(())
     }
 
-    /// A name that is there already but for its case is meant by the one in the file.
+    /// A name in the file that differs from a present one by case alone is that one.
     fn take_names(&self, services: &mut [FileService], policies: &mut [FilePolicy]) {
         let known = |name: &Name| {
             let like = |other: &&Name| other.is_like(name);
@@ -179,7 +179,7 @@ impl Worker<'_> {
         Some(())
     }
 
-    /// A policy of the file, with what the policy of the same name has beside.
+    /// A policy of the file, with what else the policy of the same name has.
     fn join_policy(&self, new: FilePolicy) -> Policy {
         let FilePolicy {
             name,

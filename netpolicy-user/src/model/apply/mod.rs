@@ -16,16 +16,16 @@ use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{Limits, MAX_COMMENT, Name, State};
 
-/// What a change needs to know beside itself.
+/// What a change depends on besides the state.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeContext<'a> {
     /// When it is made.
     pub now: Timestamp,
     /// Who makes it: an OS user's name.
     pub actor: &'a str,
-    /// How much the host takes.
+    /// The most that the host may have.
     pub limits: Limits,
-    /// Whether what is hardly ever meant (a blocked `/0`) is taken all the same.
+    /// Whether a likely mistake (a blocked `/0`) is accepted anyway.
     pub force: bool,
 }
 

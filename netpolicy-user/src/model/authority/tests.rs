@@ -46,10 +46,13 @@ fn lacks(rights: &Rights, state: &State, change: &Change) -> Vec<String> {
 }
 
 #[test]
-fn making_takes_create_and_putting_into_force_takes_attach() {
+fn new_policy_requires_create_and_activation_requires_attach() {
     let state = State::empty();
-    let nobody = rights("eve", &[], &[]);
-    assert_eq!(lacks(&nobody, &state, &create("office", false)).len(), 2);
+    let unprivileged = rights("eve", &[], &[]);
+    assert_eq!(
+        lacks(&unprivileged, &state, &create("office", false)).len(),
+        2
+    );
     let alice = rights("alice", &[], &[grant(Privilege::Create, "user:alice")]);
     assert!(lacks(&alice, &state, &create("office", true)).is_empty());
     assert_eq!(
@@ -69,7 +72,7 @@ fn making_takes_create_and_putting_into_force_takes_attach() {
 }
 
 #[test]
-fn an_owner_alters_renames_and_drops_what_is_his() {
+fn owner_can_alter_rename_and_drop_own_policies() {
     let state = after(&State::empty(), "alice", &create("office", false));
     let (alice, bob) = (rights("alice", &[], &[]), rights("bob", &[], &[]));
     let changes = [
@@ -106,7 +109,7 @@ fn an_owner_alters_renames_and_drops_what_is_his() {
 }
 
 #[test]
-fn services_and_the_host_take_admin_and_root_may_all() {
+fn services_and_host_require_admin_and_root_may_do_everything() {
     let change = Change::AddService {
         name: "pg".into(),
         ports: vec!["5432".into()],
@@ -124,7 +127,7 @@ fn services_and_the_host_take_admin_and_root_may_all() {
 }
 
 #[test]
-fn attach_for_one_policy_is_for_no_other() {
+fn attach_for_one_policy_permits_no_other() {
     let mut only = grant(Privilege::Attach, "user:alice");
     only.policy = Some(Name::new("office").unwrap());
     let alice = rights("alice", &[], &[only]);

@@ -28,7 +28,7 @@ fn service(toml: &str, source: &str) -> Reason {
 }
 
 #[test]
-fn the_host_is_open_until_an_active_policy_governs_it() {
+fn host_is_open_until_an_active_policy_governs_it() {
     assert_eq!(host("", "10.0.0.1"), Reason::NoPolicy);
     for idle in ["active = false", "bind = []"] {
         let toml = format!("[[policy]]\nname = \"one\"\nallow = []\n{idle}\n");
@@ -37,7 +37,7 @@ fn the_host_is_open_until_an_active_policy_governs_it() {
 }
 
 #[test]
-fn a_block_wins_over_any_allow_and_lists_are_merged() {
+fn block_wins_over_any_allow_and_lists_are_merged() {
     let toml = r#"
         [[policy]]
         name = "one"
@@ -62,7 +62,7 @@ fn a_block_wins_over_any_allow_and_lists_are_merged() {
 }
 
 #[test]
-fn an_allow_list_denies_the_family_that_it_lacks_and_an_empty_one_everybody() {
+fn allow_list_denies_a_family_without_entries_and_empty_list_every_source() {
     let v4 = "[[policy]]\nname = \"one\"\nallow = [\"0.0.0.0/0\"]\n";
     assert_eq!(host(v4, "10.0.0.1"), Reason::Allowed);
     assert_eq!(host(v4, "::1"), Reason::NotAllowed);
@@ -73,7 +73,7 @@ fn an_allow_list_denies_the_family_that_it_lacks_and_an_empty_one_everybody() {
 }
 
 #[test]
-fn a_service_replaces_the_host_or_adds_to_it() {
+fn service_policies_replace_the_host_s_or_add_to_them() {
     let toml = |combine: &str, bind: &str| {
         format!(
             r#"
@@ -113,7 +113,7 @@ fn a_service_replaces_the_host_or_adds_to_it() {
 }
 
 #[test]
-fn a_denial_drops_only_if_every_mode_involved_enforces() {
+fn denial_drops_only_if_every_scope_involved_enforces() {
     let toml = |host: &str, own: &str| {
         format!(
             r#"
@@ -214,7 +214,7 @@ fn unclassified_packet_is_judged_by_the_strictest_scope() {
 }
 
 #[test]
-fn the_most_specific_rule_is_named() {
+fn explanation_names_the_most_specific_rule() {
     let state = state_of(
         r#"
         [[policy]]

@@ -103,7 +103,7 @@ fn every_verdict_has_a_sentence_with_its_rule_and_place() {
 }
 
 #[test]
-fn only_policies_that_were_asked_are_listed() {
+fn only_consulted_policies_are_listed() {
     let names = |source: &str, port| {
         let state = state();
         let (explanation, _) = explained(&[], source, port);
@@ -124,7 +124,7 @@ fn only_policies_that_were_asked_are_listed() {
 }
 
 #[test]
-fn a_bypass_comes_before_the_verdict_until_it_lapses() {
+fn bypass_precedes_the_policies_until_it_expires() {
     let mut bypass = Bypass {
         source: parse_source("8.8.8.0/24").unwrap(),
         service: Some(Name::new("pg_").unwrap()),

@@ -3,25 +3,25 @@
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::text::Document;
+use super::text::TomlDocument;
 use crate::model::error::{Excerpt, Problem, closest};
 use crate::model::report::Report;
 
 /// A table of the document, with the keys that it may have.
 #[derive(Clone, Copy)]
-pub(super) struct Table<'d> {
-    document: &'d Document<'d>,
+pub(super) struct TomlTable<'d> {
+    document: &'d TomlDocument<'d>,
     entries: &'d DeTable<'d>,
     title: &'static str,
     offset: usize,
 }
 
 /// A value in a list of texts, and where it begins.
-pub(super) type Text = (String, usize);
+pub(super) type SpannedText = (String, usize);
 
-impl<'d> Table<'d> {
+impl<'d> TomlTable<'d> {
     /// The whole document as a table.
-    pub(super) fn root(document: &'d Document<'d>, entries: &'d DeTable<'d>) -> Self {
+    pub(super) fn root(document: &'d TomlDocument<'d>, entries: &'d DeTable<'d>) -> Self {
         Self {
             document,
             entries,
@@ -186,7 +186,7 @@ impl<'d> Table<'d> {
         expected: &'static str,
         integers: bool,
         report: &mut Report,
-    ) -> Option<Vec<Text>> {
+    ) -> Option<Vec<SpannedText>> {
         let value = self.get(key)?;
         let one;
         let items: &[_] = match value.get_ref() {

@@ -25,7 +25,7 @@ pub fn export(state: &State) -> String {
 
 /// What a section is about, in the order of the file.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::model) enum Key<'s> {
+pub(in crate::model) enum SectionKey<'s> {
     Host,
     Service(&'s Name),
     Policy(&'s Name),
@@ -34,19 +34,19 @@ pub(in crate::model) enum Key<'s> {
 /// A table of the policy file.
 #[derive(Debug)]
 pub(in crate::model) struct Section<'s> {
-    pub(in crate::model) key: Key<'s>,
-    pub(in crate::model) parts: Vec<Part<'s>>,
+    pub(in crate::model) key: SectionKey<'s>,
+    pub(in crate::model) parts: Vec<SectionPart<'s>>,
 }
 
 /// Some lines of a section: "head", "allow", "block", "tail".
 #[derive(Debug)]
-pub(in crate::model) enum Part<'s> {
+pub(in crate::model) enum SectionPart<'s> {
     Lines(&'static str, Vec<String>),
     /// A list with a rule a line.
     Rules(&'static str, &'s RuleList),
 }
 
-impl Part<'_> {
+impl SectionPart<'_> {
     /// Which part it is.
     pub(in crate::model) fn key(&self) -> &'static str {
         match self {
@@ -83,8 +83,8 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
         failsafe.split(',').filter(|range| !range.is_empty()),
     );
     let mut sections = vec![Section {
-        key: Key::Host,
-        parts: vec![Part::Lines("head", head.0)],
+        key: SectionKey::Host,
+        parts: vec![SectionPart::Lines("head", head.0)],
     }];
     for service in &state.services {
         let mut head = Out::table("[[service]]");
@@ -97,8 +97,8 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
         head.line(format!("mode = \"{}\"", service.mode));
         head.comment(service.comment.as_deref());
         sections.push(Section {
-            key: Key::Service(&service.name),
-            parts: vec![Part::Lines("head", head.0)],
+            key: SectionKey::Service(&service.name),
+            parts: vec![SectionPart::Lines("head", head.0)],
         });
     }
     sections.extend(state.policies.iter().map(policy));
@@ -118,17 +118,17 @@ fn policy(policy: &Policy) -> Section<'_> {
     if !policy.active {
         head.line("active = false".to_owned());
     }
-    let mut parts = vec![Part::Lines("head", head.0)];
+    let mut parts = vec![SectionPart::Lines("head", head.0)];
     parts.extend(policy.allow_list().map(|list| rules("allow", list)));
     if !policy.block.is_empty() {
         parts.push(rules("block", &policy.block));
     }
     if let Some(text) = policy.compat.to_file() {
         let line = format!("{} = {}", PolicyCompat::KEY, quoted(text));
-        parts.push(Part::Lines("tail", vec![line]));
+        parts.push(SectionPart::Lines("tail", vec![line]));
     }
     Section {
-        key: Key::Policy(&policy.name),
+        key: SectionKey::Policy(&policy.name),
         parts,
     }
 }
@@ -157,12 +157,12 @@ impl Out {
     }
 }
 
-fn rules<'s>(key: &'static str, list: &'s RuleList) -> Part<'s> {
+fn rules<'s>(key: &'static str, list: &'s RuleList) -> SectionPart<'s> {
     if list.len() <= SHORT && list.iter().all(is_plain) {
         let items: Vec<_> = list.iter().map(rule).collect();
-        return Part::Lines(key, vec![format!("{key} = [{}]", items.join(", "))]);
+        return SectionPart::Lines(key, vec![format!("{key} = [{}]", items.join(", "))]);
     }
-    Part::Rules(key, list)
+    SectionPart::Rules(key, list)
 }
 
 fn is_plain(rule: &Rule) -> bool {

@@ -13,7 +13,7 @@ use toml_parser::lexer::TokenKind;
 const PIECE: usize = 16 << 10;
 
 /// What an array holds.
-pub(super) enum Item<'t> {
+pub(super) enum ArrayItem<'t> {
     /// A string that stands for itself.
     Plain(Plain<'t>),
     /// Parsed items; their spans are counted from an offset of the text, less one.
@@ -44,7 +44,7 @@ pub(super) fn end(text: &str, from: usize) -> (usize, bool) {
     }
 }
 
-/// Visits items, until it is told to break. `is_closed`: see [`end`]. `cursor`: anywhere
+/// Visits items, until `visit` breaks. `is_closed`: see [`end`]. `cursor`: anywhere
 /// before them.
 ///
 /// # Errors
@@ -53,8 +53,8 @@ pub(super) fn visit(
     text: &str,
     items: Range<usize>,
     is_closed: bool,
-    mut cursor: Cursor,
-    mut visit: impl FnMut(Item<'_>) -> ControlFlow<()>,
+    mut cursor: TextCursor,
+    mut visit: impl FnMut(ArrayItem<'_>) -> ControlFlow<()>,
 ) -> Result<(), SyntaxError> {
     let content = text.get(..items.end).unwrap_or_default();
     let mut at = items.start;
@@ -67,7 +67,7 @@ pub(super) fn visit(
                 text: content.get(quote + 1..found.end).unwrap_or_default(),
                 position: cursor.advance(content, quote),
             };
-            if visit(Item::Plain(item)).is_break() {
+            if visit(ArrayItem::Plain(item)).is_break() {
                 return Ok(());
             }
             cursor.skip(&found.behind);
@@ -86,7 +86,7 @@ pub(super) fn visit(
             return Err(SyntaxError { error, base: at });
         }
         if let DeValue::Array(items) = parsed.get_ref()
-            && visit(Item::Parsed(items, at)).is_break()
+            && visit(ArrayItem::Parsed(items, at)).is_break()
         {
             return Ok(());
         }
@@ -123,7 +123,7 @@ pub(super) struct Plain<'t> {
 }
 
 /// Where a plain string is.
-struct Found {
+struct PlainString {
     before: Gap,
     /// Its closing quote.
     end: usize,
@@ -132,7 +132,7 @@ struct Found {
 }
 
 #[inline]
-fn plain(bytes: &[u8], at: usize) -> Option<Found> {
+fn plain(bytes: &[u8], at: usize) -> Option<PlainString> {
     let before = gap(bytes, at)?;
     let quote = before.end;
     let mark = *bytes.get(quote)?;
@@ -148,7 +148,7 @@ fn plain(bytes: &[u8], at: usize) -> Option<Found> {
     }
     let end = quote + 1 + length;
     let behind = gap(bytes, end + 1)?;
-    (bytes.get(behind.end) == Some(&b',')).then_some(Found {
+    (bytes.get(behind.end) == Some(&b',')).then_some(PlainString {
         before,
         end,
         behind,
@@ -210,13 +210,13 @@ fn gap(bytes: &[u8], at: usize) -> Option<Gap> {
 
 /// A place in a text, from which later ones are counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor {
+pub(super) struct TextCursor {
     pub(super) offset: usize,
     line: u32,
     column: u32,
 }
 
-impl Cursor {
+impl TextCursor {
     pub(super) const START: Self = Self {
         offset: 0,
         line: 1,

@@ -25,7 +25,7 @@ use super::{
 };
 
 pub use export::export;
-pub(super) use export::{Part, Section, sections};
+pub(super) use export::{Section, SectionPart, sections};
 
 /// A policy file that was read.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub fn referenced_lists(file: &SourceText) -> Result<Vec<String>, ModelErrors> {
 
 /// The state that there is, whose lists new ones share where they are the same.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Beside<'s> {
+pub(super) struct EarlierState<'s> {
     pub(super) state: &'s State,
     pub(super) sameness: Sameness,
 }
@@ -106,11 +106,11 @@ pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
     tolerance: Tolerance,
-    beside: Beside<'_>,
+    earlier: EarlierState<'_>,
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    read::read(file, lists, tolerance, beside, cx, report)
+    read::read(file, lists, tolerance, earlier, cx, report)
 }
 
 #[cfg(test)]

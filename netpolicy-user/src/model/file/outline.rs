@@ -1,4 +1,4 @@
-//! A long policy file without its rules: the parser takes several times a text's size, so
+//! A long policy file without its rules: the parser needs several times a text's size, so
 //! arrays of millions of rules are taken out of what it parses, and read item by item.
 
 use std::ops::Range;
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrays_of_rules_are_taken_out_and_offsets_lead_back() {
+    fn outline_omits_arrays_of_rules_and_maps_offsets_back() {
         let text = "[[policy]]\nname = \"a\"\nallow = [\n \"10.0.0.1\", # one]\n \"10.0.0.2\"\n]\nbind = [\"host\"]\n\tblock=['::1']\ncomment = \"\"\"\nallow = [1]\n\"\"\"\n";
         let outline = Outline::of(text);
         assert_eq!(
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn other_arrays_stay() {
+    fn outline_keeps_other_arrays() {
         for text in [
             "",
             "allow = \"[1]\"\n",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn array_that_does_not_end_is_known() {
+    fn unterminated_array_is_found() {
         let outline = Outline::of("allow = [\n\"10.0.0.1\",\nname = \"a\"\n");
         assert_eq!(outline.text(), "allow = []");
         assert_eq!(outline.unclosed().unwrap().items, 9..33);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::document::Table;
+use super::document::TomlTable;
 use super::rules::Inline;
-use super::text::{Document, Text};
-use super::{Beside, FilePolicy, FileService, PolicyFile};
+use super::text::{Text, TomlDocument};
+use super::{EarlierState, FilePolicy, FileService, PolicyFile};
 use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
 use crate::model::evaluate::ListKind;
@@ -31,12 +31,12 @@ pub(super) fn read(
     file: &SourceText,
     lists: &[SourceText],
     tolerance: Tolerance,
-    beside: Beside<'_>,
+    earlier: EarlierState<'_>,
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
     let text = Text::new(&file.name, &file.text);
-    read_text(&text, lists, tolerance, beside, cx, report)
+    read_text(&text, lists, tolerance, earlier, cx, report)
 }
 
 /// As [`read`], of a text that may be taken as a long one.
@@ -44,17 +44,17 @@ pub(super) fn read_text(
     text: &Text<'_>,
     lists: &[SourceText],
     tolerance: Tolerance,
-    beside: Beside<'_>,
+    earlier: EarlierState<'_>,
     cx: &ChangeContext<'_>,
     report: &mut Report,
 ) -> Option<PolicyFile> {
-    let (document, root) = Document::parse(text, report)?;
-    let root = Table::root(&document, &root).with_keys(&["host", "service", "policy"], report);
-    let mut reader = Reader {
+    let (document, root) = TomlDocument::parse(text, report)?;
+    let root = TomlTable::root(&document, &root).with_keys(&["host", "service", "policy"], report);
+    let mut reader = FileReader {
         document: &document,
         lists,
         tolerance,
-        beside,
+        earlier,
         cx,
         report,
     };
@@ -78,14 +78,14 @@ pub(super) fn read_text(
 pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<String> {
     let text = Text::new(&file.name, &file.text);
     let mut names = Vec::new();
-    if let Some((document, root)) = Document::parse(&text, report) {
-        list_names(&Table::root(&document, &root), &mut names);
+    if let Some((document, root)) = TomlDocument::parse(&text, report) {
+        list_names(&TomlTable::root(&document, &root), &mut names);
     }
     names
 }
 
 /// Adds the list files that the policies of a table name, each once.
-fn list_names(root: &Table<'_>, names: &mut Vec<String>) {
+fn list_names(root: &TomlTable<'_>, names: &mut Vec<String>) {
     // What does not fit is reported when the file is read.
     let mut ignored = Report::default();
     for policy in root.tables("policy", "[[policy]]", &mut ignored) {
@@ -107,17 +107,17 @@ struct Policies {
     policies: Vec<FilePolicy>,
 }
 
-struct Reader<'r, 'd> {
-    document: &'r Document<'d>,
+struct FileReader<'r, 'd> {
+    document: &'r TomlDocument<'d>,
     lists: &'r [SourceText],
     tolerance: Tolerance,
-    beside: Beside<'r>,
+    earlier: EarlierState<'r>,
     cx: &'r ChangeContext<'r>,
     report: &'r mut Report,
 }
 
-impl Reader<'_, '_> {
-    fn host(&mut self, root: &Table<'_>) -> Host {
+impl FileReader<'_, '_> {
+    fn host(&mut self, root: &TomlTable<'_>) -> Host {
         let mut host = Host::default();
         if let Some(table) = root.table("host", "[host]", self.report) {
             let table = table.with_keys(&["mode", "failsafe_ports"], self.report);
@@ -131,7 +131,7 @@ impl Reader<'_, '_> {
         host
     }
 
-    fn services(&mut self, root: &Table<'_>) -> Vec<FileService> {
+    fn services(&mut self, root: &TomlTable<'_>) -> Vec<FileService> {
         const KEYS: &[&str] = &["name", "ports", "combine", "mode", "comment"];
         const COMBINE: &[(&str, Combine)] =
             &[("override", Combine::Override), ("and", Combine::And)];
@@ -180,7 +180,7 @@ impl Reader<'_, '_> {
     /// Reads a `[[policy]]`. `None` after a syntax error.
     fn policy(
         &mut self,
-        table: &Table<'_>,
+        table: &TomlTable<'_>,
         services: &[FileService],
         read: &mut Policies,
     ) -> Option<()> {
@@ -205,7 +205,7 @@ impl Reader<'_, '_> {
             let name = name.as_ref();
             name.is_some_and(|(name, _)| policy.name.is_like(name))
         };
-        let earlier = self.beside.state.policies.iter().find(like);
+        let earlier = self.earlier.state.policies.iter().find(like);
         let keys = ("allow", "allow_file");
         let before = earlier.and_then(Policy::allow_list);
         let allow = match self.rules(&table, ListKind::Allow, keys, tolerance, (of, before))? {
@@ -265,7 +265,7 @@ impl Reader<'_, '_> {
     /// there, `None` after a syntax error. `earlier`: what the policy has now.
     fn rules(
         &mut self,
-        table: &Table<'_>,
+        table: &TomlTable<'_>,
         kind: ListKind,
         (key, file_key): (&'static str, &'static str),
         tolerance: Tolerance,
@@ -279,7 +279,7 @@ impl Reader<'_, '_> {
         let (document, limit) = (self.document, self.cx.limits.rules_per_list);
         let mut reader = ListReader::new(kind, limit, self.report)
             .forced(self.cx.force)
-            .beside(earlier, self.beside.sameness);
+            .sharing_with(earlier, self.earlier.sameness);
         if let Some(items) = items {
             Inline::new(&mut reader, document, table, key).read(items)?;
         }
@@ -306,7 +306,7 @@ impl Reader<'_, '_> {
         Some(Some(reader.finish()))
     }
 
-    fn bindings(&mut self, table: &Table<'_>, services: &[FileService]) -> BTreeSet<Binding> {
+    fn bindings(&mut self, table: &TomlTable<'_>, services: &[FileService]) -> BTreeSet<Binding> {
         let Some(names) = table.strings("bind", BIND, false, self.report) else {
             return BTreeSet::from([Binding::Host]);
         };
@@ -332,7 +332,7 @@ impl Reader<'_, '_> {
     /// The name of a table's thing, and where it stands.
     fn name(
         &mut self,
-        table: &Table<'_>,
+        table: &TomlTable<'_>,
         example: &'static str,
         check: fn(&str) -> Result<Name, ModelError>,
     ) -> Option<(Name, Place)> {
@@ -348,7 +348,7 @@ impl Reader<'_, '_> {
     }
 
     /// `None` if there are none or bad ones.
-    fn ports(&mut self, table: &Table<'_>, key: &'static str) -> Option<PortSet> {
+    fn ports(&mut self, table: &TomlTable<'_>, key: &'static str) -> Option<PortSet> {
         let items = table.strings(key, PORTS, true, self.report)?;
         let mut good = Vec::new();
         for (item, offset) in items {
@@ -366,7 +366,7 @@ impl Reader<'_, '_> {
     }
 
     /// What the policy has for SQL's dialects.
-    fn compat(&mut self, table: &Table<'_>, allow: &AllowPart) -> PolicyCompat {
+    fn compat(&mut self, table: &TomlTable<'_>, allow: &AllowPart) -> PolicyCompat {
         let Some((text, offset)) = table.string(PolicyCompat::KEY, "a string", self.report) else {
             return PolicyCompat::default();
         };
@@ -377,7 +377,7 @@ impl Reader<'_, '_> {
         })
     }
 
-    fn comment(&mut self, table: &Table<'_>) -> Option<String> {
+    fn comment(&mut self, table: &TomlTable<'_>) -> Option<String> {
         let (text, offset) = table.string("comment", "a string", self.report)?;
         let length = text.chars().count();
         if length > MAX_COMMENT {

@@ -5,16 +5,16 @@ use std::ops::ControlFlow;
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
-use super::document::Table;
-use super::items::Item;
-use super::text::Document;
-use crate::model::reader::{ListReader, Spot};
+use super::document::TomlTable;
+use super::items::ArrayItem;
+use super::text::TomlDocument;
+use crate::model::reader::{ListReader, RuleSpot};
 
 /// Reads the array of a key into a list.
 pub(super) struct Inline<'a, 'r> {
     reader: &'a mut ListReader<'r>,
-    document: &'a Document<'a>,
-    table: &'a Table<'a>,
+    document: &'a TomlDocument<'a>,
+    table: &'a TomlTable<'a>,
     key: &'static str,
     /// The file's number in the list: none as long as there is no rule.
     source: Option<u16>,
@@ -23,8 +23,8 @@ pub(super) struct Inline<'a, 'r> {
 impl<'a, 'r> Inline<'a, 'r> {
     pub(super) fn new(
         reader: &'a mut ListReader<'r>,
-        document: &'a Document<'a>,
-        table: &'a Table<'a>,
+        document: &'a TomlDocument<'a>,
+        table: &'a TomlTable<'a>,
         key: &'static str,
     ) -> Self {
         Self {
@@ -46,11 +46,11 @@ impl<'a, 'r> Inline<'a, 'r> {
             return Some(());
         };
         let visited = document.items(array, |item| match item {
-            Item::Plain(item) => {
+            ArrayItem::Plain(item) => {
                 let (line, column) = item.position;
                 self.one(line, column, |reader, spot| reader.text(spot, item.text))
             }
-            Item::Parsed(items, _) => self.parsed(items),
+            ArrayItem::Parsed(items, _) => self.parsed(items),
         });
         if let Err(error) = visited {
             document.syntax_error_in_items(&error, self.reader.report());
@@ -75,7 +75,7 @@ impl<'a, 'r> Inline<'a, 'r> {
         &mut self,
         line: u32,
         column: u32,
-        read: impl FnOnce(&mut ListReader<'r>, Spot),
+        read: impl FnOnce(&mut ListReader<'r>, RuleSpot),
     ) -> ControlFlow<()> {
         let name = self.document.name();
         let source = self.source.or_else(|| self.reader.source(name, false));
@@ -83,7 +83,7 @@ impl<'a, 'r> Inline<'a, 'r> {
         let Some(source) = source else {
             return ControlFlow::Break(());
         };
-        let spot = Spot {
+        let spot = RuleSpot {
             source,
             line,
             column,
@@ -99,8 +99,8 @@ impl<'a, 'r> Inline<'a, 'r> {
 /// Reads `{ address = "…", name = "…", comment = "…" }`.
 fn rule_table<'d>(
     reader: &mut ListReader<'_>,
-    spot: Spot,
-    parent: &Table<'d>,
+    spot: RuleSpot,
+    parent: &TomlTable<'d>,
     key: &'static str,
     item: &'d Spanned<DeValue<'d>>,
 ) {

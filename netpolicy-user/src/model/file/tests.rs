@@ -23,7 +23,7 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_example_is_read() {
+fn example_file_is_read() {
     let state = read_file(
         r#"
 [host]
@@ -77,7 +77,7 @@ active = false
 }
 
 #[test]
-fn list_files_are_joined_with_what_stands_in_the_file() {
+fn list_files_are_joined_with_inline_rules() {
     let text = "[[policy]]\nname = \"one\"\nallow = [\"10.0.0.1\"]\nallow_file = [\"a.txt\", \"b.txt\"]\nblock_file = \"a.txt\"\n";
     let file = source("p.toml", text);
     assert_eq!(referenced_lists(&file).unwrap(), ["a.txt", "b.txt"]);
@@ -105,7 +105,7 @@ fn list_files_are_joined_with_what_stands_in_the_file() {
 }
 
 #[test]
-fn a_rule_in_two_list_files_is_told_from_one_repeated_in_a_file() {
+fn duplicates_within_one_list_file_and_across_files_have_different_hints() {
     let text = "[[policy]]\nname = \"one\"\nblock_file = [\"a.txt\", \"b.txt\"]\n";
     let file = source("p.toml", text);
     let lists = [
@@ -177,7 +177,7 @@ fn a_list_file_without_an_address_is_refused_unless_it_may_be_empty() {
         };
         assert_eq!(applied.state.policies[0].block.len(), rules, "{content}");
     }
-    // Without tolerance each bad line is told, and nothing is said twice.
+    // Without tolerance each bad line is reported, and nothing is reported twice.
     let lists = [source("a.txt", "gone\n"), good];
     let errors = parse(&source("p.toml", text), &lists, false, &cx()).unwrap_err();
     let messages = errors.messages();
@@ -250,7 +250,7 @@ block = ["0.0.0.0/0"]
 }
 
 #[test]
-fn services_may_not_share_ports_nor_take_failsafe_ones() {
+fn services_cannot_share_ports_or_have_failsafe_ports() {
     let text = "[[service]]\nname = \"one\"\nports = [\"22-30\"]\n[[service]]\nname = \"two\"\nports = [\"25\"]\n[[service]]\nname = \"three\"\nports = []\n";
     let found = errors(text);
     assert!(found[0].starts_with("p.toml:2:8: port 22 of service 'one' is a failsafe port"));
@@ -280,7 +280,7 @@ fn syntax_errors_have_places_and_plain_words() {
 }
 
 #[test]
-fn noise_fails_soon() {
+fn random_input_fails_early() {
     assert_eq!(
         errors("\0\u{1}binary"),
         ["p.toml: not a text file: it holds a zero byte"]
@@ -304,7 +304,7 @@ fn a_file_over_a_limit_is_refused() {
 }
 
 #[test]
-fn a_file_without_policies_is_warned_about() {
+fn file_without_policies_gives_a_warning() {
     assert_eq!(
         read_file("").warnings,
         ["p.toml holds no policy: nothing will be denied"]
@@ -312,7 +312,7 @@ fn a_file_without_policies_is_warned_about() {
 }
 
 #[test]
-fn a_second_time_changes_nothing_and_an_edit_keeps_what_it_does_not_touch() {
+fn second_apply_changes_nothing_and_an_edit_keeps_the_rest() {
     let text = "[[service]]\nname = \"pg_\"\nports = [5432]\n[[service]]\nname = \"web\"\nports = [80]\n[[policy]]\nname = \"one\"\nallow = [\"10.0.0.1/8\"]\n[[policy]]\nname = \"two\"\n";
     let apply = |state: &State, text: &str, cx: &ChangeContext<'_>| {
         let change = Change::Apply {
@@ -356,7 +356,7 @@ fn a_second_time_changes_nothing_and_an_edit_keeps_what_it_does_not_touch() {
 }
 
 #[test]
-fn errors_tell_their_kind() {
+fn errors_have_their_kind() {
     let kind = |text: &str| {
         parse(&source("p.toml", text), &[], false, &cx())
             .unwrap_err()
@@ -379,7 +379,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn what_is_exported_reads_back_as_the_same(state in state()) {
+    fn export_reads_back_as_the_same_state(state in state()) {
         let text = export(&state);
         let change = Change::Apply { file: source("p.toml", &text), lists: vec![], skip_invalid: false, allow_empty: false,
         keep_others: false };

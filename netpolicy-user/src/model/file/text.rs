@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::items::{self, Cursor, Item, SyntaxError};
+use super::items::{self, ArrayItem, SyntaxError, TextCursor};
 use super::outline::{Array, Outline};
 use crate::model::address::is_typographic_quote;
 use crate::model::error::{Place, Problem};
@@ -53,22 +53,22 @@ fn is_binary(text: &str) -> bool {
 }
 
 /// A parsed text.
-pub(super) struct Document<'t> {
+pub(super) struct TomlDocument<'t> {
     text: &'t Text<'t>,
     /// What offsets are counted from, less one, while items of an array are visited.
     base: Cell<Option<usize>>,
     /// A place, from which later ones are counted: a file may have millions of lines, or
     /// one of a hundred thousand rules.
-    last: Cell<Cursor>,
+    last: Cell<TextCursor>,
 }
 
-impl<'t> Document<'t> {
+impl<'t> TomlDocument<'t> {
     /// Parses a text; `None`, with the errors reported, if it is no TOML.
     pub(super) fn parse(text: &'t Text<'t>, report: &mut Report) -> Option<(Self, DeTable<'t>)> {
         let document = Self {
             text,
             base: Cell::new(None),
-            last: Cell::new(Cursor::START),
+            last: Cell::new(TextCursor::START),
         };
         if is_binary(text.whole) {
             let place = Place {
@@ -123,13 +123,13 @@ impl<'t> Document<'t> {
     pub(super) fn items(
         &self,
         array: &Array,
-        mut visit: impl FnMut(Item<'_>) -> ControlFlow<()>,
+        mut visit: impl FnMut(ArrayItem<'_>) -> ControlFlow<()>,
     ) -> Result<(), SyntaxError> {
         let (text, closed) = (self.text.whole, array.is_closed);
         let mut cursor = self.cursor(array.items.start);
         cursor.advance(text, array.items.start);
         items::visit(text, array.items.clone(), closed, cursor, |item| {
-            if let Item::Parsed(_, base) = item {
+            if let ArrayItem::Parsed(_, base) = item {
                 self.base.set(Some(base));
             }
             let flow = visit(item);
@@ -193,13 +193,13 @@ impl<'t> Document<'t> {
         position
     }
 
-    /// A place before an offset. Most are asked for in their order.
-    fn cursor(&self, offset: usize) -> Cursor {
+    /// A place before an offset. Most are looked up in their order.
+    fn cursor(&self, offset: usize) -> TextCursor {
         let last = self.last.get();
         if last.offset <= offset {
             last
         } else {
-            Cursor::START
+            TextCursor::START
         }
     }
 

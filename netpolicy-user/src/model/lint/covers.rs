@@ -1,24 +1,24 @@
-//! Local ranges that blocks cover together, where no single rule is told of.
+//! Local ranges that blocks cover together, where no single rule is reported.
 
 use super::finding::{Code, Finding, Severity};
 use super::special::Local;
-use super::sweep::{Bits, Entry, Group, Ranks, covered_whole};
+use super::sweep::{Bits, Group, Ranks, RuleEntry, covered_whole};
 use super::{Findings, State};
 use crate::model::{Binding, Policy};
 
 /// Policies whose blocks are looked at together: one by itself, or all of a scope.
-struct Lists {
+struct PolicyGroup {
     members: Vec<usize>,
     scope: Option<Binding>,
 }
 
-/// Says which local ranges are blocked whole. `told`: by policy, those of which rules are told
-/// already. Policies with an allow list are left out: their blocks take something out of it.
+/// Reports which local ranges are blocked whole. `reported`: by policy, those of reported rules.
+/// Policies with an allow list are left out: their blocks remove something from it.
 pub(super) fn local_ranges(
     state: &State,
-    rules: (&[Entry<u32>], &[Entry<u128>]),
+    rules: (&[RuleEntry<u32>], &[RuleEntry<u128>]),
     ranks: &Ranks,
-    (locals, told): (&[Local], &[Vec<bool>]),
+    (locals, reported): (&[Local], &[Vec<bool>]),
     findings: &mut Findings,
 ) {
     let lists = lists(state);
@@ -30,12 +30,12 @@ pub(super) fn local_ranges(
         whole(rules.0, &groups, locals),
         whole(rules.1, &groups, locals),
     );
-    // By policy, what was told of it alone.
-    let mut alone = told.to_vec();
+    // By policy, what was reported of it alone.
+    let mut alone = reported.to_vec();
     for (lists, (v4, v6)) in lists.iter().zip(v4.into_iter().zip(v6)) {
         let of_members = |at: usize| {
             let mut members = lists.members.iter().filter_map(|&member| alone.get(member));
-            members.any(|told| told.get(at) == Some(&true))
+            members.any(|reported| reported.get(at) == Some(&true))
         };
         let is_new = |&at: &usize| {
             let family = if is_v4(locals, at) { &v4 } else { &v6 };
@@ -47,22 +47,22 @@ pub(super) fn local_ranges(
         };
         findings.add(Some(*first), finding(state, lists, locals, &covered));
         if let ([member], None) = (&*lists.members, &lists.scope)
-            && let Some(told) = alone.get_mut(*member)
+            && let Some(reported) = alone.get_mut(*member)
         {
             for at in covered {
-                told[at] = true;
+                reported[at] = true;
             }
         }
     }
 }
 
 /// Each policy by itself, then the policies of each scope together; each set once.
-fn lists(state: &State) -> Vec<Lists> {
+fn lists(state: &State) -> Vec<PolicyGroup> {
     let policies = || state.policies.iter().enumerate();
     let has_allow = |policy: &Policy| policy.allow_list().is_some();
     let alone = policies().filter(|(_, policy)| !has_allow(policy));
-    let mut lists: Vec<Lists> = alone
-        .map(|(at, _)| Lists {
+    let mut lists: Vec<PolicyGroup> = alone
+        .map(|(at, _)| PolicyGroup {
             members: vec![at],
             scope: None,
         })
@@ -77,25 +77,29 @@ fn lists(state: &State) -> Vec<Lists> {
         if members.len() > 1 && !is_known && !governing.iter().any(|(_, policy)| has_allow(policy))
         {
             let scope = Some(scope);
-            lists.push(Lists { members, scope });
+            lists.push(PolicyGroup { members, scope });
         }
     }
     lists
 }
 
 /// What blocks cover whole of a family.
-struct Whole {
+struct CoveredRanges {
     ranges: Vec<bool>,
     is_all: bool,
 }
 
-fn whole<A: Bits>(entries: &[Entry<A>], groups: &[Group], locals: &[Local]) -> Vec<Whole> {
+fn whole<A: Bits>(
+    entries: &[RuleEntry<A>],
+    groups: &[Group],
+    locals: &[Local],
+) -> Vec<CoveredRanges> {
     let range =
         |local: &Local| A::of(&local.net).map(|(first, length)| (first, first.last(length)));
     let mut ranges: Vec<_> = locals.iter().map(range).collect();
     ranges.push(Some((A::LOWEST, A::HIGHEST)));
     let found = covered_whole(entries, groups, &ranges);
-    let whole = |mut ranges: Vec<bool>| Whole {
+    let whole = |mut ranges: Vec<bool>| CoveredRanges {
         is_all: ranges.pop().unwrap_or(false),
         ranges,
     };
@@ -108,7 +112,7 @@ fn is_v4(locals: &[Local], at: usize) -> bool {
         .is_some_and(|local| local.net.addr().is_ipv4())
 }
 
-fn finding(state: &State, lists: &Lists, locals: &[Local], covered: &[usize]) -> Finding {
+fn finding(state: &State, lists: &PolicyGroup, locals: &[Local], covered: &[usize]) -> Finding {
     let ranges = covered.iter().filter_map(|&at| locals.get(at));
     let ranges: Vec<_> = ranges.map(|local| local.words.as_str()).collect();
     let on = match &lists.scope {

@@ -1,10 +1,10 @@
 //! What becomes of the sources of a whole family where some policies govern.
 
-use super::sweep::{Bits, Entry, Group, holds};
+use super::sweep::{Bits, Group, RuleEntry, holds};
 
 /// See the module.
 #[derive(Clone, Copy)]
-pub(super) struct Family {
+pub(super) struct FamilySummary {
     /// Whether any passes.
     pub(super) passes: bool,
     /// Whether one block is all of it.
@@ -17,11 +17,15 @@ pub(super) struct Family {
 
 /// What becomes of this family where a group governs. `only`: who is on none of its allow
 /// lists is denied.
-pub(super) fn family<A: Bits>(entries: &[Entry<A>], group: &Group, only: bool) -> Family {
+pub(super) fn family<A: Bits>(
+    entries: &[RuleEntry<A>],
+    group: &Group,
+    only: bool,
+) -> FamilySummary {
     let all = (A::LOWEST, A::HIGHEST);
     let blocked = group.ranges(entries, true);
     let allowed = group.ranges(entries, false);
-    Family {
+    FamilySummary {
         passes: match only {
             true => allowed.iter().any(|range| !holds(&blocked, *range)),
             false => !holds(&blocked, all),
@@ -39,7 +43,7 @@ pub(super) type Governing<'a> = (&'a Group, bool);
 
 /// Whether any source of this family passes both.
 pub(super) fn passes_both<A: Bits>(
-    entries: &[Entry<A>],
+    entries: &[RuleEntry<A>],
     one: Governing<'_>,
     other: Governing<'_>,
 ) -> bool {
@@ -55,7 +59,7 @@ pub(super) fn passes_both<A: Bits>(
 }
 
 /// The ranges that pass, sorted and disjoint.
-fn passing<A: Bits>(entries: &[Entry<A>], (group, only): Governing<'_>) -> Vec<(A, A)> {
+fn passing<A: Bits>(entries: &[RuleEntry<A>], (group, only): Governing<'_>) -> Vec<(A, A)> {
     let blocked = group.ranges(entries, true);
     let may = match only {
         true => group.ranges(entries, false),

@@ -1,4 +1,4 @@
-//! What lint says: data for programs, one sentence for people.
+//! What lint reports: data, and one sentence of it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::model::{ListKind, Rule, RuleList};
 
-/// Something about policies that may not be meant.
+/// A likely mistake in policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// Which kind of thing.
@@ -56,15 +56,15 @@ pub struct RuleAt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Nobody gets through.
+    /// No source passes.
     Error,
-    /// Hardly meant so.
+    /// A likely mistake.
     Warning,
     /// Good to know.
     Note,
 }
 
-/// The kinds of findings, in the order in which they are told.
+/// The kinds of findings, in the order in which they are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = FindingCode)]
@@ -100,7 +100,7 @@ pub enum Code {
     Inactive,
     /// A service that no policy governs, on a host that no policy governs.
     Ungoverned,
-    /// Names that are easily taken for each other.
+    /// Names that are easily mistaken for each other.
     SimilarNames,
 }
 

@@ -1,4 +1,4 @@
-//! What in a state is hardly meant so: rules that never matter, lists that deny or allow
+//! Likely mistakes in a state: rules that never matter, lists that deny or allow
 //! more than they seem to.
 //!
 //! Pure, and says only what can be seen in the state itself: neither traffic nor what a
@@ -25,9 +25,9 @@ pub use finding::{Code, Finding, RuleAt, Severity};
 /// Findings of one code that are listed for each list; the others are counted.
 const LISTED: u64 = 10;
 
-/// Everything that may not be meant: by policy, the worst first.
+/// All likely mistakes: by policy, the worst first.
 ///
-/// Sorts all rules: takes time in proportion to n log n, and 12 bytes for each IPv4 rule
+/// Sorts all rules: needs time in proportion to n log n, and 12 bytes for each IPv4 rule
 /// and 32 for each IPv6 one.
 #[must_use]
 pub fn lint(state: &State) -> Vec<Finding> {
@@ -41,19 +41,25 @@ pub fn lint_on(state: &State, own: &[(IpNet, String)]) -> Vec<Finding> {
     let ranks = sweep::Ranks::of(state);
     let mut findings = Findings::default();
     let locals = special::locals(own);
-    let told = rules::each(state, &locals, &mut findings);
+    let reported = rules::each(state, &locals, &mut findings);
     let v4 = sweep::sorted::<u32>(state, &ranks);
     rules::covered(state, &v4, &ranks, &mut findings);
     let v6 = sweep::sorted::<u128>(state, &ranks);
     rules::covered(state, &v6, &ranks, &mut findings);
-    covers::local_ranges(state, (&v4, &v6), &ranks, (&locals, &told), &mut findings);
+    covers::local_ranges(
+        state,
+        (&v4, &v6),
+        &ranks,
+        (&locals, &reported),
+        &mut findings,
+    );
     scopes::scopes(state, (&v4, &v6), &ranks, &mut findings);
     scopes::policies(state, &mut findings);
     scopes::names(state, &mut findings);
     findings.finish()
 }
 
-/// Whether there is anything that should be mended: an error or a warning.
+/// Whether there is anything to correct: an error or a warning.
 #[must_use]
 pub fn is_at_fault(findings: &[Finding]) -> bool {
     findings
@@ -64,13 +70,13 @@ pub fn is_at_fault(findings: &[Finding]) -> bool {
 /// Findings so far. Of those that are about a rule only some are kept.
 #[derive(Default)]
 struct Findings {
-    found: Vec<(Order, Finding)>,
+    found: Vec<(FindingOrder, Finding)>,
     /// How many there were of each code, policy and list.
     counts: BTreeMap<(Code, usize, bool), u64>,
 }
 
 /// First the policy, then how bad, then which rule.
-type Order = (usize, Severity, Code, bool, usize);
+type FindingOrder = (usize, Severity, Code, bool, usize);
 
 impl Findings {
     /// Adds what is about a policy, by its index, or about none.

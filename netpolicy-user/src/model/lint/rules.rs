@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::finding::{Code, Finding, RuleAt, Severity};
 use super::special::{Local, purpose, whole_local};
-use super::sweep::{self, Bits, Covered, Entry, Ranks};
+use super::sweep::{self, Bits, Covered, Ranks, RuleEntry};
 use super::{Findings, ListKind, State};
 use crate::model::address::{self, Written};
 use crate::model::{Policy, Rule, RuleList, Spelling};
@@ -15,9 +15,9 @@ const PUBLIC_LIST: usize = 10;
 const PUBLIC_SHARE: usize = 10;
 
 /// What can be said of a rule without looking at others. Gives, for each policy, the local
-/// ranges of which it is told thereby.
+/// ranges that it reports.
 pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> Vec<Vec<bool>> {
-    let mut told = vec![vec![false; locals.len()]; state.policies.len()];
+    let mut reported = vec![vec![false; locals.len()]; state.policies.len()];
     for (at, policy) in state.policies.iter().enumerate() {
         let lists = [
             (ListKind::Allow, policy.allow_list()),
@@ -47,10 +47,10 @@ pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> 
                         )
                     });
                 }
-                let mut mark = |is_told: &dyn Fn(&IpNet) -> bool| {
-                    let of_policy = told.get_mut(at).into_iter().flatten();
-                    for (local, told) in locals.iter().zip(of_policy) {
-                        *told |= is_told(&local.net);
+                let mut mark = |is_reported: &dyn Fn(&IpNet) -> bool| {
+                    let of_policy = reported.get_mut(at).into_iter().flatten();
+                    for (local, reported) in locals.iter().zip(of_policy) {
+                        *reported |= is_reported(&local.net);
                     }
                 };
                 if is_public && let Some(purpose) = purpose(&rule.net) {
@@ -79,7 +79,7 @@ pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> 
             }
         }
     }
-    told
+    reported
 }
 
 fn whole(kind: ListKind) -> Code {
@@ -120,11 +120,11 @@ fn looks_public(list: &RuleList) -> bool {
 /// Rules that never matter because of others.
 pub(super) fn covered<A: Bits>(
     state: &State,
-    entries: &[Entry<A>],
+    entries: &[RuleEntry<A>],
     ranks: &Ranks,
     findings: &mut Findings,
 ) {
-    let rule_at = |entry: &Entry<A>| -> Option<(&Policy, RuleAt)> {
+    let rule_at = |entry: &RuleEntry<A>| -> Option<(&Policy, RuleAt)> {
         let policy = state.policies.get(entry.policy(ranks))?;
         let list = match entry.kind() {
             ListKind::Allow => policy.allow_list()?,

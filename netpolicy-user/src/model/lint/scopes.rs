@@ -1,8 +1,8 @@
 //! What is said of whole policies, of the scopes that they govern, and of names.
 
-use super::families::{Family, family, passes_both};
+use super::families::{FamilySummary, family, passes_both};
 use super::finding::{Code, Finding, Severity};
-use super::sweep::{Entry, Group, Ranks};
+use super::sweep::{Group, Ranks, RuleEntry};
 use super::{Findings, State};
 use crate::model::{AllowPart, Binding, Combine, Policy};
 
@@ -10,17 +10,17 @@ use crate::model::{AllowPart, Binding, Combine, Policy};
 const HALF: f64 = 0.5;
 
 /// The rules of both families, sorted.
-type Both<'a> = (&'a [Entry<u32>], &'a [Entry<u128>]);
+type Both<'a> = (&'a [RuleEntry<u32>], &'a [RuleEntry<u128>]);
 
 /// Policies that govern together.
-struct Together<'a> {
+struct GoverningPolicies<'a> {
     /// `None`: a policy that governs nothing now, by itself.
     scope: Option<&'a Binding>,
     /// Indices of the policies.
     members: Vec<usize>,
 }
 
-/// Scopes, and policies that govern none, in which nobody or only one family passes.
+/// Scopes, and policies that govern none, in which no source or only one family passes.
 pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &mut Findings) {
     let bindings: Vec<Binding> = std::iter::once(Binding::Host)
         .chain(
@@ -31,7 +31,7 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
         )
         .collect();
     let policies = || state.policies.iter().enumerate();
-    let governed = bindings.iter().map(|scope| Together {
+    let governed = bindings.iter().map(|scope| GoverningPolicies {
         scope: Some(scope),
         members: policies()
             .filter(|(_, policy)| policy.active && policy.bindings.contains(scope))
@@ -40,12 +40,12 @@ pub(super) fn scopes(state: &State, rules: Both<'_>, ranks: &Ranks, findings: &m
     });
     let idle = policies()
         .filter(|(_, policy)| !policy.active || policy.bindings.is_empty())
-        .map(|(at, _)| Together {
+        .map(|(at, _)| GoverningPolicies {
             scope: None,
             members: vec![at],
         });
-    // Scopes with the same policies are told of once each, but looked at once.
-    let mut known: Vec<(Vec<usize>, [Family; 2])> = Vec::new();
+    // Scopes with the same policies are reported once each, but examined once.
+    let mut known: Vec<(Vec<usize>, [FamilySummary; 2])> = Vec::new();
     for together in governed.chain(idle) {
         let deciding = together.deciding(state);
         let Some(first) = deciding.first() else {
@@ -98,7 +98,7 @@ fn says_only(policy: &Policy) -> bool {
     matches!(policy.allow, AllowPart::Only(_))
 }
 
-impl Together<'_> {
+impl GoverningPolicies<'_> {
     fn policies<'a>(&self, state: &'a State) -> impl Iterator<Item = &'a Policy> {
         let members = self.members.iter();
         let policies: Vec<_> = members.filter_map(|&at| state.policies.get(at)).collect();
@@ -120,7 +120,7 @@ impl Together<'_> {
         let (code, what) = match passes {
             [true, true] => return None,
             [false, false] => (Code::DeniesEverybody, "every source".to_owned()),
-            // Without an allow list the block of everything is told of by itself.
+            // Without an allow list the block of everything is reported by itself.
             _ if !only => return None,
             [true, false] => (Code::MissingFamily, "every IPv6 address".to_owned()),
             [false, true] => (Code::MissingFamily, "every IPv4 address".to_owned()),
@@ -141,11 +141,11 @@ impl Together<'_> {
             _ => Severity::Note,
         };
         let message = format!("{what} is denied {on}, since {why}");
-        Some(self.told(state, code, severity, message))
+        Some(self.of_scope(state, code, severity, message))
     }
 
     /// What is said of a family that blocks cover, whole or half, without an allow list.
-    fn blocked(&self, state: &State, name: &str, family: Family) -> Option<Finding> {
+    fn blocked(&self, state: &State, name: &str, family: FamilySummary) -> Option<Finding> {
         let on = self.place();
         // One rule that blocks everything has a finding of its own.
         if family.is_blocked_by_one || family.blocked < HALF {
@@ -171,7 +171,7 @@ impl Together<'_> {
                 ),
             ),
         };
-        Some(self.told(state, code, severity, message))
+        Some(self.of_scope(state, code, severity, message))
     }
 
     /// What is said of a service that judges as the host does as well, where no source passes
@@ -206,7 +206,7 @@ impl Together<'_> {
              (combine = \"and\") and no source passes both: allow the same sources on both, or \
              combine by override"
         );
-        Some(self.told(state, Code::DeniesEverybody, Severity::Error, message))
+        Some(self.of_scope(state, Code::DeniesEverybody, Severity::Error, message))
     }
 
     /// What is said of allow rules that cover a family together.
@@ -215,7 +215,7 @@ impl Together<'_> {
         let message = format!(
             "the allow rules cover all of {name} together, so they restrict nothing there {on}: name the networks that are meant"
         );
-        self.told(state, Code::AllowsEverything, Severity::Warning, message)
+        self.of_scope(state, Code::AllowsEverything, Severity::Warning, message)
     }
 
     fn place(&self) -> String {
@@ -226,7 +226,7 @@ impl Together<'_> {
         }
     }
 
-    fn told(&self, state: &State, code: Code, severity: Severity, message: String) -> Finding {
+    fn of_scope(&self, state: &State, code: Code, severity: Severity, message: String) -> Finding {
         Finding {
             code,
             severity,

@@ -65,7 +65,7 @@ const LOCAL: [&str; 8] = [
 /// much of a family.
 const SHORTEST: u8 = 4;
 
-/// A range of which it is told when blocks cover all of it.
+/// A range that is reported when blocks cover all of it.
 pub(super) struct Local {
     /// The range.
     pub(super) net: IpNet,

@@ -61,7 +61,7 @@ bits!(u128, V6);
 
 /// A rule. Small, since there may be millions.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<A> {
+pub(super) struct RuleEntry<A> {
     pub(super) first: A,
     /// Index of the rule in its list.
     pub(super) rule: u32,
@@ -71,7 +71,7 @@ pub(super) struct Entry<A> {
     block: bool,
 }
 
-impl<A: Bits> Entry<A> {
+impl<A: Bits> RuleEntry<A> {
     pub(super) fn last(&self) -> A {
         self.first.last(self.length)
     }
@@ -129,7 +129,7 @@ impl Ranks {
     }
 
     /// Whether the policy of one entry governs wherever that of another does.
-    fn holds_for<A>(&self, one: &Entry<A>, other: &Entry<A>) -> bool {
+    fn holds_for<A>(&self, one: &RuleEntry<A>, other: &RuleEntry<A>) -> bool {
         let row = self.wherever.get(usize::from(one.rank));
         let holds = row.and_then(|row| row.get(usize::from(other.rank)));
         holds.copied().unwrap_or(false)
@@ -138,7 +138,7 @@ impl Ranks {
 
 /// All rules of a family by address; of those that begin alike, the widest first, and of
 /// equal ones blocks first, then by rank.
-pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<Entry<A>> {
+pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<RuleEntry<A>> {
     let mut entries = Vec::new();
     for (rank, &at) in (0..=u16::MAX).zip(&ranks.policies) {
         let Some(policy) = state.policies.get(at) else {
@@ -149,7 +149,7 @@ pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<Entry<A>> {
             let rules = list.into_iter().flat_map(RuleList::iter);
             for (rule, written) in (0..).zip(rules) {
                 if let Some((first, length)) = A::of(&written.net) {
-                    entries.push(Entry {
+                    entries.push(RuleEntry {
                         first,
                         rule,
                         rank,
@@ -175,9 +175,9 @@ pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<Entry<A>> {
 /// Why a rule never matters.
 pub(super) enum Covered<'a, A> {
     /// By a rule of the same kind.
-    By(&'a Entry<A>),
+    By(&'a RuleEntry<A>),
     /// An allow rule, inside this block.
-    Blocked(&'a Entry<A>),
+    Blocked(&'a RuleEntry<A>),
     /// An allow rule, inside several blocks together.
     BlockedTogether,
 }
@@ -186,12 +186,12 @@ pub(super) enum Covered<'a, A> {
 ///
 /// `entries` are [`sorted`]. Takes time in proportion to them and to how deep they nest.
 pub(super) fn covered<A: Bits>(
-    entries: &[Entry<A>],
+    entries: &[RuleEntry<A>],
     ranks: &Ranks,
-    mut visit: impl FnMut(&Entry<A>, Covered<'_, A>),
+    mut visit: impl FnMut(&RuleEntry<A>, Covered<'_, A>),
 ) {
-    let mut around: Vec<&Entry<A>> = Vec::new();
-    let mut together = Together::new(ranks.policies.len());
+    let mut around: Vec<&RuleEntry<A>> = Vec::new();
+    let mut together = JoinedBlocks::new(ranks.policies.len());
     for entry in entries {
         while around
             .last()
@@ -200,8 +200,9 @@ pub(super) fn covered<A: Bits>(
             around.pop();
         }
         let inside = |block: bool| {
-            let own = |outer: &&&Entry<A>| outer.rank == entry.rank;
-            let holds = |outer: &&&Entry<A>| outer.block == block && ranks.holds_for(outer, entry);
+            let own = |outer: &&&RuleEntry<A>| outer.rank == entry.rank;
+            let holds =
+                |outer: &&&RuleEntry<A>| outer.block == block && ranks.holds_for(outer, entry);
             let found = around.iter().rev().filter(holds).find(own);
             found.or_else(|| around.iter().rev().find(holds)).copied()
         };
@@ -218,19 +219,19 @@ pub(super) fn covered<A: Bits>(
     }
 }
 
-/// What blocks cover together, for each policy; found when it is first asked for.
-struct Together<A> {
+/// What blocks cover together, for each policy; computed on first use.
+struct JoinedBlocks<A> {
     by_rank: Vec<Option<Vec<(A, A)>>>,
 }
 
-impl<A: Bits> Together<A> {
+impl<A: Bits> JoinedBlocks<A> {
     fn new(policies: usize) -> Self {
         Self {
             by_rank: (0..policies).map(|_| None).collect(),
         }
     }
 
-    fn hold(&mut self, entry: &Entry<A>, entries: &[Entry<A>], ranks: &Ranks) -> bool {
+    fn hold(&mut self, entry: &RuleEntry<A>, entries: &[RuleEntry<A>], ranks: &Ranks) -> bool {
         let Some(known) = self.by_rank.get_mut(usize::from(entry.rank)) else {
             return false;
         };
@@ -274,19 +275,19 @@ impl Group {
         Self(ranked.map(|at| policies.contains(at)).collect())
     }
 
-    fn has<A>(&self, entry: &Entry<A>) -> bool {
+    fn has<A>(&self, entry: &RuleEntry<A>) -> bool {
         self.0.get(usize::from(entry.rank)) == Some(&true)
     }
 
     /// The ranges on their allow or block lists, joined.
-    pub(super) fn ranges<A: Bits>(&self, entries: &[Entry<A>], block: bool) -> Vec<(A, A)> {
+    pub(super) fn ranges<A: Bits>(&self, entries: &[RuleEntry<A>], block: bool) -> Vec<(A, A)> {
         let of_group = entries.iter().filter(|entry| entry.block == block);
         let of_group = of_group.filter(|entry| self.has(entry));
         joined(of_group.map(|entry| (entry.first, entry.last())))
     }
 
     /// The network that comes first on their lists.
-    pub(super) fn first<A: Bits>(&self, entries: &[Entry<A>], block: bool) -> Option<(A, A)> {
+    pub(super) fn first<A: Bits>(&self, entries: &[RuleEntry<A>], block: bool) -> Option<(A, A)> {
         let mut of_group = entries.iter().filter(|entry| entry.block == block);
         let first = of_group.find(|entry| self.has(entry));
         first.map(|entry| (entry.first, entry.last()))
@@ -306,7 +307,7 @@ enum Covering<A> {
 /// Which of some ranges the blocks of each group cover whole, together. Takes time in
 /// proportion to the entries and the ranges; groups count for blocks inside of a range only.
 pub(super) fn covered_whole<A: Bits>(
-    entries: &[Entry<A>],
+    entries: &[RuleEntry<A>],
     groups: &[Group],
     ranges: &[Option<(A, A)>],
 ) -> Vec<Vec<bool>> {

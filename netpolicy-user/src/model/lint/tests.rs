@@ -30,45 +30,45 @@ fn policy(name: &str, rest: &str) -> String {
 }
 
 /// "severity code: message".
-fn told(toml: &str) -> Vec<String> {
+fn reported(toml: &str) -> Vec<String> {
     let findings = lint(&state_of(toml));
-    let told = findings
+    let reported = findings
         .iter()
         .map(|f| format!("{} {}: {}", f.severity, f.code.name(), f.message));
-    told.collect()
+    reported.collect()
 }
 
 fn codes(toml: &str) -> Vec<Code> {
     lint(&state_of(toml)).iter().map(|f| f.code).collect()
 }
 
-/// Lets somebody of the other family through.
+/// Lets a source of the other family through.
 const BOTH: &str = "\"2001:db8::/32\", ";
 
 #[test]
-fn what_is_well_is_not_told_of() {
-    assert_eq!(told(""), [""; 0]);
+fn sound_policies_have_no_findings() {
+    assert_eq!(reported(""), [""; 0]);
     let office = policy(
         "office",
         "allow = [\"10.0.0.0/8\", \"2001:db8::/32\"]\nblock = [\"10.1.0.0/16\", \"192.0.2.1/32\"]",
     );
-    assert_eq!(told(&office), [""; 0]);
+    assert_eq!(reported(&office), [""; 0]);
     let blocks = policy(
         "bad_hosts",
         "block = [\"203.0.113.66\", \"198.51.100.0/24\"]",
     );
-    assert_eq!(told(&blocks), [""; 0]);
+    assert_eq!(reported(&blocks), [""; 0]);
     assert!(!is_at_fault(&lint(&state_of(&office))));
 }
 
 #[test]
-fn an_allow_inside_a_block() {
+fn allow_inside_a_block_is_found() {
     let own = policy(
         "office",
         &format!("allow = [{BOTH}\"10.1.2.0/24\", \"192.0.2.0/24\"]\nblock = [\"10.1.0.0/16\"]"),
     );
     assert_eq!(
-        told(&own),
+        reported(&own),
         [
             "warning allow-inside-block: 10.1.2.0/24 is allowed, but lies inside the block \
           10.1.0.0/16 (test.toml:4) and a block always wins: remove it, or the block"
@@ -87,7 +87,7 @@ fn an_allow_inside_a_block() {
     assert_eq!(codes(&wider), []);
     let halves = own.replace("[\"10.1.0.0/16\"]", "[\"10.1.2.0/25\", \"10.1.2.128/25\"]");
     assert_eq!(
-        told(&halves),
+        reported(&halves),
         [
             "warning allow-inside-block: 10.1.2.0/24 is allowed, but several blocks together cover \
           it and a block always wins: remove it, or the blocks"
@@ -96,7 +96,7 @@ fn an_allow_inside_a_block() {
 }
 
 #[test]
-fn an_allow_inside_a_block_of_another_policy() {
+fn allow_inside_a_block_of_another_policy_is_found() {
     let allow = policy(
         "office",
         &format!("allow = [{BOTH}\"10.1.2.0/24\", \"192.0.2.0/24\"]"),
@@ -104,7 +104,7 @@ fn an_allow_inside_a_block_of_another_policy() {
     let block = policy("bad_hosts", "block = [\"10.1.0.0/16\"]");
     let both = format!("{allow}{block}");
     assert_eq!(codes(&both), [Code::AllowInsideBlock]);
-    assert!(told(&both)[0].contains("10.1.0.0/16 (test.toml:6) of policy 'bad_hosts'"));
+    assert!(reported(&both)[0].contains("10.1.0.0/16 (test.toml:6) of policy 'bad_hosts'"));
     // Not where the other does not govern.
     assert_eq!(codes(&format!("{both}active = false\n")), [Code::Inactive]);
     let service = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n";
@@ -115,13 +115,13 @@ fn an_allow_inside_a_block_of_another_policy() {
 }
 
 #[test]
-fn rules_covered_by_others() {
+fn rules_covered_by_others_are_found() {
     let one = policy(
         "office",
         &format!("allow = [{BOTH}\"10.1.2.3\", \"10.0.0.0/8\"]"),
     );
     assert_eq!(
-        told(&one),
+        reported(&one),
         [
             "warning covered-rule: 10.1.2.3 lies inside 10.0.0.0/8 (test.toml:3) of the same list \
           and changes nothing: remove it"
@@ -164,17 +164,17 @@ fn rules_covered_by_others() {
 }
 
 #[test]
-fn a_family_that_no_allow_list_names() {
+fn family_without_an_allow_entry_is_found() {
     let v4 = policy("office", "allow = [\"10.0.0.0/8\"]");
     assert_eq!(
-        told(&v4),
+        reported(&v4),
         [
             "warning missing-family: every IPv6 address is denied on the host, since no \
           allow list has one that is not blocked: add some if any is to pass"
         ]
     );
     let v6 = policy("office", "allow = [\"2001:db8::/32\"]");
-    assert!(told(&v6)[0].contains("every IPv4 address is denied"));
+    assert!(reported(&v6)[0].contains("every IPv4 address is denied"));
     // Another policy of the scope may name it.
     assert_eq!(
         codes(&format!("{v4}{}", v6.replace("office", "branch"))),
@@ -192,7 +192,7 @@ fn a_family_that_no_allow_list_names() {
 }
 
 #[test]
-fn nobody_passes() {
+fn policies_that_deny_every_source_are_found() {
     let empty = policy("office", "allow = []");
     let findings = lint(&state_of(&empty));
     assert_eq!(
@@ -214,7 +214,7 @@ fn nobody_passes() {
     );
     let halves = "block = [\"0.0.0.0/1\", \"128.0.0.0/1\", \"::/1\", \"8000::/1\"]";
     assert_eq!(codes(&policy("office", halves)), [Code::DeniesEverybody]);
-    // Another policy of the scope lets somebody in.
+    // Another policy of the scope lets a source in.
     let other = policy("branch", &format!("allow = [{BOTH}\"10.0.0.0/8\"]"));
     assert_eq!(codes(&format!("{empty}{other}")), []);
     let idle = lint(&state_of(&format!("{empty}active = false\n")));
@@ -222,7 +222,7 @@ fn nobody_passes() {
 }
 
 #[test]
-fn everything_on_a_list() {
+fn whole_family_on_a_list_is_found() {
     let allow = policy("office", "allow = [\"0.0.0.0/0\", \"::/0\"]");
     assert_eq!(
         codes(&allow),
@@ -243,14 +243,14 @@ fn everything_on_a_list() {
 }
 
 #[test]
-fn special_ranges_on_public_lists() {
+fn special_ranges_on_public_lists_are_found() {
     let mut public = String::new();
     for i in 1..=9 {
         let _ = write!(public, "\"8.8.{i}.0/24\", ");
     }
     let with = |net: &str| policy("bad_hosts", &format!("block = [{public}\"{net}\"]"));
     assert_eq!(
-        told(&with("10.0.0.0/8")),
+        reported(&with("10.0.0.0/8")),
         [
             "warning special-range: 10.0.0.0/8 is private (RFC 1918), on a list of public addresses: \
           your own machines may be there; remove it unless it is meant"
@@ -265,12 +265,12 @@ fn special_ranges_on_public_lists() {
 }
 
 #[test]
-fn host_bits() {
+fn host_bits_are_found() {
     let masked = policy(
         "office",
         "block = [\"192.168.1.7/24\", \"::ffff:10.0.0.1\", \"10.0.0.1/32\"]",
     );
-    let found = told(&masked.replace("\"::ffff:10.0.0.1\", ", ""));
+    let found = reported(&masked.replace("\"::ffff:10.0.0.1\", ", ""));
     assert_eq!(
         found,
         [
@@ -288,7 +288,7 @@ fn host_bits() {
 }
 
 #[test]
-fn policies_that_do_nothing() {
+fn policies_without_effect_are_found() {
     assert_eq!(
         codes(&policy("office", "bind = []\nblock = [\"10.0.0.1\"]")),
         [Code::NotBound]
@@ -301,7 +301,7 @@ fn policies_that_do_nothing() {
 }
 
 #[test]
-fn services_that_nobody_governs() {
+fn services_without_a_policy_are_found() {
     let service = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n";
     let found = lint(&state_of(service));
     assert_eq!(
@@ -318,7 +318,7 @@ fn services_that_nobody_governs() {
 }
 
 #[test]
-fn names_that_look_alike() {
+fn names_that_look_alike_are_found() {
     let block = "block = [\"10.0.0.1\"]";
     let two = |other: &str| policy("office1", block) + &policy(other, "block = [\"10.0.0.2\"]");
     assert_eq!(codes(&two("office_l")), [Code::SimilarNames]);
@@ -326,7 +326,7 @@ fn names_that_look_alike() {
 }
 
 #[test]
-fn of_many_alike_some_are_listed_and_the_rest_counted() {
+fn many_findings_of_one_kind_are_listed_in_part_and_counted() {
     let mut blocks = String::from("\"10.0.0.0/9\"");
     for i in 0..50 {
         let _ = write!(blocks, ", \"10.0.0.{i}\"");
@@ -361,7 +361,7 @@ fn local_ranges_on_a_block_list_are_found_without_any_public_ones() {
     let expected = ranges.map(|range| (Code::SpecialRange, Severity::Warning, range));
     assert_eq!(found, expected);
     assert_eq!(
-        told(&policy("wide", "block = [\"8.0.0.0/5\"]")),
+        reported(&policy("wide", "block = [\"8.0.0.0/5\"]")),
         [
             "warning special-range: 8.0.0.0/5 holds 10.0.0.0/8, private (RFC 1918): your own \
              machines and this network's services may be there; remove it from the list unless \

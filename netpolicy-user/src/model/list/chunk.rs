@@ -91,7 +91,7 @@ pub(in crate::model) struct Cutter {
 impl Cutter {
     /// A cutter that shares the chunks of an earlier version of the list that come out
     /// the same.
-    pub(in crate::model) fn beside(earlier: Earlier) -> Self {
+    pub(in crate::model) fn sharing_with(earlier: Earlier) -> Self {
         Self {
             earlier: Some((earlier, Vec::new())),
             ..Self::default()
@@ -156,7 +156,7 @@ impl Cutter {
             self.open.clear();
             chunk
         } else {
-            // Copied, so that each chunk takes what it needs and no more.
+            // Copied, so that each chunk occupies what it needs and no more.
             Arc::new(RuleChunk::new(self.open.drain(..).collect(), bytes))
         };
         self.chunks.push(chunk);
@@ -225,7 +225,7 @@ fn split(bits: u128) -> [u64; 2] {
 }
 
 /// SplitMix64's finaliser (Steele, Lea, Flood 2014). Stored lists were cut by it:
-/// another one would cut, and so write, all of them anew.
+/// another one would cut, and so write, all of them again.
 fn mix(mut word: u64) -> u64 {
     word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_the_list_in_pieces_of_a_bounded_size() {
+    fn chunks_together_are_the_list_and_bounded_in_size() {
         let rules: Vec<_> = (0..100_000).map(rule).collect();
         let chunks = cut(rules.clone());
         let joined: Vec<_> = chunks.iter().flat_map(|c| c.rules()).cloned().collect();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_end_at_the_latest_where_no_hash_says_so() {
+    fn chunks_without_a_boundary_hash_end_at_the_largest_size() {
         let quiet = (0..).map(rule).find(|rule| !ends_chunk(rule)).unwrap();
         let chunks = cut(std::iter::repeat_n(quiet, LONGEST * 2 + 1));
         let sizes: Vec<_> = chunks.iter().map(|chunk| chunk.rules().len()).collect();

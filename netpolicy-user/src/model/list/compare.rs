@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_both_lists_and_only_differing_chunks_are_apart() {
+    fn segments_together_are_both_lists_and_separate_only_differing_chunks() {
         let old = RuleList::from_parts(rules(0..100_000), vec!["a".into()]);
         let mut new = old.clone();
         let gone = [rules(10_000..10_001), rules(90_000..90_001)].concat();

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_of_another_file_are_not_shared_for_good() {
+    fn chunks_of_another_file_are_not_shared() {
         let old = State::empty()
             .apply(&change("", 0..10_000), &cx())
             .unwrap()

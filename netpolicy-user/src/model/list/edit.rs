@@ -24,7 +24,7 @@ impl RuleList {
     }
 
     /// Appends the rules of another list. `false`, and nothing done, if the two
-    /// have more sources than rules can tell apart.
+    /// have more sources than rules can distinguish.
     pub(in crate::model) fn append(&mut self, other: &Self) -> bool {
         let mut sources = self.sources().to_vec();
         let mut moved = Vec::with_capacity(other.sources().len());

@@ -21,7 +21,7 @@ fn list(rules: &[(&str, u16)], sources: &[&str]) -> RuleList {
 }
 
 #[test]
-fn joined_lists_share_sources_and_forget_unused_ones() {
+fn joined_lists_share_sources_and_drop_unused_ones() {
     let mut joined = list(&[("10.0.0.0/8", 0), ("11.0.0.0/8", 1)], &["a", "b"]);
     let before = joined.clone();
     assert!(joined.append(&list(&[("12.0.0.0/8", 0), ("13.0.0.0/8", 1)], &["b", "c"])));
@@ -52,7 +52,7 @@ fn too_many_sources_are_refused() {
 }
 
 #[test]
-fn places_do_not_change_the_words() {
+fn lists_with_other_places_have_the_same_words() {
     let a = list(&[("10.0.0.0/8", 0)], &["a"]);
     let b = list(&[("10.0.0.0/8", 0)], &["b"]);
     assert!(a.same_words(&b));
@@ -105,7 +105,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn edited_lists_are_as_if_made_at_once(
+    fn edited_list_equals_one_built_at_once(
         edits in proptest::collection::vec((0u32..20_000, 0u32..6_000, any::<bool>()), 1..8),
     ) {
         let mut list = RuleList::default();
@@ -130,10 +130,10 @@ proptest! {
                 let place = list.place(rule).unwrap().source;
                 prop_assert_eq!(&*place, &*expected.source.to_string());
             }
-            let anew = RuleList::from_parts(list.iter().cloned().collect(), list.sources().to_vec());
-            prop_assert_eq!(chunks(&list), chunks(&anew));
-            prop_assert_eq!(&list, &anew);
-            prop_assert!(list.same_words(&anew));
+            let fresh = RuleList::from_parts(list.iter().cloned().collect(), list.sources().to_vec());
+            prop_assert_eq!(chunks(&list), chunks(&fresh));
+            prop_assert_eq!(&list, &fresh);
+            prop_assert!(list.same_words(&fresh));
             let mut cutter = Cutter::default();
             for chunk in list.chunks() {
                 cutter.share(chunk);

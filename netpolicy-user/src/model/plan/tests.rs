@@ -22,7 +22,7 @@ fn state_of(toml: &str) -> State {
 }
 
 #[test]
-fn what_is_new_what_differs_and_what_goes() {
+fn plan_lists_additions_changes_and_removals() {
     let old = state_of(
         "[[service]]\nname = \"pg_\"\nports = [5432]\n[[policy]]\nname = \"one\"\nallow = [\"10.0.0.1\", \"10.0.0.2\"]\ncomment = \"a\"\n",
     );
@@ -67,7 +67,7 @@ fn what_is_new_what_differs_and_what_goes() {
 }
 
 #[test]
-fn a_rename_is_no_loss() {
+fn rename_is_not_planned_as_a_removal() {
     let old = state_of("[[policy]]\nname = \"one\"\nallow = [\"10.0.0.1\"]\n");
     let rename = Change::RenamePolicy {
         name: "one".into(),
@@ -80,13 +80,13 @@ fn a_rename_is_no_loss() {
         details: vec!["name: one -> two".into()],
     };
     assert_eq!(plan(&old, &new), [expected]);
-    // With other rules as well, it is told as what it is.
+    // With other rules as well, it is reported as what it is.
     let other = state_of("[[policy]]\nname = \"two\"\nallow = [\"10.0.0.2\"]\n");
     assert_eq!(plan(&old, &other).len(), 2);
 }
 
 #[test]
-fn long_lists_are_cut_and_another_order_is_said() {
+fn plan_truncates_long_lists_and_reports_reordering() {
     let list = |hosts: &mut dyn Iterator<Item = u32>| {
         let rules: Vec<_> = hosts.map(|host| format!("\"10.0.0.{host}\"")).collect();
         state_of(&format!(
@@ -113,7 +113,7 @@ fn long_lists_are_cut_and_another_order_is_said() {
 
 proptest! {
     #[test]
-    fn differences_are_what_sets_say(old in state(), new in state()) {
+    fn planned_differences_are_those_of_the_sets(old in state(), new in state()) {
         let lists = |state: &State| -> Vec<RuleList> {
             state.policies.iter().map(|policy| policy.block.clone()).collect()
         };
@@ -134,7 +134,7 @@ proptest! {
 }
 
 #[test]
-fn that_materializes_default_was_dropped_is_a_difference() {
+fn dropped_default_policy_of_materialize_is_a_difference() {
     let old = State::empty();
     let new = old.apply(&Change::DropDefault, &cx()).unwrap().state;
     let [item] = &plan(&old, &new)[..] else {

@@ -77,7 +77,7 @@ fn pairs<K: Ord>(mut keys: Vec<(K, usize)>, groups: &mut Vec<Vec<usize>>) {
     groups.extend(equal.map(|group| group.iter().map(|(_, index)| *index).collect()));
 }
 
-/// Some networks, of which it is told quickly that another one is not among them.
+/// Some networks, with a quick check that another one is not among them.
 struct Filter(Vec<u64>);
 
 impl Filter {
@@ -103,7 +103,7 @@ impl Filter {
             IpNet::V4(net) => u64::from(net.addr().to_bits()),
             IpNet::V6(net) => {
                 let bits = net.addr().to_bits();
-                (bits >> 64) as u64 ^ (bits as u64).rotate_left(29)
+                (bits >> 64) as u64 ^ ((bits & 0xffff_ffff_ffff_ffff) as u64).rotate_left(29)
             }
         };
         let key = address ^ u64::from(net.prefix_len()) << 56;

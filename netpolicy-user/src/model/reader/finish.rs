@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use super::equal::equal_groups;
-use super::{ListReader, Spot, is_tolerant, place};
+use super::{ListReader, RuleSpot, is_tolerant, place};
 use crate::model::error::{ModelError, Problem};
 use crate::model::list::Cutter;
 use crate::model::{Rule, RuleList};
@@ -50,7 +50,7 @@ impl ListReader<'_> {
                 let at = |rule: &Rule| {
                     place(
                         &self.sources,
-                        Spot {
+                        RuleSpot {
                             source: rule.source,
                             line: rule.line,
                             column: 0,
@@ -81,7 +81,11 @@ impl ListReader<'_> {
 
     /// As [`Self::finish`], for rules that are to be added to the list of a policy:
     /// one that is there is reported, and a piece of a range that is there left out.
-    pub(in crate::model) fn finish_beside(mut self, policy: &str, existing: &RuleList) -> RuleList {
+    pub(in crate::model) fn finish_as_addition(
+        mut self,
+        policy: &str,
+        existing: &RuleList,
+    ) -> RuleList {
         let (list, shared) = self.gathered();
         let mut order: Vec<(IpNet, usize)> = list
             .iter()
@@ -103,7 +107,7 @@ impl ListReader<'_> {
                 dropped.push(index);
                 continue;
             }
-            let spot = Spot {
+            let spot = RuleSpot {
                 source: rule.source,
                 line: rule.line,
                 column: 0,

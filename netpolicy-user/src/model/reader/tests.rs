@@ -66,7 +66,7 @@ fn every_bad_line_is_reported_with_its_column() {
 }
 
 #[test]
-fn host_bits_are_masked_and_a_few_warnings_stand_for_many() {
+fn host_bits_are_masked_and_warnings_are_limited() {
     let (list, warnings) = read("  10.0.0.1/24\n");
     assert_eq!(list[0].net.to_string(), "10.0.0.0/24");
     assert_eq!(list[0].text(), "10.0.0.1/24");
@@ -85,7 +85,7 @@ fn host_bits_are_masked_and_a_few_warnings_stand_for_many() {
 }
 
 #[test]
-fn duplicates_name_both_places() {
+fn duplicate_rule_is_reported_with_both_places() {
     let found = errors("10.0.0.0/24\n::1\n10.0.0.7/24\n::0:1\n::1\n", OPTIONS);
     let expected = "l.txt:3: '10.0.0.7/24' is on the list already, as '10.0.0.0/24' (l.txt:1)";
     assert_eq!(found.len(), 3);
@@ -105,7 +105,7 @@ fn ranges_may_overlap_with_anything() {
 }
 
 #[test]
-fn a_blocked_zero_length_prefix_is_refused() {
+fn blocked_zero_length_prefix_is_refused() {
     let block = ListOptions {
         kind: ListKind::Block,
         ..OPTIONS
@@ -128,7 +128,7 @@ fn a_blocked_zero_length_prefix_is_refused() {
 }
 
 #[test]
-fn bad_lines_and_duplicates_can_be_left_out() {
+fn bad_lines_and_duplicates_are_left_out_on_request() {
     let options = ListOptions {
         skip_invalid: true,
         kind: ListKind::Block,
@@ -165,7 +165,7 @@ fn a_list_over_the_limit_is_refused() {
 }
 
 #[test]
-fn noise_fails_soon_with_few_errors() {
+fn random_input_fails_early_with_few_errors() {
     let noise = "q%8 zz,".repeat(1_000_000);
     for text in [noise.clone(), noise.replace(' ', "\n")] {
         let found = errors(&text, OPTIONS);
@@ -198,7 +198,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_displayed_is_what_was_written(net in crate::model::arbitrary::net()) {
+    fn rules_are_displayed_as_written(net in crate::model::arbitrary::net()) {
         let text = net.to_string();
         let (list, warnings) = read(&text);
         prop_assert_eq!(list[0].net, net);

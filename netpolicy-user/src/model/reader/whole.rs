@@ -1,7 +1,7 @@
 //! Lists as a whole: items and files; a file in which no line is an address is no address
 //! list.
 
-use super::{ListReader, Spot};
+use super::{ListReader, RuleSpot};
 use crate::model::change::{ListInput, SourceText};
 use crate::model::error::{Excerpt, Place, Problem};
 use crate::model::wording::{NamedBy, NoList};
@@ -23,7 +23,7 @@ impl ListReader<'_> {
         {
             for item in &input.items {
                 self.item(
-                    Spot {
+                    RuleSpot {
                         source,
                         line: 0,
                         column: 0,
@@ -74,7 +74,8 @@ impl ListReader<'_> {
                 first: first.map(Excerpt::new),
                 named,
             };
-            self.report.error_at(Some(place), Problem::NoAddress(what));
+            self.report
+                .error_at(Some(place), Problem::NoAddress(Box::new(what)));
         }
     }
 }

@@ -36,10 +36,10 @@ fn changed() -> Changed {
 }
 
 #[test]
-fn a_change_and_where_it_is_in_force() {
+fn change_is_shown_with_the_interfaces_where_it_is_in_force() {
     let (changed, status) = (changed(), status());
     shows(
-        &InForce {
+        &ChangeReport {
             changed: &changed,
             status: Some(&status),
         },
@@ -52,16 +52,16 @@ revision 5, generation 7 in force on eth0, eth1 (3 ms)
 ",
     );
     let mut out = Vec::new();
-    let page = Page {
+    let options = RenderOptions {
         format: Format::Json,
-        ..page()
+        ..options()
     };
     render(
-        &InForce {
+        &ChangeReport {
             changed: &changed,
             status: None,
         },
-        &page,
+        &options,
         &mut out,
     )
     .unwrap();
@@ -69,12 +69,12 @@ revision 5, generation 7 in force on eth0, eth1 (3 ms)
 }
 
 #[test]
-fn a_dry_run_and_no_change_say_so() {
+fn dry_run_and_change_without_effect_are_named() {
     let dry = Changed {
         dry_run: true,
         ..changed()
     };
-    let text = table(&InForce {
+    let text = table(&ChangeReport {
         changed: &dry,
         status: Some(&status()),
     });
@@ -89,7 +89,7 @@ fn a_dry_run_and_no_change_say_so() {
         ..changed()
     };
     assert_eq!(
-        table(&InForce {
+        table(&ChangeReport {
             changed: &same,
             status: None
         }),
@@ -98,10 +98,10 @@ fn a_dry_run_and_no_change_say_so() {
 }
 
 #[test]
-fn a_change_that_filters_nothing_says_so() {
+fn change_without_filtering_is_reported() {
     let (changed, mut status) = (changed(), status());
     status.enforcement.state = EnforcementState::Detached;
-    let text = table(&InForce {
+    let text = table(&ChangeReport {
         changed: &changed,
         status: Some(&status),
     });
@@ -111,7 +111,7 @@ fn a_change_that_filters_nothing_says_so() {
     );
     status.enforcement.state = EnforcementState::NotAttached;
     status.enforcement.interfaces.clear();
-    let text = table(&InForce {
+    let text = table(&ChangeReport {
         changed: &changed,
         status: Some(&status),
     });
@@ -138,7 +138,7 @@ fn denied() -> DeniedEvent {
 }
 
 #[test]
-fn events_one_a_line() {
+fn events_are_one_line_each() {
     let six = DeniedEvent {
         source: "2001:db8::1".parse().unwrap(),
         destination: "2001:db8::2".parse().unwrap(),
@@ -154,7 +154,7 @@ fn events_one_a_line() {
     ];
     let mut out = Vec::new();
     for event in &lines {
-        write_event(event, &page(), &mut out).unwrap();
+        write_event(event, &options(), &mut out).unwrap();
     }
     assert_eq!(
         String::from_utf8(out).unwrap(),
@@ -165,9 +165,9 @@ fn events_one_a_line() {
 "
     );
     let mut out = Vec::new();
-    let json = Page {
+    let json = RenderOptions {
         format: Format::Json,
-        ..page()
+        ..options()
     };
     for event in &lines {
         write_event(event, &json, &mut out).unwrap();
@@ -181,10 +181,10 @@ fn events_one_a_line() {
 }
 
 #[test]
-fn colours_only_where_asked_for() {
-    let coloured = Page {
+fn colours_are_used_only_if_requested() {
+    let coloured = RenderOptions {
         colour: true,
-        ..page()
+        ..options()
     };
     let mut out = Vec::new();
     render(&explanation(), &coloured, &mut out).unwrap();
@@ -197,7 +197,7 @@ fn colours_only_where_asked_for() {
 }
 
 #[test]
-fn text_of_others_does_not_steer_the_terminal() {
+fn text_of_other_users_is_escaped() {
     let nasty = PolicyView {
         comment: Some("\x1b[2Jgone\r".into()),
         ..policy()

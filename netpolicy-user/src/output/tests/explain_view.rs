@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_explanation_with_its_rule() {
+fn explanation_names_its_rule() {
     shows(
         &explanation(),
         "
@@ -27,7 +27,7 @@ Kernel      agrees: drop (blocked)
 }
 
 #[test]
-fn an_explanation_that_the_kernel_contradicts_is_a_fault() {
+fn explanation_that_the_kernel_contradicts_is_a_fault() {
     let contradicted = ExplainView {
         port: None,
         scope: "host".into(),
@@ -74,11 +74,11 @@ Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
         agrees: true,
         ..contradicted
     };
-    assert!(table(&unasked).ends_with("Kernel      not asked: no BTF\n"));
+    assert!(table(&unasked).ends_with("Kernel      not queried: no BTF\n"));
 }
 
 #[test]
-fn explanation_says_first_that_nothing_is_filtered() {
+fn explanation_begins_with_nothing_is_filtered() {
     let detached = ExplainView {
         enforced: false,
         verdict: "pass".into(),
@@ -118,7 +118,7 @@ Kernel         would agree: drop (blocked); not attached there
 }
 
 #[test]
-fn explanation_while_other_rules_are_in_force_says_so_first() {
+fn explanation_begins_with_other_rules_in_force() {
     let others = ExplainView {
         enforced: false,
         verdict: "pass".into(),
@@ -150,7 +150,7 @@ fn explanation_while_other_rules_are_in_force_says_so_first() {
 }
 
 #[test]
-fn explanation_of_an_observed_scope_says_what_the_policies_would_do() {
+fn explanation_of_an_observed_scope_shows_the_policies_verdict() {
     let observed = ExplainView {
         enforced: false,
         verdict: "pass".into(),
@@ -170,7 +170,7 @@ fn explanation_of_an_observed_scope_says_what_the_policies_would_do() {
 }
 
 #[test]
-fn program_s_word_without_an_agent() {
+fn explanation_without_an_agent_shows_the_program_s_verdict() {
     let kernel = KernelVerdict {
         verdict: "drop".into(),
         reason: "blocked".into(),

@@ -42,11 +42,17 @@ fn find(value: &Value, at: String, places: &mut Vec<String>) {
 }
 
 /// What a terminal is sent.
-fn sent(write: impl FnOnce(&Page, &mut dyn Write) -> io::Result<()>, colour: bool) -> String {
-    let page = Page { colour, ..page() };
+fn sent(
+    write: impl FnOnce(&RenderOptions, &mut dyn Write) -> io::Result<()>,
+    colour: bool,
+) -> String {
+    let options = RenderOptions {
+        colour,
+        ..options()
+    };
     let mut out = Vec::new();
     let mut escaped = Escaped::new(&mut out, Format::Table, colour);
-    write(&page, &mut escaped).unwrap();
+    write(&options, &mut escaped).unwrap();
     escaped.flush().unwrap();
     drop(escaped);
     String::from_utf8(out).unwrap()
@@ -55,7 +61,7 @@ fn sent(write: impl FnOnce(&Page, &mut dyn Write) -> io::Result<()>, colour: boo
 fn check<T: Render + Serialize + DeserializeOwned>(view: &T, text: &str) -> usize {
     let views = spoilt(view, text);
     for view in &views {
-        harmless(&sent(|page, out| render(view, page, out), false));
+        harmless(&sent(|options, out| render(view, options, out), false));
     }
     views.len()
 }
@@ -110,7 +116,7 @@ fn everything(text: &str) -> usize {
 }
 
 #[test]
-fn no_text_of_others_steers_a_terminal_or_forges_a_line() {
+fn text_of_other_users_neither_steers_a_terminal_nor_forges_a_line() {
     let bad = "\u{202e}\u{1b}[2J\u{1b}[31m\u{9b}1m\u{7}\r\u{feff}\u{2028}\u{e0041}";
     // As many places as the views have strings that may hold anything.
     assert!(everything(&format!("x{bad}{FORGED}")) > 25);
@@ -128,7 +134,10 @@ fn no_text_of_others_steers_a_terminal_or_forges_a_line() {
         rule: Some("office block 10.0.0.0/8".into()),
     };
     for event in spoilt(&EventLine::Denied(denied), &format!("x{bad}{FORGED}")) {
-        harmless(&sent(|page, out| write_event(&event, page, out), false));
+        harmless(&sent(
+            |options, out| write_event(&event, options, out),
+            false,
+        ));
     }
     for plan in spoilt(
         &vec![PlanItem {
@@ -138,17 +147,17 @@ fn no_text_of_others_steers_a_terminal_or_forges_a_line() {
         }],
         &format!("x{bad}{FORGED}"),
     ) {
-        harmless(&sent(|page, out| write_plan(&plan, page, out), false));
+        harmless(&sent(|options, out| write_plan(&plan, options, out), false));
     }
 }
 
 #[test]
 fn colours_are_the_only_codes_that_are_sent() {
-    let text = sent(|page, out| render(&status(), page, out), true);
+    let text = sent(|options, out| render(&status(), options, out), true);
     assert!(text.contains("\u{1b}["));
     let mut evil = status();
     evil.faults = vec!["\u{1b}[2J\u{1b}]0;x\u{7}".into()];
-    let text = sent(|page, out| render(&evil, page, out), true);
+    let text = sent(|options, out| render(&evil, options, out), true);
     for code in ["\u{1b}[2J", "\u{1b}]0", "\u{7}"] {
         assert!(!text.contains(code), "{text:?}");
     }
@@ -158,7 +167,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn any_text_is_harmless_everywhere(text in "[\\PC\\p{Cc}\\p{Cf}\\p{Zl}\n]{1,12}") {
+    fn any_text_is_escaped_in_every_view(text in "[\\PC\\p{Cc}\\p{Cf}\\p{Zl}\n]{1,12}") {
         everything(&format!("x{text}"));
     }
 }

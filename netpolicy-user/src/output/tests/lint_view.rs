@@ -17,7 +17,7 @@ fn finding(severity: Severity, code: Code, policies: &[&str], message: &str) -> 
 }
 
 #[test]
-fn findings_stand_under_their_policy() {
+fn findings_are_grouped_by_policy() {
     let rule = |policy: &str, text: &str, line: u8| {
         Some(RuleAt {
             policy: policy.into(),
@@ -31,14 +31,14 @@ fn findings_stand_under_their_policy() {
         other: rule("one", "10.0.0.0/24", 2),
         ..finding(Severity::Warning, Code::CoveredRule, &["office"], "covered")
     };
-    let nobody = finding(
+    let denies_all = finding(
         Severity::Error,
         Code::DeniesEverybody,
         &["office"],
-        "nobody passes",
+        "no source passes",
     );
     let findings = [
-        nobody,
+        denies_all,
         covered("10.0.0.7", 7),
         Finding {
             more: 1234,
@@ -59,7 +59,7 @@ fn findings_stand_under_their_policy() {
         &findings[..],
         "
 policy office
-  error: nobody passes [denies-everybody]
+  error: no source passes [denies-everybody]
   warning: covered by another rule of the same list: remove the narrower [covered-rule]
     block hosts.txt:7   10.0.0.7    in block 10.0.0.0/24 (hosts.txt:2) of policy one
     block hosts.txt:9   10.0.0.70   in block 10.0.0.0/24 (hosts.txt:2) of policy one

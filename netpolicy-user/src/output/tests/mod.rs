@@ -1,4 +1,4 @@
-//! Every view as a person and as a program sees it.
+//! Every view as a table and as JSON.
 
 mod changes;
 mod explain_view;
@@ -11,9 +11,9 @@ use crate::api::*;
 use crate::model::ListKind;
 use crate::model::{Combine, Mode};
 
-fn page() -> Page {
+fn options() -> RenderOptions {
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
-    Page {
+    RenderOptions {
         format: Format::Table,
         colour: false,
         zone: Some(TimeZone::UTC),
@@ -27,7 +27,7 @@ fn at(text: &str) -> Timestamp {
 
 fn table<T: Render + ?Sized>(value: &T) -> String {
     let mut out = Vec::new();
-    render(value, &page(), &mut out).unwrap();
+    render(value, &options(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -47,9 +47,9 @@ where
     let mut out = Vec::new();
     render(
         value,
-        &Page {
+        &RenderOptions {
             format: Format::Json,
-            ..page()
+            ..options()
         },
         &mut out,
     )
@@ -141,7 +141,7 @@ fn policy() -> PolicyView {
 }
 
 #[test]
-fn policies_in_short() {
+fn policy_list_shows_one_line_per_policy() {
     let open = PolicyView {
         name: "pests".into(),
         active: false,
@@ -166,7 +166,7 @@ pests    inactive   -                  any   100000   root    2026-11-20 09:30:0
 }
 
 #[test]
-fn a_policy_whole() {
+fn policy_is_shown_with_all_its_rules() {
     shows(
         &policy(),
         "
@@ -190,7 +190,7 @@ block   192.168.1.99                                --block
 }
 
 #[test]
-fn an_empty_allow_list_is_said_to_deny_everybody() {
+fn empty_allow_list_is_shown_as_denying_every_source() {
     let nothing = PolicyView {
         allow_count: Some(0),
         allow: Some(Vec::new()),
@@ -200,7 +200,7 @@ fn an_empty_allow_list_is_said_to_deny_everybody() {
 }
 
 #[test]
-fn services_and_host() {
+fn services_and_host_are_shown_with_their_settings() {
     let service = ServiceView {
         name: "postgres".into(),
         ports: "5432,7000-7010".into(),
@@ -233,7 +233,7 @@ Policies         office, vpn
 }
 
 #[test]
-fn bypasses() {
+fn bypasses_are_listed_with_the_time_left() {
     let bypass = |scope: &str, expires| BypassView {
         source: "203.0.113.0/24".into(),
         scope: scope.into(),
@@ -264,7 +264,7 @@ SOURCE           SCOPE      LEFT      EXPIRES               GRANTED BY
 }
 
 #[test]
-fn counters() {
+fn counters_are_listed_by_scope_and_reason() {
     let row = |scope: &str, reason: &str, action: &str, packets| CounterRow {
         scope: scope.into(),
         reason: reason.into(),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn status_in_good_order() {
+fn status_without_faults() {
     shows(
         &status(),
         "
@@ -19,7 +19,7 @@ Faults        none
 }
 
 #[test]
-fn status_names_what_only_observes() {
+fn status_names_scopes_in_observe_mode() {
     let mut status = status();
     if let Some(agent) = &mut status.agent {
         agent.observing = vec!["host".into(), "pg1".into()];
@@ -35,12 +35,12 @@ fn no_line_ends_with_spaces_in_colour_either() {
         "a \u{1b}[31m\u{1b}[1mdrop\u{1b}[0m"
     );
     assert_eq!(trim_end("[1m plain m "), "[1m plain m");
-    let page = Page {
+    let options = RenderOptions {
         colour: true,
-        ..page()
+        ..options()
     };
     let mut out = Vec::new();
-    render(&explanation(), &page, &mut out).unwrap();
+    render(&explanation(), &options, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("drop\u{1b}["), "{text:?}");
 }
@@ -87,7 +87,7 @@ fn status_names_who_detached_on_its_first_line() {
 }
 
 #[test]
-fn status_says_where_being_attached_drops_nothing() {
+fn status_reports_where_attached_interfaces_drop_nothing() {
     let mut status = status();
     if let Some(agent) = &mut status.agent {
         agent.observing = vec!["host".into()];
@@ -109,7 +109,7 @@ fn status_says_where_being_attached_drops_nothing() {
 }
 
 #[test]
-fn status_does_not_say_none_of_what_cannot_be_read() {
+fn status_reports_unreadable_values_as_unknown() {
     let mut status = status();
     status.enforcement.generation = 0;
     assert!(table(&status).contains("In force      none yet\n"));
@@ -118,7 +118,7 @@ fn status_does_not_say_none_of_what_cannot_be_read() {
 }
 
 #[test]
-fn status_from_another_network_namespace_says_where_it_is_attached() {
+fn status_from_another_network_namespace_names_where_it_is_attached() {
     let mut status = status();
     status.enforcement.state = EnforcementState::NotAttached;
     status.enforcement.interfaces.truncate(1);

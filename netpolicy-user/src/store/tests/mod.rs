@@ -89,9 +89,8 @@ proptest! {
         edits in vec((0..4_000_u32, 1..20_u32), 1..5),
     ) {
         let objects = Memory::default();
-        let per = 4_000 / comments.len() as u32;
-        let rules = (0_u32..).zip(&comments);
-        let rules = rules.flat_map(|(n, comment)| hosts(n * per..(n + 1) * per, *comment));
+        let rules = (0_u32..).step_by(1_200).zip(&comments);
+        let rules = rules.flat_map(|(from, comment)| hosts(from..from + 1_200, *comment));
         let mut version = list(rules.collect());
         let (mut known, _) = put(&objects, &version, &[]);
         let mut versions = vec![known.clone()];

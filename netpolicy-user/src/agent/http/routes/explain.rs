@@ -119,7 +119,7 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
             );
         }
         (_, None, Some(why)) => {
-            views::not_enforced(&mut view, Verdict::Pass, Cause::NotFiltered, why)
+            views::not_enforced(&mut view, Verdict::Pass, Cause::NotFiltered, why);
         }
         (_, None, None) => {}
     }

@@ -40,7 +40,7 @@ const ABUSE: &str = "[[policy]]\nname = \"abuse\"\nblock = [\"203.0.113.0/24\"]\
 const DUAL: &str = "[[policy]]\nname = \"office\"\nallow = [\"10.0.0.0/8\", \"fd00::/8\"]\n";
 
 #[test]
-fn the_end_of_a_restriction_opens_the_host() {
+fn removed_restriction_opens_the_host() {
     let every = "the host to every source";
     assert_eq!(opened(OFFICE, ""), every);
     assert_eq!(
@@ -74,7 +74,7 @@ fn the_end_of_a_restriction_opens_the_host() {
 }
 
 #[test]
-fn a_change_that_leaves_most_denied_or_changes_nothing_opens_nothing() {
+fn change_that_leaves_most_sources_denied_opens_nothing() {
     assert_eq!(opened("", OFFICE), "");
     assert_eq!(opened("", ABUSE), "");
     assert_eq!(opened(OFFICE, OFFICE), "");
@@ -98,7 +98,7 @@ fn a_change_that_leaves_most_denied_or_changes_nothing_opens_nothing() {
 }
 
 #[test]
-fn services_are_named_with_the_ports_that_are_opened() {
+fn opened_services_are_named_with_their_ports() {
     let service = "[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n";
     let dba = "[[policy]]\nname = \"dba\"\nallow = [\"10.0.0.1\"]\nbind = [\"postgres\"]\n";
     let restricted = format!("{OFFICE}{service}{dba}");
@@ -130,7 +130,7 @@ fn services_are_named_with_the_ports_that_are_opened() {
 }
 
 #[test]
-fn many_scopes_are_counted() {
+fn many_opened_scopes_are_named_in_part_and_counted() {
     let services = |n: usize| -> String {
         (0..n)
             .map(|n| {
@@ -148,7 +148,7 @@ fn many_scopes_are_counted() {
 }
 
 #[test]
-fn exemptions_that_cover_a_family_open_it() {
+fn bypasses_that_cover_a_family_open_it() {
     let rules = &compile(&state_of(DUAL));
     let nets = |nets: &[&str]| {
         let nets = nets.iter().map(|net| (HOST_SCOPE, net.parse().unwrap()));
@@ -234,7 +234,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn openings_are_what_looking_up_says(
+    fn openings_are_those_found_by_lookup(
         mut old in state(),
         mut new in state(),
         same in any::<bool>(),

@@ -1,4 +1,4 @@
-//! Which policy governs a scope, whose it is, and what stays when it is made anew.
+//! Which policy governs a scope, its owner, and what stays when it is replaced.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn on(state: &State, change: &Change) -> State {
 }
 
 #[test]
-fn one_policy_governs_a_scope_and_the_others_leave_it() {
+fn policy_set_for_a_scope_replaces_the_others() {
     let state = after(&[
         service("pg", &["5432"]),
         create("one", None, &[]),
@@ -66,7 +66,7 @@ fn one_policy_governs_a_scope_and_the_others_leave_it() {
 }
 
 #[test]
-fn a_policy_made_anew_keeps_bindings_and_owner() {
+fn replaced_policy_keeps_bindings_and_owner() {
     let state = after(&[
         service("pg", &["5432"]),
         create("one", Some(&["10.0.0.0/8"]), &["10.0.0.9"]),
@@ -77,11 +77,11 @@ fn a_policy_made_anew_keeps_bindings_and_owner() {
         },
     ]);
     let before = shape(&state);
-    let mut anew = create("ONE", Some(&["192.0.2.1"]), &[]);
-    if let Change::CreatePolicy { replace, .. } = &mut anew {
+    let mut replacement = create("ONE", Some(&["192.0.2.1"]), &[]);
+    if let Change::CreatePolicy { replace, .. } = &mut replacement {
         *replace = true;
     }
-    let state = on(&state, &anew);
+    let state = on(&state, &replacement);
     assert_eq!(shape(&state), before);
     let one = state.policy("one").unwrap();
     assert_eq!(one.owner, "group:dba");
@@ -90,7 +90,7 @@ fn a_policy_made_anew_keeps_bindings_and_owner() {
 }
 
 #[test]
-fn quoted_names_are_exact_and_do_not_stand_beside_their_like() {
+fn quoted_names_are_exact_and_differ_by_more_than_case() {
     let state = after(&[create("\"Head Office\"", None, &[])]);
     let renamed = Change::RenamePolicy {
         name: "\"Head Office\"".into(),
@@ -110,7 +110,7 @@ fn quoted_names_are_exact_and_do_not_stand_beside_their_like() {
 }
 
 #[test]
-fn a_file_removes_what_it_does_not_name_or_keeps_it() {
+fn file_removes_or_keeps_what_it_does_not_name() {
     let state = after(&[
         service("pg", &["5432"]),
         create("one", None, &["10.0.0.1"]),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn lists_are_edited_by_what_rules_mean() {
+fn lists_are_edited_by_the_meaning_of_rules() {
     let state = after(&[create(
         "one",
         Some(&["10.0.0.0/24", "::1", "10.1.0.0/16"]),
@@ -47,7 +47,7 @@ fn lists_are_edited_by_what_rules_mean() {
 }
 
 #[test]
-fn an_allow_part_becomes_only_when_something_is_added_and_any_on_request() {
+fn allow_part_becomes_only_by_an_addition_and_any_on_request() {
     let state = after(&[create("one", None, &[])]);
     let one = state
         .apply(&alter("one", edit(&[], &[]), ListEdit::Keep), &cx())
@@ -73,7 +73,7 @@ fn an_allow_part_becomes_only_when_something_is_added_and_any_on_request() {
             .allow_list()
             .map(crate::model::RuleList::len),
         Some(0),
-        "only [] denies everybody"
+        "only [] denies every source"
     );
     let any = one
         .apply(&alter("one", ListEdit::Any, ListEdit::Keep), &cx())
@@ -91,7 +91,7 @@ fn an_allow_part_becomes_only_when_something_is_added_and_any_on_request() {
 }
 
 #[test]
-fn a_range_adds_what_is_not_there_yet() {
+fn added_range_adds_only_missing_networks() {
     let state = after(&[
         create("one", Some(&["10.0.0.1"]), &[]),
         alter("one", edit(&["10.0.0.1-10.0.0.3"], &[]), ListEdit::Keep),

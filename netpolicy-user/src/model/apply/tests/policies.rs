@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_policy_is_active_and_bound_to_the_host_unless_told_otherwise() {
+fn new_policy_is_active_and_bound_to_the_host_by_default() {
     let state = after(&[
         service("pg_", &["5432"]),
         create("Office", Some(&["10.0.0.1/24"]), &["10.0.0.9"]),
@@ -45,7 +45,7 @@ fn a_policy_is_active_and_bound_to_the_host_unless_told_otherwise() {
 }
 
 #[test]
-fn all_errors_of_a_change_are_reported_and_nothing_is_done() {
+fn change_with_errors_reports_all_and_has_no_effect() {
     let state = after(&[create("one", None, &[])]);
     let change = Change::CreatePolicy {
         name: "a-b".into(),
@@ -99,7 +99,7 @@ fn names_are_unique_whatever_their_case_and_apart_for_services() {
 }
 
 #[test]
-fn what_is_not_there_is_unknown_and_a_like_name_suggested() {
+fn unknown_name_is_refused_with_the_closest_one() {
     let state = after(&[create("office", None, &[])]);
     for change in [
         Change::DropPolicy {
@@ -147,7 +147,7 @@ fn comments_are_replaced_and_removed() {
 }
 
 #[test]
-fn a_policy_may_be_renamed_but_not_to_anothers_name() {
+fn policy_cannot_be_renamed_to_an_existing_name() {
     let state = after(&[create("one", None, &[]), create("two", None, &[])]);
     let rename = |to: &str| Change::RenamePolicy {
         name: "one".into(),
@@ -165,7 +165,7 @@ fn a_policy_may_be_renamed_but_not_to_anothers_name() {
 }
 
 #[test]
-fn changes_that_change_nothing_leave_the_state_equal() {
+fn changes_without_effect_leave_the_state_equal() {
     let state = after(&[create("one", None, &[])]);
     let later = ChangeContext {
         now: Timestamp::MAX,

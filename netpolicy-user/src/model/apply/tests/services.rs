@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn bindings_come_and_go() {
+fn bind_and_unbind_change_the_bindings() {
     let state = after(&[
         create("one", None, &[]),
         service("pg_", &["5432"]),
@@ -37,7 +37,7 @@ fn bindings_come_and_go() {
 }
 
 #[test]
-fn services_get_the_smallest_free_number() {
+fn new_service_gets_the_smallest_free_id() {
     let state = after(&[
         service("aaa", &["1"]),
         service("bbb", &["2"]),
@@ -65,7 +65,7 @@ fn services_get_the_smallest_free_number() {
 }
 
 #[test]
-fn a_port_has_one_meaning() {
+fn port_belongs_to_one_service_or_is_failsafe() {
     let state = after(&[service("pg_", &["5432", "7000-7010"])]);
     let (message, kind) = refused(&state, &service("web", &["7005-7020"]));
     assert!(
@@ -113,7 +113,7 @@ fn a_port_has_one_meaning() {
 }
 
 #[test]
-fn what_governs_nothing_yet_is_said() {
+fn policy_that_governs_nothing_gives_a_warning() {
     let warned = |state: &State, change: &Change| state.apply(change, &cx()).unwrap().warnings;
     let set = |active| Change::SetActive {
         name: "one".into(),
@@ -130,7 +130,7 @@ fn what_governs_nothing_yet_is_said() {
 }
 
 #[test]
-fn services_are_altered_in_part() {
+fn altered_service_keeps_what_is_not_named() {
     let alter = Change::AlterService {
         name: "PG_".into(),
         ports: None,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::read::read_text;
 use super::super::text::Text;
-use super::super::{Beside, Tolerance};
+use super::super::{EarlierState, Tolerance};
 use crate::model::State;
 use crate::model::arbitrary::cx;
 use crate::model::list::Sameness;
@@ -15,11 +15,18 @@ fn read(text: &str, is_long: bool) -> Result<(String, Vec<String>), Vec<String>>
     let length = if is_long { 0 } else { usize::MAX };
     let text = Text::with_outline_from(length, "p.toml", text);
     let mut report = Report::default();
-    let beside = Beside {
+    let earlier = EarlierState {
         state: &State::empty(),
         sameness: Sameness::Place,
     };
-    let file = read_text(&text, &[], Tolerance::default(), beside, &cx(), &mut report);
+    let file = read_text(
+        &text,
+        &[],
+        Tolerance::default(),
+        earlier,
+        &cx(),
+        &mut report,
+    );
     let warnings = report.finish().map_err(|errors| errors.messages())?;
     Ok((format!("{file:?}"), warnings))
 }
@@ -78,7 +85,7 @@ fn syntax_error_among_items_is_reported_at_its_place() {
 }
 
 #[test]
-fn array_that_does_not_end_is_reported_alone() {
+fn unterminated_array_is_the_only_error() {
     let text = "[[policy]]\nblock = [\n\"10.0.0.1\",\n\"10.0.0.2\",\n";
     let long = read(text, true).unwrap_err();
     assert_eq!(long.len(), 1, "{long:?}");

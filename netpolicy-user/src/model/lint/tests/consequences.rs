@@ -28,7 +28,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn what_never_matters_can_go(
+    fn rules_reported_as_without_effect_can_be_removed(
         state in state(),
         more in prop::collection::vec(any::<IpAddr>(), 8),
     ) {
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn who_is_told_to_be_denied_is(state in state(), more in prop::collection::vec(any::<IpAddr>(), 8)) {
+    fn sources_reported_as_denied_are_denied(state in state(), more in prop::collection::vec(any::<IpAddr>(), 8)) {
         let mut sources = boundaries(&state);
         sources.extend(more);
         for finding in lint(&state) {

@@ -89,7 +89,7 @@ fn policies_of_a_scope_cover_a_local_range_together() {
     let allow = policy("three", &format!("allow = [{BOTH}\"10.0.0.0/8\"]"));
     let with_allow = codes(&format!("{one}{two}{allow}"));
     assert!(!with_allow.contains(&Code::SpecialRange), "{with_allow:?}");
-    // A range that one policy is told of by itself is not told again of the scope.
+    // A range that is reported of one policy by itself is not reported again of the scope.
     let whole = policy("two", &blocks(&["10.0.0.0/8"]));
     let found = codes(&format!("{one}{whole}"));
     assert_eq!(
@@ -132,7 +132,7 @@ fn allow_rules_that_cover_a_family_together_are_found() {
 }
 
 #[test]
-fn service_that_shares_no_source_with_the_host_denies_everybody() {
+fn service_that_shares_no_source_with_the_host_denies_every_source() {
     let service = |combine: &str| {
         format!("[[service]]\nname = \"postgres\"\nports = [\"5432\"]\ncombine = \"{combine}\"\n")
     };

@@ -1,6 +1,7 @@
 //! What is on disk stays readable: the format of a state, pinned.
 
 use super::*;
+use crate::model::list::CHUNK_BYTES;
 
 /// Databases are out there: this may gain cases, never change. The hashes pin the
 /// formats of lists and chunks, too.
@@ -39,4 +40,59 @@ fn a_state_of_an_unknown_format_is_refused() {
         let error = document::Document::decode(body.as_bytes()).err().unwrap();
         assert!(error.contains(expected), "{body}: {error}");
     }
+}
+
+/// As before chunks were bounded in bytes.
+#[test]
+fn database_with_larger_chunks_is_read_backed_up_and_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = Note {
+        comment: Some("c".repeat(1_000).into()),
+        ..Note::default()
+    };
+    let note = note.share();
+    let with_comments = |count| {
+        let mut rules: Vec<Rule> = list(0..count).iter().cloned().collect();
+        for rule in &mut rules {
+            rule.note.clone_from(&note);
+        }
+        let mut state = blocking(0..1);
+        state.policies[0].block = RuleList::from_parts(rules, vec!["list.txt".into()]);
+        state
+    };
+    let old = with_comments(1_000);
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    store.commit(&blocking(0..1), &by("a")).unwrap();
+    {
+        let db = store.db();
+        let rules: Vec<Rule> = old.policies[0].block.iter().cloned().collect();
+        let id = list::put_cut(&db, &["list.txt"], &[&rules]).unwrap();
+        let document = document::Document::of(&old, |_| Ok(id)).unwrap();
+        let body = document.encode().unwrap();
+        let state = objects::put(&db, objects::Kind::State, &body).unwrap();
+        let sql = "UPDATE revisions SET state = ?1";
+        store.conn.execute(sql, [state.as_bytes()]).unwrap();
+    }
+    drop(store);
+    let longest = |store: &SqliteStore| -> usize {
+        let sql = "SELECT max(length(body)) FROM objects WHERE hash IN (SELECT hash FROM fresh)";
+        let longest = store.conn.query_row(sql, [], |row| row.get::<_, u32>(0));
+        longest.unwrap() as usize
+    };
+
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    let loaded = store.load().unwrap();
+    assert_eq!((loaded.revision, &loaded.state), (1, &old));
+    let backup = store.archivist().unwrap().write().unwrap();
+    assert_eq!(backup.summary.policies, 1);
+    let sql = "CREATE TEMP TABLE there AS SELECT hash FROM objects;
+        CREATE TEMP VIEW fresh AS SELECT hash FROM objects WHERE hash NOT IN (SELECT hash FROM there)";
+    store.conn.execute_batch(sql).unwrap();
+    let new = with_comments(999);
+    store.commit(&new, &by("b")).unwrap();
+    assert!((50_000..=CHUNK_BYTES).contains(&longest(&store)));
+    drop(store);
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(store.load().unwrap().state, new);
+    assert_eq!(store.state_at(1).unwrap(), old);
 }

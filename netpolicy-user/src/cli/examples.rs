@@ -1,0 +1,461 @@
+//! Examples of each command, which its help and the reference show.
+
+use clap::Command;
+
+/// Where examples begin in the text after a command's options.
+const HEADING: &str = "Examples:";
+
+/// Each command, by its words after `netpolicy`, and two command lines.
+const EXAMPLES: [(&str, [&str; 2]); 52] = [
+    (
+        "",
+        [
+            "netpolicy policy create office --allow 203.0.113.0/24",
+            "netpolicy explain 198.51.100.7 --port 5432",
+        ],
+    ),
+    (
+        "agent",
+        [
+            "netpolicy agent --interface eth0",
+            "netpolicy agent --interface eth0,eth1 --xdp-mode generic",
+        ],
+    ),
+    (
+        "status",
+        ["netpolicy status", "netpolicy status --output json"],
+    ),
+    (
+        "policy",
+        [
+            "netpolicy policy create office --allow 203.0.113.0/24",
+            "netpolicy policy show office",
+        ],
+    ),
+    (
+        "policy create",
+        [
+            "netpolicy policy create office --allow 203.0.113.0/24,10.9.0.1-10.9.0.6 --dry-run",
+            "netpolicy policy create abuse --block-file bad-hosts.txt --service postgres",
+        ],
+    ),
+    (
+        "policy alter",
+        [
+            "netpolicy policy alter office --add-allow 203.0.113.9 --confirm-within 60s",
+            "netpolicy policy alter abuse --set-block-file bad-hosts.txt --existing cut",
+        ],
+    ),
+    (
+        "policy rename",
+        [
+            "netpolicy policy rename office head_office",
+            "netpolicy policy rename office head_office --dry-run",
+        ],
+    ),
+    (
+        "policy owner",
+        [
+            "netpolicy policy owner office user:alice",
+            "netpolicy policy owner office group:dba",
+        ],
+    ),
+    (
+        "policy drop",
+        [
+            "netpolicy policy drop office --dry-run",
+            "netpolicy policy drop office --yes",
+        ],
+    ),
+    (
+        "policy activate",
+        [
+            "netpolicy policy activate office --dry-run",
+            "netpolicy policy activate office --confirm-within 5m",
+        ],
+    ),
+    (
+        "policy deactivate",
+        [
+            "netpolicy policy deactivate office --dry-run",
+            "netpolicy policy deactivate office",
+        ],
+    ),
+    (
+        "policy list",
+        [
+            "netpolicy policy list",
+            "netpolicy policy list --output json",
+        ],
+    ),
+    (
+        "policy show",
+        [
+            "netpolicy policy show office",
+            "netpolicy policy show abuse --covers 198.51.100.7",
+        ],
+    ),
+    (
+        "policy lint",
+        [
+            "netpolicy policy lint office",
+            "netpolicy policy lint -f policy.toml",
+        ],
+    ),
+    (
+        "service",
+        [
+            "netpolicy service add postgres --port 5432,6432",
+            "netpolicy service list",
+        ],
+    ),
+    (
+        "service add",
+        [
+            "netpolicy service add postgres --port 5432,6432",
+            "netpolicy service add etcd --port 2379-2380 --combine and --mode observe",
+        ],
+    ),
+    (
+        "service alter",
+        [
+            "netpolicy service alter postgres --port 5432,6432,7000-7010",
+            "netpolicy service alter postgres --mode enforce --confirm-within 60s",
+        ],
+    ),
+    (
+        "service remove",
+        [
+            "netpolicy service remove postgres",
+            "netpolicy service remove postgres --dry-run",
+        ],
+    ),
+    (
+        "service list",
+        [
+            "netpolicy service list",
+            "netpolicy service list --output json",
+        ],
+    ),
+    (
+        "host",
+        ["netpolicy host show", "netpolicy host set --mode observe"],
+    ),
+    (
+        "host show",
+        ["netpolicy host show", "netpolicy host show --output json"],
+    ),
+    (
+        "host set",
+        [
+            "netpolicy host set --mode observe",
+            "netpolicy host set --failsafe-ports 22,2222",
+        ],
+    ),
+    (
+        "bind",
+        [
+            "netpolicy bind office --service postgres",
+            "netpolicy bind abuse",
+        ],
+    ),
+    (
+        "unbind",
+        [
+            "netpolicy unbind office --service postgres",
+            "netpolicy unbind abuse --dry-run",
+        ],
+    ),
+    (
+        "apply",
+        [
+            "netpolicy apply -f policy.toml --dry-run",
+            "netpolicy apply -f policy.toml --if-revision 41 --confirm-within 60s",
+        ],
+    ),
+    (
+        "export",
+        [
+            "netpolicy export > policy.toml",
+            "netpolicy export --revision 41 > earlier.toml",
+        ],
+    ),
+    (
+        "sql",
+        [
+            "netpolicy sql --dialect snowflake -e \"SHOW NETWORK POLICIES\"",
+            "netpolicy sql -f policies.sql --atomic --dry-run",
+        ],
+    ),
+    (
+        "confirm",
+        ["netpolicy confirm", "netpolicy confirm --output json"],
+    ),
+    (
+        "history",
+        [
+            "netpolicy history --limit 50",
+            "netpolicy history --text office --after 120",
+        ],
+    ),
+    (
+        "rollback",
+        [
+            "netpolicy rollback 41 --dry-run",
+            "netpolicy rollback 41 --confirm-within 60s",
+        ],
+    ),
+    (
+        "diff",
+        [
+            "netpolicy diff 40 41",
+            "netpolicy diff -f policy.toml --exit-code",
+        ],
+    ),
+    (
+        "explain",
+        [
+            "netpolicy explain 198.51.100.7 --port 5432",
+            "netpolicy explain 2001:db8::7 --port 5432 --interface eth1",
+        ],
+    ),
+    (
+        "verify",
+        ["netpolicy verify", "netpolicy verify --output json"],
+    ),
+    (
+        "counters",
+        ["netpolicy counters", "netpolicy counters --output json"],
+    ),
+    (
+        "monitor",
+        [
+            "netpolicy monitor",
+            "netpolicy monitor --count 10 --output json",
+        ],
+    ),
+    (
+        "bypass",
+        [
+            "netpolicy bypass grant 198.51.100.7 --minutes 30",
+            "netpolicy bypass list",
+        ],
+    ),
+    (
+        "bypass grant",
+        [
+            "netpolicy bypass grant 198.51.100.7 --minutes 30",
+            "netpolicy bypass grant 2001:db8:a::/64 --service postgres",
+        ],
+    ),
+    (
+        "bypass list",
+        [
+            "netpolicy bypass list",
+            "netpolicy bypass list --output json",
+        ],
+    ),
+    (
+        "bypass revoke",
+        [
+            "netpolicy bypass revoke 198.51.100.7",
+            "netpolicy bypass revoke 2001:db8:a::/64 --service postgres",
+        ],
+    ),
+    (
+        "grant",
+        [
+            "netpolicy grant create --to user:alice",
+            "netpolicy grant attach --to group:dba --policy office",
+        ],
+    ),
+    (
+        "revoke",
+        [
+            "netpolicy revoke create --from user:alice",
+            "netpolicy revoke attach --from group:dba --policy office",
+        ],
+    ),
+    (
+        "grants",
+        ["netpolicy grants", "netpolicy grants --output json"],
+    ),
+    (
+        "audit",
+        [
+            "netpolicy audit --limit 50",
+            "netpolicy audit --text alice --output json",
+        ],
+    ),
+    (
+        "backup",
+        [
+            "netpolicy backup netpolicy.backup",
+            "netpolicy backup /srv/backups/netpolicy.backup --force",
+        ],
+    ),
+    (
+        "restore",
+        [
+            "netpolicy restore netpolicy.backup",
+            "netpolicy restore /srv/backups/netpolicy.backup --yes",
+        ],
+    ),
+    (
+        "store",
+        ["netpolicy store rescue", "netpolicy store acknowledge"],
+    ),
+    (
+        "store rescue",
+        [
+            "netpolicy store rescue",
+            "netpolicy store rescue --output json",
+        ],
+    ),
+    (
+        "store acknowledge",
+        [
+            "netpolicy store acknowledge",
+            "netpolicy store acknowledge --yes",
+        ],
+    ),
+    (
+        "store reset",
+        ["netpolicy store reset", "netpolicy store reset --yes"],
+    ),
+    ("detach", ["netpolicy detach", "netpolicy detach --yes"]),
+    (
+        "attach",
+        ["netpolicy attach", "netpolicy attach --output json"],
+    ),
+    (
+        "completions",
+        [
+            "netpolicy completions bash > /etc/bash_completion.d/netpolicy",
+            "netpolicy completions zsh > /usr/local/share/zsh/site-functions/_netpolicy",
+        ],
+    ),
+];
+
+/// Puts the examples at the end of each command's help, after a note that it has already.
+pub(super) fn add(command: Command) -> Command {
+    of(command, "")
+}
+
+fn of(command: Command, path: &str) -> Command {
+    let names: Vec<_> = command
+        .get_subcommands()
+        .map(|inner| inner.get_name().to_owned())
+        .collect();
+    let command = names.into_iter().fold(command, |command, name| {
+        let inner = format!("{path} {name}");
+        command.mut_subcommand(name, |command| of(command, inner.trim_start()))
+    });
+    let Some((_, lines)) = EXAMPLES.iter().find(|(known, _)| *known == path) else {
+        return command;
+    };
+    let note = command.get_after_help().map(|note| format!("{note}\n\n"));
+    let lines = lines.map(|line| format!("  {line}"));
+    let note = note.unwrap_or_default();
+    command.after_help(format!("{note}{HEADING}\n{}", lines.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::usage;
+
+    /// The words of a command line, up to a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (at, part) in line.split('"').enumerate() {
+            if at % 2 == 1 {
+                words.push(part.to_owned());
+                continue;
+            }
+            for word in part.split_whitespace() {
+                if word == ">" {
+                    return words;
+                }
+                words.push(word.to_owned());
+            }
+        }
+        words
+    }
+
+    /// The words that select a command.
+    fn path(matches: &clap::ArgMatches) -> String {
+        let mut path = Vec::new();
+        let mut inner = matches.subcommand();
+        while let Some((name, matches)) = inner {
+            path.push(name);
+            inner = matches.subcommand();
+        }
+        path.join(" ")
+    }
+
+    fn paths(command: &Command, path: &str, into: &mut Vec<String>) {
+        into.push(path.to_owned());
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name());
+            paths(inner, path.trim_start(), into);
+        }
+    }
+
+    #[test]
+    fn every_command_s_help_ends_with_two_examples() {
+        let command = usage::command();
+        let mut known = Vec::new();
+        paths(&command, "", &mut known);
+        let mut listed: Vec<_> = EXAMPLES
+            .iter()
+            .map(|(path, _)| (*path).to_owned())
+            .collect();
+        known.sort();
+        listed.sort();
+        assert_eq!(known, listed);
+        let alter = command.find_subcommand("policy").unwrap();
+        let alter = alter.find_subcommand("alter").unwrap().clone();
+        let help = alter.clone().render_help().to_string();
+        assert!(
+            help.ends_with(
+                "Examples:\n  netpolicy policy alter office --add-allow 203.0.113.9 \
+                 --confirm-within 60s\n  netpolicy policy alter abuse --set-block-file \
+                 bad-hosts.txt --existing cut\n"
+            ),
+            "{help}"
+        );
+        assert!(
+            alter
+                .clone()
+                .render_long_help()
+                .to_string()
+                .contains(HEADING)
+        );
+    }
+
+    #[test]
+    fn examples_are_command_lines_of_their_command() {
+        for (command, lines) in EXAMPLES {
+            for line in lines {
+                let matches = usage::command().try_get_matches_from(words(line));
+                let path = path(&matches.unwrap_or_else(|error| panic!("{line}: {error}")));
+                assert!(
+                    path == command
+                        || path.starts_with(&format!("{command} "))
+                        || command.is_empty(),
+                    "'{line}' is an example of '{path}', not of '{command}'"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn examples_fit_into_the_help_s_width() {
+        for (_, lines) in EXAMPLES {
+            for line in lines {
+                assert!(line.len() + 2 <= 100, "{line}");
+            }
+        }
+    }
+}
