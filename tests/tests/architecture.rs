@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use netpolicy_tests::binary::workspace;
 use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 
-/// Most lines of a file.
-const LONGEST: usize = 450;
+#[path = "architecture/texts.rs"]
+mod texts;
 
 /// A module, what it must not use, and where in it that is allowed after all.
 struct Ban {
@@ -362,34 +362,6 @@ fn no_file_of_the_agent_imports_one_that_imports_it() {
     assert_eq!(circles(&src, "agent").unwrap(), Vec::<String>::new());
 }
 
-/// What is kept for SQL's dialects has names where it is defined, where it is written down
-/// and in the meaning of statements.
-#[test]
-fn what_only_dialects_need_is_opaque_elsewhere() {
-    const KNOW: [&str; 4] = [
-        "model/compat.rs",
-        // Names of fields in JSON.
-        "model/change.rs",
-        "store/document.rs",
-        "sql/meaning",
-    ];
-    let src = workspace().join("netpolicy-user/src");
-    let mut naming = Vec::new();
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
-        let names = ["blocked_rest", "default_dropped"];
-        if !is_unit_test(&file) && names.iter().any(|word| text.contains(word)) {
-            naming.push(name.to_owned());
-        }
-    }
-    let knows = |name: &&String| KNOW.iter().any(|part| in_part(name, part));
-    let wrong: Vec<_> = naming.iter().filter(|name| !knows(name)).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
-    for part in KNOW {
-        assert!(naming.iter().any(|name| in_part(name, part)), "{part}");
-    }
-}
-
 #[test]
 fn circle_of_files_would_be_noticed() {
     let src = tempfile::tempdir().unwrap();
@@ -415,44 +387,6 @@ fn circle_of_files_would_be_noticed() {
         .map(|(room, of)| (room.as_str(), of.len()))
         .collect();
     assert_eq!(found, [("a", 1), ("room", 1)]);
-}
-
-#[test]
-fn only_one_file_makes_raw_system_calls() {
-    let src = workspace().join("netpolicy-user/src");
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
-        if name != "datapath/sys.rs" {
-            assert!(!text.contains("libc::syscall"), "{name}");
-            assert!(!text.contains("SYS_bpf"), "{name}");
-        }
-    }
-}
-
-#[test]
-fn every_file_begins_with_its_purpose_and_is_short() {
-    let mut wrong = Vec::new();
-    for part in [
-        "netpolicy-common",
-        "netpolicy-ebpf",
-        "netpolicy-user",
-        "xtask",
-        "tests",
-    ] {
-        for (file, text) in sources(&workspace().join(part)) {
-            let name = file.strip_prefix(workspace()).unwrap().display();
-            // Unit tests are parts of the modules beside them.
-            if !text.starts_with("//!") && !is_unit_test(&file) {
-                wrong.push(format!("{name} does not open with what it owns (//!)"));
-            }
-            let lines = text.lines().take_while(|l| *l != "#[cfg(test)]").count();
-            if lines > LONGEST {
-                wrong.push(format!("{name} has {lines} lines: more than one idea"));
-            }
-        }
-    }
-    wrong.sort();
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 /// Whether a file belongs to a part: a directory, a module or a file; "" is everything.
