@@ -18,7 +18,7 @@ pub fn remove(directory: &Path) {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
             // A file that is gone by now is one that the agent replaced.
             Err(error) if error.kind() == ErrorKind::NotFound && directory.exists() => {}
-            removed => return removed.unwrap(),
+            removed => return removed.expect("the directory of pins is removed"),
         }
     }
     panic!("{} was filled again {TRIES} times", directory.display());
