@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use netpolicy_tests::host::{NIC, run};
 use netpolicy_tests::process::Process;
 use netpolicy_tests::traffic::SynStream;
-use netpolicy_tests::{DatabaseHost, NetNs, netns};
+use netpolicy_tests::{DatabaseHost, NetNs, netns, pins};
 use netpolicy_user::netdev::{Netdevs, Watch};
 use nix::sys::signal::Signal;
 

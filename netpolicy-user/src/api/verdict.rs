@@ -13,7 +13,8 @@ macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-        pub enum $name { $($(#[$doc])* #[serde(rename = $text)] $variant,)* }
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$doc])* $variant,)* }
 
         impl $name {
             /// As JSON and output have it.
@@ -213,23 +214,38 @@ mod tests {
     }
 
     #[test]
-    fn words_read_back_as_they_are_written() {
-        for (written, name) in [
-            (
-                serde_json::to_value(PacketAction::Drop),
-                PacketAction::Drop.as_str(),
-            ),
-            (
-                serde_json::to_value(Verdict::Unknown),
-                Verdict::Unknown.as_str(),
-            ),
-            (
-                serde_json::to_value(EngineName::Lpm),
-                EngineName::Lpm.as_str(),
-            ),
-            (serde_json::to_value(Phase::Idle), Phase::Idle.as_str()),
-        ] {
-            assert_eq!(written.unwrap(), name);
+    fn words_are_the_same_in_json_output_and_openapi() {
+        fn check<T: Serialize + PartialSchema>(words: &[(T, &str)]) {
+            let schema = serde_json::to_value(T::schema()).unwrap();
+            let listed: Vec<_> = schema["enum"].as_array().unwrap().iter().collect();
+            assert_eq!(
+                listed,
+                words.iter().map(|(_, text)| text).collect::<Vec<_>>()
+            );
+            for (word, text) in words {
+                assert_eq!(serde_json::to_value(word).unwrap(), *text);
+            }
         }
+        let told = |word: PacketAction| (word, word.as_str());
+        check(&[told(PacketAction::Pass), told(PacketAction::Drop)]);
+        let told = |word: Verdict| (word, word.as_str());
+        check(&[
+            told(Verdict::Pass),
+            told(Verdict::Drop),
+            told(Verdict::Unknown),
+        ]);
+        let told = |word: EngineName| (word, word.as_str());
+        check(&[told(EngineName::Flat), told(EngineName::Lpm)]);
+        let phases = [
+            Phase::Idle,
+            Phase::Checking,
+            Phase::Compiling,
+            Phase::Filling,
+            Phase::Storing,
+            Phase::Verifying,
+        ];
+        check(&phases.map(|phase| (phase, phase.as_str())));
+        let causes: Vec<_> = Cause::all().map(|cause| (cause, cause.as_str())).collect();
+        check(&causes);
     }
 }
