@@ -79,7 +79,7 @@ fn removed_link_pins_let_no_packet_in_and_are_put_back() {
     assert!(faults.contains("it stayed filtered"), "{faults}");
     // All of them at once, as with `rm -r`.
     let stream = syns(&host);
-    pins::remove(&host.bpffs_dir());
+    pins::remove(host.bpffs_dir());
     wait_for("all pins are back", Duration::from_secs(10), || {
         host.bpffs_dir().join("live/PROGRAM").exists() && links(&host).len() == 1
     });

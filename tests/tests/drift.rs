@@ -216,7 +216,7 @@ fn links_and_pins_that_are_removed_come_back() {
         std::fs::remove_file(pin.unwrap().path()).unwrap();
     }
     wait_until_blocked(&host);
-    pins::remove(&host.bpffs_dir());
+    pins::remove(host.bpffs_dir());
     wait_until_blocked(&host);
     host.assert_connects(&[(ALLOWED, 5432)]);
     host.ok("policy alter office --add-block 10.67.0.0/16");

@@ -4,7 +4,7 @@
 //! importer of it), which [`open`] opens. The store keeps and returns what it is given; whether
 //! a state makes sense is the model's affair, and what the kernel does with it the agent's.
 //!
-//! Times with a deadline are on the scale of the [`Clock`](crate::clock::Clock) that the store
+//! Times with a deadline are on the scale of the [`Clock`] that the store
 //! is opened with.
 //!
 //! A state may hold millions of rules and most changes touch one of them, so

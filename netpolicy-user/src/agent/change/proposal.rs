@@ -9,7 +9,7 @@ use crate::store::Pending;
 pub enum Proposal {
     /// A change.
     Change(Change),
-    /// Changes that are [applied](super::Situation::apply) already to the state that is there.
+    /// Changes that are applied already to the state that is there.
     Applied {
         /// What they lead to.
         applied: Applied,
