@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_are_counted_without_being_made() {
+    fn prefix_count_equals_the_number_of_prefixes() {
         for first in 0_u32..34 {
             for last in first..67 {
                 let made = split((first, last)).len() as u64;

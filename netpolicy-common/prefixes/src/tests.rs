@@ -6,7 +6,7 @@ use super::*;
 use crate::intervals;
 
 #[test]
-fn membership_at_the_edges() {
+fn prefixes_contain_their_first_and_last_address() {
     let set = PrefixSet {
         v4: [
             Prefix4 {
@@ -75,14 +75,14 @@ fn sequence<P: Prefix>(prefixes: &[P]) -> Prefixes<P> {
 
 /// Whether it is as if made at once of `expected`, also in its chunks.
 fn check<P: Prefix>(found: &Prefixes<P>, expected: &[P]) -> Result<(), TestCaseError> {
-    let anew = sequence(expected);
+    let fresh = sequence(expected);
     prop_assert_eq!(found.iter().copied().collect::<Vec<_>>(), expected);
     prop_assert_eq!(found.len(), expected.len());
     prop_assert_eq!(found.is_empty(), expected.is_empty());
     prop_assert_eq!(found.iter().len(), expected.len());
-    prop_assert_eq!(found, &anew);
+    prop_assert_eq!(found, &fresh);
     let chunks = |of: &Prefixes<P>| -> Vec<_> { of.chunks().map(|c| *c.hash()).collect() };
-    prop_assert_eq!(chunks(found), chunks(&anew));
+    prop_assert_eq!(chunks(found), chunks(&fresh));
     Ok(())
 }
 
@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn sequences_do_as_vectors_do(
+    fn sequences_behave_like_vectors(
         seeds in any::<[u32; 2]>(),
         slots in prop_oneof![0u32..40, 0u32..30_000],
         odd in prop_oneof![Just(1u32), Just(50), Just(5_000)],
@@ -180,7 +180,7 @@ proptest! {
 }
 
 #[test]
-fn the_whole_space_can_be_replaced() {
+fn whole_address_space_can_be_replaced() {
     let all = [Prefix4 { addr: 0, len: 0 }];
     let hosts: Vec<Prefix4> = prefixes(1, 9_000, 1);
     let held = sequence(&hosts);

@@ -159,7 +159,7 @@ impl Reader {
     }
 }
 
-/// The emergency brake: removes every link under a bpffs directory, and with it the
+/// The kill switch: removes every link under a bpffs directory, and with it the
 /// program from the interfaces, whose names it returns. Maps stay, so that an agent
 /// can attach again at once.
 ///

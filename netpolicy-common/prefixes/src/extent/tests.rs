@@ -21,7 +21,7 @@ fn short_lists_are_one_part() {
 }
 
 #[test]
-fn parts_lie_side_by_side_and_come_round() {
+fn parts_are_adjacent_and_repeat() {
     let lists = [list(10), list(u32::try_from(SAMPLE).unwrap() * 4)];
     let lists: Vec<_> = lists.iter().collect();
     assert_eq!(Extent::Full.part(&lists), Part::all());
@@ -39,7 +39,7 @@ fn parts_lie_side_by_side_and_come_round() {
 }
 
 #[test]
-fn every_thing_is_in_one_share() {
+fn every_prefix_is_in_exactly_one_share() {
     for count in [0, 1, 2, 7, 1000, u32::MAX] {
         let share = |number| {
             let part = Part::<u32> {

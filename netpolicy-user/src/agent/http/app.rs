@@ -20,7 +20,7 @@ pub struct App {
     pub supervisor: Supervisor,
     /// The kernel, to read from.
     pub inspector: Arc<dyn Inspector>,
-    /// The emergency brake.
+    /// The kill switch.
     pub brake: Arc<dyn Brake>,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,

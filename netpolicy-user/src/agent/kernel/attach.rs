@@ -14,7 +14,7 @@ use crate::agent::faults::Faults;
 use crate::agent::snapshot::Snapshot;
 use crate::detach_marker;
 
-/// The emergency brake: detaches from all interfaces, until told otherwise. Waits for
+/// The kill switch: detaches from all interfaces, until told otherwise. Waits for
 /// nobody, the writer included, which finds the marker when it looks next.
 ///
 /// # Errors

@@ -181,7 +181,7 @@ pub trait Inspector: Send + Sync + 'static {
     fn origin(&self, source: IpAddr, interface: Option<&str>) -> Result<Origin, ArrivalError>;
 }
 
-/// The emergency brake: works at any time, on any thread.
+/// The kill switch: works at any time, on any thread.
 pub trait Brake: Send + Sync + 'static {
     /// Detaches from all interfaces; their names.
     ///

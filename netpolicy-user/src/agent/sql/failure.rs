@@ -108,9 +108,9 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
     }
 }
 
-/// The failure of a script that makes several revisions, of which only the last could be
+/// Why a script is refused that makes several revisions, of which only the last could be
 /// taken back for want of a confirmation.
-pub(super) fn several_revisions(request: &SqlRequest) -> Option<Failure> {
+pub(super) fn several_revisions(request: &SqlRequest) -> Option<(AgentError, Failure)> {
     let statements = Statements::new(&request.text, request.dialect).ok()?;
     let statements = statements.map_while(Result::ok);
     let mut changing = statements.filter(|statement| makes_revisions(&statement.verb));
@@ -119,5 +119,6 @@ pub(super) fn several_revisions(request: &SqlRequest) -> Option<Failure> {
         message: "a confirmation covers one revision, and this script makes several".to_owned(),
         hint: Some("make it atomic, or run its statements one by one".to_owned()),
     };
-    Some(failed(&second, &error))
+    let failure = failed(&second, &error);
+    Some((error, failure))
 }

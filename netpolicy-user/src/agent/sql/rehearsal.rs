@@ -13,8 +13,8 @@ use crate::agent::writer::Writer;
 use crate::api::{Changed, Phase};
 use crate::model::Applied;
 
-/// What [`Writer::change`] of what was applied since `started` would come to if `stage` were in force, refusals included. From
-/// then on the stage is what it would leave.
+/// What [`Writer::change`] would come to if `stage` were in force, refusals included;
+/// `applied` since `started`. From then on the stage is what it would leave.
 ///
 /// # Errors
 /// It would be refused.

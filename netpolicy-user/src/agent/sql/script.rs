@@ -58,21 +58,27 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
             return outcome;
         }
     };
-    if options.confirm_within.is_some() && !request.atomic {
-        outcome.failure = failure::several_revisions(request);
-        if outcome.failure.is_some() {
-            outcome.response.dialect = statements.dialect();
-            return outcome;
-        }
+    let name = match request.name.as_str() {
+        "" => NAMELESS,
+        name => name,
+    };
+    let mut refused = writer.must_match(options).err().map(|error| {
+        let failure = failure::of_script(&error);
+        (error, failure)
+    });
+    if refused.is_none() && options.confirm_within.is_some() && !request.atomic {
+        refused = failure::several_revisions(request);
     }
-    if let Err(error) = writer.must_match(options) {
-        let action = format!("sql: {}", request.name.escape_debug());
-        writer.audit_refusal(asker, &action, &error);
-        outcome.failure = Some(failure::of_script(&error));
+    if let Some((error, failure)) = refused {
+        if !options.dry_run {
+            writer.audit_refusal(asker, &format!("sql: {}", name.escape_debug()), &error);
+        }
+        outcome.failure = Some(failure);
         outcome.response.dialect = statements.dialect();
         return outcome;
     }
-    // Its first statement may change the revision, and it is the script that was written for one.
+    // The script as a whole was written for that revision, and its first statement may make
+    // another.
     let options = Options {
         if_revision: None,
         ..options
@@ -91,10 +97,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
         stage,
         asker,
         options,
-        name: match request.name.as_str() {
-            "" => NAMELESS,
-            name => name,
-        },
+        name,
     };
     outcome.failure = script
         .run(&mut statements, &mut outcome.response.results)
@@ -205,8 +208,8 @@ impl<'t> Script<'_, 't> {
             }
             Action::Nothing { status } => Ok(Some(status)),
             Action::Changes(changes) => self.changes(&state, changes, &action, &mut result),
-            Action::Grant(grant) => self.grant(grant, true).map(Some),
-            Action::Revoke(grant) => self.grant(grant, false).map(Some),
+            Action::Grant(grant) => self.grant(grant, true, &action).map(Some),
+            Action::Revoke(grant) => self.grant(grant, false, &action).map(Some),
             Action::Bypass {
                 service,
                 minutes,
@@ -318,9 +321,14 @@ impl<'t> Script<'_, 't> {
         Ok(())
     }
 
-    fn grant(&mut self, grant: Privileged, is_grant: bool) -> Result<String, AgentError> {
+    fn grant(
+        &mut self,
+        grant: Privileged,
+        is_grant: bool,
+        action: &str,
+    ) -> Result<String, AgentError> {
         let verb = if is_grant { "grant" } else { "revoke" };
-        self.beside_revisions(if is_grant { "GRANT" } else { "REVOKE" })?;
+        self.beside_revisions(if is_grant { "GRANT" } else { "REVOKE" }, action)?;
         let request = GrantRequest {
             privilege: grant.privilege,
             to: grant.to,
@@ -345,8 +353,9 @@ impl<'t> Script<'_, 't> {
         action: &str,
         result: &mut SqlResult,
     ) -> Result<(), AgentError> {
-        self.beside_revisions("a bypass")?;
-        if self.options.dry_run || minutes == 0 {
+        self.beside_revisions("a bypass", action)?;
+        // Otherwise the writer requires it, and records what it refuses.
+        if self.options.dry_run {
             let what = "grant or revoke a bypass";
             rights::require(
                 self.asker.caller,
@@ -407,16 +416,20 @@ impl<'t> Script<'_, 't> {
     }
 
     /// Refuses in an atomic script what no revision holds.
-    fn beside_revisions(&self, what: &str) -> Result<(), AgentError> {
+    fn beside_revisions(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
         if self.atomic.is_none() {
             return Ok(());
         }
-        Err(AgentError::Sql {
+        let error = AgentError::Sql {
             message: format!(
                 "{what} is not part of a revision, so an atomic script cannot contain it"
             ),
             hint: Some("run it by itself".to_owned()),
-        })
+        };
+        if !self.options.dry_run {
+            self.writer.audit_refusal(self.asker, action, &error);
+        }
+        Err(error)
     }
 
     fn tried(&self, status: String) -> String {

@@ -38,7 +38,7 @@ impl Meta {
             ("\\d", _) => Self::Policies(argument),
             ("\\dialect", _) => Self::Dialect(argument),
             (command, _) if command.starts_with('\\') => Self::Unknown(command.to_owned()),
-            // No statement begins so, and it is what people try.
+            // No statement begins so, and users try it.
             (word, None) => match word.to_ascii_lowercase().as_str() {
                 "quit" | "exit" => Self::Quit,
                 "help" => Self::Help,
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prompts_commands_are_no_sql() {
+    fn prompt_commands_are_not_sent_as_sql() {
         for (line, meta) in [
             ("\\q", Some(Meta::Quit)),
             (" \\q; ", Some(Meta::Quit)),

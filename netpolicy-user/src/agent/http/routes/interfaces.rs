@@ -1,4 +1,4 @@
-//! `/v1/detach` and `/v1/attach`: the emergency brake, on and off.
+//! `/v1/detach` and `/v1/attach`: the kill switch, on and off.
 
 use axum::extract::State;
 use axum::{Extension, Json};

@@ -1,4 +1,4 @@
-//! `/v1/lint`: what in the policies is hardly meant so.
+//! `/v1/lint`: likely mistakes in the policies.
 
 use axum::Json;
 use axum::extract::State;

@@ -151,3 +151,82 @@ fn refusals_are_audited_and_questions_are_not() {
     run(&mut bench, Snowflake, "DESC NETWORK POLICY nowhere");
     assert_eq!(bench.audit_log(9).len(), 1);
 }
+
+#[test]
+fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
+    let mut bench = Bench::new();
+    bench
+        .writer
+        .change(add_service("postgres", "5432"), ROOT, PLAIN)
+        .unwrap();
+    let outsider = Asker {
+        caller: Caller {
+            uid: 3_999_999_999,
+            gid: 3_999_999_999,
+            pid: None,
+        },
+        ..ROOT
+    };
+    let bypass =
+        |minutes| format!("ALTER USER postgres SET MINS_TO_BYPASS_NETWORK_POLICY = {minutes}");
+    let two = "CREATE NETWORK POLICY first_one; CREATE NETWORK POLICY second_one";
+    let within = Some(std::time::Duration::from_secs(60));
+    let other = Some(77);
+    for (text, is_atomic, asker, options, action) in [
+        (bypass(0), false, outsider, PLAIN, "postgres"),
+        (bypass(5), false, outsider, PLAIN, "postgres"),
+        (bypass(5), true, ROOT, PLAIN, "sql: ALTER USER"),
+        (
+            two.to_owned(),
+            false,
+            ROOT,
+            Options {
+                confirm_within: within,
+                ..PLAIN
+            },
+            "sql: ",
+        ),
+        (
+            two.to_owned(),
+            false,
+            ROOT,
+            Options {
+                if_revision: other,
+                ..PLAIN
+            },
+            "sql: ",
+        ),
+    ] {
+        let request = SqlRequest {
+            text: text.clone(),
+            dialect: Some(Snowflake),
+            atomic: is_atomic,
+            ..SqlRequest::default()
+        };
+        let before = bench.audit_log(99).len();
+        let trial = Options {
+            dry_run: true,
+            ..options
+        };
+        assert!(
+            run_sql(&mut bench, &request, asker, trial).error.is_some(),
+            "{text}"
+        );
+        assert_eq!(bench.audit_log(99).len(), before, "{text}");
+        assert!(
+            run_sql(&mut bench, &request, asker, options)
+                .error
+                .is_some(),
+            "{text}"
+        );
+        let log = bench.audit_log(99);
+        assert_eq!(log.len(), before + 1, "{text}: {log:?}");
+        assert_eq!(log[0].outcome, Outcome::Refused, "{text}");
+        assert!(log[0].action.contains(action), "{text}: {}", log[0].action);
+        assert!(
+            !log[0].action.trim_end().ends_with(':'),
+            "{}",
+            log[0].action
+        );
+    }
+}
