@@ -2,13 +2,14 @@
 //! of the two once more as it is asked.
 
 use std::{
+    cell::OnceCell,
     fs,
     path::{Path, PathBuf},
 };
 
 use aya::{EbpfLoader, include_bytes_aligned, programs::Xdp};
 use aya_obj::programs::XdpAttachType;
-use netpolicy_common::Engine;
+use netpolicy_common::{Engine, Head};
 
 use super::{
     DatapathError, LinkLayer,
@@ -81,10 +82,56 @@ pub(super) fn digest() -> [u8; 32] {
 pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
-    for variant in &VARIANTS {
-        load_as(variant, engine, dir, &new_pin(dir, variant.pin))?;
+    let engine = engine as u32;
+    let cpus = maps::possible_cpus()?;
+    let settings = VARIANTS.each_ref().map(Settings::of);
+    // One loader for all: each new one parses the kernel's BTF, which takes longer than all else.
+    let mut loader = EbpfLoader::new();
+    // The programs read no kernel structure, so there is nothing to relocate by it.
+    loader.btf(None);
+    loader.override_global("ENGINE", &engine, true);
+    loader.map_max_entries("CPUS", cpus);
+    for (name, _) in maps::PINNED {
+        loader.map_pin_path(name, dir.join(name));
+    }
+    loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
+    for (variant, settings) in VARIANTS.iter().zip(&settings) {
+        settings.override_in(&mut loader, dir)?;
+        load_as(variant, &mut loader, &new_pin(dir, variant.pin))?;
     }
     Ok(())
+}
+
+/// Values of the program's variables for one variant. The loader borrows them.
+struct Settings {
+    probe: u32,
+    bare_ip: u32,
+    control: OnceCell<Box<[u8; size_of::<Head>()]>>,
+}
+
+impl Settings {
+    fn of(variant: &Variant) -> Self {
+        Self {
+            probe: u32::from(variant.is_probe),
+            bare_ip: u32::from(variant.link_layer == LinkLayer::None),
+            control: OnceCell::new(),
+        }
+    }
+
+    fn override_in<'a>(
+        &'a self,
+        loader: &mut EbpfLoader<'a>,
+        dir: &Path,
+    ) -> Result<(), DatapathError> {
+        loader.override_global("PROBE", &self.probe, true);
+        loader.override_global("BARE_IP", &self.bare_ip, true);
+        // The loader writes all variables, so this one is set to its present value. What other
+        // programs count between this read and that write, some milliseconds, is lost.
+        let control = maps::control_bytes(dir)?;
+        let control = self.control.get_or_init(|| control);
+        loader.override_global(maps::CONTROL, control.as_slice(), true);
+        Ok(())
+    }
 }
 
 /// Removes what a crash left that was loaded and not put in place.
@@ -111,23 +158,11 @@ fn new_pin(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}_NEW"))
 }
 
-fn load_as(variant: &Variant, engine: Engine, dir: &Path, pin: &Path) -> Result<(), DatapathError> {
-    let (engine, probe) = (engine as u32, u32::from(variant.is_probe));
-    let bare_ip = u32::from(variant.link_layer == LinkLayer::None);
-    let cpus = maps::possible_cpus()?;
-    // The loader writes variables anew, so what is there is said to be what they begin with.
-    // What other programs count from here until then, some milliseconds, is lost.
-    let control = maps::control_bytes(dir)?;
-    let mut loader = EbpfLoader::new();
-    loader.override_global("ENGINE", &engine, true);
-    loader.override_global("PROBE", &probe, true);
-    loader.override_global("BARE_IP", &bare_ip, true);
-    loader.override_global(maps::CONTROL, control.as_slice(), true);
-    loader.map_max_entries("CPUS", cpus);
-    for (name, _) in maps::PINNED {
-        loader.map_pin_path(name, dir.join(name));
-    }
-    loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
+fn load_as(
+    variant: &Variant,
+    loader: &mut EbpfLoader<'_>,
+    pin: &Path,
+) -> Result<(), DatapathError> {
     let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
     #[cfg(feature = "program-log")]
     super::log::forward(&mut ebpf);
