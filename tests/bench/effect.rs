@@ -1,4 +1,4 @@
-//! What it takes to say whom a change affects, and to examine all policies.
+//! The cost of computing the impact of a change, and of examining all policies.
 
 use std::{net::Ipv4Addr, time::Instant};
 

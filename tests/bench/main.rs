@@ -12,7 +12,7 @@
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    reason = "figures for people; random numbers"
+    reason = "rounded figures; random numbers"
 )]
 
 mod apply;
@@ -53,7 +53,7 @@ use netpolicy_tests::binary::workspace;
 use netpolicy_user::config::EngineChoice;
 use report::{Figure, Report};
 
-/// Measure netpolicy beside its references.
+/// Measure netpolicy and its references.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Args {

@@ -19,7 +19,7 @@ use crate::{
     choice::Choice,
     filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
-    generator::{CALL, Generator, Run, is_told_to_drop},
+    generator::{CALL, Generator, Run, is_set_to_drop},
     house,
     lists::{self, Family, Kind},
     random::Random,
@@ -98,7 +98,7 @@ impl Scenario {
         let count = nets.len().next_power_of_two();
         let count = count.clamp(FEWEST_SOURCES, MOST_SOURCES);
         // What calls for a drop is what is listed, or with an allow list what is not.
-        let is_listed = |index| is_told_to_drop(index) == (self.sense == Sense::Block);
+        let is_listed = |index| is_set_to_drop(index) == (self.sense == Sense::Block);
         let sources = sources::pick(
             self.sources,
             &nets,

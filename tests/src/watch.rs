@@ -38,7 +38,7 @@ pub struct Watch<'w> {
 /// What was seen, when nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
-    /// Packets that were sent, nobody's probe included.
+    /// Packets that were sent, including those of no probe.
     pub sent: u64,
     /// Of these, those that got through.
     pub through: u64,
@@ -289,7 +289,7 @@ impl Watched {
             "{passed} probes passed, {through} got through and {lost} packets were lost: {self:?}"
         );
         // Of a lossy burst it is only known how many are missing, and not which of them by a
-        // verdict. Hardly any is: the queue holds several batches.
+        // verdict. Very few are: the queue holds several batches.
         assert!(self.lossy * 4 <= self.bursts, "{self:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Who did what, and what was refused: in a log that nobody alters.
+//! Actions and refusals: in a log that cannot be altered.
 
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;

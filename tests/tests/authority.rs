@@ -8,7 +8,7 @@ use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::{Output, assert_has};
 use serde_json::{Value, json};
 
-/// Users and groups that every Debian has (base-passwd), each in a group of his own.
+/// Users and groups that every Debian has (base-passwd), each in a group of their own.
 const ALICE: (&str, &str) = ("games", "games");
 const BOB: (&str, &str) = ("daemon", "daemon");
 
@@ -271,7 +271,7 @@ fn ownership_passes_to_others_and_to_groups() {
         "policy create mine --inactive",
         "requires the privilege create",
     );
-    // She gives it away, and with it what she may.
+    // The owner gives it away, and with it the rights of an owner.
     let _ = by(&host, ALICE, "policy owner office group:daemon").ok();
     assert_has(
         by(&host, ALICE, "policy list").failed(1),
@@ -282,9 +282,9 @@ fn ownership_passes_to_others_and_to_groups() {
         by(&host, BOB, "policy list").ok(),
         &["office", "group:daemon", "ours"],
     );
-    for nobody in ["user:no-such-user-here", "group:no-such-group-here"] {
-        let out = host.line(&format!("policy owner office {nobody}"));
-        assert_has(out.failed(1), &["no ", nobody]);
+    for unknown in ["user:no-such-user-here", "group:no-such-group-here"] {
+        let out = host.line(&format!("policy owner office {unknown}"));
+        assert_has(out.failed(1), &["no ", unknown]);
     }
     let _ = by(&host, BOB, "policy drop office --yes").ok();
     wait_for_mode(&host, 0o600);
@@ -338,7 +338,7 @@ fn groups_bypass_and_admin() {
         assert_eq!(host.line(bad).code, Some(2), "{bad}");
     }
 
-    // An admin does all, and it is said that it was he.
+    // An admin may do all, and is named as the one who did it.
     host.ok("grant admin --to user:daemon");
     let _ = by(&host, BOB, "service add postgres --port 5432").ok();
     let _ = by(&host, BOB, "grant read --to user:games").ok();

@@ -63,7 +63,7 @@ impl Pair {
         assert_eq!(&answer, b"ping");
     }
 
-    /// Both sides learn of it without anybody's sending.
+    /// Both sides learn of it without sending anything.
     fn is_cut(&mut self) {
         let client = self.client.read(&mut [0; 4]).unwrap_err();
         assert_eq!(client.kind(), ErrorKind::ConnectionReset, "{client}");
@@ -262,10 +262,10 @@ fn every_state_in_which_something_may_travel_is_listed() {
     let peer_ended = open();
     peer_ended.client.shutdown(Shutdown::Write).unwrap();
     assert_eq!((&peer_ended.server).read(&mut [0; 1]).unwrap(), 0);
-    // Nobody on the host holds it: what comes is answered with a reset.
+    // No process on the host holds it: what comes is answered with a reset.
     let left = open();
     drop(left.server);
-    // Last, since nobody accepts it: the server's process has not asked for it yet.
+    // Last, since it is not accepted: the server's process has not asked for it yet.
     let waiting = clients.run(|| TcpStream::connect(to(HOST_V4, PORT_V4)).unwrap());
 
     let listed = survey_until(&host, PORT_V4, 3);
@@ -291,7 +291,7 @@ fn every_state_in_which_something_may_travel_is_listed() {
 fn a_handshake_under_way_is_listed_and_ended() {
     let (host, clients) = namespaces();
     let _listener = listen(&host, "::", PORT_DUAL);
-    // Nobody has these addresses, so that nobody goes on with the handshake.
+    // No host has these addresses, so that no client continues the handshake.
     let (v4, v6) = ("198.51.100.77", "2001:db8:ff::77");
     let mac = CLIENT_MAC.map(|b| format!("{b:02x}")).join(":");
     let wire = RawSocket::new(&clients, NIC);
@@ -402,7 +402,7 @@ fn without_the_right_nothing_is_ended_and_it_is_said() {
         let mut sets = rustix::thread::capabilities(None).unwrap();
         sets.effective.remove(CapabilitySet::NET_ADMIN);
         rustix::thread::set_capabilities(None, sets).unwrap();
-        // To look is everybody's right.
+        // Listing needs no privilege.
         let listed = Survey::take(|_| false).unwrap().connections;
         destroy(&[*of(&listed, &pair)]).unwrap_err()
     });

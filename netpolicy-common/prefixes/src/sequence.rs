@@ -26,7 +26,7 @@ struct Content<P: Prefix> {
 /// Names the meaning of the bytes that [`Prefixes::hash`] is made over.
 const HASH_CONTEXT: &[u8] = b"netpolicy prefixes 1\n";
 
-/// A chunk, beside its first prefix so that searching touches no chunk.
+/// A chunk with a copy of its first prefix, so that searching touches no chunk.
 pub(crate) struct Piece<P: Prefix> {
     pub(crate) first: P,
     pub(crate) chunk: Arc<Chunk<P>>,

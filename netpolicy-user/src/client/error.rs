@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use reqwest::StatusCode;
 
 use super::ANSWER_TIMEOUT;
-use crate::api::Problem;
+use crate::api::ProblemDetails;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
         /// Why, and what to do.
-        body: Box<Problem>,
+        body: Box<ProblemDetails>,
     },
     /// Request or answer were lost or garbled on the way.
     #[error("{what}: the answer of the agent on {} is unusable", socket.display())]

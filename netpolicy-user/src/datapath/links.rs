@@ -278,7 +278,7 @@ impl Inner {
             });
         }
         let layer = link_layer(&device)?;
-        // Where pins cannot be listed, attaching comes first all the same.
+        // Where pins cannot be listed, attaching still comes first.
         let _ = self.adopt();
         let ours = self.programs()?.id(layer)?;
         let filtered = |mode: Mode| AttachedInterface {
@@ -342,7 +342,7 @@ impl Inner {
         Ok(mode)
     }
 
-    /// Attaches, holds and pins. A link that cannot be pinned is held all the same:
+    /// Attaches, holds and pins. A link that cannot be pinned is held nevertheless:
     /// [`Self::keep`] says what is wrong, and tries again.
     fn link_as(
         &mut self,

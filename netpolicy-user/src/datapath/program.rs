@@ -115,7 +115,7 @@ fn load_as(variant: &Variant, engine: Engine, dir: &Path, pin: &Path) -> Result<
     let (engine, probe) = (engine as u32, u32::from(variant.is_probe));
     let bare_ip = u32::from(variant.link_layer == LinkLayer::None);
     let cpus = maps::possible_cpus()?;
-    // The loader writes variables anew, so what is there is said to be what they begin with.
+    // The loader writes variables again, so their present values are given as initial values.
     // What other programs count from here until then, some milliseconds, is lost.
     let control = maps::control_bytes(dir)?;
     let mut loader = EbpfLoader::new();

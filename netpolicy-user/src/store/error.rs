@@ -122,7 +122,7 @@ pub enum StoreError {
         /// "missing" or "empty".
         what: &'static str,
     },
-    /// The log beside the database is another one's.
+    /// The log next to the database is another one's.
     #[error(
         "the state database {} and the log {} do not belong together: {why}; SQLite would replay the log over it",
         path.display(), log.display()

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AuditEntry, Kept, Pending, RevisionMeta};
+use super::{AuditEntry, Pending, ReplacedDatabase, RevisionMeta};
 use crate::model::{Bypass, Grant, State};
 
 /// All that is to be stored.
@@ -30,7 +30,7 @@ pub struct Rescued {
     /// Whether older revisions and the audit log were kept too.
     pub history: bool,
     /// Where what stood in its place is kept.
-    pub kept: Option<Kept>,
+    pub kept: Option<ReplacedDatabase>,
 }
 
 /// When nothing is known of who made it.

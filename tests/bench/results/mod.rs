@@ -22,7 +22,7 @@ pub(crate) fn save(dir: &Path, report: &Report) {
         ("results.md".to_owned(), page::page(report, &plots)),
     ];
     files.extend(plots.into_iter().map(|plot| (plot.file, plot.svg)));
-    // Who runs the benchmarks by sudo still owns what is in his checkout.
+    // A user who runs the benchmarks by sudo still owns all files of the checkout.
     let owner = fs::metadata(dir).expect("look at the directory for results");
     for (name, text) in files {
         let path = dir.join(name);

@@ -2,14 +2,14 @@
 //!
 //! Knows what is in force, to name it; neither the kernel nor HTTP.
 
-pub mod asker;
 pub mod audit;
 pub mod caller;
 pub mod grants;
 pub(in crate::agent) mod notes;
 pub mod operator;
+pub mod requester;
 pub mod rights;
 
-pub use asker::{Asker, Seat};
 pub use caller::Caller;
 pub use grants::Grants;
+pub use requester::{OperatorOrigin, Requester};

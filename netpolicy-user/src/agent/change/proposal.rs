@@ -21,7 +21,7 @@ pub enum Proposal {
         /// The revision.
         revision: u64,
     },
-    /// What it was before the change that nobody confirmed.
+    /// The state before the unconfirmed change.
     Unconfirmed(Pending),
 }
 

@@ -10,13 +10,13 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ScriptFailure};
 use super::rehearsal::rehearse;
 use super::roles::System;
-use crate::agent::access::Asker;
+use crate::agent::access::Requester;
 use crate::agent::access::rights;
+use crate::agent::change::ChangeOptions;
 use crate::agent::change::Consent;
-use crate::agent::change::Options;
 use crate::agent::change::Proposal;
 use crate::agent::change::consent::asks;
 use crate::agent::error::AgentError;
@@ -34,23 +34,28 @@ use crate::sql::{Statement, Statements};
 /// What a text without a name is called.
 const NAMELESS: &str = "sql";
 
-/// Everybody.
-const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
+/// Every source, a network for each family.
+const EVERY_SOURCE: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 /// What a script came to.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct ScriptOutcome {
     /// What is answered; without the failure, whose status is not known here.
     pub response: SqlResponse,
     /// Why it stopped.
-    pub failure: Option<Failure>,
+    pub failure: Option<ScriptFailure>,
 }
 
 /// Runs a script, or only tries it: then each statement is judged by what the ones
 /// before it would leave. What is wrong with it is in the answer.
-pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Options) -> Outcome {
+pub fn run(
+    writer: &mut Writer,
+    request: &SqlRequest,
+    requester: Requester,
+    options: ChangeOptions,
+) -> ScriptOutcome {
     writer.expect_text(request.text.len());
-    let mut outcome = Outcome::default();
+    let mut outcome = ScriptOutcome::default();
     let mut statements = match Statements::new(&request.text, request.dialect) {
         Ok(statements) => statements,
         Err(error) => {
@@ -71,7 +76,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
     }
     if let Some((error, failure)) = refused {
         if !options.dry_run {
-            writer.audit_refusal(asker, &format!("sql: {}", name.escape_debug()), &error);
+            writer.audit_refusal(requester, &format!("sql: {}", name.escape_debug()), &error);
         }
         outcome.failure = Some(failure);
         outcome.response.dialect = statements.dialect();
@@ -79,12 +84,12 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
     }
     // The script as a whole was written for that revision, and its first statement may make
     // another.
-    let options = Options {
+    let options = ChangeOptions {
         if_revision: None,
         ..options
     };
     let stage = options.dry_run.then(|| writer.in_force().clone());
-    let mut script = Script {
+    let mut script = RunningScript {
         atomic: request.atomic.then(|| Atomic {
             state: Arc::clone(&writer.in_force().state),
             now: Timestamp::now(),
@@ -95,7 +100,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
         }),
         writer,
         stage,
-        asker,
+        requester,
         options,
         name,
     };
@@ -108,12 +113,12 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
 }
 
 /// A script that is being run.
-struct Script<'w, 't> {
+struct RunningScript<'w, 't> {
     writer: &'w mut Writer,
     /// What the statements so far would leave, if they are only tried.
     stage: Option<InForce>,
-    asker: Asker,
-    options: Options,
+    requester: Requester,
+    options: ChangeOptions,
     name: &'w str,
     /// Its changes so far, if they are to be one.
     atomic: Option<Atomic<'t>>,
@@ -135,12 +140,12 @@ struct Atomic<'t> {
     last: Option<(usize, Statement<'t>)>,
 }
 
-impl<'t> Script<'_, 't> {
+impl<'t> RunningScript<'_, 't> {
     fn run(
         &mut self,
         statements: &mut Statements<'t>,
         results: &mut Vec<SqlResult>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ScriptFailure> {
         let ended = self.statements(statements, results);
         let ended = ended.and_then(|()| self.commit(results));
         if ended.is_err() && self.atomic.is_some() {
@@ -157,7 +162,7 @@ impl<'t> Script<'_, 't> {
         &mut self,
         statements: &mut Statements<'t>,
         results: &mut Vec<SqlResult>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ScriptFailure> {
         for statement in statements {
             let statement = statement.map_err(|error| failure::unreadable(&error))?;
             results.push(self.statement(&statement)?);
@@ -170,7 +175,7 @@ impl<'t> Script<'_, 't> {
         Ok(())
     }
 
-    fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, Failure> {
+    fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, ScriptFailure> {
         let title = meaning::title(statement);
         let action = format!("sql: {title}");
         let state = match &self.atomic {
@@ -195,7 +200,7 @@ impl<'t> Script<'_, 't> {
                     message: failure.errors.join("; "),
                     hint: failure.hint.clone(),
                 };
-                self.writer.audit_refusal(self.asker, &action, &error);
+                self.writer.audit_refusal(self.requester, &action, &error);
             }
             failure
         })?;
@@ -247,11 +252,11 @@ impl<'t> Script<'_, 't> {
         };
         let started = Instant::now();
         let situation = self.writer.situation(self.writer.in_force());
-        let applied = situation.apply(state, &changes, self.asker, force, now);
+        let applied = situation.apply(state, &changes, self.requester, force, now);
         drop(situation);
         let applied = applied.inspect_err(|error| {
             if !self.options.dry_run {
-                self.writer.audit_refusal(self.asker, action, error);
+                self.writer.audit_refusal(self.requester, action, error);
             }
         })?;
         let cut = cut && applied.state != **state;
@@ -278,23 +283,30 @@ impl<'t> Script<'_, 't> {
         force: bool,
         cut: bool,
     ) -> Result<Changed, AgentError> {
-        let options = Options {
+        let options = ChangeOptions {
             force,
             existing: self.options.existing.or(cut.then_some(Existing::Cut)),
             ..self.options
         };
         if let Some(stage) = &mut self.stage {
-            return rehearse(self.writer, stage, applied, started, self.asker, options);
+            return rehearse(
+                self.writer,
+                stage,
+                applied,
+                started,
+                self.requester,
+                options,
+            );
         }
         let proposal = Proposal::Applied {
             applied,
             action: action.to_owned(),
         };
-        self.writer.change(proposal, self.asker, options)
+        self.writer.change(proposal, self.requester, options)
     }
 
     /// Makes the one revision of an atomic script.
-    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), Failure> {
+    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), ScriptFailure> {
         let Some(atomic) = self.atomic.as_mut() else {
             return Ok(());
         };
@@ -328,7 +340,7 @@ impl<'t> Script<'_, 't> {
         action: &str,
     ) -> Result<String, AgentError> {
         let verb = if is_grant { "grant" } else { "revoke" };
-        self.beside_revisions(if is_grant { "GRANT" } else { "REVOKE" }, action)?;
+        self.refuse_if_atomic(if is_grant { "GRANT" } else { "REVOKE" }, action)?;
         let request = GrantRequest {
             privilege: grant.privilege,
             to: grant.to,
@@ -336,16 +348,21 @@ impl<'t> Script<'_, 't> {
         };
         let writer = &mut *self.writer;
         if self.options.dry_run {
-            rights::require(self.asker.caller, writer.grants(), Privilege::Admin, verb)?;
+            rights::require(
+                self.requester.caller,
+                writer.grants(),
+                Privilege::Admin,
+                verb,
+            )?;
         } else if is_grant {
-            writer.grant(&request, self.asker)?;
+            writer.grant(&request, self.requester)?;
         } else {
-            writer.revoke(&request, self.asker)?;
+            writer.revoke(&request, self.requester)?;
         }
         Ok(self.tried(grant.status))
     }
 
-    /// Lets everybody in to a service for a time; for no time: no longer.
+    /// Exempts every source from a service's policies for a time; without a time: ends that.
     fn bypass(
         &mut self,
         service: &str,
@@ -353,12 +370,12 @@ impl<'t> Script<'_, 't> {
         action: &str,
         result: &mut SqlResult,
     ) -> Result<(), AgentError> {
-        self.beside_revisions("a bypass", action)?;
+        self.refuse_if_atomic("a bypass", action)?;
         // Otherwise the writer requires it, and records what it refuses.
         if self.options.dry_run {
             let what = "grant or revoke a bypass";
             rights::require(
-                self.asker.caller,
+                self.requester.caller,
                 self.writer.grants(),
                 Privilege::Bypass,
                 what,
@@ -366,26 +383,26 @@ impl<'t> Script<'_, 't> {
         }
         if minutes > 0 {
             // Both families are one question.
-            let requests = EVERYBODY.map(|source| BypassRequest {
+            let requests = EVERY_SOURCE.map(|source| BypassRequest {
                 source: source.to_owned(),
                 minutes,
                 service: Some(service.to_owned()),
             });
             let opens = self
                 .writer
-                .bypasses_open(&requests, self.asker, self.base())?;
+                .bypasses_open(&requests, self.requester, self.base())?;
             let consented = self.options.consent.require("the bypass", opens.as_ref());
             match (consented, self.options.dry_run) {
                 (Err(AgentError::Opens { opens, .. }), true) => asks(&mut result.warnings, &opens),
                 (Err(error), _) => {
-                    self.writer.audit_refusal(self.asker, action, &error);
+                    self.writer.audit_refusal(self.requester, action, &error);
                     return Err(error);
                 }
                 (Ok(()), true) => {}
                 (Ok(()), false) => {
                     for request in &requests {
                         self.writer
-                            .grant_bypass(request, self.asker, Consent::Any)?;
+                            .grant_bypass(request, self.requester, Consent::Any)?;
                     }
                 }
             }
@@ -393,13 +410,13 @@ impl<'t> Script<'_, 't> {
         if self.options.dry_run || minutes > 0 {
             return Ok(());
         }
-        for source in EVERYBODY {
+        for source in EVERY_SOURCE {
             let force = self.options.force;
             match self
                 .writer
-                .revoke_bypass(source, Some(service), self.asker, force)
+                .revoke_bypass(source, Some(service), self.requester, force)
             {
-                // None was there, or it has lapsed.
+                // None was there, or it has expired.
                 Ok(_) | Err(AgentError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -415,8 +432,8 @@ impl<'t> Script<'_, 't> {
         }
     }
 
-    /// Refuses in an atomic script what no revision holds.
-    fn beside_revisions(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
+    /// Refuses in an atomic script what is not part of a revision.
+    fn refuse_if_atomic(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
         if self.atomic.is_none() {
             return Ok(());
         }
@@ -427,7 +444,7 @@ impl<'t> Script<'_, 't> {
             hint: Some("run it by itself".to_owned()),
         };
         if !self.options.dry_run {
-            self.writer.audit_refusal(self.asker, action, &error);
+            self.writer.audit_refusal(self.requester, action, &error);
         }
         Err(error)
     }

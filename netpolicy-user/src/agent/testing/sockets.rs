@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use crate::agent::change::clients::Sockets;
-use crate::sockets::{Connection, Ended, Forwarded, Left, Session, SocketsError, State as Open};
+use crate::sockets::{Connection, Ended, Forwarded, Left, Session, SocketsError, TcpState as Open};
 
 /// Sessions that are made up, and what was asked to be closed.
 #[derive(Clone, Default)]

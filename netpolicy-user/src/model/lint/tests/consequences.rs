@@ -61,7 +61,7 @@ proptest! {
         let mut sources = boundaries(&state);
         sources.extend(more);
         for finding in lint(&state) {
-            let Some(scope) = finding.scope.filter(|_| finding.code == Code::DeniesEverybody) else {
+            let Some(scope) = finding.scope.filter(|_| finding.code == Code::DeniesAll) else {
                 continue;
             };
             let service = state.service(&scope);

@@ -244,7 +244,7 @@ fn check(dialect: Dialect, allow: Option<&[String]>, block: &[String]) {
     let mut parsed = World::new();
     parsed.ok(dialect, &text);
     if dialect == Snowflake && is_empty(&parsed) {
-        // It cannot be set there, and the original denies everybody.
+        // It cannot be set there, and the original denies every source.
         assert!(is_empty(&world));
         return;
     }
