@@ -20,7 +20,7 @@ use crate::{
     filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
     generator::{CALL, Generator, Run, is_set_to_drop},
-    house,
+    large_state,
     lists::{self, Family, Kind},
     random::Random,
     report::{Rate, Report, median},
@@ -261,7 +261,7 @@ pub(crate) fn ruleset(content: Content<'_>) -> Ruleset {
 
 /// The state with one policy on the host, and these networks on one of its lists.
 fn state(sense: Sense, nets: &[IpNet]) -> State {
-    let list = house::list_of(nets);
+    let list = large_state::list_of(nets);
     let mut state = rules::state(&[rules::policy("bench", None, &[], &[])]);
     match sense {
         Sense::Block => state.policies[0].block = list,

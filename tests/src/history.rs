@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use netpolicy_common::{Action, Reason};
 
-/// The verdicts on each probe, step by step. Who changes policies writes it; whoever
+/// The verdicts on each probe, step by step. The thread that changes policies writes it; a thread that
 /// watches reads it at the same time.
 #[derive(Debug)]
 pub struct History {

@@ -79,7 +79,7 @@ fn without_a_grant_the_socket_is_shut() {
     }
     open(&host, "read", ALICE);
     assert!(by(&host, ALICE, "policy list").ok().contains("no policies"));
-    // Open to her is not open to all: others knock in vain, and with a change in vain and known.
+    // Access for one user is none for all: others are refused, and their changes are audited.
     let out = by(&host, BOB, "policy list");
     assert_has(
         out.failed(1),
@@ -256,7 +256,7 @@ fn create_makes_what_governs_nothing_and_attach_puts_it_into_force() {
 fn ownership_passes_to_others_and_to_groups() {
     let host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
-    // Whoever owns something may use the agent without any grant.
+    // The owner of a policy may use the agent without any grant.
     host.ok("policy owner office user:games");
     wait_for_mode(&host, 0o666);
     let _ = by(

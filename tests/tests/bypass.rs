@@ -1,4 +1,4 @@
-//! Exemptions for a time: of a service and of the host, whoever is there to end them.
+//! Exemptions for a time: of a service and of the host, with and without an agent to end them.
 
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,7 @@ use netpolicy_tests::NetNs;
 use netpolicy_tests::netns::{End, join};
 use netpolicy_tests::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6, Packet};
 use netpolicy_tests::traffic::RawSocket;
-use netpolicy_user::sockets::{Connection, Destroyed, SocketsError, State, Survey, destroy};
+use netpolicy_user::sockets::{Connection, Destroyed, SocketsError, TcpState, Survey, destroy};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
@@ -179,7 +179,7 @@ fn inbound_connections_are_listed_and_ended_whatever_their_family() {
     assert_eq!(taken.connections.len(), cut.len() + kept.len());
     let condemned: Vec<_> = cut.iter().map(|p| *of(&taken.connections, p)).collect();
     for pair in &kept {
-        assert_eq!(of(&taken.connections, pair).state, State::Established);
+        assert_eq!(of(&taken.connections, pair).state, TcpState::Established);
     }
 
     let all = condemned.len();
@@ -197,7 +197,7 @@ fn inbound_connections_are_listed_and_ended_whatever_their_family() {
     for pair in &mut kept {
         pair.lives();
     }
-    // Whoever is gone is gone, and the listeners are no substitute.
+    // A closed connection is not listed, and its listener does not stand for it.
     let done = host.run(|| destroy(&condemned).unwrap());
     assert_eq!(
         done,
@@ -269,12 +269,12 @@ fn every_state_in_which_something_may_travel_is_listed() {
     let waiting = clients.run(|| TcpStream::connect(to(HOST_V4, PORT_V4)).unwrap());
 
     let listed = survey_until(&host, PORT_V4, 3);
-    assert_eq!(of(&listed, &host_ended).state, State::FinWait2);
-    assert_eq!(of(&listed, &peer_ended).state, State::CloseWait);
+    assert_eq!(of(&listed, &host_ended).state, TcpState::FinWait2);
+    assert_eq!(of(&listed, &peer_ended).state, TcpState::CloseWait);
     let unaccepted = listed
         .iter()
         .find(|c| c.remote == waiting.local_addr().unwrap());
-    assert_eq!(unaccepted.unwrap().state, State::Established);
+    assert_eq!(unaccepted.unwrap().state, TcpState::Established);
 
     let done = host.run(|| destroy(&listed).unwrap());
     assert_eq!(done, Destroyed { closed: 3, gone: 0 });
@@ -303,7 +303,7 @@ fn a_handshake_under_way_is_listed_and_ended() {
     let peers: Vec<IpAddr> = listed.iter().map(|c| c.remote.ip()).collect();
     assert_eq!(peers, [v4.parse::<IpAddr>().unwrap(), v6.parse().unwrap()]);
     for connection in &listed {
-        assert_eq!(connection.state, State::SynRecv);
+        assert_eq!(connection.state, TcpState::SynRecv);
         assert!(!connection.state.is_connected());
     }
     let done = host.run(|| destroy(&listed).unwrap());

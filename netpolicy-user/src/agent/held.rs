@@ -1,4 +1,4 @@
-//! A store that is not put in force unasked: older than what was put in force last, or with
+//! A store that requires acknowledgement: older than what was put in force last, or with
 //! another history.
 //!
 //! Found at the start, by what is in force in the kernel and by what the store's marker

@@ -1,4 +1,4 @@
-//! What the writer is doing, for whoever asks.
+//! The writer's progress, for all readers.
 
 use tokio::sync::watch;
 

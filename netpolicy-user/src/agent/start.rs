@@ -91,7 +91,7 @@ pub struct Exclusive {
 /// # Errors
 /// Another agent has them, or the system refuses.
 pub fn claim(config: &Config) -> Result<Exclusive, StartError> {
-    // Before anything else, or whoever is not root hears of files first.
+    // Before anything else, so that a user other than root gets this error and none about files.
     datapath::check_system()?;
     let state = lock::state(&config.state_dir)?;
     // A lock taken before the file system is mounted would lock another directory.

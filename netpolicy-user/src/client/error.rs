@@ -136,7 +136,7 @@ pub(super) fn failure(socket: &Path, what: &str, error: reqwest::Error) -> Clien
             why: "it does not speak HTTP".to_owned(),
         };
     }
-    // The URL in reqwest's own text is made up; it would only mislead.
+    // The URL in reqwest's own text is no real address; it would only mislead.
     let source = error.without_url().into();
     ClientError::Transport {
         what: what.to_owned(),

@@ -165,7 +165,7 @@ impl<W: Write> Write for Escaped<W> {
 
 impl<W: Write> Drop for Escaped<W> {
     fn drop(&mut self) {
-        // Whoever wants to know of errors flushes.
+        // Errors are reported by `flush`.
         let _ = self.flush();
     }
 }

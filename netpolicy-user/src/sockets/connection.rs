@@ -1,6 +1,6 @@
 //! One connection: its ends, its state, and what names it to the kernel.
 //!
-//! Pure translation between the kernel's words and the house's.
+//! Pure translation between netlink messages and [`Connection`].
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};

@@ -1,6 +1,6 @@
 //! Ending forwarded sessions: in the network namespace that has the server's socket.
 //!
-//! The addresses and ports of a socket are no proof: whoever may make a network namespace
+//! The addresses and ports of a socket are no proof: a user who may make a network namespace
 //! can make a socket with any of them. So the namespaces to which the host's routes lead
 //! come first. Of the others only those count that need the host's own rights to make: a
 //! user namespace of any local user is passed over. And what was ended is only believed

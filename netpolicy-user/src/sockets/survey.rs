@@ -45,7 +45,7 @@ impl Survey {
     /// It is no snapshot: the kernel walks its tables by and by. What is open from
     /// before the call until after it is in; one that opens or ends meanwhile may be
     /// in or not. Takes about a microsecond and 200 bytes for each TCP socket of the
-    /// namespace, whoever's it is, and one to some milliseconds for the kernel's table
+    /// namespace, of all users, and one to some milliseconds for the kernel's table
     /// (`tcp_diag_dump` in `net/ipv4/tcp_diag.c`).
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl FoundSockets {
     /// Both families.
     fn all() -> Result<Self, SocketsError> {
         // For each family the kernel walks all of its table of connections, which may have
-        // half a million buckets: some milliseconds, whoever is connected. So they are
+        // half a million buckets: some milliseconds in any case. So they are
         // walked side by side; a thread begins in the namespace of the one that makes it.
         let extensions = extensions()?;
         Self::all_by(thread::Builder::new(), |family| {

@@ -77,7 +77,7 @@ impl Scratch {
                 bpffs(&self.dir).join("netpolicy").into(),
             ),
             ("NETPOLICY_CONFIG", self.config().into()),
-            // Whoever watches it over SSH is not in its network.
+            // An operator on SSH is not in its network.
             ("NETPOLICY_FROM", "none".into()),
         ]
     }

@@ -2,7 +2,7 @@
 //!
 //! Notes do not stand in the queue of requests, which may be full: they are kept here until
 //! the writer records them, at the latest when the agent stops. Anyone can have requests
-//! refused at will, and the audit log keeps everything: of refusals beyond some a minute it
+//! refused without limit, and the audit log keeps everything: of refusals beyond some a minute it
 //! has the number alone.
 
 use std::collections::VecDeque;

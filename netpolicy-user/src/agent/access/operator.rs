@@ -56,7 +56,7 @@ impl fmt::Display for Operator {
 /// process itself or of its parents, up to the first process.
 ///
 /// `None` at a console. Processes that are gone, that may not be read or
-/// that say nonsense are passed over; where the parent is not known, the search ends.
+/// whose variable is malformed are skipped; the search ends where the parent is not known.
 /// Reads two small files for each process: not for an async task's thread.
 ///
 /// The environment is that at the process's start (`proc_pid_environ(5)`): what a shell

@@ -1,4 +1,4 @@
-//! From the kernel's ring buffer to whoever listens.
+//! From the kernel's ring buffer to the listeners.
 //!
 //! The buffer is always drained, so that it never fills up with unread events;
 //! names and rules are looked up only while there is a listener, on a thread of their

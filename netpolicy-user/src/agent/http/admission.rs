@@ -14,7 +14,7 @@ use crate::agent::error::AgentError;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub Option<Caller>);
 
-/// Middleware: lets in whoever may see anything, with a [`Caller`] and a [`Standing`] for
+/// Middleware: admits callers that may see anything, with a [`Caller`] and a [`Standing`] for
 /// what follows, and refuses other callers before anything of a request's body is read.
 pub async fn authorize(
     State(app): State<App>,

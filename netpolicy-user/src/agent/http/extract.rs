@@ -296,7 +296,7 @@ async fn discard(pieces: &mut BodyDataStream) {
             }
         }
     });
-    // Whoever is slower or sends more may see the broken pipe.
+    // A caller that is slower or sends more may see the broken pipe.
     let _ = reading.await;
 }
 

@@ -1,6 +1,6 @@
 //! What one caller, and all callers but admins together, may hold of a resource at a time.
 //!
-//! Counts and refuses; knows neither connections nor bodies. Whoever is refused has to
+//! Counts and refuses; knows neither connections nor bodies. A refused caller has to
 //! come back: waiting would itself hold something.
 
 use std::collections::HashMap;

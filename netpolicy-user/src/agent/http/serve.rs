@@ -224,7 +224,7 @@ fn refusal(uid: u32, exceeded: Exceeded, limits: Connections) -> HttpError {
 async fn refuse(mut stream: UnixStream, error: &HttpError) {
     let mut heard = [0; 4096];
     // What is closed before the request was read breaks the caller's pipe in place of
-    // answering it; whoever says nothing is not waited for.
+    // answering it; a silent caller is not waited for.
     let _ = timeout(REFUSAL_TIME, stream.read(&mut heard)).await;
     let told = timeout(REFUSAL_TIME, async {
         stream.write_all(&answer(error)).await?;

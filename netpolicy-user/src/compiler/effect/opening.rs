@@ -139,7 +139,7 @@ struct FamilyViews<'a, P: Prefix> {
 
 impl<'a, P: Measured> FamilyViews<'a, P> {
     fn of(old: Doors<'a>, new: Doors<'a>, pair: (ScopeId, ScopeId), of: FamilyOf<P>) -> Self {
-        // On failsafe ports nothing is dropped, whoever is exempt.
+        // On failsafe ports nothing is dropped, exempt or not.
         let exempt = |doors: Doors<'a>, scope| match scope {
             FAILSAFE_SCOPE => of(&doors.exempt.host),
             scope => of(doors.exempt.of(scope)),

@@ -67,7 +67,7 @@ impl<'s> Cx<'s, '_> {
         let combined = service.filter(|service| service.combine == Combine::And);
         let warnings = combined.map(|service| {
             format!(
-                "service {} combines with the host (`and`): whoever wants in must pass the \
+                "service {} combines with the host (`and`): a source must pass the \
                  account's policy as well",
                 service.name
             )

@@ -2,7 +2,7 @@
 //! is found afterwards, whenever it is cut short.
 //!
 //! The new one is made and synced under a name of its own. Renaming it to `state.db.restored`
-//! decides; what is left to be done then (`finish`) is done again by whoever opens the store
+//! decides; what is left to be done then (`finish`) is done again by the process that opens the store
 //! next: the old log, which SQLite would replay over the new database, goes before the old
 //! database does. In the same way the file `state.db.reset` decides that nothing takes its
 //! place.

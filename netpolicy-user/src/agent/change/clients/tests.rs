@@ -1,4 +1,4 @@
-//! The clients that are connected, made up.
+//! The impact on connected clients, with fake sessions.
 
 use crate::agent::error::AgentError;
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service, apply, create};
