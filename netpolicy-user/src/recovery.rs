@@ -1,4 +1,4 @@
-//! What can be done with the store while no agent runs: restore a backup, begin with no policy.
+//! Recovery of the store while no agent runs: restore a backup, or start with no policy.
 //!
 //! The command line's only way to the store. Holds the state directory's lock meanwhile, so
 //! that no agent writes there, and leaves the kernel alone: what is in force stays in force.

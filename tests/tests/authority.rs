@@ -1,4 +1,4 @@
-//! Who may do what: as real OS users, by grants, ownership and the audit log.
+//! Access control with real OS users: grants, ownership and the audit log.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::PermissionsExt;

@@ -14,7 +14,7 @@ use netpolicy_tests::NetNs;
 use netpolicy_tests::netns::{End, join};
 use netpolicy_tests::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6, Packet};
 use netpolicy_tests::traffic::RawSocket;
-use netpolicy_user::sockets::{Connection, Destroyed, SocketsError, TcpState, Survey, destroy};
+use netpolicy_user::sockets::{Connection, Destroyed, SocketsError, Survey, TcpState, destroy};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };

@@ -1,4 +1,4 @@
-//! What becomes of connections that are open when their source is denied.
+//! Existing connections of a source that becomes denied.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Real connections through a real NIC: who gets in, who does not, and when.
+//! Real connections through a real NIC: which sources connect, which do not, and when.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Why the agent does not do what it was asked.
+//! Why the agent refuses or fails a request.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What is wrong, until it is repaired, and what was, for a while.
+//! Faults: present ones until they are repaired, past ones for a while.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

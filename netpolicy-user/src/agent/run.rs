@@ -1,4 +1,4 @@
-//! The agent's run, from its locks to its last word: starts the writer, the attacher, the
+//! The agent's run, from its locks to its exit: starts the writer, the attacher, the
 //! server and the background tasks, and waits for the signal to stop.
 
 use std::path::PathBuf;

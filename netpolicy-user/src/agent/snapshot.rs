@@ -1,4 +1,4 @@
-//! What the supervisor publishes after everything it does, for all who only read.
+//! The snapshot that the supervisor publishes after each request, for all readers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

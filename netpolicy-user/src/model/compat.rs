@@ -1,4 +1,4 @@
-//! What only a SQL dialect has to know of a policy or of the host.
+//! Properties of a policy or of the host that only a SQL dialect needs.
 //!
 //! Opaque to everything but `sql::meaning`. The rest keeps it, compares it and writes it
 //! into files and messages by these methods, and does not ask what it says.

@@ -1,4 +1,4 @@
-//! What may reach a terminal: text that others wrote must not steer it.
+//! Escaping for terminals: text from others must not control the terminal.
 //!
 //! [`Escaped`] is the boundary: all that commands print goes through it. Control
 //! characters and invisible ones, such as those that turn the direction of text, are

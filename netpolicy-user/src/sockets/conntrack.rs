@@ -233,7 +233,7 @@ fn state(info: &ProtoInfo) -> Option<u8> {
         return None;
     };
     info.iter().find_map(|info| match info {
-        ProtoInfoTCP::TcpState(state) => Some(*state),
+        ProtoInfoTCP::State(state) => Some(*state),
         _ => None,
     })
 }

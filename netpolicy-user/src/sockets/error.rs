@@ -1,4 +1,4 @@
-//! What goes wrong with sockets of others.
+//! Errors of listing and ending connections.
 
 use std::io;
 

@@ -63,7 +63,7 @@ impl NetworkLink {
             match attribute {
                 LinkAttribute::IfName(name) => read.name.clone_from(name),
                 LinkAttribute::Controller(upper) => read.upper = Some(*upper),
-                LinkAttribute::NetworkLink(lower) => read.lower = Some(*lower),
+                LinkAttribute::Link(lower) => read.lower = Some(*lower),
                 LinkAttribute::LinkNetNsId(id) => read.peer_namespace = Some(*id),
                 _ => {}
             }

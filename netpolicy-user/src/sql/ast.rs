@@ -1,4 +1,4 @@
-//! What a statement says. Which verbs a dialect has is `grammar/`'s affair; what they
+//! Statements as data. Which verbs a dialect has is decided in `grammar/`; what they
 //! do is not this module's.
 
 use super::place::offset;

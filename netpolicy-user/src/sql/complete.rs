@@ -1,4 +1,4 @@
-//! How a text ends: whether a statement is whole, and what stands in one that is not.
+//! The end of a text: whether its last statement is complete, and the tokens of an incomplete one.
 //!
 //! For who reads text piece by piece, as a prompt does. Only tokens are looked at; what
 //! a statement says is the grammar's affair.

@@ -1,4 +1,4 @@
-//! Backups: what is made, and what is found in one.
+//! Backups: their metadata and content.
 
 use std::fs::File;
 use std::path::PathBuf;

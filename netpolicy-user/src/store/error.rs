@@ -1,4 +1,4 @@
-//! What can go wrong with the store, in the operator's words.
+//! Errors of the store, in the operator's words.
 //!
 //! The cases are what the agent and its operator can act on, whatever keeps the state; what a
 //! database or the system says is the source of one, and is not matched on.

@@ -1,4 +1,4 @@
-//! What makes a store whole again after its files were lost: all that the agent holds in memory.
+//! The content of a rescued store: all that the agent holds in memory after its files were lost.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What goes into the audit log, and what comes out of it.
+//! Audit log entries, written and read.
 
 use jiff::Timestamp;
 

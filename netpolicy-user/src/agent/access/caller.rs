@@ -1,4 +1,4 @@
-//! Who asks for something.
+//! Callers: the OS user and groups at the other end of the socket.
 
 use std::ffi::CString;
 

@@ -1,4 +1,4 @@
-//! Who asks for something, what they may do, and what is remembered of it.
+//! Access control: callers, their privileges, and the audit log.
 //!
 //! Knows what is in force, to name it; neither the kernel nor HTTP.
 

@@ -1,4 +1,4 @@
-//! Bypasses, in store and kernel alike.
+//! Bypasses, in the store and in the kernel.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is to become of the desired state.
+//! Proposals: requested changes of the desired state.
 
 use super::action;
 use crate::model::{Applied, Change};

@@ -1,4 +1,4 @@
-//! What a change is judged by, and what comes of judging it.
+//! The input and the result of checking a change.
 
 use std::sync::Arc;
 

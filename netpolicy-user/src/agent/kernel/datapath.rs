@@ -1,4 +1,4 @@
-//! The agent's seams before the kernel, by the real datapath.
+//! The agent's kernel traits, implemented by the datapath.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What the agent needs of the kernel: five small seams before the datapath.
+//! The agent's view of the kernel: five small traits, which the datapath implements.
 //!
 //! The supervisor and the API are written against these, so that they can be
 //! tested without a kernel; [`super::datapath`] is what they are in real life.

@@ -1,4 +1,4 @@
-//! A kernel that records what is done to it, and fails when told to.
+//! A fake kernel that records its calls, and fails on request.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

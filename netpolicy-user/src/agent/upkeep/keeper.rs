@@ -1,4 +1,4 @@
-//! Whether the store is there, whose it is, and whether it goes on from what was in force.
+//! Checks that the store exists, is this host's, and continues the history that was in force.
 
 use std::path::Path;
 

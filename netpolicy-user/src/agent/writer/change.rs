@@ -1,4 +1,4 @@
-//! How a change to the desired state goes: the one way for all of them.
+//! The path of every change to the desired state.
 //!
 //! Check, authorise, compile, find out what it denies and opens; then fill the idle slot,
 //! store, flip. A change that is refused or fails before the flip has no effect; the audit

@@ -1,4 +1,4 @@
-//! Keeps the kernel what the desired state says: looks, compares, repairs, reports.
+//! Reconciles the kernel with the desired state: reads, compares, repairs, reports.
 
 use jiff::Timestamp;
 

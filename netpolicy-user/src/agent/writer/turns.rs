@@ -1,4 +1,4 @@
-//! Whose requests may stand in the writer's queue.
+//! Which callers' requests may be in the writer's queue.
 //!
 //! The writer does one thing at a time, so more than the next few in its queue make nothing
 //! faster. Others than root have few places there and wait in front of it, each user in

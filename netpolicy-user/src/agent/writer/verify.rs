@@ -1,6 +1,6 @@
-//! The comparison on demand: all that the kernel holds, with a fresh compile.
+//! Verification on demand: compares all kernel maps with a fresh compilation.
 //!
-//! Reads concurrently with the writer, so that changes do not wait; the writer gets only what differs,
+//! Reads concurrently with the writer, so that changes do not wait; only differences go to the writer,
 //! to be looked at again and repaired.
 
 use std::sync::Arc;

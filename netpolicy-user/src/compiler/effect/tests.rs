@@ -1,4 +1,4 @@
-//! Effects against looking sources up one by one, and their sentences.
+//! Effects, compared with single look-ups of sources, and their sentences.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What is said of whole policies, of the scopes that they govern, and of names.
+//! Findings about whole policies, about the scopes that they govern, and about names.
 
 use super::families::{FamilySummary, family, passes_both};
 use super::finding::{Code, Finding, Severity};

@@ -1,4 +1,4 @@
-//! Every finding, and what is none.
+//! Every kind of finding, and states without one.
 
 mod consequences;
 mod covers;

@@ -1,4 +1,4 @@
-//! What is wrong with a text, where, and what was expected.
+//! Syntax errors: their text, their place, and what was expected.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What is compared on demand, and what is said of it.
+//! Verification on demand, and its report.
 
 use std::sync::{Arc, Mutex, mpsc};
 

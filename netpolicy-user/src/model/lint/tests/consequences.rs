@@ -1,4 +1,4 @@
-//! What findings claim about verdicts is so.
+//! Claims of findings about verdicts, checked with the oracle.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

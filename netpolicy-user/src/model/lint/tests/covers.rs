@@ -1,4 +1,4 @@
-//! What rules cover together is found as what one rule covers.
+//! Ranges that several rules cover together are found like those that one rule covers.
 
 use super::*;
 use crate::model::lint::lint_on;

@@ -1,4 +1,4 @@
-//! SHOW CREATE: what it writes means the same where it is written for.
+//! SHOW CREATE: its output has the same meaning in the dialect that it is written for.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What may stand where the store expects its directory and file.
+//! Other kinds of files where the store expects its directory and its file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

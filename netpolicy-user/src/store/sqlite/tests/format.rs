@@ -1,4 +1,4 @@
-//! What is on disk stays readable: the format of a state, pinned.
+//! The format on disk: stored states stay readable.
 
 use super::*;
 use crate::model::list::CHUNK_BYTES;

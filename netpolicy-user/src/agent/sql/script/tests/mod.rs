@@ -325,7 +325,7 @@ fn privileges_and_bypasses_come_and_go() {
         .iter()
         .map(|b| b.source.to_string())
         .collect();
-    assert_eq!(sources, EVERY_SOURCE);
+    assert_eq!(sources, unversioned::EVERY_SOURCE);
     ok(
         &mut bench,
         Snowflake,

@@ -1,4 +1,4 @@
-//! What is refused, and in whose words.
+//! Refused statements, in their dialect's words.
 
 use super::*;
 use crate::agent::access::Caller;

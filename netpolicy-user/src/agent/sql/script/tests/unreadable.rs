@@ -1,4 +1,4 @@
-//! What people and attackers paste: an error with its place, promptly, and nothing made.
+//! Unreadable scripts: an error with its place, promptly, and no change.
 
 use std::time::Instant;
 
