@@ -356,7 +356,7 @@ fn groups_bypass_and_admin() {
 }
 
 #[test]
-fn another_s_change_is_confirmed_by_him_or_an_admin() {
+fn unconfirmed_change_can_be_confirmed_by_its_author_or_an_admin() {
     let host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
     host.ok("policy owner office user:games");

@@ -243,7 +243,7 @@ fn block(mut command: Command) -> Output {
 }
 
 #[test]
-fn the_operator_is_known_by_his_ssh_connection() {
+fn operator_address_is_read_from_ssh_connection() {
     let host = DatabaseHost::start();
     let ssh = format!("{OPERATOR} 50022 198.51.100.1 22");
     let mut own = host.command();

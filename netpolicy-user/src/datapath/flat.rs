@@ -95,7 +95,7 @@ impl FlatLists {
         }
     }
 
-    fn build_anew(&mut self, maps: &Maps, target: &Ruleset) -> Result<(), DatapathError> {
+    fn rebuild(&mut self, maps: &Maps, target: &Ruleset) -> Result<(), DatapathError> {
         let first = other_half(self.in_force);
         if let Some((moment, _)) = self.left {
             self.grace.wait(moment)?;
@@ -146,7 +146,7 @@ impl ListEngine for FlatLists {
                 self.memory.update(&lists(&held), &lists(target));
                 self.pending.extend(self.memory.take_retired());
             }
-            _ => self.build_anew(maps, target)?,
+            _ => self.rebuild(maps, target)?,
         }
         let arena = self.memory.arena();
         let (first, used) = (arena.first_chunk(), arena.chunk_count().max(1));

@@ -72,7 +72,7 @@ pub enum Opened {
     Installed(String),
 }
 
-/// The one writer of what is pinned.
+/// The one writer of the pinned maps and links.
 pub struct Datapath {
     pins: Pins,
     maps: Maps,

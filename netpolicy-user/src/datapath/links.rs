@@ -292,14 +292,14 @@ impl Inner {
         if let Some(mode) = device.runs(ours) {
             return Ok(filtered(mode));
         }
-        if let Some(mode) = self.take_back(&device, layer)? {
+        if let Some(mode) = self.run_ours(&device, layer)? {
             return Ok(filtered(mode));
         }
         self.link(&device, layer).map(filtered)
     }
 
     /// A link of ours that was made to run another program is made to run ours.
-    fn take_back(&self, device: &Device, layer: LinkLayer) -> Result<Option<Mode>, DatapathError> {
+    fn run_ours(&self, device: &Device, layer: LinkLayer) -> Result<Option<Mode>, DatapathError> {
         let program = self.programs()?.at(layer);
         for held in &self.held {
             let Ok(info) = link::info(held.fd.as_fd()) else {

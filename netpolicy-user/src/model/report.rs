@@ -161,14 +161,14 @@ impl Report {
 
 /// The first few messages of one kind, and their total.
 #[derive(Debug, Default)]
-pub struct Capped {
+pub(crate) struct Capped {
     shown: Vec<String>,
     total: usize,
 }
 
 impl Capped {
     /// Counts a message, and keeps it if few are kept.
-    pub fn push(&mut self, message: impl FnOnce() -> String) {
+    pub(crate) fn push(&mut self, message: impl FnOnce() -> String) {
         self.total += 1;
         if self.shown.len() < WARNED {
             self.shown.push(message());
@@ -176,7 +176,7 @@ impl Capped {
     }
 
     /// Appends the kept messages, and one with the number of the others.
-    pub fn finish(mut self, into: &mut Vec<String>, what: &str) {
+    pub(crate) fn finish(mut self, into: &mut Vec<String>, what: &str) {
         let more = self.total - self.shown.len();
         into.append(&mut self.shown);
         if more > 0 {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::report::Report;
 
-/// Writes everything that was measured into a directory, in place of what is there.
+/// Writes all measurements into a directory, replacing its former content.
 pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);

@@ -129,7 +129,7 @@ mod tests {
             "192.0.2.1",
         );
         assert_eq!((&*scope, policy.as_deref()), ("postgres", Some("dba")));
-        // An operator for whom it stays open loses nothing.
+        // An operator who keeps access loses nothing.
         let requester = at("10.0.0.1");
         let change = ports("postgres", &["5432", "6432"]);
         bench.writer.change(change, requester, PLAIN).unwrap();
