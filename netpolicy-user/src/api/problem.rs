@@ -38,7 +38,7 @@ pub struct ProblemDetails {
     pub revision: Option<u64>,
 }
 
-/// What kind of problem a [`ProblemDetails`] is.
+/// The kind of a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
