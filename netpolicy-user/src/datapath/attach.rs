@@ -1,7 +1,7 @@
 //! Which interfaces the program is attached to.
 //!
 //! An attachment is what the interface says: the id of its XDP program (`RTM_GETLINK`),
-//! together with the link's own interface. A pin's name says nothing of what is so: the
+//! together with the link's own interface. A pin's name does not prove it: the
 //! interface may have moved to another network namespace, and another of its name and
 //! index may have come.
 

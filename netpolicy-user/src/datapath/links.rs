@@ -278,7 +278,7 @@ impl Inner {
             });
         }
         let layer = link_layer(&device)?;
-        // Where pins cannot be listed, attaching comes first all the same.
+        // Where pins cannot be listed, attaching still comes first.
         let _ = self.adopt();
         let ours = self.programs()?.id(layer)?;
         let filtered = |mode: Mode| AttachedInterface {
@@ -292,14 +292,14 @@ impl Inner {
         if let Some(mode) = device.runs(ours) {
             return Ok(filtered(mode));
         }
-        if let Some(mode) = self.take_back(&device, layer)? {
+        if let Some(mode) = self.run_ours(&device, layer)? {
             return Ok(filtered(mode));
         }
         self.link(&device, layer).map(filtered)
     }
 
     /// A link of ours that was made to run another program is made to run ours.
-    fn take_back(&self, device: &Device, layer: LinkLayer) -> Result<Option<Mode>, DatapathError> {
+    fn run_ours(&self, device: &Device, layer: LinkLayer) -> Result<Option<Mode>, DatapathError> {
         let program = self.programs()?.at(layer);
         for held in &self.held {
             let Ok(info) = link::info(held.fd.as_fd()) else {
@@ -342,7 +342,7 @@ impl Inner {
         Ok(mode)
     }
 
-    /// Attaches, holds and pins. A link that cannot be pinned is held all the same:
+    /// Attaches, holds and pins. A link that cannot be pinned is held nevertheless:
     /// [`Self::keep`] says what is wrong, and tries again.
     fn link_as(
         &mut self,
