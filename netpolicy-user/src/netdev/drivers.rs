@@ -23,6 +23,9 @@ pub struct Driver {
     pub hook: Preference,
     /// Why, in a few words, for `status`.
     pub reason: &'static str,
+    /// Whether frames can pass native XDP of the driver without running the program, although
+    /// the kernel reports it as attached.
+    pub native_misses_frames: bool,
     /// Where that is seen: file or directory of the kernel, functions, the versions that were
     /// read. A driver without native XDP has no `ndo_bpf` there.
     pub source: &'static str,
@@ -63,7 +66,7 @@ pub const DRIVERS: &[Driver] = &[
     none("geneve", "drivers/net/geneve.c (6.1, 6.12)"),
     none("gre", "net/ipv4/ip_gre.c (6.1, 6.12)"),
     none("gretap", "net/ipv4/ip_gre.c (6.1, 6.12)"),
-    tcx(
+    misses(
         "gve",
         "native XDP does not see frames of several buffers",
         "drivers/net/ethernet/google/gve/gve_rx.c gve_rx (6.12)",
@@ -168,7 +171,7 @@ pub const DRIVERS: &[Driver] = &[
         "native XDP switches the peer's segmentation offload off",
         "drivers/net/veth.c veth_xdp_set, veth_fix_features (6.1, 6.12)",
     ),
-    tcx(
+    misses(
         "vif",
         "native XDP is lost when the Xen back end reconnects",
         "drivers/net/xen-netfront.c xennet_create_queues, xennet_xdp_set (6.1, 6.12)",
@@ -179,7 +182,7 @@ pub const DRIVERS: &[Driver] = &[
         "drivers/net/virtio_net.c virtnet_xdp_set (6.1, 6.12)",
     ),
     none("vlan", "net/8021q/vlan_dev.c (6.1, 6.12)"),
-    tcx(
+    misses(
         "vmxnet3",
         "native XDP switches LRO off and is lost when the device restarts",
         "drivers/net/vmxnet3/vmxnet3_xdp.c vmxnet3_xdp_set, vmxnet3_drv.c vmxnet3_rq_cleanup_all (6.12)",
@@ -208,6 +211,7 @@ const fn native(name: &'static str, source: &'static str) -> Driver {
         name,
         hook: Preference::Native,
         reason: KEEPS,
+        native_misses_frames: false,
         source,
     }
 }
@@ -221,7 +225,15 @@ const fn tcx(name: &'static str, reason: &'static str, source: &'static str) -> 
         name,
         hook: Preference::Tcx,
         reason,
+        native_misses_frames: false,
         source,
+    }
+}
+
+const fn misses(name: &'static str, reason: &'static str, source: &'static str) -> Driver {
+    Driver {
+        native_misses_frames: true,
+        ..tcx(name, reason, source)
     }
 }
 
@@ -277,6 +289,16 @@ mod tests {
         table.sort_by(|a, b| a.0.cmp(&b.0));
         page.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(page, table);
+    }
+
+    #[test]
+    fn page_warns_of_the_drivers_whose_native_xdp_misses_frames() {
+        let text = std::fs::read_to_string(PAGE).unwrap();
+        let warning = text.lines().find(|line| line.starts_with("Do not force"));
+        let named: Vec<_> = warning.unwrap().split('`').skip(1).step_by(2).collect();
+        let listed = DRIVERS.iter().filter(|driver| driver.native_misses_frames);
+        let listed: Vec<_> = listed.map(|driver| driver.name).collect();
+        assert_eq!(named, listed);
     }
 
     #[test]

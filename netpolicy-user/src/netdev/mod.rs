@@ -2,8 +2,9 @@
 //!
 //! Owns the conversation with the kernel about links and addresses: what there is, which
 //! XDP program each interface runs, which of them an interface's packets pass first, and
-//! when anything of that changes. Knows which hook suits which driver. Works on the network namespace of the thread that opens
-//! a socket, and blocks. It must not change an interface, and knows no policies.
+//! when anything of that changes. Knows which hook suits which driver. Works on the network
+//! namespace of the thread that opens a socket, and blocks. It must not change an interface,
+//! and knows no policies.
 
 mod cover;
 mod device;
