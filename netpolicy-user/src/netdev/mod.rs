@@ -14,6 +14,6 @@ mod watch;
 
 pub use cover::{Cover, covers};
 pub use device::{Device, Mode, Xdp};
-pub use drivers::{DRIVERS, Driver, Preference, UNLISTED, driver};
+pub use drivers::{DRIVERS, Driver, Native, native};
 pub use netlink::Netdevs;
 pub use watch::Watch;
