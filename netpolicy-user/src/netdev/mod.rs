@@ -2,15 +2,18 @@
 //!
 //! Owns the conversation with the kernel about links and addresses: what there is, which
 //! XDP program each interface runs, which of them an interface's packets pass first, and
-//! when anything of that changes. Works on the network namespace of the thread that opens
-//! a socket, and blocks. It must not change an interface, and knows no policies.
+//! when anything of that changes. Knows which hook suits which driver. Works on the network
+//! namespace of the thread that opens a socket, and blocks. It must not change an interface,
+//! and knows no policies.
 
 mod cover;
 mod device;
+mod drivers;
 mod netlink;
 mod watch;
 
 pub use cover::{Cover, covers};
 pub use device::{Device, Mode, Xdp};
+pub use drivers::{DRIVERS, Driver, Native, native};
 pub use netlink::Netdevs;
 pub use watch::Watch;
