@@ -191,7 +191,7 @@ fn kernel_expires_both_kinds_of_bypass_without_an_agent() {
 }
 
 #[test]
-fn a_minute_s_bypass_expires_though_the_agent_was_killed() {
+fn bypass_of_a_minute_expires_although_the_agent_was_killed() {
     let mut host = guarded();
     host.ok(&format!("bypass grant {HOSTS} --minutes 1"));
     host.ok(&format!(
