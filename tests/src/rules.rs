@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::ValueEnum as _;
 use netpolicy_common::Reason;
 use netpolicy_user::compiler::{Extent, Ruleset, compile};
-use netpolicy_user::config::{EngineChoice, XdpChoice};
+use netpolicy_user::config::{EngineChoice, HookChoice};
 use netpolicy_user::datapath::{self, Datapath, Opened, Reader, packet};
 use netpolicy_user::model::change::{Change, ListEdit, ListInput};
 use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
@@ -154,7 +154,7 @@ impl Loaded {
         let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
         let options = datapath::Options {
             bpffs_dir,
-            mode: XdpChoice::Auto,
+            hook: HookChoice::Auto,
             engine,
             keep: false,
         };
@@ -236,8 +236,8 @@ impl Loaded {
     ///
     /// # Panics
     /// When that fails.
-    pub fn reopen_with(&mut self, mode: XdpChoice, ruleset: &Arc<Ruleset>) -> Opened {
-        self.options.mode = mode;
+    pub fn reopen_with(&mut self, mode: HookChoice, ruleset: &Arc<Ruleset>) -> Opened {
+        self.options.hook = mode;
         self.reopen(ruleset)
     }
 

@@ -17,7 +17,7 @@ use netpolicy_tests::stalls::{Stalls, Tally};
 use netpolicy_tests::watch::{Watch, Watched};
 use netpolicy_tests::{DatabaseHost, Options};
 use netpolicy_user::compiler::{Extent, compile};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 use netpolicy_user::datapath::{self, Datapath, Opened, Reader};
 use netpolicy_user::model::change::Change;
 use netpolicy_user::model::file::export;
@@ -257,7 +257,7 @@ fn so_it_is_through_the_agent_and_its_commands() {
     let anew = Arc::new(compile(&state));
     let options = datapath::Options {
         bpffs_dir: host.bpffs_dir().to_owned(),
-        mode: XdpChoice::Auto,
+        hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
     };

@@ -18,7 +18,7 @@ use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, Outcome, host, pins};
 use netpolicy_user::compiler::Ruleset;
-use netpolicy_user::config::{EngineChoice, XdpChoice};
+use netpolicy_user::config::{EngineChoice, HookChoice};
 use netpolicy_user::datapath::{self, Datapath, Opened};
 use nix::sys::signal::Signal;
 
@@ -418,7 +418,7 @@ fn a_replacement_that_was_cut_short_is_done_again() {
     std::fs::create_dir(&pin).unwrap();
     let options = datapath::Options {
         bpffs_dir: dir.clone(),
-        mode: XdpChoice::Auto,
+        hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
     };

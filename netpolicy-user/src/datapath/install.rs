@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     compiler::{Extent, Ruleset},
-    config::{BpffsChoice, EngineChoice, XdpChoice},
+    config::{BpffsChoice, EngineChoice, HookChoice},
 };
 
 /// The oldest kernel: XDP programs for multi-buffer packets (`xdp.frags`) came with it.
@@ -30,8 +30,8 @@ const OLDEST_KERNEL: (u32, u32, &str) = (5, 18, "5.18");
 pub struct Options {
     /// Directory for pins; a BPF file system is mounted if there is none.
     pub bpffs_dir: PathBuf,
-    /// How to attach to interfaces.
-    pub mode: XdpChoice,
+    /// Where to attach to interfaces.
+    pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
     /// Leaves another ruleset than the one that is wanted in force, where the pins allow it.
@@ -96,7 +96,7 @@ impl Datapath {
         check_system()?;
         let pins = Pins::create(&options.bpffs_dir)?;
         attach::check_namespace(&pins)?;
-        let links = Links::open(&pins, options.mode)?;
+        let links = Links::open(&pins, options.hook)?;
         Self::open_with(pins, links, options, ruleset, revision)
     }
 
@@ -319,7 +319,7 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the frame (one of less than 14 bytes, for example).
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.probes.at(LinkLayer::Ethernet), frame)
+        reader::probe(self.probes.at(LinkLayer::Ethernet)?, frame)
     }
 
     /// The same of an IP packet, as it arrives at an interface without a link-layer header.
@@ -327,7 +327,7 @@ impl Datapath {
     /// # Errors
     /// As [`Self::probe`].
     pub fn probe_ip(&self, packet: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.probes.at(LinkLayer::None), packet)
+        reader::probe(self.probes.at(LinkLayer::None)?, packet)
     }
 
     /// Opens the events. There is one read position: only one reader should exist.

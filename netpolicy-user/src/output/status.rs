@@ -97,7 +97,7 @@ impl Render for Status {
                     Some(plain(if interfaces.is_empty() {
                         "none".into()
                     } else {
-                        interfaces.join(", ")
+                        interfaces.join("\n")
                     })),
                 ),
                 ("Covered", covered(&e.others)),
@@ -133,13 +133,21 @@ impl Status {
 
 fn interface(i: &Interface) -> String {
     let how = match i.attachment {
-        Attachment::Native => "native",
-        Attachment::Generic => "generic: slower than native",
+        Attachment::Native => "native XDP",
+        Attachment::Generic => "generic XDP",
+        Attachment::Tcx => "tcx",
         Attachment::Unknown => "not known",
         Attachment::None if i.index == 0 => "does not exist",
         Attachment::None => "not attached",
     };
-    format!("{} ({how})", line(&i.name))
+    let mut text = format!("{}: {how}", i.name);
+    if let Some(reason) = &i.reason {
+        text.push_str(&format!("; {reason}"));
+    }
+    if !i.offloads.is_empty() {
+        text.push_str(&format!("; changed offloads: {}", i.offloads.join("; ")));
+    }
+    line(&text)
 }
 
 /// Interfaces whose packets pass a filtered one first.

@@ -83,6 +83,7 @@ fn read(app: &App) -> Status {
     faults.splice(0..0, open);
     if detached.is_none() {
         faults.extend(exposure::faults(&others));
+        faults.extend(exposure::overtaken(&interfaces));
     }
     let bypasses: Vec<_> = snapshot.live_bypasses().collect();
     faults.extend(exempt_families(&bypasses));
@@ -228,11 +229,9 @@ fn configured(
     snapshot: &Snapshot,
     attachment: Attachment,
 ) -> impl Iterator<Item = Interface> + use<'_> {
-    snapshot.interfaces.iter().map(move |name| Interface {
-        name: name.clone(),
-        index: nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0),
-        attachment,
-        elsewhere: false,
+    snapshot.interfaces.iter().map(move |name| {
+        let index = nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0);
+        Interface::new(name, index, attachment)
     })
 }
 
