@@ -35,7 +35,12 @@ pub(crate) fn judged<P: Packet>(
     is_probe: bool,
 ) -> u32 {
     #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(&packet, "attempt in scope {}: reason {}", scope, reason as u8);
+    aya_log_ebpf::debug!(
+        &packet,
+        "attempt in scope {}: reason {}",
+        scope,
+        reason as u8
+    );
     match reason {
         // What most of a flood comes to, with all that follows from it known beforehand.
         Reason::Blocked => finish(packet, scope, Reason::Blocked, Some(generation), is_probe),

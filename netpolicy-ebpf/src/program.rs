@@ -11,7 +11,7 @@ use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
 
 use crate::{
     flat::{FlatSource, FlatV4, FlatV6},
-    hook::{Packet, Tc, Xdp},
+    hook::{Calls as _, Packet, Tc, Xdp},
     maps,
     outcome::{cpu_head, finish, judged},
     ruleset::{control, govern, slot_head},
@@ -98,7 +98,13 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
             }
             cold_path();
             let packet = kept.take();
-            return finish(packet, HOST_SCOPE, Reason::Blocked, Some(generation), IS_PROBE);
+            return finish(
+                packet,
+                HOST_SCOPE,
+                Reason::Blocked,
+                Some(generation),
+                IS_PROBE,
+            );
         }
         cold_path();
         let packet = kept.take();

@@ -46,7 +46,12 @@ pub(crate) fn slow_path<P: Packet>(packet: P) -> u32 {
 
 /// Judges what [`Packet::parse`] found. The answer is a [`Verdict`].
 #[inline(always)]
-pub(crate) fn judge_reading<P: Packet>(packet: P, packed: u64, generation: u64, bypasses: u64) -> u64 {
+pub(crate) fn judge_reading<P: Packet>(
+    packet: P,
+    packed: u64,
+    generation: u64,
+    bypasses: u64,
+) -> u64 {
     match Segment::unpack(packed) {
         Segment::Pass(reason) => Verdict::new(HOST_SCOPE, reason).0,
         Segment::Judge(subject) if subject.is_attempt => {
@@ -112,7 +117,12 @@ fn reason_of(number: u64) -> Reason {
 /// Judges a connection attempt: failsafe port, service of the port, bypass, lists, in this
 /// order. The answer is a [`Verdict`].
 #[inline(always)]
-pub(crate) fn judge_attempt<P: Packet>(packet: P, packed: u64, generation: u64, bypasses: u64) -> u64 {
+pub(crate) fn judge_attempt<P: Packet>(
+    packet: P,
+    packed: u64,
+    generation: u64,
+    bypasses: u64,
+) -> u64 {
     let Segment::Judge(subject) = Segment::unpack(packed) else {
         return Verdict::new(HOST_SCOPE, Reason::Malformed).0;
     };
@@ -164,9 +174,9 @@ fn strictest<P: Packet>(packet: P, packed: u64, control: &Control) -> (ScopeId, 
 
 /// What one scope makes of the [`Verdict`] of those before it. `asked`: the scope, and above
 /// its 32 bits whether there are bypasses.
-#[unsafe(no_mangle)]
-#[inline(never)]
-
+#[inline(always)]
+pub(crate) fn one_scope<P: Packet>(
+    packet: P,
     packed: u64,
     generation: u64,
     asked: u64,

@@ -24,7 +24,9 @@ use crate::{
     clock::Clock,
     compiler::{self, Doors, Exempt, compile},
     config::DETACHED_MARKER,
-    datapath::{CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name, running},
+    datapath::{
+        CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name, running,
+    },
     detach_marker::{self, Unrecorded},
     exposure,
     model::{Bypass, State},

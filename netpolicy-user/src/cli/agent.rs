@@ -13,7 +13,7 @@ use super::failure::{Exit, Failure};
 use crate::agent::guard;
 use crate::agent::http::serve;
 use crate::agent::start::StartError;
-use crate::config::{Config, Overrides, HookChoice};
+use crate::config::{Config, HookChoice, Overrides};
 use crate::output::{Escaped, Format};
 
 #[derive(Debug, clap::Args)]

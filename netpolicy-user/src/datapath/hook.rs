@@ -95,7 +95,10 @@ const DRIVERS: [(&str, Native); 42] = [
         "vif",
         Native::Takes("copies packets that do not begin a page"),
     ),
-    ("bnxt_en", Native::Takes("switches LRO and hardware GRO off")),
+    (
+        "bnxt_en",
+        Native::Takes("switches LRO and hardware GRO off"),
+    ),
     ("ixgbe", Native::Takes("switches LRO off")),
     (
         "bond",
@@ -220,7 +223,11 @@ mod tests {
     #[test]
     fn each_driver_is_in_the_table_once() {
         for (driver, _) in DRIVERS {
-            assert_eq!(DRIVERS.iter().filter(|(d, _)| *d == driver).count(), 1, "{driver}");
+            assert_eq!(
+                DRIVERS.iter().filter(|(d, _)| *d == driver).count(),
+                1,
+                "{driver}"
+            );
         }
     }
 
@@ -232,9 +239,17 @@ mod tests {
             "veth's native XDP switches the peer's segmentation offload off"
         );
         assert_eq!(
-            reason(auto, "ena", Hook::Tcx, Some("another XDP program is attached")),
+            reason(
+                auto,
+                "ena",
+                Hook::Tcx,
+                Some("another XDP program is attached")
+            ),
             "another XDP program is attached"
         );
-        assert_eq!(reason(Some(HookChoice::Tcx), "ena", Hook::Tcx, None), "as configured");
+        assert_eq!(
+            reason(Some(HookChoice::Tcx), "ena", Hook::Tcx, None),
+            "as configured"
+        );
     }
 }

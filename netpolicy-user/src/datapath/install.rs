@@ -9,13 +9,14 @@ use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
 use rustix::thread::CapabilitySet;
 
 use super::{
-    AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader,
+    AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader, Hook,
     LinkLayer, Links, PreparedSlot, attach, bpffs, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{self, Probes},
+    program::{self, Program},
     reader,
     slots::Slots,
+    sys::link::Kind,
 };
 use crate::{
     compiler::{Extent, Ruleset},
@@ -77,7 +78,9 @@ pub struct Datapath {
     pins: Pins,
     maps: Maps,
     links: Links,
-    probes: Probes,
+    engine: Engine,
+    probe: Program,
+    asked: Vec<((Kind, LinkLayer), Program)>,
     slots: Slots,
 }
 
@@ -170,7 +173,7 @@ impl Datapath {
             program::put_in_place(&live)?;
             opened = Opened::Upgraded;
         }
-        let (programs, probes) = program::open_over(&live, engine, &maps)?;
+        let (programs, probe) = program::open_over(&live, engine, &maps)?;
         links.replace(programs)?;
         if !same_program {
             set_build(&mut maps, engine, program::digest())?;
@@ -182,7 +185,9 @@ impl Datapath {
             pins: pins.clone(),
             maps,
             links: links.clone(),
-            probes,
+            engine,
+            probe,
+            asked: Vec::new(),
             slots,
         };
         let stays = is_current || (options.keep && in_force.generation > 0);
@@ -208,7 +213,7 @@ impl Datapath {
         program::load(engine, &next)?;
         program::put_in_place(&next)?;
         let mut maps = Maps::open(&next, true)?;
-        let (programs, probes) = program::open_over(&next, engine, &maps)?;
+        let (programs, probe) = program::open_over(&next, engine, &maps)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
@@ -219,7 +224,9 @@ impl Datapath {
             pins,
             maps,
             links,
-            probes,
+            engine,
+            probe,
+            asked: Vec::new(),
             slots,
         })
     }
@@ -319,15 +326,31 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the frame (one of less than 14 bytes, for example).
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.probes.at(LinkLayer::Ethernet)?, frame)
+        reader::probe(&self.probe, frame)
     }
 
-    /// The same of an IP packet, as it arrives at an interface without a link-layer header.
+    /// The same of the program at another hook, or of an IP packet as it arrives at an interface
+    /// without a link-layer header. It is loaded when it is asked first.
     ///
     /// # Errors
-    /// As [`Self::probe`].
-    pub fn probe_ip(&self, packet: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.probes.at(LinkLayer::None)?, packet)
+    /// As [`Self::probe`]; or it cannot be loaded.
+    pub fn probe_at(
+        &mut self,
+        hook: Hook,
+        link_layer: LinkLayer,
+        frame: &[u8],
+    ) -> Result<(Action, Reason), DatapathError> {
+        let which = (hook.kind(), link_layer);
+        let at = match self.asked.iter().position(|(asked, _)| *asked == which) {
+            Some(at) => at,
+            None => {
+                let live = self.pins.live();
+                let program = program::load_probe(which.0, which.1, self.engine, &live)?;
+                self.asked.push((which, program));
+                self.asked.len() - 1
+            }
+        };
+        reader::probe(&self.asked[at].1, frame)
     }
 
     /// Opens the events. There is one read position: only one reader should exist.

@@ -30,8 +30,8 @@ pub(super) const TC_IP: &str = "TC_IP";
 /// The pin of [`PROGRAM`] as it is asked.
 pub(super) const PROBE: &str = "PROBE";
 
-/// The pin of [`PROGRAM_IP`] as it is asked.
-pub(super) const PROBE_IP: &str = "PROBE_IP";
+/// Pins that former versions made.
+pub(super) const FORMER: [&str; 1] = ["PROBE_IP"];
 
 /// The layout under one bpffs directory.
 #[derive(Clone, Debug)]

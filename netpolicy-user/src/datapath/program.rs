@@ -52,16 +52,23 @@ const fn variant(
     }
 }
 
-/// All ways, those at interfaces last. Those in a row that differ in the kind alone are loaded
-/// together.
+/// What is pinned, those at interfaces last. Those in a row that differ in the kind alone are
+/// loaded together.
 #[rustfmt::skip] // A table.
-const VARIANTS: [Variant; 6] = [
+const VARIANTS: [Variant; 5] = [
     variant(pins::PROBE,      "netpolicy_probe", Kind::Xdp, LinkLayer::Ethernet, true),
-    variant(pins::PROBE_IP,   "netpolicy_ip",    Kind::Xdp, LinkLayer::None,     true),
     variant(pins::PROGRAM,    "netpolicy",       Kind::Xdp, LinkLayer::Ethernet, false),
     variant(pins::TC,         "netpolicy_tc",    Kind::Tcx, LinkLayer::Ethernet, false),
     variant(pins::PROGRAM_IP, "netpolicy_ip",    Kind::Xdp, LinkLayer::None,     false),
     variant(pins::TC_IP,      "netpolicy_tc_ip", Kind::Tcx, LinkLayer::None,     false),
+];
+
+/// What is only asked, and loaded when it is.
+#[rustfmt::skip] // A table.
+const UNPINNED: [Variant; 3] = [
+    variant("", "netpolicy_ip",       Kind::Xdp, LinkLayer::None,     true),
+    variant("", "netpolicy_tc_probe", Kind::Tcx, LinkLayer::Ethernet, true),
+    variant("", "netpolicy_tc_ip",    Kind::Tcx, LinkLayer::None,     true),
 ];
 
 impl Variant {
@@ -163,6 +170,10 @@ pub(super) fn put_in_place(dir: &Path) -> Result<(), DatapathError> {
             source,
         })?;
     }
+    // Of former versions.
+    for name in pins::FORMER {
+        let _ = fs::remove_file(dir.join(name));
+    }
     Ok(())
 }
 
@@ -170,36 +181,38 @@ fn new_pin(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}_NEW"))
 }
 
-fn load_together(
-    variants: &[Variant],
-    engine: Engine,
-    dir: &Path,
-) -> Result<(), DatapathError> {
+fn load_together(variants: &[Variant], engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     let Some((link_layer, is_probe)) = variants.first().map(Variant::globals) else {
         return Ok(());
     };
     let mut ebpf = open_object(engine, dir, link_layer, is_probe)?;
     for variant in variants {
-        let pin = new_pin(dir, variant.pin);
-        let program = ebpf
-            .program_mut(variant.entry)
-            .ok_or(DatapathError::IncompleteObject("program"))?;
-        let pinned = match variant.kind {
-            Kind::Xdp => {
-                let program: &mut Xdp = program.try_into().map_err(DatapathError::Verify)?;
-                program.load().map_err(DatapathError::load)?;
-                program.pin(&pin)
-            }
-            Kind::Tcx => {
-                let program: &mut SchedClassifier =
-                    program.try_into().map_err(DatapathError::Verify)?;
-                program.load().map_err(DatapathError::load)?;
-                program.pin(&pin)
-            }
-        };
-        pinned.map_err(|source| DatapathError::Pin { path: pin, source })?;
+        load_to(&mut ebpf, variant, &new_pin(dir, variant.pin))?;
     }
     Ok(())
+}
+
+fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), DatapathError> {
+    let program = ebpf
+        .program_mut(variant.entry)
+        .ok_or(DatapathError::IncompleteObject("program"))?;
+    let pinned = match variant.kind {
+        Kind::Xdp => {
+            let program: &mut Xdp = program.try_into().map_err(DatapathError::Verify)?;
+            program.load().map_err(DatapathError::load)?;
+            program.pin(pin)
+        }
+        Kind::Tcx => {
+            let program: &mut SchedClassifier =
+                program.try_into().map_err(DatapathError::Verify)?;
+            program.load().map_err(DatapathError::load)?;
+            program.pin(pin)
+        }
+    };
+    pinned.map_err(|source| DatapathError::Pin {
+        path: pin.to_path_buf(),
+        source,
+    })
 }
 
 /// The object, over the maps pinned in `dir`, with nothing loaded yet.
@@ -235,36 +248,23 @@ fn open_object(
     Ok(ebpf)
 }
 
-/// The loaded programs of some variants, opened from their pins.
-struct Set(Vec<(&'static Variant, Program)>);
-
-impl Set {
-    fn open(dir: &Path, is_probe: bool) -> Result<Self, DatapathError> {
-        let variants = VARIANTS.iter().filter(|v| v.is_probe == is_probe);
-        let opened = variants.map(|variant| Ok((variant, open(dir, variant)?)));
-        opened.collect::<Result<_, _>>().map(Self)
-    }
-
-    fn at(&self, kind: Kind, link_layer: LinkLayer) -> Result<&Program, DatapathError> {
-        let is_it = |v: &Variant| v.kind == kind && v.link_layer == link_layer;
-        let found = self.0.iter().find(|(variant, _)| is_it(variant));
-        let (_, program) = found.ok_or(DatapathError::IncompleteObject("loaded program"))?;
-        Ok(program)
-    }
-}
-
 /// The loaded program, as interfaces run it.
-pub(super) struct Programs(Set);
+pub(super) struct Programs(Vec<(&'static Variant, Program)>);
 
 impl Programs {
     /// Opens what is pinned in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
-        Set::open(dir, false).map(Self)
+        let variants = VARIANTS.iter().filter(|variant| !variant.is_probe);
+        let opened = variants.map(|variant| Ok((variant, open(dir, variant)?)));
+        opened.collect::<Result<_, _>>().map(Self)
     }
 
     /// The one of this kind at interfaces of this link layer.
     pub(super) fn at(&self, kind: Kind, link_layer: LinkLayer) -> Result<&Program, DatapathError> {
-        self.0.at(kind, link_layer)
+        let is_it = |v: &Variant| v.kind == kind && v.link_layer == link_layer;
+        let found = self.0.iter().find(|(variant, _)| is_it(variant));
+        let (_, program) = found.ok_or(DatapathError::IncompleteObject("loaded program"))?;
+        Ok(program)
     }
 
     /// The id of the one of this kind at interfaces of this link layer.
@@ -290,19 +290,31 @@ impl Programs {
     }
 }
 
-/// The loaded program, as it is asked.
-pub(super) struct Probes(Set);
+/// Opens the program that is asked about Ethernet frames.
+pub(super) fn open_probe(dir: &Path) -> Result<Program, DatapathError> {
+    open(dir, &VARIANTS[0])
+}
 
-impl Probes {
-    /// Opens what is pinned in `dir`.
-    pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
-        Set::open(dir, true).map(Self)
-    }
-
-    /// The one that is asked in place of [`Programs::at`].
-    pub(super) fn at(&self, link_layer: LinkLayer) -> Result<&Program, DatapathError> {
-        self.0.at(Kind::Xdp, link_layer)
-    }
+/// Loads the program that is asked in place of [`Programs::at`], over the maps pinned in `dir`.
+/// As with every load, what programs count meanwhile may be lost; nothing may be put in force
+/// meanwhile.
+pub(super) fn load_probe(
+    kind: Kind,
+    link_layer: LinkLayer,
+    engine: Engine,
+    dir: &Path,
+) -> Result<Program, DatapathError> {
+    let is_it = |v: &&Variant| v.kind == kind && v.link_layer == link_layer;
+    let Some(variant) = UNPINNED.iter().find(is_it) else {
+        return open_probe(dir);
+    };
+    let mut ebpf = open_object(engine, dir, link_layer, true)?;
+    let pin = new_pin(dir, "ASKED");
+    let _ = fs::remove_file(&pin);
+    load_to(&mut ebpf, variant, &pin)?;
+    let program = open_as(variant, pin.clone());
+    let _ = fs::remove_file(&pin);
+    program
 }
 
 /// Opens what is pinned in `dir`. All of it must be over these maps.
@@ -310,13 +322,18 @@ pub(super) fn open_over(
     dir: &Path,
     engine: Engine,
     maps: &Maps,
-) -> Result<(Programs, Probes), DatapathError> {
-    let (programs, probes) = (Programs::open(dir)?, Probes::open(dir)?);
-    for (_, program) in programs.0.0.iter().chain(&probes.0.0) {
+) -> Result<(Programs, Program), DatapathError> {
+    let (programs, probe) = (Programs::open(dir)?, open_probe(dir)?);
+    for program in programs
+        .0
+        .iter()
+        .map(|(_, program)| program)
+        .chain([&probe])
+    {
         let info = program.info().map_err(DatapathError::Verify)?;
         maps.check_used_by(&info, engine, dir)?;
     }
-    Ok((programs, probes))
+    Ok((programs, probe))
 }
 
 /// The link layer whose frames a loaded program reads, by the name that it has in the kernel;
@@ -334,7 +351,10 @@ fn in_kernel(name: &str) -> &str {
 
 /// Opens the program that is pinned as a variant.
 fn open(dir: &Path, variant: &Variant) -> Result<Program, DatapathError> {
-    let path = dir.join(variant.pin);
+    open_as(variant, dir.join(variant.pin))
+}
+
+fn open_as(variant: &Variant, path: PathBuf) -> Result<Program, DatapathError> {
     let foreign = |what: String| DatapathError::ForeignPin {
         path: path.clone(),
         what,

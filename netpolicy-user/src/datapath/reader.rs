@@ -5,10 +5,10 @@ use std::path::Path;
 use netpolicy_common::{ABI_VERSION, Action, Engine, EventStats, Reason, reason::Probe, slot_of};
 
 use super::{
-    AttachedInterface, CounterSnapshot, DatapathError, LinkLayer, attach, counters,
+    AttachedInterface, CounterSnapshot, DatapathError, attach, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{self, Probes, Program, Programs},
+    program::{self, Program, Programs},
     read_back::{self, EnforcedRules},
     slots::Slots,
 };
@@ -38,7 +38,7 @@ pub struct Reader {
     pins: Pins,
     maps: Maps,
     programs: Programs,
-    probes: Probes,
+    probe: Program,
 }
 
 impl Reader {
@@ -72,12 +72,12 @@ impl Reader {
         }
         let maps = Maps::open(&live, false)?;
         let programs = Programs::open(&live)?;
-        let probes = Probes::open(&live)?;
+        let probe = program::open_probe(&live)?;
         Ok(Self {
             pins,
             maps,
             programs,
-            probes,
+            probe,
         })
     }
 
@@ -155,7 +155,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses the frame.
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        probe(self.probes.at(LinkLayer::Ethernet)?, frame)
+        probe(&self.probe, frame)
     }
 }
 

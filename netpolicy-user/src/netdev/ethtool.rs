@@ -138,7 +138,10 @@ mod tests {
         let lo = netdevs.by_name("lo").unwrap().unwrap();
         let offloads = netdevs.offloads(&lo).unwrap();
         let is = |name: &str| offloads.features.iter().find(|(n, _)| n == name);
-        assert_eq!(is("tx-scatter-gather"), Some(&("tx-scatter-gather".to_owned(), true)));
+        assert_eq!(
+            is("tx-scatter-gather"),
+            Some(&("tx-scatter-gather".to_owned(), true))
+        );
         assert!(is("rx-gro").is_some(), "{offloads:?}");
     }
 
@@ -146,7 +149,10 @@ mod tests {
     fn changes_are_named_by_direction() {
         let offloads = |features: &[(&str, bool)]| Offloads {
             interface: "eth0".to_owned(),
-            features: features.iter().map(|(n, on)| ((*n).to_owned(), *on)).collect(),
+            features: features
+                .iter()
+                .map(|(n, on)| ((*n).to_owned(), *on))
+                .collect(),
         };
         let before = offloads(&[("rx-gro", true), ("rx-lro", false), ("tx-tcp", true)]);
         let after = offloads(&[("rx-gro", false), ("rx-lro", true), ("tx-tcp", true)]);
