@@ -196,7 +196,8 @@ fn so_it_is_through_the_agent_and_its_commands() {
     let reasons = |step, state: &State| shifting::reasons(&probes, step, state);
 
     let mut host = DatabaseHost::with(&Options {
-        config: "verify_interval = \"1s\"\n".to_owned(),
+        // Generated frames arrive at native XDP.
+        config: "verify_interval = \"1s\"\nhook = \"native\"\n".to_owned(),
         ..Options::default()
     });
     let apply = |host: &DatabaseHost, state: &State| {

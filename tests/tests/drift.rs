@@ -237,7 +237,7 @@ fn single_pins_that_are_removed_come_back_without_a_gap() {
     let live = host.bpffs_dir().join("live");
     let pause = Duration::from_micros(500);
     let stream = SynStream::start(host.clients(), host::NIC, &[ALLOWED, BLOCKED], 5432, pause);
-    for pin in ["GOVERNANCE", "EVENTS", "PROGRAM", "PROBE", "BUILD"] {
+    for pin in ["GOVERNANCE", "EVENTS", "PROGRAM", "TC", "PROBE", "BUILD"] {
         // While the agent runs; without them, no command could read what is in force.
         std::fs::remove_file(live.join(pin)).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
@@ -80,7 +80,8 @@ pub struct Datapath {
     links: Links,
     engine: Engine,
     probe: Program,
-    asked: Vec<((Kind, LinkLayer), Program)>,
+    /// Programs that were loaded to be asked, by kind and link layer.
+    asked: Mutex<Vec<((Kind, LinkLayer), Program)>>,
     slots: Slots,
 }
 
@@ -187,7 +188,7 @@ impl Datapath {
             links: links.clone(),
             engine,
             probe,
-            asked: Vec::new(),
+            asked: Mutex::default(),
             slots,
         };
         let stays = is_current || (options.keep && in_force.generation > 0);
@@ -226,7 +227,7 @@ impl Datapath {
             links,
             engine,
             probe,
-            asked: Vec::new(),
+            asked: Mutex::default(),
             slots,
         })
     }
@@ -326,31 +327,34 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the frame (one of less than 14 bytes, for example).
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(&self.probe, frame)
+        reader::probe(&self.probe, frame, None)
     }
 
     /// The same of the program at another hook, or of an IP packet as it arrives at an interface
-    /// without a link-layer header. It is loaded when it is asked first.
+    /// without a link-layer header. It is loaded when it is asked first. `context`: the frame's
+    /// `struct xdp_md` or `struct __sk_buff`, where it is not the usual one.
     ///
     /// # Errors
     /// As [`Self::probe`]; or it cannot be loaded.
     pub fn probe_at(
-        &mut self,
+        &self,
         hook: Hook,
         link_layer: LinkLayer,
         frame: &[u8],
+        context: Option<&[u8]>,
     ) -> Result<(Action, Reason), DatapathError> {
         let which = (hook.kind(), link_layer);
-        let at = match self.asked.iter().position(|(asked, _)| *asked == which) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = match asked.iter().position(|(asked, _)| *asked == which) {
             Some(at) => at,
             None => {
                 let live = self.pins.live();
                 let program = program::load_probe(which.0, which.1, self.engine, &live)?;
-                self.asked.push((which, program));
-                self.asked.len() - 1
+                asked.push((which, program));
+                asked.len() - 1
             }
         };
-        reader::probe(&self.asked[at].1, frame)
+        reader::probe(&asked[at].1, frame, context)
     }
 
     /// Opens the events. There is one read position: only one reader should exist.

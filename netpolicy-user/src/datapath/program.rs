@@ -109,10 +109,11 @@ impl Program {
         }
     }
 
-    /// What it answers to a frame.
-    pub(super) fn ask(&self, frame: &[u8]) -> Result<u32, ProgramError> {
+    /// What it answers to a frame; `context`: the frame's, where it is not the usual one.
+    pub(super) fn ask(&self, frame: &[u8], context: Option<&[u8]>) -> Result<u32, ProgramError> {
         let options = TestRunOptions {
             data_in: Some(frame),
+            ctx_in: context,
             ..TestRunOptions::new()
         };
         let result = match self {

@@ -155,7 +155,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses the frame.
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        probe(&self.probe, frame)
+        probe(&self.probe, frame, None)
     }
 }
 
@@ -190,9 +190,13 @@ pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {
     })
 }
 
-pub(super) fn probe(program: &Program, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
+pub(super) fn probe(
+    program: &Program,
+    frame: &[u8],
+    context: Option<&[u8]>,
+) -> Result<(Action, Reason), DatapathError> {
     let answer = program
-        .ask(frame)
+        .ask(frame, context)
         .map_err(|error| DatapathError::Probe(error.to_string()))?;
     let unknown = || DatapathError::Probe(format!("it answers {answer:#x}"));
     let answer = Probe(answer);

@@ -100,6 +100,7 @@ impl Render for Status {
                         interfaces.join("\n")
                     })),
                 ),
+                ("Offloads", offloads(&e.interfaces)),
                 ("Covered", covered(&e.others)),
                 ("Not filtered", not_filtered(&e.others)),
                 ("Observing", observing),
@@ -140,14 +141,17 @@ fn interface(i: &Interface) -> String {
         Attachment::None if i.index == 0 => "does not exist",
         Attachment::None => "not attached",
     };
-    let mut text = format!("{}: {how}", i.name);
-    if let Some(reason) = &i.reason {
-        text.push_str(&format!("; {reason}"));
+    match &i.reason {
+        Some(reason) => line(&format!("{} ({how}: {reason})", i.name)),
+        None => format!("{} ({how})", line(&i.name)),
     }
-    if !i.offloads.is_empty() {
-        text.push_str(&format!("; changed offloads: {}", i.offloads.join("; ")));
-    }
-    line(&text)
+}
+
+/// Offloads that attaching changed.
+fn offloads(interfaces: &[Interface]) -> Option<Cell> {
+    let changed = interfaces.iter().flat_map(|i| &i.offloads);
+    let lines: Vec<_> = changed.map(|changed| line(changed)).collect();
+    (!lines.is_empty()).then(|| cell(Tone::Warning, lines.join("\n")))
 }
 
 /// Interfaces whose packets pass a filtered one first.

@@ -257,12 +257,7 @@ mod tests {
     #[test]
     fn what_is_not_filtered_is_said_before_the_agent_has_looked() {
         let mut snapshot = crate::agent::testing::empty_snapshot();
-        let interface = |name: &str, index| Interface {
-            name: name.into(),
-            index,
-            attachment: Attachment::None,
-            elsewhere: false,
-        };
+        let interface = |name, index| Interface::new(name, index, Attachment::None);
         let interfaces = [
             interface("eth7", 0),
             interface("eth8", 8),
@@ -322,12 +317,7 @@ mod tests {
 
     #[test]
     fn partial_means_some_but_not_all() {
-        let interface = |attachment| Interface {
-            name: "x".into(),
-            index: 1,
-            attachment,
-            elsewhere: false,
-        };
+        let interface = |attachment| Interface::new("x", 1, attachment);
         let (on, off) = (interface(Attachment::Native), interface(Attachment::None));
         let both = [on.clone(), off.clone()];
         assert_eq!(state(false, &[]), EnforcementState::NotAttached);
