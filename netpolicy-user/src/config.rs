@@ -74,8 +74,10 @@ pub enum HookChoice {
     Native,
     /// XDP in the kernel's generic hook: slower, works on every interface.
     Generic,
-    /// The tcx chain, behind the driver.
+    /// The tcx chain, behind the driver (Linux 6.6).
     Tcx,
+    /// A filter of the qdisc `clsact`, which does the same on every kernel.
+    Clsact,
 }
 
 /// Whose the bpffs with the pins is. Filtering ends with it.

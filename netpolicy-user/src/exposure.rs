@@ -146,7 +146,7 @@ pub fn is_filtered(interface: &Interface) -> bool {
     !interface.elsewhere
         && matches!(
             interface.attachment,
-            Attachment::Native | Attachment::Generic | Attachment::Tcx
+            Attachment::Native | Attachment::Generic | Attachment::Tcx | Attachment::Clsact
         )
 }
 

@@ -56,6 +56,8 @@ pub enum Attachment {
     Generic,
     /// In the tcx chain, behind the driver.
     Tcx,
+    /// As a filter of the qdisc `clsact`, which runs the same program as tcx.
+    Clsact,
     /// Not attached: the interface does not exist, or attaching failed.
     None,
     /// Not known; a fault says why.

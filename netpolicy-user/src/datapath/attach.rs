@@ -6,10 +6,7 @@
 //! index may have come.
 
 use nix::errno::Errno;
-use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::io;
 
 use super::{
     DatapathError, Hook, LinkLayer, device, hook,
@@ -17,8 +14,9 @@ use super::{
     program::program_name,
     sys::{
         self,
-        link::{self, InChain, Kind, LinkInfo},
+        link::{self, Kind},
     },
+    tie::{Here, Tie, TieInfo},
 };
 use crate::{
     config::HookChoice,
@@ -51,7 +49,7 @@ pub struct AttachedInterface {
 
 /// A link, and where its pin says that it was attached.
 pub(super) struct Link {
-    pub(super) info: LinkInfo,
+    pub(super) info: TieInfo,
     pub(super) hook: Hook,
     /// Why it is at none of the hooks that were tried before.
     pub(super) refused: Option<String>,
@@ -60,25 +58,42 @@ pub(super) struct Link {
 
 /// Where on an interface a link of this namespace attaches its program, and what runs before it
 /// there; `None`: it is another interface, or the link has ended.
-pub(super) fn found_on(device: &Device, info: &LinkInfo) -> Option<(Hook, Vec<String>)> {
-    if info.ifindex != device.index {
+pub(super) fn found_on(
+    device: &Device,
+    info: &TieInfo,
+    netdevs: &mut Netdevs,
+) -> Option<(Hook, Vec<String>)> {
+    if info.ifindex != device.index || !info.may_be_here {
         return None;
     }
-    match info.kind {
-        Kind::Xdp => Some((device.runs(info.program)?.into(), Vec::new())),
-        Kind::Tcx => {
-            let chain = link::chain(device.index).unwrap_or_default();
-            let at = chain.iter().position(|entry| entry.link == info.id)?;
-            Some((Hook::Tcx, ahead(&chain[..at])))
+    if info.kind == Kind::Xdp {
+        return Some((device.runs(info.program)?.into(), Vec::new()));
+    }
+    // In the order in which they run: the tcx chain, then filters.
+    let chain = link::chain(device.index).unwrap_or_default();
+    let in_chain: Vec<u32> = chain.iter().map(|entry| entry.program).collect();
+    if !info.is_filter {
+        let at = chain.iter().position(|e| u64::from(e.link) == info.id)?;
+        return Some((Hook::Tcx, ahead(&in_chain[..at])));
+    }
+    let filters = netdevs.filters(device.index).ok()?;
+    let at = filters.iter().position(|filter| filter.is_ours)?;
+    let mut before = ahead(&in_chain);
+    for filter in &filters[..at] {
+        match filter.kind.as_str() {
+            "bpf" => before.extend(ahead(&[filter.program])),
+            kind => before.push(format!("a filter of kind {kind}")),
         }
     }
+    Some((Hook::Clsact, before))
 }
 
-/// Of the programs before ours those that may end the chain: not those of another agent's.
-fn ahead(before: &[InChain]) -> Vec<String> {
-    let named = before.iter().map(|entry| {
-        let name = program_name(entry.program).unwrap_or_default();
-        (name, entry.program)
+/// Of the programs before ours those that may end the chain, by name and id: not those of another
+/// agent's.
+fn ahead(programs: &[u32]) -> Vec<String> {
+    let named = programs.iter().map(|id| {
+        let name = program_name(*id).unwrap_or_default();
+        (name, id)
     });
     named
         .filter(|(name, _)| !name.starts_with("netpolicy_tc"))
@@ -89,13 +104,17 @@ fn ahead(before: &[InChain]) -> Vec<String> {
         .collect()
 }
 
-/// The programs at an interface, by id: of XDP and of the tcx chain.
+/// The programs at an interface of this thread's network namespace, by id: of XDP, of the tcx
+/// chain, and of filters.
 #[must_use]
 pub fn running(device: &Device) -> Vec<(Hook, u32)> {
     let xdp = device.xdp.iter().map(|xdp| (xdp.mode.into(), xdp.program));
     let chain = link::chain(device.index).unwrap_or_default();
     let tcx = chain.iter().map(|entry| (Hook::Tcx, entry.program));
-    xdp.chain(tcx).collect()
+    let filters = Netdevs::open().and_then(|mut netdevs| netdevs.filters(device.index));
+    let filters = filters.unwrap_or_default().into_iter();
+    let filters = filters.map(|filter| (Hook::Clsact, filter.program));
+    xdp.chain(tcx).chain(filters).collect()
 }
 
 /// The interfaces behind links, sorted by index. Links whose interface is gone are left
@@ -113,7 +132,7 @@ pub(super) fn behind(
         }
         let device = netdevs.by_index(info.ifindex).map_err(asking)?;
         let here = device.and_then(|device| {
-            let (hook, ahead) = found_on(&device, info)?;
+            let (hook, ahead) = found_on(&device, info, netdevs)?;
             // Two links may say the same index, each of its own namespace; and the same
             // program may be at two hooks while one replaces the other.
             let same = |i: &&AttachedInterface| i.is_here && i.index == info.ifindex;
@@ -155,15 +174,18 @@ pub(super) fn behind(
 }
 
 /// The pinned links. What is pinned there and is no link is left out.
-pub(super) fn pinned(pins: &Pins) -> Result<Vec<(LinkPin, OwnedFd, LinkInfo)>, DatapathError> {
+pub(super) fn pinned(
+    pins: &Pins,
+    here: &mut Here<'_>,
+) -> Result<Vec<(LinkPin, Tie, TieInfo)>, DatapathError> {
     let mut links = Vec::new();
     for pin in pins.link_pins()? {
-        let opened = link::open(&pin.path).and_then(|fd| {
-            let info = link::info(fd.as_fd())?;
-            Ok((fd, info))
+        let opened = Tie::open(&pin).and_then(|tie| {
+            let info = tie.info(here)?;
+            Ok((tie, info))
         });
         match opened {
-            Ok((fd, info)) => links.push((pin, fd, info)),
+            Ok((tie, info)) => links.push((pin, tie, info)),
             // Of a link that cannot be read it is not known that it filters nothing.
             Err(source) if lacks_resources(&source) => {
                 return Err(DatapathError::Pins {
@@ -186,22 +208,32 @@ fn lacks_resources(error: &io::Error) -> bool {
 
 /// The interfaces behind the pinned links, sorted by index.
 pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathError> {
-    let links = pinned(pins)?.into_iter().map(|(pin, _, info)| Link {
+    let (namespace, mut netdevs) = (namespace()?, netdevs()?);
+    let mut here = Here {
+        namespace,
+        netdevs: &mut netdevs,
+    };
+    let links = pinned(pins, &mut here)?;
+    let links = links.into_iter().map(|(pin, _, info)| Link {
         info,
         hook: pin.hook,
         refused: None,
         offloads: Vec::new(),
     });
-    behind(&links.collect::<Vec<_>>(), None, &mut netdevs()?)
+    behind(&links.collect::<Vec<_>>(), None, &mut netdevs)
 }
 
 /// Refuses pins of an agent of another network namespace: what is configured here would
 /// not be filtered, and what is filtered there would change.
 pub(super) fn check_namespace(pins: &Pins) -> Result<(), DatapathError> {
-    let here = namespace()?;
+    let (namespace, mut netdevs) = (namespace()?, netdevs()?);
+    let mut here = Here {
+        namespace,
+        netdevs: &mut netdevs,
+    };
     let is_another_s =
-        |(pin, _, info): &(LinkPin, OwnedFd, LinkInfo)| pin.namespace != here && info.ifindex != 0;
-    if pinned(pins)?.iter().any(is_another_s) {
+        |(pin, _, info): &(LinkPin, Tie, TieInfo)| pin.namespace != namespace && info.ifindex != 0;
+    if pinned(pins, &mut here)?.iter().any(is_another_s) {
         return Err(DatapathError::OtherNamespace {
             path: pins.root().to_path_buf(),
         });
@@ -235,11 +267,23 @@ pub(super) fn detach_pinned(pins: &Pins) -> Result<Vec<String>, DatapathError> {
         names.dedup();
         names
     });
+    let (namespace, mut netdevs) = (namespace()?, netdevs()?);
+    let mut here = Here {
+        namespace,
+        netdevs: &mut netdevs,
+    };
     // One that stays must not keep the others.
     for pin in pins.link_pins()? {
-        if let Ok(link) = link::open(&pin.path) {
+        if let Ok(tie) = Tie::open(&pin) {
             // An agent may hold the link too. One that is detached already says so.
-            let _ = link::detach(link.as_fd());
+            match tie.detach(&mut here) {
+                Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
+                    let path = pins.root().to_path_buf();
+                    result = Err(DatapathError::OtherNamespace { path });
+                    continue;
+                }
+                _ => {}
+            }
         }
         if let Err(error) = pin.remove() {
             result = Err(error);

@@ -14,6 +14,8 @@ pub enum Hook {
     Generic,
     /// The tcx chain (Linux 6.6).
     Tcx,
+    /// A filter of the qdisc `clsact`, which runs the same program as tcx.
+    Clsact,
 }
 
 impl Hook {
@@ -23,6 +25,7 @@ impl Hook {
             Self::Native => "native",
             Self::Generic => "generic",
             Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
         }
     }
 
@@ -32,12 +35,14 @@ impl Hook {
             Self::Native => "native XDP",
             Self::Generic => "generic XDP",
             Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
         }
     }
 
     /// The hook of this name.
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        let mut hooks = [Self::Native, Self::Generic, Self::Tcx].into_iter();
+        let all = [Self::Native, Self::Generic, Self::Tcx, Self::Clsact];
+        let mut hooks = all.into_iter();
         hooks.find(|hook| hook.name() == name)
     }
 }
@@ -57,6 +62,7 @@ impl From<Hook> for Attachment {
             Hook::Native => Self::Native,
             Hook::Generic => Self::Generic,
             Hook::Tcx => Self::Tcx,
+            Hook::Clsact => Self::Clsact,
         }
     }
 }
@@ -154,10 +160,11 @@ pub(super) fn candidates(choice: HookChoice, driver: &str) -> &'static [Hook] {
         HookChoice::Native => &[Hook::Native],
         HookChoice::Generic => &[Hook::Generic],
         HookChoice::Tcx => &[Hook::Tcx],
+        HookChoice::Clsact => &[Hook::Clsact],
         HookChoice::Auto if native(driver) == Some(Native::Keeps) => {
-            &[Hook::Native, Hook::Tcx, Hook::Generic]
+            &[Hook::Native, Hook::Tcx, Hook::Clsact, Hook::Generic]
         }
-        HookChoice::Auto => &[Hook::Tcx, Hook::Generic],
+        HookChoice::Auto => &[Hook::Tcx, Hook::Clsact, Hook::Generic],
     }
 }
 
@@ -172,10 +179,20 @@ pub(super) fn reason(
     if choice.is_some_and(|choice| choice != HookChoice::Auto) {
         return "as configured".to_owned();
     }
-    if let Some(why) = refused {
+    // That a kernel has no tcx is no reason to be told: clsact is the same.
+    if hook != Hook::Clsact
+        && let Some(why) = refused
+    {
         return why.to_owned();
     }
-    match (hook, native(driver)) {
+    match (
+        if hook == Hook::Clsact {
+            Hook::Tcx
+        } else {
+            hook
+        },
+        native(driver),
+    ) {
         (Hook::Native, Some(Native::Keeps)) => {
             format!("{driver} keeps its receive offloads under native XDP")
         }
@@ -190,7 +207,7 @@ pub(super) fn reason(
             format!("what native XDP costs on {driver} is not known")
         }
         (Hook::Native, _) => format!("{driver} has native XDP"),
-        (Hook::Generic, _) => "slower than native XDP and tcx".to_owned(),
+        (Hook::Generic | Hook::Clsact, _) => "slower than native XDP and tcx".to_owned(),
     }
 }
 
@@ -214,6 +231,7 @@ mod tests {
             (HookChoice::Native, Hook::Native),
             (HookChoice::Generic, Hook::Generic),
             (HookChoice::Tcx, Hook::Tcx),
+            (HookChoice::Clsact, Hook::Clsact),
         ] {
             assert_eq!(candidates(choice, "ena"), [hook]);
             assert_eq!(Hook::from_name(hook.name()), Some(hook));

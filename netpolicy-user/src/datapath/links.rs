@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,7 +17,7 @@ use super::{
     device::link_layer,
     pins::{LinkPin, Pins},
     program::{self, Programs},
-    sys::link,
+    tie::{Here, Tie},
 };
 use crate::{
     config::HookChoice,
@@ -40,8 +40,8 @@ struct Inner {
 }
 
 struct Held {
-    fd: OwnedFd,
-    id: u32,
+    tie: Tie,
+    id: u64,
     hook: Hook,
     /// Why it is at none of the hooks that were tried before.
     refused: Option<String>,
@@ -185,14 +185,18 @@ impl Links {
 impl Inner {
     /// Holds the links that are pinned, and removes pins whose link has ended.
     fn adopt(&mut self) -> Result<(), DatapathError> {
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         self.held
-            .retain(|held| link::info(held.fd.as_fd()).is_ok_and(|info| info.ifindex != 0));
-        for (pin, fd, info) in pinned(&self.pins)? {
+            .retain(|held| held.tie.info(&mut here).is_ok_and(|info| info.ifindex != 0));
+        for (pin, tie, info) in pinned(&self.pins, &mut here)? {
             if info.ifindex == 0 {
                 pin.remove()?;
             } else if !self.held.iter().any(|held| held.id == info.id) {
                 self.held.push(Held {
-                    fd,
+                    tie,
                     id: info.id,
                     hook: pin.hook,
                     refused: None,
@@ -205,17 +209,21 @@ impl Inner {
 
     fn keep(&mut self) -> Result<Kept, DatapathError> {
         self.adopt()?;
-        let pins: Vec<u32> = pinned(&self.pins)?
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        let pins: Vec<u64> = pinned(&self.pins, &mut here)?
             .iter()
             .map(|(.., info)| info.id)
             .collect();
         let mut kept = Kept::default();
         for held in &self.held {
-            let Ok(info) = link::info(held.fd.as_fd()) else {
+            let Ok(info) = held.tie.info(&mut here) else {
                 continue;
             };
             if info.ifindex != 0 && !pins.contains(&held.id) {
-                self.pin(held, info.ifindex)?;
+                pin(&self.pins, here.namespace, held, info.ifindex)?;
                 kept.pinned_again.push(info.ifindex);
             }
         }
@@ -229,24 +237,28 @@ impl Inner {
 
     fn replace(&mut self, programs: Programs) -> Result<(), DatapathError> {
         self.adopt()?;
-        for held in &self.held {
-            let Ok(info) = link::info(held.fd.as_fd()) else {
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        for held in &mut self.held {
+            let Ok(info) = held.tie.info(&mut here) else {
                 continue;
             };
-            if info.ifindex == 0 {
+            if info.ifindex == 0 || (info.is_filter && !info.may_be_here) {
                 continue;
             }
-            let device = self.netdevs.by_index(info.ifindex).map_err(asking)?;
-            let device = device.filter(|device| found_on(device, &info).is_some());
-            let here = device.and_then(|device| link_layer(&device).ok());
-            if programs.is_right(info.kind, here, info.program)? {
+            let device = here.netdevs.by_index(info.ifindex).map_err(asking)?;
+            let device = device.filter(|device| found_on(device, &info, here.netdevs).is_some());
+            let layer = device.and_then(|device| link_layer(&device).ok());
+            if programs.is_right(info.kind, layer, info.program)? {
                 continue;
             }
             // Elsewhere it runs what was right when it was here; most have Ethernet headers.
-            let layer = here.or_else(|| program::reads(info.program));
+            let layer = layer.or_else(|| program::reads(info.program));
             let program = programs.at(info.kind, layer.unwrap_or(LinkLayer::Ethernet))?;
             let fd = program.fd().map_err(DatapathError::Verify)?;
-            match link::update(held.fd.as_fd(), fd.as_fd()) {
+            match held.tie.update(fd.as_fd(), &mut here) {
                 // The interface has gone meanwhile.
                 Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}
                 done => done.map_err(|source| DatapathError::Replace {
@@ -277,12 +289,16 @@ impl Inner {
     fn attached(&mut self) -> Result<Vec<AttachedInterface>, DatapathError> {
         // What is held is known whether the pins can be listed or not.
         let _ = self.adopt();
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         let links: Vec<Link> = self
             .held
             .iter()
             .filter_map(|held| {
                 Some(Link {
-                    info: link::info(held.fd.as_fd()).ok()?,
+                    info: held.tie.info(&mut here).ok()?,
                     hook: held.hook,
                     refused: held.refused.clone(),
                     offloads: held.offloads.clone(),
@@ -292,32 +308,12 @@ impl Inner {
         behind(&links, Some(self.choice), &mut self.netdevs)
     }
 
-    /// Pins a link. A name that is taken belongs to an interface that has moved to another
-    /// network namespace, and is filtered there: this link takes another.
-    fn pin(&self, held: &Held, ifindex: u32) -> Result<(), DatapathError> {
-        self.pins.make_links()?;
-        let pin = LinkPin::new(&self.pins, self.namespace, ifindex, held.hook);
-        let failed = |path: &Path, source| DatapathError::Pins {
-            action: "pin a link as",
-            path: path.to_path_buf(),
-            source,
-        };
-        match link::pin(held.fd.as_fd(), &pin.path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let path = pin.of_link(held.id).path;
-                link::pin(held.fd.as_fd(), &path).map_err(|source| failed(&path, source))
-            }
-            done => done.map_err(|source| failed(&pin.path, source)),
-        }
-    }
-
     fn detach(&mut self, name: &str) -> Result<bool, DatapathError> {
         let Some(device) = self.netdevs.by_name(name).map_err(asking)? else {
             return Ok(false);
         };
         self.adopt()?;
-        let is_here = |held: &mut Held| held.is_on(&device).is_some();
-        let ended: Vec<Held> = self.held.extract_if(.., is_here).collect();
+        let ended = self.extract(&device, |_| true);
         let any = !ended.is_empty();
         self.end(ended)?;
         Ok(any)
@@ -325,15 +321,38 @@ impl Inner {
 
     fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
         let names = self.attached();
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         for held in self.held.drain(..) {
             // One that has ended already says so.
-            let _ = link::detach(held.fd.as_fd());
+            let _ = held.tie.detach(&mut here);
         }
         detach_pinned(&self.pins)?;
         let mut names: Vec<_> = names?.into_iter().map(|i| i.name).collect();
         // One that was at two hooks.
         names.dedup();
         Ok(names)
+    }
+}
+
+/// Pins a link. A name that is taken belongs to an interface that has moved to another network
+/// namespace, and is filtered there: this link takes another.
+fn pin(pins: &Pins, namespace: u64, held: &Held, ifindex: u32) -> Result<(), DatapathError> {
+    pins.make_links()?;
+    let pin = LinkPin::new(pins, namespace, ifindex, held.hook);
+    let failed = |path: &Path, source| DatapathError::Pins {
+        action: "pin a link as",
+        path: path.to_path_buf(),
+        source,
+    };
+    match held.tie.pin(&pin.path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let path = pin.of_link(held.id).path;
+            held.tie.pin(&path).map_err(|source| failed(&path, source))
+        }
+        done => done.map_err(|source| failed(&pin.path, source)),
     }
 }
 

@@ -39,6 +39,7 @@ mod reader;
 mod retry;
 mod slots;
 mod sys;
+mod tie;
 mod trie_key;
 mod verify;
 

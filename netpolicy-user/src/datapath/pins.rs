@@ -127,6 +127,8 @@ impl Pins {
 pub(super) struct LinkPin {
     pub(super) path: PathBuf,
     pub(super) namespace: u64,
+    /// The interface's index when it was attached.
+    pub(super) ifindex: u32,
     pub(super) hook: Hook,
 }
 
@@ -136,12 +138,13 @@ impl LinkPin {
         Self {
             path: pins.links().join(name),
             namespace,
+            ifindex,
             hook,
         }
     }
 
     /// The same with the link's id, for where the name is taken.
-    pub(super) fn of_link(&self, id: u32) -> Self {
+    pub(super) fn of_link(&self, id: u64) -> Self {
         let mut path = self.path.clone().into_os_string();
         path.push(format!("-{id}"));
         Self {
@@ -153,11 +156,12 @@ impl LinkPin {
     fn parse(path: &Path) -> Option<Self> {
         let mut parts = path.file_name()?.to_str()?.splitn(4, '-');
         let namespace = parts.next()?.parse().ok()?;
-        parts.next()?.parse::<u32>().ok()?;
+        let ifindex = parts.next()?.parse().ok()?;
         let hook = Hook::from_name(parts.next()?)?;
         Some(Self {
             path: path.to_path_buf(),
             namespace,
+            ifindex,
             hook,
         })
     }

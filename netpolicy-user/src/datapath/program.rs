@@ -58,17 +58,17 @@ const fn variant(
 const VARIANTS: [Variant; 5] = [
     variant(pins::PROBE,      "netpolicy_probe", Kind::Xdp, LinkLayer::Ethernet, true),
     variant(pins::PROGRAM,    "netpolicy",       Kind::Xdp, LinkLayer::Ethernet, false),
-    variant(pins::TC,         "netpolicy_tc",    Kind::Tcx, LinkLayer::Ethernet, false),
+    variant(pins::TC,         "netpolicy_tc",    Kind::Tc, LinkLayer::Ethernet, false),
     variant(pins::PROGRAM_IP, "netpolicy_ip",    Kind::Xdp, LinkLayer::None,     false),
-    variant(pins::TC_IP,      "netpolicy_tc_ip", Kind::Tcx, LinkLayer::None,     false),
+    variant(pins::TC_IP,      "netpolicy_tc_ip", Kind::Tc, LinkLayer::None,     false),
 ];
 
 /// What is only asked, and loaded when it is.
 #[rustfmt::skip] // A table.
 const UNPINNED: [Variant; 3] = [
     variant("", "netpolicy_ip",       Kind::Xdp, LinkLayer::None,     true),
-    variant("", "netpolicy_tc_probe", Kind::Tcx, LinkLayer::Ethernet, true),
-    variant("", "netpolicy_tc_ip",    Kind::Tcx, LinkLayer::None,     true),
+    variant("", "netpolicy_tc_probe", Kind::Tc, LinkLayer::Ethernet, true),
+    variant("", "netpolicy_tc_ip",    Kind::Tc, LinkLayer::None,     true),
 ];
 
 impl Variant {
@@ -83,7 +83,7 @@ impl Hook {
     pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Native | Self::Generic => Kind::Xdp,
-            Self::Tcx => Kind::Tcx,
+            Self::Tcx | Self::Clsact => Kind::Tc,
         }
     }
 }
@@ -203,7 +203,7 @@ fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), Datapat
             program.load().map_err(DatapathError::load)?;
             program.pin(pin)
         }
-        Kind::Tcx => {
+        Kind::Tc => {
             let program: &mut SchedClassifier =
                 program.try_into().map_err(DatapathError::Verify)?;
             program.load().map_err(DatapathError::load)?;
@@ -362,7 +362,7 @@ fn open_as(variant: &Variant, path: PathBuf) -> Result<Program, DatapathError> {
     };
     let opened = match variant.kind {
         Kind::Xdp => Xdp::from_pin(&path, XdpAttachType::Interface).map(Program::Xdp),
-        Kind::Tcx => SchedClassifier::from_pin(&path).map(Program::Tc),
+        Kind::Tc => SchedClassifier::from_pin(&path).map(Program::Tc),
     };
     let program = opened.map_err(|error| foreign(error.to_string()))?;
     let info = program.info().map_err(DatapathError::Verify)?;

@@ -137,6 +137,7 @@ fn interface(i: &Interface) -> String {
         Attachment::Native => "native XDP",
         Attachment::Generic => "generic XDP",
         Attachment::Tcx => "tcx",
+        Attachment::Clsact => "clsact",
         Attachment::Unknown => "not known",
         Attachment::None if i.index == 0 => "does not exist",
         Attachment::None => "not attached",

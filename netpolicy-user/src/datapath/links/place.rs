@@ -3,27 +3,18 @@
 
 use std::os::fd::AsFd;
 
-use super::{Held, Inner};
+use super::{Held, Inner, pin};
 use crate::{
     datapath::{
         AttachedInterface, DatapathError, Hook, LinkLayer,
-        attach::{asking, found_on, pinned},
+        attach::{asking, found_on},
         device::link_layer,
         hook,
-        sys::link,
+        sys::link::Kind,
+        tie::{Here, Tie},
     },
     netdev::{Device, Offloads},
 };
-
-impl Hook {
-    const fn at(self) -> link::At {
-        match self {
-            Self::Native => link::At::Driver,
-            Self::Generic => link::At::Generic,
-            Self::Tcx => link::At::Tcx,
-        }
-    }
-}
 
 impl Inner {
     /// See [`super::Links::attach`].
@@ -82,9 +73,24 @@ impl Inner {
     }
 
     /// The hooks at which links of ours are on an interface.
-    fn hooks_on(&self, device: &Device) -> Vec<Hook> {
+    fn hooks_on(&mut self, device: &Device) -> Vec<Hook> {
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         let held = self.held.iter();
-        held.filter_map(|held| held.is_on(device)).collect()
+        held.filter_map(|held| held.is_on(device, &mut here))
+            .collect()
+    }
+
+    /// Takes the links of ours on an interface that are at such hooks out of what is held.
+    pub(super) fn extract(&mut self, device: &Device, at: impl Fn(Hook) -> bool) -> Vec<Held> {
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        let is_it = |held: &mut Held| held.is_on(device, &mut here).is_some_and(&at);
+        self.held.extract_if(.., is_it).collect()
     }
 
     fn attached_to(&mut self, device: &Device) -> Result<AttachedInterface, DatapathError> {
@@ -96,21 +102,27 @@ impl Inner {
     }
 
     /// Links of ours on an interface that were made to run another program are made to run ours.
-    fn take_back(&self, device: &Device, layer: LinkLayer) -> Result<(), DatapathError> {
-        for held in &self.held {
-            let Some(hook) = held.is_on(device) else {
+    fn take_back(&mut self, device: &Device, layer: LinkLayer) -> Result<(), DatapathError> {
+        let programs = self.programs.as_ref();
+        let programs = programs.ok_or(DatapathError::IncompleteObject("loaded program"))?;
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        for held in &mut self.held {
+            let Some(hook) = held.is_on(device, &mut here) else {
                 continue;
             };
-            let Ok(info) = link::info(held.fd.as_fd()) else {
+            let Ok(info) = held.tie.info(&mut here) else {
                 continue;
             };
-            let programs = self.programs()?;
             if programs.id(hook.kind(), layer)? == info.program {
                 continue;
             }
             let program = programs.at(hook.kind(), layer)?;
             let fd = program.fd().map_err(DatapathError::Verify)?;
-            link::update(held.fd.as_fd(), fd.as_fd()).map_err(|source| DatapathError::Replace {
+            let updated = held.tie.update(fd.as_fd(), &mut here);
+            updated.map_err(|source| DatapathError::Replace {
                 index: info.ifindex,
                 source,
             })?;
@@ -160,9 +172,16 @@ impl Inner {
         refused: Option<String>,
     ) -> Result<(), DatapathError> {
         let before = self.offloads(device, hook);
-        let program = self.programs()?.at(hook.kind(), layer)?;
+        let programs = self.programs.as_ref();
+        let programs = programs.ok_or(DatapathError::IncompleteObject("loaded program"))?;
+        let program = programs.at(hook.kind(), layer)?;
         let fd = program.fd().map_err(DatapathError::Verify)?;
-        let link = link::create(fd.as_fd(), device.index, hook.at()).map_err(|source| {
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        let tied = Tie::create(fd.as_fd(), device.index, hook, &mut here);
+        let tie = tied.map_err(|source| {
             let name = device.name.clone();
             match source.raw_os_error() {
                 Some(libc::EBUSY | libc::EEXIST) => DatapathError::InterfaceBusy {
@@ -177,10 +196,12 @@ impl Inner {
                 },
             }
         })?;
-        let info = link::info(link.as_fd()).map_err(|source| DatapathError::System {
-            call: "BPF_OBJ_GET_INFO_BY_FD",
-            source,
-        })?;
+        let info = tie
+            .info(&mut here)
+            .map_err(|source| DatapathError::System {
+                call: "BPF_OBJ_GET_INFO_BY_FD",
+                source,
+            })?;
         let offloads = changes(&before, &self.offloads(device, hook));
         if !offloads.is_empty() {
             tracing::warn!(
@@ -190,13 +211,13 @@ impl Inner {
             );
         }
         let held = Held {
-            fd: link,
+            tie,
             id: info.id,
             hook,
             refused,
             offloads,
         };
-        if let Err(error) = self.pin(&held, device.index) {
+        if let Err(error) = pin(&self.pins, self.namespace, &held, device.index) {
             tracing::error!(
                 interface = device.name,
                 %error,
@@ -211,7 +232,7 @@ impl Inner {
     /// The offloads of an interface, and of a veth's peer in this namespace, where attaching may
     /// change them.
     fn offloads(&mut self, device: &Device, hook: Hook) -> Vec<Offloads> {
-        if hook == Hook::Tcx {
+        if hook.kind() == Kind::Tc {
             return Vec::new();
         }
         let peer = device.lower.and_then(|index| {
@@ -225,8 +246,7 @@ impl Inner {
 
     /// Ends the links of ours on an interface at other hooks than this one.
     fn end_others(&mut self, device: &Device, stays: Hook) -> Result<(), DatapathError> {
-        let is_other = |held: &mut Held| held.is_on(device).is_some_and(|hook| hook != stays);
-        let ended: Vec<Held> = self.held.extract_if(.., is_other).collect();
+        let ended = self.extract(device, |hook| hook != stays);
         if ended.is_empty() {
             return Ok(());
         }
@@ -234,15 +254,23 @@ impl Inner {
     }
 
     /// Detaches links, and removes their pins.
-    pub(super) fn end(&self, ended: Vec<Held>) -> Result<(), DatapathError> {
+    pub(super) fn end(&mut self, ended: Vec<Held>) -> Result<(), DatapathError> {
+        let mut here = Here {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         for held in &ended {
-            link::detach(held.fd.as_fd()).map_err(|source| DatapathError::System {
-                call: "BPF_LINK_DETACH",
+            let detached = held.tie.detach(&mut here);
+            detached.map_err(|source| DatapathError::System {
+                call: "detaching a link or filter",
                 source,
             })?;
         }
-        for (pin, _, info) in pinned(&self.pins)? {
-            if ended.iter().any(|held| held.id == info.id) {
+        // Those of filters are known no more by what they say.
+        for pin in self.pins.link_pins()? {
+            let Ok(tie) = Tie::open(&pin) else { continue };
+            let id = tie.info(&mut here).map(|info| info.id);
+            if ended.iter().any(|held| id.as_ref().ok() == Some(&held.id)) {
                 pin.remove()?;
             }
         }
@@ -252,9 +280,9 @@ impl Inner {
 
 impl Held {
     /// The hook of an interface that it is at.
-    pub(super) fn is_on(&self, device: &Device) -> Option<Hook> {
-        let info = link::info(self.fd.as_fd()).ok()?;
-        found_on(device, &info).map(|(hook, _)| hook)
+    pub(super) fn is_on(&self, device: &Device, here: &mut Here<'_>) -> Option<Hook> {
+        let info = self.tie.info(here).ok()?;
+        found_on(device, &info, here.netdevs).map(|(hook, _)| hook)
     }
 }
 

@@ -19,13 +19,13 @@ use super::{bpf, bpf_writing, empty_attr};
 const SKB_MODE: u32 = 1 << 1;
 const DRV_MODE: u32 = 1 << 2;
 
-/// What a link attaches to.
+/// The kind of a program, and of what a link attaches it to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Kind {
     /// XDP, in the driver or in the generic hook: the kernel does not tell.
     Xdp,
-    /// The tcx chain at ingress.
-    Tcx,
+    /// tc ingress; of a link: the tcx chain.
+    Tc,
 }
 
 /// How a link is to attach.
@@ -86,7 +86,7 @@ pub(in super::super) fn info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
         // SAFETY: the type says that this is the union's member.
         XDP => (Kind::Xdp, unsafe { info.__bindgen_anon_1.xdp.ifindex }),
         // SAFETY: as above.
-        TCX => (Kind::Tcx, unsafe { info.__bindgen_anon_1.tcx.ifindex }),
+        TCX => (Kind::Tc, unsafe { info.__bindgen_anon_1.tcx.ifindex }),
         _ => {
             let what = "a link to neither XDP nor tcx";
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
