@@ -150,6 +150,7 @@ pub fn attachment() -> &'static str {
     match hook() {
         HookChoice::Native => "native",
         HookChoice::Generic => "generic",
+        HookChoice::Clsact => "clsact",
         HookChoice::Auto | HookChoice::Tcx => "tcx",
     }
 }
@@ -160,7 +161,7 @@ pub fn hook_in_words() -> &'static str {
     match attachment() {
         "native" => "native XDP",
         "generic" => "generic XDP",
-        _ => "tcx",
+        other => other,
     }
 }
 

@@ -46,6 +46,12 @@ impl Inner {
         if better.is_empty() {
             return self.end_others(&device, candidates[best]);
         }
+        // Native and generic XDP exclude each other: tc is the bridge from the one to the other.
+        let is_xdp = |hook: &Hook| hook.kind() == Kind::Xdp;
+        if better.iter().any(is_xdp) && self.hooks_on(&device).iter().any(is_xdp) {
+            let bridge = self.attach_first(&device, layer, &[Hook::Tcx, Hook::Clsact])?;
+            self.end_others(&device, bridge)?;
+        }
         match self.attach_first(&device, layer, better) {
             Ok(hook) => {
                 tracing::info!(
@@ -57,7 +63,7 @@ impl Inner {
             }
             // Of what was asked for nothing is to be had; it stays filtered where it is.
             Err(error) if best == candidates.len() => Err(error),
-            Err(_) => self.end_others(&device, candidates[best]),
+            Err(_) => Ok(()),
         }
     }
 
