@@ -1,7 +1,7 @@
 //! Where on an interface the program is attached: the hooks that are tried, and one hook put in
 //! place of another.
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, time::Duration};
 
 use super::{Held, Inner, pin};
 use crate::{
@@ -15,6 +15,9 @@ use crate::{
     },
     netdev::{Device, Offloads},
 };
+
+/// The longest that a packet takes from one hook of its interface to the next.
+const ON_THE_WAY: Duration = Duration::from_millis(100);
 
 impl Inner {
     /// See [`super::Links::attach`].
@@ -80,22 +83,33 @@ impl Inner {
 
     /// The hooks at which links of ours are on an interface.
     fn hooks_on(&mut self, device: &Device) -> Vec<Hook> {
+        let Some(device) = self.as_it_is(device) else {
+            return Vec::new();
+        };
         let mut here = Here {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
         let held = self.held.iter();
-        held.filter_map(|held| held.is_on(device, &mut here))
+        held.filter_map(|held| held.is_on(&device, &mut here))
             .collect()
+    }
+
+    /// An interface with the programs that it runs by now.
+    fn as_it_is(&mut self, device: &Device) -> Option<Device> {
+        self.netdevs.by_index(device.index).ok().flatten()
     }
 
     /// Takes the links of ours on an interface that are at such hooks out of what is held.
     pub(super) fn extract(&mut self, device: &Device, at: impl Fn(Hook) -> bool) -> Vec<Held> {
+        let Some(device) = self.as_it_is(device) else {
+            return Vec::new();
+        };
         let mut here = Here {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
-        let is_it = |held: &mut Held| held.is_on(device, &mut here).is_some_and(&at);
+        let is_it = |held: &mut Held| held.is_on(&device, &mut here).is_some_and(&at);
         self.held.extract_if(.., is_it).collect()
     }
 
@@ -255,6 +269,10 @@ impl Inner {
         let ended = self.extract(device, |hook| hook != stays);
         if ended.is_empty() {
             return Ok(());
+        }
+        if stays.kind() == Kind::Xdp {
+            // What had passed that hook before is still on its way to the other one.
+            std::thread::sleep(ON_THE_WAY);
         }
         self.end(ended)
     }
