@@ -1,5 +1,5 @@
 //! Programs for benchmarks: a packet generator, and the programs that filters are
-//! measured against. Not part of what is installed.
+//! measured against. They are not installed.
 //!
 //! The generator runs under `BPF_PROG_TEST_RUN` with live frames: the kernel hands it
 //! the same frame over and over, it writes the next source address into it, and

@@ -34,7 +34,7 @@ impl Bytes for Frame {
         unsafe { core::hint::assert_unchecked(at != 0) };
         // SAFETY: `start..end` is the packet that the kernel gave us, and the `N`
         // bytes at `at` end within it (checked above, and again by the verifier).
-        // Byte arrays need no alignment, and nobody writes to a packet meanwhile.
+        // Byte arrays need no alignment, and nothing writes to a packet meanwhile.
         Some(unsafe { &*(at as *const [u8; N]) })
     }
 }

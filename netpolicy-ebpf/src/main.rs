@@ -2,7 +2,7 @@
 //! ingress.
 //!
 //! Here are only the kernel's side of things (maps, helpers, the context); what is
-//! decided, and from which bytes, is in the library beside this file.
+//! decided, and from which bytes, is in the library of this crate.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 

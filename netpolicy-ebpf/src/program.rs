@@ -69,7 +69,7 @@ fn filter<P: Packet, const IS_PROBE: bool>(packet: P) -> u32 {
 }
 
 /// A plain connection attempt to a port with this lower byte: what a flood is made of, so
-/// nothing is here that hardly any packet needs.
+/// nothing is here that only few packets need.
 #[inline(always)]
 fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
     packet: P,
@@ -85,7 +85,7 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
     }
     let slot = slot_head(generation);
     if slot.host_ports.holds(low_port) {
-        // What a flood comes to, in as few instructions as there can be: beside long lists they
+        // The path of a flood, in as few instructions as possible: with long lists they
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
         let kept = Kept(packet);
@@ -108,11 +108,11 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         }
         cold_path();
         let packet = kept.take();
-        // The address is read anew, as what is forgotten is computed anew.
+        // The address is read again, and what depends on an opaque value is computed again.
         let Some(lists) = L::again(&packet.linear()) else {
             return packet.slow_path();
         };
-        let host = &slot_head(forgotten(generation)).host;
+        let host = &slot_head(opaque(generation)).host;
         let only = || host.flags.has(ScopeFlags::OWN_ONLY);
         let reason = enforced(lists.otherwise(host, only), only);
         return judged(packet, HOST_SCOPE, reason, generation, IS_PROBE);
@@ -126,7 +126,7 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
     };
     let (scope, reason) = match govern(generation, port) {
         Ok((scope, config)) => {
-            let host = || &slot_head(forgotten(generation)).host;
+            let host = || &slot_head(opaque(generation)).host;
             (scope, judge(lists, config, host, scope))
         }
         Err(reason) => (HOST_SCOPE, reason),
@@ -146,10 +146,10 @@ impl<P: Copy> Kept<P> {
     }
 }
 
-/// The same number, of which the compiler does not know that it is: so it computes anew what
-/// depends on it. Kept, that would be written to memory and read again around each call.
+/// The same number, opaque to the compiler: so it computes again what
+/// depends on it. Otherwise that would be spilled to the stack around each call.
 #[inline(always)]
-fn forgotten(number: u64) -> u64 {
+fn opaque(number: u64) -> u64 {
     let mut number = number;
     // An instruction, though it does nothing: the kernel takes none for two lines of source.
     // SAFETY: changes nothing.

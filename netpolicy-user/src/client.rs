@@ -21,8 +21,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView, Problem,
-    ProgressView, RuleItem, RulesQuery, ServiceView, Status,
+    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView,
+    ProblemDetails, ProgressView, RuleItem, RulesQuery, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -109,10 +109,10 @@ impl Client {
         if matches!(name, "" | "." | "..") {
             return Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
-                body: Box::new(Problem {
+                body: Box::new(ProblemDetails {
                     code: ErrorCode::NotFound,
                     errors: vec![format!("there is no policy \"{name}\"")],
-                    ..Problem::default()
+                    ..ProblemDetails::default()
                 }),
             });
         }

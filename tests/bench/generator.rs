@@ -44,7 +44,7 @@ unsafe impl Pod for Config {}
 
 /// Whether the source with this index calls for a drop, where sources are mixed: as
 /// in `netpolicy-ebpf/src/bench.rs`.
-pub(crate) fn is_told_to_drop(index: u32) -> bool {
+pub(crate) fn is_set_to_drop(index: u32) -> bool {
     let mixed = index.wrapping_mul(0x9e37_79b1);
     (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b) >> 31 != 0
 }
@@ -228,7 +228,7 @@ fn fill(ebpf: &Ebpf, frame: &[u8], sources: &[IpAddr]) {
     for (index, source) in sources.iter().enumerate() {
         let source = &frame::source_bytes(frame, *source)[..each];
         // SAFETY: within the mapping, which has room for so many bytes of each source;
-        // nobody else writes there, and no program reads yet.
+        // nothing else writes there, and no program reads yet.
         unsafe {
             let to = memory.cast::<u8>().add(index * each);
             to.copy_from_nonoverlapping(source.as_ptr(), each);

@@ -12,7 +12,7 @@
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    reason = "figures for people; random numbers"
+    reason = "rounded figures; random numbers"
 )]
 
 mod apply;
@@ -25,9 +25,9 @@ mod effect;
 mod filters;
 mod frame;
 mod generator;
-mod house;
 mod interrupt;
 mod kernel_memory;
+mod large_state;
 mod lists;
 mod machine;
 mod matrix;
@@ -53,7 +53,7 @@ use netpolicy_tests::binary::workspace;
 use netpolicy_user::config::EngineChoice;
 use report::{Figure, Report};
 
-/// Measure netpolicy beside its references.
+/// Measure netpolicy and its references.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Args {

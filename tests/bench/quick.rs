@@ -1,4 +1,4 @@
-//! The headline figures: what can be told while somebody waits.
+//! The headline figures: what can be measured in a minute or two.
 
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,7 @@ fn headlines() -> [Headline; 7] {
     ]
 }
 
-/// The filters beside which lists of at most so many entries are measured.
+/// The filters that lists of at most so many entries are measured with.
 pub(crate) fn choices(largest: usize) -> Vec<Choice> {
     let headlines = headlines().into_iter();
     headlines

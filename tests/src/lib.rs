@@ -49,6 +49,7 @@ pub mod traffic;
 pub mod tun;
 pub mod watch;
 pub mod wiring;
+pub mod wording;
 
 pub use command::Output;
 pub use host::{DatabaseHost, Options};

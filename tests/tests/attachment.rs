@@ -1,4 +1,4 @@
-//! What happens to links, pins and interfaces behind the agent's back: nothing gets in, and
+//! Changes to links, pins and interfaces by other processes: no packet gets in, and
 //! nothing is called filtered that is not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

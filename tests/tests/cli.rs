@@ -191,7 +191,7 @@ fn lint_tells_of_the_agent_s_policies_and_of_files() {
     alone.write("policy.toml", "[[policy]]\nname = \"all\"\nallow = []\n");
     let out = alone.line("policy lint -f policy.toml");
     assert_eq!(out.code, Some(1), "{out:?}");
-    assert_has(&out.stdout, &["error", "denies-everybody", "1 error"]);
+    assert_has(&out.stdout, &["error", "denies-all", "1 error"]);
 }
 
 #[test]

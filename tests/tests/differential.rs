@@ -231,7 +231,7 @@ fn counts(loaded: &mut Loaded) -> BTreeMap<Reason, u64> {
 }
 
 #[test]
-fn frames_that_no_test_run_takes_are_judged_alike_at_a_tun() {
+fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
     // A test run takes none of less than 14 bytes. Packets that read as two are large.
     const MTU: usize = 32_000;
     let stand = Stand::new(Device::Tun, MTU).expect("a tun device");

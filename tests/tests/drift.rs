@@ -1,4 +1,4 @@
-//! What somebody or something changes behind the agent's back is found and repaired.
+//! Changes by other processes to what the agent owns are found and repaired.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::Ipv4Addr;
@@ -79,8 +79,8 @@ fn lists(host: &DatabaseHost, name: &str) -> Map {
     Map::ArrayOfMaps(MapData::from_pin(path).unwrap())
 }
 
-/// Takes [`BLOCKED`] out of the lists themselves, wherever they are: everybody on a list with
-/// the flat engine, him alone with the LPM engine.
+/// Takes [`BLOCKED`] out of the lists themselves, wherever they are: every source on a list with
+/// the flat engine, that source alone with the LPM engine.
 fn damage_the_lists(host: &DatabaseHost) {
     if rules::engine() == EngineChoice::Flat {
         const BYTES: usize = CHUNK_PAGES as usize * PAGE_WORDS * 8;
@@ -161,7 +161,7 @@ fn changed_maps_are_reported_and_repaired() {
 }
 
 #[test]
-fn what_is_damaged_is_found_and_repaired_when_somebody_asks() {
+fn damage_is_found_and_repaired_on_demand() {
     let hosts: Vec<String> = (0..100).map(|n| format!("--block 10.66.{n}.1")).collect();
     let policy = format!("policy create scanners {}", hosts.join(" "));
     let host = host_with("1h", &policy);

@@ -47,7 +47,7 @@ fn the_generic_hook_filters_too() {
 }
 
 #[test]
-fn several_interfaces_are_filtered_alike() {
+fn several_interfaces_get_the_same_verdicts() {
     let mut host = DatabaseHost::without_agent();
     let other = NetNs::new();
     join(
@@ -138,7 +138,7 @@ fn pins_of_another_network_namespace_are_left_alone() {
     let mut host = DatabaseHost::start();
     host.ok(POLICY);
     host.stop_agent();
-    // Here is an interface with that index as well, which nobody filters.
+    // Here is an interface with that index as well, which is not filtered.
     let elsewhere = NetNs::new();
     let shown = host.db().ip(&["-oneline", "link", "show", "dev", NIC]);
     let index = shown.split(':').next().expect("an index").to_owned();
@@ -165,7 +165,7 @@ fn pins_of_another_network_namespace_are_left_alone() {
     );
     host.assert_times_out(&[(BLOCKED, 5432)]);
 
-    // The brake works from anywhere, and tells what it let go.
+    // The kill switch works from anywhere, and tells what it let go.
     let mut detach = host.command_in(&elsewhere);
     detach.args(["detach", "--yes"]);
     let done = run(detach, &["detach", "--yes"], "");

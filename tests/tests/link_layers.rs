@@ -33,7 +33,7 @@ const POLICY: &str = "policy create office --block 192.0.2.66 --block 2001:db8:7
 const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(400);
 
-/// An agent that filters a tun device beside the usual interface.
+/// An agent that filters a tun device in addition to the usual interface.
 fn host_with_tun() -> (DatabaseHost, Tun) {
     let mut host = DatabaseHost::without_agent();
     let tun = Tun::new(host.db(), TUN);

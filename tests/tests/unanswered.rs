@@ -1,4 +1,4 @@
-//! Commands where the agent cannot be asked, or hardly anything can be opened.
+//! Commands where the agent cannot be reached, or few files can be opened.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::net::{UnixListener, UnixStream};

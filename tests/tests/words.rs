@@ -1,4 +1,4 @@
-//! What commands and log say where policies are not enforced: never more than is so.
+//! Output and log while policies are not enforced: no command claims a filter that is not there.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! netpolicy's binary as these tasks use it: the agent beside them, and its commands.
+//! netpolicy's binary as these tasks use it: the agent in the background, and its commands.
 
 use std::env;
 use std::ffi::OsString;

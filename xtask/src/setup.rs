@@ -23,7 +23,7 @@ pub(crate) enum Purpose {
     Run,
     /// To run the tests
     Test,
-    /// To run all benchmarks, other filters beside netpolicy
+    /// To run all benchmarks, with other filters than netpolicy
     Bench,
     /// To run the tests under other kernels
     Kernels,

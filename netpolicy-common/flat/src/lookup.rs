@@ -96,7 +96,7 @@ fn through_table<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> (u32, u
     (slot, high << 16 | low >> 48, low << 16)
 }
 
-/// What the trie says from a slot on, of what is left of an address.
+/// What the trie says from a slot on, for the rest of an address.
 #[inline(always)]
 pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Listing {
     let (mut slot, mut high, mut low) = (slot, high, low);

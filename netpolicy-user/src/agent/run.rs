@@ -1,5 +1,5 @@
-//! The agent's run, from its locks to its last word: starts the writer, the attacher, the
-//! server and everything beside them, and waits for the signal to stop.
+//! The agent's run, from its locks to its exit: starts the writer, the attacher, the
+//! server and the background tasks, and waits for the signal to stop.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
     let (writer, links) = writer.await??;
-    let start::Place {
+    let start::Exclusive {
         socket,
         locks: _locks,
     } = place;
@@ -77,7 +77,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             bpffs_dir: config.bpffs_dir.clone(),
             links: links.clone(),
         }),
-        brake: Arc::new(links),
+        kill_switch: Arc::new(links),
         marker: config.state_dir.join(DETACHED_MARKER),
         unfiltered_interfaces: config.unfiltered_interfaces.clone().into(),
         hub: hub.clone(),
@@ -124,7 +124,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tokio::select! {
         () = async {
             supervisor.stop().await;
-            // Whoever is slower than that loses his connection.
+            // A caller that is slower than that loses the connection.
             let _ = timeout(GRACE, &mut server).await;
         } => {}
         name = signals.next() => tracing::warn!(signal = name, "again: stopping at once"),
@@ -141,7 +141,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything that goes on beside the server.
+/// The background tasks.
 fn background(
     config: &Config,
     app: &App,
@@ -180,7 +180,7 @@ fn background(
     tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
-    tasks.spawn(take_back_unconfirmed(supervisor));
+    tasks.spawn(roll_back_unconfirmed(supervisor));
     let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
     tasks.spawn(open_socket(socket, snapshots));
     if let Some(every) = service_manager::watchdog_interval() {
@@ -229,8 +229,8 @@ async fn tell_service_manager(app: App) {
     }
 }
 
-/// Lets a change lapse that nobody confirms.
-async fn take_back_unconfirmed(supervisor: Supervisor) {
+/// Rolls an unconfirmed change back at its deadline.
+async fn roll_back_unconfirmed(supervisor: Supervisor) {
     /// Between two looks at the boot clock, and between two tries where taking it back fails:
     /// the runtime's own clock stands still while the machine is suspended.
     const AGAIN: Duration = Duration::from_secs(1);
@@ -301,7 +301,7 @@ fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
             snapshot.revision,
             snapshot.generation,
             counted(snapshot.entries, "entry", "entries"),
-            snapshot.filtering_beside(open)
+            snapshot.filtering_with(open)
         ),
     };
     match snapshot.faults.len() + snapshot.unfiltered.len() {

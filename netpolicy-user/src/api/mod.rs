@@ -26,7 +26,7 @@ pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
-pub use self::problem::{ErrorCode, PROBLEM_JSON, Problem};
+pub use self::problem::{ErrorCode, PROBLEM_JSON, ProblemDetails};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,

@@ -37,7 +37,7 @@ pub(super) struct AgentArgs {
     ephemeral: bool,
     /// Be the guard of an unconfirmed change, which the agent starts by itself
     #[arg(long, value_name = "SECONDS", hide = true)]
-    take_back_after: Option<u64>,
+    roll_back_after: Option<u64>,
 }
 
 /// Runs until a signal stops it; enforcement goes on after it.
@@ -53,7 +53,7 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         ..overrides
     })?;
     start_log()?;
-    if let Some(seconds) = args.take_back_after {
+    if let Some(seconds) = args.roll_back_after {
         let watched = guard::watch(&config, Duration::from_secs(seconds));
         watched.map_err(|error| with_hint(error.into()))?;
         return Ok(Exit::Done);

@@ -222,7 +222,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Problem;
+    use crate::api::ProblemDetails;
 
     fn reported(error: impl Into<anyhow::Error>) -> String {
         let mut out = Vec::new();
@@ -242,9 +242,9 @@ mod tests {
     fn every_kind_of_error_has_its_exit_code() {
         let refused = ClientError::Refused {
             status: 409,
-            body: Box::new(Problem {
+            body: Box::new(ProblemDetails {
                 errors: vec!["taken".into()],
-                ..Problem::default()
+                ..ProblemDetails::default()
             }),
         };
         for (error, exit) in [
@@ -306,10 +306,10 @@ mod tests {
 
     #[test]
     fn errors_of_the_agent_are_shown_up_to_a_limit() {
-        let body = Problem {
+        let body = ProblemDetails {
             errors: (1..=23).map(|i| format!("line {i}")).collect(),
             hint: Some("mend them".into()),
-            ..Problem::default()
+            ..ProblemDetails::default()
         };
         let body = Box::new(body);
         let text = reported(ClientError::Refused { status: 400, body });

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use reqwest::StatusCode;
 
 use super::ANSWER_TIMEOUT;
-use crate::api::Problem;
+use crate::api::ProblemDetails;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
         /// Why, and what to do.
-        body: Box<Problem>,
+        body: Box<ProblemDetails>,
     },
     /// Request or answer were lost or garbled on the way.
     #[error("{what}: the answer of the agent on {} is unusable", socket.display())]
@@ -136,7 +136,7 @@ pub(super) fn failure(socket: &Path, what: &str, error: reqwest::Error) -> Clien
             why: "it does not speak HTTP".to_owned(),
         };
     }
-    // The URL in reqwest's own text is made up; it would only mislead.
+    // The URL in reqwest's own text is no real address; it would only mislead.
     let source = error.without_url().into();
     ClientError::Transport {
         what: what.to_owned(),

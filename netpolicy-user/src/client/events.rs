@@ -49,7 +49,7 @@ impl Events {
             }
             match self.stream.next().await {
                 Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
-                // An agent that is killed cuts the stream short: the same to whoever watches.
+                // An agent that is killed cuts the stream short: the same for the reader.
                 Some(Err(_)) | None => return Err(ClientError::StreamEnded),
             }
         }

@@ -1,7 +1,8 @@
 //! Which interfaces the program is attached to.
 //!
-//! An attachment is what the interface says: the id of its XDP program (`RTM_GETLINK`), or its
-//! tcx chain (`BPF_PROG_QUERY`), together with the link's own interface. A pin's name says nothing of what is so: the
+//! An attachment is what the interface says: the id of its XDP program (`RTM_GETLINK`), its tcx
+//! chain (`BPF_PROG_QUERY`) or its filters, together with the link's own interface. A pin's name
+//! does not prove it: the
 //! interface may have moved to another network namespace, and another of its name and
 //! index may have come.
 

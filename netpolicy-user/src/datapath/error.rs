@@ -318,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_are_told_why_the_verifier_refused_and_not_all_it_went_through() {
+    fn verifier_error_shows_the_reason_without_the_whole_log() {
         let log = "0: R1=ctx(off=0,imm=0) R10=fp0\n2065: (79) r6 = *(u64 *)(r10 -224)\n\
                    invalid read from stack R10 off=-224 size=8\nverification time 112988 usec\n\
                    stack depth 224+0+0\nprocessed 4539 insns (limit 1000000)\n\n";

@@ -1,4 +1,4 @@
-//! Taking over what is pinned, or installing anew, without a gap.
+//! Taking over what is pinned, or reinstalling, without a gap.
 
 use std::{
     path::{Path, PathBuf},
@@ -73,7 +73,7 @@ pub enum Opened {
     Installed(String),
 }
 
-/// The one writer of what is pinned.
+/// The one writer of the pinned maps and links.
 pub struct Datapath {
     pins: Pins,
     maps: Maps,
@@ -86,7 +86,7 @@ pub struct Datapath {
 }
 
 impl Datapath {
-    /// Takes over what is pinned, or installs anew, and makes it enforce `ruleset`.
+    /// Takes over what is pinned, or reinstalls, and makes it enforce `ruleset`.
     /// Programs of existing links are replaced from one packet to the next.
     ///
     /// # Errors
@@ -247,8 +247,8 @@ impl Datapath {
             .prepare(&mut self.maps, ruleset, revision, progress)
     }
 
-    /// Takes nothing for granted any more of what the kernel holds: the next
-    /// [`Self::prepare`] writes everything anew. For the repair of what somebody else
+    /// Relies no longer on what the kernel was known to hold: the next
+    /// [`Self::prepare`] writes everything again. For the repair of what another process
     /// changed.
     pub fn distrust(&mut self) {
         self.slots.forget();
@@ -285,7 +285,7 @@ impl Datapath {
         reader::enforced(&self.maps)
     }
 
-    /// Whether the maps are still the pinned ones: someone may have removed the pins, or
+    /// Whether the maps are still the pinned ones: a process may have removed the pins, or
     /// some of them, without which neither commands nor the next agent can read them.
     #[must_use]
     pub fn pins_are_there(&self) -> bool {

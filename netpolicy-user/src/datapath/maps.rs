@@ -100,7 +100,7 @@ impl Maps {
     }
 
     /// Refuses a program over other maps than these: it would never see what is written here.
-    /// So it is when somebody removed or replaced a pin, before a loader opened it or since.
+    /// This happens when a process removed or replaced a pin, before a loader opened it or since.
     pub(super) fn check_used_by(
         &self,
         program: &ProgramInfo,

@@ -2,7 +2,7 @@
 //!
 //! Owns what is pinned under the bpffs directory: the program, its maps and its
 //! links. A compiled [`Ruleset`](crate::compiler::Ruleset) comes in; it is written
-//! beside the one in force and put in force by one store. Knows nothing of
+//! next to the one in force and put in force by one store. Knows nothing of
 //! policies, the store or the agent.
 //!
 //! ```text

@@ -76,12 +76,12 @@ impl Pins {
         self.root.join("links")
     }
 
-    /// Makes the directory for links, which someone may have removed.
+    /// Makes the directory for links, which may have been removed.
     pub(super) fn make_links(&self) -> Result<(), DatapathError> {
         make_dir(&self.links())
     }
 
-    /// Begins building beside what is in force; what a crash left there goes.
+    /// Begins building next to what is in force; what a crash left there goes.
     pub(super) fn begin_next(&self) -> Result<PathBuf, DatapathError> {
         let next = self.next();
         remove_dir(&next)?;
@@ -90,7 +90,7 @@ impl Pins {
     }
 
     /// What was built becomes what is in force. A crash in between leaves no `live`,
-    /// which the next start takes for an unknown one: it builds anew and replaces
+    /// which the next start takes for an unknown one: it rebuilds and replaces
     /// the programs of the links, which work on until then.
     pub(super) fn promote_next(&self) -> Result<(), DatapathError> {
         remove_dir(&self.live())?;

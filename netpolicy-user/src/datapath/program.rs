@@ -2,6 +2,7 @@
 //! and for those without, and once more as it is asked.
 
 use std::{
+    cell::OnceCell,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,7 +14,7 @@ use aya::{
     },
 };
 use aya_obj::programs::XdpAttachType;
-use netpolicy_common::Engine;
+use netpolicy_common::{Engine, Head};
 
 use super::{
     DatapathError, Hook, LinkLayer,
@@ -148,10 +149,73 @@ pub(super) fn digest() -> [u8; 32] {
 pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
+    let engine = engine as u32;
+    let settings = VARIANTS.each_ref().map(Settings::of);
+    // One loader for all: each new one parses the kernel's BTF, which takes longer than all else.
+    let mut loader = loader(&engine, dir)?;
+    let mut at = 0;
     for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
-        load_together(together, engine, dir)?;
+        let mut ebpf = settings[at].open_object(&mut loader, dir)?;
+        for variant in together {
+            load_to(&mut ebpf, variant, &new_pin(dir, variant.pin))?;
+        }
+        at += together.len();
     }
     Ok(())
+}
+
+/// A loader of the object over the maps pinned in `dir`.
+fn loader<'a>(engine: &'a u32, dir: &Path) -> Result<EbpfLoader<'a>, DatapathError> {
+    let mut loader = EbpfLoader::new();
+    // The programs read no kernel structure, so there is nothing to relocate by it.
+    loader.btf(None);
+    loader.override_global("ENGINE", engine, true);
+    loader.map_max_entries("CPUS", maps::possible_cpus()?);
+    for (name, _) in maps::PINNED {
+        loader.map_pin_path(name, dir.join(name));
+    }
+    loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
+    Ok(loader)
+}
+
+/// Values of the program's variables for one variant. The loader borrows them.
+struct Settings {
+    probe: u32,
+    bare_ip: u32,
+    control: OnceCell<Box<[u8; size_of::<Head>()]>>,
+}
+
+impl Settings {
+    fn of(variant: &Variant) -> Self {
+        Self {
+            probe: u32::from(variant.is_probe),
+            bare_ip: u32::from(variant.link_layer == LinkLayer::None),
+            control: OnceCell::new(),
+        }
+    }
+
+    /// The object with these values, and with nothing loaded yet.
+    fn open_object<'a>(
+        &'a self,
+        loader: &mut EbpfLoader<'a>,
+        dir: &Path,
+    ) -> Result<Ebpf, DatapathError> {
+        loader.override_global("PROBE", &self.probe, true);
+        loader.override_global("BARE_IP", &self.bare_ip, true);
+        // The loader writes all variables, so this one is set to its present value. What other
+        // programs count between this read and that write, some milliseconds, is lost.
+        let control = maps::control_bytes(dir)?;
+        let control = self.control.get_or_init(|| control);
+        loader.override_global(maps::CONTROL, control.as_slice(), true);
+        let ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
+        #[cfg(feature = "program-log")]
+        let ebpf = {
+            let mut ebpf = ebpf;
+            super::log::forward(&mut ebpf);
+            ebpf
+        };
+        Ok(ebpf)
+    }
 }
 
 /// Removes what a crash left that was loaded and not put in place.
@@ -182,17 +246,6 @@ fn new_pin(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}_NEW"))
 }
 
-fn load_together(variants: &[Variant], engine: Engine, dir: &Path) -> Result<(), DatapathError> {
-    let Some((link_layer, is_probe)) = variants.first().map(Variant::globals) else {
-        return Ok(());
-    };
-    let mut ebpf = open_object(engine, dir, link_layer, is_probe)?;
-    for variant in variants {
-        load_to(&mut ebpf, variant, &new_pin(dir, variant.pin))?;
-    }
-    Ok(())
-}
-
 fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), DatapathError> {
     let program = ebpf
         .program_mut(variant.entry)
@@ -214,39 +267,6 @@ fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), Datapat
         path: pin.to_path_buf(),
         source,
     })
-}
-
-/// The object, over the maps pinned in `dir`, with nothing loaded yet.
-fn open_object(
-    engine: Engine,
-    dir: &Path,
-    link_layer: LinkLayer,
-    is_probe: bool,
-) -> Result<Ebpf, DatapathError> {
-    let (engine, probe) = (engine as u32, u32::from(is_probe));
-    let bare_ip = u32::from(link_layer == LinkLayer::None);
-    let cpus = maps::possible_cpus()?;
-    // The loader writes variables anew, so what is there is said to be what they begin with.
-    // What other programs count from here until then, some milliseconds, is lost.
-    let control = maps::control_bytes(dir)?;
-    let mut loader = EbpfLoader::new();
-    loader.override_global("ENGINE", &engine, true);
-    loader.override_global("PROBE", &probe, true);
-    loader.override_global("BARE_IP", &bare_ip, true);
-    loader.override_global(maps::CONTROL, control.as_slice(), true);
-    loader.map_max_entries("CPUS", cpus);
-    for (name, _) in maps::PINNED {
-        loader.map_pin_path(name, dir.join(name));
-    }
-    loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
-    let ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
-    #[cfg(feature = "program-log")]
-    let ebpf = {
-        let mut ebpf = ebpf;
-        super::log::forward(&mut ebpf);
-        ebpf
-    };
-    Ok(ebpf)
 }
 
 /// The loaded program, as interfaces run it.
@@ -309,7 +329,8 @@ pub(super) fn load_probe(
     let Some(variant) = UNPINNED.iter().find(is_it) else {
         return open_probe(dir);
     };
-    let mut ebpf = open_object(engine, dir, link_layer, true)?;
+    let (engine, settings) = (engine as u32, Settings::of(variant));
+    let mut ebpf = settings.open_object(&mut loader(&engine, dir)?, dir)?;
     let pin = new_pin(dir, "ASKED");
     let _ = fs::remove_file(&pin);
     load_to(&mut ebpf, variant, &pin)?;

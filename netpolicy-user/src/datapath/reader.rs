@@ -119,7 +119,7 @@ impl Reader {
         read_back::read(&self.maps, engine)
     }
 
-    /// The interfaces that the program is attached to. A link that somebody made run
+    /// The interfaces that the program is attached to. A link that was made to run
     /// another program filters nothing.
     ///
     /// # Errors

@@ -51,6 +51,7 @@ pub use name::Name;
 pub use plan::{PlanAction, PlanItem, plan};
 pub use ports::{PortRange, PortSet};
 pub use reader::{ListOptions, parse_list};
+pub(crate) use report::Capped;
 pub use report::ModelErrors;
 pub use rule::{Note, Rule, Spelling};
 pub use state::{AllowPart, Binding, Combine, Host, Limits, Mode, Policy, Service, State};

@@ -15,7 +15,7 @@ use crate::choice::Choice;
 /// Cache lines of 64 bytes in a MiB.
 pub(crate) const LINES_PER_MIB: usize = (1 << 20) / 64;
 
-/// What somebody must know who compares figures with others.
+/// What a comparison with figures of other machines needs to know.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     /// "machine".

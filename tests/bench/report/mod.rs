@@ -1,4 +1,4 @@
-//! Measurements out: a table for people, or JSON lines.
+//! Output of measurements: a table, or JSON lines.
 
 mod bound;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::machine::Machine;
 
-/// A packet rate beside that of a program which only returns the action.
+/// A packet rate, and that of a program which only returns the action.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Rate {
     /// "syn-rate", "established-rate".

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::report::Report;
 
-/// Writes everything that was measured into a directory, in place of what is there.
+/// Writes all measurements into a directory, replacing its former content.
 pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);
@@ -22,7 +22,7 @@ pub(crate) fn save(dir: &Path, report: &Report) {
         ("results.md".to_owned(), page::page(report, &plots)),
     ];
     files.extend(plots.into_iter().map(|plot| (plot.file, plot.svg)));
-    // Who runs the benchmarks by sudo still owns what is in his checkout.
+    // A user who runs the benchmarks by sudo still owns all files of the checkout.
     let owner = fs::metadata(dir).expect("look at the directory for results");
     for (name, text) in files {
         let path = dir.join(name);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::layout::{Root, Roots};
 
-/// Places in tables of hosts beside those of the listed hosts: more is damage.
+/// Places in tables of hosts in addition to those of the listed hosts: more is damage.
 const SPARE_BUCKETS: u64 = 1 << 18;
 
 /// The block and the allow list that a scope's memory holds, the latter without what is

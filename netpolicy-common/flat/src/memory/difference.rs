@@ -5,7 +5,7 @@ use super::{
     lists::{Family, HostTables, ListPair},
 };
 
-/// When so many prefixes differ, building anew is as quick.
+/// When so many prefixes differ, a rebuild is as quick.
 const FEW: usize = 512;
 
 /// What comes and goes.

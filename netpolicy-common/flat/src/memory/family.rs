@@ -64,7 +64,7 @@ impl FamilyLists {
         new: &ListPair<P>,
     ) {
         let Some(difference) = Difference::between(old, new, &self.tables) else {
-            return self.build_anew(arena, new);
+            return self.rebuild(arena, new);
         };
         let Difference {
             block,
@@ -88,7 +88,7 @@ impl FamilyLists {
         self.in_trie = (self.in_trie + come).saturating_sub(gone);
         self.most_in_trie = self.most_in_trie.max(self.in_trie);
         if self.is_unfit() {
-            return self.build_anew(arena, new);
+            return self.rebuild(arena, new);
         }
         let touched = joined(touched);
         let content = Content {
@@ -111,7 +111,7 @@ impl FamilyLists {
             || self.most_in_trie >= TABLE_BELOW_FROM && self.in_trie < self.most_in_trie / 2
     }
 
-    fn build_anew<P: Family>(&mut self, arena: &mut Arena, new: &ListPair<P>) {
+    fn rebuild<P: Family>(&mut self, arena: &mut Arena, new: &ListPair<P>) {
         self.free(arena);
         *self = Self::build(arena, new);
     }

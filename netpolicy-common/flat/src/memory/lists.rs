@@ -33,7 +33,7 @@ pub(super) trait Family: Prefix<Address: Key> {
     /// Left aligned; what is not there is zero.
     fn align(address: Self::Address) -> u128;
 
-    /// The upper bits of what is left aligned.
+    /// The upper bits of a left-aligned value.
     fn address(bits: u128) -> Self::Address;
 
     /// Whether it is a single host.

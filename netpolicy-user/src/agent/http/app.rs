@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::quota::Quota;
 use crate::agent::error::AgentError;
 use crate::agent::events::EventHub;
-use crate::agent::kernel::{Brake, Inspector};
+use crate::agent::kernel::{Inspector, KillSwitch};
 use crate::agent::writer::Supervisor;
 use crate::model::Limits;
 
@@ -21,7 +21,7 @@ pub struct App {
     /// The kernel, to read from.
     pub inspector: Arc<dyn Inspector>,
     /// The kill switch.
-    pub brake: Arc<dyn Brake>,
+    pub kill_switch: Arc<dyn KillSwitch>,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,
     /// Interfaces that need not be filtered: see

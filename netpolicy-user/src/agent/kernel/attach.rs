@@ -7,26 +7,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::enforcer::{Brake, LinkSet};
+use super::enforcer::{KillSwitch, LinkSet};
 use crate::agent::access::Caller;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::faults::Faults;
 use crate::agent::snapshot::Snapshot;
 use crate::detach_marker;
 
-/// The kill switch: detaches from all interfaces, until told otherwise. Waits for
-/// nobody, the writer included, which finds the marker when it looks next.
+/// The kill switch: detaches from all interfaces, until `netpolicy attach`. Does not wait
+/// for the writer either, which finds the marker when it looks next.
 ///
 /// # Errors
 /// The kernel refuses, or the marker cannot be written; then it is detached, but only
 /// until the agent looks again.
-pub fn detach(marker: &Path, brake: &dyn Brake, caller: Caller) -> Result<Vec<String>, AgentError> {
+pub fn detach(
+    marker: &Path,
+    kill_switch: &dyn KillSwitch,
+    caller: Caller,
+) -> Result<Vec<String>, AgentError> {
     // First, so that the writer does not attach again what is being detached.
     let marked = detach_marker::write(marker, &caller.name(), Timestamp::now());
-    let names = brake.detach_all().map_err(|source| AgentError::Kernel {
-        what: "could not detach",
-        source,
-    })?;
+    let names = kill_switch
+        .detach_all()
+        .map_err(|source| AgentError::Kernel {
+            what: "could not detach",
+            source,
+        })?;
     tracing::warn!(
         actor = caller.name(),
         ?names,
@@ -94,7 +100,7 @@ impl Attacher {
     /// Makes the kernel's attachments the configured ones, at start.
     ///
     /// Those that are configured no more are let go last, and only once all that are
-    /// configured are filtered: under a new name, or beside a mistyped one, it may be the
+    /// configured are filtered: under a new name, or next to a mistyped one, it may be the
     /// very interface that is meant.
     pub fn take_over(&mut self) {
         let attached = self.kernel_attached().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A kernel that records what is done to it, and fails when told to.
+//! A fake kernel that records its calls, and fails on request.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
 use crate::agent::error::EnforcerError;
-use crate::agent::kernel::{Brake, Enforcer, EventSource, Inspector, LinkSet};
-use crate::arrival::{ArrivalError, Link, Origin};
+use crate::agent::kernel::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
+use crate::arrival::{ArrivalError, ArrivalLink, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
     AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, Hook, LinkLayer,
@@ -20,7 +20,7 @@ use crate::netdev::Device;
 
 /// What the fake kernel holds, and what it is to do.
 #[derive(Default)]
-pub(in crate::agent) struct Kernel {
+pub(in crate::agent) struct FakeKernelState {
     pub generation: u64,
     pub revision: u64,
     pub live: Option<Arc<Ruleset>>,
@@ -51,10 +51,10 @@ pub(in crate::agent) struct Kernel {
 pub(in crate::agent) type Gate = (mpsc::Sender<()>, Arc<Mutex<mpsc::Receiver<()>>>);
 
 #[derive(Clone, Default)]
-pub(in crate::agent) struct FakeKernel(Arc<Mutex<Kernel>>);
+pub(in crate::agent) struct FakeKernel(Arc<Mutex<FakeKernelState>>);
 
 impl FakeKernel {
-    pub(in crate::agent) fn lock(&self) -> MutexGuard<'_, Kernel> {
+    pub(in crate::agent) fn lock(&self) -> MutexGuard<'_, FakeKernelState> {
         self.0.lock().unwrap()
     }
 
@@ -200,7 +200,7 @@ impl LinkSet for FakeKernel {
 
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
         self.note("detach all");
-        Brake::detach_all(self)
+        KillSwitch::detach_all(self)
     }
 
     fn keep(&self) -> Result<Vec<u32>, EnforcerError> {
@@ -287,13 +287,13 @@ impl Inspector for FakeKernel {
             return Ok(Origin::nowhere());
         };
         match self.lock().links.get(name) {
-            Some(&index) => Ok(Origin::on(vec![Link::plain(index, name)], true)),
+            Some(&index) => Ok(Origin::on(vec![ArrivalLink::plain(index, name)], true)),
             None => Err(ArrivalError::UnknownInterface(name.to_owned())),
         }
     }
 }
 
-impl Brake for FakeKernel {
+impl KillSwitch for FakeKernel {
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
         let attached = std::mem::take(&mut self.lock().attached);
         Ok(attached.into_keys().collect())

@@ -128,7 +128,7 @@ fn change_summary_goes_to_stdout_and_warnings_to_stderr() {
 
 #[test]
 fn nothing_is_sent_when_a_file_cannot_be_read() {
-    let script = Script::default();
+    let script = FakeAgent::default();
     let line = [
         "policy",
         "create",
@@ -149,7 +149,7 @@ fn nothing_is_sent_when_a_file_cannot_be_read() {
 
 #[test]
 fn change_that_opens_the_host_requires_yes() {
-    let script = Script::default();
+    let script = FakeAgent::default();
     let ran = run_against(Some(agent(script.clone())), &["policy", "drop", "OFFICE"]);
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The status, in good and in bad order.
+//! The status, with and without faults.
 
 use super::*;
 

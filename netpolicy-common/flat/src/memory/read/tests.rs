@@ -87,7 +87,7 @@ fn in_parts(
         .collect()
 }
 
-/// Addresses that lie in few places, so that much is beside each other.
+/// Addresses that lie in few places, so that many are adjacent.
 fn addresses() -> impl Strategy<Value = Vec<u32>> {
     let address = (0u32..4, 0u32..3, any::<u8>())
         .prop_map(|(a, b, c)| (a << 30) | (b << 16) | (u32::from(c) * 7));

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn bypasses_that_exempt_a_whole_family_are_told() {
+    fn bypasses_that_exempt_a_whole_family_are_reported() {
         let granted = Timestamp::UNIX_EPOCH;
         let bypass = |source: &str, service: Option<&str>| Bypass {
             source: source.parse().unwrap(),

@@ -5,7 +5,7 @@ use axum::{Extension, Json};
 
 use super::document::ENFORCEMENT;
 use crate::agent::access::rights;
-use crate::agent::access::{Asker, Caller};
+use crate::agent::access::{Caller, Requester};
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::api::VerifyView;
@@ -23,7 +23,10 @@ pub(super) async fn verify(
 ) -> Result<Json<VerifyView>, AgentError> {
     let grants = &app.supervisor.snapshot().grants;
     let may = rights::require(caller, grants, Privilege::Admin, "verify");
-    may.inspect_err(|error| app.supervisor.refused(Asker::here(caller), "verify", error))?;
+    may.inspect_err(|error| {
+        app.supervisor
+            .refused(Requester::here(caller), "verify", error)
+    })?;
     let mut verified = app.supervisor.verify_all(&app.inspector).await?;
     verified.overtaken = blocking(move || {
         // Where they cannot be asked, the status says so.
