@@ -232,8 +232,10 @@ pub(super) fn check_namespace(pins: &Pins) -> Result<(), DatapathError> {
         namespace,
         netdevs: &mut netdevs,
     };
-    let is_another_s =
-        |(pin, _, info): &(LinkPin, Tie, TieInfo)| pin.namespace != namespace && info.ifindex != 0;
+    // A filter there cannot be seen from here: it may have ended long ago.
+    let is_another_s = |(pin, _, info): &(LinkPin, Tie, TieInfo)| {
+        pin.namespace != namespace && info.ifindex != 0 && !info.is_filter
+    };
     if pinned(pins, &mut here)?.iter().any(is_another_s) {
         return Err(DatapathError::OtherNamespace {
             path: pins.root().to_path_buf(),
