@@ -1,8 +1,10 @@
 //! Measurements out: a table for people, or JSON lines.
 
 mod bound;
+mod passing;
 
 pub(crate) use bound::{Bound, TITLES};
+pub(crate) use passing::{PASSING_TITLES, Passing, short};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -77,6 +79,7 @@ pub(crate) struct Report {
     pub(crate) rates: Vec<Rate>,
     pub(crate) figures: Vec<Figure>,
     pub(crate) bounds: Vec<Bound>,
+    pub(crate) passing: Vec<Passing>,
 }
 
 impl Report {
@@ -88,6 +91,7 @@ impl Report {
             rates: Vec::new(),
             figures: Vec::new(),
             bounds: Vec::new(),
+            passing: Vec::new(),
         };
         if json {
             eprintln!("{}", report.machine.machine);
@@ -117,6 +121,11 @@ impl Report {
     pub(crate) fn bound(&mut self, bound: Bound) {
         self.print_json(&bound);
         self.bounds.push(bound);
+    }
+
+    pub(crate) fn passing(&mut self, passing: Passing) {
+        self.print_json(&passing);
+        self.passing.push(passing);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -170,6 +179,14 @@ impl Report {
             }
             right_align(&mut table, &[1, 2]);
             println!("\nBounds: shares with idle time, true shares, ns more\n{table}");
+        }
+        if !self.passing.is_empty() {
+            let mut table = table(&PASSING_TITLES);
+            for row in &self.passing {
+                table.add_row(row.cells());
+            }
+            right_align(&mut table, &[3, 4, 5, 6]);
+            println!("\n{table}");
         }
         if !self.figures.is_empty() {
             let mut table = table(&[

@@ -1,0 +1,99 @@
+//! The filters side by side.
+
+use super::device::Device;
+use crate::choice::Choice;
+
+/// A filter, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// What all others are compared with.
+    Unfiltered,
+    /// The same once more: how far it differs is the measurement's noise.
+    UnfilteredAgain,
+    Netpolicy(Hook),
+    /// At the device's ingress, in the family `netdev`.
+    Nftables,
+    /// Matched in iptables' raw table.
+    Ipset,
+}
+
+/// Where netpolicy's program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Native,
+    Generic,
+}
+
+impl Filter {
+    /// All that the device and this machine have.
+    pub(super) fn of(device: Device, has: impl Fn(Choice) -> bool) -> Vec<Self> {
+        let mut all = vec![Self::Unfiltered, Self::UnfilteredAgain];
+        let hooks = Hook::ALL.into_iter().filter(|hook| hook.fits(device));
+        all.extend(hooks.map(Self::Netpolicy));
+        if has(Choice::Nftables) {
+            all.push(Self::Nftables);
+        }
+        if has(Choice::Ipset) {
+            all.push(Self::Ipset);
+        }
+        all
+    }
+
+    pub(super) fn is_netpolicy(self) -> bool {
+        matches!(self, Self::Netpolicy(_))
+    }
+
+    /// Whether it drops anything.
+    pub(super) fn drops(self) -> bool {
+        !matches!(self, Self::Unfiltered | Self::UnfilteredAgain)
+    }
+
+    /// Whether its packets are dropped on the processor to which RPS steers them. Native XDP
+    /// comes before that.
+    pub(super) fn is_steered(self) -> bool {
+        self.drops() && self != Self::Netpolicy(Hook::Native)
+    }
+
+    /// As tables have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unfiltered => "unfiltered",
+            Self::UnfilteredAgain => "unfiltered, again",
+            Self::Netpolicy(hook) => hook.name(),
+            Self::Nftables => "nftables, netdev ingress",
+            Self::Ipset => "ipset, iptables raw",
+        }
+    }
+}
+
+impl Hook {
+    pub(super) const ALL: [Self; 2] = [Self::Native, Self::Generic];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Native => "netpolicy, native XDP",
+            Self::Generic => "netpolicy, generic XDP",
+        }
+    }
+
+    /// What the agent's configuration says.
+    pub(super) fn config(self) -> &'static str {
+        match self {
+            Self::Native => "xdp_mode = \"native\"\n",
+            Self::Generic => "xdp_mode = \"generic\"\n",
+        }
+    }
+
+    /// What rtnetlink says of the device (`XDP_ATTACHED_*`).
+    pub(super) fn xdp_mode(self) -> Option<u64> {
+        match self {
+            Self::Native => Some(1),
+            Self::Generic => Some(2),
+        }
+    }
+
+    /// Devices that carry IP packets have no native XDP.
+    fn fits(self, device: Device) -> bool {
+        self != Self::Native || device != Device::Tun
+    }
+}

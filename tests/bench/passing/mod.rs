@@ -1,0 +1,191 @@
+//! `cargo xtask bench passing`: what filters cost the traffic that passes them.
+
+mod blocked;
+mod cpu;
+mod device;
+mod drops;
+mod filter;
+mod flooded;
+mod postgres;
+mod relay;
+mod request;
+mod ring;
+mod rounds;
+mod session;
+mod site;
+mod stream;
+
+use std::time::Duration;
+
+use blocked::Blocked;
+use cpu::Cpu;
+use device::Device;
+use filter::Filter;
+use postgres::{Cluster, Size};
+use rounds::{About, Metric, Plan, by_turns, tell};
+use site::Site;
+use stream::Direction;
+
+use crate::{
+    choice::{Choice, available},
+    report::Report,
+};
+
+/// The filters beside netpolicy's.
+pub(crate) const PEERS: [Choice; 2] = [Choice::Nftables, Choice::Ipset];
+
+/// Blocked sources where packets pass.
+const ENTRIES: usize = 100_000;
+
+/// Sources that new connections come from, in turn.
+const ALLOWED: usize = 1 << 14;
+
+const STREAMS: [Metric; 4] = [
+    Metric::more("1 stream in", "Gbit/s", Some(0.97)),
+    Metric::more("8 streams in", "Gbit/s", Some(0.98)),
+    Metric::more("1 stream out", "Gbit/s", Some(0.98)),
+    Metric::more("8 streams out", "Gbit/s", Some(0.98)),
+];
+
+const SESSIONS: [Metric; 3] = [
+    Metric::less("request, p50", "µs", None),
+    Metric::less("request, p99", "µs", None),
+    Metric::more("new connections", "per second", Some(0.98)),
+];
+
+const POSTGRES: [Metric; 2] = [
+    Metric::more("pgbench select-only", "tps", Some(0.98)),
+    Metric::more("pg_dump", "MB/s", Some(0.98)),
+];
+
+/// How long everything takes.
+#[derive(Clone, Copy, Debug)]
+struct Plans {
+    /// Streams, requests and connections behind a veth pair.
+    veth: Plan,
+    /// The same behind other devices.
+    others: Plan,
+    postgres: Plan,
+    size: Size,
+    flooded: Plan,
+    drops: Plan,
+    /// On the lists of drop rates.
+    entries: usize,
+}
+
+const fn plan(rounds: usize, milliseconds: u64) -> Plan {
+    Plan {
+        rounds,
+        turn: Duration::from_millis(milliseconds),
+    }
+}
+
+/// 2 to 4 minutes.
+const QUICK: Plans = Plans {
+    veth: plan(4, 250),
+    others: plan(2, 200),
+    postgres: plan(2, 1000),
+    size: Size {
+        scale: 2,
+        megabytes: 200,
+    },
+    flooded: plan(4, 500),
+    drops: plan(3, 200),
+    entries: 1_000_000,
+};
+
+/// A quarter of an hour at most.
+const FULL: Plans = Plans {
+    veth: plan(11, 700),
+    others: plan(5, 400),
+    postgres: plan(5, 2000),
+    size: Size {
+        scale: 10,
+        megabytes: 1000,
+    },
+    flooded: plan(9, 1500),
+    drops: plan(7, 500),
+    entries: 1_000_000,
+};
+
+/// Measures all of it.
+pub(crate) fn run(report: &mut Report, is_quick: bool) {
+    let plans = if is_quick { QUICK } else { FULL };
+    let peers = available(report, &PEERS);
+    let blocked = Blocked::new(ENTRIES);
+    for device in Device::ALL {
+        let filters = Filter::of(device, |choice| peers.contains(&choice));
+        let sites = set_up(report, device, &filters, &blocked);
+        let plan = match device {
+            Device::Veth => plans.veth,
+            _ => plans.others,
+        };
+        traffic(report, device, &sites, &blocked, plan);
+        if device == Device::Veth {
+            databases(report, &sites, plans);
+            flooded::run(report, &sites, &blocked, plans.flooded);
+        }
+        // In force to the end.
+        sites.iter().for_each(|site| site.check(&blocked));
+    }
+    let filters = Filter::of(Device::Veth, |choice| peers.contains(&choice));
+    drops::run(report, &filters, plans.entries, plans.drops);
+}
+
+fn set_up(report: &Report, device: Device, filters: &[Filter], blocked: &Blocked) -> Vec<Site> {
+    report.progress(&format!("{}: setting up", device.name()));
+    let filters = filters.iter();
+    filters
+        .map(|filter| Site::new(device, *filter, blocked))
+        .collect()
+}
+
+fn about(device: Device) -> About {
+    About {
+        device,
+        entries: ENTRIES,
+        against: Filter::Unfiltered,
+    }
+}
+
+/// Streams, requests and new connections. What was asked for was asked for veth.
+fn traffic(report: &mut Report, device: Device, sites: &[Site], blocked: &Blocked, plan: Plan) {
+    let sites: Vec<&Site> = sites.iter().collect();
+    let filters: Vec<Filter> = sites.iter().map(|site| site.filter).collect();
+    let is_asked = device == Device::Veth;
+    report.progress(&format!("{}: streams", device.name()));
+    let values = by_turns(&sites, plan.rounds, |site| {
+        [
+            (Direction::In, 1),
+            (Direction::In, 8),
+            (Direction::Out, 1),
+            (Direction::Out, 8),
+        ]
+        .map(|(direction, streams)| stream::gigabits(site, direction, streams, plan.turn))
+    });
+    let metrics = STREAMS.map(|metric| metric.asked(is_asked));
+    tell(report, about(device), metrics, &filters, &values);
+    report.progress(&format!("{}: requests, new connections", device.name()));
+    let sources = blocked.allowed(ALLOWED);
+    let values = by_turns(&sites, plan.rounds, |site| {
+        let [median, high] = request::latency(site, Cpu::Last, plan.turn);
+        let connections = request::connections(site, &sources, plan.turn);
+        [median, high, connections]
+    });
+    let metrics = SESSIONS.map(|metric| metric.asked(is_asked));
+    tell(report, about(device), metrics, &filters, &values);
+}
+
+fn databases(report: &mut Report, sites: &[Site], plans: Plans) {
+    report.progress("PostgreSQL: setting up");
+    let Some(cluster) = Cluster::new(&sites[0], plans.size) else {
+        report.progress("left out for want of PostgreSQL: pgbench, pg_dump");
+        return;
+    };
+    report.progress("PostgreSQL");
+    let sites: Vec<&Site> = sites.iter().collect();
+    let filters: Vec<Filter> = sites.iter().map(|site| site.filter).collect();
+    let plan = plans.postgres;
+    let values = by_turns(&sites, plan.rounds, |site| cluster.rates(site, plan.turn));
+    tell(report, about(Device::Veth), POSTGRES, &filters, &values);
+}
