@@ -52,7 +52,9 @@ impl Device {
         match self {
             Self::Veth => None,
             Self::BridgePort => {
-                db.ip(&["address", "flush", "dev", NIC]);
+                for ns in [db, clients] {
+                    ns.ip(&["address", "flush", "dev", NIC]);
+                }
                 let mac = wiring::text(HOST_MAC);
                 db.ip(&["link", "add", BRIDGE, "address", &mac, "type", "bridge"]);
                 db.ip(&["link", "set", NIC, "master", BRIDGE]);
