@@ -3,8 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream},
-    os::fd::AsRawFd as _,
-    sync::atomic::{AtomicBool, Ordering},
+    os::fd::{AsRawFd as _, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
@@ -67,41 +66,31 @@ fn request(mut server: &TcpStream, time: Duration) -> Vec<f64> {
     }
 }
 
-/// Connections a second that are opened one after the other, from these sources in turn, and
-/// closed at once. Clients and server run on the last processor: the rate is that of all the
-/// work that a connection is to both of them.
+/// Connections a second that are opened one after the other, from these sources in turn,
+/// accepted and closed at once. One thread on the last processor does it for clients and
+/// server, so that nobody waits for anybody: the rate is that of all the work that a
+/// connection is to both of them.
 pub(super) fn connections(site: &Site, sources: &[Ipv4Addr], time: Duration) -> f64 {
     let (listener, to) = session::listen(site);
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            cpu::pin(Cpu::Last);
-            while !is_over.load(Ordering::Relaxed) {
-                // One is accepted to end this loop.
-                drop(listener.accept());
+    site.clients().run(|| {
+        cpu::pin(Cpu::Last);
+        let begin = Instant::now();
+        let mut opened = 0u32;
+        for source in sources.iter().cycle() {
+            let client = open_to_reset(IpAddr::from(*source), to);
+            let (server, _) = listener.accept().expect("accept a connection");
+            drop((client, server));
+            opened += 1;
+            if begin.elapsed() >= time {
+                break;
             }
-        });
-        let rate = site.clients().run(|| {
-            cpu::pin(Cpu::Last);
-            let begin = Instant::now();
-            let mut sources = sources.iter().cycle();
-            let mut opened = 0u32;
-            while begin.elapsed() < time {
-                let source = sources.next().expect("a source");
-                open_and_reset(IpAddr::from(*source), to);
-                opened += 1;
-            }
-            let rate = f64::from(opened) / begin.elapsed().as_secs_f64();
-            is_over.store(true, Ordering::Relaxed);
-            let _ = TcpStream::connect(to);
-            rate
-        });
-        rate
+        }
+        f64::from(opened) / begin.elapsed().as_secs_f64()
     })
 }
 
-/// Closes by a reset, so that no port is kept for a while (TIME_WAIT).
-fn open_and_reset(source: IpAddr, to: SocketAddr) {
+/// A connection that is closed by a reset, so that no port is kept for a while (TIME_WAIT).
+fn open_to_reset(source: IpAddr, to: SocketAddr) -> OwnedFd {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Inet, SockType::Stream, flags, None);
     let socket = socket.expect("make a socket");
@@ -117,4 +106,5 @@ fn open_and_reset(source: IpAddr, to: SocketAddr) {
     let to = SockaddrStorage::from(to);
     connect(socket.as_raw_fd(), &to)
         .unwrap_or_else(|error| panic!("connect from {source}: {error}"));
+    socket
 }
