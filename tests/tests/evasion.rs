@@ -21,7 +21,7 @@ use netpolicy_tests::evasion::{Outcome, PORT, Sender, Sent, Stand, policies};
 use netpolicy_tests::packet::HOST_MAC;
 use netpolicy_tests::reference::linux::{Answer, Host};
 use netpolicy_tests::rules::{self, Loaded};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 
 /// Numbers of a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,7 +146,7 @@ fn filtered(
     stand: &Stand,
     all: &[Attempt],
     baseline: &Baseline,
-    mode: XdpChoice,
+    mode: HookChoice,
     name: &str,
     loaded: &mut Loaded,
     results: &Mutex<Results>,
@@ -158,7 +158,7 @@ fn filtered(
         let mut senders = vec![Sender::Denied, Sender::Allowed];
         for turn in 0..3u8 {
             // Another for each hook, since half-open connections last a second.
-            let hook = if mode == XdpChoice::Native { 10 } else { 110 };
+            let hook = if mode == HookChoice::Native { 10 } else { 110 };
             let round = hook + 8 * u8::try_from(kind).unwrap_or(0) + turn;
             let sent: Vec<Sent> = lost
                 .iter()
@@ -226,7 +226,7 @@ fn is_wanted(device: Device) -> bool {
 fn by(
     device: Device,
     mtu: usize,
-    modes: &[(&str, XdpChoice)],
+    modes: &[(&str, HookChoice)],
     all: &[Attempt],
     loaded: &mut Loaded,
     results: &Mutex<Results>,
@@ -327,8 +327,8 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
         policies().len()
     );
     let modes = [
-        ("native", XdpChoice::Native),
-        ("generic", XdpChoice::Generic),
+        ("native", HookChoice::Native),
+        ("generic", HookChoice::Generic),
     ];
     let devices = Device::ALL.into_iter().filter(|device| is_wanted(*device));
     let devices: Vec<Device> = devices.collect();
@@ -366,7 +366,7 @@ fn random_frames_are_answered_as_the_model_of_linux_and_the_policies_say() {
     let all = attempts::random(seed(), 6000);
     let mut loaded = Loaded::new(&rules::ruleset(&[]));
     let results = Mutex::new(Results::default());
-    let modes = [("native", XdpChoice::Native)];
+    let modes = [("native", HookChoice::Native)];
     println!("NETPOLICY_SEED={}: {} frames", seed(), all.len());
     by(Device::Veth, 9000, &modes, &all, &mut loaded, &results);
     let results = results.into_inner().expect("not poisoned");

@@ -18,7 +18,7 @@ use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::shape::{Shape, two};
 use netpolicy_tests::tun::Tun;
 use netpolicy_tests::{DatabaseHost, NetNs, netns};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 use netpolicy_user::netdev::Netdevs;
 
 const TUN: &str = "tun0";
@@ -234,7 +234,7 @@ fn packet_that_reads_as_two_is_dropped_if_either_source_is_blocked() {
         };
         // Linux takes it for what it begins with.
         assert_eq!(answered(&stand), attempts.len(), "{name}, no filter");
-        let attached = stand.filter(&mut loaded, XdpChoice::Generic);
+        let attached = stand.filter(&mut loaded, HookChoice::Generic);
         attached.expect("attach to the device");
         stand.enforce(&mut loaded, &blocking(&["203.0.113.0/24"]));
         assert_eq!(answered(&stand), attempts.len(), "{name}, neither source");
@@ -290,7 +290,7 @@ fn tag_that_gre_announces_is_read_whatever_its_priority() {
     };
     let all = answered(&stand, blocked);
     assert_eq!(all.len(), 10, "no filter: {all:x?}");
-    let attached = stand.filter(&mut loaded, XdpChoice::Generic);
+    let attached = stand.filter(&mut loaded, HookChoice::Generic);
     attached.expect("attach to the device");
     for (policy, rules) in evasion::policies() {
         stand.enforce(&mut loaded, &rules);

@@ -59,7 +59,7 @@ rules_per_list = 4
             bpffs: BpffsChoice::Host,
             interfaces: vec!["eth0".into(), "eth1".into()],
             unfiltered_interfaces: vec!["docker0".into(), "br-*".into()],
-            xdp_mode: XdpChoice::Generic,
+            xdp_mode: HookChoice::Generic,
             engine: EngineChoice::Lpm,
             events_per_second: 7,
             limits: Limits {
@@ -82,7 +82,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
     let flags = Overrides {
         socket: Some("/flag".into()),
         interfaces: vec!["eth9".into()],
-        xdp_mode: Some(XdpChoice::Native),
+        xdp_mode: Some(HookChoice::Native),
         ..Overrides::default()
     };
     let config = load(file, &env, flags).unwrap();
@@ -94,7 +94,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
         "an empty variable says nothing"
     );
     assert_eq!(config.interfaces, ["eth9"]);
-    assert_eq!(config.xdp_mode, XdpChoice::Native);
+    assert_eq!(config.xdp_mode, HookChoice::Native);
 }
 
 #[test]

@@ -12,17 +12,19 @@ use std::{
 };
 
 use super::{
-    AttachedInterface, DatapathError, LinkLayer,
-    attach::{Link, asking, behind, detach_pinned, namespace, netdevs, pinned},
+    AttachedInterface, DatapathError, Hook, LinkLayer,
+    attach::{Link, asking, behind, detach_pinned, found_on, namespace, netdevs, pinned},
     device::link_layer,
     pins::{LinkPin, Pins},
     program::{self, Programs},
     sys::link,
 };
 use crate::{
-    config::XdpChoice,
-    netdev::{Device, Mode, Netdevs},
+    config::HookChoice,
+    netdev::{Device, Netdevs},
 };
+
+mod place;
 
 /// The links of one agent, and the programs that they run. Clones are the same.
 #[derive(Clone)]
@@ -30,7 +32,7 @@ pub struct Links(Arc<Mutex<Inner>>);
 
 struct Inner {
     pins: Pins,
-    mode: XdpChoice,
+    choice: HookChoice,
     namespace: u64,
     netdevs: Netdevs,
     programs: Option<Programs>,
@@ -40,7 +42,11 @@ struct Inner {
 struct Held {
     fd: OwnedFd,
     id: u32,
-    native: bool,
+    hook: Hook,
+    /// Why it is at none of the hooks that were tried before.
+    refused: Option<String>,
+    /// Offloads that attaching changed.
+    offloads: Vec<String>,
 }
 
 /// What [`Links::keep`] did.
@@ -55,10 +61,10 @@ impl Links {
     ///
     /// # Errors
     /// The pins cannot be listed; no netlink socket.
-    pub(super) fn open(pins: &Pins, mode: XdpChoice) -> Result<Self, DatapathError> {
+    pub(super) fn open(pins: &Pins, choice: HookChoice) -> Result<Self, DatapathError> {
         let mut inner = Inner {
             pins: pins.clone(),
-            mode,
+            choice,
             namespace: namespace()?,
             netdevs: netdevs()?,
             programs: None,
@@ -98,14 +104,24 @@ impl Links {
         self.lock().programs = Some(programs);
     }
 
-    /// Attaches the program that reads an interface's frames, unless it is already: native,
-    /// and if the choice is [`XdpChoice::Auto`], else generic.
+    /// Attaches the program that reads an interface's frames, unless it is already, at the first
+    /// of the hooks of the choice that can be had.
     ///
     /// # Errors
-    /// No such interface, loopback, frames that no program reads, another XDP program there,
-    /// or the driver's refusal.
+    /// No such interface, loopback, frames that no program reads, another program there, or the
+    /// driver's refusal.
     pub fn attach(&self, interface: &str) -> Result<AttachedInterface, DatapathError> {
         self.lock().attach(interface)
+    }
+
+    /// Where an interface is filtered at another hook than the choice would have it, attaches
+    /// there, and then ends the other link: no packet is judged by neither. Those that pass in
+    /// between are judged, and counted, by both.
+    ///
+    /// # Errors
+    /// It cannot be attached there, and stays filtered as it was.
+    pub fn settle(&self, interface: &str) -> Result<(), DatapathError> {
+        self.lock().settle(interface)
     }
 
     /// Detaches from one interface; `false` if it was not attached.
@@ -178,7 +194,9 @@ impl Inner {
                 self.held.push(Held {
                     fd,
                     id: info.id,
-                    native: pin.native,
+                    hook: pin.hook,
+                    refused: None,
+                    offloads: Vec::new(),
                 });
             }
         }
@@ -219,14 +237,14 @@ impl Inner {
                 continue;
             }
             let device = self.netdevs.by_index(info.ifindex).map_err(asking)?;
-            let device = device.filter(|device| device.runs(info.program).is_some());
+            let device = device.filter(|device| found_on(device, &info).is_some());
             let here = device.and_then(|device| link_layer(&device).ok());
-            if programs.is_right(here, info.program)? {
+            if programs.is_right(info.kind, here, info.program)? {
                 continue;
             }
             // Elsewhere it runs what was right when it was here; most have Ethernet headers.
             let layer = here.or_else(|| program::reads(info.program));
-            let program = programs.at(layer.unwrap_or(LinkLayer::Ethernet));
+            let program = programs.at(info.kind, layer.unwrap_or(LinkLayer::Ethernet))?;
             let fd = program.fd().map_err(DatapathError::Verify)?;
             match link::update(held.fd.as_fd(), fd.as_fd()) {
                 // The interface has gone meanwhile.
@@ -245,7 +263,11 @@ impl Inner {
         let mut filtered = Vec::new();
         for interface in self.attached()? {
             let programs = self.programs()?;
-            if programs.is_right(interface.link_layer, interface.program)? {
+            if programs.is_right(
+                interface.hook.kind(),
+                interface.link_layer,
+                interface.program,
+            )? {
                 filtered.push(interface);
             }
         }
@@ -259,138 +281,22 @@ impl Inner {
             .held
             .iter()
             .filter_map(|held| {
-                let info = link::info(held.fd.as_fd()).ok()?;
-                let native = held.native;
-                Some(Link { info, native })
+                Some(Link {
+                    info: link::info(held.fd.as_fd()).ok()?,
+                    hook: held.hook,
+                    refused: held.refused.clone(),
+                    offloads: held.offloads.clone(),
+                })
             })
             .collect();
-        behind(&links, &mut self.netdevs)
-    }
-
-    fn attach(&mut self, name: &str) -> Result<AttachedInterface, DatapathError> {
-        let device = self.netdevs.by_name(name).map_err(asking)?;
-        let device = device.ok_or_else(|| DatapathError::NoInterface {
-            name: name.to_owned(),
-        })?;
-        if device.is_loopback {
-            return Err(DatapathError::Loopback {
-                name: name.to_owned(),
-            });
-        }
-        let layer = link_layer(&device)?;
-        // Where pins cannot be listed, attaching comes first all the same.
-        let _ = self.adopt();
-        let ours = self.programs()?.id(layer)?;
-        let filtered = |mode: Mode| AttachedInterface {
-            name: device.name.clone(),
-            index: device.index,
-            is_here: true,
-            attachment: mode.into(),
-            program: ours,
-            link_layer: Some(layer),
-        };
-        if let Some(mode) = device.runs(ours) {
-            return Ok(filtered(mode));
-        }
-        if let Some(mode) = self.take_back(&device, layer)? {
-            return Ok(filtered(mode));
-        }
-        self.link(&device, layer).map(filtered)
-    }
-
-    /// A link of ours that was made to run another program is made to run ours.
-    fn take_back(&self, device: &Device, layer: LinkLayer) -> Result<Option<Mode>, DatapathError> {
-        let program = self.programs()?.at(layer);
-        for held in &self.held {
-            let Ok(info) = link::info(held.fd.as_fd()) else {
-                continue;
-            };
-            let Some(mode) = device.runs(info.program) else {
-                continue;
-            };
-            if info.ifindex == device.index {
-                let fd = program.fd().map_err(DatapathError::Verify)?;
-                link::update(held.fd.as_fd(), fd.as_fd()).map_err(|source| {
-                    DatapathError::Replace {
-                        index: info.ifindex,
-                        source,
-                    }
-                })?;
-                return Ok(Some(mode));
-            }
-        }
-        Ok(None)
-    }
-
-    fn link(&mut self, device: &Device, layer: LinkLayer) -> Result<Mode, DatapathError> {
-        let mode = match self.mode {
-            XdpChoice::Native => self.link_as(device, layer, Mode::Native)?,
-            XdpChoice::Generic => self.link_as(device, layer, Mode::Generic)?,
-            XdpChoice::Auto => match self.link_as(device, layer, Mode::Native) {
-                Err(DatapathError::Attach { source, .. }) => {
-                    tracing::warn!(
-                        interface = device.name,
-                        reason = %source,
-                        "no native XDP: filtering in the generic hook, which costs several times \
-                         as much for each packet"
-                    );
-                    self.link_as(device, layer, Mode::Generic)?
-                }
-                done => done?,
-            },
-        };
-        Ok(mode)
-    }
-
-    /// Attaches, holds and pins. A link that cannot be pinned is held all the same:
-    /// [`Self::keep`] says what is wrong, and tries again.
-    fn link_as(
-        &mut self,
-        device: &Device,
-        layer: LinkLayer,
-        mode: Mode,
-    ) -> Result<Mode, DatapathError> {
-        let program = self.programs()?.at(layer);
-        let fd = program.fd().map_err(DatapathError::Verify)?;
-        let native = mode == Mode::Native;
-        let link = link::create(fd.as_fd(), device.index, native).map_err(|source| {
-            let name = device.name.clone();
-            match source.raw_os_error() {
-                Some(libc::EBUSY | libc::EEXIST) => DatapathError::InterfaceBusy { name },
-                Some(libc::ENODEV) => DatapathError::NoInterface { name },
-                _ => DatapathError::Attach {
-                    name,
-                    mode: if native { "native" } else { "generic" },
-                    source,
-                },
-            }
-        })?;
-        let info = link::info(link.as_fd()).map_err(|source| DatapathError::System {
-            call: "BPF_OBJ_GET_INFO_BY_FD",
-            source,
-        })?;
-        let held = Held {
-            fd: link,
-            id: info.id,
-            native,
-        };
-        if let Err(error) = self.pin(&held, device.index) {
-            tracing::error!(
-                interface = device.name,
-                %error,
-                "filtered, but the link cannot be pinned, trying again: filtering ends with the \
-                 agent until then"
-            );
-        }
-        self.held.push(held);
-        Ok(mode)
+        behind(&links, Some(self.choice), &mut self.netdevs)
     }
 
     /// Pins a link. A name that is taken belongs to an interface that has moved to another
     /// network namespace, and is filtered there: this link takes another.
     fn pin(&self, held: &Held, ifindex: u32) -> Result<(), DatapathError> {
         self.pins.make_links()?;
-        let pin = LinkPin::new(&self.pins, self.namespace, ifindex, held.native);
+        let pin = LinkPin::new(&self.pins, self.namespace, ifindex, held.hook);
         let failed = |path: &Path, source| DatapathError::Pins {
             action: "pin a link as",
             path: path.to_path_buf(),
@@ -410,24 +316,11 @@ impl Inner {
             return Ok(false);
         };
         self.adopt()?;
-        let is_here = |held: &Held| {
-            link::info(held.fd.as_fd())
-                .is_ok_and(|i| i.ifindex == device.index && device.runs(i.program).is_some())
-        };
-        let Some(at) = self.held.iter().position(is_here) else {
-            return Ok(false);
-        };
-        let held = self.held.remove(at);
-        link::detach(held.fd.as_fd()).map_err(|source| DatapathError::System {
-            call: "BPF_LINK_DETACH",
-            source,
-        })?;
-        for (pin, _, info) in pinned(&self.pins)? {
-            if info.id == held.id {
-                pin.remove()?;
-            }
-        }
-        Ok(true)
+        let is_here = |held: &mut Held| held.is_on(&device).is_some();
+        let ended: Vec<Held> = self.held.extract_if(.., is_here).collect();
+        let any = !ended.is_empty();
+        self.end(ended)?;
+        Ok(any)
     }
 
     fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
@@ -437,7 +330,10 @@ impl Inner {
             let _ = link::detach(held.fd.as_fd());
         }
         detach_pinned(&self.pins)?;
-        Ok(names?.into_iter().map(|interface| interface.name).collect())
+        let mut names: Vec<_> = names?.into_iter().map(|i| i.name).collect();
+        // One that was at two hooks.
+        names.dedup();
+        Ok(names)
     }
 }
 

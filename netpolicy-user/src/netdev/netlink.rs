@@ -72,6 +72,10 @@ impl Netdevs {
         })
     }
 
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// The interface of this name; `None`: there is none. Its addresses are not requested.
     ///
     /// # Errors

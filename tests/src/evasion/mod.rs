@@ -13,7 +13,7 @@ pub mod user_device;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 
 use crate::NetNs;
 use crate::asked::{chain, enforce};
@@ -171,7 +171,7 @@ impl Stand {
     ///
     /// # Errors
     /// When it cannot be attached there.
-    pub fn filter(&self, loaded: &mut Loaded, mode: XdpChoice) -> Result<(), String> {
+    pub fn filter(&self, loaded: &mut Loaded, mode: HookChoice) -> Result<(), String> {
         self.ns.run(|| {
             loaded.reopen_with(mode, &rules::ruleset(&[]));
             let attached = loaded.datapath().attach(self.wire.filtered);
