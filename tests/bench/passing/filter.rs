@@ -20,6 +20,7 @@ pub(crate) enum Filter {
 /// Where netpolicy's program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
+    Tcx,
     Native,
     Generic,
 }
@@ -39,8 +40,10 @@ impl Filter {
         all
     }
 
-    pub(super) fn is_netpolicy(self) -> bool {
-        matches!(self, Self::Netpolicy(_))
+    /// Whether it is what is installed on such devices by default, from which something was
+    /// asked.
+    pub(super) fn is_asked(self) -> bool {
+        self == Self::Netpolicy(Hook::Tcx)
     }
 
     /// Whether it drops anything.
@@ -67,28 +70,22 @@ impl Filter {
 }
 
 impl Hook {
-    pub(super) const ALL: [Self; 2] = [Self::Native, Self::Generic];
+    pub(super) const ALL: [Self; 3] = [Self::Tcx, Self::Native, Self::Generic];
 
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
+            Self::Tcx => "netpolicy, tcx",
             Self::Native => "netpolicy, native XDP",
             Self::Generic => "netpolicy, generic XDP",
         }
     }
 
-    /// What the agent's configuration says.
-    pub(super) fn config(self) -> &'static str {
+    /// What the agent's configuration calls it, and its status.
+    pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Native => "xdp_mode = \"native\"\n",
-            Self::Generic => "xdp_mode = \"generic\"\n",
-        }
-    }
-
-    /// What rtnetlink says of the device (`XDP_ATTACHED_*`).
-    pub(super) fn xdp_mode(self) -> Option<u64> {
-        match self {
-            Self::Native => Some(1),
-            Self::Generic => Some(2),
+            Self::Tcx => "tcx",
+            Self::Native => "native",
+            Self::Generic => "generic",
         }
     }
 

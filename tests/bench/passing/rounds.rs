@@ -106,7 +106,7 @@ pub(super) fn tell<const N: usize>(
                 against: about.against.name(),
                 ratio: (!ratios.is_empty()).then(|| median(&ratios)),
                 ratio_spread: (!ratios.is_empty()).then(|| extremes(&ratios)),
-                target: metric.target.filter(|_| filter.is_netpolicy()),
+                target: metric.target.filter(|_| filter.is_asked()),
                 is_less_better: metric.is_less_better,
                 rounds: found.len(),
             });

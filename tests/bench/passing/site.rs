@@ -35,7 +35,7 @@ impl Site {
     /// Sets everything up, and makes sure that the filter does its work.
     pub(super) fn new(device: Device, filter: Filter, blocked: &Blocked) -> Self {
         let config = match filter {
-            Filter::Netpolicy(hook) => hook.config().to_owned(),
+            Filter::Netpolicy(hook) => format!("hook = \"{}\"\n", hook.word()),
             _ => String::new(),
         };
         let host = DatabaseHost::with(&Options {
@@ -73,10 +73,12 @@ impl Site {
 
     /// Fails unless netpolicy is where the figures will say that it is.
     fn check_hook(&self, hook: Hook) {
-        let links = self.host.db().ip(&["-json", "link", "show", "dev", NIC]);
-        let links: serde_json::Value = serde_json::from_str(&links).expect("JSON from ip");
-        let found = links[0]["xdp"]["mode"].as_u64();
-        assert_eq!(found, hook.xdp_mode(), "{} of {NIC}: {links}", hook.name());
+        let status = self.host.status();
+        let interfaces = &status["enforcement"]["interfaces"];
+        let interfaces = interfaces.as_array().map_or(&[][..], Vec::as_slice);
+        let nic = interfaces.iter().find(|interface| interface["name"] == NIC);
+        let found = nic.and_then(|nic| nic["attachment"].as_str());
+        assert_eq!(found, Some(hook.word()), "{NIC}: {status}");
     }
 
     /// Fails unless listed sources are denied, except where there is no filter, and others
