@@ -71,6 +71,9 @@ struct Args {
     /// Write results.jsonl, results.md and plots, to docs/benchmarks unless told where
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
+    /// Of passing, only this part; may be repeated
+    #[arg(long = "part", value_name = "PART", value_enum, requires = "only")]
+    parts: Vec<passing::Part>,
     /// Only these benchmarks; of them `--quick` has apply, rate and passing, which takes 2 to 4
     /// minutes, 15 without `--quick`, and is run only if it is named
     #[arg(value_name = "NAME", value_parser = NAMES)]
@@ -110,7 +113,7 @@ fn main() -> ExitCode {
         full(&args, &mut report);
     }
     if args.names_passing() {
-        passing::run(&mut report, args.quick);
+        passing::run(&mut report, args.quick, &args.parts);
     }
     report.finish();
     report.progress(&format!("{:.0} s", begin.elapsed().as_secs_f64()));

@@ -6,6 +6,7 @@ mod device;
 mod drops;
 mod filter;
 mod flooded;
+mod offloads;
 mod postgres;
 mod relay;
 mod request;
@@ -28,7 +29,7 @@ use stream::Direction;
 
 use crate::{
     choice::{Choice, available},
-    report::Report,
+    report::{Offloads, Report},
 };
 
 /// The filters beside netpolicy's.
@@ -108,38 +109,95 @@ const FULL: Plans = Plans {
     entries: 1_000_000,
 };
 
-/// Measures all of it.
-pub(crate) fn run(report: &mut Report, is_quick: bool) {
+/// A part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Streams, requests and connections behind a veth pair
+    Veth,
+    /// The same behind the port of a bridge
+    Bridge,
+    /// The same behind a tap device
+    Tap,
+    /// The same behind a tun device
+    Tun,
+    /// pgbench and pg_dump
+    Postgres,
+    /// Latency under a flood
+    Flood,
+    /// Drop rates on one and two cores
+    Drops,
+}
+
+impl Part {
+    /// What it measures behind veth pairs of the same sites.
+    const BEHIND_VETH: [Self; 3] = [Self::Veth, Self::Postgres, Self::Flood];
+
+    fn of(device: Device) -> Self {
+        match device {
+            Device::Veth => Self::Veth,
+            Device::BridgePort => Self::Bridge,
+            Device::Tap => Self::Tap,
+            Device::Tun => Self::Tun,
+        }
+    }
+}
+
+/// Measures these parts of it, or all.
+pub(crate) fn run(report: &mut Report, is_quick: bool, parts: &[Part]) {
     let plans = if is_quick { QUICK } else { FULL };
-    // What else the machine does is to have no part in it. Everything inherits it.
-    let _ = rustix::process::nice(-20);
+    let wants = |part: Part| parts.is_empty() || parts.contains(&part);
     let peers = available(report, &PEERS);
+    let filters = |device| Filter::of(device, |choice| peers.contains(&choice));
     let blocked = Blocked::new(ENTRIES);
     for device in Device::ALL {
-        let filters = Filter::of(device, |choice| peers.contains(&choice));
-        let sites = set_up(report, device, &filters, &blocked);
-        let plan = match device {
-            Device::Veth => plans.veth,
-            _ => plans.others,
-        };
-        traffic(report, device, &sites, &blocked, plan);
-        if device == Device::Veth {
+        let part = Part::of(device);
+        let is_veth = device == Device::Veth;
+        if !wants(part) && !(is_veth && Part::BEHIND_VETH.into_iter().any(wants)) {
+            continue;
+        }
+        let sites = set_up(report, device, &filters(device), &blocked);
+        if wants(part) {
+            let plan = if is_veth { plans.veth } else { plans.others };
+            traffic(report, device, &sites, &blocked, plan);
+        }
+        if is_veth && wants(Part::Postgres) {
             databases(report, &sites, plans);
+        }
+        if is_veth && wants(Part::Flood) {
             flooded::run(report, &sites, &blocked, plans.flooded);
         }
         // In force to the end.
         sites.iter().for_each(|site| site.check(&blocked));
     }
-    let filters = Filter::of(Device::Veth, |choice| peers.contains(&choice));
-    drops::run(report, &filters, plans.entries, plans.drops);
+    if wants(Part::Drops) {
+        let filters = filters(Device::Veth);
+        drops::run(report, &filters, plans.entries, plans.drops);
+    }
 }
 
-fn set_up(report: &Report, device: Device, filters: &[Filter], blocked: &Blocked) -> Vec<Site> {
+/// A site for each filter, and what the filter did to the device.
+fn set_up(
+    report: &mut Report,
+    device: Device,
+    filters: &[Filter],
+    blocked: &Blocked,
+) -> Vec<Site> {
     report.progress(&format!("{}: setting up", device.name()));
-    let filters = filters.iter();
-    filters
-        .map(|filter| Site::new(device, *filter, blocked))
-        .collect()
+    let sites = filters
+        .iter()
+        .map(|filter| Site::new(device, *filter, blocked));
+    let sites: Vec<Site> = sites.collect();
+    for site in &sites {
+        if site.filter.drops() {
+            report.offloads(Offloads {
+                bench: "offloads",
+                device: device.name(),
+                filter: site.filter.name(),
+                changed: site.offloads.clone(),
+            });
+        }
+    }
+    sites
 }
 
 fn about(device: Device) -> About {

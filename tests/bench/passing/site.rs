@@ -13,6 +13,7 @@ use super::{
     blocked::{Blocked, LISTED},
     device::{self, Device},
     filter::{Filter, Hook},
+    offloads::Ends,
     relay::Relay,
 };
 use crate::filters::{block_at_ingress, drop_in_raw_table};
@@ -29,6 +30,8 @@ pub(crate) struct Site {
     device: Device,
     relay: Option<Relay>,
     host: DatabaseHost,
+    /// Offloads that the filter changed.
+    pub(super) offloads: Vec<String>,
 }
 
 impl Site {
@@ -48,8 +51,11 @@ impl Site {
             device,
             relay,
             host,
+            offloads: Vec::new(),
         };
+        let before = Ends::read(site.db(), site.clients());
         site.enforce(blocked);
+        site.offloads = before.changed(&site);
         site.check(blocked);
         site
     }

@@ -4,7 +4,7 @@ mod bound;
 mod passing;
 
 pub(crate) use bound::{Bound, TITLES};
-pub(crate) use passing::{PASSING_TITLES, Passing, short};
+pub(crate) use passing::{Offloads, PASSING_TITLES, Passing, short};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -80,6 +80,7 @@ pub(crate) struct Report {
     pub(crate) figures: Vec<Figure>,
     pub(crate) bounds: Vec<Bound>,
     pub(crate) passing: Vec<Passing>,
+    pub(crate) offloads: Vec<Offloads>,
 }
 
 impl Report {
@@ -92,6 +93,7 @@ impl Report {
             figures: Vec::new(),
             bounds: Vec::new(),
             passing: Vec::new(),
+            offloads: Vec::new(),
         };
         if json {
             eprintln!("{}", report.machine.machine);
@@ -126,6 +128,11 @@ impl Report {
     pub(crate) fn passing(&mut self, passing: Passing) {
         self.print_json(&passing);
         self.passing.push(passing);
+    }
+
+    pub(crate) fn offloads(&mut self, offloads: Offloads) {
+        self.print_json(&offloads);
+        self.offloads.push(offloads);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -179,6 +186,13 @@ impl Report {
             }
             right_align(&mut table, &[1, 2]);
             println!("\nBounds: shares with idle time, true shares, ns more\n{table}");
+        }
+        if !self.offloads.is_empty() {
+            let mut table = table(&["device", "filter", "offloads changed"]);
+            for row in &self.offloads {
+                table.add_row(vec![row.device, row.filter, &row.shown()]);
+            }
+            println!("\n{table}");
         }
         if !self.passing.is_empty() {
             let mut table = table(&PASSING_TITLES);

@@ -34,6 +34,28 @@ pub(crate) struct Passing {
     pub(crate) rounds: usize,
 }
 
+/// What a filter did to a device.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Offloads {
+    /// "offloads".
+    pub(crate) bench: &'static str,
+    pub(crate) device: &'static str,
+    pub(crate) filter: &'static str,
+    /// "tx-tcp-segmentation off at the clients' end".
+    pub(crate) changed: Vec<String>,
+}
+
+impl Offloads {
+    /// All of it, or "nothing".
+    pub(crate) fn shown(&self) -> String {
+        if self.changed.is_empty() {
+            "nothing".to_owned()
+        } else {
+            self.changed.join("; ")
+        }
+    }
+}
+
 /// The columns of [`Passing::cells`].
 pub(crate) const PASSING_TITLES: [&str; 8] = [
     "figure", "device", "filter", "entries", "median", "rounds", "ratio", "target",

@@ -54,8 +54,10 @@ fn json_lines(report: &Report) -> String {
 
 fn passing_lines(report: &Report) -> String {
     let machine = line(&report.machine);
+    let offloads = report.offloads.iter().map(line);
     let rows = report.passing.iter().map(line);
-    std::iter::once(machine).chain(rows).collect()
+    let lines = std::iter::once(machine).chain(offloads).chain(rows);
+    lines.collect()
 }
 
 fn line(value: &impl Serialize) -> String {

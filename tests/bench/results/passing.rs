@@ -19,6 +19,7 @@ pub(super) fn page(report: &Report) -> String {
     }
     text.push('\n');
     targets(&mut text, &report.passing);
+    offloads(&mut text, report);
     let rows = &report.passing;
     for device in distinct(rows, |row| row.device) {
         let _ = writeln!(text, "## {}\n", capitalised(device));
@@ -54,6 +55,17 @@ fn targets(text: &mut String, rows: &[Passing]) {
             row.shown_ratio(),
             row.shown_target()
         );
+    }
+    text.push('\n');
+}
+
+fn offloads(text: &mut String, report: &Report) {
+    let _ = writeln!(
+        text,
+        "## Offloads changed by a filter\n\n| Device | Filter | Changed |\n|---|---|---|"
+    );
+    for row in &report.offloads {
+        let _ = writeln!(text, "| {} | {} | {} |", row.device, row.filter, row.shown());
     }
     text.push('\n');
 }
