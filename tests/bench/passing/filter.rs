@@ -10,6 +10,8 @@ pub(crate) enum Filter {
     Unfiltered,
     /// The same once more: how far it differs is the measurement's noise.
     UnfilteredAgain,
+    /// A program that drops all, beside which drop rates are measured.
+    Bare,
     Netpolicy(Hook),
     /// At the device's ingress, in the family `netdev`.
     Nftables,
@@ -62,6 +64,7 @@ impl Filter {
         match self {
             Self::Unfiltered => "unfiltered",
             Self::UnfilteredAgain => "unfiltered, again",
+            Self::Bare => "bare XDP_DROP",
             Self::Netpolicy(hook) => hook.name(),
             Self::Nftables => "nftables, netdev ingress",
             Self::Ipset => "ipset, iptables raw",

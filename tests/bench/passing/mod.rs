@@ -1,6 +1,8 @@
 //! `cargo xtask bench passing`: what filters cost the traffic that passes them.
 
 mod blocked;
+mod bursts;
+mod counts;
 mod cpu;
 mod device;
 mod drops;

@@ -3,7 +3,6 @@
 //! behind the driver gets them.
 
 use std::{
-    fs,
     net::IpAddr,
     os::fd::{AsRawFd as _, OwnedFd},
     ptr,
@@ -215,31 +214,4 @@ fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) {
         )
     };
     assert_eq!(done, 0, "setsockopt {option}: {}", Errno::last());
-}
-
-/// Packets that came in at the filtered interface so far, and TCP segments that came to the
-/// host's stack.
-pub(super) fn received(site: &Site) -> (u64, u64) {
-    let read = |file| fs::read_to_string(file).expect("read the host's counters");
-    let (devices, protocols) = site.db().run(|| {
-        (
-            read("/proc/thread-self/net/dev"),
-            read("/proc/thread-self/net/snmp"),
-        )
-    });
-    // Receive: bytes, packets, …; see `net/core/net-procfs.c`.
-    let packets = devices.lines().find_map(|line| {
-        let (name, counters) = line.split_once(':')?;
-        let is_ours = name.trim() == NIC;
-        is_ours.then(|| counters.split_whitespace().nth(1))?
-    });
-    // A line of names, and a line of as many numbers.
-    let mut tcp = protocols.lines().filter(|line| line.starts_with("Tcp:"));
-    let segments = tcp.next().and_then(|names| {
-        let at = names.split_whitespace().position(|n| n == "InSegs")?;
-        tcp.next()?.split_whitespace().nth(at)
-    });
-    [packets, segments]
-        .map(|number| number.and_then(|n| n.parse().ok()).expect("a counter"))
-        .into()
 }

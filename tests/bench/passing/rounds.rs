@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{device::Device, filter::Filter, site::Site};
+use super::{device::Device, filter::Filter};
 use crate::report::{Passing, Report, median};
 
 /// How often and how long to measure.
@@ -53,10 +53,10 @@ impl Metric {
 
 /// Each filter in each round, each round beginning with the next one: whatever else the
 /// machine does meanwhile meets all of them.
-pub(super) fn by_turns<const N: usize>(
-    sites: &[&Site],
+pub(super) fn by_turns<T, const N: usize>(
+    sites: &[&T],
     rounds: usize,
-    mut measure: impl FnMut(&Site) -> [f64; N],
+    mut measure: impl FnMut(&T) -> [f64; N],
 ) -> Vec<Vec<[f64; N]>> {
     let mut values = vec![Vec::with_capacity(rounds); sites.len()];
     for round in 0..rounds {

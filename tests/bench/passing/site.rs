@@ -62,7 +62,7 @@ impl Site {
 
     fn enforce(&mut self, blocked: &Blocked) {
         match self.filter {
-            Filter::Unfiltered | Filter::UnfilteredAgain => {}
+            Filter::Unfiltered | Filter::UnfilteredAgain | Filter::Bare => {}
             Filter::Netpolicy(hook) => {
                 self.host.write("policy.toml", policies(&self.host, blocked));
                 self.host.start_agent();
