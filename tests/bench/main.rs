@@ -145,7 +145,10 @@ impl Args {
     fn choices(&self) -> Vec<Choice> {
         if !self.wants("rate") {
             let passing = passing::PEERS.to_vec();
-            passing.into_iter().filter(|_| self.names_passing()).collect()
+            passing
+                .into_iter()
+                .filter(|_| self.names_passing())
+                .collect()
         } else if self.quick {
             quick::choices(self.largest)
         } else {

@@ -48,11 +48,7 @@ pub fn address(db: &NetNs, interface: &str, clients: &NetNs, has_neighbours: boo
     // No test is to wait for ARP or ND.
     if has_neighbours {
         for address in [CLIENT_V4, CLIENT_V6] {
-            db.add_neighbour(
-                interface,
-                address.parse().expect("an address"),
-                &client_mac,
-            );
+            db.add_neighbour(interface, address.parse().expect("an address"), &client_mac);
         }
         for address in [HOST_V4, HOST_V6] {
             clients.add_neighbour(NIC, address.parse().expect("an address"), &db_mac);

@@ -50,7 +50,14 @@ impl Blocked {
     pub(super) fn listed(&self, count: u32) -> Vec<IpAddr> {
         let listed = Sources::Listed;
         let mut random = Random(1);
-        sources::pick(listed, &self.nets, &self.cover, count, |_| true, &mut random)
+        sources::pick(
+            listed,
+            &self.nets,
+            &self.cover,
+            count,
+            |_| true,
+            &mut random,
+        )
     }
 
     /// Clients' addresses that no entry holds.

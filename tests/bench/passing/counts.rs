@@ -9,10 +9,9 @@ use super::site::Site;
 /// Counts so far, or between two moments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counts {
-    /// Packets that came in at the filtered interface, whatever became of them.
+    /// Packets that came in at the filtered interface, whatever became of them. Those that the
+    /// device had no room for are not among them.
     pub(super) packets: u64,
-    /// Of these, those that the kernel had no room for before the filter saw them.
-    pub(super) lost: u64,
     /// TCP segments that came to the host's stack.
     pub(super) segments: u64,
 }
@@ -31,21 +30,19 @@ impl Counts {
             let (name, counters) = line.split_once(':')?;
             (name.trim() == NIC).then_some(counters)
         });
-        let column = |at| number(line, at);
         // A line of names, and a line of as many numbers.
         let mut tcp = protocols.lines().filter(|line| line.starts_with("Tcp:"));
         let names = tcp.next().unwrap_or_default();
         let at = names.split_whitespace().position(|name| name == "InSegs");
         Self {
-            packets: column(1),
-            lost: column(3),
+            packets: number(line, 1),
             segments: number(tcp.next(), at.expect("InSegs")),
         }
     }
 
     /// Packets that the filter dropped.
     pub(super) fn dropped(&self) -> u64 {
-        self.packets.saturating_sub(self.lost + self.segments)
+        self.packets.saturating_sub(self.segments)
     }
 }
 
@@ -55,7 +52,6 @@ impl Sub for Counts {
     fn sub(self, before: Self) -> Self {
         Self {
             packets: self.packets - before.packets,
-            lost: self.lost - before.lost,
             segments: self.segments - before.segments,
         }
     }

@@ -42,6 +42,12 @@ const FROM_RING: [Metric; 3] = [
     Metric::more("drops from a packet ring, 2 cores to 1", "times", None),
 ];
 
+const RING_TO_GENERIC: [Metric; 1] = [Metric::more(
+    "drops from a packet ring (to generic XDP)",
+    "Mpps",
+    None,
+)];
+
 /// Drop rates of these filters behind a veth pair.
 pub(super) fn run(report: &mut Report, filters: &[Filter], entries: usize, plan: Plan) {
     let blocked = Blocked::new(entries);
@@ -78,9 +84,7 @@ fn generated(
             Filter::Netpolicy(Hook::Generic) => {
                 Box::new(Netpolicy::at(HookChoice::Generic, &rules))
             }
-            Filter::Netpolicy(Hook::Native) => {
-                Box::new(Netpolicy::new(EngineChoice::Flat, &rules))
-            }
+            Filter::Netpolicy(Hook::Native) => Box::new(Netpolicy::new(EngineChoice::Flat, &rules)),
             Filter::Nftables => Box::new(Nftables::new(blocked.content())),
             Filter::Ipset => Box::new(Ipset::new(blocked.content())),
             _ => Box::new(Bare::drop_all()),
@@ -133,6 +137,15 @@ fn from_ring(
         [one, two, two / one]
     });
     tell(report, about, FROM_RING, filters, &values);
+    let generic = About {
+        against: Filter::Netpolicy(Hook::Generic),
+        ..about
+    };
+    let one = values
+        .iter()
+        .map(|runs| runs.iter().map(|[one, ..]| [*one]));
+    let one: Vec<Vec<[f64; 1]>> = one.map(Iterator::collect).collect();
+    tell(report, generic, RING_TO_GENERIC, filters, &one);
 }
 
 /// Million packets a second that senders on these processors make and the filter drops, on

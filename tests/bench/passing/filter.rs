@@ -53,12 +53,6 @@ impl Filter {
         !matches!(self, Self::Unfiltered | Self::UnfilteredAgain)
     }
 
-    /// Whether its packets are dropped on the processor to which RPS steers them. Native XDP
-    /// comes before that.
-    pub(super) fn is_steered(self) -> bool {
-        self.drops() && self != Self::Netpolicy(Hook::Native)
-    }
-
     /// As tables have it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 
 use std::{fs, thread, time::Duration};
 
-use netpolicy_tests::host::NIC;
+use netpolicy_tests::{host::NIC, netns};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -43,15 +43,8 @@ pub(super) fn run(report: &mut Report, sites: &[Site], blocked: &Blocked, plan: 
         return;
     };
     report.progress("requests under a flood");
-    let flooded = sites.iter().filter(|site| site.filter.is_steered());
-    let flooded: Vec<&Site> = flooded.collect();
-    for site in &flooded {
-        receive_on_last_cpu(site);
-        // Otherwise a veth takes no redirected frames.
-        site.db()
-            .run(|| generic_receive_offload(NIC))
-            .expect("switch generic receive offload on");
-    }
+    let flooded: Vec<&Site> = sites.iter().filter(|site| site.filter.drops()).collect();
+    flooded.iter().copied().for_each(receive_on_last_cpu);
     let mut bursts = Bursts::new(&blocked.listed(SOURCES));
     let limit = limit(nftables, &mut bursts);
     report.progress(&format!("nftables drops {:.2} Mpps at most", limit / 1e6));
@@ -88,20 +81,37 @@ fn latency(site: &Site, bursts: &mut Bursts, rate: f64, time: Duration) -> [f64;
     [median, high, dropped / 1e6]
 }
 
-/// Makes the last processor receive what comes to the filtered interface (receive packet
-/// steering, RPS), as a NIC's interrupt may.
+/// Makes the filtered interface receive on the last processor, before anything else that runs
+/// there, as by a NIC's interrupt: its packets are polled by threads (threaded NAPI) of
+/// real-time priority.
 fn receive_on_last_cpu(site: &Site) {
-    let mask = format!("{:x}", 1u64 << Cpu::Last.number().min(63));
+    // Without it a veth polls nothing and takes no redirected frames.
+    site.db()
+        .run(|| generic_receive_offload(NIC))
+        .expect("switch generic receive offload on");
+    let before = pollers();
     site.db().run(|| {
         with_own_sysfs();
-        let queues = format!("/sys/class/net/{NIC}/queues");
-        for queue in fs::read_dir(queues).expect("list queues").flatten() {
-            let file = queue.path().join("rps_cpus");
-            if file.exists() {
-                fs::write(file, &mask).expect("steer packets");
-            }
-        }
+        fs::write(format!("/sys/class/net/{NIC}/threaded"), "1").expect("poll by threads");
     });
+    let is_new = |poller: &String| !before.contains(poller);
+    for poller in pollers().into_iter().filter(is_new) {
+        let cpu = Cpu::Last.number().to_string();
+        netns::run("taskset", &["--cpu-list", "--pid", &cpu, &poller]);
+        netns::run("chrt", &["--fifo", "--pid", "1", &poller]);
+    }
+}
+
+/// Threads that poll an interface of the name of the filtered one, by process id.
+fn pollers() -> Vec<String> {
+    let name = format!("napi/{NIC}-");
+    let entries = fs::read_dir("/proc").expect("list processes").flatten();
+    let entries = entries.filter(|entry| {
+        let comm = fs::read_to_string(entry.path().join("comm"));
+        comm.is_ok_and(|comm| comm.starts_with(&name))
+    });
+    let ids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    ids.collect()
 }
 
 /// sysfs shows the network namespace in which it was mounted: here, in a mount namespace of

@@ -178,12 +178,7 @@ pub(crate) fn run(report: &mut Report, is_quick: bool, parts: &[Part]) {
 }
 
 /// A site for each filter, and what the filter did to the device.
-fn set_up(
-    report: &mut Report,
-    device: Device,
-    filters: &[Filter],
-    blocked: &Blocked,
-) -> Vec<Site> {
+fn set_up(report: &mut Report, device: Device, filters: &[Filter], blocked: &Blocked) -> Vec<Site> {
     report.progress(&format!("{}: setting up", device.name()));
     let sites = filters
         .iter()

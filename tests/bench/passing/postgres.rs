@@ -153,7 +153,13 @@ impl Cluster {
     /// One of them as the user who owns the cluster.
     fn as_postgres(&self, ns: &NetNs, program: &str) -> Command {
         let mut command = ns.command("setpriv");
-        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
+        command.args([
+            "--reuid",
+            "postgres",
+            "--regid",
+            "postgres",
+            "--init-groups",
+        ]);
         command.args(["--pdeathsig", "KILL", "--", &self.path(program)]);
         command
             .env("LC_ALL", "C.UTF-8")

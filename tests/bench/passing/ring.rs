@@ -110,14 +110,8 @@ impl Ring {
             taken += 1;
         }
         // SAFETY: sends what is in the ring; there is no buffer and no address.
-        let sent = unsafe {
-            libc::send(
-                self.socket.as_raw_fd(),
-                ptr::null(),
-                0,
-                libc::MSG_DONTWAIT,
-            )
-        };
+        let sent =
+            unsafe { libc::send(self.socket.as_raw_fd(), ptr::null(), 0, libc::MSG_DONTWAIT) };
         // What the device has no room for is sent by the next call.
         let is_full = || matches!(Errno::last(), Errno::ENOBUFS | Errno::EAGAIN);
         assert!(sent >= 0 || is_full(), "send: {}", Errno::last());

@@ -64,7 +64,8 @@ impl Site {
         match self.filter {
             Filter::Unfiltered | Filter::UnfilteredAgain | Filter::Bare => {}
             Filter::Netpolicy(hook) => {
-                self.host.write("policy.toml", policies(&self.host, blocked));
+                self.host
+                    .write("policy.toml", policies(&self.host, blocked));
                 self.host.start_agent();
                 self.host.ok("apply -f policy.toml");
                 self.check_hook(hook);

@@ -50,7 +50,10 @@ pub(super) fn gigabits(site: &Site, direction: Direction, streams: usize, time: 
         let bytes = received.load(Ordering::Relaxed) - before;
         let seconds = begin.elapsed().as_secs_f64();
         is_over.store(true, Ordering::Relaxed);
-        for socket in sessions.iter().flat_map(|(client, server)| [client, server]) {
+        for socket in sessions
+            .iter()
+            .flat_map(|(client, server)| [client, server])
+        {
             let _ = socket.shutdown(Shutdown::Both);
         }
         bytes as f64 * 8.0 / seconds / 1e9

@@ -65,7 +65,13 @@ fn offloads(text: &mut String, report: &Report) {
         "## Offloads changed by a filter\n\n| Device | Filter | Changed |\n|---|---|---|"
     );
     for row in &report.offloads {
-        let _ = writeln!(text, "| {} | {} | {} |", row.device, row.filter, row.shown());
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            row.device,
+            row.filter,
+            row.shown()
+        );
     }
     text.push('\n');
 }
