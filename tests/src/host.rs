@@ -107,11 +107,8 @@ impl DatabaseHost {
             .prefix(&format!("{name}-"))
             .tempdir();
         let dir = dir.expect("make a temporary directory");
-        fs::write(
-            dir.path().join("config.toml"),
-            with_engine_and_hook(&options.config),
-        )
-        .expect("write the configuration");
+        fs::write(dir.path().join("config.toml"), with_engine_and_hook(&options.config))
+            .expect("write the configuration");
         let (db, clients) = (NetNs::new(), NetNs::new());
         wire(&db, &clients);
         let mut host = Self {

@@ -336,5 +336,9 @@ fn interface_that_comes_back_under_another_index_stays_filtered() {
     assert!(is_told, "{log}");
     // It is not configured: what is said of it is what is done to it.
     let says_detached = log.contains("detached: it is configured no more");
-    assert_eq!(says_detached, !runs_a_program(&host, "nic9"), "{log}");
+    assert_eq!(
+        says_detached,
+        !runs_a_program(&host, "nic9"),
+        "{log}"
+    );
 }
