@@ -10,7 +10,7 @@ pub(crate) enum Filter {
     Unfiltered,
     /// The same once more: how far it differs is the measurement's noise.
     UnfilteredAgain,
-    /// A program that drops all, beside which drop rates are measured.
+    /// A program that drops all: no filter drops more packets a second.
     Bare,
     Netpolicy(Hook),
     /// At the device's ingress, in the family `netdev`.

@@ -67,8 +67,8 @@ impl Cluster {
         let mut initdb = cluster.as_postgres(site.db(), "initdb");
         initdb.args(["--no-sync", "--auth", "trust", "--pgdata"]);
         output(initdb.arg(&data));
-        let anybody = "host all all 0.0.0.0/0 trust\n";
-        fs::write(data.join("pg_hba.conf"), anybody).expect("let all clients in");
+        let all = "host all all 0.0.0.0/0 trust\n";
+        fs::write(data.join("pg_hba.conf"), all).expect("let all clients in");
         cluster.fill(site);
         Some(cluster)
     }

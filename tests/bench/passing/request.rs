@@ -68,7 +68,7 @@ fn request(mut server: &TcpStream, time: Duration) -> Vec<f64> {
 
 /// Connections a second that are opened one after the other, from these sources in turn,
 /// accepted and closed at once. One thread on the last processor does it for clients and
-/// server, so that nobody waits for anybody: the rate is that of all the work that a
+/// server, so neither waits for the other: the rate is that of all the work that a
 /// connection is to both of them.
 pub(super) fn connections(site: &Site, sources: &[Ipv4Addr], time: Duration) -> f64 {
     let (listener, to) = session::listen(site);

@@ -1,4 +1,4 @@
-//! Figures of traffic that passes, beside those of an unfiltered host.
+//! Figures of traffic that passes, and what they are compared with.
 
 use serde::Serialize;
 
