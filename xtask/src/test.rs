@@ -35,7 +35,7 @@ const ENGINE_VARIABLE: &str = "NETPOLICY_ENGINE";
 
 /// Test programs that run with both engines: those in which the lists are looked up, filled,
 /// replaced or read back. To the others it is all one.
-const ENGINE_TESTS: [&str; 14] = [
+const ENGINE_TESTS: [&str; 15] = [
     "change_under_load",
     "counters",
     "differential",
@@ -43,6 +43,7 @@ const ENGINE_TESTS: [&str; 14] = [
     "evasion",
     "interfaces",
     "link_layers",
+    "long_lists",
     "memory",
     "packets",
     "property",
