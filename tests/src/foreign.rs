@@ -9,7 +9,7 @@ use crate::flood::program;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-flood"));
 
-/// A program of somebody else's; it goes when dropped.
+/// A program that is not netpolicy's; it goes when dropped.
 pub struct Foreign(#[expect(dead_code, reason = "holds the link")] Ebpf);
 
 impl Foreign {

@@ -144,6 +144,19 @@ pub fn hook() -> HookChoice {
     }
 }
 
+/// The hook at tc ingress that this kernel has: tcx came with Linux 6.6.
+#[must_use]
+pub fn tc() -> &'static str {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    if (number(), number()) < (6, 6) {
+        "clsact"
+    } else {
+        "tcx"
+    }
+}
+
 /// What that is on a veth, as `status` names it.
 #[must_use]
 pub fn attachment() -> &'static str {
@@ -151,7 +164,7 @@ pub fn attachment() -> &'static str {
         HookChoice::Native => "native",
         HookChoice::Generic => "generic",
         HookChoice::Clsact => "clsact",
-        HookChoice::Auto | HookChoice::Tcx => "tcx",
+        HookChoice::Auto | HookChoice::Tcx => tc(),
     }
 }
 

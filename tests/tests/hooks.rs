@@ -10,6 +10,7 @@ use netpolicy_tests::foreign::Foreign;
 use netpolicy_tests::host::NIC;
 use netpolicy_tests::netns;
 use netpolicy_tests::packet::{DOT1AD, DOT1Q, Extension, Packet};
+use netpolicy_tests::rules;
 use netpolicy_tests::short::{TxRing, VnetTap};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options};
@@ -58,17 +59,20 @@ fn wait_for_count(host: &DatabaseHost, reason: &str, count: u64) {
 }
 
 #[test]
-fn auto_filters_a_veth_by_tcx_and_says_why() {
+fn auto_filters_a_veth_at_tc_and_says_why() {
     let host = host_at("auto");
     let found = interface(&host);
-    assert_eq!(found["attachment"], "tcx", "{found}");
+    assert_eq!(found["attachment"], rules::tc(), "{found}");
     let why = found["reason"].as_str().unwrap();
     assert!(
         why.contains("veth") && why.contains("segmentation offload"),
         "{why}"
     );
     let shown = host.ok("status");
-    assert!(shown.contains(&format!("{NIC} (tcx: {why})")), "{shown}");
+    assert!(
+        shown.contains(&format!("{NIC} ({}: {why})", rules::tc())),
+        "{shown}"
+    );
     host.assert_connects(&[(ALLOWED, 5432)]);
     host.assert_times_out(&[(BLOCKED, 5432), (BLOCKED6, 5432)]);
 }
@@ -79,9 +83,8 @@ fn hook_is_replaced_by_another_without_a_packet_let_in() {
     let pause = Duration::from_micros(500);
     let stream = SynStream::start(host.clients(), NIC, &[ALLOWED, BLOCKED], 5432, pause);
     stream.wait_for_answers(ALLOWED, 10);
-    for hook in [
-        "tcx", "clsact", "generic", "native", "generic", "tcx", "native",
-    ] {
+    let tc = rules::tc();
+    for hook in [tc, "clsact", "generic", "native", "generic", tc, "native"] {
         host.kill_agent();
         start_at(&mut host, hook);
         stream.wait_for_answers(ALLOWED, 20);
@@ -138,6 +141,9 @@ fn clsact_filter_outlives_its_agent_and_is_repaired() {
 
 #[test]
 fn program_before_netpolicys_in_the_chain_is_a_fault() {
+    if rules::tc() != "tcx" {
+        return println!("skipped: this kernel has no tcx");
+    }
     let host = host_at("tcx");
     let foreign = Foreign::accepting_first(host.db(), NIC);
     let status = host.line("status");
@@ -170,7 +176,7 @@ fn program_at_xdp_is_left_alone_and_netpolicy_filters_behind_it() {
     host.stop_agent();
     // It stays where it is, as native XDP is not to be had.
     start_at(&mut host, "native");
-    assert_eq!(interface(&host)["attachment"], "tcx");
+    assert_eq!(interface(&host)["attachment"], rules::tc());
     host.assert_times_out(&[(BLOCKED, 5432)]);
     let log = host.agent().log();
     assert!(log.contains("already has a program at native XDP"), "{log}");
@@ -229,8 +235,8 @@ fn attempts() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn attempt_with_a_short_linear_part_is_judged() {
-    let host = host_at("tcx");
-    // Its last hop: 14 linear bytes.
+    let host = host_at(rules::tc());
+    // 14 bytes of what arrives are linear.
     let mut ring = TxRing::new(host.clients(), NIC);
     let mut blocked = 0;
     for (sentence, frame) in attempts() {
@@ -266,7 +272,8 @@ fn attempt_through_a_tap_of_a_virtual_machine_is_judged() {
     host.wait_for_agent();
     host.ok(POLICY);
     let status = host.status()["enforcement"]["interfaces"].to_string();
-    assert_eq!(status.matches("\"tcx\"").count(), 2, "{status}");
+    let attached = format!("\"attachment\":\"{}\"", rules::tc());
+    assert_eq!(status.matches(&attached).count(), 2, "{status}");
     let mut blocked = 0;
     for linear in [0, 14, 20, 34, 53] {
         for (sentence, frame) in attempts() {

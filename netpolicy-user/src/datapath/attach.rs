@@ -17,7 +17,7 @@ use super::{
         self,
         link::{self, Kind},
     },
-    tie::{Here, Tie, TieInfo},
+    tie::{Tie, TieInfo, Vantage},
 };
 use crate::{
     config::HookChoice,
@@ -177,7 +177,7 @@ pub(super) fn behind(
 /// The pinned links. What is pinned there and is no link is left out.
 pub(super) fn pinned(
     pins: &Pins,
-    here: &mut Here<'_>,
+    here: &mut Vantage<'_>,
 ) -> Result<Vec<(LinkPin, Tie, TieInfo)>, DatapathError> {
     let mut links = Vec::new();
     for pin in pins.link_pins()? {
@@ -210,7 +210,7 @@ fn lacks_resources(error: &io::Error) -> bool {
 /// The interfaces behind the pinned links, sorted by index.
 pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathError> {
     let (namespace, mut netdevs) = (namespace()?, netdevs()?);
-    let mut here = Here {
+    let mut here = Vantage {
         namespace,
         netdevs: &mut netdevs,
     };
@@ -228,7 +228,7 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathEr
 /// not be filtered, and what is filtered there would change.
 pub(super) fn check_namespace(pins: &Pins) -> Result<(), DatapathError> {
     let (namespace, mut netdevs) = (namespace()?, netdevs()?);
-    let mut here = Here {
+    let mut here = Vantage {
         namespace,
         netdevs: &mut netdevs,
     };
@@ -271,7 +271,7 @@ pub(super) fn detach_pinned(pins: &Pins) -> Result<Vec<String>, DatapathError> {
         names
     });
     let (namespace, mut netdevs) = (namespace()?, netdevs()?);
-    let mut here = Here {
+    let mut here = Vantage {
         namespace,
         netdevs: &mut netdevs,
     };

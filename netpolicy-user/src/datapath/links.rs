@@ -17,7 +17,7 @@ use super::{
     device::link_layer,
     pins::{LinkPin, Pins},
     program::{self, Programs},
-    tie::{Here, Tie},
+    tie::{Tie, Vantage},
 };
 use crate::{
     config::HookChoice,
@@ -185,7 +185,7 @@ impl Links {
 impl Inner {
     /// Holds the links that are pinned, and removes pins whose link has ended.
     fn adopt(&mut self) -> Result<(), DatapathError> {
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -209,7 +209,7 @@ impl Inner {
 
     fn keep(&mut self) -> Result<Kept, DatapathError> {
         self.adopt()?;
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -237,7 +237,7 @@ impl Inner {
 
     fn replace(&mut self, programs: Programs) -> Result<(), DatapathError> {
         self.adopt()?;
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -289,7 +289,7 @@ impl Inner {
     fn attached(&mut self) -> Result<Vec<AttachedInterface>, DatapathError> {
         // What is held is known whether the pins can be listed or not.
         let _ = self.adopt();
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -321,7 +321,7 @@ impl Inner {
 
     fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
         let names = self.attached();
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };

@@ -150,12 +150,12 @@ pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
     let engine = engine as u32;
-    let settings = VARIANTS.each_ref().map(Settings::of);
+    let variables = VARIANTS.each_ref().map(Variables::of);
     // One loader for all: each new one parses the kernel's BTF, which takes longer than all else.
     let mut loader = loader(&engine, dir)?;
     let mut at = 0;
     for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
-        let mut ebpf = settings[at].open_object(&mut loader, dir)?;
+        let mut ebpf = variables[at].open_object(&mut loader, dir)?;
         for variant in together {
             load_to(&mut ebpf, variant, &new_pin(dir, variant.pin))?;
         }
@@ -179,13 +179,13 @@ fn loader<'a>(engine: &'a u32, dir: &Path) -> Result<EbpfLoader<'a>, DatapathErr
 }
 
 /// Values of the program's variables for one variant. The loader borrows them.
-struct Settings {
+struct Variables {
     probe: u32,
     bare_ip: u32,
     control: OnceCell<Box<[u8; size_of::<Head>()]>>,
 }
 
-impl Settings {
+impl Variables {
     fn of(variant: &Variant) -> Self {
         Self {
             probe: u32::from(variant.is_probe),
@@ -329,8 +329,8 @@ pub(super) fn load_probe(
     let Some(variant) = UNPINNED.iter().find(is_it) else {
         return open_probe(dir);
     };
-    let (engine, settings) = (engine as u32, Settings::of(variant));
-    let mut ebpf = settings.open_object(&mut loader(&engine, dir)?, dir)?;
+    let (engine, variables) = (engine as u32, Variables::of(variant));
+    let mut ebpf = variables.open_object(&mut loader(&engine, dir)?, dir)?;
     let pin = new_pin(dir, "ASKED");
     let _ = fs::remove_file(&pin);
     load_to(&mut ebpf, variant, &pin)?;

@@ -11,6 +11,8 @@ use std::{
     path::Path,
 };
 
+use aya::programs::ProgramInfo;
+
 use super::{
     Hook,
     pins::LinkPin,
@@ -26,6 +28,8 @@ pub(super) enum Tie {
         ifindex: u32,
         /// What is pinned.
         program: OwnedFd,
+        /// Its id, as the pin said: what is known of a filter of another namespace.
+        pinned: u32,
     },
 }
 
@@ -65,8 +69,8 @@ impl TieInfo {
     }
 }
 
-/// A network namespace, and a socket to ask there.
-pub(super) struct Here<'a> {
+/// The network namespace that the kernel is asked from, and a socket to ask by.
+pub(super) struct Vantage<'a> {
     pub(super) namespace: u64,
     pub(super) netdevs: &'a mut Netdevs,
 }
@@ -80,6 +84,7 @@ impl Tie {
                 namespace: pin.namespace,
                 ifindex: pin.ifindex,
                 program: fd,
+                pinned: ProgramInfo::from_pin(&pin.path).map_or(0, |info| info.id()),
             },
             Hook::Native | Hook::Generic | Hook::Tcx => Self::Link(fd),
         })
@@ -90,18 +95,19 @@ impl Tie {
         program: BorrowedFd<'_>,
         ifindex: u32,
         hook: Hook,
-        here: &mut Here<'_>,
+        here: &mut Vantage<'_>,
     ) -> io::Result<Self> {
         let at = match hook {
-            Hook::Native => link::At::Driver,
-            Hook::Generic => link::At::Generic,
-            Hook::Tcx => link::At::Tcx,
+            Hook::Native => link::AttachPoint::Driver,
+            Hook::Generic => link::AttachPoint::Generic,
+            Hook::Tcx => link::AttachPoint::Tcx,
             Hook::Clsact => {
                 here.netdevs.set_filter(ifindex, program, false)?;
                 return Ok(Self::Filter {
                     namespace: here.namespace,
                     ifindex,
                     program: program.try_clone_to_owned()?,
+                    pinned: 0,
                 });
             }
         };
@@ -109,19 +115,22 @@ impl Tie {
     }
 
     /// What it is now.
-    pub(super) fn info(&self, here: &mut Here<'_>) -> io::Result<TieInfo> {
-        let (namespace, ifindex) = match self {
+    pub(super) fn info(&self, here: &mut Vantage<'_>) -> io::Result<TieInfo> {
+        let (namespace, ifindex, pinned) = match self {
             Self::Link(link) => return link::info(link.as_fd()).map(TieInfo::of_link),
             Self::Filter {
-                namespace, ifindex, ..
-            } => (*namespace, *ifindex),
+                namespace,
+                ifindex,
+                pinned,
+                ..
+            } => (*namespace, *ifindex, *pinned),
         };
         let mut info = TieInfo {
             id: TieInfo::filter_id(ifindex),
             kind: Kind::Tc,
             is_filter: true,
             may_be_here: namespace == here.namespace,
-            program: 0,
+            program: pinned,
             ifindex,
         };
         if info.may_be_here {
@@ -138,17 +147,17 @@ impl Tie {
     pub(super) fn update(
         &mut self,
         program: BorrowedFd<'_>,
-        here: &mut Here<'_>,
+        here: &mut Vantage<'_>,
     ) -> io::Result<()> {
         match self {
             Self::Link(link) => link::update(link.as_fd(), program),
             Self::Filter {
                 ifindex,
-                program: pinned,
+                program: held,
                 ..
             } => {
                 here.netdevs.set_filter(*ifindex, program, true)?;
-                *pinned = program.try_clone_to_owned()?;
+                *held = program.try_clone_to_owned()?;
                 Ok(())
             }
         }
@@ -158,7 +167,7 @@ impl Tie {
     ///
     /// # Errors
     /// The kernel's; `EXDEV`: it is a filter of another network namespace.
-    pub(super) fn detach(&self, here: &mut Here<'_>) -> io::Result<()> {
+    pub(super) fn detach(&self, here: &mut Vantage<'_>) -> io::Result<()> {
         match self {
             Self::Link(link) => link::detach(link.as_fd()),
             Self::Filter { namespace, .. } if *namespace != here.namespace => {

@@ -44,7 +44,7 @@ const HANDLE: u32 = 0x6e70;
 
 /// A filter at ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
+pub struct TcFilter {
     /// "bpf", "flower".
     pub kind: String,
     /// The program's id, of one of kind "bpf".
@@ -58,7 +58,7 @@ impl Netdevs {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn filters(&mut self, ifindex: u32) -> io::Result<Vec<Filter>> {
+    pub fn filters(&mut self, ifindex: u32) -> io::Result<Vec<TcFilter>> {
         let mut filters = Vec::new();
         let body = message(ifindex, 0, INGRESS, 0);
         self.dump(RTM_GETTFILTER, &body, RTM_NEWTFILTER, |payload| {
@@ -133,10 +133,10 @@ fn push(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
 }
 
 /// A filter's message; `None`: one that only says that there is a priority.
-fn parse(payload: &[u8]) -> Option<Filter> {
+fn parse(payload: &[u8]) -> Option<TcFilter> {
     let handle = u32_at(payload, 8)?;
     let priority = u32_at(payload, 16)? >> 16;
-    let mut filter = Filter {
+    let mut filter = TcFilter {
         kind: String::new(),
         program: 0,
         is_ours: false,

@@ -15,7 +15,7 @@ mod ethtool;
 mod netlink;
 mod watch;
 
-pub use clsact::Filter;
+pub use clsact::TcFilter;
 pub use cover::{Cover, covers};
 pub use device::{Device, Mode, Xdp};
 pub use drivers::{DRIVERS, Driver, Native, native};

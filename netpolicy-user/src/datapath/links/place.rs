@@ -11,7 +11,7 @@ use crate::{
         device::link_layer,
         hook,
         sys::link::Kind,
-        tie::{Here, Tie},
+        tie::{Tie, Vantage},
     },
     netdev::{Device, Offloads},
 };
@@ -23,9 +23,9 @@ impl Inner {
     /// See [`super::Links::attach`].
     pub(super) fn attach(&mut self, name: &str) -> Result<AttachedInterface, DatapathError> {
         let (device, layer) = self.filterable(name)?;
-        // Where pins cannot be listed, attaching comes first all the same.
+        // Where pins cannot be listed, attaching still comes first.
         let _ = self.adopt();
-        self.take_back(&device, layer)?;
+        self.run_ours(&device, layer)?;
         if self.hooks_on(&device).is_empty() {
             let driver = self.netdevs.driver(&device);
             self.attach_first(&device, layer, hook::candidates(self.choice, &driver))?;
@@ -86,7 +86,7 @@ impl Inner {
         let Some(device) = self.as_it_is(device) else {
             return Vec::new();
         };
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -100,12 +100,12 @@ impl Inner {
         self.netdevs.by_index(device.index).ok().flatten()
     }
 
-    /// Takes the links of ours on an interface that are at such hooks out of what is held.
+    /// Removes the links of ours on an interface that are at such hooks from the held ones.
     pub(super) fn extract(&mut self, device: &Device, at: impl Fn(Hook) -> bool) -> Vec<Held> {
         let Some(device) = self.as_it_is(device) else {
             return Vec::new();
         };
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -122,10 +122,10 @@ impl Inner {
     }
 
     /// Links of ours on an interface that were made to run another program are made to run ours.
-    fn take_back(&mut self, device: &Device, layer: LinkLayer) -> Result<(), DatapathError> {
+    fn run_ours(&mut self, device: &Device, layer: LinkLayer) -> Result<(), DatapathError> {
         let programs = self.programs.as_ref();
         let programs = programs.ok_or(DatapathError::IncompleteObject("loaded program"))?;
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -182,7 +182,7 @@ impl Inner {
         ))
     }
 
-    /// Attaches, holds and pins. A link that cannot be pinned is held all the same:
+    /// Attaches, holds and pins. A link that cannot be pinned is held nevertheless:
     /// [`Self::keep`] says what is wrong, and tries again.
     fn link_at(
         &mut self,
@@ -196,7 +196,7 @@ impl Inner {
         let programs = programs.ok_or(DatapathError::IncompleteObject("loaded program"))?;
         let program = programs.at(hook.kind(), layer)?;
         let fd = program.fd().map_err(DatapathError::Verify)?;
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -279,7 +279,7 @@ impl Inner {
 
     /// Detaches links, and removes their pins.
     pub(super) fn end(&mut self, ended: Vec<Held>) -> Result<(), DatapathError> {
-        let mut here = Here {
+        let mut here = Vantage {
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -304,7 +304,7 @@ impl Inner {
 
 impl Held {
     /// The hook of an interface that it is at.
-    pub(super) fn is_on(&self, device: &Device, here: &mut Here<'_>) -> Option<Hook> {
+    pub(super) fn is_on(&self, device: &Device, here: &mut Vantage<'_>) -> Option<Hook> {
         let info = self.tie.info(here).ok()?;
         found_on(device, &info, here.netdevs).map(|(hook, _)| hook)
     }

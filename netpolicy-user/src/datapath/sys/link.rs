@@ -30,7 +30,7 @@ pub(in super::super) enum Kind {
 
 /// How a link is to attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum At {
+pub(in super::super) enum AttachPoint {
     /// XDP in the driver.
     Driver,
     /// XDP in the generic hook.
@@ -105,12 +105,12 @@ pub(in super::super) fn info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
 pub(in super::super) fn create(
     program: BorrowedFd<'_>,
     ifindex: u32,
-    at: At,
+    at: AttachPoint,
 ) -> io::Result<OwnedFd> {
     let (attach_type, flags) = match at {
-        At::Driver => (bpf_attach_type::BPF_XDP, DRV_MODE),
-        At::Generic => (bpf_attach_type::BPF_XDP, SKB_MODE),
-        At::Tcx => (bpf_attach_type::BPF_TCX_INGRESS, BPF_F_BEFORE),
+        AttachPoint::Driver => (bpf_attach_type::BPF_XDP, DRV_MODE),
+        AttachPoint::Generic => (bpf_attach_type::BPF_XDP, SKB_MODE),
+        AttachPoint::Tcx => (bpf_attach_type::BPF_TCX_INGRESS, BPF_F_BEFORE),
     };
     let mut attr = empty_attr();
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd().unsigned_abs();
