@@ -3,6 +3,9 @@
 use super::device::Device;
 use crate::choice::Choice;
 
+/// The name of [`Filter::UnfilteredAgain`].
+pub(crate) const UNFILTERED_AGAIN: &str = "unfiltered, again";
+
 /// A filter, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {
@@ -57,7 +60,7 @@ impl Filter {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unfiltered => "unfiltered",
-            Self::UnfilteredAgain => "unfiltered, again",
+            Self::UnfilteredAgain => UNFILTERED_AGAIN,
             Self::Bare => "bare XDP_DROP",
             Self::Netpolicy(hook) => hook.name(),
             Self::Nftables => "nftables, netdev ingress",

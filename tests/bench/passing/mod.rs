@@ -24,6 +24,7 @@ use blocked::Blocked;
 use cpu::Cpu;
 use device::Device;
 use filter::Filter;
+pub(crate) use filter::UNFILTERED_AGAIN;
 use postgres::{Cluster, Size};
 use rounds::{About, Metric, Plan, by_turns, tell};
 use site::Site;
@@ -176,7 +177,7 @@ pub(crate) fn run(report: &mut Report, is_quick: bool, parts: &[Part]) {
     for device in Device::ALL {
         let part = Part::of(device);
         let is_veth = device == Device::Veth;
-        if !wants(part) && !(is_veth && Part::BEHIND_VETH.into_iter().any(wants)) {
+        if !(wants(part) || is_veth && Part::BEHIND_VETH.into_iter().any(wants)) {
             continue;
         }
         let sites = set_up(report, device, &filters(device), &blocked);

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Passing, Report, short};
+use crate::{
+    passing::UNFILTERED_AGAIN,
+    report::{Passing, Report, short},
+};
 
 /// A table for each device; a filter a row, a figure a column.
 pub(super) fn page(report: &Report) -> String {
@@ -41,18 +44,27 @@ fn targets(text: &mut String, rows: &[Passing]) {
     let _ = writeln!(
         text,
         "## Targets\n\n\
-         Medians of the rounds' ratios, lowest and highest round in brackets.\n\n\
-         | Figure | Device | Filter | Against | Ratio | Target |\n|---|---|---|---|--:|---|"
+         Medians of the rounds' ratios, lowest and highest round in brackets. Noise is the ratio \
+         of the unfiltered host that is measured twice: where it is not 1.00, a ratio as far from \
+         1.00 says nothing.\n\n\
+         | Figure | Device | Filter | Against | Ratio | Noise | Target |\n\
+         |---|---|---|---|--:|--:|---|"
     );
+    let noise = |of: &Passing| {
+        let same = |row: &&Passing| row.figure == of.figure && row.device == of.device;
+        let mut again = rows.iter().filter(same);
+        again.find(|row| row.filter == UNFILTERED_AGAIN)
+    };
     for row in with_target() {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             row.figure,
             row.device,
             row.filter,
             row.against,
             row.shown_ratio(),
+            noise(row).map_or_else(String::new, Passing::shown_ratio),
             row.shown_target()
         );
     }
