@@ -7,11 +7,11 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use netpolicy_common::{Control, HOST_SCOPE, Reason, ScopeFlags};
+use netpolicy_common::{Control, HOST_SCOPE, Listing, Reason, ScopeFlags};
 use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{FlatSource, FlatV4, FlatV6},
+    flat::{First, FlatSource, FlatV4, FlatV6},
     frame::Frame,
     maps,
     outcome::{cpu_head, finish, judged},
@@ -69,7 +69,8 @@ fn attempt<L: FlatSource, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
         let kept = Kept(ctx.ctx);
-        if lists.is_blocked_host(&slot.host) {
+        let first = lists.first(&slot.host);
+        if first == First::Blocked {
             // SAFETY: as in `finish`.
             let cpu = unsafe { &mut *cpu_head() };
             if !IS_PROBE && cpu.allowance == 0 {
@@ -82,6 +83,12 @@ fn attempt<L: FlatSource, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low
         }
         cold_path();
         let ctx = &kept.take();
+        if first == First::Absent {
+            let host = &slot_head(forgotten(generation)).host;
+            let only = || host.flags.has(ScopeFlags::OWN_ONLY);
+            let reason = enforced(Listing::Neither, only);
+            return judged(ctx, HOST_SCOPE, reason, generation, IS_PROBE);
+        }
         // The address is read anew, as what is forgotten is computed anew.
         let Some(lists) = L::again(&Frame::of(ctx)) else {
             return slow_path(ctx.ctx);
