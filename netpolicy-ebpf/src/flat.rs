@@ -28,8 +28,8 @@ pub(crate) trait FlatSource: SourceLists + Sized {
     /// The port of a plain frame of the family.
     fn port(frame: &Frame) -> Option<u16>;
 
-    /// Whether it is among the hosts of a scope's block list.
-    fn is_blocked_host(&self, config: &ScopeConfig) -> bool;
+    /// What is known of it without the trie.
+    fn first(&self, config: &ScopeConfig) -> First;
 
     /// What the lists say of it if it is not: [`SourceLists::listed`].
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing;
@@ -48,10 +48,10 @@ impl From<[u8; 4]> for FlatV4 {
 impl SourceLists for FlatV4 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Listing {
-        if self.is_blocked_host(config) {
-            Listing::Blocked
-        } else {
-            self.otherwise(config, only)
+        match self.first(config) {
+            First::Blocked => Listing::Blocked,
+            First::Absent => Listing::Neither,
+            First::Unknown => self.otherwise(config, only),
         }
     }
 }
@@ -68,7 +68,7 @@ impl FlatSource for FlatV4 {
     }
 
     #[inline(always)]
-    fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
+    fn first(&self, config: &ScopeConfig) -> First {
         let root = &Roots::of(&config.engine).v4;
         in_likely_order(
             root.presence,
@@ -80,14 +80,10 @@ impl FlatSource for FlatV4 {
     #[inline(always)]
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing {
         let root = &Roots::of(&config.engine).v4;
-        let may_be_listed = || lookup::may_be_listed_v4(&Arena, root.presence, self.0);
-        if is_absent(root.presence, may_be_listed) {
-            return Listing::Neither;
-        }
         if only() && is_host_v4(&root.allow, self.0) {
             Listing::Allowed
         } else {
-            in_trie_v4(root, self.0)
+            noted(root.presence, in_trie_v4(root, self.0))
         }
     }
 }
@@ -112,10 +108,10 @@ impl From<[u8; 16]> for FlatV6 {
 impl SourceLists for FlatV6 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Listing {
-        if self.is_blocked_host(config) {
-            Listing::Blocked
-        } else {
-            self.otherwise(config, only)
+        match self.first(config) {
+            First::Blocked => Listing::Blocked,
+            First::Absent => Listing::Neither,
+            First::Unknown => self.otherwise(config, only),
         }
     }
 }
@@ -132,7 +128,7 @@ impl FlatSource for FlatV6 {
     }
 
     #[inline(always)]
-    fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
+    fn first(&self, config: &ScopeConfig) -> First {
         let root = &Roots::of(&config.engine).v6;
         in_likely_order(
             root.presence,
@@ -144,51 +140,60 @@ impl FlatSource for FlatV6 {
     #[inline(always)]
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing {
         let root = &Roots::of(&config.engine).v6;
-        let may_be_listed = || lookup::may_be_listed_v6(&Arena, root.presence, self.high);
-        if is_absent(root.presence, may_be_listed) {
-            return Listing::Neither;
-        }
         if only() && is_host_v6(&root.allow, self.high, self.low) {
             Listing::Allowed
         } else {
-            in_trie_v6(root, self.high, self.low)
+            noted(root.presence, in_trie_v6(root, self.high, self.low))
         }
     }
 }
 
-/// Whether a source is among hosts. Whether it may be listed at all is asked before, if the
-/// last source was not: where most are, that would be one more line to wait for, where most are
-/// not, the hosts' line would be.
+/// What is known of a source without the trie. Whether it may be listed at all is asked before
+/// the hosts, if the last source was on no list: where most are, that would be one more line to
+/// wait for; where most are not, the hosts' line would be.
 #[inline(always)]
 fn in_likely_order(
     presence: Presence,
-    may_be_listed: impl FnOnce() -> bool,
-    is_host: impl FnOnce() -> bool,
-) -> bool {
-    let was_absent = presence.is_some() && was_absent();
-    if was_absent && !may_be_listed() {
-        return false;
-    }
-    let is_host = is_host();
-    if is_host && was_absent {
+    may_be_listed: impl Fn() -> bool,
+    is_host: impl Fn() -> bool,
+) -> First {
+    if presence.is_some() && was_absent() {
         cold_path();
+        if !may_be_listed() {
+            return First::Absent;
+        }
+        if !is_host() {
+            return First::Unknown;
+        }
         note_absence(0);
+        return First::Blocked;
     }
-    is_host
+    if is_host() {
+        First::Blocked
+    } else {
+        First::Unknown
+    }
 }
 
-/// Whether a source that is among no hosts is on no list at all, as far as is known. Asked
-/// twice, the line is there.
+/// What the trie says, which decides what is asked first of the next source.
 #[inline(always)]
-fn is_absent(presence: Presence, may_be_listed: impl FnOnce() -> bool) -> bool {
-    if !presence.is_some() || may_be_listed() {
-        return false;
-    }
-    if !was_absent() {
+fn noted(presence: Presence, listing: Listing) -> Listing {
+    if presence.is_some() && matches!(listing, Listing::Neither) && !was_absent() {
         cold_path();
         note_absence(1);
     }
-    true
+    listing
+}
+
+/// What is known of a source without the trie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// A host on the block list.
+    Blocked,
+    /// On no list.
+    Absent,
+    /// Neither is known.
+    Unknown,
 }
 
 /// Of this CPU.

@@ -6,11 +6,11 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use netpolicy_common::{Control, HOST_SCOPE, Reason, ScopeFlags};
+use netpolicy_common::{Control, HOST_SCOPE, Listing, Reason, ScopeFlags};
 use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{FlatSource, FlatV4, FlatV6},
+    flat::{First, FlatSource, FlatV4, FlatV6},
     hook::{Calls as _, Packet, Tc, Xdp},
     maps,
     outcome::{cpu_head, finish, judged},
@@ -89,7 +89,8 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
         let kept = Kept(packet);
-        if lists.is_blocked_host(&slot.host) {
+        let first = lists.first(&slot.host);
+        if first == First::Blocked {
             // SAFETY: as in `finish`.
             let cpu = unsafe { &mut *cpu_head() };
             if !IS_PROBE && cpu.allowance == 0 {
@@ -108,6 +109,12 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         }
         cold_path();
         let packet = kept.take();
+        if first == First::Absent {
+            let host = &slot_head(opaque(generation)).host;
+            let only = || host.flags.has(ScopeFlags::OWN_ONLY);
+            let reason = enforced(Listing::Neither, only);
+            return judged(packet, HOST_SCOPE, reason, generation, IS_PROBE);
+        }
         // The address is read again, and what depends on an opaque value is computed again.
         let Some(lists) = L::again(&packet.linear()) else {
             return packet.slow_path();

@@ -41,6 +41,9 @@ pub(super) trait Family: Prefix<Address: Key> {
     /// that a look-up reads is in the caches anyway.
     const PRESENCE_FROM: usize;
 
+    /// Bits of a presence bitmap for each prefix, rounded up to a power of two.
+    const PRESENCE_BITS: usize;
+
     /// The bits of a presence bitmap that stand for what it covers: ranges with their last ones.
     fn presence_bits(self, presence: Presence, visit: &mut dyn FnMut(u32, u32));
 
@@ -58,6 +61,7 @@ pub(super) trait Family: Prefix<Address: Key> {
 
 impl Family for Prefix4 {
     const PRESENCE_FROM: usize = if cfg!(test) { 48 } else { 1 << 18 };
+    const PRESENCE_BITS: usize = 8;
 
     fn presence_bits(self, presence: Presence, visit: &mut dyn FnMut(u32, u32)) {
         visit(presence.bit_v4(self.first()), presence.bit_v4(self.last()));
@@ -79,6 +83,7 @@ impl Family for Prefix4 {
 
 impl Family for Prefix6 {
     const PRESENCE_FROM: usize = if cfg!(test) { 48 } else { 1 << 16 };
+    const PRESENCE_BITS: usize = 16;
 
     fn presence_bits(self, presence: Presence, visit: &mut dyn FnMut(u32, u32)) {
         /// All addresses that have one bit share at least so many.

@@ -6,9 +6,6 @@ use super::{
 };
 use crate::layout::{PAGE_WORDS, Presence};
 
-/// Bits for each prefix, rounded up to a power of two.
-const BITS_PER_PREFIX: usize = 8;
-
 /// A presence bitmap, and what became of the prefixes that it was made for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PresenceMap {
@@ -25,7 +22,7 @@ impl PresenceMap {
         if lists.len() < P::PRESENCE_FROM {
             return Self::default();
         }
-        let bits = (lists.len() * BITS_PER_PREFIX).next_power_of_two();
+        let bits = (lists.len() * P::PRESENCE_BITS).next_power_of_two();
         let log2 = bits
             .ilog2()
             .clamp(Presence::FEWEST_LOG2, Presence::MOST_LOG2);
