@@ -57,14 +57,20 @@ fn wait_for(host: &DatabaseHost, what: &str, is_so: impl Fn(&Value) -> bool) -> 
 
 fn interfaces(status: &Value) -> Vec<&str> {
     let all = status["enforcement"]["interfaces"].as_array();
-    let names = all.into_iter().flatten().map(|i| i["name"].as_str().unwrap());
+    let names = all
+        .into_iter()
+        .flatten()
+        .map(|i| i["name"].as_str().unwrap());
     names.collect()
 }
 
 /// Another client on an interface of its own.
 fn other_client(host: &DatabaseHost) -> NetNs {
     let other = NetNs::new();
-    let ends = [(host.db(), "02:00:00:00:00:03"), (&other, "02:00:00:00:00:04")];
+    let ends = [
+        (host.db(), "02:00:00:00:00:03"),
+        (&other, "02:00:00:00:00:04"),
+    ];
     let [db, client] = ends.map(|(ns, mac)| End {
         ns,
         interface: OTHER,
@@ -176,7 +182,9 @@ fn what_requires_a_restart_is_told_and_the_service_manager_follows_a_reload() {
     let before = now();
     reload(&mut host, "engine", "bpffs = \"host\"\nengine");
     let message = message_with("RELOADING=1");
-    let time = message.lines().find_map(|l| l.strip_prefix("MONOTONIC_USEC="));
+    let time = message
+        .lines()
+        .find_map(|l| l.strip_prefix("MONOTONIC_USEC="));
     let time: u128 = time.unwrap().parse().unwrap();
     assert!((before..=now()).contains(&time), "{before} {time}");
     assert_eq!(message_with("READY=1").trim(), "READY=1");

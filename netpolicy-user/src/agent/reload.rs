@@ -89,7 +89,10 @@ impl Reloader {
             }
         }
         if !restart.is_empty() {
-            tracing::warn!("a restart of the agent is required for {}", restart.join(", "));
+            tracing::warn!(
+                "a restart of the agent is required for {}",
+                restart.join(", ")
+            );
         }
         self.announce(Running {
             config: next,

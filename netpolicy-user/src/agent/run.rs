@@ -337,7 +337,10 @@ fn status_line(snapshot: &Snapshot, running: &Running, open: &[String]) -> Strin
     };
     let what = match running.restart.is_empty() {
         true => what,
-        false => format!("{what}; restart required for {}", running.restart.join(", ")),
+        false => format!(
+            "{what}; restart required for {}",
+            running.restart.join(", ")
+        ),
     };
     match snapshot.faults.len() + snapshot.unfiltered.len() + running.problems.len() {
         0 => what,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::signal::{SigSet, Signal};
 use tracing_subscriber::EnvFilter;
 
 use super::context::wants_colour;
@@ -55,6 +56,8 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
     let config = Config::from_process(&overrides)?;
     start_log()?;
     if let Some(seconds) = args.roll_back_after {
+        // `kill -HUP $(pidof netpolicy)` is meant for the agent.
+        SigSet::from(Signal::SIGHUP).thread_block()?;
         let watched = guard::watch(&config, Duration::from_secs(seconds));
         watched.map_err(|error| with_hint(error.into()))?;
         return Ok(Exit::Done);

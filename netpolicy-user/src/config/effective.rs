@@ -134,7 +134,12 @@ fn places(path: &Path, text: &str) -> BTreeMap<String, (usize, String)> {
     }
     let mut found = BTreeMap::new();
     let (table, _) = DeTable::parse_recoverable(text);
-    add("", table.get_ref(), &|offset| place(path, text, offset), &mut found);
+    add(
+        "",
+        table.get_ref(),
+        &|offset| place(path, text, offset),
+        &mut found,
+    );
     found
 }
 

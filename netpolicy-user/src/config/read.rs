@@ -122,6 +122,7 @@ fn in_words(section: Option<&str>, key: &str, message: &str) -> String {
                 "path string" => "an absolute path, as in \"/run/netpolicy/agent.sock\"",
                 "u32" => "an integer from 0 to 4294967295",
                 "usize" => "an integer of at least 1",
+                "a string" => "a text in quotes",
                 "struct FileLimits" => "a section, as in [limits]",
                 expected => expected,
             };
@@ -133,11 +134,11 @@ fn in_words(section: Option<&str>, key: &str, message: &str) -> String {
 
 /// "integer `7`" with its article and without its ticks.
 fn article(found: &str) -> String {
-    let article = match found.chars().next() {
-        Some('a' | 'e' | 'i' | 'o' | 'u') => "an",
-        _ => "a",
-    };
-    format!("{article} {}", found.replace('`', ""))
+    match found {
+        "sequence" => "a list".to_owned(),
+        "map" => "a section".to_owned(),
+        found => format!("the {}", found.replace('`', "")),
+    }
 }
 
 fn quote(text: &str) -> String {
@@ -146,7 +147,9 @@ fn quote(text: &str) -> String {
 
 /// What stands in ticks behind `start`.
 fn quoted<'t>(text: &'t str, start: &str) -> Option<&'t str> {
-    text.strip_prefix(start)?.strip_prefix('`')?.strip_suffix('`')
+    text.strip_prefix(start)?
+        .strip_prefix('`')?
+        .strip_suffix('`')
 }
 
 /// "a", "a or b", "a, b or c".

@@ -48,7 +48,9 @@ pub fn similar(name: &str) -> Option<&'static str> {
 }
 
 fn names(service: &KnownService) -> impl Iterator<Item = &'static str> + use<'_> {
-    [service.name].into_iter().chain(service.aliases.iter().copied())
+    [service.name]
+        .into_iter()
+        .chain(service.aliases.iter().copied())
 }
 
 fn row(line: &'static str) -> Option<KnownService> {
@@ -80,7 +82,11 @@ mod tests {
         for service in services() {
             let ports = PortSet::parse(&service.ports).unwrap();
             assert!(!ports.is_empty(), "{service:?}");
-            assert_eq!(ports.to_string(), service.ports.join(","), "sorted and merged");
+            assert_eq!(
+                ports.to_string(),
+                service.ports.join(","),
+                "sorted and merged"
+            );
             assert!(!service.description.is_empty(), "{service:?}");
             assert!(!service.source.is_empty(), "{service:?}");
         }
@@ -119,10 +125,31 @@ mod tests {
         assert_eq!(similar("mongdb"), Some("mongodb"));
         assert_eq!(similar("billing"), None);
         let named = [
-            "postgresql", "mysql", "mariadb", "redis", "valkey", "mongodb", "clickhouse",
-            "cassandra", "scylla", "elasticsearch", "opensearch", "mssql", "oracle",
-            "cockroachdb", "etcd", "patroni", "pgbouncer", "pgpool", "memcached", "influxdb",
-            "neo4j", "couchdb", "rabbitmq", "kafka", "zookeeper",
+            "postgresql",
+            "mysql",
+            "mariadb",
+            "redis",
+            "valkey",
+            "mongodb",
+            "clickhouse",
+            "cassandra",
+            "scylla",
+            "elasticsearch",
+            "opensearch",
+            "mssql",
+            "oracle",
+            "cockroachdb",
+            "etcd",
+            "patroni",
+            "pgbouncer",
+            "pgpool",
+            "memcached",
+            "influxdb",
+            "neo4j",
+            "couchdb",
+            "rabbitmq",
+            "kafka",
+            "zookeeper",
         ];
         for name in named {
             assert!(find(name).is_some(), "{name}");

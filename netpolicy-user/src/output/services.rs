@@ -47,11 +47,11 @@ impl Render for [KnownService] {
             vec![
                 plain(service.name),
                 plain(service.aliases.join(", ")),
-                plain(service.ports.join(",")),
                 plain(service.description),
+                plain(service.ports.join(",")),
             ]
         });
-        let header = ["NAME", "ALIASES", "PORTS", "DESCRIPTION"];
+        let header = ["NAME", "ALIASES", "DESCRIPTION", "PORTS"];
         write_table(options, &header, rows.collect(), out)
     }
 }

@@ -123,6 +123,10 @@ impl Attacher {
     /// Filters other interfaces from now on, as if the agent had started with them. Without any,
     /// what is filtered stays so.
     pub fn configure(&mut self, interfaces: Vec<String>) {
+        if interfaces.is_empty() && self.is_detached() {
+            // Those that `netpolicy attach` is to filter again.
+            return;
+        }
         self.interfaces = interfaces;
         let known = &self.interfaces;
         self.unfiltered.retain(|name, _| known.contains(name));

@@ -32,7 +32,9 @@ impl Agent {
         let source = file.clone();
         let read = move || {
             let found = source.lock().unwrap().clone();
-            found.map_err(|problem| ConfigError::Invalid(vec![problem.clone(), problem]))
+            found.map_err(|problem: ConfigProblem| {
+                ConfigError::Invalid(vec![problem.clone(), problem])
+            })
         };
         let reloader = Reloader {
             read: Box::new(read),
@@ -82,7 +84,11 @@ async fn added_interface_is_filtered_and_removed_one_no_more() {
     let unfiltered = agent.reloader.supervisor.snapshot().unfiltered.clone();
     assert_eq!(unfiltered.into_keys().collect::<Vec<_>>(), ["eth9"]);
     agent.reload(Ok(configured(&[]))).await;
-    assert_eq!(agent.attached(), ["eth8"], "no interface: what is filtered stays so");
+    assert_eq!(
+        agent.attached(),
+        ["eth8"],
+        "no interface: what is filtered stays so"
+    );
     assert!(agent.reloader.supervisor.snapshot().unfiltered.is_empty());
 }
 
@@ -140,11 +146,16 @@ async fn keys_that_a_running_agent_cannot_take_are_reported_and_no_others() {
     let agent = Agent::start();
     let before = configured(&["eth7"]);
     let running = agent.reload(Ok(wanted.clone())).await;
-    assert_eq!(running.restart, ["bpffs_dir", "engine", "socket", "state_dir"]);
-    let words: Vec<_> = DEFAULT_TEXT.lines().take(8).collect();
+    assert_eq!(
+        running.restart,
+        ["bpffs_dir", "engine", "socket", "state_dir"]
+    );
+    let words: Vec<_> = DEFAULT_TEXT.lines().take(6).collect();
     let words = words.join(" ");
     for key in differing_keys(&before, &running.config) {
-        let key = key.split_once('.').map_or(key.clone(), |(section, _)| format!("[{section}]"));
+        let key = key
+            .split_once('.')
+            .map_or(key.clone(), |(section, _)| format!("[{section}]"));
         assert!(words.contains(&key), "{key}");
     }
     for key in &running.restart {

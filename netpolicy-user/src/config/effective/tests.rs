@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::Overrides;
 
-const FILE: &str = "# first\nsocket = \"/file.sock\"\nstate_dir = \"/state\"\n\n[limits]\n  policies = 7\n";
+const FILE: &str =
+    "# first\nsocket = \"/file.sock\"\nstate_dir = \"/state\"\n\n[limits]\n  policies = 7\n";
 
 fn found(environment: &[(&str, &str)], options: &[(&'static str, &'static str)]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
@@ -19,7 +20,12 @@ fn found(environment: &[(&str, &str)], options: &[(&'static str, &'static str)])
         ..Overrides::default()
     };
     let config = Config::load(&overrides, variable).unwrap();
-    let settings = settings(&config, Some((Path::new("c.toml"), FILE)), variable, options);
+    let settings = settings(
+        &config,
+        Some((Path::new("c.toml"), FILE)),
+        variable,
+        options,
+    );
     let line = |s: &Setting| format!("{} = {} ({})", s.key, s.value, s.origin);
     settings.iter().map(line).collect()
 }
@@ -53,9 +59,15 @@ fn origin_is_the_source_that_wins() {
     ] {
         assert!(lines.contains(&line.to_owned()), "{line}: {lines:#?}");
     }
-    let environment = [("NETPOLICY_SOCKET", "/env.sock"), ("NETPOLICY_STATE_DIR", "")];
+    let environment = [
+        ("NETPOLICY_SOCKET", "/env.sock"),
+        ("NETPOLICY_STATE_DIR", ""),
+    ];
     let lines = found(&environment, &[]);
-    assert_eq!(lines[0], "socket = \"/env.sock\" (environment NETPOLICY_SOCKET)");
+    assert_eq!(
+        lines[0],
+        "socket = \"/env.sock\" (environment NETPOLICY_SOCKET)"
+    );
     assert_eq!(lines[1], "state_dir = \"/state\" (c.toml:3:1)");
     let lines = found(&environment, &[("socket", "--socket")]);
     assert_eq!(lines[0], "socket = \"/option.sock\" (option --socket)");

@@ -26,13 +26,13 @@ use crate::agent::events::EventHub;
 use crate::agent::http::admission::Peer;
 use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
+use crate::agent::reload::Running;
 use crate::agent::testing::{Bench, FakeKernel, create};
 use crate::agent::writer::Supervisor;
 use crate::api::{
     BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, Paged,
     Phase, PolicyView, ProblemDetails, ProgressView, RevisionView, ServiceView, Status,
 };
-use crate::agent::reload::Running;
 use crate::config::{Config, DETACHED_MARKER};
 
 /// The whole API over a fake kernel.
