@@ -4,7 +4,6 @@
 //! interface. What the values mean is up to who uses them.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +13,13 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::model::Limits;
+
+mod effective;
+mod error;
+mod read;
+
+pub use effective::{Origin, Setting, differing_keys, settings};
+pub use error::{ConfigError, ConfigProblem};
 
 /// Where the configuration file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/netpolicy/config.toml";
@@ -36,13 +42,16 @@ const DEFAULT_EVENTS_PER_SECOND: u32 = 1000;
 const DEFAULT_VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Everything that can be configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// The agent's unix socket.
+    #[serde(serialize_with = "effective::path")]
     pub socket: PathBuf,
     /// Directory of the store and the `detached` marker.
+    #[serde(serialize_with = "effective::path")]
     pub state_dir: PathBuf,
     /// Where links, program and maps are pinned; on a bpffs.
+    #[serde(serialize_with = "effective::path")]
     pub bpffs_dir: PathBuf,
     /// Whose that bpffs is.
     pub bpffs: BpffsChoice,
@@ -60,6 +69,7 @@ pub struct Config {
     /// The most that a host may have.
     pub limits: Limits,
     /// How often the agent compares the kernel with the desired state; at least a second.
+    #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
 }
 
@@ -132,44 +142,14 @@ pub struct Overrides {
     pub hook: Option<HookChoice>,
 }
 
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the configuration file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file, a variable or a flag says something that cannot be.
-    #[error("{}", join(.0))]
-    Invalid(Vec<ConfigProblem>),
-}
-
-/// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigProblem {
-    /// "/etc/netpolicy/config.toml:3:1", or a flag's or variable's name.
-    pub place: String,
-    /// What is wrong, and what was expected.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
-
-fn join(problems: &[ConfigProblem]) -> String {
-    problems
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+/// The configuration file that an option or the environment names.
+pub fn named_file(
+    overrides: &Overrides,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    let variable = || environment("NETPOLICY_CONFIG").filter(|value| !value.is_empty());
+    let file = overrides.file.clone();
+    file.or_else(|| variable().map(PathBuf::from))
 }
 
 impl Default for Config {
@@ -208,13 +188,15 @@ impl Config {
         let mut config = Self::default();
         let mut problems = Vec::new();
 
-        let named = overrides
-            .file
-            .clone()
-            .or_else(|| variable("NETPOLICY_CONFIG"));
+        let named = named_file(overrides, &environment);
         let path = named.clone().unwrap_or_else(|| DEFAULT_FILE.into());
         match std::fs::read_to_string(&path) {
-            Ok(text) => config.take_file(&path, &text, &mut problems),
+            Ok(text) => {
+                config.take_file(&path, &text, &mut problems);
+                problems.sort_by_key(read::position);
+                // An unknown section is reported for each of its keys.
+                problems.dedup();
+            }
             Err(e) if named.is_none() && e.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(ConfigError::Read { path, source }),
         }
@@ -265,16 +247,7 @@ impl Config {
     }
 
     fn take_file(&mut self, path: &Path, text: &str, problems: &mut Vec<ConfigProblem>) {
-        let file: File = match toml::from_str(text) {
-            Ok(file) => file,
-            Err(e) => {
-                problems.push(ConfigProblem {
-                    place: place(path, text, e.span().map_or(0, |s| s.start)),
-                    message: e.message().trim().replace('\n', ", "),
-                });
-                return;
-            }
-        };
+        let file: File = read::keys(path, text, problems);
         let at = |span: std::ops::Range<usize>| place(path, text, span.start);
 
         for (field, value) in [

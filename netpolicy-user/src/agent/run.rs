@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{interval, timeout};
 
 use super::events::{EventHub, denied, stream};
 use super::http::app::App;
@@ -18,6 +18,7 @@ use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
 use super::kernel::{EventSource, Inspection, interfaces};
+use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
@@ -38,12 +39,15 @@ const RAW_EVENTS: usize = 4096;
 /// Time between two warnings that nothing is filtered.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it.
+/// Runs the agent until SIGTERM or SIGINT; SIGHUP lets it `read` its configuration again.
+/// Enforcement stays in place after it.
 ///
 /// # Errors
 /// A [`start::StartError`] if it cannot start; otherwise a fault in netpolicy.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
+    // From here on SIGHUP does not end the agent; one during the start is answered after it.
+    let hangups = signal(SignalKind::hangup())?;
     let started = Timestamp::now();
     let descriptors = serve::raise_descriptor_limit();
     let config = Arc::new(config);
@@ -66,6 +70,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let attacher = writer.attacher();
     let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
     let reconciler = supervisor.clone();
+    let running = Running::channel(Config::clone(&config));
+    let reloader = Reloader {
+        read,
+        attacher: attacher.clone(),
+        supervisor: supervisor.clone(),
+        running: running.clone(),
+    };
     let mut attacher_ended = interfaces::start(attacher, config.bpffs_dir.clone(), move || {
         reconciler.reconcile();
     })?;
@@ -79,11 +90,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }),
         kill_switch: Arc::new(links),
         marker: config.state_dir.join(DETACHED_MARKER),
-        unfiltered_interfaces: config.unfiltered_interfaces.clone().into(),
+        running: running.subscribe(),
         hub: hub.clone(),
         stopping: stopping.clone(),
         started,
-        limits: config.limits,
         bodies: Quota::new(standing::BODIES),
     };
     let mut tasks = background(&config, &app, new_sources)?;
@@ -104,8 +114,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         "ready; {}",
         snapshot.filtering()
     );
-    service_manager::ready(&status_line(&snapshot, &[]));
+    service_manager::ready(&status_line(&snapshot, &running.borrow(), &[]));
     drop(snapshot);
+    tasks.spawn(reload_on_hangup(hangups, reloader));
 
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping"),
@@ -155,18 +166,21 @@ fn background(
         .name("events".to_owned())
         .spawn(move || denied::name_events(named, &snapshots, &hub))?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let per_cpu = stream::allowance(config.events_per_second, cpus);
+    let running = app.running.clone();
+    let per_cpu = move || stream::allowance(running.borrow().config.events_per_second, cpus);
     tasks.spawn(stream::pump(new_sources, per_cpu, app.hub.clone(), raw));
     tasks.spawn(stream::count_lost(app.inspector.clone(), app.hub.clone()));
 
     let supervisor = app.supervisor.clone();
-    let verify_interval = config.verify_interval;
+    let mut running = app.running.clone();
     tasks.spawn(async move {
-        let mut ticks = interval(RECONCILE_EVERY.min(verify_interval));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             supervisor.reconcile();
+            let every = running.borrow_and_update().config.verify_interval;
+            // A shorter interval counts at once.
+            if let Ok(Err(_)) = timeout(RECONCILE_EVERY.min(every), running.changed()).await {
+                return;
+            }
         }
     });
     let supervisor = app.supervisor.clone();
@@ -209,21 +223,38 @@ async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
     }
 }
 
+/// Reloads the configuration whenever SIGHUP asks for it, and tells the service manager.
+async fn reload_on_hangup(mut hangups: Signal, reloader: Reloader) {
+    while hangups.recv().await.is_some() {
+        service_manager::reloading();
+        reloader.reload().await;
+        service_manager::reloaded();
+    }
+}
+
 /// Keeps the service manager's status line what it should be. Addresses come and go without
 /// the writer, so they are looked at now and then.
 async fn tell_service_manager(app: App) {
     let mut snapshots = app.supervisor.snapshots();
+    let mut configured = app.running.clone();
     let mut told = String::new();
     loop {
+        let running = configured.borrow_and_update().clone();
         let snapshot = snapshots.borrow_and_update().clone();
         let (asked, known) = (app.clone(), snapshot.clone());
         let open = tokio::task::spawn_blocking(move || routes::unfiltered_others(&asked, &known));
-        let line = status_line(&snapshot, &open.await.unwrap_or_default());
+        let line = status_line(&snapshot, &running, &open.await.unwrap_or_default());
         if line != told {
             service_manager::status(&line);
             told = line;
         }
-        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
+        let changed = async {
+            tokio::select! {
+                changed = snapshots.changed() => changed,
+                changed = configured.changed() => changed,
+            }
+        };
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, changed).await {
             return;
         }
     }
@@ -293,7 +324,7 @@ fn remains(snapshot: &Snapshot) -> String {
     }
 }
 
-fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
+fn status_line(snapshot: &Snapshot, running: &Running, open: &[String]) -> String {
     let what = match &snapshot.detached {
         Some(detached) => detached.in_words(),
         None => format!(
@@ -304,7 +335,14 @@ fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
             snapshot.filtering_with(open)
         ),
     };
-    match snapshot.faults.len() + snapshot.unfiltered.len() {
+    let what = match running.restart.is_empty() {
+        true => what,
+        false => format!(
+            "{what}; restart required for {}",
+            running.restart.join(", ")
+        ),
+    };
+    match snapshot.faults.len() + snapshot.unfiltered.len() + running.problems.len() {
         0 => what,
         n => format!("{what}; {n} fault(s), see netpolicy status"),
     }

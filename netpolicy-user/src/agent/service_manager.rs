@@ -11,6 +11,20 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// The agent reloads its configuration; [`reloaded`] says that it is done. Both fields go into one
+/// message, as `Type=notify-reload` of systemd.service(5) demands.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the service manager could not be notified"),
+    }
+}
+
+/// The reload is over, whether it succeeded or not: the status line says that.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 /// How the agent is now.
 pub fn status(status: &str) {
     tell(&[NotifyState::Status(status)]);

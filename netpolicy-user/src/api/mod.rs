@@ -84,6 +84,9 @@ pub struct AgentStatus {
     /// The change that waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingView>,
+    /// Keys of the configuration whose new value requires a restart of the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart: Vec<String>,
     /// Resident memory of the agent, bytes.
     pub memory_bytes: u64,
 }

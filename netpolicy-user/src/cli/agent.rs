@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::signal::{SigSet, Signal};
 use tracing_subscriber::EnvFilter;
 
 use super::context::wants_colour;
@@ -44,16 +45,19 @@ pub(super) struct AgentArgs {
 pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit> {
     let _ = serve::raise_descriptor_limit();
     descriptors::require(descriptors::AGENT)?;
-    let config = Config::from_process(&Overrides {
+    let overrides = Overrides {
         interfaces: args.interface,
         hook: args.hook,
         state_dir: args.state_dir,
         bpffs_dir: args.bpffs_dir,
         ephemeral: args.ephemeral,
         ..overrides
-    })?;
+    };
+    let config = Config::from_process(&overrides)?;
     start_log()?;
     if let Some(seconds) = args.roll_back_after {
+        // `kill -HUP $(pidof netpolicy)` is meant for the agent.
+        SigSet::from(Signal::SIGHUP).thread_block()?;
         let watched = guard::watch(&config, Duration::from_secs(seconds));
         watched.map_err(|error| with_hint(error.into()))?;
         return Ok(Exit::Done);
@@ -62,7 +66,10 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         .enable_all()
         .build()?;
     runtime
-        .block_on(crate::agent::run(config))
+        .block_on(crate::agent::run(
+            config,
+            Box::new(move || Config::from_process(&overrides)),
+        ))
         .map_err(with_hint)?;
     Ok(Exit::Done)
 }
@@ -93,6 +100,9 @@ fn start_log() -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(move || Escaped::new(io::stderr(), Format::Table, colour))
         .with_ansi(colour)
+        // What says that a line cannot be written would panic where that cannot be written either:
+        // on a full disk, or on a terminal that is gone.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

@@ -146,8 +146,8 @@ fn describe(error: &anyhow::Error) -> (Vec<String>, Option<String>) {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return (failure.errors.clone(), failure.hint.clone());
     }
-    if let Some(ConfigError::Invalid(problems)) = error.downcast_ref::<ConfigError>() {
-        return (problems.iter().map(ToString::to_string).collect(), None);
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return (error.lines(), Some(error.hint().to_owned()));
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Refused { body, .. }) => (body.errors.clone(), body.hint.clone()),

@@ -10,6 +10,7 @@ mod attach;
 mod bind;
 mod bypass;
 mod completions;
+mod config;
 mod context;
 mod counters;
 mod descriptors;
@@ -102,6 +103,9 @@ enum Command {
     Agent(agent::AgentArgs),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Check and show the configuration, and print the default file
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -223,6 +227,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     let command = match cli.command {
         Command::Agent(args) => return agent::run(args, overrides),
+        Command::Config(command) => return config::run(command, overrides, cli.global.output),
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
     };

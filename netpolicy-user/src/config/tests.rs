@@ -124,12 +124,13 @@ fn unknown_key_is_refused_with_its_place() {
     let found = problems("socket = \"/a\"\n\n  interface = [\"eth0\"]\n");
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].starts_with("config.toml:3:3: unknown field `interface`"),
+        found[0]
+            .starts_with("config.toml:3:3: unknown key 'interface'; did you mean 'interfaces'?"),
         "{found:?}"
     );
     let found = problems("[limits]\nrules = 3\n");
     assert!(
-        found[0].starts_with("config.toml:2:1: unknown field `rules`"),
+        found[0].starts_with("config.toml:2:1: unknown key 'rules' in [limits]; "),
         "{found:?}"
     );
 }
@@ -153,10 +154,43 @@ fn all_invalid_values_are_reported() {
 }
 
 #[test]
+fn all_errors_of_a_file_are_reported_in_its_order() {
+    assert_eq!(
+        problems(
+            "sockets = \"/a\"\ninterfaces = \"eth0\"\nengine = \"trie\"\nstate_dir = \"here\"\nevents_per_second = -1\nbpffs_dir = 7\nlimit = 3\nzebra = true\n[limits]\npolicies = \"many\"\nrules = 3\n[limts]\npolicies = 3\n"
+        ),
+        [
+            "config.toml:1:1: unknown key 'sockets'; did you mean 'socket'?",
+            "config.toml:2:14: 'interfaces' is the string \"eth0\"; expected a list of names, as in [\"eth0\"]",
+            "config.toml:3:10: 'engine' is \"trie\"; expected \"flat\" or \"lpm\"",
+            "config.toml:4:13: \"here\" is a relative path: an absolute one was expected",
+            "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
+            "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
+            "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, xdp_mode, bpffs, engine, events_per_second, verify_interval or limits",
+            "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
+            "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
+            "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
+        ]
+    );
+}
+
+#[test]
+fn all_syntax_errors_of_a_file_are_reported() {
+    let found = problems("socket = \nengine = lpm\ninterfaces = [\"eth0\"]\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("config.toml:1:"), "{found:?}");
+    assert!(found[1].starts_with("config.toml:2:"), "{found:?}");
+    assert!(!problems("socket = \"/half wri")[0].is_empty());
+}
+
+#[test]
 fn wrong_type_and_invalid_toml_are_reported_with_their_place() {
     assert!(problems("events_per_second = -1\n")[0].starts_with("config.toml:1:21: "));
     assert!(problems("socket = \n")[0].starts_with("config.toml:1:"));
-    assert!(problems("xdp_mode = \"fast\"\n")[0].starts_with("config.toml:1:12: unknown variant"));
+    assert!(problems("xdp_mode = \"fast\"\n")[0].starts_with(
+        "config.toml:1:12: 'xdp_mode' is \"fast\"; expected \"auto\", \"native\" or \"generic\""
+    ));
 }
 
 #[test]

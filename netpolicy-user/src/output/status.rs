@@ -78,6 +78,12 @@ impl Render for Status {
             let what = "judged, counted and reported, but not dropped";
             cell(Tone::Warning, format!("{scopes}: {what}"))
         });
+        let restart = self.agent.as_ref().filter(|a| !a.restart.is_empty());
+        let restart = restart.map(|a| {
+            let keys = line(&a.restart.join(", "));
+            let what = "changed in the configuration; the agent uses them after a restart";
+            cell(Tone::Warning, format!("{keys}: {what}"))
+        });
         let detached = e.detached.as_ref();
         let detached = detached.map(|detached| cell(Tone::Bad, line(&detached.in_words())));
         let faults = if self.faults.is_empty() {
@@ -107,6 +113,7 @@ impl Render for Status {
                 ("In force", Some(plain(in_force))),
                 ("Desired", Some(desired.unwrap_or_else(not_known))),
                 ("Unconfirmed", pending),
+                ("Restart", restart),
                 ("Faults", Some(faults)),
             ],
             out,

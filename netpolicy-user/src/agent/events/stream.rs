@@ -67,11 +67,11 @@ pub fn allowance(per_second: u32, cpus: usize) -> u64 {
     }
 }
 
-/// Drains the latest of `sources` for good and grants its allowance. While there is a
+/// Drains the latest of `sources` for good and grants what each CPU may report. While there is a
 /// listener, events go into `raw`; those that do not fit are lost. Ends with `sources`.
 pub async fn pump(
     mut sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
-    per_cpu: u64,
+    per_cpu: impl Fn() -> u64,
     hub: EventHub,
     raw: mpsc::Sender<Event>,
 ) {
@@ -79,7 +79,7 @@ pub async fn pump(
     while let Some(current) = source {
         tokio::select! {
             next = sources.recv() => source = next,
-            result = pump_one(current, per_cpu, &hub, &raw) => {
+            result = pump_one(current, &per_cpu, &hub, &raw) => {
                 if let Err(error) = result {
                     tracing::error!(%error, "no events: the ring buffer cannot be polled");
                 }
@@ -91,7 +91,7 @@ pub async fn pump(
 
 async fn pump_one(
     mut source: Box<dyn EventSource>,
-    per_cpu: u64,
+    per_cpu: &impl Fn() -> u64,
     hub: &EventHub,
     raw: &mpsc::Sender<Event>,
 ) -> io::Result<()> {
@@ -105,7 +105,7 @@ async fn pump_one(
     loop {
         tokio::select! {
             _ = grants.tick() => {
-                let result = source.grant(per_cpu);
+                let result = source.grant(per_cpu());
                 if let Err(error) = &result && !grant_failed {
                     tracing::warn!(error = chain(error), "events may be missing");
                 }
@@ -224,7 +224,7 @@ mod tests {
         let (sources, receiver) = mpsc::unbounded_channel::<Box<dyn EventSource>>();
         assert!(sources.send(Box::new(source)).is_ok());
         let (raw, mut received) = mpsc::channel(8);
-        let pump = tokio::spawn(pump(receiver, 7, EventHub::default(), raw));
+        let pump = tokio::spawn(pump(receiver, || 7, EventHub::default(), raw));
         assert_eq!(grants.recv().await, Some(7));
         assert_eq!(grants.recv().await, Some(7), "and again");
         assert!(received.try_recv().is_err());

@@ -298,6 +298,12 @@ impl KernelWriter {
         self.extent = Extent::Full;
     }
 
+    /// Another time between two comparisons of lists.
+    pub fn set_verify_interval(&mut self, interval: Duration) {
+        self.verify_interval = interval;
+        self.verify_at = self.verify_at.min(Instant::now() + interval);
+    }
+
     /// Lets the next look read back what is due then.
     #[cfg(test)]
     pub(in crate::agent) fn verify_now(&mut self) {

@@ -136,6 +136,20 @@ impl Writer {
         Ok(())
     }
 
+    /// Goes on with other settings, after a reload of the configuration.
+    pub fn reconfigure(
+        &mut self,
+        interfaces: Vec<String>,
+        limits: Limits,
+        verify_interval: Duration,
+    ) {
+        self.settings.interfaces = interfaces;
+        self.settings.limits = limits;
+        self.settings.verify_interval = verify_interval;
+        self.kernel.set_verify_interval(verify_interval);
+        self.publish();
+    }
+
     /// Leaves a guard for the change that waits. Nothing is rolled back in a store that is
     /// held.
     pub(super) fn leave_guard(&mut self) {

@@ -315,7 +315,6 @@ fn invalid_command_lines_are_usage_errors() {
         "--add-block",
         "10.0.0.2",
     ]);
-    usage(&["service", "add", "pg"]);
     usage(&["service", "add", "pg", "--port", "1", "--combine", "or"]);
     usage(&["service", "alter", "pg"]);
     usage(&["host", "set"]);

@@ -71,6 +71,7 @@ fn status() -> Status {
             observing: Vec::new(),
             rules: 1024,
             pending: None,
+            restart: Vec::new(),
             bypasses: 0,
             memory_bytes: 35 * 1024 * 1024,
         }),

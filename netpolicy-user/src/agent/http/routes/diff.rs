@@ -77,7 +77,7 @@ pub(super) async fn change(
         let cx = ChangeContext {
             now: Timestamp::now(),
             actor: &caller.name(),
-            limits: app.limits,
+            limits: app.running.borrow().config.limits,
             force: true,
         };
         let applied = snapshot.state.try_out(&change, &cx)?;

@@ -38,6 +38,7 @@ pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
 
 fn read(app: &App) -> Status {
     let snapshot = app.supervisor.snapshot();
+    let running = app.running.borrow().clone();
     let mut faults = snapshot.faults.clone();
     let enforced = app
         .inspector
@@ -67,7 +68,7 @@ fn read(app: &App) -> Status {
             &devices,
             attached,
             &snapshot.interfaces,
-            &app.unfiltered_interfaces,
+            &running.config.unfiltered_interfaces,
         ),
         (Err(error), _) => {
             let why = chain(&error);
@@ -87,6 +88,7 @@ fn read(app: &App) -> Status {
     }
     let bypasses: Vec<_> = snapshot.live_bypasses().collect();
     faults.extend(exempt_families(&bypasses));
+    faults.extend(running.faults());
     let mut enforcement = Enforcement {
         state,
         detached,
@@ -129,6 +131,7 @@ fn read(app: &App) -> Status {
                 .pending
                 .as_ref()
                 .map(|pending| pending::view(pending, &snapshot.clock)),
+            restart: running.restart.clone(),
             memory_bytes: memory::resident(),
         }),
         enforcement,
@@ -179,7 +182,8 @@ pub fn unfiltered_others(app: &App, snapshot: &Snapshot) -> Vec<String> {
     let (Ok(devices), Ok(attached)) = (app.inspector.devices(), app.inspector.attached()) else {
         return Vec::new();
     };
-    let accepted = &app.unfiltered_interfaces;
+    let running = app.running.borrow().clone();
+    let accepted = &running.config.unfiltered_interfaces;
     let others = exposure::others(&devices, &attached, &snapshot.interfaces, accepted);
     let open = others.iter().filter(|other| exposure::is_open(other));
     open.map(exposure::described).collect()

@@ -26,14 +26,14 @@ use crate::agent::events::EventHub;
 use crate::agent::http::admission::Peer;
 use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
+use crate::agent::reload::Running;
 use crate::agent::testing::{Bench, FakeKernel, create};
 use crate::agent::writer::Supervisor;
 use crate::api::{
     BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, Paged,
     Phase, PolicyView, ProblemDetails, ProgressView, RevisionView, ServiceView, Status,
 };
-use crate::config::DETACHED_MARKER;
-use crate::model::Limits;
+use crate::config::{Config, DETACHED_MARKER};
 
 /// The whole API over a fake kernel.
 pub(in crate::agent::http) struct Agent {
@@ -57,11 +57,10 @@ impl Agent {
             inspector: Arc::new(bench.kernel.clone()),
             kill_switch: Arc::new(bench.kernel.clone()),
             marker: bench.dir.path().join(DETACHED_MARKER),
-            unfiltered_interfaces: Arc::new([]),
+            running: Running::channel(Config::default()).subscribe(),
             hub: hub.clone(),
             stopping,
             started: Timestamp::now(),
-            limits: Limits::default(),
             bodies: Quota::new(BODIES),
         };
         Self {
