@@ -130,8 +130,8 @@ pub fn engine() -> EngineChoice {
     }
 }
 
-/// Where agents of tests attach: `NETPOLICY_HOOK`, else what is the default, and native XDP in the
-/// runs with the LPM engine, so that both kinds of links are tried.
+/// Where agents of tests attach: `NETPOLICY_HOOK`, else what is the default; native XDP in the
+/// runs with the LPM engine, so that both kinds of links are tried, and where tc has no links.
 ///
 /// # Panics
 /// When the variable names none.
@@ -139,7 +139,7 @@ pub fn engine() -> EngineChoice {
 pub fn hook() -> HookChoice {
     match std::env::var("NETPOLICY_HOOK") {
         Ok(name) => HookChoice::from_str(&name, true).expect("NETPOLICY_HOOK names a hook"),
-        Err(_) if engine() == EngineChoice::Lpm => HookChoice::Native,
+        Err(_) if engine() == EngineChoice::Lpm || tc() != "tcx" => HookChoice::Native,
         Err(_) => HookChoice::default(),
     }
 }

@@ -91,7 +91,7 @@ fn status_in_another_network_namespace_says_that_it_is_attached_elsewhere() {
         &status.stdout,
         &[
             "Enforcement   attached only in another network namespace: nothing is filtered in this one",
-            &format!("of another network namespace ({})", rules::tc()),
+            &format!("of another network namespace ({})", rules::attachment()),
             "nsenter --net=",
         ],
     );
