@@ -75,6 +75,9 @@ pub struct CpuHead {
     /// Attempts that the host's block list denied, enforced, while nothing was to be written
     /// of them. They are counted nowhere else.
     pub blocked: u64,
+    /// Not 0: of the last source that was a blocked host, or was in no presence bitmap, it is
+    /// the latter. So the flat engine's program asks first what will likely answer.
+    pub was_absent: u64,
 }
 
 /// What most packets need of a slot, with [`crate::Governance`]. As large as a power of

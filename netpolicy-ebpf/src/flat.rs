@@ -1,12 +1,15 @@
 //! The flat engine in the kernel: a source in it, and the look-up's steps on the pages of the
 //! arena. The look-up itself is in `netpolicy-flat`.
 
+use core::hint::cold_path;
+
 use aya_ebpf::helpers::bpf_map_lookup_elem;
 use netpolicy_common::{Listing, ScopeConfig, ScopeId};
 use netpolicy_ebpf::{SourceLists, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6};
 use netpolicy_flat::{
     layout::{
-        CHUNK_PAGES, FINAL, Hosts, Page, Root, Roots, UNITS_PER_PAGE, Unit, final_code, kind,
+        CHUNK_PAGES, FINAL, Hosts, PAGE_WORDS, Page, Presence, Root, Roots, UNITS_PER_PAGE, Unit,
+        final_code, kind,
     },
     lookup::{self, Pages, Steps, descend, enter},
 };
@@ -14,6 +17,7 @@ use netpolicy_flat::{
 use crate::{
     frame::Frame,
     maps::{self, ChunkWords},
+    outcome::cpu_head,
 };
 
 /// A source in the flat engine, asked in two steps.
@@ -65,12 +69,21 @@ impl FlatSource for FlatV4 {
 
     #[inline(always)]
     fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
-        is_host_v4(&Roots::of(&config.engine).v4.block, self.0)
+        let root = &Roots::of(&config.engine).v4;
+        in_likely_order(
+            root.presence,
+            || lookup::may_be_listed_v4(&Arena, root.presence, self.0),
+            || is_host_v4(&root.block, self.0),
+        )
     }
 
     #[inline(always)]
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing {
         let root = &Roots::of(&config.engine).v4;
+        let may_be_listed = || lookup::may_be_listed_v4(&Arena, root.presence, self.0);
+        if is_absent(root.presence, may_be_listed) {
+            return Listing::Neither;
+        }
         if only() && is_host_v4(&root.allow, self.0) {
             Listing::Allowed
         } else {
@@ -120,18 +133,77 @@ impl FlatSource for FlatV6 {
 
     #[inline(always)]
     fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
-        is_host_v6(&Roots::of(&config.engine).v6.block, self.high, self.low)
+        let root = &Roots::of(&config.engine).v6;
+        in_likely_order(
+            root.presence,
+            || lookup::may_be_listed_v6(&Arena, root.presence, self.high),
+            || is_host_v6(&root.block, self.high, self.low),
+        )
     }
 
     #[inline(always)]
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing {
         let root = &Roots::of(&config.engine).v6;
+        let may_be_listed = || lookup::may_be_listed_v6(&Arena, root.presence, self.high);
+        if is_absent(root.presence, may_be_listed) {
+            return Listing::Neither;
+        }
         if only() && is_host_v6(&root.allow, self.high, self.low) {
             Listing::Allowed
         } else {
             in_trie_v6(root, self.high, self.low)
         }
     }
+}
+
+/// Whether a source is among hosts. Whether it may be listed at all is asked before, if the
+/// last source was not: where most are, that would be one more line to wait for, where most are
+/// not, the hosts' line would be.
+#[inline(always)]
+fn in_likely_order(
+    presence: Presence,
+    may_be_listed: impl FnOnce() -> bool,
+    is_host: impl FnOnce() -> bool,
+) -> bool {
+    let was_absent = presence.is_some() && was_absent();
+    if was_absent && !may_be_listed() {
+        return false;
+    }
+    let is_host = is_host();
+    if is_host && was_absent {
+        cold_path();
+        note_absence(0);
+    }
+    is_host
+}
+
+/// Whether a source that is among no hosts is on no list at all, as far as is known. Asked
+/// twice, the line is there.
+#[inline(always)]
+fn is_absent(presence: Presence, may_be_listed: impl FnOnce() -> bool) -> bool {
+    if !presence.is_some() || may_be_listed() {
+        return false;
+    }
+    if !was_absent() {
+        cold_path();
+        note_absence(1);
+    }
+    true
+}
+
+/// Of this CPU.
+#[inline(always)]
+fn was_absent() -> bool {
+    // SAFETY: this CPU's own element.
+    unsafe { (*cpu_head()).was_absent != 0 }
+}
+
+/// See [`was_absent`].
+#[inline(always)]
+fn note_absence(was_absent: u64) {
+    // SAFETY: this CPU's own element; if another program of this CPU writes it too, it only
+    // decides what is asked first.
+    unsafe { (*cpu_head()).was_absent = was_absent };
 }
 
 /// Whether an IPv4 address is among hosts.
@@ -183,6 +255,12 @@ impl Pages for Arena {
         // SAFETY: a multiple of a unit's size that is less than a chunk's, by its mask; the
         // verifier sees to it again.
         unsafe { Some(&*chunk.add(offset_of(spot)).cast()) }
+    }
+
+    #[inline(always)]
+    fn word(&self, number: u32) -> Option<u64> {
+        const WORDS: u32 = CHUNK_PAGES * PAGE_WORDS as u32;
+        Some(chunk(number / WORDS)?[(number % WORDS) as usize])
     }
 
     #[inline(always)]

@@ -60,8 +60,8 @@ pub struct Config {
     /// Interfaces that need not be filtered, and are no fault in the status: names, or
     /// beginnings of names with a `*` behind.
     pub unfiltered_interfaces: Vec<String>,
-    /// How to attach to them.
-    pub xdp_mode: XdpChoice,
+    /// Where to attach to them.
+    pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
     /// Drop events reported per second, all CPUs together.
@@ -73,17 +73,21 @@ pub struct Config {
     pub verify_interval: Duration,
 }
 
-/// How to attach the program to an interface.
+/// The hook of an interface that runs the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum XdpChoice {
-    /// In the driver; where the driver cannot, in the kernel's generic hook.
+pub enum HookChoice {
+    /// By the driver: native XDP where it keeps the driver's receive offloads, else tcx.
     #[default]
     Auto,
-    /// In the driver, or not at all.
+    /// XDP in the driver, or nowhere.
     Native,
-    /// In the kernel's generic hook: slower, works on every interface.
+    /// XDP in the kernel's generic hook: slower, works on every interface.
     Generic,
+    /// The tcx chain, behind the driver (Linux 6.6).
+    Tcx,
+    /// A filter of the qdisc `clsact`, which does the same on every kernel.
+    Clsact,
 }
 
 /// Whose the bpffs with the pins is. Filtering ends with it.
@@ -134,8 +138,8 @@ pub struct Overrides {
     pub ephemeral: bool,
     /// Overrides [`Config::interfaces`], all of them.
     pub interfaces: Vec<String>,
-    /// Overrides [`Config::xdp_mode`].
-    pub xdp_mode: Option<XdpChoice>,
+    /// Overrides [`Config::hook`].
+    pub hook: Option<HookChoice>,
 }
 
 /// The configuration file that an option or the environment names.
@@ -157,7 +161,7 @@ impl Default for Config {
             bpffs: BpffsChoice::default(),
             interfaces: Vec::new(),
             unfiltered_interfaces: Vec::new(),
-            xdp_mode: XdpChoice::default(),
+            hook: HookChoice::default(),
             engine: EngineChoice::default(),
             events_per_second: DEFAULT_EVENTS_PER_SECOND,
             limits: Limits::default(),
@@ -175,6 +179,34 @@ impl Config {
         overrides: &Overrides,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
+        let (config, problems, _) = Self::read(overrides, environment)?;
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// What commands work with, and what is wrong with it: an invalid file does not keep the
+    /// operator from an agent that runs, nor from `netpolicy detach`.
+    ///
+    /// # Errors
+    /// As [`Config::load`] where a file is named and it is not certain which agent that means.
+    pub fn for_commands(
+        overrides: &Overrides,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(Self, Vec<ConfigProblem>), ConfigError> {
+        let (config, problems, is_agent_known) = Self::read(overrides, environment)?;
+        match problems.is_empty() || is_agent_known {
+            true => Ok((config, problems)),
+            false => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// All that can be read, all that is wrong, and whether it is certain which agent is meant.
+    fn read(
+        overrides: &Overrides,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(Self, Vec<ConfigProblem>, bool), ConfigError> {
         // An empty variable is how shells and unit files say "not set".
         let variable = |name: &str| {
             environment(name)
@@ -223,15 +255,12 @@ impl Config {
         if overrides.ephemeral {
             config.bpffs = BpffsChoice::Ephemeral;
         }
-        if let Some(mode) = overrides.xdp_mode {
-            config.xdp_mode = mode;
+        if let Some(hook) = overrides.hook {
+            config.hook = hook;
         }
 
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError::Invalid(problems))
-        }
+        let is_agent_known = named.is_none() || config.socket != Path::new(DEFAULT_SOCKET);
+        Ok((config, problems, is_agent_known))
     }
 
     /// [`Config::load`] with the process's own environment.
@@ -283,8 +312,15 @@ impl Config {
                 self.unfiltered_interfaces.push(pattern.into_inner());
             }
         }
-        if let Some(mode) = file.xdp_mode {
-            self.xdp_mode = mode;
+        if let (Some(_), Some(old)) = (&file.hook, &file.xdp_mode) {
+            problems.push(ConfigProblem {
+                place: at(old.span()),
+                message: "`xdp_mode` is the former name of `hook`, which is there too: remove it"
+                    .into(),
+            });
+        }
+        if let Some(hook) = file.hook.or(file.xdp_mode.map(Spanned::into_inner)) {
+            self.hook = hook;
         }
         if let Some(bpffs) = file.bpffs {
             self.bpffs = bpffs;
@@ -362,7 +398,9 @@ struct File {
     bpffs_dir: Option<Spanned<PathBuf>>,
     interfaces: Option<Vec<Spanned<String>>>,
     unfiltered_interfaces: Option<Vec<Spanned<String>>>,
-    xdp_mode: Option<XdpChoice>,
+    hook: Option<HookChoice>,
+    /// The former name of `hook`.
+    xdp_mode: Option<Spanned<HookChoice>>,
     bpffs: Option<BpffsChoice>,
     engine: Option<EngineChoice>,
     events_per_second: Option<u32>,

@@ -27,16 +27,19 @@ pub(crate) static OBJECT: &[u8] =
 
 /// As `Config` in `netpolicy-ebpf/src/bench.rs`.
 #[repr(C)]
-#[derive(Clone, Copy)]
-struct Config {
-    ifindex: u32,
-    family: u32,
-    sources: u32,
-    next: u32,
-    made: u64,
-    begin: u64,
-    end: u64,
-    made_at_end: u64,
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Config {
+    pub(crate) ifindex: u32,
+    pub(crate) family: u32,
+    pub(crate) sources: u32,
+    pub(crate) next: u32,
+    pub(crate) made: u64,
+    pub(crate) begin: u64,
+    pub(crate) end: u64,
+    pub(crate) made_at_end: u64,
+    pub(crate) interval: u64,
+    pub(crate) burst: u64,
+    pub(crate) time: u64,
 }
 
 // SAFETY: `repr(C)`, integers without padding, every bit pattern is valid.
@@ -83,11 +86,7 @@ impl Generator {
     pub(crate) fn new(packets: Packets, sources: &[IpAddr]) -> Self {
         let count = u32::try_from(sources.len()).expect("sources fit in a map");
         let frame = packets.frame(sources[0]);
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries("SOURCES", elements(sources) as u32)
-            .load(OBJECT)
-            .expect("load the generator");
-        fill(&ebpf, &frame, sources);
+        let mut ebpf = load(&frame, sources);
         let program: &mut Xdp = ebpf
             .program_mut("generate")
             .expect("generate")
@@ -132,10 +131,7 @@ impl Generator {
             family: self.family,
             sources: self.sources,
             next: self.config().next,
-            made: 0,
-            begin: 0,
-            end: 0,
-            made_at_end: 0,
+            ..Config::default()
         };
         let mut map = self.config_map();
         map.set(0, begin, 0).expect("set the configuration");
@@ -177,6 +173,16 @@ impl Generator {
         let map = self.config_map();
         map.get(&0, 0).expect("read the configuration")
     }
+}
+
+/// The programs, with these sources for such frames.
+pub(crate) fn load(frame: &[u8], sources: &[IpAddr]) -> Ebpf {
+    let ebpf = EbpfLoader::new()
+        .map_max_entries("SOURCES", elements(sources) as u32)
+        .load(OBJECT)
+        .expect("load the generator");
+    fill(&ebpf, frame, sources);
+    ebpf
 }
 
 /// One system call.

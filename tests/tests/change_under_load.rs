@@ -17,7 +17,7 @@ use netpolicy_tests::stalls::{Stalls, Tally};
 use netpolicy_tests::watch::{Watch, Watched};
 use netpolicy_tests::{DatabaseHost, Options};
 use netpolicy_user::compiler::{Extent, compile};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 use netpolicy_user::datapath::{self, Datapath, Opened, Reader};
 use netpolicy_user::model::change::Change;
 use netpolicy_user::model::file::export;
@@ -199,7 +199,8 @@ fn agent_and_cli_report_the_same_verdict_under_load() {
     let reasons = |step, state: &State| shifting::reasons(&probes, step, state);
 
     let mut host = DatabaseHost::with(&Options {
-        config: "verify_interval = \"1s\"\n".to_owned(),
+        // Generated frames arrive at native XDP.
+        config: "verify_interval = \"1s\"\nhook = \"native\"\n".to_owned(),
         ..Options::default()
     });
     let apply = |host: &DatabaseHost, state: &State| {
@@ -260,7 +261,7 @@ fn agent_and_cli_report_the_same_verdict_under_load() {
     let fresh = Arc::new(compile(&state));
     let options = datapath::Options {
         bpffs_dir: host.bpffs_dir().to_owned(),
-        mode: XdpChoice::Auto,
+        hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
     };

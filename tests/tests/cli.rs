@@ -295,7 +295,7 @@ fn bypasses_status_and_counters() {
     assert_eq!(status["enforcement"]["interfaces"][0]["name"], NIC);
     assert_eq!(
         status["enforcement"]["interfaces"][0]["attachment"],
-        "native"
+        netpolicy_tests::rules::attachment()
     );
     let engine = Engine::from(netpolicy_tests::rules::engine());
     assert_eq!(status["enforcement"]["engine"], engine.name());

@@ -18,7 +18,7 @@ use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, Outcome, host, pins};
 use netpolicy_user::compiler::Ruleset;
-use netpolicy_user::config::{EngineChoice, XdpChoice};
+use netpolicy_user::config::{EngineChoice, HookChoice};
 use netpolicy_user::datapath::{self, Datapath, Opened};
 use nix::sys::signal::Signal;
 
@@ -237,7 +237,7 @@ fn single_pins_that_are_removed_come_back_without_a_gap() {
     let live = host.bpffs_dir().join("live");
     let pause = Duration::from_micros(500);
     let stream = SynStream::start(host.clients(), host::NIC, &[ALLOWED, BLOCKED], 5432, pause);
-    for pin in ["GOVERNANCE", "EVENTS", "PROGRAM", "PROBE", "BUILD"] {
+    for pin in ["GOVERNANCE", "EVENTS", "PROGRAM", "TC", "PROBE", "BUILD"] {
         // While the agent runs; without them, no command could read what is in force.
         std::fs::remove_file(live.join(pin)).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -418,7 +418,7 @@ fn a_replacement_that_was_cut_short_is_done_again() {
     std::fs::create_dir(&pin).unwrap();
     let options = datapath::Options {
         bpffs_dir: dir.clone(),
-        mode: XdpChoice::Auto,
+        hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
     };

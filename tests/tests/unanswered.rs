@@ -90,7 +90,7 @@ fn status_in_another_network_namespace_says_that_it_is_attached_elsewhere() {
         &status.stdout,
         &[
             "Enforcement   attached only in another network namespace: nothing is filtered in this one",
-            "of another network namespace (native)",
+            "of another network namespace (tcx)",
             "nsenter --net=",
         ],
     );

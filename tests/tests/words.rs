@@ -305,7 +305,7 @@ fn agent_without_descriptors_does_not_call_interfaces_unfiltered() {
         &status.stdout,
         &[
             "Enforcement   attached\n",
-            &format!("Interfaces    {NIC} (native)\n"),
+            &format!("Interfaces    {NIC} ("),
             "In force      not known\n",
             "what is in force cannot be read",
             "Too many open files",

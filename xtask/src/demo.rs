@@ -60,7 +60,7 @@ pub(crate) fn demonstrate(binary: PathBuf, once: bool) -> Result<()> {
     report::heading("The agent starts on the host's eth0");
     let host = demo.network.host();
     println!(
-        "$ nsenter --net={} netpolicy agent --interface {INTERFACE} &",
+        "$ nsenter --net={} netpolicy agent --interface {INTERFACE} --hook native &",
         host.display()
     );
     let log = demo.scratch.log();

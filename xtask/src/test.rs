@@ -36,7 +36,7 @@ const ENGINE_VARIABLE: &str = "NETPOLICY_ENGINE";
 /// Test programs in which the engine matters: where lists are looked up, filled, replaced or
 /// read back. They run with the LPM engine as well: all tests, or those whose names contain one
 /// of these words. With `--long` all do.
-const ENGINE_TESTS: [(&str, &[&str]); 11] = [
+const ENGINE_TESTS: [(&str, &[&str]); 12] = [
     ("change_under_load", &[]),
     ("counters", &[]),
     ("differential", &[]),
@@ -52,6 +52,7 @@ const ENGINE_TESTS: [(&str, &[&str]); 11] = [
             "replacement",
         ],
     ),
+    ("long_lists", &[]),
     ("memory", &[]),
     ("packets", &[]),
     ("property", &[]),

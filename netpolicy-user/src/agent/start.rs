@@ -118,7 +118,7 @@ pub fn start(
     let begun = Instant::now();
     let options = Options {
         bpffs_dir: config.bpffs_dir.clone(),
-        mode: config.xdp_mode,
+        hook: config.hook,
         engine: config.engine,
         keep: false,
     };

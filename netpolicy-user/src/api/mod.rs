@@ -303,6 +303,10 @@ pub struct VerifyView {
     pub repaired: bool,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// Interfaces whose packets may not be judged, though the program is attached: another
+    /// program runs before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overtaken: Vec<String>,
 }
 
 /// `GET /v1/counters`

@@ -14,7 +14,7 @@ use super::failure::{Exit, Failure};
 use crate::agent::guard;
 use crate::agent::http::serve;
 use crate::agent::start::StartError;
-use crate::config::{Config, Overrides, XdpChoice};
+use crate::config::{Config, HookChoice, Overrides};
 use crate::output::{Escaped, Format};
 
 #[derive(Debug, clap::Args)]
@@ -22,9 +22,9 @@ pub(super) struct AgentArgs {
     /// Filter this interface, instead of those of the configuration; may be repeated
     #[arg(long, short, value_name = "NIC", value_delimiter = ',')]
     interface: Vec<String>,
-    /// XDP mode; unless set, native with a fallback to generic
-    #[arg(long, value_enum, value_name = "MODE")]
-    xdp_mode: Option<XdpChoice>,
+    /// Hook that runs the program, instead of that of the configuration
+    #[arg(long, value_enum, value_name = "HOOK", alias = "xdp-mode")]
+    hook: Option<HookChoice>,
     /// Directory of the state database [env: NETPOLICY_STATE_DIR] [default: /var/lib/netpolicy]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -47,7 +47,7 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
     descriptors::require(descriptors::AGENT)?;
     let overrides = Overrides {
         interfaces: args.interface,
-        xdp_mode: args.xdp_mode,
+        hook: args.hook,
         state_dir: args.state_dir,
         bpffs_dir: args.bpffs_dir,
         ephemeral: args.ephemeral,

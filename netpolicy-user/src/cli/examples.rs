@@ -18,7 +18,7 @@ const EXAMPLES: [(&str, [&str; 2]); 57] = [
         "agent",
         [
             "netpolicy agent --interface eth0",
-            "netpolicy agent --interface eth0,eth1 --xdp-mode generic",
+            "netpolicy agent --interface eth0,eth1 --hook tcx",
         ],
     ),
     (

@@ -137,11 +137,13 @@ pub enum DatapathError {
         /// As configured.
         name: String,
     },
-    /// Another XDP program is attached.
-    #[error("interface {name} already has an XDP program")]
+    /// Another program is attached.
+    #[error("interface {name} already has a program at {hook}")]
     InterfaceBusy {
         /// The interface.
         name: String,
+        /// The hook, in words.
+        hook: &'static str,
     },
     /// The pinned links filter interfaces of another network namespace.
     #[error(
@@ -153,12 +155,12 @@ pub enum DatapathError {
         path: PathBuf,
     },
     /// Attaching failed.
-    #[error("cannot attach to {name} ({mode} XDP)")]
+    #[error("cannot attach to {name} by {hook}")]
     Attach {
         /// The interface.
         name: String,
-        /// "native" or "generic".
-        mode: &'static str,
+        /// The hook, in words.
+        hook: &'static str,
         /// Why it failed.
         source: io::Error,
     },
@@ -230,8 +232,11 @@ impl DatapathError {
                  configuration"
                     .into()
             }
-            Self::Attach { mode: "native", .. } => {
-                "its driver may lack native XDP: try xdp_mode = \"auto\" or \"generic\"".into()
+            Self::Attach {
+                hook: "native XDP", ..
+            } => "its driver may lack native XDP: try hook = \"auto\" or \"tcx\"".into(),
+            Self::Attach { hook: "tcx", .. } => {
+                "tcx came with Linux 6.6: try hook = \"auto\"".into()
             }
             Self::OtherAbi { .. } => {
                 "start the agent of this version: it replaces them without a gap".into()

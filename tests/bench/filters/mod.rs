@@ -10,9 +10,9 @@ mod xdp_filter;
 use ipnet::IpNet;
 
 pub(crate) use bare::{Bare, FEWEST, NEEDED, PARSE};
-pub(crate) use ipset::{Ipset, iptables_version};
+pub(crate) use ipset::{Ipset, drop_in_raw_table, iptables_version};
 pub(crate) use netpolicy::Netpolicy;
-pub(crate) use nftables::Nftables;
+pub(crate) use nftables::{Nftables, block_at_ingress};
 pub(crate) use programs::{missing, version};
 pub(crate) use xdp_filter::{MOST_HOSTS, XdpFilter};
 

@@ -114,6 +114,7 @@ impl Attacher {
         if self.interfaces.is_empty() {
             tracing::warn!("no interface is configured: nothing is filtered");
         }
+        self.settle();
         self.check();
         for name in strays {
             self.let_go(&name);
@@ -132,6 +133,22 @@ impl Attacher {
         self.unfiltered.retain(|name, _| known.contains(name));
         self.attached.retain(|name, _| known.contains(name));
         self.take_over();
+    }
+
+    /// Moves interfaces to the hook that the configuration would have.
+    fn settle(&mut self) {
+        if self.is_detached() {
+            return;
+        }
+        for name in &self.interfaces {
+            if let Err(error) = self.links.settle(name) {
+                tracing::warn!(
+                    interface = name,
+                    error = chain(&error),
+                    "it stays at its hook, if it is filtered"
+                );
+            }
+        }
     }
 
     /// Detaches from an interface that is configured no more.

@@ -140,6 +140,10 @@ impl LinkSet for Links {
         Ok(())
     }
 
+    fn settle(&self, interface: &str) -> Result<(), EnforcerError> {
+        Ok(Self::settle(self, interface)?)
+    }
+
     fn detach(&self, interface: &str) -> Result<bool, EnforcerError> {
         Ok(Self::detach(self, interface)?)
     }

@@ -95,6 +95,13 @@ pub trait LinkSet: Send + Sync + 'static {
     /// It does not exist, or the kernel refuses.
     fn attach(&self, interface: &str) -> Result<(), EnforcerError>;
 
+    /// Moves a filtered interface to the hook that the configuration would have, if it is at
+    /// another, without a gap.
+    ///
+    /// # Errors
+    /// It stays where it is.
+    fn settle(&self, interface: &str) -> Result<(), EnforcerError>;
+
     /// Detaches from an interface; `false` if it was not attached.
     ///
     /// # Errors

@@ -10,11 +10,10 @@ use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
 use crate::agent::error::EnforcerError;
 use crate::agent::kernel::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
-use crate::api::Attachment;
 use crate::arrival::{ArrivalError, ArrivalLink, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
-    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, LinkLayer,
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, Hook, LinkLayer,
     PreparedSlot,
 };
 use crate::netdev::Device;
@@ -190,6 +189,10 @@ impl LinkSet for FakeKernel {
         Ok(())
     }
 
+    fn settle(&self, _: &str) -> Result<(), EnforcerError> {
+        Ok(())
+    }
+
     fn detach(&self, interface: &str) -> Result<bool, EnforcerError> {
         self.note(format!("detach {interface}"));
         Ok(self.lock().attached.remove(interface).is_some())
@@ -209,8 +212,11 @@ impl LinkSet for FakeKernel {
             is_here: true,
             name,
             index,
-            attachment: Attachment::Native,
+            hook: Hook::Native,
             program: 1,
+            ahead: Vec::new(),
+            reason: String::new(),
+            offloads: Vec::new(),
             link_layer: Some(LinkLayer::Ethernet),
         };
         let attached = self.lock().attached.clone();

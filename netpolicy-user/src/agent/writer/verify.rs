@@ -61,6 +61,7 @@ impl Supervisor {
                         differences: Vec::new(),
                         repaired: false,
                         took_ms: millis(started),
+                        overtaken: Vec::new(),
                     });
                 }
                 Ok(Look::Overtaken) => {}
@@ -152,6 +153,7 @@ impl Writer {
             repaired: !differences.is_empty() && self.faults.kernel.is_none(),
             differences,
             took_ms: 0,
+            overtaken: Vec::new(),
         })
     }
 }

@@ -84,6 +84,7 @@ fn read(app: &App) -> Status {
     faults.splice(0..0, open);
     if detached.is_none() {
         faults.extend(exposure::faults(&others));
+        faults.extend(exposure::overtaken(&interfaces));
     }
     let bypasses: Vec<_> = snapshot.live_bypasses().collect();
     faults.extend(exempt_families(&bypasses));
@@ -232,11 +233,9 @@ fn configured(
     snapshot: &Snapshot,
     attachment: Attachment,
 ) -> impl Iterator<Item = Interface> + use<'_> {
-    snapshot.interfaces.iter().map(move |name| Interface {
-        name: name.clone(),
-        index: nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0),
-        attachment,
-        elsewhere: false,
+    snapshot.interfaces.iter().map(move |name| {
+        let index = nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0);
+        Interface::new(name, index, attachment)
     })
 }
 
@@ -262,12 +261,7 @@ mod tests {
     #[test]
     fn what_is_not_filtered_is_said_before_the_agent_has_looked() {
         let mut snapshot = crate::agent::testing::empty_snapshot();
-        let interface = |name: &str, index| Interface {
-            name: name.into(),
-            index,
-            attachment: Attachment::None,
-            elsewhere: false,
-        };
+        let interface = |name, index| Interface::new(name, index, Attachment::None);
         let interfaces = [
             interface("eth7", 0),
             interface("eth8", 8),
@@ -327,12 +321,7 @@ mod tests {
 
     #[test]
     fn partial_means_some_but_not_all() {
-        let interface = |attachment| Interface {
-            name: "x".into(),
-            index: 1,
-            attachment,
-            elsewhere: false,
-        };
+        let interface = |attachment| Interface::new("x", 1, attachment);
         let (on, off) = (interface(Attachment::Native), interface(Attachment::None));
         let both = [on.clone(), off.clone()];
         assert_eq!(state(false, &[]), EnforcementState::NotAttached);

@@ -7,8 +7,9 @@ use super::document::ENFORCEMENT;
 use crate::agent::access::rights;
 use crate::agent::access::{Caller, Requester};
 use crate::agent::error::AgentError;
-use crate::agent::http::app::App;
+use crate::agent::http::app::{App, blocking};
 use crate::api::VerifyView;
+use crate::exposure;
 use crate::model::Privilege;
 
 /// Reads everything in force back, compares it with a fresh compile of the desired state
@@ -26,5 +27,13 @@ pub(super) async fn verify(
         app.supervisor
             .refused(Requester::here(caller), "verify", error)
     })?;
-    app.supervisor.verify_all(&app.inspector).await.map(Json)
+    let mut verified = app.supervisor.verify_all(&app.inspector).await?;
+    verified.overtaken = blocking(move || {
+        // Where they cannot be asked, the status says so.
+        let attached = app.inspector.attached().unwrap_or_default();
+        let interfaces: Vec<_> = attached.into_iter().map(exposure::interface).collect();
+        Ok(exposure::overtaken(&interfaces))
+    })
+    .await?;
+    Ok(Json(verified))
 }
