@@ -179,6 +179,34 @@ impl Config {
         overrides: &Overrides,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
+        let (config, problems, _) = Self::read(overrides, environment)?;
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// What commands work with, and what is wrong with it: an invalid file does not keep the
+    /// operator from an agent that runs, nor from `netpolicy detach`.
+    ///
+    /// # Errors
+    /// As [`Config::load`] where a file is named and it is not certain which agent that means.
+    pub fn for_commands(
+        overrides: &Overrides,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(Self, Vec<ConfigProblem>), ConfigError> {
+        let (config, problems, is_agent_known) = Self::read(overrides, environment)?;
+        match problems.is_empty() || is_agent_known {
+            true => Ok((config, problems)),
+            false => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// All that can be read, all that is wrong, and whether it is certain which agent is meant.
+    fn read(
+        overrides: &Overrides,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(Self, Vec<ConfigProblem>, bool), ConfigError> {
         // An empty variable is how shells and unit files say "not set".
         let variable = |name: &str| {
             environment(name)
@@ -231,11 +259,8 @@ impl Config {
             config.hook = hook;
         }
 
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError::Invalid(problems))
-        }
+        let is_agent_known = named.is_none() || config.socket != Path::new(DEFAULT_SOCKET);
+        Ok((config, problems, is_agent_known))
     }
 
     /// [`Config::load`] with the process's own environment.

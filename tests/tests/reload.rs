@@ -139,7 +139,9 @@ fn invalid_configuration_changes_nothing_and_is_a_fault_until_corrected() {
         let fault = fault.as_str().unwrap();
         assert_has(fault, &["the previous configuration is used", &file, what]);
     }
-    assert_eq!(host.line("status").code, Some(1));
+    let shown = host.line("status");
+    assert_eq!(shown.code, Some(1));
+    assert_has(&shown.stderr, &["warning: ", ":5:1: ", "config check"]);
     assert_eq!(host.line(second).code, Some(1), "still the limit");
     host.assert_times_out(&[(BLOCKED, 5432)]);
     let log = host.agent().log();

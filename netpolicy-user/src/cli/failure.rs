@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use nix::errno::Errno;
 
 use crate::client::ClientError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigProblem};
 use crate::model::{ModelErrors, counted};
 use crate::output::one_line;
 
@@ -139,6 +139,23 @@ pub(super) fn report(error: &anyhow::Error, err: &mut dyn Write) -> io::Result<(
         writeln!(err, "hint: {}", one_line(hint.trim_end()))?;
     }
     Ok(())
+}
+
+/// Says what is wrong with a configuration file that a command uses as far as it can be read.
+pub(super) fn warn_of_config(problems: &[ConfigProblem], err: &mut dyn Write) -> io::Result<()> {
+    /// More than that hide what the command itself has to say.
+    const WARNED: usize = 3;
+    for problem in problems.iter().take(WARNED) {
+        writeln!(err, "warning: {}", one_line(&problem.to_string()))?;
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => writeln!(
+            err,
+            "hint: an agent does not start with this configuration; `netpolicy config check` \
+             shows everything that is wrong with it"
+        ),
+    }
 }
 
 fn describe(error: &anyhow::Error) -> (Vec<String>, Option<String>) {

@@ -232,7 +232,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Client(command) => command,
     };
     descriptors::require(descriptors::COMMAND)?;
-    let config = Config::from_process(&overrides)?;
+    let (config, problems) = Config::for_commands(&overrides, |name| std::env::var_os(name))?;
     // Not locked: the prompt of `netpolicy sql` may write from another thread.
     let (terminals, format) = (Terminals::detect(), cli.global.output);
     let out = BufWriter::new(io::stdout());
@@ -242,6 +242,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         _ => Box::new(Escaped::new(out, format, wants_colour(terminals.stdout))),
     };
     let mut err = Escaped::new(io::stderr(), Format::Table, false);
+    failure::warn_of_config(&problems, &mut err)?;
     let mut cx = Context::new(
         config,
         format,

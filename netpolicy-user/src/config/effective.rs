@@ -54,6 +54,9 @@ const VARIABLES: [(&str, &str); 3] = [
     ("bpffs_dir", "NETPOLICY_BPFFS_DIR"),
 ];
 
+/// Keys that a file may also have under a former name.
+const FORMER: [(&str, &str); 1] = [("hook", "xdp_mode")];
+
 /// All settings, in the default file's order. `file`: its name and text, if there is one;
 /// `options`: the keys that options override, with the option's name.
 #[must_use]
@@ -69,7 +72,12 @@ pub fn settings(
     let is_set = |name: &&str| environment(name).is_some_and(|value| !value.is_empty());
     let places = file.map(|(path, text)| places(path, text));
     let found = values(config).into_iter().map(|(key, value)| {
-        let in_file = || places.as_ref()?.get(&key).map(|(_, place)| place.clone());
+        let in_file = || {
+            let places = places.as_ref()?;
+            let former = || places.get(of(&FORMER, &key)?);
+            let (_, place) = places.get(&key).or_else(former)?;
+            Some(place.clone())
+        };
         let origin = if let Some(option) = of(options, &key) {
             Origin::Option(option)
         } else if let Some(name) = of(&VARIABLES, &key).filter(is_set) {

@@ -59,7 +59,7 @@ rules_per_list = 4
             bpffs: BpffsChoice::Host,
             interfaces: vec!["eth0".into(), "eth1".into()],
             unfiltered_interfaces: vec!["docker0".into(), "br-*".into()],
-            xdp_mode: HookChoice::Generic,
+            hook: HookChoice::Generic,
             engine: EngineChoice::Lpm,
             events_per_second: 7,
             limits: Limits {
@@ -82,7 +82,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
     let flags = Overrides {
         socket: Some("/flag".into()),
         interfaces: vec!["eth9".into()],
-        xdp_mode: Some(HookChoice::Native),
+        hook: Some(HookChoice::Native),
         ..Overrides::default()
     };
     let config = load(file, &env, flags).unwrap();
@@ -94,7 +94,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
         "an empty variable says nothing"
     );
     assert_eq!(config.interfaces, ["eth9"]);
-    assert_eq!(config.xdp_mode, HookChoice::Native);
+    assert_eq!(config.hook, HookChoice::Native);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn all_errors_of_a_file_are_reported_in_its_order() {
             "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
             "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
             "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
-            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, xdp_mode, bpffs, engine, events_per_second, verify_interval or limits",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, verify_interval or limits",
             "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
             "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
             "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
@@ -189,7 +189,7 @@ fn wrong_type_and_invalid_toml_are_reported_with_their_place() {
     assert!(problems("events_per_second = -1\n")[0].starts_with("config.toml:1:21: "));
     assert!(problems("socket = \n")[0].starts_with("config.toml:1:"));
     assert!(problems("xdp_mode = \"fast\"\n")[0].starts_with(
-        "config.toml:1:12: 'xdp_mode' is \"fast\"; expected \"auto\", \"native\" or \"generic\""
+        "config.toml:1:12: 'xdp_mode' is \"fast\"; expected \"auto\", \"native\", \"generic\", \"tcx\" or \"clsact\""
     ));
 }
 
@@ -216,6 +216,7 @@ fn default_file_names_every_key_with_its_default() {
         bpffs_dir,
         interfaces,
         unfiltered_interfaces,
+        hook,
         xdp_mode,
         bpffs,
         engine,
@@ -230,9 +231,38 @@ fn default_file_names_every_key_with_its_default() {
     let present = [
         socket.is_some() && state_dir.is_some() && bpffs_dir.is_some(),
         interfaces.is_some() && unfiltered_interfaces.is_some(),
-        xdp_mode.is_some() && bpffs.is_some() && engine.is_some(),
+        hook.is_some() && xdp_mode.is_none() && bpffs.is_some() && engine.is_some(),
         events_per_second.is_some() && verify_interval.is_some(),
         policies.is_some() && rules_per_list.is_some(),
     ];
     assert_eq!(present, [true; 5]);
+}
+
+#[test]
+fn commands_use_what_can_be_read_if_it_is_certain_which_agent_is_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let read = |file: &str, socket: Option<&str>, variable: Option<&str>| {
+        std::fs::write(&path, file).unwrap();
+        let overrides = Overrides {
+            file: Some(path.clone()),
+            socket: socket.map(PathBuf::from),
+            ..Overrides::default()
+        };
+        Config::for_commands(&overrides, |name| {
+            let value = variable.filter(|_| name == "NETPOLICY_SOCKET");
+            value.map(OsString::from)
+        })
+    };
+    let slip = "socket = \"/a\"\nengin = \"flat\"\n";
+    let (config, problems) = read(slip, None, None).unwrap();
+    assert_eq!((config.socket, problems.len()), ("/a".into(), 1));
+    // A typo in the socket's own key, or no TOML at all: it could be another agent's.
+    for slip in ["sockt = \"/a\"\n", "socket = \"a\"\n", "socket = \"/a\n"] {
+        assert!(read(slip, None, None).is_err(), "{slip}");
+        assert!(read(slip, Some("/b"), None).is_ok(), "{slip}");
+        assert!(read(slip, None, Some("/b")).is_ok(), "{slip}");
+    }
+    let (_, problems) = read("", None, None).unwrap();
+    assert!(problems.is_empty());
 }

@@ -121,6 +121,20 @@ impl Attacher {
         }
     }
 
+    /// Filters other interfaces from now on, as if the agent had started with them. Without any,
+    /// what is filtered stays so.
+    pub fn configure(&mut self, interfaces: Vec<String>) {
+        if interfaces.is_empty() && self.is_detached() {
+            // Those that `netpolicy attach` is to filter again.
+            return;
+        }
+        self.interfaces = interfaces;
+        let known = &self.interfaces;
+        self.unfiltered.retain(|name, _| known.contains(name));
+        self.attached.retain(|name, _| known.contains(name));
+        self.take_over();
+    }
+
     /// Moves interfaces to the hook that the configuration would have.
     fn settle(&mut self) {
         if self.is_detached() {
@@ -135,20 +149,6 @@ impl Attacher {
                 );
             }
         }
-    }
-
-    /// Filters other interfaces from now on, as if the agent had started with them. Without any,
-    /// what is filtered stays so.
-    pub fn configure(&mut self, interfaces: Vec<String>) {
-        if interfaces.is_empty() && self.is_detached() {
-            // Those that `netpolicy attach` is to filter again.
-            return;
-        }
-        self.interfaces = interfaces;
-        let known = &self.interfaces;
-        self.unfiltered.retain(|name, _| known.contains(name));
-        self.attached.retain(|name, _| known.contains(name));
-        self.take_over();
     }
 
     /// Detaches from an interface that is configured no more.

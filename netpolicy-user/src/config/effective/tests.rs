@@ -86,3 +86,12 @@ fn differing_keys_are_those_with_another_value() {
         ["interfaces", "limits.policies", "verify_interval"]
     );
 }
+
+#[test]
+fn key_under_its_former_name_has_its_place() {
+    let text = "xdp_mode = \"generic\"\n";
+    let file = Some((Path::new("c.toml"), text));
+    let all = settings(&Config::default(), file, |_| None, &[]);
+    let hook = all.iter().find(|s| s.key == "hook").unwrap();
+    assert_eq!(hook.origin, Origin::File("c.toml:1:1".into()));
+}
