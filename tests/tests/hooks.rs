@@ -267,7 +267,8 @@ fn attempt_through_a_tap_of_a_virtual_machine_is_judged() {
     let mut host = DatabaseHost::without_agent();
     let mut tap = VnetTap::new(host.db(), "tap0");
     let mut command = host.command();
-    command.args(["agent", "--interface", &format!("{NIC},tap0")]);
+    let interfaces = format!("{NIC},tap0");
+    command.args(["agent", "--interface", &interfaces, "--hook", "auto"]);
     host.spawn(command);
     host.wait_for_agent();
     host.ok(POLICY);
