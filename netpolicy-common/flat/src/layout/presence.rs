@@ -68,7 +68,7 @@ impl Presence {
 
     #[inline(always)]
     const fn shift(self) -> u32 {
-        self.0 & (1 << START_SHIFT) - 1
+        self.0 & ((1 << START_SHIFT) - 1)
     }
 
     /// The bit of an IPv4 address: its first bits.

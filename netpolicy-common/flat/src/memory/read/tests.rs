@@ -184,7 +184,7 @@ fn a_listed_address_without_its_presence_bit_is_damage() {
     let memory = rules.memory();
     let root = memory.roots(0).v4;
     assert!(root.presence.is_some());
-    let lists = ListPair::of(Some(rules.lists()));
+    let lists = ListPair::<Prefix4>::of(Some(rules.lists()));
     let word = root.presence.word(root.presence.bit_v4(77_778)) as usize;
     let altered = |bits: u64| {
         let number = u32::try_from(word / PAGE_WORDS).unwrap();
