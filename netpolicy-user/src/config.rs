@@ -18,7 +18,7 @@ mod effective;
 mod error;
 mod read;
 
-pub use effective::{Origin, Setting, differing_keys, settings};
+pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
 
 /// Where the configuration file is looked for when none is named.

@@ -348,7 +348,7 @@ fn exit_codes() {
         "policy create office --frobnicate",
         "policy alter office",
         "policy list --output yaml",
-        "service add pg",
+        "service add billing",
         "service add pg --port 5432 --combine maybe",
         "host set",
         "host set --mode maybe",

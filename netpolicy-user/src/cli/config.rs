@@ -11,7 +11,7 @@ use serde_json::json;
 use super::context::wants_colour;
 use super::failure::Exit;
 use crate::config::{
-    Config, DEFAULT_FILE, DEFAULT_TEXT, Origin, Overrides, Setting, named_file, settings,
+    Config, DEFAULT_FILE, DEFAULT_TEXT, Overrides, Setting, ValueOrigin, named_file, settings,
 };
 use crate::output::{Escaped, Format, RenderOptions, SettingView, render, write_json};
 
@@ -118,10 +118,10 @@ fn file_of(
 
 fn view(setting: &Setting) -> anyhow::Result<SettingView> {
     let (source, at) = match &setting.origin {
-        Origin::Default => ("default", None),
-        Origin::File(place) => ("file", Some(place.clone())),
-        Origin::Environment(name) => ("environment", Some((*name).to_owned())),
-        Origin::Option(name) => ("option", Some((*name).to_owned())),
+        ValueOrigin::Default => ("default", None),
+        ValueOrigin::File(place) => ("file", Some(place.clone())),
+        ValueOrigin::Environment(name) => ("environment", Some((*name).to_owned())),
+        ValueOrigin::Option(name) => ("option", Some((*name).to_owned())),
     };
     Ok(SettingView {
         key: setting.key.clone(),

@@ -117,7 +117,7 @@ pub(super) async fn run(command: ServiceCommand, cx: &mut Context<'_>) -> anyhow
     submit(&change, &safety, cx).await
 }
 
-/// The ports of a well-known service, which are told: they are part of what is added.
+/// The ports of a well-known service, which a note names: they become part of the state.
 fn known_ports(name: &str, cx: &mut Context<'_>) -> anyhow::Result<Vec<String>> {
     if let Some(service) = known::find(name) {
         cx.note(&format!(

@@ -20,12 +20,12 @@ pub struct Setting {
     /// The value in effect.
     pub value: Value,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// No source names it.
     Default,
     /// The file, with line and column.
@@ -36,7 +36,7 @@ pub enum Origin {
     Option(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -79,11 +79,11 @@ pub fn settings(
             Some(place.clone())
         };
         let origin = if let Some(option) = of(options, &key) {
-            Origin::Option(option)
+            ValueOrigin::Option(option)
         } else if let Some(name) = of(&VARIABLES, &key).filter(is_set) {
-            Origin::Environment(name)
+            ValueOrigin::Environment(name)
         } else {
-            in_file().map_or(Origin::Default, Origin::File)
+            in_file().map_or(ValueOrigin::Default, ValueOrigin::File)
         };
         Setting { key, value, origin }
     });

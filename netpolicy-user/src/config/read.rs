@@ -11,7 +11,7 @@ use super::{ConfigProblem, File, place};
 use crate::model::error::closest;
 
 /// A key and its value, with their places.
-type Entry<'i> = (Spanned<DeString<'i>>, Spanned<DeValue<'i>>);
+type KeyValue<'i> = (Spanned<DeString<'i>>, Spanned<DeValue<'i>>);
 
 /// Reads all keys that can be read, and reports the others.
 pub(super) fn keys(path: &Path, text: &str, problems: &mut Vec<ConfigProblem>) -> File {
@@ -51,7 +51,7 @@ pub(super) fn keys(path: &Path, text: &str, problems: &mut Vec<ConfigProblem>) -
 }
 
 /// The entries of a file, each with the section that it is in, if any.
-fn entries(table: DeTable<'_>) -> Vec<(Option<Spanned<DeString<'_>>>, Entry<'_>)> {
+fn entries(table: DeTable<'_>) -> Vec<(Option<Spanned<DeString<'_>>>, KeyValue<'_>)> {
     let mut found = Vec::new();
     for (key, value) in table {
         let span = value.span();
@@ -68,7 +68,7 @@ fn entries(table: DeTable<'_>) -> Vec<(Option<Spanned<DeString<'_>>>, Entry<'_>)
 
 /// A file with these entries alone.
 fn read<'i>(
-    entries: impl IntoIterator<Item = (Option<Spanned<DeString<'i>>>, Entry<'i>)>,
+    entries: impl IntoIterator<Item = (Option<Spanned<DeString<'i>>>, KeyValue<'i>)>,
 ) -> Result<File, Error> {
     let mut table = DeTable::new();
     for (section, (key, value)) in entries {

@@ -9,7 +9,7 @@ use crate::config::{ConfigProblem, DEFAULT_TEXT, EngineChoice};
 use crate::model::Limits;
 
 /// An agent over a fake kernel whose configuration can be replaced.
-struct Agent {
+struct ReloadBench {
     reloader: Reloader,
     kernel: FakeKernel,
     file: Arc<Mutex<Result<Config, ConfigProblem>>>,
@@ -23,7 +23,7 @@ fn configured(interfaces: &[&str]) -> Config {
     }
 }
 
-impl Agent {
+impl ReloadBench {
     fn start() -> Self {
         let bench = Bench::new();
         let attacher = bench.writer.attacher();
@@ -70,7 +70,7 @@ fn slip() -> ConfigProblem {
 
 #[tokio::test]
 async fn added_interface_is_filtered_and_removed_one_no_more() {
-    let agent = Agent::start();
+    let agent = ReloadBench::start();
     let running = agent.reload(Ok(configured(&["eth7", "eth8"]))).await;
     assert_eq!(agent.attached(), ["eth7", "eth8"]);
     assert_eq!(running.config.interfaces, ["eth7", "eth8"]);
@@ -94,7 +94,7 @@ async fn added_interface_is_filtered_and_removed_one_no_more() {
 
 #[tokio::test]
 async fn invalid_configuration_changes_nothing_and_is_a_fault_until_corrected() {
-    let agent = Agent::start();
+    let agent = ReloadBench::start();
     let running = agent.reload(Err(slip())).await;
     assert_eq!(running.config, configured(&["eth7"]));
     let faults: Vec<_> = running.faults().collect();
@@ -110,7 +110,7 @@ async fn invalid_configuration_changes_nothing_and_is_a_fault_until_corrected() 
 
 #[tokio::test]
 async fn limits_count_for_the_next_change() {
-    let agent = Agent::start();
+    let agent = ReloadBench::start();
     let limits = Limits {
         policies: 1,
         rules_per_list: 2,
@@ -143,7 +143,7 @@ async fn keys_that_a_running_agent_cannot_take_are_reported_and_no_others() {
         verify_interval: Duration::from_secs(9),
         ..configured(&["eth7", "eth8"])
     };
-    let agent = Agent::start();
+    let agent = ReloadBench::start();
     let before = configured(&["eth7"]);
     let running = agent.reload(Ok(wanted.clone())).await;
     assert_eq!(

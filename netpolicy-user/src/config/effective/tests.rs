@@ -43,7 +43,7 @@ fn every_key_of_the_default_file_is_shown_in_its_order() {
     let expected: Vec<_> = expected.into_iter().map(|(_, key)| key).collect();
     let keys: Vec<_> = all.iter().map(|s| s.key.clone()).collect();
     assert_eq!(keys, expected);
-    assert!(all.iter().all(|s| s.origin == Origin::Default));
+    assert!(all.iter().all(|s| s.origin == ValueOrigin::Default));
 }
 
 #[test]
@@ -93,5 +93,5 @@ fn key_under_its_former_name_has_its_place() {
     let file = Some((Path::new("c.toml"), text));
     let all = settings(&Config::default(), file, |_| None, &[]);
     let hook = all.iter().find(|s| s.key == "hook").unwrap();
-    assert_eq!(hook.origin, Origin::File("c.toml:1:1".into()));
+    assert_eq!(hook.origin, ValueOrigin::File("c.toml:1:1".into()));
 }
