@@ -11,7 +11,7 @@ use netpolicy_common::{Control, HOST_SCOPE, Listing, Reason, ScopeFlags};
 use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{First, FlatSource, FlatV4, FlatV6},
+    flat::{First, FlatSource, FlatV4, FlatV6, first},
     frame::Frame,
     maps,
     outcome::{cpu_head, finish, judged},
@@ -69,8 +69,8 @@ fn attempt<L: FlatSource, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
         let kept = Kept(ctx.ctx);
-        let first = lists.first(&slot.host);
-        if first == First::Blocked {
+        let found = first(lists, &slot.host);
+        if found == First::Blocked {
             // SAFETY: as in `finish`.
             let cpu = unsafe { &mut *cpu_head() };
             if !IS_PROBE && cpu.allowance == 0 {
@@ -83,7 +83,7 @@ fn attempt<L: FlatSource, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low
         }
         cold_path();
         let ctx = &kept.take();
-        if first == First::Absent {
+        if found == First::Absent {
             let host = &slot_head(forgotten(generation)).host;
             let only = || host.flags.has(ScopeFlags::OWN_ONLY);
             let reason = enforced(Listing::Neither, only);
