@@ -28,8 +28,14 @@ pub(crate) trait FlatSource: SourceLists + Sized {
     /// The port of a plain frame of the family.
     fn port(frame: &Frame) -> Option<u16>;
 
-    /// What is known of it without the trie.
-    fn first(&self, config: &ScopeConfig) -> First;
+    /// Where a scope's lists of the family are.
+    fn root(config: &ScopeConfig) -> &Root;
+
+    /// Whether it may be on a list, by a presence bitmap.
+    fn may_be_listed(&self, presence: Presence) -> bool;
+
+    /// Whether it is among hosts.
+    fn is_host(&self, hosts: &Hosts) -> bool;
 
     /// What the lists say of it if it is not: [`SourceLists::listed`].
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing;
@@ -48,7 +54,7 @@ impl From<[u8; 4]> for FlatV4 {
 impl SourceLists for FlatV4 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Listing {
-        match self.first(config) {
+        match first(self, config) {
             First::Blocked => Listing::Blocked,
             First::Absent => Listing::Neither,
             First::Unknown => self.otherwise(config, only),
@@ -68,13 +74,18 @@ impl FlatSource for FlatV4 {
     }
 
     #[inline(always)]
-    fn first(&self, config: &ScopeConfig) -> First {
-        let root = &Roots::of(&config.engine).v4;
-        in_likely_order(
-            root.presence,
-            || lookup::may_be_listed_v4(&Arena, root.presence, self.0),
-            || is_host_v4(&root.block, self.0),
-        )
+    fn root(config: &ScopeConfig) -> &Root {
+        &Roots::of(&config.engine).v4
+    }
+
+    #[inline(always)]
+    fn may_be_listed(&self, presence: Presence) -> bool {
+        lookup::may_be_listed_v4(&Arena, presence, self.0)
+    }
+
+    #[inline(always)]
+    fn is_host(&self, hosts: &Hosts) -> bool {
+        is_host_v4(hosts, self.0)
     }
 
     #[inline(always)]
@@ -108,7 +119,7 @@ impl From<[u8; 16]> for FlatV6 {
 impl SourceLists for FlatV6 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Listing {
-        match self.first(config) {
+        match first(self, config) {
             First::Blocked => Listing::Blocked,
             First::Absent => Listing::Neither,
             First::Unknown => self.otherwise(config, only),
@@ -128,13 +139,18 @@ impl FlatSource for FlatV6 {
     }
 
     #[inline(always)]
-    fn first(&self, config: &ScopeConfig) -> First {
-        let root = &Roots::of(&config.engine).v6;
-        in_likely_order(
-            root.presence,
-            || lookup::may_be_listed_v6(&Arena, root.presence, self.high),
-            || is_host_v6(&root.block, self.high, self.low),
-        )
+    fn root(config: &ScopeConfig) -> &Root {
+        &Roots::of(&config.engine).v6
+    }
+
+    #[inline(always)]
+    fn may_be_listed(&self, presence: Presence) -> bool {
+        lookup::may_be_listed_v6(&Arena, presence, self.high)
+    }
+
+    #[inline(always)]
+    fn is_host(&self, hosts: &Hosts) -> bool {
+        is_host_v6(hosts, self.high, self.low)
     }
 
     #[inline(always)]
@@ -151,24 +167,24 @@ impl FlatSource for FlatV6 {
 /// What is known of a source without the trie. Whether it may be listed at all is asked before
 /// the hosts, if the last source was on no list: where most are, that would be one more line to
 /// wait for; where most are not, the hosts' line would be.
+///
+/// No closures are handed over: what is called twice would be a function, and its return takes
+/// some 20 cycles.
 #[inline(always)]
-fn in_likely_order(
-    presence: Presence,
-    may_be_listed: impl Fn() -> bool,
-    is_host: impl Fn() -> bool,
-) -> First {
-    if presence.is_some() && was_absent() {
+pub(crate) fn first<S: FlatSource>(source: &S, config: &ScopeConfig) -> First {
+    let root = S::root(config);
+    if root.presence.is_some() && was_absent() {
         cold_path();
-        if !may_be_listed() {
+        if !source.may_be_listed(root.presence) {
             return First::Absent;
         }
-        if !is_host() {
+        if !source.is_host(&root.block) {
             return First::Unknown;
         }
         note_absence(0);
         return First::Blocked;
     }
-    if is_host() {
+    if source.is_host(&root.block) {
         First::Blocked
     } else {
         First::Unknown

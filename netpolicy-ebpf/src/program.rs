@@ -10,7 +10,7 @@ use netpolicy_common::{Control, HOST_SCOPE, Listing, Reason, ScopeFlags};
 use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{First, FlatSource, FlatV4, FlatV6},
+    flat::{First, FlatSource, FlatV4, FlatV6, first},
     hook::{Calls as _, Packet, Tc, Xdp},
     maps,
     outcome::{cpu_head, finish, judged},
@@ -89,8 +89,8 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
         let kept = Kept(packet);
-        let first = lists.first(&slot.host);
-        if first == First::Blocked {
+        let found = first(lists, &slot.host);
+        if found == First::Blocked {
             // SAFETY: as in `finish`.
             let cpu = unsafe { &mut *cpu_head() };
             if !IS_PROBE && cpu.allowance == 0 {
@@ -109,7 +109,7 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         }
         cold_path();
         let packet = kept.take();
-        if first == First::Absent {
+        if found == First::Absent {
             let host = &slot_head(opaque(generation)).host;
             let only = || host.flags.has(ScopeFlags::OWN_ONLY);
             let reason = enforced(Listing::Neither, only);
