@@ -9,8 +9,10 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md},
-    helpers::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
+    bindings::{
+        __sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_hdr_start_off, xdp_action, xdp_md,
+    },
+    helpers::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_xdp_load_bytes},
 };
 use netpolicy_ebpf::{Layer, packet};
 
@@ -126,8 +128,54 @@ impl Packet for Tc {
                 // What follows, as the kernel found it: no guess is needed.
                 // SAFETY: the kernel's context.
                 let protocol = unsafe { (*self.0).protocol };
-                packet::parse_announced(&whole, (protocol as u16).to_ne_bytes())
+                let at = self.network_header();
+                packet::parse_announced(&whole, at, (protocol as u16).to_ne_bytes())
             }
+        }
+    }
+}
+
+/// `BPF_HDR_START_NET`: offsets count from the network header.
+const FROM_NETWORK_HEADER: u32 = bpf_hdr_start_off::BPF_HDR_START_NET;
+
+impl Tc {
+    /// The offset of the IP header at an interface without a link-layer header: 0, but for those
+    /// that leave an outer header before it. IPsec's (xfrm, vti) leave the Ethernet header of
+    /// what came encrypted, GRE without a fixed remote address the outer IP and GRE headers
+    /// (`skb_pop_mac_header`).
+    ///
+    /// The context does not tell it. But the linear part ends in one place, whether counted from
+    /// its beginning or from the network header, so the last byte that can be read tells.
+    #[inline(always)]
+    fn network_header(self) -> usize {
+        // SAFETY: the kernel's context.
+        let (start, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
+        let linear = end.wrapping_sub(start);
+        if self.reaches(linear, 1) {
+            return 0;
+        }
+        let mut at = 0;
+        for step in [128, 64, 32, 16, 8, 4, 2, 1] {
+            if !self.reaches(linear, at + step) {
+                at += step;
+            }
+        }
+        at
+    }
+
+    /// Whether the byte so far before the end of the linear part, of this length as counted from
+    /// its beginning, is one of the linear part as counted from the network header.
+    #[inline(always)]
+    fn reaches(self, linear: usize, before: usize) -> bool {
+        if before > linear {
+            return true;
+        }
+        let offset = (linear - before) as u32;
+        let mut byte = 0u8;
+        let to = (&raw mut byte).cast();
+        // SAFETY: the kernel's context, and one byte.
+        unsafe {
+            bpf_skb_load_bytes_relative(self.0.cast(), offset, to, 1, FROM_NETWORK_HEADER) == 0
         }
     }
 }

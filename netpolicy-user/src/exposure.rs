@@ -130,7 +130,7 @@ pub fn overtaken(interfaces: &[Interface]) -> Vec<String> {
     let behind = interfaces.iter().filter(|i| !i.ahead.is_empty());
     let line = |i: &Interface| {
         format!(
-            "interface {}: {} runs before netpolicy in the tcx chain: what it accepts is not \
+            "interface {}: {} runs before netpolicy at tc ingress: what it accepts is not \
              judged; attach it after netpolicy, or run `netpolicy detach` and `netpolicy attach` \
              to put netpolicy first",
             i.name,

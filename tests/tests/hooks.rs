@@ -107,6 +107,21 @@ fn hook_is_replaced_by_another_without_a_packet_let_in() {
 }
 
 #[test]
+fn veth_filtered_by_xdp_is_moved_to_the_hook_that_auto_gives_a_new_one() {
+    for before in ["native", "generic"] {
+        let mut host = host_at(before);
+        host.kill_agent();
+        start_at(&mut host, "auto");
+        assert_eq!(interface(&host)["attachment"], rules::tc(), "from {before}");
+        let log = host.agent().log();
+        assert!(!log.contains("not filtered by"), "from {before}: {log}");
+        let moved = log.matches("the hook is another from now on").count();
+        assert_eq!(moved, 1, "from {before}: {log}");
+        host.assert_times_out(&[(BLOCKED, 5432)]);
+    }
+}
+
+#[test]
 fn clsact_filter_outlives_its_agent_and_is_repaired() {
     let mut host = host_at("clsact");
     let filters = |host: &DatabaseHost| {
@@ -140,11 +155,52 @@ fn clsact_filter_outlives_its_agent_and_is_repaired() {
 }
 
 #[test]
+fn clsact_filter_without_a_pin_is_found() {
+    let mut host = host_at("clsact");
+    let filters = |host: &DatabaseHost| {
+        host.db()
+            .run(|| netns::run("tc", &["filter", "show", "dev", NIC, "ingress"]))
+    };
+    let links = host.bpffs_dir().join("links");
+    let lose_pins = || {
+        for pin in fs::read_dir(&links).unwrap() {
+            fs::remove_file(pin.unwrap().path()).unwrap();
+        }
+    };
+    // As after a crash between attaching and pinning.
+    host.kill_agent();
+    lose_pins();
+    assert_eq!(host.status()["enforcement"]["state"], "attached");
+    // Another agent's rules are for its own filter.
+    start_at(&mut host, rules::tc());
+    assert_eq!(interface(&host)["attachment"], rules::tc());
+    if rules::tc() == "tcx" {
+        assert_eq!(filters(&host), "");
+    }
+    host.kill_agent();
+    start_at(&mut host, "clsact");
+    host.kill_agent();
+    lose_pins();
+    start_at(&mut host, "clsact");
+    assert_eq!(interface(&host)["attachment"], "clsact");
+    wait_until("the pin is back", || {
+        fs::read_dir(&links).unwrap().count() == 1
+    });
+    host.kill_agent();
+    fs::remove_dir_all(host.bpffs_dir()).unwrap();
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    let said = host.ok("detach --yes");
+    assert!(said.contains(&format!("detached from {NIC}")), "{said}");
+    assert_eq!(filters(&host), "");
+    host.assert_connects(&[(BLOCKED, 5432)]);
+}
+
+#[test]
 fn program_before_netpolicys_in_the_chain_is_a_fault() {
     if rules::tc() != "tcx" {
         return println!("skipped: this kernel has no tcx");
     }
-    let host = host_at("tcx");
+    let mut host = host_at("tcx");
     let foreign = Foreign::accepting_first(host.db(), NIC);
     let status = host.line("status");
     assert_eq!(status.code, Some(1));
@@ -159,6 +215,9 @@ fn program_before_netpolicys_in_the_chain_is_a_fault() {
     );
     // It is no idle warning.
     host.assert_connects(&[(BLOCKED, 5432)]);
+    wait_until("the agent logs it", || {
+        host.agent().log().contains("runs before netpolicy at tc ingress")
+    });
     drop(foreign);
     host.assert_times_out(&[(BLOCKED, 5432)]);
     assert_eq!(host.line("status").code, Some(0));

@@ -16,6 +16,7 @@ use netpolicy_tests::packet::{Extension, Packet};
 use netpolicy_tests::reference::{Policy, Rules};
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::shape::{Shape, two};
+use netpolicy_tests::traffic::{self, Outcome};
 use netpolicy_tests::tun::Tun;
 use netpolicy_tests::{DatabaseHost, NetNs, netns};
 use netpolicy_user::config::HookChoice;
@@ -313,5 +314,85 @@ fn tag_that_gre_announces_is_read_whatever_its_priority() {
             assert_eq!(answered(&stand, allowed), all, "{policy}, {hook:?}");
         }
         stand.unfilter(&mut loaded);
+    }
+}
+
+/// An interface whose packets arrive with an outer header before the IP header, at both ends of
+/// an underlay; `false`: the kernel has none.
+fn make_with_outer_header(kind: &str, db: &NetNs, clients: &NetNs) -> bool {
+    const KEY: &str = "0x0102030405060708090a0b0c0d0e0f1011121314";
+    let run = |ns: &NetNs, line: &str| {
+        let mut command = ns.command("ip");
+        let done = command.args(line.split(' ')).output().expect("run ip");
+        done.status.success()
+    };
+    for (ns, own, other) in [(db, 1, 2), (clients, 2, 1)] {
+        let (own_end, other_end) = (format!("192.168.77.{own}"), format!("192.168.77.{other}"));
+        let ends = format!("local {own_end} remote {other_end}");
+        let made = match kind {
+            "gre" => run(ns, &format!("tunnel add l3 mode gre local {own_end} key 42")),
+            "vti" => run(ns, &format!("tunnel add l3 mode vti {ends} key 7")),
+            kind => run(ns, &format!("link add l3 type {kind} dev under if_id 7")),
+        };
+        if !made {
+            return false;
+        }
+        run(ns, "link set l3 up");
+        run(ns, &format!("addr add 192.168.78.{own}/24 dev l3"));
+        if kind == "gre" {
+            let lladdr = format!("neigh add 192.168.78.{other} lladdr {other_end} dev l3");
+            assert!(run(ns, &lladdr), "{lladdr}");
+            continue;
+        }
+        let id = if kind == "vti" { "mark 7" } else { "if_id 7" };
+        for (from, to) in [(&own_end, &other_end), (&other_end, &own_end)] {
+            let spi = if from.ends_with('1') { 0x101 } else { 0x102 };
+            let direction = if from == &own_end { "out" } else { "in" };
+            let state = format!(
+                "xfrm state add src {from} dst {to} proto esp spi {spi} mode tunnel \
+                 aead rfc4106(gcm(aes)) {KEY} 128 {id}"
+            );
+            let policy = format!(
+                "xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 dir {direction} \
+                 tmpl src {from} dst {to} proto esp mode tunnel {id}"
+            );
+            assert!(run(ns, &state) && run(ns, &policy), "{state}\n{policy}");
+        }
+    }
+    true
+}
+
+#[test]
+fn attempt_behind_an_outer_header_is_judged_at_tc() {
+    for kind in ["gre", "xfrm", "vti"] {
+        let mut host = DatabaseHost::without_agent();
+        let end = |ns, mac| netns::End {
+            ns,
+            interface: "under",
+            mac,
+        };
+        netns::join(
+            end(host.db(), "02:00:00:00:01:01"),
+            end(host.clients(), "02:00:00:00:01:02"),
+        );
+        host.db().add_address("under", "192.168.77.1/24");
+        host.clients().add_address("under", "192.168.77.2/24");
+        if !make_with_outer_header(kind, host.db(), host.clients()) {
+            println!("skipped: this kernel has no {kind}");
+            continue;
+        }
+        let mut command = host.command();
+        let interfaces = format!("{NIC},l3");
+        command.args(["agent", "--interface", &interfaces, "--hook", "auto"]);
+        host.spawn(command);
+        host.wait_for_agent();
+        let to = "192.168.78.1:5432".parse().expect("an address");
+        let from = "192.168.78.2".parse().expect("an address");
+        let attempt = |wait| traffic::attempt(host.clients(), from, to, wait);
+        assert_eq!(attempt(PATIENCE), Outcome::Connected, "{kind}, no policy");
+        host.ok("policy create office --block 192.168.78.0/24");
+        assert_eq!(attempt(SILENCE), Outcome::TimedOut, "{kind}");
+        assert!(host.counter("host", "blocked") >= 1, "{kind}");
+        assert_eq!(host.counter("host", "malformed"), 0, "{kind}");
     }
 }

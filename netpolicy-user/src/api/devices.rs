@@ -17,7 +17,7 @@ pub struct Interface {
     /// Why the program is attached there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Programs that run before netpolicy's in the tcx chain: packets that they accept are not
+    /// Programs that run before netpolicy's at tc ingress: packets that they accept are not
     /// judged. A fault.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ahead: Vec<String>,

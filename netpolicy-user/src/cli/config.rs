@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -80,7 +80,8 @@ fn check(
     }
     out.flush()?;
     for name in &config.interfaces {
-        if !Path::new("/sys/class/net").join(name).exists() {
+        // Not by /sys, which belongs to a mount namespace.
+        if nix::net::if_::if_nametoindex(name.as_str()).is_err() {
             writeln!(
                 io::stderr(),
                 "note: interface {name} does not exist here; it is filtered as soon as it appears"

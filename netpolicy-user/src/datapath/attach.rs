@@ -37,7 +37,7 @@ pub struct AttachedInterface {
     pub hook: Hook,
     /// Id of the attached program.
     pub program: u32,
-    /// Programs before it in the tcx chain, each by name and id: what they accept is not judged.
+    /// Programs before it at tc ingress, each by name and id: what they accept is not judged.
     pub ahead: Vec<String>,
     /// What its frames begin with; `None`: that is not known, as of one in another network
     /// namespace.
@@ -211,13 +211,18 @@ fn lacks_resources(error: &io::Error) -> bool {
 pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathError> {
     let (namespace, mut netdevs) = (namespace()?, netdevs()?);
     let mut here = Vantage {
+        pins,
         namespace,
         netdevs: &mut netdevs,
     };
-    let links = pinned(pins, &mut here)?;
-    let links = links.into_iter().map(|(pin, _, info)| Link {
+    let pinned = pinned(pins, &mut here)?;
+    let known: Vec<u64> = pinned.iter().map(|(.., info)| info.id).collect();
+    let unpinned = Tie::unpinned(&known, &mut here).map_err(asking)?;
+    let unpinned = unpinned.into_iter().map(|(_, info)| (Hook::Clsact, info));
+    let pinned = pinned.into_iter().map(|(pin, _, info)| (pin.hook, info));
+    let links = pinned.chain(unpinned).map(|(hook, info)| Link {
         info,
-        hook: pin.hook,
+        hook,
         refused: None,
         offloads: Vec::new(),
     });
@@ -229,6 +234,7 @@ pub(super) fn attached(pins: &Pins) -> Result<Vec<AttachedInterface>, DatapathEr
 pub(super) fn check_namespace(pins: &Pins) -> Result<(), DatapathError> {
     let (namespace, mut netdevs) = (namespace()?, netdevs()?);
     let mut here = Vantage {
+        pins,
         namespace,
         netdevs: &mut netdevs,
     };
@@ -272,6 +278,7 @@ pub(super) fn detach_pinned(pins: &Pins) -> Result<Vec<String>, DatapathError> {
     });
     let (namespace, mut netdevs) = (namespace()?, netdevs()?);
     let mut here = Vantage {
+        pins,
         namespace,
         netdevs: &mut netdevs,
     };
@@ -290,6 +297,14 @@ pub(super) fn detach_pinned(pins: &Pins) -> Result<Vec<String>, DatapathError> {
         }
         if let Err(error) = pin.remove() {
             result = Err(error);
+        }
+    }
+    for (tie, _) in Tie::unpinned(&[], &mut here).map_err(asking)? {
+        if let Err(source) = tie.detach(&mut here) {
+            result = Err(DatapathError::System {
+                call: "detaching a filter",
+                source,
+            });
         }
     }
     result

@@ -71,6 +71,7 @@ impl Links {
             held: Vec::new(),
         };
         inner.adopt()?;
+        inner.adopt_unpinned()?;
         Ok(Self(Arc::new(Mutex::new(inner))))
     }
 
@@ -186,6 +187,7 @@ impl Inner {
     /// Holds the links that are pinned, and removes pins whose link has ended.
     fn adopt(&mut self) -> Result<(), DatapathError> {
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -207,9 +209,29 @@ impl Inner {
         Ok(())
     }
 
+    /// Holds filters that no pin tells of: [`Self::keep`] pins them.
+    fn adopt_unpinned(&mut self) -> Result<(), DatapathError> {
+        let mut here = Vantage {
+            pins: &self.pins,
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        let known: Vec<u64> = self.held.iter().map(|held| held.id).collect();
+        let unpinned = Tie::unpinned(&known, &mut here).map_err(asking)?;
+        self.held.extend(unpinned.into_iter().map(|(tie, info)| Held {
+            tie,
+            id: info.id,
+            hook: Hook::Clsact,
+            refused: None,
+            offloads: Vec::new(),
+        }));
+        Ok(())
+    }
+
     fn keep(&mut self) -> Result<Kept, DatapathError> {
         self.adopt()?;
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -238,6 +260,7 @@ impl Inner {
     fn replace(&mut self, programs: Programs) -> Result<(), DatapathError> {
         self.adopt()?;
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -290,6 +313,7 @@ impl Inner {
         // What is held is known whether the pins can be listed or not.
         let _ = self.adopt();
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -322,6 +346,7 @@ impl Inner {
     fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
         let names = self.attached();
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };

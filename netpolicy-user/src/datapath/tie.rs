@@ -11,11 +11,11 @@ use std::{
     path::Path,
 };
 
-use aya::programs::ProgramInfo;
+use aya::programs::{ProgramInfo, loaded_programs};
 
 use super::{
     Hook,
-    pins::LinkPin,
+    pins::{LinkPin, Pins},
     sys::link::{self, Kind, LinkInfo},
 };
 use crate::netdev::Netdevs;
@@ -69,13 +69,67 @@ impl TieInfo {
     }
 }
 
-/// The network namespace that the kernel is asked from, and a socket to ask by.
+/// The network namespace that the kernel is asked from, a socket to ask by, and whose ties it is
+/// about.
 pub(super) struct Vantage<'a> {
+    pub(super) pins: &'a Pins,
     pub(super) namespace: u64,
     pub(super) netdevs: &'a mut Netdevs,
 }
 
+/// The name of the filters of an agent: it tells them from those of an agent with other pins.
+fn filter_name(pins: &Pins) -> String {
+    let path = pins.root().to_string_lossy();
+    // The kernel takes 255 bytes (CLS_BPF_NAME_LEN).
+    let end = (0..=path.len().min(200)).rev().find(|at| path.is_char_boundary(*at));
+    format!("netpolicy {}", &path[..end.unwrap_or_default()])
+}
+
+impl Vantage<'_> {
+    /// The program of the filter on an interface, if there is one of these pins' agent.
+    fn filter_on(&mut self, ifindex: u32) -> io::Result<Option<u32>> {
+        let name = filter_name(self.pins);
+        let filters = self.netdevs.filters(ifindex)?.into_iter();
+        let mut ours = filters.filter(|filter| filter.is_ours && filter.name == name);
+        Ok(ours.next().map(|filter| filter.program))
+    }
+}
+
 impl Tie {
+    /// Filters of this namespace that no pin tells of, apart from those of known ids: their agent
+    /// was killed before it could pin them, or the pins were removed. Unlike a link, a filter
+    /// stays.
+    pub(super) fn unpinned(
+        known: &[u64],
+        here: &mut Vantage<'_>,
+    ) -> io::Result<Vec<(Self, TieInfo)>> {
+        let mut found = Vec::new();
+        for device in here.netdevs.all()? {
+            let ifindex = device.index;
+            if known.contains(&TieInfo::filter_id(ifindex)) {
+                continue;
+            }
+            // One that is gone meanwhile has none.
+            let Ok(Some(id)) = here.filter_on(ifindex) else {
+                continue;
+            };
+            let mut programs = loaded_programs().flatten();
+            let program = programs.find(|program| program.id() == id);
+            let Some(Ok(program)) = program.map(|program| program.fd()) else {
+                continue;
+            };
+            let tie = Self::Filter {
+                namespace: here.namespace,
+                ifindex,
+                program: program.as_fd().try_clone_to_owned()?,
+                pinned: 0,
+            };
+            let info = tie.info(here)?;
+            found.push((tie, info));
+        }
+        Ok(found)
+    }
+
     /// Opens what is pinned.
     pub(super) fn open(pin: &LinkPin) -> io::Result<Self> {
         let fd = link::open(&pin.path)?;
@@ -102,7 +156,8 @@ impl Tie {
             Hook::Generic => link::AttachPoint::Generic,
             Hook::Tcx => link::AttachPoint::Tcx,
             Hook::Clsact => {
-                here.netdevs.set_filter(ifindex, program, false)?;
+                let name = filter_name(here.pins);
+                here.netdevs.set_filter(ifindex, program, &name, false)?;
                 return Ok(Self::Filter {
                     namespace: here.namespace,
                     ifindex,
@@ -134,9 +189,8 @@ impl Tie {
             ifindex,
         };
         if info.may_be_here {
-            let filters = here.netdevs.filters(ifindex)?;
-            match filters.into_iter().find(|filter| filter.is_ours) {
-                Some(filter) => info.program = filter.program,
+            match here.filter_on(ifindex)? {
+                Some(program) => info.program = program,
                 None => info.ifindex = 0,
             }
         }
@@ -156,7 +210,8 @@ impl Tie {
                 program: held,
                 ..
             } => {
-                here.netdevs.set_filter(*ifindex, program, true)?;
+                let name = filter_name(here.pins);
+                here.netdevs.set_filter(*ifindex, program, &name, true)?;
                 *held = program.try_clone_to_owned()?;
                 Ok(())
             }
@@ -173,7 +228,10 @@ impl Tie {
             Self::Filter { namespace, .. } if *namespace != here.namespace => {
                 Err(io::Error::from_raw_os_error(libc::EXDEV))
             }
-            Self::Filter { ifindex, .. } => here.netdevs.remove_filter(*ifindex),
+            Self::Filter { ifindex, .. } => match here.filter_on(*ifindex)? {
+                Some(_) => here.netdevs.remove_filter(*ifindex),
+                None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            },
         }
     }
 

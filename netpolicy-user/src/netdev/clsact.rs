@@ -51,6 +51,8 @@ pub struct TcFilter {
     pub program: u32,
     /// Whether it has the place of netpolicy's.
     pub is_ours: bool,
+    /// The name that was given to it.
+    pub name: String,
 }
 
 impl Netdevs {
@@ -67,8 +69,8 @@ impl Netdevs {
         Ok(filters)
     }
 
-    /// Makes a program netpolicy's filter at an interface's ingress, before all others. `replaces`:
-    /// the one that is there, from one packet to the next; else there must be none.
+    /// Makes a program netpolicy's filter of this name at an interface's ingress, before all others.
+    /// `replaces`: the one that is there, from one packet to the next; else there must be none.
     ///
     /// # Errors
     /// The kernel's: `EEXIST` where there is one.
@@ -76,6 +78,7 @@ impl Netdevs {
         &mut self,
         ifindex: u32,
         program: BorrowedFd<'_>,
+        name: &str,
         replaces: bool,
     ) -> io::Result<()> {
         let mut qdisc = message(ifindex, CLSACT, CLSACT_PARENT, 0);
@@ -87,7 +90,7 @@ impl Netdevs {
         let fd = program.as_raw_fd().to_ne_bytes();
         let mut options = Vec::new();
         push(&mut options, TCA_BPF_FD, &fd);
-        push(&mut options, TCA_BPF_NAME, b"netpolicy\0");
+        push(&mut options, TCA_BPF_NAME, &[name.as_bytes(), b"\0"].concat());
         push(&mut options, TCA_BPF_FLAGS, &ACT_DIRECT.to_ne_bytes());
         let mut filter = message(ifindex, HANDLE, INGRESS, PRIORITY);
         push(&mut filter, TCA_KIND, b"bpf\0");
@@ -140,6 +143,7 @@ fn parse(payload: &[u8]) -> Option<TcFilter> {
         kind: String::new(),
         program: 0,
         is_ours: false,
+        name: String::new(),
     };
     let mut has_options = false;
     for nla in NlasIterator::new(payload.get(HEADER..)?).flatten() {
@@ -147,10 +151,13 @@ fn parse(payload: &[u8]) -> Option<TcFilter> {
             TCA_KIND => filter.kind = text(nla.value()),
             TCA_OPTIONS => {
                 has_options = true;
-                let options = NlasIterator::new(nla.value()).flatten();
-                let mut ids = options.filter(|nla| nla.kind() == TCA_BPF_ID);
-                let id = ids.find_map(|nla| u32_at(nla.value(), 0));
-                filter.program = id.unwrap_or_default();
+                for option in NlasIterator::new(nla.value()).flatten() {
+                    match option.kind() {
+                        TCA_BPF_ID => filter.program = u32_at(option.value(), 0).unwrap_or_default(),
+                        TCA_BPF_NAME => filter.name = text(option.value()),
+                        _ => {}
+                    }
+                }
             }
             _ => {}
         }

@@ -13,6 +13,7 @@ use crate::agent::error::{AgentError, chain};
 use crate::agent::faults::Faults;
 use crate::agent::snapshot::Snapshot;
 use crate::detach_marker;
+use crate::exposure;
 
 /// The kill switch: detaches from all interfaces, until `netpolicy attach`. Does not wait
 /// for the writer either, which finds the marker when it looks next.
@@ -64,6 +65,8 @@ pub struct Attacher {
     elsewhere: BTreeSet<u32>,
     /// By interface: why it is not filtered.
     unfiltered: BTreeMap<String, String>,
+    /// What was logged of programs before netpolicy's.
+    overtaken: Vec<String>,
     /// What is wrong with the links themselves.
     fault: Option<String>,
     /// What was put right since it was asked for.
@@ -91,6 +94,7 @@ impl Attacher {
             attached: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             unfiltered: BTreeMap::new(),
+            overtaken: Vec::new(),
             fault: None,
             repaired: Vec::new(),
             is_changed: false,
@@ -294,6 +298,13 @@ impl Attacher {
                 self.is_changed = true;
             }
         }
+        let views: Vec<_> = here.iter().cloned().map(exposure::interface).collect();
+        let overtaken = exposure::overtaken(&views);
+        // Status and verify ask for themselves.
+        for line in overtaken.iter().filter(|line| !self.overtaken.contains(line)) {
+            tracing::error!("{line}");
+        }
+        self.overtaken = overtaken;
         let before = self.elsewhere.len();
         self.elsewhere
             .retain(|index| elsewhere.iter().any(|i| i.index == *index));

@@ -41,27 +41,32 @@ impl Inner {
         let candidates = hook::candidates(self.choice, &driver);
         let rank = |hook: Hook| candidates.iter().position(|c| *c == hook);
         let rank = |hook: Hook| rank(hook).unwrap_or(candidates.len());
-        let Some(best) = self.hooks_on(&device).into_iter().map(rank).min() else {
+        let on = self.hooks_on(&device);
+        let Some(mut best) = on.iter().copied().map(rank).min() else {
             // Attaching is for the one who looks for what is missing.
             return Ok(());
         };
+        // Native and generic XDP exclude each other: tc is the bridge from the one to the other,
+        // and may be the hook that was looked for.
+        let is_xdp = |hook: &Hook| hook.kind() == Kind::Xdp;
+        if candidates[..best].iter().any(is_xdp) && on.iter().any(is_xdp) {
+            let bridge = match on.iter().find(|hook| !is_xdp(hook)) {
+                Some(there) => *there,
+                None => self.attach_first(&device, layer, &[Hook::Tcx, Hook::Clsact])?,
+            };
+            self.end_others(&device, bridge)?;
+            best = rank(bridge);
+        }
         let better = &candidates[..best];
         if better.is_empty() {
+            if !on.contains(&candidates[best]) {
+                tell(&device, candidates[best]);
+            }
             return self.end_others(&device, candidates[best]);
-        }
-        // Native and generic XDP exclude each other: tc is the bridge from the one to the other.
-        let is_xdp = |hook: &Hook| hook.kind() == Kind::Xdp;
-        if better.iter().any(is_xdp) && self.hooks_on(&device).iter().any(is_xdp) {
-            let bridge = self.attach_first(&device, layer, &[Hook::Tcx, Hook::Clsact])?;
-            self.end_others(&device, bridge)?;
         }
         match self.attach_first(&device, layer, better) {
             Ok(hook) => {
-                tracing::info!(
-                    interface = device.name,
-                    hook = hook.name(),
-                    "the hook is another from now on"
-                );
+                tell(&device, hook);
                 self.end_others(&device, hook)
             }
             // Of what was asked for nothing is to be had; it stays filtered where it is.
@@ -87,6 +92,7 @@ impl Inner {
             return Vec::new();
         };
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -106,6 +112,7 @@ impl Inner {
             return Vec::new();
         };
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -126,6 +133,7 @@ impl Inner {
         let programs = self.programs.as_ref();
         let programs = programs.ok_or(DatapathError::IncompleteObject("loaded program"))?;
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -157,25 +165,29 @@ impl Inner {
         layer: LinkLayer,
         hooks: &[Hook],
     ) -> Result<Hook, DatapathError> {
-        let mut first = None;
+        let mut refusals: Vec<(Hook, DatapathError)> = Vec::new();
         for &hook in hooks {
-            let refused = first.as_ref().map(|(hook, error)| why_not(*hook, error));
+            let refused = refusals.first().map(|(hook, error)| why_not(*hook, error));
             match self.link_at(device, layer, hook, refused) {
-                Ok(()) => return Ok(hook),
+                Ok(()) => {
+                    for (hook, error) in &refusals {
+                        tracing::info!(
+                            interface = device.name,
+                            "not filtered by {}: {}",
+                            hook.name(),
+                            why_not(*hook, error)
+                        );
+                    }
+                    return Ok(hook);
+                }
                 Err(
                     error @ (DatapathError::Attach { .. } | DatapathError::InterfaceBusy { .. }),
-                ) => {
-                    tracing::info!(
-                        interface = device.name,
-                        "not filtered by {}: {}",
-                        hook.name(),
-                        why_not(hook, &error)
-                    );
-                    first.get_or_insert((hook, error));
-                }
+                ) => refusals.push((hook, error)),
                 Err(other) => return Err(other),
             }
         }
+        // Not logged here: the caller, who tries again every half second, logs what changes.
+        let first = refusals.into_iter().next();
         Err(first.map_or(
             DatapathError::IncompleteObject("hook to try"),
             |(_, error)| error,
@@ -197,6 +209,7 @@ impl Inner {
         let program = programs.at(hook.kind(), layer)?;
         let fd = program.fd().map_err(DatapathError::Verify)?;
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -280,6 +293,7 @@ impl Inner {
     /// Detaches links, and removes their pins.
     pub(super) fn end(&mut self, ended: Vec<Held>) -> Result<(), DatapathError> {
         let mut here = Vantage {
+            pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
@@ -308,6 +322,15 @@ impl Held {
         let info = self.tie.info(here).ok()?;
         found_on(device, &info, here.netdevs).map(|(hook, _)| hook)
     }
+}
+
+/// Logs that an interface is filtered at another hook.
+fn tell(device: &Device, hook: Hook) {
+    tracing::info!(
+        interface = device.name,
+        hook = hook.name(),
+        "the hook is another from now on"
+    );
 }
 
 /// Why a hook was not to be had.
