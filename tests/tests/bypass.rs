@@ -151,11 +151,11 @@ fn kernel_expires_both_kinds_of_bypass_without_an_agent() {
     ]);
     let mut loaded = Loaded::new(&ruleset);
     let service = ruleset.scopes.iter().find(|scope| scope.name == "postgres");
-    let expires = Instant::now() + Duration::from_millis(2000);
+    let remaining = Duration::from_millis(3000);
     let entry = |scope, source: &str| BypassEntry {
         scope,
         source: source.parse().unwrap(),
-        remaining: Duration::from_millis(2000),
+        remaining,
     };
     let service = service.unwrap().id;
     let entries = [
@@ -170,6 +170,8 @@ fn kernel_expires_both_kinds_of_bypass_without_an_agent() {
             .unwrap();
         loaded.datapath().set_bypasses(&entries).unwrap();
     });
+    // They count from when they are set, which is after the program was loaded.
+    let expired = Instant::now() + remaining;
     // Only the pins hold the program from here on.
     let pins = loaded.abandon();
     host.assert_connects(&[
@@ -179,7 +181,7 @@ fn kernel_expires_both_kinds_of_bypass_without_an_agent() {
         (SERVICES6, 5432),
     ]);
     host.assert_times_out(&[(SERVICES, 8080), (NOT_EXEMPT, 5432)]);
-    std::thread::sleep(expires.saturating_duration_since(Instant::now()));
+    std::thread::sleep(expired.saturating_duration_since(Instant::now()));
     std::thread::sleep(Duration::from_millis(50));
     host.assert_times_out(&[
         (HOSTS, 5432),

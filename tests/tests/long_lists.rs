@@ -73,7 +73,7 @@ fn blocking(from: u64, count_v4: u64, count_v6: u64) -> Arc<Ruleset> {
     Arc::new(compile(&state))
 }
 
-/// Sources in entries, beside them, and anywhere.
+/// Sources in entries, next to them, and anywhere.
 fn sources(from: u64) -> impl Iterator<Item = IpAddr> {
     (0..1200).flat_map(move |number| {
         [false, true].into_iter().flat_map(move |is_v6| {
