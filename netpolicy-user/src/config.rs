@@ -3,6 +3,9 @@
 //! Reads the configuration file and nothing else; opens no socket and touches no
 //! interface. What the values mean is up to who uses them.
 
+mod commented;
+mod compare;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -14,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::model::Limits;
+
+pub use commented::commented_default;
 
 /// Where the configuration file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/netpolicy/config.toml";

@@ -24,7 +24,7 @@ const PURE: [&str; 26] = [
     "libc",
     "log",
     "nix",
-    "reqwest",
+    "hyper",
     "rtnetlink",
     "rusqlite",
     "rustix",

@@ -11,8 +11,8 @@
 //! | `in_force` | what is, or should be, in force | nothing |
 //! | `progress` | what the writer is doing | nothing |
 //! | `memory` | the agent's own memory | nothing |
-//! | `service_manager` | what systemd is told | nothing |
 //! | `snapshot` | what the writer publishes for all who only read | `held` |
+//! | `service_manager` | what systemd is told | `snapshot` |
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
 //! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |

@@ -22,8 +22,7 @@ use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{service_manager, start};
-use crate::config::{Config, DETACHED_MARKER};
-use crate::model::counted;
+use crate::config::{Config, ConfigError, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
 /// by a thread of their own. A look that finds nothing takes some dozens of system calls.
@@ -38,12 +37,17 @@ const RAW_EVENTS: usize = 4096;
 /// Time between two warnings that nothing is filtered.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it.
+/// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it. SIGHUP has the
+/// configuration `reread`, and compared with the one that is in use.
 ///
 /// # Errors
 /// A [`start::StartError`] if it cannot start; otherwise a fault in netpolicy.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    reread: impl Fn() -> Result<Config, ConfigError> + Send + 'static,
+) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
+    let hangup = signal(SignalKind::hangup())?;
     let started = Timestamp::now();
     let descriptors = serve::raise_descriptor_limit();
     let config = Arc::new(config);
@@ -87,6 +91,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         bodies: Quota::new(standing::BODIES),
     };
     let mut tasks = background(&config, &app, new_sources)?;
+    tasks.spawn(compare_configuration(hangup, config.clone(), reread));
     let limits = Connections::within(descriptors);
     let mut server = tokio::spawn(serve::serve(
         listener,
@@ -104,7 +109,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         "ready; {}",
         snapshot.filtering()
     );
-    service_manager::ready(&status_line(&snapshot, &[]));
+    service_manager::ready(&service_manager::line(&snapshot, &[]));
     drop(snapshot);
 
     tokio::select! {
@@ -195,6 +200,29 @@ fn background(
     Ok(tasks)
 }
 
+/// Reports at each SIGHUP what of the configuration differs from what is in use.
+async fn compare_configuration(
+    mut hangup: Signal,
+    in_use: Arc<Config>,
+    reread: impl Fn() -> Result<Config, ConfigError>,
+) {
+    while hangup.recv().await.is_some() {
+        match reread() {
+            Ok(read) => match in_use.differing_keys(&read).as_slice() {
+                [] => tracing::info!("SIGHUP: the configuration is the one in use"),
+                keys => tracing::warn!(
+                    "SIGHUP: the configuration differs in {}: restart the agent to use it; filtering goes on meanwhile",
+                    keys.join(", ")
+                ),
+            },
+            Err(error) => {
+                tracing::error!("SIGHUP: {error}; the agent goes on with the configuration it has");
+            }
+        }
+        service_manager::reloaded();
+    }
+}
+
 /// Repeats in the log that nothing is filtered, as long as the detach marker is there.
 async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
     let mut ticks = interval(WARN_EVERY);
@@ -218,7 +246,7 @@ async fn tell_service_manager(app: App) {
         let snapshot = snapshots.borrow_and_update().clone();
         let (asked, known) = (app.clone(), snapshot.clone());
         let open = tokio::task::spawn_blocking(move || routes::unfiltered_others(&asked, &known));
-        let line = status_line(&snapshot, &open.await.unwrap_or_default());
+        let line = service_manager::line(&snapshot, &open.await.unwrap_or_default());
         if line != told {
             service_manager::status(&line);
             told = line;
@@ -290,23 +318,6 @@ fn remains(snapshot: &Snapshot) -> String {
     match snapshot.detached {
         Some(_) => filtering,
         None => format!("what is in force stays in place; {filtering}"),
-    }
-}
-
-fn status_line(snapshot: &Snapshot, open: &[String]) -> String {
-    let what = match &snapshot.detached {
-        Some(detached) => detached.in_words(),
-        None => format!(
-            "revision {} as generation {}, {}; {}",
-            snapshot.revision,
-            snapshot.generation,
-            counted(snapshot.entries, "entry", "entries"),
-            snapshot.filtering_beside(open)
-        ),
-    };
-    match snapshot.faults.len() + snapshot.unfiltered.len() {
-        0 => what,
-        n => format!("{what}; {n} fault(s), see netpolicy status"),
     }
 }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use super::snapshot::Snapshot;
+use crate::model::{Mode, counted};
+
 /// The agent serves.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -14,6 +17,15 @@ pub fn ready(status: &str) {
 /// How the agent is now.
 pub fn status(status: &str) {
     tell(&[NotifyState::Status(status)]);
+}
+
+/// The configuration was read again, as `systemctl reload` asked for.
+pub fn reloaded() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+    tell(&[NotifyState::Ready]);
 }
 
 /// The agent is about to end; what goes on without it.
@@ -34,8 +46,110 @@ pub fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
+/// What `systemctl status` shows: first what is filtered, or that nothing is, then what is wrong,
+/// for the line is cut at the terminal's width. `open`: interfaces that are neither configured
+/// nor filtered.
+#[must_use]
+pub fn line(snapshot: &Snapshot, open: &[String]) -> String {
+    let mut parts = vec![snapshot.filtering_beside(open)];
+    if snapshot.detached.is_none() && !snapshot.interfaces.is_empty() {
+        parts.extend(lenience(snapshot).map(str::to_owned));
+    }
+    parts.extend(faults(snapshot));
+    if let Some(pending) = &snapshot.pending {
+        let revision = pending.revision;
+        parts.push(format!(
+            "revision {revision} is rolled back unless it is confirmed"
+        ));
+    }
+    parts.push(format!(
+        "revision {} as generation {}, {}",
+        snapshot.revision,
+        snapshot.generation,
+        counted(snapshot.entries, "entry", "entries")
+    ));
+    parts.join("; ")
+}
+
+/// Why filtering keeps nobody out.
+fn lenience(snapshot: &Snapshot) -> Option<&'static str> {
+    let state = &snapshot.state;
+    if !state.policies.iter().any(|policy| policy.is_in_force()) {
+        return Some("no policy is active: every source may connect");
+    }
+    (state.host.mode == Mode::Observe)
+        .then_some("the host is only observed: its policies drop nothing")
+}
+
+/// How much is wrong, and the first of it.
+fn faults(snapshot: &Snapshot) -> Option<String> {
+    let unfiltered = snapshot.unfiltered.iter();
+    let unfiltered = unfiltered.map(|(name, why)| format!("{name}: {why}"));
+    let mut all = unfiltered.chain(snapshot.faults.iter().cloned());
+    let first = all.next()?;
+    Some(match all.count() {
+        0 => format!("fault: {first}"),
+        more => format!("{} faults, see netpolicy status: {first}", more + 1),
+    })
+}
+
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(%error, "the service manager could not be notified");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::testing::empty_snapshot;
+    use crate::api::Detached;
+
+    #[test]
+    fn status_line_begins_with_what_is_not_filtered() {
+        let mut snapshot = empty_snapshot();
+        assert_eq!(
+            line(&snapshot, &[]),
+            "no interface is configured: nothing is filtered; revision 0 as generation 0, 0 entries"
+        );
+        snapshot.interfaces = vec!["eth0".into()];
+        assert_eq!(
+            line(&snapshot, &[]),
+            "filtered: eth0; no policy is active: every source may connect; \
+             revision 0 as generation 0, 0 entries"
+        );
+        let reason = "another XDP program is attached";
+        snapshot.unfiltered.insert("eth0".into(), reason.into());
+        assert!(
+            line(&snapshot, &[]).starts_with(
+                "nothing is filtered: not attached to eth0; no policy is active: every source may \
+                 connect; fault: eth0: another XDP program is attached; "
+            ),
+            "{}",
+            line(&snapshot, &[])
+        );
+        snapshot.detached = Some(Detached::default());
+        assert!(
+            line(&snapshot, &[]).starts_with(
+                "detached: nothing is filtered until `netpolicy attach`; fault: eth0: "
+            ),
+            "{}",
+            line(&snapshot, &[])
+        );
+    }
+
+    #[test]
+    fn status_line_counts_faults_and_shows_the_first() {
+        let mut snapshot = empty_snapshot();
+        snapshot.faults = vec!["the disk is full".into()];
+        assert_eq!(
+            faults(&snapshot).as_deref(),
+            Some("fault: the disk is full")
+        );
+        snapshot.unfiltered.insert("eth0".into(), "busy".into());
+        assert_eq!(
+            faults(&snapshot).as_deref(),
+            Some("2 faults, see netpolicy status: eth0: busy")
+        );
     }
 }

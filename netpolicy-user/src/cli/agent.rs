@@ -44,14 +44,15 @@ pub(super) struct AgentArgs {
 pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit> {
     let _ = serve::raise_descriptor_limit();
     descriptors::require(descriptors::AGENT)?;
-    let config = Config::from_process(&Overrides {
+    let overrides = Overrides {
         interfaces: args.interface,
         xdp_mode: args.xdp_mode,
         state_dir: args.state_dir,
         bpffs_dir: args.bpffs_dir,
         ephemeral: args.ephemeral,
         ..overrides
-    })?;
+    };
+    let config = Config::from_process(&overrides)?;
     start_log()?;
     if let Some(seconds) = args.take_back_after {
         let watched = guard::watch(&config, Duration::from_secs(seconds));
@@ -62,7 +63,9 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         .enable_all()
         .build()?;
     runtime
-        .block_on(crate::agent::run(config))
+        .block_on(crate::agent::run(config, move || {
+            Config::from_process(&overrides)
+        }))
         .map_err(with_hint)?;
     Ok(Exit::Done)
 }

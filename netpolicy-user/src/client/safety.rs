@@ -1,6 +1,6 @@
 //! Going back and confirming, verifying, privileges, the audit log.
 
-use reqwest::Method;
+use hyper::Method;
 
 use super::{ANSWER_TIMEOUT, Client, ClientResult};
 use crate::api::{
