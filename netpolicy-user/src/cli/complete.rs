@@ -53,15 +53,27 @@ pub(super) fn answer(args: &[OsString]) -> Result<bool, clap::Error> {
     environment().try_complete(args, directory.as_deref())
 }
 
+/// What zsh needs where it loads the script as the function `_netpolicy`, at the first
+/// completion: that is to be answered already.
+const ZSH_AUTOLOAD: &str = "\
+if [ \"${funcstack[1]}\" = _netpolicy ]; then
+    _clap_dynamic_completer_netpolicy \"$@\"
+fi
+";
+
 /// The function that a shell has to read; `None`: no such shell.
 pub(super) fn script(shell: &str) -> Option<String> {
     let shells = Shells::builtins();
-    let shell = shells.completer(shell)?;
+    let completer = shells.completer(shell)?;
     let mut script = Vec::new();
-    shell
+    completer
         .write_registration(VARIABLE, "netpolicy", "netpolicy", "netpolicy", &mut script)
         .ok()?;
-    String::from_utf8(script).ok()
+    let script = String::from_utf8(script).ok()?;
+    Some(match shell {
+        "zsh" => script + ZSH_AUTOLOAD,
+        _ => script,
+    })
 }
 
 fn environment() -> CompleteEnv<'static, fn() -> Command> {
