@@ -78,7 +78,7 @@ fn names_are_completed_as_the_agent_knows_them() {
         bash(&host, "netpolicy bind office --service po"),
         ["pooler", "postgres"]
     );
-    assert_eq!(bash(&host, "netpolicy service drop pos"), ["postgres"]);
+    assert_eq!(bash(&host, "netpolicy service remove pos"), ["postgres"]);
     assert_eq!(bash(&host, "netpolicy rollback 2"), ["2"]);
     let list = "netpolicy policy alter office --remove-allow 192";
     assert_eq!(bash(&host, list), ["192.0.2.7"]);

@@ -113,14 +113,16 @@ fn page(command: &Command, date: &str) -> Result<ManPage> {
     let after = command.get_after_help().map(ToString::to_string);
     let after = after.unwrap_or_default();
     let (notes, examples) = after.split_once("Examples:\n").unwrap_or((&after, ""));
-    if !notes.trim().is_empty() {
+    // The exit codes have a section of their own there.
+    let is_root = command.get_name() == "netpolicy";
+    if !notes.trim().is_empty() && !is_root {
         text += &format!(".SH NOTES\n{}\n", text::escaped(notes.trim()));
     }
     let examples: Vec<_> = examples.lines().map(str::trim).collect();
     if !examples.is_empty() {
         text += &format!(".SH EXAMPLES\n{}", text::code(&examples.join("\n")));
     }
-    if command.get_name() == "netpolicy" {
+    if is_root {
         text += &files();
     } else {
         text += ".SH SEE ALSO\nnetpolicy(1)\n";

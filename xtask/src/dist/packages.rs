@@ -25,6 +25,9 @@ explains each verdict with the rule that gave it.
 After installation no interface is configured: nothing is filtered.";
 const MAINTAINER: &str = "The netpolicy contributors <netpolicy@users.noreply.github.com>";
 
+/// The unit that is enabled and started.
+const UNIT: &str = "usr/lib/systemd/system/netpolicy.service";
+
 /// What was made.
 pub(super) struct Made {
     pub(super) deb: PathBuf,
@@ -72,7 +75,10 @@ fn manifest(release: &Release, stage: &Stage) -> Result<PathBuf> {
         let to = to.to_str().context("a file's name is no UTF-8")?;
         let mode = fs::metadata(file)?.permissions().mode() & 0o777;
         let file = file.to_str().context("a file's name is no UTF-8")?;
-        assets += &format!("  [{file:?}, {to:?}, \"{mode:o}\"],\n");
+        // cargo-deb adds the unit itself, from where the scripts are.
+        if to != UNIT {
+            assets += &format!("  [{file:?}, {to:?}, \"{mode:o}\"],\n");
+        }
         let kind = match to {
             _ if to.starts_with("etc/") => ", config = \"noreplace\"",
             _ if to.starts_with("usr/share/doc/") => ", doc = true",
@@ -105,7 +111,7 @@ section = \"net\"
 priority = \"optional\"
 depends = \"$auto, systemd | systemd-standalone-sysusers | systemd-sysusers\"
 changelog = \"changelog\"
-maintainer-scripts = {debian:?}
+maintainer-scripts = \"debian\"
 systemd-units = [{{ unit-name = \"netpolicy\", enable = true, start = true, stop-on-upgrade = false, restart-after-upgrade = true }}]
 conf-files = [\"/etc/netpolicy/config.toml\"]
 assets = [
@@ -121,12 +127,17 @@ post_uninstall_script = {postun:?}
 assets = [
 {rpm_assets}]
 ",
-        debian = script("debian"),
         post = script("rpm/post"),
         preun = script("rpm/preun"),
         postun = script("rpm/postun"),
     );
     fs::write(directory.join("Cargo.toml"), text)?;
+    let debian = directory.join("debian");
+    fs::create_dir_all(&debian)?;
+    for script in ["postinst", "prerm", "postrm"] {
+        fs::copy(scripts.join("debian").join(script), debian.join(script))?;
+    }
+    fs::copy(stage.root.join(UNIT), debian.join("netpolicy.service"))?;
     fs::create_dir_all(directory.join("src"))?;
     fs::write(directory.join("src/lib.rs"), "")?;
     fs::write(directory.join("changelog"), debian_changelog(release)?)?;

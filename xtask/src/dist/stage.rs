@@ -38,6 +38,7 @@ pub(super) fn make(release: &Release, binary: &Binary) -> Result<Stage> {
         ("systemd", "usr/lib/systemd/system"),
         ("sysusers.d", "usr/lib/sysusers.d"),
         ("tmpfiles.d", "usr/lib/tmpfiles.d"),
+        ("lintian", "usr/share/lintian/overrides"),
     ] {
         for file in files_in(&packaging.join(from))? {
             let name = name_of(&file)?;
