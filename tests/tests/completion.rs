@@ -97,7 +97,7 @@ fn names_are_completed_as_the_agent_knows_them() {
         .collect();
     assert_eq!(names, ["office", "offsite"]);
     // zsh completes in a terminal alone: here it reads the script, and asks as that does.
-    let script = "netpolicy completions zsh > script && zsh -n script && \
+    let script = "netpolicy completions zsh > $HOME/script && zsh -n $HOME/script && \
                   NETPOLICY_COMPLETE=zsh _CLAP_COMPLETE_INDEX=3 netpolicy -- netpolicy policy show of";
     let (offered, _) = shell(&host, "zsh", script);
     assert!(
