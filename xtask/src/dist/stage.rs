@@ -26,10 +26,12 @@ pub(super) fn make(release: &Release, binary: &Binary) -> Result<Stage> {
     let shell = &release.shell;
     let generated = release.scratch("generated")?;
     let date = &release.date;
-    workspace::run_aside(cmd!(
+    let docs = cmd!(
         shell,
         "cargo run --quiet --package netpolicy-tests --bin netpolicy-docs -- --package {generated} --date {date}"
-    ))?;
+    );
+    // Crates that look at it would be built again.
+    workspace::run_aside(docs.env_remove("SOURCE_DATE_EPOCH"))?;
     let root = release.scratch("root")?;
     let tree = Tree { root: root.clone() };
     let packaging = workspace::root().join("packaging");
