@@ -260,4 +260,27 @@ mod tests {
             assert!(stanza(name).is_ok(), "{name}");
         }
     }
+
+    #[test]
+    fn every_linked_crate_is_named_with_its_licence() {
+        let release = Release {
+            shell: crate::workspace::shell().unwrap(),
+            version: "0".to_owned(),
+            epoch: "0".to_owned(),
+            date: String::new(),
+            out: std::path::PathBuf::new(),
+        };
+        let text = text(&release).unwrap();
+        for name in [
+            "Files: aya-0",
+            "Files: aya-ebpf-",
+            "Files: tokio-1",
+            "Files: sqlite",
+        ] {
+            assert!(text.contains(name), "{name}");
+        }
+        assert!(text.contains("\nLicense: MIT\n"));
+        assert!(!text.contains("Copyright: \n"), "{text}");
+        assert!(!text.contains("reqwest"));
+    }
 }
