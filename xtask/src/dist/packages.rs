@@ -220,9 +220,11 @@ fn symbols(release: &Release, binary: &Binary) -> Result<PathBuf> {
 /// Packs a directory: sorted, root's, with the commit's time.
 fn pack(release: &Release, root: &Path, transform: &str, to: &Path) -> Result<()> {
     let (shell, epoch) = (&release.shell, &release.epoch);
+    // One thread: how many there are changes the bytes.
+    let xz = "xz -6 -T1";
     let command = cmd!(
         shell,
-        "tar --directory {root} --create --file {to} --sort=name --mtime=@{epoch} --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX --format=gnu --transform {transform} --use-compress-program=xz\\ -6\\ -T1 ."
+        "tar --directory {root} --create --file {to} --sort=name --mtime=@{epoch} --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX --format=gnu --transform {transform} --use-compress-program={xz} ."
     );
     workspace::run_aside(command)
 }
