@@ -69,15 +69,18 @@ impl Head {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuHead {
     /// Events that this CPU may still write; userspace grants more as time passes. So
-    /// the program needs no clock on its way to a drop, and where nobody reads,
+    /// the program needs no clock on its way to a drop, and without a reader
     /// nothing is written.
     pub allowance: u64,
     /// Attempts that the host's block list denied, enforced, while nothing was to be written
     /// of them. They are counted nowhere else.
     pub blocked: u64,
+    /// Not 0: of the last source that was a blocked host, or on no list, it was the latter. So the
+    /// flat engine's program asks first what will likely answer.
+    pub was_absent: u64,
 }
 
-/// What most packets need of a slot, beside [`crate::Governance`]. As large as a power of
+/// What most packets need of a slot, with [`crate::Governance`]. As large as a power of
 /// two: found by a shift.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +110,7 @@ const _: () = assert!(offset_of!(Head, cpus) >= offset_of!(Head, control) + LINE
 /// Ports on which the host's own lists decide alone, and enforced: all of them, or some. A
 /// bit stands for all ports with the same lowest six bits, the highest bit for zeros, so that
 /// few instructions tell. Of the lower byte, and not of the upper: so a port shares its bit
-/// with few that are used beside it (with port 22 neither 25, 53, 80 nor 443).
+/// with few that are used together with it (with port 22 neither 25, 53, 80 nor 443).
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostPorts(u64);

@@ -1,5 +1,5 @@
 //! Programs for benchmarks: a packet generator, and the programs that filters are
-//! measured against. Not part of what is installed.
+//! measured against. They are not installed.
 //!
 //! The generator runs under `BPF_PROG_TEST_RUN` with live frames: the kernel hands it
 //! the same frame over and over, it writes the next source address into it, and
@@ -53,6 +53,11 @@ mod programs {
         /// that number.
         end: u64,
         made_at_end: u64,
+        /// For `generate_bursts`: nanoseconds from one burst to the next, the frames of each,
+        /// and how many nanoseconds after the first the last may begin.
+        interval: u64,
+        burst: u64,
+        time: u64,
     }
 
     /// How often the clock is read. What the system call takes before the first frame
@@ -80,6 +85,33 @@ mod programs {
 
     #[xdp]
     fn generate(ctx: XdpContext) -> u32 {
+        send_next(&ctx)
+    }
+
+    /// The same, but no more frames than are due; the kernel asks for one again at once.
+    #[xdp]
+    fn generate_bursts(ctx: XdpContext) -> u32 {
+        let Some(config) = CONFIG.get_ptr_mut(0) else {
+            return xdp_action::XDP_ABORTED;
+        };
+        // SAFETY: one generator runs at a time, and the element is its own.
+        let config = unsafe { &*config };
+        if config.made > 0 {
+            // SAFETY: takes nothing, returns a number.
+            let elapsed = unsafe { bpf_ktime_get_ns() } - config.begin;
+            let due = match config.interval {
+                0 => u64::MAX,
+                interval => (elapsed / interval + 1) * config.burst,
+            };
+            if config.made >= due || elapsed > config.time {
+                return xdp_action::XDP_DROP;
+            }
+        }
+        send_next(&ctx)
+    }
+
+    #[inline(always)]
+    fn send_next(ctx: &XdpContext) -> u32 {
         let Some(config) = CONFIG.get_ptr_mut(0) else {
             return xdp_action::XDP_ABORTED;
         };

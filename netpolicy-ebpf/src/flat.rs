@@ -1,12 +1,15 @@
 //! The flat engine in the kernel: a source in it, and the look-up's steps on the pages of the
 //! arena. The look-up itself is in `netpolicy-flat`.
 
+use core::hint::cold_path;
+
 use aya_ebpf::helpers::bpf_map_lookup_elem;
 use netpolicy_common::{Listing, ScopeConfig, ScopeId};
 use netpolicy_ebpf::{SourceLists, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6};
 use netpolicy_flat::{
     layout::{
-        CHUNK_PAGES, FINAL, Hosts, Page, Root, Roots, UNITS_PER_PAGE, Unit, final_code, kind,
+        CHUNK_PAGES, FINAL, Hosts, PAGE_WORDS, Page, Presence, Root, Roots, UNITS_PER_PAGE, Unit,
+        final_code, kind,
     },
     lookup::{self, Pages, Steps, descend, enter},
 };
@@ -14,6 +17,7 @@ use netpolicy_flat::{
 use crate::{
     frame::Frame,
     maps::{self, ChunkWords},
+    outcome::cpu_head,
 };
 
 /// A source in the flat engine, asked in two steps.
@@ -24,8 +28,8 @@ pub(crate) trait FlatSource: SourceLists + Sized {
     /// The port of a plain frame of the family.
     fn port(frame: &Frame) -> Option<u16>;
 
-    /// Whether it is among the hosts of a scope's block list.
-    fn is_blocked_host(&self, config: &ScopeConfig) -> bool;
+    /// What is known of it without the trie.
+    fn first(&self, config: &ScopeConfig) -> First;
 
     /// What the lists say of it if it is not: [`SourceLists::listed`].
     fn otherwise(&self, config: &ScopeConfig, only: impl Fn() -> bool) -> Listing;
@@ -44,10 +48,10 @@ impl From<[u8; 4]> for FlatV4 {
 impl SourceLists for FlatV4 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Listing {
-        if self.is_blocked_host(config) {
-            Listing::Blocked
-        } else {
-            self.otherwise(config, only)
+        match self.first(config) {
+            First::Blocked => Listing::Blocked,
+            First::Absent => Listing::Neither,
+            First::Unknown => self.otherwise(config, only),
         }
     }
 }
@@ -64,8 +68,13 @@ impl FlatSource for FlatV4 {
     }
 
     #[inline(always)]
-    fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
-        is_host_v4(&Roots::of(&config.engine).v4.block, self.0)
+    fn first(&self, config: &ScopeConfig) -> First {
+        let root = &Roots::of(&config.engine).v4;
+        in_likely_order(
+            root.presence,
+            || lookup::may_be_listed_v4(&Arena, root.presence, self.0),
+            || is_host_v4(&root.block, self.0),
+        )
     }
 
     #[inline(always)]
@@ -74,7 +83,7 @@ impl FlatSource for FlatV4 {
         if only() && is_host_v4(&root.allow, self.0) {
             Listing::Allowed
         } else {
-            in_trie_v4(root, self.0)
+            noted(root.presence, in_trie_v4(root, self.0))
         }
     }
 }
@@ -99,10 +108,10 @@ impl From<[u8; 16]> for FlatV6 {
 impl SourceLists for FlatV6 {
     #[inline(always)]
     fn listed(&self, config: &ScopeConfig, _: ScopeId, only: impl Fn() -> bool) -> Listing {
-        if self.is_blocked_host(config) {
-            Listing::Blocked
-        } else {
-            self.otherwise(config, only)
+        match self.first(config) {
+            First::Blocked => Listing::Blocked,
+            First::Absent => Listing::Neither,
+            First::Unknown => self.otherwise(config, only),
         }
     }
 }
@@ -119,8 +128,13 @@ impl FlatSource for FlatV6 {
     }
 
     #[inline(always)]
-    fn is_blocked_host(&self, config: &ScopeConfig) -> bool {
-        is_host_v6(&Roots::of(&config.engine).v6.block, self.high, self.low)
+    fn first(&self, config: &ScopeConfig) -> First {
+        let root = &Roots::of(&config.engine).v6;
+        in_likely_order(
+            root.presence,
+            || lookup::may_be_listed_v6(&Arena, root.presence, self.high),
+            || is_host_v6(&root.block, self.high, self.low),
+        )
     }
 
     #[inline(always)]
@@ -129,9 +143,72 @@ impl FlatSource for FlatV6 {
         if only() && is_host_v6(&root.allow, self.high, self.low) {
             Listing::Allowed
         } else {
-            in_trie_v6(root, self.high, self.low)
+            noted(root.presence, in_trie_v6(root, self.high, self.low))
         }
     }
+}
+
+/// What is known of a source without the trie. Whether it may be listed at all is asked before
+/// the hosts, if the last source was on no list: where most are, that would be one more line to
+/// wait for; where most are not, the hosts' line would be.
+#[inline(always)]
+fn in_likely_order(
+    presence: Presence,
+    may_be_listed: impl Fn() -> bool,
+    is_host: impl Fn() -> bool,
+) -> First {
+    if presence.is_some() && was_absent() {
+        cold_path();
+        if !may_be_listed() {
+            return First::Absent;
+        }
+        if !is_host() {
+            return First::Unknown;
+        }
+        note_absence(0);
+        return First::Blocked;
+    }
+    if is_host() {
+        First::Blocked
+    } else {
+        First::Unknown
+    }
+}
+
+/// What the trie says, which decides what is asked first of the next source.
+#[inline(always)]
+fn noted(presence: Presence, listing: Listing) -> Listing {
+    if presence.is_some() && matches!(listing, Listing::Neither) && !was_absent() {
+        cold_path();
+        note_absence(1);
+    }
+    listing
+}
+
+/// What is known of a source without the trie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// A host on the block list.
+    Blocked,
+    /// On no list.
+    Absent,
+    /// Neither is known.
+    Unknown,
+}
+
+/// Of this CPU.
+#[inline(always)]
+fn was_absent() -> bool {
+    // SAFETY: this CPU's own element.
+    unsafe { (*cpu_head()).was_absent != 0 }
+}
+
+/// See [`was_absent`].
+#[inline(always)]
+fn note_absence(was_absent: u64) {
+    // SAFETY: this CPU's own element; if another program of this CPU writes it too, it only
+    // decides what is asked first.
+    unsafe { (*cpu_head()).was_absent = was_absent };
 }
 
 /// Whether an IPv4 address is among hosts.
@@ -183,6 +260,12 @@ impl Pages for Arena {
         // SAFETY: a multiple of a unit's size that is less than a chunk's, by its mask; the
         // verifier sees to it again.
         unsafe { Some(&*chunk.add(offset_of(spot)).cast()) }
+    }
+
+    #[inline(always)]
+    fn word(&self, number: u32) -> Option<u64> {
+        const WORDS: u32 = CHUNK_PAGES * PAGE_WORDS as u32;
+        Some(chunk(number / WORDS)?[(number % WORDS) as usize])
     }
 
     #[inline(always)]

@@ -1,5 +1,5 @@
 //! Programs for the tests of changes under load: a sender of numbered frames, a
-//! recorder of those that got through, and a staller. Not part of what is installed.
+//! recorder of those that got through, and a staller. They are not installed.
 //!
 //! The sender runs under `BPF_PROG_TEST_RUN` with live frames and redirects into a
 //! veth, whose peer runs the program under test; the recorder sits behind that, at
@@ -163,7 +163,7 @@ mod programs {
             // userspace sees each number as a whole.
             unsafe { (*page)[number as usize % PAGE] = number };
         }
-        // Nobody else is to see it.
+        // No other receiver is to see it.
         TC_ACT_SHOT
     }
 

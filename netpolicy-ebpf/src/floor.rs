@@ -53,7 +53,7 @@ fn one_line(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn judge(ctx: &XdpContext, attempt: impl Fn(&dyn Fn() -> u32) -> u32) -> u32 {
     let found = parse_plain(
-        &Frame::of(ctx),
+        &Frame::new(ctx.data(), ctx.data_end()),
         |source, _| attempt(&|| mix(source)),
         |(high, low), _| attempt(&|| mix_v6(high, low)),
     );

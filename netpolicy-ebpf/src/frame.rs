@@ -1,6 +1,5 @@
 //! A frame as the kernel gives it: what a program may read, and no more.
 
-use aya_ebpf::programs::XdpContext;
 use netpolicy_ebpf::Bytes;
 
 /// The frame's linear part: `[start, end)` in memory.
@@ -14,12 +13,10 @@ pub(crate) struct Frame {
 const MAX_OFFSET: usize = 0x4fff;
 
 impl Frame {
+    /// `start` and `end` are those of the context that the kernel gave.
     #[inline(always)]
-    pub(crate) fn of(ctx: &XdpContext) -> Self {
-        Self {
-            start: ctx.data(),
-            end: ctx.data_end(),
-        }
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self { start, end }
     }
 }
 
@@ -37,7 +34,7 @@ impl Bytes for Frame {
         unsafe { core::hint::assert_unchecked(at != 0) };
         // SAFETY: `start..end` is the packet that the kernel gave us, and the `N`
         // bytes at `at` end within it (checked above, and again by the verifier).
-        // Byte arrays need no alignment, and nobody writes to a packet meanwhile.
+        // Byte arrays need no alignment, and nothing writes to a packet meanwhile.
         Some(unsafe { &*(at as *const [u8; N]) })
     }
 }

@@ -1,7 +1,8 @@
-//! The XDP program: drops the connection attempts of denied sources at the NIC.
+//! The program: drops the connection attempts of denied sources at the NIC, at XDP or at tc
+//! ingress.
 //!
 //! Here are only the kernel's side of things (maps, helpers, the context); what is
-//! decided, and from which bytes, is in the library beside this file.
+//! decided, and from which bytes, is in the library of this crate.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
@@ -9,6 +10,8 @@
 mod flat;
 #[cfg(target_arch = "bpf")]
 mod frame;
+#[cfg(target_arch = "bpf")]
+mod hook;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]

@@ -129,7 +129,7 @@ pub(crate) type ChunkWords = [u64; CHUNK_PAGES as usize * PAGE_WORDS];
 #[btf_map]
 pub(crate) static ARENA: ArrayOfMaps<Chunk, { MAX_CHUNKS as usize }> = ArrayOfMaps::new();
 
-/// Boot time in nanoseconds at which a bypass lapses, host order; in bytes because
+/// Boot time in nanoseconds at which a bypass expires, host order; in bytes because
 /// a trie's values are only aligned like its keys.
 #[btf_map]
 pub(crate) static BYPASS_V4: LpmTrie<KeyV4, [u8; 8], BYPASSES> = LpmTrie::new();
@@ -143,6 +143,6 @@ pub(crate) static BYPASS_V6: LpmTrie<KeyV6, [u8; 8], BYPASSES> = LpmTrie::new();
 #[btf_map]
 pub(crate) static CPUS: Array<CpuState, 1, MMAPABLE> = Array::new();
 
-/// Denied attempts, for people to read.
+/// Denied attempts, for the event stream.
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<Event, EVENT_BYTES> = RingBuf::new();

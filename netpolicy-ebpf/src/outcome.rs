@@ -1,17 +1,13 @@
 //! What becomes of a verdict: counted, reported, and turned into an action.
 
 use aya_ebpf::{
-    bindings::{xdp_action, xdp_md},
+    bindings::xdp_action,
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns},
-    programs::XdpContext,
 };
 use netpolicy_common::{Action, CpuHead, CpuState, Event, Head, Reason, ScopeId, reason::Probe};
 use netpolicy_ebpf::{Family, Load, Segment, Subject};
 
-use crate::{
-    maps,
-    whole::{Whole, walk},
-};
+use crate::{hook::Packet, maps, whole::Whole};
 
 /// This CPU's element.
 #[inline(always)]
@@ -31,21 +27,26 @@ pub(crate) fn cpu_head() -> *mut CpuHead {
 
 /// See [`finish`]; the reason is that of this generation.
 #[inline(always)]
-pub(crate) fn judged(
-    ctx: &XdpContext,
+pub(crate) fn judged<P: Packet>(
+    packet: P,
     scope: ScopeId,
     reason: Reason,
     generation: u64,
     is_probe: bool,
 ) -> u32 {
     #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(ctx, "attempt in scope {}: reason {}", scope, reason as u8);
+    aya_log_ebpf::debug!(
+        &packet,
+        "attempt in scope {}: reason {}",
+        scope,
+        reason as u8
+    );
     match reason {
         // What most of a flood comes to, with all that follows from it known beforehand.
-        Reason::Blocked => finish(ctx, scope, Reason::Blocked, Some(generation), is_probe),
+        Reason::Blocked => finish(packet, scope, Reason::Blocked, Some(generation), is_probe),
         reason => {
             let denied = reason.is_denial().then_some(generation);
-            finish(ctx, scope, reason, denied, is_probe)
+            finish(packet, scope, reason, denied, is_probe)
         }
     }
 }
@@ -53,24 +54,28 @@ pub(crate) fn judged(
 /// Counts, reports a denial by the generation `denied`, and turns the reason into the
 /// action. `is_probe`: it only says what it found.
 #[inline(always)]
-pub(crate) fn finish(
-    ctx: &XdpContext,
+pub(crate) fn finish<P: Packet>(
+    packet: P,
     scope: ScopeId,
     reason: Reason,
     denied: Option<u64>,
     is_probe: bool,
 ) -> u32 {
-    let action = match reason.action() {
-        Action::Pass => xdp_action::XDP_PASS,
-        Action::Drop => xdp_action::XDP_DROP,
-    };
     if is_probe {
+        let action = match reason.action() {
+            Action::Pass => xdp_action::XDP_PASS,
+            Action::Drop => xdp_action::XDP_DROP,
+        };
         return Probe::new(action, reason).0;
     }
+    let action = match reason.action() {
+        Action::Pass => P::PASS,
+        Action::Drop => P::DROP,
+    };
     let Some(cpu) = cpu() else {
         return action;
     };
-    // SAFETY: this CPU's own elements, and XDP does not preempt XDP on a CPU.
+    // SAFETY: this CPU's own elements, and neither hook preempts the other or itself on a CPU.
     unsafe {
         (*cpu).packets[CpuState::row(scope, reason)] += 1;
         if let Some(generation) = denied {
@@ -80,7 +85,7 @@ pub(crate) fn finish(
             } else {
                 (*head).allowance -= 1;
                 let verdict = u32::from(scope) << 8 | reason as u32;
-                if report(ctx.ctx, verdict, generation) == 0 {
+                if packet.report(verdict, generation) == 0 {
                     (*cpu).events.overflowed += 1;
                 } else {
                     (*cpu).events.sent += 1;
@@ -94,13 +99,11 @@ pub(crate) fn finish(
 /// Writes an event, if the ring buffer has room: 1, else 0. `verdict` is the reason, and
 /// above its 8 bits the scope. Apart from what each packet goes through; it looks at the
 /// packet once more.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn report(ctx: *mut xdp_md, verdict: u32, generation: u64) -> u32 {
-    let Segment::Judge(subject) = Segment::unpack(walk(ctx)) else {
+#[inline(always)]
+pub(crate) fn report<P: Packet>(packet: P, verdict: u32, generation: u64) -> u32 {
+    let Segment::Judge(subject) = Segment::unpack(packet.walk()) else {
         return 0;
     };
-    let ctx = XdpContext::new(ctx);
     let Some(mut entry) = maps::EVENTS.reserve(0) else {
         return 0;
     };
@@ -113,7 +116,7 @@ extern "C" fn report(ctx: *mut xdp_md, verdict: u32, generation: u64) -> u32 {
         generation,
         source: [0; 16],
         destination: [0; 16],
-        ifindex: ctx.ingress_ifindex() as u32,
+        ifindex: packet.interface(),
         source_port: ports.source,
         destination_port: ports.destination,
         scope: (verdict >> 8) as u16,
@@ -124,7 +127,7 @@ extern "C" fn report(ctx: *mut xdp_md, verdict: u32, generation: u64) -> u32 {
         },
         reserved: [0; 4],
     });
-    let frame = Whole::of(&ctx);
+    let frame = Whole::of(packet);
     match addresses.family {
         Family::V4 => {
             if let Some(both) = frame.load::<8>(addresses.at) {

@@ -226,6 +226,18 @@ pub fn parse_packed<L: Load>(frame: &L, layer: Layer) -> u64 {
     }
 }
 
+/// Reads a frame without a link-layer header of which is known what it begins with, in one
+/// number: [`Segment::pack`].
+#[inline(always)]
+pub fn parse_announced<L: Load>(frame: &L, ethertype: [u8; 2]) -> u64 {
+    match ethertype {
+        IPV4 => frame.ip(0, Family::V4),
+        IPV6 => frame.ip(0, Family::V6),
+        tag if walk::is_tag(tag) => behind_tags(frame, bare::TAG_TYPE_AT),
+        _ => Segment::Pass(Reason::NotTcp).pack(),
+    }
+}
+
 /// Reads what follows an ethertype, the one at this offset or that behind VLAN tags.
 #[inline(always)]
 fn behind_tags<L: Load>(frame: &L, at: usize) -> u64 {

@@ -3,127 +3,160 @@
 use core::hint::cold_path;
 
 use aya_ebpf::{
-    bindings::{xdp_action, xdp_md},
-    macros::xdp,
-    programs::XdpContext,
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
 };
-use netpolicy_common::{Control, HOST_SCOPE, Reason, ScopeFlags};
+use netpolicy_common::{Control, HOST_SCOPE, Listing, Reason, ScopeFlags};
 use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{FlatSource, FlatV4, FlatV6},
-    frame::Frame,
+    flat::{First, FlatSource, FlatV4, FlatV6},
+    hook::{Calls as _, Packet, Tc, Xdp},
     maps,
     outcome::{cpu_head, finish, judged},
     ruleset::{control, govern, slot_head},
-    slow::slow_path,
 };
 
 /// The program at interfaces.
 #[xdp(frags)]
 pub(crate) fn netpolicy(ctx: XdpContext) -> u32 {
-    filter::<false>(&ctx)
+    filter::<_, false>(Xdp(ctx.ctx))
 }
 
 /// The program at interfaces without a link-layer header: what comes in there has gone through a
 /// tunnel, so the fast path would gain little.
 #[xdp(frags)]
 pub(crate) fn netpolicy_ip(ctx: XdpContext) -> u32 {
-    slow_path(ctx.ctx)
+    Xdp(ctx.ctx).slow_path()
 }
 
 /// The program that is asked: the same, but what it finds is neither counted nor reported.
 #[xdp(frags)]
 pub(crate) fn netpolicy_probe(ctx: XdpContext) -> u32 {
-    filter::<true>(&ctx)
+    filter::<_, true>(Xdp(ctx.ctx))
+}
+
+/// As [`netpolicy`], at tc ingress.
+#[classifier]
+pub(crate) fn netpolicy_tc(ctx: TcContext) -> i32 {
+    filter::<_, false>(Tc(ctx.skb.skb)) as i32
+}
+
+/// As [`netpolicy_ip`], at tc ingress.
+#[classifier]
+pub(crate) fn netpolicy_tc_ip(ctx: TcContext) -> i32 {
+    Tc(ctx.skb.skb).slow_path() as i32
+}
+
+/// As [`netpolicy_probe`], at tc ingress.
+#[classifier]
+pub(crate) fn netpolicy_tc_probe(ctx: TcContext) -> i32 {
+    filter::<_, true>(Tc(ctx.skb.skb)) as i32
 }
 
 #[inline(always)]
-fn filter<const IS_PROBE: bool>(ctx: &XdpContext) -> u32 {
+fn filter<P: Packet, const IS_PROBE: bool>(packet: P) -> u32 {
     let found = parse_plain(
-        &Frame::of(ctx),
-        |source, low_port| attempt::<_, IS_PROBE>(ctx, &FlatV4(source), low_port),
-        |(high, low), low_port| attempt::<_, IS_PROBE>(ctx, &FlatV6 { high, low }, low_port),
+        &packet.linear(),
+        |source, low_port| attempt::<_, _, IS_PROBE>(packet, &FlatV4(source), low_port),
+        |(high, low), low_port| attempt::<_, _, IS_PROBE>(packet, &FlatV6 { high, low }, low_port),
     );
     match found {
         Plain::Attempt(action) => action,
-        Plain::Established => finish(ctx, HOST_SCOPE, Reason::Established, None, IS_PROBE),
-        Plain::Other => slow_path(ctx.ctx),
+        Plain::Established => finish(packet, HOST_SCOPE, Reason::Established, None, IS_PROBE),
+        Plain::Other => packet.slow_path(),
     }
 }
 
 /// A plain connection attempt to a port with this lower byte: what a flood is made of, so
-/// nothing is here that hardly any packet needs.
+/// nothing is here that only few packets need.
 #[inline(always)]
-fn attempt<L: FlatSource, const IS_PROBE: bool>(ctx: &XdpContext, lists: &L, low_port: u8) -> u32 {
+fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
+    packet: P,
+    lists: &L,
+    low_port: u8,
+) -> u32 {
     let Control {
         generation,
         bypasses,
     } = control();
     if bypasses != 0 {
-        return slow_path(ctx.ctx);
+        return packet.slow_path();
     }
     let slot = slot_head(generation);
     if slot.host_ports.holds(low_port) {
-        // What a flood comes to, in as few instructions as there can be: beside long lists they
+        // The path of a flood, in as few instructions as possible: with long lists they
         // decide whether the processor begins with the next packet while it waits for a line
         // of this one's.
-        let kept = Kept(ctx.ctx);
-        if lists.is_blocked_host(&slot.host) {
+        let kept = Kept(packet);
+        let first = lists.first(&slot.host);
+        if first == First::Blocked {
             // SAFETY: as in `finish`.
             let cpu = unsafe { &mut *cpu_head() };
             if !IS_PROBE && cpu.allowance == 0 {
                 cpu.blocked += 1;
-                return xdp_action::XDP_DROP;
+                return P::DROP;
             }
             cold_path();
-            let ctx = &kept.take();
-            return finish(ctx, HOST_SCOPE, Reason::Blocked, Some(generation), IS_PROBE);
+            let packet = kept.take();
+            return finish(
+                packet,
+                HOST_SCOPE,
+                Reason::Blocked,
+                Some(generation),
+                IS_PROBE,
+            );
         }
         cold_path();
-        let ctx = &kept.take();
-        // The address is read anew, as what is forgotten is computed anew.
-        let Some(lists) = L::again(&Frame::of(ctx)) else {
-            return slow_path(ctx.ctx);
+        let packet = kept.take();
+        if first == First::Absent {
+            let host = &slot_head(opaque(generation)).host;
+            let only = || host.flags.has(ScopeFlags::OWN_ONLY);
+            let reason = enforced(Listing::Neither, only);
+            return judged(packet, HOST_SCOPE, reason, generation, IS_PROBE);
+        }
+        // The address is read again, and what depends on an opaque value is computed again.
+        let Some(lists) = L::again(&packet.linear()) else {
+            return packet.slow_path();
         };
-        let host = &slot_head(forgotten(generation)).host;
+        let host = &slot_head(opaque(generation)).host;
         let only = || host.flags.has(ScopeFlags::OWN_ONLY);
         let reason = enforced(lists.otherwise(host, only), only);
-        return judged(ctx, HOST_SCOPE, reason, generation, IS_PROBE);
+        return judged(packet, HOST_SCOPE, reason, generation, IS_PROBE);
     }
     cold_path();
     if !maps::engine_is_flat() {
-        return slow_path(ctx.ctx);
+        return packet.slow_path();
     }
-    let Some(port) = L::port(&Frame::of(ctx)) else {
-        return slow_path(ctx.ctx);
+    let Some(port) = L::port(&packet.linear()) else {
+        return packet.slow_path();
     };
     let (scope, reason) = match govern(generation, port) {
         Ok((scope, config)) => {
-            let host = || &slot_head(forgotten(generation)).host;
+            let host = || &slot_head(opaque(generation)).host;
             (scope, judge(lists, config, host, scope))
         }
         Err(reason) => (HOST_SCOPE, reason),
     };
-    judged(ctx, scope, reason, generation, IS_PROBE)
+    judged(packet, scope, reason, generation, IS_PROBE)
 }
 
 /// The packet, written to memory at once, from where whoever needs it takes it: the compiler
 /// would carry it around look-ups from one register to the other.
-struct Kept(*mut xdp_md);
+struct Kept<P>(P);
 
-impl Kept {
+impl<P: Copy> Kept<P> {
     #[inline(always)]
-    fn take(&self) -> XdpContext {
+    fn take(&self) -> P {
         // SAFETY: a local variable; volatile, so that it is one.
-        XdpContext::new(unsafe { core::ptr::read_volatile(&raw const self.0) })
+        unsafe { core::ptr::read_volatile(&raw const self.0) }
     }
 }
 
-/// The same number, of which the compiler does not know that it is: so it computes anew what
-/// depends on it. Kept, that would be written to memory and read again around each call.
+/// The same number, opaque to the compiler: so it computes again what
+/// depends on it. Otherwise that would be spilled to the stack around each call.
 #[inline(always)]
-fn forgotten(number: u64) -> u64 {
+fn opaque(number: u64) -> u64 {
     let mut number = number;
     // An instruction, though it does nothing: the kernel takes none for two lines of source.
     // SAFETY: changes nothing.

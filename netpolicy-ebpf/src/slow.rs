@@ -1,11 +1,11 @@
 //! The slow path: packets that are not plain, and all of them while a bypass is in force or
 //! the LPM engine was chosen.
 //!
-//! Its parts are global functions (Documentation/bpf: `BTF_FUNC_GLOBAL`): the verifier walks
-//! each once, whatever calls it, and their variables are none of the others'. They take and
-//! return only the context and numbers.
+//! Its parts are bodies of global functions (`hook.rs`): the verifier walks each once, whatever
+//! calls it, and their variables are none of the others'. They take and return only the context
+//! and numbers.
 
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_ktime_get_boot_ns, programs::XdpContext};
+use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use netpolicy_common::{
     Control, HOST_SCOPE, MAX_SCOPES, Reason, ScopeConfig, ScopeId, list_slot_of, slot_of,
 };
@@ -14,52 +14,55 @@ use netpolicy_ebpf::{
 };
 
 use crate::{
+    hook::Packet,
     maps,
     outcome::{finish, judged},
     ruleset::{control, govern, slot_head},
     source::{Source, SourceV4, SourceV6},
-    whole::{Whole, ip, walk},
+    whole::Whole,
 };
 
 /// Parses and judges a packet.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn slow_path(ctx: *mut xdp_md) -> u32 {
-    let packed = walk(ctx);
+#[inline(always)]
+pub(crate) fn slow_path<P: Packet>(packet: P) -> u32 {
+    let packed = packet.walk();
     if let Segment::Pass(reason) = Segment::unpack(packed) {
-        let (ctx, reason) = (XdpContext::new(ctx), reason_of(reason as u64));
-        return finish(&ctx, HOST_SCOPE, reason, None, maps::is_probe());
+        let reason = reason_of(reason as u64);
+        return finish(packet, HOST_SCOPE, reason, None, maps::is_probe());
     }
     let control = control();
     let (generation, bypasses) = (control.generation, control.bypasses);
-    let verdict = Verdict(judge_reading(ctx, packed, generation, bypasses));
-    let xdp = XdpContext::new(ctx);
+    let verdict = Verdict(packet.judge_reading(packed, generation, bypasses));
     if let Some(family) = other_reading(packed) {
-        let other = ip(ctx, 0, u64::from(matches!(family, Family::V6)));
-        let other = Verdict(judge_reading(ctx, other, generation, bypasses));
+        let other = packet.ip(0, u64::from(matches!(family, Family::V6)));
+        let other = Verdict(packet.judge_reading(other, generation, bypasses));
         // Not reported: an event names one source, and the frame has two.
         let (scope, reason) = other.or_stricter(verdict).unpack();
-        return finish(&xdp, scope, reason, None, maps::is_probe());
+        return finish(packet, scope, reason, None, maps::is_probe());
     }
     let (scope, reason) = verdict.unpack();
-    judged(&xdp, scope, reason, generation, maps::is_probe())
+    judged(packet, scope, reason, generation, maps::is_probe())
 }
 
-/// Judges what [`walk`] found. The answer is a [`Verdict`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn judge_reading(ctx: *mut xdp_md, packed: u64, generation: u64, bypasses: u64) -> u64 {
+/// Judges what [`Packet::parse`] found. The answer is a [`Verdict`].
+#[inline(always)]
+pub(crate) fn judge_reading<P: Packet>(
+    packet: P,
+    packed: u64,
+    generation: u64,
+    bypasses: u64,
+) -> u64 {
     match Segment::unpack(packed) {
         Segment::Pass(reason) => Verdict::new(HOST_SCOPE, reason).0,
         Segment::Judge(subject) if subject.is_attempt => {
-            judge_attempt(ctx, packed, generation, bypasses)
+            packet.judge_attempt(packed, generation, bypasses)
         }
         Segment::Judge(_) => {
             let control = Control {
                 generation,
                 bypasses,
             };
-            let (scope, reason) = strictest(ctx, packed, &control);
+            let (scope, reason) = strictest(packet, packed, &control);
             Verdict::new(scope, reason).0
         }
     }
@@ -113,9 +116,13 @@ fn reason_of(number: u64) -> Reason {
 
 /// Judges a connection attempt: failsafe port, service of the port, bypass, lists, in this
 /// order. The answer is a [`Verdict`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn judge_attempt(ctx: *mut xdp_md, packed: u64, generation: u64, bypasses: u64) -> u64 {
+#[inline(always)]
+pub(crate) fn judge_attempt<P: Packet>(
+    packet: P,
+    packed: u64,
+    generation: u64,
+    bypasses: u64,
+) -> u64 {
     let Segment::Judge(subject) = Segment::unpack(packed) else {
         return Verdict::new(HOST_SCOPE, Reason::Malformed).0;
     };
@@ -128,8 +135,8 @@ extern "C" fn judge_attempt(ctx: *mut xdp_md, packed: u64, generation: u64, bypa
         Err(reason) => return Verdict::new(HOST_SCOPE, reason).0,
     };
     let reason = match subject.addresses.family {
-        Family::V4 => in_scope::<SourceV4, 4>(ctx, subject, &control, scope, config),
-        Family::V6 => in_scope::<SourceV6, 16>(ctx, subject, &control, scope, config),
+        Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
+        Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
     };
     Verdict::new(scope, reason).0
 }
@@ -138,7 +145,7 @@ extern "C" fn judge_attempt(ctx: *mut xdp_md, packed: u64, generation: u64, bypa
 /// first that drops decides, else the first that observes a denial, else the first for which
 /// the source has a bypass.
 #[inline(always)]
-fn strictest(ctx: *mut xdp_md, packed: u64, control: &Control) -> (ScopeId, Reason) {
+fn strictest<P: Packet>(packet: P, packed: u64, control: &Control) -> (ScopeId, Reason) {
     let mut found = Verdict::NONE;
     let head = slot_head(control.generation);
     for (at, word) in (0..).step_by(64).zip(head.unclassified.words()) {
@@ -149,7 +156,7 @@ fn strictest(ctx: *mut xdp_md, packed: u64, control: &Control) -> (ScopeId, Reas
             }
             if scopes & 1 != 0 {
                 let asked = u64::from(control.bypasses != 0) << 32 | scope;
-                found = Verdict(one_scope(ctx, packed, control.generation, asked, found.0));
+                found = Verdict(packet.one_scope(packed, control.generation, asked, found.0));
                 if found.0 & 0xff == Reason::UnclassifiedDropped as u64 {
                     return found.unpack();
                 }
@@ -167,10 +174,9 @@ fn strictest(ctx: *mut xdp_md, packed: u64, control: &Control) -> (ScopeId, Reas
 
 /// What one scope makes of the [`Verdict`] of those before it. `asked`: the scope, and above
 /// its 32 bits whether there are bypasses.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn one_scope(
-    ctx: *mut xdp_md,
+#[inline(always)]
+pub(crate) fn one_scope<P: Packet>(
+    packet: P,
     packed: u64,
     generation: u64,
     asked: u64,
@@ -189,8 +195,8 @@ extern "C" fn one_scope(
         bypasses: asked >> 32,
     };
     let reason = match subject.addresses.family {
-        Family::V4 => in_scope::<SourceV4, 4>(ctx, subject, &control, scope, config),
-        Family::V6 => in_scope::<SourceV6, 16>(ctx, subject, &control, scope, config),
+        Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
+        Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
     };
     match unclassified(reason) {
         Reason::UnclassifiedPassed => found,
@@ -204,14 +210,14 @@ extern "C" fn one_scope(
 
 /// Bypass, then lists.
 #[inline(always)]
-fn in_scope<S: Source<Address = [u8; N]>, const N: usize>(
-    ctx: *mut xdp_md,
+fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
+    packet: P,
     subject: Subject,
     control: &Control,
     scope: ScopeId,
     config: &ScopeConfig,
 ) -> Reason {
-    let frame = Whole::of(&XdpContext::new(ctx));
+    let frame = Whole::of(packet);
     let Some(address) = frame.load::<N>(subject.addresses.at) else {
         return Reason::Malformed;
     };

@@ -1,30 +1,29 @@
 //! A whole frame as the kernel gives it, one buffer or several, and walking its headers.
 //!
-//! The steps of the walk are global functions (Documentation/bpf: `BTF_FUNC_GLOBAL`), as the
-//! slow path's parts are.
+//! The steps of the walk are bodies of global functions (`hook.rs`), as the slow path's parts
+//! are.
 
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_load_bytes, programs::XdpContext};
 use netpolicy_ebpf::{Bytes, Chain, Family, Load, packet};
 
-use crate::{frame::Frame, maps};
+use crate::{frame::Frame, hook::Packet};
 
 /// A frame, of which the linear part is read as memory, and what lies behind it by a call.
-pub(crate) struct Whole {
-    ctx: *mut xdp_md,
+pub(crate) struct Whole<P> {
+    packet: P,
     linear: Frame,
 }
 
-impl Whole {
+impl<P: Packet> Whole<P> {
     #[inline(always)]
-    pub(crate) fn of(ctx: &XdpContext) -> Self {
+    pub(crate) fn of(packet: P) -> Self {
         Self {
-            ctx: ctx.ctx,
-            linear: Frame::of(ctx),
+            packet,
+            linear: packet.linear(),
         }
     }
 }
 
-impl Load for Whole {
+impl<P: Packet> Load for Whole<P> {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let offset = bounded(offset);
@@ -32,37 +31,36 @@ impl Load for Whole {
             return Some(*bytes);
         }
         let mut bytes = [0; N];
-        // SAFETY: the helper (Linux 5.18) writes `N` bytes to `bytes`, or fails where any of
-        // them lies past the frame's end.
-        let failed = unsafe {
-            bpf_xdp_load_bytes(self.ctx, offset as u32, bytes.as_mut_ptr().cast(), N as u32)
-        };
-        (failed == 0).then_some(bytes)
+        let to = bytes.as_mut_ptr().cast();
+        // SAFETY: `bytes` has `N` bytes.
+        let is_there = unsafe { self.packet.load_bytes(offset as u32, to, N as u32) };
+        is_there.then_some(bytes)
     }
 
     #[inline(always)]
     fn ip(&self, at: usize, family: Family) -> u64 {
-        ip(self.ctx, at as u64, u64::from(matches!(family, Family::V6)))
+        let is_v6 = u64::from(matches!(family, Family::V6));
+        self.packet.ip(at as u64, is_v6)
     }
 
     #[inline(always)]
     fn skip_tag(&self, at: usize) -> usize {
-        tag(self.ctx, at as u64) as usize
+        self.packet.tag(at as u64) as usize
     }
 
     #[inline(always)]
     fn skip_extension(&self, chain: Chain, end: usize) -> Chain {
-        Chain(extension(self.ctx, chain.0, end as u64))
+        Chain(self.packet.extension(chain.0, end as u64))
     }
 
     #[inline(always)]
     fn skip_tags(&self, at: usize) -> usize {
-        tags(self.ctx, at as u64) as usize
+        self.packet.tags(at as u64) as usize
     }
 
     #[inline(always)]
     fn skip_extensions(&self, chain: Chain, end: usize) -> Chain {
-        Chain(extensions(self.ctx, chain.0, end as u64))
+        Chain(self.packet.extensions(chain.0, end as u64))
     }
 }
 
@@ -82,47 +80,39 @@ fn bounded(offset: usize) -> usize {
     offset as usize
 }
 
-/// [`packet::parse_packed`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn walk(ctx: *mut xdp_md) -> u64 {
-    packet::parse_packed(&Whole::of(&XdpContext::new(ctx)), maps::layer())
+/// [`Packet::parse`].
+#[inline(always)]
+pub(crate) fn walk<P: Packet>(packet: P) -> u64 {
+    packet.parse()
 }
 
 /// [`packet::ip`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn ip(ctx: *mut xdp_md, at: u64, is_v6: u64) -> u64 {
+#[inline(always)]
+pub(crate) fn ip<P: Packet>(packet: P, at: u64, is_v6: u64) -> u64 {
     let family = if is_v6 == 0 { Family::V4 } else { Family::V6 };
-    packet::ip(&Whole::of(&XdpContext::new(ctx)), at as usize, family)
+    packet::ip(&Whole::of(packet), at as usize, family)
 }
 
 /// [`packet::skip_tags`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tags(ctx: *mut xdp_md, at: u64) -> u64 {
-    packet::skip_tags(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
+#[inline(always)]
+pub(crate) fn tags<P: Packet>(packet: P, at: u64) -> u64 {
+    packet::skip_tags(&Whole::of(packet), at as usize) as u64
 }
 
 /// [`packet::skip_extensions`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn extensions(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
-    let frame = Whole::of(&XdpContext::new(ctx));
-    packet::skip_extensions(&frame, Chain(chain), end as usize).0
+#[inline(always)]
+pub(crate) fn extensions<P: Packet>(packet: P, chain: u64, end: u64) -> u64 {
+    packet::skip_extensions(&Whole::of(packet), Chain(chain), end as usize).0
 }
 
 /// [`packet::skip_tag`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn tag(ctx: *mut xdp_md, at: u64) -> u64 {
-    packet::skip_tag(&Whole::of(&XdpContext::new(ctx)), at as usize) as u64
+#[inline(always)]
+pub(crate) fn tag<P: Packet>(packet: P, at: u64) -> u64 {
+    packet::skip_tag(&Whole::of(packet), at as usize) as u64
 }
 
 /// [`packet::skip_extension`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn extension(ctx: *mut xdp_md, chain: u64, end: u64) -> u64 {
-    let frame = Whole::of(&XdpContext::new(ctx));
-    packet::skip_extension(&frame, Chain(chain), end as usize).0
+#[inline(always)]
+pub(crate) fn extension<P: Packet>(packet: P, chain: u64, end: u64) -> u64 {
+    packet::skip_extension(&Whole::of(packet), Chain(chain), end as usize).0
 }

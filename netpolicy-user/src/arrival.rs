@@ -38,12 +38,12 @@ pub struct Origin {
     is_named: bool,
     /// Whether the source is an address of the host itself.
     own: bool,
-    links: Vec<Link>,
+    links: Vec<ArrivalLink>,
 }
 
 /// A network device, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
+pub(crate) struct ArrivalLink {
     pub index: u32,
     pub name: String,
     pub is_loopback: bool,
@@ -77,7 +77,7 @@ pub async fn origin(source: IpAddr, interface: Option<&str>) -> Result<Origin, A
     let connection = tokio::spawn(connection);
     let links = handle.link().get().execute();
     let links: Vec<_> = links.try_collect().await.map_err(|e| failed(&e))?;
-    let links: Vec<Link> = links.iter().map(Link::of).collect();
+    let links: Vec<ArrivalLink> = links.iter().map(ArrivalLink::of).collect();
     let mut origin = Origin {
         links,
         ..Origin::default()
@@ -158,7 +158,7 @@ impl Origin {
     }
 
     /// Why attempts on an interface are not all seen.
-    fn gap(&self, link: &Link, attached: &[u32]) -> Option<String> {
+    fn gap(&self, link: &ArrivalLink, attached: &[u32]) -> Option<String> {
         let mut open = Vec::new();
         self.open_below(link, attached, DEEPEST, &mut open);
         match open.as_slice() {
@@ -178,7 +178,13 @@ impl Origin {
     }
 
     /// The devices by which frames for one arrive unseen.
-    fn open_below(&self, link: &Link, attached: &[u32], depth: usize, open: &mut Vec<String>) {
+    fn open_below(
+        &self,
+        link: &ArrivalLink,
+        attached: &[u32],
+        depth: usize,
+        open: &mut Vec<String>,
+    ) {
         if attached.contains(&link.index) {
             return;
         }
@@ -187,7 +193,7 @@ impl Origin {
             .links
             .iter()
             .filter(|port| link.has_ports && port.master == Some(link.index));
-        let below: Vec<&Link> = lower.into_iter().chain(ports).collect();
+        let below: Vec<&ArrivalLink> = lower.into_iter().chain(ports).collect();
         if below.is_empty() || depth == 0 {
             open.push(link.name.clone());
         }
@@ -205,7 +211,7 @@ impl Origin {
         }
     }
 
-    fn link(&self, index: u32) -> Option<&Link> {
+    fn link(&self, index: u32) -> Option<&ArrivalLink> {
         self.links.iter().find(|link| link.index == index)
     }
 
@@ -217,7 +223,7 @@ impl Origin {
 
     /// A source that arrives on the first of some devices.
     #[cfg(test)]
-    pub(crate) fn on(links: Vec<Link>, is_named: bool) -> Self {
+    pub(crate) fn on(links: Vec<ArrivalLink>, is_named: bool) -> Self {
         Self {
             interface: links.first().map(|link| link.index),
             is_named,
@@ -227,7 +233,7 @@ impl Origin {
     }
 }
 
-impl Link {
+impl ArrivalLink {
     fn of(message: &LinkMessage) -> Self {
         let mut link = Self {
             index: message.header.index,
@@ -279,13 +285,13 @@ impl Link {
 mod tests {
     use super::*;
 
-    fn unfiltered(links: Vec<Link>, attached: &[u32]) -> Option<String> {
+    fn unfiltered(links: Vec<ArrivalLink>, attached: &[u32]) -> Option<String> {
         Origin::on(links, false).filtering(attached).unfiltered
     }
 
     #[test]
     fn verdict_depends_only_on_the_interface_of_arrival() {
-        let links = || vec![Link::plain(2, "eth0"), Link::plain(3, "eth1")];
+        let links = || vec![ArrivalLink::plain(2, "eth0"), ArrivalLink::plain(3, "eth1")];
         assert_eq!(unfiltered(links(), &[2]), None);
         assert_eq!(
             unfiltered(links(), &[3]).unwrap(),
@@ -299,11 +305,11 @@ mod tests {
 
     #[test]
     fn stacked_device_is_filtered_where_its_frames_arrive() {
-        let vlan = Link {
+        let vlan = ArrivalLink {
             lower: Some(2),
-            ..Link::plain(9, "eth0.7")
+            ..ArrivalLink::plain(9, "eth0.7")
         };
-        let links = || vec![vlan.clone(), Link::plain(2, "eth0")];
+        let links = || vec![vlan.clone(), ArrivalLink::plain(2, "eth0")];
         assert_eq!(unfiltered(links(), &[2]), None);
         assert!(
             unfiltered(links(), &[5])
@@ -311,13 +317,13 @@ mod tests {
                 .contains("eth0, not filtered")
         );
 
-        let bridge = Link {
+        let bridge = ArrivalLink {
             has_ports: true,
-            ..Link::plain(9, "br0")
+            ..ArrivalLink::plain(9, "br0")
         };
-        let port = |index, name| Link {
+        let port = |index, name| ArrivalLink {
             master: Some(9),
-            ..Link::plain(index, name)
+            ..ArrivalLink::plain(index, name)
         };
         let links = || vec![bridge.clone(), port(2, "eth0"), port(3, "eth1")];
         assert_eq!(unfiltered(links(), &[2, 3]), None);

@@ -22,13 +22,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView, Problem,
-    ProgressView, RuleItem, RulesQuery, ServiceView, Status,
+    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView,
+    ProblemDetails, ProgressView, RuleItem, RulesQuery, ServiceView, Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
 
-use http::{HttpError, Request, Response};
+use http::{ClientRequest, ClientResponse, ExchangeError};
 
 pub use error::ClientError;
 pub use events::Events;
@@ -100,10 +100,10 @@ impl Client {
         if matches!(name, "" | "." | "..") {
             return Err(ClientError::Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
-                body: Box::new(Problem {
+                body: Box::new(ProblemDetails {
                     code: ErrorCode::NotFound,
                     errors: vec![format!("there is no policy \"{name}\"")],
-                    ..Problem::default()
+                    ..ProblemDetails::default()
                 }),
             });
         }
@@ -202,7 +202,7 @@ impl Client {
     }
 
     /// A request that changes the desired state.
-    fn changing(&self, path: &[&str], query: &ChangeQuery) -> Request {
+    fn changing(&self, path: &[&str], query: &ChangeQuery) -> ClientRequest {
         let request = self.request(Method::POST, path, &[]).query(query);
         match query.if_revision {
             Some(revision) => request.header(IF_MATCH, &format!("\"{revision}\"")),
@@ -249,16 +249,16 @@ impl Client {
         self.decode(&what, self.send(&what, request).await?).await
     }
 
-    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Request {
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> ClientRequest {
         let mut target = String::from("/v1");
         for segment in path {
             target.push('/');
             target.extend(segment.bytes().map(encode_byte));
         }
-        Request::new(method, target).query(query)
+        ClientRequest::new(method, target).query(query)
     }
 
-    async fn send(&self, what: &str, request: Request) -> ClientResult<Response> {
+    async fn send(&self, what: &str, request: ClientRequest) -> ClientResult<ClientResponse> {
         let response = self
             .sent(request)
             .await
@@ -273,17 +273,21 @@ impl Client {
 
     /// Under pressure an agent answers some before it reads their request, which HTTP has no
     /// room for: when the request is repeated, it says why.
-    async fn sent(&self, request: Request) -> Result<Response, HttpError> {
+    async fn sent(&self, request: ClientRequest) -> Result<ClientResponse, ExchangeError> {
         for _ in 1..EARLY_ANSWERS {
             match request.clone().send(&self.socket).await {
-                Err(HttpError::NotHttp(_)) => tokio::time::sleep(EARLY_PAUSE).await,
+                Err(ExchangeError::NotHttp(_)) => tokio::time::sleep(EARLY_PAUSE).await,
                 sent => return sent,
             }
         }
         request.send(&self.socket).await
     }
 
-    async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> ClientResult<T> {
+    async fn decode<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        response: ClientResponse,
+    ) -> ClientResult<T> {
         let bytes = response.bytes().await.map_err(|e| self.failure(what, e))?;
         serde_json::from_slice(&bytes).map_err(|e| self.garbled(what, e))
     }
@@ -302,7 +306,7 @@ impl Client {
         }
     }
 
-    fn failure(&self, what: &str, error: HttpError) -> ClientError {
+    fn failure(&self, what: &str, error: ExchangeError) -> ClientError {
         error::failure(&self.socket, what, error)
     }
 

@@ -3,11 +3,7 @@
 //! Reads the configuration file and nothing else; opens no socket and touches no
 //! interface. What the values mean is up to who uses them.
 
-mod commented;
-mod compare;
-
 use std::ffi::OsString;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,12 +14,19 @@ use toml::Spanned;
 
 use crate::model::Limits;
 
+mod commented;
+mod effective;
+mod error;
+mod read;
+
 pub use commented::commented_default;
+pub use effective::{Setting, ValueOrigin, differing_keys, settings};
+pub use error::{ConfigError, ConfigProblem};
 
 /// Where the configuration file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/netpolicy/config.toml";
 /// A configuration file with every key, its default and what it means.
-pub const DEFAULT_TEXT: &str = include_str!("config/default.toml");
+pub(crate) const DEFAULT_TEXT: &str = include_str!("config/default.toml");
 /// The agent's unix socket.
 pub const DEFAULT_SOCKET: &str = "/run/netpolicy/agent.sock";
 /// The store's directory.
@@ -41,13 +44,16 @@ const DEFAULT_EVENTS_PER_SECOND: u32 = 1000;
 const DEFAULT_VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Everything that can be configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// The agent's unix socket.
+    #[serde(serialize_with = "effective::path")]
     pub socket: PathBuf,
     /// Directory of the store and the `detached` marker.
+    #[serde(serialize_with = "effective::path")]
     pub state_dir: PathBuf,
     /// Where links, program and maps are pinned; on a bpffs.
+    #[serde(serialize_with = "effective::path")]
     pub bpffs_dir: PathBuf,
     /// Whose that bpffs is.
     pub bpffs: BpffsChoice,
@@ -56,8 +62,8 @@ pub struct Config {
     /// Interfaces that need not be filtered, and are no fault in the status: names, or
     /// beginnings of names with a `*` behind.
     pub unfiltered_interfaces: Vec<String>,
-    /// How to attach to them.
-    pub xdp_mode: XdpChoice,
+    /// Where to attach to them.
+    pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
     /// Drop events reported per second, all CPUs together.
@@ -65,20 +71,25 @@ pub struct Config {
     /// The most that a host may have.
     pub limits: Limits,
     /// How often the agent compares the kernel with the desired state; at least a second.
+    #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
 }
 
-/// How to attach the program to an interface.
+/// The hook of an interface that runs the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum XdpChoice {
-    /// In the driver; where the driver cannot, in the kernel's generic hook.
+pub enum HookChoice {
+    /// By the driver: native XDP where it keeps the driver's receive offloads, else tcx.
     #[default]
     Auto,
-    /// In the driver, or not at all.
+    /// XDP in the driver, or nowhere.
     Native,
-    /// In the kernel's generic hook: slower, works on every interface.
+    /// XDP in the kernel's generic hook: slower, works on every interface.
     Generic,
+    /// The tcx chain, behind the driver (Linux 6.6).
+    Tcx,
+    /// A filter of the qdisc `clsact`, which does the same on every kernel.
+    Clsact,
 }
 
 /// Whose the bpffs with the pins is. Filtering ends with it.
@@ -129,48 +140,18 @@ pub struct Overrides {
     pub ephemeral: bool,
     /// Overrides [`Config::interfaces`], all of them.
     pub interfaces: Vec<String>,
-    /// Overrides [`Config::xdp_mode`].
-    pub xdp_mode: Option<XdpChoice>,
+    /// Overrides [`Config::hook`].
+    pub hook: Option<HookChoice>,
 }
 
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the configuration file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file, a variable or a flag says something that cannot be.
-    #[error("{}", join(.0))]
-    Invalid(Vec<ConfigProblem>),
-}
-
-/// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigProblem {
-    /// "/etc/netpolicy/config.toml:3:1", or a flag's or variable's name.
-    pub place: String,
-    /// What is wrong, and what was expected.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
-
-fn join(problems: &[ConfigProblem]) -> String {
-    problems
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+/// The configuration file that an option or the environment names.
+pub fn named_file(
+    overrides: &Overrides,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    let variable = || environment("NETPOLICY_CONFIG").filter(|value| !value.is_empty());
+    let file = overrides.file.clone();
+    file.or_else(|| variable().map(PathBuf::from))
 }
 
 impl Default for Config {
@@ -182,7 +163,7 @@ impl Default for Config {
             bpffs: BpffsChoice::default(),
             interfaces: Vec::new(),
             unfiltered_interfaces: Vec::new(),
-            xdp_mode: XdpChoice::default(),
+            hook: HookChoice::default(),
             engine: EngineChoice::default(),
             events_per_second: DEFAULT_EVENTS_PER_SECOND,
             limits: Limits::default(),
@@ -200,6 +181,34 @@ impl Config {
         overrides: &Overrides,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
+        let (config, problems, _) = Self::read(overrides, environment)?;
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// What commands work with, and what is wrong with it: an invalid file does not keep the
+    /// operator from an agent that runs, nor from `netpolicy detach`.
+    ///
+    /// # Errors
+    /// As [`Config::load`] where a file is named and it is not certain which agent that means.
+    pub fn for_commands(
+        overrides: &Overrides,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(Self, Vec<ConfigProblem>), ConfigError> {
+        let (config, problems, is_agent_known) = Self::read(overrides, environment)?;
+        match problems.is_empty() || is_agent_known {
+            true => Ok((config, problems)),
+            false => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    /// All that can be read, all that is wrong, and whether it is certain which agent is meant.
+    fn read(
+        overrides: &Overrides,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(Self, Vec<ConfigProblem>, bool), ConfigError> {
         // An empty variable is how shells and unit files say "not set".
         let variable = |name: &str| {
             environment(name)
@@ -209,13 +218,15 @@ impl Config {
         let mut config = Self::default();
         let mut problems = Vec::new();
 
-        let named = overrides
-            .file
-            .clone()
-            .or_else(|| variable("NETPOLICY_CONFIG"));
+        let named = named_file(overrides, &environment);
         let path = named.clone().unwrap_or_else(|| DEFAULT_FILE.into());
         match std::fs::read_to_string(&path) {
-            Ok(text) => config.take_file(&path, &text, &mut problems),
+            Ok(text) => {
+                config.take_file(&path, &text, &mut problems);
+                problems.sort_by_key(read::position);
+                // An unknown section is reported for each of its keys.
+                problems.dedup();
+            }
             Err(e) if named.is_none() && e.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(ConfigError::Read { path, source }),
         }
@@ -246,15 +257,12 @@ impl Config {
         if overrides.ephemeral {
             config.bpffs = BpffsChoice::Ephemeral;
         }
-        if let Some(mode) = overrides.xdp_mode {
-            config.xdp_mode = mode;
+        if let Some(hook) = overrides.hook {
+            config.hook = hook;
         }
 
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError::Invalid(problems))
-        }
+        let is_agent_known = named.is_none() || config.socket != Path::new(DEFAULT_SOCKET);
+        Ok((config, problems, is_agent_known))
     }
 
     /// [`Config::load`] with the process's own environment.
@@ -266,16 +274,7 @@ impl Config {
     }
 
     fn take_file(&mut self, path: &Path, text: &str, problems: &mut Vec<ConfigProblem>) {
-        let file: File = match toml::from_str(text) {
-            Ok(file) => file,
-            Err(e) => {
-                problems.push(ConfigProblem {
-                    place: place(path, text, e.span().map_or(0, |s| s.start)),
-                    message: e.message().trim().replace('\n', ", "),
-                });
-                return;
-            }
-        };
+        let file: File = read::keys(path, text, problems);
         let at = |span: std::ops::Range<usize>| place(path, text, span.start);
 
         for (field, value) in [
@@ -315,8 +314,15 @@ impl Config {
                 self.unfiltered_interfaces.push(pattern.into_inner());
             }
         }
-        if let Some(mode) = file.xdp_mode {
-            self.xdp_mode = mode;
+        if let (Some(_), Some(old)) = (&file.hook, &file.xdp_mode) {
+            problems.push(ConfigProblem {
+                place: at(old.span()),
+                message: "`xdp_mode` is the former name of `hook`, which is there too: remove it"
+                    .into(),
+            });
+        }
+        if let Some(hook) = file.hook.or(file.xdp_mode.map(Spanned::into_inner)) {
+            self.hook = hook;
         }
         if let Some(bpffs) = file.bpffs {
             self.bpffs = bpffs;
@@ -394,7 +400,9 @@ struct File {
     bpffs_dir: Option<Spanned<PathBuf>>,
     interfaces: Option<Vec<Spanned<String>>>,
     unfiltered_interfaces: Option<Vec<Spanned<String>>>,
-    xdp_mode: Option<XdpChoice>,
+    hook: Option<HookChoice>,
+    /// The former name of `hook`.
+    xdp_mode: Option<Spanned<HookChoice>>,
     bpffs: Option<BpffsChoice>,
     engine: Option<EngineChoice>,
     events_per_second: Option<u32>,

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_without_an_agent_are_reported_until_forgotten() {
+    fn actions_without_an_agent_are_reported_until_removed() {
         let dir = tempfile::tempdir().unwrap();
         let marker = dir.path().join("detached");
         let action = |action: &str, seconds| Unrecorded {

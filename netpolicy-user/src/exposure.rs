@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::{
     api::{Attachment, Interface, OtherInterface},
-    datapath::AttachedInterface,
+    datapath::{AttachedInterface, Hook},
     netdev::{Cover, Device, covers},
 };
 
@@ -81,19 +81,20 @@ pub fn described(other: &OtherInterface) -> String {
     format!("{} ({what})", other.name)
 }
 
-/// Interfaces that run a program by netpolicy's name, as they say.
+/// Interfaces that run a program by netpolicy's name, as they say. `programs`: the programs of
+/// an interface.
 #[must_use]
-pub fn running(devices: &[Device], is_ours: impl Fn(u32) -> bool) -> Vec<(Interface, u32)> {
+pub fn running(
+    devices: &[Device],
+    programs: impl Fn(&Device) -> Vec<(Hook, u32)>,
+    is_ours: impl Fn(u32) -> bool,
+) -> Vec<(Interface, u32)> {
     let mut found = Vec::new();
     for device in devices {
-        if let Some(xdp) = device.xdp.iter().find(|xdp| is_ours(xdp.program)) {
-            let interface = Interface {
-                name: device.name.clone(),
-                index: device.index,
-                attachment: xdp.mode.into(),
-                elsewhere: false,
-            };
-            found.push((interface, xdp.program));
+        let mut running = programs(device).into_iter();
+        if let Some((hook, program)) = running.find(|(_, program)| is_ours(*program)) {
+            let interface = Interface::new(&device.name, device.index, hook.into());
+            found.push((interface, program));
         }
     }
     found
@@ -115,11 +116,28 @@ pub fn own_networks(devices: &[Device]) -> Vec<(IpNet, String)> {
 #[must_use]
 pub fn interface(attached: AttachedInterface) -> Interface {
     Interface {
-        name: attached.name,
-        index: attached.index,
-        attachment: attached.attachment,
+        reason: Some(attached.reason).filter(|reason| !reason.is_empty()),
+        ahead: attached.ahead,
+        offloads: attached.offloads,
         elsewhere: !attached.is_here,
+        ..Interface::new(&attached.name, attached.index, attached.hook.into())
     }
+}
+
+/// Where other programs stand before netpolicy's.
+#[must_use]
+pub fn overtaken(interfaces: &[Interface]) -> Vec<String> {
+    let behind = interfaces.iter().filter(|i| !i.ahead.is_empty());
+    let line = |i: &Interface| {
+        format!(
+            "interface {}: {} runs before netpolicy in the tcx chain: what it accepts is not \
+             judged; attach it after netpolicy, or run `netpolicy detach` and `netpolicy attach` \
+             to put netpolicy first",
+            i.name,
+            i.ahead.join(", ")
+        )
+    };
+    behind.map(line).collect()
 }
 
 /// Whether any interface of this namespace is filtered.
@@ -128,7 +146,7 @@ pub fn is_filtered(interface: &Interface) -> bool {
     !interface.elsewhere
         && matches!(
             interface.attachment,
-            Attachment::Native | Attachment::Generic
+            Attachment::Native | Attachment::Generic | Attachment::Tcx | Attachment::Clsact
         )
 }
 
@@ -159,9 +177,12 @@ mod tests {
             name: name.to_owned(),
             index,
             is_here,
-            attachment: Attachment::Native,
+            hook: Hook::Native,
             program: 1,
+            ahead: Vec::new(),
             link_layer: None,
+            reason: String::new(),
+            offloads: Vec::new(),
         }
     }
 

@@ -24,7 +24,9 @@ use crate::{
     clock::Clock,
     compiler::{self, Doors, Exempt, compile},
     config::DETACHED_MARKER,
-    datapath::{CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name},
+    datapath::{
+        CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name, running,
+    },
     detach_marker::{self, Unrecorded},
     exposure,
     model::{Bypass, State},
@@ -79,8 +81,10 @@ pub fn status(
     };
     let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all())?;
     let others = exposure::others(&devices, &attached, &[], accepted);
+    let interfaces: Vec<_> = attached.into_iter().map(exposure::interface).collect();
     if state == EnforcementState::Attached {
         faults.extend(exposure::faults(&others));
+        faults.extend(exposure::overtaken(&interfaces));
     }
     Ok(Status {
         agent: None,
@@ -93,7 +97,7 @@ pub fn status(
             digest: hex(&enforced.digest),
             entries: enforced.entries,
             abi: enforced.abi,
-            interfaces: attached.into_iter().map(exposure::interface).collect(),
+            interfaces,
             others,
         },
         faults,
@@ -105,10 +109,10 @@ pub fn status(
 fn without_pins(error: DatapathError, unasked: Vec<String>) -> anyhow::Result<Status> {
     let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all());
     let devices = devices.unwrap_or_default();
-    let running = exposure::running(&devices, |id| {
+    let found = exposure::running(&devices, running, |id| {
         program_name(id).is_some_and(|name| name.starts_with("netpolicy"))
     });
-    if running.is_empty() {
+    if found.is_empty() {
         return Err(error.into());
     }
     let mut faults = unasked;
@@ -116,7 +120,7 @@ fn without_pins(error: DatapathError, unasked: Vec<String>) -> anyhow::Result<St
         "what is in force cannot be read: {}",
         chain(&error)
     ));
-    faults.extend(running.iter().map(|(interface, program)| {
+    faults.extend(found.iter().map(|(interface, program)| {
         format!(
             "interface {} runs program {program} of netpolicy: it is filtered, by rules that \
              cannot be read",
@@ -134,7 +138,7 @@ fn without_pins(error: DatapathError, unasked: Vec<String>) -> anyhow::Result<St
             digest: String::new(),
             entries: 0,
             abi: netpolicy_common::ABI_VERSION,
-            interfaces: running.into_iter().map(|(i, _)| i).collect(),
+            interfaces: found.into_iter().map(|(i, _)| i).collect(),
             others: Vec::new(),
         },
         faults,

@@ -1,4 +1,4 @@
-//! What can be done with the store while no agent runs: restore a backup, begin with no policy.
+//! Recovery of the store while no agent runs: restore a backup, or start with no policy.
 //!
 //! The command line's only way to the store. Holds the state directory's lock meanwhile, so
 //! that no agent writes there, and leaves the kernel alone: what is in force stays in force.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::agent::upkeep::lock::{self, Lock, LockError};
-pub use crate::store::Kept;
+pub use crate::store::ReplacedDatabase;
 use crate::store::{self, AuditDetail, AuditEntry, Outcome, Restorable, StoreError, Summary};
 
 /// Why it was not done. Nothing has changed, unless it says otherwise.
@@ -76,7 +76,7 @@ impl Restore {
     ///
     /// # Errors
     /// The directory cannot be written; the old or the new one is in place then.
-    pub fn finish(self) -> Result<Option<Kept>, RecoveryError> {
+    pub fn finish(self) -> Result<Option<ReplacedDatabase>, RecoveryError> {
         Ok(store::restore(&self.dir, Timestamp::now())?)
     }
 }
@@ -94,7 +94,7 @@ impl Drop for Restore {
 ///
 /// # Errors
 /// An agent runs, or the directory cannot be written.
-pub fn reset(state_dir: &Path) -> Result<Option<Kept>, RecoveryError> {
+pub fn reset(state_dir: &Path) -> Result<Option<ReplacedDatabase>, RecoveryError> {
     let _lock = lock::state(state_dir)?;
     Ok(store::reset(state_dir, Timestamp::now())?)
 }

@@ -9,7 +9,7 @@ use netpolicy_user::config::EngineChoice;
 
 use crate::{
     command::milliseconds,
-    house, kernel_memory,
+    kernel_memory, large_state,
     lists::Family,
     random::Random,
     report::{Figure, Report, quantile},
@@ -39,7 +39,7 @@ pub(crate) fn run(report: &mut Report, engine: EngineChoice, entries: usize, cha
             unit,
         });
     };
-    let file = house::write(&host, &house::lists(entries));
+    let file = large_state::write(&host, &large_state::lists(entries));
     figure(
         "apply",
         milliseconds(&host, &format!("apply -f {file}")),
@@ -78,7 +78,7 @@ fn change(host: &DatabaseHost, changes: usize) -> Vec<f64> {
     while times.len() <= changes {
         let source = Ipv4Addr::from(Family::V4.address(&mut random) as u32);
         for verb in ["add", "remove"] {
-            let policy = house::policy(0);
+            let policy = large_state::policy(0);
             let line = format!("policy alter {policy} --{verb}-block {source}");
             times.push(milliseconds(host, &line));
         }

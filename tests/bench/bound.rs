@@ -1,5 +1,5 @@
 //! How fast any filter, and one of netpolicy's structure, can be on this machine: the
-//! proof beside what was measured and what was asked for.
+//! proof, with the measured and the required figures.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const TARGETS: [(Family, usize, f64); 8] = [
     (Family::V6, 4_000_000, 0.55),
 ];
 
-/// Measures listed sources of a block list, and beside the filters the floors; then
+/// Measures listed sources of a block list, and the floors in the same rounds; then
 /// sets what they say of the flat engine, which must be among the choices.
 pub(crate) fn measure(
     report: &mut Report,
@@ -119,10 +119,10 @@ fn bound(scenario: &Scenario, facts: &Facts, rates: &[Rate]) -> Option<Bound> {
     let bare = rates.first()?;
     let (parse, fewest, needed) = (named(PARSE)?, named(FEWEST)?, named(NEEDED)?);
     // A flood asks for a line far less often than a chase does, and caches that are shared
-    // with others have forgotten it meanwhile: the floor shows what it costs then.
+    // with others have evicted it meanwhile: the floor shows what it costs then.
     let line_ns = facts.needed_ns.max(needed.ns_more - parse.ns_more);
     let structure_ns = parse.ns_more + facts.walk.cold * line_ns;
-    // A packet that takes so much more, beside the bare program.
+    // A packet that takes so much more than with the bare program.
     let ratio = |bare_mpps: f64| {
         let bare_ns = 1e3 / bare_mpps;
         bare_ns / (bare_ns + structure_ns)

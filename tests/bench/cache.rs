@@ -1,4 +1,4 @@
-//! A cache in thought: which lines one of a given size would hold.
+//! A simulated cache: which lines a cache of a given size would hold.
 
 const LINE: usize = 64;
 

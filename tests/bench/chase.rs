@@ -82,7 +82,7 @@ impl Memory {
             order.swap(last, random.below(last));
         }
         for (line, next) in order.into_iter().enumerate() {
-            // SAFETY: a line of the mapping, which nobody else reads or writes.
+            // SAFETY: a line of the mapping, which nothing else reads or writes.
             unsafe { self.line(line).write(next as u64) };
         }
     }

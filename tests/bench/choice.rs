@@ -5,7 +5,7 @@ use crate::{
     report::Report,
 };
 
-/// A filter to measure beside the reference.
+/// A filter to compare with the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Flat,

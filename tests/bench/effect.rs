@@ -1,4 +1,4 @@
-//! What it takes to say whom a change affects, and to examine all policies.
+//! The cost of computing the impact of a change, and of examining all policies.
 
 use std::{net::Ipv4Addr, time::Instant};
 
@@ -8,7 +8,7 @@ use netpolicy_user::{
 };
 
 use crate::{
-    house,
+    large_state,
     lists::Family,
     random::Random,
     report::{Figure, Report},
@@ -20,8 +20,8 @@ const CHANGES: usize = 50;
 /// Policies of this many rules: one block more, all of them, the other way round.
 pub(crate) fn run(report: &mut Report, entries: usize) {
     report.progress(&format!("effect of changes {entries}"));
-    let mut lists = house::lists(entries);
-    let state = house::state(&lists);
+    let mut lists = large_state::lists(entries);
+    let state = large_state::state(&lists);
     let nothing = Compilation::new(&State::empty());
     let before = Compilation::new(&state);
     let mut random = Random(entries as u64);
@@ -30,7 +30,7 @@ pub(crate) fn run(report: &mut Report, entries: usize) {
         let source = Ipv4Addr::from(Family::V4.address(&mut random) as u32);
         lists[0].push(ipnet::Ipv4Net::from(source).into());
         let mut changed = state.clone();
-        changed.policies[0].block = house::list_of(&lists[0]);
+        changed.policies[0].block = large_state::list_of(&lists[0]);
         let after = before.next(&changed, &mut |_, _| {});
         times.push(microseconds(before.ruleset(), after.ruleset()));
         lists[0].pop();

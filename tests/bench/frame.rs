@@ -7,7 +7,7 @@ use netpolicy_user::datapath::packet;
 /// The tested end's MAC address.
 pub(crate) const TESTED_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
-/// The address of nobody on the wire.
+/// An address that no device on the wire has.
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 3];
 
 const PORT: u16 = 5432;

@@ -27,16 +27,19 @@ pub(crate) static OBJECT: &[u8] =
 
 /// As `Config` in `netpolicy-ebpf/src/bench.rs`.
 #[repr(C)]
-#[derive(Clone, Copy)]
-struct Config {
-    ifindex: u32,
-    family: u32,
-    sources: u32,
-    next: u32,
-    made: u64,
-    begin: u64,
-    end: u64,
-    made_at_end: u64,
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Config {
+    pub(crate) ifindex: u32,
+    pub(crate) family: u32,
+    pub(crate) sources: u32,
+    pub(crate) next: u32,
+    pub(crate) made: u64,
+    pub(crate) begin: u64,
+    pub(crate) end: u64,
+    pub(crate) made_at_end: u64,
+    pub(crate) interval: u64,
+    pub(crate) burst: u64,
+    pub(crate) time: u64,
 }
 
 // SAFETY: `repr(C)`, integers without padding, every bit pattern is valid.
@@ -44,7 +47,7 @@ unsafe impl Pod for Config {}
 
 /// Whether the source with this index calls for a drop, where sources are mixed: as
 /// in `netpolicy-ebpf/src/bench.rs`.
-pub(crate) fn is_told_to_drop(index: u32) -> bool {
+pub(crate) fn is_set_to_drop(index: u32) -> bool {
     let mixed = index.wrapping_mul(0x9e37_79b1);
     (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b) >> 31 != 0
 }
@@ -83,11 +86,7 @@ impl Generator {
     pub(crate) fn new(packets: Packets, sources: &[IpAddr]) -> Self {
         let count = u32::try_from(sources.len()).expect("sources fit in a map");
         let frame = packets.frame(sources[0]);
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries("SOURCES", elements(sources) as u32)
-            .load(OBJECT)
-            .expect("load the generator");
-        fill(&ebpf, &frame, sources);
+        let mut ebpf = load(&frame, sources);
         let program: &mut Xdp = ebpf
             .program_mut("generate")
             .expect("generate")
@@ -132,10 +131,7 @@ impl Generator {
             family: self.family,
             sources: self.sources,
             next: self.config().next,
-            made: 0,
-            begin: 0,
-            end: 0,
-            made_at_end: 0,
+            ..Config::default()
         };
         let mut map = self.config_map();
         map.set(0, begin, 0).expect("set the configuration");
@@ -177,6 +173,16 @@ impl Generator {
         let map = self.config_map();
         map.get(&0, 0).expect("read the configuration")
     }
+}
+
+/// The programs, with these sources for such frames.
+pub(crate) fn load(frame: &[u8], sources: &[IpAddr]) -> Ebpf {
+    let ebpf = EbpfLoader::new()
+        .map_max_entries("SOURCES", elements(sources) as u32)
+        .load(OBJECT)
+        .expect("load the generator");
+    fill(&ebpf, frame, sources);
+    ebpf
 }
 
 /// One system call.
@@ -228,7 +234,7 @@ fn fill(ebpf: &Ebpf, frame: &[u8], sources: &[IpAddr]) {
     for (index, source) in sources.iter().enumerate() {
         let source = &frame::source_bytes(frame, *source)[..each];
         // SAFETY: within the mapping, which has room for so many bytes of each source;
-        // nobody else writes there, and no program reads yet.
+        // nothing else writes there, and no program reads yet.
         unsafe {
             let to = memory.cast::<u8>().add(index * each);
             to.copy_from_nonoverlapping(source.as_ptr(), each);

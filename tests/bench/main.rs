@@ -12,7 +12,7 @@
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    reason = "figures for people; random numbers"
+    reason = "rounded figures; random numbers"
 )]
 
 mod apply;
@@ -25,12 +25,13 @@ mod effect;
 mod filters;
 mod frame;
 mod generator;
-mod house;
 mod interrupt;
 mod kernel_memory;
+mod large_state;
 mod lists;
 mod machine;
 mod matrix;
+mod passing;
 mod quick;
 mod random;
 mod rate;
@@ -53,7 +54,7 @@ use netpolicy_tests::binary::workspace;
 use netpolicy_user::config::EngineChoice;
 use report::{Figure, Report};
 
-/// Measure netpolicy beside its references.
+/// Measure netpolicy and its references.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Args {
@@ -70,14 +71,20 @@ struct Args {
     /// Write results.jsonl, results.md and plots, to docs/benchmarks unless told where
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
-    /// Only these benchmarks; of them `--quick` has apply and rate
+    /// Of passing, only this part; may be repeated
+    #[arg(long = "part", value_name = "PART", value_enum, requires = "only")]
+    parts: Vec<passing::Part>,
+    /// Only these benchmarks; of them `--quick` has apply, rate and passing, which takes 2 to 4
+    /// minutes, 15 without `--quick`, and is run only if it is named
     #[arg(value_name = "NAME", value_parser = NAMES)]
     only: Vec<String>,
 }
 
-const NAMES: [&str; 8] = [
-    "chase", "bound", "rate", "verdict", "write", "effect", "apply", "sql",
+const NAMES: [&str; 9] = [
+    "chase", "bound", "rate", "verdict", "write", "effect", "apply", "sql", PASSING,
 ];
+/// Takes as long as many of the others together: measured only where it is named.
+const PASSING: &str = "passing";
 const SIZES: [usize; 5] = [1_000, 10_000, 100_000, 1_000_000, 4_000_000];
 const ENGINES: [EngineChoice; 2] = [EngineChoice::Flat, EngineChoice::Lpm];
 
@@ -104,6 +111,9 @@ fn main() -> ExitCode {
         quick::run(&mut report, |name| args.wants(name), args.largest, begin);
     } else {
         full(&args, &mut report);
+    }
+    if args.names_passing() {
+        passing::run(&mut report, args.quick, &args.parts);
     }
     report.finish();
     report.progress(&format!("{:.0} s", begin.elapsed().as_secs_f64()));
@@ -134,12 +144,20 @@ impl Args {
     /// The filters of which rates are to be measured.
     fn choices(&self) -> Vec<Choice> {
         if !self.wants("rate") {
-            Vec::new()
+            let passing = passing::PEERS.to_vec();
+            passing
+                .into_iter()
+                .filter(|_| self.names_passing())
+                .collect()
         } else if self.quick {
             quick::choices(self.largest)
         } else {
             matrix::WITH_HOSTS.to_vec()
         }
+    }
+
+    fn names_passing(&self) -> bool {
+        self.only.iter().any(|only| only == PASSING)
     }
 
     fn wants(&self, name: &str) -> bool {

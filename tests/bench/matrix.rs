@@ -1,4 +1,4 @@
-//! Which scenarios are measured, and beside which filters.
+//! Which scenarios are measured, and with which filters.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(crate) fn full<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl F
     }
 }
 
-/// What bounds the flat engine, with lists of these sizes, beside no other filter.
+/// What bounds the flat engine, with lists of these sizes, and no other filter.
 pub(crate) fn bounds<S: Iterator<Item = usize>>(report: &mut Report, sizes: impl Fn() -> S) {
     rate::check_machine();
     for family in [Family::V4, Family::V6] {

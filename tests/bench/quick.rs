@@ -1,4 +1,4 @@
-//! The headline figures: what can be told while somebody waits.
+//! The headline figures: what can be measured in a minute or two.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The benchmarks that have headline figures.
-pub(crate) const NAMES: [&str; 2] = ["apply", "rate"];
+pub(crate) const NAMES: [&str; 3] = ["apply", "rate", "passing"];
 
 /// What the quick run takes at most.
 const BUDGET: Duration = Duration::from_secs(45);
@@ -88,7 +88,7 @@ fn headlines() -> [Headline; 7] {
     ]
 }
 
-/// The filters beside which lists of at most so many entries are measured.
+/// The filters that lists of at most so many entries are measured with.
 pub(crate) fn choices(largest: usize) -> Vec<Choice> {
     let headlines = headlines().into_iter();
     headlines

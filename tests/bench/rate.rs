@@ -19,8 +19,8 @@ use crate::{
     choice::Choice,
     filters::{Bare, Content, Filter, Ipset, Netpolicy, Nftables, Sense, XdpFilter},
     frame::Packets,
-    generator::{CALL, Generator, Run, is_told_to_drop},
-    house,
+    generator::{CALL, Generator, Run, is_set_to_drop},
+    large_state,
     lists::{self, Family, Kind},
     random::Random,
     report::{Rate, Report, median},
@@ -98,7 +98,7 @@ impl Scenario {
         let count = nets.len().next_power_of_two();
         let count = count.clamp(FEWEST_SOURCES, MOST_SOURCES);
         // What calls for a drop is what is listed, or with an allow list what is not.
-        let is_listed = |index| is_told_to_drop(index) == (self.sense == Sense::Block);
+        let is_listed = |index| is_set_to_drop(index) == (self.sense == Sense::Block);
         let sources = sources::pick(
             self.sources,
             &nets,
@@ -261,7 +261,7 @@ pub(crate) fn ruleset(content: Content<'_>) -> Ruleset {
 
 /// The state with one policy on the host, and these networks on one of its lists.
 fn state(sense: Sense, nets: &[IpNet]) -> State {
-    let list = house::list_of(nets);
+    let list = large_state::list_of(nets);
     let mut state = rules::state(&[rules::policy("bench", None, &[], &[])]);
     match sense {
         Sense::Block => state.policies[0].block = list,

@@ -101,7 +101,7 @@ impl Wire {
 }
 
 /// `ethtool -K <interface> gro on` in the calling thread's namespace.
-fn generic_receive_offload(interface: &str) -> io::Result<()> {
+pub(crate) fn generic_receive_offload(interface: &str) -> io::Result<()> {
     /// `ETHTOOL_SGRO` of `linux/ethtool.h`.
     const SET_GRO: u32 = 0x2c;
 

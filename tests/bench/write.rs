@@ -7,7 +7,7 @@ use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::{compiler::compile, config::EngineChoice};
 
 use crate::{
-    house,
+    large_state,
     report::{Figure, Report},
 };
 
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn run(report: &mut Report, engine: EngineChoice, entries: usize) {
     let name = Engine::from(engine).name();
     report.progress(&format!("compile and write {entries} {name}"));
-    let state = house::state(&house::lists(entries));
+    let state = large_state::state(&large_state::lists(entries));
     let mut loaded = Loaded::with_engine(engine, &rules::ruleset(&[]));
     let start = Instant::now();
     let rules = Arc::new(compile(&state));

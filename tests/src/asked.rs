@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
-use aya_obj::programs::XdpAttachType;
 use ipnet::IpNet;
-use netpolicy_common::{HOST_SCOPE, Reason, reason::Probe};
+use netpolicy_common::{HOST_SCOPE, Reason};
 use netpolicy_user::compiler::compile;
-use netpolicy_user::datapath::BypassEntry;
+use netpolicy_user::datapath::{BypassEntry, LinkLayer};
 use netpolicy_user::model::change::Change;
 use netpolicy_user::model::{Combine, Mode, State};
 
@@ -20,30 +18,14 @@ use crate::rules::{self, Loaded};
 /// A loaded program, and the way to ask it.
 pub struct Asked {
     loaded: Loaded,
-    probe: Xdp,
-    probe_ip: Xdp,
 }
-
-/// Bytes of `struct xdp_md`.
-const CONTEXT_LEN: usize = 24;
 
 impl Asked {
     /// Loads it, with nothing in force.
-    ///
-    /// # Panics
-    /// When that fails.
     #[must_use]
     pub fn new() -> Self {
-        let loaded = Loaded::new(&rules::ruleset(&[]));
-        let open = |name| {
-            let pin = loaded.bpffs_dir().join("live").join(name);
-            Xdp::from_pin(pin, XdpAttachType::Interface).expect("open the pinned program")
-        };
-        let (probe, probe_ip) = (open("PROBE"), open("PROBE_IP"));
         Self {
-            loaded,
-            probe,
-            probe_ip,
+            loaded: Loaded::new(&rules::ruleset(&[])),
         }
     }
 
@@ -69,30 +51,20 @@ impl Asked {
         frame: &[u8],
         linear: Option<usize>,
     ) -> Result<Reason, String> {
-        // data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-        let mut context = [0; CONTEXT_LEN];
-        let end = u32::try_from(linear.unwrap_or(frame.len())).expect("a short frame");
-        context[4..8].copy_from_slice(&end.to_ne_bytes());
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            ctx_in: linear.map(|_| context.as_slice()),
-            ..TestRunOptions::new()
-        };
-        let probe = if ethernet {
-            &self.probe
+        let layer = if ethernet {
+            LinkLayer::Ethernet
         } else {
-            &self.probe_ip
+            LinkLayer::None
         };
-        let ran = probe.test_run(options).map_err(|e| chain(&e))?;
-        let answer = Probe(ran.return_value);
-        let reason = answer.reason();
-        let reason = reason.ok_or_else(|| format!("it answers {:#x}", ran.return_value))?;
-        let action = match answer.xdp_action() {
-            1 => netpolicy_common::Action::Drop,
-            2 => netpolicy_common::Action::Pass,
-            other => return Err(format!("XDP action {other}")),
-        };
+        let asked = self.loaded.at_xdp(layer, frame, linear);
+        let (action, reason) = asked.map_err(|e| chain(&e))?;
         assert_eq!(action, reason.action(), "{reason:?}");
+        if ethernet
+            && linear.is_none()
+            && let Some(at_tc) = self.loaded.at_tc(frame)
+        {
+            assert_eq!(at_tc, reason, "at tc ingress and at XDP: {frame:02x?}");
+        }
         Ok(reason)
     }
 

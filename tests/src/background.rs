@@ -169,7 +169,7 @@ fn is_spliced(old: &PrefixSet, new: &PrefixSet) -> bool {
 }
 
 /// So many entries, half of them of each family and one in eight a network, none
-/// beside another (so that nothing could be merged), none of them a probe or a
+/// next to another (so that nothing could be merged), none of them a probe or a
 /// network around one. `shift` moves them elsewhere.
 fn some(entries: usize, random: &mut Random, shift: u8) -> RuleList {
     let nets = (entries / 16).min(1 << 10);

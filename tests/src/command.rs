@@ -1,4 +1,4 @@
-//! Running the binary, and what it said.
+//! Runs the binary, and keeps its output.
 
 use std::time::Duration;
 

@@ -91,7 +91,7 @@ pub struct Burst {
     /// The frames, in the order in which they were sent; when some were lost, only as far
     /// as the last one that got through: what became of all before it is known.
     pub blocks: Vec<Block>,
-    /// Frames that were sent, nobody's probe included.
+    /// Frames that were sent, including those of no probe.
     pub sent: u64,
     /// Of these, those that got through.
     pub through: u64,
@@ -316,7 +316,7 @@ impl Sender {
                     frames: Vec::with_capacity(BLOCK as usize),
                 });
             }
-            // The last frame of a lap is nobody's probe.
+            // The last frame of a lap belongs to no probe.
             let probe = number % self.config.frames;
             if probe + 1 < self.config.frames
                 && let Some(block) = blocks.last_mut()
@@ -443,7 +443,7 @@ pub(crate) fn sending_cpu() -> usize {
     (0..CpuSet::count()).rev().find(is_ours).expect("a CPU")
 }
 
-/// The CPUs of the process's first thread, which no one here restricts.
+/// The CPUs of the process's first thread, which is not restricted here.
 fn own_cpus() -> CpuSet {
     sched_getaffinity(Pid::this()).expect("ask for the CPUs")
 }

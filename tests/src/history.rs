@@ -1,5 +1,5 @@
-//! What a row of policies makes of a set of packets, and whether what was seen of
-//! them fits: every verdict is that of some step that could be in force, and no
+//! The verdicts of a series of policies on a set of packets, and whether the observed ones
+//! fit: every verdict is that of some step that could be in force, and no
 //! verdict is that of a step before one that was already seen.
 
 use std::fmt;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use netpolicy_common::{Action, Reason};
 
-/// The verdicts on each probe, step by step. Who changes policies writes it; whoever
-/// watches reads it at the same time.
+/// The verdicts on each probe, step by step. Written by the thread that changes
+/// policies, and read concurrently by a thread that watches.
 #[derive(Debug)]
 pub struct History {
     /// Of each step, the reason that each probe gets.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum as _;
 use netpolicy_common::Engine;
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -55,15 +56,19 @@ pub struct DatabaseHost {
     dir: tempfile::TempDir,
 }
 
-/// A configuration with the engine that tests run against, unless it names one.
-fn with_engine(config: &str) -> String {
-    if config.contains("engine") {
-        return config.to_owned();
+/// A configuration with the engine and the hook that tests run against, unless it names them.
+fn with_engine_and_hook(config: &str) -> String {
+    let mut lines = String::new();
+    if !config.contains("engine") {
+        let name = Engine::from(rules::engine()).name();
+        lines.push_str(&format!("engine = \"{name}\"\n"));
     }
-    format!(
-        "engine = \"{}\"\n{config}",
-        Engine::from(rules::engine()).name()
-    )
+    if !config.contains("hook") {
+        let hook = rules::hook().to_possible_value();
+        let name = hook.as_ref().map_or("auto", |value| value.get_name());
+        lines.push_str(&format!("hook = \"{name}\"\n"));
+    }
+    lines + config
 }
 
 /// The directory of pins, removed when dropped: no pin, no link, no program.
@@ -102,8 +107,11 @@ impl DatabaseHost {
             .prefix(&format!("{name}-"))
             .tempdir();
         let dir = dir.expect("make a temporary directory");
-        fs::write(dir.path().join("config.toml"), with_engine(&options.config))
-            .expect("write the configuration");
+        fs::write(
+            dir.path().join("config.toml"),
+            with_engine_and_hook(&options.config),
+        )
+        .expect("write the configuration");
         let (db, clients) = (NetNs::new(), NetNs::new());
         wire(&db, &clients);
         let mut host = Self {

@@ -1,4 +1,4 @@
-//! What this process has left behind.
+//! Resources that this process has left behind.
 
 use std::fs;
 use std::path::Path;

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum as _;
-use netpolicy_common::Reason;
+use netpolicy_common::{Action, Reason};
 use netpolicy_user::compiler::{Extent, Ruleset, compile};
-use netpolicy_user::config::{EngineChoice, XdpChoice};
-use netpolicy_user::datapath::{self, Datapath, Opened, Reader, packet};
+use netpolicy_user::config::{EngineChoice, HookChoice};
+use netpolicy_user::datapath::{
+    self, Datapath, DatapathError, Hook, LinkLayer, Opened, Reader, packet,
+};
 use netpolicy_user::model::change::{Change, ListEdit, ListInput};
 use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
 
@@ -128,6 +130,54 @@ pub fn engine() -> EngineChoice {
     }
 }
 
+/// Where agents of tests attach: `NETPOLICY_HOOK`, else what is the default; native XDP in the
+/// runs with the LPM engine, so that both kinds of links are tried, and where tc has no links.
+///
+/// # Panics
+/// When the variable names none.
+#[must_use]
+pub fn hook() -> HookChoice {
+    match std::env::var("NETPOLICY_HOOK") {
+        Ok(name) => HookChoice::from_str(&name, true).expect("NETPOLICY_HOOK names a hook"),
+        Err(_) if engine() == EngineChoice::Lpm || tc() != "tcx" => HookChoice::Native,
+        Err(_) => HookChoice::default(),
+    }
+}
+
+/// The hook at tc ingress that this kernel has: tcx came with Linux 6.6.
+#[must_use]
+pub fn tc() -> &'static str {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    if (number(), number()) < (6, 6) {
+        "clsact"
+    } else {
+        "tcx"
+    }
+}
+
+/// What that is on a veth, as `status` names it.
+#[must_use]
+pub fn attachment() -> &'static str {
+    match hook() {
+        HookChoice::Native => "native",
+        HookChoice::Generic => "generic",
+        HookChoice::Clsact => "clsact",
+        HookChoice::Auto | HookChoice::Tcx => tc(),
+    }
+}
+
+/// The same in words.
+#[must_use]
+pub fn hook_in_words() -> &'static str {
+    match attachment() {
+        "native" => "native XDP",
+        "generic" => "generic XDP",
+        other => other,
+    }
+}
+
 /// A program with maps of its own, loaded in this process; its pins go when it is dropped.
 pub struct Loaded {
     datapath: Option<Datapath>,
@@ -154,7 +204,8 @@ impl Loaded {
         let bpffs_dir = PathBuf::from(id::BPFFS).join(id::unique());
         let options = datapath::Options {
             bpffs_dir,
-            mode: XdpChoice::Auto,
+            // Which test frames and generated ones can be sent to.
+            hook: HookChoice::Native,
             engine,
             keep: false,
         };
@@ -236,19 +287,70 @@ impl Loaded {
     ///
     /// # Panics
     /// When that fails.
-    pub fn reopen_with(&mut self, mode: XdpChoice, ruleset: &Arc<Ruleset>) -> Opened {
-        self.options.mode = mode;
+    pub fn reopen_with(&mut self, mode: HookChoice, ruleset: &Arc<Ruleset>) -> Opened {
+        self.options.hook = mode;
         self.reopen(ruleset)
     }
 
-    /// What the loaded program says of a packet.
+    /// What the loaded program says of a packet, at XDP and at tc ingress.
     ///
     /// # Panics
-    /// When it cannot be asked, or its action is not that of its reason.
+    /// When it cannot be asked, its action is not that of its reason, or the two differ.
     pub fn judge(&mut self, packet: &[u8]) -> Reason {
         let (action, reason) = self.datapath().probe(packet).expect("probe");
         assert_eq!(action, reason.action(), "{reason:?}");
+        if let Some(at_tc) = self.at_tc(packet) {
+            assert_eq!(at_tc, reason, "at tc ingress and at XDP: {packet:02x?}");
+        }
         reason
+    }
+
+    /// What the program at tc ingress says of an Ethernet frame; `None`: the kernel takes no such
+    /// frame for a test run, which are those larger than a page, those that are an Ethernet
+    /// header alone, and since Linux 6.18 those that end within their IP header.
+    ///
+    /// # Panics
+    /// When it cannot be asked for another reason.
+    #[must_use]
+    pub fn at_tc(&self, frame: &[u8]) -> Option<Reason> {
+        let datapath = self.datapath.as_ref().expect("there until the drop");
+        match datapath.probe_at(Hook::Tcx, LinkLayer::Ethernet, frame, None) {
+            Ok((_, reason)) => Some(reason),
+            Err(error) => {
+                let least = match frame.get(12..14) {
+                    Some([0x08, 0x00]) => 34,
+                    Some([0x86, 0xdd]) => 54,
+                    _ => 15,
+                };
+                let is_taken = (least..3000).contains(&frame.len());
+                assert!(!is_taken, "{}: {frame:02x?}", crate::asked::chain(&error));
+                None
+            }
+        }
+    }
+
+    /// What the program at XDP says of a frame, and does with it. `linear`: how many of its bytes
+    /// are in the first buffer, if not all.
+    ///
+    /// # Errors
+    /// What the kernel says: it takes no frame shorter than an Ethernet header.
+    ///
+    /// # Panics
+    /// Never: it is there until the drop.
+    pub fn at_xdp(
+        &self,
+        layer: LinkLayer,
+        frame: &[u8],
+        linear: Option<usize>,
+    ) -> Result<(Action, Reason), DatapathError> {
+        let datapath = self.datapath.as_ref().expect("there until the drop");
+        // Of `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index,
+        // egress_ifindex.
+        let mut context = [0; 24];
+        let end = u32::try_from(linear.unwrap_or(frame.len())).expect("a short frame");
+        context[4..8].copy_from_slice(&end.to_ne_bytes());
+        let context = linear.map(|_| context.as_slice());
+        datapath.probe_at(Hook::Native, layer, frame, context)
     }
 
     /// The same of an IP packet, as at an interface without a link-layer header.
@@ -256,7 +358,8 @@ impl Loaded {
     /// # Panics
     /// As [`Self::judge`].
     pub fn judge_ip(&mut self, packet: &[u8]) -> Reason {
-        let (action, reason) = self.datapath().probe_ip(packet).expect("probe");
+        let asked = self.at_xdp(LinkLayer::None, packet, None);
+        let (action, reason) = asked.expect("probe");
         assert_eq!(action, reason.action(), "{reason:?}");
         reason
     }

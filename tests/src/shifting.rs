@@ -242,7 +242,7 @@ impl Lists {
                 self.pool_allow = Some([denied, passed, hosts(&[MOVED_PASSED])].concat());
             }
         }
-        // Whom the port belongs to denies the one, whom it does not, the other.
+        // The scope that has the port denies the one; the scope that has not, the other.
         let (denied, passed) = (MOVED_DENIED.hosts(), MOVED_PASSED.hosts());
         match turn {
             0 => {

@@ -94,8 +94,8 @@ impl RawSocket {
         Self::with_protocol(ns, interface, libc::ETH_P_ALL)
     }
 
-    /// The same for one protocol (`ETH_P_*`), which devices without Ethernet header may have to
-    /// be told.
+    /// Like [`Self::new`], for one protocol (`ETH_P_*`), as devices without Ethernet header may
+    /// require.
     ///
     /// # Panics
     /// When the interface does not exist.

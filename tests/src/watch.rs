@@ -38,7 +38,7 @@ pub struct Watch<'w> {
 /// What was seen, when nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
-    /// Packets that were sent, nobody's probe included.
+    /// Packets that were sent, including those of no probe.
     pub sent: u64,
     /// Of these, those that got through.
     pub through: u64,
@@ -93,7 +93,7 @@ impl<'w> Watch<'w> {
             clock: flood.take_clock(),
         };
         let before = Counts::when_quiet(flood, reader);
-        // Whoever fails ends the others.
+        // The first thread that fails ends the others.
         let stop = || StopOnDrop(&self.stop);
         let (changed, flooded, asked) = std::thread::scope(|scope| {
             let changing = scope.spawn(move || {
@@ -208,7 +208,7 @@ impl<'w> Watch<'w> {
             .map(|probe| packet::syn(probe.source, probe.port))
             .collect();
         leave_sending_cpu();
-        // Whoever changes policies comes first.
+        // The thread that changes policies takes precedence.
         // SAFETY: takes a number, and on Linux concerns this thread alone.
         unsafe { libc::nice(5) };
         let mut walk = self.history.walk();
@@ -289,12 +289,12 @@ impl Watched {
             "{passed} probes passed, {through} got through and {lost} packets were lost: {self:?}"
         );
         // Of a lossy burst it is only known how many are missing, and not which of them by a
-        // verdict. Hardly any is: the queue holds several batches.
+        // verdict. Very few are: the queue holds several batches.
         assert!(self.lossy * 4 <= self.bursts, "{self:?}");
     }
 }
 
-/// What is counted of all packets, whoever sent them.
+/// The counts of all packets, of all senders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Counts {
     /// By the interface: packets that the program has seen, and those lost around it.

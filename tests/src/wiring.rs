@@ -9,13 +9,13 @@ pub const NIC: &str = "nic0";
 /// Where the clients' addresses are, all of them: any address in here is a client's.
 pub const CLIENT_NETS: [&str; 4] = ["10.0.0.0/8", "192.168.0.0/16", "203.0.113.0/24", "fd00::/8"];
 
-const CLIENT_V4: &str = "198.51.100.2";
+/// The address of the clients' interface.
+pub const CLIENT_V4: &str = "198.51.100.2";
 const CLIENT_V6: &str = "2001:db8:ff::2";
 
 /// Joins host and clients, so that any address of [`CLIENT_NETS`] can be a source.
 pub(crate) fn wire(db: &NetNs, clients: &NetNs) {
-    let mac = |m: [u8; 6]| m.map(|b| format!("{b:02x}")).join(":");
-    let (db_mac, client_mac) = (mac(HOST_MAC), mac(CLIENT_MAC));
+    let (db_mac, client_mac) = (text(HOST_MAC), text(CLIENT_MAC));
     join(
         End {
             ns: db,
@@ -28,19 +28,37 @@ pub(crate) fn wire(db: &NetNs, clients: &NetNs) {
             mac: &client_mac,
         },
     );
-    for (ns, v4, v6) in [(db, HOST_V4, HOST_V6), (clients, CLIENT_V4, CLIENT_V6)] {
-        ns.add_address(NIC, &format!("{v4}/24"));
-        ns.add_address(NIC, &format!("{v6}/64"));
+    address(db, NIC, clients, true);
+}
+
+/// Gives the two ends of a link their addresses, neighbours and routes. The host's are on
+/// `interface`, the clients' on [`NIC`].
+///
+/// # Panics
+/// When the kernel refuses one.
+pub fn address(db: &NetNs, interface: &str, clients: &NetNs, has_neighbours: bool) {
+    let (db_mac, client_mac) = (text(HOST_MAC), text(CLIENT_MAC));
+    for (ns, interface, v4, v6) in [
+        (db, interface, HOST_V4, HOST_V6),
+        (clients, NIC, CLIENT_V4, CLIENT_V6),
+    ] {
+        ns.add_address(interface, &format!("{v4}/24"));
+        ns.add_address(interface, &format!("{v6}/64"));
     }
     // No test is to wait for ARP or ND.
-    for address in [CLIENT_V4, CLIENT_V6] {
-        db.add_neighbour(NIC, address.parse().expect("an address"), &client_mac);
+    if has_neighbours {
+        for address in [CLIENT_V4, CLIENT_V6] {
+            db.add_neighbour(interface, address.parse().expect("an address"), &client_mac);
+        }
+        for address in [HOST_V4, HOST_V6] {
+            clients.add_neighbour(NIC, address.parse().expect("an address"), &db_mac);
+        }
     }
-    for address in [HOST_V4, HOST_V6] {
-        clients.add_neighbour(NIC, address.parse().expect("an address"), &db_mac);
+    for (family, via) in [("-4", CLIENT_V4), ("-6", CLIENT_V6)] {
+        db.ip(&[
+            family, "route", "replace", "default", "via", via, "dev", interface,
+        ]);
     }
-    db.ip(&["route", "replace", "default", "via", CLIENT_V4]);
-    db.ip(&["-6", "route", "replace", "default", "via", CLIENT_V6]);
     // IPv6 binds only to assigned addresses, unless told otherwise. The file is that
     // of the namespace that the thread is in.
     let nonlocal = "/proc/sys/net/ipv6/ip_nonlocal_bind";
@@ -50,4 +68,10 @@ pub(crate) fn wire(db: &NetNs, clients: &NetNs) {
         let family = if net.contains(':') { "-6" } else { "-4" };
         clients.ip(&[family, "route", "replace", "local", net, "dev", "lo"]);
     }
+}
+
+/// A MAC address as `ip` reads it.
+#[must_use]
+pub fn text(mac: [u8; 6]) -> String {
+    mac.map(|b| format!("{b:02x}")).join(":")
 }

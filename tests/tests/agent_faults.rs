@@ -190,7 +190,7 @@ fn a_socket_path_that_is_taken() {
     let listener = UnixListener::bind(host.socket()).unwrap();
     assert!(refused_agent(&host).contains("agent.sock"));
     drop(listener);
-    // What a killed agent left behind is in nobody's way.
+    // What a killed agent left behind does not prevent the next start.
     host.start_agent();
     host.kill_agent();
     assert!(host.socket().exists());
@@ -220,7 +220,7 @@ fn state_and_pins_in_impossible_places() {
     );
     let out = agent("NETPOLICY_BPFFS_DIR", &format!("{file}/pins"));
     assert!(out.failed(1).contains(&file), "{}", out.stderr);
-    // A file system that nobody can write to or mount on.
+    // A file system that cannot be written to or mounted on.
     let out = agent("NETPOLICY_BPFFS_DIR", "/proc/pins");
     assert!(out.failed(1).contains("/proc/pins"), "{}", out.stderr);
     let nowhere = "/proc/netpolicy.sock";
@@ -287,7 +287,7 @@ fn interfaces_and_configuration() {
 fn whoever_is_not_root() {
     let host = DatabaseHost::start();
     host.ok("policy create office --block 10.66.0.0/16");
-    // Everything that is in the way of `nobody` but what netpolicy itself puts there.
+    // All that could refuse the user `nobody`, except for what netpolicy itself puts there.
     fs::set_permissions(host.file("."), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = host.file("netpolicy");
     fs::copy(netpolicy_tests::binary::netpolicy(), &binary).unwrap();

@@ -9,6 +9,8 @@ use netpolicy_tests::imports::{circles, paths_in, rooms, table};
 
 #[path = "architecture/texts.rs"]
 mod texts;
+#[path = "architecture/vocabulary.rs"]
+mod vocabulary;
 
 /// A module, what it must not use, and where in it that is allowed after all.
 struct Ban {

@@ -1,4 +1,4 @@
-//! What happens to links, pins and interfaces behind the agent's back: nothing gets in, and
+//! Changes to links, pins and interfaces by other processes: no packet gets in, and
 //! nothing is called filtered that is not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use netpolicy_tests::host::{NIC, run};
 use netpolicy_tests::process::Process;
 use netpolicy_tests::traffic::SynStream;
-use netpolicy_tests::{DatabaseHost, NetNs, netns, pins};
+use netpolicy_tests::{DatabaseHost, NetNs, netns, pins, rules};
+use netpolicy_user::datapath;
 use netpolicy_user::netdev::{Netdevs, Watch};
 use nix::sys::signal::Signal;
 
@@ -40,10 +41,16 @@ fn let_in(stream: SynStream) -> (u64, u64) {
     (sent, answers.get(&blocked).copied().unwrap_or(0))
 }
 
-/// Whether an interface of the host runs an XDP program, as it says itself.
-fn runs_a_program(netdevs: &mut Netdevs, name: &str) -> bool {
+/// Whether an interface of this thread's namespace runs a program, as it says itself.
+fn runs_here(netdevs: &mut Netdevs, name: &str) -> bool {
     let device = netdevs.by_name(name).unwrap();
-    device.is_some_and(|device| !device.xdp.is_empty())
+    device.is_some_and(|device| !datapath::running(&device).is_empty())
+}
+
+/// The same of the host's namespace.
+fn runs_a_program(host: &DatabaseHost, name: &str) -> bool {
+    host.db()
+        .run(|| runs_here(&mut Netdevs::open().unwrap(), name))
 }
 
 #[track_caller]
@@ -96,7 +103,6 @@ fn removed_link_pins_let_no_packet_in_and_are_put_back() {
 fn link_detached_by_force_is_attached_again_within_a_second() {
     let host = DatabaseHost::start();
     host.ok(POLICY);
-    let mut netdevs = host.db().run(|| Netdevs::open().unwrap());
     let mut longest = Duration::ZERO;
     for _ in 0..3 {
         let link = links(&host).remove(0).display().to_string();
@@ -105,7 +111,7 @@ fn link_detached_by_force_is_attached_again_within_a_second() {
             .output();
         assert!(out.unwrap().status.success());
         let took = wait_for("attached again", Duration::from_secs(5), || {
-            runs_a_program(&mut netdevs, NIC)
+            runs_a_program(&host, NIC)
         });
         longest = longest.max(took);
         std::thread::sleep(Duration::from_millis(50));
@@ -138,7 +144,7 @@ fn open_time(host: &DatabaseHost, name: &str) -> Duration {
             std::thread::sleep(Duration::from_micros(200));
         }
         let appeared = Instant::now();
-        while !runs_a_program(&mut netdevs, name) {
+        while !runs_here(&mut netdevs, name) {
             assert!(
                 appeared.elapsed() < Duration::from_secs(10),
                 "{}",
@@ -295,22 +301,21 @@ fn interface_in_the_place_of_a_moved_one_is_not_called_attached() {
     // By the pins and the interface, without an agent.
     let status = host.status();
     assert_eq!(status["enforcement"]["state"], "not-attached", "{status}");
-    let mut netdevs = host.db().run(|| Netdevs::open().unwrap());
-    assert!(!runs_a_program(&mut netdevs, NIC));
+    assert!(!runs_a_program(&host, NIC));
     // The name of its pin is taken; that is no reason to leave it open.
     host.start_agent();
-    assert!(runs_a_program(&mut netdevs, NIC));
+    assert!(runs_a_program(&host, NIC));
     assert_eq!(links(&host).len(), 2, "{:?}", links(&host));
     let status = host.status();
     let interfaces = status["enforcement"]["interfaces"].as_array().unwrap();
-    assert_eq!(interfaces[0]["attachment"], "native", "{status}");
+    assert_eq!(interfaces[0]["attachment"], rules::attachment(), "{status}");
     assert_eq!(interfaces[1]["elsewhere"], true, "{status}");
     // Also the other way about: the agent is there while it happens.
     host.kill_agent();
     host.start_agent();
     let _another = swap(&host);
     wait_for("filtered again", Duration::from_secs(5), || {
-        runs_a_program(&mut netdevs, NIC)
+        runs_a_program(&host, NIC)
     });
 }
 
@@ -322,19 +327,14 @@ fn interface_that_comes_back_under_another_index_stays_filtered() {
     host.wait_for_agent();
     elsewhere.ip(&["link", "set", NIC, "name", "nic9"]);
     elsewhere.ip(&["link", "set", "nic9", "netns", host.db().name()]);
-    let mut netdevs = host.db().run(|| Netdevs::open().unwrap());
-    assert!(runs_a_program(&mut netdevs, "nic9"));
+    assert!(runs_a_program(&host, "nic9"));
     assert!(host.stop_agent().success());
     host.start_agent();
-    assert!(runs_a_program(&mut netdevs, NIC));
+    assert!(runs_a_program(&host, NIC));
     let log = host.agent().log();
     let is_told = log.contains("moved to another network namespace");
     assert!(is_told, "{log}");
     // It is not configured: what is said of it is what is done to it.
     let says_detached = log.contains("detached: it is configured no more");
-    assert_eq!(
-        says_detached,
-        !runs_a_program(&mut netdevs, "nic9"),
-        "{log}"
-    );
+    assert_eq!(says_detached, !runs_a_program(&host, "nic9"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! Who did what, and what was refused: in a log that nobody alters.
+//! Actions and refusals: in a log that cannot be altered.
 
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
@@ -50,7 +50,7 @@ fn the_audit_log_is_only_appended_to_and_survives() {
     assert_has(&host.ok("audit --limit 1"), &["policy drop office"]);
 
     host.kill_agent();
-    // What it says cannot be made to say another thing, by whoever reaches the file.
+    // A process with access to the file cannot alter its entries.
     let sql = |statement: &str| {
         let path = host.state_dir().join("state.db");
         let python = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nc.execute(sys.argv[2])\nc.commit()";

@@ -1,4 +1,4 @@
-//! Who may do what: as real OS users, by grants, ownership and the audit log.
+//! Access control with real OS users: grants, ownership and the audit log.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::{Output, assert_has};
 use serde_json::{Value, json};
 
-/// Users and groups that every Debian has (base-passwd), each in a group of his own.
+/// Users and groups that every Debian has (base-passwd), each in a group of their own.
 const ALICE: (&str, &str) = ("games", "games");
 const BOB: (&str, &str) = ("daemon", "daemon");
 
@@ -79,7 +79,7 @@ fn without_a_grant_the_socket_is_shut() {
     }
     open(&host, "read", ALICE);
     assert!(by(&host, ALICE, "policy list").ok().contains("no policies"));
-    // Open to her is not open to all: others knock in vain, and with a change in vain and known.
+    // Access for one user is none for all: others are refused, and their changes are audited.
     let out = by(&host, BOB, "policy list");
     assert_has(
         out.failed(1),
@@ -256,7 +256,7 @@ fn create_makes_what_governs_nothing_and_attach_puts_it_into_force() {
 fn ownership_passes_to_others_and_to_groups() {
     let host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
-    // Whoever owns something may use the agent without any grant.
+    // The owner of a policy may use the agent without any grant.
     host.ok("policy owner office user:games");
     wait_for_mode(&host, 0o666);
     let _ = by(
@@ -271,7 +271,7 @@ fn ownership_passes_to_others_and_to_groups() {
         "policy create mine --inactive",
         "requires the privilege create",
     );
-    // She gives it away, and with it what she may.
+    // The owner gives it away, and with it the rights of an owner.
     let _ = by(&host, ALICE, "policy owner office group:daemon").ok();
     assert_has(
         by(&host, ALICE, "policy list").failed(1),
@@ -282,9 +282,9 @@ fn ownership_passes_to_others_and_to_groups() {
         by(&host, BOB, "policy list").ok(),
         &["office", "group:daemon", "ours"],
     );
-    for nobody in ["user:no-such-user-here", "group:no-such-group-here"] {
-        let out = host.line(&format!("policy owner office {nobody}"));
-        assert_has(out.failed(1), &["no ", nobody]);
+    for unknown in ["user:no-such-user-here", "group:no-such-group-here"] {
+        let out = host.line(&format!("policy owner office {unknown}"));
+        assert_has(out.failed(1), &["no ", unknown]);
     }
     let _ = by(&host, BOB, "policy drop office --yes").ok();
     wait_for_mode(&host, 0o600);
@@ -338,7 +338,7 @@ fn groups_bypass_and_admin() {
         assert_eq!(host.line(bad).code, Some(2), "{bad}");
     }
 
-    // An admin does all, and it is said that it was he.
+    // An admin may do all, and is named as the one who did it.
     host.ok("grant admin --to user:daemon");
     let _ = by(&host, BOB, "service add postgres --port 5432").ok();
     let _ = by(&host, BOB, "grant read --to user:games").ok();
@@ -356,7 +356,7 @@ fn groups_bypass_and_admin() {
 }
 
 #[test]
-fn another_s_change_is_confirmed_by_him_or_an_admin() {
+fn unconfirmed_change_can_be_confirmed_by_its_author_or_an_admin() {
     let host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
     host.ok("policy owner office user:games");

@@ -117,7 +117,7 @@ fn what_is_no_backup_is_refused_and_changes_nothing() {
         ("cut", ""),
         ("text", "does not begin like an SQLite database"),
         ("empty", ""),
-        ("beside", "beside-wal beside it holds a part of it"),
+        ("beside", "beside-wal next to it holds a part of it"),
         ("missing", "No such file"),
     ] {
         let out = host.line(&format!("restore {file} --yes"));

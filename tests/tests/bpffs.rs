@@ -154,7 +154,7 @@ fn agent_in_a_mount_namespace_that_shares_the_hosts_bpffs_is_not_ephemeral() {
 }
 
 #[test]
-fn unmounted_pins_let_no_packet_in_and_are_told() {
+fn unmounted_pins_let_no_packet_in_and_are_reported() {
     let mut host = DatabaseHost::without_agent();
     let bpffs = Bpffs::mount(&host);
     let command = agent(&host, &bpffs.pins());

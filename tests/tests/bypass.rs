@@ -1,4 +1,4 @@
-//! Exemptions for a time: of a service and of the host, whoever is there to end them.
+//! Exemptions for a time: of a service and of the host, with and without an agent to end them.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde_json::json;
 const HOSTS: &str = "10.66.0.1";
 const SERVICES: &str = "10.66.0.2";
 const SERVICES6: &str = "fd00:bad::2";
-const NOBODY: &str = "10.66.0.3";
+const NOT_EXEMPT: &str = "10.66.0.3";
 
 fn guarded() -> DatabaseHost {
     let host = DatabaseHost::start();
@@ -38,7 +38,7 @@ fn a_service_s_bypass_exempts_there_and_the_host_s_everywhere() {
         (SERVICES, 5432),
         (SERVICES6, 5432),
     ]);
-    host.assert_times_out(&[(SERVICES, 8080), (SERVICES6, 8080), (NOBODY, 5432)]);
+    host.assert_times_out(&[(SERVICES, 8080), (SERVICES6, 8080), (NOT_EXEMPT, 5432)]);
     assert_eq!(host.counter("postgres", "bypass"), 3);
     assert_eq!(host.counter("host", "bypass"), 1);
 
@@ -129,7 +129,7 @@ fn bypasses_outlive_the_agent_and_its_restart() {
     host.kill_agent();
     let check = |host: &DatabaseHost| {
         host.assert_connects(&[(HOSTS, 5432), (HOSTS, 8080), (SERVICES, 5432)]);
-        host.assert_times_out(&[(SERVICES, 8080), (NOBODY, 8080)]);
+        host.assert_times_out(&[(SERVICES, 8080), (NOT_EXEMPT, 8080)]);
     };
     check(&host);
     host.start_agent();
@@ -141,7 +141,7 @@ fn bypasses_outlive_the_agent_and_its_restart() {
 }
 
 #[test]
-fn the_kernel_lets_both_kinds_lapse_with_nobody_there() {
+fn kernel_expires_both_kinds_of_bypass_without_an_agent() {
     // With less than the minute that is the least that the agent grants.
     let host = DatabaseHost::without_agent();
     let ruleset = rules::ruleset(&[
@@ -151,7 +151,7 @@ fn the_kernel_lets_both_kinds_lapse_with_nobody_there() {
     ]);
     let mut loaded = Loaded::new(&ruleset);
     let service = ruleset.scopes.iter().find(|scope| scope.name == "postgres");
-    let lapses = Instant::now() + Duration::from_millis(2000);
+    let expires = Instant::now() + Duration::from_millis(2000);
     let entry = |scope, source: &str| BypassEntry {
         scope,
         source: source.parse().unwrap(),
@@ -178,8 +178,8 @@ fn the_kernel_lets_both_kinds_lapse_with_nobody_there() {
         (SERVICES, 5432),
         (SERVICES6, 5432),
     ]);
-    host.assert_times_out(&[(SERVICES, 8080), (NOBODY, 5432)]);
-    std::thread::sleep(lapses.saturating_duration_since(Instant::now()));
+    host.assert_times_out(&[(SERVICES, 8080), (NOT_EXEMPT, 5432)]);
+    std::thread::sleep(expires.saturating_duration_since(Instant::now()));
     std::thread::sleep(Duration::from_millis(50));
     host.assert_times_out(&[
         (HOSTS, 5432),
@@ -191,7 +191,7 @@ fn the_kernel_lets_both_kinds_lapse_with_nobody_there() {
 }
 
 #[test]
-fn a_minute_s_bypass_lapses_though_the_agent_was_killed() {
+fn bypass_of_a_minute_expires_although_the_agent_was_killed() {
     let mut host = guarded();
     host.ok(&format!("bypass grant {HOSTS} --minutes 1"));
     host.ok(&format!(

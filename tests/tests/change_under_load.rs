@@ -17,7 +17,7 @@ use netpolicy_tests::stalls::{Stalls, Tally};
 use netpolicy_tests::watch::{Watch, Watched};
 use netpolicy_tests::{DatabaseHost, Options};
 use netpolicy_user::compiler::{Extent, compile};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 use netpolicy_user::datapath::{self, Datapath, Opened, Reader};
 use netpolicy_user::model::change::Change;
 use netpolicy_user::model::file::export;
@@ -89,11 +89,14 @@ fn assert_is_seen(watched: &Watched, changes: usize) {
 }
 
 /// Nothing is left of the way that led here: what is in force is what the state says when it
-/// is compiled anew.
-fn assert_is_as_anew(loaded: &mut Loaded, desired: &Desired) {
-    let anew = compile(desired.state());
-    assert!(**desired.ruleset() == anew, "compiled otherwise than anew");
-    let differences = loaded.differences(&anew);
+/// is compiled from scratch.
+fn assert_equals_a_fresh_compile(loaded: &mut Loaded, desired: &Desired) {
+    let fresh = compile(desired.state());
+    assert!(
+        **desired.ruleset() == fresh,
+        "compiled otherwise than from scratch"
+    );
+    let differences = loaded.differences(&fresh);
     assert!(differences.is_empty(), "{differences:?}");
 }
 
@@ -168,7 +171,7 @@ fn every_packet_is_judged_by_one_generation() {
                 Arc::ptr_eq(next, last)
             });
             if !stays {
-                assert_is_as_anew(&mut loaded, &desired);
+                assert_equals_a_fresh_compile(&mut loaded, &desired);
             }
         }
         drop(stalls);
@@ -190,13 +193,14 @@ fn every_packet_is_judged_by_one_generation() {
 }
 
 #[test]
-fn so_it_is_through_the_agent_and_its_commands() {
+fn agent_and_cli_report_the_same_verdict_under_load() {
     let probes = shifting::probes();
     let backgrounds = [0, 2_000, 40].map(|entries| Background::new(entries, 7));
     let reasons = |step, state: &State| shifting::reasons(&probes, step, state);
 
     let mut host = DatabaseHost::with(&Options {
-        config: "verify_interval = \"1s\"\n".to_owned(),
+        // Generated frames arrive at native XDP.
+        config: "verify_interval = \"1s\"\nhook = \"native\"\n".to_owned(),
         ..Options::default()
     });
     let apply = |host: &DatabaseHost, state: &State| {
@@ -254,20 +258,20 @@ fn so_it_is_through_the_agent_and_its_commands() {
 
     // Nothing is left of the way that led here.
     host.stop_agent();
-    let anew = Arc::new(compile(&state));
+    let fresh = Arc::new(compile(&state));
     let options = datapath::Options {
         bpffs_dir: host.bpffs_dir().to_owned(),
-        mode: XdpChoice::Auto,
+        hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
     };
     let (datapath, opened) = host
         .db()
-        .run(|| Datapath::open(&options, &anew, 0))
+        .run(|| Datapath::open(&options, &fresh, 0))
         .unwrap();
     assert_eq!(opened, Opened::Adopted);
     assert_eq!(
-        datapath.verify(&anew, Extent::Full).unwrap(),
+        datapath.verify(&fresh, Extent::Full).unwrap(),
         [] as [String; 0]
     );
 }

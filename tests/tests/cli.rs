@@ -191,7 +191,7 @@ fn lint_tells_of_the_agent_s_policies_and_of_files() {
     alone.write("policy.toml", "[[policy]]\nname = \"all\"\nallow = []\n");
     let out = alone.line("policy lint -f policy.toml");
     assert_eq!(out.code, Some(1), "{out:?}");
-    assert_has(&out.stdout, &["error", "denies-everybody", "1 error"]);
+    assert_has(&out.stdout, &["error", "denies-all", "1 error"]);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn bypasses_status_and_counters() {
     assert_eq!(status["enforcement"]["interfaces"][0]["name"], NIC);
     assert_eq!(
         status["enforcement"]["interfaces"][0]["attachment"],
-        "native"
+        netpolicy_tests::rules::attachment()
     );
     let engine = Engine::from(netpolicy_tests::rules::engine());
     assert_eq!(status["enforcement"]["engine"], engine.name());
@@ -348,7 +348,7 @@ fn exit_codes() {
         "policy create office --frobnicate",
         "policy alter office",
         "policy list --output yaml",
-        "service add pg",
+        "service add billing",
         "service add pg --port 5432 --combine maybe",
         "host set",
         "host set --mode maybe",

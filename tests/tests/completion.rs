@@ -112,7 +112,7 @@ fn completion_without_an_agent_is_silent_and_quick() {
     let begin = Instant::now();
     assert_eq!(bash(&host, "netpolicy policy show of"), [""; 0]);
     assert!(begin.elapsed() < QUICK, "{:?}", begin.elapsed());
-    // A socket on which nobody answers is like none.
+    // A socket on which no process answers is like none.
     let _silent = std::os::unix::net::UnixListener::bind(host.socket()).unwrap();
     let begin = Instant::now();
     assert_eq!(bash(&host, "netpolicy policy show of"), [""; 0]);

@@ -1,4 +1,4 @@
-//! Changes that are taken back by themselves unless they are confirmed in time.
+//! Changes that are rolled back automatically unless they are confirmed in time.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ fn a_confirmation_keeps_it() {
 }
 
 #[test]
-fn nothing_else_is_changed_while_it_waits_but_it_can_be_taken_back() {
+fn while_a_change_waits_for_confirmation_only_a_rollback_is_accepted() {
     let host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
     host.ok("policy alter office --add-block 10.66.0.0/16 --confirm-within 10m");
@@ -147,7 +147,7 @@ fn a_rollback_can_wait_for_its_confirmation_too() {
 }
 
 #[test]
-fn it_is_taken_back_at_its_time_though_the_agent_was_killed_for_good() {
+fn unconfirmed_change_is_rolled_back_in_time_although_the_agent_stays_dead() {
     let mut host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
     host.ok("policy alter office --add-block 10.66.0.0/16 --confirm-within 2s");
@@ -160,13 +160,13 @@ fn it_is_taken_back_at_its_time_though_the_agent_was_killed_for_good() {
     host.assert_times_out(&[("203.0.113.7", 5432)]);
     host.start_agent();
     assert_eq!(revision(&host), 3);
-    assert_taken_back(&host);
+    assert_rolled_back(&host);
     host.assert_connects(&[(SOURCE, 5432)]);
     host.assert_times_out(&[("203.0.113.7", 5432)]);
 }
 
 #[test]
-fn the_next_agent_takes_it_back_before_it_answers_anything() {
+fn next_agent_rolls_an_overdue_change_back_before_it_answers() {
     let mut host = DatabaseHost::start();
     host.ok("policy create office --allow 10.0.0.0/8");
     host.ok("policy alter office --add-block 10.66.0.0/16 --confirm-within 1s");
@@ -177,12 +177,12 @@ fn the_next_agent_takes_it_back_before_it_answers_anything() {
     host.start_agent();
     assert_eq!(revision(&host), 3);
     host.assert_connects(&[(SOURCE, 5432)]);
-    assert_taken_back(&host);
+    assert_rolled_back(&host);
 }
 
 /// It is in the history and in the audit log that the agent did it.
 #[track_caller]
-fn assert_taken_back(host: &DatabaseHost) {
+fn assert_rolled_back(host: &DatabaseHost) {
     assert_has(&host.ok("history"), &["agent", "rollback 1: not confirmed"]);
     let audit = host.json("audit");
     let last = audit.as_array().unwrap().last().unwrap();

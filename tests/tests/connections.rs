@@ -14,7 +14,7 @@ use netpolicy_tests::NetNs;
 use netpolicy_tests::netns::{End, join};
 use netpolicy_tests::packet::{CLIENT_MAC, HOST_MAC, HOST_V4, HOST_V6, Packet};
 use netpolicy_tests::traffic::RawSocket;
-use netpolicy_user::sockets::{Connection, Destroyed, SocketsError, State, Survey, destroy};
+use netpolicy_user::sockets::{Connection, Destroyed, SocketsError, Survey, TcpState, destroy};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
@@ -63,7 +63,7 @@ impl Pair {
         assert_eq!(&answer, b"ping");
     }
 
-    /// Both sides learn of it without anybody's sending.
+    /// Both sides learn of it without sending anything.
     fn is_cut(&mut self) {
         let client = self.client.read(&mut [0; 4]).unwrap_err();
         assert_eq!(client.kind(), ErrorKind::ConnectionReset, "{client}");
@@ -179,7 +179,7 @@ fn inbound_connections_are_listed_and_ended_whatever_their_family() {
     assert_eq!(taken.connections.len(), cut.len() + kept.len());
     let condemned: Vec<_> = cut.iter().map(|p| *of(&taken.connections, p)).collect();
     for pair in &kept {
-        assert_eq!(of(&taken.connections, pair).state, State::Established);
+        assert_eq!(of(&taken.connections, pair).state, TcpState::Established);
     }
 
     let all = condemned.len();
@@ -197,7 +197,7 @@ fn inbound_connections_are_listed_and_ended_whatever_their_family() {
     for pair in &mut kept {
         pair.lives();
     }
-    // Whoever is gone is gone, and the listeners are no substitute.
+    // A closed connection is not listed, and its listener does not stand for it.
     let done = host.run(|| destroy(&condemned).unwrap());
     assert_eq!(
         done,
@@ -262,19 +262,19 @@ fn every_state_in_which_something_may_travel_is_listed() {
     let peer_ended = open();
     peer_ended.client.shutdown(Shutdown::Write).unwrap();
     assert_eq!((&peer_ended.server).read(&mut [0; 1]).unwrap(), 0);
-    // Nobody on the host holds it: what comes is answered with a reset.
+    // No process on the host holds it: what comes is answered with a reset.
     let left = open();
     drop(left.server);
-    // Last, since nobody accepts it: the server's process has not asked for it yet.
+    // Last, since it is not accepted: the server's process has not asked for it yet.
     let waiting = clients.run(|| TcpStream::connect(to(HOST_V4, PORT_V4)).unwrap());
 
     let listed = survey_until(&host, PORT_V4, 3);
-    assert_eq!(of(&listed, &host_ended).state, State::FinWait2);
-    assert_eq!(of(&listed, &peer_ended).state, State::CloseWait);
+    assert_eq!(of(&listed, &host_ended).state, TcpState::FinWait2);
+    assert_eq!(of(&listed, &peer_ended).state, TcpState::CloseWait);
     let unaccepted = listed
         .iter()
         .find(|c| c.remote == waiting.local_addr().unwrap());
-    assert_eq!(unaccepted.unwrap().state, State::Established);
+    assert_eq!(unaccepted.unwrap().state, TcpState::Established);
 
     let done = host.run(|| destroy(&listed).unwrap());
     assert_eq!(done, Destroyed { closed: 3, gone: 0 });
@@ -291,7 +291,7 @@ fn every_state_in_which_something_may_travel_is_listed() {
 fn a_handshake_under_way_is_listed_and_ended() {
     let (host, clients) = namespaces();
     let _listener = listen(&host, "::", PORT_DUAL);
-    // Nobody has these addresses, so that nobody goes on with the handshake.
+    // No host has these addresses, so that no client continues the handshake.
     let (v4, v6) = ("198.51.100.77", "2001:db8:ff::77");
     let mac = CLIENT_MAC.map(|b| format!("{b:02x}")).join(":");
     let wire = RawSocket::new(&clients, NIC);
@@ -303,7 +303,7 @@ fn a_handshake_under_way_is_listed_and_ended() {
     let peers: Vec<IpAddr> = listed.iter().map(|c| c.remote.ip()).collect();
     assert_eq!(peers, [v4.parse::<IpAddr>().unwrap(), v6.parse().unwrap()]);
     for connection in &listed {
-        assert_eq!(connection.state, State::SynRecv);
+        assert_eq!(connection.state, TcpState::SynRecv);
         assert!(!connection.state.is_connected());
     }
     let done = host.run(|| destroy(&listed).unwrap());
@@ -402,7 +402,7 @@ fn without_the_right_nothing_is_ended_and_it_is_said() {
         let mut sets = rustix::thread::capabilities(None).unwrap();
         sets.effective.remove(CapabilitySet::NET_ADMIN);
         rustix::thread::set_capabilities(None, sets).unwrap();
-        // To look is everybody's right.
+        // Listing needs no privilege.
         let listed = Survey::take(|_| false).unwrap().connections;
         destroy(&[*of(&listed, &pair)]).unwrap_err()
     });

@@ -1,5 +1,5 @@
 //! What the program at interfaces counts and reports of denied attempts, whether or not
-//! anybody reads.
+//! they are read.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use aya::maps::{Array, Map, MapData};
@@ -23,7 +23,7 @@ fn attempt(loaded: &Loaded, source: &str, times: u32) {
     assert_eq!(result.return_value, 1, "XDP_DROP");
 }
 
-/// Attempts that the host's block list denied; events written, and held back.
+/// Attempts that the host's block list denied; events written, and rate-limited.
 fn counts(loaded: &mut Loaded) -> (u64, u64, u64) {
     let counters = loaded.datapath().counters();
     let blocked = counters
@@ -37,7 +37,7 @@ fn counts(loaded: &mut Loaded) -> (u64, u64, u64) {
 
 /// Hosts and networks are counted in different places, and what is reported in another.
 #[test]
-fn each_denial_is_counted_once_and_reported_or_held_back() {
+fn each_denial_is_counted_once_and_reported_or_rate_limited() {
     let hosts: Vec<String> = (0..100).map(|n| format!("10.66.{n}.7")).collect();
     let mut block: Vec<&str> = hosts.iter().map(String::as_str).collect();
     block.extend(["10.67.0.0/16", "fd00:bad::/48"]);
@@ -52,7 +52,7 @@ fn each_denial_is_counted_once_and_reported_or_held_back() {
     assert_eq!(counts(&mut loaded), (111, 0, 111));
 
     events.grant(3);
-    // On whichever CPU; what is over is held back again, in the same place.
+    // On whichever CPU; what is over is rate-limited again, in the same place.
     attempt(&loaded, "10.66.0.7", 8);
     assert_eq!(counts(&mut loaded), (119, 3, 116));
     let reported: Vec<_> = std::iter::from_fn(|| events.next_event()).collect();

@@ -51,7 +51,7 @@ fn applying_twice_changes_nothing() {
 }
 
 #[test]
-fn the_plan_says_what_changes_and_for_whom() {
+fn plan_lists_the_changes_and_the_affected_sources() {
     let host = DatabaseHost::start();
     host.write("all.toml", POLICY_FILE);
     host.ok("apply -f all.toml");

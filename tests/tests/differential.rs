@@ -21,7 +21,7 @@ use netpolicy_tests::reference::linux::{Answer, Host};
 use netpolicy_tests::reference::{Rules, expected};
 use netpolicy_tests::rules::Loaded;
 use netpolicy_tests::shape::{Shape, random, shrink};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 
 /// Rules of a run, and frames under each.
 const ROUNDS: u64 = 400;
@@ -231,12 +231,12 @@ fn counts(loaded: &mut Loaded) -> BTreeMap<Reason, u64> {
 }
 
 #[test]
-fn frames_that_no_test_run_takes_are_judged_alike_at_a_tun() {
+fn frames_that_no_test_run_accepts_get_the_same_verdict_at_a_tun() {
     // A test run takes none of less than 14 bytes. Packets that read as two are large.
     const MTU: usize = 32_000;
     let stand = Stand::new(Device::Tun, MTU).expect("a tun device");
     let mut loaded = Loaded::new(&netpolicy_tests::rules::ruleset(&[]));
-    let attached = stand.filter(&mut loaded, XdpChoice::Generic);
+    let attached = stand.filter(&mut loaded, HookChoice::Generic);
     attached.expect("attach to the tun");
     let seed = seed();
     let (mut frames, mut short, mut wrong) = (0, 0, Vec::new());

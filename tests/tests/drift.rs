@@ -1,4 +1,4 @@
-//! What somebody or something changes behind the agent's back is found and repaired.
+//! Changes by other processes to what the agent owns are found and repaired.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::Ipv4Addr;
@@ -18,7 +18,7 @@ use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, Outcome, host, pins};
 use netpolicy_user::compiler::Ruleset;
-use netpolicy_user::config::{EngineChoice, XdpChoice};
+use netpolicy_user::config::{EngineChoice, HookChoice};
 use netpolicy_user::datapath::{self, Datapath, Opened};
 use nix::sys::signal::Signal;
 
@@ -79,8 +79,8 @@ fn lists(host: &DatabaseHost, name: &str) -> Map {
     Map::ArrayOfMaps(MapData::from_pin(path).unwrap())
 }
 
-/// Takes [`BLOCKED`] out of the lists themselves, wherever they are: everybody on a list with
-/// the flat engine, him alone with the LPM engine.
+/// Takes [`BLOCKED`] out of the lists themselves, wherever they are: every source on a list with
+/// the flat engine, that source alone with the LPM engine.
 fn damage_the_lists(host: &DatabaseHost) {
     if rules::engine() == EngineChoice::Flat {
         const BYTES: usize = CHUNK_PAGES as usize * PAGE_WORDS * 8;
@@ -161,7 +161,7 @@ fn changed_maps_are_reported_and_repaired() {
 }
 
 #[test]
-fn what_is_damaged_is_found_and_repaired_when_somebody_asks() {
+fn damage_is_found_and_repaired_on_demand() {
     let hosts: Vec<String> = (0..100).map(|n| format!("--block 10.66.{n}.1")).collect();
     let policy = format!("policy create scanners {}", hosts.join(" "));
     let host = host_with("1h", &policy);
@@ -237,7 +237,7 @@ fn single_pins_that_are_removed_come_back_without_a_gap() {
     let live = host.bpffs_dir().join("live");
     let pause = Duration::from_micros(500);
     let stream = SynStream::start(host.clients(), host::NIC, &[ALLOWED, BLOCKED], 5432, pause);
-    for pin in ["GOVERNANCE", "EVENTS", "PROGRAM", "PROBE", "BUILD"] {
+    for pin in ["GOVERNANCE", "EVENTS", "PROGRAM", "TC", "PROBE", "BUILD"] {
         // While the agent runs; without them, no command could read what is in force.
         std::fs::remove_file(live.join(pin)).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -418,7 +418,7 @@ fn a_replacement_that_was_cut_short_is_done_again() {
     std::fs::create_dir(&pin).unwrap();
     let options = datapath::Options {
         bpffs_dir: dir.clone(),
-        mode: XdpChoice::Auto,
+        hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
     };

@@ -21,7 +21,7 @@ use netpolicy_tests::evasion::{Outcome, PORT, Sender, Sent, Stand, policies};
 use netpolicy_tests::packet::HOST_MAC;
 use netpolicy_tests::reference::linux::{Answer, Host};
 use netpolicy_tests::rules::{self, Loaded};
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 
 /// Numbers of a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,7 +146,7 @@ fn filtered(
     stand: &Stand,
     all: &[Attempt],
     baseline: &Baseline,
-    mode: XdpChoice,
+    mode: HookChoice,
     name: &str,
     loaded: &mut Loaded,
     results: &Mutex<Results>,
@@ -158,7 +158,11 @@ fn filtered(
         let mut senders = vec![Sender::Denied, Sender::Allowed];
         for turn in 0..3u8 {
             // Another for each hook, since half-open connections last a second.
-            let hook = if mode == XdpChoice::Native { 10 } else { 110 };
+            let hook = match mode {
+                HookChoice::Native => 10,
+                HookChoice::Tcx => 70,
+                _ => 130,
+            };
             let round = hook + 8 * u8::try_from(kind).unwrap_or(0) + turn;
             let sent: Vec<Sent> = lost
                 .iter()
@@ -206,6 +210,18 @@ fn filtered(
     Ok(())
 }
 
+const MODES: [(&str, HookChoice); 3] = [
+    ("native", HookChoice::Native),
+    ("tcx", HookChoice::Tcx),
+    ("generic", HookChoice::Generic),
+];
+
+/// Devices at which the generic hook is tried too, which only a configuration chooses: one with
+/// Ethernet headers and one without.
+fn has_generic(device: Device) -> bool {
+    matches!(device, Device::Veth | Device::Tun)
+}
+
 /// Random frames have a seed: `NETPOLICY_SEED`, or this.
 fn seed() -> u64 {
     std::env::var("NETPOLICY_SEED").map_or(20_261_130, |text| {
@@ -226,7 +242,7 @@ fn is_wanted(device: Device) -> bool {
 fn by(
     device: Device,
     mtu: usize,
-    modes: &[(&str, XdpChoice)],
+    modes: &[(&str, HookChoice)],
     all: &[Attempt],
     loaded: &mut Loaded,
     results: &Mutex<Results>,
@@ -326,10 +342,6 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
         all.len(),
         policies().len()
     );
-    let modes = [
-        ("native", XdpChoice::Native),
-        ("generic", XdpChoice::Generic),
-    ];
     let devices = Device::ALL.into_iter().filter(|device| is_wanted(*device));
     let devices: Vec<Device> = devices.collect();
     let stands: Vec<(Device, usize)> = devices
@@ -349,7 +361,8 @@ fn no_denied_attempt_is_answered_and_no_allowed_one_is_lost() {
                     let Some((device, mtu)) = next.lock().expect("not poisoned").next() else {
                         return;
                     };
-                    by(device, mtu, &modes, &all, &mut loaded, &results);
+                    let modes = &MODES[..if has_generic(device) { 3 } else { 2 }];
+                    by(device, mtu, modes, &all, &mut loaded, &results);
                 }
             });
         }
@@ -366,9 +379,8 @@ fn random_frames_are_answered_as_the_model_of_linux_and_the_policies_say() {
     let all = attempts::random(seed(), 6000);
     let mut loaded = Loaded::new(&rules::ruleset(&[]));
     let results = Mutex::new(Results::default());
-    let modes = [("native", XdpChoice::Native)];
     println!("NETPOLICY_SEED={}: {} frames", seed(), all.len());
-    by(Device::Veth, 9000, &modes, &all, &mut loaded, &results);
+    by(Device::Veth, 9000, &MODES[..2], &all, &mut loaded, &results);
     let results = results.into_inner().expect("not poisoned");
     results.print();
     results.check(2000);

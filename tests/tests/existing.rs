@@ -1,4 +1,4 @@
-//! What becomes of connections that are open when their source is denied.
+//! Existing connections of a source that becomes denied.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -74,13 +74,13 @@ fn cut_ends_the_newly_denied_connections_and_no_others() {
 }
 
 #[test]
-fn they_are_kept_unless_told_otherwise_and_can_be_cut_later() {
+fn connections_are_kept_by_default_and_can_be_cut_later() {
     let host = DatabaseHost::start();
     let mut blocked = host.session(BLOCKED, 5432);
     let mut allowed = host.session(ALLOWED, 5432);
     host.ok("policy create abuse --block 10.66.0.0/16 --existing keep");
     assert!(lives(&mut blocked));
-    // Another change denies somebody else: those who are out already are not its affair.
+    // Another change denies another source: it does not concern those that were denied already.
     let other = host.json("policy alter abuse --add-block 10.67.0.0/16 --existing cut");
     assert_eq!(other["clients"]["closed"], 0, "{other}");
     assert!(lives(&mut blocked));
@@ -107,7 +107,7 @@ fn they_are_kept_unless_told_otherwise_and_can_be_cut_later() {
 }
 
 #[test]
-fn observing_and_bypasses_cut_nobody() {
+fn observing_and_bypasses_cut_no_connection() {
     let host = DatabaseHost::start();
     let mut stream = host.session(BLOCKED, 5432);
     let mut exempt = host.session("10.66.0.2", 5432);

@@ -10,7 +10,7 @@ use netpolicy_tests::host::NIC;
 use netpolicy_tests::packet::{CLIENT_MAC, HOST_MAC, HOST_V4};
 use netpolicy_tests::traffic::RawSocket;
 
-/// On the wire, and of no one: the clients' kernel does not reset what it did not open.
+/// On the wire, and of no host: the clients' kernel does not reset what it did not open.
 const SOURCE: [u8; 4] = [198, 51, 100, 77];
 const SOURCE_PORT: u16 = 40_000;
 const PORT: u16 = 5432;

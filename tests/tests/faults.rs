@@ -182,7 +182,7 @@ fn each_error_of_a_system_call_leaves_the_old_or_the_new_and_the_next_change_wor
         }
     }
     println!(
-        "{round} faults: {refused} changes refused, {made_anyway} made all the same, \
+        "{round} faults: {refused} changes refused, {made_anyway} applied anyway, \
          {missed} faults not met"
     );
     assert!(refused > 0);
@@ -214,7 +214,7 @@ fn request_cut_at_each_byte_changes_nothing_and_stops_nothing() {
 }
 
 #[test]
-fn listener_that_never_reads_keeps_nobody_waiting() {
+fn listener_that_never_reads_delays_no_other_listener() {
     let host = DatabaseHost::start();
     host.ok(POLICY);
     let mut idle = UnixStream::connect(host.socket()).unwrap();

@@ -1,4 +1,4 @@
-//! An unconfirmed change is taken back although nobody starts the agent again.
+//! An unconfirmed change is rolled back although the agent is not started again.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const PORT: u16 = 8080;
 const LATE: Duration = Duration::from_secs(15);
 
 #[test]
-fn a_change_that_nobody_confirms_goes_although_the_agent_was_killed_for_good() {
+fn unconfirmed_change_is_rolled_back_although_the_agent_stays_dead() {
     let mut host = DatabaseHost::start();
     host.ok("policy create nobody --only --confirm-within 3s");
     host.kill_agent();

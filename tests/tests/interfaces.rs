@@ -30,7 +30,7 @@ fn wait_for_count(host: &DatabaseHost, reason: &str, count: u64) {
 
 #[test]
 fn the_generic_hook_filters_too() {
-    let config = "xdp_mode = \"generic\"\n".to_owned();
+    let config = "hook = \"generic\"\n".to_owned();
     let host = DatabaseHost::with(&Options {
         config,
         agent: true,
@@ -47,7 +47,7 @@ fn the_generic_hook_filters_too() {
 }
 
 #[test]
-fn several_interfaces_are_filtered_alike() {
+fn several_interfaces_get_the_same_verdicts() {
     let mut host = DatabaseHost::without_agent();
     let other = NetNs::new();
     join(
@@ -79,7 +79,10 @@ fn several_interfaces_are_filtered_alike() {
 
 #[test]
 fn jumbo_frames_pass_through_the_native_hook() {
-    let mut host = DatabaseHost::without_agent();
+    let mut host = DatabaseHost::with(&Options {
+        config: "hook = \"native\"\n".to_owned(),
+        agent: false,
+    });
     for ns in [host.db(), host.clients()] {
         ns.ip(&["link", "set", NIC, "mtu", "9000"]);
     }
@@ -105,7 +108,10 @@ fn jumbo_frames_pass_through_the_native_hook() {
 #[test]
 fn an_interface_with_another_s_program_is_reported_and_left_alone() {
     // Two agents, each with pins of its own, want one interface.
-    let mut first = DatabaseHost::start();
+    let mut first = DatabaseHost::with(&Options {
+        config: "hook = \"native\"\n".to_owned(),
+        agent: true,
+    });
     first.ok(POLICY);
     let dir = first.file("second");
     std::fs::create_dir(&dir).expect("make a directory");
@@ -117,7 +123,7 @@ fn an_interface_with_another_s_program_is_reported_and_left_alone() {
     command.args(["agent", "--interface", NIC]);
     let second = netpolicy_tests::process::Process::start(command, &first.file("second.log"));
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !second.log().contains("already has an XDP program") {
+    while !second.log().contains("already has a program at native XDP") {
         assert!(Instant::now() < deadline, "{}", second.log());
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -132,7 +138,7 @@ fn pins_of_another_network_namespace_are_left_alone() {
     let mut host = DatabaseHost::start();
     host.ok(POLICY);
     host.stop_agent();
-    // Here is an interface with that index as well, which nobody filters.
+    // Here is an interface with that index as well, which is not filtered.
     let elsewhere = NetNs::new();
     let shown = host.db().ip(&["-oneline", "link", "show", "dev", NIC]);
     let index = shown.split(':').next().expect("an index").to_owned();
@@ -159,7 +165,7 @@ fn pins_of_another_network_namespace_are_left_alone() {
     );
     host.assert_times_out(&[(BLOCKED, 5432)]);
 
-    // The brake works from anywhere, and tells what it let go.
+    // The kill switch works from anywhere, and tells what it let go.
     let mut detach = host.command_in(&elsewhere);
     detach.args(["detach", "--yes"]);
     let done = run(detach, &["detach", "--yes"], "");

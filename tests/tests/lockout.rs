@@ -1,4 +1,4 @@
-//! Nobody locks himself out: the operator's own address is judged before a change is made.
+//! Lockout protection: the operator's own address is judged before a change is made.
 
 use std::process::Command;
 
@@ -63,7 +63,7 @@ fn a_change_that_denies_the_operator_is_refused_with_scope_policy_rule_and_place
     ));
     assert_has(out.failed(1), &["lock you out: 192.168.7.7"]);
 
-    // What leaves him in is made, and --force makes the rest.
+    // A change that still allows the operator is applied; `--force` applies the others.
     host.ok(&format!(
         "policy create office --allow {OPERATOR} --from {OPERATOR}"
     ));
@@ -74,11 +74,11 @@ fn a_change_that_denies_the_operator_is_refused_with_scope_policy_rule_and_place
     assert_has(&out.stderr, &["warning: ", "lock you out", "--force"]);
     host.assert_times_out(&[(OPERATOR, 8080)]);
 
-    // Who is out already has nothing to lose: he may go on.
+    // An operator who is denied already has nothing to lose: the change is applied.
     host.ok(&format!(
         "policy create worse --block 203.0.113.0/24 --from {OPERATOR}"
     ));
-    // But for what he still has: a service of its own policy.
+    // Except for the remaining access: a service with its own policy.
     host.ok("service add postgres --port 5432");
     host.ok(&format!(
         "policy create dba --allow {OPERATOR} --service postgres"
@@ -140,7 +140,7 @@ fn every_kind_of_change_is_judged() {
         &["denied on postgres", "trial"],
     );
 
-    // A port that moves from the host to a service that denies him: only that one is lost.
+    // A port moves from the host to a service that denies the operator: only that one is lost.
     refused(
         &host,
         OPERATOR,
@@ -243,7 +243,7 @@ fn block(mut command: Command) -> Output {
 }
 
 #[test]
-fn the_operator_is_known_by_his_ssh_connection() {
+fn operator_address_is_read_from_ssh_connection() {
     let host = DatabaseHost::start();
     let ssh = format!("{OPERATOR} 50022 198.51.100.1 22");
     let mut own = host.command();
@@ -343,7 +343,7 @@ fn a_console_has_no_address_and_that_is_said() {
         "json",
     ]);
     let dry = run(command, &["policy create"], "").json();
-    // Whoever runs this over SSH is found by his parents: then it is his address.
+    // If this test runs over SSH, its parents have the operator's address.
     let operator = &dry["operator"];
     assert!(operator["known_by"].is_string(), "{dry}");
     assert!(
@@ -360,7 +360,7 @@ fn a_console_has_no_address_and_that_is_said() {
         "policy create last --block 10.8.0.0/16 --from {OPERATOR}"
     ));
     assert_eq!(json["operator"]["address"], OPERATOR);
-    // Nobody is told of it where nobody becomes denied.
+    // The warning does not appear where no source becomes denied.
     assert!(!host.ok("policy drop most --yes").contains("not checked"));
     for bad in ["somewhere", "10.0.0.0/8", ""] {
         let out = host.netpolicy(&["policy", "drop", "last", "--yes", "--from", bad]);

@@ -97,7 +97,7 @@ fn list_files() {
     );
     assert_has(out.ok(), &["~ policy bad"]);
 
-    // A policy file names list files by paths beside itself.
+    // A policy file names list files by paths relative to itself.
     host.write(
         "policy.toml",
         "[[policy]]\nname = \"office\"\nallow_file = \"offices.txt\"\n",

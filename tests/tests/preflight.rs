@@ -1,4 +1,4 @@
-//! Whom of the connected clients a change denies is known before it is made.
+//! The impact of a change on connected clients is known before it is made.
 
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;
@@ -18,7 +18,7 @@ fn connected_clients_are_counted_and_named() {
         host.session(BLOCKED, 5432),
         host.session(BLOCKED, 8080),
         host.session(BLOCKED6, 8080),
-        // Never judged there, so nobody's loss.
+        // Never judged there, so no client loses access.
         host.session("192.168.1.1", 22),
         host.session(BLOCKED, 22),
     ];
@@ -79,7 +79,7 @@ fn connected_clients_are_counted_and_named() {
 }
 
 #[test]
-fn strict_lets_through_what_denies_nobody_who_is_there() {
+fn strict_accepts_a_change_that_denies_no_connected_client() {
     let host = DatabaseHost::start();
     let _open = host.session(ALLOWED, 5432);
     let out = host.ok("policy create abuse --block 10.66.0.0/16 --strict");
@@ -101,7 +101,7 @@ fn strict_lets_through_what_denies_nobody_who_is_there() {
 }
 
 #[test]
-fn the_effect_is_told_with_the_clients_that_it_costs() {
+fn effect_is_reported_with_the_clients_that_it_denies() {
     let host = DatabaseHost::start();
     host.ok("service add postgres --port 5432");
     let _open = [

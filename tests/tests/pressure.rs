@@ -143,7 +143,7 @@ fn thousand_half_requests_of_a_user_keep_neither_root_nor_repair_from_working() 
         host.ok("policy drop office --yes");
         drop(held);
     }
-    // Held by no one any more, and not forgotten.
+    // No process holds it any more, and it is still known.
     let deadline = Instant::now() + Duration::from_secs(15);
     while host.line_as(USER, USER, "status").code != Some(0) {
         assert!(Instant::now() < deadline, "the user stays locked out");

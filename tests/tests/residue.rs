@@ -1,4 +1,4 @@
-//! Nothing is left of a database host: no namespace, pin, mount, file or process.
+//! A database host leaves no namespace, pin, mount, file or process behind.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Every change is a revision, and every revision can come back.
+//! Every change is a revision, and every revision can be restored.
 
 use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::assert_has;

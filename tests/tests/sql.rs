@@ -161,16 +161,16 @@ fn snowflake_ends_connections_that_are_denied_from_now_on() {
 }
 
 #[test]
-fn lakehouse_3_1_without_a_policy_or_with_empty_ones_everybody_gets_in() {
+fn lakehouse_3_1_without_a_policy_or_with_empty_ones_every_source_is_allowed() {
     let host = DatabaseHost::start();
-    let everybody = [("10.0.0.1", 5432), ("192.168.7.7", 8080), ("fd00::1", 5432)];
-    host.assert_connects(&everybody);
+    let all_sources = [("10.0.0.1", 5432), ("192.168.7.7", 8080), ("fd00::1", 5432)];
+    host.assert_connects(&all_sources);
     ok(
         &host,
         Lakehouse,
         "CREATE NETWORK POLICY nothing; CREATE NETWORK POLICY empty ALLOWED_IP_LIST=() BLOCKED_IP_LIST=()",
     );
-    host.assert_connects(&everybody);
+    host.assert_connects(&all_sources);
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn the_same_sentence_in_another_dialect_gives_the_other_products_result() {
     host.assert_connects(&[("192.168.7.7", 5432), ("10.66.0.1", 5432)]);
     host.assert_times_out(&[("203.0.113.1", 5432)]);
 
-    // Nobody is allowed, or everybody.
+    // No source is allowed, or every source.
     let empty = "ALTER NETWORK POLICY office SET ALLOWED_IP_LIST=() BLOCKED_IP_LIST=('10.66.0.1')";
     ok(&host, Snowflake, empty);
     host.assert_times_out(&[("10.0.0.1", 5432), ("203.0.113.1", 5432)]);

@@ -346,7 +346,7 @@ fn older_store_that_opens_the_host_requires_consent_to_that() {
 }
 
 #[test]
-fn backup_copied_over_the_database_beside_its_log_is_refused() {
+fn backup_copied_over_the_database_next_to_its_log_is_refused() {
     let mut host = guarded();
     host.ok("backup first.backup");
     host.ok("policy create more --block 10.77.0.0/16");

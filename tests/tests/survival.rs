@@ -63,7 +63,7 @@ fn kill_9_and_restart_leave_no_packet_unfiltered() {
         stream.wait_for_answers(ALLOWED6, 200);
     }
     assert_nothing_went_unfiltered(stream);
-    // Taken over, not built anew.
+    // Taken over, not rebuilt.
     assert_eq!(host.json("status")["enforcement"], before);
     host.ok("policy alter office --add-block 10.0.0.1");
     host.assert_times_out(&[(ALLOWED, 5432)]);

@@ -1,4 +1,4 @@
-//! Real connections through a real NIC: who gets in, who does not, and when.
+//! Real connections through a real NIC: which sources connect, which do not, and when.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -132,11 +132,11 @@ fn a_bypass_lets_one_source_in_until_it_is_revoked() {
 }
 
 #[test]
-fn a_bypass_lapses_without_anybody_s_doing() {
+fn bypass_expires_in_the_kernel_without_an_agent() {
     let host = DatabaseHost::without_agent();
     let ruleset = rules::ruleset(&[rules::policy("office", None, &["10.66.0.0/16"], &[])]);
     let mut loaded = Loaded::new(&ruleset);
-    let lapses = Instant::now() + Duration::from_millis(1500);
+    let expires = Instant::now() + Duration::from_millis(1500);
     let entry = BypassEntry {
         scope: HOST_SCOPE,
         source: "10.66.0.1/32".parse().unwrap(),
@@ -148,10 +148,10 @@ fn a_bypass_lapses_without_anybody_s_doing() {
     });
     host.assert_connects(&[(BLOCKED, 5432)]);
     host.assert_times_out(&[("10.66.0.2", 5432)]);
-    // Nobody is there to do anything: only the pins hold the program.
+    // No process is left: only the pins hold the program.
     let pins = loaded.abandon();
     std::thread::sleep(
-        lapses.saturating_duration_since(Instant::now()) + Duration::from_millis(50),
+        expires.saturating_duration_since(Instant::now()) + Duration::from_millis(50),
     );
     host.assert_times_out(&[(BLOCKED, 5432)]);
     drop(pins);

@@ -1,4 +1,4 @@
-//! Commands where the agent cannot be asked, or hardly anything can be opened.
+//! Commands where the agent cannot be reached, or few files can be opened.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -8,6 +8,7 @@ use netpolicy_tests::DatabaseHost;
 use netpolicy_tests::command::{Output, assert_has, run};
 use netpolicy_tests::host::NIC;
 use netpolicy_tests::netns::NetNs;
+use netpolicy_tests::rules;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 const BLOCKED: &str = "10.66.0.1";
@@ -90,7 +91,7 @@ fn status_in_another_network_namespace_says_that_it_is_attached_elsewhere() {
         &status.stdout,
         &[
             "Enforcement   attached only in another network namespace: nothing is filtered in this one",
-            "of another network namespace (native)",
+            &format!("of another network namespace ({})", rules::attachment()),
             "nsenter --net=",
         ],
     );

@@ -144,7 +144,7 @@ fn without_a_policy_everything_passes() {
         ],
     );
     loaded.apply(&rules::ruleset(&[rules::policy("nobody", Some(&[]), &[], &[])]));
-    check(&mut loaded, vec![("an empty allow list denies everybody", syn(ALLOWED, HOST_PORT), NotAllowed)]);
+    check(&mut loaded, vec![("an empty allow list denies every source", syn(ALLOWED, HOST_PORT), NotAllowed)]);
     loaded.apply(&rules::ruleset(&[rules::policy("all_v4", Some(&["0.0.0.0/0"]), &[], &[])]));
     check(
         &mut loaded,
@@ -180,8 +180,8 @@ fn bypasses() {
             ("a bypass of the host, IPv6", syn(BLOCKED6, HOST_PORT), Bypass),
             ("a bypass of the host holds for its services", syn(BLOCKED, POSTGRES), Bypass),
             ("a bypass of the host, unclassifiable", Packet::syn(BLOCKED, HOST_PORT).cut_transport(8).build(), Bypass),
-            ("beside the bypass", syn("10.66.1.0", HOST_PORT), Blocked),
-            ("beside the bypass, IPv6", syn("fd00:bad::2", HOST_PORT), Blocked),
+            ("outside the bypass", syn("10.66.1.0", HOST_PORT), Blocked),
+            ("outside the bypass, IPv6", syn("fd00:bad::2", HOST_PORT), Blocked),
             ("a bypass of a service", syn("203.0.113.7", POSTGRES), Bypass),
             ("a bypass of a service does not hold for the host", syn("203.0.113.7", HOST_PORT), Blocked),
             ("a bypass of a service does not hold for another", syn("203.0.113.7", METRICS), NotAllowed),
@@ -201,7 +201,7 @@ fn bypasses() {
         ],
     );
     std::thread::sleep(Duration::from_millis(200));
-    check(&mut loaded, vec![("a bypass that has lapsed", syn(BLOCKED, HOST_PORT), Blocked)]);
+    check(&mut loaded, vec![("a bypass that has expired", syn(BLOCKED, HOST_PORT), Blocked)]);
 }
 
 #[test]

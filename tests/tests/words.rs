@@ -1,4 +1,4 @@
-//! What commands and log say where policies are not enforced: never more than is so.
+//! Output and log while policies are not enforced: no command claims a filter that is not there.
 
 use std::process::Command;
 use std::time::Duration;
@@ -305,7 +305,7 @@ fn agent_without_descriptors_does_not_call_interfaces_unfiltered() {
         &status.stdout,
         &[
             "Enforcement   attached\n",
-            &format!("Interfaces    {NIC} (native)\n"),
+            &format!("Interfaces    {NIC} ("),
             "In force      not known\n",
             "what is in force cannot be read",
             "Too many open files",

@@ -1,4 +1,4 @@
-//! netpolicy's binary as these tasks use it: the agent beside them, and its commands.
+//! netpolicy's binary as these tasks use it: the agent in the background, and its commands.
 
 use std::env;
 use std::ffi::OsString;
@@ -60,7 +60,8 @@ impl Netpolicy {
             self.socket.display()
         );
         let file = File::create_new(log).with_context(|| format!("create {}", log.display()))?;
-        let mut command = self.command(&["agent", "--interface", interface]);
+        // What a NIC does, which the veth of a demonstration stands for.
+        let mut command = self.command(&["agent", "--interface", interface, "--hook", "native"]);
         command
             .stdout(file.try_clone().context("share the log")?)
             .stderr(file);

@@ -8,16 +8,15 @@ use crate::setup::{self, Purpose};
 use crate::workspace;
 
 /// Builds with optimisations and runs the benchmarks; `args` go to them, and standard output
-/// is theirs alone. Only for all of them are the programs of other filters installed;
-/// otherwise they are measured where they are there.
+/// is theirs alone. Only for all of them, and for the one of traffic that passes, are the
+/// programs of other filters installed; otherwise they are measured where they are there.
 ///
 /// # Errors
 /// When something does not build, or a benchmark fails.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
-    let is_quick = args
-        .iter()
-        .any(|arg| matches!(arg.as_str(), "--quick" | "--help" | "-h"));
-    setup::setup(if is_quick {
+    let has = |wanted: &[&str]| args.iter().any(|arg| wanted.contains(&arg.as_str()));
+    let is_quick = has(&["--quick"]) && !has(&["passing"]);
+    setup::setup(if is_quick || has(&["--help", "-h"]) {
         Purpose::Run
     } else {
         Purpose::Bench

@@ -60,7 +60,7 @@ pub(crate) fn demonstrate(binary: PathBuf, once: bool) -> Result<()> {
     report::heading("The agent starts on the host's eth0");
     let host = demo.network.host();
     println!(
-        "$ nsenter --net={} netpolicy agent --interface {INTERFACE} &",
+        "$ nsenter --net={} netpolicy agent --interface {INTERFACE} --hook native &",
         host.display()
     );
     let log = demo.scratch.log();
@@ -103,7 +103,7 @@ struct Demo {
 impl Demo {
     /// The steps; returns how many outcomes were not the expected ones.
     fn show(&self) -> Result<usize> {
-        report::heading("Without a policy, everybody connects");
+        report::heading("Without a policy, every source connects");
         let mut unexpected = self.attempts(DATABASE, |_| Expected::Connects)?;
 
         report::heading("A policy, and it is in force");
@@ -219,7 +219,7 @@ impl Demo {
             })
             .collect();
         for (client, from, to) in ways.into_iter().cycle() {
-            // What comes of it is for the monitor to show; nobody waits for the end.
+            // What comes of it is for the monitor to show; nothing waits for the end.
             attempt::start(
                 self.network.client(client),
                 client.name,

@@ -20,13 +20,14 @@ use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
 /// agent do differently from kernel to kernel.
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 15] = [
     "verifier",
     "packets",
     "verdicts",
     "counters",
     "differential",
     "evasion",
+    "hooks",
     "link_layers",
     "traffic",
     "interfaces",

@@ -24,12 +24,10 @@ pub(crate) enum Purpose {
     Run,
     /// To run the tests
     Test,
-    /// To run all benchmarks, other filters beside netpolicy
+    /// To run all benchmarks, with other filters than netpolicy
     Bench,
     /// To run the tests under other kernels
     Kernels,
-    /// To check formatting, lints and licences
-    Lint,
     /// To make the packages
     Dist,
 }
@@ -39,7 +37,7 @@ impl Purpose {
     fn includes(self, other: Self) -> bool {
         match self {
             Self::Kernels => other <= Self::Test || other == Self::Kernels,
-            Self::Lint | Self::Dist => other == Self::Build || other == self,
+            Self::Dist => other == Self::Build || other == self,
             _ => other <= self,
         }
     }

@@ -45,7 +45,7 @@ pub(crate) fn run_aside(command: Cmd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The directory of a profile's binaries: beside the one of this very program, so
+/// The directory of a profile's binaries: next to the one of this very program, so
 /// that whatever cargo was told about target directories holds.
 ///
 /// # Errors

@@ -13,9 +13,9 @@ use core::hint::cold_path;
 use netpolicy_common::Listing;
 
 use crate::layout::{
-    FINAL, Hosts, LINE_WORDS, Lanes, Leaf, NARROW, NODE, PAGE_WORDS, PLANES_WORDS, Page, RECORD,
-    Root, UNIT_WORDS, UNITS_PER_PAGE, Unit, WIDE, WIDE_WORDS, final_code, is_table, kind, leaf,
-    leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
+    FINAL, Hosts, LINE_WORDS, Lanes, Leaf, NARROW, NODE, PAGE_WORDS, PLANES_WORDS, Page, Presence,
+    RECORD, Root, UNIT_WORDS, UNITS_PER_PAGE, Unit, WIDE, WIDE_WORDS, final_code, is_table, kind,
+    leaf, leaf_code, leaf_unit, mix, mix_v6, table_start, unit,
 };
 
 /// The pages of an arena, and the units on them.
@@ -30,6 +30,13 @@ pub trait Pages {
         let number = (spot >> 32) as u32;
         self.page(unit_page(number))
             .map(|page| &page.as_chunks().0[(number % UNITS_PER_PAGE) as usize])
+    }
+
+    /// A word, by its number among those of all pages; `None` past the end.
+    #[inline(always)]
+    fn word(&self, number: u32) -> Option<u64> {
+        let page = self.page(number / PAGE_WORDS as u32)?;
+        Some(page[number as usize % PAGE_WORDS])
     }
 
     /// The two units of one page in which an IPv6 address may stand, by its
@@ -96,7 +103,7 @@ fn through_table<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> (u32, u
     (slot, high << 16 | low >> 48, low << 16)
 }
 
-/// What the trie says from a slot on, of what is left of an address.
+/// What the trie says from a slot on, for the rest of an address.
 #[inline(always)]
 pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Listing {
     let (mut slot, mut high, mut low) = (slot, high, low);
@@ -118,6 +125,27 @@ pub fn descend<S: Steps>(steps: &S, slot: u32, high: u64, low: u64) -> Listing {
         }
     }
     Listing::Neither
+}
+
+/// Whether an IPv4 address may be on a list, by a presence bitmap.
+#[inline(always)]
+pub fn may_be_listed_v4<P: Pages>(pages: &P, presence: Presence, address: u32) -> bool {
+    is_one(pages, presence, presence.bit_v4(address))
+}
+
+/// Whether an IPv6 address, by its upper half, may be on a list, by a presence bitmap.
+#[inline(always)]
+pub fn may_be_listed_v6<P: Pages>(pages: &P, presence: Presence, high: u64) -> bool {
+    is_one(pages, presence, presence.bit_v6(high))
+}
+
+/// What lies past the arena's end says nothing.
+#[inline(always)]
+fn is_one<P: Pages>(pages: &P, presence: Presence, bit: u32) -> bool {
+    match pages.word(presence.word(bit)) {
+        Some(word) => word >> (bit & 63) & 1 != 0,
+        None => true,
+    }
 }
 
 /// Whether an IPv4 address is among the hosts.

@@ -1,17 +1,17 @@
-//! Where two versions of a sequence differ.
+//! Comparison of two versions of a sequence.
 
 use std::ops::ControlFlow;
 
-use super::sequence::Piece;
+use super::sequence::IndexedChunk;
 use super::{Prefix, Prefixes};
 use crate::Address;
 
 impl<P: Prefix> Prefixes<P> {
-    /// Ranges of addresses (first and last, both included), ascending and not touching
-    /// each other, outside of which this sequence and `new` have the same prefixes.
-    /// They hold no more than the prefixes that only one of both has.
+    /// The ranges of addresses in which this sequence and `new` have different prefixes
+    /// (first and last address, inclusive), ascending and not adjacent to each other.
+    /// They cover exactly the prefixes that only one of the two sequences has.
     ///
-    /// Takes time in proportion to the chunks, and to the prefixes of those that
+    /// Takes time proportional to the number of chunks, and of prefixes in the chunks that
     /// are not shared.
     #[must_use]
     pub fn changed(&self, new: &Self) -> Vec<(P::Address, P::Address)> {
@@ -20,8 +20,8 @@ impl<P: Prefix> Prefixes<P> {
         changed
     }
 
-    /// As [`Self::changed`]; `None` if more than `most` prefixes differ, which takes no
-    /// longer than to find that many.
+    /// Like [`Self::changed`]; `None` if more than `most` prefixes differ. Stops once that
+    /// many are found.
     #[must_use]
     pub fn changed_at_most(
         &self,
@@ -44,7 +44,7 @@ impl<P: Prefix> Prefixes<P> {
     }
 
     /// Visits every prefix that only this sequence has (`false`) or only `new` has
-    /// (`true`), ascending. Takes as long as [`Self::changed`].
+    /// (`true`), ascending. Takes the same time as [`Self::changed`].
     pub fn differences(&self, new: &Self, mut visit: impl FnMut(P, bool)) {
         let _ = self.try_differences(new, |prefix, is_new| {
             visit(prefix, is_new);
@@ -52,7 +52,7 @@ impl<P: Prefix> Prefixes<P> {
         });
     }
 
-    /// As [`Self::differences`], until `visit` breaks.
+    /// Like [`Self::differences`], until `visit` breaks.
     fn try_differences(
         &self,
         new: &Self,
@@ -61,7 +61,10 @@ impl<P: Prefix> Prefixes<P> {
         if self.ptr_eq(new) {
             return ControlFlow::Continue(());
         }
-        let (mut old, mut new) = (Cursor::new(self.parts()), Cursor::new(new.parts()));
+        let (mut old, mut new) = (
+            PrefixCursor::new(self.parts()),
+            PrefixCursor::new(new.parts()),
+        );
         loop {
             while let (Some(a), Some(b)) = (old.whole_chunk(), new.whole_chunk())
                 && a.first == b.first
@@ -91,8 +94,8 @@ impl<P: Prefix> Prefixes<P> {
     }
 }
 
-/// Appends the addresses of a prefix to ranges that ascend, of which none begins above
-/// it; joins them with the last if they touch.
+/// Appends the addresses of a prefix to ascending ranges, none of which begins above
+/// it. Extends the last range if it overlaps the prefix or is adjacent to it.
 pub fn extend<P: Prefix>(ranges: &mut Vec<(P::Address, P::Address)>, prefix: P) {
     let (first, last) = (prefix.first(), prefix.last());
     match ranges.last_mut() {
@@ -103,21 +106,21 @@ pub fn extend<P: Prefix>(ranges: &mut Vec<(P::Address, P::Address)>, prefix: P) 
     }
 }
 
-/// A place in a sequence.
-struct Cursor<'a, P: Prefix> {
-    /// The part in which it is, and those after.
-    parts: &'a [Piece<P>],
-    /// Prefixes of the first part that are behind it.
+/// A position in a sequence.
+struct PrefixCursor<'a, P: Prefix> {
+    /// The chunk of the position, and those after it.
+    parts: &'a [IndexedChunk<P>],
+    /// The number of prefixes of the first chunk before the position.
     done: usize,
 }
 
-impl<'a, P: Prefix> Cursor<'a, P> {
-    fn new(parts: &'a [Piece<P>]) -> Self {
+impl<'a, P: Prefix> PrefixCursor<'a, P> {
+    fn new(parts: &'a [IndexedChunk<P>]) -> Self {
         Self { parts, done: 0 }
     }
 
-    /// The part that begins here.
-    fn whole_chunk(&self) -> Option<&'a Piece<P>> {
+    /// The chunk, if the position is at its start.
+    fn whole_chunk(&self) -> Option<&'a IndexedChunk<P>> {
         self.parts.first().filter(|_| self.done == 0)
     }
 

@@ -1,25 +1,25 @@
-//! How much of the kernel's lists is read back at a time.
+//! Samples of the kernel's lists: how much of them is read back and compared at a time.
 
 use super::{Address, Prefix, Prefixes};
 
-/// How much of the lists is compared with what they should be.
+/// How much of the kernel's lists is compared with the expected lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Everything.
     Full,
-    /// Of a list of more than some [`SAMPLE`] prefixes a part of the addresses: the next
-    /// one with each number, so that as many samples as there are parts have seen all.
+    /// One part of the addresses, if a list has more than about [`SAMPLE`] prefixes. The number
+    /// selects the part, modulo the number of parts: consecutive numbers cover all addresses.
     Sample(u64),
 }
 
-/// Prefixes in a sample, about: reading so many back takes some milliseconds, and among
-/// millions some tens of them, for those that stand on a page come from everywhere.
+/// Approximate number of prefixes in a sample. Reading so many back takes some milliseconds;
+/// among millions of prefixes some tens, because a page holds prefixes of all ranges.
 pub const SAMPLE: usize = CHUNKS * 1024;
 
 /// Chunks of prefixes in a sample.
 const CHUNKS: usize = 16;
 
-/// One of the parts of all addresses of a family, which lie side by side.
+/// A range of a family's addresses. The parts are adjacent and cover all addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<A> {
     /// Its first address, in host order.
@@ -44,14 +44,14 @@ impl<A: Address> Part<A> {
         }
     }
 
-    /// What of `first` to `last` lies in the part.
+    /// The intersection of `first` to `last` with the part.
     #[must_use]
     pub fn clip(&self, (first, last): (A, A)) -> Option<(A, A)> {
         let (first, last) = (first.max(self.first), last.min(self.last));
         (first <= last).then_some((first, last))
     }
 
-    /// The share of so many things of which each part has its own.
+    /// The part's share of `count` items: the shares of all parts are adjacent and cover them.
     #[must_use]
     pub fn share(&self, count: u32) -> std::ops::Range<u32> {
         let upto = |number: u32| {
@@ -63,8 +63,8 @@ impl<A: Address> Part<A> {
 }
 
 impl Extent {
-    /// The part of a family's addresses to read back, which the longest of the lists
-    /// divides.
+    /// The part of a family's addresses to read back. The longest of the lists determines
+    /// the parts.
     #[must_use]
     pub fn part<P: Prefix>(self, lists: &[&Prefixes<P>]) -> Part<P::Address> {
         let all = Part::all();

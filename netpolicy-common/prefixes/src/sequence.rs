@@ -10,29 +10,30 @@ use super::chunk::{Chunk, ends_chunk};
 /// Prefixes sorted by address, then length. Those of a [`PrefixSet`](super::PrefixSet)
 /// are disjoint.
 ///
-/// They are kept in chunks of about a thousand, whose ends depend on the prefixes
-/// alone: equal sequences have equal chunks, and versions of one share the chunks in
+/// The prefixes are stored in chunks of about a thousand, whose ends depend on the prefixes
+/// alone: equal sequences have equal chunks, and versions of a sequence share the chunks in
 /// which they do not differ. Cloning shares everything.
 pub struct Prefixes<P: Prefix> {
-    content: Arc<Content<P>>,
+    shared: Arc<SharedChunks<P>>,
 }
 
-struct Content<P: Prefix> {
-    parts: Box<[Piece<P>]>,
+/// The chunks of a sequence, shared by its clones.
+struct SharedChunks<P: Prefix> {
+    parts: Box<[IndexedChunk<P>]>,
     len: usize,
     hash: OnceLock<[u8; 32]>,
 }
 
-/// Names the meaning of the bytes that [`Prefixes::hash`] is made over.
+/// Domain separation: the format of the bytes that [`Prefixes::hash`] covers.
 const HASH_CONTEXT: &[u8] = b"netpolicy prefixes 1\n";
 
-/// A chunk, beside its first prefix so that searching touches no chunk.
-pub(crate) struct Piece<P: Prefix> {
+/// A chunk with a copy of its first prefix, so that searching touches no chunk.
+pub(crate) struct IndexedChunk<P: Prefix> {
     pub(crate) first: P,
     pub(crate) chunk: Arc<Chunk<P>>,
 }
 
-impl<P: Prefix> Clone for Piece<P> {
+impl<P: Prefix> Clone for IndexedChunk<P> {
     fn clone(&self) -> Self {
         Self {
             first: self.first,
@@ -42,16 +43,16 @@ impl<P: Prefix> Clone for Piece<P> {
 }
 
 impl<P: Prefix> Prefixes<P> {
-    /// How many.
+    /// The number of prefixes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.content.len
+        self.shared.len
     }
 
-    /// Whether there is none.
+    /// Whether the sequence has no prefix.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.content.len == 0
+        self.shared.len == 0
     }
 
     /// The chunks, ascending.
@@ -60,15 +61,15 @@ impl<P: Prefix> Prefixes<P> {
     }
 
     /// The chunks with their first addresses, ascending.
-    pub(crate) fn parts(&self) -> &[Piece<P>] {
-        &self.content.parts
+    pub(crate) fn parts(&self) -> &[IndexedChunk<P>] {
+        &self.shared.parts
     }
 
-    /// BLAKE3 over the hashes of the chunks; found when it is first asked for, in time
+    /// BLAKE3 over the hashes of the chunks; computed on first use, in time
     /// proportional to the chunks, and to the prefixes of those that are new.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
-        *self.content.hash.get_or_init(|| {
+        *self.shared.hash.get_or_init(|| {
             let mut hasher = blake3::Hasher::new();
             hasher.update(HASH_CONTEXT);
             let mut hashes = Vec::with_capacity(self.parts().len() * 32);
@@ -90,8 +91,8 @@ impl<P: Prefix> Prefixes<P> {
         }
     }
 
-    /// Of disjoint prefixes those that have an address in `addresses`, ascending.
-    /// Finding the first takes time in proportion to the logarithm of all.
+    /// The prefixes that have an address in `addresses`, ascending. The prefixes must be disjoint.
+    /// Finding the first takes time proportional to the logarithm of their number.
     pub fn range(
         &self,
         addresses: RangeInclusive<P::Address>,
@@ -113,8 +114,8 @@ impl<P: Prefix> Prefixes<P> {
             .take_while(move |prefix| prefix.first() <= end)
     }
 
-    /// The prefixes of part `at`, except the first ones that `skip` holds for, and
-    /// those of all parts behind it.
+    /// The prefixes from chunk `at` on, without the first ones of that chunk for which `skip`
+    /// holds.
     fn after(&self, at: usize, skip: impl Fn(&P) -> bool) -> impl Iterator<Item = P> + Clone {
         let (current, parts) = match self.parts().get(at) {
             Some(part) => {
@@ -128,13 +129,13 @@ impl<P: Prefix> Prefixes<P> {
         current.iter().chain(more).copied()
     }
 
-    /// Whether this very prefix is one of them.
+    /// Whether the sequence has exactly this prefix.
     pub fn has(&self, prefix: P) -> bool {
         let part = self.parts().get(self.last_part(|first| *first <= prefix));
         part.is_some_and(|part| part.chunk.prefixes().binary_search(&prefix).is_ok())
     }
 
-    /// Of disjoint prefixes the one in which an address is.
+    /// The prefix that covers an address. The prefixes must be disjoint.
     #[must_use]
     pub fn covering(&self, address: P::Address) -> Option<P> {
         let part = self.last_part(|first| first.first() <= address);
@@ -146,25 +147,25 @@ impl<P: Prefix> Prefixes<P> {
         (prefix.last() >= address).then_some(prefix)
     }
 
-    /// The last part of whose first prefix something holds that does not hold of later
-    /// ones; else the first part.
+    /// The index of the last chunk for whose first prefix `holds` is true, or 0. It must be true
+    /// for a first part of the sequence and false for the rest.
     pub(crate) fn last_part(&self, holds: impl Fn(&P) -> bool) -> usize {
         self.parts()
             .partition_point(|part| holds(&part.first))
             .saturating_sub(1)
     }
 
-    /// Whether both are one in memory, which takes no comparing. `false` says nothing.
+    /// Whether both share their chunks as clones do. If not, they may still be equal.
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.content, &other.content)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 
 impl<P: Prefix> Clone for Prefixes<P> {
     fn clone(&self) -> Self {
         Self {
-            content: Arc::clone(&self.content),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -193,7 +194,7 @@ impl<P: Prefix> PartialEq for Prefixes<P> {
 
 impl<P: Prefix> Eq for Prefixes<P> {}
 
-/// Of prefixes that are sorted, each once.
+/// The prefixes must be sorted and distinct.
 impl<P: Prefix> FromIterator<P> for Prefixes<P> {
     fn from_iter<T: IntoIterator<Item = P>>(prefixes: T) -> Self {
         let mut builder = PrefixesBuilder::default();
@@ -217,7 +218,7 @@ impl<'a, P: Prefix> IntoIterator for &'a Prefixes<P> {
 #[derive(Clone)]
 pub struct Iter<'a, P: Prefix> {
     current: std::slice::Iter<'a, P>,
-    parts: std::slice::Iter<'a, Piece<P>>,
+    parts: std::slice::Iter<'a, IndexedChunk<P>>,
     left: usize,
 }
 
@@ -242,9 +243,9 @@ impl<'a, P: Prefix> Iterator for Iter<'a, P> {
 
 impl<P: Prefix> ExactSizeIterator for Iter<'_, P> {}
 
-/// Makes a sequence of prefixes that come sorted, each once.
+/// Builds a sequence of sorted, distinct prefixes.
 pub struct PrefixesBuilder<P: Prefix> {
-    parts: Vec<Piece<P>>,
+    parts: Vec<IndexedChunk<P>>,
     open: Vec<P>,
     len: usize,
 }
@@ -260,13 +261,13 @@ impl<P: Prefix> Default for PrefixesBuilder<P> {
 }
 
 impl<P: Prefix> PrefixesBuilder<P> {
-    /// Appends a prefix, which comes after the one appended last.
+    /// Appends a prefix, which must be greater than the last one.
     #[inline]
     pub fn push(&mut self, prefix: P) {
         self.push_like(prefix, None);
     }
 
-    /// As [`Self::push`]; if a chunk is complete and as `like`, then that one is shared.
+    /// Like [`Self::push`]; shares `like` if the prefix completes a chunk that equals it.
     #[inline]
     pub fn push_like(&mut self, prefix: P, like: Option<&Arc<Chunk<P>>>) {
         debug_assert!(
@@ -284,8 +285,8 @@ impl<P: Prefix> PrefixesBuilder<P> {
         self.open.is_empty()
     }
 
-    /// Appends whole parts of another sequence; to be called at the end of a chunk.
-    pub(crate) fn share(&mut self, parts: &[Piece<P>]) {
+    /// Appends whole chunks of another sequence; to be called at the end of a chunk.
+    pub(crate) fn share(&mut self, parts: &[IndexedChunk<P>]) {
         debug_assert!(self.open.is_empty(), "chunks follow whole chunks");
         self.len += parts
             .iter()
@@ -294,7 +295,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
         self.parts.extend_from_slice(parts);
     }
 
-    /// Ends the chunk that is open, if any; shares `like` if that is as it is.
+    /// Ends the open chunk, if any; shares `like` if it equals the chunk.
     fn close(&mut self, like: Option<&Arc<Chunk<P>>>) {
         let Some(first) = self.open.first().copied() else {
             return;
@@ -304,7 +305,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
             None => Chunk::new(&self.open),
         };
         self.len += self.open.len();
-        self.parts.push(Piece { first, chunk });
+        self.parts.push(IndexedChunk { first, chunk });
         self.open.clear();
     }
 
@@ -314,7 +315,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
         self.finish_like(None)
     }
 
-    /// As [`Self::finish`]; if the last chunk is as `like`, then that one is shared.
+    /// Like [`Self::finish`]; shares `like` if the last chunk equals it.
     pub fn finish_like(mut self, like: Option<&Arc<Chunk<P>>>) -> Prefixes<P> {
         self.close(like);
         debug_assert!(
@@ -322,7 +323,7 @@ impl<P: Prefix> PrefixesBuilder<P> {
             "chunks ascend"
         );
         Prefixes {
-            content: Arc::new(Content {
+            shared: Arc::new(SharedChunks {
                 parts: self.parts.into(),
                 len: self.len,
                 hash: OnceLock::new(),

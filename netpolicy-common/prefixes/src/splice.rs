@@ -1,16 +1,16 @@
-//! New versions of a sequence that share what did not change.
+//! Edits of a sequence: the new version shares the unchanged chunks.
 
 use super::sequence::PrefixesBuilder;
 use super::{Prefix, Prefixes};
 
 impl<P: Prefix> Prefixes<P> {
-    /// This sequence of disjoint prefixes with others in some ranges of addresses.
+    /// Replaces the prefixes in some ranges of addresses. The prefixes must be disjoint.
     ///
-    /// `ranges` (first and last address, both included) ascend and are disjoint. Every
-    /// prefix here that has an address in one of them goes; `with`, sorted and disjoint
-    /// from each other and from what stays, comes instead.
+    /// `ranges` (first and last address, inclusive) must ascend and be disjoint. Every
+    /// prefix with an address in one of them is removed; `with`, sorted and disjoint
+    /// from each other and from the remaining prefixes, is added.
     ///
-    /// Rebuilds the chunks that have to do with the ranges, and shares the rest.
+    /// Rebuilds the chunks that overlap the ranges, and shares the rest.
     #[must_use]
     pub fn splice(&self, ranges: &[(P::Address, P::Address)], with: &[P]) -> Self {
         debug_assert!(
@@ -26,8 +26,7 @@ impl<P: Prefix> Prefixes<P> {
         self.edit(&gone, with)
     }
 
-    /// This sequence without `gone` and with `new`, both sorted, each once; what is in
-    /// both stays.
+    /// Removes `gone` and adds `new`, both sorted and distinct; a prefix in both stays.
     ///
     /// Rebuilds the chunks that they fall into, and shares the rest.
     #[must_use]
@@ -36,7 +35,7 @@ impl<P: Prefix> Prefixes<P> {
         let mut builder = PrefixesBuilder::default();
         let mut edits = Edits { gone, new };
         let mut at = 0;
-        // Part `at` and its successors are still to be taken over.
+        // Chunk `at` and its successors are still to be copied.
         while at < parts.len() {
             if builder.is_at_end_of_chunk() {
                 let untouched = match edits.next_place() {
@@ -57,24 +56,24 @@ impl<P: Prefix> Prefixes<P> {
                     builder.push_like(*prefix, like);
                 }
             }
-            // What comes before the next part belongs to this one.
+            // New prefixes before the next chunk belong to this one.
             let next = parts.get(at).map(|part| part.first);
             edits.new_before(next, |new| builder.push_like(new, like));
         }
-        // Only an empty sequence leaves something.
+        // Only for an empty sequence there are prefixes left.
         edits.new_before(None, |new| builder.push(new));
         builder.finish_like(parts.last().map(|part| &part.chunk))
     }
 }
 
-/// Edits that are still to be made.
+/// The remaining edits.
 struct Edits<'a, P> {
     gone: &'a [P],
     new: &'a [P],
 }
 
 impl<P: Prefix> Edits<'_, P> {
-    /// Where the next one is.
+    /// The prefix of the next edit.
     fn next_place(&self) -> Option<P> {
         match (self.gone.first(), self.new.first()) {
             (Some(a), Some(b)) => Some(*a.min(b)),
@@ -82,7 +81,7 @@ impl<P: Prefix> Edits<'_, P> {
         }
     }
 
-    /// Takes the new prefixes that come before one, or all.
+    /// Passes on the new prefixes before `before`, or all.
     fn new_before(&mut self, before: Option<P>, mut take: impl FnMut(P)) {
         while let [new, rest @ ..] = self.new
             && before.is_none_or(|before| *new < before)
@@ -92,7 +91,7 @@ impl<P: Prefix> Edits<'_, P> {
         }
     }
 
-    /// Whether a prefix that is there, and comes after those asked about before, stays.
+    /// Whether an existing prefix stays. Must be called with ascending prefixes.
     fn keeps(&mut self, prefix: P) -> bool {
         let mut keeps = true;
         while let [gone, rest @ ..] = self.gone

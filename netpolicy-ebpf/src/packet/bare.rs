@@ -10,7 +10,7 @@ use netpolicy_common::Reason;
 use super::{Family, IPV4, IPV6, IPV6_LEN, Load, Segment, behind_tags, walk};
 
 /// Offset of the ethertype in what remains of a tag whose own ethertype is gone.
-const TAG_TYPE_AT: usize = 2;
+pub(super) const TAG_TYPE_AT: usize = 2;
 
 /// Set in what [`Segment::pack`] packed where the frame has another reading.
 const HAS_OTHER: u64 = 1 << 3;

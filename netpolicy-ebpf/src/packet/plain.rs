@@ -26,7 +26,7 @@ pub enum Plain<R> {
 ///
 /// A connection attempt over IPv4 is handed to `v4` with its source address as a number
 /// and the lower byte of its destination port; one over IPv6 to `v6` with the halves of its
-/// source address. The rest of the port hardly any packet needs: [`plain_port_v4`].
+/// source address. Very few packets need the rest of the port: [`plain_port_v4`].
 /// They are handed over, and not returned, so that the compiler makes a way of each
 /// instead of choosing by the family again and again.
 #[inline(always)]
@@ -42,7 +42,7 @@ pub fn parse_plain<B: Bytes, R>(
     };
     let ethertype = bytes(start, ETHERTYPE_AT);
     if ethertype == IPV4 {
-        // Flags and fragment offset, the time to live, which is nobody's concern, the protocol.
+        // Flags and fragment offset, the time to live, which is ignored, the protocol.
         let fragment_and_protocol = u32::from_be_bytes(bytes(start, ETHERNET_LEN + 6));
         let is_whole_tcp = fragment_and_protocol & 0x3fff_00ff == u32::from(TCP);
         let is_long_enough = usize::from(word(start, ETHERNET_LEN + 2)) >= V4_LEN - ETHERNET_LEN;

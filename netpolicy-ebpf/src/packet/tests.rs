@@ -89,7 +89,7 @@ fn unclassified(addresses: Addresses) -> Segment {
 }
 
 #[test]
-fn a_syn_is_an_attempt_whatever_flags_stand_beside_it() {
+fn syn_is_an_attempt_whatever_other_flags_are_set() {
     for flags in [0x02, 0x02 | 0x01, 0x02 | 0x04, 0x02 | 0x08, 0x02 | 0xc0] {
         assert_eq!(parse(&v4(40, 0, &tcp(flags))), attempt(SOURCE_V4, PORTS));
     }
@@ -268,7 +268,7 @@ proptest! {
 
     /// Of every frame, the short way says what the long way says, or nothing.
     #[test]
-    fn plain_frames_are_read_alike(
+    fn plain_frames_are_read_as_by_the_slow_path(
         is_v6: bool,
         total in 0u16..80,
         fragment in prop_oneof![Just(0u16), Just(0x4000), any::<u16>()],

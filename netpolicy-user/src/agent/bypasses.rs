@@ -1,4 +1,4 @@
-//! Bypasses: granted, revoked, lapsed, and kept the same in store and kernel.
+//! Bypasses: granted, revoked, expired, and kept the same in store and kernel.
 
 use std::ops::Deref;
 
@@ -6,14 +6,14 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use netpolicy_common::HOST_SCOPE;
 
-use super::access::{Asker, Grants, audit, rights};
+use super::access::{Grants, Requester, audit, rights};
 use super::change::Consent;
 use super::change::clients::{Judge, Side};
 use super::change::consent::opened_by_bypasses;
 use super::change::lockout::check_operator;
 use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
-use super::kernel::Enforcement;
+use super::kernel::KernelWriter;
 use super::upkeep::Upkeep;
 use crate::api::{BypassRequest, BypassView, Opens};
 use crate::clock::Clock;
@@ -21,7 +21,7 @@ use crate::datapath::BypassEntry;
 use crate::model::{Bypass, Name, Privilege, State, parse_source};
 use crate::store::{Outcome, Store};
 
-/// The bypasses that there are, lapsed ones perhaps among them.
+/// The bypasses that exist; some may have expired.
 #[derive(Debug)]
 pub struct Bypasses {
     list: Vec<Bypass>,
@@ -34,7 +34,7 @@ pub struct Around<'a> {
     /// What is in force.
     pub now: &'a InForce,
     /// The kernel.
-    pub kernel: &'a mut Enforcement,
+    pub kernel: &'a mut KernelWriter,
     /// The store.
     pub store: &'a mut dyn Store,
     /// What expiry is measured by.
@@ -85,14 +85,14 @@ impl Bypasses {
     pub fn opened(
         &self,
         requests: &[BypassRequest],
-        asker: Asker,
+        requester: Requester,
         now: &InForce,
         clock: &Clock,
     ) -> Result<Option<Opens>, AgentError> {
         let time = clock.now();
         let mut bypasses = self.list.clone();
         for request in requests {
-            let bypass = of_request(request, asker, &now.state, time)?;
+            let bypass = of_request(request, requester, &now.state, time)?;
             bypasses.retain(|b| !same(b, &bypass.source, bypass.service.as_ref()));
             bypasses.push(bypass);
         }
@@ -110,14 +110,14 @@ impl Bypasses {
     pub fn grant(
         &mut self,
         request: &BypassRequest,
-        asker: Asker,
+        requester: Requester,
         consent: Consent,
         around: &mut Around<'_>,
     ) -> Result<BypassView, AgentError> {
         let (now, clock) = (around.now, around.clock);
-        let bypass = of_request(request, asker, &now.state, clock.now())?;
+        let bypass = of_request(request, requester, &now.state, clock.now())?;
         around.upkeep.must_not_be_held(now.revision)?;
-        let opens = self.opened(std::slice::from_ref(request), asker, now, clock)?;
+        let opens = self.opened(std::slice::from_ref(request), requester, now, clock)?;
         consent.require("the bypass", opens.as_ref())?;
         let mut bypasses = self.list.clone();
         let before = bypasses
@@ -125,7 +125,7 @@ impl Bypasses {
             .find(|b| same(b, &bypass.source, bypass.service.as_ref()))
             .map_or_else(|| "none".to_owned(), |bypass| until(bypass, clock));
         let action = granting(request);
-        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
+        let mut entry = audit::entry(requester, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!(
             "bypass of {} on {}: {before} -> {}",
             bypass.source,
@@ -171,7 +171,7 @@ impl Bypasses {
     pub fn revoke(
         &mut self,
         which: Revocation<'_>,
-        asker: Asker,
+        requester: Requester,
         around: &mut Around<'_>,
     ) -> Result<BypassView, AgentError> {
         let now = around.now;
@@ -197,10 +197,10 @@ impl Bypasses {
                 new,
                 now: time,
             };
-            check_operator(&judge, asker.seat)?;
+            check_operator(&judge, requester.origin)?;
         }
         let action = revoking(which);
-        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
+        let mut entry = audit::entry(requester, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!(
             "bypass of {source} on {}: {} -> none",
             scope_name(&bypass),
@@ -217,7 +217,7 @@ impl Bypasses {
         self.list = others;
         self.restore(&now.state, around);
         tracing::info!(
-            actor = asker.caller.name(),
+            actor = requester.caller.name(),
             source = %source,
             scope = scope_name(&bypass),
             "bypass revoked"
@@ -228,9 +228,9 @@ impl Bypasses {
         }
     }
 
-    /// Removes what has lapsed from store and kernel. The kernel itself stops
-    /// honouring it at its time; this only tidies up.
-    pub fn drop_lapsed(&mut self, time: Timestamp, around: &mut Around<'_>) {
+    /// Removes expired bypasses from store and kernel. The kernel itself stops
+    /// honouring them at their time; this only tidies up.
+    pub fn drop_expired(&mut self, time: Timestamp, around: &mut Around<'_>) {
         let now = around.now;
         self.keep(|b| b.expires > time, &now.state, around);
     }
@@ -240,7 +240,7 @@ impl Bypasses {
         self.keep(|b| !is_orphan(b, state), state, around);
     }
 
-    /// Makes the kernel's bypasses the store's, at start; what lapsed meanwhile, or lost
+    /// Makes the kernel's bypasses the store's, at start; what expired meanwhile, or lost
     /// its service when the agent was killed, goes.
     pub fn take_over(&mut self, around: &mut Around<'_>) {
         let time = around.clock.now();
@@ -301,8 +301,8 @@ fn enforce(
 ///
 /// # Errors
 /// [`AgentError::NotAllowed`].
-pub fn may(asker: Asker, grants: &Grants, what: &str) -> Result<(), AgentError> {
-    rights::require(asker.caller, grants, Privilege::Bypass, what)
+pub fn may(requester: Requester, grants: &Grants, what: &str) -> Result<(), AgentError> {
+    rights::require(requester.caller, grants, Privilege::Bypass, what)
 }
 
 /// What granting is called in the audit log.
@@ -319,7 +319,7 @@ pub fn revoking(which: Revocation<'_>) -> String {
 
 fn of_request(
     request: &BypassRequest,
-    asker: Asker,
+    requester: Requester,
     state: &State,
     now: Timestamp,
 ) -> Result<Bypass, AgentError> {
@@ -328,7 +328,7 @@ fn of_request(
         service: service_name(request.service.as_deref(), state)?,
         granted: now,
         expires: Bypass::expiry(now, request.minutes)?,
-        granted_by: asker.caller.name(),
+        granted_by: requester.caller.name(),
     })
 }
 
@@ -349,7 +349,7 @@ fn until(bypass: &Bypass, clock: &Clock) -> String {
     format!("until {}", clock.shown(bypass.expires))
 }
 
-/// What the kernel is to hold: nothing lapsed, nothing of unknown services.
+/// What the kernel is to hold: no expired bypass, none of an unknown service.
 fn entries(state: &State, bypasses: &[Bypass], now: Timestamp) -> Vec<BypassEntry> {
     bypasses
         .iter()

@@ -1,9 +1,9 @@
-//! Why the agent does not do what it was asked.
+//! Why the agent refuses or fails a request.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::held::Held;
+use super::held::StoreHold;
 use crate::api::{ClientsView, ErrorCode, Opens};
 use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
 use crate::sockets::SocketsError;
@@ -23,7 +23,7 @@ pub struct EnforcerError {
 
 /// What kind of error it is: what HTTP, the audit log and SQL say follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FailureKind {
     /// The request is wrong in itself.
     Invalid,
     /// It names what is not there.
@@ -40,7 +40,7 @@ pub enum Kind {
     Stopping,
 }
 
-impl From<ErrorKind> for Kind {
+impl From<ErrorKind> for FailureKind {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Invalid => Self::Invalid,
@@ -76,17 +76,17 @@ pub enum AgentError {
     /// The caller lacks a privilege, or does not own the policy.
     #[error("{}", lacks.join("; "))]
     NotAllowed {
-        /// What he lacks, a sentence each.
+        /// What the caller lacks, a sentence each.
         lacks: Vec<String>,
     },
-    /// The change would deny the operator himself.
+    /// The change would deny the operator's own address.
     #[error("the change would lock you out: {address} becomes denied on {scope}: {why}")]
     Lockout {
         /// The operator's own address.
         address: IpAddr,
         /// "host" or the service's name.
         scope: String,
-        /// The policy that denies him.
+        /// The policy that denies it.
         policy: Option<String>,
         /// By which rule, in a sentence.
         why: String,
@@ -165,7 +165,7 @@ pub enum AgentError {
         /// The store's revision.
         stored: u64,
         /// Why it is held.
-        held: Held,
+        held: StoreHold,
     },
     /// There is nothing to acknowledge.
     #[error("the store goes on from what is in force: nothing is to be acknowledged")]
@@ -229,19 +229,22 @@ impl AgentError {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self.kind() {
-            Kind::Invalid | Kind::Unknown | Kind::Conflict | Kind::Forbidden => true,
-            Kind::Exhausted | Kind::Failed | Kind::Stopping => false,
+            FailureKind::Invalid
+            | FailureKind::Unknown
+            | FailureKind::Conflict
+            | FailureKind::Forbidden => true,
+            FailureKind::Exhausted | FailureKind::Failed | FailureKind::Stopping => false,
         }
     }
 
     /// What kind of error it is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> FailureKind {
         match self {
             Self::Model(errors) => errors.kind().into(),
-            Self::BadRequest(_) | Self::Sql { .. } => Kind::Invalid,
-            Self::NotFound { .. } => Kind::Unknown,
-            Self::NoRights { .. } | Self::NotAllowed { .. } => Kind::Forbidden,
+            Self::BadRequest(_) | Self::Sql { .. } => FailureKind::Invalid,
+            Self::NotFound { .. } => FailureKind::Unknown,
+            Self::NoRights { .. } | Self::NotAllowed { .. } => FailureKind::Forbidden,
             Self::Lockout { .. }
             | Self::DeniesClients(_)
             | Self::RevisionMismatch { .. }
@@ -249,14 +252,14 @@ impl AgentError {
             | Self::NotHeld
             | Self::NothingLost
             | Self::Opens { .. }
-            | Self::AwaitsConfirmation(_) => Kind::Conflict,
+            | Self::AwaitsConfirmation(_) => FailureKind::Conflict,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
-                Kind::Exhausted
+                FailureKind::Exhausted
             }
             Self::Commit { source, .. } | Self::Store { source, .. } => match source {
-                StoreError::Full { .. } => Kind::Exhausted,
-                StoreError::NoSuchRevision { .. } => Kind::Unknown,
-                _ => Kind::Failed,
+                StoreError::Full { .. } => FailureKind::Exhausted,
+                StoreError::NoSuchRevision { .. } => FailureKind::Unknown,
+                _ => FailureKind::Failed,
             },
             Self::Prepare { .. }
             | Self::Kernel { .. }
@@ -265,8 +268,8 @@ impl AgentError {
             | Self::Directory(_)
             | Self::Sockets { .. }
             | Self::Internal
-            | Self::Marker { .. } => Kind::Failed,
-            Self::Stopping => Kind::Stopping,
+            | Self::Marker { .. } => FailureKind::Failed,
+            Self::Stopping => FailureKind::Stopping,
         }
     }
 

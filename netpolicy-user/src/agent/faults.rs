@@ -1,4 +1,4 @@
-//! What is wrong, until it is repaired, and what was, for a while.
+//! Faults: present ones until they are repaired, past ones for a while.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub struct Faults {
     pub kernel: Option<String>,
     /// The kernel does not say where the program is attached, or links cannot be pinned.
     pub links: Option<String>,
-    /// An unconfirmed change could not be taken back.
+    /// An unconfirmed change could not be rolled back.
     pub pending: Option<String>,
     /// What is stored is not kept.
     pub store: Option<String>,

@@ -1,6 +1,6 @@
-//! A process of its own that takes an unconfirmed change back if the agent is gone.
+//! A process of its own that rolls an unconfirmed change back if the agent is gone.
 //!
-//! Who locks himself out by a change that also brings the agent down could not even start
+//! An operator who is locked out by a change that also stops the agent could not even start
 //! it again. So the agent leaves a guard behind for as long as a change waits for its
 //! confirmation: the same program with the same arguments, which sleeps, and at the
 //! deadline does what an agent's start would do. While an agent runs it does nothing.

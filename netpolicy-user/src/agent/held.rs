@@ -1,4 +1,4 @@
-//! A store that is not put in force unasked: older than what was put in force last, or with
+//! A store that requires acknowledgement: older than what was put in force last, or with
 //! another history.
 //!
 //! Found at the start, by what is in force in the kernel and by what the store's marker
@@ -11,7 +11,7 @@ use crate::store::{DepartureKind, Store, StoreError, Stored};
 
 /// Why the store waits for an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoreHold {
     /// How the store differs from the one that was in use last.
     pub kind: DepartureKind,
     /// The newest revision of that one.
@@ -20,7 +20,7 @@ pub struct Held {
     pub keeps: bool,
 }
 
-impl Held {
+impl StoreHold {
     /// What is wrong with a store that holds revision `stored`.
     #[must_use]
     pub fn in_words(&self, stored: u64) -> String {
@@ -56,11 +56,11 @@ pub(in crate::agent) fn at_start(
     stored: &Stored,
     digest: &[u8; 32],
     enforced: Option<&Enforced>,
-) -> Result<Option<Held>, StoreError> {
+) -> Result<Option<StoreHold>, StoreError> {
     if stored.restored || stored.revision == 0 {
         return Ok(None);
     }
-    let recorded = stored.departure.map(|departure| Held {
+    let recorded = stored.departure.map(|departure| StoreHold {
         kind: departure.kind,
         last: departure.last,
         keeps: false,
@@ -71,7 +71,7 @@ pub(in crate::agent) fn at_start(
         Some(enforced) => is_diverged(store, stored, digest, enforced)?,
     }
     .zip(enforced)
-    .map(|(kind, enforced)| Held {
+    .map(|(kind, enforced)| StoreHold {
         kind,
         last: enforced.revision,
         keeps: false,
@@ -80,7 +80,7 @@ pub(in crate::agent) fn at_start(
     if held.is_none_or(|held| recorded.is_some_and(|recorded| recorded.last >= held.last)) {
         held = recorded.or(held);
     }
-    Ok(held.map(|held| Held {
+    Ok(held.map(|held| StoreHold {
         keeps: enforced.is_some_and(|enforced| enforced.digest != *digest),
         ..held
     }))

@@ -12,7 +12,6 @@
 //! | `progress` | what the writer is doing | nothing |
 //! | `memory` | the agent's own memory | nothing |
 //! | `snapshot` | what the writer publishes for all who only read | `held` |
-//! | `service_manager` | what systemd is told | `snapshot` |
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
 //! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
@@ -21,11 +20,13 @@
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `events` | denied attempts: ring buffer, names, listeners | `error`, `kernel`, `snapshot` |
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
+//! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
+//! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
-//! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `snapshot`, `sql`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
-//! | `run` | the agent's run, from its locks to its last word | `events`, `http`, `kernel`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
+//! | `run` | the agent's run, from its locks to its last word | `events`, `http`, `kernel`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
 //!
 //! Enforcement does not need it: it may crash, stop or be replaced at any time,
 //! and nothing that is in force changes. It must never take enforcement down by
@@ -45,6 +46,7 @@ pub mod in_force;
 pub mod kernel;
 pub mod memory;
 pub mod progress;
+pub mod reload;
 mod run;
 pub mod service_manager;
 pub mod snapshot;

@@ -1,4 +1,4 @@
-//! What the writer is doing, for whoever asks.
+//! The writer's progress, for all readers.
 
 use tokio::sync::watch;
 
@@ -6,9 +6,9 @@ use crate::api::{Phase, ProgressView};
 
 /// Tells what the writer is doing.
 #[derive(Debug, Default)]
-pub struct Progress(watch::Sender<ProgressView>);
+pub struct ProgressReporter(watch::Sender<ProgressView>);
 
-impl Progress {
+impl ProgressReporter {
     /// What is done, now and from now on.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<ProgressView> {

@@ -1,5 +1,5 @@
-//! The agent's run, from its locks to its last word: starts the writer, the attacher, the
-//! server and everything beside them, and waits for the signal to stop.
+//! The agent's run, from its locks to its exit: starts the writer, the attacher, the
+//! server and the background tasks, and waits for the signal to stop.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{interval, timeout};
 
 use super::events::{EventHub, denied, stream};
 use super::http::app::App;
@@ -18,11 +18,12 @@ use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
 use super::kernel::{EventSource, Inspection, interfaces};
+use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{service_manager, start};
-use crate::config::{Config, ConfigError, DETACHED_MARKER};
+use crate::config::{Config, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
 /// by a thread of their own. A look that finds nothing takes some dozens of system calls.
@@ -37,17 +38,15 @@ const RAW_EVENTS: usize = 4096;
 /// Time between two warnings that nothing is filtered.
 const WARN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Runs the agent until SIGTERM or SIGINT. Enforcement stays in place after it. SIGHUP has the
-/// configuration `reread`, and compared with the one that is in use.
+/// Runs the agent until SIGTERM or SIGINT; SIGHUP lets it `read` its configuration again.
+/// Enforcement stays in place after it.
 ///
 /// # Errors
 /// A [`start::StartError`] if it cannot start; otherwise a fault in netpolicy.
-pub async fn run(
-    config: Config,
-    reread: impl Fn() -> Result<Config, ConfigError> + Send + 'static,
-) -> anyhow::Result<()> {
+pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let hangup = signal(SignalKind::hangup())?;
+    // From here on SIGHUP does not end the agent; one during the start is answered after it.
+    let hangups = signal(SignalKind::hangup())?;
     let started = Timestamp::now();
     let descriptors = serve::raise_descriptor_limit();
     let config = Arc::new(config);
@@ -61,7 +60,7 @@ pub async fn run(
     let writer =
         tokio::task::spawn_blocking(move || start::start(&boot, sources, Some(&arguments)));
     let (writer, links) = writer.await??;
-    let start::Place {
+    let start::Exclusive {
         socket,
         locks: _locks,
     } = place;
@@ -70,6 +69,13 @@ pub async fn run(
     let attacher = writer.attacher();
     let (supervisor, mut writer_ended) = Supervisor::start(writer)?;
     let reconciler = supervisor.clone();
+    let running = Running::channel(Config::clone(&config));
+    let reloader = Reloader {
+        read,
+        attacher: attacher.clone(),
+        supervisor: supervisor.clone(),
+        running: running.clone(),
+    };
     let mut attacher_ended = interfaces::start(attacher, config.bpffs_dir.clone(), move || {
         reconciler.reconcile();
     })?;
@@ -81,17 +87,15 @@ pub async fn run(
             bpffs_dir: config.bpffs_dir.clone(),
             links: links.clone(),
         }),
-        brake: Arc::new(links),
+        kill_switch: Arc::new(links),
         marker: config.state_dir.join(DETACHED_MARKER),
-        unfiltered_interfaces: config.unfiltered_interfaces.clone().into(),
+        running: running.subscribe(),
         hub: hub.clone(),
         stopping: stopping.clone(),
         started,
-        limits: config.limits,
         bodies: Quota::new(standing::BODIES),
     };
     let mut tasks = background(&config, &app, new_sources)?;
-    tasks.spawn(compare_configuration(hangup, config.clone(), reread));
     let limits = Connections::within(descriptors);
     let mut server = tokio::spawn(serve::serve(
         listener,
@@ -109,8 +113,9 @@ pub async fn run(
         "ready; {}",
         snapshot.filtering()
     );
-    service_manager::ready(&service_manager::line(&snapshot, &[]));
+    service_manager::ready(&service_manager::line(&snapshot, &running.borrow(), &[]));
     drop(snapshot);
+    tasks.spawn(reload_on_hangup(hangups, reloader));
 
     tokio::select! {
         name = signals.next() => tracing::info!(signal = name, "stopping"),
@@ -129,7 +134,7 @@ pub async fn run(
     tokio::select! {
         () = async {
             supervisor.stop().await;
-            // Whoever is slower than that loses his connection.
+            // A caller that is slower than that loses the connection.
             let _ = timeout(GRACE, &mut server).await;
         } => {}
         name = signals.next() => tracing::warn!(signal = name, "again: stopping at once"),
@@ -146,7 +151,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Everything that goes on beside the server.
+/// The background tasks.
 fn background(
     config: &Config,
     app: &App,
@@ -160,18 +165,21 @@ fn background(
         .name("events".to_owned())
         .spawn(move || denied::name_events(named, &snapshots, &hub))?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let per_cpu = stream::allowance(config.events_per_second, cpus);
+    let running = app.running.clone();
+    let per_cpu = move || stream::allowance(running.borrow().config.events_per_second, cpus);
     tasks.spawn(stream::pump(new_sources, per_cpu, app.hub.clone(), raw));
     tasks.spawn(stream::count_lost(app.inspector.clone(), app.hub.clone()));
 
     let supervisor = app.supervisor.clone();
-    let verify_interval = config.verify_interval;
+    let mut running = app.running.clone();
     tasks.spawn(async move {
-        let mut ticks = interval(RECONCILE_EVERY.min(verify_interval));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             supervisor.reconcile();
+            let every = running.borrow_and_update().config.verify_interval;
+            // A shorter interval counts at once.
+            if let Ok(Err(_)) = timeout(RECONCILE_EVERY.min(every), running.changed()).await {
+                return;
+            }
         }
     });
     let supervisor = app.supervisor.clone();
@@ -185,7 +193,7 @@ fn background(
     tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
-    tasks.spawn(take_back_unconfirmed(supervisor));
+    tasks.spawn(roll_back_unconfirmed(supervisor));
     let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
     tasks.spawn(open_socket(socket, snapshots));
     if let Some(every) = service_manager::watchdog_interval() {
@@ -198,29 +206,6 @@ fn background(
         });
     }
     Ok(tasks)
-}
-
-/// Reports at each SIGHUP what of the configuration differs from what is in use.
-async fn compare_configuration(
-    mut hangup: Signal,
-    in_use: Arc<Config>,
-    reread: impl Fn() -> Result<Config, ConfigError>,
-) {
-    while hangup.recv().await.is_some() {
-        match reread() {
-            Ok(read) => match in_use.differing_keys(&read).as_slice() {
-                [] => tracing::info!("SIGHUP: the configuration is the one in use"),
-                keys => tracing::warn!(
-                    "SIGHUP: the configuration differs in {}: restart the agent to use it; filtering goes on meanwhile",
-                    keys.join(", ")
-                ),
-            },
-            Err(error) => {
-                tracing::error!("SIGHUP: {error}; the agent goes on with the configuration it has");
-            }
-        }
-        service_manager::reloaded();
-    }
 }
 
 /// Repeats in the log that nothing is filtered, as long as the detach marker is there.
@@ -237,28 +222,45 @@ async fn warn_while_detached(snapshots: watch::Receiver<Arc<Snapshot>>) {
     }
 }
 
+/// Reloads the configuration whenever SIGHUP asks for it, and tells the service manager.
+async fn reload_on_hangup(mut hangups: Signal, reloader: Reloader) {
+    while hangups.recv().await.is_some() {
+        service_manager::reloading();
+        reloader.reload().await;
+        service_manager::reloaded();
+    }
+}
+
 /// Keeps the service manager's status line what it should be. Addresses come and go without
 /// the writer, so they are looked at now and then.
 async fn tell_service_manager(app: App) {
     let mut snapshots = app.supervisor.snapshots();
+    let mut configured = app.running.clone();
     let mut told = String::new();
     loop {
+        let running = configured.borrow_and_update().clone();
         let snapshot = snapshots.borrow_and_update().clone();
         let (asked, known) = (app.clone(), snapshot.clone());
         let open = tokio::task::spawn_blocking(move || routes::unfiltered_others(&asked, &known));
-        let line = service_manager::line(&snapshot, &open.await.unwrap_or_default());
+        let line = service_manager::line(&snapshot, &running, &open.await.unwrap_or_default());
         if line != told {
             service_manager::status(&line);
             told = line;
         }
-        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, snapshots.changed()).await {
+        let changed = async {
+            tokio::select! {
+                changed = snapshots.changed() => changed,
+                changed = configured.changed() => changed,
+            }
+        };
+        if let Ok(Err(_)) = timeout(RECONCILE_EVERY, changed).await {
             return;
         }
     }
 }
 
-/// Lets a change lapse that nobody confirms.
-async fn take_back_unconfirmed(supervisor: Supervisor) {
+/// Rolls an unconfirmed change back at its deadline.
+async fn roll_back_unconfirmed(supervisor: Supervisor) {
     /// Between two looks at the boot clock, and between two tries where taking it back fails:
     /// the runtime's own clock stands still while the machine is suspended.
     const AGAIN: Duration = Duration::from_secs(1);

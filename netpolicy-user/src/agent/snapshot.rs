@@ -1,11 +1,11 @@
-//! What the supervisor publishes after everything it does, for all who only read.
+//! The snapshot that the supervisor publishes after each request, for all readers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
-use super::held::Held;
+use super::held::StoreHold;
 use crate::api::Detached;
 use crate::clock::Clock;
 use crate::compiler::Ruleset;
@@ -37,7 +37,7 @@ pub struct Snapshot {
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
     /// Why the store waits for an acknowledgement.
-    pub held: Option<Held>,
+    pub held: Option<StoreHold>,
     /// Interfaces that are to be filtered.
     pub interfaces: Vec<String>,
     /// Who stopped all filtering, and when, by the detach marker; `None`: it is not there.
@@ -93,12 +93,12 @@ impl Snapshot {
     /// Where connection attempts are judged, in words, by what the writer saw last.
     #[must_use]
     pub fn filtering(&self) -> String {
-        self.filtering_beside(&[])
+        self.filtering_with(&[])
     }
 
     /// The same, with `others`: interfaces that are neither configured nor filtered.
     #[must_use]
-    pub fn filtering_beside(&self, others: &[String]) -> String {
+    pub fn filtering_with(&self, others: &[String]) -> String {
         if let Some(detached) = &self.detached {
             return detached.in_words();
         }
@@ -147,12 +147,12 @@ mod tests {
         assert_eq!(snapshot.filtering(), "filtered: eth0; not filtered: eth1");
         let others = ["eth2 (192.0.2.1)".to_owned()];
         assert_eq!(
-            snapshot.filtering_beside(&others),
+            snapshot.filtering_with(&others),
             "filtered: eth0; not filtered: eth1, eth2 (192.0.2.1)"
         );
         snapshot.unfiltered.insert("eth0".into(), "busy".into());
         assert_eq!(
-            snapshot.filtering_beside(&others),
+            snapshot.filtering_with(&others),
             "nothing is filtered: not attached to eth0, eth1"
         );
         snapshot.unfiltered.clear();

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::agent::confirm::pending;
 use crate::agent::error::AgentError;
 use crate::agent::held;
-use crate::agent::http::socket::{Socket, SocketError};
+use crate::agent::http::socket::{ListeningSocket, SocketError};
 use crate::agent::kernel::EventSource;
 use crate::agent::kernel::Kernel;
 use crate::agent::upkeep::lock::{self, Lock, LockError};
@@ -79,9 +79,9 @@ impl StartError {
 
 /// What only one agent can have.
 #[derive(Debug)]
-pub struct Place {
+pub struct Exclusive {
     /// Listens; connections wait until they are served.
-    pub socket: Socket,
+    pub socket: ListeningSocket,
     /// Held as long as the agent runs.
     pub locks: [Lock; 2],
 }
@@ -90,15 +90,15 @@ pub struct Place {
 ///
 /// # Errors
 /// Another agent has them, or the system refuses.
-pub fn claim(config: &Config) -> Result<Place, StartError> {
-    // Before anything else, or whoever is not root hears of files first.
+pub fn claim(config: &Config) -> Result<Exclusive, StartError> {
+    // Before anything else, so that a user other than root gets this error and none about files.
     datapath::check_system()?;
     let state = lock::state(&config.state_dir)?;
     // A lock taken before the file system is mounted would lock another directory.
     datapath::prepare_dir(&config.bpffs_dir, config.bpffs)?;
     let pins = lock::pins(&config.bpffs_dir)?;
-    let socket = Socket::bind(&config.socket)?;
-    Ok(Place {
+    let socket = ListeningSocket::bind(&config.socket)?;
+    Ok(Exclusive {
         socket,
         locks: [state, pins],
     })
@@ -118,7 +118,7 @@ pub fn start(
     let begun = Instant::now();
     let options = Options {
         bpffs_dir: config.bpffs_dir.clone(),
-        mode: config.xdp_mode,
+        hook: config.hook,
         engine: config.engine,
         keep: false,
     };

@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 pub(super) use self::kernel::FakeKernel;
 pub(super) use self::sockets::FakeSockets;
 use self::store::NotedStore;
-use crate::agent::access::{Asker, Caller, Seat, audit};
+use crate::agent::access::{Caller, OperatorOrigin, Requester, audit};
+use crate::agent::change::ChangeOptions;
 use crate::agent::change::Consent;
-use crate::agent::change::Options;
 use crate::agent::confirm::pending;
 use crate::agent::http::routes::sql::response;
 use crate::agent::snapshot::Snapshot;
@@ -32,17 +32,17 @@ mod sockets;
 mod store;
 
 /// root, at the machine itself.
-pub(super) const ROOT: Asker = Asker {
+pub(super) const ROOT: Requester = Requester {
     caller: Caller {
         uid: 0,
         gid: 0,
         pid: None,
     },
-    seat: Seat::Console,
+    origin: OperatorOrigin::Console,
 };
 
 /// A change without further ado; whatever it opens is agreed to.
-pub(super) const PLAIN: Options = Options {
+pub(super) const PLAIN: ChangeOptions = ChangeOptions {
     dry_run: false,
     force: false,
     strict: false,
@@ -53,7 +53,7 @@ pub(super) const PLAIN: Options = Options {
 };
 
 /// A change that is only tried.
-pub(super) const DRY: Options = Options {
+pub(super) const DRY: ChangeOptions = ChangeOptions {
     dry_run: true,
     ..PLAIN
 };
@@ -117,10 +117,10 @@ pub(super) fn state_with_policy(name: &str, allow: &[&str], block: &[&str]) -> S
 pub(super) fn run_sql(
     bench: &mut Bench,
     request: &SqlRequest,
-    asker: Asker,
-    options: Options,
+    requester: Requester,
+    options: ChangeOptions,
 ) -> SqlResponse {
-    response(sql::run(&mut bench.writer, request, asker, options))
+    response(sql::run(&mut bench.writer, request, requester, options))
 }
 
 pub(super) fn empty_snapshot() -> Snapshot {

@@ -14,19 +14,50 @@ pub struct Interface {
     pub index: u32,
     /// How the program is attached.
     pub attachment: Attachment,
+    /// Why the program is attached there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Programs that run before netpolicy's in the tcx chain: packets that they accept are not
+    /// judged. A fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<String>,
+    /// Offloads that were switched off or on by attaching, as `ethtool` names them, where this
+    /// agent attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offloads: Vec<String>,
     /// Whether it moved to another network namespace, where it is still filtered.
     #[serde(default, skip_serializing_if = "is_false")]
     pub elsewhere: bool,
+}
+
+impl Interface {
+    /// One of which nothing else is known.
+    #[must_use]
+    pub fn new(name: &str, index: u32, attachment: Attachment) -> Self {
+        Self {
+            name: name.to_owned(),
+            index,
+            attachment,
+            reason: None,
+            ahead: Vec::new(),
+            offloads: Vec::new(),
+            elsewhere: false,
+        }
+    }
 }
 
 /// How the program is attached to an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attachment {
-    /// In the driver.
+    /// Native XDP: in the driver.
     Native,
-    /// In the kernel's generic hook: slower.
+    /// XDP in the kernel's generic hook: slower.
     Generic,
+    /// In the tcx chain, behind the driver.
+    Tcx,
+    /// As a filter of the qdisc `clsact`, which runs the same program as tcx.
+    Clsact,
     /// Not attached: the interface does not exist, or attaching failed.
     None,
     /// Not known; a fault says why.

@@ -26,7 +26,7 @@ pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
-pub use self::problem::{ErrorCode, PROBLEM_JSON, Problem};
+pub use self::problem::{ErrorCode, PROBLEM_JSON, ProblemDetails};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
@@ -84,6 +84,9 @@ pub struct AgentStatus {
     /// The change that waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingView>,
+    /// Keys of the configuration whose new value requires a restart of the agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart: Vec<String>,
     /// Resident memory of the agent, bytes.
     pub memory_bytes: u64,
 }
@@ -300,6 +303,10 @@ pub struct VerifyView {
     pub repaired: bool,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// Interfaces whose packets may not be judged, though the program is attached: another
+    /// program runs before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overtaken: Vec<String>,
 }
 
 /// `GET /v1/counters`

@@ -1,4 +1,4 @@
-//! Lists in parts.
+//! Paged lists.
 
 use std::net::IpAddr;
 

@@ -5,13 +5,14 @@ use utoipa::ToSchema;
 
 use super::Opens;
 
-/// The media type of a [`Problem`].
+/// The media type of a [`ProblemDetails`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Every refusal and failure, as RFC 9457 has it. It has no `type`, which stands for
 /// `about:blank`: programs go by `code`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub struct ProblemDetails {
     /// The phrase of the HTTP status: "Conflict".
     #[serde(default)]
     pub title: String,
@@ -37,7 +38,7 @@ pub struct Problem {
     pub revision: Option<u64>,
 }
 
-/// What kind of problem a [`Problem`] is.
+/// The kind of a problem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {

@@ -1,4 +1,4 @@
-//! A change whose texts follow it as they are: JSON would take more, and twice.
+//! A change followed by its raw texts, which needs less memory than texts within JSON.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Verdicts and their reasons, phases and engines: words of which there are only some.
+//! Verdicts and their reasons, phases and engines, as closed sets of words.
 
 use std::borrow::Cow;
 use std::fmt;

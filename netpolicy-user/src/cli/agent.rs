@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use nix::sys::signal::{SigSet, Signal};
 use tracing_subscriber::EnvFilter;
 
 use super::context::wants_colour;
@@ -13,7 +14,7 @@ use super::failure::{Exit, Failure};
 use crate::agent::guard;
 use crate::agent::http::serve;
 use crate::agent::start::StartError;
-use crate::config::{Config, Overrides, XdpChoice};
+use crate::config::{Config, HookChoice, Overrides};
 use crate::output::{Escaped, Format};
 
 #[derive(Debug, clap::Args)]
@@ -21,9 +22,9 @@ pub(super) struct AgentArgs {
     /// Filter this interface, instead of those of the configuration; may be repeated
     #[arg(long, short, value_name = "NIC", value_delimiter = ',')]
     interface: Vec<String>,
-    /// XDP mode; unless set, native with a fallback to generic
-    #[arg(long, value_enum, value_name = "MODE")]
-    xdp_mode: Option<XdpChoice>,
+    /// Hook that runs the program, instead of that of the configuration
+    #[arg(long, value_enum, value_name = "HOOK", alias = "xdp-mode")]
+    hook: Option<HookChoice>,
     /// Directory of the state database [env: NETPOLICY_STATE_DIR] [default: /var/lib/netpolicy]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -37,7 +38,7 @@ pub(super) struct AgentArgs {
     ephemeral: bool,
     /// Be the guard of an unconfirmed change, which the agent starts by itself
     #[arg(long, value_name = "SECONDS", hide = true)]
-    take_back_after: Option<u64>,
+    roll_back_after: Option<u64>,
 }
 
 /// Runs until a signal stops it; enforcement goes on after it.
@@ -46,7 +47,7 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
     descriptors::require(descriptors::AGENT)?;
     let overrides = Overrides {
         interfaces: args.interface,
-        xdp_mode: args.xdp_mode,
+        hook: args.hook,
         state_dir: args.state_dir,
         bpffs_dir: args.bpffs_dir,
         ephemeral: args.ephemeral,
@@ -54,7 +55,9 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
     };
     let config = Config::from_process(&overrides)?;
     start_log()?;
-    if let Some(seconds) = args.take_back_after {
+    if let Some(seconds) = args.roll_back_after {
+        // `kill -HUP $(pidof netpolicy)` is meant for the agent.
+        SigSet::from(Signal::SIGHUP).thread_block()?;
         let watched = guard::watch(&config, Duration::from_secs(seconds));
         watched.map_err(|error| with_hint(error.into()))?;
         return Ok(Exit::Done);
@@ -63,9 +66,10 @@ pub(super) fn run(args: AgentArgs, overrides: Overrides) -> anyhow::Result<Exit>
         .enable_all()
         .build()?;
     runtime
-        .block_on(crate::agent::run(config, move || {
-            Config::from_process(&overrides)
-        }))
+        .block_on(crate::agent::run(
+            config,
+            Box::new(move || Config::from_process(&overrides)),
+        ))
         .map_err(with_hint)?;
     Ok(Exit::Done)
 }
@@ -96,6 +100,9 @@ fn start_log() -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(move || Escaped::new(io::stderr(), Format::Table, colour))
         .with_ansi(colour)
+        // What says that a line cannot be written would panic where that cannot be written either:
+        // on a full disk, or on a terminal that is gone.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

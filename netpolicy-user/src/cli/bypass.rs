@@ -36,7 +36,7 @@ pub(super) enum BypassCommand {
         /// End it even if your own address is denied then
         #[arg(long)]
         force: bool,
-        /// Another address of yours that must not be denied, besides that of
+        /// Another address of yours that must not be denied, in addition to
         /// SSH_CONNECTION; `none` adds none
         #[arg(
             long,

@@ -32,7 +32,7 @@ const INTERFACES: &str = "/sys/class/net";
 
 /// What an argument names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Completable {
     Policy,
     Service,
     Revision,
@@ -100,25 +100,25 @@ fn added(mut command: Command, path: &mut Vec<String>) -> Command {
 }
 
 /// What an argument of a command names.
-fn kind(path: &[String], arg: &Arg) -> Option<Kind> {
+fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     match (path.as_slice(), arg.get_id().as_str()) {
         (["policy", "create"], "name") | (["service", "add"], "name") => None,
-        (["policy", ..], "name") | (_, "policy") => Some(Kind::Policy),
-        (["service", ..], "name") | (_, "service") => Some(Kind::Service),
-        (["diff"], "from" | "to") | (_, "revision") => Some(Kind::Revision),
-        (["policy", "alter"], "remove_allow") => Some(Kind::Allowed),
-        (["policy", "alter"], "remove_block") => Some(Kind::Blocked),
-        (["bypass", "revoke"], "source") => Some(Kind::Bypass),
-        (_, "interface") => Some(Kind::Interface),
+        (["policy", ..], "name") | (_, "policy") => Some(Completable::Policy),
+        (["service", ..], "name") | (_, "service") => Some(Completable::Service),
+        (["diff"], "from" | "to") | (_, "revision") => Some(Completable::Revision),
+        (["policy", "alter"], "remove_allow") => Some(Completable::Allowed),
+        (["policy", "alter"], "remove_block") => Some(Completable::Blocked),
+        (["bypass", "revoke"], "source") => Some(Completable::Bypass),
+        (_, "interface") => Some(Completable::Interface),
         _ => None,
     }
 }
 
-fn candidates(kind: Kind) -> Vec<CompletionCandidate> {
+fn candidates(kind: Completable) -> Vec<CompletionCandidate> {
     let words: Vec<_> = std::env::args_os().collect();
     let found = match kind {
-        Kind::Interface => interfaces(),
+        Completable::Interface => interfaces(),
         _ => asked(kind, &words).unwrap_or_default(),
     };
     let candidates = found.into_iter().map(|(value, help)| {
@@ -129,9 +129,9 @@ fn candidates(kind: Kind) -> Vec<CompletionCandidate> {
 }
 
 /// Values, and what is said about each.
-type Found = Vec<(String, String)>;
+type Candidates = Vec<(String, String)>;
 
-fn interfaces() -> Found {
+fn interfaces() -> Candidates {
     let entries = fs::read_dir(INTERFACES).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<_> = names.filter(|name| name != "lo").collect();
@@ -143,7 +143,7 @@ fn interfaces() -> Found {
 }
 
 /// Asks the agent; `None`: it does not answer, or not in time.
-fn asked(kind: Kind, words: &[OsString]) -> Option<Found> {
+fn asked(kind: Completable, words: &[OsString]) -> Option<Candidates> {
     let config = Config::from_process(&Overrides {
         socket: option(words, "--socket"),
         file: option(words, "--config"),
@@ -160,19 +160,23 @@ fn asked(kind: Kind, words: &[OsString]) -> Option<Found> {
     })
 }
 
-async fn found(kind: Kind, client: &Client, words: &[OsString]) -> Result<Found, ClientError> {
+async fn found(
+    kind: Completable,
+    client: &Client,
+    words: &[OsString],
+) -> Result<Candidates, ClientError> {
     Ok(match kind {
-        Kind::Policy => {
+        Completable::Policy => {
             let policies = client.policies().await?.into_iter();
             let named = policies.map(|p| (p.name, p.comment.unwrap_or_default()));
             named.collect()
         }
-        Kind::Service => {
+        Completable::Service => {
             let services = client.services().await?.into_iter();
             let named = services.map(|s| (s.name, s.ports));
             named.collect()
         }
-        Kind::Revision => {
+        Completable::Revision => {
             let query = PageQuery {
                 limit: Some(MOST),
                 ..PageQuery::default()
@@ -181,19 +185,23 @@ async fn found(kind: Kind, client: &Client, words: &[OsString]) -> Result<Found,
             let named = revisions.map(|r| (r.revision.to_string(), r.action));
             named.collect()
         }
-        Kind::Allowed => rules(client, words, ListKind::Allow).await?,
-        Kind::Blocked => rules(client, words, ListKind::Block).await?,
-        Kind::Bypass => {
+        Completable::Allowed => rules(client, words, ListKind::Allow).await?,
+        Completable::Blocked => rules(client, words, ListKind::Block).await?,
+        Completable::Bypass => {
             let bypasses = client.bypasses().await?.into_iter();
             let named = bypasses.map(|b| (b.source, b.scope));
             named.collect()
         }
-        Kind::Interface => Vec::new(),
+        Completable::Interface => Vec::new(),
     })
 }
 
 /// The beginning of a list of the policy that the words name.
-async fn rules(client: &Client, words: &[OsString], list: ListKind) -> Result<Found, ClientError> {
+async fn rules(
+    client: &Client,
+    words: &[OsString],
+    list: ListKind,
+) -> Result<Candidates, ClientError> {
     let Some(policy) = after(words, "alter") else {
         return Ok(Vec::new());
     };
@@ -257,23 +265,23 @@ mod tests {
             kind(&path, arg.expect("an argument"))
         };
         for (line, id, expected) in [
-            ("policy show", "name", Some(Kind::Policy)),
-            ("policy drop", "name", Some(Kind::Policy)),
+            ("policy show", "name", Some(Completable::Policy)),
+            ("policy drop", "name", Some(Completable::Policy)),
             ("policy create", "name", None),
-            ("policy create", "service", Some(Kind::Service)),
-            ("policy alter", "remove_allow", Some(Kind::Allowed)),
-            ("policy alter", "remove_block", Some(Kind::Blocked)),
+            ("policy create", "service", Some(Completable::Service)),
+            ("policy alter", "remove_allow", Some(Completable::Allowed)),
+            ("policy alter", "remove_block", Some(Completable::Blocked)),
             ("policy alter", "add_allow", None),
-            ("service alter", "name", Some(Kind::Service)),
+            ("service alter", "name", Some(Completable::Service)),
             ("service add", "name", None),
-            ("bind", "policy", Some(Kind::Policy)),
-            ("bind", "service", Some(Kind::Service)),
-            ("grant", "policy", Some(Kind::Policy)),
-            ("bypass revoke", "source", Some(Kind::Bypass)),
-            ("rollback", "revision", Some(Kind::Revision)),
-            ("export", "revision", Some(Kind::Revision)),
-            ("diff", "from", Some(Kind::Revision)),
-            ("explain", "interface", Some(Kind::Interface)),
+            ("bind", "policy", Some(Completable::Policy)),
+            ("bind", "service", Some(Completable::Service)),
+            ("grant", "policy", Some(Completable::Policy)),
+            ("bypass revoke", "source", Some(Completable::Bypass)),
+            ("rollback", "revision", Some(Completable::Revision)),
+            ("export", "revision", Some(Completable::Revision)),
+            ("diff", "from", Some(Completable::Revision)),
+            ("explain", "interface", Some(Completable::Interface)),
             ("bypass revoke", "from", None),
         ] {
             assert_eq!(kind_of(line, id), expected, "{line} {id}");

@@ -6,7 +6,7 @@ use clap::Command;
 const HEADING: &str = "Examples:";
 
 /// Each command, by its words after `netpolicy`, and two command lines.
-const EXAMPLES: [(&str, [&str; 2]); 52] = [
+const EXAMPLES: [(&str, [&str; 2]); 57] = [
     (
         "",
         [
@@ -18,7 +18,7 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
         "agent",
         [
             "netpolicy agent --interface eth0",
-            "netpolicy agent --interface eth0,eth1 --xdp-mode generic",
+            "netpolicy agent --interface eth0,eth1 --hook tcx",
         ],
     ),
     (
@@ -112,8 +112,8 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
     (
         "service add",
         [
-            "netpolicy service add postgres --port 5432,6432",
-            "netpolicy service add etcd --port 2379-2380 --combine and --mode observe",
+            "netpolicy service add postgresql",
+            "netpolicy service add billing --port 5432,7000-7010 --combine and --mode observe",
         ],
     ),
     (
@@ -135,6 +135,13 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
         [
             "netpolicy service list",
             "netpolicy service list --output json",
+        ],
+    ),
+    (
+        "service known",
+        [
+            "netpolicy service known",
+            "netpolicy service known --output json",
         ],
     ),
     (
@@ -327,6 +334,31 @@ const EXAMPLES: [(&str, [&str; 2]); 52] = [
     (
         "attach",
         ["netpolicy attach", "netpolicy attach --output json"],
+    ),
+    (
+        "config",
+        ["netpolicy config check", "netpolicy config show"],
+    ),
+    (
+        "config check",
+        [
+            "netpolicy config check",
+            "netpolicy config check new.toml --output json",
+        ],
+    ),
+    (
+        "config show",
+        [
+            "netpolicy config show",
+            "netpolicy config show --config new.toml --output json",
+        ],
+    ),
+    (
+        "config default",
+        [
+            "netpolicy config default",
+            "netpolicy config default > config.toml",
+        ],
     ),
     (
         "completions",

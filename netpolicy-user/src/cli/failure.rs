@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use nix::errno::Errno;
 
 use crate::client::ClientError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigProblem};
 use crate::model::{ModelErrors, counted};
 use crate::output::one_line;
 
@@ -141,13 +141,30 @@ pub(super) fn report(error: &anyhow::Error, err: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
+/// Says what is wrong with a configuration file that a command uses as far as it can be read.
+pub(super) fn warn_of_config(problems: &[ConfigProblem], err: &mut dyn Write) -> io::Result<()> {
+    /// More than that hide what the command itself has to say.
+    const WARNED: usize = 3;
+    for problem in problems.iter().take(WARNED) {
+        writeln!(err, "warning: {}", one_line(&problem.to_string()))?;
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => writeln!(
+            err,
+            "hint: an agent does not start with this configuration; `netpolicy config check` \
+             shows everything that is wrong with it"
+        ),
+    }
+}
+
 fn describe(error: &anyhow::Error) -> (Vec<String>, Option<String>) {
     let chain = || vec![format!("{error:#}")];
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return (failure.errors.clone(), failure.hint.clone());
     }
-    if let Some(ConfigError::Invalid(problems)) = error.downcast_ref::<ConfigError>() {
-        return (problems.iter().map(ToString::to_string).collect(), None);
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return (error.lines(), Some(error.hint().to_owned()));
     }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Refused { body, .. }) => (body.errors.clone(), body.hint.clone()),
@@ -222,7 +239,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Problem;
+    use crate::api::ProblemDetails;
 
     fn reported(error: impl Into<anyhow::Error>) -> String {
         let mut out = Vec::new();
@@ -242,9 +259,9 @@ mod tests {
     fn every_kind_of_error_has_its_exit_code() {
         let refused = ClientError::Refused {
             status: 409,
-            body: Box::new(Problem {
+            body: Box::new(ProblemDetails {
                 errors: vec!["taken".into()],
-                ..Problem::default()
+                ..ProblemDetails::default()
             }),
         };
         for (error, exit) in [
@@ -306,10 +323,10 @@ mod tests {
 
     #[test]
     fn errors_of_the_agent_are_shown_up_to_a_limit() {
-        let body = Problem {
+        let body = ProblemDetails {
             errors: (1..=23).map(|i| format!("line {i}")).collect(),
             hint: Some("mend them".into()),
-            ..Problem::default()
+            ..ProblemDetails::default()
         };
         let body = Box::new(body);
         let text = reported(ClientError::Refused { status: 400, body });

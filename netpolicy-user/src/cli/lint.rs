@@ -14,7 +14,7 @@ use crate::model::{ChangeContext, file};
 pub(super) struct LintArgs {
     /// Only what concerns this policy
     name: Option<String>,
-    /// Examine this policy file instead of what is desired now; asks no agent, `-` is
+    /// Examine this policy file instead of the agent's desired state; needs no agent; `-` is
     /// standard input
     #[arg(long, short)]
     file: Option<PathBuf>,

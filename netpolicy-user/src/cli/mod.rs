@@ -11,6 +11,7 @@ mod bind;
 mod bypass;
 mod complete;
 mod completions;
+mod config;
 mod context;
 mod counters;
 mod descriptors;
@@ -103,6 +104,9 @@ enum Command {
     Agent(agent::AgentArgs),
     #[command(flatten)]
     Client(ClientCommand),
+    /// Check and show the configuration, and print the default file
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -238,11 +242,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     let command = match cli.command {
         Command::Agent(args) => return agent::run(args, overrides),
+        Command::Config(command) => return config::run(command, overrides, cli.global.output),
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
     };
     descriptors::require(descriptors::COMMAND)?;
-    let config = Config::from_process(&overrides)?;
+    let (config, problems) = Config::for_commands(&overrides, |name| std::env::var_os(name))?;
     // Not locked: the prompt of `netpolicy sql` may write from another thread.
     let (terminals, format) = (Terminals::detect(), cli.global.output);
     let out = BufWriter::new(io::stdout());
@@ -252,6 +257,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         _ => Box::new(Escaped::new(out, format, wants_colour(terminals.stdout))),
     };
     let mut err = Escaped::new(io::stderr(), Format::Table, false);
+    failure::warn_of_config(&problems, &mut err)?;
     let mut cx = Context::new(
         config,
         format,

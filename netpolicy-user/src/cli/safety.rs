@@ -23,7 +23,7 @@ pub(super) struct Safety {
     /// Roll back automatically unless confirmed (`netpolicy confirm`) in time, as in 60s
     #[arg(long, value_name = "TIME", value_parser = within)]
     pub(super) confirm_within: Option<u64>,
-    /// Another address of yours that must not be denied, besides that of SSH_CONNECTION;
+    /// Another address of yours that must not be denied, in addition to SSH_CONNECTION;
     /// `none` adds none
     #[arg(
         long,

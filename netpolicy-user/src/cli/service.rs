@@ -3,11 +3,11 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::context::Context;
-use super::failure::Exit;
+use super::failure::{Exit, Failure};
 use super::safety::Safety;
 use super::submit::submit;
 use crate::model::change::Change;
-use crate::model::{Combine, Mode};
+use crate::model::{Combine, Mode, known};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ServiceCommand {
@@ -24,14 +24,18 @@ pub(super) enum ServiceCommand {
     },
     /// List all services
     List,
+    /// List well-known services, whose ports `netpolicy service add` takes unless it is given
+    /// others
+    Known,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AddArgs {
     /// Its name
     name: String,
-    /// Its TCP ports and ranges, as in 5432,7000-7010
-    #[arg(long, required = true, value_name = "PORTS", value_delimiter = ',')]
+    /// Its TCP ports and ranges, as in 5432,7000-7010; required unless the name is that of a
+    /// well-known service (`netpolicy service known`)
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
     port: Vec<String>,
     /// Whether its policies replace the host's, or both must pass
     #[arg(long, value_parser = combine_parser(), default_value = "override")]
@@ -80,10 +84,18 @@ pub(super) async fn run(command: ServiceCommand, cx: &mut Context<'_>) -> anyhow
             cx.print(services.as_slice())?;
             return Ok(Exit::Done);
         }
+        ServiceCommand::Known => {
+            cx.print(known::services())?;
+            return Ok(Exit::Done);
+        }
         ServiceCommand::Add(a) => {
+            let ports = match a.port.is_empty() {
+                true => known_ports(&a.name, cx)?,
+                false => a.port,
+            };
             let change = Change::AddService {
                 name: a.name,
-                ports: a.port,
+                ports,
                 combine: a.combine,
                 mode: a.mode,
                 comment: a.comment,
@@ -103,6 +115,33 @@ pub(super) async fn run(command: ServiceCommand, cx: &mut Context<'_>) -> anyhow
         ServiceCommand::Remove { name, safety } => (Change::RemoveService { name }, safety),
     };
     submit(&change, &safety, cx).await
+}
+
+/// The ports of a well-known service, which a note names: they become part of the state.
+fn known_ports(name: &str, cx: &mut Context<'_>) -> anyhow::Result<Vec<String>> {
+    if let Some(service) = known::find(name) {
+        cx.note(&format!(
+            "the ports of {} are {}: {}; --port names others",
+            service.name,
+            service.ports.join(","),
+            service.description
+        ))?;
+        return Ok(service.ports.iter().map(|&port| port.to_owned()).collect());
+    }
+    let hint = match known::similar(name) {
+        Some(known) => format!("did you mean {known}? If not, name the ports"),
+        None => "name the ports".to_owned(),
+    };
+    let failure = Failure::new(format!(
+        "no ports are given, and '{name}' is not the name of a well-known service"
+    ));
+    Err(Failure {
+        exit: Exit::Usage,
+        ..failure.hint(format!(
+            "{hint}, as in --port 5432; `netpolicy service known` lists well-known services"
+        ))
+    }
+    .into())
 }
 
 /// `enforce` or `observe`.

@@ -14,7 +14,7 @@ use super::failure::{Exit, Failure};
 use crate::local;
 use crate::model::effect::openings_in_words;
 use crate::output::{Format, write_json};
-use crate::recovery::{self, Kept, RecoveryError, Restore};
+use crate::recovery::{self, RecoveryError, ReplacedDatabase, Restore};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArgs {
@@ -254,7 +254,11 @@ fn opens_at_start(restore: &Restore, cx: &Context<'_>) -> Option<String> {
     }
 }
 
-fn say_kept(done: &str, kept: Option<Kept>, cx: &mut Context<'_>) -> anyhow::Result<()> {
+fn say_kept(
+    done: &str,
+    kept: Option<ReplacedDatabase>,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<()> {
     if cx.options.format == Format::Json {
         let path = kept.as_ref().map(|kept| &kept.path);
         let log = kept.as_ref().and_then(|kept| kept.log.as_ref());

@@ -9,8 +9,8 @@ use hyper::StatusCode;
 use nix::errno::Errno;
 
 use super::ANSWER_TIMEOUT;
-use super::http::HttpError;
-use crate::api::Problem;
+use super::http::ExchangeError;
+use crate::api::ProblemDetails;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ pub enum ClientError {
         /// HTTP status.
         status: u16,
         /// Why, and what to do.
-        body: Box<Problem>,
+        body: Box<ProblemDetails>,
     },
     /// Request or answer were lost or garbled on the way.
     #[error("{what}: the answer of the agent on {} is unusable", socket.display())]
@@ -117,19 +117,19 @@ impl ClientError {
 }
 
 /// Sorts errors by their cause.
-pub(super) fn failure(socket: &Path, what: &str, error: HttpError) -> ClientError {
+pub(super) fn failure(socket: &Path, what: &str, error: ExchangeError) -> ClientError {
     let socket = socket.to_owned();
     match error {
-        HttpError::Timeout => ClientError::Silent {
+        ExchangeError::Timeout => ClientError::Silent {
             socket,
             waited: ANSWER_TIMEOUT,
         },
-        HttpError::Connect(source) => unconnected(socket, source),
-        HttpError::NotHttp(_) => ClientError::OtherProgram {
+        ExchangeError::Connect(source) => unconnected(socket, source),
+        ExchangeError::NotHttp(_) => ClientError::OtherProgram {
             socket,
             why: "it does not speak HTTP".to_owned(),
         },
-        error @ (HttpError::Broken(_) | HttpError::Unmade(_)) => ClientError::Transport {
+        error @ (ExchangeError::Broken(_) | ExchangeError::Unmade(_)) => ClientError::Transport {
             what: what.to_owned(),
             socket,
             source: error.into(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
-use super::http::{HttpError, Response};
+use super::http::{ClientResponse, ExchangeError};
 use super::{Client, ClientError, ClientResult};
 use crate::api::EventLine;
 
@@ -13,12 +13,12 @@ const LINE_MAX: usize = 64 * 1024;
 /// The stream of [`Client::events`].
 pub struct Events {
     client: Client,
-    stream: BoxStream<'static, Result<Bytes, HttpError>>,
+    stream: BoxStream<'static, Result<Bytes, ExchangeError>>,
     pending: Vec<u8>,
 }
 
 impl Events {
-    pub(super) fn new(client: Client, response: Response) -> Self {
+    pub(super) fn new(client: Client, response: ClientResponse) -> Self {
         Self {
             client,
             stream: response.pieces(),
@@ -50,7 +50,7 @@ impl Events {
             }
             match self.stream.next().await {
                 Some(Ok(bytes)) => self.pending.extend_from_slice(&bytes),
-                // An agent that is killed cuts the stream short: the same to whoever watches.
+                // An agent that is killed cuts the stream short: the same for the reader.
                 Some(Err(_)) | None => return Err(ClientError::StreamEnded),
             }
         }

@@ -4,6 +4,7 @@
 //! kept; what goes wrong is told apart by who is to blame.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,7 +35,7 @@ enum Content {
 
 /// A request, to be sent as often as needed: what it carries is shared.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub(super) struct ClientRequest {
     method: Method,
     /// Path and query.
     target: String,
@@ -47,7 +48,7 @@ pub(super) struct Request {
 
 /// Why there is no answer, or only a part of one.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HttpError {
+pub(super) enum ExchangeError {
     /// The socket could not be connected to.
     #[error("cannot connect")]
     Connect(#[source] io::Error),
@@ -65,19 +66,21 @@ pub(super) enum HttpError {
     Unmade(String),
 }
 
-impl HttpError {
+impl ExchangeError {
     fn of(error: hyper::Error) -> Self {
-        // hyper tells only by its words of an answer that came before its request.
+        // hyper tells only by its words of an answer that came before its request. A request
+        // that was queued by then is canceled, with that as the cause.
         let is_early = |error: &hyper::Error| error.to_string().contains("unexpected message");
-        if error.is_parse() || is_early(&error) {
-            Self::NotHttp(error)
-        } else {
-            Self::Broken(error)
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        let mut errors = std::iter::once(&error).chain(cause);
+        match errors.any(|error| error.is_parse() || is_early(error)) {
+            true => Self::NotHttp(error),
+            false => Self::Broken(error),
         }
     }
 }
 
-impl Request {
+impl ClientRequest {
     /// A request for a path, percent-encoded already.
     pub(super) fn new(method: Method, path: String) -> Self {
         Self {
@@ -140,17 +143,17 @@ impl Request {
     /// Sends it to the server on `socket`.
     ///
     /// # Errors
-    /// [`HttpError`]
-    pub(super) async fn send(self, socket: &Path) -> Result<Response, HttpError> {
+    /// [`ExchangeError`]
+    pub(super) async fn send(self, socket: &Path) -> Result<ClientResponse, ExchangeError> {
         if let Some(why) = self.unmade {
-            return Err(HttpError::Unmade(why));
+            return Err(ExchangeError::Unmade(why));
         }
         let deadline = self.limit.map(|limit| Instant::now() + limit);
         let mut request = hyper::Request::builder()
             .method(self.method)
             .uri(self.target)
             .body(body(self.content))
-            .map_err(|error| HttpError::Unmade(error.to_string()))?;
+            .map_err(|error| ExchangeError::Unmade(error.to_string()))?;
         *request.headers_mut() = self.headers;
         // Nothing resolves it.
         let host = HeaderValue::from_static("netpolicy");
@@ -163,16 +166,16 @@ async fn exchange(
     socket: PathBuf,
     request: hyper::Request<BoxBody<Bytes, Infallible>>,
     deadline: Option<Instant>,
-) -> Result<Response, HttpError> {
+) -> Result<ClientResponse, ExchangeError> {
     let stream = UnixStream::connect(socket)
         .await
-        .map_err(HttpError::Connect)?;
+        .map_err(ExchangeError::Connect)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(HttpError::of)?;
-    let connection = Connection(tokio::spawn(connection));
+        .map_err(ExchangeError::of)?;
+    let connection = ConnectionTask(tokio::spawn(connection));
     match sender.send_request(request).await {
-        Ok(response) => Ok(Response {
+        Ok(response) => Ok(ClientResponse {
             response,
             deadline,
             connection,
@@ -181,23 +184,23 @@ async fn exchange(
         Err(error) if error.is_canceled() || error.is_closed() => Err(connection
             .ended()
             .await
-            .map_or_else(|| HttpError::of(error), HttpError::of)),
-        Err(error) => Err(HttpError::of(error)),
+            .map_or_else(|| ExchangeError::of(error), ExchangeError::of)),
+        Err(error) => Err(ExchangeError::of(error)),
     }
 }
 
 /// What drives a connection; ends with it.
 #[derive(Debug)]
-struct Connection(JoinHandle<hyper::Result<()>>);
+struct ConnectionTask(JoinHandle<hyper::Result<()>>);
 
-impl Connection {
+impl ConnectionTask {
     /// Why it ended, if not in order.
     async fn ended(mut self) -> Option<hyper::Error> {
         (&mut self.0).await.ok()?.err()
     }
 }
 
-impl Drop for Connection {
+impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -225,24 +228,24 @@ fn pieces(bytes: Bytes) -> impl Iterator<Item = Bytes> {
 async fn within<T>(
     deadline: Option<Instant>,
     work: impl Future<Output = T>,
-) -> Result<T, HttpError> {
+) -> Result<T, ExchangeError> {
     match deadline {
         Some(deadline) => timeout_at(deadline, work)
             .await
-            .map_err(|_| HttpError::Timeout),
+            .map_err(|_| ExchangeError::Timeout),
         None => Ok(work.await),
     }
 }
 
 /// An answer whose head is there.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(super) struct ClientResponse {
     response: hyper::Response<Incoming>,
     deadline: Option<Instant>,
-    connection: Connection,
+    connection: ConnectionTask,
 }
 
-impl Response {
+impl ClientResponse {
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
     }
@@ -254,18 +257,18 @@ impl Response {
     /// All of its body.
     ///
     /// # Errors
-    /// [`HttpError`]
-    pub(super) async fn bytes(self) -> Result<Bytes, HttpError> {
+    /// [`ExchangeError`]
+    pub(super) async fn bytes(self) -> Result<Bytes, ExchangeError> {
         let _connection = self.connection;
         let collected = within(self.deadline, self.response.into_body().collect()).await?;
-        Ok(collected.map_err(HttpError::of)?.to_bytes())
+        Ok(collected.map_err(ExchangeError::of)?.to_bytes())
     }
 
     /// All of its body as text; what is no UTF-8 is replaced.
     ///
     /// # Errors
-    /// [`HttpError`]
-    pub(super) async fn text(self) -> Result<String, HttpError> {
+    /// [`ExchangeError`]
+    pub(super) async fn text(self) -> Result<String, ExchangeError> {
         let bytes = self.bytes().await?;
         Ok(match String::from_utf8(bytes.into()) {
             Ok(text) => text,
@@ -274,7 +277,7 @@ impl Response {
     }
 
     /// Its body, piece by piece.
-    pub(super) fn pieces(self) -> BoxStream<'static, Result<Bytes, HttpError>> {
+    pub(super) fn pieces(self) -> BoxStream<'static, Result<Bytes, ExchangeError>> {
         let connection = self.connection;
         let pieces = self.response.into_body().into_data_stream();
         held(pieces, connection).boxed()
@@ -284,10 +287,10 @@ impl Response {
 /// A connection's stream, with what drives it.
 fn held(
     pieces: impl Stream<Item = hyper::Result<Bytes>>,
-    connection: Connection,
-) -> impl Stream<Item = Result<Bytes, HttpError>> {
+    connection: ConnectionTask,
+) -> impl Stream<Item = Result<Bytes, ExchangeError>> {
     pieces.map(move |piece| {
         let _held = &connection;
-        piece.map_err(HttpError::of)
+        piece.map_err(ExchangeError::of)
     })
 }

@@ -1,4 +1,4 @@
-//! Going back and confirming, verifying, privileges, the audit log.
+//! Rollback, confirmation, verification, privileges and the audit log.
 
 use hyper::Method;
 

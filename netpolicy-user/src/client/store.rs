@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use hyper::Method;
 
-use super::http::Response;
+use super::http::ClientResponse;
 use super::{Client, ClientResult, consent};
 use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, RescuedView};
 
@@ -15,7 +15,7 @@ pub struct BackupAnswer {
     pub digest: String,
     /// The newest revision in it.
     pub revision: u64,
-    response: Response,
+    response: ClientResponse,
     client: Client,
 }
 

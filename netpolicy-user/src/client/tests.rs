@@ -101,10 +101,10 @@ async fn names_with_any_character_reach_the_agent() {
     let router = axum::Router::new().route(
         "/v1/policies/{name}",
         get(async |UrlPath(name): UrlPath<String>| {
-            let body = Problem {
+            let body = ProblemDetails {
                 errors: vec![format!("<{name}>")],
                 hint: Some("h".into()),
-                ..Problem::default()
+                ..ProblemDetails::default()
             };
             (StatusCode::NOT_FOUND, Json(body))
         }),
@@ -127,9 +127,9 @@ async fn names_with_any_character_reach_the_agent() {
 async fn explain_and_revoke_send_their_parameters() {
     let echo = async |Query(q): Query<Vec<(String, String)>>| {
         let said: Vec<_> = q.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let body = Problem {
+        let body = ProblemDetails {
             errors: vec![said.join("&")],
-            ..Problem::default()
+            ..ProblemDetails::default()
         };
         (StatusCode::BAD_REQUEST, Json(body))
     };

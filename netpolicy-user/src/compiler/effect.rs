@@ -352,7 +352,7 @@ fn together(mut v4: FamilySources, v6: FamilySources, listed: usize) -> Vec<Sour
         return Vec::new();
     }
     let kind = match v4.all_but {
-        true => SourcesKind::Everybody,
+        true => SourcesKind::All,
         false => SourcesKind::Networks,
     };
     v4.networks.extend(v6.networks);

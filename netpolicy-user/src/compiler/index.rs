@@ -136,6 +136,14 @@ fn sort<P: Prefix>(nets: &mut Vec<P>) {
     }
 }
 
+/// The numbers of the bits that are set, ascending.
+fn bits(word: u64) -> impl Iterator<Item = u8> {
+    let left = |word| (word != 0).then_some(word);
+    // Less than 64: the lowest byte is the number.
+    std::iter::successors(left(word), move |word| left(word & (word - 1)))
+        .map(|word| word.trailing_zeros().to_le_bytes()[0])
+}
+
 /// Which prefix lengths occur, and perhaps some that occurred once.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lengths([u64; 3]);
@@ -145,9 +153,9 @@ impl Lengths {
         self.0[usize::from(length / 64)] |= 1 << (length % 64);
     }
 
-    /// Ascending.
+    /// Ascending. Takes a step for each length that occurs, not for each that might.
     fn iter(self) -> impl Iterator<Item = u8> {
-        (0..=128)
-            .filter(move |length: &u8| self.0[usize::from(length / 64)] >> (length % 64) & 1 == 1)
+        let words = self.0.into_iter().zip([0, 64, 128]);
+        words.flat_map(|(word, first)| bits(word).map(move |bit| first + bit))
     }
 }

@@ -7,6 +7,8 @@ use netpolicy_common::{
     Action, FAILSAFE_SCOPE, HOST_SCOPE, Reason, ScopeConfig, ScopeFlags, ScopeId,
 };
 
+use zerocopy::IntoBytes as _;
+
 use super::PrefixSet;
 use crate::model::evaluate::observed_unless;
 
@@ -150,7 +152,13 @@ impl Ruleset {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = DIGEST_CONTEXT.to_vec();
-        bytes.extend(self.ports.iter().flat_map(|scope| scope.to_le_bytes()));
+        const {
+            assert!(
+                cfg!(target_endian = "little"),
+                "the digest is of little-endian bytes"
+            )
+        };
+        bytes.extend_from_slice(self.ports.as_bytes());
         for scope in &self.scopes {
             bytes.extend(scope.id.to_le_bytes());
             bytes.extend(scope.config.flags.0.to_le_bytes());

@@ -1,4 +1,4 @@
-//! The configuration file of a package: every key, commented.
+//! The default configuration file: every key, commented out.
 
 use super::DEFAULT_TEXT;
 

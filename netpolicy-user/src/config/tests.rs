@@ -59,7 +59,7 @@ rules_per_list = 4
             bpffs: BpffsChoice::Host,
             interfaces: vec!["eth0".into(), "eth1".into()],
             unfiltered_interfaces: vec!["docker0".into(), "br-*".into()],
-            xdp_mode: XdpChoice::Generic,
+            hook: HookChoice::Generic,
             engine: EngineChoice::Lpm,
             events_per_second: 7,
             limits: Limits {
@@ -82,7 +82,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
     let flags = Overrides {
         socket: Some("/flag".into()),
         interfaces: vec!["eth9".into()],
-        xdp_mode: Some(XdpChoice::Native),
+        hook: Some(HookChoice::Native),
         ..Overrides::default()
     };
     let config = load(file, &env, flags).unwrap();
@@ -94,7 +94,7 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
         "an empty variable says nothing"
     );
     assert_eq!(config.interfaces, ["eth9"]);
-    assert_eq!(config.xdp_mode, XdpChoice::Native);
+    assert_eq!(config.hook, HookChoice::Native);
 }
 
 #[test]
@@ -124,12 +124,13 @@ fn unknown_key_is_refused_with_its_place() {
     let found = problems("socket = \"/a\"\n\n  interface = [\"eth0\"]\n");
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].starts_with("config.toml:3:3: unknown field `interface`"),
+        found[0]
+            .starts_with("config.toml:3:3: unknown key 'interface'; did you mean 'interfaces'?"),
         "{found:?}"
     );
     let found = problems("[limits]\nrules = 3\n");
     assert!(
-        found[0].starts_with("config.toml:2:1: unknown field `rules`"),
+        found[0].starts_with("config.toml:2:1: unknown key 'rules' in [limits]; "),
         "{found:?}"
     );
 }
@@ -153,10 +154,43 @@ fn all_invalid_values_are_reported() {
 }
 
 #[test]
+fn all_errors_of_a_file_are_reported_in_its_order() {
+    assert_eq!(
+        problems(
+            "sockets = \"/a\"\ninterfaces = \"eth0\"\nengine = \"trie\"\nstate_dir = \"here\"\nevents_per_second = -1\nbpffs_dir = 7\nlimit = 3\nzebra = true\n[limits]\npolicies = \"many\"\nrules = 3\n[limts]\npolicies = 3\n"
+        ),
+        [
+            "config.toml:1:1: unknown key 'sockets'; did you mean 'socket'?",
+            "config.toml:2:14: 'interfaces' is the string \"eth0\"; expected a list of names, as in [\"eth0\"]",
+            "config.toml:3:10: 'engine' is \"trie\"; expected \"flat\" or \"lpm\"",
+            "config.toml:4:13: \"here\" is a relative path: an absolute one was expected",
+            "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
+            "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
+            "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, verify_interval or limits",
+            "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
+            "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
+            "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
+        ]
+    );
+}
+
+#[test]
+fn all_syntax_errors_of_a_file_are_reported() {
+    let found = problems("socket = \nengine = lpm\ninterfaces = [\"eth0\"]\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("config.toml:1:"), "{found:?}");
+    assert!(found[1].starts_with("config.toml:2:"), "{found:?}");
+    assert!(!problems("socket = \"/half wri")[0].is_empty());
+}
+
+#[test]
 fn wrong_type_and_invalid_toml_are_reported_with_their_place() {
     assert!(problems("events_per_second = -1\n")[0].starts_with("config.toml:1:21: "));
     assert!(problems("socket = \n")[0].starts_with("config.toml:1:"));
-    assert!(problems("xdp_mode = \"fast\"\n")[0].starts_with("config.toml:1:12: unknown variant"));
+    assert!(problems("xdp_mode = \"fast\"\n")[0].starts_with(
+        "config.toml:1:12: 'xdp_mode' is \"fast\"; expected \"auto\", \"native\", \"generic\", \"tcx\" or \"clsact\""
+    ));
 }
 
 #[test]
@@ -182,6 +216,7 @@ fn default_file_names_every_key_with_its_default() {
         bpffs_dir,
         interfaces,
         unfiltered_interfaces,
+        hook,
         xdp_mode,
         bpffs,
         engine,
@@ -196,9 +231,38 @@ fn default_file_names_every_key_with_its_default() {
     let present = [
         socket.is_some() && state_dir.is_some() && bpffs_dir.is_some(),
         interfaces.is_some() && unfiltered_interfaces.is_some(),
-        xdp_mode.is_some() && bpffs.is_some() && engine.is_some(),
+        hook.is_some() && xdp_mode.is_none() && bpffs.is_some() && engine.is_some(),
         events_per_second.is_some() && verify_interval.is_some(),
         policies.is_some() && rules_per_list.is_some(),
     ];
     assert_eq!(present, [true; 5]);
+}
+
+#[test]
+fn commands_use_what_can_be_read_if_it_is_certain_which_agent_is_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let read = |file: &str, socket: Option<&str>, variable: Option<&str>| {
+        std::fs::write(&path, file).unwrap();
+        let overrides = Overrides {
+            file: Some(path.clone()),
+            socket: socket.map(PathBuf::from),
+            ..Overrides::default()
+        };
+        Config::for_commands(&overrides, |name| {
+            let value = variable.filter(|_| name == "NETPOLICY_SOCKET");
+            value.map(OsString::from)
+        })
+    };
+    let slip = "socket = \"/a\"\nengin = \"flat\"\n";
+    let (config, problems) = read(slip, None, None).unwrap();
+    assert_eq!((config.socket, problems.len()), ("/a".into(), 1));
+    // A typo in the socket's own key, or no TOML at all: it could be another agent's.
+    for slip in ["sockt = \"/a\"\n", "socket = \"a\"\n", "socket = \"/a\n"] {
+        assert!(read(slip, None, None).is_err(), "{slip}");
+        assert!(read(slip, Some("/b"), None).is_ok(), "{slip}");
+        assert!(read(slip, None, Some("/b")).is_ok(), "{slip}");
+    }
+    let (_, problems) = read("", None, None).unwrap();
+    assert!(problems.is_empty());
 }

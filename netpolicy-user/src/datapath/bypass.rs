@@ -1,4 +1,4 @@
-//! Bypasses in the kernel, which lets them lapse by its own clock.
+//! Bypasses in the kernel, which lets them expire by its own clock.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -37,8 +37,8 @@ pub struct BypassEntry {
 /// Makes the maps hold just these bypasses.
 ///
 /// The kernel finds the longest prefix only, so each entry lasts as long as the
-/// longest-lived one that covers it: a narrow one that lapsed does not hide a wide
-/// one that lives. Entries appear before others disappear; a source that is exempt
+/// longest-lived one that covers it: a narrow one that has expired does not hide a wide
+/// unexpired one. Entries appear before others disappear; a source that is exempt
 /// before and after is exempt throughout.
 pub(super) fn set(maps: &mut Maps, entries: &[BypassEntry]) -> Result<(), DatapathError> {
     let now = since_boot();
@@ -106,7 +106,7 @@ fn replace<K: Pod + Ord>(
         .into_iter()
         .filter(|key| !wanted.contains_key(&(key.prefix_len(), key.data())))
         .collect();
-    // A full map has no room for new entries beside the stale ones.
+    // A full map has no room for new entries next to the stale ones.
     let stale_first = stale.len() + wanted.len() > MAX;
     if stale_first {
         remove(map, name, &stale)?;

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ethernet_and_ip_devices_are_told_apart_and_others_refused() {
+    fn ethernet_and_ip_devices_are_distinguished_and_others_refused() {
         assert_eq!(LinkLayer::of(1), Some(LinkLayer::Ethernet));
         for ip in [512, 519, 768, 769, 776, 778, 823, 65534] {
             assert_eq!(LinkLayer::of(ip), Some(LinkLayer::None), "{ip}");

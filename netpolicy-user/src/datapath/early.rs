@@ -27,7 +27,7 @@ pub fn attach_pinned(
     let Ok(programs) = Programs::open(&pins.live()) else {
         return Ok(Vec::new());
     };
-    let links = Links::open(&pins, options.mode)?;
+    let links = Links::open(&pins, options.hook)?;
     // Links that run another program are left as they are: which one is right is not known
     // yet.
     let filtered = links.attached()?;

@@ -137,11 +137,13 @@ pub enum DatapathError {
         /// As configured.
         name: String,
     },
-    /// Another XDP program is attached.
-    #[error("interface {name} already has an XDP program")]
+    /// Another program is attached.
+    #[error("interface {name} already has a program at {hook}")]
     InterfaceBusy {
         /// The interface.
         name: String,
+        /// The hook, in words.
+        hook: &'static str,
     },
     /// The pinned links filter interfaces of another network namespace.
     #[error(
@@ -153,12 +155,12 @@ pub enum DatapathError {
         path: PathBuf,
     },
     /// Attaching failed.
-    #[error("cannot attach to {name} ({mode} XDP)")]
+    #[error("cannot attach to {name} by {hook}")]
     Attach {
         /// The interface.
         name: String,
-        /// "native" or "generic".
-        mode: &'static str,
+        /// The hook, in words.
+        hook: &'static str,
         /// Why it failed.
         source: io::Error,
     },
@@ -230,8 +232,11 @@ impl DatapathError {
                  configuration"
                     .into()
             }
-            Self::Attach { mode: "native", .. } => {
-                "its driver may lack native XDP: try xdp_mode = \"auto\" or \"generic\"".into()
+            Self::Attach {
+                hook: "native XDP", ..
+            } => "its driver may lack native XDP: try hook = \"auto\" or \"tcx\"".into(),
+            Self::Attach { hook: "tcx", .. } => {
+                "tcx came with Linux 6.6: try hook = \"auto\"".into()
             }
             Self::OtherAbi { .. } => {
                 "start the agent of this version: it replaces them without a gap".into()
@@ -313,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_are_told_why_the_verifier_refused_and_not_all_it_went_through() {
+    fn verifier_error_shows_the_reason_without_the_whole_log() {
         let log = "0: R1=ctx(off=0,imm=0) R10=fp0\n2065: (79) r6 = *(u64 *)(r10 -224)\n\
                    invalid read from stack R10 off=-224 size=8\nverification time 112988 usec\n\
                    stack depth 224+0+0\nprocessed 4539 insns (limit 1000000)\n\n";

@@ -32,7 +32,7 @@ impl EventReader {
         }
     }
 
-    /// Lets every CPU write this many events more; what it had left is forgotten.
+    /// Lets every CPU write this many events more; the rest of the last allowance is dropped.
     pub fn grant(&mut self, per_cpu: u64) {
         counters::grant(&self.control, per_cpu);
     }

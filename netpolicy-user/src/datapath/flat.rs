@@ -3,7 +3,7 @@
 //! The memory in this process and the kernel's are alike. A change takes free pages for
 //! what it writes; what the generation in force uses stays as it is until no program
 //! can read it any more. When what the kernel holds is not known, or much too large, the
-//! memory is built anew in the other half of the chunks.
+//! memory is rebuilt in the other half of the chunks.
 
 mod chunks;
 mod grace;
@@ -28,13 +28,13 @@ use super::{
 use crate::compiler::{Extent, Ruleset, ScopeRules};
 
 /// When a ruleset has so many times fewer entries than the one before, the memory is
-/// built anew, to give back what is free.
+/// rebuilt, to give back what is free.
 const SHRINK: u64 = 4;
 
 /// The memory, and what of it may be written.
 pub(super) struct FlatLists {
     memory: Memory,
-    /// What the memory holds; `None`: it is to be built anew.
+    /// What the memory holds; `None`: it is to be rebuilt.
     held: Option<Arc<Ruleset>>,
     chunks: Chunks,
     /// First chunk of the memory in force.
@@ -95,7 +95,7 @@ impl FlatLists {
         }
     }
 
-    fn build_anew(&mut self, maps: &Maps, target: &Ruleset) -> Result<(), DatapathError> {
+    fn rebuild(&mut self, maps: &Maps, target: &Ruleset) -> Result<(), DatapathError> {
         let first = other_half(self.in_force);
         if let Some((moment, _)) = self.left {
             self.grace.wait(moment)?;
@@ -111,7 +111,7 @@ impl FlatLists {
     }
 }
 
-/// Chunks to spare beside so many in use. Whenever some are provided the kernel waits for
+/// Spare chunks for so many in use. Whenever some are provided the kernel waits for
 /// running programs, for tens of milliseconds, and the small changes that follow a large
 /// one need a little more memory.
 fn spare(used: u32) -> u32 {
@@ -146,7 +146,7 @@ impl ListEngine for FlatLists {
                 self.memory.update(&lists(&held), &lists(target));
                 self.pending.extend(self.memory.take_retired());
             }
-            _ => self.build_anew(maps, target)?,
+            _ => self.rebuild(maps, target)?,
         }
         let arena = self.memory.arena();
         let (first, used) = (arena.first_chunk(), arena.chunk_count().max(1));

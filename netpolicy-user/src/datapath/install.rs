@@ -1,25 +1,26 @@
-//! Taking over what is pinned, or installing anew, without a gap.
+//! Taking over what is pinned, or reinstalling, without a gap.
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
 use rustix::thread::CapabilitySet;
 
 use super::{
-    AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader,
+    AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader, Hook,
     LinkLayer, Links, PreparedSlot, attach, bpffs, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{self, Probes},
+    program::{self, Program},
     reader,
     slots::Slots,
+    sys::link::Kind,
 };
 use crate::{
     compiler::{Extent, Ruleset},
-    config::{BpffsChoice, EngineChoice, XdpChoice},
+    config::{BpffsChoice, EngineChoice, HookChoice},
 };
 
 /// The oldest kernel: XDP programs for multi-buffer packets (`xdp.frags`) came with it.
@@ -30,8 +31,8 @@ const OLDEST_KERNEL: (u32, u32, &str) = (5, 18, "5.18");
 pub struct Options {
     /// Directory for pins; a BPF file system is mounted if there is none.
     pub bpffs_dir: PathBuf,
-    /// How to attach to interfaces.
-    pub mode: XdpChoice,
+    /// Where to attach to interfaces.
+    pub hook: HookChoice,
     /// How the kernel is to hold lists.
     pub engine: EngineChoice,
     /// Leaves another ruleset than the one that is wanted in force, where the pins allow it.
@@ -72,17 +73,20 @@ pub enum Opened {
     Installed(String),
 }
 
-/// The one writer of what is pinned.
+/// The one writer of the pinned maps and links.
 pub struct Datapath {
     pins: Pins,
     maps: Maps,
     links: Links,
-    probes: Probes,
+    engine: Engine,
+    probe: Program,
+    /// Programs that were loaded to be asked, by kind and link layer.
+    asked: Mutex<Vec<((Kind, LinkLayer), Program)>>,
     slots: Slots,
 }
 
 impl Datapath {
-    /// Takes over what is pinned, or installs anew, and makes it enforce `ruleset`.
+    /// Takes over what is pinned, or reinstalls, and makes it enforce `ruleset`.
     /// Programs of existing links are replaced from one packet to the next.
     ///
     /// # Errors
@@ -96,7 +100,7 @@ impl Datapath {
         check_system()?;
         let pins = Pins::create(&options.bpffs_dir)?;
         attach::check_namespace(&pins)?;
-        let links = Links::open(&pins, options.mode)?;
+        let links = Links::open(&pins, options.hook)?;
         Self::open_with(pins, links, options, ruleset, revision)
     }
 
@@ -170,7 +174,7 @@ impl Datapath {
             program::put_in_place(&live)?;
             opened = Opened::Upgraded;
         }
-        let (programs, probes) = program::open_over(&live, engine, &maps)?;
+        let (programs, probe) = program::open_over(&live, engine, &maps)?;
         links.replace(programs)?;
         if !same_program {
             set_build(&mut maps, engine, program::digest())?;
@@ -182,7 +186,9 @@ impl Datapath {
             pins: pins.clone(),
             maps,
             links: links.clone(),
-            probes,
+            engine,
+            probe,
+            asked: Mutex::default(),
             slots,
         };
         let stays = is_current || (options.keep && in_force.generation > 0);
@@ -208,7 +214,7 @@ impl Datapath {
         program::load(engine, &next)?;
         program::put_in_place(&next)?;
         let mut maps = Maps::open(&next, true)?;
-        let (programs, probes) = program::open_over(&next, engine, &maps)?;
+        let (programs, probe) = program::open_over(&next, engine, &maps)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
@@ -219,7 +225,9 @@ impl Datapath {
             pins,
             maps,
             links,
-            probes,
+            engine,
+            probe,
+            asked: Mutex::default(),
             slots,
         })
     }
@@ -239,8 +247,8 @@ impl Datapath {
             .prepare(&mut self.maps, ruleset, revision, progress)
     }
 
-    /// Takes nothing for granted any more of what the kernel holds: the next
-    /// [`Self::prepare`] writes everything anew. For the repair of what somebody else
+    /// Relies no longer on what the kernel was known to hold: the next
+    /// [`Self::prepare`] writes everything again. For the repair of what another process
     /// changed.
     pub fn distrust(&mut self) {
         self.slots.forget();
@@ -277,7 +285,7 @@ impl Datapath {
         reader::enforced(&self.maps)
     }
 
-    /// Whether the maps are still the pinned ones: someone may have removed the pins, or
+    /// Whether the maps are still the pinned ones: a process may have removed the pins, or
     /// some of them, without which neither commands nor the next agent can read them.
     #[must_use]
     pub fn pins_are_there(&self) -> bool {
@@ -319,15 +327,34 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses the frame (one of less than 14 bytes, for example).
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.probes.at(LinkLayer::Ethernet), frame)
+        reader::probe(&self.probe, frame, None)
     }
 
-    /// The same of an IP packet, as it arrives at an interface without a link-layer header.
+    /// The same of the program at another hook, or of an IP packet as it arrives at an interface
+    /// without a link-layer header. It is loaded when it is asked first. `context`: the frame's
+    /// `struct xdp_md` or `struct __sk_buff`, where it is not the usual one.
     ///
     /// # Errors
-    /// As [`Self::probe`].
-    pub fn probe_ip(&self, packet: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        reader::probe(self.probes.at(LinkLayer::None), packet)
+    /// As [`Self::probe`]; or it cannot be loaded.
+    pub fn probe_at(
+        &self,
+        hook: Hook,
+        link_layer: LinkLayer,
+        frame: &[u8],
+        context: Option<&[u8]>,
+    ) -> Result<(Action, Reason), DatapathError> {
+        let which = (hook.kind(), link_layer);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = match asked.iter().position(|(asked, _)| *asked == which) {
+            Some(at) => at,
+            None => {
+                let live = self.pins.live();
+                let program = program::load_probe(which.0, which.1, self.engine, &live)?;
+                asked.push((which, program));
+                asked.len() - 1
+            }
+        };
+        reader::probe(&asked[at].1, frame, context)
     }
 
     /// Opens the events. There is one read position: only one reader should exist.

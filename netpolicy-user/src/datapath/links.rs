@@ -6,23 +6,25 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
-    AttachedInterface, DatapathError, LinkLayer,
-    attach::{Link, asking, behind, detach_pinned, namespace, netdevs, pinned},
+    AttachedInterface, DatapathError, Hook, LinkLayer,
+    attach::{Link, asking, behind, detach_pinned, found_on, namespace, netdevs, pinned},
     device::link_layer,
     pins::{LinkPin, Pins},
     program::{self, Programs},
-    sys::link,
+    tie::{Tie, Vantage},
 };
 use crate::{
-    config::XdpChoice,
-    netdev::{Device, Mode, Netdevs},
+    config::HookChoice,
+    netdev::{Device, Netdevs},
 };
+
+mod place;
 
 /// The links of one agent, and the programs that they run. Clones are the same.
 #[derive(Clone)]
@@ -30,7 +32,7 @@ pub struct Links(Arc<Mutex<Inner>>);
 
 struct Inner {
     pins: Pins,
-    mode: XdpChoice,
+    choice: HookChoice,
     namespace: u64,
     netdevs: Netdevs,
     programs: Option<Programs>,
@@ -38,9 +40,13 @@ struct Inner {
 }
 
 struct Held {
-    fd: OwnedFd,
-    id: u32,
-    native: bool,
+    tie: Tie,
+    id: u64,
+    hook: Hook,
+    /// Why it is at none of the hooks that were tried before.
+    refused: Option<String>,
+    /// Offloads that attaching changed.
+    offloads: Vec<String>,
 }
 
 /// What [`Links::keep`] did.
@@ -55,10 +61,10 @@ impl Links {
     ///
     /// # Errors
     /// The pins cannot be listed; no netlink socket.
-    pub(super) fn open(pins: &Pins, mode: XdpChoice) -> Result<Self, DatapathError> {
+    pub(super) fn open(pins: &Pins, choice: HookChoice) -> Result<Self, DatapathError> {
         let mut inner = Inner {
             pins: pins.clone(),
-            mode,
+            choice,
             namespace: namespace()?,
             netdevs: netdevs()?,
             programs: None,
@@ -98,14 +104,24 @@ impl Links {
         self.lock().programs = Some(programs);
     }
 
-    /// Attaches the program that reads an interface's frames, unless it is already: native,
-    /// and if the choice is [`XdpChoice::Auto`], else generic.
+    /// Attaches the program that reads an interface's frames, unless it is already, at the first
+    /// of the hooks of the choice that can be had.
     ///
     /// # Errors
-    /// No such interface, loopback, frames that no program reads, another XDP program there,
-    /// or the driver's refusal.
+    /// No such interface, loopback, frames that no program reads, another program there, or the
+    /// driver's refusal.
     pub fn attach(&self, interface: &str) -> Result<AttachedInterface, DatapathError> {
         self.lock().attach(interface)
+    }
+
+    /// Where an interface is filtered at another hook than the choice would have it, attaches
+    /// there, and then ends the other link: no packet is judged by neither. Those that pass in
+    /// between are judged, and counted, by both.
+    ///
+    /// # Errors
+    /// It cannot be attached there, and stays filtered as it was.
+    pub fn settle(&self, interface: &str) -> Result<(), DatapathError> {
+        self.lock().settle(interface)
     }
 
     /// Detaches from one interface; `false` if it was not attached.
@@ -169,16 +185,22 @@ impl Links {
 impl Inner {
     /// Holds the links that are pinned, and removes pins whose link has ended.
     fn adopt(&mut self) -> Result<(), DatapathError> {
+        let mut here = Vantage {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         self.held
-            .retain(|held| link::info(held.fd.as_fd()).is_ok_and(|info| info.ifindex != 0));
-        for (pin, fd, info) in pinned(&self.pins)? {
+            .retain(|held| held.tie.info(&mut here).is_ok_and(|info| info.ifindex != 0));
+        for (pin, tie, info) in pinned(&self.pins, &mut here)? {
             if info.ifindex == 0 {
                 pin.remove()?;
             } else if !self.held.iter().any(|held| held.id == info.id) {
                 self.held.push(Held {
-                    fd,
+                    tie,
                     id: info.id,
-                    native: pin.native,
+                    hook: pin.hook,
+                    refused: None,
+                    offloads: Vec::new(),
                 });
             }
         }
@@ -187,17 +209,21 @@ impl Inner {
 
     fn keep(&mut self) -> Result<Kept, DatapathError> {
         self.adopt()?;
-        let pins: Vec<u32> = pinned(&self.pins)?
+        let mut here = Vantage {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        let pins: Vec<u64> = pinned(&self.pins, &mut here)?
             .iter()
             .map(|(.., info)| info.id)
             .collect();
         let mut kept = Kept::default();
         for held in &self.held {
-            let Ok(info) = link::info(held.fd.as_fd()) else {
+            let Ok(info) = held.tie.info(&mut here) else {
                 continue;
             };
             if info.ifindex != 0 && !pins.contains(&held.id) {
-                self.pin(held, info.ifindex)?;
+                pin(&self.pins, here.namespace, held, info.ifindex)?;
                 kept.pinned_again.push(info.ifindex);
             }
         }
@@ -211,24 +237,28 @@ impl Inner {
 
     fn replace(&mut self, programs: Programs) -> Result<(), DatapathError> {
         self.adopt()?;
-        for held in &self.held {
-            let Ok(info) = link::info(held.fd.as_fd()) else {
+        let mut here = Vantage {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
+        for held in &mut self.held {
+            let Ok(info) = held.tie.info(&mut here) else {
                 continue;
             };
-            if info.ifindex == 0 {
+            if info.ifindex == 0 || (info.is_filter && !info.may_be_here) {
                 continue;
             }
-            let device = self.netdevs.by_index(info.ifindex).map_err(asking)?;
-            let device = device.filter(|device| device.runs(info.program).is_some());
-            let here = device.and_then(|device| link_layer(&device).ok());
-            if programs.is_right(here, info.program)? {
+            let device = here.netdevs.by_index(info.ifindex).map_err(asking)?;
+            let device = device.filter(|device| found_on(device, &info, here.netdevs).is_some());
+            let layer = device.and_then(|device| link_layer(&device).ok());
+            if programs.is_right(info.kind, layer, info.program)? {
                 continue;
             }
             // Elsewhere it runs what was right when it was here; most have Ethernet headers.
-            let layer = here.or_else(|| program::reads(info.program));
-            let program = programs.at(layer.unwrap_or(LinkLayer::Ethernet));
+            let layer = layer.or_else(|| program::reads(info.program));
+            let program = programs.at(info.kind, layer.unwrap_or(LinkLayer::Ethernet))?;
             let fd = program.fd().map_err(DatapathError::Verify)?;
-            match link::update(held.fd.as_fd(), fd.as_fd()) {
+            match held.tie.update(fd.as_fd(), &mut here) {
                 // The interface has gone meanwhile.
                 Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}
                 done => done.map_err(|source| DatapathError::Replace {
@@ -245,7 +275,11 @@ impl Inner {
         let mut filtered = Vec::new();
         for interface in self.attached()? {
             let programs = self.programs()?;
-            if programs.is_right(interface.link_layer, interface.program)? {
+            if programs.is_right(
+                interface.hook.kind(),
+                interface.link_layer,
+                interface.program,
+            )? {
                 filtered.push(interface);
             }
         }
@@ -255,154 +289,23 @@ impl Inner {
     fn attached(&mut self) -> Result<Vec<AttachedInterface>, DatapathError> {
         // What is held is known whether the pins can be listed or not.
         let _ = self.adopt();
+        let mut here = Vantage {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         let links: Vec<Link> = self
             .held
             .iter()
             .filter_map(|held| {
-                let info = link::info(held.fd.as_fd()).ok()?;
-                let native = held.native;
-                Some(Link { info, native })
+                Some(Link {
+                    info: held.tie.info(&mut here).ok()?,
+                    hook: held.hook,
+                    refused: held.refused.clone(),
+                    offloads: held.offloads.clone(),
+                })
             })
             .collect();
-        behind(&links, &mut self.netdevs)
-    }
-
-    fn attach(&mut self, name: &str) -> Result<AttachedInterface, DatapathError> {
-        let device = self.netdevs.by_name(name).map_err(asking)?;
-        let device = device.ok_or_else(|| DatapathError::NoInterface {
-            name: name.to_owned(),
-        })?;
-        if device.is_loopback {
-            return Err(DatapathError::Loopback {
-                name: name.to_owned(),
-            });
-        }
-        let layer = link_layer(&device)?;
-        // Where pins cannot be listed, attaching comes first all the same.
-        let _ = self.adopt();
-        let ours = self.programs()?.id(layer)?;
-        let filtered = |mode: Mode| AttachedInterface {
-            name: device.name.clone(),
-            index: device.index,
-            is_here: true,
-            attachment: mode.into(),
-            program: ours,
-            link_layer: Some(layer),
-        };
-        if let Some(mode) = device.runs(ours) {
-            return Ok(filtered(mode));
-        }
-        if let Some(mode) = self.take_back(&device, layer)? {
-            return Ok(filtered(mode));
-        }
-        self.link(&device, layer).map(filtered)
-    }
-
-    /// A link of ours that was made to run another program is made to run ours.
-    fn take_back(&self, device: &Device, layer: LinkLayer) -> Result<Option<Mode>, DatapathError> {
-        let program = self.programs()?.at(layer);
-        for held in &self.held {
-            let Ok(info) = link::info(held.fd.as_fd()) else {
-                continue;
-            };
-            let Some(mode) = device.runs(info.program) else {
-                continue;
-            };
-            if info.ifindex == device.index {
-                let fd = program.fd().map_err(DatapathError::Verify)?;
-                link::update(held.fd.as_fd(), fd.as_fd()).map_err(|source| {
-                    DatapathError::Replace {
-                        index: info.ifindex,
-                        source,
-                    }
-                })?;
-                return Ok(Some(mode));
-            }
-        }
-        Ok(None)
-    }
-
-    fn link(&mut self, device: &Device, layer: LinkLayer) -> Result<Mode, DatapathError> {
-        let mode = match self.mode {
-            XdpChoice::Native => self.link_as(device, layer, Mode::Native)?,
-            XdpChoice::Generic => self.link_as(device, layer, Mode::Generic)?,
-            XdpChoice::Auto => match self.link_as(device, layer, Mode::Native) {
-                Err(DatapathError::Attach { source, .. }) => {
-                    tracing::warn!(
-                        interface = device.name,
-                        reason = %source,
-                        "no native XDP: filtering in the generic hook, which costs several times \
-                         as much for each packet"
-                    );
-                    self.link_as(device, layer, Mode::Generic)?
-                }
-                done => done?,
-            },
-        };
-        Ok(mode)
-    }
-
-    /// Attaches, holds and pins. A link that cannot be pinned is held all the same:
-    /// [`Self::keep`] says what is wrong, and tries again.
-    fn link_as(
-        &mut self,
-        device: &Device,
-        layer: LinkLayer,
-        mode: Mode,
-    ) -> Result<Mode, DatapathError> {
-        let program = self.programs()?.at(layer);
-        let fd = program.fd().map_err(DatapathError::Verify)?;
-        let native = mode == Mode::Native;
-        let link = link::create(fd.as_fd(), device.index, native).map_err(|source| {
-            let name = device.name.clone();
-            match source.raw_os_error() {
-                Some(libc::EBUSY | libc::EEXIST) => DatapathError::InterfaceBusy { name },
-                Some(libc::ENODEV) => DatapathError::NoInterface { name },
-                _ => DatapathError::Attach {
-                    name,
-                    mode: if native { "native" } else { "generic" },
-                    source,
-                },
-            }
-        })?;
-        let info = link::info(link.as_fd()).map_err(|source| DatapathError::System {
-            call: "BPF_OBJ_GET_INFO_BY_FD",
-            source,
-        })?;
-        let held = Held {
-            fd: link,
-            id: info.id,
-            native,
-        };
-        if let Err(error) = self.pin(&held, device.index) {
-            tracing::error!(
-                interface = device.name,
-                %error,
-                "filtered, but the link cannot be pinned, trying again: filtering ends with the \
-                 agent until then"
-            );
-        }
-        self.held.push(held);
-        Ok(mode)
-    }
-
-    /// Pins a link. A name that is taken belongs to an interface that has moved to another
-    /// network namespace, and is filtered there: this link takes another.
-    fn pin(&self, held: &Held, ifindex: u32) -> Result<(), DatapathError> {
-        self.pins.make_links()?;
-        let pin = LinkPin::new(&self.pins, self.namespace, ifindex, held.native);
-        let failed = |path: &Path, source| DatapathError::Pins {
-            action: "pin a link as",
-            path: path.to_path_buf(),
-            source,
-        };
-        match link::pin(held.fd.as_fd(), &pin.path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let path = pin.of_link(held.id).path;
-                link::pin(held.fd.as_fd(), &path).map_err(|source| failed(&path, source))
-            }
-            done => done.map_err(|source| failed(&pin.path, source)),
-        }
+        behind(&links, Some(self.choice), &mut self.netdevs)
     }
 
     fn detach(&mut self, name: &str) -> Result<bool, DatapathError> {
@@ -410,34 +313,46 @@ impl Inner {
             return Ok(false);
         };
         self.adopt()?;
-        let is_here = |held: &Held| {
-            link::info(held.fd.as_fd())
-                .is_ok_and(|i| i.ifindex == device.index && device.runs(i.program).is_some())
-        };
-        let Some(at) = self.held.iter().position(is_here) else {
-            return Ok(false);
-        };
-        let held = self.held.remove(at);
-        link::detach(held.fd.as_fd()).map_err(|source| DatapathError::System {
-            call: "BPF_LINK_DETACH",
-            source,
-        })?;
-        for (pin, _, info) in pinned(&self.pins)? {
-            if info.id == held.id {
-                pin.remove()?;
-            }
-        }
-        Ok(true)
+        let ended = self.extract(&device, |_| true);
+        let any = !ended.is_empty();
+        self.end(ended)?;
+        Ok(any)
     }
 
     fn detach_all(&mut self) -> Result<Vec<String>, DatapathError> {
         let names = self.attached();
+        let mut here = Vantage {
+            namespace: self.namespace,
+            netdevs: &mut self.netdevs,
+        };
         for held in self.held.drain(..) {
             // One that has ended already says so.
-            let _ = link::detach(held.fd.as_fd());
+            let _ = held.tie.detach(&mut here);
         }
         detach_pinned(&self.pins)?;
-        Ok(names?.into_iter().map(|interface| interface.name).collect())
+        let mut names: Vec<_> = names?.into_iter().map(|i| i.name).collect();
+        // One that was at two hooks.
+        names.dedup();
+        Ok(names)
+    }
+}
+
+/// Pins a link. A name that is taken belongs to an interface that has moved to another network
+/// namespace, and is filtered there: this link takes another.
+fn pin(pins: &Pins, namespace: u64, held: &Held, ifindex: u32) -> Result<(), DatapathError> {
+    pins.make_links()?;
+    let pin = LinkPin::new(pins, namespace, ifindex, held.hook);
+    let failed = |path: &Path, source| DatapathError::Pins {
+        action: "pin a link as",
+        path: path.to_path_buf(),
+        source,
+    };
+    match held.tie.pin(&pin.path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let path = pin.of_link(held.id).path;
+            held.tie.pin(&path).map_err(|source| failed(&path, source))
+        }
+        done => done.map_err(|source| failed(&pin.path, source)),
     }
 }
 

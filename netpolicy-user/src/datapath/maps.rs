@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use aya::{
     maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf},
-    programs::Xdp,
+    programs::ProgramInfo,
 };
 use netpolicy_common::{Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo};
 
@@ -100,15 +100,14 @@ impl Maps {
     }
 
     /// Refuses a program over other maps than these: it would never see what is written here.
-    /// So it is when somebody removed or replaced a pin, before a loader opened it or since.
+    /// This happens when a process removed or replaced a pin, before a loader opened it or since.
     pub(super) fn check_used_by(
         &self,
-        program: &Xdp,
+        program: &ProgramInfo,
         engine: Engine,
         dir: &Path,
     ) -> Result<(), DatapathError> {
-        let info = program.info().map_err(DatapathError::Verify)?;
-        let Some(used) = info.map_ids().map_err(DatapathError::Verify)? else {
+        let Some(used) = program.map_ids().map_err(DatapathError::Verify)? else {
             return Ok(());
         };
         let is_other = |(name, id): &&(&str, u32)| must_use(engine, name) && !used.contains(id);

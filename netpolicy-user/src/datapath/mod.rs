@@ -2,13 +2,13 @@
 //!
 //! Owns what is pinned under the bpffs directory: the program, its maps and its
 //! links. A compiled [`Ruleset`](crate::compiler::Ruleset) comes in; it is written
-//! beside the one in force and put in force by one store. Knows nothing of
+//! next to the one in force and put in force by one store. Knows nothing of
 //! policies, the store or the agent.
 //!
 //! ```text
-//! <bpffs dir>/live/PROGRAM, PROGRAM_IP, PROBE, PROBE_IP, <map name>…   what is in force
+//! <bpffs dir>/live/PROGRAM, PROGRAM_IP, TC, TC_IP, PROBE, PROBE_IP, <map name>…   in force
 //!             next/…                      being built, when live cannot be reused
-//!             links/<netns>-<ifindex>-<mode>  one bpf_link for each interface;
+//!             links/<netns>-<ifindex>-<hook>  one bpf_link for each interface;
 //!                                 where that name is taken, with the link's id behind it
 //! ```
 
@@ -25,6 +25,7 @@ mod error;
 mod events;
 mod flat;
 mod governance;
+mod hook;
 mod install;
 mod links;
 #[cfg(feature = "program-log")]
@@ -38,10 +39,11 @@ mod reader;
 mod retry;
 mod slots;
 mod sys;
+mod tie;
 mod trie_key;
 mod verify;
 
-pub use attach::{AttachedInterface, interface_name};
+pub use attach::{AttachedInterface, interface_name, running};
 pub use bpffs::private_bpffs;
 pub use bypass::BypassEntry;
 pub use counters::CounterSnapshot;
@@ -49,6 +51,7 @@ pub use device::LinkLayer;
 pub use early::attach_pinned;
 pub use error::DatapathError;
 pub use events::EventReader;
+pub use hook::Hook;
 pub use install::{Datapath, Opened, Options, check_system, prepare_dir};
 pub use links::{Kept, Links};
 pub use program::program_name;

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::fs::statfs;
 
-use super::DatapathError;
+use super::{DatapathError, Hook};
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
@@ -21,11 +21,17 @@ pub(super) const PROGRAM: &str = "PROGRAM";
 /// The pin of the program at interfaces without a link-layer header.
 pub(super) const PROGRAM_IP: &str = "PROGRAM_IP";
 
+/// The pin of [`PROGRAM`] at tc ingress.
+pub(super) const TC: &str = "TC";
+
+/// The pin of [`PROGRAM_IP`] at tc ingress.
+pub(super) const TC_IP: &str = "TC_IP";
+
 /// The pin of [`PROGRAM`] as it is asked.
 pub(super) const PROBE: &str = "PROBE";
 
-/// The pin of [`PROGRAM_IP`] as it is asked.
-pub(super) const PROBE_IP: &str = "PROBE_IP";
+/// Pins that former versions made.
+pub(super) const FORMER: [&str; 1] = ["PROBE_IP"];
 
 /// The layout under one bpffs directory.
 #[derive(Clone, Debug)]
@@ -70,12 +76,12 @@ impl Pins {
         self.root.join("links")
     }
 
-    /// Makes the directory for links, which someone may have removed.
+    /// Makes the directory for links, which may have been removed.
     pub(super) fn make_links(&self) -> Result<(), DatapathError> {
         make_dir(&self.links())
     }
 
-    /// Begins building beside what is in force; what a crash left there goes.
+    /// Begins building next to what is in force; what a crash left there goes.
     pub(super) fn begin_next(&self) -> Result<PathBuf, DatapathError> {
         let next = self.next();
         remove_dir(&next)?;
@@ -84,7 +90,7 @@ impl Pins {
     }
 
     /// What was built becomes what is in force. A crash in between leaves no `live`,
-    /// which the next start takes for an unknown one: it builds anew and replaces
+    /// which the next start takes for an unknown one: it rebuilds and replaces
     /// the programs of the links, which work on until then.
     pub(super) fn promote_next(&self) -> Result<(), DatapathError> {
         remove_dir(&self.live())?;
@@ -95,7 +101,7 @@ impl Pins {
         })
     }
 
-    /// Pins of links: path, interface index and mode.
+    /// Pins of links: path, interface index and hook.
     pub(super) fn link_pins(&self) -> Result<Vec<LinkPin>, DatapathError> {
         let dir = self.links();
         let entries = match fs::read_dir(&dir) {
@@ -116,27 +122,29 @@ impl Pins {
 }
 
 /// The pin of a link. Its name says what the kernel's link information does not: the
-/// network namespace, without which an interface's index means nothing, and the mode.
+/// network namespace, without which an interface's index means nothing, and the hook.
 #[derive(Clone, Debug)]
 pub(super) struct LinkPin {
     pub(super) path: PathBuf,
     pub(super) namespace: u64,
-    pub(super) native: bool,
+    /// The interface's index when it was attached.
+    pub(super) ifindex: u32,
+    pub(super) hook: Hook,
 }
 
 impl LinkPin {
-    pub(super) fn new(pins: &Pins, namespace: u64, ifindex: u32, native: bool) -> Self {
-        let mode = if native { "native" } else { "generic" };
-        let path = pins.links().join(format!("{namespace}-{ifindex}-{mode}"));
+    pub(super) fn new(pins: &Pins, namespace: u64, ifindex: u32, hook: Hook) -> Self {
+        let name = format!("{namespace}-{ifindex}-{}", hook.name());
         Self {
-            path,
+            path: pins.links().join(name),
             namespace,
-            native,
+            ifindex,
+            hook,
         }
     }
 
     /// The same with the link's id, for where the name is taken.
-    pub(super) fn of_link(&self, id: u32) -> Self {
+    pub(super) fn of_link(&self, id: u64) -> Self {
         let mut path = self.path.clone().into_os_string();
         path.push(format!("-{id}"));
         Self {
@@ -148,16 +156,13 @@ impl LinkPin {
     fn parse(path: &Path) -> Option<Self> {
         let mut parts = path.file_name()?.to_str()?.splitn(4, '-');
         let namespace = parts.next()?.parse().ok()?;
-        parts.next()?.parse::<u32>().ok()?;
-        let native = match parts.next()? {
-            "native" => true,
-            "generic" => false,
-            _ => return None,
-        };
+        let ifindex = parts.next()?.parse().ok()?;
+        let hook = Hook::from_name(parts.next()?)?;
         Some(Self {
             path: path.to_path_buf(),
             namespace,
-            native,
+            ifindex,
+            hook,
         })
     }
 

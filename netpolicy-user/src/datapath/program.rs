@@ -1,19 +1,26 @@
-//! Loading the program: for interfaces with Ethernet headers and for those without, and each
-//! of the two once more as it is asked.
+//! Loading the program: for XDP and for tc ingress, at each for interfaces with Ethernet headers
+//! and for those without, and once more as it is asked.
 
 use std::{
+    cell::OnceCell,
     fs,
     path::{Path, PathBuf},
 };
 
-use aya::{EbpfLoader, include_bytes_aligned, programs::Xdp};
+use aya::{
+    Ebpf, EbpfLoader, include_bytes_aligned,
+    programs::{
+        ProgramError, ProgramFd, ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp,
+    },
+};
 use aya_obj::programs::XdpAttachType;
-use netpolicy_common::Engine;
+use netpolicy_common::{Engine, Head};
 
 use super::{
-    DatapathError, LinkLayer,
+    DatapathError, Hook, LinkLayer,
     maps::{self, Maps},
     pins,
+    sys::link::Kind,
 };
 
 /// The program's object file, built from `netpolicy-ebpf`.
@@ -23,39 +30,100 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpoli
 struct Variant {
     /// Its pin.
     pin: &'static str,
-    /// Its entry point: a name in the object file and in the kernel.
+    /// Its entry point: a name in the object file, and in the kernel as far as names go there.
     entry: &'static str,
+    kind: Kind,
     link_layer: LinkLayer,
     is_probe: bool,
 }
 
-/// All ways, those at interfaces last.
-const VARIANTS: [Variant; 4] = [
+const fn variant(
+    pin: &'static str,
+    entry: &'static str,
+    kind: Kind,
+    link_layer: LinkLayer,
+    is_probe: bool,
+) -> Variant {
     Variant {
-        pin: pins::PROBE,
-        entry: "netpolicy_probe",
-        link_layer: LinkLayer::Ethernet,
-        is_probe: true,
-    },
-    Variant {
-        pin: pins::PROBE_IP,
-        entry: "netpolicy_ip",
-        link_layer: LinkLayer::None,
-        is_probe: true,
-    },
-    Variant {
-        pin: pins::PROGRAM,
-        entry: "netpolicy",
-        link_layer: LinkLayer::Ethernet,
-        is_probe: false,
-    },
-    Variant {
-        pin: pins::PROGRAM_IP,
-        entry: "netpolicy_ip",
-        link_layer: LinkLayer::None,
-        is_probe: false,
-    },
+        pin,
+        entry,
+        kind,
+        link_layer,
+        is_probe,
+    }
+}
+
+/// What is pinned, those at interfaces last. Those in a row that differ in the kind alone are
+/// loaded together.
+#[rustfmt::skip] // A table.
+const VARIANTS: [Variant; 5] = [
+    variant(pins::PROBE,      "netpolicy_probe", Kind::Xdp, LinkLayer::Ethernet, true),
+    variant(pins::PROGRAM,    "netpolicy",       Kind::Xdp, LinkLayer::Ethernet, false),
+    variant(pins::TC,         "netpolicy_tc",    Kind::Tc, LinkLayer::Ethernet, false),
+    variant(pins::PROGRAM_IP, "netpolicy_ip",    Kind::Xdp, LinkLayer::None,     false),
+    variant(pins::TC_IP,      "netpolicy_tc_ip", Kind::Tc, LinkLayer::None,     false),
 ];
+
+/// What is only asked, and loaded when it is.
+#[rustfmt::skip] // A table.
+const UNPINNED: [Variant; 3] = [
+    variant("", "netpolicy_ip",       Kind::Xdp, LinkLayer::None,     true),
+    variant("", "netpolicy_tc_probe", Kind::Tc, LinkLayer::Ethernet, true),
+    variant("", "netpolicy_tc_ip",    Kind::Tc, LinkLayer::None,     true),
+];
+
+impl Variant {
+    /// What is not the same in programs that are loaded together.
+    fn globals(&self) -> (LinkLayer, bool) {
+        (self.link_layer, self.is_probe)
+    }
+}
+
+impl Hook {
+    /// The kind of program that runs there.
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Native | Self::Generic => Kind::Xdp,
+            Self::Tcx | Self::Clsact => Kind::Tc,
+        }
+    }
+}
+
+/// A program of one of the kinds.
+pub(super) enum Program {
+    Xdp(Xdp),
+    Tc(SchedClassifier),
+}
+
+impl Program {
+    pub(super) fn fd(&self) -> Result<&ProgramFd, ProgramError> {
+        match self {
+            Self::Xdp(program) => program.fd(),
+            Self::Tc(program) => program.fd(),
+        }
+    }
+
+    pub(super) fn info(&self) -> Result<ProgramInfo, ProgramError> {
+        match self {
+            Self::Xdp(program) => program.info(),
+            Self::Tc(program) => program.info(),
+        }
+    }
+
+    /// What it answers to a frame; `context`: the frame's, where it is not the usual one.
+    pub(super) fn ask(&self, frame: &[u8], context: Option<&[u8]>) -> Result<u32, ProgramError> {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: context,
+            ..TestRunOptions::new()
+        };
+        let result = match self {
+            Self::Xdp(program) => program.test_run(options)?,
+            Self::Tc(program) => program.test_run(options)?,
+        };
+        Ok(result.return_value)
+    }
+}
 
 /// Names of the pins of all variants.
 fn pin_names() -> impl Iterator<Item = &'static str> {
@@ -81,10 +149,73 @@ pub(super) fn digest() -> [u8; 32] {
 pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
-    for variant in &VARIANTS {
-        load_as(variant, engine, dir, &new_pin(dir, variant.pin))?;
+    let engine = engine as u32;
+    let variables = VARIANTS.each_ref().map(Variables::of);
+    // One loader for all: each new one parses the kernel's BTF, which takes longer than all else.
+    let mut loader = loader(&engine, dir)?;
+    let mut at = 0;
+    for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
+        let mut ebpf = variables[at].open_object(&mut loader, dir)?;
+        for variant in together {
+            load_to(&mut ebpf, variant, &new_pin(dir, variant.pin))?;
+        }
+        at += together.len();
     }
     Ok(())
+}
+
+/// A loader of the object over the maps pinned in `dir`.
+fn loader<'a>(engine: &'a u32, dir: &Path) -> Result<EbpfLoader<'a>, DatapathError> {
+    let mut loader = EbpfLoader::new();
+    // The programs read no kernel structure, so there is nothing to relocate by it.
+    loader.btf(None);
+    loader.override_global("ENGINE", engine, true);
+    loader.map_max_entries("CPUS", maps::possible_cpus()?);
+    for (name, _) in maps::PINNED {
+        loader.map_pin_path(name, dir.join(name));
+    }
+    loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
+    Ok(loader)
+}
+
+/// Values of the program's variables for one variant. The loader borrows them.
+struct Variables {
+    probe: u32,
+    bare_ip: u32,
+    control: OnceCell<Box<[u8; size_of::<Head>()]>>,
+}
+
+impl Variables {
+    fn of(variant: &Variant) -> Self {
+        Self {
+            probe: u32::from(variant.is_probe),
+            bare_ip: u32::from(variant.link_layer == LinkLayer::None),
+            control: OnceCell::new(),
+        }
+    }
+
+    /// The object with these values, and with nothing loaded yet.
+    fn open_object<'a>(
+        &'a self,
+        loader: &mut EbpfLoader<'a>,
+        dir: &Path,
+    ) -> Result<Ebpf, DatapathError> {
+        loader.override_global("PROBE", &self.probe, true);
+        loader.override_global("BARE_IP", &self.bare_ip, true);
+        // The loader writes all variables, so this one is set to its present value. What other
+        // programs count between this read and that write, some milliseconds, is lost.
+        let control = maps::control_bytes(dir)?;
+        let control = self.control.get_or_init(|| control);
+        loader.override_global(maps::CONTROL, control.as_slice(), true);
+        let ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
+        #[cfg(feature = "program-log")]
+        let ebpf = {
+            let mut ebpf = ebpf;
+            super::log::forward(&mut ebpf);
+            ebpf
+        };
+        Ok(ebpf)
+    }
 }
 
 /// Removes what a crash left that was loaded and not put in place.
@@ -104,6 +235,10 @@ pub(super) fn put_in_place(dir: &Path) -> Result<(), DatapathError> {
             source,
         })?;
     }
+    // Of former versions.
+    for name in pins::FORMER {
+        let _ = fs::remove_file(dir.join(name));
+    }
     Ok(())
 }
 
@@ -111,65 +246,52 @@ fn new_pin(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}_NEW"))
 }
 
-fn load_as(variant: &Variant, engine: Engine, dir: &Path, pin: &Path) -> Result<(), DatapathError> {
-    let (engine, probe) = (engine as u32, u32::from(variant.is_probe));
-    let bare_ip = u32::from(variant.link_layer == LinkLayer::None);
-    let cpus = maps::possible_cpus()?;
-    // The loader writes variables anew, so what is there is said to be what they begin with.
-    // What other programs count from here until then, some milliseconds, is lost.
-    let control = maps::control_bytes(dir)?;
-    let mut loader = EbpfLoader::new();
-    loader.override_global("ENGINE", &engine, true);
-    loader.override_global("PROBE", &probe, true);
-    loader.override_global("BARE_IP", &bare_ip, true);
-    loader.override_global(maps::CONTROL, control.as_slice(), true);
-    loader.map_max_entries("CPUS", cpus);
-    for (name, _) in maps::PINNED {
-        loader.map_pin_path(name, dir.join(name));
-    }
-    loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
-    let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
-    #[cfg(feature = "program-log")]
-    super::log::forward(&mut ebpf);
-    let program: &mut Xdp = ebpf
+fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), DatapathError> {
+    let program = ebpf
         .program_mut(variant.entry)
-        .ok_or(DatapathError::IncompleteObject("program"))?
-        .try_into()
-        .map_err(DatapathError::Verify)?;
-    program.load().map_err(DatapathError::load)?;
-    program.pin(pin).map_err(|source| DatapathError::Pin {
+        .ok_or(DatapathError::IncompleteObject("program"))?;
+    let pinned = match variant.kind {
+        Kind::Xdp => {
+            let program: &mut Xdp = program.try_into().map_err(DatapathError::Verify)?;
+            program.load().map_err(DatapathError::load)?;
+            program.pin(pin)
+        }
+        Kind::Tc => {
+            let program: &mut SchedClassifier =
+                program.try_into().map_err(DatapathError::Verify)?;
+            program.load().map_err(DatapathError::load)?;
+            program.pin(pin)
+        }
+    };
+    pinned.map_err(|source| DatapathError::Pin {
         path: pin.to_path_buf(),
         source,
     })
 }
 
 /// The loaded program, as interfaces run it.
-pub(super) struct Programs {
-    ethernet: Xdp,
-    ip: Xdp,
-}
+pub(super) struct Programs(Vec<(&'static Variant, Program)>);
 
 impl Programs {
     /// Opens what is pinned in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
-        Ok(Self {
-            ethernet: open(dir, pins::PROGRAM)?,
-            ip: open(dir, pins::PROGRAM_IP)?,
-        })
+        let variants = VARIANTS.iter().filter(|variant| !variant.is_probe);
+        let opened = variants.map(|variant| Ok((variant, open(dir, variant)?)));
+        opened.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The one at interfaces of this link layer.
-    pub(super) fn at(&self, link_layer: LinkLayer) -> &Xdp {
-        match link_layer {
-            LinkLayer::Ethernet => &self.ethernet,
-            LinkLayer::None => &self.ip,
-        }
+    /// The one of this kind at interfaces of this link layer.
+    pub(super) fn at(&self, kind: Kind, link_layer: LinkLayer) -> Result<&Program, DatapathError> {
+        let is_it = |v: &Variant| v.kind == kind && v.link_layer == link_layer;
+        let found = self.0.iter().find(|(variant, _)| is_it(variant));
+        let (_, program) = found.ok_or(DatapathError::IncompleteObject("loaded program"))?;
+        Ok(program)
     }
 
-    /// The id of the one at interfaces of this link layer.
-    pub(super) fn id(&self, link_layer: LinkLayer) -> Result<u32, DatapathError> {
-        let info = self.at(link_layer).info().map_err(DatapathError::Verify)?;
-        Ok(info.id())
+    /// The id of the one of this kind at interfaces of this link layer.
+    pub(super) fn id(&self, kind: Kind, link_layer: LinkLayer) -> Result<u32, DatapathError> {
+        let info = self.at(kind, link_layer)?.info();
+        Ok(info.map_err(DatapathError::Verify)?.id())
     }
 
     /// Whether an interface of this link layer runs the program that reads its frames, by the
@@ -177,41 +299,44 @@ impl Programs {
     /// either.
     pub(super) fn is_right(
         &self,
+        kind: Kind,
         link_layer: Option<LinkLayer>,
         program: u32,
     ) -> Result<bool, DatapathError> {
         match link_layer {
-            Some(link_layer) => Ok(self.id(link_layer)? == program),
-            None => {
-                Ok(program == self.id(LinkLayer::Ethernet)?
-                    || program == self.id(LinkLayer::None)?)
-            }
+            Some(link_layer) => Ok(self.id(kind, link_layer)? == program),
+            None => Ok(program == self.id(kind, LinkLayer::Ethernet)?
+                || program == self.id(kind, LinkLayer::None)?),
         }
     }
 }
 
-/// The loaded program, as it is asked.
-pub(super) struct Probes {
-    ethernet: Xdp,
-    ip: Xdp,
+/// Opens the program that is asked about Ethernet frames.
+pub(super) fn open_probe(dir: &Path) -> Result<Program, DatapathError> {
+    open(dir, &VARIANTS[0])
 }
 
-impl Probes {
-    /// Opens what is pinned in `dir`.
-    pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
-        Ok(Self {
-            ethernet: open(dir, pins::PROBE)?,
-            ip: open(dir, pins::PROBE_IP)?,
-        })
-    }
-
-    /// The one that is asked in place of [`Programs::at`].
-    pub(super) fn at(&self, link_layer: LinkLayer) -> &Xdp {
-        match link_layer {
-            LinkLayer::Ethernet => &self.ethernet,
-            LinkLayer::None => &self.ip,
-        }
-    }
+/// Loads the program that is asked in place of [`Programs::at`], over the maps pinned in `dir`.
+/// As with every load, what programs count meanwhile may be lost; nothing may be put in force
+/// meanwhile.
+pub(super) fn load_probe(
+    kind: Kind,
+    link_layer: LinkLayer,
+    engine: Engine,
+    dir: &Path,
+) -> Result<Program, DatapathError> {
+    let is_it = |v: &&Variant| v.kind == kind && v.link_layer == link_layer;
+    let Some(variant) = UNPINNED.iter().find(is_it) else {
+        return open_probe(dir);
+    };
+    let (engine, variables) = (engine as u32, Variables::of(variant));
+    let mut ebpf = variables.open_object(&mut loader(&engine, dir)?, dir)?;
+    let pin = new_pin(dir, "ASKED");
+    let _ = fs::remove_file(&pin);
+    load_to(&mut ebpf, variant, &pin)?;
+    let program = open_as(variant, pin.clone());
+    let _ = fs::remove_file(&pin);
+    program
 }
 
 /// Opens what is pinned in `dir`. All of it must be over these maps.
@@ -219,43 +344,51 @@ pub(super) fn open_over(
     dir: &Path,
     engine: Engine,
     maps: &Maps,
-) -> Result<(Programs, Probes), DatapathError> {
-    let (programs, probes) = (Programs::open(dir)?, Probes::open(dir)?);
-    for program in [
-        &programs.ethernet,
-        &programs.ip,
-        &probes.ethernet,
-        &probes.ip,
-    ] {
-        maps.check_used_by(program, engine, dir)?;
+) -> Result<(Programs, Program), DatapathError> {
+    let (programs, probe) = (Programs::open(dir)?, open_probe(dir)?);
+    for program in programs
+        .0
+        .iter()
+        .map(|(_, program)| program)
+        .chain([&probe])
+    {
+        let info = program.info().map_err(DatapathError::Verify)?;
+        maps.check_used_by(&info, engine, dir)?;
     }
-    Ok((programs, probes))
+    Ok((programs, probe))
 }
 
 /// The link layer whose frames a loaded program reads, by the name that it has in the kernel;
 /// `None`: it is no program of netpolicy, or gone.
 pub(super) fn reads(id: u32) -> Option<LinkLayer> {
     let name = program_name(id)?;
-    let variant = VARIANTS.iter().find(|variant| variant.entry == name)?;
+    let variant = VARIANTS.iter().find(|v| in_kernel(v.entry) == name)?;
     Some(variant.link_layer)
 }
 
-/// Opens the program pinned by this name.
-fn open(dir: &Path, name: &str) -> Result<Xdp, DatapathError> {
-    let path = dir.join(name);
-    let program = Xdp::from_pin(&path, XdpAttachType::Interface).map_err(|error| {
-        DatapathError::ForeignPin {
-            path: path.clone(),
-            what: error.to_string(),
-        }
-    })?;
+/// A name as the kernel keeps it: 15 bytes (`BPF_OBJ_NAME_LEN`).
+fn in_kernel(name: &str) -> &str {
+    name.get(..15).unwrap_or(name)
+}
+
+/// Opens the program that is pinned as a variant.
+fn open(dir: &Path, variant: &Variant) -> Result<Program, DatapathError> {
+    open_as(variant, dir.join(variant.pin))
+}
+
+fn open_as(variant: &Variant, path: PathBuf) -> Result<Program, DatapathError> {
+    let foreign = |what: String| DatapathError::ForeignPin {
+        path: path.clone(),
+        what,
+    };
+    let opened = match variant.kind {
+        Kind::Xdp => Xdp::from_pin(&path, XdpAttachType::Interface).map(Program::Xdp),
+        Kind::Tc => SchedClassifier::from_pin(&path).map(Program::Tc),
+    };
+    let program = opened.map_err(|error| foreign(error.to_string()))?;
     let info = program.info().map_err(DatapathError::Verify)?;
-    let variant = VARIANTS.iter().find(|variant| variant.pin == name);
-    if info.name_as_str() != variant.map(|variant| variant.entry) {
-        return Err(DatapathError::ForeignPin {
-            path,
-            what: "another program".into(),
-        });
+    if info.name_as_str() != Some(in_kernel(variant.entry)) {
+        return Err(foreign("another program".into()));
     }
     Ok(program)
 }

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use aya::programs::{TestRun, TestRunOptions, Xdp};
 use netpolicy_common::{ABI_VERSION, Action, Engine, EventStats, Reason, reason::Probe, slot_of};
 
 use super::{
-    AttachedInterface, CounterSnapshot, DatapathError, LinkLayer, attach, counters,
+    AttachedInterface, CounterSnapshot, DatapathError, attach, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{self, Probes, Programs},
+    program::{self, Program, Programs},
     read_back::{self, EnforcedRules},
     slots::Slots,
 };
@@ -39,7 +38,7 @@ pub struct Reader {
     pins: Pins,
     maps: Maps,
     programs: Programs,
-    probes: Probes,
+    probe: Program,
 }
 
 impl Reader {
@@ -73,12 +72,12 @@ impl Reader {
         }
         let maps = Maps::open(&live, false)?;
         let programs = Programs::open(&live)?;
-        let probes = Probes::open(&live)?;
+        let probe = program::open_probe(&live)?;
         Ok(Self {
             pins,
             maps,
             programs,
-            probes,
+            probe,
         })
     }
 
@@ -120,7 +119,7 @@ impl Reader {
         read_back::read(&self.maps, engine)
     }
 
-    /// The interfaces that the program is attached to. A link that somebody made run
+    /// The interfaces that the program is attached to. A link that was made to run
     /// another program filters nothing.
     ///
     /// # Errors
@@ -128,9 +127,10 @@ impl Reader {
     pub fn interfaces(&self) -> Result<Vec<AttachedInterface>, DatapathError> {
         let mut filtered = Vec::new();
         for interface in attach::attached(&self.pins)? {
+            let kind = interface.hook.kind();
             if self
                 .programs
-                .is_right(interface.link_layer, interface.program)?
+                .is_right(kind, interface.link_layer, interface.program)?
             {
                 filtered.push(interface);
             }
@@ -155,7 +155,7 @@ impl Reader {
     /// # Errors
     /// When the kernel refuses the frame.
     pub fn probe(&self, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-        probe(self.probes.at(LinkLayer::Ethernet), frame)
+        probe(&self.probe, frame, None)
     }
 }
 
@@ -190,16 +190,16 @@ pub(super) fn enforced(maps: &Maps) -> Result<Enforced, DatapathError> {
     })
 }
 
-pub(super) fn probe(program: &Xdp, frame: &[u8]) -> Result<(Action, Reason), DatapathError> {
-    let options = TestRunOptions {
-        data_in: Some(frame),
-        ..TestRunOptions::new()
-    };
-    let result = program
-        .test_run(options)
+pub(super) fn probe(
+    program: &Program,
+    frame: &[u8],
+    context: Option<&[u8]>,
+) -> Result<(Action, Reason), DatapathError> {
+    let answer = program
+        .ask(frame, context)
         .map_err(|error| DatapathError::Probe(error.to_string()))?;
-    let answer = Probe(result.return_value);
-    let unknown = || DatapathError::Probe(format!("it answers {:#x}", result.return_value));
+    let unknown = || DatapathError::Probe(format!("it answers {answer:#x}"));
+    let answer = Probe(answer);
     let reason = answer.reason().ok_or_else(unknown)?;
     // enum xdp_action of linux/bpf.h.
     let action = match answer.xdp_action() {

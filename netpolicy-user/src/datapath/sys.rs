@@ -52,12 +52,22 @@ fn empty_attr() -> bpf_attr {
 /// # Safety
 /// What `attr` points to must be what the command reads and writes.
 unsafe fn bpf(command: bpf_cmd, attr: &bpf_attr) -> io::Result<RawFd> {
+    let mut attr = *attr;
+    // SAFETY: the caller's promise.
+    unsafe { bpf_writing(command, &mut attr) }
+}
+
+/// The same for a command that answers in `attr`.
+///
+/// # Safety
+/// What `attr` points to must be what the command reads and writes.
+unsafe fn bpf_writing(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<RawFd> {
     // SAFETY: the caller's promise; `attr` is as large as we say.
     let done = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             command as libc::c_int,
-            &raw const *attr,
+            &raw mut *attr,
             size_of::<bpf_attr>(),
         )
     };

@@ -1,4 +1,4 @@
-//! What only a SQL dialect has to know of a policy or of the host.
+//! Properties of a policy or of the host that only a SQL dialect needs.
 //!
 //! Opaque to everything but `sql::meaning`. The rest keeps it, compares it and writes it
 //! into files and messages by these methods, and does not ask what it says.
@@ -16,7 +16,7 @@ use super::{AllowPart, Problem, RuleList, parse_source};
 pub struct PolicyCompat {
     /// A `/0` that Snowflake's dialect put on the block list, as written. There it stands
     /// for all sources that are not allowed, which the allow part says already: shown, and
-    /// not enforced. Only beside [`AllowPart::Only`].
+    /// not enforced. Only with [`AllowPart::Only`].
     blocked_rest: Option<Box<str>>,
 }
 
@@ -81,7 +81,7 @@ impl PolicyCompat {
         }
     }
 
-    /// What a policy file says under [`Self::KEY`], beside an allow part.
+    /// What a policy file says under [`Self::KEY`], next to an allow part.
     pub(super) fn of_file(text: &str, allow: &AllowPart) -> Result<Self, Problem> {
         if is_all(text) && matches!(allow, AllowPart::Only(_)) {
             return Ok(Self::with_blocked_rest(Some(text.to_owned())));
@@ -290,12 +290,12 @@ mod tests {
 
     #[test]
     fn policy_that_blocks_the_rest_allows_only_what_it_lists() {
-        let nobody = AllowPart::Only(RuleList::default());
-        assert_eq!(rest().governs(AllowPart::Any), nobody);
+        let none = AllowPart::Only(RuleList::default());
+        assert_eq!(rest().governs(AllowPart::Any), none);
         assert_eq!(
             PolicyCompat::default().governs(AllowPart::Any),
             AllowPart::Any
         );
-        assert_eq!(made(&create(None, rest())).policies[0].allow, nobody);
+        assert_eq!(made(&create(None, rest())).policies[0].allow, none);
     }
 }

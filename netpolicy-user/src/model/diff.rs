@@ -1,4 +1,4 @@
-//! What differs between two states, as a unified diff of their policy files.
+//! The differences between two states, as a unified diff of their policy files.
 //!
 //! The files are never written out: what both states share, or have alike, is passed over
 //! rule by rule, so that a difference of millions of rules needs no memory for the rest.

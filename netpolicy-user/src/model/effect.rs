@@ -24,7 +24,7 @@ pub struct Effect {
     pub ports: Option<String>,
     /// What happens to the sources.
     pub becomes: Becomes,
-    /// Whom it happens to.
+    /// The affected sources.
     pub sources: Sources,
 }
 
@@ -61,8 +61,8 @@ pub struct Sources {
 pub enum SourcesKind {
     /// The networks.
     Networks,
-    /// Everybody but the networks.
-    Everybody,
+    /// All sources but the networks.
+    All,
     /// All IPv4 addresses but the networks.
     AllIpv4,
     /// All IPv6 addresses but the networks.
@@ -109,7 +109,7 @@ impl Effect {
 impl SourcesKind {
     fn all(self) -> &'static str {
         match self {
-            Self::Networks | Self::Everybody => "every source",
+            Self::Networks | Self::All => "every source",
             Self::AllIpv4 => "all IPv4",
             Self::AllIpv6 => "all IPv6",
         }

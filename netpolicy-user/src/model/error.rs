@@ -1,4 +1,4 @@
-//! What can be wrong with what a user said: typed, with its place, in one line.
+//! Errors in users' input: typed, with their place, in one line.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What differs between two states, in words.
+//! The differences between two states, in words.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -159,22 +159,24 @@ impl Report {
     }
 }
 
-/// The first few messages of one sort, and how many there were.
+/// The first few messages of one kind, and their total.
 #[derive(Debug, Default)]
-struct Capped {
+pub(crate) struct Capped {
     shown: Vec<String>,
     total: usize,
 }
 
 impl Capped {
-    fn push(&mut self, message: impl FnOnce() -> String) {
+    /// Counts a message, and keeps it if few are kept.
+    pub(crate) fn push(&mut self, message: impl FnOnce() -> String) {
         self.total += 1;
         if self.shown.len() < WARNED {
             self.shown.push(message());
         }
     }
 
-    fn finish(mut self, into: &mut Vec<String>, what: &str) {
+    /// Appends the kept messages, and one with the number of the others.
+    pub(crate) fn finish(mut self, into: &mut Vec<String>, what: &str) {
         let more = self.total - self.shown.len();
         into.append(&mut self.shown);
         if more > 0 {

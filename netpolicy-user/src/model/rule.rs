@@ -15,7 +15,7 @@ pub struct Rule {
     pub source: u16,
     /// The line in that source; 0: it has no lines.
     pub line: u32,
-    /// What few rules have besides, if this one does.
+    /// What few rules have in addition, if this one does.
     #[serde(with = "shared_note")]
     pub note: Option<Arc<Note>>,
 }

@@ -72,6 +72,10 @@ impl Netdevs {
         })
     }
 
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// The interface of this name; `None`: there is none. Its addresses are not requested.
     ///
     /// # Errors
@@ -139,7 +143,7 @@ impl Netdevs {
         }
     }
 
-    fn dump(
+    pub(super) fn dump(
         &mut self,
         kind: u16,
         body: &[u8],
@@ -155,7 +159,7 @@ impl Netdevs {
         Ok(())
     }
 
-    fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let length = u32::try_from(HEADER + body.len()).unwrap_or(u32::MAX);
         let mut message = Vec::with_capacity(HEADER + body.len());
@@ -170,7 +174,7 @@ impl Netdevs {
 
     /// Hands the payloads of these messages on until the answer ends. Whether it is whole:
     /// what was dumped did not change meanwhile.
-    fn answer(&mut self, kind: u16, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
+    pub(super) fn answer(&mut self, kind: u16, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
         let mut is_whole = true;
         loop {
             self.buffer.clear();

@@ -1,4 +1,4 @@
-//! What a change did, or would do.
+//! The result of a change, or of its dry run.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

@@ -11,8 +11,8 @@ impl Render for [Finding] {
             if let Some(first) = of_policy.first() {
                 writeln!(out, "{}", line(&heading(first)))?;
             }
-            for alike in of_policy.chunk_by(is_alike) {
-                write_alike(alike, options, out)?;
+            for alike in of_policy.chunk_by(is_same_kind) {
+                write_group(alike, options, out)?;
             }
             writeln!(out)?;
         }
@@ -31,13 +31,13 @@ fn heading(finding: &Finding) -> String {
 }
 
 /// Whether both are of one kind and about rules of one list.
-fn is_alike(a: &Finding, b: &Finding) -> bool {
+fn is_same_kind(a: &Finding, b: &Finding) -> bool {
     let list = |finding: &Finding| finding.rule.as_ref().map(|rule| rule.list.clone());
     a.code == b.code && a.rule.is_some() && list(a) == list(b)
 }
 
 /// What is the matter once, then each rule with its place.
-fn write_alike(
+fn write_group(
     findings: &[Finding],
     options: &RenderOptions,
     out: &mut dyn Write,

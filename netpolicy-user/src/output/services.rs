@@ -1,4 +1,4 @@
-//! `netpolicy service list` and `netpolicy host show`.
+//! `netpolicy service list`, `netpolicy service known` and `netpolicy host show`.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use comfy_table::Cell;
 
 use super::{Render, RenderOptions, Tone, cell, line, list, plain, write_fields, write_table};
 use crate::api::{HostView, ServiceView};
-use crate::model::{Combine, Mode};
+use crate::model::{Combine, KnownService, Mode};
 
 impl Render for [ServiceView] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -38,6 +38,21 @@ impl Render for [ServiceView] {
             rows,
             out,
         )
+    }
+}
+
+impl Render for [KnownService] {
+    fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
+        let rows = self.iter().map(|service| {
+            vec![
+                plain(service.name),
+                plain(service.aliases.join(", ")),
+                plain(service.description),
+                plain(service.ports.join(",")),
+            ]
+        });
+        let header = ["NAME", "ALIASES", "DESCRIPTION", "PORTS"];
+        write_table(options, &header, rows.collect(), out)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What SQL statements came to.
+//! Results of SQL statements.
 
 use std::io::{self, Write};
 

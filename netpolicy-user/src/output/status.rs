@@ -78,6 +78,12 @@ impl Render for Status {
             let what = "judged, counted and reported, but not dropped";
             cell(Tone::Warning, format!("{scopes}: {what}"))
         });
+        let restart = self.agent.as_ref().filter(|a| !a.restart.is_empty());
+        let restart = restart.map(|a| {
+            let keys = line(&a.restart.join(", "));
+            let what = "changed in the configuration; the agent uses them after a restart";
+            cell(Tone::Warning, format!("{keys}: {what}"))
+        });
         let detached = e.detached.as_ref();
         let detached = detached.map(|detached| cell(Tone::Bad, line(&detached.in_words())));
         let faults = if self.faults.is_empty() {
@@ -97,15 +103,17 @@ impl Render for Status {
                     Some(plain(if interfaces.is_empty() {
                         "none".into()
                     } else {
-                        interfaces.join(", ")
+                        interfaces.join("\n")
                     })),
                 ),
+                ("Offloads", offloads(&e.interfaces)),
                 ("Covered", covered(&e.others)),
                 ("Not filtered", not_filtered(&e.others)),
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", Some(desired.unwrap_or_else(not_known))),
                 ("Unconfirmed", pending),
+                ("Restart", restart),
                 ("Faults", Some(faults)),
             ],
             out,
@@ -133,13 +141,25 @@ impl Status {
 
 fn interface(i: &Interface) -> String {
     let how = match i.attachment {
-        Attachment::Native => "native",
-        Attachment::Generic => "generic: slower than native",
+        Attachment::Native => "native XDP",
+        Attachment::Generic => "generic XDP",
+        Attachment::Tcx => "tcx",
+        Attachment::Clsact => "clsact",
         Attachment::Unknown => "not known",
         Attachment::None if i.index == 0 => "does not exist",
         Attachment::None => "not attached",
     };
-    format!("{} ({how})", line(&i.name))
+    match &i.reason {
+        Some(reason) => line(&format!("{} ({how}: {reason})", i.name)),
+        None => format!("{} ({how})", line(&i.name)),
+    }
+}
+
+/// Offloads that attaching changed.
+fn offloads(interfaces: &[Interface]) -> Option<Cell> {
+    let changed = interfaces.iter().flat_map(|i| &i.offloads);
+    let lines: Vec<_> = changed.map(|changed| line(changed)).collect();
+    (!lines.is_empty()).then(|| cell(Tone::Warning, lines.join("\n")))
 }
 
 /// Interfaces whose packets pass a filtered one first.

@@ -1,4 +1,4 @@
-//! What may reach a terminal: text that others wrote must not steer it.
+//! Escaping for terminals: text from others must not control the terminal.
 //!
 //! [`Escaped`] is the boundary: all that commands print goes through it. Control
 //! characters and invisible ones, such as those that turn the direction of text, are
@@ -165,7 +165,7 @@ impl<W: Write> Write for Escaped<W> {
 
 impl<W: Write> Drop for Escaped<W> {
     fn drop(&mut self) {
-        // Whoever wants to know of errors flushes.
+        // Errors are reported by `flush`.
         let _ = self.flush();
     }
 }

@@ -14,6 +14,9 @@ impl Render for VerifyView {
             took_ms,
             ..
         } = self;
+        for line in &self.overtaken {
+            writeln!(out, "FAULT: {}", super::line(line))?;
+        }
         if self.differences.is_empty() {
             return writeln!(
                 out,

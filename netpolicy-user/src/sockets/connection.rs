@@ -1,6 +1,6 @@
 //! One connection: its ends, its state, and what names it to the kernel.
 //!
-//! Pure translation between the kernel's words and the house's.
+//! Pure translation between netlink messages and [`Connection`].
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -24,7 +24,7 @@ use super::mptcp;
 /// answered with a reset. CLOSING and LAST_ACK are in: the rest of what the
 /// host had to send may still be on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub enum TcpState {
     /// The handshake is under way; filtering its SYN comes too late.
     SynRecv,
     /// Open.
@@ -41,9 +41,9 @@ pub enum State {
     LastAck,
 }
 
-impl State {
-    /// Whether somebody is connected: the handshake is done, and not both sides have
-    /// ended. This is what to count as clients; the others are on their way in or out.
+impl TcpState {
+    /// Whether a client is connected: the handshake is done, and not both sides have
+    /// ended. Only these count as clients; the others are being opened or closed.
     #[must_use]
     pub fn is_connected(self) -> bool {
         matches!(
@@ -79,7 +79,7 @@ impl State {
 
     fn read(header: &InetResponseHeader) -> Option<Self> {
         // A socket that waits to be accepted has no inode either, but cannot be in
-        // FIN_WAIT2: nobody can have ended the host's side.
+        // FIN_WAIT2: no process can have ended the host's side.
         let orphan = header.inode == 0;
         Some(match header.state {
             TCP_SYN_RECV => Self::SynRecv,
@@ -94,7 +94,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for TcpState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -108,7 +108,7 @@ pub struct Connection {
     /// The peer's end.
     pub remote: SocketAddr,
     /// How far it is.
-    pub state: State,
+    pub state: TcpState,
     /// `AF_INET6` for an IPv4 connection of a dual-stack listener, too.
     family: u8,
     /// The interface it is bound to, 0 for none.
@@ -135,7 +135,7 @@ impl Connection {
         Some(Self {
             local: end(id.source_address, id.source_port),
             remote: end(id.destination_address, id.destination_port),
-            state: State::read(header)?,
+            state: TcpState::read(header)?,
             family: header.family,
             interface: id.interface_id,
             cookie: id.cookie,
@@ -206,7 +206,7 @@ impl Connection {
 
     /// One that exists nowhere: the kernel never gives a socket the cookie 0.
     #[cfg(test)]
-    pub(crate) fn made_up(local: SocketAddr, remote: SocketAddr, state: State) -> Self {
+    pub(crate) fn made_up(local: SocketAddr, remote: SocketAddr, state: TcpState) -> Self {
         Self {
             local,
             remote,
@@ -237,7 +237,7 @@ pub(super) fn between(local: SocketAddr, remote: SocketAddr) -> InetRequest {
     InetRequest {
         family: if local.is_ipv4() { AF_INET } else { AF_INET6 },
         protocol: IPPROTO_TCP,
-        // Beside it stands what it is a subflow of.
+        // With it comes the connection that it is a subflow of.
         extensions: ExtensionFlags::INFO,
         states: StateFlags::all(),
         socket_id: SocketId {
@@ -252,7 +252,7 @@ pub(super) fn between(local: SocketAddr, remote: SocketAddr) -> InetRequest {
 }
 
 /// The request that names no socket at all: no connection has port 0.
-pub(super) fn nobody() -> InetRequest {
+pub(super) fn no_socket() -> InetRequest {
     InetRequest {
         family: AF_INET,
         protocol: IPPROTO_TCP,
@@ -345,14 +345,14 @@ mod tests {
     fn one_that_is_made_up_names_no_socket() {
         let local = "[fd00::1]:5432".parse().unwrap();
         let remote = "[fd00::2]:40000".parse().unwrap();
-        let request = Connection::made_up(local, remote, State::Established).request();
+        let request = Connection::made_up(local, remote, TcpState::Established).request();
         assert_eq!(request.family, AF_INET6);
         assert_eq!(request.socket_id.destination_address, remote.ip());
         assert_eq!(request.socket_id.cookie, [0; 8]);
     }
 
     #[test]
-    fn what_nobody_can_use_is_no_connection() {
+    fn states_without_a_client_are_no_connection() {
         use netlink_packet_sock_diag::constants::{
             TCP_CLOSE, TCP_LISTEN, TCP_SYN_SENT, TCP_TIME_WAIT,
         };
@@ -369,7 +369,10 @@ mod tests {
             assert_eq!(Connection::read(&told, &[]), None, "{state}");
         }
         let held = header(AF_INET, TCP_FIN_WAIT2, 1, "10.0.0.1", "10.0.0.2");
-        assert_eq!(Connection::read(&held, &[]).unwrap().state, State::FinWait2);
+        assert_eq!(
+            Connection::read(&held, &[]).unwrap().state,
+            TcpState::FinWait2
+        );
         let orphan = header(AF_INET, TCP_FIN_WAIT2, 0, "10.0.0.1", "10.0.0.2");
         assert_eq!(Connection::read(&orphan, &[]), None);
         let unaccepted = header(AF_INET, TCP_ESTABLISHED, 0, "10.0.0.1", "10.0.0.2");

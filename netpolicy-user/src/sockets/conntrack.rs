@@ -38,7 +38,7 @@ pub(super) struct Ends {
 
 /// How far a tracked connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum TrackedState {
     /// The server has answered; the client has not.
     Opening,
     /// Something may travel in at least one direction.
@@ -56,7 +56,7 @@ pub(super) struct Entry {
     pub(super) original: Ends,
     /// The server's packets as the server sends them.
     pub(super) reply: Ends,
-    pub(super) progress: Progress,
+    pub(super) progress: TrackedState,
     /// The zone of the client's packets: entries of other zones may have the same ends.
     pub(super) zone: u16,
     /// The kernel's number for the entry: a later one with the same ends has another.
@@ -105,18 +105,18 @@ impl Conntrack {
         Err(SocketsError::Changing { attempts: ATTEMPTS })
     }
 
-    /// What has become of an entry; `Progress::None` where it is gone.
-    pub(super) fn progress(&mut self, of: &Entry) -> Result<Progress, SocketsError> {
+    /// What has become of an entry; `TrackedState::None` where it is gone.
+    pub(super) fn progress(&mut self, of: &Entry) -> Result<TrackedState, SocketsError> {
         let mut found = None;
         let request = message(family(of), ConntrackMessage::Get(named(of)));
         let flags = NLM_F_REQUEST | NLM_F_ACK;
         let answer = self.0.ask(flags, request, |m| found = read(&m))?;
         match answer.errno {
-            Some(Errno::ENOENT) => Ok(Progress::None),
+            Some(Errno::ENOENT) => Ok(TrackedState::None),
             Some(errno) => Err(SocketsError::of_conntrack(errno)),
             None => Ok(found
                 .filter(|entry| entry.id == of.id)
-                .map_or(Progress::None, |entry| entry.progress)),
+                .map_or(TrackedState::None, |entry| entry.progress)),
         }
     }
 
@@ -182,7 +182,7 @@ fn read(message: &NetfilterMessage) -> Option<Entry> {
     };
     let (mut original, mut reply, mut zone, mut id) = (None, None, 0, None);
     // Without a state the connection is in a flow table, past the handshake.
-    let mut progress = Progress::Open;
+    let mut progress = TrackedState::Open;
     for attribute in attributes {
         match attribute {
             ConntrackAttribute::CtaTupleOrig(tuple) => {
@@ -239,15 +239,15 @@ fn state(info: &ProtoInfo) -> Option<u8> {
 }
 
 /// `enum tcp_conntrack` in `linux/netfilter/nf_conntrack_tcp.h`.
-fn progress_of(state: u8) -> Progress {
+fn progress_of(state: u8) -> TrackedState {
     match state {
-        2 => Progress::Opening,
+        2 => TrackedState::Opening,
         // ESTABLISHED, FIN_WAIT, CLOSE_WAIT.
-        3..=5 => Progress::Open,
+        3..=5 => TrackedState::Open,
         // LAST_ACK.
-        6 => Progress::Ending,
+        6 => TrackedState::Ending,
         // NONE, SYN_SENT, TIME_WAIT, CLOSE, SYN_SENT2 and what is no state.
-        _ => Progress::None,
+        _ => TrackedState::None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 /// `SyncookiesSent` of `/proc/net/netstat`. `None`: the kernel does not say.
 ///
 /// A cookie admits its client without a socket on this side, so nothing can take it back:
-/// whoever has one may connect for one to two minutes (`MAX_SYNCOOKIE_AGE` periods of
+/// a client that has one may connect for one to two minutes (`MAX_SYNCOOKIE_AGE` periods of
 /// `TCP_SYNCOOKIE_PERIOD`, `include/net/tcp.h`), also when its source was denied meanwhile.
 #[must_use]
 pub fn syn_cookies_sent() -> Option<u64> {

@@ -73,7 +73,7 @@ pub fn can_destroy() -> Result<bool, SocketsError> {
 
 /// The kernel looks whether it can, before it looks for the socket.
 fn probe(diag: &mut Diag) -> Result<bool, SocketsError> {
-    match diag.destroy(connection::nobody())? {
+    match diag.destroy(connection::no_socket())? {
         Ok(()) | Err(Errno::ENOENT | Errno::ESTALE) => Ok(true),
         Err(errno) => match SocketsError::of_destroy(errno) {
             SocketsError::NoDestroy => Ok(false),

@@ -1,4 +1,4 @@
-//! What is asked of `sock_diag(7)`: all sockets, one socket, the end of one.
+//! Requests to `sock_diag(7)`: list all sockets, read one, destroy one.
 //!
 //! Translates requests and refusals; chooses no socket.
 

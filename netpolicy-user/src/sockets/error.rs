@@ -1,4 +1,4 @@
-//! What goes wrong with sockets of others.
+//! Errors of listing and ending connections.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use nix::errno::Errno;
 /// Why connections cannot be listed or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketsError {
-    /// There is nobody to ask.
+    /// The kernel's socket diagnostics are missing.
     #[error(
         "this kernel does not list TCP sockets: load the module tcp_diag, or use a kernel with CONFIG_INET_DIAG"
     )]
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn refusals_have_distinct_kinds() {
         assert!(matches!(
             SocketsError::of_list(Errno::ENOENT),
             SocketsError::NoDiag

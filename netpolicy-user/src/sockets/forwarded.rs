@@ -1,6 +1,6 @@
 //! Ending forwarded sessions: in the network namespace that has the server's socket.
 //!
-//! The addresses and ports of a socket are no proof: whoever may make a network namespace
+//! The addresses and ports of a socket are no proof: a user who may make a network namespace
 //! can make a socket with any of them. So the namespaces to which the host's routes lead
 //! come first. Of the others only those count that need the host's own rights to make: a
 //! user namespace of any local user is passed over. And what was ended is only believed
@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::connection::{self, Connection, State};
-use super::conntrack::{Conntrack, Progress};
+use super::connection::{self, Connection, TcpState};
+use super::conntrack::{Conntrack, TrackedState};
 use super::diag::Diag;
 use super::end::{Ended, Here, end_here};
 use super::error::SocketsError;
@@ -23,30 +23,30 @@ use super::session::{Forwarded, Session};
 pub(super) fn end_forwarded(sessions: &[Forwarded], ended: &mut Ended) {
     let mut outcomes = match Search::run(sessions) {
         Ok(search) => end_found(search),
-        Err(error) => vec![Outcome::Left(Left::Hidden(error.in_full())); sessions.len()],
+        Err(error) => vec![EndOutcome::Left(Left::Hidden(error.in_full())); sessions.len()],
     };
     settle(sessions, &mut outcomes);
     let mut closed = HashSet::new();
     for (session, outcome) in sessions.iter().zip(outcomes) {
         match outcome {
             // Several entries may be of one connection: in zones, or as subflows.
-            Outcome::Over { socket, .. } => _ = closed.insert(socket),
-            Outcome::Left(why) => ended.left.push((Session::Forwarded(*session), why)),
+            EndOutcome::Over { socket, .. } => _ = closed.insert(socket),
+            EndOutcome::Left(why) => ended.left.push((Session::Forwarded(*session), why)),
         }
     }
     ended.closed += closed.len();
 }
 
 /// What names a connection: the position of its namespace, and its name there.
-type Socket = (usize, Name);
+type SocketKey = (usize, SocketName);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Name {
+enum SocketName {
     Cookie([u8; 8]),
     Mptcp(u32),
 }
 
-impl Name {
+impl SocketName {
     fn of(connection: &Connection) -> Self {
         let mptcp = connection.mptcp().map(Self::Mptcp);
         mptcp.unwrap_or(Self::Cookie(connection.cookie()))
@@ -54,11 +54,11 @@ impl Name {
 }
 
 #[derive(Clone, Debug)]
-enum Outcome {
+enum EndOutcome {
     /// Its socket is gone.
     Over {
-        socket: Socket,
-        was: State,
+        socket: SocketKey,
+        was: TcpState,
     },
     Left(Left),
 }
@@ -82,9 +82,9 @@ struct Trace {
 }
 
 /// A network namespace that can be entered.
-struct Candidate {
+struct EnteredNamespace {
     at: usize,
-    /// As [`super::namespaces::Opened::number`] says it.
+    /// As [`super::namespaces::OpenNamespace::number`] says it.
     number: Option<i32>,
     /// Whether making it needed the host's own rights.
     is_trusted: bool,
@@ -103,7 +103,7 @@ impl Search {
         let traces = sessions.iter().map(trace).collect();
         let mut candidates = Vec::new();
         for at in 0..namespaces.len() {
-            match Candidate::look_at(&namespaces, at, &mut routes) {
+            match EnteredNamespace::look_at(&namespaces, at, &mut routes) {
                 Ok(candidate) => candidates.extend(candidate),
                 Err(error) => namespaces.hidden = Some(error.in_full()),
             }
@@ -115,7 +115,7 @@ impl Search {
     }
 
     /// Where the routes lead.
-    fn near(&mut self, sessions: &[Forwarded], candidates: &[Candidate]) {
+    fn near(&mut self, sessions: &[Forwarded], candidates: &[EnteredNamespace]) {
         for candidate in candidates {
             let Some(number) = candidate.number else {
                 continue;
@@ -135,7 +135,7 @@ impl Search {
     }
 
     /// Elsewhere: behind routers, or where no interface of this namespace has its other end.
-    fn far(&mut self, sessions: &[Forwarded], candidates: &[Candidate]) {
+    fn far(&mut self, sessions: &[Forwarded], candidates: &[EnteredNamespace]) {
         // Where the routes lead to a namespace that could not be searched, the socket may be
         // just there.
         let is_open = |it: &Trace| it.places.is_empty() && it.failure.is_none();
@@ -192,7 +192,7 @@ impl Search {
     }
 }
 
-impl Candidate {
+impl EnteredNamespace {
     /// `Ok(None)`: it is gone.
     fn look_at(
         namespaces: &Namespaces,
@@ -233,7 +233,7 @@ fn find_here(sessions: &[&Forwarded]) -> Result<Vec<Option<Connection>>, Sockets
 }
 
 /// Ends the sockets that are in one place each.
-fn end_found(search: Search) -> Vec<Outcome> {
+fn end_found(search: Search) -> Vec<EndOutcome> {
     let Search { namespaces, traces } = search;
     let mut by_namespace: HashMap<usize, Vec<Connection>> = HashMap::new();
     for trace in &traces {
@@ -242,10 +242,10 @@ fn end_found(search: Search) -> Vec<Outcome> {
             connections.push(*connection);
         }
     }
-    let mut left: HashMap<Socket, Left> = HashMap::new();
+    let mut left: HashMap<SocketKey, Left> = HashMap::new();
     for (at, mut connections) in by_namespace {
         let mut seen = HashSet::new();
-        connections.retain(|it| seen.insert(Name::of(it)));
+        connections.retain(|it| seen.insert(SocketName::of(it)));
         let here = namespaces.open(at).and_then(|namespace| match namespace {
             Some(namespace) => namespace.run(|| end_here(&connections)),
             None => Ok(Here::default()),
@@ -258,22 +258,22 @@ fn end_found(search: Search) -> Vec<Outcome> {
             }
         };
         let remaining = remaining.into_iter();
-        left.extend(remaining.map(|(connection, why)| ((at, Name::of(&connection)), why)));
+        left.extend(remaining.map(|(connection, why)| ((at, SocketName::of(&connection)), why)));
     }
     let outcome = |trace: Trace| match (trace.places.as_slice(), trace.failure) {
         (&[(namespace, connection)], _) => {
-            let socket = (namespace, Name::of(&connection));
+            let socket = (namespace, SocketName::of(&connection));
             match left.get(&socket) {
-                Some(why) => Outcome::Left(why.clone()),
-                None => Outcome::Over {
+                Some(why) => EndOutcome::Left(why.clone()),
+                None => EndOutcome::Over {
                     socket,
                     was: connection.state,
                 },
             }
         }
-        ([], Some(cause)) => Outcome::Left(Left::Hidden(cause)),
-        ([], None) => Outcome::Left(Left::NoSocket),
-        _ => Outcome::Left(Left::Ambiguous),
+        ([], Some(cause)) => EndOutcome::Left(Left::Hidden(cause)),
+        ([], None) => EndOutcome::Left(Left::NoSocket),
+        _ => EndOutcome::Left(Left::Ambiguous),
     };
     traces.into_iter().map(outcome).collect()
 }
@@ -281,8 +281,8 @@ fn end_found(search: Search) -> Vec<Outcome> {
 /// Waits until the ends of what was ended have passed, and deletes the entries then: an
 /// entry that went first would leave the client's address unknown to the server's resets.
 /// What stays open in connection tracking is not over.
-fn settle(sessions: &[Forwarded], outcomes: &mut [Outcome]) {
-    let is_over = |outcome: &&mut Outcome| matches!(outcome, Outcome::Over { .. });
+fn settle(sessions: &[Forwarded], outcomes: &mut [EndOutcome]) {
+    let is_over = |outcome: &&mut EndOutcome| matches!(outcome, EndOutcome::Over { .. });
     if !outcomes.iter_mut().any(|outcome| is_over(&outcome)) {
         return;
     }
@@ -294,7 +294,7 @@ fn settle(sessions: &[Forwarded], outcomes: &mut [Outcome]) {
     if let Err(error) = result {
         let cause = format!("connection tracking cannot be asked ({})", error.in_full());
         for outcome in outcomes.iter_mut().filter(is_over) {
-            *outcome = Outcome::Left(Left::Unverified(cause.clone()));
+            *outcome = EndOutcome::Left(Left::Unverified(cause.clone()));
         }
     }
 }
@@ -302,7 +302,7 @@ fn settle(sessions: &[Forwarded], outcomes: &mut [Outcome]) {
 fn await_ends(
     conntrack: &mut Conntrack,
     sessions: &[Forwarded],
-    outcomes: &mut [Outcome],
+    outcomes: &mut [EndOutcome],
 ) -> Result<(), SocketsError> {
     /// The client's next packet is answered with a reset that counts, where the first did
     /// not: a round trip to a far client.
@@ -313,7 +313,7 @@ fn await_ends(
     loop {
         let mut open = Vec::new();
         for (session, outcome) in pending {
-            let Outcome::Over { was, .. } = *outcome else {
+            let EndOutcome::Over { was, .. } = *outcome else {
                 continue;
             };
             let progress = conntrack.progress(&session.0)?;
@@ -329,7 +329,7 @@ fn await_ends(
         if Instant::now() >= deadline {
             for (_, outcome) in open {
                 let why = "connection tracking still has the connection open";
-                *outcome = Outcome::Left(Left::Unverified(why.to_owned()));
+                *outcome = EndOutcome::Left(Left::Unverified(why.to_owned()));
             }
             return Ok(());
         }
@@ -341,12 +341,12 @@ fn await_ends(
 /// Whether a connection whose socket is gone is over. The kernel sends no reset for a
 /// socket that was not open yet, or that both sides had ended (`tcp_need_reset`): such an
 /// entry stays as it is.
-fn has_ended(was: State, progress: Progress) -> bool {
+fn has_ended(was: TcpState, progress: TrackedState) -> bool {
     match progress {
-        Progress::None => true,
-        Progress::Opening => was == State::SynRecv,
-        Progress::Ending => matches!(was, State::Closing | State::LastAck),
-        Progress::Open => false,
+        TrackedState::None => true,
+        TrackedState::Opening => was == TcpState::SynRecv,
+        TrackedState::Ending => matches!(was, TcpState::Closing | TcpState::LastAck),
+        TrackedState::Open => false,
     }
 }
 
@@ -356,15 +356,23 @@ mod tests {
 
     #[test]
     fn socket_that_ends_without_a_reset_is_over_where_tracking_agrees() {
-        for was in [State::Established, State::FinWait2, State::CloseWait] {
-            assert!(has_ended(was, Progress::None));
-            for progress in [Progress::Opening, Progress::Open, Progress::Ending] {
+        for was in [
+            TcpState::Established,
+            TcpState::FinWait2,
+            TcpState::CloseWait,
+        ] {
+            assert!(has_ended(was, TrackedState::None));
+            for progress in [
+                TrackedState::Opening,
+                TrackedState::Open,
+                TrackedState::Ending,
+            ] {
                 assert!(!has_ended(was, progress), "{was} {progress:?}");
             }
         }
-        assert!(has_ended(State::SynRecv, Progress::Opening));
-        assert!(!has_ended(State::SynRecv, Progress::Open));
-        assert!(has_ended(State::LastAck, Progress::Ending));
-        assert!(!has_ended(State::LastAck, Progress::Open));
+        assert!(has_ended(TcpState::SynRecv, TrackedState::Opening));
+        assert!(!has_ended(TcpState::SynRecv, TrackedState::Open));
+        assert!(has_ended(TcpState::LastAck, TrackedState::Ending));
+        assert!(!has_ended(TcpState::LastAck, TrackedState::Open));
     }
 }

@@ -14,7 +14,7 @@ const ATTEMPTS: u32 = 5;
 
 /// An interface, and what it has to do with others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Link {
+pub(super) struct NetworkLink {
     pub(super) index: u32,
     pub(super) name: String,
     /// The bridge or bond that it is a port of.
@@ -26,7 +26,7 @@ pub(super) struct Link {
     pub(super) peer_namespace: Option<i32>,
 }
 
-impl Link {
+impl NetworkLink {
     /// All interfaces.
     pub(super) fn all(netlink: &mut Netlink) -> Result<Vec<Self>, SocketsError> {
         for _ in 0..ATTEMPTS {
@@ -77,7 +77,7 @@ impl Link {
 }
 
 /// The named interfaces, and those on top of them: bridges, bonds, VLANs.
-pub(super) fn with_uppers(links: &[Link], names: &[String]) -> HashSet<u32> {
+pub(super) fn with_uppers(links: &[NetworkLink], names: &[String]) -> HashSet<u32> {
     let named = links.iter().filter(|link| names.contains(&link.name));
     grow(named.map(|link| link.index).collect(), |found| {
         for link in links {
@@ -93,7 +93,7 @@ pub(super) fn with_uppers(links: &[Link], names: &[String]) -> HashSet<u32> {
 
 /// The network namespaces at the other ends of an interface, of what it is on top of, and
 /// of its ports, by this namespace's numbers for them.
-pub(super) fn namespaces_behind(links: &[Link], interface: u32) -> HashSet<i32> {
+pub(super) fn namespaces_behind(links: &[NetworkLink], interface: u32) -> HashSet<i32> {
     let found = grow(HashSet::from([interface]), |found| {
         for link in links {
             if link.upper.is_some_and(|upper| found.contains(&upper)) {
@@ -123,8 +123,8 @@ fn grow(mut found: HashSet<u32>, step: impl Fn(&mut HashSet<u32>)) -> HashSet<u3
 mod tests {
     use super::*;
 
-    fn link(index: u32, name: &str, upper: Option<u32>, lower: Option<u32>) -> Link {
-        Link {
+    fn link(index: u32, name: &str, upper: Option<u32>, lower: Option<u32>) -> NetworkLink {
+        NetworkLink {
             index,
             name: name.to_owned(),
             upper,
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn bridge_leads_to_the_namespaces_of_its_ports_and_of_no_other_bridge() {
-        let veth = |index, upper, namespace| Link {
+        let veth = |index, upper, namespace| NetworkLink {
             peer_namespace: Some(namespace),
             ..link(index, "veth", upper, None)
         };

@@ -44,7 +44,7 @@ mod route;
 mod session;
 mod survey;
 
-pub use connection::{Connection, State};
+pub use connection::{Connection, TcpState};
 pub use cookies::syn_cookies_sent;
 pub use destroy::{Destroyed, can_destroy, destroy};
 pub use end::{Ended, end};

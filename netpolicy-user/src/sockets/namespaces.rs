@@ -29,16 +29,16 @@ pub(super) struct Namespaces {
     all: Vec<Namespace>,
     /// The user namespace that owns the calling thread's network namespace; `None`: it is
     /// none of those that the caller may know.
-    owner: Option<Identity>,
+    owner: Option<FileIdentity>,
     /// Why there may be more than were found.
     pub(super) hidden: Option<String>,
 }
 
 /// What tells a file from all others.
-type Identity = (u64, u64);
+type FileIdentity = (u64, u64);
 
 struct Namespace {
-    is: Identity,
+    is: FileIdentity,
     /// All files that stand for it; a process's goes with the process.
     paths: Vec<PathBuf>,
 }
@@ -86,7 +86,7 @@ impl Namespaces {
     }
 
     /// Opens one of them, by its place; `Ok(None)`: it is gone.
-    pub(super) fn open(&self, at: usize) -> Result<Option<Opened>, SocketsError> {
+    pub(super) fn open(&self, at: usize) -> Result<Option<OpenNamespace>, SocketsError> {
         let Some(Namespace { is, paths }) = self.all.get(at) else {
             return Ok(None);
         };
@@ -94,7 +94,7 @@ impl Namespaces {
         for path in paths {
             let opened = File::open(path).and_then(|file| Ok((identity(&file.metadata()?), file)));
             match opened {
-                Ok((found, file)) if found == *is => return Ok(Some(Opened(file))),
+                Ok((found, file)) if found == *is => return Ok(Some(OpenNamespace(file))),
                 // The process has another namespace now, or the name stands for another.
                 Ok(_) => {}
                 Err(error) if is_gone(&error) => {}
@@ -112,7 +112,7 @@ impl Namespaces {
 
     /// Whether the user namespace that owns the caller's network namespace owns this one,
     /// too. Otherwise any local user may have made it (`user_namespaces(7)`).
-    pub(super) fn has_same_owner(&self, opened: &Opened) -> Result<bool, SocketsError> {
+    pub(super) fn has_same_owner(&self, opened: &OpenNamespace) -> Result<bool, SocketsError> {
         let owner = owner(&opened.0).map_err(|source| SocketsError::System {
             what: "ask who owns a network namespace",
             source,
@@ -122,9 +122,9 @@ impl Namespaces {
 }
 
 /// A network namespace.
-pub(super) struct Opened(File);
+pub(super) struct OpenNamespace(File);
 
-impl Opened {
+impl OpenNamespace {
     /// The number that the calling thread's namespace has for it, as `IFLA_LINK_NETNSID`
     /// says it; `None`: it has none, so no interface has its other end there.
     pub(super) fn number(&self, netlink: &mut Netlink) -> Result<Option<i32>, SocketsError> {
@@ -171,13 +171,13 @@ fn on_a_thread<T: Send>(
     })
 }
 
-fn identity(metadata: &Metadata) -> Identity {
+fn identity(metadata: &Metadata) -> FileIdentity {
     (metadata.dev(), metadata.ino())
 }
 
 /// The user namespace that owns a network namespace; `None`: it is neither the caller's nor
 /// one below it.
-fn owner(namespace: &File) -> io::Result<Option<Identity>> {
+fn owner(namespace: &File) -> io::Result<Option<FileIdentity>> {
     /// `linux/nsfs.h`.
     const NS_GET_USERNS: u32 = 0xb701;
     // SAFETY: the descriptor is open during the call, and the request has no argument.

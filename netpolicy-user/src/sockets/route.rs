@@ -10,19 +10,19 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::constants::NETLINK_ROUTE;
 
 use super::error::SocketsError;
-use super::link::{Link, namespaces_behind, with_uppers};
+use super::link::{NetworkLink, namespaces_behind, with_uppers};
 use super::netlink::Netlink;
 
 /// The interfaces, and a conversation about routes.
 pub(super) struct Routes {
     pub(super) netlink: Netlink,
-    links: Vec<Link>,
+    links: Vec<NetworkLink>,
 }
 
 impl Routes {
     pub(super) fn open() -> Result<Self, SocketsError> {
         let mut netlink = Netlink::open(NETLINK_ROUTE)?.ok_or(SocketsError::NoRoutes)?;
-        let links = Link::all(&mut netlink)?;
+        let links = NetworkLink::all(&mut netlink)?;
         Ok(Self { netlink, links })
     }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::connection::Connection;
-use super::conntrack::{Conntrack, Ends, Entry, Progress};
+use super::conntrack::{Conntrack, Ends, Entry, TrackedState};
 use super::error::SocketsError;
 use super::route::Routes;
 use super::survey::{Survey, own_addresses};
@@ -33,7 +33,7 @@ impl Forwarded {
                 source: server,
                 destination: client,
             },
-            progress: Progress::Open,
+            progress: TrackedState::Open,
             zone: 0,
             id: None,
         })
@@ -73,7 +73,7 @@ impl Session {
     pub fn is_connected(&self) -> bool {
         match self {
             Self::Own(connection) => connection.state.is_connected(),
-            Self::Forwarded(Forwarded(entry)) => entry.progress == Progress::Open,
+            Self::Forwarded(Forwarded(entry)) => entry.progress == TrackedState::Open,
         }
     }
 
@@ -114,18 +114,20 @@ impl Session {
     /// What tells it from all other sessions; the same for all subflows of an MPTCP
     /// connection.
     #[must_use]
-    pub(crate) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> SessionIdentity {
         match self {
             Self::Own(connection) => match connection.mptcp() {
-                Some(token) => Identity::Mptcp(token),
-                None => Identity::Own(connection.local, connection.remote, connection.cookie()),
+                Some(token) => SessionIdentity::Mptcp(token),
+                None => {
+                    SessionIdentity::Own(connection.local, connection.remote, connection.cookie())
+                }
             },
             Self::Forwarded(Forwarded(entry)) => {
                 let Ends {
                     source,
                     destination,
                 } = entry.original;
-                Identity::Forwarded(source, destination, entry.zone, entry.id)
+                SessionIdentity::Forwarded(source, destination, entry.zone, entry.id)
             }
         }
     }
@@ -133,7 +135,7 @@ impl Session {
 
 /// What tells a session from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Identity {
+pub(crate) enum SessionIdentity {
     Own(SocketAddr, SocketAddr, [u8; 8]),
     Mptcp(u32),
     Forwarded(SocketAddr, SocketAddr, u16, Option<u32>),
@@ -180,7 +182,7 @@ fn assign(
                 *connection =
                     connection.arrived_as(original.source.ip(), original.destination.port());
             }
-        } else if progress != Progress::None
+        } else if progress != TrackedState::None
             && !original.source.ip().is_loopback()
             && !own.contains(&original.source.ip())
             && !reply.source.ip().is_loopback()
@@ -199,7 +201,7 @@ fn plain(end: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::TcpState;
     use super::*;
 
     fn entry(original: (&str, &str), reply: (&str, &str)) -> Entry {
@@ -210,7 +212,7 @@ mod tests {
         Entry {
             original: ends(original),
             reply: ends(reply),
-            progress: Progress::Open,
+            progress: TrackedState::Open,
             zone: 0,
             id: None,
         }
@@ -247,7 +249,7 @@ mod tests {
             ("198.51.100.1:5432", "10.66.0.1:40000"),
         );
         let ended = Entry {
-            progress: Progress::None,
+            progress: TrackedState::None,
             ..entry(
                 ("10.66.0.1:40000", "198.51.100.1:5432"),
                 ("172.17.0.2:5432", "10.66.0.1:40000"),
@@ -261,7 +263,7 @@ mod tests {
     fn redirected_connection_is_judged_by_the_port_that_it_arrived_at() {
         let local = "198.51.100.1:6432".parse().unwrap();
         let remote = "10.66.0.1:40000".parse().unwrap();
-        let connection = Connection::made_up(local, remote, State::Established);
+        let connection = Connection::made_up(local, remote, TcpState::Established);
         let redirected = entry(
             ("10.66.0.1:40000", "198.51.100.1:5432"),
             ("198.51.100.1:6432", "10.66.0.1:40000"),

@@ -1,6 +1,6 @@
-//! Who is connected: all inbound TCP connections of a network namespace at a time.
+//! Connected clients: all inbound TCP connections of a network namespace at a time.
 //!
-//! Decides which connections are inbound; judges nobody.
+//! Decides which connections are inbound; applies no policy.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use netlink_packet_sock_diag::inet::{
 };
 use nix::ifaddrs::getifaddrs;
 
-use super::connection::{Connection, State};
+use super::connection::{Connection, TcpState};
 use super::diag::{Diag, Dumped};
 use super::error::SocketsError;
 
@@ -25,14 +25,14 @@ const ATTEMPTS: u32 = 5;
 pub struct Survey {
     /// By local port, then by peer.
     pub connections: Vec<Connection>,
-    /// The ports that somebody listens on.
+    /// The ports with a listening socket.
     pub listening: BTreeSet<u16>,
 }
 
 impl Survey {
     /// Looks at the calling thread's network namespace.
     ///
-    /// A connection is inbound when somebody listens on its local address and port, or
+    /// A connection is inbound when a socket listens on its local address and port, or
     /// when `covered` says so of its port: a server that no longer listens may still
     /// serve, and one behind TPROXY listens on another port. So `covered` should say yes
     /// to the ports of services and no to all others: outgoing connections have ports of
@@ -45,17 +45,17 @@ impl Survey {
     /// It is no snapshot: the kernel walks its tables by and by. What is open from
     /// before the call until after it is in; one that opens or ends meanwhile may be
     /// in or not. Takes about a microsecond and 200 bytes for each TCP socket of the
-    /// namespace, whoever's it is, and one to some milliseconds for the kernel's table
+    /// namespace, of all users, and one to some milliseconds for the kernel's table
     /// (`tcp_diag_dump` in `net/ipv4/tcp_diag.c`).
     ///
     /// # Errors
     /// The kernel does not list sockets, or cannot be asked.
     pub fn take(covered: impl Fn(u16) -> bool) -> Result<Self, SocketsError> {
         let own = own_addresses()?;
-        let Found {
+        let FoundSockets {
             mut connections,
             listeners,
-        } = Found::all()?;
+        } = FoundSockets::all()?;
         let mut seen = HashSet::with_capacity(connections.len());
         connections.retain(|connection| {
             let peer = connection.remote.ip();
@@ -75,7 +75,7 @@ impl Survey {
     }
 }
 
-/// What somebody listens on.
+/// What a socket listens on.
 #[derive(Clone, Copy, Debug)]
 struct Listener {
     address: IpAddr,
@@ -102,16 +102,16 @@ fn is_listened_on(listeners: &Listeners, local: SocketAddr) -> bool {
 
 /// Every socket of interest, outgoing ones too.
 #[derive(Default)]
-struct Found {
+struct FoundSockets {
     connections: Vec<Connection>,
     listeners: Listeners,
 }
 
-impl Found {
+impl FoundSockets {
     /// Both families.
     fn all() -> Result<Self, SocketsError> {
         // For each family the kernel walks all of its table of connections, which may have
-        // half a million buckets: some milliseconds, whoever is connected. So they are
+        // half a million buckets: some milliseconds in any case. So they are
         // walked side by side; a thread begins in the namespace of the one that makes it.
         let extensions = extensions()?;
         Self::all_by(thread::Builder::new(), |family| {
@@ -178,11 +178,11 @@ impl Found {
 
 /// All connections of the calling thread's network namespace, outgoing ones too.
 pub(super) fn all_connections() -> Result<Vec<Connection>, SocketsError> {
-    Ok(Found::all()?.connections)
+    Ok(FoundSockets::all()?.connections)
 }
 
 /// What to ask for: the kernel says of a subflow to which MPTCP connection it belongs only
-/// beside `tcp_info`, which costs time and space for each socket (`inet_sk_diag_fill`).
+/// together with `tcp_info`, which costs time and space for each socket (`inet_sk_diag_fill`).
 fn extensions() -> Result<ExtensionFlags, SocketsError> {
     let tokens = Diag::open()?.mptcp_tokens()?;
     Ok(match tokens {
@@ -196,7 +196,7 @@ fn everything(family: u8, extensions: ExtensionFlags) -> InetRequest {
         family,
         protocol: IPPROTO_TCP,
         extensions,
-        states: State::all() | StateFlags::LISTEN,
+        states: TcpState::all() | StateFlags::LISTEN,
         // Ports and addresses are looked at in dumps only together with a filter.
         socket_id: if family == AF_INET {
             SocketId::new_v4()
@@ -226,14 +226,14 @@ mod tests {
     #[test]
     fn both_families_are_found_where_no_thread_can_start() {
         let of = |family| {
-            Ok(Found {
+            Ok(FoundSockets {
                 listeners: HashMap::from([(u16::from(family), vec![])]),
-                ..Found::default()
+                ..FoundSockets::default()
             })
         };
         for stack in [64 << 10, usize::MAX / 4] {
             let thread = thread::Builder::new().stack_size(stack);
-            let found = Found::all_by(thread, of).unwrap();
+            let found = FoundSockets::all_by(thread, of).unwrap();
             let families: BTreeSet<_> = found.listeners.into_keys().collect();
             assert_eq!(families, BTreeSet::from([2, 10]));
         }

@@ -1,4 +1,4 @@
-//! What a statement says. Which verbs a dialect has is `grammar/`'s affair; what they
+//! Statements as data. Which verbs a dialect has is decided in `grammar/`; what they
 //! do is not this module's.
 
 use super::place::offset;
@@ -112,9 +112,9 @@ pub enum Verb<'t> {
         comment: Option<Literal<'t>>,
     },
     /// `GRANT`
-    Grant(Grant<'t>),
+    Grant(GrantClause<'t>),
     /// `REVOKE`
-    Revoke(Grant<'t>),
+    Revoke(GrantClause<'t>),
 }
 
 /// A new policy.
@@ -223,16 +223,16 @@ pub enum Level<'t> {
 
 /// A privilege and who gets or loses it.
 #[derive(Clone, Copy, Debug)]
-pub struct Grant<'t> {
+pub struct GrantClause<'t> {
     /// What.
-    pub privilege: Privilege<'t>,
+    pub privilege: GrantedRight<'t>,
     /// Who: an OS user or group.
     pub role: Ident<'t>,
 }
 
 /// What can be granted.
 #[derive(Clone, Copy, Debug)]
-pub enum Privilege<'t> {
+pub enum GrantedRight<'t> {
     /// `CREATE NETWORK POLICY ON ACCOUNT`, `CREATENETWORKPOLICY ON SYSTEM`
     CreatePolicy,
     /// Snowflake's `ATTACH POLICY ON ACCOUNT`

@@ -1,11 +1,11 @@
-//! How a text ends: whether a statement is whole, and what stands in one that is not.
+//! The end of a text: whether its last statement is complete, and the tokens of an incomplete one.
 //!
 //! For who reads text piece by piece, as a prompt does. Only tokens are looked at; what
 //! a statement says is the grammar's affair.
 
 use super::Dialect;
 use super::error::{Fault, SqlError};
-use super::lexer::{Kind, Lexer};
+use super::lexer::{Lexer, TokenClass};
 use super::place::offset;
 
 /// How a text ends.
@@ -56,8 +56,8 @@ impl<'t> Tail<'t> {
                 }
             };
             match token.kind {
-                Kind::End => break,
-                Kind::Semi => {
+                TokenClass::End => break,
+                TokenClass::Semi => {
                     lexer.end_statement();
                     tokens.clear();
                     ending = Ending::Whole;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_told_with_its_start() {
+    fn incomplete_text_is_reported_with_its_start() {
         assert_eq!(ending("SHOW x LIKE ';"), Ending::Within { start: 12 });
         assert_eq!(ending("DROP \u{e4} \"a;"), Ending::Within { start: 8 });
         assert_eq!(ending("a;\nb;\n  /* ;"), Ending::Within { start: 8 });

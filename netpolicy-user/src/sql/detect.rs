@@ -7,7 +7,7 @@
 
 use super::Dialect;
 use super::error::{Fault, SqlError};
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{Lexer, Token, TokenClass};
 use super::place::Spot;
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
@@ -34,7 +34,7 @@ const GRANTS: &[Dialect] = &[Snowflake, Materialize];
 pub(super) fn detect(text: &str) -> Result<Option<Dialect>, SqlError> {
     let mut lexer = Lexer::new(text, None);
     let mut marks = Marks::default();
-    let mut statement = Head::default();
+    let mut statement = StatementHead::default();
     // Where an ambiguity is reported.
     let mut first: Option<Spot> = None;
     loop {
@@ -46,8 +46,8 @@ pub(super) fn detect(text: &str) -> Result<Option<Dialect>, SqlError> {
         };
         let text = lexer.str(token);
         match token.kind {
-            Kind::Semi | Kind::End => {
-                let is_last = token.kind == Kind::End || statement.is_set_dialect();
+            TokenClass::Semi | TokenClass::End => {
+                let is_last = token.kind == TokenClass::End || statement.is_set_dialect();
                 if !statement.is_set_dialect() {
                     if let Some(spot) = statement.spot() {
                         first.get_or_insert(spot);
@@ -62,7 +62,7 @@ pub(super) fn detect(text: &str) -> Result<Option<Dialect>, SqlError> {
                 statement.clear();
                 lexer.end_statement();
             }
-            Kind::Str if token.has_backslash && misleads(text) => {
+            TokenClass::Str if token.has_backslash && misleads(text) => {
                 // `'it\'` is a string everywhere but in Snowflake, where it goes on.
                 let spot = first.or(statement.spot()).unwrap_or(token.spot);
                 statement.marks(&mut |mark| marks.add(&lexer, mark))?;
@@ -75,7 +75,7 @@ pub(super) fn detect(text: &str) -> Result<Option<Dialect>, SqlError> {
 
 /// What is known of the statement that is being read.
 #[derive(Default)]
-struct Head<'t> {
+struct StatementHead<'t> {
     tokens: Vec<(Token, &'t str)>,
     /// The token before.
     last: Option<(Token, &'t str)>,
@@ -92,7 +92,7 @@ struct Head<'t> {
     quoted: Option<Spot>,
 }
 
-impl<'t> Head<'t> {
+impl<'t> StatementHead<'t> {
     fn clear(&mut self) {
         let mut tokens = std::mem::take(&mut self.tokens);
         tokens.clear();
@@ -110,15 +110,15 @@ impl<'t> Head<'t> {
         let last = self.last.replace((token, text));
         let after = |kind| last.is_some_and(|(last, _)| last.kind == kind);
         match token.kind {
-            Kind::Open => self.depth = self.depth.saturating_add(1),
-            Kind::Close => self.depth = self.depth.saturating_sub(1),
-            Kind::Quoted if self.depth == 0 => {
+            TokenClass::Open => self.depth = self.depth.saturating_add(1),
+            TokenClass::Close => self.depth = self.depth.saturating_sub(1),
+            TokenClass::Quoted if self.depth == 0 => {
                 self.quoted.get_or_insert(token.spot);
             }
-            Kind::Word if self.depth == 1 && after(Kind::Open) && is(text, "RULES") => {
+            TokenClass::Word if self.depth == 1 && after(TokenClass::Open) && is(text, "RULES") => {
                 self.rules.get_or_insert(token.spot);
             }
-            Kind::Eq if self.depth == 0 => {
+            TokenClass::Eq if self.depth == 0 => {
                 if let Some((word, text)) = last {
                     if is(text, "COMMENT") {
                         self.comment.get_or_insert(word.spot);
@@ -127,7 +127,7 @@ impl<'t> Head<'t> {
                     }
                 }
             }
-            Kind::Str if self.depth == 0 => {
+            TokenClass::Str if self.depth == 0 => {
                 if let Some((word, text)) = last
                     && is(text, "COMMENT")
                 {
@@ -144,7 +144,7 @@ impl<'t> Head<'t> {
     /// The word at an index among the first tokens; "" if there is none.
     fn word(&self, index: usize) -> &'t str {
         match self.tokens.get(index) {
-            Some((token, text)) if token.kind == Kind::Word => text,
+            Some((token, text)) if token.kind == TokenClass::Word => text,
             _ => "",
         }
     }
@@ -205,7 +205,7 @@ impl<'t> Head<'t> {
         } else if self.has(0, &["DROP"]) {
             let name = if self.has(3, &["IF", "EXISTS"]) { 5 } else { 3 };
             let next = self.tokens.get(name + 1);
-            if next.is_some_and(|(token, _)| token.kind == Kind::Comma) {
+            if next.is_some_and(|(token, _)| token.kind == TokenClass::Comma) {
                 at(name + 1, "DROP of several policies", &[Materialize])?;
             }
         } else if self.has(0, &["DESC"]) || self.has(0, &["DESCRIBE"]) {

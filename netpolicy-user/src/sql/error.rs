@@ -1,4 +1,4 @@
-//! What can be wrong with a text, typed, with its place.
+//! Syntax errors, typed, with their place.
 
 use super::Dialect;
 use crate::model::error::Excerpt;

@@ -19,7 +19,7 @@ use crate::model::error::Excerpt;
 
 /// What a token is. Space and comments are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenClass {
     /// A keyword or an unquoted name.
     Word,
     /// `"…"`.
@@ -42,7 +42,7 @@ pub(super) enum Kind {
 /// A token and its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenClass,
     pub(super) spot: Spot,
     /// In bytes.
     pub(super) len: u32,
@@ -123,14 +123,14 @@ impl<'t> Lexer<'t> {
             }
             let Some(raw) = tokenize(rest).next() else {
                 return Ok(Token {
-                    kind: Kind::End,
+                    kind: TokenClass::End,
                     spot: self.at,
                     len: 0,
                     has_backslash: false,
                 });
             };
             let mut token = Token {
-                kind: Kind::Other,
+                kind: TokenClass::Other,
                 spot: self.at,
                 len: raw.len,
                 has_backslash: false,
@@ -157,7 +157,7 @@ impl<'t> Lexer<'t> {
                 offset: token.end(),
                 // Most tokens are short and have no line breaks.
                 line: match (token.kind, raw.kind) {
-                    (Kind::Str | Kind::Quoted, _)
+                    (TokenClass::Str | TokenClass::Quoted, _)
                     | (_, TokenKind::Whitespace | TokenKind::BlockComment { .. }) => {
                         self.at.line.saturating_add(line_breaks(text))
                     }
@@ -183,12 +183,12 @@ impl<'t> Lexer<'t> {
     }
 
     /// The kind of a token, whose length is put right where this dialect's differs.
-    fn kind(&self, kind: TokenKind, token: &mut Token) -> Result<Kind, SqlError> {
+    fn kind(&self, kind: TokenKind, token: &mut Token) -> Result<TokenClass, SqlError> {
         let string_form = |what| Err(self.error(token.spot, Fault::StringForm { what }));
         Ok(match kind {
             TokenKind::Ident => {
                 self.check_word(*token)?;
-                Kind::Word
+                TokenClass::Word
             }
             TokenKind::Literal { kind } => match kind {
                 LiteralKind::Str { terminated } => {
@@ -202,9 +202,9 @@ impl<'t> Lexer<'t> {
                     if !terminated {
                         return Err(self.unclosed_string(token.spot));
                     }
-                    Kind::Str
+                    TokenClass::Str
                 }
-                LiteralKind::Int { .. } | LiteralKind::Numeric { .. } => Kind::Number,
+                LiteralKind::Int { .. } | LiteralKind::Numeric { .. } => TokenClass::Number,
                 LiteralKind::NationalStr { .. } => return string_form("N'…' strings"),
                 LiteralKind::ByteStr { .. } => return string_form("X'…' strings"),
                 LiteralKind::BitStr { .. } => return string_form("B'…' strings"),
@@ -219,13 +219,13 @@ impl<'t> Lexer<'t> {
                 if !terminated {
                     return Err(self.unterminated(token.spot, "this quoted name", "\""));
                 }
-                Kind::Quoted
+                TokenClass::Quoted
             }
-            TokenKind::OpenParen => Kind::Open,
-            TokenKind::CloseParen => Kind::Close,
-            TokenKind::Comma => Kind::Comma,
-            TokenKind::Eq => Kind::Eq,
-            TokenKind::Semi => Kind::Semi,
+            TokenKind::OpenParen => TokenClass::Open,
+            TokenKind::CloseParen => TokenClass::Close,
+            TokenKind::Comma => TokenClass::Comma,
+            TokenKind::Eq => TokenClass::Eq,
+            TokenKind::Semi => TokenClass::Semi,
             TokenKind::Backtick => {
                 return Err(self.error(token.spot, Fault::TypographicQuote { character: '`' }));
             }
@@ -233,7 +233,7 @@ impl<'t> Lexer<'t> {
                 let character = self.str(*token).chars().next().unwrap_or_default();
                 return Err(self.character(token.spot, character));
             }
-            _ => Kind::Other,
+            _ => TokenClass::Other,
         })
     }
 
@@ -314,9 +314,9 @@ impl<'t> Lexer<'t> {
     /// the next delimiter.
     pub(super) fn found(&self, token: Token) -> Found {
         let text = match token.kind {
-            Kind::End => return Found::End,
-            Kind::Str | Kind::Quoted => self.str(token),
-            Kind::Word | Kind::Number | Kind::Other => {
+            TokenClass::End => return Found::End,
+            TokenClass::Str | TokenClass::Quoted => self.str(token),
+            TokenClass::Word | TokenClass::Number | TokenClass::Other => {
                 let rest = self.rest(token.spot.offset);
                 let end = rest.find(|c: char| c.is_whitespace() || ",;()='\"".contains(c));
                 rest.get(..end.unwrap_or(rest.len()))

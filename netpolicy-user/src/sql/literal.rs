@@ -82,7 +82,7 @@ fn unescape(c: char) -> Option<char> {
 
 /// Where a string of a list stands: 12 bytes.
 #[derive(Clone, Copy, Debug)]
-struct Item {
+struct StringSpan {
     /// Behind the opening quote, in bytes from the script's start.
     start: u32,
     /// Between the quotes, in bytes.
@@ -95,7 +95,7 @@ struct Item {
 pub struct Literals<'t> {
     script: &'t str,
     dialect: Dialect,
-    items: Vec<Item>,
+    items: Vec<StringSpan>,
     /// Of the opening parenthesis.
     spot: Spot,
 }
@@ -111,7 +111,7 @@ impl<'t> Literals<'t> {
     }
 
     pub(super) fn push(&mut self, literal: &Literal<'t>) {
-        self.items.push(Item {
+        self.items.push(StringSpan {
             start: literal.spot.offset.saturating_add(1),
             len: size(literal.raw.len()),
             line: literal.spot.line,

@@ -43,8 +43,8 @@ mod tests;
 
 pub use crate::model::Dialect;
 pub use ast::{
-    AlterPolicy, AlterUser, Clauses, CreatePolicy, Grant, Level, PolicyBody, Privilege, RuleText,
-    Statement, UnsetClauses, Verb,
+    AlterPolicy, AlterUser, Clauses, CreatePolicy, GrantClause, GrantedRight, Level, PolicyBody,
+    RuleText, Statement, UnsetClauses, Verb,
 };
 pub use complete::{Ending, Tail};
 pub use error::{Fault, SqlError};

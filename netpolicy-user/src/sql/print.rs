@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 
 use super::ident::is_bare;
 use super::{
-    AlterPolicy, AlterUser, Clauses, CreatePolicy, Dialect, Grant, Ident, Level, Literals,
-    PolicyBody, Privilege, Quoting, RuleText, Statement, UnsetClauses, Verb,
+    AlterPolicy, AlterUser, Clauses, CreatePolicy, Dialect, GrantClause, GrantedRight, Ident,
+    Level, Literals, PolicyBody, Quoting, RuleText, Statement, UnsetClauses, Verb,
 };
 use crate::model::error::Excerpt;
 
@@ -371,21 +371,21 @@ fn write_unset(f: &mut fmt::Formatter<'_>, clauses: UnsetClauses) -> fmt::Result
 
 fn write_grant(
     f: &mut fmt::Formatter<'_>,
-    grant: &Grant<'_>,
+    grant: &GrantClause<'_>,
     dialect: Dialect,
     verb: &str,
     preposition: &str,
 ) -> fmt::Result {
     write!(f, "{verb} ")?;
     match grant.privilege {
-        Privilege::CreatePolicy if dialect == Dialect::Materialize => {
+        GrantedRight::CreatePolicy if dialect == Dialect::Materialize => {
             f.write_str("CREATENETWORKPOLICY ON SYSTEM")?;
         }
-        Privilege::CreatePolicy => f.write_str("CREATE NETWORK POLICY ON ACCOUNT")?,
-        Privilege::AttachPolicy => f.write_str("ATTACH POLICY ON ACCOUNT")?,
-        Privilege::Ownership(name) => write!(f, "OWNERSHIP ON NETWORK POLICY {name}")?,
-        Privilege::Usage(name) => write!(f, "USAGE ON NETWORK POLICY {name}")?,
-        Privilege::UsageOnAll => f.write_str("USAGE ON ALL POLICIES")?,
+        GrantedRight::CreatePolicy => f.write_str("CREATE NETWORK POLICY ON ACCOUNT")?,
+        GrantedRight::AttachPolicy => f.write_str("ATTACH POLICY ON ACCOUNT")?,
+        GrantedRight::Ownership(name) => write!(f, "OWNERSHIP ON NETWORK POLICY {name}")?,
+        GrantedRight::Usage(name) => write!(f, "USAGE ON NETWORK POLICY {name}")?,
+        GrantedRight::UsageOnAll => f.write_str("USAGE ON ALL POLICIES")?,
     }
     let role = match dialect {
         Dialect::Snowflake => "ROLE ",

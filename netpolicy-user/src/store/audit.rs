@@ -8,16 +8,16 @@ use crate::model::Outcome;
 /// Bytes of details that one entry keeps. What is beyond is in the revisions.
 const MOST_DETAIL: usize = 64 * 1024;
 
-/// What somebody did, or was refused.
+/// An action that was done, or refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     /// When.
     pub time: Timestamp,
-    /// His user id.
+    /// The actor's user id.
     pub uid: u32,
-    /// His OS user's name, or "agent".
+    /// The actor's OS user name, or "agent".
     pub actor: String,
-    /// The address that he works from, if it is known.
+    /// The address that the actor works from, if it is known.
     pub from: Option<String>,
     /// What was asked for: "policy create office".
     pub action: String,
@@ -31,7 +31,7 @@ pub struct AuditEntry {
     pub detail: AuditDetail,
 }
 
-/// What an entry says beside.
+/// What an entry says in addition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDetail {
     /// What changed, from what to what: the plan's lines.

@@ -1,4 +1,4 @@
-//! Backups: what is made, and what is found in one.
+//! Backups: their metadata and content.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub struct Summary {
     pub revision: u64,
     /// When it was made.
     pub created: Option<Timestamp>,
-    /// By whom: an OS user's name.
+    /// Who made it: an OS user's name.
     pub actor: String,
     /// Revisions that are kept.
     pub revisions: usize,
@@ -67,7 +67,7 @@ pub struct Restorable {
 
 /// Where a database is kept that another took the place of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct ReplacedDatabase {
     /// The database.
     pub path: PathBuf,
     /// Its log, without which it may lack its newest revisions.

@@ -8,7 +8,7 @@
 //! in another list, cost no new chunk.
 //!
 //! A chunk has [`CHUNK_BYTES`](crate::model::list::CHUNK_BYTES) at the most. Earlier versions
-//! bounded the rules alone: what they wrote may be larger, and is cut anew when it is read.
+//! bounded the rules alone: what they wrote may be larger, and is divided again when it is read.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};

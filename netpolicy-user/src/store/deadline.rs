@@ -27,7 +27,7 @@ pub(super) struct Span {
 
 /// A time span on the scale of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Read {
+pub(super) struct StoredSpan {
     /// When it began.
     pub(super) began: Timestamp,
     /// When it ends.
@@ -54,7 +54,7 @@ impl Span {
     ///
     /// # Errors
     /// What is not a time.
-    pub(super) fn read(&self, clock: &Clock) -> Result<Read, String> {
+    pub(super) fn read(&self, clock: &Clock) -> Result<StoredSpan, String> {
         let time = |text: &str| text.parse::<Timestamp>().map_err(|error| error.to_string());
         let (began, ends) = (time(&self.began)?, time(&self.ends)?);
         let whole = Duration::try_from(ends.duration_since(began)).unwrap_or_default();
@@ -79,7 +79,7 @@ impl Span {
                 clock.now().checked_add(left).unwrap_or(Timestamp::MAX)
             }
         };
-        Ok(Read {
+        Ok(StoredSpan {
             began: ends.checked_sub(whole).unwrap_or(Timestamp::MIN),
             ends,
             is_current: current.is_some(),

@@ -197,10 +197,10 @@ impl Document {
     pub(super) fn decode(body: &[u8]) -> Result<Self, String> {
         /// What every format has.
         #[derive(Deserialize)]
-        struct Head {
+        struct FormatHead {
             format: u32,
         }
-        let head: Head = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if head.format != FORMAT {
             return Err(format!("its format is {}, expected {FORMAT}", head.format));
         }

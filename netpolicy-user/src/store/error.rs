@@ -1,4 +1,4 @@
-//! What can go wrong with the store, in the operator's words.
+//! Errors of the store, in the operator's words.
 //!
 //! The cases are what the agent and its operator can act on, whatever keeps the state; what a
 //! database or the system says is the source of one, and is not matched on.
@@ -122,7 +122,7 @@ pub enum StoreError {
         /// "missing" or "empty".
         what: &'static str,
     },
-    /// The log beside the database is another one's.
+    /// The log next to the database is another one's.
     #[error(
         "the state database {} and the log {} do not belong together: {why}; SQLite would replay the log over it",
         path.display(), log.display()

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::chunk::{self, Anchor};
-use super::objects::{self, Kind, ObjectId, Objects};
+use super::objects::{self, ObjectId, ObjectKind, Objects};
 use crate::model::list::{ListBuilder, RuleChunk};
 use crate::model::{RuleList, counted};
 
@@ -96,14 +96,14 @@ pub(super) fn put(
         let rules = chunk.rules();
         chunk::encode(rules, &mut body, &mut anchors).map_err(unstorable)?;
         stored.chunks.push(StoredChunk {
-            id: objects::put(objects, Kind::Chunk, &body)?,
+            id: objects::put(objects, ObjectKind::Chunk, &body)?,
             rules: u32::try_from(rules.len()).unwrap_or(u32::MAX),
             anchors: anchors.clone(),
         });
     }
     let id = objects::put(
         objects,
-        Kind::List,
+        ObjectKind::List,
         &postcard::to_stdvec(&stored).map_err(unstorable)?,
     )?;
     Ok(Known {
@@ -122,7 +122,7 @@ pub(super) fn get(
     id: &ObjectId,
     known: &[Known],
 ) -> Result<Known, StoreError> {
-    let (sources, chunks) = objects::get(objects, Kind::List, id, |body| {
+    let (sources, chunks) = objects::get(objects, ObjectKind::List, id, |body| {
         let stored = decode(body)?;
         let sources: Vec<Box<str>> = stored
             .sources
@@ -143,7 +143,7 @@ pub(super) fn get(
             builder.share(chunk);
             continue;
         }
-        objects::get(objects, Kind::Chunk, &stored.id, |body| {
+        objects::get(objects, ObjectKind::Chunk, &stored.id, |body| {
             chunk::decode(body, &stored.anchors, &mut rules)
         })?;
         rules.drain(..).for_each(|rule| builder.push(rule));
@@ -157,7 +157,7 @@ pub(super) fn get(
         return Err(objects.corrupt(detail));
     }
     let sizes = list.chunks().iter().map(|chunk| chunk.rules().len());
-    // Cut in another way than today's, they are of no use beside the list.
+    // Divided in another way than today's, they cannot be shared with the list.
     let alike = sizes.eq(chunks.iter().map(|chunk| chunk.rules as usize));
     Ok(Known {
         id: *id,
@@ -181,7 +181,7 @@ fn chunks_there(known: &[Known]) -> HashMap<ObjectId, (&StoredChunk, &Arc<RuleCh
 /// # Errors
 /// As [`get`].
 pub(super) fn chunks(objects: &dyn Objects, id: &ObjectId) -> Result<Vec<ObjectId>, StoreError> {
-    objects::get(objects, Kind::List, id, |body| {
+    objects::get(objects, ObjectKind::List, id, |body| {
         Ok(decode(body)?.chunks.iter().map(|chunk| chunk.id).collect())
     })
 }
@@ -205,10 +205,14 @@ pub(super) fn put_cut(
     for rules in chunks {
         chunk::encode(rules, &mut body, &mut anchors).unwrap();
         stored.chunks.push(StoredChunk {
-            id: objects::put(objects, Kind::Chunk, &body)?,
+            id: objects::put(objects, ObjectKind::Chunk, &body)?,
             rules: u32::try_from(rules.len()).unwrap(),
             anchors: anchors.clone(),
         });
     }
-    objects::put(objects, Kind::List, &postcard::to_stdvec(&stored).unwrap())
+    objects::put(
+        objects,
+        ObjectKind::List,
+        &postcard::to_stdvec(&stored).unwrap(),
+    )
 }

@@ -36,7 +36,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry};
-pub use self::backup::{Archivist, Backup, Kept, Restorable, Summary};
+pub use self::backup::{Archivist, Backup, ReplacedDatabase, Restorable, Summary};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub(crate) use self::error::begin_without_policy;
@@ -73,7 +73,7 @@ pub struct Stored {
     pub state: State,
     /// Its number; 0: none was ever committed.
     pub revision: u64,
-    /// All bypasses, lapsed or not.
+    /// All bypasses, expired or not.
     pub bypasses: Vec<Bypass>,
     /// All privileges that were granted.
     pub grants: Vec<Grant>,
@@ -99,7 +99,7 @@ pub struct Extras {
 pub struct RevisionMeta {
     /// When it is made.
     pub created: Timestamp,
-    /// By whom: an OS user's name.
+    /// Who made it: an OS user's name.
     pub actor: String,
     /// By what: "policy create office".
     pub action: String,
@@ -204,7 +204,7 @@ pub trait Store: Send {
     /// Failures to write.
     fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError>;
 
-    /// A way to past states beside this one, for another thread.
+    /// A second way to past states, for another thread.
     ///
     /// # Errors
     /// The store cannot be opened once more.
@@ -235,7 +235,7 @@ pub trait Store: Send {
         audit: Option<&AuditEntry>,
     ) -> Result<bool, StoreError>;
 
-    /// Removes the bypasses that have lapsed at `now`, and returns them.
+    /// Removes the bypasses that have expired at `now`, and returns them.
     ///
     /// # Errors
     /// Failures to read and write.
@@ -261,7 +261,7 @@ pub trait Store: Send {
     /// Failures to write; the old or the new one is in place then.
     fn rescue(&mut self, whole: &Whole<'_>) -> Result<Rescued, StoreError>;
 
-    /// What makes a backup, beside the one writer.
+    /// What makes a backup, concurrently with the one writer.
     ///
     /// # Errors
     /// [`StoreError::Lost`]; failures to open another connection.

@@ -12,7 +12,7 @@ use super::StoreError;
 
 /// What an object holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ObjectKind {
     /// Some rules of a list; see `chunk.rs`.
     Chunk,
     /// A list: its chunks in order; see `list.rs`.
@@ -21,7 +21,7 @@ pub(super) enum Kind {
     State,
 }
 
-impl Kind {
+impl ObjectKind {
     /// BLAKE3's key derivation context.
     const fn context(self) -> &'static str {
         match self {
@@ -104,7 +104,11 @@ pub(super) trait Objects {
 ///
 /// # Errors
 /// Failures to write.
-pub(super) fn put(objects: &dyn Objects, kind: Kind, body: &[u8]) -> Result<ObjectId, StoreError> {
+pub(super) fn put(
+    objects: &dyn Objects,
+    kind: ObjectKind,
+    body: &[u8],
+) -> Result<ObjectId, StoreError> {
     let id = kind.id(body);
     objects.write(&id, body)?;
     Ok(id)
@@ -117,7 +121,7 @@ pub(super) fn put(objects: &dyn Objects, kind: Kind, body: &[u8]) -> Result<Obje
 /// it puts in words); failures to read.
 pub(super) fn get<T>(
     objects: &dyn Objects,
-    kind: Kind,
+    kind: ObjectKind,
     id: &ObjectId,
     decode: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, StoreError> {
@@ -178,26 +182,30 @@ mod tests {
     #[test]
     fn object_is_read_by_its_own_name_and_kind_alone() {
         let objects = Memory::default();
-        let id = put(&objects, Kind::Chunk, b"body").unwrap();
-        assert_eq!(put(&objects, Kind::Chunk, b"body").unwrap(), id);
+        let id = put(&objects, ObjectKind::Chunk, b"body").unwrap();
+        assert_eq!(put(&objects, ObjectKind::Chunk, b"body").unwrap(), id);
         assert_eq!(objects.0.borrow().len(), 1);
         let read = |kind, id: &ObjectId| get(&objects, kind, id, |body| Ok(body.to_vec()));
-        assert_eq!(read(Kind::Chunk, &id).unwrap(), b"body");
+        assert_eq!(read(ObjectKind::Chunk, &id).unwrap(), b"body");
 
         let refusal = |kind, id: &ObjectId| read(kind, id).unwrap_err().to_string();
-        let other = Kind::Chunk.id(b"other");
+        let other = ObjectKind::Chunk.id(b"other");
         for (kind, id, expected) in [
             (
-                Kind::List,
+                ObjectKind::List,
                 id,
                 format!("list {id}: its content does not match its hash"),
             ),
-            (Kind::Chunk, other, format!("chunk {other}: it is missing")),
+            (
+                ObjectKind::Chunk,
+                other,
+                format!("chunk {other}: it is missing"),
+            ),
         ] {
             let found = refusal(kind, &id);
             assert!(found.ends_with(&expected), "{found}");
         }
-        let undecoded = get(&objects, Kind::Chunk, &id, |_| {
+        let undecoded = get(&objects, ObjectKind::Chunk, &id, |_| {
             Err::<(), _>("no rule".into())
         });
         let undecoded = undecoded.unwrap_err().to_string();
@@ -207,6 +215,6 @@ mod tests {
         );
 
         objects.0.borrow_mut().insert(id, b"bodY".to_vec());
-        assert!(refusal(Kind::Chunk, &id).ends_with("does not match its hash"));
+        assert!(refusal(ObjectKind::Chunk, &id).ends_with("does not match its hash"));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A change that is taken back unless it is confirmed in time.
+/// A change that is rolled back unless it is confirmed in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The revision that the change made.
@@ -20,7 +20,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// When it is taken back.
+    /// When it is rolled back.
     #[must_use]
     pub fn deadline(&self) -> Timestamp {
         self.made

@@ -1,8 +1,8 @@
-//! What makes a store whole again after its files were lost: all that the agent holds in memory.
+//! The content of a rescued store: all that the agent holds in memory after its files were lost.
 
 use jiff::Timestamp;
 
-use super::{AuditEntry, Kept, Pending, RevisionMeta};
+use super::{AuditEntry, Pending, ReplacedDatabase, RevisionMeta};
 use crate::model::{Bypass, Grant, State};
 
 /// All that is to be stored.
@@ -30,7 +30,7 @@ pub struct Rescued {
     /// Whether older revisions and the audit log were kept too.
     pub history: bool,
     /// Where what stood in its place is kept.
-    pub kept: Option<Kept>,
+    pub kept: Option<ReplacedDatabase>,
 }
 
 /// When nothing is known of who made it.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::StoreError;
 use super::document::Document;
 use super::list::{self, Known, KnownChunks};
-use super::objects::{self, Kind, ObjectId, Objects};
+use super::objects::{self, ObjectId, ObjectKind, Objects};
 use crate::model::{RuleList, State};
 
 /// Stores a state; its name and lists. Lists that are the very ones of `known` are stored
@@ -36,7 +36,7 @@ pub(super) fn put(
         lists.push(list);
         Ok(id)
     })?;
-    let id = objects::put(objects, Kind::State, &document.encode()?)?;
+    let id = objects::put(objects, ObjectKind::State, &document.encode()?)?;
     Ok((id, lists))
 }
 
@@ -49,7 +49,7 @@ pub(super) fn get(
     known: &[Known],
     id: &ObjectId,
 ) -> Result<(State, Vec<Known>), StoreError> {
-    let document = objects::get(objects, Kind::State, id, Document::decode)?;
+    let document = objects::get(objects, ObjectKind::State, id, Document::decode)?;
     let mut lists: Vec<Known> = Vec::new();
     for id in document.lists() {
         if find(&lists, &id).is_none() {
@@ -73,7 +73,7 @@ pub(super) fn check(
     id: &ObjectId,
     checked: &mut HashSet<ObjectId>,
 ) -> Result<usize, StoreError> {
-    let document = objects::get(objects, Kind::State, id, Document::decode)?;
+    let document = objects::get(objects, ObjectKind::State, id, Document::decode)?;
     for list in document.lists() {
         if checked.insert(list) {
             list::get(objects, &list, &[])?;
@@ -98,7 +98,7 @@ pub(super) fn mark(
     if !mark(id) {
         return Ok(());
     }
-    for list in objects::get(objects, Kind::State, &id, Document::decode)?.lists() {
+    for list in objects::get(objects, ObjectKind::State, &id, Document::decode)?.lists() {
         if mark(list) {
             for chunk in list::chunks(objects, &list)? {
                 mark(chunk);

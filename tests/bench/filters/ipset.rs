@@ -2,13 +2,16 @@
 
 use std::fmt::Write;
 
+use netpolicy_tests::netns::NetNs;
+
 use super::{Content, Filter, Sense, programs};
 use crate::{
     lists::Family,
     wire::{TESTED, Wire},
 };
 
-/// What iptables' rule matches; iptables counts what meets each rule by itself.
+/// What iptables' rule matches. A second rule drops, and so counts, what the first one does
+/// not: iptables counts what meets each rule by itself.
 pub(crate) struct Ipset {
     wire: Wire,
     save: &'static str,
@@ -18,16 +21,19 @@ impl Ipset {
     pub(crate) fn new(content: Content<'_>) -> Self {
         let wire = Wire::new();
         wire.poll_without_xdp();
-        programs::feed(
-            wire.receiver(),
-            "ipset",
-            &["restore", "-file"],
-            &set(content),
-        );
-        let (restore, save) = tools(content.family);
-        programs::feed(wire.receiver(), restore, &[], &rules(content));
+        let count = format!("-A PREROUTING -i {TESTED} -j DROP\n");
+        drop_in_raw_table(wire.receiver(), TESTED, content, &count);
+        let (_, save) = tools(content.family);
         Self { wire, save }
     }
+}
+
+/// Puts the set and its rule in force for packets that come in by an interface of a namespace,
+/// and more rules behind it.
+pub(crate) fn drop_in_raw_table(ns: &NetNs, interface: &str, content: Content<'_>, more: &str) {
+    programs::feed(ns, "ipset", &["restore", "-file"], &set(content));
+    let (restore, _) = tools(content.family);
+    programs::feed(ns, restore, &[], &rules(interface, content, more));
 }
 
 /// iptables itself where it is there: the other one, on top of nftables, is slower.
@@ -71,8 +77,8 @@ pub(crate) fn iptables_version() -> Option<String> {
     programs::version(restore, &["--version"])
 }
 
-/// The second rule drops, and so counts, what the first one does not.
-fn rules(content: Content<'_>) -> String {
+/// The rule that drops, and more rules behind it.
+fn rules(interface: &str, content: Content<'_>, more: &str) -> String {
     let not = match content.sense {
         Sense::Block => "",
         Sense::Allow => "! ",
@@ -85,8 +91,8 @@ fn rules(content: Content<'_>) -> String {
     };
     format!(
         "*raw\n\
-         -A PREROUTING -i {TESTED} {attempts}-m set {not}--match-set listed src -j DROP\n\
-         -A PREROUTING -i {TESTED} -j DROP\n\
+         -A PREROUTING -i {interface} {attempts}-m set {not}--match-set listed src -j DROP\n\
+         {more}\
          COMMIT\n"
     )
 }

@@ -10,9 +10,9 @@ mod xdp_filter;
 use ipnet::IpNet;
 
 pub(crate) use bare::{Bare, FEWEST, NEEDED, PARSE};
-pub(crate) use ipset::{Ipset, iptables_version};
+pub(crate) use ipset::{Ipset, drop_in_raw_table, iptables_version};
 pub(crate) use netpolicy::Netpolicy;
-pub(crate) use nftables::Nftables;
+pub(crate) use nftables::{Nftables, block_at_ingress};
 pub(crate) use programs::{missing, version};
 pub(crate) use xdp_filter::{MOST_HOSTS, XdpFilter};
 
@@ -50,7 +50,7 @@ pub(crate) struct Content<'a> {
 impl Content<'_> {
     /// Whether rules must ask for attempts to connect before they ask for the source. A rule
     /// that only asks for the source drops the packets of open connections as well, which
-    /// whoever adds a block to a host at work cannot want. netpolicy always asks for attempts;
+    /// an operator who adds a block to a host in use cannot want. netpolicy always asks for attempts;
     /// others only where it matters, since it costs them something.
     pub(crate) fn asks_for_attempts(&self) -> bool {
         self.packets == Packets::Established

@@ -6,7 +6,10 @@ use aya::programs::Xdp;
 use aya_obj::programs::XdpAttachType;
 use netpolicy_common::Engine;
 use netpolicy_tests::rules::Loaded;
-use netpolicy_user::{compiler::Ruleset, config::EngineChoice};
+use netpolicy_user::{
+    compiler::Ruleset,
+    config::{EngineChoice, HookChoice},
+};
 
 use super::Filter;
 use crate::wire::{TESTED, Wire};
@@ -20,8 +23,21 @@ pub(crate) struct Netpolicy {
 
 impl Netpolicy {
     pub(crate) fn new(engine: EngineChoice, rules: &Arc<Ruleset>) -> Self {
-        let wire = Wire::new();
+        Self::with(Loaded::with_engine(engine, rules), engine)
+    }
+
+    /// At another hook than native XDP.
+    pub(crate) fn at(hook: HookChoice, rules: &Arc<Ruleset>) -> Self {
+        let engine = EngineChoice::Flat;
         let mut loaded = Loaded::with_engine(engine, rules);
+        let _ = loaded.reopen_with(hook, rules);
+        let netpolicy = Self::with(loaded, engine);
+        netpolicy.wire.poll_without_xdp();
+        netpolicy
+    }
+
+    fn with(mut loaded: Loaded, engine: EngineChoice) -> Self {
+        let wire = Wire::new();
         wire.receiver()
             .run(|| loaded.datapath().attach(TESTED).expect("attach netpolicy"));
         Self {

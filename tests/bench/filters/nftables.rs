@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use netpolicy_tests::netns::NetNs;
+
 use super::{Content, Filter, Sense, programs};
 use crate::{
     lists::Family,
@@ -18,13 +20,18 @@ impl Nftables {
     pub(crate) fn new(content: Content<'_>) -> Self {
         let wire = Wire::new();
         wire.poll_without_xdp();
-        programs::feed(wire.receiver(), "nft", &["-f"], &ruleset(content));
+        block_at_ingress(wire.receiver(), TESTED, content);
         Self { wire }
     }
 }
 
+/// Puts the chain in force at an interface of a namespace.
+pub(crate) fn block_at_ingress(ns: &NetNs, interface: &str, content: Content<'_>) {
+    programs::feed(ns, "nft", &["-f"], &ruleset(interface, content));
+}
+
 /// Entries inside others are left out, for a set of intervals takes no overlaps.
-fn ruleset(content: Content<'_>) -> String {
+fn ruleset(interface: &str, content: Content<'_>) -> String {
     let (header, kind) = match content.family {
         Family::V4 => ("ip", "ipv4_addr"),
         Family::V6 => ("ip6", "ipv6_addr"),
@@ -50,7 +57,7 @@ fn ruleset(content: Content<'_>) -> String {
     }
     let _ = writeln!(
         text,
-        "}} }}\nchain ingress {{ type filter hook ingress device \"{TESTED}\" priority 0; \
+        "}} }}\nchain ingress {{ type filter hook ingress device \"{interface}\" priority 0; \
          policy accept; {attempts}{header} saddr {not}@listed drop; }}\n}}"
     );
     text

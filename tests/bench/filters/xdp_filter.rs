@@ -68,7 +68,7 @@ impl XdpFilter {
 }
 
 /// xdp-filter pins by fixed names: in a mount namespace of the calling thread's own,
-/// they are nobody else's. They go with it; the program stays at its interface.
+/// no other process sees them. They go with it; the program stays at its interface.
 fn with_own_bpffs() {
     unshare(CloneFlags::CLONE_NEWNS).expect("make a mount namespace");
     let none = None::<&str>;

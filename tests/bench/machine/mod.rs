@@ -15,7 +15,7 @@ use crate::choice::Choice;
 /// Cache lines of 64 bytes in a MiB.
 pub(crate) const LINES_PER_MIB: usize = (1 << 20) / 64;
 
-/// What somebody must know who compares figures with others.
+/// What a comparison with figures of other machines needs to know.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     /// "machine".
@@ -24,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) machine: String,
     /// Of the begin, UTC: "2026-11-27".
     date: String,
+    /// Processes that ran or waited to, on average over the minute before the begin.
+    load: f64,
     /// Of this checkout: "d00dfaa46a54, with changes".
     commit: String,
     processor: Processor,
@@ -42,6 +44,7 @@ impl Machine {
             bench: "machine",
             machine: line(&cpuinfo),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            load: load(),
             commit: commit(),
             processor: Processor::read(&cpuinfo),
             caches: processor::caches(),
@@ -58,6 +61,7 @@ impl Machine {
             ("Caches", processor::describe_caches(&self.caches)),
             ("Other filters", peers.join("; ")),
             ("Date", self.date.clone()),
+            ("Load before", format!("{:.2}", self.load)),
             ("Commit", self.commit.clone()),
         ];
         let known = rows.into_iter().filter(|(_, text)| !text.is_empty());
@@ -92,6 +96,13 @@ fn line(cpuinfo: &str) -> String {
         models.first().unwrap_or(&"unknown CPU"),
         kib / (1 << 20)
     )
+}
+
+/// The load average of one minute.
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|load| load.parse().ok()).unwrap_or(0.0)
 }
 
 /// The commit that is measured, and whether it is that alone.

@@ -1,15 +1,17 @@
-//! Measurements out: a table for people, or JSON lines.
+//! Output of measurements: a table, or JSON lines.
 
 mod bound;
+mod passing;
 
 pub(crate) use bound::{Bound, TITLES};
+pub(crate) use passing::{Offloads, PASSING_TITLES, Passing, short};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::machine::Machine;
 
-/// A packet rate beside that of a program which only returns the action.
+/// A packet rate, and that of a program which only returns the action.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Rate {
     /// "syn-rate", "established-rate".
@@ -77,6 +79,8 @@ pub(crate) struct Report {
     pub(crate) rates: Vec<Rate>,
     pub(crate) figures: Vec<Figure>,
     pub(crate) bounds: Vec<Bound>,
+    pub(crate) passing: Vec<Passing>,
+    pub(crate) offloads: Vec<Offloads>,
 }
 
 impl Report {
@@ -88,6 +92,8 @@ impl Report {
             rates: Vec::new(),
             figures: Vec::new(),
             bounds: Vec::new(),
+            passing: Vec::new(),
+            offloads: Vec::new(),
         };
         if json {
             eprintln!("{}", report.machine.machine);
@@ -117,6 +123,16 @@ impl Report {
     pub(crate) fn bound(&mut self, bound: Bound) {
         self.print_json(&bound);
         self.bounds.push(bound);
+    }
+
+    pub(crate) fn passing(&mut self, passing: Passing) {
+        self.print_json(&passing);
+        self.passing.push(passing);
+    }
+
+    pub(crate) fn offloads(&mut self, offloads: Offloads) {
+        self.print_json(&offloads);
+        self.offloads.push(offloads);
     }
 
     fn print_json(&self, value: &impl Serialize) {
@@ -170,6 +186,21 @@ impl Report {
             }
             right_align(&mut table, &[1, 2]);
             println!("\nBounds: shares with idle time, true shares, ns more\n{table}");
+        }
+        if !self.offloads.is_empty() {
+            let mut table = table(&["device", "filter", "offloads changed"]);
+            for row in &self.offloads {
+                table.add_row(vec![row.device, row.filter, &row.shown()]);
+            }
+            println!("\n{table}");
+        }
+        if !self.passing.is_empty() {
+            let mut table = table(&PASSING_TITLES);
+            for row in &self.passing {
+                table.add_row(row.cells());
+            }
+            right_align(&mut table, &[3, 4, 5, 6]);
+            println!("\n{table}");
         }
         if !self.figures.is_empty() {
             let mut table = table(&[

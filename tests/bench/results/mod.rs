@@ -1,6 +1,7 @@
 //! Results as files: JSON lines, a page, and plots.
 
 mod page;
+mod passing;
 mod plot;
 
 use std::{
@@ -13,16 +14,22 @@ use serde::Serialize;
 
 use crate::report::Report;
 
-/// Writes everything that was measured into a directory, in place of what is there.
+/// Writes all measurements into a directory, replacing its former content: figures of traffic
+/// that passes to files of their own.
 pub(crate) fn save(dir: &Path, report: &Report) {
     fs::create_dir_all(dir).expect("make the directory for results");
     let plots = plot::all(&report.rates, &report.figures);
-    let mut files = vec![
-        ("results.jsonl".to_owned(), json_lines(report)),
-        ("results.md".to_owned(), page::page(report, &plots)),
-    ];
+    let mut files = Vec::new();
+    if !report.passing.is_empty() {
+        files.push(("passing.jsonl".to_owned(), passing_lines(report)));
+        files.push(("passing.md".to_owned(), passing::page(report)));
+    }
+    if !(report.rates.is_empty() && report.bounds.is_empty() && report.figures.is_empty()) {
+        files.push(("results.jsonl".to_owned(), json_lines(report)));
+        files.push(("results.md".to_owned(), page::page(report, &plots)));
+    }
     files.extend(plots.into_iter().map(|plot| (plot.file, plot.svg)));
-    // Who runs the benchmarks by sudo still owns what is in his checkout.
+    // A user who runs the benchmarks by sudo still owns all files of the checkout.
     let owner = fs::metadata(dir).expect("look at the directory for results");
     for (name, text) in files {
         let path = dir.join(name);
@@ -43,6 +50,14 @@ fn json_lines(report: &Report) -> String {
         .chain(bounds)
         .chain(figures)
         .collect()
+}
+
+fn passing_lines(report: &Report) -> String {
+    let machine = line(&report.machine);
+    let offloads = report.offloads.iter().map(line);
+    let rows = report.passing.iter().map(line);
+    let lines = std::iter::once(machine).chain(offloads).chain(rows);
+    lines.collect()
 }
 
 fn line(value: &impl Serialize) -> String {

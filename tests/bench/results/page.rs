@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write};
 use super::plot::Plot;
 use crate::{
     machine,
-    report::{Bound, Figure, Rate, Report, TITLES},
+    report::{Bound, Figure, Rate, Report, TITLES, short},
 };
 
 pub(super) fn page(report: &Report, plots: &[Plot]) -> String {
@@ -181,13 +181,4 @@ fn thousands(number: usize) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Three digits that tell something.
-fn short(value: f64) -> String {
-    match value.abs() {
-        v if v >= 100.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
 }

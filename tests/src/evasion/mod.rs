@@ -13,7 +13,7 @@ pub mod user_device;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netpolicy_user::config::XdpChoice;
+use netpolicy_user::config::HookChoice;
 
 use crate::NetNs;
 use crate::asked::{chain, enforce};
@@ -166,16 +166,23 @@ impl Stand {
         self.wire.filtered
     }
 
-    /// Attaches a filter to the device. One that was loaded once serves all devices, one after
+    /// Attaches a filter to the device, by clsact where there is no tcx. One that was loaded once serves all devices, one after
     /// the other: the verifier takes seconds.
     ///
     /// # Errors
     /// When it cannot be attached there.
-    pub fn filter(&self, loaded: &mut Loaded, mode: XdpChoice) -> Result<(), String> {
+    pub fn filter(&self, loaded: &mut Loaded, mode: HookChoice) -> Result<(), String> {
         self.ns.run(|| {
-            loaded.reopen_with(mode, &rules::ruleset(&[]));
-            let attached = loaded.datapath().attach(self.wire.filtered);
-            attached.map(drop).map_err(|e| chain(&e))
+            let mut attach = |hook| {
+                loaded.reopen_with(hook, &rules::ruleset(&[]));
+                let attached = loaded.datapath().attach(self.wire.filtered);
+                attached.map(drop).map_err(|e| chain(&e))
+            };
+            match attach(mode) {
+                // The same program, before Linux 6.6.
+                Err(_) if mode == HookChoice::Tcx => attach(HookChoice::Clsact),
+                attached => attached,
+            }
         })
     }
 

@@ -38,7 +38,7 @@ impl Link {
     /// # Errors
     /// What the kernel or `pppd` has against it.
     pub fn new(server: &NetNs, client: &NetNs, name: &str, mtu: usize) -> Result<Self, String> {
-        // What nobody loads by itself in a machine without udev.
+        // It is not loaded automatically on a machine without udev.
         let _ = Command::new("modprobe").args(["-q", "ppp_async"]).status();
         if !Path::new("/dev/ppp").exists() {
             return Err("the kernel has no PPP: /dev/ppp does not exist".into());

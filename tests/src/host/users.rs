@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::{DatabaseHost, Output, binary, run};
 
 impl DatabaseHost {
-    /// A `netpolicy` command of another OS user, with the groups that he has.
+    /// A `netpolicy` command of another OS user, with that user's groups.
     ///
     /// The host's directory is opened to all for it: what is closed then is the socket.
     ///

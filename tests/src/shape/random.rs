@@ -1,6 +1,6 @@
 //! Random frames and rules, of a seed.
 //!
-//! Most frames are near to what somebody could send to get past a filter; all fields have
+//! Most frames are near to what an attacker could send to get past a filter; all fields have
 //! their odd values, and each place its cut.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

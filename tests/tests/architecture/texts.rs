@@ -53,7 +53,7 @@ fn every_file_begins_with_its_purpose_and_is_short() {
     ] {
         for (file, text) in sources(&workspace().join(part)) {
             let name = file.strip_prefix(workspace()).unwrap().display();
-            // Unit tests are parts of the modules beside them.
+            // Unit tests are parts of the modules next to them.
             if !text.starts_with("//!") && !is_unit_test(&file) {
                 wrong.push(format!("{name} does not open with what it owns (//!)"));
             }

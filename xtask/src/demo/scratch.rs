@@ -77,7 +77,7 @@ impl Scratch {
                 bpffs(&self.dir).join("netpolicy").into(),
             ),
             ("NETPOLICY_CONFIG", self.config().into()),
-            // Whoever watches it over SSH is not in its network.
+            // An operator on SSH is not in its network.
             ("NETPOLICY_FROM", "none".into()),
         ]
     }
@@ -94,7 +94,7 @@ fn bpffs(dir: &Path) -> PathBuf {
 }
 
 fn remove(dir: &Path) {
-    // Detached, it goes even while somebody stands in it. What fails here fails again
+    // A detached mount goes even while a process uses it. What fails here fails again
     // below, visibly: a directory with a mount in it cannot be removed.
     let _ = umount2(&bpffs(dir), MntFlags::MNT_DETACH);
     let _ = fs::remove_dir_all(dir);

@@ -1,4 +1,5 @@
-//! What a package must pass: `man` reads its pages without a warning, and lintian is silent.
+//! What a package must pass: licences and sources of all crates are allowed, `man` reads its
+//! pages without a warning, and lintian is silent.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use anyhow::{Result, ensure};
 use xshell::cmd;
 
 use super::Release;
-use super::packages::Made;
+use super::packages::{Made, tool};
 use super::stage::Stage;
 use crate::build;
 
@@ -18,6 +19,12 @@ const LARGEST: u64 = 8 << 20;
 /// # Errors
 /// With what is wrong.
 pub(super) fn check(release: &Release, stage: &Stage, made: &Made) -> Result<()> {
+    let deny = tool("cargo-deny")?;
+    cmd!(
+        release.shell,
+        "{deny} --offline --workspace --log-level warn check licenses bans sources"
+    )
+    .run()?;
     for file in &stage.files {
         if file.to_string_lossy().contains("/share/man/") {
             read_without_warnings(release, file)?;

@@ -80,7 +80,7 @@ pub(super) fn text(release: &Release) -> Result<String> {
          are linked into /usr/bin/netpolicy.\n\n\
          Files: *\nCopyright: 2026 The netpolicy contributors\nLicense: MIT or Apache-2.0\n\n\
          Files: netpolicy-xdp\nCopyright: 2026 The netpolicy contributors\nLicense: MIT\n\
-         Comment: The XDP program is also offered under GPL-2.0-only.\n\n{OTHERS}",
+         Comment: The BPF programs are also offered under GPL-2.0-only.\n\n{OTHERS}",
         env!("CARGO_PKG_REPOSITORY")
     );
     out += &paragraphs;
@@ -128,7 +128,7 @@ fn chosen(expression: &str) -> Result<Vec<String>> {
     Ok(names.collect())
 }
 
-/// Every crate that is linked into the binary or into the XDP program in it.
+/// Every crate that is linked into the binary or into the BPF programs in it.
 fn crates(release: &Release) -> Result<Vec<Crate>> {
     let shell = &release.shell;
     let metadata = cmd!(shell, "cargo metadata --locked --format-version 1")

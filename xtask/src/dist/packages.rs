@@ -18,9 +18,9 @@ const DESCRIPTION: &str = "\
 netpolicy filters TCP connection attempts at the NIC of a Linux database host,
 by source address. Policies are named lists of allowed and blocked networks,
 written in a file, with commands or in the SQL of Snowflake, Materialize or
-Singdata Lakehouse. An XDP program drops the first packet of each denied source
-before the network stack sees it; an agent applies changes atomically and
-explains each verdict with the rule that gave it.
+Singdata Lakehouse. A BPF program, at XDP or tcx as suits the driver, drops the
+first packet of each denied source before the network stack sees it; an agent
+applies changes atomically and explains each verdict with the rule that gave it.
 .
 After installation no interface is configured: nothing is filtered.";
 const MAINTAINER: &str = "The netpolicy contributors <netpolicy@users.noreply.github.com>";
@@ -156,7 +156,8 @@ fn debian_changelog(release: &Release) -> Result<String> {
     ))
 }
 
-fn tool(name: &str) -> Result<PathBuf> {
+/// A tool of the tools directory.
+pub(super) fn tool(name: &str) -> Result<PathBuf> {
     let toolchain = tools::pinned_toolchain(workspace::root())?;
     Ok(tools::cargo_tool(&tools::tools_dir(&toolchain)?, name))
 }
@@ -239,7 +240,7 @@ fn sbom(release: &Release) -> Result<PathBuf> {
         shell,
         "{tool} cyclonedx --manifest-path {manifest} --format json --spec-version 1.5 --target all --no-build-deps --override-filename {name}"
     ))?;
-    // It writes one beside the manifest of each member of the workspace.
+    // It writes one next to the manifest of each member of the workspace.
     let listed = cmd!(
         shell,
         "git ls-files --others --ignored --exclude={name}.json"

@@ -109,7 +109,7 @@ mod tests {
     fn the_llvm_version_is_in_the_library_s_name() {
         assert_eq!(llvm_major("libLLVM.so.22.1-rust-1.95.0-stable"), Some(22));
         assert_eq!(llvm_major("libLLVM.so.23-rust-1.99.0"), Some(23));
-        // Beside it lies a linker script of the old naming, which names no version.
+        // Next to it lies a linker script of the old naming, which names no version.
         assert_eq!(llvm_major("libLLVM-22-rust-1.95.0-stable.so"), None);
         assert_eq!(llvm_major("libLLVM.so"), None);
         assert_eq!(llvm_major("librustc_driver-6108105cd7e839cf.so"), None);

@@ -370,7 +370,6 @@ mod tests {
         assert!(names(Purpose::Kernels).starts_with(&names(Purpose::Test)));
         assert!(names(Purpose::Kernels).contains(&"depmod"));
         assert!(!names(Purpose::Kernels).contains(&"ipset"));
-        assert_eq!(names(Purpose::Lint), ["cc"]);
         assert!(names(Purpose::Dist).contains(&"lintian"));
         assert!(!names(Purpose::Test).contains(&"lintian"));
     }

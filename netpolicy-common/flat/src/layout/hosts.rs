@@ -275,7 +275,7 @@ const fn inverse(odd: u32) -> u32 {
 }
 
 /// 32 bits of an IPv6 address, in two words, that spread as [`mix`] does (not one to one): the
-/// upper half of a product depends on all bits of what is multiplied.
+/// upper half of a product depends on all bits of its factors.
 #[inline(always)]
 #[must_use]
 pub const fn mix_v6(high: u64, low: u64) -> u32 {

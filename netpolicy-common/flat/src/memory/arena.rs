@@ -52,7 +52,7 @@ impl Retired {
 }
 
 impl Arena {
-    /// An empty arena whose pages are numbered from those of a chunk on. Page 0 is nobody's:
+    /// An empty arena whose pages are numbered from those of a chunk on. Page 0 is never used:
     /// as the number of a stand-in it says that there is none.
     #[must_use]
     pub fn starting_at(chunk: u32) -> Self {
@@ -238,7 +238,7 @@ impl Arena {
         };
     }
 
-    /// Units that somebody has, retired or not.
+    /// Units that are in use, retired or not.
     #[cfg(test)]
     pub(super) fn units_in_use(&self) -> usize {
         let in_pages = |pages: u32| (pages * UNITS_PER_PAGE) as usize;
@@ -274,7 +274,7 @@ impl Arena {
         }
     }
 
-    /// Keeps free pages, joined with those beside them.
+    /// Keeps free pages, joined with adjacent ones.
     fn keep_pages(&mut self, first: u32, count: u32) {
         let (mut first, mut count) = (first, count);
         if let Some(len) = self.free_pages.remove(&(first + count)) {

@@ -149,7 +149,7 @@ mod tests {
 
     /// Also whoever had to move is where the program looks for it.
     #[test]
-    fn a_page_takes_hosts_until_hardly_a_place_is_left() {
+    fn page_takes_hosts_until_almost_all_places_are_used() {
         let mut page = empty_page::<u128>(ONE_PAGE, 0);
         let mut held = BTreeSet::new();
         let refused = (0..).map(host).find(|&host| {

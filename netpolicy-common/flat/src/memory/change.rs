@@ -92,7 +92,7 @@ fn change_region<P: Family>(
     }
 }
 
-/// Builds all of a region anew.
+/// Rebuilds all of a region.
 fn build_region<P: Family>(
     arena: &mut Arena,
     content: &Content<'_, P>,

@@ -10,11 +10,12 @@ use super::{
     arena::PageSource,
     hosts::addresses,
     lists::Family,
+    presence,
     read::{Reading, Sink, Why, in_order, steps},
 };
 use crate::layout::{Root, Roots};
 
-/// Places in tables of hosts beside those of the listed hosts: more is damage.
+/// Places in tables of hosts in addition to those of the listed hosts: more is damage.
 const SPARE_BUCKETS: u64 = 1 << 18;
 
 /// The block and the allow list that a scope's memory holds, the latter without what is
@@ -65,7 +66,12 @@ fn family<P: Family>(
         budget: steps(usize::try_from(entries).unwrap_or(usize::MAX)),
     };
     reading.slot(root.start, 0, 0).ok()?;
-    Some((aggregate(collected.blocked), aggregate(collected.allowed)))
+    let block: Prefixes<P> = aggregate(collected.blocked);
+    let allow: Prefixes<P> = aggregate(collected.allowed);
+    // What is in no bitmap, the program does not look for.
+    let is_present = |prefix: &P| presence::holds(root.presence, *prefix, pages) == Some(true);
+    let all_are = block.iter().chain(allow.iter()).all(is_present);
+    all_are.then_some((block, allow))
 }
 
 /// What is read, as it comes.

@@ -5,7 +5,7 @@ use super::{
     lists::{Family, HostTables, ListPair},
 };
 
-/// When so many prefixes differ, building anew is as quick.
+/// When so many prefixes differ, a rebuild is as quick.
 const FEW: usize = 512;
 
 /// What comes and goes.
@@ -22,6 +22,10 @@ pub(super) struct Difference<P: Family> {
     pub(super) gone: usize,
     /// Hosts among those that come, for want of a table.
     pub(super) homeless: usize,
+    /// All that comes.
+    pub(super) new: Vec<P>,
+    /// How many go.
+    pub(super) old: usize,
 }
 
 /// Hosts that are taken out of a table and put into it.
@@ -44,6 +48,8 @@ impl<P: Family> Difference<P> {
             come: 0,
             gone: 0,
             homeless: 0,
+            new: Vec::new(),
+            old: 0,
         };
         let mut left = FEW.max(new.len() / 8);
         for (old, new, table, moves) in [
@@ -55,6 +61,11 @@ impl<P: Family> Difference<P> {
                 let come = new.range(first..=last).map(|prefix| (prefix, true));
                 for (prefix, comes) in gone.chain(come) {
                     left = left.checked_sub(1)?;
+                    if comes {
+                        all.new.push(prefix);
+                    } else {
+                        all.old += 1;
+                    }
                     if prefix.is_host() && table.is_some() {
                         let moved = if comes {
                             &mut moves.add

@@ -12,6 +12,7 @@ use super::{
     hosts::{FEWEST, HostTable},
     lists::{Content, Family, HostTables, ListPair},
     prefix::ListedPrefix,
+    presence::PresenceMap,
     table::{TABLE_BELOW_FROM, TABLE_FROM},
 };
 use crate::layout::{Root, is_table};
@@ -20,6 +21,7 @@ use crate::layout::{Root, is_table};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FamilyLists {
     tables: HostTables,
+    presence: PresenceMap,
     start: u32,
     /// Prefixes in the trie.
     in_trie: usize,
@@ -36,7 +38,7 @@ impl FamilyLists {
             start: self.start,
             block: self.tables.block.hosts,
             allow: self.tables.allow.hosts,
-            reserved: 0,
+            presence: self.presence.presence,
         }
     }
 
@@ -49,6 +51,7 @@ impl FamilyLists {
         items.sort_by_key(|item| (item.bits, item.len));
         Self {
             tables: HostTables { block, allow },
+            presence: PresenceMap::build(arena, lists),
             in_trie: items.len(),
             most_in_trie: items.len(),
             homeless: homeless_block + homeless_allow,
@@ -64,7 +67,7 @@ impl FamilyLists {
         new: &ListPair<P>,
     ) {
         let Some(difference) = Difference::between(old, new, &self.tables) else {
-            return self.build_anew(arena, new);
+            return self.rebuild(arena, new);
         };
         let Difference {
             block,
@@ -73,7 +76,10 @@ impl FamilyLists {
             come,
             gone,
             homeless,
+            new: came,
+            old: went,
         } = difference;
+        self.presence.change(arena, &came, went);
         self.homeless += homeless;
         for (table, moves) in [
             (&mut self.tables.block, block),
@@ -87,8 +93,8 @@ impl FamilyLists {
         }
         self.in_trie = (self.in_trie + come).saturating_sub(gone);
         self.most_in_trie = self.most_in_trie.max(self.in_trie);
-        if self.is_unfit() {
-            return self.build_anew(arena, new);
+        if self.is_unfit() || self.presence.is_unfit::<P>(new.len()) {
+            return self.rebuild(arena, new);
         }
         let touched = joined(touched);
         let content = Content {
@@ -111,7 +117,7 @@ impl FamilyLists {
             || self.most_in_trie >= TABLE_BELOW_FROM && self.in_trie < self.most_in_trie / 2
     }
 
-    fn build_anew<P: Family>(&mut self, arena: &mut Arena, new: &ListPair<P>) {
+    fn rebuild<P: Family>(&mut self, arena: &mut Arena, new: &ListPair<P>) {
         self.free(arena);
         *self = Self::build(arena, new);
     }
@@ -122,6 +128,7 @@ impl FamilyLists {
         block.free(arena);
         allow.free(arena);
         free(arena, self.start);
+        self.presence.free(arena);
         *self = Self::default();
     }
 }

@@ -10,6 +10,7 @@ use super::{
     key::Key,
     prefix::ListedPrefix,
 };
+use crate::layout::Presence;
 
 /// The lists of a scope.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,18 @@ pub(super) trait Family: Prefix<Address: Key> {
     /// Left aligned; what is not there is zero.
     fn align(address: Self::Address) -> u128;
 
-    /// The upper bits of what is left aligned.
+    /// The upper bits of a left-aligned value.
     fn address(bits: u128) -> Self::Address;
+
+    /// From so many prefixes on, the lists of a scope have a presence bitmap: with fewer, all
+    /// that a look-up reads is in the caches anyway.
+    const PRESENCE_FROM: usize;
+
+    /// Bits of a presence bitmap for each prefix, rounded up to a power of two.
+    const PRESENCE_BITS: usize;
+
+    /// The bits of a presence bitmap that stand for what it covers: ranges with their last ones.
+    fn presence_bits(self, presence: Presence, visit: &mut dyn FnMut(u32, u32));
 
     /// Whether it is a single host.
     fn is_host(self) -> bool {
@@ -49,6 +60,13 @@ pub(super) trait Family: Prefix<Address: Key> {
 }
 
 impl Family for Prefix4 {
+    const PRESENCE_FROM: usize = if cfg!(test) { 48 } else { 1 << 18 };
+    const PRESENCE_BITS: usize = 8;
+
+    fn presence_bits(self, presence: Presence, visit: &mut dyn FnMut(u32, u32)) {
+        visit(presence.bit_v4(self.first()), presence.bit_v4(self.last()));
+    }
+
     fn of(set: &PrefixSet) -> &Prefixes<Self> {
         &set.v4
     }
@@ -64,6 +82,28 @@ impl Family for Prefix4 {
 }
 
 impl Family for Prefix6 {
+    const PRESENCE_FROM: usize = if cfg!(test) { 48 } else { 1 << 16 };
+    const PRESENCE_BITS: usize = 16;
+
+    fn presence_bits(self, presence: Presence, visit: &mut dyn FnMut(u32, u32)) {
+        /// All addresses that have one bit share at least so many.
+        const SITE: u8 = 40;
+        /// Networks shorter than this are of so many blocks that all bits are theirs.
+        const SHORTEST: u8 = 16;
+        let upper_half = |address: u128| (address >> 64) as u64;
+        let (first, last) = (upper_half(self.first()), upper_half(self.last()));
+        if self.len < SHORTEST {
+            visit(0, u32::MAX >> (u32::BITS - presence.bits_log2()));
+        } else if self.len >= SITE {
+            visit(presence.bit_v6(first), presence.bit_v6(last));
+        } else {
+            for block in first >> 32..=last >> 32 {
+                let end = block << 32 | u64::from(u32::MAX);
+                visit(presence.bit_v6(block << 32), presence.bit_v6(end));
+            }
+        }
+    }
+
     fn of(set: &PrefixSet) -> &Prefixes<Self> {
         &set.v6
     }

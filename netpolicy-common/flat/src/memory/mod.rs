@@ -6,6 +6,7 @@
 //! ```text
 //! scopes (Memory) -> family (one scope and family) -> difference, change -> build -> nodes
 //!                                                  -> hosts -> buckets -> key
+//!                                                  -> presence
 //!                                                  -> arena (pages, and what is free)
 //! read: pages against lists; content: pages to lists
 //! ```
@@ -23,6 +24,7 @@ mod key;
 mod lists;
 mod nodes;
 mod prefix;
+mod presence;
 mod read;
 mod scopes;
 mod table;

@@ -14,6 +14,7 @@ use super::{
     hosts::{addresses, holds},
     lists::{Family, ListPair, ScopeLists},
     nodes::{deeper, planes_to_slots},
+    presence,
     table::{TABLE_BITS, entry_of},
 };
 use crate::layout::{
@@ -80,7 +81,18 @@ fn read<P: Family>(
     }
     .slot(root.start, 0, 0)?;
     compared.blocked.finish()?;
-    compared.allowed.finish()
+    compared.allowed.finish()?;
+    // What is in no bitmap, the program does not look for.
+    let listed = lists
+        .block
+        .range(within())
+        .chain(lists.allow.range(within()));
+    for prefix in listed {
+        if !presence::holds(root.presence, prefix, pages).ok_or(Why::Damaged)? {
+            return Err(Why::Damaged);
+        }
+    }
+    Ok(())
 }
 
 /// Steps that reading so many prefixes takes at most.

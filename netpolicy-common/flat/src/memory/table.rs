@@ -14,7 +14,7 @@ pub(super) const TABLE_FROM: usize = 64;
 
 /// Further down, a table takes the place of nodes from so many on: they and their slots
 /// would take as much memory. It stays when fewer are left, until the trie has lost half
-/// of its prefixes and all is built anew.
+/// of its prefixes and all is rebuilt.
 pub(super) const TABLE_BELOW_FROM: usize = 4096;
 
 /// Whether a part of the trie below `depth` bits that holds so many prefixes is to begin

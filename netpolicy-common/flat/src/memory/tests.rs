@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use super::{bits::words_of, *};
 use crate::{
     layout::{Hosts, Page, Roots},
-    lookup::{Pages, Steps, descend, enter, is_host_v4, is_host_v6},
+    lookup::{
+        Pages, Steps, descend, enter, is_host_v4, is_host_v6, may_be_listed_v4, may_be_listed_v6,
+    },
 };
 
 /// An arena as the look-up sees it.
@@ -67,7 +69,14 @@ fn find(flat: &Memory, scope: ScopeId, address: std::net::IpAddr) -> Listing {
         std::net::IpAddr::V4(a) => is_host_v4(&memory, &hosts, u32::from(a)),
         std::net::IpAddr::V6(_) => is_host_v6(&memory, &hosts, high, low),
     };
-    if is_host(root.block) {
+    let may_be_listed = match address {
+        _ if !root.presence.is_some() => true,
+        std::net::IpAddr::V4(a) => may_be_listed_v4(&memory, root.presence, u32::from(a)),
+        std::net::IpAddr::V6(_) => may_be_listed_v6(&memory, root.presence, high),
+    };
+    if !may_be_listed {
+        Listing::Neither
+    } else if is_host(root.block) {
         Listing::Blocked
     } else if is_host(root.allow) {
         Listing::Allowed

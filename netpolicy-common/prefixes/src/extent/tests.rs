@@ -1,4 +1,4 @@
-//! Parts lie side by side, and the next number takes the next one.
+//! Parts are adjacent, and consecutive numbers select consecutive parts.
 
 use super::*;
 use crate::{Prefix4, PrefixesBuilder};

@@ -1,9 +1,9 @@
-//! What goes into the audit log, and what comes out of it.
+//! Audit log entries, written and read.
 
 use jiff::Timestamp;
 
-use super::asker::Asker;
 use super::notes::{Noted, Notes};
+use super::requester::Requester;
 use crate::agent::error::{AgentError, chain};
 use crate::api::{AuditView, Changed, Opens, PlanAction, PlanItem};
 use crate::model::counted;
@@ -11,16 +11,16 @@ use crate::store::{AuditDetail, AuditEntry, Outcome, Store};
 
 /// An entry of something that leaves the revision as it is.
 pub(in crate::agent) fn entry(
-    asker: Asker,
+    requester: Requester,
     action: &str,
     outcome: Outcome,
     revision: u64,
 ) -> AuditEntry {
     AuditEntry {
         time: Timestamp::now(),
-        uid: asker.caller.uid,
-        actor: asker.caller.name(),
-        from: from(asker),
+        uid: requester.caller.uid,
+        actor: requester.caller.name(),
+        from: from(requester),
         action: action.to_owned(),
         outcome,
         before: revision,
@@ -31,12 +31,12 @@ pub(in crate::agent) fn entry(
 
 /// The entry of a change that is about to be stored.
 pub(in crate::agent) fn change(
-    asker: Asker,
+    requester: Requester,
     actor: &str,
     action: &str,
     changed: &Changed,
 ) -> AuditEntry {
-    let mut entry = entry(asker, action, Outcome::Done, changed.revision);
+    let mut entry = entry(requester, action, Outcome::Done, changed.revision);
     actor.clone_into(&mut entry.actor);
     entry.detail.changes = lines(&changed.plan);
     entry
@@ -48,7 +48,7 @@ pub(in crate::agent) fn change(
 
 /// The entry of what was refused or failed.
 pub(in crate::agent) fn refusal(
-    asker: Asker,
+    requester: Requester,
     action: &str,
     error: &AgentError,
     revision: u64,
@@ -57,7 +57,7 @@ pub(in crate::agent) fn refusal(
         true => Outcome::Refused,
         false => Outcome::Failed,
     };
-    let mut entry = entry(asker, action, outcome, revision);
+    let mut entry = entry(requester, action, outcome, revision);
     entry.detail.errors = error.errors();
     entry
 }
@@ -82,7 +82,7 @@ pub(in crate::agent) fn record(store: &mut dyn Store, notes: &Notes, all: bool, 
             }
             Noted::Refused { errors } => (Outcome::Refused, Vec::new(), errors.clone()),
         };
-        let mut entry = entry(note.asker, &note.action, outcome, revision);
+        let mut entry = entry(note.requester, &note.action, outcome, revision);
         entry.time = note.time;
         entry.detail = AuditDetail { changes, errors };
         if let Err(error) = store.audit(&entry) {
@@ -95,8 +95,8 @@ pub(in crate::agent) fn record(store: &mut dyn Store, notes: &Notes, all: bool, 
 }
 
 /// The addresses that the requester works from.
-fn from(asker: Asker) -> Option<String> {
-    let addresses = asker.seat.addresses().into_iter().flatten();
+fn from(requester: Requester) -> Option<String> {
+    let addresses = requester.origin.addresses().into_iter().flatten();
     let addresses: Vec<_> = addresses.map(|address| address.to_string()).collect();
     (!addresses.is_empty()).then(|| addresses.join(", "))
 }

@@ -1,4 +1,4 @@
-//! Who asks for something.
+//! Callers: the OS user and groups at the other end of the socket.
 
 use std::ffi::CString;
 
@@ -46,10 +46,10 @@ impl Caller {
     /// The names of the groups that the caller is in, the effective one first, each
     /// once; "gid N" for a group that the system does not know.
     ///
-    /// Besides the effective group they are the user's as the user database has them
-    /// now, not those of his process: it may have dropped some (`setpriv`), and one that
+    /// Apart from the effective group they are the user's as the user database has them
+    /// now, not the process's groups: it may have dropped some (`setpriv`), and one that
     /// was started before the database changed lacks the new ones. The process's own
-    /// (`SO_PEERGROUPS`) are to be had by a raw system call only, and would have to
+    /// (`SO_PEERGROUPS`) can be read by a raw system call only, and would have to
     /// be asked for at each connection. Asks the name service: may take its time,
     /// so not for an async task's thread.
     #[must_use]

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use jiff::Timestamp;
 use nix::unistd::{Group, User};
 
-use super::asker::Asker;
+use super::requester::Requester;
 use super::{audit, rights};
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
@@ -32,23 +32,23 @@ impl Grants {
         Self(stored)
     }
 
-    /// Grants a privilege; one that is granted already is granted anew.
+    /// Grants a privilege; an existing grant is replaced.
     ///
     /// # Errors
     /// The caller may not, there is no such user, group or policy, or the store refuses.
     pub fn grant(
         &mut self,
         request: &GrantRequest,
-        asker: Asker,
+        requester: Requester,
         now: &InForce,
         store: &mut dyn Store,
     ) -> Result<GrantView, AgentError> {
-        rights::require(asker.caller, &self.0, Privilege::Admin, "grant")?;
+        rights::require(requester.caller, &self.0, Privilege::Admin, "grant")?;
         must_exist(&request.to)?;
-        let grant = of_request(request, asker, &now.state)?;
+        let grant = of_request(request, requester, &now.state)?;
         let before = self.find(&grant).is_some();
         let action = granting(request);
-        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
+        let mut entry = audit::entry(requester, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!(
             "{} -> {}",
             if before { "granted" } else { "not granted" },
@@ -73,12 +73,12 @@ impl Grants {
     pub fn revoke(
         &mut self,
         request: &GrantRequest,
-        asker: Asker,
+        requester: Requester,
         now: &InForce,
         store: &mut dyn Store,
     ) -> Result<GrantView, AgentError> {
-        rights::require(asker.caller, &self.0, Privilege::Admin, "revoke")?;
-        let asked = of_request(request, asker, &now.state)?;
+        rights::require(requester.caller, &self.0, Privilege::Admin, "revoke")?;
+        let asked = of_request(request, requester, &now.state)?;
         let Some(grant) = self.find(&asked).cloned() else {
             return Err(AgentError::NotFound {
                 what: format!("{} was not granted", in_words(request)),
@@ -86,7 +86,7 @@ impl Grants {
             });
         };
         let action = revoking(request);
-        let mut entry = audit::entry(asker, &action, Outcome::Done, now.revision);
+        let mut entry = audit::entry(requester, &action, Outcome::Done, now.revision);
         entry.detail.changes = vec![format!("granted by {} -> not granted", grant.granted_by)];
         store
             .remove_grant(&grant, &entry)
@@ -95,7 +95,7 @@ impl Grants {
                 source,
             })?;
         self.0.retain(|other| !same(other, &grant));
-        tracing::info!(actor = asker.caller.name(), action, "revoked");
+        tracing::info!(actor = requester.caller.name(), action, "revoked");
         Ok(GrantView::from(&grant))
     }
 
@@ -114,7 +114,11 @@ pub(in crate::agent) fn revoking(request: &GrantRequest) -> String {
     format!("revoke {}", in_words(request))
 }
 
-fn of_request(request: &GrantRequest, asker: Asker, state: &State) -> Result<Grant, AgentError> {
+fn of_request(
+    request: &GrantRequest,
+    requester: Requester,
+    state: &State,
+) -> Result<Grant, AgentError> {
     let policy = match &request.policy {
         None => None,
         Some(_) if request.privilege != Privilege::Attach => {
@@ -129,7 +133,7 @@ fn of_request(request: &GrantRequest, asker: Asker, state: &State) -> Result<Gra
         privilege: request.privilege,
         to: request.to.clone(),
         policy,
-        granted_by: asker.caller.name(),
+        granted_by: requester.caller.name(),
         granted: Timestamp::now(),
     })
 }
@@ -144,7 +148,7 @@ fn policy_name(name: &str, state: &State) -> Result<Name, AgentError> {
     }
 }
 
-/// A name that nobody has may be anybody's tomorrow. Asks the user database.
+/// Refuses a name that no user or group has: a later one could get it. Asks the user database.
 ///
 /// # Errors
 /// [`AgentError::NotFound`].

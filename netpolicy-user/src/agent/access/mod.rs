@@ -1,15 +1,15 @@
-//! Who asks for something, what they may do, and what is remembered of it.
+//! Access control: callers, their privileges, and the audit log.
 //!
 //! Knows what is in force, to name it; neither the kernel nor HTTP.
 
-pub mod asker;
 pub mod audit;
 pub mod caller;
 pub mod grants;
 pub(in crate::agent) mod notes;
 pub mod operator;
+pub mod requester;
 pub mod rights;
 
-pub use asker::{Asker, Seat};
 pub use caller::Caller;
 pub use grants::Grants;
+pub use requester::{OperatorOrigin, Requester};

@@ -2,7 +2,7 @@
 //!
 //! Notes do not stand in the queue of requests, which may be full: they are kept here until
 //! the writer records them, at the latest when the agent stops. Anyone can have requests
-//! refused at will, and the audit log keeps everything: of refusals beyond some a minute it
+//! refused without limit, and the audit log keeps everything: of refusals beyond some a minute it
 //! has the number alone.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::asker::Asker;
+use super::requester::Requester;
 
 /// Refusals of a minute that are recorded one by one.
 const EACH_MINUTE: u64 = 60;
@@ -21,9 +21,9 @@ const MOST: usize = 1_024;
 
 /// One entry to be made.
 #[derive(Debug)]
-pub(in crate::agent) struct Note {
+pub(in crate::agent) struct AuditNote {
     pub(in crate::agent) time: Timestamp,
-    pub(in crate::agent) asker: Asker,
+    pub(in crate::agent) requester: Requester,
     pub(in crate::agent) action: String,
     pub(in crate::agent) what: Noted,
 }
@@ -41,12 +41,12 @@ pub(in crate::agent) enum Noted {
 #[derive(Debug)]
 pub(in crate::agent) struct Notes {
     started: Instant,
-    kept: Mutex<Kept>,
+    kept: Mutex<UnrecordedNotes>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    waiting: VecDeque<Note>,
+struct UnrecordedNotes {
+    waiting: VecDeque<AuditNote>,
     /// The minute since the start that `refused` counts in.
     minute: u64,
     refused: u64,
@@ -66,24 +66,24 @@ impl Default for Notes {
 
 impl Notes {
     /// Notes what was done.
-    pub(in crate::agent) fn done(&self, asker: Asker, action: &'static str) {
-        self.with(|kept| kept.done(asker, action));
+    pub(in crate::agent) fn done(&self, requester: Requester, action: &'static str) {
+        self.with(|kept| kept.done(requester, action));
     }
 
     /// Notes what was refused. Whether it is kept, and not only counted.
     pub(in crate::agent) fn refused(
         &self,
-        asker: Asker,
+        requester: Requester,
         action: &str,
         errors: impl FnOnce() -> Vec<String>,
     ) -> bool {
         let minute = self.minute();
-        self.with(|kept| kept.refused(minute, asker, action, errors))
+        self.with(|kept| kept.refused(minute, requester, action, errors))
     }
 
     /// The oldest note. Of refusals that were only counted it tells once their minute is
     /// over; with `all` at once.
-    pub(in crate::agent) fn take(&self, all: bool) -> Option<Note> {
+    pub(in crate::agent) fn take(&self, all: bool) -> Option<AuditNote> {
         let minute = self.minute();
         self.with(|kept| {
             let next = kept.waiting.pop_front();
@@ -91,8 +91,8 @@ impl Notes {
         })
     }
 
-    /// Takes back what could not be recorded.
-    pub(in crate::agent) fn put_back(&self, note: Note) {
+    /// Keeps a note that could not be recorded.
+    pub(in crate::agent) fn put_back(&self, note: AuditNote) {
         self.with(|kept| kept.waiting.push_front(note));
     }
 
@@ -100,20 +100,20 @@ impl Notes {
         self.started.elapsed().as_secs() / 60
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut UnrecordedNotes) -> T) -> T {
         // Nothing in here panics halfway.
         work(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Kept {
-    fn done(&mut self, asker: Asker, action: &str) {
+impl UnrecordedNotes {
+    fn done(&mut self, requester: Requester, action: &str) {
         if self.waiting.len() >= MOST {
-            let is_same = |note: &&mut Note| {
-                note.asker.caller.uid == asker.caller.uid && note.action == action
+            let is_same = |note: &&mut AuditNote| {
+                note.requester.caller.uid == requester.caller.uid && note.action == action
             };
             let mut notes = self.waiting.iter_mut().rev();
-            if let Some(Note {
+            if let Some(AuditNote {
                 what: Noted::Done { again },
                 ..
             }) = notes.find(is_same)
@@ -122,13 +122,13 @@ impl Kept {
                 return;
             }
         }
-        self.push(asker, action, Noted::Done { again: 0 });
+        self.push(requester, action, Noted::Done { again: 0 });
     }
 
     fn refused(
         &mut self,
         minute: u64,
-        asker: Asker,
+        requester: Requester,
         action: &str,
         errors: impl FnOnce() -> Vec<String>,
     ) -> bool {
@@ -144,29 +144,29 @@ impl Kept {
         }
         self.refused += 1;
         let errors = errors();
-        self.push(asker, action, Noted::Refused { errors });
+        self.push(requester, action, Noted::Refused { errors });
         true
     }
 
-    fn push(&mut self, asker: Asker, action: &str, what: Noted) {
-        self.waiting.push_back(Note {
+    fn push(&mut self, requester: Requester, action: &str, what: Noted) {
+        self.waiting.push_back(AuditNote {
             time: Timestamp::now(),
-            asker,
+            requester,
             action: action.to_owned(),
             what,
         });
     }
 
     /// How many refusals were only counted, if that is to be told.
-    fn counted(&mut self, is_over: bool) -> Option<Note> {
+    fn counted(&mut self, is_over: bool) -> Option<AuditNote> {
         if !is_over || self.left_out == 0 {
             return None;
         }
         let number = std::mem::take(&mut self.left_out);
         let since = self.since.take().unwrap_or_default();
-        Some(Note {
+        Some(AuditNote {
             time: Timestamp::now(),
-            asker: Asker::agent(),
+            requester: Requester::agent(),
             action: "refuse requests".to_owned(),
             what: Noted::Refused {
                 errors: vec![format!(
@@ -187,20 +187,20 @@ mod tests {
     use crate::store::Outcome;
     use crate::store::{SqliteStore, Store as _, Window};
 
-    fn refuse(kept: &mut Kept, minute: u64, times: usize) -> usize {
+    fn refuse(kept: &mut UnrecordedNotes, minute: u64, times: usize) -> usize {
         (0..times)
             .filter(|_| kept.refused(minute, ROOT, "POST /v1/detach", Vec::new))
             .count()
     }
 
     #[test]
-    fn refusals_beyond_sixty_a_minute_are_counted_and_told_once() {
-        let mut kept = Kept::default();
+    fn refusals_beyond_sixty_a_minute_are_counted_and_reported_once() {
+        let mut kept = UnrecordedNotes::default();
         assert_eq!(refuse(&mut kept, 0, 1_000), 60);
         assert_eq!(refuse(&mut kept, 1, 10), 10);
         assert_eq!(kept.waiting.len(), 70);
         assert!(kept.counted(false).is_none());
-        let Some(Note {
+        let Some(AuditNote {
             what: Noted::Refused { errors },
             ..
         }) = kept.counted(true)
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn full_notes_keep_room_for_what_was_done_and_lose_none_of_it() {
-        let mut kept = Kept::default();
+        let mut kept = UnrecordedNotes::default();
         for minute in 0..100 {
             refuse(&mut kept, minute, 60);
         }
@@ -225,7 +225,7 @@ mod tests {
             kept.done(ROOT, "detach");
         }
         assert_eq!(kept.waiting.len(), MOST);
-        let of = |note: &Note| match note.what {
+        let of = |note: &AuditNote| match note.what {
             Noted::Done { again } => 1 + again,
             Noted::Refused { .. } => 0,
         };

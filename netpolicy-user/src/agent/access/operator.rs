@@ -1,8 +1,8 @@
-//! Where the operator sits: the address from which he reaches this host.
+//! The operator's address: the one from which the caller reached this host.
 //!
-//! `sshd(8)` tells his shell in `SSH_CONNECTION`. `sudo` and `su -` do not hand it on,
-//! so the parents of whoever asks are looked at, too. It protects the operator from
-//! himself and nothing else: everybody can write what he likes into his environment,
+//! `sshd(8)` puts it into the shell's `SSH_CONNECTION`. `sudo` and `su -` do not pass it on,
+//! so the parents of the caller's process are read as well. It protects operators from
+//! their own mistakes and nothing else: every user can write anything into an environment,
 //! so this must never grant anything.
 //!
 //! What it cannot know:
@@ -25,15 +25,15 @@ const VARIABLE: &str = "SSH_CONNECTION";
 /// the first process.
 const STEPS: usize = 64;
 
-/// The first process: nobody's shell.
+/// The first process, which is no operator's shell.
 const INIT: i32 = 1;
 
-/// Where somebody came from, and who says so.
+/// Where the operator came from, and which process says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
     /// The client's address: without a zone, IPv4 if it was IPv4-mapped.
     pub address: IpAddr,
-    /// The port of this host that he reached: that of `sshd`.
+    /// The port of this host that the client reached: that of `sshd`.
     pub server_port: u16,
     /// The process in whose environment it stands.
     pub pid: u32,
@@ -55,8 +55,8 @@ impl fmt::Display for Operator {
 /// Where the user of a process came from by SSH: the nearest `SSH_CONNECTION` of the
 /// process itself or of its parents, up to the first process.
 ///
-/// `None` for somebody at a console. Processes that are gone, that may not be read or
-/// that say nonsense are passed over; where the parent is not known, the search ends.
+/// `None` at a console. Processes that are gone, that may not be read or
+/// whose variable is malformed are skipped; the search ends where the parent is not known.
 /// Reads two small files for each process: not for an async task's thread.
 ///
 /// The environment is that at the process's start (`proc_pid_environ(5)`): what a shell
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn parents_are_looked_at_when_it_is_dropped() {
+    fn operator_address_is_searched_in_parents_when_the_variable_is_dropped() {
         for below in [
             "env -u SSH_CONNECTION sh -c '{}'",
             "env -i sh -c '{}'",
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_through_a_real_su() {
+    fn operator_address_is_found_through_a_real_su() {
         let tree = Tree::start(SOMEWHERE, "su -l -s /bin/sh root -c '{}'");
         assert_ne!(tree.inner, tree.outer.id());
         let operator = tree.found();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nobody_where_there_is_no_process() {
+    fn no_operator_is_found_without_a_process() {
         for pid in [0, 1, u32::MAX] {
             assert_eq!(address_of(pid), None, "{pid}");
         }

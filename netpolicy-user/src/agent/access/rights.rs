@@ -1,4 +1,4 @@
-//! What a caller may do: his OS user and groups against what was granted.
+//! What a caller may do: the OS user and groups against what was granted.
 
 use super::caller::Caller;
 use crate::agent::error::AgentError;
@@ -16,10 +16,10 @@ pub fn of(caller: Caller, grants: &[Grant]) -> Rights {
     Rights::of(&caller.name(), groups, caller.is_root(), grants)
 }
 
-/// Whether he may make `new` of `old`.
+/// Checks that the caller may change `old` into `new`.
 ///
 /// # Errors
-/// [`AgentError::NotAllowed`] with all that he lacks.
+/// [`AgentError::NotAllowed`] with everything that the caller lacks.
 pub fn check(caller: Caller, grants: &[Grant], old: &State, new: &State) -> Result<(), AgentError> {
     let lacks = of(caller, grants).lacks(old, new);
     if lacks.is_empty() {
@@ -29,7 +29,7 @@ pub fn check(caller: Caller, grants: &[Grant], old: &State, new: &State) -> Resu
     }
 }
 
-/// Whether he has a privilege.
+/// Checks that the caller has a privilege.
 ///
 /// # Errors
 /// [`AgentError::NotAllowed`].

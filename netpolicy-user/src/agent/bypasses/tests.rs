@@ -1,4 +1,4 @@
-//! Bypasses, in store and kernel alike.
+//! Bypasses, in the store and in the kernel.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn a_bypass_is_granted_until_its_time() {
 }
 
 #[test]
-fn granting_again_sets_the_time_anew() {
+fn granting_again_replaces_the_time() {
     let mut bench = Bench::new();
     bench
         .writer
@@ -99,7 +99,7 @@ fn what_cannot_be_stored_or_enforced_is_not_granted() {
             .grant_bypass(&request("10.0.0.1", 30, None), ROOT, Consent::Any)
             .is_err()
     );
-    assert!(bench.kernel.lock().bypasses.is_empty(), "taken back");
+    assert!(bench.kernel.lock().bypasses.is_empty(), "rolled back");
     bench.kernel.lock().fail_commit = false;
     bench.kernel.lock().fail_bypasses = true;
     assert!(
@@ -113,7 +113,7 @@ fn what_cannot_be_stored_or_enforced_is_not_granted() {
     assert_eq!(
         tries[tries.len() - 2..],
         ["bypasses 1", "bypasses 0"],
-        "what the kernel took of it is taken back"
+        "what the kernel accepted of it is rolled back"
     );
 }
 
@@ -169,7 +169,7 @@ fn a_restart_restores_them_with_the_time_that_is_left() {
 }
 
 #[test]
-fn lapsed_ones_are_tidied_up() {
+fn expired_bypasses_are_removed() {
     let mut bench = Bench::new();
     bench
         .writer
@@ -180,7 +180,7 @@ fn lapsed_ones_are_tidied_up() {
         .grant_bypass(&request("10.0.0.0/8", 30, None), ROOT, Consent::Any)
         .unwrap();
     let later = bench.writer.now() + SignedDuration::from_mins(2);
-    bench.writer.drop_lapsed_bypasses(later);
+    bench.writer.drop_expired_bypasses(later);
     bench.writer.publish();
     assert_eq!(listed(&bench), ["10.0.0.0/8 host"]);
     let kept: Vec<_> = bench

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::options::Options;
+use super::options::ChangeOptions;
 use super::preflight::would_be;
 use super::situation::{Candidate, Situation};
 use super::warnings;
 use crate::agent::access::grants::must_exist;
-use crate::agent::access::{Asker, rights};
+use crate::agent::access::{Requester, rights};
 use crate::agent::error::AgentError;
 use crate::api::{Changed, Phase, Timing};
 use crate::compiler::{Effects, effects};
@@ -26,16 +26,16 @@ impl Situation<'_> {
         &self,
         change: Change,
         action: &str,
-        asker: Asker,
-        options: Options,
+        requester: Requester,
+        options: ChangeOptions,
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
         let changes = std::slice::from_ref(&change);
-        let applied = self.apply(&self.in_force.state, changes, asker, options.force, now);
+        let applied = self.apply(&self.in_force.state, changes, requester, options.force, now);
         drop(change);
         applied.inspect_err(|error| {
             if let AgentError::Model(errors) = error {
-                let (actor, errors) = (asker.caller.name(), errors.total());
+                let (actor, errors) = (requester.caller.name(), errors.total());
                 tracing::info!(actor, action, errors, "change refused");
             }
         })
@@ -49,7 +49,7 @@ impl Situation<'_> {
         &self,
         state: &State,
         changes: &[Change],
-        asker: Asker,
+        requester: Requester,
         force: bool,
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
@@ -60,15 +60,15 @@ impl Situation<'_> {
         }
         let cx = ChangeContext {
             now,
-            actor: &asker.caller.name(),
+            actor: &requester.caller.name(),
             limits: self.limits,
             force,
         };
         Ok(state.apply_all(changes, &cx)?)
     }
 
-    /// Authorises and compiles what was applied since `started`, and looks whom it denies.
-    /// `asker`: the caller, if it is not the agent itself that goes back.
+    /// Authorises and compiles what was applied since `started`, and checks its impact.
+    /// `requester`: none if the agent itself rolls back.
     ///
     /// # Errors
     /// It is refused.
@@ -76,8 +76,8 @@ impl Situation<'_> {
         &self,
         applied: Applied,
         started: Instant,
-        asker: Option<Asker>,
-        options: Options,
+        requester: Option<Requester>,
+        options: ChangeOptions,
     ) -> Result<Candidate, AgentError> {
         let Applied { state, warnings } = applied;
         let mut changed = Changed {
@@ -94,8 +94,8 @@ impl Situation<'_> {
             dry_run: options.dry_run,
             timing: Timing::default(),
         };
-        if let Some(asker) = asker {
-            let may = rights::check(asker.caller, self.grants, &self.in_force.state, &state);
+        if let Some(requester) = requester {
+            let may = rights::check(requester.caller, self.grants, &self.in_force.state, &state);
             match may {
                 Err(error) if options.dry_run => changed.warnings.push(would_be(&error)),
                 may => may?,
@@ -126,9 +126,9 @@ impl Situation<'_> {
             },
         };
         candidate.changed.timing.compile_ms = millis(started);
-        if let Some(asker) = asker {
-            self.look_whom_it_denies(&mut candidate, asker, options)?;
-            self.look_what_it_opens(&mut candidate, options)?;
+        if let Some(requester) = requester {
+            self.check_impact(&mut candidate, requester, options)?;
+            self.check_opened(&mut candidate, options)?;
         }
         Ok(candidate)
     }

@@ -182,7 +182,7 @@ struct Count {
 
 /// Which clients to look for.
 #[derive(Clone, Copy)]
-pub(in crate::agent) struct Wanted<'a> {
+pub(in crate::agent) struct ClientSearch<'a> {
     /// By which interfaces forwarded sessions come in that count; all where there are none.
     pub(in crate::agent) interfaces: &'a [String],
     /// Every client that the new rules deny, not only those that the old ones did not.
@@ -193,7 +193,7 @@ pub(in crate::agent) struct Wanted<'a> {
 pub(in crate::agent) fn judge(
     sockets: &dyn Sockets,
     judge: &Judge<'_>,
-    wanted: Wanted<'_>,
+    wanted: ClientSearch<'_>,
 ) -> Result<Clients, SocketsError> {
     let (mut denied, allowed) = divide(sockets, judge, wanted)?;
     keep_arriving(sockets, &mut denied, wanted)?;
@@ -237,7 +237,7 @@ pub(in crate::agent) fn judge(
 pub(in crate::agent) fn denied(
     sockets: &dyn Sockets,
     judge: &Judge<'_>,
-    wanted: Wanted<'_>,
+    wanted: ClientSearch<'_>,
 ) -> Result<Vec<Session>, SocketsError> {
     let (mut denied, _) = divide(sockets, judge, wanted)?;
     keep_arriving(sockets, &mut denied, wanted)?;
@@ -248,7 +248,7 @@ pub(in crate::agent) fn denied(
 fn divide(
     sockets: &dyn Sockets,
     judge: &Judge<'_>,
-    wanted: Wanted<'_>,
+    wanted: ClientSearch<'_>,
 ) -> Result<(Vec<Session>, Vec<Session>), SocketsError> {
     let is_service = |port| judge.new.state.service_of_port(port).is_some();
     let mut sessions = sockets.inbound(&is_service)?;
@@ -269,7 +269,7 @@ fn divide(
 fn keep_arriving(
     sockets: &dyn Sockets,
     sessions: &mut Vec<Session>,
-    wanted: Wanted<'_>,
+    wanted: ClientSearch<'_>,
 ) -> Result<(), SocketsError> {
     let forwarded = sessions.iter().filter(|s| s.is_forwarded());
     let sources = forwarded.map(Session::source).collect();

@@ -1,6 +1,6 @@
 //! What opens the host or a service to every source, and whether the requester agreed.
 //!
-//! Goes by effect: whatever makes the rules pass everyone, or exempts everyone from them,
+//! Goes by effect: whatever makes the rules pass every source, or exempts every source,
 //! is refused unless the request consents to it, by whichever command or statement it
 //! comes. Decides nothing about who is denied.
 
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::options::{Options, hex};
+use super::options::{ChangeOptions, hex};
 use super::situation::{Candidate, Situation};
 use crate::agent::error::{AgentError, EnforcerError, chain};
 use crate::agent::in_force::InForce;
@@ -32,10 +32,10 @@ pub fn everything() -> Opens {
 
 impl Situation<'_> {
     /// Finds out what a change opens, and refuses it without consent.
-    pub(super) fn look_what_it_opens(
+    pub(super) fn check_opened(
         &self,
         candidate: &mut Candidate,
-        options: Options,
+        options: ChangeOptions,
     ) -> Result<(), AgentError> {
         candidate.changed.opens = self.opened_by(candidate);
         let opens = candidate.changed.opens.as_ref();

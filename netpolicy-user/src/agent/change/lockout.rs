@@ -1,11 +1,11 @@
-//! Whether a change, or the end of a bypass, shuts the operator himself out.
+//! Whether a change, or the end of a bypass, denies the operator's own address.
 
 use std::net::IpAddr;
 
 use netpolicy_common::{FAILSAFE_SCOPE, Reason};
 
 use super::clients::Judge;
-use crate::agent::access::Seat;
+use crate::agent::access::OperatorOrigin;
 use crate::agent::error::AgentError;
 use crate::model::{AllowPart, explain};
 
@@ -15,9 +15,14 @@ use crate::model::{AllowPart, explain};
 /// For each address it takes two look-ups for each scope; only a refusal looks at every rule.
 ///
 /// # Errors
-/// [`AgentError::Lockout`], with the first scope that he loses.
-pub(in crate::agent) fn check_operator(judge: &Judge<'_>, seat: Seat) -> Result<(), AgentError> {
-    seat.judged().try_for_each(|address| check(judge, address))
+/// [`AgentError::Lockout`], with the first scope that the operator loses.
+pub(in crate::agent) fn check_operator(
+    judge: &Judge<'_>,
+    origin: OperatorOrigin,
+) -> Result<(), AgentError> {
+    origin
+        .judged()
+        .try_for_each(|address| check(judge, address))
 }
 
 fn check(judge: &Judge<'_>, address: IpAddr) -> Result<(), AgentError> {
@@ -41,7 +46,7 @@ fn check(judge: &Judge<'_>, address: IpAddr) -> Result<(), AgentError> {
     let mut scope = judge.scope(port).1;
     let was = judge.old.rules.ports.get(usize::from(port));
     if was == Some(&FAILSAFE_SCOPE) {
-        // Of all the scope's ports he loses this one alone, perhaps.
+        // Perhaps this port is the only one of the scope that the operator loses.
         scope += &format!(" (port {port}, no failsafe port any more)");
     }
     Err(AgentError::Lockout {
@@ -54,15 +59,15 @@ fn check(judge: &Judge<'_>, address: IpAddr) -> Result<(), AgentError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::agent::access::{Asker, Seat};
-    use crate::agent::change::Options;
+    use crate::agent::access::{OperatorOrigin, Requester};
+    use crate::agent::change::ChangeOptions;
     use crate::agent::error::AgentError;
     use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, create};
     use crate::model::Change;
 
-    fn at(address: &str) -> Asker {
-        Asker {
-            seat: Seat::Said(address.parse().unwrap()),
+    fn at(address: &str) -> Requester {
+        Requester {
+            origin: OperatorOrigin::Said(address.parse().unwrap()),
             ..ROOT
         }
     }
@@ -124,10 +129,10 @@ mod tests {
             "192.0.2.1",
         );
         assert_eq!((&*scope, policy.as_deref()), ("postgres", Some("dba")));
-        // To whom it is open nothing is lost.
-        let asker = at("10.0.0.1");
+        // An operator who keeps access loses nothing.
+        let requester = at("10.0.0.1");
         let change = ports("postgres", &["5432", "6432"]);
-        bench.writer.change(change, asker, PLAIN).unwrap();
+        bench.writer.change(change, requester, PLAIN).unwrap();
     }
 
     #[test]
@@ -140,7 +145,7 @@ mod tests {
         }
         let change = || create("three", &["10.0.0.0/8"], &[]);
         locks_out(&mut bench, change(), "192.0.2.1");
-        let force = Options {
+        let force = ChangeOptions {
             force: true,
             ..PLAIN
         };

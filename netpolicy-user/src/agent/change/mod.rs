@@ -1,4 +1,4 @@
-//! What a change would do, before it is made: its proposal, whether it may be, whom it denies
+//! What a change would do, before it is made: its proposal, whether it is allowed, its impact
 //! and what it opens.
 //!
 //! Goes by what the writer hands it, a [`Situation`], and changes nothing: what is stored and in
@@ -15,6 +15,6 @@ pub mod proposal;
 pub mod situation;
 pub(in crate::agent) mod warnings;
 
-pub use options::{Consent, Options};
+pub use options::{ChangeOptions, Consent};
 pub use proposal::Proposal;
 pub use situation::{Candidate, Situation};

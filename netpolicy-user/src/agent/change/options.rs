@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::agent::access::{Asker, Caller};
+use crate::agent::access::{Caller, Requester};
 use crate::agent::error::AgentError;
 use crate::api::{ChangeQuery, Existing, Opens};
 
@@ -11,10 +11,10 @@ const MOST_WITHIN: u64 = 24 * 60 * 60;
 
 /// How a change is to be made; see [`ChangeQuery`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct ChangeOptions {
     /// Only say what would change.
     pub dry_run: bool,
-    /// Make it also if it denies the operator himself.
+    /// Apply it even if it denies the operator's own address.
     pub force: bool,
     /// Refuse it if it denies a connected client.
     pub strict: bool,
@@ -29,12 +29,12 @@ pub struct Options {
     pub if_revision: Option<u64>,
 }
 
-impl Options {
+impl ChangeOptions {
     /// Checks a query, and finds out where the caller sits.
     ///
     /// # Errors
     /// A duration or an address that is none.
-    pub fn of(query: &ChangeQuery, caller: Caller) -> Result<(Self, Asker), AgentError> {
+    pub fn of(query: &ChangeQuery, caller: Caller) -> Result<(Self, Requester), AgentError> {
         let within = query.confirm_within;
         if within.is_some_and(|seconds| !(1..=MOST_WITHIN).contains(&seconds)) {
             return Err(AgentError::BadRequest(format!(
@@ -42,7 +42,7 @@ impl Options {
                 within.unwrap_or(0)
             )));
         }
-        let asker = Asker::of(caller, query.from.as_deref())?;
+        let requester = Requester::of(caller, query.from.as_deref())?;
         let options = Self {
             dry_run: query.dry_run,
             force: query.force,
@@ -52,7 +52,7 @@ impl Options {
             consent: Consent::of(query.opens.as_deref())?,
             if_revision: query.if_revision,
         };
-        Ok((options, asker))
+        Ok((options, requester))
     }
 }
 

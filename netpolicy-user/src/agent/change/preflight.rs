@@ -1,22 +1,22 @@
-//! Whom a change denies, before it is made: the operator, and who is connected; and the
+//! The impact of a change, before it is made: on the operator and on connected clients; and the
 //! end of their connections once it is made. It changes nothing that is stored or in force.
 
-use super::clients::{self, Judge, Side, Wanted};
+use super::clients::{self, ClientSearch, Judge, Side};
 use super::lockout::check_operator;
 use super::situation::{Candidate, Situation};
-use crate::agent::access::Asker;
-use crate::agent::change::Options;
+use crate::agent::access::Requester;
+use crate::agent::change::ChangeOptions;
 use crate::agent::error::{AgentError, chain};
 use crate::api::{Changed, ClientsView, Existing};
 use crate::model::effect::{Becomes, Effect};
 
 impl Situation<'_> {
-    /// The operator himself, and the clients that are connected.
-    pub(super) fn look_whom_it_denies(
+    /// Checks the operator's own address, and the clients that are connected.
+    pub(super) fn check_impact(
         &self,
         candidate: &mut Candidate,
-        asker: Asker,
-        options: Options,
+        requester: Requester,
+        options: ChangeOptions,
     ) -> Result<(), AgentError> {
         // The lists say nothing of bypasses: a port that moves to another service may leave one
         // behind.
@@ -34,7 +34,7 @@ impl Situation<'_> {
             },
             now: self.now,
         };
-        if let Err(lockout) = check_operator(&judge, asker.seat) {
+        if let Err(lockout) = check_operator(&judge, requester.origin) {
             if options.dry_run || options.force {
                 changed.warnings.push(if options.force {
                     format!("{lockout}; applied anyway (--force)")
@@ -51,9 +51,9 @@ impl Situation<'_> {
         let denies = |effect: &Effect| effect.becomes == Becomes::Denied;
         let denies = changed.effects.iter().any(denies);
         if denies {
-            changed.operator = Some(asker.seat.view());
+            changed.operator = Some(requester.origin.view());
         }
-        let wanted = Wanted {
+        let wanted = ClientSearch {
             interfaces: self.interfaces,
             all: again,
         };
@@ -86,18 +86,20 @@ impl Situation<'_> {
             clients.view.closed = clients.denied_connections();
             clients.view.syn_cookies_sent = self.sockets.syn_cookies_sent();
         }
-        // Where nobody becomes denied, connected clients are of no interest.
+        // Where no source becomes denied, connected clients are of no interest.
         if denies || again || !clients.denied.is_empty() {
-            changed.operator.get_or_insert_with(|| asker.seat.view());
+            changed
+                .operator
+                .get_or_insert_with(|| requester.origin.view());
             changed.clients = Some(clients.view);
         }
         Ok(())
     }
 
-    /// Closes the connections of those whom a change has denied, where that was asked for.
+    /// Closes the connections of clients that a change has denied, where that was requested.
     /// `all`: of all who are denied, since nothing changed.
     ///
-    /// They are looked for anew: until the flip more may have come in. And once more, since
+    /// Searches again: until the flip more may have come in. And once more, since
     /// an attempt that had passed before may become a connection just now.
     pub(in crate::agent) fn cut(&self, old: Side<'_>, all: bool, changed: &mut Changed) {
         const ROUNDS: usize = 2;
@@ -112,7 +114,7 @@ impl Situation<'_> {
             new: self.side(),
             now: self.now,
         };
-        let wanted = Wanted {
+        let wanted = ClientSearch {
             interfaces: self.interfaces,
             all,
         };

@@ -1,4 +1,4 @@
-//! What is to become of the desired state.
+//! Proposals: requested changes of the desired state.
 
 use super::action;
 use crate::model::{Applied, Change};
@@ -21,7 +21,7 @@ pub enum Proposal {
         /// The revision.
         revision: u64,
     },
-    /// What it was before the change that nobody confirmed.
+    /// The state before the unconfirmed change.
     Unconfirmed(Pending),
 }
 

@@ -1,4 +1,4 @@
-//! What a change is judged by, and what comes of judging it.
+//! The input and the result of checking a change.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::clients::{Side, Sockets};
 use crate::agent::in_force::InForce;
-use crate::agent::progress::Progress;
+use crate::agent::progress::ProgressReporter;
 use crate::agent::snapshot::Snapshot;
 use crate::api::Changed;
 use crate::compiler::Compilation;
@@ -31,7 +31,7 @@ pub struct Situation<'a> {
     /// Where the program is attached.
     pub published: Arc<Snapshot>,
     /// What the writer is doing.
-    pub progress: &'a Progress,
+    pub progress: &'a ProgressReporter,
 }
 
 /// A change that is checked and compiled, and not made yet.

@@ -34,7 +34,7 @@ fn closed(state: &State, effect: &Effect) -> Option<String> {
     }
     let family = match sources.kind {
         SourcesKind::Networks => return None,
-        SourcesKind::Everybody => "IPv4 or IPv6",
+        SourcesKind::All => "IPv4 or IPv6",
         SourcesKind::AllIpv4 => "IPv4",
         SourcesKind::AllIpv6 => "IPv6",
     };

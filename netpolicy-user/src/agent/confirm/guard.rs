@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The option by which a process knows that it is the guard; its value is in seconds.
-pub const OPTION: &str = "take-back-after";
+pub const OPTION: &str = "roll-back-after";
 
 /// A guard that was left.
 #[derive(Debug)]

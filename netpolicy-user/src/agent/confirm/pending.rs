@@ -1,4 +1,4 @@
-//! Changes that are taken back unless they are confirmed in time.
+//! Changes that are rolled back unless they are confirmed in time.
 //!
 //! The store remembers them, so that neither a crash nor a reboot confirms anything.
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::guard::Guard;
 use crate::agent::access::audit::{self, lines};
-use crate::agent::access::{Asker, Grants, rights};
+use crate::agent::access::{Grants, Requester, rights};
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::api::PendingView;
@@ -97,7 +97,7 @@ impl Confirmation {
     /// None waits, it is not the caller's to confirm, or the store refuses.
     pub fn confirm(
         &mut self,
-        asker: Asker,
+        requester: Requester,
         grants: &Grants,
         now: &InForce,
         store: &mut dyn Store,
@@ -109,16 +109,16 @@ impl Confirmation {
                 hint: "`netpolicy history` lists all changes and rollbacks",
             });
         };
-        if asker.caller.name() != pending.actor {
+        if requester.caller.name() != pending.actor {
             rights::require(
-                asker.caller,
+                requester.caller,
                 grants,
                 Privilege::Admin,
                 "confirm another user's change",
             )?;
         }
         let action = format!("confirm {}", pending.revision);
-        self.end(asker, &action, now, store, clock)?;
+        self.end(requester, &action, now, store, clock)?;
         Ok(view(&pending, clock))
     }
 
@@ -128,13 +128,13 @@ impl Confirmation {
     /// The store refuses.
     pub fn end(
         &mut self,
-        asker: Asker,
+        requester: Requester,
         action: &str,
         now: &InForce,
         store: &mut dyn Store,
         clock: &Clock,
     ) -> Result<(), AgentError> {
-        let entry = audit::entry(asker, action, Outcome::Done, now.revision);
+        let entry = audit::entry(requester, action, Outcome::Done, now.revision);
         store
             .clear_pending(&entry)
             .map_err(|source| AgentError::Store {

@@ -82,7 +82,7 @@ fn wall_time(boot_ns: u64) -> Timestamp {
     now.checked_sub(ago).unwrap_or(now)
 }
 
-/// Which rule denied whom, as far as there was time to find out.
+/// Which rule denied which attempt, as far as there was time to find out.
 #[derive(Default)]
 struct RuleNames {
     revision: u64,

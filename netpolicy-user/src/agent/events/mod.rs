@@ -1,4 +1,4 @@
-//! Denied attempts, from the kernel's ring buffer to whoever listens.
+//! Denied attempts, from the kernel's ring buffer to the listeners.
 //!
 //! Reads the kernel and what the writer published; asks the writer for nothing.
 

@@ -1,7 +1,7 @@
-//! From the kernel's ring buffer to whoever listens.
+//! From the kernel's ring buffer to the listeners.
 //!
-//! The buffer is always drained, so that it never fills up with what nobody reads;
-//! names and rules are looked up only while somebody listens, on a thread of their
+//! The buffer is always drained, so that it never fills up with unread events;
+//! names and rules are looked up only while there is a listener, on a thread of their
 //! own ([`super::denied`]).
 
 use std::io;
@@ -44,7 +44,7 @@ impl EventHub {
         self.0.subscribe()
     }
 
-    /// Whether anybody listens.
+    /// Whether there is a listener.
     #[must_use]
     pub fn is_heard(&self) -> bool {
         self.0.receiver_count() > 0
@@ -52,7 +52,7 @@ impl EventHub {
 
     /// To all who listen, if any.
     pub fn send(&self, line: EventLine) {
-        // Nobody listening is no error.
+        // It is no error that there is no listener.
         let _ = self.0.send(line);
     }
 }
@@ -67,11 +67,11 @@ pub fn allowance(per_second: u32, cpus: usize) -> u64 {
     }
 }
 
-/// Drains the latest of `sources` for good and grants its allowance. While somebody
-/// listens, events go into `raw`; those that do not fit are lost. Ends with `sources`.
+/// Drains the latest of `sources` for good and grants what each CPU may report. While there is a
+/// listener, events go into `raw`; those that do not fit are lost. Ends with `sources`.
 pub async fn pump(
     mut sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
-    per_cpu: u64,
+    per_cpu: impl Fn() -> u64,
     hub: EventHub,
     raw: mpsc::Sender<Event>,
 ) {
@@ -79,7 +79,7 @@ pub async fn pump(
     while let Some(current) = source {
         tokio::select! {
             next = sources.recv() => source = next,
-            result = pump_one(current, per_cpu, &hub, &raw) => {
+            result = pump_one(current, &per_cpu, &hub, &raw) => {
                 if let Err(error) = result {
                     tracing::error!(%error, "no events: the ring buffer cannot be polled");
                 }
@@ -91,7 +91,7 @@ pub async fn pump(
 
 async fn pump_one(
     mut source: Box<dyn EventSource>,
-    per_cpu: u64,
+    per_cpu: &impl Fn() -> u64,
     hub: &EventHub,
     raw: &mpsc::Sender<Event>,
 ) -> io::Result<()> {
@@ -105,7 +105,7 @@ async fn pump_one(
     loop {
         tokio::select! {
             _ = grants.tick() => {
-                let result = source.grant(per_cpu);
+                let result = source.grant(per_cpu());
                 if let Err(error) = &result && !grant_failed {
                     tracing::warn!(error = chain(error), "events may be missing");
                 }
@@ -114,7 +114,7 @@ async fn pump_one(
             }
             ready = readable.readable() => {
                 let mut ready = ready?;
-                // Cleared first: what comes in while draining makes it ready anew.
+                // Cleared first: what comes in while draining makes it ready again.
                 ready.clear_ready();
                 drain(&mut *source, hub, raw);
                 // A flood of events must not keep the thread from other work.
@@ -145,7 +145,7 @@ pub async fn count_lost(inspector: Arc<dyn Inspector>, hub: EventHub) {
     loop {
         ticks.tick().await;
         if !hub.is_heard() {
-            // What is lost while nobody listens is lost to nobody.
+            // Events that are lost without a listener are not missed.
             before = None;
             continue;
         }
@@ -181,20 +181,20 @@ mod tests {
     }
 
     /// A source with some events in it; readable when its stream is.
-    struct Source {
+    struct FakeSource {
         stream: UnixStream,
         _peer: UnixStream,
         events: VecDeque<Event>,
         granted: mpsc::UnboundedSender<u64>,
     }
 
-    impl AsFd for Source {
+    impl AsFd for FakeSource {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.stream.as_fd()
         }
     }
 
-    impl EventSource for Source {
+    impl EventSource for FakeSource {
         fn next(&mut self) -> Option<Event> {
             self.events.pop_front()
         }
@@ -205,11 +205,11 @@ mod tests {
         }
     }
 
-    fn source(events: usize) -> (Source, mpsc::UnboundedReceiver<u64>) {
+    fn source(events: usize) -> (FakeSource, mpsc::UnboundedReceiver<u64>) {
         let (granted, grants) = mpsc::unbounded_channel();
         let event = crate::agent::events::denied::tests::event();
         let (stream, peer) = UnixStream::pair().unwrap();
-        let source = Source {
+        let source = FakeSource {
             stream,
             _peer: peer,
             events: vec![event; events].into(),
@@ -219,12 +219,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn allowance_is_granted_and_events_nobody_wants_are_drained() {
+    async fn allowance_is_granted_and_events_without_a_listener_are_drained() {
         let (source, mut grants) = source(3);
         let (sources, receiver) = mpsc::unbounded_channel::<Box<dyn EventSource>>();
         assert!(sources.send(Box::new(source)).is_ok());
         let (raw, mut received) = mpsc::channel(8);
-        let pump = tokio::spawn(pump(receiver, 7, EventHub::default(), raw));
+        let pump = tokio::spawn(pump(receiver, || 7, EventHub::default(), raw));
         assert_eq!(grants.recv().await, Some(7));
         assert_eq!(grants.recv().await, Some(7), "and again");
         assert!(received.try_recv().is_err());

@@ -11,7 +11,7 @@ use crate::clock::testing::Hands;
 use crate::compiler::Ruleset;
 use crate::store::{Departure, RevisionMeta, SqliteStore};
 
-const OLDER: Held = Held {
+const OLDER: StoreHold = StoreHold {
     kind: DepartureKind::Older,
     last: 7,
     keeps: true,
@@ -112,7 +112,7 @@ fn acknowledgement_requires_consent_to_what_rules_and_bypasses_open() {
 fn acknowledgement_that_opens_nothing_requires_no_consent() {
     let mut bench = held(compile(&state_with_policy("later", &[], &["203.0.0.0/8"])));
     let later = bench.writer.now() + jiff::SignedDuration::from_hours(1);
-    bench.writer.drop_lapsed_bypasses(later);
+    bench.writer.drop_expired_bypasses(later);
     let look = bench.writer.acknowledge(ROOT, Consent::Nothing, true);
     assert_eq!(look.unwrap().opens, None);
     bench
@@ -124,7 +124,7 @@ fn acknowledgement_that_opens_nothing_requires_no_consent() {
 #[test]
 fn held_store_that_is_in_force_for_want_of_another_is_kept_in_force() {
     let mut bench = held(compile(&state_with_policy("later", &[], &["10.0.0.0/8"])));
-    bench.writer.hold(Some(Held {
+    bench.writer.hold(Some(StoreHold {
         keeps: false,
         ..OLDER
     }));
@@ -147,7 +147,7 @@ fn found(
     departure: Option<Departure>,
     is_restored: bool,
     enforced: Option<(u64, [u8; 32], bool)>,
-) -> Option<Held> {
+) -> Option<StoreHold> {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open_with(dir.path(), Hands::new().clock()).unwrap();
     for name in ["first", "second"] {
@@ -191,7 +191,7 @@ fn digest(name: &str) -> [u8; 32] {
 fn start_holds_a_store_by_what_is_in_force_and_by_what_was_recorded() {
     let other = [7; 32];
     let departed = |kind, last| Some(Departure { kind, last });
-    let held = |kind, last, keeps| Some(Held { kind, last, keeps });
+    let held = |kind, last, keeps| Some(StoreHold { kind, last, keeps });
     use DepartureKind::{Diverged, Older};
     let cases = [
         // Nothing is in force, nothing was recorded.

@@ -1,4 +1,4 @@
-//! Who is let in: root, and callers to whom something was granted.
+//! Which callers are admitted: root, and users and groups with a grant.
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::Method;
@@ -7,15 +7,15 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::standing::Standing;
-use crate::agent::access::{Asker, Caller, Seat, rights};
+use crate::agent::access::{Caller, OperatorOrigin, Requester, rights};
 use crate::agent::error::AgentError;
 
 /// Who is at the other end of a connection, as the kernel says.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub Option<Caller>);
 
-/// Middleware: lets in whoever may see anything, with a [`Caller`] and a [`Standing`] for
-/// what follows, and no one else; before anything of a request's body is read.
+/// Middleware: admits callers that may see anything, with a [`Caller`] and a [`Standing`] for
+/// what follows, and refuses other callers before anything of a request's body is read.
 pub async fn authorize(
     State(app): State<App>,
     ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
@@ -38,11 +38,11 @@ pub async fn authorize(
     // Reading changes nothing, and is not in that log when it is allowed either.
     if request.method() != Method::GET {
         let action = format!("{} {}", request.method(), path.escape_debug());
-        let asker = Asker {
+        let requester = Requester {
             caller,
-            seat: Seat::Console,
+            origin: OperatorOrigin::Console,
         };
-        app.supervisor.refused(asker, &action, &error);
+        app.supervisor.refused(requester, &action, &error);
     }
     error.into_response()
 }

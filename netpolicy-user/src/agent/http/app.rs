@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use super::quota::Quota;
 use crate::agent::error::AgentError;
 use crate::agent::events::EventHub;
-use crate::agent::kernel::{Brake, Inspector};
+use crate::agent::kernel::{Inspector, KillSwitch};
+use crate::agent::reload::Running;
 use crate::agent::writer::Supervisor;
-use crate::model::Limits;
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -21,20 +21,17 @@ pub struct App {
     /// The kernel, to read from.
     pub inspector: Arc<dyn Inspector>,
     /// The kill switch.
-    pub brake: Arc<dyn Brake>,
+    pub kill_switch: Arc<dyn KillSwitch>,
     /// The file that says that nothing is to be attached.
     pub marker: PathBuf,
-    /// Interfaces that need not be filtered: see
-    /// [`Config::unfiltered_interfaces`](crate::config::Config::unfiltered_interfaces).
-    pub unfiltered_interfaces: Arc<[String]>,
+    /// What of the configuration is in force.
+    pub running: watch::Receiver<Arc<Running>>,
     /// Events.
     pub hub: EventHub,
     /// Becomes `true` when the agent stops; streams end then.
     pub stopping: watch::Receiver<bool>,
     /// When the agent started.
     pub started: Timestamp,
-    /// How much a host takes.
-    pub limits: Limits,
     /// The memory that bodies under way may take.
     pub bodies: Arc<Quota>,
 }

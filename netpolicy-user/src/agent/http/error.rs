@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use crate::agent::error::{AgentError, Kind};
-use crate::api::{ErrorCode, PROBLEM_JSON, Problem};
+use crate::agent::error::{AgentError, FailureKind};
+use crate::api::{ErrorCode, PROBLEM_JSON, ProblemDetails};
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -87,13 +87,13 @@ impl HttpError {
 
     /// What the caller is sent.
     #[must_use]
-    pub fn body(&self) -> Problem {
+    pub fn body(&self) -> ProblemDetails {
         let status = self.status();
         let (errors, opens, revision) = match self {
             Self::Agent(error) => (error.errors(), error.opens().cloned(), error.revision()),
             error => (vec![error.to_string()], None, None),
         };
-        Problem {
+        ProblemDetails {
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             status: status.as_u16(),
             code: self.code(),
@@ -108,16 +108,18 @@ impl HttpError {
 
 /// The status of a kind of error; a condition of the request's own has another.
 #[must_use]
-pub fn status_of(kind: Kind, code: ErrorCode) -> StatusCode {
+pub fn status_of(kind: FailureKind, code: ErrorCode) -> StatusCode {
     match kind {
-        Kind::Invalid => StatusCode::BAD_REQUEST,
-        Kind::Unknown => StatusCode::NOT_FOUND,
-        Kind::Conflict if code == ErrorCode::RevisionMismatch => StatusCode::PRECONDITION_FAILED,
-        Kind::Conflict => StatusCode::CONFLICT,
-        Kind::Forbidden => StatusCode::FORBIDDEN,
-        Kind::Exhausted => StatusCode::INSUFFICIENT_STORAGE,
-        Kind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-        Kind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        FailureKind::Invalid => StatusCode::BAD_REQUEST,
+        FailureKind::Unknown => StatusCode::NOT_FOUND,
+        FailureKind::Conflict if code == ErrorCode::RevisionMismatch => {
+            StatusCode::PRECONDITION_FAILED
+        }
+        FailureKind::Conflict => StatusCode::CONFLICT,
+        FailureKind::Forbidden => StatusCode::FORBIDDEN,
+        FailureKind::Exhausted => StatusCode::INSUFFICIENT_STORAGE,
+        FailureKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        FailureKind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Extractors that refuse in the API's own way.
 //!
-//! A body is read only from whom its size is due, within its time, and into memory that
+//! A body is read only from a caller who may send its size, within its time, and into memory that
 //! counts against what the caller, and all callers, may have under way.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::error::HttpError;
 use super::quota::{Exceeded, Share};
 use super::standing::Standing;
 use super::throttle::Throttle;
-use crate::agent::access::{Asker, Caller};
+use crate::agent::access::{Caller, Requester};
 use crate::agent::error::AgentError;
 
 /// How long a body may take: this, and a second more for each [`BYTES_PER_SECOND`] that
@@ -121,7 +121,8 @@ pub(in crate::agent::http) async fn read_with<T>(
         if let HttpError::Agent(error @ AgentError::NotAllowed { .. }) = error
             && is_change
         {
-            app.supervisor.refused(Asker::here(caller), &action, error);
+            app.supervisor
+                .refused(Requester::here(caller), &action, error);
         }
     }
     read
@@ -140,7 +141,7 @@ pub(in crate::agent::http) struct Incoming {
     arrived: usize,
     /// Bytes that the share was taken for.
     counted: usize,
-    /// Whether more may come that nobody wants.
+    /// Whether the caller may send more, which is not needed.
     goes_on: bool,
 }
 
@@ -295,7 +296,7 @@ async fn discard(pieces: &mut BodyDataStream) {
             }
         }
     });
-    // Whoever is slower or sends more may see the broken pipe.
+    // A caller that is slower or sends more may see the broken pipe.
     let _ = reading.await;
 }
 

@@ -1,6 +1,6 @@
 //! What one caller, and all callers but admins together, may hold of a resource at a time.
 //!
-//! Counts and refuses; knows neither connections nor bodies. Whoever is refused has to
+//! Counts and refuses; knows neither connections nor bodies. A refused caller has to
 //! come back: waiting would itself hold something.
 
 use std::collections::HashMap;
@@ -30,11 +30,11 @@ pub struct Bound {
 pub struct Quota {
     /// The maximum of all callers whose bound is shared.
     all: usize,
-    held: Mutex<Held>,
+    held: Mutex<HeldUnits>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct HeldUnits {
     shared: usize,
     /// By user id; who holds nothing has no entry.
     by_user: HashMap<u32, usize>,
@@ -70,7 +70,7 @@ impl Quota {
         Ok(share)
     }
 
-    fn with_held<T>(&self, work: impl FnOnce(&mut Held) -> T) -> T {
+    fn with_held<T>(&self, work: impl FnOnce(&mut HeldUnits) -> T) -> T {
         // Nothing in here panics halfway.
         work(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }

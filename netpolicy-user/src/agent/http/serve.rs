@@ -32,7 +32,7 @@ use crate::api::PROBLEM_JSON;
 /// How long a request's head may take, and a connection may stand idle before it.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of a request's head, and of what is read ahead of a body.
+/// Bytes of a request's head, and of the part of a body that is read ahead.
 const BUFFER: usize = 64 * 1024;
 
 /// How long a caller without a connection is given to take the refusal.
@@ -44,7 +44,7 @@ const REFUSALS: usize = 64;
 /// Between two tries to accept while there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// User id of a caller whom the kernel does not name: counted as one user.
+/// User id of callers that the kernel does not name: counted as one user.
 const UNKNOWN: u32 = u32::MAX;
 
 /// How many connections there may be.
@@ -224,7 +224,7 @@ fn refusal(uid: u32, exceeded: Exceeded, limits: Connections) -> HttpError {
 async fn refuse(mut stream: UnixStream, error: &HttpError) {
     let mut heard = [0; 4096];
     // What is closed before the request was read breaks the caller's pipe in place of
-    // answering it; whoever says nothing is not waited for.
+    // answering it; a silent caller is not waited for.
     let _ = timeout(REFUSAL_TIME, stream.read(&mut heard)).await;
     let told = timeout(REFUSAL_TIME, async {
         stream.write_all(&answer(error)).await?;

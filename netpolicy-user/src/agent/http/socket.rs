@@ -1,7 +1,7 @@
 //! The unix socket: made, guarded, served, removed.
 //!
-//! Knows who calls (the kernel says so, `SO_PEERCRED`) and lets nobody in but root and
-//! those to whom something was granted. What is served is the router's business.
+//! Knows the caller (from the kernel, `SO_PEERCRED`) and admits only root and
+//! callers with a grant. What is served is the router's business.
 
 use std::fs::{DirBuilder, FileType, Permissions};
 use std::io;
@@ -20,7 +20,7 @@ const BACKLOG: i32 = 4096;
 /// Why there is no socket to serve on.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// Somebody answers on it.
+    /// Another process answers on it.
     #[error("another agent answers on {}: stop it first, or choose another socket", .0.display())]
     Taken(PathBuf),
     /// Something else has its name.
@@ -49,7 +49,7 @@ pub enum SocketError {
 
 /// The listening socket; its file goes away with it.
 #[derive(Debug)]
-pub struct Socket {
+pub struct ListeningSocket {
     listener: UnixListener,
     file: SocketFile,
 }
@@ -66,7 +66,7 @@ impl Drop for SocketFile {
     }
 }
 
-impl Socket {
+impl ListeningSocket {
     /// Listens on `path`: only its owner may connect. A directory that is missing is
     /// made; a socket that no process listens on is replaced. To be called on a tokio
     /// runtime.
@@ -115,7 +115,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(dir)
 }
 
-/// Makes room for the socket, unless somebody or something else is there.
+/// Makes room for the socket, unless another process or another kind of file is there.
 fn clear(path: &Path) -> Result<(), SocketError> {
     let io = |what| {
         move |source| SocketError::Io {
@@ -163,14 +163,14 @@ fn listen(address: &SocketAddrUnix) -> io::Result<UnixListener> {
         None,
     )?;
     // The file that bind() makes inherits the socket's own mode (unix_bind_bsd in the
-    // kernel's net/unix/af_unix.c), so nobody can connect before a chmod of the file.
+    // kernel's net/unix/af_unix.c), so no process can connect before a chmod of the file.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     rustix::net::bind(&socket, address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     UnixListener::from_std(socket.into())
 }
 
-/// Lets everybody knock, or only the socket's owner: others are of no use to whom nothing
+/// Lets all users connect, or only the socket's owner: the others are of no use while nothing
 /// was granted.
 ///
 /// # Errors
@@ -192,7 +192,7 @@ mod tests {
     async fn only_the_owner_may_connect_and_the_file_goes_with_the_guard() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run").join("agent.sock");
-        let (listener, file) = Socket::bind(&path).unwrap().into_parts();
+        let (listener, file) = ListeningSocket::bind(&path).unwrap().into_parts();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().unwrap()), 0o755);
         let (accepted, connected) =
@@ -207,8 +207,8 @@ mod tests {
     async fn a_living_agent_is_not_pushed_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
-        let first = Socket::bind(&path).unwrap();
-        let error = Socket::bind(&path).unwrap_err().to_string();
+        let first = ListeningSocket::bind(&path).unwrap();
+        let error = ListeningSocket::bind(&path).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("another agent answers on {}", path.display())),
             "{error}"
@@ -223,7 +223,7 @@ mod tests {
         let path = dir.path().join("agent.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "std leaves the file");
-        Socket::bind(&path).unwrap();
+        ListeningSocket::bind(&path).unwrap();
     }
 
     #[tokio::test]
@@ -231,17 +231,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
         std::fs::write(&path, "precious").unwrap();
-        let error = Socket::bind(&path).unwrap_err().to_string();
+        let error = ListeningSocket::bind(&path).unwrap_err().to_string();
         assert!(error.contains("is a file, where a socket"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-        let error = Socket::bind(dir.path()).unwrap_err().to_string();
+        let error = ListeningSocket::bind(dir.path()).unwrap_err().to_string();
         assert!(error.contains("is a directory"), "{error}");
     }
 
     #[tokio::test]
     async fn a_path_that_is_too_long_is_named() {
         let path = Path::new("/tmp").join("x".repeat(120));
-        let error = Socket::bind(&path).unwrap_err().to_string();
+        let error = ListeningSocket::bind(&path).unwrap_err().to_string();
         assert!(error.contains("too long"), "{error}");
     }
 }

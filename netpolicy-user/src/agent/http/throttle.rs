@@ -1,4 +1,4 @@
-//! Log lines that a caller can provoke at will: a few, then only how many more.
+//! Log lines that a caller can provoke: a few, then only the number of further ones.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

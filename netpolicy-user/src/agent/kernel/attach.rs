@@ -7,26 +7,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::enforcer::{Brake, LinkSet};
+use super::enforcer::{KillSwitch, LinkSet};
 use crate::agent::access::Caller;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::faults::Faults;
 use crate::agent::snapshot::Snapshot;
 use crate::detach_marker;
 
-/// The kill switch: detaches from all interfaces, until told otherwise. Waits for
-/// nobody, the writer included, which finds the marker when it looks next.
+/// The kill switch: detaches from all interfaces, until `netpolicy attach`. Does not wait
+/// for the writer either, which finds the marker when it looks next.
 ///
 /// # Errors
 /// The kernel refuses, or the marker cannot be written; then it is detached, but only
 /// until the agent looks again.
-pub fn detach(marker: &Path, brake: &dyn Brake, caller: Caller) -> Result<Vec<String>, AgentError> {
+pub fn detach(
+    marker: &Path,
+    kill_switch: &dyn KillSwitch,
+    caller: Caller,
+) -> Result<Vec<String>, AgentError> {
     // First, so that the writer does not attach again what is being detached.
     let marked = detach_marker::write(marker, &caller.name(), Timestamp::now());
-    let names = brake.detach_all().map_err(|source| AgentError::Kernel {
-        what: "could not detach",
-        source,
-    })?;
+    let names = kill_switch
+        .detach_all()
+        .map_err(|source| AgentError::Kernel {
+            what: "could not detach",
+            source,
+        })?;
     tracing::warn!(
         actor = caller.name(),
         ?names,
@@ -94,7 +100,7 @@ impl Attacher {
     /// Makes the kernel's attachments the configured ones, at start.
     ///
     /// Those that are configured no more are let go last, and only once all that are
-    /// configured are filtered: under a new name, or beside a mistyped one, it may be the
+    /// configured are filtered: under a new name, or next to a mistyped one, it may be the
     /// very interface that is meant.
     pub fn take_over(&mut self) {
         let attached = self.kernel_attached().unwrap_or_default();
@@ -108,9 +114,40 @@ impl Attacher {
         if self.interfaces.is_empty() {
             tracing::warn!("no interface is configured: nothing is filtered");
         }
+        self.settle();
         self.check();
         for name in strays {
             self.let_go(&name);
+        }
+    }
+
+    /// Filters other interfaces from now on, as if the agent had started with them. Without any,
+    /// what is filtered stays so.
+    pub fn configure(&mut self, interfaces: Vec<String>) {
+        if interfaces.is_empty() && self.is_detached() {
+            // Those that `netpolicy attach` is to filter again.
+            return;
+        }
+        self.interfaces = interfaces;
+        let known = &self.interfaces;
+        self.unfiltered.retain(|name, _| known.contains(name));
+        self.attached.retain(|name, _| known.contains(name));
+        self.take_over();
+    }
+
+    /// Moves interfaces to the hook that the configuration would have.
+    fn settle(&mut self) {
+        if self.is_detached() {
+            return;
+        }
+        for name in &self.interfaces {
+            if let Err(error) = self.links.settle(name) {
+                tracing::warn!(
+                    interface = name,
+                    error = chain(&error),
+                    "it stays at its hook, if it is filtered"
+                );
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The agent's seams before the kernel, by the real datapath.
+//! The agent's kernel traits, implemented by the datapath.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
-use super::enforcer::{Brake, Enforcer, EventSource, Inspector, LinkSet};
+use super::enforcer::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
 use crate::agent::error::EnforcerError;
 use crate::arrival::{self, ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
@@ -38,7 +38,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Takes over what is pinned, or installs anew; either way `ruleset` is in force
+    /// Takes over what is pinned, or installs it; either way `ruleset` is in force
     /// then.
     ///
     /// # Errors
@@ -140,6 +140,10 @@ impl LinkSet for Links {
         Ok(())
     }
 
+    fn settle(&self, interface: &str) -> Result<(), EnforcerError> {
+        Ok(Self::settle(self, interface)?)
+    }
+
     fn detach(&self, interface: &str) -> Result<bool, EnforcerError> {
         Ok(Self::detach(self, interface)?)
     }
@@ -206,7 +210,7 @@ impl Inspector for Inspection {
     }
 }
 
-impl Brake for Links {
+impl KillSwitch for Links {
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
         Ok(Self::detach_all(self)?)
     }

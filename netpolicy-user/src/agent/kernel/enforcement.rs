@@ -11,7 +11,7 @@ use super::enforcer::{Enforcer, EventSource};
 use crate::agent::error::{AgentError, EnforcerError, chain};
 use crate::agent::faults::Faults;
 use crate::agent::in_force::InForce;
-use crate::agent::progress::Progress;
+use crate::agent::progress::ProgressReporter;
 use crate::agent::snapshot::Snapshot;
 use crate::api::Phase;
 use crate::compiler::{Compilation, Extent, Ruleset};
@@ -22,7 +22,7 @@ use crate::model::State;
 const VERIFY_SHARE: u32 = 20;
 
 /// See the module.
-pub struct Enforcement {
+pub struct KernelWriter {
     enforcer: Box<dyn Enforcer>,
     /// Attaches to interfaces.
     attacher: SharedAttacher,
@@ -57,7 +57,7 @@ impl Prepared {
     }
 }
 
-impl Enforcement {
+impl KernelWriter {
     /// Takes nothing over yet.
     pub fn new(
         enforcer: Box<dyn Enforcer>,
@@ -119,7 +119,7 @@ impl Enforcement {
         state: State,
         compiled: Compilation,
         digest: [u8; 32],
-        progress: &Progress,
+        progress: &ProgressReporter,
     ) -> Result<Prepared, AgentError> {
         // Names and comments are none of the kernel's business.
         let slot = if digest == now.digest {
@@ -145,7 +145,7 @@ impl Enforcement {
     pub fn prepare_again(
         &mut self,
         now: &InForce,
-        progress: &Progress,
+        progress: &ProgressReporter,
     ) -> Result<Prepared, AgentError> {
         self.enforcer.distrust();
         let slot = self.fill(&now.ruleset, now.revision, now, progress)?;
@@ -163,7 +163,7 @@ impl Enforcement {
         ruleset: &Arc<Ruleset>,
         revision: u64,
         now: &InForce,
-        progress: &Progress,
+        progress: &ProgressReporter,
     ) -> Result<PreparedSlot, AgentError> {
         progress.report(Phase::Filling, 0, ruleset.entries());
         self.enforcer
@@ -296,6 +296,12 @@ impl Enforcement {
     pub fn verify_soon(&mut self) {
         self.verify_at = Instant::now();
         self.extent = Extent::Full;
+    }
+
+    /// Another time between two comparisons of lists.
+    pub fn set_verify_interval(&mut self, interval: Duration) {
+        self.verify_interval = interval;
+        self.verify_at = self.verify_at.min(Instant::now() + interval);
     }
 
     /// Lets the next look read back what is due then.

@@ -1,4 +1,4 @@
-//! What the agent needs of the kernel: five small seams before the datapath.
+//! The agent's view of the kernel: five small traits, which the datapath implements.
 //!
 //! The supervisor and the API are written against these, so that they can be
 //! tested without a kernel; [`super::datapath`] is what they are in real life.
@@ -19,8 +19,8 @@ use crate::netdev::Device;
 
 /// Writes: there is one, and the supervisor's thread owns it.
 pub trait Enforcer: Send + 'static {
-    /// Takes nothing for granted any more of what the kernel holds: the next
-    /// [`Self::prepare`] writes everything anew.
+    /// Relies no longer on what the kernel was known to hold: the next
+    /// [`Self::prepare`] writes everything again.
     fn distrust(&mut self);
 
     /// Fills the idle slot; nothing in force changes.
@@ -40,7 +40,7 @@ pub trait Enforcer: Send + 'static {
     /// Whether what is pinned is what the agent works on.
     fn is_pinned(&self) -> bool;
 
-    /// Installs anew after the pins were lost, with `ruleset` in force; the
+    /// Reinstalls after the pins were lost, with `ruleset` in force; the
     /// generation. Links that are held run what is installed.
     ///
     /// # Errors
@@ -94,6 +94,13 @@ pub trait LinkSet: Send + Sync + 'static {
     /// # Errors
     /// It does not exist, or the kernel refuses.
     fn attach(&self, interface: &str) -> Result<(), EnforcerError>;
+
+    /// Moves a filtered interface to the hook that the configuration would have, if it is at
+    /// another, without a gap.
+    ///
+    /// # Errors
+    /// It stays where it is.
+    fn settle(&self, interface: &str) -> Result<(), EnforcerError>;
 
     /// Detaches from an interface; `false` if it was not attached.
     ///
@@ -182,7 +189,7 @@ pub trait Inspector: Send + Sync + 'static {
 }
 
 /// The kill switch: works at any time, on any thread.
-pub trait Brake: Send + Sync + 'static {
+pub trait KillSwitch: Send + Sync + 'static {
     /// Detaches from all interfaces; their names.
     ///
     /// # Errors

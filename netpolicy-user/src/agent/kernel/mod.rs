@@ -10,5 +10,5 @@ pub mod enforcer;
 pub mod interfaces;
 
 pub use datapath::{Inspection, Kernel};
-pub use enforcement::{Enforcement, Prepared};
-pub use enforcer::{Brake, Enforcer, EventSource, Inspector, LinkSet};
+pub use enforcement::{KernelWriter, Prepared};
+pub use enforcer::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};

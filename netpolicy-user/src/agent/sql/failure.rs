@@ -1,13 +1,13 @@
 //! Why a script stopped, in the words of the statement's product.
 
-use crate::agent::error::{AgentError, Kind, code_of};
+use crate::agent::error::{AgentError, FailureKind, code_of};
 use crate::api::{ErrorCode, Opens, SqlFailure, SqlRequest};
 use crate::sql::meaning::{self, Refusal, makes_revisions};
 use crate::sql::{SqlError, Statement, Statements};
 
 /// Why a script stopped.
 #[derive(Debug)]
-pub struct Failure {
+pub struct ScriptFailure {
     /// Where, from 1.
     line: u32,
     /// In characters, from 1.
@@ -17,14 +17,14 @@ pub struct Failure {
     /// What to do.
     pub(super) hint: Option<String>,
     /// What kind of error it is.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// What kind of problem it is, for programs.
     pub code: ErrorCode,
     /// Consent to this is all that is missing.
     opens: Option<Opens>,
 }
 
-impl Failure {
+impl ScriptFailure {
     /// As it is sent, with the status of its kind.
     #[must_use]
     pub fn view(self, status: u16) -> SqlFailure {
@@ -41,21 +41,21 @@ impl Failure {
 }
 
 /// The text cannot be read.
-pub(super) fn unreadable(error: &SqlError) -> Failure {
-    Failure {
+pub(super) fn unreadable(error: &SqlError) -> ScriptFailure {
+    ScriptFailure {
         line: error.line,
         column: error.column,
         errors: vec![error.message()],
         hint: error.hint(),
-        kind: Kind::Invalid,
+        kind: FailureKind::Invalid,
         code: ErrorCode::InvalidSql,
         opens: None,
     }
 }
 
 /// The script as a whole is refused.
-pub(super) fn of_script(error: &AgentError) -> Failure {
-    Failure {
+pub(super) fn of_script(error: &AgentError) -> ScriptFailure {
+    ScriptFailure {
         line: 1,
         column: 1,
         errors: error.errors(),
@@ -67,9 +67,9 @@ pub(super) fn of_script(error: &AgentError) -> Failure {
 }
 
 /// A statement is wrong, given what there is.
-pub(super) fn refused(refusal: &Refusal) -> Failure {
+pub(super) fn refused(refusal: &Refusal) -> ScriptFailure {
     let (line, column) = refusal.place();
-    Failure {
+    ScriptFailure {
         line,
         column,
         errors: refusal.messages(),
@@ -81,7 +81,7 @@ pub(super) fn refused(refusal: &Refusal) -> Failure {
 }
 
 /// A statement was refused when it was to be made, or failed.
-pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
+pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> ScriptFailure {
     let (line, column) = statement.place(statement.spot);
     let (errors, hint) = match error {
         AgentError::Lockout {
@@ -97,7 +97,7 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
         AgentError::NotAllowed { lacks } => (vec![meaning::lacks(statement, lacks)], error.hint()),
         _ => (error.errors(), error.hint()),
     };
-    Failure {
+    ScriptFailure {
         line,
         column,
         errors,
@@ -108,9 +108,9 @@ pub(super) fn failed(statement: &Statement<'_>, error: &AgentError) -> Failure {
     }
 }
 
-/// Why a script is refused that makes several revisions, of which only the last could be
-/// taken back for want of a confirmation.
-pub(super) fn several_revisions(request: &SqlRequest) -> Option<(AgentError, Failure)> {
+/// Why a script that makes several revisions is refused: only the last of them could be
+/// rolled back without a confirmation.
+pub(super) fn several_revisions(request: &SqlRequest) -> Option<(AgentError, ScriptFailure)> {
     let statements = Statements::new(&request.text, request.dialect).ok()?;
     let statements = statements.map_while(Result::ok);
     let mut changing = statements.filter(|statement| makes_revisions(&statement.verb));

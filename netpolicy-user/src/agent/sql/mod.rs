@@ -6,5 +6,5 @@ mod rehearsal;
 mod roles;
 pub mod script;
 
-pub use failure::Failure;
-pub use script::{Outcome, run};
+pub use failure::ScriptFailure;
+pub use script::{ScriptOutcome, run};

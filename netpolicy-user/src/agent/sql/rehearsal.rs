@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::agent::access::Asker;
+use crate::agent::access::Requester;
 use crate::agent::change::consent::asks;
-use crate::agent::change::{Candidate, Consent, Options};
+use crate::agent::change::{Candidate, ChangeOptions, Consent};
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
@@ -23,21 +23,21 @@ pub(super) fn rehearse(
     stage: &mut InForce,
     applied: Applied,
     started: Instant,
-    asker: Asker,
-    options: Options,
+    requester: Requester,
+    options: ChangeOptions,
 ) -> Result<Changed, AgentError> {
     writer.must_not_wait()?;
     // Refused is what would be refused, not only warned of; consent is yet to be asked
     // for.
     let consent = options.consent;
-    let options = Options {
+    let options = ChangeOptions {
         dry_run: false,
         consent: Consent::Any,
         ..options
     };
     writer.phase(Phase::Checking);
     let situation = writer.situation(stage);
-    let candidate = situation.candidate(applied, started, Some(asker), options)?;
+    let candidate = situation.candidate(applied, started, Some(requester), options)?;
     let Candidate {
         state,
         compiled,

@@ -5,52 +5,49 @@
 //! that fails ends the script: what came before stays. An atomic script makes one revision
 //! or none.
 
+mod unversioned;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::failure::{self, Failure};
+use super::failure::{self, ScriptFailure};
 use super::rehearsal::rehearse;
 use super::roles::System;
-use crate::agent::access::Asker;
-use crate::agent::access::rights;
-use crate::agent::change::Consent;
-use crate::agent::change::Options;
+use crate::agent::access::Requester;
+use crate::agent::change::ChangeOptions;
 use crate::agent::change::Proposal;
-use crate::agent::change::consent::asks;
 use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
-use crate::api::{
-    BypassRequest, Changed, Existing, GrantRequest, SqlRequest, SqlResponse, SqlResult,
-};
-use crate::model::{Applied, Privilege, State};
-use crate::sql::meaning::{
-    self, Action, Changes, Privileged, Scene, makes_revisions, only_asks, plan,
-};
+use crate::api::{Changed, Existing, SqlRequest, SqlResponse, SqlResult};
+use crate::model::{Applied, State};
+use crate::sql::meaning::{self, Action, Changes, Scene, makes_revisions, only_asks, plan};
 use crate::sql::{Statement, Statements};
 
 /// What a text without a name is called.
 const NAMELESS: &str = "sql";
 
-/// Everybody.
-const EVERYBODY: [&str; 2] = ["0.0.0.0/0", "::/0"];
-
 /// What a script came to.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct ScriptOutcome {
     /// What is answered; without the failure, whose status is not known here.
     pub response: SqlResponse,
     /// Why it stopped.
-    pub failure: Option<Failure>,
+    pub failure: Option<ScriptFailure>,
 }
 
 /// Runs a script, or only tries it: then each statement is judged by what the ones
 /// before it would leave. What is wrong with it is in the answer.
-pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Options) -> Outcome {
+pub fn run(
+    writer: &mut Writer,
+    request: &SqlRequest,
+    requester: Requester,
+    options: ChangeOptions,
+) -> ScriptOutcome {
     writer.expect_text(request.text.len());
-    let mut outcome = Outcome::default();
+    let mut outcome = ScriptOutcome::default();
     let mut statements = match Statements::new(&request.text, request.dialect) {
         Ok(statements) => statements,
         Err(error) => {
@@ -71,7 +68,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
     }
     if let Some((error, failure)) = refused {
         if !options.dry_run {
-            writer.audit_refusal(asker, &format!("sql: {}", name.escape_debug()), &error);
+            writer.audit_refusal(requester, &format!("sql: {}", name.escape_debug()), &error);
         }
         outcome.failure = Some(failure);
         outcome.response.dialect = statements.dialect();
@@ -79,12 +76,12 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
     }
     // The script as a whole was written for that revision, and its first statement may make
     // another.
-    let options = Options {
+    let options = ChangeOptions {
         if_revision: None,
         ..options
     };
     let stage = options.dry_run.then(|| writer.in_force().clone());
-    let mut script = Script {
+    let mut script = RunningScript {
         atomic: request.atomic.then(|| Atomic {
             state: Arc::clone(&writer.in_force().state),
             now: Timestamp::now(),
@@ -95,7 +92,7 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
         }),
         writer,
         stage,
-        asker,
+        requester,
         options,
         name,
     };
@@ -108,12 +105,12 @@ pub fn run(writer: &mut Writer, request: &SqlRequest, asker: Asker, options: Opt
 }
 
 /// A script that is being run.
-struct Script<'w, 't> {
+struct RunningScript<'w, 't> {
     writer: &'w mut Writer,
     /// What the statements so far would leave, if they are only tried.
     stage: Option<InForce>,
-    asker: Asker,
-    options: Options,
+    requester: Requester,
+    options: ChangeOptions,
     name: &'w str,
     /// Its changes so far, if they are to be one.
     atomic: Option<Atomic<'t>>,
@@ -135,12 +132,12 @@ struct Atomic<'t> {
     last: Option<(usize, Statement<'t>)>,
 }
 
-impl<'t> Script<'_, 't> {
+impl<'t> RunningScript<'_, 't> {
     fn run(
         &mut self,
         statements: &mut Statements<'t>,
         results: &mut Vec<SqlResult>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ScriptFailure> {
         let ended = self.statements(statements, results);
         let ended = ended.and_then(|()| self.commit(results));
         if ended.is_err() && self.atomic.is_some() {
@@ -157,7 +154,7 @@ impl<'t> Script<'_, 't> {
         &mut self,
         statements: &mut Statements<'t>,
         results: &mut Vec<SqlResult>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ScriptFailure> {
         for statement in statements {
             let statement = statement.map_err(|error| failure::unreadable(&error))?;
             results.push(self.statement(&statement)?);
@@ -170,7 +167,7 @@ impl<'t> Script<'_, 't> {
         Ok(())
     }
 
-    fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, Failure> {
+    fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, ScriptFailure> {
         let title = meaning::title(statement);
         let action = format!("sql: {title}");
         let state = match &self.atomic {
@@ -195,7 +192,7 @@ impl<'t> Script<'_, 't> {
                     message: failure.errors.join("; "),
                     hint: failure.hint.clone(),
                 };
-                self.writer.audit_refusal(self.asker, &action, &error);
+                self.writer.audit_refusal(self.requester, &action, &error);
             }
             failure
         })?;
@@ -247,11 +244,11 @@ impl<'t> Script<'_, 't> {
         };
         let started = Instant::now();
         let situation = self.writer.situation(self.writer.in_force());
-        let applied = situation.apply(state, &changes, self.asker, force, now);
+        let applied = situation.apply(state, &changes, self.requester, force, now);
         drop(situation);
         let applied = applied.inspect_err(|error| {
             if !self.options.dry_run {
-                self.writer.audit_refusal(self.asker, action, error);
+                self.writer.audit_refusal(self.requester, action, error);
             }
         })?;
         let cut = cut && applied.state != **state;
@@ -278,23 +275,30 @@ impl<'t> Script<'_, 't> {
         force: bool,
         cut: bool,
     ) -> Result<Changed, AgentError> {
-        let options = Options {
+        let options = ChangeOptions {
             force,
             existing: self.options.existing.or(cut.then_some(Existing::Cut)),
             ..self.options
         };
         if let Some(stage) = &mut self.stage {
-            return rehearse(self.writer, stage, applied, started, self.asker, options);
+            return rehearse(
+                self.writer,
+                stage,
+                applied,
+                started,
+                self.requester,
+                options,
+            );
         }
         let proposal = Proposal::Applied {
             applied,
             action: action.to_owned(),
         };
-        self.writer.change(proposal, self.asker, options)
+        self.writer.change(proposal, self.requester, options)
     }
 
     /// Makes the one revision of an atomic script.
-    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), Failure> {
+    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), ScriptFailure> {
         let Some(atomic) = self.atomic.as_mut() else {
             return Ok(());
         };
@@ -321,115 +325,12 @@ impl<'t> Script<'_, 't> {
         Ok(())
     }
 
-    fn grant(
-        &mut self,
-        grant: Privileged,
-        is_grant: bool,
-        action: &str,
-    ) -> Result<String, AgentError> {
-        let verb = if is_grant { "grant" } else { "revoke" };
-        self.beside_revisions(if is_grant { "GRANT" } else { "REVOKE" }, action)?;
-        let request = GrantRequest {
-            privilege: grant.privilege,
-            to: grant.to,
-            policy: grant.policy.map(|name| name.to_written().into_owned()),
-        };
-        let writer = &mut *self.writer;
-        if self.options.dry_run {
-            rights::require(self.asker.caller, writer.grants(), Privilege::Admin, verb)?;
-        } else if is_grant {
-            writer.grant(&request, self.asker)?;
-        } else {
-            writer.revoke(&request, self.asker)?;
-        }
-        Ok(self.tried(grant.status))
-    }
-
-    /// Lets everybody in to a service for a time; for no time: no longer.
-    fn bypass(
-        &mut self,
-        service: &str,
-        minutes: u32,
-        action: &str,
-        result: &mut SqlResult,
-    ) -> Result<(), AgentError> {
-        self.beside_revisions("a bypass", action)?;
-        // Otherwise the writer requires it, and records what it refuses.
-        if self.options.dry_run {
-            let what = "grant or revoke a bypass";
-            rights::require(
-                self.asker.caller,
-                self.writer.grants(),
-                Privilege::Bypass,
-                what,
-            )?;
-        }
-        if minutes > 0 {
-            // Both families are one question.
-            let requests = EVERYBODY.map(|source| BypassRequest {
-                source: source.to_owned(),
-                minutes,
-                service: Some(service.to_owned()),
-            });
-            let opens = self
-                .writer
-                .bypasses_open(&requests, self.asker, self.base())?;
-            let consented = self.options.consent.require("the bypass", opens.as_ref());
-            match (consented, self.options.dry_run) {
-                (Err(AgentError::Opens { opens, .. }), true) => asks(&mut result.warnings, &opens),
-                (Err(error), _) => {
-                    self.writer.audit_refusal(self.asker, action, &error);
-                    return Err(error);
-                }
-                (Ok(()), true) => {}
-                (Ok(()), false) => {
-                    for request in &requests {
-                        self.writer
-                            .grant_bypass(request, self.asker, Consent::Any)?;
-                    }
-                }
-            }
-        }
-        if self.options.dry_run || minutes > 0 {
-            return Ok(());
-        }
-        for source in EVERYBODY {
-            let force = self.options.force;
-            match self
-                .writer
-                .revoke_bypass(source, Some(service), self.asker, force)
-            {
-                // None was there, or it has lapsed.
-                Ok(_) | Err(AgentError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     /// What the next statement begins from.
     fn base(&self) -> &InForce {
         match &self.stage {
             Some(stage) => stage,
             None => self.writer.in_force(),
         }
-    }
-
-    /// Refuses in an atomic script what no revision holds.
-    fn beside_revisions(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
-        if self.atomic.is_none() {
-            return Ok(());
-        }
-        let error = AgentError::Sql {
-            message: format!(
-                "{what} is not part of a revision, so an atomic script cannot contain it"
-            ),
-            hint: Some("run it by itself".to_owned()),
-        };
-        if !self.options.dry_run {
-            self.writer.audit_refusal(self.asker, action, &error);
-        }
-        Err(error)
     }
 
     fn tried(&self, status: String) -> String {

@@ -1,4 +1,4 @@
-//! A kernel that records what is done to it, and fails when told to.
+//! A fake kernel that records its calls, and fails on request.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,19 +9,18 @@ use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
 
 use crate::agent::error::EnforcerError;
-use crate::agent::kernel::{Brake, Enforcer, EventSource, Inspector, LinkSet};
-use crate::api::Attachment;
-use crate::arrival::{ArrivalError, Link, Origin};
+use crate::agent::kernel::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
+use crate::arrival::{ArrivalError, ArrivalLink, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
-    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, LinkLayer,
+    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, Hook, LinkLayer,
     PreparedSlot,
 };
 use crate::netdev::Device;
 
 /// What the fake kernel holds, and what it is to do.
 #[derive(Default)]
-pub(in crate::agent) struct Kernel {
+pub(in crate::agent) struct FakeKernelState {
     pub generation: u64,
     pub revision: u64,
     pub live: Option<Arc<Ruleset>>,
@@ -52,10 +51,10 @@ pub(in crate::agent) struct Kernel {
 pub(in crate::agent) type Gate = (mpsc::Sender<()>, Arc<Mutex<mpsc::Receiver<()>>>);
 
 #[derive(Clone, Default)]
-pub(in crate::agent) struct FakeKernel(Arc<Mutex<Kernel>>);
+pub(in crate::agent) struct FakeKernel(Arc<Mutex<FakeKernelState>>);
 
 impl FakeKernel {
-    pub(in crate::agent) fn lock(&self) -> MutexGuard<'_, Kernel> {
+    pub(in crate::agent) fn lock(&self) -> MutexGuard<'_, FakeKernelState> {
         self.0.lock().unwrap()
     }
 
@@ -190,6 +189,10 @@ impl LinkSet for FakeKernel {
         Ok(())
     }
 
+    fn settle(&self, _: &str) -> Result<(), EnforcerError> {
+        Ok(())
+    }
+
     fn detach(&self, interface: &str) -> Result<bool, EnforcerError> {
         self.note(format!("detach {interface}"));
         Ok(self.lock().attached.remove(interface).is_some())
@@ -197,7 +200,7 @@ impl LinkSet for FakeKernel {
 
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
         self.note("detach all");
-        Brake::detach_all(self)
+        KillSwitch::detach_all(self)
     }
 
     fn keep(&self) -> Result<Vec<u32>, EnforcerError> {
@@ -209,8 +212,11 @@ impl LinkSet for FakeKernel {
             is_here: true,
             name,
             index,
-            attachment: Attachment::Native,
+            hook: Hook::Native,
             program: 1,
+            ahead: Vec::new(),
+            reason: String::new(),
+            offloads: Vec::new(),
             link_layer: Some(LinkLayer::Ethernet),
         };
         let attached = self.lock().attached.clone();
@@ -281,13 +287,13 @@ impl Inspector for FakeKernel {
             return Ok(Origin::nowhere());
         };
         match self.lock().links.get(name) {
-            Some(&index) => Ok(Origin::on(vec![Link::plain(index, name)], true)),
+            Some(&index) => Ok(Origin::on(vec![ArrivalLink::plain(index, name)], true)),
             None => Err(ArrivalError::UnknownInterface(name.to_owned())),
         }
     }
 }
 
-impl Brake for FakeKernel {
+impl KillSwitch for FakeKernel {
     fn detach_all(&self) -> Result<Vec<String>, EnforcerError> {
         let attached = std::mem::take(&mut self.lock().attached);
         Ok(attached.into_keys().collect())

@@ -1,13 +1,13 @@
-//! Clients that are made up.
+//! Fake clients.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use crate::agent::change::clients::Sockets;
-use crate::sockets::{Connection, Ended, Forwarded, Left, Session, SocketsError, State as Open};
+use crate::sockets::{Connection, Ended, Forwarded, Left, Session, SocketsError, TcpState as Open};
 
-/// Sessions that are made up, and what was asked to be closed.
+/// Fake sessions, and the requests to close them.
 #[derive(Clone, Default)]
 pub(in crate::agent) struct FakeSockets(Arc<Mutex<MadeUp>>);
 

@@ -1,18 +1,18 @@
-//! Whether the store is there, whose it is, and whether it goes on from what was in force.
+//! Checks that the store exists, is this host's, and continues the history that was in force.
 
 use std::path::Path;
 
 use super::lock::{self, Lock, LockError};
 use crate::agent::error::{AgentError, chain};
 use crate::agent::faults::Faults;
-use crate::agent::held::Held;
+use crate::agent::held::StoreHold;
 use crate::store::Store;
 
-/// What the agent knows of its store beside what is in it.
+/// What the agent knows of its store apart from the content.
 #[derive(Debug)]
 pub struct Upkeep {
     /// Why the store is not to be gone on from until an admin says otherwise.
-    held: Option<Held>,
+    held: Option<StoreHold>,
     /// Of the state directory, where that is another one than at start.
     lock: Option<Lock>,
     /// Whether revisions were made since old ones were removed.
@@ -31,13 +31,13 @@ impl Default for Upkeep {
 
 impl Upkeep {
     /// The store is not gone on from, if there is a reason.
-    pub fn hold(&mut self, held: Option<Held>) {
+    pub fn hold(&mut self, held: Option<StoreHold>) {
         self.held = held;
     }
 
     /// Why the store is not gone on from.
     #[must_use]
-    pub fn held(&self) -> Option<Held> {
+    pub fn held(&self) -> Option<StoreHold> {
         self.held
     }
 
@@ -119,7 +119,7 @@ impl Upkeep {
     pub fn lock_again(&mut self, dir: &Path) -> Result<(), AgentError> {
         match lock::state(dir) {
             Ok(lock) => self.lock = Some(lock),
-            // Held since the start, or since the last rescue.
+            // StoreHold since the start, or since the last rescue.
             Err(LockError::StateInUse { pid, .. }) if pid == Some(std::process::id()) => {}
             Err(error) => return Err(AgentError::Directory(chain(&error))),
         }

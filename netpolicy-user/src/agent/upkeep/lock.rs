@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::store::{self, StoreError};
 
 /// The lock's name within the state directory. The file is never removed: a lock
-/// on a file without a name keeps nobody out.
+/// on a file without a name excludes no other process.
 const FILE_NAME: &str = "agent.lock";
 
 /// An exclusive lock, held until it is dropped.
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_agent_is_told_who_holds_the_state() {
+    fn second_agent_reports_the_holder_of_the_state() {
         let dir = tempfile::tempdir().unwrap();
         let state_dir = dir.path().join("state");
         let first = state(&state_dir).unwrap();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_left_over_lock_file_locks_nobody_out() {
+    fn left_over_lock_file_does_not_prevent_a_start() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(FILE_NAME), "4194303999\nnonsense").unwrap();
         let _lock = state(dir.path()).unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_agent_is_told_who_holds_the_pins() {
+    fn second_agent_reports_the_holder_of_the_pins() {
         // tmpfs shows the same device number in stat and /proc/locks, as bpffs does.
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let first = pins(dir.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Care of the store: that one agent has it, that it is there, and that it may be gone on from.
+//! Care of the store: one agent owns it, its files exist, and its history continues.
 //!
 //! Must not decide what the desired state is.
 

@@ -1,4 +1,4 @@
-//! The audit log's entries of what the command line did without an agent.
+//! Audit log entries of actions that the command line took without an agent.
 
 use std::path::Path;
 

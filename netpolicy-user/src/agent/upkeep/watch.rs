@@ -1,4 +1,4 @@
-//! Tells when something happens to the store's files.
+//! Watches the store's files for changes.
 //!
 //! Says only that something happened; what it was is asked of the files, also every few
 //! seconds, so that a notification that is lost does no harm.

@@ -1,4 +1,4 @@
-//! How a change to the desired state goes: the one way for all of them.
+//! The path of every change to the desired state.
 //!
 //! Check, authorise, compile, find out what it denies and opens; then fill the idle slot,
 //! store, flip. A change that is refused or fails before the flip has no effect; the audit
@@ -9,11 +9,11 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::core::Writer;
-use crate::agent::access::{Asker, audit};
+use crate::agent::access::{Requester, audit};
 use crate::agent::change::candidate::millis;
 use crate::agent::change::clients::Side;
 use crate::agent::change::preflight::would_be;
-use crate::agent::change::{Candidate, Options, Proposal};
+use crate::agent::change::{Candidate, ChangeOptions, Proposal};
 use crate::agent::error::AgentError;
 use crate::agent::kernel::Prepared;
 use crate::api::{Changed, Phase};
@@ -28,17 +28,17 @@ impl Writer {
     pub fn change(
         &mut self,
         proposal: impl Into<Proposal>,
-        asker: Asker,
-        options: Options,
+        requester: Requester,
+        options: ChangeOptions,
     ) -> Result<Changed, AgentError> {
         let proposal = proposal.into();
         self.leftovers.text(proposal.text_len());
         let action = proposal.action();
-        let result = self.try_change(proposal, &action, asker, options);
+        let result = self.try_change(proposal, &action, requester, options);
         if let Err(error) = &result
             && !options.dry_run
         {
-            self.audit_refusal(asker, &action, error);
+            self.audit_refusal(requester, &action, error);
         }
         self.rest();
         result
@@ -48,10 +48,10 @@ impl Writer {
         &mut self,
         proposal: Proposal,
         action: &str,
-        asker: Asker,
-        options: Options,
+        requester: Requester,
+        options: ChangeOptions,
     ) -> Result<Changed, AgentError> {
-        let actor = self.actor(&proposal, asker);
+        let actor = self.actor(&proposal, requester);
         let now = Timestamp::now();
         let is_agent = matches!(proposal, Proposal::Unconfirmed(_));
         let is_back = matches!(
@@ -67,7 +67,7 @@ impl Writer {
             Err(error) if !options.dry_run => return Err(error),
             awaits => awaits.err(),
         };
-        // What nobody confirmed is nothing to come back to.
+        // An unconfirmed revision is no base to return to.
         let base = match self.confirmation.pending() {
             Some(pending) => pending.base,
             None => self.in_force.revision,
@@ -78,11 +78,11 @@ impl Writer {
         }
         let started = Instant::now();
         self.phase(Phase::Checking);
-        let applied = self.applied(proposal, action, asker, options, now)?;
+        let applied = self.applied(proposal, action, requester, options, now)?;
         let candidate = self.situation(&self.in_force).candidate(
             applied,
             started,
-            (!is_agent).then_some(asker),
+            (!is_agent).then_some(requester),
             options,
         )?;
         let Candidate {
@@ -104,7 +104,7 @@ impl Writer {
             // Only a confirmation confirms, and who rolled back to what there is gave none.
             if is_agent {
                 self.confirmation.end(
-                    asker,
+                    requester,
                     action,
                     &self.in_force,
                     &mut *self.store,
@@ -138,7 +138,7 @@ impl Writer {
             actor: actor.clone(),
         });
         let extras = Extras {
-            audit: Some(audit::change(asker, &actor, action, &changed)),
+            audit: Some(audit::change(requester, &actor, action, &changed)),
             pending: match &waiting {
                 Some(pending) => PendingEdit::Set(pending.clone()),
                 None if is_back => PendingEdit::Clear,
@@ -147,7 +147,7 @@ impl Writer {
         };
         let stored = self.store.commit_with(prepared.state(), &meta, &extras);
         let stored = match stored {
-            // What nobody confirmed goes, also where that cannot be stored: it may be what
+            // An unconfirmed change goes, also where that cannot be stored: it may be what
             // keeps the operator out. A rescue stores it.
             Err(error @ StoreError::Lost { .. }) if is_agent => {
                 tracing::error!(%error, "rolled back in the kernel alone");
@@ -187,7 +187,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`AgentError::RevisionMismatch`].
-    pub fn must_match(&self, options: Options) -> Result<(), AgentError> {
+    pub fn must_match(&self, options: ChangeOptions) -> Result<(), AgentError> {
         let found = self.in_force.revision;
         match options.if_revision {
             Some(expected) if expected != found => {
@@ -234,14 +234,14 @@ impl Writer {
         &mut self,
         proposal: Proposal,
         action: &str,
-        asker: Asker,
-        options: Options,
+        requester: Requester,
+        options: ChangeOptions,
         now: Timestamp,
     ) -> Result<Applied, AgentError> {
         let state = match proposal {
             Proposal::Change(change) => {
                 let situation = self.situation(&self.in_force);
-                return situation.applied(change, action, asker, options, now);
+                return situation.applied(change, action, requester, options, now);
             }
             Proposal::Applied { applied, .. } => return Ok(applied),
             Proposal::Rollback { revision } => self.state_at(revision)?,
@@ -256,10 +256,10 @@ impl Writer {
         })
     }
 
-    fn actor(&self, proposal: &Proposal, asker: Asker) -> String {
+    fn actor(&self, proposal: &Proposal, requester: Requester) -> String {
         match proposal {
             Proposal::Unconfirmed(_) => "agent".to_owned(),
-            _ => asker.caller.name(),
+            _ => requester.caller.name(),
         }
     }
 }

@@ -20,11 +20,11 @@ use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
-use crate::agent::held::Held;
+use crate::agent::held::StoreHold;
 use crate::agent::in_force::InForce;
 use crate::agent::kernel::attach::SharedAttacher;
-use crate::agent::kernel::{Enforcement, Enforcer, EventSource};
-use crate::agent::progress::Progress;
+use crate::agent::kernel::{Enforcer, EventSource, KernelWriter};
+use crate::agent::progress::ProgressReporter;
 use crate::agent::snapshot::Snapshot;
 use crate::agent::upkeep::{Upkeep, unrecorded};
 use crate::api::{Phase, ProgressView, RevisionView};
@@ -55,7 +55,7 @@ pub struct Settings {
 pub struct Writer {
     pub(super) settings: Settings,
     pub(super) store: Box<dyn Store>,
-    pub(super) kernel: Enforcement,
+    pub(super) kernel: KernelWriter,
     pub(super) in_force: InForce,
     pub(super) bypasses: Bypasses,
     pub(super) grants: Grants,
@@ -64,7 +64,7 @@ pub struct Writer {
     pub(super) removed: Removed,
     pub(super) faults: Faults,
     pub(super) leftovers: Leftovers,
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressReporter,
     /// The host's sockets.
     sockets: Box<dyn Sockets>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -85,7 +85,7 @@ impl Writer {
         let published = watch::Sender::new(Arc::new(Snapshot::of(&state, stored.revision)));
         let digest = compiled.ruleset().digest();
         let mut writer = Self {
-            kernel: Enforcement::new(
+            kernel: KernelWriter::new(
                 enforcer,
                 settings.interfaces.clone(),
                 settings.marker.clone(),
@@ -101,7 +101,7 @@ impl Writer {
             removed: Removed::default(),
             faults: Faults::default(),
             leftovers: Leftovers::default(),
-            progress: Progress::default(),
+            progress: ProgressReporter::default(),
             sockets: Box::new(KernelSockets),
             published,
             settings,
@@ -111,7 +111,7 @@ impl Writer {
     }
 
     /// The store is not gone on from, if there is a reason.
-    pub fn hold(&mut self, held: Option<Held>) {
+    pub fn hold(&mut self, held: Option<StoreHold>) {
         self.upkeep.hold(held);
     }
 
@@ -134,6 +134,20 @@ impl Writer {
         self.leave_guard();
         self.publish();
         Ok(())
+    }
+
+    /// Goes on with other settings, after a reload of the configuration.
+    pub fn reconfigure(
+        &mut self,
+        interfaces: Vec<String>,
+        limits: Limits,
+        verify_interval: Duration,
+    ) {
+        self.settings.interfaces = interfaces;
+        self.settings.limits = limits;
+        self.settings.verify_interval = verify_interval;
+        self.kernel.set_verify_interval(verify_interval);
+        self.publish();
     }
 
     /// Leaves a guard for the change that waits. Nothing is rolled back in a store that is
@@ -233,7 +247,7 @@ impl Writer {
         self.progress.rest();
     }
 
-    /// Does what the last change left to be done, for which nobody has to wait.
+    /// Does what the last change left to be done, for which no caller has to wait.
     pub fn tidy(&mut self) {
         self.leftovers.tidy(&mut *self.store);
     }
@@ -271,7 +285,7 @@ impl Writer {
         unrecorded::record(marker, &mut *self.store, self.in_force.revision);
     }
 
-    /// A way to past states beside this writer.
+    /// A way to past states independent of this writer.
     ///
     /// # Errors
     /// The store cannot be opened once more.

@@ -1,4 +1,4 @@
-//! What a change leaves to be done for which no caller has to wait.
+//! Deferred work of a change, for which no caller has to wait.
 
 use crate::agent::in_force::InForce;
 use crate::agent::memory;

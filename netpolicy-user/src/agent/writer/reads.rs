@@ -1,4 +1,4 @@
-//! What is read, beside the writer and on threads that stand back: changes do not wait for it.
+//! Reads, concurrent with the writer and on low-priority threads: changes do not wait for them.
 
 use rustix::process::{getpriority_process, setpriority_process};
 use tokio::sync::oneshot;

@@ -1,10 +1,10 @@
-//! Keeps the kernel what the desired state says: looks, compares, repairs, reports.
+//! Reconciles the kernel with the desired state: reads, compares, repairs, reports.
 
 use jiff::Timestamp;
 
 use super::core::Writer;
-use crate::agent::access::Asker;
-use crate::agent::change::{Options, Proposal};
+use crate::agent::access::Requester;
+use crate::agent::change::{ChangeOptions, Proposal};
 use crate::agent::error::chain;
 use crate::agent::upkeep::keeper;
 
@@ -20,13 +20,13 @@ impl Writer {
         self.kernel.check_interfaces();
         self.record_unrecorded();
         keeper::check(&mut *self.store, &mut self.faults);
-        self.drop_lapsed_bypasses(self.now());
-        self.take_back_unconfirmed();
+        self.drop_expired_bypasses(self.now());
+        self.roll_back_unconfirmed();
         self.upkeep.prune(&mut *self.store);
         self.publish();
     }
 
-    /// Somebody may have removed the pins, and with them the links. Whether they are
+    /// Another process may have removed the pins, and with them the links. Whether they are
     /// there, perhaps again.
     pub(super) fn check_pins(&mut self) -> bool {
         if self.kernel.is_pinned() {
@@ -61,10 +61,10 @@ impl Writer {
         }
     }
 
-    /// Removes the bypasses that have lapsed by `time`.
-    pub(in crate::agent) fn drop_lapsed_bypasses(&mut self, time: Timestamp) {
+    /// Removes the bypasses that have expired by `time`.
+    pub(in crate::agent) fn drop_expired_bypasses(&mut self, time: Timestamp) {
         let (bypasses, mut around) = self.bypasses();
-        bypasses.drop_lapsed(time, &mut around);
+        bypasses.drop_expired(time, &mut around);
     }
 
     /// Makes the kernel's bypasses the ones that the agent knows of.
@@ -83,7 +83,7 @@ impl Writer {
         }
     }
 
-    /// Fills the idle slot anew and puts it into force.
+    /// Refills the idle slot and puts it into force.
     pub(super) fn repair(&mut self, differences: &[String]) {
         let shown = differences.iter().take(SHOWN).cloned().collect::<Vec<_>>();
         let more = match differences.len().saturating_sub(SHOWN) {
@@ -117,7 +117,7 @@ impl Writer {
     }
 
     /// Takes the unconfirmed change back if its time is over.
-    pub fn take_back_unconfirmed(&mut self) {
+    pub fn roll_back_unconfirmed(&mut self) {
         if self.upkeep.is_held() {
             // The change that waits is not in force.
             return;
@@ -131,7 +131,11 @@ impl Writer {
             "not confirmed in time: rolled back"
         );
         let proposal = Proposal::Unconfirmed(pending.clone());
-        self.faults.pending = match self.change(proposal, Asker::agent(), Options::default()) {
+        self.faults.pending = match self.change(
+            proposal,
+            Requester::agent(),
+            ChangeOptions::default(),
+        ) {
             Ok(_) => None,
             Err(error) => {
                 let fault = format!(

@@ -1,4 +1,4 @@
-//! The names of services that were removed: their scopes still count.
+//! The names of removed services, whose scopes still have counters.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 
 use super::core::Writer;
 use crate::agent::access::notes::Notes;
-use crate::agent::access::{Asker, audit, grants};
+use crate::agent::access::{Requester, audit, grants};
 use crate::agent::bypasses::{self, Revocation};
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
@@ -12,14 +12,18 @@ use crate::api::{BypassRequest, BypassView, GrantRequest, GrantView, Opens, Pend
 use crate::store::Outcome;
 
 impl Writer {
-    /// Grants a privilege; one that is granted already is granted anew.
+    /// Grants a privilege; an existing grant is replaced.
     ///
     /// # Errors
     /// The caller may not, there is no such user, group or policy, or the store refuses.
-    pub fn grant(&mut self, request: &GrantRequest, asker: Asker) -> Result<GrantView, AgentError> {
+    pub fn grant(
+        &mut self,
+        request: &GrantRequest,
+        requester: Requester,
+    ) -> Result<GrantView, AgentError> {
         let store = &mut *self.store;
-        let result = self.grants.grant(request, asker, &self.in_force, store);
-        self.ended(asker, &grants::granting(request), result)
+        let result = self.grants.grant(request, requester, &self.in_force, store);
+        self.ended(requester, &grants::granting(request), result)
     }
 
     /// Takes a privilege away.
@@ -29,11 +33,13 @@ impl Writer {
     pub fn revoke(
         &mut self,
         request: &GrantRequest,
-        asker: Asker,
+        requester: Requester,
     ) -> Result<GrantView, AgentError> {
         let store = &mut *self.store;
-        let result = self.grants.revoke(request, asker, &self.in_force, store);
-        self.ended(asker, &grants::revoking(request), result)
+        let result = self
+            .grants
+            .revoke(request, requester, &self.in_force, store);
+        self.ended(requester, &grants::revoking(request), result)
     }
 
     /// Grants a bypass, or grants one again that is there, for its new time.
@@ -44,15 +50,15 @@ impl Writer {
     pub fn grant_bypass(
         &mut self,
         request: &BypassRequest,
-        asker: Asker,
+        requester: Requester,
         consent: Consent,
     ) -> Result<BypassView, AgentError> {
-        let may = bypasses::may(asker, &self.grants, "grant a bypass");
+        let may = bypasses::may(requester, &self.grants, "grant a bypass");
         let result = may.and_then(|()| {
             let (bypasses, mut around) = self.bypasses();
-            bypasses.grant(request, asker, consent, &mut around)
+            bypasses.grant(request, requester, consent, &mut around)
         });
-        self.ended(asker, &bypasses::granting(request), result)
+        self.ended(requester, &bypasses::granting(request), result)
     }
 
     /// Takes a bypass away. `force`: also if the operator gets in by nothing else.
@@ -63,7 +69,7 @@ impl Writer {
         &mut self,
         source: &str,
         service: Option<&str>,
-        asker: Asker,
+        requester: Requester,
         force: bool,
     ) -> Result<BypassView, AgentError> {
         let which = Revocation {
@@ -71,12 +77,12 @@ impl Writer {
             service,
             force,
         };
-        let may = bypasses::may(asker, &self.grants, "revoke a bypass");
+        let may = bypasses::may(requester, &self.grants, "revoke a bypass");
         let result = may.and_then(|()| {
             let (bypasses, mut around) = self.bypasses();
-            bypasses.revoke(which, asker, &mut around)
+            bypasses.revoke(which, requester, &mut around)
         });
-        self.ended(asker, &bypasses::revoking(which), result)
+        self.ended(requester, &bypasses::revoking(which), result)
     }
 
     /// What bypasses would open that are granted together while `base` is in force.
@@ -86,26 +92,26 @@ impl Writer {
     pub fn bypasses_open(
         &self,
         requests: &[BypassRequest],
-        asker: Asker,
+        requester: Requester,
         base: &InForce,
     ) -> Result<Option<Opens>, AgentError> {
         self.bypasses
-            .opened(requests, asker, base, &self.settings.clock)
+            .opened(requests, requester, base, &self.settings.clock)
     }
 
     /// Confirms the change that waits for it.
     ///
     /// # Errors
     /// None waits, it is not the caller's to confirm, or the store refuses.
-    pub fn confirm(&mut self, asker: Asker) -> Result<PendingView, AgentError> {
+    pub fn confirm(&mut self, requester: Requester) -> Result<PendingView, AgentError> {
         let result = self.confirmation.confirm(
-            asker,
+            requester,
             &self.grants,
             &self.in_force,
             &mut *self.store,
             &self.settings.clock,
         );
-        self.ended(asker, "confirm", result)
+        self.ended(requester, "confirm", result)
     }
 
     /// The change that waits, as the wall clock shows it.
@@ -127,17 +133,17 @@ impl Writer {
     ///
     /// # Errors
     /// The marker cannot be removed.
-    pub fn attach(&mut self, asker: Asker) -> Result<Vec<String>, AgentError> {
+    pub fn attach(&mut self, requester: Requester) -> Result<Vec<String>, AgentError> {
         let names = self.kernel.attach()?;
         self.publish();
-        self.note(asker, "attach");
-        tracing::info!(actor = asker.caller.name(), interfaces = ?names, "attached");
+        self.note(requester, "attach");
+        tracing::info!(actor = requester.caller.name(), interfaces = ?names, "attached");
         Ok(names)
     }
 
     /// Appends to the audit log what leaves the revision as it is.
-    pub(super) fn note(&mut self, asker: Asker, action: &str) {
-        let entry = audit::entry(asker, action, Outcome::Done, self.in_force.revision);
+    pub(super) fn note(&mut self, requester: Requester, action: &str) {
+        let entry = audit::entry(requester, action, Outcome::Done, self.in_force.revision);
         audit::append(&mut *self.store, &entry);
     }
 
@@ -148,21 +154,21 @@ impl Writer {
     }
 
     /// Appends to the audit log what was refused or failed.
-    pub fn audit_refusal(&mut self, asker: Asker, action: &str, error: &AgentError) {
-        let entry = audit::refusal(asker, action, error, self.in_force.revision);
+    pub fn audit_refusal(&mut self, requester: Requester, action: &str, error: &AgentError) {
+        let entry = audit::refusal(requester, action, error, self.in_force.revision);
         audit::append(&mut *self.store, &entry);
     }
 
     /// Publishes what came of a request, or appends to the audit log why nothing did.
     fn ended<T>(
         &mut self,
-        asker: Asker,
+        requester: Requester,
         action: &str,
         result: Result<T, AgentError>,
     ) -> Result<T, AgentError> {
         if matches!(result, Ok(_) | Err(AgentError::BypassLeft(_))) {
             self.publish();
         }
-        result.inspect_err(|error| self.audit_refusal(asker, action, error))
+        result.inspect_err(|error| self.audit_refusal(requester, action, error))
     }
 }

@@ -5,7 +5,7 @@
 //! place before an admin says so. Must not decide what the desired state is.
 
 use super::core::Writer;
-use crate::agent::access::{Asker, audit, rights};
+use crate::agent::access::{Requester, audit, rights};
 use crate::agent::change::Consent;
 use crate::agent::change::consent::opened_by_store;
 use crate::agent::error::AgentError;
@@ -20,15 +20,19 @@ impl Writer {
     /// # Errors
     /// The caller is no admin, nothing is lost, another agent has the directory, or the store
     /// cannot be written.
-    pub fn rescue(&mut self, asker: Asker) -> Result<RescuedView, AgentError> {
+    pub fn rescue(&mut self, requester: Requester) -> Result<RescuedView, AgentError> {
         const ACTION: &str = "store rescue";
-        let result = self.try_rescue(asker, ACTION);
-        result.inspect_err(|error| self.audit_refusal(asker, ACTION, error))
+        let result = self.try_rescue(requester, ACTION);
+        result.inspect_err(|error| self.audit_refusal(requester, ACTION, error))
     }
 
-    fn try_rescue(&mut self, asker: Asker, action: &str) -> Result<RescuedView, AgentError> {
+    fn try_rescue(
+        &mut self,
+        requester: Requester,
+        action: &str,
+    ) -> Result<RescuedView, AgentError> {
         rights::require(
-            asker.caller,
+            requester.caller,
             &self.grants,
             Privilege::Admin,
             "rescue the store",
@@ -39,7 +43,7 @@ impl Writer {
         if let Some(dir) = self.settings.marker.parent() {
             self.upkeep.lock_again(dir)?;
         }
-        let mut entry = audit::entry(asker, action, Outcome::Done, self.in_force.revision);
+        let mut entry = audit::entry(requester, action, Outcome::Done, self.in_force.revision);
         entry.detail.changes = self.faults.store.iter().cloned().collect();
         let pending = self.confirmation.pending();
         let base = self.confirmation.base();
@@ -85,9 +89,9 @@ impl Writer {
     ///
     /// # Errors
     /// The caller is no admin, or the store cannot be read.
-    pub fn archivist(&mut self, asker: Asker) -> Result<Archivist, AgentError> {
+    pub fn archivist(&mut self, requester: Requester) -> Result<Archivist, AgentError> {
         rights::require(
-            asker.caller,
+            requester.caller,
             &self.grants,
             Privilege::Admin,
             "back the store up",
@@ -96,7 +100,7 @@ impl Writer {
             what: "the store cannot be backed up",
             source,
         })?;
-        self.note(asker, "backup");
+        self.note(requester, "backup");
         Ok(archivist)
     }
 
@@ -108,29 +112,29 @@ impl Writer {
     /// kernel does not take it.
     pub fn acknowledge(
         &mut self,
-        asker: Asker,
+        requester: Requester,
         consent: Consent,
         dry_run: bool,
     ) -> Result<AcknowledgedView, AgentError> {
         const ACTION: &str = "store acknowledge";
-        let result = self.try_acknowledge(asker, consent, dry_run, ACTION);
+        let result = self.try_acknowledge(requester, consent, dry_run, ACTION);
         self.rest();
         result.inspect_err(|error| {
             if !dry_run {
-                self.audit_refusal(asker, ACTION, error);
+                self.audit_refusal(requester, ACTION, error);
             }
         })
     }
 
     fn try_acknowledge(
         &mut self,
-        asker: Asker,
+        requester: Requester,
         consent: Consent,
         dry_run: bool,
         action: &str,
     ) -> Result<AcknowledgedView, AgentError> {
         rights::require(
-            asker.caller,
+            requester.caller,
             &self.grants,
             Privilege::Admin,
             "acknowledge an older store",
@@ -150,7 +154,7 @@ impl Writer {
             return Ok(view);
         }
         consent.require("the store's revision", opens.as_ref())?;
-        let mut entry = audit::entry(asker, action, Outcome::Done, self.in_force.revision);
+        let mut entry = audit::entry(requester, action, Outcome::Done, self.in_force.revision);
         entry.before = held.last;
         entry.detail.changes = vec![format!(
             "in force: revision {} -> revision {}",

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::core::Writer;
 use super::turns::{Turn, Turns};
 use crate::agent::access::notes::Notes;
-use crate::agent::access::{Asker, Caller};
+use crate::agent::access::{Caller, Requester};
 use crate::agent::error::AgentError;
 use crate::agent::snapshot::Snapshot;
 use crate::api::ProgressView;
@@ -116,10 +116,10 @@ impl Supervisor {
         self.once(&self.reconcile_waits, Writer::reconcile);
     }
 
-    /// See [`Writer::take_back_unconfirmed`].
+    /// See [`Writer::roll_back_unconfirmed`].
     pub async fn expire(&self) {
         let work = |writer: &mut Writer| {
-            writer.take_back_unconfirmed();
+            writer.roll_back_unconfirmed();
             writer.tidy();
         };
         // An error means that the agent stops; the next one takes it back.
@@ -127,16 +127,16 @@ impl Supervisor {
     }
 
     /// Puts into the audit log what was done without the writer.
-    pub fn note(&self, asker: Asker, action: &'static str) {
-        self.notes.done(asker, action);
+    pub fn note(&self, requester: Requester, action: &'static str) {
+        self.notes.done(requester, action);
         self.record();
     }
 
     /// Puts into the audit log what was refused without the writer; of more than some in a
     /// minute, the number.
-    pub fn refused(&self, asker: Asker, action: &str, error: &AgentError) {
+    pub fn refused(&self, requester: Requester, action: &str, error: &AgentError) {
         let errors = || error.errors();
-        if self.notes.refused(asker, action, errors) {
+        if self.notes.refused(requester, action, errors) {
             self.record();
         } else {
             tracing::warn!(

@@ -1,4 +1,4 @@
-//! Whose requests may stand in the writer's queue.
+//! Which callers' requests may be in the writer's queue.
 //!
 //! The writer does one thing at a time, so more than the next few in its queue make nothing
 //! faster. Others than root have few places there and wait in front of it, each user in
@@ -16,7 +16,7 @@ const OTHERS: usize = 2;
 /// Requests of one such user in the queue.
 const EACH: usize = 1;
 
-/// Users of whom a line is known before those without a request are forgotten.
+/// Users with a known line before those without a request are removed.
 const KNOWN: usize = 64;
 
 /// See the module.
@@ -78,18 +78,18 @@ mod tests {
     use super::super::core::Writer;
     use super::super::supervisor::Supervisor;
     use super::*;
-    use crate::agent::access::{Asker, Caller};
+    use crate::agent::access::{Caller, Requester};
     use crate::agent::testing::{Bench, DRY, PLAIN, ROOT as AS_ROOT, create};
     use tokio::task::JoinSet;
     use tokio::time::timeout;
 
-    fn user(uid: u32) -> Asker {
+    fn user(uid: u32) -> Requester {
         let caller = Caller {
             uid,
             gid: uid,
             pid: None,
         };
-        Asker { caller, ..AS_ROOT }
+        Requester { caller, ..AS_ROOT }
     }
 
     #[tokio::test]
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn users_without_requests_are_forgotten() {
+    async fn users_without_requests_are_removed() {
         let turns = Turns::default();
         for uid in 1..1_000 {
             drop(turns.take(uid).await);
@@ -140,9 +140,9 @@ mod tests {
             let supervisor = supervisor.clone();
             asked.spawn(async move {
                 let change = create("office", &[], &["10.0.0.1"]);
-                let asker = user(1_000 + at % 40);
-                let wanted = supervisor.run(asker.caller, move |writer| {
-                    writer.change(change, asker, DRY)
+                let requester = user(1_000 + at % 40);
+                let wanted = supervisor.run(requester.caller, move |writer| {
+                    writer.change(change, requester, DRY)
                 });
                 // Every second caller has no patience.
                 match at % 2 {

@@ -1,6 +1,6 @@
-//! The comparison on demand: all that the kernel holds, with a fresh compile.
+//! Verification on demand: compares all kernel maps with a fresh compilation.
 //!
-//! Looks beside the writer, so that changes do not wait; only what differs is its business,
+//! Reads concurrently with the writer, so that changes do not wait; only differences go to the writer,
 //! to be looked at again and repaired.
 
 use std::sync::Arc;
@@ -61,6 +61,7 @@ impl Supervisor {
                         differences: Vec::new(),
                         repaired: false,
                         took_ms: millis(started),
+                        overtaken: Vec::new(),
                     });
                 }
                 Ok(Look::Overtaken) => {}
@@ -133,7 +134,7 @@ impl Writer {
         if !self.kernel.is_pinned() {
             differences.push("the pins were gone, and filtering with them".to_owned());
         }
-        // What could not be installed anew is a fault already, whatever the old maps hold.
+        // A failed reinstallation is a fault already, whatever the old maps hold.
         if self.check_pins() {
             let found =
                 self.kernel
@@ -152,6 +153,7 @@ impl Writer {
             repaired: !differences.is_empty() && self.faults.kernel.is_none(),
             differences,
             took_ms: 0,
+            overtaken: Vec::new(),
         })
     }
 }

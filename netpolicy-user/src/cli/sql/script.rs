@@ -1,4 +1,4 @@
-//! Sending a script, and telling what came of it.
+//! Sends a script, and prints its results.
 
 use std::collections::BTreeSet;
 

@@ -301,7 +301,7 @@ mod tests {
                 Lakehouse,
                 &["ALLOWED_IP_LIST", "BLOCKED_IP_LIST", "COMMENT", "FORCE"],
             ),
-            // Nobody knows the user's addresses.
+            // The user's addresses are not known.
             (
                 "CREATE NETWORK POLICY p ALLOWED_IP_LIST = ('10.0.0.1'",
                 Snowflake,

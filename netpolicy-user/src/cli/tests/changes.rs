@@ -128,7 +128,7 @@ fn change_summary_goes_to_stdout_and_warnings_to_stderr() {
 
 #[test]
 fn nothing_is_sent_when_a_file_cannot_be_read() {
-    let script = Script::default();
+    let script = FakeAgent::default();
     let line = [
         "policy",
         "create",
@@ -149,7 +149,7 @@ fn nothing_is_sent_when_a_file_cannot_be_read() {
 
 #[test]
 fn change_that_opens_the_host_requires_yes() {
-    let script = Script::default();
+    let script = FakeAgent::default();
     let ran = run_against(Some(agent(script.clone())), &["policy", "drop", "OFFICE"]);
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(
@@ -231,4 +231,45 @@ fn diff_with_a_file_shows_texts_and_plan() {
         run(&["diff", "-f", &path, "--exit-code"]).exit,
         Exit::Failed
     );
+}
+
+#[test]
+fn service_without_ports_takes_those_of_a_well_known_one_and_says_so() {
+    let added = |name: &str| sends(&["service", "add", name])["ports"].clone();
+    assert_eq!(added("postgres"), json!(["5432"]));
+    assert_eq!(added("MongoDB"), json!(["27017-27019"]));
+    let given = sends(&["service", "add", "postgres", "--port", "6000"]);
+    assert_eq!(given["ports"], json!(["6000"]));
+    let ran = run(&["service", "add", "etcd", "--output", "json"]);
+    assert!(
+        ran.err
+            .starts_with("note: the ports of etcd are 2379-2380: "),
+        "{ran:?}"
+    );
+
+    let ran = run(&["service", "add", "postgre"]);
+    assert_eq!(ran.exit, Exit::Usage, "{ran:?}");
+    assert!(ran.err.contains("hint: did you mean postgres? "), "{ran:?}");
+    let ran = run(&["service", "add", "billing"]);
+    assert_eq!(ran.exit, Exit::Usage, "{ran:?}");
+    assert!(ran.err.contains("as in --port 5432; "), "{ran:?}");
+    // An empty shell variable is not the same as no option.
+    let empty = sends(&["service", "add", "postgres", "--port", ""]);
+    assert_eq!(empty["ports"], json!([""]));
+}
+
+#[test]
+fn well_known_services_are_listed_without_an_agent() {
+    let ran = run_against(None, &["service", "known"]);
+    assert_eq!(ran.exit, Exit::Done);
+    assert!(ran.out.starts_with("NAME "), "{}", ran.out);
+    let ran = run_against(None, &["service", "known", "--output", "json"]);
+    let known: Value = serde_json::from_str(&ran.out).unwrap();
+    let mongodb = known
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["name"] == "mongodb");
+    assert_eq!(mongodb.unwrap()["ports"], json!(["27017-27019"]));
+    assert_eq!(mongodb.unwrap()["aliases"], json!(["mongo", "mongod"]));
 }

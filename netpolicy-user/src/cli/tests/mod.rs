@@ -27,11 +27,11 @@ struct Ran {
 }
 
 /// The requests that the agent saw: method, path and body.
-type Seen = Arc<Mutex<Vec<(String, Value)>>>;
+type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
 #[derive(Clone, Default)]
-struct Script {
-    seen: Seen,
+struct FakeAgent {
+    seen: Requests,
     agrees: bool,
 }
 
@@ -62,10 +62,10 @@ fn bypass() -> Value {
     })
 }
 
-type Refusal = (StatusCode, Json<Value>);
+type Refused = (StatusCode, Json<Value>);
 
 /// Refuses what opens something unless the request consents to it.
-fn consented(opens: Option<&str>, error: &str) -> Result<(), Refusal> {
+fn consented(opens: Option<&str>, error: &str) -> Result<(), Refused> {
     let host = json!({"scope": "host", "sources": "every", "percent": 100});
     let opening = json!({"openings": [host], "key": "00000000000000ff"});
     let body = json!({"errors": [error], "hint": "--yes", "opens": opening});
@@ -90,9 +90,9 @@ fn with_texts(body: &[u8]) -> Change {
 }
 
 async fn detach(
-    Shared(s): Shared<Script>,
+    Shared(s): Shared<FakeAgent>,
     Query(query): Query<ConsentQuery>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Refused> {
     consented(
         query.opens.as_deref(),
         "detaching opens the host to every source",
@@ -101,12 +101,12 @@ async fn detach(
     Ok(Json(json!(["eth0"])))
 }
 
-fn agent(script: Script) -> Router {
+fn agent(script: FakeAgent) -> Router {
     async fn change(
-        Shared(s): Shared<Script>,
+        Shared(s): Shared<FakeAgent>,
         Query(query): Query<ChangeQuery>,
         Json(body): Json<Value>,
-    ) -> Result<Json<Value>, Refusal> {
+    ) -> Result<Json<Value>, Refused> {
         if body["change"] == "drop-policy" {
             consented(
                 query.opens.as_deref(),
@@ -134,7 +134,7 @@ fn agent(script: Script) -> Router {
         .route("/v1/changes", post(change))
         .route(
             "/v1/explain",
-            get(async |Shared(s): Shared<Script>| {
+            get(async |Shared(s): Shared<FakeAgent>| {
                 Json(json!({
                     "source": "10.0.0.1", "port": null, "interface": null, "arrival": "any-filtered",
                     "enforced": true, "scope": "host", "verdict": "pass",
@@ -232,9 +232,9 @@ fn run_in(dir: &tempfile::TempDir, router: Option<Router>, line: &[&str]) -> Ran
 
 fn run(line: &[&str]) -> Ran {
     run_against(
-        Some(agent(Script {
+        Some(agent(FakeAgent {
             agrees: true,
-            ..Script::default()
+            ..FakeAgent::default()
         })),
         line,
     )
@@ -242,7 +242,7 @@ fn run(line: &[&str]) -> Ran {
 
 /// The change that a command sends.
 fn sends(line: &[&str]) -> Value {
-    let script = Script::default();
+    let script = FakeAgent::default();
     let ran = run_against(Some(agent(script.clone())), line);
     assert_eq!(ran.exit, Exit::Done, "{ran:?}");
     let seen = script.seen.lock().unwrap();
@@ -314,7 +314,6 @@ fn invalid_command_lines_are_usage_errors() {
         "--add-block",
         "10.0.0.2",
     ]);
-    usage(&["service", "add", "pg"]);
     usage(&["service", "add", "pg", "--port", "1", "--combine", "or"]);
     usage(&["service", "alter", "pg"]);
     usage(&["host", "set"]);

@@ -34,7 +34,7 @@ fn status_exit_code_shows_faults() {
 #[test]
 fn explain_fails_if_the_kernel_disagrees() {
     assert_eq!(run(&["explain", "::ffff:10.0.0.1"]).exit, Exit::Done);
-    let ran = run_against(Some(agent(Script::default())), &["explain", "10.0.0.1"]);
+    let ran = run_against(Some(agent(FakeAgent::default())), &["explain", "10.0.0.1"]);
     assert_eq!(ran.exit, Exit::Failed);
     assert!(ran.out.contains("FAULT"), "{ran:?}");
 }

@@ -3,8 +3,8 @@
 use super::*;
 
 /// An agent with one answer to every script, and the scripts that it saw.
-fn sql_agent(code: StatusCode, answer: Value) -> (Router, Seen) {
-    let seen = Seen::default();
+fn sql_agent(code: StatusCode, answer: Value) -> (Router, Requests) {
+    let seen = Requests::default();
     let saw = seen.clone();
     let router = Router::new()
         .route("/v1/status", get(async || Json(status("attached", &[]))))

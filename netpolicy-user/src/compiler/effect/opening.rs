@@ -139,7 +139,7 @@ struct FamilyViews<'a, P: Prefix> {
 
 impl<'a, P: Measured> FamilyViews<'a, P> {
     fn of(old: Doors<'a>, new: Doors<'a>, pair: (ScopeId, ScopeId), of: FamilyOf<P>) -> Self {
-        // On failsafe ports nothing is dropped, whoever is exempt.
+        // On failsafe ports nothing is dropped, exempt or not.
         let exempt = |doors: Doors<'a>, scope| match scope {
             FAILSAFE_SCOPE => of(&doors.exempt.host),
             scope => of(doors.exempt.of(scope)),
@@ -161,14 +161,14 @@ impl<'a, P: Measured> FamilyViews<'a, P> {
 
     /// Percent of the addresses to which it is opened; `None`: to few or none.
     fn opens(&self, budget: &mut usize) -> Option<u8> {
-        let exempt_alike = self.old_exempt == self.new_exempt;
-        if exempt_alike && self.old.same(&self.new) {
+        let same_exemptions = self.old_exempt == self.new_exempt;
+        if same_exemptions && self.old.same(&self.new) {
             return None;
         }
         if is_open(&self.new, self.new_exempt) {
             return (!is_open(&self.old, self.old_exempt)).then_some(100);
         }
-        let ranges = match (exempt_alike, self.old.same(&self.new)) {
+        let ranges = match (same_exemptions, self.old.same(&self.new)) {
             (true, _) => self.old.changed(&self.new, BOUNDS.differing),
             // Only who is exempt may begin to pass.
             (false, true) => {

@@ -1,4 +1,4 @@
-//! Effects against looking sources up one by one, and their sentences.
+//! Effects, compared with single look-ups of sources, and their sentences.
 
 use std::fmt::Write as _;
 
@@ -57,7 +57,7 @@ fn reported(effects: &[Effect], source: IpAddr, dropped_before: bool) -> bool {
         assert_eq!((effect.sources.more, effect.sources.at_least), (0, false));
         match effect.sources.kind {
             SourcesKind::Networks => listed,
-            SourcesKind::Everybody => !listed,
+            SourcesKind::All => !listed,
             SourcesKind::AllIpv4 => source.is_ipv4() && !listed,
             SourcesKind::AllIpv6 => source.is_ipv6() && !listed,
         }

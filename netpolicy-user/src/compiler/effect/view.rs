@@ -20,7 +20,7 @@ pub(super) struct View<'a, P: Prefix> {
 /// The lists of a scope.
 struct DecidingLists<'a, P: Prefix> {
     block: &'a Prefixes<P>,
-    /// `None`: whoever is not blocked passes.
+    /// `None`: every source that is not blocked passes.
     allow: Option<&'a Prefixes<P>>,
     /// Whether who is denied is dropped.
     enforce: bool,

@@ -1,4 +1,4 @@
-//! Incremental compilation against compilation from nothing.
+//! Incremental compilation, compared with compilation from scratch.
 
 use std::collections::BTreeSet;
 

@@ -17,7 +17,7 @@ use crate::datapath::{
 const CHUNK_BYTES: u32 = CHUNK_PAGES * (PAGE_WORDS * 8) as u32;
 
 /// Chunks of one memory. There are two such halves: while one is in force, a memory can be
-/// built anew in the other.
+/// rebuilt in the other.
 pub(super) const HALF: u32 = MAX_CHUNKS / 2;
 
 /// Whether these chunks, one at least, end in the half in which they begin.

@@ -1,4 +1,4 @@
-//! What can be wrong with an address, and which of it is.
+//! Errors in addresses: which one an address has.
 
 /// What is wrong with a text that should be an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

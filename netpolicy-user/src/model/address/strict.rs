@@ -1,4 +1,4 @@
-//! The short way for networks that are written as netpolicy writes them: nearly all of
+//! The fast path for networks in the canonical notation: nearly all of
 //! the millions that a list has.
 
 use std::net::{Ipv4Addr, Ipv6Addr};

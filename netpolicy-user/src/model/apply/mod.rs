@@ -16,7 +16,7 @@ use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{Limits, MAX_COMMENT, Name, State};
 
-/// What a change depends on besides the state.
+/// What a change depends on apart from the state.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeContext<'a> {
     /// When it is made.

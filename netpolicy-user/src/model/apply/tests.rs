@@ -1,4 +1,4 @@
-//! Changes and what they refuse.
+//! Changes, and refused changes.
 
 mod govern;
 mod lists;

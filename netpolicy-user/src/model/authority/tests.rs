@@ -1,4 +1,4 @@
-//! What changes take which privilege.
+//! Which changes require which privilege.
 
 use super::*;
 use crate::model::arbitrary::cx;

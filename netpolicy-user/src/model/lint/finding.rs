@@ -70,7 +70,7 @@ pub enum Severity {
 #[schema(as = FindingCode)]
 pub enum Code {
     /// No source at all passes.
-    DeniesEverybody,
+    DeniesAll,
     /// Only one family is on the allow lists: the other is denied.
     MissingFamily,
     /// `/0` on an allow list: restricts nothing in its family.
@@ -109,7 +109,7 @@ impl Code {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::DeniesEverybody => "denies-everybody",
+            Self::DeniesAll => "denies-all",
             Self::MissingFamily => "missing-family",
             Self::AllowsEverything => "allows-everything",
             Self::BlocksEverything => "blocks-everything",
@@ -129,7 +129,7 @@ impl Code {
 }
 
 impl Code {
-    /// Of what is said of rules: what, why it matters, what to do, for all rules alike.
+    /// Of a finding about rules: what, why it matters, what to do; the same for all rules.
     #[must_use]
     pub fn meaning(self) -> Option<&'static str> {
         Some(match self {
@@ -152,7 +152,7 @@ impl Code {
             Self::HostBits => {
                 "means the whole network, not the address: write it as it is enforced"
             }
-            Self::DeniesEverybody
+            Self::DeniesAll
             | Self::BlocksHalf
             | Self::MissingFamily
             | Self::RestrictsNothing

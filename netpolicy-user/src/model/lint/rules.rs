@@ -1,4 +1,4 @@
-//! What is said of single rules.
+//! Findings about single rules.
 
 use ipnet::IpNet;
 

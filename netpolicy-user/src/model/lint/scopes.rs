@@ -1,4 +1,4 @@
-//! What is said of whole policies, of the scopes that they govern, and of names.
+//! Findings about whole policies, about the scopes that they govern, and about names.
 
 use super::families::{FamilySummary, family, passes_both};
 use super::finding::{Code, Finding, Severity};
@@ -119,7 +119,7 @@ impl GoverningPolicies<'_> {
     fn finding(&self, state: &State, only: bool, passes: [bool; 2]) -> Option<Finding> {
         let (code, what) = match passes {
             [true, true] => return None,
-            [false, false] => (Code::DeniesEverybody, "every source".to_owned()),
+            [false, false] => (Code::DeniesAll, "every source".to_owned()),
             // Without an allow list the block of everything is reported by itself.
             _ if !only => return None,
             [true, false] => (Code::MissingFamily, "every IPv6 address".to_owned()),
@@ -136,8 +136,8 @@ impl GoverningPolicies<'_> {
             (_, false) => "everything is blocked: write an allow list instead",
         };
         let severity = match (code, self.scope) {
-            (Code::DeniesEverybody, Some(_)) => Severity::Error,
-            (Code::DeniesEverybody, None) | (_, Some(_)) => Severity::Warning,
+            (Code::DeniesAll, Some(_)) => Severity::Error,
+            (Code::DeniesAll, None) | (_, Some(_)) => Severity::Warning,
             _ => Severity::Note,
         };
         let message = format!("{what} is denied {on}, since {why}");
@@ -206,7 +206,7 @@ impl GoverningPolicies<'_> {
              (combine = \"and\") and no source passes both: allow the same sources on both, or \
              combine by override"
         );
-        Some(self.of_scope(state, Code::DeniesEverybody, Severity::Error, message))
+        Some(self.of_scope(state, Code::DeniesAll, Severity::Error, message))
     }
 
     /// What is said of allow rules that cover a family together.

@@ -1,4 +1,4 @@
-//! Every finding, and what is none.
+//! Every kind of finding, and states without one.
 
 mod consequences;
 mod covers;
@@ -201,19 +201,16 @@ fn policies_that_deny_every_source_are_found() {
             findings[0].severity,
             findings[0].scope.as_deref()
         ),
-        (Code::DeniesEverybody, Severity::Error, Some("host"))
+        (Code::DeniesAll, Severity::Error, Some("host"))
     );
     assert!(is_at_fault(&findings));
     let blocked = policy(
         "office",
         "allow = [\"10.0.0.0/24\"]\nblock = [\"10.0.0.0/25\", \"10.0.0.128/25\"]",
     );
-    assert_eq!(
-        codes(&blocked),
-        [Code::DeniesEverybody, Code::AllowInsideBlock]
-    );
+    assert_eq!(codes(&blocked), [Code::DeniesAll, Code::AllowInsideBlock]);
     let halves = "block = [\"0.0.0.0/1\", \"128.0.0.0/1\", \"::/1\", \"8000::/1\"]";
-    assert_eq!(codes(&policy("office", halves)), [Code::DeniesEverybody]);
+    assert_eq!(codes(&policy("office", halves)), [Code::DeniesAll]);
     // Another policy of the scope lets a source in.
     let other = policy("branch", &format!("allow = [{BOTH}\"10.0.0.0/8\"]"));
     assert_eq!(codes(&format!("{empty}{other}")), []);
@@ -396,7 +393,7 @@ fn blocks_that_cover_a_family_together_are_found() {
     let apart = policy("one", "block = [\"::/1\"]") + &policy("two", "block = [\"8000::/1\"]");
     assert!(codes(&apart).contains(&Code::BlocksEverything));
     let both = "block = [\"0.0.0.0/1\", \"128.0.0.0/1\", \"::/1\", \"8000::/1\"]";
-    assert!(codes(&policy("all", both)).contains(&Code::DeniesEverybody));
+    assert!(codes(&policy("all", both)).contains(&Code::DeniesAll));
 
     let half = lint(&state_of(&policy("half", "block = [\"128.0.0.0/1\"]")));
     let half: Vec<_> = half.iter().filter(|f| f.code == Code::BlocksHalf).collect();

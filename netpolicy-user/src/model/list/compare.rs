@@ -1,4 +1,4 @@
-//! Two versions of a list, chunk by chunk: what they share is not looked at.
+//! Compares two versions of a list chunk by chunk; shared chunks are skipped.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Edits of lists: a new version that shares what did not change.
+//! Edits of lists: the new version shares the unchanged chunks.
 
 use super::chunk::Cutter;
 use super::{RuleChunk, RuleList};

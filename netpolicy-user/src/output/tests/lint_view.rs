@@ -33,7 +33,7 @@ fn findings_are_grouped_by_policy() {
     };
     let denies_all = finding(
         Severity::Error,
-        Code::DeniesEverybody,
+        Code::DeniesAll,
         &["office"],
         "no source passes",
     );
@@ -59,7 +59,7 @@ fn findings_are_grouped_by_policy() {
         &findings[..],
         "
 policy office
-  error: no source passes [denies-everybody]
+  error: no source passes [denies-all]
   warning: covered by another rule of the same list: remove the narrower [covered-rule]
     block hosts.txt:7   10.0.0.7    in block 10.0.0.0/24 (hosts.txt:2) of policy one
     block hosts.txt:9   10.0.0.70   in block 10.0.0.0/24 (hosts.txt:2) of policy one

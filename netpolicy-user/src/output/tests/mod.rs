@@ -71,6 +71,7 @@ fn status() -> Status {
             observing: Vec::new(),
             rules: 1024,
             pending: None,
+            restart: Vec::new(),
             bypasses: 0,
             memory_bytes: 35 * 1024 * 1024,
         }),
@@ -85,16 +86,12 @@ fn status() -> Status {
             abi: 1,
             interfaces: vec![
                 Interface {
-                    name: "eth0".into(),
-                    index: 2,
-                    attachment: Attachment::Native,
-                    elsewhere: false,
+                    reason: Some("ena keeps its receive offloads under native XDP".into()),
+                    ..Interface::new("eth0", 2, Attachment::Native)
                 },
                 Interface {
-                    name: "eth1".into(),
-                    index: 3,
-                    attachment: Attachment::Generic,
-                    elsewhere: false,
+                    offloads: vec!["eth1: rx-lro off".into()],
+                    ..Interface::new("eth1", 3, Attachment::Generic)
                 },
             ],
             others: Vec::new(),

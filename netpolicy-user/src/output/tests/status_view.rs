@@ -1,4 +1,4 @@
-//! The status, in good and in bad order.
+//! The status, with and without faults.
 
 use super::*;
 
@@ -9,7 +9,9 @@ fn status_without_faults() {
         "
 Agent         netpolicy 0.1.0, pid 4711, since 2026-11-20 08:00:00, 35 MiB
 Enforcement   attached
-Interfaces    eth0 (native), eth1 (generic: slower than native)
+Interfaces    eth0 (native XDP: ena keeps its receive offloads under native XDP)
+              eth1 (generic XDP)
+Offloads      eth1: rx-lro off
 In force      revision 5, generation 7, 1000 entries, engine lpm, digest 6f3a0c1255aa
 Desired       revision 5, 3 policies (2 active), 1024 rules, 1 service, 0 bypasses
 Faults        none
@@ -58,7 +60,9 @@ fn status_from_the_kernel_with_faults() {
         "
 Agent         not reached: see Faults
 Enforcement   attached to some interfaces only
-Interfaces    eth0 (native), eth1 (does not exist)
+Interfaces    eth0 (native XDP: ena keeps its receive offloads under native XDP)
+              eth1 (does not exist)
+Offloads      eth1: rx-lro off
 In force      revision 5, generation 7, 1000 entries, engine lpm, digest 6f3a0c1255aa
 Desired       not known without the agent
 Unconfirmed   not known without the agent
@@ -101,10 +105,10 @@ fn status_reports_where_attached_interfaces_drop_nothing() {
     assert!(table(&status).contains(line), "{}", table(&status));
     status.enforcement.state = EnforcementState::Unknown;
     for interface in &mut status.enforcement.interfaces {
-        interface.attachment = Attachment::Unknown;
+        *interface = Interface::new(&interface.name, 2, Attachment::Unknown);
     }
     let lines = "Enforcement   unknown: the kernel cannot be read\n\
-                 Interfaces    eth0 (not known), eth1 (not known)\n";
+                 Interfaces    eth0 (not known)\n              eth1 (not known)\n";
     assert!(table(&status).contains(lines), "{}", table(&status));
 }
 

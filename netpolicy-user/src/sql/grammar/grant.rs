@@ -2,7 +2,7 @@
 
 use super::super::error::Fault;
 use super::super::lexer::Token;
-use super::super::{Dialect, Grant, Privilege, Verb};
+use super::super::{Dialect, GrantClause, GrantedRight, Verb};
 use super::{Parsed, Parser};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
@@ -18,7 +18,11 @@ impl<'t> Parser<'t> {
         self.grant_or_revoke(verb, "FROM").map(Verb::Revoke)
     }
 
-    fn grant_or_revoke(&mut self, verb: Token, preposition: &'static str) -> Parsed<Grant<'t>> {
+    fn grant_or_revoke(
+        &mut self,
+        verb: Token,
+        preposition: &'static str,
+    ) -> Parsed<GrantClause<'t>> {
         let is_grant = preposition == "TO";
         let privilege = match self.dialect {
             Snowflake => self.snowflake_privilege(is_grant)?,
@@ -35,10 +39,10 @@ impl<'t> Parser<'t> {
             self.word("ROLE")?;
         }
         let role = self.ident("a role's name")?;
-        Ok(Grant { privilege, role })
+        Ok(GrantClause { privilege, role })
     }
 
-    fn snowflake_privilege(&mut self, is_grant: bool) -> Parsed<Privilege<'t>> {
+    fn snowflake_privilege(&mut self, is_grant: bool) -> Parsed<GrantedRight<'t>> {
         let token = self.take()?;
         const OWN: [&str; 3] = ["CREATE", "ATTACH", "OWNERSHIP"];
         if let Some(what) = self.which(token, &["CREATENETWORKPOLICY", "USAGE"]) {
@@ -48,15 +52,15 @@ impl<'t> Parser<'t> {
         match self.which(token, &OWN) {
             Some("CREATE") => {
                 self.words(&["NETWORK", "POLICY", "ON", "ACCOUNT"])?;
-                Ok(Privilege::CreatePolicy)
+                Ok(GrantedRight::CreatePolicy)
             }
             Some("ATTACH") => {
                 self.words(&["POLICY", "ON", "ACCOUNT"])?;
-                Ok(Privilege::AttachPolicy)
+                Ok(GrantedRight::AttachPolicy)
             }
             Some(_) if is_grant => {
                 self.words(&["ON", "NETWORK", "POLICY"])?;
-                self.policy_name().map(Privilege::Ownership)
+                self.policy_name().map(GrantedRight::Ownership)
             }
             Some(_) => Err(self.error(token.spot, Fault::RevokeOwnership)),
             None if is_grant => Err(self.expected_word(token, &OWN)),
@@ -64,7 +68,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn materialize_privilege(&mut self) -> Parsed<Privilege<'t>> {
+    fn materialize_privilege(&mut self) -> Parsed<GrantedRight<'t>> {
         let token = self.take()?;
         if let Some(what) = self.which(token, &["CREATE", "ATTACH", "OWNERSHIP"]) {
             let instead = match what {
@@ -76,7 +80,7 @@ impl<'t> Parser<'t> {
         match self.which(token, &["CREATENETWORKPOLICY", "USAGE"]) {
             Some("CREATENETWORKPOLICY") => {
                 self.words(&["ON", "SYSTEM"])?;
-                Ok(Privilege::CreatePolicy)
+                Ok(GrantedRight::CreatePolicy)
             }
             Some(_) => {
                 self.word("ON")?;
@@ -84,10 +88,10 @@ impl<'t> Parser<'t> {
                 if on == "ALL" {
                     self.take_word("NETWORK")?;
                     self.word("POLICIES")?;
-                    return Ok(Privilege::UsageOnAll);
+                    return Ok(GrantedRight::UsageOnAll);
                 }
                 self.word("POLICY")?;
-                self.policy_name().map(Privilege::Usage)
+                self.policy_name().map(GrantedRight::Usage)
             }
             None => Err(self.expected_word(token, &["CREATENETWORKPOLICY", "USAGE"])),
         }

@@ -1,7 +1,7 @@
 //! Tokens to statements: what all families of statements share.
 //!
 //! One token of look-ahead, no recursion: a statement's depth is that of the grammar.
-//! What another dialect has is refused by name, so that nobody wonders why a text
+//! What belongs to another dialect is refused by name, so that the reader sees why a text
 //! from elsewhere does not work.
 
 mod grant;
@@ -11,7 +11,7 @@ mod setting;
 mod show;
 
 use super::error::{Fault, Found, SqlError};
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{Lexer, Token, TokenClass};
 use super::place::Spot;
 use super::{Dialect, Ident, Literal, Literals, Quoting, Statement, Verb};
 use crate::model::error::{Excerpt, closest};
@@ -26,7 +26,7 @@ pub(super) struct Parser<'t> {
     peeked: Option<Token>,
     /// Behind the last token that was taken.
     end: u32,
-    /// Of what is read; [`detect`](super::detect) makes sure that it is known where
+    /// Of the statement; [`detect`](super::detect) makes sure that it is known where
     /// it matters.
     dialect: Dialect,
 }
@@ -53,8 +53,8 @@ impl<'t> Parser<'t> {
             self.lexer.end_statement();
             let token = self.take()?;
             match token.kind {
-                Kind::Semi => {}
-                Kind::End => return Ok(None),
+                TokenClass::Semi => {}
+                TokenClass::End => return Ok(None),
                 _ => break token,
             }
         };
@@ -62,7 +62,7 @@ impl<'t> Parser<'t> {
         let end = self.end;
         // The semicolon stays for the next call: nothing behind it is read before.
         let token = self.peek()?;
-        if !matches!(token.kind, Kind::Semi | Kind::End) {
+        if !matches!(token.kind, TokenClass::Semi | TokenClass::End) {
             return Err(self.expected(token, "';' or the end of the statement"));
         }
         Ok(Some(Statement {
@@ -96,7 +96,7 @@ impl<'t> Parser<'t> {
     /// `dialect = d`, after SET.
     fn set_dialect_statement(&mut self) -> Parsed<Verb<'t>> {
         self.word("DIALECT")?;
-        self.expect(Kind::Eq, "'='")?;
+        self.expect(TokenClass::Eq, "'='")?;
         let token = self.take()?;
         Ok(Verb::SetDialect(self.dialect_name(token)?))
     }
@@ -105,8 +105,8 @@ impl<'t> Parser<'t> {
     fn dialect_name(&self, token: Token) -> Parsed<Dialect> {
         let text = self.lexer.str(token);
         let name = match token.kind {
-            Kind::Word => text,
-            Kind::Str => text.trim_matches('\''),
+            TokenClass::Word => text,
+            TokenClass::Str => text.trim_matches('\''),
             _ => return Err(self.expected(token, "snowflake, materialize or lakehouse")),
         };
         name.parse()
@@ -133,7 +133,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Takes the next token if it is of this kind.
-    fn take_if(&mut self, kind: Kind) -> Parsed<Option<Token>> {
+    fn take_if(&mut self, kind: TokenClass) -> Parsed<Option<Token>> {
         if self.peek()?.kind == kind {
             self.take().map(Some)
         } else {
@@ -141,7 +141,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn expect(&mut self, kind: Kind, expected: &str) -> Parsed<Token> {
+    fn expect(&mut self, kind: TokenClass, expected: &str) -> Parsed<Token> {
         let token = self.take()?;
         if token.kind == kind {
             Ok(token)
@@ -151,7 +151,7 @@ impl<'t> Parser<'t> {
     }
 
     fn is(&self, token: Token, word: &str) -> bool {
-        token.kind == Kind::Word && self.lexer.str(token).eq_ignore_ascii_case(word)
+        token.kind == TokenClass::Word && self.lexer.str(token).eq_ignore_ascii_case(word)
     }
 
     /// Which of some words a token is.
@@ -197,8 +197,8 @@ impl<'t> Parser<'t> {
         let token = self.take()?;
         let text = self.lexer.str(token);
         let ident = match token.kind {
-            Kind::Word => Ident::new(text, Quoting::Bare, token.spot),
-            Kind::Quoted => Ident::new(unquoted(text), Quoting::Double, token.spot),
+            TokenClass::Word => Ident::new(text, Quoting::Bare, token.spot),
+            TokenClass::Quoted => Ident::new(unquoted(text), Quoting::Double, token.spot),
             _ => return Err(self.expected(token, what)),
         };
         match ident.fault(self.dialect) {
@@ -229,7 +229,7 @@ impl<'t> Parser<'t> {
     /// which no address has. What it says is for others to read.
     fn address(&self, token: Token) -> Parsed<Literal<'t>> {
         let raw = unquoted(self.lexer.str(token));
-        if token.kind == Kind::Str
+        if token.kind == TokenClass::Str
             && !token.has_backslash
             && raw.bytes().all(|b| (0x20..0x7f).contains(&b))
         {
@@ -246,10 +246,12 @@ impl<'t> Parser<'t> {
     }
 
     fn literal(&self, token: Token, what: &str) -> Parsed<Literal<'t>> {
-        if token.kind != Kind::Str {
+        if token.kind != TokenClass::Str {
             let hint = match token.kind {
-                Kind::Quoted => Some("write '…': double quotes are for names"),
-                Kind::Word | Kind::Number | Kind::Other => Some("put single quotes around it"),
+                TokenClass::Quoted => Some("write '…': double quotes are for names"),
+                TokenClass::Word | TokenClass::Number | TokenClass::Other => {
+                    Some("put single quotes around it")
+                }
                 _ => None,
             };
             return Err(self.expected_hint(token, what, hint.map(str::to_owned)));
@@ -278,14 +280,14 @@ impl<'t> Parser<'t> {
 
     /// `( 'address', … )`, empty or not.
     fn addresses(&mut self) -> Parsed<Literals<'t>> {
-        let open = self.expect(Kind::Open, "'(' before a list")?;
+        let open = self.expect(TokenClass::Open, "'(' before a list")?;
         let mut list = Literals::new(self.lexer.text(), self.dialect, open.spot);
-        if self.take_if(Kind::Close)?.is_some() {
+        if self.take_if(TokenClass::Close)?.is_some() {
             return Ok(list);
         }
         loop {
             let token = self.take()?;
-            if token.kind == Kind::Close {
+            if token.kind == TokenClass::Close {
                 return Err(self.expected_hint(
                     token,
                     "an address in single quotes after a comma",
@@ -295,8 +297,8 @@ impl<'t> Parser<'t> {
             list.push(&self.address(token)?);
             let next = self.take()?;
             match next.kind {
-                Kind::Comma => {}
-                Kind::Close => return Ok(list),
+                TokenClass::Comma => {}
+                TokenClass::Close => return Ok(list),
                 _ => {
                     let text = self.lexer.str(token);
                     // The string went on to where another was to begin.
@@ -333,7 +335,7 @@ impl<'t> Parser<'t> {
         self.expected_words(token, words, "")
     }
 
-    /// None of the words, or what `or` says besides, which can stand here.
+    /// The error where none of the words, nor what `or` adds to them, was found.
     fn expected_words(&self, token: Token, words: &[&'static str], or: &str) -> SqlError {
         let mut expected = match words {
             [] => String::new(),
@@ -345,7 +347,7 @@ impl<'t> Parser<'t> {
             expected.push_str(" or ");
             expected.push_str(or);
         }
-        let hint = (token.kind == Kind::Word)
+        let hint = (token.kind == TokenClass::Word)
             .then(|| meant(self.lexer.str(token), words))
             .flatten()
             .map(|word| format!("did you mean {word}?"));

@@ -1,7 +1,7 @@
 //! CREATE, ALTER and DROP NETWORK POLICY.
 
 use super::super::error::Fault;
-use super::super::lexer::{Kind, Token};
+use super::super::lexer::{Token, TokenClass};
 use super::super::place::Spot;
 use super::super::{
     AlterPolicy, Clauses, CreatePolicy, Dialect, Ident, PolicyBody, UnsetClauses, Verb,
@@ -34,7 +34,7 @@ impl<'t> Parser<'t> {
             self.materialize_body()?
         } else {
             let token = self.peek()?;
-            if token.kind == Kind::Open {
+            if token.kind == TokenClass::Open {
                 self.take()?;
                 let token = self.peek()?;
                 if self.is(token, "RULES") {
@@ -114,7 +114,7 @@ impl<'t> Parser<'t> {
             if let Some(what) = self.which(token, &RULE_LISTS) {
                 return Err(self.network_rules(token, what));
             }
-            let is_end = matches!(token.kind, Kind::Semi | Kind::End)
+            let is_end = matches!(token.kind, TokenClass::Semi | TokenClass::End)
                 || (self.dialect == Lakehouse && self.is(token, "FORCE"));
             if is_end && (is_create || seen.iter().any(Option::is_some)) {
                 return Ok(clauses);
@@ -138,9 +138,9 @@ impl<'t> Parser<'t> {
             self.take()?;
             // Lakehouse's instances accept COMMENT 's' alone; text for others has the sign.
             if clause == "COMMENT" && self.dialect == Lakehouse {
-                self.take_if(Kind::Eq)?;
+                self.take_if(TokenClass::Eq)?;
             } else {
-                self.expect(Kind::Eq, "'='")?;
+                self.expect(TokenClass::Eq, "'='")?;
             }
             match clause {
                 "ALLOWED_IP_LIST" => clauses.allowed = Some(self.addresses()?),
@@ -233,7 +233,7 @@ impl<'t> Parser<'t> {
             "SET" if self.dialect == Materialize => AlterPolicy::SetRules(self.rules_option()?),
             "SET" => {
                 let token = self.peek()?;
-                if token.kind == Kind::Open {
+                if token.kind == TokenClass::Open {
                     return self.foreign(token, "SET ( RULES … )", &[Materialize], IN_LISTS);
                 }
                 AlterPolicy::Set(self.clauses(false)?)
@@ -277,7 +277,7 @@ impl<'t> Parser<'t> {
                 "BLOCKED_IP_LIST" => clauses.blocked = true,
                 _ => clauses.comment = true,
             }
-            if self.take_if(Kind::Comma)?.is_none() {
+            if self.take_if(TokenClass::Comma)?.is_none() {
                 return Ok(clauses);
             }
         }
@@ -288,7 +288,7 @@ impl<'t> Parser<'t> {
         self.network_policy()?;
         let if_exists = self.if_exists()?.is_some();
         let mut names: Vec<Ident<'t>> = vec![self.policy_name()?];
-        while let Some(comma) = self.take_if(Kind::Comma)? {
+        while let Some(comma) = self.take_if(TokenClass::Comma)? {
             if self.dialect != Materialize {
                 let what = "DROP of several policies";
                 return self.foreign(comma, what, &[Materialize], "drop one at a time");
@@ -317,7 +317,7 @@ impl<'t> Parser<'t> {
                 return error;
             }
         }
-        if token.kind == Kind::Open {
+        if token.kind == TokenClass::Open {
             return self.expected_word(token, &["RULES"]);
         }
         self.expected_words(token, &["RULES"], "'(' before it")

@@ -1,7 +1,7 @@
 //! Materialize's rules.
 
 use super::super::error::Fault;
-use super::super::lexer::{Kind, Token};
+use super::super::lexer::{Token, TokenClass};
 use super::super::place::Spot;
 use super::super::{Ident, Literal, PolicyBody, RuleText};
 use super::{Parsed, Parser};
@@ -18,36 +18,36 @@ impl<'t> Parser<'t> {
     /// `( RULES [=] ( … ) )`
     pub(super) fn rules_option(&mut self) -> Parsed<Vec<RuleText<'t>>> {
         let token = self.take()?;
-        if token.kind != Kind::Open {
+        if token.kind != TokenClass::Open {
             return Err(self.no_rules(token));
         }
         let token = self.take()?;
         if !self.is(token, "RULES") {
             return Err(self.no_rules(token));
         }
-        self.take_if(Kind::Eq)?;
-        self.expect(Kind::Open, "'(' before the rules")?;
+        self.take_if(TokenClass::Eq)?;
+        self.expect(TokenClass::Open, "'(' before the rules")?;
         let mut rules = Vec::new();
-        if self.take_if(Kind::Close)?.is_none() {
+        if self.take_if(TokenClass::Close)?.is_none() {
             loop {
                 rules.push(self.rule()?);
                 let next = self.take()?;
                 match next.kind {
-                    Kind::Comma => {}
-                    Kind::Close => break,
+                    TokenClass::Comma => {}
+                    TokenClass::Close => break,
                     _ => return Err(self.expected(next, "a comma or ')' after a rule")),
                 }
             }
         }
         let close = self.take()?;
-        if close.kind == Kind::Comma {
+        if close.kind == TokenClass::Comma {
             let second = self.take()?;
             if self.is(second, "RULES") {
                 return Err(self.twice(second, "RULES", token.spot));
             }
             return Err(self.expected(close, "')' after the rules"));
         }
-        if close.kind != Kind::Close {
+        if close.kind != TokenClass::Close {
             return Err(self.expected(close, "')' after the rules"));
         }
         Ok(rules)
@@ -56,7 +56,7 @@ impl<'t> Parser<'t> {
     /// `name ( option [=] 'value', … )`
     fn rule(&mut self) -> Parsed<RuleText<'t>> {
         let name = self.ident("a rule's name")?;
-        self.expect(Kind::Open, "'(' after a rule's name")?;
+        self.expect(TokenClass::Open, "'(' after a rule's name")?;
         let mut options: [Option<(Token, Literal<'t>)>; 3] = [None; 3];
         let close = loop {
             let option = self.take()?;
@@ -68,7 +68,7 @@ impl<'t> Parser<'t> {
                 let error = self.expected_word(option, &OPTIONS);
                 return Err(match option.kind {
                     // `()`, or a comma too many.
-                    Kind::Close => match lacking(&options) {
+                    TokenClass::Close => match lacking(&options) {
                         Some(missing) => self.lacks(option.spot, &name, missing),
                         None => error,
                     },
@@ -78,7 +78,7 @@ impl<'t> Parser<'t> {
             if let Some((first, _)) = slot {
                 return Err(self.twice(option, what, first.spot));
             }
-            self.take_if(Kind::Eq)?;
+            self.take_if(TokenClass::Eq)?;
             let value = self.take()?;
             let literal = match what {
                 "ADDRESS" => self.address(value)?,
@@ -97,8 +97,8 @@ impl<'t> Parser<'t> {
             *slot = Some((option, literal));
             let next = self.take()?;
             match next.kind {
-                Kind::Comma => {}
-                Kind::Close => break next,
+                TokenClass::Comma => {}
+                TokenClass::Close => break next,
                 _ => return Err(self.expected(next, "a comma or ')' after an option's value")),
             }
         };

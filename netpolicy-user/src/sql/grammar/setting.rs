@@ -1,7 +1,7 @@
 //! ALTER of account, user and system: which policy is in force where.
 
 use super::super::error::Fault;
-use super::super::lexer::{Kind, Token};
+use super::super::lexer::{Token, TokenClass};
 use super::super::{AlterUser, Dialect, Ident, Quoting, Verb};
 use super::{Parsed, Parser, unquoted};
 
@@ -40,7 +40,7 @@ impl<'t> Parser<'t> {
         if verb == "UNSET" {
             return Ok(Verb::ResetHostPolicy);
         }
-        self.expect(Kind::Eq, "'='")?;
+        self.expect(TokenClass::Eq, "'='")?;
         self.policy_name().map(Verb::SetHostPolicy)
     }
 
@@ -56,7 +56,7 @@ impl<'t> Parser<'t> {
         } else {
             let (parameter, _) =
                 self.one_of(&["NETWORK_POLICY", "MINS_TO_BYPASS_NETWORK_POLICY"])?;
-            self.expect(Kind::Eq, "'='")?;
+            self.expect(TokenClass::Eq, "'='")?;
             match parameter {
                 "NETWORK_POLICY" => AlterUser::SetPolicy(self.policy_name()?),
                 _ => self.minutes()?,
@@ -70,7 +70,7 @@ impl<'t> Parser<'t> {
     }
 
     fn minutes(&mut self) -> Parsed<AlterUser<'t>> {
-        let token = self.expect(Kind::Number, "a number of minutes")?;
+        let token = self.expect(TokenClass::Number, "a number of minutes")?;
         let text = self.lexer.str(token);
         if !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(self.expected(token, "a number of minutes"));
@@ -103,10 +103,10 @@ impl<'t> Parser<'t> {
         }
         // Settings take TO as well as `=`, and strings as well as names.
         if self.take_word("TO")?.is_none() {
-            self.expect(Kind::Eq, "'=' or TO")?;
+            self.expect(TokenClass::Eq, "'=' or TO")?;
         }
         let token = self.peek()?;
-        if token.kind != Kind::Str {
+        if token.kind != TokenClass::Str {
             return self.policy_name().map(Verb::SetHostPolicy);
         }
         self.take()?;

@@ -1,7 +1,7 @@
 //! SHOW, DESC and COMMENT ON.
 
 use super::super::error::Fault;
-use super::super::lexer::{Kind, Token};
+use super::super::lexer::{Token, TokenClass};
 use super::super::{Dialect, Level, Verb};
 use super::policy::LISTS;
 use super::{Parsed, Parser};
@@ -123,7 +123,7 @@ impl<'t> Parser<'t> {
         self.word("IS")?;
         let token = self.peek()?;
         let comment = match token.kind {
-            Kind::Word if self.is(token, "NULL") => {
+            TokenClass::Word if self.is(token, "NULL") => {
                 self.take()?;
                 None
             }

@@ -1,7 +1,7 @@
 //! ALTER NETWORK POLICY, and Materialize's COMMENT ON.
 
-use super::list::Read;
-use super::name::{DEFAULT, Found};
+use super::list::ParsedList;
+use super::name::{DEFAULT, PolicyOrDefault};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong};
 use crate::model::{AllowPart, Change, ListEdit, ListInput, ListKind, Policy, PolicyCompat};
@@ -45,7 +45,7 @@ impl Cx<'_, '_> {
                 self.edited(name, found, edit, errors)
             }
             AlterPolicy::Rename(to) => {
-                let policy = found.and_then(Found::real);
+                let policy = found.and_then(PolicyOrDefault::real);
                 let to_name = errors.take(to.spot(), self.new_name(to));
                 let other = to_name.as_ref().and_then(|to| self.like(to));
                 if let Some(other) = other
@@ -72,7 +72,7 @@ impl Cx<'_, '_> {
                 Ok(self.changes(made, self.altered(), Vec::new()))
             }
             AlterPolicy::Activate => {
-                let policy = errors.finish(found.and_then(Found::real))?;
+                let policy = errors.finish(found.and_then(PolicyOrDefault::real))?;
                 let mut made = vec![Change::SetActive {
                     name: written(policy),
                     active: true,
@@ -91,7 +91,7 @@ impl Cx<'_, '_> {
                 Ok(self.changes(made, status, Vec::new()))
             }
             AlterPolicy::Inactivate => {
-                let policy = errors.finish(found.and_then(Found::real))?;
+                let policy = errors.finish(found.and_then(PolicyOrDefault::real))?;
                 let made = vec![Change::SetActive {
                     name: written(policy),
                     active: false,
@@ -113,7 +113,7 @@ impl Cx<'_, '_> {
         let found = errors.finish(found)?;
         let comment = comment.map(|text| text.text().into_owned());
         let mut made = Vec::new();
-        if comment.is_some() || matches!(found, Found::Real(_)) {
+        if comment.is_some() || matches!(found, PolicyOrDefault::Real(_)) {
             let policy = self.make_real(found, &mut made);
             made.push(Change::AlterPolicy {
                 name: policy,
@@ -127,10 +127,10 @@ impl Cx<'_, '_> {
     }
 
     /// The written name of a policy that is in the state, or is put there.
-    fn make_real(&self, found: Found<'_>, made: &mut Vec<Change>) -> String {
+    fn make_real(&self, found: PolicyOrDefault<'_>, made: &mut Vec<Change>) -> String {
         match found {
-            Found::Real(policy) => written(policy),
-            Found::Default => {
+            PolicyOrDefault::Real(policy) => written(policy),
+            PolicyOrDefault::Default => {
                 made.push(self.make_default(None));
                 DEFAULT.to_owned()
             }
@@ -168,7 +168,7 @@ impl Cx<'_, '_> {
     fn set_rules(
         &self,
         name: &Ident<'_>,
-        found: Option<Found<'_>>,
+        found: Option<PolicyOrDefault<'_>>,
         rules: &[RuleText<'_>],
         errors: &mut Errors<'_, '_>,
     ) -> Edit {
@@ -177,7 +177,7 @@ impl Cx<'_, '_> {
         edit.allow = replace(&mut edit.warnings, read);
         // All rules are replaced, also those that this dialect cannot say.
         edit.block = ListEdit::Any;
-        if let Some(Found::Real(policy)) = found
+        if let Some(PolicyOrDefault::Real(policy)) = found
             && (!policy.block.is_empty() || policy.compat.blocked_rest().is_some())
         {
             edit.warnings.push(format!(
@@ -191,11 +191,11 @@ impl Cx<'_, '_> {
     fn edited(
         &self,
         name: &Ident<'_>,
-        found: Option<Found<'_>>,
+        found: Option<PolicyOrDefault<'_>>,
         edit: Edit,
         mut errors: Errors<'_, '_>,
     ) -> Result<Action, Refusal> {
-        if let Some(Found::Real(policy)) = found
+        if let Some(PolicyOrDefault::Real(policy)) = found
             && self.dialect() == Dialect::Snowflake
             && policy.is_in_force()
             && becomes_empty(policy, &edit)
@@ -204,9 +204,9 @@ impl Cx<'_, '_> {
         }
         let found = errors.finish(found)?;
         let change = match (found, edit.allow) {
-            (Found::Default, ListEdit::Set { list }) => self.make_default(Some(list)),
-            (Found::Default, _) => self.make_default(None),
-            (Found::Real(policy), allow) => Change::AlterPolicy {
+            (PolicyOrDefault::Default, ListEdit::Set { list }) => self.make_default(Some(list)),
+            (PolicyOrDefault::Default, _) => self.make_default(None),
+            (PolicyOrDefault::Real(policy), allow) => Change::AlterPolicy {
                 name: written(policy),
                 allow,
                 block: edit.block,
@@ -226,7 +226,7 @@ impl Cx<'_, '_> {
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> PolicyOrDefault<'a> {
     fn real(self) -> Option<&'a Policy> {
         match self {
             Self::Real(policy) => Some(policy),
@@ -235,7 +235,7 @@ impl<'a> Found<'a> {
     }
 }
 
-fn replace(warnings: &mut Vec<String>, read: Read) -> ListEdit {
+fn replace(warnings: &mut Vec<String>, read: ParsedList) -> ListEdit {
     warnings.extend(read.warnings);
     ListEdit::Set {
         list: ListInput::of(read.list),
@@ -244,7 +244,7 @@ fn replace(warnings: &mut Vec<String>, read: Read) -> ListEdit {
 
 fn unset(clauses: UnsetClauses) -> Edit {
     Edit {
-        // An empty list, not none: nobody is allowed.
+        // An empty list, not none: no source is allowed.
         allow: if clauses.allowed {
             ListEdit::Set {
                 list: ListInput::of(Default::default()),
@@ -264,21 +264,21 @@ fn unset(clauses: UnsetClauses) -> Edit {
 
 /// Whether a policy has no entry at all, which Snowflake does not set.
 pub(super) fn is_empty(policy: &Policy) -> bool {
-    let allows_nobody = matches!(&policy.allow, AllowPart::Only(list) if list.is_empty());
-    allows_nobody && policy.block.is_empty() && policy.compat.blocked_rest().is_none()
+    let allows_none = matches!(&policy.allow, AllowPart::Only(list) if list.is_empty());
+    allows_none && policy.block.is_empty() && policy.compat.blocked_rest().is_none()
 }
 
 fn becomes_empty(policy: &Policy, edit: &Edit) -> bool {
-    let allows_nobody = match &edit.allow {
+    let allows_none = match &edit.allow {
         ListEdit::Set { list } => list.is_empty(),
         _ => matches!(&policy.allow, AllowPart::Only(list) if list.is_empty()),
     };
-    let blocks_nobody = match &edit.block {
+    let blocks_none = match &edit.block {
         ListEdit::Set { list } => list.is_empty() && edit.rest.is_none(),
         ListEdit::Any => true,
         _ => policy.block.is_empty() && policy.compat.blocked_rest().is_none(),
     };
-    allows_nobody && blocks_nobody
+    allows_none && blocks_none
 }
 
 fn written(policy: &Policy) -> String {

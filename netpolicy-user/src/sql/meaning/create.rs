@@ -1,6 +1,6 @@
 //! CREATE NETWORK POLICY.
 
-use super::list::Read;
+use super::list::ParsedList;
 use super::name::DEFAULT;
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
@@ -17,8 +17,8 @@ const LAKEHOUSE_POLICIES: usize = 20;
 /// What is in a new policy.
 struct Parts {
     /// `None`: the policy allows any.
-    allow: Option<Read>,
-    block: Read,
+    allow: Option<ParsedList>,
+    block: ParsedList,
 }
 
 impl Cx<'_, '_> {
@@ -54,7 +54,7 @@ impl Cx<'_, '_> {
             PolicyBody::Lists(clauses) => self.lists(clauses, &mut errors),
             PolicyBody::Rules(rules) => Parts {
                 allow: Some(self.read_rules(spot, rules, &mut errors)),
-                block: Read::default(),
+                block: ParsedList::default(),
             },
         };
         let comment = match &create.body {
@@ -75,7 +75,7 @@ impl Cx<'_, '_> {
         let allow = match self.dialect() {
             // "Allows all" if the list is empty or left out.
             Dialect::Lakehouse => allow.filter(|read| !read.list.is_empty()),
-            // Whoever is not allowed is denied, also if nobody is allowed.
+            // A source that is not allowed is denied, also if no source is allowed.
             Dialect::Snowflake | Dialect::Materialize => Some(allow.unwrap_or_default()),
         };
         Parts {

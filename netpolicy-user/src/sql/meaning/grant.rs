@@ -3,11 +3,11 @@
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Privileged, Refusal, Wrong};
 use crate::model::{Change, Principal, Privilege};
-use crate::sql::{self, Grant, Ident};
+use crate::sql::{self, GrantClause, Ident};
 
 impl Cx<'_, '_> {
-    pub(super) fn grant(&self, grant: &Grant<'_>) -> Result<Action, Refusal> {
-        if let sql::Privilege::Ownership(name) = &grant.privilege {
+    pub(super) fn grant(&self, grant: &GrantClause<'_>) -> Result<Action, Refusal> {
+        if let sql::GrantedRight::Ownership(name) = &grant.privilege {
             let mut errors = Errors::new(self.statement);
             let policy = errors.take(name.spot(), self.policy(name));
             let owner = errors.take(grant.role.spot(), self.role(&grant.role));
@@ -21,17 +21,19 @@ impl Cx<'_, '_> {
         self.privileged(grant, "GRANT").map(Action::Grant)
     }
 
-    pub(super) fn revoke(&self, grant: &Grant<'_>) -> Result<Action, Refusal> {
+    pub(super) fn revoke(&self, grant: &GrantClause<'_>) -> Result<Action, Refusal> {
         self.privileged(grant, "REVOKE").map(Action::Revoke)
     }
 
-    fn privileged(&self, grant: &Grant<'_>, verb: &str) -> Result<Privileged, Refusal> {
+    fn privileged(&self, grant: &GrantClause<'_>, verb: &str) -> Result<Privileged, Refusal> {
         let mut errors = Errors::new(self.statement);
         let to = errors.take(grant.role.spot(), self.role(&grant.role));
         let (privilege, policy) = match &grant.privilege {
-            sql::Privilege::CreatePolicy => (Privilege::Create, None),
-            sql::Privilege::AttachPolicy | sql::Privilege::UsageOnAll => (Privilege::Attach, None),
-            sql::Privilege::Usage(name) | sql::Privilege::Ownership(name) => {
+            sql::GrantedRight::CreatePolicy => (Privilege::Create, None),
+            sql::GrantedRight::AttachPolicy | sql::GrantedRight::UsageOnAll => {
+                (Privilege::Attach, None)
+            }
+            sql::GrantedRight::Usage(name) | sql::GrantedRight::Ownership(name) => {
                 let policy = errors.take(name.spot(), self.policy(name));
                 (Privilege::Attach, policy.map(|policy| policy.name.clone()))
             }

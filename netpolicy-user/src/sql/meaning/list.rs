@@ -8,7 +8,7 @@ use super::wrong::Errors;
 use super::{Cx, Dialect, Wrong};
 use crate::model::error::{Excerpt, Place};
 use crate::model::rule::canonical;
-use crate::model::{Item, ListKind, Problem, Rule, RuleList};
+use crate::model::{Capped, Item, ListKind, Problem, Rule, RuleList};
 use crate::sql::{Literal, Literals, RuleText, Spot};
 
 /// Snowflake's limit of a list, in characters. What is counted is the list as its DESC
@@ -21,12 +21,9 @@ const LIST_RULES: usize = 100_000;
 /// Materialize's `max_rules_per_network_policy`.
 pub(super) const MATERIALIZE_RULES: usize = 25;
 
-/// Warnings of one sort that are shown.
-const WARNED: usize = 5;
-
 /// A list that was read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Read {
+pub(super) struct ParsedList {
     /// The rules, each once.
     pub(super) list: RuleList,
     /// Snowflake: a blocked `/0`, as written, which is not among the rules.
@@ -42,7 +39,7 @@ impl Cx<'_, '_> {
         kind: ListKind,
         literals: &Literals<'_>,
         errors: &mut Errors<'_, '_>,
-    ) -> Read {
+    ) -> ParsedList {
         let list = match kind {
             ListKind::Allow => "ALLOWED_IP_LIST",
             ListKind::Block => "BLOCKED_IP_LIST",
@@ -75,7 +72,7 @@ impl Cx<'_, '_> {
         spot: Spot,
         rules: &[RuleText<'_>],
         errors: &mut Errors<'_, '_>,
-    ) -> Read {
+    ) -> ParsedList {
         let (count, limit) = (rules.len(), MATERIALIZE_RULES);
         if count > limit {
             errors.push(spot, Wrong::TooManyRules { count, limit });
@@ -110,7 +107,7 @@ impl Cx<'_, '_> {
         kind: ListKind,
         items: impl Iterator<Item = (Literal<'i>, Option<&'i str>)>,
         errors: &mut Errors<'_, '_>,
-    ) -> Read {
+    ) -> ParsedList {
         let mut reading = Reading {
             cx: *self,
             kind,
@@ -167,7 +164,7 @@ impl Reading<'_, '_> {
                 return Err(Wrong::Ipv6 { found, dialect });
             }
             Dialect::Lakehouse if is_all => {
-                return Err(Wrong::Everybody {
+                return Err(Wrong::EverySource {
                     found: Excerpt::new(text.trim()),
                     list: self.kind,
                 });
@@ -215,13 +212,13 @@ impl Reading<'_, '_> {
         ));
     }
 
-    fn finish(mut self, errors: &mut Errors<'_, '_>) -> Read {
+    fn finish(mut self, errors: &mut Errors<'_, '_>) -> ParsedList {
         let mut warnings = std::mem::take(&mut self.notes);
         self.once(errors, &mut warnings);
         self.masked
             .finish(&mut warnings, "with host bits set, masked likewise");
         let source = vec![self.cx.scene.source.into()];
-        Read {
+        ParsedList {
             list: RuleList::from_parts(self.rules, source),
             rest: self.rest,
             warnings,
@@ -297,31 +294,6 @@ impl Cx<'_, '_> {
             source: self.scene.source.into(),
             line,
             column,
-        }
-    }
-}
-
-/// The first few messages of one sort, and how many there were.
-#[derive(Debug, Default)]
-struct Capped {
-    shown: Vec<String>,
-    total: usize,
-}
-
-impl Capped {
-    fn push(&mut self, message: impl FnOnce() -> String) {
-        self.total += 1;
-        if self.shown.len() < WARNED {
-            self.shown.push(message());
-        }
-    }
-
-    fn finish(mut self, into: &mut Vec<String>, what: &str) {
-        let more = self.total - self.shown.len();
-        into.append(&mut self.shown);
-        if more > 0 {
-            let rules = if more == 1 { "rule" } else { "rules" };
-            into.push(format!("and {more} more {rules} {what}"));
         }
     }
 }

@@ -42,12 +42,12 @@ pub use wrong::{At, Refusal, Wrong};
 use super::{Dialect, Statement, Verb};
 use crate::model::{Binding, Change, Limits, Name, Policy, Principal, Privilege, State};
 
-/// What a statement needs to know beside itself.
+/// What a statement depends on apart from its text.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     /// What the statements before it left.
     pub state: &'a State,
-    /// How much the host takes. A dialect's own limits are checked beside.
+    /// The host's limits. A dialect's own limits are checked in addition.
     pub limits: Limits,
     /// What the text is called, for the places of rules: "office.sql".
     pub source: &'a str,
@@ -69,12 +69,12 @@ pub enum Action {
     /// Changes to the state, to be made as one.
     Changes(Changes),
     /// The answer to a question.
-    Table(Table),
+    Table(ResultTable),
     /// A privilege is granted.
     Grant(Privileged),
     /// A privilege is revoked.
     Revoke(Privileged),
-    /// Everybody bypasses a service's policies for a time.
+    /// Every source bypasses a service's policies for a time.
     Bypass {
         /// The service.
         service: Name,
@@ -109,7 +109,7 @@ pub struct Changes {
 
 /// The answer to a question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
+pub struct ResultTable {
     /// Their names.
     pub columns: Vec<String>,
     /// As wide as `columns`; `None`: NULL.
@@ -123,7 +123,7 @@ pub struct Table {
 pub struct Privileged {
     /// What may be done.
     pub privilege: Privilege,
-    /// By whom.
+    /// To which user or group.
     pub to: Principal,
     /// Only with this policy.
     pub policy: Option<Name>,
@@ -181,7 +181,7 @@ pub fn makes_revisions(verb: &Verb<'_>) -> bool {
         | Verb::ResetHostPolicy
         | Verb::CommentOn { .. } => true,
         Verb::AlterUser { change, .. } => !matches!(change, super::AlterUser::Bypass { .. }),
-        Verb::Grant(grant) => matches!(grant.privilege, super::Privilege::Ownership(_)),
+        Verb::Grant(grant) => matches!(grant.privilege, super::GrantedRight::Ownership(_)),
         _ => false,
     }
 }

@@ -13,7 +13,7 @@ const RESERVED: [&str; 3] = ["mz_", "pg_", "external_"];
 
 /// A policy that a name of Materialize's dialect stands for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Found<'a> {
+pub(super) enum PolicyOrDefault<'a> {
     /// It is in the state.
     Real(&'a Policy),
     /// `default`, as it is from the start: it allows all and is in no state.
@@ -29,11 +29,11 @@ impl<'s> Cx<'s, '_> {
     }
 
     /// The same, with Materialize's `default` in that dialect.
-    pub(super) fn policy_or_default(&self, name: &Ident<'_>) -> Result<Found<'s>, Wrong> {
+    pub(super) fn policy_or_default(&self, name: &Ident<'_>) -> Result<PolicyOrDefault<'s>, Wrong> {
         match self.state().policy(&look_up(name)) {
-            Some(policy) => Ok(Found::Real(policy)),
+            Some(policy) => Ok(PolicyOrDefault::Real(policy)),
             None if self.has_default() && name.folded(self.dialect()) == DEFAULT => {
-                Ok(Found::Default)
+                Ok(PolicyOrDefault::Default)
             }
             None => Err(self.no_policy(name)),
         }
@@ -62,7 +62,7 @@ impl<'s> Cx<'s, '_> {
         service.ok_or_else(|| Wrong::NoUser(name.folded(self.dialect()).into_owned()))
     }
 
-    /// The policy whose name a new one of this name would not stand beside.
+    /// The policy whose name is too similar for a new one of this name.
     pub(super) fn like(&self, name: &Name) -> Option<&'s Policy> {
         let mut policies = self.state().policies.iter();
         policies.find(|policy| policy.name.is_like(name))

@@ -1,7 +1,7 @@
 //! DROP NETWORK POLICY.
 
 use super::create::governs_host;
-use super::name::{DEFAULT, Found};
+use super::name::{DEFAULT, PolicyOrDefault};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
 use crate::model::{Binding, Change, Policy};
@@ -28,8 +28,8 @@ impl Cx<'_, '_> {
         let mut made = Vec::new();
         for policy in found {
             let is_default = match policy {
-                Found::Default => true,
-                Found::Real(policy) => {
+                PolicyOrDefault::Default => true,
+                PolicyOrDefault::Real(policy) => {
                     let drop = Change::DropPolicy {
                         name: policy.name.to_written().into_owned(),
                     };
@@ -64,22 +64,22 @@ impl Cx<'_, '_> {
     }
 
     /// Snowflake and Materialize drop nothing that is in use.
-    fn may_drop(&self, found: Found<'_>) -> Result<(), Wrong> {
+    fn may_drop(&self, found: PolicyOrDefault<'_>) -> Result<(), Wrong> {
         match (self.dialect(), found) {
-            (Dialect::Snowflake, Found::Real(policy)) if policy.is_in_force() => {
+            (Dialect::Snowflake, PolicyOrDefault::Real(policy)) if policy.is_in_force() => {
                 Err(Wrong::Attached {
                     operation: "Drop",
                     policy: policy.name.to_string(),
                     to: attached_to(policy),
                 })
             }
-            (Dialect::Materialize, Found::Real(policy)) if policy.is_in_force() => {
+            (Dialect::Materialize, PolicyOrDefault::Real(policy)) if policy.is_in_force() => {
                 Err(Wrong::InUse {
                     policy: policy.name.to_string(),
                     scopes: scopes(policy),
                 })
             }
-            (Dialect::Materialize, Found::Default)
+            (Dialect::Materialize, PolicyOrDefault::Default)
                 if !self.state().policies.iter().any(governs_host) =>
             {
                 Err(Wrong::InUse {

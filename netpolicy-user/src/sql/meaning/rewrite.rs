@@ -7,15 +7,15 @@ use ipnet::IpNet;
 
 use super::list::MATERIALIZE_RULES;
 use super::minus::minus;
-use super::name::{DEFAULT, Found, new_name};
+use super::name::{DEFAULT, PolicyOrDefault, new_name};
 use super::show::{ANY_IS_MORE, OPEN};
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Table, Wrong};
+use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
 use crate::model::{AllowPart, Policy, Rule, RuleList};
 use crate::sql::{Ident, Lists, WriteError, comment_on, create_lists, create_rules};
 
-/// An address that is no host's: on both lists of a policy it lets nobody in.
-const NOBODY: &str = "0.0.0.0";
+/// An address that no host has: on both lists of a policy it admits no source.
+const UNSPECIFIED: &str = "0.0.0.0";
 
 impl Cx<'_, '_> {
     pub(super) fn show_create(
@@ -27,13 +27,13 @@ impl Cx<'_, '_> {
         let mut errors = Errors::new(self.statement);
         let found = errors.take(name.spot(), self.policy_or_default(name));
         let found = errors.finish(found)?;
-        let mut writer = Writer {
+        let mut writer = StatementWriter {
             dialect,
             warnings: Vec::new(),
         };
         let (shown, written) = match found {
-            Found::Real(policy) => (policy.name.as_str(), writer.policy(policy)),
-            Found::Default => (DEFAULT, writer.open(DEFAULT)),
+            PolicyOrDefault::Real(policy) => (policy.name.as_str(), writer.policy(policy)),
+            PolicyOrDefault::Default => (DEFAULT, writer.open(DEFAULT)),
         };
         let text = written.map_err(|why| {
             let wrong = Wrong::NotExpressible {
@@ -44,18 +44,18 @@ impl Cx<'_, '_> {
             Refusal::of(self.statement, name.spot(), wrong)
         })?;
         let row = vec![Some(shown.to_owned()), Some(text)];
-        let mut table = Table::of(&["name", "create_sql"], vec![row]);
+        let mut table = ResultTable::of(&["name", "create_sql"], vec![row]);
         table.warnings = writer.warnings;
         Ok(Action::Table(table))
     }
 }
 
-struct Writer {
+struct StatementWriter {
     dialect: Dialect,
     warnings: Vec<String>,
 }
 
-impl Writer {
+impl StatementWriter {
     fn policy(&mut self, policy: &Policy) -> Result<String, String> {
         let name = policy.name.as_str();
         new_name(name, self.dialect == Dialect::Snowflake, self.dialect)
@@ -114,12 +114,16 @@ impl Writer {
             (Dialect::Snowflake, Some(rest), _) => blocked.push(rest.to_owned()),
             (Dialect::Lakehouse, _, Some(allowed)) if allowed.is_empty() => {
                 self.warnings.push(format!(
-                    "the policy allows no source, which Lakehouse cannot express: {NOBODY} is \
+                    "the policy allows no source, which Lakehouse cannot express: {UNSPECIFIED} is \
                      allowed and blocked instead"
                 ));
-                allowed.push(NOBODY.to_owned());
-                if !policy.block.iter().any(|rule| is_nobody(&rule.net)) {
-                    blocked.push(NOBODY.to_owned());
+                allowed.push(UNSPECIFIED.to_owned());
+                if !policy
+                    .block
+                    .iter()
+                    .any(|rule| is_unspecified_host(&rule.net))
+                {
+                    blocked.push(UNSPECIFIED.to_owned());
                 }
             }
             _ => {}
@@ -185,7 +189,7 @@ impl Writer {
 
     /// A statement of Materialize, and a second one for the comment.
     fn rules(&mut self, policy: &Policy) -> Result<String, String> {
-        let everybody = || OPEN.iter().filter_map(|(_, net)| net.parse::<IpNet>().ok());
+        let every_source = || OPEN.iter().filter_map(|(_, net)| net.parse::<IpNet>().ok());
         let block = || policy.block.iter().map(|rule| rule.net);
         let rules: Vec<(String, String)> = match &policy.allow {
             AllowPart::Any if policy.block.is_empty() => OPEN
@@ -201,7 +205,7 @@ impl Writer {
                         .to_owned(),
                 );
                 let left = match allow {
-                    AllowPart::Any => minus(everybody(), block()),
+                    AllowPart::Any => minus(every_source(), block()),
                     AllowPart::Only(list) => minus(list.iter().map(|rule| rule.net), block()),
                 };
                 let names = (1..).map(|n| format!("rule_{n}"));
@@ -237,7 +241,7 @@ fn texts(addresses: &[String]) -> impl Iterator<Item = &str> {
     addresses.iter().map(String::as_str)
 }
 
-fn is_nobody(net: &IpNet) -> bool {
+fn is_unspecified_host(net: &IpNet) -> bool {
     net.addr().is_unspecified() && net.addr().is_ipv4() && net.prefix_len() == 32
 }
 
@@ -250,7 +254,7 @@ pub(super) fn rule_names(list: &RuleList) -> Vec<String> {
         rule.name().filter(is_good).map(ToOwned::to_owned)
     };
     let mut taken: BTreeSet<String> = BTreeSet::new();
-    // Names that somebody gave go before made ones.
+    // Given names take precedence over generated ones.
     let given: Vec<_> = list
         .iter()
         .map(|rule| own(rule).filter(|name| taken.insert(name.clone())))

@@ -1,9 +1,9 @@
 //! The policy of the account, of the system, of a user, and what they are set to.
 
 use super::alter::is_empty;
-use super::name::{DEFAULT, Found};
+use super::name::{DEFAULT, PolicyOrDefault};
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Table, Wrong};
+use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
 use crate::model::{Binding, Change, Combine, Policy, Service};
 use crate::sql::{AlterUser, Ident, Level};
 
@@ -47,12 +47,12 @@ impl<'s> Cx<'s, '_> {
     fn govern(
         &self,
         name: &Ident<'_>,
-        found: Found<'_>,
+        found: PolicyOrDefault<'_>,
         service: Option<&Service>,
     ) -> Result<Action, Refusal> {
         let policy = match found {
-            Found::Default => None,
-            Found::Real(policy) => {
+            PolicyOrDefault::Default => None,
+            PolicyOrDefault::Real(policy) => {
                 if self.dialect() == Dialect::Snowflake && is_empty(policy) {
                     let wrong = Wrong::Empty(policy.name.to_string());
                     return Err(Refusal::of(self.statement, name.spot(), wrong));
@@ -67,7 +67,7 @@ impl<'s> Cx<'s, '_> {
         let combined = service.filter(|service| service.combine == Combine::And);
         let warnings = combined.map(|service| {
             format!(
-                "service {} combines with the host (`and`): whoever wants in must pass the \
+                "service {} combines with the host (`and`): a source must pass the \
                  account's policy as well",
                 service.name
             )
@@ -100,7 +100,7 @@ impl<'s> Cx<'s, '_> {
             AlterUser::SetPolicy(policy) => {
                 let found = errors.take(policy.spot(), self.policy(&policy));
                 let (service, found) = errors.finish(service.zip(found))?;
-                self.govern(&policy, Found::Real(found), Some(service))
+                self.govern(&policy, PolicyOrDefault::Real(found), Some(service))
             }
             AlterUser::UnsetPolicy => {
                 let service = errors.finish(service)?;
@@ -121,7 +121,7 @@ impl<'s> Cx<'s, '_> {
         }
     }
 
-    /// Snowflake's SHOW PARAMETERS. A user without a policy of his own has the account's,
+    /// Snowflake's SHOW PARAMETERS. A user without a policy of their own has the account's,
     /// which the level says
     /// (<https://docs.snowflake.com/en/sql-reference/sql/show-parameters>).
     pub(super) fn parameter(&self, level: &Level<'_>) -> Result<Action, Refusal> {
@@ -144,7 +144,7 @@ impl<'s> Cx<'s, '_> {
         let description = "Network policy assigned for the given target.";
         let row = ["NETWORK_POLICY", &value, "", level, description];
         let columns = ["key", "value", "default", "level", "description"];
-        Ok(Action::Table(Table::of(
+        Ok(Action::Table(ResultTable::of(
             &columns,
             vec![row.map(|cell| Some(cell.to_owned())).into()],
         )))
@@ -169,7 +169,7 @@ impl<'s> Cx<'s, '_> {
                 Some(names(&on_host))
             }
         };
-        let mut table = Table::of(&["network_policy"], vec![vec![value]]);
+        let mut table = ResultTable::of(&["network_policy"], vec![vec![value]]);
         table.warnings = warnings;
         Action::Table(table)
     }

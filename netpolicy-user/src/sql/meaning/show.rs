@@ -6,7 +6,7 @@ use super::like::is_like;
 use super::name::DEFAULT;
 use super::rewrite::rule_names;
 use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Table};
+use super::{Action, Cx, Dialect, Refusal, ResultTable};
 use crate::model::{AllowPart, Policy, RuleList};
 use crate::sql::{Ident, Literal};
 
@@ -14,7 +14,7 @@ use crate::sql::{Ident, Literal};
 pub(super) const OPEN: [(&str, &str); 2] =
     [("open_ingress", "0.0.0.0/0"), ("open_ingress_v6", "::/0")];
 
-impl Table {
+impl ResultTable {
     pub(super) fn of(columns: &[&str], rows: Vec<Vec<Option<String>>>) -> Self {
         Self {
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
@@ -36,7 +36,7 @@ impl Cx<'_, '_> {
         let policies = self.state().policies.iter();
         let policies = policies.filter(|policy| wanted(policy.name.as_str()));
         Action::Table(match self.dialect() {
-            Dialect::Snowflake => Table::of(
+            Dialect::Snowflake => ResultTable::of(
                 &[
                     "created_on",
                     "name",
@@ -46,7 +46,7 @@ impl Cx<'_, '_> {
                 ],
                 policies.map(snowflake_row).collect(),
             ),
-            Dialect::Lakehouse => Table::of(
+            Dialect::Lakehouse => ResultTable::of(
                 &["name", "creator", "created_time", "status"],
                 policies.map(lakehouse_row).collect(),
             ),
@@ -57,7 +57,7 @@ impl Cx<'_, '_> {
                     rows.push(cells.map(|cell| Some(cell.to_owned())).into());
                     rows.sort();
                 }
-                Table::of(&["name", "rules", "comment"], rows)
+                ResultTable::of(&["name", "rules", "comment"], rows)
             }
         })
     }
@@ -132,8 +132,8 @@ fn join(list: &RuleList, rest: Option<&str>) -> String {
     rules.collect::<Vec<_>>().join(",")
 }
 
-fn snowflake(policy: &Policy) -> Table {
-    let mut table = Table::of(&["name", "value"], Vec::new());
+fn snowflake(policy: &Policy) -> ResultTable {
+    let mut table = ResultTable::of(&["name", "value"], Vec::new());
     let allowed = match &policy.allow {
         AllowPart::Any => {
             table.warnings.push(ANY_IS_MORE.to_owned());
@@ -154,7 +154,7 @@ fn snowflake(policy: &Policy) -> Table {
 pub(super) const ANY_IS_MORE: &str = "the policy allows any address, IPv6 too, which Snowflake cannot express: 0.0.0.0/0 is \
      IPv4 alone";
 
-fn lakehouse(policy: &Policy) -> Table {
+fn lakehouse(policy: &Policy) -> ResultTable {
     let allowed = policy.allow_list().map(|list| join(list, None));
     let row = vec![
         some(policy.name.as_str()),
@@ -162,7 +162,7 @@ fn lakehouse(policy: &Policy) -> Table {
         some(join(&policy.block, policy.compat.blocked_rest())),
     ];
     let columns = ["name", "allowed_ip_list", "blocked_ip_list"];
-    let mut table = Table::of(&columns, vec![row]);
+    let mut table = ResultTable::of(&columns, vec![row]);
     if allowed.is_some_and(|list| list.is_empty()) {
         table.warnings.push(format!(
             "policy {} allows no source; in Lakehouse an empty list would allow all",

@@ -129,7 +129,7 @@ pub enum Wrong {
     },
     /// Lakehouse takes no `0.0.0.0/0`.
     #[error("{found} is 0.0.0.0/0, which Lakehouse's lists do not accept")]
-    Everybody {
+    EverySource {
         /// As written.
         found: Excerpt,
         /// On which list.
@@ -200,11 +200,11 @@ impl Wrong {
                 "use CIDRs for neighbours; other dialects allow longer lists"
             }
             Self::Ipv6 { .. } => "Materialize's dialect and the policy file accept both families",
-            Self::Everybody {
+            Self::EverySource {
                 list: ListKind::Allow,
                 ..
             } => "leave ALLOWED_IP_LIST out to allow every source",
-            Self::Everybody {
+            Self::EverySource {
                 list: ListKind::Block,
                 ..
             } => "name the addresses that are allowed in ALLOWED_IP_LIST instead",

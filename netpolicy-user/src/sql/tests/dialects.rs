@@ -1,4 +1,4 @@
-//! Which dialect a text is of, and what one says of another's statements.
+//! Detection of a text's dialect, and errors for statements of another one.
 
 use super::*;
 

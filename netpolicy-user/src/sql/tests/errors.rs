@@ -1,4 +1,4 @@
-//! What is wrong with a text, where, and what was expected.
+//! Syntax errors: their text, their place, and what was expected.
 
 use std::time::{Duration, Instant};
 
@@ -309,7 +309,7 @@ fn excerpts_are_cut_and_escaped() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_told_their_place() {
+fn invalid_utf8_is_reported_with_its_place() {
     assert_eq!(decode("ä\nö".as_bytes()), Ok("ä\nö"));
     let error = decode(b"DROP\n\xc3\xa4\xff\xc3\xa4").unwrap_err();
     assert_eq!((error.line, error.column), (2, 2));

@@ -5,7 +5,7 @@ use rusqlite::{Row, params};
 
 use super::db::Db;
 use super::fault::fault;
-use super::window::{self, Table};
+use super::window::{self, ListedTable};
 use crate::model::Outcome;
 use crate::store::{AuditDetail, AuditEntry, Listed, StoreError, Window};
 
@@ -47,7 +47,7 @@ pub(super) fn append(
         .map_err(fault("append to the audit log", db.path))
 }
 
-const TABLE: Table = Table {
+const TABLE: ListedTable = ListedTable {
     name: "audit",
     key: "id",
     columns: "id, time, uid, actor, origin, action, outcome, before, after, detail",
@@ -69,9 +69,9 @@ pub(super) fn list(db: Db<'_>, window: &Window) -> Result<Listed<(u64, AuditEntr
 }
 
 /// A row: its number, and the entry or what is wrong with it.
-type Columns = (i64, Result<AuditEntry, String>);
+type AuditRow = (i64, Result<AuditEntry, String>);
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+fn columns(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
     let (time, outcome): (String, String) = (row.get(1)?, row.get(6)?);
     let detail: String = row.get(9)?;
     let entry = AuditEntry {

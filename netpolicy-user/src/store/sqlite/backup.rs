@@ -19,7 +19,7 @@ use super::witness::Witness;
 use super::{audit, bypasses, marker, past, replace, whole, witness};
 use crate::clock::Clock;
 use crate::model::{Bypass, State};
-use crate::store::{AuditEntry, Backup, Kept, Restorable, StoreError, Summary};
+use crate::store::{AuditEntry, Backup, ReplacedDatabase, Restorable, StoreError, Summary};
 
 /// How the name of a backup begins while it is made.
 const PREFIX: &str = "state.db.backup-";
@@ -139,11 +139,11 @@ pub fn prepare_restore(
     replace::remove_draft(dir)?;
     let draft = replace::draft(dir);
     let drafted = (|| {
-        let log = witness::beside(file, "-wal");
+        let log = witness::sibling(file, "-wal");
         if fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
             return Err(StoreError::NotABackup {
                 path: file.to_path_buf(),
-                why: format!("{} beside it holds a part of it", log.display()),
+                why: format!("{} next to it holds a part of it", log.display()),
             });
         }
         let unread = |source| StoreError::io("read", file, source);
@@ -242,7 +242,7 @@ pub fn discard_restore(dir: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Failures to link, rename and remove; the old or the new one is in place then.
-pub fn restore(dir: &Path, now: jiff::Timestamp) -> Result<Option<Kept>, StoreError> {
+pub fn restore(dir: &Path, now: jiff::Timestamp) -> Result<Option<ReplacedDatabase>, StoreError> {
     replace::put_in_place(dir, now)
 }
 
@@ -251,7 +251,7 @@ pub fn restore(dir: &Path, now: jiff::Timestamp) -> Result<Option<Kept>, StoreEr
 ///
 /// # Errors
 /// Failures to link, create and remove; it has happened or has not then.
-pub fn reset(dir: &Path, now: jiff::Timestamp) -> Result<Option<Kept>, StoreError> {
+pub fn reset(dir: &Path, now: jiff::Timestamp) -> Result<Option<ReplacedDatabase>, StoreError> {
     replace::finish(dir)?;
     replace::set_aside(dir, now)
 }

@@ -75,9 +75,9 @@ pub(super) fn remove(
 }
 
 /// The row's columns, as they are.
-type Columns = (String, Option<String>, Span, String);
+type BypassRow = (String, Option<String>, Span, String);
 
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
+fn columns(row: &Row<'_>) -> rusqlite::Result<BypassRow> {
     Ok((
         row.get(0)?,
         row.get(1)?,
@@ -92,7 +92,7 @@ fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
 }
 
 fn bypass(
-    (source, service, span, granted_by): Columns,
+    (source, service, span, granted_by): BypassRow,
     clock: &Clock,
 ) -> Result<(Bypass, bool), String> {
     let span = span.read(clock)?;

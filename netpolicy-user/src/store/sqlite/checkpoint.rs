@@ -1,4 +1,4 @@
-//! Putting in place what commits wrote ahead, beside the way of a change.
+//! Checkpoints of the write-ahead log, outside of the path of a change.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +15,7 @@ const FROM: i32 = 1000;
 /// A thread that puts in place what another connection has committed, when that is much.
 ///
 /// SQLite would do it within the commit, once in some fifty changes, which then take as long
-/// as two. A passive checkpoint waits for nobody and keeps nobody waiting (SQLite's manual,
+/// as two. A passive checkpoint neither waits nor makes others wait (SQLite's manual,
 /// "Write-Ahead Logging", section 2.1). What it leaves, the next one takes.
 pub(super) struct Checkpointer {
     requests: SyncSender<Request>,

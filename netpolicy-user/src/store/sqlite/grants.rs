@@ -8,7 +8,7 @@ use super::fault::fault;
 use crate::model::{Grant, Name};
 use crate::store::StoreError;
 
-/// All grants, by whom they are for.
+/// All grants, ordered by principal.
 pub(super) fn all(db: Db<'_>) -> Result<Vec<Grant>, StoreError> {
     let fault = fault("read grants", db.path);
     let mut select = db

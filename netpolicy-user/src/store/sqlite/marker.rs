@@ -40,14 +40,14 @@ pub(super) struct Recorded {
 
 /// What the file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Content {
+pub(super) struct MarkerContent {
     /// The id of the database; empty if it is not known.
     pub(super) id: String,
     /// Its newest revision; `None`: none yet, written by an earlier version, or damaged.
     pub(super) newest: Option<Recorded>,
 }
 
-impl Content {
+impl MarkerContent {
     fn parse(text: &str) -> Self {
         let mut lines = text.lines();
         let id = lines.next().unwrap_or_default().to_owned();
@@ -96,13 +96,15 @@ fn recorded(id: &str, line: &str) -> Option<Recorded> {
 ///
 /// # Errors
 /// It cannot be read.
-pub(super) fn read(dir: &Path) -> Result<Option<Content>, StoreError> {
+pub(super) fn read(dir: &Path) -> Result<Option<MarkerContent>, StoreError> {
     let path = path(dir);
     match fs::read_to_string(&path) {
-        // Damaged: it is there all the same.
-        Ok(text) => Ok(Some(Content::parse(&text))),
+        // Damaged: it exists nevertheless.
+        Ok(text) => Ok(Some(MarkerContent::parse(&text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(Content::default())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Ok(Some(MarkerContent::default()))
+        }
         Err(error) => Err(StoreError::io("read", &path, error)),
     }
 }
@@ -114,7 +116,7 @@ pub(super) struct Marker {
     /// Of the open database.
     id: String,
     /// What was found when the store was opened.
-    found: Option<Content>,
+    found: Option<MarkerContent>,
     /// Open for as long as it is overwritten: closing it would tell watchers of the directory
     /// that something happened. `None`: the file is not there, or another database's.
     file: Option<File>,
@@ -166,7 +168,7 @@ impl Marker {
     }
 
     /// What the store that was in use last had reached, as far as that is known.
-    pub(super) fn found(&self) -> Option<&Content> {
+    pub(super) fn found(&self) -> Option<&MarkerContent> {
         self.found.as_ref()
     }
 
@@ -239,7 +241,7 @@ impl Marker {
     }
 
     fn head(&self) -> String {
-        let content = Content {
+        let content = MarkerContent {
             id: self.id.clone(),
             newest: self.newest,
         };
@@ -269,7 +271,7 @@ impl Marker {
                 .open(&new)?;
             file.write_all(
                 format!(
-                    "{}netpolicy's state is in state.db beside this file. While this file is here, \
+                    "{}netpolicy's state is in state.db next to this file. While this file is here, \
                      the agent does not start if state.db is missing or empty: an empty state would \
                      let every source in. `netpolicy store reset` removes both.\n",
                     self.head()
@@ -350,8 +352,8 @@ pub(super) fn is_restored(conn: &Connection, path: &Path) -> Result<bool, StoreE
 mod tests {
     use super::*;
 
-    fn content(revision: u64, byte: u8) -> Content {
-        Content {
+    fn content(revision: u64, byte: u8) -> MarkerContent {
+        MarkerContent {
             id: "0123456789abcdef".to_owned(),
             newest: ObjectId::from_slice(&[byte; 32]).map(|state| Recorded { revision, state }),
         }
@@ -359,7 +361,7 @@ mod tests {
 
     #[test]
     fn record_is_read_back_and_its_lines_keep_their_length() {
-        let none = Content {
+        let none = MarkerContent {
             newest: None,
             ..content(1, 1)
         };
@@ -367,7 +369,7 @@ mod tests {
         for content in all {
             let head = content.head();
             assert_eq!(head.len(), none.head().len());
-            assert_eq!(Content::parse(&head), content);
+            assert_eq!(MarkerContent::parse(&head), content);
         }
     }
 
@@ -376,12 +378,13 @@ mod tests {
         let (old, new) = (content(1, 1).head(), content(2, 2).head());
         for cut in 0..=old.len() {
             let mixed = format!("{}{}", &new[..cut], &old[cut..]);
-            let read = Content::parse(&mixed).newest;
+            let read = MarkerContent::parse(&mixed).newest;
             let is_whole = mixed == old || mixed == new;
             assert_eq!(read.is_some(), is_whole, "{mixed}");
         }
         // As earlier versions wrote it.
-        let read = Content::parse("0123\nnetpolicy's state is in state.db beside this file.\n");
+        let read =
+            MarkerContent::parse("0123\nnetpolicy's state is in state.db next to this file.\n");
         assert_eq!((read.id.as_str(), read.newest), ("0123", None));
     }
 }

@@ -88,7 +88,7 @@ impl SqliteStore {
     /// Every case of [`StoreError`] but those of single operations; the database
     /// is left as it was.
     pub(crate) fn open_with(dir: &Path, clock: Clock) -> Result<Self, StoreError> {
-        let open::Opened {
+        let open::OpenDatabase {
             mut conn,
             path,
             witness,
@@ -128,8 +128,8 @@ impl SqliteStore {
         }
     }
 
-    /// Begins a transaction that can write. What was written is taken back unless
-    /// the transaction is committed.
+    /// Begins a transaction that can write. It is rolled back unless
+    /// it is committed.
     fn begin(&mut self) -> Result<(Transaction<'_>, &Path), StoreError> {
         self.witness.check()?;
         let path = &self.path;
@@ -163,7 +163,7 @@ impl SqliteStore {
         self.witness.check_committed()
     }
 
-    /// Says beside the database that it is filled, before it is for the first time.
+    /// Marks the database as filled, in a file next to it, before it is filled for the first time.
     fn mark(&mut self) -> Result<(), StoreError> {
         if self.marker.is_missing() {
             self.witness.check()?;
@@ -333,14 +333,14 @@ impl Store for SqliteStore {
         let (tx, path) = self.begin()?;
         let db = Db { conn: &tx, path };
         let all = bypasses::all(db, &clock)?.into_iter();
-        let mut lapsed: Vec<_> = all.map(|(bypass, _)| bypass).collect();
-        lapsed.retain(|bypass| bypass.expires <= now);
-        for bypass in &lapsed {
+        let mut expired: Vec<_> = all.map(|(bypass, _)| bypass).collect();
+        expired.retain(|bypass| bypass.expires <= now);
+        for bypass in &expired {
             bypasses::remove(db, bypass.source, bypass.service.as_ref())?;
         }
-        let fault = fault("remove lapsed bypasses", path);
+        let fault = fault("remove expired bypasses", path);
         tx.commit().map_err(fault)?;
-        Ok(lapsed)
+        Ok(expired)
     }
 
     fn check(&mut self) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ use rustix::fs::Access;
 
 use super::marker::Marker;
 use super::schema::{self, MIGRATIONS};
-use super::witness::{Witness, beside};
+use super::witness::{Witness, sibling};
 use super::{BUSY_TIMEOUT, backup, marker, replace};
 use crate::model::counted;
 use crate::store::StoreError;
@@ -28,7 +28,7 @@ const SMALLEST: u64 = 512;
 const WAL_BYTES_KEPT: i64 = 16 << 20;
 
 /// An open database.
-pub(super) struct Opened {
+pub(super) struct OpenDatabase {
     /// The connection that writes.
     pub(super) conn: Connection,
     /// The file.
@@ -43,7 +43,7 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// See [`super::SqliteStore::open_with`].
-pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
+pub(super) fn open(dir: &Path) -> Result<OpenDatabase, StoreError> {
     directory(dir)?;
     replace::finish(dir)?;
     backup::tidy(dir)?;
@@ -78,7 +78,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
     schema::verify(&conn, &path)?;
     let marker = Marker::open(dir, &conn, &path)?;
     witness.settle()?;
-    Ok(Opened {
+    Ok(OpenDatabase {
         conn,
         path,
         witness,
@@ -128,14 +128,14 @@ pub fn directory(dir: &Path) -> Result<(), StoreError> {
 /// A log's header; a log that is no longer holds nothing (<https://sqlite.org/walformat.html>).
 const LOG_HEADER: u64 = 32;
 
-/// The log beside a database, if it holds anything.
+/// The log next to a database, if it holds anything.
 fn log_of(path: &Path) -> Option<PathBuf> {
-    let log = beside(path, "-wal");
+    let log = sibling(path, "-wal");
     let found = fs::metadata(&log).ok()?;
     (found.len() > LOG_HEADER).then_some(log)
 }
 
-/// Refuses a database that was copied to its place beside the log of another, which SQLite would
+/// Refuses a database that was copied next to the log of another, which SQLite would
 /// replay over it.
 ///
 /// The file says that it uses a log before its log holds anything, and as long as it is in use
@@ -159,7 +159,7 @@ fn must_own_log(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Refuses to make a database beside the log of one that is gone.
+/// Refuses to make a database next to the log of one that is gone.
 fn must_have_no_log(path: &Path) -> Result<(), StoreError> {
     match log_of(path) {
         None => Ok(()),

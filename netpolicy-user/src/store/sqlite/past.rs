@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::db::Db;
 use super::fault::fault;
 use super::revision::{id, number};
-use super::window::{self, Table};
+use super::window::{self, ListedTable};
 use super::{audit, open};
 use crate::model::State;
 use crate::store::list::Known;
@@ -61,7 +61,7 @@ impl Past for SqlitePast {
     }
 }
 
-const REVISIONS: Table = Table {
+const REVISIONS: ListedTable = ListedTable {
     name: "revisions",
     key: "revision",
     columns: "revision, created, actor, action",

@@ -1,4 +1,4 @@
-//! Forgetting old revisions: mark what the kept ones need, sweep the rest.
+//! Pruning of old revisions: mark the objects that the remaining ones need, sweep the rest.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -2,7 +2,7 @@
 //! is found afterwards, whenever it is cut short.
 //!
 //! The new one is made and synced under a name of its own. Renaming it to `state.db.restored`
-//! decides; what is left to be done then (`finish`) is done again by whoever opens the store
+//! decides; what is left to be done then (`finish`) is done again by the process that opens the store
 //! next: the old log, which SQLite would replay over the new database, goes before the old
 //! database does. In the same way the file `state.db.reset` decides that nothing takes its
 //! place.
@@ -15,10 +15,10 @@ use jiff::Timestamp;
 
 use super::marker;
 use super::open::{FILE_NAME, sync};
-use super::witness::beside;
-use crate::store::{Kept, StoreError};
+use super::witness::sibling;
+use crate::store::{ReplacedDatabase, StoreError};
 
-/// What is beside a database that was not closed.
+/// Suffixes of the files next to a database that was not closed.
 const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A database that is to take the place of the present one.
@@ -39,7 +39,7 @@ pub(super) fn draft(dir: &Path) -> PathBuf {
 pub(super) fn remove_draft(dir: &Path) -> Result<(), StoreError> {
     let draft = draft(dir);
     for suffix in ["", "-journal", "-wal", "-shm"] {
-        remove(&beside(&draft, suffix))?;
+        remove(&sibling(&draft, suffix))?;
     }
     Ok(())
 }
@@ -48,7 +48,10 @@ pub(super) fn remove_draft(dir: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// Failures to link, rename and remove. Before the decision nothing has changed.
-pub(super) fn put_in_place(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+pub(super) fn put_in_place(
+    dir: &Path,
+    now: Timestamp,
+) -> Result<Option<ReplacedDatabase>, StoreError> {
     let draft = draft(dir);
     File::open(&draft)
         .and_then(|file| file.sync_all())
@@ -70,7 +73,7 @@ pub(super) fn finish(dir: &Path) -> Result<(), StoreError> {
     let reset = dir.join(RESET);
     if is_there(&reset)? {
         for suffix in LOGS {
-            remove(&beside(&path, suffix))?;
+            remove(&sibling(&path, suffix))?;
         }
         remove(&path)?;
         remove(&dir.join(DECIDED))?;
@@ -84,21 +87,21 @@ pub(super) fn finish(dir: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     for suffix in LOGS {
-        remove(&beside(&path, suffix))?;
+        remove(&sibling(&path, suffix))?;
     }
     sync(dir)?;
     fs::rename(&decided, &path).map_err(|source| StoreError::io("rename", &decided, source))?;
     sync(dir)
 }
 
-/// Keeps the present database and its log under another name, beside the present one.
-fn keep(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+/// Keeps the present database and its log under another name, next to the present one.
+fn keep(dir: &Path, now: Timestamp) -> Result<Option<ReplacedDatabase>, StoreError> {
     let path = dir.join(FILE_NAME);
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let kept = dir.join(format!("{FILE_NAME}.before-{stamp}"));
     let mut log = None;
     for suffix in ["-wal", ""] {
-        let (from, to) = (beside(&path, suffix), beside(&kept, suffix));
+        let (from, to) = (sibling(&path, suffix), sibling(&kept, suffix));
         // Of the same second: the later one is kept.
         remove(&to)?;
         let linked = match fs::hard_link(&from, &to) {
@@ -119,7 +122,7 @@ fn keep(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
         }
     }
     sync(dir)?;
-    Ok(Some(Kept { path: kept, log }))
+    Ok(Some(ReplacedDatabase { path: kept, log }))
 }
 
 /// Takes the present database with its log and the marker away; where it is kept, if there was
@@ -127,7 +130,10 @@ fn keep(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
 ///
 /// # Errors
 /// Failures to link, create and remove. Before the decision nothing has changed.
-pub(super) fn set_aside(dir: &Path, now: Timestamp) -> Result<Option<Kept>, StoreError> {
+pub(super) fn set_aside(
+    dir: &Path,
+    now: Timestamp,
+) -> Result<Option<ReplacedDatabase>, StoreError> {
     let kept = keep(dir, now)?;
     let reset = dir.join(RESET);
     File::create(&reset).map_err(|source| StoreError::io("create", &reset, source))?;

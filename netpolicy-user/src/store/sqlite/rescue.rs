@@ -1,4 +1,4 @@
-//! A whole store again, out of what the agent holds in memory, after its files were lost.
+//! Rebuilds a store from what the agent holds in memory, after its files were lost.
 
 use std::path::Path;
 

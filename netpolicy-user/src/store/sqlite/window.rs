@@ -8,7 +8,7 @@ use super::fault::fault;
 use crate::store::{Listed, StoreError, Window};
 
 /// A table that is listed: its name, its key, what is read of it and where text is looked for.
-pub(super) struct Table {
+pub(super) struct ListedTable {
     pub(super) name: &'static str,
     pub(super) key: &'static str,
     pub(super) columns: &'static str,
@@ -19,13 +19,13 @@ pub(super) struct Table {
 /// Reads a part of a table. Takes time in proportion to `limit`, with a text to all rows.
 pub(super) fn read<T>(
     db: Db<'_>,
-    table: &Table,
+    table: &ListedTable,
     window: &Window,
     what: &'static str,
     row: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Listed<T>, StoreError> {
     let fault = fault(what, db.path);
-    let Table {
+    let ListedTable {
         name,
         key,
         columns,

@@ -25,12 +25,12 @@ pub(super) struct Witness {
     id: Id,
     /// The write-ahead log and its index.
     others: Vec<(PathBuf, Id)>,
-    content: Mutex<Content>,
+    content: Mutex<DatabaseState>,
 }
 
 /// What is in the database file, as far as its attributes tell. Only checkpoints write to it.
 #[derive(Debug)]
-struct Content {
+struct DatabaseState {
     len: u64,
     /// `None`: not known, and so not compared.
     modified: Option<(i64, i64)>,
@@ -52,7 +52,7 @@ impl Witness {
             file,
             id: (found.dev(), found.ino()),
             others: Vec::new(),
-            content: Mutex::new(Content {
+            content: Mutex::new(DatabaseState {
                 len: found.len(),
                 modified: Some((found.mtime(), found.mtime_nsec())),
                 lost: None,
@@ -66,7 +66,7 @@ impl Witness {
     /// [`StoreError::Lost`] if one of the files is not there.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         for suffix in ["-wal", "-shm"] {
-            let path = beside(&self.path, suffix);
+            let path = sibling(&self.path, suffix);
             let id = id_of(&path)
                 .ok()
                 .flatten()
@@ -169,7 +169,7 @@ impl Witness {
         Ok(None)
     }
 
-    fn check_content(&self, content: &mut Content) -> Result<(), StoreError> {
+    fn check_content(&self, content: &mut DatabaseState) -> Result<(), StoreError> {
         if content.lost.is_none() {
             // What cannot be looked at now may be whole the next time.
             let found = self.file.metadata();
@@ -203,7 +203,7 @@ impl Witness {
     }
 }
 
-fn read_content(file: &File, content: &mut Content) {
+fn read_content(file: &File, content: &mut DatabaseState) {
     let found = file.metadata().ok();
     content.len = found.as_ref().map_or(0, fs::Metadata::len);
     content.modified = found.map(|found| (found.mtime(), found.mtime_nsec()));
@@ -222,8 +222,8 @@ fn gone(path: &Path) -> String {
     format!("{} was deleted or moved", path.display())
 }
 
-/// The path of a file beside the database: its name with something more.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path of a file next to the database: its name with a suffix.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::list::{self, Known, KnownChunks};
 use super::objects::memory::Memory;
-use super::objects::{self, Kind, ObjectId};
+use super::objects::{self, ObjectId, ObjectKind};
 use super::*;
 use crate::model::arbitrary::state;
 use crate::model::list::CHUNK_BYTES;
@@ -38,7 +38,7 @@ fn list(rules: Vec<Rule>) -> RuleList {
     RuleList::from_parts(rules, vec!["list.txt".into()])
 }
 
-/// Stores a list beside the known ones; which objects are new.
+/// Stores a list, sharing with the known ones; which objects are new.
 fn put(objects: &Memory, list: &RuleList, known: &[Known]) -> (Known, usize) {
     let before = objects.0.borrow().len();
     let put = list::put(objects, list, &KnownChunks::of(known)).unwrap();
@@ -107,11 +107,11 @@ proptest! {
         prop_assert!(is_bounded(&objects));
         for (index, version) in versions.iter().enumerate() {
             prop_assert_eq!(&read(&objects, &version.id), &version.list);
-            // Beside a version that is known, with the same chunks in memory.
+            // With a known version, with the same chunks in memory.
             let other = &versions[(index + 1) % versions.len()];
-            let beside = list::get(&objects, &version.id, std::slice::from_ref(other)).unwrap();
-            prop_assert_eq!(&beside.list, &version.list);
-            prop_assert_eq!(sizes(&beside.list), sizes(&version.list));
+            let shared = list::get(&objects, &version.id, std::slice::from_ref(other)).unwrap();
+            prop_assert_eq!(&shared.list, &version.list);
+            prop_assert_eq!(sizes(&shared.list), sizes(&version.list));
         }
     }
 }
@@ -135,10 +135,10 @@ fn edit_of_a_list_writes_few_objects_however_long_its_rules_are() {
             let fewer = list(fewer);
             let (_, written) = put(&objects, &fewer, std::slice::from_ref(&known));
             assert!((2..=3).contains(&written), "{comment} at {at}: {written}");
-            // The same objects, without knowledge of what is there.
+            // The same objects, without knowing the stored ones.
             assert_eq!(put(&objects, &fewer, &[]).1, 0, "{comment} at {at}");
         }
-        // Read back, its chunks are known, and those of a version beside it are shared.
+        // Read back, its chunks are known, and those of a known version are shared.
         let read = list::get(&objects, &known.id, &[]).unwrap();
         let again = list::get(&objects, &known.id, std::slice::from_ref(&read)).unwrap();
         let chunks = |list: &RuleList| list.chunks().iter().map(Arc::as_ptr).collect::<Vec<_>>();
@@ -151,7 +151,7 @@ fn edit_of_a_list_writes_few_objects_however_long_its_rules_are() {
 
 /// As before chunks were bounded in bytes: of 8,192 rules at the most, and in other places.
 #[test]
-fn list_of_larger_chunks_is_read_and_cut_anew() {
+fn list_of_larger_chunks_is_read_and_divided_again() {
     let objects = Memory::default();
     let rules: Vec<Rule> = (0..2)
         .flat_map(|n| hosts(n * 2_000..n * 2_000 + 2_000, 300))
@@ -221,6 +221,6 @@ fn damaged_list_is_refused_with_its_name() {
         error.ends_with(&format!("list {chunk}: it is missing")),
         "{error}"
     );
-    let stranger = objects::put(&objects, Kind::List, b"\xff").unwrap();
+    let stranger = objects::put(&objects, ObjectKind::List, b"\xff").unwrap();
     assert!(list::get(&objects, &stranger, &[]).is_err());
 }

@@ -60,9 +60,9 @@ fn tables_of_any_size_hold_their_hosts_and_no_others() {
 }
 
 /// With as many as it was made for, and with as many more as it takes until it is made
-/// anew: the trie gets hardly any.
+/// again: the trie gets very few.
 #[test]
-fn tables_of_ipv6_hosts_leave_hardly_any_out() {
+fn tables_of_ipv6_hosts_leave_few_out() {
     let host = |n: u64| {
         let bits = (2 * n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         0x2001 << 112 | u128::from(bits) << 40 | u128::from(n & 3)

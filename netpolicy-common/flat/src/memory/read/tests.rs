@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::super::{content::lists_in, scopes::Memory};
 use super::*;
+use crate::layout::{PAGE_WORDS, Presence};
 
 /// Lists of the host.
 #[derive(PartialEq)]
@@ -87,7 +88,7 @@ fn in_parts(
         .collect()
 }
 
-/// Addresses that lie in few places, so that much is beside each other.
+/// Addresses that lie in few places, so that many are adjacent.
 fn addresses() -> impl Strategy<Value = Vec<u32>> {
     let address = (0u32..4, 0u32..3, any::<u8>())
         .prop_map(|(a, b, c)| (a << 30) | (b << 16) | (u32::from(c) * 7));
@@ -174,4 +175,39 @@ fn samples_find_one_difference_among_many() {
             }
         }
     }
+}
+
+/// What the program would not look for is as good as gone.
+#[test]
+fn a_listed_address_without_its_presence_bit_is_damage() {
+    let rules = rules(v4((0..900).map(|i| i * 77_777 + 1)), &PrefixSet::default());
+    let memory = rules.memory();
+    let root = memory.roots(0).v4;
+    assert!(root.presence.is_some());
+    let lists = ListPair::<Prefix4>::of(Some(rules.lists()));
+    let word = root.presence.word(root.presence.bit_v4(77_778)) as usize;
+    let altered = |bits: u64| {
+        let number = u32::try_from(word / PAGE_WORDS).unwrap();
+        let mut page = *memory.arena().page(number);
+        page[word % PAGE_WORDS] = bits;
+        (number, page)
+    };
+    let read_with = |(changed, page): &(u32, crate::layout::Page)| {
+        let pages = |number: u32| {
+            Some(if number == *changed {
+                page
+            } else {
+                memory.arena().page(number)
+            })
+        };
+        let is_readable = lists_in(&memory.roots(0), 900, &pages).is_some();
+        (read(&lists, root, &Part::all(), &pages), is_readable)
+    };
+    assert_eq!(read_with(&altered(0)), (Err(Why::Damaged), false));
+    assert_eq!(read_with(&altered(u64::MAX)), (Ok(()), true), "of no harm");
+    let mut unsound = root;
+    unsound.presence = Presence::new(root.presence.start(), 3);
+    let pages = |number: u32| Some(memory.arena().page(number));
+    let found = read(&lists, unsound, &Part::all(), &pages);
+    assert_eq!(found, Err(Why::Damaged));
 }

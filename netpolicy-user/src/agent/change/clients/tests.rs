@@ -1,19 +1,19 @@
-//! The clients that are connected, made up.
+//! The impact on connected clients, with fake sessions.
 
 use crate::agent::error::AgentError;
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service, apply, create};
 use crate::api::Existing;
-use crate::sockets::{Connection, Forwarded, Left, Session, State};
+use crate::sockets::{Connection, Forwarded, Left, Session, TcpState};
 
 use super::{add_left, not_closed};
-use crate::agent::change::Options;
+use crate::agent::change::ChangeOptions;
 
-const CUT: Options = Options {
+const CUT: ChangeOptions = ChangeOptions {
     existing: Some(Existing::Cut),
     ..PLAIN
 };
 
-const STRICT: Options = Options {
+const STRICT: ChangeOptions = ChangeOptions {
     strict: true,
     ..PLAIN
 };
@@ -76,7 +76,7 @@ fn only_who_is_newly_denied_is_cut() {
     }
     sockets.open("10.2.0.1", 22);
     let new = || create("new", &[], &["10.1.0.1", "10.2.0.0/16"]);
-    let dry = Options {
+    let dry = ChangeOptions {
         dry_run: true,
         ..CUT
     };
@@ -140,7 +140,7 @@ fn subflows_of_one_mptcp_connection_count_once() {
     sockets.open_subflow("10.66.0.1", 5432, 7);
     sockets.open_subflow("10.66.0.1", 5432, 7);
     sockets.open_subflow("10.66.0.1", 5432, 8);
-    let dry = Options {
+    let dry = ChangeOptions {
         dry_run: true,
         ..CUT
     };
@@ -152,7 +152,7 @@ fn subflows_of_one_mptcp_connection_count_once() {
 }
 
 #[test]
-fn what_cannot_be_closed_is_not_called_closed() {
+fn connections_that_cannot_be_closed_are_not_reported_as_closed() {
     let mut bench = Bench::new();
     let sockets = bench.sockets();
     sockets.open("10.66.0.1", 5432);
@@ -187,7 +187,7 @@ fn mptcp_connection_left_without_subflows_stays_reported() {
     let session = |token| {
         let local = "198.51.100.1:5432".parse().unwrap();
         let remote = "10.66.0.1:40000".parse().unwrap();
-        let made = Connection::made_up(local, remote, State::Established);
+        let made = Connection::made_up(local, remote, TcpState::Established);
         Session::Own(made.of_mptcp(token))
     };
     let mut left = vec![(session(1), Left::Mptcp), (session(2), Left::Lives)];

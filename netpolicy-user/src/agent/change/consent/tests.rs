@@ -1,7 +1,7 @@
 //! Consent, over a fake kernel and a real store.
 
 use super::*;
-use crate::agent::access::{Asker, Seat};
+use crate::agent::access::{OperatorOrigin, Requester};
 use crate::agent::change::Consent;
 use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply, create, run_sql};
 use crate::api::{BypassRequest, SqlRequest};
@@ -10,7 +10,7 @@ use crate::model::{Change, Mode};
 use crate::sql::Dialect;
 
 /// A change to which nothing was agreed.
-const UNASKED: Options = Options {
+const UNASKED: ChangeOptions = ChangeOptions {
     consent: Consent::Nothing,
     ..PLAIN
 };
@@ -97,12 +97,12 @@ fn whatever_opens_the_host_is_refused_without_consent() {
         assert_eq!(bench.snapshot().revision, 1, "{change:?}");
 
         // Another key is no consent; a dry run says that it asks, and gives the key.
-        let other = Options {
+        let other = ChangeOptions {
             consent: Consent::To(1),
             ..UNASKED
         };
         refused(bench.writer.change(change.clone(), ROOT, other));
-        let dry = Options {
+        let dry = ChangeOptions {
             dry_run: true,
             ..UNASKED
         };
@@ -114,7 +114,7 @@ fn whatever_opens_the_host_is_refused_without_consent() {
         let consent = Consent::of(Some(&opens.key)).unwrap();
         let done = bench
             .writer
-            .change(change, ROOT, Options { consent, ..UNASKED });
+            .change(change, ROOT, ChangeOptions { consent, ..UNASKED });
         assert_eq!(done.unwrap().revision, 2);
         let log = bench.audit_log(3);
         let agreed = log[0]
@@ -159,15 +159,15 @@ fn what_opens_nothing_is_not_asked_about() {
 }
 
 #[test]
-fn force_is_no_consent_and_a_lockout_is_told_first() {
+fn force_is_no_consent_and_a_lockout_is_reported_first() {
     let mut bench = bench(&[office(), create("abuse", &[], &["203.0.113.0/24"])]);
-    let forced = Options {
+    let forced = ChangeOptions {
         force: true,
         ..UNASKED
     };
     refused(bench.writer.change(apply(""), ROOT, forced));
-    let operator = Asker {
-        seat: Seat::Said("10.0.0.1".parse().unwrap()),
+    let operator = Requester {
+        origin: OperatorOrigin::Said("10.0.0.1".parse().unwrap()),
         ..ROOT
     };
     let text = "[[policy]]\nname = \"abuse\"\nblock = [\"10.0.0.0/9\"]\n";
@@ -208,13 +208,13 @@ fn failsafe_ports_and_services_are_opened_by_their_ports() {
 #[test]
 fn an_automatic_rollback_needs_no_consent() {
     let mut bench = bench(&[]);
-    let within = Options {
+    let within = ChangeOptions {
         confirm_within: Some(std::time::Duration::from_secs(1)),
         ..UNASKED
     };
     bench.writer.change(office(), ROOT, within).unwrap();
     bench.clock.pass(std::time::Duration::from_secs(5));
-    bench.writer.take_back_unconfirmed();
+    bench.writer.roll_back_unconfirmed();
     assert!(bench.snapshot().state.policies.is_empty());
 }
 
@@ -308,7 +308,7 @@ fn statements_that_open_stop_the_script_and_name_what_they_open() {
                 &mut bench,
                 &request,
                 ROOT,
-                Options {
+                ChangeOptions {
                     dry_run: true,
                     ..UNASKED
                 },
@@ -320,7 +320,12 @@ fn statements_that_open_stop_the_script_and_name_what_they_open() {
                 .any(|r| r.warnings.iter().any(|w| w.contains("requires --yes")));
             assert!(warned, "{dry:?}");
             let consent = Consent::of(Some(&opens.key)).unwrap();
-            let done = run_sql(&mut bench, &request, ROOT, Options { consent, ..UNASKED });
+            let done = run_sql(
+                &mut bench,
+                &request,
+                ROOT,
+                ChangeOptions { consent, ..UNASKED },
+            );
             assert_eq!(done.error, None, "{text}");
         }
     }
@@ -339,7 +344,12 @@ fn a_user_s_minutes_of_bypass_are_one_question_for_both_families() {
     let opens = failure.opens.unwrap();
     assert_eq!(opens.sentence(), "opens service postgres to every source");
     let consent = Consent::of(Some(&opens.key)).unwrap();
-    let done = run_sql(&mut bench, &request, ROOT, Options { consent, ..UNASKED });
+    let done = run_sql(
+        &mut bench,
+        &request,
+        ROOT,
+        ChangeOptions { consent, ..UNASKED },
+    );
     assert_eq!(done.error, None);
     assert_eq!(bench.snapshot().bypasses.len(), 2);
 }

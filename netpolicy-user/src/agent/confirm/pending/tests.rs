@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::agent::change::Options;
+use crate::agent::change::ChangeOptions;
 use crate::agent::testing::{Bench, PLAIN, ROOT, create};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A bench whose first change waits for a minute.
 fn waiting() -> Bench {
     let mut bench = Bench::new();
-    let options = Options {
+    let options = ChangeOptions {
         confirm_within: Some(MINUTE),
         ..PLAIN
     };

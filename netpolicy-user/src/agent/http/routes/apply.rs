@@ -13,12 +13,12 @@ use super::document::{
 };
 use super::texts::ChangeBody;
 use crate::agent::access::Caller;
-use crate::agent::change::Options;
+use crate::agent::change::ChangeOptions;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::writer::{Writer, aside};
-use crate::api::{ChangeQuery, Changed, Problem};
+use crate::api::{ChangeQuery, Changed, ProblemDetails};
 use crate::model::{Change, file};
 
 /// Makes one change to the desired state and enforces it, all or nothing.
@@ -27,10 +27,10 @@ use crate::model::{Change, file};
     request_body(content = Change, description = "The change."),
     responses(
         (status = OK, body = Changed, description = "The change is in force, or was only tried (`dry_run`)."),
-        (status = NOT_FOUND, body = Problem, description = UNKNOWN_NAME),
-        (status = CONFLICT, body = Problem, description = CONFLICTING),
-        (status = PRECONDITION_FAILED, body = Problem, description = MISMATCH),
-        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
+        (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
+        (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
 )]
 pub(super) async fn change(
@@ -43,8 +43,8 @@ pub(super) async fn change(
     // Held until the change is made: it is as large as its text.
     let (change, _share) = blocking(move || body.parse()).await?;
     query.if_revision = revision;
-    let (options, asker) = Options::of(&query, caller)?;
-    let change = move |writer: &mut Writer| writer.change(change, asker, options);
+    let (options, requester) = ChangeOptions::of(&query, caller)?;
+    let change = move |writer: &mut Writer| writer.change(change, requester, options);
     let changed = app.supervisor.run(caller, change);
     changed.await.map(Json)
 }
@@ -62,7 +62,7 @@ pub(super) struct ExportParams {
     params(ExportParams),
     responses(
         (status = OK, body = String, content_type = "text/plain", description = "A policy file (TOML)."),
-        (status = NOT_FOUND, body = Problem, description = NO_REVISION),
+        (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
     )
 )]
 pub(super) async fn export(

@@ -5,17 +5,17 @@ use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::document::{BYPASSES, CONFLICTING, NO_ROOM};
-use crate::agent::access::Asker;
 use crate::agent::access::Caller;
+use crate::agent::access::Requester;
 use crate::agent::bypasses::view;
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::{Body, Params};
 use crate::agent::writer::Writer;
-use crate::api::{BypassRequest, BypassView, ConsentQuery, Problem};
+use crate::api::{BypassRequest, BypassView, ConsentQuery, ProblemDetails};
 
-/// The bypasses that have not lapsed.
+/// The bypasses that have not expired.
 #[utoipa::path(get, path = "/v1/bypasses", operation_id = "listBypasses", tag = BYPASSES,
     responses((status = OK, body = Vec<BypassView>, description = "The unexpired bypasses."))
 )]
@@ -32,9 +32,9 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
     request_body(content = BypassRequest, description = "The source, and for how long it is exempt."),
     responses(
         (status = OK, body = BypassView, description = "The bypass, in force."),
-        (status = NOT_FOUND, body = Problem, description = "There is no service of this name."),
-        (status = CONFLICT, body = Problem, description = CONFLICTING),
-        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no service of this name."),
+        (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
+        (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
 )]
 pub(super) async fn grant(
@@ -45,8 +45,8 @@ pub(super) async fn grant(
 ) -> Result<Json<BypassView>, AgentError> {
     let (request, _share) = body.parse::<BypassRequest>()?;
     let consent = Consent::of(query.opens.as_deref())?;
-    let asker = Asker::here(caller);
-    let grant = move |writer: &mut Writer| writer.grant_bypass(&request, asker, consent);
+    let requester = Requester::here(caller);
+    let grant = move |writer: &mut Writer| writer.grant_bypass(&request, requester, consent);
     let granted = app.supervisor.run(caller, grant);
     granted.await.map(Json)
 }
@@ -71,8 +71,8 @@ pub(super) struct RevokeParams {
     params(RevokeParams),
     responses(
         (status = OK, body = BypassView, description = "The bypass that was revoked."),
-        (status = NOT_FOUND, body = Problem, description = "There is no such bypass."),
-        (status = CONFLICT, body = Problem, description = CONFLICTING),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no such bypass."),
+        (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
     )
 )]
 pub(super) async fn revoke(
@@ -80,10 +80,10 @@ pub(super) async fn revoke(
     Extension(caller): Extension<Caller>,
     Params(params): Params<RevokeParams>,
 ) -> Result<Json<BypassView>, AgentError> {
-    let asker = Asker::of(caller, params.from.as_deref())?;
+    let requester = Requester::of(caller, params.from.as_deref())?;
     let revoke = move |writer: &mut Writer| {
         let service = params.service.as_deref();
-        writer.revoke_bypass(&params.source, service, asker, params.force)
+        writer.revoke_bypass(&params.source, service, requester, params.force)
     };
     let revoked = app.supervisor.run(caller, revoke);
     revoked.await.map(Json)

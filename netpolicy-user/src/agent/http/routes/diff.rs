@@ -13,7 +13,7 @@ use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
 use crate::agent::memory;
 use crate::agent::writer::aside;
-use crate::api::{Changed, DiffAnswer, Problem, Timing};
+use crate::api::{Changed, DiffAnswer, ProblemDetails, Timing};
 use crate::model::{Change, ChangeContext, State as Desired, diff, plan};
 
 /// Bytes of a unified diff.
@@ -34,7 +34,7 @@ pub(super) struct DiffParams {
     params(DiffParams),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference of both as policy files."),
-        (status = NOT_FOUND, body = Problem, description = NO_REVISION),
+        (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
     )
 )]
 pub(super) async fn revisions(
@@ -62,8 +62,8 @@ pub(super) async fn revisions(
     request_body(content = Change, description = "The change, most often that of a policy file. With the content type application/vnd.netpolicy.change-with-texts: a line of JSON with the change, whose texts are empty, and their lengths in bytes; then the texts."),
     responses(
         (status = OK, body = DiffAnswer, description = "The difference that the change would make."),
-        (status = NOT_FOUND, body = Problem, description = UNKNOWN_NAME),
-        (status = CONFLICT, body = Problem, description = CONFLICTING),
+        (status = NOT_FOUND, body = ProblemDetails, description = UNKNOWN_NAME),
+        (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
     )
 )]
 pub(super) async fn change(
@@ -77,7 +77,7 @@ pub(super) async fn change(
         let cx = ChangeContext {
             now: Timestamp::now(),
             actor: &caller.name(),
-            limits: app.limits,
+            limits: app.running.borrow().config.limits,
             force: true,
         };
         let applied = snapshot.state.try_out(&change, &cx)?;

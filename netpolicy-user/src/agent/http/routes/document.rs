@@ -147,7 +147,7 @@ fn name_problems(operation: &mut Operation) {
     }
 }
 
-/// Makes one object of each variant that is a type of its own and a tag beside it
+/// Makes one object of each variant that is a type of its own and a tag next to it
 /// (`allOf` within `oneOf`), which generators do not read.
 fn merge_variants(api: &mut utoipa::openapi::OpenApi) {
     let Some(components) = &mut api.components else {

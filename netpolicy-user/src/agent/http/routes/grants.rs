@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::{Extension, Json};
 
 use super::document::{ACCESS, NO_ROOM};
-use crate::agent::access::Asker;
 use crate::agent::access::Caller;
+use crate::agent::access::Requester;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::{Body, Params};
-use crate::api::{GrantRequest, GrantView, Problem};
+use crate::api::{GrantRequest, GrantView, ProblemDetails};
 
 /// All privileges that were granted.
 #[utoipa::path(get, path = "/v1/grants", operation_id = "listGrants", tag = ACCESS,
@@ -25,8 +25,8 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<GrantView>> {
     request_body(content = GrantRequest, description = "The privilege, and who gets it."),
     responses(
         (status = OK, body = GrantView, description = "The grant, in force."),
-        (status = NOT_FOUND, body = Problem, description = "There is no such user, group or policy."),
-        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no such user, group or policy."),
+        (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
 )]
 pub(super) async fn grant(
@@ -35,10 +35,10 @@ pub(super) async fn grant(
     body: Body,
 ) -> Result<Json<GrantView>, AgentError> {
     let (request, _share) = body.parse::<GrantRequest>()?;
-    let asker = Asker::here(caller);
+    let requester = Requester::here(caller);
     let granted = app
         .supervisor
-        .run(caller, move |writer| writer.grant(&request, asker));
+        .run(caller, move |writer| writer.grant(&request, requester));
     granted.await.map(Json)
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn grant(
     params(GrantRequest),
     responses(
         (status = OK, body = GrantView, description = "The grant that was revoked."),
-        (status = NOT_FOUND, body = Problem, description = "There is no such grant."),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no such grant."),
     )
 )]
 pub(super) async fn revoke(
@@ -55,9 +55,9 @@ pub(super) async fn revoke(
     Extension(caller): Extension<Caller>,
     Params(request): Params<GrantRequest>,
 ) -> Result<Json<GrantView>, AgentError> {
-    let asker = Asker::here(caller);
+    let requester = Requester::here(caller);
     let revoked = app
         .supervisor
-        .run(caller, move |writer| writer.revoke(&request, asker));
+        .run(caller, move |writer| writer.revoke(&request, requester));
     revoked.await.map(Json)
 }

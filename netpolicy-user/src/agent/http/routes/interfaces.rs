@@ -5,14 +5,14 @@ use axum::{Extension, Json};
 
 use super::document::ENFORCEMENT;
 use crate::agent::access::rights;
-use crate::agent::access::{Asker, Caller};
+use crate::agent::access::{Caller, Requester};
 use crate::agent::change::Consent;
 use crate::agent::change::consent::everything;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::kernel::attach::detach as detach_all;
-use crate::api::{ConsentQuery, Problem};
+use crate::api::{ConsentQuery, ProblemDetails};
 use crate::detach_marker;
 use crate::model::Privilege;
 
@@ -22,7 +22,7 @@ use crate::model::Privilege;
     params(ConsentQuery),
     responses(
         (status = OK, body = Vec<String>, description = "Names of the interfaces that are no longer filtered."),
-        (status = CONFLICT, body = Problem, description = "It requires consent: `opens` says to what."),
+        (status = CONFLICT, body = ProblemDetails, description = "It requires consent: `opens` says to what."),
     )
 )]
 pub(super) async fn detach(
@@ -30,18 +30,20 @@ pub(super) async fn detach(
     Extension(caller): Extension<Caller>,
     Params(query): Params<ConsentQuery>,
 ) -> Result<Json<Vec<String>>, AgentError> {
-    may_brake(&app, caller, "detach")?;
+    require_admin(&app, caller, "detach")?;
     let consent = Consent::of(query.opens.as_deref())?;
     if detach_marker::read(&app.marker).is_none() {
         let consented = consent.require("detaching ends all filtering and", Some(&everything()));
-        consented
-            .inspect_err(|error| app.supervisor.refused(Asker::here(caller), "detach", error))?;
+        consented.inspect_err(|error| {
+            app.supervisor
+                .refused(Requester::here(caller), "detach", error)
+        })?;
     }
     let supervisor = app.supervisor.clone();
-    let detached = blocking(move || detach_all(&app.marker, &*app.brake, caller)).await;
+    let detached = blocking(move || detach_all(&app.marker, &*app.kill_switch, caller)).await;
     supervisor.reconcile();
     if detached.is_ok() {
-        supervisor.note(Asker::here(caller), "detach");
+        supervisor.note(Requester::here(caller), "detach");
     }
     detached.map(Json)
 }
@@ -54,16 +56,16 @@ pub(super) async fn attach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Vec<String>>, AgentError> {
-    may_brake(&app, caller, "attach")?;
-    let asker = Asker::here(caller);
+    require_admin(&app, caller, "attach")?;
+    let requester = Requester::here(caller);
     let attached = app
         .supervisor
-        .run(caller, move |writer| writer.attach(asker));
+        .run(caller, move |writer| writer.attach(requester));
     attached.await.map(Json)
 }
 
-fn may_brake(app: &App, caller: Caller, what: &str) -> Result<(), AgentError> {
+fn require_admin(app: &App, caller: Caller, what: &str) -> Result<(), AgentError> {
     let grants = &app.supervisor.snapshot().grants;
     let may = rights::require(caller, grants, Privilege::Admin, what);
-    may.inspect_err(|error| app.supervisor.refused(Asker::here(caller), what, error))
+    may.inspect_err(|error| app.supervisor.refused(Requester::here(caller), what, error))
 }

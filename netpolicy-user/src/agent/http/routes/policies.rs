@@ -9,7 +9,7 @@ use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
-use crate::api::{Paged, PolicyView, Problem, RuleItem, RulesQuery};
+use crate::api::{Paged, PolicyView, ProblemDetails, RuleItem, RulesQuery};
 use crate::model::{self, Policy, error::closest};
 
 /// All policies, without their lists.
@@ -27,7 +27,7 @@ pub(super) async fn list(State(app): State<App>) -> AtRevision<Vec<PolicyView>> 
     params(("name" = String, Path, description = "The policy's name.")),
     responses(
         (status = OK, body = PolicyView, description = "The policy, with its lists."),
-        (status = NOT_FOUND, body = Problem, description = "There is no policy of this name."),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no policy of this name."),
     )
 )]
 pub(super) async fn show(
@@ -47,7 +47,7 @@ pub(super) async fn show(
     params(("name" = String, Path, description = "The policy's name."), RulesQuery),
     responses(
         (status = OK, body = Paged<RuleItem>, description = "Rules, in the order of the lists."),
-        (status = NOT_FOUND, body = Problem, description = "There is no policy of this name."),
+        (status = NOT_FOUND, body = ProblemDetails, description = "There is no policy of this name."),
     )
 )]
 pub(super) async fn rules(

@@ -6,14 +6,16 @@ use axum::{Extension, Json};
 use super::condition::IfMatch;
 use super::document::{CHANGES, CONFLICTING, HISTORY, IF_MATCH, MISMATCH, NO_REVISION, NO_ROOM};
 use super::paging::window;
-use crate::agent::access::{Asker, Caller};
-use crate::agent::change::Options;
+use crate::agent::access::{Caller, Requester};
+use crate::agent::change::ChangeOptions;
 use crate::agent::change::Proposal;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
 use crate::agent::http::extract::Params;
 use crate::agent::writer::Writer;
-use crate::api::{ChangeQuery, Changed, PageQuery, Paged, PendingView, Problem, RevisionView};
+use crate::api::{
+    ChangeQuery, Changed, PageQuery, Paged, PendingView, ProblemDetails, RevisionView,
+};
 
 /// The latest revisions of the desired state, the newest first.
 #[utoipa::path(get, path = "/v1/revisions", operation_id = "listRevisions", tag = HISTORY,
@@ -35,10 +37,10 @@ pub(super) async fn list(
         ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = Changed, description = "The revision's state is in force, or was only tried (`dry_run`)."),
-        (status = NOT_FOUND, body = Problem, description = NO_REVISION),
-        (status = CONFLICT, body = Problem, description = CONFLICTING),
-        (status = PRECONDITION_FAILED, body = Problem, description = MISMATCH),
-        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
+        (status = NOT_FOUND, body = ProblemDetails, description = NO_REVISION),
+        (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
+        (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
+        (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
 )]
 pub(super) async fn rollback(
@@ -49,27 +51,27 @@ pub(super) async fn rollback(
     IfMatch(present): IfMatch,
 ) -> Result<Json<Changed>, AgentError> {
     query.if_revision = present;
-    let (options, asker) = Options::of(&query, caller)?;
+    let (options, requester) = ChangeOptions::of(&query, caller)?;
     let proposal = Proposal::Rollback { revision };
-    let change = move |writer: &mut Writer| writer.change(proposal, asker, options);
+    let change = move |writer: &mut Writer| writer.change(proposal, requester, options);
     let changed = app.supervisor.run(caller, change);
     changed.await.map(Json)
 }
 
-/// Confirms the change that would be taken back otherwise.
+/// Confirms the unconfirmed change.
 #[utoipa::path(post, path = "/v1/confirm", operation_id = "confirmChange", tag = CHANGES,
     responses(
         (status = OK, body = PendingView, description = "The change that stays in force."),
-        (status = NOT_FOUND, body = Problem, description = "No change waits for a confirmation."),
+        (status = NOT_FOUND, body = ProblemDetails, description = "No change waits for a confirmation."),
     )
 )]
 pub(super) async fn confirm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<PendingView>, AgentError> {
-    let asker = Asker::here(caller);
+    let requester = Requester::here(caller);
     let confirmed = app
         .supervisor
-        .run(caller, move |writer| writer.confirm(asker));
+        .run(caller, move |writer| writer.confirm(requester));
     confirmed.await.map(Json)
 }

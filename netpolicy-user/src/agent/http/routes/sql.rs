@@ -8,14 +8,14 @@ use axum::{Extension, Json};
 use super::condition::IfMatch;
 use super::document::{CHANGES, CONFLICTING, IF_MATCH, MISMATCH, NO_ROOM, UNKNOWN_NAME};
 use crate::agent::access::Caller;
-use crate::agent::change::Options;
+use crate::agent::change::ChangeOptions;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::error::status_of;
 use crate::agent::http::extract::{Body, Params};
 use crate::agent::sql;
 use crate::agent::writer::Writer;
-use crate::api::{ChangeQuery, Problem, SqlRequest, SqlResponse};
+use crate::api::{ChangeQuery, ProblemDetails, SqlRequest, SqlResponse};
 
 /// Runs a script of SQL, up to the first statement that fails. The status is that
 /// statement's; the body is the same whether one failed or not.
@@ -24,12 +24,12 @@ use crate::api::{ChangeQuery, Problem, SqlRequest, SqlResponse};
     request_body(content = SqlRequest, description = "The script."),
     responses(
         (status = OK, body = SqlResponse, description = "The whole script was run, or only tried (`dry_run`)."),
-        (status = BAD_REQUEST, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = "A statement or the request is invalid."),
-        (status = FORBIDDEN, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = "The caller lacks a privilege for a statement, or any at all."),
+        (status = BAD_REQUEST, content((SqlResponse = "application/json"), (ProblemDetails = "application/problem+json")), description = "A statement or the request is invalid."),
+        (status = FORBIDDEN, content((SqlResponse = "application/json"), (ProblemDetails = "application/problem+json")), description = "The caller lacks a privilege for a statement, or any at all."),
         (status = NOT_FOUND, body = SqlResponse, description = UNKNOWN_NAME),
         (status = CONFLICT, body = SqlResponse, description = CONFLICTING),
-        (status = INTERNAL_SERVER_ERROR, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = "A statement failed, or a fault in netpolicy; nothing of the statement changed."),
-        (status = PRECONDITION_FAILED, content((SqlResponse = "application/json"), (Problem = "application/problem+json")), description = MISMATCH),
+        (status = INTERNAL_SERVER_ERROR, content((SqlResponse = "application/json"), (ProblemDetails = "application/problem+json")), description = "A statement failed, or a fault in netpolicy; nothing of the statement changed."),
+        (status = PRECONDITION_FAILED, content((SqlResponse = "application/json"), (ProblemDetails = "application/problem+json")), description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = SqlResponse, description = NO_ROOM),
     )
 )]
@@ -42,8 +42,8 @@ pub(super) async fn run(
 ) -> Result<Response, AgentError> {
     let (request, _share) = blocking(move || body.parse::<SqlRequest>()).await?;
     query.if_revision = revision;
-    let (options, asker) = Options::of(&query, caller)?;
-    let script = move |writer: &mut Writer| Ok(sql::run(writer, &request, asker, options));
+    let (options, requester) = ChangeOptions::of(&query, caller)?;
+    let script = move |writer: &mut Writer| Ok(sql::run(writer, &request, requester, options));
     let outcome = app.supervisor.run(caller, script).await?;
     let response = response(outcome);
     let status = response.error.as_ref().map_or(StatusCode::OK, |error| {
@@ -53,7 +53,7 @@ pub(super) async fn run(
 }
 
 /// What is sent of what a script came to.
-pub(in crate::agent) fn response(outcome: sql::Outcome) -> SqlResponse {
+pub(in crate::agent) fn response(outcome: sql::ScriptOutcome) -> SqlResponse {
     SqlResponse {
         error: outcome.failure.map(|failure| {
             let status = status_of(failure.kind, failure.code);

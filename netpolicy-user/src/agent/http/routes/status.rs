@@ -38,6 +38,7 @@ pub(super) async fn progress(State(app): State<App>) -> Json<ProgressView> {
 
 fn read(app: &App) -> Status {
     let snapshot = app.supervisor.snapshot();
+    let running = app.running.borrow().clone();
     let mut faults = snapshot.faults.clone();
     let enforced = app
         .inspector
@@ -67,7 +68,7 @@ fn read(app: &App) -> Status {
             &devices,
             attached,
             &snapshot.interfaces,
-            &app.unfiltered_interfaces,
+            &running.config.unfiltered_interfaces,
         ),
         (Err(error), _) => {
             let why = chain(&error);
@@ -83,9 +84,11 @@ fn read(app: &App) -> Status {
     faults.splice(0..0, open);
     if detached.is_none() {
         faults.extend(exposure::faults(&others));
+        faults.extend(exposure::overtaken(&interfaces));
     }
     let bypasses: Vec<_> = snapshot.live_bypasses().collect();
     faults.extend(exempt_families(&bypasses));
+    faults.extend(running.faults());
     let mut enforcement = Enforcement {
         state,
         detached,
@@ -128,6 +131,7 @@ fn read(app: &App) -> Status {
                 .pending
                 .as_ref()
                 .map(|pending| pending::view(pending, &snapshot.clock)),
+            restart: running.restart.clone(),
             memory_bytes: memory::resident(),
         }),
         enforcement,
@@ -178,7 +182,8 @@ pub fn unfiltered_others(app: &App, snapshot: &Snapshot) -> Vec<String> {
     let (Ok(devices), Ok(attached)) = (app.inspector.devices(), app.inspector.attached()) else {
         return Vec::new();
     };
-    let accepted = &app.unfiltered_interfaces;
+    let running = app.running.borrow().clone();
+    let accepted = &running.config.unfiltered_interfaces;
     let others = exposure::others(&devices, &attached, &snapshot.interfaces, accepted);
     let open = others.iter().filter(|other| exposure::is_open(other));
     open.map(exposure::described).collect()
@@ -228,11 +233,9 @@ fn configured(
     snapshot: &Snapshot,
     attachment: Attachment,
 ) -> impl Iterator<Item = Interface> + use<'_> {
-    snapshot.interfaces.iter().map(move |name| Interface {
-        name: name.clone(),
-        index: nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0),
-        attachment,
-        elsewhere: false,
+    snapshot.interfaces.iter().map(move |name| {
+        let index = nix::net::if_::if_nametoindex(name.as_str()).unwrap_or(0);
+        Interface::new(name, index, attachment)
     })
 }
 
@@ -258,12 +261,7 @@ mod tests {
     #[test]
     fn what_is_not_filtered_is_said_before_the_agent_has_looked() {
         let mut snapshot = crate::agent::testing::empty_snapshot();
-        let interface = |name: &str, index| Interface {
-            name: name.into(),
-            index,
-            attachment: Attachment::None,
-            elsewhere: false,
-        };
+        let interface = |name, index| Interface::new(name, index, Attachment::None);
         let interfaces = [
             interface("eth7", 0),
             interface("eth8", 8),
@@ -288,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn bypasses_that_exempt_a_whole_family_are_told() {
+    fn bypasses_that_exempt_a_whole_family_are_reported() {
         let granted = Timestamp::UNIX_EPOCH;
         let bypass = |source: &str, service: Option<&str>| Bypass {
             source: source.parse().unwrap(),
@@ -323,12 +321,7 @@ mod tests {
 
     #[test]
     fn partial_means_some_but_not_all() {
-        let interface = |attachment| Interface {
-            name: "x".into(),
-            index: 1,
-            attachment,
-            elsewhere: false,
-        };
+        let interface = |attachment| Interface::new("x", 1, attachment);
         let (on, off) = (interface(Attachment::Native), interface(Attachment::None));
         let both = [on.clone(), off.clone()];
         assert_eq!(state(false, &[]), EnforcementState::NotAttached);

@@ -11,13 +11,13 @@ use tokio::io::AsyncReadExt as _;
 use utoipa::ToSchema;
 
 use super::document::{NO_ROOM, STORE};
-use crate::agent::access::{Asker, Caller};
+use crate::agent::access::{Caller, Requester};
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::api::{
-    AcknowledgeQuery, AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, Problem, RescuedView,
+    AcknowledgeQuery, AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, ProblemDetails, RescuedView,
 };
 
 /// Bytes that are sent at a time.
@@ -38,10 +38,10 @@ pub(super) async fn backup(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, AgentError> {
-    let asker = Asker::here(caller);
+    let requester = Requester::here(caller);
     let archivist = app
         .supervisor
-        .run(caller, move |writer| writer.archivist(asker));
+        .run(caller, move |writer| writer.archivist(requester));
     let archivist = archivist.await?;
     let backup = blocking(move || {
         archivist.write().map_err(|source| AgentError::Store {
@@ -70,18 +70,18 @@ pub(super) async fn backup(
 #[utoipa::path(post, path = "/v1/store/rescue", operation_id = "rescueStore", tag = STORE,
     responses(
         (status = OK, body = RescuedView, description = "The store, whole again."),
-        (status = CONFLICT, body = Problem, description = "Nothing is lost."),
-        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
+        (status = CONFLICT, body = ProblemDetails, description = "Nothing is lost."),
+        (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
 )]
 pub(super) async fn rescue(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<RescuedView>, AgentError> {
-    let asker = Asker::here(caller);
+    let requester = Requester::here(caller);
     let rescued = app
         .supervisor
-        .run(caller, move |writer| writer.rescue(asker));
+        .run(caller, move |writer| writer.rescue(requester));
     rescued.await.map(Json)
 }
 
@@ -91,8 +91,8 @@ pub(super) async fn rescue(
     params(AcknowledgeQuery),
     responses(
         (status = OK, body = AcknowledgedView, description = "The store's revision is in force."),
-        (status = CONFLICT, body = Problem, description = "The store is not held, or what it opens is not consented to."),
-        (status = INSUFFICIENT_STORAGE, body = Problem, description = NO_ROOM),
+        (status = CONFLICT, body = ProblemDetails, description = "The store is not held, or what it opens is not consented to."),
+        (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
 )]
 pub(super) async fn acknowledge(
@@ -101,9 +101,9 @@ pub(super) async fn acknowledge(
     Params(query): Params<AcknowledgeQuery>,
 ) -> Result<Json<AcknowledgedView>, AgentError> {
     let consent = Consent::of(query.opens.as_deref())?;
-    let asker = Asker::here(caller);
+    let requester = Requester::here(caller);
     let acknowledged = app.supervisor.run(caller, move |writer| {
-        writer.acknowledge(asker, consent, query.dry_run)
+        writer.acknowledge(requester, consent, query.dry_run)
     });
     acknowledged.await.map(Json)
 }

@@ -26,14 +26,14 @@ use crate::agent::events::EventHub;
 use crate::agent::http::admission::Peer;
 use crate::agent::http::quota::Quota;
 use crate::agent::http::standing::BODIES;
+use crate::agent::reload::Running;
 use crate::agent::testing::{Bench, FakeKernel, create};
 use crate::agent::writer::Supervisor;
 use crate::api::{
     BypassView, Changed, Counters, EnforcementState, EventLine, ExplainView, HostView, Paged,
-    Phase, PolicyView, Problem, ProgressView, RevisionView, ServiceView, Status,
+    Phase, PolicyView, ProblemDetails, ProgressView, RevisionView, ServiceView, Status,
 };
-use crate::config::DETACHED_MARKER;
-use crate::model::Limits;
+use crate::config::{Config, DETACHED_MARKER};
 
 /// The whole API over a fake kernel.
 pub(in crate::agent::http) struct Agent {
@@ -55,13 +55,12 @@ impl Agent {
         let app = App {
             supervisor: supervisor.clone(),
             inspector: Arc::new(bench.kernel.clone()),
-            brake: Arc::new(bench.kernel.clone()),
+            kill_switch: Arc::new(bench.kernel.clone()),
             marker: bench.dir.path().join(DETACHED_MARKER),
-            unfiltered_interfaces: Arc::new([]),
+            running: Running::channel(Config::default()).subscribe(),
             hub: hub.clone(),
             stopping,
             started: Timestamp::now(),
-            limits: Limits::default(),
             bodies: Quota::new(BODIES),
         };
         Self {
@@ -131,7 +130,7 @@ impl Agent {
     }
 
     async fn refused(&mut self, method: &str, path: &str, body: Value) -> (StatusCode, String) {
-        let (status, error): (_, Problem) = self.ask(method, path, body).await;
+        let (status, error): (_, ProblemDetails) = self.ask(method, path, body).await;
         (status, error.errors.join("\n"))
     }
 
@@ -151,7 +150,7 @@ async fn only_root_is_let_in() {
     let bytes = axum::body::to_bytes(response.into_body(), 4096)
         .await
         .unwrap();
-    let body: Problem = serde_json::from_slice(&bytes).unwrap();
+    let body: ProblemDetails = serde_json::from_slice(&bytes).unwrap();
     assert!(
         body.errors[0].contains("may not use the agent: nothing was granted"),
         "{body:?}"
@@ -166,7 +165,7 @@ async fn lint_tells_of_the_desired_state() {
     agent.create("office", &["10.0.0.1"], &["10.0.0.0/8"]).await;
     let findings: Vec<crate::model::Finding> = agent.get("/v1/lint").await;
     let codes: Vec<_> = findings.iter().map(|f| f.code.name()).collect();
-    assert_eq!(codes, ["denies-everybody", "allow-inside-block"]);
+    assert_eq!(codes, ["denies-all", "allow-inside-block"]);
 }
 
 #[tokio::test]
@@ -270,10 +269,10 @@ async fn bypasses_come_and_go() {
 }
 
 #[tokio::test]
-async fn the_emergency_brake_goes_on_and_off() {
+async fn kill_switch_detaches_and_attach_reattaches() {
     let mut agent = Agent::new();
     let detach = "/v1/detach?opens=any";
-    let (status, refusal): (_, Problem) = agent.ask("POST", "/v1/detach", Value::Null).await;
+    let (status, refusal): (_, ProblemDetails) = agent.ask("POST", "/v1/detach", Value::Null).await;
     assert_eq!(status, StatusCode::CONFLICT);
     let opens = refusal.opens.unwrap();
     assert_eq!(opens.sentence(), "opens the host to every source");

@@ -5,10 +5,11 @@ use axum::{Extension, Json};
 
 use super::document::ENFORCEMENT;
 use crate::agent::access::rights;
-use crate::agent::access::{Asker, Caller};
+use crate::agent::access::{Caller, Requester};
 use crate::agent::error::AgentError;
-use crate::agent::http::app::App;
+use crate::agent::http::app::{App, blocking};
 use crate::api::VerifyView;
+use crate::exposure;
 use crate::model::Privilege;
 
 /// Reads everything in force back, compares it with a fresh compile of the desired state
@@ -22,6 +23,17 @@ pub(super) async fn verify(
 ) -> Result<Json<VerifyView>, AgentError> {
     let grants = &app.supervisor.snapshot().grants;
     let may = rights::require(caller, grants, Privilege::Admin, "verify");
-    may.inspect_err(|error| app.supervisor.refused(Asker::here(caller), "verify", error))?;
-    app.supervisor.verify_all(&app.inspector).await.map(Json)
+    may.inspect_err(|error| {
+        app.supervisor
+            .refused(Requester::here(caller), "verify", error)
+    })?;
+    let mut verified = app.supervisor.verify_all(&app.inspector).await?;
+    verified.overtaken = blocking(move || {
+        // Where they cannot be asked, the status says so.
+        let attached = app.inspector.attached().unwrap_or_default();
+        let interfaces: Vec<_> = attached.into_iter().map(exposure::interface).collect();
+        Ok(exposure::overtaken(&interfaces))
+    })
+    .await?;
+    Ok(Json(verified))
 }

@@ -3,7 +3,7 @@
 use axum::routing::get;
 
 use super::*;
-use crate::agent::http::socket::Socket;
+use crate::agent::http::socket::ListeningSocket;
 
 const FEW: Connections = Connections {
     each: 2,
@@ -11,17 +11,17 @@ const FEW: Connections = Connections {
     root: 2,
 };
 
-struct Server {
+struct RunningServer {
     dir: tempfile::TempDir,
     stop: watch::Sender<bool>,
     _file: crate::agent::http::socket::SocketFile,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Server {
+impl RunningServer {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let socket = Socket::bind(&dir.path().join("agent.sock")).unwrap();
+        let socket = ListeningSocket::bind(&dir.path().join("agent.sock")).unwrap();
         let (listener, file) = socket.into_parts();
         let (stop, stopping) = watch::channel(false);
         let router = Router::new().route("/", get(async || "here"));
@@ -55,8 +55,8 @@ async fn hear(stream: &mut UnixStream) -> String {
 }
 
 #[tokio::test]
-async fn connection_over_the_bound_is_told_so_and_one_that_ends_makes_room() {
-    let server = Server::start();
+async fn connection_over_the_bound_is_refused_with_the_reason_and_one_that_ends_makes_room() {
+    let server = RunningServer::start();
     let mut held = [server.connect().await, server.connect().await];
     held[0].write_all(b"GET / HT").await.unwrap();
     let answer = ask(&mut server.connect().await).await;
@@ -71,7 +71,7 @@ async fn connection_over_the_bound_is_told_so_and_one_that_ends_makes_room() {
 
 #[tokio::test(start_paused = true)]
 async fn half_a_head_is_answered_408_and_an_idle_connection_is_closed() {
-    let server = Server::start();
+    let server = RunningServer::start();
     let (mut half, mut idle) = (server.connect().await, server.connect().await);
     half.write_all(b"GET / HTTP/1.1\r\nhost").await.unwrap();
     assert_eq!(hear(&mut idle).await, "");
@@ -82,7 +82,7 @@ async fn half_a_head_is_answered_408_and_an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn stopping_ends_idle_connections_and_the_server() {
-    let server = Server::start();
+    let server = RunningServer::start();
     let mut idle = server.connect().await;
     tokio::task::yield_now().await;
     server.stop.send_replace(true);

@@ -1,4 +1,4 @@
-//! Changes, by the order of what is done and by what is left when it fails.
+//! Changes: the order of their steps, and what remains when a step fails.
 
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, apply, create};
 use crate::model::Change;

@@ -16,7 +16,7 @@ fn all_is_well() {
 }
 
 #[test]
-fn lists_that_differ_are_filled_anew() {
+fn lists_that_differ_are_refilled() {
     let mut bench = Bench::new();
     bench.kernel.lock().differences = vec!["block list, IPv4: 1 entry is missing".into()];
     bench.writer.reconcile();
@@ -93,7 +93,7 @@ fn drift_that_cannot_be_repaired_is_reported_and_tried_again() {
 }
 
 #[test]
-fn lost_pins_are_installed_anew_and_attached() {
+fn lost_pins_are_reinstalled_and_attached() {
     let mut bench = Bench::new();
     bench.kernel.lock().unpinned = true;
     bench.writer.reconcile();
@@ -106,7 +106,7 @@ fn lost_pins_are_installed_anew_and_attached() {
 }
 
 #[test]
-fn pins_that_cannot_be_installed_anew_stay_a_fault() {
+fn pins_that_cannot_be_reinstalled_stay_a_fault() {
     let mut bench = Bench::new();
     bench.kernel.lock().unpinned = true;
     bench.kernel.lock().fail_prepare = true;

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
+use crate::agent::change::ChangeOptions;
 use crate::agent::change::Consent;
-use crate::agent::change::Options;
 use crate::agent::testing::{Bench, PLAIN, ROOT, create};
 use crate::api::BypassRequest;
 
@@ -63,7 +63,7 @@ fn lost_store_refuses_changes_until_it_is_rescued() {
 #[test]
 fn unconfirmed_change_rolls_back_and_is_rescued_though_the_store_is_lost() {
     let mut bench = Bench::new();
-    let options = Options {
+    let options = ChangeOptions {
         confirm_within: Some(Duration::from_secs(60)),
         ..PLAIN
     };
@@ -95,14 +95,20 @@ fn unconfirmed_change_rolls_back_and_is_rescued_though_the_store_is_lost() {
 fn caller_without_admin_can_neither_back_up_nor_rescue_nor_acknowledge() {
     let mut bench = Bench::new();
     fs::remove_file(bench.dir.path().join("state.db")).unwrap();
-    let mut asker = ROOT;
-    asker.caller.uid = 65_534;
-    asker.caller.gid = 65_534;
+    let mut requester = ROOT;
+    requester.caller.uid = 65_534;
+    requester.caller.gid = 65_534;
     for refused in [
-        bench.writer.archivist(asker).err(),
-        bench.writer.rescue(asker).err(),
-        bench.writer.acknowledge(asker, Consent::Any, false).err(),
-        bench.writer.acknowledge(asker, Consent::Any, true).err(),
+        bench.writer.archivist(requester).err(),
+        bench.writer.rescue(requester).err(),
+        bench
+            .writer
+            .acknowledge(requester, Consent::Any, false)
+            .err(),
+        bench
+            .writer
+            .acknowledge(requester, Consent::Any, true)
+            .err(),
     ] {
         let refused = refused.unwrap();
         assert!(

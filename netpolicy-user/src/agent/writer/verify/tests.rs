@@ -1,4 +1,4 @@
-//! What is compared on demand, and what is said of it.
+//! Verification on demand, and its report.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -20,7 +20,7 @@ fn all_is_well() {
 }
 
 #[test]
-fn what_differs_is_told_and_repaired() {
+fn difference_is_reported_and_repaired() {
     let mut bench = Bench::new();
     bench.kernel.lock().differences = vec!["scope 0: the lists differ (IPv4)".into()];
     let view = bench.writer.verify_all().unwrap();
@@ -34,7 +34,7 @@ fn what_differs_is_told_and_repaired() {
 }
 
 #[test]
-fn what_cannot_be_repaired_is_told() {
+fn difference_that_cannot_be_repaired_is_reported() {
     let mut bench = Bench::new();
     bench.kernel.lock().differences = vec!["lists are missing".into()];
     bench.kernel.lock().fail_prepare = true;
@@ -44,7 +44,7 @@ fn what_cannot_be_repaired_is_told() {
 }
 
 #[test]
-fn a_ruleset_that_is_not_what_the_state_says_is_compiled_anew() {
+fn ruleset_that_differs_from_the_state_is_recompiled() {
     let mut bench = Bench::new();
     let office = create("office", &["10.0.0.0/8"], &[]);
     bench.writer.change(office, ROOT, PLAIN).unwrap();
@@ -60,7 +60,7 @@ fn a_ruleset_that_is_not_what_the_state_says_is_compiled_anew() {
 }
 
 #[test]
-fn pins_that_are_gone_are_told_and_installed_anew() {
+fn lost_pins_are_reported_and_reinstalled() {
     let mut bench = Bench::new();
     bench.kernel.lock().unpinned = true;
     let view = bench.writer.verify_all().unwrap();
@@ -70,7 +70,7 @@ fn pins_that_are_gone_are_told_and_installed_anew() {
 }
 
 #[test]
-fn pins_that_cannot_be_installed_anew_are_not_called_repaired() {
+fn pins_that_cannot_be_reinstalled_are_not_reported_as_repaired() {
     let mut bench = Bench::new();
     bench.kernel.lock().unpinned = true;
     bench.kernel.lock().fail_prepare = true;
@@ -116,7 +116,7 @@ async fn verify_in_progress_does_not_delay_a_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn difference_found_beside_the_writer_is_repaired_by_it() {
+async fn difference_found_outside_the_writer_is_repaired_by_it() {
     let bench = Bench::new();
     bench.kernel.lock().differences = vec!["lists are missing".into()];
     let kernel = bench.kernel.clone();

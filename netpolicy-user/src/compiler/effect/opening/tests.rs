@@ -1,4 +1,4 @@
-//! Openings against looking every boundary up, and their sentences.
+//! Openings, compared with look-ups at every boundary, and their sentences.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

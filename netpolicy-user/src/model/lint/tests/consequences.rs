@@ -1,4 +1,4 @@
-//! What findings claim about verdicts is so.
+//! Claims of findings about verdicts, checked with the oracle.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -61,7 +61,7 @@ proptest! {
         let mut sources = boundaries(&state);
         sources.extend(more);
         for finding in lint(&state) {
-            let Some(scope) = finding.scope.filter(|_| finding.code == Code::DeniesEverybody) else {
+            let Some(scope) = finding.scope.filter(|_| finding.code == Code::DeniesAll) else {
                 continue;
             };
             let service = state.service(&scope);

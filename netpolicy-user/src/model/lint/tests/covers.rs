@@ -1,4 +1,4 @@
-//! What rules cover together is found as what one rule covers.
+//! Ranges that several rules cover together are found like those that one rule covers.
 
 use super::*;
 use crate::model::lint::lint_on;
@@ -144,7 +144,7 @@ fn service_that_shares_no_source_with_the_host_denies_every_source() {
         )
     };
     let all = |combine, allow: &str| codes(&format!("{}{host}{}", service(combine), own(allow)));
-    assert_eq!(all("and", "192.0.2.0/24"), [Code::DeniesEverybody]);
+    assert_eq!(all("and", "192.0.2.0/24"), [Code::DeniesAll]);
     assert_eq!(all("override", "192.0.2.0/24"), []);
     assert_eq!(all("and", "10.1.0.0/16"), []);
     // What the host allows but for a block.
@@ -153,7 +153,7 @@ fn service_that_shares_no_source_with_the_host_denies_every_source() {
         "allow = [\"10.0.0.0/8\", \"2001:db8::/32\"]\nblock = [\"10.1.0.0/17\", \"10.1.128.0/17\"]",
     );
     let toml = format!("{}{host}{}", service("and"), own("10.1.0.0/16"));
-    assert_eq!(codes(&toml), [Code::DeniesEverybody]);
+    assert_eq!(codes(&toml), [Code::DeniesAll]);
     let toml = format!("{}{host}{}", service("and"), own("10.0.0.0/15"));
     assert_eq!(codes(&toml), []);
 }

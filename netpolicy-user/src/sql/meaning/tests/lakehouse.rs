@@ -7,7 +7,7 @@ const OFFICE: &str = "CREATE NETWORK POLICY office ALLOWED_IP_LIST=('10.0.0.0/8'
 const BAD: &str = "CREATE NETWORK POLICY bad BLOCKED_IP_LIST=('10.0.0.66','8.8.8.8')";
 
 #[test]
-fn lakehouse_3_1_without_a_policy_everybody_gets_in() {
+fn lakehouse_3_1_without_a_policy_every_source_is_allowed() {
     let mut world = World::new();
     world.judges(&["10.0.0.1", "8.8.8.8", "::1"], &[]);
     world.ok(Lakehouse, "CREATE NETWORK POLICY nothing");

@@ -1,4 +1,4 @@
-//! SHOW CREATE: what it writes means the same where it is written for.
+//! SHOW CREATE: its output has the same meaning in the dialect that it is written for.
 
 use proptest::prelude::*;
 
@@ -244,7 +244,7 @@ fn check(dialect: Dialect, allow: Option<&[String]>, block: &[String]) {
     let mut parsed = World::new();
     parsed.ok(dialect, &text);
     if dialect == Snowflake && is_empty(&parsed) {
-        // It cannot be set there, and the original denies everybody.
+        // It cannot be set there, and the original denies every source.
         assert!(is_empty(&world));
         return;
     }

@@ -76,7 +76,7 @@ fn snowflake_example_3_a_blocked_zero_leaves_who_is_allowed() {
 }
 
 #[test]
-fn an_empty_policy_cannot_be_set_and_one_with_only_a_block_list_denies_everybody() {
+fn empty_policy_cannot_be_set_and_one_with_only_a_block_list_denies_every_source() {
     for lists in [
         "",
         "ALLOWED_IP_LIST=()",

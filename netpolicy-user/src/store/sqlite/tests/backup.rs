@@ -130,7 +130,7 @@ fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
         .unwrap_or(place);
     let mut altered = backup.clone();
     altered[object] ^= 1;
-    let beside = write("beside", &backup);
+    let with_log = write("beside", &backup);
     write("beside-wal", b"something");
     let empty = {
         let empty = dir.path().join("empty");
@@ -142,7 +142,7 @@ fn what_is_no_whole_backup_is_refused_and_changes_nothing() {
         write("text", b"[[policy]]\nname = \"office\"\n"),
         write("cut", &backup[..backup.len() - 4096]),
         write("altered", &altered),
-        beside,
+        with_log,
         empty,
         dir.path().join("missing"),
         dir.path().to_path_buf(),

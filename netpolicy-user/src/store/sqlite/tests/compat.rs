@@ -1,4 +1,4 @@
-//! What is stored for SQL's dialects: states of former versions read as they did.
+//! Properties stored for SQL dialects: states of earlier versions read the same.
 
 use super::*;
 use crate::model::{Change, ChangeContext, Limits, PolicyCompat};

@@ -135,7 +135,7 @@ fn restored_backup_stays_marked_as_such_until_it_is_adopted() {
 }
 
 #[test]
-fn database_beside_the_log_of_another_is_refused() {
+fn database_next_to_the_log_of_another_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let live = dir.path().join("live");
     let mut store = SqliteStore::open(&live).unwrap();

@@ -1,4 +1,4 @@
-//! What may stand where the store expects its directory and file.
+//! Other kinds of files where the store expects its directory and its file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -118,15 +118,15 @@ fn no_permission_is_said_so() {
     let dir = tempfile::tempdir().unwrap();
     let path = stored(dir.path());
     // As another user, in a thread of its own.
-    let refusal_to_nobody = |path: &Path, mode: u32| {
+    let refusal_to_other_user = |path: &Path, mode: u32| {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
         std::thread::scope(|scope| {
-            let nobody = || {
+            let as_other_user = || {
                 let uid = rustix::process::Uid::from_raw(65534);
                 rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
                 refusal(path)
             };
-            scope.spawn(nobody).join().unwrap()
+            scope.spawn(as_other_user).join().unwrap()
         })
     };
     let new = dir.path().join("new");
@@ -137,7 +137,7 @@ fn no_permission_is_said_so() {
         (0o755, &new, &new),
         (0o777, dir.path(), &path),
     ] {
-        match refusal_to_nobody(at, mode) {
+        match refusal_to_other_user(at, mode) {
             StoreError::NoPermission { path } => assert_eq!(path, refused, "mode {mode:o}"),
             error => panic!("mode {mode:o}: {error}"),
         }
@@ -146,7 +146,7 @@ fn no_permission_is_said_so() {
     assert_eq!(load(dir.path()).unwrap().revision, 1);
 }
 
-/// Nobody commits any more, and nobody closes the database: only the thread is left to do it.
+/// There is no later commit, and the database is not closed: only the thread is left to do it.
 #[test]
 fn what_a_large_commit_wrote_ahead_comes_into_the_database_by_itself() {
     let dir = tempfile::tempdir().unwrap();

@@ -233,7 +233,7 @@ fn only_what_is_new_is_written() {
 }
 
 #[test]
-fn bypasses_are_kept_replaced_and_lapse() {
+fn bypasses_are_stored_replaced_and_expire() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open(dir.path()).unwrap();
     let postgres = Name::new("postgres").unwrap();

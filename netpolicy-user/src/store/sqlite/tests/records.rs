@@ -1,4 +1,4 @@
-//! What is kept outside the revisions: the audit log, grants, the change that waits.
+//! Records outside the revisions: the audit log, grants, the unconfirmed change.
 
 use std::time::Duration;
 

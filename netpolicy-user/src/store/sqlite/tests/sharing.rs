@@ -1,4 +1,4 @@
-//! What versions have in common is held once, in memory and on disk.
+//! Versions share their common parts, in memory and on disk.
 
 use std::sync::Arc;
 

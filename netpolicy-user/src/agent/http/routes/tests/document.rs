@@ -201,7 +201,7 @@ async fn every_operation_refuses_a_caller_without_privileges() {
             .await;
         assert_eq!(response.status(), StatusCode::FORBIDDEN, "{}", op.id());
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await;
-        let body: Problem = serde_json::from_slice(&bytes.unwrap()).unwrap();
+        let body: ProblemDetails = serde_json::from_slice(&bytes.unwrap()).unwrap();
         assert!(body.hint.is_some(), "{}", op.id());
     }
 }

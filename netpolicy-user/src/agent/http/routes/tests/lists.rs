@@ -26,7 +26,7 @@ async fn change_for_another_revision_is_refused() {
             }
             assert_eq!(response.headers()["content-type"], PROBLEM_JSON);
             let bytes = axum::body::to_bytes(response.into_body(), 4096).await;
-            let problem: Problem = serde_json::from_slice(&bytes.unwrap()).unwrap();
+            let problem: ProblemDetails = serde_json::from_slice(&bytes.unwrap()).unwrap();
             assert_eq!(problem.code, ErrorCode::RevisionMismatch);
             assert_eq!(
                 (problem.status, &*problem.title),

@@ -105,7 +105,7 @@ async fn refusals_have_their_status_and_say_why() {
 }
 
 #[tokio::test]
-async fn failures_of_kernel_and_store_are_told_apart_from_refusals() {
+async fn failures_of_kernel_and_store_are_distinguished_from_refusals() {
     let mut agent = Agent::new();
     let change = serde_json::to_value(create("office", &[], &["10.0.0.9"])).unwrap();
     agent.kernel.lock().fail_prepare = true;

@@ -190,7 +190,7 @@ fn a_dry_run_goes_through_the_whole_script_and_makes_nothing() {
 #[test]
 fn a_confirmation_covers_one_revision() {
     let mut bench = Bench::new();
-    let within = Options {
+    let within = ChangeOptions {
         confirm_within: Some(std::time::Duration::from_secs(60)),
         ..PLAIN
     };
@@ -251,7 +251,7 @@ fn atomic_script_is_made_at_one_time() {
 }
 
 #[test]
-fn snowflake_cuts_connections_unless_told_otherwise_and_the_others_keep_them() {
+fn snowflake_cuts_connections_by_default_and_other_dialects_keep_them() {
     let cut_or_kept = |dialect, text: &str, options| {
         let mut bench = Bench::new();
         let response = run_sql(&mut bench, &request(dialect, text), ROOT, options);
@@ -266,7 +266,7 @@ fn snowflake_cuts_connections_unless_told_otherwise_and_the_others_keep_them() {
     };
     let snowflake = format!("{OFFICE}; ALTER ACCOUNT SET NETWORK_POLICY = office");
     assert_eq!(cut_or_kept(Snowflake, &snowflake, DRY), Some(Existing::Cut));
-    let keep = Options {
+    let keep = ChangeOptions {
         existing: Some(Existing::Keep),
         ..DRY
     };
@@ -275,7 +275,7 @@ fn snowflake_cuts_connections_unless_told_otherwise_and_the_others_keep_them() {
         Some(Existing::Keep)
     );
     assert_eq!(cut_or_kept(Lakehouse, OFFICE, DRY), Some(Existing::Keep));
-    let cut = Options {
+    let cut = ChangeOptions {
         existing: Some(Existing::Cut),
         ..DRY
     };
@@ -325,7 +325,7 @@ fn privileges_and_bypasses_come_and_go() {
         .iter()
         .map(|b| b.source.to_string())
         .collect();
-    assert_eq!(sources, EVERYBODY);
+    assert_eq!(sources, unversioned::EVERY_SOURCE);
     ok(
         &mut bench,
         Snowflake,

@@ -1,20 +1,20 @@
-//! What is refused, and in whose words.
+//! Refused statements, in their dialect's words.
 
 use super::*;
 use crate::agent::access::Caller;
-use crate::agent::access::Seat;
+use crate::agent::access::OperatorOrigin;
 use crate::store::Outcome;
 
 /// root, who comes from 10.0.0.9.
-fn from_afar() -> Asker {
-    Asker {
-        seat: Seat::Said("10.0.0.9".parse().unwrap()),
+fn from_afar() -> Requester {
+    Requester {
+        origin: OperatorOrigin::Said("10.0.0.9".parse().unwrap()),
         ..ROOT
     }
 }
 
 #[test]
-fn nobody_locks_himself_out_and_each_product_says_so_in_its_words() {
+fn lockout_is_refused_in_each_dialects_words() {
     for (dialect, before, text, starts) in [
         (
             Snowflake,
@@ -62,7 +62,7 @@ fn nobody_locks_himself_out_and_each_product_says_so_in_its_words() {
             assert!(error.errors[0].contains("10.0.0.9"), "{error:?}");
             assert_eq!(error.status, 409);
             assert_eq!(bench.snapshot().revision, revision);
-            let forced = Options {
+            let forced = ChangeOptions {
                 force: true,
                 ..options
             };
@@ -93,10 +93,10 @@ fn lakehouses_force_is_force() {
 }
 
 #[test]
-fn a_stranger_may_nothing_and_is_told_in_each_products_words() {
+fn caller_without_privileges_is_refused_in_each_dialects_words() {
     let mut bench = Bench::new();
     ok(&mut bench, Snowflake, OFFICE);
-    let stranger = Asker {
+    let stranger = Requester {
         caller: Caller {
             uid: 3_999_999_999,
             gid: 3_999_999_999,
@@ -159,7 +159,7 @@ fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
         .writer
         .change(add_service("postgres", "5432"), ROOT, PLAIN)
         .unwrap();
-    let outsider = Asker {
+    let outsider = Requester {
         caller: Caller {
             uid: 3_999_999_999,
             gid: 3_999_999_999,
@@ -172,7 +172,7 @@ fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
     let two = "CREATE NETWORK POLICY first_one; CREATE NETWORK POLICY second_one";
     let within = Some(std::time::Duration::from_secs(60));
     let other = Some(77);
-    for (text, is_atomic, asker, options, action) in [
+    for (text, is_atomic, requester, options, action) in [
         (bypass(0), false, outsider, PLAIN, "postgres"),
         (bypass(5), false, outsider, PLAIN, "postgres"),
         (bypass(5), true, ROOT, PLAIN, "sql: ALTER USER"),
@@ -180,7 +180,7 @@ fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
             two.to_owned(),
             false,
             ROOT,
-            Options {
+            ChangeOptions {
                 confirm_within: within,
                 ..PLAIN
             },
@@ -190,7 +190,7 @@ fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
             two.to_owned(),
             false,
             ROOT,
-            Options {
+            ChangeOptions {
                 if_revision: other,
                 ..PLAIN
             },
@@ -204,17 +204,19 @@ fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
             ..SqlRequest::default()
         };
         let before = bench.audit_log(99).len();
-        let trial = Options {
+        let trial = ChangeOptions {
             dry_run: true,
             ..options
         };
         assert!(
-            run_sql(&mut bench, &request, asker, trial).error.is_some(),
+            run_sql(&mut bench, &request, requester, trial)
+                .error
+                .is_some(),
             "{text}"
         );
         assert_eq!(bench.audit_log(99).len(), before, "{text}");
         assert!(
-            run_sql(&mut bench, &request, asker, options)
+            run_sql(&mut bench, &request, requester, options)
                 .error
                 .is_some(),
             "{text}"

@@ -1,4 +1,4 @@
-//! What people and attackers paste: an error with its place, promptly, and nothing made.
+//! Unreadable scripts: an error with its place, promptly, and no change.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ fn check(dialect: Dialect, text: &str, place: (u32, u32), says: &str) {
 }
 
 #[test]
-fn a_bad_paste_is_told_its_place_and_changes_nothing() {
+fn bad_pasted_rule_is_reported_with_its_place_and_changes_nothing() {
     let list = |item: &str| format!("CREATE NETWORK POLICY office\n  ALLOWED_IP_LIST=({item})");
     for dialect in [Snowflake, Lakehouse] {
         for (item, column, says) in [

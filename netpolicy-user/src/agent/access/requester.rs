@@ -1,4 +1,4 @@
-//! Who asks, and from where.
+//! The requester: a caller, and where the operator connects from.
 
 use std::net::IpAddr;
 
@@ -7,35 +7,35 @@ use super::operator;
 use crate::agent::error::AgentError;
 use crate::api::OperatorView;
 
-/// Who asks, and from where.
+/// A caller, and where the operator connects from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker {
+pub struct Requester {
     /// The OS user at the other end of the socket.
     pub caller: Caller,
-    /// Where he sits.
-    pub seat: Seat,
+    /// Where the operator connects from.
+    pub origin: OperatorOrigin,
 }
 
-impl Asker {
+impl Requester {
     /// The agent itself.
     #[must_use]
     pub fn agent() -> Self {
         Self {
             caller: Caller::root(),
-            seat: Seat::Console,
+            origin: OperatorOrigin::Console,
         }
     }
 
-    /// The caller, and where they sit.
+    /// The caller, with the origin of the caller's process.
     #[must_use]
     pub fn here(caller: Caller) -> Self {
         Self {
             caller,
-            seat: Seat::of(caller),
+            origin: OperatorOrigin::of(caller),
         }
     }
 
-    /// Who asks; `from`: an address that is judged as well as the one that the caller's
+    /// The requester; `from`: an address that is judged as well as the one that the caller's
     /// process tells, "none" for none.
     ///
     /// # Errors
@@ -45,28 +45,28 @@ impl Asker {
             None | Some("none") => None,
             Some(text) => Some(address(text)?),
         };
-        let seat = match (Seat::of(caller), said) {
-            (Seat::Ssh { address, pid }, Some(said)) if said != address => {
-                Seat::Both { said, address, pid }
+        let origin = match (OperatorOrigin::of(caller), said) {
+            (OperatorOrigin::Ssh { address, pid }, Some(said)) if said != address => {
+                OperatorOrigin::Both { said, address, pid }
             }
-            (Seat::Console, Some(said)) => Seat::Said(said),
-            (seat, _) if from == Some("none") && !seat.is_judged() => Seat::Nowhere,
-            (seat, _) => seat,
+            (OperatorOrigin::Console, Some(said)) => OperatorOrigin::Said(said),
+            (origin, _) if from == Some("none") && !origin.is_judged() => OperatorOrigin::Nowhere,
+            (origin, _) => origin,
         };
-        Ok(Self { caller, seat })
+        Ok(Self { caller, origin })
     }
 }
 
-/// Where an operator sits.
+/// Where an operator connects from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seat {
+pub enum OperatorOrigin {
     /// On the machine itself: no address to lock out.
     Console,
-    /// He says that he has no address.
+    /// `--from none`: the operator has no address.
     Nowhere,
-    /// He says so.
+    /// The address of `--from`.
     Said(IpAddr),
-    /// His terminal came over SSH.
+    /// The terminal came over SSH.
     Ssh {
         /// The client's address.
         address: IpAddr,
@@ -84,7 +84,7 @@ pub enum Seat {
     },
 }
 
-impl Seat {
+impl OperatorOrigin {
     /// Where the process at the other end of the socket was started from.
     #[must_use]
     pub fn of(caller: Caller) -> Self {

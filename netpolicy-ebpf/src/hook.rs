@@ -1,0 +1,195 @@
+//! The two hooks that run the program, XDP and tc ingress (tcx, or clsact before Linux 6.6), and
+//! what differs between them: how a packet is read, what passes it, and what drops it.
+//!
+//! Everything else is written once, for any [`Packet`], and compiled for each. Its parts that
+//! are global functions (Documentation/bpf: `BTF_FUNC_GLOBAL`) exist twice, since the verifier
+//! wants the program type's own context as their argument: [`Calls`].
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md},
+    helpers::{bpf_skb_load_bytes, bpf_xdp_load_bytes},
+};
+use netpolicy_ebpf::{Layer, packet};
+
+use crate::{frame::Frame, maps, outcome, slow, whole};
+
+/// A packet at a hook.
+pub(crate) trait Packet: Calls + EbpfContext + Copy {
+    /// What the program returns to let the packet go on.
+    const PASS: u32;
+    /// What the program returns to drop it.
+    const DROP: u32;
+
+    /// Its linear part. At XDP at least the headers of every driver; at tc as little as 14 bytes.
+    fn linear(self) -> Frame;
+
+    /// Writes `len` bytes at an offset to `to`, wherever in the packet they lie. `false`: some
+    /// of them lie past its end.
+    ///
+    /// # Safety
+    /// `to` points to `len` bytes.
+    unsafe fn load_bytes(self, offset: u32, to: *mut c_void, len: u32) -> bool;
+
+    /// The index of the interface that it arrived at.
+    fn interface(self) -> u32;
+
+    /// Reads its headers: a packed [`Segment`](netpolicy_ebpf::Segment).
+    fn parse(self) -> u64;
+}
+
+/// A packet at XDP.
+#[derive(Clone, Copy)]
+pub(crate) struct Xdp(pub(crate) *mut xdp_md);
+
+impl EbpfContext for Xdp {
+    fn as_ptr(&self) -> *mut c_void {
+        self.0.cast()
+    }
+}
+
+impl Packet for Xdp {
+    const PASS: u32 = xdp_action::XDP_PASS;
+    const DROP: u32 = xdp_action::XDP_DROP;
+
+    #[inline(always)]
+    fn linear(self) -> Frame {
+        // SAFETY: the kernel's context.
+        unsafe { Frame::new((*self.0).data as usize, (*self.0).data_end as usize) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, offset: u32, to: *mut c_void, len: u32) -> bool {
+        // SAFETY: the caller's promise; Linux 5.18.
+        unsafe { bpf_xdp_load_bytes(self.0, offset, to, len) == 0 }
+    }
+
+    #[inline(always)]
+    fn interface(self) -> u32 {
+        // SAFETY: the kernel's context.
+        unsafe { (*self.0).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn parse(self) -> u64 {
+        packet::parse_packed(&whole::Whole::of(self), maps::layer())
+    }
+}
+
+/// A packet at tc ingress.
+///
+/// The kernel has moved the outer VLAN tag to the packet's metadata, so what is read here begins
+/// behind it. Nothing is lost by that: whatever tags there are, the packet is judged by what is
+/// behind them.
+#[derive(Clone, Copy)]
+pub(crate) struct Tc(pub(crate) *mut __sk_buff);
+
+impl EbpfContext for Tc {
+    fn as_ptr(&self) -> *mut c_void {
+        self.0.cast()
+    }
+}
+
+impl Packet for Tc {
+    // "Unspecified": the next program, and behind the last the stack. OK would end the chain.
+    const PASS: u32 = TC_ACT_UNSPEC as u32;
+    const DROP: u32 = TC_ACT_SHOT as u32;
+
+    #[inline(always)]
+    fn linear(self) -> Frame {
+        // SAFETY: the kernel's context.
+        unsafe { Frame::new((*self.0).data as usize, (*self.0).data_end as usize) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, offset: u32, to: *mut c_void, len: u32) -> bool {
+        // Reads from any part. Not `bpf_skb_pull_data`, which copies the headers of a packet
+        // that a capture holds as well, and may fail.
+        // SAFETY: the caller's promise.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to, len) == 0 }
+    }
+
+    #[inline(always)]
+    fn interface(self) -> u32 {
+        // SAFETY: the kernel's context.
+        unsafe { (*self.0).ifindex }
+    }
+
+    #[inline(always)]
+    fn parse(self) -> u64 {
+        let whole = whole::Whole::of(self);
+        match maps::layer() {
+            Layer::Ethernet => packet::parse_packed(&whole, Layer::Ethernet),
+            Layer::Ip => {
+                // What follows, as the kernel found it: no guess is needed.
+                // SAFETY: the kernel's context.
+                let protocol = unsafe { (*self.0).protocol };
+                packet::parse_announced(&whole, (protocol as u16).to_ne_bytes())
+            }
+        }
+    }
+}
+
+/// Makes the global functions of both hooks, and the calls of them.
+macro_rules! calls {
+    ($($call:ident: $xdp:ident, $tc:ident = $body:path, ($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        /// The global functions of a hook.
+        pub(crate) trait Calls: Sized {
+            $(
+                #[doc = concat!("See [`", stringify!($body), "`].")]
+                fn $call(self, $($argument: $type),*) -> $result;
+            )*
+        }
+
+        impl Calls for Xdp {
+            $(
+                #[inline(always)]
+                fn $call(self, $($argument: $type),*) -> $result {
+                    $xdp(self.0, $($argument),*)
+                }
+            )*
+        }
+
+        impl Calls for Tc {
+            $(
+                #[inline(always)]
+                fn $call(self, $($argument: $type),*) -> $result {
+                    $tc(self.0, $($argument),*)
+                }
+            )*
+        }
+
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            extern "C" fn $xdp(packet: *mut xdp_md, $($argument: $type),*) -> $result {
+                $body(Xdp(packet), $($argument),*)
+            }
+
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            extern "C" fn $tc(packet: *mut __sk_buff, $($argument: $type),*) -> $result {
+                $body(Tc(packet), $($argument),*)
+            }
+        )*
+    };
+}
+
+calls! {
+    slow_path: slow_path, tc_slow_path = slow::slow_path, () -> u32;
+    judge_reading: judge_reading, tc_judge_reading
+        = slow::judge_reading, (packed: u64, generation: u64, bypasses: u64) -> u64;
+    judge_attempt: judge_attempt, tc_judge_attempt
+        = slow::judge_attempt, (packed: u64, generation: u64, bypasses: u64) -> u64;
+    one_scope: one_scope, tc_one_scope
+        = slow::one_scope, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
+    report: report, tc_report = outcome::report, (verdict: u32, generation: u64) -> u32;
+    walk: walk, tc_walk = whole::walk, () -> u64;
+    ip: ip, tc_ip = whole::ip, (at: u64, is_v6: u64) -> u64;
+    tags: tags, tc_tags = whole::tags, (at: u64) -> u64;
+    extensions: extensions, tc_extensions = whole::extensions, (chain: u64, end: u64) -> u64;
+    tag: tag, tc_tag = whole::tag, (at: u64) -> u64;
+    extension: extension, tc_extension = whole::extension, (chain: u64, end: u64) -> u64;
+}

@@ -1,0 +1,124 @@
+//! Statements whose effect is not part of a revision: privileges and bypasses.
+
+use super::RunningScript;
+use crate::agent::access::rights;
+use crate::agent::change::Consent;
+use crate::agent::change::consent::asks;
+use crate::agent::error::AgentError;
+use crate::api::{BypassRequest, GrantRequest, SqlResult};
+use crate::model::Privilege;
+use crate::sql::meaning::Privileged;
+
+/// Every source, a network for each family.
+pub(super) const EVERY_SOURCE: [&str; 2] = ["0.0.0.0/0", "::/0"];
+
+impl RunningScript<'_, '_> {
+    /// Grants or revokes a privilege; the status.
+    pub(super) fn grant(
+        &mut self,
+        grant: Privileged,
+        is_grant: bool,
+        action: &str,
+    ) -> Result<String, AgentError> {
+        let verb = if is_grant { "grant" } else { "revoke" };
+        self.refuse_if_atomic(if is_grant { "GRANT" } else { "REVOKE" }, action)?;
+        let request = GrantRequest {
+            privilege: grant.privilege,
+            to: grant.to,
+            policy: grant.policy.map(|name| name.to_written().into_owned()),
+        };
+        let writer = &mut *self.writer;
+        if self.options.dry_run {
+            rights::require(
+                self.requester.caller,
+                writer.grants(),
+                Privilege::Admin,
+                verb,
+            )?;
+        } else if is_grant {
+            writer.grant(&request, self.requester)?;
+        } else {
+            writer.revoke(&request, self.requester)?;
+        }
+        Ok(self.tried(grant.status))
+    }
+
+    /// Exempts every source from a service's policies for a time; without a time: ends that.
+    pub(super) fn bypass(
+        &mut self,
+        service: &str,
+        minutes: u32,
+        action: &str,
+        result: &mut SqlResult,
+    ) -> Result<(), AgentError> {
+        self.refuse_if_atomic("a bypass", action)?;
+        // Otherwise the writer requires it, and records what it refuses.
+        if self.options.dry_run {
+            let what = "grant or revoke a bypass";
+            rights::require(
+                self.requester.caller,
+                self.writer.grants(),
+                Privilege::Bypass,
+                what,
+            )?;
+        }
+        if minutes > 0 {
+            // Both families are one question.
+            let requests = EVERY_SOURCE.map(|source| BypassRequest {
+                source: source.to_owned(),
+                minutes,
+                service: Some(service.to_owned()),
+            });
+            let opens = self
+                .writer
+                .bypasses_open(&requests, self.requester, self.base())?;
+            let consented = self.options.consent.require("the bypass", opens.as_ref());
+            match (consented, self.options.dry_run) {
+                (Err(AgentError::Opens { opens, .. }), true) => asks(&mut result.warnings, &opens),
+                (Err(error), _) => {
+                    self.writer.audit_refusal(self.requester, action, &error);
+                    return Err(error);
+                }
+                (Ok(()), true) => {}
+                (Ok(()), false) => {
+                    for request in &requests {
+                        self.writer
+                            .grant_bypass(request, self.requester, Consent::Any)?;
+                    }
+                }
+            }
+        }
+        if self.options.dry_run || minutes > 0 {
+            return Ok(());
+        }
+        for source in EVERY_SOURCE {
+            let force = self.options.force;
+            match self
+                .writer
+                .revoke_bypass(source, Some(service), self.requester, force)
+            {
+                // None was there, or it has expired.
+                Ok(_) | Err(AgentError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses in an atomic script what is not part of a revision.
+    fn refuse_if_atomic(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
+        if self.atomic.is_none() {
+            return Ok(());
+        }
+        let error = AgentError::Sql {
+            message: format!(
+                "{what} is not part of a revision, so an atomic script cannot contain it"
+            ),
+            hint: Some("run it by itself".to_owned()),
+        };
+        if !self.options.dry_run {
+            self.writer.audit_refusal(self.requester, action, &error);
+        }
+        Err(error)
+    }
+}
