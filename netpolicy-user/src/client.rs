@@ -6,6 +6,7 @@
 mod bypasses;
 mod error;
 mod events;
+mod http;
 mod safety;
 mod sql;
 mod states;
@@ -15,8 +16,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::header::IF_MATCH;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use hyper::header::IF_MATCH;
+use hyper::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +27,8 @@ use crate::api::{
 };
 use crate::model::Finding;
 use crate::model::change::Change;
+
+use http::{ClientRequest, ClientResponse, ExchangeError};
 
 pub use error::ClientError;
 pub use events::Events;
@@ -42,30 +45,18 @@ const EARLY_PAUSE: Duration = Duration::from_millis(500);
 /// Talks to one agent.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
     socket: PathBuf,
 }
 
 type ClientResult<T> = Result<T, ClientError>;
 
 impl Client {
-    /// A client of the agent that listens on `socket`. Connects at the first request.
-    ///
-    /// # Errors
-    /// When the HTTP client cannot be made.
-    pub fn new(socket: &Path) -> ClientResult<Self> {
-        let http = reqwest::Client::builder()
-            .unix_socket(socket)
-            .no_proxy()
-            .build();
-        Ok(Self {
-            http: http.map_err(|e| ClientError::Transport {
-                what: "making the HTTP client".into(),
-                socket: socket.to_owned(),
-                source: e.into(),
-            })?,
+    /// A client of the agent that listens on `socket`. Connects at each request.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self {
             socket: socket.to_owned(),
-        })
+        }
     }
 
     /// `GET /v1/status`
@@ -211,10 +202,10 @@ impl Client {
     }
 
     /// A request that changes the desired state.
-    fn changing(&self, path: &[&str], query: &ChangeQuery) -> RequestBuilder {
+    fn changing(&self, path: &[&str], query: &ChangeQuery) -> ClientRequest {
         let request = self.request(Method::POST, path, &[]).query(query);
         match query.if_revision {
-            Some(revision) => request.header(IF_MATCH, format!("\"{revision}\"")),
+            Some(revision) => request.header(IF_MATCH, &format!("\"{revision}\"")),
             None => request,
         }
     }
@@ -258,46 +249,20 @@ impl Client {
         self.decode(&what, self.send(&what, request).await?).await
     }
 
-    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
-        // The host's name is never resolved: every connection goes to the socket.
-        let mut url = String::from("http://netpolicy/v1");
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> ClientRequest {
+        let mut target = String::from("/v1");
         for segment in path {
-            url.push('/');
-            url.extend(segment.bytes().map(encode_byte));
+            target.push('/');
+            target.extend(segment.bytes().map(encode_byte));
         }
-        self.http.request(method, url).query(query)
+        ClientRequest::new(method, target).query(query)
     }
 
-    async fn send(&self, what: &str, request: RequestBuilder) -> ClientResult<Response> {
-        let mut last = Some(request);
-        let next = || {
-            let request = last.take();
-            last = request.as_ref().and_then(RequestBuilder::try_clone);
-            request
-        };
-        self.answer(what, next).await
-    }
-
-    /// As [`Client::send`], for a request that cannot be cloned.
-    async fn send_made(
-        &self,
-        what: &str,
-        make: impl Fn() -> RequestBuilder,
-    ) -> ClientResult<Response> {
-        self.answer(what, || Some(make())).await
-    }
-
-    async fn answer(
-        &self,
-        what: &str,
-        next: impl FnMut() -> Option<RequestBuilder>,
-    ) -> ClientResult<Response> {
-        let response = Self::sent(next).await.map_err(|e| self.failure(what, e))?;
-        let response = response.ok_or_else(|| ClientError::Transport {
-            what: what.to_owned(),
-            socket: self.socket.clone(),
-            source: "there is no request to send".into(),
-        })?;
+    async fn send(&self, what: &str, request: ClientRequest) -> ClientResult<ClientResponse> {
+        let response = self
+            .sent(request)
+            .await
+            .map_err(|e| self.failure(what, e))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -307,25 +272,22 @@ impl Client {
     }
 
     /// Under pressure an agent answers some before it reads their request, which HTTP has no
-    /// room for: when the request is repeated, it says why. `None`: there is no request.
-    async fn sent(
-        mut next: impl FnMut() -> Option<RequestBuilder>,
-    ) -> reqwest::Result<Option<Response>> {
-        let mut failed = None;
-        for _ in 0..EARLY_ANSWERS {
-            let Some(request) = next() else { break };
-            if failed.is_some() {
-                tokio::time::sleep(EARLY_PAUSE).await;
-            }
-            match request.send().await {
-                Err(error) if error::says_no_http(&error) => failed = Some(error),
-                sent => return sent.map(Some),
+    /// room for: when the request is repeated, it says why.
+    async fn sent(&self, request: ClientRequest) -> Result<ClientResponse, ExchangeError> {
+        for _ in 1..EARLY_ANSWERS {
+            match request.clone().send(&self.socket).await {
+                Err(ExchangeError::NotHttp(_)) => tokio::time::sleep(EARLY_PAUSE).await,
+                sent => return sent,
             }
         }
-        failed.map_or(Ok(None), Err)
+        request.send(&self.socket).await
     }
 
-    async fn decode<T: DeserializeOwned>(&self, what: &str, response: Response) -> ClientResult<T> {
+    async fn decode<T: DeserializeOwned>(
+        &self,
+        what: &str,
+        response: ClientResponse,
+    ) -> ClientResult<T> {
         let bytes = response.bytes().await.map_err(|e| self.failure(what, e))?;
         serde_json::from_slice(&bytes).map_err(|e| self.garbled(what, e))
     }
@@ -344,7 +306,7 @@ impl Client {
         }
     }
 
-    fn failure(&self, what: &str, error: reqwest::Error) -> ClientError {
+    fn failure(&self, what: &str, error: ExchangeError) -> ClientError {
         error::failure(&self.socket, what, error)
     }
 

@@ -14,17 +14,19 @@ use toml::Spanned;
 
 use crate::model::Limits;
 
+mod commented;
 mod effective;
 mod error;
 mod read;
 
+pub use commented::commented_default;
 pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
 
 /// Where the configuration file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/netpolicy/config.toml";
 /// A configuration file with every key, its default and what it means.
-pub const DEFAULT_TEXT: &str = include_str!("config/default.toml");
+pub(crate) const DEFAULT_TEXT: &str = include_str!("config/default.toml");
 /// The agent's unix socket.
 pub const DEFAULT_SOCKET: &str = "/run/netpolicy/agent.sock";
 /// The store's directory.

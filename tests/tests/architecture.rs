@@ -26,7 +26,7 @@ const PURE: [&str; 26] = [
     "libc",
     "log",
     "nix",
-    "reqwest",
+    "hyper",
     "rtnetlink",
     "rusqlite",
     "rustix",

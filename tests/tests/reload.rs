@@ -215,3 +215,17 @@ fn what_requires_a_restart_is_told_and_the_service_manager_follows_a_reload() {
         status["agent"]["restart"].is_null()
     });
 }
+
+/// The packages install the same text.
+#[test]
+fn default_configuration_is_valid_and_sets_no_key() {
+    let host = DatabaseHost::without_agent();
+    let text = host.ok("config default");
+    assert_eq!(text, netpolicy_user::config::commented_default());
+    assert_eq!(host.json("config default"), json!(text));
+    host.write("config.toml", &text);
+    assert_has(&host.ok("config check"), &["is valid"]);
+    for setting in host.json("config show").as_array().unwrap() {
+        assert_ne!(setting["source"], "file", "{setting}");
+    }
+}

@@ -22,7 +22,7 @@ fn ask(host: &DatabaseHost, request: &SqlRequest, from: &str) -> SqlResponse {
         opens: Some("any".to_owned()),
         ..ChangeQuery::default()
     };
-    let client = Client::new(&host.socket()).expect("a client");
+    let client = Client::new(&host.socket());
     let runtime = runtime.expect("a runtime");
     let answer = runtime.block_on(client.sql(request, &query));
     answer.expect("an answer")

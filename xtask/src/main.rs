@@ -18,6 +18,7 @@ mod agent;
 mod bench;
 mod build;
 mod demo;
+mod dist;
 mod docs;
 mod fuzz;
 mod kernels;
@@ -88,8 +89,10 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Check formatting, lints and documentation
+    /// Check formatting, lints, documentation and licences
     Lint,
+    /// Make the packages: .deb, .rpm, tarball, debug symbols, bill of materials
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Task::Kernels(args) => kernels::run(&args),
         Task::Docs { check } => docs::docs(check),
         Task::Lint => lint::lint(),
+        Task::Dist(args) => dist::dist(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

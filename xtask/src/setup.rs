@@ -9,6 +9,7 @@ use xshell::Shell;
 use crate::{tools, workspace};
 
 mod bpf_linker;
+mod cargo_tool;
 mod packages;
 mod python;
 mod rust_src;
@@ -27,6 +28,8 @@ pub(crate) enum Purpose {
     Bench,
     /// To run the tests under other kernels
     Kernels,
+    /// To make the packages
+    Dist,
 }
 
 impl Purpose {
@@ -34,6 +37,7 @@ impl Purpose {
     fn includes(self, other: Self) -> bool {
         match self {
             Self::Kernels => other <= Self::Test || other == Self::Kernels,
+            Self::Dist => other == Self::Build || other == self,
             _ => other <= self,
         }
     }
@@ -85,7 +89,11 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
             sysroot,
         }),
     ];
-    if purpose >= Purpose::Test {
+    steps.push(Box::new(cargo_tool::CargoTools {
+        tools_dir: tools_dir.clone(),
+        purpose,
+    }));
+    if purpose.includes(Purpose::Test) {
         steps.push(Box::new(python::Python { tools_dir }));
     }
     let mut to_do = Vec::new();

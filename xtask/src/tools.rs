@@ -60,6 +60,11 @@ pub(crate) fn bpf_linker(tools_dir: &Path) -> PathBuf {
     tools_dir.join("bin").join("bpf-linker")
 }
 
+/// A subcommand of cargo among the tools.
+pub(crate) fn cargo_tool(tools_dir: &Path, name: &str) -> PathBuf {
+    tools_dir.join("bin").join(name)
+}
+
 /// The environment of the tests' Python programs among the tools.
 pub(crate) fn python_environment(tools_dir: &Path) -> PathBuf {
     tools_dir.join("python")

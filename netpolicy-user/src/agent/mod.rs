@@ -11,7 +11,6 @@
 //! | `in_force` | what is, or should be, in force | nothing |
 //! | `progress` | what the writer is doing | nothing |
 //! | `memory` | the agent's own memory | nothing |
-//! | `service_manager` | what systemd is told | nothing |
 //! | `snapshot` | what the writer publishes for all who only read | `held` |
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
@@ -22,6 +21,7 @@
 //! | `events` | denied attempts: ring buffer, names, listeners | `error`, `kernel`, `snapshot` |
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
+//! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
 //! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |

@@ -24,7 +24,6 @@ use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
 use super::{service_manager, start};
 use crate::config::{Config, DETACHED_MARKER};
-use crate::model::counted;
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
 /// by a thread of their own. A look that finds nothing takes some dozens of system calls.
@@ -114,7 +113,7 @@ pub async fn run(config: Config, read: ReadConfig) -> anyhow::Result<()> {
         "ready; {}",
         snapshot.filtering()
     );
-    service_manager::ready(&status_line(&snapshot, &running.borrow(), &[]));
+    service_manager::ready(&service_manager::line(&snapshot, &running.borrow(), &[]));
     drop(snapshot);
     tasks.spawn(reload_on_hangup(hangups, reloader));
 
@@ -243,7 +242,7 @@ async fn tell_service_manager(app: App) {
         let snapshot = snapshots.borrow_and_update().clone();
         let (asked, known) = (app.clone(), snapshot.clone());
         let open = tokio::task::spawn_blocking(move || routes::unfiltered_others(&asked, &known));
-        let line = status_line(&snapshot, &running, &open.await.unwrap_or_default());
+        let line = service_manager::line(&snapshot, &running, &open.await.unwrap_or_default());
         if line != told {
             service_manager::status(&line);
             told = line;
@@ -321,30 +320,6 @@ fn remains(snapshot: &Snapshot) -> String {
     match snapshot.detached {
         Some(_) => filtering,
         None => format!("what is in force stays in place; {filtering}"),
-    }
-}
-
-fn status_line(snapshot: &Snapshot, running: &Running, open: &[String]) -> String {
-    let what = match &snapshot.detached {
-        Some(detached) => detached.in_words(),
-        None => format!(
-            "revision {} as generation {}, {}; {}",
-            snapshot.revision,
-            snapshot.generation,
-            counted(snapshot.entries, "entry", "entries"),
-            snapshot.filtering_with(open)
-        ),
-    };
-    let what = match running.restart.is_empty() {
-        true => what,
-        false => format!(
-            "{what}; restart required for {}",
-            running.restart.join(", ")
-        ),
-    };
-    match snapshot.faults.len() + snapshot.unfiltered.len() + running.problems.len() {
-        0 => what,
-        n => format!("{what}; {n} fault(s), see netpolicy status"),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
+use anyhow::Context as _;
 use clap_complete::Shell;
 
+use super::complete;
 use super::failure::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -12,9 +14,11 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
+/// Prints the function by which the shell asks netpolicy.
 pub(super) fn run(args: &CompletionsArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "netpolicy", &mut script);
-    out.write_all(&script)?;
+    let shell = args.shell.to_string();
+    let script = complete::script(&shell);
+    let script = script.with_context(|| format!("{shell} is not supported"))?;
+    out.write_all(script.as_bytes())?;
     Ok(Exit::Done)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::context::wants_colour;
 use super::failure::Exit;
 use crate::config::{
-    Config, DEFAULT_FILE, DEFAULT_TEXT, Overrides, Setting, ValueOrigin, named_file, settings,
+    Config, DEFAULT_FILE, Overrides, Setting, ValueOrigin, commented_default, named_file, settings,
 };
 use crate::output::{Escaped, Format, RenderOptions, SettingView, render, write_json};
 
@@ -25,7 +25,7 @@ pub(super) enum ConfigCommand {
     /// Show the values in effect, and where each comes from; the agent's options are not known
     /// here
     Show,
-    /// Print the default configuration file, which explains every key
+    /// Print the default configuration file, which explains every key; all are commented out
     Default,
 }
 
@@ -49,8 +49,8 @@ pub(super) fn run(
             render(found.as_slice(), &options, &mut out)?;
         }
         ConfigCommand::Default => match format {
-            Format::Table => out.write_all(DEFAULT_TEXT.as_bytes())?,
-            Format::Json => write_json(DEFAULT_TEXT, &mut out)?,
+            Format::Table => out.write_all(commented_default().as_bytes())?,
+            Format::Json => write_json(&commented_default(), &mut out)?,
         },
     }
     out.flush()?;

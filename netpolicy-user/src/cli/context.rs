@@ -56,9 +56,9 @@ impl<'a> Context<'a> {
         terminals: Terminals,
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
-    ) -> Result<Self, ClientError> {
-        Ok(Self {
-            client: Client::new(&config.socket)?,
+    ) -> Self {
+        Self {
+            client: Client::new(&config.socket),
             config,
             options: RenderOptions {
                 format,
@@ -70,7 +70,7 @@ impl<'a> Context<'a> {
             terminals,
             out,
             err,
-        })
+        }
     }
 
     /// Prints a value.

@@ -9,6 +9,7 @@ mod apply;
 mod attach;
 mod bind;
 mod bypass;
+mod complete;
 mod completions;
 mod config;
 mod context;
@@ -177,6 +178,14 @@ enum ClientCommand {
 /// Runs the command line `args`, program name first, and says how the process ends.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<_> = args.into_iter().collect();
+    match complete::answer(&args) {
+        Ok(false) => {}
+        Ok(true) => return Exit::Done.into(),
+        Err(error) => {
+            let _ = error.print();
+            return Exit::Usage.into();
+        }
+    }
     let cli = match usage::parse(&args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -204,6 +213,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 #[must_use]
 pub fn command() -> clap::Command {
     usage::command()
+}
+
+/// The function by which a shell completes command lines; `None`: the shell is not known.
+#[must_use]
+pub fn completions(shell: &str) -> Option<String> {
+    complete::script(shell)
 }
 
 /// The statements of a dialect, as the prompt's `\h` lists them.
@@ -250,7 +265,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         terminals,
         &mut out,
         &mut err,
-    )?;
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

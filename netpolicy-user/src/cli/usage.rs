@@ -6,11 +6,11 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
-use super::{Cli, examples};
+use super::{Cli, complete, examples};
 
 /// The command line's description, with examples.
 pub(super) fn command() -> Command {
-    examples::add(Cli::command())
+    complete::add(examples::add(Cli::command()))
 }
 
 /// Reads a command line, program name first.

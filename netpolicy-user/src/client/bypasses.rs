@@ -1,6 +1,6 @@
 //! Bypasses: listed, granted, revoked.
 
-use reqwest::Method;
+use hyper::Method;
 
 use super::{ANSWER_TIMEOUT, Client, ClientResult, consent};
 use crate::api::{BypassRequest, BypassView};

@@ -1,15 +1,15 @@
 //! Why a request has no answer: each cause by its own name.
 
-use std::error::Error as _;
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::StatusCode;
 use nix::errno::Errno;
-use reqwest::StatusCode;
 
 use super::ANSWER_TIMEOUT;
+use super::http::ExchangeError;
 use crate::api::ProblemDetails;
 
 /// Why a request has no answer.
@@ -116,32 +116,24 @@ impl ClientError {
     }
 }
 
-/// Sorts reqwest's errors by their cause.
-pub(super) fn failure(socket: &Path, what: &str, error: reqwest::Error) -> ClientError {
+/// Sorts errors by their cause.
+pub(super) fn failure(socket: &Path, what: &str, error: ExchangeError) -> ClientError {
     let socket = socket.to_owned();
-    if error.is_timeout() {
-        return ClientError::Silent {
+    match error {
+        ExchangeError::Timeout => ClientError::Silent {
             socket,
             waited: ANSWER_TIMEOUT,
-        };
-    }
-    if error.is_connect()
-        && let Some(source) = io_error(&error)
-    {
-        return unconnected(socket, source);
-    }
-    if says_no_http(&error) {
-        return ClientError::OtherProgram {
+        },
+        ExchangeError::Connect(source) => unconnected(socket, source),
+        ExchangeError::NotHttp(_) => ClientError::OtherProgram {
             socket,
             why: "it does not speak HTTP".to_owned(),
-        };
-    }
-    // The URL in reqwest's own text is no real address; it would only mislead.
-    let source = error.without_url().into();
-    ClientError::Transport {
-        what: what.to_owned(),
-        socket,
-        source,
+        },
+        error @ (ExchangeError::Broken(_) | ExchangeError::Unmade(_)) => ClientError::Transport {
+            what: what.to_owned(),
+            socket,
+            source: error.into(),
+        },
     }
 }
 
@@ -202,38 +194,6 @@ fn unconnected(socket: PathBuf, source: io::Error) -> ClientError {
         },
         _ => ClientError::Resources { socket, source },
     }
-}
-
-/// Whether the answer is no HTTP at all.
-pub(super) fn says_no_http(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        // hyper's own type is reqwest's matter; its words are all that can be had.
-        let text = e.to_string();
-        if ["invalid HTTP", "unexpected message"]
-            .iter()
-            .any(|words| text.contains(words))
-        {
-            return true;
-        }
-        cause = e.source();
-    }
-    false
-}
-
-/// The operating system's error at the bottom of reqwest's chain.
-fn io_error(error: &reqwest::Error) -> Option<io::Error> {
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        if let Some(io) = e.downcast_ref::<io::Error>() {
-            return Some(match io.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(io.kind(), io.to_string()),
-            });
-        }
-        cause = e.source();
-    }
-    None
 }
 
 fn first_line(text: &str) -> &str {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 
+use super::http::{ClientResponse, ExchangeError};
 use super::{Client, ClientError, ClientResult};
 use crate::api::EventLine;
 
@@ -12,15 +13,15 @@ const LINE_MAX: usize = 64 * 1024;
 /// The stream of [`Client::events`].
 pub struct Events {
     client: Client,
-    stream: BoxStream<'static, reqwest::Result<Bytes>>,
+    stream: BoxStream<'static, Result<Bytes, ExchangeError>>,
     pending: Vec<u8>,
 }
 
 impl Events {
-    pub(super) fn new(client: Client, response: reqwest::Response) -> Self {
+    pub(super) fn new(client: Client, response: ClientResponse) -> Self {
         Self {
             client,
-            stream: response.bytes_stream().boxed(),
+            stream: response.pieces(),
             pending: Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Rollback, confirmation, verification, privileges and the audit log.
 
-use reqwest::Method;
+use hyper::Method;
 
 use super::{ANSWER_TIMEOUT, Client, ClientResult};
 use crate::api::{

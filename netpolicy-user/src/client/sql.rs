@@ -17,7 +17,10 @@ impl Client {
         let what = "POST /v1/sql";
         // Without a time limit: millions of rules take a while.
         let request = self.changing(&["sql"], query).json(request);
-        let response = request.send().await.map_err(|e| self.failure(what, e))?;
+        let response = request
+            .send(&self.socket)
+            .await
+            .map_err(|e| self.failure(what, e))?;
         let status = response.status();
         if status.is_success() {
             return self.decode(what, response).await;

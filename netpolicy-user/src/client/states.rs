@@ -1,10 +1,8 @@
 //! States, now and past: exported, listed and compared.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use reqwest::{Body, Method};
+use hyper::Method;
+use hyper::header::CONTENT_TYPE;
 
 use super::{Client, ClientResult};
 use crate::api::{CHANGE_WITH_TEXTS, ChangeHead, DiffAnswer, PageQuery, Paged, RevisionView};
@@ -58,18 +56,10 @@ impl Client {
         head.push(b'\n');
         let mut parts = vec![Bytes::from(head)];
         parts.extend(texts);
-        let length: usize = parts.iter().map(Bytes::len).sum();
         // Without a time limit: large states take as long as they take.
-        let request = || {
-            let pieces = parts.clone().into_iter().flat_map(pieces);
-            let body = futures_util::stream::iter(pieces.map(Ok::<_, Infallible>));
-            self.request(Method::POST, &["diff"], &[])
-                .header(CONTENT_TYPE, CHANGE_WITH_TEXTS)
-                .header(CONTENT_LENGTH, length)
-                .body(Body::wrap_stream(body))
-        };
-        self.decode(what, self.send_made(what, request).await?)
-            .await
+        let request = self.request(Method::POST, &["diff"], &[]);
+        let request = request.header(CONTENT_TYPE, CHANGE_WITH_TEXTS).parts(parts);
+        self.decode(what, self.send(what, request).await?).await
     }
 
     /// `GET /v1/revisions`, the newest first.
@@ -79,11 +69,4 @@ impl Client {
     pub async fn revisions(&self, query: &PageQuery) -> ClientResult<Paged<RevisionView>> {
         self.list(&["revisions"], query).await
     }
-}
-
-/// Bytes in pieces, none of which is copied as a whole.
-fn pieces(bytes: Bytes) -> impl Iterator<Item = Bytes> {
-    const LENGTH: usize = 256 << 10;
-    let starts = (0..bytes.len()).step_by(LENGTH);
-    starts.map(move |start| bytes.slice(start..bytes.len().min(start + LENGTH)))
 }

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use reqwest::Method;
+use hyper::Method;
 
+use super::http::ClientResponse;
 use super::{Client, ClientResult, consent};
 use crate::api::{AcknowledgedView, BACKUP_DIGEST, BACKUP_REVISION, RescuedView};
 
@@ -14,7 +15,7 @@ pub struct BackupAnswer {
     pub digest: String,
     /// The newest revision in it.
     pub revision: u64,
-    response: reqwest::Response,
+    response: ClientResponse,
     client: Client,
 }
 
@@ -22,7 +23,7 @@ impl BackupAnswer {
     /// The file, piece by piece.
     pub fn pieces(self) -> impl Stream<Item = ClientResult<Bytes>> {
         let client = self.client;
-        let pieces = self.response.bytes_stream();
+        let pieces = self.response.pieces();
         pieces.map(move |piece| piece.map_err(|error| client.failure("GET /v1/backup", error)))
     }
 }

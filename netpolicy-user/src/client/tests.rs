@@ -28,7 +28,7 @@ fn listen() -> (Server, UnixListener) {
 fn serve(router: axum::Router) -> (Server, Client) {
     let (server, listener) = listen();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let client = Client::new(&server.socket).unwrap();
+    let client = Client::new(&server.socket);
     (server, client)
 }
 
@@ -42,7 +42,7 @@ fn serve_bytes(answer: &'static str) -> (Server, Client) {
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    let client = Client::new(&server.socket).unwrap();
+    let client = Client::new(&server.socket);
     (server, client)
 }
 
@@ -173,7 +173,7 @@ async fn explain_and_revoke_send_their_parameters() {
 async fn only_a_missing_or_dead_socket_is_no_agent() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agent.sock");
-    let error = Client::new(&socket).unwrap().status().await.unwrap_err();
+    let error = Client::new(&socket).status().await.unwrap_err();
     assert!(matches!(&error, ClientError::NoAgent { .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
@@ -185,7 +185,7 @@ async fn only_a_missing_or_dead_socket_is_no_agent() {
 
     // A listener that is gone leaves its socket file behind.
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    let error = Client::new(&socket).unwrap().status().await.unwrap_err();
+    let error = Client::new(&socket).status().await.unwrap_err();
     assert!(matches!(error, ClientError::NoAgent { .. }), "{error:?}");
     assert!(
         error.to_string().ends_with("no process listens on it"),
@@ -197,7 +197,7 @@ async fn only_a_missing_or_dead_socket_is_no_agent() {
 async fn each_connection_failure_has_its_own_error() {
     let dir = tempfile::tempdir().unwrap();
     let said = async |path: &Path| {
-        let error = Client::new(path).unwrap().status().await.unwrap_err();
+        let error = Client::new(path).status().await.unwrap_err();
         assert!(!error.is_agent_missing(), "{error:?}");
         error
             .to_string()
@@ -246,7 +246,7 @@ async fn full_connection_queue_is_reported_as_a_hanging_agent() {
     nix::sys::socket::listen(&socket, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
     // The one connection that such a queue holds.
     let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    let error = Client::new(&path).unwrap().status().await.unwrap_err();
+    let error = Client::new(&path).status().await.unwrap_err();
     assert!(matches!(error, ClientError::Busy { .. }), "{error:?}");
     assert!(error.is_agent_missing());
 }

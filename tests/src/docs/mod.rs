@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod http;
 pub mod literals;
+pub mod man;
 pub mod page;
 pub mod shell;
 mod tables;

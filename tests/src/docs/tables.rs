@@ -2,7 +2,7 @@
 
 use netpolicy_common::{Action, Reason};
 use netpolicy_user::cli;
-use netpolicy_user::config::DEFAULT_TEXT;
+use netpolicy_user::config::commented_default;
 use netpolicy_user::sql::Dialect;
 
 /// Every reason with its number, action and meaning.
@@ -40,7 +40,7 @@ pub(super) fn exit_codes() -> String {
 
 /// The default configuration file.
 pub(super) fn configuration() -> String {
-    format!("```toml config\n{}```\n", DEFAULT_TEXT)
+    format!("```toml config\n{}```\n", commented_default())
 }
 
 /// The statements of a dialect.

@@ -96,6 +96,26 @@ const PROGRAMS: &[RequiredProgram] = &[
         purpose: Purpose::Test,
         optional: false,
     },
+    // Verifies the unit and tells how exposed it is.
+    RequiredProgram {
+        probe: Probe::Command("systemd-analyze"),
+        package: "systemd",
+        purpose: Purpose::Test,
+        optional: true,
+    },
+    // Complete command lines in tests.
+    RequiredProgram {
+        probe: Probe::Command("zsh"),
+        package: "zsh",
+        purpose: Purpose::Test,
+        optional: true,
+    },
+    RequiredProgram {
+        probe: Probe::Command("fish"),
+        package: "fish",
+        purpose: Purpose::Test,
+        optional: true,
+    },
     RequiredProgram {
         probe: Probe::Command("ipset"),
         package: "ipset",
@@ -131,6 +151,38 @@ const PROGRAMS: &[RequiredProgram] = &[
         probe: Probe::Command("depmod"),
         package: "kmod",
         purpose: Purpose::Kernels,
+        optional: false,
+    },
+    // Makes the Debian that the package is installed in, in a test of it.
+    RequiredProgram {
+        probe: Probe::Command("debootstrap"),
+        package: "debootstrap",
+        purpose: Purpose::Dist,
+        optional: true,
+    },
+    RequiredProgram {
+        probe: Probe::Command("lintian"),
+        package: "lintian",
+        purpose: Purpose::Dist,
+        optional: false,
+    },
+    RequiredProgram {
+        probe: Probe::Command("man"),
+        package: "man-db",
+        purpose: Purpose::Dist,
+        optional: false,
+    },
+    // Names the packages that a binary's libraries are in.
+    RequiredProgram {
+        probe: Probe::Command("dpkg-shlibdeps"),
+        package: "dpkg-dev",
+        purpose: Purpose::Dist,
+        optional: false,
+    },
+    RequiredProgram {
+        probe: Probe::Command("xz"),
+        package: "xz-utils",
+        purpose: Purpose::Dist,
         optional: false,
     },
     // Devices of the evasion suite that Debian's kernels can make.
@@ -318,6 +370,8 @@ mod tests {
         assert!(names(Purpose::Kernels).starts_with(&names(Purpose::Test)));
         assert!(names(Purpose::Kernels).contains(&"depmod"));
         assert!(!names(Purpose::Kernels).contains(&"ipset"));
+        assert!(names(Purpose::Dist).contains(&"lintian"));
+        assert!(!names(Purpose::Test).contains(&"lintian"));
     }
 
     #[test]

@@ -211,8 +211,7 @@ fn run_in(dir: &tempfile::TempDir, router: Option<Router>, line: &[&str]) -> Ran
             terminals,
             &mut out,
             &mut err,
-        )
-        .unwrap();
+        );
         dispatch(command, &mut cx).await
     });
     let exit = exit.unwrap_or_else(|error| {

@@ -138,7 +138,7 @@ fn bypasses_are_granted_and_revoked() {
 }
 
 #[test]
-fn completions_know_the_commands() {
+fn completion_script_asks_netpolicy_itself() {
     let cli = Cli::try_parse_from(["netpolicy", "completions", "bash"]).unwrap();
     let Command::Completions(args) = cli.command else {
         panic!()
@@ -148,7 +148,7 @@ fn completions_know_the_commands() {
     assert!(
         String::from_utf8(out)
             .unwrap()
-            .contains("netpolicy__subcmd__policy")
+            .contains("NETPOLICY_COMPLETE")
     );
 }
 

@@ -1,0 +1,104 @@
+//! `cargo xtask dist`: the packages, `.deb`, `.rpm` and a tarball, from one tree of files.
+//!
+//! The same commit gives the same bytes: times are the commit's, paths of the build are mapped
+//! away, and nothing is in a package that depends on when or where it was made.
+
+mod binary;
+mod check;
+mod copyright;
+mod packages;
+mod stage;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args as ClapArgs;
+use xshell::{Shell, cmd};
+
+use crate::setup::{self, Purpose};
+use crate::workspace;
+
+/// Which packages.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    /// Where the packages go [default: target/dist]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The packages' version instead of the workspace's, for tests of upgrades
+    #[arg(long)]
+    version: Option<String>,
+    /// Leave out lintian and the check of the manual pages
+    #[arg(long)]
+    no_check: bool,
+}
+
+/// What all parts of a release share.
+struct Release {
+    shell: Shell,
+    version: String,
+    /// Seconds since the epoch of the commit.
+    epoch: String,
+    /// The same as YYYY-MM-DD.
+    date: String,
+    /// Where the packages go.
+    out: PathBuf,
+}
+
+/// Makes the packages and prints where they are.
+///
+/// # Errors
+/// When something does not build, or a package is not as it should be.
+pub(crate) fn dist(args: &Args) -> Result<()> {
+    setup::setup(Purpose::Dist)?;
+    let release = Release::of(args)?;
+    fs::create_dir_all(&release.out).context("make the packages' directory")?;
+    let binary = binary::stripped(&release)?;
+    let stage = stage::make(&release, &binary)?;
+    let made = packages::make(&release, &stage, &binary)?;
+    if !args.no_check {
+        check::check(&release, &stage, &made)?;
+    }
+    for path in made.all() {
+        let size = fs::metadata(path).map_or(0, |about| about.len());
+        println!("{size:>10} {}", workspace::shown(path));
+    }
+    Ok(())
+}
+
+impl Release {
+    fn of(args: &Args) -> Result<Self> {
+        let shell = workspace::shell()?;
+        let epoch = cmd!(shell, "git log -1 --format=%ct").quiet().read()?;
+        let date = cmd!(shell, "date --utc --date=@{epoch} +%Y-%m-%d")
+            .quiet()
+            .read()?;
+        shell.set_var("SOURCE_DATE_EPOCH", &epoch);
+        shell.set_var("TZ", "UTC");
+        let version = match &args.version {
+            Some(version) => version.clone(),
+            None => env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let out = match &args.out {
+            Some(out) => std::path::absolute(out).context("make the directory's path absolute")?,
+            None => workspace::binaries("dist")?.join("packages"),
+        };
+        Ok(Self {
+            shell,
+            version,
+            epoch,
+            date,
+            out,
+        })
+    }
+
+    /// A directory for what the packages are made of, empty.
+    fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let path = self.out.join("work").join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("empty {}", path.display()))?;
+        }
+        fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+        Ok(path)
+    }
+}

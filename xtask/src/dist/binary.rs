@@ -1,0 +1,155 @@
+//! The binary of a package: optimised, stripped, and for every supported distribution.
+//!
+//! It is linked to the C library, since only that one looks up users and groups where the
+//! host keeps them (nsswitch.conf): privileges are granted to these. A static one could not.
+//! So no symbol may be newer than the oldest C library that is supported.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use xshell::cmd;
+
+use super::Release;
+use crate::{build, workspace};
+
+/// That of Amazon Linux 2023 and of RHEL 9 and later: the oldest with a new enough kernel.
+const GLIBC: (u32, u32) = (2, 34);
+
+/// Cargo's profile.
+const PROFILE: &str = "dist";
+
+/// The stripped binary and its debug symbols.
+pub(super) struct Binary {
+    pub(super) path: PathBuf,
+    pub(super) symbols: PathBuf,
+    /// The build's identity, by which debuggers find the symbols.
+    pub(super) build_id: String,
+}
+
+/// Builds it, or takes the one that `NETPOLICY_BIN` names.
+pub(super) fn stripped(release: &Release) -> Result<Binary> {
+    let built = match env::var_os(build::BINARY_VARIABLE).filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => built(release)?,
+    };
+    let shell = &release.shell;
+    let work = release.scratch("binary")?;
+    let (path, symbols) = (work.join("netpolicy"), work.join("netpolicy.debug"));
+    cmd!(
+        shell,
+        "objcopy --only-keep-debug --compress-debug-sections {built} {symbols}"
+    )
+    .quiet()
+    .run()?;
+    cmd!(
+        shell,
+        "objcopy --strip-all --remove-section=.comment {built} {path}"
+    )
+    .quiet()
+    .run()?;
+    cmd!(shell, "objcopy --add-gnu-debuglink={symbols} {path}")
+        .quiet()
+        .run()?;
+    let notes = cmd!(shell, "readelf --notes {path}").quiet().read()?;
+    let build_id = notes
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Build ID: "))
+        .context("the binary has no build id")?
+        .to_owned();
+    require_old_glibc(release, &path)?;
+    Ok(Binary {
+        path,
+        symbols,
+        build_id,
+    })
+}
+
+/// The path of the binary does not depend on where it is built.
+fn built(release: &Release) -> Result<PathBuf> {
+    let shell = &release.shell;
+    let target = workspace::binaries("dist")?;
+    let target = target
+        .parent()
+        .context("find the target directory")?
+        .join("dist-build");
+    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let cargo_home = cargo_home.context("find CARGO_HOME")?;
+    let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
+    let maps = [
+        (target.as_path(), "/build"),
+        (workspace::root(), "/netpolicy"),
+        (cargo_home.as_path(), "/cargo"),
+        (Path::new(&sysroot), "/rust"),
+    ];
+    // The last that fits counts.
+    let maps = maps.iter().rev();
+    let rust: Vec<_> = maps
+        .clone()
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .chain(["-Clink-arg=-Wl,--build-id=sha1".to_owned()])
+        .collect();
+    let c: Vec<_> = maps
+        .map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()))
+        .collect();
+    let command = cmd!(
+        shell,
+        "cargo build --locked --package netpolicy-user --bin netpolicy --profile {PROFILE} --target-dir {target}"
+    );
+    workspace::run_aside(
+        command
+            .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"))
+            .env("CFLAGS", c.join(" ")),
+    )?;
+    Ok(target.join(PROFILE).join("netpolicy"))
+}
+
+/// Refuses a binary that does not start where a supported C library is.
+fn require_old_glibc(release: &Release, binary: &Path) -> Result<()> {
+    let shell = &release.shell;
+    let symbols = cmd!(shell, "objdump --dynamic-syms {binary}")
+        .quiet()
+        .read()?;
+    let newer: Vec<_> = symbols.lines().filter(|line| is_newer(line)).collect();
+    let (major, minor) = GLIBC;
+    ensure!(
+        newer.is_empty(),
+        "the binary needs a newer C library than {major}.{minor}: build it on an older \
+         distribution\n{}",
+        newer.join("\n")
+    );
+    let size = fs::metadata(binary).map_or(0, |about| about.len());
+    eprintln!("netpolicy: {size} bytes, for glibc {major}.{minor} and later");
+    Ok(())
+}
+
+/// Whether a line of `objdump --dynamic-syms` names a symbol that [`GLIBC`] does not have. A
+/// weak one is looked for and done without.
+fn is_newer(line: &str) -> bool {
+    let version = line.split_once("GLIBC_").and_then(|(_, rest)| {
+        let number = rest
+            .split(|c: char| !c.is_ascii_digit() && c != '.')
+            .next()?;
+        let mut parts = number.split('.').map(str::parse::<u32>);
+        Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    });
+    let is_weak = line.split_whitespace().nth(1) == Some("w");
+    !is_weak && version.is_some_and(|version| version > GLIBC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_that_an_old_c_library_lacks_are_found() {
+        let line = "0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.38) __isoc23_strtol";
+        assert!(is_newer(line));
+        assert!(!is_newer(&line.replace("2.38", "2.34")));
+        assert!(!is_newer(&line.replace("2.38", "2.2.5")));
+        assert!(!is_newer(&line.replace("     DF", "  w  DF")));
+        assert!(!is_newer("DYNAMIC SYMBOL TABLE:"));
+    }
+}

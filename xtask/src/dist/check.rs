@@ -1,0 +1,78 @@
+//! What a package must pass: licences and sources of all crates are allowed, `man` reads its
+//! pages without a warning, and lintian is silent.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use xshell::cmd;
+
+use super::Release;
+use super::packages::{Made, tool};
+use super::stage::Stage;
+use crate::build;
+
+/// Largest package: 8 MiB.
+const LARGEST: u64 = 8 << 20;
+
+/// Checks what was made.
+///
+/// # Errors
+/// With what is wrong.
+pub(super) fn check(release: &Release, stage: &Stage, made: &Made) -> Result<()> {
+    let deny = tool("cargo-deny")?;
+    cmd!(
+        release.shell,
+        "{deny} --offline --workspace --log-level warn check licenses bans sources"
+    )
+    .run()?;
+    for file in &stage.files {
+        if file.to_string_lossy().contains("/share/man/") {
+            read_without_warnings(release, file)?;
+        }
+    }
+    let (shell, deb) = (&release.shell, &made.deb);
+    eprintln!("$ lintian {}", deb.display());
+    let lintian = cmd!(
+        shell,
+        "lintian --allow-root --pedantic --fail-on error,warning,info,pedantic {deb}"
+    )
+    .quiet()
+    .ignore_status();
+    let output = lintian.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success() && said.trim().is_empty(),
+        "lintian is not content:\n{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // A binary that was given is perhaps one for debugging.
+    let is_release = std::env::var_os(build::BINARY_VARIABLE).is_none_or(|path| path.is_empty());
+    for package in made.all().into_iter().filter(|_| is_release) {
+        let size = std::fs::metadata(package)?.len();
+        let is_symbols = package.to_string_lossy().contains("debuginfo");
+        ensure!(
+            is_symbols || size <= LARGEST,
+            "{} has {size} bytes: at most {LARGEST} were expected",
+            package.display()
+        );
+    }
+    Ok(())
+}
+
+fn read_without_warnings(release: &Release, page: &Path) -> Result<()> {
+    let shell = &release.shell;
+    let man = cmd!(shell, "man --warnings --local-file {page}")
+        .env("LC_ALL", "C.UTF-8")
+        .env("MANWIDTH", "80")
+        .env("MANROFFSEQ", "")
+        .quiet()
+        .ignore_status();
+    let output = man.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && said.trim().is_empty(),
+        "{}: {said}",
+        page.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! The tree of files as `.deb`, `.rpm` and tarball, its debug symbols and its bill of materials.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use xshell::cmd;
+
+use super::Release;
+use super::binary::Binary;
+use super::stage::Stage;
+use crate::{tools, workspace};
+
+/// What is said about the package.
+const SUMMARY: &str = "network policies for database hosts, enforced at the NIC";
+const DESCRIPTION: &str = "\
+netpolicy filters TCP connection attempts at the NIC of a Linux database host,
+by source address. Policies are named lists of allowed and blocked networks,
+written in a file, with commands or in the SQL of Snowflake, Materialize or
+Singdata Lakehouse. A BPF program, at XDP or tcx as suits the driver, drops the
+first packet of each denied source before the network stack sees it; an agent
+applies changes atomically and explains each verdict with the rule that gave it.
+.
+After installation no interface is configured: nothing is filtered.";
+const MAINTAINER: &str = "The netpolicy contributors <netpolicy@users.noreply.github.com>";
+
+/// The unit that is enabled and started.
+const UNIT: &str = "usr/lib/systemd/system/netpolicy.service";
+
+/// What was made.
+pub(super) struct Made {
+    pub(super) deb: PathBuf,
+    rpm: PathBuf,
+    tarball: PathBuf,
+    symbols: PathBuf,
+    sbom: PathBuf,
+}
+
+impl Made {
+    /// All of it.
+    pub(super) fn all(&self) -> [&Path; 5] {
+        [
+            &self.deb,
+            &self.rpm,
+            &self.tarball,
+            &self.symbols,
+            &self.sbom,
+        ]
+    }
+}
+
+/// Makes all packages.
+pub(super) fn make(release: &Release, stage: &Stage, binary: &Binary) -> Result<Made> {
+    let manifest = manifest(release, stage)?;
+    Ok(Made {
+        deb: deb(release, &manifest)?,
+        rpm: rpm(release, &manifest)?,
+        tarball: tarball(release, stage)?,
+        symbols: symbols(release, binary)?,
+        sbom: sbom(release)?,
+    })
+}
+
+/// A package of cargo's that holds the tree: cargo-deb and cargo-generate-rpm read what they
+/// do from a `Cargo.toml`. Its directory.
+fn manifest(release: &Release, stage: &Stage) -> Result<PathBuf> {
+    let directory = release.scratch("package")?;
+    let mut assets = String::new();
+    let mut rpm_assets = String::new();
+    for file in &stage.files {
+        let to = file
+            .strip_prefix(&stage.root)
+            .context("a file outside of the tree")?;
+        let to = to.to_str().context("a file's name is no UTF-8")?;
+        let mode = fs::metadata(file)?.permissions().mode() & 0o777;
+        let file = file.to_str().context("a file's name is no UTF-8")?;
+        // cargo-deb adds the unit itself, from where the scripts are.
+        if to != UNIT {
+            assets += &format!("  [{file:?}, {to:?}, \"{mode:o}\"],\n");
+        }
+        let kind = match to {
+            _ if to.starts_with("etc/") => ", config = \"noreplace\"",
+            _ if to.starts_with("usr/share/doc/") => ", doc = true",
+            _ => "",
+        };
+        rpm_assets += &format!(
+            "  {{ source = {file:?}, dest = \"/{to}\", mode = \"{:o}\"{kind} }},\n",
+            0o100_000 | mode
+        );
+    }
+    let version = &release.version;
+    let scripts = workspace::root().join("packaging");
+    let script = |name: &str| scripts.join(name).display().to_string();
+    let repository = env!("CARGO_PKG_REPOSITORY");
+    let text = format!(
+        "[package]
+name = \"netpolicy\"
+version = {version:?}
+edition = \"2024\"
+description = {SUMMARY:?}
+license = \"MIT OR Apache-2.0\"
+homepage = {repository:?}
+
+[workspace]
+
+[package.metadata.deb]
+maintainer = {MAINTAINER:?}
+extended-description = {DESCRIPTION:?}
+section = \"net\"
+priority = \"optional\"
+depends = \"$auto, systemd | systemd-standalone-sysusers | systemd-sysusers\"
+changelog = \"changelog\"
+maintainer-scripts = \"debian\"
+systemd-units = [{{ unit-name = \"netpolicy\", enable = true, start = true, stop-on-upgrade = false, restart-after-upgrade = true }}]
+conf-files = [\"/etc/netpolicy/config.toml\"]
+assets = [
+{assets}]
+
+[package.metadata.generate-rpm]
+release = \"1\"
+auto-req = \"disabled\"
+requires = {{ \"glibc\" = \">= 2.34\", \"libgcc\" = \"*\" }}
+post_install_script = {post:?}
+pre_uninstall_script = {preun:?}
+post_uninstall_script = {postun:?}
+assets = [
+{rpm_assets}]
+",
+        post = script("rpm/post"),
+        preun = script("rpm/preun"),
+        postun = script("rpm/postun"),
+    );
+    fs::write(directory.join("Cargo.toml"), text)?;
+    let debian = directory.join("debian");
+    fs::create_dir_all(&debian)?;
+    for script in ["postinst", "prerm", "postrm"] {
+        fs::copy(scripts.join("debian").join(script), debian.join(script))?;
+    }
+    fs::copy(stage.root.join(UNIT), debian.join("netpolicy.service"))?;
+    fs::create_dir_all(directory.join("src"))?;
+    fs::write(directory.join("src/lib.rs"), "")?;
+    fs::write(directory.join("changelog"), debian_changelog(release)?)?;
+    Ok(directory)
+}
+
+/// The packaging's own changelog; what changed in netpolicy is in `changelog.gz`.
+fn debian_changelog(release: &Release) -> Result<String> {
+    let (shell, epoch) = (&release.shell, &release.epoch);
+    let date = cmd!(shell, "date --utc --date=@{epoch} --rfc-email")
+        .quiet()
+        .read()?;
+    Ok(format!(
+        "netpolicy ({}-1) unstable; urgency=medium\n\n  * Package netpolicy {}; its changes are in changelog.gz.\n\n -- {MAINTAINER}  {date}\n",
+        release.version, release.version
+    ))
+}
+
+/// A tool of the tools directory.
+pub(super) fn tool(name: &str) -> Result<PathBuf> {
+    let toolchain = tools::pinned_toolchain(workspace::root())?;
+    Ok(tools::cargo_tool(&tools::tools_dir(&toolchain)?, name))
+}
+
+fn deb(release: &Release, manifest: &Path) -> Result<PathBuf> {
+    let (shell, version) = (&release.shell, &release.version);
+    let path = release
+        .out
+        .join(format!("netpolicy_{version}-1_{}.deb", arch().0));
+    let tool = tool("cargo-deb")?;
+    let manifest = manifest.join("Cargo.toml");
+    workspace::run_aside(cmd!(
+        shell,
+        "{tool} --no-build --no-strip --offline --compress-type xz --deb-version {version}-1 --manifest-path {manifest} --output {path}"
+    ))?;
+    Ok(path)
+}
+
+fn rpm(release: &Release, manifest: &Path) -> Result<PathBuf> {
+    let (shell, version) = (&release.shell, &release.version);
+    let path = release
+        .out
+        .join(format!("netpolicy-{version}-1.{}.rpm", arch().1));
+    let tool = tool("cargo-generate-rpm")?;
+    let _here = shell.push_dir(manifest);
+    workspace::run_aside(cmd!(
+        shell,
+        "{tool} --auto-req disabled --payload-compress xz --output {path}"
+    ))?;
+    Ok(path)
+}
+
+/// The tree under one directory, to be unpacked into `/` with `--strip-components=1`.
+fn tarball(release: &Release, stage: &Stage) -> Result<PathBuf> {
+    let name = format!("netpolicy-{}-linux-{}", release.version, arch().1);
+    let path = release.out.join(format!("{name}.tar.xz"));
+    let root = &stage.root;
+    pack(release, root, &format!("s,^\\.,{name},"), &path)?;
+    Ok(path)
+}
+
+/// The debug symbols, where debuggers look for them.
+fn symbols(release: &Release, binary: &Binary) -> Result<PathBuf> {
+    let tree = release.scratch("symbols")?;
+    let (start, rest) = binary
+        .build_id
+        .split_at_checked(2)
+        .context("a short build id")?;
+    let directory = tree.join("usr/lib/debug/.build-id").join(start);
+    fs::create_dir_all(&directory)?;
+    fs::copy(&binary.symbols, directory.join(format!("{rest}.debug")))?;
+    let path = release.out.join(format!(
+        "netpolicy-debuginfo-{}-linux-{}.tar.xz",
+        release.version,
+        arch().1
+    ));
+    pack(release, &tree, "s,^\\./,,", &path)?;
+    Ok(path)
+}
+
+/// Packs a directory: sorted, root's, with the commit's time.
+fn pack(release: &Release, root: &Path, transform: &str, to: &Path) -> Result<()> {
+    let (shell, epoch) = (&release.shell, &release.epoch);
+    // One thread: how many there are changes the bytes.
+    let xz = "xz -6 -T1";
+    let command = cmd!(
+        shell,
+        "tar --directory {root} --create --file {to} --sort=name --mtime=@{epoch} --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX --format=gnu --transform {transform} --use-compress-program={xz} ."
+    );
+    workspace::run_aside(command)
+}
+
+/// What was linked, as CycloneDX.
+fn sbom(release: &Release) -> Result<PathBuf> {
+    let shell = &release.shell;
+    let tool = tool("cargo-cyclonedx")?;
+    let name = "netpolicy.cdx";
+    let manifest = workspace::root().join("netpolicy-user/Cargo.toml");
+    workspace::run_aside(cmd!(
+        shell,
+        "{tool} cyclonedx --manifest-path {manifest} --format json --spec-version 1.5 --target all --no-build-deps --override-filename {name}"
+    ))?;
+    // It writes one next to the manifest of each member of the workspace.
+    let listed = cmd!(
+        shell,
+        "git ls-files --others --ignored --exclude={name}.json"
+    )
+    .quiet()
+    .read()?;
+    let mut found = None;
+    for file in listed.lines().map(|line| workspace::root().join(line)) {
+        if file
+            .parent()
+            .is_some_and(|parent| parent.ends_with("netpolicy-user"))
+        {
+            found = Some(fs::read(&file)?);
+        }
+        fs::remove_file(&file)?;
+    }
+    let found = found.context("cargo-cyclonedx wrote nothing")?;
+    ensure!(!found.is_empty(), "the bill of materials is empty");
+    let path = release
+        .out
+        .join(format!("netpolicy-{}.cdx.json", release.version));
+    fs::write(&path, found)?;
+    Ok(path)
+}
+
+/// The architecture as Debian names it, and as the others do.
+fn arch() -> (&'static str, &'static str) {
+    match std::env::consts::ARCH {
+        "x86_64" => ("amd64", "x86_64"),
+        "aarch64" => ("arm64", "aarch64"),
+        other => (other, other),
+    }
+}
