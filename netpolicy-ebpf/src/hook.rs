@@ -9,9 +9,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{
-        __sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_hdr_start_off, xdp_action, xdp_md,
-    },
+    bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_hdr_start_off, xdp_action, xdp_md},
     helpers::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_xdp_load_bytes},
 };
 use netpolicy_ebpf::{Layer, packet};

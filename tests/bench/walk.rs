@@ -141,8 +141,8 @@ impl TracedArena<'_> {
 
     /// Notes that a bucket of hosts is read.
     fn read_hosts(&self, hosts: Hosts, bucket: u32, is_awaited: bool) {
-        // A table that was just built has no stand-ins.
-        assert_eq!(hosts.stand_ins(), 0);
+        // A table that was just built has no overlay pages.
+        assert_eq!(hosts.overlays(), 0);
         let unit = hosts.start() * UNITS_PER_PAGE + bucket;
         self.touch(unit_page(unit), words_of_unit(unit), is_awaited);
     }

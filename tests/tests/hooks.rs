@@ -216,7 +216,9 @@ fn program_before_netpolicys_in_the_chain_is_a_fault() {
     // It is no idle warning.
     host.assert_connects(&[(BLOCKED, 5432)]);
     wait_until("the agent logs it", || {
-        host.agent().log().contains("runs before netpolicy at tc ingress")
+        host.agent()
+            .log()
+            .contains("runs before netpolicy at tc ingress")
     });
     drop(foreign);
     host.assert_times_out(&[(BLOCKED, 5432)]);

@@ -330,7 +330,10 @@ fn make_with_outer_header(kind: &str, db: &NetNs, clients: &NetNs) -> bool {
         let (own_end, other_end) = (format!("192.168.77.{own}"), format!("192.168.77.{other}"));
         let ends = format!("local {own_end} remote {other_end}");
         let made = match kind {
-            "gre" => run(ns, &format!("tunnel add l3 mode gre local {own_end} key 42")),
+            "gre" => run(
+                ns,
+                &format!("tunnel add l3 mode gre local {own_end} key 42"),
+            ),
             "vti" => run(ns, &format!("tunnel add l3 mode vti {ends} key 7")),
             kind => run(ns, &format!("link add l3 type {kind} dev under if_id 7")),
         };

@@ -62,8 +62,8 @@
 //! What a generation in force leads to is never written: a change writes copies to
 //! where nothing is, up to new roots. Only bits of a presence bitmap are set in place, since one
 //! too many makes no difference. The pages of a table of hosts follow each other when
-//! it is built; a page that a change copied is found by a list of *stand-ins*
-//! ([`Hosts::stand_ins`]). Pages come in *chunks*, each a map of its own.
+//! it is built; a page that a change copied is found by a list of *overlay pages*
+//! ([`Hosts::overlays`]). Pages come in *chunks*, each a map of its own.
 
 #![expect(
     clippy::cast_possible_truncation,

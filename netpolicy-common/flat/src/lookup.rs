@@ -208,20 +208,20 @@ fn zeros_of(unit: &Unit, high: u64, low: u64) -> u64 {
 /// else is looked for, since more would have to be written to memory around the look-ups of
 /// the unit's chunk, and read again.
 ///
-/// Few pages have a stand-in, and a branch is predicted: so the bucket is already being
+/// Few pages have an overlay page, and a branch is predicted: so the bucket is already being
 /// loaded while it is not yet known whether its page has one.
 #[inline(always)]
 fn spot_of<P: Pages>(pages: &P, hosts: &Hosts, product: u64) -> Option<u64> {
-    let stand_ins = hosts.stand_ins();
-    if stand_ins == 0 {
+    let overlays = hosts.overlays();
+    if overlays == 0 {
         return Some(hosts.spot(product));
     }
     cold_path();
     let at = Hosts::bucket(product) / UNITS_PER_PAGE;
     Some(
-        match table_step(pages.page(table_page(stand_ins, at))?, at) {
-            0 => hosts.spot(product) - u64::from(stand_ins),
-            stand_in => Hosts::spot_on(stand_in, product),
+        match table_step(pages.page(table_page(overlays, at))?, at) {
+            0 => hosts.spot(product) - u64::from(overlays),
+            overlay => Hosts::spot_on(overlay, product),
         },
     )
 }

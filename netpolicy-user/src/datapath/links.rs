@@ -218,13 +218,14 @@ impl Inner {
         };
         let known: Vec<u64> = self.held.iter().map(|held| held.id).collect();
         let unpinned = Tie::unpinned(&known, &mut here).map_err(asking)?;
-        self.held.extend(unpinned.into_iter().map(|(tie, info)| Held {
-            tie,
-            id: info.id,
-            hook: Hook::Clsact,
-            refused: None,
-            offloads: Vec::new(),
-        }));
+        self.held
+            .extend(unpinned.into_iter().map(|(tie, info)| Held {
+                tie,
+                id: info.id,
+                hook: Hook::Clsact,
+                refused: None,
+                offloads: Vec::new(),
+            }));
         Ok(())
     }
 

@@ -81,7 +81,9 @@ pub(super) struct Vantage<'a> {
 fn filter_name(pins: &Pins) -> String {
     let path = pins.root().to_string_lossy();
     // The kernel takes 255 bytes (CLS_BPF_NAME_LEN).
-    let end = (0..=path.len().min(200)).rev().find(|at| path.is_char_boundary(*at));
+    let end = (0..=path.len().min(200))
+        .rev()
+        .find(|at| path.is_char_boundary(*at));
     format!("netpolicy {}", &path[..end.unwrap_or_default()])
 }
 

@@ -90,7 +90,11 @@ impl Netdevs {
         let fd = program.as_raw_fd().to_ne_bytes();
         let mut options = Vec::new();
         push(&mut options, TCA_BPF_FD, &fd);
-        push(&mut options, TCA_BPF_NAME, &[name.as_bytes(), b"\0"].concat());
+        push(
+            &mut options,
+            TCA_BPF_NAME,
+            &[name.as_bytes(), b"\0"].concat(),
+        );
         push(&mut options, TCA_BPF_FLAGS, &ACT_DIRECT.to_ne_bytes());
         let mut filter = message(ifindex, HANDLE, INGRESS, PRIORITY);
         push(&mut filter, TCA_KIND, b"bpf\0");
@@ -153,7 +157,9 @@ fn parse(payload: &[u8]) -> Option<TcFilter> {
                 has_options = true;
                 for option in NlasIterator::new(nla.value()).flatten() {
                     match option.kind() {
-                        TCA_BPF_ID => filter.program = u32_at(option.value(), 0).unwrap_or_default(),
+                        TCA_BPF_ID => {
+                            filter.program = u32_at(option.value(), 0).unwrap_or_default()
+                        }
                         TCA_BPF_NAME => filter.name = text(option.value()),
                         _ => {}
                     }

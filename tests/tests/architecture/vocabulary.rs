@@ -62,28 +62,11 @@ const REPLACED: [(&str, &str); 39] = [
 ];
 
 /// Where a word is written after all: the word, the file or directory, and why.
-const EXCEPTIONS: [(&str, &str, &str); 4] = [
-    (
-        "nobody",
-        "tests/tests/agent_faults.rs",
-        "the OS user of that name",
-    ),
-    (
-        "stand-in",
-        "netpolicy-common/flat",
-        "the name of a field of the ABI",
-    ),
-    (
-        "stand-ins",
-        "netpolicy-common/flat",
-        "the name of a field of the ABI",
-    ),
-    (
-        "stand-ins",
-        "tests/bench/walk.rs",
-        "the name of a field of the ABI",
-    ),
-];
+const EXCEPTIONS: [(&str, &str, &str); 1] = [(
+    "nobody",
+    "tests/tests/agent_faults.rs",
+    "the OS user of that name",
+)];
 
 /// Types of `netpolicy-user` that share a name, and why.
 const SHARED: [(&str, &str); 1] = [(

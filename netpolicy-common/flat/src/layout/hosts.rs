@@ -6,8 +6,8 @@ use super::{CHUNK_PAGES, MAX_CHUNKS, UNIT_WORDS, UNITS_PER_PAGE};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
-    /// In its upper half the number of the first unit, in its lower [`Hosts::stand_ins`]: one
-    /// load tells both, and where there are no stand-ins, one addition makes an address' unit
+    /// In its upper half the number of the first unit, in its lower [`Hosts::overlays`]: one
+    /// load tells both, and where there are no overlay pages, one addition makes an address' unit
     /// of its bucket.
     pub place: u64,
     /// Buckets, each a unit; 0: there are no hosts.
@@ -45,24 +45,24 @@ impl Hosts {
 
     /// Moves it to other pages, of an arena that is no larger than the largest.
     pub const fn set_start(&mut self, page: u32) {
-        self.place = ((page * UNITS_PER_PAGE) as u64) << 32 | self.stand_ins() as u64;
+        self.place = ((page * UNITS_PER_PAGE) as u64) << 32 | self.overlays() as u64;
     }
 
     /// The first of the pages that say, in 32 bits for each of the table's pages, which page
-    /// stands in for it since a change; 0: none does. 0: no page has a stand-in.
+    /// stands in for it since a change; 0: none does. 0: no page has an overlay page.
     #[inline(always)]
     #[must_use]
-    pub const fn stand_ins(&self) -> u32 {
+    pub const fn overlays(&self) -> u32 {
         self.place as u32
     }
 
-    /// Names the pages of stand-ins.
-    pub const fn set_stand_ins(&mut self, page: u32) {
+    /// Names the pages of overlay pages.
+    pub const fn set_overlays(&mut self, page: u32) {
         self.place = self.place >> 32 << 32 | page as u64;
     }
 
     /// The unit of an address in the upper half, by its [`Hosts::product`], whose lower half
-    /// is the lower one. Where there are no stand-ins.
+    /// is the lower one. Where there are no overlay pages.
     #[inline(always)]
     #[must_use]
     pub const fn spot(&self, product: u64) -> u64 {
@@ -336,10 +336,10 @@ mod tests {
     #[test]
     fn a_spot_is_the_bucket_s_unit_and_what_tells_its_addresses() {
         let mut hosts = Hosts::with_buckets(1000);
-        hosts.set_stand_ins(77);
+        hosts.set_overlays(77);
         hosts.set_start(262_143);
-        assert_eq!((hosts.start(), hosts.stand_ins()), (262_143, 77));
-        hosts.set_stand_ins(0);
+        assert_eq!((hosts.start(), hosts.overlays()), (262_143, 77));
+        hosts.set_overlays(0);
         for mixed in [0, 1, 1 << 22, 0xdead_beef, u32::MAX] {
             let product = hosts.product(mixed);
             let (bucket, tag) = hosts.place(mixed);

@@ -53,7 +53,7 @@ impl Retired {
 
 impl Arena {
     /// An empty arena whose pages are numbered from those of a chunk on. Page 0 is never used:
-    /// as the number of a stand-in it says that there is none.
+    /// as the number of an overlay page it says that there is none.
     #[must_use]
     pub fn starting_at(chunk: u32) -> Self {
         let mut arena = Self {

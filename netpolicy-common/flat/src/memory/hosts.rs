@@ -13,7 +13,7 @@ use super::{
 use crate::layout::{Hosts, PAGE_WORDS, Page, UNITS_PER_PAGE};
 
 /// Of larger tables, in pages, a change does not copy all but gives the pages that it
-/// changes stand-ins.
+/// changes overlay pages.
 const LARGE: u32 = 64;
 
 /// With fewer hosts than these, a table is not worth a look.
@@ -101,15 +101,15 @@ impl HostTable {
     /// The page on which an address has its place.
     fn page_number<K: Key>(&self, arena: &Arena, key: K) -> u32 {
         let at = page_of(key.pair(self.hosts).0);
-        self.stand_in(arena, at).unwrap_or(self.hosts.start() + at)
+        self.overlay(arena, at).unwrap_or(self.hosts.start() + at)
     }
 
     /// What stands in for the `at`-th page.
-    fn stand_in(&self, arena: &Arena, at: u32) -> Option<u32> {
-        if self.hosts.stand_ins() == 0 {
+    fn overlay(&self, arena: &Arena, at: u32) -> Option<u32> {
+        if self.hosts.overlays() == 0 {
             return None;
         }
-        let page = arena.half(self.hosts.stand_ins(), at);
+        let page = arena.half(self.hosts.overlays(), at);
         (page != 0).then_some(page)
     }
 
@@ -156,17 +156,17 @@ impl HostTable {
             return self.page_number(arena, key);
         }
         if is_first {
-            let count = stand_in_pages(pages);
-            let stand_ins = if self.hosts.stand_ins() == 0 {
+            let count = overlay_pages(pages);
+            let overlays = if self.hosts.overlays() == 0 {
                 let none = arena.take_pages(count);
                 for page in none..none + count {
                     *arena.page_mut(page) = [0; PAGE_WORDS];
                 }
                 none
             } else {
-                arena.move_pages(self.hosts.stand_ins(), count)
+                arena.move_pages(self.hosts.overlays(), count)
             };
-            self.hosts.set_stand_ins(stand_ins);
+            self.hosts.set_overlays(overlays);
         }
         let page = self.page_number(arena, key);
         let at = page_of(key.pair(self.hosts).0);
@@ -174,7 +174,7 @@ impl HostTable {
             return page;
         }
         let page = arena.move_pages(page, 1);
-        arena.set_half(self.hosts.stand_ins(), at, page);
+        arena.set_half(self.hosts.overlays(), at, page);
         page
     }
 
@@ -184,15 +184,15 @@ impl HostTable {
             return;
         }
         let pages = page_count(self.hosts);
-        if self.hosts.stand_ins() == 0 {
+        if self.hosts.overlays() == 0 {
             arena.give_pages(self.hosts.start(), pages);
             return;
         }
         for at in 0..pages {
-            let page = self.stand_in(arena, at).unwrap_or(self.hosts.start() + at);
+            let page = self.overlay(arena, at).unwrap_or(self.hosts.start() + at);
             arena.give_pages(page, 1);
         }
-        arena.give_pages(self.hosts.stand_ins(), stand_in_pages(pages));
+        arena.give_pages(self.hosts.overlays(), overlay_pages(pages));
     }
 }
 
@@ -225,7 +225,7 @@ fn by_page<K: Key>(keys: &[K], hosts: Hosts) -> Vec<K> {
 /// What one edit copied already.
 #[derive(Default)]
 struct Copied {
-    /// The list of stand-ins, or all of a table that has none.
+    /// The list of overlay pages, or all of a table that has none.
     any: bool,
     pages: BTreeSet<u32>,
 }
@@ -274,11 +274,11 @@ pub(super) fn holds<K: Key>(hosts: Hosts, key: K, pages: PageSource<'_>) -> Opti
 
 /// The `at`-th page of a table, or what stands in for it.
 fn page_at<'p>(hosts: Hosts, at: u32, pages: PageSource<'p>) -> Option<&'p Page> {
-    if hosts.stand_ins() != 0 {
-        let (list, word) = place_of_half(hosts.stand_ins(), at);
+    if hosts.overlays() != 0 {
+        let (list, word) = place_of_half(hosts.overlays(), at);
         match halves(pages(list)?[word])[at as usize % 2] {
             0 => {}
-            stand_in => return pages(stand_in),
+            overlay => return pages(overlay),
         }
     }
     pages(hosts.start().checked_add(at)?)
@@ -293,8 +293,8 @@ fn page_count(hosts: Hosts) -> u32 {
     hosts.buckets.div_ceil(UNITS_PER_PAGE)
 }
 
-/// Pages of a list of stand-ins.
-fn stand_in_pages(pages: u32) -> u32 {
+/// Pages of a list of overlay pages.
+fn overlay_pages(pages: u32) -> u32 {
     pages.div_ceil(HALVES)
 }
 

@@ -266,7 +266,7 @@ proptest! {
         check(&flat, &held)?;
     }
 
-    /// Hosts in numbers for tables of every kind, with and without stand-ins, that
+    /// Hosts in numbers for tables of every kind, with and without overlay pages, that
     /// come and go.
     #[test]
     fn hosts_come_and_go(

@@ -301,7 +301,10 @@ impl Attacher {
         let views: Vec<_> = here.iter().cloned().map(exposure::interface).collect();
         let overtaken = exposure::overtaken(&views);
         // Status and verify ask for themselves.
-        for line in overtaken.iter().filter(|line| !self.overtaken.contains(line)) {
+        for line in overtaken
+            .iter()
+            .filter(|line| !self.overtaken.contains(line))
+        {
             tracing::error!("{line}");
         }
         self.overtaken = overtaken;

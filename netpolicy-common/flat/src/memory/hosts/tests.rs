@@ -163,7 +163,7 @@ fn a_table_that_begins_within_a_page_is_damage() {
 
 /// A change of a large table copies pages; what was in force before stays as it was.
 #[test]
-fn pages_that_stand_in_hold_what_changed_and_the_others_stay() {
+fn overlay_pages_hold_what_changed_and_the_others_stay() {
     let host = |n: u32| (2 * n + 1).wrapping_mul(0x85eb_ca6b);
     let mut expected: BTreeSet<u32> = (0..120_000).map(host).collect();
     let mut arena = Arena::starting_at(0);
