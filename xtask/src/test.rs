@@ -81,7 +81,7 @@ const LONGEST: [&str; 14] = [
 ];
 
 /// Test programs that run at the same time. Many of them mostly wait.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 4;
 
 /// Runs all tests, those in which it matters with both engines; `typed` names some of them as
 /// to `cargo test`.
