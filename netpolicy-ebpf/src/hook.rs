@@ -36,6 +36,9 @@ pub(crate) trait Packet: Calls + EbpfContext + Copy {
     /// The index of the interface that it arrived at.
     fn interface(self) -> u32;
 
+    /// Where the network header is, as far as the kernel tells: else 0.
+    fn find_network_header(self) -> u64;
+
     /// Reads its headers: a packed [`Segment`](netpolicy_ebpf::Segment).
     fn parse(self) -> u64;
 }
@@ -70,6 +73,11 @@ impl Packet for Xdp {
     fn interface(self) -> u32 {
         // SAFETY: the kernel's context.
         unsafe { (*self.0).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn find_network_header(self) -> u64 {
+        0
     }
 
     #[inline(always)]
@@ -117,26 +125,6 @@ impl Packet for Tc {
         unsafe { (*self.0).ifindex }
     }
 
-    #[inline(always)]
-    fn parse(self) -> u64 {
-        let whole = whole::Whole::of(self);
-        match maps::layer() {
-            Layer::Ethernet => packet::parse_packed(&whole, Layer::Ethernet),
-            Layer::Ip => {
-                // What follows, as the kernel found it: no guess is needed.
-                // SAFETY: the kernel's context.
-                let protocol = unsafe { (*self.0).protocol };
-                let at = self.network_header();
-                packet::parse_announced(&whole, at, (protocol as u16).to_ne_bytes())
-            }
-        }
-    }
-}
-
-/// `BPF_HDR_START_NET`: offsets count from the network header.
-const FROM_NETWORK_HEADER: u32 = bpf_hdr_start_off::BPF_HDR_START_NET;
-
-impl Tc {
     /// The offset of the IP header at an interface without a link-layer header: 0, but for those
     /// that leave an outer header before it. IPsec's (xfrm, vti) leave the Ethernet header of
     /// what came encrypted, GRE without a fixed remote address the outer IP and GRE headers
@@ -145,7 +133,7 @@ impl Tc {
     /// The context does not tell it. But the linear part ends in one place, whether counted from
     /// its beginning or from the network header, so the last byte that can be read tells.
     #[inline(always)]
-    fn network_header(self) -> usize {
+    fn find_network_header(self) -> u64 {
         // SAFETY: the kernel's context.
         let (start, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
         let linear = end.wrapping_sub(start);
@@ -158,9 +146,29 @@ impl Tc {
                 at += step;
             }
         }
-        at
+        at as u64
     }
 
+    #[inline(always)]
+    fn parse(self) -> u64 {
+        let whole = whole::Whole::of(self);
+        match maps::layer() {
+            Layer::Ethernet => packet::parse_packed(&whole, Layer::Ethernet),
+            Layer::Ip => {
+                // What follows, as the kernel found it: no guess is needed.
+                // SAFETY: the kernel's context.
+                let protocol = unsafe { (*self.0).protocol };
+                let at = self.network_header() as usize;
+                packet::parse_announced(&whole, at, (protocol as u16).to_ne_bytes())
+            }
+        }
+    }
+}
+
+/// `BPF_HDR_START_NET`: offsets count from the network header.
+const FROM_NETWORK_HEADER: u32 = bpf_hdr_start_off::BPF_HDR_START_NET;
+
+impl Tc {
     /// Whether the byte so far before the end of the linear part, of this length as counted from
     /// its beginning, is one of the linear part as counted from the network header.
     #[inline(always)]
@@ -233,6 +241,7 @@ calls! {
         = slow::one_scope, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
     report: report, tc_report = outcome::report, (verdict: u32, generation: u64) -> u32;
     walk: walk, tc_walk = whole::walk, () -> u64;
+    network_header: network_header, tc_network_header = whole::network_header, () -> u64;
     ip: ip, tc_ip = whole::ip, (at: u64, is_v6: u64) -> u64;
     tags: tags, tc_tags = whole::tags, (at: u64) -> u64;
     extensions: extensions, tc_extensions = whole::extensions, (chain: u64, end: u64) -> u64;

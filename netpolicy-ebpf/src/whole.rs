@@ -86,6 +86,13 @@ pub(crate) fn walk<P: Packet>(packet: P) -> u64 {
     packet.parse()
 }
 
+/// [`Packet::find_network_header`]. A function of its own: the verifier walks all its ways, and
+/// behind it nothing for each of them.
+#[inline(always)]
+pub(crate) fn network_header<P: Packet>(packet: P) -> u64 {
+    packet.find_network_header()
+}
+
 /// [`packet::ip`].
 #[inline(always)]
 pub(crate) fn ip<P: Packet>(packet: P, at: u64, is_v6: u64) -> u64 {

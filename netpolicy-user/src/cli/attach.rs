@@ -1,6 +1,6 @@
 //! `netpolicy detach`, the kill switch, and `netpolicy attach`.
 
-use super::context::{Context, neither};
+use super::context::{Context, not_done};
 use super::failure::{Exit, Failure, client_hint, exit_without};
 use super::status::verdict;
 use super::submit::with_consent;
@@ -20,7 +20,7 @@ pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
                 cx.confirm("Detach from all interfaces, so that nothing is filtered?")?;
             }
             let interfaces = local::detach(&cx.config.bpffs_dir, &cx.config.state_dir)
-                .map_err(|why| neither(&e, &why))?;
+                .map_err(|why| not_done(&e, &why))?;
             cx.say(&format!("note: done without the agent: {e}"))?;
             interfaces
         }
@@ -46,7 +46,7 @@ pub(super) async fn detach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
 pub(super) async fn attach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     match cx.client.attach().await {
         Err(e) if e.is_agent_missing() => {
-            local::clear_marker(&cx.config.state_dir).map_err(|why| neither(&e, &why))?;
+            local::clear_marker(&cx.config.state_dir).map_err(|why| not_done(&e, &why))?;
             Err(Failure {
                 errors: vec![format!(
                     "{e}: the next one to start attaches, nothing is attached yet"

@@ -157,6 +157,17 @@ pub(super) fn wants_colour(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
+/// Neither the agent nor this command could do it: both reasons.
+pub(super) fn not_done(agent: &ClientError, local: &anyhow::Error) -> Failure {
+    Failure {
+        errors: vec![format!(
+            "{agent}; and it cannot be done without it: {local:#}"
+        )],
+        hint: None,
+        exit: exit_without(agent),
+    }
+}
+
 /// Neither the agent nor the kernel could be queried: both reasons, and no agent as exit code.
 pub(super) fn neither(agent: &ClientError, local: &anyhow::Error) -> Failure {
     Failure {

@@ -289,7 +289,7 @@ pub(super) fn detach_pinned(pins: &Pins) -> Result<Vec<String>, DatapathError> {
             match tie.detach(&mut here) {
                 Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {
                     let path = pins.root().to_path_buf();
-                    result = Err(DatapathError::OtherNamespace { path });
+                    result = Err(DatapathError::FilterElsewhere { path });
                     continue;
                 }
                 _ => {}

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use aya::{EbpfError, maps::MapError, pin::PinError, programs::ProgramError};
 
+use super::Hook;
+
 /// A failure of the datapath. Whatever was in force before stays in force.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -154,6 +156,16 @@ pub enum DatapathError {
         /// Where the pins are.
         path: PathBuf,
     },
+    /// A filter can be removed in its own network namespace only.
+    #[error(
+        "a pin under {} is of a clsact filter in another network namespace, which is removed there \
+         only: repeat the command there (`nsenter --net=/run/netns/NAME`)",
+        path.display()
+    )]
+    FilterElsewhere {
+        /// Where the pins are.
+        path: PathBuf,
+    },
     /// Attaching failed.
     #[error("cannot attach to {name} by {hook}")]
     Attach {
@@ -217,6 +229,10 @@ impl DatapathError {
                  bpffs = \"host\"; with --ephemeral it starts anyway"
                     .into()
             }
+            Self::InterfaceBusy { name, hook } if *hook == Hook::Clsact.in_words() => format!(
+                "`tc filter show dev {name} ingress` shows it: netpolicy needs priority 1 for a \
+                 filter of kind bpf and all protocols; give the other another priority"
+            ),
             Self::InterfaceBusy { name, .. } => format!(
                 "another filter or another netpolicy agent owns it; see `bpftool net show dev {name}`, \
                  stop it there, or `ip link set dev {name} xdp off` for one without an owner"

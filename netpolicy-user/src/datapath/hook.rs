@@ -99,6 +99,11 @@ pub(super) fn reason(
     if let (Hook::Native, Some(Native::Misses(why))) = (hook, known) {
         return format!("frames can pass unjudged: {driver}'s native XDP {why}");
     }
+    if (hook, driver) == (Hook::Generic, "gre") {
+        return "attempts can pass unjudged: without a fixed remote address generic XDP sees the \
+                outer header"
+            .to_owned();
+    }
     if choice.is_some_and(|choice| choice != HookChoice::Auto) {
         return "as configured".to_owned();
     }
@@ -168,5 +173,7 @@ mod tests {
     fn forced_native_xdp_that_misses_frames_is_named() {
         let why = reason(Some(HookChoice::Native), "gve", Hook::Native, None);
         assert!(why.starts_with("frames can pass unjudged"), "{why}");
+        let why = reason(Some(HookChoice::Generic), "gre", Hook::Generic, None);
+        assert!(why.starts_with("attempts can pass unjudged"), "{why}");
     }
 }

@@ -58,21 +58,20 @@ impl Inner {
             best = rank(bridge);
         }
         let better = &candidates[..best];
-        if better.is_empty() {
-            if !on.contains(&candidates[best]) {
-                tell(&device, candidates[best]);
-            }
-            return self.end_others(&device, candidates[best]);
+        let found = match (better, candidates.get(best)) {
+            ([], Some(there)) => *there,
+            (_, there) => match (self.attach_first(&device, layer, better), there) {
+                (Ok(hook), _) => hook,
+                // None of those before it is to be had.
+                (Err(_), Some(there)) => *there,
+                // Of what was asked for nothing is; it stays filtered where it is.
+                (Err(error), None) => return Err(error),
+            },
+        };
+        if !on.contains(&found) {
+            tell(&device, found);
         }
-        match self.attach_first(&device, layer, better) {
-            Ok(hook) => {
-                tell(&device, hook);
-                self.end_others(&device, hook)
-            }
-            // Of what was asked for nothing is to be had; it stays filtered where it is.
-            Err(error) if best == candidates.len() => Err(error),
-            Err(_) => Ok(()),
-        }
+        self.end_others(&device, found)
     }
 
     fn filterable(&mut self, name: &str) -> Result<(Device, LinkLayer), DatapathError> {
@@ -222,6 +221,11 @@ impl Inner {
                     hook: hook.in_words(),
                 },
                 Some(libc::ENODEV) => DatapathError::NoInterface { name },
+                // Of another kind, or for one protocol alone.
+                Some(libc::EINVAL) if hook == Hook::Clsact => DatapathError::InterfaceBusy {
+                    name,
+                    hook: hook.in_words(),
+                },
                 _ => DatapathError::Attach {
                     name,
                     hook: hook.in_words(),
