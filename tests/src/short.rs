@@ -35,7 +35,8 @@ impl TxRing {
             // SAFETY: just opened; nothing else owns it.
             let socket = unsafe { OwnedFd::from_raw_fd(fd) };
             // Block size, blocks, frame size, frames.
-            let request = [FRAME, FRAMES, FRAME, FRAMES].map(|n| n as u32);
+            let small = |n: usize| u32::try_from(n).expect("a small number");
+            let request = [FRAME, FRAMES, FRAME, FRAMES].map(small);
             // SAFETY: a `struct tpacket_req`, which lives here.
             let set = unsafe {
                 libc::setsockopt(
@@ -67,9 +68,9 @@ impl TxRing {
             let index = nix::net::if_::if_nametoindex(interface).expect("an interface");
             // SAFETY: plain integers; all zeros is a value.
             let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-            address.sll_family = libc::AF_PACKET as u16;
+            address.sll_family = u16::try_from(libc::AF_PACKET).expect("a small number");
             address.sll_ifindex = index.cast_signed();
-            let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+            let length = small(size_of::<libc::sockaddr_ll>());
             // SAFETY: a `struct sockaddr_ll`, which lives here.
             let bound = unsafe { libc::bind(fd, (&raw const address).cast(), length) };
             assert_eq!(bound, 0, "{}", std::io::Error::last_os_error());
@@ -86,6 +87,7 @@ impl TxRing {
     /// When it cannot.
     pub fn send(&mut self, frame: &[u8]) {
         assert!(frame.len() <= FRAME - DATA_AT);
+        let length = u32::try_from(frame.len()).expect("a small number");
         // They are taken in turn: all are filled, so that whichever is next is right.
         for at in (0..FRAME * FRAMES).step_by(FRAME) {
             // SAFETY: within the ring, which only this thread writes to: the kernel reads a frame
@@ -93,10 +95,7 @@ impl TxRing {
             unsafe {
                 let header = self.ring.add(at);
                 std::ptr::copy_nonoverlapping(frame.as_ptr(), header.add(DATA_AT), frame.len());
-                header
-                    .add(8)
-                    .cast::<u32>()
-                    .write_volatile(frame.len() as u32);
+                header.add(8).cast::<u32>().write_volatile(length);
                 header.cast::<u64>().write_volatile(SEND_REQUEST);
             }
         }

@@ -1,6 +1,5 @@
 //! Hooks: which one an interface gets and why, one put in place of another, and what only packets
 //! at tc ingress have.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::{Read, Write};

@@ -156,7 +156,7 @@ impl Ruleset {
             assert!(
                 cfg!(target_endian = "little"),
                 "the digest is of little-endian bytes"
-            )
+            );
         };
         bytes.extend_from_slice(self.ports.as_bytes());
         for scope in &self.scopes {

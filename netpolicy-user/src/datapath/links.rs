@@ -340,7 +340,7 @@ impl Inner {
         self.adopt()?;
         let ended = self.extract(&device, |_| true);
         let any = !ended.is_empty();
-        self.end(ended)?;
+        self.end(&ended)?;
         Ok(any)
     }
 

@@ -334,7 +334,7 @@ pub(super) fn load_probe(
     let pin = new_pin(dir, "ASKED");
     let _ = fs::remove_file(&pin);
     load_to(&mut ebpf, variant, &pin)?;
-    let program = open_as(variant, pin.clone());
+    let program = open_as(variant, &pin);
     let _ = fs::remove_file(&pin);
     program
 }
@@ -373,17 +373,17 @@ fn in_kernel(name: &str) -> &str {
 
 /// Opens the program that is pinned as a variant.
 fn open(dir: &Path, variant: &Variant) -> Result<Program, DatapathError> {
-    open_as(variant, dir.join(variant.pin))
+    open_as(variant, &dir.join(variant.pin))
 }
 
-fn open_as(variant: &Variant, path: PathBuf) -> Result<Program, DatapathError> {
+fn open_as(variant: &Variant, path: &Path) -> Result<Program, DatapathError> {
     let foreign = |what: String| DatapathError::ForeignPin {
-        path: path.clone(),
+        path: path.to_owned(),
         what,
     };
     let opened = match variant.kind {
-        Kind::Xdp => Xdp::from_pin(&path, XdpAttachType::Interface).map(Program::Xdp),
-        Kind::Tc => SchedClassifier::from_pin(&path).map(Program::Tc),
+        Kind::Xdp => Xdp::from_pin(path, XdpAttachType::Interface).map(Program::Xdp),
+        Kind::Tc => SchedClassifier::from_pin(path).map(Program::Tc),
     };
     let program = opened.map_err(|error| foreign(error.to_string()))?;
     let info = program.info().map_err(DatapathError::Verify)?;

@@ -158,7 +158,7 @@ fn parse(payload: &[u8]) -> Option<TcFilter> {
                 for option in NlasIterator::new(nla.value()).flatten() {
                     match option.kind() {
                         TCA_BPF_ID => {
-                            filter.program = u32_at(option.value(), 0).unwrap_or_default()
+                            filter.program = u32_at(option.value(), 0).unwrap_or_default();
                         }
                         TCA_BPF_NAME => filter.name = text(option.value()),
                         _ => {}

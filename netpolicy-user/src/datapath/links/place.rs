@@ -291,17 +291,17 @@ impl Inner {
             // What had passed that hook before is still on its way to the other one.
             std::thread::sleep(ON_THE_WAY);
         }
-        self.end(ended)
+        self.end(&ended)
     }
 
     /// Detaches links, and removes their pins.
-    pub(super) fn end(&mut self, ended: Vec<Held>) -> Result<(), DatapathError> {
+    pub(super) fn end(&mut self, ended: &[Held]) -> Result<(), DatapathError> {
         let mut here = Vantage {
             pins: &self.pins,
             namespace: self.namespace,
             netdevs: &mut self.netdevs,
         };
-        for held in &ended {
+        for held in ended {
             let detached = held.tie.detach(&mut here);
             detached.map_err(|source| DatapathError::System {
                 call: "detaching a link or filter",

@@ -159,20 +159,20 @@ pub(in super::super) struct InChain {
 }
 
 /// More programs than a chain can have (`BPF_MPROG_MAX`).
-const CHAIN: usize = 64;
+const CHAIN: u32 = 64;
 
 /// The tcx chain at an interface's ingress, in the order in which programs run.
 ///
 /// # Errors
 /// The system call's; `EINVAL` where the kernel has no tcx, which came with Linux 6.6.
 pub(in super::super) fn chain(ifindex: u32) -> io::Result<Vec<InChain>> {
-    let (mut programs, mut links) = ([0u32; CHAIN], [0u32; CHAIN]);
+    let (mut programs, mut links) = ([0u32; CHAIN as usize], [0u32; CHAIN as usize]);
     let mut attr = empty_attr();
     attr.query.__bindgen_anon_1.target_ifindex = ifindex;
     attr.query.attach_type = bpf_attach_type::BPF_TCX_INGRESS as u32;
     attr.query.prog_ids = programs.as_mut_ptr() as u64;
     attr.query.link_ids = links.as_mut_ptr() as u64;
-    attr.query.__bindgen_anon_2.count = CHAIN as u32;
+    attr.query.__bindgen_anon_2.count = CHAIN;
     // SAFETY: the command writes `count` numbers at most to each array, and to `attr`, which
     // the union's memory is mutable for.
     unsafe { bpf_writing(bpf_cmd::BPF_PROG_QUERY, &mut attr) }?;

@@ -52,7 +52,7 @@ struct Writer {
 impl Writer {
     fn take(&mut self, event: Event<'_>) {
         match event {
-            Event::Start(tag) => self.start(tag),
+            Event::Start(tag) => self.start(&tag),
             Event::End(tag) => self.end(tag),
             Event::Text(text) => self.text(&text),
             Event::Code(text) => self.line += &format!("\\fB{}\\fR", inner(&text)),
@@ -61,7 +61,7 @@ impl Writer {
         }
     }
 
-    fn start(&mut self, tag: Tag<'_>) {
+    fn start(&mut self, tag: &Tag<'_>) {
         match tag {
             Tag::Heading { .. } => self.heading = true,
             Tag::CodeBlock(_) => {
@@ -73,7 +73,7 @@ impl Writer {
                 if !self.lists.is_empty() {
                     self.out += ".RS\n";
                 }
-                self.lists.push(first);
+                self.lists.push(*first);
             }
             Tag::Item => {
                 match self.lists.last_mut() {

@@ -36,7 +36,7 @@ pub(super) async fn detach(
         let consented = consent.require("detaching ends all filtering and", Some(&everything()));
         consented.inspect_err(|error| {
             app.supervisor
-                .refused(Requester::here(caller), "detach", error)
+                .refused(Requester::here(caller), "detach", error);
         })?;
     }
     let supervisor = app.supervisor.clone();

@@ -25,7 +25,7 @@ pub(super) async fn verify(
     let may = rights::require(caller, grants, Privilege::Admin, "verify");
     may.inspect_err(|error| {
         app.supervisor
-            .refused(Requester::here(caller), "verify", error)
+            .refused(Requester::here(caller), "verify", error);
     })?;
     let mut verified = app.supervisor.verify_all(&app.inspector).await?;
     verified.overtaken = blocking(move || {
