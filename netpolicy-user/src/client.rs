@@ -277,7 +277,7 @@ impl Client {
         for _ in 1..EARLY_ANSWERS {
             match request.clone().send(&self.socket).await {
                 Err(ExchangeError::NotHttp(_) | ExchangeError::Unsent(_)) => {
-                    tokio::time::sleep(EARLY_PAUSE).await
+                    tokio::time::sleep(EARLY_PAUSE).await;
                 }
                 sent => return sent,
             }

@@ -8,7 +8,7 @@ use sd_notify::NotifyState;
 
 use super::reload::Running;
 use super::snapshot::Snapshot;
-use crate::model::{Mode, counted};
+use crate::model::{Mode, Policy, counted};
 
 /// The agent serves.
 pub fn ready(status: &str) {
@@ -84,7 +84,7 @@ pub fn line(snapshot: &Snapshot, running: &Running, open: &[String]) -> String {
 /// Why filtering denies no source.
 fn lenience(snapshot: &Snapshot) -> Option<&'static str> {
     let state = &snapshot.state;
-    if !state.policies.iter().any(|policy| policy.is_in_force()) {
+    if !state.policies.iter().any(Policy::is_in_force) {
         return Some("no policy is active: every source may connect");
     }
     (state.host.mode == Mode::Observe)
