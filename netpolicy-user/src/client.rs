@@ -276,7 +276,9 @@ impl Client {
     async fn sent(&self, request: ClientRequest) -> Result<ClientResponse, ExchangeError> {
         for _ in 1..EARLY_ANSWERS {
             match request.clone().send(&self.socket).await {
-                Err(ExchangeError::NotHttp(_)) => tokio::time::sleep(EARLY_PAUSE).await,
+                Err(ExchangeError::NotHttp(_) | ExchangeError::Unsent(_)) => {
+                    tokio::time::sleep(EARLY_PAUSE).await;
+                }
                 sent => return sent,
             }
         }

@@ -129,11 +129,14 @@ pub(super) fn failure(socket: &Path, what: &str, error: ExchangeError) -> Client
             socket,
             why: "it does not speak HTTP".to_owned(),
         },
-        error @ (ExchangeError::Broken(_) | ExchangeError::Unmade(_)) => ClientError::Transport {
-            what: what.to_owned(),
-            socket,
-            source: error.into(),
-        },
+        error
+        @ (ExchangeError::Unsent(_) | ExchangeError::Broken(_) | ExchangeError::Unmade(_)) => {
+            ClientError::Transport {
+                what: what.to_owned(),
+                socket,
+                source: error.into(),
+            }
+        }
     }
 }
 

@@ -58,6 +58,9 @@ pub(super) enum ExchangeError {
     /// What came is no HTTP.
     #[error("the answer is not HTTP")]
     NotHttp(#[source] hyper::Error),
+    /// The server closed the connection before it had all of the request.
+    #[error("the connection was closed before the request was sent")]
+    Unsent(#[source] hyper::Error),
     /// The connection ended, or what came is no answer to this request.
     #[error("the connection failed")]
     Broken(#[source] hyper::Error),
@@ -73,9 +76,13 @@ impl ExchangeError {
         let is_early = |error: &hyper::Error| error.to_string().contains("unexpected message");
         let cause = error.source().and_then(|cause| cause.downcast_ref());
         let mut errors = std::iter::once(&error).chain(cause);
-        match errors.any(|error| error.is_parse() || is_early(error)) {
-            true => Self::NotHttp(error),
-            false => Self::Broken(error),
+        if errors.any(|error| error.is_parse() || is_early(error)) {
+            return Self::NotHttp(error);
+        }
+        let io = error.source().and_then(|cause| cause.downcast_ref());
+        match io.map(io::Error::kind) {
+            Some(io::ErrorKind::BrokenPipe) => Self::Unsent(error),
+            _ => Self::Broken(error),
         }
     }
 }
@@ -170,6 +177,14 @@ async fn exchange(
     let stream = UnixStream::connect(socket)
         .await
         .map_err(ExchangeError::Connect)?;
+    exchange_over(stream, request, deadline).await
+}
+
+async fn exchange_over(
+    stream: UnixStream,
+    request: hyper::Request<BoxBody<Bytes, Infallible>>,
+    deadline: Option<Instant>,
+) -> Result<ClientResponse, ExchangeError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(ExchangeError::of)?;
@@ -181,10 +196,14 @@ async fn exchange(
             connection,
         }),
         // The connection knows why it was given up.
-        Err(error) if error.is_canceled() || error.is_closed() => Err(connection
-            .ended()
-            .await
-            .map_or_else(|| ExchangeError::of(error), ExchangeError::of)),
+        Err(error) if error.is_canceled() || error.is_closed() => {
+            // It would wait for further requests.
+            drop(sender);
+            Err(connection
+                .ended()
+                .await
+                .map_or_else(|| ExchangeError::of(error), ExchangeError::of))
+        }
         Err(error) => Err(ExchangeError::of(error)),
     }
 }
@@ -293,4 +312,23 @@ fn held(
         let _held = &connection;
         piece.map_err(ExchangeError::of)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The connection finds the greeting before, while or after the request is queued.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn greeting_of_another_protocol_is_not_http_whenever_it_is_found() {
+        for _ in 0..1000 {
+            let (client, server) = UnixStream::pair().unwrap();
+            server.writable().await.unwrap();
+            let greeting = b"220 mail ready\r\n";
+            assert_eq!(server.try_write(greeting).unwrap(), greeting.len());
+            let request = hyper::Request::get("/").body(body(Content::None)).unwrap();
+            let error = exchange_over(client, request, None).await.unwrap_err();
+            assert!(matches!(error, ExchangeError::NotHttp(_)), "{error:?}");
+        }
+    }
 }
