@@ -28,18 +28,15 @@ const TARGETS: [(&str, &str); 2] = [
     ("big", "bpfeb-unknown-none"),
 ];
 
-/// The objects.
-const BINARIES: [&str; 3] = ["netpolicy-xdp", "netpolicy-bench-xdp", "netpolicy-flood"];
-
-/// A build script's whole work.
-pub(crate) fn build_or_say_why() {
-    if let Err(error) = build() {
+/// A build script's whole work: builds these binaries of `netpolicy-ebpf`.
+pub(crate) fn build_or_say_why(binaries: &[&str]) {
+    if let Err(error) = build(binaries) {
         // One line, where a returned error would print with its backtrace.
         println!("cargo::error={error:#}");
     }
 }
 
-fn build() -> Result<()> {
+fn build(binaries: &[&str]) -> Result<()> {
     let manifest_dir = env::var("CARGO_MANIFEST_DIR").context("read CARGO_MANIFEST_DIR")?;
     let workspace = Path::new(&manifest_dir)
         .parent()
@@ -89,7 +86,8 @@ fn build() -> Result<()> {
     let mut cargo = Command::new("rustup");
     cargo
         .args(["run", &toolchain, "cargo", "build", "--quiet", "--release"])
-        .args(["--package", "netpolicy-ebpf", "--bins"])
+        .args(["--package", "netpolicy-ebpf"])
+        .args(binaries.iter().flat_map(|name| ["--bin", name]))
         .args(["--target", target, "-Z", "build-std=core"])
         .arg("--target-dir")
         .arg(&target_dir)
@@ -111,7 +109,7 @@ fn build() -> Result<()> {
         println!("cargo::{kind}={line}");
     }
     anyhow::ensure!(is_built, "the XDP program does not build");
-    for name in BINARIES {
+    for name in binaries {
         let built = target_dir.join(target).join("release").join(name);
         fs::copy(&built, out_dir.join(name))
             .with_context(|| format!("copy {}", built.display()))?;

@@ -4,5 +4,5 @@
 mod object;
 
 fn main() {
-    object::build_or_say_why();
+    object::build_or_say_why(&["netpolicy-xdp"]);
 }
