@@ -3,7 +3,7 @@
 
 use std::{
     cell::OnceCell,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -246,6 +246,19 @@ fn new_pin(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}_NEW"))
 }
 
+/// Loads again where a signal interrupted the verifier (kernel/bpf/verifier.c: `do_check` answers
+/// `EAGAIN`): five times in all, as libbpf does.
+fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), DatapathError> {
+    let is_interrupted = |error: &ProgramError| matches!(error, ProgramError::LoadError { io_error, .. } if io_error.kind() == io::ErrorKind::WouldBlock);
+    for _ in 1..5 {
+        match load() {
+            Err(error) if is_interrupted(&error) => {}
+            done => return done.map_err(DatapathError::load),
+        }
+    }
+    load().map_err(DatapathError::load)
+}
+
 fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), DatapathError> {
     let program = ebpf
         .program_mut(variant.entry)
@@ -253,13 +266,13 @@ fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), Datapat
     let pinned = match variant.kind {
         Kind::Xdp => {
             let program: &mut Xdp = program.try_into().map_err(DatapathError::Verify)?;
-            program.load().map_err(DatapathError::load)?;
+            uninterrupted(|| program.load())?;
             program.pin(pin)
         }
         Kind::Tc => {
             let program: &mut SchedClassifier =
                 program.try_into().map_err(DatapathError::Verify)?;
-            program.load().map_err(DatapathError::load)?;
+            uninterrupted(|| program.load())?;
             program.pin(pin)
         }
     };
