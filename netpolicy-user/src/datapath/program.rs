@@ -248,15 +248,25 @@ fn new_pin(dir: &Path, name: &str) -> PathBuf {
 
 /// Loads again where a signal interrupted the verifier (kernel/bpf/verifier.c: `do_check` answers
 /// `EAGAIN`): five times in all, as libbpf does.
-fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), DatapathError> {
-    let is_interrupted = |error: &ProgramError| matches!(error, ProgramError::LoadError { io_error, .. } if io_error.kind() == io::ErrorKind::WouldBlock);
+fn uninterrupted(load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), DatapathError> {
+    let is_interrupted = |error: &ProgramError| match error {
+        ProgramError::LoadError { io_error, .. } => io_error.kind() == io::ErrorKind::WouldBlock,
+        _ => false,
+    };
+    five_times_while(is_interrupted, load).map_err(DatapathError::load)
+}
+
+fn five_times_while<E>(
+    is_worth_it: impl Fn(&E) -> bool,
+    mut load: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
     for _ in 1..5 {
         match load() {
-            Err(error) if is_interrupted(&error) => {}
-            done => return done.map_err(DatapathError::load),
+            Err(error) if is_worth_it(&error) => {}
+            done => return done,
         }
     }
-    load().map_err(DatapathError::load)
+    load()
 }
 
 fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), DatapathError> {
@@ -412,4 +422,29 @@ pub fn program_name(id: u32) -> Option<String> {
     let mut programs = aya::programs::loaded_programs().flatten();
     let program = programs.find(|program| program.id() == id)?;
     program.name_as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often it is tried where each failure answers this, and what comes of it.
+    fn tried(error: &'static str) -> (u32, Result<(), &'static str>) {
+        let mut tries = 0;
+        let done = five_times_while(
+            |error| *error == "interrupted",
+            || {
+                tries += 1;
+                Err(error)
+            },
+        );
+        (tries, done)
+    }
+
+    #[test]
+    fn interrupted_load_is_tried_five_times_and_a_refused_one_once() {
+        assert_eq!(tried("interrupted"), (5, Err("interrupted")));
+        assert_eq!(tried("refused"), (1, Err("refused")));
+        assert_eq!(five_times_while(|(): &()| true, || Ok(())), Ok(()));
+    }
 }
