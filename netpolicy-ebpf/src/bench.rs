@@ -17,11 +17,11 @@ mod frame;
 #[cfg(target_arch = "bpf")]
 mod programs {
     use aya_ebpf::{
-        bindings::xdp_action,
+        bindings::{TC_ACT_SHOT, xdp_action},
         btf_maps::Array,
         helpers::{bpf_ktime_get_ns, bpf_redirect},
-        macros::{btf_map, xdp},
-        programs::XdpContext,
+        macros::{btf_map, classifier, xdp},
+        programs::{TcContext, XdpContext},
     };
 
     /// `BPF_F_MMAPABLE`: userspace fills the map as memory.
@@ -159,6 +159,12 @@ mod programs {
     #[xdp(frags)]
     fn bare_drop(_: XdpContext) -> u32 {
         xdp_action::XDP_DROP
+    }
+
+    /// The same at tcx.
+    #[classifier]
+    fn bare_drop_tc(_: TcContext) -> i32 {
+        TC_ACT_SHOT
     }
 
     /// The limit where nothing is denied: a program that only passes.

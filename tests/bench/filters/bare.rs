@@ -3,7 +3,7 @@
 
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{Xdp, XdpMode},
+    programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode, tc::TcAttachOptions},
 };
 
 use super::Filter;
@@ -44,6 +44,21 @@ impl Bare {
         Self::attach("bare_drop", "bare XDP_DROP", 1)
     }
 
+    /// Drops everything, in the generic hook.
+    pub(crate) fn drop_all_generic() -> Self {
+        let bare = Self::load("bare_drop", "bare XDP_DROP, generic XDP", 1)
+            .attached(|ebpf, program| attach_xdp(ebpf, program, XdpMode::Skb));
+        bare.wire.poll_without_xdp();
+        bare
+    }
+
+    /// Drops everything, at tcx.
+    pub(crate) fn drop_all_tcx() -> Self {
+        let bare = Self::load("bare_drop_tc", "bare TC_ACT_SHOT, tcx", 1).attached(attach_tcx);
+        bare.wire.poll_without_xdp();
+        bare
+    }
+
     /// Passes everything.
     pub(crate) fn pass_all() -> Self {
         Self::attach("bare_pass", "bare XDP_PASS", 1)
@@ -55,31 +70,30 @@ impl Bare {
     }
 
     fn attach(program: &'static str, name: &'static str, lines: u32) -> Self {
-        let wire = Wire::new();
+        Self::load(program, name, lines)
+            .attached(|ebpf, program| attach_xdp(ebpf, program, XdpMode::Driver))
+    }
+
+    fn load(program: &'static str, name: &'static str, lines: u32) -> Self {
         let cpus = aya::util::nr_cpus().expect("count the CPUs");
-        let mut ebpf = EbpfLoader::new()
+        let ebpf = EbpfLoader::new()
             .override_global("LINE_COUNT", &lines, true)
             .map_max_entries("LINES", lines)
             .map_max_entries("CPUS", cpus as u32)
             .load(OBJECT)
             .expect("load the bare program");
-        wire.receiver().run(|| {
-            let program: &mut Xdp = ebpf
-                .program_mut(program)
-                .expect("a program of this name")
-                .try_into()
-                .expect("an XDP program");
-            program.load().expect("load the bare program");
-            program
-                .attach(TESTED, XdpMode::Driver)
-                .expect("attach the bare program");
-        });
         Self {
-            wire,
+            wire: Wire::new(),
             name,
             program,
             ebpf,
         }
+    }
+
+    fn attached(mut self, attach: impl FnOnce(&mut Ebpf, &str) + Send) -> Self {
+        let (receiver, ebpf) = (self.wire.receiver(), &mut self.ebpf);
+        receiver.run(|| attach(ebpf, self.program));
+        self
     }
 
     /// The program.
@@ -87,6 +101,31 @@ impl Bare {
         let program = self.ebpf.program(self.program).expect("loaded above");
         program.try_into().expect("an XDP program")
     }
+}
+
+fn attach_xdp(ebpf: &mut Ebpf, program: &str, mode: XdpMode) {
+    let program: &mut Xdp = ebpf
+        .program_mut(program)
+        .expect("a program of this name")
+        .try_into()
+        .expect("an XDP program");
+    program.load().expect("load the bare program");
+    program
+        .attach(TESTED, mode)
+        .expect("attach the bare program");
+}
+
+fn attach_tcx(ebpf: &mut Ebpf, program: &str) {
+    let program: &mut SchedClassifier = ebpf
+        .program_mut(program)
+        .expect("a program of this name")
+        .try_into()
+        .expect("a tc program");
+    program.load().expect("load the bare program");
+    let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+    program
+        .attach_with_options(TESTED, TcAttachType::Ingress, first)
+        .expect("attach the bare program");
 }
 
 impl Filter for Bare {

@@ -36,6 +36,13 @@ const STRAY: u64 = 32;
 const DROPS: [Metric; 1] = [Metric::more("drops", "Mpps", Some(3.0))];
 const TO_GENERIC: [Metric; 1] = [Metric::more("drops (to generic XDP)", "Mpps", Some(1.0))];
 
+/// The same against what a program reaches at tcx that only drops.
+const TO_BARE: [Metric; 1] = [Metric::more(
+    "drops (to the bare program at tcx)",
+    "Mpps",
+    None,
+)];
+
 const FROM_RING: [Metric; 3] = [
     Metric::more("drops from a packet ring, 1 core", "Mpps", None),
     Metric::more("drops from a packet ring, 2 cores", "Mpps", None),
@@ -74,10 +81,8 @@ fn generated(
 ) {
     report.progress(&format!("drops: lists of {} entries", about.entries));
     let rules = Arc::new(rate::ruleset(blocked.content()));
-    let names: Vec<Filter> = [Filter::Bare]
-        .into_iter()
-        .chain(filters.iter().copied())
-        .collect();
+    let bare = [Filter::Bare, Filter::BareTcx, Filter::BareGeneric];
+    let names: Vec<Filter> = bare.into_iter().chain(filters.iter().copied()).collect();
     let set_up = |name: &Filter| -> Box<dyn filters::Filter> {
         match name {
             Filter::Netpolicy(Hook::Tcx) => Box::new(Netpolicy::at(HookChoice::Tcx, &rules)),
@@ -87,6 +92,8 @@ fn generated(
             Filter::Netpolicy(Hook::Native) => Box::new(Netpolicy::new(EngineChoice::Flat, &rules)),
             Filter::Nftables => Box::new(Nftables::new(blocked.content())),
             Filter::Ipset => Box::new(Ipset::new(blocked.content())),
+            Filter::BareGeneric => Box::new(Bare::drop_all_generic()),
+            Filter::BareTcx => Box::new(Bare::drop_all_tcx()),
             _ => Box::new(Bare::drop_all()),
         }
     };
@@ -114,6 +121,11 @@ fn generated(
         ..about
     };
     tell(report, generic, TO_GENERIC, &names, &values);
+    let bare = About {
+        against: Filter::BareTcx,
+        ..about
+    };
+    tell(report, bare, TO_BARE, &names, &values);
 }
 
 /// Of a sender in userspace, of whose packets no more than the Ethernet header is linear.

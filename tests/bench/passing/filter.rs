@@ -15,6 +15,10 @@ pub(crate) enum Filter {
     UnfilteredAgain,
     /// A program that drops all: no filter drops more packets a second.
     Bare,
+    /// The same in the generic hook: no filter there drops more.
+    BareGeneric,
+    /// The same at tcx: no filter there drops more.
+    BareTcx,
     Netpolicy(Hook),
     /// At the device's ingress, in the family `netdev`.
     Nftables,
@@ -62,6 +66,8 @@ impl Filter {
             Self::Unfiltered => "unfiltered",
             Self::UnfilteredAgain => UNFILTERED_AGAIN,
             Self::Bare => "bare XDP_DROP",
+            Self::BareGeneric => "bare XDP_DROP, generic XDP",
+            Self::BareTcx => "bare TC_ACT_SHOT, tcx",
             Self::Netpolicy(hook) => hook.name(),
             Self::Nftables => "nftables, netdev ingress",
             Self::Ipset => "ipset, iptables raw",

@@ -62,7 +62,11 @@ impl Site {
 
     fn enforce(&mut self, blocked: &Blocked) {
         match self.filter {
-            Filter::Unfiltered | Filter::UnfilteredAgain | Filter::Bare => {}
+            Filter::Unfiltered
+            | Filter::UnfilteredAgain
+            | Filter::Bare
+            | Filter::BareGeneric
+            | Filter::BareTcx => {}
             Filter::Netpolicy(hook) => {
                 self.host
                     .write("policy.toml", policies(&self.host, blocked));
