@@ -1,32 +1,22 @@
 //! Builds the objects of this crate, for the build scripts of the crates that load
 //! them, into `$OUT_DIR`.
-//!
-//! The pinned toolchain builds them, stable as it is: `RUSTC_BOOTSTRAP` allows the
-//! `-Z build-std=core` that a target without a ready-made `core` needs. What links
-//! them is the bpf-linker that `cargo xtask setup` built against this toolchain's own
-//! LLVM; one from elsewhere might not read its bitcode.
-//!
-//! Not by `aya-build`, which says for which processor (`CARGO_ENCODED_RUSTFLAGS` is its
-//! own): LLVM's "v3" has registers and jumps of 32 bits (Linux 5.1), which spare masks
-//! and shifts on the way of every packet.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+#[path = "command.rs"]
+mod command;
 #[path = "../xtask/src/tools.rs"]
 #[expect(dead_code, reason = "a build needs no Python")]
 mod tools;
 
-/// The BPF target of the host's byte order.
-const TARGETS: [(&str, &str); 2] = [
-    ("little", "bpfel-unknown-none"),
-    ("big", "bpfeb-unknown-none"),
-];
+use command::Objects;
+
+/// How far the target directory is above `OUT_DIR`: `<profile>/build/<package>/out`.
+const ABOVE_OUT_DIR: usize = 4;
 
 /// A build script's whole work: builds these binaries of `netpolicy-ebpf`.
 pub(crate) fn build_or_say_why(binaries: &[&str]) {
@@ -68,41 +58,26 @@ fn build(binaries: &[&str]) -> Result<()> {
         "bpf-linker is missing: run `cargo xtask setup` (looked for {})",
         linker.display()
     );
-    let linker_dir = linker.parent().context("find the linker's directory")?;
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths(
-        [linker_dir.to_owned()]
-            .into_iter()
-            .chain(env::split_paths(&path)),
-    )
-    .context("put the linker on PATH")?;
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").context("read OUT_DIR")?);
-    // A directory of its own: cargo holds a lock on the one that it builds in now.
-    let target_dir = out_dir.join("ebpf");
     let endian = env::var("CARGO_CFG_TARGET_ENDIAN").context("read CARGO_CFG_TARGET_ENDIAN")?;
-    let target = TARGETS.iter().find(|(order, _)| *order == endian);
-    let (_, target) = target.with_context(|| format!("an unknown byte order: {endian}"))?;
-
-    let mut cargo = Command::new("rustup");
-    cargo
-        .args(["run", &toolchain, "cargo", "build", "--quiet", "--release"])
-        .args(["--package", "netpolicy-ebpf"])
-        .args(binaries.iter().flat_map(|name| ["--bin", name]))
-        .args(["--target", target, "-Z", "build-std=core"])
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .current_dir(workspace.join("netpolicy-ebpf"))
-        .env("PATH", path)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?)
-        // Of the toolchain that builds this script.
-        .env_remove("RUSTC")
-        .env_remove("RUSTC_WORKSPACE_WRAPPER");
-    // A feature of the crate whose build script this is.
-    if env::var_os("CARGO_FEATURE_PROGRAM_LOG").is_some() {
-        cargo.args(["--features", "log"]);
-    }
-    let output = cargo.output().context("start rustup")?;
+    let objects = Objects {
+        workspace,
+        toolchain: &toolchain,
+        linker: &linker,
+        arch: &env::var("CARGO_CFG_TARGET_ARCH").context("read CARGO_CFG_TARGET_ARCH")?,
+        target: command::target(&endian)
+            .with_context(|| format!("an unknown byte order: {endian}"))?,
+        // A feature of the crate whose build script this is.
+        with_log: env::var_os("CARGO_FEATURE_PROGRAM_LOG").is_some(),
+        target_dir: out_dir
+            .ancestors()
+            .nth(ABOVE_OUT_DIR)
+            .with_context(|| format!("find the target directory of {}", out_dir.display()))?,
+    };
+    let output = objects
+        .command(binaries)?
+        .output()
+        .context("start rustup")?;
     let is_built = output.status.success();
     let kind = if is_built { "warning" } else { "error" };
     for line in String::from_utf8_lossy(&output.stderr).lines() {
@@ -110,7 +85,7 @@ fn build(binaries: &[&str]) -> Result<()> {
     }
     anyhow::ensure!(is_built, "the XDP program does not build");
     for name in binaries {
-        let built = target_dir.join(target).join("release").join(name);
+        let built = objects.built(name);
         fs::copy(&built, out_dir.join(name))
             .with_context(|| format!("copy {}", built.display()))?;
     }
@@ -119,19 +94,4 @@ fn build(binaries: &[&str]) -> Result<()> {
         workspace.join("netpolicy-ebpf").display()
     );
     Ok(())
-}
-
-/// As cargo takes them from the environment: separated by 0x1f.
-fn rust_flags() -> Result<OsString> {
-    let arch = env::var("CARGO_CFG_TARGET_ARCH").context("read CARGO_CFG_TARGET_ARCH")?;
-    // What aya-ebpf asks for: whose registers probes would see.
-    let cfg = format!("--cfg=bpf_target_arch=\"{arch}\"");
-    let flags = [
-        cfg.as_str(),
-        "-Ctarget-cpu=v3",
-        // For the verifier's messages, and for maps' types.
-        "-Cdebuginfo=2",
-        "-Clink-arg=--btf",
-    ];
-    Ok(flags.join("\u{1f}").into())
 }

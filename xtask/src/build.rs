@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use xshell::cmd;
 
-use crate::workspace;
+use crate::{objects, workspace};
 
 /// Names a binary to use instead of the one that would be built.
 pub(crate) const BINARY_VARIABLE: &str = "NETPOLICY_BIN";
@@ -43,11 +43,13 @@ pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
         Profile::Dev => &[],
         Profile::Release => &["--release"],
     };
+    let binaries = workspace::binaries(profile.directory())?;
+    let binary = binaries.join("netpolicy");
+    let _ahead = objects::begin(&binaries, &["netpolicy-xdp"])?;
     workspace::run_aside(cmd!(
         shell,
         "cargo build --package netpolicy-user --bin netpolicy {release...}"
     ))?;
-    let binary = workspace::binaries(profile.directory())?.join("netpolicy");
     binary
         .canonicalize()
         .with_context(|| format!("find the built {}", binary.display()))

@@ -24,6 +24,7 @@ mod fuzz;
 mod kernels;
 mod lint;
 mod load;
+mod objects;
 mod process;
 mod programs;
 mod run;
