@@ -126,8 +126,8 @@ pub fn interface(attached: AttachedInterface) -> Interface {
 
 /// Where other programs stand before netpolicy's.
 #[must_use]
-pub fn overtaken(interfaces: &[Interface]) -> Vec<String> {
-    let behind = interfaces.iter().filter(|i| !i.ahead.is_empty());
+pub fn overtaken<'a>(interfaces: impl IntoIterator<Item = &'a Interface>) -> Vec<String> {
+    let behind = interfaces.into_iter().filter(|i| !i.ahead.is_empty());
     let line = |i: &Interface| {
         format!(
             "interface {}: {} runs before netpolicy at tc ingress: what it accepts is not \

@@ -214,6 +214,12 @@ fn program_before_netpolicys_in_the_chain_is_a_fault() {
         "{}",
         verified.stdout
     );
+    let explained = host.line(&format!("explain {BLOCKED} --port 5432"));
+    assert!(
+        explained.stdout.contains("runs before netpolicy"),
+        "{}",
+        explained.stdout
+    );
     // It is no idle warning.
     host.assert_connects(&[(BLOCKED, 5432)]);
     wait_until("the agent logs it", || {
@@ -225,6 +231,12 @@ fn program_before_netpolicys_in_the_chain_is_a_fault() {
     host.assert_times_out(&[(BLOCKED, 5432)]);
     assert_eq!(host.line("status").code, Some(0));
     assert_eq!(host.line("verify").code, Some(0));
+    let explained = host.line(&format!("explain {BLOCKED} --port 5432"));
+    assert!(
+        !explained.stdout.contains("runs before netpolicy"),
+        "{}",
+        explained.stdout
+    );
 }
 
 #[test]

@@ -12,10 +12,11 @@ use crate::agent::error::{AgentError, chain};
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
-use crate::api::{Cause, ExplainView, KernelVerdict, Verdict};
+use crate::api::{Cause, ExplainView, Interface, KernelVerdict, Verdict};
 use crate::arrival::{ArrivalError, Origin};
 use crate::datapath::packet;
 use crate::detach_marker;
+use crate::exposure;
 use crate::model::explain as judge;
 
 /// Between the flip and the publication of what it put into force, model and kernel
@@ -97,7 +98,8 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
     );
     let attached = app.inspector.attached().map_err(|error| chain(&error));
     let here = attached.iter().flatten().filter(|i| i.is_here);
-    let indices: Vec<u32> = here.map(|i| i.index).collect();
+    let indices: Vec<u32> = here.clone().map(|i| i.index).collect();
+    let here: Vec<Interface> = here.cloned().map(exposure::interface).collect();
     let filtering = origin.filtering(&indices);
     let detached = detach_marker::read(&app.marker).filter(|_| indices.is_empty());
     if let Some(bypass) = &mut explanation.bypass {
@@ -122,6 +124,14 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
             views::not_enforced(&mut view, Verdict::Pass, Cause::NotFiltered, why);
         }
         (_, None, None) => {}
+    }
+    if is_filtered && view.verdict == Verdict::Drop {
+        let arrives_at = |i: &&Interface| view.interface.as_ref().is_none_or(|on| *on == i.name);
+        let before = exposure::overtaken(here.iter().filter(arrives_at));
+        if !before.is_empty() {
+            let why = before.join("; ");
+            views::not_enforced(&mut view, Verdict::Unknown, Cause::Unknown, why);
+        }
     }
     let held = snapshot.held.filter(|held| held.keeps);
     match ask_kernel(app, explanation.source, params.port) {
