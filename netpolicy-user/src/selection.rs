@@ -20,6 +20,8 @@ pub struct Selection {
     pub unmatched: Vec<String>,
     /// Interfaces that a pattern matches and whose packets are judged at others: their names.
     pub covered: Vec<(String, Vec<String>)>,
+    /// Ports that a pattern matches, of a bridge, bond or team that is excluded: its name.
+    pub excluded: Vec<(String, String)>,
 }
 
 impl Selection {
@@ -91,18 +93,21 @@ impl Patterns {
         let is_matched = |device: &Device| {
             is_candidate(device) && patterns().any(|pattern| is_match(pattern, device))
         };
-        let mut covered = Vec::new();
+        let (mut covered, mut excluded) = (Vec::new(), Vec::new());
         let mut selected: Vec<&Device> = Vec::new();
         for device in devices {
             let master = taking_all(device, devices);
-            let is_judged_at = |master: &&Device| {
-                is_named(master) || is_matched(master) || self.excludes(master)
-            };
-            match master.filter(is_judged_at) {
+            let name = || device.name.clone();
+            match master {
                 _ if is_named(device) => selected.push(device),
                 _ if !is_matched(device) => {}
-                Some(master) => covered.push((device.name.clone(), vec![master.name.clone()])),
-                None => selected.push(device),
+                Some(master) if self.excludes(master) => {
+                    excluded.push((name(), master.name.clone()));
+                }
+                Some(master) if is_named(master) || is_matched(master) => {
+                    covered.push((name(), vec![master.name.clone()]));
+                }
+                _ => selected.push(device),
             }
         }
         // What is stacked on others came after them.
@@ -126,6 +131,7 @@ impl Patterns {
             names,
             unmatched,
             covered,
+            excluded,
         }
     }
 }
@@ -231,7 +237,9 @@ mod tests {
 
     #[test]
     fn exclusion_of_a_bridge_excludes_its_ports() {
-        assert_eq!(select(&["*", "!lo", "!docker*"]).names, ["eth2", "bond0"]);
+        let selection = select(&["*", "!lo", "!docker*"]);
+        assert_eq!(selection.names, ["eth2", "bond0"]);
+        assert_eq!(selection.excluded, [("veth1".to_owned(), "docker0".to_owned())]);
         assert_eq!(select(&["*", "!bond0", "!docker0"]).names, ["eth2", "bond0.7"]);
     }
 

@@ -19,10 +19,6 @@ use crate::early;
 /// Changes that follow each other so soon are written once.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// After a write it rests for so many times as long as that took: lists of millions that change
-/// all the time are not written all the time.
-const REST: u32 = 4;
-
 /// Time to the next try where it cannot be written.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -59,7 +55,8 @@ pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snap
                 Ok(Some(digest)) => {
                     told.clear();
                     written = Some(digest);
-                    sleep(begun.elapsed() * REST).await;
+                    // Lists of millions that change all the time are not written all the time.
+                    sleep(begun.elapsed()).await;
                 }
                 Ok(None) => {}
                 Err(error) => {

@@ -1,13 +1,14 @@
 //! The configuration, the pins, the versions, and the place for the store.
 
-use std::fs;
+use std::{fs, io};
 
 use rustix::fs::statvfs;
 
 use super::{Host, Lines};
-use crate::datapath::{self, PinnedBuild, PinsPlace};
+use crate::config::{DETACHED_MARKER, EngineChoice};
+use crate::datapath::{self, ImageError, PinnedBuild, PinsPlace};
 use crate::detach_marker;
-use crate::config::DETACHED_MARKER;
+use crate::early;
 
 /// Bytes and inodes that the store needs at least, and that are enough.
 const LITTLE: u64 = 16 << 20;
@@ -20,6 +21,7 @@ pub(super) fn check(host: &Host<'_>, lines: &mut Lines) {
     pins(host, lines);
     versions(host, lines);
     disk(host, lines);
+    snapshot(host, lines);
 }
 
 fn configuration(host: &Host<'_>, lines: &mut Lines) {
@@ -86,8 +88,8 @@ fn pins(host: &Host<'_>, lines: &mut Lines) {
         return lines.fail(
             "bpffs",
             format!("filtering would end with this mount namespace: {why}"),
-            "use nsenter --net= instead of ip netns exec, or mount the host's /sys/fs/bpf; a unit \
-             must not set PrivateMounts= with a bpffs of its own",
+            "use nsenter --net= instead of ip netns exec; in a container, mount the host's \
+             /sys/fs/bpf",
         );
     }
     match datapath::pins_place(dir) {
@@ -167,5 +169,42 @@ fn disk(host: &Host<'_>, lines: &mut Lines) {
         lines.warn("disk", found, advice);
     } else {
         lines.ok("disk", found);
+    }
+}
+
+/// What is in force at boot before the agent has read its store.
+fn snapshot(host: &Host<'_>, lines: &mut Lines) {
+    if host.config.engine != EngineChoice::Flat {
+        return lines.ok("snapshot", "the engine lpm has none: at boot the agent reads its store");
+    }
+    let advice = "nothing, if the agent runs: it writes another one; see its log if that stays so";
+    let head = match early::head(&host.config.state_dir) {
+        Ok(head) => head,
+        Err(ImageError::Read(error)) if error.kind() == io::ErrorKind::NotFound => {
+            let found = "none yet: at boot the agent reads its store first";
+            return lines.ok("snapshot", found);
+        }
+        Err(error) => {
+            let found = format!("not used at boot: {error}");
+            return lines.warn("snapshot", found, advice);
+        }
+    };
+    let revision = head.origin.revision;
+    let status = host.status.ok().filter(|status| status.agent.is_some());
+    let digest = blake3::Hash::from_bytes(head.digest).to_hex();
+    let waits = status.is_some_and(|status| {
+        let pending = status.agent.as_ref().is_some_and(|agent| agent.pending.is_some());
+        !pending && status.enforcement.digest != digest.as_str()
+    });
+    match waits {
+        true => lines.warn(
+            "snapshot",
+            format!("of revision {revision}, which is not what is in force"),
+            advice,
+        ),
+        false => lines.ok(
+            "snapshot",
+            format!("of revision {revision}: in force at boot before the network is up"),
+        ),
     }
 }

@@ -42,22 +42,31 @@ impl Attacher {
 
     /// Detaches from interfaces that a pattern selected until another that receives their
     /// packets was selected, once that is filtered.
+    /// And from ports of what is excluded.
     pub(super) fn let_go_of_covered(&mut self, attached: &[(String, u32)]) {
-        for (name, by) in self.selection.covered.clone() {
-            let is_attached = attached.iter().any(|(n, _)| *n == name);
-            if !is_attached || !by.iter().all(|name| self.attached.contains_key(name)) {
+        let is_judged = |(_, by): &&(String, Vec<String>)| {
+            by.iter().all(|name| self.attached.contains_key(name))
+        };
+        let covered = self.selection.covered.iter().filter(is_judged);
+        let covered = covered.map(|(name, by)| {
+            let why = format!("its packets are judged at {}", by.join(", "));
+            (name.clone(), why)
+        });
+        let excluded = self.selection.excluded.iter().map(|(name, master)| {
+            let why = format!("it is a port of {master}, which is excluded");
+            (name.clone(), why)
+        });
+        let all: Vec<_> = covered.chain(excluded).collect();
+        for (name, why) in all {
+            if !attached.iter().any(|(n, _)| *n == name) {
                 continue;
             }
             match self.links.detach(&name) {
-                Ok(_) => tracing::info!(
-                    interface = name,
-                    "detached: its packets are judged at {}",
-                    by.join(", ")
-                ),
+                Ok(_) => tracing::info!(interface = name, "detached: {why}"),
                 Err(error) => tracing::warn!(
                     interface = name,
                     error = chain(&error),
-                    "its packets are judged twice: it could not be detached"
+                    "it could not be detached, though {why}"
                 ),
             }
             self.is_changed = true;
