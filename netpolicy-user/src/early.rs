@@ -165,12 +165,7 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
 ///
 /// # Errors
 /// The file cannot be written. The former one is as it was.
-pub fn write(
-    state_dir: &Path,
-    ruleset: &Ruleset,
-    revision: u64,
-    written: i64,
-) -> io::Result<()> {
+pub fn write(state_dir: &Path, ruleset: &Ruleset, revision: u64, written: i64) -> io::Result<()> {
     let draft = state_dir.join(DRAFT);
     let origin = ImageOrigin {
         revision,
@@ -194,7 +189,9 @@ fn write_draft(draft: &Path, ruleset: &Ruleset, origin: &ImageOrigin) -> io::Res
     let mut out = BufWriter::with_capacity(BUFFER, options.open(draft)?);
     datapath::write_image(ruleset, origin, &mut out)?;
     out.flush()?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    out.into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()
 }
 
 /// Removes the snapshot, if there is one: what it holds is not to be in force at the next boot.

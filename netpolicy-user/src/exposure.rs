@@ -212,5 +212,4 @@ mod tests {
         let elsewhere = [attached(2, "index 2 of another network namespace", false)];
         assert_eq!(others(&devices, &elsewhere, &[], |_| false).len(), 1);
     }
-
 }

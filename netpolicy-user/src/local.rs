@@ -50,10 +50,7 @@ const ELSEWHERE: &str = "what is pinned filters interfaces of another network na
 ///
 /// # Errors
 /// Nothing can be read and nothing is filtered, or not permitted to look.
-pub fn status(
-    config: &Config,
-    unasked: Vec<String>,
-) -> anyhow::Result<Status> {
+pub fn status(config: &Config, unasked: Vec<String>) -> anyhow::Result<Status> {
     let Config {
         bpffs_dir,
         state_dir,

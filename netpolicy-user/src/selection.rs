@@ -55,7 +55,10 @@ impl Patterns {
     /// The names, if there is nothing but names: no interface has to be looked at then.
     #[must_use]
     pub fn names(&self) -> Option<Vec<String>> {
-        let names = self.0.iter().map(|pattern| pattern.name().map(str::to_owned));
+        let names = self
+            .0
+            .iter()
+            .map(|pattern| pattern.name().map(str::to_owned));
         names.collect()
     }
 
@@ -78,14 +81,11 @@ impl Patterns {
             selecting.filter(|pattern| pattern.name().is_none())
         };
         let is_candidate = |device: &Device| {
-            !device.is_loopback
-                && device.kind.as_deref() != Some("dummy")
-                && !self.excludes(device)
+            !device.is_loopback && device.kind.as_deref() != Some("dummy") && !self.excludes(device)
         };
         let candidates: Vec<&Device> = devices.iter().filter(|d| is_candidate(d)).collect();
-        let matched = |pattern: &InterfacePattern| {
-            candidates.iter().any(|device| is_match(pattern, device))
-        };
+        let matched =
+            |pattern: &InterfacePattern| candidates.iter().any(|device| is_match(pattern, device));
         let unmatched = patterns().filter(|pattern| !matched(pattern));
         let unmatched = unmatched.map(|pattern| pattern.text().to_owned()).collect();
 
@@ -220,7 +220,10 @@ mod tests {
         let all = select(&["*"]);
         assert_eq!(all.names, ["eth2", "bond0", "docker0"]);
         assert_eq!(all.unmatched, Vec::<String>::new());
-        let covered: Vec<_> = all.covered.iter().map(|(name, by)| (name.as_str(), by[0].as_str()));
+        let covered: Vec<_> = all
+            .covered
+            .iter()
+            .map(|(name, by)| (name.as_str(), by[0].as_str()));
         let mut covered: Vec<_> = covered.collect();
         covered.sort_unstable();
         assert_eq!(
@@ -239,15 +242,24 @@ mod tests {
     fn exclusion_of_a_bridge_excludes_its_ports() {
         let selection = select(&["*", "!lo", "!docker*"]);
         assert_eq!(selection.names, ["eth2", "bond0"]);
-        assert_eq!(selection.excluded, [("veth1".to_owned(), "docker0".to_owned())]);
-        assert_eq!(select(&["*", "!bond0", "!docker0"]).names, ["eth2", "bond0.7"]);
+        assert_eq!(
+            selection.excluded,
+            [("veth1".to_owned(), "docker0".to_owned())]
+        );
+        assert_eq!(
+            select(&["*", "!bond0", "!docker0"]).names,
+            ["eth2", "bond0.7"]
+        );
     }
 
     #[test]
     fn ports_are_selected_where_their_bond_is_not() {
         assert_eq!(select(&["eth*"]).names, ["eth0", "eth1", "eth2"]);
         // A bridge or bond is no lower device whose filter sees each packet of its VLANs alone.
-        assert_eq!(select(&["eth*", "bond0.7"]).names, ["bond0.7", "eth0", "eth1", "eth2"]);
+        assert_eq!(
+            select(&["eth*", "bond0.7"]).names,
+            ["bond0.7", "eth0", "eth1", "eth2"]
+        );
     }
 
     #[test]
@@ -273,7 +285,10 @@ mod tests {
             let texts: Vec<_> = texts.iter().map(ToString::to_string).collect();
             Patterns::new(&texts).names()
         };
-        assert_eq!(patterns(&["eth0", "eth9"]), Some(vec!["eth0".into(), "eth9".into()]));
+        assert_eq!(
+            patterns(&["eth0", "eth9"]),
+            Some(vec!["eth0".into(), "eth9".into()])
+        );
         assert_eq!(patterns(&["eth0", "eth*"]), None);
         assert_eq!(patterns(&["eth0", "!eth1"]), None);
     }

@@ -39,11 +39,17 @@ fn has(lines: &[Value], check: &str, health: &str, found: &str) -> bool {
 
 #[track_caller]
 fn assert_line(lines: &[Value], check: &str, health: &str, found: &str) {
-    assert!(has(lines, check, health, found), "no {health} {check} {found}: {lines:#?}");
+    assert!(
+        has(lines, check, health, found),
+        "no {health} {check} {found}: {lines:#?}"
+    );
 }
 
 fn failures(lines: &[Value]) -> Vec<&Value> {
-    lines.iter().filter(|line| line["health"] == "fail").collect()
+    lines
+        .iter()
+        .filter(|line| line["health"] == "fail")
+        .collect()
 }
 
 /// A directory with systemd's running mark and the unit as it is installed.
@@ -100,14 +106,19 @@ fn what_is_in_the_way_of_filtering_has_a_line_that_says_what_to_do() {
         interface: "nic1",
         mac,
     };
-    join(end(host.db(), "02:00:00:00:00:03"), end(&other, "02:00:00:00:00:04"));
+    join(
+        end(host.db(), "02:00:00:00:00:03"),
+        end(&other, "02:00:00:00:00:04"),
+    );
     host.db().add_address("nic1", "172.30.9.1/24");
     host.db().ip(&["link", "add", "docker0", "type", "bridge"]);
     // An agent with fewer capabilities than its unit gives, whose binary is replaced.
     let copy = host.file("netpolicy");
     fs::copy(binary::netpolicy(), &copy).unwrap();
     let mut command = host.db().command("setpriv");
-    command.args(["--bounding-set", "-sys_ptrace", "--"]).arg(&copy);
+    command
+        .args(["--bounding-set", "-sys_ptrace", "--"])
+        .arg(&copy);
     for (name, value) in host.command().get_envs() {
         if let Some(value) = value {
             command.env(name, value);
@@ -129,7 +140,9 @@ fn what_is_in_the_way_of_filtering_has_a_line_that_says_what_to_do() {
     nft("add table ip nat");
     nft("add chain ip nat prerouting { type nat hook prerouting priority -100 ; }");
     nft("add rule ip nat prerouting tcp dport 15432 redirect to :5432");
-    let state = fs::File::options().write(true).open(host.state_dir().join("state.db"));
+    let state = fs::File::options()
+        .write(true)
+        .open(host.state_dir().join("state.db"));
     let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
     state.unwrap().set_modified(tomorrow).unwrap();
 
@@ -178,7 +191,15 @@ fn pins_that_end_with_the_mount_namespace_and_a_full_disk_are_failures() {
         "mount -t bpf bpf /sys/fs/bpf && mount -t tmpfs -o size=8m tmpfs {state} && exec \"$@\""
     );
     let mut command = host.db().command("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        &script,
+        "sh",
+    ]);
     command.arg(binary::netpolicy());
     for (name, value) in host.command().get_envs() {
         if let Some(value) = value {
@@ -191,7 +212,12 @@ fn pins_that_end_with_the_mount_namespace_and_a_full_disk_are_failures() {
     assert_eq!(out.code, Some(1), "{}", out.stderr);
     let report: Value = serde_json::from_str(&out.stdout).unwrap();
     let lines = report["lines"].as_array().unwrap();
-    assert_line(lines, "bpffs", "fail", "filtering would end with this mount namespace");
+    assert_line(
+        lines,
+        "bpffs",
+        "fail",
+        "filtering would end with this mount namespace",
+    );
     assert_line(lines, "disk", "fail", "8 MiB free");
     assert_line(lines, "agent", "fail", "nothing is in force");
 }
@@ -213,7 +239,9 @@ fn warnings_are_a_failure_only_where_that_is_requested() {
 /// What is like an IP or MAC address in a text.
 fn addresses(text: &str) -> Vec<String> {
     let is_part = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
-    let words = text.split(|c| !is_part(c)).map(|word| word.trim_matches([':', '.']));
+    let words = text
+        .split(|c| !is_part(c))
+        .map(|word| word.trim_matches([':', '.']));
     let is_address = |word: &&str| {
         let is_mac = word.len() == 17 && word.split(':').count() == 6;
         is_mac || word.parse::<IpAddr>().is_ok()
@@ -229,7 +257,9 @@ fn report_holds_what_a_developer_needs_and_no_address() {
     host.assert_times_out(&[(BLOCKED, 5432)]);
     let _session = host.session(ALLOWED, 5432);
     // Faults and firewall rules name addresses.
-    host.db().ip(&["link", "add", "side0", "type", "veth", "peer", "name", "side1"]);
+    host.db().ip(&[
+        "link", "add", "side0", "type", "veth", "peer", "name", "side1",
+    ]);
     host.db().add_address("side0", "172.30.9.1/24");
     host.db().add_address("side0", "fd00:30::1/64");
     for rule in [
@@ -244,7 +274,11 @@ fn report_holds_what_a_developer_needs_and_no_address() {
         assert!(command.status().unwrap().success(), "{rule}");
     }
     let out = host.netpolicy(&["doctor", "--report", "report.txt"]);
-    assert!(out.stdout.contains("report written to report.txt"), "{}", out.stdout);
+    assert!(
+        out.stdout.contains("report written to report.txt"),
+        "{}",
+        out.stdout
+    );
     let report = fs::read_to_string(host.file("report.txt")).unwrap();
     for part in [
         "== doctor",
@@ -266,13 +300,19 @@ fn report_holds_what_a_developer_needs_and_no_address() {
     let name = name.nodename().to_str().unwrap();
     assert!(name.len() < 4 || !report.contains(name), "{name}: {report}");
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(host.file("report.txt")).unwrap().permissions().mode();
+    let mode = fs::metadata(host.file("report.txt"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     // It is not replaced.
     let out = host.netpolicy(&["doctor", "--report", "report.txt"]);
     assert!(out.failed(1).contains("exists already"), "{}", out.stderr);
     // The scanner finds what is to be found.
-    assert_eq!(addresses("a 10.0.0.1:5 fd00::1, 02:00:00:00:00:0a").len(), 2);
+    assert_eq!(
+        addresses("a 10.0.0.1:5 fd00::1, 02:00:00:00:00:0a").len(),
+        2
+    );
     assert_eq!(addresses("(10.0.0.1) [fd00::1]"), ["10.0.0.1", "fd00::1"]);
 }
 
@@ -286,6 +326,11 @@ fn user_without_privileges_gets_lines_instead_of_an_error() {
     let report: Value = serde_json::from_str(&out.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}{}", out.stdout, out.stderr));
     let lines = report["lines"].as_array().unwrap();
-    assert_line(lines, "capabilities", "warn", "this command lacks CAP_NET_ADMIN");
+    assert_line(
+        lines,
+        "capabilities",
+        "warn",
+        "this command lacks CAP_NET_ADMIN",
+    );
     assert_line(lines, "kernel", "ok", "Linux ");
 }

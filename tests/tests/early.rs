@@ -48,9 +48,16 @@ fn content(host: &DatabaseHost) -> Vec<u8> {
 #[track_caller]
 fn written(host: &DatabaseHost, revision: u64) -> Duration {
     let begun = Instant::now();
-    let found = |content: Vec<u8>| content.get(REVISION_AT..REVISION_AT + 8).map(<[u8]>::to_vec);
+    let found = |content: Vec<u8>| {
+        content
+            .get(REVISION_AT..REVISION_AT + 8)
+            .map(<[u8]>::to_vec)
+    };
     while found(content(host)) != Some(revision.to_le_bytes().to_vec()) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "no snapshot of {revision}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "no snapshot of {revision}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     begun.elapsed()
@@ -60,7 +67,11 @@ fn written(host: &DatabaseHost, revision: u64) -> Duration {
 fn reboot(host: &mut DatabaseHost) {
     host.kill_agent();
     pins::remove(host.bpffs_dir());
-    assert_eq!(host.connect(BLOCKED, 5432), Outcome::Connected, "nothing filters");
+    assert_eq!(
+        host.connect(BLOCKED, 5432),
+        Outcome::Connected,
+        "nothing filters"
+    );
 }
 
 fn syns(host: &DatabaseHost) -> SynStream {
@@ -83,7 +94,14 @@ fn snapshot_filters_from_boot_and_the_agent_takes_it_over_untouched() {
     let digest = host.json("status")["enforcement"]["digest"].clone();
     reboot(&mut host);
     let said = host.ok("early");
-    assert_has(&said, &["revision 1 is in force from the snapshot, 2 entries", NIC, "is filtered"]);
+    assert_has(
+        &said,
+        &[
+            "revision 1 is in force from the snapshot, 2 entries",
+            NIC,
+            "is filtered",
+        ],
+    );
     host.assert_times_out(&[(BLOCKED, 5432)]);
     host.assert_connects(&[(ALLOWED, 5432), (BLOCKED, 22)]);
     let status = host.status();
@@ -95,12 +113,15 @@ fn snapshot_filters_from_boot_and_the_agent_takes_it_over_untouched() {
     host.start_agent();
     let log = host.agent().log();
     assert_has(&log, &["took over what was in force, untouched"]);
-    assert!(!log.contains("replaced"), "{log}");
+    assert!(!log.contains("ruleset was in force, replaced"), "{log}");
     assert_eq!(host.json("verify")["differences"], serde_json::json!([]));
     host.ok("policy alter office --add-block 10.67.0.0/16");
     host.assert_times_out(&[(LATER, 5432)]);
     assert_no_gap(stream);
-    assert_has(&host.ok("early"), &["another netpolicy agent", "nothing is done"]);
+    assert_has(
+        &host.ok("early"),
+        &["another netpolicy agent", "nothing is done"],
+    );
 }
 
 #[test]
@@ -121,7 +142,13 @@ fn older_snapshot_filters_until_the_agent_replaces_it_and_says_so() {
     host.start_agent();
     host.assert_times_out(&[(LATER, 5432)]);
     let log = host.agent().log();
-    assert_has(&log, &["the ruleset of the snapshot was in force, replaced", "snapshot=1"]);
+    assert_has(
+        &log,
+        &[
+            "the ruleset of the snapshot was in force, replaced",
+            "snapshot=1",
+        ],
+    );
     assert_no_gap(stream);
     written(&host, 2);
 }
@@ -151,7 +178,10 @@ fn detach_marker_is_honoured_at_boot() {
     let mut host = host();
     host.ok("detach --yes");
     reboot(&mut host);
-    assert_has(&host.ok("early"), &["detached by root", "until `netpolicy attach`"]);
+    assert_has(
+        &host.ok("early"),
+        &["detached by root", "until `netpolicy attach`"],
+    );
     assert!(!host.bpffs_dir().join("live").exists());
     host.assert_connects(&[(BLOCKED, 5432)]);
 }
@@ -168,8 +198,14 @@ fn unusable_snapshot_puts_nothing_in_force_and_the_agent_reads_its_store() {
     };
     let (middle, end) = (good.len() / 2, good.len() - 1);
     for (bytes, why) in [
-        (with(&|b| b[middle] ^= 1), "it is damaged: its digest does not match"),
-        (with(&|b| b[end] ^= 0x80), "it is damaged: its digest does not match"),
+        (
+            with(&|b| b[middle] ^= 1),
+            "it is damaged: its digest does not match",
+        ),
+        (
+            with(&|b| b[end] ^= 0x80),
+            "it is damaged: its digest does not match",
+        ),
         (with(&|b| b.push(0)), "it is damaged"),
         (with(&|b| b.truncate(middle)), "it is cut short"),
         (with(&|b| b.truncate(end)), "it is cut short"),
@@ -181,14 +217,26 @@ fn unusable_snapshot_puts_nothing_in_force_and_the_agent_reads_its_store() {
     ] {
         fs::write(snapshot(&host), bytes).unwrap();
         let said = host.line("early").failed(1).to_owned();
-        assert_has(&said, &["the snapshot ", "is not used: ", why, "hint: ", "reads its store"]);
+        assert_has(
+            &said,
+            &[
+                "the snapshot ",
+                "is not used: ",
+                why,
+                "hint: ",
+                "reads its store",
+            ],
+        );
         for dir in ["live", "next"] {
             assert!(!host.bpffs_dir().join(dir).exists(), "{why}: {dir} is left");
         }
         assert_eq!(host.connect(BLOCKED, 5432), Outcome::Connected, "{why}");
     }
     let doctor = host.line("doctor").stdout;
-    assert_has(&doctor, &["WARN", "snapshot", "not used at boot: it is of ABI 99"]);
+    assert_has(
+        &doctor,
+        &["WARN", "snapshot", "not used at boot: it is of ABI 99"],
+    );
     // A directory in its place, as no agent makes it.
     fs::remove_file(snapshot(&host)).unwrap();
     assert_has(&host.ok("early"), &["there is no snapshot yet"]);
@@ -246,7 +294,10 @@ fn full_disk_keeps_the_former_snapshot_and_delays_no_change() {
     assert_eq!(content(&host), before);
     let mut host = host;
     let log = host.agent().log();
-    assert_has(&log, &["the snapshot for the next boot cannot be written; trying again"]);
+    assert_has(
+        &log,
+        &["the snapshot for the next boot cannot be written; trying again"],
+    );
     let doctor = host.line("doctor").stdout;
     assert_has(&doctor, &["of revision 1, which is not what is in force"]);
     host.agent().signal(Signal::SIGTERM);

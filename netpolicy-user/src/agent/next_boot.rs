@@ -161,7 +161,11 @@ mod tests {
         };
         let (sender, receiver) = watch::channel(Arc::new(snapshot(1)));
         let task = tokio::spawn(keep(config, receiver));
-        let revision = || early::head(dir.path()).map(|head| head.origin.revision).ok();
+        let revision = || {
+            early::head(dir.path())
+                .map(|head| head.origin.revision)
+                .ok()
+        };
         let until = async |wanted: u64| {
             while revision() != Some(wanted) {
                 sleep(Duration::from_millis(10)).await;

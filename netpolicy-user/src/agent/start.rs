@@ -166,7 +166,10 @@ pub fn start(
         Opened::Updated => {
             let was = found_in_force.map(|enforced| (enforced.revision, enforced.digest));
             let head = early::head(&config.state_dir).ok();
-            match was.zip(head).filter(|((_, digest), head)| *digest == head.digest) {
+            match was
+                .zip(head)
+                .filter(|((_, digest), head)| *digest == head.digest)
+            {
                 Some(((snapshot, _), _)) => tracing::warn!(
                     snapshot,
                     store = stored.revision,

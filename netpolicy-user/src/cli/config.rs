@@ -13,8 +13,8 @@ use super::failure::Exit;
 use crate::config::{
     Config, DEFAULT_FILE, Overrides, Setting, ValueOrigin, commented_default, named_file, settings,
 };
-use crate::selection::selected;
 use crate::output::{Escaped, Format, RenderOptions, SettingView, render, write_json};
+use crate::selection::selected;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigCommand {

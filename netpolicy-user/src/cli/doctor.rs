@@ -75,10 +75,7 @@ async fn status(cx: &Context<'_>) -> Result<Status, String> {
 }
 
 async fn sections<'a>(cx: &Context<'_>, status: Option<&Status>) -> Vec<(&'a str, String)> {
-    let mut sections = vec![(
-        "configuration",
-        format!("{:#?}", cx.config),
-    )];
+    let mut sections = vec![("configuration", format!("{:#?}", cx.config))];
     if let Some(status) = status {
         let text = serde_json::to_string_pretty(status).unwrap_or_default();
         sections.push(("status", text));
@@ -110,6 +107,8 @@ fn write(path: &Path, text: &str, cx: &mut Context<'_>) -> anyhow::Result<()> {
         }
         file => file.with_context(|| format!("cannot create {}", path.display()))?,
     };
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
     written.with_context(|| format!("cannot write {}", path.display()))
 }

@@ -13,7 +13,10 @@ use crate::recovery;
 pub(super) fn run(overrides: &Overrides, out: &mut dyn Write) -> anyhow::Result<Exit> {
     // At boot what can be read of an invalid file is better than nothing.
     let (config, problems) = Config::for_commands(overrides, |name| std::env::var_os(name))?;
-    warn_of_config(&problems, &mut Escaped::new(io::stderr(), Format::Table, false))?;
+    warn_of_config(
+        &problems,
+        &mut Escaped::new(io::stderr(), Format::Table, false),
+    )?;
     early::prepare(&config).map_err(failure)?;
     let pins = match recovery::claim_pins(&config.bpffs_dir) {
         Err(error) if error.is_agent_running() => {

@@ -161,8 +161,10 @@ fn is_word(text: &str) -> bool {
 
 fn not_a_name(text: &str) -> String {
     let forms = match text.contains([':', '*', '!']) {
-        true => "; or a pattern as in \"eth*\", \"driver:NAME\", \"address:any\", each with '!' in \
-                 front to exclude",
+        true => {
+            "; or a pattern as in \"eth*\", \"driver:NAME\", \"address:any\", each with '!' in \
+                 front to exclude"
+        }
         false => "",
     };
     format!(
@@ -215,7 +217,9 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, name: &str) -> bool {
-        InterfacePattern::read(pattern).unwrap().matches(name, None, &[])
+        InterfacePattern::read(pattern)
+            .unwrap()
+            .matches(name, None, &[])
     }
 
     #[test]

@@ -112,11 +112,7 @@ pub struct ImageHead {
 ///
 /// # Errors
 /// The writer's.
-pub fn write_image(
-    ruleset: &Ruleset,
-    origin: &ImageOrigin,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub fn write_image(ruleset: &Ruleset, origin: &ImageOrigin, out: &mut dyn Write) -> io::Result<()> {
     let built = BuiltLists::new(ruleset);
     let mut out = Hashed::new(out);
     out.write_all(&MAGIC)?;

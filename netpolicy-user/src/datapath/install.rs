@@ -377,7 +377,11 @@ impl std::fmt::Debug for Datapath {
 /// What no program's digest is.
 const NO_PROGRAM: [u8; 32] = [0; 32];
 
-pub(super) fn set_build(maps: &mut Maps, engine: Engine, program: [u8; 32]) -> Result<(), DatapathError> {
+pub(super) fn set_build(
+    maps: &mut Maps,
+    engine: Engine,
+    program: [u8; 32],
+) -> Result<(), DatapathError> {
     let build = Build {
         abi: ABI_VERSION,
         engine: engine as u32,

@@ -5,11 +5,10 @@ use std::path::Path;
 use netpolicy_common::ABI_VERSION;
 
 use super::{
-    maps,
+    LinkLayer, maps,
     pins::Pins,
     program::{self, Programs},
     sys::link::Kind,
-    LinkLayer,
 };
 
 /// Whose the pins are.
@@ -41,6 +40,10 @@ pub fn pinned_build(bpffs_dir: &Path) -> PinnedBuild {
 #[must_use]
 pub fn jitted(bpffs_dir: &Path) -> Option<bool> {
     let programs = Programs::open(&Pins::new(bpffs_dir).live()).ok()?;
-    let info = programs.at(Kind::Tc, LinkLayer::Ethernet).ok()?.info().ok()?;
+    let info = programs
+        .at(Kind::Tc, LinkLayer::Ethernet)
+        .ok()?
+        .info()
+        .ok()?;
     Some(info.size_jitted() > 0)
 }

@@ -175,7 +175,10 @@ fn disk(host: &Host<'_>, lines: &mut Lines) {
 /// What is in force at boot before the agent has read its store.
 fn snapshot(host: &Host<'_>, lines: &mut Lines) {
     if host.config.engine != EngineChoice::Flat {
-        return lines.ok("snapshot", "the engine lpm has none: at boot the agent reads its store");
+        return lines.ok(
+            "snapshot",
+            "the engine lpm has none: at boot the agent reads its store",
+        );
     }
     let advice = "nothing, if the agent runs: it writes another one; see its log if that stays so";
     let head = match early::head(&host.config.state_dir) {
@@ -193,7 +196,10 @@ fn snapshot(host: &Host<'_>, lines: &mut Lines) {
     let status = host.status.ok().filter(|status| status.agent.is_some());
     let digest = blake3::Hash::from_bytes(head.digest).to_hex();
     let waits = status.is_some_and(|status| {
-        let pending = status.agent.as_ref().is_some_and(|agent| agent.pending.is_some());
+        let pending = status
+            .agent
+            .as_ref()
+            .is_some_and(|agent| agent.pending.is_some());
         !pending && status.enforcement.digest != digest.as_str()
     });
     match waits {

@@ -50,7 +50,9 @@ fn nftables(lines: &mut Lines) {
     if tables.is_empty() {
         return lines.ok("nftables", "no tables");
     }
-    let drops = count(&text, |line| line.contains("hook input") && line.contains("policy drop"));
+    let drops = count(&text, |line| {
+        line.contains("hook input") && line.contains("policy drop")
+    });
     let policy = match drops {
         0 => String::new(),
         drops => format!(", of whose input chains {drops} drop by default"),
@@ -59,9 +61,14 @@ fn nftables(lines: &mut Lines) {
     let found = format!("{number} ({}){policy}; {BOTH}", tables.join(", "));
     lines.ok("nftables", found);
     let translated = count(&text, |line| {
-        ["dnat to", "redirect to", "xt target \"DNAT\"", "xt target \"REDIRECT\""]
-            .iter()
-            .any(|word| line.contains(word))
+        [
+            "dnat to",
+            "redirect to",
+            "xt target \"DNAT\"",
+            "xt target \"REDIRECT\"",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
     });
     if translated > 0 {
         lines.warn(
@@ -104,7 +111,9 @@ fn ufw(host: &Host<'_>, lines: &mut Lines) {
     let Some(text) = host.text("etc/ufw/ufw.conf") else {
         return;
     };
-    let is_on = text.lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"));
+    let is_on = text
+        .lines()
+        .any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"));
     match is_on {
         true => lines.ok("ufw", format!("enabled; {BOTH}")),
         false => lines.ok("ufw", "installed, not enabled"),
@@ -128,7 +137,10 @@ fn docker(host: &Host<'_>, devices: &[Device], lines: &mut Lines) {
         true => String::new(),
         false => format!(" ({})", names.join(", ")),
     };
-    let filtered = host.status.ok().map(|status| &status.enforcement.interfaces);
+    let filtered = host
+        .status
+        .ok()
+        .map(|status| &status.enforcement.interfaces);
     let filtered = filtered.into_iter().flatten();
     let mut filtered = filtered.filter(|i| bridges.iter().any(|b| b.index == i.index));
     match filtered.next() {
@@ -153,9 +165,10 @@ fn docker(host: &Host<'_>, devices: &[Device], lines: &mut Lines) {
 
 /// A bridge that Docker made: `docker0`, or `br-` and twelve hex digits.
 fn is_dockers(device: &Device) -> bool {
-    let is_network = device.name.strip_prefix("br-").is_some_and(|id| {
-        id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
+    let is_network = device
+        .name
+        .strip_prefix("br-")
+        .is_some_and(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
     device.kind.as_deref() == Some("bridge") && (is_network || device.name == "docker0")
 }
 

@@ -14,7 +14,9 @@ pub(super) fn check(host: &Host<'_>, devices: &[Device], lines: &mut Lines) {
         return;
     };
     for interface in &status.enforcement.interfaces {
-        let device = devices.iter().find(|device| device.index == interface.index);
+        let device = devices
+            .iter()
+            .find(|device| device.index == interface.index);
         filtered(host, status, interface, device, lines);
         if let Some(device) = device.filter(|_| !interface.elsewhere) {
             queues(device, lines);
@@ -38,7 +40,10 @@ fn filtered(
 ) {
     let check = format!("interface {}", interface.name);
     if interface.elsewhere {
-        return lines.ok(check, "it moved to another network namespace, filtered there");
+        return lines.ok(
+            check,
+            "it moved to another network namespace, filtered there",
+        );
     }
     let hook = match interface.attachment {
         Attachment::Native => "native XDP",
@@ -95,7 +100,9 @@ fn filtered(
 }
 
 fn queues(device: &Device, lines: &mut Lines) {
-    let queues = Netdevs::open().ok().and_then(|netdevs| netdevs.queues(device));
+    let queues = Netdevs::open()
+        .ok()
+        .and_then(|netdevs| netdevs.queues(device));
     let Some(Queues { used, most }) = queues.filter(|queues| queues.most > 0) else {
         return;
     };
@@ -107,7 +114,11 @@ fn queues(device: &Device, lines: &mut Lines) {
         true => lines.warn(
             check,
             format!("{found}: one CPU judges all its packets"),
-            format!("ethtool -L {} combined {}", device.name, most.min(u32::try_from(cpus).unwrap_or(1))),
+            format!(
+                "ethtool -L {} combined {}",
+                device.name,
+                most.min(u32::try_from(cpus).unwrap_or(1))
+            ),
         ),
         false => lines.ok(check, found),
     }
@@ -161,16 +172,26 @@ fn twice(interfaces: &[Interface], devices: &[Device], lines: &mut Lines) {
     for device in devices.iter().filter(|device| is_filtered(device)) {
         let without = |other: &Device| other.index != device.index && is_filtered(other);
         let covered = covers(devices, without);
-        let at = devices.iter().zip(covered).find(|(d, _)| d.index == device.index);
+        let at = devices
+            .iter()
+            .zip(covered)
+            .find(|(d, _)| d.index == device.index);
         let names = match at {
             Some((_, Cover::By(names))) => names.join(", "),
-            Some((_, Cover::PortOf(name))) if devices.iter().any(|d| d.name == name && without(d)) => name,
+            Some((_, Cover::PortOf(name)))
+                if devices.iter().any(|d| d.name == name && without(d)) =>
+            {
+                name
+            }
             _ => continue,
         };
         lines.warn(
             format!("interface {}", device.name),
             format!("its packets are judged, and counted, at {names} too"),
-            format!("leave {} out of `interfaces`; the verdicts are the same", device.name),
+            format!(
+                "leave {} out of `interfaces`; the verdicts are the same",
+                device.name
+            ),
         );
     }
 }

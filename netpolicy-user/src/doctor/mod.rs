@@ -88,7 +88,12 @@ impl Lines {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.add(Health::Warn, check.into(), found.into(), Some(advice.into()));
+        self.add(
+            Health::Warn,
+            check.into(),
+            found.into(),
+            Some(advice.into()),
+        );
     }
 
     fn fail(
@@ -97,7 +102,12 @@ impl Lines {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        self.add(Health::Fail, check.into(), found.into(), Some(advice.into()));
+        self.add(
+            Health::Fail,
+            check.into(),
+            found.into(),
+            Some(advice.into()),
+        );
     }
 
     fn add(&mut self, health: Health, check: String, found: String, advice: Option<String>) {

@@ -70,7 +70,9 @@ fn jit(host: &Host<'_>, lines: &mut Lines) {
 
 /// Since Linux 5.11 `RLIMIT_MEMLOCK` does not bound BPF; the control group does.
 fn memory(host: &Host<'_>, lines: &mut Lines) {
-    let process = host.agent().map_or("self".to_owned(), |pid| pid.to_string());
+    let process = host
+        .agent()
+        .map_or("self".to_owned(), |pid| pid.to_string());
     let whose = match host.agent() {
         Some(_) => "the agent's control group",
         None => "this shell's control group (no agent was asked)",

@@ -53,22 +53,18 @@ const HIDING: [(&str, &[&str], &str); 8] = [
         &["/sys", "/sys/fs", "/sys/fs/bpf"],
         "hides the host's bpffs: filtering ends with the agent",
     ),
-    (
-        "PrivateNetwork",
-        &[],
-        "takes the host's interfaces away",
-    ),
+    ("PrivateNetwork", &[], "takes the host's interfaces away"),
     (
         "PrivateUsers",
         &[],
         "takes the capabilities in the host's namespaces away",
     ),
+    ("DynamicUser", &[], "takes the state directory's owner away"),
     (
-        "DynamicUser",
+        "PrivatePIDs",
         &[],
-        "takes the state directory's owner away",
+        "hides PID 1's mounts, by which the agent tells whose bpffs it is",
     ),
-    ("PrivatePIDs", &[], "hides PID 1's mounts, by which the agent tells whose bpffs it is"),
 ];
 
 pub(super) fn check(host: &Host<'_>, lines: &mut Lines) {
@@ -106,7 +102,9 @@ fn ordering(unit: &Unit, lines: &mut Lines) {
     let is_default = !unit.is_no("DefaultDependencies");
     let late = unit.values("After").map(String::as_str);
     let late: Vec<_> = late.filter(|after| TOO_LATE.contains(after)).collect();
-    let is_before = unit.values("Before").any(|unit| unit == "network-pre.target");
+    let is_before = unit
+        .values("Before")
+        .any(|unit| unit == "network-pre.target");
     if is_default {
         lines.fail(
             "unit ordering",
@@ -203,7 +201,10 @@ impl Unit {
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
             for entry in entries {
                 let path = entry.path();
-                if path.extension().is_some_and(|extension| extension == "conf") {
+                if path
+                    .extension()
+                    .is_some_and(|extension| extension == "conf")
+                {
                     drop_ins.insert(entry.file_name(), path);
                 }
             }
@@ -275,14 +276,26 @@ mod tests {
         assert!(said(&[installed]).is_empty(), "{:?}", said(&[installed]));
         for (drop_in, expected) in [
             ("[Service]\nProtectKernelTunables=yes\n", "read-only"),
-            ("[Unit]\nAfter=network-online.target\n", "network-online.target"),
+            (
+                "[Unit]\nAfter=network-online.target\n",
+                "network-online.target",
+            ),
             ("[Unit]\nBefore=\n", "network-pre.target"),
             ("[Unit]\nDefaultDependencies=yes\n", "ordering cycle"),
-            ("[Service]\nTemporaryFileSystem=/sys/fs/bpf:ro\n", "filtering ends"),
-            ("[Service]\nSystemCallFilter=\nSystemCallFilter=@system-service\n", "bpf"),
+            (
+                "[Service]\nTemporaryFileSystem=/sys/fs/bpf:ro\n",
+                "filtering ends",
+            ),
+            (
+                "[Service]\nSystemCallFilter=\nSystemCallFilter=@system-service\n",
+                "bpf",
+            ),
         ] {
             let said = said(&[installed, drop_in]);
-            assert!(said.len() == 1 && said[0].contains(expected), "{drop_in}: {said:?}");
+            assert!(
+                said.len() == 1 && said[0].contains(expected),
+                "{drop_in}: {said:?}"
+            );
         }
     }
 }

@@ -140,11 +140,7 @@ impl Writer {
     }
 
     /// Goes on with other settings, after a reload of the configuration.
-    pub fn reconfigure(
-        &mut self,
-        limits: Limits,
-        verify_interval: Duration,
-    ) {
+    pub fn reconfigure(&mut self, limits: Limits, verify_interval: Duration) {
         self.settings.limits = limits;
         self.settings.verify_interval = verify_interval;
         self.kernel.set_verify_interval(verify_interval);

@@ -65,12 +65,11 @@ fn read(app: &App) -> Status {
         }
     };
     let others = match (app.inspector.devices(), &attached) {
-        (Ok(devices), Ok(attached)) => exposure::others(
-            &devices,
-            attached,
-            &snapshot.interfaces,
-            |device| may_be_unfiltered(&running.config, device),
-        ),
+        (Ok(devices), Ok(attached)) => {
+            exposure::others(&devices, attached, &snapshot.interfaces, |device| {
+                may_be_unfiltered(&running.config, device)
+            })
+        }
         (Err(error), _) => {
             let why = chain(&error);
             faults.push(format!("the other interfaces are not known: {why}"));

@@ -29,8 +29,17 @@ impl Attacher {
             return;
         }
         for (name, by) in &selection.covered {
-            if !self.selection.covered.iter().any(|(known, _)| known == name) {
-                tracing::info!(interface = name, "not filtered itself: {} is", by.join(", "));
+            if !self
+                .selection
+                .covered
+                .iter()
+                .any(|(known, _)| known == name)
+            {
+                tracing::info!(
+                    interface = name,
+                    "not filtered itself: {} is",
+                    by.join(", ")
+                );
             }
         }
         self.selection = selection;
@@ -74,7 +83,12 @@ impl Attacher {
     }
 
     /// Why an interface is not there, or where it is now.
-    pub(super) fn absent(&mut self, name: &str, before: Option<u32>, attached: &[(String, u32)]) -> String {
+    pub(super) fn absent(
+        &mut self,
+        name: &str,
+        before: Option<u32>,
+        attached: &[(String, u32)],
+    ) -> String {
         if let Some(index) = before {
             self.renamed.insert(name.to_owned(), index);
         }
