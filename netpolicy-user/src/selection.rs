@@ -220,7 +220,7 @@ mod tests {
         let all = select(&["*"]);
         assert_eq!(all.names, ["eth2", "bond0", "docker0"]);
         assert_eq!(all.unmatched, Vec::<String>::new());
-        let covered: Vec<_> = all
+        let covered = all
             .covered
             .iter()
             .map(|(name, by)| (name.as_str(), by[0].as_str()));

@@ -128,14 +128,9 @@ fn template_is_the_agents_unit_for_another_namespace() {
     let differing = &differing(&template, &agent) | &differing(&agent, &template);
     assert_eq!(differing, of_instance);
     // Two agents of two units have nothing in common that they would fight for.
-    let own = template
-        .iter()
-        .filter(|line| line.contains("/netpolicy") && line.contains("%i"));
-    assert_eq!(
-        own.count(),
-        4,
-        "configuration, socket, state, pins: {template:?}"
-    );
+    let own = |line: &&String| line.starts_with("Environment=") && line.contains("%i");
+    let own = template.iter().filter(own).count();
+    assert_eq!(own, 4, "configuration, socket, state, pins: {template:?}");
     // nsenter is replaced by the agent, so that the unit's process is the agent.
     let start = values_in(&path_of(UNITS[2]), "ExecStart");
     let expected = [

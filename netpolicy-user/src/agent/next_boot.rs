@@ -27,7 +27,7 @@ const NICE: i32 = 10;
 
 /// What is to be in force at the next boot.
 #[derive(Clone)]
-struct Wanted {
+struct ConfirmedRuleset {
     ruleset: Arc<Ruleset>,
     revision: u64,
 }
@@ -80,11 +80,11 @@ pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snap
 }
 
 /// What is confirmed and in force; `None`: what was written last stays what counts.
-fn wanted(snapshot: &Snapshot) -> Option<Wanted> {
+fn wanted(snapshot: &Snapshot) -> Option<ConfirmedRuleset> {
     let is_confirmed = snapshot.pending.is_none() && snapshot.held.is_none();
     let ruleset = snapshot.ruleset.as_ref();
     let ruleset = ruleset.filter(|_| is_confirmed && snapshot.generation > 0)?;
-    Some(Wanted {
+    Some(ConfirmedRuleset {
         ruleset: ruleset.clone(),
         revision: snapshot.revision,
     })
@@ -93,7 +93,7 @@ fn wanted(snapshot: &Snapshot) -> Option<Wanted> {
 /// Writes what is wanted, and returns its digest; `None`: it is what was written last.
 async fn write(
     state_dir: &Path,
-    wanted: Wanted,
+    wanted: ConfirmedRuleset,
     written: Option<[u8; 32]>,
 ) -> io::Result<Option<[u8; 32]>> {
     let (done, result) = oneshot::channel();
@@ -102,7 +102,7 @@ async fn write(
         .name("snapshot".to_owned())
         .spawn(move || {
             let _ = setpriority_process(None, NICE);
-            let Wanted { ruleset, revision } = wanted;
+            let ConfirmedRuleset { ruleset, revision } = wanted;
             let digest = ruleset.digest();
             let result = match written == Some(digest) {
                 true => Ok(None),
@@ -130,7 +130,7 @@ mod tests {
         Snapshot {
             revision,
             generation: revision,
-            ruleset: Some(Arc::new(compile(&State::default()))),
+            ruleset: Some(Arc::new(compile(&State::empty()))),
             ..empty_snapshot()
         }
     }

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::api::Status;
-use crate::doctor::{Host, Material, bundle, examine};
+use crate::doctor::{ExaminedHost, Material, bundle, examine};
 use crate::{local, recovery};
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub(super) struct DoctorArgs {
 pub(super) async fn run(args: DoctorArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let problems: Vec<_> = cx.problems.iter().map(ToString::to_string).collect();
     let status = status(cx).await;
-    let report = examine(&Host {
+    let report = examine(&ExaminedHost {
         config: &cx.config,
         problems: &problems,
         status: status.as_ref().map_err(String::as_str),

@@ -4,7 +4,7 @@ use std::{fs, io};
 
 use rustix::fs::statvfs;
 
-use super::{Host, Lines};
+use super::{ExaminedHost, Lines};
 use crate::config::{DETACHED_MARKER, EngineChoice};
 use crate::datapath::{self, ImageError, PinnedBuild, PinsPlace};
 use crate::detach_marker;
@@ -15,7 +15,7 @@ const LITTLE: u64 = 16 << 20;
 const ENOUGH: u64 = 256 << 20;
 const FEW_INODES: u64 = 100;
 
-pub(super) fn check(host: &Host<'_>, lines: &mut Lines) {
+pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
     configuration(host, lines);
     agent(host, lines);
     pins(host, lines);
@@ -24,7 +24,7 @@ pub(super) fn check(host: &Host<'_>, lines: &mut Lines) {
     snapshot(host, lines);
 }
 
-fn configuration(host: &Host<'_>, lines: &mut Lines) {
+fn configuration(host: &ExaminedHost<'_>, lines: &mut Lines) {
     for problem in host.problems {
         lines.fail(
             "configuration",
@@ -45,7 +45,7 @@ fn configuration(host: &Host<'_>, lines: &mut Lines) {
     }
 }
 
-fn agent(host: &Host<'_>, lines: &mut Lines) {
+fn agent(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let marker = host.config.state_dir.join(DETACHED_MARKER);
     if let Some(detached) = detach_marker::read(&marker) {
         lines.fail("agent", detached.in_words(), "run `netpolicy attach`");
@@ -81,7 +81,7 @@ fn agent(host: &Host<'_>, lines: &mut Lines) {
     }
 }
 
-fn pins(host: &Host<'_>, lines: &mut Lines) {
+fn pins(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let dir = &host.config.bpffs_dir;
     let shown = dir.display();
     if let Some(why) = datapath::private_bpffs(dir, host.config.bpffs) {
@@ -110,7 +110,7 @@ fn pins(host: &Host<'_>, lines: &mut Lines) {
     }
 }
 
-fn versions(host: &Host<'_>, lines: &mut Lines) {
+fn versions(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let own = env!("CARGO_PKG_VERSION");
     if let Some(agent) = host.status.ok().and_then(|status| status.agent.as_ref()) {
         let exe = fs::read_link(format!("/proc/{}/exe", agent.pid));
@@ -146,7 +146,7 @@ fn versions(host: &Host<'_>, lines: &mut Lines) {
     }
 }
 
-fn disk(host: &Host<'_>, lines: &mut Lines) {
+fn disk(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let dir = &host.config.state_dir;
     let shown = dir.display();
     let there = dir.ancestors().find(|path| path.exists());
@@ -173,7 +173,7 @@ fn disk(host: &Host<'_>, lines: &mut Lines) {
 }
 
 /// What is in force at boot before the agent has read its store.
-fn snapshot(host: &Host<'_>, lines: &mut Lines) {
+fn snapshot(host: &ExaminedHost<'_>, lines: &mut Lines) {
     if host.config.engine != EngineChoice::Flat {
         return lines.ok(
             "snapshot",

@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::process::{Command, Stdio};
 
-use super::{Host, Lines};
+use super::{ExaminedHost, Lines};
 use crate::model::counted;
 use crate::netdev::Device;
 
 /// What holds for every filter behind the network stack's entrance.
 const BOTH: &str = "netpolicy judges first, at the NIC: a client needs both to let it in";
 
-pub(super) fn check(host: &Host<'_>, devices: &[Device], lines: &mut Lines) {
+pub(super) fn check(host: &ExaminedHost<'_>, devices: &[Device], lines: &mut Lines) {
     nftables(lines);
     iptables(lines);
     ufw(host, lines);
@@ -107,7 +107,7 @@ fn iptables(lines: &mut Lines) {
     }
 }
 
-fn ufw(host: &Host<'_>, lines: &mut Lines) {
+fn ufw(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let Some(text) = host.text("etc/ufw/ufw.conf") else {
         return;
     };
@@ -120,14 +120,14 @@ fn ufw(host: &Host<'_>, lines: &mut Lines) {
     }
 }
 
-fn firewalld(host: &Host<'_>, lines: &mut Lines) {
+fn firewalld(host: &ExaminedHost<'_>, lines: &mut Lines) {
     if host.file("run/firewalld.pid").exists() {
         let found = format!("runs; its zones count after netpolicy; {BOTH}");
         lines.ok("firewalld", found);
     }
 }
 
-fn docker(host: &Host<'_>, devices: &[Device], lines: &mut Lines) {
+fn docker(host: &ExaminedHost<'_>, devices: &[Device], lines: &mut Lines) {
     let bridges: Vec<_> = devices.iter().filter(|device| is_dockers(device)).collect();
     if bridges.is_empty() && !host.file("run/docker.sock").exists() {
         return;

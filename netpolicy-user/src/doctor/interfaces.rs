@@ -2,14 +2,14 @@
 
 use std::thread::available_parallelism;
 
-use super::{Host, Lines};
+use super::{ExaminedHost, Lines};
 use crate::api::{Attachment, Interface, Status};
 use crate::config::HookChoice;
 use crate::datapath::{Hook, program_name, running};
 use crate::exposure;
 use crate::netdev::{Cover, Device, Native, Netdevs, Queues, covers, native};
 
-pub(super) fn check(host: &Host<'_>, devices: &[Device], lines: &mut Lines) {
+pub(super) fn check(host: &ExaminedHost<'_>, devices: &[Device], lines: &mut Lines) {
     let Ok(status) = host.status else {
         return;
     };
@@ -32,7 +32,7 @@ pub(super) fn check(host: &Host<'_>, devices: &[Device], lines: &mut Lines) {
 }
 
 fn filtered(
-    host: &Host<'_>,
+    host: &ExaminedHost<'_>,
     status: &Status,
     interface: &Interface,
     device: Option<&Device>,

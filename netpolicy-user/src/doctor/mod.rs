@@ -23,7 +23,7 @@ use crate::netdev::{Device, Netdevs};
 
 /// What is looked at.
 #[derive(Debug)]
-pub struct Host<'a> {
+pub struct ExaminedHost<'a> {
     /// The configuration, as far as it can be read.
     pub config: &'a Config,
     /// What is wrong with it.
@@ -34,7 +34,7 @@ pub struct Host<'a> {
     pub root: &'a Path,
 }
 
-impl Host<'_> {
+impl ExaminedHost<'_> {
     /// The agent's process id, if it answered.
     fn agent(&self) -> Option<u32> {
         let agent = self.status.ok()?.agent.as_ref()?;
@@ -54,7 +54,7 @@ impl Host<'_> {
 
 /// Checks everything.
 #[must_use]
-pub fn examine(host: &Host<'_>) -> DoctorReport {
+pub fn examine(host: &ExaminedHost<'_>) -> DoctorReport {
     let mut lines = Lines::default();
     let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all());
     let (devices, unseen): (Vec<Device>, _) = match devices {

@@ -12,7 +12,7 @@ pub fn redact(text: &str, names: &[(&str, &str)]) -> String {
     for (name, replacement) in names.iter().filter(|(name, _)| !name.is_empty()) {
         text = text.replace(name, replacement);
     }
-    let mut known = Known::default();
+    let mut known = Pseudonyms::default();
     let mut redacted = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while !rest.is_empty() {
@@ -23,7 +23,12 @@ pub fn redact(text: &str, names: &[(&str, &str)]) -> String {
             rest = &rest[first..];
             continue;
         }
-        redacted += &known.replace_in(&rest[..end]);
+        let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+        let glued = [
+            redacted.chars().next_back().is_some_and(is_letter),
+            rest[end..].starts_with(is_letter),
+        ];
+        redacted += &known.replace_in(&rest[..end], glued);
         rest = &rest[end..];
     }
     redacted
@@ -35,11 +40,12 @@ fn may_be_in_address(c: char) -> bool {
 
 /// Names by what they stand for.
 #[derive(Default)]
-struct Known(BTreeMap<String, String>);
+struct Pseudonyms(BTreeMap<String, String>);
 
-impl Known {
-    /// A run of characters of addresses: the longest address at each place goes.
-    fn replace_in(&mut self, run: &str) -> String {
+impl Pseudonyms {
+    /// A run of characters of addresses: the longest address at each place goes. `glued`: whether
+    /// a letter stands before it, and behind it.
+    fn replace_in(&mut self, run: &str, glued: [bool; 2]) -> String {
         let mut replaced = String::new();
         let mut at = 0;
         while at < run.len() {
@@ -48,7 +54,10 @@ impl Known {
                 let is_cut = run.as_bytes().get(end).is_some_and(u8::is_ascii_hexdigit)
                     && run.as_bytes()[end - 1].is_ascii_hexdigit();
                 let kind = (!is_inside && !is_cut).then(|| kind_of(&run[at..end]))??;
-                Some((kind, end))
+                // As in `std::fs`.
+                let in_word = (at == 0 && glued[0]) || (end == run.len() && glued[1]);
+                let has_digit = run[at..end].contains(|c: char| c.is_ascii_digit());
+                (has_digit || !in_word).then_some((kind, end))
             });
             match found {
                 Some((kind, end)) => {
@@ -104,13 +113,15 @@ mod tests {
     fn addresses_are_replaced_in_whatever_surrounds_them() {
         let text = "10.0.0.1:5432 [2001:db8::1]:80 10.0.0.1/24 10.0.0.1-10.0.0.6 \
                     ::ffff:203.0.113.9, fe80::1%eth0 from=198.51.100.7; 02:00:00:00:00:0a \
-                    ip-10-0-0-5.internal 010.001.000.009 2001:0db8:0:0:0:0:0:2";
+                    ip-10-0-0-5.internal 010.001.000.009 2001:0db8:0:0:0:0:0:2 \
+                    fromfd00:1::2x dead::beef";
         let redacted = redact(text, &[]);
         assert_eq!(
             redacted,
             "[IPv4 1]:5432 [[IPv6 2]]:80 [IPv4 1]/24 [IPv4 1]-[IPv4 3] \
              [IPv6 4], [IPv6 5]%eth0 from=[IPv4 6]; [MAC 7] \
-             ip-[IPv4 8].internal [IPv4 9] [IPv6 10]"
+             ip-[IPv4 8].internal [IPv4 9] [IPv6 10] \
+             from[IPv6 11]x [IPv6 12]"
         );
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Host, Lines};
+use super::{ExaminedHost, Lines};
 use crate::datapath::{self, jitted};
 
 /// Bytes that the longest lists may take in the kernel.
@@ -24,7 +24,7 @@ const USED: [(u32, &str); 2] = [(2, "CAP_DAC_READ_SEARCH"), (19, "CAP_SYS_PTRACE
 /// A clock that is so much behind a file's time was set back.
 const BEHIND: Duration = Duration::from_secs(60);
 
-pub(super) fn check(host: &Host<'_>, lines: &mut Lines) {
+pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
     kernel(lines);
     jit(host, lines);
     match Path::new("/sys/kernel/btf/vmlinux").exists() {
@@ -49,7 +49,7 @@ fn kernel(lines: &mut Lines) {
     }
 }
 
-fn jit(host: &Host<'_>, lines: &mut Lines) {
+fn jit(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let advice = "sysctl -w net.core.bpf_jit_enable=1, then restart the agent";
     let slow = "programs are interpreted: each packet takes several times as long";
     // The loaded program says so itself; the setting is missing in other network namespaces.
@@ -69,7 +69,7 @@ fn jit(host: &Host<'_>, lines: &mut Lines) {
 }
 
 /// Since Linux 5.11 `RLIMIT_MEMLOCK` does not bound BPF; the control group does.
-fn memory(host: &Host<'_>, lines: &mut Lines) {
+fn memory(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let process = host
         .agent()
         .map_or("self".to_owned(), |pid| pid.to_string());
@@ -126,7 +126,7 @@ fn lowest(base: &Path, group: &str, file: &str) -> Option<u64> {
     limits.min()
 }
 
-fn capabilities(host: &Host<'_>, lines: &mut Lines) {
+fn capabilities(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let (process, whose) = match host.agent() {
         Some(pid) => (pid.to_string(), "the agent"),
         None => ("self".to_owned(), "this command"),
@@ -172,7 +172,7 @@ fn capabilities(host: &Host<'_>, lines: &mut Lines) {
 }
 
 /// Deadlines run by the boot clock, and those on disk have the wall clock's time too.
-fn clock(host: &Host<'_>, lines: &mut Lines) {
+fn clock(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let state = host.config.state_dir.join("state.db");
     let newest = fs::metadata(state).and_then(|about| about.modified()).ok();
     let behind = newest.and_then(|newest| newest.duration_since(SystemTime::now()).ok());

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::{Host, Lines};
+use super::{ExaminedHost, Lines};
 
 const UNIT: &str = "netpolicy.service";
 
@@ -67,7 +67,7 @@ const HIDING: [(&str, &[&str], &str); 8] = [
     ),
 ];
 
-pub(super) fn check(host: &Host<'_>, lines: &mut Lines) {
+pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let Some(unit) = Unit::read(host) else {
         match host.file("run/systemd/system").exists() {
             true => lines.warn(
@@ -166,7 +166,7 @@ fn hardening(unit: &Unit, lines: &mut Lines) {
 }
 
 /// Whether a target or another unit wants it.
-fn is_enabled(host: &Host<'_>) -> bool {
+fn is_enabled(host: &ExaminedHost<'_>) -> bool {
     let Ok(entries) = fs::read_dir(host.file("etc/systemd/system")) else {
         return false;
     };
@@ -186,7 +186,7 @@ struct Unit {
 
 impl Unit {
     /// The file that counts, then the drop-ins of all directories by their names.
-    fn read(host: &Host<'_>) -> Option<Self> {
+    fn read(host: &ExaminedHost<'_>) -> Option<Self> {
         let mut files = DIRECTORIES.iter().map(|dir| host.file(dir).join(UNIT));
         let path = files.find(|path| path.exists())?;
         let text = fs::read_to_string(&path).ok()?;

@@ -12,7 +12,7 @@ const HOST: [u8; 32] = [7; 32];
 
 /// An image of a ruleset with some lists.
 fn image() -> (Ruleset, Vec<u8>) {
-    let mut ruleset = compile(&State::default());
+    let mut ruleset = compile(&State::empty());
     let mut ports = *ruleset.ports;
     ports[5432] = HOST_SCOPE;
     ports[22] = FAILSAFE_SCOPE;

@@ -51,7 +51,7 @@ impl Attacher {
 
     /// Detaches from interfaces that a pattern selected until another that receives their
     /// packets was selected, once that is filtered.
-    /// And from ports of what is excluded.
+    /// And from ports of excluded interfaces.
     pub(super) fn let_go_of_covered(&mut self, attached: &[(String, u32)]) {
         let is_judged = |(_, by): &&(String, Vec<String>)| {
             by.iter().all(|name| self.attached.contains_key(name))
