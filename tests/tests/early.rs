@@ -320,3 +320,55 @@ fn other_engine_has_no_snapshot_and_leaves_none_that_is_out_of_date() {
     pins::remove(host.bpffs_dir());
     assert_has(&host.ok("early"), &["the engine lpm has no snapshot"]);
 }
+
+/// `NETPOLICY_TEST_ENTRIES`: so many entries; with a release build named by `NETPOLICY_BIN` this
+/// is how the figures of docs/design/decisions/0050-snapshot-of-pages.md were measured.
+#[test]
+fn time_until_a_snapshot_is_in_force_is_told() {
+    let entries = std::env::var("NETPOLICY_TEST_ENTRIES").ok();
+    let entries: u32 = entries.map_or(10_000, |text| text.parse().unwrap());
+    let mut host = DatabaseHost::with(&Options {
+        config: format!("engine = \"flat\"\ninterfaces = [\"{NIC}\"]\n"),
+        agent: true,
+    });
+    // An odd factor: no address comes twice.
+    let address = |i: u32| std::net::Ipv4Addr::from(i.wrapping_mul(2_654_435_761));
+    let is_usable =
+        |a: &std::net::Ipv4Addr| ![0, 10, 127].contains(&a.octets()[0]) && a.octets()[0] < 224;
+    let mut addresses = (1..).map(address).filter(is_usable);
+    let mut file = String::new();
+    for list in 0..entries.div_ceil(100_000) {
+        let count = (entries - list * 100_000).min(100_000) as usize;
+        let lines: Vec<_> = addresses
+            .by_ref()
+            .take(count)
+            .map(|a| a.to_string())
+            .collect();
+        host.write(&format!("list{list}"), lines.join("\n"));
+        let kind = ["block", "allow"][list as usize % 2];
+        if list % 2 == 0 {
+            file += &format!("[[policy]]\nname = \"p{:02}\"\n", list / 2);
+        }
+        file += &format!("{kind}_file = \"list{list}\"\n");
+    }
+    host.write("policy.toml", file);
+    host.ok("apply -f policy.toml --yes --force");
+    let took = written(&host, 1);
+    let size = content(&host).len() >> 20;
+    println!("{entries} entries: snapshot of {size} MiB {took:?} after the change");
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        host.kill_agent();
+        pins::remove(host.bpffs_dir());
+        let begun = Instant::now();
+        let said = host.ok("early");
+        times.push(begun.elapsed());
+        assert_has(&said, &["revision 1 is in force from the snapshot"]);
+        host.start_agent();
+        assert_has(
+            &host.agent().log(),
+            &["took over what was in force, untouched"],
+        );
+    }
+    println!("{entries} entries: in force after {times:?}");
+}
