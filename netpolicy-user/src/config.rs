@@ -17,11 +17,13 @@ use crate::model::Limits;
 mod commented;
 mod effective;
 mod error;
+mod pattern;
 mod read;
 
 pub use commented::commented_default;
 pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
+pub use pattern::InterfacePattern;
 
 /// Where the configuration file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "/etc/netpolicy/config.toml";
@@ -38,8 +40,6 @@ pub const DEFAULT_BPFFS_DIR: &str = "/sys/fs/bpf/netpolicy";
 /// its restarts, until `netpolicy attach`.
 pub const DETACHED_MARKER: &str = "detached";
 
-/// Longest interface name: `IFNAMSIZ` of the kernel's `include/uapi/linux/if.h`, less its NUL.
-const INTERFACE_NAME_MAX: usize = 15;
 const DEFAULT_EVENTS_PER_SECOND: u32 = 1000;
 const DEFAULT_VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -57,10 +57,10 @@ pub struct Config {
     pub bpffs_dir: PathBuf,
     /// Whose that bpffs is.
     pub bpffs: BpffsChoice,
-    /// Names of the interfaces to filter, each once.
+    /// Which interfaces to filter: entries that [`InterfacePattern`] reads, each once.
     pub interfaces: Vec<String>,
-    /// Interfaces that need not be filtered, and are no fault in the status: names, or
-    /// beginnings of names with a `*` behind.
+    /// Interfaces that need not be filtered, and are no fault in the status: entries that
+    /// [`InterfacePattern`] reads, none of which excludes.
     pub unfiltered_interfaces: Vec<String>,
     /// Where to attach to them.
     pub hook: HookChoice,
@@ -253,6 +253,7 @@ impl Config {
             for name in &overrides.interfaces {
                 config.add_interface(name, "--interface", &mut problems);
             }
+            problems.extend(pattern::conflicts(&config.interfaces, "--interface"));
         }
         if overrides.ephemeral {
             config.bpffs = BpffsChoice::Ephemeral;
@@ -295,24 +296,33 @@ impl Config {
                 });
             }
         }
-        for name in file.interfaces.unwrap_or_default() {
+        let interfaces = file.interfaces.unwrap_or_default();
+        for name in &interfaces {
             let place = at(name.span());
             self.add_interface(name.get_ref(), &place, problems);
         }
+        if let Some(first) = interfaces.first() {
+            let place = at(first.span());
+            problems.extend(pattern::conflicts(&self.interfaces, &place));
+        }
         for pattern in file.unfiltered_interfaces.unwrap_or_default() {
             let text = pattern.get_ref();
-            let start = text.strip_suffix('*').unwrap_or(text);
-            if start.contains('*') || text.is_empty() {
-                problems.push(ConfigProblem {
-                    place: at(pattern.span()),
-                    message: format!(
-                        "\"{}\" is not an interface name or the beginning of one: expected one as in \"docker0\" or \"br-*\"",
-                        text.escape_debug()
-                    ),
-                });
-            } else {
-                self.unfiltered_interfaces.push(pattern.into_inner());
-            }
+            let message = match InterfacePattern::read(text) {
+                Ok(read) if !read.is_excluding() => {
+                    self.unfiltered_interfaces.push(pattern.into_inner());
+                    continue;
+                }
+                Ok(_) => format!(
+                    "\"{}\" excludes: expected what may stay unfiltered, as in \"docker0\" or \
+                     \"br-*\"",
+                    text.escape_debug()
+                ),
+                Err(message) => message,
+            };
+            problems.push(ConfigProblem {
+                place: at(pattern.span()),
+                message,
+            });
         }
         if let (Some(_), Some(old)) = (&file.hook, &file.xdp_mode) {
             problems.push(ConfigProblem {
@@ -364,29 +374,14 @@ impl Config {
         }
     }
 
-    fn add_interface(&mut self, name: &str, place: &str, problems: &mut Vec<ConfigProblem>) {
-        let bad = if name == "lo" {
-            Some("the loopback interface is never filtered".to_owned())
-        } else if name.is_empty()
-            || name.len() > INTERFACE_NAME_MAX
-            || name == "."
-            || name == ".."
-            || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
-        {
-            Some(format!(
-                "\"{}\" is not an interface name: 1 to {INTERFACE_NAME_MAX} bytes without spaces, '/' and ':' were expected, as in \"eth0\"",
-                name.escape_debug()
-            ))
-        } else {
-            None
-        };
-        match bad {
-            Some(message) => problems.push(ConfigProblem {
+    fn add_interface(&mut self, text: &str, place: &str, problems: &mut Vec<ConfigProblem>) {
+        match InterfacePattern::read(text) {
+            Err(message) => problems.push(ConfigProblem {
                 place: place.to_owned(),
                 message,
             }),
-            None if self.interfaces.iter().any(|i| i == name) => {}
-            None => self.interfaces.push(name.to_owned()),
+            Ok(_) if self.interfaces.iter().any(|i| i == text) => {}
+            Ok(_) => self.interfaces.push(text.to_owned()),
         }
     }
 }

@@ -23,18 +23,21 @@
 //! | [`compiler`] | state to what the kernel holds; pure | [`model`] |
 //! | [`datapath`] | what is pinned in the kernel; the only user of aya | [`api`], [`clock`], [`compiler`], [`config`], [`netdev`] |
 //! | [`store`] | revisions and bypasses on disk; SQLite behind a trait | [`model`], [`clock`] |
-//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`sockets`], [`sql`], [`store`] |
+//! | [`agent`] | the long-running process: one writer, repair, HTTP API | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`early`], [`exposure`], [`model`], [`netdev`], [`selection`], [`sockets`], [`sql`], [`store`] |
 //! | [`netdev`] | a namespace's interfaces: XDP programs, addresses, what covers them | nothing |
 //! | [`sockets`] | the host's TCP connections: listed, ended | nothing |
 //! | [`api`] | what travels between agent and clients | [`model`] |
 //! | [`client`] | the API's client | [`api`], [`model`] |
-//! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`local`], [`model`], [`output`], [`recovery`], [`sql`] |
+//! | [`cli`] | commands, one file for each noun | [`agent`] to start it, [`api`], [`arrival`], [`client`], [`config`], [`doctor`], [`early`], [`local`], [`model`], [`output`], [`recovery`], [`selection`], [`sql`] |
 //! | [`output`] | tables and JSON | [`api`], [`exposure`], [`model`] |
 //! | [`exposure`] | which interfaces are not filtered, in words | [`netdev`], [`datapath`], [`api`] |
-//! | [`local`] | the kernel without an agent: what is in force, and the kill switch | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`] |
+//! | [`early`] | the last confirmed ruleset in a file, in force at boot without store or agent | [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`selection`] |
+//! | [`local`] | the kernel without an agent: what is in force, and the kill switch | [`api`], [`arrival`], [`clock`], [`compiler`], [`config`], [`datapath`], [`detach_marker`], [`exposure`], [`model`], [`netdev`], [`selection`] |
+//! | [`doctor`] | what of the host bears on filtering, and what to do about it | [`api`], [`config`], [`datapath`], [`detach_marker`], [`early`], [`exposure`], [`model`], [`netdev`] |
 //! | [`detach_marker`] | the file that keeps agents from attaching | [`api`] |
 //! | [`arrival`] | the interface on which a source arrives: routes and stacked devices | [`api`] |
 //! | [`recovery`] | the store without an agent: restore a backup, begin with no policy | [`store`], [`agent`]'s locks |
+//! | [`selection`] | which interfaces the configuration selects | [`config`], [`netdev`] |
 //! | [`config`] | file, environment and flags | [`model`] |
 //! | [`clock`] | the boot clock for deadlines, the wall clock for display | nothing |
 //!
@@ -54,12 +57,15 @@ pub mod compiler;
 pub mod config;
 pub mod datapath;
 pub mod detach_marker;
+pub mod doctor;
+pub mod early;
 pub mod exposure;
 pub mod local;
 pub mod model;
 pub mod netdev;
 pub mod output;
 pub mod recovery;
+pub mod selection;
 pub mod sockets;
 pub mod sql;
 pub mod store;

@@ -23,7 +23,7 @@ use crate::{
     arrival::Origin,
     clock::Clock,
     compiler::{self, Doors, Exempt, compile},
-    config::DETACHED_MARKER,
+    config::{Config, DETACHED_MARKER},
     datapath::{
         CounterSnapshot, DatapathError, Reader, detach_pins, packet, program_name, running,
     },
@@ -31,6 +31,7 @@ use crate::{
     exposure,
     model::{Bypass, State},
     netdev::Netdevs,
+    selection::may_be_unfiltered,
 };
 
 /// The port that stands for "a port of no service and not failsafe" when asking the
@@ -49,12 +50,12 @@ const ELSEWHERE: &str = "what is pinned filters interfaces of another network na
 ///
 /// # Errors
 /// Nothing can be read and nothing is filtered, or not permitted to look.
-pub fn status(
-    bpffs_dir: &Path,
-    state_dir: &Path,
-    accepted: &[String],
-    unasked: Vec<String>,
-) -> anyhow::Result<Status> {
+pub fn status(config: &Config, unasked: Vec<String>) -> anyhow::Result<Status> {
+    let Config {
+        bpffs_dir,
+        state_dir,
+        ..
+    } = config;
     let reader = match Reader::open(bpffs_dir) {
         Ok(reader) => reader,
         Err(error) => return without_pins(error, unasked),
@@ -80,7 +81,9 @@ pub fn status(
         }
     };
     let devices = Netdevs::open().and_then(|mut netdevs| netdevs.all())?;
-    let others = exposure::others(&devices, &attached, &[], accepted);
+    let others = exposure::others(&devices, &attached, &[], |device| {
+        may_be_unfiltered(config, device)
+    });
     let interfaces: Vec<_> = attached.into_iter().map(exposure::interface).collect();
     if state == EnforcementState::Attached {
         faults.extend(exposure::faults(&others));

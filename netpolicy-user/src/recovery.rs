@@ -37,6 +37,32 @@ impl RecoveryError {
     }
 }
 
+impl RecoveryError {
+    /// Whether an agent works with what was to be used.
+    #[must_use]
+    pub fn is_agent_running(&self) -> bool {
+        matches!(
+            self,
+            Self::Lock(LockError::StateInUse { .. } | LockError::PinsInUse { .. })
+        )
+    }
+}
+
+/// Held as long as no agent may work with the pins.
+#[derive(Debug)]
+pub struct ClaimedPins {
+    _lock: Lock,
+}
+
+/// Keeps agents from the pins in a directory of a BPF file system.
+///
+/// # Errors
+/// An agent runs, or it cannot be locked.
+pub fn claim_pins(bpffs_dir: &Path) -> Result<ClaimedPins, RecoveryError> {
+    let lock = lock::pins(bpffs_dir)?;
+    Ok(ClaimedPins { _lock: lock })
+}
+
 /// A backup that was read to its end and can be put in place.
 #[derive(Debug)]
 pub struct Restore {

@@ -47,6 +47,7 @@ pub mod strace;
 pub mod terminal;
 pub mod traffic;
 pub mod tun;
+pub mod units;
 pub mod watch;
 pub mod wiring;
 pub mod wording;

@@ -9,7 +9,10 @@ use std::process::Command;
 
 use netpolicy_tests::command::run;
 use netpolicy_tests::host::NIC;
-use netpolicy_tests::{DatabaseHost, binary};
+use netpolicy_tests::units::{
+    UNITS, allowed_calls, made_calls, path_of, restricted, said, values_in, wrapped,
+};
+use netpolicy_tests::{DatabaseHost, NetNs, binary};
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
@@ -48,26 +51,17 @@ const ENABLED: [(&str, &str); 8] = [
 ];
 
 fn unit() -> PathBuf {
-    binary::workspace().join("packaging/systemd/netpolicy.service")
+    path_of(UNITS[0])
 }
 
-/// The values of a setting, all lines together.
+/// The values of a setting of the agent's unit, all lines together.
 fn values(key: &str) -> Vec<String> {
-    let text = fs::read_to_string(unit()).unwrap();
-    let lines = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-    let values = lines.flat_map(str::split_whitespace).map(str::to_owned);
-    values.collect()
+    values_in(&unit(), key)
 }
 
-/// Standard output and error of a command that ends with 0, which says nothing about units.
-fn said(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
-    said
+/// The agent in the host's namespace, started by `wrapper`.
+fn agent(host: &DatabaseHost, wrapper: &[String]) -> Command {
+    wrapped(host, wrapper, &["agent", "--interface", NIC])
 }
 
 fn exposure(unit: &Path) -> f64 {
@@ -83,8 +77,18 @@ fn exposure(unit: &Path) -> f64 {
 
 #[test]
 fn unit_is_exposed_to_3_0_at_most() {
-    let found = exposure(&unit());
-    assert!(found <= EXPOSURE, "{found}");
+    let dir = binary::workspace().join("packaging/systemd");
+    let mut found: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mut units = UNITS.to_vec();
+    (found.sort(), units.sort_unstable());
+    assert_eq!(found, units, "each unit of the packages is known here");
+    for name in UNITS {
+        let found = exposure(&path_of(name));
+        assert!(found <= EXPOSURE, "{name}: {found}");
+    }
     // The analysis tells a unit without restrictions from this one.
     let dir = tempfile::tempdir().unwrap();
     let former = dir.path().join("former.service");
@@ -92,27 +96,94 @@ fn unit_is_exposed_to_3_0_at_most() {
     assert!(exposure(&former) > 2.0 * EXPOSURE);
 }
 
-/// The agent in the host's namespace, started by `wrapper`.
-fn agent(host: &DatabaseHost, wrapper: &[String]) -> Command {
-    let mut command = host.db().command(&wrapper[0]);
-    command.args(&wrapper[1..]).arg(binary::netpolicy());
-    for (name, value) in host.command().get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.args(["agent", "--interface", NIC]);
-    command
+#[test]
+fn template_is_the_agents_unit_for_another_namespace() {
+    let settings = |name: &str| -> BTreeSet<String> {
+        let text = fs::read_to_string(path_of(name)).unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && line.contains('='));
+        lines.map(str::to_owned).collect()
+    };
+    let (agent, template) = (
+        settings("netpolicy.service"),
+        settings("netpolicy@.service"),
+    );
+    let differing = |one: &BTreeSet<String>, other: &BTreeSet<String>| {
+        let keys = one
+            .difference(other)
+            .map(|line| line.split('=').next().unwrap().to_owned());
+        keys.collect::<BTreeSet<_>>()
+    };
+    let of_instance = [
+        "After",
+        "Description",
+        "Environment",
+        "ExecStart",
+        "RuntimeDirectory",
+        "StateDirectory",
+        "Wants",
+    ];
+    let of_instance = of_instance.map(str::to_owned).into();
+    let differing = &differing(&template, &agent) | &differing(&agent, &template);
+    assert_eq!(differing, of_instance);
+    // Two agents of two units have nothing in common that they would fight for.
+    let own = |line: &&String| line.starts_with("Environment=") && line.contains("%i");
+    let own = template.iter().filter(own).count();
+    assert_eq!(own, 4, "configuration, socket, state, pins: {template:?}");
+    // nsenter is replaced by the agent, so that the unit's process is the agent.
+    let start = values_in(&path_of(UNITS[2]), "ExecStart");
+    let expected = [
+        "/usr/bin/nsenter",
+        "--net=/run/netns/%i",
+        "--",
+        "/usr/bin/netpolicy",
+        "agent",
+    ];
+    assert_eq!(start, expected);
+    let namespace = NetNs::new();
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", namespace.path().display()));
+    command.args(["--", "sh", "-c", "echo $$"]);
+    let child = command
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let printed = child.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&printed).trim(), pid);
 }
 
-fn restricted(capabilities: &[String]) -> Vec<String> {
-    let mut set = String::from("-all");
-    for name in capabilities {
-        set += &format!(",+{}", name.trim_start_matches("CAP_").to_lowercase());
+#[test]
+fn snapshot_is_put_in_force_with_the_capabilities_and_system_calls_of_its_unit() {
+    let unit = path_of(UNITS[1]);
+    let mut host = DatabaseHost::with(&netpolicy_tests::Options {
+        config: format!("engine = \"flat\"\ninterfaces = [\"{NIC}\"]\n"),
+        agent: true,
+    });
+    host.ok("policy create abuse --block 10.66.0.0/16");
+    let begun = std::time::Instant::now();
+    while !host
+        .line("doctor")
+        .stdout
+        .contains("of revision 1: in force at")
+    {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+        std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let wrapper = ["setpriv", "--no-new-privs", "--bounding-set", &set, "--"];
-    wrapper.map(str::to_owned).to_vec()
+    host.kill_agent();
+    netpolicy_tests::pins::remove(host.bpffs_dir());
+    let log = host.file("calls");
+    let mut wrapper = restricted(&values_in(&unit, "CapabilityBoundingSet"));
+    wrapper.extend(["strace", "-f", "-qq", "-o", log.to_str().unwrap(), "--"].map(str::to_owned));
+    let command = wrapped(&host, &wrapper, &["early"]);
+    let said = run(command, &["early"], "");
+    assert!(said.ok().contains("is filtered"), "{}", said.stdout);
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    let (made, _) = made_calls(&log);
+    let allowed = allowed_calls(&unit);
+    let refused: Vec<_> = made.difference(&allowed).collect();
+    assert!(refused.is_empty() && made.contains("bpf"), "{refused:?}");
 }
 
 /// A command of an operator who came from `address` by SSH.
@@ -162,33 +233,9 @@ fn agent_works_with_the_capabilities_of_its_unit() {
     host.assert_connects(&[(BLOCKED, 5432)]);
 }
 
-/// The system calls of a set of systemd's, sets in it resolved.
-fn calls(set: &str, into: &mut BTreeSet<String>) {
-    let text = said(Command::new("systemd-analyze").args(["syscall-filter", set, "--no-pager"]));
-    for line in text.lines().map(str::trim) {
-        if line.is_empty() || line.starts_with('#') || line == set {
-            continue;
-        }
-        match line.starts_with('@') {
-            true => calls(line, into),
-            false => {
-                into.insert(line.to_owned());
-            }
-        }
-    }
-}
-
 #[test]
 fn agent_makes_only_system_calls_that_its_unit_allows() {
-    let mut allowed = BTreeSet::new();
-    for value in values("SystemCallFilter") {
-        match value.starts_with('@') {
-            true => calls(&value, &mut allowed),
-            false => {
-                allowed.insert(value);
-            }
-        }
-    }
+    let allowed = allowed_calls(&unit());
     assert!(allowed.len() > 200, "{}", allowed.len());
     let mut host = DatabaseHost::without_agent();
     let log = host.file("calls");
@@ -216,16 +263,7 @@ fn agent_makes_only_system_calls_that_its_unit_allows() {
     host.ok("detach --yes");
     host.ok("attach");
     drop(session);
-    let text = fs::read_to_string(&log).unwrap();
-    let made: BTreeSet<_> = text
-        .lines()
-        .filter_map(|line| line.split_once(' ')?.1.trim_start().split_once('('))
-        .map(|(name, _)| name.to_owned())
-        .filter(|name| {
-            name.chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        })
-        .collect();
+    let (made, text) = made_calls(&log);
     assert!(made.contains("bpf") && made.len() > 50, "{made:?}");
     let refused: Vec<_> = made.difference(&allowed).collect();
     assert!(refused.is_empty(), "{refused:?}");
@@ -307,6 +345,15 @@ impl Root {
         fs::write(self.path("usr/lib/systemd/system/netpolicy.service"), text).unwrap();
     }
 
+    /// The other units of the packages, as they are.
+    fn write_others(&self) {
+        for name in &UNITS[1..] {
+            let to = self.path("usr/lib/systemd/system").join(name);
+            fs::copy(path_of(name), to).unwrap();
+        }
+        fs::copy("/bin/true", self.path("usr/bin/nsenter")).unwrap();
+    }
+
     /// What systemd has against the units that are started at boot. It ends with 0 whatever
     /// it leaves out.
     fn complaints(&self) -> String {
@@ -331,6 +378,7 @@ fn unit_makes_no_ordering_cycle_with_debians_units() {
     let root = Root::new();
     assert_eq!(root.complaints(), "", "Debian's own units");
     root.enable("netpolicy.service", "multi-user.target");
+    root.write_others();
     root.write_unit(&fs::read_to_string(unit()).unwrap());
     assert_eq!(root.complaints(), "");
     // The check finds the cycle of a unit with default dependencies.

@@ -22,11 +22,12 @@
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
+//! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
 //! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
-//! | `run` | the agent's run, from its locks to its last word | `events`, `http`, `kernel`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
+//! | `run` | the agent's run, from its locks to its last word | `events`, `http`, `kernel`, `next_boot`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
 //!
 //! Enforcement does not need it: it may crash, stop or be replaced at any time,
 //! and nothing that is in force changes. It must never take enforcement down by
@@ -45,6 +46,7 @@ pub mod http;
 pub mod in_force;
 pub mod kernel;
 pub mod memory;
+mod next_boot;
 pub mod progress;
 pub mod reload;
 mod run;

@@ -109,13 +109,13 @@ impl Reloader {
         if now.interfaces != next.interfaces {
             let (attacher, interfaces) = (self.attacher.clone(), next.interfaces.clone());
             let attached = tokio::task::spawn_blocking(move || {
-                attach::lock(&attacher).configure(interfaces);
+                attach::lock(&attacher).configure(&interfaces);
             });
             attached.await.map_err(|_| AgentError::Internal)?;
         }
         let next = next.clone();
         let work = move |writer: &mut Writer| {
-            writer.reconfigure(next.interfaces, next.limits, next.verify_interval);
+            writer.reconfigure(next.limits, next.verify_interval);
             Ok(())
         };
         let requester = Requester::agent();

@@ -22,7 +22,7 @@ use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
 use super::writer::Supervisor;
-use super::{service_manager, start};
+use super::{next_boot, service_manager, start};
 use crate::config::{Config, DETACHED_MARKER};
 
 /// Time between two looks at whether the kernel is as it should be; links are looked at
@@ -190,6 +190,8 @@ fn background(
         }
     });
 
+    let snapshots = app.supervisor.snapshots();
+    tasks.spawn(next_boot::keep(config.clone(), snapshots));
     tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();

@@ -19,6 +19,8 @@ use crate::compiler::Compilation;
 use crate::config::{Config, DETACHED_MARKER};
 use crate::datapath::{self, DatapathError, Enforced, Links, Opened, Options, Reader};
 use crate::detach_marker;
+use crate::early;
+use crate::selection;
 use crate::store::{self, StoreError, begin_without_policy};
 
 /// Why the agent does not start. What is in force stays in force.
@@ -129,11 +131,12 @@ pub fn start(
     let stored = store.load()?;
     let mut compiled = Compilation::new(&stored.state);
     let found = stored.revision;
+    let found_in_force = in_force(config);
     let mut held = held::at_start(
         &mut *store,
         &stored,
         &compiled.ruleset().digest(),
-        in_force(config).as_ref(),
+        found_in_force.as_ref(),
     )?;
     // A rollback would make an older store as new as what is in force.
     let stored = match held {
@@ -160,7 +163,21 @@ pub fn start(
     let (kernel, opened) = Kernel::open(options, config.bpffs, ruleset, stored.revision)?;
     match opened {
         Opened::Adopted => tracing::info!("took over what was in force, untouched"),
-        Opened::Updated => tracing::warn!("took over; another ruleset was in force, replaced"),
+        Opened::Updated => {
+            let was = found_in_force.map(|enforced| (enforced.revision, enforced.digest));
+            let head = early::head(&config.state_dir).ok();
+            match was
+                .zip(head)
+                .filter(|((_, digest), head)| *digest == head.digest)
+            {
+                Some(((snapshot, _), _)) => tracing::warn!(
+                    snapshot,
+                    store = stored.revision,
+                    "took over; the ruleset of the snapshot was in force, replaced by the store's"
+                ),
+                None => tracing::warn!("took over; another ruleset was in force, replaced"),
+            }
+        }
         Opened::Upgraded => tracing::info!("took over; the program was replaced by this version's"),
         Opened::Installed(why) => {
             tracing::info!("installed: {why}");
@@ -213,7 +230,12 @@ fn attach_first(config: &Config, options: &Options) -> Result<(), DatapathError>
     if detach_marker::read(&marker).is_some() {
         return Ok(());
     }
-    for (interface, error) in datapath::attach_pinned(options, &config.interfaces)? {
+    let selected = selection::selected(&config.interfaces);
+    let selected = selected.map_err(|source| DatapathError::System {
+        call: "listing the interfaces",
+        source,
+    })?;
+    for (interface, error) in datapath::attach_pinned(options, &selected.names)? {
         match error {
             None => tracing::info!(interface, "filtered by what was pinned, for now"),
             // It is tried again, and told, once the ruleset is in force.

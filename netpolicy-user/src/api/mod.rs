@@ -6,6 +6,7 @@
 
 mod devices;
 mod diff;
+mod doctor;
 mod explain;
 mod paged;
 mod problem;
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 
 pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
+pub use self::doctor::{DoctorLine, DoctorReport, Health};
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };

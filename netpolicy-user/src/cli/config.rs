@@ -14,6 +14,7 @@ use crate::config::{
     Config, DEFAULT_FILE, Overrides, Setting, ValueOrigin, commented_default, named_file, settings,
 };
 use crate::output::{Escaped, Format, RenderOptions, SettingView, render, write_json};
+use crate::selection::selected;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigCommand {
@@ -79,7 +80,8 @@ fn check(
         )?,
     }
     out.flush()?;
-    for name in &config.interfaces {
+    let selection = selected(&config.interfaces).context("the interfaces cannot be listed")?;
+    for name in &selection.names {
         // Not by /sys, which belongs to a mount namespace.
         if nix::net::if_::if_nametoindex(name.as_str()).is_err() {
             writeln!(
@@ -87,6 +89,13 @@ fn check(
                 "note: interface {name} does not exist here; it is filtered as soon as it appears"
             )?;
         }
+    }
+    for pattern in &selection.unmatched {
+        writeln!(
+            io::stderr(),
+            "note: \"{}\" matches no interface here; one that appears and matches is filtered",
+            pattern.escape_debug()
+        )?;
     }
     Ok(())
 }

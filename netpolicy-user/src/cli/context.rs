@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::failure::{Failure, client_hint, exit_without};
 use crate::client::{Client, ClientError};
-use crate::config::Config;
+use crate::config::{Config, ConfigProblem};
 use crate::output::{Format, Render, RenderOptions, one_line, render};
 
 /// Which of the standard streams are terminals.
@@ -34,6 +34,8 @@ impl Terminals {
 pub(super) struct Context<'a> {
     /// Paths, for working without the agent.
     pub config: Config,
+    /// What is wrong with the configuration file.
+    pub problems: Vec<ConfigProblem>,
     /// The agent's client.
     pub client: Client,
     /// How to print.
@@ -60,6 +62,7 @@ impl<'a> Context<'a> {
         Self {
             client: Client::new(&config.socket),
             config,
+            problems: Vec::new(),
             options: RenderOptions {
                 format,
                 colour: wants_colour(terminals.stdout),

@@ -6,7 +6,7 @@ use clap::Command;
 const HEADING: &str = "Examples:";
 
 /// Each command, by its words after `netpolicy`, and two command lines.
-const EXAMPLES: [(&str, [&str; 2]); 57] = [
+const EXAMPLES: [(&str, [&str; 2]); 59] = [
     (
         "",
         [
@@ -22,8 +22,22 @@ const EXAMPLES: [(&str, [&str; 2]); 57] = [
         ],
     ),
     (
+        "early",
+        [
+            "netpolicy early",
+            "netpolicy early --config /etc/netpolicy/tenant.toml",
+        ],
+    ),
+    (
         "status",
         ["netpolicy status", "netpolicy status --output json"],
+    ),
+    (
+        "doctor",
+        [
+            "netpolicy doctor",
+            "netpolicy doctor --report netpolicy-report.txt",
+        ],
     ),
     (
         "policy",

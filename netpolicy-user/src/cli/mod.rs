@@ -16,6 +16,8 @@ mod context;
 mod counters;
 mod descriptors;
 mod diff;
+mod doctor;
+mod early;
 mod examples;
 mod explain;
 mod export;
@@ -102,6 +104,8 @@ struct Global {
 enum Command {
     /// Run the agent in the foreground
     Agent(agent::AgentArgs),
+    /// Put the snapshot of the last confirmed ruleset in force, as at boot, without an agent
+    Early,
     #[command(flatten)]
     Client(ClientCommand),
     /// Check and show the configuration, and print the default file
@@ -116,6 +120,8 @@ enum Command {
 enum ClientCommand {
     /// Show what is enforced, on which interfaces, and what is wrong
     Status,
+    /// Check the host, say what is wrong and what to do; write a report for a bug report
+    Doctor(doctor::DoctorArgs),
     /// Create, change and show policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -242,12 +248,19 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     let command = match cli.command {
         Command::Agent(args) => return agent::run(args, overrides),
+        Command::Early => return early::run(&overrides, &mut io::stdout().lock()),
         Command::Config(command) => return config::run(command, overrides, cli.global.output),
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
     };
     descriptors::require(descriptors::COMMAND)?;
-    let (config, problems) = Config::for_commands(&overrides, |name| std::env::var_os(name))?;
+    let is_doctor = matches!(command, ClientCommand::Doctor(_));
+    let read = Config::for_commands(&overrides, |name| std::env::var_os(name));
+    let (config, problems) = match read {
+        // It is one of the lines.
+        Err(error) if is_doctor => (Config::default(), error.problems()),
+        read => read?,
+    };
     // Not locked: the prompt of `netpolicy sql` may write from another thread.
     let (terminals, format) = (Terminals::detect(), cli.global.output);
     let out = BufWriter::new(io::stdout());
@@ -257,7 +270,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         _ => Box::new(Escaped::new(out, format, wants_colour(terminals.stdout))),
     };
     let mut err = Escaped::new(io::stderr(), Format::Table, false);
-    failure::warn_of_config(&problems, &mut err)?;
+    if !is_doctor {
+        failure::warn_of_config(&problems, &mut err)?;
+    }
     let mut cx = Context::new(
         config,
         format,
@@ -266,6 +281,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         &mut out,
         &mut err,
     );
+    cx.problems = problems;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -278,6 +294,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     match command {
         ClientCommand::Status => status::run(cx).await,
+        ClientCommand::Doctor(args) => doctor::run(args, cx).await,
         ClientCommand::Policy(command) => policy::run(command, cx).await,
         ClientCommand::Service(command) => service::run(command, cx).await,
         ClientCommand::Host(command) => host::run(command, cx).await,

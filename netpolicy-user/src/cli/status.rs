@@ -11,10 +11,8 @@ pub(super) async fn run(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let status = match cx.client.status().await {
         Err(e) if e.is_agent_missing() => {
             let config = &cx.config;
-            let accepted = &config.unfiltered_interfaces;
             let unasked = unasked(&e, recovery::agent_of(&config.bpffs_dir));
-            let status = local::status(&config.bpffs_dir, &config.state_dir, accepted, unasked)
-                .map_err(|why| neither(&e, &why))?;
+            let status = local::status(config, unasked).map_err(|why| neither(&e, &why))?;
             cx.note_local(&e)?;
             cx.print(&status)?;
             return Ok(exit_without(&e));

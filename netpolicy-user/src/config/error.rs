@@ -46,6 +46,18 @@ impl ConfigError {
         }
     }
 
+    /// All that is wrong, as problems of a file.
+    #[must_use]
+    pub fn problems(self) -> Vec<ConfigProblem> {
+        match self {
+            Self::Read { path, source } => vec![ConfigProblem {
+                place: path.display().to_string(),
+                message: format!("it cannot be read: {source}"),
+            }],
+            Self::Invalid(problems) => problems,
+        }
+    }
+
     /// All that is wrong, each with its place.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {

@@ -9,7 +9,7 @@
 
 use std::{fs, io, path::Path};
 
-use rustix::fs::{major, minor, stat};
+use rustix::fs::{StatVfsMountFlags, major, minor, stat, statvfs};
 
 use super::{DatapathError, pins::is_on_bpffs};
 use crate::config::BpffsChoice;
@@ -60,6 +60,31 @@ pub fn private_bpffs(path: &Path, choice: BpffsChoice) -> Option<String> {
             path.display()
         )
     })
+}
+
+/// What a directory is worth for pins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinsPlace {
+    /// It is on no BPF file system.
+    Missing,
+    /// Its BPF file system cannot be written to.
+    ReadOnly,
+    /// Things can be pinned there.
+    Usable,
+}
+
+/// What a directory, or the nearest that exists above it, is worth for pins.
+#[must_use]
+pub fn pins_place(path: &Path) -> PinsPlace {
+    if !is_on_bpffs(path) {
+        return PinsPlace::Missing;
+    }
+    let about = path.ancestors().find_map(|path| statvfs(path).ok());
+    let is_read_only = about.is_some_and(|at| at.f_flag.contains(StatVfsMountFlags::RDONLY));
+    match is_read_only {
+        true => PinsPlace::ReadOnly,
+        false => PinsPlace::Usable,
+    }
 }
 
 /// Refuses a file system that ends with this mount namespace, unless that was asked for.

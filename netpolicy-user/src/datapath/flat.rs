@@ -7,6 +7,7 @@
 
 mod chunks;
 mod grace;
+pub(super) mod image;
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -377,7 +377,11 @@ impl std::fmt::Debug for Datapath {
 /// What no program's digest is.
 const NO_PROGRAM: [u8; 32] = [0; 32];
 
-fn set_build(maps: &mut Maps, engine: Engine, program: [u8; 32]) -> Result<(), DatapathError> {
+pub(super) fn set_build(
+    maps: &mut Maps,
+    engine: Engine,
+    program: [u8; 32],
+) -> Result<(), DatapathError> {
     let build = Build {
         abi: ABI_VERSION,
         engine: engine as u32,
@@ -403,7 +407,11 @@ fn check_privileges() -> Result<(), DatapathError> {
     }
 }
 
-fn check_kernel() -> Result<(), DatapathError> {
+/// Whether the kernel is new enough.
+///
+/// # Errors
+/// It is not.
+pub fn check_kernel() -> Result<(), DatapathError> {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     let mut numbers = release

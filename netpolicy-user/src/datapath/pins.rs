@@ -89,6 +89,11 @@ impl Pins {
         Ok(next)
     }
 
+    /// Removes what was being built. What cannot be removed goes when the next begins.
+    pub(super) fn remove_next(&self) {
+        let _ = remove_dir(&self.next());
+    }
+
     /// What was built becomes what is in force. A crash in between leaves no `live`,
     /// which the next start takes for an unknown one: it rebuilds and replaces
     /// the programs of the links, which work on until then.

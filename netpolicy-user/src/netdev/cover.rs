@@ -37,6 +37,24 @@ pub fn covers(devices: &[Device], filtered: impl Fn(&Device) -> bool) -> Vec<Cov
     devices.iter().map(|device| stack.cover(device)).collect()
 }
 
+/// How the packets of one of them are judged.
+pub fn cover(device: &Device, devices: &[Device], filtered: impl Fn(&Device) -> bool) -> Cover {
+    let stack = Stack {
+        devices,
+        filtered: &filtered,
+    };
+    stack.cover(device)
+}
+
+/// The interface that receives all packets of its port. A VRF does not: its ports keep their
+/// addresses.
+pub fn taking_all<'d>(device: &Device, devices: &'d [Device]) -> Option<&'d Device> {
+    let master = device.master?;
+    let master = devices.iter().find(|device| device.index == master)?;
+    let kind = master.kind.as_deref()?;
+    ["bridge", "bond", "team"].contains(&kind).then_some(master)
+}
+
 struct Stack<'a> {
     devices: &'a [Device],
     filtered: &'a dyn Fn(&Device) -> bool,
@@ -50,7 +68,7 @@ impl Stack<'_> {
         if (self.filtered)(device) {
             return Cover::Filtered;
         }
-        if let Some(master) = self.taking_all(device) {
+        if let Some(master) = taking_all(device, self.devices) {
             return Cover::PortOf(master.name.clone());
         }
         match self.judges(device, DEPTH) {
@@ -87,14 +105,6 @@ impl Stack<'_> {
             }
         }
         Some(names)
-    }
-
-    /// The interface that receives all packets of its port. A VRF does not: its ports keep
-    /// their addresses.
-    fn taking_all(&self, device: &Device) -> Option<&Device> {
-        let master = self.device(device.master?)?;
-        let kind = master.kind.as_deref()?;
-        ["bridge", "bond", "team"].contains(&kind).then_some(master)
     }
 
     fn device(&self, index: u32) -> Option<&Device> {

@@ -12,6 +12,7 @@ use netlink_packet_core::NlasIterator;
 const HEADER: usize = 16;
 
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
@@ -59,6 +60,11 @@ pub struct Device {
     pub index: u32,
     /// What `ip -details link` calls it: "vlan", "bridge"; a NIC has none.
     pub kind: Option<String>,
+    /// Its driver: the kind of a virtual device, else what the driver says; `None`: that was not
+    /// requested, or is not told.
+    pub driver: Option<String>,
+    /// Its MTU, bytes.
+    pub mtu: u32,
     /// Its hardware type, an `ARPHRD_*` of `linux/if_arp.h`.
     pub hardware_type: u16,
     /// Whether it is up (`IFF_UP`).
@@ -103,6 +109,7 @@ impl Device {
             let value = nla.value();
             match nla.kind() {
                 IFLA_IFNAME => device.name = text(value),
+                IFLA_MTU => device.mtu = u32_at(value, 0).unwrap_or_default(),
                 IFLA_LINK => device.lower = u32_at(value, 0).filter(|&index| index != 0),
                 IFLA_MASTER => device.master = u32_at(value, 0).filter(|&index| index != 0),
                 IFLA_LINK_NETNSID => is_lower_elsewhere = true,

@@ -11,12 +11,17 @@ const GDRVINFO: u32 = 0x03;
 const GSTRINGS: u32 = 0x1b;
 const GSSET_INFO: u32 = 0x37;
 const GFEATURES: u32 = 0x3a;
+const GCHANNELS: u32 = 0x3c;
 const SS_FEATURES: u32 = 4;
 const STRING: usize = 32;
 
 /// Words of a `struct ethtool_drvinfo`, and the place of the driver's name in it.
 const DRVINFO_WORDS: usize = 196 / 4;
 const DRIVER_AT: usize = 4;
+
+/// Words of a `struct ethtool_channels`: the command; at most receive, transmit, other and
+/// combined; those in use.
+const CHANNELS_WORDS: usize = 9;
 
 /// More features than a kernel has.
 const MAX_FEATURES: usize = 512;
@@ -29,6 +34,15 @@ pub struct Offloads {
     pub interface: String,
     /// Name, and whether it is on.
     pub features: Vec<(String, bool)>,
+}
+
+/// The receive queues of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queues {
+    /// In use.
+    pub used: u32,
+    /// At most.
+    pub most: u32,
 }
 
 impl Offloads {
@@ -57,6 +71,19 @@ impl Netdevs {
             return String::new();
         }
         text(&bytes(&info[DRIVER_AT / 4..]))
+    }
+
+    /// The receive queues of an interface; `None`: its driver does not say.
+    #[must_use]
+    pub fn queues(&self, device: &Device) -> Option<Queues> {
+        let mut channels = [0u32; CHANNELS_WORDS];
+        channels[0] = GCHANNELS;
+        self.ethtool(&device.name, &mut channels).ok()?;
+        let [_, most_rx, .., most_combined, rx, _, _, combined] = channels;
+        Some(Queues {
+            used: rx.saturating_add(combined),
+            most: most_rx.max(most_combined),
+        })
     }
 
     /// The offloads of an interface.

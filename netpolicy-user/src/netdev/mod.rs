@@ -16,9 +16,9 @@ mod netlink;
 mod watch;
 
 pub use clsact::TcFilter;
-pub use cover::{Cover, covers};
+pub use cover::{Cover, cover, covers, taking_all};
 pub use device::{Device, Mode, Xdp};
 pub use drivers::{DRIVERS, Driver, Native, native};
-pub use ethtool::Offloads;
+pub use ethtool::{Offloads, Queues};
 pub use netlink::Netdevs;
 pub use watch::Watch;

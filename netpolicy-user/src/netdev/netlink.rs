@@ -99,7 +99,7 @@ impl Netdevs {
         self.one(index, &[])
     }
 
-    /// All interfaces with their addresses, by index.
+    /// All interfaces with their addresses and drivers, by index.
     ///
     /// # Errors
     /// The kernel's.
@@ -128,6 +128,10 @@ impl Netdevs {
             {
                 device.networks.push(network);
             }
+        }
+        for device in &mut devices {
+            let driver = self.driver(device);
+            device.driver = Some(driver).filter(|driver| !driver.is_empty());
         }
         Ok(devices)
     }

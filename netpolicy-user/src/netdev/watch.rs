@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
-/// `RTMGRP_LINK` of `include/uapi/linux/rtnetlink.h`.
-const LINKS: u32 = 1;
+/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR` of
+/// `include/uapi/linux/rtnetlink.h`.
+const LINKS_AND_ADDRESSES: u32 = 1 | 0x10 | 0x100;
 
 /// Bytes for one notification; the rest of a longer one is not of interest.
 const BUFFER: usize = 64;
@@ -27,7 +28,7 @@ impl Watch {
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.set_non_blocking(true)?;
-        socket.bind(&SocketAddr::new(0, LINKS))?;
+        socket.bind(&SocketAddr::new(0, LINKS_AND_ADDRESSES))?;
         Ok(Self(socket))
     }
 

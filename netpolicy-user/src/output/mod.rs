@@ -6,6 +6,7 @@ mod bypasses;
 mod changed;
 mod counters;
 mod diff;
+mod doctor;
 mod events;
 mod explain;
 mod history;

@@ -14,6 +14,9 @@ use crate::agent::faults::Faults;
 use crate::agent::snapshot::Snapshot;
 use crate::detach_marker;
 use crate::exposure;
+use crate::selection::{Patterns, Selection};
+
+mod selected;
 
 /// The kill switch: detaches from all interfaces, until `netpolicy attach`. Does not wait
 /// for the writer either, which finds the marker when it looks next.
@@ -50,17 +53,24 @@ pub fn detach(
 /// Why an interface is not filtered that is not there.
 pub const ABSENT: &str = "it does not exist; filtered as soon as it appears";
 
+/// Why a pattern of interfaces is a fault.
+const UNMATCHED: &str = "it matches no interface; one that appears and matches is filtered at once";
+
 /// Attaches where it should be and is not. Shared by the thread that is told of changes of
 /// interfaces and pins, which waits for no change of policies, and the writer.
 pub struct Attacher {
     links: Arc<dyn LinkSet>,
-    /// Interfaces to filter.
-    interfaces: Vec<String>,
+    /// Which interfaces to filter.
+    patterns: Patterns,
+    /// What they select, as seen last.
+    selection: Selection,
     /// The file that says that nothing is to be attached.
     marker: PathBuf,
     /// Interfaces that were seen attached, by name, with their index: if one is not,
     /// and is still the same one, then that is drift.
     attached: BTreeMap<String, u32>,
+    /// Indices of interfaces that were filtered under a name that is no interface's now.
+    renamed: BTreeMap<String, u32>,
     /// Indices of filtered interfaces in other network namespaces.
     elsewhere: BTreeSet<u32>,
     /// By interface: why it is not filtered.
@@ -85,13 +95,15 @@ pub fn lock(attacher: &Mutex<Attacher>) -> MutexGuard<'_, Attacher> {
 }
 
 impl Attacher {
-    /// Attaches nothing yet.
-    pub fn new(links: Arc<dyn LinkSet>, interfaces: Vec<String>, marker: PathBuf) -> Self {
+    /// Attaches nothing yet. `interfaces`: as in the configuration.
+    pub fn new(links: Arc<dyn LinkSet>, interfaces: &[String], marker: PathBuf) -> Self {
         Self {
             links,
-            interfaces,
+            patterns: Patterns::new(interfaces),
+            selection: Selection::default(),
             marker,
             attached: BTreeMap::new(),
+            renamed: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             unfiltered: BTreeMap::new(),
             overtaken: Vec::new(),
@@ -109,13 +121,14 @@ impl Attacher {
     pub fn take_over(&mut self) {
         let attached = self.kernel_attached().unwrap_or_default();
         let mut strays = Vec::new();
-        if self.interfaces.is_empty() {
-            self.interfaces = attached.into_iter().map(|(name, _)| name).collect();
-        } else {
-            let names = attached.into_iter().map(|(name, _)| name);
-            strays.extend(names.filter(|name| !self.interfaces.contains(name)));
+        let names: Vec<String> = attached.into_iter().map(|(name, _)| name).collect();
+        if self.patterns.is_empty() {
+            self.patterns = Patterns::new(&names);
         }
-        if self.interfaces.is_empty() {
+        self.select();
+        let selected = &self.selection.names;
+        strays.extend(names.into_iter().filter(|name| !selected.contains(name)));
+        if self.patterns.is_empty() {
             tracing::warn!("no interface is configured: nothing is filtered");
         }
         self.settle();
@@ -127,15 +140,12 @@ impl Attacher {
 
     /// Filters other interfaces from now on, as if the agent had started with them. Without any,
     /// what is filtered stays so.
-    pub fn configure(&mut self, interfaces: Vec<String>) {
+    pub fn configure(&mut self, interfaces: &[String]) {
         if interfaces.is_empty() && self.is_detached() {
             // Those that `netpolicy attach` is to filter again.
             return;
         }
-        self.interfaces = interfaces;
-        let known = &self.interfaces;
-        self.unfiltered.retain(|name, _| known.contains(name));
-        self.attached.retain(|name, _| known.contains(name));
+        self.patterns = Patterns::new(interfaces);
         self.take_over();
     }
 
@@ -144,7 +154,7 @@ impl Attacher {
         if self.is_detached() {
             return;
         }
-        for name in &self.interfaces {
+        for name in &self.selection.names {
             if let Err(error) = self.links.settle(name) {
                 tracing::warn!(
                     interface = name,
@@ -183,10 +193,14 @@ impl Attacher {
         if self.is_detached() {
             self.stay_detached(&attached.unwrap_or_default());
         } else if let Some(attached) = attached {
-            for name in self.interfaces.clone() {
-                let is_attached = attached.iter().any(|(n, _)| *n == name);
-                self.check_interface(name, is_attached);
+            self.select();
+            for name in self.selection.names.clone() {
+                self.check_interface(name, &attached);
             }
+            for pattern in self.selection.unmatched.clone() {
+                self.fault(pattern, UNMATCHED.to_owned());
+            }
+            self.let_go_of_covered(&attached);
             self.keep();
         }
         std::mem::take(&mut self.is_changed)
@@ -209,11 +223,15 @@ impl Attacher {
         self.unfiltered.clear();
     }
 
-    fn check_interface(&mut self, name: String, is_attached: bool) {
+    fn check_interface(&mut self, name: String, attached: &[(String, u32)]) {
+        let is_attached = attached.iter().any(|(n, _)| *n == name);
         let before = self.attached.get(&name).copied();
         let index = match self.links.index_of(&name) {
             Ok(Some(index)) => index,
-            Ok(None) => return self.fault(name, ABSENT.to_owned()),
+            Ok(None) => {
+                let why = self.absent(&name, before, attached);
+                return self.fault(name, why);
+            }
             Err(error) => return self.fault(name, format!("{}; trying again", chain(&error))),
         };
         if !is_attached {
@@ -239,6 +257,7 @@ impl Attacher {
         }
         self.is_changed |= !is_attached || before != Some(index);
         self.is_changed |= self.unfiltered.remove(&name).is_some();
+        self.renamed.remove(&name);
         self.attached.insert(name, index);
     }
 
@@ -332,7 +351,7 @@ impl Attacher {
 
     /// Adds to a snapshot what is known of interfaces, and to faults what is wrong.
     pub(in crate::agent) fn publish(&mut self, snapshot: &mut Snapshot, faults: &mut Faults) {
-        snapshot.interfaces.clone_from(&self.interfaces);
+        snapshot.interfaces = self.selection.configured();
         snapshot.detached = detach_marker::read(&self.marker);
         snapshot.unfiltered.clone_from(&self.unfiltered);
         faults.links.clone_from(&self.fault);

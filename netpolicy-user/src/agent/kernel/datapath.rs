@@ -163,6 +163,10 @@ impl LinkSet for Links {
     fn index_of(&self, interface: &str) -> Result<Option<u32>, EnforcerError> {
         Ok(self.device(interface)?.map(|device| device.index))
     }
+
+    fn devices(&self) -> Result<Vec<Device>, EnforcerError> {
+        Ok(Self::devices(self)?)
+    }
 }
 
 /// The kernel's read side: opens the pins for each question, so that it never looks

@@ -61,7 +61,7 @@ impl KernelWriter {
     /// Takes nothing over yet.
     pub fn new(
         enforcer: Box<dyn Enforcer>,
-        interfaces: Vec<String>,
+        interfaces: &[String],
         marker: std::path::PathBuf,
         verify_interval: Duration,
         sources: mpsc::UnboundedSender<Box<dyn EventSource>>,

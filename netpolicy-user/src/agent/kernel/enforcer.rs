@@ -132,6 +132,12 @@ pub trait LinkSet: Send + Sync + 'static {
     /// # Errors
     /// The kernel cannot be asked.
     fn index_of(&self, interface: &str) -> Result<Option<u32>, EnforcerError>;
+
+    /// All interfaces of the agent's network namespace, with their addresses.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    fn devices(&self) -> Result<Vec<Device>, EnforcerError>;
 }
 
 /// Reads, from any thread, also while the supervisor is at work.

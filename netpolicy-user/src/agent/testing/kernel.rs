@@ -226,6 +226,16 @@ impl LinkSet for FakeKernel {
     fn index_of(&self, interface: &str) -> Result<Option<u32>, EnforcerError> {
         Ok(self.lock().links.get(interface).copied())
     }
+
+    fn devices(&self) -> Result<Vec<Device>, EnforcerError> {
+        let known = self.lock().links.clone();
+        let device = |(name, index)| Device {
+            name,
+            index,
+            ..Device::default()
+        };
+        Ok(known.into_iter().map(device).collect())
+    }
 }
 
 impl Inspector for FakeKernel {

@@ -36,7 +36,7 @@ use crate::store::{Past, Revision, Store, Stored};
 /// What the writer starts from.
 #[derive(Debug)]
 pub struct Settings {
-    /// Interfaces to filter; none: whatever is filtered already.
+    /// Interfaces to filter, as in the configuration; none: whatever is filtered already.
     pub interfaces: Vec<String>,
     /// How much a host takes.
     pub limits: Limits,
@@ -67,6 +67,8 @@ pub struct Writer {
     pub(super) progress: ProgressReporter,
     /// The host's sockets.
     sockets: Box<dyn Sockets>,
+    /// Interfaces that are to be filtered, as published last.
+    interfaces: Vec<String>,
     published: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -87,7 +89,7 @@ impl Writer {
         let mut writer = Self {
             kernel: KernelWriter::new(
                 enforcer,
-                settings.interfaces.clone(),
+                &settings.interfaces,
                 settings.marker.clone(),
                 settings.verify_interval,
                 sources,
@@ -103,6 +105,7 @@ impl Writer {
             leftovers: Leftovers::default(),
             progress: ProgressReporter::default(),
             sockets: Box::new(KernelSockets),
+            interfaces: Vec::new(),
             published,
             settings,
         };
@@ -137,13 +140,7 @@ impl Writer {
     }
 
     /// Goes on with other settings, after a reload of the configuration.
-    pub fn reconfigure(
-        &mut self,
-        interfaces: Vec<String>,
-        limits: Limits,
-        verify_interval: Duration,
-    ) {
-        self.settings.interfaces = interfaces;
+    pub fn reconfigure(&mut self, limits: Limits, verify_interval: Duration) {
         self.settings.limits = limits;
         self.settings.verify_interval = verify_interval;
         self.kernel.set_verify_interval(verify_interval);
@@ -196,7 +193,7 @@ impl Writer {
             bypasses: &self.bypasses,
             grants: &self.grants,
             sockets: &*self.sockets,
-            interfaces: &self.settings.interfaces,
+            interfaces: &self.interfaces,
             limits: self.settings.limits,
             now: self.now(),
             published: self.published.borrow().clone(),
@@ -265,6 +262,7 @@ impl Writer {
         snapshot.pending = self.confirmation.pending().cloned();
         snapshot.removed.clone_from(self.removed.names());
         self.kernel.publish(&mut snapshot, &mut self.faults);
+        self.interfaces.clone_from(&snapshot.interfaces);
         snapshot.faults = self.faults.lines(self.bypasses.fault());
         snapshot.faults.extend(self.upkeep.held_store(now.revision));
         snapshot.held = self.upkeep.held();

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, ops::Range, os::fd::AsFd};
 
 use aya::maps::MapData;
 use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS, Page};
+use zerocopy::IntoBytes as _;
 
 use crate::datapath::{
     DatapathError,
@@ -32,7 +33,8 @@ unsafe impl Element for Page {}
 #[derive(Default)]
 pub(super) struct Chunks(BTreeMap<u32, Chunk>);
 
-struct Chunk {
+/// One of them.
+pub(super) struct Chunk {
     map: MapData,
     pages: Mapped<Page>,
 }
@@ -73,13 +75,7 @@ impl Chunks {
             missing.push(number);
             created.push(chunk);
         }
-        let fds: Vec<_> = created.iter().map(|chunk| chunk.map.fd().as_fd()).collect();
-        sys::set_inner_maps(maps.arena_outer.fd().as_fd(), &missing, &fds).map_err(|source| {
-            DatapathError::System {
-                call: "setting the arena's chunks",
-                source,
-            }
-        })?;
+        place(maps, &missing, &created)?;
         self.0.extend(missing.into_iter().zip(created));
         Ok(())
     }
@@ -115,6 +111,16 @@ impl Chunks {
     }
 }
 
+/// Puts chunks where programs read them.
+pub(super) fn place(maps: &Maps, numbers: &[u32], chunks: &[Chunk]) -> Result<(), DatapathError> {
+    let fds: Vec<_> = chunks.iter().map(|chunk| chunk.map.fd().as_fd()).collect();
+    let placed = sys::set_inner_maps(maps.arena_outer.fd().as_fd(), numbers, &fds);
+    placed.map_err(|source| DatapathError::System {
+        call: "setting the arena's chunks",
+        source,
+    })
+}
+
 impl Chunk {
     fn open(maps: &Maps, number: u32) -> Option<Self> {
         let map = maps.arena.get(&number, 0).ok()?;
@@ -122,7 +128,8 @@ impl Chunk {
         Some(Self { map, pages })
     }
 
-    fn create() -> Result<Self, DatapathError> {
+    /// One of zeros, which no program reads yet.
+    pub(super) fn create() -> Result<Self, DatapathError> {
         let map = while_out_of_memory(|| {
             let shape = aya_obj::Map::new_from_params(ARRAY, 4, CHUNK_BYTES, 1, MMAPABLE);
             MapData::create(shape, "netpolicy_chunk", None)
@@ -135,6 +142,14 @@ impl Chunk {
             }
         })?;
         Ok(Self { map, pages })
+    }
+
+    /// Copies a page's bytes to the page with this number in the chunk.
+    pub(super) fn copy(&mut self, at: u32, bytes: &[u8]) {
+        let page = self.pages.get_mut(at as usize);
+        if let Some(page) = page.filter(|page| page.as_bytes().len() == bytes.len()) {
+            page.as_mut_bytes().copy_from_slice(bytes);
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::datapath::AttachedInterface;
 use crate::detach_marker;
 use crate::exposure;
 use crate::model::{self, Bypass, Mode, Name};
+use crate::selection::may_be_unfiltered;
 
 /// How the agent and enforcement are.
 #[utoipa::path(get, path = "/v1/status", operation_id = "getStatus", tag = ENFORCEMENT,
@@ -64,12 +65,11 @@ fn read(app: &App) -> Status {
         }
     };
     let others = match (app.inspector.devices(), &attached) {
-        (Ok(devices), Ok(attached)) => exposure::others(
-            &devices,
-            attached,
-            &snapshot.interfaces,
-            &running.config.unfiltered_interfaces,
-        ),
+        (Ok(devices), Ok(attached)) => {
+            exposure::others(&devices, attached, &snapshot.interfaces, |device| {
+                may_be_unfiltered(&running.config, device)
+            })
+        }
         (Err(error), _) => {
             let why = chain(&error);
             faults.push(format!("the other interfaces are not known: {why}"));
@@ -183,8 +183,9 @@ pub fn unfiltered_others(app: &App, snapshot: &Snapshot) -> Vec<String> {
         return Vec::new();
     };
     let running = app.running.borrow().clone();
-    let accepted = &running.config.unfiltered_interfaces;
-    let others = exposure::others(&devices, &attached, &snapshot.interfaces, accepted);
+    let others = exposure::others(&devices, &attached, &snapshot.interfaces, |device| {
+        may_be_unfiltered(&running.config, device)
+    });
     let open = others.iter().filter(|other| exposure::is_open(other));
     open.map(exposure::described).collect()
 }

@@ -1,0 +1,189 @@
+//! Keeps the snapshot for the next boot behind what is in force: a confirmed ruleset is written
+//! within a second of the change, by a thread of its own, and no change waits for it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustix::process::setpriority_process;
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
+
+use super::snapshot::Snapshot;
+use crate::compiler::Ruleset;
+use crate::config::{Config, EngineChoice};
+use crate::early;
+
+/// Changes that follow each other so soon are written once.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// Time to the next try where it cannot be written.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The thread's nice value: behind everything else.
+const NICE: i32 = 10;
+
+/// What is to be in force at the next boot.
+#[derive(Clone)]
+struct ConfirmedRuleset {
+    ruleset: Arc<Ruleset>,
+    revision: u64,
+}
+
+/// Keeps the snapshot until there are no more changes.
+pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+    if config.engine != EngineChoice::Flat {
+        // Only the flat engine has one; another engine's would be out of date soon.
+        if let Err(error) = early::remove(&config.state_dir) {
+            tracing::warn!(%error, "the snapshot for the next boot cannot be removed");
+        }
+        return;
+    }
+    // One that cannot be used is written again.
+    let head = early::head(&config.state_dir);
+    let mut written = head.ok().map(|head| head.digest);
+    let mut told = String::new();
+    loop {
+        let wanted = wanted(&snapshots.borrow_and_update());
+        if let Some(wanted) = wanted {
+            sleep(SETTLE).await;
+            let latest = self::wanted(&snapshots.borrow()).unwrap_or(wanted);
+            let begun = Instant::now();
+            match write(&config.state_dir, latest, written).await {
+                Ok(Some(digest)) => {
+                    told.clear();
+                    written = Some(digest);
+                    // Lists of millions that change all the time are not written all the time.
+                    sleep(begun.elapsed()).await;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let error = error.to_string();
+                    if error != told {
+                        tracing::warn!(
+                            error,
+                            "the snapshot for the next boot cannot be written; trying again"
+                        );
+                        told = error;
+                    }
+                    sleep(AGAIN).await;
+                    continue;
+                }
+            }
+        }
+        if snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What is confirmed and in force; `None`: what was written last stays what counts.
+fn wanted(snapshot: &Snapshot) -> Option<ConfirmedRuleset> {
+    let is_confirmed = snapshot.pending.is_none() && snapshot.held.is_none();
+    let ruleset = snapshot.ruleset.as_ref();
+    let ruleset = ruleset.filter(|_| is_confirmed && snapshot.generation > 0)?;
+    Some(ConfirmedRuleset {
+        ruleset: ruleset.clone(),
+        revision: snapshot.revision,
+    })
+}
+
+/// Writes what is wanted, and returns its digest; `None`: it is what was written last.
+async fn write(
+    state_dir: &Path,
+    wanted: ConfirmedRuleset,
+    written: Option<[u8; 32]>,
+) -> io::Result<Option<[u8; 32]>> {
+    let (done, result) = oneshot::channel();
+    let state_dir = PathBuf::from(state_dir);
+    std::thread::Builder::new()
+        .name("snapshot".to_owned())
+        .spawn(move || {
+            let _ = setpriority_process(None, NICE);
+            let ConfirmedRuleset { ruleset, revision } = wanted;
+            let digest = ruleset.digest();
+            let result = match written == Some(digest) {
+                true => Ok(None),
+                false => {
+                    let now = Timestamp::now().as_second();
+                    early::write(&state_dir, &ruleset, revision, now).map(|()| Some(digest))
+                }
+            };
+            // There is no receiver while the agent ends.
+            drop(done.send(result));
+        })?;
+    let ended = || io::Error::other("its thread ended, which is a fault in netpolicy");
+    result.await.unwrap_or_else(|_| Err(ended()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::testing::empty_snapshot;
+    use crate::compiler::compile;
+    use crate::model::State;
+    use crate::store::Pending;
+
+    fn snapshot(revision: u64) -> Snapshot {
+        Snapshot {
+            revision,
+            generation: revision,
+            ruleset: Some(Arc::new(compile(&State::empty()))),
+            ..empty_snapshot()
+        }
+    }
+
+    #[test]
+    fn unconfirmed_change_and_held_store_are_not_written() {
+        assert_eq!(wanted(&snapshot(3)).map(|w| w.revision), Some(3));
+        assert!(wanted(&empty_snapshot()).is_none(), "nothing is in force");
+        let unconfirmed = Snapshot {
+            pending: Some(Pending {
+                revision: 3,
+                base: 2,
+                made: Timestamp::UNIX_EPOCH,
+                within: Duration::from_secs(60),
+                actor: "alice".into(),
+            }),
+            ..snapshot(3)
+        };
+        assert!(wanted(&unconfirmed).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn snapshot_follows_confirmed_changes_and_is_not_written_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            state_dir: dir.path().to_owned(),
+            ..Config::default()
+        };
+        let (sender, receiver) = watch::channel(Arc::new(snapshot(1)));
+        let task = tokio::spawn(keep(config, receiver));
+        let revision = || {
+            early::head(dir.path())
+                .map(|head| head.origin.revision)
+                .ok()
+        };
+        let until = async |wanted: u64| {
+            while revision() != Some(wanted) {
+                sleep(Duration::from_millis(10)).await;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        until(1).await;
+        // Only a comment changed.
+        sender.send_replace(Arc::new(snapshot(2)));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(revision(), Some(1));
+        let closed = Snapshot {
+            ruleset: Some(Arc::new(Ruleset::closed())),
+            ..snapshot(3)
+        };
+        sender.send_replace(Arc::new(closed));
+        until(3).await;
+        drop(sender);
+        task.await.unwrap();
+    }
+}

@@ -1,0 +1,301 @@
+//! The systemd unit: whether it starts before the network, and whether its hardening leaves
+//! pins where the host and the next agent find them.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use super::{ExaminedHost, Lines};
+
+const UNIT: &str = "netpolicy.service";
+
+/// Where systemd looks for units, the first first (systemd.unit(5)).
+const DIRECTORIES: [&str; 5] = [
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
+
+/// What comes after the network, or with it.
+const TOO_LATE: [&str; 9] = [
+    "basic.target",
+    "dbus.service",
+    "dbus.socket",
+    "multi-user.target",
+    "network-online.target",
+    "network-pre.target",
+    "network.target",
+    "sysinit.target",
+    "systemd-networkd.service",
+];
+
+/// A setting, the values with which it hides what the agent needs, and what that is. No value:
+/// any but "no".
+const HIDING: [(&str, &[&str], &str); 8] = [
+    (
+        "ProtectKernelTunables",
+        &[],
+        "makes /sys/fs/bpf read-only, where the pins are",
+    ),
+    (
+        "ReadOnlyPaths",
+        &["/", "/sys", "/sys/fs", "/sys/fs/bpf"],
+        "makes the pins' directory read-only",
+    ),
+    (
+        "InaccessiblePaths",
+        &["/sys", "/sys/fs", "/sys/fs/bpf"],
+        "hides the pins' directory",
+    ),
+    (
+        "TemporaryFileSystem",
+        &["/sys", "/sys/fs", "/sys/fs/bpf"],
+        "hides the host's bpffs: filtering ends with the agent",
+    ),
+    ("PrivateNetwork", &[], "takes the host's interfaces away"),
+    (
+        "PrivateUsers",
+        &[],
+        "takes the capabilities in the host's namespaces away",
+    ),
+    ("DynamicUser", &[], "takes the state directory's owner away"),
+    (
+        "PrivatePIDs",
+        &[],
+        "hides PID 1's mounts, by which the agent tells whose bpffs it is",
+    ),
+];
+
+pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
+    let Some(unit) = Unit::read(host) else {
+        match host.file("run/systemd/system").exists() {
+            true => lines.warn(
+                "unit",
+                format!("there is no {UNIT}: nothing starts the agent at boot"),
+                "install the package, or copy packaging/systemd/netpolicy.service",
+            ),
+            false => lines.ok(
+                "unit",
+                "systemd does not run here: what starts the agent has to do so before the network",
+            ),
+        }
+        return;
+    };
+    let before = lines.0.len();
+    ordering(&unit, lines);
+    hardening(&unit, lines);
+    if !is_enabled(host) {
+        lines.warn(
+            "unit",
+            format!("{UNIT} is not enabled: it does not start at boot"),
+            format!("systemctl enable {UNIT}"),
+        );
+    }
+    if lines.0.len() == before {
+        let found = format!("{} starts before the network, and hides no pins", unit.path);
+        lines.ok("unit", found);
+    }
+}
+
+fn ordering(unit: &Unit, lines: &mut Lines) {
+    let is_default = !unit.is_no("DefaultDependencies");
+    let late = unit.values("After").map(String::as_str);
+    let late: Vec<_> = late.filter(|after| TOO_LATE.contains(after)).collect();
+    let is_before = unit
+        .values("Before")
+        .any(|unit| unit == "network-pre.target");
+    if is_default {
+        lines.fail(
+            "unit ordering",
+            format!(
+                "{} has default dependencies: it starts after basic.target, and makes an ordering \
+                 cycle with units such as cloud-init's, which systemd breaks by leaving one out",
+                unit.path
+            ),
+            "set DefaultDependencies=no, After=local-fs.target, Before=network-pre.target",
+        );
+    }
+    if !late.is_empty() {
+        lines.fail(
+            "unit ordering",
+            format!(
+                "{} starts after {}: packets arrive before they are filtered",
+                unit.path,
+                late.join(", ")
+            ),
+            "remove them from After=",
+        );
+    }
+    if !is_before {
+        lines.fail(
+            "unit ordering",
+            format!("{} is not ordered before network-pre.target", unit.path),
+            "set Before=network-pre.target and Wants=network-pre.target",
+        );
+    }
+}
+
+fn hardening(unit: &Unit, lines: &mut Lines) {
+    for (key, hiding, what) in HIDING {
+        let found = unit.values(key).find(|value| {
+            let path = value.trim_start_matches(['-', '+']);
+            let path = path.split(':').next().unwrap_or(path);
+            match hiding.is_empty() {
+                true => !is_no(value),
+                false => hiding.contains(&path),
+            }
+        });
+        if let Some(value) = found {
+            lines.fail(
+                "unit hardening",
+                format!("{key}={value} of {} {what}", unit.path),
+                format!("remove {key}= (a drop-in: systemctl edit {UNIT})"),
+            );
+        }
+    }
+    let calls: Vec<_> = unit.values("SystemCallFilter").collect();
+    let is_list = calls.first().is_some_and(|first| !first.starts_with('~'));
+    if is_list && !calls.iter().any(|call| *call == "bpf") {
+        lines.fail(
+            "unit hardening",
+            format!("SystemCallFilter= of {} does not allow bpf", unit.path),
+            "add bpf, setns and pidfd_getfd",
+        );
+    }
+}
+
+/// Whether a target or another unit wants it.
+fn is_enabled(host: &ExaminedHost<'_>) -> bool {
+    let Ok(entries) = fs::read_dir(host.file("etc/systemd/system")) else {
+        return false;
+    };
+    let mut wanting = entries.flatten().filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.ends_with(".wants") || name.ends_with(".requires")
+    });
+    wanting.any(|entry| entry.path().join(UNIT).symlink_metadata().is_ok())
+}
+
+/// A unit with its drop-ins.
+struct Unit {
+    path: String,
+    settings: BTreeMap<String, Vec<String>>,
+}
+
+impl Unit {
+    /// The file that counts, then the drop-ins of all directories by their names.
+    fn read(host: &ExaminedHost<'_>) -> Option<Self> {
+        let mut files = DIRECTORIES.iter().map(|dir| host.file(dir).join(UNIT));
+        let path = files.find(|path| path.exists())?;
+        let text = fs::read_to_string(&path).ok()?;
+        let mut unit = Self {
+            path: path.display().to_string(),
+            settings: BTreeMap::new(),
+        };
+        unit.add(&text);
+        let mut drop_ins = BTreeMap::new();
+        for dir in DIRECTORIES.iter().rev() {
+            let dir = host.file(dir).join(format!("{UNIT}.d"));
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            for entry in entries {
+                let path = entry.path();
+                if path
+                    .extension()
+                    .is_some_and(|extension| extension == "conf")
+                {
+                    drop_ins.insert(entry.file_name(), path);
+                }
+            }
+        }
+        for path in drop_ins.into_values() {
+            unit.add(&fs::read_to_string(path).unwrap_or_default());
+        }
+        Some(unit)
+    }
+
+    /// An empty value removes what stood before, and a setting of one value has the last.
+    fn add(&mut self, text: &str) {
+        let joined = text.replace("\\\n", " ");
+        for line in joined.lines().map(str::trim) {
+            if line.starts_with(['#', ';', '[']) {
+                continue;
+            }
+            let Some((key, value)) = line.split_once('=') else {
+                continue;
+            };
+            let values = self.settings.entry(key.trim().to_owned()).or_default();
+            match value.trim() {
+                "" => values.clear(),
+                value => values.extend(value.split_whitespace().map(str::to_owned)),
+            }
+        }
+    }
+
+    fn values(&self, key: &str) -> impl Iterator<Item = &String> {
+        self.settings.get(key).into_iter().flatten()
+    }
+
+    fn is_no(&self, key: &str) -> bool {
+        self.values(key).last().is_some_and(|value| is_no(value))
+    }
+}
+
+/// As systemd's `parse_boolean` reads it.
+fn is_no(value: &str) -> bool {
+    let no = ["no", "n", "false", "f", "off", "0"];
+    no.contains(&value.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(texts: &[&str]) -> Unit {
+        let mut unit = Unit {
+            path: "x".to_owned(),
+            settings: BTreeMap::new(),
+        };
+        for text in texts {
+            unit.add(text);
+        }
+        unit
+    }
+
+    fn said(texts: &[&str]) -> Vec<String> {
+        let (unit, mut lines) = (unit(texts), Lines::default());
+        ordering(&unit, &mut lines);
+        hardening(&unit, &mut lines);
+        lines.0.into_iter().map(|line| line.found).collect()
+    }
+
+    #[test]
+    fn installed_unit_is_right_and_drop_ins_can_spoil_it() {
+        let installed = include_str!("../../../packaging/systemd/netpolicy.service");
+        assert!(said(&[installed]).is_empty(), "{:?}", said(&[installed]));
+        for (drop_in, expected) in [
+            ("[Service]\nProtectKernelTunables=yes\n", "read-only"),
+            (
+                "[Unit]\nAfter=network-online.target\n",
+                "network-online.target",
+            ),
+            ("[Unit]\nBefore=\n", "network-pre.target"),
+            ("[Unit]\nDefaultDependencies=yes\n", "ordering cycle"),
+            (
+                "[Service]\nTemporaryFileSystem=/sys/fs/bpf:ro\n",
+                "filtering ends",
+            ),
+            (
+                "[Service]\nSystemCallFilter=\nSystemCallFilter=@system-service\n",
+                "bpf",
+            ),
+        ] {
+            let said = said(&[installed, drop_in]);
+            assert!(
+                said.len() == 1 && said[0].contains(expected),
+                "{drop_in}: {said:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Another version takes over under traffic, two versions at a time, and the way back.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use aya::maps::{Array, Map, MapData};
+use netpolicy_common::Build;
+use netpolicy_tests::command::{assert_has, run};
+use netpolicy_tests::host::NIC;
+use netpolicy_tests::traffic::SynStream;
+use netpolicy_tests::{DatabaseHost, binary};
+
+const ALLOWED: &str = "10.0.0.1";
+const BLOCKED: &str = "10.66.0.1";
+const POLICY: &str = "policy create office --allow 10.0.0.0/8 --block 10.66.0.0/16";
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Upgrades in a row; with `NETPOLICY_TEST_LONG` as many as the goal says.
+fn rounds() -> usize {
+    match std::env::var_os("NETPOLICY_TEST_LONG").is_none_or(|value| value == "0") {
+        true => 6,
+        false => 20,
+    }
+}
+
+/// `EM_BPF` of `linux/elf-em.h`.
+const EM_BPF: u16 = 247;
+
+/// Another build: the same binary with another program in it. A byte of padding in the header of
+/// the program's ELF file (`EI_PAD`) is different, which no reader looks at, and so is its
+/// digest, by which agents tell builds from each other.
+fn other_build(host: &DatabaseHost) -> PathBuf {
+    let mut bytes = fs::read(binary::netpolicy()).unwrap();
+    // Aligned, as it is in memory.
+    let is_object = |at: &usize| {
+        let head = &bytes[*at..];
+        let machine = head.get(18..20).map(|m| u16::from_le_bytes([m[0], m[1]]));
+        head.starts_with(b"\x7fELF") && machine == Some(EM_BPF)
+    };
+    let at: Vec<_> = (0..bytes.len()).step_by(8).filter(is_object).collect();
+    assert_eq!(at.len(), 1, "the program's object file in the binary");
+    bytes[at[0] + 9] = 1;
+    let path = host.file("other-netpolicy");
+    fs::write(&path, bytes).unwrap();
+    let mode = fs::metadata(binary::netpolicy()).unwrap().permissions();
+    fs::set_permissions(&path, mode).unwrap();
+    path
+}
+
+/// The same command of another binary.
+fn with_binary(host: &DatabaseHost, path: &Path, args: &[&str]) -> Command {
+    let own = host.command();
+    let mut command = host.db().command(path.to_str().unwrap());
+    for (name, value) in own.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.args(args).current_dir(host.file(""));
+    command
+}
+
+/// Makes the pins those of another map layout, as far as a version can tell.
+fn pretend_other_abi(host: &DatabaseHost) {
+    let path = host.bpffs_dir().join("live/BUILD");
+    let map = Map::Array(MapData::from_pin(path).unwrap());
+    let mut map: Array<MapData, Build> = map.try_into().unwrap();
+    let build = map.get(&0, 0).unwrap();
+    map.set(0, Build { abi: 999, ..build }, 0).unwrap();
+}
+
+#[test]
+fn upgrades_under_traffic_misjudge_no_attempt() {
+    let mut host = DatabaseHost::start();
+    host.ok(POLICY);
+    let other = other_build(&host);
+    let stream = SynStream::start(host.clients(), NIC, &[ALLOWED, BLOCKED], 5432, PAUSE);
+    stream.wait_for_answers(ALLOWED, 50);
+    for round in 0..rounds() {
+        // By the package's restart, and by a crash.
+        match round % 2 {
+            0 => assert!(host.stop_agent().success()),
+            _ => host.kill_agent(),
+        }
+        let expected = match round % 3 {
+            2 => {
+                pretend_other_abi(&host);
+                "the pins were of ABI 999"
+            }
+            _ => "the program was replaced by this version's",
+        };
+        let next = match round % 2 {
+            0 => other.as_path(),
+            _ => binary::netpolicy(),
+        };
+        let command = with_binary(&host, next, &["agent", "--interface", NIC]);
+        host.spawn(command);
+        host.wait_for_agent();
+        assert_has(&host.agent().log(), &[expected]);
+        // It makes changes as well.
+        host.ok(&format!(
+            "policy alter office --add-block 10.67.{round}.0/24"
+        ));
+        stream.wait_for_answers(ALLOWED, 50);
+    }
+    let status = host.status();
+    assert_eq!(status["faults"], serde_json::json!([]), "{status}");
+    let (sent, answers) = stream.stop();
+    let of = |source: &str| answers.get(&source.parse().unwrap()).copied().unwrap_or(0);
+    println!("{sent} attempts of each source in {} upgrades", rounds());
+    assert_eq!(of(BLOCKED), 0, "of {sent} attempts");
+    assert!(
+        of(ALLOWED) >= sent,
+        "{} answers to {sent} attempts",
+        of(ALLOWED)
+    );
+}
+
+#[test]
+fn two_versions_at_a_time_are_told_and_the_second_changes_nothing() {
+    let mut host = DatabaseHost::start();
+    host.ok(POLICY);
+    let other = other_build(&host);
+    let before = host.json("status")["enforcement"].clone();
+    let args = ["agent", "--interface", NIC];
+    let said = run(with_binary(&host, &other, &args), &args, "");
+    assert_has(
+        said.failed(1),
+        &["another netpolicy agent", "runs with the state directory"],
+    );
+    // With a state directory of its own it finds the pins in use.
+    let mut command = with_binary(&host, &other, &args);
+    command.env("NETPOLICY_STATE_DIR", host.file("other-state"));
+    command.env("NETPOLICY_SOCKET", host.file("other.sock"));
+    let said = run(command, &args, "");
+    assert_has(
+        said.failed(1),
+        &["another netpolicy agent", "enforces with the pins in"],
+    );
+    assert_eq!(host.json("status")["enforcement"], before);
+    let args = ["doctor"];
+    let said = run(with_binary(&host, &other, &args), &args, "");
+    assert_has(
+        &said.stdout,
+        &["WARN", "program", "another version's program", "-> restart"],
+    );
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    let _ = host.stop_agent();
+}
+
+#[test]
+fn store_of_a_newer_version_is_refused_filtering_goes_on_and_the_backup_leads_back() {
+    let mut host = DatabaseHost::start();
+    host.ok(POLICY);
+    host.ok("backup before-upgrade.backup");
+    assert!(host.stop_agent().success());
+    let database = host.state_dir().join("state.db");
+    let newer = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
+                 c.execute('PRAGMA user_version = 99'); c.commit(); c.close()";
+    let mut python = Command::new("python3");
+    python.args(["-c", newer]).arg(&database);
+    assert!(python.status().unwrap().success());
+    let args = ["agent", "--interface", NIC];
+    let mut command = host.command();
+    command.args(args);
+    let said = run(command, &args, "").failed(1).to_owned();
+    assert_has(
+        &said,
+        &[
+            "has format version 99, written by a newer netpolicy",
+            "hint: ",
+            "backup",
+        ],
+    );
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    host.ok("restore before-upgrade.backup --yes");
+    host.start_agent();
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    host.assert_connects(&[(ALLOWED, 5432)]);
+    assert_eq!(host.json("status")["faults"], serde_json::json!([]));
+}
