@@ -16,7 +16,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -180,8 +179,8 @@ fn rust_flags(workspace: &Path, sysroot: &Path) -> Result<OsString> {
         // For the verifier's messages, and for maps' types.
         "-Cdebuginfo=2".into(),
         "-Clink-arg=--btf".into(),
-        // The linker copies source lines into BTF. It finds none under the paths below, but in
-        // the debug information, where only the fifth version of DWARF has them.
+        // The linker copies source lines into BTF. It finds none under the paths below, but those
+        // of the crate itself in its debug information: only in the fifth version of DWARF.
         "-Zembed-source=yes".into(),
         "-Cdwarf-version=5".into(),
     ];

@@ -121,10 +121,11 @@ maintainer = {MAINTAINER:?}
 extended-description = {DESCRIPTION:?}
 section = \"net\"
 priority = \"optional\"
-XX | systemd-standalone-sysusers | systemd-sysusers\"
+depends = \"libc6 (>= 2.34), libgcc-s1 (>= 4.2), systemd | systemd-standalone-sysusers | systemd-sysusers\"
 changelog = \"changelog\"
 maintainer-scripts = \"debian\"
-systemd-units = [{{ unit-name = \"netpolicy\", enable = true, start = true, stop-on-upgrade = false, restart-after-upgrade = true }}]
+systemd-units = [
+{units}]
 conf-files = [\"/etc/netpolicy/config.toml\"]
 assets = [
 {assets}]
