@@ -9,11 +9,14 @@
 //! own): LLVM's "v3" has registers and jumps of 32 bits (Linux 5.1), which spare masks
 //! and shifts on the way of every packet.
 //!
+//! What is built does not depend on where it is built: paths of the machine are mapped away.
+//!
 //! Shared by the build scripts, which need the objects, and `cargo xtask`, which has them
 //! built while the dependencies of netpolicy are compiled: cargo itself would begin with
-//! them last. Only `std` and `anyhow` here, and nothing is run.
+//! them last. Only `std` and `anyhow` here.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,6 +28,10 @@ pub(crate) struct Objects<'a> {
     pub(crate) workspace: &'a Path,
     /// The toolchain that the workspace pins: "1.95.0".
     pub(crate) toolchain: &'a str,
+    /// Where that is ([`sysroot`]).
+    pub(crate) sysroot: &'a Path,
+    /// Where cargo keeps the sources of crates.
+    pub(crate) cargo_home: &'a Path,
     /// `bpf-linker`.
     pub(crate) linker: &'a Path,
     /// The host's architecture, as `CARGO_CFG_TARGET_ARCH` names it: whose registers probes
@@ -79,14 +86,6 @@ impl Objects<'_> {
                 .chain(env::split_paths(&path)),
         )
         .context("put the linker on PATH")?;
-        let cfg = format!("--cfg=bpf_target_arch=\"{}\"", self.arch);
-        let flags = [
-            cfg.as_str(),
-            "-Ctarget-cpu=v3",
-            // For the verifier's messages, and for maps' types.
-            "-Cdebuginfo=2",
-            "-Clink-arg=--btf",
-        ];
         let mut cargo = Command::new("rustup");
         cargo
             .args([
@@ -105,8 +104,7 @@ impl Objects<'_> {
             .current_dir(self.workspace.join("netpolicy-ebpf"))
             .env("PATH", path)
             .env("RUSTC_BOOTSTRAP", "1")
-            // As cargo takes them from the environment: separated by 0x1f.
-            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags())
             // Of the toolchain that builds what this is a part of.
             .env_remove("RUSTC")
             .env_remove("RUSTC_WORKSPACE_WRAPPER");
@@ -115,4 +113,51 @@ impl Objects<'_> {
         }
         Ok(cargo)
     }
+
+    /// As cargo takes them from the environment: separated by 0x1f.
+    fn rust_flags(&self) -> OsString {
+        let mut flags: Vec<OsString> = vec![
+            format!("--cfg=bpf_target_arch=\"{}\"", self.arch).into(),
+            "-Ctarget-cpu=v3".into(),
+            // For the verifier's messages, and for maps' types.
+            "-Cdebuginfo=2".into(),
+            "-Clink-arg=--btf".into(),
+            // The linker copies source lines into BTF. It finds none under the paths below, but
+            // those of the crate itself in its debug information: only in the fifth version of
+            // DWARF.
+            "-Zembed-source=yes".into(),
+            "-Cdwarf-version=5".into(),
+        ];
+        // The last that fits counts.
+        for (from, to) in [
+            (self.sysroot, "/rust"),
+            (self.cargo_home, "/cargo"),
+            (self.workspace, "/netpolicy"),
+        ] {
+            let mut flag = OsString::from("--remap-path-prefix=");
+            flag.push(from);
+            flag.push("=");
+            flag.push(to);
+            flags.push(flag);
+        }
+        flags.join(OsStr::new("\u{1f}"))
+    }
+}
+
+/// Where a toolchain is.
+///
+/// # Errors
+/// When rustup or rustc do not tell.
+pub(crate) fn sysroot(toolchain: &str) -> Result<PathBuf> {
+    let output = Command::new("rustup")
+        .args(["run", toolchain, "rustc", "--print", "sysroot"])
+        .output()
+        .context("start rustup")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "rustc does not tell its sysroot: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let path = String::from_utf8(output.stdout).context("read the sysroot's path")?;
+    Ok(PathBuf::from(path.trim_end()))
 }

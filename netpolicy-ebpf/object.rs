@@ -1,9 +1,12 @@
 //! Builds the objects of this crate, for the build scripts of the crates that load
 //! them, into `$OUT_DIR`.
+//!
+//! DWARF is left out. The types of maps and the source lines of the verifier's messages are in
+//! BTF, which stays.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -58,11 +61,14 @@ fn build(binaries: &[&str]) -> Result<()> {
         "bpf-linker is missing: run `cargo xtask setup` (looked for {})",
         linker.display()
     );
+    let sysroot = command::sysroot(&toolchain)?;
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").context("read OUT_DIR")?);
     let endian = env::var("CARGO_CFG_TARGET_ENDIAN").context("read CARGO_CFG_TARGET_ENDIAN")?;
     let objects = Objects {
         workspace,
         toolchain: &toolchain,
+        sysroot: &sysroot,
+        cargo_home: &tools::cargo_home()?,
         linker: &linker,
         arch: &env::var("CARGO_CFG_TARGET_ARCH").context("read CARGO_CFG_TARGET_ARCH")?,
         target: command::target(&endian)
@@ -85,13 +91,41 @@ fn build(binaries: &[&str]) -> Result<()> {
     }
     anyhow::ensure!(is_built, "the XDP program does not build");
     for name in binaries {
-        let built = objects.built(name);
-        fs::copy(&built, out_dir.join(name))
-            .with_context(|| format!("copy {}", built.display()))?;
+        strip(&sysroot, &objects.built(name), &out_dir.join(name))?;
     }
     println!(
         "cargo::rerun-if-changed={}",
         workspace.join("netpolicy-ebpf").display()
+    );
+    Ok(())
+}
+
+/// Copies an object without what only debuggers read: five sixths of it.
+fn strip(sysroot: &Path, from: &Path, to: &Path) -> Result<()> {
+    let host = env::var("HOST").context("read HOST")?;
+    // The one of binutils knows no BPF.
+    let objcopy = sysroot
+        .join("lib/rustlib")
+        .join(host)
+        .join("bin/rust-objcopy");
+    let output = Command::new(&objcopy)
+        .arg("--strip-debug")
+        // Loaders go by the offsets that are in place.
+        .arg("--remove-section=.rel.BTF.ext")
+        .args([from, to])
+        .env("LD_LIBRARY_PATH", sysroot.join("lib"))
+        .output()
+        .with_context(|| {
+            format!(
+                "start {}: netpolicy needs the toolchain as rustup installs it (https://rustup.rs)",
+                objcopy.display()
+            )
+        })?;
+    anyhow::ensure!(
+        output.status.success(),
+        "strip {}: {}",
+        from.display(),
+        String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
 }

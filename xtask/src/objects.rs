@@ -35,6 +35,8 @@ pub(crate) fn begin(binaries: &Path, objects: &[&str]) -> Result<Ahead> {
     let objects_of_this_host = command::Objects {
         workspace: workspace::root(),
         toolchain: &toolchain,
+        sysroot: &command::sysroot(&toolchain)?,
+        cargo_home: &tools::cargo_home()?,
         linker: &tools::bpf_linker(&tools_dir),
         arch: std::env::consts::ARCH,
         target: command::target(endian).context("find the BPF target")?,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal};
-use tracing_subscriber::{
-    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::context::wants_colour;
 use super::descriptors;
@@ -106,8 +106,8 @@ fn start_log() -> anyhow::Result<()> {
         // on a full disk, or on a terminal that is gone.
         .log_internal_errors(false);
     tracing_subscriber::registry()
-        .with(filter)
         .with(lines)
+        .with(filter)
         .init();
     Ok(())
 }
