@@ -25,6 +25,7 @@ mod history;
 mod host;
 mod input;
 mod lint;
+mod list;
 mod listing;
 mod monitor;
 mod policy;
@@ -119,6 +120,9 @@ enum ClientCommand {
     /// Create, change and show policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Create, change and show lists of addresses, which policies refer to as @NAME
+    #[command(subcommand)]
+    List(list::ListCommand),
     /// Define services: named TCP ports with policies of their own
     #[command(subcommand)]
     Service(service::ServiceCommand),
@@ -279,6 +283,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
     match command {
         ClientCommand::Status => status::run(cx).await,
         ClientCommand::Policy(command) => policy::run(command, cx).await,
+        ClientCommand::List(command) => list::run(command, cx).await,
         ClientCommand::Service(command) => service::run(command, cx).await,
         ClientCommand::Host(command) => host::run(command, cx).await,
         ClientCommand::Bind(args) => bind::bind(args, cx).await,

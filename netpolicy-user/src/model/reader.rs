@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::address::{self, Written, WrittenNet};
-use super::error::{Excerpt, ModelError, Place, Problem};
+use super::error::{Excerpt, ListProblem, ModelError, Place, Problem};
 use super::evaluate::ListKind;
 use super::list::{Cutter, Earlier, Sameness};
 use super::report::{ModelErrors, Report};
@@ -63,9 +63,22 @@ pub(super) struct RuleSpot {
     pub(super) column: u32,
 }
 
+/// What a reference to a named list begins with.
+const REFERENCE: char = '@';
+
+/// A reference to a named list among rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// The list's name as written, without `@`.
+    pub(super) name: Box<str>,
+    /// Where it stands.
+    pub(super) place: Place,
+}
+
 /// Gathers one list from any number of files and items.
 pub(super) struct ListReader<'r> {
-    kind: ListKind,
+    /// Which list of a policy; `None`: a named list.
+    kind: Option<ListKind>,
     limit: usize,
     /// Whether the rules are to be removed, not enforced.
     removing: bool,
@@ -80,10 +93,24 @@ pub(super) struct ListReader<'r> {
     full: bool,
     /// Errors in the report after which the rest is not read.
     hopeless: usize,
+    /// Named lists that are referred to.
+    references: Vec<Reference>,
+    /// Whether a list file is being read, which refers to none.
+    in_file: bool,
 }
 
 impl<'r> ListReader<'r> {
     pub(super) fn new(kind: ListKind, limit: usize, report: &'r mut Report) -> Self {
+        Self::of(Some(kind), limit, report)
+    }
+
+    /// For a named list.
+    pub(super) fn of_named(limit: usize, report: &'r mut Report) -> Self {
+        Self::of(None, limit, report)
+    }
+
+    /// For a list of that kind; `None`: a named list.
+    pub(super) fn of(kind: Option<ListKind>, limit: usize, report: &'r mut Report) -> Self {
         let hopeless = report.error_count() + HOPELESS;
         Self {
             kind,
@@ -96,7 +123,14 @@ impl<'r> ListReader<'r> {
             pieces: Vec::new(),
             full: false,
             hopeless,
+            references: Vec::new(),
+            in_file: false,
         }
+    }
+
+    /// The named lists that were referred to so far.
+    pub(super) fn take_references(&mut self) -> Vec<Reference> {
+        std::mem::take(&mut self.references)
     }
 
     /// For rules that are to be removed: what only matters when they are enforced
@@ -154,6 +188,12 @@ impl<'r> ListReader<'r> {
             self.report.error_at(Some(place), Problem::Binary);
             return;
         }
+        self.in_file = true;
+        self.lines(source, text);
+        self.in_file = false;
+    }
+
+    fn lines(&mut self, source: u16, text: &str) {
         for (line, number) in text.split('\n').zip(1_u32..) {
             let item = line.trim_ascii();
             let spot = RuleSpot {
@@ -223,6 +263,12 @@ impl<'r> ListReader<'r> {
         comment: Option<&str>,
     ) {
         let text = text.trim();
+        if let Some(list) = text.strip_prefix(REFERENCE)
+            && !self.in_file
+        {
+            self.reference(spot, list, name.is_some() || comment.is_some());
+            return;
+        }
         for (what, value) in [("rule name", name), ("comment", comment)] {
             let length = value.map_or(0, |value| value.chars().count());
             if length > MAX_COMMENT {
@@ -238,6 +284,30 @@ impl<'r> ListReader<'r> {
                     why,
                 });
             }
+        }
+    }
+
+    /// Takes a reference to a named list. A named list refers to no other.
+    fn reference(&mut self, spot: RuleSpot, name: &str, has_note: bool) {
+        let place = place(&self.sources, spot);
+        let found = || Excerpt::new(&format!("{REFERENCE}{name}"));
+        if self.kind.is_none() {
+            let problem = ListProblem::NestedReference { name: found() };
+            self.report.error_at(Some(place), problem.into());
+        } else if has_note {
+            let problem = ListProblem::ReferenceNoted { name: found() };
+            self.report.error_at(Some(place), problem.into());
+        } else if let Some(first) = self.references.iter().find(|first| *first.name == *name) {
+            let problem = ListProblem::ReferenceTwice {
+                name: found(),
+                first: Some(first.place.clone()),
+            };
+            self.report.error_at(Some(place), problem.into());
+        } else {
+            self.references.push(Reference {
+                name: name.into(),
+                place,
+            });
         }
     }
 
@@ -323,7 +393,7 @@ impl<'r> ListReader<'r> {
 
     /// Refuses a blocked `/0`, or warns of one that is accepted.
     fn blocks_all(&mut self, spot: RuleSpot, net: IpNet) -> bool {
-        if self.kind != ListKind::Block || net.prefix_len() != 0 || self.removing {
+        if self.kind != Some(ListKind::Block) || net.prefix_len() != 0 || self.removing {
             return false;
         }
         let problem = || Problem::BlocksAll {
@@ -346,9 +416,10 @@ impl<'r> ListReader<'r> {
         } else if !self.full {
             self.full = true;
             let place = place(&self.sources, spot);
-            let problem = Problem::ListTooLong {
-                list: self.kind,
-                limit: self.limit,
+            let limit = self.limit;
+            let problem = match self.kind {
+                Some(list) => Problem::ListTooLong { list, limit },
+                None => ListProblem::NamedListTooLong { limit }.into(),
             };
             self.report.error_at(Some(place), problem);
         }

@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod history;
 mod lint;
+mod lists;
 mod policies;
 mod services;
 mod settings;

@@ -32,7 +32,10 @@ fn the_format_stays() {
 #[test]
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
-        (r#"{"format":2,"more":1}"#, "its format is 2, expected 1"),
+        (
+            r#"{"format":3,"more":1}"#,
+            "its format is 3, expected 1 or 2",
+        ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
         ("\0", "expected value"),

@@ -1,0 +1,577 @@
+//! Network rules: Snowflake's name for named lists.
+//!
+//! How they combine is the manual's
+//! (<https://docs.snowflake.com/en/user-guide/network-policies>, on the interaction of allowed
+//! and blocked lists): what a policy allows is its ALLOWED_IP_LIST and the rules of its
+//! ALLOWED_NETWORK_RULE_LIST together, what it blocks likewise, and what is blocked is applied
+//! first. "When you add a network rule to the allowed list of a network policy, you do not have
+//! to use the blocked list to explicitly block other identifiers of the same type; only the
+//! allowed identifiers have access." Here that holds for both families of addresses at once:
+//! with an IPv4 rule alone, IPv6 is denied as well.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use super::like::is_like;
+use super::name::new_name;
+use super::show::{created_on, some};
+use super::wrong::Errors;
+use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
+use crate::model::error::Excerpt;
+use crate::model::list::ListBuilder;
+use crate::model::rule::canonical;
+use crate::model::{
+    AllowPart, Change, Item, ListEdit, ListInput, ListKind, Name, NamedList, NetworkRule, Policy,
+    PolicyCompat, ReferenceEdit, Rule, RuleList, State,
+};
+use crate::sql::network_rule::{AlterRule, CreateRule, RuleName, RuleStatement, RulesIn, ShowRules};
+use crate::sql::{Literals, create_rule};
+
+/// What a VALUE_LIST comes to.
+#[derive(Default)]
+struct ParsedValues {
+    /// Addresses, each once.
+    entries: RuleList,
+    /// What no filter of packets can judge.
+    values: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl<'s> Cx<'s, '_> {
+    pub(super) fn network_rule(&self, statement: &RuleStatement<'_>) -> Result<Action, Refusal> {
+        match statement {
+            RuleStatement::Create(create) => self.make_rule(create),
+            RuleStatement::Alter {
+                if_exists,
+                name,
+                change,
+            } => self.alter_rule(name, *if_exists, change),
+            RuleStatement::Drop { if_exists, name } => self.drop_rule(name, *if_exists),
+            RuleStatement::Describe(name) => self.describe_rule(name),
+            RuleStatement::Show(show) => Ok(self.rules(show)),
+            RuleStatement::ShowCreate(name) => self.show_create_rule(name),
+        }
+    }
+
+    fn make_rule(&self, create: &CreateRule<'_>) -> Result<Action, Refusal> {
+        let spot = create.name.spot();
+        let mut errors = Errors::new(self.statement);
+        let existing = match self.rule(&create.name) {
+            Err(Wrong::NoRule(_)) => None,
+            found => errors.take(spot, found),
+        };
+        if let (Some(list), true) = (existing, create.if_not_exists) {
+            return errors.finish(Some(Action::Nothing {
+                status: format!("{} already exists, statement succeeded.", list.name),
+            }));
+        }
+        let name = match existing {
+            Some(list) if create.or_replace => Some(list.name.clone()),
+            Some(list) => {
+                errors.push(spot, Wrong::ObjectExists(list.name.to_string()));
+                None
+            }
+            None => errors.take(spot, self.new_rule_name(&create.name)),
+        };
+        let mut parts = create.name.folded();
+        parts.pop();
+        let (schema, database) = (parts.pop(), parts.pop());
+        let mut rule = NetworkRule {
+            kind: create.kind.to_owned(),
+            mode: create.mode.to_owned(),
+            database,
+            schema,
+            values: Vec::new(),
+        };
+        let read = self.read_values(Some(&rule), &create.values, &mut errors);
+        rule.values = read.values;
+        let name = errors.finish(name)?;
+        let mut warnings = read.warnings;
+        warnings.extend(governs_nothing(name.as_str(), &rule));
+        let status = format!("Network rule {} is created.", rule_part(name.as_str(), &rule));
+        let change = Change::CreateList {
+            name: name.to_written_list().into_owned(),
+            entries: ListInput::of(read.entries),
+            comment: create.comment.map(|text| text.text().into_owned()),
+            replace: existing.is_some(),
+            network_rule: Some(rule),
+        };
+        Ok(self.changes(vec![change], status, warnings))
+    }
+
+    /// A new list's name: the last part, or all of it where another schema has that.
+    fn new_rule_name(&self, name: &RuleName<'_>) -> Result<Name, Wrong> {
+        let parts = name.folded();
+        let last = parts.last().map_or("", String::as_str);
+        let last = new_name(last, name.is_quoted(), Dialect::Snowflake)?;
+        let is_taken = self.state().lists.iter().any(|list| list.name.is_like(&last));
+        match is_taken {
+            true => Ok(Name::exact(&parts.join("."))?),
+            false => Ok(last),
+        }
+    }
+
+    fn alter_rule(
+        &self,
+        name: &RuleName<'_>,
+        if_exists: bool,
+        change: &AlterRule<'_>,
+    ) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let list = match self.rule(name) {
+            Err(Wrong::NoRule(name)) if if_exists => {
+                return Ok(Action::Nothing {
+                    status: format!("There is no network rule {name}; nothing was altered."),
+                });
+            }
+            found => errors.take(name.spot(), found),
+        };
+        let (values, comment) = match change {
+            AlterRule::Set { values, comment } => {
+                let rule = list.and_then(|list| list.rule.as_ref());
+                let read = values.as_ref();
+                let read = read.map(|values| self.read_values(rule, values, &mut errors));
+                (read, comment.map(|text| text.text().into_owned()))
+            }
+            AlterRule::Unset { values, comment } => (
+                values.then(ParsedValues::default),
+                comment.then(String::new),
+            ),
+        };
+        let list = errors.finish(list)?;
+        let is_judged = list.rule.as_ref().is_none_or(NetworkRule::is_judged);
+        let mut warnings = Vec::new();
+        let (mut entries, mut other) = (ListEdit::Keep, None);
+        if let Some(read) = values {
+            warnings = read.warnings;
+            match is_judged {
+                true => {
+                    entries = ListEdit::Set {
+                        list: ListInput::of(read.entries),
+                    };
+                }
+                false => other = Some(read.values),
+            }
+        }
+        let change = Change::AlterList {
+            name: list.name.to_written_list().into_owned(),
+            entries,
+            comment,
+            values: other,
+        };
+        Ok(self.changes(vec![change], "Statement executed successfully.", warnings))
+    }
+
+    fn drop_rule(&self, name: &RuleName<'_>, if_exists: bool) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let list = match self.rule(name) {
+            Err(Wrong::NoRule(name)) if if_exists => {
+                return Ok(Action::Nothing {
+                    status: format!("There is no network rule {name}; nothing was dropped."),
+                });
+            }
+            found => errors.take(name.spot(), found),
+        };
+        if let Some(list) = list {
+            let policies = self.state().referring_to(&list.name);
+            let policies: Vec<_> = policies.map(|policy| policy.name.to_string()).collect();
+            if !policies.is_empty() {
+                let wrong = Wrong::RuleInUse {
+                    rule: list.name.to_string(),
+                    policies: policies.join(", "),
+                };
+                errors.push(name.spot(), wrong);
+            }
+        }
+        let list = errors.finish(list)?;
+        let change = Change::DropList {
+            name: list.name.to_written_list().into_owned(),
+        };
+        let status = format!("{} successfully dropped.", list.name);
+        Ok(self.changes(vec![change], status, Vec::new()))
+    }
+
+    /// SHOW NETWORK RULES
+    fn rules(&self, show: &ShowRules<'_>) -> Action {
+        let like = show.like.as_ref().map(|text| text.text());
+        let starts = show.starts_with.as_ref().map(|text| text.text());
+        let wanted = |list: &&NamedList| {
+            let name = last_part(list);
+            like.as_deref().is_none_or(|like| is_like(name, like, true))
+                && starts.as_deref().is_none_or(|start| name.starts_with(start))
+                && show.within.as_ref().is_none_or(|within| is_within(list, within))
+        };
+        let limit = show.limit.map_or(usize::MAX, |limit| limit as usize);
+        let lists = self.state().lists.iter().filter(wanted).take(limit);
+        let row = |list: &NamedList| {
+            let mut row = head(list);
+            let values = list.rule.as_ref().map_or(0, |rule| rule.values.len());
+            row.push(some((list.len() + values).to_string()));
+            row.push(some("ROLE"));
+            row
+        };
+        let columns = [&HEAD[..], &["entries_in_valuelist", "owner_role_type"]].concat();
+        Action::Table(ResultTable::of(&columns, lists.map(row).collect()))
+    }
+
+    /// DESC NETWORK RULE
+    fn describe_rule(&self, name: &RuleName<'_>) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let list = errors.take(name.spot(), self.rule(name));
+        let list = errors.finish(list)?;
+        let mut row = head(list);
+        row.push(some(values(list).join(",")));
+        let columns = [&HEAD[..], &["value_list"]].concat();
+        let mut table = ResultTable::of(&columns, vec![row]);
+        let rule = list.rule.as_ref();
+        let nothing = rule.and_then(|rule| governs_nothing(list.name.as_str(), rule));
+        table.warnings.extend(nothing);
+        Ok(Action::Table(table))
+    }
+
+    /// SHOW CREATE NETWORK RULE
+    fn show_create_rule(&self, name: &RuleName<'_>) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let list = errors.take(name.spot(), self.rule(name));
+        let list = errors.finish(list)?;
+        let refuse = |wrong| Refusal::of(self.statement, name.spot(), wrong);
+        let not_expressible = |why: String| Wrong::RuleNotExpressible {
+            rule: list.name.to_string(),
+            why,
+        };
+        let kind = kind(list);
+        if kind.contains(',') {
+            let why = "it has addresses of both families, and a rule has one type".to_owned();
+            return Err(refuse(not_expressible(why)));
+        }
+        let rule = list.rule.as_ref();
+        let path = rule.map(|rule| [rule.database.as_deref(), rule.schema.as_deref()]);
+        let path = path.into_iter().flatten().flatten();
+        let parts: Vec<&str> = path.chain([last_part(list)]).collect();
+        let mut text = String::new();
+        let mode = rule.map_or("INGRESS", |rule| rule.mode.as_str());
+        let values = values(list);
+        create_rule(&mut text, &parts, (&kind, mode), &values, list.comment.as_deref())
+            .map_err(|error| refuse(not_expressible(error.to_string())))?;
+        text.push(';');
+        let row = vec![some(last_part(list)), Some(text)];
+        Ok(Action::Table(ResultTable::of(&["name", "create_sql"], vec![row])))
+    }
+
+    /// The list that a rule's name means: by its last part if that is unique, else by what it
+    /// is qualified with. A name in double quotes and in capitals is also that of a list that
+    /// was not made by SQL.
+    pub(super) fn rule(&self, name: &RuleName<'_>) -> Result<&'s NamedList, Wrong> {
+        let parts = name.folded();
+        let (last, path) = match &*parts {
+            [path @ .., last] => (last.as_str(), path),
+            [] => ("", &[][..]),
+        };
+        let is_meant = |list: &&NamedList| {
+            let part = last_part(list);
+            let same = match name.is_quoted() {
+                true => part == last || part.to_ascii_uppercase() == last,
+                false => part.eq_ignore_ascii_case(last),
+            };
+            same && agrees(list, path, false)
+        };
+        let found: Vec<_> = self.state().lists.iter().filter(is_meant).collect();
+        let exact = found.iter().find(|list| !path.is_empty() && agrees(list, path, true));
+        match (&*found, exact) {
+            ([one], _) => Ok(one),
+            (_, Some(one)) => Ok(one),
+            ([], None) => Err(Wrong::NoRule(name.meant())),
+            (several, None) => Err(Wrong::SeveralRules {
+                name: name.meant(),
+                rules: several.iter().map(|list| qualified(list)).collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    /// The lists that rules' names mean, each once.
+    pub(super) fn rule_list(
+        &self,
+        names: &[RuleName<'_>],
+        warnings: &mut Vec<String>,
+        errors: &mut Errors<'_, '_>,
+    ) -> Vec<Name> {
+        let mut lists: Vec<Name> = Vec::new();
+        for name in names {
+            let Some(list) = errors.take(name.spot(), self.rule(name)) else {
+                continue;
+            };
+            let rule = list.rule.as_ref();
+            warnings.extend(rule.and_then(|rule| governs_nothing(list.name.as_str(), rule)));
+            if !lists.contains(&list.name) {
+                lists.push(list.name.clone());
+            }
+        }
+        lists
+    }
+
+    fn read_values(
+        &self,
+        rule: Option<&NetworkRule>,
+        literals: &Literals<'_>,
+        errors: &mut Errors<'_, '_>,
+    ) -> ParsedValues {
+        let mut read = ParsedValues::default();
+        if rule.is_some_and(|rule| !rule.is_judged()) {
+            read.values = literals.iter().map(|value| value.text().into_owned()).collect();
+            return read;
+        }
+        let mut seen: BTreeSet<IpNet> = BTreeSet::new();
+        let mut entries = ListBuilder::default();
+        for literal in literals.iter() {
+            let (spot, text) = (literal.spot(), literal.text());
+            let item = match Item::read(&text) {
+                Ok(item) => item,
+                Err(problem) => {
+                    errors.push(spot, problem.into());
+                    continue;
+                }
+            };
+            let net = item.net;
+            if let Some(rule) = rule.filter(|rule| !rule.takes(&net)) {
+                let wrong = Wrong::ValueType {
+                    found: Excerpt::new(text.trim()),
+                    kind: rule.kind.clone(),
+                };
+                errors.push(spot, wrong);
+                continue;
+            }
+            let place = || self.place(spot);
+            if !seen.insert(net) {
+                read.warnings.push(format!(
+                    "{}: {} is on the list already; it is kept once",
+                    place(),
+                    text.trim()
+                ));
+                continue;
+            }
+            if item.masked {
+                let enforced = canonical(&net);
+                let text = text.trim();
+                read.warnings.push(format!(
+                    "{}: {text} has host bits set; {enforced} is enforced",
+                    place()
+                ));
+            }
+            entries.push(Rule {
+                net,
+                source: 0,
+                line: spot.line,
+                note: item.into_note(None).share(),
+            });
+        }
+        read.entries = entries.finish(vec![self.scene.source.into()]);
+        read
+    }
+
+    /// The changes by which a policy of another dialect, whose lists are replaced, refers to no
+    /// named list any more.
+    pub(super) fn without_references(
+        &self,
+        policy: &Policy,
+        warnings: &mut Vec<String>,
+    ) -> Vec<Change> {
+        let refers = |kind: &ListKind| !policy.lists(*kind).is_empty();
+        let sides = [ListKind::Allow, ListKind::Block].into_iter().filter(refers);
+        let changes: Vec<_> = sides.map(|kind| set_references(policy, kind, &[])).collect();
+        if !changes.is_empty() {
+            warnings.push(format!(
+                "policy {} refers to no named list any more: the statement replaces its lists",
+                policy.name
+            ));
+        }
+        changes
+    }
+}
+
+/// The change by which a policy refers to these lists alone.
+pub(super) fn set_references(policy: &Policy, list: ListKind, names: &[Name]) -> Change {
+    references(&policy.name, list, ReferenceEdit::Set {
+        lists: written(names),
+    })
+}
+
+/// The change of a policy's references.
+pub(super) fn references(policy: &Name, list: ListKind, edit: ReferenceEdit) -> Change {
+    Change::AlterReferences {
+        policy: policy.to_written().into_owned(),
+        list,
+        edit,
+    }
+}
+
+/// Names of lists as changes have them.
+pub(super) fn written(names: &[Name]) -> Vec<String> {
+    names.iter().map(|name| name.to_written_list().into_owned()).collect()
+}
+
+/// Whether one of these lists has an entry.
+pub(super) fn has_entries(state: &State, names: &[Name]) -> bool {
+    let mut lists = state.lists.iter().filter(|list| names.contains(&list.name));
+    lists.any(|list| !list.is_empty())
+}
+
+/// A policy with its lists' entries as rules of its own, for dialects without network rules.
+pub(super) fn flattened(state: &State, policy: &Policy) -> Policy {
+    let mut flat = policy.clone();
+    if policy.allow_lists.is_empty() && policy.block_lists.is_empty() {
+        return flat;
+    }
+    let together = |kind: ListKind| {
+        let counted = state.counted(policy).into_iter();
+        let mut all = RuleList::default();
+        let mut seen: BTreeSet<IpNet> = BTreeSet::new();
+        for one in counted.filter(|one| one.kind == kind) {
+            let mut new = ListBuilder::default();
+            for rule in one.entries.iter().filter(|rule| seen.insert(rule.net)) {
+                new.push(rule.clone());
+            }
+            all = joined(&all, &new.finish(one.entries.sources().to_vec()));
+        }
+        all
+    };
+    if let AllowPart::Only(list) = &mut flat.allow {
+        *list = together(ListKind::Allow);
+    }
+    flat.block = together(ListKind::Block);
+    let mut blocked = state.lists.iter();
+    let has_every = |list: &NamedList| {
+        policy.block_lists.contains(&list.name) && !list.every.is_empty()
+    };
+    if flat.compat.is_empty() && flat.allow != AllowPart::Any && blocked.any(has_every) {
+        flat.compat = PolicyCompat::with_blocked_rest(Some("0.0.0.0/0".to_owned()));
+    }
+    (flat.allow_lists, flat.block_lists) = (Vec::new(), Vec::new());
+    flat
+}
+
+/// Both lists; where their rules come from is not told.
+fn joined(one: &RuleList, other: &RuleList) -> RuleList {
+    let mut all = ListBuilder::default();
+    for rule in one.iter().chain(other.iter()) {
+        all.push(Rule {
+            source: 0,
+            ..rule.clone()
+        });
+    }
+    all.finish(Vec::new())
+}
+
+/// That a rule governs nothing here, if it is so.
+fn governs_nothing(name: &str, rule: &NetworkRule) -> Option<String> {
+    (!rule.is_judged()).then(|| {
+        format!(
+            "network rule {} is of type {} and mode {}, which no filter of incoming packets can \
+             judge: it is kept and shown, and governs nothing",
+            rule_part(name, rule),
+            rule.kind,
+            rule.mode
+        )
+    })
+}
+
+/// A list's name without the database and schema that may be part of it.
+fn last_part(list: &NamedList) -> &str {
+    let name = list.name.as_str();
+    list.rule.as_ref().map_or(name, |rule| rule_part(name, rule))
+}
+
+fn rule_part<'n>(name: &'n str, rule: &NetworkRule) -> &'n str {
+    let before = rule.qualified("");
+    let part = name.strip_prefix(&before).filter(|_| !before.is_empty());
+    part.filter(|part| !part.is_empty()).unwrap_or(name)
+}
+
+/// The name with database and schema, as far as they are known.
+fn qualified(list: &NamedList) -> String {
+    let name = last_part(list);
+    list.rule.as_ref().map_or_else(|| name.to_owned(), |rule| rule.qualified(name))
+}
+
+/// Whether a list can be what a name qualified so means. `exactly`: also where the list itself
+/// does not say where it is.
+fn agrees(list: &NamedList, path: &[String], exactly: bool) -> bool {
+    let rule = list.rule.as_ref();
+    let own = [
+        rule.and_then(|rule| rule.schema.as_deref()),
+        rule.and_then(|rule| rule.database.as_deref()),
+    ];
+    let pairs = path.iter().rev().zip(own);
+    pairs.into_iter().all(|(wanted, own)| match own {
+        Some(own) => own.eq_ignore_ascii_case(wanted),
+        None => !exactly,
+    })
+}
+
+fn is_within(list: &NamedList, within: &RulesIn<'_>) -> bool {
+    match within {
+        RulesIn::Account => true,
+        RulesIn::Schema(name) => agrees(list, &name.folded(), true),
+        RulesIn::Database(name) => {
+            let own = list.rule.as_ref().and_then(|rule| rule.database.as_deref());
+            own.is_some_and(|own| own.eq_ignore_ascii_case(&name.meant()))
+        }
+    }
+}
+
+/// The columns that SHOW and DESC have in common.
+const HEAD: [&str; 8] = [
+    "created_on",
+    "name",
+    "database_name",
+    "schema_name",
+    "owner",
+    "comment",
+    "type",
+    "mode",
+];
+
+fn head(list: &NamedList) -> Vec<Option<String>> {
+    let rule = list.rule.as_ref();
+    let text = |text: Option<&String>| some(text.map_or("", String::as_str));
+    vec![
+        some(created_on(list.created)),
+        some(last_part(list)),
+        text(rule.and_then(|rule| rule.database.as_ref())),
+        text(rule.and_then(|rule| rule.schema.as_ref())),
+        some(list.owner.as_str()),
+        some(list.comment.as_deref().unwrap_or_default()),
+        some(kind(list)),
+        some(rule.map_or("INGRESS", |rule| rule.mode.as_str())),
+    ]
+}
+
+/// The rule's type; of a list that SQL did not make, the families that are on it.
+fn kind(list: &NamedList) -> String {
+    if let Some(rule) = &list.rule {
+        return rule.kind.clone();
+    }
+    let has = |six: bool| list.entries.iter().any(|rule| rule.net.addr().is_ipv6() == six);
+    match (has(false), has(true)) {
+        (true, true) => "IPV4,IPV6".to_owned(),
+        (false, true) => "IPV6".to_owned(),
+        _ => "IPV4".to_owned(),
+    }
+}
+
+/// All values as written.
+fn values(list: &NamedList) -> Vec<String> {
+    let entries = list.iter().map(|(_, rule)| rule.text().into_owned());
+    let other = list.rule.iter().flat_map(|rule| rule.values.iter().cloned());
+    entries.chain(other).collect()
+}
+
+/// The value of a policy's list of rules as DESC shows it: JSON, which tools read.
+pub(super) fn described(state: &State, names: &[Name]) -> Option<String> {
+    let lists = names.iter().filter_map(|name| {
+        let list = state.lists.iter().find(|list| list.name == *name)?;
+        Some(serde_json::json!({ "fullyQualifiedRuleName": qualified(list) }))
+    });
+    let lists: Vec<_> = lists.collect();
+    (!lists.is_empty()).then(|| serde_json::Value::from(lists).to_string())
+}
