@@ -229,9 +229,18 @@ mod tests {
             ("\"\"", None),
         ] {
             let found = folded(text);
-            assert_eq!(found.as_deref(), expected.map(|parts| {
-                parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>()
-            }).as_deref(), "{text}");
+            assert_eq!(
+                found.as_deref(),
+                expected
+                    .map(|parts| {
+                        parts
+                            .iter()
+                            .map(|part| (*part).to_owned())
+                            .collect::<Vec<_>>()
+                    })
+                    .as_deref(),
+                "{text}"
+            );
         }
     }
 }

@@ -146,7 +146,9 @@ impl<'t> Parser<'t> {
             _ => self.lexer.str(token),
         };
         let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
-        found.copied().ok_or_else(|| self.expected_word(token, words))
+        found
+            .copied()
+            .ok_or_else(|| self.expected_word(token, words))
     }
 
     /// `( 'value', … )`, empty or not. A value need not be an address.

@@ -22,10 +22,11 @@ use crate::model::error::Excerpt;
 use crate::model::list::ListBuilder;
 use crate::model::rule::canonical;
 use crate::model::{
-    AllowPart, Change, Item, ListEdit, ListInput, ListKind, Name, NamedList, NetworkRule, Policy,
-    PolicyCompat, ReferenceEdit, Rule, RuleList, State,
+    Change, Item, ListEdit, ListInput, Name, NamedList, NetworkRule, Rule, RuleList,
 };
-use crate::sql::network_rule::{AlterRule, CreateRule, RuleName, RuleStatement, RulesIn, ShowRules};
+use crate::sql::network_rule::{
+    AlterRule, CreateRule, RuleName, RuleStatement, RulesIn, ShowRules,
+};
 use crate::sql::{Literals, create_rule};
 
 /// What a VALUE_LIST comes to.
@@ -36,6 +37,28 @@ struct ParsedValues {
     /// What no filter of packets can judge.
     values: Vec<String>,
     warnings: Vec<String>,
+}
+
+/// Whether a statement only asks.
+pub(super) fn only_asks(statement: &RuleStatement<'_>) -> bool {
+    use RuleStatement::{Describe, Show, ShowCreate};
+    matches!(statement, Describe(_) | Show(_) | ShowCreate(_))
+}
+
+/// A statement's first words, where it may be long.
+pub(super) fn title(statement: &RuleStatement<'_>) -> Option<String> {
+    Some(match statement {
+        RuleStatement::Create(create) => {
+            let replace = if create.or_replace { "OR REPLACE " } else { "" };
+            format!("CREATE {replace}NETWORK RULE {}", create.name)
+        }
+        RuleStatement::Alter {
+            name,
+            change: AlterRule::Set { .. },
+            ..
+        } => format!("ALTER NETWORK RULE {name} SET"),
+        _ => return None,
+    })
 }
 
 impl<'s> Cx<'s, '_> {
@@ -89,7 +112,10 @@ impl<'s> Cx<'s, '_> {
         let name = errors.finish(name)?;
         let mut warnings = read.warnings;
         warnings.extend(governs_nothing(name.as_str(), &rule));
-        let status = format!("Network rule {} is created.", rule_part(name.as_str(), &rule));
+        let status = format!(
+            "Network rule {} is created.",
+            rule_part(name.as_str(), &rule)
+        );
         let change = Change::CreateList {
             name: name.to_written_list().into_owned(),
             entries: ListInput::of(read.entries),
@@ -105,7 +131,11 @@ impl<'s> Cx<'s, '_> {
         let parts = name.folded();
         let last = parts.last().map_or("", String::as_str);
         let last = new_name(last, name.is_quoted(), Dialect::Snowflake)?;
-        let is_taken = self.state().lists.iter().any(|list| list.name.is_like(&last));
+        let is_taken = self
+            .state()
+            .lists
+            .iter()
+            .any(|list| list.name.is_like(&last));
         match is_taken {
             true => Ok(Name::exact(&parts.join("."))?),
             false => Ok(last),
@@ -199,8 +229,13 @@ impl<'s> Cx<'s, '_> {
         let wanted = |list: &&NamedList| {
             let name = last_part(list);
             like.as_deref().is_none_or(|like| is_like(name, like, true))
-                && starts.as_deref().is_none_or(|start| name.starts_with(start))
-                && show.within.as_ref().is_none_or(|within| is_within(list, within))
+                && starts
+                    .as_deref()
+                    .is_none_or(|start| name.starts_with(start))
+                && show
+                    .within
+                    .as_ref()
+                    .is_none_or(|within| is_within(list, within))
         };
         let limit = show.limit.map_or(usize::MAX, |limit| limit as usize);
         let lists = self.state().lists.iter().filter(wanted).take(limit);
@@ -252,11 +287,20 @@ impl<'s> Cx<'s, '_> {
         let mut text = String::new();
         let mode = rule.map_or("INGRESS", |rule| rule.mode.as_str());
         let values = values(list);
-        create_rule(&mut text, &parts, (&kind, mode), &values, list.comment.as_deref())
-            .map_err(|error| refuse(not_expressible(error.to_string())))?;
+        create_rule(
+            &mut text,
+            &parts,
+            (&kind, mode),
+            &values,
+            list.comment.as_deref(),
+        )
+        .map_err(|error| refuse(not_expressible(error.to_string())))?;
         text.push(';');
         let row = vec![some(last_part(list)), Some(text)];
-        Ok(Action::Table(ResultTable::of(&["name", "create_sql"], vec![row])))
+        Ok(Action::Table(ResultTable::of(
+            &["name", "create_sql"],
+            vec![row],
+        )))
     }
 
     /// The list that a rule's name means: by its last part if that is unique, else by what it
@@ -277,37 +321,22 @@ impl<'s> Cx<'s, '_> {
             same && agrees(list, path, false)
         };
         let found: Vec<_> = self.state().lists.iter().filter(is_meant).collect();
-        let exact = found.iter().find(|list| !path.is_empty() && agrees(list, path, true));
+        let exact = found
+            .iter()
+            .find(|list| !path.is_empty() && agrees(list, path, true));
         match (&*found, exact) {
             ([one], _) => Ok(one),
             (_, Some(one)) => Ok(one),
             ([], None) => Err(Wrong::NoRule(name.meant())),
             (several, None) => Err(Wrong::SeveralRules {
                 name: name.meant(),
-                rules: several.iter().map(|list| qualified(list)).collect::<Vec<_>>().join(", "),
+                rules: several
+                    .iter()
+                    .map(|list| qualified(list))
+                    .collect::<Vec<_>>()
+                    .join(", "),
             }),
         }
-    }
-
-    /// The lists that rules' names mean, each once.
-    pub(super) fn rule_list(
-        &self,
-        names: &[RuleName<'_>],
-        warnings: &mut Vec<String>,
-        errors: &mut Errors<'_, '_>,
-    ) -> Vec<Name> {
-        let mut lists: Vec<Name> = Vec::new();
-        for name in names {
-            let Some(list) = errors.take(name.spot(), self.rule(name)) else {
-                continue;
-            };
-            let rule = list.rule.as_ref();
-            warnings.extend(rule.and_then(|rule| governs_nothing(list.name.as_str(), rule)));
-            if !lists.contains(&list.name) {
-                lists.push(list.name.clone());
-            }
-        }
-        lists
     }
 
     fn read_values(
@@ -318,7 +347,10 @@ impl<'s> Cx<'s, '_> {
     ) -> ParsedValues {
         let mut read = ParsedValues::default();
         if rule.is_some_and(|rule| !rule.is_judged()) {
-            read.values = literals.iter().map(|value| value.text().into_owned()).collect();
+            read.values = literals
+                .iter()
+                .map(|value| value.text().into_owned())
+                .collect();
             return read;
         }
         let mut seen: BTreeSet<IpNet> = BTreeSet::new();
@@ -368,102 +400,10 @@ impl<'s> Cx<'s, '_> {
         read.entries = entries.finish(vec![self.scene.source.into()]);
         read
     }
-
-    /// The changes by which a policy of another dialect, whose lists are replaced, refers to no
-    /// named list any more.
-    pub(super) fn without_references(
-        &self,
-        policy: &Policy,
-        warnings: &mut Vec<String>,
-    ) -> Vec<Change> {
-        let refers = |kind: &ListKind| !policy.lists(*kind).is_empty();
-        let sides = [ListKind::Allow, ListKind::Block].into_iter().filter(refers);
-        let changes: Vec<_> = sides.map(|kind| set_references(policy, kind, &[])).collect();
-        if !changes.is_empty() {
-            warnings.push(format!(
-                "policy {} refers to no named list any more: the statement replaces its lists",
-                policy.name
-            ));
-        }
-        changes
-    }
-}
-
-/// The change by which a policy refers to these lists alone.
-pub(super) fn set_references(policy: &Policy, list: ListKind, names: &[Name]) -> Change {
-    references(&policy.name, list, ReferenceEdit::Set {
-        lists: written(names),
-    })
-}
-
-/// The change of a policy's references.
-pub(super) fn references(policy: &Name, list: ListKind, edit: ReferenceEdit) -> Change {
-    Change::AlterReferences {
-        policy: policy.to_written().into_owned(),
-        list,
-        edit,
-    }
-}
-
-/// Names of lists as changes have them.
-pub(super) fn written(names: &[Name]) -> Vec<String> {
-    names.iter().map(|name| name.to_written_list().into_owned()).collect()
-}
-
-/// Whether one of these lists has an entry.
-pub(super) fn has_entries(state: &State, names: &[Name]) -> bool {
-    let mut lists = state.lists.iter().filter(|list| names.contains(&list.name));
-    lists.any(|list| !list.is_empty())
-}
-
-/// A policy with its lists' entries as rules of its own, for dialects without network rules.
-pub(super) fn flattened(state: &State, policy: &Policy) -> Policy {
-    let mut flat = policy.clone();
-    if policy.allow_lists.is_empty() && policy.block_lists.is_empty() {
-        return flat;
-    }
-    let together = |kind: ListKind| {
-        let counted = state.counted(policy).into_iter();
-        let mut all = RuleList::default();
-        let mut seen: BTreeSet<IpNet> = BTreeSet::new();
-        for one in counted.filter(|one| one.kind == kind) {
-            let mut new = ListBuilder::default();
-            for rule in one.entries.iter().filter(|rule| seen.insert(rule.net)) {
-                new.push(rule.clone());
-            }
-            all = joined(&all, &new.finish(one.entries.sources().to_vec()));
-        }
-        all
-    };
-    if let AllowPart::Only(list) = &mut flat.allow {
-        *list = together(ListKind::Allow);
-    }
-    flat.block = together(ListKind::Block);
-    let mut blocked = state.lists.iter();
-    let has_every = |list: &NamedList| {
-        policy.block_lists.contains(&list.name) && !list.every.is_empty()
-    };
-    if flat.compat.is_empty() && flat.allow != AllowPart::Any && blocked.any(has_every) {
-        flat.compat = PolicyCompat::with_blocked_rest(Some("0.0.0.0/0".to_owned()));
-    }
-    (flat.allow_lists, flat.block_lists) = (Vec::new(), Vec::new());
-    flat
-}
-
-/// Both lists; where their rules come from is not told.
-fn joined(one: &RuleList, other: &RuleList) -> RuleList {
-    let mut all = ListBuilder::default();
-    for rule in one.iter().chain(other.iter()) {
-        all.push(Rule {
-            source: 0,
-            ..rule.clone()
-        });
-    }
-    all.finish(Vec::new())
 }
 
 /// That a rule governs nothing here, if it is so.
-fn governs_nothing(name: &str, rule: &NetworkRule) -> Option<String> {
+pub(super) fn governs_nothing(name: &str, rule: &NetworkRule) -> Option<String> {
     (!rule.is_judged()).then(|| {
         format!(
             "network rule {} is of type {} and mode {}, which no filter of incoming packets can \
@@ -476,9 +416,11 @@ fn governs_nothing(name: &str, rule: &NetworkRule) -> Option<String> {
 }
 
 /// A list's name without the database and schema that may be part of it.
-fn last_part(list: &NamedList) -> &str {
+pub(super) fn last_part(list: &NamedList) -> &str {
     let name = list.name.as_str();
-    list.rule.as_ref().map_or(name, |rule| rule_part(name, rule))
+    list.rule
+        .as_ref()
+        .map_or(name, |rule| rule_part(name, rule))
 }
 
 fn rule_part<'n>(name: &'n str, rule: &NetworkRule) -> &'n str {
@@ -488,9 +430,11 @@ fn rule_part<'n>(name: &'n str, rule: &NetworkRule) -> &'n str {
 }
 
 /// The name with database and schema, as far as they are known.
-fn qualified(list: &NamedList) -> String {
+pub(super) fn qualified(list: &NamedList) -> String {
     let name = last_part(list);
-    list.rule.as_ref().map_or_else(|| name.to_owned(), |rule| rule.qualified(name))
+    list.rule
+        .as_ref()
+        .map_or_else(|| name.to_owned(), |rule| rule.qualified(name))
 }
 
 /// Whether a list can be what a name qualified so means. `exactly`: also where the list itself
@@ -551,7 +495,11 @@ fn kind(list: &NamedList) -> String {
     if let Some(rule) = &list.rule {
         return rule.kind.clone();
     }
-    let has = |six: bool| list.entries.iter().any(|rule| rule.net.addr().is_ipv6() == six);
+    let has = |six: bool| {
+        list.entries
+            .iter()
+            .any(|rule| rule.net.addr().is_ipv6() == six)
+    };
     match (has(false), has(true)) {
         (true, true) => "IPV4,IPV6".to_owned(),
         (false, true) => "IPV6".to_owned(),
@@ -562,16 +510,9 @@ fn kind(list: &NamedList) -> String {
 /// All values as written.
 fn values(list: &NamedList) -> Vec<String> {
     let entries = list.iter().map(|(_, rule)| rule.text().into_owned());
-    let other = list.rule.iter().flat_map(|rule| rule.values.iter().cloned());
+    let other = list
+        .rule
+        .iter()
+        .flat_map(|rule| rule.values.iter().cloned());
     entries.chain(other).collect()
-}
-
-/// The value of a policy's list of rules as DESC shows it: JSON, which tools read.
-pub(super) fn described(state: &State, names: &[Name]) -> Option<String> {
-    let lists = names.iter().filter_map(|name| {
-        let list = state.lists.iter().find(|list| list.name == *name)?;
-        Some(serde_json::json!({ "fullyQualifiedRuleName": qualified(list) }))
-    });
-    let lists: Vec<_> = lists.collect();
-    (!lists.is_empty()).then(|| serde_json::Value::from(lists).to_string())
 }
