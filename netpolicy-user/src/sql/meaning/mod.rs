@@ -15,7 +15,8 @@
 //! | `rewrite.rs` | SHOW CREATE: a policy as a statement of any dialect |
 //! | `minus.rs` | one list without another, as the fewest CIDRs |
 //! | `grant.rs` | GRANT, REVOKE |
-//! | `network_rule.rs`, `rule_list.rs` | network rules; policies' references to them |
+//! | `network_rule.rs`, `rule_show.rs` | network rules; how they are shown |
+//! | `rule_list.rs` | policies' references to network rules |
 //! | `list.rs` | addresses as they stand in statements, to rules |
 //! | `name.rs` | names: looked up, and checked when new |
 //! | `wrong.rs` | what can be wrong, in each product's words |
@@ -33,6 +34,7 @@ mod network_rule;
 mod remove;
 mod rewrite;
 mod rule_list;
+mod rule_show;
 mod setting;
 mod show;
 #[cfg(test)]
