@@ -178,7 +178,11 @@ fn policies_by_network_rules_deny_and_admit() {
     host.assert_times_out(&[(BAD, HOST_PORT), (BAD, PG_PORT)]);
 
     let lists = host.ok("list list");
-    let words = ["IPV4 INGRESS", "CORP, DBA", "AWSVPCEID INGRESS: governs nothing here"];
+    let words = [
+        "IPV4 INGRESS",
+        "CORP, DBA",
+        "AWSVPCEID INGRESS: governs nothing here",
+    ];
     assert_has(&lists, &words);
     // An export carries types and qualified names.
     let exported = host.ok("export");

@@ -1,12 +1,14 @@
 //! Examples of each command, which its help and the reference show.
 
+mod list;
+
 use clap::Command;
 
 /// Where examples begin in the text after a command's options.
 const HEADING: &str = "Examples:";
 
 /// Each command, by its words after `netpolicy`, and two command lines.
-const EXAMPLES: [(&str, [&str; 2]); 67] = [
+static EXAMPLES: [(&str, [&str; 2]); 57] = [
     (
         "",
         [
@@ -24,73 +26,6 @@ const EXAMPLES: [(&str, [&str; 2]); 67] = [
     (
         "status",
         ["netpolicy status", "netpolicy status --output json"],
-    ),
-    (
-        "list",
-        [
-            "netpolicy list create bad-hosts 198.51.100.7 --comment \"from the feed\"",
-            "netpolicy list show bad-hosts",
-        ],
-    ),
-    (
-        "list create",
-        [
-            "netpolicy list create bad-hosts --file bad-hosts.txt",
-            "netpolicy list create offices 203.0.113.0/24,2001:db8:a::/64 --dry-run",
-        ],
-    ),
-    (
-        "list alter",
-        [
-            "netpolicy list alter bad-hosts --set-file bad-hosts.txt --existing cut",
-            "netpolicy list alter offices --comment \"all sites\"",
-        ],
-    ),
-    (
-        "list add",
-        [
-            "netpolicy list add bad-hosts 198.51.100.7 --existing cut",
-            "netpolicy list add offices 198.51.100.0/25,2001:db8:b::/64",
-        ],
-    ),
-    (
-        "list remove",
-        [
-            "netpolicy list remove bad-hosts 198.51.100.7",
-            "netpolicy list remove offices 198.51.100.0/25 --confirm-within 60s",
-        ],
-    ),
-    (
-        "list rename",
-        [
-            "netpolicy list rename offices sites",
-            "netpolicy list rename offices sites --dry-run",
-        ],
-    ),
-    (
-        "list owner",
-        [
-            "netpolicy list owner bad-hosts user:alice",
-            "netpolicy list owner bad-hosts group:dba",
-        ],
-    ),
-    (
-        "list drop",
-        [
-            "netpolicy list drop bad-hosts --dry-run",
-            "netpolicy list drop bad-hosts --yes",
-        ],
-    ),
-    (
-        "list list",
-        ["netpolicy list list", "netpolicy list list -o json"],
-    ),
-    (
-        "list show",
-        [
-            "netpolicy list show bad-hosts",
-            "netpolicy list show bad-hosts --covers 198.51.100.7",
-        ],
     ),
     (
         "policy",
@@ -436,6 +371,11 @@ const EXAMPLES: [(&str, [&str; 2]); 67] = [
     ),
 ];
 
+/// All examples.
+fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
+    EXAMPLES.iter().chain(&list::LIST)
+}
+
 /// Puts the examples at the end of each command's help, after a note that it has already.
 pub(super) fn add(command: Command) -> Command {
     of(command, "")
@@ -450,7 +390,7 @@ fn of(command: Command, path: &str) -> Command {
         let inner = format!("{path} {name}");
         command.mut_subcommand(name, |command| of(command, inner.trim_start()))
     });
-    let Some((_, lines)) = EXAMPLES.iter().find(|(known, _)| *known == path) else {
+    let Some((_, lines)) = all().find(|(known, _)| *known == path) else {
         return command;
     };
     let note = command.get_after_help().map(|note| format!("{note}\n\n"));
@@ -506,10 +446,7 @@ mod tests {
         let command = usage::command();
         let mut known = Vec::new();
         paths(&command, "", &mut known);
-        let mut listed: Vec<_> = EXAMPLES
-            .iter()
-            .map(|(path, _)| (*path).to_owned())
-            .collect();
+        let mut listed: Vec<_> = all().map(|(path, _)| (*path).to_owned()).collect();
         known.sort();
         listed.sort();
         assert_eq!(known, listed);
@@ -535,12 +472,12 @@ mod tests {
 
     #[test]
     fn examples_are_command_lines_of_their_command() {
-        for (command, lines) in EXAMPLES {
+        for (command, lines) in all() {
             for line in lines {
                 let matches = usage::command().try_get_matches_from(words(line));
                 let path = path(&matches.unwrap_or_else(|error| panic!("{line}: {error}")));
                 assert!(
-                    path == command
+                    path == *command
                         || path.starts_with(&format!("{command} "))
                         || command.is_empty(),
                     "'{line}' is an example of '{path}', not of '{command}'"
@@ -551,7 +488,7 @@ mod tests {
 
     #[test]
     fn examples_fit_into_the_help_s_width() {
-        for (_, lines) in EXAMPLES {
+        for (_, lines) in all() {
             for line in lines {
                 assert!(line.len() + 2 <= 100, "{line}");
             }

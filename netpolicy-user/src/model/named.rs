@@ -1,6 +1,6 @@
 //! Named lists: addresses under a name of their own, which any number of policies refer to.
 //!
-//! A policy that refers to a list allows or blocks what is on it, beside its own rules. SQL
+//! A policy that refers to a list allows or blocks what is on it, and what its own rules say. SQL
 //! calls such a list a network rule; what only SQL has to know of it is its [`NetworkRule`].
 
 use ipnet::IpNet;
@@ -38,7 +38,7 @@ pub struct NamedList {
     pub altered: Timestamp,
 }
 
-/// What SQL's network rules have beside addresses.
+/// What SQL's network rules have in addition to addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkRule {

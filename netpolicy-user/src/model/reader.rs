@@ -5,6 +5,7 @@
 
 mod equal;
 mod finish;
+mod reference;
 mod whole;
 
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
 
+use self::reference::REFERENCE;
+pub(super) use self::reference::Reference;
 pub(super) use self::whole::Tolerance;
 
 /// Errors in one list after which the rest is not read: it is no address list.
@@ -61,18 +64,6 @@ pub(super) struct RuleSpot {
     pub(super) line: u32,
     /// From 1; 0: not known.
     pub(super) column: u32,
-}
-
-/// What a reference to a named list begins with.
-const REFERENCE: char = '@';
-
-/// A reference to a named list among rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reference {
-    /// The list's name as written, without `@`.
-    pub(super) name: Box<str>,
-    /// Where it stands.
-    pub(super) place: Place,
 }
 
 /// Gathers one list from any number of files and items.
@@ -126,11 +117,6 @@ impl<'r> ListReader<'r> {
             references: Vec::new(),
             in_file: false,
         }
-    }
-
-    /// The named lists that were referred to so far.
-    pub(super) fn take_references(&mut self) -> Vec<Reference> {
-        std::mem::take(&mut self.references)
     }
 
     /// For rules that are to be removed: what only matters when they are enforced
@@ -284,30 +270,6 @@ impl<'r> ListReader<'r> {
                     why,
                 });
             }
-        }
-    }
-
-    /// Takes a reference to a named list. A named list refers to no other.
-    fn reference(&mut self, spot: RuleSpot, name: &str, has_note: bool) {
-        let place = place(&self.sources, spot);
-        let found = || Excerpt::new(&format!("{REFERENCE}{name}"));
-        if self.kind.is_none() {
-            let problem = ListProblem::NestedReference { name: found() };
-            self.report.error_at(Some(place), problem.into());
-        } else if has_note {
-            let problem = ListProblem::ReferenceNoted { name: found() };
-            self.report.error_at(Some(place), problem.into());
-        } else if let Some(first) = self.references.iter().find(|first| *first.name == *name) {
-            let problem = ListProblem::ReferenceTwice {
-                name: found(),
-                first: Some(first.place.clone()),
-            };
-            self.report.error_at(Some(place), problem.into());
-        } else {
-            self.references.push(Reference {
-                name: name.into(),
-                place,
-            });
         }
     }
 

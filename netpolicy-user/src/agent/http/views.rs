@@ -80,7 +80,7 @@ pub fn whole_list(state: &State, whole: &NamedList) -> ListView {
 /// Some of a named list's entries. Takes time in proportion to its entries.
 #[must_use]
 pub fn entries_page(list: &NamedList, query: &EntriesQuery, limit: usize) -> Paged<EntryItem> {
-    let wanted = Wanted::new(query.text.as_deref(), query.covers);
+    let wanted = RuleSearch::new(query.text.as_deref(), query.covers);
     let entries = (1..).zip(list.iter());
     let found = entries.filter(|(_, (_, entry))| wanted.is_met_by(entry));
     paged(found, query.after, limit, |(number, (list, entry))| {
@@ -90,12 +90,12 @@ pub fn entries_page(list: &NamedList, query: &EntriesQuery, limit: usize) -> Pag
 }
 
 /// What entries or rules are looked for.
-struct Wanted {
+struct RuleSearch {
     text: Option<String>,
     covers: Option<IpAddr>,
 }
 
-impl Wanted {
+impl RuleSearch {
     fn new(text: Option<&str>, covers: Option<IpAddr>) -> Self {
         Self {
             text: text.map(str::to_ascii_lowercase),
@@ -163,7 +163,7 @@ pub fn rules_page(policy: &Policy, query: &RulesQuery, limit: usize) -> Paged<Ru
     };
     let lists = allow.into_iter().chain([(ListKind::Block, &policy.block)]);
     let rules = lists.flat_map(|(kind, list)| list.iter().map(move |rule| (kind, list, rule)));
-    let wanted = Wanted::new(query.text.as_deref(), query.covers);
+    let wanted = RuleSearch::new(query.text.as_deref(), query.covers);
     let found = (1..).zip(rules).filter(|(_, (kind, _, rule))| {
         query.list.is_none_or(|wanted| wanted == *kind) && wanted.is_met_by(rule)
     });

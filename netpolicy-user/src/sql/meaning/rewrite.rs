@@ -151,7 +151,7 @@ impl StatementWriter {
         let [allowed_rules, blocked_rules] = &self.rules;
         let has_rules = !allowed_rules.is_empty();
         let lists = Lists {
-            // An empty list beside one of network rules says nothing.
+            // An empty list next to one of network rules says nothing.
             allowed: allowed
                 .filter(|list| !(list.is_empty() && has_rules))
                 .map(texts),
