@@ -22,8 +22,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::{
-    ChangeQuery, Changed, Counters, ErrorCode, ExplainView, HostView, Paged, PolicyView,
-    ProblemDetails, ProgressView, RuleItem, RulesQuery, ServiceView, Status,
+    ChangeQuery, Changed, Counters, EntriesQuery, EntryItem, ErrorCode, ExplainView, HostView,
+    ListView, Paged, PolicyView, ProblemDetails, ProgressView, RuleItem, RulesQuery, ServiceView,
+    Status,
 };
 use crate::model::Finding;
 use crate::model::change::Change;
@@ -49,6 +50,21 @@ pub struct Client {
 }
 
 type ClientResult<T> = Result<T, ClientError>;
+
+/// Refuses names that, as a path segment, would name another resource.
+fn is_segment(noun: &str, name: &str) -> ClientResult<()> {
+    if matches!(name, "" | "." | "..") {
+        return Err(ClientError::Refused {
+            status: StatusCode::NOT_FOUND.as_u16(),
+            body: Box::new(ProblemDetails {
+                code: ErrorCode::NotFound,
+                errors: vec![format!("there is no {noun} \"{name}\"")],
+                ..ProblemDetails::default()
+            }),
+        });
+    }
+    Ok(())
+}
 
 impl Client {
     /// A client of the agent that listens on `socket`. Connects at each request.
@@ -96,17 +112,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn policy(&self, name: &str) -> ClientResult<PolicyView> {
-        // As a path segment these would name another resource.
-        if matches!(name, "" | "." | "..") {
-            return Err(ClientError::Refused {
-                status: StatusCode::NOT_FOUND.as_u16(),
-                body: Box::new(ProblemDetails {
-                    code: ErrorCode::NotFound,
-                    errors: vec![format!("there is no policy \"{name}\"")],
-                    ..ProblemDetails::default()
-                }),
-            });
-        }
+        is_segment("policy", name)?;
         self.get(&["policies", name], &[]).await
     }
 
@@ -116,6 +122,35 @@ impl Client {
     /// See [`ClientError`].
     pub async fn rules(&self, policy: &str, query: &RulesQuery) -> ClientResult<Paged<RuleItem>> {
         self.list(&["policies", policy, "rules"], query).await
+    }
+
+    /// `GET /v1/lists`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn lists(&self) -> ClientResult<Vec<ListView>> {
+        self.get(&["lists"], &[]).await
+    }
+
+    /// `GET /v1/lists/{name}`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn named_list(&self, name: &str) -> ClientResult<ListView> {
+        is_segment("list", name)?;
+        self.get(&["lists", name], &[]).await
+    }
+
+    /// `GET /v1/lists/{name}/entries`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn entries(
+        &self,
+        list: &str,
+        query: &EntriesQuery,
+    ) -> ClientResult<Paged<EntryItem>> {
+        self.list(&["lists", list, "entries"], query).await
     }
 
     /// `GET /v1/services`

@@ -83,6 +83,9 @@ pub struct MatchView {
     pub policy: String,
     /// The list that it is on.
     pub list: ListKind,
+    /// The named list that brought it to the policy, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_list: Option<String>,
     /// The rule.
     pub rule: RuleView,
 }

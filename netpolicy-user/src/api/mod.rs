@@ -8,6 +8,7 @@ mod devices;
 mod diff;
 mod doctor;
 mod explain;
+mod lists;
 mod paged;
 mod problem;
 mod safety;
@@ -27,6 +28,7 @@ pub use self::doctor::{DoctorLine, DoctorReport, Health};
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
+pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::problem::{ErrorCode, PROBLEM_JSON, ProblemDetails};
 pub use self::safety::{
@@ -175,10 +177,16 @@ pub struct PolicyView {
     pub active: bool,
     /// "host" and names of services.
     pub bindings: Vec<String>,
-    /// Rules on the allow list; `None`: allows any.
+    /// Rules on the allow list, without those of named lists; `None`: allows any.
     pub allow_count: Option<usize>,
-    /// Rules on the block list.
+    /// Rules on the block list, without those of named lists.
     pub block_count: usize,
+    /// Named lists whose entries it allows as well.
+    #[serde(default)]
+    pub allow_lists: Vec<String>,
+    /// Named lists whose entries it blocks as well.
+    #[serde(default)]
+    pub block_lists: Vec<String>,
     /// The allow list as written; only in `GET /v1/policies/{name}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<RuleView>>,

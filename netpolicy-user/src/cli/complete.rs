@@ -13,7 +13,7 @@ use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::api::{PageQuery, RulesQuery};
+use crate::api::{EntriesQuery, PageQuery, RulesQuery};
 use crate::client::{Client, ClientError};
 use crate::config::{Config, Overrides};
 use crate::model::ListKind;
@@ -34,11 +34,14 @@ const INTERFACES: &str = "/sys/class/net";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Completable {
     Policy,
+    List,
     Service,
     Revision,
     /// An address of a policy's allow list, or of its block list.
     Allowed,
     Blocked,
+    /// An entry of a named list.
+    Entry,
     /// A source with a bypass.
     Bypass,
     Interface,
@@ -103,7 +106,9 @@ fn added(mut command: Command, path: &mut Vec<String>) -> Command {
 fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     match (path.as_slice(), arg.get_id().as_str()) {
-        (["policy", "create"], "name") | (["service", "add"], "name") => None,
+        (["policy" | "list", "create"], "name") | (["service", "add"], "name") => None,
+        (["list", ..], "name") => Some(Completable::List),
+        (["list", "remove"], "entries") => Some(Completable::Entry),
         (["policy", ..], "name") | (_, "policy") => Some(Completable::Policy),
         (["service", ..], "name") | (_, "service") => Some(Completable::Service),
         (["diff"], "from" | "to") | (_, "revision") => Some(Completable::Revision),
@@ -171,6 +176,12 @@ async fn found(
             let named = policies.map(|p| (p.name, p.comment.unwrap_or_default()));
             named.collect()
         }
+        Completable::List => {
+            let lists = client.lists().await?.into_iter();
+            let named = lists.map(|list| (list.name, list.comment.unwrap_or_default()));
+            named.collect()
+        }
+        Completable::Entry => entries(client, words).await?,
         Completable::Service => {
             let services = client.services().await?.into_iter();
             let named = services.map(|s| (s.name, s.ports));
@@ -213,6 +224,21 @@ async fn rules(
     };
     let rules = client.rules(&policy, &query).await?.items.into_iter();
     let named = rules.map(|item| (item.rule.text, item.rule.comment.unwrap_or_default()));
+    Ok(named.collect())
+}
+
+/// The beginning of the named list that the words name.
+async fn entries(client: &Client, words: &[OsString]) -> Result<Candidates, ClientError> {
+    let Some(list) = after(words, "remove") else {
+        return Ok(Vec::new());
+    };
+    let query = EntriesQuery {
+        limit: Some(MOST),
+        text: words.last().and_then(|word| begun(word.to_str()?)),
+        ..EntriesQuery::default()
+    };
+    let entries = client.entries(&list, &query).await?.items.into_iter();
+    let named = entries.map(|item| (item.entry.text, item.entry.comment.unwrap_or_default()));
     Ok(named.collect())
 }
 
@@ -272,6 +298,10 @@ mod tests {
             ("policy alter", "remove_allow", Some(Completable::Allowed)),
             ("policy alter", "remove_block", Some(Completable::Blocked)),
             ("policy alter", "add_allow", None),
+            ("list show", "name", Some(Completable::List)),
+            ("list create", "name", None),
+            ("list remove", "entries", Some(Completable::Entry)),
+            ("list add", "entries", None),
             ("service alter", "name", Some(Completable::Service)),
             ("service add", "name", None),
             ("bind", "policy", Some(Completable::Policy)),

@@ -1,190 +1,22 @@
 //! Examples of each command, which its help and the reference show.
 
+mod list;
+mod policy;
+mod upkeep;
+
 use clap::Command;
 
 /// Where examples begin in the text after a command's options.
 const HEADING: &str = "Examples:";
 
-/// Each command, by its words after `netpolicy`, and two command lines.
-const EXAMPLES: [(&str, [&str; 2]); 59] = [
+/// Each command, by its words after `netpolicy`, and two command lines: those that no table
+/// beside has.
+static EXAMPLES: [(&str, [&str; 2]); 17] = [
     (
         "",
         [
             "netpolicy policy create office --allow 203.0.113.0/24",
             "netpolicy explain 198.51.100.7 --port 5432",
-        ],
-    ),
-    (
-        "agent",
-        [
-            "netpolicy agent --interface eth0",
-            "netpolicy agent --interface eth0,eth1 --hook tcx",
-        ],
-    ),
-    (
-        "early",
-        [
-            "netpolicy early",
-            "netpolicy early --config /etc/netpolicy/tenant.toml",
-        ],
-    ),
-    (
-        "status",
-        ["netpolicy status", "netpolicy status --output json"],
-    ),
-    (
-        "doctor",
-        [
-            "netpolicy doctor",
-            "netpolicy doctor --report netpolicy-report.txt",
-        ],
-    ),
-    (
-        "policy",
-        [
-            "netpolicy policy create office --allow 203.0.113.0/24",
-            "netpolicy policy show office",
-        ],
-    ),
-    (
-        "policy create",
-        [
-            "netpolicy policy create office --allow 203.0.113.0/24,10.9.0.1-10.9.0.6 --dry-run",
-            "netpolicy policy create abuse --block-file bad-hosts.txt --service postgres",
-        ],
-    ),
-    (
-        "policy alter",
-        [
-            "netpolicy policy alter office --add-allow 203.0.113.9 --confirm-within 60s",
-            "netpolicy policy alter abuse --set-block-file bad-hosts.txt --existing cut",
-        ],
-    ),
-    (
-        "policy rename",
-        [
-            "netpolicy policy rename office head_office",
-            "netpolicy policy rename office head_office --dry-run",
-        ],
-    ),
-    (
-        "policy owner",
-        [
-            "netpolicy policy owner office user:alice",
-            "netpolicy policy owner office group:dba",
-        ],
-    ),
-    (
-        "policy drop",
-        [
-            "netpolicy policy drop office --dry-run",
-            "netpolicy policy drop office --yes",
-        ],
-    ),
-    (
-        "policy activate",
-        [
-            "netpolicy policy activate office --dry-run",
-            "netpolicy policy activate office --confirm-within 5m",
-        ],
-    ),
-    (
-        "policy deactivate",
-        [
-            "netpolicy policy deactivate office --dry-run",
-            "netpolicy policy deactivate office",
-        ],
-    ),
-    (
-        "policy list",
-        [
-            "netpolicy policy list",
-            "netpolicy policy list --output json",
-        ],
-    ),
-    (
-        "policy show",
-        [
-            "netpolicy policy show office",
-            "netpolicy policy show abuse --covers 198.51.100.7",
-        ],
-    ),
-    (
-        "policy lint",
-        [
-            "netpolicy policy lint office",
-            "netpolicy policy lint -f policy.toml",
-        ],
-    ),
-    (
-        "service",
-        [
-            "netpolicy service add postgres --port 5432,6432",
-            "netpolicy service list",
-        ],
-    ),
-    (
-        "service add",
-        [
-            "netpolicy service add postgresql",
-            "netpolicy service add billing --port 5432,7000-7010 --combine and --mode observe",
-        ],
-    ),
-    (
-        "service alter",
-        [
-            "netpolicy service alter postgres --port 5432,6432,7000-7010",
-            "netpolicy service alter postgres --mode enforce --confirm-within 60s",
-        ],
-    ),
-    (
-        "service remove",
-        [
-            "netpolicy service remove postgres",
-            "netpolicy service remove postgres --dry-run",
-        ],
-    ),
-    (
-        "service list",
-        [
-            "netpolicy service list",
-            "netpolicy service list --output json",
-        ],
-    ),
-    (
-        "service known",
-        [
-            "netpolicy service known",
-            "netpolicy service known --output json",
-        ],
-    ),
-    (
-        "host",
-        ["netpolicy host show", "netpolicy host set --mode observe"],
-    ),
-    (
-        "host show",
-        ["netpolicy host show", "netpolicy host show --output json"],
-    ),
-    (
-        "host set",
-        [
-            "netpolicy host set --mode observe",
-            "netpolicy host set --failsafe-ports 22,2222",
-        ],
-    ),
-    (
-        "bind",
-        [
-            "netpolicy bind office --service postgres",
-            "netpolicy bind abuse",
-        ],
-    ),
-    (
-        "unbind",
-        [
-            "netpolicy unbind office --service postgres",
-            "netpolicy unbind abuse --dry-run",
         ],
     ),
     (
@@ -241,21 +73,6 @@ const EXAMPLES: [(&str, [&str; 2]); 59] = [
         ],
     ),
     (
-        "verify",
-        ["netpolicy verify", "netpolicy verify --output json"],
-    ),
-    (
-        "counters",
-        ["netpolicy counters", "netpolicy counters --output json"],
-    ),
-    (
-        "monitor",
-        [
-            "netpolicy monitor",
-            "netpolicy monitor --count 10 --output json",
-        ],
-    ),
-    (
         "bypass",
         [
             "netpolicy bypass grant 198.51.100.7 --minutes 30",
@@ -308,80 +125,16 @@ const EXAMPLES: [(&str, [&str; 2]); 59] = [
             "netpolicy audit --text alice --output json",
         ],
     ),
-    (
-        "backup",
-        [
-            "netpolicy backup netpolicy.backup",
-            "netpolicy backup /srv/backups/netpolicy.backup --force",
-        ],
-    ),
-    (
-        "restore",
-        [
-            "netpolicy restore netpolicy.backup",
-            "netpolicy restore /srv/backups/netpolicy.backup --yes",
-        ],
-    ),
-    (
-        "store",
-        ["netpolicy store rescue", "netpolicy store acknowledge"],
-    ),
-    (
-        "store rescue",
-        [
-            "netpolicy store rescue",
-            "netpolicy store rescue --output json",
-        ],
-    ),
-    (
-        "store acknowledge",
-        [
-            "netpolicy store acknowledge",
-            "netpolicy store acknowledge --yes",
-        ],
-    ),
-    (
-        "store reset",
-        ["netpolicy store reset", "netpolicy store reset --yes"],
-    ),
-    ("detach", ["netpolicy detach", "netpolicy detach --yes"]),
-    (
-        "attach",
-        ["netpolicy attach", "netpolicy attach --output json"],
-    ),
-    (
-        "config",
-        ["netpolicy config check", "netpolicy config show"],
-    ),
-    (
-        "config check",
-        [
-            "netpolicy config check",
-            "netpolicy config check new.toml --output json",
-        ],
-    ),
-    (
-        "config show",
-        [
-            "netpolicy config show",
-            "netpolicy config show --config new.toml --output json",
-        ],
-    ),
-    (
-        "config default",
-        [
-            "netpolicy config default",
-            "netpolicy config default > config.toml",
-        ],
-    ),
-    (
-        "completions",
-        [
-            "netpolicy completions bash > /etc/bash_completion.d/netpolicy",
-            "netpolicy completions zsh > /usr/local/share/zsh/site-functions/_netpolicy",
-        ],
-    ),
 ];
+
+/// All examples.
+fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
+    EXAMPLES
+        .iter()
+        .chain(&list::LIST)
+        .chain(&policy::POLICY)
+        .chain(&upkeep::UPKEEP)
+}
 
 /// Puts the examples at the end of each command's help, after a note that it has already.
 pub(super) fn add(command: Command) -> Command {
@@ -397,7 +150,7 @@ fn of(command: Command, path: &str) -> Command {
         let inner = format!("{path} {name}");
         command.mut_subcommand(name, |command| of(command, inner.trim_start()))
     });
-    let Some((_, lines)) = EXAMPLES.iter().find(|(known, _)| *known == path) else {
+    let Some((_, lines)) = all().find(|(known, _)| *known == path) else {
         return command;
     };
     let note = command.get_after_help().map(|note| format!("{note}\n\n"));
@@ -453,10 +206,7 @@ mod tests {
         let command = usage::command();
         let mut known = Vec::new();
         paths(&command, "", &mut known);
-        let mut listed: Vec<_> = EXAMPLES
-            .iter()
-            .map(|(path, _)| (*path).to_owned())
-            .collect();
+        let mut listed: Vec<_> = all().map(|(path, _)| (*path).to_owned()).collect();
         known.sort();
         listed.sort();
         assert_eq!(known, listed);
@@ -482,12 +232,12 @@ mod tests {
 
     #[test]
     fn examples_are_command_lines_of_their_command() {
-        for (command, lines) in EXAMPLES {
+        for (command, lines) in all() {
             for line in lines {
                 let matches = usage::command().try_get_matches_from(words(line));
                 let path = path(&matches.unwrap_or_else(|error| panic!("{line}: {error}")));
                 assert!(
-                    path == command
+                    path == *command
                         || path.starts_with(&format!("{command} "))
                         || command.is_empty(),
                     "'{line}' is an example of '{path}', not of '{command}'"
@@ -498,7 +248,7 @@ mod tests {
 
     #[test]
     fn examples_fit_into_the_help_s_width() {
-        for (_, lines) in EXAMPLES {
+        for (_, lines) in all() {
             for line in lines {
                 assert!(line.len() + 2 <= 100, "{line}");
             }

@@ -27,6 +27,7 @@ mod history;
 mod host;
 mod input;
 mod lint;
+mod list;
 mod listing;
 mod monitor;
 mod policy;
@@ -125,6 +126,9 @@ enum ClientCommand {
     /// Create, change and show policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Create, change and show lists of addresses, which policies refer to as @NAME
+    #[command(subcommand)]
+    List(list::ListCommand),
     /// Define services: named TCP ports with policies of their own
     #[command(subcommand)]
     Service(service::ServiceCommand),
@@ -296,6 +300,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Status => status::run(cx).await,
         ClientCommand::Doctor(args) => doctor::run(args, cx).await,
         ClientCommand::Policy(command) => policy::run(command, cx).await,
+        ClientCommand::List(command) => list::run(command, cx).await,
         ClientCommand::Service(command) => service::run(command, cx).await,
         ClientCommand::Host(command) => host::run(command, cx).await,
         ClientCommand::Bind(args) => bind::bind(args, cx).await,

@@ -77,13 +77,13 @@ pub(super) enum PolicyCommand {
 pub(super) struct CreateArgs {
     /// Its name: 3 to 28 letters, digits and underscores
     name: String,
-    /// Allow only these addresses, CIDRs and a-b ranges; comma separated, may be repeated
+    /// Allow only these addresses, CIDRs, a-b ranges and @lists; comma separated, may be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     allow: Vec<String>,
     /// Allow only what is on this list; `-` is standard input, may be repeated
     #[arg(long, value_name = "FILE")]
     allow_file: Vec<PathBuf>,
-    /// Block these addresses, CIDRs and a-b ranges; comma separated, may be repeated
+    /// Block these addresses, CIDRs, a-b ranges and @lists; comma separated, may be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     block: Vec<String>,
     /// Block what is on this list; `-` is standard input, may be repeated
@@ -174,10 +174,10 @@ struct PolicyAlterations {
 pub(super) struct RuleFilter {
     /// Show only rules that cover ADDRESS
     #[arg(long, value_name = "ADDRESS")]
-    covers: Option<IpAddr>,
+    pub(super) covers: Option<IpAddr>,
     /// Show only rules whose text, name or comment contains TEXT; letters match in either case
     #[arg(long, value_name = "TEXT")]
-    text: Option<String>,
+    pub(super) text: Option<String>,
 }
 
 const EDIT_ALLOW: [&str; 4] = [

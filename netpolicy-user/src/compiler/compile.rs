@@ -6,9 +6,9 @@ use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, Scop
 use rayon::prelude::*;
 
 use super::index::Index;
-use super::scope::{self, CountedList, IsWorth, ScopeSources};
+use super::scope::{self, CountedList, IsWorth, ListOwner, ScopeSources};
 use super::{Ruleset, ScopeRules};
-use crate::model::{AllowPart, Binding, Combine, ListKind, Mode, Policy, RuleList, State};
+use crate::model::{AllowPart, Binding, Combine, Counted, Mode, Policy, RuleList, State};
 
 /// Compiles the active policies of a state.
 #[must_use]
@@ -19,7 +19,7 @@ pub fn compile(state: &State) -> Ruleset {
 /// A compiled state, with what makes it quick to compile the next one.
 ///
 /// Of each list that counts it holds the networks by address: 8 bytes an IPv4 rule, 32
-/// an IPv6 one.
+/// an IPv6 one; of a named list once, however many policies refer to it.
 #[derive(Clone, Debug)]
 pub struct Compilation {
     ruleset: Arc<Ruleset>,
@@ -95,38 +95,65 @@ impl Compilation {
         &self.ruleset
     }
 
-    /// All lists that count in any scope of a state.
-    fn listed(&self, state: &State) -> Vec<CountedList> {
-        let counts = |policy: &&Policy| policy.active && !policy.bindings.is_empty();
-        let lists = state.policies.iter().filter(counts).flat_map(|policy| {
-            let block = (policy, ListKind::Block, &policy.block);
-            let allow = policy.allow_list();
-            let allow = allow.map(|list| (policy, ListKind::Allow, list));
-            [block].into_iter().chain(allow)
-        });
-        let lists: Vec<_> = lists.collect();
-        let listed = |&(policy, kind, list): &(&Policy, ListKind, &RuleList)| CountedList {
-            policy: policy.name.clone(),
-            kind,
-            list: list.clone(),
-            index: self.index(policy, kind, list),
-        };
-        let is_new = |list| !self.listed.iter().any(|known| known.list.ptr_eq(list));
-        let new = lists.iter().filter(|(_, _, list)| is_new(list));
-        if new.map(|(_, _, list)| list.len()).sum::<usize>() >= scope::MANY {
-            lists.par_iter().map(listed).collect()
-        } else {
-            lists.iter().map(listed).collect()
-        }
+    /// How many indices there are.
+    #[cfg(test)]
+    pub(super) fn indexed_lists(&self) -> usize {
+        let mut indices: Vec<_> = self
+            .listed
+            .iter()
+            .map(|one| Arc::as_ptr(&one.index))
+            .collect();
+        indices.sort_unstable();
+        indices.dedup();
+        indices.len()
     }
 
-    fn index(&self, policy: &Policy, kind: ListKind, list: &RuleList) -> Arc<Index> {
+    /// All lists that count in any scope of a state, each once on each side.
+    fn listed(&self, state: &State) -> Vec<CountedList> {
+        let counts = |policy: &&Policy| policy.active && !policy.bindings.is_empty();
+        let policies = state.policies.iter().filter(counts);
+        let mut lists: Vec<(ListOwner, &RuleList)> = Vec::new();
+        for counted in policies.flat_map(|policy| state.counted(policy)) {
+            let owner = ListOwner::of(&counted);
+            if lists.iter().all(|(known, _)| *known != owner) {
+                lists.push((owner, counted.entries));
+            }
+        }
+        // A list that allows in one policy and blocks in another has one index.
+        let mut contents: Vec<(&ListOwner, &RuleList)> = Vec::new();
+        for (owner, list) in &lists {
+            if contents.iter().all(|(_, known)| !known.ptr_eq(list)) {
+                contents.push((owner, list));
+            }
+        }
+        let index = |&(owner, list): &(&ListOwner, _)| self.index(owner, list);
+        let is_new = |list| !self.listed.iter().any(|known| known.list.ptr_eq(list));
+        let new = contents.iter().filter(|(_, list)| is_new(list));
+        let indices: Vec<_> = if new.map(|(_, list)| list.len()).sum::<usize>() >= scope::MANY {
+            contents.par_iter().map(index).collect()
+        } else {
+            contents.iter().map(index).collect()
+        };
+        let index_of = |list: &RuleList| {
+            let at = contents.iter().position(|(_, known)| known.ptr_eq(list));
+            let index = at.and_then(|at| indices.get(at));
+            index.map_or_else(|| Arc::new(Index::of(list)), Arc::clone)
+        };
+        let counted = |(owner, list): &(ListOwner, &RuleList)| CountedList {
+            owner: owner.clone(),
+            index: index_of(list),
+            list: RuleList::clone(list),
+        };
+        lists.iter().map(counted).collect()
+    }
+
+    fn index(&self, owner: &ListOwner, list: &RuleList) -> Arc<Index> {
         let mut known = self.listed.iter();
         if let Some(known) = known.find(|known| known.list.ptr_eq(list)) {
             return Arc::clone(&known.index);
         }
         let mut known = self.listed.iter();
-        let before = known.find(|old| old.policy == policy.name && old.kind == kind);
+        let before = known.find(|old| old.owner.is_same_list(owner));
         Arc::new(match before {
             Some(old) => old.index.edited(&old.list, list),
             None => Index::of(list),
@@ -158,19 +185,28 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
             .filter(|policy| policy.active && policy.bindings.contains(scope))
             .collect()
     };
+    fn counted<'a>(state: &'a State, own: &[&'a Policy]) -> Vec<Counted<'a>> {
+        own.iter().flat_map(|own| state.counted(own)).collect()
+    }
+    let own = bound(&Binding::Host);
     let mut plans = vec![Plan {
         id: HOST_SCOPE,
         name: "host",
-        own: bound(&Binding::Host),
+        counted: counted(state, &own),
+        own,
         combine: Combine::Override,
         mode: state.host.mode,
     }];
-    plans.extend(state.services.iter().map(|service| Plan {
-        id: service.id,
-        name: service.name.as_str(),
-        own: bound(&Binding::Service(service.name.clone())),
-        combine: service.combine,
-        mode: service.mode,
+    plans.extend(state.services.iter().map(|service| {
+        let own = bound(&Binding::Service(service.name.clone()));
+        Plan {
+            id: service.id,
+            name: service.name.as_str(),
+            counted: counted(state, &own),
+            own,
+            combine: service.combine,
+            mode: service.mode,
+        }
     }));
     plans.sort_unstable_by_key(|plan| plan.id);
     plans
@@ -182,18 +218,22 @@ struct Plan<'a> {
     name: &'a str,
     /// The active policies that are bound to it.
     own: Vec<&'a Policy>,
+    /// What counts in them.
+    counted: Vec<Counted<'a>>,
     combine: Combine,
     mode: Mode,
 }
 
 impl Plan<'_> {
     fn rule_count(&self) -> u64 {
-        self.own.iter().map(|policy| policy.rule_count()).sum()
+        let counted = self.counted.iter();
+        counted.map(|one| one.entries.len() as u64).sum()
     }
 
-    /// Its lists out of all.
+    /// Its lists out of all, each once on each side.
     fn sources(&self, listed: &[CountedList]) -> Vec<CountedList> {
-        let is_own = |listed: &&CountedList| self.own.iter().any(|own| own.name == listed.policy);
+        let own: Vec<_> = self.counted.iter().map(ListOwner::of).collect();
+        let is_own = |listed: &&CountedList| own.contains(&listed.owner);
         listed.iter().filter(is_own).cloned().collect()
     }
 

@@ -6,19 +6,59 @@ use netpolicy_prefixes::{extend, intervals::Interval};
 
 use super::index::{Index, Nets};
 use super::{Prefix, Prefix4, Prefix6, PrefixSet, Prefixes, union};
-use crate::model::{ListKind, Name, RuleList};
+use crate::model::{Counted, EntriesOf, ListKind, Name, RuleList};
+
+/// Whose list it is that counts in a scope, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListOwner {
+    /// Whether it allows or blocks.
+    kind: ListKind,
+    list: OwnedList,
+}
+
+/// A list that has a place in a state, whatever is on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum OwnedList {
+    /// Of this policy.
+    Policy(Name, ListKind),
+    /// The named one.
+    Named(Name),
+    /// What the named one has of length 0.
+    Every(Name),
+}
+
+impl ListOwner {
+    pub(super) fn of(counted: &Counted<'_>) -> Self {
+        let kind = counted.kind;
+        let list = match counted.of {
+            EntriesOf::Policy(name) => OwnedList::Policy(name.clone(), kind),
+            EntriesOf::List(name) => OwnedList::Named(name.clone()),
+            EntriesOf::Every(name) => OwnedList::Every(name.clone()),
+        };
+        Self { kind, list }
+    }
+
+    /// Whether both are one list, perhaps in two versions or on two sides.
+    pub(super) fn is_same_list(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
 
 /// A list that counts in a scope.
 #[derive(Clone, Debug)]
 pub(super) struct CountedList {
-    /// The policy's name.
-    pub(super) policy: Name,
-    /// Which of its lists.
-    pub(super) kind: ListKind,
+    /// Whose it is.
+    pub(super) owner: ListOwner,
     /// The list.
     pub(super) list: RuleList,
     /// Its networks.
     pub(super) index: Arc<Index>,
+}
+
+impl CountedList {
+    fn kind(&self) -> ListKind {
+        self.owner.kind
+    }
 }
 
 /// So many rules are worth waking another thread for.
@@ -102,7 +142,7 @@ fn unmatched<'a>(
     let mut new: Vec<_> = new.iter().collect();
     let mut gone = Vec::new();
     for old in old {
-        let same = |new: &&CountedList| new.kind == old.kind && new.list.ptr_eq(&old.list);
+        let same = |new: &&CountedList| new.kind() == old.kind() && new.list.ptr_eq(&old.list);
         match new.iter().position(same) {
             Some(at) => drop(new.swap_remove(at)),
             None => gone.push(old),
@@ -181,7 +221,7 @@ impl SourcesChange<'_> {
         kind: ListKind,
         of: NetsOf<P>,
     ) -> ChangedUnion<P> {
-        let lists = self.sources.iter().filter(|listed| listed.kind == kind);
+        let lists = self.sources.iter().filter(|listed| listed.kind() == kind);
         let lists: Vec<_> = lists.map(|listed| of(&listed.index)).collect();
         let networks = lists.iter().map(|nets| nets.sorted.len()).sum();
         let is_worth = |changed| changed == 0 || (self.is_worth)(changed, lists.len(), networks);
@@ -203,12 +243,12 @@ impl SourcesChange<'_> {
         of: NetsOf<P>,
         is_worth: impl Fn(usize) -> bool,
     ) -> Option<Vec<Interval<P::Address>>> {
-        let of_kind = |listed: &&&CountedList| listed.kind == kind;
+        let of_kind = |listed: &&&CountedList| listed.kind() == kind;
         let mut new: Vec<&CountedList> = self.new.iter().filter(of_kind).copied().collect();
         let mut changed: Vec<P> = Vec::new();
         for gone in self.gone.iter().filter(of_kind) {
             // What is now in its place differs little.
-            let place = new.iter().position(|new| new.policy == gone.policy);
+            let place = new.iter().position(|new| new.owner == gone.owner);
             let nothing = Prefixes::default();
             let place = place.map(|at| new.swap_remove(at));
             let now = place.map_or(&nothing, |listed| &of(&listed.index).sorted);

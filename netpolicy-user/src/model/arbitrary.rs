@@ -14,8 +14,8 @@ use proptest::prelude::*;
 
 use super::rule::{Note, Spelling};
 use super::{
-    AllowPart, Binding, ChangeContext, Combine, Host, Limits, Mode, Name, Policy, PortSet, Rule,
-    RuleList, Service, State,
+    AllowPart, Binding, ChangeContext, Combine, Host, Limits, Mode, Name, NamedList, NetworkRule,
+    Policy, PortSet, Rule, RuleList, Service, State,
 };
 
 /// A context for changes in tests.
@@ -115,31 +115,106 @@ fn mode() -> impl Strategy<Value = Mode> {
     prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)]
 }
 
-fn policy(services: usize) -> impl Strategy<Value = Policy> {
+/// A named list without its name; some are network rules, perhaps with a whole family.
+fn named_list() -> impl Strategy<Value = NamedList> {
+    let rule = prop_oneof![
+        4 => Just(None),
+        2 => any::<bool>().prop_map(|six| Some(NetworkRule {
+            kind: if six { "IPV6" } else { "IPV4" }.to_owned(),
+            mode: "INGRESS".to_owned(),
+            ..NetworkRule::default()
+        })),
+        1 => Just(Some(NetworkRule {
+            kind: "HOST_PORT".to_owned(),
+            mode: "EGRESS".to_owned(),
+            database: Some("DB".to_owned()),
+            schema: None,
+            values: vec!["example.org:443".to_owned()],
+        })),
+    ];
+    (list(8), rule, prop::bool::weighted(0.3), text()).prop_map(
+        |(entries, rule, every, comment)| {
+            let mut rules: Vec<Rule> = entries.iter().cloned().collect();
+            if let Some(rule) = &rule {
+                rules.retain(|entry| rule.takes(&entry.net) && entry.net.prefix_len() > 0);
+                if every && rule.is_judged() {
+                    let net = if rule.kind == "IPV6" {
+                        "::/0"
+                    } else {
+                        "0.0.0.0/0"
+                    };
+                    rules.push(Rule {
+                        net: net.parse().unwrap(),
+                        source: 0,
+                        line: 0,
+                        note: None,
+                    });
+                }
+            }
+            let mut list = NamedList {
+                name: Name::new("unnamed").unwrap(),
+                entries: RuleList::default(),
+                every: RuleList::default(),
+                rule,
+                comment: comment.map(Into::into),
+                owner: "tester".into(),
+                created: Timestamp::UNIX_EPOCH,
+                altered: Timestamp::UNIX_EPOCH,
+            };
+            let sources = match rules.is_empty() {
+                true => vec![],
+                false => vec!["--entry".into()],
+            };
+            list.set_entries(RuleList::from_parts(rules, sources));
+            list
+        },
+    )
+}
+
+fn list_name(number: usize) -> Name {
+    super::name::list_name(&format!("list-{number}")).unwrap()
+}
+
+fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
     let allow = prop_oneof![
         1 => Just(AllowPart::Any),
         2 => list(12).prop_map(AllowPart::Only),
     ];
     let bindings = vec(0..=services, 0..3);
+    let references = || {
+        let few = if lists == 0 { 0..1_usize } else { 0..3 };
+        vec(0..lists.max(1), few).prop_map(|numbers| {
+            let numbers: BTreeSet<_> = numbers.into_iter().collect();
+            numbers.into_iter().map(list_name).collect::<Vec<_>>()
+        })
+    };
     let fields = (allow, list(8), text(), prop::bool::weighted(0.85), bindings);
-    fields.prop_map(|(allow, block, comment, active, bindings)| Policy {
-        name: Name::new("unnamed").unwrap(),
-        allow,
-        block,
-        compat: Default::default(),
-        comment: comment.map(Into::into),
-        owner: "tester".into(),
-        created: Timestamp::UNIX_EPOCH,
-        altered: Timestamp::UNIX_EPOCH,
-        active,
-        bindings: bindings
-            .into_iter()
-            .map(|scope| match scope {
-                0 => Binding::Host,
-                service => Binding::Service(service_name(service)),
-            })
-            .collect(),
-    })
+    let fields = (fields, references(), references());
+    fields.prop_map(
+        |((allow, block, comment, active, bindings), allow_lists, block_lists)| Policy {
+            name: Name::new("unnamed").unwrap(),
+            allow_lists: match allow {
+                AllowPart::Any => Vec::new(),
+                AllowPart::Only(_) => allow_lists,
+            },
+            block_lists,
+            allow,
+            block,
+            compat: Default::default(),
+            comment: comment.map(Into::into),
+            owner: "tester".into(),
+            created: Timestamp::UNIX_EPOCH,
+            altered: Timestamp::UNIX_EPOCH,
+            active,
+            bindings: bindings
+                .into_iter()
+                .map(|scope| match scope {
+                    0 => Binding::Host,
+                    service => Binding::Service(service_name(service)),
+                })
+                .collect(),
+        },
+    )
 }
 
 fn service_name(number: usize) -> Name {
@@ -150,9 +225,13 @@ fn service_name(number: usize) -> Name {
 pub(crate) fn state() -> impl Strategy<Value = State> {
     let combine = prop_oneof![Just(Combine::Override), Just(Combine::And)];
     let services = vec((combine, mode(), text()), 0..4);
-    services.prop_flat_map(|services| {
-        let policies = vec(policy(services.len()), 0..6);
-        (Just(services), policies, mode()).prop_map(|(services, mut policies, mode)| {
+    (services, vec(named_list(), 0..4)).prop_flat_map(|(services, lists)| {
+        let policies = vec(policy(services.len(), lists.len()), 0..6);
+        let parts = (Just(services), Just(lists), policies, mode());
+        parts.prop_map(|(services, mut lists, mut policies, mode)| {
+            for (list, number) in lists.iter_mut().zip(0..) {
+                list.name = list_name(number);
+            }
             for (policy, number) in policies.iter_mut().zip(1..) {
                 policy.name = Name::new(&format!("pol{number}")).unwrap();
             }
@@ -176,6 +255,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
             State {
                 host,
                 services: services.collect(),
+                lists,
                 policies,
             }
         })
@@ -185,24 +265,24 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
 /// The addresses at both ends of every rule, and next to them.
 pub(crate) fn boundaries(state: &State) -> BTreeSet<IpAddr> {
     let mut found = BTreeSet::new();
-    for policy in &state.policies {
-        for rule in policy
-            .block
-            .iter()
-            .chain(policy.allow_list().into_iter().flat_map(RuleList::iter))
-        {
-            match rule.net {
-                IpNet::V4(net) => {
-                    let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
-                    for address in [first.wrapping_sub(1), first, last, last.wrapping_add(1)] {
-                        found.insert(IpAddr::V4(address.into()));
-                    }
+    let lists = state.lists.iter();
+    let named = lists.flat_map(|list| list.iter().map(|(_, rule)| rule.net));
+    let own = state.policies.iter().flat_map(|policy| {
+        let allow = policy.allow_list().into_iter().flat_map(RuleList::iter);
+        policy.block.iter().chain(allow).map(|rule| rule.net)
+    });
+    for net in own.chain(named) {
+        match net {
+            IpNet::V4(net) => {
+                let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+                for address in [first.wrapping_sub(1), first, last, last.wrapping_add(1)] {
+                    found.insert(IpAddr::V4(address.into()));
                 }
-                IpNet::V6(net) => {
-                    let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
-                    for address in [first.wrapping_sub(1), first, last, last.wrapping_add(1)] {
-                        found.insert(IpAddr::V6(address.into()));
-                    }
+            }
+            IpNet::V6(net) => {
+                let (first, last) = (u128::from(net.network()), u128::from(net.broadcast()));
+                for address in [first.wrapping_sub(1), first, last, last.wrapping_add(1)] {
+                    found.insert(IpAddr::V6(address.into()));
                 }
             }
         }

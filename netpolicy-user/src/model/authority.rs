@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{Excerpt, ModelError, Problem};
-use super::plan::renamed;
-use super::{Name, Policy, State};
+use super::plan::{renamed, renamed_lists};
+use super::{Name, NamedList, Policy, State};
 
 /// What a user may be allowed to do. Each of them, and owning a policy, includes reading.
 #[derive(
@@ -228,7 +228,9 @@ impl Rights {
     /// Whether the caller may read: has any privilege, or owns a policy.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
-        !self.granted.is_empty() || state.policies.iter().any(|policy| self.owns(policy))
+        !self.granted.is_empty()
+            || state.policies.iter().any(|policy| self.owns(policy))
+            || state.lists.iter().any(|list| self.owns_list(list))
     }
 
     /// Whether the caller may alter and drop a policy as its owner.
@@ -267,6 +269,8 @@ impl Rights {
                 "{user} may not {action}: that requires the privilege create"
             ));
         }
+        self.lacks_of_lists(old, new, &mut lacks);
+        let renamed_lists = renamed_lists(old, new);
         let renamed = renamed(old, new);
         let before = |policy: &Policy| {
             let same = old.policies.iter().find(|other| other.name == policy.name);
@@ -275,7 +279,7 @@ impl Rights {
         };
         for policy in &new.policies {
             match before(policy) {
-                Some(old) => self.lacks_to_alter(old, policy, &mut lacks),
+                Some(old) => self.lacks_to_alter(old, policy, &renamed_lists, &mut lacks),
                 None => self.lacks_to_make(policy, &mut lacks),
             }
         }
@@ -303,13 +307,61 @@ impl Rights {
         }
     }
 
-    fn lacks_to_alter(&self, old: &Policy, new: &Policy, lacks: &mut Vec<String>) {
+    /// What the caller lacks to make the named lists of `new` of those of `old`. Policies that
+    /// refer to a list follow its owner.
+    fn lacks_of_lists(&self, old: &State, new: &State, lacks: &mut Vec<String>) {
+        let user = &self.user;
+        let renamed = renamed_lists(old, new);
+        for list in &new.lists {
+            let same = old.lists.iter().find(|other| other.name == list.name);
+            let from = renamed.iter().find(|(_, to)| to.name == list.name);
+            match same.or(from.map(|(from, _)| *from)) {
+                None if !self.has(Privilege::Create) => lacks.push(format!(
+                    "{user} may not make list '{}': that requires the privilege create",
+                    list.name
+                )),
+                Some(old) if old != list && !self.owns_list(old) => {
+                    lacks.push(self.not_list_owner("alter", old));
+                }
+                _ => {}
+            }
+        }
+        for list in &old.lists {
+            let stays = new.lists.iter().any(|other| other.name == list.name)
+                || renamed.iter().any(|(from, _)| from.name == list.name);
+            if !stays && !self.owns_list(list) {
+                lacks.push(self.not_list_owner("drop", list));
+            }
+        }
+    }
+
+    /// Whether the caller may alter and drop a named list as its owner.
+    #[must_use]
+    pub fn owns_list(&self, list: &NamedList) -> bool {
+        self.has(Privilege::Admin) || self.is(&Principal::of_owner(&list.owner))
+    }
+
+    fn not_list_owner(&self, what: &str, list: &NamedList) -> String {
+        format!(
+            "{} may not {what} list '{}': it belongs to {}",
+            self.user, list.name, list.owner
+        )
+    }
+
+    fn lacks_to_alter(
+        &self,
+        old: &Policy,
+        new: &Policy,
+        lists: &[(&NamedList, &NamedList)],
+        lacks: &mut Vec<String>,
+    ) {
         if old.owner != new.owner && !self.owns(old) {
             lacks.push(self.not_owner("give away", old));
         }
         let altered = old.name != new.name
             || old.allow != new.allow
             || old.block != new.block
+            || refers_otherwise(old, new, lists)
             || old.compat != new.compat
             || old.comment != new.comment;
         if altered && !self.owns(old) {
@@ -330,6 +382,18 @@ impl Rights {
             self.user, policy.name, policy.owner
         )
     }
+}
+
+/// Whether a policy refers to other lists than before; a list that was renamed is the same.
+fn refers_otherwise(old: &Policy, new: &Policy, renamed: &[(&NamedList, &NamedList)]) -> bool {
+    let now = |names: &[Name]| -> Vec<Name> {
+        let now = |name: &Name| {
+            let pair = renamed.iter().find(|(from, _)| from.name == *name);
+            pair.map_or(name, |(_, to)| &to.name).clone()
+        };
+        names.iter().map(now).collect()
+    };
+    now(&old.allow_lists) != new.allow_lists || now(&old.block_lists) != new.block_lists
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Combine, Mode, PolicyCompat, RuleList};
+use super::{Combine, ListKind, Mode, NetworkRule, PolicyCompat, RuleList};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -71,6 +71,71 @@ pub enum Change {
         )]
         #[schema(value_type = Option<String>)]
         compat: PolicyCompat,
+    },
+    /// Alters which named lists a policy refers to, and leaves its own rules.
+    #[schema(title = "AlterReferences")]
+    AlterReferences {
+        /// The policy's name.
+        policy: String,
+        /// On which side.
+        list: ListKind,
+        /// What becomes of the references.
+        edit: ReferenceEdit,
+    },
+    /// Makes a named list.
+    #[schema(title = "CreateList")]
+    CreateList {
+        /// Its name.
+        name: String,
+        /// Its entries.
+        #[serde(default)]
+        entries: ListInput,
+        /// Description.
+        #[serde(default)]
+        comment: Option<String>,
+        /// In place of the list of this name, if there is one; policies go on referring to it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        replace: bool,
+        /// What SQL has to know of it, if it is a network rule.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network_rule: Option<NetworkRule>,
+    },
+    /// Alters a named list's entries or comment. Every policy that refers to it follows.
+    #[schema(title = "AlterList")]
+    AlterList {
+        /// Its name.
+        name: String,
+        /// What to do with its entries. `Any` empties it.
+        #[serde(default)]
+        entries: ListEdit,
+        /// A new comment; an empty one removes it.
+        #[serde(default)]
+        comment: Option<String>,
+        /// New values of a network rule that no filter of packets can judge.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        values: Option<Vec<String>>,
+    },
+    /// Gives a named list to another owner.
+    #[schema(title = "SetListOwner")]
+    SetListOwner {
+        /// The list's name.
+        list: String,
+        /// An OS user's name, or `group:` and a group's.
+        owner: String,
+    },
+    /// Renames a named list. Policies go on referring to it.
+    #[schema(title = "RenameList")]
+    RenameList {
+        /// Its name.
+        name: String,
+        /// Its new name.
+        to: String,
+    },
+    /// Drops a named list to which no policy refers.
+    #[schema(title = "DropList")]
+    DropList {
+        /// Its name.
+        name: String,
     },
     /// Gives a policy to another owner.
     #[schema(title = "SetOwner")]
@@ -234,6 +299,8 @@ impl Change {
                 let allow = edited(allow).into_iter();
                 allow.chain(edited(block)).collect()
             }
+            Self::CreateList { entries, .. } => of(&mut entries.files).collect(),
+            Self::AlterList { entries, .. } => edited(entries),
             _ => Vec::new(),
         }
     }
@@ -255,6 +322,8 @@ impl Change {
             Self::Apply { file, lists, .. } => file.text.len() + files(lists),
             Self::CreatePolicy { allow, block, .. } => allow.as_ref().map_or(0, list) + list(block),
             Self::AlterPolicy { allow, block, .. } => edit(allow) + edit(block),
+            Self::CreateList { entries, .. } => list(entries),
+            Self::AlterList { entries, .. } => edit(entries),
             _ => 0,
         }
     }
@@ -264,7 +333,7 @@ impl Change {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListInput {
-    /// Addresses, CIDRs or ranges, one an item.
+    /// Addresses, CIDRs or ranges, one an item; in a policy also `@name` for a named list.
     #[serde(default)]
     pub items: Vec<String>,
     /// Whole list files.
@@ -277,7 +346,7 @@ pub struct ListInput {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_empty: bool,
     /// A list that is read and checked already, instead of items and files: from SQL,
-    /// whose dialects have checks of their own. Does not travel.
+    /// whose dialects have checks of their own. Says nothing of named lists. Does not travel.
     #[serde(skip)]
     pub ready: Option<RuleList>,
 }
@@ -328,6 +397,30 @@ pub enum ListEdit {
         /// Rules to remove, by what they mean (`10.0.0.1/24` removes `10.0.0.0/24`).
         #[serde(default)]
         remove: ListInput,
+    },
+}
+
+/// An edit of a policy's references to named lists, by their names without `@`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ReferenceEdit {
+    /// Refer to these alone.
+    #[schema(title = "SetReferences")]
+    Set {
+        /// The lists.
+        lists: Vec<String>,
+    },
+    /// Refer to these as well.
+    #[schema(title = "AddReferences")]
+    Add {
+        /// The lists.
+        lists: Vec<String>,
+    },
+    /// Refer to these no longer.
+    #[schema(title = "RemoveReferences")]
+    Remove {
+        /// The lists.
+        lists: Vec<String>,
     },
 }
 

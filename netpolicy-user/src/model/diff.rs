@@ -63,12 +63,13 @@ fn whole(section: &Section<'_>, sign: Sign, hunks: &mut Hunks) {
 /// A section that both files have.
 fn section(old: &Section<'_>, new: &Section<'_>, hunks: &mut Hunks) {
     let is = |key: &'static str| move |part: &&SectionPart<'_>| part.key() == key;
-    for key in ["head", "allow", "block", "tail"] {
+    for key in ["head", "allow", "block", "entries", "tail"] {
         let a = old.parts.iter().find(is(key));
         let b = new.parts.iter().find(is(key));
         match (a, b) {
-            (Some(SectionPart::Rules(_, a)), Some(SectionPart::Rules(_, b))) => {
+            (Some(SectionPart::Rules(_, before, a)), Some(SectionPart::Rules(_, after, b))) => {
                 hunks.keep(1, |_| format!("{key} = ["));
+                lines(before, after, hunks);
                 rules(a, b, hunks);
                 hunks.keep(1, |_| "]".to_owned());
             }

@@ -1,12 +1,15 @@
 //! Errors in users' input: typed, with their place, in one line.
 
+mod named;
+
 use std::fmt;
 
+pub use self::named::ListProblem;
 pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
 pub use super::place::Place;
 pub use super::wording::{Excerpt, closest};
-use super::wording::{NoList, at, counted, did_you_mean, join_policies, suggest_key};
+use super::wording::{NoList, OnList, at, counted, did_you_mean, join_policies, suggest_key};
 
 /// The manner of an error, for status and exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,18 @@ impl fmt::Display for ModelError {
 
 impl std::error::Error for ModelError {}
 
+impl From<ListProblem> for Problem {
+    fn from(problem: ListProblem) -> Self {
+        Self::List(Box::new(problem))
+    }
+}
+
+impl From<ListProblem> for ModelError {
+    fn from(problem: ListProblem) -> Self {
+        Problem::from(problem).into()
+    }
+}
+
 impl From<Problem> for ModelError {
     fn from(problem: Problem) -> Self {
         Self {
@@ -63,6 +78,8 @@ pub enum Noun {
     Policy,
     /// A service.
     Service,
+    /// A named list.
+    List,
 }
 
 impl fmt::Display for Noun {
@@ -70,6 +87,7 @@ impl fmt::Display for Noun {
         f.write_str(match self {
             Self::Policy => "policy",
             Self::Service => "service",
+            Self::List => "list",
         })
     }
 }
@@ -161,29 +179,26 @@ pub enum Problem {
         first: Option<Place>,
     },
     /// A rule to be added is there.
-    #[error("'{text}' is on the {list} list of policy '{policy}' already{}; leave it out", at(first.as_ref()))]
+    #[error("'{text}' is on {list} already{}; leave it out", at(first.as_ref()))]
     AlreadyThere {
         /// The rule to add.
         text: String,
         /// On which list.
-        list: ListKind,
-        /// Whose list.
-        policy: String,
+        list: OnList,
         /// Where the rule that is there was written.
         first: Option<Place>,
     },
     /// A rule to be removed is not there.
-    #[error(
-        "'{text}' is not on the {list} list of policy '{policy}'; `netpolicy policy show {policy}` lists its rules"
-    )]
+    #[error("'{text}' is not on {list}; {} lists its rules", list.shown_by())]
     NotThere {
         /// The rule to remove.
         text: String,
         /// From which list.
-        list: ListKind,
-        /// Whose list.
-        policy: String,
+        list: OnList,
     },
+    /// What is wrong with a named list, or with a reference to one.
+    #[error("{0}")]
+    List(Box<ListProblem>),
     /// A whole family in a block list.
     #[error("a blocked {net} denies {}; if that is intended, use an empty allow list (allow = [], --only) or --force", if net.starts_with("::") { "every IPv6 source" } else { "every IPv4 source" })]
     BlocksAll {
@@ -382,6 +397,7 @@ impl Problem {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::List(problem) => problem.kind(),
             Self::Unknown { .. } | Self::NotThere { .. } | Self::NotBound { .. } => {
                 ErrorKind::Unknown
             }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use netpolicy_common::Reason;
 use serde::{Deserialize, Serialize};
 
-use super::{AllowPart, Binding, Combine, Mode, Policy, Rule, RuleList, Service, State};
+use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
 /// Which list of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -37,21 +37,73 @@ pub struct RuleRef {
     pub policy: usize,
     /// Which of its lists.
     pub list: ListKind,
-    /// Index into the list.
+    /// Index into [`State::lists`] of the named list that brought it; `None`: the policy's own.
+    pub named: Option<usize>,
+    /// Index into the policy's list, or into all entries of the named one.
     pub rule: usize,
 }
 
+/// A rule, and what it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResolvedRule<'s> {
+    /// The policy.
+    pub policy: &'s Policy,
+    /// The named list that brought it to the policy.
+    pub named: Option<&'s NamedList>,
+    /// The list that knows its place.
+    pub list: &'s RuleList,
+    /// The rule.
+    pub rule: &'s Rule,
+}
+
 impl RuleRef {
-    /// The policy, the list and the rule, unless the state is another one.
+    /// The rule and what it belongs to, unless the state is another one.
     #[must_use]
-    pub fn resolve(self, state: &State) -> Option<(&Policy, &RuleList, &Rule)> {
+    pub fn resolve(self, state: &State) -> Option<ResolvedRule<'_>> {
         let policy = state.policies.get(self.policy)?;
+        if let Some(named) = self.named {
+            let named = state.lists.get(named)?;
+            let in_entries = self.rule.checked_sub(named.entries.len());
+            let (list, index) = match in_entries {
+                None => (&named.entries, self.rule),
+                Some(index) => (&named.every, index),
+            };
+            return Some(ResolvedRule {
+                policy,
+                named: Some(named),
+                list,
+                rule: list.get(index)?,
+            });
+        }
         let list = match (self.list, &policy.allow) {
             (ListKind::Block, _) => &policy.block,
             (ListKind::Allow, AllowPart::Only(list)) => list,
             (ListKind::Allow, AllowPart::Any) => return None,
         };
-        Some((policy, list, list.get(self.rule)?))
+        Some(ResolvedRule {
+            policy,
+            named: None,
+            list,
+            rule: list.get(self.rule)?,
+        })
+    }
+}
+
+impl ResolvedRule<'_> {
+    /// "'10.0.0.0/8' of policy 'office' (office.toml:3)", with the named list that it is on.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let place = self.list.place(self.rule);
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        let text = self.rule.text();
+        let policy = &self.policy.name;
+        match self.named {
+            Some(named) => {
+                let list = named.reference();
+                format!("'{text}' of list {list} in policy '{policy}'{place}")
+            }
+            None => format!("'{text}' of policy '{policy}'{place}"),
+        }
     }
 }
 
@@ -142,29 +194,20 @@ fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
             rule: None,
         };
     }
-    let block = policies
-        .iter()
-        .map(|&index| (index, &state.policies[index].block));
-    if let Some(rule) = best_match(ListKind::Block, block, source) {
+    if let Some(rule) = best_match(state, ListKind::Block, policies, source) {
         return Verdict {
             reason: Reason::Blocked,
             rule: Some(rule),
         };
     }
-    let allow: Vec<_> = policies
-        .iter()
-        .filter_map(|&index| match &state.policies[index].allow {
-            AllowPart::Any => None,
-            AllowPart::Only(list) => Some((index, list)),
-        })
-        .collect();
-    if allow.is_empty() {
+    let says_only = |&index: &usize| state.policies[index].allow != AllowPart::Any;
+    if !policies.iter().any(says_only) {
         return Verdict {
             reason: Reason::NotBlocked,
             rule: None,
         };
     }
-    match best_match(ListKind::Allow, allow, source) {
+    match best_match(state, ListKind::Allow, policies, source) {
         Some(rule) => Verdict {
             reason: Reason::Allowed,
             rule: Some(rule),
@@ -176,25 +219,28 @@ fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
     }
 }
 
-/// The longest prefix that holds `source`; of equally long ones the first.
-fn best_match<'a>(
+/// The longest prefix of that kind that holds `source`; of equally long ones the first.
+fn best_match(
+    state: &State,
     kind: ListKind,
-    lists: impl IntoIterator<Item = (usize, &'a RuleList)>,
+    policies: &[usize],
     source: IpAddr,
 ) -> Option<RuleRef> {
     let mut best: Option<(u8, RuleRef)> = None;
-    for (policy, list) in lists {
-        for (index, rule) in list.iter().enumerate() {
-            let length = rule.net.prefix_len();
-            if rule.net.contains(&source) && best.is_none_or(|(longest, _)| length > longest) {
-                best = Some((
-                    length,
-                    RuleRef {
+    for &policy in policies {
+        let counted = state.counted(&state.policies[policy]);
+        for counted in counted.iter().filter(|one| one.kind == kind) {
+            for (index, rule) in counted.entries.iter().enumerate() {
+                let length = rule.net.prefix_len();
+                if rule.net.contains(&source) && best.is_none_or(|(longest, _)| length > longest) {
+                    let rule = RuleRef {
                         policy,
                         list: kind,
-                        rule: index,
-                    },
-                ));
+                        named: counted.named,
+                        rule: counted.rule_index(state, index),
+                    };
+                    best = Some((length, rule));
+                }
             }
         }
     }

@@ -102,16 +102,8 @@ impl Explanation {
     #[must_use]
     pub fn sentence(&self, state: &State) -> String {
         let source = self.source;
-        let rule = self
-            .rule
-            .and_then(|rule| rule.resolve(state))
-            .map(|(policy, list, rule)| {
-                let place = list
-                    .place(rule)
-                    .map(|place| format!(" ({place})"))
-                    .unwrap_or_default();
-                format!("'{}' of policy '{}'{place}", rule.text(), policy.name)
-            });
+        let rule = self.rule.and_then(|rule| rule.resolve(state));
+        let rule = rule.map(|rule| rule.in_words());
         let rule = rule.unwrap_or_default();
         let observed = "; only observed, so it passes";
         match self.reason {

@@ -1,4 +1,4 @@
-//! Names of policies and services.
+//! Names of policies, services and lists.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Excerpt, ModelError, NameProblem, Problem};
 
-/// A policy's or service's name.
+/// A policy's, service's or list's name.
 ///
 /// As written: 3 to 28 ASCII letters, digits and underscores, not beginning with
-/// a digit, folded to lower case. In double quotes, as in SQL, it keeps its case and may
+/// a digit, folded to lower case; a list's may hold hyphens, too. In double quotes, as in SQL, it keeps its case and may
 /// hold other characters: `"Head Office"`. Names that differ by case alone cannot exist
 /// together, so a look-up without quotes finds a name whatever its case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,14 +32,14 @@ impl Name {
     /// # Errors
     /// [`Problem::Name`] or [`Problem::QuotedName`], which say what is wrong with it.
     pub fn new(text: &str) -> Result<Self, ModelError> {
-        Self::written(text, SHORTEST)
+        Self::written(text, SHORTEST, Hyphens::Refused)
     }
 
-    fn written(text: &str, shortest: usize) -> Result<Self, ModelError> {
+    fn written(text: &str, shortest: usize, hyphens: Hyphens) -> Result<Self, ModelError> {
         if let Some(inner) = quoted(text) {
             return Self::exact(inner);
         }
-        match fault(text, shortest) {
+        match fault(text, shortest, hyphens) {
             None => Ok(Self(text.to_ascii_lowercase().into())),
             Some(why) => Err(Problem::Name {
                 text: Excerpt::new(text),
@@ -99,17 +99,23 @@ impl Name {
     /// quotes unless it is a plain one.
     #[must_use]
     pub fn to_written(&self) -> Cow<'_, str> {
-        self.written_from(SHORTEST)
+        self.written_from(SHORTEST, Hyphens::Refused)
+    }
+
+    /// The same for a list's name, which may hold hyphens without quotes.
+    #[must_use]
+    pub fn to_written_list(&self) -> Cow<'_, str> {
+        self.written_from(SHORTEST, Hyphens::Accepted)
     }
 
     /// The same for a service's name, which may be shorter without quotes.
     #[must_use]
     pub fn to_written_service(&self) -> Cow<'_, str> {
-        self.written_from(SHORTEST_SERVICE)
+        self.written_from(SHORTEST_SERVICE, Hyphens::Refused)
     }
 
-    fn written_from(&self, shortest: usize) -> Cow<'_, str> {
-        let is_plain = fault(&self.0, shortest).is_none()
+    fn written_from(&self, shortest: usize, hyphens: Hyphens) -> Cow<'_, str> {
+        let is_plain = fault(&self.0, shortest, hyphens).is_none()
             && !self.0.bytes().any(|byte| byte.is_ascii_uppercase());
         if is_plain {
             Cow::Borrowed(&self.0)
@@ -133,14 +139,22 @@ fn same_fold(a: &str, b: &str) -> bool {
                 .eq(b.chars().flat_map(char::to_lowercase))
 }
 
+/// Whether a name without quotes may hold hyphens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hyphens {
+    Refused,
+    Accepted,
+}
+
 /// What is wrong with a name.
-fn fault(text: &str, shortest: usize) -> Option<NameProblem> {
+fn fault(text: &str, shortest: usize, hyphens: Hyphens) -> Option<NameProblem> {
     let Some(first) = text.chars().next() else {
         return Some(NameProblem::Empty);
     };
+    let accepts = hyphens == Hyphens::Accepted;
     if let Some(found) = text
         .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || *c == '_'))
+        .find(|&c| !(c.is_ascii_alphanumeric() || c == '_' || accepts && c == '-'))
     {
         return Some(NameProblem::Character(found));
     }
@@ -151,12 +165,17 @@ fn fault(text: &str, shortest: usize) -> Option<NameProblem> {
     if text.len() > LONGEST {
         return Some(NameProblem::Long(text.len()));
     }
-    first.is_ascii_digit().then_some(NameProblem::Start(first))
+    (first.is_ascii_digit() || first == '-').then_some(NameProblem::Start(first))
+}
+
+/// Checks and folds a list's name, as it is written without the `@` of references.
+pub(super) fn list_name(text: &str) -> Result<Name, ModelError> {
+    Name::written(text, SHORTEST, Hyphens::Accepted)
 }
 
 /// Checks and folds a service's name: any but the host's.
 pub(super) fn service_name(text: &str) -> Result<Name, ModelError> {
-    let name = Name::written(text, SHORTEST_SERVICE)?;
+    let name = Name::written(text, SHORTEST_SERVICE, Hyphens::Refused)?;
     if name.matches("host") {
         return Err(Problem::NameReserved.into());
     }

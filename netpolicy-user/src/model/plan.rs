@@ -1,8 +1,12 @@
 //! The differences between two states, in words.
 
+mod named;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(super) use self::named::renamed_lists;
+use self::named::{lists, references};
 use super::list::{Segment, rules_of};
 use super::{AllowPart, Host, Policy, PolicyCompat, Rule, RuleList, Service, State, counted};
 
@@ -60,6 +64,7 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
             );
         },
     );
+    lists(&mut items, old, new);
     let renamed = renamed(old, new);
     for_each_name(
         &old.policies,
@@ -222,6 +227,18 @@ fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
     {
         details.push(format!("owner: {} -> {}", old.owner, new.owner));
     }
+    references(
+        &mut details,
+        "allow",
+        old.map(|p| &*p.allow_lists),
+        new.map(|p| &*p.allow_lists),
+    );
+    references(
+        &mut details,
+        "block",
+        old.map(|p| &*p.block_lists),
+        new.map(|p| &*p.block_lists),
+    );
     rules(
         &mut details,
         "allow",
@@ -337,7 +354,7 @@ fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&
     }
     let sorted = |rules: &[&'a Rule]| {
         let mut order: Vec<usize> = (0..rules.len()).collect();
-        order.sort_unstable_by_key(|&index| (words(rules[index]), index));
+        order.sort_unstable_by_key(|&index| (sort_key(rules[index]), index));
         order
     };
     let (order_old, order_new) = (sorted(old), sorted(new));
@@ -347,7 +364,7 @@ fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&
         let order = match (order_old.get(i), order_new.get(j)) {
             (Some(_), None) => std::cmp::Ordering::Less,
             (None, _) => std::cmp::Ordering::Greater,
-            (Some(&a), Some(&b)) => words(old[a]).cmp(&words(new[b])),
+            (Some(&a), Some(&b)) => sort_key(old[a]).cmp(&sort_key(new[b])),
         };
         if order.is_lt() {
             removed.push(order_old[i]);
@@ -366,7 +383,7 @@ fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&
 }
 
 /// What two rules that say the same have in common, as something to sort by.
-fn words(rule: &Rule) -> impl Ord + '_ {
+fn sort_key(rule: &Rule) -> impl Ord + '_ {
     (rule.net, rule.note.as_deref())
 }
 

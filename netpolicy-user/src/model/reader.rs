@@ -5,6 +5,7 @@
 
 mod equal;
 mod finish;
+mod reference;
 mod whole;
 
 use std::net::IpAddr;
@@ -12,13 +13,15 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
 use super::address::{self, Written, WrittenNet};
-use super::error::{Excerpt, ModelError, Place, Problem};
+use super::error::{Excerpt, ListProblem, ModelError, Place, Problem};
 use super::evaluate::ListKind;
 use super::list::{Cutter, Earlier, Sameness};
 use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
 
+use self::reference::REFERENCE;
+pub(super) use self::reference::Reference;
 pub(super) use self::whole::Tolerance;
 
 /// Errors in one list after which the rest is not read: it is no address list.
@@ -65,7 +68,8 @@ pub(super) struct RuleSpot {
 
 /// Gathers one list from any number of files and items.
 pub(super) struct ListReader<'r> {
-    kind: ListKind,
+    /// Which list of a policy; `None`: a named list.
+    kind: Option<ListKind>,
     limit: usize,
     /// Whether the rules are to be removed, not enforced.
     removing: bool,
@@ -80,10 +84,24 @@ pub(super) struct ListReader<'r> {
     full: bool,
     /// Errors in the report after which the rest is not read.
     hopeless: usize,
+    /// Named lists that are referred to.
+    references: Vec<Reference>,
+    /// Whether a list file is being read, which refers to none.
+    in_file: bool,
 }
 
 impl<'r> ListReader<'r> {
     pub(super) fn new(kind: ListKind, limit: usize, report: &'r mut Report) -> Self {
+        Self::of(Some(kind), limit, report)
+    }
+
+    /// For a named list.
+    pub(super) fn of_named(limit: usize, report: &'r mut Report) -> Self {
+        Self::of(None, limit, report)
+    }
+
+    /// For a list of that kind; `None`: a named list.
+    pub(super) fn of(kind: Option<ListKind>, limit: usize, report: &'r mut Report) -> Self {
         let hopeless = report.error_count() + HOPELESS;
         Self {
             kind,
@@ -96,6 +114,8 @@ impl<'r> ListReader<'r> {
             pieces: Vec::new(),
             full: false,
             hopeless,
+            references: Vec::new(),
+            in_file: false,
         }
     }
 
@@ -154,6 +174,12 @@ impl<'r> ListReader<'r> {
             self.report.error_at(Some(place), Problem::Binary);
             return;
         }
+        self.in_file = true;
+        self.lines(source, text);
+        self.in_file = false;
+    }
+
+    fn lines(&mut self, source: u16, text: &str) {
         for (line, number) in text.split('\n').zip(1_u32..) {
             let item = line.trim_ascii();
             let spot = RuleSpot {
@@ -223,6 +249,12 @@ impl<'r> ListReader<'r> {
         comment: Option<&str>,
     ) {
         let text = text.trim();
+        if let Some(list) = text.strip_prefix(REFERENCE)
+            && !self.in_file
+        {
+            self.reference(spot, list, name.is_some() || comment.is_some());
+            return;
+        }
         for (what, value) in [("rule name", name), ("comment", comment)] {
             let length = value.map_or(0, |value| value.chars().count());
             if length > MAX_COMMENT {
@@ -323,7 +355,7 @@ impl<'r> ListReader<'r> {
 
     /// Refuses a blocked `/0`, or warns of one that is accepted.
     fn blocks_all(&mut self, spot: RuleSpot, net: IpNet) -> bool {
-        if self.kind != ListKind::Block || net.prefix_len() != 0 || self.removing {
+        if self.kind != Some(ListKind::Block) || net.prefix_len() != 0 || self.removing {
             return false;
         }
         let problem = || Problem::BlocksAll {
@@ -346,9 +378,10 @@ impl<'r> ListReader<'r> {
         } else if !self.full {
             self.full = true;
             let place = place(&self.sources, spot);
-            let problem = Problem::ListTooLong {
-                list: self.kind,
-                limit: self.limit,
+            let limit = self.limit;
+            let problem = match self.kind {
+                Some(list) => Problem::ListTooLong { list, limit },
+                None => ListProblem::NamedListTooLong { limit }.into(),
             };
             self.report.error_at(Some(place), problem);
         }

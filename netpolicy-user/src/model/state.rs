@@ -8,7 +8,7 @@ use netpolicy_common::{MAX_SCOPES, ScopeId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HostCompat, Name, PolicyCompat, PortSet, RuleList};
+use super::{HostCompat, ListKind, Name, NamedList, PolicyCompat, PortSet, RuleList};
 
 /// Everything a host's operator wants enforced. Cloning is cheap: rule lists are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct State {
     pub host: Host,
     /// Sorted by name.
     pub services: Vec<Service>,
+    /// Sorted by name.
+    pub lists: Vec<NamedList>,
     /// Sorted by name.
     pub policies: Vec<Policy>,
 }
@@ -81,6 +83,11 @@ pub struct Policy {
     pub allow: AllowPart,
     /// What it blocks.
     pub block: RuleList,
+    /// Named lists whose entries it allows as well, each once. Only with
+    /// [`AllowPart::Only`].
+    pub allow_lists: Vec<Name>,
+    /// Named lists whose entries it blocks as well, each once.
+    pub block_lists: Vec<Name>,
     /// For SQL's dialects.
     pub compat: PolicyCompat,
     /// Description.
@@ -144,6 +151,7 @@ impl State {
         Self {
             host: Host::default(),
             services: Vec::new(),
+            lists: Vec::new(),
             policies: Vec::new(),
         }
     }
@@ -184,10 +192,11 @@ impl State {
         self.bound_to(scope).filter(|policy| policy.active)
     }
 
-    /// Rules in all lists.
+    /// Rules in all lists, those of a named list once.
     #[must_use]
     pub fn rule_count(&self) -> u64 {
-        self.policies.iter().map(Policy::rule_count).sum()
+        let named: u64 = self.lists.iter().map(|list| list.len() as u64).sum();
+        named + self.policies.iter().map(Policy::rule_count).sum::<u64>()
     }
 }
 
@@ -201,13 +210,30 @@ impl Policy {
         }
     }
 
+    /// The named lists to which it refers on one side.
+    #[must_use]
+    pub fn lists(&self, kind: ListKind) -> &Vec<Name> {
+        match kind {
+            ListKind::Allow => &self.allow_lists,
+            ListKind::Block => &self.block_lists,
+        }
+    }
+
+    /// The same, to change them.
+    pub(super) fn lists_mut(&mut self, kind: ListKind) -> &mut Vec<Name> {
+        match kind {
+            ListKind::Allow => &mut self.allow_lists,
+            ListKind::Block => &mut self.block_lists,
+        }
+    }
+
     /// Whether it governs something.
     #[must_use]
     pub fn is_in_force(&self) -> bool {
         self.active && !self.bindings.is_empty()
     }
 
-    /// Rules in both lists.
+    /// Rules in both of its own lists.
     #[must_use]
     pub fn rule_count(&self) -> u64 {
         (self.allow_list().map_or(0, RuleList::len) + self.block.len()) as u64

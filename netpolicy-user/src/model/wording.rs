@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::error::Noun;
+use super::evaluate::ListKind;
 use super::place::Place;
 
 /// "1 rule", "2 rules".
@@ -80,6 +82,41 @@ pub(super) fn at(place: Option<&Place>) -> String {
     place.map(|place| format!(" ({place})")).unwrap_or_default()
 }
 
+/// A list for messages: "the block list of policy 'office'", "list @office".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnList {
+    /// Which list of a policy; `None`: a named list.
+    kind: Option<ListKind>,
+    name: String,
+}
+
+impl OnList {
+    pub(super) fn new(kind: Option<ListKind>, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+        }
+    }
+
+    /// The command that shows its rules.
+    pub(super) fn shown_by(&self) -> String {
+        let noun = match self.kind {
+            Some(_) => "policy",
+            None => "list",
+        };
+        format!("`netpolicy {noun} show {}`", self.name)
+    }
+}
+
+impl fmt::Display for OnList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Some(kind) => write!(f, "the {kind} list of policy '{}'", self.name),
+            None => write!(f, "list '{}'", self.name),
+        }
+    }
+}
+
 pub(super) fn join_policies(names: &[String]) -> String {
     let noun = if names.len() == 1 {
         "policy"
@@ -104,8 +141,10 @@ pub struct NoList {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NamedBy {
     pub(super) key: &'static str,
-    /// The policy, if it has a name.
-    pub(super) policy: Option<String>,
+    /// Whether it is a policy's or a list's.
+    pub(super) noun: Noun,
+    /// The policy or list, if it has a name.
+    pub(super) name: Option<String>,
     pub(super) place: Place,
 }
 
@@ -118,12 +157,18 @@ impl fmt::Display for NoList {
             Some(first) => write!(f, "; it begins with {first}")?,
             None => f.write_str("; it is empty but for blank lines and comments")?,
         }
-        let Some(NamedBy { key, policy, place }) = &self.named else {
+        let Some(NamedBy {
+            key,
+            noun,
+            name,
+            place,
+        }) = &self.named
+        else {
             return Ok(());
         };
         write!(f, "; it is the {key} at {place}")?;
-        match policy {
-            Some(policy) => write!(f, " of policy '{policy}'"),
+        match name {
+            Some(name) => write!(f, " of {noun} '{name}'"),
             None => Ok(()),
         }
     }

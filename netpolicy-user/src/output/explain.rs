@@ -62,6 +62,14 @@ impl Render for ExplainView {
                 ),
                 ("Policy", rule(|m| Some(&m.policy))),
                 ("List", matched.map(|m| plain(m.list.to_string()))),
+                (
+                    "Named list",
+                    matched.and_then(|m| {
+                        m.named_list
+                            .as_deref()
+                            .map(|name| plain(line(&format!("@{name}"))))
+                    }),
+                ),
                 ("Rule", matched.map(|m| plain(rule_text(m)))),
                 ("Place", rule(|m| m.rule.place.as_deref())),
                 ("Rule name", rule(|m| m.rule.name.as_deref())),

@@ -11,6 +11,7 @@ mod events;
 mod explain;
 mod history;
 mod lint;
+mod lists;
 mod policies;
 mod services;
 mod settings;

@@ -22,8 +22,11 @@ impl Render for [PolicyView] {
                     plain(line(&p.name)),
                     status(p),
                     plain(list(&p.bindings)),
-                    p.allow_count.map_or_else(|| number(&"any"), |n| number(&n)),
-                    number(&p.block_count),
+                    match p.allow_count {
+                        None => number(&"any"),
+                        Some(n) => number(&line(&with_lists(n, &p.allow_lists))),
+                    },
+                    number(&line(&with_lists(p.block_count, &p.block_lists))),
                     plain(line(&p.owner)),
                     plain(time(options, p.altered)),
                     plain(line(p.comment.as_deref().unwrap_or(""))),
@@ -41,8 +44,10 @@ impl Render for PolicyView {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let allow = match self.allow_count {
             None => "any".to_owned(),
-            Some(0) => "nothing: an empty list denies every source".to_owned(),
-            Some(n) => format!("only {}", count(n as u64, "rule", "rules")),
+            Some(0) if self.allow_lists.is_empty() => {
+                "nothing: an empty list denies every source".to_owned()
+            }
+            Some(n) => format!("only {}", rules_and_lists(n, &self.allow_lists)),
         };
         write_fields(
             options,
@@ -50,10 +55,13 @@ impl Render for PolicyView {
                 ("Name", Some(plain(line(&self.name)))),
                 ("Status", Some(status(self))),
                 ("Scopes", Some(plain(list(&self.bindings)))),
-                ("Allow", Some(plain(allow))),
+                ("Allow", Some(plain(line(&allow)))),
                 (
                     "Block",
-                    Some(plain(count(self.block_count as u64, "rule", "rules"))),
+                    Some(plain(line(&rules_and_lists(
+                        self.block_count,
+                        &self.block_lists,
+                    )))),
                 ),
                 ("Owner", Some(plain(line(&self.owner)))),
                 ("Created", Some(plain(time(options, self.created)))),
@@ -70,7 +78,31 @@ impl Render for PolicyView {
             return Ok(());
         }
         writeln!(out)?;
-        write_rules(options, &rules, out)
+        write_rules(options, "RULE", &rules, out)
+    }
+}
+
+/// "3", "3 @bad-hosts".
+fn with_lists(count: usize, lists: &[String]) -> String {
+    let names = lists.iter().map(|name| format!(" @{name}"));
+    names.fold(count.to_string(), |all, name| all + &name)
+}
+
+/// "3 rules", "3 rules and the lists @bad-hosts, @tor".
+fn rules_and_lists(rules: usize, lists: &[String]) -> String {
+    let names: Vec<_> = lists.iter().map(|name| format!("@{name}")).collect();
+    let names = names.join(", ");
+    let noun = match lists.len() {
+        1 => "list",
+        _ => "lists",
+    };
+    match (rules, lists.is_empty()) {
+        (n, true) => count(n as u64, "rule", "rules"),
+        (0, false) => format!("the {noun} {names}"),
+        (n, false) => format!(
+            "{} and the {noun} {names}",
+            count(n as u64, "rule", "rules")
+        ),
     }
 }
 
@@ -82,13 +114,14 @@ impl Render for [RuleItem] {
         let lists: Vec<_> = self.iter().map(|item| item.list.to_string()).collect();
         let rules = lists.iter().map(String::as_str);
         let rules: Vec<_> = rules.zip(self.iter().map(|item| &item.rule)).collect();
-        write_rules(options, &rules, out)
+        write_rules(options, "RULE", &rules, out)
     }
 }
 
-/// Columns that would be empty throughout are left out.
-fn write_rules(
+/// Columns that would be empty throughout are left out. `what`: the header of what they are.
+pub(super) fn write_rules(
     options: &RenderOptions,
+    what: &'static str,
     rules: &[(&str, &RuleView)],
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -107,14 +140,17 @@ fn write_rules(
         .iter()
         .filter(|(_, get)| rules.iter().any(|(_, r)| get(r).is_some()))
         .collect();
-    let header: Vec<_> = ["LIST", "RULE"]
-        .into_iter()
+    let has_list = rules.iter().any(|(list, _)| !list.is_empty());
+    let header: Vec<_> = (has_list.then_some("LIST").into_iter())
+        .chain([what])
         .chain(shown.iter().map(|c| c.0))
         .collect();
     let rows = rules
         .iter()
         .map(|(list, rule)| {
-            let mut row: Vec<Cell> = vec![plain(list), plain(line(&rule.text))];
+            let mut row: Vec<Cell> = Vec::new();
+            row.extend(has_list.then(|| plain(list)));
+            row.push(plain(line(&rule.text)));
             row.extend(
                 shown
                     .iter()

@@ -1,8 +1,10 @@
 //! Statements as data. Which verbs a dialect has is decided in `grammar/`; what they
 //! do is not this module's.
 
+use super::network_rule::{RuleName, RuleStatement};
 use super::place::offset;
 use super::{Dialect, Ident, Literal, Literals, Spot, SqlError};
+use crate::model::ListKind;
 
 /// A statement of a script.
 #[derive(Clone, Debug)]
@@ -87,6 +89,8 @@ pub enum Verb<'t> {
         /// Whose statement is wanted; `None`: the text's own dialect's.
         dialect: Option<Dialect>,
     },
+    /// Snowflake's statements about network rules
+    NetworkRule(RuleStatement<'t>),
     /// `ALTER ACCOUNT SET NETWORK_POLICY = n`, `ALTER SYSTEM SET network_policy = n`
     SetHostPolicy(Ident<'t>),
     /// `ALTER ACCOUNT UNSET NETWORK_POLICY`, `ALTER SYSTEM RESET network_policy`
@@ -148,6 +152,10 @@ pub struct Clauses<'t> {
     pub allowed: Option<Literals<'t>>,
     /// `BLOCKED_IP_LIST`
     pub blocked: Option<Literals<'t>>,
+    /// `ALLOWED_NETWORK_RULE_LIST`
+    pub allowed_rules: Option<Vec<RuleName<'t>>>,
+    /// `BLOCKED_NETWORK_RULE_LIST`
+    pub blocked_rules: Option<Vec<RuleName<'t>>>,
     /// `COMMENT`
     pub comment: Option<Literal<'t>>,
 }
@@ -173,6 +181,15 @@ pub enum AlterPolicy<'t> {
     Set(Clauses<'t>),
     /// Snowflake's `UNSET`; at least one is.
     Unset(UnsetClauses),
+    /// Snowflake's `ADD` and `REMOVE`
+    Rules {
+        /// Which list.
+        list: ListKind,
+        /// Whether they are added.
+        adds: bool,
+        /// The rules.
+        names: Vec<RuleName<'t>>,
+    },
     /// Snowflake's `RENAME TO`
     Rename(Ident<'t>),
     /// Materialize's `SET ( RULES … )`
@@ -192,6 +209,10 @@ pub struct UnsetClauses {
     pub allowed: bool,
     /// `BLOCKED_IP_LIST`
     pub blocked: bool,
+    /// `ALLOWED_NETWORK_RULE_LIST`
+    pub allowed_rules: bool,
+    /// `BLOCKED_NETWORK_RULE_LIST`
+    pub blocked_rules: bool,
     /// `COMMENT`
     pub comment: bool,
 }

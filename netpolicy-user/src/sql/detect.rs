@@ -170,6 +170,14 @@ impl<'t> StatementHead<'t> {
             }),
             None => Ok(()),
         };
+        let noun = if self.has(1, &["OR", "REPLACE"]) {
+            3
+        } else {
+            1
+        };
+        if self.has(noun, &["NETWORK", "RULE"]) {
+            at(noun + 1, "NETWORK RULE", &[Snowflake])?;
+        }
         if self.has(0, &["CREATE"]) {
             let replaces = self.has(1, &["OR", "REPLACE"]);
             if replaces {
@@ -210,6 +218,8 @@ impl<'t> StatementHead<'t> {
             }
         } else if self.has(0, &["DESC"]) || self.has(0, &["DESCRIBE"]) {
             at(0, "DESC", LISTS)?;
+        } else if self.has(0, &["SHOW", "NETWORK", "RULES"]) {
+            at(0, "SHOW NETWORK RULES", &[Snowflake])?;
         } else if self.has(0, &["SHOW", "NETWORK", "POLICY"]) {
             at(0, "SHOW NETWORK POLICY", &[Lakehouse])?;
         } else if self.has(0, &["SHOW", "NETWORK", "POLICIES", "LIKE"]) {

@@ -86,13 +86,13 @@ pub enum Fault {
         /// What this dialect takes in its place.
         instead: &'static str,
     },
-    /// Snowflake's network rules.
+    /// A string that is to be a network rule's name.
     #[error(
-        "{what}: network rules are not supported; list addresses in ALLOWED_IP_LIST and BLOCKED_IP_LIST"
+        "{found} is not a network rule's name; expected a name, which may be qualified, as in 'db.schema.name'"
     )]
-    NetworkRules {
+    RuleName {
         /// What was written.
-        what: String,
+        found: Excerpt,
     },
     /// A clause or option that stood before.
     #[error("{what} stands twice; the first is at line {line}, column {column}")]

@@ -17,7 +17,7 @@
 //! | `lexer.rs` | tokens on top of squawk-lexer's, with every lexical error |
 //! | `literal.rs` | strings and lists of them |
 //! | `ident.rs` | names: how each dialect writes and folds them |
-//! | `ast.rs` | what a statement says |
+//! | `ast.rs`, `network_rule.rs` | what a statement says |
 //! | `grammar/` | tokens to statements: one file for each family of statements |
 //! | `meaning/` | what statements do: a statement and a state, to changes, tables and refusals |
 //! | `print.rs` | statements, and whole policies, as canonical text |
@@ -34,6 +34,7 @@ mod ident;
 mod lexer;
 mod literal;
 pub mod meaning;
+pub mod network_rule;
 mod place;
 mod print;
 mod script;
@@ -51,5 +52,7 @@ pub use error::{Fault, SqlError};
 pub use ident::{Ident, Quoting};
 pub use literal::{Literal, Literals};
 pub use place::Spot;
-pub use print::{Lists, WriteError, comment_on, create_lists, create_rules, write_name};
+pub use print::{
+    Lists, WriteError, comment_on, create_lists, create_rule, create_rules, write_name,
+};
 pub use script::{MAX_STATEMENT, MAX_TEXT, Statements, decode};

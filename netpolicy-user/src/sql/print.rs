@@ -1,5 +1,7 @@
 //! Statements, and whole policies, as canonical text, which reads back as the same.
 
+mod network_rule;
+
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
@@ -8,7 +10,11 @@ use super::{
     AlterPolicy, AlterUser, Clauses, CreatePolicy, Dialect, GrantClause, GrantedRight, Ident,
     Level, Literals, PolicyBody, Quoting, RuleText, Statement, UnsetClauses, Verb,
 };
+use crate::model::ListKind;
 use crate::model::error::Excerpt;
+
+pub use network_rule::create_rule;
+use network_rule::{write_names, write_rule_statement};
 
 /// What cannot be written in a dialect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +42,10 @@ pub struct Lists<'a, A, B> {
     pub allowed: Option<A>,
     /// Addresses of BLOCKED_IP_LIST.
     pub blocked: Option<B>,
+    /// Names of ALLOWED_NETWORK_RULE_LIST, each in its parts.
+    pub allowed_rules: &'a [Vec<String>],
+    /// Names of BLOCKED_NETWORK_RULE_LIST, each in its parts.
+    pub blocked_rules: &'a [Vec<String>],
     /// The comment.
     pub comment: Option<&'a str>,
 }
@@ -57,6 +67,14 @@ pub fn create_lists<'a>(
     }
     if let Some(blocked) = lists.blocked {
         list(out, dialect, "BLOCKED_IP_LIST", blocked)?;
+    }
+    for (clause, names) in [
+        ("ALLOWED_NETWORK_RULE_LIST", lists.allowed_rules),
+        ("BLOCKED_NETWORK_RULE_LIST", lists.blocked_rules),
+    ] {
+        if !names.is_empty() {
+            network_rule::list(out, clause, names)?;
+        }
     }
     if let Some(comment) = lists.comment {
         out.write_str(comment_clause(dialect))?;
@@ -225,6 +243,7 @@ impl fmt::Display for Statement<'_> {
                 }
                 Ok(())
             }
+            Verb::NetworkRule(statement) => write_rule_statement(f, statement),
             Verb::ShowCreate { name, dialect } => {
                 write!(f, "SHOW CREATE NETWORK POLICY {name}")?;
                 dialect.map_or(Ok(()), |dialect| write!(f, " IN {dialect}"))
@@ -310,6 +329,15 @@ fn write_clauses(
     if let Some(blocked) = &clauses.blocked {
         list(f, dialect, "BLOCKED_IP_LIST", texts(blocked))?;
     }
+    for (clause, names) in [
+        ("ALLOWED_NETWORK_RULE_LIST", &clauses.allowed_rules),
+        ("BLOCKED_NETWORK_RULE_LIST", &clauses.blocked_rules),
+    ] {
+        if let Some(names) = names {
+            write!(f, "\n  {clause} = ")?;
+            write_names(f, names)?;
+        }
+    }
     if let Some(comment) = &clauses.comment {
         f.write_str(comment_clause(dialect))?;
         string(f, &comment.text(), dialect)?;
@@ -343,6 +371,15 @@ fn write_change(
             write_clauses(f, clauses, dialect)
         }
         AlterPolicy::Unset(clauses) => write_unset(f, *clauses),
+        AlterPolicy::Rules { list, adds, names } => {
+            let verb = if *adds { "ADD" } else { "REMOVE" };
+            let list = match list {
+                ListKind::Allow => "ALLOWED",
+                ListKind::Block => "BLOCKED",
+            };
+            write!(f, "{verb} {list}_NETWORK_RULE_LIST = ")?;
+            write_names(f, names)
+        }
         AlterPolicy::Rename(name) => write!(f, "RENAME TO {name}"),
         AlterPolicy::SetRules(rules) => {
             f.write_str("SET")?;
@@ -359,6 +396,8 @@ fn write_unset(f: &mut fmt::Formatter<'_>, clauses: UnsetClauses) -> fmt::Result
     for (is_there, clause) in [
         (clauses.allowed, "ALLOWED_IP_LIST"),
         (clauses.blocked, "BLOCKED_IP_LIST"),
+        (clauses.allowed_rules, "ALLOWED_NETWORK_RULE_LIST"),
+        (clauses.blocked_rules, "BLOCKED_NETWORK_RULE_LIST"),
         (clauses.comment, "COMMENT"),
     ] {
         if is_there {

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, Policy, PolicyCompat, PortSet,
-    RuleList, Service, State,
+    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, NamedList, NetworkRule, Policy,
+    PolicyCompat, PortSet, RuleList, Service, State,
 };
 
-/// The format that is written.
+/// The format of states without named lists, which earlier versions read as well.
 const FORMAT: u32 = 1;
+/// The format of states with named lists.
+const WITH_LISTS: u32 = 2;
 
 /// A state without its rules.
 #[derive(Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub(super) struct Document {
     format: u32,
     host: StoredHost,
     services: Vec<StoredService>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lists: Vec<StoredNamedList>,
     policies: Vec<StoredPolicy>,
 }
 
@@ -54,11 +58,32 @@ struct StoredService {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct StoredNamedList {
+    name: String,
+    entries: HexId,
+    /// `None`: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every: Option<HexId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network_rule: Option<NetworkRule>,
+    comment: Option<String>,
+    owner: String,
+    created: Timestamp,
+    altered: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StoredPolicy {
     name: String,
     /// `None`: any.
     allow: Option<HexId>,
     block: HexId,
+    /// Names of lists of the same state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    allow_lists: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    block_lists: Vec<String>,
     #[serde(
         default,
         rename = "blocked_rest",
@@ -105,11 +130,40 @@ impl Document {
         state: &State,
         mut put: impl FnMut(&RuleList) -> Result<ObjectId, StoreError>,
     ) -> Result<Self, StoreError> {
+        let lists = state.lists.iter().map(|list| {
+            let NamedList {
+                name,
+                entries,
+                every,
+                rule,
+                comment,
+                owner,
+                created,
+                altered,
+            } = list;
+            Ok(StoredNamedList {
+                name: name.to_string(),
+                entries: HexId(put(entries)?),
+                every: match every.is_empty() {
+                    true => None,
+                    false => Some(HexId(put(every)?)),
+                },
+                network_rule: rule.clone(),
+                comment: comment.clone(),
+                owner: owner.clone(),
+                created: *created,
+                altered: *altered,
+            })
+        });
+        let lists = lists.collect::<Result<Vec<_>, StoreError>>()?;
+        let names = |names: &[Name]| names.iter().map(Name::to_string).collect();
         let policies = state.policies.iter().map(|policy| {
             let Policy {
                 name,
                 allow,
                 block,
+                allow_lists,
+                block_lists,
                 compat,
                 comment,
                 owner,
@@ -129,6 +183,8 @@ impl Document {
                     AllowPart::Only(list) => Some(HexId(put(list)?)),
                 },
                 block: HexId(put(block)?),
+                allow_lists: names(allow_lists),
+                block_lists: names(block_lists),
                 compat: compat.clone(),
                 comment: comment.clone(),
                 owner: owner.clone(),
@@ -169,13 +225,17 @@ impl Document {
             compat,
         } = &state.host;
         Ok(Self {
-            format: FORMAT,
+            format: match lists.is_empty() {
+                true => FORMAT,
+                false => WITH_LISTS,
+            },
             host: StoredHost {
                 mode: *mode,
                 failsafe_ports: items(failsafe_ports),
                 compat: *compat,
             },
             services: services.collect(),
+            lists,
             policies: policies.collect::<Result<_, _>>()?,
         })
     }
@@ -201,18 +261,22 @@ impl Document {
             format: u32,
         }
         let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if head.format != FORMAT {
-            return Err(format!("its format is {}, expected {FORMAT}", head.format));
+        if ![FORMAT, WITH_LISTS].contains(&head.format) {
+            return Err(format!(
+                "its format is {}, expected {FORMAT} or {WITH_LISTS}",
+                head.format
+            ));
         }
         serde_json::from_slice(body).map_err(|error| error.to_string())
     }
 
     /// The lists that it names, some of them perhaps more than once.
     pub(super) fn lists(&self) -> impl Iterator<Item = ObjectId> {
-        self.policies
-            .iter()
-            .flat_map(|policy| policy.allow.iter().chain([&policy.block]))
-            .map(|id| id.0)
+        let named = self.lists.iter();
+        let named = named.flat_map(|list| [&list.entries].into_iter().chain(&list.every));
+        let policies = self.policies.iter();
+        let own = policies.flat_map(|policy| policy.allow.iter().chain([&policy.block]));
+        named.chain(own).map(|id| id.0)
     }
 
     /// The state; `list` says which list an id of [`Self::lists`] is.
@@ -224,6 +288,34 @@ impl Document {
         mut list: impl FnMut(&ObjectId) -> Option<RuleList>,
     ) -> Result<State, String> {
         let mut list = |id: &HexId| list(&id.0).ok_or_else(|| format!("list {} is missing", id.0));
+        let lists = self.lists.into_iter().map(|stored| {
+            Ok(NamedList {
+                name: name(&stored.name)?,
+                entries: list(&stored.entries)?,
+                every: match &stored.every {
+                    None => RuleList::default(),
+                    Some(id) => list(id)?,
+                },
+                rule: stored.network_rule,
+                comment: stored.comment,
+                owner: stored.owner,
+                created: stored.created,
+                altered: stored.altered,
+            })
+        });
+        let lists = lists.collect::<Result<Vec<_>, String>>()?;
+        let names = |texts: &[String]| -> Result<Vec<Name>, String> {
+            let known = |text: &String| {
+                let name = name(text)?;
+                match lists.iter().any(|list| list.name == name) {
+                    true => Ok(name),
+                    false => Err(format!(
+                        "a policy refers to list '{name}', which is missing"
+                    )),
+                }
+            };
+            texts.iter().map(known).collect()
+        };
         let policies = self.policies.into_iter().map(|stored| {
             let services = stored
                 .services
@@ -237,6 +329,8 @@ impl Document {
                     Some(id) => AllowPart::Only(list(id)?),
                 },
                 block: list(&stored.block)?,
+                allow_lists: names(&stored.allow_lists)?,
+                block_lists: names(&stored.block_lists)?,
                 compat: stored.compat,
                 bindings: host
                     .into_iter()
@@ -269,6 +363,7 @@ impl Document {
             },
             services: services.collect::<Result<_, String>>()?,
             policies,
+            lists,
         })
     }
 }

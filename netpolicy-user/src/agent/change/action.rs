@@ -1,6 +1,6 @@
 //! A change in a few words, for logs and the list of revisions.
 
-use crate::model::Change;
+use crate::model::{Change, ListEdit};
 
 /// The change as its command is called: "policy create office".
 #[must_use]
@@ -26,6 +26,25 @@ pub(super) fn describe(change: &Change) -> String {
             let policy = policy.as_deref().unwrap_or("no policy");
             scoped("govern by", policy, service.as_deref())
         }
+        Change::AlterReferences { policy, list, .. } => {
+            format!("{} ({list} lists)", with_name("policy alter", policy))
+        }
+        Change::CreateList { name, .. } => with_name("list create", name),
+        Change::AlterList { name, entries, .. } => with_name(
+            match entries {
+                ListEdit::Edit { remove, .. } if remove.is_empty() => "list add",
+                ListEdit::Edit { add, .. } if add.is_empty() => "list remove",
+                _ => "list alter",
+            },
+            name,
+        ),
+        Change::SetListOwner { list, owner } => {
+            format!("{} to {}", with_name("list owner", list), shown(owner))
+        }
+        Change::RenameList { name, to } => {
+            format!("{} to {}", with_name("list rename", name), shown(to))
+        }
+        Change::DropList { name } => with_name("list drop", name),
         Change::DropDefault => "policy drop default".to_owned(),
         Change::AddService { name, .. } => with_name("service add", name),
         Change::AlterService { name, .. } => with_name("service alter", name),

@@ -92,7 +92,7 @@ struct RuleNames {
 }
 
 impl RuleNames {
-    /// "office block 10.0.0.0/8"; `None`: no rule denied it, or time did not suffice.
+    /// "office block 10.0.0.0/8", "office block @bad-hosts 10.0.0.0/8"; `None`: no rule denied it, or time did not suffice.
     fn find(
         &mut self,
         snapshot: &Snapshot,
@@ -136,8 +136,12 @@ fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<String>
     };
     let verdict = evaluate(state, service, source);
     let found = verdict.rule.filter(|_| verdict.reason.is_denial())?;
-    let (policy, _, rule) = found.resolve(state)?;
-    Some(format!("{} {} {}", policy.name, found.list, rule.text()))
+    let rule = found.resolve(state)?;
+    let (policy, text) = (&rule.policy.name, rule.rule.text());
+    Some(match rule.named {
+        Some(named) => format!("{policy} {} {} {text}", found.list, named.reference()),
+        None => format!("{policy} {} {text}", found.list),
+    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! The model as the API shows it.
 
+use std::net::IpAddr;
+
 use netpolicy_common::{Action, Reason};
 
 use crate::api::{
-    Cause, ExplainView, HostView, MatchView, PacketAction, Paged, PoliciesSay, PolicyView,
-    RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
+    Cause, EntriesQuery, EntryItem, ExplainView, HostView, ListView, MatchView, PacketAction,
+    Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
 };
 use crate::arrival::Filtering;
 use crate::model::{
-    AllowPart, Binding, Explanation, ListKind, Policy, Rule, RuleList, RuleRef, Service, State,
+    AllowPart, Binding, Explanation, ListKind, Name, NamedList, Policy, Rule, RuleList, RuleRef,
+    Service, State, reference,
 };
 
 /// A policy in short.
@@ -23,6 +26,8 @@ pub fn policy(policy: &Policy) -> PolicyView {
             AllowPart::Only(list) => Some(list.len()),
         },
         block_count: policy.block.len(),
+        allow_lists: policy.allow_lists.iter().map(Name::to_string).collect(),
+        block_lists: policy.block_lists.iter().map(Name::to_string).collect(),
         allow: None,
         block: None,
         comment: policy.comment.clone(),
@@ -43,6 +48,95 @@ pub fn whole_policy(whole: &Policy) -> PolicyView {
         block: Some(rules(&whole.block)),
         ..policy(whole)
     }
+}
+
+/// A named list in short.
+#[must_use]
+pub fn list(state: &State, list: &NamedList) -> ListView {
+    let policies = state.referring_to(&list.name);
+    ListView {
+        name: list.name.to_string(),
+        entry_count: list.len(),
+        policies: policies.map(|policy| policy.name.to_string()).collect(),
+        entries: None,
+        network_rule: list.rule.clone(),
+        comment: list.comment.clone(),
+        owner: list.owner.clone(),
+        created: list.created,
+        altered: list.altered,
+    }
+}
+
+/// A named list with its entries.
+#[must_use]
+pub fn whole_list(state: &State, whole: &NamedList) -> ListView {
+    let entries = whole.iter().map(|(list, entry)| rule(list, entry));
+    ListView {
+        entries: Some(entries.collect()),
+        ..list(state, whole)
+    }
+}
+
+/// Some of a named list's entries. Takes time in proportion to its entries.
+#[must_use]
+pub fn entries_page(list: &NamedList, query: &EntriesQuery, limit: usize) -> Paged<EntryItem> {
+    let wanted = RuleSearch::new(query.text.as_deref(), query.covers);
+    let entries = (1..).zip(list.iter());
+    let found = entries.filter(|(_, (_, entry))| wanted.is_met_by(entry));
+    paged(found, query.after, limit, |(number, (list, entry))| {
+        let entry = rule(list, entry);
+        EntryItem { number, entry }
+    })
+}
+
+/// What entries or rules are looked for.
+struct RuleSearch {
+    text: Option<String>,
+    covers: Option<IpAddr>,
+}
+
+impl RuleSearch {
+    fn new(text: Option<&str>, covers: Option<IpAddr>) -> Self {
+        Self {
+            text: text.map(str::to_ascii_lowercase),
+            covers: covers.map(|address| address.to_canonical()),
+        }
+    }
+
+    fn is_met_by(&self, rule: &Rule) -> bool {
+        let text = self.text.as_deref();
+        self.covers
+            .is_none_or(|address| rule.net.contains(&address))
+            && text.is_none_or(|text| mentions(rule, text))
+    }
+}
+
+/// The part of what was found that follows number `after`.
+fn paged<T, I: Copy>(
+    found: impl Iterator<Item = (u64, I)>,
+    after: Option<u64>,
+    limit: usize,
+    item: impl Fn((u64, I)) -> T,
+) -> Paged<T> {
+    let mut page = Paged {
+        items: Vec::new(),
+        total: 0,
+        next: None,
+    };
+    let mut last = None;
+    for (number, one) in found {
+        page.total += 1;
+        if after.is_some_and(|after| number <= after) {
+            continue;
+        }
+        if page.items.len() < limit {
+            page.items.push(item((number, one)));
+            last = Some(number);
+        } else {
+            page.next = last;
+        }
+    }
+    page
 }
 
 fn rules(list: &RuleList) -> Vec<RuleView> {
@@ -69,35 +163,20 @@ pub fn rules_page(policy: &Policy, query: &RulesQuery, limit: usize) -> Paged<Ru
     };
     let lists = allow.into_iter().chain([(ListKind::Block, &policy.block)]);
     let rules = lists.flat_map(|(kind, list)| list.iter().map(move |rule| (kind, list, rule)));
-    let text = query.text.as_ref().map(|text| text.to_ascii_lowercase());
-    let covers = query.covers.map(|address| address.to_canonical());
-    let mut page = Paged {
-        items: Vec::new(),
-        total: 0,
-        next: None,
-    };
-    for (number, (kind, list, found)) in (1..).zip(rules) {
-        let matches = query.list.is_none_or(|wanted| wanted == kind)
-            && covers.is_none_or(|address| found.net.contains(&address))
-            && text.as_deref().is_none_or(|text| mentions(found, text));
-        if !matches {
-            continue;
-        }
-        page.total += 1;
-        if query.after.is_some_and(|after| number <= after) {
-            continue;
-        }
-        if page.items.len() < limit {
-            page.items.push(RuleItem {
-                number,
-                list: kind,
-                rule: rule(list, found),
-            });
-        } else {
-            page.next = page.items.last().map(|item| item.number);
-        }
-    }
-    page
+    let wanted = RuleSearch::new(query.text.as_deref(), query.covers);
+    let found = (1..).zip(rules).filter(|(_, (kind, _, rule))| {
+        query.list.is_none_or(|wanted| wanted == *kind) && wanted.is_met_by(rule)
+    });
+    paged(
+        found,
+        query.after,
+        limit,
+        |(number, (kind, list, found))| RuleItem {
+            number,
+            list: kind,
+            rule: rule(list, found),
+        },
+    )
 }
 
 /// Whether a rule's text, name or comment contains a text in lower case.
@@ -192,23 +271,27 @@ pub fn not_enforced(view: &mut ExplainView, verdict: Verdict, reason: Cause, why
 }
 
 fn matched(state: &State, found: RuleRef) -> Option<MatchView> {
-    let (policy, list, matched) = found.resolve(state)?;
+    let matched = found.resolve(state)?;
     Some(MatchView {
-        policy: policy.name.to_string(),
+        policy: matched.policy.name.to_string(),
         list: found.list,
-        rule: rule(list, matched),
+        named_list: matched.named.map(|list| list.name.to_string()),
+        rule: rule(matched.list, matched.rule),
     })
 }
 
-/// "office (allow 2, block 1)"
+/// "office (allow 2, block 1 and @bad-hosts)"
 fn consulted(policy: &Policy) -> String {
     let allow = match &policy.allow {
         AllowPart::Any => "any".to_owned(),
-        AllowPart::Only(list) => list.len().to_string(),
+        AllowPart::Only(list) => with_lists(list.len(), &policy.allow_lists),
     };
-    format!(
-        "{} (allow {allow}, block {})",
-        policy.name,
-        policy.block.len()
-    )
+    let block = with_lists(policy.block.len(), &policy.block_lists);
+    format!("{} (allow {allow}, block {block})", policy.name)
+}
+
+fn with_lists(count: usize, lists: &[Name]) -> String {
+    let names = lists.iter().map(reference);
+    let parts: Vec<_> = std::iter::once(count.to_string()).chain(names).collect();
+    parts.join(" and ")
 }

@@ -244,6 +244,7 @@ mod tests {
         Guide {
             names: Names {
                 policies: vec!["office".into()],
+                lists: Vec::new(),
                 services: Vec::new(),
             },
             dialect: Some(Dialect::Lakehouse),

@@ -13,6 +13,8 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Names {
     pub(super) policies: Vec<String>,
     pub(super) services: Vec<String>,
+    /// Named lists, which are network rules there.
+    pub(super) lists: Vec<String>,
 }
 
 impl Names {
@@ -20,9 +22,11 @@ impl Names {
     pub(super) async fn of(client: &Client) -> Result<Self, ClientError> {
         let policies = client.policies().await?;
         let services = client.services().await?;
+        let lists = client.lists().await?;
         Ok(Self {
             policies: policies.into_iter().map(|p| p.name).collect(),
             services: services.into_iter().map(|s| s.name).collect(),
+            lists: lists.into_iter().map(|list| list.name).collect(),
         })
     }
 
@@ -92,6 +96,7 @@ impl Names {
             SyntaxItem::Free(_) => return,
             SyntaxItem::Policy => &self.policies,
             SyntaxItem::Service => &self.services,
+            SyntaxItem::NetworkRule => &self.lists,
         };
         for name in names {
             let mut text = String::new();
@@ -123,6 +128,7 @@ mod tests {
         Names {
             policies: vec!["office".into(), "Head Office".into(), "oslo".into()],
             services: vec!["postgres".into()],
+            lists: vec!["bad-hosts".into()],
         }
     }
 

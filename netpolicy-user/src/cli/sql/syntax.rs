@@ -9,13 +9,20 @@
 use crate::sql::Dialect;
 
 const SNOWFLAKE: &[&str] = &[
-    "CREATE [OR REPLACE] NETWORK POLICY [IF NOT EXISTS] name [{ALLOWED_IP_LIST = (…) | BLOCKED_IP_LIST = (…) | COMMENT = text}…]",
-    "ALTER NETWORK POLICY [IF EXISTS] policy SET {ALLOWED_IP_LIST = (…) | BLOCKED_IP_LIST = (…) | COMMENT = text}…",
-    "ALTER NETWORK POLICY [IF EXISTS] policy UNSET {ALLOWED_IP_LIST | BLOCKED_IP_LIST | COMMENT},…",
+    "CREATE [OR REPLACE] NETWORK POLICY [IF NOT EXISTS] name [{ALLOWED_IP_LIST = (…) | BLOCKED_IP_LIST = (…) | ALLOWED_NETWORK_RULE_LIST = ( {network_rule},… ) | BLOCKED_NETWORK_RULE_LIST = ( {network_rule},… ) | COMMENT = text}…]",
+    "ALTER NETWORK POLICY [IF EXISTS] policy SET {ALLOWED_IP_LIST = (…) | BLOCKED_IP_LIST = (…) | ALLOWED_NETWORK_RULE_LIST = ( {network_rule},… ) | BLOCKED_NETWORK_RULE_LIST = ( {network_rule},… ) | COMMENT = text}…",
+    "ALTER NETWORK POLICY [IF EXISTS] policy UNSET {ALLOWED_IP_LIST | BLOCKED_IP_LIST | ALLOWED_NETWORK_RULE_LIST | BLOCKED_NETWORK_RULE_LIST | COMMENT},…",
+    "ALTER NETWORK POLICY [IF EXISTS] policy {ADD | REMOVE} {ALLOWED_NETWORK_RULE_LIST | BLOCKED_NETWORK_RULE_LIST} = ( {network_rule},… )",
     "ALTER NETWORK POLICY [IF EXISTS] policy RENAME TO name",
     "DROP NETWORK POLICY [IF EXISTS] policy",
     "DESC NETWORK POLICY policy",
     "SHOW NETWORK POLICIES [LIKE text]",
+    "CREATE [OR REPLACE] NETWORK RULE [IF NOT EXISTS] name {TYPE = {IPV4 | IPV6 | AWSVPCEID | AZURELINKID | GCPPSCID | HOST_PORT | PRIVATE_HOST_PORT | COMPUTE_POOL} | MODE = {INGRESS | INTERNAL_STAGE | EGRESS | POSTGRES_INGRESS | POSTGRES_EGRESS | SNOWFLAKE_MANAGED_STORAGE_VOLUME} | VALUE_LIST = (…) | COMMENT = text}…",
+    "ALTER NETWORK RULE [IF EXISTS] network_rule {SET {VALUE_LIST = (…) | COMMENT = text}… | UNSET {VALUE_LIST | COMMENT},…}",
+    "DROP NETWORK RULE [IF EXISTS] network_rule",
+    "DESC NETWORK RULE network_rule",
+    "SHOW NETWORK RULES [LIKE text] [IN {ACCOUNT | DATABASE name | SCHEMA name}] [STARTS WITH text] [LIMIT rows]",
+    "SHOW CREATE NETWORK RULE network_rule",
     "ALTER ACCOUNT {SET NETWORK_POLICY = policy | UNSET NETWORK_POLICY}",
     "ALTER USER [IF EXISTS] service {SET NETWORK_POLICY = policy | UNSET NETWORK_POLICY}",
     "ALTER USER [IF EXISTS] service SET MINS_TO_BYPASS_NETWORK_POLICY = minutes",
@@ -79,6 +86,8 @@ pub(super) enum SyntaxItem {
     Policy,
     /// The name of a service.
     Service,
+    /// The name of a network rule.
+    NetworkRule,
     /// The name of a dialect.
     Dialect,
     /// Something that only the user knows: a new name, a text, a list.
@@ -161,6 +170,7 @@ fn item(sign: &'static str) -> SyntaxItem {
     match sign {
         "policy" => SyntaxItem::Policy,
         "service" => SyntaxItem::Service,
+        "network_rule" => SyntaxItem::NetworkRule,
         "dialect" => SyntaxItem::Dialect,
         "(…)" => SyntaxItem::Free(sign),
         sign if sign.starts_with(|c: char| c.is_ascii_lowercase()) => SyntaxItem::Free(sign),
@@ -245,8 +255,10 @@ impl SyntaxItem {
                 (first == "(").then_some(closed + 1)
             }
             Self::Free("text") => starts(|c| c == '\'').then_some(1),
-            Self::Free("minutes") => starts(|c| c.is_ascii_digit()).then_some(1),
-            Self::Policy | Self::Service | Self::Dialect | Self::Free(_) => is_name().then_some(1),
+            Self::Free("minutes" | "rows") => starts(|c| c.is_ascii_digit()).then_some(1),
+            Self::Policy | Self::Service | Self::NetworkRule | Self::Dialect | Self::Free(_) => {
+                is_name().then_some(1)
+            }
         }
     }
 }
@@ -283,7 +295,7 @@ mod tests {
             (
                 "ALTER NETWORK POLICY p",
                 Snowflake,
-                &["RENAME", "SET", "UNSET"],
+                &["ADD", "REMOVE", "RENAME", "SET", "UNSET"],
             ),
             (
                 "ALTER NETWORK POLICY p",
@@ -311,7 +323,13 @@ mod tests {
             (
                 "ALTER NETWORK POLICY p UNSET COMMENT,",
                 Snowflake,
-                &["ALLOWED_IP_LIST", "BLOCKED_IP_LIST", "COMMENT"],
+                &[
+                    "ALLOWED_IP_LIST",
+                    "ALLOWED_NETWORK_RULE_LIST",
+                    "BLOCKED_IP_LIST",
+                    "BLOCKED_NETWORK_RULE_LIST",
+                    "COMMENT",
+                ],
             ),
             ("CREATE NETWORK POLICY p (", Materialize, &["RULES"]),
             (
@@ -350,9 +368,12 @@ mod tests {
                 SyntaxItem::Word(word) => tokens.push(word),
                 SyntaxItem::Free("(…)") => tokens.extend(["(", "'10.0.0.1'", ")"]),
                 SyntaxItem::Free("text") => tokens.push("'10.0.0.1/32'"),
-                SyntaxItem::Free("minutes") => tokens.push("5"),
+                SyntaxItem::Free("minutes" | "rows") => tokens.push("5"),
                 SyntaxItem::Dialect => tokens.push("lakehouse"),
-                SyntaxItem::Policy | SyntaxItem::Service | SyntaxItem::Free(_) => {
+                SyntaxItem::Policy
+                | SyntaxItem::Service
+                | SyntaxItem::NetworkRule
+                | SyntaxItem::Free(_) => {
                     tokens.push("office");
                 }
             }

@@ -81,6 +81,61 @@ fn alter_sends_edits() {
 }
 
 #[test]
+fn list_commands_send_their_changes() {
+    let none = json!({"items": [], "files": [], "skip_invalid": false});
+    let some = |items: &[&str]| json!({"items": items, "files": [], "skip_invalid": false});
+    for (line, expected) in [
+        (
+            &[
+                "list",
+                "create",
+                "bad-hosts",
+                "10.0.0.1,::1",
+                "10.0.0.2",
+                "--comment",
+                "c",
+            ][..],
+            json!({"change": "create-list", "name": "bad-hosts", "comment": "c",
+                "entries": some(&["10.0.0.1", "::1", "10.0.0.2"])}),
+        ),
+        (
+            &["list", "add", "bad-hosts", "10.0.0.1", "10.0.0.2"],
+            json!({"change": "alter-list", "name": "bad-hosts", "comment": null,
+                "entries": {"edit": "edit", "add": some(&["10.0.0.1", "10.0.0.2"]), "remove": none}}),
+        ),
+        (
+            &["list", "remove", "bad-hosts", "10.0.0.1"],
+            json!({"change": "alter-list", "name": "bad-hosts", "comment": null,
+                "entries": {"edit": "edit", "add": none, "remove": some(&["10.0.0.1"])}}),
+        ),
+        (
+            &["list", "alter", "bad-hosts", "--set", "10.0.0.1"],
+            json!({"change": "alter-list", "name": "bad-hosts", "comment": null,
+                "entries": {"edit": "set", "list": some(&["10.0.0.1"])}}),
+        ),
+        (
+            &["list", "alter", "bad-hosts", "--clear", "--comment", ""],
+            json!({"change": "alter-list", "name": "bad-hosts", "comment": "",
+                "entries": {"edit": "any"}}),
+        ),
+        (
+            &["list", "rename", "bad-hosts", "worse"],
+            json!({"change": "rename-list", "name": "bad-hosts", "to": "worse"}),
+        ),
+        (
+            &["list", "owner", "bad-hosts", "group:dba"],
+            json!({"change": "set-list-owner", "list": "bad-hosts", "owner": "group:dba"}),
+        ),
+        (
+            &["list", "drop", "bad-hosts"],
+            json!({"change": "drop-list", "name": "bad-hosts"}),
+        ),
+    ] {
+        assert_eq!(sends(line), expected, "{line:?}");
+    }
+}
+
+#[test]
 fn service_host_and_bind_commands_send_their_changes() {
     assert_eq!(
         sends(&[

@@ -9,7 +9,8 @@ use proptest::sample::Index;
 use crate::compiler::{Compilation, PrefixSet, Prefixes, Ruleset, compile};
 use crate::model::arbitrary::{cx, state};
 use crate::model::{
-    AllowPart, Binding, Change, ListEdit, ListInput, Mode, Name, Policy, RuleList, State,
+    AllowPart, Binding, Change, ListEdit, ListInput, ListKind, Mode, Name, Policy, ReferenceEdit,
+    RuleList, State,
 };
 
 /// One step of a history.
@@ -21,6 +22,18 @@ enum Step {
         is_block: bool,
         add: BTreeSet<IpNet>,
         remove: Vec<Index>,
+    },
+    /// Adds networks to, and removes entries from, a named list.
+    EditList {
+        list: Index,
+        add: BTreeSet<IpNet>,
+        remove: Vec<Index>,
+    },
+    /// Lets a policy refer to a named list, or no longer.
+    Refer {
+        policy: Index,
+        list: Index,
+        is_block: bool,
     },
     SetActive(Index, bool),
     Bind(Index, Index, bool),
@@ -67,9 +80,22 @@ fn step() -> impl Strategy<Value = Step> {
         add,
         remove,
     });
+    let edit_list = (
+        any::<Index>(),
+        proptest::collection::btree_set(near(), 0..4),
+        proptest::collection::vec(any::<Index>(), 0..3),
+    );
+    let edit_list = edit_list.prop_map(|(list, add, remove)| Step::EditList { list, add, remove });
     let three = any::<(Index, Index, bool)>();
+    let refer = any::<(Index, Index, bool)>().prop_map(|(policy, list, is_block)| Step::Refer {
+        policy,
+        list,
+        is_block,
+    });
     prop_oneof![
         12 => edit,
+        8 => edit_list,
+        4 => refer,
         2 => any::<(Index, bool)>().prop_map(|(policy, active)| Step::SetActive(policy, active)),
         2 => three.prop_map(|(policy, scope, bind)| Step::Bind(policy, scope, bind)),
         1 => any::<Index>().prop_map(Step::Rename),
@@ -131,6 +157,60 @@ fn after(state: &State, step: Step) -> State {
             };
             return state.apply(&change, &cx()).unwrap().state;
         }
+        Step::EditList {
+            list: at,
+            add,
+            remove,
+        } => {
+            if state.lists.is_empty() {
+                return next;
+            }
+            let edited = at.get(&state.lists);
+            let known: Vec<_> = edited.iter().map(|(_, rule)| rule.net).collect();
+            let remove: BTreeSet<_> = match known[..] {
+                [] => BTreeSet::new(),
+                _ => remove.iter().map(|index| *index.get(&known)).collect(),
+            };
+            let is_of_type = |net: &IpNet| edited.rule.as_ref().is_none_or(|rule| rule.takes(net));
+            let add = add
+                .into_iter()
+                .filter(|net| !known.contains(net) && is_of_type(net));
+            let change = Change::AlterList {
+                name: format!("\"{}\"", edited.name),
+                entries: ListEdit::Edit {
+                    add: list(add),
+                    remove: list(remove.into_iter()),
+                },
+                comment: None,
+                values: None,
+            };
+            return state.apply(&change, &cx()).unwrap().state;
+        }
+        Step::Refer {
+            policy: at,
+            list,
+            is_block,
+        } => {
+            if let Some(policy) = policy(at)
+                && !state.lists.is_empty()
+            {
+                let kind = match is_block {
+                    true => ListKind::Block,
+                    false => ListKind::Allow,
+                };
+                let referred = &list.get(&state.lists).name;
+                let lists = vec![referred.to_string()];
+                let change = Change::AlterReferences {
+                    policy: policy.name.to_string(),
+                    list: kind,
+                    edit: match policy.lists(kind).contains(referred) {
+                        true => ReferenceEdit::Remove { lists },
+                        false => ReferenceEdit::Add { lists },
+                    },
+                };
+                return state.apply(&change, &cx()).unwrap().state;
+            }
+        }
         Step::SetActive(at, active) => {
             if let Some(name) = name(at) {
                 let change = Change::SetActive { name, active };
@@ -158,7 +238,9 @@ fn after(state: &State, step: Step) -> State {
         }
         Step::Any(at) => {
             if policy(at).is_some() {
-                next.policies[at.index(state.policies.len())].allow = AllowPart::Any;
+                let policy = &mut next.policies[at.index(state.policies.len())];
+                policy.allow = AllowPart::Any;
+                policy.allow_lists.clear();
             }
         }
         Step::Observe(observe) => {
@@ -196,9 +278,26 @@ fn long_lists() -> State {
         .apply(&create("one", 0, 1_000), &cx())
         .unwrap()
         .state;
-    one.apply(&create("two", 3_000, 6_000), &cx())
+    let two = one
+        .apply(&create("two", 3_000, 6_000), &cx())
         .unwrap()
-        .state
+        .state;
+    let shared = Change::CreateList {
+        name: "shared".into(),
+        entries: hosts(9_000),
+        comment: None,
+        replace: false,
+        network_rule: None,
+    };
+    let refer = |policy: &str| Change::AlterReferences {
+        policy: policy.into(),
+        list: ListKind::Block,
+        edit: ReferenceEdit::Add {
+            lists: vec!["shared".into()],
+        },
+    };
+    let changes = [shared, refer("one"), refer("two")];
+    two.apply_all(&changes, &cx()).unwrap().state
 }
 
 fn same(found: &Ruleset, fresh: &Ruleset) -> Result<(), TestCaseError> {
@@ -268,5 +367,34 @@ fn unchanged_lists_are_shared() {
     assert_eq!(own.count(), 1);
     assert!(new.block.v4.chunks().len() > 3);
     assert_eq!(old.allow, new.allow);
+    same(after.ruleset(), &compile(&state)).unwrap();
+}
+
+#[test]
+fn list_of_two_policies_is_indexed_once_and_an_edit_shares_the_rest() {
+    let state = long_lists();
+    let before = Compilation::new(&state);
+    let change = Change::AlterList {
+        name: "shared".into(),
+        entries: ListEdit::Edit {
+            add: list(["10.0.0.1/32".parse().unwrap()].into_iter()),
+            remove: ListInput::default(),
+        },
+        comment: None,
+        values: None,
+    };
+    let state = state.apply(&change, &cx()).unwrap().state;
+    let after = before.next(&state, &mut |_, _| {});
+    assert_eq!(
+        after.indexed_lists(),
+        5,
+        "two of each policy, and the shared one"
+    );
+    let [old, new] = [&before, &after].map(|compiled| &compiled.ruleset().scopes[0]);
+    let own = new.block.v4.chunks().filter(|chunk| {
+        let mut olds = old.block.v4.chunks();
+        !olds.any(|old| std::sync::Arc::ptr_eq(old, chunk))
+    });
+    assert_eq!(own.count(), 1);
     same(after.ruleset(), &compile(&state)).unwrap();
 }

@@ -1,12 +1,13 @@
 //! Makes the whole state what a policy file says.
 
 use super::service::{free_id, port_conflicts};
-use super::{Problem, Worker};
+use super::{Excerpt, Problem, Worker, named::no_such_list};
 use crate::model::change::SourceText;
-use crate::model::file::{self, EarlierState, FilePolicy, FileService, PolicyFile};
-use crate::model::reader::Tolerance;
+use crate::model::error::ListProblem;
+use crate::model::file::{self, EarlierState, FileList, FilePolicy, FileService, PolicyFile};
+use crate::model::reader::{Reference, Tolerance};
 use crate::model::state::MAX_SERVICES;
-use crate::model::{AllowPart, Binding, Name, Policy, Service, State};
+use crate::model::{AllowPart, Binding, Name, NamedList, Policy, Service, State};
 
 impl Worker<'_> {
     pub(super) fn apply_file(
@@ -25,6 +26,7 @@ impl Worker<'_> {
             mut host,
             has_host,
             mut services,
+            mut lists,
             mut policies,
         } = read;
         host.compat = self.state.host.compat;
@@ -32,6 +34,7 @@ impl Worker<'_> {
             host = self.state.host.clone();
         }
         self.take_names(&mut services, &mut policies);
+        self.take_list_names(&mut lists);
         let known: Vec<_> = services
             .iter()
             .map(|service| (service.place.clone(), service.ports.is_some()))
@@ -39,6 +42,7 @@ impl Worker<'_> {
         let mut state = State {
             host,
             services: Vec::new(),
+            lists: Vec::new(),
             policies: Vec::new(),
         };
         self.number_services(&mut state, services)?;
@@ -52,9 +56,15 @@ impl Worker<'_> {
                 self.report.error_at(Some(place), problem);
             }
         }
+        state.lists = lists.into_iter().map(|list| self.join_list(list)).collect();
+        if keep_others {
+            let is_new = |old: &&NamedList| state.lists.iter().all(|new| new.name != old.name);
+            let kept: Vec<_> = self.state.lists.iter().filter(is_new).cloned().collect();
+            state.lists.extend(kept);
+        }
+        let policies = policies.into_iter();
         state.policies = policies
-            .into_iter()
-            .map(|policy| self.join_policy(policy))
+            .map(|policy| self.join_policy(policy, &state))
             .collect();
         if keep_others {
             self.keep_policies(&mut state);
@@ -68,6 +78,7 @@ impl Worker<'_> {
         state.services.sort_by(|a, b| a.name.cmp(&b.name));
         *self.state = state;
         self.sort_policies();
+        self.sort_lists();
         Some(())
     }
 
@@ -179,17 +190,88 @@ impl Worker<'_> {
         Some(())
     }
 
+    /// A name of a list in the file that differs from a present one by case alone is that one.
+    fn take_list_names(&self, lists: &mut [FileList]) {
+        for list in lists {
+            let like = |old: &&NamedList| old.name.is_like(&list.name);
+            if let Some(old) = self.state.lists.iter().find(like) {
+                list.name = old.name.clone();
+            }
+        }
+    }
+
+    /// A list of the file, with what else the list of the same name has.
+    fn join_list(&mut self, new: FileList) -> NamedList {
+        let FileList {
+            name,
+            entries,
+            rule,
+            comment,
+        } = new;
+        let old = self.state.lists.iter().find(|old| old.name == name);
+        let old = old.cloned();
+        let mut list = NamedList {
+            name,
+            // What stays the same stays shared with the state before.
+            entries: old
+                .as_ref()
+                .map(|old| old.entries.clone())
+                .unwrap_or_default(),
+            every: old
+                .as_ref()
+                .map(|old| old.every.clone())
+                .unwrap_or_default(),
+            rule,
+            comment,
+            owner: old
+                .as_ref()
+                .map_or_else(|| self.cx.actor.to_owned(), |old| old.owner.clone()),
+            created: old.as_ref().map_or(self.cx.now, |old| old.created),
+            altered: self.cx.now,
+        };
+        self.check_type(&list, &entries);
+        list.set_entries(entries);
+        if let Some(old) = old.filter(|old| old.same_words(&list)) {
+            list.altered = old.altered;
+        }
+        list
+    }
+
+    /// The lists that a policy of the file refers to; each must be in `state`.
+    fn join_references(&mut self, references: &[Reference], state: &State) -> Vec<Name> {
+        let mut names: Vec<Name> = Vec::new();
+        for reference in references {
+            match state.list(&reference.name) {
+                Some(list) if names.contains(&list.name) => {
+                    let problem = ListProblem::ReferenceTwice {
+                        name: Excerpt::new(&list.reference()),
+                        first: None,
+                    };
+                    self.report
+                        .error_at(Some(reference.place.clone()), problem.into());
+                }
+                Some(list) => names.push(list.name.clone()),
+                None => self.report.push(no_such_list(state, reference)),
+            }
+        }
+        names
+    }
+
     /// A policy of the file, with what else the policy of the same name has.
-    fn join_policy(&self, new: FilePolicy) -> Policy {
+    fn join_policy(&mut self, new: FilePolicy, state: &State) -> Policy {
         let FilePolicy {
             name,
             mut allow,
             mut block,
+            allow_lists,
+            block_lists,
             compat,
             comment,
             active,
             bindings,
         } = new;
+        let allow_lists = self.join_references(&allow_lists, state);
+        let block_lists = self.join_references(&block_lists, state);
         let old = self.state.policy(name.as_str());
         let mut unchanged = false;
         if let Some(old) = old {
@@ -197,6 +279,8 @@ impl Worker<'_> {
                 && old.active == active
                 && old.bindings == bindings
                 && old.compat == compat
+                && old.allow_lists == allow_lists
+                && old.block_lists == block_lists
                 && old.block.same_words(&block)
                 && match (&old.allow, &allow) {
                     (AllowPart::Any, AllowPart::Any) => true,
@@ -216,6 +300,8 @@ impl Worker<'_> {
             name,
             allow,
             block,
+            allow_lists,
+            block_lists,
             compat,
             comment,
             owner: old.map_or_else(|| actor.to_owned(), |old| old.owner.clone()),

@@ -2,6 +2,7 @@
 
 mod edit;
 mod file;
+mod named;
 mod policy;
 mod service;
 #[cfg(test)]
@@ -88,8 +89,10 @@ impl State {
                 sameness,
                 later: changes.get(done..).unwrap_or_default(),
             };
+            let before = worker.state.clone();
             // A worker that stops early has reported why.
             let _: Option<()> = worker.change(change);
+            worker.check_lists(&before);
             warnings.append(&mut report.finish()?);
         }
         Ok(Applied { state, warnings })
@@ -148,6 +151,31 @@ impl Worker<'_> {
                 comment,
                 compat,
             } => self.alter_policy(name, allow, block, comment.as_deref(), compat),
+            Change::AlterReferences { policy, list, edit } => {
+                self.alter_references(policy, *list, edit)
+            }
+            Change::CreateList {
+                name,
+                entries,
+                comment,
+                replace,
+                network_rule,
+            } => self.create_list(&named::NewList {
+                name,
+                entries,
+                comment: comment.as_deref(),
+                replace: *replace,
+                rule: network_rule.as_ref(),
+            }),
+            Change::AlterList {
+                name,
+                entries,
+                comment,
+                values,
+            } => self.alter_list(name, entries, comment.as_deref(), values.as_deref()),
+            Change::SetListOwner { list, owner } => self.set_list_owner(list, owner),
+            Change::RenameList { name, to } => self.rename_list(name, to),
+            Change::DropList { name } => self.drop_list(name),
             Change::SetOwner { policy, owner } => self.set_owner(policy, owner),
             Change::Govern { policy, service } => {
                 self.govern(policy.as_deref(), service.as_deref())

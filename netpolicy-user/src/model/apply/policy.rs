@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Noun, Problem, Worker, check_free};
 use crate::model::change::{Change, ListEdit, ListInput};
 use crate::model::evaluate::ListKind;
-use crate::model::reader::ListReader;
+use crate::model::reader::{ListReader, Reference};
 use crate::model::{AllowPart, Binding, Name, Policy, PolicyCompat, RuleList};
 
 /// A policy to be made.
@@ -37,12 +37,17 @@ impl Worker<'_> {
             self.report
                 .push(Problem::TooManyPolicies { count, limit }.into());
         }
-        let allow = match new.allow {
-            None => AllowPart::Any,
-            Some(input) => AllowPart::Only(self.read_list(ListKind::Allow, "--allow", input)),
+        let (allow, allow_lists) = match new.allow {
+            None => (AllowPart::Any, Vec::new()),
+            Some(input) => {
+                let (rules, lists) = self.read_list(ListKind::Allow, "--allow", input);
+                (AllowPart::Only(rules), lists)
+            }
         };
         let allow = new.compat.governs(allow);
-        let block = self.read_list(ListKind::Block, "--block", new.block);
+        let (block, block_lists) = self.read_list(ListKind::Block, "--block", new.block);
+        let (allow_lists, block_lists) =
+            (self.referenced(&allow_lists), self.referenced(&block_lists));
         let comment = self.comment(new.comment);
         self.check_compat(new.compat);
         let mut bindings = BTreeSet::new();
@@ -54,10 +59,12 @@ impl Worker<'_> {
         } else if new.services.is_empty() && !new.unbound {
             bindings.insert(Binding::Host);
         }
-        let policy = Policy {
+        let mut policy = Policy {
             name: name?,
             allow,
             block,
+            allow_lists: Vec::new(),
+            block_lists: Vec::new(),
             compat: new.compat.clone(),
             comment,
             owner: replaced.map_or_else(|| self.cx.actor.to_owned(), |old| old.owner),
@@ -66,6 +73,8 @@ impl Worker<'_> {
             active: new.active,
             bindings,
         };
+        self.refer(&mut policy, ListKind::Allow, allow_lists);
+        self.refer(&mut policy, ListKind::Block, block_lists);
         self.state.policies.push(policy);
         self.sort_policies();
         Some(())
@@ -83,8 +92,9 @@ impl Worker<'_> {
         let mut policy = self.state.policies[index].clone();
         self.check_compat(compat);
         policy.compat.edit(compat, allow, block);
-        policy.allow = policy.compat.governs(self.edit_allow(&policy, allow));
-        policy.block = self.edit_block(&policy, block);
+        self.edit_side(&mut policy, ListKind::Allow, allow);
+        policy.allow = policy.compat.governs(policy.allow);
+        self.edit_side(&mut policy, ListKind::Block, block);
         if comment.is_some() {
             policy.comment = self.comment(comment);
         }
@@ -208,24 +218,25 @@ impl Worker<'_> {
         }
     }
 
-    /// Reads a whole list; `option` is what its items were given with.
+    /// Reads a whole list, and its references; `option` is what its items were given with.
     pub(super) fn read_list(
         &mut self,
         kind: ListKind,
         option: &str,
         input: &ListInput,
-    ) -> RuleList {
+    ) -> (RuleList, Vec<Reference>) {
         let limit = self.cx.limits.rules_per_list;
         if let Some(list) = &input.ready {
             if list.len() > limit {
                 self.report
                     .push(Problem::ListTooLong { list: kind, limit }.into());
             }
-            return list.clone();
+            return (list.clone(), Vec::new());
         }
         let mut reader = ListReader::new(kind, limit, self.report).forced(self.cx.force);
         reader.input(option, input);
-        reader.finish()
+        let references = reader.take_references();
+        (reader.finish(), references)
     }
 
     fn check_compat(&mut self, compat: &PolicyCompat) {
@@ -243,7 +254,7 @@ impl Worker<'_> {
 
     /// Puts an altered policy in its place; one that is as it was does not count as
     /// altered.
-    fn replace(&mut self, index: usize, mut policy: Policy) {
+    pub(super) fn replace(&mut self, index: usize, mut policy: Policy) {
         if policy != self.state.policies[index] {
             policy.altered = self.cx.now;
             self.state.policies[index] = policy;

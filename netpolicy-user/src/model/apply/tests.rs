@@ -2,6 +2,7 @@
 
 mod govern;
 mod lists;
+mod named;
 mod policies;
 mod services;
 

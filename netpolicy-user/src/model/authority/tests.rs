@@ -169,3 +169,74 @@ fn principals_and_privileges_read_back_as_written() {
         "{error}"
     );
 }
+
+#[test]
+fn list_is_altered_and_dropped_by_its_owner_and_referred_to_by_owners_of_policies() {
+    let list = Change::CreateList {
+        name: "bad-hosts".into(),
+        entries: ListInput {
+            items: vec!["10.0.0.1".into()],
+            ..ListInput::default()
+        },
+        comment: None,
+        replace: false,
+        network_rule: None,
+    };
+    let unprivileged = rights("eve", &[], &[]);
+    assert_eq!(
+        lacks(&unprivileged, &State::empty(), &list),
+        ["eve may not make list 'bad-hosts': that requires the privilege create"]
+    );
+    let state = after(&State::empty(), "alice", &list);
+    let state = after(&state, "bob", &create("office", true));
+    let (alice, bob) = (rights("alice", &[], &[]), rights("bob", &[], &[]));
+    assert!(alice.may_read(&state) && !unprivileged.may_read(&state));
+    let refer = Change::AlterReferences {
+        policy: "office".into(),
+        list: crate::model::ListKind::Block,
+        edit: crate::model::ReferenceEdit::Add {
+            lists: vec!["bad-hosts".into()],
+        },
+    };
+    assert!(lacks(&bob, &state, &refer).is_empty());
+    assert_eq!(
+        lacks(&alice, &state, &refer),
+        ["alice may not alter policy 'office': it belongs to bob"]
+    );
+    let state = after(&state, "bob", &refer);
+    // What policies refer to is the same list, whoever owns them.
+    for (change, what) in [
+        (
+            Change::AlterList {
+                name: "bad-hosts".into(),
+                entries: crate::model::ListEdit::Any,
+                comment: None,
+                values: None,
+            },
+            "alter",
+        ),
+        (
+            Change::RenameList {
+                name: "bad-hosts".into(),
+                to: "worse".into(),
+            },
+            "alter",
+        ),
+        (
+            Change::SetListOwner {
+                list: "bad-hosts".into(),
+                owner: "bob".into(),
+            },
+            "alter",
+        ),
+    ] {
+        assert!(lacks(&alice, &state, &change).is_empty(), "{change:?}");
+        assert_eq!(
+            lacks(&bob, &state, &change),
+            [format!(
+                "bob may not {what} list 'bad-hosts': it belongs to alice"
+            )],
+            "{change:?}"
+        );
+    }
+}

@@ -227,8 +227,8 @@ fn explanation_names_the_most_specific_rule() {
     );
     let text = |source: &str| {
         let verdict = evaluate(&state, None, source.parse().unwrap());
-        let (policy, _, rule) = verdict.rule.unwrap().resolve(&state).unwrap();
-        format!("{} {}", policy.name, rule.text())
+        let found = verdict.rule.unwrap().resolve(&state).unwrap();
+        format!("{} {}", found.policy.name, found.rule.text())
     };
     assert_eq!(text("10.9.9.9"), "one 10.0.0.0/8");
     assert_eq!(text("10.1.9.9"), "one 10.1.0.0/16");
@@ -236,6 +236,7 @@ fn explanation_names_the_most_specific_rule() {
     let elsewhere = RuleRef {
         policy: 0,
         list: ListKind::Allow,
+        named: None,
         rule: 0,
     };
     assert_eq!(elsewhere.resolve(&state), None);

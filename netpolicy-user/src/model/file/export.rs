@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::model::{Binding, Name, Policy, PolicyCompat, Rule, RuleList, State};
+use super::lists::NETWORK_RULE;
+use crate::model::{
+    Binding, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State, reference,
+};
 
 /// Rules up to this many stand on one line.
 const SHORT: usize = 3;
@@ -28,6 +31,7 @@ pub fn export(state: &State) -> String {
 pub(in crate::model) enum SectionKey<'s> {
     Host,
     Service(&'s Name),
+    List(&'s Name),
     Policy(&'s Name),
 }
 
@@ -38,19 +42,19 @@ pub(in crate::model) struct Section<'s> {
     pub(in crate::model) parts: Vec<SectionPart<'s>>,
 }
 
-/// Some lines of a section: "head", "allow", "block", "tail".
+/// Some lines of a section: "head", "allow", "block", "entries", "tail".
 #[derive(Debug)]
 pub(in crate::model) enum SectionPart<'s> {
     Lines(&'static str, Vec<String>),
-    /// A list with a rule a line.
-    Rules(&'static str, &'s RuleList),
+    /// A list with a rule a line, after lines of references to named lists.
+    Rules(&'static str, Vec<String>, &'s RuleList),
 }
 
 impl SectionPart<'_> {
     /// Which part it is.
     pub(in crate::model) fn key(&self) -> &'static str {
         match self {
-            Self::Lines(key, _) | Self::Rules(key, _) => key,
+            Self::Lines(key, _) | Self::Rules(key, ..) => key,
         }
     }
 
@@ -58,8 +62,9 @@ impl SectionPart<'_> {
     pub(in crate::model) fn lines(&self, mut visit: impl FnMut(&str)) {
         match self {
             Self::Lines(_, lines) => lines.iter().for_each(|line| visit(line)),
-            Self::Rules(key, list) => {
+            Self::Rules(key, references, list) => {
                 visit(&format!("{key} = ["));
+                references.iter().for_each(|line| visit(line));
                 list.iter().for_each(|rule| visit(&Self::rule_line(rule)));
                 visit("]");
             }
@@ -101,8 +106,45 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
             parts: vec![SectionPart::Lines("head", head.0)],
         });
     }
+    sections.extend(state.lists.iter().map(named_list));
     sections.extend(state.policies.iter().map(policy));
     sections
+}
+
+fn named_list(list: &NamedList) -> Section<'_> {
+    let mut head = Out::table("[[list]]");
+    head.line(format!("name = {}", quoted(&list.name.to_written_list())));
+    head.comment(list.comment.as_deref());
+    if let Some(rule) = &list.rule {
+        head.line(format!("{NETWORK_RULE} = {}", network_rule(rule)));
+    }
+    let mut parts = vec![SectionPart::Lines("head", head.0)];
+    if list.every.is_empty() {
+        parts.push(rules("entries", &[], &list.entries));
+    } else {
+        // Read together, they are told apart by their lengths.
+        let every = list.every.iter().map(SectionPart::rule_line).collect();
+        parts.push(SectionPart::Rules("entries", every, &list.entries));
+    }
+    Section {
+        key: SectionKey::List(&list.name),
+        parts,
+    }
+}
+
+fn network_rule(rule: &NetworkRule) -> String {
+    let mut fields = vec![
+        format!("type = {}", quoted(&rule.kind)),
+        format!("mode = {}", quoted(&rule.mode)),
+    ];
+    for (key, text) in [("database", &rule.database), ("schema", &rule.schema)] {
+        fields.extend(text.iter().map(|text| format!("{key} = {}", quoted(text))));
+    }
+    if !rule.values.is_empty() {
+        let values: Vec<_> = rule.values.iter().map(|value| quoted(value)).collect();
+        fields.push(format!("values = [{}]", values.join(", ")));
+    }
+    format!("{{ {} }}", fields.join(", "))
 }
 
 fn policy(policy: &Policy) -> Section<'_> {
@@ -119,9 +161,10 @@ fn policy(policy: &Policy) -> Section<'_> {
         head.line("active = false".to_owned());
     }
     let mut parts = vec![SectionPart::Lines("head", head.0)];
-    parts.extend(policy.allow_list().map(|list| rules("allow", list)));
-    if !policy.block.is_empty() {
-        parts.push(rules("block", &policy.block));
+    let allow = policy.allow_list();
+    parts.extend(allow.map(|list| rules("allow", &policy.allow_lists, list)));
+    if !policy.block.is_empty() || !policy.block_lists.is_empty() {
+        parts.push(rules("block", &policy.block_lists, &policy.block));
     }
     if let Some(text) = policy.compat.to_file() {
         let line = format!("{} = {}", PolicyCompat::KEY, quoted(text));
@@ -157,12 +200,14 @@ impl Out {
     }
 }
 
-fn rules<'s>(key: &'static str, list: &'s RuleList) -> SectionPart<'s> {
-    if list.len() <= SHORT && list.iter().all(is_plain) {
-        let items: Vec<_> = list.iter().map(rule).collect();
+fn rules<'s>(key: &'static str, lists: &[Name], list: &'s RuleList) -> SectionPart<'s> {
+    let references = lists.iter().map(|name| quoted(&reference(name)));
+    if lists.len() + list.len() <= SHORT && list.iter().all(is_plain) {
+        let items: Vec<_> = references.chain(list.iter().map(rule)).collect();
         return SectionPart::Lines(key, vec![format!("{key} = [{}]", items.join(", "))]);
     }
-    SectionPart::Rules(key, list)
+    let references = references.map(|reference| format!("  {reference},"));
+    SectionPart::Rules(key, references.collect(), list)
 }
 
 fn is_plain(rule: &Rule) -> bool {

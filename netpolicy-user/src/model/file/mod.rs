@@ -7,6 +7,7 @@
 mod document;
 mod export;
 mod items;
+mod lists;
 mod outline;
 mod read;
 mod rules;
@@ -17,11 +18,11 @@ use std::collections::BTreeSet;
 use super::change::SourceText;
 use super::error::Place;
 use super::list::Sameness;
-use super::reader::Tolerance;
+use super::reader::{Reference, Tolerance};
 use super::report::{ModelErrors, Report};
 use super::{
-    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, PolicyCompat,
-    PortSet, RuleList, State,
+    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, NetworkRule,
+    PolicyCompat, PortSet, RuleList, State,
 };
 
 pub use export::export;
@@ -35,6 +36,7 @@ pub(super) struct PolicyFile {
     pub(super) has_host: bool,
     /// As they stand in the file, like the policies.
     pub(super) services: Vec<FileService>,
+    pub(super) lists: Vec<FileList>,
     pub(super) policies: Vec<FilePolicy>,
 }
 
@@ -50,12 +52,24 @@ pub(super) struct FileService {
     pub(super) comment: Option<String>,
 }
 
+/// A `[[list]]`.
+#[derive(Debug)]
+pub(super) struct FileList {
+    pub(super) name: Name,
+    pub(super) entries: RuleList,
+    pub(super) rule: Option<NetworkRule>,
+    pub(super) comment: Option<String>,
+}
+
 /// A `[[policy]]`. Its bindings name services of the same file.
 #[derive(Debug)]
 pub(super) struct FilePolicy {
     pub(super) name: Name,
     pub(super) allow: AllowPart,
     pub(super) block: RuleList,
+    /// Named lists to which it refers, with their places; not looked up yet.
+    pub(super) allow_lists: Vec<Reference>,
+    pub(super) block_lists: Vec<Reference>,
     pub(super) compat: PolicyCompat,
     pub(super) comment: Option<String>,
     pub(super) active: bool,
@@ -82,8 +96,8 @@ pub fn parse(
     State::empty().apply(&change, cx)
 }
 
-/// The list files that a policy file names in `allow_file` and `block_file`, each
-/// once, in the order of their first mention. Nothing else in the file is checked.
+/// The list files that a policy file names in `allow_file` and `block_file`, and for named
+/// lists in `file`, each once, in the order of their first mention. Nothing else in the file is checked.
 ///
 /// # Errors
 /// It is no TOML.

@@ -27,8 +27,8 @@ pub(super) struct Array {
 }
 
 impl Outline {
-    /// The outline of a text: without the items of all arrays that are values of `allow` or
-    /// `block` at the beginning of a line.
+    /// The outline of a text: without the items of all arrays that are values of `allow`,
+    /// `block` or `entries` at the beginning of a line.
     pub(super) fn of(text: &str) -> Self {
         let mut outline = Self::default();
         let mut copied = 0;
@@ -95,7 +95,10 @@ fn next_array(text: &str, from: usize) -> Option<usize> {
             TokenKind::Atom if is_start => {
                 is_start = false;
                 let span = token.span();
-                if !matches!(rest.get(span.start()..span.end()), Some("allow" | "block")) {
+                if !matches!(
+                    rest.get(span.start()..span.end()),
+                    Some("allow" | "block" | "entries")
+                ) {
                     continue;
                 }
                 let blank = |kind| kind == TokenKind::Whitespace;

@@ -10,7 +10,7 @@ use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
 use crate::model::evaluate::ListKind;
 use crate::model::name::service_name;
-use crate::model::reader::{ListReader, Tolerance};
+use crate::model::reader::{ListReader, Reference, Tolerance};
 use crate::model::report::Report;
 use crate::model::wording::NamedBy;
 use crate::model::{
@@ -49,10 +49,11 @@ pub(super) fn read_text(
     report: &mut Report,
 ) -> Option<PolicyFile> {
     let (document, root) = TomlDocument::parse(text, report)?;
-    let root = TomlTable::root(&document, &root).with_keys(&["host", "service", "policy"], report);
+    let root =
+        TomlTable::root(&document, &root).with_keys(&["host", "service", "list", "policy"], report);
     let mut reader = FileReader {
         document: &document,
-        lists,
+        list_files: lists,
         tolerance,
         earlier,
         cx,
@@ -60,7 +61,11 @@ pub(super) fn read_text(
     };
     let host = reader.host(&root);
     let services = reader.services(&root);
-    let mut read = Policies::default();
+    let lists = reader.lists(&root)?;
+    let mut read = Policies {
+        seen: Repeated::new(Noun::Policy),
+        policies: Vec::new(),
+    };
     for table in root.tables("policy", "[[policy]]", reader.report) {
         // What follows from a syntax error is not looked for.
         reader.policy(&table, &services, &mut read)?;
@@ -70,6 +75,7 @@ pub(super) fn read_text(
         has_host: root.get("host").is_some(),
         host,
         services,
+        lists,
         policies,
     })
 }
@@ -84,13 +90,20 @@ pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<St
     names
 }
 
-/// Adds the list files that the policies of a table name, each once.
+/// Adds the list files that the policies and lists of a table name, each once.
 fn list_names(root: &TomlTable<'_>, names: &mut Vec<String>) {
     // What does not fit is reported when the file is read.
     let mut ignored = Report::default();
-    for policy in root.tables("policy", "[[policy]]", &mut ignored) {
-        for key in ["allow_file", "block_file"] {
-            let found = policy.strings(key, FILES, false, &mut ignored);
+    let lists = root.tables("list", "[[list]]", &mut ignored);
+    let policies = root.tables("policy", "[[policy]]", &mut ignored);
+    let keys = |keys: &'static [&'static str]| move |table| (table, keys);
+    let lists = lists.into_iter().map(keys(&["file"]));
+    let policies = policies
+        .into_iter()
+        .map(keys(&["allow_file", "block_file"]));
+    for (table, keys) in lists.chain(policies) {
+        for key in keys {
+            let found = table.strings(key, FILES, false, &mut ignored);
             for (name, _) in found.unwrap_or_default() {
                 if !names.contains(&name) {
                     names.push(name);
@@ -101,19 +114,52 @@ fn list_names(root: &TomlTable<'_>, names: &mut Vec<String>) {
 }
 
 /// Policies in the order of the file, and where their names stand.
-#[derive(Default)]
 struct Policies {
-    seen: Vec<(Name, Place)>,
+    seen: Repeated,
     policies: Vec<FilePolicy>,
 }
 
-struct FileReader<'r, 'd> {
-    document: &'r TomlDocument<'d>,
-    lists: &'r [SourceText],
+/// Names that were seen, and where.
+pub(super) struct Repeated {
+    noun: Noun,
+    seen: Vec<(Name, Place)>,
+}
+
+impl Repeated {
+    pub(super) fn new(noun: Noun) -> Self {
+        Self {
+            noun,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Whether a name comes for the first time; if not, that is reported.
+    pub(super) fn is_new(&mut self, name: &Name, place: &Place, report: &mut Report) -> bool {
+        let mut seen = self.seen.iter();
+        let Some((_, first)) = seen.find(|(known, _)| known.is_like(name)) else {
+            self.seen.push((name.clone(), place.clone()));
+            return true;
+        };
+        let problem = Problem::NameRepeated {
+            noun: self.noun,
+            name: name.to_string(),
+            first: Some(first.clone()),
+        };
+        report.error_at(Some(place.clone()), problem);
+        false
+    }
+}
+
+/// A list with the named lists to which it refers.
+pub(super) type ReadRules = (RuleList, Vec<Reference>);
+
+pub(super) struct FileReader<'r, 'd> {
+    pub(super) document: &'r TomlDocument<'d>,
+    list_files: &'r [SourceText],
     tolerance: Tolerance,
-    earlier: EarlierState<'r>,
+    pub(super) earlier: EarlierState<'r>,
     cx: &'r ChangeContext<'r>,
-    report: &'r mut Report,
+    pub(super) report: &'r mut Report,
 }
 
 impl FileReader<'_, '_> {
@@ -199,8 +245,7 @@ impl FileReader<'_, '_> {
         let table = table.with_keys(KEYS, self.report);
         let name = self.name(&table, "\"office\"", Name::new);
         let of = name.as_ref().map(|(name, _)| name);
-        let mut tolerance = self.tolerance;
-        tolerance.allow_empty |= table.boolean("allow_empty", self.report) == Some(true);
+        let tolerance = self.tolerance(&table);
         let like = |policy: &&Policy| {
             let name = name.as_ref();
             name.is_some_and(|(name, _)| policy.name.is_like(name))
@@ -208,13 +253,16 @@ impl FileReader<'_, '_> {
         let earlier = self.earlier.state.policies.iter().find(like);
         let keys = ("allow", "allow_file");
         let before = earlier.and_then(Policy::allow_list);
-        let allow = match self.rules(&table, ListKind::Allow, keys, tolerance, (of, before))? {
-            None => AllowPart::Any,
-            Some(list) => AllowPart::Only(list),
+        let kind = Some(ListKind::Allow);
+        let (allow, allow_lists) = match self.rules(&table, kind, keys, tolerance, (of, before))? {
+            None => (AllowPart::Any, Vec::new()),
+            Some((list, references)) => (AllowPart::Only(list), references),
         };
         let keys = ("block", "block_file");
         let before = earlier.map(|policy| &policy.block);
-        let block = self.rules(&table, ListKind::Block, keys, tolerance, (of, before))?;
+        let kind = Some(ListKind::Block);
+        let block = self.rules(&table, kind, keys, tolerance, (of, before))?;
+        let (block, block_lists) = block.unwrap_or_default();
         let bindings = self.bindings(&table, services);
         let active = table.boolean("active", self.report).unwrap_or(true);
         let comment = self.comment(&table);
@@ -222,22 +270,15 @@ impl FileReader<'_, '_> {
         let Some((name, place)) = name else {
             return Some(());
         };
-        let mut seen = read.seen.iter();
-        if let Some((_, first)) = seen.find(|(known, _)| known.is_like(&name)) {
-            let first = Some(first.clone());
-            let problem = Problem::NameRepeated {
-                noun: Noun::Policy,
-                name: name.to_string(),
-                first,
-            };
-            self.report.error_at(Some(place), problem);
+        if !read.seen.is_new(&name, &place, self.report) {
             return Some(());
         }
-        read.seen.push((name.clone(), place));
         read.policies.push(FilePolicy {
             name,
             allow,
-            block: block.unwrap_or_default(),
+            block,
+            allow_lists,
+            block_lists,
             compat,
             comment,
             active,
@@ -261,34 +302,43 @@ impl FileReader<'_, '_> {
         policies
     }
 
+    /// What is taken from a table's list files that is refused otherwise.
+    pub(super) fn tolerance(&mut self, table: &TomlTable<'_>) -> Tolerance {
+        let mut tolerance = self.tolerance;
+        tolerance.allow_empty |= table.boolean("allow_empty", self.report) == Some(true);
+        tolerance
+    }
+
     /// A list out of the file itself and out of list files; `Some(None)` if neither is
-    /// there, `None` after a syntax error. `earlier`: what the policy has now.
-    fn rules(
+    /// there, `None` after a syntax error. `kind`: none of a named list. `earlier`: what the
+    /// policy, or the named list, has now.
+    pub(super) fn rules(
         &mut self,
         table: &TomlTable<'_>,
-        kind: ListKind,
+        kind: Option<ListKind>,
         (key, file_key): (&'static str, &'static str),
         tolerance: Tolerance,
-        (policy, earlier): (Option<&Name>, Option<&RuleList>),
-    ) -> Option<Option<RuleList>> {
+        (of, earlier): (Option<&Name>, Option<&RuleList>),
+    ) -> Option<Option<ReadRules>> {
         let items = table.array(key, RULES, self.report);
         let files = table.strings(file_key, FILES, false, self.report);
         if items.is_none() && files.is_none() {
             return Some(None);
         }
         let (document, limit) = (self.document, self.cx.limits.rules_per_list);
-        let mut reader = ListReader::new(kind, limit, self.report)
+        let mut reader = ListReader::of(kind, limit, self.report)
             .forced(self.cx.force)
             .sharing_with(earlier, self.earlier.sameness);
         if let Some(items) = items {
             Inline::new(&mut reader, document, table, key).read(items)?;
         }
         for (name, offset) in files.unwrap_or_default() {
-            match self.lists.iter().find(|list| list.name == name) {
+            match self.list_files.iter().find(|list| list.name == name) {
                 Some(list) => {
                     let named = NamedBy {
                         key: file_key,
-                        policy: policy.map(Name::to_string),
+                        noun: kind.map_or(Noun::List, |_| Noun::Policy),
+                        name: of.map(Name::to_string),
                         place: document.place(offset),
                     };
                     reader.list_file(&name, &list.text, tolerance, Some(named));
@@ -303,7 +353,8 @@ impl FileReader<'_, '_> {
                 }
             }
         }
-        Some(Some(reader.finish()))
+        let references = reader.take_references();
+        Some(Some((reader.finish(), references)))
     }
 
     fn bindings(&mut self, table: &TomlTable<'_>, services: &[FileService]) -> BTreeSet<Binding> {
@@ -330,7 +381,7 @@ impl FileReader<'_, '_> {
     }
 
     /// The name of a table's thing, and where it stands.
-    fn name(
+    pub(super) fn name(
         &mut self,
         table: &TomlTable<'_>,
         example: &'static str,
@@ -377,7 +428,7 @@ impl FileReader<'_, '_> {
         })
     }
 
-    fn comment(&mut self, table: &TomlTable<'_>) -> Option<String> {
+    pub(super) fn comment(&mut self, table: &TomlTable<'_>) -> Option<String> {
         let (text, offset) = table.string("comment", "a string", self.report)?;
         let length = text.chars().count();
         if length > MAX_COMMENT {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{ListKind, Rule, RuleList};
+use crate::model::{Counted, EntriesOf, Policy, Rule, reference};
 
 /// A likely mistake in policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -45,6 +45,9 @@ pub struct RuleAt {
     pub policy: String,
     /// "allow" or "block".
     pub list: String,
+    /// The named list that it is on, as `@name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
     /// The rule as written.
     pub text: String,
     /// Where it was read: "office.toml:4", or "--allow".
@@ -100,6 +103,10 @@ pub enum Code {
     Inactive,
     /// A service that no policy governs, on a host that no policy governs.
     Ungoverned,
+    /// A named list to which no policy refers.
+    UnusedList,
+    /// A reference to a network rule whose values no filter of packets can judge.
+    UnjudgedList,
     /// Names that are easily mistaken for each other.
     SimilarNames,
 }
@@ -123,6 +130,8 @@ impl Code {
             Self::NotBound => "not-bound",
             Self::Inactive => "inactive",
             Self::Ungoverned => "ungoverned",
+            Self::UnusedList => "unused-list",
+            Self::UnjudgedList => "unjudged-list",
             Self::SimilarNames => "similar-names",
         }
     }
@@ -159,6 +168,8 @@ impl Code {
             | Self::NotBound
             | Self::Inactive
             | Self::Ungoverned
+            | Self::UnusedList
+            | Self::UnjudgedList
             | Self::SimilarNames => return None,
         })
     }
@@ -175,20 +186,30 @@ impl fmt::Display for Severity {
 }
 
 impl RuleAt {
-    pub(super) fn new(policy: &str, kind: ListKind, list: &RuleList, rule: &Rule) -> Self {
+    pub(super) fn new(policy: &Policy, counted: &Counted<'_>, rule: &Rule) -> Self {
+        let named = match counted.of {
+            EntriesOf::Policy(_) => None,
+            EntriesOf::List(name) | EntriesOf::Every(name) => Some(reference(name)),
+        };
+        let place = counted.entries.place(rule);
         Self {
-            policy: policy.to_owned(),
-            list: kind.to_string(),
+            policy: policy.name.to_string(),
+            list: counted.kind.to_string(),
+            named,
             text: rule.text().into_owned(),
-            place: list.place(rule).map(|place| place.to_string()),
+            place: place.map(|place| place.to_string()),
         }
     }
 
-    /// "10.0.0.0/8 (office.toml:4)".
+    /// "10.0.0.0/8 (office.toml:4)", with the named list that it is on.
     pub(super) fn in_words(&self) -> String {
-        match &self.place {
-            Some(place) => format!("{} ({place})", self.text),
-            None => self.text.clone(),
+        let mut words = self.text.clone();
+        if let Some(named) = &self.named {
+            words.push_str(&format!(" of list {named}"));
         }
+        if let Some(place) = &self.place {
+            words.push_str(&format!(" ({place})"));
+        }
+        words
     }
 }

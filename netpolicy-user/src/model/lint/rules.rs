@@ -19,19 +19,13 @@ const PUBLIC_SHARE: usize = 10;
 pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> Vec<Vec<bool>> {
     let mut reported = vec![vec![false; locals.len()]; state.policies.len()];
     for (at, policy) in state.policies.iter().enumerate() {
-        let lists = [
-            (ListKind::Allow, policy.allow_list()),
-            (ListKind::Block, Some(&policy.block)),
-        ];
-        for (kind, list) in lists {
-            let Some(list) = list else {
-                continue;
-            };
+        for counted in state.counted(policy) {
+            let (kind, list) = (counted.kind, counted.entries);
             let is_public = kind == ListKind::Block && looks_public(list);
             for (index, rule) in list.iter().enumerate() {
                 let mut say = |code, message: &dyn Fn(&str) -> String| {
                     findings.add_rule(code, (at, kind, index), || {
-                        let rule = RuleAt::new(policy.name.as_str(), kind, list, rule);
+                        let rule = RuleAt::new(policy, &counted, rule);
                         let message = message(&rule.text);
                         about(policy, code, Severity::Warning, rule, None, message)
                     });
@@ -124,21 +118,33 @@ pub(super) fn covered<A: Bits>(
     ranks: &Ranks,
     findings: &mut Findings,
 ) {
+    let parts: Vec<Vec<Option<usize>>> = state
+        .policies
+        .iter()
+        .map(|policy| state.counted(policy).iter().map(|one| one.named).collect())
+        .collect();
     let rule_at = |entry: &RuleEntry<A>| -> Option<(&Policy, RuleAt)> {
         let policy = state.policies.get(entry.policy(ranks))?;
-        let list = match entry.kind() {
-            ListKind::Allow => policy.allow_list()?,
-            ListKind::Block => &policy.block,
-        };
-        let rule = list.get(usize::try_from(entry.rule).ok()?)?;
-        let at = RuleAt::new(policy.name.as_str(), entry.kind(), list, rule);
-        Some((policy, at))
+        let lists = state.counted(policy);
+        let counted = lists.get(usize::from(entry.part))?;
+        let rule = counted.entries.get(usize::try_from(entry.rule).ok()?)?;
+        Some((policy, RuleAt::new(policy, counted, rule)))
+    };
+    // The named list of an entry.
+    let named = |entry: &RuleEntry<A>| -> Option<usize> {
+        let part = usize::from(entry.part);
+        let known = parts.get(entry.policy(ranks))?;
+        known.get(part).copied().flatten()
     };
     sweep::covered(entries, ranks, |entry, why| {
         let at = entry.policy(ranks);
         let code = match &why {
             Covered::Blocked(_) | Covered::BlockedTogether => Code::AllowInsideBlock,
-            Covered::By(outer) if outer.policy(ranks) == at => Code::CoveredRule,
+            Covered::By(outer) if outer.policy(ranks) == at && outer.part == entry.part => {
+                Code::CoveredRule
+            }
+            // One list in several policies is what lists are for.
+            Covered::By(outer) if named(entry).is_some() && named(outer) == named(entry) => return,
             Covered::By(_) => Code::CoveredByPolicy,
         };
         let severity = match code {
@@ -170,6 +176,10 @@ fn covered_message(code: Code, inner: &RuleAt, other: Option<&RuleAt>) -> String
             "{text} is allowed, but several blocks together cover it and a block always wins: remove it, or the blocks"
         );
     };
+    let (text, together) = match &inner.named {
+        Some(named) => (&format!("{text} of list {named}"), "while both count"),
+        None => (text, "while both govern"),
+    };
     let of_policy = if other.policy == inner.policy {
         String::new()
     } else {
@@ -186,7 +196,7 @@ fn covered_message(code: Code, inner: &RuleAt, other: Option<&RuleAt>) -> String
             "{text} is allowed, but lies inside the block {outer}{of_policy} and a block always wins: remove it, or the block"
         ),
         Code::CoveredByPolicy => format!(
-            "{text} {lies} {outer}{of_policy} and changes nothing while both govern: remove it unless the policies are to work apart"
+            "{text} {lies} {outer}{of_policy} and changes nothing {together}: remove it unless the policies are to work apart"
         ),
         _ => format!("{text} {lies} {outer} of the same list and changes nothing: remove it"),
     }

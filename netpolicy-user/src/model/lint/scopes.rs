@@ -281,12 +281,36 @@ pub(super) fn policies(state: &State, findings: &mut Findings) {
                 ),
             );
         }
-        if !says_only(policy) && policy.block.is_empty() {
+        if !says_only(policy) && policy.block.is_empty() && policy.block_lists.is_empty() {
             say(
                 Code::RestrictsNothing,
                 "has neither an allow list nor a block: it restricts nothing; add rules, or drop it"
                     .to_owned(),
             );
+        }
+    }
+}
+
+/// What can be said of each named list as a whole.
+pub(super) fn lists(state: &State, findings: &mut Findings) {
+    for list in &state.lists {
+        let reference = list.reference();
+        let referring: Vec<&Policy> = state.referring_to(&list.name).collect();
+        if referring.is_empty() {
+            let message = format!(
+                "no policy refers to list {reference}, so it governs nothing: refer to it, or drop it"
+            );
+            findings.add(None, note(Code::UnusedList, &[], message));
+        }
+        let Some(rule) = list.rule.as_ref().filter(|rule| !rule.is_judged()) else {
+            continue;
+        };
+        if !referring.is_empty() {
+            let message = format!(
+                "list {reference} is a network rule of type {} and mode {}, which no filter of incoming packets can judge: it governs nothing here",
+                rule.kind, rule.mode
+            );
+            findings.add(None, note(Code::UnjudgedList, &referring, message));
         }
     }
 }

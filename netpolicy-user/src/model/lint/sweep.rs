@@ -3,7 +3,7 @@
 
 use ipnet::IpNet;
 
-use crate::model::{ListKind, RuleList, State};
+use crate::model::{ListKind, State};
 
 /// An address as an integer in host order.
 pub(super) trait Bits: Copy + Ord {
@@ -67,6 +67,8 @@ pub(super) struct RuleEntry<A> {
     pub(super) rule: u32,
     /// Place of its policy in [`Ranks`].
     rank: u16,
+    /// Index of its list in [`State::counted`].
+    pub(super) part: u16,
     length: u8,
     block: bool,
 }
@@ -144,15 +146,15 @@ pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<RuleEntry<A>>
         let Some(policy) = state.policies.get(at) else {
             continue;
         };
-        let lists = [(false, policy.allow_list()), (true, Some(&policy.block))];
-        for (block, list) in lists {
-            let rules = list.into_iter().flat_map(RuleList::iter);
-            for (rule, written) in (0..).zip(rules) {
+        for (part, counted) in (0..=u16::MAX).zip(state.counted(policy)) {
+            let block = counted.kind == ListKind::Block;
+            for (rule, written) in (0..).zip(counted.entries.iter()) {
                 if let Some((first, length)) = A::of(&written.net) {
                     entries.push(RuleEntry {
                         first,
                         rule,
                         rank,
+                        part,
                         length,
                         block,
                     });
@@ -166,6 +168,7 @@ pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<RuleEntry<A>>
             entry.length,
             !entry.block,
             entry.rank,
+            entry.part,
             entry.rule,
         )
     });

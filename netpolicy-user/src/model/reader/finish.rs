@@ -6,6 +6,7 @@ use super::equal::equal_groups;
 use super::{ListReader, RuleSpot, is_tolerant, place};
 use crate::model::error::{ModelError, Problem};
 use crate::model::list::Cutter;
+use crate::model::wording::OnList;
 use crate::model::{Rule, RuleList};
 
 impl ListReader<'_> {
@@ -19,6 +20,10 @@ impl ListReader<'_> {
     /// The rules that were read, and for each of their chunks whether it is an earlier
     /// version's.
     fn gathered(&mut self) -> (RuleList, Vec<bool>) {
+        if self.rules.len() == 0 {
+            // References alone, or a file without an address, are no source of rules.
+            return (RuleList::default(), Vec::new());
+        }
         let sources = self.sources.iter().map(|(name, _)| name.clone()).collect();
         std::mem::take(&mut self.rules).into_list(sources)
     }
@@ -79,11 +84,12 @@ impl ListReader<'_> {
         dropped
     }
 
-    /// As [`Self::finish`], for rules that are to be added to the list of a policy:
+    /// As [`Self::finish`], for rules that are to be added to a list: of the policy `of`, or
+    /// the named list of that name;
     /// one that is there is reported, and a piece of a range that is there left out.
     pub(in crate::model) fn finish_as_addition(
         mut self,
-        policy: &str,
+        of: &str,
         existing: &RuleList,
     ) -> RuleList {
         let (list, shared) = self.gathered();
@@ -116,8 +122,7 @@ impl ListReader<'_> {
                 place: Some(place(&self.sources, spot)),
                 problem: Problem::AlreadyThere {
                     text: rule.text().into_owned(),
-                    list: self.kind,
-                    policy: policy.to_owned(),
+                    list: OnList::new(self.kind, of),
                     first: existing.place(first),
                 },
             };

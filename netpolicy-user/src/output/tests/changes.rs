@@ -199,6 +199,8 @@ fn colours_are_used_only_if_requested() {
 #[test]
 fn text_of_other_users_is_escaped() {
     let nasty = PolicyView {
+        allow_lists: vec![],
+        block_lists: vec![],
         comment: Some("\x1b[2Jgone\r".into()),
         ..policy()
     };

@@ -20,6 +20,7 @@ fn finding(severity: Severity, code: Code, policies: &[&str], message: &str) -> 
 fn findings_are_grouped_by_policy() {
     let rule = |policy: &str, text: &str, line: u8| {
         Some(RuleAt {
+            named: None,
             policy: policy.into(),
             list: "block".into(),
             text: text.into(),

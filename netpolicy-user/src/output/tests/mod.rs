@@ -102,6 +102,8 @@ fn status() -> Status {
 
 fn policy() -> PolicyView {
     PolicyView {
+        allow_lists: vec![],
+        block_lists: vec![],
         name: "office".into(),
         active: true,
         bindings: vec!["host".into(), "postgres".into()],
@@ -140,6 +142,8 @@ fn policy() -> PolicyView {
 #[test]
 fn policy_list_shows_one_line_per_policy() {
     let open = PolicyView {
+        allow_lists: vec![],
+        block_lists: vec![],
         name: "pests".into(),
         active: false,
         bindings: Vec::new(),
@@ -189,6 +193,8 @@ block   192.168.1.99                                --block
 #[test]
 fn empty_allow_list_is_shown_as_denying_every_source() {
     let nothing = PolicyView {
+        allow_lists: vec![],
+        block_lists: vec![],
         allow_count: Some(0),
         allow: Some(Vec::new()),
         ..policy()
@@ -309,6 +315,7 @@ fn explanation() -> ExplainView {
             sentence: "the source is on a block list".into(),
         },
         matched: Some(MatchView {
+            named_list: None,
             policy: "office".into(),
             list: ListKind::Block,
             rule: RuleView {

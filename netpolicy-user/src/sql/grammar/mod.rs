@@ -5,6 +5,7 @@
 //! from elsewhere does not work.
 
 mod grant;
+mod network_rule;
 mod policy;
 mod rules;
 mod setting;

@@ -7,6 +7,7 @@ use super::super::{
     AlterPolicy, Clauses, CreatePolicy, Dialect, Ident, PolicyBody, UnsetClauses, Verb,
 };
 use super::{Parsed, Parser};
+use crate::model::ListKind;
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
 
@@ -15,6 +16,14 @@ const IN_RULES: &str = "write RULES ( … )";
 const IN_LISTS: &str = "write ALLOWED_IP_LIST = ( … )";
 const CLAUSES: [&str; 3] = ["ALLOWED_IP_LIST", "BLOCKED_IP_LIST", "COMMENT"];
 const RULE_LISTS: [&str; 2] = ["ALLOWED_NETWORK_RULE_LIST", "BLOCKED_NETWORK_RULE_LIST"];
+/// Of Snowflake.
+const ALL_CLAUSES: [&str; 5] = [
+    CLAUSES[0],
+    CLAUSES[1],
+    RULE_LISTS[0],
+    RULE_LISTS[1],
+    CLAUSES[2],
+];
 
 impl<'t> Parser<'t> {
     /// After CREATE.
@@ -26,7 +35,9 @@ impl<'t> Parser<'t> {
                 return self.foreign(or, "OR REPLACE", &LISTS, "use ALTER NETWORK POLICY … SET");
             }
         }
-        self.network_policy()?;
+        if self.is_network_rule()? {
+            return self.create_rule(or_replace.is_some());
+        }
         let if_not_exists = self.if_not_exists(or_replace.is_some())?;
         let name = self.policy_name()?;
         let mut force = false;
@@ -57,20 +68,7 @@ impl<'t> Parser<'t> {
 
     /// NETWORK POLICY.
     pub(super) fn network_policy(&mut self) -> Parsed<()> {
-        self.word("NETWORK")?;
-        let token = self.take()?;
-        if self.is(token, "RULE") {
-            return Err(self.network_rules(token, "NETWORK RULE"));
-        }
-        if !self.is(token, "POLICY") {
-            return Err(self.expected_word(token, &["POLICY"]));
-        }
-        Ok(())
-    }
-
-    fn network_rules(&self, token: Token, what: &str) -> super::SqlError {
-        let what = what.to_owned();
-        self.error(token.spot, Fault::NetworkRules { what })
+        self.words(&["NETWORK", "POLICY"])
     }
 
     fn if_not_exists(&mut self, or_replace: bool) -> Parsed<bool> {
@@ -108,25 +106,25 @@ impl<'t> Parser<'t> {
     /// Clauses in any order, up to a token that is none.
     fn clauses(&mut self, is_create: bool) -> Parsed<Clauses<'t>> {
         let mut clauses = Clauses::default();
-        let mut seen: [Option<Spot>; 3] = [None; 3];
+        let mut seen: [Option<Spot>; 5] = [None; 5];
         loop {
             let token = self.peek()?;
             if let Some(what) = self.which(token, &RULE_LISTS) {
-                return Err(self.network_rules(token, what));
+                self.check_rules(token, what)?;
             }
             let is_end = matches!(token.kind, TokenClass::Semi | TokenClass::End)
                 || (self.dialect == Lakehouse && self.is(token, "FORCE"));
             if is_end && (is_create || seen.iter().any(Option::is_some)) {
                 return Ok(clauses);
             }
-            let Some(clause) = self.which(token, &CLAUSES) else {
+            let Some(clause) = self.which(token, &ALL_CLAUSES) else {
                 return Err(self.no_clause(token, is_create));
             };
             if clause == "COMMENT" && !is_create && self.dialect == Lakehouse {
                 let instead = "SET accepts ALLOWED_IP_LIST and BLOCKED_IP_LIST";
                 return self.foreign(token, "SET COMMENT", &[Snowflake], instead);
             }
-            for (known, first) in CLAUSES.iter().zip(&mut seen) {
+            for (known, first) in ALL_CLAUSES.iter().zip(&mut seen) {
                 if *known != clause {
                     continue;
                 }
@@ -145,6 +143,8 @@ impl<'t> Parser<'t> {
             match clause {
                 "ALLOWED_IP_LIST" => clauses.allowed = Some(self.addresses()?),
                 "BLOCKED_IP_LIST" => clauses.blocked = Some(self.addresses()?),
+                "ALLOWED_NETWORK_RULE_LIST" => clauses.allowed_rules = Some(self.rule_names()?),
+                "BLOCKED_NETWORK_RULE_LIST" => clauses.blocked_rules = Some(self.rule_names()?),
                 _ => clauses.comment = Some(self.text("a comment in single quotes")?),
             }
         }
@@ -157,7 +157,9 @@ impl<'t> Parser<'t> {
                 return error;
             }
         }
-        let clauses: &[&str] = if is_create || self.dialect == Snowflake {
+        let clauses: &[&str] = if self.dialect == Snowflake {
+            &ALL_CLAUSES
+        } else if is_create {
             &CLAUSES
         } else {
             &["ALLOWED_IP_LIST", "BLOCKED_IP_LIST"]
@@ -195,9 +197,11 @@ impl<'t> Parser<'t> {
     }
 
     fn policy_change(&mut self) -> Parsed<AlterPolicy<'t>> {
-        const VERBS: [(&str, &[Dialect]); 6] = [
+        const VERBS: [(&str, &[Dialect]); 8] = [
             ("SET", &Dialect::ALL),
             ("UNSET", &[Snowflake]),
+            ("ADD", &[Snowflake]),
+            ("REMOVE", &[Snowflake]),
             ("RENAME", &[Snowflake]),
             ("OWNER", &[Materialize]),
             ("ACTIVATE", &[Lakehouse]),
@@ -205,9 +209,6 @@ impl<'t> Parser<'t> {
         ];
         let token = self.take()?;
         let Some((verb, of)) = VERBS.into_iter().find(|(verb, _)| self.is(token, verb)) else {
-            if self.which(token, &["ADD", "REMOVE"]).is_some() {
-                return Err(self.network_rules(token, "ADD and REMOVE"));
-            }
             let own: Vec<_> = VERBS
                 .iter()
                 .filter(|(_, of)| of.contains(&self.dialect))
@@ -220,6 +221,7 @@ impl<'t> Parser<'t> {
                 ("UNSET", Lakehouse) => "a list that SET leaves out is cleared",
                 ("UNSET", _) => "SET ( RULES ( … ) ) replaces all rules",
                 ("RENAME", _) => "a policy's name cannot be changed",
+                ("ADD" | "REMOVE", _) => "SET replaces a policy's addresses",
                 ("ACTIVATE", Snowflake) => "write ALTER ACCOUNT SET NETWORK_POLICY = n",
                 ("INACTIVATE", Snowflake) => "write ALTER ACCOUNT UNSET NETWORK_POLICY",
                 ("ACTIVATE", _) => "write ALTER SYSTEM SET network_policy = n",
@@ -239,6 +241,19 @@ impl<'t> Parser<'t> {
                 AlterPolicy::Set(self.clauses(false)?)
             }
             "UNSET" => AlterPolicy::Unset(self.unset()?),
+            "ADD" | "REMOVE" => {
+                let (list, _) = self.one_of(&RULE_LISTS)?;
+                self.expect(TokenClass::Eq, "'='")?;
+                AlterPolicy::Rules {
+                    list: if list == RULE_LISTS[0] {
+                        ListKind::Allow
+                    } else {
+                        ListKind::Block
+                    },
+                    adds: verb == "ADD",
+                    names: self.rule_names()?,
+                }
+            }
             "RENAME" => {
                 self.word("TO")?;
                 AlterPolicy::Rename(self.policy_name()?)
@@ -254,16 +269,13 @@ impl<'t> Parser<'t> {
 
     fn unset(&mut self) -> Parsed<UnsetClauses> {
         let mut clauses = UnsetClauses::default();
-        let mut seen: [Option<Spot>; 3] = [None; 3];
+        let mut seen: [Option<Spot>; 5] = [None; 5];
         loop {
             let token = self.take()?;
-            if let Some(what) = self.which(token, &RULE_LISTS) {
-                return Err(self.network_rules(token, what));
-            }
-            let Some(clause) = self.which(token, &CLAUSES) else {
-                return Err(self.expected_word(token, &CLAUSES));
+            let Some(clause) = self.which(token, &ALL_CLAUSES) else {
+                return Err(self.expected_word(token, &ALL_CLAUSES));
             };
-            for (known, first) in CLAUSES.iter().zip(&mut seen) {
+            for (known, first) in ALL_CLAUSES.iter().zip(&mut seen) {
                 if *known != clause {
                     continue;
                 }
@@ -275,6 +287,8 @@ impl<'t> Parser<'t> {
             match clause {
                 "ALLOWED_IP_LIST" => clauses.allowed = true,
                 "BLOCKED_IP_LIST" => clauses.blocked = true,
+                "ALLOWED_NETWORK_RULE_LIST" => clauses.allowed_rules = true,
+                "BLOCKED_NETWORK_RULE_LIST" => clauses.blocked_rules = true,
                 _ => clauses.comment = true,
             }
             if self.take_if(TokenClass::Comma)?.is_none() {
@@ -285,7 +299,9 @@ impl<'t> Parser<'t> {
 
     /// After DROP.
     pub(super) fn drop_policy(&mut self) -> Parsed<Verb<'t>> {
-        self.network_policy()?;
+        if self.is_network_rule()? {
+            return self.drop_rule();
+        }
         let if_exists = self.if_exists()?.is_some();
         let mut names: Vec<Ident<'t>> = vec![self.policy_name()?];
         while let Some(comma) = self.take_if(TokenClass::Comma)? {
@@ -304,8 +320,10 @@ impl<'t> Parser<'t> {
 
     /// What stands in place of RULES where Materialize wants it.
     pub(super) fn no_rules(&self, token: Token) -> super::SqlError {
-        if let Some(what) = self.which(token, &RULE_LISTS) {
-            return self.network_rules(token, what);
+        if let Some(what) = self.which(token, &RULE_LISTS)
+            && let Err(error) = self.check_rules(token, what)
+        {
+            return error;
         }
         if let Some(what) = self.which(token, &CLAUSES) {
             let instead = if what == "COMMENT" {

@@ -18,7 +18,9 @@ impl<'t> Parser<'t> {
             Some("USER") => self.alter_user(token),
             Some("SYSTEM") => self.alter_system(token),
             Some(_) => {
-                self.network_policy()?;
+                if self.is_network_rule()? {
+                    return self.alter_rule();
+                }
                 self.alter_policy()
             }
             None => Err(self.expected_word(

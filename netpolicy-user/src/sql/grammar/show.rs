@@ -50,12 +50,19 @@ impl<'t> Parser<'t> {
 
     fn show_policies(&mut self, show: Token) -> Parsed<Verb<'t>> {
         let token = self.take()?;
-        match self.which(token, &["POLICIES", "POLICY"]) {
+        match self.which(token, &["POLICIES", "POLICY", "RULES"]) {
             Some("POLICIES") => {}
+            Some("RULES") => {
+                self.check_rules(token, "SHOW NETWORK RULES")?;
+                return self.show_rules();
+            }
             Some(_) if self.dialect == Lakehouse => {}
             Some(_) => {
                 let instead = "write SHOW NETWORK POLICIES";
                 return self.foreign(show, "SHOW NETWORK POLICY", &[Lakehouse], instead);
+            }
+            None if self.dialect == Snowflake => {
+                return Err(self.expected_word(token, &["POLICIES", "RULES"]));
             }
             None => return Err(self.expected_word(token, &["POLICIES"])),
         }
@@ -70,7 +77,9 @@ impl<'t> Parser<'t> {
     }
 
     fn show_create(&mut self) -> Parsed<Verb<'t>> {
-        self.network_policy()?;
+        if self.is_network_rule()? {
+            return self.show_create_rule();
+        }
         let name = self.policy_name()?;
         let dialect = match self.take_word("IN")? {
             Some(_) => {
@@ -104,7 +113,9 @@ impl<'t> Parser<'t> {
             let instead = "write SHOW NETWORK POLICIES";
             return self.foreign(desc, "DESC", &LISTS, instead);
         }
-        self.network_policy()?;
+        if self.is_network_rule()? {
+            return self.describe_rule();
+        }
         self.policy_name().map(Verb::DescribePolicy)
     }
 

@@ -2,9 +2,12 @@
 
 use super::list::ParsedList;
 use super::name::{DEFAULT, PolicyOrDefault};
+use super::rule_list::{has_entries, set_references};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong};
-use crate::model::{AllowPart, Change, ListEdit, ListInput, ListKind, Policy, PolicyCompat};
+use crate::model::{
+    AllowPart, Change, ListEdit, ListInput, ListKind, Name, Policy, PolicyCompat, State,
+};
 use crate::sql::{AlterPolicy, Clauses, Ident, Literal, RuleText, UnsetClauses};
 
 /// What becomes of a policy.
@@ -13,6 +16,9 @@ struct Edit {
     allow: ListEdit,
     block: ListEdit,
     rest: Option<String>,
+    /// Network rules in place of those that there are.
+    allow_rules: Option<Vec<Name>>,
+    block_rules: Option<Vec<Name>>,
     comment: Option<String>,
     warnings: Vec<String>,
 }
@@ -40,6 +46,26 @@ impl Cx<'_, '_> {
                 self.edited(name, found, edit, errors)
             }
             AlterPolicy::Unset(clauses) => self.edited(name, found, unset(*clauses), errors),
+            AlterPolicy::Rules { list, adds, names } => {
+                let mut edit = Edit::default();
+                let named = self.rule_list(names, &mut edit.warnings, &mut errors);
+                if let Some(PolicyOrDefault::Real(policy)) = found {
+                    let now = policy.lists(*list).iter().cloned();
+                    let edited: Vec<Name> = match adds {
+                        true => {
+                            let new = named.into_iter();
+                            now.chain(new.filter(|name| !policy.lists(*list).contains(name)))
+                                .collect()
+                        }
+                        false => now.filter(|name| !named.contains(name)).collect(),
+                    };
+                    match list {
+                        ListKind::Allow => edit.allow_rules = Some(edited),
+                        ListKind::Block => edit.block_rules = Some(edited),
+                    }
+                }
+                self.edited(name, found, edit, errors)
+            }
             AlterPolicy::SetRules(rules) => {
                 let edit = self.set_rules(name, found, rules, &mut errors);
                 self.edited(name, found, edit, errors)
@@ -146,6 +172,14 @@ impl Cx<'_, '_> {
             comment: clauses.comment.map(|text| text.text().into_owned()),
             ..Edit::default()
         };
+        for (names, rules) in [
+            (&clauses.allowed_rules, &mut edit.allow_rules),
+            (&clauses.blocked_rules, &mut edit.block_rules),
+        ] {
+            if let Some(names) = names {
+                *rules = Some(self.rule_list(names, &mut edit.warnings, errors));
+            }
+        }
         let is_lakehouse = self.dialect() == Dialect::Lakehouse;
         edit.allow = match allow {
             // A list that is left out is cleared, and an empty one allows all.
@@ -198,11 +232,28 @@ impl Cx<'_, '_> {
         if let Some(PolicyOrDefault::Real(policy)) = found
             && self.dialect() == Dialect::Snowflake
             && policy.is_in_force()
-            && becomes_empty(policy, &edit)
+            && becomes_empty(self.state(), policy, &edit)
         {
             errors.push(name.spot(), Wrong::Empty(policy.name.to_string()));
         }
         let found = errors.finish(found)?;
+        let mut made = Vec::new();
+        let mut warnings = edit.warnings;
+        if let PolicyOrDefault::Real(policy) = found {
+            if self.dialect() != Dialect::Snowflake {
+                made = self.without_references(policy, &mut warnings);
+            }
+            for (list, rules) in [
+                (ListKind::Allow, &edit.allow_rules),
+                (ListKind::Block, &edit.block_rules),
+            ] {
+                made.extend(
+                    rules
+                        .as_ref()
+                        .map(|rules| set_references(policy, list, rules)),
+                );
+            }
+        }
         let change = match (found, edit.allow) {
             (PolicyOrDefault::Default, ListEdit::Set { list }) => self.make_default(Some(list)),
             (PolicyOrDefault::Default, _) => self.make_default(None),
@@ -214,7 +265,8 @@ impl Cx<'_, '_> {
                 compat: PolicyCompat::with_blocked_rest(edit.rest),
             },
         };
-        Ok(self.changes(vec![change], self.altered(), edit.warnings))
+        made.push(change);
+        Ok(self.changes(made, self.altered(), warnings))
     }
 
     fn altered(&self) -> &'static str {
@@ -252,23 +304,36 @@ fn unset(clauses: UnsetClauses) -> Edit {
         } else {
             ListEdit::Keep
         },
+        // Not `Any`, which would end the references to network rules as well.
         block: if clauses.blocked {
-            ListEdit::Any
+            ListEdit::Set {
+                list: ListInput::of(Default::default()),
+            }
         } else {
             ListEdit::Keep
         },
+        allow_rules: clauses.allowed_rules.then(Vec::new),
+        block_rules: clauses.blocked_rules.then(Vec::new),
         comment: clauses.comment.then(String::new),
         ..Edit::default()
     }
 }
 
-/// Whether a policy has no entry at all, which Snowflake does not set.
-pub(super) fn is_empty(policy: &Policy) -> bool {
-    let allows_none = matches!(&policy.allow, AllowPart::Only(list) if list.is_empty());
-    allows_none && policy.block.is_empty() && policy.compat.blocked_rest().is_none()
+/// Whether a policy has no entry at all, which Snowflake does not set. Network rules that
+/// govern nothing here are none.
+pub(super) fn is_empty(state: &State, policy: &Policy) -> bool {
+    becomes_empty(state, policy, &Edit::default())
 }
 
-fn becomes_empty(policy: &Policy, edit: &Edit) -> bool {
+fn becomes_empty(state: &State, policy: &Policy, edit: &Edit) -> bool {
+    let rules = |new: &Option<Vec<Name>>, now: &Vec<Name>| -> bool {
+        has_entries(state, new.as_ref().unwrap_or(now))
+    };
+    if rules(&edit.allow_rules, &policy.allow_lists)
+        || rules(&edit.block_rules, &policy.block_lists)
+    {
+        return false;
+    }
     let allows_none = match &edit.allow {
         ListEdit::Set { list } => list.is_empty(),
         _ => matches!(&policy.allow, AllowPart::Only(list) if list.is_empty()),

@@ -2,9 +2,13 @@
 
 use super::list::ParsedList;
 use super::name::DEFAULT;
+use super::rule_list::{self, has_entries};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
-use crate::model::{Binding, Change, ListInput, ListKind, Name, Policy, PolicyCompat};
+use crate::model::{
+    Binding, Change, ListInput, ListKind, Name, Policy, PolicyCompat, ReferenceEdit,
+};
+use crate::sql::network_rule::RuleName;
 use crate::sql::{Clauses, CreatePolicy, PolicyBody};
 
 /// Materialize's `max_network_policies`
@@ -19,6 +23,9 @@ struct Parts {
     /// `None`: the policy allows any.
     allow: Option<ParsedList>,
     block: ParsedList,
+    /// Network rules that it allows and blocks as well.
+    allow_rules: Vec<Name>,
+    block_rules: Vec<Name>,
 }
 
 impl Cx<'_, '_> {
@@ -55,6 +62,8 @@ impl Cx<'_, '_> {
             PolicyBody::Rules(rules) => Parts {
                 allow: Some(self.read_rules(spot, rules, &mut errors)),
                 block: ParsedList::default(),
+                allow_rules: Vec::new(),
+                block_rules: Vec::new(),
             },
         };
         let comment = match &create.body {
@@ -72,6 +81,13 @@ impl Cx<'_, '_> {
         let allow = allow.map(|list| read(ListKind::Allow, list));
         let block = clauses.blocked.as_ref();
         let block = block.map(|list| read(ListKind::Block, list));
+        let mut block = block.unwrap_or_default();
+        let mut rules = |names: &Option<Vec<RuleName<'_>>>| {
+            let names = names.as_deref().unwrap_or_default();
+            self.rule_list(names, &mut block.warnings, errors)
+        };
+        let allow_rules = rules(&clauses.allowed_rules);
+        let block_rules = rules(&clauses.blocked_rules);
         let allow = match self.dialect() {
             // "Allows all" if the list is empty or left out.
             Dialect::Lakehouse => allow.filter(|read| !read.list.is_empty()),
@@ -80,7 +96,9 @@ impl Cx<'_, '_> {
         };
         Parts {
             allow,
-            block: block.unwrap_or_default(),
+            block,
+            allow_rules,
+            block_rules,
         }
     }
 
@@ -91,9 +109,15 @@ impl Cx<'_, '_> {
         parts: Parts,
         comment: Option<String>,
     ) -> Action {
-        let Parts { allow, block } = parts;
+        let Parts {
+            allow,
+            block,
+            allow_rules,
+            block_rules,
+        } = parts;
         let mut warnings = Vec::new();
-        let denies_all = allow.as_ref().is_some_and(|read| read.list.is_empty());
+        let denies_all = allow.as_ref().is_some_and(|read| read.list.is_empty())
+            && !has_entries(self.state(), &allow_rules);
         let is_live = self.dialect() == Dialect::Lakehouse;
         let allow = allow.map(|read| {
             warnings.extend(read.warnings);
@@ -101,7 +125,9 @@ impl Cx<'_, '_> {
         });
         warnings.extend(block.warnings);
         if denies_all && self.dialect() == Dialect::Snowflake {
-            let has_block = !block.list.is_empty() || block.rest.is_some();
+            let has_block = !block.list.is_empty()
+                || block.rest.is_some()
+                || has_entries(self.state(), &block_rules);
             warnings.push(if has_block {
                 format!("policy {name} allows no source: once it is set, it denies every source")
             } else {
@@ -120,6 +146,19 @@ impl Cx<'_, '_> {
             replace: replaced.is_some(),
             compat: PolicyCompat::with_blocked_rest(block.rest),
         }];
+        for (list, rules) in [
+            (ListKind::Allow, &allow_rules),
+            (ListKind::Block, &block_rules),
+        ] {
+            if !rules.is_empty() {
+                let lists = rule_list::written(rules);
+                made.push(rule_list::references(
+                    name,
+                    list,
+                    ReferenceEdit::Add { lists },
+                ));
+            }
+        }
         if is_live && replaced.is_some_and(|policy| policy.bindings.is_empty()) {
             made.push(Change::Bind {
                 policy: written,

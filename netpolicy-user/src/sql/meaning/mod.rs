@@ -15,6 +15,8 @@
 //! | `rewrite.rs` | SHOW CREATE: a policy as a statement of any dialect |
 //! | `minus.rs` | one list without another, as the fewest CIDRs |
 //! | `grant.rs` | GRANT, REVOKE |
+//! | `network_rule.rs`, `rule_show.rs` | network rules; how they are shown |
+//! | `rule_list.rs` | policies' references to network rules |
 //! | `list.rs` | addresses as they stand in statements, to rules |
 //! | `name.rs` | names: looked up, and checked when new |
 //! | `wrong.rs` | what can be wrong, in each product's words |
@@ -28,8 +30,11 @@ mod list;
 mod manner;
 mod minus;
 mod name;
+mod network_rule;
 mod remove;
 mod rewrite;
+mod rule_list;
+mod rule_show;
 mod setting;
 mod show;
 #[cfg(test)]
@@ -152,6 +157,7 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
         Verb::DropPolicy {
             if_exists, names, ..
         } => cx.remove(names, *if_exists),
+        Verb::NetworkRule(statement) => cx.network_rule(statement),
         Verb::DescribePolicy(name) => cx.describe(name),
         Verb::ShowPolicies { like } => Ok(cx.policies(like.as_ref())),
         Verb::ShowCreate { name, dialect } => cx.show_create(name, *dialect),
@@ -182,6 +188,7 @@ pub fn makes_revisions(verb: &Verb<'_>) -> bool {
         | Verb::CommentOn { .. } => true,
         Verb::AlterUser { change, .. } => !matches!(change, super::AlterUser::Bypass { .. }),
         Verb::Grant(grant) => matches!(grant.privilege, super::GrantedRight::Ownership(_)),
+        Verb::NetworkRule(statement) => !network_rule::only_asks(statement),
         _ => false,
     }
 }
@@ -189,6 +196,9 @@ pub fn makes_revisions(verb: &Verb<'_>) -> bool {
 /// Whether a statement only asks.
 #[must_use]
 pub fn only_asks(verb: &Verb<'_>) -> bool {
+    if let Verb::NetworkRule(statement) = verb {
+        return network_rule::only_asks(statement);
+    }
     matches!(
         verb,
         Verb::SetDialect(_)
@@ -225,6 +235,9 @@ pub fn title(statement: &Statement<'_>) -> String {
             }
         }
         Verb::CommentOn { name, .. } => format!("COMMENT ON NETWORK POLICY {name}"),
+        Verb::NetworkRule(rule) => {
+            network_rule::title(rule).unwrap_or_else(|| statement.to_string())
+        }
         _ => statement.to_string(),
     }
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::list::MATERIALIZE_RULES;
 use super::minus::minus;
 use super::name::{DEFAULT, PolicyOrDefault, new_name};
+use super::rule_list::{self, flattened};
 use super::show::{ANY_IS_MORE, OPEN};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
@@ -29,10 +30,22 @@ impl Cx<'_, '_> {
         let found = errors.finish(found)?;
         let mut writer = StatementWriter {
             dialect,
+            rules: Default::default(),
             warnings: Vec::new(),
         };
         let (shown, written) = match found {
-            PolicyOrDefault::Real(policy) => (policy.name.as_str(), writer.policy(policy)),
+            PolicyOrDefault::Real(policy) => {
+                let state = self.state();
+                let written = match dialect {
+                    Dialect::Snowflake => {
+                        writer.rules = [&policy.allow_lists, &policy.block_lists]
+                            .map(|lists| rule_list::names(state, lists));
+                        writer.policy(policy)
+                    }
+                    _ => writer.policy(&flattened(state, policy)),
+                };
+                (policy.name.as_str(), written)
+            }
             PolicyOrDefault::Default => (DEFAULT, writer.open(DEFAULT)),
         };
         let text = written.map_err(|why| {
@@ -52,6 +65,8 @@ impl Cx<'_, '_> {
 
 struct StatementWriter {
     dialect: Dialect,
+    /// Names of the network rules that the policy allows, and of those that it blocks.
+    rules: [Vec<Vec<String>>; 2],
     warnings: Vec<String>,
 }
 
@@ -89,6 +104,8 @@ impl StatementWriter {
                 let any: Lists<'_, [&str; 1], [&str; 0]> = Lists {
                     allowed: (dialect == Dialect::Snowflake).then_some(["0.0.0.0/0"]),
                     blocked: None,
+                    allowed_rules: &[],
+                    blocked_rules: &[],
                     comment: None,
                 };
                 create_lists(&mut text, dialect, name, any)
@@ -131,9 +148,16 @@ impl StatementWriter {
         self.check_length(allowed.as_deref().unwrap_or_default(), "ALLOWED_IP_LIST");
         self.check_length(&blocked, "BLOCKED_IP_LIST");
         let allowed = allowed.as_deref();
+        let [allowed_rules, blocked_rules] = &self.rules;
+        let has_rules = !allowed_rules.is_empty();
         let lists = Lists {
-            allowed: allowed.map(texts),
+            // An empty list next to one of network rules says nothing.
+            allowed: allowed
+                .filter(|list| !(list.is_empty() && has_rules))
+                .map(texts),
             blocked: (!blocked.is_empty()).then(|| texts(&blocked)),
+            allowed_rules,
+            blocked_rules,
             comment: policy.comment.as_deref(),
         };
         let mut text = String::new();

@@ -53,7 +53,7 @@ impl<'s> Cx<'s, '_> {
         let policy = match found {
             PolicyOrDefault::Default => None,
             PolicyOrDefault::Real(policy) => {
-                if self.dialect() == Dialect::Snowflake && is_empty(policy) {
+                if self.dialect() == Dialect::Snowflake && is_empty(self.state(), policy) {
                     let wrong = Wrong::Empty(policy.name.to_string());
                     return Err(Refusal::of(self.statement, name.spot(), wrong));
                 }

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use super::like::is_like;
 use super::name::DEFAULT;
 use super::rewrite::rule_names;
+use super::rule_list::{described, flattened};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable};
-use crate::model::{AllowPart, Policy, RuleList};
+use crate::model::{AllowPart, Policy, RuleList, State};
 use crate::sql::{Ident, Literal};
 
 /// Materialize's rule of `default`; also how a policy that allows all is shown there.
@@ -43,6 +44,8 @@ impl Cx<'_, '_> {
                     "comment",
                     "entries_in_allowed_ip_list",
                     "entries_in_blocked_ip_list",
+                    "entries_in_allowed_network_rules",
+                    "entries_in_blocked_network_rules",
                 ],
                 policies.map(snowflake_row).collect(),
             ),
@@ -51,7 +54,8 @@ impl Cx<'_, '_> {
                 policies.map(lakehouse_row).collect(),
             ),
             Dialect::Materialize => {
-                let mut rows: Vec<_> = policies.map(materialize_row).collect();
+                let row = |policy| materialize_row(&flattened(self.state(), policy));
+                let mut rows: Vec<_> = policies.map(row).collect();
                 if self.has_default() && wanted(DEFAULT) {
                     let cells = [DEFAULT, OPEN[0].0, ""];
                     rows.push(cells.map(|cell| Some(cell.to_owned())).into());
@@ -68,19 +72,21 @@ impl Cx<'_, '_> {
         let policy = errors.take(name.spot(), self.policy(name));
         let policy = errors.finish(policy)?;
         Ok(Action::Table(match self.dialect() {
-            Dialect::Snowflake => snowflake(policy),
+            Dialect::Snowflake => snowflake(self.state(), policy),
             // Materialize has no DESC.
-            Dialect::Lakehouse | Dialect::Materialize => lakehouse(policy),
+            Dialect::Lakehouse | Dialect::Materialize => {
+                lakehouse(&flattened(self.state(), policy))
+            }
         }))
     }
 }
 
-fn some(text: impl Into<String>) -> Option<String> {
+pub(super) fn some(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }
 
 /// As Snowflake shows its TIMESTAMP_LTZ by default, in UTC.
-fn created_on(time: Timestamp) -> String {
+pub(super) fn created_on(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S%.3f +0000").to_string()
 }
 
@@ -97,6 +103,8 @@ fn snowflake_row(policy: &Policy) -> Vec<Option<String>> {
         comment(policy),
         some(allowed.to_string()),
         some(blocked.to_string()),
+        some(policy.allow_lists.len().to_string()),
+        some(policy.block_lists.len().to_string()),
     ]
 }
 
@@ -132,7 +140,7 @@ fn join(list: &RuleList, rest: Option<&str>) -> String {
     rules.collect::<Vec<_>>().join(",")
 }
 
-fn snowflake(policy: &Policy) -> ResultTable {
+fn snowflake(state: &State, policy: &Policy) -> ResultTable {
     let mut table = ResultTable::of(&["name", "value"], Vec::new());
     let allowed = match &policy.allow {
         AllowPart::Any => {
@@ -144,6 +152,14 @@ fn snowflake(policy: &Policy) -> ResultTable {
     let blocked = join(&policy.block, policy.compat.blocked_rest());
     for (name, value) in [("ALLOWED_IP_LIST", allowed), ("BLOCKED_IP_LIST", blocked)] {
         if !value.is_empty() {
+            table.rows.push(vec![some(name), Some(value)]);
+        }
+    }
+    for (name, lists) in [
+        ("ALLOWED_NETWORK_RULE_LIST", &policy.allow_lists),
+        ("BLOCKED_NETWORK_RULE_LIST", &policy.block_lists),
+    ] {
+        if let Some(value) = described(state, lists) {
             table.rows.push(vec![some(name), Some(value)]);
         }
     }

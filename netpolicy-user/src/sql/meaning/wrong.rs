@@ -34,6 +34,43 @@ pub enum Wrong {
     /// Materialize: no such role.
     #[error("unknown role '{0}'")]
     UnknownRole(String),
+    /// Snowflake: no such network rule, which is a named list here.
+    #[error("Network rule '{0}' does not exist or not authorized.")]
+    NoRule(String),
+    /// Snowflake: several network rules have the name.
+    #[error("network rule '{name}' is ambiguous: {rules}; name its database and schema")]
+    SeveralRules {
+        /// The name.
+        name: String,
+        /// The rules that have it.
+        rules: String,
+    },
+    /// Snowflake: a network rule to which policies refer.
+    #[error(
+        "Cannot perform Drop operation on network rule {rule}. It is associated with network policies: {policies}."
+    )]
+    RuleInUse {
+        /// The rule.
+        rule: String,
+        /// The policies.
+        policies: String,
+    },
+    /// A value of another type than its network rule's.
+    #[error("{found} is not a value of a network rule of type {kind}")]
+    ValueType {
+        /// The value.
+        found: Excerpt,
+        /// The type.
+        kind: String,
+    },
+    /// A network rule that SHOW CREATE cannot write.
+    #[error("network rule '{rule}' cannot be written in Snowflake: {why}")]
+    RuleNotExpressible {
+        /// The rule.
+        rule: String,
+        /// What cannot be said, and why.
+        why: String,
+    },
     /// Snowflake: a policy that is set cannot be dropped or replaced.
     #[error(
         "Cannot perform {operation} operation on network policy {policy}. The policy is attached to {to}. Unset the network policy from {to} and try the operation again."
@@ -160,6 +197,7 @@ impl Wrong {
             | Self::MissingPolicy(_)
             | Self::NoUser(_)
             | Self::NoRole(_)
+            | Self::NoRule(_)
             | Self::UnknownRole(_) => ErrorKind::Unknown,
             Self::ObjectExists(_)
             | Self::PolicyExists(_)
@@ -167,6 +205,9 @@ impl Wrong {
             | Self::Empty(_)
             | Self::InUse { .. }
             | Self::TooManyPolicies { .. }
+            | Self::SeveralRules { .. }
+            | Self::RuleInUse { .. }
+            | Self::RuleNotExpressible { .. }
             | Self::NotExpressible { .. } => ErrorKind::Conflict,
             Self::Model(problem) => problem.kind(),
             _ => ErrorKind::Invalid,
@@ -188,7 +229,13 @@ impl Wrong {
             Self::NoRole(_) | Self::UnknownRole(_) => {
                 "a role is an OS user or group here: `getent passwd` and `getent group` list them"
             }
-            Self::Empty(_) => "put an address on its ALLOWED_IP_LIST or BLOCKED_IP_LIST first",
+            Self::Empty(_) => "put an address on its lists, or on one of its network rules, first",
+            Self::NoRule(_) => "SHOW NETWORK RULES lists what there is",
+            Self::RuleInUse { .. } => {
+                "ALTER NETWORK POLICY … REMOVE ALLOWED_NETWORK_RULE_LIST or \
+                 BLOCKED_NETWORK_RULE_LIST first"
+            }
+            Self::ValueType { .. } => "a rule has one type; make another one for it",
             Self::InUse { .. } => {
                 "ALTER SYSTEM SET network_policy to another policy first, or unbind it"
             }

@@ -75,12 +75,19 @@ fn lists() {
         (
             "() DROP",
             44,
-            "expected ALLOWED_IP_LIST, BLOCKED_IP_LIST, COMMENT or the end of the statement, found 'DROP'",
+            "expected ALLOWED_IP_LIST, BLOCKED_IP_LIST, ALLOWED_NETWORK_RULE_LIST, \
+             BLOCKED_NETWORK_RULE_LIST, COMMENT or the end of the statement, found 'DROP'",
         ),
         (
-            "() ALLOWED_NETWORK_RULE_LIST=()",
-            44,
-            "network rules are not supported",
+            "() ALLOWED_NETWORK_RULE_LIST=('a b')",
+            71,
+            "'a b' is not a network rule's name; expected a name, which may be qualified, as in \
+             'db.schema.name'",
+        ),
+        (
+            "() ALLOWED_NETWORK_RULE_LIST=(a.b.c.d)",
+            76,
+            "expected at most a database, a schema and a name, found '.d'",
         ),
         ("(/* x", 42, "this comment is not closed: */ is missing"),
         (
@@ -119,8 +126,39 @@ fn statements() {
         (
             Snowflake,
             "CREATE NETWORK RULE n",
+            22,
+            "expected TYPE, found the end of the text",
+        ),
+        (
+            Snowflake,
+            "CREATE NETWORK RULE n TYPE = IPV5",
+            30,
+            "expected IPV4, IPV6, AWSVPCEID, AZURELINKID, GCPPSCID, HOST_PORT, \
+             PRIVATE_HOST_PORT or COMPUTE_POOL, found 'IPV5'; did you mean IPV6?",
+        ),
+        (
+            Snowflake,
+            "CREATE NETWORK RULE n TYPE = IPV4 MODE = INGRESS",
+            49,
+            "expected VALUE_LIST, found the end of the text",
+        ),
+        (
+            Snowflake,
+            "CREATE OR REPLACE NETWORK RULE IF NOT EXISTS n TYPE = IPV4",
+            32,
+            "exclude each other",
+        ),
+        (
+            Lakehouse,
+            "CREATE NETWORK RULE n TYPE = IPV4",
             16,
-            "network rules are not supported",
+            "NETWORK RULE belongs to Snowflake; this is Lakehouse: list addresses in the policy itself",
+        ),
+        (
+            Materialize,
+            "SHOW NETWORK RULES",
+            14,
+            "SHOW NETWORK RULES belongs to Snowflake; this is Materialize: list addresses in the policy itself",
         ),
         (
             Snowflake,

@@ -294,13 +294,16 @@ fn policies_are_written_for_each_dialect() {
     let lists = Lists {
         allowed: Some(["1.2.3.4"]),
         blocked: Some(["5.6.7.0/24", "9.9.9.9"]),
+        allowed_rules: &[],
+        blocked_rules: &[vec!["DB".into(), "PUBLIC".into(), "my rule".into()]],
         comment: Some("it's C:\\"),
     };
     create_lists(&mut out, Dialect::Snowflake, "Big one", lists).unwrap();
     assert_eq!(
         out,
         "CREATE NETWORK POLICY \"Big one\"\n  ALLOWED_IP_LIST = ('1.2.3.4')\n  \
-         BLOCKED_IP_LIST = ('5.6.7.0/24', '9.9.9.9')\n  COMMENT = 'it''s C:\\\\'"
+         BLOCKED_IP_LIST = ('5.6.7.0/24', '9.9.9.9')\n  \
+         BLOCKED_NETWORK_RULE_LIST = ('DB.PUBLIC.\"my rule\"')\n  COMMENT = 'it''s C:\\\\'"
     );
     assert_eq!(all(Dialect::Snowflake, &out)[0].to_string(), out);
     out.clear();
@@ -321,6 +324,8 @@ fn lakehouse_comment_is_written_without_equals_sign() {
     let lists: Lists<'_, [&str; 0], _> = Lists {
         allowed: None,
         blocked: Some(["9.9.9.9"]),
+        allowed_rules: &[],
+        blocked_rules: &[],
         comment: Some("it's C:\\"),
     };
     create_lists(&mut out, Dialect::Lakehouse, "office", lists).unwrap();
@@ -346,5 +351,57 @@ fn a_written_name_is_the_same_name() {
             assert!(folded.eq_ignore_ascii_case(name), "{name} became {folded}");
             assert!(!names[0].is_quoted() || folded == name);
         }
+    }
+}
+
+#[test]
+fn statements_about_network_rules_print_and_read_back_as_the_same() {
+    for text in [
+        "CREATE OR REPLACE NETWORK RULE db.public.\"my rule\"\n  TYPE = IPV4\n  MODE = INGRESS\n  \
+         VALUE_LIST = ('10.0.0.0/8', '1.2.3.4')\n  COMMENT = 'it''s'",
+        "CREATE NETWORK RULE IF NOT EXISTS r\n  TYPE = HOST_PORT\n  MODE = EGRESS\n  \
+         VALUE_LIST = ('example.org:443')",
+        "ALTER NETWORK RULE IF EXISTS r SET VALUE_LIST = () COMMENT = 'c'",
+        "ALTER NETWORK RULE s.r UNSET VALUE_LIST, COMMENT",
+        "DROP NETWORK RULE IF EXISTS r",
+        "DESC NETWORK RULE r",
+        "SHOW NETWORK RULES LIKE 'A%' IN SCHEMA db.public STARTS WITH 'A' LIMIT 5",
+        "SHOW NETWORK RULES IN DATABASE db",
+        "SHOW CREATE NETWORK RULE r",
+        "ALTER NETWORK POLICY p ADD ALLOWED_NETWORK_RULE_LIST = ('r')",
+        "ALTER NETWORK POLICY p REMOVE BLOCKED_NETWORK_RULE_LIST = ('r', 's.r')",
+        "ALTER NETWORK POLICY p UNSET ALLOWED_NETWORK_RULE_LIST, COMMENT",
+        "ALTER NETWORK POLICY p SET\n  ALLOWED_NETWORK_RULE_LIST = ()\n  BLOCKED_NETWORK_RULE_LIST = ('r')",
+    ] {
+        assert_eq!(all(Dialect::Snowflake, text)[0].to_string(), text);
+    }
+    // As tools write them.
+    for (text, canonical) in [
+        (
+            "create network rule R value_list=('1.2.3.4') type='IPV4', ",
+            "",
+        ),
+        (
+            "create network rule R value_list=('1.2.3.4') type='ipv4'",
+            "CREATE NETWORK RULE R\n  TYPE = IPV4\n  MODE = INGRESS\n  VALUE_LIST = ('1.2.3.4')",
+        ),
+        (
+            "DESCRIBE NETWORK RULE \"D\".\"S\".\"R\"",
+            "DESC NETWORK RULE \"D\".\"S\".\"R\"",
+        ),
+        (
+            "CREATE NETWORK POLICY p ALLOWED_NETWORK_RULE_LIST = (\"D\".\"S\".\"R\", 'd.s.r')",
+            "CREATE NETWORK POLICY p\n  ALLOWED_NETWORK_RULE_LIST = ('\"D\".\"S\".\"R\"', 'd.s.r')",
+        ),
+        (
+            "SHOW NETWORK RULES IN SCHEMA",
+            "SHOW NETWORK RULES IN ACCOUNT",
+        ),
+    ] {
+        if canonical.is_empty() {
+            failure(Dialect::Snowflake, text);
+            continue;
+        }
+        assert_eq!(all(Dialect::Snowflake, text)[0].to_string(), canonical);
     }
 }

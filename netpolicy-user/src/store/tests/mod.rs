@@ -171,6 +171,8 @@ fn list_of_larger_chunks_is_read_and_divided_again() {
     let policy = |block: &RuleList| {
         let mut state = State::empty();
         state.policies.push(crate::model::Policy {
+            allow_lists: vec![],
+            block_lists: vec![],
             name: Name::new("office").unwrap(),
             allow: AllowPart::Any,
             block: block.clone(),

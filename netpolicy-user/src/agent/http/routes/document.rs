@@ -45,7 +45,7 @@ pub(super) const NO_ROOM: &str =
     servers((url = "http://localhost", description = "The agent's unix socket, \
                        /run/netpolicy/agent.sock; the host name is ignored.")),
     tags(
-        (name = POLICIES, description = "Policies, services and the host's settings."),
+        (name = POLICIES, description = "Policies, named lists, services and the host's settings."),
         (name = CHANGES, description = "Changes to the desired state."),
         (name = HISTORY, description = "Revisions, rollback, export and backup."),
         (name = ENFORCEMENT, description = "What the kernel enforces, counts and reports."),

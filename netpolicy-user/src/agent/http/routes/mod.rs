@@ -16,6 +16,7 @@ mod grants;
 mod host;
 mod interfaces;
 mod lint;
+mod lists;
 mod paging;
 mod policies;
 mod revisions;
@@ -72,6 +73,9 @@ fn operations() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(policies::list))
         .routes(routes!(policies::show))
         .routes(routes!(policies::rules))
+        .routes(routes!(lists::list))
+        .routes(routes!(lists::show))
+        .routes(routes!(lists::entries))
         .routes(routes!(services::list))
         .routes(routes!(host::show))
         .routes(routes!(apply::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))

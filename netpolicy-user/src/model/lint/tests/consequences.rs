@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::arbitrary::{boundaries, state};
-use crate::model::{AllowPart, Rule, evaluate};
+use crate::model::{AllowPart, Name, NamedList, Rule, evaluate};
 
 /// A list without one of its rules.
 fn without(list: &RuleList, text: &str) -> RuleList {
@@ -46,6 +46,20 @@ proptest! {
             let mut fewer = state.clone();
             let policy = fewer.policies.iter_mut().find(|p| *p.name.as_str() == *rule.policy);
             let policy = policy.unwrap();
+            if let Some(reference) = &rule.named {
+                // Other policies may need it: this one refers to a copy without it.
+                let kind = if rule.list == "block" { ListKind::Block } else { ListKind::Allow };
+                let is_meant = |list: &&NamedList| list.reference() == *reference;
+                let mut copy = state.lists.iter().find(is_meant).unwrap().clone();
+                let names = policy.lists_mut(kind).iter_mut();
+                let copied = Name::new("copy_of_it").unwrap();
+                names.filter(|name| **name == copy.name).for_each(|name| name.clone_from(&copied));
+                copy.name = copied;
+                copy.set_entries(without(&copy.whole(), &rule.text));
+                fewer.lists.push(copy);
+                prop_assert_eq!(verdicts(&fewer, &sources), before.clone(), "{:?}", rule);
+                continue;
+            }
             if rule.list == "block" {
                 policy.block = without(&policy.block, &rule.text);
             } else if let AllowPart::Only(list) = &policy.allow {

@@ -12,6 +12,7 @@ mod across;
 mod grants;
 mod lakehouse;
 mod materialize;
+mod network_rules;
 mod rewriting;
 mod snowflake;
 

@@ -240,7 +240,7 @@ fn check(dialect: Dialect, allow: Option<&[String]>, block: &[String]) {
         assert!(warned.iter().any(|warning| warning.contains("allows 25")));
         return;
     }
-    let is_empty = |world: &World| alter::is_empty(&world.state.policies[0]);
+    let is_empty = |world: &World| alter::is_empty(&world.state, &world.state.policies[0]);
     let mut parsed = World::new();
     parsed.ok(dialect, &text);
     if dialect == Snowflake && is_empty(&parsed) {

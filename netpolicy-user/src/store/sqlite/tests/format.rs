@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::list::CHUNK_BYTES;
+use crate::model::{NamedList, NetworkRule};
 
 /// Databases are out there: this may gain cases, never change. The hashes pin the
 /// formats of lists and chunks, too.
@@ -32,7 +33,10 @@ fn the_format_stays() {
 #[test]
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
-        (r#"{"format":2,"more":1}"#, "its format is 2, expected 1"),
+        (
+            r#"{"format":3,"more":1}"#,
+            "its format is 3, expected 1 or 2",
+        ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
         ("\0", "expected value"),
@@ -95,4 +99,120 @@ fn database_with_larger_chunks_is_read_backed_up_and_changed() {
     let mut store = SqliteStore::open(dir.path()).unwrap();
     assert_eq!(store.load().unwrap().state, new);
     assert_eq!(store.state_at(1).unwrap(), old);
+}
+
+/// With named lists: likewise pinned.
+#[test]
+fn the_format_with_named_lists_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = with_named_lists();
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    store.commit(&state, &by("apply")).unwrap();
+    let sql = "SELECT CAST(body AS TEXT) FROM objects JOIN revisions ON state = hash";
+    let document: String = store.conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    let mut found: serde_json::Value = serde_json::from_str(&document).unwrap();
+    // Hashes are those of lists, which have a test of their own.
+    for (part, key) in [(0, "entries"), (0, "every"), (1, "entries")] {
+        let hash = found["lists"][part][key].take();
+        assert_eq!(hash.as_str().map(str::len), Some(64), "{part} {key}");
+    }
+    assert_eq!(found["format"], 2);
+    assert_eq!(
+        found["lists"],
+        serde_json::json!([
+            {
+                "name": "BLOCKED", "entries": null, "every": null,
+                "network_rule": {"type": "IPV4", "mode": "INGRESS", "database": "DB", "schema": "PUBLIC"},
+                "comment": null, "owner": "root",
+                "created": "1970-01-01T00:00:01.123456789Z", "altered": "1970-01-01T00:00:02.123456789Z",
+            },
+            {
+                "name": "vpce", "entries": null,
+                "network_rule": {"type": "AWSVPCEID", "mode": "INGRESS", "values": ["vpce-1"]},
+                "comment": "endpoints", "owner": "root",
+                "created": "1970-01-01T00:00:01.123456789Z", "altered": "1970-01-01T00:00:02.123456789Z",
+            },
+        ])
+    );
+    assert_eq!(
+        found["policies"][0]["block_lists"],
+        serde_json::json!(["BLOCKED"])
+    );
+    assert_eq!(
+        found["policies"][0]["allow_lists"],
+        serde_json::json!(["vpce"])
+    );
+    drop(store);
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(store.load().unwrap().state, state);
+    // Nothing of it is lost by pruning, and a backup counts it.
+    store.commit(&blocking(0..1), &by("a")).unwrap();
+    store.commit(&state, &by("b")).unwrap();
+    let keep = Keep {
+        revisions: 1,
+        bytes: u64::MAX,
+        at_least: 1,
+    };
+    assert_eq!(store.prune_to(keep).unwrap().revisions, 2);
+    assert_eq!(store.load().unwrap().state, state);
+    let backup = store.archivist().unwrap().write().unwrap();
+    assert_eq!(backup.summary.policies, 1);
+    // A reference to what is not there is damage.
+    let lost = document.replace("[\"BLOCKED\"]", "[\"OTHER\"]");
+    let read = document::Document::decode(lost.as_bytes()).unwrap();
+    let error = read.into_state(|_| Some(RuleList::default())).unwrap_err();
+    assert_eq!(error, "a policy refers to list 'OTHER', which is missing");
+}
+
+fn with_named_lists() -> State {
+    let rules = |nets: &[&str]| {
+        let rule = |net: &&str| Rule {
+            net: net.parse().unwrap(),
+            source: 0,
+            line: 0,
+            note: None,
+        };
+        RuleList::from_parts(nets.iter().map(rule).collect(), vec!["office.sql".into()])
+    };
+    let list = |name: &str| NamedList {
+        name: Name::exact(name).unwrap(),
+        entries: RuleList::default(),
+        every: RuleList::default(),
+        rule: None,
+        comment: None,
+        owner: "root".into(),
+        created: time(1),
+        altered: time(2),
+    };
+    let rule = |kind: &str| NetworkRule {
+        kind: kind.into(),
+        mode: "INGRESS".into(),
+        ..NetworkRule::default()
+    };
+    let mut state = blocking(0..1);
+    state.lists = vec![
+        NamedList {
+            entries: rules(&["10.0.0.0/8"]),
+            every: rules(&["0.0.0.0/0"]),
+            rule: Some(NetworkRule {
+                database: Some("DB".into()),
+                schema: Some("PUBLIC".into()),
+                ..rule("IPV4")
+            }),
+            ..list("BLOCKED")
+        },
+        NamedList {
+            rule: Some(NetworkRule {
+                values: vec!["vpce-1".into()],
+                ..rule("AWSVPCEID")
+            }),
+            comment: Some("endpoints".into()),
+            ..list("vpce")
+        },
+    ];
+    let policy = &mut state.policies[0];
+    policy.allow = AllowPart::Only(RuleList::default());
+    policy.block_lists = vec![state.lists[0].name.clone()];
+    policy.allow_lists = vec![state.lists[1].name.clone()];
+    state
 }

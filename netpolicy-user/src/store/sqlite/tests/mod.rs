@@ -57,6 +57,8 @@ fn list(addresses: impl IntoIterator<Item = u32>) -> RuleList {
 
 fn policy(name: &str, allow: AllowPart, block: RuleList) -> Policy {
     Policy {
+        allow_lists: vec![],
+        block_lists: vec![],
         name: Name::new(name).unwrap(),
         allow,
         block,

@@ -1,7 +1,7 @@
 //! Conditional changes, and lists in parts.
 
 use super::*;
-use crate::api::{ErrorCode, PROBLEM_JSON, Paged, RuleItem};
+use crate::api::{EntryItem, ErrorCode, ListView, PROBLEM_JSON, Paged, RuleItem};
 
 #[tokio::test]
 async fn change_for_another_revision_is_refused() {
@@ -38,6 +38,7 @@ async fn change_for_another_revision_is_refused() {
     for path in [
         "/v1/policies",
         "/v1/policies/branch",
+        "/v1/lists",
         "/v1/services",
         "/v1/host",
         "/v1/export",
@@ -128,4 +129,66 @@ async fn history_and_audit_log_are_listed_in_parts() {
             .await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
     }
+}
+
+#[tokio::test]
+async fn named_lists_are_shown_with_their_policies_and_in_parts() {
+    let mut agent = Agent::new();
+    for change in [
+        json!({"change": "create-list", "name": "bad-hosts", "comment": "feed",
+            "entries": {"items": ["192.0.2.0/24", "192.0.2.7", "2001:db8::/32"]}}),
+        json!({"change": "create-policy", "name": "abuse",
+            "block": {"items": ["@bad-hosts", "198.51.100.1"]}}),
+        json!({"change": "alter-list", "name": "@BAD-HOSTS",
+            "entries": {"edit": "edit", "add": {"items": ["203.0.113.1"]}}}),
+    ] {
+        let body = change.to_string().into();
+        let response = agent.send(0, "POST", "/v1/changes", body).await;
+        assert_eq!(response.status(), StatusCode::OK, "{change}");
+    }
+    let lists: Vec<ListView> = agent.get("/v1/lists").await;
+    let [list] = &lists[..] else {
+        panic!("{lists:?}");
+    };
+    assert_eq!(
+        (&*list.name, list.entry_count, &list.entries),
+        ("bad-hosts", 4, &None)
+    );
+    assert_eq!(list.policies, ["abuse"]);
+    let whole: ListView = agent.get("/v1/lists/Bad-Hosts").await;
+    let entries: Vec<_> = whole.entries.unwrap().into_iter().map(|e| e.text).collect();
+    assert_eq!(
+        entries,
+        ["192.0.2.0/24", "192.0.2.7", "2001:db8::/32", "203.0.113.1"]
+    );
+    let policy: PolicyView = agent.get("/v1/policies/abuse").await;
+    assert_eq!(
+        (&policy.block_lists[..], policy.block_count),
+        (&["bad-hosts".to_owned()][..], 1)
+    );
+
+    let mut numbers = async |query: &str| {
+        let path = format!("/v1/lists/bad-hosts/entries?{query}");
+        let page: Paged<EntryItem> = agent.get(&path).await;
+        let numbers: Vec<_> = page.items.iter().map(|item| item.number).collect();
+        (numbers, page.total, page.next)
+    };
+    assert_eq!(numbers("limit=2").await, (vec![1, 2], 4, Some(2)));
+    assert_eq!(numbers("limit=2&after=2").await, (vec![3, 4], 4, None));
+    assert_eq!(numbers("covers=192.0.2.7").await, (vec![1, 2], 2, None));
+    assert_eq!(numbers("text=DB8").await, (vec![3], 1, None));
+    for (path, expected) in [
+        ("/v1/lists/bad_hosts", StatusCode::NOT_FOUND),
+        ("/v1/lists/bad_hosts/entries", StatusCode::NOT_FOUND),
+        (
+            "/v1/lists/bad-hosts/entries?limit=0",
+            StatusCode::BAD_REQUEST,
+        ),
+    ] {
+        let response = agent.send(0, "GET", path, Body::empty()).await;
+        assert_eq!(response.status(), expected, "{path}");
+    }
+    let drop = json!({"change": "drop-list", "name": "bad-hosts"}).to_string();
+    let response = agent.send(0, "POST", "/v1/changes", drop.into()).await;
+    assert_eq!(response.status(), StatusCode::CONFLICT);
 }

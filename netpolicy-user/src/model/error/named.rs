@@ -1,0 +1,139 @@
+//! What can be wrong with named lists and with references to them.
+
+use super::{ErrorKind, Excerpt, Place};
+use crate::model::evaluate::ListKind;
+use crate::model::wording::{at, counted, join_policies};
+
+/// What is wrong with a named list, or with a reference to one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListProblem {
+    /// A policy refers to a named list already.
+    #[error("the {kind} list of policy '{policy}' refers to list '{list}' already; leave it out")]
+    ReferenceThere {
+        /// The named list.
+        list: String,
+        /// On which side.
+        kind: ListKind,
+        /// The policy.
+        policy: String,
+    },
+    /// A policy does not refer to a named list.
+    #[error(
+        "the {kind} list of policy '{policy}' does not refer to list '{list}'; `netpolicy policy show {policy}` names the lists to which it refers"
+    )]
+    ReferenceNotThere {
+        /// The named list.
+        list: String,
+        /// On which side.
+        kind: ListKind,
+        /// The policy.
+        policy: String,
+    },
+    /// A list of a policy refers to a named list twice.
+    #[error("a second reference {name}{}; remove one of them", at(first.as_ref()))]
+    ReferenceTwice {
+        /// The reference.
+        name: Excerpt,
+        /// Where the first one stands.
+        first: Option<Place>,
+    },
+    /// A named list refers to another.
+    #[error(
+        "{name} refers to a list, but lists hold addresses alone; let policies refer to both lists"
+    )]
+    NestedReference {
+        /// The reference.
+        name: Excerpt,
+    },
+    /// A reference with a name or comment of its own.
+    #[error(
+        "{name} refers to a list and has no name or comment of its own; comment on the list instead"
+    )]
+    ReferenceNoted {
+        /// The reference.
+        name: Excerpt,
+    },
+    /// A named list to which policies refer.
+    #[error(
+        "list '{list}' is in use by {}; end their references to it first",
+        join_policies(policies)
+    )]
+    ListInUse {
+        /// The list.
+        list: String,
+        /// The policies that refer to it.
+        policies: Vec<String>,
+    },
+    /// An entry of another type than its network rule's.
+    #[error(
+        "'{text}' does not belong on list '{list}', a network rule of type {kind}; make a list of its own for it"
+    )]
+    OtherType {
+        /// The entry.
+        text: String,
+        /// The list.
+        list: String,
+        /// Its type.
+        kind: String,
+    },
+    /// Values for a list that is no network rule.
+    #[error(
+        "list '{list}' is no network rule and has addresses alone; give entries instead of values"
+    )]
+    NoNetworkRule {
+        /// The list.
+        list: String,
+    },
+    /// Too many named lists.
+    #[error("{count} lists, but the limit is {limit}; drop one first, or join some")]
+    TooManyLists {
+        /// How many it would be.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many entries in all named lists together.
+    #[error(
+        "{count} entries in all lists together, but the limit is {limit}; use CIDRs for neighbours, or raise the limits in the agent's configuration"
+    )]
+    TooManyEntries {
+        /// How many it would be.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A named list over the limit.
+    #[error(
+        "the list has more than {}, the limit for one list; use CIDRs for neighbours, or make several lists",
+        counted(*limit, "entry", "entries")
+    )]
+    NamedListTooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// A whole family comes to a block list by a reference.
+    #[error("list {list} holds {net}, so policy '{policy}' would deny {}; take it off the list, or use --force if that is intended", if net.starts_with("::") { "every IPv6 source" } else { "every IPv4 source" })]
+    ListBlocksAll {
+        /// "0.0.0.0/0" or "::/0".
+        net: String,
+        /// The reference.
+        list: String,
+        /// The policy.
+        policy: String,
+    },
+}
+
+impl ListProblem {
+    /// The manner of the problem.
+    pub(super) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ReferenceNotThere { .. } => ErrorKind::Unknown,
+            Self::ReferenceThere { .. }
+            | Self::ReferenceTwice { .. }
+            | Self::ListInUse { .. }
+            | Self::TooManyLists { .. }
+            | Self::TooManyEntries { .. } => ErrorKind::Conflict,
+            _ => ErrorKind::Invalid,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Differences of named lists and of references to them.
+
+use super::{PlanAction, PlanItem, SHOWN_RULES, comment, compare, field, for_each_name, rules};
+use crate::model::{Name, NamedList, NetworkRule, State, reference};
+
+/// The differences of named lists.
+pub(super) fn lists(items: &mut Vec<PlanItem>, old: &State, new: &State) {
+    let renamed = renamed_lists(old, new);
+    for_each_name(
+        &old.lists,
+        &new.lists,
+        |list| &list.name,
+        |name, old, new| {
+            if renamed.iter().any(|(from, _)| Some(*from) == old) {
+                return;
+            }
+            if let Some((from, to)) = renamed.iter().find(|(_, to)| Some(*to) == new) {
+                let mut details = Vec::new();
+                field(&mut details, "name", Some(&from.name), Some(&to.name));
+                items.push(PlanItem {
+                    action: PlanAction::Change,
+                    subject: format!("list {}", from.name),
+                    details,
+                });
+                return;
+            }
+            compare(items, format!("list {name}"), old, new, list_details);
+        },
+    );
+}
+
+/// The named lists that differ in nothing but their name, made at the same instant.
+pub(in crate::model) fn renamed_lists<'a>(
+    old: &'a State,
+    new: &'a State,
+) -> Vec<(&'a NamedList, &'a NamedList)> {
+    let gone = |state: &'a State, other: &'a State| {
+        let is_gone = |list: &&NamedList| other.lists.iter().all(|l| l.name != list.name);
+        state.lists.iter().filter(is_gone)
+    };
+    let mut added: Vec<_> = gone(new, old).collect();
+    let mut pairs = Vec::new();
+    for from in gone(old, new) {
+        let same = |to: &&NamedList| {
+            to.created == from.created && list_details(Some(from), Some(to)).is_empty()
+        };
+        if let Some(at) = added.iter().position(same) {
+            pairs.push((from, added.swap_remove(at)));
+        }
+    }
+    pairs
+}
+
+fn list_details(old: Option<&NamedList>, new: Option<&NamedList>) -> Vec<String> {
+    let mut details = Vec::new();
+    let rule = |list: &NamedList| match &list.rule {
+        None => "none".to_owned(),
+        Some(rule) => format!("type {}, mode {}", rule.kind, rule.mode),
+    };
+    let (before, after) = (old.map(rule), new.map(rule));
+    if old.is_some() || new.is_some_and(|list| list.rule.is_some()) {
+        field(&mut details, "network rule", before, after);
+    }
+    comment(
+        &mut details,
+        old.and_then(|list| list.comment.as_deref()),
+        new.and_then(|list| list.comment.as_deref()),
+    );
+    if let (Some(old), Some(new)) = (old, new)
+        && old.owner != new.owner
+    {
+        details.push(format!("owner: {} -> {}", old.owner, new.owner));
+    }
+    for part in [
+        |list: &NamedList| list.every.clone(),
+        |list: &NamedList| list.entries.clone(),
+    ] {
+        let (old, new) = (old.map(part), new.map(part));
+        rules(&mut details, "entry", old.as_ref(), new.as_ref());
+    }
+    let values = |list: Option<&NamedList>| -> Vec<String> {
+        let rule: Option<&NetworkRule> = list.and_then(|list| list.rule.as_ref());
+        rule.map(|rule| rule.values.clone()).unwrap_or_default()
+    };
+    words(&mut details, "value", &values(old), &values(new));
+    details
+}
+
+/// References, or other words of which there are few.
+fn words(details: &mut Vec<String>, kind: &str, old: &[String], new: &[String]) {
+    for (sign, these, others) in [('-', old, new), ('+', new, old)] {
+        let own: Vec<_> = these.iter().filter(|word| !others.contains(word)).collect();
+        let shown = own.iter().take(SHOWN_RULES);
+        details.extend(shown.map(|word| format!("{sign} {kind} {word}")));
+        if own.len() > SHOWN_RULES {
+            details.push(format!("{sign} {kind}: {} more", own.len() - SHOWN_RULES));
+        }
+    }
+}
+
+/// References of one side of a policy.
+pub(super) fn references(
+    details: &mut Vec<String>,
+    kind: &str,
+    old: Option<&[Name]>,
+    new: Option<&[Name]>,
+) {
+    let written = |names: Option<&[Name]>| -> Vec<String> {
+        names.unwrap_or_default().iter().map(reference).collect()
+    };
+    words(details, kind, &written(old), &written(new));
+}
