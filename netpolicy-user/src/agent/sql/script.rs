@@ -1,10 +1,12 @@
 //! Scripts of SQL, statement by statement.
 //!
 //! What a statement means is `sql::meaning`'s; here it is made, by the same way as every
-//! other change. Each statement that changes something makes a revision, and the first
-//! that fails ends the script: what came before stays. An atomic script makes one revision
-//! or none.
+//! other change. The whole text is read before anything is done: an error in it anywhere
+//! leaves everything as it was. Each statement that changes something makes a revision, and
+//! the first that is refused ends the script: what came before stays. An atomic script makes
+//! one revision or none.
 
+mod read;
 mod unversioned;
 
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use crate::agent::writer::Writer;
 use crate::api::{Changed, Existing, SqlRequest, SqlResponse, SqlResult};
 use crate::model::{Applied, State};
 use crate::sql::meaning::{self, Action, Changes, Scene, makes_revisions, only_asks, plan};
-use crate::sql::{Statement, Statements};
+use crate::sql::{Dialect, Statement, Verb};
+use read::ReadScript;
 
 /// What a text without a name is called.
 const NAMELESS: &str = "sql";
@@ -48,7 +51,7 @@ pub fn run(
 ) -> ScriptOutcome {
     writer.expect_text(request.text.len());
     let mut outcome = ScriptOutcome::default();
-    let mut statements = match Statements::new(&request.text, request.dialect) {
+    let statements = match ReadScript::of(request) {
         Ok(statements) => statements,
         Err(error) => {
             outcome.failure = Some(failure::unreadable(&error));
@@ -71,7 +74,7 @@ pub fn run(
             writer.audit_refusal(requester, &format!("sql: {}", name.escape_debug()), &error);
         }
         outcome.failure = Some(failure);
-        outcome.response.dialect = statements.dialect();
+        outcome.response.dialect = statements.dialect;
         return outcome;
     }
     // The script as a whole was written for that revision, and its first statement may make
@@ -95,11 +98,10 @@ pub fn run(
         requester,
         options,
         name,
+        dialect: statements.dialect,
     };
-    outcome.failure = script
-        .run(&mut statements, &mut outcome.response.results)
-        .err();
-    outcome.response.dialect = statements.dialect();
+    outcome.failure = script.run(statements, &mut outcome.response.results).err();
+    outcome.response.dialect = script.dialect;
     script.writer.rest();
     outcome
 }
@@ -112,6 +114,8 @@ struct RunningScript<'w, 't> {
     requester: Requester,
     options: ChangeOptions,
     name: &'w str,
+    /// Of the statement that came last.
+    dialect: Option<Dialect>,
     /// Its changes so far, if they are to be one.
     atomic: Option<Atomic<'t>>,
 }
@@ -135,7 +139,7 @@ struct Atomic<'t> {
 impl<'t> RunningScript<'_, 't> {
     fn run(
         &mut self,
-        statements: &mut Statements<'t>,
+        statements: ReadScript<'t>,
         results: &mut Vec<SqlResult>,
     ) -> Result<(), ScriptFailure> {
         let ended = self.statements(statements, results);
@@ -152,11 +156,15 @@ impl<'t> RunningScript<'_, 't> {
 
     fn statements(
         &mut self,
-        statements: &mut Statements<'t>,
+        statements: ReadScript<'t>,
         results: &mut Vec<SqlResult>,
     ) -> Result<(), ScriptFailure> {
         for statement in statements {
             let statement = statement.map_err(|error| failure::unreadable(&error))?;
+            self.dialect = Some(match statement.verb {
+                Verb::SetDialect(dialect) => dialect,
+                _ => statement.dialect,
+            });
             results.push(self.statement(&statement)?);
             if let Some(atomic) = &mut self.atomic
                 && makes_revisions(&statement.verb)
@@ -179,6 +187,8 @@ impl<'t> RunningScript<'_, 't> {
             limits: self.writer.limits(),
             source: self.name,
             roles: &System,
+            grants: self.writer.grants(),
+            address: self.requester.origin.addresses()[0],
         };
         let mut result = SqlResult {
             line: statement.spot.line,
@@ -205,8 +215,8 @@ impl<'t> RunningScript<'_, 't> {
             }
             Action::Nothing { status } => Ok(Some(status)),
             Action::Changes(changes) => self.changes(&state, changes, &action, &mut result),
-            Action::Grant(grant) => self.grant(grant, true, &action).map(Some),
-            Action::Revoke(grant) => self.grant(grant, false, &action).map(Some),
+            Action::Grant(grants) => self.grants(grants, true, &action).map(Some),
+            Action::Revoke(grants) => self.grants(grants, false, &action).map(Some),
             Action::Bypass {
                 service,
                 minutes,
@@ -216,6 +226,9 @@ impl<'t> RunningScript<'_, 't> {
                 .map(|()| Some(self.tried(status))),
         };
         result.status = done.map_err(|error| failure::failed(statement, &error))?;
+        result
+            .warnings
+            .splice(0..0, statement.notes.iter().cloned());
         Ok(result)
     }
 
@@ -229,6 +242,7 @@ impl<'t> RunningScript<'_, 't> {
         let Changes {
             changes,
             status,
+            revokes,
             warnings,
             force,
             cut,
@@ -236,6 +250,9 @@ impl<'t> RunningScript<'_, 't> {
         result.warnings = warnings;
         if changes.is_empty() {
             return Ok(Some(status));
+        }
+        if !revokes.is_empty() {
+            self.refuse_if_atomic("REVOKE CURRENT GRANTS", action)?;
         }
         let force = self.options.force || force;
         let now = match &self.atomic {
@@ -263,6 +280,9 @@ impl<'t> RunningScript<'_, 't> {
         let mut changed = self.make(applied, started, action, force, cut)?;
         result.warnings.append(&mut changed.warnings);
         result.changed = Some(changed);
+        if !revokes.is_empty() {
+            self.grants(revokes, false, action)?;
+        }
         Ok(Some(status))
     }
 

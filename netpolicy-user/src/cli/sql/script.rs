@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
 use super::super::submit::{question, show_progress, warn};
 use crate::api::{ChangeQuery, SqlFailure, SqlRequest, SqlResponse, Status};
-use crate::output::{Format, SqlOutcome};
+use crate::output::{Format, Layout, SqlOutcome};
 use crate::sql::{Dialect, Ending, Statements, Tail, Verb};
 
 /// Sends a script and prints what it came to.
@@ -16,7 +16,20 @@ pub(super) async fn carry_out(
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     let response = send(request, query, cx).await?;
-    show(&response, request, query, cx).await
+    show(&response, request, query, layout(cx, false), cx).await
+}
+
+/// How rows are laid out now: terminals change their width.
+pub(super) fn layout(cx: &Context<'_>, expanded: bool) -> Layout {
+    let size = cx
+        .terminals
+        .stdout
+        .then(|| terminal_size::terminal_size_of(std::io::stdout()))
+        .flatten();
+    Layout {
+        expanded,
+        width: size.map(|(width, _)| width.0),
+    }
 }
 
 /// Sends a script. Where a statement is refused for want of consent to what it opens, asks,
@@ -76,6 +89,7 @@ pub(super) async fn show(
     response: &SqlResponse,
     request: &SqlRequest,
     query: &ChangeQuery,
+    layout: Layout,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     if cx.options.format == Format::Table {
@@ -85,6 +99,7 @@ pub(super) async fn show(
     cx.print(&SqlOutcome {
         response,
         status: status.as_ref(),
+        layout,
     })?;
     let Some(failure) = &response.error else {
         return Ok(Exit::Done);

@@ -15,14 +15,20 @@
 //! | `rewrite.rs` | SHOW CREATE: a policy as a statement of any dialect |
 //! | `minus.rs` | one list without another, as the fewest CIDRs |
 //! | `grant.rs` | GRANT, REVOKE |
+//! | `granted.rs` | SHOW GRANTS |
+//! | `catalog.rs` | queries of Materialize's catalog |
+//! | `session.rs` | what says something of a session alone |
+//! | `user.rs` | CREATE USER, DESC USER |
 //! | `list.rs` | addresses as they stand in statements, to rules |
 //! | `name.rs` | names: looked up, and checked when new |
 //! | `wrong.rs` | what can be wrong, in each product's words |
 //! | `manner.rs` | what the agent refuses, in each product's words |
 
 mod alter;
+mod catalog;
 mod create;
 mod grant;
+mod granted;
 mod like;
 mod list;
 mod manner;
@@ -30,17 +36,21 @@ mod minus;
 mod name;
 mod remove;
 mod rewrite;
+mod session;
 mod setting;
 mod show;
 #[cfg(test)]
 mod tests;
+mod user;
 mod wrong;
 
 pub use manner::{lacks, lockout, lockout_hint};
 pub use wrong::{At, Refusal, Wrong};
 
+use std::net::IpAddr;
+
 use super::{Dialect, Statement, Verb};
-use crate::model::{Binding, Change, Limits, Name, Policy, Principal, Privilege, State};
+use crate::model::{Binding, Change, Grant, Limits, Name, Policy, Principal, Privilege, State};
 
 /// What a statement depends on apart from its text.
 #[derive(Clone, Copy)]
@@ -53,6 +63,10 @@ pub struct Scene<'a> {
     pub source: &'a str,
     /// The users and groups that there are.
     pub roles: &'a dyn Roles,
+    /// The privileges that are granted.
+    pub grants: &'a [Grant],
+    /// The address that the requester comes from, where there is one.
+    pub address: Option<IpAddr>,
 }
 
 /// The host's users and groups.
@@ -70,10 +84,10 @@ pub enum Action {
     Changes(Changes),
     /// The answer to a question.
     Table(ResultTable),
-    /// A privilege is granted.
-    Grant(Privileged),
-    /// A privilege is revoked.
-    Revoke(Privileged),
+    /// Privileges are granted.
+    Grant(Vec<Privileged>),
+    /// Privileges are revoked.
+    Revoke(Vec<Privileged>),
     /// Every source bypasses a service's policies for a time.
     Bypass {
         /// The service.
@@ -97,6 +111,8 @@ pub struct Changes {
     pub changes: Vec<Change>,
     /// What was done, in a sentence in the product's manner.
     pub status: String,
+    /// Privileges that are revoked after the changes were made.
+    pub revokes: Vec<Privileged>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// Whether the statement says itself that it is applied although it locks out the
@@ -153,7 +169,18 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
             if_exists, names, ..
         } => cx.remove(names, *if_exists),
         Verb::DescribePolicy(name) => cx.describe(name),
-        Verb::ShowPolicies { like } => Ok(cx.policies(like.as_ref())),
+        Verb::DescribeUser(name) => cx.describe_user(name),
+        Verb::ShowPolicies { like, named } => Ok(cx.policies(like.as_ref(), named.as_ref())),
+        Verb::ShowGrants(of) => cx.grants_of(of),
+        Verb::Select(query) => Ok(cx.select(query)),
+        Verb::RequesterAddress => Ok(cx.requester_address()),
+        Verb::Session { .. } => Ok(cx.session()),
+        Verb::CreateUser {
+            or_replace,
+            if_not_exists,
+            service,
+            policy,
+        } => cx.create_user(service, policy.as_ref(), *or_replace, *if_not_exists),
         Verb::ShowCreate { name, dialect } => cx.show_create(name, *dialect),
         Verb::SetHostPolicy(name) => cx.set_host_policy(name),
         Verb::ResetHostPolicy => cx.reset_host_policy(),
@@ -162,9 +189,13 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
             service,
             change,
         } => cx.alter_user(service, *if_exists, *change),
-        Verb::ShowParameter(level) => cx.parameter(level),
+        Verb::ShowParameter { level, pattern } => cx.parameter(level, pattern.as_ref()),
         Verb::ShowSetting => Ok(cx.setting()),
-        Verb::CommentOn { name, comment } => cx.comment_on(name, comment.as_ref()),
+        Verb::CommentOn {
+            if_exists,
+            name,
+            comment,
+        } => cx.comment_on(name, *if_exists, comment.as_ref()),
         Verb::Grant(grant) => cx.grant(grant),
         Verb::Revoke(grant) => cx.revoke(grant),
     }
@@ -180,8 +211,9 @@ pub fn makes_revisions(verb: &Verb<'_>) -> bool {
         | Verb::SetHostPolicy(_)
         | Verb::ResetHostPolicy
         | Verb::CommentOn { .. } => true,
+        Verb::CreateUser { or_replace, .. } => *or_replace,
         Verb::AlterUser { change, .. } => !matches!(change, super::AlterUser::Bypass { .. }),
-        Verb::Grant(grant) => matches!(grant.privilege, super::GrantedRight::Ownership(_)),
+        Verb::Grant(grant) => grant::gives_ownership(grant).is_some(),
         _ => false,
     }
 }
@@ -193,10 +225,15 @@ pub fn only_asks(verb: &Verb<'_>) -> bool {
         verb,
         Verb::SetDialect(_)
             | Verb::DescribePolicy(_)
+            | Verb::DescribeUser(_)
             | Verb::ShowPolicies { .. }
             | Verb::ShowCreate { .. }
-            | Verb::ShowParameter(_)
+            | Verb::ShowParameter { .. }
             | Verb::ShowSetting
+            | Verb::ShowGrants(_)
+            | Verb::Select(_)
+            | Verb::RequesterAddress
+            | Verb::Session { .. }
     )
 }
 
@@ -214,7 +251,7 @@ fn says_force(verb: &Verb<'_>) -> bool {
 pub fn title(statement: &Statement<'_>) -> String {
     match &statement.verb {
         Verb::CreatePolicy(create) => {
-            let replace = if create.or_replace { "OR REPLACE " } else { "" };
+            let replace = super::or_what(create.or_replace, create.or_alter);
             format!("CREATE {replace}NETWORK POLICY {}", create.name)
         }
         Verb::AlterPolicy { name, change, .. } => {
@@ -225,6 +262,7 @@ pub fn title(statement: &Statement<'_>) -> String {
             }
         }
         Verb::CommentOn { name, .. } => format!("COMMENT ON NETWORK POLICY {name}"),
+        Verb::Session { what, .. } => (*what).to_owned(),
         _ => statement.to_string(),
     }
 }
@@ -255,6 +293,7 @@ impl<'s> Cx<'s, '_> {
         Action::Changes(Changes {
             changes,
             status: status.into(),
+            revokes: Vec::new(),
             warnings,
             force: says_force(&self.statement.verb),
             cut: self.dialect() == Dialect::Snowflake,

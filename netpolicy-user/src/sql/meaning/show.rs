@@ -26,12 +26,18 @@ impl ResultTable {
 
 impl Cx<'_, '_> {
     /// SHOW NETWORK POLICIES
-    pub(super) fn policies(&self, like: Option<&Literal<'_>>) -> Action {
+    pub(super) fn policies(
+        &self,
+        like: Option<&Literal<'_>>,
+        named: Option<&Literal<'_>>,
+    ) -> Action {
+        let named = named.map(Literal::text);
         let pattern = like.map(Literal::text);
         let ignore_case = self.dialect() == Dialect::Snowflake;
         let wanted = |name: &str| {
             let pattern = pattern.as_deref();
             pattern.is_none_or(|pattern| is_like(name, pattern, ignore_case))
+                && named.as_deref().is_none_or(|named| named == name)
         };
         let policies = self.state().policies.iter();
         let policies = policies.filter(|policy| wanted(policy.name.as_str()));
@@ -43,6 +49,8 @@ impl Cx<'_, '_> {
                     "comment",
                     "entries_in_allowed_ip_list",
                     "entries_in_blocked_ip_list",
+                    "entries_in_allowed_network_rules",
+                    "entries_in_blocked_network_rules",
                 ],
                 policies.map(snowflake_row).collect(),
             ),
@@ -80,7 +88,7 @@ fn some(text: impl Into<String>) -> Option<String> {
 }
 
 /// As Snowflake shows its TIMESTAMP_LTZ by default, in UTC.
-fn created_on(time: Timestamp) -> String {
+pub(super) fn created_on(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S%.3f +0000").to_string()
 }
 
@@ -97,6 +105,9 @@ fn snowflake_row(policy: &Policy) -> Vec<Option<String>> {
         comment(policy),
         some(allowed.to_string()),
         some(blocked.to_string()),
+        // A policy refers to no network rules yet.
+        some("0"),
+        some("0"),
     ]
 }
 

@@ -9,6 +9,7 @@ use crate::model::{ChangeContext, evaluate};
 use crate::sql::Statements;
 
 mod across;
+mod corpus;
 mod grants;
 mod lakehouse;
 mod materialize;
@@ -34,6 +35,8 @@ struct World {
     state: State,
     /// Warnings of the last statement.
     warnings: Vec<String>,
+    /// What was granted before.
+    grants: Vec<Grant>,
 }
 
 impl World {
@@ -42,6 +45,7 @@ impl World {
         let mut world = Self {
             state: State::empty(),
             warnings: Vec::new(),
+            grants: Vec::new(),
         };
         for (name, port) in [("pg", "5432"), ("web", "443")] {
             world.apply(&[Change::AddService {
@@ -80,6 +84,8 @@ impl World {
                 limits: Limits::default(),
                 source: "office.sql",
                 roles: &Few,
+                grants: &self.grants,
+                address: Some([192, 0, 2, 7].into()),
             };
             let action = plan(&statement, &scene)?;
             self.warnings.clear();
