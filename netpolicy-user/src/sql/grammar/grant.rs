@@ -7,6 +7,10 @@ use super::{Parsed, Parser};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
 
+/// Materialize's privileges on the system that are no mistyped one of ours
+/// (<https://materialize.com/docs/sql/grant-privilege/>).
+const OTHERS: [&str; 3] = ["CREATEROLE", "CREATEDB", "CREATECLUSTER"];
+
 /// What stands before ON.
 #[derive(Default)]
 struct Phrases<'t> {
@@ -113,7 +117,8 @@ impl<'t> Parser<'t> {
                 () if is("ALL") || is("ALL PRIVILEGES") => &mut phrases.all,
                 () => {
                     // A word that is close to one of ours is a slip of the hand.
-                    if let Some(word) = super::meant(words.first().unwrap_or(&""), own)
+                    if self.which(first, &OTHERS).is_none()
+                        && let Some(word) = super::meant(words.first().unwrap_or(&""), own)
                         && !word.eq_ignore_ascii_case(words.first().unwrap_or(&""))
                     {
                         return Err(self.expected_word(first, own));

@@ -1,11 +1,9 @@
 //! What scripts of Snowflake begin with: statements about the session, and the question
 //! for the own address.
 
-use super::super::error::Fault;
 use super::super::lexer::{Token, TokenClass};
 use super::super::{Dialect, Verb};
 use super::{Parsed, Parser};
-use crate::model::error::Excerpt;
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
 
@@ -15,7 +13,7 @@ impl<'t> Parser<'t> {
         let word = self.which(first, &["USE", "SELECT"]);
         Ok(match (word, self.dialect) {
             (Some("USE"), Snowflake) => Some(self.use_session(first)?),
-            (Some("SELECT"), Snowflake) => Some(self.select_address(first)?),
+            (Some("SELECT"), Snowflake) => self.select_address()?,
             (Some("SELECT"), Materialize) => Some(self.select_catalog(first)?),
             _ => None,
         })
@@ -98,20 +96,17 @@ impl<'t> Parser<'t> {
         self.expect(TokenClass::Word, expected)
     }
 
-    /// `CURRENT_IP_ADDRESS() [AS name]`, after SELECT.
-    fn select_address(&mut self, select: Token) -> Parsed<Verb<'t>> {
-        let token = self.take()?;
-        if !self.is(token, "CURRENT_IP_ADDRESS") {
-            self.skip_rest()?;
-            let found = Excerpt::new(self.text_since(select));
-            return Err(self.error(select.spot, Fault::UnknownStatement { found }));
+    /// `CURRENT_IP_ADDRESS() [AS name]`, after SELECT; `None`: something else.
+    fn select_address(&mut self) -> Parsed<Option<Verb<'t>>> {
+        if self.take_word("CURRENT_IP_ADDRESS")?.is_none() {
+            return Ok(None);
         }
         self.expect(TokenClass::Open, "'('")?;
         self.expect(TokenClass::Close, "')'")?;
         if self.take_word("AS")?.is_some() {
             self.ident("a column's name")?;
         }
-        Ok(Verb::RequesterAddress)
+        Ok(Some(Verb::RequesterAddress))
     }
 
     /// Refuses `ALTER USER` where its product has none.

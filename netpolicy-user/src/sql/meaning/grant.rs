@@ -67,29 +67,27 @@ impl Cx<'_, '_> {
 
     fn privileged(&self, grant: &GrantClause<'_>, verb: &str) -> Result<Vec<Privileged>, Refusal> {
         let mut errors = Errors::new(self.statement);
+        let roles: Vec<_> = grant
+            .roles
+            .iter()
+            .filter_map(|role| errors.take(role.spot(), self.role(role)))
+            .collect();
         let mut all = Vec::new();
-        for role in &grant.roles {
-            let Some(to) = errors.take(role.spot(), self.role(role)) else {
-                continue;
+        for right in &grant.privileges {
+            let (privilege, policy) = match right {
+                GrantedRight::CreatePolicy => (Privilege::Create, None),
+                GrantedRight::AttachPolicy | GrantedRight::UsageOnAll => (Privilege::Attach, None),
+                GrantedRight::Usage(name) | GrantedRight::Ownership(name) => {
+                    let policy = errors.take(name.spot(), self.policy(name));
+                    (Privilege::Attach, policy.map(|policy| policy.name.clone()))
+                }
             };
-            for right in &grant.privileges {
-                let (privilege, policy) = match right {
-                    GrantedRight::CreatePolicy => (Privilege::Create, None),
-                    GrantedRight::AttachPolicy | GrantedRight::UsageOnAll => {
-                        (Privilege::Attach, None)
-                    }
-                    GrantedRight::Usage(name) | GrantedRight::Ownership(name) => {
-                        let policy = errors.take(name.spot(), self.policy(name));
-                        (Privilege::Attach, policy.map(|policy| policy.name.clone()))
-                    }
-                };
-                all.push(Privileged {
-                    privilege,
-                    to: to.clone(),
-                    policy,
-                    status: self.granted(verb),
-                });
-            }
+            all.extend(roles.iter().map(|to| Privileged {
+                privilege,
+                to: to.clone(),
+                policy: policy.clone(),
+                status: self.granted(verb),
+            }));
         }
         errors.finish(Some(all))
     }

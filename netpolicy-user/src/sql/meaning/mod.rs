@@ -238,7 +238,8 @@ pub fn only_asks(verb: &Verb<'_>) -> bool {
 }
 
 /// Whether a statement ends with FORCE.
-fn says_force(verb: &Verb<'_>) -> bool {
+#[must_use]
+pub fn says_force(verb: &Verb<'_>) -> bool {
     match verb {
         Verb::CreatePolicy(create) => create.force,
         Verb::AlterPolicy { force, .. } | Verb::DropPolicy { force, .. } => *force,

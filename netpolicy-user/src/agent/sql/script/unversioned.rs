@@ -1,6 +1,7 @@
 //! Statements whose effect is not part of a revision: privileges and bypasses.
 
 use super::RunningScript;
+use super::batch::Batching;
 use crate::agent::access::rights;
 use crate::agent::change::Consent;
 use crate::agent::change::consent::asks;
@@ -120,7 +121,7 @@ impl RunningScript<'_, '_> {
 
     /// Refuses in an atomic script what is not part of a revision.
     pub(super) fn refuse_if_atomic(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
-        if self.atomic.is_none() {
+        if self.batch != Batching::Atomic {
             return Ok(());
         }
         let error = AgentError::Sql {

@@ -10,9 +10,11 @@ use crate::sql::Statements;
 
 mod across;
 mod corpus;
+mod forms;
 mod grants;
 mod lakehouse;
 mod materialize;
+mod names;
 mod rewriting;
 mod snowflake;
 

@@ -60,11 +60,16 @@ fn outcome(dialect: Dialect, text: &str) -> Result<bool, String> {
         address: None,
     };
     match plan(&statement, &scene) {
-        Err(refusal) if refusal.kind() == crate::model::ErrorKind::Invalid => {
+        Err(refusal) if refusal.iter().any(|at| is_of_the_text(&at.wrong)) => {
             Err(refusal.messages().join("; "))
         }
         _ => Ok(!statement.notes.is_empty()),
     }
+}
+
+/// Whether something is wrong whatever there is.
+fn is_of_the_text(wrong: &Wrong) -> bool {
+    wrong.kind() == crate::model::ErrorKind::Invalid || matches!(wrong, Wrong::Model(_))
 }
 
 /// Checks all rows; how many there are, and how many are as in the product.

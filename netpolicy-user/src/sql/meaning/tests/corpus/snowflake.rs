@@ -814,7 +814,7 @@ fn scripts() -> Vec<Row> {
             SCRIPTS,
             "SELECT CURRENT_ROLE()",
             Takes,
-            Refused("unknown statement"),
+            Refused("expected CREATE"),
         ),
         (
             SCRIPTS,
