@@ -114,7 +114,8 @@ async fn carry_out(
     cx: &mut Context<'_>,
 ) -> anyhow::Result<()> {
     let response = script::send(request, query, cx).await?;
-    if let Some(dialect) = script::dialect_after(request, response.error.as_ref()) {
+    let done = response.error.as_ref().map(|_| response.results.len());
+    if let Some(dialect) = script::dialect_after(request, done) {
         request.dialect = Some(dialect);
     }
     let layout = script::layout(cx, expanded);
