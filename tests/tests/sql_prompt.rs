@@ -59,8 +59,8 @@ fn the_prompt_greets_helps_and_ends() {
         &["error: ", "postgres"],
     );
     assert_has(
-        &terminal.enter("\\x", SNOWFLAKE),
-        &["error: ", "\\x", "hint: \\h"],
+        &terminal.enter("\\z", SNOWFLAKE),
+        &["error: ", "\\z", "hint: \\h"],
     );
     assert_has(&terminal.enter("\\d", SNOWFLAKE), &["no policies"]);
 
@@ -273,7 +273,7 @@ fn a_statement_that_fails_says_where_and_the_prompt_goes_on() {
         ],
     );
     let said = terminal.enter(
-        "CREATE NETWORK POLICY a; SET dialect = materialize; SHOW NETWORK POLICY;",
+        "CREATE NETWORK POLICY a; SET dialect = materialize; DROP NETWORK POLICY b;",
         "netpolicy(materialize)=>",
     );
     assert_has(
@@ -285,6 +285,109 @@ fn a_statement_that_fails_says_where_and_the_prompt_goes_on() {
         ],
     );
     assert_eq!(host.json("policy list")[0]["name"], "A");
+    // Where the text is wrong nothing is done, nor is the dialect set.
+    let said = terminal.enter(
+        "SET dialect = lakehouse; DROP NETWORK POLICY; SHOW NETWORK POLICY;",
+        "netpolicy(materialize)=>",
+    );
+    assert_has(&said, &["error: sql:1:45"]);
+    assert!(!said.contains("note:"), "{said}");
+    quit(terminal);
+}
+
+#[test]
+fn lines_pasted_without_bracketed_paste_are_all_read() {
+    let host = DatabaseHost::start();
+    let mut terminal = prompt(&host, &["--dialect", "lakehouse"], LAKEHOUSE);
+    terminal.press(
+        "CREATE NETWORK POLICY office\r  ALLOWED_IP_LIST = ('10.0.0.0/8');\r\
+         CREATE NETWORK POLICY branch;\rCREATE NETWORK POLICY third;\rSHOW NETWORK POLICY;\r",
+    );
+    terminal.wait_for_text("(3 rows)");
+    let names: Vec<_> = host
+        .json("policy list")
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|policy| policy["name"].clone())
+        .collect();
+    assert_eq!(names, ["branch", "office", "third"]);
+    quit(terminal);
+}
+
+#[test]
+fn closing_open_connections_is_asked_for_first() {
+    let host = DatabaseHost::start();
+    let session = host.session("10.0.0.1", 5432);
+    let mut terminal = prompt(&host, &["--dialect", "snowflake"], SNOWFLAKE);
+    terminal.enter(
+        "CREATE NETWORK POLICY office ALLOWED_IP_LIST = ('10.0.0.2');",
+        SNOWFLAKE,
+    );
+    terminal.press("ALTER ACCOUNT SET NETWORK_POLICY = office;\r");
+    terminal.wait_for_text("closes the open connections of 10.0.0.1, which it denies");
+    let said = terminal.answer("n\r", SNOWFLAKE);
+    assert_has(&said, &["not confirmed: nothing was changed"]);
+    assert_eq!(host.json("policy list")[0]["active"], json!(false));
+    terminal.press("ALTER ACCOUNT SET NETWORK_POLICY = office;\r");
+    terminal.wait_for_text("Continue? [y/N] ");
+    terminal.answer("y\r", SNOWFLAKE);
+    assert_eq!(host.json("policy list")[0]["active"], json!(true));
+    drop(session);
+    quit(terminal);
+}
+
+#[test]
+fn prompt_commands_work_within_a_statement() {
+    let host = DatabaseHost::start();
+    let mut terminal = prompt(&host, &["--dialect", "snowflake"], SNOWFLAKE);
+    terminal.enter("SHOW NETWORK", SNOWFLAKE_ON);
+    terminal.enter("\\dialect lakehouse", "netpolicy(lakehouse)->");
+    // Which is a statement of Lakehouse alone.
+    assert_has(&terminal.enter("POLICY;", LAKEHOUSE), &["(0 rows)"]);
+    terminal.enter("SHOW NETWORK", "netpolicy(lakehouse)->");
+    terminal.press("\\q\r");
+    assert_eq!(terminal.end().code(), Some(0), "{}", terminal.seen());
+}
+
+#[test]
+fn rows_fit_the_terminal_and_statements_can_be_copied() {
+    let host = DatabaseHost::start();
+    let wide = command(&host, &["--dialect", "snowflake"]);
+    let mut narrow = Command::new("sh");
+    narrow
+        .args(["-c", "stty cols 80; exec \"$0\" \"$@\""])
+        .arg(wide.get_program())
+        .args(wide.get_args());
+    for (name, value) in wide.get_envs() {
+        narrow.env(name, value.unwrap_or_default());
+    }
+    let mut terminal = Terminal::start(narrow);
+    terminal.wait_for_line(SNOWFLAKE);
+    terminal.enter("CREATE NETWORK POLICY office", SNOWFLAKE_ON);
+    terminal.enter("ALLOWED_IP_LIST = ('10.0.0.1') COMMENT='head';", SNOWFLAKE);
+    let rows = terminal.enter("SHOW NETWORK POLICIES;", SNOWFLAKE);
+    assert_has(
+        &rows,
+        &[
+            "-[ row 1 ]-",
+            "name",
+            "OFFICE",
+            "comment",
+            "head",
+            "(1 row)",
+        ],
+    );
+    let table = terminal.enter("DESC NETWORK POLICY office;", SNOWFLAKE);
+    assert!(!table.contains("-[ row"), "{table}");
+    terminal.enter("\\x", SNOWFLAKE);
+    let rows = terminal.enter("DESC NETWORK POLICY office;", SNOWFLAKE);
+    assert_has(&rows, &["-[ row 1 ]-", "ALLOWED_IP_LIST"]);
+    let statement = terminal.enter("SHOW CREATE NETWORK POLICY office;", SNOWFLAKE);
+    assert_eq!(
+        statement,
+        "CREATE NETWORK POLICY OFFICE\n  ALLOWED_IP_LIST = ('10.0.0.1')\n  COMMENT = 'head';\n"
+    );
     quit(terminal);
 }
 

@@ -35,7 +35,7 @@ pub use changed::{ChangeReport, write_plan};
 pub use diff::DiffView;
 pub use events::write_event;
 pub use settings::SettingView;
-pub use sql::SqlOutcome;
+pub use sql::{Layout, SqlOutcome};
 pub use terminal::{Escaped, one_line};
 use terminal::{escape as clean, one_line as line};
 
@@ -126,6 +126,9 @@ fn number(value: &dyn Display) -> Cell {
     Cell::new(value).set_alignment(CellAlignment::Right)
 }
 
+/// Columns of spaces between columns.
+const GAP: u16 = 3;
+
 /// A table with or without a header, in the taste of `docker ps`: no borders, no wrapping.
 fn write_table(
     options: &RenderOptions,
@@ -133,8 +136,6 @@ fn write_table(
     rows: Vec<Vec<Cell>>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    /// Columns of spaces between columns.
-    const GAP: u16 = 3;
     let mut table = Table::new();
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.load_style(comfy_table::presets::NOTHING);

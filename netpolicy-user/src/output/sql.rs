@@ -6,7 +6,7 @@ use comfy_table::Cell;
 use serde::{Serialize, Serializer};
 
 use super::changed::{spent_ms, write_effects, write_in_force};
-use super::{Render, RenderOptions, count, line, plain, write_plan, write_table};
+use super::{GAP, Render, RenderOptions, Tone, cell, count, line, plain, write_plan, write_table};
 use crate::api::{SqlResponse, SqlResult, Status};
 
 /// The answer to a script, and where it is in force.
@@ -16,6 +16,17 @@ pub struct SqlOutcome<'a> {
     pub response: &'a SqlResponse,
     /// The status after it, if it could be had.
     pub status: Option<&'a Status>,
+    /// How rows are laid out.
+    pub layout: Layout,
+}
+
+/// How rows are laid out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layout {
+    /// A line for each column, whatever the width.
+    pub expanded: bool,
+    /// Columns of the terminal: what is wider gets a line for each column.
+    pub width: Option<u16>,
 }
 
 /// Programs get the agent's answer as it is.
@@ -28,7 +39,7 @@ impl Serialize for SqlOutcome<'_> {
 impl Render for SqlOutcome<'_> {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         for result in &self.response.results {
-            write_result(result, options, out)?;
+            write_result(result, self.layout, options, out)?;
         }
         let changes = || {
             self.response
@@ -50,21 +61,18 @@ impl Render for SqlOutcome<'_> {
 
 fn write_result(
     result: &SqlResult,
+    layout: Layout,
     options: &RenderOptions,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    if !result.columns.is_empty() {
-        let header: Vec<&str> = result.columns.iter().map(String::as_str).collect();
-        let rows: Vec<Vec<Cell>> = result
-            .rows
-            .iter()
-            .map(|row| {
-                row.iter()
-                    .map(|v| plain(v.as_deref().unwrap_or("")))
-                    .collect()
-            })
-            .collect();
-        write_table(options, &header, rows, out)?;
+    if is_statement(result) {
+        // To be copied: as it is, and nothing around it.
+        let texts = result.rows.iter().filter_map(|row| row.last()?.as_deref());
+        for text in texts {
+            writeln!(out, "{text}")?;
+        }
+    } else if !result.columns.is_empty() {
+        write_rows(result, layout, options, out)?;
         writeln!(out, "({})", count(result.rows.len(), "row", "rows"))?;
     }
     if let Some(status) = &result.status {
@@ -78,4 +86,124 @@ fn write_result(
         write_effects(changed, out)?;
     }
     Ok(())
+}
+
+/// Whether the rows are SHOW CREATE's.
+fn is_statement(result: &SqlResult) -> bool {
+    result.columns == ["name", "create_sql"]
+}
+
+fn write_rows(
+    result: &SqlResult,
+    layout: Layout,
+    options: &RenderOptions,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let header: Vec<&str> = result.columns.iter().map(String::as_str).collect();
+    if layout.expanded || layout.width.is_some_and(|width| !fits(result, width)) {
+        for (number, row) in (1..).zip(&result.rows) {
+            writeln!(out, "-[ row {number} ]-")?;
+            let cells = header.iter().zip(row).map(|(name, value)| {
+                let value = plain(value.as_deref().unwrap_or(""));
+                vec![cell(Tone::Label, name), value]
+            });
+            write_table(options, &[], cells.collect(), out)?;
+        }
+        return Ok(());
+    }
+    let rows: Vec<Vec<Cell>> = result
+        .rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|v| plain(v.as_deref().unwrap_or("")))
+                .collect()
+        })
+        .collect();
+    write_table(options, &header, rows, out)
+}
+
+/// Whether the rows with their header are no wider than a terminal.
+fn fits(result: &SqlResult, width: u16) -> bool {
+    let mut widths: Vec<usize> = result.columns.iter().map(|name| line_width(name)).collect();
+    for row in &result.rows {
+        for (widest, value) in widths.iter_mut().zip(row) {
+            *widest = (*widest).max(line_width(value.as_deref().unwrap_or("")));
+        }
+    }
+    let gaps = usize::from(GAP).saturating_mul(widths.len().saturating_sub(1));
+    widths.iter().sum::<usize>().saturating_add(gaps) <= usize::from(width)
+}
+
+/// Of the longest line.
+fn line_width(text: &str) -> usize {
+    let widths = text.lines().map(|line| line.chars().count());
+    widths.max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::{Format, render};
+    use super::*;
+
+    fn shown(columns: &[&str], rows: &[&[&str]], layout: Layout) -> String {
+        let result = SqlResult {
+            columns: columns.iter().map(|&name| name.to_owned()).collect(),
+            rows: rows
+                .iter()
+                .map(|row| row.iter().map(|&cell| Some(cell.to_owned())).collect())
+                .collect(),
+            ..SqlResult::default()
+        };
+        let response = SqlResponse {
+            results: vec![result],
+            ..SqlResponse::default()
+        };
+        let options = RenderOptions {
+            format: Format::Table,
+            colour: false,
+            zone: None,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let outcome = SqlOutcome {
+            response: &response,
+            status: None,
+            layout,
+        };
+        let mut out = Vec::new();
+        render(&outcome, &options, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn width(width: u16) -> Layout {
+        Layout {
+            width: Some(width),
+            ..Layout::default()
+        }
+    }
+
+    #[test]
+    fn table_wider_than_the_terminal_gets_a_line_for_each_column() {
+        let columns = ["name", "rules"];
+        let rows: &[&[&str]] = &[&["office", "hq,vpn"]];
+        let table = "name     rules\noffice   hq,vpn\n(1 row)\n";
+        assert_eq!(shown(&columns, rows, width(15)), table);
+        assert_eq!(shown(&columns, rows, Layout::default()), table);
+        let expanded = "-[ row 1 ]-\nname    office\nrules   hq,vpn\n(1 row)\n";
+        assert_eq!(shown(&columns, rows, width(14)), expanded);
+        let asked = Layout {
+            expanded: true,
+            width: None,
+        };
+        assert_eq!(shown(&columns, rows, asked), expanded);
+    }
+
+    #[test]
+    fn statement_of_show_create_is_printed_as_it_is() {
+        let text = "CREATE NETWORK POLICY office\n  ALLOWED_IP_LIST = ('10.0.0.1');";
+        let shown = shown(&["name", "create_sql"], &[&["office", text]], width(10));
+        assert_eq!(shown, format!("{text}\n"));
+    }
 }

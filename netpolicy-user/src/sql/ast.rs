@@ -3,7 +3,7 @@
 
 use super::network_rule::{RuleName, RuleStatement};
 use super::place::offset;
-use super::{Dialect, Ident, Literal, Literals, Spot, SqlError};
+use super::{CatalogQuery, Dialect, Ident, Literal, Literals, Spot, SqlError};
 use crate::model::ListKind;
 
 /// A statement of a script.
@@ -19,6 +19,8 @@ pub struct Statement<'t> {
     pub end: u32,
     /// What it says.
     pub verb: Verb<'t>,
+    /// What of it has no effect here.
+    pub notes: Vec<String>,
 }
 
 impl<'t> Statement<'t> {
@@ -77,10 +79,38 @@ pub enum Verb<'t> {
     },
     /// `DESC NETWORK POLICY`
     DescribePolicy(Ident<'t>),
+    /// Snowflake's `DESC USER`: of a service.
+    DescribeUser(Ident<'t>),
     /// `SHOW NETWORK POLICIES`, or Lakehouse's `SHOW NETWORK POLICY`.
     ShowPolicies {
         /// Only names like this.
         like: Option<Literal<'t>>,
+        /// Materialize: only this name.
+        named: Option<Literal<'t>>,
+    },
+    /// Snowflake's `SHOW GRANTS`
+    ShowGrants(GrantsOf<'t>),
+    /// Materialize's `SELECT … FROM mz_internal.…`
+    Select(CatalogQuery<'t>),
+    /// Snowflake's `SELECT CURRENT_IP_ADDRESS()`
+    RequesterAddress,
+    /// What says something of a session alone, which nothing here has.
+    Session {
+        /// Its first words.
+        what: &'static str,
+        /// As written.
+        text: &'t str,
+    },
+    /// Snowflake's `CREATE USER`: of a service.
+    CreateUser {
+        /// In place of one that is there.
+        or_replace: bool,
+        /// Not an error if there is one.
+        if_not_exists: bool,
+        /// The service.
+        service: Ident<'t>,
+        /// `NETWORK_POLICY = n`
+        policy: Option<Ident<'t>>,
     },
     /// `SHOW CREATE NETWORK POLICY n [IN dialect]`, in every dialect.
     ShowCreate {
@@ -105,11 +135,18 @@ pub enum Verb<'t> {
         change: AlterUser<'t>,
     },
     /// Snowflake's `SHOW PARAMETERS LIKE 'network_policy' IN …`
-    ShowParameter(Level<'t>),
+    ShowParameter {
+        /// Whose.
+        level: Level<'t>,
+        /// Only parameters like this.
+        pattern: Option<Literal<'t>>,
+    },
     /// Materialize's `SHOW network_policy`
     ShowSetting,
-    /// Materialize's `COMMENT ON NETWORK POLICY n IS …`
+    /// `COMMENT ON NETWORK POLICY n IS …`
     CommentOn {
+        /// Snowflake: not an error if there is none.
+        if_exists: bool,
         /// Which.
         name: Ident<'t>,
         /// `None`: NULL, which removes the comment.
@@ -126,6 +163,8 @@ pub enum Verb<'t> {
 pub struct CreatePolicy<'t> {
     /// In place of one that is there.
     pub or_replace: bool,
+    /// Snowflake: or what is given of one that is there.
+    pub or_alter: bool,
     /// Not an error if there is one.
     pub if_not_exists: bool,
     /// Its name.
@@ -242,13 +281,35 @@ pub enum Level<'t> {
     User(Ident<'t>),
 }
 
-/// A privilege and who gets or loses it.
+/// Whose grants are shown.
 #[derive(Clone, Copy, Debug)]
+pub enum GrantsOf<'t> {
+    /// `ON ACCOUNT`
+    Account,
+    /// `ON NETWORK POLICY n`
+    Policy(Ident<'t>),
+    /// `TO ROLE r`
+    Role(Ident<'t>),
+}
+
+/// Privileges and who gets or loses them.
+#[derive(Clone, Debug)]
 pub struct GrantClause<'t> {
-    /// What.
-    pub privilege: GrantedRight<'t>,
-    /// Who: an OS user or group.
-    pub role: Ident<'t>,
+    /// What; at least one.
+    pub privileges: Vec<GrantedRight<'t>>,
+    /// Who: OS users or groups; more than one only in Materialize.
+    pub roles: Vec<Ident<'t>>,
+    /// What becomes of the policy's grants, where its owner changes.
+    pub current: Option<CurrentGrants>,
+}
+
+/// `… CURRENT GRANTS`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CurrentGrants {
+    /// They stay.
+    Copy,
+    /// They are revoked.
+    Revoke,
 }
 
 /// What can be granted.
@@ -260,7 +321,7 @@ pub enum GrantedRight<'t> {
     AttachPolicy,
     /// Snowflake's `OWNERSHIP ON NETWORK POLICY n`; only granted.
     Ownership(Ident<'t>),
-    /// Materialize's `USAGE ON NETWORK POLICY n`
+    /// `USAGE ON NETWORK POLICY n`
     Usage(Ident<'t>),
     /// Materialize's `USAGE ON ALL POLICIES`
     UsageOnAll,

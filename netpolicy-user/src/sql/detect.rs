@@ -3,12 +3,15 @@
 //! Only words in the places that the grammars give them are looked at: names, strings
 //! and comments do not count. Every such mark leaves the dialects that have it. One
 //! left over is the text's; none is an error that names the two marks; several are an
-//! error as well, since the same text means different things.
+//! error as well, since the same text means different things, unless none of them can
+//! read it.
 
 use super::Dialect;
 use super::error::{Fault, SqlError};
+use super::grammar::Parser;
 use super::lexer::{Lexer, Token, TokenClass};
-use super::place::Spot;
+use super::place::{Spot, offset};
+use crate::model::error::Excerpt;
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
 
@@ -21,7 +24,7 @@ struct Mark {
 }
 
 /// Tokens of a statement that tell what it is.
-const HEAD: usize = 12;
+const HEAD: usize = 24;
 
 const LISTS: &[Dialect] = &[Snowflake, Lakehouse];
 const GRANTS: &[Dialect] = &[Snowflake, Materialize];
@@ -53,7 +56,6 @@ pub(super) fn detect(text: &str) -> Result<Option<Dialect>, SqlError> {
                         first.get_or_insert(spot);
                     }
                     statement.marks(&mut |mark| marks.add(&lexer, mark))?;
-                    marks.has_comment |= statement.comment.is_some();
                 }
                 if is_last {
                     // What follows SET dialect is of the dialect named there.
@@ -90,6 +92,10 @@ struct StatementHead<'t> {
     lists: Option<Spot>,
     /// A quoted name.
     quoted: Option<Spot>,
+    /// A relation of Materialize's catalog.
+    catalog: Option<Spot>,
+    /// A string between `$$`.
+    dollars: Option<Spot>,
 }
 
 impl<'t> StatementHead<'t> {
@@ -127,6 +133,14 @@ impl<'t> StatementHead<'t> {
                     }
                 }
             }
+            TokenClass::Word if text.len() > 3 && text.is_char_boundary(3) => {
+                if text.get(..3).is_some_and(|start| is(start, "mz_")) {
+                    self.catalog.get_or_insert(token.spot);
+                }
+            }
+            TokenClass::Str if text.starts_with('$') => {
+                self.dollars.get_or_insert(token.spot);
+            }
             TokenClass::Str if self.depth == 0 => {
                 if let Some((word, text)) = last
                     && is(text, "COMMENT")
@@ -156,6 +170,11 @@ impl<'t> StatementHead<'t> {
             .all(|(index, word)| is(self.word(from + index), word))
     }
 
+    /// Whether a word stands somewhere among the first tokens.
+    fn within(&self, word: &str) -> bool {
+        (0..self.tokens.len()).any(|index| is(self.word(index), word))
+    }
+
     fn is_set_dialect(&self) -> bool {
         self.has(0, &["SET", "DIALECT"])
     }
@@ -180,16 +199,24 @@ impl<'t> StatementHead<'t> {
         }
         if self.has(0, &["CREATE"]) {
             let replaces = self.has(1, &["OR", "REPLACE"]);
+            let alters = self.has(1, &["OR", "ALTER"]);
             if replaces {
                 at(1, "OR REPLACE", LISTS)?;
+            } else if alters {
+                at(1, "OR ALTER", &[Snowflake])?;
             }
-            if self.has(if replaces { 5 } else { 3 }, &["IF", "NOT"]) {
-                at(if replaces { 5 } else { 3 }, "IF NOT EXISTS", &[Snowflake])?;
+            let what = if replaces || alters { 3 } else { 1 };
+            if self.has(what, &["USER"]) {
+                at(what, "CREATE USER", &[Snowflake])?;
+            } else if self.has(what + 2, &["IF", "NOT"]) {
+                at(what + 2, "IF NOT EXISTS", LISTS)?;
             }
         } else if self.has(0, &["ALTER"]) {
             match () {
                 () if self.has(1, &["ACCOUNT"]) => at(1, "ALTER ACCOUNT", &[Snowflake])?,
-                () if self.has(1, &["USER"]) => at(1, "ALTER USER", &[Snowflake])?,
+                () if self.has(1, &["USER"]) => at(1, "ALTER USER", LISTS)?,
+                () if self.has(1, &["SESSION"]) => at(1, "ALTER SESSION", &[Snowflake])?,
+                () if self.has(1, &["POSTGRES"]) => at(1, "POSTGRES INSTANCE", &[Snowflake])?,
                 () if self.has(1, &["SYSTEM"]) => at(1, "ALTER SYSTEM", &[Materialize])?,
                 () => {
                     let if_exists = self.has(3, &["IF", "EXISTS"]);
@@ -216,6 +243,11 @@ impl<'t> StatementHead<'t> {
             if next.is_some_and(|(token, _)| token.kind == TokenClass::Comma) {
                 at(name + 1, "DROP of several policies", &[Materialize])?;
             }
+            for word in ["CASCADE", "RESTRICT"] {
+                if self.has(name + 1, &[word]) {
+                    at(name + 1, word, &[Materialize])?;
+                }
+            }
         } else if self.has(0, &["DESC"]) || self.has(0, &["DESCRIBE"]) {
             at(0, "DESC", LISTS)?;
         } else if self.has(0, &["SHOW", "NETWORK", "RULES"]) {
@@ -224,34 +256,54 @@ impl<'t> StatementHead<'t> {
             at(0, "SHOW NETWORK POLICY", &[Lakehouse])?;
         } else if self.has(0, &["SHOW", "NETWORK", "POLICIES", "LIKE"]) {
             at(3, "LIKE", GRANTS)?;
+            if self.has(5, &["IN"]) {
+                at(5, "IN ACCOUNT", &[Snowflake])?;
+            }
+        } else if self.has(0, &["SHOW", "NETWORK", "POLICIES", "WHERE"]) {
+            at(3, "WHERE", &[Materialize])?;
+        } else if self.has(0, &["SHOW", "NETWORK", "POLICIES", "IN"]) {
+            at(3, "IN ACCOUNT", &[Snowflake])?;
+        } else if self.has(0, &["SHOW", "GRANTS"]) {
+            at(0, "SHOW GRANTS", &[Snowflake])?;
+        } else if self.has(0, &["USE"]) {
+            at(0, "USE", &[Snowflake])?;
+        } else if self.has(0, &["SELECT", "CURRENT_IP_ADDRESS"]) {
+            at(1, "CURRENT_IP_ADDRESS()", &[Snowflake])?;
+        } else if self.has(0, &["SELECT"]) {
+            if let Some(spot) = self.catalog {
+                let (what, of) = ("mz_internal", &[Materialize][..]);
+                add(Mark { what, of, spot })?;
+            }
         } else if self.has(0, &["SHOW", "NETWORK_POLICY"]) {
             at(0, "SHOW network_policy", &[Materialize])?;
         } else if self.has(0, &["SHOW", "PARAMETERS"]) {
             at(0, "SHOW PARAMETERS", &[Snowflake])?;
         } else if self.has(0, &["COMMENT", "ON"]) {
-            at(0, "COMMENT ON", &[Materialize])?;
+            at(0, "COMMENT ON", GRANTS)?;
+        } else if self.has(0, &["COMMENT", "IF"]) {
+            at(1, "COMMENT IF EXISTS", &[Snowflake])?;
         } else if self.has(0, &["GRANT"]) || self.has(0, &["REVOKE"]) {
             match () {
                 () if self.has(1, &["CREATENETWORKPOLICY"]) => {
                     at(1, "CREATENETWORKPOLICY", &[Materialize])?;
                 }
-                () if self.has(1, &["USAGE"]) => at(1, "USAGE", &[Materialize])?,
-                () => at(0, "GRANT … TO ROLE", &[Snowflake])?,
+                () if self.within("SYSTEM") => at(0, "ON SYSTEM", &[Materialize])?,
+                () if self.within("POLICIES") => at(0, "ON ALL POLICIES", &[Materialize])?,
+                () if self.within("ROLE") || !self.has(1, &["USAGE"]) => {
+                    at(0, "GRANT … TO ROLE", &[Snowflake])?;
+                }
+                () => at(1, "USAGE", GRANTS)?,
             }
         }
-        let is_alter = self.has(0, &["ALTER"]);
         for (spot, what, of) in [
             (self.rules, "RULES", &[Materialize][..]),
             (self.lists, "ALLOWED_IP_LIST or BLOCKED_IP_LIST", LISTS),
-            (
-                self.comment,
-                "COMMENT =",
-                if is_alter { &[Snowflake][..] } else { LISTS },
-            ),
+            (self.comment, "COMMENT =", LISTS),
             // Lakehouse's alone, but in Snowflake's text the sign may just be missing. Were
             // that taken as Lakehouse's, its policies would be active at once.
             (self.bare_comment, "COMMENT", LISTS),
             (self.quoted, "a quoted name", GRANTS),
+            (self.dollars, "$$ around a text", &[Snowflake]),
         ] {
             if let Some(spot) = spot {
                 add(Mark { what, of, spot })?;
@@ -259,6 +311,38 @@ impl<'t> StatementHead<'t> {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a statement that could be of several dialects, where none of them
+/// can read it: what none has is not ambiguous.
+fn unreadable(lexer: &Lexer<'_>, spot: Spot, of: &[Dialect]) -> Option<SqlError> {
+    let text = lexer.text();
+    let mut furthest: Option<SqlError> = None;
+    for dialect in of {
+        let mut parser = Parser::new(text, Some(*dialect));
+        parser.start_at(spot);
+        let error = parser.statement().err()?;
+        let place = |error: &SqlError| (error.line, error.column);
+        if furthest
+            .as_ref()
+            .is_none_or(|old| place(old) < place(&error))
+        {
+            furthest = Some(error);
+        }
+    }
+    let error = furthest?;
+    let mut words = lexer.clone();
+    words.start_at(spot);
+    let first = words.next().ok()?;
+    let second = words.next().ok()?;
+    let place = lexer.error(second.spot, Fault::Backquote);
+    if (error.line, error.column) > (place.line, place.column) {
+        return Some(error);
+    }
+    let rest = text.get(offset(first.spot.offset)..).unwrap_or_default();
+    let end = rest.find([';', '\n']).unwrap_or(rest.len());
+    let found = Excerpt::new(rest.get(..end).unwrap_or_default().trim_end());
+    Some(lexer.error(first.spot, Fault::UnknownStatement { found }))
 }
 
 fn is(text: &str, word: &str) -> bool {
@@ -278,8 +362,6 @@ fn misleads(string: &str) -> bool {
 struct Marks {
     /// Each left fewer dialects than were there before.
     found: Vec<Mark>,
-    /// COMMENT = in CREATE, which Lakehouse can have, but Snowflake's texts do.
-    has_comment: bool,
 }
 
 impl Marks {
@@ -323,7 +405,6 @@ impl Marks {
     fn only(&self) -> Option<Dialect> {
         match self.left().as_slice() {
             [only] => Some(*only),
-            left if self.has_comment && left.contains(&Snowflake) => Some(Snowflake),
             _ => None,
         }
     }
@@ -333,6 +414,7 @@ impl Marks {
     }
 
     fn ambiguous(&self, lexer: &Lexer<'_>, spot: Spot) -> SqlError {
-        lexer.error(spot, Fault::Ambiguous { of: self.left() })
+        let of = self.left();
+        unreadable(lexer, spot, &of).unwrap_or_else(|| lexer.error(spot, Fault::Ambiguous { of }))
     }
 }

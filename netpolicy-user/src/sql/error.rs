@@ -56,6 +56,9 @@ pub enum Fault {
         /// The character.
         character: char,
     },
+    /// A backquote, which quotes names elsewhere.
+    #[error("a backquote quotes names in MySQL and Databend, and nothing in this SQL")]
+    Backquote,
     /// A character that no statement has.
     #[error("unexpected character {:?} (U+{:04X}{})", character, u32::from(*.character), character_name(*.character))]
     Character {
@@ -86,6 +89,30 @@ pub enum Fault {
         /// What this dialect takes in its place.
         instead: &'static str,
     },
+    /// A statement that its product has and that can mean nothing on a host.
+    #[error("{what}: {why}")]
+    NoCounterpart {
+        /// "ALTER SECURITY INTEGRATION".
+        what: String,
+        /// Why it is refused.
+        why: &'static str,
+        /// What to do in its place.
+        instead: Option<&'static str>,
+    },
+    /// No dialect has a statement like it.
+    #[error("unknown statement: {found}")]
+    UnknownStatement {
+        /// Its first words.
+        found: Excerpt,
+    },
+    /// A name of a database or schema before a policy's.
+    #[error("{found} is qualified, and a network policy belongs to no database and no schema")]
+    Qualified {
+        /// The name as written.
+        found: Excerpt,
+        /// Its last part.
+        last: String,
+    },
     /// A string that is to be a network rule's name.
     #[error(
         "{found} is not a network rule's name; expected a name, which may be qualified, as in 'db.schema.name'"
@@ -104,9 +131,12 @@ pub enum Fault {
         /// Of the first one.
         column: u32,
     },
-    /// Both OR REPLACE and IF NOT EXISTS.
-    #[error("OR REPLACE and IF NOT EXISTS exclude each other")]
-    ReplaceIfNotExists,
+    /// Both OR REPLACE, or OR ALTER, and IF NOT EXISTS.
+    #[error("{what} and IF NOT EXISTS exclude each other")]
+    ReplaceIfNotExists {
+        /// Which of both.
+        what: &'static str,
+    },
     /// A Materialize rule lacks an option.
     #[error("rule {rule} lacks {missing}; a rule has ACTION, DIRECTION and ADDRESS")]
     RuleOption {
@@ -252,6 +282,14 @@ impl Fault {
                     "the plain ' (U+0027)"
                 }
             ),
+            Self::Backquote => "write \"…\" around the name, or nothing".to_owned(),
+            Self::NoCounterpart { instead, .. } => return instead.map(str::to_owned),
+            Self::UnknownStatement { .. } => {
+                "statements here begin as CREATE, ALTER, DROP, SHOW or DESC NETWORK POLICY do; \
+                 the guide on SQL lists them"
+                    .to_owned()
+            }
+            Self::Qualified { last, .. } => format!("write {last} alone"),
             Self::Character { character } if character.is_whitespace() => {
                 "write a plain space".to_owned()
             }
@@ -291,7 +329,7 @@ fn titles(of: &[Dialect]) -> String {
 }
 
 /// Characters that word processors and keyboards put in place of quotes, and names.
-const QUOTES: [(char, &str); 16] = [
+const QUOTES: [(char, &str); 15] = [
     ('\u{2018}', "LEFT SINGLE QUOTATION MARK"),
     ('\u{2019}', "RIGHT SINGLE QUOTATION MARK"),
     ('\u{201A}', "SINGLE LOW-9 QUOTATION MARK"),
@@ -307,7 +345,6 @@ const QUOTES: [(char, &str); 16] = [
     ('\u{FF07}', "FULLWIDTH APOSTROPHE"),
     ('\u{FF02}', "FULLWIDTH QUOTATION MARK"),
     ('\u{00B4}', "ACUTE ACCENT"),
-    ('`', "GRAVE ACCENT"),
 ];
 
 /// Whether a character only looks like a quote.

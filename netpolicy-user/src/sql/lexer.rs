@@ -3,8 +3,9 @@
 //! squawk-lexer reads PostgreSQL's tokens, which all dialects share but for one thing:
 //! Snowflake has backslash escapes in plain strings
 //! (<https://docs.snowflake.com/en/sql-reference/data-types-text#escape-sequences-in-single-quoted-string-constants>),
-//! so that `'it\'s'` is one string there. Such strings are read here. Where the dialect
-//! is not known yet, see `detect.rs`.
+//! so that `'it\'s'` is one string there. Such strings are read here, as are its strings
+//! between `$$` and its comments behind `//`. Where the dialect is not known yet, see
+//! `detect.rs`.
 //!
 //! A token is read when asked for, from where the last one ended: constant memory,
 //! whatever the text.
@@ -92,6 +93,12 @@ impl<'t> Lexer<'t> {
         self.dialect = Some(dialect);
     }
 
+    /// Goes on from here.
+    pub(super) fn start_at(&mut self, spot: Spot) {
+        self.at = spot;
+        self.statement = None;
+    }
+
     /// The statement ended; the next token begins another.
     pub(super) fn end_statement(&mut self) {
         self.statement = None;
@@ -117,6 +124,9 @@ impl<'t> Lexer<'t> {
         loop {
             self.skip_blanks();
             let rest = self.rest(self.at.offset);
+            if self.skip_slashes(rest) {
+                continue;
+            }
             // A byte order mark within the text, which the tokenizer would skip.
             if rest.starts_with('\u{feff}') {
                 return Err(self.character(self.at, '\u{feff}'));
@@ -182,6 +192,17 @@ impl<'t> Lexer<'t> {
         }
     }
 
+    /// Skips a comment behind `//`, which Snowflake has. Where the dialect is not known
+    /// it is one as well: no other has a statement with these signs.
+    fn skip_slashes(&mut self, rest: &str) -> bool {
+        if !rest.starts_with("//") || !matches!(self.dialect, None | Some(Dialect::Snowflake)) {
+            return false;
+        }
+        let end = rest.find('\n').unwrap_or(rest.len());
+        self.at.offset = self.at.offset.saturating_add(size(end));
+        true
+    }
+
     /// The kind of a token, whose length is put right where this dialect's differs.
     fn kind(&self, kind: TokenKind, token: &mut Token) -> Result<TokenClass, SqlError> {
         let string_form = |what| Err(self.error(token.spot, Fault::StringForm { what }));
@@ -209,7 +230,18 @@ impl<'t> Lexer<'t> {
                 LiteralKind::ByteStr { .. } => return string_form("X'…' strings"),
                 LiteralKind::BitStr { .. } => return string_form("B'…' strings"),
                 LiteralKind::DollarQuotedString { .. } => {
-                    return string_form("dollar-quoted strings");
+                    let rest = self.rest(token.spot.offset);
+                    let inside = rest.strip_prefix("$$");
+                    let inside =
+                        inside.filter(|_| matches!(self.dialect, None | Some(Dialect::Snowflake)));
+                    let Some(inside) = inside else {
+                        return string_form("dollar-quoted strings");
+                    };
+                    let Some(end) = inside.find("$$") else {
+                        return Err(self.unterminated(token.spot, "this string", "$$"));
+                    };
+                    token.len = size(end.saturating_add(4));
+                    TokenClass::Str
                 }
                 LiteralKind::UnicodeEscStr { .. } => return string_form("U&'…' strings"),
                 LiteralKind::EscStr { .. } => return string_form("E'…' strings"),
@@ -227,7 +259,7 @@ impl<'t> Lexer<'t> {
             TokenKind::Eq => TokenClass::Eq,
             TokenKind::Semi => TokenClass::Semi,
             TokenKind::Backtick => {
-                return Err(self.error(token.spot, Fault::TypographicQuote { character: '`' }));
+                return Err(self.error(token.spot, Fault::Backquote));
             }
             TokenKind::Unknown => {
                 let character = self.str(*token).chars().next().unwrap_or_default();
@@ -293,7 +325,9 @@ impl<'t> Lexer<'t> {
     pub(super) fn character(&self, spot: Spot, character: char) -> SqlError {
         self.error(
             spot,
-            if is_typographic_quote(character) {
+            if character == '`' {
+                Fault::Backquote
+            } else if is_typographic_quote(character) {
                 Fault::TypographicQuote { character }
             } else {
                 Fault::Character { character }

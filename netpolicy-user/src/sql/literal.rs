@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Dialect;
 use super::place::{Spot, offset, size};
 
-/// A string in single quotes.
+/// A string in single quotes, or in Snowflake's dollar signs.
 #[derive(Clone, Copy, Debug)]
 pub struct Literal<'t> {
     /// Between the quotes.
@@ -13,11 +13,26 @@ pub struct Literal<'t> {
     dialect: Dialect,
     /// Of the opening quote.
     spot: Spot,
+    /// Whether it stands between `$$`, where nothing is escaped.
+    in_dollars: bool,
 }
 
 impl<'t> Literal<'t> {
     pub(super) fn new(raw: &'t str, dialect: Dialect, spot: Spot) -> Self {
-        Self { raw, dialect, spot }
+        Self {
+            raw,
+            dialect,
+            spot,
+            in_dollars: false,
+        }
+    }
+
+    /// A string between `$$`.
+    pub(super) fn in_dollars(raw: &'t str, dialect: Dialect, spot: Spot) -> Self {
+        Self {
+            in_dollars: true,
+            ..Self::new(raw, dialect, spot)
+        }
     }
 
     /// What it says: `''` is a quote, and a backslash escapes in Snowflake. Borrowed
@@ -25,7 +40,7 @@ impl<'t> Literal<'t> {
     #[must_use]
     pub fn text(&self) -> Cow<'t, str> {
         let escapes = self.dialect == Dialect::Snowflake && self.raw.contains('\\');
-        if !escapes && !self.raw.contains('\'') {
+        if self.in_dollars || (!escapes && !self.raw.contains('\'')) {
             return Cow::Borrowed(self.raw);
         }
         let mut text = String::with_capacity(self.raw.len());
@@ -53,7 +68,7 @@ impl<'t> Literal<'t> {
     /// The first backslash escape that Snowflake does not have here: its place behind
     /// the opening quote, and what follows the backslash.
     pub(super) fn unknown_escape(&self) -> Option<(usize, char)> {
-        if self.dialect != Dialect::Snowflake {
+        if self.dialect != Dialect::Snowflake || self.in_dollars {
             return None;
         }
         let mut chars = self.raw.char_indices();
@@ -112,7 +127,10 @@ impl<'t> Literals<'t> {
 
     pub(super) fn push(&mut self, literal: &Literal<'t>) {
         self.items.push(StringSpan {
-            start: literal.spot.offset.saturating_add(1),
+            start: literal
+                .spot
+                .offset
+                .saturating_add(if literal.in_dollars { 2 } else { 1 }),
             len: size(literal.raw.len()),
             line: literal.spot.line,
         });
@@ -144,6 +162,7 @@ impl<'t> Literals<'t> {
                     offset: item.start.saturating_sub(1),
                     line: item.line,
                 },
+                in_dollars: false,
             }
         })
     }

@@ -18,6 +18,7 @@
 //! | `literal.rs` | strings and lists of them |
 //! | `ident.rs` | names: how each dialect writes and folds them |
 //! | `ast.rs`, `network_rule.rs` | what a statement says |
+//! | `catalog.rs` | what a query of Materialize's catalog asks for |
 //! | `grammar/` | tokens to statements: one file for each family of statements |
 //! | `meaning/` | what statements do: a statement and a state, to changes, tables and refusals |
 //! | `print.rs` | statements, and whole policies, as canonical text |
@@ -26,6 +27,7 @@
 //! | `error.rs` | what can be wrong, in words |
 
 mod ast;
+mod catalog;
 mod complete;
 mod detect;
 mod error;
@@ -44,14 +46,16 @@ mod tests;
 
 pub use crate::model::Dialect;
 pub use ast::{
-    AlterPolicy, AlterUser, Clauses, CreatePolicy, GrantClause, GrantedRight, Level, PolicyBody,
-    RuleText, Statement, UnsetClauses, Verb,
+    AlterPolicy, AlterUser, Clauses, CreatePolicy, CurrentGrants, GrantClause, GrantedRight,
+    GrantsOf, Level, PolicyBody, RuleText, Statement, UnsetClauses, Verb,
 };
+pub use catalog::{CatalogQuery, Filter, Relation, Test};
 pub use complete::{Ending, Tail};
 pub use error::{Fault, SqlError};
 pub use ident::{Ident, Quoting};
 pub use literal::{Literal, Literals};
 pub use place::Spot;
+use print::or_what;
 pub use print::{
     Lists, WriteError, comment_on, create_lists, create_rule, create_rules, write_name,
 };

@@ -7,11 +7,14 @@ use std::fmt::{self, Write};
 
 use super::ident::is_bare;
 use super::{
-    AlterPolicy, AlterUser, Clauses, CreatePolicy, Dialect, GrantClause, GrantedRight, Ident,
-    Level, Literals, PolicyBody, Quoting, RuleText, Statement, UnsetClauses, Verb,
+    AlterPolicy, AlterUser, Clauses, CreatePolicy, Dialect, Ident, Level, Literals, PolicyBody,
+    Quoting, RuleText, Statement, UnsetClauses, Verb,
 };
 use crate::model::ListKind;
 use crate::model::error::Excerpt;
+use other::{write_grant, write_other};
+
+mod other;
 
 pub use network_rule::create_rule;
 use network_rule::{write_names, write_rule_statement};
@@ -235,11 +238,15 @@ impl fmt::Display for Statement<'_> {
             Verb::ShowPolicies { .. } if dialect == Dialect::Lakehouse => {
                 f.write_str("SHOW NETWORK POLICY")
             }
-            Verb::ShowPolicies { like } => {
+            Verb::ShowPolicies { like, named } => {
                 f.write_str("SHOW NETWORK POLICIES")?;
                 if let Some(like) = like {
                     f.write_str(" LIKE ")?;
                     string(f, &like.text(), dialect)?;
+                }
+                if let Some(name) = named {
+                    f.write_str(" WHERE name = ")?;
+                    string(f, &name.text(), dialect)?;
                 }
                 Ok(())
             }
@@ -270,16 +277,26 @@ impl fmt::Display for Statement<'_> {
                     }
                 }
             }
-            Verb::ShowParameter(level) => {
-                f.write_str("SHOW PARAMETERS LIKE 'network_policy' IN ")?;
+            Verb::ShowParameter { level, pattern } => {
+                f.write_str("SHOW PARAMETERS")?;
+                if let Some(pattern) = pattern {
+                    f.write_str(" LIKE ")?;
+                    string(f, &pattern.text().to_lowercase(), dialect)?;
+                }
+                f.write_str(" IN ")?;
                 match level {
                     Level::Account => f.write_str("ACCOUNT"),
                     Level::User(service) => write!(f, "USER {service}"),
                 }
             }
             Verb::ShowSetting => f.write_str("SHOW network_policy"),
-            Verb::CommentOn { name, comment } => {
-                write!(f, "COMMENT ON NETWORK POLICY {name} IS ")?;
+            Verb::CommentOn {
+                if_exists,
+                name,
+                comment,
+            } => {
+                let exists = exists(*if_exists);
+                write!(f, "COMMENT {exists}ON NETWORK POLICY {name} IS ")?;
                 match comment {
                     Some(comment) => string(f, &comment.text(), dialect),
                     None => f.write_str("NULL"),
@@ -287,7 +304,17 @@ impl fmt::Display for Statement<'_> {
             }
             Verb::Grant(grant) => write_grant(f, grant, dialect, "GRANT", "TO"),
             Verb::Revoke(grant) => write_grant(f, grant, dialect, "REVOKE", "FROM"),
+            other => write_other(f, other, dialect),
         }
+    }
+}
+
+/// What stands behind CREATE.
+pub(super) fn or_what(or_replace: bool, or_alter: bool) -> &'static str {
+    match (or_replace, or_alter) {
+        (true, _) => "OR REPLACE ",
+        (_, true) => "OR ALTER ",
+        _ => "",
     }
 }
 
@@ -304,7 +331,7 @@ fn write_create(
     create: &CreatePolicy<'_>,
     dialect: Dialect,
 ) -> fmt::Result {
-    let replace = if create.or_replace { "OR REPLACE " } else { "" };
+    let replace = or_what(create.or_replace, create.or_alter);
     let exists = if create.if_not_exists {
         "IF NOT EXISTS "
     } else {
@@ -406,29 +433,4 @@ fn write_unset(f: &mut fmt::Formatter<'_>, clauses: UnsetClauses) -> fmt::Result
         }
     }
     Ok(())
-}
-
-fn write_grant(
-    f: &mut fmt::Formatter<'_>,
-    grant: &GrantClause<'_>,
-    dialect: Dialect,
-    verb: &str,
-    preposition: &str,
-) -> fmt::Result {
-    write!(f, "{verb} ")?;
-    match grant.privilege {
-        GrantedRight::CreatePolicy if dialect == Dialect::Materialize => {
-            f.write_str("CREATENETWORKPOLICY ON SYSTEM")?;
-        }
-        GrantedRight::CreatePolicy => f.write_str("CREATE NETWORK POLICY ON ACCOUNT")?,
-        GrantedRight::AttachPolicy => f.write_str("ATTACH POLICY ON ACCOUNT")?,
-        GrantedRight::Ownership(name) => write!(f, "OWNERSHIP ON NETWORK POLICY {name}")?,
-        GrantedRight::Usage(name) => write!(f, "USAGE ON NETWORK POLICY {name}")?,
-        GrantedRight::UsageOnAll => f.write_str("USAGE ON ALL POLICIES")?,
-    }
-    let role = match dialect {
-        Dialect::Snowflake => "ROLE ",
-        _ => "",
-    };
-    write!(f, " {preposition} {role}{}", grant.role)
 }

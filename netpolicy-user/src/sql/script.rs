@@ -18,7 +18,7 @@ pub const MAX_TEXT: usize = 512 << 20;
 ///
 /// Reading is linear in the text and takes 12 bytes for each address of the current
 /// statement.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Statements<'t> {
     parser: Parser<'t>,
     dialect: Option<Dialect>,

@@ -1,10 +1,13 @@
 //! Scripts of SQL, statement by statement.
 //!
 //! What a statement means is `sql::meaning`'s; here it is made, by the same way as every
-//! other change. Each statement that changes something makes a revision, and the first
-//! that fails ends the script: what came before stays. An atomic script makes one revision
-//! or none.
+//! other change. The whole text is read before anything is done: an error in it anywhere
+//! leaves everything as it was. Each statement that changes something makes a revision, and
+//! the first that is refused ends the script: what came before stays. An atomic script makes
+//! one revision or none, and a large one as few as it can (`batch.rs`).
 
+mod batch;
+mod read;
 mod unversioned;
 
 use std::sync::Arc;
@@ -23,8 +26,14 @@ use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
 use crate::api::{Changed, Existing, SqlRequest, SqlResponse, SqlResult};
 use crate::model::{Applied, State};
-use crate::sql::meaning::{self, Action, Changes, Scene, makes_revisions, only_asks, plan};
-use crate::sql::{Statement, Statements};
+use crate::sql::meaning::{self, Action, Changes, Scene, only_asks, plan};
+use crate::sql::{Dialect, Statement};
+use batch::{Batching, Pending};
+use read::ReadScript;
+
+/// Bytes of a text above which statements are made as one where they can be: to compile and
+/// to store a large state for each of them takes longer than all else.
+const BULK: usize = 1 << 20;
 
 /// What a text without a name is called.
 const NAMELESS: &str = "sql";
@@ -48,7 +57,7 @@ pub fn run(
 ) -> ScriptOutcome {
     writer.expect_text(request.text.len());
     let mut outcome = ScriptOutcome::default();
-    let mut statements = match Statements::new(&request.text, request.dialect) {
+    let statements = match ReadScript::of(request) {
         Ok(statements) => statements,
         Err(error) => {
             outcome.failure = Some(failure::unreadable(&error));
@@ -71,7 +80,7 @@ pub fn run(
             writer.audit_refusal(requester, &format!("sql: {}", name.escape_debug()), &error);
         }
         outcome.failure = Some(failure);
-        outcome.response.dialect = statements.dialect();
+        outcome.response.dialect = statements.dialect;
         return outcome;
     }
     // The script as a whole was written for that revision, and its first statement may make
@@ -82,24 +91,24 @@ pub fn run(
     };
     let stage = options.dry_run.then(|| writer.in_force().clone());
     let mut script = RunningScript {
-        atomic: request.atomic.then(|| Atomic {
-            state: Arc::clone(&writer.in_force().state),
-            now: Timestamp::now(),
-            changes: false,
-            force: false,
-            cut: false,
-            last: None,
-        }),
+        batch: match request.atomic {
+            true => Batching::Atomic,
+            // A confirmation covers one revision, which is the only one then.
+            false if options.confirm_within.is_none() && request.text.len() > BULK => {
+                Batching::Bulk
+            }
+            false => Batching::Off,
+        },
+        pending: None,
         writer,
         stage,
         requester,
         options,
         name,
+        dialect: statements.dialect,
     };
-    outcome.failure = script
-        .run(&mut statements, &mut outcome.response.results)
-        .err();
-    outcome.response.dialect = statements.dialect();
+    outcome.failure = script.run(statements, &mut outcome.response.results).err();
+    outcome.response.dialect = script.dialect;
     script.writer.rest();
     outcome
 }
@@ -112,66 +121,20 @@ struct RunningScript<'w, 't> {
     requester: Requester,
     options: ChangeOptions,
     name: &'w str,
-    /// Its changes so far, if they are to be one.
-    atomic: Option<Atomic<'t>>,
-}
-
-/// The changes of an atomic script.
-struct Atomic<'t> {
-    /// What they lead to.
-    state: Arc<State>,
-    /// When they are made: all at once.
-    now: Timestamp,
-    /// Whether there are any.
-    changes: bool,
-    /// Whether a statement says FORCE: one revision is forced as a whole.
-    force: bool,
-    /// Whether a statement cuts connections.
-    cut: bool,
-    /// The last statement that changes something, and its number.
-    last: Option<(usize, Statement<'t>)>,
+    /// Of the statement that came last.
+    dialect: Option<Dialect>,
+    /// Which statements are made as one.
+    batch: Batching,
+    /// The changes so far that are to be made as one.
+    pending: Option<Pending<'t>>,
 }
 
 impl<'t> RunningScript<'_, 't> {
-    fn run(
-        &mut self,
-        statements: &mut Statements<'t>,
-        results: &mut Vec<SqlResult>,
-    ) -> Result<(), ScriptFailure> {
-        let ended = self.statements(statements, results);
-        let ended = ended.and_then(|()| self.commit(results));
-        if ended.is_err() && self.atomic.is_some() {
-            // Nothing of the script was made.
-            let told = results
-                .iter_mut()
-                .filter(|result| result.columns.is_empty());
-            told.for_each(|result| result.status = None);
-        }
-        ended
-    }
-
-    fn statements(
-        &mut self,
-        statements: &mut Statements<'t>,
-        results: &mut Vec<SqlResult>,
-    ) -> Result<(), ScriptFailure> {
-        for statement in statements {
-            let statement = statement.map_err(|error| failure::unreadable(&error))?;
-            results.push(self.statement(&statement)?);
-            if let Some(atomic) = &mut self.atomic
-                && makes_revisions(&statement.verb)
-            {
-                atomic.last = Some((results.len() - 1, statement));
-            }
-        }
-        Ok(())
-    }
-
     fn statement(&mut self, statement: &Statement<'t>) -> Result<SqlResult, ScriptFailure> {
         let title = meaning::title(statement);
         let action = format!("sql: {title}");
-        let state = match &self.atomic {
-            Some(atomic) => Arc::clone(&atomic.state),
+        let state = match &self.pending {
+            Some(pending) => Arc::clone(&pending.state),
             None => Arc::clone(&self.base().state),
         };
         let scene = Scene {
@@ -179,6 +142,8 @@ impl<'t> RunningScript<'_, 't> {
             limits: self.writer.limits(),
             source: self.name,
             roles: &System,
+            grants: self.writer.grants(),
+            address: self.requester.origin.addresses()[0],
         };
         let mut result = SqlResult {
             line: statement.spot.line,
@@ -187,7 +152,7 @@ impl<'t> RunningScript<'_, 't> {
         };
         let planned = plan(statement, &scene).map_err(|refusal| {
             let failure = failure::refused(&refusal);
-            if !only_asks(&statement.verb) && !self.options.dry_run {
+            if !only_asks(&statement.verb) && self.is_told() {
                 let error = AgentError::Sql {
                     message: failure.errors.join("; "),
                     hint: failure.hint.clone(),
@@ -205,8 +170,8 @@ impl<'t> RunningScript<'_, 't> {
             }
             Action::Nothing { status } => Ok(Some(status)),
             Action::Changes(changes) => self.changes(&state, changes, &action, &mut result),
-            Action::Grant(grant) => self.grant(grant, true, &action).map(Some),
-            Action::Revoke(grant) => self.grant(grant, false, &action).map(Some),
+            Action::Grant(grants) => self.grants(grants, true, &action).map(Some),
+            Action::Revoke(grants) => self.grants(grants, false, &action).map(Some),
             Action::Bypass {
                 service,
                 minutes,
@@ -216,6 +181,9 @@ impl<'t> RunningScript<'_, 't> {
                 .map(|()| Some(self.tried(status))),
         };
         result.status = done.map_err(|error| failure::failed(statement, &error))?;
+        result
+            .warnings
+            .splice(0..0, statement.notes.iter().cloned());
         Ok(result)
     }
 
@@ -229,6 +197,7 @@ impl<'t> RunningScript<'_, 't> {
         let Changes {
             changes,
             status,
+            revokes,
             warnings,
             force,
             cut,
@@ -237,9 +206,12 @@ impl<'t> RunningScript<'_, 't> {
         if changes.is_empty() {
             return Ok(Some(status));
         }
+        if !revokes.is_empty() {
+            self.refuse_if_atomic("REVOKE CURRENT GRANTS", action)?;
+        }
         let force = self.options.force || force;
-        let now = match &self.atomic {
-            Some(atomic) => atomic.now,
+        let now = match &self.pending {
+            Some(pending) => pending.now,
             None => Timestamp::now(),
         };
         let started = Instant::now();
@@ -247,22 +219,25 @@ impl<'t> RunningScript<'_, 't> {
         let applied = situation.apply(state, &changes, self.requester, force, now);
         drop(situation);
         let applied = applied.inspect_err(|error| {
-            if !self.options.dry_run {
+            if self.is_told() {
                 self.writer.audit_refusal(self.requester, action, error);
             }
         })?;
         let cut = cut && applied.state != **state;
-        if let Some(atomic) = &mut self.atomic {
+        if let Some(pending) = &mut self.pending {
             result.warnings.extend(applied.warnings);
-            atomic.state = Arc::new(applied.state);
-            atomic.changes = true;
-            atomic.force |= force;
-            atomic.cut |= cut;
+            pending.state = Arc::new(applied.state);
+            pending.changes = true;
+            pending.force |= force;
+            pending.cut |= cut;
             return Ok(Some(status));
         }
         let mut changed = self.make(applied, started, action, force, cut)?;
         result.warnings.append(&mut changed.warnings);
         result.changed = Some(changed);
+        if !revokes.is_empty() {
+            self.grants(revokes, false, action)?;
+        }
         Ok(Some(status))
     }
 
@@ -295,34 +270,6 @@ impl<'t> RunningScript<'_, 't> {
             action: action.to_owned(),
         };
         self.writer.change(proposal, self.requester, options)
-    }
-
-    /// Makes the one revision of an atomic script.
-    fn commit(&mut self, results: &mut [SqlResult]) -> Result<(), ScriptFailure> {
-        let Some(atomic) = self.atomic.as_mut() else {
-            return Ok(());
-        };
-        let Some((number, last)) = atomic.last.take() else {
-            return Ok(());
-        };
-        let (force, cut) = (atomic.force, atomic.cut);
-        if !atomic.changes {
-            return Ok(());
-        }
-        let applied = Applied {
-            state: State::clone(&atomic.state),
-            // The statements have warned themselves.
-            warnings: Vec::new(),
-        };
-        let action = format!("sql: {} as one", self.name.escape_debug());
-        let mut changed = self
-            .make(applied, Instant::now(), &action, force, cut)
-            .map_err(|error| failure::failed(&last, &error))?;
-        if let Some(result) = results.get_mut(number) {
-            result.warnings.append(&mut changed.warnings);
-            result.changed = Some(changed);
-        }
-        Ok(())
     }
 
     /// What the next statement begins from.

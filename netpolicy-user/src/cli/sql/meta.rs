@@ -1,11 +1,15 @@
 //! The prompt's own commands.
 
 /// The prompt's own commands, and what they do.
-pub(super) const META: [(&str, &str); 5] = [
+pub(super) const META: [(&str, &str); 6] = [
     ("\\d", "list the policies; \\d NAME shows one"),
     (
         "\\dialect",
         "show the dialect; \\dialect NAME sets it, \\dialect auto detects it from each statement",
+    ),
+    (
+        "\\x",
+        "switch expanded display, a line for each column, on or off",
     ),
     ("\\h", "this help; so does \\?"),
     ("\\?", "this help"),
@@ -17,6 +21,7 @@ pub(super) const META: [(&str, &str); 5] = [
 pub(super) enum Meta {
     Quit,
     Help,
+    Expanded,
     /// All, or the one of this name.
     Policies(Option<String>),
     /// To show or to set; `auto` is as written.
@@ -35,6 +40,7 @@ impl Meta {
         Some(match (command, &argument) {
             ("\\q", None) => Self::Quit,
             ("\\h" | "\\?", None) => Self::Help,
+            ("\\x", None) => Self::Expanded,
             ("\\d", _) => Self::Policies(argument),
             ("\\dialect", _) => Self::Dialect(argument),
             (command, _) if command.starts_with('\\') => Self::Unknown(command.to_owned()),
@@ -71,6 +77,7 @@ mod tests {
                 "\\dialect  snowflake",
                 Some(Meta::Dialect(Some("snowflake".into()))),
             ),
+            ("\\x", Some(Meta::Expanded)),
             ("\\x y", Some(Meta::Unknown("\\x".into()))),
             ("\\q now", Some(Meta::Unknown("\\q".into()))),
             ("SHOW NETWORK POLICIES;", None),

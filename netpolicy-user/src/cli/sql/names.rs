@@ -182,7 +182,7 @@ mod tests {
             "DESC NETWORK POLICY -- o",
             "CREATE NETWORK POLICY p COMMENT = 'o",
             "CREATE NETWORK POLICY p ALLOWED_IP_LIST = (",
-            "CREATE NETWORK POLICY ",
+            "ALTER NETWORK POLICY office SET BLOCKED_IP_LIST = (",
             "DESC \u{201c}",
         ] {
             let words = complete(text, Dialect::Lakehouse).1;
@@ -193,6 +193,9 @@ mod tests {
     #[test]
     fn keywords_of_every_dialect_are_completed_without_a_dialect() {
         let (_, words) = names().complete("ALTER ", None);
-        assert_eq!(words, ["ACCOUNT", "NETWORK", "SYSTEM", "USER"]);
+        let expected = [
+            "ACCOUNT", "NETWORK", "POSTGRES", "SESSION", "SYSTEM", "USER",
+        ];
+        assert_eq!(words, expected);
     }
 }

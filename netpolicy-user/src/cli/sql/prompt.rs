@@ -34,6 +34,7 @@ pub(super) async fn run(
     let mut editor = Editor::open(history, cx.options.colour)?;
     cx.say("SQL for network policies. A statement ends with ';'. \\h for help, \\q to quit.")?;
     let mut text = String::new();
+    let mut expanded = false;
     loop {
         cx.out.flush()?;
         guide.dialect = request.dialect;
@@ -50,13 +51,12 @@ pub(super) async fn run(
             PromptInput::Ended => return Ok(Exit::Done),
         };
         cx.options.now = Timestamp::now();
-        let meta = Meta::of(&line).filter(|_| text.is_empty());
-        let done = if let Some(meta) = meta {
+        let done = if let Some(meta) = command(&line, &text, request.dialect) {
             remember(&mut editor, line.trim(), cx)?;
             if meta == Meta::Quit {
                 return Ok(Exit::Done);
             }
-            obey(meta, &mut request.dialect, cx).await
+            obey(meta, &mut request.dialect, &mut expanded, cx).await
         } else {
             text.push_str(&line);
             text.push('\n');
@@ -71,7 +71,7 @@ pub(super) async fn run(
             }
             request.text = std::mem::take(&mut text).trim_end().to_owned();
             remember(&mut editor, &request.text, cx)?;
-            carry_out(&mut request, query, cx).await
+            carry_out(&mut request, query, expanded, cx).await
         };
         report(done, cx)?;
         // What was there before is better than nothing.
@@ -79,6 +79,17 @@ pub(super) async fn run(
             guide.names = names;
         }
     }
+}
+
+/// The prompt's command in a line. Within a statement only what begins with a backslash
+/// is one, and within a string, a quoted name or a comment nothing is.
+fn command(line: &str, text: &str, dialect: Option<Dialect>) -> Option<Meta> {
+    let meta = Meta::of(line)?;
+    if text.is_empty() {
+        return Some(meta);
+    }
+    let is_inside = matches!(Tail::of(text, dialect).ending, Ending::Within { .. });
+    (line.trim_start().starts_with('\\') && !is_inside).then_some(meta)
 }
 
 fn label(dialect: Option<Dialect>, text: &str) -> String {
@@ -99,13 +110,16 @@ fn remember(editor: &mut Editor, entry: &str, cx: &mut Context<'_>) -> anyhow::R
 async fn carry_out(
     request: &mut SqlRequest,
     query: &ChangeQuery,
+    expanded: bool,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<()> {
     let response = script::send(request, query, cx).await?;
-    if let Some(dialect) = script::dialect_after(request, response.error.as_ref()) {
+    let done = response.error.as_ref().map(|_| response.results.len());
+    if let Some(dialect) = script::dialect_after(request, done) {
         request.dialect = Some(dialect);
     }
-    script::show(&response, request, query, cx).await?;
+    let layout = script::layout(cx, expanded);
+    script::show(&response, request, query, layout, cx).await?;
     Ok(())
 }
 
@@ -125,10 +139,19 @@ fn report(done: anyhow::Result<()>, cx: &mut Context<'_>) -> anyhow::Result<()> 
 async fn obey(
     meta: Meta,
     dialect: &mut Option<Dialect>,
+    expanded: &mut bool,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<()> {
     match meta {
         Meta::Quit => {}
+        Meta::Expanded => {
+            *expanded = !*expanded;
+            cx.say(if *expanded {
+                "expanded display is on"
+            } else {
+                "expanded display is off"
+            })?;
+        }
         Meta::Help => cx.out.write_all(help(*dialect).as_bytes())?,
         Meta::Policies(None) => cx.print(cx.client.policies().await?.as_slice())?,
         Meta::Policies(Some(name)) => cx.print(&cx.client.policy(&name).await?)?,
@@ -188,6 +211,17 @@ mod tests {
             label(Some(Dialect::Snowflake), "x"),
             "netpolicy(snowflake)-> "
         );
+    }
+
+    #[test]
+    fn command_within_a_statement_begins_with_a_backslash() {
+        let of = |line, text| command(line, text, Some(Dialect::Snowflake));
+        assert_eq!(of("\\q", "SHOW NETWORK\n"), Some(Meta::Quit));
+        assert_eq!(of("\\x", "SHOW NETWORK\n"), Some(Meta::Expanded));
+        assert_eq!(of("quit", "SHOW NETWORK\n"), None);
+        assert_eq!(of("quit", ""), Some(Meta::Quit));
+        assert_eq!(of("\\q", "SHOW NETWORK POLICIES LIKE 'a\n"), None);
+        assert_eq!(of("\\q", "SHOW /* NETWORK\n"), None);
     }
 
     #[test]

@@ -5,9 +5,13 @@ use std::collections::BTreeSet;
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
 use super::super::submit::{question, show_progress, warn};
-use crate::api::{ChangeQuery, SqlFailure, SqlRequest, SqlResponse, Status};
-use crate::output::{Format, SqlOutcome};
+use crate::api::{ChangeQuery, Existing, SqlFailure, SqlRequest, SqlResponse, Status};
+use crate::output::{Format, Layout, SqlOutcome};
+use crate::sql::meaning::makes_revisions;
 use crate::sql::{Dialect, Ending, Statements, Tail, Verb};
+
+/// Sources that a question names.
+const SOURCES_ASKED: usize = 5;
 
 /// Sends a script and prints what it came to.
 pub(super) async fn carry_out(
@@ -16,7 +20,20 @@ pub(super) async fn carry_out(
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     let response = send(request, query, cx).await?;
-    show(&response, request, query, cx).await
+    show(&response, request, query, layout(cx, false), cx).await
+}
+
+/// How rows are laid out now: terminals change their width.
+pub(super) fn layout(cx: &Context<'_>, expanded: bool) -> Layout {
+    let size = cx
+        .terminals
+        .stdout
+        .then(|| terminal_size::terminal_size_of(std::io::stdout()))
+        .flatten();
+    Layout {
+        expanded,
+        width: size.map(|(width, _)| width.0),
+    }
 }
 
 /// Sends a script. Where a statement is refused for want of consent to what it opens, asks,
@@ -26,6 +43,9 @@ pub(super) async fn send(
     query: &ChangeQuery,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<SqlResponse> {
+    if let Some(question) = closes(request, query, cx).await? {
+        cx.confirm(&question)?;
+    }
     let mut query = ChangeQuery {
         opens: cx.consent(),
         ..query.clone()
@@ -55,6 +75,56 @@ pub(super) async fn send(
     }
 }
 
+/// What is asked before a script that closes open connections without being told to: in
+/// Snowflake, sessions of denied sources end. `None`: it closes none, or nobody can be asked.
+async fn closes(
+    request: &SqlRequest,
+    query: &ChangeQuery,
+    cx: &Context<'_>,
+) -> anyhow::Result<Option<String>> {
+    let is_asked = cx.can_ask() && cx.consent().is_none();
+    if !is_asked || query.dry_run || query.existing.is_some() || !may_close(request) {
+        return Ok(None);
+    }
+    let tried = ChangeQuery {
+        dry_run: true,
+        if_revision: None,
+        ..query.clone()
+    };
+    // What is refused is said when it is made.
+    let response = show_progress(cx.client.sql(request, &tried), cx).await?;
+    let clients = response
+        .results
+        .iter()
+        .filter_map(|result| result.changed.as_ref()?.clients.as_ref())
+        .filter(|clients| clients.existing == Existing::Cut)
+        .flat_map(|clients| &clients.denied);
+    let sources: BTreeSet<_> = clients.map(|client| client.source.to_string()).collect();
+    if sources.is_empty() {
+        return Ok(None);
+    }
+    let shown: Vec<_> = sources.iter().take(SOURCES_ASKED).cloned().collect();
+    let more = match sources.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Ok(Some(format!(
+        "This closes the open connections of {}{more}, which it denies; --existing keep keeps \
+         them. Continue?",
+        shown.join(", ")
+    )))
+}
+
+/// Whether a script can close connections by itself, which Snowflake's statements do.
+fn may_close(request: &SqlRequest) -> bool {
+    let Ok(statements) = Statements::new(&request.text, request.dialect) else {
+        return false;
+    };
+    statements.map_while(Result::ok).any(|statement| {
+        statement.dialect == Dialect::Snowflake && makes_revisions(&statement.verb)
+    })
+}
+
 /// The text from a place on, where all that stands before it is blank, so that places stay
 /// what they are.
 fn from_place(text: &str, line: u32, column: u32) -> String {
@@ -76,6 +146,7 @@ pub(super) async fn show(
     response: &SqlResponse,
     request: &SqlRequest,
     query: &ChangeQuery,
+    layout: Layout,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     if cx.options.format == Format::Table {
@@ -85,6 +156,7 @@ pub(super) async fn show(
     cx.print(&SqlOutcome {
         response,
         status: status.as_ref(),
+        layout,
     })?;
     let Some(failure) = &response.error else {
         return Ok(Exit::Done);
@@ -162,12 +234,12 @@ fn what_stays(response: &SqlResponse, atomic: bool, dry_run: bool) -> Option<Str
 }
 
 /// The dialect that a script leaves to those after it, where it says one: its last
-/// `SET dialect` before what failed.
-pub(super) fn dialect_after(request: &SqlRequest, error: Option<&SqlFailure>) -> Option<Dialect> {
+/// `SET dialect` among the statements that were carried out; `done`: how many if not all.
+pub(super) fn dialect_after(request: &SqlRequest, done: Option<usize>) -> Option<Dialect> {
     let statements = Statements::new(&request.text, request.dialect).ok()?;
     statements
         .map_while(Result::ok)
-        .take_while(|s| error.is_none_or(|e| s.place(s.spot) < (e.line, e.column)))
+        .take(done.unwrap_or(usize::MAX))
         .filter_map(|statement| match statement.verb {
             Verb::SetDialect(dialect) => Some(dialect),
             _ => None,
@@ -250,20 +322,10 @@ mod tests {
 
     #[test]
     fn statement_after_a_failure_sets_no_dialect() {
-        let failure = SqlFailure {
-            line: 2,
-            column: 1,
-            errors: Vec::new(),
-            hint: None,
-            status: 404,
-            code: crate::api::ErrorCode::NotFound,
-            opens: None,
-        };
         let text = "SET dialect = snowflake;\nDROP NETWORK POLICY a;\nSET dialect = lakehouse;";
-        assert_eq!(
-            dialect_after(&request(text), Some(&failure)),
-            Some(Dialect::Snowflake)
-        );
+        let after = |done| dialect_after(&request(text), Some(done));
+        assert_eq!(after(1), Some(Dialect::Snowflake));
+        assert_eq!(after(0), None);
     }
 
     #[test]

@@ -4,23 +4,28 @@
 //! What belongs to another dialect is refused by name, so that the reader sees why a text
 //! from elsewhere does not work.
 
+mod catalog;
 mod grant;
+mod name;
 mod network_rule;
+mod parameters;
 mod policy;
 mod rules;
+mod session;
 mod setting;
 mod show;
+mod user;
 
 use super::error::{Fault, Found, SqlError};
 use super::lexer::{Lexer, Token, TokenClass};
 use super::place::Spot;
-use super::{Dialect, Ident, Literal, Literals, Quoting, Statement, Verb};
+use super::{Dialect, Literal, Literals, Statement, Verb};
 use crate::model::error::{Excerpt, closest};
 
 type Parsed<T> = Result<T, SqlError>;
 
 /// Reads statements.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Parser<'t> {
     lexer: Lexer<'t>,
     /// The next token, once it was looked at.
@@ -30,6 +35,8 @@ pub(super) struct Parser<'t> {
     /// Of the statement; [`detect`](super::detect) makes sure that it is known where
     /// it matters.
     dialect: Dialect,
+    /// What of the statement has no effect here.
+    notes: Vec<String>,
 }
 
 impl<'t> Parser<'t> {
@@ -40,7 +47,14 @@ impl<'t> Parser<'t> {
             end: 0,
             // Nothing but SET dialect is read without one.
             dialect: dialect.unwrap_or(Dialect::Snowflake),
+            notes: Vec::new(),
         }
+    }
+
+    /// Goes on from here.
+    pub(super) fn start_at(&mut self, spot: Spot) {
+        self.lexer.start_at(spot);
+        self.peeked = None;
     }
 
     pub(super) fn set_dialect(&mut self, dialect: Dialect) {
@@ -72,6 +86,7 @@ impl<'t> Parser<'t> {
             spot: first.spot,
             end,
             verb,
+            notes: std::mem::take(&mut self.notes),
         }))
     }
 
@@ -80,9 +95,10 @@ impl<'t> Parser<'t> {
             "CREATE", "ALTER", "DROP", "SHOW", "DESC", "DESCRIBE", "GRANT", "REVOKE", "COMMENT",
             "SET",
         ];
+        self.notes.clear();
         match self.which(first, &VERBS) {
             Some("CREATE") => self.create(),
-            Some("ALTER") => self.alter(),
+            Some("ALTER") => self.alter(first),
             Some("DROP") => self.drop_policy(),
             Some("SHOW") => self.show(first),
             Some("DESC" | "DESCRIBE") => self.describe(first),
@@ -90,7 +106,10 @@ impl<'t> Parser<'t> {
             Some("REVOKE") => self.revoke(first),
             Some("COMMENT") => self.comment_on(first),
             Some("SET") => self.set_dialect_statement(),
-            _ => Err(self.expected_word(first, &VERBS)),
+            _ => match self.dialect_verb(first)? {
+                Some(verb) => Ok(verb),
+                None => Err(self.expected_word(first, &VERBS)),
+            },
         }
     }
 
@@ -193,25 +212,6 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// A name.
-    fn ident(&mut self, what: &str) -> Parsed<Ident<'t>> {
-        let token = self.take()?;
-        let text = self.lexer.str(token);
-        let ident = match token.kind {
-            TokenClass::Word => Ident::new(text, Quoting::Bare, token.spot),
-            TokenClass::Quoted => Ident::new(unquoted(text), Quoting::Double, token.spot),
-            _ => return Err(self.expected(token, what)),
-        };
-        match ident.fault(self.dialect) {
-            Some(fault) => Err(self.error(token.spot, fault)),
-            None => Ok(ident),
-        }
-    }
-
-    fn policy_name(&mut self) -> Parsed<Ident<'t>> {
-        self.ident("a policy's name")
-    }
-
     /// A string that is free text.
     fn text(&mut self, what: &str) -> Parsed<Literal<'t>> {
         let token = self.take()?;
@@ -232,6 +232,7 @@ impl<'t> Parser<'t> {
         let raw = unquoted(self.lexer.str(token));
         if token.kind == TokenClass::Str
             && !token.has_backslash
+            && !self.lexer.str(token).starts_with('$')
             && raw.bytes().all(|b| (0x20..0x7f).contains(&b))
         {
             return Ok(Literal::new(raw, self.dialect, token.spot));
@@ -257,6 +258,9 @@ impl<'t> Parser<'t> {
             };
             return Err(self.expected_hint(token, what, hint.map(str::to_owned)));
         }
+        if let Some(raw) = in_dollars(self.lexer.str(token)) {
+            return Ok(Literal::in_dollars(raw, self.dialect, token.spot));
+        }
         let raw = unquoted(self.lexer.str(token));
         let literal = Literal::new(raw, self.dialect, token.spot);
         match literal.unknown_escape() {
@@ -275,7 +279,8 @@ impl<'t> Parser<'t> {
         error: impl FnOnce(&Lexer<'t>, Spot) -> SqlError,
     ) -> SqlError {
         let text = self.lexer.str(token);
-        let before = text.get(..at.saturating_add(1)).unwrap_or_default();
+        let quote = if text.starts_with('$') { 2 } else { 1 };
+        let before = text.get(..at.saturating_add(quote)).unwrap_or_default();
         error(&self.lexer, token.spot.after(before))
     }
 
@@ -384,8 +389,16 @@ impl<'t> Parser<'t> {
 
 /// What stands between the quotes.
 fn unquoted(text: &str) -> &str {
+    if let Some(inside) = in_dollars(text) {
+        return inside;
+    }
     text.get(1..text.len().saturating_sub(1))
         .unwrap_or_default()
+}
+
+/// What stands between `$$`, if the text is such a string.
+fn in_dollars(text: &str) -> Option<&str> {
+    text.strip_prefix("$$")?.strip_suffix("$$")
 }
 
 /// The keyword that was meant by a word much like it.

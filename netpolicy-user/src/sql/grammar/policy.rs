@@ -4,7 +4,7 @@ use super::super::error::Fault;
 use super::super::lexer::{Token, TokenClass};
 use super::super::place::Spot;
 use super::super::{
-    AlterPolicy, Clauses, CreatePolicy, Dialect, Ident, PolicyBody, UnsetClauses, Verb,
+    AlterPolicy, Clauses, CreatePolicy, Dialect, Ident, Literal, PolicyBody, UnsetClauses, Verb,
 };
 use super::{Parsed, Parser};
 use crate::model::ListKind;
@@ -28,17 +28,31 @@ const ALL_CLAUSES: [&str; 5] = [
 impl<'t> Parser<'t> {
     /// After CREATE.
     pub(super) fn create(&mut self) -> Parsed<Verb<'t>> {
-        let or_replace = self.take_word("OR")?;
-        if let Some(or) = or_replace {
-            self.word("REPLACE")?;
-            if self.dialect == Materialize {
-                return self.foreign(or, "OR REPLACE", &LISTS, "use ALTER NETWORK POLICY … SET");
-            }
+        let or = self.take_word("OR")?;
+        let (or_replace, or_alter) = match or {
+            None => (false, false),
+            Some(or) => self.or_replace(or)?,
+        };
+        if let Some(other) = self.create_other(or_replace, or_alter)? {
+            return Ok(other);
         }
         if self.is_network_rule()? {
-            return self.create_rule(or_replace.is_some());
+            return match or.filter(|_| or_alter) {
+                Some(or) => Err(self.no_counterpart(
+                    or,
+                    "CREATE OR ALTER NETWORK RULE",
+                    "a network rule is replaced or altered here",
+                    Some("write CREATE OR REPLACE NETWORK RULE or ALTER NETWORK RULE"),
+                )),
+                None => self.create_rule(or_replace),
+            };
         }
-        let if_not_exists = self.if_not_exists(or_replace.is_some())?;
+        let or = match (or_replace, or_alter) {
+            (true, _) => Some("OR REPLACE"),
+            (_, true) => Some("OR ALTER"),
+            _ => None,
+        };
+        let if_not_exists = self.if_not_exists(or)?;
         let name = self.policy_name()?;
         let mut force = false;
         let body = if self.dialect == Materialize {
@@ -58,7 +72,8 @@ impl<'t> Parser<'t> {
             PolicyBody::Lists(clauses)
         };
         Ok(Verb::CreatePolicy(CreatePolicy {
-            or_replace: or_replace.is_some(),
+            or_replace,
+            or_alter,
             if_not_exists,
             name,
             body,
@@ -66,22 +81,36 @@ impl<'t> Parser<'t> {
         }))
     }
 
+    /// What stands behind OR: whether REPLACE, and whether ALTER.
+    fn or_replace(&mut self, or: Token) -> Parsed<(bool, bool)> {
+        const INSTEAD: &str = "use ALTER NETWORK POLICY … SET";
+        let (word, _) = match self.dialect {
+            Lakehouse => self.one_of(&["REPLACE"])?,
+            Snowflake | Materialize => self.one_of(&["REPLACE", "ALTER"])?,
+        };
+        match (word, self.dialect) {
+            ("REPLACE", Materialize) => self.foreign(or, "OR REPLACE", &LISTS, INSTEAD),
+            (_, Materialize) => self.foreign(or, "OR ALTER", &[Snowflake], INSTEAD),
+            (word, _) => Ok((word == "REPLACE", word == "ALTER")),
+        }
+    }
+
     /// NETWORK POLICY.
     pub(super) fn network_policy(&mut self) -> Parsed<()> {
         self.words(&["NETWORK", "POLICY"])
     }
 
-    fn if_not_exists(&mut self, or_replace: bool) -> Parsed<bool> {
+    fn if_not_exists(&mut self, or: Option<&'static str>) -> Parsed<bool> {
         let Some(token) = self.take_word("IF")? else {
             return Ok(false);
         };
         self.words(&["NOT", "EXISTS"])?;
-        if self.dialect != Snowflake {
+        if self.dialect == Materialize {
             let instead = "leave it out";
-            return self.foreign(token, "IF NOT EXISTS", &[Snowflake], instead);
+            return self.foreign(token, "IF NOT EXISTS", &LISTS, instead);
         }
-        if or_replace {
-            return Err(self.error(token.spot, Fault::ReplaceIfNotExists));
+        if let Some(what) = or {
+            return Err(self.error(token.spot, Fault::ReplaceIfNotExists { what }));
         }
         Ok(true)
     }
@@ -111,6 +140,14 @@ impl<'t> Parser<'t> {
             let token = self.peek()?;
             if let Some(what) = self.which(token, &RULE_LISTS) {
                 self.check_rules(token, what)?;
+            }
+            // Snowflake takes commas between clauses, too.
+            if token.kind == TokenClass::Comma
+                && self.dialect == Snowflake
+                && seen.iter().any(Option::is_some)
+            {
+                self.take()?;
+                continue;
             }
             let is_end = matches!(token.kind, TokenClass::Semi | TokenClass::End)
                 || (self.dialect == Lakehouse && self.is(token, "FORCE"));
@@ -145,12 +182,27 @@ impl<'t> Parser<'t> {
                 "BLOCKED_IP_LIST" => clauses.blocked = Some(self.addresses()?),
                 "ALLOWED_NETWORK_RULE_LIST" => clauses.allowed_rules = Some(self.rule_names()?),
                 "BLOCKED_NETWORK_RULE_LIST" => clauses.blocked_rules = Some(self.rule_names()?),
-                _ => clauses.comment = Some(self.text("a comment in single quotes")?),
+                _ => clauses.comment = self.comment_value(is_create)?,
             }
         }
     }
 
+    /// A comment in single quotes. Snowflake's may be NULL, which is none, and in SET
+    /// removes it.
+    fn comment_value(&mut self, is_create: bool) -> Parsed<Option<Literal<'t>>> {
+        let token = self.peek()?;
+        if self.dialect == Snowflake && self.is(token, "NULL") {
+            self.take()?;
+            let none = Literal::new("", self.dialect, token.spot);
+            return Ok((!is_create).then_some(none));
+        }
+        self.text("a comment in single quotes").map(Some)
+    }
+
     fn no_clause(&self, token: Token, is_create: bool) -> super::SqlError {
+        if self.dialect == Snowflake && self.which(token, &["TAG", "WITH"]).is_some() {
+            return self.no_tags(token);
+        }
         if self.is(token, "RULES") {
             let error = self.foreign::<()>(token, "RULES", &[Materialize], IN_LISTS);
             if let Err(error) = error {
@@ -165,6 +217,11 @@ impl<'t> Parser<'t> {
             &["ALLOWED_IP_LIST", "BLOCKED_IP_LIST"]
         };
         self.expected_words(token, clauses, "the end of the statement")
+    }
+
+    fn no_tags(&self, token: Token) -> super::SqlError {
+        let why = "a network policy has no tags here";
+        self.no_counterpart(token, "TAG", why, Some("put it into the comment"))
     }
 
     pub(super) fn twice(&self, token: Token, what: &'static str, first: Spot) -> super::SqlError {
@@ -272,6 +329,9 @@ impl<'t> Parser<'t> {
         let mut seen: [Option<Spot>; 5] = [None; 5];
         loop {
             let token = self.take()?;
+            if self.is(token, "TAG") {
+                return Err(self.no_tags(token));
+            }
             let Some(clause) = self.which(token, &ALL_CLAUSES) else {
                 return Err(self.expected_word(token, &ALL_CLAUSES));
             };
@@ -310,6 +370,10 @@ impl<'t> Parser<'t> {
                 return self.foreign(comma, what, &[Materialize], "drop one at a time");
             }
             names.push(self.policy_name()?);
+        }
+        // Nothing depends on a policy but what it governs, and that refuses the DROP.
+        if self.dialect == Materialize && self.take_word("CASCADE")?.is_none() {
+            self.take_word("RESTRICT")?;
         }
         Ok(Verb::DropPolicy {
             if_exists,

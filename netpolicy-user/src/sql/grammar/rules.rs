@@ -82,6 +82,10 @@ impl<'t> Parser<'t> {
             let value = self.take()?;
             let literal = match what {
                 "ADDRESS" => self.address(value)?,
+                // Option values may be written as words, too.
+                _ if value.kind == TokenClass::Word => {
+                    Literal::new(self.lexer.str(value), self.dialect, value.spot)
+                }
                 _ => self.literal(value, "a value in single quotes")?,
             };
             let only = match what {

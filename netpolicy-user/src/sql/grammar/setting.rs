@@ -1,8 +1,8 @@
-//! ALTER of account, user and system: which policy is in force where.
+//! ALTER of account, user, instance and system: which policy is in force where.
 
-use super::super::error::Fault;
 use super::super::lexer::{Token, TokenClass};
 use super::super::{AlterUser, Dialect, Ident, Quoting, Verb};
+use super::parameters::Parameters;
 use super::{Parsed, Parser, unquoted};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
@@ -11,24 +11,53 @@ const ACTIVATE: &str = "write ALTER NETWORK POLICY n ACTIVATE or INACTIVATE";
 
 impl<'t> Parser<'t> {
     /// After ALTER.
-    pub(super) fn alter(&mut self) -> Parsed<Verb<'t>> {
+    pub(super) fn alter(&mut self, alter: Token) -> Parsed<Verb<'t>> {
+        const WHAT: [&str; 8] = [
+            "NETWORK",
+            "ACCOUNT",
+            "USER",
+            "SYSTEM",
+            "SESSION",
+            "SECURITY",
+            "ORGANIZATION",
+            "POSTGRES",
+        ];
         let token = self.peek()?;
-        match self.which(token, &["NETWORK", "ACCOUNT", "USER", "SYSTEM"]) {
+        let what = self.which(token, &WHAT);
+        match what {
             Some("ACCOUNT") => self.alter_account(token),
             Some("USER") => self.alter_user(token),
-            Some("SYSTEM") => self.alter_system(token),
-            Some(_) => {
+            Some("SYSTEM") => self.alter_system(alter, token),
+            Some("NETWORK") => {
                 if self.is_network_rule()? {
                     return self.alter_rule();
                 }
                 self.alter_policy()
             }
-            None => Err(self.expected_word(
+            Some("SESSION") if self.dialect == Snowflake => self.alter_session(alter),
+            Some("POSTGRES") if self.dialect == Snowflake => {
+                self.take()?;
+                self.word("INSTANCE")?;
+                self.alter_service("ALTER POSTGRES INSTANCE")
+            }
+            Some("SECURITY") if self.dialect == Snowflake => Err(self.no_counterpart(
+                token,
+                "ALTER SECURITY INTEGRATION",
+                "a host has no security integrations: a policy governs the host or a service",
+                Some("write ALTER ACCOUNT or ALTER USER … SET NETWORK_POLICY = n"),
+            )),
+            Some("ORGANIZATION") if self.dialect == Snowflake => Err(self.no_counterpart(
+                token,
+                "ALTER ORGANIZATION ACCOUNT",
+                "a host belongs to no organization",
+                Some("write ALTER ACCOUNT SET NETWORK_POLICY = n"),
+            )),
+            _ => Err(self.expected_word(
                 token,
                 match self.dialect {
-                    Snowflake => &["NETWORK", "ACCOUNT", "USER"],
+                    Snowflake => &["NETWORK", "ACCOUNT", "USER", "SESSION"],
                     Materialize => &["NETWORK", "SYSTEM"],
-                    Lakehouse => &["NETWORK"],
+                    Lakehouse => &["NETWORK", "USER"],
                 },
             )),
         }
@@ -37,31 +66,82 @@ impl<'t> Parser<'t> {
     fn alter_account(&mut self, token: Token) -> Parsed<Verb<'t>> {
         self.snowflake_only(token, "ALTER ACCOUNT")?;
         self.take()?;
-        let (verb, _) = self.one_of(&["SET", "UNSET"])?;
-        self.word("NETWORK_POLICY")?;
-        if verb == "UNSET" {
-            return Ok(Verb::ResetHostPolicy);
+        let parameters = self.set_or_unset("ALTER ACCOUNT")?;
+        match parameters {
+            Parameters {
+                policy: Some(policy),
+                minutes: None,
+                ..
+            } => Ok(policy.map_or(Verb::ResetHostPolicy, Verb::SetHostPolicy)),
+            _ => Err(self.no_counterpart(
+                token,
+                "MINS_TO_BYPASS_NETWORK_POLICY",
+                "an account has no bypass",
+                Some("write ALTER USER u SET MINS_TO_BYPASS_NETWORK_POLICY = m"),
+            )),
         }
-        self.expect(TokenClass::Eq, "'='")?;
-        self.policy_name().map(Verb::SetHostPolicy)
+    }
+
+    /// SET or UNSET with its parameters, of which those that have no effect are noted.
+    fn set_or_unset(&mut self, what: &str) -> Parsed<Parameters<'t>> {
+        let (verb, _) = self.one_of(&["SET", "UNSET"])?;
+        let parameters = match verb {
+            "SET" => self.set_parameters()?,
+            _ => self.unset_parameters()?,
+        };
+        self.note_others(&format!("{what} {verb}"), &parameters)?;
+        Ok(parameters)
     }
 
     fn alter_user(&mut self, token: Token) -> Parsed<Verb<'t>> {
-        self.snowflake_only(token, "ALTER USER")?;
+        self.not_in_materialize(token, "ALTER USER")?;
         self.take()?;
+        self.alter_service("ALTER USER")
+    }
+
+    /// After ALTER USER or ALTER POSTGRES INSTANCE.
+    fn alter_service(&mut self, what: &str) -> Parsed<Verb<'t>> {
         let if_exists = self.if_exists()?.is_some();
         let service = self.ident("a service's name")?;
-        let (verb, _) = self.one_of(&["SET", "UNSET"])?;
-        let change = if verb == "UNSET" {
-            self.word("NETWORK_POLICY")?;
-            AlterUser::UnsetPolicy
-        } else {
-            let (parameter, _) =
-                self.one_of(&["NETWORK_POLICY", "MINS_TO_BYPASS_NETWORK_POLICY"])?;
-            self.expect(TokenClass::Eq, "'='")?;
-            match parameter {
-                "NETWORK_POLICY" => AlterUser::SetPolicy(self.policy_name()?),
-                _ => self.minutes()?,
+        let token = self.peek()?;
+        if self.dialect == Snowflake
+            && let Some(verb) = self.which(
+                token,
+                &[
+                    "RENAME", "RESET", "ADD", "MODIFY", "REMOVE", "ROTATE", "ABORT", "DISABLE",
+                    "SUSPEND", "RESUME",
+                ],
+            )
+        {
+            return Err(self.no_counterpart(
+                token,
+                format!("{what} … {verb}"),
+                "a user is a service here, which has a network policy and no passwords, tokens \
+                 or sessions",
+                None,
+            ));
+        }
+        let parameters = self.set_or_unset(what)?;
+        if self.dialect == Snowflake && self.take_word("APPLY")?.is_some() {
+            // When an instance follows; here that is at once.
+            self.skip_rest()?;
+        }
+        let change = match (parameters.policy, parameters.minutes) {
+            (Some(Some(policy)), None) => AlterUser::SetPolicy(policy),
+            (Some(None), None) => AlterUser::UnsetPolicy,
+            (None, Some((_, spot))) if self.dialect == Lakehouse => {
+                let what = "MINS_TO_BYPASS_NETWORK_POLICY";
+                let token = Token { spot, ..token };
+                return self.foreign(token, what, &[Snowflake], "use `netpolicy bypass`");
+            }
+            (None, Some((minutes, spot))) => AlterUser::Bypass { minutes, spot },
+            _ => {
+                return Err(self.no_counterpart(
+                    token,
+                    "NETWORK_POLICY with MINS_TO_BYPASS_NETWORK_POLICY",
+                    "one makes a revision and the other a bypass, which does not go with it",
+                    Some("write a statement for each"),
+                ));
             }
         };
         Ok(Verb::AlterUser {
@@ -71,25 +151,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    fn minutes(&mut self) -> Parsed<AlterUser<'t>> {
-        let token = self.expect(TokenClass::Number, "a number of minutes")?;
-        let text = self.lexer.str(token);
-        if !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(self.expected(token, "a number of minutes"));
-        }
-        match text.parse() {
-            Ok(minutes) => Ok(AlterUser::Bypass {
-                minutes,
-                spot: token.spot,
-            }),
-            Err(_) => {
-                let found = self.excerpt(token);
-                Err(self.error(token.spot, Fault::Number { found }))
-            }
-        }
-    }
-
-    fn alter_system(&mut self, token: Token) -> Parsed<Verb<'t>> {
+    fn alter_system(&mut self, alter: Token, token: Token) -> Parsed<Verb<'t>> {
         if self.dialect != Materialize {
             let instead = match self.dialect {
                 Lakehouse => ACTIVATE,
@@ -99,14 +161,27 @@ impl<'t> Parser<'t> {
         }
         self.take()?;
         let (verb, _) = self.one_of(&["SET", "RESET"])?;
-        self.word("NETWORK_POLICY")?;
+        const OTHER: [&str; 3] = [
+            "ENABLE_NETWORK_POLICIES",
+            "MAX_NETWORK_POLICIES",
+            "MAX_RULES_PER_NETWORK_POLICY",
+        ];
+        let setting = self.peek()?;
+        if let Some(other) = self.which(setting, &OTHER) {
+            self.take()?;
+            return self.alter_flag(alter, setting, other, verb == "SET");
+        }
+        if setting.kind == TokenClass::Quoted
+            && unquoted(self.lexer.str(setting)) == "network_policy"
+        {
+            self.take()?;
+        } else {
+            self.word("NETWORK_POLICY")?;
+        }
         if verb == "RESET" {
             return Ok(Verb::ResetHostPolicy);
         }
-        // Settings take TO as well as `=`, and strings as well as names.
-        if self.take_word("TO")?.is_none() {
-            self.expect(TokenClass::Eq, "'=' or TO")?;
-        }
+        self.equals_or_to()?;
         let token = self.peek()?;
         if token.kind != TokenClass::Str {
             return self.policy_name().map(Verb::SetHostPolicy);
@@ -117,6 +192,57 @@ impl<'t> Parser<'t> {
             Some(fault) => Err(self.error(token.spot, fault)),
             None => Ok(Verb::SetHostPolicy(name)),
         }
+    }
+
+    /// Settings take TO as well as `=`, and strings as well as names.
+    fn equals_or_to(&mut self) -> Parsed<()> {
+        if self.take_word("TO")?.is_none() {
+            self.expect(TokenClass::Eq, "'=' or TO")?;
+        }
+        Ok(())
+    }
+
+    /// Settings of Materialize that are fixed here.
+    fn alter_flag(
+        &mut self,
+        alter: Token,
+        setting: Token,
+        name: &str,
+        is_set: bool,
+    ) -> Parsed<Verb<'t>> {
+        if name != "ENABLE_NETWORK_POLICIES" {
+            return Err(self.no_counterpart(
+                setting,
+                name.to_ascii_lowercase(),
+                "the limits of this dialect are fixed: 25 policies with 25 rules each",
+                Some("other dialects and the policy file take more"),
+            ));
+        }
+        if is_set {
+            self.equals_or_to()?;
+            let value = self.take()?;
+            let text = match value.kind {
+                TokenClass::Str => unquoted(self.lexer.str(value)),
+                _ => self.lexer.str(value),
+            };
+            let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+            if is(&["off", "false", "f", "0", "no"]) {
+                return Err(self.no_counterpart(
+                    setting,
+                    "enable_network_policies = off",
+                    "network policies are always on",
+                    Some("ALTER SYSTEM RESET network_policy lets every source in"),
+                ));
+            }
+            if !is(&["on", "true", "t", "1", "yes"]) {
+                return Err(self.expected(value, "on or off"));
+            }
+        }
+        self.notes
+            .push("enable_network_policies has no effect here: they are always on".to_owned());
+        let what = "ALTER SYSTEM SET enable_network_policies";
+        let text = self.text_since(alter);
+        Ok(Verb::Session { what, text })
     }
 
     /// Refuses what only Snowflake has.

@@ -2,7 +2,7 @@
 
 use super::super::error::Fault;
 use super::super::lexer::{Token, TokenClass};
-use super::super::{Dialect, Level, Verb};
+use super::super::{Dialect, GrantsOf, Level, Verb};
 use super::policy::LISTS;
 use super::{Parsed, Parser};
 use crate::model::error::Excerpt;
@@ -12,35 +12,42 @@ use Dialect::{Lakehouse, Materialize, Snowflake};
 impl<'t> Parser<'t> {
     /// After SHOW.
     pub(super) fn show(&mut self, show: Token) -> Parsed<Verb<'t>> {
-        const WHAT: [&str; 4] = ["NETWORK", "CREATE", "PARAMETERS", "NETWORK_POLICY"];
+        const WHAT: [&str; 5] = [
+            "NETWORK",
+            "CREATE",
+            "PARAMETERS",
+            "NETWORK_POLICY",
+            "GRANTS",
+        ];
         let token = self.take()?;
         match self.which(token, &WHAT) {
             Some("NETWORK") => self.show_policies(show),
             Some("CREATE") => self.show_create(),
+            Some("GRANTS") if self.dialect == Snowflake => self.show_grants(),
             Some("PARAMETERS") => {
                 if self.dialect != Snowflake {
                     let instead = match self.dialect {
                         Materialize => "write SHOW network_policy",
-                        _ => "write SHOW NETWORK POLICIES",
+                        _ => "write SHOW NETWORK POLICY",
                     };
                     return self.foreign(show, "SHOW PARAMETERS", &[Snowflake], instead);
                 }
                 self.show_parameter()
             }
-            Some(_) => {
+            Some("NETWORK_POLICY") => {
                 if self.dialect != Materialize {
                     let instead = match self.dialect {
                         Snowflake => "write SHOW PARAMETERS LIKE 'network_policy' IN ACCOUNT",
-                        _ => "write SHOW NETWORK POLICIES",
+                        _ => "write SHOW NETWORK POLICY",
                     };
                     return self.foreign(show, "SHOW network_policy", &[Materialize], instead);
                 }
                 Ok(Verb::ShowSetting)
             }
-            None => Err(self.expected_word(
+            _ => Err(self.expected_word(
                 token,
                 match self.dialect {
-                    Snowflake => &["NETWORK", "CREATE", "PARAMETERS"],
+                    Snowflake => &["NETWORK", "CREATE", "PARAMETERS", "GRANTS"],
                     Materialize => &["NETWORK", "CREATE", "NETWORK_POLICY"],
                     Lakehouse => &["NETWORK", "CREATE"],
                 },
@@ -73,7 +80,20 @@ impl<'t> Parser<'t> {
             Some(_) => Some(self.text("a pattern in single quotes")?),
             None => None,
         };
-        Ok(Verb::ShowPolicies { like })
+        let dialect = self.dialect;
+        let named = match dialect {
+            Materialize if like.is_none() && self.take_word("WHERE")?.is_some() => {
+                self.word("NAME")?;
+                self.expect(TokenClass::Eq, "'='")?;
+                Some(self.text("a policy's name in single quotes")?)
+            }
+            Snowflake if self.take_word("IN")?.is_some() => {
+                self.word("ACCOUNT")?;
+                None
+            }
+            _ => None,
+        };
+        Ok(Verb::ShowPolicies { like, named })
     }
 
     fn show_create(&mut self) -> Parsed<Verb<'t>> {
@@ -91,20 +111,65 @@ impl<'t> Parser<'t> {
         Ok(Verb::ShowCreate { name, dialect })
     }
 
-    fn show_parameter(&mut self) -> Parsed<Verb<'t>> {
-        self.word("LIKE")?;
-        let pattern = self.text("'network_policy'")?;
-        if !pattern.text().eq_ignore_ascii_case("network_policy") {
-            let found = Excerpt::new(&pattern.text());
-            return Err(self.error(pattern.spot(), Fault::Parameter { found }));
+    fn show_grants(&mut self) -> Parsed<Verb<'t>> {
+        let (word, token) = self.one_of(&["ON", "TO", "OF"])?;
+        if word == "OF" {
+            return Err(self.no_counterpart(
+                token,
+                "SHOW GRANTS OF",
+                "a role is an OS user or group here",
+                Some("`getent group NAME` lists a group's users"),
+            ));
         }
-        self.one_of(&["IN", "FOR"])?;
-        let (level, _) = self.one_of(&["ACCOUNT", "USER"])?;
-        Ok(Verb::ShowParameter(if level == "USER" {
-            Level::User(self.ident("a service's name")?)
-        } else {
-            Level::Account
-        }))
+        if word == "TO" {
+            let token = self.peek()?;
+            if self.is(token, "USER") {
+                return Err(self.no_counterpart(
+                    token,
+                    "SHOW GRANTS TO USER",
+                    "a user is a service here, which has no privileges",
+                    Some("write SHOW GRANTS TO ROLE and an OS user or group"),
+                ));
+            }
+            self.take_word("ROLE")?;
+            let role = self.ident("a role's name")?;
+            return Ok(Verb::ShowGrants(GrantsOf::Role(role)));
+        }
+        let (on, _) = self.one_of(&["NETWORK", "ACCOUNT"])?;
+        if on == "ACCOUNT" {
+            return Ok(Verb::ShowGrants(GrantsOf::Account));
+        }
+        self.word("POLICY")?;
+        let policy = self.policy_name()?;
+        Ok(Verb::ShowGrants(GrantsOf::Policy(policy)))
+    }
+
+    fn show_parameter(&mut self) -> Parsed<Verb<'t>> {
+        let pattern = match self.take_word("LIKE")? {
+            Some(_) => Some(self.text("'network_policy'")?),
+            None => None,
+        };
+        if let Some(pattern) = &pattern {
+            let text = pattern.text();
+            // One that is spelled out is known or not.
+            if !text.contains('%') && !text.eq_ignore_ascii_case("network_policy") {
+                let found = Excerpt::new(&text);
+                return Err(self.error(pattern.spot(), Fault::Parameter { found }));
+            }
+        }
+        let token = self.peek()?;
+        let level = match self.which(token, &["IN", "FOR"]) {
+            None => Level::Account,
+            Some(_) => {
+                self.take()?;
+                let (level, _) = self.one_of(&["ACCOUNT", "USER", "SESSION"])?;
+                match level {
+                    "USER" => Level::User(self.ident("a service's name")?),
+                    _ => Level::Account,
+                }
+            }
+        };
+        Ok(Verb::ShowParameter { level, pattern })
     }
 
     /// After DESC or DESCRIBE.
@@ -112,6 +177,9 @@ impl<'t> Parser<'t> {
         if self.dialect == Materialize {
             let instead = "write SHOW NETWORK POLICIES";
             return self.foreign(desc, "DESC", &LISTS, instead);
+        }
+        if self.dialect == Snowflake && self.take_word("USER")?.is_some() {
+            return self.ident("a user's name").map(Verb::DescribeUser);
         }
         if self.is_network_rule()? {
             return self.describe_rule();
@@ -121,13 +189,11 @@ impl<'t> Parser<'t> {
 
     /// After COMMENT.
     pub(super) fn comment_on(&mut self, comment: Token) -> Parsed<Verb<'t>> {
-        if self.dialect != Materialize {
-            let instead = match self.dialect {
-                Snowflake => "write ALTER NETWORK POLICY n SET COMMENT = '…'",
-                _ => "write COMMENT '…' in CREATE",
-            };
-            return self.foreign(comment, "COMMENT ON", &[Materialize], instead);
+        if self.dialect == Lakehouse {
+            let of = [Snowflake, Materialize];
+            return self.foreign(comment, "COMMENT ON", &of, "write COMMENT '…' in CREATE");
         }
+        let if_exists = self.dialect == Snowflake && self.if_exists()?.is_some();
         self.word("ON")?;
         self.network_policy()?;
         let name = self.policy_name()?;
@@ -140,6 +206,10 @@ impl<'t> Parser<'t> {
             }
             _ => Some(self.text("a comment in single quotes or NULL")?),
         };
-        Ok(Verb::CommentOn { name, comment })
+        Ok(Verb::CommentOn {
+            if_exists,
+            name,
+            comment,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! ALTER NETWORK POLICY, and Materialize's COMMENT ON.
+//! ALTER NETWORK POLICY and COMMENT ON.
 
 use super::list::ParsedList;
 use super::name::{DEFAULT, PolicyOrDefault};
@@ -32,7 +32,7 @@ impl Cx<'_, '_> {
     ) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);
         let found = match self.policy_or_default(name) {
-            Err(_) if if_exists => {
+            Err(wrong) if if_exists && wrong.is_missing() => {
                 let name = name.folded(self.dialect());
                 return Ok(Action::Nothing {
                     status: format!("There is no network policy {name}; nothing was altered."),
@@ -128,14 +128,21 @@ impl Cx<'_, '_> {
         }
     }
 
-    /// Materialize's COMMENT ON.
+    /// COMMENT ON.
     pub(super) fn comment_on(
         &self,
         name: &Ident<'_>,
+        if_exists: bool,
         comment: Option<&Literal<'_>>,
     ) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);
-        let found = errors.take(name.spot(), self.policy_or_default(name));
+        let found = self.policy_or_default(name);
+        if let (Err(Wrong::NoPolicy(name)), true) = (&found, if_exists) {
+            return Ok(Action::Nothing {
+                status: format!("There is no network policy {name}; nothing was altered."),
+            });
+        }
+        let found = errors.take(name.spot(), found);
         let found = errors.finish(found)?;
         let comment = comment.map(|text| text.text().into_owned());
         let mut made = Vec::new();
@@ -149,7 +156,11 @@ impl Cx<'_, '_> {
                 compat: PolicyCompat::default(),
             });
         }
-        Ok(self.changes(made, "COMMENT", Vec::new()))
+        let status = match self.dialect() {
+            Dialect::Materialize => "COMMENT",
+            _ => self.altered(),
+        };
+        Ok(self.changes(made, status, Vec::new()))
     }
 
     /// The written name of a policy that is in the state, or is put there.

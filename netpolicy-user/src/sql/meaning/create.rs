@@ -9,7 +9,7 @@ use crate::model::{
     Binding, Change, ListInput, ListKind, Name, Policy, PolicyCompat, ReferenceEdit,
 };
 use crate::sql::network_rule::RuleName;
-use crate::sql::{Clauses, CreatePolicy, PolicyBody};
+use crate::sql::{AlterPolicy, Clauses, CreatePolicy, PolicyBody};
 
 /// Materialize's `max_network_policies`
 /// (<https://materialize.com/docs/sql/create-network-policy/>).
@@ -34,10 +34,17 @@ impl Cx<'_, '_> {
         let mut errors = Errors::new(self.statement);
         let name = errors.take(spot, self.new_name(&create.name));
         let existing = name.as_ref().and_then(|name| self.like(name));
-        if let (Some(policy), true) = (existing, create.if_not_exists) {
+        if let (Some(policy), true) = (existing, create.if_not_exists)
+            && self.finds(create, policy)
+        {
             return errors.finish(Some(Action::Nothing {
                 status: format!("{} already exists, statement succeeded.", policy.name),
             }));
+        }
+        if let (Some(policy), true) = (existing, create.or_alter)
+            && self.finds(create, policy)
+        {
+            return self.alter_created(create, policy, errors);
         }
         let replaced = match existing {
             Some(policy) if create.or_replace && self.finds(create, policy) => {
@@ -73,6 +80,32 @@ impl Cx<'_, '_> {
         let name = replaced.map(|policy| policy.name.clone()).or(name);
         let name = errors.finish(name)?;
         Ok(self.created(&name, replaced, parts, comment))
+    }
+
+    /// OR ALTER of a policy that is there: what is left out stays.
+    fn alter_created(
+        &self,
+        create: &CreatePolicy<'_>,
+        policy: &Policy,
+        mut errors: Errors<'_, '_>,
+    ) -> Result<Action, Refusal> {
+        let spot = create.name.spot();
+        if policy.is_in_force() {
+            let wrong = Wrong::Attached {
+                operation: "Create or alter",
+                policy: policy.name.to_string(),
+                to: attached_to(policy),
+            };
+            errors.push(spot, wrong);
+        }
+        match &create.body {
+            PolicyBody::Lists(clauses) => {
+                let action = self.alter(&create.name, false, &AlterPolicy::Set(clauses.clone()));
+                errors.finish(Some(())).and(action)
+            }
+            // Materialize has no OR ALTER.
+            PolicyBody::Rules(_) => errors.finish(None),
+        }
     }
 
     fn lists(&self, clauses: &Clauses<'_>, errors: &mut Errors<'_, '_>) -> Parts {

@@ -17,14 +17,20 @@
 //! | `grant.rs` | GRANT, REVOKE |
 //! | `network_rule.rs`, `rule_show.rs` | network rules; how they are shown |
 //! | `rule_list.rs` | policies' references to network rules |
+//! | `granted.rs` | SHOW GRANTS |
+//! | `catalog.rs` | queries of Materialize's catalog |
+//! | `session.rs` | what says something of a session alone |
+//! | `user.rs` | CREATE USER, DESC USER |
 //! | `list.rs` | addresses as they stand in statements, to rules |
 //! | `name.rs` | names: looked up, and checked when new |
 //! | `wrong.rs` | what can be wrong, in each product's words |
 //! | `manner.rs` | what the agent refuses, in each product's words |
 
 mod alter;
+mod catalog;
 mod create;
 mod grant;
+mod granted;
 mod like;
 mod list;
 mod manner;
@@ -35,17 +41,21 @@ mod remove;
 mod rewrite;
 mod rule_list;
 mod rule_show;
+mod session;
 mod setting;
 mod show;
 #[cfg(test)]
 mod tests;
+mod user;
 mod wrong;
 
 pub use manner::{lacks, lockout, lockout_hint};
 pub use wrong::{At, Refusal, Wrong};
 
+use std::net::IpAddr;
+
 use super::{Dialect, Statement, Verb};
-use crate::model::{Binding, Change, Limits, Name, Policy, Principal, Privilege, State};
+use crate::model::{Binding, Change, Grant, Limits, Name, Policy, Principal, Privilege, State};
 
 /// What a statement depends on apart from its text.
 #[derive(Clone, Copy)]
@@ -58,6 +68,10 @@ pub struct Scene<'a> {
     pub source: &'a str,
     /// The users and groups that there are.
     pub roles: &'a dyn Roles,
+    /// The privileges that are granted.
+    pub grants: &'a [Grant],
+    /// The address that the requester comes from, where there is one.
+    pub address: Option<IpAddr>,
 }
 
 /// The host's users and groups.
@@ -75,10 +89,10 @@ pub enum Action {
     Changes(Changes),
     /// The answer to a question.
     Table(ResultTable),
-    /// A privilege is granted.
-    Grant(Privileged),
-    /// A privilege is revoked.
-    Revoke(Privileged),
+    /// Privileges are granted.
+    Grant(Vec<Privileged>),
+    /// Privileges are revoked.
+    Revoke(Vec<Privileged>),
     /// Every source bypasses a service's policies for a time.
     Bypass {
         /// The service.
@@ -102,6 +116,8 @@ pub struct Changes {
     pub changes: Vec<Change>,
     /// What was done, in a sentence in the product's manner.
     pub status: String,
+    /// Privileges that are revoked after the changes were made.
+    pub revokes: Vec<Privileged>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// Whether the statement says itself that it is applied although it locks out the
@@ -159,7 +175,18 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
         } => cx.remove(names, *if_exists),
         Verb::NetworkRule(statement) => cx.network_rule(statement),
         Verb::DescribePolicy(name) => cx.describe(name),
-        Verb::ShowPolicies { like } => Ok(cx.policies(like.as_ref())),
+        Verb::DescribeUser(name) => cx.describe_user(name),
+        Verb::ShowPolicies { like, named } => Ok(cx.policies(like.as_ref(), named.as_ref())),
+        Verb::ShowGrants(of) => cx.grants_of(of),
+        Verb::Select(query) => Ok(cx.select(query)),
+        Verb::RequesterAddress => Ok(cx.requester_address()),
+        Verb::Session { .. } => Ok(cx.session()),
+        Verb::CreateUser {
+            or_replace,
+            if_not_exists,
+            service,
+            policy,
+        } => cx.create_user(service, policy.as_ref(), *or_replace, *if_not_exists),
         Verb::ShowCreate { name, dialect } => cx.show_create(name, *dialect),
         Verb::SetHostPolicy(name) => cx.set_host_policy(name),
         Verb::ResetHostPolicy => cx.reset_host_policy(),
@@ -168,9 +195,13 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
             service,
             change,
         } => cx.alter_user(service, *if_exists, *change),
-        Verb::ShowParameter(level) => cx.parameter(level),
+        Verb::ShowParameter { level, pattern } => cx.parameter(level, pattern.as_ref()),
         Verb::ShowSetting => Ok(cx.setting()),
-        Verb::CommentOn { name, comment } => cx.comment_on(name, comment.as_ref()),
+        Verb::CommentOn {
+            if_exists,
+            name,
+            comment,
+        } => cx.comment_on(name, *if_exists, comment.as_ref()),
         Verb::Grant(grant) => cx.grant(grant),
         Verb::Revoke(grant) => cx.revoke(grant),
     }
@@ -186,9 +217,10 @@ pub fn makes_revisions(verb: &Verb<'_>) -> bool {
         | Verb::SetHostPolicy(_)
         | Verb::ResetHostPolicy
         | Verb::CommentOn { .. } => true,
+        Verb::CreateUser { or_replace, .. } => *or_replace,
         Verb::AlterUser { change, .. } => !matches!(change, super::AlterUser::Bypass { .. }),
-        Verb::Grant(grant) => matches!(grant.privilege, super::GrantedRight::Ownership(_)),
         Verb::NetworkRule(statement) => !network_rule::only_asks(statement),
+        Verb::Grant(grant) => grant::gives_ownership(grant).is_some(),
         _ => false,
     }
 }
@@ -203,15 +235,21 @@ pub fn only_asks(verb: &Verb<'_>) -> bool {
         verb,
         Verb::SetDialect(_)
             | Verb::DescribePolicy(_)
+            | Verb::DescribeUser(_)
             | Verb::ShowPolicies { .. }
             | Verb::ShowCreate { .. }
-            | Verb::ShowParameter(_)
+            | Verb::ShowParameter { .. }
             | Verb::ShowSetting
+            | Verb::ShowGrants(_)
+            | Verb::Select(_)
+            | Verb::RequesterAddress
+            | Verb::Session { .. }
     )
 }
 
 /// Whether a statement ends with FORCE.
-fn says_force(verb: &Verb<'_>) -> bool {
+#[must_use]
+pub fn says_force(verb: &Verb<'_>) -> bool {
     match verb {
         Verb::CreatePolicy(create) => create.force,
         Verb::AlterPolicy { force, .. } | Verb::DropPolicy { force, .. } => *force,
@@ -224,7 +262,7 @@ fn says_force(verb: &Verb<'_>) -> bool {
 pub fn title(statement: &Statement<'_>) -> String {
     match &statement.verb {
         Verb::CreatePolicy(create) => {
-            let replace = if create.or_replace { "OR REPLACE " } else { "" };
+            let replace = super::or_what(create.or_replace, create.or_alter);
             format!("CREATE {replace}NETWORK POLICY {}", create.name)
         }
         Verb::AlterPolicy { name, change, .. } => {
@@ -238,6 +276,7 @@ pub fn title(statement: &Statement<'_>) -> String {
         Verb::NetworkRule(rule) => {
             network_rule::title(rule).unwrap_or_else(|| statement.to_string())
         }
+        Verb::Session { what, .. } => (*what).to_owned(),
         _ => statement.to_string(),
     }
 }
@@ -268,6 +307,7 @@ impl<'s> Cx<'s, '_> {
         Action::Changes(Changes {
             changes,
             status: status.into(),
+            revokes: Vec::new(),
             warnings,
             force: says_force(&self.statement.verb),
             cut: self.dialect() == Dialect::Snowflake,

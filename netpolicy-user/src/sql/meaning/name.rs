@@ -21,21 +21,25 @@ pub(super) enum PolicyOrDefault<'a> {
 }
 
 impl<'s> Cx<'s, '_> {
-    /// The policy of this name: a bare one whatever its case, a quoted one exactly.
+    /// The policy of this name.
     pub(super) fn policy(&self, name: &Ident<'_>) -> Result<&'s Policy, Wrong> {
-        self.state()
-            .policy(&look_up(name))
-            .ok_or_else(|| self.no_policy(name))
+        let policies = &self.state().policies;
+        match found(name, self.dialect(), policies.iter(), |policy| &policy.name)? {
+            Some(policy) => Ok(policy),
+            None => Err(self.no_policy(name)),
+        }
     }
 
     /// The same, with Materialize's `default` in that dialect.
     pub(super) fn policy_or_default(&self, name: &Ident<'_>) -> Result<PolicyOrDefault<'s>, Wrong> {
-        match self.state().policy(&look_up(name)) {
-            Some(policy) => Ok(PolicyOrDefault::Real(policy)),
-            None if self.has_default() && name.folded(self.dialect()) == DEFAULT => {
+        match self.policy(name) {
+            Ok(policy) => Ok(PolicyOrDefault::Real(policy)),
+            Err(Wrong::UnknownPolicy(_))
+                if self.has_default() && name.folded(self.dialect()) == DEFAULT =>
+            {
                 Ok(PolicyOrDefault::Default)
             }
-            None => Err(self.no_policy(name)),
+            Err(wrong) => Err(wrong),
         }
     }
 
@@ -58,7 +62,10 @@ impl<'s> Cx<'s, '_> {
 
     /// The service of this name.
     pub(super) fn service(&self, name: &Ident<'_>) -> Result<&'s Service, Wrong> {
-        let service = self.state().service(&look_up(name));
+        let services = &self.state().services;
+        let service = found(name, self.dialect(), services.iter(), |service| {
+            &service.name
+        })?;
         service.ok_or_else(|| Wrong::NoUser(name.folded(self.dialect()).into_owned()))
     }
 
@@ -125,12 +132,48 @@ pub(super) fn new_name(text: &str, is_quoted: bool, dialect: Dialect) -> Result<
     Ok(Name::exact(text)?)
 }
 
-/// The name as the model looks it up.
-fn look_up(name: &Ident<'_>) -> String {
+/// What a name stands for, or nothing.
+///
+/// A bare name means what is called so, whatever its case. A quoted one means exactly
+/// that; but in Snowflake, whose tools quote every name in capitals, one in capitals means
+/// what was made here by its plain name as well: `"OFFICE"` is `office`, which in that
+/// dialect is folded to OFFICE.
+pub(super) fn found<'a, T>(
+    name: &Ident<'_>,
+    dialect: Dialect,
+    all: impl Iterator<Item = &'a T>,
+    name_of: impl Fn(&T) -> &Name,
+) -> Result<Option<&'a T>, Wrong> {
     let text = name.text();
-    if name.is_quoted() {
-        format!("\"{text}\"")
-    } else {
-        text.into_owned()
+    let folded = name.folded(dialect);
+    let mut like = all.filter(|item| name_of(item).matches(&text));
+    let (Some(first), second) = (like.next(), like.next()) else {
+        return Ok(None);
+    };
+    let candidates = [Some(first), second].into_iter().flatten().chain(like);
+    if !name.is_quoted() {
+        // The model lets no two names differ by case alone. If they do all the same,
+        // neither is meant.
+        return match second {
+            Some(_) => Err(Wrong::SeveralNames(folded.into_owned())),
+            None => Ok(Some(first)),
+        };
     }
+    let mut plain = None;
+    for item in candidates {
+        let own = name_of(item);
+        if own.as_str() == text {
+            return Ok(Some(item));
+        }
+        if dialect == Dialect::Snowflake && is_plain_in_capitals(own, &text) {
+            plain = Some(item);
+        }
+    }
+    Ok(plain)
+}
+
+/// Whether a text in capitals is a plain name, as the command line makes them.
+fn is_plain_in_capitals(name: &Name, text: &str) -> bool {
+    let is_plain = !name.to_written_service().starts_with('"');
+    is_plain && name.as_str().to_ascii_uppercase() == text
 }

@@ -14,7 +14,9 @@ impl Cx<'_, '_> {
         let mut missing = Vec::new();
         for name in names {
             match self.policy_or_default(name) {
-                Err(_) if if_exists => missing.push(name.folded(self.dialect()).into_owned()),
+                Err(wrong) if if_exists && wrong.is_missing() => {
+                    missing.push(name.folded(self.dialect()).into_owned())
+                }
                 policy => {
                     let policy = errors.take(name.spot(), policy);
                     let policy = policy.and_then(|policy| {

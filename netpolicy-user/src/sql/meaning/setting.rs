@@ -1,11 +1,12 @@
 //! The policy of the account, of the system, of a user, and what they are set to.
 
 use super::alter::is_empty;
+use super::like::is_like;
 use super::name::{DEFAULT, PolicyOrDefault};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
 use crate::model::{Binding, Change, Combine, Policy, Service};
-use crate::sql::{AlterUser, Ident, Level};
+use crate::sql::{AlterUser, Ident, Level, Literal};
 
 impl<'s> Cx<'s, '_> {
     /// ALTER ACCOUNT SET, ALTER SYSTEM SET
@@ -29,22 +30,46 @@ impl<'s> Cx<'s, '_> {
             }
             _ => None,
         };
+        let kept = policy.as_deref();
+        let warnings = self.displaced(&Binding::Host, kept);
         let change = Change::Govern {
             policy,
             service: None,
         };
-        Ok(self.changes(vec![change], self.set_status(), Vec::new()))
+        Ok(self.changes(vec![change], self.set_status(), warnings))
     }
 
-    fn set_status(&self) -> &'static str {
+    /// Who no longer governs a scope once only `kept` does.
+    fn displaced(&self, scope: &Binding, kept: Option<&str>) -> Vec<String> {
+        let governs = self.state().governing(scope);
+        let names: Vec<_> = governs
+            .filter(|policy| Some(&*policy.name.to_written()) != kept)
+            .map(|policy| policy.name.as_str())
+            .collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let names = names.join(", ");
+        let scope = match scope {
+            Binding::Host => "the host".to_owned(),
+            Binding::Service(name) => format!("service {name}"),
+        };
+        vec![match kept {
+            Some(_) => format!("replaces {names} on {scope}"),
+            None => format!("takes {names} off {scope}"),
+        }]
+    }
+
+    pub(super) fn set_status(&self) -> &'static str {
         match self.dialect() {
             Dialect::Materialize => "ALTER SYSTEM",
+            Dialect::Lakehouse => "User altered.",
             _ => "Statement executed successfully.",
         }
     }
 
     /// One policy governs a scope from now on.
-    fn govern(
+    pub(super) fn govern(
         &self,
         name: &Ident<'_>,
         found: PolicyOrDefault<'_>,
@@ -60,26 +85,31 @@ impl<'s> Cx<'s, '_> {
                 Some(policy.name.to_written().into_owned())
             }
         };
+        let scope = match service {
+            None => Binding::Host,
+            Some(service) => Binding::Service(service.name.clone()),
+        };
+        let mut warnings = self.displaced(&scope, policy.as_deref());
         let change = Change::Govern {
             policy,
             service: service.map(|service| service.name.to_written_service().into_owned()),
         };
         let combined = service.filter(|service| service.combine == Combine::And);
-        let warnings = combined.map(|service| {
+        warnings.extend(combined.map(|service| {
             format!(
                 "service {} combines with the host (`and`): a source must pass the \
-                 account's policy as well",
-                service.name
+                 {} policy as well",
+                service.name,
+                match self.dialect() {
+                    Dialect::Snowflake => "account's",
+                    _ => "host's",
+                }
             )
-        });
-        Ok(self.changes(
-            vec![change],
-            self.set_status(),
-            warnings.into_iter().collect(),
-        ))
+        }));
+        Ok(self.changes(vec![change], self.set_status(), warnings))
     }
 
-    /// ALTER USER: of a service.
+    /// ALTER USER and ALTER POSTGRES INSTANCE: of a service.
     pub(super) fn alter_user(
         &self,
         name: &Ident<'_>,
@@ -88,7 +118,7 @@ impl<'s> Cx<'s, '_> {
     ) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);
         let service = match self.service(name) {
-            Err(_) if if_exists => {
+            Err(wrong) if if_exists && wrong.is_missing() => {
                 let name = name.folded(self.dialect());
                 return Ok(Action::Nothing {
                     status: format!("There is no user {name}; nothing was altered."),
@@ -104,11 +134,12 @@ impl<'s> Cx<'s, '_> {
             }
             AlterUser::UnsetPolicy => {
                 let service = errors.finish(service)?;
+                let warnings = self.displaced(&Binding::Service(service.name.clone()), None);
                 let change = Change::Govern {
                     policy: None,
                     service: Some(service.name.to_written_service().into_owned()),
                 };
-                Ok(self.changes(vec![change], self.set_status(), Vec::new()))
+                Ok(self.changes(vec![change], self.set_status(), warnings))
             }
             AlterUser::Bypass { minutes, .. } => {
                 let service = errors.finish(service)?;
@@ -124,7 +155,11 @@ impl<'s> Cx<'s, '_> {
     /// Snowflake's SHOW PARAMETERS. A user without a policy of their own has the account's,
     /// which the level says
     /// (<https://docs.snowflake.com/en/sql-reference/sql/show-parameters>).
-    pub(super) fn parameter(&self, level: &Level<'_>) -> Result<Action, Refusal> {
+    pub(super) fn parameter(
+        &self,
+        level: &Level<'_>,
+        pattern: Option<&Literal<'_>>,
+    ) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);
         let host = names(&self.on_host());
         let (value, level) = match level {
@@ -144,10 +179,15 @@ impl<'s> Cx<'s, '_> {
         let description = "Network policy assigned for the given target.";
         let row = ["NETWORK_POLICY", &value, "", level, description];
         let columns = ["key", "value", "default", "level", "description"];
-        Ok(Action::Table(ResultTable::of(
-            &columns,
-            vec![row.map(|cell| Some(cell.to_owned())).into()],
-        )))
+        let is_wanted = pattern.is_none_or(|pattern| is_like(row[0], &pattern.text(), true));
+        let rows = is_wanted.then(|| row.map(|cell| Some(cell.to_owned())).into());
+        let mut table = ResultTable::of(&columns, rows.into_iter().collect());
+        if pattern.is_none_or(|pattern| pattern.text().contains('%')) {
+            table
+                .warnings
+                .push("NETWORK_POLICY is the only parameter here".to_owned());
+        }
+        Ok(Action::Table(table))
     }
 
     /// Materialize's SHOW network_policy.

@@ -27,12 +27,18 @@ impl ResultTable {
 
 impl Cx<'_, '_> {
     /// SHOW NETWORK POLICIES
-    pub(super) fn policies(&self, like: Option<&Literal<'_>>) -> Action {
+    pub(super) fn policies(
+        &self,
+        like: Option<&Literal<'_>>,
+        named: Option<&Literal<'_>>,
+    ) -> Action {
+        let named = named.map(Literal::text);
         let pattern = like.map(Literal::text);
         let ignore_case = self.dialect() == Dialect::Snowflake;
         let wanted = |name: &str| {
             let pattern = pattern.as_deref();
             pattern.is_none_or(|pattern| is_like(name, pattern, ignore_case))
+                && named.as_deref().is_none_or(|named| named == name)
         };
         let policies = self.state().policies.iter();
         let policies = policies.filter(|policy| wanted(policy.name.as_str()));

@@ -28,6 +28,20 @@ pub enum Wrong {
     /// Snowflake: no such user, which is a service here.
     #[error("User '{0}' does not exist or not authorized.")]
     NoUser(String),
+    /// Snowflake: ownership together with other privileges.
+    #[error("OWNERSHIP is granted alone")]
+    OwnershipAlone,
+    /// Snowflake: the policy is given away while others have privileges on it.
+    #[error("Dependent grant of privilege on network policy '{0}' exists.")]
+    CurrentGrants(String),
+    /// Snowflake: CREATE USER of a service that is not there.
+    #[error(
+        "User '{0}' cannot be created: a user is a service here, and SQL does not say its ports"
+    )]
+    NewUser(String),
+    /// Snowflake: CREATE OR REPLACE USER without a policy, which would take the one it has.
+    #[error("User '{0}' would lose its network policy by being replaced")]
+    ReplacedUser(String),
     /// Snowflake: no such role, which is an OS user or group here.
     #[error("Role '{0}' does not exist or not authorized.")]
     NoRole(String),
@@ -71,6 +85,9 @@ pub enum Wrong {
         /// What cannot be said, and why.
         why: String,
     },
+    /// Several names differ from it by case alone.
+    #[error("'{0}' is ambiguous: several names differ from it by case alone")]
+    SeveralNames(String),
     /// Snowflake: a policy that is set cannot be dropped or replaced.
     #[error(
         "Cannot perform {operation} operation on network policy {policy}. The policy is attached to {to}. Unset the network policy from {to} and try the operation again."
@@ -208,20 +225,36 @@ impl Wrong {
             | Self::SeveralRules { .. }
             | Self::RuleInUse { .. }
             | Self::RuleNotExpressible { .. }
+            | Self::SeveralNames(_)
+            | Self::NewUser(_)
+            | Self::ReplacedUser(_)
+            | Self::CurrentGrants(_)
             | Self::NotExpressible { .. } => ErrorKind::Conflict,
             Self::Model(problem) => problem.kind(),
             _ => ErrorKind::Invalid,
         }
     }
 
+    /// Whether what is named is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.kind() == ErrorKind::Unknown
+    }
+
     /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::NoPolicy(_) | Self::UnknownPolicy(_) | Self::MissingPolicy(_) => {
+            Self::NoPolicy(_) | Self::UnknownPolicy(_) => {
                 "SHOW NETWORK POLICIES lists what there is; a name in double quotes is found \
                  only exactly"
             }
+            Self::MissingPolicy(_) => "SHOW NETWORK POLICY lists what there is",
+            Self::SeveralNames(_) => "put double quotes around the one that is meant",
+            Self::OwnershipAlone => "write a statement for it",
+            Self::CurrentGrants(_) => "end it with COPY CURRENT GRANTS or REVOKE CURRENT GRANTS",
+            Self::NewUser(_) => "`netpolicy service add NAME --port PORT` makes one",
+            Self::ReplacedUser(_) => "write CREATE OR REPLACE USER u NETWORK_POLICY = n",
             Self::ObjectExists(_) | Self::PolicyExists(_) => {
                 "alter it, or choose another name; names may not differ by case alone"
             }

@@ -13,13 +13,39 @@ fn told(text: &str) -> Result<Option<Dialect>, String> {
 fn a_text_that_can_only_be_one_is_that() {
     for (text, dialect) in [
         ("ALTER ACCOUNT UNSET NETWORK_POLICY", Dialect::Snowflake),
-        ("ALTER USER pg UNSET NETWORK_POLICY", Dialect::Snowflake),
+        (
+            "USE ROLE accountadmin; SHOW NETWORK POLICIES",
+            Dialect::Snowflake,
+        ),
+        ("SELECT CURRENT_IP_ADDRESS()", Dialect::Snowflake),
+        ("CREATE OR ALTER NETWORK POLICY a", Dialect::Snowflake),
+        (
+            "CREATE NETWORK POLICY a COMMENT = $$s$$",
+            Dialect::Snowflake,
+        ),
+        ("SHOW GRANTS ON NETWORK POLICY a", Dialect::Snowflake),
+        (
+            "GRANT USAGE ON NETWORK POLICY a TO ROLE r",
+            Dialect::Snowflake,
+        ),
+        (
+            "GRANT CREATEDB, CREATENETWORKPOLICY ON SYSTEM TO r",
+            Dialect::Materialize,
+        ),
+        (
+            "SELECT name FROM mz_internal.mz_network_policies",
+            Dialect::Materialize,
+        ),
+        (
+            "SHOW NETWORK POLICIES WHERE name = 'a'",
+            Dialect::Materialize,
+        ),
+        ("DROP NETWORK POLICY a CASCADE", Dialect::Materialize),
         ("ALTER NETWORK POLICY a RENAME TO b", Dialect::Snowflake),
         (
             "ALTER NETWORK POLICY IF EXISTS a UNSET COMMENT",
             Dialect::Snowflake,
         ),
-        ("CREATE NETWORK POLICY a COMMENT = 's'", Dialect::Snowflake),
         (
             "SHOW PARAMETERS LIKE 'network_policy' IN ACCOUNT",
             Dialect::Snowflake,
@@ -61,6 +87,11 @@ fn a_text_that_can_be_several_is_refused() {
     for text in [
         "CREATE NETWORK POLICY a ALLOWED_IP_LIST=('1.2.3.4')",
         "CREATE NETWORK POLICY a COMMENT 's'",
+        "CREATE NETWORK POLICY a COMMENT = 's'",
+        "CREATE NETWORK POLICY IF NOT EXISTS a",
+        "ALTER USER pg UNSET NETWORK_POLICY",
+        "COMMENT ON NETWORK POLICY a IS 'b'",
+        "GRANT USAGE ON NETWORK POLICY a TO r",
         "DROP NETWORK POLICY rules",
         "SHOW NETWORK POLICIES -- ALTER ACCOUNT",
         "DROP NETWORK POLICY activate",
@@ -170,15 +201,9 @@ fn what_another_dialect_has_is_named() {
         ),
         (
             Snowflake,
-            "COMMENT ON NETWORK POLICY a IS 'b'",
-            1,
-            "belongs to Materialize",
-        ),
-        (
-            Snowflake,
-            "GRANT USAGE ON NETWORK POLICY a TO b",
+            "GRANT CREATENETWORKPOLICY ON SYSTEM TO b",
             7,
-            "USAGE belongs to Materialize",
+            "CREATENETWORKPOLICY belongs to Materialize",
         ),
         (
             Materialize,
@@ -196,7 +221,7 @@ fn what_another_dialect_has_is_named() {
             Materialize,
             "CREATE NETWORK POLICY IF NOT EXISTS a (RULES ())",
             23,
-            "belongs to Snowflake",
+            "belongs to Snowflake or Lakehouse",
         ),
         (
             Materialize,
@@ -220,7 +245,7 @@ fn what_another_dialect_has_is_named() {
             Materialize,
             "ALTER USER a UNSET NETWORK_POLICY",
             7,
-            "ALTER USER belongs to Snowflake",
+            "ALTER USER belongs to Snowflake or Lakehouse",
         ),
         (
             Materialize,
@@ -230,9 +255,9 @@ fn what_another_dialect_has_is_named() {
         ),
         (
             Lakehouse,
-            "CREATE NETWORK POLICY IF NOT EXISTS a",
-            23,
-            "belongs to Snowflake",
+            "COMMENT ON NETWORK POLICY a IS 'b'",
+            1,
+            "belongs to Snowflake or Materialize",
         ),
         (
             Lakehouse,
@@ -268,5 +293,25 @@ fn what_another_dialect_has_is_named() {
         let error = failure(dialect, text);
         assert!(error.message().contains(what), "{text}: {error}");
         assert_eq!((error.line, error.column), (1, column), "{text}: {error}");
+    }
+}
+
+#[test]
+fn statement_that_no_dialect_has_is_unknown_and_not_ambiguous() {
+    for (text, found) in [
+        ("SELECT 1", "unknown statement: 'SELECT 1'"),
+        ("SHOW POLICIES;", "unknown statement: 'SHOW POLICIES'"),
+        (
+            "CREATE TABLE t (a int)",
+            "unknown statement: 'CREATE TABLE t (a int)'",
+        ),
+        (
+            "CREATE NETWORK POLICY a ALOWED_IP_LIST = ()",
+            "did you mean ALLOWED_IP_LIST?",
+        ),
+    ] {
+        let message = told(text).unwrap_err();
+        assert!(message.contains(found), "{text}: {message}");
+        assert!(!message.contains("ambiguous"), "{text}: {message}");
     }
 }

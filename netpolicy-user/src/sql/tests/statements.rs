@@ -100,6 +100,49 @@ fn snowflake() {
                 "REVOKE ATTACH POLICY ON ACCOUNT FROM ROLE r",
                 "REVOKE ATTACH POLICY ON ACCOUNT FROM ROLE r",
             ),
+            (
+                "create or alter network policy n comment = null, blocked_ip_list = ($$1.1.1.1$$)",
+                "CREATE OR ALTER NETWORK POLICY n\n  BLOCKED_IP_LIST = ('1.1.1.1')",
+            ),
+            (
+                "ALTER NETWORK POLICY n SET COMMENT = NULL // none",
+                "ALTER NETWORK POLICY n SET\n  COMMENT = ''",
+            ),
+            (
+                "ALTER ACCOUNT SET TIMEZONE = 'UTC', NETWORK_POLICY = '\"n\"'",
+                "ALTER ACCOUNT SET NETWORK_POLICY = \"n\"",
+            ),
+            (
+                "ALTER ACCOUNT SET NETWORK_POLICY = NULL",
+                "ALTER ACCOUNT UNSET NETWORK_POLICY",
+            ),
+            (
+                "ALTER USER u UNSET MINS_TO_BYPASS_NETWORK_POLICY, PASSWORD",
+                "ALTER USER u SET MINS_TO_BYPASS_NETWORK_POLICY = 0",
+            ),
+            (
+                "GRANT ATTACH POLICY, CREATE NETWORK POLICY ON ACCOUNT TO r WITH GRANT OPTION",
+                "GRANT CREATE NETWORK POLICY, ATTACH POLICY ON ACCOUNT TO ROLE r",
+            ),
+            (
+                "GRANT OWNERSHIP ON NETWORK POLICY n TO ROLE r COPY CURRENT GRANTS",
+                "GRANT OWNERSHIP ON NETWORK POLICY n TO ROLE r COPY CURRENT GRANTS",
+            ),
+            ("SHOW GRANTS TO r", "SHOW GRANTS TO ROLE r"),
+            (
+                "COMMENT IF EXISTS ON NETWORK POLICY n IS $$it's$$",
+                "COMMENT IF EXISTS ON NETWORK POLICY n IS 'it''s'",
+            ),
+            ("use role IDENTIFIER('r')", "use role IDENTIFIER('r')"),
+            (
+                "select current_ip_address() as me",
+                "SELECT CURRENT_IP_ADDRESS()",
+            ),
+            ("describe user u", "DESC USER u"),
+            (
+                "CREATE OR REPLACE USER u TYPE = SERVICE NETWORK_POLICY = n",
+                "CREATE OR REPLACE USER u NETWORK_POLICY = n",
+            ),
         ],
     );
 }

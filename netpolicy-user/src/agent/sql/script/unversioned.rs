@@ -1,6 +1,7 @@
 //! Statements whose effect is not part of a revision: privileges and bypasses.
 
 use super::RunningScript;
+use super::batch::Batching;
 use crate::agent::access::rights;
 use crate::agent::change::Consent;
 use crate::agent::change::consent::asks;
@@ -13,8 +14,21 @@ use crate::sql::meaning::Privileged;
 pub(super) const EVERY_SOURCE: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 impl RunningScript<'_, '_> {
-    /// Grants or revokes a privilege; the status.
-    pub(super) fn grant(
+    /// Grants or revokes privileges; the status.
+    pub(super) fn grants(
+        &mut self,
+        grants: Vec<Privileged>,
+        is_grant: bool,
+        action: &str,
+    ) -> Result<String, AgentError> {
+        let mut status = String::new();
+        for grant in grants {
+            status = self.grant(grant, is_grant, action)?;
+        }
+        Ok(status)
+    }
+
+    fn grant(
         &mut self,
         grant: Privileged,
         is_grant: bool,
@@ -106,8 +120,8 @@ impl RunningScript<'_, '_> {
     }
 
     /// Refuses in an atomic script what is not part of a revision.
-    fn refuse_if_atomic(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
-        if self.atomic.is_none() {
+    pub(super) fn refuse_if_atomic(&mut self, what: &str, action: &str) -> Result<(), AgentError> {
+        if self.batch != Batching::Atomic {
             return Ok(());
         }
         let error = AgentError::Sql {

@@ -11,7 +11,12 @@ fn granted(dialect: Dialect, text: &str) -> Privileged {
         "CREATE NETWORK POLICY office ALLOWED_IP_LIST=('10.0.0.1')",
     );
     match world.ok(dialect, text) {
-        Action::Grant(grant) | Action::Revoke(grant) => grant,
+        Action::Grant(grants) | Action::Revoke(grants) => {
+            let [grant] = &grants[..] else {
+                panic!("{text}: {grants:?}");
+            };
+            grant.clone()
+        }
         other => panic!("{text}: {other:?}"),
     }
 }

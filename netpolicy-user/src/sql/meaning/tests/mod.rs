@@ -9,9 +9,12 @@ use crate::model::{ChangeContext, evaluate};
 use crate::sql::Statements;
 
 mod across;
+mod corpus;
+mod forms;
 mod grants;
 mod lakehouse;
 mod materialize;
+mod names;
 mod network_rules;
 mod rewriting;
 mod snowflake;
@@ -35,6 +38,8 @@ struct World {
     state: State,
     /// Warnings of the last statement.
     warnings: Vec<String>,
+    /// What was granted before.
+    grants: Vec<Grant>,
 }
 
 impl World {
@@ -43,6 +48,7 @@ impl World {
         let mut world = Self {
             state: State::empty(),
             warnings: Vec::new(),
+            grants: Vec::new(),
         };
         for (name, port) in [("pg", "5432"), ("web", "443")] {
             world.apply(&[Change::AddService {
@@ -81,6 +87,8 @@ impl World {
                 limits: Limits::default(),
                 source: "office.sql",
                 roles: &Few,
+                grants: &self.grants,
+                address: Some([192, 0, 2, 7].into()),
             };
             let action = plan(&statement, &scene)?;
             self.warnings.clear();

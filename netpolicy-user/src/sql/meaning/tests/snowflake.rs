@@ -356,7 +356,8 @@ fn policies_are_listed() {
     assert_eq!(
         world.table(Snowflake, "SHOW NETWORK POLICIES"),
         [
-            "created_on | name | comment | entries_in_allowed_ip_list | entries_in_blocked_ip_list | entries_in_allowed_network_rules | entries_in_blocked_network_rules",
+            "created_on | name | comment | entries_in_allowed_ip_list | entries_in_blocked_ip_list \
+             | entries_in_allowed_network_rules | entries_in_blocked_network_rules",
             "1970-01-01 00:00:00.000 +0000 | BRANCH |  | 1 | 0 | 0 | 0",
             "1970-01-01 00:00:00.000 +0000 | OFFICE | head | 2 | 1 | 0 | 0",
         ]

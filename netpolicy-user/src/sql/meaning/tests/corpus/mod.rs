@@ -1,0 +1,108 @@
+//! Statements that the products' own tests, tools, manuals and users have, and what becomes
+//! of each here. Compiled from public sources, which are named; those about network rules
+//! are elsewhere.
+//!
+//! A statement is as in its product if both take it or both refuse it. What is refused for
+//! what there is or is not, such as an unknown policy, counts as taken: the form is.
+
+use super::*;
+
+mod lakehouse;
+mod materialize;
+mod snowflake;
+
+/// What the product does with a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Real {
+    Takes,
+    Refuses,
+}
+
+/// What becomes of it here.
+#[derive(Clone, Copy)]
+enum Here {
+    /// It means the same.
+    Taken,
+    /// It means the same but for what a note says.
+    Noted,
+    /// With this in the message.
+    Refused(&'static str),
+}
+
+use Here::{Noted, Refused, Taken};
+use Real::{Refuses, Takes};
+
+/// Where it is from, what it says, what the product does, what is done here.
+type Row = (&'static str, &'static str, Real, Here);
+
+/// What becomes of a statement; the message of one that is refused.
+fn outcome(dialect: Dialect, text: &str) -> Result<bool, String> {
+    let mut world = World::new();
+    world.ok(
+        Dialect::Snowflake,
+        "CREATE NETWORK POLICY office ALLOWED_IP_LIST=('10.0.0.1');
+         CREATE NETWORK POLICY mypolicy ALLOWED_IP_LIST=('10.0.0.1')",
+    );
+    let mut statements = Statements::new(text, Some(dialect)).map_err(|e| e.to_string())?;
+    let statement = statements
+        .next()
+        .unwrap_or_else(|| panic!("no statement: {text}"))
+        .map_err(|error| error.to_string())?;
+    if let Some(more) = statements.next() {
+        more.map_err(|error| error.to_string())?;
+    }
+    let scene = Scene {
+        state: &world.state,
+        limits: Limits::default(),
+        source: "corpus.sql",
+        roles: &Few,
+        grants: &[],
+        address: None,
+    };
+    match plan(&statement, &scene) {
+        Err(refusal) if refusal.iter().any(|at| is_of_the_text(&at.wrong)) => {
+            Err(refusal.messages().join("; "))
+        }
+        _ => Ok(!statement.notes.is_empty()),
+    }
+}
+
+/// Whether something is wrong whatever there is.
+fn is_of_the_text(wrong: &Wrong) -> bool {
+    wrong.kind() == crate::model::ErrorKind::Invalid || matches!(wrong, Wrong::Model(_))
+}
+
+/// Checks all rows; how many there are, and how many are as in the product.
+fn check(dialect: Dialect, rows: &[Row]) -> (usize, usize) {
+    let mut wrong = Vec::new();
+    let mut same = 0;
+    for (source, text, real, here) in rows {
+        assert!(!source.is_empty());
+        let found = outcome(dialect, text);
+        let is_as_said = match (here, &found) {
+            (Taken, Ok(noted)) => !noted,
+            (Noted, Ok(noted)) => *noted,
+            (Refused(why), Err(message)) => message.contains(why),
+            _ => false,
+        };
+        if !is_as_said {
+            wrong.push(format!("{source}: {text}\n    {found:?}"));
+        }
+        same += usize::from((*real == Takes) == found.is_ok());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    (rows.len(), same)
+}
+
+#[test]
+fn statements_of_the_products_have_the_outcome_that_is_told() {
+    let counts = [
+        check(Dialect::Snowflake, &snowflake::rows()),
+        check(Dialect::Materialize, &materialize::rows()),
+        check(Dialect::Lakehouse, &lakehouse::rows()),
+    ];
+    let all: usize = counts.iter().map(|(all, _)| all).sum();
+    let same: usize = counts.iter().map(|(_, same)| same).sum();
+    println!("{same} of {all} as in the product: {counts:?}");
+    assert!(same * 100 >= all * 85, "{same} of {all}");
+}
