@@ -76,7 +76,7 @@ impl<'t> Parser<'t> {
         if let Some(token) = self.take_word("IF")? {
             self.words(&["NOT", "EXISTS"])?;
             if or_replace {
-                return Err(self.error(token.spot, Fault::ReplaceIfNotExists));
+                return Err(self.error(token.spot, Fault::ReplaceIfNotExists { what: "OR REPLACE" }));
             }
             if_not_exists = true;
         }
