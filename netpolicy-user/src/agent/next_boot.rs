@@ -42,8 +42,9 @@ pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snap
         return;
     }
     // One that cannot be used is written again.
-    let head = early::head(&config.state_dir);
-    let mut written = head.ok().map(|head| head.digest);
+    let state_dir = config.state_dir.clone();
+    let checked = in_background(move || early::checked_digest(&state_dir)).await;
+    let mut written = checked.unwrap_or_default();
     let mut told = String::new();
     loop {
         let wanted = wanted(&snapshots.borrow_and_update());
@@ -96,26 +97,33 @@ async fn write(
     wanted: ConfirmedRuleset,
     written: Option<[u8; 32]>,
 ) -> io::Result<Option<[u8; 32]>> {
-    let (done, result) = oneshot::channel();
     let state_dir = PathBuf::from(state_dir);
+    let work = move || {
+        let ConfirmedRuleset { ruleset, revision } = wanted;
+        let digest = ruleset.digest();
+        if written == Some(digest) {
+            return Ok(None);
+        }
+        let now = Timestamp::now().as_second();
+        early::write(&state_dir, &ruleset, revision, now).map(|()| Some(digest))
+    };
+    in_background(work).await?
+}
+
+/// Does work on a thread that stands behind all others.
+async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (done, result) = oneshot::channel();
     std::thread::Builder::new()
         .name("snapshot".to_owned())
         .spawn(move || {
             let _ = setpriority_process(None, NICE);
-            let ConfirmedRuleset { ruleset, revision } = wanted;
-            let digest = ruleset.digest();
-            let result = match written == Some(digest) {
-                true => Ok(None),
-                false => {
-                    let now = Timestamp::now().as_second();
-                    early::write(&state_dir, &ruleset, revision, now).map(|()| Some(digest))
-                }
-            };
             // There is no receiver while the agent ends.
-            drop(done.send(result));
+            drop(done.send(work()));
         })?;
-    let ended = || io::Error::other("its thread ended, which is a fault in netpolicy");
-    result.await.unwrap_or_else(|_| Err(ended()))
+    let ended = |_| io::Error::other("its thread ended, which is a fault in netpolicy");
+    result.await.map_err(ended)
 }
 
 #[cfg(test)]

@@ -252,7 +252,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     };
     let command = match cli.command {
         Command::Agent(args) => return agent::run(args, overrides),
-        Command::Early => return early::run(&overrides, &mut io::stdout().lock()),
+        Command::Early => {
+            return early::run(&overrides, cli.global.output, &mut io::stdout().lock());
+        }
         Command::Config(command) => return config::run(command, overrides, cli.global.output),
         Command::Completions(args) => return completions::run(&args, &mut io::stdout().lock()),
         Command::Client(command) => command,
