@@ -164,7 +164,8 @@ fn role_installs_configures_and_applies_a_policy() {
         .display()
         .to_string()
         .into();
-    assert_eq!(changed(&target.role(&variables, &["--check"])), 0);
+    // The file would be copied.
+    assert_eq!(changed(&target.role(&variables, &["--check"])), 1);
     target.host.assert_connects(&[(BLOCKED, PORT)]);
     // Copied, applied and confirmed.
     assert_eq!(changed(&target.role(&variables, &[])), 3);

@@ -132,11 +132,12 @@ fn package_is_installed_upgraded_removed_and_purged() {
     let kept = fs::read_to_string(installed.path("etc/netpolicy/config.toml")).unwrap();
     assert_eq!(kept, config);
 
-    // Removed with its agent running: nothing is filtered, since nothing could end it.
+    // A stopped service filters; a removed one does not, since nothing could end it.
+    installed.stop();
+    installed.host.assert_times_out(&[(BLOCKED, PORT)]);
     installed.ok("dpkg --remove netpolicy");
     installed.host.assert_connects(&[(BLOCKED, PORT)]);
     assert!(!installed.pins().exists());
-    installed.stop();
     let left = installed.left(&before);
     println!("after remove: {left:#?}");
     for name in ["etc/netpolicy/config.toml", "var/lib/netpolicy/state.db"] {

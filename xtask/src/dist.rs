@@ -11,6 +11,7 @@ mod packages;
 mod stage;
 mod target;
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ use clap::Args as ClapArgs;
 use xshell::{Shell, cmd};
 
 use crate::setup::{self, Purpose};
-use crate::workspace;
+use crate::{build, workspace};
 use target::Target;
 
 /// Which packages.
@@ -52,6 +53,9 @@ struct Release {
     /// The same as YYYY-MM-DD.
     date: String,
     target: Target,
+    /// The binary was given, and is perhaps one for debugging: it is packed quickly, and may
+    /// have any size.
+    is_trial: bool,
     /// Where the packages go.
     out: PathBuf,
 }
@@ -110,6 +114,7 @@ impl Release {
                 Some(target) => target,
                 None => Target::host()?,
             },
+            is_trial: env::var_os(build::BINARY_VARIABLE).is_some_and(|path| !path.is_empty()),
             out,
         })
     }

@@ -269,6 +269,7 @@ mod tests {
             epoch: "0".to_owned(),
             date: String::new(),
             target: super::super::target::Target::host().unwrap(),
+            is_trial: false,
             out: std::path::PathBuf::new(),
         };
         let text = text(&release).unwrap();

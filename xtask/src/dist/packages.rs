@@ -197,11 +197,12 @@ fn deb(release: &Release, manifest: &Path) -> Result<PathBuf> {
         release.target.debian()
     ));
     let tool = tool("cargo-deb")?;
+    let fast = release.is_trial.then_some("--fast");
     let target = release.target.triple();
     let manifest = manifest.join("Cargo.toml");
     workspace::run_aside(cmd!(
         shell,
-        "{tool} --no-build --no-strip --offline --target {target} --compress-type xz --deb-version {version}-1 --manifest-path {manifest} --output {path}"
+        "{tool} --no-build --no-strip --offline --target {target} --compress-type xz {fast...} --deb-version {version}-1 --manifest-path {manifest} --output {path}"
     ))?;
     Ok(path)
 }
@@ -214,10 +215,11 @@ fn rpm(release: &Release, manifest: &Path) -> Result<PathBuf> {
     ));
     let tool = tool("cargo-generate-rpm")?;
     let arch = release.target.machine();
+    let compression = if release.is_trial { "gzip" } else { "xz" };
     let _here = shell.push_dir(manifest);
     workspace::run_aside(cmd!(
         shell,
-        "{tool} --auto-req disabled --arch {arch} --payload-compress xz --output {path}"
+        "{tool} --auto-req disabled --arch {arch} --payload-compress {compression} --output {path}"
     ))?;
     Ok(path)
 }
@@ -258,7 +260,11 @@ fn symbols(release: &Release, binary: &Binary) -> Result<PathBuf> {
 fn pack(release: &Release, root: &Path, transform: &str, to: &Path) -> Result<()> {
     let (shell, epoch) = (&release.shell, &release.epoch);
     // One thread: how many there are changes the bytes.
-    let xz = "xz -6 -T1";
+    let xz = if release.is_trial {
+        "xz -0 -T1"
+    } else {
+        "xz -6 -T1"
+    };
     let command = cmd!(
         shell,
         "tar --directory {root} --create --file {to} --sort=name --mtime=@{epoch} --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX --format=gnu --transform {transform} --use-compress-program={xz} ."
