@@ -159,9 +159,29 @@ def main(socket, directory):
     OpenAPIV31SpecValidator(document).validate()
     api = Api(document, generate(document, Path(directory)), socket)
     use(api)
+    use_lists(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
     print(f"{len(api.called)} operations called")
+
+
+def use_lists(api):
+    """The operations on named lists."""
+    make = api.model("CreateList").from_dict
+    rule = {"type": "IPV4", "mode": "INGRESS", "database": "DB"}
+    entries = {"items": ["192.0.2.7", "198.51.100.0/24"]}
+    new = {"change": "create-list", "name": "bad-hosts", "entries": entries, "network_rule": rule}
+    api.call("applyChange", body=make(new))
+    [found] = api.call("listLists")
+    assert found["entry_count"] == 2 and found["policies"] == [] and "entries" not in found
+    assert api.call("getList", name="bad-hosts")["network_rule"] == rule
+    assert api.call("getList", 404, name="nowhere")["hint"]
+    page = api.call("listEntries", name="bad-hosts", covers="192.0.2.7")
+    assert [item["number"] for item in page["items"]] == [1] and page["total"] == 1
+    api.call("listEntries", 400, name="bad-hosts", limit=0)
+    api.call("listEntries", 404, name="nowhere")
+    gone = api.model("DropList").from_dict
+    api.call("applyChange", body=gone({"change": "drop-list", "name": "bad-hosts"}))
 
 
 def use(api):

@@ -179,8 +179,16 @@ pub fn state_of(of: &Rules) -> State {
         let allow = allow
             .as_ref()
             .map(|nets| nets.iter().map(String::as_str).collect::<Vec<_>>());
-        let block: Vec<&str> = block.iter().map(String::as_str).collect();
         let name = format!("policy_{number}");
+        // A part of the rules comes by a named list: that makes no difference.
+        let on_list = block.len() / 2;
+        let (on_list, own) = block.split_at(on_list);
+        let reference = format!("@list_{number}");
+        let mut block: Vec<&str> = own.iter().map(String::as_str).collect();
+        if !on_list.is_empty() {
+            changes.push(rules::named_list(&reference[1..], on_list.to_vec()));
+            block.push(&reference);
+        }
         // Made bound to the host.
         changes.push(rules::policy(&name, allow.as_deref(), &block, &[]));
         for service in &policy.services {

@@ -42,6 +42,21 @@ pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&s
     }
 }
 
+/// Makes a named list.
+#[must_use]
+pub fn named_list(name: &str, entries: Vec<String>) -> Change {
+    Change::CreateList {
+        name: name.to_owned(),
+        entries: ListInput {
+            items: entries,
+            ..ListInput::default()
+        },
+        comment: None,
+        replace: false,
+        network_rule: None,
+    }
+}
+
 /// Edits a policy's lists.
 #[must_use]
 pub fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {

@@ -59,6 +59,13 @@ fn edit_of_a_list_changes_every_policy_that_refers_to_it_at_once() {
         &["'10.77.0.1' of list @bad-hosts in policy 'dba' (netpolicy list add)"],
     );
 
+    // An entry cannot lock the operator out unnoticed.
+    let refused = host.line("list add bad-hosts 10.88.0.1 --from 10.88.0.1");
+    assert_has(
+        refused.failed(1),
+        &["lock you out", "'10.88.0.1' of list @bad-hosts"],
+    );
+
     // In use, it is not dropped, and what uses it is named.
     let refused = host.line("list drop bad-hosts");
     assert_has(refused.failed(1), &["in use by policies abuse, dba"]);

@@ -15,7 +15,8 @@ use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_user::compiler::{Extent, compile};
 use netpolicy_user::model::change::Change;
 use netpolicy_user::model::{
-    Combine, Mode, RuleList, Service, State, evaluate, evaluate_unclassified,
+    Combine, ListKind, Mode, ReferenceEdit, RuleList, Service, State, evaluate,
+    evaluate_unclassified,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,6 +29,8 @@ const SERVICE_PORTS: [u16; 3] = [5432, 6432, 7000];
 struct PolicyPlan {
     allow: Option<Vec<IpNet>>,
     block: Vec<IpNet>,
+    /// Bit n: whether it blocks what is on the n-th list; from bit 3 on, whether it allows it.
+    refers: u8,
     /// Bit 0: the host; bit n: the n-th service.
     bound: u8,
     active: bool,
@@ -36,6 +39,8 @@ struct PolicyPlan {
 #[derive(Clone, Debug)]
 struct Plan {
     services: Vec<(Combine, Mode)>,
+    /// Named lists.
+    lists: Vec<Vec<IpNet>>,
     policies: Vec<PolicyPlan>,
     host: Mode,
     sources: Vec<IpAddr>,
@@ -85,24 +90,33 @@ fn plan() -> impl Strategy<Value = Plan> {
     let policy = (
         proptest::option::of(nets()),
         nets(),
+        prop_oneof![1 => Just(0u8), 2 => 0u8..64],
         0u8..16,
         proptest::bool::weighted(0.8),
     )
-        .prop_map(|(allow, block, bound, active)| PolicyPlan {
+        .prop_map(|(allow, block, refers, bound, active)| PolicyPlan {
             allow,
             block,
+            refers,
             bound,
             active,
         });
     let services = vec((combine, mode()), 0..=SERVICE_PORTS.len());
-    (services, vec(policy, 0..5), mode(), vec(address(), 16)).prop_map(
-        |(services, policies, host, sources)| Plan {
-            services,
-            policies,
-            host,
-            sources,
-        },
-    )
+    let lists = vec(nets(), 0..4);
+    let plan = (
+        services,
+        lists,
+        vec(policy, 0..5),
+        mode(),
+        vec(address(), 16),
+    );
+    plan.prop_map(|(services, lists, policies, host, sources)| Plan {
+        services,
+        lists,
+        policies,
+        host,
+        sources,
+    })
 }
 
 fn service_name(n: usize) -> String {
@@ -116,8 +130,11 @@ fn state_of(plan: &Plan) -> State {
         let port = SERVICE_PORTS[n].to_string();
         changes.push(rules::service(&service_name(n), &[&port], *combine, *mode));
     }
+    let text = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for (n, nets) in plan.lists.iter().enumerate() {
+        changes.push(rules::named_list(&format!("list_{n}"), text(nets)));
+    }
     for (n, policy) in plan.policies.iter().enumerate() {
-        let text = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (allow, block) = (policy.allow.as_deref().map(text), text(&policy.block));
         let allow = allow
             .as_ref()
@@ -125,6 +142,20 @@ fn state_of(plan: &Plan) -> State {
         let block: Vec<&str> = block.iter().map(String::as_str).collect();
         let name = format!("policy_{n}");
         changes.push(rules::policy(&name, allow.as_deref(), &block, &[]));
+        for (kind, bits) in [
+            (ListKind::Block, policy.refers),
+            (ListKind::Allow, policy.refers >> 3),
+        ] {
+            let lists = (0..plan.lists.len()).filter(|n| bits >> n & 1 != 0);
+            let lists: Vec<_> = lists.map(|n| format!("list_{n}")).collect();
+            if !lists.is_empty() {
+                changes.push(Change::AlterReferences {
+                    policy: name.clone(),
+                    list: kind,
+                    edit: ReferenceEdit::Add { lists },
+                });
+            }
+        }
         for service in (0..plan.services.len()).filter(|s| policy.bound >> (s + 1) & 1 != 0) {
             let service = Some(service_name(service));
             changes.push(Change::Bind {

@@ -45,6 +45,10 @@ impl Name {
                 text: Excerpt::new(text),
                 why,
                 shortest,
+                letters: match hyphens {
+                    Hyphens::Refused => "letters, digits and underscores",
+                    Hyphens::Accepted => "letters, digits, underscores and hyphens",
+                },
             }
             .into()),
         }
@@ -263,6 +267,22 @@ mod tests {
         }
         assert_eq!(Name::exact("office").unwrap().to_written(), "office");
         assert_eq!(Name::exact("OFFICE").unwrap().to_written(), "\"OFFICE\"");
+    }
+
+    #[test]
+    fn lists_may_have_hyphens_and_no_other_name_may() {
+        let name = list_name("Bad-Hosts").unwrap();
+        assert_eq!(
+            (name.as_str(), &*name.to_written_list()),
+            ("bad-hosts", "bad-hosts")
+        );
+        assert!(name.matches("BAD-HOSTS"));
+        assert_eq!(name.to_written(), "\"bad-hosts\"");
+        assert!(Name::new("bad-hosts").is_err() && service_name("bad-hosts").is_err());
+        assert!(list_name("-bad").is_err());
+        assert!(list_name("bad hosts").unwrap_err().to_string().contains(
+            "3 to 28 letters, digits, underscores and hyphens and does not begin with a digit"
+        ));
     }
 
     #[test]

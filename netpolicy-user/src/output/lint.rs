@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Render, RenderOptions, count, line, plain, write_table};
-use crate::model::lint::{Finding, Severity};
+use crate::model::lint::{Finding, RuleAt, Severity};
 
 impl Render for [Finding] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
@@ -86,17 +86,28 @@ fn row(finding: &Finding) -> Option<Vec<comfy_table::Cell>> {
         let policy = policy.map(|policy| format!(" of policy {policy}"));
         format!(
             "in {} {}{}{}",
-            other.list,
+            list_of(other),
             other.text,
             place.unwrap_or_default(),
             policy.unwrap_or_default()
         )
     });
     Some(vec![
-        plain(format!("    {}", line(&format!("{} {place}", rule.list)))),
+        plain(format!(
+            "    {}",
+            line(&format!("{} {place}", list_of(rule)))
+        )),
         plain(line(&rule.text)),
         plain(line(&other.unwrap_or_default())),
     ])
+}
+
+/// "block", "block @bad-hosts".
+fn list_of(rule: &RuleAt) -> String {
+    match &rule.named {
+        Some(named) => format!("{} {named}", rule.list),
+        None => rule.list.clone(),
+    }
 }
 
 fn summary(findings: &[Finding]) -> String {

@@ -90,6 +90,8 @@ struct StatementHead<'t> {
     bare_comment: Option<Spot>,
     /// `ALLOWED_IP_LIST`, `BLOCKED_IP_LIST`
     lists: Option<Spot>,
+    /// `ALLOWED_NETWORK_RULE_LIST`, `BLOCKED_NETWORK_RULE_LIST`
+    rule_lists: Option<Spot>,
     /// A quoted name.
     quoted: Option<Spot>,
     /// A relation of Materialize's catalog.
@@ -130,6 +132,10 @@ impl<'t> StatementHead<'t> {
                         self.comment.get_or_insert(word.spot);
                     } else if is(text, "ALLOWED_IP_LIST") || is(text, "BLOCKED_IP_LIST") {
                         self.lists.get_or_insert(word.spot);
+                    } else if is(text, "ALLOWED_NETWORK_RULE_LIST")
+                        || is(text, "BLOCKED_NETWORK_RULE_LIST")
+                    {
+                        self.rule_lists.get_or_insert(word.spot);
                     }
                 }
             }
@@ -298,6 +304,7 @@ impl<'t> StatementHead<'t> {
         for (spot, what, of) in [
             (self.rules, "RULES", &[Materialize][..]),
             (self.lists, "ALLOWED_IP_LIST or BLOCKED_IP_LIST", LISTS),
+            (self.rule_lists, "a list of network rules", &[Snowflake]),
             (self.comment, "COMMENT =", LISTS),
             // Lakehouse's alone, but in Snowflake's text the sign may just be missing. Were
             // that taken as Lakehouse's, its policies would be active at once.

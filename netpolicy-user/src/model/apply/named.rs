@@ -300,13 +300,13 @@ impl Worker<'_> {
                 };
                 let was = before.policy(&quoted(&policy.name));
                 let referred = was.is_some_and(|was| was.block_lists.contains(name));
-                let old = before.list(&quoted(name));
-                let same = old.is_some_and(|old| old.entries.ptr_eq(&list.entries));
-                if referred && same {
-                    continue;
-                }
-                let Some(every) = list.entries.iter().find(|rule| rule.net.prefix_len() == 0)
-                else {
+                let old = before.list(&quoted(name)).filter(|_| referred);
+                // What was there before was accepted: only what is new is looked at.
+                let nothing = RuleList::default();
+                let old = old.map_or(&nothing, |old| &old.entries);
+                let (new, _) = list.entries.differing_chunks(old);
+                let mut new = new.iter().flat_map(|chunk| chunk.rules());
+                let Some(every) = new.find(|rule| rule.net.prefix_len() == 0) else {
                     continue;
                 };
                 let (net, list) = (every.net, list.reference());

@@ -305,12 +305,13 @@ pub(super) fn lists(state: &State, findings: &mut Findings) {
         let Some(rule) = list.rule.as_ref().filter(|rule| !rule.is_judged()) else {
             continue;
         };
-        if !referring.is_empty() {
+        let policies = state.policies.iter().enumerate();
+        for (at, policy) in policies.filter(|(_, policy)| referring.contains(policy)) {
             let message = format!(
                 "list {reference} is a network rule of type {} and mode {}, which no filter of incoming packets can judge: it governs nothing here",
                 rule.kind, rule.mode
             );
-            findings.add(None, note(Code::UnjudgedList, &referring, message));
+            findings.add(Some(at), note(Code::UnjudgedList, &[policy], message));
         }
     }
 }

@@ -9,14 +9,14 @@ use super::show::{created_on, some};
 use super::wrong::Errors;
 use super::{Action, Cx, Refusal, ResultTable, Wrong};
 use crate::model::NamedList;
-use crate::sql::create_rule;
 use crate::sql::network_rule::{RuleName, RulesIn, ShowRules};
+use crate::sql::{Literal, create_rule};
 
 impl Cx<'_, '_> {
     /// SHOW NETWORK RULES
     pub(super) fn rules(&self, show: &ShowRules<'_>) -> Action {
-        let like = show.like.as_ref().map(|text| text.text());
-        let starts = show.starts_with.as_ref().map(|text| text.text());
+        let like = show.like.as_ref().map(Literal::text);
+        let starts = show.starts_with.as_ref().map(Literal::text);
         let wanted = |list: &&NamedList| {
             let name = last_part(list);
             like.as_deref().is_none_or(|like| is_like(name, like, true))

@@ -50,6 +50,16 @@ fn a_text_that_can_only_be_one_is_that() {
             "SHOW PARAMETERS LIKE 'network_policy' IN ACCOUNT",
             Dialect::Snowflake,
         ),
+        (
+            "CREATE OR REPLACE NETWORK RULE r TYPE = IPV4",
+            Dialect::Snowflake,
+        ),
+        ("DROP NETWORK RULE r", Dialect::Snowflake),
+        ("SHOW NETWORK RULES", Dialect::Snowflake),
+        (
+            "ALTER NETWORK POLICY a ADD ALLOWED_NETWORK_RULE_LIST = ('r')",
+            Dialect::Snowflake,
+        ),
         ("CREATE NETWORK POLICY a (RULES ())", Dialect::Materialize),
         ("ALTER SYSTEM RESET network_policy", Dialect::Materialize),
         ("DROP NETWORK POLICY a, b", Dialect::Materialize),
