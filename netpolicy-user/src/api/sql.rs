@@ -54,7 +54,8 @@ pub struct SqlResult {
     /// A query's rows, as wide as `columns`; `None`: NULL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<Vec<Option<String>>>,
-    /// What it changed; of an atomic script the last statement has it all.
+    /// What it changed; of statements that are made as one, as in an atomic or a large
+    /// script, the last one has it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
     /// What the user should know.

@@ -14,7 +14,7 @@ pub struct CatalogQuery<'t> {
     /// how many rows there are.
     pub columns: Vec<(&'static str, Option<Ident<'t>>)>,
     /// Conditions, which all have to hold.
-    pub filters: Vec<Filter<'t>>,
+    pub filters: Vec<Condition<'t>>,
     /// Columns that order the rows, and whether in descending order.
     pub order: Vec<(&'static str, bool)>,
     /// Rows at most.
@@ -34,7 +34,7 @@ pub enum Relation {
 
 /// A condition.
 #[derive(Clone, Copy, Debug)]
-pub struct Filter<'t> {
+pub struct Condition<'t> {
     /// Of this column.
     pub column: &'static str,
     /// How it is compared.

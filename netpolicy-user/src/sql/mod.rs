@@ -49,7 +49,7 @@ pub use ast::{
     AlterPolicy, AlterUser, Clauses, CreatePolicy, CurrentGrants, GrantClause, GrantedRight,
     GrantsOf, Level, PolicyBody, RuleText, Statement, UnsetClauses, Verb,
 };
-pub use catalog::{CatalogQuery, Filter, Relation, Test};
+pub use catalog::{CatalogQuery, Condition, Relation, Test};
 pub use complete::{Ending, Tail};
 pub use error::{Fault, SqlError};
 pub use ident::{Ident, Quoting};

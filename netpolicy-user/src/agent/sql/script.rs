@@ -7,6 +7,7 @@
 //! one revision or none, and a large one as few as it can (`batch.rs`).
 
 mod batch;
+mod pending;
 mod read;
 mod unversioned;
 
@@ -25,10 +26,10 @@ use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
 use crate::api::{Changed, Existing, SqlRequest, SqlResponse, SqlResult};
-use crate::model::{Applied, State};
+use crate::model::{Applied, Dialect, State};
+use crate::sql::Statement;
 use crate::sql::meaning::{self, Action, Changes, Scene, only_asks, plan};
-use crate::sql::{Dialect, Statement};
-use batch::{Batching, Pending};
+use pending::{Batching, PendingChanges};
 use read::ReadScript;
 
 /// Bytes of a text above which statements are made as one where they can be: to compile and
@@ -126,7 +127,7 @@ struct RunningScript<'w, 't> {
     /// Which statements are made as one.
     batch: Batching,
     /// The changes so far that are to be made as one.
-    pending: Option<Pending<'t>>,
+    pending: Option<PendingChanges<'t>>,
 }
 
 impl<'t> RunningScript<'_, 't> {

@@ -76,7 +76,7 @@ pub(super) async fn send(
 }
 
 /// What is asked before a script that closes open connections without being told to: in
-/// Snowflake, sessions of denied sources end. `None`: it closes none, or nobody can be asked.
+/// Snowflake, sessions of denied sources end. `None`: it closes none, or there is no terminal to ask on.
 async fn closes(
     request: &SqlRequest,
     query: &ChangeQuery,

@@ -2,7 +2,7 @@
 //! use.
 
 use super::super::lexer::{Token, TokenClass};
-use super::super::{CatalogQuery, Filter, Ident, Relation, Test, Verb};
+use super::super::{CatalogQuery, Condition, Ident, Relation, Test, Verb};
 use super::{Parsed, Parser};
 
 const PLAIN: &str = "only plain queries are answered: SELECT columns FROM one relation WHERE \
@@ -213,7 +213,7 @@ impl<'t> Parser<'t> {
             let column = self.column_of(prefixes, prefix, name)?;
             let test = self.test()?;
             let value = self.text("a text in single quotes")?;
-            query.filters.push(Filter {
+            query.filters.push(Condition {
                 column,
                 test,
                 value,

@@ -6,9 +6,9 @@ use super::rewrite::rule_names;
 use super::show::OPEN;
 use super::{Action, Cx, ResultTable};
 use crate::model::AllowPart;
-use crate::sql::{CatalogQuery, Filter, Relation, Test};
+use crate::sql::{CatalogQuery, Condition, Relation, Test};
 
-type Row = Vec<Option<String>>;
+type CatalogRow = Vec<Option<String>>;
 
 impl Cx<'_, '_> {
     pub(super) fn select(&self, query: &CatalogQuery<'_>) -> Action {
@@ -72,9 +72,9 @@ impl Cx<'_, '_> {
         Action::Table(table)
     }
 
-    fn policy_rows(&self) -> Vec<Row> {
+    fn policy_rows(&self) -> Vec<CatalogRow> {
         let grants = self.scene.grants;
-        let mut rows: Vec<Row> = self
+        let mut rows: Vec<CatalogRow> = self
             .state()
             .policies
             .iter()
@@ -102,7 +102,7 @@ impl Cx<'_, '_> {
         rows
     }
 
-    fn rule_rows(&self) -> Vec<Row> {
+    fn rule_rows(&self) -> Vec<CatalogRow> {
         let mut rows = Vec::new();
         let mut push = |policy: &str, name: &str, address: &str| {
             let cells = [name, policy, "allow", address, "ingress"];
@@ -130,7 +130,7 @@ impl Cx<'_, '_> {
         rows
     }
 
-    fn shown_rows(&self) -> Vec<Row> {
+    fn shown_rows(&self) -> Vec<CatalogRow> {
         match self.policies(None, None) {
             Action::Table(table) => table.rows,
             _ => Vec::new(),
@@ -144,7 +144,7 @@ fn with_length(text: &str, net: &str) -> String {
 }
 
 /// Whether a condition holds for a cell; never for NULL.
-fn holds(filter: &Filter<'_>, cell: Option<&str>) -> bool {
+fn holds(filter: &Condition<'_>, cell: Option<&str>) -> bool {
     let value = filter.value.text();
     cell.is_some_and(|cell| match filter.test {
         Test::Equal => cell == value,

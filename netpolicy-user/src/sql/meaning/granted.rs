@@ -65,10 +65,10 @@ impl Cx<'_, '_> {
     }
 }
 
-type Row = Vec<Option<String>>;
+type GrantRow = Vec<Option<String>>;
 
 /// A privilege on the account; `None`: Snowflake has no name for it.
-fn of_account(grant: &Grant) -> Option<Row> {
+fn of_account(grant: &Grant) -> Option<GrantRow> {
     let privilege = match grant.privilege {
         Privilege::Create => "CREATE NETWORK POLICY",
         Privilege::Attach if grant.policy.is_none() => "ATTACH POLICY",
@@ -84,13 +84,13 @@ fn of_account(grant: &Grant) -> Option<Row> {
 }
 
 /// A privilege on one policy.
-fn of_policy(grant: &Grant, policy: &Policy) -> Option<Row> {
+fn of_policy(grant: &Grant, policy: &Policy) -> Option<GrantRow> {
     let is_own = grant.policy.as_ref() == Some(&policy.name);
     let object = ("NETWORK_POLICY", policy.name.as_str());
     is_own.then(|| row(grant.granted, "USAGE", object, &grant.to, &grant.granted_by))
 }
 
-fn owner(policy: &Policy) -> Row {
+fn owner(policy: &Policy) -> GrantRow {
     let object = ("NETWORK_POLICY", policy.name.as_str());
     let owner = Principal::of_owner(&policy.owner);
     row(policy.created, "OWNERSHIP", object, &owner, "")
@@ -102,7 +102,7 @@ fn row(
     (kind, name): (&str, &str),
     to: &Principal,
     by: &str,
-) -> Row {
+) -> GrantRow {
     let (Principal::User(grantee) | Principal::Group(grantee)) = to;
     [
         created_on(time).as_str(),

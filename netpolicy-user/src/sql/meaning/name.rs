@@ -152,7 +152,7 @@ pub(super) fn found<'a, T>(
     };
     let candidates = [Some(first), second].into_iter().flatten().chain(like);
     if !name.is_quoted() {
-        // The model lets no two names differ by case alone. If they do all the same,
+        // The model lets no two names differ by case alone. If they do nevertheless,
         // neither is meant.
         return match second {
             Some(_) => Err(Wrong::SeveralNames(folded.into_owned())),

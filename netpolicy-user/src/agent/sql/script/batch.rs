@@ -10,45 +10,15 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::RunningScript;
+use super::pending::{Batching, PendingChanges};
 use super::read::ReadScript;
-use super::{RunningScript, failure};
 use crate::agent::error::AgentError;
-use crate::agent::sql::ScriptFailure;
+use crate::agent::sql::failure::{self, ScriptFailure};
 use crate::api::SqlResult;
 use crate::model::{Applied, State};
 use crate::sql::meaning::{makes_revisions, only_asks, says_force};
 use crate::sql::{Statement, Verb};
-
-/// Which statements are made as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Batching {
-    /// None.
-    Off,
-    /// Those that can be.
-    Bulk,
-    /// All, or none is made.
-    Atomic,
-}
-
-/// Changes that are to be made as one.
-pub(super) struct Pending<'t> {
-    /// What they lead to.
-    pub(super) state: Arc<State>,
-    /// When they are made: all at once.
-    pub(super) now: Timestamp,
-    /// Whether there are any.
-    pub(super) changes: bool,
-    /// Whether a statement says FORCE: one revision is forced as a whole.
-    pub(super) force: bool,
-    /// Whether a statement cuts connections.
-    pub(super) cut: bool,
-    /// The number of its first statement.
-    start: usize,
-    /// Its statements; of an atomic script the last one that changes something.
-    statements: Vec<Statement<'t>>,
-    /// The number of the last statement that changes something.
-    last: Option<usize>,
-}
 
 impl<'t> RunningScript<'_, 't> {
     /// Runs all statements.
@@ -125,7 +95,7 @@ impl<'t> RunningScript<'_, 't> {
     }
 
     fn begin(&mut self, start: usize) {
-        self.pending = Some(Pending {
+        self.pending = Some(PendingChanges {
             state: Arc::clone(&self.base().state),
             now: Timestamp::now(),
             changes: false,
@@ -187,7 +157,10 @@ impl<'t> RunningScript<'_, 't> {
         Ok(())
     }
 
-    fn make_pending(&mut self, pending: &Pending<'t>) -> Result<crate::api::Changed, AgentError> {
+    fn make_pending(
+        &mut self,
+        pending: &PendingChanges<'t>,
+    ) -> Result<crate::api::Changed, AgentError> {
         let applied = Applied {
             state: State::clone(&pending.state),
             // The statements have warned themselves.

@@ -4,7 +4,8 @@
 use std::vec;
 
 use crate::api::SqlRequest;
-use crate::sql::{Dialect, SqlError, Statement, Statements};
+use crate::model::Dialect;
+use crate::sql::{SqlError, Statement, Statements};
 
 /// Bytes of a text whose statements are kept once they were read. Statements take up to
 /// three times the text's memory; those of longer texts are read a second time instead.
@@ -14,10 +15,10 @@ const KEPT: usize = 96 << 20;
 pub(super) struct ReadScript<'t> {
     /// Its dialect at first; `None`: no statement told.
     pub(super) dialect: Option<Dialect>,
-    statements: Held<'t>,
+    statements: ScriptSource<'t>,
 }
 
-enum Held<'t> {
+enum ScriptSource<'t> {
     Kept(vec::IntoIter<Statement<'t>>),
     Again(Statements<'t>),
 }
@@ -35,11 +36,11 @@ impl<'t> ReadScript<'t> {
         let mut statements = Statements::new(&request.text, request.dialect)?;
         let dialect = statements.dialect();
         let statements = if request.text.len() <= kept {
-            Held::Kept(statements.collect::<Result<Vec<_>, _>>()?.into_iter())
+            ScriptSource::Kept(statements.collect::<Result<Vec<_>, _>>()?.into_iter())
         } else {
             let again = statements.clone();
             statements.try_for_each(|statement| statement.map(drop))?;
-            Held::Again(again)
+            ScriptSource::Again(again)
         };
         Ok(Self {
             dialect,
@@ -53,8 +54,8 @@ impl<'t> Iterator for ReadScript<'t> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.statements {
-            Held::Kept(statements) => statements.next().map(Ok),
-            Held::Again(statements) => statements.next(),
+            ScriptSource::Kept(statements) => statements.next().map(Ok),
+            ScriptSource::Again(statements) => statements.next(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Statements whose effect is not part of a revision: privileges and bypasses.
 
 use super::RunningScript;
-use super::batch::Batching;
+use super::pending::Batching;
 use crate::agent::access::rights;
 use crate::agent::change::Consent;
 use crate::agent::change::consent::asks;

@@ -97,7 +97,7 @@ fn names_that_differ_by_case_alone_are_never_confused() {
         let messages = made(name).refused(Snowflake, &text);
         assert!(messages[0].ends_with("already exists."), "{messages:?}");
     }
-    // In a state that holds both all the same, neither is meant by a bare name.
+    // In a state that holds both nevertheless, neither is meant by a bare name.
     let mut both = made("office");
     let mut other = both.state.policies[0].clone();
     other.name = Name::exact("OFFICE").unwrap();

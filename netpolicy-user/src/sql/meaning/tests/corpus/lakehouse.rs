@@ -9,7 +9,7 @@ const MANAGE: &str = "Lakehouse manual, om-network-policy";
 /// Instructions for agents, which were run against an instance.
 const SKILLS: &str = "vendor's skills, commits 9263368, ceab2d5, 2cea466";
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<CorpusRow> {
     vec![
         (
             MANUAL,
@@ -47,7 +47,7 @@ pub(super) fn rows() -> Vec<Row> {
             Takes,
             Taken,
         ),
-        // Taken all the same: text for other products has the sign.
+        // Taken nevertheless: text for other products has the sign.
         (
             SKILLS,
             "CREATE NETWORK POLICY p_2 ALLOWED_IP_LIST = ('10.0.0.0/8') COMMENT = 'c'",

@@ -13,7 +13,7 @@ const TERRAFORM: &str = "terraform-provider-materialize, network_policy";
 const DBT: &str = "materialize src/mz-deploy, network policies";
 const PARSER: &str = "materialize src/sql-parser, DROP and SHOW";
 
-pub(super) fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<CorpusRow> {
     vec![
         (
             DOCS,
