@@ -13,6 +13,7 @@
 //! | File | Owns |
 //! |---|---|
 //! | `script.rs` | [`Statements`]: a script, statement by statement, and its dialect |
+//! | `whole.rs` | [`WholeScript`]: a script that was read to its end |
 //! | `detect.rs` | which dialect a text can be of |
 //! | `lexer.rs` | tokens on top of squawk-lexer's, with every lexical error |
 //! | `literal.rs` | strings and lists of them |
@@ -39,6 +40,7 @@ pub mod meaning;
 mod place;
 mod print;
 mod script;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -57,3 +59,4 @@ pub use place::Spot;
 use print::or_what;
 pub use print::{Lists, WriteError, comment_on, create_lists, create_rules, write_name};
 pub use script::{MAX_STATEMENT, MAX_TEXT, Statements, decode};
+pub use whole::WholeScript;
