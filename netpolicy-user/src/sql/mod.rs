@@ -13,6 +13,7 @@
 //! | File | Owns |
 //! |---|---|
 //! | `script.rs` | [`Statements`]: a script, statement by statement, and its dialect |
+//! | `whole.rs` | [`WholeScript`]: a script that was read to its end |
 //! | `detect.rs` | which dialect a text can be of |
 //! | `lexer.rs` | tokens on top of squawk-lexer's, with every lexical error |
 //! | `literal.rs` | strings and lists of them |
@@ -40,6 +41,7 @@ pub mod network_rule;
 mod place;
 mod print;
 mod script;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -60,3 +62,4 @@ pub use print::{
     Lists, WriteError, comment_on, create_lists, create_rule, create_rules, write_name,
 };
 pub use script::{MAX_STATEMENT, MAX_TEXT, Statements, decode};
+pub use whole::WholeScript;

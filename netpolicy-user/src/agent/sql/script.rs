@@ -8,7 +8,6 @@
 
 mod batch;
 mod pending;
-mod read;
 mod unversioned;
 
 use std::sync::Arc;
@@ -26,11 +25,10 @@ use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::agent::writer::Writer;
 use crate::api::{Changed, Existing, SqlRequest, SqlResponse, SqlResult};
-use crate::model::{Applied, Dialect, State};
-use crate::sql::Statement;
+use crate::model::{Applied, State};
 use crate::sql::meaning::{self, Action, Changes, Scene, only_asks, plan};
+use crate::sql::{Statement, WholeScript};
 use pending::{Batching, PendingChanges};
-use read::ReadScript;
 
 /// Bytes of a text above which statements are made as one where they can be: to compile and
 /// to store a large state for each of them takes longer than all else.
@@ -58,7 +56,7 @@ pub fn run(
 ) -> ScriptOutcome {
     writer.expect_text(request.text.len());
     let mut outcome = ScriptOutcome::default();
-    let statements = match ReadScript::of(request) {
+    let mut statements = match WholeScript::read(&request.text, request.dialect) {
         Ok(statements) => statements,
         Err(error) => {
             outcome.failure = Some(failure::unreadable(&error));
@@ -81,7 +79,7 @@ pub fn run(
             writer.audit_refusal(requester, &format!("sql: {}", name.escape_debug()), &error);
         }
         outcome.failure = Some(failure);
-        outcome.response.dialect = statements.dialect;
+        outcome.response.dialect = statements.dialect();
         return outcome;
     }
     // The script as a whole was written for that revision, and its first statement may make
@@ -106,11 +104,12 @@ pub fn run(
         requester,
         options,
         name,
-        dialect: statements.dialect,
     };
-    outcome.failure = script.run(statements, &mut outcome.response.results).err();
-    outcome.response.dialect = script.dialect;
+    outcome.failure = script
+        .run(&mut statements, &mut outcome.response.results)
+        .err();
     script.writer.rest();
+    outcome.response.dialect = statements.dialect();
     outcome
 }
 
@@ -122,8 +121,6 @@ struct RunningScript<'w, 't> {
     requester: Requester,
     options: ChangeOptions,
     name: &'w str,
-    /// Of the statement that came last.
-    dialect: Option<Dialect>,
     /// Which statements are made as one.
     batch: Batching,
     /// The changes so far that are to be made as one.

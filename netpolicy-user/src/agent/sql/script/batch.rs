@@ -12,19 +12,18 @@ use jiff::Timestamp;
 
 use super::RunningScript;
 use super::pending::{Batching, PendingChanges};
-use super::read::ReadScript;
 use crate::agent::error::AgentError;
 use crate::agent::sql::failure::{self, ScriptFailure};
 use crate::api::SqlResult;
 use crate::model::{Applied, State};
 use crate::sql::meaning::{makes_revisions, only_asks, says_force};
-use crate::sql::{Statement, Verb};
+use crate::sql::{Statement, Verb, WholeScript};
 
 impl<'t> RunningScript<'_, 't> {
     /// Runs all statements.
     pub(super) fn run(
         &mut self,
-        statements: ReadScript<'t>,
+        statements: &mut WholeScript<'t>,
         results: &mut Vec<SqlResult>,
     ) -> Result<(), ScriptFailure> {
         if self.batch == Batching::Atomic {
@@ -43,15 +42,11 @@ impl<'t> RunningScript<'_, 't> {
 
     fn statements(
         &mut self,
-        statements: ReadScript<'t>,
+        statements: &mut WholeScript<'t>,
         results: &mut Vec<SqlResult>,
     ) -> Result<(), ScriptFailure> {
         for statement in statements {
             let statement = statement.map_err(|error| failure::unreadable(&error))?;
-            self.dialect = Some(match statement.verb {
-                Verb::SetDialect(dialect) => dialect,
-                _ => statement.dialect,
-            });
             match self.batch {
                 Batching::Bulk => self.in_bulk(statement, results)?,
                 _ => {
