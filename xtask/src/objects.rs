@@ -1,4 +1,4 @@
-//! The BPF objects, built beside everything else.
+//! The BPF objects, built concurrently with everything else.
 //!
 //! Cargo would begin with them last: only one crate waits for them, and a crate comes first
 //! that many wait for. So the last processor would wait for the objects alone.

@@ -9,8 +9,8 @@ use clap::Command;
 /// Where examples begin in the text after a command's options.
 const HEADING: &str = "Examples:";
 
-/// Each command, by its words after `netpolicy`, and two command lines: those that no table
-/// beside has.
+/// Each command, by its words after `netpolicy`, and two command lines: those that no
+/// other table has.
 static EXAMPLES: [(&str, [&str; 2]); 17] = [
     (
         "",
