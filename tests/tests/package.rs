@@ -156,7 +156,7 @@ fn package_is_installed_upgraded_removed_and_purged() {
     installed.host.assert_connects(&[(BLOCKED, PORT)]);
     installed.ok("netpolicy attach");
     installed.host.assert_times_out(&[(BLOCKED, PORT)]);
-    // Purged at once, with the agent killed: what it pinned goes all the same.
+    // Purged at once, with the agent killed: what it pinned is removed as well.
     drop(installed.agent.take());
     installed.host.assert_times_out(&[(BLOCKED, PORT)]);
     installed.ok("dpkg --purge netpolicy");
