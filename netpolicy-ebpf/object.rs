@@ -6,13 +6,16 @@
 //! them is the bpf-linker that `cargo xtask setup` built against this toolchain's own
 //! LLVM; one from elsewhere might not read its bitcode.
 //!
+//! What is built in does not depend on where it is built: paths of the machine are mapped away,
+//! and DWARF is left out. The types of maps and the source lines of the verifier's messages are
+//! in BTF, which stays.
+//!
 //! Not by `aya-build`, which says for which processor (`CARGO_ENCODED_RUSTFLAGS` is its
 //! own): LLVM's "v3" has registers and jumps of 32 bits (Linux 5.1), which spare masks
 //! and shifts on the way of every packet.
 
 use std::env;
-use std::ffi::OsString;
-use std::fs;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -69,6 +72,7 @@ fn build(binaries: &[&str]) -> Result<()> {
         linker.display()
     );
     let linker_dir = linker.parent().context("find the linker's directory")?;
+    let sysroot = sysroot(&toolchain)?;
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(
         [linker_dir.to_owned()]
@@ -94,7 +98,7 @@ fn build(binaries: &[&str]) -> Result<()> {
         .current_dir(workspace.join("netpolicy-ebpf"))
         .env("PATH", path)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?)
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(workspace, &sysroot)?)
         // Of the toolchain that builds this script.
         .env_remove("RUSTC")
         .env_remove("RUSTC_WORKSPACE_WRAPPER");
@@ -111,8 +115,7 @@ fn build(binaries: &[&str]) -> Result<()> {
     anyhow::ensure!(is_built, "the XDP program does not build");
     for name in binaries {
         let built = target_dir.join(target).join("release").join(name);
-        fs::copy(&built, out_dir.join(name))
-            .with_context(|| format!("copy {}", built.display()))?;
+        strip(&sysroot, &built, &out_dir.join(name))?;
     }
     println!(
         "cargo::rerun-if-changed={}",
@@ -121,17 +124,78 @@ fn build(binaries: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Where the toolchain is.
+fn sysroot(toolchain: &str) -> Result<PathBuf> {
+    let output = Command::new("rustup")
+        .args(["run", toolchain, "rustc", "--print", "sysroot"])
+        .output()
+        .context("start rustup")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "rustc does not tell its sysroot: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let path = String::from_utf8(output.stdout).context("read the sysroot's path")?;
+    Ok(PathBuf::from(path.trim_end()))
+}
+
+/// Copies an object without what only debuggers read: five sixths of it.
+fn strip(sysroot: &Path, from: &Path, to: &Path) -> Result<()> {
+    let host = env::var("HOST").context("read HOST")?;
+    // The one of binutils knows no BPF.
+    let objcopy = sysroot
+        .join("lib/rustlib")
+        .join(host)
+        .join("bin/rust-objcopy");
+    let output = Command::new(&objcopy)
+        .arg("--strip-debug")
+        // Loaders go by the offsets that are in place.
+        .arg("--remove-section=.rel.BTF.ext")
+        .args([from, to])
+        .env("LD_LIBRARY_PATH", sysroot.join("lib"))
+        .output()
+        .with_context(|| {
+            format!(
+                "start {}: netpolicy needs the toolchain as rustup installs it (https://rustup.rs)",
+                objcopy.display()
+            )
+        })?;
+    anyhow::ensure!(
+        output.status.success(),
+        "strip {}: {}",
+        from.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
 /// As cargo takes them from the environment: separated by 0x1f.
-fn rust_flags() -> Result<OsString> {
+fn rust_flags(workspace: &Path, sysroot: &Path) -> Result<OsString> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH").context("read CARGO_CFG_TARGET_ARCH")?;
-    // What aya-ebpf asks for: whose registers probes would see.
-    let cfg = format!("--cfg=bpf_target_arch=\"{arch}\"");
-    let flags = [
-        cfg.as_str(),
-        "-Ctarget-cpu=v3",
+    let mut flags = vec![
+        // What aya-ebpf asks for: whose registers probes would see.
+        format!("--cfg=bpf_target_arch=\"{arch}\"").into(),
+        "-Ctarget-cpu=v3".into(),
         // For the verifier's messages, and for maps' types.
-        "-Cdebuginfo=2",
-        "-Clink-arg=--btf",
+        "-Cdebuginfo=2".into(),
+        "-Clink-arg=--btf".into(),
+        // The linker copies source lines into BTF. It finds none under the paths below, but those
+        // of the crate itself in its debug information: only in the fifth version of DWARF.
+        "-Zembed-source=yes".into(),
+        "-Cdwarf-version=5".into(),
     ];
-    Ok(flags.join("\u{1f}").into())
+    let cargo_home = tools::cargo_home()?;
+    // The last that fits counts.
+    for (from, to) in [
+        (sysroot, "/rust"),
+        (&cargo_home, "/cargo"),
+        (workspace, "/netpolicy"),
+    ] {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(from);
+        flag.push("=");
+        flag.push(to);
+        flags.push(flag);
+    }
+    Ok(flags.join(OsStr::new("\u{1f}")))
 }

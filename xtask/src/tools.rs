@@ -46,13 +46,21 @@ pub(crate) fn tools_dir(toolchain: &str) -> Result<PathBuf> {
     if let Some(dir) = env::var_os(TOOLS_DIR_VARIABLE).filter(|dir| !dir.is_empty()) {
         return std::path::absolute(dir).context("make the tools directory's path absolute");
     }
-    let cargo_home = match env::var_os("CARGO_HOME").filter(|dir| !dir.is_empty()) {
-        Some(dir) => std::path::absolute(dir).context("make CARGO_HOME absolute")?,
-        None => env::home_dir()
-            .with_context(|| format!("set HOME, CARGO_HOME or {TOOLS_DIR_VARIABLE}"))?
-            .join(".cargo"),
-    };
+    let cargo_home = cargo_home().with_context(|| format!("or set {TOOLS_DIR_VARIABLE}"))?;
     Ok(cargo_home.join("netpolicy-tools").join(toolchain))
+}
+
+/// Where cargo keeps what it downloads: `$CARGO_HOME`, else `~/.cargo`.
+///
+/// # Errors
+/// When neither it nor `HOME` are set.
+pub(crate) fn cargo_home() -> Result<PathBuf> {
+    match env::var_os("CARGO_HOME").filter(|dir| !dir.is_empty()) {
+        Some(dir) => std::path::absolute(dir).context("make CARGO_HOME absolute"),
+        None => Ok(env::home_dir()
+            .context("set HOME or CARGO_HOME")?
+            .join(".cargo")),
+    }
 }
 
 /// The linker of BPF programs among the tools.
