@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::context::wants_colour;
 use super::descriptors;
@@ -93,16 +95,19 @@ fn start_log() -> anyhow::Result<()> {
         Ok(text) if !text.is_empty() => text,
         _ => "info".to_owned(),
     };
-    let filter = EnvFilter::try_new(&filter)
+    let filter: Targets = filter
+        .parse()
         .with_context(|| format!("{VARIABLE}: \"{filter}\" is not a log filter"))?;
     let colour = wants_colour(io::stderr().is_terminal());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || Escaped::new(io::stderr(), Format::Table, colour))
         .with_ansi(colour)
         // What says that a line cannot be written would panic where that cannot be written either:
         // on a full disk, or on a terminal that is gone.
-        .log_internal_errors(false)
+        .log_internal_errors(false);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
         .init();
     Ok(())
 }
