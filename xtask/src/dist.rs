@@ -3,12 +3,15 @@
 //! The same commit gives the same bytes: times are the commit's, paths of the build are mapped
 //! away, and nothing is in a package that depends on when or where it was made.
 
+mod again;
 mod binary;
 mod check;
 mod copyright;
 mod packages;
 mod stage;
+mod target;
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
 
@@ -17,7 +20,8 @@ use clap::Args as ClapArgs;
 use xshell::{Shell, cmd};
 
 use crate::setup::{self, Purpose};
-use crate::workspace;
+use crate::{build, workspace};
+use target::Target;
 
 /// Which packages.
 #[derive(Debug, ClapArgs)]
@@ -28,9 +32,16 @@ pub(crate) struct Args {
     /// The packages' version instead of the workspace's, for tests of upgrades
     #[arg(long)]
     version: Option<String>,
-    /// Leave out lintian and the check of the manual pages
+    /// The architecture of the packages [default: this machine's]
+    #[arg(long, value_enum, value_name = "TRIPLE")]
+    target: Option<Target>,
+    /// Leave out licences, lintian, manual pages and sizes
     #[arg(long)]
     no_check: bool,
+    /// Make the packages once more, of a clone of the last commit in another directory, and
+    /// compare them byte by byte
+    #[arg(long)]
+    check_reproducible: bool,
 }
 
 /// What all parts of a release share.
@@ -41,6 +52,10 @@ struct Release {
     epoch: String,
     /// The same as YYYY-MM-DD.
     date: String,
+    target: Target,
+    /// The binary was given, and is perhaps one for debugging: it is packed quickly, and may
+    /// have any size.
+    is_trial: bool,
     /// Where the packages go.
     out: PathBuf,
 }
@@ -52,12 +67,19 @@ struct Release {
 pub(crate) fn dist(args: &Args) -> Result<()> {
     setup::setup(Purpose::Dist)?;
     let release = Release::of(args)?;
+    release.target.prepare(&release.shell)?;
+    if args.check_reproducible {
+        again::require_clean(&release)?;
+    }
     fs::create_dir_all(&release.out).context("make the packages' directory")?;
     let binary = binary::stripped(&release)?;
     let stage = stage::make(&release, &binary)?;
     let made = packages::make(&release, &stage, &binary)?;
     if !args.no_check {
         check::check(&release, &stage, &made)?;
+    }
+    if args.check_reproducible {
+        again::compare(&release, args, &made)?;
     }
     for path in made.all() {
         let size = fs::metadata(path).map_or(0, |about| about.len());
@@ -88,6 +110,11 @@ impl Release {
             version,
             epoch,
             date,
+            target: match args.target {
+                Some(target) => target,
+                None => Target::host()?,
+            },
+            is_trial: env::var_os(build::BINARY_VARIABLE).is_some_and(|path| !path.is_empty()),
             out,
         })
     }

@@ -1,10 +1,11 @@
-//! `cargo xtask lint`: formatting, lints and documentation, warnings being errors.
+//! `cargo xtask lint`: formatting, lints and documentation, warnings being errors; and licences
+//! and sources of all crates.
 
 use anyhow::Result;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 use crate::setup::{self, Purpose};
-use crate::workspace;
+use crate::{tools, workspace};
 
 /// Runs the checks.
 ///
@@ -12,9 +13,10 @@ use crate::workspace;
 /// When one fails; the later ones are then not run.
 pub(crate) fn lint() -> Result<()> {
     // The lints of netpolicy-user need the XDP program that is built into it.
-    setup::setup(Purpose::Build)?;
+    setup::setup(Purpose::Lint)?;
     let shell = workspace::shell()?;
     cmd!(shell, "cargo fmt --all --check").run()?;
+    crates(&shell)?;
     cmd!(
         shell,
         "cargo clippy --workspace --all-targets -- -D warnings"
@@ -24,4 +26,17 @@ pub(crate) fn lint() -> Result<()> {
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
     Ok(())
+}
+
+/// Licences, banned crates and sources of all crates, as `deny.toml` has them.
+///
+/// # Errors
+/// When one is not allowed.
+pub(crate) fn crates(shell: &Shell) -> Result<()> {
+    let toolchain = tools::pinned_toolchain(workspace::root())?;
+    let deny = tools::cargo_tool(&tools::tools_dir(&toolchain)?, "cargo-deny");
+    workspace::run_aside(cmd!(
+        shell,
+        "{deny} --workspace --locked --log-level warn check licenses bans sources"
+    ))
 }

@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Bench,
     /// To run the tests under other kernels
     Kernels,
+    /// To check formatting, lints and licences
+    Lint,
     /// To make the packages
     Dist,
 }
@@ -37,7 +39,8 @@ impl Purpose {
     fn includes(self, other: Self) -> bool {
         match self {
             Self::Kernels => other <= Self::Test || other == Self::Kernels,
-            Self::Dist => other == Self::Build || other == self,
+            Self::Lint => other == Self::Build || other == self,
+            Self::Dist => matches!(other, Self::Build | Self::Lint | Self::Dist),
             _ => other <= self,
         }
     }
@@ -116,4 +119,12 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
     }
     eprintln!("Set-up: done.");
     Ok(())
+}
+
+/// Brings a cross compiler: one program and Debian's package that has it.
+///
+/// # Errors
+/// When it cannot be brought.
+pub(crate) fn cross_compiler(shell: &Shell, program: &str, package: &str) -> Result<()> {
+    packages::require(shell, program, package)
 }

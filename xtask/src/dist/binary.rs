@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use xshell::cmd;
 
-use super::Release;
-use crate::{build, workspace};
+use super::{Release, target};
+use crate::{build, tools, workspace};
 
 /// That of Amazon Linux 2023 and of RHEL 9 and later: the oldest with a new enough kernel.
 const GLIBC: (u32, u32) = (2, 34);
+
+/// Libraries of the packages that ours depend on: the C library's and the compiler's.
+const LIBRARIES: [&str; 4] = ["libc.so.", "libm.so.", "libgcc_s.so.", "ld-linux"];
 
 /// Cargo's profile.
 const PROFILE: &str = "dist";
@@ -36,20 +39,25 @@ pub(super) fn stripped(release: &Release) -> Result<Binary> {
     };
     let shell = &release.shell;
     let work = release.scratch("binary")?;
+    let header = cmd!(shell, "readelf --file-header {built}")
+        .quiet()
+        .read()?;
+    target::require(release.target, &header)?;
+    let objcopy = release.target.tool("objcopy");
     let (path, symbols) = (work.join("netpolicy"), work.join("netpolicy.debug"));
     cmd!(
         shell,
-        "objcopy --only-keep-debug --compress-debug-sections {built} {symbols}"
+        "{objcopy} --only-keep-debug --compress-debug-sections {built} {symbols}"
     )
     .quiet()
     .run()?;
     cmd!(
         shell,
-        "objcopy --strip-all --remove-section=.comment {built} {path}"
+        "{objcopy} --strip-all --remove-section=.comment {built} {path}"
     )
     .quiet()
     .run()?;
-    cmd!(shell, "objcopy --add-gnu-debuglink={symbols} {path}")
+    cmd!(shell, "{objcopy} --add-gnu-debuglink={symbols} {path}")
         .quiet()
         .run()?;
     let notes = cmd!(shell, "readelf --notes {path}").quiet().read()?;
@@ -74,42 +82,49 @@ fn built(release: &Release) -> Result<PathBuf> {
         .parent()
         .context("find the target directory")?
         .join("dist-build");
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let cargo_home = cargo_home.context("find CARGO_HOME")?;
+    let cargo_home = tools::cargo_home()?;
     let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
-    let maps = [
-        (target.as_path(), "/build"),
-        (workspace::root(), "/netpolicy"),
-        (cargo_home.as_path(), "/cargo"),
-        (Path::new(&sysroot), "/rust"),
-    ];
     // The last that fits counts.
-    let maps = maps.iter().rev();
+    let maps = [
+        (Path::new(&sysroot), "/rust"),
+        (cargo_home.as_path(), "/cargo"),
+        (workspace::root(), "/netpolicy"),
+        (target.as_path(), "/build"),
+    ];
     let rust: Vec<_> = maps
-        .clone()
+        .iter()
         .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
         .chain(["-Clink-arg=-Wl,--build-id=sha1".to_owned()])
         .collect();
     let c: Vec<_> = maps
+        .iter()
         .map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()))
         .collect();
-    let command = cmd!(
+    let options = release.target.cargo_options();
+    let mut command = cmd!(
         shell,
-        "cargo build --locked --package netpolicy-user --bin netpolicy --profile {PROFILE} --target-dir {target}"
+        "cargo build --locked --package netpolicy-user --bin netpolicy --profile {PROFILE} --target-dir {target} {options...}"
     );
+    if let Some((variable, linker)) = release.target.linker() {
+        command = command.env(variable, linker);
+    }
     workspace::run_aside(
         command
             .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"))
             .env("CFLAGS", c.join(" ")),
     )?;
-    Ok(target.join(PROFILE).join("netpolicy"))
+    let built = match release.target.is_foreign() {
+        true => target.join(release.target.triple()),
+        false => target,
+    };
+    Ok(built.join(PROFILE).join("netpolicy"))
 }
 
 /// Refuses a binary that does not start where a supported C library is.
 fn require_old_glibc(release: &Release, binary: &Path) -> Result<()> {
     let shell = &release.shell;
-    let symbols = cmd!(shell, "objdump --dynamic-syms {binary}")
+    let objdump = release.target.tool("objdump");
+    let symbols = cmd!(shell, "{objdump} --dynamic-syms {binary}")
         .quiet()
         .read()?;
     let newer: Vec<_> = symbols.lines().filter(|line| is_newer(line)).collect();
@@ -120,9 +135,26 @@ fn require_old_glibc(release: &Release, binary: &Path) -> Result<()> {
          distribution\n{}",
         newer.join("\n")
     );
+    let dynamic = cmd!(shell, "readelf --dynamic {binary}").quiet().read()?;
+    let foreign: Vec<_> = needed(&dynamic)
+        .filter(|library| !LIBRARIES.iter().any(|known| library.starts_with(known)))
+        .collect();
+    ensure!(
+        foreign.is_empty(),
+        "the packages do not name what has {}: add it to their dependencies",
+        foreign.join(", ")
+    );
     let size = fs::metadata(binary).map_or(0, |about| about.len());
     eprintln!("netpolicy: {size} bytes, for glibc {major}.{minor} and later");
     Ok(())
+}
+
+/// The libraries that `readelf --dynamic` says are needed.
+fn needed(dynamic: &str) -> impl Iterator<Item = &str> {
+    dynamic.lines().filter_map(|line| {
+        let (_, name) = line.split_once("(NEEDED)")?.1.split_once('[')?;
+        name.split(']').next()
+    })
 }
 
 /// Whether a line of `objdump --dynamic-syms` names a symbol that [`GLIBC`] does not have. A
@@ -151,5 +183,18 @@ mod tests {
         assert!(!is_newer(&line.replace("2.38", "2.2.5")));
         assert!(!is_newer(&line.replace("     DF", "  w  DF")));
         assert!(!is_newer("DYNAMIC SYMBOL TABLE:"));
+    }
+
+    #[test]
+    fn needed_libraries_are_read() {
+        let text = "\
+Dynamic section at offset 0x10 contains 32 entries:
+  Tag        Type                         Name/Value
+ 0x0000000000000001 (NEEDED)             Shared library: [libgcc_s.so.1]
+ 0x0000000000000001 (NEEDED)             Shared library: [libc.so.6]
+ 0x000000000000000c (INIT)               0x1590748
+";
+        let found: Vec<_> = needed(text).collect();
+        assert_eq!(found, ["libgcc_s.so.1", "libc.so.6"]);
     }
 }

@@ -149,7 +149,7 @@ fn crates(release: &Release) -> Result<Vec<Crate>> {
         .collect();
     let mut found = BTreeMap::new();
     for (package, target) in [
-        ("netpolicy-user", "x86_64-unknown-linux-gnu"),
+        ("netpolicy-user", release.target.triple()),
         ("netpolicy-ebpf", "bpfel-unknown-none"),
     ] {
         let tree = cmd!(
@@ -268,6 +268,8 @@ mod tests {
             version: "0".to_owned(),
             epoch: "0".to_owned(),
             date: String::new(),
+            target: super::super::target::Target::host().unwrap(),
+            is_trial: false,
             out: std::path::PathBuf::new(),
         };
         let text = text(&release).unwrap();

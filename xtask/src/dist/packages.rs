@@ -1,5 +1,6 @@
 //! The tree of files as `.deb`, `.rpm` and tarball, its debug symbols and its bill of materials.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,11 @@ applies changes atomically and explains each verdict with the rule that gave it.
 After installation no interface is configured: nothing is filtered.";
 const MAINTAINER: &str = "The netpolicy contributors <netpolicy@users.noreply.github.com>";
 
-/// The unit that is enabled and started.
-const UNIT: &str = "usr/lib/systemd/system/netpolicy.service";
+/// Where units are.
+const UNITS: &str = "usr/lib/systemd/system/";
+
+/// The unit that an installation starts. Others are enabled, and begin at the next boot.
+const STARTED: &str = "netpolicy";
 
 /// What was made.
 pub(super) struct Made {
@@ -68,6 +72,7 @@ fn manifest(release: &Release, stage: &Stage) -> Result<PathBuf> {
     let directory = release.scratch("package")?;
     let mut assets = String::new();
     let mut rpm_assets = String::new();
+    let mut units = BTreeSet::new();
     for file in &stage.files {
         let to = file
             .strip_prefix(&stage.root)
@@ -75,8 +80,14 @@ fn manifest(release: &Release, stage: &Stage) -> Result<PathBuf> {
         let to = to.to_str().context("a file's name is no UTF-8")?;
         let mode = fs::metadata(file)?.permissions().mode() & 0o777;
         let file = file.to_str().context("a file's name is no UTF-8")?;
-        // cargo-deb adds the unit itself, from where the scripts are.
-        if to != UNIT {
+        // cargo-deb adds units itself.
+        if let Some(unit) = to.strip_prefix(UNITS) {
+            let name = unit_name(unit);
+            units.insert(name.to_owned());
+            let to = directory.join("units").join(name);
+            fs::create_dir_all(&to)?;
+            fs::copy(file, to.join(unit))?;
+        } else {
             assets += &format!("  [{file:?}, {to:?}, \"{mode:o}\"],\n");
         }
         let kind = match to {
@@ -89,6 +100,7 @@ fn manifest(release: &Release, stage: &Stage) -> Result<PathBuf> {
             0o100_000 | mode
         );
     }
+    let units: String = units.iter().map(|name| systemd_unit(name)).collect();
     let version = &release.version;
     let scripts = workspace::root().join("packaging");
     let script = |name: &str| scripts.join(name).display().to_string();
@@ -109,10 +121,11 @@ maintainer = {MAINTAINER:?}
 extended-description = {DESCRIPTION:?}
 section = \"net\"
 priority = \"optional\"
-depends = \"$auto, systemd | systemd-standalone-sysusers | systemd-sysusers\"
+depends = \"libc6 (>= 2.34), libgcc-s1 (>= 4.2), systemd | systemd-standalone-sysusers | systemd-sysusers\"
 changelog = \"changelog\"
 maintainer-scripts = \"debian\"
-systemd-units = [{{ unit-name = \"netpolicy\", enable = true, start = true, stop-on-upgrade = false, restart-after-upgrade = true }}]
+systemd-units = [
+{units}]
 conf-files = [\"/etc/netpolicy/config.toml\"]
 assets = [
 {assets}]
@@ -137,11 +150,26 @@ assets = [
     for script in ["postinst", "prerm", "postrm"] {
         fs::copy(scripts.join("debian").join(script), debian.join(script))?;
     }
-    fs::copy(stage.root.join(UNIT), debian.join("netpolicy.service"))?;
     fs::create_dir_all(directory.join("src"))?;
     fs::write(directory.join("src/lib.rs"), "")?;
     fs::write(directory.join("changelog"), debian_changelog(release)?)?;
     Ok(directory)
+}
+
+/// The name by which cargo-deb goes for a unit's file: of a template's, that of its unit.
+fn unit_name(file: &str) -> &str {
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    stem.trim_end_matches('@')
+}
+
+/// What cargo-deb does with a unit. Each has a directory of its own, or another's template would
+/// be taken for its own.
+fn systemd_unit(name: &str) -> String {
+    let is_started = name == STARTED;
+    format!(
+        "  {{ unit-name = {name:?}, unit-scripts = \"units/{name}\", enable = true, \
+         start = {is_started}, stop-on-upgrade = false, restart-after-upgrade = {is_started} }},\n"
+    )
 }
 
 /// The packaging's own changelog; what changed in netpolicy is in `changelog.gz`.
@@ -164,35 +192,45 @@ pub(super) fn tool(name: &str) -> Result<PathBuf> {
 
 fn deb(release: &Release, manifest: &Path) -> Result<PathBuf> {
     let (shell, version) = (&release.shell, &release.version);
-    let path = release
-        .out
-        .join(format!("netpolicy_{version}-1_{}.deb", arch().0));
+    let path = release.out.join(format!(
+        "netpolicy_{version}-1_{}.deb",
+        release.target.debian()
+    ));
     let tool = tool("cargo-deb")?;
+    let fast = release.is_trial.then_some("--fast");
+    let target = release.target.triple();
     let manifest = manifest.join("Cargo.toml");
     workspace::run_aside(cmd!(
         shell,
-        "{tool} --no-build --no-strip --offline --compress-type xz --deb-version {version}-1 --manifest-path {manifest} --output {path}"
+        "{tool} --no-build --no-strip --offline --target {target} --compress-type xz {fast...} --deb-version {version}-1 --manifest-path {manifest} --output {path}"
     ))?;
     Ok(path)
 }
 
 fn rpm(release: &Release, manifest: &Path) -> Result<PathBuf> {
     let (shell, version) = (&release.shell, &release.version);
-    let path = release
-        .out
-        .join(format!("netpolicy-{version}-1.{}.rpm", arch().1));
+    let path = release.out.join(format!(
+        "netpolicy-{version}-1.{}.rpm",
+        release.target.machine()
+    ));
     let tool = tool("cargo-generate-rpm")?;
+    let arch = release.target.machine();
+    let compression = if release.is_trial { "gzip" } else { "xz" };
     let _here = shell.push_dir(manifest);
     workspace::run_aside(cmd!(
         shell,
-        "{tool} --auto-req disabled --payload-compress xz --output {path}"
+        "{tool} --auto-req disabled --arch {arch} --payload-compress {compression} --output {path}"
     ))?;
     Ok(path)
 }
 
 /// The tree under one directory, to be unpacked into `/` with `--strip-components=1`.
 fn tarball(release: &Release, stage: &Stage) -> Result<PathBuf> {
-    let name = format!("netpolicy-{}-linux-{}", release.version, arch().1);
+    let name = format!(
+        "netpolicy-{}-linux-{}",
+        release.version,
+        release.target.machine()
+    );
     let path = release.out.join(format!("{name}.tar.xz"));
     let root = &stage.root;
     pack(release, root, &format!("s,^\\.,{name},"), &path)?;
@@ -212,7 +250,7 @@ fn symbols(release: &Release, binary: &Binary) -> Result<PathBuf> {
     let path = release.out.join(format!(
         "netpolicy-debuginfo-{}-linux-{}.tar.xz",
         release.version,
-        arch().1
+        release.target.machine()
     ));
     pack(release, &tree, "s,^\\./,,", &path)?;
     Ok(path)
@@ -222,7 +260,11 @@ fn symbols(release: &Release, binary: &Binary) -> Result<PathBuf> {
 fn pack(release: &Release, root: &Path, transform: &str, to: &Path) -> Result<()> {
     let (shell, epoch) = (&release.shell, &release.epoch);
     // One thread: how many there are changes the bytes.
-    let xz = "xz -6 -T1";
+    let xz = if release.is_trial {
+        "xz -0 -T1"
+    } else {
+        "xz -6 -T1"
+    };
     let command = cmd!(
         shell,
         "tar --directory {root} --create --file {to} --sort=name --mtime=@{epoch} --owner=0 --group=0 --numeric-owner --mode=u+rw,go=rX --format=gnu --transform {transform} --use-compress-program={xz} ."
@@ -264,13 +306,4 @@ fn sbom(release: &Release) -> Result<PathBuf> {
         .join(format!("netpolicy-{}.cdx.json", release.version));
     fs::write(&path, found)?;
     Ok(path)
-}
-
-/// The architecture as Debian names it, and as the others do.
-fn arch() -> (&'static str, &'static str) {
-    match std::env::consts::ARCH {
-        "x86_64" => ("amd64", "x86_64"),
-        "aarch64" => ("arm64", "aarch64"),
-        other => (other, other),
-    }
 }

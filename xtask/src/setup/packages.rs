@@ -172,13 +172,6 @@ const PROGRAMS: &[RequiredProgram] = &[
         purpose: Purpose::Dist,
         optional: false,
     },
-    // Names the packages that a binary's libraries are in.
-    RequiredProgram {
-        probe: Probe::Command("dpkg-shlibdeps"),
-        package: "dpkg-dev",
-        purpose: Purpose::Dist,
-        optional: false,
-    },
     RequiredProgram {
         probe: Probe::Command("xz"),
         package: "xz-utils",
@@ -252,6 +245,21 @@ impl Step for Packages {
         install.extend(packages(&lacking));
         apt_get(shell, &install)
     }
+}
+
+/// Installs one package, if its program is missing, after saying so.
+pub(super) fn require(shell: &Shell, program: &str, package: &str) -> Result<()> {
+    if which::which_in(program, Some(search_path()), "/").is_ok() {
+        return Ok(());
+    }
+    if !has_apt() {
+        bail!("install {program} with this distribution's package manager (Debian's: {package})");
+    }
+    eprintln!("Set-up: {program} is missing: installed by apt-get: {package}");
+    apt_get(
+        shell,
+        &["install", "--yes", "--no-install-recommends", package],
+    )
 }
 
 /// Runs apt-get as root, asking nothing.
