@@ -18,6 +18,7 @@ pub mod background;
 pub mod binary;
 pub mod command;
 pub mod conntrack;
+pub mod debian;
 pub mod docs;
 pub mod evasion;
 pub mod fixtures;

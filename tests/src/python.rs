@@ -14,12 +14,21 @@ mod tools;
 /// When it is not there.
 #[must_use]
 pub fn interpreter() -> PathBuf {
-    let toolchain = tools::pinned_toolchain(workspace()).expect("a pinned toolchain");
-    let python = tools::python(&tools::tools_dir(&toolchain).expect("a tools directory"));
+    let python = tools::python(&tools_dir());
     assert!(
         python.exists(),
         "there is no {}: run cargo xtask setup --for test",
         python.display()
     );
     python
+}
+
+/// Where the tools are kept.
+///
+/// # Panics
+/// When the environment does not say.
+#[must_use]
+pub fn tools_dir() -> PathBuf {
+    let toolchain = tools::pinned_toolchain(workspace()).expect("a pinned toolchain");
+    tools::tools_dir(&toolchain).expect("a tools directory")
 }

@@ -7,56 +7,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use netpolicy_tests::binary;
+use netpolicy_tests::debian::{self, Debian, text};
+use netpolicy_tests::host::NIC;
+use netpolicy_tests::process::Process;
+use netpolicy_tests::{DatabaseHost, Outcome};
+use nix::sys::signal::Signal;
 
-/// The release of Debian.
-const RELEASE: &str = "bookworm";
-
-/// What the package needs, and what shows its pages.
-const PACKAGES: &str = "systemd,man-db";
-
-/// Files that dpkg, apt and man-db write for whatever is installed.
-const NOT_OURS: [&str; 8] = [
-    "./var/lib/dpkg/",
-    "./var/lib/apt/",
-    "./var/lib/systemd/",
-    "./var/cache/",
-    "./var/log/",
-    "./etc/.pwd.lock",
-    "./etc/group-",
-    "./etc/gshadow-",
-];
-
-fn is_long() -> bool {
-    std::env::var_os("NETPOLICY_TEST_LONG").is_some_and(|value| value != "0")
-}
-
-#[track_caller]
-fn ok(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", text(&output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn text(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
-}
-
-/// The packages of the tests' binary; the debian package among them.
-fn packages(out: &Path, version: &str, check: bool) -> PathBuf {
-    let mut command = Command::new("cargo");
-    command.args(["xtask", "dist", "--version", version, "--out"]);
-    command.arg(out).current_dir(binary::workspace());
-    command.env("NETPOLICY_BIN", binary::netpolicy());
-    if !check {
-        command.arg("--no-check");
-    }
-    ok(&mut command);
-    out.join(format!("netpolicy_{version}-1_amd64.deb"))
-}
+const ALLOWED: &str = "10.0.0.1";
+const BLOCKED: &str = "10.66.0.1";
+const PORT: u16 = 5432;
 
 /// The packages of a directory by their names.
 fn made(out: &Path) -> Vec<(String, Vec<u8>)> {
@@ -73,150 +35,208 @@ fn made(out: &Path) -> Vec<(String, Vec<u8>)> {
     made
 }
 
-/// A Debian below a directory.
-struct Debian(tempfile::TempDir);
+/// A database host whose file system is a Debian.
+struct Installed {
+    agent: Option<Process>,
+    debian: Debian,
+    host: DatabaseHost,
+}
 
-impl Debian {
+impl Installed {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let include = format!("--include={PACKAGES}");
-        let mut command = Command::new("debootstrap");
-        command.args(["--variant=minbase", &include, RELEASE]);
-        ok(command.arg(dir.path()));
-        Self(dir)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// A command in it, with what a chroot has: no systemd, no /sys.
-    fn command(&self, line: &[&str]) -> Command {
-        let mut command = Command::new("chroot");
-        command.arg(self.0.path()).args(line);
-        command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LC_ALL", "C.UTF-8")
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        command
+        Self {
+            agent: None,
+            debian: Debian::new(),
+            host: DatabaseHost::without_agent(),
+        }
     }
 
     #[track_caller]
-    fn ok(&self, line: &[&str]) -> String {
-        ok(&mut self.command(line))
+    fn ok(&self, line: &str) -> String {
+        let words: Vec<_> = line.split(' ').collect();
+        debian::ok(&mut self.debian.command_in(self.host.db(), &words))
     }
 
-    fn take(&self, package: &Path) -> String {
-        let name = package.file_name().unwrap().to_string_lossy().into_owned();
-        fs::copy(package, self.path(&name)).unwrap();
-        format!("/{name}")
+    /// What the unit does.
+    fn start(&mut self) {
+        self.agent = Some(started(&self.debian, &self.host));
     }
 
-    /// All files, less those that are not the package's matter.
-    fn files(&self) -> BTreeSet<String> {
-        let mut find = Command::new("find");
-        let listed = ok(find.args([".", "-xdev"]).current_dir(self.0.path()));
-        let is_ours = |name: &&str| {
-            let is_deb = name.ends_with(".deb");
-            !is_deb && !NOT_OURS.iter().any(|other| name.starts_with(other))
-        };
-        listed.lines().filter(is_ours).map(str::to_owned).collect()
+    fn stop(&mut self) {
+        stop(self.agent.take().unwrap());
     }
+
+    fn pins(&self) -> PathBuf {
+        self.debian.path("sys/fs/bpf/netpolicy")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.debian.path(name)
+    }
+
+    /// What was not there before.
+    fn left(&self, before: &BTreeSet<String>) -> Vec<String> {
+        self.debian.files().difference(before).cloned().collect()
+    }
+}
+
+/// An agent of the package that answers.
+fn started(debian: &Debian, host: &DatabaseHost) -> Process {
+    let command = debian.command_in(host.db(), &["netpolicy", "agent"]);
+    let mut agent = Process::start(command, &host.file("installed.log"));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut status = debian.command(&["netpolicy", "status"]);
+    while status.output().unwrap().status.code() == Some(3) {
+        assert!(agent.ended().is_none(), "{}", agent.log());
+        assert!(Instant::now() < deadline, "{}", agent.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    agent
+}
+
+fn stop(mut agent: Process) {
+    agent.signal(Signal::SIGTERM);
+    agent.wait(Duration::from_secs(30));
 }
 
 #[test]
 fn package_is_installed_upgraded_removed_and_purged() {
-    if !is_long() {
+    if !debian::is_long() {
         println!("skipped: makes a Debian; NETPOLICY_TEST_LONG=1 runs it");
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let first = packages(&dir.path().join("first"), "0.1.0", true);
-    let again = packages(&dir.path().join("again"), "0.1.0", false);
-    let (a, b) = (made(first.parent().unwrap()), made(again.parent().unwrap()));
-    assert_eq!(
-        a.len(),
-        5,
-        "{:?}",
-        a.iter().map(|(name, _)| name).collect::<Vec<_>>()
-    );
-    for ((name, bytes), (other, others)) in a.iter().zip(&b) {
-        assert!(
-            name == other && bytes == others,
-            "{name} and {other} differ"
-        );
-    }
-    let next = packages(&dir.path().join("next"), "0.1.1", false);
+    let first = debian::packages(&dir.path().join("first"), "0.1.0", true);
+    let again = debian::packages(&dir.path().join("again"), "0.1.0", false);
+    assert_same(&first, &again);
+    let next = debian::packages(&dir.path().join("next"), "0.1.1", false);
 
-    let debian = Debian::new();
-    let before = debian.files();
-    let (first, next) = (debian.take(&first), debian.take(&next));
-    debian.ok(&["dpkg", "--install", &first]);
+    let mut installed = Installed::new();
+    let before = installed.debian.files();
+    let (first, next) = (installed.debian.take(&first), installed.debian.take(&next));
+    installed.ok(&format!("dpkg --install {first}"));
+    assert_usable(&installed);
 
-    let version = debian.ok(&["netpolicy", "--version"]);
-    assert!(version.starts_with("netpolicy "), "{version}");
-    let page = debian.ok(&["man", "-P", "cat", "netpolicy-policy-create"]);
-    assert!(page.contains("--allow-file"), "{page}");
-    assert!(
-        debian
-            .ok(&["man", "-P", "cat", "5", "netpolicy.toml"])
-            .contains("state_dir")
-    );
-    let no_agent = debian.command(&["netpolicy", "status"]).output().unwrap();
-    assert_eq!(no_agent.status.code(), Some(3), "{}", text(&no_agent));
-    assert!(
-        debian
-            .path("etc/systemd/system/multi-user.target.wants/netpolicy.service")
-            .is_symlink()
-    );
-    assert!(
-        debian
-            .ok(&["getent", "group", "netpolicy"])
-            .starts_with("netpolicy:")
-    );
-    // No interface and no policy: whoever installs it is not cut off.
-    let shipped = fs::read_to_string(debian.path("etc/netpolicy/config.toml")).unwrap();
+    let shipped = fs::read_to_string(installed.path("etc/netpolicy/config.toml")).unwrap();
     assert_eq!(shipped, netpolicy_user::config::commented_default());
+    let config = format!("{shipped}\ninterfaces = [\"{NIC}\"]\n");
+    fs::write(installed.path("etc/netpolicy/config.toml"), &config).unwrap();
+    fs::write(installed.path("etc/netpolicy/policy.toml"), "").unwrap();
+    installed.start();
+    installed.ok("netpolicy policy create abuse --block 10.66.0.0/16");
+    installed.host.assert_times_out(&[(BLOCKED, PORT)]);
+    assert!(installed.pins().join("live").is_dir());
 
-    // What the administrator makes and changes outlives the upgrade.
-    let config = format!("{shipped}\ninterfaces = [\"eth0\"]\n");
-    fs::write(debian.path("etc/netpolicy/config.toml"), &config).unwrap();
-    fs::write(debian.path("etc/netpolicy/policy.toml"), "").unwrap();
-    fs::create_dir_all(debian.path("var/lib/netpolicy")).unwrap();
-    fs::write(debian.path("var/lib/netpolicy/state.db"), "").unwrap();
-    debian.ok(&["dpkg", "--install", &next]);
-    let installed = debian.ok(&[
-        "dpkg-query",
-        "--show",
-        "--showformat=${Version} ${Status}",
-        "netpolicy",
-    ]);
-    assert_eq!(installed, "0.1.1-1 install ok installed");
-    let kept = fs::read_to_string(debian.path("etc/netpolicy/config.toml")).unwrap();
+    upgrade_under_attempts(&mut installed, &next);
+    // What the administrator made and changed outlives it.
+    let kept = fs::read_to_string(installed.path("etc/netpolicy/config.toml")).unwrap();
     assert_eq!(kept, config);
 
-    debian.ok(&["dpkg", "--remove", "netpolicy"]);
-    let left = debian.files();
-    let left: Vec<_> = left.difference(&before).map(String::as_str).collect();
+    // A stopped service filters; a removed one does not, since nothing could end it.
+    installed.stop();
+    installed.host.assert_times_out(&[(BLOCKED, PORT)]);
+    installed.ok("dpkg --remove netpolicy");
+    installed.host.assert_connects(&[(BLOCKED, PORT)]);
+    assert!(!installed.pins().exists());
+    let left = installed.left(&before);
     println!("after remove: {left:#?}");
-    assert!(left.contains(&"./etc/netpolicy/config.toml"), "{left:?}");
-    assert!(left.contains(&"./var/lib/netpolicy/state.db"), "{left:?}");
+    for name in ["etc/netpolicy/config.toml", "var/lib/netpolicy/state.db"] {
+        assert!(left.contains(&format!("./{name}")), "{left:?}");
+    }
     assert!(
         !left.iter().any(|name| name.starts_with("./usr/")),
         "{left:?}"
     );
 
-    debian.ok(&["dpkg", "--purge", "netpolicy"]);
-    let after = debian.files();
-    let left: Vec<_> = after.difference(&before).map(String::as_str).collect();
+    // Installed once more it stays detached, and says so.
+    let mut install = installed.debian.command(&["dpkg", "--install", &next]);
+    let said = text(&install.output().unwrap());
+    assert!(said.contains("nothing is filtered until"), "{said}");
+    installed.start();
+    installed.host.assert_connects(&[(BLOCKED, PORT)]);
+    installed.ok("netpolicy attach");
+    installed.host.assert_times_out(&[(BLOCKED, PORT)]);
+    // Purged at once, with the agent killed: what it pinned is removed as well.
+    drop(installed.agent.take());
+    installed.host.assert_times_out(&[(BLOCKED, PORT)]);
+    installed.ok("dpkg --purge netpolicy");
+    installed
+        .host
+        .assert_connects(&[(BLOCKED, PORT), (ALLOWED, PORT)]);
+    assert!(!installed.pins().exists());
+    let left = installed.left(&before);
     println!("after purge: {left:#?}");
     assert_eq!(left, ["./etc/netpolicy", "./etc/netpolicy/policy.toml"]);
+    let after = installed.debian.files();
     let lost: Vec<_> = before.difference(&after).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    let group = debian
-        .command(&["getent", "group", "netpolicy"])
-        .output()
-        .unwrap();
+    let mut group = installed.debian.command(&["getent", "group", "netpolicy"]);
+    let group = group.output().unwrap();
     assert!(!group.status.success(), "{}", text(&group));
+}
+
+/// Fails unless the packages next to these two are the same, byte by byte.
+fn assert_same(first: &Path, again: &Path) {
+    let (a, b) = (made(first.parent().unwrap()), made(again.parent().unwrap()));
+    let names: Vec<_> = a.iter().map(|(name, _)| name).collect();
+    assert_eq!(a.len(), 5, "{names:?}");
+    for ((name, bytes), (other, others)) in a.iter().zip(&b) {
+        let is_same = name == other && bytes == others;
+        assert!(is_same, "{name} and {other} differ");
+    }
+}
+
+/// Fails unless what was installed starts, documents itself and is enabled.
+fn assert_usable(installed: &Installed) {
+    let version = installed.ok("netpolicy --version");
+    assert!(version.starts_with("netpolicy "), "{version}");
+    let page = installed.ok("man -P cat netpolicy-policy-create");
+    assert!(page.contains("--allow-file"), "{page}");
+    let page = installed.ok("man -P cat 5 netpolicy.toml");
+    assert!(page.contains("state_dir"), "{page}");
+    let mut status = installed.debian.command(&["netpolicy", "status"]);
+    let no_agent = status.output().unwrap();
+    assert_eq!(no_agent.status.code(), Some(3), "{}", text(&no_agent));
+    let enabled = "etc/systemd/system/multi-user.target.wants/netpolicy.service";
+    assert!(installed.path(enabled).is_symlink());
+    let group = installed.ok("getent group netpolicy");
+    assert!(group.starts_with("netpolicy:"), "{group}");
+}
+
+/// Upgrades, and restarts the agent as the service manager does, while a blocked and an allowed
+/// source try to connect: no attempt gets another verdict.
+fn upgrade_under_attempts(installed: &mut Installed, next: &str) {
+    let is_over = AtomicBool::new(false);
+    let Installed {
+        agent,
+        debian,
+        host,
+    } = installed;
+    let attempts = std::thread::scope(|scope| {
+        let attempts = scope.spawn(|| {
+            let mut count = 0;
+            while !is_over.load(Ordering::Acquire) {
+                assert_eq!(host.connect(ALLOWED, PORT), Outcome::Connected);
+                let blocked = host.connect_briefly(BLOCKED, PORT);
+                assert_eq!(blocked, Outcome::TimedOut);
+                count += 1;
+            }
+            count
+        });
+        let line = ["dpkg", "--install", next];
+        debian::ok(&mut debian.command_in(host.db(), &line));
+        stop(agent.take().unwrap());
+        *agent = Some(started(debian, host));
+        is_over.store(true, Ordering::Release);
+        attempts.join().unwrap()
+    });
+    println!("{attempts} attempts of each source during the upgrade");
+    assert!(attempts > 0);
+    let mut query = debian.command(&["dpkg-query", "--show"]);
+    query
+        .arg("--showformat=${Version} ${Status}")
+        .arg("netpolicy");
+    assert_eq!(debian::ok(&mut query), "0.1.1-1 install ok installed");
+    let policies = installed.ok("netpolicy policy list");
+    assert!(policies.contains("abuse"), "{policies}");
 }
