@@ -300,11 +300,32 @@ impl Root {
     fn enable(&self, unit: &str, target: &str) {
         let wants = self.path(&format!("etc/systemd/system/{target}.wants"));
         fs::create_dir_all(&wants).unwrap();
-        symlink(format!("/lib/systemd/system/{unit}"), wants.join(unit)).unwrap();
+        // Of a template, any instance.
+        let name = unit.replace("@.", "@db.");
+        symlink(format!("/lib/systemd/system/{unit}"), wants.join(name)).unwrap();
     }
 
-    fn write_unit(&self, text: &str) {
-        fs::write(self.path("usr/lib/systemd/system/netpolicy.service"), text).unwrap();
+    fn write_unit(&self, name: &str, text: &str) {
+        fs::write(self.path("usr/lib/systemd/system").join(name), text).unwrap();
+    }
+
+    /// Installs and enables all units of the packages; their names.
+    fn install(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for file in fs::read_dir(unit().parent().unwrap()).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            self.write_unit(&name, &text);
+            let wanted = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("WantedBy="));
+            for target in wanted.flat_map(str::split_whitespace) {
+                self.enable(&name, target);
+            }
+            names.push(name);
+        }
+        names
     }
 
     /// What systemd has against the units that are started at boot. It ends with 0 whatever
@@ -323,18 +344,19 @@ impl Root {
 }
 
 #[test]
-fn unit_makes_no_ordering_cycle_with_debians_units() {
+fn units_make_no_ordering_cycle_with_debians_units() {
     if std::env::var_os("NETPOLICY_TEST_LONG").is_none_or(|value| value == "0") {
         println!("skipped: downloads Debian's packages; NETPOLICY_TEST_LONG=1 runs it");
         return;
     }
     let root = Root::new();
     assert_eq!(root.complaints(), "", "Debian's own units");
-    root.enable("netpolicy.service", "multi-user.target");
-    root.write_unit(&fs::read_to_string(unit()).unwrap());
+    let names = root.install();
+    println!("with {}", names.join(", "));
+    assert!(names.iter().any(|name| name == "netpolicy.service"));
     assert_eq!(root.complaints(), "");
     // The check finds the cycle of a unit with default dependencies.
-    root.write_unit(FORMER);
+    root.write_unit("netpolicy.service", FORMER);
     let complaints = root.complaints();
     assert!(
         complaints.contains("Found ordering cycle") && complaints.contains("netpolicy.service"),
