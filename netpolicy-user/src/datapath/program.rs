@@ -20,6 +20,7 @@ use super::{
     DatapathError, Hook, LinkLayer,
     maps::{self, Maps},
     pins,
+    retry::five_times_while,
     sys::link::Kind,
 };
 
@@ -153,15 +154,27 @@ pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     let variables = VARIANTS.each_ref().map(Variables::of);
     // One loader for all: each new one parses the kernel's BTF, which takes longer than all else.
     let mut loader = loader(&engine, dir)?;
+    let mut opened = Vec::new();
     let mut at = 0;
     for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
-        let mut ebpf = variables[at].open_object(&mut loader, dir)?;
-        for variant in together {
-            load_to(&mut ebpf, variant, &new_pin(dir, variant.pin))?;
-        }
+        opened.push((variables[at].open_object(&mut loader, dir)?, together));
         at += together.len();
     }
-    Ok(())
+    // The verifier takes most of the time, and verifies several at once for who may load any.
+    std::thread::scope(|scope| {
+        let loading = opened.into_iter().map(|(mut ebpf, together)| {
+            scope.spawn(move || {
+                let mut all = together.iter();
+                all.try_for_each(|v| load_to(&mut ebpf, v, &new_pin(dir, v.pin)))
+            })
+        });
+        // All of them begin before the first is waited for.
+        let loading: Vec<_> = loading.collect();
+        let loaded = loading.into_iter().map(std::thread::ScopedJoinHandle::join);
+        loaded.fold(Ok(()), |done, joined| {
+            done.and(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    })
 }
 
 /// A loader of the object over the maps pinned in `dir`.
@@ -254,19 +267,6 @@ fn uninterrupted(load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), D
         _ => false,
     };
     five_times_while(is_interrupted, load).map_err(DatapathError::load)
-}
-
-fn five_times_while<E>(
-    is_worth_it: impl Fn(&E) -> bool,
-    mut load: impl FnMut() -> Result<(), E>,
-) -> Result<(), E> {
-    for _ in 1..5 {
-        match load() {
-            Err(error) if is_worth_it(&error) => {}
-            done => return done,
-        }
-    }
-    load()
 }
 
 fn load_to(ebpf: &mut Ebpf, variant: &Variant, pin: &Path) -> Result<(), DatapathError> {
@@ -422,29 +422,4 @@ pub fn program_name(id: u32) -> Option<String> {
     let mut programs = aya::programs::loaded_programs().flatten();
     let program = programs.find(|program| program.id() == id)?;
     program.name_as_str().map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How often it is tried where each failure answers this, and what comes of it.
-    fn tried(error: &'static str) -> (u32, Result<(), &'static str>) {
-        let mut tries = 0;
-        let done = five_times_while(
-            |error| *error == "interrupted",
-            || {
-                tries += 1;
-                Err(error)
-            },
-        );
-        (tries, done)
-    }
-
-    #[test]
-    fn interrupted_load_is_tried_five_times_and_a_refused_one_once() {
-        assert_eq!(tried("interrupted"), (5, Err("interrupted")));
-        assert_eq!(tried("refused"), (1, Err("refused")));
-        assert_eq!(five_times_while(|(): &()| true, || Ok(())), Ok(()));
-    }
 }

@@ -23,3 +23,42 @@ pub(super) fn while_out_of_memory<T>(
         }
     }
 }
+
+/// Tries five times in all, as long as an error is worth it.
+pub(super) fn five_times_while<E>(
+    is_worth_it: impl Fn(&E) -> bool,
+    mut load: impl FnMut() -> Result<(), E>,
+) -> Result<(), E> {
+    for _ in 1..5 {
+        match load() {
+            Err(error) if is_worth_it(&error) => {}
+            done => return done,
+        }
+    }
+    load()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often it is tried where each failure answers this, and what comes of it.
+    fn tried(error: &'static str) -> (u32, Result<(), &'static str>) {
+        let mut tries = 0;
+        let done = five_times_while(
+            |error| *error == "interrupted",
+            || {
+                tries += 1;
+                Err(error)
+            },
+        );
+        (tries, done)
+    }
+
+    #[test]
+    fn interrupted_load_is_tried_five_times_and_a_refused_one_once() {
+        assert_eq!(tried("interrupted"), (5, Err("interrupted")));
+        assert_eq!(tried("refused"), (1, Err("refused")));
+        assert_eq!(five_times_while(|(): &()| true, || Ok(())), Ok(()));
+    }
+}

@@ -25,7 +25,10 @@ pub(super) fn check(host: &ExaminedHost<'_>, devices: &[Device], lines: &mut Lin
     }
     for line in exposure::overtaken(&status.enforcement.interfaces) {
         let (name, found) = line.split_once(": ").unwrap_or(("interface", &line));
-        lines.fail(name, found, "see the line");
+        let (found, advice) = found
+            .split_once("; ")
+            .unwrap_or((found, "attach it after netpolicy"));
+        lines.fail(name, found, advice);
     }
     twice(&status.enforcement.interfaces, devices, lines);
     others(status, lines);
@@ -91,7 +94,7 @@ fn filtered(
             format!("{found}: generic XDP slows what passes"),
             match host.config.hook {
                 HookChoice::Generic => "set hook = \"auto\" or \"tcx\"",
-                _ => "see the reason in the line",
+                _ => "nothing else can be had there: the reason is in the line",
             },
         ),
         _ if !device.is_up => lines.ok(check, format!("{found}; it is down")),
