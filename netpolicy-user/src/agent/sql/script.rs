@@ -60,6 +60,7 @@ pub fn run(
         Ok(statements) => statements,
         Err(error) => {
             outcome.failure = Some(failure::unreadable(&error));
+            outcome.response.dialect = request.dialect;
             return outcome;
         }
     };
