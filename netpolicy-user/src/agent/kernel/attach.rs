@@ -120,19 +120,25 @@ impl Attacher {
     /// very interface that is meant.
     pub fn take_over(&mut self) {
         let attached = self.kernel_attached().unwrap_or_default();
-        let mut strays = Vec::new();
         let names: Vec<String> = attached.into_iter().map(|(name, _)| name).collect();
         if self.patterns.is_empty() {
             self.patterns = Patterns::new(&names);
         }
-        self.select();
-        let selected = &self.selection.names;
-        strays.extend(names.into_iter().filter(|name| !selected.contains(name)));
+        let mut strays = Vec::new();
+        if self.select().is_none() {
+            let selected = &self.selection.names;
+            strays.extend(names.into_iter().filter(|name| !selected.contains(name)));
+        } else if self.selection.names.is_empty() {
+            // Which of them are configured is not known: all stay filtered.
+            self.selection.names = names;
+        }
         if self.patterns.is_empty() {
             tracing::warn!("no interface is configured: nothing is filtered");
         }
         self.settle();
         self.check();
+        // A list that is made while interfaces come and go can lack one of them.
+        strays.retain(|name| !self.selection.names.contains(name));
         for name in strays {
             self.let_go(&name);
         }
@@ -193,7 +199,7 @@ impl Attacher {
         if self.is_detached() {
             self.stay_detached(&attached.unwrap_or_default());
         } else if let Some(attached) = attached {
-            self.select();
+            let unlisted = self.select();
             for name in self.selection.names.clone() {
                 self.check_interface(name, &attached);
             }
@@ -201,7 +207,8 @@ impl Attacher {
                 self.fault(pattern, UNMATCHED.to_owned());
             }
             self.let_go_of_covered(&attached);
-            self.keep();
+            let unkept = self.keep();
+            self.set_fault(unlisted.or(unkept));
         }
         std::mem::take(&mut self.is_changed)
     }
@@ -270,9 +277,9 @@ impl Attacher {
         }
     }
 
-    /// Puts removed pins back.
-    fn keep(&mut self) {
-        let fault = match self.links.keep() {
+    /// Puts removed pins back; why it cannot.
+    fn keep(&mut self) -> Option<String> {
+        match self.links.keep() {
             Ok(again) => {
                 for index in again {
                     let known = self.attached.iter().find(|(_, i)| **i == index);
@@ -294,8 +301,7 @@ impl Attacher {
                 "links may not be pinned, and filtering ends with the agent then, trying again: {}",
                 chain(&error)
             )),
-        };
-        self.set_fault(fault);
+        }
     }
 
     /// Names and indices of the interfaces here; `None` if the kernel does not say.

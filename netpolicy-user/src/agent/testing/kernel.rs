@@ -40,6 +40,8 @@ pub(in crate::agent) struct FakeKernelState {
     pub fail_prepare: bool,
     pub fail_bypasses: bool,
     pub fail_commit: bool,
+    /// Interfaces cannot be listed.
+    pub fail_devices: bool,
     pub probe: Option<(Action, Reason)>,
     /// Where looks stop: told that one arrived, it waits to go on.
     pub gate: Option<Gate>,
@@ -228,6 +230,9 @@ impl LinkSet for FakeKernel {
     }
 
     fn devices(&self) -> Result<Vec<Device>, EnforcerError> {
+        if self.lock().fail_devices {
+            return Err(refusal("no buffer space available", false));
+        }
         let known = self.lock().links.clone();
         let device = |(name, index)| Device {
             name,

@@ -7,8 +7,8 @@ use crate::selection::Selection;
 
 impl Attacher {
     /// Looks which interfaces the configuration selects. If that cannot be told, it is what it
-    /// was.
-    pub(super) fn select(&mut self) {
+    /// was: then why.
+    pub(super) fn select(&mut self) -> Option<String> {
         let selection = match self.patterns.names() {
             Some(names) => Selection {
                 names,
@@ -17,16 +17,15 @@ impl Attacher {
             None => match self.links.devices() {
                 Ok(devices) => self.patterns.select(&devices),
                 Err(error) => {
-                    self.set_fault(Some(format!(
+                    return Some(format!(
                         "the interfaces cannot be listed, trying again: {}",
                         chain(&error)
-                    )));
-                    return;
+                    ));
                 }
             },
         };
         if selection == self.selection {
-            return;
+            return None;
         }
         for (name, by) in &selection.covered {
             if !self
@@ -47,6 +46,7 @@ impl Attacher {
         let known = self.selection.configured();
         self.unfiltered.retain(|name, _| known.contains(name));
         self.attached.retain(|name, _| known.contains(name));
+        None
     }
 
     /// Detaches from interfaces that a pattern selected until another that receives their

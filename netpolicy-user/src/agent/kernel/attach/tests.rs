@@ -35,6 +35,33 @@ fn what_is_configured_no_more_stays_filtered_until_what_is_can_be() {
 }
 
 #[test]
+fn interfaces_stay_filtered_while_they_cannot_be_listed() {
+    let bench = Bench::new().restart(&["eth*"]);
+    assert_eq!(attached(&bench), ["eth7", "eth8"]);
+    bench.kernel.lock().fail_devices = true;
+    let mut bench = bench.restart(&["eth*"]);
+    assert_eq!(attached(&bench), ["eth7", "eth8"]);
+    assert_eq!(bench.snapshot().interfaces, ["eth7", "eth8"]);
+    let faults = &bench.snapshot().faults;
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault.contains("the interfaces cannot be listed")),
+        "{faults:?}"
+    );
+    bench.kernel.lock().fail_devices = false;
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7", "eth8"]);
+    assert!(bench.snapshot().faults.is_empty());
+    let detached = bench
+        .kernel
+        .journal()
+        .into_iter()
+        .find(|line| line.starts_with("detach"));
+    assert_eq!(detached, None);
+}
+
+#[test]
 fn without_configuration_what_is_filtered_stays_so() {
     let bench = Bench::new().restart(&[]);
     assert_eq!(attached(&bench), ["eth7"]);
