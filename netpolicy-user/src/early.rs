@@ -108,12 +108,12 @@ pub fn head(state_dir: &Path) -> Result<ImageHead, ImageError> {
     Ok(image.head().clone())
 }
 
-/// The digest of the ruleset of a snapshot, all of which was read; `None`: it is not of use.
+/// What a snapshot says of itself, all of which was read; `None`: it is not of use.
 #[must_use]
-pub fn checked_digest(state_dir: &Path) -> Option<[u8; 32]> {
+pub fn checked_head(state_dir: &Path) -> Option<ImageHead> {
     let mut image = ImageReader::open(&path(state_dir), &this_host()).ok()?;
     image.check().ok()?;
-    Some(image.head().digest)
+    Some(image.head().clone())
 }
 
 /// Makes the directory of the pins, which the caller locks then.

@@ -32,6 +32,21 @@ struct ConfirmedRuleset {
     revision: u64,
 }
 
+/// What the file holds.
+#[derive(Clone, Copy)]
+struct WrittenSnapshot {
+    digest: [u8; 32],
+    revision: u64,
+}
+
+impl WrittenSnapshot {
+    /// Whether it serves for a ruleset at a revision. A later revision does not: a restored store
+    /// would be taken for one that lost revisions.
+    fn is_of(self, digest: &[u8; 32], revision: u64) -> bool {
+        self.digest == *digest && self.revision <= revision
+    }
+}
+
 /// Keeps the snapshot until there are no more changes.
 pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
     if config.engine != EngineChoice::Flat {
@@ -43,8 +58,11 @@ pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snap
     }
     // One that cannot be used is written again.
     let state_dir = config.state_dir.clone();
-    let checked = in_background(move || early::checked_digest(&state_dir)).await;
-    let mut written = checked.unwrap_or_default();
+    let checked = in_background(move || early::checked_head(&state_dir)).await;
+    let mut written = checked.unwrap_or_default().map(|head| WrittenSnapshot {
+        digest: head.digest,
+        revision: head.origin.revision,
+    });
     let mut told = String::new();
     loop {
         let wanted = wanted(&snapshots.borrow_and_update());
@@ -53,9 +71,9 @@ pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snap
             let latest = self::wanted(&snapshots.borrow()).unwrap_or(wanted);
             let begun = Instant::now();
             match write(&config.state_dir, latest, written).await {
-                Ok(Some(digest)) => {
+                Ok(Some(now)) => {
                     told.clear();
-                    written = Some(digest);
+                    written = Some(now);
                     // Lists of millions that change all the time are not written all the time.
                     sleep(begun.elapsed()).await;
                 }
@@ -91,21 +109,22 @@ fn wanted(snapshot: &Snapshot) -> Option<ConfirmedRuleset> {
     })
 }
 
-/// Writes what is wanted, and returns its digest; `None`: it is what was written last.
+/// Writes what is wanted, and returns what it is; `None`: what was written last serves.
 async fn write(
     state_dir: &Path,
     wanted: ConfirmedRuleset,
-    written: Option<[u8; 32]>,
-) -> io::Result<Option<[u8; 32]>> {
+    written: Option<WrittenSnapshot>,
+) -> io::Result<Option<WrittenSnapshot>> {
     let state_dir = PathBuf::from(state_dir);
     let work = move || {
         let ConfirmedRuleset { ruleset, revision } = wanted;
         let digest = ruleset.digest();
-        if written == Some(digest) {
+        if written.is_some_and(|written| written.is_of(&digest, revision)) {
             return Ok(None);
         }
         let now = Timestamp::now().as_second();
-        early::write(&state_dir, &ruleset, revision, now).map(|()| Some(digest))
+        early::write(&state_dir, &ruleset, revision, now)?;
+        Ok(Some(WrittenSnapshot { digest, revision }))
     };
     in_background(work).await?
 }
@@ -185,12 +204,15 @@ mod tests {
         sender.send_replace(Arc::new(snapshot(2)));
         sleep(Duration::from_secs(1)).await;
         assert_eq!(revision(), Some(1));
-        let closed = Snapshot {
+        let closed = |revision| Snapshot {
             ruleset: Some(Arc::new(Ruleset::closed())),
-            ..snapshot(3)
+            ..snapshot(revision)
         };
-        sender.send_replace(Arc::new(closed));
+        sender.send_replace(Arc::new(closed(3)));
         until(3).await;
+        // A backup was restored that has the same rules.
+        sender.send_replace(Arc::new(closed(2)));
+        until(2).await;
         drop(sender);
         task.await.unwrap();
     }
