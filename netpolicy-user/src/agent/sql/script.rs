@@ -207,6 +207,8 @@ impl<'t> RunningScript<'_, 't> {
         }
         if !revokes.is_empty() {
             self.refuse_if_atomic("REVOKE CURRENT GRANTS", action)?;
+            // Before the owner changes: the one is not done without the other.
+            self.must_be_allowed_to_revoke(action)?;
         }
         let force = self.options.force || force;
         let now = match &self.pending {

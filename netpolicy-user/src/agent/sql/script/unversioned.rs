@@ -28,6 +28,18 @@ impl RunningScript<'_, '_> {
         Ok(status)
     }
 
+    /// Refuses a caller who may not revoke privileges.
+    pub(super) fn must_be_allowed_to_revoke(&mut self, action: &str) -> Result<(), AgentError> {
+        let caller = self.requester.caller;
+        let allowed = rights::require(caller, self.writer.grants(), Privilege::Admin, "revoke");
+        if let Err(error) = &allowed
+            && !self.options.dry_run
+        {
+            self.writer.audit_refusal(self.requester, action, error);
+        }
+        allowed
+    }
+
     fn grant(
         &mut self,
         grant: Privileged,

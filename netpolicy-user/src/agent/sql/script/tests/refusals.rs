@@ -140,6 +140,31 @@ fn caller_without_privileges_is_refused_in_each_dialects_words() {
 }
 
 #[test]
+fn ownership_is_not_given_by_an_owner_who_may_not_revoke_current_grants() {
+    let mut bench = Bench::new();
+    let text = format!(
+        "{OFFICE};
+         GRANT USAGE ON NETWORK POLICY office TO ROLE root;
+         GRANT OWNERSHIP ON NETWORK POLICY office TO ROLE nobody COPY CURRENT GRANTS"
+    );
+    ok(&mut bench, Snowflake, &text);
+    let nobody = Requester {
+        caller: Caller {
+            uid: 65_534,
+            gid: 65_534,
+            pid: None,
+        },
+        ..ROOT
+    };
+    let text = "GRANT OWNERSHIP ON NETWORK POLICY office TO ROLE root REVOKE CURRENT GRANTS";
+    let response = run_sql(&mut bench, &request(Snowflake, text), nobody, PLAIN);
+    assert_eq!(response.error.unwrap().status, 403);
+    assert_eq!(bench.snapshot().state.policies[0].owner, "nobody");
+    assert_eq!(bench.writer.grants().len(), 1);
+    assert_eq!(bench.audit_log(1)[0].outcome, Outcome::Refused);
+}
+
+#[test]
 fn refusals_are_audited_and_questions_are_not() {
     let mut bench = Bench::new();
     run(&mut bench, Snowflake, "DROP NETWORK POLICY nowhere");
