@@ -34,6 +34,10 @@ pub fn redact(text: &str, names: &[(&str, &str)]) -> String {
     redacted
 }
 
+/// Bytes of the longest address that is looked for: more than an IPv6 address that embeds an IPv4
+/// one has. A line of a thousand dashes would take minutes otherwise.
+const LONGEST: usize = 64;
+
 fn may_be_in_address(c: char) -> bool {
     c.is_ascii_hexdigit() || c == '.' || c == ':' || c == '-'
 }
@@ -50,7 +54,8 @@ impl Pseudonyms {
         let mut at = 0;
         while at < run.len() {
             let is_inside = at > 0 && run.as_bytes()[at - 1].is_ascii_hexdigit();
-            let found = (at + 1..=run.len()).rev().find_map(|end| {
+            let longest = run.len().min(at + LONGEST);
+            let found = (at + 1..=longest).rev().find_map(|end| {
                 let is_cut = run.as_bytes().get(end).is_some_and(u8::is_ascii_hexdigit)
                     && run.as_bytes()[end - 1].is_ascii_hexdigit();
                 let kind = (!is_inside && !is_cut).then(|| kind_of(&run[at..end]))??;
@@ -123,6 +128,14 @@ mod tests {
              ip-[IPv4 8].internal [IPv4 9] [IPv6 10] \
              from[IPv6 11]x [IPv6 12]"
         );
+    }
+
+    #[test]
+    fn long_runs_are_read_in_no_time() {
+        let line = "-".repeat(2_000);
+        assert_eq!(redact(&line, &[]), line);
+        let text = format!("{line}10.0.0.1{line}");
+        assert_eq!(redact(&text, &[]), format!("{line}[IPv4 1]{line}"));
     }
 
     #[test]
