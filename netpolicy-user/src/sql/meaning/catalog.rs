@@ -3,6 +3,7 @@
 use super::like::is_like;
 use super::name::DEFAULT;
 use super::rewrite::rule_names;
+use super::rule_list::flattened;
 use super::show::OPEN;
 use super::{Action, Cx, ResultTable};
 use crate::model::AllowPart;
@@ -109,6 +110,7 @@ impl Cx<'_, '_> {
             rows.push(cells.map(|cell| Some(cell.to_owned())).into());
         };
         for policy in &self.state().policies {
+            let policy = flattened(self.state(), policy);
             let name = policy.name.as_str();
             match &policy.allow {
                 AllowPart::Any => OPEN.iter().for_each(|(rule, net)| push(name, rule, net)),

@@ -38,6 +38,13 @@ fn what_a_policy_allows_and_blocks_is_its_addresses_and_its_rules_together() {
 }
 
 #[test]
+fn catalog_of_materialize_has_the_entries_of_a_policys_rules() {
+    let mut world = world();
+    let text = "SELECT address FROM mz_internal.mz_network_policy_rules WHERE policy_id = 'P'";
+    assert_eq!(world.table(Materialize, text), ["address", "192.0.2.0/24"]);
+}
+
+#[test]
 fn altered_rule_is_altered_in_all_its_policies() {
     let mut world = world();
     assert!(world.admits(Some("pg"), "192.0.2.1") && world.admits(None, "192.0.2.1"));
