@@ -42,7 +42,7 @@ pub enum EarlyError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// The interfaces cannot be listed.
     #[error("the interfaces cannot be listed")]
@@ -57,7 +57,7 @@ impl EarlyError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Snapshot { source, .. } => match source {
+            Self::Snapshot { source, .. } => match source.as_ref() {
                 ImageError::Kernel(error) => error.hint(),
                 _ => Some(
                     "nothing has to be done: the agent reads its store instead, which takes longer, \
@@ -144,7 +144,7 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
     let path = path(&config.state_dir);
     let failed = |source| EarlyError::Snapshot {
         path: path.clone(),
-        source,
+        source: Box::new(source),
     };
     let image = match ImageReader::open(&path, &this_host()) {
         Err(ImageError::Read(error)) if error.kind() == ErrorKind::NotFound => {

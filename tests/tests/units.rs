@@ -83,7 +83,8 @@ fn unit_is_exposed_to_3_0_at_most() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     let mut units = UNITS.to_vec();
-    (found.sort(), units.sort_unstable());
+    found.sort();
+    units.sort_unstable();
     assert_eq!(found, units, "each unit of the packages is known here");
     for name in UNITS {
         let found = exposure(&path_of(name));

@@ -170,10 +170,12 @@ pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
         });
         // All of them begin before the first is waited for.
         let loading: Vec<_> = loading.collect();
-        let loaded = loading.into_iter().map(std::thread::ScopedJoinHandle::join);
-        loaded.fold(Ok(()), |done, joined| {
-            done.and(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })
+        let mut done = Ok(());
+        for thread in loading {
+            let joined = thread.join();
+            done = done.and(joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
     })
 }
 

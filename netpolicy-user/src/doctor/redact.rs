@@ -92,7 +92,7 @@ fn kind_of(text: &str) -> Option<&'static str> {
         let is_number = |part: &&str| {
             (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
         };
-        parts.len() == 4 && parts.iter().all(|part| is_number(&part))
+        parts.len() == 4 && parts.iter().all(is_number)
     };
     if numbers('.') || text.parse::<Ipv4Addr>().is_ok() {
         return Some("IPv4");
