@@ -325,12 +325,14 @@ fn closing_open_connections_is_asked_for_first() {
         SNOWFLAKE,
     );
     terminal.press("ALTER ACCOUNT SET NETWORK_POLICY = office;\r");
-    terminal.wait_for_text("closes the open connections of 10.0.0.1, which it denies");
+    let question = "This closes the open connections of 10.0.0.1, which it denies; \
+                    --existing keep keeps them. Continue? [y/N]";
+    terminal.wait_for_line(question);
     let said = terminal.answer("n\r", SNOWFLAKE);
     assert_has(&said, &["not confirmed: nothing was changed"]);
     assert_eq!(host.json("policy list")[0]["active"], json!(false));
     terminal.press("ALTER ACCOUNT SET NETWORK_POLICY = office;\r");
-    terminal.wait_for_text("Continue? [y/N] ");
+    terminal.wait_for_line(question);
     terminal.answer("y\r", SNOWFLAKE);
     assert_eq!(host.json("policy list")[0]["active"], json!(true));
     drop(session);

@@ -139,10 +139,8 @@ impl<'t> StatementHead<'t> {
                     }
                 }
             }
-            TokenClass::Word if text.len() > 3 && text.is_char_boundary(3) => {
-                if text.get(..3).is_some_and(|start| is(start, "mz_")) {
-                    self.catalog.get_or_insert(token.spot);
-                }
+            TokenClass::Word if text.get(..3).is_some_and(|start| is(start, "mz_")) => {
+                self.catalog.get_or_insert(token.spot);
             }
             TokenClass::Str if text.starts_with('$') => {
                 self.dollars.get_or_insert(token.spot);

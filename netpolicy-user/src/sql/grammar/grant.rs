@@ -68,7 +68,7 @@ impl<'t> Parser<'t> {
         }
         let phrases = self.phrases(is_grant)?;
         let object = self.object(&phrases)?;
-        let privileges = self.privileges(token, phrases, object, is_grant)?;
+        let privileges = self.privileges(token, &phrases, &object, is_grant)?;
         self.word(if is_grant { "TO" } else { "FROM" })?;
         let roles = self.grantees()?;
         let current = self.current_grants(&privileges)?;
@@ -196,8 +196,8 @@ impl<'t> Parser<'t> {
     fn privileges(
         &mut self,
         first: Token,
-        phrases: Phrases<'t>,
-        object: Object<'t>,
+        phrases: &Phrases<'t>,
+        object: &Object<'t>,
         is_grant: bool,
     ) -> Parsed<Vec<GrantedRight<'t>>> {
         let mut found = Vec::new();
@@ -219,10 +219,10 @@ impl<'t> Parser<'t> {
             }
             Object::Policy(name) => {
                 if rest[2].take().is_some() {
-                    found.push(GrantedRight::Ownership(name));
+                    found.push(GrantedRight::Ownership(*name));
                 }
                 if rest[3].take().is_some() || phrases.all.is_some() {
-                    found.push(GrantedRight::Usage(name));
+                    found.push(GrantedRight::Usage(*name));
                 }
             }
             Object::AllPolicies => {

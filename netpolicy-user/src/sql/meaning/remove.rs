@@ -15,7 +15,7 @@ impl Cx<'_, '_> {
         for name in names {
             match self.policy_or_default(name) {
                 Err(wrong) if if_exists && wrong.is_missing() => {
-                    missing.push(name.folded(self.dialect()).into_owned())
+                    missing.push(name.folded(self.dialect()).into_owned());
                 }
                 policy => {
                     let policy = errors.take(name.spot(), policy);
