@@ -127,7 +127,9 @@ fn package_is_installed_upgraded_removed_and_purged() {
     installed.host.assert_times_out(&[(BLOCKED, PORT)]);
     assert!(installed.pins().join("live").is_dir());
 
-    upgrade_under_attempts(&mut installed, &next);
+    let attempts = upgrade_under_attempts(&mut installed, &next);
+    println!("{attempts} attempts of each source during the upgrade");
+    assert!(attempts > 0);
     // What the administrator made and changed outlives it.
     let kept = fs::read_to_string(installed.path("etc/netpolicy/config.toml")).unwrap();
     assert_eq!(kept, config);
@@ -204,8 +206,8 @@ fn assert_usable(installed: &Installed) {
 }
 
 /// Upgrades, and restarts the agent as the service manager does, while a blocked and an allowed
-/// source try to connect: no attempt gets another verdict.
-fn upgrade_under_attempts(installed: &mut Installed, next: &str) {
+/// source try to connect: no attempt gets another verdict. How many attempts each made.
+fn upgrade_under_attempts(installed: &mut Installed, next: &str) -> usize {
     let is_over = AtomicBool::new(false);
     let Installed {
         agent,
@@ -230,8 +232,6 @@ fn upgrade_under_attempts(installed: &mut Installed, next: &str) {
         is_over.store(true, Ordering::Release);
         attempts.join().unwrap()
     });
-    println!("{attempts} attempts of each source during the upgrade");
-    assert!(attempts > 0);
     let mut query = debian.command(&["dpkg-query", "--show"]);
     query
         .arg("--showformat=${Version} ${Status}")
@@ -239,4 +239,5 @@ fn upgrade_under_attempts(installed: &mut Installed, next: &str) {
     assert_eq!(debian::ok(&mut query), "0.1.1-1 install ok installed");
     let policies = installed.ok("netpolicy policy list");
     assert!(policies.contains("abuse"), "{policies}");
+    attempts
 }

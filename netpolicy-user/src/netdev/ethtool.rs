@@ -126,7 +126,8 @@ impl Netdevs {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-            *to = from.cast_signed();
+            // Signed on x86-64, unsigned on arm64.
+            *to = libc::c_char::from_ne_bytes([from]);
         }
         request.ifr_ifru.ifru_data = command.as_mut_ptr().cast();
         // SAFETY: the request is a `struct ifreq`; the kernel writes to `command` as much as
