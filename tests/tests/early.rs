@@ -236,7 +236,7 @@ fn unusable_snapshot_puts_nothing_in_force_and_the_agent_reads_its_store() {
         (with(&|b| b.truncate(middle)), "it is cut short"),
         (with(&|b| b.truncate(end)), "it is cut short"),
         (with(&|b| b.truncate(100)), "it is cut short"),
-        (with(&|b| b.clear()), "it is no snapshot"),
+        (with(&|b| b.clear()), "it is not a snapshot"),
         (with(&|b| b[HOST_AT] ^= 1), "it was written on another host"),
         (with(&|b| b[8] = 99), "it has format 99"),
         (with(&|b| b[12] = 99), "it is of ABI 99"),

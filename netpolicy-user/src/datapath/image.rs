@@ -49,7 +49,7 @@ pub enum ImageError {
     #[error("it cannot be read")]
     Read(#[source] io::Error),
     /// It is another kind of file.
-    #[error("it is no snapshot")]
+    #[error("it is not a snapshot")]
     Foreign,
     /// Another version wrote it.
     #[error("it has format {found}, this netpolicy reads format {FORMAT}")]

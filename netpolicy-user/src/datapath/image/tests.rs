@@ -68,8 +68,8 @@ fn image_of_another_host_format_or_abi_is_refused_and_says_so() {
     };
     assert!(said(&with(8, 99), HOST).starts_with("it has format 99"));
     assert!(said(&with(12, 99), HOST).starts_with("it is of ABI 99"));
-    assert_eq!(said(b"[[policy]]\n", HOST), "it is no snapshot");
-    assert_eq!(said(b"", HOST), "it is no snapshot");
+    assert_eq!(said(b"[[policy]]\n", HOST), "it is not a snapshot");
+    assert_eq!(said(b"", HOST), "it is not a snapshot");
 }
 
 #[test]

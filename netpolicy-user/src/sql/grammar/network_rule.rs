@@ -76,7 +76,9 @@ impl<'t> Parser<'t> {
         if let Some(token) = self.take_word("IF")? {
             self.words(&["NOT", "EXISTS"])?;
             if or_replace {
-                return Err(self.error(token.spot, Fault::ReplaceIfNotExists { what: "OR REPLACE" }));
+                return Err(
+                    self.error(token.spot, Fault::ReplaceIfNotExists { what: "OR REPLACE" })
+                );
             }
             if_not_exists = true;
         }

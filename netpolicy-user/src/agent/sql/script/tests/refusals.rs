@@ -145,21 +145,21 @@ fn ownership_is_not_given_by_an_owner_who_may_not_revoke_current_grants() {
     let text = format!(
         "{OFFICE};
          GRANT USAGE ON NETWORK POLICY office TO ROLE root;
-         GRANT OWNERSHIP ON NETWORK POLICY office TO ROLE nobody COPY CURRENT GRANTS"
+         GRANT OWNERSHIP ON NETWORK POLICY office TO ROLE daemon COPY CURRENT GRANTS"
     );
     ok(&mut bench, Snowflake, &text);
-    let nobody = Requester {
+    let daemon = Requester {
         caller: Caller {
-            uid: 65_534,
-            gid: 65_534,
+            uid: 1,
+            gid: 1,
             pid: None,
         },
         ..ROOT
     };
     let text = "GRANT OWNERSHIP ON NETWORK POLICY office TO ROLE root REVOKE CURRENT GRANTS";
-    let response = run_sql(&mut bench, &request(Snowflake, text), nobody, PLAIN);
+    let response = run_sql(&mut bench, &request(Snowflake, text), daemon, PLAIN);
     assert_eq!(response.error.unwrap().status, 403);
-    assert_eq!(bench.snapshot().state.policies[0].owner, "nobody");
+    assert_eq!(bench.snapshot().state.policies[0].owner, "daemon");
     assert_eq!(bench.writer.grants().len(), 1);
     assert_eq!(bench.audit_log(1)[0].outcome, Outcome::Refused);
 }
