@@ -5,7 +5,10 @@
 //! compiler so itself (`command.rs`), so there is nothing left to do. aya-build would bring
 //! cargo_metadata, serde with its derive macros, serde_json and which: an eighth of the
 //! processor time of a build from a clean clone, for nothing.
-#![expect(clippy::print_stdout, reason = "what a build script prints is for cargo")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what a build script prints is for cargo"
+)]
 
 use std::env;
 use std::fmt;

@@ -4,19 +4,31 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, Map, MapData};
 use netpolicy_common::Build;
 use netpolicy_tests::command::{assert_has, run};
 use netpolicy_tests::host::NIC;
 use netpolicy_tests::traffic::SynStream;
-use netpolicy_tests::{DatabaseHost, binary};
+use netpolicy_tests::{DatabaseHost, Options, binary, pins};
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
 const POLICY: &str = "policy create office --allow 10.0.0.0/8 --block 10.66.0.0/16";
 const PAUSE: Duration = Duration::from_micros(500);
+
+/// Where the revision is in a snapshot (`datapath/image.rs`).
+const REVISION_AT: usize = 48;
+
+#[track_caller]
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// Upgrades in a row; with `NETPOLICY_TEST_LONG` as many as the goal says.
 fn rounds() -> usize {
@@ -118,6 +130,42 @@ fn upgrades_under_traffic_misjudge_no_attempt() {
         "{} answers to {sent} attempts",
         of(ALLOWED)
     );
+}
+
+/// As where the system's image was replaced while the host was down.
+#[test]
+fn snapshot_of_another_version_filters_from_boot_and_is_replaced() {
+    let mut host = DatabaseHost::with(&Options {
+        config: format!("engine = \"flat\"\ninterfaces = [\"{NIC}\"]\n"),
+        agent: false,
+    });
+    let other = other_build(&host);
+    let command = with_binary(&host, &other, &["agent"]);
+    host.spawn(command);
+    host.wait_for_agent();
+    host.ok(POLICY);
+    let snapshot = host.state_dir().join("early.snapshot");
+    let content = || fs::read(&snapshot).unwrap_or_default();
+    // Another one is written first, of no policy.
+    let is_of_the_policy = || content().get(REVISION_AT) == Some(&1);
+    wait_until("a snapshot of the policy", is_of_the_policy);
+    host.kill_agent();
+    pins::remove(host.bpffs_dir());
+    let written = content();
+    assert_has(&host.ok("early"), &["from the snapshot, 2 entries"]);
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    let args = ["agent"];
+    let command = with_binary(&host, binary::netpolicy(), &args);
+    host.spawn(command);
+    host.wait_for_agent();
+    assert_has(
+        &host.agent().log(),
+        &["the program was replaced by this version's"],
+    );
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    assert_eq!(host.json("status")["faults"], serde_json::json!([]));
+    // The next boot finds this version's.
+    wait_until("a snapshot of this version", || content() != written);
 }
 
 #[test]

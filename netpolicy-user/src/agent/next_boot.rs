@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::snapshot::Snapshot;
 use crate::compiler::Ruleset;
 use crate::config::{Config, EngineChoice};
+use crate::datapath::ImageHead;
 use crate::early;
 
 /// Changes that follow each other so soon are written once.
@@ -59,7 +60,10 @@ pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snap
     // One that cannot be used is written again.
     let state_dir = config.state_dir.clone();
     let checked = in_background(move || early::checked_head(&state_dir)).await;
-    let mut written = checked.unwrap_or_default().map(|head| WrittenSnapshot {
+    let usable = checked
+        .unwrap_or_default()
+        .filter(ImageHead::is_of_this_program);
+    let mut written = usable.map(|head| WrittenSnapshot {
         digest: head.digest,
         revision: head.origin.revision,
     });

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! magic 8, format 4, ABI 4, host 32, revision 8, entries 8, digest of the ruleset 32,
-//! time of writing 8, scopes 4, pages 4, ports 131,072,
+//! time of writing 8, digest of the writer's program 32, scopes 4, pages 4, ports 131,072,
 //! for each scope: number 4, flags 4, the engine's words 120; the pages, 4,096 each;
 //! BLAKE3 of all before 32
 //! ```
@@ -23,6 +23,7 @@ use netpolicy_common::{
 use super::{
     DatapathError,
     flat::image::{BuiltLists, MAX_PAGES, PAGE_BYTES},
+    program,
 };
 use crate::compiler::Ruleset;
 
@@ -106,6 +107,18 @@ pub struct ImageHead {
     pub entries: u64,
     /// BLAKE3 of the ruleset.
     pub digest: [u8; 32],
+    /// BLAKE3 of the writer's program. Another version may compile the same policies to another
+    /// ruleset: what it finds in force of this one is replaced, not taken for a store's that
+    /// went another way.
+    program: [u8; 32],
+}
+
+impl ImageHead {
+    /// Whether the version that runs wrote it.
+    #[must_use]
+    pub fn is_of_this_program(&self) -> bool {
+        self.program == program::digest()
+    }
 }
 
 /// Writes the image of a ruleset. Builds its lists, about 50 ns an entry.
@@ -123,6 +136,7 @@ pub fn write_image(ruleset: &Ruleset, origin: &ImageOrigin, out: &mut dyn Write)
     out.write_all(&ruleset.entries().to_le_bytes())?;
     out.write_all(&ruleset.digest())?;
     out.write_all(&origin.written.to_le_bytes())?;
+    out.write_all(&program::digest())?;
     out.write_all(&number(ruleset.scopes.len())?.to_le_bytes())?;
     out.write_all(&number(built.pages().len())?.to_le_bytes())?;
     for scope in ruleset.ports.iter() {
@@ -197,6 +211,8 @@ impl ImageReader {
         let mut digest = [0; 32];
         file.take_into(&mut digest)?;
         let written = file.u64()?.cast_signed();
+        let mut program = [0; 32];
+        file.take_into(&mut program)?;
         let (scopes, pages) = (file.u32()?, file.u32()?);
         let head = ImageHead {
             origin: ImageOrigin {
@@ -206,6 +222,7 @@ impl ImageReader {
             },
             entries,
             digest,
+            program,
         };
         // Before anything is made for it.
         if scopes > MAX_SCOPES || pages > MAX_PAGES {

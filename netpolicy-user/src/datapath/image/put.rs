@@ -80,7 +80,8 @@ fn install(pins: &Pins, links: &Links, mut image: ImageReader) -> Result<(), Ima
         .set(slot, info, 0)
         .map_err(DatapathError::map("set", "SLOT_INFO"))?;
     maps.control.set_generation(GENERATION);
-    set_build(&mut maps, engine, program::digest())?;
+    // The rules are the writer's, and so is what is made of them.
+    set_build(&mut maps, engine, image.head.program)?;
     links.replace(programs)?;
     pins.promote_next()?;
     Ok(())

@@ -51,6 +51,7 @@ fn image_reads_back_as_it_was_written() {
     assert_eq!(read.governance.scope_of_port, *ruleset.ports);
     let flags = read.governance.scopes[0].flags;
     assert_eq!(flags, ruleset.scopes[0].config.flags);
+    assert!(read.head.is_of_this_program());
     assert!(read.pages > 1);
     // The same ruleset, the same bytes.
     assert_eq!(image().1, bytes);
