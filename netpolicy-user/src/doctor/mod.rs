@@ -1,7 +1,7 @@
 //! `netpolicy doctor`: what of the host bears on filtering, and what to do about it.
 //!
 //! Looks at the host, at what the agent or the pins say, and at files below a root; changes
-//! nothing. Each file of this module adds lines of its own to [`Lines`].
+//! nothing. Each file of this module adds lines of its own to `Lines`.
 
 mod bundle;
 mod files;
