@@ -1,6 +1,7 @@
 //! A database host: a namespace with one filtered NIC, its clients, and an agent.
 
 mod users;
+mod waiting;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -21,6 +22,7 @@ use crate::traffic::{self, ALLOWED_WAIT, DENIED_WAIT, RawSocket};
 pub use crate::wiring::NIC;
 use crate::wiring::wire;
 use crate::{NetNs, Outcome, binary, id, rules};
+pub use waiting::{LIMIT, wait_for};
 
 /// Ports on which the echo server listens.
 pub const PORTS: [u16; 5] = [22, 5432, 6432, 7005, 8080];

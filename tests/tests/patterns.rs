@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::command::assert_has;
-use netpolicy_tests::host::NIC;
+use netpolicy_tests::host::{LIMIT, NIC, wait_for};
 use netpolicy_tests::netns::{End, join, run};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::traffic::RawSocket;
@@ -17,8 +17,6 @@ use serde_json::Value;
 
 const BLOCKED: &str = "10.66.0.1";
 const POLICY: &str = "policy create office --block 10.66.0.0/16";
-const LIMIT: Duration = Duration::from_secs(10);
-
 /// A host with these `interfaces`, and an agent that may filter none of them yet.
 fn host_with(interfaces: &str) -> DatabaseHost {
     let mut host = DatabaseHost::with(&Options {
@@ -34,19 +32,6 @@ fn start(host: &mut DatabaseHost) {
     command.arg("agent");
     host.spawn(command);
     let _ = wait_for(host, "it answers", |status| !status["agent"].is_null());
-}
-
-#[track_caller]
-fn wait_for(host: &DatabaseHost, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let status = host.status();
-        if is_so(&status) {
-            return status;
-        }
-        assert!(begun.elapsed() < LIMIT, "{what}: {status}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Names of interfaces that are filtered.

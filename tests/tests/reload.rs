@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use netpolicy_tests::command::assert_has;
-use netpolicy_tests::host::NIC;
+use netpolicy_tests::host::{LIMIT, NIC, wait_for};
 use netpolicy_tests::netns::{End, join};
 use netpolicy_tests::traffic::{self, ALLOWED_WAIT, DENIED_WAIT};
 use netpolicy_tests::{DatabaseHost, NetNs, Options, Outcome};
@@ -18,8 +18,6 @@ const BLOCKED: &str = "10.66.0.1";
 const OTHER: &str = "nic1";
 const OTHER_HOST: &str = "172.31.0.1";
 const OTHER_CLIENT: &str = "172.31.0.2";
-const LIMIT: Duration = Duration::from_secs(10);
-
 /// A host whose configuration names its interface.
 fn host(more: &str) -> DatabaseHost {
     let mut host = DatabaseHost::with(&Options {
@@ -40,19 +38,6 @@ fn reload(host: &mut DatabaseHost, old: &str, new: &str) {
     assert!(text.contains(old), "{old}: {text}");
     host.write("config.toml", text.replacen(old, new, 1));
     host.agent().signal(Signal::SIGHUP);
-}
-
-#[track_caller]
-fn wait_for(host: &DatabaseHost, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let status = host.status();
-        if is_so(&status) {
-            return status;
-        }
-        assert!(begun.elapsed() < LIMIT, "{what}: {status}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn interfaces(status: &Value) -> Vec<&str> {
