@@ -158,6 +158,7 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
         hook: config.hook,
         engine: config.engine,
         keep: false,
+        bans: None,
     };
     let head = image.head().clone();
     let attached = datapath::enforce_image(&options, image, &selected.names).map_err(failed)?;

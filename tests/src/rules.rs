@@ -223,6 +223,7 @@ impl Loaded {
             hook: HookChoice::Native,
             engine,
             keep: false,
+            bans: None,
         };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
         Self {

@@ -123,6 +123,7 @@ pub fn start(
         hook: config.hook,
         engine: config.engine,
         keep: false,
+        bans: None,
     };
     let was_filtering = is_filtering(config);
     attach_first(config, &options)?;

@@ -15,6 +15,7 @@
 pub mod packet;
 
 mod attach;
+mod bans;
 mod bpffs;
 mod bypass;
 mod counters;
@@ -46,6 +47,7 @@ mod trie_key;
 mod verify;
 
 pub use attach::{AttachedInterface, interface_name, running};
+pub use bans::{BanLists, PreparedBans};
 pub use bpffs::{PinsPlace, pins_place, private_bpffs};
 pub use bypass::BypassEntry;
 pub use counters::CounterSnapshot;
