@@ -6,7 +6,6 @@ use std::{
 };
 
 use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
-use rustix::thread::CapabilitySet;
 
 use super::{
     AttachedInterface, BanLists, BypassEntry, CounterSnapshot, DatapathError, Enforced,
@@ -17,6 +16,7 @@ use super::{
     pins::Pins,
     program::{self, Program},
     reader,
+    requirements::{check_privileges, check_system},
     slots::Slots,
     sys::link::Kind,
 };
@@ -24,9 +24,6 @@ use crate::{
     compiler::{Extent, Ruleset},
     config::{BpffsChoice, EngineChoice, HookChoice},
 };
-
-/// The oldest kernel: XDP programs for multi-buffer packets (`xdp.frags`) came with it.
-const OLDEST_KERNEL: (u32, u32, &str) = (5, 18, "5.18");
 
 /// Where and how.
 #[derive(Clone, Debug)]
@@ -41,15 +38,6 @@ pub struct Options {
     pub keep: bool,
     /// The addresses that are banned; `None`: those that are in force stay.
     pub bans: Option<Arc<BanLists>>,
-}
-
-/// Whether this process may load the program, and this kernel can.
-///
-/// # Errors
-/// What is missing.
-pub fn check_system() -> Result<(), DatapathError> {
-    check_privileges()?;
-    check_kernel()
 }
 
 /// Makes the directory for pins, mounting a BPF file system if there is none;
@@ -441,40 +429,4 @@ pub(super) fn set_build(
     maps.build
         .set(0, build, 0)
         .map_err(DatapathError::map("set", "BUILD"))
-}
-
-fn check_privileges() -> Result<(), DatapathError> {
-    let held = rustix::thread::capabilities(None)
-        .map_err(|errno| DatapathError::System {
-            call: "capget",
-            source: errno.into(),
-        })?
-        .effective;
-    let needed = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
-    if held.contains(needed) {
-        Ok(())
-    } else {
-        Err(DatapathError::NotPermitted)
-    }
-}
-
-/// Whether the kernel is new enough.
-///
-/// # Errors
-/// It is not.
-pub fn check_kernel() -> Result<(), DatapathError> {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|n| n.parse().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let (major, minor, needed) = OLDEST_KERNEL;
-    if found < (major, minor) {
-        return Err(DatapathError::KernelTooOld {
-            found: release.into_owned(),
-            needed,
-        });
-    }
-    Ok(())
 }

@@ -7,10 +7,11 @@ use crate::datapath::{
     DatapathError, Links, Options, attach,
     flat::image::{LoosePages, SLOT_WORD},
     governance::head_of,
-    install::{check_system, set_build},
+    install::set_build,
     maps::Maps,
     pins::Pins,
     program,
+    requirements::check_system,
 };
 
 /// The generation that an image is put in force as.
