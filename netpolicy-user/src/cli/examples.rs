@@ -1,5 +1,6 @@
 //! Examples of each command, which its help and the reference show.
 
+mod bans;
 mod list;
 mod policy;
 mod upkeep;

@@ -5,14 +5,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::ends::NEVER;
 use super::never::Never;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
-use super::scale::Scale;
 use super::summary::Summary;
-use super::table::{BanTable, Undo};
 use super::MOST;
 use crate::agent::access::Requester;
+use crate::agent::banned::{BanTable, NEVER, Scale, Undo};
 use crate::agent::error::AgentError;
 use crate::api::{BanOutcome, BanResult};
 use crate::model::{Name, State};

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::{Around, Bans, read};
+use super::{Around, Bans};
+use crate::agent::banned::read;
 use crate::agent::error::chain;
 use crate::model::Name;
 use crate::store::{BanEdit, StoreError};
@@ -16,10 +17,36 @@ const BYTES_OF_A_BAN: u64 = 40;
 /// A log of bans is written again when it is longer than twice what it says, and by so much.
 const SLACK: u64 = 1 << 20;
 
+/// Differences that are named.
+const SHOWN: usize = 5;
+
 /// Bytes of the log that are written again at a time.
 const WRITTEN_AGAIN: u64 = 1 << 20;
 
 impl Bans {
+    /// Compares the kernel's bans with those that there are, if it is time to, and repairs them;
+    /// what was repaired.
+    pub fn check(&mut self, around: &mut Around<'_>) -> Option<String> {
+        let differing = around.kernel.look_at_bans(&self.lists);
+        let differing = match differing {
+            Ok(differing) if differing.is_empty() => return None,
+            Ok(differing) => differing,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "the kernel's bans cannot be read");
+                return None;
+            }
+        };
+        let what = differing.into_iter().take(SHOWN).collect::<Vec<_>>().join("; ");
+        tracing::error!("drift: {what}");
+        around.kernel.distrust();
+        self.restore(around);
+        if self.fault.is_some() {
+            return None;
+        }
+        let now = jiff::Timestamp::now();
+        Some(format!("{now}: the kernel did not hold the bans ({what}); repaired"))
+    }
+
     /// At start, and whenever there is time: what failed in the kernel is tried again, the
     /// audit log gets its summaries, the store's log is kept short.
     pub fn tidy(&mut self, around: &mut Around<'_>) {

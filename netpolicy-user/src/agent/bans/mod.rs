@@ -4,49 +4,36 @@
 //! a write to the disk and a change of the kernel's lists.
 
 mod batch;
-mod ends;
-mod family;
-mod listing;
 mod log;
 mod never;
 mod request;
-mod scale;
 mod summary;
-mod table;
-mod texts;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use ipnet::IpNet;
-use jiff::Timestamp;
 
-pub use self::listing::{count, page};
 pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
-pub use self::table::BanTable;
 
 use self::batch::{Batch, Request};
 use self::never::Never;
-use self::scale::Scale;
 use self::summary::Summary;
+use super::banned::{BanTable, Scale, SharedBans, read, write};
 use super::access::{Grants, Requester, rights};
 use super::error::{AgentError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
 use super::upkeep::Upkeep;
-use crate::api::{BanOutcome, BanView};
+use crate::api::BanOutcome;
 use crate::clock::Clock;
 use crate::datapath::BanLists;
 use crate::model::{Name, Privilege, State};
-use crate::store::{BanBatch, BanEdit, BanLog, BanRow, Store, StoreError};
+use crate::store::{BanBatch, BanEdit, BanLog, Store, StoreError};
 
 /// The most bans that there may be at a time.
 pub const MOST: usize = 1 << 20;
-
-/// Bans that are read while a request of them is answered: the writer waits as long.
-pub type SharedBans = Arc<RwLock<BanTable>>;
 
 /// Requests that wait for the writer.
 pub type BanQueue = Arc<Mutex<Vec<BanJob>>>;
@@ -282,6 +269,9 @@ impl Bans {
 
     /// Ends what is due at this time.
     pub fn lapse(&mut self, around: &mut Around<'_>) {
+        if around.upkeep.is_held() {
+            return;
+        }
         let now = around.clock.now().as_millisecond();
         let mut table = write(&self.table);
         let ended = table.lapse(now);
@@ -297,6 +287,9 @@ impl Bans {
 
     /// Follows the services of a new state: bans of those that are gone end.
     pub fn follow(&mut self, around: &mut Around<'_>) {
+        if around.upkeep.is_held() {
+            return;
+        }
         let state = around.now.state.clone();
         let mut table = write(&self.table);
         let gone = table.forget_services(|name| state.service(name.as_str()).is_some());
@@ -343,6 +336,10 @@ impl Bans {
 
     /// Makes the kernel hold what it should, whatever it was known to hold.
     pub fn restore(&mut self, around: &mut Around<'_>) {
+        if around.upkeep.is_held() {
+            // Of an older store's bans some may have been ended since.
+            return;
+        }
         let lists = Arc::clone(&self.lists);
         let done = around
             .kernel
@@ -383,46 +380,6 @@ impl Failure {
             Self::Store(why) => format!("the bans could not be stored: {why}"),
         })
     }
-}
-
-/// The ban that an attempt of a source in a scope meets; `service`: its name, `None`: the host.
-#[must_use]
-pub fn ban_of(
-    bans: &SharedBans,
-    source: IpAddr,
-    service: Option<&Name>,
-    clock: &Clock,
-) -> Option<BanView> {
-    let table = read(bans);
-    let row = table.ban_of(IpNet::from(source), service)?;
-    Some(view(&row, Scale::of(clock)))
-}
-
-fn view(row: &BanRow<'_>, scale: Scale) -> BanView {
-    BanView {
-        source: row.source.to_string(),
-        scope: row.service.unwrap_or("host").to_owned(),
-        since: scale.shown(row.since),
-        until: row.until.map(|until| scale.shown(until)),
-        by: row.by.map(str::to_owned),
-        reason: row.reason.map(str::to_owned),
-    }
-}
-
-/// When the next ban ends, as the wall clock shows it.
-#[must_use]
-pub fn next_end(bans: &SharedBans, clock: &Clock) -> Option<Timestamp> {
-    let next = read(bans).next_end()?;
-    Some(Scale::of(clock).shown(next))
-}
-
-/// The bans, to be read. What is held is short: the writer waits.
-pub fn read(bans: &SharedBans) -> RwLockReadGuard<'_, BanTable> {
-    bans.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write(bans: &SharedBans) -> std::sync::RwLockWriteGuard<'_, BanTable> {
-    bans.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lists(table: &mut BanTable, state: &State) -> BanLists {

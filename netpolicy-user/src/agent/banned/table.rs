@@ -15,11 +15,11 @@ use crate::store::{BanEdit, BanRow};
 
 /// The bans of a scope.
 #[derive(Debug, Default)]
-pub(super) struct ScopeBans {
+pub(in crate::agent) struct ScopeBans {
     /// `None`: the whole host.
-    pub(super) service: Option<Name>,
-    pub(super) v4: Family<Prefix4>,
-    pub(super) v6: Family<Prefix6>,
+    pub(in crate::agent) service: Option<Name>,
+    pub(in crate::agent) v4: Family<Prefix4>,
+    pub(in crate::agent) v6: Family<Prefix6>,
 }
 
 /// See the module.
@@ -35,7 +35,7 @@ pub struct BanTable {
 
 /// A change that can be undone: what was there before.
 #[derive(Debug)]
-pub(super) struct Undo {
+pub(in crate::agent) struct Undo {
     scope: usize,
     net: IpNet,
     before: Option<BanEntry>,
@@ -77,23 +77,23 @@ impl BanTable {
         self.ends.next()
     }
 
-    pub(super) fn scopes(&self) -> &[ScopeBans] {
+    pub(in crate::agent) fn scopes(&self) -> &[ScopeBans] {
         &self.scopes
     }
 
     /// The text of an entry.
-    pub(super) fn texts(&self) -> &Texts {
+    pub(in crate::agent) fn texts(&self) -> &Texts {
         &self.texts
     }
 
     /// What is known of a ban.
-    pub(super) fn get(&self, service: Option<&Name>, net: IpNet) -> Option<BanEntry> {
+    pub(in crate::agent) fn get(&self, service: Option<&Name>, net: IpNet) -> Option<BanEntry> {
         let scope = self.place(service)?;
         self.scopes[scope].get(net)
     }
 
     /// Takes what the store has, change by change. Those whose names are none are left out.
-    pub(super) fn load(&mut self, edit: BanEdit<'_>) {
+    pub(in crate::agent) fn load(&mut self, edit: BanEdit<'_>) {
         let service = match edit {
             BanEdit::Put(BanRow { service, .. }) | BanEdit::Remove { service, .. } => service,
         };
@@ -111,7 +111,7 @@ impl BanTable {
     }
 
     /// Sets a ban.
-    pub(super) fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> Undo {
+    pub(in crate::agent) fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> Undo {
         let scope = self.place(service).unwrap_or_else(|| {
             self.scopes.push(ScopeBans {
                 service: service.cloned(),
@@ -129,7 +129,7 @@ impl BanTable {
     }
 
     /// Removes a ban; `None`: there is none.
-    pub(super) fn remove(&mut self, service: Option<&Name>, net: IpNet) -> Option<Undo> {
+    pub(in crate::agent) fn remove(&mut self, service: Option<&Name>, net: IpNet) -> Option<Undo> {
         let scope = self.place(service)?;
         self.scopes[scope].get(net)?;
         Some(self.set(scope, net, None))
@@ -145,7 +145,7 @@ impl BanTable {
     }
 
     /// Makes changes final, which are undone no more.
-    pub(super) fn keep(&mut self, done: impl IntoIterator<Item = Undo>) {
+    pub(in crate::agent) fn keep(&mut self, done: impl IntoIterator<Item = Undo>) {
         for undo in done {
             if let Some(before) = undo.before {
                 self.release(before);
@@ -158,7 +158,7 @@ impl BanTable {
     }
 
     /// Undoes changes.
-    pub(super) fn undo(&mut self, done: Vec<Undo>) {
+    pub(in crate::agent) fn undo(&mut self, done: Vec<Undo>) {
         for undo in done.into_iter().rev() {
             let now = self.set(undo.scope, undo.net, undo.before);
             if let Some(entry) = now.before {
@@ -185,7 +185,7 @@ impl BanTable {
     }
 
     /// Removes the bans that have ended at `now`, and returns them.
-    pub(super) fn lapse(&mut self, now: i64) -> Vec<Undo> {
+    pub(in crate::agent) fn lapse(&mut self, now: i64) -> Vec<Undo> {
         let scopes = &self.scopes;
         let until = |ban: Noted| match ban {
             Noted::V4(scope, net) => scopes[usize::from(scope)].v4.get(net).map(|e| e.until),
@@ -208,13 +208,13 @@ impl BanTable {
     }
 
     /// The service and network of a change.
-    pub(super) fn place_of(&self, undo: &Undo) -> (Option<&str>, IpNet) {
+    pub(in crate::agent) fn place_of(&self, undo: &Undo) -> (Option<&str>, IpNet) {
         let service = self.scopes.get(undo.scope).and_then(|scope| scope.service.as_ref());
         (service.map(Name::as_str), undo.net)
     }
 
     /// Removes the bans of services for which `keep` says no.
-    pub(super) fn forget_services(&mut self, keep: impl Fn(&Name) -> bool) -> Vec<Undo> {
+    pub(in crate::agent) fn forget_services(&mut self, keep: impl Fn(&Name) -> bool) -> Vec<Undo> {
         let mut gone = Vec::new();
         for scope in 0..self.scopes.len() {
             let service = self.scopes[scope].service.as_ref();
@@ -229,7 +229,7 @@ impl BanTable {
     }
 
     /// All bans of an origin.
-    pub(super) fn of_origin(&self, by: &str) -> Vec<(Option<Name>, IpNet)> {
+    pub(in crate::agent) fn of_origin(&self, by: &str) -> Vec<(Option<Name>, IpNet)> {
         let Some(by) = self.texts.find(by) else {
             return Vec::new();
         };
@@ -245,7 +245,7 @@ impl BanTable {
     }
 
     /// What the kernel is to hold. `id`: the scope of a service; `None`: it has none.
-    pub(super) fn lists(&mut self, id: impl Fn(&Name) -> Option<ScopeId>) -> BanLists {
+    pub(in crate::agent) fn lists(&mut self, id: impl Fn(&Name) -> Option<ScopeId>) -> BanLists {
         let sets = self.scopes.iter_mut().filter_map(|scope| {
             let id = match &scope.service {
                 None => HOST_SCOPE,
@@ -261,7 +261,7 @@ impl BanTable {
     }
 
     /// All bans, as the store has them.
-    pub(super) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
+    pub(in crate::agent) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
         self.scopes.iter().flat_map(|scope| {
             let service = scope.service.as_ref().map(Name::as_str);
             let entries = scope.entries();
@@ -270,7 +270,7 @@ impl BanTable {
     }
 
     /// A ban, as the store has it.
-    pub(super) fn row_of<'a>(
+    pub(in crate::agent) fn row_of<'a>(
         &'a self,
         service: Option<&'a Name>,
         net: IpNet,
@@ -292,7 +292,7 @@ impl BanTable {
 
     /// The ban that an attempt of a source in the scope of a service meets, the widest first:
     /// one of the host, then one of the service.
-    pub(super) fn ban_of(&self, source: IpNet, service: Option<&Name>) -> Option<BanRow<'_>> {
+    pub(in crate::agent) fn ban_of(&self, source: IpNet, service: Option<&Name>) -> Option<BanRow<'_>> {
         let of = |scope: usize| {
             let bans = &self.scopes[scope];
             let (net, entry) = bans.covering(source).next()?;
@@ -309,11 +309,11 @@ impl BanTable {
 }
 
 impl ScopeBans {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::agent) fn len(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (IpNet, BanEntry)> {
+    pub(in crate::agent) fn entries(&self) -> impl Iterator<Item = (IpNet, BanEntry)> {
         let v4 = self.v4.from(None).map(|(net, entry)| (net_v4(net), *entry));
         let v6 = self.v6.from(None).map(|(net, entry)| (net_v6(net), *entry));
         v4.chain(v6)
@@ -338,7 +338,7 @@ impl ScopeBans {
     }
 
     /// The bans that cover a network, the widest first.
-    pub(super) fn covering(&self, net: IpNet) -> Box<dyn Iterator<Item = (IpNet, BanEntry)> + '_> {
+    pub(in crate::agent) fn covering(&self, net: IpNet) -> Box<dyn Iterator<Item = (IpNet, BanEntry)> + '_> {
         match net {
             IpNet::V4(net) => {
                 let covering = self.v4.covering(prefix_v4(net));
@@ -371,27 +371,27 @@ fn of_noted(ban: Noted) -> (usize, IpNet) {
     }
 }
 
-pub(super) fn prefix_v4(net: Ipv4Net) -> Prefix4 {
+pub(in crate::agent) fn prefix_v4(net: Ipv4Net) -> Prefix4 {
     Prefix4 {
         addr: net.network().into(),
         len: net.prefix_len(),
     }
 }
 
-pub(super) fn prefix_v6(net: Ipv6Net) -> Prefix6 {
+pub(in crate::agent) fn prefix_v6(net: Ipv6Net) -> Prefix6 {
     Prefix6 {
         addr: net.network().into(),
         len: net.prefix_len(),
     }
 }
 
-pub(super) fn net_v4(prefix: Prefix4) -> IpNet {
+pub(in crate::agent) fn net_v4(prefix: Prefix4) -> IpNet {
     let net = Ipv4Net::new(prefix.addr.into(), prefix.len);
     // A prefix has no more than 32 bits.
     IpNet::V4(net.unwrap_or_default())
 }
 
-pub(super) fn net_v6(prefix: Prefix6) -> IpNet {
+pub(in crate::agent) fn net_v6(prefix: Prefix6) -> IpNet {
     let net = Ipv6Net::new(prefix.addr.into(), prefix.len);
     // A prefix has no more than 128 bits.
     IpNet::V6(net.unwrap_or_default())

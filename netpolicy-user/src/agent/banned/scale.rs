@@ -6,14 +6,14 @@ use crate::clock::Clock;
 
 /// Both clocks at one moment, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
-    pub(super) now: i64,
+pub(in crate::agent) struct Scale {
+    pub(in crate::agent) now: i64,
     /// The wall clock minus the scale.
     step: i64,
 }
 
 impl Scale {
-    pub(super) fn of(clock: &Clock) -> Self {
+    pub(in crate::agent) fn of(clock: &Clock) -> Self {
         let now = clock.now();
         let shown = clock.shown(now);
         Self {
@@ -22,12 +22,12 @@ impl Scale {
         }
     }
 
-    pub(super) fn of_wall(self, wall: i64) -> i64 {
+    pub(in crate::agent) fn of_wall(self, wall: i64) -> i64 {
         wall.saturating_sub(self.step)
     }
 
     /// As the wall clock shows it.
-    pub(super) fn shown(self, time: i64) -> Timestamp {
+    pub(in crate::agent) fn shown(self, time: i64) -> Timestamp {
         let shown = Timestamp::from_millisecond(time.saturating_add(self.step));
         shown.unwrap_or(Timestamp::MAX)
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
 /// The end of a ban that has none.
-pub(super) const NEVER: i64 = i64::MAX;
+pub(in crate::agent) const NEVER: i64 = i64::MAX;
 
 /// Milliseconds of a bucket.
 const FINE: i64 = 250;
@@ -19,7 +19,7 @@ const COARSE: i64 = 600_000;
 
 /// A ban: its scope's place in the table, and its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Noted {
+pub(in crate::agent) enum Noted {
     V4(u16, Prefix4),
     V6(u16, Prefix6),
 }
@@ -52,7 +52,7 @@ impl Bucket {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(in crate::agent) struct Ends {
     soon: BTreeMap<i64, Bucket>,
     later: BTreeMap<i64, Bucket>,
     /// Up to where coarse buckets were opened.
@@ -62,7 +62,7 @@ pub(super) struct Ends {
 
 impl Ends {
     /// Notes when a ban ends, in milliseconds.
-    pub(super) fn note(&mut self, until: i64, ban: Noted) {
+    pub(in crate::agent) fn note(&mut self, until: i64, ban: Noted) {
         if until == NEVER {
             return;
         }
@@ -81,7 +81,7 @@ impl Ends {
 
     /// Bans that may be due at `now`: they are noted no longer, and are noted again if they are
     /// not. `until`: when a ban ends.
-    pub(super) fn due(&mut self, now: i64, until: impl Fn(Noted) -> Option<i64>) -> Vec<Noted> {
+    pub(in crate::agent) fn due(&mut self, now: i64, until: impl Fn(Noted) -> Option<i64>) -> Vec<Noted> {
         let coarse = now.div_euclid(COARSE) + 1;
         if coarse > self.opened {
             self.opened = coarse;
@@ -108,7 +108,7 @@ impl Ends {
     }
 
     /// When it is worth a look again: no ban ends before.
-    pub(super) fn next(&self) -> Option<i64> {
+    pub(in crate::agent) fn next(&self) -> Option<i64> {
         let soon = self.soon.first_key_value().map(|(key, _)| key * FINE);
         let later = self.later.first_key_value().map(|(key, _)| key * COARSE);
         match (soon, later) {
@@ -118,12 +118,12 @@ impl Ends {
     }
 
     /// Whether it notes many more than there are: then they are to be noted again.
-    pub(super) fn is_unfit(&self, bans: usize) -> bool {
+    pub(in crate::agent) fn is_unfit(&self, bans: usize) -> bool {
         self.noted > 2 * bans + 4096
     }
 
     /// Forgets all.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::agent) fn clear(&mut self) {
         self.soon.clear();
         self.later.clear();
         self.noted = 0;

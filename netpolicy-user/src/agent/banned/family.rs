@@ -12,17 +12,17 @@ const LENGTHS: usize = 129;
 
 /// What is known of a ban. Times are milliseconds on the scale of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BanEntry {
+pub(in crate::agent) struct BanEntry {
     /// When it ends; [`NEVER`](super::ends::NEVER).
-    pub(super) until: i64,
-    pub(super) since: i64,
-    pub(super) by: TextId,
-    pub(super) reason: TextId,
+    pub(in crate::agent) until: i64,
+    pub(in crate::agent) since: i64,
+    pub(in crate::agent) by: TextId,
+    pub(in crate::agent) reason: TextId,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Family<P: Prefix> {
+pub(in crate::agent) struct Family<P: Prefix> {
     entries: BTreeMap<P, BanEntry>,
     /// How many there are of each length.
     lengths: [u32; LENGTHS],
@@ -44,16 +44,16 @@ impl<P: Prefix> Default for Family<P> {
 }
 
 impl<P: Prefix> Family<P> {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::agent) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn get(&self, net: P) -> Option<&BanEntry> {
+    pub(in crate::agent) fn get(&self, net: P) -> Option<&BanEntry> {
         self.entries.get(&net)
     }
 
     /// Sets or removes a ban, and returns what was there.
-    pub(super) fn set(&mut self, net: P, entry: Option<BanEntry>) -> Option<BanEntry> {
+    pub(in crate::agent) fn set(&mut self, net: P, entry: Option<BanEntry>) -> Option<BanEntry> {
         let is_there = entry.is_some();
         let before = match entry {
             Some(entry) => self.entries.insert(net, entry),
@@ -68,13 +68,13 @@ impl<P: Prefix> Family<P> {
     }
 
     /// All bans from a network on, in order.
-    pub(super) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
+    pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
         let first = first.unwrap_or_else(|| P::new(P::Address::LOWEST, 0));
         self.entries.range(first..).map(|(net, entry)| (*net, entry))
     }
 
     /// The bans that cover a network, the widest first.
-    pub(super) fn covering(&self, net: P) -> impl Iterator<Item = (P, &BanEntry)> {
+    pub(in crate::agent) fn covering(&self, net: P) -> impl Iterator<Item = (P, &BanEntry)> {
         (0..=net.length())
             .filter(|length| self.lengths[usize::from(*length) % LENGTHS] > 0)
             .filter_map(move |length| {
@@ -84,7 +84,7 @@ impl<P: Prefix> Family<P> {
     }
 
     /// Networks that lie in no other.
-    pub(super) fn settle(&mut self) -> &Prefixes<P> {
+    pub(in crate::agent) fn settle(&mut self) -> &Prefixes<P> {
         if self.touched.is_empty() {
             return &self.outermost;
         }

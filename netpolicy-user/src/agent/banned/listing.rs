@@ -49,7 +49,7 @@ impl Filter {
         };
         match &scope.service {
             None => wanted == "host",
-            Some(name) => name.is(wanted),
+            Some(name) => name.matches(wanted),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The number of a text; 0: none.
-pub(super) type TextId = u32;
+pub(in crate::agent) type TextId = u32;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub(in crate::agent) struct Texts {
     numbers: HashMap<Arc<str>, TextId>,
     /// By number minus one, with how many have it.
     texts: Vec<Option<(Arc<str>, u32)>>,
@@ -17,7 +17,7 @@ pub(super) struct Texts {
 
 impl Texts {
     /// The number of a text, which one more has now.
-    pub(super) fn take(&mut self, text: Option<&str>) -> TextId {
+    pub(in crate::agent) fn take(&mut self, text: Option<&str>) -> TextId {
         let Some(text) = text else { return 0 };
         if let Some(number) = self.numbers.get(text).copied() {
             self.keep(number);
@@ -38,14 +38,14 @@ impl Texts {
     }
 
     /// One more has it.
-    pub(super) fn keep(&mut self, number: TextId) {
+    pub(in crate::agent) fn keep(&mut self, number: TextId) {
         if let Some(Some((_, count))) = self.place(number) {
             *count += 1;
         }
     }
 
     /// One less has it.
-    pub(super) fn release(&mut self, number: TextId) {
+    pub(in crate::agent) fn release(&mut self, number: TextId) {
         let Some(place) = self.place(number) else {
             return;
         };
@@ -62,14 +62,14 @@ impl Texts {
     }
 
     /// The text of a number.
-    pub(super) fn get(&self, number: TextId) -> Option<&str> {
+    pub(in crate::agent) fn get(&self, number: TextId) -> Option<&str> {
         let at = number.checked_sub(1)? as usize;
         let (text, _) = self.texts.get(at)?.as_ref()?;
         Some(text)
     }
 
     /// The number of a text, if any ban has it.
-    pub(super) fn find(&self, text: &str) -> Option<TextId> {
+    pub(in crate::agent) fn find(&self, text: &str) -> Option<TextId> {
         self.numbers.get(text).copied()
     }
 
