@@ -16,7 +16,7 @@
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
 //! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
-//! | `change` | what a change would do, before it is made | `access`, `error`, `in_force`, `progress`, `snapshot` |
+//! | `change` | what a change would do, before it is made | `access`, `banned`, `error`, `in_force`, `progress`, `snapshot` |
 //! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `upkeep` |
@@ -24,7 +24,7 @@
 //! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
-//! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `snapshot` |
+//! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
 //! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `bans`, `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |

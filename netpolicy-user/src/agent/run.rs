@@ -193,6 +193,8 @@ fn background(
 
     let snapshots = app.supervisor.snapshots();
     tasks.spawn(next_boot::keep(config.clone(), snapshots));
+    let (state_dir, snapshots) = (config.state_dir.clone(), app.supervisor.snapshots());
+    tasks.spawn(next_boot::keep_bans(state_dir, snapshots));
     tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();

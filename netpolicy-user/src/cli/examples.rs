@@ -133,6 +133,7 @@ fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
     EXAMPLES
         .iter()
         .chain(&list::LIST)
+        .chain(&bans::BANS)
         .chain(&policy::POLICY)
         .chain(&upkeep::UPKEEP)
 }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::ends::NEVER;
 use super::family::BanEntry;
@@ -27,7 +28,7 @@ struct Filter {
 }
 
 /// Where a ban is in an order: by this number, then by address, then by service.
-type Place = (i64, IpNet, Option<Name>);
+pub type Place = (i64, IpNet, Option<Name>);
 
 impl Filter {
     fn of(query: &BansQuery) -> Result<Self, AgentError> {
@@ -196,6 +197,30 @@ fn in_order(table: &BanTable, after: Option<&Place>, limit: usize) -> Vec<Place>
         places.push(place);
     }
     places
+}
+
+/// A ban, where it is in the order of addresses, and when it ends.
+pub type Batched = (Place, Option<Timestamp>);
+
+/// The first bans by address behind a place, for who goes through all of them without keeping
+/// the writer from its work.
+#[must_use]
+pub fn batch(
+    bans: &SharedBans,
+    after: Option<&Place>,
+    limit: usize,
+    clock: &Clock,
+) -> Vec<Batched> {
+    let scale = Scale::of(clock);
+    let table = read(bans);
+    let places = in_order(&table, after, limit).into_iter();
+    places
+        .filter_map(|place| {
+            let entry = table.get(place.2.as_ref(), place.1)?;
+            let until = (entry.until != NEVER).then(|| scale.shown(entry.until));
+            Some((place, until))
+        })
+        .collect()
 }
 
 fn in_words((number, net, service): &Place) -> String {

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub(in crate::agent) use self::ends::NEVER;
-pub use self::listing::{count, page};
+pub use self::listing::{batch, count, page};
 pub(in crate::agent) use self::scale::Scale;
 pub use self::table::BanTable;
 pub(in crate::agent) use self::table::Undo;
@@ -39,6 +39,12 @@ pub fn ban_of(
     let table = read(bans);
     let row = table.ban_of(IpNet::from(source), service)?;
     Some(view(&row, Scale::of(clock)))
+}
+
+/// Whether a ban of the host or of this service is in force for a source.
+#[must_use]
+pub fn is_banned(bans: &SharedBans, source: IpAddr, service: Option<&Name>) -> bool {
+    read(bans).ban_of(IpNet::from(source), service).is_some()
 }
 
 fn view(row: &BanRow<'_>, scale: Scale) -> BanView {
