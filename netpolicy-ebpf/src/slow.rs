@@ -7,7 +7,8 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use netpolicy_common::{
-    Control, HOST_SCOPE, MAX_SCOPES, Overrides, Reason, ScopeConfig, ScopeId, list_slot_of, slot_of,
+    Control, HOST_SCOPE, MAX_SCOPES, Overrides, Reason, ScopeConfig, ScopeFlags, ScopeId,
+    list_slot_of, slot_of,
 };
 use netpolicy_ebpf::{
     Family, Load, Segment, Subject, banned, is_stricter, judge, other_reading, unclassified,
@@ -208,12 +209,21 @@ pub(crate) fn one_scope<P: Packet>(
     };
     match unclassified(reason) {
         Reason::UnclassifiedPassed => found,
-        Reason::Bypass if found != Verdict::NONE.0 => found,
+        // Of a service without policies only a ban says anything.
+        Reason::Bypass if found != Verdict::NONE.0 || !has_policies(config, scope) => found,
         Reason::ObservedUnclassified if found & 0xff == Reason::ObservedUnclassified as u64 => {
             found
         }
         reason => Verdict::new(scope, reason).0,
     }
+}
+
+/// Whether policies govern a scope: those of the host it always has.
+#[inline(always)]
+fn has_policies(config: &ScopeConfig, scope: ScopeId) -> bool {
+    scope == HOST_SCOPE
+        || config.flags.has(ScopeFlags::OWN_LISTS)
+        || config.flags.has(ScopeFlags::HOST_LISTS)
 }
 
 /// Bypass, then bans, then lists.

@@ -1,7 +1,9 @@
 //! Bans, as the writer has them done.
 
+use std::sync::PoisonError;
+
 use super::core::Writer;
-use crate::agent::bans::BanQueue;
+use crate::agent::bans::{BanJob, BanQueue};
 
 impl Writer {
     /// Where requests of bans wait.
@@ -11,9 +13,14 @@ impl Writer {
 
     /// Does all that waits, together.
     pub(super) fn carry_out_bans(&mut self) {
-        let mut queue = self.ban_queue.lock().unwrap_or_else(|e| e.into_inner());
+        let mut queue = self.ban_queue.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = std::mem::take(&mut *queue);
         drop(queue);
+        self.bans_now(jobs);
+    }
+
+    /// Does these, together.
+    pub fn bans_now(&mut self, jobs: Vec<BanJob>) {
         let had_fault = self.bans.fault().is_some();
         let (bans, mut around) = self.bans();
         bans.carry_out(jobs, &mut around);
