@@ -325,15 +325,15 @@ fn bans_are_in_force_at_boot_before_an_agent_runs() {
 #[test]
 fn user_with_the_privilege_bans_and_nobody_else() {
     let host = DatabaseHost::start();
-    let refused = host.line_as("nobody", &format!("ban {BANNED}"));
+    let refused = host.line_as("nobody", "nogroup", &format!("ban {BANNED}"));
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     host.ok("grant ban --to user:nobody");
     assert_has(
-        host.line_as("nobody", &format!("ban {BANNED}")).ok(),
+        host.line_as("nobody", "nogroup", &format!("ban {BANNED}")).ok(),
         &["is banned"],
     );
     host.assert_times_out(&[(BANNED, 8080)]);
-    let refused = host.line_as("nobody", "policy create x --block 10.67.0.1");
+    let refused = host.line_as("nobody", "nogroup", "policy create x --block 10.67.0.1");
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert_eq!(host.json("bans")["items"][0]["by"], "nobody");
 }
