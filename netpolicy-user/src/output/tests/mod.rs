@@ -73,6 +73,7 @@ fn status() -> Status {
             pending: None,
             restart: Vec::new(),
             bypasses: 0,
+            bans: BansStatus::default(),
             memory_bytes: 35 * 1024 * 1024,
         }),
         enforcement: Enforcement {
@@ -314,6 +315,7 @@ fn explanation() -> ExplainView {
             reason: "blocked".into(),
             sentence: "the source is on a block list".into(),
         },
+        ban: None,
         matched: Some(MatchView {
             named_list: None,
             policy: "office".into(),
