@@ -38,6 +38,7 @@ pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&s
         services: services.iter().map(ToString::to_string).collect(),
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     }
 }
@@ -65,6 +66,7 @@ pub fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
+        except: Default::default(),
         compat: Default::default(),
     }
 }

@@ -187,12 +187,22 @@ pub struct PolicyView {
     /// Named lists whose entries it blocks as well.
     #[serde(default)]
     pub block_lists: Vec<String>,
+    /// Exceptions: what it does not block, whatever its block list says; without those of named
+    /// lists.
+    #[serde(default)]
+    pub except_count: usize,
+    /// Named lists whose entries it does not block either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_lists: Vec<String>,
     /// The allow list as written; only in `GET /v1/policies/{name}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<RuleView>>,
     /// The block list as written; only in `GET /v1/policies/{name}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<Vec<RuleView>>,
+    /// The exceptions as written; only in `GET /v1/policies/{name}`, of a policy that has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub except: Option<Vec<RuleView>>,
     /// Its comment.
     pub comment: Option<String>,
     /// Who owns it.

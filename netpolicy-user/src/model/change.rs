@@ -23,6 +23,9 @@ pub enum Change {
         /// The block list.
         #[serde(default)]
         block: ListInput,
+        /// What the block list does not block.
+        #[serde(default, skip_serializing_if = "ListInput::is_empty")]
+        except: ListInput,
         /// Description.
         #[serde(default)]
         comment: Option<String>,
@@ -60,6 +63,9 @@ pub enum Change {
         /// What to do with the block list. `Any` empties it.
         #[serde(default)]
         block: ListEdit,
+        /// What to do with the exceptions from the block list. `Any` ends them.
+        #[serde(default, skip_serializing_if = "ListEdit::is_keep")]
+        except: ListEdit,
         /// A new comment; an empty one removes it.
         #[serde(default)]
         comment: Option<String>,
@@ -291,13 +297,24 @@ impl Change {
             Self::Apply { file, lists, .. } => {
                 std::iter::once(&mut file.text).chain(of(lists)).collect()
             }
-            Self::CreatePolicy { allow, block, .. } => {
+            Self::CreatePolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => {
                 let allow = allow.iter_mut().flat_map(|list| of(&mut list.files));
-                allow.chain(of(&mut block.files)).collect()
+                let block = of(&mut block.files);
+                allow.chain(block).chain(of(&mut except.files)).collect()
             }
-            Self::AlterPolicy { allow, block, .. } => {
+            Self::AlterPolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => {
                 let allow = edited(allow).into_iter();
-                allow.chain(edited(block)).collect()
+                allow.chain(edited(block)).chain(edited(except)).collect()
             }
             Self::CreateList { entries, .. } => of(&mut entries.files).collect(),
             Self::AlterList { entries, .. } => edited(entries),
@@ -320,8 +337,18 @@ impl Change {
         };
         match self {
             Self::Apply { file, lists, .. } => file.text.len() + files(lists),
-            Self::CreatePolicy { allow, block, .. } => allow.as_ref().map_or(0, list) + list(block),
-            Self::AlterPolicy { allow, block, .. } => edit(allow) + edit(block),
+            Self::CreatePolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => allow.as_ref().map_or(0, list) + list(block) + list(except),
+            Self::AlterPolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => edit(allow) + edit(block) + edit(except),
             Self::CreateList { entries, .. } => list(entries),
             Self::AlterList { entries, .. } => edit(entries),
             _ => 0,
@@ -339,6 +366,12 @@ pub struct ListInput {
     /// Whole list files.
     #[serde(default)]
     pub files: Vec<SourceText>,
+    /// A name for each of these rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A comment for each of these rules that has none in its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Leave out bad lines of files, with a warning, instead of refusing.
     #[serde(default)]
     pub skip_invalid: bool,
@@ -378,7 +411,8 @@ pub enum ListEdit {
     #[default]
     #[schema(title = "KeepList")]
     Keep,
-    /// No list: the policy allows any (for a block list: nothing is blocked).
+    /// No list: the policy allows any (for a block list: nothing is blocked; for exceptions:
+    /// there are none).
     #[schema(title = "AnyList")]
     Any,
     /// Replace it.
@@ -387,8 +421,8 @@ pub enum ListEdit {
         /// The new list.
         list: ListInput,
     },
-    /// Add rules and remove rules. Adding a rule that is there, or removing one that
-    /// is not, is refused. Adding to an allow part of `any` makes it `only`.
+    /// Add rules and remove rules. A rule to add that is there, and one to remove that is
+    /// not, are warned of and change nothing. Adding to an allow part of `any` makes it `only`.
     #[schema(title = "EditList")]
     Edit {
         /// Rules to add.
@@ -398,6 +432,14 @@ pub enum ListEdit {
         #[serde(default)]
         remove: ListInput,
     },
+}
+
+impl ListEdit {
+    /// Whether it leaves the list as it is.
+    #[must_use]
+    pub fn is_keep(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
 }
 
 /// An edit of a policy's references to named lists, by their names without `@`.

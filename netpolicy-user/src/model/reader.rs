@@ -1,7 +1,8 @@
 //! Text to [`RuleList`]: list files and single items, with every error and its place.
 //!
 //! A list file holds an address, CIDR or range (`a-b`) a line, or several separated by
-//! commas; `#` and `;` begin comments. Ranges become the CIDRs that they consist of.
+//! commas; `#` and `;` begin comments, which the rules of their line keep. Ranges become the
+//! CIDRs that they consist of.
 
 mod equal;
 mod finish;
@@ -9,6 +10,7 @@ mod reference;
 mod whole;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
@@ -26,6 +28,9 @@ pub(super) use self::whole::Tolerance;
 
 /// Errors in one list after which the rest is not read: it is no address list.
 const HOPELESS: usize = 1000;
+
+/// What begins a comment in a list file.
+const COMMENT: [char; 2] = ['#', ';'];
 
 /// How a list is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +55,12 @@ pub fn parse_list(
 ) -> Result<(RuleList, Vec<String>), ModelErrors> {
     let mut report = Report::default();
     let mut reader = ListReader::new(options.kind, options.limit, &mut report);
-    reader.file(source_name, text, options.skip_invalid);
+    reader.file(
+        source_name,
+        text,
+        options.skip_invalid,
+        GivenNote::default(),
+    );
     let list = reader.finish();
     Ok((list, report.finish()?))
 }
@@ -88,6 +98,17 @@ pub(super) struct ListReader<'r> {
     references: Vec<Reference>,
     /// Whether a list file is being read, which refers to none.
     in_file: bool,
+    /// The note of the rule before: neighbours often have the same.
+    last_note: Option<Arc<Note>>,
+}
+
+/// What rules are called that do not say it themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GivenNote<'a> {
+    /// Their name.
+    pub(super) name: Option<&'a str>,
+    /// Their comment.
+    pub(super) comment: Option<&'a str>,
 }
 
 impl<'r> ListReader<'r> {
@@ -116,6 +137,7 @@ impl<'r> ListReader<'r> {
             hopeless,
             references: Vec::new(),
             in_file: false,
+            last_note: None,
         }
     }
 
@@ -159,8 +181,8 @@ impl<'r> ListReader<'r> {
         Some(index)
     }
 
-    /// Reads a list file.
-    pub(super) fn file(&mut self, name: &str, text: &str, tolerant: bool) {
+    /// Reads a list file, whose rules are called as given unless they have comments themselves.
+    pub(super) fn file(&mut self, name: &str, text: &str, tolerant: bool, given: GivenNote<'_>) {
         let Some(source) = self.source(name, tolerant) else {
             return;
         };
@@ -175,11 +197,11 @@ impl<'r> ListReader<'r> {
             return;
         }
         self.in_file = true;
-        self.lines(source, text);
+        self.lines(source, text, given);
         self.in_file = false;
     }
 
-    fn lines(&mut self, source: u16, text: &str) {
+    fn lines(&mut self, source: u16, text: &str, given: GivenNote<'_>) {
         for (line, number) in text.split('\n').zip(1_u32..) {
             let item = line.trim_ascii();
             let spot = RuleSpot {
@@ -188,8 +210,8 @@ impl<'r> ListReader<'r> {
                 column: count(line.len() - line.trim_ascii_start().len()) + 1,
             };
             match address::strict(item.as_bytes()) {
-                Some(written) => self.net(spot, written, item, None, None),
-                None => self.line(spot, line),
+                Some(written) => self.net(spot, written, item, given.name, given.comment),
+                None => self.line(spot, line, given),
             }
             if self.is_done() {
                 return;
@@ -207,8 +229,14 @@ impl<'r> ListReader<'r> {
     }
 
     /// Reads a line that is more, or less, than one IPv4 address or CIDR.
-    fn line(&mut self, spot: RuleSpot, line: &str) {
-        let content = &line[..line.find(['#', ';']).unwrap_or(line.len())];
+    fn line(&mut self, spot: RuleSpot, line: &str, given: GivenNote<'_>) {
+        let (content, comment) = line.split_at(line.find(COMMENT).unwrap_or(line.len()));
+        let comment = comment.trim_start_matches(COMMENT).trim();
+        let comment = match comment.char_indices().nth(MAX_COMMENT) {
+            Some((end, _)) => &comment[..end],
+            None => comment,
+        };
+        let comment = Some(comment).filter(|text| !text.is_empty());
         let mut column = 1_u32;
         for field in content.split(',') {
             let item = field.trim();
@@ -220,8 +248,8 @@ impl<'r> ListReader<'r> {
                         ..spot
                     },
                     item,
-                    None,
-                    None,
+                    given.name,
+                    comment.or(given.comment),
                 );
             }
             if self.is_done() {
@@ -296,20 +324,38 @@ impl<'r> ListReader<'r> {
                 )
             });
         }
-        let note = Note {
-            spelling: spelling(written, text),
-            name: name.map(Into::into),
-            comment: comment.map(Into::into),
-        };
+        let note = self.note(spelling(written, text), name, comment);
         self.push(
             spot,
             Rule {
                 net,
                 source: spot.source,
                 line: spot.line,
-                note: note.share(),
+                note,
             },
         );
+    }
+
+    /// A rule's note, shared with the rule before if it has the same.
+    fn note(
+        &mut self,
+        spelling: Spelling,
+        name: Option<&str>,
+        comment: Option<&str>,
+    ) -> Option<Arc<Note>> {
+        let note = Note {
+            spelling,
+            name: name.map(Into::into),
+            comment: comment.map(Into::into),
+        };
+        let note = note.share()?;
+        match &self.last_note {
+            Some(last) if *last == note => Some(Arc::clone(last)),
+            _ => {
+                self.last_note = Some(Arc::clone(&note));
+                Some(note)
+            }
+        }
     }
 
     fn range(
@@ -329,13 +375,7 @@ impl<'r> ListReader<'r> {
             }
             _ => Vec::new(),
         };
-        let spelling = Spelling::Canonical;
-        let note = Note {
-            spelling,
-            name: name.map(Into::into),
-            comment: comment.map(Into::into),
-        };
-        let note = note.share();
+        let note = self.note(Spelling::Canonical, name, comment);
         for net in nets {
             if self.blocks_all(spot, net) {
                 return;

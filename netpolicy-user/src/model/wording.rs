@@ -97,15 +97,6 @@ impl OnList {
             name: name.to_owned(),
         }
     }
-
-    /// The command that shows its rules.
-    pub(super) fn shown_by(&self) -> String {
-        let noun = match self.kind {
-            Some(_) => "policy",
-            None => "list",
-        };
-        format!("`netpolicy {noun} show {}`", self.name)
-    }
 }
 
 impl fmt::Display for OnList {

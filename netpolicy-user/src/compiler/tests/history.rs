@@ -153,6 +153,7 @@ fn after(state: &State, step: Step) -> State {
                 allow,
                 block,
                 comment: None,
+                except: Default::default(),
                 compat: Default::default(),
             };
             return state.apply(&change, &cx()).unwrap().state;
@@ -272,6 +273,7 @@ fn long_lists() -> State {
         services: vec![],
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     };
     let one = State::empty()
@@ -350,6 +352,7 @@ fn unchanged_lists_are_shared() {
             remove: ListInput::default(),
         },
         comment: Some("new".into()),
+        except: Default::default(),
         compat: Default::default(),
     };
     let state = state.apply(&change, &cx()).unwrap().state;

@@ -124,6 +124,7 @@ impl Worker<'_> {
                 name,
                 allow,
                 block,
+                except,
                 comment,
                 inactive,
                 services,
@@ -135,6 +136,7 @@ impl Worker<'_> {
                     name,
                     allow: allow.as_ref(),
                     block,
+                    except,
                     comment: comment.as_deref(),
                     active: !inactive,
                     services,
@@ -148,9 +150,10 @@ impl Worker<'_> {
                 name,
                 allow,
                 block,
+                except,
                 comment,
                 compat,
-            } => self.alter_policy(name, allow, block, comment.as_deref(), compat),
+            } => self.alter_policy(name, (allow, block, except), comment.as_deref(), compat),
             Change::AlterReferences { policy, list, edit } => {
                 self.alter_references(policy, *list, edit)
             }

@@ -29,6 +29,7 @@ fn create(name: &str, allow: Option<&[&str]>, block: &[&str]) -> Change {
         services: vec![],
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     }
 }
@@ -39,6 +40,7 @@ fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
+        except: Default::default(),
         compat: Default::default(),
     }
 }

@@ -32,6 +32,7 @@ fn create(name: &str, inactive: bool) -> Change {
         services: Vec::new(),
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     }
 }
@@ -92,6 +93,7 @@ fn owner_can_alter_rename_and_drop_own_policies() {
             allow: Default::default(),
             block: Default::default(),
             comment: Some("new".into()),
+            except: Default::default(),
             compat: Default::default(),
         },
     ];

@@ -50,7 +50,10 @@ pub(super) fn read_text(
 ) -> Option<PolicyFile> {
     let (document, root) = TomlDocument::parse(text, report)?;
     let root =
-        TomlTable::root(&document, &root).with_keys(&["host", "service", "list", "policy"], report);
+        TomlTable::root(&document, &root).with_keys(
+            &["host", "service", "list", "policy", "test"],
+            report,
+        );
     let mut reader = FileReader {
         document: &document,
         list_files: lists,
@@ -71,12 +74,14 @@ pub(super) fn read_text(
         reader.policy(&table, &services, &mut read)?;
     }
     let policies = reader.policies(read);
+    let tests = reader.tests(&root);
     Some(PolicyFile {
         has_host: root.get("host").is_some(),
         host,
         services,
         lists,
         policies,
+        tests,
     })
 }
 
@@ -100,7 +105,7 @@ fn list_names(root: &TomlTable<'_>, names: &mut Vec<String>) {
     let lists = lists.into_iter().map(keys(&["file"]));
     let policies = policies
         .into_iter()
-        .map(keys(&["allow_file", "block_file"]));
+        .map(keys(&["allow_file", "block_file", "except_file"]));
     for (table, keys) in lists.chain(policies) {
         for key in keys {
             let found = table.strings(key, FILES, false, &mut ignored);
@@ -236,6 +241,8 @@ impl FileReader<'_, '_> {
             "allow_file",
             "block",
             "block_file",
+            "except",
+            "except_file",
             PolicyCompat::KEY,
             "allow_empty",
             "bind",
@@ -263,6 +270,11 @@ impl FileReader<'_, '_> {
         let kind = Some(ListKind::Block);
         let block = self.rules(&table, kind, keys, tolerance, (of, before))?;
         let (block, block_lists) = block.unwrap_or_default();
+        let keys = ("except", "except_file");
+        let before = earlier.map(|policy| &policy.except);
+        let kind = Some(ListKind::Except);
+        let except = self.rules(&table, kind, keys, tolerance, (of, before))?;
+        let (except, except_lists) = except.unwrap_or_default();
         let bindings = self.bindings(&table, services);
         let active = table.boolean("active", self.report).unwrap_or(true);
         let comment = self.comment(&table);
@@ -277,8 +289,10 @@ impl FileReader<'_, '_> {
             name,
             allow,
             block,
+            except,
             allow_lists,
             block_lists,
+            except_lists,
             compat,
             comment,
             active,

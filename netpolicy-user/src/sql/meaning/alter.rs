@@ -153,6 +153,7 @@ impl Cx<'_, '_> {
                 allow: ListEdit::Keep,
                 block: ListEdit::Keep,
                 comment: Some(comment.unwrap_or_default()),
+                except: Default::default(),
                 compat: PolicyCompat::default(),
             });
         }
@@ -273,6 +274,7 @@ impl Cx<'_, '_> {
                 allow,
                 block: edit.block,
                 comment: edit.comment,
+                except: Default::default(),
                 compat: PolicyCompat::with_blocked_rest(edit.rest),
             },
         };

@@ -14,6 +14,7 @@ fn new_policy_is_active_and_bound_to_the_host_by_default() {
             services: vec!["PG_".into()],
             unbound: false,
             replace: false,
+            except: Default::default(),
             compat: Default::default(),
         },
     ]);
@@ -56,6 +57,7 @@ fn change_with_errors_reports_all_and_has_no_effect() {
         services: vec!["pg_".into()],
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     };
     let errors = state.apply(&change, &cx()).unwrap_err();
@@ -138,6 +140,7 @@ fn comments_are_replaced_and_removed() {
         allow: ListEdit::Keep,
         block: ListEdit::Keep,
         comment: Some(text.into()),
+        except: Default::default(),
         compat: Default::default(),
     };
     let state = after(&[create("one", None, &[]), comment("why")]);
