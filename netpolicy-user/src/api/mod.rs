@@ -26,11 +26,11 @@ pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
 pub use self::doctor::{DoctorLine, DoctorReport, Health};
 pub use self::explain::{
-    Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
+    Arrival, Detached, ExceptionView, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
-pub use self::problem::{ErrorCode, PROBLEM_JSON, ProblemDetails};
+pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
@@ -268,6 +268,9 @@ pub struct Changed {
     pub generation: u64,
     /// Prefixes in the kernel's lists.
     pub entries: u64,
+    /// Whether anything changed, or would in a dry run; `false`: the state was that already.
+    #[serde(default)]
+    pub changed: bool,
     /// What changed; empty: the state was that already.
     pub plan: Vec<PlanItem>,
     /// Whose attempts get another verdict by it.

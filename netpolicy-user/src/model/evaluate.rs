@@ -12,7 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
 /// Which list of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
     /// The allow list.
@@ -245,7 +256,6 @@ fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
 
 /// Block rules that would deny `source`, were it not for exceptions: for each policy that excepts
 /// it from one of its blocks the block, then the exception.
-#[must_use]
 pub(super) fn excepted(
     state: &State,
     policies: &[usize],

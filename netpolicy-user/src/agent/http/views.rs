@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use netpolicy_common::{Action, Reason};
 
 use crate::api::{
-    Cause, EntriesQuery, EntryItem, ExplainView, HostView, ListView, MatchView, PacketAction,
+    Cause, EntriesQuery, EntryItem, ExceptionView, ExplainView, HostView, ListView, MatchView, PacketAction,
     Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
 };
 use crate::arrival::Filtering;
@@ -256,6 +256,16 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
             .iter()
             .filter_map(|&index| state.policies.get(index))
             .map(consulted)
+            .collect(),
+        excepted: explanation
+            .excepted
+            .iter()
+            .filter_map(|(block, exception)| {
+                Some(ExceptionView {
+                    block: matched(state, *block)?,
+                    exception: matched(state, *exception)?,
+                })
+            })
             .collect(),
         kernel: None,
         kernel_error: None,

@@ -163,7 +163,8 @@ pub(super) async fn show(
     };
     // What was done stands before what was not, also where both go to one place.
     cx.out.flush()?;
-    failure::report(&described(failure, &request.name).into(), cx.err)?;
+    let described = described(failure, &request.name);
+    failure::report_in(cx.options.format, &described.into(), cx.err)?;
     if let Some(note) = what_stays(response, request.atomic, query.dry_run) {
         writeln!(cx.err, "note: {note}")?;
     }
@@ -207,7 +208,8 @@ fn described(failure: &SqlFailure, name: &str) -> Failure {
     Failure {
         errors: errors.collect(),
         hint: failure.hint.clone(),
-        exit: Exit::Failed,
+        code: Some(failure.code),
+        ..Failure::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::exceptions::Exceptions;
 use super::finding::{Code, Finding, RuleAt, Severity};
 use super::special::{Local, purpose, whole_local};
 use super::sweep::{self, Bits, Covered, Ranks, RuleEntry};
@@ -19,6 +20,7 @@ const PUBLIC_SHARE: usize = 10;
 pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> Vec<Vec<bool>> {
     let mut reported = vec![vec![false; locals.len()]; state.policies.len()];
     for (at, policy) in state.policies.iter().enumerate() {
+        let excepted = Exceptions::of(state, policy);
         for counted in state.counted(policy) {
             let (kind, list) = (counted.kind, counted.entries);
             let is_public = kind == ListKind::Block && looks_public(list);
@@ -47,7 +49,10 @@ pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> 
                         *reported |= is_reported(&local.net);
                     }
                 };
-                if is_public && let Some(purpose) = purpose(&rule.net) {
+                if is_public
+                    && let Some(purpose) = purpose(&rule.net)
+                    && !excepted.hold(&rule.net)
+                {
                     mark(&|local| local.contains(&rule.net));
                     say(Code::SpecialRange, &|text| {
                         format!(
@@ -58,6 +63,7 @@ pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> 
                     // In a policy with an allow list, a block takes something out of it.
                     && policy.allow_list().is_none()
                     && let Some((range, purpose)) = whole_local(&rule.net)
+                    && !range.parse().is_ok_and(|range| excepted.hold(&range))
                 {
                     mark(&|local| local.to_string() == range);
                     say(Code::SpecialRange, &|text| {
@@ -80,6 +86,7 @@ fn whole(kind: ListKind) -> Code {
     match kind {
         ListKind::Allow => Code::AllowsEverything,
         ListKind::Block => Code::BlocksEverything,
+        ListKind::Except => Code::ExceptsEverything,
     }
 }
 
@@ -91,6 +98,9 @@ fn whole_family(kind: ListKind, text: &str, rule: &Rule) -> String {
     match kind {
         ListKind::Allow => format!(
             "{text} allows every {family} address, so the allow list restricts nothing there: remove it, or name the networks that are meant"
+        ),
+        ListKind::Except => format!(
+            "{text} takes every {family} address out of what the policy blocks, so it blocks nothing there: remove it, or name the networks that are meant"
         ),
         ListKind::Block => format!(
             "{text} blocks every {family} address, and no allow rule wins over it: write an allow list instead"

@@ -7,6 +7,7 @@ fn changed() -> Changed {
         revision: 5,
         generation: 7,
         entries: 3,
+        changed: true,
         plan: vec![
             PlanItem {
                 action: PlanAction::Add,

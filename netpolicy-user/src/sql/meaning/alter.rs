@@ -252,6 +252,12 @@ impl Cx<'_, '_> {
         let mut made = Vec::new();
         let mut warnings = edit.warnings;
         if let PolicyOrDefault::Real(policy) = found {
+            if !edit.block.is_keep() && policy.has_exceptions() {
+                warnings.push(format!(
+                    "the exceptions of policy {} are gone: the statement replaces its block list",
+                    policy.name
+                ));
+            }
             if self.dialect() != Dialect::Snowflake {
                 made = self.without_references(policy, &mut warnings);
             }
