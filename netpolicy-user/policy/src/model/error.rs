@@ -97,7 +97,7 @@ impl fmt::Display for Noun {
 pub enum Problem {
     /// A malformed name.
     #[error(
-        "the name {text} {why}; a name is {shortest} to 28 {letters} and does not begin with a digit; others go in double quotes"
+        "the name {text} {why}; a name is {shortest} to 28 letters, digits, underscores and hyphens and begins with a letter or an underscore; others go in double quotes"
     )]
     Name {
         /// The name.
@@ -106,8 +106,6 @@ pub enum Problem {
         why: NameProblem,
         /// Characters that it needs at least.
         shortest: usize,
-        /// What it may hold.
-        letters: &'static str,
     },
     /// A malformed name in quotes.
     #[error(

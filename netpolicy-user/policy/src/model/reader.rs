@@ -6,6 +6,7 @@
 
 mod equal;
 mod finish;
+mod line;
 mod reference;
 mod whole;
 
@@ -22,15 +23,13 @@ use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
 
+use self::line::{COMMENT, GivenNote};
 use self::reference::REFERENCE;
 pub(super) use self::reference::Reference;
 pub(super) use self::whole::Tolerance;
 
 /// Errors in one list after which the rest is not read: it is no address list.
 const HOPELESS: usize = 1000;
-
-/// What begins a comment in a list file.
-const COMMENT: [char; 2] = ['#', ';'];
 
 /// How a list is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,15 +99,6 @@ pub(super) struct ListReader<'r> {
     in_file: bool,
     /// The note of the rule before: neighbours often have the same.
     last_note: Option<Arc<Note>>,
-}
-
-/// What rules are called that do not say it themselves.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct GivenNote<'a> {
-    /// Their name.
-    pub(super) name: Option<&'a str>,
-    /// Their comment.
-    pub(super) comment: Option<&'a str>,
 }
 
 impl<'r> ListReader<'r> {
@@ -201,24 +191,6 @@ impl<'r> ListReader<'r> {
         self.in_file = false;
     }
 
-    fn lines(&mut self, source: u16, text: &str, given: GivenNote<'_>) {
-        for (line, number) in text.split('\n').zip(1_u32..) {
-            let item = line.trim_ascii();
-            let spot = RuleSpot {
-                source,
-                line: number,
-                column: count(line.len() - line.trim_ascii_start().len()) + 1,
-            };
-            match address::strict(item.as_bytes()) {
-                Some(written) => self.net(spot, written, item, given.name, given.comment),
-                None => self.line(spot, line, given),
-            }
-            if self.is_done() {
-                return;
-            }
-        }
-    }
-
     /// Whether reading on is pointless: the list is full, or it is no list at all.
     pub(super) fn is_done(&mut self) -> bool {
         let hopeless = self.report.error_count() > self.hopeless;
@@ -226,37 +198,6 @@ impl<'r> ListReader<'r> {
             self.report.give_up();
         }
         self.full || hopeless
-    }
-
-    /// Reads a line that is more, or less, than one IPv4 address or CIDR.
-    fn line(&mut self, spot: RuleSpot, line: &str, given: GivenNote<'_>) {
-        let (content, comment) = line.split_at(line.find(COMMENT).unwrap_or(line.len()));
-        let comment = comment.trim_start_matches(COMMENT).trim();
-        let comment = match comment.char_indices().nth(MAX_COMMENT) {
-            Some((end, _)) => &comment[..end],
-            None => comment,
-        };
-        let comment = Some(comment).filter(|text| !text.is_empty());
-        let mut column = 1_u32;
-        for field in content.split(',') {
-            let item = field.trim();
-            if !item.is_empty() {
-                let blanks = field.chars().take_while(|c| c.is_whitespace()).count();
-                self.item(
-                    RuleSpot {
-                        column: column.saturating_add(count(blanks)),
-                        ..spot
-                    },
-                    item,
-                    given.name,
-                    comment.or(given.comment),
-                );
-            }
-            if self.is_done() {
-                return;
-            }
-            column = column.saturating_add(count(field.chars().count()) + 1);
-        }
     }
 
     /// Reads one text that most often is a strictly written network.
@@ -476,11 +417,6 @@ pub(super) fn spelling(written: WrittenNet, text: &str) -> Spelling {
     } else {
         Spelling::Text(text.into())
     }
-}
-
-/// For columns: more than fit are as many as fit.
-fn count(characters: usize) -> u32 {
-    u32::try_from(characters).unwrap_or(u32::MAX - 1)
 }
 
 #[cfg(test)]

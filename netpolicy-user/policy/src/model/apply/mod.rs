@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::change::Change;
 use super::error::{Excerpt, ModelError, Noun, Problem, closest};
 use super::list::Sameness;
+use super::name::folded;
 use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{Limits, MAX_COMMENT, Name, State};
@@ -264,6 +265,19 @@ impl Worker<'_> {
             let problem = unknown(Noun::Service, name, names);
             self.refuse(problem)
         })
+    }
+
+    /// Takes a new name as written, and says if it was folded.
+    fn new_name(
+        &mut self,
+        text: &str,
+        read: fn(&str) -> Result<Name, ModelError>,
+    ) -> Option<Name> {
+        let name = self.take(read(text))?;
+        if let Some(note) = folded(text, &name) {
+            self.report.warn(note);
+        }
+        Some(name)
     }
 
     /// Checks a comment; an empty one is none.

@@ -23,7 +23,7 @@ pub(super) struct NewList<'a> {
 
 impl Worker<'_> {
     pub(super) fn create_list(&mut self, new: &NewList<'_>) -> Option<()> {
-        let name = self.take(list_name(new.name));
+        let name = self.new_name(new.name, list_name);
         let replaced = name.as_ref().filter(|_| new.replace).and_then(|name| {
             let at = self
                 .state
@@ -97,7 +97,7 @@ impl Worker<'_> {
 
     pub(super) fn rename_list(&mut self, name: &str, to: &str) -> Option<()> {
         let index = self.list(name);
-        let to = self.take(list_name(to));
+        let to = self.new_name(to, list_name);
         let (index, to) = (index?, to?);
         let old = self.state.lists[index].name.clone();
         if !old.is_like(&to) {

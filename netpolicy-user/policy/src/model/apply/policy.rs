@@ -24,7 +24,7 @@ pub(super) struct NewPolicy<'a> {
 
 impl Worker<'_> {
     pub(super) fn create_policy(&mut self, new: &NewPolicy<'_>) -> Option<()> {
-        let name = self.take(Name::new(new.name));
+        let name = self.new_name(new.name, Name::new);
         let replaced = name.as_ref().filter(|_| new.replace).and_then(|name| {
             let known = |policy: &Policy| policy.name == *name;
             let at = self.state.policies.iter().position(known)?;
@@ -110,7 +110,7 @@ impl Worker<'_> {
 
     pub(super) fn rename_policy(&mut self, name: &str, to: &str) -> Option<()> {
         let index = self.policy(name);
-        let to = self.take(Name::new(to));
+        let to = self.new_name(to, Name::new);
         let (index, to) = (index?, to?);
         let mut policy = self.state.policies[index].clone();
         if !policy.name.is_like(&to) {

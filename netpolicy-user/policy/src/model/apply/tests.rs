@@ -45,6 +45,17 @@ fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
     }
 }
 
+fn except(name: &str, except: ListEdit) -> Change {
+    Change::AlterPolicy {
+        name: name.into(),
+        allow: ListEdit::Keep,
+        block: ListEdit::Keep,
+        except,
+        comment: None,
+        compat: Default::default(),
+    }
+}
+
 fn edit(add: &[&str], remove: &[&str]) -> ListEdit {
     ListEdit::Edit {
         add: items(add),

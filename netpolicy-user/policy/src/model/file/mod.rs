@@ -11,6 +11,7 @@ mod lists;
 mod outline;
 mod policy_tests;
 mod read;
+mod referenced;
 mod rules;
 mod text;
 
@@ -108,7 +109,7 @@ pub fn parse(
 /// It is no TOML.
 pub fn referenced_lists(file: &SourceText) -> Result<Vec<String>, ModelErrors> {
     let mut report = Report::default();
-    let names = read::referenced_lists(file, &mut report);
+    let names = referenced::referenced_lists(file, &mut report);
     report.finish()?;
     Ok(names)
 }

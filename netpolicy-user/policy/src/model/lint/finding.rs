@@ -111,6 +111,8 @@ pub enum Code {
     Inactive,
     /// A service that no policy governs, on a host that no policy governs.
     Ungoverned,
+    /// Lists of one policy that overlap.
+    OverlappingLists,
     /// A named list to which no policy refers.
     UnusedList,
     /// A reference to a network rule whose values no filter of packets can judge.
@@ -144,6 +146,7 @@ impl Code {
             Self::NotBound => "not-bound",
             Self::Inactive => "inactive",
             Self::Ungoverned => "ungoverned",
+            Self::OverlappingLists => "overlapping-lists",
             Self::UnusedList => "unused-list",
             Self::UnjudgedList => "unjudged-list",
             Self::SimilarNames => "similar-names",
@@ -195,6 +198,7 @@ impl Code {
             | Self::NotBound
             | Self::Inactive
             | Self::Ungoverned
+            | Self::OverlappingLists
             | Self::UnusedList
             | Self::UnjudgedList
             | Self::SimilarNames

@@ -44,9 +44,11 @@ pub fn lint_on(state: &State, own: &[(IpNet, String)]) -> Vec<Finding> {
     let locals = special::locals(own);
     let reported = rules::each(state, &locals, &mut findings);
     let v4 = sweep::sorted::<u32>(state, &ranks);
-    rules::covered(state, &v4, &ranks, &mut findings);
+    let mut overlaps = rules::Overlaps::default();
+    rules::covered(state, &v4, &ranks, (&mut findings, &mut overlaps));
     let v6 = sweep::sorted::<u128>(state, &ranks);
-    rules::covered(state, &v6, &ranks, &mut findings);
+    rules::covered(state, &v6, &ranks, (&mut findings, &mut overlaps));
+    rules::overlaps(state, overlaps, &mut findings);
     exceptions::findings(state, &v4, &ranks, &mut findings);
     exceptions::findings(state, &v6, &ranks, &mut findings);
     covers::local_ranges(
