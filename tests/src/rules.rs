@@ -71,6 +71,23 @@ pub fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
     }
 }
 
+/// Adds exceptions to a policy.
+#[must_use]
+pub fn except(name: &str, items: &[&str]) -> Change {
+    let edit = ListEdit::Edit {
+        add: list(items),
+        remove: ListInput::default(),
+    };
+    Change::AlterPolicy {
+        name: name.to_owned(),
+        allow: ListEdit::Keep,
+        block: ListEdit::Keep,
+        except: edit,
+        comment: None,
+        compat: Default::default(),
+    }
+}
+
 /// Makes a service.
 #[must_use]
 pub fn service(name: &str, ports: &[&str], combine: Combine, mode: Mode) -> Change {

@@ -75,7 +75,7 @@ pub(super) enum PolicyCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateArgs {
-    /// Its name: 3 to 28 letters, digits and underscores
+    /// Its name: 3 to 28 letters, digits, underscores and hyphens
     name: String,
     /// Allow only these addresses, CIDRs, a-b ranges and @lists; comma separated, may be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
