@@ -24,7 +24,7 @@ impl Situation<'_> {
         if failed.is_empty() {
             return Ok(());
         }
-        let (old, new) = (&self.in_force.state, &candidate.state);
+        let (old, new): (&State, &State) = (&self.in_force.state, &candidate.state);
         let before = failing(old, &self.in_force.ruleset);
         let failed_before = |failed: &FailedTest| {
             let test = new.tests.get(failed.test);
@@ -49,7 +49,7 @@ impl Situation<'_> {
 
     /// Says of edited rules that change nothing what decides instead.
     pub(super) fn note_edits(&self, candidate: &mut Candidate) {
-        let (old, new) = (&self.in_force.state, &candidate.state);
+        let (old, new): (&State, &State) = (&self.in_force.state, &candidate.state);
         let rules = (&*self.in_force.ruleset, &**candidate.compiled.ruleset());
         let edited = edited_rules(old, new);
         let notes: Vec<_> = edited

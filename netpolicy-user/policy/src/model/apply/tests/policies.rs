@@ -49,7 +49,7 @@ fn new_policy_is_active_and_bound_to_the_host_by_default() {
 fn change_with_errors_reports_all_and_has_no_effect() {
     let state = after(&[create("one", None, &[])]);
     let change = Change::CreatePolicy {
-        name: "a-b".into(),
+        name: "a+b".into(),
         allow: Some(items(&["10.0.0.0/33", "10.0.0.1", "10.0.0.1/32"])),
         block: items(&["::/0"]),
         comment: Some("x".repeat(5000)),
@@ -63,7 +63,7 @@ fn change_with_errors_reports_all_and_has_no_effect() {
     let errors = state.apply(&change, &cx()).unwrap_err();
     let messages = errors.messages();
     for expected in [
-        "the name 'a-b' holds '-'",
+        "the name 'a+b' holds '+'",
         "--allow: '10.0.0.0/33' is not an address",
         "--allow: '10.0.0.1/32' is on the list already, as '10.0.0.1' (--allow)",
         "--block: a blocked ::/0 denies every IPv6 source",
