@@ -84,7 +84,7 @@ pub(super) fn at(place: Option<&Place>) -> String {
 
 /// A list for messages: "the block list of policy 'office'", "list @office".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnList {
+pub(super) struct OnList {
     /// Which list of a policy; `None`: a named list.
     kind: Option<ListKind>,
     name: String,

@@ -195,7 +195,7 @@ fn list_is_altered_and_dropped_by_its_owner_and_referred_to_by_owners_of_policie
     assert!(alice.may_read(&state) && !unprivileged.may_read(&state));
     let refer = Change::AlterReferences {
         policy: "office".into(),
-        list: crate::model::ListKind::Block,
+        list: ListKind::Block,
         edit: crate::model::ReferenceEdit::Add {
             lists: vec!["bad-hosts".into()],
         },

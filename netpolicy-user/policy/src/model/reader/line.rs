@@ -9,7 +9,7 @@ pub(super) const COMMENT: [char; 2] = ['#', ';'];
 
 /// What rules are called that do not say it themselves.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct GivenNote<'a> {
+pub(in crate::model) struct GivenNote<'a> {
     /// Their name.
     pub(super) name: Option<&'a str>,
     /// Their comment.

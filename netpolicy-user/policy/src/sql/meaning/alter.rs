@@ -62,6 +62,8 @@ impl Cx<'_, '_> {
                     match list {
                         ListKind::Allow => edit.allow_rules = Some(edited),
                         ListKind::Block => edit.block_rules = Some(edited),
+                        // No dialect has exceptions.
+                        ListKind::Except => {}
                     }
                 }
                 self.edited(name, found, edit, errors)
@@ -278,9 +280,13 @@ impl Cx<'_, '_> {
             (PolicyOrDefault::Real(policy), allow) => Change::AlterPolicy {
                 name: written(policy),
                 allow,
+                except: match &edit.block {
+                    ListEdit::Keep => ListEdit::Keep,
+                    // What is blocked now is what the statement says.
+                    _ => ListEdit::Any,
+                },
                 block: edit.block,
                 comment: edit.comment,
-                except: Default::default(),
                 compat: PolicyCompat::with_blocked_rest(edit.rest),
             },
         };
