@@ -102,6 +102,7 @@ impl OnList {
 impl fmt::Display for OnList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
+            Some(ListKind::Except) => write!(f, "the exception list of policy '{}'", self.name),
             Some(kind) => write!(f, "the {kind} list of policy '{}'", self.name),
             None => write!(f, "list '{}'", self.name),
         }

@@ -57,7 +57,7 @@ fn edit_of_what_is_so_already_changes_nothing_and_says_so() {
         ),
         (
             except("one", edit(&[], &["10.1.0.0/16"])),
-            "--remove-except: '10.1.0.0/16' is not on the except list of policy 'one': nothing to remove",
+            "--remove-except: '10.1.0.0/16' is not on the exception list of policy 'one': nothing to remove",
         ),
         (
             list(edit(&["10.0.0.1/32"], &[])),
