@@ -197,6 +197,11 @@ pub fn state_of(of: &Rules) -> State {
         }
         // Made bound to the host.
         changes.push(rules::policy(&name, allow.as_deref(), &block, &[]));
+        let except = texts(&policy.except);
+        if !except.is_empty() {
+            let except: Vec<&str> = except.iter().map(String::as_str).collect();
+            changes.push(rules::except(&name, &except));
+        }
         for service in &policy.services {
             changes.push(Change::Bind {
                 policy: name.clone(),

@@ -38,6 +38,7 @@ pub fn policy(name: &str, allow: Option<&[&str]>, block: &[&str], services: &[&s
         services: services.iter().map(ToString::to_string).collect(),
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     }
 }
@@ -64,6 +65,24 @@ pub fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
         name: name.to_owned(),
         allow,
         block,
+        comment: None,
+        except: Default::default(),
+        compat: Default::default(),
+    }
+}
+
+/// Adds exceptions to a policy.
+#[must_use]
+pub fn except(name: &str, items: &[&str]) -> Change {
+    let edit = ListEdit::Edit {
+        add: list(items),
+        remove: ListInput::default(),
+    };
+    Change::AlterPolicy {
+        name: name.to_owned(),
+        allow: ListEdit::Keep,
+        block: ListEdit::Keep,
+        except: edit,
         comment: None,
         compat: Default::default(),
     }

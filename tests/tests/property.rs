@@ -29,8 +29,10 @@ const SERVICE_PORTS: [u16; 3] = [5432, 6432, 7000];
 struct PolicyPlan {
     allow: Option<Vec<IpNet>>,
     block: Vec<IpNet>,
-    /// Bit n: whether it blocks what is on the n-th list; from bit 3 on, whether it allows it.
-    refers: u8,
+    except: Vec<IpNet>,
+    /// Bit n: whether it blocks what is on the n-th list; from bit 3 on, whether it allows it;
+    /// from bit 6 on, whether it excepts it.
+    refers: u16,
     /// Bit 0: the host; bit n: the n-th service.
     bound: u8,
     active: bool,
@@ -90,13 +92,15 @@ fn plan() -> impl Strategy<Value = Plan> {
     let policy = (
         proptest::option::of(nets()),
         nets(),
-        prop_oneof![1 => Just(0u8), 2 => 0u8..64],
+        prop_oneof![2 => Just(Vec::new()), 1 => nets()],
+        prop_oneof![1 => Just(0u16), 2 => 0u16..64, 1 => 0u16..512],
         0u8..16,
         proptest::bool::weighted(0.8),
     )
-        .prop_map(|(allow, block, refers, bound, active)| PolicyPlan {
+        .prop_map(|(allow, block, except, refers, bound, active)| PolicyPlan {
             allow,
             block,
+            except,
             refers,
             bound,
             active,
@@ -142,9 +146,13 @@ fn state_of(plan: &Plan) -> State {
         let block: Vec<&str> = block.iter().map(String::as_str).collect();
         let name = format!("policy_{n}");
         changes.push(rules::policy(&name, allow.as_deref(), &block, &[]));
+        let except = text(&policy.except);
+        let except: Vec<&str> = except.iter().map(String::as_str).collect();
+        changes.push(rules::except(&name, &except));
         for (kind, bits) in [
             (ListKind::Block, policy.refers),
             (ListKind::Allow, policy.refers >> 3),
+            (ListKind::Except, policy.refers >> 6),
         ] {
             let lists = (0..plan.lists.len()).filter(|n| bits >> n & 1 != 0);
             let lists: Vec<_> = lists.map(|n| format!("list_{n}")).collect();
@@ -183,7 +191,7 @@ fn state_of(plan: &Plan) -> State {
 fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
     let mut sources = plan.sources.clone();
     for policy in &state.policies {
-        let lists = policy.allow_list().into_iter().chain([&policy.block]);
+        let lists = ListKind::ALL.into_iter().filter_map(|kind| policy.rules(kind));
         for rule in lists.flat_map(RuleList::iter) {
             match rule.net {
                 IpNet::V4(net) => {

@@ -1,11 +1,13 @@
 //! Why the agent refuses or fails a request.
 
-use std::collections::BTreeSet;
+mod words;
+
 use std::net::IpAddr;
 
+pub use self::words::{chain, in_words};
 use super::held::StoreHold;
-use crate::api::{ClientsView, ErrorCode, Opens};
-use crate::model::{ErrorKind, ModelError, ModelErrors, Name};
+use crate::api::{ClientsView, ErrorCode, ErrorPlace, Opens};
+use crate::model::{ErrorKind, FailedTest, ModelError, ModelErrors, Name, Place};
 use crate::sockets::SocketsError;
 use crate::store::{Pending, StoreError};
 
@@ -102,6 +104,9 @@ pub enum AgentError {
         /// What it opens.
         opens: Opens,
     },
+    /// Policy tests would fail by the change.
+    #[error("{}", .0.iter().map(|failed| failed.message.as_str()).collect::<Vec<_>>().join("; "))]
+    TestsFailed(Vec<FailedTest>),
     /// Another change waits for its confirmation.
     #[error(
         "revision {} waits for its confirmation until {}; nothing else is changed before",
@@ -260,6 +265,7 @@ impl AgentError {
             | Self::NotHeld
             | Self::NothingLost
             | Self::Opens { .. }
+            | Self::TestsFailed(_)
             | Self::AwaitsConfirmation(_) => FailureKind::Conflict,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 FailureKind::Exhausted
@@ -303,6 +309,11 @@ impl AgentError {
                 "allow that address first, or apply the change anyway with --force"
                     .to_owned(),
             ),
+            Self::TestsFailed(_) => Some(
+                "correct the policies or the tests (`netpolicy export` shows both), or apply the \
+                 change anyway with --force"
+                    .to_owned(),
+            ),
             Self::DeniesClients(_) => {
                 Some("without --strict the change is made, and they stay connected".to_owned())
             }
@@ -337,6 +348,7 @@ impl AgentError {
             Self::Lockout { .. } => ErrorCode::Lockout,
             Self::DeniesClients(_) => ErrorCode::DeniesClients,
             Self::Opens { .. } => ErrorCode::ConsentRequired,
+            Self::TestsFailed(_) => ErrorCode::TestFailed,
             Self::AwaitsConfirmation(_) => ErrorCode::AwaitsConfirmation,
             Self::RevisionMismatch { .. } => ErrorCode::RevisionMismatch,
             Self::HeldStore { .. } => ErrorCode::StoreHeld,
@@ -370,7 +382,24 @@ impl AgentError {
         match self {
             Self::Model(errors) => errors.messages(),
             Self::NotAllowed { lacks } => lacks.clone(),
+            Self::TestsFailed(failed) => {
+                failed.iter().map(|failed| failed.message.clone()).collect()
+            }
             other => vec![other.to_string()],
+        }
+    }
+
+    /// Where each of the errors is; none if no error has a place.
+    #[must_use]
+    pub fn places(&self) -> Vec<Option<ErrorPlace>> {
+        let places: Vec<Option<&Place>> = match self {
+            Self::Model(errors) => errors.iter().map(|error| error.place.as_ref()).collect(),
+            Self::TestsFailed(failed) => failed.iter().map(|test| test.place.as_ref()).collect(),
+            _ => Vec::new(),
+        };
+        match places.iter().any(Option::is_some) {
+            true => places.iter().map(|place| place.map(Into::into)).collect(),
+            false => Vec::new(),
         }
     }
 
@@ -401,40 +430,4 @@ pub fn code_of(kind: ErrorKind) -> ErrorCode {
         ErrorKind::Unknown => ErrorCode::NotFound,
         ErrorKind::Conflict => ErrorCode::Conflict,
     }
-}
-
-/// "3 of 41 connected clients: 10.0.0.1 on postgres, …".
-#[must_use]
-pub fn in_words(clients: &ClientsView) -> String {
-    const SHOWN: usize = 5;
-    let sources: BTreeSet<_> = clients.denied.iter().map(|c| c.source).collect();
-    let shown = clients.denied.iter().take(SHOWN);
-    let shown = shown.map(|client| format!("{} on {}", client.source, client.scope));
-    let mut shown: Vec<_> = shown.collect();
-    if clients.denied.len() > SHOWN {
-        shown.push(format!("and {} more", clients.denied.len() - SHOWN));
-    }
-    format!(
-        "{} of {} connected clients: {}",
-        sources.len(),
-        clients.connected,
-        shown.join(", ")
-    )
-}
-
-/// An error and what caused it, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Errors that already repeat their cause do not need to hear it again.
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -74,6 +74,7 @@ pub(super) fn create(name: &str, allow: &[&str], block: &[&str]) -> Change {
         services: Vec::new(),
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     }
 }

@@ -42,6 +42,9 @@ pub struct ExplainView {
     pub matched: Option<MatchView>,
     /// Active policies that were consulted, as "office (allow 2, block 1)".
     pub consulted: Vec<String>,
+    /// Blocks from which the policy itself excepts the source, most often none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excepted: Vec<ExceptionView>,
     /// What the loaded program says, attached or not; `None` with the reason in
     /// `kernel_error`.
     pub kernel: Option<KernelVerdict>,
@@ -91,6 +94,15 @@ pub struct MatchView {
     pub named_list: Option<String>,
     /// The rule.
     pub rule: RuleView,
+}
+
+/// A block, and the exception because of which it does not deny.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExceptionView {
+    /// The rule that would block the source.
+    pub block: MatchView,
+    /// The exception of the same policy.
+    pub exception: MatchView,
 }
 
 /// What the loaded program says of a crafted SYN.

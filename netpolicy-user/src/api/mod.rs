@@ -31,11 +31,11 @@ pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
 pub use self::doctor::{DoctorLine, DoctorReport, Health};
 pub use self::explain::{
-    Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
+    Arrival, Detached, ExceptionView, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
-pub use self::problem::{ErrorCode, PROBLEM_JSON, ProblemDetails};
+pub use self::problem::{ErrorCode, ErrorPlace, PROBLEM_JSON, ProblemDetails};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
@@ -195,12 +195,22 @@ pub struct PolicyView {
     /// Named lists whose entries it blocks as well.
     #[serde(default)]
     pub block_lists: Vec<String>,
+    /// Exceptions: what it does not block, whatever its block list says; without those of named
+    /// lists.
+    #[serde(default)]
+    pub except_count: usize,
+    /// Named lists whose entries it does not block either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except_lists: Vec<String>,
     /// The allow list as written; only in `GET /v1/policies/{name}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<RuleView>>,
     /// The block list as written; only in `GET /v1/policies/{name}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<Vec<RuleView>>,
+    /// The exceptions as written; only in `GET /v1/policies/{name}`, of a policy that has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub except: Option<Vec<RuleView>>,
     /// Its comment.
     pub comment: Option<String>,
     /// Who owns it.
@@ -266,6 +276,9 @@ pub struct Changed {
     pub generation: u64,
     /// Prefixes in the kernel's lists.
     pub entries: u64,
+    /// Whether anything changed, or would in a dry run; `false`: the state was that already.
+    #[serde(default)]
+    pub changed: bool,
     /// What changed; empty: the state was that already.
     pub plan: Vec<PlanItem>,
     /// Whose attempts get another verdict by it.

@@ -44,7 +44,8 @@ impl PageQuery {
     pub const USUAL: usize = 100;
 }
 
-/// The query of `GET /v1/policies/{name}/rules`: first the allow list, then the block list.
+/// The query of `GET /v1/policies/{name}/rules`: first the allow list, then the block list, then
+/// the exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -72,7 +73,7 @@ pub struct RulesQuery {
 /// A rule of a policy, with its place in its lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleItem {
-    /// Its number, from 1: the allow list's rules, then the block list's.
+    /// Its number, from 1: the allow list's rules, then the block list's, then the exceptions.
     pub number: u64,
     /// The list that it is on.
     pub list: ListKind,

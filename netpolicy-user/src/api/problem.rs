@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Opens;
+use crate::model::Place;
 
 /// The media type of a [`ProblemDetails`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -27,6 +28,10 @@ pub struct ProblemDetails {
     pub detail: String,
     /// All that is wrong, each on its own: what, where, what was expected.
     pub errors: Vec<String>,
+    /// Where each of the errors is, in their order; `null`: in no file and no option. Left out if
+    /// none has a place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Option<ErrorPlace>>,
     /// What to do, if one sentence helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -36,6 +41,30 @@ pub struct ProblemDetails {
     /// The revision of the desired state, where it is another than `If-Match` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+}
+
+/// Where an error is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorPlace {
+    /// A file's name, or the option that the text was given with.
+    pub source: String,
+    /// From 1; `None`: the source has no lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// In characters, from 1; `None`: it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+}
+
+impl From<&Place> for ErrorPlace {
+    fn from(place: &Place) -> Self {
+        let some = |number: u32| (number > 0).then_some(number);
+        Self {
+            source: place.source.to_string(),
+            line: some(place.line),
+            column: some(place.column),
+        }
+    }
 }
 
 /// The kind of a problem.
@@ -62,6 +91,8 @@ pub enum ErrorCode {
     DeniesClients,
     /// It opens a scope to every source; `opens` says what to consent to.
     ConsentRequired,
+    /// A policy test would fail by the change.
+    TestFailed,
     /// Another change waits for its confirmation.
     AwaitsConfirmation,
     /// The store is older than the one in use last, or has another history, and is held.

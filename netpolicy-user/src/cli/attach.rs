@@ -53,6 +53,7 @@ pub(super) async fn attach(cx: &mut Context<'_>) -> anyhow::Result<Exit> {
                 )],
                 hint: client_hint(&e),
                 exit: exit_without(&e),
+                ..Failure::default()
             }
             .into())
         }

@@ -40,6 +40,8 @@ enum Completable {
     /// An address of a policy's allow list, or of its block list.
     Allowed,
     Blocked,
+    /// An address among a policy's exceptions.
+    Excepted,
     /// An entry of a named list.
     Entry,
     /// A source with a bypass.
@@ -114,6 +116,7 @@ fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
         (["diff"], "from" | "to") | (_, "revision") => Some(Completable::Revision),
         (["policy", "alter"], "remove_allow") => Some(Completable::Allowed),
         (["policy", "alter"], "remove_block") => Some(Completable::Blocked),
+        (["policy", "alter"], "remove_except") => Some(Completable::Excepted),
         (["bypass", "revoke"], "source") => Some(Completable::Bypass),
         (_, "interface") => Some(Completable::Interface),
         _ => None,
@@ -198,6 +201,7 @@ async fn found(
         }
         Completable::Allowed => rules(client, words, ListKind::Allow).await?,
         Completable::Blocked => rules(client, words, ListKind::Block).await?,
+        Completable::Excepted => rules(client, words, ListKind::Except).await?,
         Completable::Bypass => {
             let bypasses = client.bypasses().await?.into_iter();
             let named = bypasses.map(|b| (b.source, b.scope));
@@ -297,6 +301,7 @@ mod tests {
             ("policy create", "service", Some(Completable::Service)),
             ("policy alter", "remove_allow", Some(Completable::Allowed)),
             ("policy alter", "remove_block", Some(Completable::Blocked)),
+            ("policy alter", "remove_except", Some(Completable::Excepted)),
             ("policy alter", "add_allow", None),
             ("list show", "name", Some(Completable::List)),
             ("list create", "name", None),

@@ -166,8 +166,8 @@ pub(super) fn not_done(agent: &ClientError, local: &anyhow::Error) -> Failure {
         errors: vec![format!(
             "{agent}; and it cannot be done without it: {local:#}"
         )],
-        hint: None,
         exit: exit_without(agent),
+        ..Failure::default()
     }
 }
 
@@ -179,5 +179,6 @@ pub(super) fn neither(agent: &ClientError, local: &anyhow::Error) -> Failure {
         )],
         hint: client_hint(agent),
         exit: exit_without(agent),
+        ..Failure::default()
     }
 }

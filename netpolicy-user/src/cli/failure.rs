@@ -1,25 +1,29 @@
 //! How commands end: exit codes, and errors as lines on standard error.
 
+mod json;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
 
+use crate::api::{ErrorCode, ErrorPlace};
 use crate::client::ClientError;
 use crate::config::{ConfigError, ConfigProblem};
-use crate::model::{ModelErrors, counted};
-use crate::output::one_line;
+use crate::model::{ErrorKind, ModelErrors, counted};
+use crate::output::{Format, one_line};
 
 /// Errors of one input that are printed; the rest is counted.
 const SHOWN: usize = 20;
 
 /// The process's exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Exit {
     /// All is well.
     Done = 0,
     /// Refused, failed, or found to be at fault.
+    #[default]
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
@@ -49,7 +53,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// What the command line itself refuses or cannot do.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Failure {
     /// All that is wrong, each on its own.
     pub errors: Vec<String>,
@@ -57,6 +61,10 @@ pub(super) struct Failure {
     pub hint: Option<String>,
     /// How the process ends.
     pub exit: Exit,
+    /// What kind of problem it is, if it is one that the API knows.
+    pub code: Option<ErrorCode>,
+    /// Where each of the errors is; none: none has a place.
+    pub places: Vec<Option<ErrorPlace>>,
 }
 
 impl Failure {
@@ -64,8 +72,7 @@ impl Failure {
     pub(super) fn new(error: impl Into<String>) -> Self {
         Self {
             errors: vec![error.into()],
-            hint: None,
-            exit: Exit::Failed,
+            ..Self::default()
         }
     }
 
@@ -91,8 +98,13 @@ impl std::error::Error for Failure {}
 pub(super) fn model_failure(errors: &ModelErrors) -> Failure {
     Failure {
         errors: errors.messages(),
-        hint: None,
-        exit: Exit::Failed,
+        code: Some(match errors.kind() {
+            ErrorKind::Invalid => ErrorCode::InvalidInput,
+            ErrorKind::Unknown => ErrorCode::NotFound,
+            ErrorKind::Conflict => ErrorCode::Conflict,
+        }),
+        places: errors.iter().map(|error| error.place.as_ref().map(Into::into)).collect(),
+        ..Failure::default()
     }
 }
 
@@ -116,6 +128,20 @@ pub(super) fn exit_without(error: &ClientError) -> Exit {
     match error {
         ClientError::NoAgent { .. } => Exit::NoAgent,
         _ => Exit::Failed,
+    }
+}
+
+pub(super) use json::usage as report_usage;
+
+/// Writes an error in the format of the command's output.
+pub(super) fn report_in(
+    format: Format,
+    error: &anyhow::Error,
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        Format::Table => report(error, err),
+        Format::Json => json::report(error, err),
     }
 }
 

@@ -23,6 +23,55 @@ pub(super) struct ListFileOptions {
     pub(super) allow_empty: bool,
 }
 
+/// What rules that are added are called.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct RuleNote {
+    /// A name for each rule that is added
+    #[arg(long, value_name = "NAME")]
+    rule_name: Option<String>,
+    /// A comment for each rule that is added
+    #[arg(long, value_name = "TEXT")]
+    rule_comment: Option<String>,
+    /// Rules have no end: refused, with what has one.
+    #[arg(long = "for", value_name = "TIME", hide = true)]
+    until: Option<String>,
+}
+
+impl RuleNote {
+    /// Of entries of a list.
+    pub(super) fn of(name: Option<String>, comment: Option<String>, until: Option<String>) -> Self {
+        Self {
+            rule_name: name,
+            rule_comment: comment,
+            until,
+        }
+    }
+
+    /// Refuses what rules do not have.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let Some(until) = &self.until else {
+            return Ok(());
+        };
+        let failure = Failure::new("--for: a rule has no end; it stays until it is removed");
+        Err(Failure {
+            exit: Exit::Usage,
+            ..failure.hint(format!(
+                "`netpolicy ban SRC --for {until}` denies a source for a time, `netpolicy bypass \
+                 grant SRC --minutes N` exempts one"
+            ))
+        })
+    }
+
+    /// The same rules with these names and comments.
+    pub(super) fn on(&self, mut list: ListInput) -> ListInput {
+        if !list.is_empty() {
+            list.name.clone_from(&self.rule_name);
+            list.comment.clone_from(&self.rule_comment);
+        }
+        list
+    }
+}
+
 /// Reads files, and remembers all that is wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -69,7 +118,7 @@ impl Input {
             files: files.iter().map(|f| self.read(f)).collect(),
             skip_invalid: options.skip_invalid,
             allow_empty: options.allow_empty,
-            ready: None,
+            ..ListInput::default()
         }
     }
 
@@ -80,8 +129,7 @@ impl Input {
         }
         Err(Failure {
             errors: self.errors.clone(),
-            hint: None,
-            exit: Exit::Failed,
+            ..Failure::default()
         })
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::failure::Exit;
-use super::input::{Input, ListFileOptions};
+use super::input::{Input, ListFileOptions, RuleNote};
 use super::policy::RuleFilter;
 use super::safety::Safety;
 use super::submit::submit;
@@ -20,7 +20,7 @@ pub(super) enum ListCommand {
     #[command(override_usage = "netpolicy list alter [OPTIONS] <NAME>")]
     Alter(Box<AlterListArgs>),
     /// Add entries to a list; every policy that refers to it follows
-    Add(EntriesArgs),
+    Add(Box<AddArgs>),
     /// Remove entries from a list; every policy that refers to it follows
     Remove(EntriesArgs),
     /// Rename a list; policies go on referring to it
@@ -128,6 +128,21 @@ pub(super) struct EntriesArgs {
     safety: Safety,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct AddArgs {
+    #[command(flatten)]
+    entries: EntriesArgs,
+    /// A name for each of these entries; an entry that is there gets it as well
+    #[arg(id = "entry_name", long = "name", value_name = "NAME")]
+    name: Option<String>,
+    /// A comment for each of these entries; an entry that is there gets it as well
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// Entries have no end: refused, with what has one.
+    #[arg(long = "for", value_name = "TIME", hide = true)]
+    until: Option<String>,
+}
+
 pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let (change, safety) = match command {
         ListCommand::List => {
@@ -145,12 +160,15 @@ pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::R
             (alter(*args)?, safety)
         }
         ListCommand::Add(args) => {
-            let safety = args.safety.clone();
-            (edit(args, true)?, safety)
+            let args = *args;
+            let safety = args.entries.safety.clone();
+            let note = RuleNote::of(args.name, args.comment, args.until);
+            note.check()?;
+            (edit(args.entries, Some(&note))?, safety)
         }
         ListCommand::Remove(args) => {
             let safety = args.safety.clone();
-            (edit(args, false)?, safety)
+            (edit(args, None)?, safety)
         }
         ListCommand::Rename { name, to, safety } => (Change::RenameList { name, to }, safety),
         ListCommand::Owner { name, to, safety } => {
@@ -223,13 +241,14 @@ fn alter(args: AlterListArgs) -> anyhow::Result<Change> {
     })
 }
 
-fn edit(args: EntriesArgs, is_add: bool) -> anyhow::Result<Change> {
+/// Adds entries, called so, or removes them.
+fn edit(args: EntriesArgs, add: Option<&RuleNote>) -> anyhow::Result<Change> {
     let mut input = Input::default();
     let entries = input.list(args.entries, &args.file, args.list_options);
     input.check()?;
-    let (add, remove) = match is_add {
-        true => (entries, Default::default()),
-        false => (Default::default(), entries),
+    let (add, remove) = match add {
+        Some(note) => (note.on(entries), Default::default()),
+        None => (Default::default(), entries),
     };
     Ok(Change::AlterList {
         name: args.name,

@@ -212,18 +212,34 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Exit::Done
             };
             // Where this fails, no stream is left to report it on.
-            let _ = error.print();
+            let _ = match exit == Exit::Usage && wants_json(&args) {
+                true => failure::report_usage(&error, &mut io::stderr().lock()),
+                false => error.print(),
+            };
             return exit.into();
         }
     };
+    let format = cli.global.output;
     let exit = run(cli).unwrap_or_else(|error| {
         let exit = failure::exit_of(&error);
         if exit != Exit::Done {
-            let _ = failure::report(&error, &mut io::stderr().lock());
+            let _ = failure::report_in(format, &error, &mut io::stderr().lock());
         }
         exit
     });
     exit.into()
+}
+
+/// Whether a command line that cannot be read requests JSON.
+fn wants_json(args: &[OsString]) -> bool {
+    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let given = args.iter().take_while(|arg| *arg != "--");
+    let mut pairs = given.clone().zip(given.skip(1));
+    let is_whole = |arg: &std::borrow::Cow<'_, str>| {
+        ["-ojson", "-o=json", "--output=json"].contains(&arg.as_ref())
+    };
+    args.iter().any(is_whole)
+        || pairs.any(|(option, value)| ["-o", "--output"].contains(&option.as_ref()) && value == "json")
 }
 
 /// The command line's description: for completion scripts and the reference.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::failure::Exit;
-use super::input::{Input, ListFileOptions};
+use super::input::{Input, ListFileOptions, RuleNote};
 use super::lint::{self, LintArgs};
 use super::safety::Safety;
 use super::submit::submit;
@@ -75,7 +75,7 @@ pub(super) enum PolicyCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CreateArgs {
-    /// Its name: 3 to 28 letters, digits and underscores
+    /// Its name: 3 to 28 letters, digits, underscores and hyphens
     name: String,
     /// Allow only these addresses, CIDRs, a-b ranges and @lists; comma separated, may be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
@@ -89,6 +89,12 @@ pub(super) struct CreateArgs {
     /// Block what is on this list; `-` is standard input, may be repeated
     #[arg(long, value_name = "FILE")]
     block_file: Vec<PathBuf>,
+    /// Do not block these, whatever this policy's block list says; comma separated, may be repeated
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    except: Vec<String>,
+    /// Do not block what is on this list; `-` is standard input, may be repeated
+    #[arg(long, value_name = "FILE")]
+    except_file: Vec<PathBuf>,
     /// Have an allow list even if it is empty: every source is denied
     #[arg(long)]
     only: bool,
@@ -102,6 +108,8 @@ pub(super) struct CreateArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     service: Vec<String>,
     #[command(flatten)]
+    note: RuleNote,
+    #[command(flatten)]
     list_options: ListFileOptions,
     #[command(flatten)]
     safety: Safety,
@@ -113,6 +121,8 @@ pub(super) struct AlterPolicyArgs {
     name: String,
     #[command(flatten)]
     set: PolicyAlterations,
+    #[command(flatten)]
+    note: RuleNote,
     #[command(flatten)]
     list_options: ListFileOptions,
     #[command(flatten)]
@@ -164,6 +174,27 @@ struct PolicyAlterations {
     /// Empty the block list
     #[arg(long, conflicts_with_all = EDIT_BLOCK, conflicts_with_all = ["set_block", "set_block_file"])]
     clear_block: bool,
+    /// Add to the exceptions from the block list
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    add_except: Vec<String>,
+    /// Add a file's lines to the exceptions
+    #[arg(long, value_name = "FILE")]
+    add_except_file: Vec<PathBuf>,
+    /// Remove from the exceptions
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    remove_except: Vec<String>,
+    /// Remove a file's lines from the exceptions
+    #[arg(long, value_name = "FILE")]
+    remove_except_file: Vec<PathBuf>,
+    /// Replace the exceptions
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', conflicts_with_all = EDIT_EXCEPT)]
+    set_except: Vec<String>,
+    /// Replace the exceptions with a file's lines
+    #[arg(long, value_name = "FILE", conflicts_with_all = EDIT_EXCEPT)]
+    set_except_file: Vec<PathBuf>,
+    /// End all exceptions
+    #[arg(long, conflicts_with_all = EDIT_EXCEPT, conflicts_with_all = ["set_except", "set_except_file"])]
+    clear_except: bool,
     /// Description; an empty one removes it
     #[arg(long)]
     comment: Option<String>,
@@ -191,6 +222,13 @@ const EDIT_BLOCK: [&str; 4] = [
     "add_block_file",
     "remove_block",
     "remove_block_file",
+];
+
+const EDIT_EXCEPT: [&str; 4] = [
+    "add_except",
+    "add_except_file",
+    "remove_except",
+    "remove_except_file",
 ];
 
 pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
@@ -260,15 +298,19 @@ async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::
 }
 
 fn create(a: CreateArgs) -> anyhow::Result<Change> {
+    a.note.check()?;
     let mut input = Input::default();
     let has_allow = a.only || !a.allow.is_empty() || !a.allow_file.is_empty();
-    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, a.list_options));
-    let block = input.list(a.block, &a.block_file, a.list_options);
+    let mut list = |items, files: &[PathBuf]| a.note.on(input.list(items, files, a.list_options));
+    let allow = has_allow.then(|| list(a.allow, &a.allow_file));
+    let block = list(a.block, &a.block_file);
+    let except = list(a.except, &a.except_file);
     input.check()?;
     Ok(Change::CreatePolicy {
         name: a.name,
         allow,
         block,
+        except,
         comment: a.comment,
         inactive: a.inactive,
         services: a.service,
@@ -279,17 +321,20 @@ fn create(a: CreateArgs) -> anyhow::Result<Change> {
 }
 
 fn alter(args: AlterPolicyArgs) -> anyhow::Result<Change> {
-    let (s, list_options) = (args.set, args.list_options);
+    let (s, note, list_options) = (args.set, args.note, args.list_options);
+    note.check()?;
     let mut input = Input::default();
     let mut edit = |any, set: Given, add: Given, remove: Given| {
         let mut list = |given: Given| input.list(given.0, &given.1, list_options);
         if any {
             ListEdit::Any
         } else if set.is_given() {
-            ListEdit::Set { list: list(set) }
+            ListEdit::Set {
+                list: note.on(list(set)),
+            }
         } else if add.is_given() || remove.is_given() {
             ListEdit::Edit {
-                add: list(add),
+                add: note.on(list(add)),
                 remove: list(remove),
             }
         } else {
@@ -308,11 +353,18 @@ fn alter(args: AlterPolicyArgs) -> anyhow::Result<Change> {
         Given(s.add_block, s.add_block_file),
         Given(s.remove_block, s.remove_block_file),
     );
+    let except = edit(
+        s.clear_except,
+        Given(s.set_except, s.set_except_file),
+        Given(s.add_except, s.add_except_file),
+        Given(s.remove_except, s.remove_except_file),
+    );
     input.check()?;
     Ok(Change::AlterPolicy {
         name: args.name,
         allow,
         block,
+        except,
         comment: s.comment,
         compat: Default::default(),
     })

@@ -11,7 +11,7 @@ pub(super) struct Safety {
     /// Dry run: show what would change, and which clients would be denied
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Apply it even if it denies your own address, or blocks a /0
+    /// Apply it even if it denies your own address, blocks a /0, or lets a policy test fail
     #[arg(long)]
     pub(super) force: bool,
     /// Refuse it if it denies a client that is connected

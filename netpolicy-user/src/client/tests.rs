@@ -58,6 +58,7 @@ fn changed() -> Changed {
         revision: 5,
         generation: 7,
         entries: 2,
+        changed: false,
         plan: Vec::new(),
         effects: Vec::new(),
         clients: None,

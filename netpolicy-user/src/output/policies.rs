@@ -26,7 +26,7 @@ impl Render for [PolicyView] {
                         None => number(&"any"),
                         Some(n) => number(&line(&with_lists(n, &p.allow_lists))),
                     },
-                    number(&line(&with_lists(p.block_count, &p.block_lists))),
+                    number(&line(&blocked(p))),
                     plain(line(&p.owner)),
                     plain(time(options, p.altered)),
                     plain(line(p.comment.as_deref().unwrap_or(""))),
@@ -63,6 +63,15 @@ impl Render for PolicyView {
                         &self.block_lists,
                     )))),
                 ),
+                (
+                    "Except",
+                    has_exceptions(self).then(|| {
+                        plain(line(&rules_and_lists(
+                            self.except_count,
+                            &self.except_lists,
+                        )))
+                    }),
+                ),
                 ("Owner", Some(plain(line(&self.owner)))),
                 ("Created", Some(plain(time(options, self.created)))),
                 ("Altered", Some(plain(time(options, self.altered)))),
@@ -70,7 +79,12 @@ impl Render for PolicyView {
             ],
             out,
         )?;
-        let rules: Vec<(&str, &RuleView)> = [("allow", &self.allow), ("block", &self.block)]
+        let lists = [
+            ("allow", &self.allow),
+            ("block", &self.block),
+            ("except", &self.except),
+        ];
+        let rules: Vec<(&str, &RuleView)> = lists
             .into_iter()
             .flat_map(|(list, rules)| rules.iter().flatten().map(move |rule| (list, rule)))
             .collect();
@@ -79,6 +93,22 @@ impl Render for PolicyView {
         }
         writeln!(out)?;
         write_rules(options, "RULE", &rules, out)
+    }
+}
+
+fn has_exceptions(policy: &PolicyView) -> bool {
+    policy.except_count > 0 || !policy.except_lists.is_empty()
+}
+
+/// "3 @bad-hosts", "3 except 1 @our-own".
+fn blocked(policy: &PolicyView) -> String {
+    let blocked = with_lists(policy.block_count, &policy.block_lists);
+    match has_exceptions(policy) {
+        true => format!(
+            "{blocked} except {}",
+            with_lists(policy.except_count, &policy.except_lists)
+        ),
+        false => blocked,
     }
 }
 

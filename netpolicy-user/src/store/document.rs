@@ -4,10 +4,13 @@
 //! model can change without old revisions becoming unreadable. A change of
 //! meaning is a new [`FORMAT`], and the old one is still read.
 
+mod policy_test;
+
 use jiff::Timestamp;
 use netpolicy_common::ScopeId;
 use serde::{Deserialize, Serialize};
 
+use self::policy_test::StoredTest;
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
@@ -19,6 +22,8 @@ use crate::model::{
 const FORMAT: u32 = 1;
 /// The format of states with named lists.
 const WITH_LISTS: u32 = 2;
+/// The format of states with exceptions or policy tests.
+const WITH_EXCEPTIONS: u32 = 3;
 
 /// A state without its rules.
 #[derive(Serialize, Deserialize)]
@@ -30,6 +35,8 @@ pub(super) struct Document {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lists: Vec<StoredNamedList>,
     policies: Vec<StoredPolicy>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tests: Vec<StoredTest>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,11 +86,16 @@ struct StoredPolicy {
     /// `None`: any.
     allow: Option<HexId>,
     block: HexId,
+    /// `None`: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    except: Option<HexId>,
     /// Names of lists of the same state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     allow_lists: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     block_lists: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    except_lists: Vec<String>,
     #[serde(
         default,
         rename = "blocked_rest",
@@ -162,8 +174,10 @@ impl Document {
                 name,
                 allow,
                 block,
+                except,
                 allow_lists,
                 block_lists,
+                except_lists,
                 compat,
                 comment,
                 owner,
@@ -183,8 +197,13 @@ impl Document {
                     AllowPart::Only(list) => Some(HexId(put(list)?)),
                 },
                 block: HexId(put(block)?),
+                except: match except.is_empty() {
+                    true => None,
+                    false => Some(HexId(put(except)?)),
+                },
                 allow_lists: names(allow_lists),
                 block_lists: names(block_lists),
+                except_lists: names(except_lists),
                 compat: compat.clone(),
                 comment: comment.clone(),
                 owner: owner.clone(),
@@ -225,10 +244,7 @@ impl Document {
             compat,
         } = &state.host;
         Ok(Self {
-            format: match lists.is_empty() {
-                true => FORMAT,
-                false => WITH_LISTS,
-            },
+            format: format_of(state),
             host: StoredHost {
                 mode: *mode,
                 failsafe_ports: items(failsafe_ports),
@@ -237,6 +253,7 @@ impl Document {
             services: services.collect(),
             lists,
             policies: policies.collect::<Result<_, _>>()?,
+            tests: state.tests.iter().map(StoredTest::of).collect(),
         })
     }
 
@@ -261,9 +278,9 @@ impl Document {
             format: u32,
         }
         let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if ![FORMAT, WITH_LISTS].contains(&head.format) {
+        if ![FORMAT, WITH_LISTS, WITH_EXCEPTIONS].contains(&head.format) {
             return Err(format!(
-                "its format is {}, expected {FORMAT} or {WITH_LISTS}",
+                "its format is {}, expected {FORMAT} to {WITH_EXCEPTIONS}",
                 head.format
             ));
         }
@@ -275,7 +292,10 @@ impl Document {
         let named = self.lists.iter();
         let named = named.flat_map(|list| [&list.entries].into_iter().chain(&list.every));
         let policies = self.policies.iter();
-        let own = policies.flat_map(|policy| policy.allow.iter().chain([&policy.block]));
+        let own = policies.flat_map(|policy| {
+            let block = [&policy.block].into_iter();
+            policy.allow.iter().chain(block).chain(&policy.except)
+        });
         named.chain(own).map(|id| id.0)
     }
 
@@ -329,8 +349,13 @@ impl Document {
                     Some(id) => AllowPart::Only(list(id)?),
                 },
                 block: list(&stored.block)?,
+                except: match &stored.except {
+                    None => RuleList::default(),
+                    Some(id) => list(id)?,
+                },
                 allow_lists: names(&stored.allow_lists)?,
                 block_lists: names(&stored.block_lists)?,
+                except_lists: names(&stored.except_lists)?,
                 compat: stored.compat,
                 bindings: host
                     .into_iter()
@@ -354,6 +379,7 @@ impl Document {
                 comment: stored.comment,
             })
         });
+        let tests = self.tests.into_iter().map(StoredTest::into_test);
         let failsafe_ports = ports(&self.host.failsafe_ports)?;
         Ok(State {
             host: Host {
@@ -364,7 +390,20 @@ impl Document {
             services: services.collect::<Result<_, String>>()?,
             policies,
             lists,
+            tests: tests.collect::<Result<_, String>>()?,
         })
+    }
+}
+
+/// The first format that has room for what a state holds: earlier versions read what they can.
+fn format_of(state: &State) -> u32 {
+    let mut policies = state.policies.iter();
+    if policies.any(Policy::has_exceptions) || !state.tests.is_empty() {
+        WITH_EXCEPTIONS
+    } else if state.lists.is_empty() {
+        FORMAT
+    } else {
+        WITH_LISTS
     }
 }
 

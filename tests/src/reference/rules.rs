@@ -43,6 +43,8 @@ pub struct Policy {
     pub allow: Option<Vec<Net>>,
     /// What it blocks.
     pub block: Vec<Net>,
+    /// What it does not block all the same.
+    pub except: Vec<Net>,
     /// Bound to the host.
     pub host: bool,
     /// Bound to these services.
@@ -271,7 +273,8 @@ impl Rules {
         if policies.is_empty() {
             return Finding::NoPolicy;
         }
-        if policies.iter().any(|policy| on(&policy.block)) {
+        let blocks = |policy: &&Policy| on(&policy.block) && !on(&policy.except);
+        if policies.iter().any(blocks) {
             return Finding::Blocked;
         }
         let only: Vec<&Vec<Net>> = policies.iter().filter_map(|p| p.allow.as_ref()).collect();

@@ -106,6 +106,11 @@ pub fn rules(rng: &mut Rng) -> Rules {
         .map(|_| Policy {
             allow: rng.bool().then(|| nets(rng)),
             block: nets(rng),
+            except: if one_in(rng, 3) {
+                nets(rng)
+            } else {
+                Vec::new()
+            },
             host: rng.bool(),
             services: (0..services.len()).filter(|_| one_in(rng, 3)).collect(),
             inactive: one_in(rng, 6),
@@ -149,7 +154,7 @@ pub fn rules(rng: &mut Rng) -> Rules {
 fn source(rng: &mut Rng, rules: &Rules) -> IpAddr {
     let lists = rules.policies.iter().flat_map(|policy| {
         let allow = policy.allow.iter().flatten();
-        policy.block.iter().chain(allow)
+        policy.block.iter().chain(&policy.except).chain(allow)
     });
     let nets: Vec<&Net> = lists
         .chain(rules.bypasses.iter().map(|bypass| &bypass.source))

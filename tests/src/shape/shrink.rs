@@ -121,7 +121,8 @@ pub fn rules(rules: &Rules) -> Vec<Rules> {
     }
     for (at, policy) in rules.policies.iter().enumerate() {
         add(&|r| r.policies[at].allow = None);
-        let lists = policy.block.len() + policy.allow.as_ref().map_or(0, Vec::len);
+        let own = policy.block.len() + policy.except.len();
+        let lists = own + policy.allow.as_ref().map_or(0, Vec::len);
         let mut step = lists;
         while step > 0 {
             for from in (0..lists).step_by(step) {
@@ -133,7 +134,7 @@ pub fn rules(rules: &Rules) -> Vec<Rules> {
     simpler
 }
 
-/// The block list's rules are counted before the allow list's.
+/// The block list's rules are counted before the exceptions and the allow list's.
 fn drop_rules(policy: &mut Policy, from: usize, step: usize) {
     let mut number = 0;
     let mut is_kept = |_: &_| {
@@ -142,6 +143,7 @@ fn drop_rules(policy: &mut Policy, from: usize, step: usize) {
         kept
     };
     policy.block.retain(&mut is_kept);
+    policy.except.retain(&mut is_kept);
     if let Some(allow) = &mut policy.allow {
         allow.retain(&mut is_kept);
     }

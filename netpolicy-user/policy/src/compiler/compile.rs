@@ -6,9 +6,12 @@ use netpolicy_common::{FAILSAFE_SCOPE, HOST_SCOPE, ScopeConfig, ScopeFlags, Scop
 use rayon::prelude::*;
 
 use super::index::Index;
+use super::reduced::ReducedBlocks;
 use super::scope::{self, CountedList, IsWorth, ListOwner, ScopeSources};
 use super::{Ruleset, ScopeRules};
-use crate::model::{AllowPart, Binding, Combine, Counted, Mode, Policy, RuleList, State};
+use crate::model::{
+    AllowPart, Binding, Combine, Counted, ListKind, Mode, Policy, RuleList, State,
+};
 
 /// Compiles the active policies of a state.
 #[must_use]
@@ -27,6 +30,8 @@ pub struct Compilation {
     lists: Vec<ScopeSources>,
     /// All lists that count in any scope.
     listed: Vec<CountedList>,
+    /// What policies with exceptions block.
+    reduced: Vec<ReducedBlocks>,
 }
 
 impl Compilation {
@@ -40,6 +45,7 @@ impl Compilation {
             }),
             lists: Vec::new(),
             listed: Vec::new(),
+            reduced: Vec::new(),
         };
         nothing.next(state, &mut |_, _| {})
     }
@@ -61,6 +67,7 @@ impl Compilation {
     ) -> Self {
         let plans = plans(state);
         let listed = self.listed(state);
+        let reduced = self.reduced(state, &listed, is_worth);
         let total = plans.iter().map(Plan::rule_count).sum();
         let mut done = 0;
         let (host, host_mode) = (&plans[0].own, state.host.mode);
@@ -70,7 +77,7 @@ impl Compilation {
         for plan in &plans {
             let before = self.ruleset.scopes.iter().position(|s| s.id == plan.id);
             let before = before.map_or(&nothing, |at| &self.lists[at]);
-            let lists = before.changed_to(plan.sources(&listed), is_worth);
+            let lists = before.changed_to(plan.sources(state, &listed, &reduced), is_worth);
             scopes.push(plan.rules(&lists, host, host_mode));
             all.push(lists);
             done += plan.rule_count();
@@ -86,6 +93,7 @@ impl Compilation {
             ruleset: Arc::new(Ruleset { ports, scopes }),
             lists: all,
             listed,
+            reduced,
         }
     }
 
@@ -108,10 +116,29 @@ impl Compilation {
         indices.len()
     }
 
+    /// What the policies with exceptions block, of all lists.
+    fn reduced(
+        &self,
+        state: &State,
+        listed: &[CountedList],
+        is_worth: IsWorth,
+    ) -> Vec<ReducedBlocks> {
+        let policies = state.policies.iter();
+        let policies = policies.filter(|policy| policy.is_in_force() && policy.has_exceptions());
+        let of = |policy: &Policy| {
+            let counted = state.counted(policy);
+            let sides = counted.iter().filter(|one| one.kind != ListKind::Allow);
+            let owners: Vec<_> = sides.map(ListOwner::of).collect();
+            let sources = listed.iter().filter(|listed| owners.contains(&listed.owner));
+            let before = self.reduced.iter().find(|old| old.is_of(&policy.name));
+            ReducedBlocks::of(&policy.name, sources.cloned().collect(), before, is_worth)
+        };
+        policies.map(of).collect()
+    }
+
     /// All lists that count in any scope of a state, each once on each side.
     fn listed(&self, state: &State) -> Vec<CountedList> {
-        let counts = |policy: &&Policy| policy.active && !policy.bindings.is_empty();
-        let policies = state.policies.iter().filter(counts);
+        let policies = state.policies.iter().filter(|policy| policy.is_in_force());
         let mut lists: Vec<(ListOwner, &RuleList)> = Vec::new();
         for counted in policies.flat_map(|policy| state.counted(policy)) {
             let owner = ListOwner::of(&counted);
@@ -230,11 +257,28 @@ impl Plan<'_> {
         counted.map(|one| one.entries.len() as u64).sum()
     }
 
-    /// Its lists out of all, each once on each side.
-    fn sources(&self, listed: &[CountedList]) -> Vec<CountedList> {
-        let own: Vec<_> = self.counted.iter().map(ListOwner::of).collect();
+    /// Its lists out of all, each once on each side. In place of the block lists of a policy with
+    /// exceptions comes what is left of them.
+    fn sources(
+        &self,
+        state: &State,
+        listed: &[CountedList],
+        reduced: &[ReducedBlocks],
+    ) -> Vec<CountedList> {
+        let mut own = Vec::new();
+        let mut left = Vec::new();
+        for policy in &self.own {
+            let is_reduced = policy.has_exceptions();
+            let counted = state.counted(policy).into_iter();
+            let counted = counted.filter(|one| !is_reduced || one.kind == ListKind::Allow);
+            own.extend(counted.map(|one| ListOwner::of(&one)));
+            if is_reduced {
+                let of_policy = reduced.iter().filter(|one| one.is_of(&policy.name));
+                left.extend(of_policy.map(ReducedBlocks::counted));
+            }
+        }
         let is_own = |listed: &&CountedList| own.contains(&listed.owner);
-        listed.iter().filter(is_own).cloned().collect()
+        listed.iter().filter(is_own).cloned().chain(left).collect()
     }
 
     fn rules(&self, lists: &ScopeSources, host: &[&Policy], host_mode: Mode) -> ScopeRules {

@@ -11,7 +11,7 @@ use crate::model::list::RuleChunk;
 use crate::model::{Rule, RuleList};
 
 /// The networks of one list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     /// IPv4.
     pub(super) v4: Nets<Prefix4>,
@@ -24,6 +24,15 @@ pub(super) struct Index {
 pub(super) struct Nets<P: Prefix> {
     pub(super) sorted: Prefixes<P>,
     lengths: Lengths,
+}
+
+impl<P: Prefix> Default for Nets<P> {
+    fn default() -> Self {
+        Self {
+            sorted: Prefixes::default(),
+            lengths: Lengths::default(),
+        }
+    }
 }
 
 impl Index {
@@ -55,7 +64,8 @@ impl Index {
         }
     }
 
-    fn len(&self) -> usize {
+    /// How many networks it has.
+    pub(super) fn len(&self) -> usize {
         self.v4.sorted.len() + self.v6.sorted.len()
     }
 }
@@ -90,6 +100,30 @@ impl<P: Prefix> Nets<P> {
             sorted: nets.into_iter().collect(),
             lengths,
         }
+    }
+
+    /// Of networks that are sorted, each once.
+    pub(super) fn of_sorted(sorted: Prefixes<P>) -> Self {
+        let mut lengths = Lengths::default();
+        for net in sorted.iter() {
+            lengths.add(net.length());
+        }
+        Self { sorted, lengths }
+    }
+
+    /// Of networks that differ from these within some ranges.
+    pub(super) fn changed_to(
+        &self,
+        sorted: Prefixes<P>,
+        ranges: &[Interval<P::Address>],
+    ) -> Self {
+        let mut lengths = self.lengths;
+        for &(first, last) in ranges {
+            for net in sorted.range(first..=last) {
+                lengths.add(net.length());
+            }
+        }
+        Self { sorted, lengths }
     }
 
     fn edited(&self, mut gone: Vec<P>, mut new: Vec<P>) -> Self {

@@ -6,6 +6,7 @@
 mod compile;
 pub mod effect;
 mod index;
+mod reduced;
 pub mod ruleset;
 mod scope;
 #[cfg(test)]

@@ -25,6 +25,8 @@ enum OwnedList {
     Named(Name),
     /// What the named one has of length 0.
     Every(Name),
+    /// What this policy blocks, less what it excepts.
+    Reduced(Name),
 }
 
 impl ListOwner {
@@ -38,6 +40,14 @@ impl ListOwner {
         Self { kind, list }
     }
 
+    /// Of what a policy blocks, less what it excepts.
+    pub(super) fn reduced(policy: &Name) -> Self {
+        Self {
+            kind: ListKind::Block,
+            list: OwnedList::Reduced(policy.clone()),
+        }
+    }
+
     /// Whether both are one list, perhaps in two versions or on two sides.
     pub(super) fn is_same_list(&self, other: &Self) -> bool {
         self.list == other.list
@@ -49,7 +59,7 @@ impl ListOwner {
 pub(super) struct CountedList {
     /// Whose it is.
     pub(super) owner: ListOwner,
-    /// The list.
+    /// The list; empty where several became one.
     pub(super) list: RuleList,
     /// Its networks.
     pub(super) index: Arc<Index>,
@@ -92,12 +102,7 @@ impl ScopeSources {
                 ..self.clone()
             };
         }
-        let change = SourcesChange {
-            gone,
-            new,
-            sources: &sources,
-            is_worth,
-        };
+        let change = SourcesChange::new(gone, new, &sources, is_worth);
         let (v4, v6) = change.both(
             || self.v4.changed_by(&change, |index| &index.v4),
             || self.v6.changed_by(&change, |index| &index.v6),
@@ -122,8 +127,8 @@ impl ScopeSources {
     }
 }
 
-/// What becomes of the lists of a scope.
-struct SourcesChange<'a> {
+/// What becomes of the lists of a scope, or of a policy with exceptions.
+pub(super) struct SourcesChange<'a> {
     /// Lists that no longer count, or not in this version.
     gone: Vec<&'a CountedList>,
     /// Lists, or versions of lists, that did not count before.
@@ -133,16 +138,17 @@ struct SourcesChange<'a> {
     is_worth: IsWorth,
 }
 
-/// The lists that only one side has, by their addresses in memory; the same list may
-/// count several times.
-fn unmatched<'a>(
+/// The lists that only one side has, by the addresses of their networks in memory; the same list
+/// may count several times.
+pub(super) fn unmatched<'a>(
     old: &'a [CountedList],
     new: &'a [CountedList],
 ) -> (Vec<&'a CountedList>, Vec<&'a CountedList>) {
     let mut new: Vec<_> = new.iter().collect();
     let mut gone = Vec::new();
     for old in old {
-        let same = |new: &&CountedList| new.kind() == old.kind() && new.list.ptr_eq(&old.list);
+        let same =
+            |new: &&CountedList| new.kind() == old.kind() && Arc::ptr_eq(&new.index, &old.index);
         match new.iter().position(same) {
             Some(at) => drop(new.swap_remove(at)),
             None => gone.push(old),
@@ -173,7 +179,7 @@ impl<P: Prefix> Default for Sets<P> {
 }
 
 /// The networks of a family.
-type NetsOf<P> = fn(&Index) -> &Nets<P>;
+pub(super) type NetsOf<P> = fn(&Index) -> &Nets<P>;
 
 /// A list's new version, and where it is different; `None`: compiled whole.
 type ChangedUnion<P> = (Prefixes<P>, Option<Vec<Interval<<P as Prefix>::Address>>>);
@@ -198,15 +204,39 @@ impl<P: Prefix> Sets<P> {
     }
 }
 
-impl SourcesChange<'_> {
+impl<'a> SourcesChange<'a> {
+    pub(super) fn new(
+        gone: Vec<&'a CountedList>,
+        new: Vec<&'a CountedList>,
+        sources: &'a [CountedList],
+        is_worth: IsWorth,
+    ) -> Self {
+        Self {
+            gone,
+            new,
+            sources,
+            is_worth,
+        }
+    }
+
+    pub(super) fn is_worth(&self) -> IsWorth {
+        self.is_worth
+    }
+
+    /// The networks of all lists of a kind.
+    pub(super) fn lists<P: Prefix>(&self, kind: ListKind, of: NetsOf<P>) -> Vec<&'a Nets<P>> {
+        let lists = self.sources.iter().filter(|listed| listed.kind() == kind);
+        lists.map(|listed| of(&listed.index)).collect()
+    }
+
     /// Does two things; at the same time, if they are likely to take long.
-    fn both<A: Send, B: Send>(
+    pub(super) fn both<A: Send, B: Send>(
         &self,
         a: impl FnOnce() -> A + Send,
         b: impl FnOnce() -> B + Send,
     ) -> (A, B) {
         let lists = self.gone.iter().chain(&self.new);
-        let rules: usize = lists.map(|listed| listed.list.len()).sum();
+        let rules: usize = lists.map(|listed| listed.index.len()).sum();
         if rules >= MANY {
             rayon::join(a, b)
         } else {
@@ -221,8 +251,7 @@ impl SourcesChange<'_> {
         kind: ListKind,
         of: NetsOf<P>,
     ) -> ChangedUnion<P> {
-        let lists = self.sources.iter().filter(|listed| listed.kind() == kind);
-        let lists: Vec<_> = lists.map(|listed| of(&listed.index)).collect();
+        let lists = self.lists(kind, of);
         let networks = lists.iter().map(|nets| nets.sorted.len()).sum();
         let is_worth = |changed| changed == 0 || (self.is_worth)(changed, lists.len(), networks);
         match self.touched(kind, of, is_worth) {
@@ -237,7 +266,7 @@ impl SourcesChange<'_> {
 
     /// The addresses of all networks that came or went, as ranges that ascend and do
     /// not touch each other; `None` if there are too many.
-    fn touched<P: Prefix>(
+    pub(super) fn touched<P: Prefix>(
         &self,
         kind: ListKind,
         of: NetsOf<P>,

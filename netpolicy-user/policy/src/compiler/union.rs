@@ -3,11 +3,38 @@
 use netpolicy_prefixes::intervals::{self, Interval};
 
 use super::index::Nets;
+use super::reduced::Without;
 use super::{Address, Prefix, Prefixes, PrefixesBuilder};
 
 /// The fewest prefixes that cover what the lists cover.
 pub(super) fn whole<P: Prefix>(lists: &[&Nets<P>]) -> Prefixes<P> {
-    let mut union = Joiner::default();
+    let mut prefixes = PrefixesBuilder::default();
+    join(lists, |interval| {
+        intervals::prefixes(interval, |addr, len| prefixes.push(P::new(addr, len)));
+    });
+    prefixes.finish()
+}
+
+/// The fewest prefixes that cover what the lists cover and the exceptions do not.
+pub(super) fn whole_without<P: Prefix>(
+    lists: &[&Nets<P>],
+    exceptions: &[&Nets<P>],
+) -> Prefixes<P> {
+    let mut excepted = Vec::new();
+    join(exceptions, |interval| excepted.push(interval));
+    let mut without = Without::new(excepted.into_iter());
+    let mut prefixes = PrefixesBuilder::default();
+    join(lists, |interval| {
+        without.left(interval, |left| {
+            intervals::prefixes(left, |addr, len| prefixes.push(P::new(addr, len)));
+        });
+    });
+    prefixes.finish()
+}
+
+/// Visits what the lists cover together: intervals that ascend and do not touch each other.
+fn join<P: Prefix>(lists: &[&Nets<P>], visit: impl FnMut(Interval<P::Address>)) {
+    let mut union = Joiner { open: None, visit };
     // Merged in pieces as long as a chunk of the longest list: they stay in the cache,
     // and no second copy of everything is needed.
     let longest = lists.iter().max_by_key(|nets| nets.sorted.len());
@@ -29,50 +56,31 @@ pub(super) fn whole<P: Prefix>(lists: &[&Nets<P>]) -> Prefixes<P> {
             union.add(net);
         }
     }
-    union.finish()
-}
-
-/// Makes prefixes of networks that come sorted.
-struct Joiner<P: Prefix> {
-    prefixes: PrefixesBuilder<P>,
-    open: Option<Interval<P::Address>>,
-}
-
-impl<P: Prefix> Default for Joiner<P> {
-    fn default() -> Self {
-        Self {
-            prefixes: PrefixesBuilder::default(),
-            open: None,
-        }
+    if let Some(interval) = union.open.take() {
+        (union.visit)(interval);
     }
 }
 
-impl<P: Prefix> Joiner<P> {
+/// Makes intervals of networks that come sorted.
+struct Joiner<A, F> {
+    open: Option<Interval<A>>,
+    visit: F,
+}
+
+impl<A: Address, F: FnMut(Interval<A>)> Joiner<A, F> {
     #[inline]
-    fn add(&mut self, net: P) {
+    fn add<P: Prefix<Address = A>>(&mut self, net: P) {
         let (first, last) = (net.first(), net.last());
         match &mut self.open {
             Some(open) if open.1.next().is_none_or(|next| first <= next) => {
                 open.1 = open.1.max(last);
             }
             open => {
-                let done = open.replace((first, last));
-                self.cut(done);
+                if let Some(done) = open.replace((first, last)) {
+                    (self.visit)(done);
+                }
             }
         }
-    }
-
-    #[inline]
-    fn cut(&mut self, interval: Option<Interval<P::Address>>) {
-        if let Some(interval) = interval {
-            intervals::prefixes(interval, |addr, len| self.prefixes.push(P::new(addr, len)));
-        }
-    }
-
-    fn finish(mut self) -> Prefixes<P> {
-        let open = self.open.take();
-        self.cut(open);
-        self.prefixes.finish()
     }
 }
 
@@ -86,6 +94,19 @@ pub(super) fn changed<P: Prefix>(
     old: &Prefixes<P>,
     lists: &[&Nets<P>],
     touched: &[Interval<P::Address>],
+) -> (Prefixes<P>, Vec<Interval<P::Address>>) {
+    changed_to(old, touched, |range, covered| {
+        for list in lists {
+            list.within(range, covered);
+        }
+    })
+}
+
+/// As [`changed`], where `cover` appends what is covered of a range now.
+pub(super) fn changed_to<P: Prefix>(
+    old: &Prefixes<P>,
+    touched: &[Interval<P::Address>],
+    mut cover: impl FnMut(Interval<P::Address>, &mut Vec<Interval<P::Address>>),
 ) -> (Prefixes<P>, Vec<Interval<P::Address>>) {
     // What comes may join with what adjoins, what goes may have been joined with it.
     let reach = |&(first, last)| (downwards(old, first), upwards(old, last));
@@ -108,9 +129,7 @@ pub(super) fn changed<P: Prefix>(
             {
                 covered.push((from, to));
             }
-            for list in lists {
-                list.within((*first, *last), &mut covered);
-            }
+            cover((*first, *last), &mut covered);
             next = last.next();
             left = rest;
         }

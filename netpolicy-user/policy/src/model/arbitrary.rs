@@ -188,18 +188,23 @@ fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
             numbers.into_iter().map(list_name).collect::<Vec<_>>()
         })
     };
+    // Most policies have no exceptions.
+    let except = prop_oneof![2 => Just(RuleList::default()), 1 => list(6)];
+    let except_lists = prop_oneof![3 => Just(Vec::new()), 1 => references()];
     let fields = (allow, list(8), text(), prop::bool::weighted(0.85), bindings);
-    let fields = (fields, references(), references());
+    let fields = (fields, references(), references(), except, except_lists);
     fields.prop_map(
-        |((allow, block, comment, active, bindings), allow_lists, block_lists)| Policy {
+        |((allow, block, comment, active, bindings), allow_lists, block_lists, except, except_lists)| Policy {
             name: Name::new("unnamed").unwrap(),
             allow_lists: match allow {
                 AllowPart::Any => Vec::new(),
                 AllowPart::Only(_) => allow_lists,
             },
             block_lists,
+            except_lists,
             allow,
             block,
+            except,
             compat: Default::default(),
             comment: comment.map(Into::into),
             owner: "tester".into(),
@@ -257,6 +262,7 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
                 services: services.collect(),
                 lists,
                 policies,
+                tests: Vec::new(),
             }
         })
     })
@@ -269,7 +275,8 @@ pub(crate) fn boundaries(state: &State) -> BTreeSet<IpAddr> {
     let named = lists.flat_map(|list| list.iter().map(|(_, rule)| rule.net));
     let own = state.policies.iter().flat_map(|policy| {
         let allow = policy.allow_list().into_iter().flat_map(RuleList::iter);
-        policy.block.iter().chain(allow).map(|rule| rule.net)
+        let except = policy.except.iter();
+        policy.block.iter().chain(allow).chain(except).map(|rule| rule.net)
     });
     for net in own.chain(named) {
         match net {

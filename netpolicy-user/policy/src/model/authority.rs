@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::error::{Excerpt, ModelError, Problem};
 use super::plan::{renamed, renamed_lists};
-use super::{Name, NamedList, Policy, State};
+use super::{ListKind, Name, NamedList, Policy, PolicyTest, State};
 
 /// What a user may be allowed to do. Each of them, and owning a policy, includes reading.
 #[derive(
@@ -266,6 +266,12 @@ impl Rights {
                 "{user} may not alter services or the host's settings: that requires the privilege admin"
             ));
         }
+        let same = |(old, new): (&PolicyTest, &PolicyTest)| old.same_words(new);
+        if old.tests.len() != new.tests.len() || !old.tests.iter().zip(&new.tests).all(same) {
+            lacks.push(format!(
+                "{user} may not alter policy tests: that requires the privilege admin"
+            ));
+        }
         if let Some(action) = new.host.compat.action(old.host.compat)
             && !self.has(Privilege::Create)
         {
@@ -365,6 +371,7 @@ impl Rights {
         let altered = old.name != new.name
             || old.allow != new.allow
             || old.block != new.block
+            || old.except != new.except
             || refers_otherwise(old, new, lists)
             || old.compat != new.compat
             || old.comment != new.comment;
@@ -397,7 +404,8 @@ fn refers_otherwise(old: &Policy, new: &Policy, renamed: &[(&NamedList, &NamedLi
         };
         names.iter().map(now).collect()
     };
-    now(&old.allow_lists) != new.allow_lists || now(&old.block_lists) != new.block_lists
+    let mut kinds = ListKind::ALL.into_iter();
+    kinds.any(|kind| now(old.lists(kind)) != *new.lists(kind))
 }
 
 #[cfg(test)]

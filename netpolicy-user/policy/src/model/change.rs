@@ -3,10 +3,13 @@
 //! The command line, the policy file, the API and SQL all say what they want as
 //! a [`Change`]; one function (`State::apply`) carries it out or says why not.
 
+mod list;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Combine, ListKind, Mode, NetworkRule, PolicyCompat, RuleList};
+pub use self::list::{ListEdit, ListInput, ReferenceEdit, SourceText};
+use super::{Combine, ListKind, Mode, NetworkRule, PolicyCompat};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,6 +26,9 @@ pub enum Change {
         /// The block list.
         #[serde(default)]
         block: ListInput,
+        /// What the block list does not block.
+        #[serde(default, skip_serializing_if = "ListInput::is_empty")]
+        except: ListInput,
         /// Description.
         #[serde(default)]
         comment: Option<String>,
@@ -60,6 +66,9 @@ pub enum Change {
         /// What to do with the block list. `Any` empties it.
         #[serde(default)]
         block: ListEdit,
+        /// What to do with the exceptions from the block list. `Any` ends them.
+        #[serde(default, skip_serializing_if = "ListEdit::is_keep")]
+        except: ListEdit,
         /// A new comment; an empty one removes it.
         #[serde(default)]
         comment: Option<String>,
@@ -291,13 +300,24 @@ impl Change {
             Self::Apply { file, lists, .. } => {
                 std::iter::once(&mut file.text).chain(of(lists)).collect()
             }
-            Self::CreatePolicy { allow, block, .. } => {
+            Self::CreatePolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => {
                 let allow = allow.iter_mut().flat_map(|list| of(&mut list.files));
-                allow.chain(of(&mut block.files)).collect()
+                let block = of(&mut block.files);
+                allow.chain(block).chain(of(&mut except.files)).collect()
             }
-            Self::AlterPolicy { allow, block, .. } => {
+            Self::AlterPolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => {
                 let allow = edited(allow).into_iter();
-                allow.chain(edited(block)).collect()
+                allow.chain(edited(block)).chain(edited(except)).collect()
             }
             Self::CreateList { entries, .. } => of(&mut entries.files).collect(),
             Self::AlterList { entries, .. } => edited(entries),
@@ -320,8 +340,18 @@ impl Change {
         };
         match self {
             Self::Apply { file, lists, .. } => file.text.len() + files(lists),
-            Self::CreatePolicy { allow, block, .. } => allow.as_ref().map_or(0, list) + list(block),
-            Self::AlterPolicy { allow, block, .. } => edit(allow) + edit(block),
+            Self::CreatePolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => allow.as_ref().map_or(0, list) + list(block) + list(except),
+            Self::AlterPolicy {
+                allow,
+                block,
+                except,
+                ..
+            } => edit(allow) + edit(block) + edit(except),
             Self::CreateList { entries, .. } => list(entries),
             Self::AlterList { entries, .. } => edit(entries),
             _ => 0,
@@ -329,110 +359,6 @@ impl Change {
     }
 }
 
-/// Where a list's rules come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListInput {
-    /// Addresses, CIDRs or ranges, one an item; in a policy also `@name` for a named list.
-    #[serde(default)]
-    pub items: Vec<String>,
-    /// Whole list files.
-    #[serde(default)]
-    pub files: Vec<SourceText>,
-    /// Leave out bad lines of files, with a warning, instead of refusing.
-    #[serde(default)]
-    pub skip_invalid: bool,
-    /// Take files in which no line is an address as empty, instead of refusing them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub allow_empty: bool,
-    /// A list that is read and checked already, instead of items and files: from SQL,
-    /// whose dialects have checks of their own. Says nothing of named lists. Does not travel.
-    #[serde(skip)]
-    pub ready: Option<RuleList>,
-}
-
-impl ListInput {
-    /// A list that is read already.
-    #[must_use]
-    pub fn of(list: RuleList) -> Self {
-        Self {
-            ready: Some(list),
-            ..Self::default()
-        }
-    }
-
-    /// Whether it names no rule.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-            && self.files.is_empty()
-            && self.ready.as_ref().is_none_or(RuleList::is_empty)
-    }
-}
-
-/// An edit of one list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ListEdit {
-    /// Leave it.
-    #[default]
-    #[schema(title = "KeepList")]
-    Keep,
-    /// No list: the policy allows any (for a block list: nothing is blocked).
-    #[schema(title = "AnyList")]
-    Any,
-    /// Replace it.
-    #[schema(title = "SetList")]
-    Set {
-        /// The new list.
-        list: ListInput,
-    },
-    /// Add rules and remove rules. Adding a rule that is there, or removing one that
-    /// is not, is refused. Adding to an allow part of `any` makes it `only`.
-    #[schema(title = "EditList")]
-    Edit {
-        /// Rules to add.
-        #[serde(default)]
-        add: ListInput,
-        /// Rules to remove, by what they mean (`10.0.0.1/24` removes `10.0.0.0/24`).
-        #[serde(default)]
-        remove: ListInput,
-    },
-}
-
-/// An edit of a policy's references to named lists, by their names without `@`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "edit", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ReferenceEdit {
-    /// Refer to these alone.
-    #[schema(title = "SetReferences")]
-    Set {
-        /// The lists.
-        lists: Vec<String>,
-    },
-    /// Refer to these as well.
-    #[schema(title = "AddReferences")]
-    Add {
-        /// The lists.
-        lists: Vec<String>,
-    },
-    /// Refer to these no longer.
-    #[schema(title = "RemoveReferences")]
-    Remove {
-        /// The lists.
-        lists: Vec<String>,
-    },
-}
-
-/// A text and what to call it in messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SourceText {
-    /// A file name, or `-` for standard input.
-    pub name: String,
-    /// Its content.
-    pub text: String,
-}
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -184,6 +184,7 @@ mod tests {
             services: Vec::new(),
             unbound: false,
             replace: false,
+            except: Default::default(),
             compat,
         }
     }

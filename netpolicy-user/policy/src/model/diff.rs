@@ -63,7 +63,7 @@ fn whole(section: &Section<'_>, sign: Sign, hunks: &mut Hunks) {
 /// A section that both files have.
 fn section(old: &Section<'_>, new: &Section<'_>, hunks: &mut Hunks) {
     let is = |key: &'static str| move |part: &&SectionPart<'_>| part.key() == key;
-    for key in ["head", "allow", "block", "entries", "tail"] {
+    for key in ["head", "allow", "block", "except", "entries", "tail"] {
         let a = old.parts.iter().find(is(key));
         let b = new.parts.iter().find(is(key));
         match (a, b) {

@@ -9,7 +9,7 @@ pub use super::address::AddressProblem;
 use super::evaluate::ListKind;
 pub use super::place::Place;
 pub use super::wording::{Excerpt, closest};
-use super::wording::{NoList, OnList, at, counted, did_you_mean, join_policies, suggest_key};
+use super::wording::{NoList, at, counted, did_you_mean, join_policies, suggest_key};
 
 /// The manner of an error, for status and exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl fmt::Display for Noun {
 pub enum Problem {
     /// A malformed name.
     #[error(
-        "the name {text} {why}; a name is {shortest} to 28 {letters} and does not begin with a digit; others go in double quotes"
+        "the name {text} {why}; a name is {shortest} to 28 letters, digits, underscores and hyphens and begins with a letter or an underscore; others go in double quotes"
     )]
     Name {
         /// The name.
@@ -106,8 +106,6 @@ pub enum Problem {
         why: NameProblem,
         /// Characters that it needs at least.
         shortest: usize,
-        /// What it may hold.
-        letters: &'static str,
     },
     /// A malformed name in quotes.
     #[error(
@@ -179,24 +177,6 @@ pub enum Problem {
         first_text: String,
         /// Where the earlier rule is.
         first: Option<Place>,
-    },
-    /// A rule to be added is there.
-    #[error("'{text}' is on {list} already{}; leave it out", at(first.as_ref()))]
-    AlreadyThere {
-        /// The rule to add.
-        text: String,
-        /// On which list.
-        list: OnList,
-        /// Where the rule that is there was written.
-        first: Option<Place>,
-    },
-    /// A rule to be removed is not there.
-    #[error("'{text}' is not on {list}; {} lists its rules", list.shown_by())]
-    NotThere {
-        /// The rule to remove.
-        text: String,
-        /// From which list.
-        list: OnList,
     },
     /// What is wrong with a named list, or with a reference to one.
     #[error("{0}")]
@@ -284,14 +264,6 @@ pub enum Problem {
         service: String,
         /// The policies that are bound to it.
         policies: Vec<String>,
-    },
-    /// No such binding.
-    #[error("policy '{policy}' is not bound to {scope}; nothing to unbind")]
-    NotBound {
-        /// The policy.
-        policy: String,
-        /// "the host" or "service 'x'".
-        scope: String,
     },
     /// A comment or a rule's name that is no comment any more.
     #[error(
@@ -386,6 +358,20 @@ pub enum Problem {
         /// The longest that there is.
         most: u32,
     },
+    /// A network where one address is wanted.
+    #[error("{text} is a network; give one address")]
+    OneAddress {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Two tests of one attempt.
+    #[error("a second test of {attempt}{}; remove one of them", at(first.as_ref()))]
+    TestRepeated {
+        /// "203.0.113.9 to postgres".
+        attempt: String,
+        /// Where the first one stands.
+        first: Option<Place>,
+    },
     /// A range where one address or CIDR is wanted.
     #[error("{text} is a range; give one address or CIDR")]
     Range {
@@ -400,13 +386,10 @@ impl Problem {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::List(problem) => problem.kind(),
-            Self::Unknown { .. } | Self::NotThere { .. } | Self::NotBound { .. } => {
-                ErrorKind::Unknown
-            }
+            Self::Unknown { .. } => ErrorKind::Unknown,
             Self::NameTaken { .. }
             | Self::NameRepeated { .. }
             | Self::Duplicate { .. }
-            | Self::AlreadyThere { .. }
             | Self::TooManyPolicies { .. }
             | Self::PortsOverlap { .. }
             | Self::PortsFailsafe { .. }

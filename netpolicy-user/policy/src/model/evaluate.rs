@@ -12,13 +12,31 @@ use serde::{Deserialize, Serialize};
 use super::{AllowPart, Binding, Combine, Mode, NamedList, Policy, Rule, RuleList, Service, State};
 
 /// Which list of a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
     /// The allow list.
     Allow,
     /// The block list.
     Block,
+    /// The exceptions: what the policy's block list does not block.
+    Except,
+}
+
+impl ListKind {
+    /// All of them, in the order in which they are written.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Block, Self::Except];
 }
 
 impl fmt::Display for ListKind {
@@ -26,6 +44,7 @@ impl fmt::Display for ListKind {
         f.write_str(match self {
             Self::Allow => "allow",
             Self::Block => "block",
+            Self::Except => "except",
         })
     }
 }
@@ -77,6 +96,7 @@ impl RuleRef {
         }
         let list = match (self.list, &policy.allow) {
             (ListKind::Block, _) => &policy.block,
+            (ListKind::Except, _) => &policy.except,
             (ListKind::Allow, AllowPart::Only(list)) => list,
             (ListKind::Allow, AllowPart::Any) => return None,
         };
@@ -90,11 +110,18 @@ impl RuleRef {
 }
 
 impl ResolvedRule<'_> {
-    /// "'10.0.0.0/8' of policy 'office' (office.toml:3)", with the named list that it is on.
+    /// "'10.0.0.0/8' of policy 'office' (office.toml:3)", with the named list that it is on, and
+    /// its comment.
     #[must_use]
     pub fn in_words(&self) -> String {
         let place = self.list.place(self.rule);
-        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        let place = place.map(|place| place.to_string());
+        let comment = self.rule.comment().map(ToOwned::to_owned);
+        let place: Vec<String> = place.into_iter().chain(comment).collect();
+        let place = match place.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", place.join(": ")),
+        };
         let text = self.rule.text();
         let policy = &self.policy.name;
         match self.named {
@@ -185,8 +212,8 @@ pub(super) fn governing(state: &State, scope: &Binding) -> Vec<usize> {
         .collect()
 }
 
-/// Judges a source by some policies: any block match denies; else, once a policy
-/// says `only`, what is on none of those lists is denied.
+/// Judges a source by some policies: any block match denies, unless the same policy excepts the
+/// source; else, once a policy says `only`, what is on none of those lists is denied.
 fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
     if policies.is_empty() {
         return Verdict {
@@ -194,7 +221,15 @@ fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
             rule: None,
         };
     }
-    if let Some(rule) = best_match(state, ListKind::Block, policies, source) {
+    let blocking: Vec<usize> = policies
+        .iter()
+        .copied()
+        .filter(|&policy| {
+            !state.policies[policy].has_exceptions()
+                || best_match(state, ListKind::Except, &[policy], source).is_none()
+        })
+        .collect();
+    if let Some(rule) = best_match(state, ListKind::Block, &blocking, source) {
         return Verdict {
             reason: Reason::Blocked,
             rule: Some(rule),
@@ -217,6 +252,21 @@ fn judge(state: &State, policies: &[usize], source: IpAddr) -> Verdict {
             rule: None,
         },
     }
+}
+
+/// Block rules that would deny `source`, were it not for exceptions: for each policy that excepts
+/// it from one of its blocks the block, then the exception.
+pub(super) fn excepted(
+    state: &State,
+    policies: &[usize],
+    source: IpAddr,
+) -> Vec<(RuleRef, RuleRef)> {
+    let of = |policy: &usize| {
+        let exception = best_match(state, ListKind::Except, &[*policy], source)?;
+        let block = best_match(state, ListKind::Block, &[*policy], source)?;
+        Some((block, exception))
+    };
+    policies.iter().filter_map(of).collect()
 }
 
 /// The longest prefix of that kind that holds `source`; of equally long ones the first.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::{HOST_SCOPE, Reason, ScopeId};
 
-use super::evaluate::{evaluate, governing};
+use super::evaluate::{evaluate, excepted, governing};
 use super::{AllowPart, Binding, Bypass, Combine, RuleRef, Service, State};
 
 /// Why an attempt passes or not.
@@ -29,11 +29,26 @@ pub struct Explanation {
     pub by_host: bool,
     /// Indices of the active policies that were consulted.
     pub consulted: Vec<usize>,
+    /// Of each consulted policy that excepts the source from one of its blocks: the block, then
+    /// the exception.
+    pub excepted: Vec<(RuleRef, RuleRef)>,
 }
 
 /// Judges an attempt from `source` to `port`: failsafe port, service, bypass, verdict, mode.
 #[must_use]
 pub fn explain(
+    state: &State,
+    bypasses: &[Bypass],
+    now: Timestamp,
+    source: IpAddr,
+    port: Option<u16>,
+) -> Explanation {
+    let mut explanation = judged(state, bypasses, now, source, port);
+    explanation.excepted = excepted(state, &explanation.consulted, explanation.source);
+    explanation
+}
+
+fn judged(
     state: &State,
     bypasses: &[Bypass],
     now: Timestamp,
@@ -54,6 +69,7 @@ pub fn explain(
         bypass: None,
         by_host: false,
         consulted: Vec::new(),
+        excepted: Vec::new(),
     };
     if port.is_some_and(|port| state.host.failsafe_ports.contains(port)) {
         return explanation;
@@ -101,6 +117,22 @@ impl Explanation {
     /// The reason in a sentence.
     #[must_use]
     pub fn sentence(&self, state: &State) -> String {
+        let mut sentence = self.verdict_sentence(state);
+        for (block, exception) in &self.excepted {
+            if let (Some(block), Some(exception)) =
+                (block.resolve(state), exception.resolve(state))
+            {
+                sentence.push_str(&format!(
+                    "; {} does not block it, excepted by {}",
+                    block.in_words(),
+                    exception.in_words()
+                ));
+            }
+        }
+        sentence
+    }
+
+    fn verdict_sentence(&self, state: &State) -> String {
         let source = self.source;
         let rule = self.rule.and_then(|rule| rule.resolve(state));
         let rule = rule.map(|rule| rule.in_words());
@@ -124,6 +156,9 @@ impl Explanation {
             },
             Reason::NoPolicy => format!("no active policy governs {}", self.scope_in_words()),
             Reason::Allowed => format!("{source} is on the allow list, by {rule}"),
+            Reason::NotBlocked if !self.excepted.is_empty() => {
+                format!("{source} is not blocked, and no consulted policy has an allow list")
+            }
             Reason::NotBlocked => {
                 format!("{source} is on no block list, and no consulted policy has an allow list")
             }

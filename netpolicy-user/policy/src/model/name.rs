@@ -9,8 +9,8 @@ use super::error::{Excerpt, ModelError, NameProblem, Problem};
 
 /// A policy's, service's or list's name.
 ///
-/// As written: 3 to 28 ASCII letters, digits and underscores, not beginning with
-/// a digit, folded to lower case; a list's may hold hyphens, too. In double quotes, as in SQL, it keeps its case and may
+/// As written: 3 to 28 ASCII letters, digits, underscores and hyphens, beginning with a letter or
+/// an underscore, folded to lower case. In double quotes, as in SQL, it keeps its case and may
 /// hold other characters: `"Head Office"`. Names that differ by case alone cannot exist
 /// together, so a look-up without quotes finds a name whatever its case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,23 +32,19 @@ impl Name {
     /// # Errors
     /// [`Problem::Name`] or [`Problem::QuotedName`], which say what is wrong with it.
     pub fn new(text: &str) -> Result<Self, ModelError> {
-        Self::written(text, SHORTEST, Hyphens::Refused)
+        Self::written(text, SHORTEST)
     }
 
-    fn written(text: &str, shortest: usize, hyphens: Hyphens) -> Result<Self, ModelError> {
+    fn written(text: &str, shortest: usize) -> Result<Self, ModelError> {
         if let Some(inner) = quoted(text) {
             return Self::exact(inner);
         }
-        match fault(text, shortest, hyphens) {
+        match fault(text, shortest) {
             None => Ok(Self(text.to_ascii_lowercase().into())),
             Some(why) => Err(Problem::Name {
                 text: Excerpt::new(text),
                 why,
                 shortest,
-                letters: match hyphens {
-                    Hyphens::Refused => "letters, digits and underscores",
-                    Hyphens::Accepted => "letters, digits, underscores and hyphens",
-                },
             }
             .into()),
         }
@@ -103,23 +99,23 @@ impl Name {
     /// quotes unless it is a plain one.
     #[must_use]
     pub fn to_written(&self) -> Cow<'_, str> {
-        self.written_from(SHORTEST, Hyphens::Refused)
+        self.written_from(SHORTEST)
     }
 
-    /// The same for a list's name, which may hold hyphens without quotes.
+    /// The same for a list's name.
     #[must_use]
     pub fn to_written_list(&self) -> Cow<'_, str> {
-        self.written_from(SHORTEST, Hyphens::Accepted)
+        self.to_written()
     }
 
     /// The same for a service's name, which may be shorter without quotes.
     #[must_use]
     pub fn to_written_service(&self) -> Cow<'_, str> {
-        self.written_from(SHORTEST_SERVICE, Hyphens::Refused)
+        self.written_from(SHORTEST_SERVICE)
     }
 
-    fn written_from(&self, shortest: usize, hyphens: Hyphens) -> Cow<'_, str> {
-        let is_plain = fault(&self.0, shortest, hyphens).is_none()
+    fn written_from(&self, shortest: usize) -> Cow<'_, str> {
+        let is_plain = fault(&self.0, shortest).is_none()
             && !self.0.bytes().any(|byte| byte.is_ascii_uppercase());
         if is_plain {
             Cow::Borrowed(&self.0)
@@ -143,23 +139,13 @@ fn same_fold(a: &str, b: &str) -> bool {
                 .eq(b.chars().flat_map(char::to_lowercase))
 }
 
-/// Whether a name without quotes may hold hyphens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hyphens {
-    Refused,
-    Accepted,
-}
-
 /// What is wrong with a name.
-fn fault(text: &str, shortest: usize, hyphens: Hyphens) -> Option<NameProblem> {
+fn fault(text: &str, shortest: usize) -> Option<NameProblem> {
     let Some(first) = text.chars().next() else {
         return Some(NameProblem::Empty);
     };
-    let accepts = hyphens == Hyphens::Accepted;
-    if let Some(found) = text
-        .chars()
-        .find(|&c| !(c.is_ascii_alphanumeric() || c == '_' || accepts && c == '-'))
-    {
+    let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if let Some(found) = text.chars().find(|c| !fits(c)) {
         return Some(NameProblem::Character(found));
     }
     // From here on characters are bytes.
@@ -177,16 +163,24 @@ fn fault(text: &str, shortest: usize, hyphens: Hyphens) -> Option<NameProblem> {
 /// # Errors
 /// As [`Name::new`].
 pub fn list_name(text: &str) -> Result<Name, ModelError> {
-    Name::written(text, SHORTEST, Hyphens::Accepted)
+    Name::new(text)
 }
 
 /// Checks and folds a service's name: any but the host's.
 pub(super) fn service_name(text: &str) -> Result<Name, ModelError> {
-    let name = Name::written(text, SHORTEST_SERVICE, Hyphens::Refused)?;
+    let name = Name::written(text, SHORTEST_SERVICE)?;
     if name.matches("host") {
         return Err(Problem::NameReserved.into());
     }
     Ok(name)
+}
+
+/// That a name was folded; `None`: it is as it was written.
+pub(super) fn folded(text: &str, name: &Name) -> Option<String> {
+    let text = text.strip_prefix('@').unwrap_or(text);
+    (quoted(text).is_none() && text != name.as_str()).then(|| {
+        format!("the name {text} is folded to {name}; in double quotes it keeps its case")
+    })
 }
 
 impl fmt::Display for Name {
@@ -231,7 +225,7 @@ mod tests {
             ("ab", "has 2 characters"),
             (&"a".repeat(29), "has 29 characters"),
             ("1abc", "begins with '1'"),
-            ("a-bc", "holds '-'"),
+            ("-abc", "begins with '-'"),
             ("büro", "holds 'ü'"),
             ("a bc", "holds ' '"),
         ] {
@@ -273,18 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn lists_may_have_hyphens_and_no_other_name_may() {
-        let name = list_name("Bad-Hosts").unwrap();
-        assert_eq!(
-            (name.as_str(), &*name.to_written_list()),
-            ("bad-hosts", "bad-hosts")
-        );
-        assert!(name.matches("BAD-HOSTS"));
-        assert_eq!(name.to_written(), "\"bad-hosts\"");
-        assert!(Name::new("bad-hosts").is_err() && service_name("bad-hosts").is_err());
-        assert!(list_name("-bad").is_err());
+    fn names_may_have_hyphens() {
+        for read in [Name::new, list_name, service_name] {
+            let name = read("Bad-Hosts").unwrap();
+            assert_eq!(name.as_str(), "bad-hosts");
+            assert_eq!(name.to_written(), "bad-hosts");
+            assert_eq!(name.to_written_service(), "bad-hosts");
+            assert!(name.matches("BAD-HOSTS"));
+            assert!(read("-bad").is_err());
+        }
         assert!(list_name("bad hosts").unwrap_err().to_string().contains(
-            "3 to 28 letters, digits, underscores and hyphens and does not begin with a digit"
+            "3 to 28 letters, digits, underscores and hyphens and begins with a letter or an underscore"
         ));
     }
 

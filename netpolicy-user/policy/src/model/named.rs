@@ -73,7 +73,7 @@ pub enum EntriesOf<'s> {
 /// Entries that count in a policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted<'s> {
-    /// Whether they allow or block.
+    /// Whether they allow, block or except from what is blocked.
     pub kind: ListKind,
     /// Whose they are.
     pub of: EntriesOf<'s>,
@@ -252,8 +252,8 @@ impl State {
     /// The policies that refer to a list.
     pub fn referring_to<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Policy> {
         let refers = move |policy: &&Policy| {
-            let mut names = policy.allow_lists.iter().chain(&policy.block_lists);
-            names.any(|other| other == name)
+            let mut kinds = ListKind::ALL.into_iter();
+            kinds.any(|kind| policy.lists(kind).contains(name))
         };
         self.policies.iter().filter(refers)
     }
@@ -274,11 +274,11 @@ impl State {
             own(ListKind::Allow, list);
         }
         own(ListKind::Block, &policy.block);
-        for (kind, names) in [
-            (ListKind::Allow, &policy.allow_lists),
-            (ListKind::Block, &policy.block_lists),
-        ] {
-            for name in names {
+        if !policy.except.is_empty() {
+            own(ListKind::Except, &policy.except);
+        }
+        for kind in ListKind::ALL {
+            for name in policy.lists(kind) {
                 let Some(index) = self.lists.iter().position(|list| list.name == *name) else {
                     continue;
                 };
@@ -292,7 +292,7 @@ impl State {
                     });
                 };
                 add(EntriesOf::List(&list.name), &list.entries);
-                let is_enforced = kind == ListKind::Allow || policy.allow == AllowPart::Any;
+                let is_enforced = kind != ListKind::Block || policy.allow == AllowPart::Any;
                 if is_enforced && !list.every.is_empty() {
                     add(EntriesOf::Every(&list.name), &list.every);
                 }

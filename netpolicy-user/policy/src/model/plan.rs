@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 pub(super) use self::named::renamed_lists;
 use self::named::{lists, references};
 use super::list::{Segment, rules_of};
-use super::{AllowPart, Host, Policy, PolicyCompat, Rule, RuleList, Service, State, counted};
+use super::{
+    AllowPart, Host, ListKind, Policy, PolicyCompat, PolicyTest, Rule, RuleList, Service, State,
+    counted,
+};
 
 /// One difference between two states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -90,6 +93,20 @@ pub fn plan(old: &State, new: &State) -> Vec<PlanItem> {
                 old,
                 new,
                 policy_details,
+            );
+        },
+    );
+    for_each_name(
+        &old.tests,
+        &new.tests,
+        |test| &test.attempt,
+        |attempt, old, new| {
+            compare(
+                &mut items,
+                format!("test {attempt}"),
+                old,
+                new,
+                test_details,
             );
         },
     );
@@ -227,29 +244,31 @@ fn policy_details(old: Option<&Policy>, new: Option<&Policy>) -> Vec<String> {
     {
         details.push(format!("owner: {} -> {}", old.owner, new.owner));
     }
-    references(
+    for kind in ListKind::ALL {
+        let (old, new) = (
+            old.map(|policy| &**policy.lists(kind)),
+            new.map(|policy| &**policy.lists(kind)),
+        );
+        references(&mut details, kind, old, new);
+    }
+    for kind in ListKind::ALL {
+        let (old, new) = (
+            old.and_then(|policy| policy.rules(kind)),
+            new.and_then(|policy| policy.rules(kind)),
+        );
+        rules(&mut details, &kind.to_string(), old, new);
+    }
+    details
+}
+
+fn test_details(old: Option<&PolicyTest>, new: Option<&PolicyTest>) -> Vec<String> {
+    let mut details = Vec::new();
+    let expect = |test: &PolicyTest| test.expect;
+    field(&mut details, "expect", old.map(expect), new.map(expect));
+    comment(
         &mut details,
-        "allow",
-        old.map(|p| &*p.allow_lists),
-        new.map(|p| &*p.allow_lists),
-    );
-    references(
-        &mut details,
-        "block",
-        old.map(|p| &*p.block_lists),
-        new.map(|p| &*p.block_lists),
-    );
-    rules(
-        &mut details,
-        "allow",
-        old.and_then(Policy::allow_list),
-        new.and_then(Policy::allow_list),
-    );
-    rules(
-        &mut details,
-        "block",
-        old.map(|p| &p.block),
-        new.map(|p| &p.block),
+        old.and_then(|test| test.comment.as_deref()),
+        new.and_then(|test| test.comment.as_deref()),
     );
     details
 }
@@ -328,7 +347,7 @@ fn in_words(rule: &Rule) -> String {
 }
 
 /// Rules that only `old` has, and rules that only `new` has, in their orders.
-fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&'a Rule>) {
+pub(super) fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&'a Rule>) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for segment in old.segments(new) {
         if let Segment::Differing(a, b) = segment {

@@ -1,14 +1,17 @@
 //! Text to [`RuleList`]: list files and single items, with every error and its place.
 //!
 //! A list file holds an address, CIDR or range (`a-b`) a line, or several separated by
-//! commas; `#` and `;` begin comments. Ranges become the CIDRs that they consist of.
+//! commas; `#` and `;` begin comments, which the rules of their line keep. Ranges become the
+//! CIDRs that they consist of.
 
 mod equal;
 mod finish;
+mod line;
 mod reference;
 mod whole;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
@@ -20,6 +23,7 @@ use super::report::{ModelErrors, Report};
 use super::rule::{self, Note, Rule, Spelling};
 use super::{MAX_COMMENT, RuleList};
 
+use self::line::{COMMENT, GivenNote};
 use self::reference::REFERENCE;
 pub(super) use self::reference::Reference;
 pub(super) use self::whole::Tolerance;
@@ -50,7 +54,12 @@ pub fn parse_list(
 ) -> Result<(RuleList, Vec<String>), ModelErrors> {
     let mut report = Report::default();
     let mut reader = ListReader::new(options.kind, options.limit, &mut report);
-    reader.file(source_name, text, options.skip_invalid);
+    reader.file(
+        source_name,
+        text,
+        options.skip_invalid,
+        GivenNote::default(),
+    );
     let list = reader.finish();
     Ok((list, report.finish()?))
 }
@@ -88,6 +97,8 @@ pub(super) struct ListReader<'r> {
     references: Vec<Reference>,
     /// Whether a list file is being read, which refers to none.
     in_file: bool,
+    /// The note of the rule before: neighbours often have the same.
+    last_note: Option<Arc<Note>>,
 }
 
 impl<'r> ListReader<'r> {
@@ -116,6 +127,7 @@ impl<'r> ListReader<'r> {
             hopeless,
             references: Vec::new(),
             in_file: false,
+            last_note: None,
         }
     }
 
@@ -159,8 +171,8 @@ impl<'r> ListReader<'r> {
         Some(index)
     }
 
-    /// Reads a list file.
-    pub(super) fn file(&mut self, name: &str, text: &str, tolerant: bool) {
+    /// Reads a list file, whose rules are called as given unless they have comments themselves.
+    pub(super) fn file(&mut self, name: &str, text: &str, tolerant: bool, given: GivenNote<'_>) {
         let Some(source) = self.source(name, tolerant) else {
             return;
         };
@@ -175,26 +187,8 @@ impl<'r> ListReader<'r> {
             return;
         }
         self.in_file = true;
-        self.lines(source, text);
+        self.lines(source, text, given);
         self.in_file = false;
-    }
-
-    fn lines(&mut self, source: u16, text: &str) {
-        for (line, number) in text.split('\n').zip(1_u32..) {
-            let item = line.trim_ascii();
-            let spot = RuleSpot {
-                source,
-                line: number,
-                column: count(line.len() - line.trim_ascii_start().len()) + 1,
-            };
-            match address::strict(item.as_bytes()) {
-                Some(written) => self.net(spot, written, item, None, None),
-                None => self.line(spot, line),
-            }
-            if self.is_done() {
-                return;
-            }
-        }
     }
 
     /// Whether reading on is pointless: the list is full, or it is no list at all.
@@ -204,31 +198,6 @@ impl<'r> ListReader<'r> {
             self.report.give_up();
         }
         self.full || hopeless
-    }
-
-    /// Reads a line that is more, or less, than one IPv4 address or CIDR.
-    fn line(&mut self, spot: RuleSpot, line: &str) {
-        let content = &line[..line.find(['#', ';']).unwrap_or(line.len())];
-        let mut column = 1_u32;
-        for field in content.split(',') {
-            let item = field.trim();
-            if !item.is_empty() {
-                let blanks = field.chars().take_while(|c| c.is_whitespace()).count();
-                self.item(
-                    RuleSpot {
-                        column: column.saturating_add(count(blanks)),
-                        ..spot
-                    },
-                    item,
-                    None,
-                    None,
-                );
-            }
-            if self.is_done() {
-                return;
-            }
-            column = column.saturating_add(count(field.chars().count()) + 1);
-        }
     }
 
     /// Reads one text that most often is a strictly written network.
@@ -296,20 +265,38 @@ impl<'r> ListReader<'r> {
                 )
             });
         }
-        let note = Note {
-            spelling: spelling(written, text),
-            name: name.map(Into::into),
-            comment: comment.map(Into::into),
-        };
+        let note = self.note(spelling(written, text), name, comment);
         self.push(
             spot,
             Rule {
                 net,
                 source: spot.source,
                 line: spot.line,
-                note: note.share(),
+                note,
             },
         );
+    }
+
+    /// A rule's note, shared with the rule before if it has the same.
+    fn note(
+        &mut self,
+        spelling: Spelling,
+        name: Option<&str>,
+        comment: Option<&str>,
+    ) -> Option<Arc<Note>> {
+        let note = Note {
+            spelling,
+            name: name.map(Into::into),
+            comment: comment.map(Into::into),
+        };
+        let note = note.share()?;
+        match &self.last_note {
+            Some(last) if *last == note => Some(Arc::clone(last)),
+            _ => {
+                self.last_note = Some(Arc::clone(&note));
+                Some(note)
+            }
+        }
     }
 
     fn range(
@@ -329,13 +316,7 @@ impl<'r> ListReader<'r> {
             }
             _ => Vec::new(),
         };
-        let spelling = Spelling::Canonical;
-        let note = Note {
-            spelling,
-            name: name.map(Into::into),
-            comment: comment.map(Into::into),
-        };
-        let note = note.share();
+        let note = self.note(Spelling::Canonical, name, comment);
         for net in nets {
             if self.blocks_all(spot, net) {
                 return;
@@ -436,11 +417,6 @@ pub(super) fn spelling(written: WrittenNet, text: &str) -> Spelling {
     } else {
         Spelling::Text(text.into())
     }
-}
-
-/// For columns: more than fit are as many as fit.
-fn count(characters: usize) -> u32 {
-    u32::try_from(characters).unwrap_or(u32::MAX - 1)
 }
 
 #[cfg(test)]

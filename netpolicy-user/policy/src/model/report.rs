@@ -104,6 +104,7 @@ pub(super) struct Report {
     errors: ModelErrors,
     masked: Capped,
     skipped: Capped,
+    unneeded: Capped,
     notes: Vec<String>,
 }
 
@@ -141,6 +142,12 @@ impl Report {
         self.skipped.push(|| format!("left out: {}", error()));
     }
 
+    /// Notes an edit that changes nothing: what is to be added is there, or what is to be removed
+    /// is not.
+    pub(super) fn unneeded(&mut self, message: impl FnOnce() -> String) {
+        self.unneeded.push(message);
+    }
+
     /// Notes any other warning.
     pub(super) fn warn(&mut self, message: String) {
         self.notes.push(message);
@@ -155,6 +162,8 @@ impl Report {
         self.masked
             .finish(&mut warnings, "with host bits set, masked likewise");
         self.skipped.finish(&mut warnings, "left out");
+        self.unneeded
+            .finish(&mut warnings, "for which there was nothing to do");
         Ok(warnings)
     }
 }

@@ -98,6 +98,23 @@ impl Rule {
         self.note.as_deref()?.comment.as_deref()
     }
 
+    /// This rule with the name and comment that `other` has; `None` if it has them, or `other` has
+    /// none.
+    #[must_use]
+    pub(super) fn with_note_of(&self, other: &Self) -> Option<Self> {
+        let own = self.note.as_deref().cloned().unwrap_or_default();
+        let new = other.note.as_deref().cloned().unwrap_or_default();
+        let note = Note {
+            spelling: own.spelling.clone(),
+            name: new.name.or_else(|| own.name.clone()),
+            comment: new.comment.or_else(|| own.comment.clone()),
+        };
+        (note != own).then(|| Self {
+            note: note.share(),
+            ..self.clone()
+        })
+    }
+
     /// Whether both say the same in the same words, wherever they were written.
     #[must_use]
     pub fn same_words(&self, other: &Self) -> bool {

@@ -8,7 +8,7 @@ use netpolicy_common::{MAX_SCOPES, ScopeId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HostCompat, ListKind, Name, NamedList, PolicyCompat, PortSet, RuleList};
+use super::{HostCompat, ListKind, Name, NamedList, PolicyCompat, PolicyTest, PortSet, RuleList};
 
 /// Everything a host's operator wants enforced. Cloning is cheap: rule lists are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct State {
     pub lists: Vec<NamedList>,
     /// Sorted by name.
     pub policies: Vec<Policy>,
+    /// What is expected of the policies, sorted by [`PolicyTest::attempt`].
+    pub tests: Vec<PolicyTest>,
 }
 
 /// Settings of the host scope.
@@ -83,11 +85,16 @@ pub struct Policy {
     pub allow: AllowPart,
     /// What it blocks.
     pub block: RuleList,
+    /// What it does not block, whatever `block` and `block_lists` say. Another policy may block
+    /// it.
+    pub except: RuleList,
     /// Named lists whose entries it allows as well, each once. Only with
     /// [`AllowPart::Only`].
     pub allow_lists: Vec<Name>,
     /// Named lists whose entries it blocks as well, each once.
     pub block_lists: Vec<Name>,
+    /// Named lists whose entries it does not block either, each once.
+    pub except_lists: Vec<Name>,
     /// For SQL's dialects.
     pub compat: PolicyCompat,
     /// Description.
@@ -153,6 +160,7 @@ impl State {
             services: Vec::new(),
             lists: Vec::new(),
             policies: Vec::new(),
+            tests: Vec::new(),
         }
     }
 
@@ -216,6 +224,7 @@ impl Policy {
         match kind {
             ListKind::Allow => &self.allow_lists,
             ListKind::Block => &self.block_lists,
+            ListKind::Except => &self.except_lists,
         }
     }
 
@@ -224,7 +233,24 @@ impl Policy {
         match kind {
             ListKind::Allow => &mut self.allow_lists,
             ListKind::Block => &mut self.block_lists,
+            ListKind::Except => &mut self.except_lists,
         }
+    }
+
+    /// Its own rules on one side; none where it allows any.
+    #[must_use]
+    pub fn rules(&self, kind: ListKind) -> Option<&RuleList> {
+        match kind {
+            ListKind::Allow => self.allow_list(),
+            ListKind::Block => Some(&self.block),
+            ListKind::Except => Some(&self.except),
+        }
+    }
+
+    /// Whether it takes anything out of what it blocks.
+    #[must_use]
+    pub fn has_exceptions(&self) -> bool {
+        !self.except.is_empty() || !self.except_lists.is_empty()
     }
 
     /// Whether it governs something.
@@ -233,10 +259,11 @@ impl Policy {
         self.active && !self.bindings.is_empty()
     }
 
-    /// Rules in both of its own lists.
+    /// Rules in its own lists.
     #[must_use]
     pub fn rule_count(&self) -> u64 {
-        (self.allow_list().map_or(0, RuleList::len) + self.block.len()) as u64
+        let lists = ListKind::ALL.into_iter().filter_map(|kind| self.rules(kind));
+        lists.map(|list| list.len() as u64).sum()
     }
 }
 

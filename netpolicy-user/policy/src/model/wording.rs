@@ -84,7 +84,7 @@ pub(super) fn at(place: Option<&Place>) -> String {
 
 /// A list for messages: "the block list of policy 'office'", "list @office".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnList {
+pub(super) struct OnList {
     /// Which list of a policy; `None`: a named list.
     kind: Option<ListKind>,
     name: String,
@@ -97,20 +97,12 @@ impl OnList {
             name: name.to_owned(),
         }
     }
-
-    /// The command that shows its rules.
-    pub(super) fn shown_by(&self) -> String {
-        let noun = match self.kind {
-            Some(_) => "policy",
-            None => "list",
-        };
-        format!("`netpolicy {noun} show {}`", self.name)
-    }
 }
 
 impl fmt::Display for OnList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
+            Some(ListKind::Except) => write!(f, "the exception list of policy '{}'", self.name),
             Some(kind) => write!(f, "the {kind} list of policy '{}'", self.name),
             None => write!(f, "list '{}'", self.name),
         }

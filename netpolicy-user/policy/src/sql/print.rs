@@ -402,7 +402,8 @@ fn write_change(
             let verb = if *adds { "ADD" } else { "REMOVE" };
             let list = match list {
                 ListKind::Allow => "ALLOWED",
-                ListKind::Block => "BLOCKED",
+                // No dialect has exceptions.
+                ListKind::Block | ListKind::Except => "BLOCKED",
             };
             write!(f, "{verb} {list}_NETWORK_RULE_LIST = ")?;
             write_names(f, names)

@@ -88,11 +88,13 @@ impl Situation<'_> {
         options: ChangeOptions,
     ) -> Result<Candidate, AgentError> {
         let Applied { state, warnings } = applied;
+        let plan = plan(&self.in_force.state, &state);
         let mut changed = Changed {
             revision: self.in_force.revision,
             generation: self.in_force.generation,
             entries: self.in_force.entries,
-            plan: plan(&self.in_force.state, &state),
+            changed: !plan.is_empty(),
+            plan,
             effects: Vec::new(),
             clients: None,
             operator: None,
@@ -135,6 +137,8 @@ impl Situation<'_> {
         };
         candidate.changed.timing.compile_ms = millis(started);
         if let Some(requester) = requester {
+            self.check_tests(&mut candidate, options)?;
+            self.note_edits(&mut candidate);
             self.check_impact(&mut candidate, requester, options)?;
             self.check_opened(&mut candidate, options)?;
         }

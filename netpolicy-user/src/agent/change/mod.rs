@@ -13,6 +13,7 @@ pub mod options;
 pub(in crate::agent) mod preflight;
 pub mod proposal;
 pub mod situation;
+mod tested;
 pub(in crate::agent) mod warnings;
 
 pub use options::{ChangeOptions, Consent};

@@ -157,9 +157,15 @@ fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<String>
     let found = verdict.rule.filter(|_| verdict.reason.is_denial())?;
     let rule = found.resolve(state)?;
     let (policy, text) = (&rule.policy.name, rule.rule.text());
+    let comment = rule.rule.comment();
+    let comment = comment.map(|text| format!(" ({text})")).unwrap_or_default();
     Some(match rule.named {
-        Some(named) => format!("{policy} {} {} {text}", found.list, named.reference()),
-        None => format!("{policy} {} {text}", found.list),
+        Some(named) => format!(
+            "{policy} {} {} {text}{comment}",
+            found.list,
+            named.reference()
+        ),
+        None => format!("{policy} {} {text}{comment}", found.list),
     })
 }
 

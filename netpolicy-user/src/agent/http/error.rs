@@ -93,12 +93,17 @@ impl HttpError {
             Self::Agent(error) => (error.errors(), error.opens().cloned(), error.revision()),
             error => (vec![error.to_string()], None, None),
         };
+        let places = match self {
+            Self::Agent(error) => error.places(),
+            _ => Vec::new(),
+        };
         ProblemDetails {
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             status: status.as_u16(),
             code: self.code(),
             detail: errors.join("; "),
             errors,
+            places,
             hint: self.hint(),
             opens,
             revision,

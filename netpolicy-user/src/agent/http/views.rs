@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use netpolicy_common::Action;
 
 use crate::api::{
-    BanView, Cause, EntriesQuery, EntryItem, ExplainView, HostView, ListView, MatchView, PacketAction,
+    BanView, Cause, EntriesQuery, EntryItem, ExceptionView, ExplainView, HostView, ListView, MatchView, PacketAction,
     Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
 };
 use crate::arrival::Filtering;
@@ -28,8 +28,11 @@ pub fn policy(policy: &Policy) -> PolicyView {
         block_count: policy.block.len(),
         allow_lists: policy.allow_lists.iter().map(Name::to_string).collect(),
         block_lists: policy.block_lists.iter().map(Name::to_string).collect(),
+        except_count: policy.except.len(),
+        except_lists: policy.except_lists.iter().map(Name::to_string).collect(),
         allow: None,
         block: None,
+        except: None,
         comment: policy.comment.clone(),
         owner: policy.owner.clone(),
         created: policy.created,
@@ -46,6 +49,7 @@ pub fn whole_policy(whole: &Policy) -> PolicyView {
             AllowPart::Only(list) => Some(rules(list)),
         },
         block: Some(rules(&whole.block)),
+        except: whole.has_exceptions().then(|| rules(&whole.except)),
         ..policy(whole)
     }
 }
@@ -157,11 +161,9 @@ fn rule(list: &RuleList, rule: &Rule) -> RuleView {
 /// a text ten times that.
 #[must_use]
 pub fn rules_page(policy: &Policy, query: &RulesQuery, limit: usize) -> Paged<RuleItem> {
-    let allow = match &policy.allow {
-        AllowPart::Any => None,
-        AllowPart::Only(list) => Some((ListKind::Allow, list)),
-    };
-    let lists = allow.into_iter().chain([(ListKind::Block, &policy.block)]);
+    let lists = ListKind::ALL
+        .into_iter()
+        .filter_map(|kind| Some((kind, policy.rules(kind)?)));
     let rules = lists.flat_map(|(kind, list)| list.iter().map(move |rule| (kind, list, rule)));
     let wanted = RuleSearch::new(query.text.as_deref(), query.covers);
     let found = (1..).zip(rules).filter(|(_, (kind, _, rule))| {
@@ -256,6 +258,16 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
             .filter_map(|&index| state.policies.get(index))
             .map(consulted)
             .collect(),
+        excepted: explanation
+            .excepted
+            .iter()
+            .filter_map(|(block, exception)| {
+                Some(ExceptionView {
+                    block: matched(state, *block)?,
+                    exception: matched(state, *exception)?,
+                })
+            })
+            .collect(),
         kernel: None,
         kernel_error: None,
         agrees: true,
@@ -315,7 +327,14 @@ fn consulted(policy: &Policy) -> String {
         AllowPart::Only(list) => with_lists(list.len(), &policy.allow_lists),
     };
     let block = with_lists(policy.block.len(), &policy.block_lists);
-    format!("{} (allow {allow}, block {block})", policy.name)
+    let except = match policy.has_exceptions() {
+        true => format!(
+            ", except {}",
+            with_lists(policy.except.len(), &policy.except_lists)
+        ),
+        false => String::new(),
+    };
+    format!("{} (allow {allow}, block {block}{except})", policy.name)
 }
 
 fn with_lists(count: usize, lists: &[Name]) -> String {

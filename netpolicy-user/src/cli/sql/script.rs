@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
 use super::super::submit::{question, show_progress, warn};
-use crate::api::{ChangeQuery, Existing, SqlFailure, SqlRequest, SqlResponse, Status};
+use crate::api::{ChangeQuery, ErrorPlace, Existing, SqlFailure, SqlRequest, SqlResponse, Status};
 use crate::output::{Format, Layout, SqlOutcome};
 use crate::sql::meaning::makes_revisions;
 use crate::sql::{Dialect, Ending, Statements, Tail, Verb};
@@ -163,8 +163,11 @@ pub(super) async fn show(
     };
     // What was done stands before what was not, also where both go to one place.
     cx.out.flush()?;
-    failure::report(&described(failure, &request.name).into(), cx.err)?;
-    if let Some(note) = what_stays(response, request.atomic, query.dry_run) {
+    let described = described(failure, &request.name);
+    failure::report_in(cx.options.format, &described.into(), cx.err)?;
+    // JSON says it by its results.
+    let is_table = cx.options.format == Format::Table;
+    if is_table && let Some(note) = what_stays(response, request.atomic, query.dry_run) {
         writeln!(cx.err, "note: {note}")?;
     }
     Ok(Exit::Failed)
@@ -207,7 +210,13 @@ fn described(failure: &SqlFailure, name: &str) -> Failure {
     Failure {
         errors: errors.collect(),
         hint: failure.hint.clone(),
-        exit: Exit::Failed,
+        code: Some(failure.code),
+        places: vec![Some(ErrorPlace {
+            source: name.to_owned(),
+            line: Some(failure.line),
+            column: Some(failure.column),
+        })],
+        ..Failure::default()
     }
 }
 

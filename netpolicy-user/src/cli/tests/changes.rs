@@ -81,6 +81,67 @@ fn alter_sends_edits() {
 }
 
 #[test]
+fn exceptions_and_notes_of_rules_are_sent() {
+    let change = sends(&[
+        "policy",
+        "create",
+        "abuse",
+        "--block",
+        "10.0.0.0/8",
+        "--except",
+        "@our-own,10.1.0.0/16",
+        "--rule-comment",
+        "ours",
+    ]);
+    assert_eq!(change["except"]["items"], json!(["@our-own", "10.1.0.0/16"]));
+    assert_eq!(change["block"]["comment"], "ours");
+    let change = sends(&[
+        "policy",
+        "alter",
+        "abuse",
+        "--add-except",
+        "10.1.0.0/16",
+        "--remove-except",
+        "10.2.0.0/16",
+        "--rule-name",
+        "vpn",
+    ]);
+    assert_eq!(change["block"], json!({"edit": "keep"}));
+    assert_eq!(change["except"]["add"]["name"], "vpn");
+    assert_eq!(change["except"]["remove"]["items"], json!(["10.2.0.0/16"]));
+    assert_eq!(change["except"]["remove"]["name"], Value::Null);
+    let change = sends(&["policy", "alter", "abuse", "--clear-except"]);
+    assert_eq!(change["except"], json!({"edit": "any"}));
+    usage(&[
+        "policy",
+        "alter",
+        "abuse",
+        "--clear-except",
+        "--add-except",
+        "10.1.0.0/16",
+    ]);
+    let change = sends(&["list", "add", "bad", "10.0.0.1", "--comment", "scan"]);
+    assert_eq!(change["entries"]["add"]["comment"], "scan");
+}
+
+#[test]
+fn rule_with_an_end_is_refused_with_what_has_one() {
+    for line in [
+        &["policy", "alter", "abuse", "--add-block", "10.0.0.1", "--for", "4h"][..],
+        &["list", "add", "bad", "10.0.0.1", "--for", "4h"],
+    ] {
+        let ran = run(line);
+        assert_eq!(ran.exit, Exit::Usage);
+        assert_eq!(
+            ran.err,
+            "error: --for: a rule has no end; it stays until it is removed\n\
+             hint: `netpolicy ban SRC --for 4h` denies a source for a time, `netpolicy bypass \
+             grant SRC --minutes N` exempts one\n"
+        );
+    }
+}
+
+#[test]
 fn list_commands_send_their_changes() {
     let none = json!({"items": [], "files": [], "skip_invalid": false});
     let some = |items: &[&str]| json!({"items": items, "files": [], "skip_invalid": false});

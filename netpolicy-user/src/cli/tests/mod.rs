@@ -215,7 +215,7 @@ fn run_in(dir: &tempfile::TempDir, router: Option<Router>, line: &[&str]) -> Ran
         dispatch(command, &mut cx).await
     });
     let exit = exit.unwrap_or_else(|error| {
-        failure::report(&error, &mut err).unwrap();
+        failure::report_in(cli.global.output, &error, &mut err).unwrap();
         failure::exit_of(&error)
     });
     let text = |bytes: Vec<u8>| {

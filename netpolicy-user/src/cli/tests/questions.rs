@@ -113,10 +113,10 @@ fn monitor_counts_denied_attempts_and_ends_with_the_agent() {
     let ran = run(&["monitor", "-o", "json"]);
     assert_eq!(ran.exit, Exit::Failed);
     assert_eq!(ran.out.lines().count(), 4);
-    assert!(
-        ran.err
-            .starts_with("error: the agent ended the stream of events\n"),
-        "{ran:?}"
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!(
+        error["error"]["message"],
+        "the agent ended the stream of events"
     );
 }
 

@@ -226,9 +226,14 @@ fn json_output_is_the_agent_s_answer() {
     let printed: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(printed["error"], answer["error"]);
     assert_eq!(printed["results"][1], answer["results"][1]);
-    assert!(
-        ran.err.starts_with("error: -e:3:5: Object 'OFFICE'"),
-        "{ran:?}"
+    let error: Value = serde_json::from_str(&ran.err).unwrap();
+    let error = &error["error"];
+    assert_eq!(error["code"], "conflict");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("-e:3:5: Object 'OFFICE'"), "{ran:?}");
+    assert_eq!(
+        error["places"],
+        json!([{"source": "-e", "line": 3, "column": 5}])
     );
 }
 

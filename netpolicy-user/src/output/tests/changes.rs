@@ -7,6 +7,7 @@ fn changed() -> Changed {
         revision: 5,
         generation: 7,
         entries: 3,
+        changed: true,
         plan: vec![
             PlanItem {
                 action: PlanAction::Add,
@@ -201,6 +202,9 @@ fn text_of_other_users_is_escaped() {
     let nasty = PolicyView {
         allow_lists: vec![],
         block_lists: vec![],
+        except_count: 0,
+        except_lists: vec![],
+        except: None,
         comment: Some("\x1b[2Jgone\r".into()),
         ..policy()
     };

@@ -42,6 +42,7 @@ fn explanation_that_the_kernel_contradicts_is_a_fault() {
         interface: None,
         arrival: Arrival::AnyFiltered,
         matched: None,
+        excepted: Vec::new(),
         consulted: Vec::new(),
         agrees: false,
         ..explanation()

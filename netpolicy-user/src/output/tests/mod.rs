@@ -105,6 +105,9 @@ fn policy() -> PolicyView {
     PolicyView {
         allow_lists: vec![],
         block_lists: vec![],
+        except_count: 0,
+        except_lists: vec![],
+        except: None,
         name: "office".into(),
         active: true,
         bindings: vec!["host".into(), "postgres".into()],
@@ -145,6 +148,9 @@ fn policy_list_shows_one_line_per_policy() {
     let open = PolicyView {
         allow_lists: vec![],
         block_lists: vec![],
+        except_count: 0,
+        except_lists: vec![],
+        except: None,
         name: "pests".into(),
         active: false,
         bindings: Vec::new(),
@@ -192,10 +198,40 @@ block   192.168.1.99                                --block
 }
 
 #[test]
+fn exceptions_are_shown_with_their_lists() {
+    let policy = PolicyView {
+        except_count: 1,
+        except_lists: vec!["our-own".into()],
+        except: Some(vec![RuleView {
+            text: "192.168.1.100".into(),
+            cidr: "192.168.1.100/32".into(),
+            name: None,
+            comment: None,
+            place: Some("--except".into()),
+        }]),
+        allow: None,
+        allow_count: None,
+        block: None,
+        ..policy()
+    };
+    let text = table(&policy);
+    assert!(
+        text.contains("\nExcept    1 rule and the list @our-own\n"),
+        "{text}"
+    );
+    assert!(text.contains("\nexcept   192.168.1.100"), "{text}");
+    let text = table(&[policy][..]);
+    assert!(text.contains("1 except 1 @our-own"), "{text}");
+}
+
+#[test]
 fn empty_allow_list_is_shown_as_denying_every_source() {
     let nothing = PolicyView {
         allow_lists: vec![],
         block_lists: vec![],
+        except_count: 0,
+        except_lists: vec![],
+        except: None,
         allow_count: Some(0),
         allow: Some(Vec::new()),
         ..policy()
@@ -328,6 +364,7 @@ fn explanation() -> ExplainView {
                 place: Some("pests.txt:7".into()),
             },
         }),
+        excepted: vec![],
         consulted: vec![
             "office (allow 2, block 1)".into(),
             "vpn (allow any, block 0)".into(),

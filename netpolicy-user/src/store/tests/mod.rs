@@ -173,6 +173,8 @@ fn list_of_larger_chunks_is_read_and_divided_again() {
         state.policies.push(crate::model::Policy {
             allow_lists: vec![],
             block_lists: vec![],
+            except_lists: vec![],
+            except: RuleList::default(),
             name: Name::new("office").unwrap(),
             allow: AllowPart::Any,
             block: block.clone(),

@@ -19,7 +19,7 @@ enum Step {
     /// Adds networks to, and removes rules from, a list of a policy.
     Edit {
         policy: Index,
-        is_block: bool,
+        kind: ListKind,
         add: BTreeSet<IpNet>,
         remove: Vec<Index>,
     },
@@ -33,7 +33,7 @@ enum Step {
     Refer {
         policy: Index,
         list: Index,
-        is_block: bool,
+        kind: ListKind,
     },
     SetActive(Index, bool),
     Bind(Index, Index, bool),
@@ -68,15 +68,16 @@ fn near() -> impl Strategy<Value = IpNet> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let kind = || prop_oneof![Just(ListKind::Allow), Just(ListKind::Block), Just(ListKind::Except)];
     let edit = (
         any::<Index>(),
-        any::<bool>(),
+        kind(),
         proptest::collection::btree_set(near(), 0..4),
         proptest::collection::vec(any::<Index>(), 0..3),
     );
-    let edit = edit.prop_map(|(policy, is_block, add, remove)| Step::Edit {
+    let edit = edit.prop_map(|(policy, kind, add, remove)| Step::Edit {
         policy,
-        is_block,
+        kind,
         add,
         remove,
     });
@@ -87,11 +88,8 @@ fn step() -> impl Strategy<Value = Step> {
     );
     let edit_list = edit_list.prop_map(|(list, add, remove)| Step::EditList { list, add, remove });
     let three = any::<(Index, Index, bool)>();
-    let refer = any::<(Index, Index, bool)>().prop_map(|(policy, list, is_block)| Step::Refer {
-        policy,
-        list,
-        is_block,
-    });
+    let refer = (any::<Index>(), any::<Index>(), kind());
+    let refer = refer.prop_map(|(policy, list, kind)| Step::Refer { policy, list, kind });
     prop_oneof![
         12 => edit,
         8 => edit_list,
@@ -122,7 +120,7 @@ fn after(state: &State, step: Step) -> State {
     match step {
         Step::Edit {
             policy: at,
-            is_block,
+            kind,
             add,
             remove,
         } => {
@@ -130,10 +128,7 @@ fn after(state: &State, step: Step) -> State {
                 return next;
             };
             let nothing = RuleList::default();
-            let rules = match is_block {
-                true => &policy.block,
-                false => policy.allow_list().unwrap_or(&nothing),
-            };
+            let rules = policy.rules(kind).unwrap_or(&nothing);
             let known: Vec<_> = rules.iter().map(|rule| rule.net).collect();
             let remove: BTreeSet<_> = match known[..] {
                 [] => BTreeSet::new(),
@@ -144,14 +139,15 @@ fn after(state: &State, step: Step) -> State {
                 add: list(add),
                 remove: list(remove.into_iter()),
             };
-            let (allow, block) = match is_block {
-                true => (ListEdit::Keep, edit),
-                false => (edit, ListEdit::Keep),
+            let of = |side| match side == kind {
+                true => edit.clone(),
+                false => ListEdit::Keep,
             };
             let change = Change::AlterPolicy {
                 name: policy.name.to_string(),
-                allow,
-                block,
+                allow: of(ListKind::Allow),
+                block: of(ListKind::Block),
+                except: of(ListKind::Except),
                 comment: None,
                 compat: Default::default(),
             };
@@ -189,15 +185,11 @@ fn after(state: &State, step: Step) -> State {
         Step::Refer {
             policy: at,
             list,
-            is_block,
+            kind,
         } => {
             if let Some(policy) = policy(at)
                 && !state.lists.is_empty()
             {
-                let kind = match is_block {
-                    true => ListKind::Block,
-                    false => ListKind::Allow,
-                };
                 let referred = &list.get(&state.lists).name;
                 let lists = vec![referred.to_string()];
                 let change = Change::AlterReferences {
@@ -272,6 +264,7 @@ fn long_lists() -> State {
         services: vec![],
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     };
     let one = State::empty()
@@ -350,6 +343,7 @@ fn unchanged_lists_are_shared() {
             remove: ListInput::default(),
         },
         comment: Some("new".into()),
+        except: Default::default(),
         compat: Default::default(),
     };
     let state = state.apply(&change, &cx()).unwrap().state;
@@ -396,5 +390,37 @@ fn list_of_two_policies_is_indexed_once_and_an_edit_shares_the_rest() {
         !olds.any(|old| std::sync::Arc::ptr_eq(old, chunk))
     });
     assert_eq!(own.count(), 1);
+    same(after.ruleset(), &compile(&state)).unwrap();
+}
+
+#[test]
+fn edit_of_an_exception_shares_what_it_does_not_touch() {
+    let mut state = long_lists();
+    state.lists[0].name = Name::new("shared").unwrap();
+    let except = |items: &[&str]| Change::AlterPolicy {
+        name: "one".into(),
+        allow: ListEdit::Keep,
+        block: ListEdit::Keep,
+        except: ListEdit::Edit {
+            add: list(items.iter().map(|net| net.parse().unwrap())),
+            remove: ListInput::default(),
+        },
+        comment: None,
+        compat: Default::default(),
+    };
+    let state = state.apply(&except(&["11.0.20.0/24"]), &cx()).unwrap().state;
+    let before = Compilation::new(&state);
+    assert_eq!(
+        before.ruleset().scopes[0].block.v4.covering(0x0b00_1401),
+        None
+    );
+    let state = state.apply(&except(&["11.0.40.3/32"]), &cx()).unwrap().state;
+    let after = before.next(&state, &mut |_, _| {});
+    let [old, new] = [&before, &after].map(|compiled| &compiled.ruleset().scopes[0]);
+    let own = new.block.v4.chunks().filter(|chunk| {
+        let mut olds = old.block.v4.chunks();
+        !olds.any(|old| std::sync::Arc::ptr_eq(old, chunk))
+    });
+    assert!(own.count() <= 1);
     same(after.ruleset(), &compile(&state)).unwrap();
 }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::{Problem, Worker};
 use crate::model::change::{ListEdit, ListInput};
-use crate::model::error::{ListProblem, ModelError};
+use crate::model::error::ListProblem;
 use crate::model::evaluate::ListKind;
 use crate::model::reader::{ListReader, Reference};
 use crate::model::wording::OnList;
@@ -59,6 +59,7 @@ impl Worker<'_> {
                 match kind {
                     ListKind::Allow => policy.allow = AllowPart::Any,
                     ListKind::Block => policy.block = RuleList::default(),
+                    ListKind::Except => policy.except = RuleList::default(),
                 }
                 EditedReferences::default()
             }
@@ -74,14 +75,11 @@ impl Worker<'_> {
                 }
             }
             ListEdit::Edit { add, remove } => {
-                let list = match kind {
-                    ListKind::Allow => policy.allow_list().cloned().unwrap_or_default(),
-                    ListKind::Block => policy.block.clone(),
-                };
+                let list = policy.rules(kind).cloned().unwrap_or_default();
                 let name = policy.name.to_string();
                 let edited = EditedList::Of(&name, kind);
                 let (list, references) = self.edit_list(edited, list, add, remove);
-                if kind == ListKind::Block || !add.is_empty() || policy.allow != AllowPart::Any {
+                if kind != ListKind::Allow || !add.is_empty() || policy.allow != AllowPart::Any {
                     put(policy, kind, list);
                 }
                 references
@@ -112,7 +110,8 @@ impl Worker<'_> {
         let mut reader = ListReader::of(of.kind(), limit, self.report).forced(self.cx.force);
         reader.input(&of.option("add"), add);
         let add = reader.take_references();
-        let added = reader.finish_as_addition(of.name(), &list);
+        let (added, noted) = reader.finish_as_addition(of.name(), &list);
+        list.note(noted);
         if list.len() + added.len() > limit {
             self.report.push(match of {
                 EditedList::Of(_, list) => Problem::ListTooLong { list, limit }.into(),
@@ -124,7 +123,7 @@ impl Worker<'_> {
         (list, EditedReferences { add, remove })
     }
 
-    /// Takes rules out of a list; each must be on it.
+    /// Takes rules out of a list; one that is not on it is warned of.
     fn remove_rules(&mut self, of: EditedList<'_>, list: &mut RuleList, removed: &RuleList) {
         if removed.is_empty() {
             return;
@@ -146,13 +145,14 @@ impl Worker<'_> {
             },
         );
         for (rule, _) in removed.iter().zip(found).filter(|(_, found)| !found) {
-            let problem = Problem::NotThere {
-                text: rule.text().into_owned(),
-                list: OnList::new(of.kind(), of.name()),
-            };
-            self.report.push(ModelError {
-                place: removed.place(rule),
-                problem,
+            self.report.unneeded(|| {
+                let list = OnList::new(of.kind(), of.name());
+                let place = removed.place(rule);
+                let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+                format!(
+                    "{place}'{}' is not on {list}: nothing to remove",
+                    rule.text()
+                )
             });
         }
     }
@@ -163,5 +163,6 @@ fn put(policy: &mut Policy, kind: ListKind, rules: RuleList) {
     match kind {
         ListKind::Allow => policy.allow = AllowPart::Only(rules),
         ListKind::Block => policy.block = rules,
+        ListKind::Except => policy.except = rules,
     }
 }

@@ -1,13 +1,15 @@
 //! Makes the whole state what a policy file says.
 
 use super::service::{free_id, port_conflicts};
-use super::{Excerpt, Problem, Worker, named::no_such_list};
+use super::{Excerpt, Noun, Problem, Worker, named::no_such_list, unknown};
 use crate::model::change::SourceText;
 use crate::model::error::ListProblem;
-use crate::model::file::{self, EarlierState, FileList, FilePolicy, FileService, PolicyFile};
+use crate::model::file::{
+    self, EarlierState, FileList, FilePolicy, FileService, FileTest, PolicyFile,
+};
 use crate::model::reader::{Reference, Tolerance};
 use crate::model::state::MAX_SERVICES;
-use crate::model::{AllowPart, Binding, Name, NamedList, Policy, Service, State};
+use crate::model::{AllowPart, Binding, Name, NamedList, Policy, PolicyTest, Service, State};
 
 impl Worker<'_> {
     pub(super) fn apply_file(
@@ -28,6 +30,7 @@ impl Worker<'_> {
             mut services,
             mut lists,
             mut policies,
+            tests,
         } = read;
         host.compat = self.state.host.compat;
         if keep_others && !has_host {
@@ -44,6 +47,7 @@ impl Worker<'_> {
             services: Vec::new(),
             lists: Vec::new(),
             policies: Vec::new(),
+            tests: Vec::new(),
         };
         self.number_services(&mut state, services)?;
         if keep_others {
@@ -69,6 +73,7 @@ impl Worker<'_> {
         if keep_others {
             self.keep_policies(&mut state);
         }
+        state.tests = self.join_tests(tests, &state, keep_others);
         if state.policies.is_empty() {
             self.report.warn(format!(
                 "{} holds no policy: nothing will be denied",
@@ -257,14 +262,53 @@ impl Worker<'_> {
         names
     }
 
+    /// The tests of the file, sorted; with those that there are, if others are kept.
+    fn join_tests(
+        &mut self,
+        tests: Vec<FileTest>,
+        state: &State,
+        keep_others: bool,
+    ) -> Vec<PolicyTest> {
+        let mut joined: Vec<PolicyTest> = Vec::new();
+        for FileTest { mut test, service } in tests {
+            if let Some(name) = service {
+                let Some(service) = state.service(&name) else {
+                    let names = state.services.iter().map(|service| service.name.as_str());
+                    let problem = unknown(Noun::Service, &name, names);
+                    self.report.error_at(test.place, problem);
+                    continue;
+                };
+                test.attempt.service = Some(service.name.clone());
+            }
+            if let Some(first) = joined.iter().find(|first| first.attempt == test.attempt) {
+                let problem = Problem::TestRepeated {
+                    attempt: test.attempt.to_string(),
+                    first: first.place.clone(),
+                };
+                self.report.error_at(test.place, problem);
+                continue;
+            }
+            joined.push(test);
+        }
+        if keep_others {
+            let is_new = |old: &&PolicyTest| joined.iter().all(|new| new.attempt != old.attempt);
+            let kept: Vec<_> = self.state.tests.iter().filter(is_new).cloned().collect();
+            joined.extend(kept);
+        }
+        joined.sort_by(|a, b| a.attempt.cmp(&b.attempt));
+        joined
+    }
+
     /// A policy of the file, with what else the policy of the same name has.
     fn join_policy(&mut self, new: FilePolicy, state: &State) -> Policy {
         let FilePolicy {
             name,
             mut allow,
             mut block,
+            mut except,
             allow_lists,
             block_lists,
+            except_lists,
             compat,
             comment,
             active,
@@ -272,6 +316,7 @@ impl Worker<'_> {
         } = new;
         let allow_lists = self.join_references(&allow_lists, state);
         let block_lists = self.join_references(&block_lists, state);
+        let except_lists = self.join_references(&except_lists, state);
         let old = self.state.policy(name.as_str());
         let mut unchanged = false;
         if let Some(old) = old {
@@ -281,7 +326,9 @@ impl Worker<'_> {
                 && old.compat == compat
                 && old.allow_lists == allow_lists
                 && old.block_lists == block_lists
+                && old.except_lists == except_lists
                 && old.block.same_words(&block)
+                && old.except.same_words(&except)
                 && match (&old.allow, &allow) {
                     (AllowPart::Any, AllowPart::Any) => true,
                     (AllowPart::Only(old), AllowPart::Only(new)) => old.same_words(new),
@@ -294,14 +341,19 @@ impl Worker<'_> {
             if old.block == block {
                 block = old.block.clone();
             }
+            if old.except == except {
+                except = old.except.clone();
+            }
         }
         let (now, actor) = (self.cx.now, self.cx.actor);
         Policy {
             name,
             allow,
             block,
+            except,
             allow_lists,
             block_lists,
+            except_lists,
             compat,
             comment,
             owner: old.map_or_else(|| actor.to_owned(), |old| old.owner.clone()),

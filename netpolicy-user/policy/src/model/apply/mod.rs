@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::change::Change;
 use super::error::{Excerpt, ModelError, Noun, Problem, closest};
 use super::list::Sameness;
+use super::name::folded;
 use super::reader::Tolerance;
 use super::report::{ModelErrors, Report};
 use super::{Limits, MAX_COMMENT, Name, State};
@@ -116,6 +117,7 @@ impl Worker<'_> {
                 name,
                 allow,
                 block,
+                except,
                 comment,
                 inactive,
                 services,
@@ -127,6 +129,7 @@ impl Worker<'_> {
                     name,
                     allow: allow.as_ref(),
                     block,
+                    except,
                     comment: comment.as_deref(),
                     active: !inactive,
                     services,
@@ -140,9 +143,10 @@ impl Worker<'_> {
                 name,
                 allow,
                 block,
+                except,
                 comment,
                 compat,
-            } => self.alter_policy(name, allow, block, comment.as_deref(), compat),
+            } => self.alter_policy(name, (allow, block, except), comment.as_deref(), compat),
             Change::AlterReferences { policy, list, edit } => {
                 self.alter_references(policy, *list, edit)
             }
@@ -261,6 +265,19 @@ impl Worker<'_> {
             let problem = unknown(Noun::Service, name, names);
             self.refuse(problem)
         })
+    }
+
+    /// Takes a new name as written, and says if it was folded.
+    fn new_name(
+        &mut self,
+        text: &str,
+        read: fn(&str) -> Result<Name, ModelError>,
+    ) -> Option<Name> {
+        let name = self.take(read(text))?;
+        if let Some(note) = folded(text, &name) {
+            self.report.warn(note);
+        }
+        Some(name)
     }
 
     /// Checks a comment; an empty one is none.

@@ -8,7 +8,9 @@ use crate::model::evaluate::ListKind;
 use crate::model::name::list_name;
 use crate::model::named::MAX_LISTS;
 use crate::model::reader::{ListReader, Reference};
-use crate::model::{AllowPart, Name, NamedList, NetworkRule, Policy, Rule, RuleList, State};
+use crate::model::{
+    AllowPart, Name, NamedList, NetworkRule, Policy, Rule, RuleList, State, reference,
+};
 
 /// A list to be made.
 pub(super) struct NewList<'a> {
@@ -21,7 +23,7 @@ pub(super) struct NewList<'a> {
 
 impl Worker<'_> {
     pub(super) fn create_list(&mut self, new: &NewList<'_>) -> Option<()> {
-        let name = self.take(list_name(new.name));
+        let name = self.new_name(new.name, list_name);
         let replaced = name.as_ref().filter(|_| new.replace).and_then(|name| {
             let at = self
                 .state
@@ -95,14 +97,14 @@ impl Worker<'_> {
 
     pub(super) fn rename_list(&mut self, name: &str, to: &str) -> Option<()> {
         let index = self.list(name);
-        let to = self.take(list_name(to));
+        let to = self.new_name(to, list_name);
         let (index, to) = (index?, to?);
         let old = self.state.lists[index].name.clone();
         if !old.is_like(&to) {
             self.check_list_name_is_free(&to);
         }
         for policy in &mut self.state.policies {
-            for kind in [ListKind::Allow, ListKind::Block] {
+            for kind in ListKind::ALL {
                 let names = policy.lists_mut(kind).iter_mut();
                 names
                     .filter(|name| **name == old)
@@ -169,32 +171,32 @@ impl Worker<'_> {
         Some(())
     }
 
-    /// Adds references to a policy; a list to which it refers already is reported.
+    /// Adds references to a policy; one that is there is warned of.
     pub(super) fn refer(&mut self, policy: &mut Policy, kind: ListKind, names: Vec<Name>) {
         if kind == ListKind::Allow && !names.is_empty() && policy.allow == AllowPart::Any {
             policy.allow = AllowPart::Only(RuleList::default());
         }
         for name in names {
             if policy.lists(kind).contains(&name) {
-                let (policy, list) = (policy.name.to_string(), name.to_string());
-                let problem = ListProblem::ReferenceThere { list, kind, policy };
-                self.report.push(problem.into());
+                self.report.unneeded(|| {
+                    let (list, policy) = (reference(&name), &policy.name);
+                    format!("the {kind} list of policy '{policy}' refers to {list} already: nothing to add")
+                });
             } else {
                 policy.lists_mut(kind).push(name);
             }
         }
     }
 
-    /// Takes references from a policy; each must be there.
+    /// Takes references from a policy; one that is not there is warned of.
     pub(super) fn refer_no_more(&mut self, policy: &mut Policy, kind: ListKind, names: &[Name]) {
         for name in names {
             match policy.lists(kind).iter().position(|other| other == name) {
                 Some(at) => drop(policy.lists_mut(kind).remove(at)),
-                None => {
-                    let (policy, list) = (policy.name.to_string(), name.to_string());
-                    let problem = ListProblem::ReferenceNotThere { list, kind, policy };
-                    self.report.push(problem.into());
-                }
+                None => self.report.unneeded(|| {
+                    let (list, policy) = (reference(name), &policy.name);
+                    format!("the {kind} list of policy '{policy}' does not refer to {list}: nothing to remove")
+                }),
             }
         }
     }

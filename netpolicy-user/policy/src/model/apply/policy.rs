@@ -13,6 +13,7 @@ pub(super) struct NewPolicy<'a> {
     pub(super) name: &'a str,
     pub(super) allow: Option<&'a ListInput>,
     pub(super) block: &'a ListInput,
+    pub(super) except: &'a ListInput,
     pub(super) comment: Option<&'a str>,
     pub(super) active: bool,
     pub(super) services: &'a [String],
@@ -23,7 +24,7 @@ pub(super) struct NewPolicy<'a> {
 
 impl Worker<'_> {
     pub(super) fn create_policy(&mut self, new: &NewPolicy<'_>) -> Option<()> {
-        let name = self.take(Name::new(new.name));
+        let name = self.new_name(new.name, Name::new);
         let replaced = name.as_ref().filter(|_| new.replace).and_then(|name| {
             let known = |policy: &Policy| policy.name == *name;
             let at = self.state.policies.iter().position(known)?;
@@ -46,8 +47,10 @@ impl Worker<'_> {
         };
         let allow = new.compat.governs(allow);
         let (block, block_lists) = self.read_list(ListKind::Block, "--block", new.block);
+        let (except, except_lists) = self.read_list(ListKind::Except, "--except", new.except);
         let (allow_lists, block_lists) =
             (self.referenced(&allow_lists), self.referenced(&block_lists));
+        let except_lists = self.referenced(&except_lists);
         let comment = self.comment(new.comment);
         self.check_compat(new.compat);
         let mut bindings = BTreeSet::new();
@@ -63,8 +66,10 @@ impl Worker<'_> {
             name: name?,
             allow,
             block,
+            except,
             allow_lists: Vec::new(),
             block_lists: Vec::new(),
+            except_lists: Vec::new(),
             compat: new.compat.clone(),
             comment,
             owner: replaced.map_or_else(|| self.cx.actor.to_owned(), |old| old.owner),
@@ -75,6 +80,7 @@ impl Worker<'_> {
         };
         self.refer(&mut policy, ListKind::Allow, allow_lists);
         self.refer(&mut policy, ListKind::Block, block_lists);
+        self.refer(&mut policy, ListKind::Except, except_lists);
         self.state.policies.push(policy);
         self.sort_policies();
         Some(())
@@ -83,8 +89,7 @@ impl Worker<'_> {
     pub(super) fn alter_policy(
         &mut self,
         name: &str,
-        allow: &ListEdit,
-        block: &ListEdit,
+        (allow, block, except): (&ListEdit, &ListEdit, &ListEdit),
         comment: Option<&str>,
         compat: &PolicyCompat,
     ) -> Option<()> {
@@ -95,6 +100,7 @@ impl Worker<'_> {
         self.edit_side(&mut policy, ListKind::Allow, allow);
         policy.allow = policy.compat.governs(policy.allow);
         self.edit_side(&mut policy, ListKind::Block, block);
+        self.edit_side(&mut policy, ListKind::Except, except);
         if comment.is_some() {
             policy.comment = self.comment(comment);
         }
@@ -104,7 +110,7 @@ impl Worker<'_> {
 
     pub(super) fn rename_policy(&mut self, name: &str, to: &str) -> Option<()> {
         let index = self.policy(name);
-        let to = self.take(Name::new(to));
+        let to = self.new_name(to, Name::new);
         let (index, to) = (index?, to?);
         let mut policy = self.state.policies[index].clone();
         if !policy.name.is_like(&to) {
@@ -174,10 +180,13 @@ impl Worker<'_> {
                 Binding::Host => "the host".to_owned(),
                 Binding::Service(name) => format!("service '{name}'"),
             };
-            return self.refuse(Problem::NotBound {
-                policy: policy.name.to_string(),
-                scope,
+            self.report.unneeded(|| {
+                format!(
+                    "policy '{}' is not bound to {scope}: nothing to unbind",
+                    policy.name
+                )
             });
+            return Some(());
         }
         self.replace(index, policy);
         Some(())

@@ -14,7 +14,7 @@ impl Worker<'_> {
         mode: Mode,
         comment: Option<&str>,
     ) -> Option<()> {
-        let name = self.take(service_name(name));
+        let name = self.new_name(name, service_name);
         if let Some(name) = &name {
             let taken = self.state.services.iter().map(|service| &service.name);
             if let Err(problem) = check_free(Noun::Service, name, taken) {

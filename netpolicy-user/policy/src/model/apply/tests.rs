@@ -29,6 +29,7 @@ fn create(name: &str, allow: Option<&[&str]>, block: &[&str]) -> Change {
         services: vec![],
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     }
 }
@@ -38,6 +39,18 @@ fn alter(name: &str, allow: ListEdit, block: ListEdit) -> Change {
         name: name.into(),
         allow,
         block,
+        comment: None,
+        except: Default::default(),
+        compat: Default::default(),
+    }
+}
+
+fn except(name: &str, except: ListEdit) -> Change {
+    Change::AlterPolicy {
+        name: name.into(),
+        allow: ListEdit::Keep,
+        block: ListEdit::Keep,
+        except,
         comment: None,
         compat: Default::default(),
     }

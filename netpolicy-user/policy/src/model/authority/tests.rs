@@ -32,6 +32,7 @@ fn create(name: &str, inactive: bool) -> Change {
         services: Vec::new(),
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     }
 }
@@ -92,6 +93,7 @@ fn owner_can_alter_rename_and_drop_own_policies() {
             allow: Default::default(),
             block: Default::default(),
             comment: Some("new".into()),
+            except: Default::default(),
             compat: Default::default(),
         },
     ];
@@ -193,7 +195,7 @@ fn list_is_altered_and_dropped_by_its_owner_and_referred_to_by_owners_of_policie
     assert!(alice.may_read(&state) && !unprivileged.may_read(&state));
     let refer = Change::AlterReferences {
         policy: "office".into(),
-        list: crate::model::ListKind::Block,
+        list: ListKind::Block,
         edit: crate::model::ReferenceEdit::Add {
             lists: vec!["bad-hosts".into()],
         },

@@ -1,34 +1,11 @@
 //! What can be wrong with named lists and with references to them.
 
 use super::{ErrorKind, Excerpt, Place};
-use crate::model::evaluate::ListKind;
 use crate::model::wording::{at, counted, join_policies};
 
 /// What is wrong with a named list, or with a reference to one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListProblem {
-    /// A policy refers to a named list already.
-    #[error("the {kind} list of policy '{policy}' refers to list '{list}' already; leave it out")]
-    ReferenceThere {
-        /// The named list.
-        list: String,
-        /// On which side.
-        kind: ListKind,
-        /// The policy.
-        policy: String,
-    },
-    /// A policy does not refer to a named list.
-    #[error(
-        "the {kind} list of policy '{policy}' does not refer to list '{list}'; `netpolicy policy show {policy}` names the lists to which it refers"
-    )]
-    ReferenceNotThere {
-        /// The named list.
-        list: String,
-        /// On which side.
-        kind: ListKind,
-        /// The policy.
-        policy: String,
-    },
     /// A list of a policy refers to a named list twice.
     #[error("a second reference {name}{}; remove one of them", at(first.as_ref()))]
     ReferenceTwice {
@@ -127,9 +104,7 @@ impl ListProblem {
     /// The manner of the problem.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::ReferenceNotThere { .. } => ErrorKind::Unknown,
-            Self::ReferenceThere { .. }
-            | Self::ReferenceTwice { .. }
+            Self::ReferenceTwice { .. }
             | Self::ListInUse { .. }
             | Self::TooManyLists { .. }
             | Self::TooManyEntries { .. } => ErrorKind::Conflict,

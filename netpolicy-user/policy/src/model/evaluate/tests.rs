@@ -241,3 +241,52 @@ fn explanation_names_the_most_specific_rule() {
     };
     assert_eq!(elsewhere.resolve(&state), None);
 }
+
+#[test]
+fn exception_takes_a_source_out_of_its_own_policy_s_blocks() {
+    let toml = r#"
+        [[list]]
+        name = "our-own"
+        entries = ["10.9.0.0/16", "192.0.2.7"]
+        [[list]]
+        name = "bad-hosts"
+        entries = ["192.0.2.0/24"]
+        [[policy]]
+        name = "one"
+        block = ["10.0.0.0/8", "@bad-hosts"]
+        except = ["10.1.0.0/16", "@our-own"]
+        [[policy]]
+        name = "two"
+        block = ["10.1.2.3"]
+    "#;
+    for (source, reason) in [
+        ("10.0.0.1", Reason::Blocked),
+        ("10.1.0.1", Reason::NotBlocked),
+        ("10.9.0.1", Reason::NotBlocked),
+        ("192.0.2.7", Reason::NotBlocked),
+        ("192.0.2.8", Reason::Blocked),
+        ("10.1.2.3", Reason::Blocked),
+    ] {
+        assert_eq!(host(toml, source), reason, "{source}");
+    }
+    let state = state_of(toml);
+    let rule = |source: &str| {
+        let verdict = evaluate(&state, None, source.parse().unwrap());
+        verdict.rule.unwrap().resolve(&state).unwrap().in_words()
+    };
+    assert_eq!(rule("10.1.2.3"), "'10.1.2.3' of policy 'two' (p.toml:14)");
+}
+
+#[test]
+fn exception_does_not_allow() {
+    let toml = r#"
+        [[policy]]
+        name = "one"
+        allow = ["10.0.0.0/8"]
+        block = ["10.1.0.0/16", "192.0.2.1"]
+        except = ["10.1.2.0/24", "192.0.2.1"]
+    "#;
+    assert_eq!(host(toml, "10.1.2.3"), Reason::Allowed);
+    assert_eq!(host(toml, "10.1.3.3"), Reason::Blocked);
+    assert_eq!(host(toml, "192.0.2.1"), Reason::NotAllowed);
+}

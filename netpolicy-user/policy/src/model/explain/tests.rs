@@ -146,3 +146,39 @@ fn bypass_precedes_the_policies_until_it_expires() {
     bypass.expires = Timestamp::UNIX_EPOCH;
     assert_eq!(reason(&bypass, Some(80)), Reason::NotAllowed);
 }
+
+#[test]
+fn exception_is_named_with_the_block_that_it_takes_the_source_out_of() {
+    let text = r#"
+[[policy]]
+name = "abuse"
+block = [{ address = "198.51.100.0/24", comment = "scanners" }]
+except = ["198.51.100.7"]
+[[policy]]
+name = "other"
+block = ["198.51.100.7"]
+active = false
+"#;
+    let file = SourceText {
+        name: "p.toml".into(),
+        text: text.into(),
+    };
+    let state = |file: SourceText| crate::model::file::parse(&file, &[], false, &cx()).unwrap().state;
+    let sentence = |state: &State| {
+        let source = "198.51.100.7".parse().unwrap();
+        explain(state, &[], Timestamp::UNIX_EPOCH, source, None).sentence(state)
+    };
+    assert_eq!(
+        sentence(&state(file.clone())),
+        "198.51.100.7 is not blocked, and no consulted policy has an allow list; \
+         '198.51.100.0/24' of policy 'abuse' (p.toml:4: scanners) does not block it, excepted by \
+         '198.51.100.7' of policy 'abuse' (p.toml:5)"
+    );
+    let active = SourceText {
+        text: text.replace("active = false", "active = true"),
+        ..file
+    };
+    assert!(sentence(&state(active)).starts_with(
+        "198.51.100.7 is on the block list, by '198.51.100.7' of policy 'other' (p.toml:8); "
+    ));
+}

@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use super::lists::NETWORK_RULE;
+use super::policy_tests;
 use crate::model::{
-    Binding, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State, reference,
+    Binding, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State,
+    TestedAttempt, reference,
 };
 
 /// Rules up to this many stand on one line.
@@ -33,6 +35,7 @@ pub(in crate::model) enum SectionKey<'s> {
     Service(&'s Name),
     List(&'s Name),
     Policy(&'s Name),
+    Test(&'s TestedAttempt),
 }
 
 /// A table of the policy file.
@@ -42,7 +45,7 @@ pub(in crate::model) struct Section<'s> {
     pub(in crate::model) parts: Vec<SectionPart<'s>>,
 }
 
-/// Some lines of a section: "head", "allow", "block", "entries", "tail".
+/// Some lines of a section: "head", "allow", "block", "except", "entries", "tail".
 #[derive(Debug)]
 pub(in crate::model) enum SectionPart<'s> {
     Lines(&'static str, Vec<String>),
@@ -108,6 +111,13 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
     }
     sections.extend(state.lists.iter().map(named_list));
     sections.extend(state.policies.iter().map(policy));
+    sections.extend(state.tests.iter().map(|test| {
+        let lines = policy_tests::lines(test, quoted);
+        Section {
+            key: SectionKey::Test(&test.attempt),
+            parts: vec![SectionPart::Lines("head", lines)],
+        }
+    }));
     sections
 }
 
@@ -165,6 +175,9 @@ fn policy(policy: &Policy) -> Section<'_> {
     parts.extend(allow.map(|list| rules("allow", &policy.allow_lists, list)));
     if !policy.block.is_empty() || !policy.block_lists.is_empty() {
         parts.push(rules("block", &policy.block_lists, &policy.block));
+    }
+    if policy.has_exceptions() {
+        parts.push(rules("except", &policy.except_lists, &policy.except));
     }
     if let Some(text) = policy.compat.to_file() {
         let line = format!("{} = {}", PolicyCompat::KEY, quoted(text));

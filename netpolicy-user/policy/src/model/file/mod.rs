@@ -9,7 +9,9 @@ mod export;
 mod items;
 mod lists;
 mod outline;
+mod policy_tests;
 mod read;
+mod referenced;
 mod rules;
 mod text;
 
@@ -26,6 +28,7 @@ use super::{
 };
 
 pub use export::export;
+pub(super) use policy_tests::FileTest;
 pub(super) use export::{Section, SectionPart, sections};
 
 /// A policy file that was read.
@@ -38,6 +41,7 @@ pub(super) struct PolicyFile {
     pub(super) services: Vec<FileService>,
     pub(super) lists: Vec<FileList>,
     pub(super) policies: Vec<FilePolicy>,
+    pub(super) tests: Vec<FileTest>,
 }
 
 /// A `[[service]]`.
@@ -67,9 +71,11 @@ pub(super) struct FilePolicy {
     pub(super) name: Name,
     pub(super) allow: AllowPart,
     pub(super) block: RuleList,
+    pub(super) except: RuleList,
     /// Named lists to which it refers, with their places; not looked up yet.
     pub(super) allow_lists: Vec<Reference>,
     pub(super) block_lists: Vec<Reference>,
+    pub(super) except_lists: Vec<Reference>,
     pub(super) compat: PolicyCompat,
     pub(super) comment: Option<String>,
     pub(super) active: bool,
@@ -96,14 +102,14 @@ pub fn parse(
     State::empty().apply(&change, cx)
 }
 
-/// The list files that a policy file names in `allow_file` and `block_file`, and for named
+/// The list files that a policy file names in `allow_file`, `block_file` and `except_file`, and for named
 /// lists in `file`, each once, in the order of their first mention. Nothing else in the file is checked.
 ///
 /// # Errors
 /// It is no TOML.
 pub fn referenced_lists(file: &SourceText) -> Result<Vec<String>, ModelErrors> {
     let mut report = Report::default();
-    let names = read::referenced_lists(file, &mut report);
+    let names = referenced::referenced_lists(file, &mut report);
     report.finish()?;
     Ok(names)
 }

@@ -28,7 +28,7 @@ pub(super) struct Array {
 
 impl Outline {
     /// The outline of a text: without the items of all arrays that are values of `allow`,
-    /// `block` or `entries` at the beginning of a line.
+    /// `block`, `except` or `entries` at the beginning of a line.
     pub(super) fn of(text: &str) -> Self {
         let mut outline = Self::default();
         let mut copied = 0;
@@ -97,7 +97,7 @@ fn next_array(text: &str, from: usize) -> Option<usize> {
                 let span = token.span();
                 if !matches!(
                     rest.get(span.start()..span.end()),
-                    Some("allow" | "block" | "entries")
+                    Some("allow" | "block" | "except" | "entries")
                 ) {
                     continue;
                 }

@@ -9,7 +9,7 @@ use super::{EarlierState, FilePolicy, FileService, PolicyFile};
 use crate::model::change::SourceText;
 use crate::model::error::{Excerpt, ModelError, Noun, Place, Problem, closest};
 use crate::model::evaluate::ListKind;
-use crate::model::name::service_name;
+use crate::model::name::{folded, service_name};
 use crate::model::reader::{ListReader, Reference, Tolerance};
 use crate::model::report::Report;
 use crate::model::wording::NamedBy;
@@ -21,7 +21,7 @@ use crate::model::{
 const MODE: &str = "\"enforce\" or \"observe\"";
 const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 const PORTS: &str = "ports, as in [\"5432\", \"7000-7010\"]";
-const FILES: &str = "a file name or an array of file names";
+pub(super) const FILES: &str = "a file name or an array of file names";
 const RULES: &str =
     "an array of addresses, as in [\"10.0.0.0/8\", { address = \"10.9.0.1\", comment = \"…\" }]";
 const BIND: &str = "\"host\" and names of services, as in [\"host\"]";
@@ -50,7 +50,10 @@ pub(super) fn read_text(
 ) -> Option<PolicyFile> {
     let (document, root) = TomlDocument::parse(text, report)?;
     let root =
-        TomlTable::root(&document, &root).with_keys(&["host", "service", "list", "policy"], report);
+        TomlTable::root(&document, &root).with_keys(
+            &["host", "service", "list", "policy", "test"],
+            report,
+        );
     let mut reader = FileReader {
         document: &document,
         list_files: lists,
@@ -71,46 +74,15 @@ pub(super) fn read_text(
         reader.policy(&table, &services, &mut read)?;
     }
     let policies = reader.policies(read);
+    let tests = reader.tests(&root);
     Some(PolicyFile {
         has_host: root.get("host").is_some(),
         host,
         services,
         lists,
         policies,
+        tests,
     })
-}
-
-/// See [`super::referenced_lists`].
-pub(super) fn referenced_lists(file: &SourceText, report: &mut Report) -> Vec<String> {
-    let text = Text::new(&file.name, &file.text);
-    let mut names = Vec::new();
-    if let Some((document, root)) = TomlDocument::parse(&text, report) {
-        list_names(&TomlTable::root(&document, &root), &mut names);
-    }
-    names
-}
-
-/// Adds the list files that the policies and lists of a table name, each once.
-fn list_names(root: &TomlTable<'_>, names: &mut Vec<String>) {
-    // What does not fit is reported when the file is read.
-    let mut ignored = Report::default();
-    let lists = root.tables("list", "[[list]]", &mut ignored);
-    let policies = root.tables("policy", "[[policy]]", &mut ignored);
-    let keys = |keys: &'static [&'static str]| move |table| (table, keys);
-    let lists = lists.into_iter().map(keys(&["file"]));
-    let policies = policies
-        .into_iter()
-        .map(keys(&["allow_file", "block_file"]));
-    for (table, keys) in lists.chain(policies) {
-        for key in keys {
-            let found = table.strings(key, FILES, false, &mut ignored);
-            for (name, _) in found.unwrap_or_default() {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-        }
-    }
 }
 
 /// Policies in the order of the file, and where their names stand.
@@ -236,6 +208,8 @@ impl FileReader<'_, '_> {
             "allow_file",
             "block",
             "block_file",
+            "except",
+            "except_file",
             PolicyCompat::KEY,
             "allow_empty",
             "bind",
@@ -263,6 +237,11 @@ impl FileReader<'_, '_> {
         let kind = Some(ListKind::Block);
         let block = self.rules(&table, kind, keys, tolerance, (of, before))?;
         let (block, block_lists) = block.unwrap_or_default();
+        let keys = ("except", "except_file");
+        let before = earlier.map(|policy| &policy.except);
+        let kind = Some(ListKind::Except);
+        let except = self.rules(&table, kind, keys, tolerance, (of, before))?;
+        let (except, except_lists) = except.unwrap_or_default();
         let bindings = self.bindings(&table, services);
         let active = table.boolean("active", self.report).unwrap_or(true);
         let comment = self.comment(&table);
@@ -277,8 +256,10 @@ impl FileReader<'_, '_> {
             name,
             allow,
             block,
+            except,
             allow_lists,
             block_lists,
+            except_lists,
             compat,
             comment,
             active,
@@ -390,7 +371,12 @@ impl FileReader<'_, '_> {
         let (text, offset) = table.required("name", example, self.report)?;
         let place = self.document.place(offset);
         match check(text) {
-            Ok(name) => Some((name, place)),
+            Ok(name) => {
+                if let Some(note) = folded(text, &name) {
+                    self.report.warn(format!("{place}: {note}"));
+                }
+                Some((name, place))
+            }
             Err(error) => {
                 self.report.error_at(Some(place), error.problem);
                 None

@@ -43,7 +43,7 @@ fn is_zero(number: &u64) -> bool {
 pub struct RuleAt {
     /// The policy.
     pub policy: String,
-    /// "allow" or "block".
+    /// "allow", "block" or "except".
     pub list: String,
     /// The named list that it is on, as `@name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +83,8 @@ pub enum Code {
     BlocksEverything,
     /// Blocks that cover half of a family or more.
     BlocksHalf,
+    /// `/0` among a policy's exceptions: it blocks nothing of its family.
+    ExceptsEverything,
     /// An allow rule that lies wholly inside blocks: never matters.
     AllowInsideBlock,
     /// A rule that lies inside another of its list: never matters.
@@ -90,6 +92,12 @@ pub enum Code {
     /// A rule that lies inside one of another policy of the same scopes: does not
     /// matter as long as both govern.
     CoveredByPolicy,
+    /// A block that the policy's exceptions hold whole: never matters.
+    ExceptedBlock,
+    /// An exception that no block of its policy holds any of.
+    UnneededException,
+    /// An exception of one policy that another policy of the same scope blocks.
+    BlockedElsewhere,
     /// A range of local addresses on a block list, or one of special purpose on a block
     /// list of public addresses.
     SpecialRange,
@@ -103,12 +111,16 @@ pub enum Code {
     Inactive,
     /// A service that no policy governs, on a host that no policy governs.
     Ungoverned,
+    /// Lists of one policy that overlap.
+    OverlappingLists,
     /// A named list to which no policy refers.
     UnusedList,
     /// A reference to a network rule whose values no filter of packets can judge.
     UnjudgedList,
     /// Names that are easily mistaken for each other.
     SimilarNames,
+    /// A policy test that does not hold.
+    TestFailed,
 }
 
 impl Code {
@@ -121,6 +133,10 @@ impl Code {
             Self::AllowsEverything => "allows-everything",
             Self::BlocksEverything => "blocks-everything",
             Self::BlocksHalf => "blocks-half",
+            Self::ExceptsEverything => "excepts-everything",
+            Self::ExceptedBlock => "excepted-block",
+            Self::UnneededException => "unneeded-exception",
+            Self::BlockedElsewhere => "blocked-elsewhere",
             Self::AllowInsideBlock => "allow-inside-block",
             Self::CoveredRule => "covered-rule",
             Self::CoveredByPolicy => "covered-by-policy",
@@ -130,9 +146,11 @@ impl Code {
             Self::NotBound => "not-bound",
             Self::Inactive => "inactive",
             Self::Ungoverned => "ungoverned",
+            Self::OverlappingLists => "overlapping-lists",
             Self::UnusedList => "unused-list",
             Self::UnjudgedList => "unjudged-list",
             Self::SimilarNames => "similar-names",
+            Self::TestFailed => "test-failed",
         }
     }
 }
@@ -151,6 +169,18 @@ impl Code {
             Self::AllowInsideBlock => {
                 "allowed inside a block, which always wins: remove the rule, or the block"
             }
+            Self::ExceptsEverything => {
+                "excepts a whole family, so the policy blocks nothing there: name the networks that are meant"
+            }
+            Self::ExceptedBlock => {
+                "blocked, and held whole by the policy's exceptions: remove the rule, or the exceptions"
+            }
+            Self::UnneededException => {
+                "takes nothing out of what the policy blocks: remove it unless a block is to come"
+            }
+            Self::BlockedElsewhere => {
+                "another policy of the same scope blocks it: except it there too unless that is meant"
+            }
             Self::CoveredRule => "covered by another rule of the same list: remove the narrower",
             Self::CoveredByPolicy => {
                 "covered by another policy while both govern: remove it unless they are to work apart"
@@ -168,9 +198,11 @@ impl Code {
             | Self::NotBound
             | Self::Inactive
             | Self::Ungoverned
+            | Self::OverlappingLists
             | Self::UnusedList
             | Self::UnjudgedList
-            | Self::SimilarNames => return None,
+            | Self::SimilarNames
+            | Self::TestFailed => return None,
         })
     }
 }

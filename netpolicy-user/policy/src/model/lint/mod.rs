@@ -5,6 +5,7 @@
 //! rule was before. Changes nothing.
 
 mod covers;
+mod exceptions;
 mod families;
 mod finding;
 mod rules;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::{ListKind, State};
+use super::{FailedTest, ListKind, State, evaluate};
 
 pub use finding::{Code, Finding, RuleAt, Severity};
 
@@ -43,9 +44,13 @@ pub fn lint_on(state: &State, own: &[(IpNet, String)]) -> Vec<Finding> {
     let locals = special::locals(own);
     let reported = rules::each(state, &locals, &mut findings);
     let v4 = sweep::sorted::<u32>(state, &ranks);
-    rules::covered(state, &v4, &ranks, &mut findings);
+    let mut overlaps = rules::Overlaps::default();
+    rules::covered(state, &v4, &ranks, (&mut findings, &mut overlaps));
     let v6 = sweep::sorted::<u128>(state, &ranks);
-    rules::covered(state, &v6, &ranks, &mut findings);
+    rules::covered(state, &v6, &ranks, (&mut findings, &mut overlaps));
+    rules::overlaps(state, overlaps, &mut findings);
+    exceptions::findings(state, &v4, &ranks, &mut findings);
+    exceptions::findings(state, &v6, &ranks, &mut findings);
     covers::local_ranges(
         state,
         (&v4, &v6),
@@ -57,7 +62,23 @@ pub fn lint_on(state: &State, own: &[(IpNet, String)]) -> Vec<Finding> {
     scopes::policies(state, &mut findings);
     scopes::lists(state, &mut findings);
     scopes::names(state, &mut findings);
+    for failed in state.failing_tests(|service, source| evaluate(state, service, source).reason) {
+        findings.add(None, test_failed(failed));
+    }
     findings.finish()
+}
+
+fn test_failed(failed: FailedTest) -> Finding {
+    Finding {
+        code: Code::TestFailed,
+        severity: Severity::Error,
+        policies: Vec::new(),
+        scope: None,
+        rule: None,
+        other: None,
+        message: failed.message,
+        more: 0,
+    }
 }
 
 /// Whether there is anything to correct: an error or a warning.
@@ -73,11 +94,11 @@ pub fn is_at_fault(findings: &[Finding]) -> bool {
 struct Findings {
     found: Vec<(FindingOrder, Finding)>,
     /// How many there were of each code, policy and list.
-    counts: BTreeMap<(Code, usize, bool), u64>,
+    counts: BTreeMap<(Code, usize, ListKind), u64>,
 }
 
 /// First the policy, then how bad, then which rule.
-type FindingOrder = (usize, Severity, Code, bool, usize);
+type FindingOrder = (usize, Severity, Code, ListKind, usize);
 
 impl Findings {
     /// Adds what is about a policy, by its index, or about none.
@@ -86,7 +107,7 @@ impl Findings {
             policy.unwrap_or(usize::MAX),
             finding.severity,
             finding.code,
-            false,
+            ListKind::Allow,
             0,
         );
         self.found.push((order, finding));
@@ -94,7 +115,7 @@ impl Findings {
 
     /// Whether another one of this kind would be kept; if not, it is counted.
     fn wants(&mut self, code: Code, policy: usize, kind: ListKind) -> bool {
-        let key = (code, policy, kind == ListKind::Block);
+        let key = (code, policy, kind);
         match self.counts.get_mut(&key) {
             Some(count) if *count >= LISTED => {
                 *count += 1;
@@ -111,23 +132,22 @@ impl Findings {
         (policy, kind, rule): (usize, ListKind, usize),
         finding: impl FnOnce() -> Finding,
     ) {
-        let is_block = kind == ListKind::Block;
-        let count = self.counts.entry((code, policy, is_block)).or_default();
+        let count = self.counts.entry((code, policy, kind)).or_default();
         *count += 1;
         if *count <= LISTED {
             let finding = finding();
-            let order = (policy, finding.severity, code, is_block, rule);
+            let order = (policy, finding.severity, code, kind, rule);
             self.found.push((order, finding));
         }
     }
 
     fn finish(mut self) -> Vec<Finding> {
         self.found.sort_by_key(|(order, _)| *order);
-        for ((code, policy, is_block), count) in self.counts {
+        for ((code, policy, kind), count) in self.counts {
             let more = count.saturating_sub(LISTED);
             let mut found = self.found.iter_mut().rev();
             let last = found
-                .find(|((at, _, of, block, _), _)| (*at, *of, *block) == (policy, code, is_block));
+                .find(|((at, _, of, on, _), _)| (*at, *of, *on) == (policy, code, kind));
             if let Some((_, last)) = last {
                 last.more = more;
             }

@@ -1,13 +1,16 @@
 //! Findings about single rules.
 
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 
+use super::exceptions::Exceptions;
 use super::finding::{Code, Finding, RuleAt, Severity};
 use super::special::{Local, purpose, whole_local};
 use super::sweep::{self, Bits, Covered, Ranks, RuleEntry};
 use super::{Findings, ListKind, State};
 use crate::model::address::{self, Written};
-use crate::model::{Policy, Rule, RuleList, Spelling};
+use crate::model::{EntriesOf, Policy, Rule, RuleList, Spelling, counted, reference};
 
 /// Rules that a block list has at least for it to look like one of public addresses.
 const PUBLIC_LIST: usize = 10;
@@ -19,6 +22,7 @@ const PUBLIC_SHARE: usize = 10;
 pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> Vec<Vec<bool>> {
     let mut reported = vec![vec![false; locals.len()]; state.policies.len()];
     for (at, policy) in state.policies.iter().enumerate() {
+        let excepted = Exceptions::of(state, policy);
         for counted in state.counted(policy) {
             let (kind, list) = (counted.kind, counted.entries);
             let is_public = kind == ListKind::Block && looks_public(list);
@@ -47,7 +51,10 @@ pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> 
                         *reported |= is_reported(&local.net);
                     }
                 };
-                if is_public && let Some(purpose) = purpose(&rule.net) {
+                if is_public
+                    && let Some(purpose) = purpose(&rule.net)
+                    && !excepted.hold(&rule.net)
+                {
                     mark(&|local| local.contains(&rule.net));
                     say(Code::SpecialRange, &|text| {
                         format!(
@@ -58,6 +65,7 @@ pub(super) fn each(state: &State, locals: &[Local], findings: &mut Findings) -> 
                     // In a policy with an allow list, a block takes something out of it.
                     && policy.allow_list().is_none()
                     && let Some((range, purpose)) = whole_local(&rule.net)
+                    && !range.parse().is_ok_and(|range| excepted.hold(&range))
                 {
                     mark(&|local| local.to_string() == range);
                     say(Code::SpecialRange, &|text| {
@@ -80,6 +88,7 @@ fn whole(kind: ListKind) -> Code {
     match kind {
         ListKind::Allow => Code::AllowsEverything,
         ListKind::Block => Code::BlocksEverything,
+        ListKind::Except => Code::ExceptsEverything,
     }
 }
 
@@ -91,6 +100,9 @@ fn whole_family(kind: ListKind, text: &str, rule: &Rule) -> String {
     match kind {
         ListKind::Allow => format!(
             "{text} allows every {family} address, so the allow list restricts nothing there: remove it, or name the networks that are meant"
+        ),
+        ListKind::Except => format!(
+            "{text} takes every {family} address out of what the policy blocks, so it blocks nothing there: remove it, or name the networks that are meant"
         ),
         ListKind::Block => format!(
             "{text} blocks every {family} address, and no allow rule wins over it: write an allow list instead"
@@ -111,12 +123,12 @@ fn looks_public(list: &RuleList) -> bool {
     list.len() >= PUBLIC_LIST && special.count() * PUBLIC_SHARE <= list.len()
 }
 
-/// Rules that never matter because of others.
+/// Rules that never matter because of others. Those of overlapping lists of one policy are counted.
 pub(super) fn covered<A: Bits>(
     state: &State,
     entries: &[RuleEntry<A>],
     ranks: &Ranks,
-    findings: &mut Findings,
+    (findings, overlaps): (&mut Findings, &mut Overlaps),
 ) {
     let parts: Vec<Vec<Option<usize>>> = state
         .policies
@@ -138,6 +150,21 @@ pub(super) fn covered<A: Bits>(
     };
     sweep::covered(entries, ranks, |entry, why| {
         let at = entry.policy(ranks);
+        if let Covered::By(outer) = &why
+            && outer.policy(ranks) == at
+            && outer.part != entry.part
+        {
+            // Lists of one policy may overlap: that is said once.
+            let is_same = (outer.first, outer.last()) == (entry.first, entry.last());
+            let overlap = Overlap {
+                policy: at,
+                inner: entry.part,
+                outer: outer.part,
+            };
+            let count = overlaps.entry(overlap).or_default();
+            *(if is_same { &mut count.0 } else { &mut count.1 }) += 1;
+            return;
+        }
         let code = match &why {
             Covered::Blocked(_) | Covered::BlockedTogether => Code::AllowInsideBlock,
             Covered::By(outer) if outer.policy(ranks) == at && outer.part == entry.part => {
@@ -167,6 +194,60 @@ pub(super) fn covered<A: Bits>(
             about(policy, code, severity, inner, other, message)
         });
     });
+}
+
+/// Lists of single policies that overlap: how many rules are on both, and how many lie inside
+/// others.
+pub(super) type Overlaps = BTreeMap<Overlap, (u64, u64)>;
+
+/// Says once of each two lists that overlap.
+pub(super) fn overlaps(state: &State, overlaps: Overlaps, findings: &mut Findings) {
+    for (overlap, counts) in overlaps {
+        if let Some(finding) = overlap_note(state, overlap, counts) {
+            findings.add(Some(overlap.policy), finding);
+        }
+    }
+}
+
+/// Two lists of one side of a policy, by their places in [`State::counted`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Overlap {
+    policy: usize,
+    /// The list whose rules lie in others.
+    inner: u16,
+    outer: u16,
+}
+
+/// One note on two lists of a policy that overlap.
+fn overlap_note(state: &State, overlap: Overlap, (same, inside): (u64, u64)) -> Option<Finding> {
+    let policy = state.policies.get(overlap.policy)?;
+    let lists = state.counted(policy);
+    let name = |part: u16| {
+        let one = lists.get(usize::from(part))?;
+        Some(match one.of {
+            EntriesOf::Policy(_) => format!("its own {} list", one.kind),
+            EntriesOf::List(name) | EntriesOf::Every(name) => format!("list {}", reference(name)),
+        })
+    };
+    let (inner, outer) = (name(overlap.inner)?, name(overlap.outer)?);
+    let parts = [(same, "is", "are", "on"), (inside, "lies", "lie", "inside rules of")];
+    let parts = parts.into_iter().filter(|(count, ..)| *count > 0);
+    let parts: Vec<_> = parts
+        .map(|(count, one, many, on)| {
+            let verb = if count == 1 { one } else { many };
+            format!("{} of {inner} {verb} {on} {outer}", counted(count, "rule", "rules"))
+        })
+        .collect();
+    Some(Finding {
+        code: Code::OverlappingLists,
+        severity: Severity::Note,
+        policies: vec![policy.name.to_string()],
+        scope: None,
+        rule: None,
+        other: None,
+        message: format!("{}: each counts once, nothing is to be done", parts.join("; ")),
+        more: 0,
+    })
 }
 
 fn covered_message(code: Code, inner: &RuleAt, other: Option<&RuleAt>) -> String {

@@ -3,6 +3,7 @@
 
 use ipnet::IpNet;
 
+use super::exceptions;
 use crate::model::{ListKind, State};
 
 /// An address as an integer in host order.
@@ -71,6 +72,8 @@ pub(super) struct RuleEntry<A> {
     pub(super) part: u16,
     length: u8,
     block: bool,
+    /// Whether it is only what exceptions leave of its rule.
+    is_left: bool,
 }
 
 impl<A: Bits> RuleEntry<A> {
@@ -146,10 +149,22 @@ pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<RuleEntry<A>>
         let Some(policy) = state.policies.get(at) else {
             continue;
         };
+        let excepted = match policy.has_exceptions() {
+            true => exceptions::ranges::<A>(state, policy, ListKind::Except),
+            false => Vec::new(),
+        };
         for (part, counted) in (0..=u16::MAX).zip(state.counted(policy)) {
-            let block = counted.kind == ListKind::Block;
+            let block = match counted.kind {
+                ListKind::Allow => false,
+                ListKind::Block => true,
+                // They count by what they leave of the blocks.
+                ListKind::Except => continue,
+            };
             for (rule, written) in (0..).zip(counted.entries.iter()) {
-                if let Some((first, length)) = A::of(&written.net) {
+                let Some(net) = A::of(&written.net) else {
+                    continue;
+                };
+                let mut push = |first, length| {
                     entries.push(RuleEntry {
                         first,
                         rule,
@@ -157,7 +172,12 @@ pub(super) fn sorted<A: Bits>(state: &State, ranks: &Ranks) -> Vec<RuleEntry<A>>
                         part,
                         length,
                         block,
+                        is_left: (first, length) != net,
                     });
+                };
+                match block && !excepted.is_empty() {
+                    true => exceptions::left(net, &excepted, &mut push),
+                    false => push(net.0, net.1),
                 }
             }
         }
@@ -209,7 +229,9 @@ pub(super) fn covered<A: Bits>(
             let found = around.iter().rev().filter(holds).find(own);
             found.or_else(|| around.iter().rev().find(holds)).copied()
         };
-        if !entry.block
+        if entry.is_left {
+            // The rest of its rule may matter.
+        } else if !entry.block
             && let Some(block) = inside(true)
         {
             visit(entry, Covered::Blocked(block));
@@ -248,7 +270,7 @@ impl<A: Bits> JoinedBlocks<A> {
 }
 
 /// Joins ranges that come sorted where they overlap or touch.
-fn joined<A: Bits>(ranges: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
+pub(super) fn joined<A: Bits>(ranges: impl Iterator<Item = (A, A)>) -> Vec<(A, A)> {
     let mut joined: Vec<(A, A)> = Vec::new();
     for (first, last) in ranges {
         match joined.last_mut() {

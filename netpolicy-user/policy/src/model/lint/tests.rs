@@ -2,6 +2,7 @@
 
 mod consequences;
 mod covers;
+mod exceptions;
 mod named;
 
 use std::fmt::Write as _;

@@ -23,6 +23,29 @@ impl RuleList {
         *self = Self::of(cutter.finish(), self.sources().to_vec()).without_unused_sources();
     }
 
+    /// Puts rules in place of those for the same networks.
+    pub(in crate::model) fn note(&mut self, mut rules: Vec<Rule>) {
+        if rules.is_empty() {
+            return;
+        }
+        rules.sort_by(|a, b| a.net.cmp(&b.net));
+        let new = |rule: &Rule| {
+            let at = rules.binary_search_by(|new| new.net.cmp(&rule.net)).ok()?;
+            rules.get(at)
+        };
+        let mut cutter = Cutter::default();
+        for chunk in self.chunks() {
+            if !chunk.rules().iter().any(|rule| new(rule).is_some()) {
+                cutter.share(chunk);
+                continue;
+            }
+            for rule in chunk.rules() {
+                cutter.push(new(rule).unwrap_or(rule).clone());
+            }
+        }
+        *self = Self::of(cutter.finish(), self.sources().to_vec());
+    }
+
     /// Appends the rules of another list. `false`, and nothing done, if the two
     /// have more sources than rules can distinguish.
     pub(in crate::model) fn append(&mut self, other: &Self) -> bool {

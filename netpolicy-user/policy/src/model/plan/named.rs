@@ -1,7 +1,7 @@
 //! Differences of named lists and of references to them.
 
 use super::{PlanAction, PlanItem, SHOWN_RULES, comment, compare, field, for_each_name, rules};
-use crate::model::{Name, NamedList, NetworkRule, State, reference};
+use crate::model::{ListKind, Name, NamedList, NetworkRule, State, reference};
 
 /// The differences of named lists.
 pub(super) fn lists(items: &mut Vec<PlanItem>, old: &State, new: &State) {
@@ -101,12 +101,12 @@ fn words(details: &mut Vec<String>, kind: &str, old: &[String], new: &[String]) 
 /// References of one side of a policy.
 pub(super) fn references(
     details: &mut Vec<String>,
-    kind: &str,
+    kind: ListKind,
     old: Option<&[Name]>,
     new: Option<&[Name]>,
 ) {
     let written = |names: Option<&[Name]>| -> Vec<String> {
         names.unwrap_or_default().iter().map(reference).collect()
     };
-    words(details, kind, &written(old), &written(new));
+    words(details, &kind.to_string(), &written(old), &written(new));
 }

@@ -85,13 +85,13 @@ impl ListReader<'_> {
     }
 
     /// As [`Self::finish`], for rules that are to be added to a list: of the policy `of`, or
-    /// the named list of that name;
-    /// one that is there is reported, and a piece of a range that is there left out.
+    /// the named list of that name. Also those that are there with another name or comment, which
+    /// are to have the new one. One that is there as it is is left out, with a warning.
     pub(in crate::model) fn finish_as_addition(
         mut self,
         of: &str,
         existing: &RuleList,
-    ) -> RuleList {
+    ) -> (RuleList, Vec<Rule>) {
         let (list, shared) = self.gathered();
         let mut order: Vec<(IpNet, usize)> = list
             .iter()
@@ -107,10 +107,15 @@ impl ListReader<'_> {
         }
         there.sort_unstable_by_key(|(index, _)| *index);
         let mut dropped = Vec::new();
+        let mut noted = Vec::new();
         for (index, first) in there {
             let rule = &list[index];
+            dropped.push(index);
+            if let Some(noted_anew) = first.with_note_of(rule) {
+                noted.push(noted_anew);
+                continue;
+            }
             if self.pieces.binary_search(&index).is_ok() {
-                dropped.push(index);
                 continue;
             }
             let spot = RuleSpot {
@@ -118,25 +123,19 @@ impl ListReader<'_> {
                 line: rule.line,
                 column: 0,
             };
-            let error = || ModelError {
-                place: Some(place(&self.sources, spot)),
-                problem: Problem::AlreadyThere {
-                    text: rule.text().into_owned(),
-                    list: OnList::new(self.kind, of),
-                    first: existing.place(first),
-                },
+            let message = || {
+                let at = place(&self.sources, spot);
+                let first = existing.place(first);
+                let first = first.map(|place| format!(" ({place})")).unwrap_or_default();
+                let (text, on) = (rule.text(), OnList::new(self.kind, of));
+                format!("{at}: '{text}' is on {on} already{first}: nothing to add")
             };
-            if is_tolerant(&self.sources, rule.source) {
-                self.report.skipped(error);
-                dropped.push(index);
-            } else {
-                self.report.push(error());
-            }
+            self.report.unneeded(message);
         }
         dropped.extend(self.duplicates(&list, &shared));
         dropped.sort_unstable();
         dropped.dedup();
-        without(list, dropped)
+        (without(list, dropped), noted)
     }
 }
 

@@ -40,6 +40,35 @@ fn every_form_of_line_is_read() {
     let lines: Vec<_> = list.iter().map(|rule| rule.line).collect();
     assert_eq!(lines, [2, 4, 5, 5, 5, 7, 7, 8]);
     assert_eq!(list.place(&list[3]).unwrap().to_string(), "l.txt:5");
+    let comments: Vec<_> = list.iter().map(Rule::comment).collect();
+    let expected = [None, Some("why"), None, None, None, None, None, None];
+    assert_eq!(comments, expected);
+}
+
+#[test]
+fn comment_of_a_line_is_that_of_its_rules() {
+    let long = "x".repeat(MAX_COMMENT + 1);
+    let text = format!(
+        "# about the file\n10.0.0.1 # SBL1; see there\n10.0.0.2, 10.0.1.0-10.0.1.2 ;; two\n10.0.0.3;\n10.0.0.4 #{long}\n10.0.0.5 # two\n10.0.0.6 # two\n"
+    );
+    let (list, warnings) = read(&text);
+    assert!(warnings.is_empty());
+    let comments: Vec<_> = list.iter().map(Rule::comment).collect();
+    let two = Some("two");
+    let expected = [
+        Some("SBL1; see there"),
+        two,
+        two,
+        two,
+        None,
+        Some(&long[1..]),
+        two,
+        two,
+    ];
+    assert_eq!(comments, expected);
+    // Neighbours share what they have in common.
+    let (a, b) = (&list[6].note, &list[7].note);
+    assert!(Arc::ptr_eq(a.as_ref().unwrap(), b.as_ref().unwrap()));
 }
 
 #[test]

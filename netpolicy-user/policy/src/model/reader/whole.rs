@@ -1,7 +1,7 @@
 //! Lists as a whole: items and files; a file in which no line is an address is no address
 //! list.
 
-use super::{ListReader, RuleSpot};
+use super::{COMMENT, GivenNote, ListReader, RuleSpot};
 use crate::model::change::{ListInput, SourceText};
 use crate::model::error::{Excerpt, Place, Problem};
 use crate::model::wording::{NamedBy, NoList};
@@ -18,6 +18,10 @@ pub(in crate::model) struct Tolerance {
 impl ListReader<'_> {
     /// Reads all of `input`; `option` is what its items were given with.
     pub(in crate::model) fn input(&mut self, option: &str, input: &ListInput) {
+        let given = GivenNote {
+            name: input.name.as_deref().filter(|name| !name.is_empty()),
+            comment: input.comment.as_deref().filter(|text| !text.is_empty()),
+        };
         if !input.items.is_empty()
             && let Some(source) = self.source(option, false)
         {
@@ -29,8 +33,8 @@ impl ListReader<'_> {
                         column: 0,
                     },
                     item,
-                    None,
-                    None,
+                    given.name,
+                    given.comment,
                 );
                 if self.is_done() {
                     return;
@@ -42,7 +46,7 @@ impl ListReader<'_> {
             allow_empty: input.allow_empty,
         };
         for SourceText { name, text } in &input.files {
-            self.list_file(name, text, tolerance, None);
+            self.list_file_as(name, text, tolerance, None, given);
         }
     }
 
@@ -56,11 +60,22 @@ impl ListReader<'_> {
         tolerance: Tolerance,
         named: Option<NamedBy>,
     ) {
+        self.list_file_as(name, text, tolerance, named, GivenNote::default());
+    }
+
+    fn list_file_as(
+        &mut self,
+        name: &str,
+        text: &str,
+        tolerance: Tolerance,
+        named: Option<NamedBy>,
+        given: GivenNote<'_>,
+    ) {
         let first = first_item(text);
         let format = first.and_then(format).filter(|_| !tolerance.allow_empty);
         let before = (self.rules.len(), self.report.error_count(), self.full);
         if format.is_none() {
-            self.file(name, text, tolerance.skip_invalid);
+            self.file(name, text, tolerance.skip_invalid, given);
         }
         let after = (self.rules.len(), self.report.error_count(), self.full);
         if before == after && !tolerance.allow_empty {
@@ -83,7 +98,7 @@ impl ListReader<'_> {
 /// The first item of a list file.
 fn first_item(text: &str) -> Option<&str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let content = |line: &'_ str| line.find(['#', ';']).unwrap_or(line.len());
+    let content = |line: &'_ str| line.find(COMMENT).unwrap_or(line.len());
     let mut lines = text.lines().map(|line| line[..content(line)].trim());
     lines.find(|line| !line.is_empty())
 }

@@ -62,6 +62,8 @@ impl Cx<'_, '_> {
                     match list {
                         ListKind::Allow => edit.allow_rules = Some(edited),
                         ListKind::Block => edit.block_rules = Some(edited),
+                        // No dialect has exceptions.
+                        ListKind::Except => {}
                     }
                 }
                 self.edited(name, found, edit, errors)
@@ -153,6 +155,7 @@ impl Cx<'_, '_> {
                 allow: ListEdit::Keep,
                 block: ListEdit::Keep,
                 comment: Some(comment.unwrap_or_default()),
+                except: Default::default(),
                 compat: PolicyCompat::default(),
             });
         }
@@ -251,6 +254,12 @@ impl Cx<'_, '_> {
         let mut made = Vec::new();
         let mut warnings = edit.warnings;
         if let PolicyOrDefault::Real(policy) = found {
+            if !edit.block.is_keep() && policy.has_exceptions() {
+                warnings.push(format!(
+                    "the exceptions of policy {} are gone: the statement replaces its block list",
+                    policy.name
+                ));
+            }
             if self.dialect() != Dialect::Snowflake {
                 made = self.without_references(policy, &mut warnings);
             }
@@ -271,6 +280,11 @@ impl Cx<'_, '_> {
             (PolicyOrDefault::Real(policy), allow) => Change::AlterPolicy {
                 name: written(policy),
                 allow,
+                except: match &edit.block {
+                    ListEdit::Keep => ListEdit::Keep,
+                    // What is blocked now is what the statement says.
+                    _ => ListEdit::Any,
+                },
                 block: edit.block,
                 comment: edit.comment,
                 compat: PolicyCompat::with_blocked_rest(edit.rest),

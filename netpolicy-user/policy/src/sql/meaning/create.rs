@@ -177,6 +177,7 @@ impl Cx<'_, '_> {
             services: Vec::new(),
             unbound: !is_live,
             replace: replaced.is_some(),
+            except: Default::default(),
             compat: PolicyCompat::with_blocked_rest(block.rest),
         }];
         for (list, rules) in [
@@ -250,6 +251,7 @@ impl Cx<'_, '_> {
             services: Vec::new(),
             unbound: !is_setting,
             replace: false,
+            except: Default::default(),
             compat: PolicyCompat::default(),
         }
     }

@@ -42,7 +42,8 @@ impl Cx<'_, '_> {
     ) -> ParsedList {
         let list = match kind {
             ListKind::Allow => "ALLOWED_IP_LIST",
-            ListKind::Block => "BLOCKED_IP_LIST",
+            // No dialect has exceptions.
+            ListKind::Block | ListKind::Except => "BLOCKED_IP_LIST",
         };
         let (length, count) = (literals.joined_len(), literals.len());
         match self.dialect() {

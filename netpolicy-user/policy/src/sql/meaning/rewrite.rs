@@ -36,8 +36,14 @@ impl Cx<'_, '_> {
         let (shown, written) = match found {
             PolicyOrDefault::Real(policy) => {
                 let state = self.state();
+                if policy.has_exceptions() {
+                    writer.warnings.push(format!(
+                        "{} has no exceptions: they are taken out of the blocked list",
+                        dialect.title()
+                    ));
+                }
                 let written = match dialect {
-                    Dialect::Snowflake => {
+                    Dialect::Snowflake if !policy.has_exceptions() => {
                         writer.rules = [&policy.allow_lists, &policy.block_lists]
                             .map(|lists| rule_list::names(state, lists));
                         writer.policy(policy)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 
 use super::Cx;
+use super::minus::minus;
 use super::network_rule::{governs_nothing, last_part, qualified};
 use super::wrong::Errors;
 use crate::model::list::ListBuilder;
@@ -94,10 +95,14 @@ pub(super) fn has_entries(state: &State, names: &[Name]) -> bool {
     lists.any(|list| !list.is_empty())
 }
 
-/// A policy with its lists' entries as rules of its own, for dialects without network rules.
+/// A policy with its lists' entries as rules of its own, for dialects without network rules; its
+/// exceptions are taken out of what it blocks, as no dialect has any.
 pub(super) fn flattened(state: &State, policy: &Policy) -> Policy {
     let mut flat = policy.clone();
-    if policy.allow_lists.is_empty() && policy.block_lists.is_empty() {
+    let has_references = ListKind::ALL
+        .iter()
+        .any(|kind| !policy.lists(*kind).is_empty());
+    if !has_references && !policy.has_exceptions() {
         return flat;
     }
     let together = |kind: ListKind| {
@@ -117,6 +122,10 @@ pub(super) fn flattened(state: &State, policy: &Policy) -> Policy {
         *list = together(ListKind::Allow);
     }
     flat.block = together(ListKind::Block);
+    if policy.has_exceptions() {
+        flat.block = without(&flat.block, &together(ListKind::Except));
+        (flat.except, flat.except_lists) = (RuleList::default(), Vec::new());
+    }
     let mut blocked = state.lists.iter();
     let has_every =
         |list: &NamedList| policy.block_lists.contains(&list.name) && !list.every.is_empty();
@@ -125,6 +134,33 @@ pub(super) fn flattened(state: &State, policy: &Policy) -> Policy {
     }
     (flat.allow_lists, flat.block_lists) = (Vec::new(), Vec::new());
     flat
+}
+
+/// The networks of a list that are left without those of another.
+fn without(list: &RuleList, exceptions: &RuleList) -> RuleList {
+    let nets = |list: &RuleList| list.iter().map(|rule| rule.net).collect::<Vec<_>>();
+    let left = minus(nets(list).into_iter(), nets(exceptions).into_iter());
+    let mut all = ListBuilder::default();
+    for net in left {
+        all.push(Rule {
+            net,
+            source: 0,
+            line: 0,
+            note: None,
+        });
+    }
+    all.finish(Vec::new())
+}
+
+/// That a policy is shown without its exceptions, which no dialect has.
+pub(super) fn exceptions_are_left_out(policy: &Policy) -> Option<String> {
+    policy.has_exceptions().then(|| {
+        format!(
+            "policy {0} has exceptions from what it blocks, which SQL cannot show: `netpolicy \
+             policy show {0}` does, SHOW CREATE takes them out of the blocked list",
+            policy.name
+        )
+    })
 }
 
 /// Both lists; where their rules come from is not told.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::like::is_like;
 use super::name::DEFAULT;
 use super::rewrite::rule_names;
-use super::rule_list::{described, flattened};
+use super::rule_list::{described, exceptions_are_left_out, flattened};
 use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable};
 use crate::model::{AllowPart, Policy, RuleList, State};
@@ -77,13 +77,21 @@ impl Cx<'_, '_> {
         let mut errors = Errors::new(self.statement);
         let policy = errors.take(name.spot(), self.policy(name));
         let policy = errors.finish(policy)?;
-        Ok(Action::Table(match self.dialect() {
-            Dialect::Snowflake => snowflake(self.state(), policy),
+        // Lists are shown as they are written.
+        let shown = Policy {
+            except: RuleList::default(),
+            except_lists: Vec::new(),
+            ..policy.clone()
+        };
+        let mut table = match self.dialect() {
+            Dialect::Snowflake => snowflake(self.state(), &shown),
             // Materialize has no DESC.
             Dialect::Lakehouse | Dialect::Materialize => {
-                lakehouse(&flattened(self.state(), policy))
+                lakehouse(&flattened(self.state(), &shown))
             }
-        }))
+        };
+        table.warnings.extend(exceptions_are_left_out(policy));
+        Ok(Action::Table(table))
     }
 }
 

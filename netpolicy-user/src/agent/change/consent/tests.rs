@@ -47,6 +47,7 @@ fn edit(allow: ListEdit, block: ListEdit) -> Change {
         allow,
         block,
         comment: None,
+        except: Default::default(),
         compat: Default::default(),
     }
 }

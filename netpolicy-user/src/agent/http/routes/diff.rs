@@ -90,6 +90,7 @@ pub(super) async fn change(
             revision: snapshot.revision,
             generation: snapshot.generation,
             entries: snapshot.entries,
+            changed: !plan.is_empty(),
             plan,
             effects: Vec::new(),
             clients: None,

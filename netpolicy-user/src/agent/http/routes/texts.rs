@@ -217,6 +217,7 @@ mod tests {
                 remove: list("3"),
             },
             comment: None,
+            except: Default::default(),
             compat: Default::default(),
         };
         let found: Vec<_> = change

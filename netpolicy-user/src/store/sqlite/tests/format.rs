@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::model::list::CHUNK_BYTES;
-use crate::model::{NamedList, NetworkRule};
+use crate::model::{
+    Expectation, NamedList, NetworkRule, Place, PolicyTest, TestedAttempt,
+};
 
 /// Databases are out there: this may gain cases, never change. The hashes pin the
 /// formats of lists and chunks, too.
@@ -34,8 +36,8 @@ fn the_format_stays() {
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
         (
-            r#"{"format":3,"more":1}"#,
-            "its format is 3, expected 1 or 2",
+            r#"{"format":4,"more":1}"#,
+            "its format is 4, expected 1 to 3",
         ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),
@@ -162,6 +164,59 @@ fn the_format_with_named_lists_stays() {
     let read = document::Document::decode(lost.as_bytes()).unwrap();
     let error = read.into_state(|_| Some(RuleList::default())).unwrap_err();
     assert_eq!(error, "a policy refers to list 'OTHER', which is missing");
+}
+
+/// With exceptions and policy tests: likewise pinned.
+#[test]
+fn the_format_with_exceptions_and_tests_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = with_named_lists();
+    let policy = &mut state.policies[0];
+    policy.except = state.lists[0].entries.clone();
+    policy.except_lists = vec![state.lists[1].name.clone()];
+    state.tests = vec![PolicyTest {
+        attempt: TestedAttempt {
+            source: "10.0.0.1".parse().unwrap(),
+            service: Some(Name::new("postgres").unwrap()),
+            port: Some(5432),
+        },
+        expect: Expectation::Drop,
+        comment: Some("blocked".into()),
+        place: Some(Place {
+            source: "office.toml".into(),
+            line: 7,
+            column: 1,
+        }),
+    }];
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    store.commit(&state, &by("apply")).unwrap();
+    let sql = "SELECT CAST(body AS TEXT) FROM objects JOIN revisions ON state = hash";
+    let document: String = store.conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(found["format"], 3);
+    let policy = &found["policies"][0];
+    assert_eq!(policy["except"], found["lists"][0]["entries"]);
+    assert_eq!(policy["except_lists"], serde_json::json!(["vpce"]));
+    assert_eq!(
+        found["tests"],
+        serde_json::json!([{
+            "source": "10.0.0.1", "service": "postgres", "port": 5432, "expect": "drop",
+            "comment": "blocked", "place": ["office.toml", 7, 1],
+        }])
+    );
+    drop(store);
+    let mut store = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(store.load().unwrap().state, state);
+    // Nothing of it is lost by pruning.
+    store.commit(&blocking(0..1), &by("a")).unwrap();
+    store.commit(&state, &by("b")).unwrap();
+    let keep = Keep {
+        revisions: 1,
+        bytes: u64::MAX,
+        at_least: 1,
+    };
+    assert_eq!(store.prune_to(keep).unwrap().revisions, 2);
+    assert_eq!(store.load().unwrap().state, state);
 }
 
 fn with_named_lists() -> State {

@@ -60,6 +60,8 @@ fn policy(name: &str, allow: AllowPart, block: RuleList) -> Policy {
     Policy {
         allow_lists: vec![],
         block_lists: vec![],
+        except_lists: vec![],
+        except: RuleList::default(),
         name: Name::new(name).unwrap(),
         allow,
         block,

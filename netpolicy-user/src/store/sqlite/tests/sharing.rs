@@ -67,6 +67,7 @@ fn of_an_edited_list_only_the_edited_chunk_is_looked_at() {
             allow: ListEdit::Keep,
             block: edit,
             comment: None,
+            except: Default::default(),
             compat: Default::default(),
         };
         let edited = state.apply(&change, &cx()).unwrap().state;
@@ -109,6 +110,7 @@ fn past_version_of_a_list_shares_the_chunks_that_are_still_there() {
         allow: ListEdit::Keep,
         block: edit,
         comment: None,
+        except: Default::default(),
         compat: Default::default(),
     };
     state = state.apply(&change, &cx()).unwrap().state;

@@ -22,28 +22,158 @@ fn lists_are_edited_by_the_meaning_of_rules() {
     let allow = policy.allow_list().unwrap();
     assert_eq!(allow.place(&allow[1]).unwrap().to_string(), "--add-allow");
     assert!(policy.block.is_empty());
+}
 
-    let (message, kind) = refused(
-        &applied.state,
-        &alter("one", edit(&["10.1.0.1/16"], &[]), ListEdit::Keep),
-    );
-    assert!(
-        message.starts_with(
-            "--add-allow: '10.1.0.1/16' is on the allow list of policy 'one' already (--allow)"
+#[test]
+fn edit_of_what_is_so_already_changes_nothing_and_says_so() {
+    let state = after(&[
+        create("one", Some(&["10.1.0.0/16"]), &["10.9.9.9"]),
+        Change::CreateList {
+            name: "bad-hosts".into(),
+            entries: items(&["10.0.0.1"]),
+            comment: None,
+            replace: false,
+            network_rule: None,
+        },
+    ]);
+    let list = |edit| Change::AlterList {
+        name: "bad-hosts".into(),
+        entries: edit,
+        comment: None,
+        values: None,
+    };
+    for (change, expected) in [
+        (
+            alter("one", edit(&["10.1.0.1/16"], &[]), ListEdit::Keep),
+            "--add-allow: '10.1.0.1/16' is on the allow list of policy 'one' already (--allow): nothing to add",
         ),
-        "{message}"
+        (
+            alter("one", ListEdit::Keep, edit(&[], &["10.1.0.0/16"])),
+            "--remove-block: '10.1.0.0/16' is not on the block list of policy 'one': nothing to remove",
+        ),
+        (
+            alter("one", ListEdit::Keep, edit(&[], &["@bad-hosts"])),
+            "the block list of policy 'one' does not refer to @bad-hosts: nothing to remove",
+        ),
+        (
+            except("one", edit(&[], &["10.1.0.0/16"])),
+            "--remove-except: '10.1.0.0/16' is not on the exception list of policy 'one': nothing to remove",
+        ),
+        (
+            list(edit(&["10.0.0.1/32"], &[])),
+            "netpolicy list add: '10.0.0.1/32' is on list 'bad-hosts' already (netpolicy list create): nothing to add",
+        ),
+        (
+            list(edit(&[], &["10.0.0.2"])),
+            "netpolicy list remove: '10.0.0.2' is not on list 'bad-hosts': nothing to remove",
+        ),
+        (
+            unbind("one", Some("pg_")),
+            "policy 'one' is not bound to service 'pg_': nothing to unbind",
+        ),
+    ] {
+        let state = state.apply(&service("pg_", &["5432"]), &cx()).unwrap().state;
+        let applied = state.apply(&change, &cx()).unwrap();
+        assert_eq!(applied.state, state, "{change:?}");
+        let warnings = applied.warnings.iter();
+        let said = warnings.filter(|warning| !warning.contains("host bits"));
+        assert_eq!(said.collect::<Vec<_>>(), [expected]);
+    }
+    let refer = alter("one", ListEdit::Keep, edit(&["@bad-hosts"], &[]));
+    let state = state.apply(&refer, &cx()).unwrap().state;
+    let again = state.apply(&refer, &cx()).unwrap();
+    assert_eq!(again.state, state);
+    assert_eq!(
+        again.warnings,
+        ["the block list of policy 'one' refers to @bad-hosts already: nothing to add"]
     );
-    assert_eq!(kind, ErrorKind::Conflict);
-    let (message, kind) = refused(
-        &applied.state,
-        &alter("one", ListEdit::Keep, edit(&[], &["10.1.0.0/16"])),
+}
+
+#[test]
+fn added_rules_get_a_name_and_a_comment_and_so_do_rules_that_are_there() {
+    let state = after(&[create("one", None, &["10.0.0.1", "10.0.0.2"])]);
+    let add = ListInput {
+        name: Some("scanner".into()),
+        comment: Some("seen in May".into()),
+        ..items(&["10.0.0.2", "10.0.0.3"])
+    };
+    let change = alter(
+        "one",
+        ListEdit::Keep,
+        ListEdit::Edit {
+            add,
+            remove: ListInput::default(),
+        },
     );
-    assert!(
-        message
-            .starts_with("--remove-block: '10.1.0.0/16' is not on the block list of policy 'one'"),
-        "{message}"
+    let applied = state.apply(&change, &cx()).unwrap();
+    assert!(applied.warnings.is_empty(), "{:?}", applied.warnings);
+    let block = &applied.state.policies[0].block;
+    let found: Vec<_> = block
+        .iter()
+        .map(|rule| (rule.text().into_owned(), rule.name(), rule.comment()))
+        .collect();
+    let noted = (Some("scanner"), Some("seen in May"));
+    assert_eq!(
+        found,
+        [
+            ("10.0.0.1".to_owned(), None, None),
+            ("10.0.0.2".to_owned(), noted.0, noted.1),
+            ("10.0.0.3".to_owned(), noted.0, noted.1),
+        ]
     );
-    assert_eq!(kind, ErrorKind::Unknown);
+    let again = applied.state.apply(&change, &cx()).unwrap();
+    assert_eq!(again.state, applied.state);
+    assert_eq!(again.warnings.len(), 2);
+    // Comments of a file stand before the one for all.
+    let file = SourceText {
+        name: "l.txt".into(),
+        text: "10.0.0.4 # SBL4\n10.0.0.5\n".into(),
+    };
+    let add = ListInput {
+        files: vec![file],
+        comment: Some("from the feed".into()),
+        ..ListInput::default()
+    };
+    let edit = ListEdit::Edit {
+        add,
+        remove: ListInput::default(),
+    };
+    let state = state.apply(&alter("one", ListEdit::Keep, edit), &cx());
+    let block = &state.unwrap().state.policies[0].block;
+    assert_eq!(block[2].comment(), Some("SBL4"));
+    assert_eq!(block[3].comment(), Some("from the feed"));
+}
+
+#[test]
+fn exceptions_are_edited_as_lists_are() {
+    let state = after(&[
+        Change::CreateList {
+            name: "our-own".into(),
+            entries: items(&["192.0.2.0/24"]),
+            comment: None,
+            replace: false,
+            network_rule: None,
+        },
+        create("one", None, &["10.0.0.0/8"]),
+        except("one", edit(&["10.1.0.0/16", "@our-own"], &[])),
+    ]);
+    let policy = &state.policies[0];
+    assert_eq!(policy.except[0].text(), "10.1.0.0/16");
+    assert_eq!(policy.except_lists, [state.lists[0].name.clone()]);
+    let drop = Change::DropList {
+        name: "our-own".into(),
+    };
+    assert!(refused(&state, &drop).0.contains("in use by policy one"));
+    let set = ListEdit::Set {
+        list: items(&["::1"]),
+    };
+    let set = state.apply(&except("one", set), &cx()).unwrap().state;
+    assert_eq!(set.policies[0].except[0].text(), "::1");
+    assert!(set.policies[0].except_lists.is_empty());
+    let none = state.apply(&except("one", ListEdit::Any), &cx()).unwrap();
+    assert!(!none.state.policies[0].has_exceptions());
+    let details = &plan(&none.state, &state)[0].details;
+    assert_eq!(*details, ["+ except @our-own", "+ except 10.1.0.0/16"]);
 }
 
 #[test]

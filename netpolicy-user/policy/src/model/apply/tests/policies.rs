@@ -14,6 +14,7 @@ fn new_policy_is_active_and_bound_to_the_host_by_default() {
             services: vec!["PG_".into()],
             unbound: false,
             replace: false,
+            except: Default::default(),
             compat: Default::default(),
         },
     ]);
@@ -48,7 +49,7 @@ fn new_policy_is_active_and_bound_to_the_host_by_default() {
 fn change_with_errors_reports_all_and_has_no_effect() {
     let state = after(&[create("one", None, &[])]);
     let change = Change::CreatePolicy {
-        name: "a-b".into(),
+        name: "a+b".into(),
         allow: Some(items(&["10.0.0.0/33", "10.0.0.1", "10.0.0.1/32"])),
         block: items(&["::/0"]),
         comment: Some("x".repeat(5000)),
@@ -56,12 +57,13 @@ fn change_with_errors_reports_all_and_has_no_effect() {
         services: vec!["pg_".into()],
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     };
     let errors = state.apply(&change, &cx()).unwrap_err();
     let messages = errors.messages();
     for expected in [
-        "the name 'a-b' holds '-'",
+        "the name 'a+b' holds '+'",
         "--allow: '10.0.0.0/33' is not an address",
         "--allow: '10.0.0.1/32' is on the list already, as '10.0.0.1' (--allow)",
         "--block: a blocked ::/0 denies every IPv6 source",
@@ -138,6 +140,7 @@ fn comments_are_replaced_and_removed() {
         allow: ListEdit::Keep,
         block: ListEdit::Keep,
         comment: Some(text.into()),
+        except: Default::default(),
         compat: Default::default(),
     };
     let state = after(&[create("one", None, &[]), comment("why")]);

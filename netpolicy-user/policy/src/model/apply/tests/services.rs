@@ -9,12 +9,6 @@ fn bind_and_unbind_change_the_bindings() {
         unbind("one", None),
     ]);
     assert_eq!(state.policies[0].bindings.len(), 1);
-    let (message, kind) = refused(&state, &unbind("one", None));
-    assert!(
-        message.starts_with("policy 'one' is not bound to the host"),
-        "{message}"
-    );
-    assert_eq!(kind, ErrorKind::Unknown);
     let (message, kind) = refused(&state, &Change::RemoveService { name: "pg_".into() });
     assert_eq!(
         message,

@@ -10,6 +10,7 @@ use crate::sql::Statements;
 
 mod across;
 mod corpus;
+mod exceptions;
 mod forms;
 mod grants;
 mod lakehouse;

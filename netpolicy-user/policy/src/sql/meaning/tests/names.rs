@@ -20,6 +20,7 @@ fn made(name: &str) -> World {
             services: Vec::new(),
             unbound: true,
             replace: false,
+            except: Default::default(),
             compat: Default::default(),
         },
         Change::AddService {

@@ -29,6 +29,7 @@ fn native(allow: Option<&[&str]>, block: &[&str], comment: Option<&str>) -> Worl
         services: Vec::new(),
         unbound: false,
         replace: false,
+        except: Default::default(),
         compat: Default::default(),
     };
     world.state = world.state.apply(&create, &cx).unwrap().state;
