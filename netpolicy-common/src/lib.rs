@@ -9,12 +9,14 @@
 //! `netpolicy-flat`, the flat engine, and `netpolicy-prefixes`, sets of addresses.
 #![no_std]
 
+pub mod answer;
 pub mod control;
 pub mod event;
 pub mod key;
 pub mod reason;
 pub mod scope;
 
+pub use answer::{Answering, ResetStats};
 pub use control::{
     Build, Control, CpuHead, Engine, Head, HostPorts, SlotHead, SlotInfo, list_slot_of, slot_of,
 };
@@ -29,7 +31,7 @@ pub use scope::{
 /// The version of everything in this crate, and of what the engines keep in the kernel: the
 /// layout in `netpolicy-flat`. Pins made by another version are replaced, never read: a list
 /// read with the wrong meaning opens or closes a host.
-pub const ABI_VERSION: u32 = 12;
+pub const ABI_VERSION: u32 = 13;
 
 /// Generations of which the kernel keeps ports and scopes: so many that the one to be
 /// written was given up long ago, and need not be waited for.

@@ -10,13 +10,13 @@ use netpolicy_common::{
     Control, HOST_SCOPE, MAX_SCOPES, Reason, ScopeConfig, ScopeId, list_slot_of, slot_of,
 };
 use netpolicy_ebpf::{
-    Family, Load, Segment, Subject, is_stricter, judge, other_reading, unclassified,
+    Family, Judged, Load, Segment, Subject, is_stricter, judge, other_reading, unclassified,
 };
 
 use crate::{
     hook::Packet,
     maps,
-    outcome::{finish, judged},
+    outcome::{answered, finish, judged},
     ruleset::{control, govern, slot_head},
     source::{Source, SourceV4, SourceV6},
     whole::Whole,
@@ -41,6 +41,9 @@ pub(crate) fn slow_path<P: Packet>(packet: P) -> u32 {
         return finish(packet, scope, reason, None, maps::is_probe());
     }
     let (scope, reason) = verdict.unpack();
+    if verdict.is_answered() {
+        return answered(packet, scope, reason, generation, maps::is_probe());
+    }
     judged(packet, scope, reason, generation, maps::is_probe())
 }
 
@@ -68,17 +71,31 @@ pub(crate) fn judge_reading<P: Packet>(
     }
 }
 
-/// A scope and what it says, in one number.
+/// A scope and what it says, in one number: the reason, the scope, and whether the sender gets an
+/// answer.
 #[derive(Clone, Copy)]
 struct Verdict(u64);
 
 impl Verdict {
     /// What no scope says of a packet that is judged.
     const NONE: Self = Self(0);
+    /// The bit above the scope's.
+    const ANSWERED: u32 = 24;
 
     #[inline(always)]
     const fn new(scope: ScopeId, reason: Reason) -> Self {
         Self((scope as u64) << 8 | reason as u64)
+    }
+
+    #[inline(always)]
+    const fn of(scope: ScopeId, judged: Judged) -> Self {
+        let answered = (matches!(judged, Judged::Answered(_)) as u64) << Self::ANSWERED;
+        Self(Self::new(scope, judged.reason()).0 | answered)
+    }
+
+    #[inline(always)]
+    const fn is_answered(self) -> bool {
+        self.0 >> Self::ANSWERED != 0
     }
 
     #[inline(always)]
@@ -100,7 +117,7 @@ impl Verdict {
 /// The reason in the lowest bits of a number, bounded for the verifier as well: the compiler
 /// knows how large a reason is, and would leave a mask out that it could see.
 #[inline(always)]
-fn reason_of(number: u64) -> Reason {
+pub(crate) fn reason_of(number: u64) -> Reason {
     let mut number = number;
     // SAFETY: changes nothing but its operand.
     unsafe {
@@ -134,11 +151,11 @@ pub(crate) fn judge_attempt<P: Packet>(
         Ok(governing) => governing,
         Err(reason) => return Verdict::new(HOST_SCOPE, reason).0,
     };
-    let reason = match subject.addresses.family {
+    let judged = match subject.addresses.family {
         Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
         Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
     };
-    Verdict::new(scope, reason).0
+    Verdict::of(scope, judged).0
 }
 
 /// Judges a packet whose port could not be found by every scope that could govern it: the
@@ -194,11 +211,12 @@ pub(crate) fn one_scope<P: Packet>(
         generation,
         bypasses: asked >> 32,
     };
-    let reason = match subject.addresses.family {
+    // Whose port is not known is never answered.
+    let judged = match subject.addresses.family {
         Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
         Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
     };
-    match unclassified(reason) {
+    match unclassified(judged.reason()) {
         Reason::UnclassifiedPassed => found,
         Reason::Bypass if found != Verdict::NONE.0 => found,
         Reason::ObservedUnclassified if found & 0xff == Reason::ObservedUnclassified as u64 => {
@@ -216,14 +234,14 @@ fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
     control: &Control,
     scope: ScopeId,
     config: &ScopeConfig,
-) -> Reason {
+) -> Judged {
     let frame = Whole::of(packet);
     let Some(address) = frame.load::<N>(subject.addresses.at) else {
-        return Reason::Malformed;
+        return Judged::Quietly(Reason::Malformed);
     };
     let source = S::new(address, list_slot_of(slot_of(control.generation)));
     if bypassed(&source, control, scope) {
-        return Reason::Bypass;
+        return Judged::Quietly(Reason::Bypass);
     }
     let host = || &slot_head(control.generation).host;
     judge(&source, config, host, scope)
