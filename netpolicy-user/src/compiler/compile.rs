@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::index::Index;
 use super::scope::{self, CountedList, IsWorth, ListOwner, ScopeSources};
 use super::{Ruleset, ScopeRules};
-use crate::model::{AllowPart, Binding, Combine, Counted, Mode, Policy, RuleList, State};
+use crate::model::{AllowPart, Binding, Combine, Counted, Mode, OnDeny, Policy, RuleList, State};
 
 /// Compiles the active policies of a state.
 #[must_use]
@@ -196,6 +196,7 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
         own,
         combine: Combine::Override,
         mode: state.host.mode,
+        on_deny: state.host.on_deny,
     }];
     plans.extend(state.services.iter().map(|service| {
         let own = bound(&Binding::Service(service.name.clone()));
@@ -206,6 +207,7 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
             own,
             combine: service.combine,
             mode: service.mode,
+            on_deny: service.on_deny,
         }
     }));
     plans.sort_unstable_by_key(|plan| plan.id);
@@ -222,6 +224,7 @@ struct Plan<'a> {
     counted: Vec<Counted<'a>>,
     combine: Combine,
     mode: Mode,
+    on_deny: OnDeny,
 }
 
 impl Plan<'_> {
@@ -258,16 +261,21 @@ impl Plan<'_> {
             }
         };
         let enforce = self.mode == Mode::Enforce;
+        // Where an attempt arrives says what its sender gets, whichever lists deny it.
+        let (own_drops, host_drops) = match self.on_deny {
+            OnDeny::Drop => (ScopeFlags::OWN_ENFORCE, ScopeFlags::HOST_ENFORCE),
+            OnDeny::Reset => (ScopeFlags::OWN_RESET, ScopeFlags::HOST_RESET),
+        };
         let own = !self.own.is_empty();
         set(own, ScopeFlags::OWN_LISTS);
-        set(own && enforce, ScopeFlags::OWN_ENFORCE);
+        set(own && enforce, own_drops);
         set(says_only(&self.own), ScopeFlags::OWN_ONLY);
 
         let asks_host =
             self.id != HOST_SCOPE && !host.is_empty() && (!own || self.combine == Combine::And);
         let host_enforce = enforce && host_mode == Mode::Enforce;
         set(asks_host, ScopeFlags::HOST_LISTS);
-        set(asks_host && host_enforce, ScopeFlags::HOST_ENFORCE);
+        set(asks_host && host_enforce, host_drops);
         set(asks_host && says_only(host), ScopeFlags::HOST_ONLY);
         flags
     }

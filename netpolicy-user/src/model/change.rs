@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Combine, ListKind, Mode, NetworkRule, PolicyCompat, RuleList};
+use super::{Combine, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat, RuleList};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -213,6 +213,9 @@ pub enum Change {
         /// Whether its denials drop.
         #[serde(default)]
         mode: Mode,
+        /// What the sender of a denied attempt gets.
+        #[serde(default)]
+        on_deny: OnDeny,
         /// Description.
         #[serde(default)]
         comment: Option<String>,
@@ -231,6 +234,9 @@ pub enum Change {
         /// Whether its denials drop.
         #[serde(default)]
         mode: Option<Mode>,
+        /// What the sender of a denied attempt gets.
+        #[serde(default)]
+        on_deny: Option<OnDeny>,
         /// A new comment; an empty one removes it.
         #[serde(default)]
         comment: Option<String>,
@@ -247,6 +253,9 @@ pub enum Change {
         /// Whether the host's denials drop.
         #[serde(default)]
         mode: Option<Mode>,
+        /// What the sender of a denied attempt gets, on ports of no service.
+        #[serde(default)]
+        on_deny: Option<OnDeny>,
         /// New failsafe ports, all of them; may be empty.
         #[serde(default)]
         failsafe_ports: Option<Vec<String>>,
@@ -432,15 +441,4 @@ pub struct SourceText {
     pub name: String,
     /// Its content.
     pub text: String,
-}
-/// What became of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Made.
-    Done,
-    /// Not allowed, or wrong in itself.
-    Refused,
-    /// Kernel or store did not take it.
-    Failed,
 }

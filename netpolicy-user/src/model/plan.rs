@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 pub(super) use self::named::renamed_lists;
 use self::named::{lists, references};
 use super::list::{Segment, rules_of};
-use super::{AllowPart, Host, Policy, PolicyCompat, Rule, RuleList, Service, State, counted};
+use super::{AllowPart, Host, OnDeny, Policy, PolicyCompat, Rule, RuleList, Service, State, counted};
 
 /// One difference between two states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -167,6 +167,11 @@ fn host_details(old: Option<&Host>, new: Option<&Host>) -> Vec<String> {
         old.map(|host| host.mode),
         new.map(|host| host.mode),
     );
+    answer(
+        &mut details,
+        old.map(|host| host.on_deny),
+        new.map(|host| host.on_deny),
+    );
     let ports = |host: &Host| or_none(host.failsafe_ports.to_string());
     field(
         &mut details,
@@ -190,6 +195,11 @@ fn service_details(old: Option<&Service>, new: Option<&Service>) -> Vec<String> 
     ] {
         field(&mut details, name, old, new);
     }
+    answer(
+        &mut details,
+        old.map(|service| service.on_deny),
+        new.map(|service| service.on_deny),
+    );
     comment(
         &mut details,
         old.and_then(|service| service.comment.as_deref()),
@@ -278,6 +288,13 @@ fn field<T: PartialEq + std::fmt::Display>(
         (None, Some(new)) => details.push(format!("{name}: {new}")),
         (Some(old), Some(new)) if old != new => details.push(format!("{name}: {old} -> {new}")),
         _ => {}
+    }
+}
+
+/// What a denied sender gets; nothing is said of what is new and has the default.
+fn answer(details: &mut Vec<String>, old: Option<OnDeny>, new: Option<OnDeny>) {
+    if old.is_some() || new.is_some_and(|new| new != OnDeny::default()) {
+        field(details, "on deny", old, new);
     }
 }
 

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, NamedList, NetworkRule, Policy,
-    PolicyCompat, PortSet, RuleList, Service, State,
+    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, NamedList, NetworkRule, OnDeny,
+    Policy, PolicyCompat, PortSet, RuleList, Service, State,
 };
 
 /// The format of states without named lists, which earlier versions read as well.
@@ -36,6 +36,8 @@ pub(super) struct Document {
 #[serde(deny_unknown_fields)]
 struct StoredHost {
     mode: Mode,
+    #[serde(default, skip_serializing_if = "is_drop")]
+    on_deny: OnDeny,
     failsafe_ports: Vec<String>,
     #[serde(
         default,
@@ -43,6 +45,12 @@ struct StoredHost {
         skip_serializing_if = "HostCompat::is_empty"
     )]
     compat: HostCompat,
+}
+
+/// What earlier versions do not know is left out, so that they read what has nothing of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_drop(on_deny: &OnDeny) -> bool {
+    *on_deny == OnDeny::Drop
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +61,8 @@ struct StoredService {
     ports: Vec<String>,
     combine: Combine,
     mode: Mode,
+    #[serde(default, skip_serializing_if = "is_drop")]
+    on_deny: OnDeny,
     comment: Option<String>,
 }
 
@@ -208,6 +218,7 @@ impl Document {
                 ports,
                 combine,
                 mode,
+                on_deny,
                 comment,
             } = service;
             StoredService {
@@ -216,11 +227,13 @@ impl Document {
                 ports: items(ports),
                 combine: *combine,
                 mode: *mode,
+                on_deny: *on_deny,
                 comment: comment.clone(),
             }
         });
         let Host {
             mode,
+            on_deny,
             failsafe_ports,
             compat,
         } = &state.host;
@@ -231,6 +244,7 @@ impl Document {
             },
             host: StoredHost {
                 mode: *mode,
+                on_deny: *on_deny,
                 failsafe_ports: items(failsafe_ports),
                 compat: *compat,
             },
@@ -351,6 +365,7 @@ impl Document {
                 ports: ports(&stored.ports)?,
                 combine: stored.combine,
                 mode: stored.mode,
+                on_deny: stored.on_deny,
                 comment: stored.comment,
             })
         });
@@ -358,6 +373,7 @@ impl Document {
         Ok(State {
             host: Host {
                 mode: self.host.mode,
+                on_deny: self.host.on_deny,
                 failsafe_ports,
                 compat: self.host.compat,
             },

@@ -196,6 +196,7 @@ pub fn service(state: &State, service: &Service) -> ServiceView {
         ports: service.ports.to_string(),
         combine: service.combine,
         mode: service.mode,
+        on_deny: service.on_deny,
         policies: bound(state, &Binding::Service(service.name.clone())),
         comment: service.comment.clone(),
     }
@@ -206,6 +207,7 @@ pub fn service(state: &State, service: &Service) -> ServiceView {
 pub fn host(state: &State) -> HostView {
     HostView {
         mode: state.host.mode,
+        on_deny: state.host.on_deny,
         failsafe_ports: state.host.failsafe_ports.to_string(),
         policies: bound(state, &Binding::Host),
     }
