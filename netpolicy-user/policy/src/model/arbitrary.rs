@@ -12,10 +12,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::rule::{Note, Spelling};
-use super::{
-    AllowPart, Binding, ChangeContext, Combine, Host, Limits, Mode, Name, NamedList, NetworkRule, OnDeny,
-    Policy, PortSet, Rule, RuleList, Service, State,
+use crate::model::rule::{Note, Spelling};
+use crate::model::{
+    AllowPart, Binding, ChangeContext, Combine, Host, Limits, Mode, Name, NamedList, NetworkRule,
+    OnDeny, Policy, PortSet, Rule, RuleList, Service, State,
 };
 
 /// A context for changes in tests.
@@ -176,7 +176,7 @@ fn named_list() -> impl Strategy<Value = NamedList> {
 }
 
 fn list_name(number: usize) -> Name {
-    super::name::list_name(&format!("list-{number}")).unwrap()
+    crate::model::name::list_name(&format!("list-{number}")).unwrap()
 }
 
 fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
