@@ -258,6 +258,8 @@ fn denied_source_is_refused_at_once_whichever_end_completes_checksums() {
         assert!(resets_sent(&host) >= 8);
         let status = host.ok("status");
         assert!(status.contains("Answering     host: denied attempts get a TCP reset\n"), "{status}");
+        let told = host.ok(&format!("explain {BLOCKED} --port 5432"));
+        assert!(told.contains("drop, answered by a TCP reset"), "{told}");
     }
 }
 

@@ -317,6 +317,7 @@ fn explanation() -> ExplainView {
         enforced: true,
         scope: "postgres".into(),
         verdict: "drop".into(),
+        answered: false,
         reason: "blocked".into(),
         sentence: "the source is on a block list".into(),
         policies: PoliciesSay {
