@@ -26,7 +26,9 @@ const HOPS: u8 = 64;
 /// From the beginning of the TCP header to its checksum.
 const SUM_AT: usize = 16;
 
-/// A reset.
+/// A reset. Aligned, so that the program may write its words as such: it has no other access to
+/// its stack.
+#[repr(align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset<const LEN: usize> {
     /// Its IP header and TCP header. In place of the TCP checksum is the sum of the pseudo-header,
@@ -65,7 +67,8 @@ pub fn reset_v4(request: &[u8; V4_LEN]) -> Option<Reset<V4_LEN>> {
         return None;
     }
     let (source, destination) = (part::<4>(request, 12), part::<4>(request, 16));
-    if !is_host_v4(source) || !is_host_v4(destination) || source == destination {
+    let is_to_itself = u32::from_ne_bytes(source) == u32::from_ne_bytes(destination);
+    if !is_host_v4(source) || !is_host_v4(destination) || is_to_itself {
         return None;
     }
     let segment = Attempt::read(request, V4_TCP, total.checked_sub(V4_TCP)?)?;
@@ -93,7 +96,8 @@ pub fn reset_v6(request: &[u8; V6_LEN]) -> Option<Reset<V6_LEN>> {
         return None;
     }
     let (source, destination) = (part::<16>(request, 8), part::<16>(request, 24));
-    if !is_host_v6(&source) || !is_host_v6(&destination) || source == destination {
+    let is_to_itself = u128::from_ne_bytes(source) == u128::from_ne_bytes(destination);
+    if !is_host_v6(&source) || !is_host_v6(&destination) || is_to_itself {
         return None;
     }
     let segment = Attempt::read(request, V6_TCP, usize::from(word(request, 4)))?;
@@ -114,8 +118,15 @@ pub fn reset_v6(request: &[u8; V6_LEN]) -> Option<Reset<V6_LEN>> {
 #[inline(always)]
 #[must_use]
 pub fn is_to(link: &[u8; 12], own: &[[u8; 6]; 2]) -> bool {
-    let (to, from) = (part::<6>(link, 0), part::<6>(link, 6));
-    (to == own[0] || to == own[1]) && from[0] & 1 == 0 && to[0] & 1 == 0
+    let to = number(part::<6>(link, 0));
+    (to == number(own[0]) || to == number(own[1])) && (link[0] | link[6]) & 1 == 0
+}
+
+/// To compare as one: the program has no function that compares bytes.
+#[inline(always)]
+fn number(address: [u8; 6]) -> u64 {
+    let [a, b, c, d, e, f] = address;
+    u64::from_ne_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// The link-layer addresses of the answer to a frame that has these.

@@ -6,7 +6,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use netpolicy_common::{ResetStats, ScopeId, answer::next_due};
 use netpolicy_ebpf::{
-    Family, Layer, Load, Reset, Segment,
+    Family, Layer, Reset, Segment,
     answer::{is_to, reset_v4, reset_v6, turned},
     other_reading,
 };
@@ -17,7 +17,7 @@ use crate::{
     outcome::{cpu, finish},
     ruleset::resets_per_second,
     slow::reason_of,
-    whole::{Whole, bounded},
+    whole::bounded,
 };
 
 /// Counts and reports a denied attempt, and answers it if it can and may. `verdict` is the
@@ -79,25 +79,38 @@ fn write<P: Packet, const LEN: usize>(
     make: impl FnOnce(&[u8; LEN]) -> Option<Reset<LEN>>,
 ) -> Option<()> {
     let at = bounded(at);
-    let frame = Whole::of(packet);
-    let reset = make(&frame.load::<LEN>(at)?)?;
+    let request = load::<_, LEN>(packet, at)?;
+    let reset = make(&request.0)?;
     let index = packet.interface();
     // SAFETY: userspace replaces elements and does not write to them; a torn one would be
     // another interface's address at worst, and the frame not answered.
     let interface = unsafe { maps::ANSWERING.get(index) }?;
     match maps::layer() {
         Layer::Ethernet => {
-            let link = frame.load::<12>(0)?;
-            if !is_to(&link, &interface.addresses) {
+            let link = load::<_, 12>(packet, 0)?;
+            if !is_to(&link.0, &interface.addresses) {
                 return None;
             }
-            let link = turned(&link);
+            let link = Aligned(turned(&link.0));
             // SAFETY: 12 bytes.
-            unsafe { packet.store_bytes(0, link.as_ptr().cast(), 12) }.then_some(())?;
+            unsafe { packet.store_bytes(0, link.0.as_ptr().cast(), 12) }.then_some(())?;
         }
         // Behind an outer header that is still there, it would have to be made again.
         Layer::Ip if at as u64 != packet.network_header() => return None,
         Layer::Ip => {}
     }
     (packet.store_reset(at as u32, reset) && packet.cut((at + LEN) as u32)).then_some(())
+}
+
+/// Bytes whose words can be read as such: the verifier allows no other access to the stack.
+#[repr(align(8))]
+struct Aligned<const LEN: usize>([u8; LEN]);
+
+/// Bytes of the packet, wherever in it they lie.
+#[inline(always)]
+fn load<P: Packet, const LEN: usize>(packet: P, at: usize) -> Option<Aligned<LEN>> {
+    let mut bytes = Aligned([0; LEN]);
+    // SAFETY: so many bytes.
+    let is_there = unsafe { packet.load_bytes(at as u32, bytes.0.as_mut_ptr().cast(), LEN as u32) };
+    is_there.then_some(bytes)
 }

@@ -72,7 +72,7 @@ Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
         answered: true,
         ..explanation()
     };
-    assert!(table(&answered).contains("Verdict      drop, answered by a TCP reset\n"));
+    assert!(table(&answered).contains("Verdict     drop, answered by a TCP reset\n"));
     let unasked = ExplainView {
         kernel: None,
         kernel_error: Some("no BTF".into()),
