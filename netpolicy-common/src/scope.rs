@@ -126,9 +126,9 @@ impl ScopeFlags {
     /// A denial by the scope's own lists drops, and is answered by a TCP reset. In place of
     /// [`Self::OWN_ENFORCE`], never with it: so what drops silently, and what passes, costs
     /// nothing more.
-    pub const OWN_RESET: Self = Self(1 << 6);
+    pub const OWN_RESET: Self = Self(1 << 7);
     /// The same for a denial by the host's lists, in place of [`Self::HOST_ENFORCE`].
-    pub const HOST_RESET: Self = Self(1 << 7);
+    pub const HOST_RESET: Self = Self(1 << 8);
 
     /// Whether a denial by the scope's own lists drops, answered or not.
     #[must_use]
