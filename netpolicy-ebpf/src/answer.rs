@@ -6,36 +6,33 @@
 //! amplified. An attempt is the only segment that is answered: an open connection cannot be
 //! ended by it.
 
-use crate::packet::{TCP, TCP_MIN_LEN, is_attempt};
+use crate::packet::{IPV4_MIN_LEN, TCP, TCP_MIN_LEN, is_attempt};
 
 /// Bytes of an IPv4 header without options and a TCP header without options.
-pub const V4_LEN: usize = V4_TCP + TCP_MIN_LEN;
+pub const V4_LEN: usize = 40;
 /// The same of IPv6 without extension headers.
-pub const V6_LEN: usize = V6_TCP + TCP_MIN_LEN;
+pub const V6_LEN: usize = 60;
 
-const V4_TCP: usize = 20;
-const V6_TCP: usize = 40;
+/// An IP header and a TCP header, in network order, from the first word on. In words and not in
+/// bytes: the verifier takes no access to the stack that is not aligned, and the compiler puts
+/// bytes together as it likes.
+pub type Headers = [u64; 8];
 
 const FIN: u8 = 0x01;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
 /// Hops that a reset may take: as many as Linux gives its packets.
-const HOPS: u8 = 64;
+const HOPS: u32 = 64;
 
-/// From the beginning of the TCP header to its checksum.
-const SUM_AT: usize = 16;
-
-/// A reset. Aligned, so that the program may write its words as such: it has no other access to
-/// its stack.
-#[repr(align(8))]
+/// A reset, of so many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset<const LEN: usize> {
-    /// Its IP header and TCP header. In place of the TCP checksum is the sum of the pseudo-header,
-    /// as a device expects that completes checksums (`CHECKSUM_PARTIAL`).
-    pub headers: [u8; LEN],
-    /// The complete TCP checksum, in network order.
-    pub checksum: [u8; 2],
+    /// Its headers. In place of the TCP checksum is the sum of the pseudo-header, as a device
+    /// expects that completes checksums (`CHECKSUM_PARTIAL`).
+    pub headers: Headers,
+    /// The last word of them with the complete checksum.
+    last: u64,
     /// What turns that of the headers into the complete one, as a difference in the one's
     /// complement (`csum_replace_by_diff`).
     pub difference: u32,
@@ -43,14 +40,14 @@ pub struct Reset<const LEN: usize> {
 
 impl<const LEN: usize> Reset<LEN> {
     /// From the IP header's beginning to the TCP checksum.
-    pub const CHECKSUM_AT: usize = LEN - TCP_MIN_LEN + SUM_AT;
+    pub const CHECKSUM_AT: usize = LEN - TCP_MIN_LEN + 16;
 
     /// Its headers with the complete checksum.
     #[inline(always)]
     #[must_use]
-    pub fn completed(self) -> [u8; LEN] {
+    pub fn completed(&self) -> Headers {
         let mut headers = self.headers;
-        put(&mut headers, Self::CHECKSUM_AT, self.checksum);
+        headers[(LEN - 1) / 8] = self.last;
         headers
     }
 }
@@ -59,187 +56,228 @@ impl<const LEN: usize> Reset<LEN> {
 /// answered.
 #[inline(always)]
 #[must_use]
-pub fn reset_v4(request: &[u8; V4_LEN]) -> Option<Reset<V4_LEN>> {
-    let total = usize::from(word(request, 2));
+pub fn reset_v4(request: &Headers) -> Option<Reset<V4_LEN>> {
+    let first = word(request, 0);
     // Flags and offset of a fragment, without "do not fragment".
-    let is_whole = word(request, 6) & 0xbfff == 0;
-    if request[0] != 0x45 || !is_whole || request[9] != TCP {
+    let is_whole = word(request, 1) & 0xbfff == 0;
+    if first >> 24 != 0x45 || !is_whole || protocol_v4(request) != TCP {
         return None;
     }
-    let (source, destination) = (part::<4>(request, 12), part::<4>(request, 16));
-    let is_to_itself = u32::from_ne_bytes(source) == u32::from_ne_bytes(destination);
-    if !is_host_v4(source) || !is_host_v4(destination) || is_to_itself {
+    let (source, destination) = (word(request, 3), word(request, 4));
+    if !is_host_v4(source) || !is_host_v4(destination) || source == destination {
         return None;
     }
-    let segment = Attempt::read(request, V4_TCP, total.checked_sub(V4_TCP)?)?;
-    let mut headers = [0; V4_LEN];
-    headers[0] = 0x45;
-    headers[3] = V4_LEN as u8;
+    let segment_len = (first & 0xffff).checked_sub(IPV4_MIN_LEN as u32)?;
+    let [ports, _, acknowledged, flags] = Attempt::read(request, 5, segment_len)?.answer();
     // Never to be fragmented, so without an identification (RFC 6864).
-    headers[6] = 0x40;
-    headers[8] = HOPS;
-    headers[9] = TCP;
-    put(&mut headers, 12, destination);
-    put(&mut headers, 16, source);
-    let header_sum = !fold(sum::<V4_TCP>(&headers, 0));
-    put(&mut headers, 10, header_sum.to_ne_bytes());
-    let addresses = sum::<8>(&headers, 12);
-    Some(segment.reset(headers, V4_TCP, addresses))
+    let start = [0x4500_0000 | V4_LEN as u32, 0x4000];
+    let third = HOPS << 24 | u32::from(TCP) << 16;
+    let addresses = sum(&[source, destination]);
+    let header_sum = !fold(sum(&start) + u64::from(third) + addresses);
+    let sums = Sums::new(addresses, sum(&[ports, acknowledged, flags]));
+    let tail = |checksum: u16| pair(flags, u32::from(checksum) << 16);
+    Some(Reset {
+        headers: [
+            pair(start[0], start[1]),
+            pair(third | u32::from(header_sum), destination),
+            pair(source, ports),
+            pair(0, acknowledged),
+            tail(sums.pseudo),
+            0,
+            0,
+            0,
+        ],
+        last: tail(!sums.whole),
+        difference: sums.difference(),
+    })
 }
 
 /// The reset that answers an attempt over IPv6, whose headers these are; `None`: it is not to be
 /// answered.
 #[inline(always)]
 #[must_use]
-pub fn reset_v6(request: &[u8; V6_LEN]) -> Option<Reset<V6_LEN>> {
-    if request[0] >> 4 != 6 || request[6] != TCP {
+pub fn reset_v6(request: &Headers) -> Option<Reset<V6_LEN>> {
+    let second = word(request, 1);
+    if word(request, 0) >> 28 != 6 || (second >> 8) as u8 != TCP {
         return None;
     }
-    let (source, destination) = (part::<16>(request, 8), part::<16>(request, 24));
-    let is_to_itself = u128::from_ne_bytes(source) == u128::from_ne_bytes(destination);
-    if !is_host_v6(&source) || !is_host_v6(&destination) || is_to_itself {
+    let source = [double(request, 1), double(request, 2)];
+    let destination = [double(request, 3), double(request, 4)];
+    let is_to_itself = source[0] == destination[0] && source[1] == destination[1];
+    if !is_host_v6(source) || !is_host_v6(destination) || is_to_itself {
         return None;
     }
-    let segment = Attempt::read(request, V6_TCP, usize::from(word(request, 4)))?;
-    let mut headers = [0; V6_LEN];
-    headers[0] = 0x60;
-    headers[5] = TCP_MIN_LEN as u8;
-    headers[6] = TCP;
-    headers[7] = HOPS;
-    put(&mut headers, 8, destination);
-    put(&mut headers, 24, source);
-    let addresses = sum::<32>(&headers, 8);
-    Some(segment.reset(headers, V6_TCP, addresses))
+    let [ports, _, acknowledged, flags] = Attempt::read(request, 10, second >> 16)?.answer();
+    let halves = |address: [u64; 2]| halves(address[0]) + halves(address[1]);
+    let addresses = halves(source) + halves(destination);
+    let sums = Sums::new(addresses, sum(&[ports, acknowledged, flags]));
+    let tail = |checksum: u16| pair(u32::from(checksum) << 16, 0);
+    Some(Reset {
+        headers: [
+            pair(0x6000_0000, (TCP_MIN_LEN as u32) << 16 | u32::from(TCP) << 8 | HOPS),
+            destination[0].to_be(),
+            destination[1].to_be(),
+            source[0].to_be(),
+            source[1].to_be(),
+            pair(ports, 0),
+            pair(acknowledged, flags),
+            tail(sums.pseudo),
+        ],
+        last: tail(!sums.whole),
+        difference: sums.difference(),
+    })
 }
 
-/// Whether a frame with these link-layer addresses, destination first, may be answered by an
-/// interface with one of `own`. A group's address, which has the lowest bit of its first byte
-/// set, is no interface's.
-#[inline(always)]
-#[must_use]
-pub fn is_to(link: &[u8; 12], own: &[[u8; 6]; 2]) -> bool {
-    let to = number(part::<6>(link, 0));
-    (to == number(own[0]) || to == number(own[1])) && (link[0] | link[6]) & 1 == 0
+/// The link-layer addresses of an Ethernet header, as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    destination: u64,
+    source: u64,
 }
 
-/// To compare as one: the program has no function that compares bytes.
-#[inline(always)]
-fn number(address: [u8; 6]) -> u64 {
-    let [a, b, c, d, e, f] = address;
-    u64::from_ne_bytes([a, b, c, d, e, f, 0, 0])
-}
+impl Link {
+    /// Of the first 16 bytes of a frame.
+    #[inline(always)]
+    #[must_use]
+    pub const fn read(frame: &[u64; 2]) -> Self {
+        let (first, second) = (u64::from_be(frame[0]), u64::from_be(frame[1]));
+        Self {
+            destination: first >> 16,
+            source: (first & 0xffff) << 32 | second >> 32,
+        }
+    }
 
-/// The link-layer addresses of the answer to a frame that has these.
-#[inline(always)]
-#[must_use]
-pub fn turned(link: &[u8; 12]) -> [u8; 12] {
-    let mut turned = [0; 12];
-    put(&mut turned, 0, part::<6>(link, 6));
-    put(&mut turned, 6, part::<6>(link, 0));
-    turned
+    /// Whether what is addressed so may be answered by an interface with one of these addresses.
+    /// A group's address, which has the lowest bit of its first byte set, is no interface's.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_to(self, own: &[[u8; 6]; 2]) -> bool {
+        let is_own = |[a, b, c, d, e, f]: [u8; 6]| {
+            self.destination == u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        };
+        (is_own(own[0]) || is_own(own[1])) && (self.destination | self.source) >> 40 & 1 == 0
+    }
+
+    /// The addresses of the answer: of a frame's first 16 bytes, whose last four stay.
+    #[inline(always)]
+    #[must_use]
+    pub const fn answer(self, frame: &[u64; 2]) -> [u64; 2] {
+        let first = self.source << 16 | self.destination >> 32;
+        let rest = u64::from_be(frame[1]) & 0xffff_ffff;
+        [first.to_be(), (self.destination << 32 | rest).to_be()]
+    }
 }
 
 /// What of an attempt's TCP header its answer needs.
 struct Attempt {
-    ports: [u8; 4],
+    ports: u32,
     /// What it acknowledges: the sequence number behind all that the attempt holds.
     next: u32,
 }
 
 impl Attempt {
-    /// Reads the header at an offset, of a segment of so many bytes.
+    /// Reads the header that begins with this word, of a segment of so many bytes.
     #[inline(always)]
-    fn read<const LEN: usize>(
-        request: &[u8; LEN],
-        at: usize,
-        segment_len: usize,
-    ) -> Option<Self> {
-        let flags = request[at + 13];
-        let header_len = usize::from(request[at + 12] >> 4) * 4;
+    fn read(request: &Headers, at: usize, segment_len: u32) -> Option<Self> {
+        let fourth = word(request, at + 3);
+        let flags = (fourth >> 16) as u8;
+        let header_len = fourth >> 28 << 2;
         // "If the RST bit is set, discard": a host answers none either.
-        if !is_attempt(flags) || flags & RST != 0 || header_len < TCP_MIN_LEN {
+        if !is_attempt(flags) || flags & RST != 0 || header_len < TCP_MIN_LEN as u32 {
             return None;
         }
         let data = segment_len.checked_sub(header_len)?;
         let fin = u32::from(flags & FIN);
-        let sequence = u32::from_be_bytes(part(request, at + 4));
         Some(Self {
-            ports: part(request, at),
+            ports: word(request, at),
             // SYN and FIN count as a byte each.
-            next: sequence.wrapping_add(data as u32 + 1 + fin),
+            next: word(request, at + 1).wrapping_add(data + 1 + fin),
         })
     }
 
-    /// Adds the TCP header at an offset of headers, whose addresses have this sum.
+    /// The TCP header that answers it: its words but for the last, which has the checksum.
     #[inline(always)]
-    fn reset<const LEN: usize>(
-        &self,
-        mut headers: [u8; LEN],
-        at: usize,
-        addresses: u64,
-    ) -> Reset<LEN> {
-        let [a, b, c, d] = self.ports;
-        put(&mut headers, at, [c, d, a, b]);
-        put(&mut headers, at + 8, self.next.to_be_bytes());
-        headers[at + 12] = (TCP_MIN_LEN as u8 / 4) << 4;
-        headers[at + 13] = RST | ACK;
-        let segment = sum::<TCP_MIN_LEN>(&headers, at);
-        // The pseudo-header: addresses, protocol, length of the segment.
-        let rest = (TCP as u16 + TCP_MIN_LEN as u16).to_be();
-        let pseudo = fold(addresses + u64::from(rest));
-        let whole = fold(u64::from(pseudo) + segment);
-        put(&mut headers, at + SUM_AT, pseudo.to_ne_bytes());
-        Reset {
-            headers,
-            checksum: (!whole).to_ne_bytes(),
-            difference: u32::from(fold(u64::from(pseudo) + u64::from(whole))),
+    fn answer(&self) -> [u32; 4] {
+        let flags = (TCP_MIN_LEN as u32 / 4) << 28 | u32::from(RST | ACK) << 16;
+        [self.ports.rotate_left(16), 0, self.next, flags]
+    }
+}
+
+/// Sums of a reset.
+struct Sums {
+    /// Of the pseudo-header: addresses, protocol, length of the segment.
+    pseudo: u16,
+    /// Of that and the segment.
+    whole: u16,
+}
+
+impl Sums {
+    #[inline(always)]
+    fn new(addresses: u64, segment: u64) -> Self {
+        let pseudo = addresses + u64::from(TCP) + TCP_MIN_LEN as u64;
+        Self {
+            pseudo: fold(pseudo),
+            whole: fold(pseudo + segment),
         }
+    }
+
+    /// Added to a sum that is the one's complement of the pseudo-header's, it makes the whole's.
+    #[inline(always)]
+    fn difference(&self) -> u32 {
+        let difference = fold(u64::from(self.pseudo) + u64::from(self.whole));
+        u32::from(difference.to_be())
     }
 }
 
 /// Whether it may be a host's: not of this network (RFC 1122: 0/8), loopback, multicast, reserved
 /// or broadcast.
 #[inline(always)]
-fn is_host_v4(address: [u8; 4]) -> bool {
-    !matches!(address[0], 0 | 127 | 224..)
+const fn is_host_v4(address: u32) -> bool {
+    !matches!(address >> 24, 0 | 127 | 224..)
 }
 
 /// Whether it may be a host's: neither multicast, unspecified nor loopback.
 #[inline(always)]
-fn is_host_v6(address: &[u8; 16]) -> bool {
-    let high = u64::from_ne_bytes(part(address, 0));
-    let low = u64::from_be_bytes(part(address, 8));
-    address[0] != 0xff && (high != 0 || low > 1)
-}
-
-/// Two bytes in network order.
-#[inline(always)]
-fn word<const LEN: usize>(of: &[u8; LEN], at: usize) -> u16 {
-    u16::from_be_bytes(part(of, at))
-}
-
-/// Some bytes of many, read at once.
-#[inline(always)]
-fn part<const N: usize>(of: &[u8], at: usize) -> [u8; N] {
-    of[at..].first_chunk().copied().unwrap_or([0; N])
+const fn is_host_v6([high, low]: [u64; 2]) -> bool {
+    high >> 56 != 0xff && (high != 0 || low > 1)
 }
 
 #[inline(always)]
-fn put<const N: usize>(to: &mut [u8], at: usize, bytes: [u8; N]) {
-    if let Some(place) = to[at..].first_chunk_mut() {
-        *place = bytes;
-    }
+fn protocol_v4(request: &Headers) -> u8 {
+    (word(request, 2) >> 16) as u8
 }
 
-/// The sum of 16-bit words in the machine's order: that of the one's complement is the same in
-/// any (RFC 1071), but for the order of its own bytes.
+/// Eight bytes as a number.
 #[inline(always)]
-fn sum<const LEN: usize>(of: &[u8], at: usize) -> u64 {
-    let bytes = part::<LEN>(of, at);
-    let words = bytes.as_chunks::<4>().0.iter();
-    words.map(|word| u64::from(u32::from_ne_bytes(*word))).sum()
+const fn double(of: &Headers, at: usize) -> u64 {
+    u64::from_be(of[at])
 }
 
+/// Four bytes as a number.
+#[inline(always)]
+const fn word(of: &Headers, at: usize) -> u32 {
+    let both = double(of, at / 2);
+    if at.is_multiple_of(2) { (both >> 32) as u32 } else { both as u32 }
+}
+
+/// Two numbers as eight bytes.
+#[inline(always)]
+const fn pair(first: u32, second: u32) -> u64 {
+    ((first as u64) << 32 | second as u64).to_be()
+}
+
+#[inline(always)]
+const fn halves(number: u64) -> u64 {
+    (number >> 32) + (number & 0xffff_ffff)
+}
+
+/// The sum of numbers, to be [folded](fold).
+#[inline(always)]
+fn sum(words: &[u32]) -> u64 {
+    words.iter().map(|word| u64::from(*word)).sum()
+}
+
+/// The sum of 16-bit words in the one's complement (RFC 1071), of a sum of larger ones.
 #[inline(always)]
 const fn fold(sum: u64) -> u16 {
     let sum = (sum & 0xffff_ffff) + (sum >> 32);

@@ -4,10 +4,10 @@
 //! What an answer is, and what gets none, is in the library of this crate (`answer.rs`).
 
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
-use netpolicy_common::{ResetStats, ScopeId, answer::next_due};
+use netpolicy_common::{Answering, ResetStats, ScopeId, answer::next_due};
 use netpolicy_ebpf::{
     Family, Layer, Reset, Segment,
-    answer::{is_to, reset_v4, reset_v6, turned},
+    answer::{Headers, Link, V4_LEN, V6_LEN, reset_v4, reset_v6},
     other_reading,
 };
 
@@ -63,54 +63,60 @@ pub(crate) fn answer<P: Packet>(packet: P, verdict: u32, generation: u64) -> u32
 /// spoilt.
 #[inline(always)]
 pub(crate) fn v4<P: Packet>(packet: P, at: u64) -> u64 {
-    u64::from(write(packet, at as usize, reset_v4).is_some())
+    let at = bounded(at as usize) as u32;
+    let reset = load::<_, V4_LEN>(packet, at).and_then(|headers| reset_v4(&headers));
+    u64::from(reset.is_some_and(|reset| replace(packet, at, &reset)))
 }
 
 /// As [`v4`], of an IPv6 header.
 #[inline(always)]
 pub(crate) fn v6<P: Packet>(packet: P, at: u64) -> u64 {
-    u64::from(write(packet, at as usize, reset_v6).is_some())
+    let at = bounded(at as usize) as u32;
+    let reset = load::<_, V6_LEN>(packet, at).and_then(|headers| reset_v6(&headers));
+    u64::from(reset.is_some_and(|reset| replace(packet, at, &reset)))
 }
 
+/// The headers at an offset.
 #[inline(always)]
-fn write<P: Packet, const LEN: usize>(
-    packet: P,
-    at: usize,
-    make: impl FnOnce(&[u8; LEN]) -> Option<Reset<LEN>>,
-) -> Option<()> {
-    let at = bounded(at);
-    let request = load::<_, LEN>(packet, at)?;
-    let reset = make(&request.0)?;
+fn load<P: Packet, const LEN: usize>(packet: P, at: u32) -> Option<Headers> {
+    let mut headers = [0; 8];
+    // SAFETY: no more bytes than that.
+    let is_there = unsafe { packet.load_bytes(at, headers.as_mut_ptr().cast(), LEN as u32) };
+    is_there.then_some(headers)
+}
+
+/// Puts a reset in place of the packet at an offset. `false`: it is none of this host's, or may
+/// be spoilt.
+#[inline(always)]
+fn replace<P: Packet, const LEN: usize>(packet: P, at: u32, reset: &Reset<LEN>) -> bool {
     let index = packet.interface();
     // SAFETY: userspace replaces elements and does not write to them; a torn one would be
     // another interface's address at worst, and the frame not answered.
-    let interface = unsafe { maps::ANSWERING.get(index) }?;
-    match maps::layer() {
-        Layer::Ethernet => {
-            let link = load::<_, 12>(packet, 0)?;
-            if !is_to(&link.0, &interface.addresses) {
-                return None;
-            }
-            let link = Aligned(turned(&link.0));
-            // SAFETY: 12 bytes.
-            unsafe { packet.store_bytes(0, link.0.as_ptr().cast(), 12) }.then_some(())?;
-        }
+    let Some(interface) = (unsafe { maps::ANSWERING.get(index) }) else {
+        return false;
+    };
+    let is_addressed = match maps::layer() {
+        Layer::Ethernet => turn(packet, interface),
         // Behind an outer header that is still there, it would have to be made again.
-        Layer::Ip if at as u64 != packet.network_header() => return None,
-        Layer::Ip => {}
-    }
-    (packet.store_reset(at as u32, reset) && packet.cut((at + LEN) as u32)).then_some(())
+        Layer::Ip => u64::from(at) == packet.network_header(),
+    };
+    is_addressed && packet.store_reset(at, reset) && packet.cut(at + LEN as u32)
 }
 
-/// Bytes whose words can be read as such: the verifier allows no other access to the stack.
-#[repr(align(8))]
-struct Aligned<const LEN: usize>([u8; LEN]);
-
-/// Bytes of the packet, wherever in it they lie.
+/// Exchanges a frame's link-layer addresses, if it is addressed to this interface.
 #[inline(always)]
-fn load<P: Packet, const LEN: usize>(packet: P, at: usize) -> Option<Aligned<LEN>> {
-    let mut bytes = Aligned([0; LEN]);
-    // SAFETY: so many bytes.
-    let is_there = unsafe { packet.load_bytes(at as u32, bytes.0.as_mut_ptr().cast(), LEN as u32) };
-    is_there.then_some(bytes)
+fn turn<P: Packet>(packet: P, interface: &Answering) -> bool {
+    const LEN: u32 = 16;
+    let mut frame = [0; 2];
+    // SAFETY: 16 bytes.
+    if !unsafe { packet.load_bytes(0, frame.as_mut_ptr().cast(), LEN) } {
+        return false;
+    }
+    let link = Link::read(&frame);
+    if !link.is_to(&interface.addresses) {
+        return false;
+    }
+    let answer = link.answer(&frame);
+    // SAFETY: 16 bytes.
+    unsafe { packet.store_bytes(0, answer.as_ptr().cast(), LEN) }
 }

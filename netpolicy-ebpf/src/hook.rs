@@ -48,7 +48,7 @@ pub(crate) trait Packet: Calls + EbpfContext + Copy {
 
     /// Writes the headers of a reset at an offset, with a checksum that is right whichever end
     /// completes it. `false`: they are not written.
-    fn store_reset<const LEN: usize>(self, offset: u32, reset: Reset<LEN>) -> bool;
+    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool;
 
     /// Cuts it to this length, or to the least that a frame of its link layer has. `false`: it is
     /// as long as it was.
@@ -106,7 +106,7 @@ impl Packet for Xdp {
     /// next to receive it takes it as one without errors if the attempt's was still to be
     /// completed.
     #[inline(always)]
-    fn store_reset<const LEN: usize>(self, offset: u32, reset: Reset<LEN>) -> bool {
+    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool {
         let headers = reset.completed();
         // SAFETY: so many bytes.
         unsafe { self.store_bytes(offset, headers.as_ptr().cast(), LEN as u32) }
@@ -193,7 +193,7 @@ impl Packet for Tc {
     /// Whether a device is still to complete the checksum, only the kernel knows, for each packet.
     /// Where it is, the helper changes nothing, and what the headers hold stays.
     #[inline(always)]
-    fn store_reset<const LEN: usize>(self, offset: u32, reset: Reset<LEN>) -> bool {
+    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool {
         // SAFETY: so many bytes.
         let stored = unsafe { self.store_bytes(offset, reset.headers.as_ptr().cast(), LEN as u32) };
         let checksum = offset + Reset::<LEN>::CHECKSUM_AT as u32;

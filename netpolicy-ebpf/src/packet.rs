@@ -192,7 +192,7 @@ const ADDRESSES_MASK: u64 = 0x1_ffff;
 
 const ETHERTYPE_AT: usize = 12;
 const ETHERNET_LEN: usize = 14;
-const IPV4_MIN_LEN: usize = 20;
+pub(crate) const IPV4_MIN_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 pub(crate) const TCP_MIN_LEN: usize = 20;
 

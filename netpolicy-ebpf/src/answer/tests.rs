@@ -28,12 +28,42 @@ fn v6(sequence: u32, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+fn headers(packet: &[u8]) -> Headers {
+    let mut bytes = [0; 64];
+    let len = packet.len().min(64);
+    bytes[..len].copy_from_slice(&packet[..len]);
+    words(&bytes)
+}
+
+fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
+    std::array::from_fn(|at| u64::from_ne_bytes(bytes[at * 8..at * 8 + 8].try_into().unwrap()))
+}
+
+fn bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
 fn answer_v4(packet: &[u8]) -> Option<Reset<V4_LEN>> {
-    reset_v4(packet.first_chunk().unwrap())
+    reset_v4(&headers(packet))
 }
 
 fn answer_v6(packet: &[u8]) -> Option<Reset<V6_LEN>> {
-    reset_v6(packet.first_chunk().unwrap())
+    reset_v6(&headers(packet))
+}
+
+/// Its bytes: as they are when a device is to complete the checksum, and complete.
+fn both<const LEN: usize>(reset: &Reset<LEN>) -> [Vec<u8>; 2] {
+    [reset.headers, reset.completed()].map(|headers| bytes(&headers)[..LEN].to_vec())
+}
+
+fn checksum<const LEN: usize>(packet: &[u8]) -> [u8; 2] {
+    packet[Reset::<LEN>::CHECKSUM_AT..][..2].try_into().unwrap()
+}
+
+/// The sum of bytes, as a sender computes it.
+fn summed(bytes: &[u8]) -> u64 {
+    let words = bytes.as_chunks::<2>().0.iter();
+    words.map(|word| u64::from(u16::from_be_bytes(*word))).sum()
 }
 
 /// The checksum in place of a partial one, as `csum_replace_by_diff` computes it: in 32 bits.
@@ -46,40 +76,42 @@ fn replaced(partial: [u8; 2], difference: u32) -> [u8; 2] {
     (!fold(u64::from(sum))).to_ne_bytes()
 }
 
-fn check_segment<const LEN: usize>(reset: &Reset<LEN>, at: usize, next: u32, expected: u16) {
-    let tcp = TcpHeaderSlice::from_slice(&reset.headers[at..]).unwrap();
+fn check_segment<const LEN: usize>(reset: &Reset<LEN>, next: u32, expected: u16) {
+    let [partial, complete] = both(reset);
+    let tcp = TcpHeaderSlice::from_slice(&complete[LEN - 20..]).unwrap();
     assert_eq!((tcp.source_port(), tcp.destination_port()), (5432, 40_000));
     assert!(tcp.rst() && tcp.ack() && !tcp.syn() && !tcp.fin());
     assert_eq!((tcp.sequence_number(), tcp.acknowledgment_number()), (0, next));
     assert_eq!((tcp.data_offset(), tcp.window_size(), tcp.urgent_pointer()), (5, 0, 0));
-    assert_eq!(u16::from_be_bytes(reset.checksum), expected);
+    assert_eq!(tcp.checksum(), expected);
     let at = Reset::<LEN>::CHECKSUM_AT;
-    let partial = part(&reset.headers, at);
-    assert_eq!(replaced(partial, reset.difference), reset.checksum);
+    assert_eq!(partial[..at], complete[..at]);
+    assert_eq!(replaced(checksum::<LEN>(&partial), reset.difference), checksum::<LEN>(&complete));
     // What a device does that completes checksums: the sum of all from the TCP header on.
-    let from_tcp = sum::<TCP_MIN_LEN>(&reset.headers, LEN - TCP_MIN_LEN);
-    assert_eq!((!fold(from_tcp)).to_ne_bytes(), reset.checksum);
+    assert_eq!(!fold(summed(&partial[LEN - 20..])), expected);
 }
 
 fn check_v4(packet: &[u8], next: u32) {
     let reset = answer_v4(packet).expect("an answer");
-    let ip = Ipv4HeaderSlice::from_slice(&reset.headers).unwrap();
+    let [_, complete] = both(&reset);
+    let ip = Ipv4HeaderSlice::from_slice(&complete).unwrap();
     assert_eq!((ip.source(), ip.destination()), (SERVER, CLIENT));
     assert_eq!((ip.total_len(), ip.ttl(), ip.dont_fragment()), (40, 64, true));
     assert_eq!(ip.header_checksum(), ip.to_header().calc_header_checksum());
-    let tcp = TcpHeaderSlice::from_slice(&reset.headers[20..]).unwrap();
+    let tcp = TcpHeaderSlice::from_slice(&complete[20..]).unwrap();
     let sum = tcp.to_header().calc_checksum_ipv4(&ip.to_header(), &[]).unwrap();
-    check_segment(&reset, 20, next, sum);
+    check_segment(&reset, next, sum);
 }
 
 fn check_v6(packet: &[u8], next: u32) {
     let reset = answer_v6(packet).expect("an answer");
-    let ip = Ipv6HeaderSlice::from_slice(&reset.headers).unwrap();
+    let [_, complete] = both(&reset);
+    let ip = Ipv6HeaderSlice::from_slice(&complete).unwrap();
     assert_eq!((ip.source(), ip.destination()), (SERVER_V6, CLIENT_V6));
     assert_eq!((ip.payload_length(), ip.hop_limit()), (20, 64));
-    let tcp = TcpHeaderSlice::from_slice(&reset.headers[40..]).unwrap();
+    let tcp = TcpHeaderSlice::from_slice(&complete[40..]).unwrap();
     let sum = tcp.to_header().calc_checksum_ipv6(&ip.to_header(), &[]).unwrap();
-    check_segment(&reset, 40, next, sum);
+    check_segment(&reset, next, sum);
 }
 
 #[test]
@@ -166,19 +198,18 @@ fn addresses_that_are_no_hosts_are_not_answered() {
 #[test]
 fn frame_to_another_host_or_a_group_is_not_answered() {
     let (own, bridge, client) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3]);
-    let link = |to: [u8; 6], from: [u8; 6]| {
-        let mut link = [0; 12];
-        put(&mut link, 0, to);
-        put(&mut link, 6, from);
-        link
+    let frame = |to: [u8; 6], from: [u8; 6]| -> [u64; 2] {
+        words(&[&to[..], &from, &[0x81, 0, 0, 5]].concat())
     };
     let both = [own, bridge];
-    assert!(is_to(&link(own, client), &both) && is_to(&link(bridge, client), &both));
-    assert!(!is_to(&link(client, own), &both));
-    assert!(!is_to(&link([0xff; 6], client), &both));
-    assert!(!is_to(&link([0xff; 6], client), &[[0xff; 6]; 2]));
-    assert!(!is_to(&link(own, [3, 0, 0, 0, 0, 3]), &both));
-    assert_eq!(turned(&link(own, client)), link(client, own));
+    let is_answered = |to, from, own: &[[u8; 6]; 2]| Link::read(&frame(to, from)).is_to(own);
+    assert!(is_answered(own, client, &both) && is_answered(bridge, client, &both));
+    assert!(!is_answered(client, own, &both));
+    assert!(!is_answered([0xff; 6], client, &both));
+    assert!(!is_answered([0xff; 6], client, &[[0xff; 6]; 2]));
+    assert!(!is_answered(own, [3, 0, 0, 0, 0, 3], &both));
+    let sent = frame(own, client);
+    assert_eq!(Link::read(&sent).answer(&sent), frame(client, own));
 }
 
 proptest! {
@@ -193,26 +224,28 @@ proptest! {
         packet[12..16].copy_from_slice(&source[..4]);
         packet[20..24].copy_from_slice(&ports);
         if let Some(reset) = answer_v4(&packet) {
-            prop_assert_eq!(fold(sum::<20>(&reset.headers, 0)), 0xffff);
-            check_sum(&reset, sum::<8>(&reset.headers, 12));
+            let [_, complete] = both(&reset);
+            prop_assert_eq!(fold(summed(&complete[..20])), 0xffff);
+            check_sum(&reset, summed(&complete[12..20]));
         }
         let mut packet = v6(sequence, &payload);
         packet[8..24].copy_from_slice(&source);
         packet[40..44].copy_from_slice(&ports);
         if let Some(reset) = answer_v6(&packet) {
-            check_sum(&reset, sum::<32>(&reset.headers, 8));
+            let [_, complete] = both(&reset);
+            check_sum(&reset, summed(&complete[8..40]));
         }
     }
 }
 
 /// As a receiver checks it: all together are 0xffff.
 fn check_sum<const LEN: usize>(reset: &Reset<LEN>, addresses: u64) {
-    let partial = part(&reset.headers, Reset::<LEN>::CHECKSUM_AT);
-    for checksum in [reset.checksum, replaced(partial, reset.difference)] {
-        let mut headers = reset.headers;
-        put(&mut headers, Reset::<LEN>::CHECKSUM_AT, checksum);
-        let pseudo = u64::from((u16::from(TCP) + 20).to_be());
-        let all = addresses + pseudo + sum::<TCP_MIN_LEN>(&headers, LEN - TCP_MIN_LEN);
+    let [partial, complete] = both(reset);
+    let replaced = replaced(checksum::<LEN>(&partial), reset.difference);
+    for checksum in [checksum::<LEN>(&complete), replaced] {
+        let mut headers = complete.clone();
+        headers[Reset::<LEN>::CHECKSUM_AT..][..2].copy_from_slice(&checksum);
+        let all = addresses + u64::from(TCP) + 20 + summed(&headers[LEN - 20..]);
         assert_eq!(fold(all), 0xffff);
     }
 }
