@@ -108,8 +108,10 @@ pub struct Head {
     pub bans: [BanHead; BAN_SLOTS as usize],
     /// What is in force.
     pub control: Control,
+    /// Resets that each CPU may send in a second; 0: none. See [`crate::answer`].
+    pub resets_per_second: u64,
     /// Zero.
-    pub reserved: [u64; 14],
+    pub reserved: [u64; 13],
     /// By CPU; see [`Head::cpu`].
     pub cpus: [CpuHead; Self::CPUS],
 }

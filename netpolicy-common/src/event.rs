@@ -1,6 +1,6 @@
 //! What the program reports about single packets.
 
-use crate::{MAX_SCOPES, Reason, ScopeId};
+use crate::{MAX_SCOPES, Reason, ResetStats, ScopeId};
 
 /// A connection attempt that was dropped, or would have been in enforce mode.
 #[repr(C)]
@@ -49,6 +49,8 @@ pub struct EventStats {
 pub struct CpuState {
     /// What became of events.
     pub events: EventStats,
+    /// What became of resets.
+    pub resets: ResetStats,
     /// Packets, by scope and [`Reason`]; see [`CpuState::row`].
     pub packets: [u64; (MAX_SCOPES * Reason::SLOTS) as usize],
 }

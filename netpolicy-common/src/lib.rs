@@ -9,12 +9,14 @@
 //! `netpolicy-flat`, the flat engine, and `netpolicy-prefixes`, sets of addresses.
 #![no_std]
 
+pub mod answer;
 pub mod control;
 pub mod event;
 pub mod key;
 pub mod reason;
 pub mod scope;
 
+pub use answer::{Answering, ResetStats};
 pub use control::{
     BanHead, Build, Control, CpuHead, Engine, Head, HostPorts, Overrides, SlotHead, SlotInfo,
     ban_slot_of, list_slot_of, slot_of,

@@ -119,9 +119,11 @@ impl ScopeFlags {
     /// with no policy of its own, or one that combines with `and`. Never set for
     /// the host itself.
     pub const HOST_LISTS: Self = Self(1 << 1);
-    /// A denial by the scope's own lists drops; without it, it is only observed.
+    /// A denial by the scope's own lists drops; without it and [`Self::OWN_RESET`], it is only
+    /// observed.
     pub const OWN_ENFORCE: Self = Self(1 << 2);
-    /// A denial by the host's lists drops; without it, it is only observed.
+    /// A denial by the host's lists drops; without it and [`Self::HOST_RESET`], it is only
+    /// observed.
     pub const HOST_ENFORCE: Self = Self(1 << 3);
     /// Some active policy of the scope says `only`: what its allow list does not
     /// hold is denied.
@@ -131,6 +133,24 @@ impl ScopeFlags {
     /// The scope is in observe mode: a ban denies nothing in it and is only counted. Without
     /// it, as in a scope that has no policies, a ban drops.
     pub const BANS_OBSERVED: Self = Self(1 << 6);
+    /// A denial by the scope's own lists drops, and is answered by a TCP reset. In place of
+    /// [`Self::OWN_ENFORCE`], never with it: so what drops silently, and what passes, costs
+    /// nothing more.
+    pub const OWN_RESET: Self = Self(1 << 7);
+    /// The same for a denial by the host's lists, in place of [`Self::HOST_ENFORCE`].
+    pub const HOST_RESET: Self = Self(1 << 8);
+
+    /// Whether a denial by the scope's own lists drops, answered or not.
+    #[must_use]
+    pub const fn own_drops(self) -> bool {
+        self.has(Self::OWN_ENFORCE) || self.has(Self::OWN_RESET)
+    }
+
+    /// Whether a denial by the host's lists drops, answered or not.
+    #[must_use]
+    pub const fn host_drops(self) -> bool {
+        self.has(Self::HOST_ENFORCE) || self.has(Self::HOST_RESET)
+    }
 
     /// Whether all bits of `other` are set.
     #[inline(always)]

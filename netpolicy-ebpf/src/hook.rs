@@ -10,11 +10,15 @@ use core::ffi::c_void;
 use aya_ebpf::{
     EbpfContext,
     bindings::{__sk_buff, TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_hdr_start_off, xdp_action, xdp_md},
-    helpers::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_xdp_load_bytes},
+    helpers::{
+        bpf_l4_csum_replace, bpf_redirect, bpf_skb_change_tail, bpf_skb_load_bytes,
+        bpf_skb_load_bytes_relative, bpf_skb_store_bytes, bpf_xdp_adjust_tail,
+        bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
+    },
 };
-use netpolicy_ebpf::{Layer, packet};
+use netpolicy_ebpf::{Layer, Reset, packet};
 
-use crate::{frame::Frame, maps, outcome, slow, whole};
+use crate::{answering, frame::Frame, maps, outcome, slow, whole};
 
 /// A packet at a hook.
 pub(crate) trait Packet: Calls + EbpfContext + Copy {
@@ -35,6 +39,23 @@ pub(crate) trait Packet: Calls + EbpfContext + Copy {
 
     /// The index of the interface that it arrived at.
     fn interface(self) -> u32;
+
+    /// Writes `len` bytes at an offset. `false`: they are not written.
+    ///
+    /// # Safety
+    /// `from` points to `len` bytes.
+    unsafe fn store_bytes(self, offset: u32, from: *const c_void, len: u32) -> bool;
+
+    /// Writes the headers of a reset at an offset, with a checksum that is right whichever end
+    /// completes it. `false`: they are not written.
+    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool;
+
+    /// Cuts it to this length, or to the least that a frame of its link layer has. `false`: it is
+    /// as long as it was.
+    fn cut(self, len: u32) -> bool;
+
+    /// Sends it from the interface that it arrived at: the action for that.
+    fn send(self) -> u32;
 
     /// Where the network header is, as far as the kernel tells: else 0.
     fn find_network_header(self) -> u64;
@@ -76,6 +97,41 @@ impl Packet for Xdp {
     }
 
     #[inline(always)]
+    unsafe fn store_bytes(self, offset: u32, from: *const c_void, len: u32) -> bool {
+        // SAFETY: the caller's promise, and the helper only reads; Linux 5.18.
+        unsafe { bpf_xdp_store_bytes(self.0, offset, from.cast_mut(), len) == 0 }
+    }
+
+    /// Always the complete checksum: a driver sends a frame as it is. In the generic hook, the
+    /// next to receive it takes it as one without errors if the attempt's was still to be
+    /// completed.
+    #[inline(always)]
+    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool {
+        let headers = reset.completed();
+        // SAFETY: so many bytes.
+        unsafe { self.store_bytes(offset, headers.as_ptr().cast(), LEN as u32) }
+    }
+
+    #[inline(always)]
+    fn cut(self, len: u32) -> bool {
+        // SAFETY: the kernel's context; Linux 5.18.
+        let now = unsafe { bpf_xdp_get_buff_len(self.0) } as u32;
+        // Not every driver pads what it sends.
+        let least = match maps::layer() {
+            Layer::Ethernet => now.min(LEAST_FRAME),
+            Layer::Ip => 0,
+        };
+        let len = len.max(least);
+        // SAFETY: the kernel's context.
+        len == now || unsafe { bpf_xdp_adjust_tail(self.0, len.wrapping_sub(now) as i32) == 0 }
+    }
+
+    #[inline(always)]
+    fn send(self) -> u32 {
+        xdp_action::XDP_TX
+    }
+
+    #[inline(always)]
     fn find_network_header(self) -> u64 {
         0
     }
@@ -85,6 +141,9 @@ impl Packet for Xdp {
         packet::parse_packed(&whole::Whole::of(self), maps::layer())
     }
 }
+
+/// The shortest Ethernet frame, without its check sequence (IEEE 802.3).
+const LEAST_FRAME: u32 = 60;
 
 /// A packet at tc ingress.
 ///
@@ -123,6 +182,36 @@ impl Packet for Tc {
     fn interface(self) -> u32 {
         // SAFETY: the kernel's context.
         unsafe { (*self.0).ifindex }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, offset: u32, from: *const c_void, len: u32) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { bpf_skb_store_bytes(self.0, offset, from, len, 0) == 0 }
+    }
+
+    /// Whether a device is still to complete the checksum, only the kernel knows, for each packet.
+    /// Where it is, the helper changes nothing, and what the headers hold stays.
+    #[inline(always)]
+    fn store_reset<const LEN: usize>(self, offset: u32, reset: &Reset<LEN>) -> bool {
+        // SAFETY: so many bytes.
+        let stored = unsafe { self.store_bytes(offset, reset.headers.as_ptr().cast(), LEN as u32) };
+        let checksum = offset + Reset::<LEN>::CHECKSUM_AT as u32;
+        let difference = u64::from(reset.difference);
+        // SAFETY: the kernel's context.
+        stored && unsafe { bpf_l4_csum_replace(self.0, checksum, 0, difference, 0) == 0 }
+    }
+
+    #[inline(always)]
+    fn cut(self, len: u32) -> bool {
+        // SAFETY: the kernel's context.
+        unsafe { bpf_skb_change_tail(self.0, len, 0) == 0 }
+    }
+
+    #[inline(always)]
+    fn send(self) -> u32 {
+        // SAFETY: numbers; the answer is an action.
+        unsafe { bpf_redirect(self.interface(), 0) as u32 }
     }
 
     /// The offset of the IP header at an interface without a link-layer header: 0, but for those
@@ -241,6 +330,9 @@ calls! {
         = slow::one_scope, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
     beside_bans: beside_bans, tc_beside_bans
         = slow::beside_bans, (generation: u64, overrides: u64, is_v6: u64) -> u32;
+    answer: answer, tc_answer = answering::answer, (verdict: u32, generation: u64) -> u32;
+    reset_v4: reset_v4, tc_reset_v4 = answering::v4, (at: u64) -> u64;
+    reset_v6: reset_v6, tc_reset_v6 = answering::v6, (at: u64) -> u64;
     report: report, tc_report = outcome::report, (verdict: u32, generation: u64) -> u32;
     walk: walk, tc_walk = whole::walk, () -> u64;
     network_header: network_header, tc_network_header = whole::network_header, () -> u64;

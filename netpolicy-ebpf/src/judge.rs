@@ -17,6 +17,26 @@ enum Said {
     NotBlocked,
 }
 
+/// What becomes of a connection attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// What the reason says, and nothing else.
+    Quietly(Reason),
+    /// It is dropped for this reason, and the sender gets a reset.
+    Answered(Reason),
+}
+
+impl Judged {
+    /// The reason.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Quietly(reason) | Self::Answered(reason) => reason,
+        }
+    }
+}
+
 /// Judges a connection attempt in `scope`, which `config` governs.
 ///
 /// A service's own lists come first, then, if the configuration says so, the
@@ -28,7 +48,7 @@ pub fn judge<'a, L: SourceLists>(
     config: &ScopeConfig,
     host: impl FnOnce() -> &'a ScopeConfig,
     scope: ScopeId,
-) -> Reason {
+) -> Judged {
     // Flags are read again where they are needed: kept meanwhile, they would be written to
     // the stack and read from there.
     let has = |flag| config.flags.has(flag);
@@ -37,7 +57,10 @@ pub fn judge<'a, L: SourceLists>(
         match ask(lists, config, scope, || has(ScopeFlags::OWN_ONLY)) {
             Said::Allowed => reason = Reason::Allowed,
             Said::NotBlocked => reason = Reason::NotBlocked,
-            denial => return deny(&denial, has(ScopeFlags::OWN_ENFORCE)),
+            denial => {
+                let enforce = has(ScopeFlags::OWN_ENFORCE);
+                return deny(&denial, enforce, || has(ScopeFlags::OWN_RESET));
+            }
         }
     }
     if has(ScopeFlags::HOST_LISTS) {
@@ -48,10 +71,13 @@ pub fn judge<'a, L: SourceLists>(
                     reason = Reason::NotBlocked;
                 }
             }
-            denial => return deny(&denial, has(ScopeFlags::HOST_ENFORCE)),
+            denial => {
+                let enforce = has(ScopeFlags::HOST_ENFORCE);
+                return deny(&denial, enforce, || has(ScopeFlags::HOST_RESET));
+            }
         }
     }
-    reason
+    Judged::Quietly(reason)
 }
 
 /// What comes of what the lists of a scope say that enforces them and is the only one asked.
@@ -126,12 +152,28 @@ fn ask<L: SourceLists>(
 }
 
 #[inline(always)]
-fn deny(said: &Said, enforce: bool) -> Reason {
-    match (said, enforce) {
-        (Said::Blocked, true) => Reason::Blocked,
-        (Said::Blocked, false) => Reason::ObservedBlocked,
-        (_, true) => Reason::NotAllowed,
-        (_, false) => Reason::ObservedNotAllowed,
+fn deny(said: &Said, enforce: bool, reset: impl FnOnce() -> bool) -> Judged {
+    let is_blocked = matches!(said, Said::Blocked);
+    if enforce {
+        return Judged::Quietly(denied(is_blocked));
+    }
+    // Only looked at where denials do not drop silently.
+    if reset() {
+        return Judged::Answered(denied(is_blocked));
+    }
+    Judged::Quietly(if is_blocked {
+        Reason::ObservedBlocked
+    } else {
+        Reason::ObservedNotAllowed
+    })
+}
+
+#[inline(always)]
+const fn denied(is_blocked: bool) -> Reason {
+    if is_blocked {
+        Reason::Blocked
+    } else {
+        Reason::NotAllowed
     }
 }
 
@@ -161,6 +203,10 @@ mod tests {
     }
 
     fn judge<L: SourceLists>(lists: &L, flags: ScopeFlags, scope: ScopeId) -> Reason {
+        judged(lists, flags, scope).reason()
+    }
+
+    fn judged<L: SourceLists>(lists: &L, flags: ScopeFlags, scope: ScopeId) -> Judged {
         let config = ScopeConfig {
             flags,
             ..ScopeConfig::default()
@@ -301,6 +347,43 @@ mod tests {
         assert_eq!(
             unclassified(Reason::ObservedBanned),
             Reason::ObservedUnclassified
+        );
+    }
+
+    #[test]
+    fn denial_is_answered_by_the_lists_that_say_so_alone() {
+        let lists = Fake {
+            block: &[HOST_SCOPE],
+            allow: &[SERVICE],
+        };
+        let both = [F::OWN_LISTS, F::OWN_ONLY, F::HOST_LISTS];
+        let blocked_by_host = |flag| judged(&lists, config(&both).with(flag), SERVICE);
+        assert_eq!(
+            blocked_by_host(F::HOST_RESET),
+            Judged::Answered(Reason::Blocked)
+        );
+        assert_eq!(
+            blocked_by_host(F::HOST_ENFORCE),
+            Judged::Quietly(Reason::Blocked)
+        );
+        // The service answers what its own lists deny; the host's are only observed.
+        assert_eq!(
+            blocked_by_host(F::OWN_RESET),
+            Judged::Quietly(Reason::ObservedBlocked)
+        );
+        let none = Fake::default();
+        let own = config(&[F::OWN_LISTS, F::OWN_ONLY, F::OWN_RESET]);
+        assert_eq!(
+            judged(&none, own, SERVICE),
+            Judged::Answered(Reason::NotAllowed)
+        );
+        let allowed = Fake {
+            block: &[],
+            allow: &[SERVICE],
+        };
+        assert_eq!(
+            judged(&allowed, own, SERVICE),
+            Judged::Quietly(Reason::Allowed)
         );
     }
 

@@ -5,10 +5,12 @@
 //! The program itself, with its maps and helper calls, is in `main.rs`.
 #![cfg_attr(not(test), no_std)]
 
+pub mod answer;
 pub mod judge;
 pub mod packet;
 
-pub use judge::{SourceLists, banned, enforced, is_stricter, judge, unclassified};
+pub use answer::Reset;
+pub use judge::{Judged, SourceLists, banned, enforced, is_stricter, judge, unclassified};
 pub use packet::{
     Addresses, Bytes, Chain, Family, Layer, Load, Plain, Ports, Segment, Subject, other_reading,
     parse, parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,

@@ -7,6 +7,8 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
+mod answering;
+#[cfg(target_arch = "bpf")]
 mod flat;
 #[cfg(target_arch = "bpf")]
 mod frame;

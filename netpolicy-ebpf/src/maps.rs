@@ -3,13 +3,14 @@
 use core::{cell::UnsafeCell, mem::MaybeUninit};
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, LpmTrie, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, RingBuf},
     macros::btf_map,
 };
 use netpolicy_common::{
-    BAN_SLOTS, BanScopes, Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6,
+    Answering, BAN_SLOTS, BanScopes, Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6,
     LIST_SLOTS, SLOTS, SlotInfo,
 };
+use netpolicy_common::answer::ANSWERING_INTERFACES;
 use netpolicy_ebpf::Layer;
 use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 
@@ -159,3 +160,7 @@ pub(crate) static CPUS: Array<CpuState, 1, MMAPABLE> = Array::new();
 /// Denied attempts, for the event stream.
 #[btf_map]
 pub(crate) static EVENTS: RingBuf<Event, EVENT_BYTES> = RingBuf::new();
+
+/// Interfaces at which denied attempts can be answered, by index.
+#[btf_map]
+pub(crate) static ANSWERING: HashMap<u32, Answering, ANSWERING_INTERFACES> = HashMap::new();

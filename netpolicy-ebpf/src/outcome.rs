@@ -11,7 +11,7 @@ use crate::{hook::Packet, maps, whole::Whole};
 
 /// This CPU's element.
 #[inline(always)]
-fn cpu() -> Option<*mut CpuState> {
+pub(crate) fn cpu() -> Option<*mut CpuState> {
     // SAFETY: takes nothing, returns a number.
     maps::CPUS.get_ptr_mut(unsafe { bpf_get_smp_processor_id() } as u32)
 }
@@ -49,6 +49,21 @@ pub(crate) fn judged<P: Packet>(
             finish(packet, scope, reason, denied, is_probe)
         }
     }
+}
+
+/// As [`judged`], of a denial that is answered.
+#[inline(always)]
+pub(crate) fn answered<P: Packet>(
+    packet: P,
+    scope: ScopeId,
+    reason: Reason,
+    generation: u64,
+    is_probe: bool,
+) -> u32 {
+    if is_probe {
+        return finish(packet, scope, reason, Some(generation), true);
+    }
+    packet.answer(u32::from(scope) << 8 | reason as u32, generation)
 }
 
 /// Counts, reports a denial by the generation `denied`, and turns the reason into the

@@ -192,21 +192,21 @@ const ADDRESSES_MASK: u64 = 0x1_ffff;
 
 const ETHERTYPE_AT: usize = 12;
 const ETHERNET_LEN: usize = 14;
-const IPV4_MIN_LEN: usize = 20;
+pub(crate) const IPV4_MIN_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
-const TCP_MIN_LEN: usize = 20;
+pub(crate) const TCP_MIN_LEN: usize = 20;
 
 // Assigned by IANA: ethertypes and protocol numbers.
 const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
-const TCP: u8 = 6;
+pub(crate) const TCP: u8 = 6;
 
 const TCP_SYN: u8 = 0x02;
 const TCP_ACK: u8 = 0x10;
 
 /// Whether a segment with these flags asks for a connection: SYN without ACK.
 #[inline(always)]
-const fn is_attempt(flags: u8) -> bool {
+pub(crate) const fn is_attempt(flags: u8) -> bool {
     flags & (TCP_SYN | TCP_ACK) == TCP_SYN
 }
 

@@ -7,13 +7,13 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use netpolicy_common::{Control, HOST_SCOPE, Listing, Overrides, Reason, ScopeFlags};
-use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
+use netpolicy_ebpf::{Judged, Plain, enforced, judge, parse_plain};
 
 use crate::{
     flat::{First, FlatSource, FlatV4, FlatV6, first, is_banned_host},
     hook::{Calls as _, Packet, Tc, Xdp},
     maps,
-    outcome::{cpu_head, finish, judged},
+    outcome::{answered, cpu_head, finish, judged},
     ruleset::{control, govern, slot_head},
 };
 
@@ -132,14 +132,20 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
     let Some(port) = L::port(&packet.linear()) else {
         return packet.slow_path();
     };
-    let (scope, reason) = match govern(generation, port) {
+    let (scope, found) = match govern(generation, port) {
         Ok((scope, config)) => {
             let host = || &slot_head(opaque(generation)).host;
             (scope, judge(lists, config, host, scope))
         }
-        Err(reason) => (HOST_SCOPE, reason),
+        Err(reason) => (HOST_SCOPE, Judged::Quietly(reason)),
     };
-    judged(packet, scope, reason, generation, IS_PROBE)
+    match found {
+        Judged::Quietly(reason) => judged(packet, scope, reason, generation, IS_PROBE),
+        Judged::Answered(reason) => {
+            cold_path();
+            answered(packet, scope, reason, generation, IS_PROBE)
+        }
+    }
 }
 
 /// The same while there are bypasses or bans: a flood of banned sources ends here, as one of

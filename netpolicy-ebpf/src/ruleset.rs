@@ -43,6 +43,13 @@ pub(crate) fn control() -> Control {
     }
 }
 
+/// Resets that a CPU may send in a second.
+#[inline(always)]
+pub(crate) fn resets_per_second() -> u64 {
+    // SAFETY: userspace stores it as one word.
+    unsafe { core::ptr::read_volatile(&raw const (*maps::head()).resets_per_second) }
+}
+
 /// What most packets need of a generation's slot.
 #[inline(always)]
 pub(crate) fn slot_head<'a>(generation: u64) -> &'a SlotHead {

@@ -11,14 +11,14 @@ use netpolicy_common::{
     list_slot_of, slot_of,
 };
 use netpolicy_ebpf::{
-    Family, Load, Segment, Subject, banned, is_stricter, judge, other_reading, unclassified,
+    Family, Judged, Load, Segment, Subject, banned, is_stricter, judge, other_reading, unclassified,
 };
 
 use crate::{
     flat::{FlatSource, FlatV4, FlatV6},
     hook::Packet,
     maps,
-    outcome::{finish, judged},
+    outcome::{answered, finish, judged},
     ruleset::{control, govern, slot_head},
     source::{Source, SourceV4, SourceV6},
     whole::Whole,
@@ -43,6 +43,9 @@ pub(crate) fn slow_path<P: Packet>(packet: P) -> u32 {
         return finish(packet, scope, reason, None, maps::is_probe());
     }
     let (scope, reason) = verdict.unpack();
+    if verdict.is_answered() {
+        return answered(packet, scope, reason, generation, maps::is_probe());
+    }
     judged(packet, scope, reason, generation, maps::is_probe())
 }
 
@@ -70,17 +73,31 @@ pub(crate) fn judge_reading<P: Packet>(
     }
 }
 
-/// A scope and what it says, in one number.
+/// A scope and what it says, in one number: the reason, the scope, and whether the sender gets an
+/// answer.
 #[derive(Clone, Copy)]
 struct Verdict(u64);
 
 impl Verdict {
     /// What no scope says of a packet that is judged.
     const NONE: Self = Self(0);
+    /// The bit above the scope's.
+    const ANSWERED: u32 = 24;
 
     #[inline(always)]
     const fn new(scope: ScopeId, reason: Reason) -> Self {
         Self((scope as u64) << 8 | reason as u64)
+    }
+
+    #[inline(always)]
+    const fn of(scope: ScopeId, judged: Judged) -> Self {
+        let answered = (matches!(judged, Judged::Answered(_)) as u64) << Self::ANSWERED;
+        Self(Self::new(scope, judged.reason()).0 | answered)
+    }
+
+    #[inline(always)]
+    const fn is_answered(self) -> bool {
+        self.0 >> Self::ANSWERED != 0
     }
 
     #[inline(always)]
@@ -102,7 +119,7 @@ impl Verdict {
 /// The reason in the lowest bits of a number, bounded for the verifier as well: the compiler
 /// knows how large a reason is, and would leave a mask out that it could see.
 #[inline(always)]
-fn reason_of(number: u64) -> Reason {
+pub(crate) fn reason_of(number: u64) -> Reason {
     let mut number = number;
     // SAFETY: changes nothing but its operand.
     unsafe {
@@ -136,11 +153,11 @@ pub(crate) fn judge_attempt<P: Packet>(
         Ok(governing) => governing,
         Err(reason) => return Verdict::new(HOST_SCOPE, reason).0,
     };
-    let reason = match subject.addresses.family {
+    let judged = match subject.addresses.family {
         Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
         Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
     };
-    Verdict::new(scope, reason).0
+    Verdict::of(scope, judged).0
 }
 
 /// Judges a packet whose port could not be found by every scope that could govern it: the
@@ -203,11 +220,12 @@ pub(crate) fn one_scope<P: Packet>(
         generation,
         overrides: Overrides::new((asked >> 16) as u32 & 1, (asked >> 32) as u32),
     };
-    let reason = match subject.addresses.family {
+    // Whose port is not known is never answered.
+    let judged = match subject.addresses.family {
         Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
         Family::V6 => in_scope::<_, SourceV6, 16>(packet, subject, &control, scope, config),
     };
-    match unclassified(reason) {
+    match unclassified(judged.reason()) {
         Reason::UnclassifiedPassed => found,
         // Of a service without policies only a ban says anything.
         Reason::Bypass if found != Verdict::NONE.0 || !has_policies(config, scope) => found,
@@ -234,17 +252,17 @@ fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
     control: &Control,
     scope: ScopeId,
     config: &ScopeConfig,
-) -> Reason {
+) -> Judged {
     let frame = Whole::of(packet);
     let Some(address) = frame.load::<N>(subject.addresses.at) else {
-        return Reason::Malformed;
+        return Judged::Quietly(Reason::Malformed);
     };
     let source = S::new(address, list_slot_of(slot_of(control.generation)));
     if bypassed(&source, control, scope) {
-        return Reason::Bypass;
+        return Judged::Quietly(Reason::Bypass);
     }
     if control.overrides.ban_set() != 0 && source.is_banned(control.overrides, scope) {
-        return banned(config.flags);
+        return Judged::Quietly(banned(config.flags));
     }
     let host = || &slot_head(control.generation).host;
     judge(&source, config, host, scope)
@@ -293,10 +311,13 @@ fn beside_bans_in<P: Packet, L: FlatSource>(
         Ok(governing) => governing,
         Err(reason) => return judged(packet, HOST_SCOPE, reason, generation, maps::is_probe()),
     };
-    let reason = if lists.is_banned(overrides, scope) {
-        banned(config.flags)
+    let found = if lists.is_banned(overrides, scope) {
+        Judged::Quietly(banned(config.flags))
     } else {
         judge(&lists, config, || &slot_head(generation).host, scope)
     };
-    judged(packet, scope, reason, generation, maps::is_probe())
+    match found {
+        Judged::Quietly(reason) => judged(packet, scope, reason, generation, maps::is_probe()),
+        Judged::Answered(reason) => answered(packet, scope, reason, generation, maps::is_probe()),
+    }
 }

@@ -67,7 +67,7 @@ impl<P: Packet> Load for Whole<P> {
 /// An offset of 17 bits, to the verifier too: the compiler may compare a copy of it, or its
 /// lower half, from which the verifier of Linux 6.12 learns nothing of the whole.
 #[inline(always)]
-fn bounded(offset: usize) -> usize {
+pub(crate) fn bounded(offset: usize) -> usize {
     let mut offset = offset as u64;
     // SAFETY: changes nothing but its operand.
     unsafe {

@@ -45,6 +45,7 @@ pub const DEFAULT_BPFFS_DIR: &str = "/sys/fs/bpf/netpolicy";
 pub const DETACHED_MARKER: &str = "detached";
 
 const DEFAULT_EVENTS_PER_SECOND: u32 = 1000;
+const DEFAULT_RESETS_PER_SECOND: u32 = 1000;
 const DEFAULT_VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Everything that can be configured.
@@ -72,6 +73,8 @@ pub struct Config {
     pub engine: EngineChoice,
     /// Drop events reported per second, all CPUs together.
     pub events_per_second: u32,
+    /// Denied attempts answered by a reset per second, each CPU for itself.
+    pub resets_per_second: u32,
     /// The most that a host may have.
     pub limits: Limits,
     /// What is never banned.
@@ -172,6 +175,7 @@ impl Default for Config {
             hook: HookChoice::default(),
             engine: EngineChoice::default(),
             events_per_second: DEFAULT_EVENTS_PER_SECOND,
+            resets_per_second: DEFAULT_RESETS_PER_SECOND,
             limits: Limits::default(),
             bans: BansConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
@@ -350,6 +354,9 @@ impl Config {
         if let Some(rate) = file.events_per_second {
             self.events_per_second = rate;
         }
+        if let Some(rate) = file.resets_per_second {
+            self.resets_per_second = rate;
+        }
         if let Some(text) = file.verify_interval {
             match humantime::parse_duration(text.get_ref()) {
                 Ok(interval) if interval >= Duration::from_secs(1) => {
@@ -414,6 +421,7 @@ struct File {
     bpffs: Option<BpffsChoice>,
     engine: Option<EngineChoice>,
     events_per_second: Option<u32>,
+    resets_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
     limits: Option<FileLimits>,
     bans: Option<FileBans>,

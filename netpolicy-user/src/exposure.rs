@@ -119,6 +119,7 @@ pub fn interface(attached: AttachedInterface) -> Interface {
         reason: Some(attached.reason).filter(|reason| !reason.is_empty()),
         ahead: attached.ahead,
         offloads: attached.offloads,
+        unanswered: attached.unanswered.map(str::to_owned),
         elsewhere: !attached.is_here,
         ..Interface::new(&attached.name, attached.index, attached.hook.into())
     }
@@ -176,6 +177,7 @@ mod tests {
             link_layer: None,
             reason: String::new(),
             offloads: Vec::new(),
+            unanswered: None,
         }
     }
 

@@ -173,7 +173,11 @@ fn chain(error: &DatapathError) -> String {
 /// # Errors
 /// Nothing is pinned, or not permitted to look.
 pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
-    let CounterSnapshot { rows, events } = Reader::open(bpffs_dir)?.counters();
+    let CounterSnapshot {
+        rows,
+        events,
+        resets,
+    } = Reader::open(bpffs_dir)?.counters();
     let rows = rows
         .into_iter()
         .map(|(scope, reason, packets)| CounterRow {
@@ -192,6 +196,9 @@ pub fn counters(bpffs_dir: &Path) -> anyhow::Result<Counters> {
         events_sent: events.sent,
         events_limited: events.limited,
         events_overflowed: events.overflowed,
+        resets_sent: resets.sent,
+        resets_limited: resets.limited,
+        resets_withheld: resets.withheld,
     })
 }
 

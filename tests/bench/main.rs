@@ -15,6 +15,7 @@
     reason = "rounded figures; random numbers"
 )]
 
+mod answer;
 mod apply;
 mod bound;
 mod cache;
@@ -80,8 +81,8 @@ struct Args {
     only: Vec<String>,
 }
 
-const NAMES: [&str; 9] = [
-    "chase", "bound", "rate", "verdict", "write", "effect", "apply", "sql", PASSING,
+const NAMES: [&str; 10] = [
+    "chase", "bound", "rate", "verdict", "answer", "write", "effect", "apply", "sql", PASSING,
 ];
 /// Takes as long as many of the others together: measured only where it is named.
 const PASSING: &str = "passing";
@@ -198,6 +199,9 @@ fn full(args: &Args, report: &mut Report) {
         for family in [Family::V4, Family::V6] {
             sizes().for_each(|entries| verdict::run(report, family, entries));
         }
+    }
+    if args.wants("answer") {
+        answer::run(report);
     }
     if args.wants("effect") {
         sizes().for_each(|entries| effect::run(report, entries));

@@ -10,6 +10,8 @@ use netpolicy_tests::netns::{End, NetNs, join};
 
 /// The tested end's name in its namespace.
 pub(crate) const TESTED: &str = "tested";
+/// The generator's end's name in its namespace.
+pub(crate) const SENDING: &str = "sending";
 
 /// A veth pair: the generator's end, and the end where a filter is tested.
 pub(crate) struct Wire {
@@ -26,7 +28,7 @@ impl Wire {
         join(
             End {
                 ns: &sender,
-                interface: "sending",
+                interface: SENDING,
                 mac: "02:00:00:00:00:01",
             },
             End {
@@ -36,7 +38,7 @@ impl Wire {
             },
         );
         let ifindex = sender
-            .run(|| nix::net::if_::if_nametoindex("sending"))
+            .run(|| nix::net::if_::if_nametoindex(SENDING))
             .expect("the wire's end");
         let devices = receiver
             .run(|| File::open("/proc/thread-self/net/dev"))

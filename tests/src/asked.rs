@@ -151,6 +151,7 @@ pub fn state_of(of: &Rules) -> State {
     };
     let mut changes = vec![Change::SetHost {
         mode: Some(mode(of.host_observes)),
+        on_deny: None,
         failsafe_ports: Some(of.failsafe.iter().map(ToString::to_string).collect()),
     }];
     for (number, service) in of.services.iter().enumerate() {

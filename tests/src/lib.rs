@@ -37,6 +37,7 @@ pub mod pins;
 pub mod process;
 pub mod python;
 pub mod reference;
+pub mod reset;
 pub mod residue;
 pub mod rules;
 pub mod server;

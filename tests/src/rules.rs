@@ -12,7 +12,7 @@ use netpolicy_user::datapath::{
     self, BanLists, Datapath, DatapathError, Hook, LinkLayer, Opened, Reader, packet,
 };
 use netpolicy_user::model::change::{Change, ListEdit, ListInput};
-use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
+use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, OnDeny, State};
 
 use crate::id;
 
@@ -96,6 +96,7 @@ pub fn service(name: &str, ports: &[&str], combine: Combine, mode: Mode) -> Chan
         ports: ports.iter().map(ToString::to_string).collect(),
         combine,
         mode,
+        on_deny: OnDeny::Drop,
         comment: None,
     }
 }
@@ -105,6 +106,7 @@ pub fn service(name: &str, ports: &[&str], combine: Combine, mode: Mode) -> Chan
 pub fn host_mode(mode: Mode) -> Change {
     Change::SetHost {
         mode: Some(mode),
+        on_deny: None,
         failsafe_ports: None,
     }
 }

@@ -312,6 +312,7 @@ pub fn alterations(from: usize, to: usize) -> Vec<Change> {
         ports: Some(ports),
         combine: None,
         mode: None,
+        on_deny: None,
         comment: None,
     });
     let policies = [

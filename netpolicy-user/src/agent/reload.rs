@@ -130,6 +130,7 @@ fn applicable(running: &Config, wanted: &Config) -> Config {
         interfaces: wanted.interfaces,
         unfiltered_interfaces: wanted.unfiltered_interfaces,
         events_per_second: wanted.events_per_second,
+        resets_per_second: wanted.resets_per_second,
         limits: wanted.limits,
         bans: wanted.bans,
         verify_interval: wanted.verify_interval,

@@ -18,7 +18,7 @@ use super::http::quota::Quota;
 use super::http::routes;
 use super::http::serve::{self, Connections};
 use super::http::{socket, standing};
-use super::kernel::{EventSource, Inspection, interfaces};
+use super::kernel::{Allowance, EventSource, Inspection, interfaces};
 use super::reload::{ReadConfig, Reloader, Running};
 use super::snapshot::Snapshot;
 use super::upkeep::watch as store_watch;
@@ -167,8 +167,14 @@ fn background(
         .spawn(move || denied::name_events(named, &snapshots, &hub))?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let running = app.running.clone();
-    let per_cpu = move || stream::allowance(running.borrow().config.events_per_second, cpus);
-    tasks.spawn(stream::pump(new_sources, per_cpu, app.hub.clone(), raw));
+    let allowance = move || {
+        let config = &running.borrow().config;
+        Allowance {
+            events: stream::allowance(config.events_per_second, cpus),
+            resets_per_second: config.resets_per_second.into(),
+        }
+    };
+    tasks.spawn(stream::pump(new_sources, allowance, app.hub.clone(), raw));
     tasks.spawn(stream::count_lost(app.inspector.clone(), app.hub.clone()));
 
     let supervisor = app.supervisor.clone();

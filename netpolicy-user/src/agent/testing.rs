@@ -98,6 +98,7 @@ pub(super) fn add_service(name: &str, port: &str) -> Change {
         ports: vec![port.to_owned()],
         combine: Default::default(),
         mode: Default::default(),
+        on_deny: Default::default(),
         comment: None,
     }
 }

@@ -25,6 +25,10 @@ pub struct Interface {
     /// agent attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offloads: Vec<String>,
+    /// Why denied attempts get no reset here, whatever a scope's `on_deny` says; left out where
+    /// they can get one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
     /// Whether it moved to another network namespace, where it is still filtered.
     #[serde(default, skip_serializing_if = "is_false")]
     pub elsewhere: bool,
@@ -41,6 +45,7 @@ impl Interface {
             reason: None,
             ahead: Vec::new(),
             offloads: Vec::new(),
+            unanswered: None,
             elsewhere: false,
         }
     }

@@ -27,6 +27,9 @@ pub struct ExplainView {
     pub enforced: bool,
     /// What becomes of it.
     pub verdict: Verdict,
+    /// Whether its sender gets a TCP reset, as far as the limit and the interface allow it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
     /// Why.
     pub reason: Cause,
     /// The reason in a sentence.

@@ -13,6 +13,7 @@ mod lists;
 mod paged;
 mod problem;
 mod safety;
+mod services;
 mod sql;
 mod texts;
 mod verdict;
@@ -41,13 +42,13 @@ pub use self::safety::{
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
     RescuedView,
 };
+pub use self::services::{HostView, ServiceView};
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
 pub use self::verdict::{Cause, EngineName, PacketAction, Phase, Verdict};
 pub use crate::model::Outcome;
 pub use crate::model::effect::{Becomes, Effect, Opening};
 pub use crate::model::plan::{PlanAction, PlanItem};
-use crate::model::{Combine, Mode};
 
 /// The header of a backup with its BLAKE3, hex.
 pub const BACKUP_DIGEST: &str = "x-netpolicy-blake3";
@@ -86,6 +87,9 @@ pub struct AgentStatus {
     /// Scopes whose mode is "observe", in which denials by their own lists drop
     /// nothing: "host", services' names.
     pub observing: Vec<String>,
+    /// Scopes that enforce and answer denied attempts by a TCP reset: "host", services' names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answering: Vec<String>,
     /// Rules in all lists.
     pub rules: u64,
     /// Unexpired bypasses.
@@ -239,34 +243,6 @@ pub struct RuleView {
     pub place: Option<String>,
 }
 
-/// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ServiceView {
-    /// Its name.
-    pub name: String,
-    /// Its ports, as in "5432,7000-7010".
-    pub ports: String,
-    /// How its policies stand to the host's.
-    pub combine: Combine,
-    /// Whether its denials drop.
-    pub mode: Mode,
-    /// Names of the policies bound to it.
-    pub policies: Vec<String>,
-    /// Its comment.
-    pub comment: Option<String>,
-}
-
-/// The host's settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct HostView {
-    /// Whether the host's denials drop.
-    pub mode: Mode,
-    /// Failsafe ports, as in "22".
-    pub failsafe_ports: String,
-    /// Names of the policies bound to the host.
-    pub policies: Vec<String>,
-}
-
 /// The answer to every change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
@@ -351,6 +327,16 @@ pub struct Counters {
     pub events_limited: u64,
     /// Events not written: the ring buffer was full.
     pub events_overflowed: u64,
+    /// Denied attempts that were answered by a reset.
+    #[serde(default)]
+    pub resets_sent: u64,
+    /// Those that were to be, and were not: over the rate limit.
+    #[serde(default)]
+    pub resets_limited: u64,
+    /// Those that were to be, and were not: the interface cannot, or it was not a plain attempt
+    /// to an address of this host.
+    #[serde(default)]
+    pub resets_withheld: u64,
 }
 
 /// One counter.

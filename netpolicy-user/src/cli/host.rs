@@ -3,10 +3,10 @@
 use super::context::Context;
 use super::failure::Exit;
 use super::safety::Safety;
-use super::service::mode_parser;
+use super::service::{mode_parser, on_deny_parser};
 use super::submit::submit;
-use crate::model::Mode;
 use crate::model::change::Change;
+use crate::model::{Mode, OnDeny};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum HostCommand {
@@ -30,6 +30,10 @@ struct HostSettings {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,
+    /// What the sender of an attempt gets that is denied on a port of no service: nothing, or a
+    /// TCP reset
+    #[arg(long, value_parser = on_deny_parser())]
+    on_deny: Option<OnDeny>,
     /// Ports on which nothing is ever judged, all of them; `none` for none
     #[arg(long, value_name = "PORTS", value_delimiter = ',', value_parser = port)]
     failsafe_ports: Option<Vec<String>>,
@@ -58,6 +62,7 @@ pub(super) async fn run(command: HostCommand, cx: &mut Context<'_>) -> anyhow::R
             submit(
                 &Change::SetHost {
                     mode: args.set.mode,
+                    on_deny: args.set.on_deny,
                     failsafe_ports,
                 },
                 &args.safety,

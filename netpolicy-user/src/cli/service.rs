@@ -7,7 +7,7 @@ use super::failure::{Exit, Failure};
 use super::safety::Safety;
 use super::submit::submit;
 use crate::model::change::Change;
-use crate::model::{Combine, Mode, known};
+use crate::model::{Combine, Mode, OnDeny, known};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ServiceCommand {
@@ -43,6 +43,9 @@ pub(super) struct AddArgs {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser(), default_value = "enforce")]
     mode: Mode,
+    /// What the sender of a denied attempt gets: nothing, or a TCP reset
+    #[arg(long, value_parser = on_deny_parser(), default_value = "drop")]
+    on_deny: OnDeny,
     /// Description
     #[arg(long)]
     comment: Option<String>,
@@ -72,6 +75,9 @@ struct ServiceAlterations {
     /// Whether denied attempts are dropped, or only counted and reported
     #[arg(long, value_parser = mode_parser())]
     mode: Option<Mode>,
+    /// What the sender of a denied attempt gets: nothing, or a TCP reset
+    #[arg(long, value_parser = on_deny_parser())]
+    on_deny: Option<OnDeny>,
     /// Description; an empty one removes it
     #[arg(long)]
     comment: Option<String>,
@@ -98,6 +104,7 @@ pub(super) async fn run(command: ServiceCommand, cx: &mut Context<'_>) -> anyhow
                 ports,
                 combine: a.combine,
                 mode: a.mode,
+                on_deny: a.on_deny,
                 comment: a.comment,
             };
             (change, a.safety)
@@ -108,6 +115,7 @@ pub(super) async fn run(command: ServiceCommand, cx: &mut Context<'_>) -> anyhow
                 ports: a.set.port,
                 combine: a.set.combine,
                 mode: a.set.mode,
+                on_deny: a.set.on_deny,
                 comment: a.set.comment,
             };
             (change, a.safety)
@@ -149,6 +157,14 @@ pub(super) fn mode_parser() -> impl TypedValueParser<Value = Mode> {
     PossibleValuesParser::new(["enforce", "observe"]).map(|text| match text.as_str() {
         "observe" => Mode::Observe,
         _ => Mode::Enforce,
+    })
+}
+
+/// `drop` or `reset`.
+pub(super) fn on_deny_parser() -> impl TypedValueParser<Value = OnDeny> {
+    PossibleValuesParser::new(["drop", "reset"]).map(|text| match text.as_str() {
+        "reset" => OnDeny::Reset,
+        _ => OnDeny::Drop,
     })
 }
 

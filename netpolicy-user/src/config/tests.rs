@@ -41,6 +41,7 @@ unfiltered_interfaces = ["docker0", "br-*"]
 xdp_mode = "generic"
 engine = "lpm"
 events_per_second = 7
+resets_per_second = 8
 verify_interval = "5m"
 [limits]
 policies = 3
@@ -65,6 +66,7 @@ never = ["192.0.2.0/24", "2001:db8::7"]
             hook: HookChoice::Generic,
             engine: EngineChoice::Lpm,
             events_per_second: 7,
+            resets_per_second: 8,
             limits: Limits {
                 policies: 3,
                 rules_per_list: 4
@@ -182,7 +184,7 @@ fn all_errors_of_a_file_are_reported_in_its_order() {
             "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
             "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
             "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
-            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, verify_interval or limits",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval or limits",
             "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
             "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
             "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
@@ -236,6 +238,7 @@ fn default_file_names_every_key_with_its_default() {
         bpffs,
         engine,
         events_per_second,
+        resets_per_second,
         verify_interval,
         limits,
         bans,
@@ -248,10 +251,11 @@ fn default_file_names_every_key_with_its_default() {
         socket.is_some() && state_dir.is_some() && bpffs_dir.is_some(),
         interfaces.is_some() && unfiltered_interfaces.is_some(),
         hook.is_some() && xdp_mode.is_none() && bpffs.is_some() && engine.is_some(),
-        events_per_second.is_some() && verify_interval.is_some() && bans.is_some(),
+        events_per_second.is_some() && resets_per_second.is_some(),
+        verify_interval.is_some() && bans.is_some(),
         policies.is_some() && rules_per_list.is_some(),
     ];
-    assert_eq!(present, [true; 5]);
+    assert_eq!(present, [true; 6]);
 }
 
 #[test]

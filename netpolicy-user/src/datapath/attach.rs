@@ -46,6 +46,8 @@ pub struct AttachedInterface {
     pub reason: String,
     /// Offloads that attaching changed, where this process attached.
     pub offloads: Vec<String>,
+    /// Why denied attempts are not answered here; `None`: they can be.
+    pub unanswered: Option<&'static str>,
 }
 
 /// A link, and where its pin says that it was attached.
@@ -148,6 +150,7 @@ pub(super) fn behind(
                     hook,
                     link.refused.as_deref(),
                 ),
+                unanswered: hook::unanswered(&netdevs.driver(&device), hook),
                 link_layer: device::link_layer(&device).ok(),
                 name: device.name,
                 index: info.ifindex,
@@ -167,6 +170,7 @@ pub(super) fn behind(
                 link_layer: None,
                 reason: String::new(),
                 offloads: Vec::new(),
+                unanswered: Some("it is in another network namespace"),
             },
         });
     }

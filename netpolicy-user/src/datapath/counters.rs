@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use netpolicy_common::{CpuState, EventStats, HOST_SCOPE, MAX_SCOPES, Reason, ScopeId};
+use netpolicy_common::{
+    CpuState, EventStats, HOST_SCOPE, MAX_SCOPES, Reason, ResetStats, ScopeId,
+};
 
 use super::{
     maps::Maps,
@@ -16,12 +18,17 @@ pub struct CounterSnapshot {
     pub rows: Vec<(ScopeId, Reason, u64)>,
     /// What became of events, all CPUs together.
     pub events: EventStats,
+    /// What became of resets, all CPUs together.
+    pub resets: ResetStats,
 }
 
 // Places of words in a CPU's state.
 const SENT: usize = std::mem::offset_of!(CpuState, events.sent) / 8;
 const LIMITED: usize = std::mem::offset_of!(CpuState, events.limited) / 8;
 const OVERFLOWED: usize = std::mem::offset_of!(CpuState, events.overflowed) / 8;
+const RESETS_SENT: usize = std::mem::offset_of!(CpuState, resets.sent) / 8;
+const RESETS_LIMITED: usize = std::mem::offset_of!(CpuState, resets.limited) / 8;
+const RESETS_WITHHELD: usize = std::mem::offset_of!(CpuState, resets.withheld) / 8;
 const PACKETS: usize = std::mem::offset_of!(CpuState, packets) / 8;
 
 /// A word of every CPU.
@@ -63,6 +70,12 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
     CounterSnapshot {
         rows,
         events: read_event_stats(maps),
+        resets: ResetStats {
+            sent: sum(&maps.cpus, RESETS_SENT),
+            limited: sum(&maps.cpus, RESETS_LIMITED),
+            withheld: sum(&maps.cpus, RESETS_WITHHELD),
+            due_ns: 0,
+        },
     }
 }
 

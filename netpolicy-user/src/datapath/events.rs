@@ -36,6 +36,11 @@ impl EventReader {
     pub fn grant(&mut self, per_cpu: u64) {
         counters::grant(&self.control, per_cpu);
     }
+
+    /// Lets every CPU send this many resets a second from now on.
+    pub fn limit_resets(&mut self, per_second: u64) {
+        self.control.set_resets_per_second(per_second);
+    }
 }
 
 impl AsFd for EventReader {

@@ -5,7 +5,7 @@
 use crate::{
     api::Attachment,
     config::HookChoice,
-    netdev::{Mode, Native, native},
+    netdev::{Mode, Native, native, sends_nothing},
 };
 
 /// A hook of an interface's ingress.
@@ -127,6 +127,16 @@ pub(super) fn reason(
     }
 }
 
+/// Why denied attempts are dropped without an answer on interfaces of a driver that are filtered at
+/// this hook, whatever a scope says; `None`: they can be answered.
+pub(super) fn unanswered(driver: &str, hook: Hook) -> Option<&'static str> {
+    match hook {
+        Hook::Native => sends_nothing(driver),
+        // A redirect, and in the generic hook `XDP_TX`, go the way of all that is sent.
+        Hook::Generic | Hook::Tcx | Hook::Clsact => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +177,18 @@ mod tests {
         assert_eq!(reason(auto, "ena", Hook::Tcx, Some(busy)), busy);
         let tcx = Some(HookChoice::Tcx);
         assert_eq!(reason(tcx, "ena", Hook::Tcx, None), "as configured");
+    }
+
+    #[test]
+    fn only_native_xdp_of_some_drivers_does_not_answer() {
+        for driver in DRIVERS {
+            for hook in [Hook::Generic, Hook::Tcx, Hook::Clsact] {
+                assert_eq!(unanswered(driver.name, hook), None, "{}", driver.name);
+            }
+        }
+        let why = unanswered("veth", Hook::Native);
+        assert!(why.is_some_and(|why| why.contains("peer")), "{why:?}");
+        assert_eq!(unanswered("ixgbe", Hook::Native), None);
     }
 
     #[test]

@@ -396,6 +396,11 @@ impl Datapath {
         reader::probe(&asked[at].1, frame, context)
     }
 
+    /// Lets every CPU send this many resets a second, from now on and without this process.
+    pub fn limit_resets(&self, per_second: u64) {
+        self.maps.control.set_resets_per_second(per_second);
+    }
+
     /// Opens the events. There is one read position: only one reader should exist.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ use crate::{
     netdev::{Device, Netdevs},
 };
 
+mod answering;
 mod place;
 
 /// The links of one agent, and the programs that they run. Clones are the same.
@@ -112,7 +113,11 @@ impl Links {
     /// No such interface, loopback, frames that no program reads, another program there, or the
     /// driver's refusal.
     pub fn attach(&self, interface: &str) -> Result<AttachedInterface, DatapathError> {
-        self.lock().attach(interface)
+        let mut inner = self.lock();
+        let attached = inner.attach(interface)?;
+        // Filtered it is in any case; `keep` tries again, and says what is wrong.
+        let _ = inner.tell_answering();
+        Ok(attached)
     }
 
     /// Where an interface is filtered at another hook than the choice would have it, attaches
@@ -158,12 +163,18 @@ impl Links {
         self.lock().filtered()
     }
 
-    /// Lets go of links that have ended, and puts pins back that were removed.
+    /// Lets go of links that have ended, and puts pins back that were removed. Tells the program
+    /// at which interfaces it can answer.
     ///
     /// # Errors
     /// The pins cannot be listed or made: filtering ends with this process then.
     pub fn keep(&self) -> Result<Kept, DatapathError> {
-        self.lock().keep()
+        let mut inner = self.lock();
+        let kept = inner.keep()?;
+        if let Err(error) = inner.tell_answering() {
+            tracing::debug!(%error, "denied attempts may not be answered");
+        }
+        Ok(kept)
     }
 
     /// The interface of this name in the network namespace of the agent.

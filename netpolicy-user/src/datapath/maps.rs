@@ -3,11 +3,12 @@
 use std::{io, path::Path};
 
 use aya::{
-    maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf},
+    maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf},
     programs::ProgramInfo,
 };
 use netpolicy_common::{
-    BAN_SLOTS, BanScopes, Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo,
+    Answering, BAN_SLOTS, BanScopes, Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS,
+    SlotInfo,
 };
 
 use super::{
@@ -23,6 +24,9 @@ pub(super) type TrieV6 = LpmTrie<MapData, KeyV6, u8>;
 /// What is in force, and what most packets need of it: a map that is memory-mapped here, and a
 /// variable of this name in the program.
 pub(super) const CONTROL: &str = "CONTROL";
+
+/// Where the program can answer.
+pub(super) const ANSWERING: &str = "ANSWERING";
 
 /// `BPF_MAP_TYPE_ARRAY` and `BPF_F_MMAPABLE` of `linux/bpf.h`.
 pub(super) const ARRAY: u32 = 2;
@@ -48,6 +52,7 @@ pub(super) const PINNED: &[(&str, MapType)] = &[
     ("BANS", MapType::Array),
     ("BAN_V4", MapType::LpmTrie),
     ("BAN_V6", MapType::LpmTrie),
+    (ANSWERING, MapType::Hash),
     ("CPUS", MapType::Array),
     ("EVENTS", MapType::RingBuf),
 ];
@@ -132,7 +137,7 @@ impl Maps {
 /// Whether a program of this engine reads what is written to this map here.
 fn must_use(engine: Engine, name: &str) -> bool {
     match name {
-        CONTROL | "GOVERNANCE" | "CPUS" | "BYPASS_V4" | "BYPASS_V6" => true,
+        CONTROL | "GOVERNANCE" | "CPUS" | "BYPASS_V4" | "BYPASS_V6" | ANSWERING => true,
         "ARENA" | "BANS" => engine == Engine::Flat,
         "BLOCK_V4" | "BLOCK_V6" | "ALLOW_V4" | "ALLOW_V6" | "BAN_V4" | "BAN_V6" => {
             engine == Engine::Lpm
@@ -150,6 +155,14 @@ fn ids(dir: &Path) -> Result<Vec<(&'static str, u32)>, DatapathError> {
 /// of [`Maps`], since they are read elsewhere.
 pub(super) fn open_events(dir: &Path) -> Result<(RingBuf<MapData>, ControlPage), DatapathError> {
     Ok((typed(dir, "EVENTS")?, control(dir, true)?))
+}
+
+/// Opens what tells the program where it can answer. Not part of [`Maps`] either: it is written
+/// by who attaches.
+pub(super) fn open_answering(
+    dir: &Path,
+) -> Result<HashMap<MapData, u32, Answering>, DatapathError> {
+    typed(dir, ANSWERING)
 }
 
 /// Bytes of the control map.

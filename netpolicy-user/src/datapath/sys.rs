@@ -189,6 +189,16 @@ impl ControlPage {
         Overrides(self.overrides_word().load(Ordering::Acquire))
     }
 
+    /// Limits the resets that each CPU may send in a second.
+    pub(super) fn set_resets_per_second(&self, limit: u64) {
+        // SAFETY: mapped for as long as `self` lives, 8-byte aligned, and only ever accessed as
+        // whole words.
+        let word = unsafe {
+            AtomicU64::from_ptr(&raw mut (*self.head.as_ptr()).resets_per_second)
+        };
+        word.store(limit, Ordering::Relaxed);
+    }
+
     /// Tells the program how many bypasses there are to look up.
     pub(super) fn set_bypasses(&self, count: u32) {
         self.set_overrides(|before| Overrides::new(count, before.ban_set()));

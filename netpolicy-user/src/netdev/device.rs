@@ -11,6 +11,7 @@ use netlink_packet_core::NlasIterator;
 /// `struct ifinfomsg`.
 const HEADER: usize = 16;
 
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
@@ -65,6 +66,8 @@ pub struct Device {
     pub driver: Option<String>,
     /// Its MTU, bytes.
     pub mtu: u32,
+    /// Its link-layer address, if it has one of Ethernet.
+    pub link_address: Option<[u8; 6]>,
     /// Its hardware type, an `ARPHRD_*` of `linux/if_arp.h`.
     pub hardware_type: u16,
     /// Whether it is up (`IFF_UP`).
@@ -108,6 +111,7 @@ impl Device {
             let nla = nla.ok()?;
             let value = nla.value();
             match nla.kind() {
+                IFLA_ADDRESS => device.link_address = value.try_into().ok(),
                 IFLA_IFNAME => device.name = text(value),
                 IFLA_MTU => device.mtu = u32_at(value, 0).unwrap_or_default(),
                 IFLA_LINK => device.lower = u32_at(value, 0).filter(|&index| index != 0),

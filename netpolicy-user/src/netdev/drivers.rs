@@ -189,6 +189,21 @@ pub const DRIVERS: &[Driver] = &[
     absent("xfrm", "net/xfrm/xfrm_interface_core.c (6.1, 6.12)"),
 ];
 
+/// Why frames that native XDP sends back (`XDP_TX`) do not arrive on interfaces of this driver;
+/// `None`: they do, as the kernel demands of every driver that has native XDP at all
+/// (`NETDEV_XDP_ACT_BASIC`).
+#[must_use]
+pub fn sends_nothing(name: &str) -> Option<&'static str> {
+    match name {
+        // drivers/net/bonding/bond_main.c bond_xdp_set (6.1, 6.12): the program runs at the ports,
+        // and is told their indices.
+        "bond" => Some("a bond's native XDP runs at its ports"),
+        // drivers/net/veth.c veth_xdp_xmit, veth_xdp_flush (6.1, 6.12).
+        "veth" => Some("what veth's native XDP sends arrives only at a peer with native XDP"),
+        _ => None,
+    }
+}
+
 /// What native XDP does on interfaces of this driver; `None`: it is not in the table.
 #[must_use]
 pub fn native(name: &str) -> Option<Native> {

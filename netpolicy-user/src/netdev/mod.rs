@@ -19,7 +19,7 @@ mod watch;
 pub use clsact::TcFilter;
 pub use cover::{Cover, cover, covers, taking_all};
 pub use device::{Device, Mode, Xdp};
-pub use drivers::{DRIVERS, Driver, Native, native};
+pub use drivers::{DRIVERS, Driver, Native, native, sends_nothing};
 pub use ethtool::{Offloads, Queues};
 pub use gateways::default_gateways;
 pub use netlink::Netdevs;

@@ -35,6 +35,16 @@ impl Render for Counters {
             count(self.events_sent, "event", "events"),
             self.events_limited,
             self.events_overflowed
-        )
+        )?;
+        if self.resets_sent + self.resets_limited + self.resets_withheld > 0 {
+            writeln!(
+                out,
+                "{} sent, {} rate-limited, {} withheld",
+                count(self.resets_sent, "reset", "resets"),
+                self.resets_limited,
+                self.resets_withheld
+            )?;
+        }
+        Ok(())
     }
 }

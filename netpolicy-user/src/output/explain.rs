@@ -53,7 +53,7 @@ impl Render for ExplainView {
                 ("Scope", Some(plain(line(&self.scope)))),
                 (
                     "Verdict",
-                    Some(cell(verdict_tone(self.verdict), self.verdict.as_str())),
+                    Some(cell(verdict_tone(self.verdict), self.verdict_in_words())),
                 ),
                 ("Policies", policies),
                 (
@@ -94,6 +94,13 @@ impl Render for ExplainView {
 }
 
 impl ExplainView {
+    fn verdict_in_words(&self) -> String {
+        match self.answered {
+            true => format!("{}, answered by a TCP reset", self.verdict),
+            false => self.verdict.to_string(),
+        }
+    }
+
     fn kernel_cell(&self, unfiltered: bool) -> comfy_table::Cell {
         let Some(k) = &self.kernel else {
             let why = self

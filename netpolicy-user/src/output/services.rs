@@ -27,6 +27,7 @@ impl Render for [ServiceView] {
                         Combine::And => "and",
                     }),
                     mode(s.mode),
+                    plain(s.on_deny.to_string()),
                     plain(list(&s.policies)),
                     plain(line(s.comment.as_deref().unwrap_or(""))),
                 ]
@@ -34,7 +35,9 @@ impl Render for [ServiceView] {
             .collect();
         write_table(
             options,
-            &["NAME", "PORTS", "COMBINE", "MODE", "POLICIES", "COMMENT"],
+            &[
+                "NAME", "PORTS", "COMBINE", "MODE", "ON DENY", "POLICIES", "COMMENT",
+            ],
             rows,
             out,
         )
@@ -67,6 +70,7 @@ impl Render for HostView {
             options,
             [
                 ("Mode", Some(mode(self.mode))),
+                ("On deny", Some(plain(self.on_deny.to_string()))),
                 ("Failsafe ports", Some(plain(ports))),
                 ("Policies", Some(plain(list(&self.policies)))),
             ],

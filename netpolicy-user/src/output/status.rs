@@ -82,6 +82,8 @@ impl Render for Status {
             let what = "judged, counted and reported, but not dropped";
             cell(Tone::Warning, format!("{scopes}: {what}"))
         });
+        let answering = self.agent.as_ref().filter(|a| !a.answering.is_empty());
+        let answering = answering.map(|a| self::answering(&a.answering, &e.interfaces));
         let restart = self.agent.as_ref().filter(|a| !a.restart.is_empty());
         let restart = restart.map(|a| {
             let keys = line(&a.restart.join(", "));
@@ -114,6 +116,7 @@ impl Render for Status {
                 ("Covered", covered(&e.others)),
                 ("Not filtered", not_filtered(&e.others)),
                 ("Observing", observing),
+                ("Answering", answering),
                 ("In force", Some(plain(in_force))),
                 ("Desired", Some(desired.unwrap_or_else(not_known))),
                 ("Bans", bans),
@@ -168,6 +171,21 @@ fn offloads(interfaces: &[Interface]) -> Option<Cell> {
     let changed = interfaces.iter().flat_map(|i| &i.offloads);
     let lines: Vec<_> = changed.map(|changed| line(changed)).collect();
     (!lines.is_empty()).then(|| cell(Tone::Warning, lines.join("\n")))
+}
+
+/// Scopes whose denied attempts get a reset, and where they get none.
+fn answering(scopes: &[String], interfaces: &[Interface]) -> Cell {
+    let scopes = line(&scopes.join(", "));
+    let mut lines = vec![format!("{scopes}: denied attempts get a TCP reset")];
+    lines.extend(interfaces.iter().filter_map(|i| {
+        let why = i.unanswered.as_ref()?;
+        Some(line(&format!("not on {}, where they are dropped: {why}", i.name)))
+    }));
+    let tone = match lines.len() {
+        1 => Tone::Plain,
+        _ => Tone::Warning,
+    };
+    cell(tone, lines.join("\n"))
 }
 
 /// Interfaces whose packets pass a filtered one first.

@@ -14,8 +14,8 @@ use self::policy_test::StoredTest;
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, NamedList, NetworkRule, Policy,
-    PolicyCompat, PortSet, RuleList, Service, State,
+    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, NamedList, NetworkRule, OnDeny,
+    Policy, PolicyCompat, PortSet, RuleList, Service, State,
 };
 
 /// The format of states without named lists, which earlier versions read as well.
@@ -43,6 +43,8 @@ pub(super) struct Document {
 #[serde(deny_unknown_fields)]
 struct StoredHost {
     mode: Mode,
+    #[serde(default, skip_serializing_if = "is_drop")]
+    on_deny: OnDeny,
     failsafe_ports: Vec<String>,
     #[serde(
         default,
@@ -50,6 +52,12 @@ struct StoredHost {
         skip_serializing_if = "HostCompat::is_empty"
     )]
     compat: HostCompat,
+}
+
+/// What earlier versions do not know is left out, so that they read what has nothing of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_drop(on_deny: &OnDeny) -> bool {
+    *on_deny == OnDeny::Drop
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,6 +68,8 @@ struct StoredService {
     ports: Vec<String>,
     combine: Combine,
     mode: Mode,
+    #[serde(default, skip_serializing_if = "is_drop")]
+    on_deny: OnDeny,
     comment: Option<String>,
 }
 
@@ -227,6 +237,7 @@ impl Document {
                 ports,
                 combine,
                 mode,
+                on_deny,
                 comment,
             } = service;
             StoredService {
@@ -235,11 +246,13 @@ impl Document {
                 ports: items(ports),
                 combine: *combine,
                 mode: *mode,
+                on_deny: *on_deny,
                 comment: comment.clone(),
             }
         });
         let Host {
             mode,
+            on_deny,
             failsafe_ports,
             compat,
         } = &state.host;
@@ -247,6 +260,7 @@ impl Document {
             format: format_of(state),
             host: StoredHost {
                 mode: *mode,
+                on_deny: *on_deny,
                 failsafe_ports: items(failsafe_ports),
                 compat: *compat,
             },
@@ -376,6 +390,7 @@ impl Document {
                 ports: ports(&stored.ports)?,
                 combine: stored.combine,
                 mode: stored.mode,
+                on_deny: stored.on_deny,
                 comment: stored.comment,
             })
         });
@@ -384,6 +399,7 @@ impl Document {
         Ok(State {
             host: Host {
                 mode: self.host.mode,
+                on_deny: self.host.on_deny,
                 failsafe_ports,
                 compat: self.host.compat,
             },

@@ -47,6 +47,11 @@ impl Netpolicy {
         }
     }
 
+    /// What is loaded.
+    pub(crate) fn loaded(&mut self) -> &mut Loaded {
+        &mut self.loaded
+    }
+
     /// The program that filters.
     pub(crate) fn program(&self) -> Xdp {
         let pin = self.loaded.bpffs_dir().join("live/PROGRAM");

@@ -315,6 +315,11 @@ impl Stand {
         Err("plain attempts of an allowed source are not answered".into())
     }
 
+    /// Receives a frame at the client's end; `None` when none comes for a while.
+    pub fn receive<'b>(&self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        self.wire.receive(buffer)
+    }
+
     /// The way to its namespace by the network below a tunnel.
     ///
     /// # Panics

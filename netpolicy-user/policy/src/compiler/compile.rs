@@ -10,7 +10,7 @@ use super::reduced::ReducedBlocks;
 use super::scope::{self, CountedList, IsWorth, ListOwner, ScopeSources};
 use super::{Ruleset, ScopeRules};
 use crate::model::{
-    AllowPart, Binding, Combine, Counted, ListKind, Mode, Policy, RuleList, State,
+    AllowPart, Binding, Combine, Counted, ListKind, Mode, OnDeny, Policy, RuleList, State,
 };
 
 /// Compiles the active policies of a state.
@@ -223,6 +223,7 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
         own,
         combine: Combine::Override,
         mode: state.host.mode,
+        on_deny: state.host.on_deny,
     }];
     plans.extend(state.services.iter().map(|service| {
         let own = bound(&Binding::Service(service.name.clone()));
@@ -233,6 +234,7 @@ fn plans(state: &State) -> Vec<Plan<'_>> {
             own,
             combine: service.combine,
             mode: service.mode,
+            on_deny: service.on_deny,
         }
     }));
     plans.sort_unstable_by_key(|plan| plan.id);
@@ -249,6 +251,7 @@ struct Plan<'a> {
     counted: Vec<Counted<'a>>,
     combine: Combine,
     mode: Mode,
+    on_deny: OnDeny,
 }
 
 impl Plan<'_> {
@@ -302,9 +305,14 @@ impl Plan<'_> {
             }
         };
         let enforce = self.mode == Mode::Enforce;
+        // Where an attempt arrives says what its sender gets, whichever lists deny it.
+        let (own_drops, host_drops) = match self.on_deny {
+            OnDeny::Drop => (ScopeFlags::OWN_ENFORCE, ScopeFlags::HOST_ENFORCE),
+            OnDeny::Reset => (ScopeFlags::OWN_RESET, ScopeFlags::HOST_RESET),
+        };
         let own = !self.own.is_empty();
         set(own, ScopeFlags::OWN_LISTS);
-        set(own && enforce, ScopeFlags::OWN_ENFORCE);
+        set(own && enforce, own_drops);
         set(says_only(&self.own), ScopeFlags::OWN_ONLY);
         set(!enforce, ScopeFlags::BANS_OBSERVED);
 
@@ -312,7 +320,7 @@ impl Plan<'_> {
             self.id != HOST_SCOPE && !host.is_empty() && (!own || self.combine == Combine::And);
         let host_enforce = enforce && host_mode == Mode::Enforce;
         set(asks_host, ScopeFlags::HOST_LISTS);
-        set(asks_host && host_enforce, ScopeFlags::HOST_ENFORCE);
+        set(asks_host && host_enforce, host_drops);
         set(asks_host && says_only(host), ScopeFlags::HOST_ONLY);
         flags
     }

@@ -29,8 +29,8 @@ pub struct ScopeRules {
     /// "host" or the service's name, for display.
     pub name: String,
     /// What governs it. Only bits that matter are set: `HOST_LISTS` only while an
-    /// active policy is bound to the host, and `*_ENFORCE` and `*_ONLY` only together with
-    /// the `*_LISTS` that they qualify. No `*_LISTS` at all: no policy.
+    /// active policy is bound to the host, and `*_ENFORCE`, `*_RESET` and `*_ONLY` only together
+    /// with the `*_LISTS` that they qualify. No `*_LISTS` at all: no policy.
     pub config: ScopeConfig,
     /// Merged block lists: sorted, disjoint, maximal prefixes.
     pub block: PrefixSet,
@@ -55,7 +55,7 @@ impl Ruleset {
         if flags.has(ScopeFlags::OWN_LISTS) {
             reason = rules.judge(source, flags.has(ScopeFlags::OWN_ONLY));
             if reason.is_denial() {
-                return observed_unless(reason, flags.has(ScopeFlags::OWN_ENFORCE));
+                return observed_unless(reason, flags.own_drops());
             }
         }
         if flags.has(ScopeFlags::HOST_LISTS)
@@ -63,7 +63,7 @@ impl Ruleset {
         {
             let by_host = host.judge(source, flags.has(ScopeFlags::HOST_ONLY));
             if by_host.is_denial() {
-                return observed_unless(by_host, flags.has(ScopeFlags::HOST_ENFORCE));
+                return observed_unless(by_host, flags.host_drops());
             }
             if reason != Reason::Allowed {
                 reason = by_host;

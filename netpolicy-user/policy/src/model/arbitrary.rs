@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use crate::model::rule::{Note, Spelling};
 use crate::model::{
     AllowPart, Binding, ChangeContext, Combine, Host, Limits, Mode, Name, NamedList, NetworkRule,
-    Policy, PortSet, Rule, RuleList, Service, State,
+    OnDeny, Policy, PortSet, Rule, RuleList, Service, State,
 };
 
 /// A context for changes in tests.
@@ -113,6 +113,10 @@ fn list(most: usize) -> impl Strategy<Value = RuleList> {
 
 fn mode() -> impl Strategy<Value = Mode> {
     prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::Observe)]
+}
+
+fn on_deny() -> impl Strategy<Value = OnDeny> {
+    prop_oneof![2 => Just(OnDeny::Drop), 1 => Just(OnDeny::Reset)]
 }
 
 /// A named list without its name; some are network rules, perhaps with a whole family.
@@ -229,11 +233,11 @@ fn service_name(number: usize) -> Name {
 /// A state with some policies and up to three services, on ports 5001 to 5003.
 pub(crate) fn state() -> impl Strategy<Value = State> {
     let combine = prop_oneof![Just(Combine::Override), Just(Combine::And)];
-    let services = vec((combine, mode(), text()), 0..4);
+    let services = vec((combine, mode(), on_deny(), text()), 0..4);
     (services, vec(named_list(), 0..4)).prop_flat_map(|(services, lists)| {
         let policies = vec(policy(services.len(), lists.len()), 0..6);
-        let parts = (Just(services), Just(lists), policies, mode());
-        parts.prop_map(|(services, mut lists, mut policies, mode)| {
+        let parts = (Just(services), Just(lists), policies, mode(), on_deny());
+        parts.prop_map(|(services, mut lists, mut policies, mode, answer)| {
             for (list, number) in lists.iter_mut().zip(0..) {
                 list.name = list_name(number);
             }
@@ -244,16 +248,18 @@ pub(crate) fn state() -> impl Strategy<Value = State> {
                 services
                     .into_iter()
                     .zip(1_u16..)
-                    .map(|((combine, mode, comment), id)| Service {
+                    .map(|((combine, mode, on_deny, comment), id)| Service {
                         name: service_name(usize::from(id)),
                         id,
                         ports: PortSet::single(5000 + id),
                         combine,
                         mode,
+                        on_deny,
                         comment: comment.map(Into::into),
                     });
             let host = Host {
                 mode,
+                on_deny: answer,
                 failsafe_ports: PortSet::single(22),
                 compat: Default::default(),
             };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::list::{ListEdit, ListInput, ReferenceEdit, SourceText};
-use super::{Combine, ListKind, Mode, NetworkRule, PolicyCompat};
+use super::{Combine, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -222,6 +222,9 @@ pub enum Change {
         /// Whether its denials drop.
         #[serde(default)]
         mode: Mode,
+        /// What the sender of a denied attempt gets.
+        #[serde(default)]
+        on_deny: OnDeny,
         /// Description.
         #[serde(default)]
         comment: Option<String>,
@@ -240,6 +243,9 @@ pub enum Change {
         /// Whether its denials drop.
         #[serde(default)]
         mode: Option<Mode>,
+        /// What the sender of a denied attempt gets.
+        #[serde(default)]
+        on_deny: Option<OnDeny>,
         /// A new comment; an empty one removes it.
         #[serde(default)]
         comment: Option<String>,
@@ -256,6 +262,9 @@ pub enum Change {
         /// Whether the host's denials drop.
         #[serde(default)]
         mode: Option<Mode>,
+        /// What the sender of a denied attempt gets, on ports of no service.
+        #[serde(default)]
+        on_deny: Option<OnDeny>,
         /// New failsafe ports, all of them; may be empty.
         #[serde(default)]
         failsafe_ports: Option<Vec<String>>,

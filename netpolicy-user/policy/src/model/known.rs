@@ -103,6 +103,7 @@ mod tests {
                 ports: vec!["5432".to_owned()],
                 combine: Default::default(),
                 mode: Default::default(),
+                on_deny: Default::default(),
                 comment: None,
             };
             let cx = ChangeContext {

@@ -9,8 +9,8 @@ pub(super) use self::named::renamed_lists;
 use self::named::{lists, references};
 use super::list::{Segment, rules_of};
 use super::{
-    AllowPart, Host, ListKind, Policy, PolicyCompat, PolicyTest, Rule, RuleList, Service, State,
-    counted,
+    AllowPart, Host, ListKind, OnDeny, Policy, PolicyCompat, PolicyTest, Rule, RuleList, Service,
+    State, counted,
 };
 
 /// One difference between two states.
@@ -184,6 +184,11 @@ fn host_details(old: Option<&Host>, new: Option<&Host>) -> Vec<String> {
         old.map(|host| host.mode),
         new.map(|host| host.mode),
     );
+    answer(
+        &mut details,
+        old.map(|host| host.on_deny),
+        new.map(|host| host.on_deny),
+    );
     let ports = |host: &Host| or_none(host.failsafe_ports.to_string());
     field(
         &mut details,
@@ -207,6 +212,11 @@ fn service_details(old: Option<&Service>, new: Option<&Service>) -> Vec<String> 
     ] {
         field(&mut details, name, old, new);
     }
+    answer(
+        &mut details,
+        old.map(|service| service.on_deny),
+        new.map(|service| service.on_deny),
+    );
     comment(
         &mut details,
         old.and_then(|service| service.comment.as_deref()),
@@ -297,6 +307,13 @@ fn field<T: PartialEq + std::fmt::Display>(
         (None, Some(new)) => details.push(format!("{name}: {new}")),
         (Some(old), Some(new)) if old != new => details.push(format!("{name}: {old} -> {new}")),
         _ => {}
+    }
+}
+
+/// What a denied sender gets; nothing is said of what is new and has the default.
+fn answer(details: &mut Vec<String>, old: Option<OnDeny>, new: Option<OnDeny>) {
+    if old.is_some() || new.is_some_and(|new| new != OnDeny::default()) {
+        field(details, "on deny", old, new);
     }
 }
 

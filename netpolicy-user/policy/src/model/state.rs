@@ -30,6 +30,8 @@ pub struct State {
 pub struct Host {
     /// Whether denials drop.
     pub mode: Mode,
+    /// What the sender of an attempt gets that is denied on a port of no service.
+    pub on_deny: OnDeny,
     /// Ports on which nothing is ever judged; 22 by default.
     pub failsafe_ports: PortSet,
     /// For SQL's dialects.
@@ -49,6 +51,9 @@ pub struct Service {
     pub combine: Combine,
     /// Whether denials drop.
     pub mode: Mode,
+    /// What the sender of an attempt gets that is denied on its ports, by its policies or the
+    /// host's.
+    pub on_deny: OnDeny,
     /// Description.
     pub comment: Option<String>,
 }
@@ -74,6 +79,17 @@ pub enum Mode {
     Enforce,
     /// Denied attempts are counted and reported, and pass.
     Observe,
+}
+
+/// What the sender of a denied attempt gets. Without meaning where denials do not drop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDeny {
+    /// Nothing: its connection attempt times out.
+    #[default]
+    Drop,
+    /// A TCP reset, within limits: its connection attempt is refused at once.
+    Reset,
 }
 
 /// A named network policy.
@@ -271,6 +287,7 @@ impl Default for Host {
     fn default() -> Self {
         Self {
             mode: Mode::Enforce,
+            on_deny: OnDeny::Drop,
             failsafe_ports: PortSet::single(22),
             compat: HostCompat::default(),
         }
@@ -292,6 +309,15 @@ impl fmt::Display for Combine {
         f.write_str(match self {
             Self::Override => "override",
             Self::And => "and",
+        })
+    }
+}
+
+impl fmt::Display for OnDeny {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drop => "drop",
+            Self::Reset => "reset",
         })
     }
 }

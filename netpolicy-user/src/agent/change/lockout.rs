@@ -87,6 +87,7 @@ mod tests {
             ports: Some(ports.iter().map(|&p| p.to_owned()).collect()),
             combine: None,
             mode: None,
+            on_deny: None,
             comment: None,
         }
     }

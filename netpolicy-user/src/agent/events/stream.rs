@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::agent::error::chain;
-use crate::agent::kernel::{EventSource, Inspector};
+use crate::agent::kernel::{Allowance, EventSource, Inspector};
 use crate::api::EventLine;
 
 /// Lines that a listener may be behind before it loses some.
@@ -67,11 +67,11 @@ pub fn allowance(per_second: u32, cpus: usize) -> u64 {
     }
 }
 
-/// Drains the latest of `sources` for good and grants what each CPU may report. While there is a
+/// Drains the latest of `sources` for good and grants what each CPU may report and answer. While there is a
 /// listener, events go into `raw`; those that do not fit are lost. Ends with `sources`.
 pub async fn pump(
     mut sources: mpsc::UnboundedReceiver<Box<dyn EventSource>>,
-    per_cpu: impl Fn() -> u64,
+    allowance: impl Fn() -> Allowance,
     hub: EventHub,
     raw: mpsc::Sender<Event>,
 ) {
@@ -79,7 +79,7 @@ pub async fn pump(
     while let Some(current) = source {
         tokio::select! {
             next = sources.recv() => source = next,
-            result = pump_one(current, &per_cpu, &hub, &raw) => {
+            result = pump_one(current, &allowance, &hub, &raw) => {
                 if let Err(error) = result {
                     tracing::error!(%error, "no events: the ring buffer cannot be polled");
                 }
@@ -91,7 +91,7 @@ pub async fn pump(
 
 async fn pump_one(
     mut source: Box<dyn EventSource>,
-    per_cpu: &impl Fn() -> u64,
+    allowance: &impl Fn() -> Allowance,
     hub: &EventHub,
     raw: &mpsc::Sender<Event>,
 ) -> io::Result<()> {
@@ -105,7 +105,7 @@ async fn pump_one(
     loop {
         tokio::select! {
             _ = grants.tick() => {
-                let result = source.grant(per_cpu());
+                let result = source.grant(allowance());
                 if let Err(error) = &result && !grant_failed {
                     tracing::warn!(error = chain(error), "events may be missing");
                 }
@@ -185,7 +185,7 @@ mod tests {
         stream: UnixStream,
         _peer: UnixStream,
         events: VecDeque<Event>,
-        granted: mpsc::UnboundedSender<u64>,
+        granted: mpsc::UnboundedSender<Allowance>,
     }
 
     impl AsFd for FakeSource {
@@ -199,13 +199,13 @@ mod tests {
             self.events.pop_front()
         }
 
-        fn grant(&mut self, per_cpu: u64) -> Result<(), EnforcerError> {
-            self.granted.send(per_cpu).unwrap();
+        fn grant(&mut self, allowance: Allowance) -> Result<(), EnforcerError> {
+            self.granted.send(allowance).unwrap();
             Ok(())
         }
     }
 
-    fn source(events: usize) -> (FakeSource, mpsc::UnboundedReceiver<u64>) {
+    fn source(events: usize) -> (FakeSource, mpsc::UnboundedReceiver<Allowance>) {
         let (granted, grants) = mpsc::unbounded_channel();
         let event = crate::agent::events::denied::tests::event();
         let (stream, peer) = UnixStream::pair().unwrap();
@@ -224,9 +224,13 @@ mod tests {
         let (sources, receiver) = mpsc::unbounded_channel::<Box<dyn EventSource>>();
         assert!(sources.send(Box::new(source)).is_ok());
         let (raw, mut received) = mpsc::channel(8);
-        let pump = tokio::spawn(pump(receiver, || 7, EventHub::default(), raw));
-        assert_eq!(grants.recv().await, Some(7));
-        assert_eq!(grants.recv().await, Some(7), "and again");
+        const ALLOWANCE: Allowance = Allowance {
+            events: 7,
+            resets_per_second: 9,
+        };
+        let pump = tokio::spawn(pump(receiver, || ALLOWANCE, EventHub::default(), raw));
+        assert_eq!(grants.recv().await, Some(ALLOWANCE));
+        assert_eq!(grants.recv().await, Some(ALLOWANCE), "and again");
         assert!(received.try_recv().is_err());
         drop(sources);
         pump.await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netpolicy_common::Action;
+use netpolicy_common::{Action, ScopeId};
 
 use crate::api::{
     BanView, Cause, EntriesQuery, EntryItem, ExceptionView, ExplainView, HostView, ListView, MatchView, PacketAction,
@@ -10,8 +10,8 @@ use crate::api::{
 };
 use crate::arrival::Filtering;
 use crate::model::{
-    AllowPart, Binding, Explanation, ListKind, Name, NamedList, Policy, Rule, RuleList, RuleRef,
-    Service, State, reference,
+    AllowPart, Binding, Explanation, ListKind, Name, NamedList, OnDeny, Policy, Rule, RuleList,
+    RuleRef, Service, State, reference,
 };
 
 /// A policy in short.
@@ -198,6 +198,7 @@ pub fn service(state: &State, service: &Service) -> ServiceView {
         ports: service.ports.to_string(),
         combine: service.combine,
         mode: service.mode,
+        on_deny: service.on_deny,
         policies: bound(state, &Binding::Service(service.name.clone())),
         comment: service.comment.clone(),
     }
@@ -208,6 +209,7 @@ pub fn service(state: &State, service: &Service) -> ServiceView {
 pub fn host(state: &State) -> HostView {
     HostView {
         mode: state.host.mode,
+        on_deny: state.host.on_deny,
         failsafe_ports: state.host.failsafe_ports.to_string(),
         policies: bound(state, &Binding::Host),
     }
@@ -242,6 +244,8 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
         arrival: filtering.arrival,
         enforced: !observed,
         verdict: PacketAction::from(reason.action()).into(),
+        answered: reason.action() == Action::Drop
+            && on_deny(state, explanation.scope) == OnDeny::Reset,
         reason: reason.into(),
         policies: PoliciesSay {
             verdict: policies.into(),
@@ -302,9 +306,16 @@ pub fn banned(view: &mut ExplainView, ban: BanView) {
     view.ban = Some(ban);
 }
 
+/// What the sender of an attempt gets that is denied in a scope.
+fn on_deny(state: &State, scope: ScopeId) -> OnDeny {
+    let service = state.services.iter().find(|service| service.id == scope);
+    service.map_or(state.host.on_deny, |service| service.on_deny)
+}
+
 /// Says that the policies' verdict is not what becomes of the attempt, and why.
 pub fn not_enforced(view: &mut ExplainView, verdict: Verdict, reason: Cause, why: String) {
     view.enforced = false;
+    view.answered = false;
     view.verdict = verdict;
     view.reason = reason;
     view.sentence = why;

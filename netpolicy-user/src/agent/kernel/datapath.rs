@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use netpolicy_common::{Action, Event, EventStats, Reason};
 
-use super::enforcer::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
+use super::enforcer::{Allowance, Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
 use crate::agent::error::EnforcerError;
 use crate::arrival::{self, ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
@@ -241,8 +241,9 @@ impl EventSource for EventReader {
         self.next_event()
     }
 
-    fn grant(&mut self, per_cpu: u64) -> Result<(), EnforcerError> {
-        EventReader::grant(self, per_cpu);
+    fn grant(&mut self, allowance: Allowance) -> Result<(), EnforcerError> {
+        EventReader::grant(self, allowance.events);
+        self.limit_resets(allowance.resets_per_second);
         Ok(())
     }
 }

@@ -228,10 +228,18 @@ pub trait EventSource: AsFd + Send + 'static {
     /// The next event, if there is one.
     fn next(&mut self) -> Option<Event>;
 
-    /// Allows every CPU this many events from now on, replacing what is left of the
-    /// last allowance.
+    /// Allows every CPU this from now on, replacing what is left of the last allowance.
     ///
     /// # Errors
     /// The map cannot be written.
-    fn grant(&mut self, per_cpu: u64) -> Result<(), EnforcerError>;
+    fn grant(&mut self, allowance: Allowance) -> Result<(), EnforcerError>;
+}
+
+/// What a CPU's programs may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Events until the next allowance.
+    pub events: u64,
+    /// Resets a second; this holds on without an agent.
+    pub resets_per_second: u64,
 }

@@ -11,4 +11,4 @@ pub mod interfaces;
 
 pub use datapath::{Inspection, Kernel};
 pub use enforcement::{KernelWriter, Prepared};
-pub use enforcer::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
+pub use enforcer::{Allowance, Enforcer, EventSource, Inspector, KillSwitch, LinkSet};

@@ -136,6 +136,7 @@ async fn keys_that_a_running_agent_cannot_take_are_reported_and_no_others() {
         engine: EngineChoice::Lpm,
         unfiltered_interfaces: vec!["br-*".into()],
         events_per_second: 7,
+        resets_per_second: 8,
         limits: Limits {
             policies: 3,
             rules_per_list: 4,

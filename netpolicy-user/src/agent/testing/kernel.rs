@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
-use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason};
+use netpolicy_common::{Action, Event, EventStats, HOST_SCOPE, Reason, ResetStats};
 
 use crate::agent::error::EnforcerError;
-use crate::agent::kernel::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
+use crate::agent::kernel::{Allowance, Enforcer, EventSource, Inspector, KillSwitch, LinkSet};
 use crate::arrival::{ArrivalError, ArrivalLink, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
@@ -255,6 +255,7 @@ impl LinkSet for FakeKernel {
             ahead: Vec::new(),
             reason: String::new(),
             offloads: Vec::new(),
+            unanswered: None,
             link_layer: Some(LinkLayer::Ethernet),
         };
         let attached = self.lock().attached.clone();
@@ -320,6 +321,11 @@ impl Inspector for FakeKernel {
                 (7, Reason::NotAllowed, 1),
             ],
             events: self.event_stats()?,
+            resets: ResetStats {
+                sent: 2,
+                limited: 1,
+                ..ResetStats::default()
+            },
         })
     }
 
@@ -365,7 +371,7 @@ impl EventSource for NoEvents {
         None
     }
 
-    fn grant(&mut self, _: u64) -> Result<(), EnforcerError> {
+    fn grant(&mut self, _: Allowance) -> Result<(), EnforcerError> {
         Ok(())
     }
 }

@@ -97,7 +97,7 @@ pub(super) static POLICY: [(&str, [&str; 2]); 22] = [
         "service alter",
         [
             "netpolicy service alter postgres --port 5432,6432,7000-7010",
-            "netpolicy service alter postgres --mode enforce --confirm-within 60s",
+            "netpolicy service alter postgres --on-deny reset",
         ],
     ),
     (

@@ -209,11 +209,11 @@ fn service_host_and_bind_commands_send_their_changes() {
             "and"
         ]),
         json!({"change": "add-service", "name": "pg", "ports": ["5432", "7000-7010"],
-               "combine": "and", "mode": "enforce", "comment": null})
+               "combine": "and", "mode": "enforce", "on_deny": "drop", "comment": null})
     );
     assert_eq!(
         sends(&["host", "set", "--failsafe-ports", "none"]),
-        json!({"change": "set-host", "mode": null, "failsafe_ports": []})
+        json!({"change": "set-host", "mode": null, "on_deny": null, "failsafe_ports": []})
     );
     assert_eq!(
         sends(&["bind", "office", "--service", "pg"]),

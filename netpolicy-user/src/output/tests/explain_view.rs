@@ -69,6 +69,11 @@ Kernel      FAULT: says drop (blocked), the policies say pass (no-policy)
         ..contradicted.clone()
     };
     assert!(table(&exempt).contains("Consulted   none: this comes before any policy\n"));
+    let answered = ExplainView {
+        answered: true,
+        ..explanation()
+    };
+    assert!(table(&answered).contains("Verdict     drop, answered by a TCP reset\n"));
     let unasked = ExplainView {
         kernel: None,
         kernel_error: Some("no BTF".into()),

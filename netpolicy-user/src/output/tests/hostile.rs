@@ -82,6 +82,9 @@ fn everything(text: &str) -> usize {
         events_sent: 1,
         events_limited: 0,
         events_overflowed: 0,
+        resets_sent: 0,
+        resets_limited: 0,
+        resets_withheld: 0,
     };
     let mut status = status();
     status.faults = vec!["a".into()];

@@ -9,7 +9,7 @@ mod status_view;
 use super::*;
 use crate::api::*;
 use crate::model::ListKind;
-use crate::model::{Combine, Mode};
+use crate::model::{Combine, Mode, OnDeny};
 
 fn options() -> RenderOptions {
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
@@ -69,6 +69,7 @@ fn status() -> Status {
             active_policies: 2,
             services: 1,
             observing: Vec::new(),
+            answering: Vec::new(),
             rules: 1024,
             pending: None,
             restart: Vec::new(),
@@ -246,18 +247,20 @@ fn services_and_host_are_shown_with_their_settings() {
         ports: "5432,7000-7010".into(),
         combine: Combine::And,
         mode: Mode::Observe,
+        on_deny: OnDeny::Reset,
         policies: vec!["office".into()],
         comment: None,
     };
     shows(
         std::slice::from_ref(&service),
         "
-NAME       PORTS            COMBINE   MODE      POLICIES   COMMENT
-postgres   5432,7000-7010   and       observe   office
+NAME       PORTS            COMBINE   MODE      ON DENY   POLICIES   COMMENT
+postgres   5432,7000-7010   and       observe   reset     office
 ",
     );
     let host = HostView {
         mode: Mode::Enforce,
+        on_deny: OnDeny::Drop,
         failsafe_ports: String::new(),
         policies: vec!["office".into(), "vpn".into()],
     };
@@ -265,6 +268,7 @@ postgres   5432,7000-7010   and       observe   office
         &host,
         "
 Mode             enforce
+On deny          drop
 Failsafe ports   none
 Policies         office, vpn
 ",
@@ -311,7 +315,7 @@ fn counters_are_listed_by_scope_and_reason() {
         action: action.into(),
         packets,
     };
-    let counters = Counters {
+    let mut counters = Counters {
         rows: vec![
             row("host", "allowed", "pass", 1234),
             row("host", "blocked", "drop", 5),
@@ -320,6 +324,9 @@ fn counters_are_listed_by_scope_and_reason() {
         events_sent: 1,
         events_limited: 2,
         events_overflowed: 0,
+        resets_sent: 0,
+        resets_limited: 0,
+        resets_withheld: 0,
     };
     shows(
         &counters,
@@ -333,6 +340,9 @@ postgres   observed-blocked   pass     1000000
 ",
     );
     reads_back(&counters);
+    (counters.resets_sent, counters.resets_limited) = (1, 7);
+    assert!(table(&counters).ends_with("\n1 reset sent, 7 rate-limited, 0 withheld\n"));
+    reads_back(&counters);
 }
 
 fn explanation() -> ExplainView {
@@ -344,6 +354,7 @@ fn explanation() -> ExplainView {
         enforced: true,
         scope: "postgres".into(),
         verdict: "drop".into(),
+        answered: false,
         reason: "blocked".into(),
         sentence: "the source is on a block list".into(),
         policies: PoliciesSay {

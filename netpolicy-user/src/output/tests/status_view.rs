@@ -31,6 +31,21 @@ fn status_names_scopes_in_observe_mode() {
 }
 
 #[test]
+fn status_names_scopes_that_answer_and_interfaces_that_cannot() {
+    let mut status = status();
+    if let Some(agent) = &mut status.agent {
+        agent.answering = vec!["host".into(), "pg1".into()];
+    }
+    let line = "Answering     host, pg1: denied attempts get a TCP reset\n";
+    assert!(table(&status).contains(line), "{}", table(&status));
+    status.enforcement.interfaces[1].unanswered = Some("for a reason".into());
+    let lines = line.to_owned()
+        + "              not on eth1, where they are dropped: for a reason\n";
+    assert!(table(&status).contains(&lines), "{}", table(&status));
+    reads_back(&status);
+}
+
+#[test]
 fn no_line_ends_with_spaces_in_colour_either() {
     assert_eq!(
         trim_end("a \u{1b}[31m\u{1b}[1mdrop   \u{1b}[0m  "),

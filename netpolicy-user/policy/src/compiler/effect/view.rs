@@ -43,13 +43,13 @@ impl<'a, P: Prefix> View<'a, P> {
             view.own = Some(DecidingLists {
                 block: of(&rules.block),
                 allow: flags.has(ScopeFlags::OWN_ONLY).then(|| of(&rules.allow)),
-                enforce: flags.has(ScopeFlags::OWN_ENFORCE),
+                enforce: flags.own_drops(),
             });
         }
         let host = ruleset.scopes.first();
         let host = host.filter(|_| flags.has(ScopeFlags::HOST_LISTS));
         view.host = host
-            .filter(|_| flags.has(ScopeFlags::HOST_ENFORCE))
+            .filter(|_| flags.host_drops())
             .map(|host| DecidingLists {
                 block: of(&host.block),
                 allow: flags.has(ScopeFlags::HOST_ONLY).then(|| of(&host.allow)),

@@ -175,6 +175,7 @@ impl Worker<'_> {
                 ports,
                 combine,
                 mode,
+                on_deny,
                 comment,
             } = service;
             let old = self.state.service(name.as_str()).map(|old| old.id);
@@ -185,6 +186,7 @@ impl Worker<'_> {
                 ports: ports.unwrap_or_default(),
                 combine,
                 mode,
+                on_deny,
                 comment,
             };
             if old.is_none() {

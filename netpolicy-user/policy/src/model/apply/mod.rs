@@ -190,20 +190,29 @@ impl Worker<'_> {
                 ports,
                 combine,
                 mode,
+                on_deny,
                 comment,
-            } => self.add_service(name, ports, *combine, *mode, comment.as_deref()),
+            } => {
+                let comment = comment.as_deref();
+                self.add_service(name, ports, *combine, *mode, *on_deny, comment)
+            }
             Change::AlterService {
                 name,
                 ports,
                 combine,
                 mode,
+                on_deny,
                 comment,
-            } => self.alter_service(name, ports.as_deref(), *combine, *mode, comment.as_deref()),
+            } => {
+                let (ports, comment) = (ports.as_deref(), comment.as_deref());
+                self.alter_service(name, ports, *combine, *mode, *on_deny, comment)
+            }
             Change::RemoveService { name } => self.remove_service(name),
             Change::SetHost {
                 mode,
+                on_deny,
                 failsafe_ports,
-            } => self.set_host(*mode, failsafe_ports.as_deref()),
+            } => self.set_host(*mode, *on_deny, failsafe_ports.as_deref()),
             Change::Apply {
                 file,
                 lists,

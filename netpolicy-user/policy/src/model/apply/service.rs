@@ -3,7 +3,7 @@
 use super::{Noun, Problem, Worker, check_free};
 use crate::model::name::service_name;
 use crate::model::state::MAX_SERVICES;
-use crate::model::{Binding, Combine, Host, Mode, Name, PortSet, Service};
+use crate::model::{Binding, Combine, Host, Mode, Name, OnDeny, PortSet, Service};
 
 impl Worker<'_> {
     pub(super) fn add_service(
@@ -12,6 +12,7 @@ impl Worker<'_> {
         ports: &[String],
         combine: Combine,
         mode: Mode,
+        on_deny: OnDeny,
         comment: Option<&str>,
     ) -> Option<()> {
         let name = self.new_name(name, service_name);
@@ -35,6 +36,7 @@ impl Worker<'_> {
             ports,
             combine,
             mode,
+            on_deny,
             comment,
         });
         let added = self
@@ -53,6 +55,7 @@ impl Worker<'_> {
         ports: Option<&[String]>,
         combine: Option<Combine>,
         mode: Option<Mode>,
+        on_deny: Option<OnDeny>,
         comment: Option<&str>,
     ) -> Option<()> {
         let index = self.service(name)?;
@@ -62,6 +65,7 @@ impl Worker<'_> {
         }
         service.combine = combine.unwrap_or(service.combine);
         service.mode = mode.unwrap_or(service.mode);
+        service.on_deny = on_deny.unwrap_or(service.on_deny);
         if comment.is_some() {
             service.comment = self.comment(comment);
         }
@@ -88,6 +92,7 @@ impl Worker<'_> {
     pub(super) fn set_host(
         &mut self,
         mode: Option<Mode>,
+        on_deny: Option<OnDeny>,
         failsafe_ports: Option<&[String]>,
     ) -> Option<()> {
         let old = self.state.host.clone();
@@ -98,6 +103,7 @@ impl Worker<'_> {
         };
         self.state.host = Host {
             mode,
+            on_deny: on_deny.unwrap_or(old.on_deny),
             failsafe_ports,
             compat: old.compat,
         };

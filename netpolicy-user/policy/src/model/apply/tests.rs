@@ -69,6 +69,7 @@ fn service(name: &str, ports: &[&str]) -> Change {
         ports: ports.iter().map(|&port| port.to_owned()).collect(),
         combine: Combine::Override,
         mode: Mode::Enforce,
+        on_deny: Default::default(),
         comment: None,
     }
 }

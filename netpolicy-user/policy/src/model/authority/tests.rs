@@ -117,6 +117,7 @@ fn services_and_host_require_admin_and_root_may_do_everything() {
         ports: vec!["5432".into()],
         combine: Default::default(),
         mode: Default::default(),
+        on_deny: Default::default(),
         comment: None,
     };
     let all = Privilege::ALL.map(|privilege| grant(privilege, "user:alice"));

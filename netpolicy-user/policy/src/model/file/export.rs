@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::lists::NETWORK_RULE;
 use super::policy_tests;
 use crate::model::{
-    Binding, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State,
+    Binding, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule, RuleList, State,
     TestedAttempt, reference,
 };
 
@@ -85,6 +85,7 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
     let mut head = Out::default();
     head.line("[host]".to_owned());
     head.line(format!("mode = \"{}\"", state.host.mode));
+    head.on_deny(state.host.on_deny);
     let failsafe = state.host.failsafe_ports.to_string();
     head.strings(
         "failsafe_ports",
@@ -103,6 +104,7 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
         head.strings("ports", service.ports.to_string().split(','));
         head.line(format!("combine = \"{}\"", service.combine));
         head.line(format!("mode = \"{}\"", service.mode));
+        head.on_deny(service.on_deny);
         head.comment(service.comment.as_deref());
         sections.push(Section {
             key: SectionKey::Service(&service.name),
@@ -199,6 +201,13 @@ impl Out {
 
     fn line(&mut self, line: String) {
         self.0.push(line);
+    }
+
+    /// Left out at its default, so that earlier versions read the file.
+    fn on_deny(&mut self, on_deny: OnDeny) {
+        if on_deny != OnDeny::default() {
+            self.line(format!("on_deny = \"{on_deny}\""));
+        }
     }
 
     fn comment(&mut self, comment: Option<&str>) {

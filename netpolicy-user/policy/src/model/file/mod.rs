@@ -4,6 +4,7 @@
 //! no numbers and policies no owner yet; [`State::apply`] joins it with the state
 //! that is there. [`export`] writes a state back.
 
+mod choices;
 mod document;
 mod export;
 mod items;
@@ -24,7 +25,7 @@ use super::reader::{Reference, Tolerance};
 use super::report::{ModelErrors, Report};
 use super::{
     AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, NetworkRule,
-    PolicyCompat, PortSet, RuleList, State,
+    OnDeny, PolicyCompat, PortSet, RuleList, State,
 };
 
 pub use export::export;
@@ -53,6 +54,7 @@ pub(super) struct FileService {
     pub(super) ports: Option<PortSet>,
     pub(super) combine: Combine,
     pub(super) mode: Mode,
+    pub(super) on_deny: OnDeny,
     pub(super) comment: Option<String>,
 }
 

@@ -14,12 +14,10 @@ use crate::model::reader::{ListReader, Reference, Tolerance};
 use crate::model::report::Report;
 use crate::model::wording::NamedBy;
 use crate::model::{
-    AllowPart, Binding, ChangeContext, Combine, Host, MAX_COMMENT, Mode, Name, Policy,
-    PolicyCompat, PortSet, RuleList,
+    AllowPart, Binding, ChangeContext, Host, MAX_COMMENT, Name, Policy, PolicyCompat, PortSet,
+    RuleList,
 };
 
-const MODE: &str = "\"enforce\" or \"observe\"";
-const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 const PORTS: &str = "ports, as in [\"5432\", \"7000-7010\"]";
 pub(super) const FILES: &str = "a file name or an array of file names";
 const RULES: &str =
@@ -138,10 +136,9 @@ impl FileReader<'_, '_> {
     fn host(&mut self, root: &TomlTable<'_>) -> Host {
         let mut host = Host::default();
         if let Some(table) = root.table("host", "[host]", self.report) {
-            let table = table.with_keys(&["mode", "failsafe_ports"], self.report);
-            host.mode = table
-                .choice("mode", MODES, MODE, self.report)
-                .unwrap_or_default();
+            let table = table.with_keys(&["mode", "on_deny", "failsafe_ports"], self.report);
+            host.mode = table.mode(self.report);
+            host.on_deny = table.on_deny(self.report);
             if let Some(ports) = self.ports(&table, "failsafe_ports") {
                 host.failsafe_ports = ports;
             }
@@ -150,9 +147,7 @@ impl FileReader<'_, '_> {
     }
 
     fn services(&mut self, root: &TomlTable<'_>) -> Vec<FileService> {
-        const KEYS: &[&str] = &["name", "ports", "combine", "mode", "comment"];
-        const COMBINE: &[(&str, Combine)] =
-            &[("override", Combine::Override), ("and", Combine::And)];
+        const KEYS: &[&str] = &["name", "ports", "combine", "mode", "on_deny", "comment"];
         let mut services: Vec<FileService> = Vec::new();
         for table in root.tables("service", "[[service]]", self.report) {
             let table = table.with_keys(KEYS, self.report);
@@ -168,9 +163,8 @@ impl FileReader<'_, '_> {
                     .error_at(Some(self.document.place(table.offset())), problem);
             }
             let ports = self.ports(&table, "ports");
-            let combine = "\"override\" or \"and\"";
-            let combine = table.choice("combine", COMBINE, combine, self.report);
-            let mode = table.choice("mode", MODES, MODE, self.report);
+            let (combine, mode) = (table.combine(self.report), table.mode(self.report));
+            let on_deny = table.on_deny(self.report);
             let comment = self.comment(&table);
             let Some((name, place)) = name else { continue };
             if let Some(first) = services.iter().find(|service| service.name.is_like(&name)) {
@@ -187,8 +181,9 @@ impl FileReader<'_, '_> {
                 place,
                 name,
                 ports,
-                combine: combine.unwrap_or_default(),
-                mode: mode.unwrap_or_default(),
+                combine,
+                mode,
+                on_deny,
                 comment,
             });
         }

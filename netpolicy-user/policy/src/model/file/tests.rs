@@ -23,6 +23,30 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn answer_to_denials_is_read_and_exported_unless_it_is_the_default() {
+    let text = "[host]\non_deny = \"reset\"\n[[service]]\nname = \"pg_\"\nports = [5432]\n\
+                [[service]]\nname = \"web\"\nports = [443]\non_deny = \"reset\"\n";
+    let state = read_file(text).state;
+    let of = |state: &State| {
+        let services = state.services.iter().map(|service| service.on_deny);
+        [state.host.on_deny].into_iter().chain(services).collect::<Vec<_>>()
+    };
+    use OnDeny::{Drop, Reset};
+    assert_eq!(of(&state), [Reset, Drop, Reset]);
+    let exported = export(&state);
+    assert_eq!(exported.matches("on_deny").count(), 2, "{exported}");
+    assert_eq!(of(&read_file(&exported).state), of(&state));
+    let items = plan(&read_file("").state, &state);
+    let details: Vec<_> = items.into_iter().flat_map(|item| item.details).collect();
+    assert!(details.contains(&"on deny: drop -> reset".to_owned()), "{details:?}");
+    assert!(details.contains(&"on deny: reset".to_owned()), "{details:?}");
+    assert!(!export(&State::empty()).contains("on_deny"));
+    let message = &errors("[host]\non_deny = \"reject\"\n")[0];
+    assert!(message.starts_with("p.toml:2:11: "), "{message}");
+    assert!(message.contains("\"drop\" or \"reset\""), "{message}");
+}
+
+#[test]
 fn example_file_is_read() {
     let state = read_file(
         r#"

@@ -37,6 +37,7 @@ fn drop_of(name: &str) -> Change {
 fn host(mode: Option<Mode>, ports: Option<&[&str]>) -> Change {
     Change::SetHost {
         mode,
+        on_deny: None,
         failsafe_ports: ports.map(|ports| ports.iter().map(|&port| port.to_owned()).collect()),
     }
 }

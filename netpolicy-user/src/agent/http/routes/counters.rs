@@ -38,6 +38,9 @@ pub(super) async fn counters(State(app): State<App>) -> Result<Json<Counters>, A
             events_sent: counted.events.sent,
             events_limited: counted.events.limited,
             events_overflowed: counted.events.overflowed,
+            resets_sent: counted.resets.sent,
+            resets_limited: counted.resets.limited,
+            resets_withheld: counted.resets.withheld,
         }))
     })
     .await

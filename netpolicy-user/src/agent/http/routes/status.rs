@@ -19,7 +19,7 @@ use crate::api::{
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
 use crate::exposure;
-use crate::model::{self, Bypass, Mode, Name};
+use crate::model::{self, Bypass, Mode, Name, OnDeny};
 use crate::selection::may_be_unfiltered;
 
 /// How the agent and enforcement are.
@@ -126,6 +126,7 @@ fn read(app: &App) -> Status {
                 .count(),
             services: snapshot.state.services.len(),
             observing: observing(&snapshot.state),
+            answering: answering(&snapshot.state),
             rules: snapshot.rules,
             bypasses: bypasses.len(),
             bans: BansStatus {
@@ -199,6 +200,16 @@ pub fn unfiltered_others(app: &App, snapshot: &Snapshot) -> Vec<String> {
 fn observing(state: &model::State) -> Vec<String> {
     let host = (state.host.mode == Mode::Observe).then(|| "host".to_owned());
     let services = state.services.iter().filter(|s| s.mode == Mode::Observe);
+    host.into_iter()
+        .chain(services.map(|s| s.name.to_string()))
+        .collect()
+}
+
+/// The scopes that drop what they deny, and answer it.
+fn answering(state: &model::State) -> Vec<String> {
+    let answers = |mode, on_deny| mode == Mode::Enforce && on_deny == OnDeny::Reset;
+    let host = answers(state.host.mode, state.host.on_deny).then(|| "host".to_owned());
+    let services = state.services.iter().filter(|s| answers(s.mode, s.on_deny));
     host.into_iter()
         .chain(services.map(|s| s.name.to_string()))
         .collect()

@@ -16,7 +16,8 @@ mod sharing;
 use super::*;
 use crate::model::rule::Note;
 use crate::model::{
-    AllowPart, Binding, Combine, Mode, Policy, PortSet, Rule, RuleList, Service, Spelling,
+    AllowPart, Binding, Combine, Mode, OnDeny, Policy, PortSet, Rule, RuleList, Service,
+    Spelling,
 };
 use crate::store::*;
 
@@ -112,6 +113,7 @@ fn rich() -> State {
             ports: PortSet::parse(&["5432", "7000-7010"]).unwrap(),
             combine: Combine::And,
             mode: Mode::Observe,
+            on_deny: OnDeny::Reset,
             comment: Some("the \"main\" one".into()),
         }],
         policies: vec![

@@ -182,6 +182,7 @@ fn changes_without_effect_leave_the_state_equal() {
         },
         Change::SetHost {
             mode: None,
+            on_deny: None,
             failsafe_ports: Some(vec!["22".into()]),
         },
     ] {

@@ -95,6 +95,7 @@ fn port_belongs_to_one_service_or_is_failsafe() {
     );
     let host = |ports: &[&str]| Change::SetHost {
         mode: None,
+        on_deny: None,
         failsafe_ports: Some(ports.iter().map(|&port| port.to_owned()).collect()),
     };
     assert!(
@@ -130,6 +131,7 @@ fn altered_service_keeps_what_is_not_named() {
         ports: None,
         combine: Some(Combine::And),
         mode: None,
+        on_deny: None,
         comment: Some("why".into()),
     };
     let before = after(&[service("pg_", &["5432"])]);

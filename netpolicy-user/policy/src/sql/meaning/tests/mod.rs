@@ -57,6 +57,7 @@ impl World {
                 ports: vec![port.to_owned()],
                 combine: Default::default(),
                 mode: Default::default(),
+                on_deny: Default::default(),
                 comment: None,
             }]);
         }

@@ -28,6 +28,7 @@ fn made(name: &str) -> World {
             ports: vec!["6000".to_owned()],
             combine: Default::default(),
             mode: Default::default(),
+            on_deny: Default::default(),
             comment: None,
         },
     ]);

@@ -1,0 +1,461 @@
+//! Denied attempts that are answered by a TCP reset: what arrives, where, and what gets none.
+
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netpolicy_tests::evasion::devices::Device;
+use netpolicy_tests::evasion::{PORT, Sender, Stand, source};
+use netpolicy_tests::host::{NIC, Options};
+use netpolicy_tests::netns::{End, join};
+use netpolicy_tests::packet::{CLIENT_MAC, DOT1AD, DOT1Q, Extension, HOST_MAC, HOST_V4, Packet};
+use netpolicy_tests::reset::Reset;
+use netpolicy_tests::rules::{self, Loaded};
+use netpolicy_tests::shape::Shape;
+use netpolicy_tests::traffic::{self, Outcome};
+use netpolicy_tests::{DatabaseHost, NetNs};
+use netpolicy_user::compiler::Ruleset;
+use netpolicy_user::config::HookChoice;
+use netpolicy_user::model::{Change, OnDeny};
+
+const ALLOWED: &str = "10.0.0.1";
+const BLOCKED: &str = "10.66.0.1";
+const BLOCKED6: &str = "fd00:bad::1";
+const POLICY: &str = "policy create office --block 10.66.0.0/16 --block fd00:bad::/32";
+
+/// Before the attempt is sent again, which is after a second.
+const AT_ONCE: Duration = Duration::from_millis(700);
+
+/// How long a frame that must come may take, and one that must not is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The host blocks what [`evasion`](netpolicy_tests::evasion) calls denied, and answers.
+fn answering() -> Arc<Ruleset> {
+    let block = ["10.66.0.0/16", "fd00:bad::/32"];
+    let on_deny = Change::SetHost {
+        mode: None,
+        on_deny: Some(OnDeny::Reset),
+        failsafe_ports: None,
+    };
+    rules::ruleset(&[on_deny, rules::policy("office", None, &block, &[])])
+}
+
+fn syn(stand: &Stand, sender: Sender, v6: bool, source_port: u16) -> Shape {
+    let mut shape = Shape::syn(source(sender, v6, 0), source_port, PORT);
+    shape.ethernet = stand.device.has_ethernet();
+    shape
+}
+
+/// The resets that come at a client's end until none comes for a while.
+fn resets(stand: &Stand) -> Vec<Reset> {
+    let mut found = Vec::new();
+    let mut buffer = [0; 2048];
+    while let Some(frame) = stand.receive(&mut buffer) {
+        found.extend(Reset::read(frame, stand.device.has_ethernet()));
+    }
+    found
+}
+
+/// Sends attempts of a denied source until a reset comes.
+fn denied(stand: &Stand, v6: bool, patience: Duration) -> Option<(Shape, Reset)> {
+    let begin = Instant::now();
+    for source_port in 20_000.. {
+        let shape = syn(stand, Sender::Denied, v6, source_port);
+        assert!(stand.send(&shape.build()));
+        if let Some(reset) = resets(stand).into_iter().next_back() {
+            return Some((shape, reset));
+        }
+        if begin.elapsed() > patience {
+            return None;
+        }
+    }
+    None
+}
+
+/// Whether netpolicy answers behind a device at a hook.
+fn is_answered(device: Device, hook: HookChoice) -> bool {
+    // Of those only veth and bond have native XDP, besides tap.
+    hook != HookChoice::Native || device == Device::Tap
+}
+
+#[test]
+fn denied_attempt_gets_a_valid_reset_by_every_kind_of_device() {
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    loaded.datapath().limit_resets(u64::MAX);
+    let mut tried = Vec::new();
+    for device in Device::ALL {
+        let stand = match Stand::new(device, 1400) {
+            Ok(stand) => stand,
+            Err(why) => {
+                println!("skipped: {}: {why}", device.name());
+                continue;
+            }
+        };
+        for hook in [HookChoice::Tcx, HookChoice::Generic, HookChoice::Native] {
+            let name = format!("{}, {hook:?}", device.name());
+            if let Err(why) = stand.filter(&mut loaded, hook) {
+                println!("skipped: {name}: {why}");
+                continue;
+            }
+            loaded.apply(&answering());
+            for v6 in [false, true].into_iter().filter(|v6| device.carries(*v6)) {
+                let expected = is_answered(device, hook);
+                let patience = if expected { PATIENCE } else { Duration::ZERO };
+                let found = denied(&stand, v6, patience);
+                assert_eq!(found.is_some(), expected, "{name}, IPv6 {v6}");
+                let Some((shape, reset)) = found else { continue };
+                assert_eq!(reset.from, (shape.destination(), PORT), "{name}");
+                assert_eq!(reset.to, (shape.source, shape.source_port), "{name}");
+                assert_eq!(reset.acknowledged, shape.numbers.0 + 1, "{name}");
+                if device.has_ethernet() {
+                    assert_eq!(reset.link, [CLIENT_MAC, HOST_MAC].concat(), "{name}");
+                }
+            }
+            tried.push(name);
+            stand.unfilter(&mut loaded);
+        }
+    }
+    println!("answered or rightly not: {}", tried.join("; "));
+    assert!(tried.len() > 8, "{tried:?}");
+}
+
+/// A tap, whose frames the other end sees as they are sent.
+fn tap(loaded: &mut Loaded, hook: HookChoice) -> Stand {
+    let stand = Stand::new(Device::Tap, 1500).unwrap();
+    stand.filter(loaded, hook).unwrap();
+    loaded.apply(&answering());
+    loaded.datapath().limit_resets(u64::MAX);
+    assert!(denied(&stand, false, PATIENCE).is_some());
+    stand
+}
+
+#[test]
+fn reset_carries_the_tags_of_the_attempt() {
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    for hook in [HookChoice::Tcx, HookChoice::Generic, HookChoice::Native] {
+        let stand = tap(&mut loaded, hook);
+        for tags in [&[DOT1Q][..], &[DOT1AD, DOT1Q], &[DOT1Q, DOT1Q, DOT1Q]] {
+            for from in [BLOCKED, BLOCKED6] {
+                let mut attempt = Packet::syn(from, 5432).payload(3);
+                attempt = tags.iter().fold(attempt, |packet, tpid| packet.tag(*tpid));
+                let frame = attempt.build();
+                assert!(stand.send(&frame));
+                let found = resets(&stand);
+                let [reset] = found.as_slice() else {
+                    panic!("{hook:?}, {tags:x?}, {from}: {found:?}");
+                };
+                let sent = frame[12..].as_chunks::<4>().0.iter().take(tags.len());
+                let sent: Vec<[u8; 4]> = sent.copied().collect();
+                assert_eq!(reset.tags, sent, "{hook:?}, {from}");
+                // SYN and three bytes.
+                assert_eq!(reset.acknowledged, 1004, "{hook:?}, {from}");
+            }
+        }
+        stand.unfilter(&mut loaded);
+    }
+}
+
+/// Attempts of denied sources that are dropped without an answer, whatever the hook.
+fn unanswerable() -> Vec<(&'static str, Vec<u8>)> {
+    let mut broadcast = Packet::syn(BLOCKED, 5432).build();
+    broadcast[..6].fill(0xff);
+    let mut multicast = Packet::syn(BLOCKED6, 5432).build();
+    multicast[..6].copy_from_slice(&[0x33, 0x33, 0, 0, 0, 1]);
+    let mut of_another = Packet::syn(BLOCKED, 5432).build();
+    of_another[5] ^= 0x40;
+    let mut from_group = Packet::syn(BLOCKED, 5432).build();
+    from_group[6] |= 1;
+    let to = |last: [u8; 4]| {
+        let patch = |packet: Packet, (at, byte): (usize, &u8)| packet.patch_ip(at, *byte);
+        (16..).zip(&last).fold(Packet::syn(BLOCKED, 5432), patch).build()
+    };
+    vec![
+        ("a broadcast frame", broadcast),
+        ("a multicast frame", multicast),
+        ("a frame to another host", of_another),
+        ("a frame from a group", from_group),
+        ("to a multicast address", to([224, 0, 0, 1])),
+        ("to the broadcast address", to([255; 4])),
+        ("IPv4 options", Packet::syn(BLOCKED, 5432).options(8).build()),
+        (
+            "an extension header",
+            Packet::syn(BLOCKED6, 5432).extension(Extension::Destination(8)).build(),
+        ),
+        ("a first fragment", Packet::syn(BLOCKED, 5432).fragment(0, true).build()),
+        (
+            "a first fragment without flags",
+            Packet::syn(BLOCKED, 5432).cut_transport(8).fragment(0, true).build(),
+        ),
+        ("without ports", Packet::syn(BLOCKED, 5432).cut_transport(2).build()),
+        ("SYN and RST", Packet::tcp(BLOCKED, 5432, "SR").build()),
+    ]
+}
+
+#[test]
+fn what_is_no_plain_attempt_to_this_host_gets_no_reset() {
+    let mut loaded = Loaded::new(&rules::ruleset(&[]));
+    for hook in [HookChoice::Tcx, HookChoice::Generic, HookChoice::Native] {
+        let stand = tap(&mut loaded, hook);
+        for (what, frame) in unanswerable() {
+            assert!(stand.send(&frame), "{what}");
+            assert_eq!(resets(&stand), [], "{hook:?}: {what}");
+        }
+        let withheld = loaded.datapath().counters().resets.withheld;
+        assert!(withheld > 0, "{hook:?}");
+        // Allowed sources get none either.
+        let allowed = syn(&stand, Sender::Allowed, false, 30_000);
+        assert!(stand.send(&allowed.build()));
+        assert_eq!(resets(&stand), [], "{hook:?}");
+        assert!(denied(&stand, false, PATIENCE).is_some(), "{hook:?}: at last");
+        stand.unfilter(&mut loaded);
+    }
+}
+
+fn host_with(config: &str) -> DatabaseHost {
+    let host = DatabaseHost::with(&Options {
+        config: config.to_owned(),
+        agent: true,
+    });
+    host.ok(POLICY);
+    host.ok("host set --on-deny reset");
+    host
+}
+
+fn ethtool(ns: &NetNs, interface: &str, settings: &[&str]) {
+    let mut command = ns.command("ethtool");
+    command.args(["-K", interface]).args(settings);
+    let out = command.output().expect("run ethtool");
+    assert!(out.status.success(), "{settings:?}: {out:?}");
+}
+
+/// Fails unless an attempt is refused before it would be sent again.
+#[track_caller]
+fn assert_refused(host: &DatabaseHost, source: &str, port: u16) {
+    let begin = Instant::now();
+    let outcome = host.connect(source, port);
+    assert_eq!(outcome, Outcome::Refused, "{source} to port {port}");
+    let took = begin.elapsed();
+    assert!(took < AT_ONCE, "{source} to port {port}: {took:?}");
+}
+
+fn resets_sent(host: &DatabaseHost) -> u64 {
+    host.json("counters")["resets_sent"].as_u64().expect("a number")
+}
+
+#[test]
+fn denied_source_is_refused_at_once_whichever_end_completes_checksums() {
+    for hook in [rules::tc(), "generic"] {
+        let host = host_with(&format!("hook = \"{hook}\"\n"));
+        for (client, own) in [("on", "on"), ("on", "off"), ("off", "on"), ("off", "off")] {
+            // Received sums are checked in software.
+            ethtool(host.clients(), NIC, &["tx", client, "rx", "off"]);
+            ethtool(host.db(), NIC, &["tx", own, "rx", "off"]);
+            assert_refused(&host, BLOCKED, 5432);
+            assert_refused(&host, BLOCKED6, 5432);
+        }
+        host.assert_connects(&[(ALLOWED, 5432), (BLOCKED, 22)]);
+        assert!(resets_sent(&host) >= 8);
+        let status = host.ok("status");
+        assert!(status.contains("Answering     host: denied attempts get a TCP reset\n"), "{status}");
+        let told = host.ok(&format!("explain {BLOCKED} --port 5432"));
+        assert!(told.contains("drop, answered by a TCP reset"), "{told}");
+    }
+}
+
+#[test]
+fn checksum_is_completed_by_a_router_behind_the_host() {
+    // The attempt's sum is still to be completed where it arrives, and so is the answer's. The
+    // router's interface towards the client completes it, and the client checks it.
+    let host = host_with(&format!("hook = \"{}\"\n", rules::tc()));
+    let behind = NetNs::new();
+    let ends = [(host.clients(), "c0", "02:00:00:00:09:01"), (&behind, "c1", "02:00:00:00:09:02")];
+    let [router, client] = ends.map(|(ns, interface, mac)| End { ns, interface, mac });
+    join(router, client);
+    host.clients().add_address("c0", "198.18.9.1/24");
+    behind.add_address("c1", "198.18.9.2/24");
+    behind.ip(&["route", "add", "default", "via", "198.18.9.1"]);
+    host.clients().run(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("make it a router");
+    });
+    ethtool(host.clients(), "c0", &["tx", "off"]);
+    ethtool(&behind, "c1", &["tx", "on", "rx", "off"]);
+    let to: SocketAddr = format!("{HOST_V4}:5432").parse().expect("an address");
+    let from: IpAddr = "198.18.9.2".parse().expect("an address");
+    let attempt = || traffic::attempt(&behind, from, to, PATIENCE);
+    assert_eq!(attempt(), Outcome::Connected);
+    host.ok("policy alter office --add-block 198.18.9.0/24");
+    let begin = Instant::now();
+    assert_eq!(attempt(), Outcome::Refused);
+    assert!(begin.elapsed() < AT_ONCE);
+}
+
+#[test]
+fn denied_source_in_a_vlan_is_refused_with_and_without_tag_offloads() {
+    for hook in [rules::tc(), "generic"] {
+        let host = host_with(&format!("hook = \"{hook}\"\n"));
+        for (ns, last) in [(host.db(), 1), (host.clients(), 2)] {
+            for (lower, name, id) in [(NIC, "v5", 5), ("v5", "v6", 6)] {
+                let id_text = id.to_string();
+                ns.ip(&["link", "add", "link", lower, "name", name, "type", "vlan", "id", &id_text]);
+                ns.ip(&["link", "set", name, "up"]);
+                ns.wait_up(name);
+                ns.add_address(name, &format!("198.18.{id}.{last}/24"));
+            }
+        }
+        for offload in ["on", "off"] {
+            for ns in [host.db(), host.clients()] {
+                ethtool(ns, NIC, &["txvlan", offload, "rxvlan", offload]);
+            }
+            for id in [5, 6] {
+                let to: SocketAddr = format!("198.18.{id}.1:5432").parse().expect("an address");
+                let from = |text: &str| text.parse().expect("an address");
+                let own = from(&format!("198.18.{id}.2"));
+                let found = traffic::attempt(host.clients(), own, to, PATIENCE);
+                assert_eq!(found, Outcome::Connected, "{hook}, VLAN {id}, offloads {offload}");
+                let begin = Instant::now();
+                let found = traffic::attempt(host.clients(), from(BLOCKED), to, PATIENCE);
+                assert_eq!(found, Outcome::Refused, "{hook}, VLAN {id}, offloads {offload}");
+                assert!(begin.elapsed() < AT_ONCE, "{hook}, VLAN {id}, offloads {offload}");
+            }
+        }
+    }
+}
+
+#[test]
+fn native_xdp_on_a_veth_drops_and_status_says_why() {
+    let host = host_with("hook = \"native\"\n");
+    host.assert_times_out(&[(BLOCKED, 5432), (BLOCKED6, 5432)]);
+    host.assert_connects(&[(ALLOWED, 5432)]);
+    let counters = host.json("counters");
+    assert_eq!(counters["resets_sent"], 0, "{counters}");
+    assert!(counters["resets_withheld"].as_u64() >= Some(2), "{counters}");
+    let status = host.ok("status");
+    let line = format!("not on {NIC}, where they are dropped: ");
+    assert!(status.contains(&line), "{status}");
+    let interface = host.status()["enforcement"]["interfaces"][0].clone();
+    assert!(interface["unanswered"].is_string(), "{interface}");
+}
+
+#[test]
+fn service_and_host_answer_each_for_itself() {
+    let host = DatabaseHost::start();
+    host.ok("service add pg --port 5432 --on-deny reset");
+    host.ok(POLICY);
+    let listed = host.ok("service list");
+    assert!(listed.contains("reset"), "{listed}");
+    // By the host's lists, and then by the service's own.
+    for bound in [false, true] {
+        if bound {
+            host.ok("bind office --service pg");
+        }
+        if rules::attachment() != "native" {
+            assert_refused(&host, BLOCKED, 5432);
+        }
+        host.assert_times_out(&[(BLOCKED, 8080)]);
+        host.assert_connects(&[(ALLOWED, 5432), (ALLOWED, 8080)]);
+    }
+    host.ok("service alter pg --on-deny drop");
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+}
+
+#[test]
+fn not_allowed_source_is_refused_and_an_observed_scope_answers_nothing() {
+    let host = host_with(&format!("hook = \"{}\"\n", rules::tc()));
+    host.ok("policy create inner --allow 10.0.0.0/16");
+    assert_refused(&host, "10.7.0.1", 5432);
+    assert_refused(&host, "fd00::7", 5432);
+    let sent = resets_sent(&host);
+    host.ok("host set --mode observe");
+    host.assert_connects(&[(BLOCKED, 5432), ("10.7.0.1", 5432)]);
+    assert_eq!(resets_sent(&host), sent);
+    let exported = host.ok("export");
+    assert!(exported.contains("on_deny = \"reset\""), "{exported}");
+    assert!(!host.ok("status").contains("Answering"));
+    host.ok("host set --mode enforce --on-deny drop");
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    assert_eq!(resets_sent(&host), sent);
+}
+
+#[test]
+fn denied_source_is_refused_while_no_agent_runs() {
+    let mut host = host_with(&format!("hook = \"{}\"\n", rules::tc()));
+    assert_refused(&host, BLOCKED, 5432);
+    host.kill_agent();
+    assert_refused(&host, BLOCKED, 5432);
+    host.start_agent();
+    assert_refused(&host, BLOCKED6, 5432);
+}
+
+#[test]
+fn segments_of_an_open_connection_are_never_answered() {
+    let host = host_with(&format!("hook = \"{}\"\n", rules::tc()));
+    host.ok("policy alter office --set-block 203.0.113.9");
+    let mut sessions = [BLOCKED, BLOCKED6].map(|source| host.session(source, 5432));
+    host.ok("policy alter office --add-block 10.66.0.0/16 --add-block fd00:bad::/32");
+    assert_refused(&host, BLOCKED, 5432);
+    let sent = resets_sent(&host);
+    for stream in &mut sessions {
+        stream.write_all(b"still here").expect("write to an open connection");
+        let mut echo = [0; 10];
+        stream.read_exact(&mut echo).expect("the echo");
+        assert_eq!(&echo, b"still here");
+    }
+    let socket = host.raw();
+    for flags in ["A", "PA", "FA", "R", "RA", "SA", "SAE", "F", ""] {
+        for source in [BLOCKED, BLOCKED6] {
+            socket.send(&Packet::tcp(source, 5432, flags).build());
+        }
+    }
+    // Behind all of them.
+    assert_refused(&host, BLOCKED, 5432);
+    assert_eq!(resets_sent(&host), sent + 1);
+    // An attempt from the very address and port of a connection does not end it.
+    for stream in &mut sessions {
+        let own = stream.local_addr().expect("an address");
+        let (ip, port) = (own.ip().to_string(), own.port());
+        socket.send(&Packet::tcp_from(&ip, port, 5432, "S").build());
+        stream.write_all(b"still here").expect("write to an open connection");
+        let mut echo = [0; 10];
+        stream.read_exact(&mut echo).expect("the echo");
+    }
+}
+
+#[test]
+fn resets_are_limited_and_the_rest_is_dropped_silently() {
+    const ATTEMPTS: u16 = 400;
+    let host = host_with(&format!("hook = \"{}\"\nresets_per_second = 20\n", rules::tc()));
+    // The agent has told the limit.
+    assert_refused(&host, BLOCKED, 5432);
+    std::thread::sleep(Duration::from_millis(200));
+    let before = resets_sent(&host);
+    let (socket, begin) = (host.raw(), Instant::now());
+    for source_port in 10_000..10_000 + ATTEMPTS {
+        socket.send(&Packet::tcp_from(BLOCKED, source_port, 5432, "S").build());
+    }
+    let mut buffer = [0; 2048];
+    let mut received = 0;
+    while let Some(frame) = socket.receive(&mut buffer) {
+        received += u64::from(Reset::read(frame, true).is_some());
+    }
+    let counters = host.json("counters");
+    let count = |name: &str| counters[name].as_u64().expect("a number");
+    let sent = count("resets_sent") - before;
+    assert_eq!(received, sent);
+    // Of each CPU a tenth of a second's at once, and what it may as time passes.
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let most = cpus * (2.0 + 1.0 + begin.elapsed().as_secs_f64() * 20.0);
+    assert!(sent >= 1 && sent as f64 <= most, "{sent} of {ATTEMPTS}, {most}");
+    assert_eq!(count("resets_limited") + sent, u64::from(ATTEMPTS), "{counters}");
+    let shown = host.ok("counters");
+    assert!(shown.contains(" sent, ") && shown.contains(" rate-limited, "), "{shown}");
+    // All of them were denied all the same.
+    assert!(host.counter("host", "blocked") >= u64::from(ATTEMPTS));
+}
+
+#[test]
+fn no_resets_a_second_means_none() {
+    let host = host_with(&format!("hook = \"{}\"\nresets_per_second = 0\n", rules::tc()));
+    host.assert_times_out(&[(BLOCKED, 5432)]);
+    assert_eq!(resets_sent(&host), 0);
+}
