@@ -160,7 +160,9 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
         keep: false,
     };
     let head = image.head().clone();
-    let attached = datapath::enforce_image(&options, image, &selected.names).map_err(failed)?;
+    let instead = |unfiltered: &[String]| selected.instead_of(unfiltered);
+    let attached = datapath::enforce_image(&options, image, &selected.names, &instead);
+    let attached = attached.map_err(failed)?;
     if let Some(detached) = detach_marker::read(&marker) {
         // The operator was faster.
         datapath::detach_pins(&config.bpffs_dir)?;

@@ -17,6 +17,7 @@ use super::{
     device::link_layer,
     pins::{LinkPin, Pins},
     program::{self, Programs},
+    sys::link::Kind,
     tie::{Tie, Vantage},
 };
 use crate::{
@@ -113,6 +114,15 @@ impl Links {
     /// driver's refusal.
     pub fn attach(&self, interface: &str) -> Result<AttachedInterface, DatapathError> {
         self.lock().attach(interface)
+    }
+
+    /// Which programs these interfaces run at the first hook that is tried; those that cannot be
+    /// filtered are left out.
+    pub(super) fn needs(&self, interfaces: &[String]) -> Vec<(Kind, LinkLayer)> {
+        let mut inner = self.lock();
+        let mut needed: Vec<_> = interfaces.iter().filter_map(|i| inner.need(i)).collect();
+        needed.dedup();
+        needed
     }
 
     /// Where an interface is filtered at another hook than the choice would have it, attaches
