@@ -317,11 +317,11 @@ fn report_holds_what_a_developer_needs_and_no_address() {
         }
     }
     for name in ["db7", "db7-app0"] {
-        host.db().ip(&["link", "add", name, "type", "dummy"]);
+        host.db().ip(&["link", "add", name, "type", "bridge"]);
     }
     let args = ["doctor", "--report", "-"];
     let out = run({ command.args(args); command }, &args, "");
-    assert!(out.stdout.contains(": [host]-app0 kind dummy"), "{}", out.stdout);
+    assert!(out.stdout.contains(": [host]-app0 kind bridge"), "{}", out.stdout);
     for name in ["db7", "example.com"] {
         assert!(!out.stdout.contains(name), "{name}: {}", out.stdout);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use netpolicy_tests::command::assert_has;
 use netpolicy_tests::host::{LIMIT, NIC, filtered, wait_for};
 use netpolicy_tests::netns::{End, join};
-use netpolicy_tests::packet::Packet;
+use netpolicy_tests::packet::{CLIENT_MAC, HOST_V4, Packet};
 use netpolicy_tests::traffic::{RawSocket, SynStream};
 use netpolicy_tests::{DatabaseHost, NetNs, Options, Outcome, pins, traffic, wiring};
 use nix::sys::signal::Signal;
@@ -267,7 +267,7 @@ fn bridge_or_bond_that_is_formed_later_takes_over_without_a_gap() {
         stream.wait_for_answers(ALLOWED, 50);
         if !makes(host.db(), how) {
             println!("this kernel has no {master}: left out");
-            stream.stop();
+            let _ = stream.stop();
             continue;
         }
         // A bond takes only what is down.
@@ -279,7 +279,12 @@ fn bridge_or_bond_that_is_formed_later_takes_over_without_a_gap() {
         ] {
             host.db().ip(&line.split(' ').collect::<Vec<_>>());
         }
-        wiring::address(host.db(), master, host.clients(), true);
+        host.db().ip(&["addr", "flush", "dev", NIC]);
+        host.db().add_address(master, &format!("{HOST_V4}/24"));
+        let (via, mac) = (wiring::CLIENT_V4, wiring::text(CLIENT_MAC));
+        host.db().add_neighbour(master, via.parse().unwrap(), &mac);
+        host.db()
+            .ip(&["route", "replace", "default", "via", via, "dev", master]);
         stream.wait_for_answers(ALLOWED, 50);
         let status = wait_for(&host, "the port is let go", |status| {
             filtered(status) == [master]
