@@ -61,10 +61,11 @@ pub(super) fn compare(
         seconds / 60
     );
     let begun = Instant::now();
+    let limit = format!("{seconds}s");
     // `timeout` ends all that was started. Ctrl-C does not reach it; that this ends does.
     let again = cmd!(
         shell,
-        "setpriv --pdeathsig TERM timeout {seconds}s cargo xtask dist --out {out} --target {target} {options...}"
+        "setpriv --pdeathsig TERM timeout {limit} cargo xtask dist --out {out} --target {target} {options...}"
     );
     // The binary, too, is built again.
     let done = workspace::run_aside(again.env_remove(build::BINARY_VARIABLE));
