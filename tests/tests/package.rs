@@ -302,12 +302,13 @@ fn packages_serve_the_host_and_another_namespace_under_systemd() {
         let config = |name: &str, text: String| {
             fs::write(debian.path(&format!("etc/netpolicy/{name}.toml")), text).unwrap();
         };
-        config("other", format!("interfaces = [\"{NIC}\"]\n"));
+        // Process 1 is not the machine's, which the agent notices.
+        let interfaces = format!("bpffs = \"host\"\ninterfaces = [\"{NIC}\"]\n");
+        config("other", interfaces.clone());
         config(
             "tenant",
             format!(
-                "socket = \"/run/netpolicy/tenant/agent.sock\"\nhook = \"clsact\"\n\
-                 interfaces = [\"{NIC}\"]\n"
+                "socket = \"/run/netpolicy/tenant/agent.sock\"\nhook = \"clsact\"\n{interfaces}"
             ),
         );
         booted.ok("systemctl restart netpolicy");

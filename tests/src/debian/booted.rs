@@ -18,7 +18,7 @@ const BOOT: Duration = Duration::from_secs(60);
 const INIT: &str = r#"
 set -e
 cd "$1"
-mount --bind . .
+mount --rbind . .
 cd "$1"
 mount -t proc proc proc
 mount -t tmpfs run run
@@ -32,13 +32,8 @@ for device in null zero full random urandom tty; do
 done
 mkdir dev/pts dev/shm
 ln -s /proc/self/fd dev/fd
-if [ -d /sys/fs/cgroup/systemd ]; then
-    mount -t tmpfs cgroup sys/fs/cgroup
-    mkdir sys/fs/cgroup/systemd
-    mount -t cgroup -o none,name=systemd,xattr cgroup sys/fs/cgroup/systemd
-else
-    mount -t cgroup2 cgroup sys/fs/cgroup
-fi
+ln -s pts/ptmx dev/ptmx
+mount -t cgroup2 cgroup sys/fs/cgroup
 mkdir -p old
 pivot_root . old
 umount --lazy /old
@@ -76,11 +71,11 @@ impl Debian {
     /// When it does not come up.
     #[must_use]
     pub fn boot(&self, ns: &NetNs, other: &NetNs, name: &str) -> Booted<'_> {
-        let v1 = Path::new("/sys/fs/cgroup/systemd");
-        let groups = if v1.is_dir() {
-            v1
-        } else {
-            Path::new("/sys/fs/cgroup")
+        // Where systemd of this machine, or nothing, has version 1 for the controllers.
+        let hybrid = Path::new("/sys/fs/cgroup/unified");
+        let groups = match hybrid.is_dir() {
+            true => hybrid,
+            false => Path::new("/sys/fs/cgroup"),
         };
         let group = groups.join(id::unique());
         fs::create_dir_all(&group).expect("make a control group");
