@@ -165,7 +165,9 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
         bans: bans::read(&config.state_dir, wall_ms()).map(Arc::new),
     };
     let head = image.head().clone();
-    let attached = datapath::enforce_image(&options, image, &selected.names).map_err(failed)?;
+    let instead = |unfiltered: &[String]| selected.instead_of(unfiltered);
+    let attached = datapath::enforce_image(&options, image, &selected.names, &instead);
+    let attached = attached.map_err(failed)?;
     if let Some(detached) = detach_marker::read(&marker) {
         // The operator was faster.
         datapath::detach_pins(&config.bpffs_dir)?;

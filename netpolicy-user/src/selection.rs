@@ -3,8 +3,8 @@
 //! A name selects its interface, there or not. A pattern selects what it matches, less what
 //! needs no filter of its own: loopback and dummy interfaces; ports of a bridge, bond or team
 //! that is selected or excluded itself, for it receives their packets; and interfaces whose
-//! packets pass a selected one first, as those of a VLAN do. What `!` excludes is neither
-//! filtered nor missed.
+//! packets pass a selected one first, as those of a VLAN do. Where the other one is not filtered,
+//! they need one for as long. What `!` excludes is neither filtered nor missed.
 
 use std::io;
 
@@ -18,17 +18,75 @@ pub struct Selection {
     pub names: Vec<String>,
     /// Patterns that match no interface.
     pub unmatched: Vec<String>,
-    /// Interfaces that a pattern matches and whose packets are judged at others: their names.
+    /// Interfaces that a pattern matches and whose packets are judged at others: the names of
+    /// those, which are in [`Self::names`].
     pub covered: Vec<(String, Vec<String>)>,
-    /// Ports that a pattern matches, of a bridge, bond or team that is excluded: its name.
-    pub excluded: Vec<(String, String)>,
+    /// Ports that a pattern matches, of a bridge, bond or team that is excluded.
+    pub excluded: Vec<ExcludedPort>,
+}
+
+/// A port that a pattern matches, of a bridge, bond or team that another one excludes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExcludedPort {
+    /// Its name.
+    pub name: String,
+    /// The name of what excludes it.
+    pub master: String,
+    /// Whether it leads to a container or a virtual machine: whoever excludes the bridge means
+    /// those. Of another port, such as a NIC, the exclusion may be a mistake.
+    pub is_guest: bool,
 }
 
 impl Selection {
-    /// The interfaces to filter, and patterns that match none.
+    /// The interfaces to filter, ports that are not because of an exclusion, and patterns that
+    /// match none.
     #[must_use]
     pub fn configured(&self) -> Vec<String> {
-        [self.names.as_slice(), &self.unmatched].concat()
+        let missed = self.missed().map(|port| port.name.clone());
+        let names = self.names.iter().chain(&self.unmatched).cloned();
+        names.chain(missed).collect()
+    }
+
+    /// Ports that are not filtered because of an exclusion, which is a fault.
+    pub fn missed(&self) -> impl Iterator<Item = &ExcludedPort> {
+        self.excluded.iter().filter(|port| !port.is_guest)
+    }
+
+    /// Covered interfaces whose packets are judged nowhere, since the others are not filtered, or
+    /// not yet. They have to be filtered themselves until that is so.
+    #[must_use]
+    pub fn uncovered(&self, is_filtered: impl Fn(&str) -> bool) -> Vec<String> {
+        let open = |(_, by): &&(String, Vec<String>)| !by.iter().all(|name| is_filtered(name));
+        let uncovered = self.covered.iter().filter(open);
+        uncovered.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The same, of names that are not filtered.
+    #[must_use]
+    pub fn instead_of(&self, unfiltered: &[String]) -> Vec<String> {
+        self.uncovered(|name| !unfiltered.iter().any(|one| one == name))
+    }
+
+    /// Makes what is covered by something that is covered itself name those that are filtered.
+    fn resolve(&mut self) {
+        for _ in 0..self.covered.len() {
+            let before = self.covered.clone();
+            let mut is_same = true;
+            for (_, by) in &mut self.covered {
+                let next = by.iter().flat_map(|name| {
+                    let through = before.iter().find(|(covered, _)| covered == name);
+                    through.map_or_else(|| vec![name.clone()], |(_, by)| by.clone())
+                });
+                let mut next: Vec<String> = next.collect();
+                next.sort_unstable();
+                next.dedup();
+                is_same &= next == *by;
+                *by = next;
+            }
+            if is_same {
+                return;
+            }
+        }
     }
 }
 
@@ -95,19 +153,37 @@ impl Patterns {
         };
         let (mut covered, mut excluded) = (Vec::new(), Vec::new());
         let mut selected: Vec<&Device> = Vec::new();
+        let excluding = |device| {
+            let mut at: &Device = device;
+            for _ in 0..devices.len() {
+                let master = taking_all(at, devices)?;
+                if self.excludes(master) {
+                    return Some(master);
+                }
+                if is_named(master) || !is_matched(master) {
+                    return None;
+                }
+                at = master;
+            }
+            None
+        };
         for device in devices {
-            let master = taking_all(device, devices);
             let name = || device.name.clone();
-            match master {
-                _ if is_named(device) => selected.push(device),
-                _ if !is_matched(device) => {}
-                Some(master) if self.excludes(master) => {
-                    excluded.push((name(), master.name.clone()));
-                }
-                Some(master) if is_named(master) || is_matched(master) => {
-                    covered.push((name(), vec![master.name.clone()]));
-                }
-                _ => selected.push(device),
+            if is_named(device) {
+                selected.push(device);
+            } else if !is_matched(device) {
+            } else if let Some(master) = excluding(device) {
+                excluded.push(ExcludedPort {
+                    name: name(),
+                    master: master.name.clone(),
+                    is_guest: is_guest(device, master),
+                });
+            } else if let Some(master) = taking_all(device, devices)
+                && (is_named(master) || is_matched(master))
+            {
+                covered.push((name(), vec![master.name.clone()]));
+            } else {
+                selected.push(device);
             }
         }
         // What is stacked on others came after them.
@@ -127,12 +203,14 @@ impl Patterns {
         let others = selected.iter().filter(|device| !is_named(device));
         let others: Vec<_> = others.map(|device| device.name.clone()).collect();
         names.extend(others);
-        Selection {
+        let mut selection = Selection {
             names,
             unmatched,
             covered,
             excluded,
-        }
+        };
+        selection.resolve();
+        selection
     }
 }
 
@@ -159,6 +237,13 @@ pub fn may_be_unfiltered(config: &Config, device: &Device) -> bool {
     let accepted = Patterns::new(&config.unfiltered_interfaces);
     accepted.0.iter().any(|pattern| is_match(pattern, device))
         || Patterns::new(&config.interfaces).excludes(device)
+}
+
+/// Whether a port of a bridge leads to a container or a virtual machine. All that a port of a bond
+/// or team receives is the host's.
+fn is_guest(port: &Device, master: &Device) -> bool {
+    let kind = port.kind.as_deref().unwrap_or_default();
+    master.kind.as_deref() == Some("bridge") && ["veth", "tun"].contains(&kind)
 }
 
 fn is_match(pattern: &InterfacePattern, device: &Device) -> bool {
@@ -242,14 +327,60 @@ mod tests {
     fn exclusion_of_a_bridge_excludes_its_ports() {
         let selection = select(&["*", "!lo", "!docker*"]);
         assert_eq!(selection.names, ["eth2", "bond0"]);
+        let excluded = |name: &str, master: &str, is_guest| ExcludedPort {
+            name: name.to_owned(),
+            master: master.to_owned(),
+            is_guest,
+        };
+        assert_eq!(selection.excluded, [excluded("veth1", "docker0", true)]);
+        assert_eq!(selection.configured(), ["eth2", "bond0"]);
+        // NICs that a pattern matches are missed: the host's own packets arrive there.
+        let selection = select(&["*", "!bond0", "!docker0"]);
+        assert_eq!(selection.names, ["eth2", "bond0.7"]);
         assert_eq!(
-            selection.excluded,
-            [("veth1".to_owned(), "docker0".to_owned())]
+            selection.excluded[..2],
+            [
+                excluded("eth0", "bond0", false),
+                excluded("eth1", "bond0", false)
+            ]
         );
         assert_eq!(
-            select(&["*", "!bond0", "!docker0"]).names,
-            ["eth2", "bond0.7"]
+            selection.configured(),
+            ["eth2", "bond0.7", "eth0", "eth1"]
         );
+        let selection = select(&["*", "!bond0", "!eth0", "!eth1"]);
+        assert_eq!(selection.missed().count(), 0);
+    }
+
+    #[test]
+    fn covered_interfaces_are_to_be_filtered_while_the_others_are_not() {
+        let all = select(&["*"]);
+        let mut uncovered = all.uncovered(|name| name != "bond0");
+        uncovered.sort_unstable();
+        assert_eq!(uncovered, ["bond0.7", "eth0", "eth1"]);
+        assert_eq!(all.uncovered(|_| true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn interfaces_are_covered_by_those_that_are_filtered_through_others() {
+        let mut devices = host();
+        // The bond is a port of a bridge, and a VLAN stands on the VLAN.
+        devices.push(device(11, "br0", "bridge"));
+        devices[4].master = Some(11);
+        devices.push(on(10, device(12, "eth2.9.1", "vlan")));
+        let all = Patterns::new(&["*".to_owned()]).select(&devices);
+        let by = |name: &str| {
+            let found = all.covered.iter().find(|(covered, _)| covered == name);
+            found.map(|(_, by)| by.join(" ")).unwrap_or_default()
+        };
+        assert_eq!(all.names, ["eth2", "bond0.7", "docker0", "br0"]);
+        for (name, expected) in [("bond0", "br0"), ("eth0", "br0"), ("eth2.9.1", "eth2")] {
+            assert_eq!(by(name), expected, "{name}: {:?}", all.covered);
+        }
+        let patterns = ["*".to_owned(), "!br0".to_owned()];
+        let excluded = Patterns::new(&patterns).select(&devices).excluded;
+        let names: Vec<_> = excluded.iter().map(|port| port.name.as_str()).collect();
+        assert_eq!(names, ["eth0", "eth1", "bond0"]);
     }
 
     #[test]

@@ -10,12 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::{NetNs, binary, id, python};
+pub use booted::Booted;
+
+mod booted;
 
 /// The release.
 const RELEASE: &str = "bookworm";
 
-/// What the package needs, what shows its pages, and what Ansible runs its modules with.
-const PACKAGES: &str = "systemd,man-db,python3,python3-apt";
+/// What the packages need, what shows their pages, what installs the other kind of package, and
+/// what Ansible runs its modules with.
+const PACKAGES: &str = "systemd,man-db,rpm,python3,python3-apt";
 
 /// Files that dpkg, apt, man-db and Python write for whatever is installed.
 const NOT_OURS: [&str; 10] = [
@@ -141,12 +145,7 @@ impl Debian {
 
     fn prepared(&self, mut command: Command, line: &[&str]) -> Command {
         command.arg(self.dir.path()).args(line);
-        command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LC_ALL", "C.UTF-8")
-            .env("HOME", "/root")
-            .env("DEBIAN_FRONTEND", "noninteractive");
+        set_environment(&mut command);
         command
     }
 
@@ -190,6 +189,15 @@ impl Default for Debian {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn set_environment(command: &mut Command) {
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C.UTF-8")
+        .env("HOME", "/root")
+        .env("DEBIAN_FRONTEND", "noninteractive");
 }
 
 /// A tar file of what debootstrap makes, made on first use.

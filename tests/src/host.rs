@@ -22,7 +22,7 @@ use crate::traffic::{self, ALLOWED_WAIT, DENIED_WAIT, RawSocket};
 pub use crate::wiring::NIC;
 use crate::wiring::wire;
 use crate::{NetNs, Outcome, binary, id, rules};
-pub use waiting::{LIMIT, wait_for};
+pub use waiting::{LIMIT, filtered, wait_for};
 
 /// Ports on which the echo server listens.
 pub const PORTS: [u16; 5] = [22, 5432, 6432, 7005, 8080];

@@ -59,8 +59,10 @@ fn system_root(host: &DatabaseHost) -> PathBuf {
     fs::create_dir_all(root.join("run/systemd/system")).unwrap();
     let units = root.join("usr/lib/systemd/system");
     fs::create_dir_all(&units).unwrap();
-    let unit = binary::workspace().join("packaging/systemd/netpolicy.service");
-    fs::copy(unit, units.join("netpolicy.service")).unwrap();
+    for name in ["netpolicy.service", "netpolicy-early.service"] {
+        let unit = binary::workspace().join("packaging/systemd").join(name);
+        fs::copy(unit, units.join(name)).unwrap();
+    }
     let wants = root.join("etc/systemd/system/multi-user.target.wants");
     fs::create_dir_all(&wants).unwrap();
     let link = wants.join("netpolicy.service");
@@ -152,7 +154,8 @@ fn what_is_in_the_way_of_filtering_has_a_line_that_says_what_to_do() {
     let root = system_root(&host);
     let drop_in = root.join("etc/systemd/system/netpolicy.service.d");
     fs::create_dir_all(&drop_in).unwrap();
-    let hidden = "[Unit]\nAfter=network-online.target\n[Service]\nProtectKernelTunables=yes\n";
+    let hidden = "[Unit]\nAfter=network-online.target\n[Service]\nProtectKernelTunables=yes\n\
+                  Environment=NETPOLICY_CONFIG=/etc/netpolicy/other.toml\n";
     fs::write(drop_in.join("override.conf"), hidden).unwrap();
     fs::create_dir_all(root.join("etc/ufw")).unwrap();
     fs::write(root.join("etc/ufw/ufw.conf"), "ENABLED=yes\n").unwrap();
@@ -172,6 +175,7 @@ fn what_is_in_the_way_of_filtering_has_a_line_that_says_what_to_do() {
         ("ufw", "ok", "enabled"),
         ("unit ordering", "fail", "network-online.target"),
         ("unit hardening", "fail", "/sys/fs/bpf read-only"),
+        ("unit at boot", "warn", "NETPOLICY_CONFIG=/etc/netpolicy/other.toml, netpolicy-early"),
     ] {
         assert_line(&lines, check, health, found);
     }
@@ -302,6 +306,25 @@ fn report_holds_what_a_developer_needs_and_no_address() {
     let name = rustix::system::uname();
     let name = name.nodename().to_str().unwrap();
     assert!(name.len() < 4 || !report.contains(name), "{name}: {report}");
+    // Logs have the short name where the node's is qualified.
+    let mut command = host.db().command("unshare");
+    let named = "echo db7.prod.example.com > /proc/sys/kernel/hostname && exec \"$@\"";
+    command.args(["--uts", "sh", "-c", named, "sh"]);
+    command.arg(binary::netpolicy());
+    for (name, value) in host.command().get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    for name in ["db7", "db7-app0"] {
+        host.db().ip(&["link", "add", name, "type", "bridge"]);
+    }
+    let args = ["doctor", "--report", "-"];
+    let out = run({ command.args(args); command }, &args, "");
+    assert!(out.stdout.contains(": [host]-app0 kind bridge"), "{}", out.stdout);
+    for name in ["db7", "example.com"] {
+        assert!(!out.stdout.contains(name), "{name}: {}", out.stdout);
+    }
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(host.file("report.txt"))
         .unwrap()

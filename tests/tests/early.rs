@@ -10,6 +10,8 @@ use netpolicy_tests::command::assert_has;
 use netpolicy_tests::host::{NIC, run};
 use netpolicy_tests::traffic::SynStream;
 use netpolicy_tests::{DatabaseHost, Options, Outcome, pins};
+use netpolicy_user::datapath;
+use netpolicy_user::netdev::Netdevs;
 use nix::sys::signal::Signal;
 
 const ALLOWED: &str = "10.0.0.1";
@@ -394,13 +396,20 @@ fn time_until_a_snapshot_is_in_force_is_told() {
     let took = written(&host, 1);
     let size = content(&host).len() >> 20;
     println!("{entries} entries: snapshot of {size} MiB {took:?} after the change");
-    let mut times = Vec::new();
+    let (mut times, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         host.kill_agent();
         pins::remove(host.bpffs_dir());
         let begun = Instant::now();
-        let said = host.ok("early");
-        times.push(begun.elapsed());
+        let filters = host.db().run(|| Netdevs::open().unwrap());
+        let (said, took) = std::thread::scope(|scope| {
+            let filtered = scope.spawn(|| {
+                host.db().run(|| until_filtered(filters, begun))
+            });
+            (host.ok("early"), filtered.join().unwrap())
+        });
+        times.push(took);
+        ends.push(begun.elapsed());
         assert_has(&said, &["revision 1 is in force from the snapshot"]);
         host.start_agent();
         assert_has(
@@ -408,5 +417,17 @@ fn time_until_a_snapshot_is_in_force_is_told() {
             &["took over what was in force, untouched"],
         );
     }
-    println!("{entries} entries: in force after {times:?}");
+    println!("{entries} entries: in force after {times:?}, the command ended after {ends:?}");
+}
+
+/// The time until the interface runs a program.
+fn until_filtered(mut netdevs: Netdevs, begun: Instant) -> Duration {
+    loop {
+        let device = netdevs.by_name(NIC).unwrap();
+        if device.is_some_and(|device| !datapath::running(&device).is_empty()) {
+            return begun.elapsed();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "not filtered");
+        std::thread::sleep(Duration::from_micros(500));
+    }
 }

@@ -241,3 +241,134 @@ fn upgrade_under_attempts(installed: &mut Installed, next: &str) -> usize {
     assert!(policies.contains("abuse"), "{policies}");
     attempts
 }
+
+/// What installs, upgrades and removes a kind of package.
+struct Manager {
+    file: fn(&str) -> String,
+    install: &'static str,
+    upgrade: &'static str,
+    remove: &'static str,
+}
+
+const DPKG: Manager = Manager {
+    file: |version| format!("netpolicy_{version}-1_amd64.deb"),
+    install: "dpkg --install",
+    upgrade: "dpkg --install",
+    remove: "dpkg --purge netpolicy",
+};
+
+const RPM: Manager = Manager {
+    file: |version| format!("netpolicy-{version}-1.x86_64.rpm"),
+    install: "rpm --force-debian --nodeps --install",
+    upgrade: "rpm --force-debian --nodeps --upgrade",
+    remove: "rpm --force-debian --erase netpolicy",
+};
+
+const INSTANCE: &str = "netpolicy@tenant";
+
+/// Under systemd: the agent of the host, and that of another namespace, whose filter is one of
+/// clsact, which needs no pin to stay.
+#[test]
+fn packages_serve_the_host_and_another_namespace_under_systemd() {
+    if !debian::is_long() {
+        println!("skipped: makes a Debian; NETPOLICY_TEST_LONG=1 runs it");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let versions = ["0.1.0", "0.1.1"];
+    let made = versions.map(|version| debian::packages(&dir.path().join(version), version, false));
+    for manager in [DPKG, RPM] {
+        let (debian, host) = (Debian::new(), DatabaseHost::without_agent());
+        let tenant = DatabaseHost::without_agent();
+        let both = |expected: Outcome| {
+            for host in [&host, &tenant] {
+                assert_eq!(host.connect_briefly(BLOCKED, PORT), expected);
+            }
+        };
+        let files = [0, 1].map(|at| {
+            let name = (manager.file)(versions[at]);
+            debian.take(&made[at].with_file_name(name))
+        });
+        let booted = debian.boot(host.db(), tenant.db(), "tenant");
+        println!("{}", booted.ok(&format!("{} {}", manager.install, files[0])));
+        both(Outcome::Connected);
+
+        // The file is read by both units of the host.
+        fs::write(
+            debian.path("etc/netpolicy/environment"),
+            "NETPOLICY_CONFIG=/etc/netpolicy/other.toml\n",
+        )
+        .unwrap();
+        let config = |name: &str, text: String| {
+            fs::write(debian.path(&format!("etc/netpolicy/{name}.toml")), text).unwrap();
+        };
+        // Process 1 is not the machine's, which the agent notices.
+        let interfaces = format!("bpffs = \"host\"\ninterfaces = [\"{NIC}\"]\n");
+        config("other", interfaces.clone());
+        config(
+            "tenant",
+            format!(
+                "socket = \"/run/netpolicy/tenant/agent.sock\"\nhook = \"clsact\"\n{interfaces}"
+            ),
+        );
+        booted.ok("systemctl restart netpolicy");
+        booted.ok(&format!("systemctl enable --now {INSTANCE}"));
+        booted.ok("netpolicy policy create abuse --block 10.66.0.0/16");
+        booted.ok(
+            "netpolicy --config /etc/netpolicy/tenant.toml policy create abuse --block 10.66.0.0/16",
+        );
+        both(Outcome::TimedOut);
+
+        let units = ["netpolicy", INSTANCE];
+        let pids = || units.map(|unit| booted.property(unit, "MainPID"));
+        let before = pids();
+        booted.ok(&format!("{} {}", manager.upgrade, files[1]));
+        both(Outcome::TimedOut);
+        for (unit, (before, after)) in units.iter().zip(before.iter().zip(pids())) {
+            assert_ne!(*before, after, "{unit} is restarted");
+            assert_eq!(booted.property(unit, "ActiveState"), "active", "{unit}");
+            let exe = booted.ok(&format!("readlink /proc/{after}/exe"));
+            assert_eq!(exe.trim(), "/usr/bin/netpolicy", "{unit}");
+        }
+
+        // A reboot.
+        wait_for_snapshot(&debian);
+        drop(booted);
+        netpolicy_tests::pins::remove(&debian.path("sys/fs/bpf/netpolicy"));
+        assert_eq!(host.connect_briefly(BLOCKED, PORT), Outcome::Connected);
+        let booted = debian.boot(host.db(), tenant.db(), "tenant");
+        both(Outcome::TimedOut);
+        let early = booted.ok("journalctl --unit=netpolicy-early --output=cat --no-pager");
+        for said in ["revision 1 is in force", "interface nic0 is filtered"] {
+            assert!(early.contains(said), "{early}");
+        }
+
+        // Nothing could end it without the program.
+        let said = booted.ok(manager.remove);
+        println!("{said}");
+        both(Outcome::Connected);
+        for unit in units {
+            assert_eq!(booted.property(unit, "ActiveState"), "inactive", "{unit}");
+        }
+        let filters = tenant.db().command("tc");
+        let filters = debian::ok({ filters }.args(["filter", "show", "dev", NIC, "ingress"]));
+        assert_eq!(filters, "");
+        assert!(!debian.path("sys/fs/bpf/netpolicy").exists());
+        let wants = debian.path("etc/systemd/system/multi-user.target.wants");
+        let left = fs::read_dir(wants).into_iter().flatten().flatten();
+        let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+        let is_ours = |name: &std::ffi::OsString| name.to_string_lossy().contains("netpolicy");
+        assert!(!left.iter().any(is_ours), "{left:?}");
+    }
+}
+
+/// Waits until what was confirmed is in the snapshot.
+fn wait_for_snapshot(debian: &Debian) {
+    let snapshot = debian.path("var/lib/netpolicy/early.snapshot");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let revision = |content: Vec<u8>| content.get(48).copied();
+    while fs::read(&snapshot).ok().and_then(revision) != Some(1) {
+        assert!(Instant::now() < deadline, "no snapshot");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

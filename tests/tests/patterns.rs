@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::command::assert_has;
-use netpolicy_tests::host::{LIMIT, NIC, wait_for};
+use netpolicy_tests::host::{LIMIT, NIC, filtered, wait_for};
 use netpolicy_tests::netns::{End, join, run};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::traffic::RawSocket;
-use netpolicy_tests::{DatabaseHost, NetNs, Options};
+use netpolicy_tests::{DatabaseHost, NetNs};
 use netpolicy_user::datapath;
 use netpolicy_user::netdev::{Netdevs, Watch};
 use nix::sys::signal::Signal;
@@ -17,34 +17,6 @@ use serde_json::Value;
 
 const BLOCKED: &str = "10.66.0.1";
 const POLICY: &str = "policy create office --block 10.66.0.0/16";
-/// A host with these `interfaces`, and an agent that may filter none of them yet.
-fn host_with(interfaces: &str) -> DatabaseHost {
-    let mut host = DatabaseHost::with(&Options {
-        config: format!("interfaces = {interfaces}\n"),
-        agent: false,
-    });
-    start(&mut host);
-    host
-}
-
-fn start(host: &mut DatabaseHost) {
-    let mut command = host.command();
-    command.arg("agent");
-    host.spawn(command);
-    let _ = wait_for(host, "it answers", |status| !status["agent"].is_null());
-}
-
-/// Names of interfaces that are filtered.
-fn filtered(status: &Value) -> Vec<&str> {
-    let all = status["enforcement"]["interfaces"].as_array();
-    let on = all
-        .into_iter()
-        .flatten()
-        .filter(|i| i["attachment"] != "none");
-    let mut names: Vec<_> = on.map(|i| i["name"].as_str().unwrap()).collect();
-    names.sort_unstable();
-    names
-}
 
 fn faults(status: &Value) -> String {
     status["faults"].to_string()
@@ -90,7 +62,7 @@ fn open_time(host: &DatabaseHost, name: &str) -> Duration {
 
 #[test]
 fn star_filters_what_is_there_and_what_appears_except_what_is_excluded() {
-    let host = host_with("[\"*\", \"!lo\", \"!docker*\", \"!*p\"]");
+    let host = DatabaseHost::configured("[\"*\", \"!lo\", \"!docker*\", \"!*p\"]");
     host.ok(POLICY);
     assert_eq!(filtered(&host.status()), [NIC]);
     host.assert_times_out(&[(BLOCKED, 5432)]);
@@ -129,7 +101,7 @@ fn star_filters_what_is_there_and_what_appears_except_what_is_excluded() {
 
 #[test]
 fn pattern_that_matches_nothing_is_a_fault_until_something_does() {
-    let mut host = host_with("[\"nic*\", \"driver:wireguard\", \"wan*\", \"!*p\"]");
+    let mut host = DatabaseHost::configured("[\"nic*\", \"driver:wireguard\", \"wan*\", \"!*p\"]");
     let status = host.wait_for_state("partial");
     assert_has(
         &faults(&status),
@@ -162,7 +134,7 @@ fn pattern_that_matches_nothing_is_a_fault_until_something_does() {
 
 #[test]
 fn interface_is_filtered_once_it_carries_an_address_of_the_network() {
-    let host = host_with("[\"nic0\", \"address:172.31.0.0/16\"]");
+    let host = DatabaseHost::configured("[\"nic0\", \"address:172.31.0.0/16\"]");
     pair(&host, "lan0");
     assert_has(
         &faults(&host.wait_for_state("partial")),
@@ -183,7 +155,7 @@ fn interface_is_filtered_once_it_carries_an_address_of_the_network() {
 
 #[test]
 fn renamed_interface_stays_filtered_and_its_new_name_is_told() {
-    let host = host_with("[\"nic0\", \"old0\", \"lan*\", \"!*p\"]");
+    let host = DatabaseHost::configured("[\"nic0\", \"old0\", \"lan*\", \"!*p\"]");
     host.ok(POLICY);
     for name in ["old0", "tmp0"] {
         pair(&host, name);
@@ -220,7 +192,7 @@ fn blocked(host: &DatabaseHost) -> u64 {
 
 #[test]
 fn attempt_through_stacked_interfaces_is_counted_once_with_patterns_and_at_each_name() {
-    let mut host = host_with("[\"*\", \"!lo\"]");
+    let mut host = DatabaseHost::configured("[\"*\", \"!lo\"]");
     host.ok(POLICY);
     // A bridge with a port, and a macvlan on another interface.
     let (behind, below) = (NetNs::new(), NetNs::new());

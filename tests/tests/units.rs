@@ -120,6 +120,7 @@ fn template_is_the_agents_unit_for_another_namespace() {
         "After",
         "Description",
         "Environment",
+        "EnvironmentFile",
         "ExecStart",
         "RuntimeDirectory",
         "StateDirectory",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use xshell::cmd;
 
+use crate::target::Target;
 use crate::{objects, workspace};
 
 /// Names a binary to use instead of the one that would be built.
@@ -38,17 +39,32 @@ impl Profile {
 /// # Errors
 /// When it does not build.
 pub(crate) fn build(profile: Profile) -> Result<PathBuf> {
+    build_for(profile, None)
+}
+
+/// The same for another architecture, whose compiler is there.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn build_for(profile: Profile, target: Option<Target>) -> Result<PathBuf> {
     let shell = workspace::shell()?;
+    let options = target.map(Target::cargo_options).unwrap_or_default();
+    if let Some((variable, linker)) = target.and_then(Target::linker) {
+        shell.set_var(variable, linker);
+    }
     let release: &[&str] = match profile {
         Profile::Dev => &[],
         Profile::Release => &["--release"],
     };
-    let binaries = workspace::binaries(profile.directory())?;
+    let mut binaries = workspace::binaries(profile.directory())?;
+    if let ([_, triple], Some(all)) = (options.as_slice(), binaries.parent()) {
+        binaries = all.join(triple).join(profile.directory());
+    }
     let binary = binaries.join("netpolicy");
     let _ahead = objects::begin(&binaries, &["netpolicy-xdp"])?;
     workspace::run_aside(cmd!(
         shell,
-        "cargo build --package netpolicy-user --bin netpolicy {release...}"
+        "cargo build --package netpolicy-user --bin netpolicy {release...} {options...}"
     ))?;
     binary
         .canonicalize()

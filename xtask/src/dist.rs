@@ -9,19 +9,19 @@ mod check;
 mod copyright;
 mod packages;
 mod stage;
-mod target;
 
 use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::Args as ClapArgs;
 use xshell::{Shell, cmd};
 
 use crate::setup::{self, Purpose};
+use crate::target::Target;
 use crate::{build, workspace};
-use target::Target;
 
 /// Which packages.
 #[derive(Debug, ClapArgs)]
@@ -39,7 +39,8 @@ pub(crate) struct Args {
     #[arg(long)]
     no_check: bool,
     /// Make the packages once more, of a clone of the last commit in another directory, and
-    /// compare them byte by byte
+    /// compare them byte by byte; stopped after six times as long as the first making, at least 30
+    /// and at most 120 minutes
     #[arg(long)]
     check_reproducible: bool,
 }
@@ -72,14 +73,16 @@ pub(crate) fn dist(args: &Args) -> Result<()> {
         again::require_clean(&release)?;
     }
     fs::create_dir_all(&release.out).context("make the packages' directory")?;
+    let begun = Instant::now();
     let binary = binary::stripped(&release)?;
     let stage = stage::make(&release, &binary)?;
     let made = packages::make(&release, &stage, &binary)?;
+    let took = begun.elapsed();
     if !args.no_check {
         check::check(&release, &stage, &made)?;
     }
     if args.check_reproducible {
-        again::compare(&release, args, &made)?;
+        again::compare(&release, args, &made, took)?;
     }
     for path in made.all() {
         let size = fs::metadata(path).map_or(0, |about| about.len());

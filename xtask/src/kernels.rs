@@ -5,7 +5,12 @@
 //! here, with this machine's libraries and tools, and changes nothing here. Debian's cloud
 //! kernels take some five seconds to boot in software emulation. They lack drivers that
 //! Debian's kernel for all machines has, PPP among them.
+//!
+//! A kernel of another architecture has a Debian of its own as its root, and programs that were
+//! cross-built.
 
+mod apt;
+mod foreign;
 mod guest;
 mod image;
 
@@ -16,6 +21,7 @@ use crate::build::{self, Profile};
 use crate::programs;
 use crate::setup::{self, Purpose};
 use crate::stop::Stop;
+use crate::target::Target;
 use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
@@ -54,12 +60,13 @@ pub(crate) enum Series {
 }
 
 impl Series {
-    /// The package that depends on the newest kernel of the series.
-    fn package(self) -> &'static str {
+    /// The package that depends on the newest kernel of the series, for an architecture.
+    fn package(self, target: Target) -> String {
+        let arch = target.debian();
         match self {
-            Self::V6_1 => "linux-image-cloud-amd64",
-            Self::V6_12 => "linux-image-6.12-cloud-amd64",
-            Self::V6_12Amd64 => "linux-image-6.12-amd64",
+            Self::V6_1 => format!("linux-image-cloud-{arch}"),
+            Self::V6_12 => format!("linux-image-6.12-cloud-{arch}"),
+            Self::V6_12Amd64 => "linux-image-6.12-amd64".to_owned(),
         }
     }
 }
@@ -78,6 +85,9 @@ pub(crate) struct Args {
     /// Kernels to boot, one after the other
     #[arg(long = "kernel", value_name = "SERIES", value_enum, default_values = ["6.1", "6.12"])]
     kernels: Vec<Series>,
+    /// The architecture [default: this machine's]
+    #[arg(long = "target", value_enum, value_name = "TRIPLE")]
+    target: Option<Target>,
     /// How the processor is emulated
     #[arg(long, value_enum, default_value = "tcg")]
     acceleration: Acceleration,
@@ -102,17 +112,40 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "`cargo xtask kernels` shares this machine's file system with the kernel that it boots, \
          which only root may: run it as root"
     );
+    let target = match args.target {
+        Some(target) => target,
+        None => Target::host()?,
+    };
+    let is_amd64 = args.kernels.contains(&Series::V6_12Amd64);
+    ensure!(
+        target == Target::X86_64 || !is_amd64,
+        "6.12-amd64 is a kernel for x86-64: name 6.1 or 6.12 for {}",
+        target.triple()
+    );
+    ensure!(
+        !target.is_foreign() || args.acceleration == Acceleration::Tcg,
+        "this machine's processor cannot run {}: leave --acceleration out",
+        target.triple()
+    );
     setup::setup(Purpose::Kernels)?;
     let shell = workspace::shell()?;
-    let binary = build::build(Profile::Dev)?;
+    let foreign = match target.is_foreign() {
+        true => Some(foreign::Root::prepare(&shell, target)?),
+        false => None,
+    };
+    let binary = build::build_for(Profile::Dev, Some(target))?;
     let mut selection = vec!["--package".to_owned(), "netpolicy-tests".to_owned()];
+    if let Some((variable, linker)) = target.linker() {
+        shell.set_var(variable, linker);
+    }
+    selection.extend(target.cargo_options().into_iter().map(str::to_owned));
     for name in tests(args) {
         selection.extend(["--test".to_owned(), name]);
     }
     let programs = programs::build(&shell, &selection)?;
     let series = args.kernels.iter();
     let kernels: Vec<_> = series
-        .map(|series| image::prepare(&shell, *series))
+        .map(|series| image::prepare(&shell, *series, target, foreign.as_ref()))
         .collect::<Result<_>>()?;
     let stop = Stop::install()?;
     let mut failed = Vec::new();
@@ -122,6 +155,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             kernel,
             binary: &binary,
             programs: &programs,
+            target,
+            root: foreign.as_ref(),
             acceleration: args.acceleration,
             timeout: args.timeout,
             engine: if args.lpm { "lpm" } else { "flat" },

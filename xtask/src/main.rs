@@ -30,6 +30,7 @@ mod programs;
 mod run;
 mod setup;
 mod stop;
+mod target;
 mod test;
 mod tools;
 mod workspace;

@@ -121,10 +121,10 @@ pub(crate) fn setup(purpose: Purpose) -> Result<()> {
     Ok(())
 }
 
-/// Brings a cross compiler: one program and Debian's package that has it.
+/// Brings one program, such as a cross compiler or an emulator, of Debian's package that has it.
 ///
 /// # Errors
 /// When it cannot be brought.
-pub(crate) fn cross_compiler(shell: &Shell, program: &str, package: &str) -> Result<()> {
+pub(crate) fn program(shell: &Shell, program: &str, package: &str) -> Result<()> {
     packages::require(shell, program, package)
 }

@@ -242,7 +242,8 @@ fn attach_first(config: &Config, options: &Options) -> Result<(), DatapathError>
         call: "listing the interfaces",
         source,
     })?;
-    for (interface, error) in datapath::attach_pinned(options, &selected.names)? {
+    let instead = |unfiltered: &[String]| selected.instead_of(unfiltered);
+    for (interface, error) in datapath::attach_pinned(options, &selected.names, &instead)? {
         match error {
             None => tracing::info!(interface, "filtered by what was pinned, for now"),
             // It is tried again, and told, once the ruleset is in force.

@@ -90,6 +90,14 @@ fn check(
             )?;
         }
     }
+    for port in selection.missed() {
+        let (name, master) = (port.name.escape_debug(), port.master.escape_debug());
+        writeln!(
+            io::stderr(),
+            "note: interface {name} is a port of {master}, which is excluded: it is not filtered, \
+             which is a fault unless it is excluded too"
+        )?;
+    }
     for pattern in &selection.unmatched {
         writeln!(
             io::stderr(),

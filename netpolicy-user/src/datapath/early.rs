@@ -8,7 +8,7 @@ use super::{
 /// Attaches the program that is pinned, with what it enforces, to those of these
 /// interfaces that run no program of its links: for the time until [`Datapath::open`] is
 /// called with what the store says. Returns the interfaces that it attached to or tried to,
-/// with why it could not.
+/// with why it could not. `instead` says which others are to be filtered where some are not.
 ///
 /// What is pinned is what was last in force; letting everything in until the same or a
 /// later ruleset is compiled would be the worse choice. Nothing pinned: nothing is done.
@@ -21,6 +21,7 @@ use super::{
 pub fn attach_pinned(
     options: &Options,
     interfaces: &[String],
+    instead: Instead<'_>,
 ) -> Result<Vec<(String, Option<DatapathError>)>, DatapathError> {
     let pins = Pins::new(&options.bpffs_dir);
     check_namespace(&pins)?;
@@ -36,7 +37,24 @@ pub fn attach_pinned(
         let is_there = |i: &AttachedInterface| i.is_here && i.name == **name;
         !filtered.iter().any(is_there)
     });
-    Ok(missing
-        .map(|name| (name.clone(), links.attach(name).err()))
-        .collect())
+    let missing: Vec<String> = missing.cloned().collect();
+    Ok(attach_each(&links, &missing, instead))
+}
+
+/// Which interfaces are to be filtered in place of those that are not.
+pub(super) type Instead<'a> = &'a dyn Fn(&[String]) -> Vec<String>;
+
+/// Attaches to each of these interfaces, and to others where that fails; with each why it could
+/// not be attached to.
+pub(super) fn attach_each(
+    links: &Links,
+    interfaces: &[String],
+    instead: Instead<'_>,
+) -> Vec<(String, Option<DatapathError>)> {
+    let attach = |name: &String| (name.clone(), links.attach(name).err());
+    let mut attached: Vec<_> = interfaces.iter().map(attach).collect();
+    let failed = attached.iter().filter(|(_, error)| error.is_some());
+    let failed: Vec<String> = failed.map(|(name, _)| name.clone()).collect();
+    attached.extend(instead(&failed).iter().map(attach));
+    attached
 }

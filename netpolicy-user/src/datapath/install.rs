@@ -14,7 +14,7 @@ use super::{
     bpffs, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{self, Program},
+    program::{self, Part, Program},
     reader,
     requirements::{check_privileges, check_system},
     slots::Slots,
@@ -160,11 +160,11 @@ impl Datapath {
         if same_program {
             program::clear(&live);
         } else {
-            program::load(engine, &live)?;
+            program::load(engine, &live, Part::All)?;
             // While pins are replaced, they are of no build: whatever a crash leaves of two, the
             // next agent of either replaces again.
             set_build(&mut maps, engine, NO_PROGRAM)?;
-            program::put_in_place(&live)?;
+            program::put_in_place(&live, Part::All)?;
             opened = Opened::Upgraded;
         }
         let (programs, probe) = program::open_over(&live, engine, &maps)?;
@@ -210,8 +210,8 @@ impl Datapath {
     ) -> Result<Self, DatapathError> {
         let engine = options.engine.into();
         let next = pins.begin_next()?;
-        program::load(engine, &next)?;
-        program::put_in_place(&next)?;
+        program::load(engine, &next, Part::All)?;
+        program::put_in_place(&next, Part::All)?;
         let mut maps = Maps::open(&next, true)?;
         let (programs, probe) = program::open_over(&next, engine, &maps)?;
         let mut slots = Slots::empty(engine, &mut maps)?;
@@ -419,7 +419,7 @@ impl std::fmt::Debug for Datapath {
 }
 
 /// What no program's digest is.
-const NO_PROGRAM: [u8; 32] = [0; 32];
+pub(super) const NO_PROGRAM: [u8; 32] = [0; 32];
 
 pub(super) fn set_build(
     maps: &mut Maps,

@@ -17,6 +17,7 @@ use super::{
     device::link_layer,
     pins::{LinkPin, Pins},
     program::{self, Programs},
+    sys::link::Kind,
     tie::{Tie, Vantage},
 };
 use crate::{
@@ -118,6 +119,15 @@ impl Links {
         // Filtered it is in any case; `keep` tries again, and says what is wrong.
         let _ = inner.tell_answering();
         Ok(attached)
+    }
+
+    /// Which programs these interfaces run at the first hook that is tried; those that cannot be
+    /// filtered are left out.
+    pub(super) fn needs(&self, interfaces: &[String]) -> Vec<(Kind, LinkLayer)> {
+        let mut inner = self.lock();
+        let mut needed: Vec<_> = interfaces.iter().filter_map(|i| inner.need(i)).collect();
+        needed.dedup();
+        needed
     }
 
     /// Where an interface is filtered at another hook than the choice would have it, attaches

@@ -23,62 +23,14 @@ use super::{
     retry::five_times_while,
     sys::link::Kind,
 };
+use variant::{UNPINNED, VARIANTS, Variant};
+
+pub(super) use variant::Part;
+
+mod variant;
 
 /// The program's object file, built from `netpolicy-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netpolicy-xdp"));
-
-/// One way to load the program.
-struct Variant {
-    /// Its pin.
-    pin: &'static str,
-    /// Its entry point: a name in the object file, and in the kernel as far as names go there.
-    entry: &'static str,
-    kind: Kind,
-    link_layer: LinkLayer,
-    is_probe: bool,
-}
-
-const fn variant(
-    pin: &'static str,
-    entry: &'static str,
-    kind: Kind,
-    link_layer: LinkLayer,
-    is_probe: bool,
-) -> Variant {
-    Variant {
-        pin,
-        entry,
-        kind,
-        link_layer,
-        is_probe,
-    }
-}
-
-/// What is pinned, those at interfaces last. Those in a row that differ in the kind alone are
-/// loaded together.
-#[rustfmt::skip] // A table.
-const VARIANTS: [Variant; 5] = [
-    variant(pins::PROBE,      "netpolicy_probe", Kind::Xdp, LinkLayer::Ethernet, true),
-    variant(pins::PROGRAM,    "netpolicy",       Kind::Xdp, LinkLayer::Ethernet, false),
-    variant(pins::TC,         "netpolicy_tc",    Kind::Tc, LinkLayer::Ethernet, false),
-    variant(pins::PROGRAM_IP, "netpolicy_ip",    Kind::Xdp, LinkLayer::None,     false),
-    variant(pins::TC_IP,      "netpolicy_tc_ip", Kind::Tc, LinkLayer::None,     false),
-];
-
-/// What is only asked, and loaded when it is.
-#[rustfmt::skip] // A table.
-const UNPINNED: [Variant; 3] = [
-    variant("", "netpolicy_ip",       Kind::Xdp, LinkLayer::None,     true),
-    variant("", "netpolicy_tc_probe", Kind::Tc, LinkLayer::Ethernet, true),
-    variant("", "netpolicy_tc_ip",    Kind::Tc, LinkLayer::None,     true),
-];
-
-impl Variant {
-    /// What is not the same in programs that are loaded together.
-    fn globals(&self) -> (LinkLayer, bool) {
-        (self.link_layer, self.is_probe)
-    }
-}
 
 impl Hook {
     /// The kind of program that runs there.
@@ -145,9 +97,9 @@ pub(super) fn digest() -> [u8; 32] {
     *blake3::hash(OBJECT).as_bytes()
 }
 
-/// Loads all variants over the maps pinned in `dir`, making and pinning those that are
-/// missing. Nothing is replaced by it until [`put_in_place`].
-pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
+/// Loads all variants, or a part of them, over the maps pinned in `dir`, making and pinning those
+/// that are missing. Nothing is replaced by it until [`put_in_place`].
+pub(super) fn load(engine: Engine, dir: &Path, part: Part<'_>) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
     let engine = engine as u32;
@@ -157,15 +109,17 @@ pub(super) fn load(engine: Engine, dir: &Path) -> Result<(), DatapathError> {
     let mut opened = Vec::new();
     let mut at = 0;
     for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
-        opened.push((variables[at].open_object(&mut loader, dir)?, together));
+        if together.iter().any(|variant| part.has(variant)) {
+            opened.push((variables[at].open_object(&mut loader, dir)?, together));
+        }
         at += together.len();
     }
     // The verifier takes most of the time, and verifies several at once for who may load any.
     std::thread::scope(|scope| {
         let loading = opened.into_iter().map(|(mut ebpf, together)| {
             scope.spawn(move || {
-                let mut all = together.iter();
-                all.try_for_each(|v| load_to(&mut ebpf, v, &new_pin(dir, v.pin)))
+                let mut those = together.iter().filter(|variant| part.has(variant));
+                those.try_for_each(|v| load_to(&mut ebpf, v, &new_pin(dir, v.pin)))
             })
         });
         // All of them begin before the first is waited for.
@@ -240,11 +194,12 @@ pub(super) fn clear(dir: &Path) {
     }
 }
 
-/// Makes what was loaded last replace the programs pinned in `dir`, one after the other.
-pub(super) fn put_in_place(dir: &Path) -> Result<(), DatapathError> {
-    for name in pin_names() {
-        let new = new_pin(dir, name);
-        fs::rename(&new, dir.join(name)).map_err(|source| DatapathError::Pins {
+/// Makes what was loaded last, all or the same part, replace the programs pinned in `dir`, one
+/// after the other.
+pub(super) fn put_in_place(dir: &Path, part: Part<'_>) -> Result<(), DatapathError> {
+    for variant in VARIANTS.iter().filter(|variant| part.has(variant)) {
+        let new = new_pin(dir, variant.pin);
+        fs::rename(&new, dir.join(variant.pin)).map_err(|source| DatapathError::Pins {
             action: "rename",
             path: new,
             source,
@@ -300,9 +255,21 @@ pub(super) struct Programs(Vec<(&'static Variant, Program)>);
 impl Programs {
     /// Opens what is pinned in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
-        let variants = VARIANTS.iter().filter(|variant| !variant.is_probe);
+        Self::open_part(dir, Part::All)
+    }
+
+    fn open_part(dir: &Path, part: Part<'_>) -> Result<Self, DatapathError> {
+        let is_meant = |variant: &&Variant| !variant.is_probe && part.has(variant);
+        let variants = VARIANTS.iter().filter(is_meant);
         let opened = variants.map(|variant| Ok((variant, open(dir, variant)?)));
         opened.collect::<Result<_, _>>().map(Self)
+    }
+
+    fn check_over(&self, maps: &Maps, engine: Engine, dir: &Path) -> Result<(), DatapathError> {
+        self.0.iter().try_for_each(|(_, program)| {
+            let info = program.info().map_err(DatapathError::Verify)?;
+            maps.check_used_by(&info, engine, dir)
+        })
     }
 
     /// The one of this kind at interfaces of this link layer.
@@ -370,17 +337,23 @@ pub(super) fn open_over(
     engine: Engine,
     maps: &Maps,
 ) -> Result<(Programs, Program), DatapathError> {
-    let (programs, probe) = (Programs::open(dir)?, open_probe(dir)?);
-    for program in programs
-        .0
-        .iter()
-        .map(|(_, program)| program)
-        .chain([&probe])
-    {
-        let info = program.info().map_err(DatapathError::Verify)?;
-        maps.check_used_by(&info, engine, dir)?;
-    }
+    let programs = open_part_over(dir, engine, maps, Part::All)?;
+    let probe = open_probe(dir)?;
+    let info = probe.info().map_err(DatapathError::Verify)?;
+    maps.check_used_by(&info, engine, dir)?;
     Ok((programs, probe))
+}
+
+/// Opens those of a part that run at interfaces. All of them must be over these maps.
+pub(super) fn open_part_over(
+    dir: &Path,
+    engine: Engine,
+    maps: &Maps,
+    part: Part<'_>,
+) -> Result<Programs, DatapathError> {
+    let programs = Programs::open_part(dir, part)?;
+    programs.check_over(maps, engine, dir)?;
+    Ok(programs)
 }
 
 /// The link layer whose frames a loaded program reads, by the name that it has in the kernel;

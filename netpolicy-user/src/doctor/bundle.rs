@@ -1,6 +1,7 @@
 //! What is handed on with a bug report: one text, without addresses.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::process::{Command, Stdio};
 
 use super::{firewalls, redact};
@@ -48,7 +49,9 @@ pub fn bundle(material: &Material<'_>) -> String {
     }
     add("log", &log());
     let host = uname.nodename().to_string_lossy();
-    redact(&text, &[(&host, "[host]")])
+    // Where the kernel has another one, by DHCP for example.
+    let kept = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    redact(&text, &[&host, &kept])
 }
 
 fn interfaces() -> String {

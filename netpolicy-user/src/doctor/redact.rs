@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The text with every IPv4, IPv6 and MAC address replaced by a name, the same for the same
-/// address; what is like an address goes too, such as a version number of four parts. `names`
-/// are replaced as they are, as is the host's name.
+/// address; what is like an address goes too, such as a version number of four parts. `hosts`:
+/// names of the host, each as it is and without its domain.
 #[must_use]
-pub fn redact(text: &str, names: &[(&str, &str)]) -> String {
+pub fn redact(text: &str, hosts: &[&str]) -> String {
     let mut text = text.to_owned();
-    for (name, replacement) in names.iter().filter(|(name, _)| !name.is_empty()) {
-        text = text.replace(name, replacement);
+    for (name, replacement) in names(hosts) {
+        text = replace_word(&text, &name, replacement);
     }
     let mut known = Pseudonyms::default();
     let mut redacted = String::with_capacity(text.len());
@@ -32,6 +32,45 @@ pub fn redact(text: &str, names: &[(&str, &str)]) -> String {
         rest = &rest[end..];
     }
     redacted
+}
+
+/// What is replaced for the names of the host: whole names before their parts.
+fn names(hosts: &[&str]) -> Vec<(String, &'static str)> {
+    let mut names = Vec::new();
+    for host in hosts.iter().map(|host| host.trim().trim_end_matches('.')) {
+        names.push((host.to_owned(), "[host]"));
+        if let Some((short, domain)) = host.split_once('.') {
+            names.push((short.to_owned(), "[host]"));
+            if domain.contains('.') {
+                names.push((domain.to_owned(), "[domain]"));
+            }
+        }
+    }
+    // Every host has that name.
+    names.retain(|(name, _)| !name.is_empty() && !name.eq_ignore_ascii_case("localhost"));
+    names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    names.dedup();
+    names
+}
+
+/// Replaces a name, in whatever case, where it is not a part of a longer word.
+fn replace_word(text: &str, name: &str, replacement: &str) -> String {
+    // Of the same length, byte by byte.
+    let (lower, name) = (text.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    let mut replaced = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, _) in lower.match_indices(&name) {
+        let end = at + name.len();
+        let is_inside = text[..at].chars().next_back().is_some_and(is_letter)
+            || text[end..].chars().next().is_some_and(is_letter);
+        if !is_inside {
+            replaced += &text[done..at];
+            replaced += replacement;
+            done = end;
+        }
+    }
+    replaced + &text[done..]
 }
 
 /// Bytes of the longest address that is looked for: more than an IPv6 address that embeds an IPv4
@@ -150,6 +189,26 @@ mod tests {
         ] {
             assert_eq!(redact(text, &[]), text);
         }
-        assert_eq!(redact("on db7: ok", &[("db7", "HOST")]), "on HOST: ok");
+    }
+
+    #[test]
+    fn name_of_the_host_is_replaced_with_and_without_its_domain() {
+        let names = ["db7.prod.example.com", "db7"];
+        for (text, expected) in [
+            ("on db7: ok", "on [host]: ok"),
+            (
+                "DB7.Prod.Example.com, db8.prod.example.com",
+                "[host], db8.[domain]",
+            ),
+            ("2026-11-30 db7 netpolicy[9]: x", "2026-11-30 [host] netpolicy[9]: x"),
+            ("db70 mydb7 db7_old db7-backup", "db70 mydb7 db7_old [host]-backup"),
+            ("äDB7 db7.", "äDB7 [host]."),
+        ] {
+            assert_eq!(redact(text, &names), expected);
+        }
+        // Without a domain, and with one that is no more than a word.
+        assert_eq!(redact("db7.lan of lan", &["db7.lan"]), "[host] of lan");
+        assert_eq!(redact("localhost", &["localhost.localdomain"]), "localhost");
+        assert_eq!(redact("a b", &["", "."]), "a b");
     }
 }

@@ -8,6 +8,16 @@ use super::{ExaminedHost, Lines};
 
 const UNIT: &str = "netpolicy.service";
 
+/// What puts the snapshot in force before the agent starts.
+const EARLY: &str = "netpolicy-early.service";
+
+/// What says which configuration, store and pins are meant: both units have to have the same.
+const PLACES: [&str; 3] = [
+    "NETPOLICY_CONFIG",
+    "NETPOLICY_STATE_DIR",
+    "NETPOLICY_BPFFS_DIR",
+];
+
 /// Where systemd looks for units, the first first (systemd.unit(5)).
 const DIRECTORIES: [&str; 5] = [
     "etc/systemd/system",
@@ -68,7 +78,7 @@ const HIDING: [(&str, &[&str], &str); 8] = [
 ];
 
 pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
-    let Some(unit) = Unit::read(host) else {
+    let Some(unit) = Unit::read(host, UNIT) else {
         match host.file("run/systemd/system").exists() {
             true => lines.warn(
                 "unit",
@@ -85,6 +95,10 @@ pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
     let before = lines.0.len();
     ordering(&unit, lines);
     hardening(&unit, lines);
+    if let Some(early) = Unit::read(host, EARLY) {
+        let variables = |unit: &Unit| unit.variables(|path| host.text(path.trim_start_matches('/')));
+        same_places(&variables(&unit), &variables(&early), lines);
+    }
     if !is_enabled(host) {
         lines.warn(
             "unit",
@@ -165,6 +179,42 @@ fn hardening(unit: &Unit, lines: &mut Lines) {
     }
 }
 
+/// Compares what the agent and what is in force before it are told of their places.
+fn same_places(agent: &Variables, early: &Variables, lines: &mut Lines) {
+    for name in PLACES.iter().chain(&[INTERFACE]) {
+        let (of_agent, of_early) = (agent.get(*name), early.get(*name));
+        if of_agent == of_early {
+            continue;
+        }
+        let has = |unit: &str, value: Option<&String>| match value {
+            Some(value) => format!("{unit} has {name}={value}"),
+            None => format!("{unit} has no {name}"),
+        };
+        let advice = match *name == INTERFACE {
+            true => "name the interfaces in the configuration file, which both units read".to_owned(),
+            false => format!(
+                "set {name} in /etc/netpolicy/environment, which both units read, instead of in \
+                 one of them"
+            ),
+        };
+        lines.warn(
+            "unit at boot",
+            format!(
+                "{}, {}: until the agent starts, other rules may be in force, or none",
+                has(UNIT, of_agent),
+                has(EARLY, of_early)
+            ),
+            advice,
+        );
+    }
+}
+
+/// Stands for the option of that name in [`Variables`].
+const INTERFACE: &str = "--interface";
+
+/// Variables that a unit's process has, and options that do the same.
+type Variables = BTreeMap<String, String>;
+
 /// Whether a target or another unit wants it.
 fn is_enabled(host: &ExaminedHost<'_>) -> bool {
     let Ok(entries) = fs::read_dir(host.file("etc/systemd/system")) else {
@@ -186,8 +236,8 @@ struct Unit {
 
 impl Unit {
     /// The file that counts, then the drop-ins of all directories by their names.
-    fn read(host: &ExaminedHost<'_>) -> Option<Self> {
-        let mut files = DIRECTORIES.iter().map(|dir| host.file(dir).join(UNIT));
+    fn read(host: &ExaminedHost<'_>, name: &str) -> Option<Self> {
+        let mut files = DIRECTORIES.iter().map(|dir| host.file(dir).join(name));
         let path = files.find(|path| path.exists())?;
         let text = fs::read_to_string(&path).ok()?;
         let mut unit = Self {
@@ -197,7 +247,7 @@ impl Unit {
         unit.add(&text);
         let mut drop_ins = BTreeMap::new();
         for dir in DIRECTORIES.iter().rev() {
-            let dir = host.file(dir).join(format!("{UNIT}.d"));
+            let dir = host.file(dir).join(format!("{name}.d"));
             let entries = fs::read_dir(dir).into_iter().flatten().flatten();
             for entry in entries {
                 let path = entry.path();
@@ -231,6 +281,43 @@ impl Unit {
                 value => values.extend(value.split_whitespace().map(str::to_owned)),
             }
         }
+    }
+
+    /// The variables of its process: those of files win over those of the unit, and options of
+    /// the command over both. `text`: what a file holds.
+    fn variables(&self, text: impl Fn(&str) -> Option<String>) -> Variables {
+        let mut variables = Variables::new();
+        let mut add = |assignment: &str| {
+            let assignment = assignment.trim().trim_matches(['"', '\'']);
+            if let Some((name, value)) = assignment.split_once('=') {
+                let value = value.trim_matches(['"', '\'']);
+                variables.insert(name.trim().to_owned(), value.to_owned());
+            }
+        };
+        for assignment in self.values("Environment") {
+            add(assignment);
+        }
+        for path in self.values("EnvironmentFile") {
+            let text = text(path.trim_start_matches('-')).unwrap_or_default();
+            let is_comment = |line: &&str| line.trim_start().starts_with(['#', ';']);
+            text.lines().filter(|line| !is_comment(line)).for_each(&mut add);
+        }
+        let mut words = self.values("ExecStart").map(String::as_str);
+        while let Some(word) = words.next() {
+            let (option, value) = match word.split_once('=') {
+                Some((option, value)) => (option, Some(value)),
+                None => (word, None),
+            };
+            let name = match option {
+                "--config" => PLACES[0],
+                "--interface" => INTERFACE,
+                _ => continue,
+            };
+            if let Some(value) = value.or_else(|| words.next()) {
+                variables.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        variables
     }
 
     fn values(&self, key: &str) -> impl Iterator<Item = &String> {
@@ -297,5 +384,40 @@ mod tests {
                 "{drop_in}: {said:?}"
             );
         }
+    }
+
+    #[test]
+    fn configuration_of_one_unit_alone_is_reported() {
+        let agent = include_str!("../../../packaging/systemd/netpolicy.service");
+        let early = include_str!("../../../packaging/systemd/netpolicy-early.service");
+        let said = |agents: &[&str], earlys: &[&str], file: &str| -> Vec<String> {
+            let mut lines = Lines::default();
+            let text = |path: &str| (path == "/etc/netpolicy/environment").then(|| file.to_owned());
+            let variables = |texts: &[&str]| unit(texts).variables(text);
+            same_places(&variables(agents), &variables(earlys), &mut lines);
+            lines.0.into_iter().map(|line| line.found).collect()
+        };
+        let other = "[Service]\nEnvironment=\"NETPOLICY_CONFIG=/etc/other.toml\"\n";
+        assert!(said(&[agent], &[early], "").is_empty());
+        let found = said(&[agent, other], &[early], "");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with(
+                "netpolicy.service has NETPOLICY_CONFIG=/etc/other.toml, \
+                 netpolicy-early.service has no NETPOLICY_CONFIG"
+            ),
+            "{found:?}"
+        );
+        // The file is for both, and wins.
+        let file = "# both\nNETPOLICY_CONFIG='/etc/both.toml'\n";
+        assert!(said(&[agent, other], &[early], file).is_empty());
+        assert!(said(&[agent, other], &[early, other], "").is_empty());
+        let started = "[Service]\nExecStart=\nExecStart=/usr/bin/netpolicy agent --config=/x \
+                       --interface eth0\n";
+        let found = said(&[agent, started], &[early], "");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[1].contains("--interface=eth0"), "{found:?}");
+        let file = "NETPOLICY_CONFIG=/x";
+        assert_eq!(said(&[agent, started], &[early], file).len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use xshell::cmd;
@@ -26,11 +27,25 @@ pub(super) fn require_clean(release: &Release) -> Result<()> {
     Ok(())
 }
 
-/// Makes the packages of a clone, and compares each with the one that was made.
+/// The least and the most that it may take, and how many times as long as the first making: the
+/// clone has nothing that was compiled before.
+const LEAST: Duration = Duration::from_mins(30);
+const MOST: Duration = Duration::from_mins(120);
+const TIMES: u32 = 6;
+
+/// Makes the packages of a clone, and compares each with the one that was made. `took`: what making
+/// it took.
 ///
 /// # Errors
-/// With the names of those that differ.
-pub(super) fn compare(release: &Release, args: &Args, made: &Made) -> Result<()> {
+/// With the names of those that differ; or it takes too long.
+pub(super) fn compare(
+    release: &Release,
+    args: &Args,
+    made: &Made,
+    took: Duration,
+) -> Result<()> {
+    let seconds = (took * TIMES).clamp(LEAST, MOST).as_secs();
+    eprintln!("netpolicy: made once more, 1 of 3: cloning the commit");
     let clone = Clone::make(release)?;
     let out = clone.0.join("packages");
     let mut options = vec!["--no-check".to_owned()];
@@ -40,17 +55,37 @@ pub(super) fn compare(release: &Release, args: &Args, made: &Made) -> Result<()>
     let target = release.target.triple();
     let shell = workspace::shell()?;
     shell.change_dir(&clone.0);
+    eprintln!(
+        "netpolicy: made once more, 2 of 3: building all of it in {}, {} minutes at most",
+        clone.0.display(),
+        seconds / 60
+    );
+    let begun = Instant::now();
+    let limit = format!("{seconds}s");
+    // `timeout` ends all that was started. Ctrl-C does not reach it; that this ends does.
     let again = cmd!(
         shell,
-        "cargo xtask dist --out {out} --target {target} {options...}"
+        "setpriv --pdeathsig TERM timeout {limit} cargo xtask dist --out {out} --target {target} {options...}"
     );
     // The binary, too, is built again.
-    workspace::run_aside(again.env_remove(build::BINARY_VARIABLE))?;
+    let done = workspace::run_aside(again.env_remove(build::BINARY_VARIABLE));
+    let is_over = begun.elapsed().as_secs() >= seconds;
+    done.with_context(|| match is_over {
+        true => format!("stopped after {seconds} s, before all was made again"),
+        false => "make the packages again".to_owned(),
+    })?;
+    eprintln!(
+        "netpolicy: made once more, 3 of 3: comparing, after {} s",
+        begun.elapsed().as_secs()
+    );
     let mut differ = Vec::new();
     for path in made.all() {
         let name = path.file_name().context("a package has a name")?;
-        if !is_equal(path, &out.join(name))? {
-            differ.push(name.to_string_lossy());
+        let is_same = is_equal(path, &out.join(name))?;
+        let name = name.to_string_lossy();
+        eprintln!("  {name}: {}", if is_same { "the same" } else { "differs" });
+        if !is_same {
+            differ.push(name);
         }
     }
     ensure!(

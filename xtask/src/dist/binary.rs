@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use xshell::cmd;
 
-use super::{Release, target};
-use crate::{build, tools, workspace};
+use super::Release;
+use crate::{build, target, tools, workspace};
 
 /// That of Amazon Linux 2023 and of RHEL 9 and later: the oldest with a new enough kernel.
 const GLIBC: (u32, u32) = (2, 34);

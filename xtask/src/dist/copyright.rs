@@ -268,7 +268,7 @@ mod tests {
             version: "0".to_owned(),
             epoch: "0".to_owned(),
             date: String::new(),
-            target: super::super::target::Target::host().unwrap(),
+            target: crate::target::Target::host().unwrap(),
             is_trial: false,
             out: std::path::PathBuf::new(),
         };

@@ -102,8 +102,12 @@ fn manifest(release: &Release, stage: &Stage) -> Result<PathBuf> {
     }
     let units: String = units.iter().map(|name| systemd_unit(name)).collect();
     let version = &release.version;
-    let scripts = workspace::root().join("packaging");
-    let script = |name: &str| scripts.join(name).display().to_string();
+    for name in ["postinst", "prerm", "postrm"] {
+        script(&directory, &format!("debian/{name}"))?;
+    }
+    let post = script(&directory, "rpm/post")?;
+    let preun = script(&directory, "rpm/preun")?;
+    let postun = script(&directory, "rpm/postun")?;
     let repository = env!("CARGO_PKG_REPOSITORY");
     let text = format!(
         "[package]
@@ -133,27 +137,35 @@ assets = [
 [package.metadata.generate-rpm]
 release = \"1\"
 auto-req = \"disabled\"
-requires = {{ \"glibc\" = \">= 2.34\", \"libgcc\" = \"*\" }}
+requires = {{ \"glibc\" = \">= 2.34\", \"libgcc\" = \"*\", \"/usr/bin/nsenter\" = \"*\" }}
 post_install_script = {post:?}
 pre_uninstall_script = {preun:?}
 post_uninstall_script = {postun:?}
 assets = [
 {rpm_assets}]
-",
-        post = script("rpm/post"),
-        preun = script("rpm/preun"),
-        postun = script("rpm/postun"),
+"
     );
     fs::write(directory.join("Cargo.toml"), text)?;
-    let debian = directory.join("debian");
-    fs::create_dir_all(&debian)?;
-    for script in ["postinst", "prerm", "postrm"] {
-        fs::copy(scripts.join("debian").join(script), debian.join(script))?;
-    }
     fs::create_dir_all(directory.join("src"))?;
     fs::write(directory.join("src/lib.rs"), "")?;
     fs::write(directory.join("changelog"), debian_changelog(release)?)?;
     Ok(directory)
+}
+
+/// Writes a maintainer script, with what both kinds of packages have in common; its path.
+fn script(directory: &Path, name: &str) -> Result<String> {
+    let packaging = workspace::root().join("packaging");
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))
+    };
+    let common = read(packaging.join("namespaces.sh"))?;
+    let indented: String = common.lines().map(|line| format!("    {line}\n")).collect();
+    let text = read(packaging.join(name))?;
+    let text = text.replace("#NAMESPACES#\n", &indented);
+    let path = directory.join(name);
+    fs::create_dir_all(path.parent().context("a script has a directory")?)?;
+    fs::write(&path, text)?;
+    Ok(path.display().to_string())
 }
 
 /// The name by which cargo-deb goes for a unit's file: of a template's, that of its unit.

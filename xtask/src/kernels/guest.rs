@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::Acceleration;
+use super::foreign::{HOST, Root};
 use super::image::Kernel;
 use crate::process::{self, Process};
 use crate::programs::Program;
 use crate::stop::Stop;
+use crate::target::Target;
 
 /// Where Debian keeps the program that serves a directory to a virtual machine: the one of
 /// QEMU 7.2, and the one that followed it.
@@ -32,6 +34,9 @@ pub(super) struct Boot<'a> {
     pub(super) binary: &'a Path,
     /// The test programs, in their order.
     pub(super) programs: &'a [Program],
+    pub(super) target: Target,
+    /// The root file system, if it is not this machine's.
+    pub(super) root: Option<&'a Root>,
     pub(super) acceleration: Acceleration,
     /// Seconds for each test program.
     pub(super) timeout: u32,
@@ -47,13 +52,12 @@ impl Boot<'_> {
     /// QEMU or virtiofsd cannot be started, or does not end in time.
     pub(super) fn run(&self, stop: &Stop) -> Result<BTreeMap<String, i32>> {
         let scratch = Scratch::new()?;
-        let (script, results) = (scratch.file("guest.sh"), scratch.file("results"));
+        let (script, console) = (scratch.file("guest.sh"), scratch.file("console"));
         fs::write(&script, self.script()).context("write the guest's script")?;
-        fs::write(&results, "").context("make the file of results")?;
 
         let socket = scratch.file("virtiofs");
         let mut server = serve_root(&socket, &scratch.file("virtiofsd.log"), stop)?;
-        let mut machine = process::start(self.machine(&socket, &script, &results), None)?;
+        let mut machine = process::start(self.machine(&socket, &script, &console), None)?;
         let tests = u32::try_from(self.programs.len()).unwrap_or(u32::MAX);
         let seconds = tests.saturating_mul(self.timeout).saturating_add(BOOT);
         let deadline = Instant::now() + Duration::from_secs(u64::from(seconds));
@@ -67,11 +71,11 @@ impl Boot<'_> {
             );
         }
         server.end();
-        let text = fs::read_to_string(&results).context("read the results")?;
-        Ok(parse(&text))
+        let text = fs::read(&console).context("read what the guest printed")?;
+        Ok(parse(&String::from_utf8_lossy(&text)))
     }
 
-    /// What the guest's shell does. Results go to the second serial port. No udev runs there, which
+    /// What the guest's shell does. Results are lines of the console. No udev runs there, which
     /// would make /dev/net/tun: its module is loaded by name.
     fn script(&self) -> String {
         let mut script = format!(
@@ -86,18 +90,18 @@ impl Boot<'_> {
              ip link set lo up\n\
              modprobe -qa tun\n\
              cd /tmp\n",
-            binary = self.binary.display(),
+            binary = self.inside(self.binary),
             engine = self.engine,
-            modules = self.kernel.modules.display(),
+            modules = self.inside(&self.kernel.modules),
         );
         for program in self.programs {
-            let (name, path) = (&program.name, program.path.display());
+            let (name, path) = (&program.name, self.inside(&program.path));
             // What is written to a string does not fail.
             let _ = writeln!(
                 script,
                 "echo '{name}:'\n\
                  timeout {seconds} {path} --test-threads 2 --show-output --color never\n\
-                 echo \"{name} $?\" > /dev/ttyS1",
+                 echo \"{RESULT}{name} $?\"",
                 seconds = self.timeout,
             );
         }
@@ -105,12 +109,28 @@ impl Boot<'_> {
         script
     }
 
-    fn machine(&self, socket: &Path, script: &Path, results: &Path) -> Command {
+    /// Where the guest finds a file of this machine's.
+    fn inside(&self, path: &Path) -> String {
+        let host = self.root.map_or("", |_| HOST);
+        format!("{host}{}", path.display())
+    }
+
+    fn machine(&self, socket: &Path, script: &Path, console: &Path) -> Command {
+        let (kind, serial, emulated) = match self.target {
+            Target::X86_64 => ("pc", "ttyS0", "max"),
+            // Pointer authentication of "max" takes most of the time.
+            Target::Aarch64 => ("virt", "ttyAMA0", "cortex-a72"),
+        };
         let (accelerator, processor) = match self.acceleration {
-            Acceleration::Tcg => ("tcg,thread=multi", "max"),
+            Acceleration::Tcg => ("tcg,thread=multi", emulated),
             Acceleration::Kvm => ("kvm", "host"),
         };
-        let mut qemu = Command::new("qemu-system-x86_64");
+        let root = match self.root {
+            Some(root) => format!(" netpolicy_root={}", root.path().display()),
+            None => String::new(),
+        };
+        let mut qemu = Command::new(format!("qemu-system-{}", self.target.machine()));
+        qemu.args(["-machine", &format!("{kind},memory-backend=memory")]);
         qemu.args(["-accel", accelerator, "-cpu", processor, "-smp", "2"])
             .args(["-m", MEMORY, "-display", "none", "-monitor", "none"])
             .args(["-nic", "none", "-no-reboot"])
@@ -119,7 +139,7 @@ impl Boot<'_> {
             .arg(format!(
                 "memory-backend-memfd,id=memory,size={MEMORY},share=on"
             ))
-            .args(["-numa", "node,memdev=memory", "-chardev"])
+            .arg("-chardev")
             .arg(format!("socket,id=root,path={}", socket.display()))
             .args(["-device", "vhost-user-fs-pci,chardev=root,tag=host"])
             .arg("-kernel")
@@ -128,11 +148,15 @@ impl Boot<'_> {
             .arg(&self.kernel.initramfs)
             .arg("-append")
             .arg(format!(
-                "console=ttyS0 quiet panic=-1 mitigations=off netpolicy_script={}",
-                script.display()
+                "console={serial} quiet panic=-1 mitigations=off netpolicy_script={}{root}",
+                self.inside(script)
             ))
-            .args(["-serial", "stdio", "-serial"])
-            .arg(format!("file:{}", results.display()));
+            .arg("-chardev")
+            .arg(format!(
+                "stdio,id=console,signal=off,logfile={}",
+                console.display()
+            ))
+            .args(["-serial", "chardev:console"]);
         qemu
     }
 }
@@ -171,10 +195,13 @@ fn serve_root(socket: &Path, log: &Path, stop: &Stop) -> Result<Process> {
     Ok(server)
 }
 
-/// Lines of a test program's name and its exit status.
+/// Begins a line of the console that has a test program's name and its exit status.
+const RESULT: &str = "netpolicy-kernels: ";
+
+/// The results among the lines of the console.
 fn parse(text: &str) -> BTreeMap<String, i32> {
     let lines = text.lines().filter_map(|line| {
-        let (name, status) = line.trim().split_once(' ')?;
+        let (name, status) = line.trim().strip_prefix(RESULT)?.split_once(' ')?;
         Some((name.to_owned(), status.parse().ok()?))
     });
     lines.collect()
@@ -207,7 +234,10 @@ mod tests {
 
     #[test]
     fn results_are_read_by_program() {
-        let results = parse("packets 0\r\ntraffic 101\r\nagent");
+        let results = parse(
+            "packets:\r\nnetpolicy-kernels: packets 0\r\ntest x ... ok\r\n\
+             netpolicy-kernels: traffic 101\r\nnetpolicy-kernels: agent",
+        );
         assert_eq!(results.get("packets"), Some(&0));
         assert_eq!(results.get("traffic"), Some(&101));
         assert_eq!(results.len(), 2);

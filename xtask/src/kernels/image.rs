@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use xshell::{Shell, cmd};
 
 use super::Series;
+use super::apt::Apt;
+use super::foreign::Root;
+use crate::target::Target;
 use crate::{tools, workspace};
 
 /// Modules that the kernel needs to reach its root file system; those that it depends on
@@ -30,21 +33,31 @@ pub(super) struct Kernel {
 ///
 /// # Errors
 /// When apt does not have it, or a tool fails.
-pub(super) fn prepare(shell: &Shell, series: Series) -> Result<Kernel> {
-    let package = newest(shell, series)?;
+pub(super) fn prepare(
+    shell: &Shell,
+    series: Series,
+    target: Target,
+    root: Option<&Root>,
+) -> Result<Kernel> {
+    let own = Apt::own();
+    let apt = root.map_or(&own, Root::apt);
+    let package = newest(shell, apt, &series.package(target))?;
     let version = package
         .strip_prefix("linux-image-")
         .with_context(|| format!("{package} is not a kernel's package"))?
         .to_owned();
-    let toolchain = tools::pinned_toolchain(workspace::root())?;
-    let kernels = tools::tools_dir(&toolchain)?.join("kernels");
+    let kernels = directory()?;
     let unpacked = kernels.join(&package);
     if !unpacked.exists() {
-        download(shell, &kernels, &package, &version)?;
+        download(shell, apt, &kernels, &package, &version)?;
     }
     let initramfs = kernels.join(format!("{version}.initramfs"));
     let modules = unpacked.join("lib/modules");
-    make_initramfs(shell, &modules.join(&version), &initramfs)?;
+    let busybox = match root {
+        Some(root) => root.busybox(),
+        None => which::which("busybox").context("find busybox")?,
+    };
+    make_initramfs(shell, &modules.join(&version), &busybox, &initramfs)?;
     Ok(Kernel {
         image: unpacked.join("boot").join(format!("vmlinuz-{version}")),
         version,
@@ -53,10 +66,18 @@ pub(super) fn prepare(shell: &Shell, series: Series) -> Result<Kernel> {
     })
 }
 
+/// Where kernels are kept, and what belongs to them.
+pub(super) fn directory() -> Result<PathBuf> {
+    let toolchain = tools::pinned_toolchain(workspace::root())?;
+    Ok(tools::tools_dir(&toolchain)?.join("kernels"))
+}
+
 /// The package of the newest kernel: the one that the series' package depends on.
-fn newest(shell: &Shell, series: Series) -> Result<String> {
-    let name = series.package();
-    let said = cmd!(shell, "apt-cache depends {name}").quiet().read()?;
+fn newest(shell: &Shell, apt: &Apt, name: &str) -> Result<String> {
+    let options = apt.options();
+    let said = cmd!(shell, "apt-cache {options...} depends {name}")
+        .quiet()
+        .read()?;
     let package = dependency(&said);
     package.with_context(|| {
         format!(
@@ -74,13 +95,23 @@ fn dependency(said: &str) -> Option<String> {
 }
 
 /// Unpacks a kernel's package into a directory of its name. The directory appears whole.
-fn download(shell: &Shell, kernels: &Path, package: &str, version: &str) -> Result<()> {
+fn download(
+    shell: &Shell,
+    apt: &Apt,
+    kernels: &Path,
+    package: &str,
+    version: &str,
+) -> Result<()> {
     eprintln!("{package} is missing: downloaded with apt-get, 30 to 110 MB, once");
     let scratch = kernels.join("new");
     shell.remove_path(&scratch)?;
     shell.create_dir(&scratch)?;
     let dir = shell.push_dir(&scratch);
-    workspace::run_aside(cmd!(shell, "apt-get download --quiet {package}"))?;
+    let options = apt.options();
+    workspace::run_aside(cmd!(
+        shell,
+        "apt-get {options...} download --quiet {package}"
+    ))?;
     let archives: Vec<_> = fs::read_dir(&scratch)?.flatten().collect();
     ensure!(archives.len() == 1, "apt-get downloaded one package");
     let (archive, tree) = (archives[0].path(), scratch.join("tree"));
@@ -94,7 +125,7 @@ fn download(shell: &Shell, kernels: &Path, package: &str, version: &str) -> Resu
 }
 
 /// What the kernel starts first: it loads the modules and makes the root file system of
-/// this machine's (`host`, read-only) and a layer in memory.
+/// this machine's (`host`, read-only), or of a directory of it, and a layer in memory.
 const INIT: &str = r#"#!/bin/busybox sh
 b=/bin/busybox
 $b mount -t proc proc /proc
@@ -106,13 +137,18 @@ done < /modules/list
 $b mount -t virtiofs -o ro host /host
 $b mount -t tmpfs -o size=75% layer /layer
 $b mkdir /layer/upper /layer/work
-$b mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work root /root
+root=$($b sed -n 's/.*netpolicy_root=\([^ ]*\).*/\1/p' /proc/cmdline)
+$b mount -t overlay -o "lowerdir=/host$root,upperdir=/layer/upper,workdir=/layer/work" root /root
+if [ -n "$root" ]; then
+    $b mkdir -p /root/host /root/proc /root/sys /root/dev
+    $b mount --move /host /root/host
+fi
 for kept in proc sys dev; do $b mount --move "/$kept" "/root/$kept"; done
 script=$($b sed 's/.*netpolicy_script=\([^ ]*\).*/\1/' /root/proc/cmdline)
 exec $b switch_root /root /bin/sh "$script"
 "#;
 
-fn make_initramfs(shell: &Shell, modules: &Path, to: &Path) -> Result<()> {
+fn make_initramfs(shell: &Shell, modules: &Path, busybox: &Path, to: &Path) -> Result<()> {
     let tree = to.with_extension("tree");
     shell.remove_path(&tree)?;
     for dir in [
@@ -120,7 +156,6 @@ fn make_initramfs(shell: &Shell, modules: &Path, to: &Path) -> Result<()> {
     ] {
         shell.create_dir(tree.join(dir))?;
     }
-    let busybox = which::which("busybox").context("find busybox")?;
     shell.copy_file(busybox, tree.join("bin/busybox"))?;
     let dependencies = fs::read_to_string(modules.join("modules.dep"))
         .with_context(|| format!("read {}", modules.join("modules.dep").display()))?;

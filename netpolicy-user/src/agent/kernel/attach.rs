@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -69,6 +70,8 @@ pub struct Attacher {
     /// Interfaces that were seen attached, by name, with their index: if one is not,
     /// and is still the same one, then that is drift.
     attached: BTreeMap<String, u32>,
+    /// When those were seen first.
+    since: BTreeMap<String, Instant>,
     /// Indices of interfaces that were filtered under a name that is no interface's now.
     renamed: BTreeMap<String, u32>,
     /// Indices of filtered interfaces in other network namespaces.
@@ -103,6 +106,7 @@ impl Attacher {
             selection: Selection::default(),
             marker,
             attached: BTreeMap::new(),
+            since: BTreeMap::new(),
             renamed: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             unfiltered: BTreeMap::new(),
@@ -137,8 +141,9 @@ impl Attacher {
         }
         self.settle();
         self.check();
-        // A list that is made while interfaces come and go can lack one of them.
-        strays.retain(|name| !self.selection.names.contains(name));
+        // A list that is made while interfaces come and go can lack one of them. What is covered
+        // by others is let go by each check, once those are filtered.
+        strays.retain(|name| !self.selection.names.contains(name) && !self.is_covered(name));
         for name in strays {
             self.let_go(&name);
         }
@@ -173,7 +178,7 @@ impl Attacher {
 
     /// Detaches from an interface that is configured no more.
     fn let_go(&mut self, name: &str) {
-        if !self.unfiltered.is_empty() {
+        if self.unfiltered.keys().any(|name| !self.is_missed(name)) {
             tracing::warn!(
                 interface = name,
                 "it is not configured, but stays filtered: others that are configured are not yet"
@@ -203,10 +208,12 @@ impl Attacher {
             for name in self.selection.names.clone() {
                 self.check_interface(name, &attached);
             }
+            self.stand_in(&attached);
             for pattern in self.selection.unmatched.clone() {
                 self.fault(pattern, UNMATCHED.to_owned());
             }
             self.let_go_of_covered(&attached);
+            self.report_missed();
             let unkept = self.keep();
             self.set_fault(unlisted.or(unkept));
         }

@@ -1,6 +1,6 @@
 //! A fake kernel that records its calls, and fails on request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -46,6 +46,8 @@ pub(in crate::agent) struct FakeKernelState {
     pub fail_commit: bool,
     /// Interfaces cannot be listed.
     pub fail_devices: bool,
+    /// Interfaces that the program cannot be attached to.
+    pub refusing: BTreeSet<String>,
     pub probe: Option<(Action, Reason)>,
     /// Where looks stop: told that one arrived, it waits to go on.
     pub gate: Option<Gate>,
@@ -223,6 +225,9 @@ impl LinkSet for FakeKernel {
             .links
             .get(interface)
             .ok_or_else(|| refusal("no such interface", false))?;
+        if kernel.refusing.contains(interface) {
+            return Err(refusal("operation not supported", false));
+        }
         kernel.attached.insert(interface.to_owned(), index);
         Ok(())
     }
@@ -270,13 +275,16 @@ impl LinkSet for FakeKernel {
         if self.lock().fail_devices {
             return Err(refusal("no buffer space available", false));
         }
-        let known = self.lock().links.clone();
-        let device = |(name, index)| Device {
-            name,
-            index,
-            ..Device::default()
+        let kernel = self.lock();
+        let device = |(name, index): (&String, &u32)| {
+            let more = kernel.devices.iter().find(|device| device.name == *name);
+            Device {
+                name: name.clone(),
+                index: *index,
+                ..more.cloned().unwrap_or_default()
+            }
         };
-        Ok(known.into_iter().map(device).collect())
+        Ok(kernel.links.iter().map(device).collect())
     }
 }
 

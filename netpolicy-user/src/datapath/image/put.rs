@@ -1,4 +1,7 @@
 //! Putting an image in force where nothing is.
+//!
+//! The verifier takes most of the time. So the programs that the interfaces run are loaded first,
+//! and the others once those filter.
 
 use std::sync::Arc;
 
@@ -8,21 +11,25 @@ use super::{ImageError, ImageReader};
 use crate::datapath::{
     BanLists, DatapathError, Links, Options, attach,
     bans::BanSets,
+    early::{Instead, attach_each},
     flat::image::{LoosePages, SLOT_WORD},
     governance::head_of,
-    install::set_build,
+    install::{NO_PROGRAM, set_build},
     maps::Maps,
     pins::Pins,
-    program,
+    program::{self, Part},
     requirements::check_system,
 };
 
 /// The generation that an image is put in force as.
 const GENERATION: u64 = 1;
 
+const ENGINE: Engine = Engine::Flat;
+
 /// Loads the program, puts an image in force, and attaches to these interfaces; with each its
-/// failure, if it could not be attached to. What was pinned before is replaced. Nothing is in
-/// force of an image that turns out to be damaged.
+/// failure, if it could not be attached to. `instead` says which others are to be filtered where
+/// some are not. What was pinned before is replaced. Nothing is in force of an image that turns
+/// out to be damaged.
 ///
 /// # Errors
 /// The image's and the kernel's.
@@ -30,19 +37,45 @@ pub fn enforce_image(
     options: &Options,
     image: ImageReader,
     interfaces: &[String],
+    instead: Instead<'_>,
 ) -> Result<Vec<(String, Option<DatapathError>)>, ImageError> {
     check_system()?;
     let pins = Pins::create(&options.bpffs_dir)?;
     attach::check_namespace(&pins)?;
     let links = Links::open(&pins, options.hook)?;
-    if let Err(error) = install(&pins, &links, image, options.bans.as_ref()) {
-        pins.remove_next();
-        return Err(error);
+    let needed = match links.attached()?.is_empty() {
+        true => links.needs(interfaces),
+        // They run something, and must run ours.
+        false => Vec::new(),
+    };
+    let first = match needed.as_slice() {
+        [] => Part::All,
+        needed => Part::Of(needed),
+    };
+    let program = image.head.program;
+    let mut maps = match install(&pins, &links, image, options.bans.as_ref(), first) {
+        Ok(maps) => maps,
+        Err(error) => {
+            pins.remove_next();
+            return Err(error);
+        }
+    };
+    let mut attached = attach_each(&links, interfaces, instead);
+    if let Part::Of(needed) = first {
+        let completed = complete(&pins, &links, &maps, Part::AllBut(needed));
+        if let Err(error) = completed {
+            // What is pinned is of no build, so the agent loads all of it again.
+            tracing::warn!(%error, "not all programs could be loaded: the agent loads them");
+            return Ok(attached);
+        }
+        // Another hook may have needed another program.
+        for (name, error) in attached.iter_mut().filter(|(_, error)| error.is_some()) {
+            *error = links.attach(name).err();
+        }
     }
-    let attached = interfaces
-        .iter()
-        .map(|name| (name.clone(), links.attach(name).err()));
-    Ok(attached.collect())
+    // The rules are the writer's, and so is what is made of them.
+    set_build(&mut maps, ENGINE, program)?;
+    Ok(attached)
 }
 
 fn install(
@@ -50,16 +83,16 @@ fn install(
     links: &Links,
     mut image: ImageReader,
     bans: Option<&Arc<BanLists>>,
-) -> Result<(), ImageError> {
-    let engine = Engine::Flat;
+    first: Part<'_>,
+) -> Result<Maps, ImageError> {
     let next = pins.begin_next()?;
     // The verifier takes as long as the pages of some hundred thousand entries.
     let (loaded, pages) = std::thread::scope(|scope| {
         let loading = scope.spawn(|| {
-            program::load(engine, &next)?;
-            program::put_in_place(&next)?;
+            program::load(ENGINE, &next, first)?;
+            program::put_in_place(&next, first)?;
             let maps = Maps::open(&next, true)?;
-            let (programs, _) = program::open_over(&next, engine, &maps)?;
+            let programs = program::open_part_over(&next, ENGINE, &maps, first)?;
             Ok::<_, DatapathError>((maps, programs))
         });
         let mut pages = LoosePages::default();
@@ -89,14 +122,28 @@ fn install(
         .set(slot, info, 0)
         .map_err(DatapathError::map("set", "SLOT_INFO"))?;
     if let Some(bans) = bans {
-        let mut sets = BanSets::adopted(engine, &maps)?;
+        let mut sets = BanSets::adopted(ENGINE, &maps)?;
         let prepared = sets.prepare(&mut maps, bans)?;
         sets.commit(&mut maps, &prepared)?;
     }
     maps.control.set_generation(GENERATION);
-    // The rules are the writer's, and so is what is made of them.
-    set_build(&mut maps, engine, image.head.program)?;
+    // Until all of it is there: an agent that finds a part of it replaces that without a gap.
+    set_build(&mut maps, ENGINE, NO_PROGRAM)?;
     links.replace(programs)?;
     pins.promote_next()?;
-    Ok(())
+    Ok(maps)
+}
+
+/// Loads the programs that are missing.
+fn complete(
+    pins: &Pins,
+    links: &Links,
+    maps: &Maps,
+    rest: Part<'_>,
+) -> Result<(), DatapathError> {
+    let live = pins.live();
+    program::load(ENGINE, &live, rest)?;
+    program::put_in_place(&live, rest)?;
+    let (programs, _) = program::open_over(&live, ENGINE, maps)?;
+    links.replace(programs)
 }

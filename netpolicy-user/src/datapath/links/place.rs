@@ -33,6 +33,14 @@ impl Inner {
         self.attached_to(&device)
     }
 
+    /// The program that an interface runs at the first hook that is tried.
+    pub(super) fn need(&mut self, name: &str) -> Option<(Kind, LinkLayer)> {
+        let (device, layer) = self.filterable(name).ok()?;
+        let driver = self.netdevs.driver(&device);
+        let first = hook::candidates(self.choice, &driver).first()?;
+        Some((first.kind(), layer))
+    }
+
     /// See [`super::Links::settle`].
     pub(super) fn settle(&mut self, name: &str) -> Result<(), DatapathError> {
         let (device, layer) = self.filterable(name)?;

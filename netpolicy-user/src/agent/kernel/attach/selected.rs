@@ -1,9 +1,16 @@
 //! What the configuration selects: looked at again at each look, for interfaces come, go, are
 //! renamed and become ports of others.
 
+use std::time::{Duration, Instant};
+
 use super::{ABSENT, Attacher};
 use crate::agent::error::chain;
-use crate::selection::Selection;
+use crate::selection::{ExcludedPort, Selection};
+
+/// Both an interface and what receives its packets are filtered for so long, before the interface
+/// is let go: packets that had passed the one hook before it ran the program are at the other by
+/// then.
+const OVERLAP: Duration = Duration::from_millis(200);
 
 impl Attacher {
     /// Looks which interfaces the configuration selects. If that cannot be told, it is what it
@@ -49,24 +56,51 @@ impl Attacher {
         None
     }
 
-    /// Detaches from interfaces that a pattern selected until another that receives their
-    /// packets was selected, once that is filtered.
-    /// And from ports of excluded interfaces.
+    /// Filters interfaces whose packets were to be judged at others that are not filtered.
+    pub(super) fn stand_in(&mut self, attached: &[(String, u32)]) {
+        let uncovered = self
+            .selection
+            .uncovered(|name| self.attached.contains_key(name));
+        for name in uncovered {
+            if !self.attached.contains_key(&name) {
+                tracing::warn!(
+                    interface = name,
+                    "filtered itself, for what its packets were to be judged at is not"
+                );
+            }
+            self.check_interface(name, attached);
+        }
+    }
+
+    /// Detaches from interfaces that were filtered until others that receive their packets were,
+    /// once those have been for [`OVERLAP`]; and from ports of excluded interfaces.
     pub(super) fn let_go_of_covered(&mut self, attached: &[(String, u32)]) {
-        let is_judged = |(_, by): &&(String, Vec<String>)| {
-            by.iter().all(|name| self.attached.contains_key(name))
+        let now = Instant::now();
+        let filtered = &self.attached;
+        self.since.retain(|name, _| filtered.contains_key(name));
+        for name in filtered.keys() {
+            self.since.entry(name.clone()).or_insert(now);
+        }
+        let is_over = |name: &String| {
+            let since = self.since.get(name);
+            since.is_some_and(|since| now.duration_since(*since) >= OVERLAP)
         };
-        let covered = self.selection.covered.iter().filter(is_judged);
-        let covered = covered.map(|(name, by)| {
-            let why = format!("its packets are judged at {}", by.join(", "));
-            (name.clone(), why)
-        });
-        let excluded = self.selection.excluded.iter().map(|(name, master)| {
-            let why = format!("it is a port of {master}, which is excluded");
-            (name.clone(), why)
-        });
-        let all: Vec<_> = covered.chain(excluded).collect();
-        for (name, why) in all {
+        let mut gone = Vec::new();
+        for (name, by) in &self.selection.covered {
+            if by.iter().all(is_over) {
+                let why = format!("its packets are judged at {}", by.join(", "));
+                gone.push((name.clone(), why));
+            }
+        }
+        for port in &self.selection.excluded {
+            let why = format!("it is a port of {}, which is excluded", port.master);
+            gone.push((port.name.clone(), why));
+        }
+        for (name, why) in gone {
+            self.is_changed |= self.attached.remove(&name).is_some();
+            if !self.is_missed(&name) {
+                self.is_changed |= self.unfiltered.remove(&name).is_some();
+            }
             if !attached.iter().any(|(n, _)| *n == name) {
                 continue;
             }
@@ -80,6 +114,32 @@ impl Attacher {
             }
             self.is_changed = true;
         }
+    }
+
+    /// Says which ports that a pattern matches are not filtered, though the host's packets arrive
+    /// there.
+    pub(super) fn report_missed(&mut self) {
+        let missed: Vec<_> = self.selection.missed().cloned().collect();
+        for ExcludedPort { name, master, .. } in missed {
+            let why = format!(
+                "it is a port of {master}, which `interfaces` excludes; exclude it too if that is \
+                 intended, name it, or do not exclude {master}"
+            );
+            self.fault(name, why);
+        }
+    }
+
+    /// Whether its packets are to be judged at others.
+    pub(super) fn is_covered(&self, name: &str) -> bool {
+        self.selection
+            .covered
+            .iter()
+            .any(|(covered, _)| covered == name)
+    }
+
+    /// Whether it is not filtered because of an exclusion.
+    pub(super) fn is_missed(&self, name: &str) -> bool {
+        self.selection.missed().any(|port| port.name == name)
     }
 
     /// Why an interface is not there, or where it is now.

@@ -1,12 +1,14 @@
 //! Which interfaces are filtered when.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::agent::testing::{Bench, ROOT};
 use crate::config::DETACHED_MARKER;
 use crate::detach_marker::{self, Unrecorded};
+use crate::netdev::Device;
 
 fn attached(bench: &Bench) -> Vec<String> {
     bench.kernel.lock().attached.keys().cloned().collect()
@@ -59,6 +61,94 @@ fn interfaces_stay_filtered_while_they_cannot_be_listed() {
         .into_iter()
         .find(|line| line.starts_with("detach"));
     assert_eq!(detached, None);
+}
+
+/// Makes `eth7` and `eth8` ports of a bond or a bridge.
+fn enslave(bench: &Bench, kind: &str, master: &str) {
+    let mut kernel = bench.kernel.lock();
+    kernel.links.insert(master.to_owned(), 9);
+    let device = |name: &str, kind: Option<&str>, master| Device {
+        name: name.to_owned(),
+        kind: kind.map(str::to_owned),
+        master,
+        ..Device::default()
+    };
+    kernel.devices = vec![
+        device(master, Some(kind), None),
+        device("eth7", None, Some(9)),
+        device("eth8", None, Some(9)),
+    ];
+}
+
+/// Looks again until the ports are let go; how long that took.
+fn until_let_go(bench: &mut Bench, stays: &str) -> Duration {
+    let begun = Instant::now();
+    while attached(bench) != [stays] {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", attached(bench));
+        std::thread::sleep(Duration::from_millis(10));
+        bench.writer.reconcile();
+    }
+    begun.elapsed()
+}
+
+#[test]
+fn ports_stay_filtered_until_their_bond_was_filtered_for_some_time() {
+    let mut bench = Bench::new().restart(&["*"]);
+    assert_eq!(attached(&bench), ["eth7", "eth8"]);
+    bench.kernel.journal();
+    enslave(&bench, "bond", "bond0");
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["bond0", "eth7", "eth8"]);
+    let took = until_let_go(&mut bench, "bond0");
+    assert!(took > Duration::from_millis(100), "{took:?}");
+    assert!(bench.snapshot().unfiltered.is_empty());
+    // Also after a restart: what was filtered meanwhile is let go, and no sooner.
+    bench.kernel.lock().attached.insert("eth8".into(), 8);
+    let mut bench = bench.restart(&["*"]);
+    assert_eq!(attached(&bench), ["bond0", "eth8"]);
+    until_let_go(&mut bench, "bond0");
+}
+
+#[test]
+fn ports_are_filtered_where_their_bond_cannot_be() {
+    let mut bench = Bench::new().restart(&["*"]);
+    enslave(&bench, "bond", "bond0");
+    bench.kernel.lock().refusing.insert("bond0".into());
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7", "eth8"]);
+    // At boot nothing is attached yet.
+    bench.kernel.lock().attached.clear();
+    let mut bench = bench.restart(&["*"]);
+    assert_eq!(attached(&bench), ["eth7", "eth8"]);
+    let unfiltered: Vec<_> = bench.snapshot().unfiltered.keys().cloned().collect();
+    assert_eq!(unfiltered, ["bond0"]);
+    bench.kernel.lock().refusing.clear();
+    until_let_go(&mut bench, "bond0");
+    assert!(bench.snapshot().unfiltered.is_empty());
+    assert!(bench.snapshot().faults.is_empty(), "no drift");
+}
+
+#[test]
+fn nics_in_an_excluded_bridge_are_a_fault() {
+    let mut bench = Bench::new().restart(&["*", "!br*"]);
+    enslave(&bench, "bridge", "br0");
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), Vec::<String>::new());
+    let unfiltered = bench.snapshot().unfiltered.clone();
+    assert_eq!(unfiltered.len(), 2);
+    let why = &unfiltered["eth7"];
+    assert!(why.contains("a port of br0, which `interfaces` excludes"), "{why}");
+    assert!(bench.snapshot().interfaces.contains(&"eth7".to_owned()));
+    // Excluded as well, that is what the operator wants.
+    let mut bench = bench.restart(&["*", "!br*", "!eth*"]);
+    assert_eq!(bench.snapshot().unfiltered.len(), 1, "that nothing matches");
+    assert_eq!(bench.snapshot().unfiltered["*"], super::UNMATCHED);
+    bench.kernel.lock().devices.clear();
+    bench.writer.reconcile();
+    let mut bench = bench.restart(&["*", "!br*"]);
+    bench.writer.reconcile();
+    assert_eq!(attached(&bench), ["eth7", "eth8"]);
+    assert!(bench.snapshot().unfiltered.is_empty());
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Architectures that packages are made for, and what cross-building for another one takes.
+//! Architectures that packages are made for and tests run on, and what cross-building for another
+//! one takes.
 
 use std::env;
 
@@ -10,7 +11,7 @@ use crate::{setup, workspace};
 
 /// An architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Intel and AMD
     #[value(name = "x86_64-unknown-linux-gnu")]
     X86_64,
@@ -24,7 +25,7 @@ impl Target {
     ///
     /// # Errors
     /// When there are no packages for it.
-    pub(super) fn host() -> Result<Self> {
+    pub(crate) fn host() -> Result<Self> {
         match env::consts::ARCH {
             "x86_64" => Ok(Self::X86_64),
             "aarch64" => Ok(Self::Aarch64),
@@ -33,7 +34,7 @@ impl Target {
     }
 
     /// As rustc names it.
-    pub(super) const fn triple(self) -> &'static str {
+    pub(crate) const fn triple(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64-unknown-linux-gnu",
             Self::Aarch64 => "aarch64-unknown-linux-gnu",
@@ -41,7 +42,7 @@ impl Target {
     }
 
     /// As Debian's packages name it.
-    pub(super) const fn debian(self) -> &'static str {
+    pub(crate) const fn debian(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
             Self::Aarch64 => "arm64",
@@ -49,7 +50,7 @@ impl Target {
     }
 
     /// As the others do.
-    pub(super) const fn machine(self) -> &'static str {
+    pub(crate) const fn machine(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::Aarch64 => "aarch64",
@@ -57,12 +58,12 @@ impl Target {
     }
 
     /// Whether it is not this machine's.
-    pub(super) fn is_foreign(self) -> bool {
+    pub(crate) fn is_foreign(self) -> bool {
         Self::host().is_ok_and(|host| host != self)
     }
 
     /// A program of GNU's binutils or compilers for it.
-    pub(super) fn tool(self, name: &str) -> String {
+    pub(crate) fn tool(self, name: &str) -> String {
         match self.is_foreign() {
             true => format!("{}-linux-gnu-{name}", self.machine()),
             false => name.to_owned(),
@@ -73,11 +74,11 @@ impl Target {
     ///
     /// # Errors
     /// When they cannot be had.
-    pub(super) fn prepare(self, shell: &Shell) -> Result<()> {
+    pub(crate) fn prepare(self, shell: &Shell) -> Result<()> {
         if !self.is_foreign() {
             return Ok(());
         }
-        setup::cross_compiler(shell, &self.tool("gcc"), self.debian_compiler())?;
+        setup::program(shell, &self.tool("gcc"), self.debian_compiler())?;
         let triple = self.triple();
         let installed = cmd!(shell, "rustup target list --installed")
             .quiet()
@@ -98,15 +99,23 @@ impl Target {
     }
 
     /// Cargo's options for it.
-    pub(super) fn cargo_options(self) -> Vec<&'static str> {
+    pub(crate) fn cargo_options(self) -> Vec<&'static str> {
         match self.is_foreign() {
             true => vec!["--target", self.triple()],
             false => Vec::new(),
         }
     }
 
+    /// Debian's package of QEMU for it.
+    pub(crate) const fn debian_qemu(self) -> &'static str {
+        match self {
+            Self::X86_64 => "qemu-system-x86",
+            Self::Aarch64 => "qemu-system-arm",
+        }
+    }
+
     /// Cargo's variable for the linker, and its value.
-    pub(super) fn linker(self) -> Option<(String, String)> {
+    pub(crate) fn linker(self) -> Option<(String, String)> {
         let name = self.triple().to_uppercase().replace('-', "_");
         let variable = format!("CARGO_TARGET_{name}_LINKER");
         self.is_foreign().then(|| (variable, self.tool("gcc")))
@@ -114,7 +123,7 @@ impl Target {
 }
 
 /// Refuses a binary for another architecture than the packages'.
-pub(super) fn require(target: Target, header: &str) -> Result<()> {
+pub(crate) fn require(target: Target, header: &str) -> Result<()> {
     let expected = match target {
         Target::X86_64 => "X86-64",
         Target::Aarch64 => "AArch64",
