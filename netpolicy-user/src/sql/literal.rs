@@ -59,6 +59,11 @@ impl<'t> Literal<'t> {
         Cow::Owned(text)
     }
 
+    /// What stands between the quotes, as written.
+    pub(super) fn raw(&self) -> &'t str {
+        self.raw
+    }
+
     /// Of the opening quote.
     #[must_use]
     pub fn spot(&self) -> Spot {

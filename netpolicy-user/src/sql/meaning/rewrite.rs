@@ -10,7 +10,7 @@ use super::minus::minus;
 use super::name::{DEFAULT, PolicyOrDefault, new_name};
 use super::rule_list::{self, flattened};
 use super::show::{ANY_IS_MORE, OPEN};
-use super::wrong::Errors;
+use super::refusal::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
 use crate::model::{AllowPart, Policy, Rule, RuleList};
 use crate::sql::{Ident, Lists, WriteError, comment_on, create_lists, create_rules};
