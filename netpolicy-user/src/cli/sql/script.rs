@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
-use super::super::submit::{question, show_progress, warn};
+use super::super::submit::{question, report_open, show_progress, warn};
 use crate::api::{ChangeQuery, Existing, SqlFailure, SqlRequest, SqlResponse, Status};
 use crate::output::{Format, Layout, SqlOutcome};
 use crate::sql::meaning::makes_revisions;
@@ -158,8 +158,10 @@ pub(super) async fn show(
         status: status.as_ref(),
         layout,
     })?;
+    let changes = response.results.iter().filter_map(|r| r.changed.as_ref());
+    let exit = report_open(changes, cx)?;
     let Some(failure) = &response.error else {
-        return Ok(Exit::Done);
+        return Ok(exit);
     };
     // What was done stands before what was not, also where both go to one place.
     cx.out.flush()?;

@@ -270,6 +270,13 @@ pub fn only_asks(verb: &Verb<'_>) -> bool {
     )
 }
 
+/// Whether a dialect's changes close the open connections of sources that they deny, unless
+/// the request says otherwise.
+#[must_use]
+pub fn cuts(dialect: Dialect) -> bool {
+    dialect == Dialect::Snowflake
+}
+
 /// Whether a statement ends with FORCE.
 #[must_use]
 pub fn says_force(verb: &Verb<'_>) -> bool {
@@ -340,7 +347,7 @@ impl<'s> Cx<'s, '_> {
             revokes: Vec::new(),
             warnings,
             force: says_force(&self.statement.verb),
-            cut: self.dialect() == Dialect::Snowflake,
+            cut: cuts(self.dialect()),
         })
     }
 
