@@ -98,6 +98,8 @@ pub enum Verb<'t> {
     Select(CatalogQuery<'t>),
     /// Snowflake's `SELECT CURRENT_IP_ADDRESS()` and the like: who asks, from where.
     SelectRequester(Vec<RequesterFunction>),
+    /// Snowflake's `SELECT * FROM TABLE(information_schema.policy_references(…))`
+    PolicyReferences(Ident<'t>),
     /// Snowflake's `SET x = …` and `UNSET x`: for what follows in the script, which is read so
     /// already.
     Variables(Vec<Variable<'t>>),

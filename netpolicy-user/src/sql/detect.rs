@@ -295,6 +295,8 @@ impl<'t> StatementHead<'t> {
             || self.has(0, &["SELECT", "CURRENT_ROLE"])
         {
             at(1, "CURRENT_USER() or CURRENT_ROLE()", &[Snowflake])?;
+        } else if self.has(0, &["SELECT"]) && self.within("TABLE") {
+            at(0, "SELECT FROM TABLE", &[Snowflake])?;
         } else if self.is_show_of_setting() {
             at(1, "SHOW of a setting", &[Materialize])?;
         } else if self.has(0, &["SELECT"]) {

@@ -34,6 +34,8 @@ pub enum RuleStatement<'t> {
         /// What becomes of its grants, of which there are none here.
         current: Option<CurrentGrants>,
     },
+    /// `SELECT * FROM TABLE(information_schema.network_rule_references(…))`
+    References(RuleName<'t>),
     /// `SHOW GRANTS ON NETWORK RULE`
     ShowGrants(RuleName<'t>),
     /// `DESC NETWORK RULE`

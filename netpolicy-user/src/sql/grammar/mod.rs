@@ -11,6 +11,7 @@ mod name;
 mod network_rule;
 mod parameters;
 mod policy;
+mod references;
 mod rules;
 mod session;
 mod setting;

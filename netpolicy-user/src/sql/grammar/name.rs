@@ -107,7 +107,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn name_in_string(&self, literal: &Literal<'t>, spot: Spot) -> Parsed<Ident<'t>> {
+    pub(super) fn name_in_string(&self, literal: &Literal<'t>, spot: Spot) -> Parsed<Ident<'t>> {
         let text = literal.raw();
         let within = |quote: &str| {
             let inside = text.strip_prefix(quote)?.strip_suffix(quote)?;

@@ -362,7 +362,7 @@ impl<'t> Parser<'t> {
         name.ok_or_else(|| self.no_rule_name(&text, token.spot))
     }
 
-    fn no_rule_name(&self, text: &str, spot: Spot) -> SqlError {
+    pub(super) fn no_rule_name(&self, text: &str, spot: Spot) -> SqlError {
         let found = Excerpt::new(text);
         self.error(spot, Fault::RuleName { found })
     }

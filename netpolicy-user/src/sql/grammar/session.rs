@@ -102,8 +102,13 @@ impl<'t> Parser<'t> {
         self.expect(TokenClass::Word, expected)
     }
 
-    /// `CURRENT_IP_ADDRESS() [AS name], …`, after SELECT; `None`: something else.
+    /// `CURRENT_IP_ADDRESS() [AS name], …` or a table function, after SELECT; `None`: something
+    /// else.
     fn select_requester(&mut self) -> Parsed<Option<Verb<'t>>> {
+        let star = self.peek()?;
+        if star.kind == TokenClass::Other && self.lexer.str(star) == "*" {
+            return self.select_references().map(Some);
+        }
         let mut asked = Vec::new();
         loop {
             let token = self.peek()?;

@@ -18,6 +18,7 @@
 //! | `network_rule.rs`, `rule_show.rs` | network rules; how they are shown |
 //! | `rule_list.rs` | policies' references to network rules |
 //! | `granted.rs` | SHOW GRANTS |
+//! | `references.rs` | what a policy governs, and which policies refer to a network rule |
 //! | `catalog.rs` | queries of Materialize's catalog |
 //! | `session.rs` | what says something of a session alone |
 //! | `user.rs` | CREATE USER, DESC USER |
@@ -38,6 +39,7 @@ mod manner;
 mod minus;
 mod name;
 mod network_rule;
+mod references;
 mod refusal;
 mod remove;
 mod rewrite;
@@ -197,6 +199,7 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
         Verb::Select(query) => Ok(cx.select(query)),
         Verb::SelectRequester(asked) => Ok(cx.requester(asked)),
         Verb::Session { what, .. } => Ok(cx.session(what)),
+        Verb::PolicyReferences(name) => cx.policy_references(name),
         Verb::Variables(_) => Ok(cx.session("SET")),
         Verb::CreateRole {
             if_not_exists,
@@ -264,6 +267,7 @@ pub fn only_asks(verb: &Verb<'_>) -> bool {
             | Verb::ShowGrants(_)
             | Verb::Select(_)
             | Verb::SelectRequester(_)
+            | Verb::PolicyReferences(_)
             | Verb::Variables(_)
             | Verb::CreateRole { .. }
             | Verb::Session { .. }

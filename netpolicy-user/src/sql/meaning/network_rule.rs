@@ -37,10 +37,10 @@ struct ParsedValues {
 
 /// Whether a statement only asks.
 pub(super) fn only_asks(statement: &RuleStatement<'_>) -> bool {
-    use RuleStatement::{Describe, Show, ShowCreate, ShowGrants};
+    use RuleStatement::{Describe, References, Show, ShowCreate, ShowGrants};
     matches!(
         statement,
-        Describe(_) | Show(_) | ShowCreate(_) | ShowGrants(_)
+        Describe(_) | References(_) | Show(_) | ShowCreate(_) | ShowGrants(_)
     )
 }
 
@@ -71,6 +71,7 @@ impl<'s> Cx<'s, '_> {
             } => self.alter_rule(name, *if_exists, change),
             RuleStatement::Drop { if_exists, name } => self.drop_rule(name, *if_exists),
             RuleStatement::Give { name, role, .. } => self.give_rule(name, role),
+            RuleStatement::References(name) => self.rule_references(name),
             RuleStatement::ShowGrants(name) => self.grants_of_rule(name),
             RuleStatement::Describe(name) => self.describe_rule(name),
             RuleStatement::Show(show) => Ok(self.rules(show)),

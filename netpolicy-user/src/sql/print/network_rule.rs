@@ -114,6 +114,12 @@ pub(super) fn write_rule_statement(
             "GRANT OWNERSHIP ON NETWORK RULE {name} TO ROLE {role}{}",
             super::current_grants(*current)
         ),
+        RuleStatement::References(name) => {
+            let function = "information_schema.network_rule_references";
+            write!(f, "SELECT * FROM TABLE({function}(network_rule_name => ")?;
+            string(f, &name.to_string(), Dialect::Snowflake)?;
+            f.write_str("))")
+        }
         RuleStatement::ShowGrants(name) => write!(f, "SHOW GRANTS ON NETWORK RULE {name}"),
         RuleStatement::Describe(name) => write!(f, "DESC NETWORK RULE {name}"),
         RuleStatement::ShowCreate(name) => write!(f, "SHOW CREATE NETWORK RULE {name}"),

@@ -23,6 +23,12 @@ pub(super) fn write_other(
             }
             Ok(())
         }
+        Verb::PolicyReferences(name) => {
+            let text = name.to_string();
+            f.write_str("SELECT * FROM TABLE(information_schema.policy_references(policy_name => ")?;
+            string(f, &text, dialect)?;
+            f.write_str("))")
+        }
         Verb::Variables(variables) => write_variables(f, variables),
         Verb::ShowSetting(setting) => write!(f, "SHOW {}", setting.name()),
         Verb::CreateRole {

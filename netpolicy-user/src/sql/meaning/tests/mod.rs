@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::*;
+use crate::model::error::ModelErrors;
 use crate::model::{ChangeContext, evaluate};
 use crate::sql::Statements;
 
@@ -63,6 +64,10 @@ impl World {
     }
 
     fn apply(&mut self, changes: &[Change]) {
+        self.try_apply(changes).unwrap();
+    }
+
+    fn try_apply(&mut self, changes: &[Change]) -> Result<(), ModelErrors> {
         let cx = ChangeContext {
             now: Timestamp::UNIX_EPOCH,
             actor: "root",
@@ -72,9 +77,10 @@ impl World {
             },
             force: false,
         };
-        let applied = self.state.apply_all(changes, &cx).unwrap();
+        let applied = self.state.apply_all(changes, &cx)?;
         self.state = applied.state;
         self.warnings.extend(applied.warnings);
+        Ok(())
     }
 
     /// Carries out a script; what its last statement came to.
@@ -89,6 +95,7 @@ impl World {
                 roles: &Few,
                 grants: &self.grants,
                 address: Some([192, 0, 2, 7].into()),
+                user: "alice",
             };
             let action = plan(&statement, &scene)?;
             self.warnings.clear();

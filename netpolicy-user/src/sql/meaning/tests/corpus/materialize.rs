@@ -233,7 +233,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             SLT,
             "GRANT CREATEROLE ON SYSTEM TO alice",
             Takes,
-            Refused("privilege"),
+            Noted,
         ),
         (
             SLT,
@@ -287,7 +287,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             CHECKS,
             "SELECT p.name, r.name, r.action, r.direction, r.address FROM mz_internal.mz_network_policy_rules r JOIN mz_internal.mz_network_policies p ON r.policy_id = p.id WHERE p.name LIKE 'network_policy_%'",
             Takes,
-            Refused("plain queries"),
+            Taken,
         ),
         (
             WORKLOAD,
