@@ -20,11 +20,11 @@ pub(super) enum Object<'t> {
 }
 
 /// Kinds of objects that the products have privileges for and a host has none of.
-const OBJECTS: [&str; 28] = [
+const OBJECTS: [&str; 31] = [
     "DATABASE", "SCHEMA", "WAREHOUSE", "TABLE", "VIEW", "INTEGRATION", "STAGE", "FUNCTION",
     "PROCEDURE", "SECRET", "COMPUTE", "FUTURE", "ALL", "CLUSTER", "CONNECTION", "TYPE", "SOURCE",
     "SINK", "TASK", "STREAM", "SEQUENCE", "PIPE", "FILE", "EXTERNAL", "MATERIALIZED", "RESOURCE",
-    "TAG", "AUTHENTICATION",
+    "TAG", "AUTHENTICATION", "USER", "ROLE", "CORTEX",
 ];
 
 impl<'t> Parser<'t> {
@@ -68,7 +68,6 @@ impl<'t> Parser<'t> {
             }
             Some(_) => Ok(Object::Whole),
             // A service has no owner: that is said, and not passed over.
-            None if self.which(token, &OBJECTS).is_some() => Ok(Object::Other),
             None if phrases.ownership.is_some() && self.is(token, "USER") => {
                 Err(self.no_counterpart(
                     token,
@@ -78,6 +77,7 @@ impl<'t> Parser<'t> {
                     None,
                 ))
             }
+            None if self.which(token, &OBJECTS).is_some() => Ok(Object::Other),
             None => Err(self.expected_word(token, words)),
         }
     }

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::*;
-use crate::model::error::ModelErrors;
-use crate::model::{ChangeContext, evaluate};
+use crate::model::{ChangeContext, ModelErrors, evaluate};
 use crate::sql::Statements;
 
 mod across;

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod around;
+
 const DOCS: &str = "materialize docs, sql/*-network-policy";
 const CATALOG: &str = "materialize docs, mz_internal";
 const MANAGE: &str = "materialize docs, manage-network-policies";
@@ -11,9 +13,14 @@ const CHECKS: &str = "materialize misc/python/materialize/checks, NetworkPolicie
 const WORKLOAD: &str = "materialize test/parallel-workload";
 const TERRAFORM: &str = "terraform-provider-materialize, network_policy";
 const DBT: &str = "materialize src/mz-deploy, network policies";
+const SQLFLUFF: &str = "sqlfluff e8e8c5d, test/fixtures/dialects/materialize";
 const PARSER: &str = "materialize src/sql-parser, DROP and SHOW";
 
 pub(super) fn rows() -> Vec<CorpusRow> {
+    [single(), around::rows()].concat()
+}
+
+fn single() -> Vec<CorpusRow> {
     vec![
         (
             DOCS,

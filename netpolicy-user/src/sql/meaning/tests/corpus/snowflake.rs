@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod around;
 mod policies;
 mod privileges;
 mod rules;
@@ -23,6 +24,7 @@ const SCRIPTS: &str = "public scripts and guides that set up an account";
 
 pub(super) fn rows() -> Vec<CorpusRow> {
     [
+        around::rows(),
         policies::rows(),
         settings::rows(),
         privileges::rows(),

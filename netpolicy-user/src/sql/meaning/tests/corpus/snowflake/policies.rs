@@ -262,7 +262,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             SNOWDDL,
             "SHOW NETWORK POLICIES LIKE 'DEV\\_\\_%'",
             Takes,
-            Refused("escape"),
+            Taken,
         ),
         (
             SNOWDDL,
