@@ -283,9 +283,15 @@ fn statements() {
         ),
         (
             Snowflake,
-            "SHOW PARAMETERS LIKE 'timezone' IN ACCOUNT",
-            22,
-            "PARAM_TO_FIX",
+            "DROP NETWORK RULE IDENTIFIER($x)",
+            30,
+            "Session variable '$X' does not exist",
+        ),
+        (
+            Snowflake,
+            "SET x = 1; DROP NETWORK POLICY IDENTIFIER($x)",
+            43,
+            "expected a name, found '1'",
         ),
         (
             Snowflake,
