@@ -17,7 +17,9 @@ mod materialize;
 mod names;
 mod network_rules;
 mod rewriting;
+mod rule_statements;
 mod snowflake;
+mod variables;
 
 /// The user alice, the group dba, and one that is both.
 struct Few;
