@@ -102,7 +102,11 @@ fn names_are_completed_as_the_agent_knows_them() {
         ["bad-hosts"]
     );
     assert_eq!(
-        bash_behind(&host, &format!("{create} 10.0.0.1, @ b"), &format!("{create} 10.0.0.1,@b")),
+        bash_behind(
+            &host,
+            &format!("{create} 10.0.0.1, @ b"),
+            &format!("{create} 10.0.0.1,@b")
+        ),
         ["bad-hosts"]
     );
     let remove = "netpolicy policy alter offsite --remove-block";

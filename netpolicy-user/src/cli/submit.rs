@@ -56,7 +56,11 @@ pub(super) fn report_open<'c>(
     }
     // What was done stands before what was not, also where both go to one place.
     cx.out.flush()?;
-    let left = counted(left, "connection of a denied source is", "connections of denied sources are");
+    let left = counted(
+        left,
+        "connection of a denied source is",
+        "connections of denied sources are",
+    );
     let failure = Failure::new(format!("{left} still open; the change is in force"))
         .hint("its reason says what ends it; the same command with --existing cut tries again");
     failure::report(&failure.into(), cx.err)?;

@@ -60,12 +60,10 @@ impl Grants {
             entry.detail.changes = vec![format!("{before} -> granted")];
             all.push((grant, entry));
         }
-        store
-            .put_grants(&all)
-            .map_err(|source| AgentError::Store {
-                what: "the privilege could not be granted",
-                source,
-            })?;
+        store.put_grants(&all).map_err(|source| AgentError::Store {
+            what: "the privilege could not be granted",
+            source,
+        })?;
         let granted = all.into_iter().map(|(grant, entry)| {
             tracing::info!(actor = grant.granted_by, action = entry.action, "granted");
             let view = GrantView::from(&grant);

@@ -9,9 +9,9 @@ use super::{Parsed, Parser};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
 
-/// Materialize's privileges on the system that are no mistyped one of ours
+/// Materialize's privileges that are no mistyped one of ours
 /// (<https://materialize.com/docs/sql/grant-privilege/>).
-const OTHERS: [&str; 3] = ["CREATEROLE", "CREATEDB", "CREATECLUSTER"];
+const OTHERS: [&str; 4] = ["CREATEROLE", "CREATEDB", "CREATECLUSTER", "CREATE"];
 
 /// What stands before ON.
 #[derive(Default)]
@@ -108,12 +108,7 @@ impl<'t> Parser<'t> {
     }
 
     /// A statement that its product has and that changes nothing here.
-    fn without_effect(
-        &mut self,
-        first: Token,
-        what: &'static str,
-        why: &str,
-    ) -> Parsed<Verb<'t>> {
+    fn without_effect(&mut self, first: Token, what: &'static str, why: &str) -> Parsed<Verb<'t>> {
         self.notes.clear();
         self.notes.push(format!("{what} has no effect here: {why}"));
         let text = self.text_since(first);
@@ -129,7 +124,11 @@ impl<'t> Parser<'t> {
     ) -> Parsed<Verb<'t>> {
         let others = [phrases.create, phrases.attach, phrases.usage, phrases.all];
         let other = others.into_iter().flatten().next();
-        if let Some(token) = other.or(phrases.ownership.is_none().then_some(phrases.first).flatten())
+        if let Some(token) = other.or(phrases
+            .ownership
+            .is_none()
+            .then_some(phrases.first)
+            .flatten())
         {
             return Err(self.no_counterpart(
                 token,

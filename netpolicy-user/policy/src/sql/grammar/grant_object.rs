@@ -1,6 +1,5 @@
 //! What privileges are granted on: of GRANT and REVOKE, from ON on.
 
-use super::super::lexer::Token;
 use super::super::network_rule::RuleName;
 use super::super::{Dialect, GrantedRight, Ident};
 use super::grant::Phrases;
@@ -21,10 +20,37 @@ pub(super) enum Object<'t> {
 
 /// Kinds of objects that the products have privileges for and a host has none of.
 const OBJECTS: [&str; 31] = [
-    "DATABASE", "SCHEMA", "WAREHOUSE", "TABLE", "VIEW", "INTEGRATION", "STAGE", "FUNCTION",
-    "PROCEDURE", "SECRET", "COMPUTE", "FUTURE", "ALL", "CLUSTER", "CONNECTION", "TYPE", "SOURCE",
-    "SINK", "TASK", "STREAM", "SEQUENCE", "PIPE", "FILE", "EXTERNAL", "MATERIALIZED", "RESOURCE",
-    "TAG", "AUTHENTICATION", "USER", "ROLE", "CORTEX",
+    "DATABASE",
+    "SCHEMA",
+    "WAREHOUSE",
+    "TABLE",
+    "VIEW",
+    "INTEGRATION",
+    "STAGE",
+    "FUNCTION",
+    "PROCEDURE",
+    "SECRET",
+    "COMPUTE",
+    "FUTURE",
+    "ALL",
+    "CLUSTER",
+    "CONNECTION",
+    "TYPE",
+    "SOURCE",
+    "SINK",
+    "TASK",
+    "STREAM",
+    "SEQUENCE",
+    "PIPE",
+    "FILE",
+    "EXTERNAL",
+    "MATERIALIZED",
+    "RESOURCE",
+    "TAG",
+    "AUTHENTICATION",
+    "USER",
+    "ROLE",
+    "CORTEX",
 ];
 
 impl<'t> Parser<'t> {
@@ -68,15 +94,14 @@ impl<'t> Parser<'t> {
             }
             Some(_) => Ok(Object::Whole),
             // A service has no owner: that is said, and not passed over.
-            None if phrases.ownership.is_some() && self.is(token, "USER") => {
-                Err(self.no_counterpart(
+            None if phrases.ownership.is_some() && self.is(token, "USER") => Err(self
+                .no_counterpart(
                     token,
                     "OWNERSHIP of a USER",
                     "a user is a service here, which has no owner: root and who has the privilege \
                      admin alter services",
                     None,
-                ))
-            }
+                )),
             None if self.which(token, &OBJECTS).is_some() => Ok(Object::Other),
             None => Err(self.expected_word(token, words)),
         }

@@ -84,12 +84,12 @@ impl<'t> Parser<'t> {
         loop {
             let token = self.peek()?;
             if matches!(token.kind, TokenClass::Semi | TokenClass::End) {
+                let missing = [("TYPE", kind.is_none()), ("VALUE_LIST", values.is_none())];
+                let missing = missing.into_iter().find(|(_, is_missing)| *is_missing);
+                if let Some((clause, _)) = missing {
+                    return Err(self.expected_word(token, &[clause]));
+                }
                 break;
-            }
-            // Tools leave commas between clauses, as in SET.
-            if token.kind == TokenClass::Comma && seen.iter().any(Option::is_some) {
-                self.take()?;
-                continue;
             }
             let clause = self.rule_clause(&CLAUSES, &mut seen, "the end of the statement")?;
             self.expect(TokenClass::Eq, "'='")?;
@@ -100,13 +100,10 @@ impl<'t> Parser<'t> {
                 _ => comment = self.comment_value(true)?,
             }
         }
-        let Some(kind) = kind else {
+        let (Some(kind), Some(values)) = (kind, values) else {
             let token = self.peek()?;
-            return Err(self.expected_word(token, &["TYPE"]));
+            return Err(self.expected_word(token, &CLAUSES));
         };
-        // Tools leave an empty list out.
-        let values =
-            values.unwrap_or_else(|| Literals::new(self.lexer.text(), self.dialect, name.spot()));
         Ok(Verb::NetworkRule(RuleStatement::Create(CreateRule {
             or_replace,
             or_alter,

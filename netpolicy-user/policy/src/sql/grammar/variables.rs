@@ -21,9 +21,7 @@ impl<'t> Parser<'t> {
         }
         let is_word = token.kind == TokenClass::Word;
         match self.dialect {
-            Dialect::Snowflake if is_word || token.kind == TokenClass::Open => {
-                self.set_variables()
-            }
+            Dialect::Snowflake if is_word || token.kind == TokenClass::Open => self.set_variables(),
             Dialect::Materialize | Dialect::Lakehouse if is_word => self.set_of_session(set),
             _ => Err(self.expected_word(token, &["DIALECT"])),
         }

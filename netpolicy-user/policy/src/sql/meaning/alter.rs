@@ -2,8 +2,8 @@
 
 use super::list::ParsedList;
 use super::name::{DEFAULT, PolicyOrDefault};
-use super::rule_list::{has_entries, set_references};
 use super::refusal::Errors;
+use super::rule_list::{has_entries, set_references};
 use super::{Action, Cx, Dialect, Refusal, Wrong};
 use crate::model::{
     AllowPart, Change, ListEdit, ListInput, ListKind, Name, Policy, PolicyCompat, State,

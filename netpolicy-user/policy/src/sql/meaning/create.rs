@@ -2,8 +2,8 @@
 
 use super::list::ParsedList;
 use super::name::DEFAULT;
-use super::rule_list::{self, has_entries};
 use super::refusal::Errors;
+use super::rule_list::{self, has_entries};
 use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
 use crate::model::{
     Binding, Change, ListInput, ListKind, Name, Policy, PolicyCompat, ReferenceEdit,

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::show::created_on;
 use super::refusal::Errors;
+use super::show::created_on;
 use super::{Action, Cx, Refusal, ResultTable};
 use crate::model::{Grant, Policy, Principal, Privilege};
 use crate::sql::GrantsOf;

@@ -60,8 +60,8 @@ pub use wrong::Wrong;
 use std::net::IpAddr;
 
 use super::{Dialect, Statement, Variable, Verb};
-use show::ShowFilter;
 use crate::model::{Binding, Change, Grant, Limits, Name, Policy, Principal, Privilege, State};
+use show::ShowFilter;
 
 /// What a statement depends on apart from its text.
 #[derive(Clone, Copy)]

@@ -22,8 +22,8 @@ use crate::model::rule::canonical;
 use crate::model::{
     Change, Item, ListEdit, ListInput, Name, NamedList, NetworkRule, Rule, RuleList,
 };
-use crate::sql::{Ident, Literals};
 use crate::sql::network_rule::{AlterRule, CreateRule, RuleName, RuleStatement};
+use crate::sql::{Ident, Literals};
 
 /// What a VALUE_LIST comes to.
 #[derive(Default)]
@@ -140,7 +140,10 @@ impl<'s> Cx<'s, '_> {
         list: &NamedList,
         mut errors: Errors<'_, '_>,
     ) -> Result<Action, Refusal> {
-        let mode = list.rule.as_ref().map_or("INGRESS", |rule| rule.mode.as_str());
+        let mode = list
+            .rule
+            .as_ref()
+            .map_or("INGRESS", |rule| rule.mode.as_str());
         let is_open = list.rule.is_none() && list.is_empty();
         if mode != create.mode || !(is_open || rule_show::kind(list) == create.kind) {
             let rule = list.name.to_string();

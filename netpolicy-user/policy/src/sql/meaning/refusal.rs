@@ -147,15 +147,3 @@ impl<'s, 't> Errors<'s, 't> {
         }
     }
 }
-
-impl From<ModelError> for Wrong {
-    fn from(error: ModelError) -> Self {
-        Self::Model(error.problem)
-    }
-}
-
-impl From<Problem> for Wrong {
-    fn from(problem: Problem) -> Self {
-        Self::Model(problem)
-    }
-}

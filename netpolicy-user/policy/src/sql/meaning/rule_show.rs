@@ -5,12 +5,12 @@
 
 use super::granted;
 use super::network_rule::{agrees, governs_nothing, last_part, qualified};
-use super::show::{ShowFilter, created_on, some};
 use super::refusal::Errors;
+use super::show::{ShowFilter, created_on, some};
 use super::{Action, Cx, Refusal, ResultTable, Wrong};
 use crate::model::NamedList;
-use crate::sql::network_rule::{RuleName, RulesIn, ShowRules};
 use crate::sql::create_rule;
+use crate::sql::network_rule::{RuleName, RulesIn, ShowRules};
 
 impl Cx<'_, '_> {
     /// SHOW NETWORK RULES

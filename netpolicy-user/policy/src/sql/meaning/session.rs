@@ -24,9 +24,7 @@ impl Cx<'_, '_> {
         };
         let cell = |function: &RequesterFunction| match function {
             RequesterFunction::Address => address.clone(),
-            RequesterFunction::User | RequesterFunction::Role => {
-                Some(self.scene.user.to_owned())
-            }
+            RequesterFunction::User | RequesterFunction::Role => Some(self.scene.user.to_owned()),
         };
         let columns: Vec<_> = asked.iter().map(|f| format!("{}()", f.name())).collect();
         let columns: Vec<_> = columns.iter().map(String::as_str).collect();

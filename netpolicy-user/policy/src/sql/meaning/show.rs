@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::like::is_like;
 use super::name::DEFAULT;
+use super::refusal::Errors;
 use super::rewrite::rule_names;
 use super::rule_list::{described, flattened};
-use super::refusal::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable};
 use crate::model::{AllowPart, Policy, RuleList, State};
 use crate::sql::{Ident, Limit, Literal};
@@ -49,8 +49,9 @@ impl ShowFilter<'_, '_> {
 
     /// How many rows are shown at most.
     pub(super) fn rows(&self) -> usize {
-        self.limit
-            .map_or(usize::MAX, |limit| usize::try_from(limit.rows).unwrap_or(usize::MAX))
+        self.limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit.rows).unwrap_or(usize::MAX)
+        })
     }
 }
 

@@ -299,3 +299,15 @@ impl Wrong {
         })
     }
 }
+
+impl From<ModelError> for Wrong {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error.problem)
+    }
+}
+
+impl From<Problem> for Wrong {
+    fn from(problem: Problem) -> Self {
+        Self::Model(problem)
+    }
+}

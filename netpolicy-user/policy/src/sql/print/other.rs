@@ -25,7 +25,9 @@ pub(super) fn write_other(
         }
         Verb::PolicyReferences(name) => {
             let text = name.to_string();
-            f.write_str("SELECT * FROM TABLE(information_schema.policy_references(policy_name => ")?;
+            f.write_str(
+                "SELECT * FROM TABLE(information_schema.policy_references(policy_name => ",
+            )?;
             string(f, &text, dialect)?;
             f.write_str("))")
         }
@@ -79,7 +81,9 @@ fn write_variables(f: &mut fmt::Formatter<'_>, variables: &[Variable<'_>]) -> fm
         return Ok(());
     }
     write!(f, " = {open}")?;
-    let values = variables.iter().filter_map(|variable| variable.value.as_ref());
+    let values = variables
+        .iter()
+        .filter_map(|variable| variable.value.as_ref());
     for (index, value) in values.enumerate() {
         f.write_str(comma(index))?;
         match value {

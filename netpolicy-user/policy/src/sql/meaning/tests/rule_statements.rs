@@ -3,7 +3,8 @@
 use super::Dialect::Snowflake;
 use super::*;
 
-const TWO: &str = "CREATE NETWORK RULE db.s.office TYPE = IPV4 VALUE_LIST = ('10.0.0.1') COMMENT = 'c';
+const TWO: &str =
+    "CREATE NETWORK RULE db.s.office TYPE = IPV4 VALUE_LIST = ('10.0.0.1') COMMENT = 'c';
     CREATE NETWORK RULE home TYPE = IPV6 VALUE_LIST = ('2001:db8::/32');
     CREATE NETWORK RULE vpn TYPE = IPV4 VALUE_LIST = ('10.9.0.0/16');";
 
@@ -53,13 +54,19 @@ fn ownership_of_a_rule_is_given_and_shown() {
         Snowflake,
         "GRANT OWNERSHIP ON NETWORK RULE db.s.office TO ROLE dba REVOKE CURRENT GRANTS",
     );
-    assert_eq!(described(&mut world, "office"), "OFFICE group:dba c IPV4 10.0.0.1");
+    assert_eq!(
+        described(&mut world, "office"),
+        "OFFICE group:dba c IPV4 10.0.0.1"
+    );
     let grants = world.table(Snowflake, "SHOW GRANTS ON NETWORK RULE office");
     assert!(
         grants[1].contains("OWNERSHIP | NETWORK_RULE | DB.S.OFFICE | ROLE | dba"),
         "{grants:?}"
     );
-    let refused = world.refused(Snowflake, "GRANT OWNERSHIP ON NETWORK RULE office TO ROLE eve");
+    let refused = world.refused(
+        Snowflake,
+        "GRANT OWNERSHIP ON NETWORK RULE office TO ROLE eve",
+    );
     assert_eq!(refused[0], "Role 'EVE' does not exist or not authorized.");
 }
 
@@ -68,10 +75,16 @@ fn null_removes_the_comment_of_a_rule() {
     let mut world = World::new();
     world.ok(Snowflake, TWO);
     world.ok(Snowflake, "ALTER NETWORK RULE office SET COMMENT = NULL");
-    assert_eq!(described(&mut world, "office"), "OFFICE root  IPV4 10.0.0.1");
+    assert_eq!(
+        described(&mut world, "office"),
+        "OFFICE root  IPV4 10.0.0.1"
+    );
     world.ok(Snowflake, "ALTER NETWORK RULE office SET COMMENT = 'd'");
     world.ok(Snowflake, "ALTER NETWORK RULE office UNSET COMMENT");
-    assert_eq!(described(&mut world, "office"), "OFFICE root  IPV4 10.0.0.1");
+    assert_eq!(
+        described(&mut world, "office"),
+        "OFFICE root  IPV4 10.0.0.1"
+    );
 }
 
 #[test]
@@ -83,7 +96,10 @@ fn limit_shows_rows_behind_a_name() {
         ("SHOW NETWORK RULES LIMIT 2", &["HOME", "OFFICE"]),
         ("SHOW NETWORK RULES LIMIT 2 FROM 'HOME'", &["OFFICE", "VPN"]),
         ("SHOW NETWORK RULES LIMIT 1 FROM 'I'", &["OFFICE"]),
-        ("SHOW NETWORK RULES STARTS WITH 'V' LIMIT 9 FROM 'A'", &["VPN"]),
+        (
+            "SHOW NETWORK RULES STARTS WITH 'V' LIMIT 9 FROM 'A'",
+            &["VPN"],
+        ),
         ("SHOW NETWORK RULES STARTS WITH 'v'", &[]),
         ("SHOW NETWORK RULES LIKE 'o%' LIMIT 9", &["OFFICE"]),
     ] {
@@ -94,7 +110,10 @@ fn limit_shows_rows_behind_a_name() {
             .collect();
         assert_eq!(names, expected, "{text}");
     }
-    world.ok(Snowflake, "CREATE NETWORK POLICY a; CREATE NETWORK POLICY b");
+    world.ok(
+        Snowflake,
+        "CREATE NETWORK POLICY a; CREATE NETWORK POLICY b",
+    );
     let policies = world.table(Snowflake, "SHOW NETWORK POLICIES LIMIT 5 FROM 'A'");
     assert_eq!(policies.len(), 2, "{policies:?}");
 }

@@ -134,10 +134,6 @@ fn statements_that_close_connections_are_not_made_with_others() {
         .collect();
     assert_eq!(
         made,
-        [
-            (1, Existing::Keep),
-            (2, Existing::Cut),
-            (3, Existing::Keep)
-        ]
+        [(1, Existing::Keep), (2, Existing::Cut), (3, Existing::Keep)]
     );
 }

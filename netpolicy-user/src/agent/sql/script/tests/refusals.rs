@@ -279,5 +279,8 @@ fn privileges_of_one_statement_are_granted_and_revoked_all_or_none() {
     assert_eq!(bench.writer.grants().len(), 2);
     let log = bench.audit_log(1);
     assert_eq!(log[0].outcome, Outcome::Refused);
-    assert_eq!(log[0].action, "revoke create to user:daemon; revoke create to user:root");
+    assert_eq!(
+        log[0].action,
+        "revoke create to user:daemon; revoke create to user:root"
+    );
 }

@@ -67,7 +67,10 @@ fn wrong() -> Vec<CorpusRow> {
                 "0.0.0.0/0",
             ),
             ("CREATE NETWORK POLICY p_5 ACTIVATE", "ALLOWED_IP_LIST"),
-            ("CREATE NETWORK POLICY p_5 ALLOWED_IP_LIST = ('10.0.0.0/33')", "33"),
+            (
+                "CREATE NETWORK POLICY p_5 ALLOWED_IP_LIST = ('10.0.0.0/33')",
+                "33",
+            ),
         ],
     )
 }

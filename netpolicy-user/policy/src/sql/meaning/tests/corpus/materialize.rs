@@ -236,12 +236,7 @@ fn single() -> Vec<CorpusRow> {
             Takes,
             Refused("PUBLIC"),
         ),
-        (
-            SLT,
-            "GRANT CREATEROLE ON SYSTEM TO alice",
-            Takes,
-            Noted,
-        ),
+        (SLT, "GRANT CREATEROLE ON SYSTEM TO alice", Takes, Noted),
         (
             SLT,
             "GRANT USAGE ON NETWORK POLICY office TO alice",

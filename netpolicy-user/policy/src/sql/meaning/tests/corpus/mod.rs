@@ -36,11 +36,7 @@ use Real::{Refuses, Takes};
 type CorpusRow = (&'static str, &'static str, Real, CorpusOutcome);
 
 /// Rows of texts that the product takes, all with one outcome here.
-fn taken(
-    source: &'static str,
-    here: CorpusOutcome,
-    texts: &[&'static str],
-) -> Vec<CorpusRow> {
+fn taken(source: &'static str, here: CorpusOutcome, texts: &[&'static str]) -> Vec<CorpusRow> {
     let row = |text: &&'static str| (source, *text, Takes, here);
     texts.iter().map(row).collect()
 }
@@ -84,7 +80,10 @@ fn outcome(dialect: Dialect, text: &str) -> Result<bool, String> {
             }
             // That a rule is kept without effect is a warning, for it depends on what it says.
             Ok(Action::Changes(changes)) => {
-                noted |= changes.warnings.iter().any(|w| w.contains("governs nothing"));
+                noted |= changes
+                    .warnings
+                    .iter()
+                    .any(|w| w.contains("governs nothing"));
                 // What the model refuses of it is for what there is.
                 let _ = world.try_apply(&changes.changes);
             }

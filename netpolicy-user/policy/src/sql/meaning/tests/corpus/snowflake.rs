@@ -12,7 +12,8 @@ mod variables;
 
 const MANUAL: &str = "Snowflake manual, CREATE|ALTER|DROP|SHOW|DESC NETWORK POLICY";
 const GUIDE: &str = "Snowflake manual, network policies";
-const RULES: &str = "Snowflake manual, CREATE|ALTER|DROP|SHOW|DESC NETWORK RULE, ALTER NETWORK POLICY";
+const RULES: &str =
+    "Snowflake manual, CREATE|ALTER|DROP|SHOW|DESC NETWORK RULE, ALTER NETWORK POLICY";
 const PRIVILEGES: &str = "Snowflake manual, access control privileges, GRANT";
 const PARAMETERS: &str = "Snowflake manual, SHOW PARAMETERS, ALTER ACCOUNT, ALTER USER";
 const TERRAFORM: &str = "terraform-provider-snowflake a9e86b0, pkg/sdk tests";

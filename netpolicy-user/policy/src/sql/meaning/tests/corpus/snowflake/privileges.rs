@@ -114,12 +114,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             Takes,
             Refused("no owner"),
         ),
-        (
-            PRIVILEGES,
-            "CREATE ROLE policy_admin",
-            Takes,
-            Taken,
-        ),
+        (PRIVILEGES, "CREATE ROLE policy_admin", Takes, Taken),
         (
             SQLFLUFF,
             "GRANT CREATE NETWORK POLICY ON ACCOUNT TO ROLE alice;",

@@ -44,7 +44,6 @@ fn made() -> Vec<CorpusRow> {
             Taken,
             &[
                 "CREATE NETWORK RULE \"DB\".\"S\".\"R\"\nTYPE = 'IPV4'\nMODE = 'INGRESS'\nVALUE_LIST = ('10.0.0.1', '10.0.0.2')\nCOMMENT = 'c'",
-                "CREATE NETWORK RULE \"DB\".\"S\".\"R\"\nTYPE = 'IPV4'\nMODE = 'INGRESS'",
                 "CREATE OR REPLACE NETWORK RULE \"DB\".\"S\".\"R\"\nTYPE = 'IPV4'\nMODE = 'INGRESS'\nVALUE_LIST = ('10.0.0.1')",
             ],
         ),
@@ -270,6 +269,7 @@ fn wrong() -> Vec<CorpusRow> {
         RULES,
         &[
             ("CREATE NETWORK RULE r VALUE_LIST = ('10.0.0.1')", "TYPE"),
+            ("CREATE OR REPLACE NETWORK RULE r TYPE = IPV4", "VALUE_LIST"),
             (
                 "CREATE NETWORK RULE r TYPE = IPV5 VALUE_LIST = ('10.0.0.1')",
                 "IPV4",
@@ -290,7 +290,10 @@ fn wrong() -> Vec<CorpusRow> {
                 "CREATE OR REPLACE NETWORK RULE IF NOT EXISTS r TYPE = IPV4 VALUE_LIST = ()",
                 "exclude",
             ),
-            ("ALTER NETWORK RULE office_rule SET TYPE = IPV6", "VALUE_LIST"),
+            (
+                "ALTER NETWORK RULE office_rule SET TYPE = IPV6",
+                "VALUE_LIST",
+            ),
             ("ALTER NETWORK RULE office_rule RENAME TO r", "SET"),
             (
                 "CREATE NETWORK RULE a.b.c.d TYPE = IPV4 VALUE_LIST = ()",

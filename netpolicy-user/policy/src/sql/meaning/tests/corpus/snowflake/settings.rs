@@ -121,7 +121,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
         (
             PARAMETERS,
             "ALTER ACCOUNT SET NETWORK_POLICY = none_such",
-            Refuses,
+            Takes,
             Taken,
         ),
         (
