@@ -318,8 +318,10 @@ impl Worker<'_> {
                     let old = old_lists.get(name).filter(|_| referred);
                     let old = old.map_or(&nothing, |old| &old.entries);
                     let (new, _) = list.entries.differing_chunks(old);
-                    let mut new = new.iter().flat_map(|chunk| chunk.rules());
-                    let every = new.find(|rule| rule.net.prefix_len() == 0);
+                    let new = new.iter().flat_map(|chunk| chunk.rules());
+                    let mut whole = new.filter(|rule| rule.net.prefix_len() == 0);
+                    // One that was there may stand in a chunk with something new.
+                    let every = whole.find(|new| !old.iter().any(|rule| rule.net == new.net));
                     every.map(|rule| rule.net)
                 });
                 let Some(net) = *every else {
