@@ -356,7 +356,7 @@ mod tests {
         let text = &text.replace('é', "e");
         let kept = variables::places(text, Some(Dialect::Snowflake));
         let rest = from_place(text, (4, 1), &kept);
-        let expected = "SET e = 'a'\n;    \n                         SET x = 1;\n\
+        let expected = "SET e = 'a'\n;    \n                        SET x = 1;\n\
                         DESC NETWORK POLICY p";
         assert_eq!(rest, expected);
         let again = Statements::new(&rest, Some(Dialect::Snowflake)).unwrap();
