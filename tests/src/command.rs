@@ -53,6 +53,18 @@ impl Output {
         &self.stderr
     }
 
+    /// What a change printed that is in force, and left connections of denied sources open.
+    ///
+    /// # Panics
+    /// When it left none open, or failed.
+    #[track_caller]
+    #[must_use]
+    pub fn left_open(&self) -> &str {
+        let stderr = self.failed(1);
+        assert!(stderr.contains("still open"), "{stderr}");
+        &self.stdout
+    }
+
     /// Standard output as JSON.
     ///
     /// # Panics

@@ -39,13 +39,20 @@ fn shell(host: &DatabaseHost, program: &str, script: &str) -> (String, String) {
 
 /// What bash offers behind these words, the last of which is being typed.
 fn bash(host: &DatabaseHost, words: &str) -> Vec<String> {
+    bash_behind(host, words, words)
+}
+
+/// The same, where the words are those into which bash splits the line.
+fn bash_behind(host: &DatabaseHost, words: &str, line: &str) -> Vec<String> {
     let words: Vec<_> = words.split(' ').collect();
     let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
     let (last, at) = (quoted.last().unwrap(), words.len() - 1);
     let script = format!(
         "source <(netpolicy completions bash)
          COMP_WORDS=({}); COMP_CWORD={at}; COMP_TYPE=9
-         _clap_complete_netpolicy netpolicy {last} ''
+         COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}
+         COMP_WORDBREAKS=$' \\t\\n\"\\'@><=;|&(:'
+         _netpolicy netpolicy {last} ''
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         quoted.join(" ")
     );
@@ -86,6 +93,27 @@ fn names_are_completed_as_the_agent_knows_them() {
     assert_eq!(bash(&host, list), ["203.0.113.9,198.51.100.0/24"]);
     let bypass = bash(&host, "netpolicy bypass revoke 203");
     assert_eq!(bypass, ["203.0.113.77/32"]);
+    // Lists that addresses stand with; bash makes a word of an `@`.
+    host.ok("list create bad-hosts 203.0.113.0/24");
+    host.ok("policy alter offsite --add-block @bad-hosts");
+    let create = "netpolicy policy create new --block";
+    assert_eq!(
+        bash_behind(&host, &format!("{create} @ ba"), &format!("{create} @ba")),
+        ["bad-hosts"]
+    );
+    assert_eq!(
+        bash_behind(
+            &host,
+            &format!("{create} 10.0.0.1, @ b"),
+            &format!("{create} 10.0.0.1,@b")
+        ),
+        ["bad-hosts"]
+    );
+    let remove = "netpolicy policy alter offsite --remove-block";
+    assert_eq!(
+        bash_behind(&host, &format!("{remove} @"), &format!("{remove} @")),
+        ["bad-hosts"]
+    );
     assert_eq!(bash(&host, "netpolicy policy activ"), ["activate"]);
     assert_eq!(bash(&host, "netpolicy policy create off"), [""; 0]);
 

@@ -114,9 +114,9 @@ fn session_whose_socket_is_nowhere_here_is_not_called_closed() {
     assert!(lives(&mut blocked));
     let strict = forwarding.host().line(&format!("{CREATE} --strict"));
     assert_has(strict.failed(1), &["1 of 1 connected client", BLOCKED]);
-    let done = forwarding.host().ok(&format!("{CREATE} --existing cut"));
+    let done = forwarding.host().line(&format!("{CREATE} --existing cut"));
     assert_has(
-        &done,
+        done.left_open(),
         &[
             "closed 0 open connections; 1 could not be closed:\n",
             "10.66.0.1 on port 9000, 1 connection: forwarded",

@@ -86,9 +86,9 @@ fn socket_of_a_local_user_is_not_ended_for_a_server_on_another_host() {
     forwarding.hide_server();
     let mut blocked = forwarding.host().session(BLOCKED, PUBLISHED);
     let mut decoy = Decoy::of(&blocked, NetNs::of_another_user());
-    let done = forwarding.host().ok(CREATE);
+    let done = forwarding.host().line(CREATE);
     assert_has(
-        &done,
+        done.left_open(),
         &[
             "closed 0 open connections; 1 could not be closed:\n",
             // There may be processes here that not even root may look at.
@@ -106,7 +106,8 @@ fn session_that_connection_tracking_has_open_is_not_called_closed() {
     forwarding.hide_server();
     let mut blocked = forwarding.host().session(BLOCKED, PUBLISHED);
     let decoy = Decoy::of(&blocked, NetNs::new());
-    let done = forwarding.host().json(CREATE);
+    let done = forwarding.host().line(&format!("{CREATE} --output json"));
+    let done: serde_json::Value = serde_json::from_str(done.left_open()).unwrap();
     let clients = &done["clients"];
     assert_eq!(clients["closed"], 0, "{done}");
     assert_eq!(clients["not_closed"][0]["connections"], 1, "{done}");
@@ -123,9 +124,9 @@ fn sockets_in_several_namespaces_are_left_alone_and_reported() {
     forwarding.hide_server();
     let mut blocked = forwarding.host().session(BLOCKED, PUBLISHED);
     let mut decoys = [NetNs::new(), NetNs::new()].map(|ns| Decoy::of(&blocked, ns));
-    let done = forwarding.host().ok(CREATE);
+    let done = forwarding.host().line(CREATE);
     assert_has(
-        &done,
+        done.left_open(),
         &[
             "closed 0 open connections; 1 could not be closed:\n",
             "several network namespaces have a socket with its addresses and ports",
@@ -164,9 +165,9 @@ fn entry_of_another_zone_with_the_same_ends_stays() {
     };
     forwarding.host().db().run(|| Conntrack::new().add(&other));
     assert_eq!(tracked(), [0, ZONED]);
-    let done = forwarding.host().ok(CREATE);
+    let done = forwarding.host().line(CREATE);
     assert_has(
-        &done,
+        done.left_open(),
         &["closed 1 open connection; 1 could not be closed:\n"],
     );
     assert!(!lives(&mut blocked));
@@ -209,9 +210,9 @@ fn namespace_that_may_not_be_looked_at_is_reported_and_the_rest_is_cut() {
         zone: 0,
     };
     host.db().run(|| Conntrack::new().add(&elsewhere));
-    let done = host.ok(CREATE);
+    let done = host.line(CREATE);
     assert_has(
-        &done,
+        done.left_open(),
         &[
             "closed 1 open connection; 1 could not be closed:\n",
             "10.66.0.2 on port 9001, 1 connection: forwarded",

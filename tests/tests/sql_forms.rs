@@ -94,6 +94,46 @@ fn user_of_lakehouse_has_a_policy_in_place_of_the_hosts() {
 }
 
 #[test]
+fn script_with_variables_and_network_rules_runs_as_it_stands() {
+    let host = DatabaseHost::start();
+    host.ok("service add postgres --port 5432");
+    let said = script(
+        &host,
+        "snowflake",
+        "USE ROLE ACCOUNTADMIN;
+         CREATE DATABASE IF NOT EXISTS security_db;
+         CREATE SCHEMA IF NOT EXISTS security_db.inbound;
+         SET rule = 'security_db.inbound.' || 'office_rule';
+         SET address = '10.0.0.1';
+         SET policy = 'OFFICE';
+         CREATE OR ALTER NETWORK RULE IDENTIFIER($rule)
+           TYPE = IPV4 MODE = INGRESS VALUE_LIST = ($address) COMMENT = 'offices';
+         CREATE NETWORK RULE IF NOT EXISTS security_db.inbound.vpn TYPE = IPV6 VALUE_LIST = ('fd00::1');
+         CREATE NETWORK POLICY IF NOT EXISTS IDENTIFIER($policy) ALLOWED_NETWORK_RULE_LIST = ($rule);
+         ALTER NETWORK POLICY IDENTIFIER($policy) ADD ALLOWED_NETWORK_RULE_LIST = 'vpn';
+         ALTER NETWORK POLICY office SET TAG cost_center = 'network';
+         GRANT USAGE ON DATABASE security_db TO ROLE root;
+         GRANT OWNERSHIP ON NETWORK RULE vpn TO ROLE root COPY CURRENT GRANTS;
+         ALTER USER postgres SET NETWORK_POLICY = $policy;
+         ALTER NETWORK RULE vpn SET COMMENT = NULL;
+         SHOW NETWORK RULES IN SCHEMA security_db.inbound LIMIT 1 FROM 'OFFICE_RULE';
+         SELECT CURRENT_USER();",
+    );
+    assert!(said.contains("CREATE SCHEMA has no effect here"), "{said}");
+    assert!(said.contains("SET TAG has no effect here"), "{said}");
+    assert_has(&said, &["VPN", "INBOUND", "CURRENT_USER()", "root"]);
+    host.assert_connects(&[("10.0.0.1", 5432), ("fd00::1", 5432), ("10.0.0.2", 8080)]);
+    host.assert_times_out(&[("10.0.0.2", 5432)]);
+    script(
+        &host,
+        "snowflake",
+        "CREATE OR ALTER NETWORK RULE office_rule TYPE = IPV4 VALUE_LIST = ('10.0.0.2')",
+    );
+    host.assert_connects(&[("10.0.0.2", 5432)]);
+    host.assert_times_out(&[("10.0.0.1", 5432)]);
+}
+
+#[test]
 fn script_of_materialize_sets_and_asks_for_rules() {
     let host = DatabaseHost::start();
     let said = script(

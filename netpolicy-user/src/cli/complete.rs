@@ -44,6 +44,8 @@ enum Completable {
     Excepted,
     /// An entry of a named list.
     Entry,
+    /// A named list where addresses stand as well: `@name`.
+    Reference,
     /// A source with a bypass.
     Bypass,
     Interface,
@@ -66,6 +68,33 @@ if [ \"${funcstack[1]}\" = _netpolicy ]; then
 fi
 ";
 
+/// For bash, where `@` is by default a word of its own: puts the words together that it splits
+/// at an `@`, and takes off what of the answer stands there already.
+const BASH_REFERENCES: &str = r#"
+_netpolicy() {
+    local typed="${COMP_LINE:0:COMP_POINT}"
+    typed="${typed##*[[:space:]]}"
+    local first=$COMP_CWORD joined="${COMP_WORDS[COMP_CWORD]}"
+    if [[ "$typed" == *@* && "$COMP_WORDBREAKS" == *@* ]]; then
+        while [[ "$joined" != "$typed" && $first -gt 1 ]]; do
+            first=$((first - 1))
+            joined="${COMP_WORDS[first]}$joined"
+        done
+    fi
+    if [[ "$typed" != *@* || "$COMP_WORDBREAKS" != *@* || "$joined" != "$typed" ]]; then
+        _clap_complete_netpolicy "$@"
+        return
+    fi
+    local before=("${COMP_WORDS[@]:0:first}") at
+    local COMP_WORDS=("${before[@]}" "$typed") COMP_CWORD=$first
+    _clap_complete_netpolicy "$1" "$typed" "$3"
+    for at in "${!COMPREPLY[@]}"; do
+        COMPREPLY[at]="${COMPREPLY[at]#"${typed%"${typed##*@}"}"}"
+    done
+}
+complete -o nospace -o bashdefault -F _netpolicy netpolicy
+"#;
+
 /// The function that a shell has to read; `None`: no such shell.
 pub(super) fn script(shell: &str) -> Option<String> {
     let shells = Shells::builtins();
@@ -77,6 +106,7 @@ pub(super) fn script(shell: &str) -> Option<String> {
     let script = String::from_utf8(script).ok()?;
     Some(match shell {
         "zsh" => script + ZSH_AUTOLOAD,
+        "bash" => script + BASH_REFERENCES,
         _ => script,
     })
 }
@@ -114,6 +144,13 @@ fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
         (["policy", ..], "name") | (_, "policy") => Some(Completable::Policy),
         (["service", ..], "name") | (_, "service") => Some(Completable::Service),
         (["diff"], "from" | "to") | (_, "revision") => Some(Completable::Revision),
+        (["policy", "create"], "allow" | "block" | "except")
+        | (
+            ["policy", "alter"],
+            "add_allow" | "add_block" | "add_except" | "set_allow" | "set_block" | "set_except",
+        ) => {
+            Some(Completable::Reference)
+        }
         (["policy", "alter"], "remove_allow") => Some(Completable::Allowed),
         (["policy", "alter"], "remove_block") => Some(Completable::Blocked),
         (["policy", "alter"], "remove_except") => Some(Completable::Excepted),
@@ -184,6 +221,13 @@ async fn found(
             let named = lists.map(|list| (list.name, list.comment.unwrap_or_default()));
             named.collect()
         }
+        Completable::Reference => {
+            let lists = client.lists().await?.into_iter();
+            let named = lists.filter_map(|list| {
+                Some((reference(&list.name)?, list.comment.unwrap_or_default()))
+            });
+            named.collect()
+        }
         Completable::Entry => entries(client, words).await?,
         Completable::Service => {
             let services = client.services().await?.into_iter();
@@ -228,7 +272,21 @@ async fn rules(
     };
     let rules = client.rules(&policy, &query).await?.items.into_iter();
     let named = rules.map(|item| (item.rule.text, item.rule.comment.unwrap_or_default()));
-    Ok(named.collect())
+    let policies = client.policies().await?.into_iter();
+    let named_lists = policies
+        .filter(|one| one.name == policy)
+        .flat_map(|policy| match list {
+            ListKind::Allow => policy.allow_lists,
+            ListKind::Block => policy.block_lists,
+        });
+    let references = named_lists.filter_map(|name| Some((reference(&name)?, String::new())));
+    Ok(named.chain(references).collect())
+}
+
+/// A named list as it is referred to; `None`: the shell would need quotes around it.
+fn reference(name: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    name.chars().all(is_plain).then(|| format!("@{name}"))
 }
 
 /// The beginning of the named list that the words name.
@@ -302,7 +360,9 @@ mod tests {
             ("policy alter", "remove_allow", Some(Completable::Allowed)),
             ("policy alter", "remove_block", Some(Completable::Blocked)),
             ("policy alter", "remove_except", Some(Completable::Excepted)),
-            ("policy alter", "add_allow", None),
+            ("policy alter", "add_allow", Some(Completable::Reference)),
+            ("policy create", "block", Some(Completable::Reference)),
+            ("policy create", "except", Some(Completable::Reference)),
             ("list show", "name", Some(Completable::List)),
             ("list create", "name", None),
             ("list remove", "entries", Some(Completable::Entry)),

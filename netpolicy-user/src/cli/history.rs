@@ -4,7 +4,7 @@ use super::context::Context;
 use super::failure::Exit;
 use super::listing::Listing;
 use super::safety::Safety;
-use super::submit::{show_progress, summarise, with_consent};
+use super::submit::{report_open, show_progress, summarise, with_consent};
 use crate::api::ChangeQuery;
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub(super) async fn rollback(args: RollbackArgs, cx: &mut Context<'_>) -> anyhow
     })
     .await?;
     summarise(&changed, cx).await?;
-    Ok(Exit::Done)
+    report_open([&changed], cx)
 }
 
 pub(super) async fn confirm(cx: &mut Context<'_>) -> anyhow::Result<Exit> {

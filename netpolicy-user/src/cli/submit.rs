@@ -7,11 +7,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::context::Context;
-use super::failure::Exit;
+use super::failure::{self, Exit, Failure};
 use super::safety::Safety;
 use crate::api::{ChangeQuery, Changed, ProgressView, Status};
 use crate::client::{Client, ClientError};
 use crate::model::change::Change;
+use crate::model::counted;
 use crate::output::{ChangeReport, Format, one_line};
 
 /// A change that is done sooner shows no progress.
@@ -37,7 +38,33 @@ pub(super) async fn submit(
     })
     .await?;
     print(&changed, status.as_ref(), cx)?;
-    Ok(Exit::Done)
+    report_open([&changed], cx)
+}
+
+/// Reports connections that were to be closed and are open: the changes are in force, and not
+/// all that was requested is done.
+pub(super) fn report_open<'c>(
+    changes: impl IntoIterator<Item = &'c Changed>,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<Exit> {
+    let made = changes.into_iter().filter(|changed| !changed.dry_run);
+    let clients = made.filter_map(|changed| changed.clients.as_ref());
+    let left = clients.flat_map(|clients| &clients.not_closed);
+    let left: usize = left.map(|left| left.connections).sum();
+    if left == 0 {
+        return Ok(Exit::Done);
+    }
+    // What was done stands before what was not, also where both go to one place.
+    cx.out.flush()?;
+    let left = counted(
+        left,
+        "connection of a denied source is",
+        "connections of denied sources are",
+    );
+    let failure = Failure::new(format!("{left} still open; the change is in force"))
+        .hint("its reason says what ends it; the same command with --existing cut tries again");
+    failure::report(&failure.into(), cx.err)?;
+    Ok(Exit::Failed)
 }
 
 /// Sends a request. If it is refused for want of consent to what it opens, asks, and sends

@@ -193,18 +193,18 @@ pub trait Store: Send {
     /// Failures to write.
     fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// Stores a grant, in place of the same one.
+    /// Stores grants, each in place of the same one: all or none.
     ///
     /// # Errors
     /// Failures to write.
-    fn put_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<(), StoreError>;
+    fn put_grants(&mut self, grants: &[(Grant, AuditEntry)]) -> Result<(), StoreError>;
 
-    /// Removes the grant of the same privilege, principal and policy; `false` if there is
-    /// none, and then nothing is written.
+    /// Removes the grants of the same privilege, principal and policy; `false` if one of them is
+    /// not there, and then nothing is written.
     ///
     /// # Errors
     /// Failures to write.
-    fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError>;
+    fn remove_grants(&mut self, grants: &[(Grant, AuditEntry)]) -> Result<bool, StoreError>;
 
     /// A second way to past states, for another thread.
     ///

@@ -3,7 +3,7 @@
 
 use super::network_rule::{RuleName, RuleStatement};
 use super::place::offset;
-use super::{CatalogQuery, Dialect, Ident, Literal, Literals, Spot, SqlError};
+use super::{CatalogQuery, Dialect, Ident, Literal, Literals, Spot, SqlError, Variable};
 use crate::model::ListKind;
 
 /// A statement of a script.
@@ -87,13 +87,29 @@ pub enum Verb<'t> {
         like: Option<Literal<'t>>,
         /// Materialize: only this name.
         named: Option<Literal<'t>>,
+        /// Snowflake: only names that begin with this.
+        starts_with: Option<Literal<'t>>,
+        /// Snowflake: only so many.
+        limit: Option<Limit<'t>>,
     },
     /// Snowflake's `SHOW GRANTS`
     ShowGrants(GrantsOf<'t>),
     /// Materialize's `SELECT … FROM mz_internal.…`
     Select(CatalogQuery<'t>),
-    /// Snowflake's `SELECT CURRENT_IP_ADDRESS()`
-    RequesterAddress,
+    /// Snowflake's `SELECT CURRENT_IP_ADDRESS()` and the like: who asks, from where.
+    SelectRequester(Vec<RequesterFunction>),
+    /// Snowflake's `SELECT * FROM TABLE(information_schema.policy_references(…))`
+    PolicyReferences(Ident<'t>),
+    /// Snowflake's `SET x = …` and `UNSET x`: for what follows in the script, which is read so
+    /// already.
+    Variables(Vec<Variable<'t>>),
+    /// `CREATE ROLE`: of an OS user or group.
+    CreateRole {
+        /// Not an error if there is one.
+        if_not_exists: bool,
+        /// Which.
+        role: Ident<'t>,
+    },
     /// What says something of a session alone, which nothing here has.
     Session {
         /// Its first words.
@@ -141,8 +157,8 @@ pub enum Verb<'t> {
         /// Only parameters like this.
         pattern: Option<Literal<'t>>,
     },
-    /// Materialize's `SHOW network_policy`
-    ShowSetting,
+    /// Materialize's `SHOW network_policy`, and its settings that are fixed here.
+    ShowSetting(Setting),
     /// `COMMENT ON NETWORK POLICY n IS …`
     CommentOn {
         /// Snowflake: not an error if there is none.
@@ -229,6 +245,8 @@ pub enum AlterPolicy<'t> {
         /// The rules.
         names: Vec<RuleName<'t>>,
     },
+    /// Snowflake's `SET TAG` and `UNSET TAG`, as written: tags are not kept.
+    Tags(&'t str),
     /// Snowflake's `RENAME TO`
     Rename(Ident<'t>),
     /// Materialize's `SET ( RULES … )`
@@ -272,6 +290,15 @@ pub enum AlterUser<'t> {
     },
 }
 
+/// `LIMIT n [FROM 'name']`: rows at most, of which the first has a name behind that one.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit<'t> {
+    /// How many.
+    pub rows: u32,
+    /// Behind which name.
+    pub from: Option<Literal<'t>>,
+}
+
 /// Whose parameter is shown.
 #[derive(Clone, Copy, Debug)]
 pub enum Level<'t> {
@@ -279,6 +306,61 @@ pub enum Level<'t> {
     Account,
     /// A service's.
     User(Ident<'t>),
+}
+
+/// Who asks, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequesterFunction {
+    /// `CURRENT_IP_ADDRESS()`
+    Address,
+    /// `CURRENT_USER()`
+    User,
+    /// `CURRENT_ROLE()`
+    Role,
+}
+
+impl RequesterFunction {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Address, Self::User, Self::Role];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Address => "CURRENT_IP_ADDRESS",
+            Self::User => "CURRENT_USER",
+            Self::Role => "CURRENT_ROLE",
+        }
+    }
+}
+
+/// Settings of Materialize's system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// The policy in force on the host.
+    Policy,
+    /// Whether policies are enforced: always.
+    Enabled,
+    /// Policies at most.
+    Policies,
+    /// Rules of a policy at most.
+    Rules,
+}
+
+impl Setting {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Policy, Self::Enabled, Self::Policies, Self::Rules];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "network_policy",
+            Self::Enabled => "enable_network_policies",
+            Self::Policies => "max_network_policies",
+            Self::Rules => "max_rules_per_network_policy",
+        }
+    }
 }
 
 /// Whose grants are shown.

@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::{Ident, Literal};
 
+/// A rule's name, where it stands beside its policy's.
+pub const RULE_NAME: &str = "rule_name";
+
 /// `SELECT … FROM … [WHERE …] [ORDER BY …] [LIMIT n]`
 #[derive(Clone, Debug)]
 pub struct CatalogQuery<'t> {
@@ -30,6 +33,8 @@ pub enum Relation {
     Rules,
     /// `mz_internal.mz_show_network_policies`
     Shown,
+    /// Each rule with its policy.
+    Joined,
 }
 
 /// A condition.
@@ -57,7 +62,7 @@ pub enum Test {
 }
 
 impl Relation {
-    /// All of them.
+    /// All that have a name.
     pub const ALL: [Self; 3] = [Self::Policies, Self::Rules, Self::Shown];
 
     /// Its name.
@@ -67,6 +72,7 @@ impl Relation {
             Self::Policies => "mz_network_policies",
             Self::Rules => "mz_network_policy_rules",
             Self::Shown => "mz_show_network_policies",
+            Self::Joined => "",
         }
     }
 
@@ -78,6 +84,27 @@ impl Relation {
             Self::Policies => &["id", "name", "owner_id", "privileges", "oid"],
             Self::Rules => &["name", "policy_id", "action", "address", "direction"],
             Self::Shown => &["name", "rules", "comment"],
+            Self::Joined => &[
+                "id",
+                "name",
+                "owner_id",
+                "privileges",
+                "oid",
+                RULE_NAME,
+                "policy_id",
+                "action",
+                "address",
+                "direction",
+            ],
+        }
+    }
+
+    /// What a column of this relation is called once rules are joined with their policies.
+    #[must_use]
+    pub(super) fn joined(self, column: &'static str) -> &'static str {
+        match (self, column) {
+            (Self::Rules, "name") => RULE_NAME,
+            (_, column) => column,
         }
     }
 }

@@ -6,22 +6,15 @@
 //! error as well, since the same text means different things, unless none of them can
 //! read it.
 
-use super::Dialect;
-use super::error::{Fault, SqlError};
-use super::grammar::Parser;
+mod marks;
+
+use super::error::SqlError;
 use super::lexer::{Lexer, Token, TokenClass};
-use super::place::{Spot, offset};
-use crate::model::error::Excerpt;
+use super::place::Spot;
+use super::{Dialect, Setting};
+use marks::{Mark, Marks};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
-
-/// Something that not every dialect has.
-#[derive(Clone, Copy)]
-struct Mark {
-    what: &'static str,
-    of: &'static [Dialect],
-    spot: Spot,
-}
 
 /// Tokens of a statement that tell what it is.
 const HEAD: usize = 24;
@@ -98,6 +91,8 @@ struct StatementHead<'t> {
     catalog: Option<Spot>,
     /// A string between `$$`.
     dollars: Option<Spot>,
+    /// `$x`
+    variable: Option<Spot>,
 }
 
 impl<'t> StatementHead<'t> {
@@ -142,6 +137,9 @@ impl<'t> StatementHead<'t> {
             TokenClass::Word if text.get(..3).is_some_and(|start| is(start, "mz_")) => {
                 self.catalog.get_or_insert(token.spot);
             }
+            TokenClass::Variable => {
+                self.variable.get_or_insert(token.spot);
+            }
             TokenClass::Str if text.starts_with('$') => {
                 self.dollars.get_or_insert(token.spot);
             }
@@ -179,6 +177,12 @@ impl<'t> StatementHead<'t> {
         (0..self.tokens.len()).any(|index| is(self.word(index), word))
     }
 
+    /// `SHOW network_policy` and the like.
+    fn is_show_of_setting(&self) -> bool {
+        let mut settings = Setting::ALL.iter();
+        self.has(0, &["SHOW"]) && settings.any(|setting| is(self.word(1), setting.name()))
+    }
+
     fn is_set_dialect(&self) -> bool {
         self.has(0, &["SET", "DIALECT"])
     }
@@ -193,10 +197,10 @@ impl<'t> StatementHead<'t> {
             }),
             None => Ok(()),
         };
-        let noun = if self.has(1, &["OR", "REPLACE"]) {
-            3
-        } else {
-            1
+        let replaces = self.has(1, &["OR", "REPLACE"]);
+        let noun = match replaces || self.has(1, &["OR", "ALTER"]) {
+            true => 3,
+            false => 1,
         };
         if self.has(noun, &["NETWORK", "RULE"]) {
             at(noun + 1, "NETWORK RULE", &[Snowflake])?;
@@ -212,6 +216,10 @@ impl<'t> StatementHead<'t> {
             let what = if replaces || alters { 3 } else { 1 };
             if self.has(what, &["USER"]) {
                 at(what, "CREATE USER", &[Snowflake])?;
+            } else if self.has(what, &["POSTGRES"]) {
+                at(what, "POSTGRES INSTANCE", &[Snowflake])?;
+            } else if self.has(what, &["ROLE"]) {
+                at(what, "CREATE ROLE", GRANTS)?;
             } else if self.has(what + 2, &["IF", "NOT"]) {
                 at(what + 2, "IF NOT EXISTS", LISTS)?;
             }
@@ -270,16 +278,32 @@ impl<'t> StatementHead<'t> {
         } else if self.has(0, &["SHOW", "GRANTS"]) {
             at(0, "SHOW GRANTS", &[Snowflake])?;
         } else if self.has(0, &["USE"]) {
-            at(0, "USE", &[Snowflake])?;
+            let of_lakehouse = self.has(1, &["VCLUSTER"]) || self.has(1, &["WORKSPACE"]);
+            let of: &[Dialect] = match of_lakehouse {
+                true => &[Lakehouse],
+                false if self.has(1, &["SCHEMA"]) => LISTS,
+                false => &[Snowflake],
+            };
+            at(0, "USE", of)?;
+        } else if self.has(0, &["UNSET"]) {
+            at(0, "UNSET", &[Snowflake])?;
+        } else if self.has(0, &["RESET"]) {
+            at(0, "RESET", &[Materialize])?;
         } else if self.has(0, &["SELECT", "CURRENT_IP_ADDRESS"]) {
             at(1, "CURRENT_IP_ADDRESS()", &[Snowflake])?;
+        } else if self.has(0, &["SELECT", "CURRENT_USER"])
+            || self.has(0, &["SELECT", "CURRENT_ROLE"])
+        {
+            at(1, "CURRENT_USER() or CURRENT_ROLE()", &[Snowflake])?;
+        } else if self.has(0, &["SELECT"]) && self.within("TABLE") {
+            at(0, "SELECT FROM TABLE", &[Snowflake])?;
+        } else if self.is_show_of_setting() {
+            at(1, "SHOW of a setting", &[Materialize])?;
         } else if self.has(0, &["SELECT"]) {
             if let Some(spot) = self.catalog {
                 let (what, of) = ("mz_internal", &[Materialize][..]);
                 add(Mark { what, of, spot })?;
             }
-        } else if self.has(0, &["SHOW", "NETWORK_POLICY"]) {
-            at(0, "SHOW network_policy", &[Materialize])?;
         } else if self.has(0, &["SHOW", "PARAMETERS"]) {
             at(0, "SHOW PARAMETERS", &[Snowflake])?;
         } else if self.has(0, &["COMMENT", "ON"]) {
@@ -309,6 +333,7 @@ impl<'t> StatementHead<'t> {
             (self.bare_comment, "COMMENT", LISTS),
             (self.quoted, "a quoted name", GRANTS),
             (self.dollars, "$$ around a text", &[Snowflake]),
+            (self.variable, "a variable", &[Snowflake]),
         ] {
             if let Some(spot) = spot {
                 add(Mark { what, of, spot })?;
@@ -316,38 +341,6 @@ impl<'t> StatementHead<'t> {
         }
         Ok(())
     }
-}
-
-/// What is wrong with a statement that could be of several dialects, where none of them
-/// can read it: what none has is not ambiguous.
-fn unreadable(lexer: &Lexer<'_>, spot: Spot, of: &[Dialect]) -> Option<SqlError> {
-    let text = lexer.text();
-    let mut furthest: Option<SqlError> = None;
-    for dialect in of {
-        let mut parser = Parser::new(text, Some(*dialect));
-        parser.start_at(spot);
-        let error = parser.statement().err()?;
-        let place = |error: &SqlError| (error.line, error.column);
-        if furthest
-            .as_ref()
-            .is_none_or(|old| place(old) < place(&error))
-        {
-            furthest = Some(error);
-        }
-    }
-    let error = furthest?;
-    let mut words = lexer.clone();
-    words.start_at(spot);
-    let first = words.next().ok()?;
-    let second = words.next().ok()?;
-    let place = lexer.error(second.spot, Fault::Backquote);
-    if (error.line, error.column) > (place.line, place.column) {
-        return Some(error);
-    }
-    let rest = text.get(offset(first.spot.offset)..).unwrap_or_default();
-    let end = rest.find([';', '\n']).unwrap_or(rest.len());
-    let found = Excerpt::new(rest.get(..end).unwrap_or_default().trim_end());
-    Some(lexer.error(first.spot, Fault::UnknownStatement { found }))
 }
 
 fn is(text: &str, word: &str) -> bool {
@@ -360,66 +353,4 @@ fn misleads(string: &str) -> bool {
     inside
         .split("''")
         .any(|part| part.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1)
-}
-
-/// What is known so far.
-#[derive(Default)]
-struct Marks {
-    /// Each left fewer dialects than were there before.
-    found: Vec<Mark>,
-}
-
-impl Marks {
-    fn add(&mut self, lexer: &Lexer<'_>, mark: Mark) -> Result<(), SqlError> {
-        let left = self.left();
-        let narrowed = left.iter().filter(|d| mark.of.contains(d)).count();
-        if narrowed == 0 {
-            let earlier = self
-                .found
-                .iter()
-                .find(|earlier| !earlier.of.iter().any(|d| mark.of.contains(d)))
-                .or(self.found.first());
-            if let Some(first) = earlier {
-                return Err(lexer.error(
-                    mark.spot,
-                    Fault::Mixed {
-                        first: first.what,
-                        first_of: first.of.to_vec(),
-                        line: first.spot.line,
-                        column: first.spot.column(lexer.text()),
-                        second: mark.what,
-                        second_of: mark.of.to_vec(),
-                    },
-                ));
-            }
-        }
-        if narrowed < left.len() {
-            self.found.push(mark);
-        }
-        Ok(())
-    }
-
-    /// Dialects that have all marks.
-    fn left(&self) -> Vec<Dialect> {
-        Dialect::ALL
-            .into_iter()
-            .filter(|d| self.found.iter().all(|mark| mark.of.contains(d)))
-            .collect()
-    }
-
-    fn only(&self) -> Option<Dialect> {
-        match self.left().as_slice() {
-            [only] => Some(*only),
-            _ => None,
-        }
-    }
-
-    fn decide(&self, lexer: &Lexer<'_>, spot: Spot) -> Result<Dialect, SqlError> {
-        self.only().ok_or_else(|| self.ambiguous(lexer, spot))
-    }
-
-    fn ambiguous(&self, lexer: &Lexer<'_>, spot: Spot) -> SqlError {
-        let of = self.left();
-        unreadable(lexer, spot, &of).unwrap_or_else(|| lexer.error(spot, Fault::Ambiguous { of }))
-    }
 }

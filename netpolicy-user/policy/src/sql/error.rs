@@ -156,11 +156,11 @@ pub enum Fault {
         "ownership is not revoked but given to another: GRANT OWNERSHIP ON NETWORK POLICY n TO ROLE r"
     )]
     RevokeOwnership,
-    /// SHOW PARAMETERS for another parameter.
-    #[error("unknown parameter {found}; the only one here is 'network_policy'")]
-    Parameter {
-        /// What was asked for.
-        found: Excerpt,
+    /// Snowflake: a variable that was not set.
+    #[error("Session variable '${name}' does not exist")]
+    NoVariable {
+        /// Its name, folded.
+        name: String,
     },
     /// A name that its dialect does not take.
     #[error("{found} is not a name in {}: {why}", dialect.title())]
@@ -289,6 +289,7 @@ impl Fault {
                  the guide on SQL lists them"
                     .to_owned()
             }
+            Self::NoVariable { name } => format!("write SET {name} = '…' before it"),
             Self::Qualified { last, .. } => format!("write {last} alone"),
             Self::Character { character } if character.is_whitespace() => {
                 "write a plain space".to_owned()

@@ -29,6 +29,8 @@ pub(super) enum TokenClass {
     Str,
     /// Begins with a digit.
     Number,
+    /// `$name`, a variable of Snowflake.
+    Variable,
     Open,
     Close,
     Comma,
@@ -131,6 +133,18 @@ impl<'t> Lexer<'t> {
             if rest.starts_with('\u{feff}') {
                 return Err(self.character(self.at, '\u{feff}'));
             }
+            if let Some(length) = self.variable(rest) {
+                let token = Token {
+                    kind: TokenClass::Variable,
+                    spot: self.at,
+                    len: size(length),
+                    has_backslash: false,
+                };
+                self.statement.get_or_insert(self.at.offset);
+                self.limit(token)?;
+                self.at.offset = token.end();
+                return Ok(token);
+            }
             let Some(raw) = tokenize(rest).next() else {
                 return Ok(Token {
                     kind: TokenClass::End,
@@ -201,6 +215,20 @@ impl<'t> Lexer<'t> {
         let end = rest.find('\n').unwrap_or(rest.len());
         self.at.offset = self.at.offset.saturating_add(size(end));
         true
+    }
+
+    /// The length of a variable at the text's start. Where the dialect is not known it is one
+    /// as well, unless it can begin a string of PostgreSQL, as `$tag$` does.
+    fn variable(&self, rest: &str) -> Option<usize> {
+        if !matches!(self.dialect, None | Some(Dialect::Snowflake)) {
+            return None;
+        }
+        let name = rest.strip_prefix('$')?;
+        let is_later = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = name.find(|c| !is_later(c)).unwrap_or(name.len());
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let is_tag = name.get(end..)?.starts_with('$');
+        (is_name && !is_tag).then_some(end.saturating_add(1))
     }
 
     /// The kind of a token, whose length is put right where this dialect's differs.

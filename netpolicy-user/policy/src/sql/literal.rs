@@ -59,14 +59,20 @@ impl<'t> Literal<'t> {
         Cow::Owned(text)
     }
 
+    /// What stands between the quotes, as written.
+    pub(super) fn raw(&self) -> &'t str {
+        self.raw
+    }
+
     /// Of the opening quote.
     #[must_use]
     pub fn spot(&self) -> Spot {
         self.spot
     }
 
-    /// The first backslash escape that Snowflake does not have here: its place behind
-    /// the opening quote, and what follows the backslash.
+    /// The first backslash escape of Snowflake that is not read here: its place behind the
+    /// opening quote, and what follows the backslash. Before all other characters Snowflake
+    /// drops the backslash.
     pub(super) fn unknown_escape(&self) -> Option<(usize, char)> {
         if self.dialect != Dialect::Snowflake || self.in_dollars {
             return None;
@@ -75,7 +81,7 @@ impl<'t> Literal<'t> {
         while let Some((at, c)) = chars.next() {
             if c == '\\' {
                 let (_, next) = chars.next()?;
-                if unescape(next).is_none() {
+                if matches!(next, '0'..='9' | 'x' | 'u' | 'b' | 'f') {
                     return Some((at, next));
                 }
             }
@@ -84,7 +90,7 @@ impl<'t> Literal<'t> {
     }
 }
 
-/// Snowflake's escapes but for octal, hexadecimal and Unicode ones.
+/// Snowflake's escapes but for octal, hexadecimal, Unicode and control ones.
 fn unescape(c: char) -> Option<char> {
     Some(match c {
         '\'' | '"' | '\\' => c,

@@ -19,6 +19,7 @@
 //! | `literal.rs` | strings and lists of them |
 //! | `ident.rs` | names: how each dialect writes and folds them |
 //! | `ast.rs`, `network_rule.rs` | what a statement says |
+//! | `variable.rs` | what a script's variables say |
 //! | `catalog.rs` | what a query of Materialize's catalog asks for |
 //! | `grammar/` | tokens to statements: one file for each family of statements |
 //! | `meaning/` | what statements do: a statement and a state, to changes, tables and refusals |
@@ -41,6 +42,7 @@ pub mod network_rule;
 mod place;
 mod print;
 mod script;
+mod variable;
 mod whole;
 
 #[cfg(test)]
@@ -49,9 +51,10 @@ mod tests;
 pub use crate::model::Dialect;
 pub use ast::{
     AlterPolicy, AlterUser, Clauses, CreatePolicy, CurrentGrants, GrantClause, GrantedRight,
-    GrantsOf, Level, PolicyBody, RuleText, Statement, UnsetClauses, Verb,
+    GrantsOf, Level, Limit, PolicyBody, RequesterFunction, RuleText, Setting, Statement,
+    UnsetClauses, Verb,
 };
-pub use catalog::{CatalogQuery, Condition, Relation, Test};
+pub use catalog::{CatalogQuery, Condition, RULE_NAME, Relation, Test};
 pub use complete::{Ending, Tail};
 pub use error::{Fault, SqlError};
 pub use ident::{Ident, Quoting};
@@ -62,4 +65,5 @@ pub use print::{
     Lists, WriteError, comment_on, create_lists, create_rule, create_rules, write_name,
 };
 pub use script::{MAX_STATEMENT, MAX_TEXT, Statements, decode};
+pub use variable::{Variable, VariableValue};
 pub use whole::WholeScript;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Literal, Literals, Spot};
+use super::{CurrentGrants, Ident, Limit, Literal, Literals, Spot};
 
 /// A statement about network rules.
 #[derive(Clone, Debug)]
@@ -25,6 +25,19 @@ pub enum RuleStatement<'t> {
         /// Which.
         name: RuleName<'t>,
     },
+    /// `GRANT OWNERSHIP ON NETWORK RULE`
+    Give {
+        /// Which.
+        name: RuleName<'t>,
+        /// Who gets it: an OS user or group.
+        role: Ident<'t>,
+        /// What becomes of its grants, of which there are none here.
+        current: Option<CurrentGrants>,
+    },
+    /// `SELECT * FROM TABLE(information_schema.network_rule_references(…))`
+    References(RuleName<'t>),
+    /// `SHOW GRANTS ON NETWORK RULE`
+    ShowGrants(RuleName<'t>),
     /// `DESC NETWORK RULE`
     Describe(RuleName<'t>),
     /// `SHOW NETWORK RULES`
@@ -38,6 +51,8 @@ pub enum RuleStatement<'t> {
 pub struct CreateRule<'t> {
     /// In place of one that is there.
     pub or_replace: bool,
+    /// Or these values and this comment for one that is there.
+    pub or_alter: bool,
     /// Not an error if there is one.
     pub if_not_exists: bool,
     /// Its name.
@@ -81,7 +96,7 @@ pub struct ShowRules<'t> {
     /// Only those of a database or schema.
     pub within: Option<RulesIn<'t>>,
     /// Only so many.
-    pub limit: Option<u32>,
+    pub limit: Option<Limit<'t>>,
 }
 
 /// Where network rules are shown.

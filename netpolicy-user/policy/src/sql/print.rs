@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::ListKind;
 use crate::model::error::Excerpt;
-use other::{write_grant, write_other};
+use other::{current_grants, write_grant, write_other, write_page};
 
 mod other;
 
@@ -238,7 +238,12 @@ impl fmt::Display for Statement<'_> {
             Verb::ShowPolicies { .. } if dialect == Dialect::Lakehouse => {
                 f.write_str("SHOW NETWORK POLICY")
             }
-            Verb::ShowPolicies { like, named } => {
+            Verb::ShowPolicies {
+                like,
+                named,
+                starts_with,
+                limit,
+            } => {
                 f.write_str("SHOW NETWORK POLICIES")?;
                 if let Some(like) = like {
                     f.write_str(" LIKE ")?;
@@ -248,7 +253,7 @@ impl fmt::Display for Statement<'_> {
                     f.write_str(" WHERE name = ")?;
                     string(f, &name.text(), dialect)?;
                 }
-                Ok(())
+                write_page(f, starts_with.as_ref(), limit.as_ref())
             }
             Verb::NetworkRule(statement) => write_rule_statement(f, statement),
             Verb::ShowCreate { name, dialect } => {
@@ -289,7 +294,6 @@ impl fmt::Display for Statement<'_> {
                     Level::User(service) => write!(f, "USER {service}"),
                 }
             }
-            Verb::ShowSetting => f.write_str("SHOW network_policy"),
             Verb::CommentOn {
                 if_exists,
                 name,
@@ -408,6 +412,7 @@ fn write_change(
             write!(f, "{verb} {list}_NETWORK_RULE_LIST = ")?;
             write_names(f, names)
         }
+        AlterPolicy::Tags(text) => f.write_str(text),
         AlterPolicy::Rename(name) => write!(f, "RENAME TO {name}"),
         AlterPolicy::SetRules(rules) => {
             f.write_str("SET")?;

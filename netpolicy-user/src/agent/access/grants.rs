@@ -11,7 +11,7 @@ use crate::agent::error::AgentError;
 use crate::agent::in_force::InForce;
 use crate::api::{GrantRequest, GrantView};
 use crate::model::{Grant, Name, Principal, Privilege, State};
-use crate::store::{Outcome, Store};
+use crate::store::{AuditEntry, Outcome, Store};
 
 /// What is granted, as the store has it.
 #[derive(Debug)]
@@ -32,71 +32,90 @@ impl Grants {
         Self(stored)
     }
 
-    /// Grants a privilege; an existing grant is replaced.
+    /// Grants privileges, all or none; an existing grant is replaced.
     ///
     /// # Errors
     /// The caller may not, there is no such user, group or policy, or the store refuses.
     pub fn grant(
         &mut self,
-        request: &GrantRequest,
+        requests: &[GrantRequest],
         requester: Requester,
         now: &InForce,
         store: &mut dyn Store,
-    ) -> Result<GrantView, AgentError> {
+    ) -> Result<Vec<GrantView>, AgentError> {
         rights::require(requester.caller, &self.0, Privilege::Admin, "grant")?;
-        must_exist(&request.to)?;
-        let grant = of_request(request, requester, &now.state)?;
-        let before = self.find(&grant).is_some();
-        let action = granting(request);
-        let mut entry = audit::entry(requester, &action, Outcome::Done, now.revision);
-        entry.detail.changes = vec![format!(
-            "{} -> {}",
-            if before { "granted" } else { "not granted" },
-            "granted"
-        )];
-        store
-            .put_grant(&grant, &entry)
-            .map_err(|source| AgentError::Store {
-                what: "the privilege could not be granted",
-                source,
-            })?;
-        self.0.retain(|other| !same(other, &grant));
-        self.0.push(grant.clone());
-        tracing::info!(actor = grant.granted_by, action, "granted");
-        Ok(GrantView::from(&grant))
+        let mut all: Vec<(Grant, AuditEntry)> = Vec::new();
+        for request in requests {
+            must_exist(&request.to)?;
+            let grant = of_request(request, requester, &now.state)?;
+            if all.iter().any(|(other, _)| same(other, &grant)) {
+                continue;
+            }
+            let before = match self.find(&grant) {
+                Some(_) => "granted",
+                None => "not granted",
+            };
+            let mut entry =
+                audit::entry(requester, &granting(request), Outcome::Done, now.revision);
+            entry.detail.changes = vec![format!("{before} -> granted")];
+            all.push((grant, entry));
+        }
+        store.put_grants(&all).map_err(|source| AgentError::Store {
+            what: "the privilege could not be granted",
+            source,
+        })?;
+        let granted = all.into_iter().map(|(grant, entry)| {
+            tracing::info!(actor = grant.granted_by, action = entry.action, "granted");
+            let view = GrantView::from(&grant);
+            self.0.retain(|other| !same(other, &grant));
+            self.0.push(grant);
+            view
+        });
+        Ok(granted.collect())
     }
 
-    /// Takes a privilege away.
+    /// Takes privileges away, all or none.
     ///
     /// # Errors
-    /// The caller may not, it was not granted, or the store refuses.
+    /// The caller may not, one was not granted, or the store refuses.
     pub fn revoke(
         &mut self,
-        request: &GrantRequest,
+        requests: &[GrantRequest],
         requester: Requester,
         now: &InForce,
         store: &mut dyn Store,
-    ) -> Result<GrantView, AgentError> {
+    ) -> Result<Vec<GrantView>, AgentError> {
         rights::require(requester.caller, &self.0, Privilege::Admin, "revoke")?;
-        let asked = of_request(request, requester, &now.state)?;
-        let Some(grant) = self.find(&asked).cloned() else {
-            return Err(AgentError::NotFound {
-                what: format!("{} was not granted", in_words(request)),
-                hint: "`netpolicy grants` shows what was",
-            });
-        };
-        let action = revoking(request);
-        let mut entry = audit::entry(requester, &action, Outcome::Done, now.revision);
-        entry.detail.changes = vec![format!("granted by {} -> not granted", grant.granted_by)];
+        let mut all: Vec<(Grant, AuditEntry)> = Vec::new();
+        for request in requests {
+            let asked = of_request(request, requester, &now.state)?;
+            let Some(grant) = self.find(&asked).cloned() else {
+                return Err(AgentError::NotFound {
+                    what: format!("{} was not granted", in_words(request)),
+                    hint: "`netpolicy grants` shows what was",
+                });
+            };
+            if all.iter().any(|(other, _)| same(other, &grant)) {
+                continue;
+            }
+            let mut entry =
+                audit::entry(requester, &revoking(request), Outcome::Done, now.revision);
+            entry.detail.changes = vec![format!("granted by {} -> not granted", grant.granted_by)];
+            all.push((grant, entry));
+        }
         store
-            .remove_grant(&grant, &entry)
+            .remove_grants(&all)
             .map_err(|source| AgentError::Store {
                 what: "the privilege could not be revoked",
                 source,
             })?;
-        self.0.retain(|other| !same(other, &grant));
-        tracing::info!(actor = requester.caller.name(), action, "revoked");
-        Ok(GrantView::from(&grant))
+        let revoked = all.into_iter().map(|(grant, entry)| {
+            let actor = requester.caller.name();
+            tracing::info!(actor, action = entry.action, "revoked");
+            self.0.retain(|other| !same(other, &grant));
+            GrantView::from(&grant)
+        });
+        Ok(revoked.collect())
     }
 
     fn find(&self, grant: &Grant) -> Option<&Grant> {
@@ -112,6 +131,15 @@ pub(in crate::agent) fn granting(request: &GrantRequest) -> String {
 /// What revoking is called in the audit log.
 pub(in crate::agent) fn revoking(request: &GrantRequest) -> String {
     format!("revoke {}", in_words(request))
+}
+
+/// What several requests together are called in the audit log, where they are refused.
+pub(in crate::agent) fn together(
+    requests: &[GrantRequest],
+    of_one: fn(&GrantRequest) -> String,
+) -> String {
+    let each: Vec<_> = requests.iter().map(of_one).collect();
+    each.join("; ")
 }
 
 fn of_request(

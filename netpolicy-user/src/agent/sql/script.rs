@@ -100,6 +100,7 @@ pub fn run(
             false => Batching::Off,
         },
         pending: None,
+        is_batch: false,
         writer,
         stage,
         requester,
@@ -126,6 +127,8 @@ struct RunningScript<'w, 't> {
     batch: Batching,
     /// The changes so far that are to be made as one.
     pending: Option<PendingChanges<'t>>,
+    /// Whether a batch of a large script is being made.
+    is_batch: bool,
 }
 
 impl<'t> RunningScript<'_, 't> {
@@ -136,6 +139,7 @@ impl<'t> RunningScript<'_, 't> {
             Some(pending) => Arc::clone(&pending.state),
             None => Arc::clone(&self.base().state),
         };
+        let user = self.requester.caller.name();
         let scene = Scene {
             state: &state,
             limits: self.writer.limits(),
@@ -143,6 +147,7 @@ impl<'t> RunningScript<'_, 't> {
             roles: &System,
             grants: self.writer.grants(),
             address: self.requester.origin.addresses()[0],
+            user: &user,
         };
         let mut result = SqlResult {
             line: statement.spot.line,
@@ -270,6 +275,10 @@ impl<'t> RunningScript<'_, 't> {
             applied,
             action: action.to_owned(),
         };
+        if self.is_batch {
+            // Its statements are made one by one then, and that records the refused one.
+            return self.writer.attempt(proposal, self.requester, options);
+        }
         self.writer.change(proposal, self.requester, options)
     }
 

@@ -49,12 +49,12 @@ impl Store for NotedStore {
         self.0.audit(entry)
     }
 
-    fn put_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<(), StoreError> {
-        self.0.put_grant(grant, audit)
+    fn put_grants(&mut self, grants: &[(Grant, AuditEntry)]) -> Result<(), StoreError> {
+        self.0.put_grants(grants)
     }
 
-    fn remove_grant(&mut self, grant: &Grant, audit: &AuditEntry) -> Result<bool, StoreError> {
-        self.0.remove_grant(grant, audit)
+    fn remove_grants(&mut self, grants: &[(Grant, AuditEntry)]) -> Result<bool, StoreError> {
+        self.0.remove_grants(grants)
     }
 
     fn put_bypass(

@@ -32,14 +32,30 @@ impl Writer {
         options: ChangeOptions,
     ) -> Result<Changed, AgentError> {
         let proposal = proposal.into();
-        self.leftovers.text(proposal.text_len());
         let action = proposal.action();
-        let result = self.try_change(proposal, &action, requester, options);
+        let result = self.attempt(proposal, requester, options);
         if let Err(error) = &result
             && !options.dry_run
         {
             self.audit_refusal(requester, &action, error);
         }
+        result
+    }
+
+    /// As [`Self::change`], for a caller who records what is refused, or tries it in another
+    /// way first.
+    ///
+    /// # Errors
+    /// It is refused or fails; then everything is as it was.
+    pub fn attempt(
+        &mut self,
+        proposal: Proposal,
+        requester: Requester,
+        options: ChangeOptions,
+    ) -> Result<Changed, AgentError> {
+        self.leftovers.text(proposal.text_len());
+        let action = proposal.action();
+        let result = self.try_change(proposal, &action, requester, options);
         self.rest();
         result
     }
@@ -188,8 +204,16 @@ impl Writer {
     /// # Errors
     /// [`AgentError::RevisionMismatch`].
     pub fn must_match(&self, options: ChangeOptions) -> Result<(), AgentError> {
+        self.must_be_at(options.if_revision)
+    }
+
+    /// Refuses a request that was written for another revision; `None`: for any.
+    ///
+    /// # Errors
+    /// [`AgentError::RevisionMismatch`].
+    pub fn must_be_at(&self, revision: Option<u64>) -> Result<(), AgentError> {
         let found = self.in_force.revision;
-        match options.if_revision {
+        match revision {
             Some(expected) if expected != found => {
                 Err(AgentError::RevisionMismatch { expected, found })
             }

@@ -12,34 +12,38 @@ use crate::api::{BypassRequest, BypassView, GrantRequest, GrantView, Opens, Pend
 use crate::store::Outcome;
 
 impl Writer {
-    /// Grants a privilege; an existing grant is replaced.
+    /// Grants privileges, all or none; an existing grant is replaced.
     ///
     /// # Errors
     /// The caller may not, there is no such user, group or policy, or the store refuses.
     pub fn grant(
         &mut self,
-        request: &GrantRequest,
+        requests: &[GrantRequest],
         requester: Requester,
-    ) -> Result<GrantView, AgentError> {
-        let store = &mut *self.store;
-        let result = self.grants.grant(request, requester, &self.in_force, store);
-        self.ended(requester, &grants::granting(request), result)
-    }
-
-    /// Takes a privilege away.
-    ///
-    /// # Errors
-    /// The caller may not, it was not granted, or the store refuses.
-    pub fn revoke(
-        &mut self,
-        request: &GrantRequest,
-        requester: Requester,
-    ) -> Result<GrantView, AgentError> {
+    ) -> Result<Vec<GrantView>, AgentError> {
         let store = &mut *self.store;
         let result = self
             .grants
-            .revoke(request, requester, &self.in_force, store);
-        self.ended(requester, &grants::revoking(request), result)
+            .grant(requests, requester, &self.in_force, store);
+        let action = grants::together(requests, grants::granting);
+        self.ended(requester, &action, result)
+    }
+
+    /// Takes privileges away, all or none.
+    ///
+    /// # Errors
+    /// The caller may not, one was not granted, or the store refuses.
+    pub fn revoke(
+        &mut self,
+        requests: &[GrantRequest],
+        requester: Requester,
+    ) -> Result<Vec<GrantView>, AgentError> {
+        let store = &mut *self.store;
+        let result = self
+            .grants
+            .revoke(requests, requester, &self.in_force, store);
+        let action = grants::together(requests, grants::revoking);
+        self.ended(requester, &action, result)
     }
 
     /// Grants a bypass, or grants one again that is there, for its new time.
@@ -97,6 +101,21 @@ impl Writer {
     ) -> Result<Option<Opens>, AgentError> {
         self.bypasses
             .opened(requests, requester, base, &self.settings.clock)
+    }
+
+    /// Refuses a request that was written for another revision, and records that; `None`: for
+    /// any.
+    ///
+    /// # Errors
+    /// [`AgentError::RevisionMismatch`].
+    pub fn require_revision(
+        &mut self,
+        revision: Option<u64>,
+        requester: Requester,
+        action: &str,
+    ) -> Result<(), AgentError> {
+        let required = self.must_be_at(revision);
+        required.inspect_err(|error| self.audit_refusal(requester, action, error))
     }
 
     /// Confirms the change that waits for it.

@@ -6,6 +6,7 @@ mod names;
 mod prompt;
 mod script;
 mod syntax;
+mod variables;
 
 pub(super) use syntax::statements;
 

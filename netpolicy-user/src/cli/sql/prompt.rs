@@ -8,6 +8,7 @@ use super::super::failure::{self, Exit, Failure};
 use super::editor::{Editor, Guide, PromptInput, history_file};
 use super::meta::{META, Meta};
 use super::names::Names;
+use super::variables::PromptVariables;
 use super::{script, syntax};
 use crate::api::{ChangeQuery, SqlRequest};
 use crate::client::ClientError;
@@ -35,6 +36,7 @@ pub(super) async fn run(
     cx.say("SQL for network policies. A statement ends with ';'. \\h for help, \\q to quit.")?;
     let mut text = String::new();
     let mut expanded = false;
+    let mut variables = PromptVariables::default();
     loop {
         cx.out.flush()?;
         guide.dialect = request.dialect;
@@ -71,7 +73,7 @@ pub(super) async fn run(
             }
             request.text = std::mem::take(&mut text).trim_end().to_owned();
             remember(&mut editor, &request.text, cx)?;
-            carry_out(&mut request, query, expanded, cx).await
+            carry_out(&mut request, &mut variables, query, expanded, cx).await
         };
         report(done, cx)?;
         // What was there before is better than nothing.
@@ -109,12 +111,16 @@ fn remember(editor: &mut Editor, entry: &str, cx: &mut Context<'_>) -> anyhow::R
 
 async fn carry_out(
     request: &mut SqlRequest,
+    variables: &mut PromptVariables,
     query: &ChangeQuery,
     expanded: bool,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<()> {
-    let response = script::send(request, query, cx).await?;
+    let prefix = variables.put_before(request);
+    let mut response = script::send(request, query, cx).await?;
     let done = response.error.as_ref().map(|_| response.results.len());
+    variables.take_from(request, done);
+    prefix.take_off(&mut response);
     if let Some(dialect) = script::dialect_after(request, done) {
         request.dialect = Some(dialect);
     }

@@ -1,10 +1,12 @@
 //! Sends a script, and prints its results.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::super::context::Context;
 use super::super::failure::{self, Exit, Failure};
-use super::super::submit::{question, show_progress, warn};
+use super::super::submit::{question, report_open, show_progress, warn};
+use super::variables;
 use crate::api::{ChangeQuery, ErrorPlace, Existing, SqlFailure, SqlRequest, SqlResponse, Status};
 use crate::output::{Format, Layout, SqlOutcome};
 use crate::sql::meaning::makes_revisions;
@@ -68,7 +70,8 @@ pub(super) async fn send(
         }
         query.opens = failure.opens.take().map(|opens| opens.key);
         if !rest.atomic {
-            rest.text = from_place(&rest.text, failure.line, failure.column);
+            let kept = variables::places(&rest.text, rest.dialect);
+            rest.text = from_place(&rest.text, (failure.line, failure.column), &kept);
             rest.dialect = response.dialect.or(rest.dialect);
             done.append(&mut response.results);
         }
@@ -126,17 +129,26 @@ fn may_close(request: &SqlRequest) -> bool {
 }
 
 /// The text from a place on, where all that stands before it is blank, so that places stay
-/// what they are.
-fn from_place(text: &str, line: u32, column: u32) -> String {
-    let (mut at, place) = ((1, 1), (line, column));
-    let blank = text.chars().map(|c| {
+/// what they are. Statements at these places in bytes, which set variables, are kept.
+fn from_place(text: &str, place: (u32, u32), kept: &[Range<usize>]) -> String {
+    let mut at = (1, 1);
+    let mut kept = kept.iter().peekable();
+    let mut separate = false;
+    let blank = text.char_indices().map(|(index, c)| {
         let is_before = at < place;
         at = if c == '\n' {
             (at.0 + 1, 1)
         } else {
             (at.0, at.1 + 1)
         };
-        if is_before && c != '\n' { ' ' } else { c }
+        // Behind a statement that is kept its semicolon is to come, if only now.
+        separate |= kept.next_if(|range| range.end <= index).is_some();
+        let is_kept = kept.peek().is_some_and(|range| range.contains(&index));
+        match c {
+            c if !is_before || is_kept || c == '\n' => c,
+            _ if std::mem::take(&mut separate) => ';',
+            _ => ' ',
+        }
     });
     blank.collect()
 }
@@ -158,8 +170,10 @@ pub(super) async fn show(
         status: status.as_ref(),
         layout,
     })?;
+    let changes = response.results.iter().filter_map(|r| r.changed.as_ref());
+    let exit = report_open(changes, cx)?;
     let Some(failure) = &response.error else {
-        return Ok(Exit::Done);
+        return Ok(exit);
     };
     // What was done stands before what was not, also where both go to one place.
     cx.out.flush()?;
@@ -221,7 +235,7 @@ fn described(failure: &SqlFailure, name: &str) -> Failure {
 }
 
 /// Line, column and what is wrong, of `line 3, column 5: what is wrong`.
-fn own_place(error: &str) -> Option<(u32, u32, &str)> {
+pub(super) fn own_place(error: &str) -> Option<(u32, u32, &str)> {
     let (line, rest) = error.strip_prefix("line ")?.split_once(", column ")?;
     let (column, what) = rest.split_once(": ")?;
     Some((line.parse().ok()?, column.parse().ok()?, what))
@@ -340,9 +354,22 @@ mod tests {
     #[test]
     fn continued_script_keeps_its_places() {
         let text = "é a;\n b; c\nd";
-        assert_eq!(from_place(text, 1, 1), text);
-        assert_eq!(from_place(text, 2, 5), "    \n    c\nd");
-        assert_eq!(from_place(text, 3, 1), "    \n     \nd");
+        assert_eq!(from_place(text, (1, 1), &[]), text);
+        assert_eq!(from_place(text, (2, 5), &[]), "    \n    c\nd");
+        assert_eq!(from_place(text, (3, 1), &[]), "    \n     \nd");
+    }
+
+    #[test]
+    fn continued_script_keeps_its_variables() {
+        let text = "SET é = 'a'\n-- b;\n;DROP NETWORK POLICY p; SET x = 1;\nDESC NETWORK POLICY p";
+        let text = &text.replace('é', "e");
+        let kept = variables::places(text, Some(Dialect::Snowflake));
+        let rest = from_place(text, (4, 1), &kept);
+        let expected = "SET e = 'a'\n;    \n                        SET x = 1;\n\
+                        DESC NETWORK POLICY p";
+        assert_eq!(rest, expected);
+        let again = Statements::new(&rest, Some(Dialect::Snowflake)).unwrap();
+        assert_eq!(again.map(Result::unwrap).count(), 3);
     }
 
     #[test]

@@ -17,12 +17,12 @@ const SNOWFLAKE: &[&str] = &[
     "COMMENT [IF EXISTS] ON NETWORK POLICY policy IS {text | NULL}",
     "DROP NETWORK POLICY [IF EXISTS] policy",
     "DESC NETWORK POLICY policy",
-    "SHOW NETWORK POLICIES [LIKE text] [IN ACCOUNT]",
-    "CREATE [OR REPLACE] NETWORK RULE [IF NOT EXISTS] name {TYPE = {IPV4 | IPV6 | AWSVPCEID | AZURELINKID | GCPPSCID | HOST_PORT | PRIVATE_HOST_PORT | COMPUTE_POOL} | MODE = {INGRESS | INTERNAL_STAGE | EGRESS | POSTGRES_INGRESS | POSTGRES_EGRESS | SNOWFLAKE_MANAGED_STORAGE_VOLUME} | VALUE_LIST = (…) | COMMENT = text}…",
+    "SHOW NETWORK POLICIES [LIKE text] [IN ACCOUNT] [STARTS WITH text] [LIMIT rows [FROM text]]",
+    "CREATE [OR REPLACE | OR ALTER] NETWORK RULE [IF NOT EXISTS] name {TYPE = {IPV4 | IPV6 | AWSVPCEID | AZURELINKID | GCPPSCID | HOST_PORT | PRIVATE_HOST_PORT | COMPUTE_POOL} | MODE = {INGRESS | INTERNAL_STAGE | EGRESS | POSTGRES_INGRESS | POSTGRES_EGRESS | SNOWFLAKE_MANAGED_STORAGE_VOLUME} | VALUE_LIST = (…) | COMMENT = text}…",
     "ALTER NETWORK RULE [IF EXISTS] network_rule {SET {VALUE_LIST = (…) | COMMENT = text}… | UNSET {VALUE_LIST | COMMENT},…}",
     "DROP NETWORK RULE [IF EXISTS] network_rule",
     "DESC NETWORK RULE network_rule",
-    "SHOW NETWORK RULES [LIKE text] [IN {ACCOUNT | DATABASE name | SCHEMA name}] [STARTS WITH text] [LIMIT rows]",
+    "SHOW NETWORK RULES [LIKE text] [IN {ACCOUNT | DATABASE name | SCHEMA name}] [STARTS WITH text] [LIMIT rows [FROM text]]",
     "SHOW CREATE NETWORK RULE network_rule",
     "ALTER ACCOUNT {SET NETWORK_POLICY = policy | UNSET NETWORK_POLICY}",
     "ALTER USER [IF EXISTS] service {SET NETWORK_POLICY = policy | UNSET NETWORK_POLICY}",
@@ -35,9 +35,11 @@ const SNOWFLAKE: &[&str] = &[
     "REVOKE {CREATE NETWORK POLICY | ATTACH POLICY},… ON ACCOUNT FROM ROLE role",
     "GRANT USAGE ON NETWORK POLICY policy TO ROLE role",
     "REVOKE USAGE ON NETWORK POLICY policy FROM ROLE role",
-    "GRANT OWNERSHIP ON NETWORK POLICY policy TO ROLE role [{COPY | REVOKE} CURRENT GRANTS]",
-    "SHOW GRANTS {ON ACCOUNT | ON NETWORK POLICY policy | TO ROLE role}",
-    "SELECT CURRENT_IP_ADDRESS ( )",
+    "GRANT OWNERSHIP ON {NETWORK POLICY policy | NETWORK RULE network_rule} TO ROLE role [{COPY | REVOKE} CURRENT GRANTS]",
+    "SHOW GRANTS {ON ACCOUNT | ON NETWORK POLICY policy | ON NETWORK RULE network_rule | TO ROLE role}",
+    "SELECT {CURRENT_IP_ADDRESS ( ) | CURRENT_USER ( ) | CURRENT_ROLE ( )},…",
+    "SET variable = text",
+    "UNSET variable",
     "USE {ROLE | WAREHOUSE | DATABASE | SCHEMA} name",
     "ALTER SESSION SET parameter = value",
 ];
@@ -51,7 +53,7 @@ const MATERIALIZE: &[&str] = &[
     "COMMENT ON NETWORK POLICY policy IS {text | NULL}",
     "ALTER SYSTEM {SET NETWORK_POLICY = policy | RESET NETWORK_POLICY}",
     "ALTER SYSTEM SET ENABLE_NETWORK_POLICIES = ON",
-    "SHOW NETWORK_POLICY",
+    "SHOW {NETWORK_POLICY | ENABLE_NETWORK_POLICIES | MAX_NETWORK_POLICIES | MAX_RULES_PER_NETWORK_POLICY}",
     "GRANT CREATENETWORKPOLICY ON SYSTEM TO {role},…",
     "GRANT USAGE ON {NETWORK POLICY policy | ALL POLICIES} TO {role},…",
     "REVOKE CREATENETWORKPOLICY ON SYSTEM FROM {role},…",
@@ -268,6 +270,7 @@ impl SyntaxItem {
                 (first == "(").then_some(closed + 1)
             }
             Self::Free("text") => starts(|c| c == '\'').then_some(1),
+            Self::Free("variable") if first.eq_ignore_ascii_case("DIALECT") => None,
             Self::Free("minutes" | "rows") => starts(|c| c.is_ascii_digit()).then_some(1),
             Self::Policy | Self::Service | Self::NetworkRule | Self::Dialect | Self::Free(_) => {
                 is_name().then_some(1)

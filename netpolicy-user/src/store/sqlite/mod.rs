@@ -207,13 +207,16 @@ impl SqliteStore {
     ) -> Result<bool, StoreError> {
         let (tx, path) = self.begin()?;
         let db = Db { conn: &tx, path };
-        let done = work(db)?;
-        if done && let Some(entry) = entry {
+        if !work(db)? {
+            // What it wrote before it said so is rolled back.
+            return Ok(false);
+        }
+        if let Some(entry) = entry {
             audit::append(db, entry, None)?;
         }
         tx.commit().map_err(fault("commit", path))?;
         self.committed()?;
-        Ok(done)
+        Ok(true)
     }
 
     /// Prunes to less than the trait's method does.
@@ -301,13 +304,27 @@ impl Store for SqliteStore {
         audit::append(self.db(), entry, None)
     }
 
-    fn put_grant(&mut self, grant: &Grant, entry: &AuditEntry) -> Result<(), StoreError> {
-        self.audited(Some(entry), |db| grants::put(db, grant).map(|()| true))
-            .map(drop)
+    fn put_grants(&mut self, all: &[(Grant, AuditEntry)]) -> Result<(), StoreError> {
+        let put = self.audited(None, |db| {
+            for (grant, entry) in all {
+                grants::put(db, grant)?;
+                audit::append(db, entry, None)?;
+            }
+            Ok(true)
+        });
+        put.map(drop)
     }
 
-    fn remove_grant(&mut self, grant: &Grant, entry: &AuditEntry) -> Result<bool, StoreError> {
-        self.audited(Some(entry), |db| grants::remove(db, grant))
+    fn remove_grants(&mut self, all: &[(Grant, AuditEntry)]) -> Result<bool, StoreError> {
+        self.audited(None, |db| {
+            for (grant, entry) in all {
+                if !grants::remove(db, grant)? {
+                    return Ok(false);
+                }
+                audit::append(db, entry, None)?;
+            }
+            Ok(true)
+        })
     }
 
     fn put_bypass(

@@ -1,5 +1,9 @@
 //! Changes to named lists, and to policies' references to them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
 use super::edit::EditedList;
 use super::{Noun, Worker, check_free, unknown};
 use crate::model::change::{ListEdit, ListInput, ReferenceEdit};
@@ -294,24 +298,38 @@ impl Worker<'_> {
 
     /// Refuses a whole family that comes to a block list by a reference, unless it was there
     /// before. What a network rule has of it is not enforced.
+    ///
+    /// In the number of references: each list is looked at twice at most, whoever refers to it.
     fn check_blocked(&mut self, before: &State) {
+        let lists = by_name(&self.state.lists);
+        let old_lists = by_name(&before.lists);
+        let old_policies = before.policies.iter();
+        let old_references: BTreeSet<(&Name, &Name)> = old_policies
+            .flat_map(|policy| policy.block_lists.iter().map(|list| (&policy.name, list)))
+            .collect();
+        let mut known: BTreeMap<(&Name, bool), Option<IpNet>> = BTreeMap::new();
         for policy in &self.state.policies {
             for name in &policy.block_lists {
-                let Some(list) = self.state.list(&quoted(name)) else {
+                let Some(list) = lists.get(name) else {
                     continue;
                 };
-                let was = before.policy(&quoted(&policy.name));
-                let referred = was.is_some_and(|was| was.block_lists.contains(name));
-                let old = before.list(&quoted(name)).filter(|_| referred);
                 // What was there before was accepted: only what is new is looked at.
-                let nothing = RuleList::default();
-                let old = old.map_or(&nothing, |old| &old.entries);
-                let (new, _) = list.entries.differing_chunks(old);
-                let mut new = new.iter().flat_map(|chunk| chunk.rules());
-                let Some(every) = new.find(|rule| rule.net.prefix_len() == 0) else {
+                let referred = old_references.contains(&(&policy.name, name));
+                let every = known.entry((name, referred)).or_insert_with(|| {
+                    let nothing = RuleList::default();
+                    let old = old_lists.get(name).filter(|_| referred);
+                    let old = old.map_or(&nothing, |old| &old.entries);
+                    let (new, _) = list.entries.differing_chunks(old);
+                    let new = new.iter().flat_map(|chunk| chunk.rules());
+                    let mut whole = new.filter(|rule| rule.net.prefix_len() == 0);
+                    // One that was there may stand in a chunk with something new.
+                    let every = whole.find(|new| !old.iter().any(|rule| rule.net == new.net));
+                    every.map(|rule| rule.net)
+                });
+                let Some(net) = *every else {
                     continue;
                 };
-                let (net, list) = (every.net, list.reference());
+                let list = list.reference();
                 if self.cx.force {
                     self.report.warn(format!(
                         "policy '{}' blocks {net} by list {list} (--force)",
@@ -358,7 +376,6 @@ pub(super) fn no_such_list(state: &State, reference: &Reference) -> ModelError {
     }
 }
 
-/// A name as a look-up that finds it exactly.
-fn quoted(name: &Name) -> String {
-    format!("\"{name}\"")
+fn by_name(lists: &[NamedList]) -> BTreeMap<&Name, &NamedList> {
+    lists.iter().map(|list| (&list.name, list)).collect()
 }

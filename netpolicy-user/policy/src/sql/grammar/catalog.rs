@@ -5,8 +5,9 @@ use super::super::lexer::{Token, TokenClass};
 use super::super::{CatalogQuery, Condition, Ident, Relation, Test, Verb};
 use super::{Parsed, Parser};
 
-const PLAIN: &str = "only plain queries are answered: SELECT columns FROM one relation WHERE \
-                     column = 'text' AND … ORDER BY columns LIMIT n";
+const PLAIN: &str = "only plain queries are answered: SELECT columns FROM one relation, or rules \
+                     JOIN policies ON policy_id = id, WHERE column = 'text' AND … ORDER BY \
+                     columns LIMIT n";
 
 impl<'t> Parser<'t> {
     /// After SELECT. Which columns there are is known once the relation is: they are looked
@@ -23,9 +24,8 @@ impl<'t> Parser<'t> {
         if !self.is(from, "FROM") {
             return Err(self.not_plain(from, select));
         }
-        let relation = self.relation()?;
-        let alias = self.alias(&["WHERE", "ORDER", "LIMIT", "JOIN", "LEFT", "GROUP", "ON"])?;
-        let prefixes = Prefixes { relation, alias };
+        let prefixes = self.relations()?;
+        let relation = prefixes.relation();
         let mut query = CatalogQuery {
             relation,
             columns: Vec::new(),
@@ -37,6 +37,9 @@ impl<'t> Parser<'t> {
         for output in wanted {
             match output {
                 Output::Count => is_count = true,
+                Output::All if relation == Relation::Joined => {
+                    return Err(self.no_counterpart(select, "* of a JOIN", PLAIN, None));
+                }
                 Output::All => query
                     .columns
                     .extend(relation.columns().iter().map(|column| (*column, None))),
@@ -134,7 +137,7 @@ impl<'t> Parser<'t> {
         Ok((prefix, name))
     }
 
-    /// Which column of the relation is meant.
+    /// Which column of the relations is meant.
     fn column_of(
         &self,
         prefixes: &Prefixes,
@@ -142,27 +145,73 @@ impl<'t> Parser<'t> {
         name: Token,
     ) -> Parsed<&'static str> {
         let bare = |token: Token| self.lexer.str(token).trim_matches('"');
-        if let Some(prefix) = prefix {
-            let known = [Some(prefixes.relation.name()), prefixes.alias.map(bare)];
-            if !known
-                .into_iter()
-                .flatten()
-                .any(|name| name.eq_ignore_ascii_case(bare(prefix)))
-            {
-                return Err(self.no_counterpart(prefix, bare(prefix), PLAIN, None));
-            }
+        let is = |text: &str, token: Token| text.eq_ignore_ascii_case(bare(token));
+        let has_prefix = |part: &&(Relation, Option<Token>)| {
+            let (relation, alias) = part;
+            prefix.is_none_or(|prefix| {
+                is(relation.name(), prefix) || alias.is_some_and(|alias| is(bare(alias), prefix))
+            })
+        };
+        let meant: Vec<_> = prefixes.parts.iter().filter(has_prefix).collect();
+        if let (Some(prefix), []) = (prefix, &*meant) {
+            return Err(self.no_counterpart(prefix, bare(prefix), PLAIN, None));
         }
-        let columns = prefixes.relation.columns();
-        let found = columns
-            .iter()
-            .find(|column| column.eq_ignore_ascii_case(bare(name)));
-        match found {
-            Some(column) => Ok(column),
-            None => Err(self.expected_word(name, columns)),
+        let mut found = meant.iter().filter_map(|(relation, _)| {
+            let columns = relation.columns().iter();
+            let column = columns.copied().find(|column| is(column, name))?;
+            Some((*relation, column))
+        });
+        match (found.next(), found.next()) {
+            (Some((relation, column)), None) => Ok(match prefixes.parts.len() {
+                1 => column,
+                _ => relation.joined(column),
+            }),
+            (Some(_), Some(_)) => Err(self.expected(name, "a column with its relation before it")),
+            (None, _) => Err(self.expected_word(name, prefixes.relation().columns())),
         }
     }
 
-    /// After FROM.
+    /// After FROM: one relation, or rules joined with their policies.
+    fn relations(&mut self) -> Parsed<Prefixes> {
+        const NEXT: [&str; 8] = [
+            "WHERE", "ORDER", "LIMIT", "JOIN", "INNER", "LEFT", "GROUP", "ON",
+        ];
+        let first = self.relation()?;
+        let alias = self.alias(&NEXT)?;
+        let mut prefixes = Prefixes {
+            parts: vec![(first, alias)],
+        };
+        let inner = self.take_word("INNER")?.is_some();
+        let join = self.peek()?;
+        if !inner && !self.is(join, "JOIN") {
+            return Ok(prefixes);
+        }
+        self.word("JOIN")?;
+        let second = self.relation()?;
+        let alias = self.alias(&NEXT)?;
+        prefixes.parts.push((second, alias));
+        let both = [first, second];
+        if !(both.contains(&Relation::Rules) && both.contains(&Relation::Policies)) {
+            return Err(self.no_counterpart(join, "JOIN", PLAIN, None));
+        }
+        self.word("ON")?;
+        let mut sides = Vec::new();
+        for is_second in [false, true] {
+            if is_second {
+                self.expect(TokenClass::Eq, "'='")?;
+            }
+            let token = self.take()?;
+            let (prefix, name) = self.column(token)?;
+            sides.push(self.column_of(&prefixes, prefix, name)?);
+        }
+        sides.sort_unstable();
+        match &*sides {
+            ["id", "policy_id"] => Ok(prefixes),
+            _ => Err(self.no_counterpart(join, "JOIN", PLAIN, None)),
+        }
+    }
+
+    /// A relation's name, or what is shown.
     fn relation(&mut self) -> Parsed<Relation> {
         let token = self.take()?;
         if token.kind == TokenClass::Open {
@@ -207,7 +256,7 @@ impl<'t> Parser<'t> {
         loop {
             let first = self.take()?;
             if !matches!(first.kind, TokenClass::Word | TokenClass::Quoted) {
-                return Err(self.expected_word(first, prefixes.relation.columns()));
+                return Err(self.expected_word(first, prefixes.relation().columns()));
             }
             let (prefix, name) = self.column(first)?;
             let column = self.column_of(prefixes, prefix, name)?;
@@ -269,7 +318,7 @@ impl<'t> Parser<'t> {
                     let (prefix, name) = self.column(first)?;
                     self.column_of(prefixes, prefix, name)?
                 }
-                _ => return Err(self.expected_word(first, prefixes.relation.columns())),
+                _ => return Err(self.expected_word(first, prefixes.relation().columns())),
             };
             let descends = self.take_word("DESC")?.is_some();
             if !descends {
@@ -283,10 +332,18 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// What may stand before a column.
+/// The relations that are asked, and what may stand before their columns.
 struct Prefixes {
-    relation: Relation,
-    alias: Option<Token>,
+    parts: Vec<(Relation, Option<Token>)>,
+}
+
+impl Prefixes {
+    fn relation(&self) -> Relation {
+        match &*self.parts {
+            [(relation, _)] => *relation,
+            _ => Relation::Joined,
+        }
+    }
 }
 
 enum Output<'t> {

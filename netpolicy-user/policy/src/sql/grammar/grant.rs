@@ -1,83 +1,151 @@
 //! GRANT and REVOKE.
 
-use super::super::error::Fault;
+use super::super::error::{Fault, SqlError};
 use super::super::lexer::{Token, TokenClass};
+use super::super::network_rule::{RuleName, RuleStatement};
 use super::super::{CurrentGrants, Dialect, GrantClause, GrantedRight, Ident, Verb};
+use super::grant_object::Object;
 use super::{Parsed, Parser};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
 
-/// Materialize's privileges on the system that are no mistyped one of ours
+/// Materialize's privileges that are no mistyped one of ours
 /// (<https://materialize.com/docs/sql/grant-privilege/>).
-const OTHERS: [&str; 3] = ["CREATEROLE", "CREATEDB", "CREATECLUSTER"];
+const OTHERS: [&str; 4] = ["CREATEROLE", "CREATEDB", "CREATECLUSTER", "CREATE"];
 
 /// What stands before ON.
 #[derive(Default)]
-struct Phrases<'t> {
-    create: Option<Token>,
-    attach: Option<Token>,
-    ownership: Option<Token>,
-    usage: Option<Token>,
-    all: Option<Token>,
+pub(super) struct Phrases<'t> {
+    pub(super) create: Option<Token>,
+    pub(super) attach: Option<Token>,
+    pub(super) ownership: Option<Token>,
+    pub(super) usage: Option<Token>,
+    pub(super) all: Option<Token>,
     /// Privileges for what a host does not have.
-    others: Vec<&'t str>,
-}
-
-/// What stands behind it.
-enum Object<'t> {
-    /// The account, or the system.
-    Whole,
-    Policy(Ident<'t>),
-    AllPolicies,
+    pub(super) others: Vec<&'t str>,
+    /// The first word of all.
+    first: Option<Token>,
 }
 
 impl<'t> Parser<'t> {
     /// After GRANT.
     pub(super) fn grant(&mut self, verb: Token) -> Parsed<Verb<'t>> {
-        self.grant_or_revoke(verb, true).map(Verb::Grant)
+        self.grant_or_revoke(verb, true)
     }
 
     /// After REVOKE.
     pub(super) fn revoke(&mut self, verb: Token) -> Parsed<Verb<'t>> {
-        self.grant_or_revoke(verb, false).map(Verb::Revoke)
+        self.grant_or_revoke(verb, false)
     }
 
-    fn grant_or_revoke(&mut self, verb: Token, is_grant: bool) -> Parsed<GrantClause<'t>> {
-        let what = if is_grant { "GRANT" } else { "REVOKE" };
+    fn grant_or_revoke(&mut self, verb: Token, is_grant: bool) -> Parsed<Verb<'t>> {
+        let what = verb_of(is_grant);
         if self.dialect == Lakehouse {
             let of = [Snowflake, Materialize];
             let instead = "use `netpolicy grant` and `netpolicy revoke`";
             return self.foreign(verb, what, &of, instead);
         }
         let token = self.peek()?;
-        if let Some(other) = self.which(token, &["ROLE", "DATABASE", "GRANT"]) {
-            return Err(match other {
-                "GRANT" => self.no_counterpart(
-                    token,
-                    "GRANT OPTION FOR",
-                    "who may grant is who has the privilege admin; there is no grant option",
-                    Some("revoke the privilege itself"),
-                ),
-                _ => self.no_counterpart(
-                    token,
-                    format!("{what} ROLE"),
-                    "a role is an OS user or group here",
-                    Some("`usermod -aG GROUP USER` puts a user into a group"),
-                ),
-            });
+        if self.which(token, &["ROLE", "DATABASE"]).is_some() {
+            return Err(self.grant_of_role(token, what));
+        }
+        if !is_grant && self.is(token, "GRANT") {
+            self.take()?;
+            self.words(&["OPTION", "FOR"])?;
+            self.skip_rest()?;
+            let why = "there is no grant option: who has the privilege admin may grant";
+            return self.without_effect(verb, "REVOKE GRANT OPTION", why);
         }
         let phrases = self.phrases(is_grant)?;
+        let to = if is_grant { "TO" } else { "FROM" };
+        let next = self.peek()?;
+        if self.dialect == Materialize && self.is(next, to) {
+            return Err(self.grant_of_role(token, what));
+        }
         let object = self.object(&phrases)?;
-        let privileges = self.privileges(token, &phrases, &object, is_grant)?;
-        self.word(if is_grant { "TO" } else { "FROM" })?;
+        if let Object::Rule(name) = object {
+            return self.give_rule(name, &phrases, to);
+        }
+        if matches!(object, Object::Other) {
+            self.skip_rest()?;
+            let why = "a host has nothing that this privilege is for";
+            return self.without_effect(verb, verb_of(is_grant), why);
+        }
+        let privileges = self.privileges(&phrases, &object)?;
+        if let (true, false, Some(first)) = (
+            privileges.is_empty(),
+            matches!(object, Object::Whole),
+            phrases.first,
+        ) {
+            return Err(self.expected_word(first, &["USAGE", "ALL"]));
+        }
+        self.word(to)?;
         let roles = self.grantees()?;
         let current = self.current_grants(&privileges)?;
         self.grant_options(is_grant)?;
-        Ok(GrantClause {
+        if privileges.is_empty() {
+            let why = "there are privileges for network policies alone";
+            return self.without_effect(verb, verb_of(is_grant), why);
+        }
+        let clause = GrantClause {
             privileges,
             roles,
             current,
+        };
+        Ok(match is_grant {
+            true => Verb::Grant(clause),
+            false => Verb::Revoke(clause),
         })
+    }
+
+    fn grant_of_role(&self, token: Token, what: &str) -> SqlError {
+        self.no_counterpart(
+            token,
+            format!("{what} ROLE"),
+            "a role is an OS user or group here",
+            Some("`usermod -aG GROUP USER` puts a user into a group"),
+        )
+    }
+
+    /// A statement that its product has and that changes nothing here.
+    fn without_effect(&mut self, first: Token, what: &'static str, why: &str) -> Parsed<Verb<'t>> {
+        self.notes.clear();
+        self.notes.push(format!("{what} has no effect here: {why}"));
+        let text = self.text_since(first);
+        Ok(Verb::Session { what, text })
+    }
+
+    /// GRANT OWNERSHIP ON NETWORK RULE, behind the rule's name.
+    fn give_rule(
+        &mut self,
+        name: RuleName<'t>,
+        phrases: &Phrases<'t>,
+        to: &'static str,
+    ) -> Parsed<Verb<'t>> {
+        let others = [phrases.create, phrases.attach, phrases.usage, phrases.all];
+        let other = others.into_iter().flatten().next();
+        if let Some(token) = other.or(phrases
+            .ownership
+            .is_none()
+            .then_some(phrases.first)
+            .flatten())
+        {
+            return Err(self.no_counterpart(
+                token,
+                "a privilege on a network rule",
+                "its owner alters and drops it, and every policy may refer to it",
+                Some("grant OWNERSHIP"),
+            ));
+        }
+        self.word(to)?;
+        self.take_word("ROLE")?;
+        let role = self.ident("a role's name")?;
+        let current = self.current_grants_words()?;
+        Ok(Verb::NetworkRule(RuleStatement::Give {
+            name,
+            role,
+            current,
+        }))
     }
 
     /// Privileges up to ON.
@@ -93,10 +161,10 @@ impl<'t> Parser<'t> {
             if first.kind != TokenClass::Word {
                 return Err(self.expected_word(first, own));
             }
-            self.foreign_privilege(first)?;
+            phrases.first.get_or_insert(first);
             while self.peek()?.kind == TokenClass::Word {
                 let next = self.peek()?;
-                if self.is(next, "ON") {
+                if self.which(next, &["ON", "TO", "FROM"]).is_some() {
                     break;
                 }
                 self.take()?;
@@ -104,7 +172,16 @@ impl<'t> Parser<'t> {
             let phrase = self.text_since(first);
             let words: Vec<_> = phrase.split_whitespace().collect();
             let is = |text: &str| words.join(" ").eq_ignore_ascii_case(text);
+            self.foreign_privilege(first, is("CREATE NETWORK POLICY"))?;
             let slot = match () {
+                () if is("CREATE NETWORK RULE") => {
+                    return Err(self.no_counterpart(
+                        first,
+                        "CREATE NETWORK RULE",
+                        "one privilege is for policies and network rules",
+                        Some("CREATE NETWORK POLICY ON ACCOUNT covers both"),
+                    ));
+                }
                 () if is("CREATE NETWORK POLICY") || is("CREATENETWORKPOLICY") => {
                     &mut phrases.create
                 }
@@ -132,20 +209,20 @@ impl<'t> Parser<'t> {
                 break;
             }
         }
-        let on = self.take()?;
-        if !self.is(on, "ON") {
-            return Err(self.expected_word(on, &["ON"]));
-        }
         Ok(phrases)
     }
 
-    /// Refuses a privilege that only the other product has.
-    fn foreign_privilege(&self, token: Token) -> Parsed<()> {
+    /// Refuses a privilege that only the other product has; `creates`: whether it is
+    /// Snowflake's to create network policies.
+    fn foreign_privilege(&self, token: Token, creates: bool) -> Parsed<()> {
         match self.dialect {
             Materialize => {
                 let Some(what) = self.which(token, &["CREATE", "ATTACH", "OWNERSHIP"]) else {
                     return Ok(());
                 };
+                if what == "CREATE" && !creates {
+                    return Ok(());
+                }
                 let instead = match what {
                     "OWNERSHIP" => "write ALTER NETWORK POLICY n OWNER TO r",
                     _ => "grant CREATENETWORKPOLICY ON SYSTEM or USAGE ON NETWORK POLICY n",
@@ -160,108 +237,6 @@ impl<'t> Parser<'t> {
                 self.foreign(token, what, &[Materialize], instead)
             }
         }
-    }
-
-    /// After ON.
-    fn object(&mut self, phrases: &Phrases<'t>) -> Parsed<Object<'t>> {
-        let words: &[&'static str] = match self.dialect {
-            Snowflake => &["ACCOUNT", "NETWORK"],
-            _ => &["SYSTEM", "NETWORK", "ALL"],
-        };
-        let token = self.take()?;
-        match self.which(token, words) {
-            Some("NETWORK") => {
-                self.word("POLICY")?;
-                self.policy_name().map(Object::Policy)
-            }
-            Some("ALL") => {
-                self.take_word("NETWORK")?;
-                self.word("POLICIES")?;
-                Ok(Object::AllPolicies)
-            }
-            Some(_) => Ok(Object::Whole),
-            None if phrases.usage.is_some() || phrases.all.is_some() => {
-                self.skip_rest()?;
-                Err(self.no_counterpart(
-                    token,
-                    "GRANT on what is no network policy",
-                    "a host has no tables, schemas or databases",
-                    None,
-                ))
-            }
-            None => Err(self.expected_word(token, words)),
-        }
-    }
-
-    fn privileges(
-        &mut self,
-        first: Token,
-        phrases: &Phrases<'t>,
-        object: &Object<'t>,
-        is_grant: bool,
-    ) -> Parsed<Vec<GrantedRight<'t>>> {
-        let mut found = Vec::new();
-        let mut rest = [
-            phrases.create,
-            phrases.attach,
-            phrases.ownership,
-            phrases.usage,
-        ];
-        match object {
-            Object::Whole => {
-                let all = phrases.all.is_some();
-                if rest[0].take().is_some() || all {
-                    found.push(GrantedRight::CreatePolicy);
-                }
-                if rest[1].take().is_some() || (all && self.dialect == Snowflake) {
-                    found.push(GrantedRight::AttachPolicy);
-                }
-            }
-            Object::Policy(name) => {
-                if rest[2].take().is_some() {
-                    found.push(GrantedRight::Ownership(*name));
-                }
-                if rest[3].take().is_some() || phrases.all.is_some() {
-                    found.push(GrantedRight::Usage(*name));
-                }
-            }
-            Object::AllPolicies => {
-                if rest[3].take().is_some() || phrases.all.is_some() {
-                    found.push(GrantedRight::UsageOnAll);
-                }
-            }
-        }
-        if let Some(token) = rest.into_iter().flatten().next() {
-            let (whole, what) = match self.dialect {
-                Snowflake => ("ACCOUNT", self.lexer.str(token).to_ascii_uppercase()),
-                _ => ("SYSTEM", self.lexer.str(token).to_ascii_uppercase()),
-            };
-            let on_whole = ["CREATE", "ATTACH", "CREATENETWORKPOLICY"].contains(&what.as_str());
-            let object = if on_whole {
-                whole.to_owned()
-            } else {
-                "NETWORK POLICY n".to_owned()
-            };
-            let expected = format!("ON {object} with {what}");
-            return Err(self.expected(token, &expected));
-        }
-        if found.is_empty() {
-            let what = if is_grant { "GRANT" } else { "REVOKE" };
-            return Err(self.no_counterpart(
-                first,
-                format!("{what} {}", phrases.others.join(", ").to_ascii_uppercase()),
-                "a host has nothing that this privilege is for; there are privileges to create \
-                 and to attach network policies",
-                None,
-            ));
-        }
-        if !phrases.others.is_empty() {
-            self.notes.push(format!(
-                "{} has no effect here: there are privileges for network policies alone",
-                phrases.others.join(", ").to_ascii_uppercase()
-            ));
-        }
-        Ok(found)
     }
 
     /// After TO or FROM.
@@ -305,6 +280,10 @@ impl<'t> Parser<'t> {
         if self.dialect != Snowflake || !of_ownership {
             return Ok(None);
         }
+        self.current_grants_words()
+    }
+
+    fn current_grants_words(&mut self) -> Parsed<Option<CurrentGrants>> {
         let token = self.peek()?;
         let current = match self.which(token, &["COPY", "REVOKE"]) {
             Some("COPY") => CurrentGrants::Copy,
@@ -330,4 +309,8 @@ impl<'t> Parser<'t> {
         }
         Ok(())
     }
+}
+
+fn verb_of(is_grant: bool) -> &'static str {
+    if is_grant { "GRANT" } else { "REVOKE" }
 }

@@ -6,21 +6,26 @@
 
 mod catalog;
 mod grant;
+mod grant_object;
 mod name;
 mod network_rule;
 mod parameters;
 mod policy;
+mod references;
 mod rules;
 mod session;
 mod setting;
 mod show;
 mod user;
+mod variables;
 
 use super::error::{Fault, Found, SqlError};
 use super::lexer::{Lexer, Token, TokenClass};
 use super::place::Spot;
 use super::{Dialect, Literal, Literals, Statement, Verb};
 use crate::model::error::{Excerpt, closest};
+
+use variables::Variables;
 
 type Parsed<T> = Result<T, SqlError>;
 
@@ -37,6 +42,8 @@ pub(super) struct Parser<'t> {
     dialect: Dialect,
     /// What of the statement has no effect here.
     notes: Vec<String>,
+    /// Snowflake's, as the statements so far set them.
+    variables: Variables<'t>,
 }
 
 impl<'t> Parser<'t> {
@@ -48,6 +55,7 @@ impl<'t> Parser<'t> {
             // Nothing but SET dialect is read without one.
             dialect: dialect.unwrap_or(Dialect::Snowflake),
             notes: Vec::new(),
+            variables: Variables::default(),
         }
     }
 
@@ -97,7 +105,7 @@ impl<'t> Parser<'t> {
         ];
         self.notes.clear();
         match self.which(first, &VERBS) {
-            Some("CREATE") => self.create(),
+            Some("CREATE") => self.create(first),
             Some("ALTER") => self.alter(first),
             Some("DROP") => self.drop_policy(),
             Some("SHOW") => self.show(first),
@@ -105,7 +113,7 @@ impl<'t> Parser<'t> {
             Some("GRANT") => self.grant(first),
             Some("REVOKE") => self.revoke(first),
             Some("COMMENT") => self.comment_on(first),
-            Some("SET") => self.set_dialect_statement(),
+            Some("SET") => self.set(first),
             _ => match self.dialect_verb(first)? {
                 Some(verb) => Ok(verb),
                 None => Err(self.expected_word(first, &VERBS)),
@@ -216,6 +224,9 @@ impl<'t> Parser<'t> {
     fn text(&mut self, what: &str) -> Parsed<Literal<'t>> {
         let token = self.take()?;
         let literal = self.literal(token, what)?;
+        if token.kind == TokenClass::Variable {
+            return Ok(literal);
+        }
         let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
         let raw = unquoted(self.lexer.str(token));
         match raw.char_indices().find(|(_, c)| control(*c)) {
@@ -239,6 +250,13 @@ impl<'t> Parser<'t> {
         }
         let literal = self.literal(token, "an address in single quotes")?;
         let wrong = |c: char| !c.is_ascii() || c == '\0' || (c.is_control() && !c.is_whitespace());
+        if token.kind == TokenClass::Variable {
+            let text = literal.text();
+            return match text.chars().find(|c| wrong(*c)) {
+                Some(c) => Err(self.lexer.character(literal.spot(), c)),
+                None => Ok(literal),
+            };
+        }
         match raw.char_indices().find(|(_, c)| wrong(*c)) {
             Some((at, c)) => {
                 Err(self.in_literal(token, at, |lexer, spot| lexer.character(spot, c)))
@@ -248,6 +266,9 @@ impl<'t> Parser<'t> {
     }
 
     fn literal(&self, token: Token, what: &str) -> Parsed<Literal<'t>> {
+        if token.kind == TokenClass::Variable {
+            return self.variable_literal(token, what);
+        }
         if token.kind != TokenClass::Str {
             let hint = match token.kind {
                 TokenClass::Quoted => Some("write '…': double quotes are for names"),

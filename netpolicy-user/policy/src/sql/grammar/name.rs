@@ -1,8 +1,9 @@
 //! Names: of policies, services and roles.
 
-use super::super::error::Fault;
-use super::super::lexer::{Token, TokenClass};
-use super::super::{Dialect, Ident, Quoting};
+use super::super::error::{Fault, Found};
+use super::super::lexer::TokenClass;
+use super::super::place::Spot;
+use super::super::{Dialect, Ident, Literal, Quoting, VariableValue};
 use super::{Parsed, Parser, unquoted};
 use crate::model::error::Excerpt;
 
@@ -11,6 +12,9 @@ impl<'t> Parser<'t> {
     pub(super) fn ident(&mut self, what: &str) -> Parsed<Ident<'t>> {
         let token = self.take()?;
         let text = self.lexer.str(token);
+        if let Some((value, spot)) = self.identifier_function(token)? {
+            return self.name_in_value(&value, spot);
+        }
         let ident = match token.kind {
             TokenClass::Word => Ident::new(text, Quoting::Bare, token.spot),
             TokenClass::Quoted => Ident::new(unquoted(text), Quoting::Double, token.spot),
@@ -68,22 +72,50 @@ impl<'t> Parser<'t> {
             self.take()?;
             return Ok(None);
         }
-        if token.kind == TokenClass::Str && self.dialect == Dialect::Snowflake {
+        if self.dialect == Dialect::Snowflake
+            && matches!(token.kind, TokenClass::Str | TokenClass::Variable)
+        {
             self.take()?;
-            return self.name_in_string(token).map(Some);
+            let literal = self.literal(token, "a policy's name")?;
+            return self.name_in_string(&literal, token.spot).map(Some);
         }
         self.policy_name().map(Some)
     }
 
-    fn name_in_string(&self, token: Token) -> Parsed<Ident<'t>> {
-        let text = unquoted(self.lexer.str(token));
+    /// The name that a variable's value or a string in `IDENTIFIER( … )` is.
+    fn name_in_value(&self, value: &VariableValue<'t>, spot: Spot) -> Parsed<Ident<'t>> {
+        match value {
+            VariableValue::Text(literal) => self.name_in_string(literal, spot),
+            value => {
+                let found = Found::Text(Excerpt::new(&value.text()));
+                let (expected, hint) = match value {
+                    VariableValue::Joined(_) => (
+                        "a name in one piece",
+                        Some("only a network rule's name can be put together".to_owned()),
+                    ),
+                    _ => ("a name", None),
+                };
+                Err(self.error(
+                    spot,
+                    Fault::Expected {
+                        expected: expected.to_owned(),
+                        found,
+                        hint,
+                    },
+                ))
+            }
+        }
+    }
+
+    pub(super) fn name_in_string(&self, literal: &Literal<'t>, spot: Spot) -> Parsed<Ident<'t>> {
+        let text = literal.raw();
         let within = |quote: &str| {
             let inside = text.strip_prefix(quote)?.strip_suffix(quote)?;
             (!inside.contains(['"', '\\'])).then_some(inside)
         };
         let ident = match within("\\\"").or_else(|| within("\"")) {
-            Some(inside) => Ident::new(inside, Quoting::Double, token.spot),
-            None => Ident::new(text, Quoting::Bare, token.spot),
+            Some(inside) => Ident::new(inside, Quoting::Double, spot),
+            None => Ident::new(text, Quoting::Bare, spot),
         };
         self.checked(ident)
     }

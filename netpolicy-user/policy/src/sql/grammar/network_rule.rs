@@ -10,7 +10,7 @@ use super::super::network_rule::{
     AlterRule, CreateRule, NamePart, RuleName, RuleStatement, RulesIn, ShowRules,
 };
 use super::super::place::Spot;
-use super::super::{Dialect, Literals, Verb};
+use super::super::{Dialect, Limit, Literals, Verb};
 use super::{Parsed, Parser, unquoted};
 use crate::model::error::Excerpt;
 
@@ -70,18 +70,14 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// After CREATE [OR REPLACE] NETWORK RULE.
-    pub(super) fn create_rule(&mut self, or_replace: bool) -> Parsed<Verb<'t>> {
-        let mut if_not_exists = false;
-        if let Some(token) = self.take_word("IF")? {
-            self.words(&["NOT", "EXISTS"])?;
-            if or_replace {
-                return Err(
-                    self.error(token.spot, Fault::ReplaceIfNotExists { what: "OR REPLACE" })
-                );
-            }
-            if_not_exists = true;
-        }
+    /// After CREATE [OR REPLACE | OR ALTER] NETWORK RULE.
+    pub(super) fn create_rule(&mut self, or_replace: bool, or_alter: bool) -> Parsed<Verb<'t>> {
+        let or = match (or_replace, or_alter) {
+            (true, _) => Some("OR REPLACE"),
+            (_, true) => Some("OR ALTER"),
+            _ => None,
+        };
+        let if_not_exists = self.if_not_exists(or)?;
         let name = self.rule_name()?;
         let (mut kind, mut mode, mut values, mut comment) = (None, None, None, None);
         let mut seen: [Option<Spot>; 4] = [None; 4];
@@ -101,7 +97,7 @@ impl<'t> Parser<'t> {
                 "TYPE" => kind = Some(self.rule_word(&TYPES)?),
                 "MODE" => mode = Some(self.rule_word(&MODES)?),
                 "VALUE_LIST" => values = Some(self.values()?),
-                _ => comment = Some(self.text("a comment in single quotes")?),
+                _ => comment = self.comment_value(true)?,
             }
         }
         let (Some(kind), Some(values)) = (kind, values) else {
@@ -110,6 +106,7 @@ impl<'t> Parser<'t> {
         };
         Ok(Verb::NetworkRule(RuleStatement::Create(CreateRule {
             or_replace,
+            or_alter,
             if_not_exists,
             name,
             kind,
@@ -185,7 +182,7 @@ impl<'t> Parser<'t> {
                 self.expect(TokenClass::Eq, "'='")?;
                 match clause {
                     "VALUE_LIST" => values = Some(self.values()?),
-                    _ => comment = Some(self.text("a comment in single quotes")?),
+                    _ => comment = self.comment_value(false)?,
                 }
                 // A comma between settings is taken, as in other SETs of Snowflake.
                 self.take_if(TokenClass::Comma)?;
@@ -245,12 +242,23 @@ impl<'t> Parser<'t> {
             self.word("WITH")?;
             show.starts_with = Some(self.text("a text in single quotes")?);
         }
-        if self.take_word("LIMIT")?.is_some() {
-            let token = self.expect(TokenClass::Number, "a number")?;
-            let limit = self.lexer.str(token).parse();
-            show.limit = Some(limit.map_err(|_| self.expected(token, "a number of rows"))?);
-        }
+        show.limit = self.limit()?;
         Ok(Verb::NetworkRule(RuleStatement::Show(show)))
+    }
+
+    /// `LIMIT n [FROM 'name']`, or nothing.
+    pub(super) fn limit(&mut self) -> Parsed<Option<Limit<'t>>> {
+        if self.take_word("LIMIT")?.is_none() {
+            return Ok(None);
+        }
+        let token = self.expect(TokenClass::Number, "a number of rows")?;
+        let rows = self.lexer.str(token).parse();
+        let rows = rows.map_err(|_| self.expected(token, "a number of rows"))?;
+        let from = match self.take_word("FROM")? {
+            Some(_) => Some(self.text("a name in single quotes")?),
+            None => None,
+        };
+        Ok(Some(Limit { rows, from }))
     }
 
     fn rules_in(&mut self) -> Parsed<RulesIn<'t>> {
@@ -271,7 +279,16 @@ impl<'t> Parser<'t> {
     }
 
     /// A name that may be qualified.
-    fn rule_name(&mut self) -> Parsed<RuleName<'t>> {
+    pub(super) fn rule_name(&mut self) -> Parsed<RuleName<'t>> {
+        let token = self.peek()?;
+        if self.dialect == Dialect::Snowflake && self.is(token, "IDENTIFIER") {
+            self.take()?;
+            if let Some((value, spot)) = self.identifier_function(token)? {
+                let name = RuleName::of_text(&value.text(), spot);
+                return name.ok_or_else(|| self.no_rule_name(&value.text(), spot));
+            }
+            return Ok(self.rule_of_word(token));
+        }
         let mut parts = Vec::new();
         let mut first: Option<Spot> = None;
         loop {
@@ -293,7 +310,16 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// `( 'rule', … )`, empty or not. A name may also stand without quotes.
+    /// A rule whose name is a word alone.
+    fn rule_of_word(&self, word: Token) -> RuleName<'t> {
+        let part = NamePart {
+            text: self.lexer.str(word).into(),
+            is_quoted: false,
+        };
+        RuleName::new(vec![part], word.spot)
+    }
+
+    /// `( 'rule', … )`, empty or not. A name may also stand without quotes, or be a variable's.
     pub(super) fn rule_names(&mut self) -> Parsed<Vec<RuleName<'t>>> {
         self.expect(TokenClass::Open, "'(' before a list")?;
         let mut names = Vec::new();
@@ -301,15 +327,7 @@ impl<'t> Parser<'t> {
             return Ok(names);
         }
         loop {
-            let token = self.peek()?;
-            names.push(match token.kind {
-                TokenClass::Str => {
-                    let text = self.text("a network rule's name")?;
-                    let name = RuleName::of_text(&text.text(), token.spot);
-                    name.ok_or_else(|| self.no_rule_name(token))?
-                }
-                _ => self.rule_name()?,
-            });
+            names.push(self.rule_in_list()?);
             let next = self.take()?;
             match next.kind {
                 TokenClass::Comma => {}
@@ -319,8 +337,30 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn no_rule_name(&self, token: Token) -> SqlError {
-        let found = Excerpt::new(unquoted(self.lexer.str(token)));
-        self.error(token.spot, Fault::RuleName { found })
+    /// What ADD and REMOVE name: a list, or as the manual writes it one rule.
+    pub(super) fn rules_to_edit(&mut self) -> Parsed<Vec<RuleName<'t>>> {
+        match self.peek()?.kind {
+            TokenClass::Open => self.rule_names(),
+            _ => Ok(vec![self.rule_in_list()?]),
+        }
+    }
+
+    fn rule_in_list(&mut self) -> Parsed<RuleName<'t>> {
+        let token = self.peek()?;
+        let text = match token.kind {
+            TokenClass::Str => self.text("a network rule's name")?.text().into_owned(),
+            TokenClass::Variable => {
+                self.take()?;
+                self.variable(token)?.text().into_owned()
+            }
+            _ => return self.rule_name(),
+        };
+        let name = RuleName::of_text(&text, token.spot);
+        name.ok_or_else(|| self.no_rule_name(&text, token.spot))
+    }
+
+    pub(super) fn no_rule_name(&self, text: &str, spot: Spot) -> SqlError {
+        let found = Excerpt::new(text);
+        self.error(spot, Fault::RuleName { found })
     }
 }

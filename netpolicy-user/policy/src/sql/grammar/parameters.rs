@@ -22,8 +22,6 @@ pub(super) struct Parameters<'t> {
     pub(super) minutes: Option<(u32, Spot)>,
     /// All others.
     pub(super) others: Vec<&'t str>,
-    /// Of the first parameter.
-    first: Option<Token>,
     policy_spot: Option<Spot>,
 }
 
@@ -46,11 +44,17 @@ impl<'t> Parser<'t> {
             if token.kind != TokenClass::Word {
                 return Err(self.expected_word(token, &[POLICY, MINUTES]));
             }
-            found.first.get_or_insert(token);
             let name = self.lexer.str(token);
             let own = self.which(token, &[POLICY, MINUTES]);
             if own.is_none() && meant(name, &[POLICY, MINUTES]).is_some() {
                 return Err(self.expected_word(token, &[POLICY, MINUTES]));
+            }
+            if own.is_none() && self.passed_over(token, is_set)? {
+                found.others.push(name);
+                if self.take_if(TokenClass::Comma)?.is_none() {
+                    return Ok(found);
+                }
+                continue;
             }
             if is_set {
                 self.expect(TokenClass::Eq, "'='")?;
@@ -97,10 +101,49 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Takes what is attached to an account or a user and is no parameter: `TAG t = 'v'`,
+    /// `PASSWORD POLICY p`. Whether something is.
+    fn passed_over(&mut self, first: Token, is_set: bool) -> Parsed<bool> {
+        if self.is(first, "TAG") {
+            self.tags(is_set)?;
+            return Ok(true);
+        }
+        const POLICIES: [&str; 4] = ["PASSWORD", "SESSION", "AUTHENTICATION", "PACKAGES"];
+        if self.which(first, &POLICIES).is_none() || self.take_word("POLICY")?.is_none() {
+            return Ok(false);
+        }
+        if is_set {
+            self.skip_value()?;
+            self.take_word("FORCE")?;
+        }
+        Ok(true)
+    }
+
+    /// Behind TAG: `name = 'value', …`, or names alone.
+    pub(super) fn tags(&mut self, is_set: bool) -> Parsed<()> {
+        loop {
+            self.word_of_any("a tag's name")?;
+            while self.take_dot()? {
+                self.take()?;
+            }
+            if is_set {
+                self.expect(TokenClass::Eq, "'='")?;
+                self.skip_value()?;
+            }
+            if self.take_if(TokenClass::Comma)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     /// A number of minutes, and where it stands.
     fn minutes(&mut self) -> Parsed<(u32, Spot)> {
-        let token = self.expect(TokenClass::Number, "a number of minutes")?;
-        let text = self.lexer.str(token);
+        let token = self.take()?;
+        let text = match token.kind {
+            TokenClass::Number => self.lexer.str(token).into(),
+            TokenClass::Variable => self.variable(token)?.text(),
+            _ => return Err(self.expected(token, "a number of minutes")),
+        };
         if !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(self.expected(token, "a number of minutes"));
         }
@@ -137,7 +180,11 @@ impl<'t> Parser<'t> {
                 }
                 Ok(())
             }
-            TokenClass::Word | TokenClass::Quoted | TokenClass::Str | TokenClass::Number => {
+            TokenClass::Word
+            | TokenClass::Quoted
+            | TokenClass::Str
+            | TokenClass::Number
+            | TokenClass::Variable => {
                 while self.take_dot()? {
                     self.take()?;
                 }
@@ -147,8 +194,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Refuses what sets no parameter of network policies, and notes what else is set.
-    pub(super) fn note_others(&mut self, what: &str, parameters: &Parameters<'t>) -> Parsed<()> {
+    /// Notes what else is set than what network policies have.
+    pub(super) fn note_others(&mut self, parameters: &Parameters<'t>) {
         let (shown, more) = match parameters.others.split_at_checked(NAMED) {
             Some((shown, more)) => (shown, more.len()),
             None => (&parameters.others[..], 0),
@@ -156,16 +203,6 @@ impl<'t> Parser<'t> {
         let mut names = shown.join(", ").to_ascii_uppercase();
         if more > 0 {
             names.push_str(&format!(" and {more} more"));
-        }
-        if let (None, None, Some(first)) =
-            (&parameters.policy, parameters.minutes, parameters.first)
-        {
-            return Err(self.no_counterpart(
-                first,
-                format!("{what} {names}"),
-                "a host has no such parameter; only network policies have a meaning here",
-                None,
-            ));
         }
         if !parameters.others.is_empty() {
             let has = if parameters.others.len() == 1 {
@@ -175,7 +212,6 @@ impl<'t> Parser<'t> {
             };
             self.notes.push(format!("{names} {has} no effect here"));
         }
-        Ok(())
     }
 
     /// The error about a statement that its product has and that means nothing here.

@@ -27,25 +27,16 @@ const ALL_CLAUSES: [&str; 5] = [
 
 impl<'t> Parser<'t> {
     /// After CREATE.
-    pub(super) fn create(&mut self) -> Parsed<Verb<'t>> {
-        let or = self.take_word("OR")?;
-        let (or_replace, or_alter) = match or {
+    pub(super) fn create(&mut self, create: Token) -> Parsed<Verb<'t>> {
+        let (or_replace, or_alter) = match self.take_word("OR")? {
             None => (false, false),
             Some(or) => self.or_replace(or)?,
         };
-        if let Some(other) = self.create_other(or_replace, or_alter)? {
+        if let Some(other) = self.create_other(create, or_replace, or_alter)? {
             return Ok(other);
         }
         if self.is_network_rule()? {
-            return match or.filter(|_| or_alter) {
-                Some(or) => Err(self.no_counterpart(
-                    or,
-                    "CREATE OR ALTER NETWORK RULE",
-                    "a network rule is replaced or altered here",
-                    Some("write CREATE OR REPLACE NETWORK RULE or ALTER NETWORK RULE"),
-                )),
-                None => self.create_rule(or_replace),
-            };
+            return self.create_rule(or_replace, or_alter);
         }
         let or = match (or_replace, or_alter) {
             (true, _) => Some("OR REPLACE"),
@@ -100,7 +91,7 @@ impl<'t> Parser<'t> {
         self.words(&["NETWORK", "POLICY"])
     }
 
-    fn if_not_exists(&mut self, or: Option<&'static str>) -> Parsed<bool> {
+    pub(super) fn if_not_exists(&mut self, or: Option<&'static str>) -> Parsed<bool> {
         let Some(token) = self.take_word("IF")? else {
             return Ok(false);
         };
@@ -189,7 +180,7 @@ impl<'t> Parser<'t> {
 
     /// A comment in single quotes. Snowflake's may be NULL, which is none, and in SET
     /// removes it.
-    fn comment_value(&mut self, is_create: bool) -> Parsed<Option<Literal<'t>>> {
+    pub(super) fn comment_value(&mut self, is_create: bool) -> Parsed<Option<Literal<'t>>> {
         let token = self.peek()?;
         if self.dialect == Snowflake && self.is(token, "NULL") {
             self.take()?;
@@ -200,9 +191,6 @@ impl<'t> Parser<'t> {
     }
 
     fn no_clause(&self, token: Token, is_create: bool) -> super::SqlError {
-        if self.dialect == Snowflake && self.which(token, &["TAG", "WITH"]).is_some() {
-            return self.no_tags(token);
-        }
         if self.is(token, "RULES") {
             let error = self.foreign::<()>(token, "RULES", &[Materialize], IN_LISTS);
             if let Err(error) = error {
@@ -217,11 +205,6 @@ impl<'t> Parser<'t> {
             &["ALLOWED_IP_LIST", "BLOCKED_IP_LIST"]
         };
         self.expected_words(token, clauses, "the end of the statement")
-    }
-
-    fn no_tags(&self, token: Token) -> super::SqlError {
-        let why = "a network policy has no tags here";
-        self.no_counterpart(token, "TAG", why, Some("put it into the comment"))
     }
 
     pub(super) fn twice(&self, token: Token, what: &'static str, first: Spot) -> super::SqlError {
@@ -288,8 +271,17 @@ impl<'t> Parser<'t> {
             };
             return self.foreign(token, verb, of, instead);
         }
+        let next = self.peek()?;
+        let of_tags = self.dialect == Snowflake && self.is(next, "TAG");
         Ok(match verb {
             "SET" if self.dialect == Materialize => AlterPolicy::SetRules(self.rules_option()?),
+            "SET" | "UNSET" if of_tags => {
+                self.take()?;
+                self.tags(verb == "SET")?;
+                self.notes
+                    .push(format!("{verb} TAG has no effect here: tags are not kept"));
+                AlterPolicy::Tags(self.text_since(token))
+            }
             "SET" => {
                 let token = self.peek()?;
                 if token.kind == TokenClass::Open {
@@ -308,7 +300,7 @@ impl<'t> Parser<'t> {
                         ListKind::Block
                     },
                     adds: verb == "ADD",
-                    names: self.rule_names()?,
+                    names: self.rules_to_edit()?,
                 }
             }
             "RENAME" => {
@@ -329,9 +321,6 @@ impl<'t> Parser<'t> {
         let mut seen: [Option<Spot>; 5] = [None; 5];
         loop {
             let token = self.take()?;
-            if self.is(token, "TAG") {
-                return Err(self.no_tags(token));
-            }
             let Some(clause) = self.which(token, &ALL_CLAUSES) else {
                 return Err(self.expected_word(token, &ALL_CLAUSES));
             };

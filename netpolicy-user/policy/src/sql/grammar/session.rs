@@ -2,7 +2,7 @@
 //! for the own address.
 
 use super::super::lexer::{Token, TokenClass};
-use super::super::{Dialect, Verb};
+use super::super::{Dialect, RequesterFunction, Verb};
 use super::{Parsed, Parser};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
@@ -10,11 +10,16 @@ use Dialect::{Lakehouse, Materialize, Snowflake};
 impl<'t> Parser<'t> {
     /// A statement whose first word only one dialect has; `None`: none has it.
     pub(super) fn dialect_verb(&mut self, first: Token) -> Parsed<Option<Verb<'t>>> {
-        let word = self.which(first, &["USE", "SELECT"]);
+        let word = self.which(first, &["USE", "SELECT", "UNSET", "RESET"]);
         Ok(match (word, self.dialect) {
-            (Some("USE"), Snowflake) => Some(self.use_session(first)?),
-            (Some("SELECT"), Snowflake) => self.select_address()?,
+            (Some("USE"), Snowflake | Lakehouse) => Some(self.use_session(first)?),
+            (Some("SELECT"), Snowflake) => self.select_requester()?,
             (Some("SELECT"), Materialize) => Some(self.select_catalog(first)?),
+            (Some("UNSET"), Snowflake) => Some(self.unset_variables()?),
+            (Some("RESET"), Materialize) => {
+                self.word_of_any("a setting")?;
+                Some(self.no_session("RESET", first)?)
+            }
             _ => None,
         })
     }
@@ -22,8 +27,13 @@ impl<'t> Parser<'t> {
     /// After USE.
     fn use_session(&mut self, first: Token) -> Parsed<Verb<'t>> {
         let token = self.take()?;
-        let kinds = ["ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "SECONDARY"];
-        let (what, why) = match self.which(token, &kinds) {
+        let kinds: &[&'static str] = match self.dialect {
+            Lakehouse => &["SCHEMA", "VCLUSTER", "WORKSPACE"],
+            _ => &["ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "SECONDARY"],
+        };
+        let (what, why) = match self.which(token, kinds) {
+            Some("VCLUSTER") => ("USE VCLUSTER", "statements here need none"),
+            Some("WORKSPACE") => ("USE WORKSPACE", "network policies belong to none"),
             Some("ROLE") => ("USE ROLE", "rights are those of the OS user who asks"),
             Some("SECONDARY") => {
                 self.word("ROLES")?;
@@ -57,7 +67,7 @@ impl<'t> Parser<'t> {
     }
 
     /// A name that nothing is looked up by.
-    fn name_of_any(&mut self, token: Token) -> Parsed<()> {
+    pub(super) fn name_of_any(&mut self, token: Token) -> Parsed<()> {
         match token.kind {
             TokenClass::Word | TokenClass::Quoted | TokenClass::Str => {
                 if self.is(token, "IDENTIFIER") && self.take_if(TokenClass::Open)?.is_some() {
@@ -85,28 +95,42 @@ impl<'t> Parser<'t> {
                 break;
             }
         }
-        self.notes
-            .push("ALTER SESSION has no effect here: statements have no session".to_owned());
-        let what = "ALTER SESSION";
-        let text = self.text_since(alter);
-        Ok(Verb::Session { what, text })
+        self.no_session("ALTER SESSION", alter)
     }
 
     pub(super) fn word_of_any(&mut self, expected: &str) -> Parsed<Token> {
         self.expect(TokenClass::Word, expected)
     }
 
-    /// `CURRENT_IP_ADDRESS() [AS name]`, after SELECT; `None`: something else.
-    fn select_address(&mut self) -> Parsed<Option<Verb<'t>>> {
-        if self.take_word("CURRENT_IP_ADDRESS")?.is_none() {
-            return Ok(None);
+    /// `CURRENT_IP_ADDRESS() [AS name], …` or a table function, after SELECT; `None`: something
+    /// else.
+    fn select_requester(&mut self) -> Parsed<Option<Verb<'t>>> {
+        let star = self.peek()?;
+        if star.kind == TokenClass::Other && self.lexer.str(star) == "*" {
+            return self.select_references().map(Some);
         }
-        self.expect(TokenClass::Open, "'('")?;
-        self.expect(TokenClass::Close, "')'")?;
-        if self.take_word("AS")?.is_some() {
-            self.ident("a column's name")?;
+        let mut asked = Vec::new();
+        loop {
+            let token = self.peek()?;
+            let mut all = RequesterFunction::ALL.into_iter();
+            let Some(function) = all.find(|function| self.is(token, function.name())) else {
+                if asked.is_empty() {
+                    return Ok(None);
+                }
+                let names = RequesterFunction::ALL.map(RequesterFunction::name);
+                return Err(self.expected_word(token, &names));
+            };
+            self.take()?;
+            self.expect(TokenClass::Open, "'('")?;
+            self.expect(TokenClass::Close, "')'")?;
+            if self.take_word("AS")?.is_some() {
+                self.ident("a column's name")?;
+            }
+            asked.push(function);
+            if self.take_if(TokenClass::Comma)?.is_none() {
+                return Ok(Some(Verb::SelectRequester(asked)));
+            }
         }
-        Ok(Some(Verb::RequesterAddress))
     }
 
     /// Refuses `ALTER USER` where its product has none.

@@ -1,7 +1,7 @@
 //! ALTER of account, user, instance and system: which policy is in force where.
 
 use super::super::lexer::{Token, TokenClass};
-use super::super::{AlterUser, Dialect, Ident, Quoting, Verb};
+use super::super::{AlterUser, Dialect, Ident, Quoting, Setting, Verb};
 use super::parameters::Parameters;
 use super::{Parsed, Parser, unquoted};
 
@@ -25,8 +25,8 @@ impl<'t> Parser<'t> {
         let token = self.peek()?;
         let what = self.which(token, &WHAT);
         match what {
-            Some("ACCOUNT") => self.alter_account(token),
-            Some("USER") => self.alter_user(token),
+            Some("ACCOUNT") => self.alter_account(alter, token),
+            Some("USER") => self.alter_user(alter, token),
             Some("SYSTEM") => self.alter_system(alter, token),
             Some("NETWORK") => {
                 if self.is_network_rule()? {
@@ -38,7 +38,7 @@ impl<'t> Parser<'t> {
             Some("POSTGRES") if self.dialect == Snowflake => {
                 self.take()?;
                 self.word("INSTANCE")?;
-                self.alter_service("ALTER POSTGRES INSTANCE")
+                self.alter_service(alter, "ALTER POSTGRES INSTANCE")
             }
             Some("SECURITY") if self.dialect == Snowflake => Err(self.no_counterpart(
                 token,
@@ -63,11 +63,20 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn alter_account(&mut self, token: Token) -> Parsed<Verb<'t>> {
+    fn alter_account(&mut self, alter: Token, token: Token) -> Parsed<Verb<'t>> {
         self.snowflake_only(token, "ALTER ACCOUNT")?;
         self.take()?;
-        let parameters = self.set_or_unset("ALTER ACCOUNT")?;
+        let parameters = self.set_or_unset()?;
         match parameters {
+            Parameters {
+                policy: None,
+                minutes: None,
+                ..
+            } => {
+                let what = "ALTER ACCOUNT";
+                let text = self.text_since(alter);
+                Ok(Verb::Session { what, text })
+            }
             Parameters {
                 policy: Some(policy),
                 minutes: None,
@@ -83,24 +92,24 @@ impl<'t> Parser<'t> {
     }
 
     /// SET or UNSET with its parameters, of which those that have no effect are noted.
-    fn set_or_unset(&mut self, what: &str) -> Parsed<Parameters<'t>> {
+    fn set_or_unset(&mut self) -> Parsed<Parameters<'t>> {
         let (verb, _) = self.one_of(&["SET", "UNSET"])?;
         let parameters = match verb {
             "SET" => self.set_parameters()?,
             _ => self.unset_parameters()?,
         };
-        self.note_others(&format!("{what} {verb}"), &parameters)?;
+        self.note_others(&parameters);
         Ok(parameters)
     }
 
-    fn alter_user(&mut self, token: Token) -> Parsed<Verb<'t>> {
+    fn alter_user(&mut self, alter: Token, token: Token) -> Parsed<Verb<'t>> {
         self.not_in_materialize(token, "ALTER USER")?;
         self.take()?;
-        self.alter_service("ALTER USER")
+        self.alter_service(alter, "ALTER USER")
     }
 
     /// After ALTER USER or ALTER POSTGRES INSTANCE.
-    fn alter_service(&mut self, what: &str) -> Parsed<Verb<'t>> {
+    fn alter_service(&mut self, alter: Token, what: &'static str) -> Parsed<Verb<'t>> {
         let if_exists = self.if_exists()?.is_some();
         let service = self.ident("a service's name")?;
         let token = self.peek()?;
@@ -121,7 +130,7 @@ impl<'t> Parser<'t> {
                 None,
             ));
         }
-        let parameters = self.set_or_unset(what)?;
+        let parameters = self.set_or_unset()?;
         if self.dialect == Snowflake && self.take_word("APPLY")?.is_some() {
             // When an instance follows; here that is at once.
             self.skip_rest()?;
@@ -135,6 +144,10 @@ impl<'t> Parser<'t> {
                 return self.foreign(token, what, &[Snowflake], "use `netpolicy bypass`");
             }
             (None, Some((minutes, spot))) => AlterUser::Bypass { minutes, spot },
+            (None, None) => {
+                let text = self.text_since(alter);
+                return Ok(Verb::Session { what, text });
+            }
             _ => {
                 return Err(self.no_counterpart(
                     token,
@@ -161,22 +174,11 @@ impl<'t> Parser<'t> {
         }
         self.take()?;
         let (verb, _) = self.one_of(&["SET", "RESET"])?;
-        const OTHER: [&str; 3] = [
-            "ENABLE_NETWORK_POLICIES",
-            "MAX_NETWORK_POLICIES",
-            "MAX_RULES_PER_NETWORK_POLICY",
-        ];
-        let setting = self.peek()?;
-        if let Some(other) = self.which(setting, &OTHER) {
-            self.take()?;
-            return self.alter_flag(alter, setting, other, verb == "SET");
-        }
-        if setting.kind == TokenClass::Quoted
-            && unquoted(self.lexer.str(setting)) == "network_policy"
-        {
-            self.take()?;
-        } else {
-            self.word("NETWORK_POLICY")?;
+        let token = self.take()?;
+        match self.setting(token) {
+            Some(Setting::Policy) => {}
+            Some(setting) => return self.alter_fixed(alter, token, setting, verb == "SET"),
+            None => return Err(self.expected_word(token, &["NETWORK_POLICY"])),
         }
         if verb == "RESET" {
             return Ok(Verb::ResetHostPolicy);
@@ -195,29 +197,22 @@ impl<'t> Parser<'t> {
     }
 
     /// Settings take TO as well as `=`, and strings as well as names.
-    fn equals_or_to(&mut self) -> Parsed<()> {
+    pub(super) fn equals_or_to(&mut self) -> Parsed<()> {
         if self.take_word("TO")?.is_none() {
             self.expect(TokenClass::Eq, "'=' or TO")?;
         }
         Ok(())
     }
 
-    /// Settings of Materialize that are fixed here.
-    fn alter_flag(
+    /// Settings of Materialize that are fixed here: they may be set to what they are.
+    fn alter_fixed(
         &mut self,
         alter: Token,
-        setting: Token,
-        name: &str,
+        token: Token,
+        setting: Setting,
         is_set: bool,
     ) -> Parsed<Verb<'t>> {
-        if name != "ENABLE_NETWORK_POLICIES" {
-            return Err(self.no_counterpart(
-                setting,
-                name.to_ascii_lowercase(),
-                "the limits of this dialect are fixed: 25 policies with 25 rules each",
-                Some("other dialects and the policy file take more"),
-            ));
-        }
+        let name = setting.name();
         if is_set {
             self.equals_or_to()?;
             let value = self.take()?;
@@ -226,21 +221,31 @@ impl<'t> Parser<'t> {
                 _ => self.lexer.str(value),
             };
             let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+            if setting != Setting::Enabled && !is(&["25"]) {
+                return Err(self.no_counterpart(
+                    token,
+                    name,
+                    "the limits of this dialect are fixed: 25 policies with 25 rules each",
+                    Some("other dialects and the policy file take more"),
+                ));
+            }
             if is(&["off", "false", "f", "0", "no"]) {
                 return Err(self.no_counterpart(
-                    setting,
+                    token,
                     "enable_network_policies = off",
                     "network policies are always on",
                     Some("ALTER SYSTEM RESET network_policy lets every source in"),
                 ));
             }
-            if !is(&["on", "true", "t", "1", "yes"]) {
+            if setting == Setting::Enabled && !is(&["on", "true", "t", "1", "yes"]) {
                 return Err(self.expected(value, "on or off"));
             }
         }
-        self.notes
-            .push("enable_network_policies has no effect here: they are always on".to_owned());
-        let what = "ALTER SYSTEM SET enable_network_policies";
+        self.notes.push(match setting {
+            Setting::Enabled => format!("{name} has no effect here: they are always on"),
+            _ => format!("{name} has no effect here: it is always 25"),
+        });
+        let what = "ALTER SYSTEM";
         let text = self.text_since(alter);
         Ok(Verb::Session { what, text })
     }

@@ -1,11 +1,10 @@
 //! SHOW, DESC and COMMENT ON.
 
-use super::super::error::Fault;
 use super::super::lexer::{Token, TokenClass};
-use super::super::{Dialect, GrantsOf, Level, Verb};
+use super::super::network_rule::RuleStatement;
+use super::super::{Dialect, GrantsOf, Level, Setting, Verb};
 use super::policy::LISTS;
-use super::{Parsed, Parser};
-use crate::model::error::Excerpt;
+use super::{Parsed, Parser, unquoted};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
 
@@ -20,6 +19,11 @@ impl<'t> Parser<'t> {
             "GRANTS",
         ];
         let token = self.take()?;
+        if self.dialect == Materialize
+            && let Some(setting) = self.setting(token)
+        {
+            return Ok(Verb::ShowSetting(setting));
+        }
         match self.which(token, &WHAT) {
             Some("NETWORK") => self.show_policies(show),
             Some("CREATE") => self.show_create(),
@@ -35,14 +39,11 @@ impl<'t> Parser<'t> {
                 self.show_parameter()
             }
             Some("NETWORK_POLICY") => {
-                if self.dialect != Materialize {
-                    let instead = match self.dialect {
-                        Snowflake => "write SHOW PARAMETERS LIKE 'network_policy' IN ACCOUNT",
-                        _ => "write SHOW NETWORK POLICY",
-                    };
-                    return self.foreign(show, "SHOW network_policy", &[Materialize], instead);
-                }
-                Ok(Verb::ShowSetting)
+                let instead = match self.dialect {
+                    Snowflake => "write SHOW PARAMETERS LIKE 'network_policy' IN ACCOUNT",
+                    _ => "write SHOW NETWORK POLICY",
+                };
+                self.foreign(show, "SHOW network_policy", &[Materialize], instead)
             }
             _ => Err(self.expected_word(
                 token,
@@ -93,7 +94,32 @@ impl<'t> Parser<'t> {
             }
             _ => None,
         };
-        Ok(Verb::ShowPolicies { like, named })
+        let mut starts_with = None;
+        if dialect == Snowflake && self.take_word("STARTS")?.is_some() {
+            self.word("WITH")?;
+            starts_with = Some(self.text("a text in single quotes")?);
+        }
+        let limit = match dialect {
+            Snowflake => self.limit()?,
+            _ => None,
+        };
+        Ok(Verb::ShowPolicies {
+            like,
+            named,
+            starts_with,
+            limit,
+        })
+    }
+
+    /// The setting of Materialize's system that a word, bare or quoted, names.
+    pub(super) fn setting(&self, token: Token) -> Option<Setting> {
+        let text = match token.kind {
+            TokenClass::Word => self.lexer.str(token),
+            TokenClass::Quoted => unquoted(self.lexer.str(token)),
+            _ => return None,
+        };
+        let mut all = Setting::ALL.into_iter();
+        all.find(|setting| setting.name().eq_ignore_ascii_case(text))
     }
 
     fn show_create(&mut self) -> Parsed<Verb<'t>> {
@@ -135,11 +161,17 @@ impl<'t> Parser<'t> {
             let role = self.ident("a role's name")?;
             return Ok(Verb::ShowGrants(GrantsOf::Role(role)));
         }
-        let (on, _) = self.one_of(&["NETWORK", "ACCOUNT"])?;
-        if on == "ACCOUNT" {
+        let token = self.peek()?;
+        if self.take_word("ACCOUNT")?.is_some() {
             return Ok(Verb::ShowGrants(GrantsOf::Account));
         }
-        self.word("POLICY")?;
+        if !self.is(token, "NETWORK") {
+            return Err(self.expected_word(token, &["NETWORK", "ACCOUNT"]));
+        }
+        if self.is_network_rule()? {
+            let rule = self.rule_name()?;
+            return Ok(Verb::NetworkRule(RuleStatement::ShowGrants(rule)));
+        }
         let policy = self.policy_name()?;
         Ok(Verb::ShowGrants(GrantsOf::Policy(policy)))
     }
@@ -149,14 +181,6 @@ impl<'t> Parser<'t> {
             Some(_) => Some(self.text("'network_policy'")?),
             None => None,
         };
-        if let Some(pattern) = &pattern {
-            let text = pattern.text();
-            // One that is spelled out is known or not.
-            if !text.contains('%') && !text.eq_ignore_ascii_case("network_policy") {
-                let found = Excerpt::new(&text);
-                return Err(self.error(pattern.spot(), Fault::Parameter { found }));
-            }
-        }
         let token = self.peek()?;
         let level = match self.which(token, &["IN", "FOR"]) {
             None => Level::Account,
@@ -180,6 +204,10 @@ impl<'t> Parser<'t> {
         }
         if self.dialect == Snowflake && self.take_word("USER")?.is_some() {
             return self.ident("a user's name").map(Verb::DescribeUser);
+        }
+        if self.dialect == Snowflake && self.take_word("POSTGRES")?.is_some() {
+            self.word("INSTANCE")?;
+            return self.ident("an instance's name").map(Verb::DescribeUser);
         }
         if self.is_network_rule()? {
             return self.describe_rule();

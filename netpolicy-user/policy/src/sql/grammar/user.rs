@@ -9,39 +9,87 @@ impl<'t> Parser<'t> {
     /// What CREATE makes apart from policies; `None`: something else comes.
     pub(super) fn create_other(
         &mut self,
+        create: Token,
         or_replace: bool,
         or_alter: bool,
     ) -> Parsed<Option<Verb<'t>>> {
         if self.dialect != Dialect::Snowflake {
-            return Ok(None);
+            let token = self.peek()?;
+            return match self.dialect == Dialect::Materialize && self.is(token, "ROLE") {
+                true => self.create_role().map(Some),
+                false => Ok(None),
+            };
         }
         let token = self.peek()?;
-        match self.which(token, &["USER", "SECURITY", "POSTGRES", "ROLE"]) {
-            Some("USER") if !or_alter => self.create_user(or_replace).map(Some),
-            Some("POSTGRES") => Err(self.no_counterpart(
-                token,
-                "CREATE POSTGRES INSTANCE",
-                "an instance is a service here, and SQL does not say its ports",
-                Some("`netpolicy service add NAME --port PORT` makes one"),
-            )),
+        let kinds = ["USER", "SECURITY", "POSTGRES", "ROLE", "DATABASE", "SCHEMA"];
+        match self.which(token, &kinds) {
+            Some("USER") if !or_alter => {
+                self.take()?;
+                self.create_user(or_replace).map(Some)
+            }
+            Some("POSTGRES") if !or_alter => {
+                self.take()?;
+                self.word("INSTANCE")?;
+                self.create_user(or_replace).map(Some)
+            }
+            Some(kind @ ("DATABASE" | "SCHEMA")) => self.create_container(create, kind).map(Some),
             Some("SECURITY") => Err(self.no_counterpart(
                 token,
                 "CREATE SECURITY INTEGRATION",
                 "a host has no security integrations: a policy governs the host or a service",
                 Some("write ALTER ACCOUNT or ALTER USER … SET NETWORK_POLICY = n"),
             )),
-            Some("ROLE") => Err(self.no_counterpart(
-                token,
-                "CREATE ROLE",
-                "a role is an OS user or group here",
-                Some("`groupadd` makes a group"),
-            )),
+            Some("ROLE") => self.create_role().map(Some),
             _ => Ok(None),
         }
     }
 
-    fn create_user(&mut self, or_replace: bool) -> Parsed<Verb<'t>> {
+    /// At ROLE, which both Snowflake and Materialize have.
+    fn create_role(&mut self) -> Parsed<Verb<'t>> {
         self.take()?;
+        let if_not_exists = self.take_word("IF")?.is_some();
+        if if_not_exists {
+            self.words(&["NOT", "EXISTS"])?;
+        }
+        let role = self.ident("a role's name")?;
+        if !matches!(self.peek()?.kind, TokenClass::Semi | TokenClass::End) {
+            self.skip_rest()?;
+            self.notes
+                .push("of CREATE ROLE only the name has an effect here".to_owned());
+        }
+        Ok(Verb::CreateRole {
+            if_not_exists,
+            role,
+        })
+    }
+
+    /// At DATABASE or SCHEMA: where network rules are kept there.
+    fn create_container(&mut self, create: Token, kind: &'static str) -> Parsed<Verb<'t>> {
+        self.take()?;
+        if self.take_word("IF")?.is_some() {
+            self.words(&["NOT", "EXISTS"])?;
+        }
+        let name = self.take()?;
+        self.name_of_any(name)?;
+        while self.take_dot()? {
+            let name = self.take()?;
+            self.name_of_any(name)?;
+        }
+        self.skip_rest()?;
+        let what = match kind {
+            "DATABASE" => "CREATE DATABASE",
+            _ => "CREATE SCHEMA",
+        };
+        self.notes.push(format!(
+            "{what} has no effect here: a network rule keeps the names of its database and \
+             schema, which need not exist"
+        ));
+        let text = self.text_since(create);
+        Ok(Verb::Session { what, text })
+    }
+
+    /// Behind USER or POSTGRES INSTANCE.
+    fn create_user(&mut self, or_replace: bool) -> Parsed<Verb<'t>> {
         let if_not_exists = match self.take_word("IF")? {
             Some(token) => {
                 self.words(&["NOT", "EXISTS"])?;

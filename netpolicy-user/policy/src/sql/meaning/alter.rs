@@ -2,8 +2,8 @@
 
 use super::list::ParsedList;
 use super::name::{DEFAULT, PolicyOrDefault};
+use super::refusal::Errors;
 use super::rule_list::{has_entries, set_references};
-use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong};
 use crate::model::{
     AllowPart, Change, ListEdit, ListInput, ListKind, Name, Policy, PolicyCompat, State,
@@ -72,6 +72,9 @@ impl Cx<'_, '_> {
                 let edit = self.set_rules(name, found, rules, &mut errors);
                 self.edited(name, found, edit, errors)
             }
+            AlterPolicy::Tags(_) => errors.finish(found).map(|_| Action::Nothing {
+                status: self.altered().to_owned(),
+            }),
             AlterPolicy::Rename(to) => {
                 let policy = found.and_then(PolicyOrDefault::real);
                 let to_name = errors.take(to.spot(), self.new_name(to));

@@ -4,10 +4,10 @@ use super::like::is_like;
 use super::name::DEFAULT;
 use super::rewrite::rule_names;
 use super::rule_list::flattened;
-use super::show::OPEN;
+use super::show::{OPEN, ShowFilter};
 use super::{Action, Cx, ResultTable};
 use crate::model::AllowPart;
-use crate::sql::{CatalogQuery, Condition, Relation, Test};
+use crate::sql::{CatalogQuery, Condition, RULE_NAME, Relation, Test};
 
 type CatalogRow = Vec<Option<String>>;
 
@@ -19,6 +19,7 @@ impl Cx<'_, '_> {
             Relation::Policies => self.policy_rows(),
             Relation::Rules => self.rule_rows(),
             Relation::Shown => self.shown_rows(),
+            Relation::Joined => self.joined_rows(),
         };
         rows.retain(|row| {
             query.filters.iter().all(|filter| {
@@ -59,6 +60,7 @@ impl Cx<'_, '_> {
             .iter()
             .map(|(column, label)| match label {
                 Some(label) => label.folded(self.dialect()).into_owned(),
+                None if *column == RULE_NAME => "name".to_owned(),
                 None => (*column).to_owned(),
             })
             .collect();
@@ -132,8 +134,19 @@ impl Cx<'_, '_> {
         rows
     }
 
+    /// Each rule behind the columns of its policy, whose id is its name.
+    fn joined_rows(&self) -> Vec<CatalogRow> {
+        let policies = self.policy_rows();
+        let joined = self.rule_rows().into_iter().filter_map(|rule| {
+            let of = rule.get(1)?;
+            let policy = policies.iter().find(|policy| policy.first() == Some(of))?;
+            Some([&policy[..], &rule[..]].concat())
+        });
+        joined.collect()
+    }
+
     fn shown_rows(&self) -> Vec<CatalogRow> {
-        match self.policies(None, None) {
+        match self.policies(&ShowFilter::default()) {
             Action::Table(table) => table.rows,
             _ => Vec::new(),
         }

@@ -2,8 +2,8 @@
 
 use super::list::ParsedList;
 use super::name::DEFAULT;
+use super::refusal::Errors;
 use super::rule_list::{self, has_entries};
-use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
 use crate::model::{
     Binding, Change, ListInput, ListKind, Name, Policy, PolicyCompat, ReferenceEdit,
@@ -13,7 +13,7 @@ use crate::sql::{AlterPolicy, Clauses, CreatePolicy, PolicyBody};
 
 /// Materialize's `max_network_policies`
 /// (<https://materialize.com/docs/sql/create-network-policy/>).
-const MATERIALIZE_POLICIES: usize = 25;
+pub(super) const MATERIALIZE_POLICIES: usize = 25;
 
 /// Lakehouse's limit.
 const LAKEHOUSE_POLICIES: usize = 20;

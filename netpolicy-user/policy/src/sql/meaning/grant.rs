@@ -1,6 +1,6 @@
 //! GRANT and REVOKE. A role is an OS user, or else a group.
 
-use super::wrong::Errors;
+use super::refusal::Errors;
 use super::{Action, Cx, Dialect, Privileged, Refusal, Wrong};
 use crate::model::{Change, Principal, Privilege};
 use crate::sql::{CurrentGrants, GrantClause, GrantedRight, Ident};

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::refusal::Errors;
 use super::show::created_on;
-use super::wrong::Errors;
 use super::{Action, Cx, Refusal, ResultTable};
 use crate::model::{Grant, Policy, Principal, Privilege};
 use crate::sql::GrantsOf;
@@ -94,6 +94,13 @@ fn owner(policy: &Policy) -> GrantRow {
     let object = ("NETWORK_POLICY", policy.name.as_str());
     let owner = Principal::of_owner(&policy.owner);
     row(policy.created, "OWNERSHIP", object, &owner, "")
+}
+
+/// The owner of a network rule, on which there are no other privileges.
+pub(super) fn owner_of_rule(created: Timestamp, rule: &str, owner: &str) -> ResultTable {
+    let owner = Principal::of_owner(owner);
+    let row = row(created, "OWNERSHIP", ("NETWORK_RULE", rule), &owner, "");
+    ResultTable::of(&COLUMNS, vec![row])
 }
 
 fn row(

@@ -4,7 +4,7 @@
 
 use ipnet::IpNet;
 
-use super::wrong::Errors;
+use super::refusal::Errors;
 use super::{Cx, Dialect, Wrong};
 use crate::model::error::{Excerpt, Place};
 use crate::model::rule::canonical;

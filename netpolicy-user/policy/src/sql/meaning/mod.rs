@@ -18,12 +18,14 @@
 //! | `network_rule.rs`, `rule_show.rs` | network rules; how they are shown |
 //! | `rule_list.rs` | policies' references to network rules |
 //! | `granted.rs` | SHOW GRANTS |
+//! | `references.rs` | what a policy governs, and which policies refer to a network rule |
 //! | `catalog.rs` | queries of Materialize's catalog |
 //! | `session.rs` | what says something of a session alone |
 //! | `user.rs` | CREATE USER, DESC USER |
 //! | `list.rs` | addresses as they stand in statements, to rules |
 //! | `name.rs` | names: looked up, and checked when new |
 //! | `wrong.rs` | what can be wrong, in each product's words |
+//! | `refusal.rs` | all that is wrong with a statement, with every place |
 //! | `manner.rs` | what the agent refuses, in each product's words |
 
 mod alter;
@@ -37,6 +39,8 @@ mod manner;
 mod minus;
 mod name;
 mod network_rule;
+mod references;
+mod refusal;
 mod remove;
 mod rewrite;
 mod rule_list;
@@ -50,12 +54,14 @@ mod user;
 mod wrong;
 
 pub use manner::{lacks, lockout, lockout_hint};
-pub use wrong::{At, Refusal, Wrong};
+pub use refusal::{At, Refusal};
+pub use wrong::Wrong;
 
 use std::net::IpAddr;
 
-use super::{Dialect, Statement, Verb};
+use super::{Dialect, Statement, Variable, Verb};
 use crate::model::{Binding, Change, Grant, Limits, Name, Policy, Principal, Privilege, State};
+use show::ShowFilter;
 
 /// What a statement depends on apart from its text.
 #[derive(Clone, Copy)]
@@ -72,6 +78,8 @@ pub struct Scene<'a> {
     pub grants: &'a [Grant],
     /// The address that the requester comes from, where there is one.
     pub address: Option<IpAddr>,
+    /// The OS user who asks.
+    pub user: &'a str,
 }
 
 /// The host's users and groups.
@@ -176,11 +184,27 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
         Verb::NetworkRule(statement) => cx.network_rule(statement),
         Verb::DescribePolicy(name) => cx.describe(name),
         Verb::DescribeUser(name) => cx.describe_user(name),
-        Verb::ShowPolicies { like, named } => Ok(cx.policies(like.as_ref(), named.as_ref())),
+        Verb::ShowPolicies {
+            like,
+            named,
+            starts_with,
+            limit,
+        } => Ok(cx.policies(&ShowFilter {
+            like: like.as_ref(),
+            named: named.as_ref(),
+            starts_with: starts_with.as_ref(),
+            limit: limit.as_ref(),
+        })),
         Verb::ShowGrants(of) => cx.grants_of(of),
         Verb::Select(query) => Ok(cx.select(query)),
-        Verb::RequesterAddress => Ok(cx.requester_address()),
-        Verb::Session { .. } => Ok(cx.session()),
+        Verb::SelectRequester(asked) => Ok(cx.requester(asked)),
+        Verb::Session { what, .. } => Ok(cx.session(what)),
+        Verb::PolicyReferences(name) => cx.policy_references(name),
+        Verb::Variables(_) => Ok(cx.session("SET")),
+        Verb::CreateRole {
+            if_not_exists,
+            role,
+        } => cx.create_role(role, *if_not_exists),
         Verb::CreateUser {
             or_replace,
             if_not_exists,
@@ -196,7 +220,7 @@ pub fn plan(statement: &Statement<'_>, scene: &Scene<'_>) -> Result<Action, Refu
             change,
         } => cx.alter_user(service, *if_exists, *change),
         Verb::ShowParameter { level, pattern } => cx.parameter(level, pattern.as_ref()),
-        Verb::ShowSetting => Ok(cx.setting()),
+        Verb::ShowSetting(setting) => Ok(cx.setting(*setting)),
         Verb::CommentOn {
             if_exists,
             name,
@@ -239,12 +263,22 @@ pub fn only_asks(verb: &Verb<'_>) -> bool {
             | Verb::ShowPolicies { .. }
             | Verb::ShowCreate { .. }
             | Verb::ShowParameter { .. }
-            | Verb::ShowSetting
+            | Verb::ShowSetting(_)
             | Verb::ShowGrants(_)
             | Verb::Select(_)
-            | Verb::RequesterAddress
+            | Verb::SelectRequester(_)
+            | Verb::PolicyReferences(_)
+            | Verb::Variables(_)
+            | Verb::CreateRole { .. }
             | Verb::Session { .. }
     )
+}
+
+/// Whether a dialect's changes close the open connections of sources that they deny, unless
+/// the request says otherwise.
+#[must_use]
+pub fn cuts(dialect: Dialect) -> bool {
+    dialect == Dialect::Snowflake
 }
 
 /// Whether a statement ends with FORCE.
@@ -277,6 +311,13 @@ pub fn title(statement: &Statement<'_>) -> String {
             network_rule::title(rule).unwrap_or_else(|| statement.to_string())
         }
         Verb::Session { what, .. } => (*what).to_owned(),
+        Verb::Variables(variables) => match variables.first() {
+            Some(Variable { name, value }) => {
+                let verb = if value.is_some() { "SET" } else { "UNSET" };
+                format!("{verb} {name}")
+            }
+            None => String::new(),
+        },
         _ => statement.to_string(),
     }
 }
@@ -310,7 +351,7 @@ impl<'s> Cx<'s, '_> {
             revokes: Vec::new(),
             warnings,
             force: says_force(&self.statement.verb),
-            cut: self.dialect() == Dialect::Snowflake,
+            cut: cuts(self.dialect()),
         })
     }
 

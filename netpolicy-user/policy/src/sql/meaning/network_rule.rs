@@ -14,16 +14,16 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 
 use super::name::new_name;
-use super::wrong::Errors;
-use super::{Action, Cx, Dialect, Refusal, Wrong};
+use super::refusal::Errors;
+use super::{Action, Cx, Dialect, Refusal, Wrong, rule_show};
 use crate::model::error::Excerpt;
 use crate::model::list::ListBuilder;
 use crate::model::rule::canonical;
 use crate::model::{
     Change, Item, ListEdit, ListInput, Name, NamedList, NetworkRule, Rule, RuleList,
 };
-use crate::sql::Literals;
 use crate::sql::network_rule::{AlterRule, CreateRule, RuleName, RuleStatement};
+use crate::sql::{Ident, Literals};
 
 /// What a VALUE_LIST comes to.
 #[derive(Default)]
@@ -37,15 +37,18 @@ struct ParsedValues {
 
 /// Whether a statement only asks.
 pub(super) fn only_asks(statement: &RuleStatement<'_>) -> bool {
-    use RuleStatement::{Describe, Show, ShowCreate};
-    matches!(statement, Describe(_) | Show(_) | ShowCreate(_))
+    use RuleStatement::{Describe, References, Show, ShowCreate, ShowGrants};
+    matches!(
+        statement,
+        Describe(_) | References(_) | Show(_) | ShowCreate(_) | ShowGrants(_)
+    )
 }
 
 /// A statement's first words, where it may be long.
 pub(super) fn title(statement: &RuleStatement<'_>) -> Option<String> {
     Some(match statement {
         RuleStatement::Create(create) => {
-            let replace = if create.or_replace { "OR REPLACE " } else { "" };
+            let replace = crate::sql::or_what(create.or_replace, create.or_alter);
             format!("CREATE {replace}NETWORK RULE {}", create.name)
         }
         RuleStatement::Alter {
@@ -67,6 +70,9 @@ impl<'s> Cx<'s, '_> {
                 change,
             } => self.alter_rule(name, *if_exists, change),
             RuleStatement::Drop { if_exists, name } => self.drop_rule(name, *if_exists),
+            RuleStatement::Give { name, role, .. } => self.give_rule(name, role),
+            RuleStatement::References(name) => self.rule_references(name),
+            RuleStatement::ShowGrants(name) => self.grants_of_rule(name),
             RuleStatement::Describe(name) => self.describe_rule(name),
             RuleStatement::Show(show) => Ok(self.rules(show)),
             RuleStatement::ShowCreate(name) => self.show_create_rule(name),
@@ -84,6 +90,9 @@ impl<'s> Cx<'s, '_> {
             return errors.finish(Some(Action::Nothing {
                 status: format!("{} already exists, statement succeeded.", list.name),
             }));
+        }
+        if let (Some(list), true) = (existing, create.or_alter) {
+            return self.alter_made_rule(create, list, errors);
         }
         let name = match existing {
             Some(list) if create.or_replace => Some(list.name.clone()),
@@ -120,6 +129,44 @@ impl<'s> Cx<'s, '_> {
             network_rule: Some(rule),
         };
         Ok(self.changes(vec![change], status, warnings))
+    }
+
+    /// OR ALTER of a rule that is there: its values and comment become what is given. Its type
+    /// and mode stay, as the manual has it, which also takes a comment away that is left out
+    /// (<https://docs.snowflake.com/en/sql-reference/sql/create-or-alter>).
+    fn alter_made_rule(
+        &self,
+        create: &CreateRule<'_>,
+        list: &NamedList,
+        mut errors: Errors<'_, '_>,
+    ) -> Result<Action, Refusal> {
+        let mode = list
+            .rule
+            .as_ref()
+            .map_or("INGRESS", |rule| rule.mode.as_str());
+        let is_open = list.rule.is_none() && list.is_empty();
+        if mode != create.mode || !(is_open || rule_show::kind(list) == create.kind) {
+            let rule = list.name.to_string();
+            errors.push(create.name.spot(), Wrong::RuleKindStays(rule));
+        }
+        let read = self.read_values(list.rule.as_ref(), &create.values, &mut errors);
+        errors.finish(Some(()))?;
+        let comment = create.comment.map(|text| text.text().into_owned());
+        Ok(self.altered_rule(list, Some(read), Some(comment.unwrap_or_default())))
+    }
+
+    /// GRANT OWNERSHIP ON NETWORK RULE. Nobody else has privileges on one, so that what becomes
+    /// of them needs not to be said.
+    fn give_rule(&self, name: &RuleName<'_>, role: &Ident<'_>) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let list = errors.take(name.spot(), self.rule(name));
+        let owner = errors.take(role.spot(), self.role(role));
+        let (list, owner) = errors.finish(list.zip(owner))?;
+        let change = Change::SetListOwner {
+            list: list.name.to_written_list().into_owned(),
+            owner: owner.to_owner(),
+        };
+        Ok(self.changes(vec![change], "Statement executed successfully.", Vec::new()))
     }
 
     /// A new list's name: the last part, or all of it where another schema has that.
@@ -166,6 +213,15 @@ impl<'s> Cx<'s, '_> {
             ),
         };
         let list = errors.finish(list)?;
+        Ok(self.altered_rule(list, values, comment))
+    }
+
+    fn altered_rule(
+        &self,
+        list: &NamedList,
+        values: Option<ParsedValues>,
+        comment: Option<String>,
+    ) -> Action {
         let is_judged = list.rule.as_ref().is_none_or(NetworkRule::is_judged);
         let mut warnings = Vec::new();
         let (mut entries, mut other) = (ListEdit::Keep, None);
@@ -186,7 +242,7 @@ impl<'s> Cx<'s, '_> {
             comment,
             values: other,
         };
-        Ok(self.changes(vec![change], "Statement executed successfully.", warnings))
+        self.changes(vec![change], "Statement executed successfully.", warnings)
     }
 
     fn drop_rule(&self, name: &RuleName<'_>, if_exists: bool) -> Result<Action, Refusal> {

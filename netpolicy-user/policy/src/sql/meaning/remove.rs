@@ -2,7 +2,7 @@
 
 use super::create::governs_host;
 use super::name::{DEFAULT, PolicyOrDefault};
-use super::wrong::Errors;
+use super::refusal::Errors;
 use super::{Action, Cx, Dialect, Refusal, Wrong, attached_to};
 use crate::model::{Binding, Change, Policy};
 use crate::sql::Ident;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Cx;
 use super::minus::minus;
 use super::network_rule::{governs_nothing, last_part, qualified};
-use super::wrong::Errors;
+use super::refusal::Errors;
 use crate::model::list::ListBuilder;
 use crate::model::{
     AllowPart, Change, ListKind, Name, NamedList, Policy, PolicyCompat, ReferenceEdit, Rule,

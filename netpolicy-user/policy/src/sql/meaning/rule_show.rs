@@ -3,33 +3,31 @@
 //! The columns are the manual's
 //! (<https://docs.snowflake.com/en/sql-reference/sql/show-network-rules>).
 
-use super::like::is_like;
-use super::network_rule::{agrees, governs_nothing, last_part};
-use super::show::{created_on, some};
-use super::wrong::Errors;
+use super::granted;
+use super::network_rule::{agrees, governs_nothing, last_part, qualified};
+use super::refusal::Errors;
+use super::show::{ShowFilter, created_on, some};
 use super::{Action, Cx, Refusal, ResultTable, Wrong};
 use crate::model::NamedList;
+use crate::sql::create_rule;
 use crate::sql::network_rule::{RuleName, RulesIn, ShowRules};
-use crate::sql::{Literal, create_rule};
 
 impl Cx<'_, '_> {
     /// SHOW NETWORK RULES
     pub(super) fn rules(&self, show: &ShowRules<'_>) -> Action {
-        let like = show.like.as_ref().map(Literal::text);
-        let starts = show.starts_with.as_ref().map(Literal::text);
-        let wanted = |list: &&NamedList| {
-            let name = last_part(list);
-            like.as_deref().is_none_or(|like| is_like(name, like, true))
-                && starts
-                    .as_deref()
-                    .is_none_or(|start| name.starts_with(start))
-                && show
-                    .within
-                    .as_ref()
-                    .is_none_or(|within| is_within(list, within))
+        let filter = ShowFilter {
+            like: show.like.as_ref(),
+            named: None,
+            starts_with: show.starts_with.as_ref(),
+            limit: show.limit.as_ref(),
         };
-        let limit = show.limit.map_or(usize::MAX, |limit| limit as usize);
-        let lists = self.state().lists.iter().filter(wanted).take(limit);
+        let wanted = |list: &&NamedList| {
+            let within = show.within.as_ref();
+            filter.shows(last_part(list), true) && within.is_none_or(|w| is_within(list, w))
+        };
+        let mut lists: Vec<_> = self.state().lists.iter().filter(wanted).collect();
+        lists.sort_by_key(|list| last_part(list));
+        let lists = lists.into_iter().take(filter.rows());
         let row = |list: &NamedList| {
             let mut row = head(list);
             let values = list.rule.as_ref().map_or(0, |rule| rule.values.len());
@@ -54,6 +52,18 @@ impl Cx<'_, '_> {
         let nothing = rule.and_then(|rule| governs_nothing(list.name.as_str(), rule));
         table.warnings.extend(nothing);
         Ok(Action::Table(table))
+    }
+
+    /// SHOW GRANTS ON NETWORK RULE
+    pub(super) fn grants_of_rule(&self, name: &RuleName<'_>) -> Result<Action, Refusal> {
+        let mut errors = Errors::new(self.statement);
+        let list = errors.take(name.spot(), self.rule(name));
+        let list = errors.finish(list)?;
+        Ok(Action::Table(granted::owner_of_rule(
+            list.created,
+            &qualified(list),
+            &list.owner,
+        )))
     }
 
     /// SHOW CREATE NETWORK RULE
@@ -134,7 +144,7 @@ fn head(list: &NamedList) -> Vec<Option<String>> {
 }
 
 /// The rule's type; of a list that SQL did not make, the families that are on it.
-fn kind(list: &NamedList) -> String {
+pub(super) fn kind(list: &NamedList) -> String {
     if let Some(rule) = &list.rule {
         return rule.kind.clone();
     }

@@ -1,12 +1,14 @@
 //! The policy of the account, of the system, of a user, and what they are set to.
 
 use super::alter::is_empty;
+use super::create::MATERIALIZE_POLICIES;
 use super::like::is_like;
+use super::list::MATERIALIZE_RULES;
 use super::name::{DEFAULT, PolicyOrDefault};
-use super::wrong::Errors;
+use super::refusal::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
 use crate::model::{Binding, Change, Combine, Policy, Service};
-use crate::sql::{AlterUser, Ident, Level, Literal};
+use crate::sql::{AlterUser, Ident, Level, Literal, Setting};
 
 impl<'s> Cx<'s, '_> {
     /// ALTER ACCOUNT SET, ALTER SYSTEM SET
@@ -182,7 +184,7 @@ impl<'s> Cx<'s, '_> {
         let is_wanted = pattern.is_none_or(|pattern| is_like(row[0], &pattern.text(), true));
         let rows = is_wanted.then(|| row.map(|cell| Some(cell.to_owned())).into());
         let mut table = ResultTable::of(&columns, rows.into_iter().collect());
-        if pattern.is_none_or(|pattern| pattern.text().contains('%')) {
+        if !is_wanted || pattern.is_none_or(|pattern| pattern.text().contains('%')) {
             table
                 .warnings
                 .push("NETWORK_POLICY is the only parameter here".to_owned());
@@ -190,8 +192,18 @@ impl<'s> Cx<'s, '_> {
         Ok(Action::Table(table))
     }
 
-    /// Materialize's SHOW network_policy.
-    pub(super) fn setting(&self) -> Action {
+    /// Materialize's SHOW of a setting.
+    pub(super) fn setting(&self, setting: Setting) -> Action {
+        let fixed = match setting {
+            Setting::Policy => return self.policy_setting(),
+            Setting::Enabled => "on".to_owned(),
+            Setting::Policies => MATERIALIZE_POLICIES.to_string(),
+            Setting::Rules => MATERIALIZE_RULES.to_string(),
+        };
+        Action::Table(ResultTable::of(&[setting.name()], vec![vec![Some(fixed)]]))
+    }
+
+    fn policy_setting(&self) -> Action {
         let on_host = self.on_host();
         let mut warnings = Vec::new();
         let value = match &on_host[..] {

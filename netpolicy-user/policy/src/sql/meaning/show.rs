@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::like::is_like;
 use super::name::DEFAULT;
+use super::refusal::Errors;
 use super::rewrite::rule_names;
 use super::rule_list::{described, exceptions_are_left_out, flattened};
-use super::wrong::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable};
 use crate::model::{AllowPart, Policy, RuleList, State};
-use crate::sql::{Ident, Literal};
+use crate::sql::{Ident, Limit, Literal};
 
 /// Materialize's rule of `default`; also how a policy that allows all is shown there.
 pub(super) const OPEN: [(&str, &str); 2] =
@@ -25,23 +25,44 @@ impl ResultTable {
     }
 }
 
+/// What SHOW leaves of all names.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ShowFilter<'a, 't> {
+    pub(super) like: Option<&'a Literal<'t>>,
+    pub(super) named: Option<&'a Literal<'t>>,
+    pub(super) starts_with: Option<&'a Literal<'t>>,
+    pub(super) limit: Option<&'a Limit<'t>>,
+}
+
+impl ShowFilter<'_, '_> {
+    /// Whether a name is shown, unless rows before it are enough.
+    pub(super) fn shows(&self, name: &str, ignore_case: bool) -> bool {
+        let is = |literal: Option<&Literal<'_>>, test: &dyn Fn(&str) -> bool| {
+            literal.is_none_or(|literal| test(&literal.text()))
+        };
+        let from = self.limit.and_then(|limit| limit.from.as_ref());
+        is(self.like, &|pattern| is_like(name, pattern, ignore_case))
+            && is(self.named, &|named| named == name)
+            && is(self.starts_with, &|start| name.starts_with(start))
+            && is(from, &|from| name > from)
+    }
+
+    /// How many rows are shown at most.
+    pub(super) fn rows(&self) -> usize {
+        self.limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit.rows).unwrap_or(usize::MAX)
+        })
+    }
+}
+
 impl Cx<'_, '_> {
     /// SHOW NETWORK POLICIES
-    pub(super) fn policies(
-        &self,
-        like: Option<&Literal<'_>>,
-        named: Option<&Literal<'_>>,
-    ) -> Action {
-        let named = named.map(Literal::text);
-        let pattern = like.map(Literal::text);
+    pub(super) fn policies(&self, filter: &ShowFilter<'_, '_>) -> Action {
         let ignore_case = self.dialect() == Dialect::Snowflake;
-        let wanted = |name: &str| {
-            let pattern = pattern.as_deref();
-            pattern.is_none_or(|pattern| is_like(name, pattern, ignore_case))
-                && named.as_deref().is_none_or(|named| named == name)
-        };
+        let wanted = |name: &str| filter.shows(name, ignore_case);
         let policies = self.state().policies.iter();
         let policies = policies.filter(|policy| wanted(policy.name.as_str()));
+        let policies = policies.take(filter.rows());
         Action::Table(match self.dialect() {
             Dialect::Snowflake => ResultTable::of(
                 &[

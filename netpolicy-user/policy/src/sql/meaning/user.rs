@@ -1,7 +1,7 @@
 //! CREATE USER and DESC USER: a user is a service, whose ports SQL does not say.
 
 use super::name::PolicyOrDefault;
-use super::wrong::Errors;
+use super::refusal::Errors;
 use super::{Action, Cx, Refusal, ResultTable, Wrong};
 use crate::model::Binding;
 use crate::sql::Ident;
@@ -56,6 +56,26 @@ impl Cx<'_, '_> {
                 self.govern(policy, PolicyOrDefault::Real(found), Some(service))
             }
         }
+    }
+
+    /// CREATE ROLE: of an OS user or group that is there.
+    pub(super) fn create_role(
+        &self,
+        role: &Ident<'_>,
+        if_not_exists: bool,
+    ) -> Result<Action, Refusal> {
+        let folded = role.folded(self.dialect()).into_owned();
+        let wrong = match self.role(role) {
+            Ok(_) if if_not_exists => {
+                return Ok(Action::Nothing {
+                    status: format!("{folded} already exists, statement succeeded."),
+                });
+            }
+            Ok(_) => Wrong::ObjectExists(folded),
+            Err(wrong) if wrong.is_missing() => Wrong::NewRole(folded),
+            Err(wrong) => wrong,
+        };
+        Err(Refusal::of(self.statement, role.spot(), wrong))
     }
 
     /// DESC USER

@@ -105,6 +105,22 @@ pub(super) fn write_rule_statement(
         RuleStatement::Drop { if_exists, name } => {
             write!(f, "DROP NETWORK RULE {}{name}", exists(*if_exists))
         }
+        RuleStatement::Give {
+            name,
+            role,
+            current,
+        } => write!(
+            f,
+            "GRANT OWNERSHIP ON NETWORK RULE {name} TO ROLE {role}{}",
+            super::current_grants(*current)
+        ),
+        RuleStatement::References(name) => {
+            let function = "information_schema.network_rule_references";
+            write!(f, "SELECT * FROM TABLE({function}(network_rule_name => ")?;
+            string(f, &name.to_string(), Dialect::Snowflake)?;
+            f.write_str("))")
+        }
+        RuleStatement::ShowGrants(name) => write!(f, "SHOW GRANTS ON NETWORK RULE {name}"),
         RuleStatement::Describe(name) => write!(f, "DESC NETWORK RULE {name}"),
         RuleStatement::ShowCreate(name) => write!(f, "SHOW CREATE NETWORK RULE {name}"),
         RuleStatement::Show(show) => {
@@ -119,20 +135,13 @@ pub(super) fn write_rule_statement(
                 Some(RulesIn::Database(name)) => write!(f, " IN DATABASE {name}")?,
                 Some(RulesIn::Schema(name)) => write!(f, " IN SCHEMA {name}")?,
             }
-            if let Some(start) = &show.starts_with {
-                f.write_str(" STARTS WITH ")?;
-                string(f, &start.text(), Dialect::Snowflake)?;
-            }
-            match show.limit {
-                Some(limit) => write!(f, " LIMIT {limit}"),
-                None => Ok(()),
-            }
+            super::write_page(f, show.starts_with.as_ref(), show.limit.as_ref())
         }
     }
 }
 
 fn write_create(f: &mut fmt::Formatter<'_>, create: &CreateRule<'_>) -> fmt::Result {
-    let replace = if create.or_replace { "OR REPLACE " } else { "" };
+    let replace = super::or_what(create.or_replace, create.or_alter);
     let exists = match create.if_not_exists {
         true => "IF NOT EXISTS ",
         false => "",

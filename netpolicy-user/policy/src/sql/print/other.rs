@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::super::{
-    CatalogQuery, CurrentGrants, Dialect, GrantClause, GrantedRight, GrantsOf, Ident, Verb,
+    CatalogQuery, CurrentGrants, Dialect, GrantClause, GrantedRight, GrantsOf, Ident, Limit,
+    Literal, RULE_NAME, Relation, Variable, VariableValue, Verb,
 };
 use super::string;
 
@@ -15,7 +16,30 @@ pub(super) fn write_other(
 ) -> fmt::Result {
     match verb {
         Verb::DescribeUser(service) => write!(f, "DESC USER {service}"),
-        Verb::RequesterAddress => f.write_str("SELECT CURRENT_IP_ADDRESS()"),
+        Verb::SelectRequester(asked) => {
+            f.write_str("SELECT ")?;
+            for (index, function) in asked.iter().enumerate() {
+                write!(f, "{}{}()", comma(index), function.name())?;
+            }
+            Ok(())
+        }
+        Verb::PolicyReferences(name) => {
+            let text = name.to_string();
+            f.write_str(
+                "SELECT * FROM TABLE(information_schema.policy_references(policy_name => ",
+            )?;
+            string(f, &text, dialect)?;
+            f.write_str("))")
+        }
+        Verb::Variables(variables) => write_variables(f, variables),
+        Verb::ShowSetting(setting) => write!(f, "SHOW {}", setting.name()),
+        Verb::CreateRole {
+            if_not_exists,
+            role,
+        } => {
+            let exists = if *if_not_exists { "IF NOT EXISTS " } else { "" };
+            write!(f, "CREATE ROLE {exists}{role}")
+        }
         Verb::Session { text, .. } => f.write_str(text),
         Verb::Select(query) => write_query(f, query, dialect),
         Verb::ShowGrants(of) => match of {
@@ -42,6 +66,34 @@ pub(super) fn write_other(
     }
 }
 
+fn write_variables(f: &mut fmt::Formatter<'_>, variables: &[Variable<'_>]) -> fmt::Result {
+    let is_set = variables.iter().all(|variable| variable.value.is_some());
+    let (open, close) = match variables {
+        [_] => ("", ""),
+        _ => ("(", ")"),
+    };
+    write!(f, "{} {open}", if is_set { "SET" } else { "UNSET" })?;
+    for (index, variable) in variables.iter().enumerate() {
+        write!(f, "{}{}", comma(index), variable.name)?;
+    }
+    f.write_str(close)?;
+    if !is_set {
+        return Ok(());
+    }
+    write!(f, " = {open}")?;
+    let values = variables
+        .iter()
+        .filter_map(|variable| variable.value.as_ref());
+    for (index, value) in values.enumerate() {
+        f.write_str(comma(index))?;
+        match value {
+            VariableValue::Number(text) => f.write_str(text)?,
+            value => string(f, &value.text(), Dialect::Snowflake)?,
+        }
+    }
+    f.write_str(close)
+}
+
 fn write_query(
     f: &mut fmt::Formatter<'_>,
     query: &CatalogQuery<'_>,
@@ -52,19 +104,27 @@ fn write_query(
         f.write_str("count(*)")?;
     }
     for (index, (column, label)) in query.columns.iter().enumerate() {
-        write!(f, "{}{column}", comma(index))?;
+        write!(f, "{}{}", comma(index), named(query, column))?;
         if let Some(label) = label {
             write!(f, " AS {label}")?;
         }
     }
-    write!(f, " FROM mz_internal.{}", query.relation.name())?;
+    match query.relation {
+        Relation::Joined => f.write_str(
+            " FROM mz_internal.mz_network_policy_rules r JOIN mz_internal.mz_network_policies p \
+             ON r.policy_id = p.id",
+        )?,
+        relation => write!(f, " FROM mz_internal.{}", relation.name())?,
+    }
     for (index, filter) in query.filters.iter().enumerate() {
         let and = if index == 0 { "WHERE" } else { "AND" };
-        write!(f, " {and} {} {} ", filter.column, filter.test)?;
+        let column = named(query, filter.column);
+        write!(f, " {and} {column} {} ", filter.test)?;
         string(f, &filter.value.text(), dialect)?;
     }
     for (index, (column, descends)) in query.order.iter().enumerate() {
         let by = if index == 0 { " ORDER BY " } else { ", " };
+        let column = named(query, column);
         write!(f, "{by}{column}{}", if *descends { " DESC" } else { "" })?;
     }
     match query.limit {
@@ -73,8 +133,45 @@ fn write_query(
     }
 }
 
+/// A column, with its relation where two have one of its name.
+fn named<'c>(query: &CatalogQuery<'_>, column: &'c str) -> &'c str {
+    match (query.relation, column) {
+        (Relation::Joined, RULE_NAME) => "r.name",
+        (Relation::Joined, "name") => "p.name",
+        (_, column) => column,
+    }
+}
+
 fn comma(index: usize) -> &'static str {
     if index == 0 { "" } else { ", " }
+}
+
+/// `STARTS WITH` and `LIMIT` of Snowflake's SHOW.
+pub(super) fn write_page(
+    f: &mut fmt::Formatter<'_>,
+    starts_with: Option<&Literal<'_>>,
+    limit: Option<&Limit<'_>>,
+) -> fmt::Result {
+    if let Some(start) = starts_with {
+        f.write_str(" STARTS WITH ")?;
+        string(f, &start.text(), Dialect::Snowflake)?;
+    }
+    let Some(limit) = limit else { return Ok(()) };
+    write!(f, " LIMIT {}", limit.rows)?;
+    if let Some(from) = &limit.from {
+        f.write_str(" FROM ")?;
+        string(f, &from.text(), Dialect::Snowflake)?;
+    }
+    Ok(())
+}
+
+/// `{COPY | REVOKE} CURRENT GRANTS` behind GRANT OWNERSHIP.
+pub(super) fn current_grants(current: Option<CurrentGrants>) -> &'static str {
+    match current {
+        Some(CurrentGrants::Copy) => " COPY CURRENT GRANTS",
+        Some(CurrentGrants::Revoke) => " REVOKE CURRENT GRANTS",
+        None => "",
+    }
 }
 
 pub(super) fn write_grant(
@@ -119,9 +216,5 @@ pub(super) fn write_grant(
     for (index, name) in grant.roles.iter().enumerate() {
         write!(f, "{}{name}", comma(index))?;
     }
-    f.write_str(match grant.current {
-        Some(CurrentGrants::Copy) => " COPY CURRENT GRANTS",
-        Some(CurrentGrants::Revoke) => " REVOKE CURRENT GRANTS",
-        None => "",
-    })
+    f.write_str(current_grants(grant.current))
 }

@@ -229,9 +229,9 @@ fn statements() {
         ),
         (
             Snowflake,
-            "CREATE NETWORK POLICY n COMMENT = 'a\\q'",
+            "CREATE NETWORK POLICY n COMMENT = 'a\\x41'",
             37,
-            "unknown escape '\\q'",
+            "unknown escape '\\x'",
         ),
         (
             Snowflake,
@@ -283,9 +283,15 @@ fn statements() {
         ),
         (
             Snowflake,
-            "SHOW PARAMETERS LIKE 'timezone' IN ACCOUNT",
-            22,
-            "unknown parameter 'timezone'",
+            "DROP NETWORK RULE IDENTIFIER($x)",
+            30,
+            "Session variable '$X' does not exist",
+        ),
+        (
+            Snowflake,
+            "SET x = 1; DROP NETWORK POLICY IDENTIFIER($x)",
+            43,
+            "expected a name, found '1'",
         ),
         (
             Snowflake,

@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Deserialize;
 
-use super::document::{BYPASSES, CONFLICTING, NO_ROOM};
+use super::condition::IfMatch;
+use super::document::{BYPASSES, CONFLICTING, IF_MATCH, MISMATCH, NO_ROOM};
 use crate::agent::access::Caller;
 use crate::agent::access::Requester;
-use crate::agent::bypasses::view;
+use crate::agent::bypasses::{self, Revocation, view};
 use crate::agent::change::Consent;
 use crate::agent::error::AgentError;
 use crate::agent::http::app::App;
@@ -28,12 +29,13 @@ pub(super) async fn list(State(app): State<App>) -> Json<Vec<BypassView>> {
 /// Exempts a source for a time; one that is exempt already is so for the new time. A
 /// bypass that opens a scope to every source requires consent.
 #[utoipa::path(post, path = "/v1/bypasses", operation_id = "grantBypass", tag = BYPASSES,
-    params(ConsentQuery),
+    params(ConsentQuery, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     request_body(content = BypassRequest, description = "The source, and for how long it is exempt."),
     responses(
         (status = OK, body = BypassView, description = "The bypass, in force."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no service of this name."),
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
+        (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
         (status = INSUFFICIENT_STORAGE, body = ProblemDetails, description = NO_ROOM),
     )
 )]
@@ -41,12 +43,16 @@ pub(super) async fn grant(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Params(query): Params<ConsentQuery>,
+    IfMatch(revision): IfMatch,
     body: Body,
 ) -> Result<Json<BypassView>, AgentError> {
     let (request, _share) = body.parse::<BypassRequest>()?;
     let consent = Consent::of(query.opens.as_deref())?;
     let requester = Requester::here(caller);
-    let grant = move |writer: &mut Writer| writer.grant_bypass(&request, requester, consent);
+    let grant = move |writer: &mut Writer| {
+        writer.require_revision(revision, requester, &bypasses::granting(&request))?;
+        writer.grant_bypass(&request, requester, consent)
+    };
     let granted = app.supervisor.run(caller, grant);
     granted.await.map(Json)
 }
@@ -68,21 +74,29 @@ pub(super) struct RevokeParams {
 
 /// Takes an exemption away.
 #[utoipa::path(delete, path = "/v1/bypasses", operation_id = "revokeBypass", tag = BYPASSES,
-    params(RevokeParams),
+    params(RevokeParams, ("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = BypassView, description = "The bypass that was revoked."),
         (status = NOT_FOUND, body = ProblemDetails, description = "There is no such bypass."),
         (status = CONFLICT, body = ProblemDetails, description = CONFLICTING),
+        (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
     )
 )]
 pub(super) async fn revoke(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Params(params): Params<RevokeParams>,
+    IfMatch(revision): IfMatch,
 ) -> Result<Json<BypassView>, AgentError> {
     let requester = Requester::of(caller, params.from.as_deref())?;
     let revoke = move |writer: &mut Writer| {
         let service = params.service.as_deref();
+        let which = Revocation {
+            source: &params.source,
+            service,
+            force: params.force,
+        };
+        writer.require_revision(revision, requester, &bypasses::revoking(which))?;
         writer.revoke_bypass(&params.source, service, requester, params.force)
     };
     let revoked = app.supervisor.run(caller, revoke);

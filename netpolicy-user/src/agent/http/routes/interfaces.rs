@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::document::ENFORCEMENT;
+use super::condition::IfMatch;
+use super::document::{ENFORCEMENT, IF_MATCH, MISMATCH};
 use crate::agent::access::rights;
 use crate::agent::access::{Caller, Requester};
 use crate::agent::change::Consent;
@@ -50,17 +51,23 @@ pub(super) async fn detach(
 
 /// Filters the configured interfaces again; the names of those that are filtered.
 #[utoipa::path(post, path = "/v1/attach", operation_id = "attachInterfaces", tag = ENFORCEMENT,
-    responses((status = OK, body = Vec<String>, description = "Names of the interfaces that are filtered."))
+    params(("If-Match" = Option<String>, Header, description = IF_MATCH)),
+    responses(
+        (status = OK, body = Vec<String>, description = "Names of the interfaces that are filtered."),
+        (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
+    )
 )]
 pub(super) async fn attach(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    IfMatch(revision): IfMatch,
 ) -> Result<Json<Vec<String>>, AgentError> {
     require_admin(&app, caller, "attach")?;
     let requester = Requester::here(caller);
-    let attached = app
-        .supervisor
-        .run(caller, move |writer| writer.attach(requester));
+    let attached = app.supervisor.run(caller, move |writer| {
+        writer.require_revision(revision, requester, "attach")?;
+        writer.attach(requester)
+    });
     attached.await.map(Json)
 }
 

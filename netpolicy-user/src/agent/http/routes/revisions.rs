@@ -60,18 +60,22 @@ pub(super) async fn rollback(
 
 /// Confirms the unconfirmed change.
 #[utoipa::path(post, path = "/v1/confirm", operation_id = "confirmChange", tag = CHANGES,
+    params(("If-Match" = Option<String>, Header, description = IF_MATCH)),
     responses(
         (status = OK, body = PendingView, description = "The change that stays in force."),
         (status = NOT_FOUND, body = ProblemDetails, description = "No change waits for a confirmation."),
+        (status = PRECONDITION_FAILED, body = ProblemDetails, description = MISMATCH),
     )
 )]
 pub(super) async fn confirm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    IfMatch(present): IfMatch,
 ) -> Result<Json<PendingView>, AgentError> {
     let requester = Requester::here(caller);
-    let confirmed = app
-        .supervisor
-        .run(caller, move |writer| writer.confirm(requester));
+    let confirmed = app.supervisor.run(caller, move |writer| {
+        writer.require_revision(present, requester, "confirm")?;
+        writer.confirm(requester)
+    });
     confirmed.await.map(Json)
 }

@@ -69,6 +69,11 @@ impl<'t> RunningScript<'_, 't> {
             results.push(self.statement(&statement)?);
             return Ok(());
         }
+        // One revision closes the connections of all that it denies, or of none.
+        let pending = self.pending.as_ref();
+        if pending.is_some_and(|pending| pending.differs(&statement)) {
+            self.commit(results)?;
+        }
         if self.pending.is_none() {
             self.begin(results.len());
         }
@@ -162,7 +167,10 @@ impl<'t> RunningScript<'_, 't> {
             warnings: Vec::new(),
         };
         let action = format!("sql: {} as one", self.name.escape_debug());
-        self.make(applied, Instant::now(), &action, pending.force, pending.cut)
+        self.is_batch = self.batch == Batching::Bulk;
+        let made = self.make(applied, Instant::now(), &action, pending.force, pending.cut);
+        self.is_batch = false;
+        made
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::State;
 use crate::sql::Statement;
+use crate::sql::meaning::{cuts, makes_revisions};
 
 /// Which statements are made as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,4 +37,17 @@ pub(super) struct PendingChanges<'t> {
     pub(super) statements: Vec<Statement<'t>>,
     /// The number of the last statement that changes something.
     pub(super) last: Option<usize>,
+}
+
+impl PendingChanges<'_> {
+    /// Whether a statement that changes something closes connections by itself and what is
+    /// pending does not, or the reverse.
+    pub(super) fn differs(&self, statement: &Statement<'_>) -> bool {
+        let mut changing = self.statements.iter().filter(|s| makes_revisions(&s.verb));
+        let closes = |statement: &Statement<'_>| cuts(statement.dialect);
+        makes_revisions(&statement.verb)
+            && changing
+                .next()
+                .is_some_and(|pending| closes(pending) != closes(statement))
+    }
 }

@@ -14,18 +14,32 @@ use crate::sql::meaning::Privileged;
 pub(super) const EVERY_SOURCE: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 impl RunningScript<'_, '_> {
-    /// Grants or revokes privileges; the status.
+    /// Grants or revokes privileges, all or none; the status.
     pub(super) fn grants(
         &mut self,
         grants: Vec<Privileged>,
         is_grant: bool,
         action: &str,
     ) -> Result<String, AgentError> {
-        let mut status = String::new();
-        for grant in grants {
-            status = self.grant(grant, is_grant, action)?;
+        self.refuse_if_atomic(if is_grant { "GRANT" } else { "REVOKE" }, action)?;
+        let status = grants.first().map(|grant| grant.status.clone());
+        let requests = grants.into_iter().map(|grant| GrantRequest {
+            privilege: grant.privilege,
+            to: grant.to,
+            policy: grant.policy.map(|name| name.to_written().into_owned()),
+        });
+        let requests: Vec<_> = requests.collect();
+        let writer = &mut *self.writer;
+        if self.options.dry_run {
+            let verb = if is_grant { "grant" } else { "revoke" };
+            let caller = self.requester.caller;
+            rights::require(caller, writer.grants(), Privilege::Admin, verb)?;
+        } else if is_grant {
+            writer.grant(&requests, self.requester)?;
+        } else {
+            writer.revoke(&requests, self.requester)?;
         }
-        Ok(status)
+        Ok(self.tried(status.unwrap_or_default()))
     }
 
     /// Refuses a caller who may not revoke privileges.
@@ -38,35 +52,6 @@ impl RunningScript<'_, '_> {
             self.writer.audit_refusal(self.requester, action, error);
         }
         allowed
-    }
-
-    fn grant(
-        &mut self,
-        grant: Privileged,
-        is_grant: bool,
-        action: &str,
-    ) -> Result<String, AgentError> {
-        let verb = if is_grant { "grant" } else { "revoke" };
-        self.refuse_if_atomic(if is_grant { "GRANT" } else { "REVOKE" }, action)?;
-        let request = GrantRequest {
-            privilege: grant.privilege,
-            to: grant.to,
-            policy: grant.policy.map(|name| name.to_written().into_owned()),
-        };
-        let writer = &mut *self.writer;
-        if self.options.dry_run {
-            rights::require(
-                self.requester.caller,
-                writer.grants(),
-                Privilege::Admin,
-                verb,
-            )?;
-        } else if is_grant {
-            writer.grant(&request, self.requester)?;
-        } else {
-            writer.revoke(&request, self.requester)?;
-        }
-        Ok(self.tried(grant.status))
     }
 
     /// Exempts every source from a service's policies for a time; without a time: ends that.

@@ -96,15 +96,25 @@ fn grants_are_kept_once_and_go_with_their_entry() {
     let one = grant(Privilege::Attach, alice(), Some("Head Office"));
     let group = grant(Privilege::Read, Principal::Group("dba".into()), None);
     for grant in [&all, &one, &group, &one] {
-        store.put_grant(grant, &entry("grant")).unwrap();
+        store
+            .put_grants(&[(grant.clone(), entry("grant"))])
+            .unwrap();
     }
     drop(store);
     let mut store = SqliteStore::open(dir.path()).unwrap();
     let mut found = store.load().unwrap().grants;
     found.sort_by_key(|grant| (grant.to.to_string(), grant.policy.clone()));
     assert_eq!(found, [group.clone(), all.clone(), one.clone()]);
-    assert!(store.remove_grant(&all, &entry("revoke")).unwrap());
-    assert!(!store.remove_grant(&all, &entry("revoke")).unwrap());
+    let revoked = |grant: &Grant| (grant.clone(), entry("revoke"));
+    // One that is not there: neither goes.
+    let other = grant(Privilege::Admin, Principal::User("eve".into()), None);
+    assert!(
+        !store
+            .remove_grants(&[revoked(&all), revoked(&other)])
+            .unwrap()
+    );
+    assert!(store.remove_grants(&[revoked(&all)]).unwrap());
+    assert!(!store.remove_grants(&[revoked(&all)]).unwrap());
     let left = store.load().unwrap().grants;
     assert!(left.contains(&one) && left.contains(&group) && left.len() == 2);
     let actions = audit_log(&store, 10);

@@ -252,3 +252,32 @@ fn whole_family_of_a_network_rule_stands_for_what_is_not_allowed() {
     let two = with("one");
     assert!(denies(&two, "192.0.2.1") && !denies(&two, "::1"));
 }
+
+#[test]
+fn whole_family_is_refused_where_a_reference_or_the_entry_is_new() {
+    let mut forced = cx();
+    forced.force = true;
+    let state = after(&[
+        list("every", &["0.0.0.0/0"]),
+        list("some", &["192.0.2.1"]),
+        create("one", None, &["@some"]),
+        create("two", None, &["@some"]),
+    ]);
+    let refer = |policy: &str| Change::AlterReferences {
+        policy: policy.into(),
+        list: ListKind::Block,
+        edit: ReferenceEdit::Add {
+            lists: vec!["every".into()],
+        },
+    };
+    let state = state.apply(&refer("one"), &forced).unwrap().state;
+    // What was accepted stays, whatever else becomes of the list and the policy.
+    let edited = edit_list("every", edit(&["198.51.100.7"], &[]));
+    let state = state.apply(&edited, &cx()).unwrap().state;
+    // The reference is new, or the family.
+    let (message, kind) = refused(&state, &refer("two"));
+    assert!(message.contains("policy 'two' would deny every IPv4"), "{message}");
+    assert_eq!(kind, ErrorKind::Invalid);
+    let (message, _) = refused(&state, &edit_list("every", edit(&["::/0"], &[])));
+    assert!(message.contains("policy 'one' would deny every IPv6"), "{message}");
+}

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::*;
-use crate::model::{ChangeContext, evaluate};
+use crate::model::{ChangeContext, ModelErrors, evaluate};
 use crate::sql::Statements;
 
 mod across;
@@ -18,7 +18,9 @@ mod materialize;
 mod names;
 mod network_rules;
 mod rewriting;
+mod rule_statements;
 mod snowflake;
+mod variables;
 
 /// The user alice, the group dba, and one that is both.
 struct Few;
@@ -65,6 +67,10 @@ impl World {
     }
 
     fn apply(&mut self, changes: &[Change]) {
+        self.try_apply(changes).unwrap();
+    }
+
+    fn try_apply(&mut self, changes: &[Change]) -> Result<(), ModelErrors> {
         let cx = ChangeContext {
             now: Timestamp::UNIX_EPOCH,
             actor: "root",
@@ -74,9 +80,10 @@ impl World {
             },
             force: false,
         };
-        let applied = self.state.apply_all(changes, &cx).unwrap();
+        let applied = self.state.apply_all(changes, &cx)?;
         self.state = applied.state;
         self.warnings.extend(applied.warnings);
+        Ok(())
     }
 
     /// Carries out a script; what its last statement came to.
@@ -91,6 +98,7 @@ impl World {
                 roles: &Few,
                 grants: &self.grants,
                 address: Some([192, 0, 2, 7].into()),
+                user: "alice",
             };
             let action = plan(&statement, &scene)?;
             self.warnings.clear();

@@ -61,6 +61,43 @@ async fn change_for_another_revision_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_no_change_is_refused_for_another_revision_too() {
+    let mut agent = Agent::new();
+    agent.create("office", &[], &["192.0.2.0/24"]).await;
+    let grant = json!({"privilege": "create", "to": "user:root"}).to_string();
+    let bypass = json!({"source": "192.0.2.7", "minutes": 5}).to_string();
+    for (method, path, body) in [
+        ("POST", "/v1/grants", grant.as_str()),
+        ("DELETE", "/v1/grants?privilege=create&to=user:root", ""),
+        ("POST", "/v1/bypasses", bypass.as_str()),
+        ("DELETE", "/v1/bypasses?source=192.0.2.7", ""),
+        ("POST", "/v1/attach", ""),
+    ] {
+        for (if_match, expected) in [
+            ("\"0\"", StatusCode::PRECONDITION_FAILED),
+            ("1", StatusCode::BAD_REQUEST),
+            ("\"1\"", StatusCode::OK),
+        ] {
+            let headers = [("if-match", if_match)];
+            let response = agent
+                .send_with(0, method, path, &headers, body.to_owned().into())
+                .await;
+            assert_eq!(response.status(), expected, "{method} {path} {if_match}");
+        }
+    }
+    for (if_match, expected) in [
+        ("\"0\"", StatusCode::PRECONDITION_FAILED),
+        ("\"1\"", StatusCode::NOT_FOUND),
+    ] {
+        let headers = [("if-match", if_match)];
+        let response = agent
+            .send_with(0, "POST", "/v1/confirm", &headers, Body::empty())
+            .await;
+        assert_eq!(response.status(), expected, "nothing waits");
+    }
+}
+
+#[tokio::test]
 async fn rules_are_listed_in_parts_and_by_what_they_cover() {
     let mut agent = Agent::new();
     let block = [

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::access::OperatorOrigin;
+use crate::store::Outcome;
 
 /// A script that is so large that its statements are made as one where they can be.
 fn large(statements: &[&str]) -> String {
@@ -81,4 +82,58 @@ fn refusal_of_a_whole_batch_leaves_what_came_before_the_refused_statement() {
     let response = run_sql(&mut bench, &request(Lakehouse, &forced), requester, PLAIN);
     assert_eq!(response.results.len(), 1);
     assert_eq!(response.error.unwrap().line, 2);
+}
+
+#[test]
+fn refusal_of_a_batch_is_recorded_once() {
+    let mut bench = Bench::new();
+    let text = large(&[
+        "CREATE NETWORK POLICY block ALLOWED_IP_LIST=() BLOCKED_IP_LIST=('192.0.2.77')",
+        "CREATE NETWORK POLICY allow ALLOWED_IP_LIST=('10.0.0.1')",
+    ]);
+    let requester = Requester {
+        origin: OperatorOrigin::Said([192, 0, 2, 9].into()),
+        ..ROOT
+    };
+    let response = run_sql(&mut bench, &request(Lakehouse, &text), requester, PLAIN);
+    assert_eq!(response.error.unwrap().line, 2);
+    let log = bench.audit_log(9);
+    let told: Vec<_> = log
+        .iter()
+        .map(|entry| (entry.action.as_str(), entry.outcome))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("sql: CREATE NETWORK POLICY allow", Outcome::Refused),
+            ("sql: CREATE NETWORK POLICY block", Outcome::Done)
+        ]
+    );
+}
+
+#[test]
+fn statements_that_close_connections_are_not_made_with_others() {
+    let mut bench = Bench::new();
+    let text = large(&[
+        OFFICE,
+        "SET dialect = snowflake",
+        "CREATE NETWORK POLICY closing ALLOWED_IP_LIST=('192.0.2.1')",
+        "ALTER ACCOUNT SET NETWORK_POLICY = closing",
+        "SET dialect = lakehouse",
+        "CREATE NETWORK POLICY other BLOCKED_IP_LIST=('192.0.2.2')",
+    ]);
+    let response = ok(&mut bench, Lakehouse, &text);
+    let made: Vec<_> = response
+        .results
+        .iter()
+        .filter_map(|result| {
+            let changed = result.changed.as_ref()?;
+            let existing = changed.clients.as_ref().map(|clients| clients.existing);
+            Some((changed.revision, existing.unwrap_or_default()))
+        })
+        .collect();
+    assert_eq!(
+        made,
+        [(1, Existing::Keep), (2, Existing::Cut), (3, Existing::Keep)]
+    );
 }

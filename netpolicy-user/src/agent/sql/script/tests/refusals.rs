@@ -257,3 +257,30 @@ fn refusals_of_whole_scripts_and_of_bypasses_are_audited_and_trials_are_not() {
         );
     }
 }
+
+#[test]
+fn privileges_of_one_statement_are_granted_and_revoked_all_or_none() {
+    let mut bench = Bench::new();
+    ok(
+        &mut bench,
+        Snowflake,
+        "GRANT CREATE NETWORK POLICY, ATTACH POLICY ON ACCOUNT TO ROLE root",
+    );
+    assert_eq!(bench.writer.grants().len(), 2);
+    ok(
+        &mut bench,
+        Materialize,
+        "REVOKE CREATENETWORKPOLICY ON SYSTEM FROM root; GRANT CREATENETWORKPOLICY ON SYSTEM TO daemon",
+    );
+    // The second one was not granted: the first one stays.
+    let text = "REVOKE CREATENETWORKPOLICY ON SYSTEM FROM daemon, root";
+    let error = run(&mut bench, Materialize, text).error.unwrap();
+    assert_eq!(error.status, 404, "{error:?}");
+    assert_eq!(bench.writer.grants().len(), 2);
+    let log = bench.audit_log(1);
+    assert_eq!(log[0].outcome, Outcome::Refused);
+    assert_eq!(
+        log[0].action,
+        "revoke create to user:daemon; revoke create to user:root"
+    );
+}

@@ -10,6 +10,72 @@ const MANAGE: &str = "Lakehouse manual, om-network-policy";
 const SKILLS: &str = "vendor's skills, commits 9263368, ceab2d5, 2cea466";
 
 pub(super) fn rows() -> Vec<CorpusRow> {
+    [single(), examples(), wrong()].concat()
+}
+
+/// Examples of the manual's pages, and what scripts have around them.
+fn examples() -> Vec<CorpusRow> {
+    [
+        taken(
+            MANUAL,
+            Taken,
+            &[
+                "CREATE NETWORK POLICY policy1\n  ALLOWED_IP_LIST = ('192.168.11.1','192.168.11.2','10.0.0.1/24')\n  BLOCKED_IP_LIST = ('192.168.11.99');",
+                "CREATE NETWORK POLICY policy1\nBLOCKED_IP_LIST = ('192.168.11.99');",
+                "ALTER NETWORK POLICY office SET\nALLOWED_IP_LIST = ('192.168.11.100');",
+                "ALTER NETWORK POLICY office SET\nALLOWED_IP_LIST = ('192.168.11.1')\nBLOCKED_IP_LIST = ('192.168.11.99');",
+                "-- Update the allowlist\nALTER NETWORK POLICY office\n  SET ALLOWED_IP_LIST = ('192.168.11.1')\n      BLOCKED_IP_LIST = ('192.168.11.99');",
+                "ALTER NETWORK POLICY office SET ALLOWED_IP_LIST = ()",
+                "ALTER NETWORK POLICY IF EXISTS old_policy INACTIVATE;",
+                "DROP NETWORK POLICY IF EXISTS old_policy;",
+                "DESC NETWORK POLICY policy_name;",
+            ],
+        ),
+        taken(
+            SKILLS,
+            Taken,
+            &[
+                "CREATE NETWORK POLICY strict_policy\n  ALLOWED_IP_LIST = ('10.0.0.0/8')\n  BLOCKED_IP_LIST = ('10.0.1.100')\n  COMMENT 'strict access control'",
+                "ALTER NETWORK POLICY office ACTIVATE; SHOW NETWORK POLICY; DESC NETWORK POLICY office;",
+            ],
+        ),
+        taken(
+            SKILLS,
+            Noted,
+            &[
+                "USE SCHEMA my_schema;",
+                "USE VCLUSTER default_ap;",
+                "SET cz.sql.compaction.after.commit = true;",
+                "ALTER USER pg SET DEFAULT_VCLUSTER = default_ap",
+            ],
+        ),
+    ]
+    .concat()
+}
+
+fn wrong() -> Vec<CorpusRow> {
+    refused(
+        MANUAL,
+        &[
+            (
+                "ALTER NETWORK POLICY office\n  ALLOWED_IP_LIST = ('10.0.0.0/8', '172.16.0.0/12')",
+                "SET",
+            ),
+            ("ALTER NETWORK POLICY office SET COMMENT 'c'", "SET COMMENT"),
+            (
+                "CREATE NETWORK POLICY p_5 BLOCKED_IP_LIST = ('0.0.0.0/0')",
+                "0.0.0.0/0",
+            ),
+            ("CREATE NETWORK POLICY p_5 ACTIVATE", "ALLOWED_IP_LIST"),
+            (
+                "CREATE NETWORK POLICY p_5 ALLOWED_IP_LIST = ('10.0.0.0/33')",
+                "33",
+            ),
+        ],
+    )
+}
+
+fn single() -> Vec<CorpusRow> {
     vec![
         (
             MANUAL,

@@ -147,13 +147,13 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             MANUAL,
             "ALTER NETWORK POLICY mypolicy SET TAG cost_center = 'a'",
             Takes,
-            Refused("TAG"),
+            Noted,
         ),
         (
             MANUAL,
             "ALTER NETWORK POLICY mypolicy UNSET TAG cost_center",
             Takes,
-            Refused("TAG"),
+            Noted,
         ),
         (MANUAL, "DROP NETWORK POLICY mypolicy", Takes, Taken),
         (
@@ -262,7 +262,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             SNOWDDL,
             "SHOW NETWORK POLICIES LIKE 'DEV\\_\\_%'",
             Takes,
-            Refused("escape"),
+            Taken,
         ),
         (
             SNOWDDL,

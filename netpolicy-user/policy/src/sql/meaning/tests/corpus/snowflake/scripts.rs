@@ -20,12 +20,6 @@ pub(super) fn rows() -> Vec<CorpusRow> {
         (GUIDE, "SELECT CURRENT_IP_ADDRESS()", Takes, Taken),
         (
             SCRIPTS,
-            "SELECT CURRENT_ROLE()",
-            Takes,
-            Refused("expected CREATE"),
-        ),
-        (
-            SCRIPTS,
             "// attach it to the account\nALTER ACCOUNT SET NETWORK_POLICY = mypolicy",
             Takes,
             Taken,
@@ -36,7 +30,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             Takes,
             Taken,
         ),
-        (SCRIPTS, "SET my_ip = '10.0.0.1'", Takes, Refused("DIALECT")),
+        (SCRIPTS, "SET my_ip = '10.0.0.1'", Takes, Taken),
         (
             SCRIPTS,
             "CREATE NETWORK POLICY IF NOT EXISTS OFFICE_POLICY ALLOWED_IP_LIST = ('203.0.113.0/24', '198.51.100.0/24') BLOCKED_IP_LIST = ()",
@@ -61,12 +55,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             Takes,
             Taken,
         ),
-        (
-            SCRIPTS,
-            "CREATE DATABASE security_db",
-            Takes,
-            Refused("NETWORK"),
-        ),
+        (SCRIPTS, "CREATE DATABASE security_db", Takes, Noted),
         (SCRIPTS, "SHOW USERS", Takes, Refused("NETWORK")),
         (
             SCRIPTS,

@@ -86,7 +86,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             PARAMETERS,
             "SHOW PARAMETERS LIKE 'TIMEZONE' IN ACCOUNT",
             Takes,
-            Refused("unknown parameter"),
+            Taken,
         ),
         (
             PARAMETERS,
@@ -110,7 +110,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             PARAMETERS,
             "ALTER ACCOUNT SET TIMEZONE = 'UTC'",
             Takes,
-            Refused("no such parameter"),
+            Noted,
         ),
         (
             PARAMETERS,
@@ -121,7 +121,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
         (
             PARAMETERS,
             "ALTER ACCOUNT SET NETWORK_POLICY = none_such",
-            Refuses,
+            Takes,
             Taken,
         ),
         (
@@ -146,7 +146,7 @@ pub(super) fn rows() -> Vec<CorpusRow> {
             PARAMETERS,
             "CREATE POSTGRES INSTANCE i COMPUTE_FAMILY = 'STANDARD_M' NETWORK_POLICY = mypolicy",
             Takes,
-            Refused("ports"),
+            Noted,
         ),
         (PARAMETERS, "DESC USER pg", Takes, Taken),
         (PARAMETERS, "DESCRIBE USER pg", Takes, Taken),
