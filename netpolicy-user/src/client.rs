@@ -6,6 +6,7 @@
 mod bypasses;
 mod error;
 mod events;
+mod feeds;
 mod http;
 mod safety;
 mod sql;

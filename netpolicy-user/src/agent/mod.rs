@@ -11,7 +11,8 @@
 //! | `in_force` | what is, or should be, in force | nothing |
 //! | `progress` | what the writer is doing | nothing |
 //! | `memory` | the agent's own memory | nothing |
-//! | `snapshot` | what the writer publishes for all who only read | `held` |
+//! | `feeds` | what is known of feeds: read, refused, stale | nothing |
+//! | `snapshot` | what the writer publishes for all who only read | `feeds`, `held` |
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
 //! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
@@ -19,12 +20,12 @@
 //! | `confirm` | changes that are rolled back unless they are confirmed | `access`, `error`, `in_force` |
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `events` | denied attempts: ring buffer, names, listeners | `error`, `kernel`, `snapshot` |
-//! | `writer` | the single writer, and the queue to its thread | `access`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
+//! | `writer` | the single writer, and the queue to its thread | `access`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
-//! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `bypasses`, `change`, `confirm`, `error`, `events`, `feeds`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
 //! | `run` | the agent's run, from its locks to its last word | `events`, `http`, `kernel`, `next_boot`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
@@ -40,6 +41,7 @@ pub mod confirm;
 pub mod error;
 pub mod events;
 pub mod faults;
+pub mod feeds;
 pub mod guard;
 pub mod held;
 pub mod http;

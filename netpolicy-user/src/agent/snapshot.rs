@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
+use super::feeds::Feeds;
 use super::held::StoreHold;
 use crate::api::Detached;
 use crate::clock::Clock;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub bypasses: Vec<Bypass>,
     /// Privileges that were granted.
     pub grants: Vec<Grant>,
+    /// What is known of feeds.
+    pub feeds: Feeds,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
     /// Why the store waits for an acknowledgement.
@@ -64,6 +67,7 @@ impl Snapshot {
             clock: Clock::system(),
             bypasses: Vec::new(),
             grants: Vec::new(),
+            feeds: Feeds::default(),
             pending: None,
             held: None,
             interfaces: Vec::new(),

@@ -8,6 +8,7 @@ mod devices;
 mod diff;
 mod doctor;
 mod explain;
+mod feeds;
 mod lists;
 mod paged;
 mod problem;
@@ -27,6 +28,9 @@ pub use self::diff::DiffAnswer;
 pub use self::doctor::{DoctorLine, DoctorReport, Health};
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
+};
+pub use self::feeds::{
+    FEED_CONTENT, FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery,
 };
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
@@ -88,6 +92,9 @@ pub struct AgentStatus {
     /// The change that waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingView>,
+    /// Feeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feeds: Vec<FeedView>,
     /// Keys of the configuration whose new value requires a restart of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restart: Vec<String>,

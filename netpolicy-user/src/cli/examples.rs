@@ -1,5 +1,6 @@
 //! Examples of each command, which its help and the reference show.
 
+mod feed;
 mod list;
 mod policy;
 mod upkeep;
@@ -131,6 +132,7 @@ static EXAMPLES: [(&str, [&str; 2]); 17] = [
 fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
     EXAMPLES
         .iter()
+        .chain(&feed::FEED)
         .chain(&list::LIST)
         .chain(&policy::POLICY)
         .chain(&upkeep::UPKEEP)

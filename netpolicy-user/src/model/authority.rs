@@ -15,7 +15,11 @@ use super::error::{Excerpt, ModelError, Problem};
 use super::plan::{renamed, renamed_lists};
 use super::{Name, NamedList, Policy, State};
 
-/// What a user may be allowed to do. Each of them, and owning a policy, includes reading.
+/// The user who refreshes feeds, by the package; has the privilege `feed` without a grant.
+pub const FEED_USER: &str = "netpolicy-feed";
+
+/// What a user may be allowed to do. Each of them but `Feed`, and owning a policy, includes
+/// reading.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -29,17 +33,20 @@ pub enum Privilege {
     Attach,
     /// Grant and revoke bypasses.
     Bypass,
+    /// Hand over the content of feeds, and see which there are; nothing else.
+    Feed,
     /// See everything, the audit log included.
     Read,
 }
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Admin,
         Self::Create,
         Self::Attach,
         Self::Bypass,
+        Self::Feed,
         Self::Read,
     ];
 }
@@ -51,6 +58,7 @@ impl fmt::Display for Privilege {
             Self::Create => "create",
             Self::Attach => "attach",
             Self::Bypass => "bypass",
+            Self::Feed => "feed",
             Self::Read => "read",
         })
     }
@@ -193,6 +201,9 @@ impl Rights {
         if is_root {
             rights.granted.push((Privilege::Admin, None));
         }
+        if user == FEED_USER {
+            rights.granted.push((Privilege::Feed, None));
+        }
         for grant in grants {
             if rights.is(&grant.to) {
                 rights.granted.push((grant.privilege, grant.policy.clone()));
@@ -225,10 +236,11 @@ impl Rights {
         granted.any(|(granted, _)| [Privilege::Admin, privilege].contains(granted))
     }
 
-    /// Whether the caller may read: has any privilege, or owns a policy.
+    /// Whether the caller may read: has any privilege but `feed`, or owns a policy.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
-        !self.granted.is_empty()
+        let mut granted = self.granted.iter();
+        granted.any(|(privilege, _)| *privilege != Privilege::Feed)
             || state.policies.iter().any(|policy| self.owns(policy))
             || state.lists.iter().any(|list| self.owns_list(list))
     }

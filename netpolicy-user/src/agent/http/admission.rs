@@ -26,7 +26,8 @@ pub async fn authorize(
         let who = "an unknown caller".to_owned();
         return AgentError::NoRights { who }.into_response();
     };
-    if let Some(standing) = standing(&app, caller).await {
+    let found = standing(&app, caller).await;
+    if let Some(standing) = found.filter(|found| found.may_use(request.uri().path())) {
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(standing);
         return next.run(request).await;

@@ -20,6 +20,7 @@ use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
+use crate::agent::feeds::Feeds;
 use crate::agent::held::StoreHold;
 use crate::agent::in_force::InForce;
 use crate::agent::kernel::attach::SharedAttacher;
@@ -59,6 +60,7 @@ pub struct Writer {
     pub(super) in_force: InForce,
     pub(super) bypasses: Bypasses,
     pub(super) grants: Grants,
+    pub(super) feeds: Feeds,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) removed: Removed,
@@ -98,6 +100,7 @@ impl Writer {
             in_force: InForce::new(state, stored.revision, compiled, digest, 0),
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
+            feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             removed: Removed::default(),
@@ -259,11 +262,14 @@ impl Writer {
         snapshot.entries = now.entries;
         snapshot.bypasses = self.bypasses.to_vec();
         snapshot.grants = self.grants.to_vec();
+        snapshot.feeds = self.feeds.clone();
         snapshot.pending = self.confirmation.pending().cloned();
         snapshot.removed.clone_from(self.removed.names());
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         snapshot.faults = self.faults.lines(self.bypasses.fault());
+        let wall = self.settings.clock.wall();
+        snapshot.faults.extend(self.feeds.faults(&now.state, wall));
         snapshot.faults.extend(self.upkeep.held_store(now.revision));
         snapshot.held = self.upkeep.held();
         snapshot.faults.extend(self.kernel.private_pins());

@@ -5,6 +5,7 @@
 
 mod change;
 pub mod core;
+mod feeds;
 mod leftovers;
 mod reads;
 mod reconcile;

@@ -50,7 +50,7 @@ pub(super) fn read_text(
 ) -> Option<PolicyFile> {
     let (document, root) = TomlDocument::parse(text, report)?;
     let root =
-        TomlTable::root(&document, &root).with_keys(&["host", "service", "list", "policy"], report);
+        TomlTable::root(&document, &root).with_keys(&["host", "service", "list", "feed", "policy"], report);
     let mut reader = FileReader {
         document: &document,
         list_files: lists,
