@@ -35,8 +35,6 @@ pub mod rule;
 pub mod state;
 mod wording;
 
-#[cfg(test)]
-pub(crate) use apply::APPLIED;
 pub use apply::{Applied, ChangeContext};
 pub use authority::{FEED_USER, Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
