@@ -74,7 +74,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_name = "XX")]
     country: Vec<String>,
     /// Only entries of this autonomous system; may be repeated
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long = "as", value_name = "NUMBER")]
     asn: Vec<u32>,
     /// Only entries of this set, where there are several; may be repeated
     #[arg(long, value_name = "NAME")]

@@ -20,6 +20,9 @@ use crate::store::{FeedRecord, NamedFeedRecord};
 /// Characters of an error that are kept.
 const MAX_ERROR: usize = 500;
 
+/// How long a feed's first refresh may take.
+const FIRST_READ: Duration = Duration::from_secs(120);
+
 /// What is known of one feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedCondition {
@@ -163,19 +166,24 @@ fn fault(
             feed.source
         ));
     }
+    let waited = age(now, current_since(list, feed, condition));
+    if got.is_none() && waited > FIRST_READ {
+        return Some(format!(
+            "feed '{name}' has never been read: no process refreshes it; start \
+             netpolicy-feed.service"
+        ));
+    }
     if !is_stale(list, feed, condition, now) {
         return None;
     }
-    let since = in_words(age(now, current_since(list, feed, condition)));
+    let since = in_words(waited);
     let why = match error {
         Some((_, error)) => format!("the last refresh failed: {error}"),
         None => "no process refreshes it: start netpolicy-feed.service".to_owned(),
     };
-    let what = match got {
-        Some(_) => "was last current",
-        None => "was configured",
-    };
-    Some(format!("feed '{name}' is stale: it {what} {since} ago; {why}"))
+    Some(format!(
+        "feed '{name}' is stale: it was last current {since} ago; {why}"
+    ))
 }
 
 fn view(
@@ -236,9 +244,9 @@ mod tests {
     fn feed_is_stale_after_its_time_and_the_reason_is_said() {
         let (state, name) = state();
         let mut feeds = Feeds::default();
-        assert_eq!(feeds.faults(&state, at(10_800)), [""; 0]);
-        let found = feeds.faults(&state, at(10_801));
-        assert!(found[0].contains("configured 3 h ago") && found[0].contains("start netpolicy-feed"), "{found:?}");
+        assert_eq!(feeds.faults(&state, at(120)), [""; 0]);
+        let found = feeds.faults(&state, at(121));
+        assert!(found[0].contains("start netpolicy-feed"), "{found:?}");
 
         let (_, feed) = state.feeds().next().unwrap();
         feeds.of_mut(&name).record = Some(FeedRecord {
