@@ -3,10 +3,11 @@
 //! This is the crate's map, to be read first. The library holds everything; the binary
 //! `netpolicy` (`main.rs`) hands its arguments to [`cli`]. `ARCHITECTURE.md` in the
 //! workspace describes the design, `netpolicy-common` is what kernel and userspace
-//! share, and `netpolicy-ebpf` the program that judges packets. Two crates stand below
-//! `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which [`compiler`] and
-//! [`datapath`] build; and `netpolicy-flat`, the flat engine, which only `datapath/flat.rs`
-//! imports.
+//! share, and `netpolicy-ebpf` the program that judges packets. [`model`], [`sql`] and [`compiler`]
+//! are the crate `netpolicy-policy` in `netpolicy-user/policy/`, and appear here as modules. Two
+//! crates stand below `netpolicy-common/`: `netpolicy-prefixes`, sets of addresses, on which
+//! [`compiler`] and [`datapath`] build; and `netpolicy-flat`, the flat engine, which only
+//! `datapath/flat.rs` imports.
 //!
 //! A change goes one way:
 //!
@@ -47,13 +48,17 @@
 //!
 //! `tests/tests/architecture.rs` checks what a module must not import.
 
+#[cfg(test)]
+#[path = "../policy/src/model/arbitrary.rs"]
+#[allow(dead_code, reason = "the tests of `netpolicy-policy` use all of it")]
+mod arbitrary;
+
 pub mod agent;
 pub mod api;
 pub mod arrival;
 pub mod cli;
 pub mod client;
 pub mod clock;
-pub mod compiler;
 pub mod config;
 pub mod datapath;
 pub mod detach_marker;
@@ -61,11 +66,11 @@ pub mod doctor;
 pub mod early;
 pub mod exposure;
 pub mod local;
-pub mod model;
 pub mod netdev;
 pub mod output;
 pub mod recovery;
 pub mod selection;
 pub mod sockets;
-pub mod sql;
 pub mod store;
+
+pub use netpolicy_policy::{compiler, model, sql};

@@ -3,28 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
 /// What each module of a crate imports of the others.
 pub type Layering = BTreeMap<String, BTreeSet<String>>;
 
-/// The layering of a crate, by the files under its `src`; tests are left out.
+/// The layering of crates that appear as one, by the files under the `src` of each; tests are left
+/// out.
 ///
 /// # Errors
 /// A file cannot be read.
 ///
 /// # Panics
 /// A file is no Rust.
-pub fn layering(src: &Path) -> io::Result<Layering> {
-    let lib = fs::read_to_string(src.join("lib.rs"))?;
-    let modules = lib.lines().filter_map(|line| {
-        let name = line.strip_prefix("pub mod ")?.strip_suffix(';')?;
-        Some((name.to_owned(), BTreeSet::new()))
-    });
-    let mut layering: Layering = modules.collect();
-    add(src, src, &mut layering)?;
+pub fn layering(crates: &[PathBuf]) -> io::Result<Layering> {
+    let mut layering = Layering::new();
+    for src in crates {
+        let lib = fs::read_to_string(src.join("lib.rs"))?;
+        let modules = lib.lines().filter_map(|line| {
+            let name = line.strip_prefix("pub mod ")?.strip_suffix(';')?;
+            Some((name.to_owned(), BTreeSet::new()))
+        });
+        layering.extend(modules);
+    }
+    for src in crates {
+        add(src, src, &mut layering)?;
+    }
     Ok(layering)
 }
 

@@ -68,7 +68,8 @@ fn crate_directory(name: &str) -> Option<&'static str> {
         "netpolicy_ebpf" => Some("netpolicy-ebpf"),
         "netpolicy_flat" => Some("netpolicy-common/flat"),
         "netpolicy_prefixes" => Some("netpolicy-common/prefixes"),
-        "netpolicy_user" | "netpolicy" | "sql_memory" => Some("netpolicy-user"),
+        "netpolicy_policy" | "sql_memory" => Some("netpolicy-user/policy"),
+        "netpolicy_user" | "netpolicy" => Some("netpolicy-user"),
         "xtask" => Some("xtask"),
         _ => None,
     }

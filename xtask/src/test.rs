@@ -63,9 +63,10 @@ const ENGINE_TESTS: [(&str, &[&str]); 12] = [
 ];
 
 /// Test programs that take the longest, mostly waiting: started first.
-const LONGEST: [&str; 14] = [
+const LONGEST: [&str; 15] = [
     "bypass",
     "netpolicy_user",
+    "netpolicy_policy",
     "change_under_load",
     "store_loss",
     "drift",

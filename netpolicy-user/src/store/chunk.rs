@@ -165,8 +165,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::arbitrary::state;
     use crate::model::RuleList;
-    use crate::model::arbitrary::state;
     use crate::model::list::most_bytes;
 
     fn rule(i: u32) -> Rule {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use blocked::Blocked;
 use cpu::Cpu;
 use device::Device;
-use filter::Filter;
+use filter::{Filter, Hook};
 pub(crate) use filter::UNFILTERED_AGAIN;
 use postgres::{Cluster, Size};
 use rounds::{About, Metric, Plan, by_turns, tell};
@@ -134,6 +134,9 @@ const FULL: Plans = Plans {
     entries: 1_000_000,
 };
 
+/// For what a hundredth of a stream decides.
+const LONG_STREAM: Plan = plan(45, 1000);
+
 /// A part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
@@ -151,6 +154,9 @@ pub(crate) enum Part {
     Flood,
     /// Drop rates on one and two cores
     Drops,
+    /// One stream behind a veth pair, unfiltered and with netpolicy at tcx alone, in so many long
+    /// turns that a hundredth shows; 6 minutes, and run only if it is named
+    Stream,
 }
 
 impl Part {
@@ -194,6 +200,17 @@ pub(crate) fn run(report: &mut Report, is_quick: bool, parts: &[Part]) {
         // In force to the end.
         sites.iter().for_each(|site| site.check(&blocked));
     }
+    if parts.contains(&Part::Stream) {
+        let filters = [
+            Filter::Unfiltered,
+            Filter::UnfilteredAgain,
+            Filter::Netpolicy(Hook::Tcx),
+        ];
+        let sites = set_up(report, Device::Veth, &filters, &blocked);
+        report.progress("one stream, in long turns");
+        streams(report, Device::Veth, &sites, ONE_STREAM, LONG_STREAM);
+        sites.iter().for_each(|site| site.check(&blocked));
+    }
     if wants(Part::Drops) {
         let filters = filters(Device::Veth);
         drops::run(report, &filters, plans.entries, plans.drops);
@@ -230,31 +247,42 @@ fn about(device: Device) -> About {
 
 /// Streams, requests and new connections. What was asked for was asked for veth.
 fn traffic(report: &mut Report, device: Device, sites: &[Site], blocked: &Blocked, plan: Plan) {
-    let sites: Vec<&Site> = sites.iter().collect();
-    let filters: Vec<Filter> = sites.iter().map(|site| site.filter).collect();
     let is_asked = device == Device::Veth;
     report.progress(&format!("{}: streams", device.name()));
-    let mut measure = |transfers: [Transfer; 2]| {
-        let values = by_turns(&sites, plan.rounds, |site| {
-            transfers.map(|(_, direction, streams)| {
-                stream::gigabits(site, direction, streams, plan.turn)
-            })
-        });
-        let metrics = transfers.map(|(metric, ..)| metric.asked(is_asked));
-        tell(report, about(device), metrics, &filters, &values);
-    };
-    measure(ONE_STREAM);
+    streams(report, device, sites, ONE_STREAM, plan);
     if is_asked {
-        measure(EIGHT_STREAMS);
+        streams(report, device, sites, EIGHT_STREAMS, plan);
     }
     report.progress(&format!("{}: requests, new connections", device.name()));
     let sources = blocked.allowed(ALLOWED);
+    let sites: Vec<&Site> = sites.iter().collect();
+    let filters: Vec<Filter> = sites.iter().map(|site| site.filter).collect();
     let values = by_turns(&sites, plan.rounds, |site| {
         let [median, high] = request::latency(site, Cpu::Last, plan.turn);
         let connections = request::connections(site, &sources, plan.turn);
         [median, high, connections]
     });
     let metrics = SESSIONS.map(|metric| metric.asked(is_asked));
+    tell(report, about(device), metrics, &filters, &values);
+}
+
+/// Bulk transfers both ways.
+fn streams(
+    report: &mut Report,
+    device: Device,
+    sites: &[Site],
+    transfers: [Transfer; 2],
+    plan: Plan,
+) {
+    let is_asked = device == Device::Veth;
+    let sites: Vec<&Site> = sites.iter().collect();
+    let filters: Vec<Filter> = sites.iter().map(|site| site.filter).collect();
+    let values = by_turns(&sites, plan.rounds, |site| {
+        transfers.map(|(_, direction, streams)| {
+            stream::gigabits(site, direction, streams, plan.turn)
+        })
+    });
+    let metrics = transfers.map(|(metric, ..)| metric.asked(is_asked));
     tell(report, about(device), metrics, &filters, &values);
 }
 

@@ -1,8 +1,10 @@
 //! How source files look, and words that only some of them hold.
 
+use std::path::Path;
+
 use netpolicy_tests::binary::workspace;
 
-use super::{in_part, is_unit_test, sources};
+use super::{in_part, is_unit_test, sources, user_sources};
 
 /// Most lines of a file.
 const LONGEST: usize = 450;
@@ -12,13 +14,11 @@ const LONGEST: usize = 450;
 #[test]
 fn what_only_dialects_need_is_opaque_elsewhere() {
     const KNOW: &str = "model/compat.rs model/change.rs store/document.rs sql/meaning";
-    let src = workspace().join("netpolicy-user/src");
     let mut naming = Vec::new();
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+    for (name, text) in user_sources() {
         let names = text.contains("blocked_rest") || text.contains("default_dropped");
-        if names && !is_unit_test(&file) {
-            naming.push(name.to_owned());
+        if names && !is_unit_test(Path::new(&name)) {
+            naming.push(name);
         }
     }
     for name in &naming {
@@ -31,9 +31,7 @@ fn what_only_dialects_need_is_opaque_elsewhere() {
 
 #[test]
 fn only_one_file_makes_raw_system_calls() {
-    let src = workspace().join("netpolicy-user/src");
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().to_str().unwrap();
+    for (name, text) in user_sources() {
         if name != "datapath/sys.rs" {
             assert!(!text.contains("libc::syscall"), "{name}");
             assert!(!text.contains("SYS_bpf"), "{name}");

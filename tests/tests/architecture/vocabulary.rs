@@ -6,7 +6,7 @@ use netpolicy_tests::binary::workspace;
 use netpolicy_tests::wording::{Word, words};
 use syn::visit::{self, Visit};
 
-use super::sources;
+use super::{sources, user_sources};
 
 /// Crates of the workspace.
 const CRATES: [&str; 5] = [
@@ -110,10 +110,8 @@ fn comments_and_identifiers_use_the_fields_words() {
 
 #[test]
 fn types_of_one_crate_have_names_of_their_own() {
-    let src = workspace().join("netpolicy-user/src");
     let mut defined: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (file, text) in sources(&src) {
-        let name = file.strip_prefix(&src).unwrap().display().to_string();
+    for (name, text) in user_sources() {
         for of_type in types_in(&text) {
             defined.entry(of_type).or_default().insert(name.clone());
         }

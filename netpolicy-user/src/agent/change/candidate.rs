@@ -16,6 +16,12 @@ use crate::api::{Changed, Phase, Timing};
 use crate::compiler::{Effects, effects};
 use crate::model::{Applied, Change, ChangeContext, Principal, State, plan};
 
+#[cfg(test)]
+thread_local! {
+    /// How many changes this thread has applied.
+    pub(in crate::agent) static APPLIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Situation<'_> {
     /// Checks a change. What the caller sent is dropped here: it may hold
     /// tens of megabytes of text that the model has by then.
@@ -64,6 +70,8 @@ impl Situation<'_> {
             limits: self.limits,
             force,
         };
+        #[cfg(test)]
+        APPLIED.set(APPLIED.get() + changes.len());
         Ok(state.apply_all(changes, &cx)?)
     }
 

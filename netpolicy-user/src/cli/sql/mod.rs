@@ -11,6 +11,8 @@ pub(super) use syntax::statements;
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::context::Context;
 use super::failure::Exit;
 use super::input::Input;
@@ -27,7 +29,7 @@ them it is detected from the text where that is safe.
 A statement that fails ends the script; those before it stay, unless --atomic.")]
 pub(super) struct SqlArgs {
     /// Whose SQL it is: snowflake, materialize or lakehouse
-    #[arg(long, value_enum, value_name = "DIALECT", hide_possible_values = true)]
+    #[arg(long, value_parser = dialect_parser(), value_name = "DIALECT", hide_possible_values = true)]
     dialect: Option<Dialect>,
     /// A statement; several are carried out in their order, as one script
     #[arg(long, short, value_name = "STATEMENT")]
@@ -40,6 +42,11 @@ pub(super) struct SqlArgs {
     atomic: bool,
     #[command(flatten)]
     safety: Safety,
+}
+
+fn dialect_parser() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::ALL.map(Dialect::as_str))
+        .try_map(|name| name.parse::<Dialect>())
 }
 
 pub(super) async fn run(args: SqlArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {

@@ -11,7 +11,7 @@ use super::list::{self, Known, KnownChunks};
 use super::objects::memory::Memory;
 use super::objects::{self, ObjectId, ObjectKind};
 use super::*;
-use crate::model::arbitrary::state;
+use crate::arbitrary::state;
 use crate::model::list::CHUNK_BYTES;
 use crate::model::{AllowPart, MAX_COMMENT, Note, Rule, RuleList};
 

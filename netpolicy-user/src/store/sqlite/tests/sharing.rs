@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::model::arbitrary::cx;
+use crate::arbitrary::cx;
 use crate::model::{Change, ListEdit, ListInput};
 
 #[test]

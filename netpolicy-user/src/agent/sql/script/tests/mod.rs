@@ -1,9 +1,9 @@
 //! Scripts, over a fake kernel and a real store.
 
 use super::*;
+use crate::agent::change::candidate::APPLIED;
 use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, add_service, run_sql};
 use crate::api::SqlResponse;
-use crate::model::APPLIED;
 use crate::sql::Dialect;
 use crate::sql::Dialect::{Lakehouse, Materialize, Snowflake};
 

@@ -12,8 +12,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::rule::{Note, Spelling};
-use super::{
+use crate::model::rule::{Note, Spelling};
+use crate::model::{
     AllowPart, Binding, ChangeContext, Combine, Host, Limits, Mode, Name, NamedList, NetworkRule,
     Policy, PortSet, Rule, RuleList, Service, State,
 };
@@ -172,7 +172,7 @@ fn named_list() -> impl Strategy<Value = NamedList> {
 }
 
 fn list_name(number: usize) -> Name {
-    super::name::list_name(&format!("list-{number}")).unwrap()
+    crate::model::name::list_name(&format!("list-{number}")).unwrap()
 }
 
 fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {

@@ -190,7 +190,7 @@ impl NamedList {
     }
 
     /// Takes these entries in place of the present ones; they are known to be of its type.
-    pub(super) fn set_entries(&mut self, entries: RuleList) {
+    pub fn set_entries(&mut self, entries: RuleList) {
         let is_every = |rule: &Rule| rule.net.prefix_len() == 0;
         if self.rule.is_none() || !entries.iter().any(is_every) {
             if entries != self.entries {

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use netpolicy_user::sql::{Dialect, PolicyBody, Statements, Verb};
+use netpolicy_policy::sql::{Dialect, PolicyBody, Statements, Verb};
 
 struct Counting;
 

@@ -173,7 +173,10 @@ fn fault(text: &str, shortest: usize, hyphens: Hyphens) -> Option<NameProblem> {
 }
 
 /// Checks and folds a list's name, as it is written without the `@` of references.
-pub(super) fn list_name(text: &str) -> Result<Name, ModelError> {
+///
+/// # Errors
+/// As [`Name::new`].
+pub fn list_name(text: &str) -> Result<Name, ModelError> {
     Name::written(text, SHORTEST, Hyphens::Accepted)
 }
 

@@ -79,8 +79,6 @@ impl State {
         let mut state = self.clone();
         let mut warnings = Vec::new();
         for (change, done) in changes.iter().zip(1..) {
-            #[cfg(test)]
-            APPLIED.set(APPLIED.get() + 1);
             let mut report = Report::default();
             let mut worker = Worker {
                 state: &mut state,
@@ -97,12 +95,6 @@ impl State {
         }
         Ok(Applied { state, warnings })
     }
-}
-
-#[cfg(test)]
-thread_local! {
-    /// How many changes this thread has applied.
-    pub(crate) static APPLIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// A state that is being changed. Its methods give `None` after an error that leaves

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PAGE: &str = include_str!("../../../../../../docs/guide/sql/compatibility.md");
+const PAGE: &str = include_str!("../../../../../../../docs/guide/sql/compatibility.md");
 
 /// Statement and outcome of a table's row.
 fn row(line: &str) -> Option<(&str, &str)> {

@@ -34,8 +34,6 @@ pub mod rule;
 pub mod state;
 mod wording;
 
-#[cfg(test)]
-pub(crate) use apply::APPLIED;
 pub use apply::{Applied, ChangeContext};
 pub use authority::{Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
