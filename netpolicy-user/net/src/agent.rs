@@ -30,7 +30,6 @@ pub(crate) struct FeedState {
     pub(crate) entries: usize,
     pub(crate) fetched: Option<Timestamp>,
     pub(crate) checked: Option<Timestamp>,
-    pub(crate) failed: Option<Timestamp>,
     pub(crate) next: Option<Timestamp>,
     pub(crate) etag: Option<String>,
     pub(crate) last_modified: Option<String>,
@@ -117,14 +116,14 @@ impl AgentClient {
         Ok((feeds, seen))
     }
 
-    /// Hands content over.
+    /// Hands content over; the feed after it.
     pub(crate) fn put(
         &self,
         feed: &FeedState,
         content: &Canonical,
         validators: &Validators,
         next_in: Duration,
-    ) -> Result<(), AgentError> {
+    ) -> Result<FeedState, AgentError> {
         let query = ContentQuery {
             version: &feed.version,
             format: &content.format,
@@ -137,7 +136,7 @@ impl AgentClient {
         let query = query.map_err(|error| AgentError::Garbled(error.to_string()))?;
         let url = format!("{}/content?{query}", path(&feed.name));
         let request = self.agent.put(&url).content_type("text/plain");
-        self.answered(request.send(&content.lines)).map(drop)
+        self.feed(request.send(content.lines.as_str()))
     }
 
     /// Reports that a feed is current, or why it could not be refreshed.
@@ -146,7 +145,7 @@ impl AgentClient {
         feed: &FeedState,
         error: Option<&str>,
         next_in: Duration,
-    ) -> Result<(), AgentError> {
+    ) -> Result<FeedState, AgentError> {
         let report = serde_json::json!({
             "version": feed.version,
             "error": error,
@@ -154,7 +153,14 @@ impl AgentClient {
         });
         let url = format!("{}/report", path(&feed.name));
         let request = self.agent.post(&url).content_type("application/json");
-        self.answered(request.send(report.to_string())).map(drop)
+        self.feed(request.send(report.to_string()))
+    }
+
+    /// The feed that an answer describes.
+    fn feed(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<FeedState, AgentError> {
+        let mut answer = self.answered(answer)?;
+        let text = self.text(&mut answer)?;
+        serde_json::from_str(&text).map_err(|error| AgentError::Garbled(error.to_string()))
     }
 
     fn answered(

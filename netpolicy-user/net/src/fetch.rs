@@ -81,13 +81,8 @@ pub(crate) enum FetchError {
     #[error("it sends less than {SLOWEST} bytes a second")]
     Slow,
     /// It ended before its end.
-    #[error("it ended after {got} bytes, and {expected} were announced")]
-    Truncated {
-        /// Bytes that came.
-        got: u64,
-        /// Bytes that were announced.
-        expected: u64,
-    },
+    #[error("the connection ended before the content did: it is truncated")]
+    Truncated,
     /// The server cannot be reached, or does not speak HTTP.
     #[error("{0}")]
     Connection(String),
@@ -270,6 +265,7 @@ fn of_io(error: std::io::Error) -> FetchError {
     let inner = error.get_ref();
     match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(error) => FetchError::Tls(error.to_string()),
+        None if error.kind() == std::io::ErrorKind::UnexpectedEof => FetchError::Truncated,
         None => FetchError::Connection(error.to_string()),
     }
 }

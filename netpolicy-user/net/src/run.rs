@@ -39,7 +39,8 @@ enum Event {
     Ended {
         name: String,
         pause: Duration,
-        is_success: bool,
+        /// The feed after it, as the agent has it; `None`: it failed.
+        feed: Option<Box<FeedState>>,
     },
 }
 
@@ -92,10 +93,14 @@ pub(crate) fn run(socket: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
             Ok(Event::Ended {
                 name,
                 pause,
-                is_success,
+                feed: now,
             }) => {
-                if let Some((_, due)) = feeds.get_mut(&name) {
-                    due.ended(Instant::now(), pause, is_success);
+                if let Some((feed, due)) = feeds.get_mut(&name) {
+                    due.ended(Instant::now(), pause, now.is_some());
+                    // Requests and settings come by the other way.
+                    if let Some(now) = now.filter(|now| now.version == feed.version) {
+                        *feed = *now;
+                    }
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -159,37 +164,31 @@ fn start_due(
         thread::Builder::new()
             .name("refresh".to_owned())
             .spawn(move || {
-                let (pause, is_success) = refresh(&feed, &due, &client, &fetcher);
+                let (pause, feed) = refresh(&feed, &due, &client, &fetcher);
+                let feed = feed.map(Box::new);
                 // There is no receiver while the process ends.
-                let _ = sender.send(Event::Ended {
-                    name,
-                    pause,
-                    is_success,
-                });
+                let _ = sender.send(Event::Ended { name, pause, feed });
             })?;
     }
     Ok(())
 }
 
-/// Refreshes a feed, and tells the agent what came of it; how long to wait, and whether it
-/// succeeded.
+/// Refreshes a feed, and tells the agent what came of it; how long to wait, and the feed after it
+/// if it succeeded.
 fn refresh(
     feed: &FeedState,
     due: &Due,
     client: &AgentClient,
     fetcher: &Fetcher,
-) -> (Duration, bool) {
+) -> (Duration, Option<FeedState>) {
     let settings = &feed.settings;
     let pause = due.pause(settings, true);
     let name = &feed.name;
     match try_refresh(feed, client, fetcher, pause) {
-        Ok(Some(entries)) => {
-            tracing::info!(feed = name, entries, "content handed over");
-            (pause, true)
-        }
-        Ok(None) => {
-            tracing::info!(feed = name, "current");
-            (pause, true)
+        Ok(now) => {
+            let entries = now.entries;
+            tracing::info!(feed = name, entries, "refreshed");
+            (pause, Some(now))
         }
         Err(error) => {
             let pause = due.pause(settings, false);
@@ -198,23 +197,23 @@ fn refresh(
             let is_heard = match error {
                 // It knows.
                 RefreshError::Agent(AgentError::Refused(_)) => Ok(()),
-                error => client.report(feed, Some(&error.to_string()), pause),
+                error => client.report(feed, Some(&error.to_string()), pause).map(drop),
             };
             if let Err(error) = is_heard {
                 tracing::warn!(feed = name, %error, "the failure could not be reported");
             }
-            (pause, false)
+            (pause, None)
         }
     }
 }
 
-/// Entries that were handed over; `None`: what is there is current.
+/// Fetches, and hands over what is new.
 fn try_refresh(
     feed: &FeedState,
     client: &AgentClient,
     fetcher: &Fetcher,
     pause: Duration,
-) -> Result<Option<usize>, RefreshError> {
+) -> Result<FeedState, RefreshError> {
     // Without content there is nothing to ask about.
     let known = feed.fetched.map(|_| Validators {
         etag: feed.etag.clone(),
@@ -223,15 +222,13 @@ fn try_refresh(
     let known = known.filter(|known| *known != Validators::default());
     match fetcher.fetch(&feed.settings, known.as_ref())? {
         Fetched::Unchanged => {
-            client.report(feed, None, pause)?;
-            Ok(None)
+            Ok(client.report(feed, None, pause)?)
         }
         Fetched::Content(bytes, validators) => {
             let before = feed.fetched.map(|_| feed.entries);
             let content = content::canonical(&feed.settings, &bytes, before)?;
             drop(bytes);
-            client.put(feed, &content, &validators, pause)?;
-            Ok(Some(content.entries))
+            Ok(client.put(feed, &content, &validators, pause)?)
         }
     }
 }
@@ -247,6 +244,10 @@ fn follow(client: &AgentClient, sender: &Sender<Event>) {
                     tracing::info!("the agent answers again");
                 }
                 failures = 0;
+                if now.is_none() {
+                    // Without it the agent would be asked all the time.
+                    thread::sleep(LOOK);
+                }
                 seen = now;
                 if sender.send(Event::Feeds(feeds)).is_err() {
                     return;

@@ -110,7 +110,6 @@ mod tests {
             entries: 0,
             fetched: None,
             checked: None,
-            failed: None,
             next: None,
             etag: None,
             last_modified: None,

@@ -384,8 +384,7 @@ fn wrong(key: &'static str, found: &str, expected: &'static str) -> Problem {
 impl State {
     /// The lists that are feeds.
     pub fn feeds(&self) -> impl Iterator<Item = (&NamedList, &Feed)> {
-        let feed = |list: &'_ NamedList| -> bool { list.feed.is_some() };
-        let lists = self.lists.iter().filter(move |list| feed(list));
+        let lists = self.lists.iter();
         lists.filter_map(|list| Some((list, list.feed.as_deref()?)))
     }
 

@@ -33,11 +33,7 @@ impl Writer {
         requester: Requester,
     ) -> Result<FeedView, AgentError> {
         let action = format!("feed {name}");
-        let what = "hand over the content of a feed";
-        if let Err(error) = self.may_feed(requester, what) {
-            self.audit_refusal(requester, &action, &error);
-            return Err(error);
-        }
+        self.may_feed(requester, &action, "hand over the content of a feed")?;
         let result = self.try_put_feed(name, content, query, own, requester);
         if let Err(error) = &result {
             if let Ok((name, _)) = self.feed_of(name, Some(&query.version)) {
@@ -67,8 +63,8 @@ impl Writer {
         let before = self.feed_list(&name).map(|list| list.entries.clone());
         let before = before.unwrap_or_default();
         let known = self.feeds.of(&name);
-        let got = known.and_then(|known| known.current(&feed));
-        feed.judge(content.nets(), got.map(|_| before.len()), own)
+        let is_known = known.is_some_and(|known| known.current(&feed).is_some());
+        feed.judge(content.nets(), is_known.then_some(before.len()), own)
             .map_err(|refusal| AgentError::BadRequest(refusal.to_string()))?;
         let entries = RuleList::renewed(&before, content.rules, &feed.source);
         let now = self.settings.clock.wall();
@@ -81,7 +77,7 @@ impl Writer {
             etag: query.etag.clone(),
             last_modified: query.last_modified.clone(),
         };
-        if entries.same_words(&before) && got.is_some() {
+        if entries.same_words(&before) && is_known {
             self.put_record(&name, record)?;
         } else {
             self.put_content(&name, &before, entries, record, started, requester)?;
@@ -186,7 +182,7 @@ impl Writer {
         report: &FeedReport,
         requester: Requester,
     ) -> Result<FeedView, AgentError> {
-        self.may_feed(requester, "report on a feed")?;
+        self.may_feed(requester, &format!("feed {name}"), "report on a feed")?;
         let (name, feed) = self.feed_of(name, Some(&report.version))?;
         let now = self.settings.clock.wall();
         match &report.error {
@@ -223,15 +219,22 @@ impl Writer {
         let rights = rights::of(requester.caller, &self.grants);
         let is_owner = self.feed_list(&name).is_some_and(|list| rights.owns_list(list));
         if !is_owner {
-            self.may_feed(requester, "refresh a feed of another owner")?;
+            let action = format!("refresh feed {name}");
+            self.may_feed(requester, &action, "refresh a feed of another owner")?;
         }
         self.feeds.of_mut(&name).requested += 1;
         self.publish();
         self.feed_view(&name)
     }
 
-    fn may_feed(&self, requester: Requester, what: &str) -> Result<(), AgentError> {
-        rights::require(requester.caller, &self.grants, Privilege::Feed, what)
+    fn may_feed(
+        &mut self,
+        requester: Requester,
+        action: &str,
+        what: &str,
+    ) -> Result<(), AgentError> {
+        let may = rights::require(requester.caller, &self.grants, Privilege::Feed, what);
+        may.inspect_err(|error| self.audit_refusal(requester, action, error))
     }
 
     /// A feed's name and settings, if they have that version.

@@ -63,7 +63,10 @@ pub(super) fn fill(
     Ok(())
 }
 
-/// Stores an update of a feed; the list that it has then, if that is new.
+/// A feed's new list, and the one before.
+pub(super) type Replaced = (Known, Option<ObjectId>);
+
+/// Stores an update of a feed; the list that it has then, if that is new, and the one before.
 ///
 /// # Errors
 /// Failures to write.
@@ -72,14 +75,16 @@ pub(super) fn update(
     known: &[Known],
     update: FeedUpdate<'_>,
     audit: Option<&AuditEntry>,
-) -> Result<Option<Known>, StoreError> {
-    let content = match update.content {
+) -> Result<Option<Replaced>, StoreError> {
+    let replaced = match update.content {
         None => None,
-        Some(content) => Some(list::put(&db, content, &KnownChunks::of(known))?),
+        Some(content) => {
+            let before = content_of(db, update.name)?;
+            let content = list::put(&db, content, &KnownChunks::of(known))?;
+            put(db, update.name, content.id)?;
+            Some((content, before))
+        }
     };
-    if let Some(content) = &content {
-        put(db, update.name, content.id)?;
-    }
     let record = serde_json::to_string(update.record).map_err(|error| StoreError::Unstorable {
         detail: error.to_string(),
     })?;
@@ -90,7 +95,7 @@ pub(super) fn update(
     if let Some(entry) = audit {
         super::audit::append(db, entry, None)?;
     }
-    Ok(content)
+    Ok(replaced)
 }
 
 /// What is known of all feeds that got anything.

@@ -370,9 +370,11 @@ impl Store for SqliteStore {
         self.known = known;
         let result = result.and_then(|content| self.committed().map(|()| content));
         match result {
-            Ok(content) => {
-                self.replaced += content.as_ref().map_or(0, |content| content.list.len());
-                self.known.extend(content);
+            Ok(None) => Ok(()),
+            Ok(Some((content, before))) => {
+                self.replaced += content.list.len();
+                self.known.retain(|known| Some(known.id) != before);
+                self.known.push(content);
                 Ok(())
             }
             Err(error) => {

@@ -133,7 +133,7 @@ pub(super) fn purpose(net: &IpNet) -> Option<&'static str> {
 
 /// What a network is for, if it lies in a range of special purpose, or holds one.
 #[must_use]
-pub fn special_purpose(net: &IpNet) -> Option<&'static str> {
+pub(in crate::model) fn special_purpose(net: &IpNet) -> Option<&'static str> {
     purpose(net).or_else(|| {
         let v4 = V4.iter().map(|(first, length, purpose)| {
             let first = IpAddr::from(Ipv4Addr::from(*first));
