@@ -73,6 +73,8 @@ pub struct Config {
     /// How often the agent compares the kernel with the desired state; at least a second.
     #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
+    /// Where commands look up `country:XX` and `as:NUMBER`. The agent does not read it.
+    pub geo_databases: Vec<PathBuf>,
 }
 
 /// The hook of an interface that runs the program.
@@ -168,6 +170,7 @@ impl Default for Config {
             events_per_second: DEFAULT_EVENTS_PER_SECOND,
             limits: Limits::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
+            geo_databases: Vec::new(),
         }
     }
 }
@@ -357,6 +360,9 @@ impl Config {
                 }),
             }
         }
+        if let Some(databases) = file.geo_databases {
+            self.geo_databases = databases;
+        }
         let limits = file.limits.unwrap_or_default();
         for (field, value) in [
             (&mut self.limits.policies, limits.policies),
@@ -402,6 +408,7 @@ struct File {
     engine: Option<EngineChoice>,
     events_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
+    geo_databases: Option<Vec<PathBuf>>,
     limits: Option<FileLimits>,
 }
 

@@ -132,6 +132,7 @@ fn applicable(running: &Config, wanted: &Config) -> Config {
         events_per_second: wanted.events_per_second,
         limits: wanted.limits,
         verify_interval: wanted.verify_interval,
+        geo_databases: wanted.geo_databases,
         ..running.clone()
     }
 }
