@@ -74,9 +74,9 @@ pub(crate) fn dist(args: &Args) -> Result<()> {
     }
     fs::create_dir_all(&release.out).context("make the packages' directory")?;
     let begun = Instant::now();
-    let binary = binary::stripped(&release)?;
-    let stage = stage::make(&release, &binary)?;
-    let made = packages::make(&release, &stage, &binary)?;
+    let binaries = binary::stripped(&release)?;
+    let stage = stage::make(&release, &binaries)?;
+    let made = packages::make(&release, &stage, &binaries)?;
     let took = begun.elapsed();
     if !args.no_check {
         check::check(&release, &stage, &made)?;

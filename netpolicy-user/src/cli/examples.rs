@@ -1,6 +1,7 @@
 //! Examples of each command, which its help and the reference show.
 
 mod bans;
+mod feed;
 mod list;
 mod policy;
 mod upkeep;
@@ -12,7 +13,7 @@ const HEADING: &str = "Examples:";
 
 /// Each command, by its words after `netpolicy`, and two command lines: those that no
 /// other table has.
-static EXAMPLES: [(&str, [&str; 2]); 17] = [
+static EXAMPLES: [(&str, [&str; 2]); 18] = [
     (
         "",
         [
@@ -25,6 +26,13 @@ static EXAMPLES: [(&str, [&str; 2]); 17] = [
         [
             "netpolicy apply -f policy.toml --dry-run",
             "netpolicy apply -f policy.toml --if-revision 41 --confirm-within 60s",
+        ],
+    ),
+    (
+        "import",
+        [
+            "netpolicy import drop_v4.json --list bad-hosts --apply",
+            "netpolicy import GeoLite2-Country.mmdb --country DE > germany.txt",
         ],
     ),
     (
@@ -132,6 +140,7 @@ static EXAMPLES: [(&str, [&str; 2]); 17] = [
 fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
     EXAMPLES
         .iter()
+        .chain(&feed::FEED)
         .chain(&list::LIST)
         .chain(&bans::BANS)
         .chain(&policy::POLICY)

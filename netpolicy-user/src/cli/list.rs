@@ -153,22 +153,22 @@ pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::R
         ListCommand::Show { name, filter } => return show(&name, &filter, cx).await,
         ListCommand::Create(args) => {
             let safety = args.safety.clone();
-            (create(*args)?, safety)
+            (create(*args, cx)?, safety)
         }
         ListCommand::Alter(args) => {
             let safety = args.safety.clone();
-            (alter(*args)?, safety)
+            (alter(*args, cx)?, safety)
         }
         ListCommand::Add(args) => {
             let args = *args;
             let safety = args.entries.safety.clone();
             let note = RuleNote::of(args.name, args.comment, args.until);
             note.check()?;
-            (edit(args.entries, Some(&note))?, safety)
+            (edit(args.entries, Some(&note), cx)?, safety)
         }
         ListCommand::Remove(args) => {
             let safety = args.safety.clone();
-            (edit(args, None)?, safety)
+            (edit(args, None, cx)?, safety)
         }
         ListCommand::Rename { name, to, safety } => (Change::RenameList { name, to }, safety),
         ListCommand::Owner { name, to, safety } => {
@@ -207,9 +207,10 @@ async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::
     Ok(Exit::Done)
 }
 
-fn create(args: CreateListArgs) -> anyhow::Result<Change> {
-    let mut input = Input::default();
-    let entries = input.list(args.entries, &args.file, args.list_options);
+fn create(args: CreateListArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
+    let options = args.list_options;
+    let mut input = Input::with_databases(&options.geo, &cx.config);
+    let entries = input.list(args.entries, &args.file, &options);
     input.check()?;
     Ok(Change::CreateList {
         name: args.name,
@@ -220,16 +221,16 @@ fn create(args: CreateListArgs) -> anyhow::Result<Change> {
     })
 }
 
-fn alter(args: AlterListArgs) -> anyhow::Result<Change> {
+fn alter(args: AlterListArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     let (s, options) = (args.set, args.list_options);
-    let mut input = Input::default();
+    let mut input = Input::with_databases(&options.geo, &cx.config);
     let entries = if s.clear {
         ListEdit::Any
     } else if s.set.is_empty() && s.set_file.is_empty() {
         ListEdit::Keep
     } else {
         ListEdit::Set {
-            list: input.list(s.set, &s.set_file, options),
+            list: input.list(s.set, &s.set_file, &options),
         }
     };
     input.check()?;
@@ -242,9 +243,10 @@ fn alter(args: AlterListArgs) -> anyhow::Result<Change> {
 }
 
 /// Adds entries, called so, or removes them.
-fn edit(args: EntriesArgs, add: Option<&RuleNote>) -> anyhow::Result<Change> {
-    let mut input = Input::default();
-    let entries = input.list(args.entries, &args.file, args.list_options);
+fn edit(args: EntriesArgs, add: Option<&RuleNote>, cx: &Context<'_>) -> anyhow::Result<Change> {
+    let options = args.list_options;
+    let mut input = Input::with_databases(&options.geo, &cx.config);
+    let entries = input.list(args.entries, &args.file, &options);
     input.check()?;
     let (add, remove) = match add {
         Some(note) => (note.on(entries), Default::default()),

@@ -23,12 +23,16 @@ mod examples;
 mod explain;
 mod export;
 mod failure;
+mod feed;
+mod geo;
 mod grant;
 mod history;
 mod host;
+mod import;
 mod input;
 mod lint;
 mod list;
+mod list_file;
 mod listing;
 mod monitor;
 mod policy;
@@ -130,6 +134,9 @@ enum ClientCommand {
     /// Create, change and show lists of addresses, which policies refer to as @NAME
     #[command(subcommand)]
     List(list::ListCommand),
+    /// List, show, refresh and test feeds: lists whose content comes from a URL or file
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
     /// Define services: named TCP ports with policies of their own
     #[command(subcommand)]
     Service(service::ServiceCommand),
@@ -142,6 +149,8 @@ enum ClientCommand {
     Unbind(bind::BindArgs),
     /// Apply a policy file as the whole desired state
     Apply(apply::ApplyArgs),
+    /// Read another program's address list, and print or apply it
+    Import(Box<import::ImportArgs>),
     /// Print the whole state as a policy file
     Export(export::ExportArgs),
     /// Run SQL: a file, statements, or an interactive prompt
@@ -220,7 +229,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let format = cli.global.output;
-    let exit = run(cli).unwrap_or_else(|error| {
+    let is_of_net = match &cli.command {
+        Command::Client(ClientCommand::Feed(command)) => command.is_of_net(),
+        _ => false,
+    };
+    let done = match is_of_net {
+        true => Err(feed::become_net(args.get(1..).unwrap_or_default()).into()),
+        false => run(cli),
+    };
+    let exit = done.unwrap_or_else(|error| {
         let exit = failure::exit_of(&error);
         if exit != Exit::Done {
             let _ = failure::report_in(format, &error, &mut io::stderr().lock());
@@ -295,7 +312,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let out = BufWriter::new(io::stdout());
     let mut out: Box<dyn Write> = match command {
         // A file of policies keeps what it holds; a terminal is not a file.
-        ClientCommand::Export(_) if !terminals.stdout => Box::new(out),
+        ClientCommand::Export(_) | ClientCommand::Import(_) if !terminals.stdout => Box::new(out),
         _ => Box::new(Escaped::new(out, format, wants_colour(terminals.stdout))),
     };
     let mut err = Escaped::new(io::stderr(), Format::Table, false);
@@ -326,11 +343,13 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Doctor(args) => doctor::run(args, cx).await,
         ClientCommand::Policy(command) => policy::run(command, cx).await,
         ClientCommand::List(command) => list::run(command, cx).await,
+        ClientCommand::Feed(command) => feed::run(command, cx).await,
         ClientCommand::Service(command) => service::run(command, cx).await,
         ClientCommand::Host(command) => host::run(command, cx).await,
         ClientCommand::Bind(args) => bind::bind(args, cx).await,
         ClientCommand::Unbind(args) => bind::unbind(args, cx).await,
         ClientCommand::Apply(args) => apply::run(args, cx).await,
+        ClientCommand::Import(args) => import::run(*args, cx).await,
         ClientCommand::Export(args) => export::run(&args, cx).await,
         ClientCommand::Sql(args) => sql::run(args, cx).await,
         ClientCommand::Confirm => history::confirm(cx).await,

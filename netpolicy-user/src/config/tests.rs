@@ -43,6 +43,7 @@ engine = "lpm"
 events_per_second = 7
 resets_per_second = 8
 verify_interval = "5m"
+geo_databases = ["/a/geo.mmdb"]
 [limits]
 policies = 3
 rules_per_list = 4
@@ -75,6 +76,7 @@ never = ["192.0.2.0/24", "2001:db8::7"]
                 never: vec!["192.0.2.0/24".into(), "2001:db8::7".into()],
             },
             verify_interval: Duration::from_secs(300),
+            geo_databases: vec!["/a/geo.mmdb".into()],
         }
     );
     assert_eq!(config.bans.never_banned().len(), 2);
@@ -184,7 +186,7 @@ fn all_errors_of_a_file_are_reported_in_its_order() {
             "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
             "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
             "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
-            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval or limits",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, resets_per_second, verify_interval, geo_databases or limits",
             "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
             "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
             "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
@@ -240,6 +242,7 @@ fn default_file_names_every_key_with_its_default() {
         events_per_second,
         resets_per_second,
         verify_interval,
+        geo_databases,
         limits,
         bans,
     } = toml::from_str(DEFAULT_TEXT).unwrap();
@@ -254,6 +257,7 @@ fn default_file_names_every_key_with_its_default() {
         events_per_second.is_some() && resets_per_second.is_some(),
         verify_interval.is_some() && bans.is_some(),
         policies.is_some() && rules_per_list.is_some(),
+        geo_databases.is_some(),
     ];
     assert_eq!(present, [true; 6]);
 }

@@ -14,7 +14,7 @@ use self::policy_test::StoredTest;
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, NamedList, NetworkRule, OnDeny,
+    AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule, OnDeny,
     Policy, PolicyCompat, PortSet, RuleList, Service, State,
 };
 
@@ -24,6 +24,8 @@ const FORMAT: u32 = 1;
 const WITH_LISTS: u32 = 2;
 /// The format of states with exceptions or policy tests.
 const WITH_EXCEPTIONS: u32 = 3;
+/// The format of states with feeds, whose content is elsewhere.
+const WITH_FEEDS: u32 = 4;
 
 /// A state without its rules.
 #[derive(Serialize, Deserialize)]
@@ -83,6 +85,8 @@ struct StoredNamedList {
     every: Option<HexId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network_rule: Option<NetworkRule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    feed: Option<Feed>,
     comment: Option<String>,
     owner: String,
     created: Timestamp,
@@ -158,11 +162,15 @@ impl Document {
                 entries,
                 every,
                 rule,
+                feed,
                 comment,
                 owner,
                 created,
                 altered,
             } = list;
+            // What a feed has is in the table of feeds.
+            let nothing = RuleList::default();
+            let entries = if feed.is_some() { &nothing } else { entries };
             Ok(StoredNamedList {
                 name: name.to_string(),
                 entries: HexId(put(entries)?),
@@ -171,6 +179,7 @@ impl Document {
                     false => Some(HexId(put(every)?)),
                 },
                 network_rule: rule.clone(),
+                feed: feed.as_deref().cloned(),
                 comment: comment.clone(),
                 owner: owner.clone(),
                 created: *created,
@@ -292,13 +301,19 @@ impl Document {
             format: u32,
         }
         let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if ![FORMAT, WITH_LISTS, WITH_EXCEPTIONS].contains(&head.format) {
+        if !(FORMAT..=WITH_FEEDS).contains(&head.format) {
             return Err(format!(
-                "its format is {}, expected {FORMAT} to {WITH_EXCEPTIONS}",
+                "its format is {}, expected {FORMAT} to {WITH_FEEDS}",
                 head.format
             ));
         }
         serde_json::from_slice(body).map_err(|error| error.to_string())
+    }
+
+    /// The names of its feeds.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = &str> {
+        let feeds = self.lists.iter().filter(|list| list.feed.is_some());
+        feeds.map(|list| list.name.as_str())
     }
 
     /// The lists that it names, some of them perhaps more than once.
@@ -331,6 +346,7 @@ impl Document {
                     Some(id) => list(id)?,
                 },
                 rule: stored.network_rule,
+                feed: stored.feed.map(Box::new),
                 comment: stored.comment,
                 owner: stored.owner,
                 created: stored.created,
@@ -414,7 +430,9 @@ impl Document {
 /// The first format that has room for what a state holds: earlier versions read what they can.
 fn format_of(state: &State) -> u32 {
     let mut policies = state.policies.iter();
-    if policies.any(Policy::has_exceptions) || !state.tests.is_empty() {
+    if state.lists.iter().any(|list| list.feed.is_some()) {
+        WITH_FEEDS
+    } else if policies.any(Policy::has_exceptions) || !state.tests.is_empty() {
         WITH_EXCEPTIONS
     } else if state.lists.is_empty() {
         FORMAT

@@ -4,7 +4,7 @@
 //! and its place, and [`evaluate`](evaluate()) says what the model means: slow and
 //! obviously right, the oracle that the compiler and the kernel are tested against.
 
-mod address;
+pub mod address;
 mod apply;
 #[cfg(test)]
 pub(crate) mod arbitrary;
@@ -19,6 +19,7 @@ pub mod effect;
 pub mod error;
 pub mod evaluate;
 pub mod explain;
+pub mod feed;
 pub mod file;
 pub mod item;
 pub mod known;
@@ -38,7 +39,7 @@ pub mod state;
 mod wording;
 
 pub use apply::{Applied, ChangeContext};
-pub use authority::{Grant, Principal, Privilege, Rights};
+pub use authority::{FEED_USER, Grant, Principal, Privilege, Rights};
 pub use bypass::{Bypass, parse_source};
 pub use change::{Change, ListEdit, ListInput, ReferenceEdit, SourceText};
 pub use compat::{HostCompat, PolicyCompat};
@@ -48,6 +49,7 @@ pub use effect::{Becomes, Effect, Opening};
 pub use error::{ErrorKind, ModelError, Place, Problem};
 pub use evaluate::{ListKind, ResolvedRule, RuleRef, Verdict, evaluate, evaluate_unclassified};
 pub use explain::{Explanation, explain};
+pub use feed::{Feed, FeedFilter, FeedRefusal, SpecialRanges};
 pub use item::Item;
 pub use known::KnownService;
 pub use lint::{Finding, lint};

@@ -33,6 +33,10 @@ impl Writer {
     ) -> Result<Changed, AgentError> {
         let proposal = proposal.into();
         let action = proposal.action();
+        let options = ChangeOptions {
+            by_files: proposal.replaces_by_files(),
+            ..options
+        };
         let result = self.attempt(proposal, requester, options);
         if let Err(error) = &result
             && !options.dry_run

@@ -75,6 +75,7 @@ fn status() -> Status {
             restart: Vec::new(),
             bypasses: 0,
             bans: BansStatus::default(),
+            feeds: Vec::new(),
             memory_bytes: 35 * 1024 * 1024,
         }),
         enforcement: Enforcement {

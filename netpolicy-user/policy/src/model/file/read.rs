@@ -49,7 +49,7 @@ pub(super) fn read_text(
     let (document, root) = TomlDocument::parse(text, report)?;
     let root =
         TomlTable::root(&document, &root).with_keys(
-            &["host", "service", "list", "policy", "test"],
+            &["host", "service", "list", "feed", "policy", "test"],
             report,
         );
     let mut reader = FileReader {
