@@ -136,7 +136,7 @@ fn other_encodings_and_binaries_are_named() {
             assert_eq!(detect(&wide), Err(Unrecognised::Utf16), "{name}");
         }
         let latin = [text.as_bytes(), b"# M\xfcnchen\n"].concat();
-        let line = u32::try_from(text.lines().count()).unwrap() + 1;
+        let line = u32::try_from(text.matches('\n').count()).unwrap() + 1;
         match detect(&latin) {
             Err(Unrecognised::NotUtf8 { place, byte: 0xfc }) => assert_eq!(place.line, line),
             other => panic!("{name}: {other:?}"),
@@ -223,7 +223,7 @@ fn ten_million_entries_are_refused_at_the_limit() {
         );
     };
     let none = Filter::default();
-    is_too_many(&many(10_000_000, |a| format!("{a}\n")), Format::Plain, &none);
+    is_too_many("192.0.2.1\n".repeat(10_000_000).as_bytes(), Format::Plain, &none);
     let fewer = 60_000;
     is_too_many(&many(fewer, |a| format!("add s {a}\n")), Format::IpsetSave, &none);
     is_too_many(&many(fewer, |a| format!("-A INPUT -s {a} -j DROP\n")), Format::IptablesSave, &none);

@@ -71,12 +71,12 @@ fn ipset_save_gives_elements_with_timeouts_comments_and_without_exceptions() {
     assert_eq!(
         shown(&reading),
         [
-            "2: 192.0.2.0/24 # a test net",
-            "3: 198.51.100.7",
-            "5: 203.0.113.0/25 # 203.0.113.0/24 without exceptions (nomatch)",
+            "2: 198.51.100.7",
+            "4: 203.0.113.0/25 # 203.0.113.0/24 without exceptions (nomatch)",
+            "5: 192.0.2.0/24 # a test net",
         ]
     );
-    assert_eq!(reading.entries[1].expires, Some(Duration::from_secs(599)));
+    assert_eq!(reading.entries[0].expires, Some(Duration::from_secs(599)));
     assert!(
         reading.notes.iter().any(|note| note.contains("1 exception was (nomatch) taken out")),
         "{:?}",
@@ -277,7 +277,7 @@ fn clouds_are_selected_by_service_and_region() {
 
     for name in ["Storage", "storage.westeurope", "AzureStorage"] {
         let azure = read_file("azure-tags.json", Format::AzureTags, &service(name));
-        assert_eq!(shown(&azure), ["29: 198.51.100.64/26 # Azure Storage.WestEurope"]);
+        assert_eq!(shown(&azure), ["30: 198.51.100.64/26 # Azure Storage.WestEurope"]);
     }
 
     let hooks = read_file("github-meta.json", Format::GithubMeta, &service("hooks"));
