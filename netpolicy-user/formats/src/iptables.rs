@@ -113,7 +113,7 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 rule.not_carried(|| {
                     format!("refers to the set {set} ({side}): import `ipset save {set}`")
                 });
-                // It judges by the source all the same.
+                // It judges by the source nevertheless.
                 if side == "src" {
                     rule.sources.push((set, at));
                 }

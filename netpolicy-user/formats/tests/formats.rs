@@ -2,67 +2,13 @@
 //! their documentation.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::path::PathBuf;
+mod common;
+
 use std::time::Duration;
 
-use netpolicy_formats::{Filter, Format, Problem, Reading, detect, read, write};
+use netpolicy_formats::{Filter, Format, Problem, Reading, read, write};
 
-fn file(name: &str) -> Vec<u8> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    fs::read(root.join("../../tests/corpus/formats").join(name)).unwrap()
-}
-
-fn set(names: &[&str]) -> Filter {
-    Filter {
-        set: names.iter().map(ToString::to_string).collect(),
-        ..Filter::default()
-    }
-}
-
-fn country(code: &str) -> Filter {
-    Filter {
-        country: vec![code.to_owned()],
-        ..Filter::default()
-    }
-}
-
-fn asn(number: u32) -> Filter {
-    Filter {
-        asn: vec![number],
-        ..Filter::default()
-    }
-}
-
-fn service(name: &str) -> Filter {
-    Filter {
-        service: vec![name.to_owned()],
-        ..Filter::default()
-    }
-}
-
-/// What a file gives: addresses with their comments and lines.
-fn shown(reading: &Reading) -> Vec<String> {
-    let entries = reading.entries.iter().map(|entry| {
-        let comment = entry.comment.as_deref();
-        let comment = comment.map_or_else(String::new, |comment| format!(" # {comment}"));
-        format!("{}: {}{comment}", entry.place.line, entry.net)
-    });
-    entries.collect()
-}
-
-fn read_file(name: &str, format: Format, filter: &Filter) -> Reading {
-    let bytes = file(name);
-    assert_eq!(detect(&bytes), Ok(format), "{name}");
-    let reading = read(None, &bytes, filter).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
-    assert_eq!(reading.format, format);
-    reading
-}
-
-fn errors(bytes: &[u8], filter: &Filter) -> Vec<String> {
-    let errors = read(None, bytes, filter).unwrap_err();
-    errors.iter().map(|error| error.of_file("f")).collect()
-}
+use common::{country, errors, file, read_file, service, set, shown};
 
 /// ipset 7.17.
 #[test]
@@ -93,7 +39,7 @@ fn ipset_save_gives_elements_with_timeouts_comments_and_without_exceptions() {
     let mix = read_file("ipset-save.txt", Format::IpsetSave, &set(&["mix"]));
     assert!(mix.entries.is_empty());
     assert!(
-        mix.left_out("f")[0].contains("f:7:8: set mix is of type hash:ip,port"),
+        mix.left_out("f")[0].contains("f:8:8: set mix is of type hash:ip,port"),
         "{:?}",
         mix.left_out("f")
     );
@@ -396,53 +342,6 @@ fn p2p_names_may_hold_colons() {
             "4: 2001:db8::1-2001:db8::ff # Six",
         ]
     );
-}
-
-/// By the documentation of GeoLite2, ip-location-db and IP2Location.
-#[test]
-fn csv_is_selected_by_country_and_autonomous_system() {
-    let geolite = read_file("geolite2-country.csv", Format::GeoCsv, &country("de"));
-    assert_eq!(shown(&geolite), ["5: 192.0.2.0/25 # DE", "7: 198.51.100.0/24 # DE"]);
-    let systems = read_file("geolite2-asn.csv", Format::GeoCsv, &asn(64500));
-    assert_eq!(shown(&systems), ["2: 192.0.2.0/24 # AS64500 Example, Inc."]);
-    let ranges = read_file("ip-location-country.csv", Format::GeoCsv, &country("DE"));
-    assert_eq!(
-        shown(&ranges),
-        [
-            "1: 192.0.2.0/24 # DE",
-            "3: 198.51.100.128-198.51.101.0 # DE",
-            "4: 2001:db8::/32 # DE",
-        ]
-    );
-    let numbers = read_file("ip2location.csv", Format::GeoCsv, &country("DE"));
-    assert_eq!(shown(&numbers), ["1: 192.0.2.0/24 # DE", "3: 203.0.113.0/24 # DE"]);
-
-    let without = String::from_utf8(file("geolite2-country.csv")).unwrap();
-    let blocks: Vec<_> = without.lines().skip(3).collect();
-    let found = errors(blocks.join("\n").as_bytes(), &country("DE"));
-    assert!(found[0].contains("put the file of locations before them"), "{found:?}");
-    let found = errors(&file("ip-location-country.csv"), &Filter::default());
-    assert!(found[0].contains("select with --country XX or --as NUMBER"), "{found:?}");
-    let found = errors(&file("ip-location-country.csv"), &country("XX"));
-    assert_eq!(found, ["f: no entry is selected by --country XX; there are: DE, FR"]);
-}
-
-/// GeoLite2 test databases of <https://github.com/maxmind/MaxMind-DB> (MIT or Apache-2.0).
-#[test]
-fn mmdb_is_selected_by_country_and_autonomous_system() {
-    let gb = read_file("GeoLite2-Country-Test.mmdb", Format::Mmdb, &country("GB"));
-    let nets: Vec<_> = gb.entries.iter().map(|entry| entry.net.to_string()).collect();
-    assert!(nets.contains(&"2.125.160.216/29".to_owned()), "{nets:?}");
-    assert!(!nets.iter().any(|net| net.starts_with("::ffff:")), "{nets:?}");
-    let system = read_file("GeoLite2-ASN-Test.mmdb", Format::Mmdb, &asn(15169));
-    assert!(
-        shown(&system).iter().all(|line| line.contains("AS15169 Google")),
-        "{:?}",
-        shown(&system)
-    );
-    assert!(!system.entries.is_empty());
-    let found = errors(&file("GeoLite2-ASN-Test.mmdb"), &country("GB"));
-    assert!(found[0].contains("autonomous systems, but no countries"), "{found:?}");
 }
 
 #[test]
