@@ -264,7 +264,10 @@ impl<'f> Collector<'f> {
 /// without its verdict.
 fn is_named(part: &str, wanted: &str) -> bool {
     let own = part.rsplit(' ').next().unwrap_or(part);
-    let chain = |name: &str| name.rsplit_once(':').is_some_and(|(chain, _)| chain == wanted);
+    let chain = |name: &str| {
+        name.rsplit_once(':')
+            .is_some_and(|(chain, _)| chain == wanted)
+    };
     part == wanted || own == wanted || chain(part) || chain(own)
 }
 

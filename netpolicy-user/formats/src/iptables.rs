@@ -53,7 +53,9 @@ pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
     }
     for (chain, count) in others {
         let rules = counted(count, "rule judges", "rules judge");
-        into.note(format!("{rules} by the source in chain {chain}: --set {chain} reads it"));
+        into.note(format!(
+            "{rules} by the source in chain {chain}: --set {chain} reads it"
+        ));
     }
 }
 
@@ -138,7 +140,10 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
 
 fn source_of(rule: &mut SourceRule, source: &str, at: Place) {
     // Contiguous masks are printed as lengths.
-    if source.split_once('/').is_some_and(|(_, mask)| mask.contains(['.', ':'])) {
+    if source
+        .split_once('/')
+        .is_some_and(|(_, mask)| mask.contains(['.', ':']))
+    {
         rule.not_carried(|| format!("has a mask with gaps ({source}), which no network has"));
     }
     rule.sources.push((source.to_owned(), at));

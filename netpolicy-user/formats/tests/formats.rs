@@ -24,7 +24,10 @@ fn ipset_save_gives_elements_with_timeouts_comments_and_without_exceptions() {
     );
     assert_eq!(reading.entries[0].expires, Some(Duration::from_secs(599)));
     assert!(
-        reading.notes.iter().any(|note| note.contains("1 exception was (nomatch) taken out")),
+        reading
+            .notes
+            .iter()
+            .any(|note| note.contains("1 exception was (nomatch) taken out")),
         "{:?}",
         reading.notes
     );
@@ -87,7 +90,10 @@ fn nft_text_and_json_give_the_same() {
             noted("198.51.100.7", "x, y { z")
         ]
     );
-    assert_eq!(chosen("bad6"), [plain("2001:db8::/32"), plain("2001:dba::1")]);
+    assert_eq!(
+        chosen("bad6"),
+        [plain("2001:db8::/32"), plain("2001:dba::1")]
+    );
     assert_eq!(
         chosen("input"),
         [
@@ -131,7 +137,11 @@ fn iptables_save_gives_sources_of_one_verdict() {
         errors(&bytes, &Filter::default()),
         ["f: has 2 chains: INPUT:drop (3 entries), INPUT:accept (1 entry); choose with --set NAME"]
     );
-    let drops = read_file("iptables-save.txt", Format::IptablesSave, &set(&["INPUT:drop"]));
+    let drops = read_file(
+        "iptables-save.txt",
+        Format::IptablesSave,
+        &set(&["INPUT:drop"]),
+    );
     assert_eq!(
         shown(&drops),
         [
@@ -150,11 +160,19 @@ fn iptables_save_gives_sources_of_one_verdict() {
     ] {
         assert!(left_out.contains(why), "{why}\n{left_out}");
     }
-    let accepts = read_file("iptables-save.txt", Format::IptablesSave, &set(&["INPUT:accept"]));
+    let accepts = read_file(
+        "iptables-save.txt",
+        Format::IptablesSave,
+        &set(&["INPUT:accept"]),
+    );
     assert_eq!(shown(&accepts), ["15: 10.9.0.0/16 # head \"office\" -j"]);
     let f2b = read_file("iptables-save.txt", Format::IptablesSave, &set(&["f2b"]));
     assert_eq!(shown(&f2b), ["18: 198.51.100.99"]);
-    let six = read_file("ip6tables-save.txt", Format::IptablesSave, &Filter::default());
+    let six = read_file(
+        "ip6tables-save.txt",
+        Format::IptablesSave,
+        &Filter::default(),
+    );
     assert_eq!(shown(&six), ["6: 2001:db8:bad::/48"]);
 }
 
@@ -185,9 +203,18 @@ fn drop_list_is_checked_against_its_metadata() {
     let text = String::from_utf8(file("drop-v4.json")).unwrap();
     let lines: Vec<_> = text.lines().collect();
     let found = errors(lines[..3].join("\n").as_bytes(), &Filter::default());
-    assert!(found[0].contains("ends too early: the last line"), "{found:?}");
-    let found = errors([lines[0], lines[3]].join("\n").as_bytes(), &Filter::default());
-    assert!(found[0].contains("3 records, of which 1 are there"), "{found:?}");
+    assert!(
+        found[0].contains("ends too early: the last line"),
+        "{found:?}"
+    );
+    let found = errors(
+        [lines[0], lines[3]].join("\n").as_bytes(),
+        &Filter::default(),
+    );
+    assert!(
+        found[0].contains("3 records, of which 1 are there"),
+        "{found:?}"
+    );
 }
 
 /// By the documentation of each, with documentation addresses.
@@ -202,7 +229,10 @@ fn clouds_are_selected_by_service_and_region() {
             "26: 2001:db8:a::/48 # AWS S3 eu-central-1",
         ]
     );
-    assert_eq!(aws.notes, ["1 entry stands there more than once and is taken once"]);
+    assert_eq!(
+        aws.notes,
+        ["1 entry stands there more than once and is taken once"]
+    );
     let both = Filter {
         region: vec!["eu-central-1".to_owned()],
         ..service("S3")
@@ -211,7 +241,9 @@ fn clouds_are_selected_by_service_and_region() {
     assert_eq!(some.entries.len(), 1);
     assert_eq!(
         errors(&file("aws-ip-ranges.json"), &service("S4")),
-        ["f: no entry is selected by --service S4; there are: AMAZON, EC2, S3, eu-central-1, us-east-1"]
+        [
+            "f: no entry is selected by --service S4; there are: AMAZON, EC2, S3, eu-central-1, us-east-1"
+        ]
     );
 
     let gcp = Filter {
@@ -219,28 +251,43 @@ fn clouds_are_selected_by_service_and_region() {
         ..Filter::default()
     };
     let gcp = read_file("gcp-cloud.json", Format::GcpRanges, &gcp);
-    assert_eq!(shown(&gcp), ["9: 2001:db8::/44 # Google Cloud europe-west3"]);
+    assert_eq!(
+        shown(&gcp),
+        ["9: 2001:db8::/44 # Google Cloud europe-west3"]
+    );
 
     for name in ["Storage", "storage.westeurope", "AzureStorage"] {
         let azure = read_file("azure-tags.json", Format::AzureTags, &service(name));
-        assert_eq!(shown(&azure), ["30: 198.51.100.64/26 # Azure Storage.WestEurope"]);
+        assert_eq!(
+            shown(&azure),
+            ["30: 198.51.100.64/26 # Azure Storage.WestEurope"]
+        );
     }
 
     let hooks = read_file("github-meta.json", Format::GithubMeta, &service("hooks"));
     assert_eq!(
         shown(&hooks),
-        ["5: 192.0.2.192/26 # GitHub hooks", "5: 2001:db8:d::/48 # GitHub hooks"]
+        [
+            "5: 192.0.2.192/26 # GitHub hooks",
+            "5: 2001:db8:d::/48 # GitHub hooks"
+        ]
     );
     let all = read_file("github-meta.json", Format::GithubMeta, &Filter::default());
     assert_eq!(all.entries.len(), 4);
 
-    let cloudflare = read_file("cloudflare-ips.json", Format::Cloudflare, &Filter::default());
+    let cloudflare = read_file(
+        "cloudflare-ips.json",
+        Format::Cloudflare,
+        &Filter::default(),
+    );
     assert_eq!(cloudflare.entries.len(), 3);
     let failed = br#"{"result":null,"success":false,"ipv4_cidrs":0}"#;
     assert!(errors(failed, &Filter::default())[0].contains("says that it failed"));
     assert_eq!(
         errors(&file("aws-ip-ranges.json"), &country("DE")),
-        ["f: ip-ranges.json of AWS has nothing that --country selects by; it knows --service and --region"]
+        [
+            "f: ip-ranges.json of AWS has nothing that --country selects by; it knows --service and --region"
+        ]
     );
 }
 
@@ -252,9 +299,20 @@ fn crowdsec_gives_bans_of_addresses_alone() {
         ("crowdsec.csv", Format::CrowdsecCsv),
     ] {
         let reading = read_file(name, format, &Filter::default());
-        let nets: Vec<_> = reading.entries.iter().map(|entry| entry.net.to_string()).collect();
-        assert_eq!(nets, ["203.0.113.9", "198.51.100.0/24", "192.0.2.7"], "{name}");
-        assert_eq!(reading.entries[2].comment.as_deref(), Some("cscli manual test"));
+        let nets: Vec<_> = reading
+            .entries
+            .iter()
+            .map(|entry| entry.net.to_string())
+            .collect();
+        assert_eq!(
+            nets,
+            ["203.0.113.9", "198.51.100.0/24", "192.0.2.7"],
+            "{name}"
+        );
+        assert_eq!(
+            reading.entries[2].comment.as_deref(),
+            Some("cscli manual test")
+        );
         let left = reading.entries[2].expires.unwrap().as_secs();
         assert!((14_390..14_400).contains(&left), "{left}");
         let left_out = reading.left_out("f").join("\n");
@@ -298,7 +356,11 @@ fn plain_lists_may_have_columns() {
     assert!(ipsum.has_columns);
     assert_eq!(
         shown(&ipsum),
-        ["7: 192.0.2.77 # 10", "8: 198.51.100.4 # 9", "9: 203.0.113.200 # 9"]
+        [
+            "7: 192.0.2.77 # 10",
+            "8: 198.51.100.4 # 9",
+            "9: 203.0.113.200 # 9"
+        ]
     );
     let dshield = read_file("dshield-block.txt", Format::Plain, &Filter::default());
     assert_eq!(
@@ -313,17 +375,35 @@ fn plain_lists_may_have_columns() {
         mask[0].starts_with("f:1:10: has a second address, '255.0.0.0', after '10.0.0.0'"),
         "{mask:?}"
     );
-    let comments = read(None, b"192.0.2.1 # one\n10.0.0.9/24 ; two\n", &Filter::default()).unwrap();
-    assert_eq!(shown(&comments), ["1: 192.0.2.1 # one", "2: 10.0.0.0/24 # two"]);
-    assert_eq!(comments.notes, ["1 entry has host bits set, which are masked"]);
+    let comments = read(
+        None,
+        b"192.0.2.1 # one\n10.0.0.9/24 ; two\n",
+        &Filter::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        shown(&comments),
+        ["1: 192.0.2.1 # one", "2: 10.0.0.0/24 # two"]
+    );
+    assert_eq!(
+        comments.notes,
+        ["1 entry has host bits set, which are masked"]
+    );
     let zero = errors(b"010.0.0.1\n192.0.2.1\n", &Filter::default());
-    assert!(zero[0].contains("f:1:1: '010.0.0.1'") && zero[0].contains("leading zero"), "{zero:?}");
+    assert!(
+        zero[0].contains("f:1:1: '010.0.0.1'") && zero[0].contains("leading zero"),
+        "{zero:?}"
+    );
 }
 
 /// By <https://check.torproject.org/exit-addresses>, with documentation addresses.
 #[test]
 fn tor_exit_addresses_are_those_of_all_relays() {
-    let reading = read_file("tor-exit-addresses.txt", Format::TorExit, &Filter::default());
+    let reading = read_file(
+        "tor-exit-addresses.txt",
+        Format::TorExit,
+        &Filter::default(),
+    );
     assert_eq!(reading.entries.len(), 3);
     assert_eq!(
         shown(&reading)[0],
@@ -346,15 +426,26 @@ fn p2p_names_may_hold_colons() {
 
 #[test]
 fn wrong_format_says_what_the_file_seems_to_be() {
-    let found = read(Some(Format::AwsRanges), &file("gcp-cloud.json"), &Filter::default());
+    let found = read(
+        Some(Format::AwsRanges),
+        &file("gcp-cloud.json"),
+        &Filter::default(),
+    );
     assert_eq!(
         found.unwrap_err()[0].of_file("f"),
         "f: is not ip-ranges.json of AWS: it seems to be IP ranges of Google (JSON); read it with --format gcp, or without --format"
     );
-    let found = read(Some(Format::Plain), &file("nft-ruleset.txt"), &Filter::default());
+    let found = read(
+        Some(Format::Plain),
+        &file("nft-ruleset.txt"),
+        &Filter::default(),
+    );
     assert!(matches!(
         found.unwrap_err()[0].problem,
-        Problem::OtherFormat { seems: Format::NftText, .. }
+        Problem::OtherFormat {
+            seems: Format::NftText,
+            ..
+        }
     ));
 }
 
@@ -374,14 +465,21 @@ fn written_lists_read_back_as_the_same() {
             nets.sort_unstable();
             nets
         };
-        for text in [write::list_file(&reading), write::list_file_by_lines(&reading)] {
+        for text in [
+            write::list_file(&reading),
+            write::list_file_by_lines(&reading),
+        ] {
             let again = read(None, text.as_bytes(), &Filter::default()).unwrap();
             assert_eq!(nets(&again), nets(&reading), "{name}: {text}");
         }
         let again = write::list_file_by_lines(&reading);
         let again = read(None, again.as_bytes(), &Filter::default()).unwrap();
         let lines = |reading: &Reading| {
-            let mut lines: Vec<_> = reading.entries.iter().map(|e| (e.net, e.place.line)).collect();
+            let mut lines: Vec<_> = reading
+                .entries
+                .iter()
+                .map(|e| (e.net, e.place.line))
+                .collect();
             lines.sort_unstable();
             lines
         };

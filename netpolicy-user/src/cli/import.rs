@@ -14,8 +14,8 @@ use super::list_file::{empty, of_file, remarks, summary};
 use super::safety::Safety;
 use super::submit::submit;
 use crate::client::ClientError;
-use crate::model::change::{Change, ListEdit, ListInput, SourceText};
 use crate::model::ListKind;
+use crate::model::change::{Change, ListEdit, ListInput, SourceText};
 use crate::output::{Format as Output, write_json};
 
 /// The name of a policy that is made of pg_hba.conf.

@@ -367,11 +367,7 @@ fn rule(chain: &str, at: Place, words: &[Token<'_>]) -> SourceRule {
 }
 
 /// Reads what follows `saddr`, and gives what follows that.
-fn sources<'w, 't>(
-    rule: &mut SourceRule,
-    words: &'w [Token<'t>],
-    at: Place,
-) -> &'w [Token<'t>] {
+fn sources<'w, 't>(rule: &mut SourceRule, words: &'w [Token<'t>], at: Place) -> &'w [Token<'t>] {
     let mut rest = words;
     loop {
         match rest {
