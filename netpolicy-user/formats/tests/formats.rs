@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use netpolicy_formats::{Filter, Format, Problem, Reading, read, write};
 
-use common::{errors, file, read_file, set, shown};
+use common::{country, errors, file, read_file, set, shown};
 
 /// ipset 7.17.
 #[test]
