@@ -99,7 +99,9 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 let protocol = value();
                 if negated || !matches!(protocol.as_str(), "tcp" | "all" | "6") {
                     let but = if negated { "all but " } else { "" };
-                    rule.not_carried(|| format!("holds for {but}{protocol}, no list does"));
+                    rule.not_carried(|| {
+                        format!("holds for {but}{protocol}, and netpolicy filters TCP")
+                    });
                 }
             }
             "--ctstate" | "--state" => {

@@ -156,7 +156,7 @@ fn iptables_save_gives_sources_of_one_verdict() {
         "f:11:1: a rule of chain INPUT is not carried: it holds for every source but 10.0.0.0/8",
         "f:13:1: a rule of chain INPUT is not carried: it has a mask with gaps",
         "f:14:1: a rule of chain INPUT is not carried: it refers to the set bad4 (src)",
-        "f:16:1: a rule of chain INPUT is not carried: it holds for udp",
+        "f:16:1: a rule of chain INPUT is not carried: it holds for udp, and netpolicy filters TCP",
     ] {
         assert!(left_out.contains(why), "{why}\n{left_out}");
     }

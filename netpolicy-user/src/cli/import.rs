@@ -32,8 +32,6 @@ pub(super) struct ImportArgs {
     format: Option<Format>,
     #[command(flatten)]
     into: Made,
-    #[command(flatten)]
-    wanted: Wanted,
     /// Leave out bad entries, with a note
     #[arg(long)]
     skip_invalid: bool,
@@ -43,6 +41,8 @@ pub(super) struct ImportArgs {
     /// Make the list, or the policy's side, instead of printing it; what it holds is replaced
     #[arg(long)]
     apply: bool,
+    #[command(flatten)]
+    wanted: Wanted,
     #[command(flatten)]
     safety: Safety,
 }
