@@ -226,7 +226,7 @@ pub enum Problem {
     NoList,
     /// Rules that `nft` cannot print.
     #[error(
-        "chain {chain} has rules made by iptables-nft, whose sources `nft --json` does not print; import the output of `iptables-save` instead"
+        "chain {chain} has rules made by iptables-nft, whose sources `nft` prints in part; import the output of `iptables-save` instead"
     )]
     Xtables {
         /// The chain.

@@ -127,6 +127,8 @@ fn nft_rules_that_a_list_cannot_carry_are_named() {
     }
     let xt = br#"{"nftables": [{"chain": {"family": "ip", "table": "filter", "name": "INPUT", "hook": "input"}}, {"rule": {"family": "ip", "table": "filter", "chain": "INPUT", "handle": 9, "expr": [{"xt": null}, {"drop": null}]}}]}"#;
     assert!(errors(xt, &Filter::default())[0].contains("iptables-save"));
+    let xt = b"table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tip saddr 192.0.2.1 xt match \"owner\" drop\n\t}\n}\n";
+    assert!(errors(xt, &Filter::default())[0].contains("iptables-save"));
 }
 
 /// iptables 1.8.9.
