@@ -41,7 +41,7 @@ fn csv_is_selected_by_country_and_autonomous_system() {
     );
     let found = errors(&file("ip-location-country.csv"), &Filter::default());
     assert!(
-        found[0].contains("select with --country XX or --as NUMBER"),
+        found[0].contains("select: netpolicy import FILE --country XX, or --as NUMBER"),
         "{found:?}"
     );
     let found = errors(&file("ip-location-country.csv"), &country("XX"));
