@@ -291,6 +291,10 @@ fn chain(name: &str, tokens: &mut Tokens<'_>, into: &mut Collector<'_>) -> Optio
         let hook = words.iter().position(|word| *word == Token::Word("hook"));
         if let Some(hook) = hook.and_then(|at| words.get(at + 1)) {
             is_read |= is_input(hook.text());
+        } else if is_read && words.contains(&Token::Word("xt")) {
+            // What it matches is printed in part at most.
+            let chain = name.to_owned();
+            into.error(Some(at), Problem::Xtables { chain });
         } else if !words.is_empty() && is_read {
             rule(name, at, &words).carry(into);
         }
@@ -367,11 +371,7 @@ fn rule(chain: &str, at: Place, words: &[Token<'_>]) -> SourceRule {
 }
 
 /// Reads what follows `saddr`, and gives what follows that.
-fn sources<'w, 't>(
-    rule: &mut SourceRule,
-    words: &'w [Token<'t>],
-    at: Place,
-) -> &'w [Token<'t>] {
+fn sources<'w, 't>(rule: &mut SourceRule, words: &'w [Token<'t>], at: Place) -> &'w [Token<'t>] {
     let mut rest = words;
     loop {
         match rest {
