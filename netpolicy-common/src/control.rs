@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use crate::{LIST_SLOTS, SLOTS, ScopeConfig, ScopeSet};
+use crate::{BAN_SLOTS, LIST_SLOTS, SLOTS, ScopeConfig, ScopeSet};
 
 /// The slot that holds ruleset generation `generation`.
 ///
@@ -30,11 +30,71 @@ pub const fn list_slot_of(slot: u32) -> u32 {
 pub struct Control {
     /// The generation in force; 0: none was applied yet. See [`slot_of`].
     pub generation: u64,
-    /// Bypass entries in the maps; while 0 the program does not look any up.
-    pub bypasses: u64,
+    /// What is looked up before the lists.
+    pub overrides: Overrides,
 }
 
 const _: () = assert!(size_of::<Control>() == 16);
+
+/// Bypasses and bans, which are looked up before the lists, in one word: 0, and the program
+/// looks neither up.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides(pub u64);
+
+impl Overrides {
+    /// So many bypass entries, and a set of bans; 0: no bans.
+    #[must_use]
+    pub const fn new(bypasses: u32, ban_set: u32) -> Self {
+        Self((ban_set as u64) << 32 | bypasses as u64)
+    }
+
+    /// Whether anything is to be looked up.
+    #[inline(always)]
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Bypass entries in the maps.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    #[inline(always)]
+    #[must_use]
+    pub const fn bypasses(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The number of the set of bans in force; 0: no bans. See [`ban_slot_of`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn ban_set(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// The slot that holds a set of bans.
+#[inline(always)]
+#[must_use]
+pub const fn ban_slot_of(ban_set: u32) -> u32 {
+    ban_set % BAN_SLOTS
+}
+
+/// What the program is told of a set of bans; [`BanScopes`](crate::BanScopes) has those of
+/// single services. As large as a power of two: found by a shift.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BanHead {
+    /// Where the engine has the bans of the whole host, which deny in every scope.
+    pub host: ScopeConfig,
+    /// Services with bans of their own.
+    pub services: ScopeSet,
+    /// The engine's own word: only the engine knows its meaning.
+    pub engine: u64,
+    /// Zero.
+    pub reserved: [u64; 11],
+}
+
+const _: () = assert!(size_of::<BanHead>() == 256);
 
 /// What the program reads first, and what it writes of most denied attempts: a variable of
 /// the program, and the one element of a memory-mapped array that is made before the program
@@ -44,6 +104,8 @@ const _: () = assert!(size_of::<Control>() == 16);
 pub struct Head {
     /// What most packets need of each slot.
     pub slots: [SlotHead; SLOTS as usize],
+    /// Sets of bans.
+    pub bans: [BanHead; BAN_SLOTS as usize],
     /// What is in force.
     pub control: Control,
     /// Zero.
@@ -78,6 +140,9 @@ pub struct CpuHead {
     /// Not 0: of the last source that was a blocked host, or on no list, it was the latter. So the
     /// flat engine's program asks first what will likely answer.
     pub was_absent: u64,
+    /// Attempts that a ban of the whole host denied on the host's ports, enforced, while nothing
+    /// was to be written of them. They are counted nowhere else.
+    pub banned: u64,
 }
 
 /// What most packets need of a slot, with [`crate::Governance`]. As large as a power of
@@ -92,11 +157,13 @@ pub struct SlotHead {
     /// Scopes that judge a packet whose port cannot be found: the host, and every service
     /// that has policies and a port that is no failsafe port.
     pub unclassified: ScopeSet,
+    /// Ports that the host governs, and on which a ban of it drops.
+    pub ban_ports: HostPorts,
     /// Zero.
-    pub reserved: [u64; 11],
+    pub reserved: [u64; 10],
 }
 
-const _: () = assert!(size_of::<Head>() == 128 + SLOTS as usize * 256 + Head::CPUS * 64);
+const _: () = assert!(size_of::<Head>() == 128 + (SLOTS + BAN_SLOTS) as usize * 256 + Head::CPUS * 64);
 
 /// Bytes that processors fetch together: a line and its neighbour.
 const LINE_PAIR: usize = 128;

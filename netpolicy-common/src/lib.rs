@@ -16,20 +16,21 @@ pub mod reason;
 pub mod scope;
 
 pub use control::{
-    Build, Control, CpuHead, Engine, Head, HostPorts, SlotHead, SlotInfo, list_slot_of, slot_of,
+    BanHead, Build, Control, CpuHead, Engine, Head, HostPorts, Overrides, SlotHead, SlotInfo,
+    ban_slot_of, list_slot_of, slot_of,
 };
 pub use event::{CpuState, Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};
 pub use reason::{Action, Reason};
 pub use scope::{
-    EngineWords, FAILSAFE_SCOPE, Governance, HOST_SCOPE, Listing, MAX_SCOPES, ScopeConfig,
+    BanScopes, EngineWords, FAILSAFE_SCOPE, Governance, HOST_SCOPE, Listing, MAX_SCOPES, ScopeConfig,
     ScopeFlags, ScopeId, ScopeSet,
 };
 
 /// The version of everything in this crate, and of what the engines keep in the kernel: the
 /// layout in `netpolicy-flat`. Pins made by another version are replaced, never read: a list
 /// read with the wrong meaning opens or closes a host.
-pub const ABI_VERSION: u32 = 12;
+pub const ABI_VERSION: u32 = 13;
 
 /// Generations of which the kernel keeps ports and scopes: so many that the one to be
 /// written was given up long ago, and need not be waited for.
@@ -40,3 +41,7 @@ pub const SLOTS: u32 = 8;
 pub const LIST_SLOTS: u32 = 2;
 
 const _: () = assert!(SLOTS.is_multiple_of(LIST_SLOTS));
+
+/// Sets of bans of which the kernel keeps where they are: so many, as for [`SLOTS`], that the
+/// one to be written was given up long ago.
+pub const BAN_SLOTS: u32 = 8;

@@ -90,6 +90,10 @@ reasons! {
     ObservedNotAllowed = 14, "observed-not-allowed", Pass, true;
     /// As `unclassified-dropped`, where every denying scope is in observe mode.
     ObservedUnclassified = 15, "observed-unclassified", Pass, true;
+    /// The source is banned.
+    Banned = 16, "banned", Drop, true;
+    /// As `banned`, in a scope in observe mode.
+    ObservedBanned = 17, "observed-banned", Pass, true;
 }
 
 impl Reason {

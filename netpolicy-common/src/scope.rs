@@ -24,6 +24,13 @@ pub struct Governance {
 
 const _: () = assert!(size_of::<Governance>() == 131_072 + 32_768);
 
+/// Where the engine has the bans of single services, by scope: an element of a memory-mapped
+/// array for each set of bans.
+#[repr(C)]
+pub struct BanScopes(pub [ScopeConfig; MAX_SCOPES as usize]);
+
+const _: () = assert!(size_of::<BanScopes>() == 32_768);
+
 /// What governs a scope, as [`ScopeFlags`]. Aligned so that all that is read for a packet
 /// is on one cache line, or for IPv6 on two.
 #[repr(C, align(64))]
@@ -121,6 +128,9 @@ impl ScopeFlags {
     pub const OWN_ONLY: Self = Self(1 << 4);
     /// The same for the host's policies, as seen from this scope.
     pub const HOST_ONLY: Self = Self(1 << 5);
+    /// The scope is in observe mode: a ban denies nothing in it and is only counted. Without
+    /// it, as in a scope that has no policies, a ban drops.
+    pub const BANS_OBSERVED: Self = Self(1 << 6);
 
     /// Whether all bits of `other` are set.
     #[inline(always)]

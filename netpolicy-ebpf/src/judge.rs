@@ -66,13 +66,27 @@ pub fn enforced(listed: Listing, only: impl Fn() -> bool) -> Reason {
     }
 }
 
+/// What comes of a ban in a scope with these flags. It stands before the lists, and whatever
+/// they say.
+#[inline(always)]
+#[must_use]
+pub const fn banned(flags: ScopeFlags) -> Reason {
+    if flags.has(ScopeFlags::BANS_OBSERVED) {
+        Reason::ObservedBanned
+    } else {
+        Reason::Banned
+    }
+}
+
 /// What is said of a packet that could not be classified, whose source a scope judged like
 /// that of an attempt.
 #[inline(always)]
 pub const fn unclassified(judged: Reason) -> Reason {
     match judged {
-        Reason::Blocked | Reason::NotAllowed => Reason::UnclassifiedDropped,
-        Reason::ObservedBlocked | Reason::ObservedNotAllowed => Reason::ObservedUnclassified,
+        Reason::Blocked | Reason::NotAllowed | Reason::Banned => Reason::UnclassifiedDropped,
+        Reason::ObservedBlocked | Reason::ObservedNotAllowed | Reason::ObservedBanned => {
+            Reason::ObservedUnclassified
+        }
         Reason::Bypass => Reason::Bypass,
         _ => Reason::UnclassifiedPassed,
     }
@@ -274,6 +288,18 @@ mod tests {
         assert_eq!(judge(&lists, observe, HOST_SCOPE), Reason::ObservedBlocked);
         assert_eq!(
             unclassified(judge(&lists, observe, HOST_SCOPE)),
+            Reason::ObservedUnclassified
+        );
+    }
+
+    #[test]
+    fn ban_drops_unless_the_scope_observes() {
+        assert_eq!(banned(F::default()), Reason::Banned);
+        assert_eq!(banned(F::OWN_ENFORCE), Reason::Banned);
+        assert_eq!(banned(F::BANS_OBSERVED), Reason::ObservedBanned);
+        assert_eq!(unclassified(Reason::Banned), Reason::UnclassifiedDropped);
+        assert_eq!(
+            unclassified(Reason::ObservedBanned),
             Reason::ObservedUnclassified
         );
     }

@@ -8,7 +8,7 @@
 pub mod judge;
 pub mod packet;
 
-pub use judge::{SourceLists, enforced, is_stricter, judge, unclassified};
+pub use judge::{SourceLists, banned, enforced, is_stricter, judge, unclassified};
 pub use packet::{
     Addresses, Bytes, Chain, Family, Layer, Load, Plain, Ports, Segment, Subject, other_reading,
     parse, parse_plain, plain_port_v4, plain_port_v6, plain_source_v4, plain_source_v6,

@@ -7,7 +7,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use netpolicy_common::{
-    Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6, LIST_SLOTS, SLOTS, SlotInfo,
+    BAN_SLOTS, BanScopes, Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6,
+    LIST_SLOTS, SLOTS, SlotInfo,
 };
 use netpolicy_ebpf::Layer;
 use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
@@ -137,6 +138,18 @@ pub(crate) static BYPASS_V4: LpmTrie<KeyV4, [u8; 8], BYPASSES> = LpmTrie::new();
 /// As `BYPASS_V4`.
 #[btf_map]
 pub(crate) static BYPASS_V6: LpmTrie<KeyV6, [u8; 8], BYPASSES> = LpmTrie::new();
+
+/// Where the flat engine has the bans of single services, by slot.
+#[btf_map]
+pub(crate) static BANS: Array<BanScopes, { BAN_SLOTS as usize }, MMAPABLE> = Array::new();
+
+/// The LPM engine's bans, of all scopes. Entries come and go while it is in force.
+#[btf_map]
+pub(crate) static BAN_V4: LpmTrie<KeyV4, u8, TRIE_ENTRIES> = LpmTrie::new();
+
+/// As `BAN_V4`.
+#[btf_map]
+pub(crate) static BAN_V6: LpmTrie<KeyV6, u8, TRIE_ENTRIES> = LpmTrie::new();
 
 /// Counters of each CPU: an array, whose elements are found with fewer loads than those of
 /// a per-CPU array. The loader sets the number of CPUs.

@@ -6,11 +6,11 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use netpolicy_common::{Control, HOST_SCOPE, Listing, Reason, ScopeFlags};
+use netpolicy_common::{Control, HOST_SCOPE, Listing, Overrides, Reason, ScopeFlags};
 use netpolicy_ebpf::{Plain, enforced, judge, parse_plain};
 
 use crate::{
-    flat::{First, FlatSource, FlatV4, FlatV6, first},
+    flat::{First, FlatSource, FlatV4, FlatV6, first, is_banned_host},
     hook::{Calls as _, Packet, Tc, Xdp},
     maps,
     outcome::{cpu_head, finish, judged},
@@ -78,10 +78,11 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
 ) -> u32 {
     let Control {
         generation,
-        bypasses,
+        overrides,
     } = control();
-    if bypasses != 0 {
-        return packet.slow_path();
+    if overrides.any() {
+        cold_path();
+        return overridden::<_, _, IS_PROBE>(packet, lists, low_port, generation, overrides);
     }
     let slot = slot_head(generation);
     if slot.host_ports.holds(low_port) {
@@ -139,6 +140,41 @@ fn attempt<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         Err(reason) => (HOST_SCOPE, reason),
     };
     judged(packet, scope, reason, generation, IS_PROBE)
+}
+
+/// The same while there are bypasses or bans: a flood of banned sources ends here, as one of
+/// blocked sources does above.
+#[inline(always)]
+fn overridden<P: Packet, L: FlatSource, const IS_PROBE: bool>(
+    packet: P,
+    lists: &L,
+    low_port: u8,
+    generation: u64,
+    overrides: Overrides,
+) -> u32 {
+    if overrides.bypasses() != 0 || !maps::engine_is_flat() {
+        return packet.slow_path();
+    }
+    let kept = Kept(packet);
+    if slot_head(generation).ban_ports.holds(low_port) && is_banned_host(lists, overrides) {
+        // SAFETY: as in `finish`.
+        let cpu = unsafe { &mut *cpu_head() };
+        if !IS_PROBE && cpu.allowance == 0 {
+            cpu.banned += 1;
+            return P::DROP;
+        }
+        cold_path();
+        let packet = kept.take();
+        return finish(
+            packet,
+            HOST_SCOPE,
+            Reason::Banned,
+            Some(generation),
+            IS_PROBE,
+        );
+    }
+    let packet = kept.take();
+    packet.beside_bans(generation, overrides.0, L::IS_V6)
 }
 
 /// The packet, written to memory at once, from where whoever needs it takes it: the compiler

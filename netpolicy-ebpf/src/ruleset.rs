@@ -1,7 +1,8 @@
 //! What is in force: the generation, and what it says of ports and scopes.
 
 use netpolicy_common::{
-    Control, FAILSAFE_SCOPE, MAX_SCOPES, Reason, ScopeConfig, ScopeId, SlotHead, slot_of,
+    BanHead, Control, FAILSAFE_SCOPE, MAX_SCOPES, Overrides, Reason, ScopeConfig, ScopeId,
+    SlotHead, ban_slot_of, slot_of,
 };
 
 use crate::maps;
@@ -37,7 +38,7 @@ pub(crate) fn control() -> Control {
     unsafe {
         Control {
             generation: core::ptr::read_volatile(&raw const (*head).control.generation),
-            bypasses: core::ptr::read_volatile(&raw const (*head).control.bypasses),
+            overrides: core::ptr::read_volatile(&raw const (*head).control.overrides),
         }
     }
 }
@@ -48,3 +49,24 @@ pub(crate) fn slot_head<'a>(generation: u64) -> &'a SlotHead {
     // SAFETY: it lives as long as the program. Userspace does not write the slot in force.
     unsafe { &*(&raw const (*maps::head()).slots[slot_of(generation) as usize]) }
 }
+
+/// What the program is told of the set of bans in force.
+#[inline(always)]
+pub(crate) fn ban_head<'a>(overrides: Overrides) -> &'a BanHead {
+    // SAFETY: it lives as long as the program. Userspace does not write the set in force.
+    unsafe { &*(&raw const (*maps::head()).bans[ban_slot_of(overrides.ban_set()) as usize]) }
+}
+
+/// Where the bans of one service are, if it has any.
+#[inline(always)]
+pub(crate) fn bans_of<'a>(overrides: Overrides, scope: ScopeId) -> Option<&'a ScopeConfig> {
+    let word = ban_head(overrides).services.words()[usize::from(scope / 64) % SCOPE_WORDS];
+    if word >> (scope % 64) & 1 == 0 {
+        return None;
+    }
+    let bans = maps::BANS.get(ban_slot_of(overrides.ban_set()))?;
+    Some(&bans.0[usize::from(scope) % MAX_SCOPES as usize])
+}
+
+/// Words of a set of scopes.
+const SCOPE_WORDS: usize = MAX_SCOPES as usize / 64;

@@ -1,5 +1,5 @@
 //! The slow path: packets that are not plain, and all of them while a bypass is in force or
-//! the LPM engine was chosen.
+//! the LPM engine was chosen; and plain attempts while there are bans, after the host's.
 //!
 //! Its parts are bodies of global functions (`hook.rs`): the verifier walks each once, whatever
 //! calls it, and their variables are none of the others'. They take and return only the context
@@ -7,13 +7,15 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_boot_ns;
 use netpolicy_common::{
-    Control, HOST_SCOPE, MAX_SCOPES, Reason, ScopeConfig, ScopeId, list_slot_of, slot_of,
+    Control, HOST_SCOPE, MAX_SCOPES, Overrides, Reason, ScopeConfig, ScopeFlags, ScopeId,
+    list_slot_of, slot_of,
 };
 use netpolicy_ebpf::{
-    Family, Load, Segment, Subject, is_stricter, judge, other_reading, unclassified,
+    Family, Load, Segment, Subject, banned, is_stricter, judge, other_reading, unclassified,
 };
 
 use crate::{
+    flat::{FlatSource, FlatV4, FlatV6},
     hook::Packet,
     maps,
     outcome::{finish, judged},
@@ -31,11 +33,11 @@ pub(crate) fn slow_path<P: Packet>(packet: P) -> u32 {
         return finish(packet, HOST_SCOPE, reason, None, maps::is_probe());
     }
     let control = control();
-    let (generation, bypasses) = (control.generation, control.bypasses);
-    let verdict = Verdict(packet.judge_reading(packed, generation, bypasses));
+    let (generation, overrides) = (control.generation, control.overrides.0);
+    let verdict = Verdict(packet.judge_reading(packed, generation, overrides));
     if let Some(family) = other_reading(packed) {
         let other = packet.ip(0, u64::from(matches!(family, Family::V6)));
-        let other = Verdict(packet.judge_reading(other, generation, bypasses));
+        let other = Verdict(packet.judge_reading(other, generation, overrides));
         // Not reported: an event names one source, and the frame has two.
         let (scope, reason) = other.or_stricter(verdict).unpack();
         return finish(packet, scope, reason, None, maps::is_probe());
@@ -50,17 +52,17 @@ pub(crate) fn judge_reading<P: Packet>(
     packet: P,
     packed: u64,
     generation: u64,
-    bypasses: u64,
+    overrides: u64,
 ) -> u64 {
     match Segment::unpack(packed) {
         Segment::Pass(reason) => Verdict::new(HOST_SCOPE, reason).0,
         Segment::Judge(subject) if subject.is_attempt => {
-            packet.judge_attempt(packed, generation, bypasses)
+            packet.judge_attempt(packed, generation, overrides)
         }
         Segment::Judge(_) => {
             let control = Control {
                 generation,
-                bypasses,
+                overrides: Overrides(overrides),
             };
             let (scope, reason) = strictest(packet, packed, &control);
             Verdict::new(scope, reason).0
@@ -114,21 +116,21 @@ fn reason_of(number: u64) -> Reason {
     Reason::from_u8(number as u8).unwrap_or(Reason::Malformed)
 }
 
-/// Judges a connection attempt: failsafe port, service of the port, bypass, lists, in this
+/// Judges a connection attempt: failsafe port, service of the port, bypass, ban, lists, in this
 /// order. The answer is a [`Verdict`].
 #[inline(always)]
 pub(crate) fn judge_attempt<P: Packet>(
     packet: P,
     packed: u64,
     generation: u64,
-    bypasses: u64,
+    overrides: u64,
 ) -> u64 {
     let Segment::Judge(subject) = Segment::unpack(packed) else {
         return Verdict::new(HOST_SCOPE, Reason::Malformed).0;
     };
     let control = Control {
         generation,
-        bypasses,
+        overrides: Overrides(overrides),
     };
     let (scope, config) = match govern(generation, subject.ports.destination) {
         Ok(governing) => governing,
@@ -155,7 +157,7 @@ fn strictest<P: Packet>(packet: P, packed: u64, control: &Control) -> (ScopeId, 
                 break;
             }
             if scopes & 1 != 0 {
-                let asked = u64::from(control.bypasses != 0) << 32 | scope;
+                let asked = asked(scope, control.overrides);
                 found = Verdict(packet.one_scope(packed, control.generation, asked, found.0));
                 if found.0 & 0xff == Reason::UnclassifiedDropped as u64 {
                     return found.unpack();
@@ -172,8 +174,15 @@ fn strictest<P: Packet>(packet: P, packed: u64, control: &Control) -> (ScopeId, 
     }
 }
 
-/// What one scope makes of the [`Verdict`] of those before it. `asked`: the scope, and above
-/// its 32 bits whether there are bypasses.
+/// A scope and what is looked up before its lists, in one number: above the scope's 16 bits
+/// whether there are bypasses, above 32 the set of bans.
+#[inline(always)]
+fn asked(scope: u64, overrides: Overrides) -> u64 {
+    let has_bypasses = u64::from(overrides.bypasses() != 0);
+    u64::from(overrides.ban_set()) << 32 | has_bypasses << 16 | scope
+}
+
+/// What one scope makes of the [`Verdict`] of those before it. `asked`: see [`asked`].
 #[inline(always)]
 pub(crate) fn one_scope<P: Packet>(
     packet: P,
@@ -192,7 +201,7 @@ pub(crate) fn one_scope<P: Packet>(
     let config = &governance.scopes[usize::from(scope)];
     let control = Control {
         generation,
-        bypasses: asked >> 32,
+        overrides: Overrides::new((asked >> 16) as u32 & 1, (asked >> 32) as u32),
     };
     let reason = match subject.addresses.family {
         Family::V4 => in_scope::<_, SourceV4, 4>(packet, subject, &control, scope, config),
@@ -200,7 +209,8 @@ pub(crate) fn one_scope<P: Packet>(
     };
     match unclassified(reason) {
         Reason::UnclassifiedPassed => found,
-        Reason::Bypass if found != Verdict::NONE.0 => found,
+        // Of a service without policies only a ban says anything.
+        Reason::Bypass if found != Verdict::NONE.0 || !has_policies(config, scope) => found,
         Reason::ObservedUnclassified if found & 0xff == Reason::ObservedUnclassified as u64 => {
             found
         }
@@ -208,7 +218,15 @@ pub(crate) fn one_scope<P: Packet>(
     }
 }
 
-/// Bypass, then lists.
+/// Whether policies govern a scope: those of the host it always has.
+#[inline(always)]
+fn has_policies(config: &ScopeConfig, scope: ScopeId) -> bool {
+    scope == HOST_SCOPE
+        || config.flags.has(ScopeFlags::OWN_LISTS)
+        || config.flags.has(ScopeFlags::HOST_LISTS)
+}
+
+/// Bypass, then bans, then lists.
 #[inline(always)]
 fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
     packet: P,
@@ -225,6 +243,9 @@ fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
     if bypassed(&source, control, scope) {
         return Reason::Bypass;
     }
+    if control.overrides.ban_set() != 0 && source.is_banned(control.overrides, scope) {
+        return banned(config.flags);
+    }
     let host = || &slot_head(control.generation).host;
     judge(&source, config, host, scope)
 }
@@ -232,10 +253,45 @@ fn in_scope<P: Packet, S: Source<Address = [u8; N]>, const N: usize>(
 /// A bypass of the host exempts from everything on it, one of a service from that.
 #[inline(always)]
 fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
-    if control.bypasses == 0 {
+    if control.overrides.bypasses() == 0 {
         return false;
     }
     // SAFETY: takes nothing, returns a number.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     source.bypass_lives(scope, now) || (scope != HOST_SCOPE && source.bypass_lives(HOST_SCOPE, now))
+}
+
+/// Judges a plain connection attempt with the flat engine while there are bans and no bypasses.
+/// The bans of the whole host were looked up already if they are single addresses, for the
+/// host's ports: most of a flood of banned sources does not come here.
+#[inline(always)]
+pub(crate) fn beside_bans<P: Packet>(packet: P, generation: u64, overrides: u64, is_v6: u64) -> u32 {
+    let overrides = Overrides(overrides);
+    if is_v6 == 0 {
+        beside_bans_in::<_, FlatV4>(packet, generation, overrides)
+    } else {
+        beside_bans_in::<_, FlatV6>(packet, generation, overrides)
+    }
+}
+
+#[inline(always)]
+fn beside_bans_in<P: Packet, L: FlatSource>(
+    packet: P,
+    generation: u64,
+    overrides: Overrides,
+) -> u32 {
+    let frame = packet.linear();
+    let (Some(port), Some(lists)) = (L::port(&frame), L::again(&frame)) else {
+        return packet.slow_path();
+    };
+    let (scope, config) = match govern(generation, port) {
+        Ok(governing) => governing,
+        Err(reason) => return judged(packet, HOST_SCOPE, reason, generation, maps::is_probe()),
+    };
+    let reason = if lists.is_banned(overrides, scope) {
+        banned(config.flags)
+    } else {
+        judge(&lists, config, || &slot_head(generation).host, scope)
+    };
+    judged(packet, scope, reason, generation, maps::is_probe())
 }

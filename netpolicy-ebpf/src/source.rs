@@ -1,11 +1,11 @@
-//! A packet's source: its lists in either engine, and its bypasses.
+//! A packet's source: its lists and bans in either engine, and its bypasses.
 
 use aya_ebpf::btf_maps::{LpmTrie, lpm_trie::Key};
-use netpolicy_common::{Listing, SCOPE_BITS, ScopeConfig, ScopeId, key};
+use netpolicy_common::{HOST_SCOPE, Listing, Overrides, SCOPE_BITS, ScopeConfig, ScopeId, key};
 use netpolicy_ebpf::SourceLists;
 
 use crate::{
-    flat::{FlatV4, FlatV6},
+    flat::{FlatSource as _, FlatV4, FlatV6},
     maps,
 };
 
@@ -19,6 +19,9 @@ pub(crate) trait Source: SourceLists {
 
     /// Whether a bypass of this very scope is live at `now`, in nanoseconds since boot.
     fn bypass_lives(&self, scope: ScopeId, now: u64) -> bool;
+
+    /// Whether a ban of the host or of this scope is in force; only where there are bans.
+    fn is_banned(&self, overrides: Overrides, scope: ScopeId) -> bool;
 }
 
 /// A key on the stack: its scope and address, which follow four bytes of prefix length,
@@ -51,7 +54,7 @@ impl<K> AlignedV6<K> {
 
 /// Makes the source of a family, with either engine.
 macro_rules! source {
-    ($name:ident, $bytes:literal, $key:path, $aligned:ident, $flat:ident, $block:ident, $allow:ident, $bypass:ident) => {
+    ($name:ident, $bytes:literal, $key:path, $aligned:ident, $flat:ident, $block:ident, $allow:ident, $bypass:ident, $ban:ident) => {
         /// A source of this family.
         pub(crate) struct $name {
             list_slot: u32,
@@ -103,6 +106,15 @@ macro_rules! source {
                     .get(&self.key(scope).key)
                     .is_some_and(|expiry| now < u64::from_ne_bytes(*expiry))
             }
+
+            #[inline(always)]
+            fn is_banned(&self, overrides: Overrides, scope: ScopeId) -> bool {
+                if maps::engine_is_flat() {
+                    return $flat::from(self.address).is_banned(overrides, scope);
+                }
+                maps::$ban.get(&self.key(HOST_SCOPE).key).is_some()
+                    || (scope != HOST_SCOPE && maps::$ban.get(&self.key(scope).key).is_some())
+            }
         }
     };
 }
@@ -115,7 +127,8 @@ source!(
     FlatV4,
     BLOCK_V4,
     ALLOW_V4,
-    BYPASS_V4
+    BYPASS_V4,
+    BAN_V4
 );
 source!(
     SourceV6,
@@ -125,5 +138,6 @@ source!(
     FlatV6,
     BLOCK_V6,
     ALLOW_V6,
-    BYPASS_V6
+    BYPASS_V6,
+    BAN_V6
 );

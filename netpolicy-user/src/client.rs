@@ -3,6 +3,7 @@
 //! Knows HTTP and [`crate::api`], nothing of terminals or the kernel. An answer is
 //! either the endpoint's type or a [`ClientError`] that says who is to blame.
 
+mod bans;
 mod bypasses;
 mod error;
 mod events;

@@ -14,12 +14,16 @@ use toml::Spanned;
 
 use crate::model::Limits;
 
+mod bans;
 mod commented;
 mod effective;
 mod error;
 mod pattern;
 mod read;
 
+use bans::FileBans;
+
+pub use bans::BansConfig;
 pub use commented::commented_default;
 pub use effective::{Setting, ValueOrigin, differing_keys, settings};
 pub use error::{ConfigError, ConfigProblem};
@@ -70,6 +74,8 @@ pub struct Config {
     pub events_per_second: u32,
     /// The most that a host may have.
     pub limits: Limits,
+    /// What is never banned.
+    pub bans: BansConfig,
     /// How often the agent compares the kernel with the desired state; at least a second.
     #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
@@ -167,6 +173,7 @@ impl Default for Config {
             engine: EngineChoice::default(),
             events_per_second: DEFAULT_EVENTS_PER_SECOND,
             limits: Limits::default(),
+            bans: BansConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
         }
     }
@@ -357,6 +364,12 @@ impl Config {
                 }),
             }
         }
+        let (bans, wrong) = file.bans.unwrap_or_default().read();
+        self.bans = bans;
+        for (offset, message) in wrong {
+            let place = at(offset..offset);
+            problems.push(ConfigProblem { place, message });
+        }
         let limits = file.limits.unwrap_or_default();
         for (field, value) in [
             (&mut self.limits.policies, limits.policies),
@@ -403,6 +416,7 @@ struct File {
     events_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
     limits: Option<FileLimits>,
+    bans: Option<FileBans>,
 }
 
 #[derive(Debug, Default, Deserialize)]

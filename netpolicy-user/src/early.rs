@@ -1,14 +1,17 @@
 //! The last confirmed ruleset as a compiled snapshot: written behind each change, and in force
 //! again at boot before there is a store, an agent or a network.
 //!
-//! The file is in the state directory. It holds no bypasses; what it is worth is said by
+//! The file is in the state directory, that of the bans beside it. It holds no bypasses; what it is worth is said by
 //! [`datapath::ImageReader`]. The agent that starts later takes over what it finds, and replaces
 //! what is older than its store.
+
+pub mod bans;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::compiler::Ruleset;
 use crate::config::{Config, DETACHED_MARKER, EngineChoice};
@@ -158,6 +161,8 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
         hook: config.hook,
         engine: config.engine,
         keep: false,
+        // Without them the snapshot is better than nothing.
+        bans: bans::read(&config.state_dir, wall_ms()).map(Arc::new),
     };
     let head = image.head().clone();
     let attached = datapath::enforce_image(&options, image, &selected.names).map_err(failed)?;
@@ -167,6 +172,11 @@ pub fn enforce(config: &Config) -> Result<Early, EarlyError> {
         return Ok(Early::Detached(detached.in_words()));
     }
     Ok(Early::InForce(head, attached))
+}
+
+/// The wall clock, milliseconds since 1970.
+fn wall_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// Writes the snapshot of a ruleset, whole or not at all. `written`: seconds since 1970.

@@ -221,7 +221,7 @@ pub fn explain(
         (None, Some(why)) if elsewhere => Some(format!("{why}; {ELSEWHERE}")),
         (None, why) => why,
     };
-    let observed = matches!(reason, Reason::ObservedBlocked | Reason::ObservedNotAllowed);
+    let observed = reason.is_denial() && action == Action::Pass;
     let kernel = KernelVerdict {
         verdict: action.into(),
         reason: reason.into(),

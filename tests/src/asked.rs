@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use netpolicy_common::{HOST_SCOPE, Reason};
 use netpolicy_user::compiler::compile;
-use netpolicy_user::datapath::{BypassEntry, LinkLayer};
+use netpolicy_user::datapath::{BanLists, BypassEntry, LinkLayer};
 use netpolicy_user::model::change::Change;
 use netpolicy_user::model::{Combine, Mode, State};
 
@@ -94,7 +94,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Puts the reference's rules in force, bypasses included.
+/// Puts the reference's rules in force, bypasses and bans included.
 ///
 /// # Panics
 /// When the model or the kernel refuses them.
@@ -123,6 +123,12 @@ pub fn enforce(loaded: &mut Loaded, rules: &Rules) {
         .collect();
     let set = loaded.datapath().set_bypasses(&entries);
     set.expect("set the bypasses");
+    let bans = rules.bans.iter().map(|ban| {
+        let service = |number| ids[service_name(number).as_str()];
+        // A mapped network is the IPv4 one, in a ban as in a list.
+        (ban.service.map_or(HOST_SCOPE, service), ip_net(ban.source))
+    });
+    loaded.ban(&BanLists::of(bans));
 }
 
 fn ip_net(net: Net) -> IpNet {

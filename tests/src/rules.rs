@@ -9,7 +9,7 @@ use netpolicy_common::{Action, Reason};
 use netpolicy_user::compiler::{Extent, Ruleset, compile};
 use netpolicy_user::config::{EngineChoice, HookChoice};
 use netpolicy_user::datapath::{
-    self, Datapath, DatapathError, Hook, LinkLayer, Opened, Reader, packet,
+    self, BanLists, Datapath, DatapathError, Hook, LinkLayer, Opened, Reader, packet,
 };
 use netpolicy_user::model::change::{Change, ListEdit, ListInput};
 use netpolicy_user::model::{ChangeContext, Combine, Limits, Mode, State};
@@ -223,6 +223,7 @@ impl Loaded {
             hook: HookChoice::Native,
             engine,
             keep: false,
+            bans: None,
         };
         let (datapath, _) = Datapath::open(&options, ruleset, 1).expect("load the program");
         Self {
@@ -238,6 +239,19 @@ impl Loaded {
     /// Never: it is there until the drop.
     pub fn datapath(&mut self) -> &mut Datapath {
         self.datapath.as_mut().expect("there until the drop")
+    }
+
+    /// Bans just these sources.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    pub fn ban(&mut self, bans: &BanLists) {
+        let bans = Arc::new(bans.clone());
+        let prepared = self.datapath().prepare_bans(&bans);
+        let prepared = prepared.expect("make bans ready");
+        self.datapath().commit_bans(&prepared).expect("ban");
+        let found = self.datapath().verify_bans(&bans, Extent::Full);
+        assert_eq!(found.expect("read bans back"), [] as [String; 0]);
     }
 
     /// Another way to what is in force, for who only looks.

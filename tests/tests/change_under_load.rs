@@ -264,6 +264,7 @@ fn agent_and_cli_report_the_same_verdict_under_load() {
         hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
+        bans: None,
     };
     let (datapath, opened) = host
         .db()

@@ -12,7 +12,7 @@ use netpolicy_common::{
     Build, CpuState, Engine, Governance, HOST_SCOPE, Head, KeyV4, LIST_SLOTS, Reason, SCOPE_BITS,
     SLOTS, SlotHead, key,
 };
-use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
+use netpolicy_flat::layout::{CHUNK_PAGES, LIST_CHUNKS, PAGE_WORDS};
 use netpolicy_tests::packet::Packet;
 use netpolicy_tests::rules::{self, Loaded};
 use netpolicy_tests::traffic::SynStream;
@@ -90,7 +90,7 @@ fn damage_the_lists(host: &DatabaseHost) {
         let arena: ArrayOfMaps<_, Array<MapData, [u8; BYTES]>> =
             lists(host, "ARENA").try_into().unwrap();
         // The first chunk of either half.
-        for chunk in [0, MAX_CHUNKS / 2] {
+        for chunk in [0, LIST_CHUNKS] {
             if let Ok(mut chunk) = arena.get(&chunk, 0) {
                 chunk.set(0, nothing, 0).unwrap();
             }
@@ -421,6 +421,7 @@ fn a_replacement_that_was_cut_short_is_done_again() {
         hook: HookChoice::Auto,
         engine: rules::engine(),
         keep: false,
+        bans: None,
     };
     assert!(Datapath::open(&options, &ruleset, 1).is_err());
     let program = |dir| array::<Build>(dir, "BUILD").get(&0, 0).unwrap().program;

@@ -92,6 +92,13 @@ pub const CHUNK_PAGES: u32 = 256;
 /// Chunks that an arena may have: 2 GiB.
 pub const MAX_CHUNKS: u32 = 2048;
 
+/// Chunks that each of the two memories of lists may have: one is built while the other is in
+/// force. They come first.
+pub const LIST_CHUNKS: u32 = 896;
+
+/// Chunks that each of the two memories of bans may have, behind those of lists.
+pub const BAN_CHUNKS: u32 = MAX_CHUNKS / 2 - LIST_CHUNKS;
+
 /// IPv6 addresses in a unit.
 pub const ADDRESSES_PER_UNIT: u32 = (UNIT_WORDS / 2) as u32;
 

@@ -196,6 +196,8 @@ impl Bypasses {
                 old,
                 new,
                 now: time,
+                // The operator is never banned.
+                bans: None,
             };
             check_operator(&judge, requester.origin)?;
         }

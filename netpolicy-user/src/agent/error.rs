@@ -200,6 +200,9 @@ pub enum AgentError {
     /// A bypass was revoked in the store, but the kernel may still honour it.
     #[error("the bypass is revoked, but {0}")]
     BypassLeft(String),
+    /// Kernel or store did not take bans.
+    #[error("{0}; nothing was banned or unbanned")]
+    BansNotDone(String),
     /// A fault in netpolicy itself.
     #[error("a fault in netpolicy; the agent's log says more")]
     Internal,
@@ -264,6 +267,7 @@ impl AgentError {
             Self::Prepare { .. }
             | Self::Kernel { .. }
             | Self::BypassLeft(_)
+            | Self::BansNotDone(_)
             | Self::Unreadable(_)
             | Self::Directory(_)
             | Self::Sockets { .. }

@@ -7,21 +7,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use netpolicy_common::HOST_SCOPE;
 use rustix::process::setpriority_process;
 use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 
+use super::banned;
 use super::snapshot::Snapshot;
 use crate::compiler::Ruleset;
 use crate::config::{Config, EngineChoice};
 use crate::datapath::ImageHead;
 use crate::early;
+use crate::early::bans::KeptBan;
+use crate::model::Name;
 
 /// Changes that follow each other so soon are written once.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// Time to the next try where it cannot be written.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// Time between two looks at whether bans changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Writing bans takes at most one part in this many of the time.
+const SHARE: u32 = 20;
 
 /// The thread's nice value: behind everything else.
 const NICE: i32 = 10;
@@ -98,6 +108,57 @@ pub(super) async fn keep(config: Config, mut snapshots: watch::Receiver<Arc<Snap
         }
         if snapshots.changed().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Keeps the bans for the next boot behind those in force, until the agent ends.
+pub(super) async fn keep_bans(state_dir: PathBuf, snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let mut written = None;
+    loop {
+        sleep(LOOK).await;
+        let snapshot = snapshots.borrow().clone();
+        // Scopes' numbers are the revision's.
+        let now = (banned::read(&snapshot.bans).version(), snapshot.revision);
+        if snapshot.held.is_some() || written == Some(now) {
+            continue;
+        }
+        let begun = Instant::now();
+        let dir = state_dir.clone();
+        let done = in_background(move || early::bans::write(&dir, &kept(&snapshot))).await;
+        match done.and_then(|done| done) {
+            Ok(()) => written = Some(now),
+            Err(error) => {
+                tracing::warn!(%error, "the bans for the next boot cannot be written; trying again");
+                sleep(AGAIN).await;
+            }
+        }
+        // Bans that come all the time are not written all the time.
+        sleep(begun.elapsed() * SHARE).await;
+    }
+}
+
+/// All bans, read part by part.
+fn kept(snapshot: &Snapshot) -> Vec<KeptBan> {
+    const PART: usize = 4096;
+    let id = |service: &Option<Name>| match service {
+        None => Some(HOST_SCOPE),
+        Some(name) => Some(snapshot.state.service(name.as_str())?.id),
+    };
+    let mut kept = Vec::new();
+    let mut after = None;
+    loop {
+        let part = banned::batch(&snapshot.bans, after.as_ref(), PART, &snapshot.clock);
+        kept.extend(part.iter().filter_map(|((_, source, service), until)| {
+            Some(KeptBan {
+                scope: id(service)?,
+                source: *source,
+                until: until.map(jiff::Timestamp::as_millisecond),
+            })
+        }));
+        match part.into_iter().last() {
+            Some((place, _)) => after = Some(place),
+            None => return kept,
         }
     }
 }

@@ -115,7 +115,7 @@ impl Reloader {
         }
         let next = next.clone();
         let work = move |writer: &mut Writer| {
-            writer.reconfigure(next.limits, next.verify_interval);
+            writer.reconfigure(next.limits, next.verify_interval, next.bans.never_banned());
             Ok(())
         };
         let requester = Requester::agent();
@@ -131,6 +131,7 @@ fn applicable(running: &Config, wanted: &Config) -> Config {
         unfiltered_interfaces: wanted.unfiltered_interfaces,
         events_per_second: wanted.events_per_second,
         limits: wanted.limits,
+        bans: wanted.bans,
         verify_interval: wanted.verify_interval,
         ..running.clone()
     }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::banned;
 use super::events::{EventHub, denied, stream};
 use super::http::app::App;
 use super::http::quota::Quota;
@@ -192,10 +193,13 @@ fn background(
 
     let snapshots = app.supervisor.snapshots();
     tasks.spawn(next_boot::keep(config.clone(), snapshots));
+    let (state_dir, snapshots) = (config.state_dir.clone(), app.supervisor.snapshots());
+    tasks.spawn(next_boot::keep_bans(state_dir, snapshots));
     tasks.spawn(tell_service_manager(app.clone()));
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
     tasks.spawn(roll_back_unconfirmed(supervisor));
+    tasks.spawn(lapse_bans(app.supervisor.clone()));
     let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
     tasks.spawn(open_socket(socket, snapshots));
     if let Some(every) = service_manager::watchdog_interval() {
@@ -289,6 +293,23 @@ async fn roll_back_unconfirmed(supervisor: Supervisor) {
             changed = snapshots.changed() => if changed.is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// Ends bans at their time.
+async fn lapse_bans(supervisor: Supervisor) {
+    /// Between two looks at the boot clock, which goes on while the machine is suspended.
+    const LOOK: Duration = Duration::from_millis(250);
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let snapshot = supervisor.snapshot();
+        let now = snapshot.clock.now().as_millisecond();
+        let next = banned::read(&snapshot.bans).next_end();
+        if next.is_some_and(|next| next <= now) {
+            supervisor.lapse_bans().await;
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
+use super::banned::SharedBans;
 use super::held::StoreHold;
 use crate::api::Detached;
 use crate::clock::Clock;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub clock: Clock,
     /// Bypasses, expired ones perhaps among them.
     pub bypasses: Vec<Bypass>,
+    /// What is banned, by now: the writer goes on changing it.
+    pub bans: SharedBans,
     /// Privileges that were granted.
     pub grants: Vec<Grant>,
     /// The change that waits for its confirmation.
@@ -63,6 +66,7 @@ impl Snapshot {
             entries: 0,
             clock: Clock::system(),
             bypasses: Vec::new(),
+            bans: SharedBans::default(),
             grants: Vec::new(),
             pending: None,
             held: None,

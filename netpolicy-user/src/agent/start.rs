@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use crate::agent::bans::StoredBans;
 use crate::agent::confirm::pending;
 use crate::agent::error::AgentError;
 use crate::agent::held;
@@ -123,6 +124,7 @@ pub fn start(
         hook: config.hook,
         engine: config.engine,
         keep: false,
+        bans: None,
     };
     let was_filtering = is_filtering(config);
     attach_first(config, &options)?;
@@ -156,8 +158,12 @@ pub fn start(
     if stored.revision == 0 && was_filtering {
         refuse_to_open(config, &ruleset.digest())?;
     }
+    let mut bans = StoredBans::read(&mut *store, &stored.state, &clock)?;
+    tracing::info!(bans = bans.len(), "bans loaded");
     let options = Options {
         keep: held.is_some_and(|held| held.keeps),
+        // Of an older store some may have been ended since: those in force stay.
+        bans: held.is_none().then(|| bans.lists(&stored.state)),
         ..options
     };
     let (kernel, opened) = Kernel::open(options, config.bpffs, ruleset, stored.revision)?;
@@ -205,11 +211,12 @@ pub fn start(
         verify_interval: config.verify_interval,
         marker: config.state_dir.join(DETACHED_MARKER),
         clock,
+        never_banned: config.bans.never_banned(),
         guard: guard.map(<[_]>::to_vec),
     };
     let links = kernel.held_links();
     let kernel = Box::new(kernel);
-    let mut writer = Writer::new(kernel, store, stored, compiled, settings, sources);
+    let mut writer = Writer::new(kernel, store, (stored, bans), compiled, settings, sources);
     writer.hold(held);
     writer.take_over()?;
     let took_ms = begun.elapsed().as_millis();

@@ -13,6 +13,7 @@ pub(super) use self::kernel::FakeKernel;
 pub(super) use self::sockets::FakeSockets;
 use self::store::NotedStore;
 use crate::agent::access::{Caller, OperatorOrigin, Requester, audit};
+use crate::agent::bans::StoredBans;
 use crate::agent::change::ChangeOptions;
 use crate::agent::change::Consent;
 use crate::agent::confirm::pending;
@@ -192,8 +193,10 @@ fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) ->
     let stored = store.load().unwrap();
     let stored = pending::at_start(&mut store, stored, &clock).unwrap();
     let compiled = Compilation::new(&stored.state);
+    let mut bans = StoredBans::read(&mut store, &stored.state, &clock).unwrap();
     let ruleset = compiled.ruleset();
     {
+        kernel.lock().bans = bans.lists(&stored.state);
         let mut kernel = kernel.lock();
         if kernel.live.as_ref().map(|r| r.digest()) != Some(ruleset.digest()) {
             kernel.generation += 1;
@@ -206,11 +209,13 @@ fn start(dir: &Path, kernel: &FakeKernel, hands: &Hands, interfaces: &[&str]) ->
         verify_interval: Duration::from_secs(300),
         marker: dir.join(DETACHED_MARKER),
         clock,
+        never_banned: Vec::new(),
         guard: None,
     };
     let (sources, _) = mpsc::unbounded_channel();
     let kernel = Box::new(kernel.clone());
-    let mut writer = Writer::new(kernel, Box::new(store), stored, compiled, settings, sources);
+    let store = Box::new(store);
+    let mut writer = Writer::new(kernel, store, (stored, bans), compiled, settings, sources);
     writer.take_over().unwrap();
     writer
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Cause, PacketAction, RuleView, Verdict};
+use super::{BanView, Cause, PacketAction, RuleView, Verdict};
 use crate::model::ListKind;
 
 /// `GET /v1/explain`
@@ -35,6 +35,9 @@ pub struct ExplainView {
     pub policies: PoliciesSay,
     /// The scope in which they judge it: "host" or the service's name.
     pub scope: String,
+    /// The ban that decides before the policies, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ban: Option<BanView>,
     /// The rule of the policies that decides, if one does.
     pub matched: Option<MatchView>,
     /// Active policies that were consulted, as "office (allow 2, block 1)".

@@ -4,6 +4,7 @@
 //! client in [`crate::client`]. Requests that change the desired state are
 //! [`Change`](crate::model::change::Change)s.
 
+mod bans;
 mod devices;
 mod diff;
 mod doctor;
@@ -22,6 +23,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::bans::{
+    BanOrder, BanOutcome, BanRequest, BanResult, BanView, BansPage, BansQuery, BansStatus, NDJSON,
+    ReplaceBansQuery, UnbanRequest,
+};
 pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
 pub use self::doctor::{DoctorLine, DoctorReport, Health};
@@ -85,6 +90,9 @@ pub struct AgentStatus {
     pub rules: u64,
     /// Unexpired bypasses.
     pub bypasses: usize,
+    /// Bans in force.
+    #[serde(default)]
+    pub bans: BansStatus,
     /// The change that waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingView>,

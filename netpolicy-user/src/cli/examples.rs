@@ -1,5 +1,6 @@
 //! Examples of each command, which its help and the reference show.
 
+mod bans;
 mod list;
 mod policy;
 mod upkeep;
@@ -132,6 +133,7 @@ fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
     EXAMPLES
         .iter()
         .chain(&list::LIST)
+        .chain(&bans::BANS)
         .chain(&policy::POLICY)
         .chain(&upkeep::UPKEEP)
 }

@@ -8,7 +8,7 @@ use crate::model::{Principal, Privilege};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GrantArgs {
-    /// admin (everything), create, attach (activate and bind), bypass, or read
+    /// admin (everything), create, attach (activate and bind), bypass, ban, or read
     #[arg(value_parser = |text: &str| text.parse::<Privilege>())]
     privilege: Privilege,
     /// An OS user or group: user:alice, group:dba

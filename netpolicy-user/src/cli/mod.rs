@@ -7,6 +7,7 @@
 mod agent;
 mod apply;
 mod attach;
+mod ban;
 mod bind;
 mod bypass;
 mod complete;
@@ -161,6 +162,12 @@ enum ClientCommand {
     Counters,
     /// Print denied attempts as they happen, until Ctrl-C
     Monitor(monitor::MonitorArgs),
+    /// Ban sources, for a time or until they are unbanned, whatever policies say
+    Ban(ban::BanArgs),
+    /// End bans
+    Unban(ban::UnbanArgs),
+    /// List bans
+    Bans(ban::BansArgs),
     /// Exempt sources for a time
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
@@ -318,6 +325,9 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Verify => verify::run(cx).await,
         ClientCommand::Counters => counters::run(cx).await,
         ClientCommand::Monitor(args) => monitor::run(&args, cx).await,
+        ClientCommand::Ban(args) => ban::ban(args, cx).await,
+        ClientCommand::Unban(args) => ban::unban(args, cx).await,
+        ClientCommand::Bans(args) => ban::list(args, cx).await,
         ClientCommand::Bypass(command) => bypass::run(command, cx).await,
         ClientCommand::Grant(args) => grant::grant(args, cx).await,
         ClientCommand::Revoke(args) => grant::revoke(args, cx).await,

@@ -76,13 +76,13 @@ pub(super) fn set(maps: &mut Maps, entries: &[BypassEntry]) -> Result<(), Datapa
     }
     // Before the entries, so that none is there without being looked up. A source in
     // none of them passes by what the lists say, whatever the count.
-    let count = v4.len() + v6.len();
+    let count = u32::try_from(v4.len() + v6.len()).unwrap_or(u32::MAX);
     if count > 0 {
-        maps.control.set_bypasses(count as u64);
+        maps.control.set_bypasses(count);
     }
     replace(&mut maps.bypass_v4, "BYPASS_V4", &v4)?;
     replace(&mut maps.bypass_v6, "BYPASS_V6", &v6)?;
-    maps.control.set_bypasses(count as u64);
+    maps.control.set_bypasses(count);
     Ok(())
 }
 

@@ -37,12 +37,14 @@ fn load_all<'a>(words: impl Iterator<Item = &'a AtomicU64>) -> u64 {
     words.map(|word| word.load(Ordering::Relaxed)).sum()
 }
 
-/// What [`netpolicy_common::CpuHead::blocked`] counts.
-const UNREPORTED: (ScopeId, Reason) = (HOST_SCOPE, Reason::Blocked);
-
-/// Its sum.
-fn unreported(maps: &Maps) -> u64 {
-    load_all(maps.control.cpus().map(|(_, blocked)| blocked))
+/// The sum of what CPUs count of a scope and reason where nothing is reported:
+/// [`netpolicy_common::CpuHead::blocked`] and [`netpolicy_common::CpuHead::banned`].
+fn unreported(maps: &Maps, scope: ScopeId, reason: Reason) -> u64 {
+    match (scope, reason) {
+        (HOST_SCOPE, Reason::Blocked) => load_all(maps.control.cpus().map(|cpu| cpu.blocked)),
+        (HOST_SCOPE, Reason::Banned) => load_all(maps.control.cpus().map(|cpu| cpu.banned)),
+        _ => 0,
+    }
 }
 
 /// All counters, from shared memory.
@@ -51,10 +53,8 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
     for scope in 0..MAX_SCOPES {
         let scope = ScopeId::try_from(scope).unwrap_or(ScopeId::MAX);
         for reason in Reason::ALL {
-            let mut packets = sum(&maps.cpus, PACKETS + CpuState::row(scope, *reason));
-            if (scope, *reason) == UNREPORTED {
-                packets += unreported(maps);
-            }
+            let packets = sum(&maps.cpus, PACKETS + CpuState::row(scope, *reason))
+                + unreported(maps, scope, *reason);
             if packets > 0 {
                 rows.push((scope, *reason, packets));
             }
@@ -70,7 +70,9 @@ pub(super) fn read(maps: &Maps) -> CounterSnapshot {
 pub(super) fn read_event_stats(maps: &Maps) -> EventStats {
     EventStats {
         sent: sum(&maps.cpus, SENT),
-        limited: sum(&maps.cpus, LIMITED) + unreported(maps),
+        limited: sum(&maps.cpus, LIMITED)
+            + unreported(maps, HOST_SCOPE, Reason::Blocked)
+            + unreported(maps, HOST_SCOPE, Reason::Banned),
         overflowed: sum(&maps.cpus, OVERFLOWED),
     }
 }
@@ -87,7 +89,7 @@ pub(super) fn reset(maps: &Maps, scope: ScopeId) {
 
 /// Lets every CPU write this many events more.
 pub(super) fn grant(control: &ControlPage, per_cpu: u64) {
-    for (allowance, _) in control.cpus() {
-        allowance.store(per_cpu, Ordering::Relaxed);
+    for cpu in control.cpus() {
+        cpu.allowance.store(per_cpu, Ordering::Relaxed);
     }
 }

@@ -37,8 +37,11 @@ pub enum DatapathError {
     },
     /// The flat engine's memory has an end: each half of it, since one half is built while the
     /// other is in force.
-    #[error("the lists do not fit into 1 GiB of kernel memory: make them shorter")]
+    #[error("the lists do not fit into 896 MiB of kernel memory: make them shorter")]
     TooLarge,
+    /// The same for bans.
+    #[error("the bans do not fit into 128 MiB of kernel memory: end some, or ban networks")]
+    TooManyBans,
     /// A file operation under the pin directory failed.
     #[error("cannot {action} {}", path.display())]
     Pins {

@@ -8,19 +8,18 @@
 mod chunks;
 mod grace;
 pub(super) mod image;
+mod kernel_memory;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use netpolicy_common::{EngineWords, Governance, SLOTS, ScopeId};
 use netpolicy_flat::{
     layout::Roots,
-    memory::{self, Memory, Retired, ScopeLists},
+    memory::{self, ScopeLists},
 };
 
-use self::{
-    chunks::{Chunks, HALF},
-    grace::{Grace, Moment},
-};
+use self::chunks::Chunks;
+pub(super) use self::{chunks::Region, kernel_memory::KernelMemory};
 use super::{
     DatapathError,
     engine::{ListEngine, Progress, ScopeContents},
@@ -28,33 +27,21 @@ use super::{
 };
 use crate::compiler::{Extent, Ruleset, ScopeRules};
 
-/// When a ruleset has so many times fewer entries than the one before, the memory is
-/// rebuilt, to give back what is free.
-const SHRINK: u64 = 4;
+/// When so many times fewer entries are to be held than before, the memory is rebuilt, to give
+/// back what is free.
+pub(super) const SHRINK: u64 = 4;
 
-/// The memory, and what of it may be written.
+/// The lists of policies in the kernel.
 pub(super) struct FlatLists {
-    memory: Memory,
+    kernel: KernelMemory,
     /// What the memory holds; `None`: it is to be rebuilt.
     held: Option<Arc<Ruleset>>,
-    chunks: Chunks,
-    /// First chunk of the memory in force.
-    in_force: u32,
-    /// Given back by changes that are not in force yet.
-    pending: Retired,
-    /// Given back by changes in force, and when they came.
-    waiting: VecDeque<(Moment, Retired)>,
-    /// The half that nothing in force uses, once nothing reads it: to be let go.
-    left: Option<(Moment, u32)>,
-    /// When each slot was given up.
-    given_up: [Moment; SLOTS as usize],
-    grace: Grace,
 }
 
 impl FlatLists {
     /// Nothing is in force yet.
     pub(super) fn empty(maps: &Maps) -> Result<Self, DatapathError> {
-        Self::starting_at(maps, HALF)
+        Self::starting_at(maps, Region::LISTS.second())
     }
 
     /// Something that is not known is in force, in the slot `live`.
@@ -64,63 +51,12 @@ impl FlatLists {
 
     /// What is in force is in the chunks from `first_chunk` on.
     fn starting_at(maps: &Maps, first_chunk: u32) -> Result<Self, DatapathError> {
-        let grace = Grace::new(maps)?;
-        // Programs may still run that began before this process did.
-        let now = grace.moment();
+        let slots = SLOTS as usize;
         Ok(Self {
-            memory: Memory::default(),
+            kernel: KernelMemory::starting_at(maps, Region::LISTS, first_chunk, slots)?,
             held: None,
-            chunks: Chunks::open(maps, first_chunk..first_chunk + HALF),
-            in_force: first_chunk,
-            pending: Retired::default(),
-            waiting: VecDeque::new(),
-            left: None,
-            given_up: [now; SLOTS as usize],
-            grace,
         })
     }
-
-    /// Frees what no program reads any more.
-    fn reclaim(&mut self, maps: &Maps) {
-        while let Some((moment, _)) = self.waiting.front()
-            && self.grace.is_over(*moment)
-            && let Some((_, retired)) = self.waiting.pop_front()
-        {
-            self.memory.reclaim(retired);
-        }
-        if let Some((moment, first)) = self.left
-            && self.grace.is_over(moment)
-        {
-            self.chunks.release(maps, first..first + HALF);
-            self.left = None;
-        }
-    }
-
-    fn rebuild(&mut self, maps: &Maps, target: &Ruleset) -> Result<(), DatapathError> {
-        let first = other_half(self.in_force);
-        if let Some((moment, _)) = self.left {
-            self.grace.wait(moment)?;
-            self.reclaim(maps);
-        }
-        // Whatever is there belongs to a change that never came into force, of this
-        // process or another: new chunks take its place.
-        self.chunks.forget(first..first + HALF);
-        self.pending = Retired::default();
-        self.waiting.clear();
-        self.memory = Memory::new(&lists(target), first);
-        Ok(())
-    }
-}
-
-/// Spare chunks for so many in use. Whenever some are provided the kernel waits for
-/// running programs, for tens of milliseconds, and the small changes that follow a large
-/// one need a little more memory.
-fn spare(used: u32) -> u32 {
-    1 + used / 16
-}
-
-fn other_half(first_chunk: u32) -> u32 {
-    if first_chunk == 0 { HALF } else { 0 }
 }
 
 impl ListEngine for FlatLists {
@@ -129,7 +65,7 @@ impl ListEngine for FlatLists {
     }
 
     fn wait_for_readers(&mut self, _: &mut Maps, slot: u32) -> Result<(), DatapathError> {
-        self.grace.wait(self.given_up[slot as usize])
+        self.kernel.wait_for_readers(slot)
     }
 
     /// Takes time in proportion to the differences; or to `target`, about 0.1 µs an
@@ -141,48 +77,26 @@ impl ListEngine for FlatLists {
         target: &Arc<Ruleset>,
         progress: Progress<'_>,
     ) -> Result<(), DatapathError> {
-        self.reclaim(maps);
-        match self.held.take() {
-            Some(held) if target.entries() >= held.entries() / SHRINK => {
-                self.memory.update(&lists(&held), &lists(target));
-                self.pending.extend(self.memory.take_retired());
-            }
-            _ => self.rebuild(maps, target)?,
-        }
-        let arena = self.memory.arena();
-        let (first, used) = (arena.first_chunk(), arena.chunk_count().max(1));
-        let end = first + used;
-        let spare = end..(end + spare(used)).min(first + HALF);
-        self.chunks.provide(maps, first..end, spare)?;
-        for number in self.memory.take_written() {
-            self.chunks.write(number, self.memory.arena().page(number));
-        }
+        let held = self.held.take();
+        let held = held.filter(|held| target.entries() >= held.entries() / SHRINK);
+        let before = held.as_deref().map(lists);
+        self.kernel.fill(maps, before.as_deref(), &lists(target))?;
         self.held = Some(Arc::clone(target));
         progress(target.entries(), target.entries());
         Ok(())
     }
 
     fn committed(&mut self, before: u32) {
-        let now = self.grace.moment();
-        self.given_up[before as usize] = now;
-        let first = self.memory.arena().first_chunk();
-        if first == self.in_force {
-            let retired = std::mem::take(&mut self.pending);
-            self.waiting.push_back((now, retired));
-        } else {
-            self.left = Some((now, self.in_force));
-            self.waiting = VecDeque::from([(now, std::mem::take(&mut self.pending))]);
-            self.in_force = first;
-        }
+        self.kernel.committed(before);
     }
 
     fn words(&self, scope: ScopeId) -> EngineWords {
-        self.memory.roots(scope).into()
+        self.kernel.roots(scope).into()
     }
 
     /// The first chunk.
     fn slot_word(&self) -> u64 {
-        self.memory.arena().first_chunk().into()
+        self.kernel.first_chunk().into()
     }
 
     fn differences(
@@ -193,7 +107,7 @@ impl ListEngine for FlatLists {
         extent: Extent,
         found: &mut Vec<String>,
     ) -> Result<(), DatapathError> {
-        compare(&self.chunks, maps, slot, expected, extent, found);
+        compare(self.kernel.chunks(), maps, slot, expected, extent, found);
         Ok(())
     }
 }
@@ -204,8 +118,7 @@ fn first_chunk(maps: &Maps, slot: u32) -> Result<u32, DatapathError> {
         .slot_info
         .get(&slot, 0)
         .map_err(DatapathError::map("read", "SLOT_INFO"))?;
-    // Of two numbers only: whatever else was written there is one of them.
-    Ok(if info.engine == 0 { 0 } else { HALF })
+    Ok(Region::LISTS.half_of(info.engine))
 }
 
 /// The lists of a ruleset.
@@ -231,7 +144,7 @@ pub(super) fn differences(
     found: &mut Vec<String>,
 ) -> Result<(), DatapathError> {
     let first = first_chunk(maps, slot)?;
-    let chunks = Chunks::open(maps, first..first + HALF);
+    let chunks = Chunks::open(maps, Region::LISTS.chunks(first));
     compare(&chunks, maps, slot, expected, extent, found);
     Ok(())
 }
@@ -246,7 +159,7 @@ pub(super) fn contents(
     let info = maps.slot_info.get(&slot, 0);
     let info = info.map_err(DatapathError::map("read", "SLOT_INFO"))?;
     let first = first_chunk(maps, slot)?;
-    let chunks = Chunks::open(maps, first..first + HALF);
+    let chunks = Chunks::open(maps, Region::LISTS.chunks(first));
     let page = |number: u32| chunks.page(number);
     let damaged = |what| DatapathError::Unreadable { what };
     let mut lists = ScopeContents::new();

@@ -15,19 +15,30 @@ pub(super) fn head_of(governance: &Governance) -> SlotHead {
     let has_words = host.engine != EngineWords::default();
     let mut host_ports = HostPorts::default();
     if has_words && host.flags.has(enforces) {
-        host_ports = HostPorts::ALL;
-        for (port, scope) in (0..=u16::MAX).zip(governance.scope_of_port) {
-            if scope != HOST_SCOPE {
-                host_ports.remove(port);
-            }
-        }
+        host_ports = host_alone(governance);
+    }
+    let mut ban_ports = HostPorts::default();
+    if !host.flags.has(ScopeFlags::BANS_OBSERVED) {
+        ban_ports = host_alone(governance);
     }
     SlotHead {
         host,
         host_ports,
         unclassified: judging_unclassified(governance),
-        reserved: [0; 11],
+        ban_ports,
+        reserved: [0; 10],
     }
+}
+
+/// Ports that the host governs, apart from those that share a bit with another.
+fn host_alone(governance: &Governance) -> HostPorts {
+    let mut ports = HostPorts::ALL;
+    for (port, scope) in (0..=u16::MAX).zip(governance.scope_of_port) {
+        if scope != HOST_SCOPE {
+            ports.remove(port);
+        }
+    }
+    ports
 }
 
 /// The scopes that judge a packet whose port cannot be found.
@@ -40,10 +51,9 @@ fn judging_unclassified(governance: &Governance) -> ScopeSet {
     }
     let mut judging = ScopeSet::default();
     judging.insert(HOST_SCOPE);
-    for (id, scope) in (0..).zip(&governance.scopes) {
-        let has_policies =
-            scope.flags.has(ScopeFlags::OWN_LISTS) || scope.flags.has(ScopeFlags::HOST_LISTS);
-        if has_policies && has_port.holds(id) {
+    for id in 0..ScopeId::try_from(governance.scopes.len()).unwrap_or(ScopeId::MAX) {
+        // Without policies too: bans deny there as well.
+        if has_port.holds(id) {
             judging.insert(id);
         }
     }

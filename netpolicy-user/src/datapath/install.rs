@@ -6,15 +6,17 @@ use std::{
 };
 
 use netpolicy_common::{ABI_VERSION, Action, Build, Engine, Reason};
-use rustix::thread::CapabilitySet;
 
 use super::{
-    AttachedInterface, BypassEntry, CounterSnapshot, DatapathError, Enforced, EventReader, Hook,
-    LinkLayer, Links, PreparedSlot, attach, bpffs, bypass, counters,
+    AttachedInterface, BanLists, BypassEntry, CounterSnapshot, DatapathError, Enforced,
+    EventReader, Hook, LinkLayer, Links, PreparedBans, PreparedSlot, attach,
+    bans::BanSets,
+    bpffs, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
     program::{self, Program},
     reader,
+    requirements::{check_privileges, check_system},
     slots::Slots,
     sys::link::Kind,
 };
@@ -22,9 +24,6 @@ use crate::{
     compiler::{Extent, Ruleset},
     config::{BpffsChoice, EngineChoice, HookChoice},
 };
-
-/// The oldest kernel: XDP programs for multi-buffer packets (`xdp.frags`) came with it.
-const OLDEST_KERNEL: (u32, u32, &str) = (5, 18, "5.18");
 
 /// Where and how.
 #[derive(Clone, Debug)]
@@ -37,15 +36,8 @@ pub struct Options {
     pub engine: EngineChoice,
     /// Leaves another ruleset than the one that is wanted in force, where the pins allow it.
     pub keep: bool,
-}
-
-/// Whether this process may load the program, and this kernel can.
-///
-/// # Errors
-/// What is missing.
-pub fn check_system() -> Result<(), DatapathError> {
-    check_privileges()?;
-    check_kernel()
+    /// The addresses that are banned; `None`: those that are in force stay.
+    pub bans: Option<Arc<BanLists>>,
 }
 
 /// Makes the directory for pins, mounting a BPF file system if there is none;
@@ -83,6 +75,7 @@ pub struct Datapath {
     /// Programs that were loaded to be asked, by kind and link layer.
     asked: Mutex<Vec<((Kind, LinkLayer), Program)>>,
     slots: Slots,
+    bans: BanSets,
 }
 
 impl Datapath {
@@ -182,6 +175,7 @@ impl Datapath {
         let in_force = reader::enforced(&maps)?;
         let is_current = in_force.generation > 0 && in_force.digest == ruleset.digest();
         let slots = Slots::adopted(engine, &mut maps, is_current.then_some(ruleset))?;
+        let bans = BanSets::adopted(engine, &maps)?;
         let mut datapath = Self {
             pins: pins.clone(),
             maps,
@@ -190,7 +184,12 @@ impl Datapath {
             probe,
             asked: Mutex::default(),
             slots,
+            bans,
         };
+        if let Some(bans) = &options.bans {
+            let prepared = datapath.prepare_bans(bans)?;
+            datapath.commit_bans(&prepared)?;
+        }
         let stays = is_current || (options.keep && in_force.generation > 0);
         if !stays {
             let prepared = datapath.prepare(ruleset, revision, &mut |_, _| {})?;
@@ -218,6 +217,11 @@ impl Datapath {
         let mut slots = Slots::empty(engine, &mut maps)?;
         let prepared = slots.prepare(&mut maps, ruleset, revision, &mut |_, _| {})?;
         slots.commit(&maps, &prepared);
+        let mut bans = BanSets::adopted(engine, &maps)?;
+        if let Some(banned) = &options.bans {
+            let prepared = bans.prepare(&mut maps, banned)?;
+            bans.commit(&mut maps, &prepared)?;
+        }
         set_build(&mut maps, engine, program::digest())?;
         links.replace(programs)?;
         pins.promote_next()?;
@@ -229,6 +233,7 @@ impl Datapath {
             probe,
             asked: Mutex::default(),
             slots,
+            bans,
         })
     }
 
@@ -252,6 +257,40 @@ impl Datapath {
     /// changed.
     pub fn distrust(&mut self) {
         self.slots.forget();
+        self.bans.forget();
+    }
+
+    /// Makes these bans ready. Nothing is different in force until [`Self::commit_bans`], but
+    /// that the LPM engine adds what is new at once.
+    ///
+    /// # Errors
+    /// They do not fit; or the kernel's.
+    pub fn prepare_bans(&mut self, bans: &Arc<BanLists>) -> Result<PreparedBans, DatapathError> {
+        self.bans.prepare(&mut self.maps, bans)
+    }
+
+    /// Puts what was prepared in force; with the flat engine at one instant for all packets.
+    ///
+    /// # Errors
+    /// The LPM engine's tries cannot be changed: they hold more than they are to.
+    ///
+    /// # Panics
+    /// When something else was prepared since: a caller's mistake.
+    pub fn commit_bans(&mut self, prepared: &PreparedBans) -> Result<(), DatapathError> {
+        self.bans.commit(&mut self.maps, prepared)
+    }
+
+    /// Reads the bans in force back, as far as the extent goes, and names how they differ from
+    /// these.
+    ///
+    /// # Errors
+    /// When the maps cannot be read.
+    pub fn verify_bans(
+        &self,
+        bans: &BanLists,
+        extent: Extent,
+    ) -> Result<Vec<String>, DatapathError> {
+        self.bans.verify(&self.maps, bans, extent)
     }
 
     /// Puts what was prepared in force, at one instant for all packets. Returns the
@@ -390,40 +429,4 @@ pub(super) fn set_build(
     maps.build
         .set(0, build, 0)
         .map_err(DatapathError::map("set", "BUILD"))
-}
-
-fn check_privileges() -> Result<(), DatapathError> {
-    let held = rustix::thread::capabilities(None)
-        .map_err(|errno| DatapathError::System {
-            call: "capget",
-            source: errno.into(),
-        })?
-        .effective;
-    let needed = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
-    if held.contains(needed) {
-        Ok(())
-    } else {
-        Err(DatapathError::NotPermitted)
-    }
-}
-
-/// Whether the kernel is new enough.
-///
-/// # Errors
-/// It is not.
-pub fn check_kernel() -> Result<(), DatapathError> {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|n| n.parse().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let (major, minor, needed) = OLDEST_KERNEL;
-    if found < (major, minor) {
-        return Err(DatapathError::KernelTooOld {
-            found: release.into_owned(),
-            needed,
-        });
-    }
-    Ok(())
 }

@@ -6,7 +6,9 @@ use aya::{
     maps::{Array, ArrayOfMaps, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf},
     programs::ProgramInfo,
 };
-use netpolicy_common::{Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo};
+use netpolicy_common::{
+    BAN_SLOTS, BanScopes, Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo,
+};
 
 use super::{
     DatapathError,
@@ -43,6 +45,9 @@ pub(super) const PINNED: &[(&str, MapType)] = &[
     ("ARENA", MapType::ArrayOfMaps),
     ("BYPASS_V4", MapType::LpmTrie),
     ("BYPASS_V6", MapType::LpmTrie),
+    ("BANS", MapType::Array),
+    ("BAN_V4", MapType::LpmTrie),
+    ("BAN_V6", MapType::LpmTrie),
     ("CPUS", MapType::Array),
     ("EVENTS", MapType::RingBuf),
 ];
@@ -64,6 +69,9 @@ pub(super) struct Maps {
     pub(super) arena_outer: MapData,
     pub(super) bypass_v4: LpmTrie<MapData, KeyV4, [u8; 8]>,
     pub(super) bypass_v6: LpmTrie<MapData, KeyV6, [u8; 8]>,
+    pub(super) bans: Mapped<BanScopes>,
+    pub(super) ban_v4: TrieV4,
+    pub(super) ban_v6: TrieV6,
     pub(super) cpus: Mapped<CpuState>,
     /// Ids of all of them, by name.
     ids: Vec<(&'static str, u32)>,
@@ -89,6 +97,9 @@ impl Maps {
             arena_outer: data(dir, "ARENA")?,
             bypass_v4: typed(dir, "BYPASS_V4")?,
             bypass_v6: typed(dir, "BYPASS_V6")?,
+            bans: mapped(dir, "BANS", BAN_SLOTS, writable)?,
+            ban_v4: typed(dir, "BAN_V4")?,
+            ban_v6: typed(dir, "BAN_V6")?,
             cpus: cpus(dir, writable)?,
             ids: ids(dir)?,
         };
@@ -122,8 +133,10 @@ impl Maps {
 fn must_use(engine: Engine, name: &str) -> bool {
     match name {
         CONTROL | "GOVERNANCE" | "CPUS" | "BYPASS_V4" | "BYPASS_V6" => true,
-        "ARENA" => engine == Engine::Flat,
-        "BLOCK_V4" | "BLOCK_V6" | "ALLOW_V4" | "ALLOW_V6" => engine == Engine::Lpm,
+        "ARENA" | "BANS" => engine == Engine::Flat,
+        "BLOCK_V4" | "BLOCK_V6" | "ALLOW_V4" | "ALLOW_V6" | "BAN_V4" | "BAN_V6" => {
+            engine == Engine::Lpm
+        }
         _ => false,
     }
 }

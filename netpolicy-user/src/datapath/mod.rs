@@ -15,6 +15,7 @@
 pub mod packet;
 
 mod attach;
+mod bans;
 mod bpffs;
 mod bypass;
 mod counters;
@@ -38,6 +39,7 @@ mod pins;
 mod program;
 mod read_back;
 mod reader;
+mod requirements;
 mod retry;
 mod slots;
 mod sys;
@@ -46,6 +48,7 @@ mod trie_key;
 mod verify;
 
 pub use attach::{AttachedInterface, interface_name, running};
+pub use bans::{BanLists, PreparedBans};
 pub use bpffs::{PinsPlace, pins_place, private_bpffs};
 pub use bypass::BypassEntry;
 pub use counters::CounterSnapshot;
@@ -55,10 +58,11 @@ pub use error::DatapathError;
 pub use events::EventReader;
 pub use hook::Hook;
 pub use image::{ImageError, ImageHead, ImageOrigin, ImageReader, enforce_image, write_image};
-pub use install::{Datapath, Opened, Options, check_kernel, check_system, prepare_dir};
+pub use install::{Datapath, Opened, Options, prepare_dir};
 pub use links::{Kept, Links};
 pub use pinned::{PinnedBuild, jitted, pinned_build};
 pub use program::program_name;
 pub use read_back::EnforcedRules;
 pub use reader::{Enforced, Reader, detach_pins};
+pub use requirements::{check_kernel, check_system};
 pub use slots::PreparedSlot;

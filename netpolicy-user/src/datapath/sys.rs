@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya_obj::generated::{bpf_attr, bpf_cmd};
-use netpolicy_common::{CpuState, Governance, Head, SlotHead};
+use netpolicy_common::{BanHead, BanScopes, CpuState, Governance, Head, Overrides, SlotHead};
 
 pub(super) mod link;
 
@@ -83,6 +83,13 @@ pub(super) struct ControlPage {
     head: NonNull<Head>,
 }
 
+/// Words of a CPU's element; see [`netpolicy_common::CpuHead`].
+pub(super) struct CpuWords<'a> {
+    pub(super) allowance: &'a AtomicU64,
+    pub(super) blocked: &'a AtomicU64,
+    pub(super) banned: &'a AtomicU64,
+}
+
 /// Bytes of the mapping: whole pages.
 const HEAD_BYTES: usize = size_of::<Head>().next_multiple_of(4096);
 
@@ -121,9 +128,9 @@ impl ControlPage {
         unsafe { AtomicU64::from_ptr(&raw mut (*self.head.as_ptr()).control.generation) }
     }
 
-    fn bypasses_word(&self) -> &AtomicU64 {
-        // SAFETY: as above.
-        unsafe { AtomicU64::from_ptr(&raw mut (*self.head.as_ptr()).control.bypasses) }
+    fn overrides_word(&self) -> &AtomicU64 {
+        // SAFETY: as above; a transparent word.
+        unsafe { AtomicU64::from_ptr((&raw mut (*self.head.as_ptr()).control.overrides).cast()) }
     }
 
     /// The generation in force.
@@ -149,24 +156,60 @@ impl ControlPage {
         unsafe { (&raw mut (*self.head.as_ptr()).slots[slot as usize]).write_volatile(head) };
     }
 
-    /// Words of the CPUs' elements: allowance and blocked attempts.
-    pub(super) fn cpus(&self) -> impl Iterator<Item = (&AtomicU64, &AtomicU64)> {
+    /// What is told of a set of bans.
+    pub(super) fn ban_head(&self, slot: u32) -> BanHead {
+        // SAFETY: as `slot`.
+        unsafe { (&raw const (*self.head.as_ptr()).bans[slot as usize]).read_volatile() }
+    }
+
+    /// Writes what is told of a set of bans. No program may be reading it.
+    pub(super) fn set_ban_head(&mut self, slot: u32, head: BanHead) {
+        // SAFETY: as `slot`.
+        unsafe { (&raw mut (*self.head.as_ptr()).bans[slot as usize]).write_volatile(head) };
+    }
+
+    /// Words of the CPUs' elements.
+    pub(super) fn cpus(&self) -> impl Iterator<Item = CpuWords<'_>> {
         (0..Head::CPUS).map(|cpu| {
             // SAFETY: mapped for as long as `self` lives; within the array.
             let cpu = unsafe { &raw mut (*self.head.as_ptr()).cpus[cpu] };
             // SAFETY: as above; 8-byte aligned, and only accessed as whole words.
             unsafe {
-                (
-                    AtomicU64::from_ptr(&raw mut (*cpu).allowance),
-                    AtomicU64::from_ptr(&raw mut (*cpu).blocked),
-                )
+                CpuWords {
+                    allowance: AtomicU64::from_ptr(&raw mut (*cpu).allowance),
+                    blocked: AtomicU64::from_ptr(&raw mut (*cpu).blocked),
+                    banned: AtomicU64::from_ptr(&raw mut (*cpu).banned),
+                }
             }
         })
     }
 
+    /// What is looked up before the lists.
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides(self.overrides_word().load(Ordering::Acquire))
+    }
+
     /// Tells the program how many bypasses there are to look up.
-    pub(super) fn set_bypasses(&self, count: u64) {
-        self.bypasses_word().store(count, Ordering::Release);
+    pub(super) fn set_bypasses(&self, count: u32) {
+        self.set_overrides(|before| Overrides::new(count, before.ban_set()));
+    }
+
+    /// Puts a set of bans in force; 0: none. What its slot holds was written before.
+    pub(super) fn set_ban_set(&self, set: u32) {
+        self.set_overrides(|before| Overrides::new(before.bypasses(), set));
+    }
+
+    fn set_overrides(&self, next: impl Fn(Overrides) -> Overrides) {
+        // One thread writes it; should there ever be two, neither loses the other's half.
+        let mut before = self.overrides();
+        while let Err(found) = self.overrides_word().compare_exchange_weak(
+            before.0,
+            next(before).0,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            before = Overrides(found);
+        }
     }
 }
 
@@ -248,6 +291,8 @@ pub(super) unsafe trait Element {}
 unsafe impl Element for Governance {}
 // SAFETY: integers.
 unsafe impl Element for CpuState {}
+// SAFETY: integers, without padding.
+unsafe impl Element for BanScopes {}
 
 /// The elements of an array map, made with `BPF_F_MMAPABLE`, mapped into memory.
 pub(super) struct Mapped<T> {

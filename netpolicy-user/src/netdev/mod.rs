@@ -12,6 +12,7 @@ mod cover;
 mod device;
 mod drivers;
 mod ethtool;
+mod gateways;
 mod netlink;
 mod watch;
 
@@ -20,5 +21,6 @@ pub use cover::{Cover, cover, covers, taking_all};
 pub use device::{Device, Mode, Xdp};
 pub use drivers::{DRIVERS, Driver, Native, native};
 pub use ethtool::{Offloads, Queues};
+pub use gateways::default_gateways;
 pub use netlink::Netdevs;
 pub use watch::Watch;

@@ -47,7 +47,7 @@ impl Render for BypassView {
 }
 
 /// "2h 5m", "29m 30s", "12s", "expired".
-fn left(now: Timestamp, expires: Timestamp) -> String {
+pub(super) fn left(now: Timestamp, expires: Timestamp) -> String {
     let seconds = expires.duration_since(now).as_secs();
     let (hours, minutes, rest) = (seconds / 3600, seconds % 3600 / 60, seconds % 60);
     match (hours, minutes, rest) {

@@ -124,7 +124,12 @@ impl ExplainView {
 
     /// Why no policy was consulted.
     fn none_consulted(&self) -> &'static str {
-        if [Reason::Failsafe, Reason::Bypass]
+        if [
+            Reason::Failsafe,
+            Reason::Bypass,
+            Reason::Banned,
+            Reason::ObservedBanned,
+        ]
             .map(Cause::from)
             .contains(&self.policies.reason)
         {

@@ -2,6 +2,7 @@
 //!
 //! Renders into a writer it is given; never asks the agent, the terminal or the clock.
 
+mod bans;
 mod bypasses;
 mod changed;
 mod counters;

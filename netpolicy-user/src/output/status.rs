@@ -57,6 +57,10 @@ impl Render for Status {
                 count(a.bypasses as u64, "bypass", "bypasses"),
             ))
         });
+        let bans = self.agent.as_ref().filter(|a| a.bans.count > 0).map(|a| {
+            let next = a.bans.next_end.map(|end| format!(", the next ends {}", time(options, end)));
+            plain(count(a.bans.count, "ban", "bans") + &next.unwrap_or_default())
+        });
         let pending = self.agent.as_ref().and_then(|a| a.pending.as_ref());
         let not_known = || cell(Tone::Warning, "not known without the agent");
         let pending = match (&self.agent, pending) {
@@ -112,6 +116,7 @@ impl Render for Status {
                 ("Observing", observing),
                 ("In force", Some(plain(in_force))),
                 ("Desired", Some(desired.unwrap_or_else(not_known))),
+                ("Bans", bans),
                 ("Unconfirmed", pending),
                 ("Restart", restart),
                 ("Faults", Some(faults)),
@@ -128,7 +133,10 @@ impl Status {
         match &self.agent {
             Some(agent) if agent.active_policies == 0 => (
                 Tone::Warning,
-                "attached; no policy is active: every source may connect",
+                match agent.bans.count {
+                    0 => "attached; no policy is active: every source may connect",
+                    _ => "attached; no policy is active: every source that is not banned may connect",
+                },
             ),
             Some(agent) if agent.observing.iter().any(host) => (
                 Tone::Warning,

@@ -15,6 +15,7 @@
 
 mod audit;
 mod backup;
+mod bans;
 mod chunk;
 mod deadline;
 mod departure;
@@ -37,6 +38,7 @@ use jiff::Timestamp;
 
 pub use self::audit::{AuditDetail, AuditEntry};
 pub use self::backup::{Archivist, Backup, ReplacedDatabase, Restorable, Summary};
+pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub(crate) use self::error::begin_without_policy;
@@ -240,6 +242,36 @@ pub trait Store: Send {
     /// # Errors
     /// Failures to read and write.
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError>;
+
+    /// Reads all changes of bans in their order: what is left of them is what is banned. Bans
+    /// that have ended may be among them. Deadlines of another boot are put on this boot's
+    /// clock.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]; failures to read.
+    fn bans(&mut self, visit: &mut dyn FnMut(BanEdit<'_>)) -> Result<BanLog, StoreError>;
+
+    /// Reads the changes of one batch of bans; none if it is not there.
+    ///
+    /// # Errors
+    /// As [`Self::bans`].
+    fn bans_in(
+        &mut self,
+        batch: u64,
+        visit: &mut dyn FnMut(BanEdit<'_>),
+    ) -> Result<(), StoreError>;
+
+    /// Appends changes of bans, removes these batches, and appends to the audit log, all or
+    /// nothing. Durable when this returns. The batches that were written.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn record_bans(
+        &mut self,
+        edits: &mut dyn Iterator<Item = BanEdit<'_>>,
+        forget: &[u64],
+        audit: &[AuditEntry],
+    ) -> Result<Vec<BanBatch>, StoreError>;
 
     /// Makes sure that what is committed is kept: that the files are there, and are those that
     /// are open. So does every method that writes, before and after.

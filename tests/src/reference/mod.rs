@@ -8,7 +8,7 @@ pub mod packet;
 pub mod rules;
 
 pub use packet::{Class, classify};
-pub use rules::{Bypass, Net, Policy, Rules, Service};
+pub use rules::{Ban, Bypass, Net, Policy, Rules, Service};
 
 use netpolicy_common::{Action, Reason};
 

@@ -19,6 +19,8 @@ pub struct Rules {
     pub policies: Vec<Policy>,
     /// The bypasses.
     pub bypasses: Vec<Bypass>,
+    /// The bans.
+    pub bans: Vec<Ban>,
 }
 
 /// A service: some TCP ports.
@@ -59,6 +61,16 @@ pub struct Bypass {
     pub source: Net,
     /// Its time is over.
     pub expired: bool,
+}
+
+/// A ban in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ban {
+    /// Of this service, or of the host with everything on it.
+    pub service: Option<usize>,
+    /// Who is banned.
+    pub source: Net,
 }
 
 /// A network, `address/length`.
@@ -156,7 +168,10 @@ impl Rules {
     /// asked, and each service that some policy governs.
     #[must_use]
     pub fn judge_strictest(&self, source: IpAddr) -> Reason {
-        let is_governed = |scope: &Option<usize>| self.judge_in(*scope, source) != Reason::NoPolicy;
+        let is_governed = |scope: &Option<usize>| {
+            self.policies_in(*scope, source) != Reason::NoPolicy
+                || self.is_banned(*scope, source) && !self.is_exempt(*scope, source)
+        };
         let services = (0..self.services.len()).map(Some).filter(is_governed);
         let scopes: Vec<Option<usize>> = std::iter::once(None).chain(services).collect();
         let reasons: Vec<Reason> = scopes
@@ -164,10 +179,14 @@ impl Rules {
             .filter(|scope| !self.is_exempt(**scope, source))
             .map(|scope| self.judge_in(*scope, source))
             .collect();
-        let any = |wanted: [Reason; 2]| reasons.iter().any(|reason| wanted.contains(reason));
-        if any([Reason::Blocked, Reason::NotAllowed]) {
+        let any = |wanted: [Reason; 3]| reasons.iter().any(|reason| wanted.contains(reason));
+        if any([Reason::Blocked, Reason::NotAllowed, Reason::Banned]) {
             Reason::UnclassifiedDropped
-        } else if any([Reason::ObservedBlocked, Reason::ObservedNotAllowed]) {
+        } else if any([
+            Reason::ObservedBlocked,
+            Reason::ObservedNotAllowed,
+            Reason::ObservedBanned,
+        ]) {
             Reason::ObservedUnclassified
         } else if reasons.len() < scopes.len() {
             Reason::Bypass
@@ -195,7 +214,28 @@ impl Rules {
         })
     }
 
+    fn is_banned(&self, service: Option<usize>, source: IpAddr) -> bool {
+        self.bans.iter().any(|ban| {
+            ban.source.contains(source) && (ban.service.is_none() || ban.service == service)
+        })
+    }
+
+    /// A ban stands before the policies, and goes by the mode of the scope.
     fn judge_in(&self, service: Option<usize>, source: IpAddr) -> Reason {
+        if !self.is_banned(service, source) {
+            return self.policies_in(service, source);
+        }
+        let observes = match service {
+            Some(number) => self.services[number].observes,
+            None => self.host_observes,
+        };
+        match observes {
+            true => Reason::ObservedBanned,
+            false => Reason::Banned,
+        }
+    }
+
+    fn policies_in(&self, service: Option<usize>, source: IpAddr) -> Reason {
         let of_host = self.ask(|policy| policy.host, source);
         let Some(number) = service else {
             return of_host.reason(!self.host_observes);

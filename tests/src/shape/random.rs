@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastrand::Rng;
 
-use crate::reference::{Bypass, Net, Policy, Rules, Service};
+use crate::reference::{Ban, Bypass, Net, Policy, Rules, Service};
 use crate::shape::{
     AUTHENTICATION, DESTINATION, Extension, FRAGMENT, HOP_BY_HOP, ROUTING, SYN, Shape, two,
 };
@@ -125,12 +125,23 @@ pub fn rules(rng: &mut Rng) -> Rules {
     } else {
         Vec::new()
     };
+    let bans = if one_in(rng, 3) {
+        (0..rng.usize(1..12))
+            .map(|_| Ban {
+                service: rng.usize(..=services.len()).checked_sub(1),
+                source: net(rng),
+            })
+            .collect()
+    } else {
+        Vec::new()
+    };
     Rules {
         host_observes: one_in(rng, 5),
         failsafe: pick(rng, &[vec![22], vec![22], vec![], vec![22, 2222, 8443]]),
         services,
         policies,
         bypasses,
+        bans,
     }
 }
 
@@ -142,6 +153,7 @@ fn source(rng: &mut Rng, rules: &Rules) -> IpAddr {
     });
     let nets: Vec<&Net> = lists
         .chain(rules.bypasses.iter().map(|bypass| &bypass.source))
+        .chain(rules.bans.iter().map(|ban| &ban.source))
         .collect();
     if nets.is_empty() || rng.bool() {
         return address(rng);

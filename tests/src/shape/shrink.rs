@@ -98,6 +98,11 @@ pub fn rules(rules: &Rules) -> Vec<Rules> {
             r.bypasses.remove(at);
         });
     }
+    for at in 0..rules.bans.len() {
+        add(&|r| {
+            r.bans.remove(at);
+        });
+    }
     if let Some(last) = rules.services.len().checked_sub(1) {
         // The last one: the others' numbers stay.
         add(&|r| {
@@ -106,6 +111,7 @@ pub fn rules(rules: &Rules) -> Vec<Rules> {
                 policy.services.retain(|service| *service != last);
             }
             r.bypasses.retain(|bypass| bypass.service != Some(last));
+            r.bans.retain(|ban| ban.service != Some(last));
         });
     }
     add(&|r| r.host_observes = false);

@@ -262,6 +262,7 @@ impl Plan<'_> {
         set(own, ScopeFlags::OWN_LISTS);
         set(own && enforce, ScopeFlags::OWN_ENFORCE);
         set(says_only(&self.own), ScopeFlags::OWN_ONLY);
+        set(!enforce, ScopeFlags::BANS_OBSERVED);
 
         let asks_host =
             self.id != HOST_SCOPE && !host.is_empty() && (!own || self.combine == Combine::And);

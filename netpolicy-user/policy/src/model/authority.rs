@@ -29,17 +29,20 @@ pub enum Privilege {
     Attach,
     /// Grant and revoke bypasses.
     Bypass,
+    /// Ban and unban sources.
+    Ban,
     /// See everything, the audit log included.
     Read,
 }
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Admin,
         Self::Create,
         Self::Attach,
         Self::Bypass,
+        Self::Ban,
         Self::Read,
     ];
 }
@@ -51,6 +54,7 @@ impl fmt::Display for Privilege {
             Self::Create => "create",
             Self::Attach => "attach",
             Self::Bypass => "bypass",
+            Self::Ban => "ban",
             Self::Read => "read",
         })
     }

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use netpolicy_common::{Action, HOST_SCOPE, ScopeId};
 
+use crate::agent::banned::{self, SharedBans};
 use crate::agent::in_force::InForce;
 use crate::api::{ClientsView, DeniedClient, NotClosed};
 use crate::compiler::Ruleset;
-use crate::model::{Bypass, State};
+use crate::model::{Bypass, Mode, State};
 use crate::sockets::{Ended, Left, Session, SocketsError, arriving_by, end, syn_cookies_sent};
 
 /// The host's sockets, or what stands for them in unit tests.
@@ -115,17 +116,31 @@ pub(in crate::agent) struct Judge<'a> {
     pub(in crate::agent) new: Side<'a>,
     /// The time now.
     pub(in crate::agent) now: Timestamp,
+    /// What is banned before and after it.
+    pub(in crate::agent) bans: Option<&'a SharedBans>,
 }
 
 impl Judge<'_> {
     /// Whether an attempt from `source` at `port` passed before and is dropped now.
     pub(in crate::agent) fn denies_newly(&self, source: IpAddr, port: u16) -> bool {
-        self.new.denies(source, port, self.now) && !self.old.denies(source, port, self.now)
+        self.new.denies(source, port, self.now)
+            && !self.old.denies(source, port, self.now)
+            && !self.is_banned(source, port)
     }
 
     /// Whether an attempt from `source` at `port` is dropped now.
     fn denies(&self, source: IpAddr, port: u16) -> bool {
-        self.new.denies(source, port, self.now)
+        self.new.denies(source, port, self.now) || self.is_banned(source, port)
+    }
+
+    /// Whether a ban denies an attempt from `source` at `port`, whatever the rules say.
+    fn is_banned(&self, source: IpAddr, port: u16) -> bool {
+        let Some(bans) = self.bans else { return false };
+        let service = self.new.state.service_of_port(port);
+        let mode = service.map_or(self.new.state.host.mode, |service| service.mode);
+        mode == Mode::Enforce
+            && banned::is_banned(bans, source, service.map(|service| &service.name))
+            && !self.new.is_exempt(source, port, self.now)
     }
 
     /// The first port of each pair of scopes, before and after: all ports of a pair are

@@ -33,6 +33,7 @@ impl Situation<'_> {
                 bypasses: self.bypasses,
             },
             now: self.now,
+            bans: Some(&self.published.bans),
         };
         if let Err(lockout) = check_operator(&judge, requester.origin) {
             if options.dry_run || options.force {
@@ -113,6 +114,7 @@ impl Situation<'_> {
             old,
             new: self.side(),
             now: self.now,
+            bans: Some(&self.published.bans),
         };
         let wanted = ClientSearch {
             interfaces: self.interfaces,

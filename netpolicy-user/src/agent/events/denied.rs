@@ -10,6 +10,7 @@ use netpolicy_common::{Event, HOST_SCOPE, Reason, ScopeId};
 use tokio::sync::{mpsc, watch};
 
 use super::stream::EventHub;
+use crate::agent::banned;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{DeniedEvent, EventLine};
 use crate::clock::since_boot;
@@ -100,6 +101,9 @@ impl RuleNames {
         reason: Reason,
         source: IpAddr,
     ) -> Option<String> {
+        if matches!(reason, Reason::Banned | Reason::ObservedBanned) {
+            return ban(snapshot, scope, source);
+        }
         // What is on no allow list was denied by no rule.
         if matches!(reason, Reason::NotAllowed | Reason::ObservedNotAllowed) {
             return None;
@@ -127,6 +131,21 @@ impl RuleNames {
         self.known.insert((scope, source), rule.clone());
         rule
     }
+}
+
+/// "ban 203.0.113.0/24 by fail2ban: failed log-ins"; `None`: it has ended since.
+fn ban(snapshot: &Snapshot, scope: ScopeId, source: IpAddr) -> Option<String> {
+    let services = &snapshot.state.services;
+    let service = services.iter().find(|service| service.id == scope);
+    let name = service.map(|service| &service.name);
+    let ban = banned::ban_of(&snapshot.bans, source, name, &snapshot.clock)?;
+    let by = ban.by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let reason = ban.reason.map(|reason| format!(": {reason}"));
+    Some(format!(
+        "ban {}{by}{}",
+        ban.source,
+        reason.unwrap_or_default()
+    ))
 }
 
 fn denying_rule(state: &State, scope: ScopeId, source: IpAddr) -> Option<String> {

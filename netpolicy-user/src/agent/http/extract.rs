@@ -301,6 +301,11 @@ async fn discard(pieces: &mut BodyDataStream) {
 }
 
 impl Body {
+    /// Its bytes, and the share that is to be held as long as they, or what was parsed of them.
+    pub(in crate::agent::http) fn into_parts(self) -> (Vec<u8>, Share) {
+        (self.bytes, self.share)
+    }
+
     /// Parses it as JSON, and lets go of it. The share is to be held as long as what was
     /// parsed.
     pub(in crate::agent::http) fn parse<T: DeserializeOwned>(

@@ -29,7 +29,12 @@ impl Standing {
     /// The standing that comes with rights; `None`: the caller may not even read.
     #[must_use]
     pub fn of(rights: &Rights, state: &State) -> Option<Self> {
-        let edits = [Privilege::Create, Privilege::Attach, Privilege::Bypass];
+        let edits = [
+            Privilege::Create,
+            Privilege::Attach,
+            Privilege::Bypass,
+            Privilege::Ban,
+        ];
         if rights.has(Privilege::Admin) {
             Some(Self::Admin)
         } else if !rights.may_read(state) {

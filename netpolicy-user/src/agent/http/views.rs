@@ -228,7 +228,7 @@ fn binding(binding: &Binding) -> String {
 pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filtering) -> ExplainView {
     let reason = explanation.reason;
     let sentence = explanation.sentence(state);
-    let observed = matches!(reason, Reason::ObservedBlocked | Reason::ObservedNotAllowed);
+    let observed = reason.is_denial() && reason.action() == Action::Pass;
     let policies = match observed {
         true => Action::Drop,
         false => reason.action(),
@@ -248,6 +248,7 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
         },
         sentence,
         scope: explanation.scope_name.clone(),
+        ban: None,
         matched: explanation.rule.and_then(|r| matched(state, r)),
         consulted: explanation
             .consulted
@@ -260,6 +261,33 @@ pub fn explanation(state: &State, explanation: &Explanation, filtering: &Filteri
         agrees: true,
         other_rules_in_force: false,
     }
+}
+
+/// Says that a ban decides, before the policies.
+pub fn banned(view: &mut ExplainView, ban: BanView) {
+    let by = ban.by.as_deref().map(|by| format!(" by {by}"));
+    let until = ban.until.map_or_else(
+        || "without end".to_owned(),
+        |until| format!("until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC")),
+    );
+    let scope = match ban.scope.as_str() {
+        "host" => String::new(),
+        service => format!(" on service {service}"),
+    };
+    let reason = ban.reason.as_deref().map(|reason| format!(": {reason}"));
+    let observed = match view.enforced {
+        true => "",
+        false => "; only observed, so it passes",
+    };
+    view.sentence = format!(
+        "{} is banned{scope}{} {until}{}{observed}",
+        ban.source,
+        by.unwrap_or_default(),
+        reason.unwrap_or_default(),
+    );
+    view.policies.sentence.clone_from(&view.sentence);
+    view.consulted.clear();
+    view.ban = Some(ban);
 }
 
 /// Says that the policies' verdict is not what becomes of the attempt, and why.

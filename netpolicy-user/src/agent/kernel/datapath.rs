@@ -12,8 +12,9 @@ use crate::arrival::{self, ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::config::BpffsChoice;
 use crate::datapath::{
-    self, AttachedInterface, BypassEntry, CounterSnapshot, Datapath, DatapathError, Enforced,
-    EnforcedRules, EventReader, Links, Opened, Options, PreparedSlot, Reader,
+    self, AttachedInterface, BanLists, BypassEntry, CounterSnapshot, Datapath, DatapathError,
+    Enforced, EnforcedRules, EventReader, Links, Opened, Options, PreparedBans, PreparedSlot,
+    Reader,
 };
 use crate::netdev::Device;
 
@@ -131,6 +132,21 @@ impl Enforcer for Kernel {
 
     fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError> {
         Ok(self.datapath.set_bypasses(entries)?)
+    }
+
+    fn prepare_bans(&mut self, bans: &Arc<BanLists>) -> Result<PreparedBans, EnforcerError> {
+        let prepared = self.datapath.prepare_bans(bans)?;
+        // What is installed again after the pins were lost.
+        self.options.bans = Some(Arc::clone(bans));
+        Ok(prepared)
+    }
+
+    fn commit_bans(&mut self, prepared: PreparedBans) -> Result<(), EnforcerError> {
+        Ok(self.datapath.commit_bans(&prepared)?)
+    }
+
+    fn verify_bans(&self, bans: &BanLists, extent: Extent) -> Result<Vec<String>, EnforcerError> {
+        Ok(self.datapath.verify_bans(bans, extent)?)
     }
 }
 

@@ -15,7 +15,8 @@ use crate::agent::progress::ProgressReporter;
 use crate::agent::snapshot::Snapshot;
 use crate::api::Phase;
 use crate::compiler::{Compilation, Extent, Ruleset};
-use crate::datapath::{BypassEntry, EnforcedRules, PreparedSlot};
+use crate::datapath::{BanLists, BypassEntry, EnforcedRules, PreparedBans, PreparedSlot};
+use crate::netdev::Device;
 use crate::model::State;
 
 /// A comparison of all lists takes at most one part in this many of the writer's time.
@@ -217,6 +218,44 @@ impl KernelWriter {
     /// The kernel does not take them.
     pub fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError> {
         self.enforcer.set_bypasses(entries)
+    }
+
+    /// Makes bans ready.
+    ///
+    /// # Errors
+    /// The kernel does not take them.
+    pub fn prepare_bans(&mut self, bans: &Arc<BanLists>) -> Result<PreparedBans, EnforcerError> {
+        self.enforcer.prepare_bans(bans)
+    }
+
+    /// Puts them in force.
+    ///
+    /// # Errors
+    /// The kernel holds more than these.
+    pub fn commit_bans(&mut self, prepared: PreparedBans) -> Result<(), EnforcerError> {
+        self.enforcer.commit_bans(prepared)
+    }
+
+    /// How the bans in force differ from these, if it is time to look at lists.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    pub fn look_at_bans(&self, bans: &BanLists) -> Result<Vec<String>, EnforcerError> {
+        match Instant::now() >= self.verify_at {
+            true => self.enforcer.verify_bans(bans, self.extent),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Relies no longer on what the kernel was known to hold.
+    pub fn distrust(&mut self) {
+        self.enforcer.distrust();
+    }
+
+    /// All interfaces of the agent's network namespace; `None`: they cannot be listed.
+    #[must_use]
+    pub fn devices(&self) -> Option<Vec<Device>> {
+        self.enforcer.links().devices().ok()
     }
 
     /// All rules and bypasses that the kernel enforces, in full.

@@ -13,7 +13,8 @@ use crate::agent::error::EnforcerError;
 use crate::arrival::{ArrivalError, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
-    AttachedInterface, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, PreparedSlot,
+    AttachedInterface, BanLists, BypassEntry, CounterSnapshot, Enforced, EnforcedRules,
+    PreparedBans, PreparedSlot,
 };
 use crate::netdev::Device;
 
@@ -84,6 +85,25 @@ pub trait Enforcer: Send + 'static {
     /// # Errors
     /// The kernel does not take them.
     fn set_bypasses(&mut self, entries: &[BypassEntry]) -> Result<(), EnforcerError>;
+
+    /// Makes bans ready; nothing that is banned changes, but that the LPM engine bans what is
+    /// new at once.
+    ///
+    /// # Errors
+    /// The kernel does not take them.
+    fn prepare_bans(&mut self, bans: &Arc<BanLists>) -> Result<PreparedBans, EnforcerError>;
+
+    /// Puts them in force.
+    ///
+    /// # Errors
+    /// The kernel holds more than these.
+    fn commit_bans(&mut self, prepared: PreparedBans) -> Result<(), EnforcerError>;
+
+    /// Reads the bans in force back, as far as the extent goes, and names what differs.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn verify_bans(&self, bans: &BanLists, extent: Extent) -> Result<Vec<String>, EnforcerError>;
 }
 
 /// The program's links: any thread may ask and change them, also while the writer is at

@@ -34,6 +34,10 @@ pub(in crate::agent) struct FakeKernelState {
     /// What interfaces say of themselves.
     pub devices: Vec<Device>,
     pub bypasses: Vec<BypassEntry>,
+    pub bans: Arc<BanLists>,
+    /// With the number of the fill.
+    pub idle_bans: Option<(u64, Arc<BanLists>)>,
+    pub fail_bans: bool,
     pub unpinned: bool,
     /// What the next read-back finds.
     pub differences: Vec<String>,
@@ -176,6 +180,38 @@ impl Enforcer for FakeKernel {
         }
         kernel.bypasses = entries.to_vec();
         Ok(())
+    }
+
+    fn prepare_bans(&mut self, bans: &Arc<BanLists>) -> Result<PreparedBans, EnforcerError> {
+        self.note(format!("ready {}", bans.entries()));
+        let mut kernel = self.lock();
+        if kernel.fail_bans {
+            return Err(refusal("no memory for bans", true));
+        }
+        kernel.fills += 1;
+        kernel.idle_bans = Some((kernel.fills, Arc::clone(bans)));
+        Ok(PreparedBans::made_up(kernel.fills))
+    }
+
+    fn commit_bans(&mut self, prepared: PreparedBans) -> Result<(), EnforcerError> {
+        self.note("bans");
+        let mut kernel = self.lock();
+        let (fill, bans) = kernel.idle_bans.take().expect("bans are prepared");
+        assert_eq!(
+            prepared,
+            PreparedBans::made_up(fill),
+            "other bans overtook them"
+        );
+        kernel.bans = bans;
+        Ok(())
+    }
+
+    fn verify_bans(&self, bans: &BanLists, _: Extent) -> Result<Vec<String>, EnforcerError> {
+        let same = *self.lock().bans == *bans;
+        Ok(match same {
+            true => Vec::new(),
+            false => vec!["bans differ".to_owned()],
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    Archivist, AuditEntry, Extras, Past, Pruned, Rescued, RevisionMeta, SqliteStore, Store,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, Past, Pruned, Rescued, RevisionMeta, SqliteStore, Store,
     StoreError, Stored, Whole,
 };
 
@@ -81,6 +81,33 @@ impl Store for NotedStore {
 
     fn expire_bypasses(&mut self, now: Timestamp) -> Result<Vec<Bypass>, StoreError> {
         self.0.expire_bypasses(now)
+    }
+
+    fn bans(&mut self, visit: &mut dyn FnMut(BanEdit<'_>)) -> Result<BanLog, StoreError> {
+        self.0.bans(visit)
+    }
+
+    fn bans_in(
+        &mut self,
+        batch: u64,
+        visit: &mut dyn FnMut(BanEdit<'_>),
+    ) -> Result<(), StoreError> {
+        self.0.bans_in(batch, visit)
+    }
+
+    fn record_bans(
+        &mut self,
+        edits: &mut dyn Iterator<Item = BanEdit<'_>>,
+        forget: &[u64],
+        audit: &[AuditEntry],
+    ) -> Result<Vec<BanBatch>, StoreError> {
+        self.1.note("store bans");
+        if self.1.lock().fail_commit {
+            return Err(StoreError::Full {
+                path: "/full".into(),
+            });
+        }
+        self.0.record_bans(edits, forget, audit)
     }
 
     fn check(&mut self) -> Result<(), StoreError> {

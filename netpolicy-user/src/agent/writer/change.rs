@@ -223,6 +223,7 @@ impl Writer {
         let before = Side::of(&old, &bypasses);
         self.situation(&self.in_force).cut(before, false, changed);
         self.leftovers.replaced(old);
+        self.follow_with_bans();
 
         changed.revision = self.in_force.revision;
         changed.generation = self.in_force.generation;

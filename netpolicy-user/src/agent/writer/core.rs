@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::leftovers::Leftovers;
 use super::removed::Removed;
 use crate::agent::access::Grants;
+use crate::agent::bans::{self, BanQueue, Bans, StoredBans};
 use crate::agent::bypasses::{Around, Bypasses};
 use crate::agent::change::Situation;
 use crate::agent::change::clients::{KernelSockets, Sockets};
@@ -46,6 +48,8 @@ pub struct Settings {
     pub marker: PathBuf,
     /// What deadlines are measured by; the store's, too.
     pub clock: Clock,
+    /// Sources that are never banned, as configured.
+    pub never_banned: Vec<IpNet>,
     /// The agent's own arguments, for the guard of a change that waits for its
     /// confirmation; `None`: none is left.
     pub guard: Option<Vec<OsString>>,
@@ -58,6 +62,9 @@ pub struct Writer {
     pub(super) kernel: KernelWriter,
     pub(super) in_force: InForce,
     pub(super) bypasses: Bypasses,
+    pub(super) bans: Bans,
+    /// Requests of bans that wait.
+    pub(super) ban_queue: BanQueue,
     pub(super) grants: Grants,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
@@ -78,7 +85,7 @@ impl Writer {
     pub fn new(
         enforcer: Box<dyn Enforcer>,
         store: Box<dyn Store>,
-        stored: Stored,
+        (stored, mut bans): (Stored, StoredBans),
         compiled: Compilation,
         mut settings: Settings,
         sources: mpsc::UnboundedSender<Box<dyn EventSource>>,
@@ -86,7 +93,12 @@ impl Writer {
         let state = Arc::new(stored.state);
         let published = watch::Sender::new(Arc::new(Snapshot::of(&state, stored.revision)));
         let digest = compiled.ruleset().digest();
+        let lists = bans.lists(&state);
+        let mut bans = Bans::new(bans, lists);
+        bans.configure(std::mem::take(&mut settings.never_banned));
         let mut writer = Self {
+            bans,
+            ban_queue: BanQueue::default(),
             kernel: KernelWriter::new(
                 enforcer,
                 &settings.interfaces,
@@ -132,6 +144,7 @@ impl Writer {
         self.confirmation.take_over(&mut *self.store);
         let (bypasses, mut around) = self.bypasses();
         bypasses.take_over(&mut around);
+        self.take_over_bans();
         self.kernel.take_over_interfaces();
         self.record_unrecorded();
         self.leave_guard();
@@ -140,7 +153,13 @@ impl Writer {
     }
 
     /// Goes on with other settings, after a reload of the configuration.
-    pub fn reconfigure(&mut self, limits: Limits, verify_interval: Duration) {
+    pub fn reconfigure(
+        &mut self,
+        limits: Limits,
+        verify_interval: Duration,
+        never_banned: Vec<IpNet>,
+    ) {
+        self.bans.configure(never_banned);
         self.settings.limits = limits;
         self.settings.verify_interval = verify_interval;
         self.kernel.set_verify_interval(verify_interval);
@@ -213,6 +232,19 @@ impl Writer {
         (&mut self.bypasses, around)
     }
 
+    /// The bans, and what they are kept the same in.
+    pub(super) fn bans(&mut self) -> (&mut Bans, bans::Around<'_>) {
+        let around = bans::Around {
+            now: &self.in_force,
+            kernel: &mut self.kernel,
+            store: &mut *self.store,
+            clock: &self.settings.clock,
+            upkeep: &self.upkeep,
+            grants: &self.grants,
+        };
+        (&mut self.bans, around)
+    }
+
     /// Attaches to interfaces; to be told of their changes.
     #[must_use]
     pub fn attacher(&self) -> SharedAttacher {
@@ -258,12 +290,14 @@ impl Writer {
         snapshot.ruleset = Some(Arc::clone(&now.ruleset));
         snapshot.entries = now.entries;
         snapshot.bypasses = self.bypasses.to_vec();
+        snapshot.bans = self.bans.shared();
         snapshot.grants = self.grants.to_vec();
         snapshot.pending = self.confirmation.pending().cloned();
         snapshot.removed.clone_from(self.removed.names());
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         snapshot.faults = self.faults.lines(self.bypasses.fault());
+        snapshot.faults.extend(self.bans.fault().cloned());
         snapshot.faults.extend(self.upkeep.held_store(now.revision));
         snapshot.held = self.upkeep.held();
         snapshot.faults.extend(self.kernel.private_pins());

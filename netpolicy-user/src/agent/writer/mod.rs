@@ -3,6 +3,7 @@
 //! Owns what it changes: the rooms below it work on the group of state that they are handed.
 //! Knows no HTTP.
 
+mod banning;
 mod change;
 pub mod core;
 mod leftovers;

@@ -14,6 +14,8 @@ const SHOWN: usize = 5;
 impl Writer {
     /// One round.
     pub fn reconcile(&mut self) {
+        // Before lists are read back, which says when that is due again.
+        self.check_bans();
         if self.check_pins() && !self.upkeep.keeps_others() {
             self.check_ruleset();
         }
@@ -47,6 +49,8 @@ impl Writer {
                 ));
                 self.kernel.open_events();
                 self.restore_bypasses();
+                let (bans, mut around) = self.bans();
+                bans.restore(&mut around);
                 true
             }
             Err(error) => {

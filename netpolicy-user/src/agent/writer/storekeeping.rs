@@ -8,7 +8,7 @@ use super::core::Writer;
 use crate::agent::access::{Requester, audit, rights};
 use crate::agent::change::Consent;
 use crate::agent::change::consent::opened_by_store;
-use crate::agent::error::AgentError;
+use crate::agent::error::{AgentError, chain};
 use crate::agent::upkeep::keeper;
 use crate::api::{AcknowledgedView, RescuedView};
 use crate::model::Privilege;
@@ -62,6 +62,11 @@ impl Writer {
         })?;
         if !self.upkeep.is_held() {
             self.upkeep.adopt(&mut *self.store);
+        }
+        let (bans, mut around) = self.bans();
+        if let Err(error) = bans.rescue(&mut around) {
+            // All else is rescued; they are tried again.
+            tracing::error!(error = chain(&error), "the bans are not rescued yet");
         }
         keeper::check(&mut *self.store, &mut self.faults);
         self.publish();
@@ -175,6 +180,8 @@ impl Writer {
         self.upkeep.adopt(&mut *self.store);
         self.leave_guard();
         self.restore_bypasses();
+        let (bans, mut around) = self.bans();
+        bans.restore(&mut around);
         self.publish();
         tracing::warn!(
             actor = entry.actor,

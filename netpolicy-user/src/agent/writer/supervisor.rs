@@ -3,8 +3,9 @@
 //! A request that changes anything waits here for its turn; one that only reads takes the
 //! published [`Snapshot`] and does not wait.
 
+use std::any::Any;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,9 +14,10 @@ use super::core::Writer;
 use super::turns::{Turn, Turns};
 use crate::agent::access::notes::Notes;
 use crate::agent::access::{Caller, Requester};
+use crate::agent::bans::{BanJob, BanQueue, BanWork};
 use crate::agent::error::AgentError;
 use crate::agent::snapshot::Snapshot;
-use crate::api::ProgressView;
+use crate::api::{BanOutcome, ProgressView};
 
 /// Work that may wait: all that has its turn, and as much again for what the agent itself
 /// asks for.
@@ -38,6 +40,8 @@ pub struct Supervisor {
     progress: watch::Receiver<ProgressView>,
     reconcile_waits: Arc<AtomicBool>,
     record_waits: Arc<AtomicBool>,
+    bans: BanQueue,
+    bans_wait: Arc<AtomicBool>,
     notes: Arc<Notes>,
 }
 
@@ -57,6 +61,8 @@ impl Supervisor {
             progress: writer.progress(),
             reconcile_waits: Arc::default(),
             record_waits: Arc::default(),
+            bans: writer.ban_queue(),
+            bans_wait: Arc::default(),
             notes: Arc::default(),
         };
         let notes = supervisor.notes.clone();
@@ -109,6 +115,44 @@ impl Supervisor {
             .await
             .map_err(|_| AgentError::Stopping)?;
         answer.await.map_err(|_| AgentError::Stopping)?
+    }
+
+    /// Bans and unbans, together with whatever else waits for that: a line for each of the
+    /// request's. `held` is held until it is done.
+    ///
+    /// # Errors
+    /// The caller may not, store or kernel do not take it, or the agent is stopping.
+    pub async fn ban(
+        &self,
+        requester: Requester,
+        work: BanWork,
+        held: Box<dyn Any + Send>,
+    ) -> Result<Vec<BanOutcome>, AgentError> {
+        let (job, answer) = BanJob::new(requester, work, held);
+        let mut waiting = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(job);
+        drop(waiting);
+        // The one that is first to wait asks for all that do until its turn comes.
+        if !self.bans_wait.swap(true, Ordering::AcqRel) {
+            let flag = self.bans_wait.clone();
+            let work = move |writer: &mut Writer| {
+                flag.store(false, Ordering::Release);
+                writer.carry_out_bans();
+            };
+            let queued = Queued::Work(Box::new(work), None);
+            self.queue
+                .send(queued)
+                .await
+                .map_err(|_| AgentError::Stopping)?;
+        }
+        answer.await.map_err(|_| AgentError::Stopping)?
+    }
+
+    /// Ends the bans whose time is over.
+    pub async fn lapse_bans(&self) {
+        let work = Box::new(Writer::lapse_bans);
+        // An error means that the agent stops; the next one ends them.
+        let _ = self.queue.send(Queued::Work(work, None)).await;
     }
 
     /// Asks for a round of [`Writer::reconcile`], unless one waits already.
@@ -194,6 +238,7 @@ fn serve(mut writer: Writer, mut queue: mpsc::Receiver<Queued>, notes: &Notes) {
             Queued::Work(work, _turn) => work(&mut writer),
             Queued::Stop(reply) => {
                 writer.record(notes, true);
+                writer.record_bans();
                 drop(writer);
                 // The caller may have lost patience.
                 let _ = reply.send(());

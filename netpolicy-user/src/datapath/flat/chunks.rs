@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range, os::fd::AsFd};
 
 use aya::maps::MapData;
-use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS, Page};
+use netpolicy_flat::layout::{BAN_CHUNKS, CHUNK_PAGES, LIST_CHUNKS, PAGE_WORDS, Page};
 use zerocopy::IntoBytes as _;
 
 use crate::datapath::{
@@ -17,13 +17,59 @@ use crate::datapath::{
 #[expect(clippy::cast_possible_truncation, reason = "2^20")]
 const CHUNK_BYTES: u32 = CHUNK_PAGES * (PAGE_WORDS * 8) as u32;
 
-/// Chunks of one memory. There are two such halves: while one is in force, a memory can be
-/// rebuilt in the other.
-pub(super) const HALF: u32 = MAX_CHUNKS / 2;
+/// A part of the arena, in two halves: while a memory in one is in force, another can be built
+/// in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::datapath) struct Region {
+    first: u32,
+    half: u32,
+}
 
-/// Whether these chunks, one at least, end in the half in which they begin.
-const fn is_in_one_half(numbers: &Range<u32>) -> bool {
-    numbers.end <= (numbers.start / HALF + 1) * HALF
+impl Region {
+    /// That of lists.
+    pub(in crate::datapath) const LISTS: Self = Self {
+        first: 0,
+        half: LIST_CHUNKS,
+    };
+    /// That of bans.
+    pub(in crate::datapath) const BANS: Self = Self {
+        first: 2 * LIST_CHUNKS,
+        half: BAN_CHUNKS,
+    };
+
+    /// Where its second half begins.
+    pub(in crate::datapath) const fn second(self) -> u32 {
+        self.first + self.half
+    }
+
+    /// Where the half begins that is not the one with this beginning.
+    pub(super) const fn other_half(self, first: u32) -> u32 {
+        if first == self.first {
+            self.second()
+        } else {
+            self.first
+        }
+    }
+
+    /// Where the half begins that a word of the kernel's names: one of two numbers, whatever
+    /// else was written there.
+    pub(in crate::datapath) const fn half_of(self, word: u64) -> u32 {
+        if word == self.first as u64 {
+            self.first
+        } else {
+            self.second()
+        }
+    }
+
+    /// The chunks of the half that begins there.
+    pub(in crate::datapath) const fn chunks(self, first: u32) -> Range<u32> {
+        first..first + self.half
+    }
+
+    /// Chunks of a half.
+    pub(super) const fn half(self) -> u32 {
+        self.half
+    }
 }
 
 // SAFETY: integers.
@@ -31,7 +77,7 @@ unsafe impl Element for Page {}
 
 /// The chunks that this process has mapped, by their numbers.
 #[derive(Default)]
-pub(super) struct Chunks(BTreeMap<u32, Chunk>);
+pub(in crate::datapath) struct Chunks(BTreeMap<u32, Chunk>);
 
 /// One of them.
 pub(super) struct Chunk {
@@ -41,24 +87,24 @@ pub(super) struct Chunk {
 
 impl Chunks {
     /// Maps what the kernel holds.
-    pub(super) fn open(maps: &Maps, numbers: Range<u32>) -> Self {
+    pub(in crate::datapath) fn open(maps: &Maps, numbers: Range<u32>) -> Self {
         let open = |number| Some((number, Chunk::open(maps, number)?));
         Self(numbers.map_while(open).collect())
     }
 
     /// Creates those of these chunks, one at least, that are not there; and if any is not,
-    /// also those to spare for which there is memory.
+    /// also those to spare for which there is memory. They end within `half`.
     ///
     /// # Errors
-    /// They do not end in the half in which they begin: in the other half another memory may
-    /// be in force. Or the kernel's.
+    /// They do not: in the other half another memory may be in force. Or the kernel's.
     pub(super) fn provide(
         &mut self,
         maps: &Maps,
         numbers: Range<u32>,
         spare: Range<u32>,
+        half: &Range<u32>,
     ) -> Result<(), DatapathError> {
-        if !is_in_one_half(&numbers) {
+        if numbers.end > half.end {
             return Err(DatapathError::TooLarge);
         }
         let is_missing = |number: &u32| !self.0.contains_key(number);
@@ -105,7 +151,7 @@ impl Chunks {
     }
 
     /// A page.
-    pub(super) fn page(&self, number: u32) -> Option<&Page> {
+    pub(in crate::datapath) fn page(&self, number: u32) -> Option<&Page> {
         let chunk = self.0.get(&(number / CHUNK_PAGES))?;
         chunk.pages.get((number % CHUNK_PAGES) as usize)
     }
@@ -158,11 +204,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_memory_ends_with_its_half() {
-        let half = |first: u32, count: u32| is_in_one_half(&(first..first + count));
-        for first in [0, HALF] {
-            assert!(half(first, 1) && half(first, HALF) && half(first + HALF - 1, 1));
-            assert!(!half(first, HALF + 1) && !half(first + HALF - 1, 2));
+    fn halves_of_regions_share_no_chunk_and_fill_the_arena() {
+        let mut next = 0;
+        for region in [Region::LISTS, Region::BANS] {
+            for first in [region.first, region.second()] {
+                let half = region.chunks(first);
+                assert_eq!(half.start, next);
+                next = half.end;
+                assert_eq!(region.other_half(region.other_half(first)), first);
+                assert_eq!(region.half_of(first.into()), first);
+            }
+            assert_eq!(region.half_of(u64::MAX), region.second());
         }
+        assert_eq!(next, netpolicy_flat::layout::MAX_CHUNKS);
     }
 }

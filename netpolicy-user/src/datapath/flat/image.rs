@@ -8,7 +8,7 @@ use netpolicy_flat::{
 use zerocopy::IntoBytes as _;
 
 use super::{
-    chunks::{Chunk, HALF, place},
+    chunks::{Chunk, Region, place},
     lists,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 pub(in crate::datapath) const PAGE_BYTES: usize = PAGE_WORDS * 8;
 
 /// The most pages of a memory.
-pub(in crate::datapath) const MAX_PAGES: u32 = HALF * CHUNK_PAGES;
+pub(in crate::datapath) const MAX_PAGES: u32 = Region::LISTS.half() * CHUNK_PAGES;
 
 /// The first chunk of a memory that is kept: where an installation begins.
 const FIRST_CHUNK: u32 = 0;

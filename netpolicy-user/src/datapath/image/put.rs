@@ -1,16 +1,20 @@
 //! Putting an image in force where nothing is.
 
+use std::sync::Arc;
+
 use netpolicy_common::{Engine, SlotInfo, slot_of};
 
 use super::{ImageError, ImageReader};
 use crate::datapath::{
-    DatapathError, Links, Options, attach,
+    BanLists, DatapathError, Links, Options, attach,
+    bans::BanSets,
     flat::image::{LoosePages, SLOT_WORD},
     governance::head_of,
-    install::{check_system, set_build},
+    install::set_build,
     maps::Maps,
     pins::Pins,
     program,
+    requirements::check_system,
 };
 
 /// The generation that an image is put in force as.
@@ -31,7 +35,7 @@ pub fn enforce_image(
     let pins = Pins::create(&options.bpffs_dir)?;
     attach::check_namespace(&pins)?;
     let links = Links::open(&pins, options.hook)?;
-    if let Err(error) = install(&pins, &links, image) {
+    if let Err(error) = install(&pins, &links, image, options.bans.as_ref()) {
         pins.remove_next();
         return Err(error);
     }
@@ -41,7 +45,12 @@ pub fn enforce_image(
     Ok(attached.collect())
 }
 
-fn install(pins: &Pins, links: &Links, mut image: ImageReader) -> Result<(), ImageError> {
+fn install(
+    pins: &Pins,
+    links: &Links,
+    mut image: ImageReader,
+    bans: Option<&Arc<BanLists>>,
+) -> Result<(), ImageError> {
     let engine = Engine::Flat;
     let next = pins.begin_next()?;
     // The verifier takes as long as the pages of some hundred thousand entries.
@@ -79,6 +88,11 @@ fn install(pins: &Pins, links: &Links, mut image: ImageReader) -> Result<(), Ima
     maps.slot_info
         .set(slot, info, 0)
         .map_err(DatapathError::map("set", "SLOT_INFO"))?;
+    if let Some(bans) = bans {
+        let mut sets = BanSets::adopted(engine, &maps)?;
+        let prepared = sets.prepare(&mut maps, bans)?;
+        sets.commit(&mut maps, &prepared)?;
+    }
     maps.control.set_generation(GENERATION);
     // The rules are the writer's, and so is what is made of them.
     set_build(&mut maps, engine, image.head.program)?;

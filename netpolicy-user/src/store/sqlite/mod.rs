@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bans;
 mod bypasses;
 mod checkpoint;
 mod db;
@@ -43,7 +44,7 @@ use self::revision::{commit, newest};
 use self::witness::Witness;
 use super::list::Known;
 use super::{
-    Archivist, AuditEntry, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta,
     Store, StoreError, Stored, Whole, state,
 };
 use crate::clock::Clock;
@@ -341,6 +342,41 @@ impl Store for SqliteStore {
         let fault = fault("remove expired bypasses", path);
         tx.commit().map_err(fault)?;
         Ok(expired)
+    }
+
+    fn bans(&mut self, visit: &mut dyn FnMut(BanEdit<'_>)) -> Result<BanLog, StoreError> {
+        bans::read(self.db(), &self.clock, visit)
+    }
+
+    fn bans_in(
+        &mut self,
+        batch: u64,
+        visit: &mut dyn FnMut(BanEdit<'_>),
+    ) -> Result<(), StoreError> {
+        bans::read_batch(self.db(), &self.clock, batch, visit)
+    }
+
+    fn record_bans(
+        &mut self,
+        edits: &mut dyn Iterator<Item = BanEdit<'_>>,
+        forget: &[u64],
+        audit: &[AuditEntry],
+    ) -> Result<Vec<BanBatch>, StoreError> {
+        let clock = self.clock.clone();
+        let (tx, path) = self.begin()?;
+        let db = Db { conn: &tx, path };
+        let batches = bans::append(db, &clock, edits)?;
+        bans::forget(db, forget)?;
+        for entry in audit {
+            audit::append(db, entry, None)?;
+        }
+        let done = tx.commit().map_err(fault("store bans", path));
+        if matches!(done, Err(StoreError::Full { .. })) {
+            self.release_log();
+        }
+        done?;
+        self.committed()?;
+        Ok(batches)
     }
 
     fn check(&mut self) -> Result<(), StoreError> {

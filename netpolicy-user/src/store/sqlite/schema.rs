@@ -108,6 +108,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     -- By which the marker beside the database knows it.
     INSERT INTO settings VALUES ('store_id', lower(hex(randomblob(16))));
 ",
+    "
+    -- Changes of bans in batches, the newest of which counts; see store/bans.rs. Numbers are not
+    -- used twice: what follows on them is their order.
+    CREATE TABLE bans (
+        batch   INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+        changes BLOB NOT NULL,
+        digest  BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.

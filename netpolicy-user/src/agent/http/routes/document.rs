@@ -17,6 +17,7 @@ pub(super) const CHANGES: &str = "changes";
 pub(super) const HISTORY: &str = "history";
 pub(super) const ENFORCEMENT: &str = "enforcement";
 pub(super) const BYPASSES: &str = "bypasses";
+pub(super) const BANS: &str = "bans";
 pub(super) const ACCESS: &str = "access";
 pub(super) const STORE: &str = "store";
 
@@ -50,6 +51,7 @@ pub(super) const NO_ROOM: &str =
         (name = HISTORY, description = "Revisions, rollback, export and backup."),
         (name = ENFORCEMENT, description = "What the kernel enforces, counts and reports."),
         (name = BYPASSES, description = "Temporary exemptions."),
+        (name = BANS, description = "Sources that are denied for a time, whatever policies say."),
         (name = ACCESS, description = "Privileges and the audit log."),
         (name = STORE, description = "Backups, and a store that is lost or older."),
     )

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use netpolicy_common::Reason;
 use serde::Deserialize;
 
 use super::document::ENFORCEMENT;
+use crate::agent::banned;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::Params;
 use crate::agent::http::views;
-use crate::api::{Cause, ExplainView, Interface, KernelVerdict, Verdict};
+use crate::agent::snapshot::Snapshot;
+use crate::api::{BanView, Cause, ExplainView, Interface, KernelVerdict, Verdict};
 use crate::arrival::{ArrivalError, Origin};
 use crate::datapath::packet;
 use crate::detach_marker;
 use crate::exposure;
-use crate::model::explain as judge;
+use crate::model::{Explanation, Mode, explain as judge};
 
 /// Between the flip and the publication of what it put into force, model and kernel
 /// differ for a moment: that often a disagreement is looked at again.
@@ -96,6 +99,7 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         params.source,
         params.port,
     );
+    let ban = ban_of(&snapshot, &mut explanation);
     let attached = app.inspector.attached().map_err(|error| chain(&error));
     let here = attached.iter().flatten().filter(|i| i.is_here);
     let indices: Vec<u32> = here.clone().map(|i| i.index).collect();
@@ -106,6 +110,9 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         bypass.expires = snapshot.clock.shown(bypass.expires);
     }
     let mut view = views::explanation(&snapshot.state, &explanation, &filtering);
+    if let Some(ban) = ban {
+        views::banned(&mut view, ban);
+    }
     let is_filtered = attached.is_ok() && detached.is_none() && filtering.unfiltered.is_none();
     match (attached, detached, filtering.unfiltered) {
         (Err(why), ..) => {
@@ -159,6 +166,23 @@ fn ask(app: &App, params: &ExplainParams, origin: &Origin) -> ExplainView {
         }
     }
     view
+}
+
+/// The ban that the attempt meets, which stands before the policies.
+fn ban_of(snapshot: &Snapshot, explanation: &mut Explanation) -> Option<BanView> {
+    if matches!(explanation.reason, Reason::Failsafe | Reason::Bypass) {
+        return None;
+    }
+    let state = &snapshot.state;
+    let service = state.services.iter().find(|s| s.id == explanation.scope);
+    let name = service.map(|service| &service.name);
+    let ban = banned::ban_of(&snapshot.bans, explanation.source, name, &snapshot.clock)?;
+    explanation.reason = match service.map_or(state.host.mode, |service| service.mode) {
+        Mode::Enforce => Reason::Banned,
+        Mode::Observe => Reason::ObservedBanned,
+    };
+    explanation.rule = None;
+    Some(ban)
 }
 
 fn ask_kernel(app: &App, source: IpAddr, port: Option<u16>) -> Result<KernelVerdict, String> {

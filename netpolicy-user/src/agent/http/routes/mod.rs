@@ -5,6 +5,7 @@
 
 mod apply;
 mod audit;
+mod bans;
 mod bypasses;
 mod condition;
 mod counters;
@@ -88,6 +89,10 @@ fn operations() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(counters::counters))
         .routes(routes!(events::events))
         .routes(routes!(bypasses::list, bypasses::grant, bypasses::revoke))
+        .routes(
+            routes!(bans::list, bans::ban, bans::unban, bans::replace)
+                .layer(DefaultBodyLimit::max(BODY_LIMIT)),
+        )
         .routes(routes!(revisions::list))
         .routes(routes!(revisions::rollback))
         .routes(routes!(revisions::confirm))

@@ -5,6 +5,7 @@ use axum::extract::State;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::document::ENFORCEMENT;
+use crate::agent::banned;
 use crate::agent::confirm::pending;
 use crate::agent::error::{AgentError, chain};
 use crate::agent::http::app::{App, blocking};
@@ -12,7 +13,7 @@ use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, Enforcement, EnforcementState, EngineName, Interface, ProgressView,
+    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, Interface, ProgressView,
     Status,
 };
 use crate::datapath::AttachedInterface;
@@ -127,6 +128,10 @@ fn read(app: &App) -> Status {
             observing: observing(&snapshot.state),
             rules: snapshot.rules,
             bypasses: bypasses.len(),
+            bans: BansStatus {
+                count: banned::read(&snapshot.bans).len() as u64,
+                next_end: banned::next_end(&snapshot.bans, &snapshot.clock),
+            },
             pending: snapshot
                 .pending
                 .as_ref()

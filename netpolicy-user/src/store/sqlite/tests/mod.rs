@@ -1,6 +1,7 @@
 //! The store as the agent uses it.
 
 mod backup;
+mod bans;
 mod compat;
 mod crash;
 mod damage;

@@ -1,0 +1,171 @@
+//! When bans end: which are due, without a look at all of them.
+//!
+//! Bans are noted in buckets of a quarter of a second, those that end later than in some minutes
+//! in buckets of so many minutes first. A ban whose end was moved stays in the bucket of the
+//! former end until that comes, and is then looked at for nothing.
+
+use std::collections::BTreeMap;
+
+use netpolicy_prefixes::{Prefix4, Prefix6};
+
+/// The end of a ban that has none.
+pub(in crate::agent) const NEVER: i64 = i64::MAX;
+
+/// Milliseconds of a bucket.
+const FINE: i64 = 250;
+
+/// Milliseconds of a bucket of bans that end later.
+const COARSE: i64 = 600_000;
+
+/// A ban: its scope's place in the table, and its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::agent) enum Noted {
+    V4(u16, Prefix4),
+    V6(u16, Prefix6),
+}
+
+/// Bans of a bucket, by family: so they take as little room as can be.
+#[derive(Debug, Default)]
+struct Bucket {
+    v4: Vec<(u16, Prefix4)>,
+    v6: Vec<(u16, Prefix6)>,
+}
+
+impl Bucket {
+    fn push(&mut self, ban: Noted) {
+        match ban {
+            Noted::V4(scope, prefix) => self.v4.push((scope, prefix)),
+            Noted::V6(scope, prefix) => self.v6.push((scope, prefix)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    fn into_bans(self) -> impl Iterator<Item = Noted> {
+        let v4 = self.v4.into_iter().map(|(scope, net)| Noted::V4(scope, net));
+        let v6 = self.v6.into_iter().map(|(scope, net)| Noted::V6(scope, net));
+        v4.chain(v6)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(in crate::agent) struct Ends {
+    soon: BTreeMap<i64, Bucket>,
+    later: BTreeMap<i64, Bucket>,
+    /// Up to where coarse buckets were opened.
+    opened: i64,
+    noted: usize,
+}
+
+impl Ends {
+    /// Notes when a ban ends, in milliseconds.
+    pub(in crate::agent) fn note(&mut self, until: i64, ban: Noted) {
+        if until == NEVER {
+            return;
+        }
+        self.noted += 1;
+        let coarse = until.div_euclid(COARSE);
+        if coarse < self.opened {
+            // The end of its bucket: when that has come, all in it are due.
+            self.soon
+                .entry(until.div_euclid(FINE) + 1)
+                .or_default()
+                .push(ban);
+        } else {
+            self.later.entry(coarse).or_default().push(ban);
+        }
+    }
+
+    /// Bans that may be due at `now`: they are noted no longer, and are noted again if they are
+    /// not. `until`: when a ban ends.
+    pub(in crate::agent) fn due(&mut self, now: i64, until: impl Fn(Noted) -> Option<i64>) -> Vec<Noted> {
+        let coarse = now.div_euclid(COARSE) + 1;
+        if coarse > self.opened {
+            self.opened = coarse;
+            let later = self.later.split_off(&coarse);
+            for bucket in std::mem::replace(&mut self.later, later).into_values() {
+                self.noted -= bucket.len();
+                for ban in bucket.into_bans() {
+                    if let Some(end) = until(ban) {
+                        self.note(end, ban);
+                    }
+                }
+            }
+        }
+        let fine = now.div_euclid(FINE);
+        let mut due = Vec::new();
+        while let Some(first) = self.soon.first_entry()
+            && *first.key() <= fine
+        {
+            let bucket = first.remove();
+            self.noted -= bucket.len();
+            due.extend(bucket.into_bans());
+        }
+        due
+    }
+
+    /// When it is worth a look again: no ban ends before.
+    pub(in crate::agent) fn next(&self) -> Option<i64> {
+        let soon = self.soon.first_key_value().map(|(key, _)| key * FINE);
+        let later = self.later.first_key_value().map(|(key, _)| key * COARSE);
+        match (soon, later) {
+            (Some(soon), Some(later)) => Some(soon.min(later)),
+            (soon, later) => soon.or(later),
+        }
+    }
+
+    /// Whether it notes many more than there are: then they are to be noted again.
+    pub(in crate::agent) fn is_unfit(&self, bans: usize) -> bool {
+        self.noted > 2 * bans + 4096
+    }
+
+    /// Forgets all.
+    pub(in crate::agent) fn clear(&mut self) {
+        self.soon.clear();
+        self.later.clear();
+        self.noted = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ban(address: u32) -> Noted {
+        Noted::V4(0, Prefix4 { addr: address, len: 32 })
+    }
+
+    #[test]
+    fn bans_are_due_within_a_quarter_of_a_second_of_their_end() {
+        let mut ends = Ends::default();
+        let until = |end: i64| move |_| Some(end);
+        for end in [1_000, 700_000, 10 * COARSE + 17] {
+            ends.note(end, ban(7));
+            let start = (end - 2 * COARSE).max(0);
+            assert_eq!(ends.due(start, until(end)), []);
+            assert_eq!(ends.due(end - 1, until(end)), []);
+            assert!(ends.next().unwrap() <= end + FINE);
+            assert_eq!(ends.due(end + FINE, until(end)), [ban(7)]);
+            assert_eq!(ends.next(), None);
+        }
+        ends.note(NEVER, ban(7));
+        assert_eq!(ends.next(), None);
+    }
+
+    #[test]
+    fn moved_ends_are_looked_at_when_the_former_comes() {
+        let mut ends = Ends::default();
+        ends.note(5 * COARSE, ban(1));
+        // It ends an hour later by then.
+        let later = 11 * COARSE;
+        assert_eq!(ends.due(6 * COARSE, |_| Some(later)), []);
+        assert_eq!(ends.due(later + FINE, |_| Some(later)), [ban(1)]);
+        ends.note(5, ban(2));
+        assert!(!ends.is_unfit(0));
+        ends.clear();
+        assert_eq!(ends.next(), None);
+    }
+}

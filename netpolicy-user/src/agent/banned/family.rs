@@ -1,0 +1,178 @@
+//! The bans of one scope and family, and what of them the kernel is to hold: networks, none of
+//! which lies in another.
+
+use std::collections::BTreeMap;
+
+use netpolicy_prefixes::{Address as _, Prefix, Prefixes};
+
+use super::texts::TextId;
+
+/// Lengths that a prefix may have.
+const LENGTHS: usize = 129;
+
+/// What is known of a ban. Times are milliseconds on the scale of the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::agent) struct BanEntry {
+    /// When it ends; [`NEVER`](super::ends::NEVER).
+    pub(in crate::agent) until: i64,
+    pub(in crate::agent) since: i64,
+    pub(in crate::agent) by: TextId,
+    pub(in crate::agent) reason: TextId,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::agent) struct Family<P: Prefix> {
+    entries: BTreeMap<P, BanEntry>,
+    /// How many there are of each length.
+    lengths: [u32; LENGTHS],
+    /// Those that lie in no other, as of the last [`Self::settle`].
+    outermost: Prefixes<P>,
+    /// What changed since.
+    touched: Vec<P>,
+}
+
+impl<P: Prefix> Default for Family<P> {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            lengths: [0; LENGTHS],
+            outermost: Prefixes::default(),
+            touched: Vec::new(),
+        }
+    }
+}
+
+impl<P: Prefix> Family<P> {
+    pub(in crate::agent) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(in crate::agent) fn get(&self, net: P) -> Option<&BanEntry> {
+        self.entries.get(&net)
+    }
+
+    /// Sets or removes a ban, and returns what was there.
+    pub(in crate::agent) fn set(&mut self, net: P, entry: Option<BanEntry>) -> Option<BanEntry> {
+        let is_there = entry.is_some();
+        let before = match entry {
+            Some(entry) => self.entries.insert(net, entry),
+            None => self.entries.remove(&net),
+        };
+        if before.is_some() != is_there {
+            let count = &mut self.lengths[usize::from(net.length()) % LENGTHS];
+            *count = if is_there { *count + 1 } else { *count - 1 };
+            self.touched.push(net);
+        }
+        before
+    }
+
+    /// All bans from a network on, in order.
+    pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
+        let first = first.unwrap_or_else(|| P::new(P::Address::LOWEST, 0));
+        self.entries.range(first..).map(|(net, entry)| (*net, entry))
+    }
+
+    /// The bans that cover a network, the widest first.
+    pub(in crate::agent) fn covering(&self, net: P) -> impl Iterator<Item = (P, &BanEntry)> {
+        (0..=net.length())
+            .filter(|length| self.lengths[usize::from(*length) % LENGTHS] > 0)
+            .filter_map(move |length| {
+                let wider = shortened(net, length);
+                self.entries.get(&wider).map(|entry| (wider, entry))
+            })
+    }
+
+    /// Networks that lie in no other.
+    pub(in crate::agent) fn settle(&mut self) -> &Prefixes<P> {
+        if self.touched.is_empty() {
+            return &self.outermost;
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        let (mut gone, mut new) = (Vec::new(), Vec::new());
+        let mut seen: Option<P::Address> = None;
+        for part in touched {
+            // What lies in a part that was looked at was looked at.
+            if seen.is_some_and(|seen| part.first() <= seen) {
+                continue;
+            }
+            seen = Some(part.last());
+            let held = self.outermost.range(part.first()..=part.last());
+            gone.extend(held.filter(|net| net.length() >= part.length()));
+            if self.covering(part).next().is_some_and(|(wider, _)| wider.length() < part.length())
+            {
+                continue;
+            }
+            let mut end: Option<P::Address> = None;
+            for (net, _) in self.from(Some(part)) {
+                if net.first() > part.last() {
+                    break;
+                }
+                if end.is_none_or(|end| net.first() > end) {
+                    end = Some(net.last());
+                    new.push(net);
+                }
+            }
+        }
+        self.outermost = self.outermost.edit(&gone, &new);
+        &self.outermost
+    }
+}
+
+/// The network of fewer bits that a network lies in.
+fn shortened<P: Prefix>(net: P, length: u8) -> P {
+    P::new(net.first().floor(P::Address::WIDTH - length), length)
+}
+
+#[cfg(test)]
+mod tests {
+    use netpolicy_prefixes::Prefix4;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ENTRY: BanEntry = BanEntry {
+        until: 0,
+        since: 0,
+        by: 0,
+        reason: 0,
+    };
+
+    /// Networks of a small space, so that they lie in each other.
+    fn net() -> impl Strategy<Value = Prefix4> {
+        (0..16_u32, 28..=32_u8).prop_map(|(address, len)| {
+            Prefix4::new((0x0a00_0000 + address).floor(32 - len), len)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn outermost_networks_are_those_that_lie_in_no_other(
+            steps in prop::collection::vec(
+                prop::collection::vec((net(), any::<bool>()), 0..6), 0..12)
+        ) {
+            let mut family = Family::default();
+            for step in steps {
+                for (net, is_banned) in step {
+                    family.set(net, is_banned.then_some(ENTRY));
+                }
+                let all: Vec<Prefix4> = family.from(None).map(|(net, _)| net).collect();
+                let is_inside = |net: &&Prefix4| {
+                    !all.iter().any(|other| other != *net
+                        && other.first() <= net.first() && net.last() <= other.last())
+                };
+                let expected: Vec<Prefix4> = all.iter().filter(is_inside).copied().collect();
+                let found: Vec<Prefix4> = family.settle().iter().copied().collect();
+                prop_assert_eq!(found, expected);
+                for net in &all {
+                    let covering: Vec<Prefix4> =
+                        family.covering(*net).map(|(net, _)| net).collect();
+                    let expected: Vec<Prefix4> = all.iter().copied().filter(|other|
+                        other.first() <= net.first() && net.last() <= other.last()).collect();
+                    prop_assert_eq!(covering, expected);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Lists of bans, page by page.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::ends::NEVER;
+use super::family::BanEntry;
+use super::scale::Scale;
+use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
+use super::{SharedBans, read, view};
+use crate::agent::error::AgentError;
+use crate::api::{BanOrder, BansPage, BansQuery};
+use crate::clock::Clock;
+use crate::model::{Name, parse_source};
+use crate::store::BanRow;
+
+/// What stands before the source in the place of a page's end.
+const SEPARATOR: char = '~';
+
+/// Which bans are wanted.
+struct Filter {
+    covers: Option<IpNet>,
+    by: Option<String>,
+    service: Option<String>,
+}
+
+/// Where a ban is in an order: by this number, then by address, then by service.
+pub type Place = (i64, IpNet, Option<Name>);
+
+impl Filter {
+    fn of(query: &BansQuery) -> Result<Self, AgentError> {
+        let covers = query.covers.as_deref().map(parse_source).transpose();
+        Ok(Self {
+            covers: covers.map_err(|error| AgentError::BadRequest(error.to_string()))?,
+            by: query.by.clone(),
+            service: query.service.clone(),
+        })
+    }
+
+    fn is_everything(&self) -> bool {
+        self.covers.is_none() && self.by.is_none() && self.service.is_none()
+    }
+
+    fn has_scope(&self, scope: &ScopeBans) -> bool {
+        let Some(wanted) = &self.service else {
+            return true;
+        };
+        match &scope.service {
+            None => wanted == "host",
+            Some(name) => name.matches(wanted),
+        }
+    }
+}
+
+/// How many bans the query is about.
+///
+/// # Errors
+/// The query is wrong.
+pub fn count(bans: &SharedBans, query: &BansQuery) -> Result<u64, AgentError> {
+    let filter = Filter::of(query)?;
+    let table = read(bans);
+    if filter.is_everything() {
+        return Ok(table.len() as u64);
+    }
+    let mut count = 0;
+    each(&table, &filter, |_, _, _| count += 1);
+    Ok(count)
+}
+
+/// A page of bans.
+///
+/// # Errors
+/// The query is wrong.
+pub fn page(bans: &SharedBans, query: &BansQuery, clock: &Clock) -> Result<BansPage, AgentError> {
+    let limit = match query.limit.unwrap_or(BansQuery::USUAL) {
+        limit @ 1..=BansQuery::MOST => limit,
+        limit => {
+            return Err(AgentError::BadRequest(format!(
+                "limit is {limit}; expected 1 to {}",
+                BansQuery::MOST
+            )));
+        }
+    };
+    let filter = Filter::of(query)?;
+    let order = query.sort.unwrap_or_default();
+    let after = query.after.as_deref().map(place_of).transpose()?;
+    let table = read(bans);
+    let scale = Scale::of(clock);
+    let mut count = table.len() as u64;
+    let places = if order == BanOrder::Source && filter.is_everything() {
+        in_order(&table, after.as_ref(), limit + 1)
+    } else {
+        let (places, found) = sorted(&table, &filter, order, after.as_ref(), limit + 1);
+        count = found;
+        places
+    };
+    let mut items = Vec::with_capacity(limit.min(places.len()));
+    for (_, net, service) in places.iter().take(limit) {
+        let row: Option<BanRow<'_>> = table.row_of(service.as_ref(), *net);
+        items.extend(row.map(|row| view(&row, scale)));
+    }
+    let more = places.len() > limit;
+    let last = places.get(limit - 1).filter(|_| more);
+    Ok(BansPage {
+        items,
+        count,
+        next: last.map(in_words),
+    })
+}
+
+/// Visits the bans that a filter lets through.
+fn each(table: &BanTable, filter: &Filter, mut visit: impl FnMut(&ScopeBans, IpNet, BanEntry)) {
+    let by = match &filter.by {
+        None => None,
+        Some(by) => match table.texts().find(by) {
+            None => return,
+            by => by,
+        },
+    };
+    for scope in table.scopes().iter().filter(|scope| filter.has_scope(scope)) {
+        let mut see = |(net, entry): (IpNet, BanEntry)| {
+            if by.is_none_or(|by| entry.by == by) {
+                visit(scope, net, entry);
+            }
+        };
+        match filter.covers {
+            Some(net) => scope.covering(net).for_each(&mut see),
+            None => scope.entries().for_each(&mut see),
+        }
+    }
+}
+
+/// The first bans behind a place, by a look at all; and how many there are.
+fn sorted(
+    table: &BanTable,
+    filter: &Filter,
+    order: BanOrder,
+    after: Option<&Place>,
+    limit: usize,
+) -> (Vec<Place>, u64) {
+    let mut count = 0;
+    // The largest on top, so that it can be replaced by a smaller one.
+    let mut first: BinaryHeap<Place> = BinaryHeap::with_capacity(limit + 1);
+    each(table, filter, |scope, net, entry| {
+        count += 1;
+        let number = match order {
+            BanOrder::Source => 0,
+            BanOrder::Until => entry.until,
+            BanOrder::Since => NEVER - entry.since,
+        };
+        // Most are behind the page.
+        if first.len() >= limit && first.peek().is_some_and(|last| (number, net) > (last.0, last.1))
+        {
+            return;
+        }
+        let place = (number, net, scope.service.clone());
+        if after.is_some_and(|after| place <= *after) {
+            return;
+        }
+        first.push(place);
+        if first.len() > limit {
+            first.pop();
+        }
+    });
+    (first.into_sorted_vec(), count)
+}
+
+/// The first bans by address behind a place, without a look at the others.
+fn in_order(table: &BanTable, after: Option<&Place>, limit: usize) -> Vec<Place> {
+    let mut found: BinaryHeap<Reverse<Place>> = BinaryHeap::new();
+    let from = after.map(|(_, net, _)| *net);
+    for scope in table.scopes() {
+        let v4 = match from {
+            None => Some(None),
+            Some(IpNet::V4(net)) => Some(Some(prefix_v4(net))),
+            Some(IpNet::V6(_)) => None,
+        };
+        let v6 = match from {
+            Some(IpNet::V6(net)) => Some(prefix_v6(net)),
+            _ => None,
+        };
+        let v4 = v4.into_iter().flat_map(|from| scope.v4.from(from));
+        let nets = v4
+            .map(|(net, _)| net_v4(net))
+            .chain(scope.v6.from(v6).map(|(net, _)| net_v6(net)));
+        let places = nets.map(|net| (0, net, scope.service.clone()));
+        let behind = places.filter(|place| after.is_none_or(|after| place > after));
+        found.extend(behind.take(limit).map(Reverse));
+    }
+    let mut places = Vec::with_capacity(limit);
+    while places.len() < limit
+        && let Some(Reverse(place)) = found.pop()
+    {
+        places.push(place);
+    }
+    places
+}
+
+/// A ban, where it is in the order of addresses, and when it ends.
+pub type Batched = (Place, Option<Timestamp>);
+
+/// The first bans by address behind a place, for who goes through all of them without keeping
+/// the writer from its work.
+#[must_use]
+pub fn batch(
+    bans: &SharedBans,
+    after: Option<&Place>,
+    limit: usize,
+    clock: &Clock,
+) -> Vec<Batched> {
+    let scale = Scale::of(clock);
+    let table = read(bans);
+    let places = in_order(&table, after, limit).into_iter();
+    places
+        .filter_map(|place| {
+            let entry = table.get(place.2.as_ref(), place.1)?;
+            let until = (entry.until != NEVER).then(|| scale.shown(entry.until));
+            Some((place, until))
+        })
+        .collect()
+}
+
+fn in_words((number, net, service): &Place) -> String {
+    let service = service.as_ref().map_or("", Name::as_str);
+    format!("{number}{SEPARATOR}{net}{SEPARATOR}{service}")
+}
+
+fn place_of(text: &str) -> Result<Place, AgentError> {
+    let parts = || {
+        let (number, rest) = text.split_once(SEPARATOR)?;
+        let (net, service) = rest.split_once(SEPARATOR)?;
+        let service = match service {
+            "" => None,
+            name => Some(Name::exact(name).ok()?),
+        };
+        Some((number.parse().ok()?, net.parse().ok()?, service))
+    };
+    parts().ok_or_else(|| {
+        AgentError::BadRequest(format!(
+            "after is \"{}\"; expected the `next` of the page before",
+            text.escape_debug()
+        ))
+    })
+}

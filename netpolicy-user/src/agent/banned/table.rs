@@ -1,0 +1,401 @@
+//! All bans, in memory: what is banned, until when, by what; and what of it the kernel is to
+//! hold. Pure: it neither reads a clock nor writes anywhere.
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use netpolicy_common::{HOST_SCOPE, ScopeId};
+use netpolicy_prefixes::{Prefix4, Prefix6};
+
+use super::ends::{Ends, NEVER, Noted};
+use super::family::{BanEntry, Family};
+use super::texts::Texts;
+use crate::compiler::PrefixSet;
+use crate::datapath::BanLists;
+use crate::model::Name;
+use crate::store::{BanEdit, BanRow};
+
+/// The bans of a scope.
+#[derive(Debug, Default)]
+pub(in crate::agent) struct ScopeBans {
+    /// `None`: the whole host.
+    pub(in crate::agent) service: Option<Name>,
+    pub(in crate::agent) v4: Family<Prefix4>,
+    pub(in crate::agent) v6: Family<Prefix6>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct BanTable {
+    /// The host's first, then services' in the order in which they came.
+    scopes: Vec<ScopeBans>,
+    texts: Texts,
+    ends: Ends,
+    /// Counts changes.
+    version: u64,
+}
+
+/// A change that can be undone: what was there before.
+#[derive(Debug)]
+pub(in crate::agent) struct Undo {
+    scope: usize,
+    net: IpNet,
+    before: Option<BanEntry>,
+}
+
+impl Default for BanTable {
+    fn default() -> Self {
+        Self {
+            scopes: vec![ScopeBans::default()],
+            texts: Texts::default(),
+            ends: Ends::default(),
+            version: 0,
+        }
+    }
+}
+
+impl BanTable {
+    /// How many bans there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.scopes.iter().map(ScopeBans::len).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Changes whenever a ban does.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// When bans are to be looked at next for those that are due, in milliseconds.
+    #[must_use]
+    pub fn next_end(&self) -> Option<i64> {
+        self.ends.next()
+    }
+
+    pub(in crate::agent) fn scopes(&self) -> &[ScopeBans] {
+        &self.scopes
+    }
+
+    /// The text of an entry.
+    pub(in crate::agent) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// What is known of a ban.
+    pub(in crate::agent) fn get(&self, service: Option<&Name>, net: IpNet) -> Option<BanEntry> {
+        let scope = self.place(service)?;
+        self.scopes[scope].get(net)
+    }
+
+    /// Takes what the store has, change by change. Those whose names are none are left out.
+    pub(in crate::agent) fn load(&mut self, edit: BanEdit<'_>) {
+        let service = match edit {
+            BanEdit::Put(BanRow { service, .. }) | BanEdit::Remove { service, .. } => service,
+        };
+        let Ok(service) = service.map(Name::exact).transpose() else {
+            return;
+        };
+        let undo = match edit {
+            BanEdit::Put(row) => self.put(service.as_ref(), &row),
+            BanEdit::Remove { source, .. } => match self.remove(service.as_ref(), source) {
+                Some(undo) => undo,
+                None => return,
+            },
+        };
+        self.keep([undo]);
+    }
+
+    /// Sets a ban.
+    pub(in crate::agent) fn put(&mut self, service: Option<&Name>, row: &BanRow<'_>) -> Undo {
+        let scope = self.place(service).unwrap_or_else(|| {
+            self.scopes.push(ScopeBans {
+                service: service.cloned(),
+                ..ScopeBans::default()
+            });
+            self.scopes.len() - 1
+        });
+        let entry = BanEntry {
+            until: row.until.unwrap_or(NEVER),
+            since: row.since,
+            by: self.texts.take(row.by),
+            reason: self.texts.take(row.reason),
+        };
+        self.set(scope, row.source, Some(entry))
+    }
+
+    /// Removes a ban; `None`: there is none.
+    pub(in crate::agent) fn remove(&mut self, service: Option<&Name>, net: IpNet) -> Option<Undo> {
+        let scope = self.place(service)?;
+        self.scopes[scope].get(net)?;
+        Some(self.set(scope, net, None))
+    }
+
+    fn set(&mut self, scope: usize, net: IpNet, entry: Option<BanEntry>) -> Undo {
+        self.version += 1;
+        if let Some(entry) = entry {
+            self.ends.note(entry.until, noted(scope, net));
+        }
+        let before = self.scopes[scope].set(net, entry);
+        Undo { scope, net, before }
+    }
+
+    /// Makes changes final, which are undone no more.
+    pub(in crate::agent) fn keep(&mut self, done: impl IntoIterator<Item = Undo>) {
+        for undo in done {
+            if let Some(before) = undo.before {
+                self.release(before);
+            }
+        }
+        let count = self.len();
+        if self.ends.is_unfit(count) {
+            self.note_again();
+        }
+    }
+
+    /// Undoes changes.
+    pub(in crate::agent) fn undo(&mut self, done: Vec<Undo>) {
+        for undo in done.into_iter().rev() {
+            let now = self.set(undo.scope, undo.net, undo.before);
+            if let Some(entry) = now.before {
+                self.release(entry);
+            }
+        }
+    }
+
+    fn release(&mut self, entry: BanEntry) {
+        self.texts.release(entry.by);
+        self.texts.release(entry.reason);
+    }
+
+    fn note_again(&mut self) {
+        self.ends.clear();
+        for (at, scope) in self.scopes.iter().enumerate() {
+            for (net, entry) in scope.v4.from(None) {
+                self.ends.note(entry.until, Noted::V4(index(at), net));
+            }
+            for (net, entry) in scope.v6.from(None) {
+                self.ends.note(entry.until, Noted::V6(index(at), net));
+            }
+        }
+    }
+
+    /// Removes the bans that have ended at `now`, and returns them.
+    pub(in crate::agent) fn lapse(&mut self, now: i64) -> Vec<Undo> {
+        let scopes = &self.scopes;
+        let until = |ban: Noted| match ban {
+            Noted::V4(scope, net) => scopes[usize::from(scope)].v4.get(net).map(|e| e.until),
+            Noted::V6(scope, net) => scopes[usize::from(scope)].v6.get(net).map(|e| e.until),
+        };
+        let due = self.ends.due(now, until);
+        let mut lapsed = Vec::new();
+        for ban in due {
+            let (scope, net) = of_noted(ban);
+            let Some(entry) = self.scopes[scope].get(net) else {
+                continue;
+            };
+            if entry.until <= now {
+                lapsed.push(self.set(scope, net, None));
+            } else {
+                self.ends.note(entry.until, ban);
+            }
+        }
+        lapsed
+    }
+
+    /// The service and network of a change.
+    pub(in crate::agent) fn place_of(&self, undo: &Undo) -> (Option<&str>, IpNet) {
+        let service = self.scopes.get(undo.scope).and_then(|scope| scope.service.as_ref());
+        (service.map(Name::as_str), undo.net)
+    }
+
+    /// Removes the bans of services for which `keep` says no.
+    pub(in crate::agent) fn forget_services(&mut self, keep: impl Fn(&Name) -> bool) -> Vec<Undo> {
+        let mut gone = Vec::new();
+        for scope in 0..self.scopes.len() {
+            let service = self.scopes[scope].service.as_ref();
+            if service.is_none_or(&keep) {
+                continue;
+            }
+            let bans = &self.scopes[scope];
+            let nets: Vec<IpNet> = bans.nets().collect();
+            gone.extend(nets.into_iter().map(|net| self.set(scope, net, None)));
+        }
+        gone
+    }
+
+    /// All bans of an origin.
+    pub(in crate::agent) fn of_origin(&self, by: &str) -> Vec<(Option<Name>, IpNet)> {
+        let Some(by) = self.texts.find(by) else {
+            return Vec::new();
+        };
+        let scopes = self.scopes.iter();
+        scopes
+            .flat_map(|scope| {
+                scope
+                    .entries()
+                    .filter(|(_, entry)| entry.by == by)
+                    .map(|(net, _)| (scope.service.clone(), net))
+            })
+            .collect()
+    }
+
+    /// What the kernel is to hold. `id`: the scope of a service; `None`: it has none.
+    pub(in crate::agent) fn lists(&mut self, id: impl Fn(&Name) -> Option<ScopeId>) -> BanLists {
+        let sets = self.scopes.iter_mut().filter_map(|scope| {
+            let id = match &scope.service {
+                None => HOST_SCOPE,
+                Some(name) => id(name)?,
+            };
+            let set = PrefixSet {
+                v4: scope.v4.settle().clone(),
+                v6: scope.v6.settle().clone(),
+            };
+            Some((id, set))
+        });
+        BanLists::new(sets)
+    }
+
+    /// All bans, as the store has them.
+    pub(in crate::agent) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
+        self.scopes.iter().flat_map(|scope| {
+            let service = scope.service.as_ref().map(Name::as_str);
+            let entries = scope.entries();
+            entries.map(move |(net, entry)| self.row(service, net, entry))
+        })
+    }
+
+    /// A ban, as the store has it.
+    pub(in crate::agent) fn row_of<'a>(
+        &'a self,
+        service: Option<&'a Name>,
+        net: IpNet,
+    ) -> Option<BanRow<'a>> {
+        let entry = self.get(service, net)?;
+        Some(self.row(service.map(Name::as_str), net, entry))
+    }
+
+    fn row<'a>(&'a self, service: Option<&'a str>, source: IpNet, entry: BanEntry) -> BanRow<'a> {
+        BanRow {
+            source,
+            service,
+            since: entry.since,
+            until: (entry.until != NEVER).then_some(entry.until),
+            by: self.texts.get(entry.by),
+            reason: self.texts.get(entry.reason),
+        }
+    }
+
+    /// The ban that an attempt of a source in the scope of a service meets, the widest first:
+    /// one of the host, then one of the service.
+    pub(in crate::agent) fn ban_of(&self, source: IpNet, service: Option<&Name>) -> Option<BanRow<'_>> {
+        let of = |scope: usize| {
+            let bans = &self.scopes[scope];
+            let (net, entry) = bans.covering(source).next()?;
+            Some(self.row(bans.service.as_ref().map(Name::as_str), net, entry))
+        };
+        of(0).or_else(|| of(self.place(Some(service?))?))
+    }
+
+    /// Where the bans of a service, or of the host, are.
+    fn place(&self, service: Option<&Name>) -> Option<usize> {
+        let mut scopes = self.scopes.iter();
+        scopes.position(|scope| scope.service.as_ref() == service)
+    }
+}
+
+impl ScopeBans {
+    pub(in crate::agent) fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    pub(in crate::agent) fn entries(&self) -> impl Iterator<Item = (IpNet, BanEntry)> {
+        let v4 = self.v4.from(None).map(|(net, entry)| (net_v4(net), *entry));
+        let v6 = self.v6.from(None).map(|(net, entry)| (net_v6(net), *entry));
+        v4.chain(v6)
+    }
+
+    fn nets(&self) -> impl Iterator<Item = IpNet> {
+        self.entries().map(|(net, _)| net)
+    }
+
+    fn get(&self, net: IpNet) -> Option<BanEntry> {
+        match net {
+            IpNet::V4(net) => self.v4.get(prefix_v4(net)).copied(),
+            IpNet::V6(net) => self.v6.get(prefix_v6(net)).copied(),
+        }
+    }
+
+    fn set(&mut self, net: IpNet, entry: Option<BanEntry>) -> Option<BanEntry> {
+        match net {
+            IpNet::V4(net) => self.v4.set(prefix_v4(net), entry),
+            IpNet::V6(net) => self.v6.set(prefix_v6(net), entry),
+        }
+    }
+
+    /// The bans that cover a network, the widest first.
+    pub(in crate::agent) fn covering(&self, net: IpNet) -> Box<dyn Iterator<Item = (IpNet, BanEntry)> + '_> {
+        match net {
+            IpNet::V4(net) => {
+                let covering = self.v4.covering(prefix_v4(net));
+                Box::new(covering.map(|(net, entry)| (net_v4(net), *entry)))
+            }
+            IpNet::V6(net) => {
+                let covering = self.v6.covering(prefix_v6(net));
+                Box::new(covering.map(|(net, entry)| (net_v6(net), *entry)))
+            }
+        }
+    }
+}
+
+/// A scope's place in so many bits: there are 256 scopes at the most.
+fn index(scope: usize) -> u16 {
+    u16::try_from(scope).unwrap_or(u16::MAX)
+}
+
+fn noted(scope: usize, net: IpNet) -> Noted {
+    match net {
+        IpNet::V4(net) => Noted::V4(index(scope), prefix_v4(net)),
+        IpNet::V6(net) => Noted::V6(index(scope), prefix_v6(net)),
+    }
+}
+
+fn of_noted(ban: Noted) -> (usize, IpNet) {
+    match ban {
+        Noted::V4(scope, net) => (scope.into(), net_v4(net)),
+        Noted::V6(scope, net) => (scope.into(), net_v6(net)),
+    }
+}
+
+pub(in crate::agent) fn prefix_v4(net: Ipv4Net) -> Prefix4 {
+    Prefix4 {
+        addr: net.network().into(),
+        len: net.prefix_len(),
+    }
+}
+
+pub(in crate::agent) fn prefix_v6(net: Ipv6Net) -> Prefix6 {
+    Prefix6 {
+        addr: net.network().into(),
+        len: net.prefix_len(),
+    }
+}
+
+pub(in crate::agent) fn net_v4(prefix: Prefix4) -> IpNet {
+    let net = Ipv4Net::new(prefix.addr.into(), prefix.len);
+    // A prefix has no more than 32 bits.
+    IpNet::V4(net.unwrap_or_default())
+}
+
+pub(in crate::agent) fn net_v6(prefix: Prefix6) -> IpNet {
+    let net = Ipv6Net::new(prefix.addr.into(), prefix.len);
+    // A prefix has no more than 128 bits.
+    IpNet::V6(net.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

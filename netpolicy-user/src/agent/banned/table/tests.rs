@@ -1,0 +1,135 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+fn row<'a>(source: &str, until: Option<i64>, by: Option<&'a str>) -> BanRow<'a> {
+    BanRow {
+        source: net(source),
+        service: None,
+        since: 1,
+        until,
+        by,
+        reason: None,
+    }
+}
+
+fn put(table: &mut BanTable, service: Option<&Name>, row: &BanRow<'_>) {
+    let undo = table.put(service, row);
+    table.keep([undo]);
+}
+
+fn held(table: &mut BanTable) -> Vec<(ScopeId, String)> {
+    let lists = table.lists(|_| Some(3));
+    let nets = lists.scopes().flat_map(|(id, set)| {
+        let nets: Vec<_> = set.nets().map(move |net| (id, net.to_string())).collect();
+        nets
+    });
+    nets.collect()
+}
+
+#[test]
+fn kernel_holds_the_widest_and_what_is_inside_when_that_ends() {
+    let mut table = BanTable::default();
+    put(&mut table, None, &row("10.1.2.3/32", None, None));
+    put(&mut table, None, &row("10.0.0.0/8", Some(5_000), None));
+    let postgres = Name::new("postgres").unwrap();
+    put(&mut table, Some(&postgres), &row("10.1.2.4/32", None, None));
+    assert_eq!(
+        held(&mut table),
+        [(0, "10.0.0.0/8".into()), (3, "10.1.2.4/32".into())]
+    );
+    assert!(table.lapse(4_999).is_empty());
+    let ended = table.lapse(5_250);
+    assert_eq!(ended.len(), 1);
+    table.keep(ended);
+    assert_eq!(
+        held(&mut table),
+        [(0, "10.1.2.3/32".into()), (3, "10.1.2.4/32".into())]
+    );
+    assert_eq!(table.len(), 2);
+}
+
+#[test]
+fn undone_changes_leave_everything_as_it_was() {
+    let mut table = BanTable::default();
+    put(&mut table, None, &row("10.0.0.1/32", Some(9), Some("first")));
+    let before: Vec<String> = table.rows().map(|row| format!("{row:?}")).collect();
+    let done = vec![
+        table.put(None, &row("10.0.0.1/32", None, Some("second"))),
+        table.put(None, &row("10.0.0.1/32", Some(10), Some("third"))),
+        table.put(None, &row("10.0.0.2/32", None, Some("second"))),
+        table.remove(None, net("10.0.0.1/32")).unwrap(),
+    ];
+    assert!(table.remove(None, net("10.0.0.9/32")).is_none());
+    table.undo(done);
+    let after: Vec<String> = table.rows().map(|row| format!("{row:?}")).collect();
+    assert_eq!(after, before);
+    assert_eq!(table.of_origin("first").len(), 1);
+    assert!(table.of_origin("second").is_empty() && table.of_origin("third").is_empty());
+}
+
+#[test]
+fn attempt_meets_a_ban_of_the_host_and_of_its_service_alone() {
+    let mut table = BanTable::default();
+    let [postgres, web] = ["postgres", "web"].map(|name| Name::new(name).unwrap());
+    put(&mut table, None, &row("10.0.0.0/24", None, Some("host")));
+    put(&mut table, Some(&postgres), &row("10.0.1.7/32", None, None));
+    let mut meets = |source: &str, service| {
+        let source = net(&format!("{source}/32"));
+        let ban = table.ban_of(source, service).map(|row| row.source.to_string());
+        ban.unwrap_or_default()
+    };
+    assert_eq!(meets("10.0.0.9", Some(&postgres)), "10.0.0.0/24");
+    assert_eq!(meets("10.0.0.9", None), "10.0.0.0/24");
+    assert_eq!(meets("10.0.1.7", Some(&postgres)), "10.0.1.7/32");
+    assert_eq!(meets("10.0.1.7", Some(&web)), "");
+    assert_eq!(meets("10.0.1.7", None), "");
+    let gone = table.forget_services(|name| *name != postgres);
+    assert_eq!(gone.len(), 1);
+    table.keep(gone);
+    assert_eq!(table.len(), 1);
+}
+
+proptest! {
+    /// Against a map that knows nothing of buckets and families.
+    #[test]
+    fn bans_are_those_that_were_made_and_have_not_ended(
+        steps in prop::collection::vec(
+            (0..12_u8, any::<bool>(), prop::option::of(0..3_000_000_i64), 0..200_000_i64), 0..60)
+    ) {
+        let mut table = BanTable::default();
+        let mut expected = BTreeMap::new();
+        let mut now = 0;
+        for (source, is_ban, end, passed) in steps {
+            now += passed;
+            let source = net(&format!("10.0.0.{source}/32"));
+            if is_ban {
+                let until = end.map(|end| now + end);
+                put(&mut table, None, &BanRow { source, ..row("10.0.0.0/32", until, None) });
+                expected.insert(source, until);
+            } else if let Some(undo) = table.remove(None, source) {
+                table.keep([undo]);
+                expected.remove(&source);
+            }
+            // A bucket of a quarter of a second is over.
+            now += 250;
+            let ended = table.lapse(now);
+            table.keep(ended);
+            expected.retain(|_, until| until.is_none_or(|until| until + 250 > now));
+            let found: Vec<_> = table
+                .rows()
+                .filter(|row| row.until.is_none_or(|until| until + 250 > now))
+                .map(|row| (row.source, row.until))
+                .collect();
+            let all: Vec<_> = expected.clone().into_iter().collect();
+            prop_assert_eq!(found.len(), table.len(), "none is late");
+            prop_assert_eq!(found, all);
+        }
+    }
+}

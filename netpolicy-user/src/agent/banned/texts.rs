@@ -1,0 +1,101 @@
+//! Texts that many bans share: each is held once, for as long as a ban has it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The number of a text; 0: none.
+pub(in crate::agent) type TextId = u32;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(in crate::agent) struct Texts {
+    numbers: HashMap<Arc<str>, TextId>,
+    /// By number minus one, with how many have it.
+    texts: Vec<Option<(Arc<str>, u32)>>,
+    free: Vec<TextId>,
+}
+
+impl Texts {
+    /// The number of a text, which one more has now.
+    pub(in crate::agent) fn take(&mut self, text: Option<&str>) -> TextId {
+        let Some(text) = text else { return 0 };
+        if let Some(number) = self.numbers.get(text).copied() {
+            self.keep(number);
+            return number;
+        }
+        let text: Arc<str> = text.into();
+        let number = if let Some(number) = self.free.pop() {
+            number
+        } else {
+            self.texts.push(None);
+            TextId::try_from(self.texts.len()).unwrap_or(TextId::MAX)
+        };
+        if let Some(place) = self.place(number) {
+            *place = Some((text.clone(), 1));
+        }
+        self.numbers.insert(text, number);
+        number
+    }
+
+    /// One more has it.
+    pub(in crate::agent) fn keep(&mut self, number: TextId) {
+        if let Some(Some((_, count))) = self.place(number) {
+            *count += 1;
+        }
+    }
+
+    /// One less has it.
+    pub(in crate::agent) fn release(&mut self, number: TextId) {
+        let Some(place) = self.place(number) else {
+            return;
+        };
+        if let Some((_, count)) = place
+            && *count > 1
+        {
+            *count -= 1;
+            return;
+        }
+        if let Some((text, _)) = place.take() {
+            self.numbers.remove(&text);
+            self.free.push(number);
+        }
+    }
+
+    /// The text of a number.
+    pub(in crate::agent) fn get(&self, number: TextId) -> Option<&str> {
+        let at = number.checked_sub(1)? as usize;
+        let (text, _) = self.texts.get(at)?.as_ref()?;
+        Some(text)
+    }
+
+    /// The number of a text, if any ban has it.
+    pub(in crate::agent) fn find(&self, text: &str) -> Option<TextId> {
+        self.numbers.get(text).copied()
+    }
+
+    fn place(&mut self, number: TextId) -> Option<&mut Option<(Arc<str>, u32)>> {
+        self.texts.get_mut(number.checked_sub(1)? as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_held_as_long_as_any_has_them() {
+        let mut texts = Texts::default();
+        assert_eq!(texts.take(None), 0);
+        let first = texts.take(Some("fail2ban"));
+        assert_eq!(texts.take(Some("fail2ban")), first);
+        let second = texts.take(Some("crowdsec"));
+        assert_ne!(first, second);
+        texts.release(first);
+        assert_eq!(texts.get(first), Some("fail2ban"));
+        texts.release(first);
+        assert_eq!((texts.get(first), texts.find("fail2ban")), (None, None));
+        assert_eq!(texts.take(Some("by hand")), first, "its number is free");
+        assert_eq!(texts.get(second), Some("crowdsec"));
+        texts.release(0);
+    }
+}

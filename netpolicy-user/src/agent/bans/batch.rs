@@ -1,0 +1,189 @@
+//! A batch of requests: what each line comes to.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::never::Never;
+use super::request::{BanWork, End, WantedBan, WantedUnban};
+use super::summary::Summary;
+use super::MOST;
+use crate::agent::access::Requester;
+use crate::agent::banned::{BanTable, NEVER, Scale, Undo};
+use crate::agent::error::AgentError;
+use crate::api::{BanOutcome, BanResult};
+use crate::model::{Name, State};
+use crate::store::BanRow;
+
+/// What a batch of requests comes to, before it is stored.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) undo: Vec<Undo>,
+    /// Bans that are to be written, as they are now.
+    pub(super) changed: Vec<(Option<Name>, IpNet)>,
+    pub(super) answers: Vec<Result<Vec<BanOutcome>, AgentError>>,
+}
+
+/// One request, line by line.
+pub(super) struct Request<'a> {
+    pub(super) table: &'a mut BanTable,
+    pub(super) never: &'a Never,
+    pub(super) summary: &'a mut Summary,
+    pub(super) batch: &'a mut Batch,
+    pub(super) state: &'a State,
+    pub(super) requester: Requester,
+    pub(super) scale: Scale,
+}
+
+impl Request<'_> {
+    pub(super) fn carry_out(&mut self, work: BanWork) -> Vec<BanOutcome> {
+        let operator: Vec<IpAddr> = self.requester.origin.judged().collect();
+        match work {
+            BanWork::Ban(bans) => bans
+                .into_iter()
+                .map(|ban| self.ban(ban, None, &operator))
+                .collect(),
+            BanWork::Unban(bans) => bans.into_iter().map(|ban| self.unban(ban)).collect(),
+            BanWork::Replace { by, bans } => {
+                let before = self.table.of_origin(&by);
+                let mut named = HashSet::with_capacity(bans.len());
+                let mut answers = Vec::with_capacity(bans.len());
+                for ban in bans {
+                    if let Ok(net) = &ban.net {
+                        let service = ban.service.as_deref();
+                        let service = service.and_then(|name| self.state.service(name));
+                        named.insert((service.map(|service| service.name.clone()), *net));
+                    }
+                    answers.push(self.ban(ban, Some(&by), &operator));
+                }
+                for (service, net) in before {
+                    if !named.contains(&(service.clone(), net)) {
+                        self.remove(service, net);
+                    }
+                }
+                answers
+            }
+        }
+    }
+
+    fn ban(&mut self, wanted: WantedBan, origin: Option<&str>, operator: &[IpAddr]) -> BanOutcome {
+        let outcome = match self.try_ban(&wanted, origin, operator) {
+            Ok((net, result, until)) => BanOutcome {
+                source: net.to_string(),
+                result,
+                until: (until != NEVER).then(|| self.scale.shown(until)),
+                detail: None,
+            },
+            Err(why) => BanOutcome {
+                source: wanted.text,
+                result: BanResult::Refused,
+                until: None,
+                detail: Some(why),
+            },
+        };
+        let scope = wanted.service.as_deref().unwrap_or("host");
+        self.summary.add(self.requester, scope, &outcome);
+        outcome
+    }
+
+    fn try_ban(
+        &mut self,
+        wanted: &WantedBan,
+        origin: Option<&str>,
+        operator: &[IpAddr],
+    ) -> Result<(IpNet, BanResult, i64), String> {
+        let net = wanted.net.clone()?;
+        let service = service(self.state, wanted.service.as_deref())?;
+        if let Some(why) = self.never.refusal(&net, operator) {
+            return Err(why);
+        }
+        let until = match wanted.end {
+            End::Never => NEVER,
+            End::After(time) => self.scale.now.saturating_add(time),
+            End::At(wall) => self.scale.of_wall(wall),
+        };
+        if until <= self.scale.now {
+            return Err("its end is in the past".to_owned());
+        }
+        let before = self.table.get(service.as_ref(), net);
+        let is_earlier = before.is_some_and(|before| until <= before.until);
+        if let Some(before) = before
+            && (until == before.until || is_earlier && !wanted.replace)
+        {
+            return Ok((net, BanResult::Unchanged, before.until));
+        }
+        if before.is_none() && self.table.len() >= MOST {
+            return Err(format!(
+                "there are {MOST} bans, which is the most: end some, or ban networks"
+            ));
+        }
+        let own;
+        let by = match origin.or(wanted.by.as_deref()) {
+            Some(by) => by,
+            None => {
+                own = self.requester.caller.name();
+                &own
+            }
+        };
+        let row = BanRow {
+            source: net,
+            service: None,
+            since: before.map_or(self.scale.now, |before| before.since),
+            until: (until != NEVER).then_some(until),
+            by: Some(by),
+            reason: wanted.reason.as_deref(),
+        };
+        let undo = self.table.put(service.as_ref(), &row);
+        self.batch.undo.push(undo);
+        self.batch.changed.push((service, net));
+        let result = match before {
+            None => BanResult::Banned,
+            Some(_) => BanResult::Extended,
+        };
+        Ok((net, result, until))
+    }
+
+    fn unban(&mut self, wanted: WantedUnban) -> BanOutcome {
+        let net = wanted.net.and_then(|net| {
+            let service = service(self.state, wanted.service.as_deref())?;
+            Ok((net, service))
+        });
+        let (source, result, detail) = match net {
+            Ok((net, service)) => {
+                let result = match self.remove(service, net) {
+                    true => BanResult::Unbanned,
+                    false => BanResult::Absent,
+                };
+                (net.to_string(), result, None)
+            }
+            Err(why) => (wanted.text, BanResult::Refused, Some(why)),
+        };
+        let outcome = BanOutcome {
+            source,
+            result,
+            until: None,
+            detail,
+        };
+        let scope = wanted.service.as_deref().unwrap_or("host");
+        self.summary.add(self.requester, scope, &outcome);
+        outcome
+    }
+
+    fn remove(&mut self, service: Option<Name>, net: IpNet) -> bool {
+        let Some(undo) = self.table.remove(service.as_ref(), net) else {
+            return false;
+        };
+        self.batch.undo.push(undo);
+        self.batch.changed.push((service, net));
+        true
+    }
+}
+
+fn service(state: &State, text: Option<&str>) -> Result<Option<Name>, String> {
+    let Some(text) = text else { return Ok(None) };
+    match state.service(text) {
+        Some(service) => Ok(Some(service.name.clone())),
+        None => Err(format!("unknown service '{}'", text.escape_debug())),
+    }
+}

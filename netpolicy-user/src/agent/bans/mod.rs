@@ -1,0 +1,398 @@
+//! Bans: made, extended, ended, and kept the same in store and kernel.
+//!
+//! Requests are gathered while the writer is at work, and done together: many small ones share
+//! a write to the disk and a change of the kernel's lists.
+
+mod batch;
+mod log;
+mod never;
+mod request;
+mod summary;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
+
+use ipnet::IpNet;
+
+pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
+
+use self::batch::{Batch, Request};
+use self::never::Never;
+use self::summary::Summary;
+use super::banned::{BanTable, Scale, SharedBans, read, write};
+use super::access::{Grants, Requester, rights};
+use super::error::{AgentError, chain};
+use super::in_force::InForce;
+use super::kernel::KernelWriter;
+use super::upkeep::Upkeep;
+use crate::api::BanOutcome;
+use crate::clock::Clock;
+use crate::datapath::BanLists;
+use crate::model::{Name, Privilege, State};
+use crate::store::{BanBatch, BanEdit, BanLog, Store, StoreError};
+
+/// The most bans that there may be at a time.
+pub const MOST: usize = 1 << 20;
+
+/// Requests that wait for the writer.
+pub type BanQueue = Arc<Mutex<Vec<BanJob>>>;
+
+/// What is found in the store at start.
+#[derive(Debug)]
+pub struct StoredBans {
+    table: BanTable,
+    log: BanLog,
+}
+
+impl StoredBans {
+    /// Reads the store's bans. Those that have ended, or that lost their service, are left out.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn read(store: &mut dyn Store, state: &State, clock: &Clock) -> Result<Self, StoreError> {
+        let mut table = BanTable::default();
+        let log = store.bans(&mut |edit| table.load(edit))?;
+        let ended = table.lapse(clock.now().as_millisecond());
+        table.keep(ended);
+        let orphans = table.forget_services(|name| state.service(name.as_str()).is_some());
+        table.keep(orphans);
+        Ok(Self { table, log })
+    }
+
+    /// What the kernel is to hold.
+    pub fn lists(&mut self, state: &State) -> Arc<BanLists> {
+        Arc::new(lists(&mut self.table, state))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// None at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            table: BanTable::default(),
+            log: BanLog::default(),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Bans {
+    table: SharedBans,
+    /// What the kernel holds, as far as it takes what it is given.
+    lists: Arc<BanLists>,
+    log: VecDeque<BanBatch>,
+    is_of_another_boot: bool,
+    never: Never,
+    summary: Summary,
+    /// Why the kernel's may differ from them.
+    fault: Option<String>,
+}
+
+/// Where bans are kept the same, and by what they are judged.
+pub struct Around<'a> {
+    /// What is in force.
+    pub now: &'a InForce,
+    /// The kernel.
+    pub kernel: &'a mut KernelWriter,
+    /// The store.
+    pub store: &'a mut dyn Store,
+    /// What ends are measured by.
+    pub clock: &'a Clock,
+    /// Whether the store is older than what is in force.
+    pub upkeep: &'a Upkeep,
+    /// What callers may.
+    pub grants: &'a Grants,
+}
+
+impl Bans {
+    /// What the store has; the kernel's are those of `lists`.
+    #[must_use]
+    pub fn new(stored: StoredBans, lists: Arc<BanLists>) -> Self {
+        Self {
+            table: Arc::new(RwLock::new(stored.table)),
+            lists,
+            log: stored.log.batches.into(),
+            is_of_another_boot: stored.log.is_of_another_boot,
+            never: Never::default(),
+            summary: Summary::default(),
+            fault: None,
+        }
+    }
+
+    /// For who only reads.
+    #[must_use]
+    pub fn shared(&self) -> SharedBans {
+        Arc::clone(&self.table)
+    }
+
+    /// What is wrong with the kernel's.
+    #[must_use]
+    pub fn fault(&self) -> Option<&String> {
+        self.fault.as_ref()
+    }
+
+    /// What the kernel is to hold.
+    #[must_use]
+    pub fn lists(&self) -> &Arc<BanLists> {
+        &self.lists
+    }
+
+    /// Sources that are never banned, as configured.
+    pub fn configure(&mut self, never: Vec<IpNet>) {
+        self.never.configure(never);
+    }
+
+    /// Does what requests ask for, all of them or none: with one write to the store, and one
+    /// change in the kernel. Each is answered.
+    pub fn carry_out(&mut self, jobs: Vec<BanJob>, around: &mut Around<'_>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let kernel = &*around.kernel;
+        self.never.refresh(|| kernel.devices());
+        let mut replies = Vec::with_capacity(jobs.len());
+        let mut batch = Batch::default();
+        let mut summary = self.summary.clone();
+        let mut table = write(&self.table);
+        for job in jobs {
+            let BanJob {
+                requester,
+                work,
+                reply,
+                ..
+            } = job;
+            let answer = may(requester, around.grants)
+                .and_then(|()| around.upkeep.must_not_be_held(around.now.revision))
+                .map(|()| {
+                    let mut one = Request {
+                        table: &mut table,
+                        never: &self.never,
+                        summary: &mut summary,
+                        batch: &mut batch,
+                        state: &around.now.state,
+                        requester,
+                        scale: Scale::of(around.clock),
+                    };
+                    one.carry_out(work)
+                });
+            batch.answers.push(answer);
+            replies.push(reply);
+        }
+        let lists = Arc::new(lists(&mut table, &around.now.state));
+        drop(table);
+        let Batch {
+            undo,
+            changed,
+            answers,
+        } = batch;
+        let done = self.store_and_enforce(&changed, lists, &mut summary, around);
+        if done.is_ok() {
+            self.summary = summary;
+            write(&self.table).keep(undo);
+        } else {
+            write(&self.table).undo(undo);
+        }
+        for (reply, answer) in replies.into_iter().zip(answers) {
+            let answer = match (&done, answer) {
+                (Err(failure), Ok(_)) => Err(failure.error()),
+                (_, answer) => answer,
+            };
+            // A caller that has gone away needs no answer.
+            drop(reply.send(answer));
+        }
+    }
+
+    fn store_and_enforce(
+        &mut self,
+        changed: &[(Option<Name>, IpNet)],
+        lists: Arc<BanLists>,
+        summary: &mut Summary,
+        around: &mut Around<'_>,
+    ) -> Result<(), Failure> {
+        let audit = summary.take(Instant::now(), false, around.now.revision);
+        if changed.is_empty() && audit.is_empty() {
+            return Ok(());
+        }
+        let prepared = match lists == self.lists {
+            true => None,
+            false => Some(around.kernel.prepare_bans(&lists).map_err(|error| {
+                Failure::kernel(&error)
+            })),
+        };
+        let prepared = match prepared.transpose() {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                self.restore(around);
+                return Err(failure);
+            }
+        };
+        let table = read(&self.table);
+        let mut edits = changed.iter().map(|(service, source)| {
+            let row = table.row_of(service.as_ref(), *source);
+            row.map_or(
+                BanEdit::Remove {
+                    source: *source,
+                    service: service.as_ref().map(Name::as_str),
+                },
+                BanEdit::Put,
+            )
+        });
+        let written = around.store.record_bans(&mut edits, &[], &audit);
+        drop(table);
+        match written {
+            Ok(batches) => self.log.extend(batches),
+            Err(error) => {
+                self.restore(around);
+                return Err(Failure::store(&error));
+            }
+        }
+        if let Some(prepared) = prepared {
+            let committed = around.kernel.commit_bans(prepared);
+            self.lists = lists;
+            self.note(committed.err().map(|error| chain(&error)));
+        }
+        Ok(())
+    }
+
+    /// Ends what is due at this time.
+    pub fn lapse(&mut self, around: &mut Around<'_>) {
+        if around.upkeep.is_held() {
+            return;
+        }
+        let now = around.clock.now().as_millisecond();
+        let mut table = write(&self.table);
+        let ended = table.lapse(now);
+        if ended.is_empty() {
+            return;
+        }
+        tracing::debug!(count = ended.len(), "bans ended");
+        table.keep(ended);
+        drop(table);
+        // The store needs no word of it: a restart ends them again.
+        self.enforce(around);
+    }
+
+    /// Follows the services of a new state: bans of those that are gone end.
+    pub fn follow(&mut self, around: &mut Around<'_>) {
+        if around.upkeep.is_held() {
+            return;
+        }
+        let state = around.now.state.clone();
+        let mut table = write(&self.table);
+        let gone = table.forget_services(|name| state.service(name.as_str()).is_some());
+        drop(table);
+        if !gone.is_empty() {
+            let table = read(&self.table);
+            let services: Vec<_> = gone.iter().map(|undo| table.place_of(undo)).collect();
+            let mut edits = services.iter().map(|(service, source)| BanEdit::Remove {
+                source: *source,
+                service: *service,
+            });
+            let written = around.store.record_bans(&mut edits, &[], &[]);
+            drop(table);
+            match written {
+                Ok(batches) => self.log.extend(batches),
+                // They lost their service: a restart drops them again.
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "bans of a service stay in the store");
+                }
+            }
+            write(&self.table).keep(gone);
+        }
+        self.enforce(around);
+    }
+
+    /// Makes the kernel hold the bans that there are, if it holds others.
+    fn enforce(&mut self, around: &mut Around<'_>) {
+        let lists = Arc::new(lists(&mut write(&self.table), &around.now.state));
+        if lists == self.lists && self.fault.is_none() {
+            return;
+        }
+        let done = around
+            .kernel
+            .prepare_bans(&lists)
+            .and_then(|prepared| around.kernel.commit_bans(prepared));
+        match done {
+            Ok(()) => {
+                self.lists = lists;
+                self.note(None);
+            }
+            Err(error) => self.note(Some(chain(&error))),
+        }
+    }
+
+    /// Makes the kernel hold what it should, whatever it was known to hold.
+    pub fn restore(&mut self, around: &mut Around<'_>) {
+        if around.upkeep.is_held() {
+            // Of an older store's bans some may have been ended since.
+            return;
+        }
+        let lists = Arc::clone(&self.lists);
+        let done = around
+            .kernel
+            .prepare_bans(&lists)
+            .and_then(|prepared| around.kernel.commit_bans(prepared));
+        self.note(done.err().map(|error| chain(&error)));
+    }
+
+    fn note(&mut self, error: Option<String>) {
+        self.fault = error.map(|error| {
+            let fault = format!(
+                "the kernel's bans may differ from the ones listed, trying again: {error}"
+            );
+            tracing::error!("{fault}");
+            fault
+        });
+    }
+}
+
+/// Why a batch was not done; its requests get one error each.
+enum Failure {
+    Kernel(String),
+    Store(String),
+}
+
+impl Failure {
+    fn kernel(error: &super::error::EnforcerError) -> Self {
+        Self::Kernel(chain(error))
+    }
+
+    fn store(error: &StoreError) -> Self {
+        Self::Store(chain(error))
+    }
+
+    fn error(&self) -> AgentError {
+        AgentError::BansNotDone(match self {
+            Self::Kernel(why) => format!("the kernel rejected the bans: {why}"),
+            Self::Store(why) => format!("the bans could not be stored: {why}"),
+        })
+    }
+}
+
+fn lists(table: &mut BanTable, state: &State) -> BanLists {
+    table.lists(|name| state.service(name.as_str()).map(|service| service.id))
+}
+
+/// Whether the caller may ban and unban.
+///
+/// # Errors
+/// [`AgentError::NotAllowed`].
+pub fn may(requester: Requester, grants: &Grants) -> Result<(), AgentError> {
+    rights::require(requester.caller, grants, Privilege::Ban, "ban or unban")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Bans in the audit log: a summary for each requester, not an entry for each ban.
+//!
+//! The first request of a requester is recorded with its changes; what follows is summed up and
+//! recorded a minute later.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::agent::access::{Requester, audit};
+use crate::api::{BanOutcome, BanResult};
+use crate::store::{AuditEntry, Outcome};
+
+/// Time between two entries of one requester.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Changes that an entry names.
+const NAMED: usize = 10;
+
+/// What one requester did since the last entry.
+#[derive(Clone, Debug)]
+struct Since {
+    requester: Requester,
+    recorded: Option<Instant>,
+    counts: BTreeMap<&'static str, u64>,
+    changes: Vec<String>,
+    refusals: Vec<String>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Summary {
+    by_user: BTreeMap<u32, Since>,
+}
+
+impl Summary {
+    /// Adds what became of a request.
+    pub(super) fn add(&mut self, requester: Requester, scope: &str, outcome: &BanOutcome) {
+        let since = self
+            .by_user
+            .entry(requester.caller.uid)
+            .or_insert_with(|| Since {
+                requester,
+                recorded: None,
+                counts: BTreeMap::new(),
+                changes: Vec::new(),
+                refusals: Vec::new(),
+            });
+        since.requester = requester;
+        let name = match outcome.result {
+            BanResult::Unchanged | BanResult::Absent => return,
+            result => result.name(),
+        };
+        *since.counts.entry(name).or_default() += 1;
+        let BanOutcome { source, detail, .. } = outcome;
+        if outcome.result == BanResult::Refused {
+            if since.refusals.len() < NAMED {
+                let why = detail.as_deref().unwrap_or_default();
+                since.refusals.push(format!("{}: {why}", source.escape_debug()));
+            }
+        } else if since.changes.len() < NAMED {
+            let until = outcome
+                .until
+                .map_or_else(String::new, |until| format!(", until {until}"));
+            let change = format!("{source} on {scope}: {name}{until}");
+            since.changes.push(change);
+        }
+    }
+
+    /// The entries that are due, or all; they are taken for recorded then.
+    pub(super) fn take(&mut self, now: Instant, all: bool, revision: u64) -> Vec<AuditEntry> {
+        let mut entries = Vec::new();
+        for since in self.by_user.values_mut() {
+            let waits = |recorded: Instant| now.duration_since(recorded) < EVERY;
+            if since.counts.is_empty() || (!all && since.recorded.is_some_and(waits)) {
+                continue;
+            }
+            entries.push(since.entry(revision));
+            since.recorded = Some(now);
+            since.counts.clear();
+            since.changes.clear();
+            since.refusals.clear();
+        }
+        entries
+    }
+}
+
+impl Since {
+    fn entry(&self, revision: u64) -> AuditEntry {
+        let refused = self.counts.get(BanResult::Refused.name()).copied();
+        let changed: u64 = self.counts.values().sum::<u64>() - refused.unwrap_or(0);
+        let outcome = if changed == 0 {
+            Outcome::Refused
+        } else {
+            Outcome::Done
+        };
+        let counts = self.counts.iter();
+        let counts: Vec<String> = counts.map(|(name, count)| format!("{count} {name}")).collect();
+        let action = format!("bans: {}", counts.join(", "));
+        let mut entry = audit::entry(self.requester, &action, outcome, revision);
+        entry.detail.changes.clone_from(&self.changes);
+        let more = changed.saturating_sub(self.changes.len() as u64);
+        if more > 0 {
+            entry.detail.changes.push(format!("and {more} more"));
+        }
+        entry.detail.errors.clone_from(&self.refusals);
+        entry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::testing::ROOT;
+
+    fn outcome(source: &str, result: BanResult) -> BanOutcome {
+        BanOutcome {
+            source: source.into(),
+            result,
+            until: None,
+            detail: None,
+        }
+    }
+
+    #[test]
+    fn the_first_request_is_recorded_at_once_and_the_rest_a_minute_later() {
+        let mut summary = Summary::default();
+        let start = Instant::now();
+        summary.add(ROOT, "host", &outcome("10.0.0.1/32", BanResult::Banned));
+        let first = summary.take(start, false, 7);
+        assert_eq!(first.len(), 1);
+        assert_eq!(first[0].action, "bans: 1 banned");
+        assert_eq!(first[0].detail.changes, ["10.0.0.1/32 on host: banned"]);
+        for address in 2..30 {
+            let source = format!("10.0.0.{address}/32");
+            summary.add(ROOT, "host", &outcome(&source, BanResult::Banned));
+        }
+        summary.add(ROOT, "host", &outcome("10.0.0.1/32", BanResult::Unchanged));
+        assert!(summary.take(start, false, 7).is_empty());
+        let later = summary.take(start + EVERY, false, 7);
+        assert_eq!(later[0].action, "bans: 28 banned");
+        assert_eq!(later[0].detail.changes.len(), NAMED + 1);
+        assert_eq!(later[0].detail.changes[NAMED], "and 18 more");
+        assert!(summary.take(start + EVERY, true, 7).is_empty());
+    }
+}

@@ -1,0 +1,76 @@
+//! Bans, as the writer has them done.
+
+use std::sync::PoisonError;
+
+use super::core::Writer;
+use crate::agent::bans::{BanJob, BanQueue};
+
+impl Writer {
+    /// Where requests of bans wait.
+    pub(super) fn ban_queue(&self) -> BanQueue {
+        BanQueue::clone(&self.ban_queue)
+    }
+
+    /// Does all that waits, together.
+    pub(super) fn carry_out_bans(&mut self) {
+        let mut queue = self.ban_queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = std::mem::take(&mut *queue);
+        drop(queue);
+        self.bans_now(jobs);
+    }
+
+    /// Does these, together.
+    pub fn bans_now(&mut self, jobs: Vec<BanJob>) {
+        let had_fault = self.bans.fault().is_some();
+        let (bans, mut around) = self.bans();
+        bans.carry_out(jobs, &mut around);
+        self.publish_ban_fault(had_fault);
+    }
+
+    /// Ends the bans whose time is over.
+    pub fn lapse_bans(&mut self) {
+        let had_fault = self.bans.fault().is_some();
+        let (bans, mut around) = self.bans();
+        bans.lapse(&mut around);
+        self.publish_ban_fault(had_fault);
+    }
+
+    /// At start, after the kernel was opened with the store's bans.
+    pub(super) fn take_over_bans(&mut self) {
+        let (bans, mut around) = self.bans();
+        bans.tidy(&mut around);
+    }
+
+    /// Bans follow the services in force.
+    pub(super) fn follow_with_bans(&mut self) {
+        let (bans, mut around) = self.bans();
+        bans.follow(&mut around);
+    }
+
+    /// Compares the kernel's bans with those that there are, if it is time, and keeps the store's
+    /// log short.
+    pub(super) fn check_bans(&mut self) {
+        if self.upkeep.is_held() {
+            return;
+        }
+        let (bans, mut around) = self.bans();
+        let repaired = bans.check(&mut around);
+        bans.tidy(&mut around);
+        if let Some(what) = repaired {
+            self.faults.repaired(what);
+        }
+    }
+
+    /// Puts into the audit log what waits for its minute.
+    pub(super) fn record_bans(&mut self) {
+        let (bans, mut around) = self.bans();
+        bans.record(&mut around, true);
+    }
+
+    /// Many changes of bans a second are not many snapshots: readers share the table.
+    fn publish_ban_fault(&mut self, had_fault: bool) {
+        if had_fault || self.bans.fault().is_some() {
+            self.publish();
+        }
+    }
+}

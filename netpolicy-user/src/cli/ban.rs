@@ -1,0 +1,194 @@
+//! `netpolicy ban`, `netpolicy unban` and `netpolicy bans`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::input::Input;
+use crate::api::{BanOrder, BanOutcome, BanRequest, BanResult, BansPage, BansQuery, UnbanRequest};
+
+/// Which sources.
+#[derive(Debug, clap::Args)]
+struct Sources {
+    /// Addresses or CIDRs
+    #[arg(value_name = "SRC", required_unless_present = "file")]
+    sources: Vec<String>,
+    /// Read sources from FILE, one a line; `-` is standard input; what follows a `#` is left out
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// On this service only; without it, on the whole host
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BanArgs {
+    #[command(flatten)]
+    sources: Sources,
+    /// How long, as in 4h, 30m or 7d; without it, until `netpolicy unban`
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Until when, as in 2030-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "duration")]
+    until: Option<Timestamp>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Who or what bans, as in fail2ban; without it, your user name
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// End an existing ban at the new time even if that is earlier
+    #[arg(long)]
+    replace: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UnbanArgs {
+    #[command(flatten)]
+    sources: Sources,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BansArgs {
+    /// List at most N bans
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: usize,
+    /// List bans after the one that an earlier listing ended with
+    #[arg(long, value_name = "PLACE")]
+    after: Option<String>,
+    /// List bans that cover an address or CIDR
+    #[arg(long, value_name = "SRC")]
+    covers: Option<String>,
+    /// List bans of an origin
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// List bans of a service; `host`: those of the whole host
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Order
+    #[arg(long, value_enum, default_value_t)]
+    sort: BanOrder,
+    /// Print only how many there are
+    #[arg(long)]
+    count: bool,
+}
+
+impl Sources {
+    fn read(&mut self) -> Result<Vec<String>, Failure> {
+        let mut sources = std::mem::take(&mut self.sources);
+        if let Some(file) = &self.file {
+            let mut input = Input::default();
+            let text = input.read(file);
+            input.check()?;
+            let lines = text.text.lines().map(|line| {
+                let line = line.split_once('#').map_or(line, |(before, _)| before);
+                line.trim()
+            });
+            sources.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        Ok(sources)
+    }
+}
+
+pub(super) async fn ban(mut args: BanArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    // A part of a second counts for a whole one: no ban ends before its time.
+    let seconds = args.duration.map(|duration| {
+        let part = u64::from(duration.subsec_nanos() > 0);
+        duration.as_secs().saturating_add(part)
+    });
+    let requests: Vec<_> = args
+        .sources
+        .read()?
+        .into_iter()
+        .map(|source| BanRequest {
+            source,
+            seconds,
+            until: args.until,
+            service: args.sources.service.clone(),
+            reason: args.reason.clone(),
+            by: args.by.clone(),
+            replace: args.replace,
+        })
+        .collect();
+    let outcomes = cx.client.ban(&requests).await?;
+    cx.print(outcomes.as_slice())?;
+    let is_banned = |o: &BanOutcome| matches!(o.result, BanResult::Banned | BanResult::Extended);
+    if outcomes.iter().any(is_banned) {
+        note_failsafe(cx).await?;
+    }
+    Ok(exit_of(&outcomes))
+}
+
+/// Failsafe ports stay open to banned sources.
+async fn note_failsafe(cx: &mut Context<'_>) -> anyhow::Result<()> {
+    let Ok(host) = cx.client.host().await else {
+        return Ok(());
+    };
+    if !host.failsafe_ports.is_empty() {
+        cx.note(&format!(
+            "nothing is judged on failsafe ports ({}): they stay open to banned sources",
+            host.failsafe_ports
+        ))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn unban(mut args: UnbanArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let requests: Vec<_> = args
+        .sources
+        .read()?
+        .into_iter()
+        .map(|source| UnbanRequest {
+            source,
+            service: args.sources.service.clone(),
+        })
+        .collect();
+    let outcomes = cx.client.unban(&requests).await?;
+    cx.print(outcomes.as_slice())?;
+    Ok(exit_of(&outcomes))
+}
+
+fn exit_of(outcomes: &[BanOutcome]) -> Exit {
+    let is_refused = |outcome: &BanOutcome| outcome.result == BanResult::Refused;
+    match outcomes.iter().any(is_refused) {
+        true => Exit::Failed,
+        false => Exit::Done,
+    }
+}
+
+pub(super) async fn list(args: BansArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let mut page = BansPage::default();
+    let mut query = BansQuery {
+        after: args.after,
+        covers: args.covers,
+        by: args.by,
+        service: args.service,
+        sort: Some(args.sort),
+        count: args.count.then(String::new),
+        limit: None,
+    };
+    loop {
+        let wanted = args.limit.saturating_sub(page.items.len());
+        query.limit = Some(wanted.clamp(1, BansQuery::MOST));
+        let next = cx.client.bans(&query).await?;
+        page.items.extend(next.items);
+        page.count = next.count;
+        page.next = next.next;
+        if page.next.is_none() || page.items.len() >= args.limit {
+            break;
+        }
+        query.after.clone_from(&page.next);
+    }
+    cx.print(&page)?;
+    if let Some(next) = page.next.as_ref().filter(|_| !args.count) {
+        cx.note(&format!(
+            "{} of {} bans; --after '{next}' lists those that follow",
+            page.items.len(),
+            page.count
+        ))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,47 @@
+//! The section `[bans]`.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use crate::model::parse_source;
+
+/// The section of bans.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BansConfig {
+    /// Addresses and networks that are never banned, beside those of the host, of its gateways
+    /// and of the operator.
+    pub never: Vec<String>,
+}
+
+impl BansConfig {
+    /// [`Self::never`] as networks.
+    #[must_use]
+    pub fn never_banned(&self) -> Vec<IpNet> {
+        // What is no source was refused when it was read.
+        let sources = self.never.iter();
+        sources.filter_map(|text| parse_source(text).ok()).collect()
+    }
+}
+
+/// The same as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileBans {
+    never: Option<Vec<Spanned<String>>>,
+}
+
+impl FileBans {
+    /// What is written; with each entry that cannot be read its place and what is wrong.
+    pub(super) fn read(self) -> (BansConfig, Vec<(usize, String)>) {
+        let mut bans = BansConfig::default();
+        let mut problems = Vec::new();
+        for source in self.never.unwrap_or_default() {
+            match parse_source(source.get_ref()) {
+                Ok(_) => bans.never.push(source.into_inner()),
+                Err(error) => problems.push((source.span().start, format!("in `never`: {error}"))),
+            }
+        }
+        (bans, problems)
+    }
+}
