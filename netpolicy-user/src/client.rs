@@ -7,6 +7,7 @@ mod bans;
 mod bypasses;
 mod error;
 mod events;
+mod feeds;
 mod http;
 mod safety;
 mod sql;

@@ -14,26 +14,32 @@ pub fn netpolicy() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match std::env::var_os("NETPOLICY_BIN") {
         Some(path) => PathBuf::from(path),
-        None => build(),
+        None => build("netpolicy-user", "netpolicy"),
     })
 }
 
-fn build() -> PathBuf {
+/// The second binary: the one that `NETPOLICY_NET_BIN` names, else built from this workspace.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn netpolicy_net() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("NETPOLICY_NET_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => build("netpolicy-net", "netpolicy-net"),
+    })
+}
+
+fn build(package: &str, program: &str) -> PathBuf {
     let out = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "netpolicy-user",
-            "--bin",
-            "netpolicy",
-        ])
+        .args(["build", "--quiet", "--package", package, "--bin", program])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(workspace())
         .stderr(Stdio::inherit())
         .output()
         .expect("start cargo");
-    assert!(out.status.success(), "netpolicy does not build");
+    assert!(out.status.success(), "{program} does not build");
     let text = String::from_utf8_lossy(&out.stdout);
     let messages = text
         .lines()

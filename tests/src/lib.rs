@@ -28,6 +28,7 @@ pub mod forwarding;
 pub mod fuzz;
 pub mod history;
 pub mod host;
+pub mod https;
 pub mod id;
 pub mod imports;
 pub mod kept;

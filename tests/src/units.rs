@@ -8,10 +8,11 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 3] = [
+pub const UNITS: [&str; 4] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",
+    "netpolicy-feed.service",
 ];
 
 /// A unit in the sources.

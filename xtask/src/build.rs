@@ -10,6 +10,9 @@ use crate::{objects, workspace};
 /// Names a binary to use instead of the one that would be built.
 pub(crate) const BINARY_VARIABLE: &str = "NETPOLICY_BIN";
 
+/// Names the second binary, likewise.
+pub(crate) const NET_VARIABLE: &str = "NETPOLICY_NET_BIN";
+
 /// Cargo's profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -31,6 +34,26 @@ impl Profile {
             Self::Release => "release",
         }
     }
+}
+
+/// Builds `netpolicy-net`, which tests and packages need and nothing else, and returns where it is.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn net(profile: Profile) -> Result<PathBuf> {
+    let shell = workspace::shell()?;
+    let release: &[&str] = match profile {
+        Profile::Dev => &[],
+        Profile::Release => &["--release"],
+    };
+    let binary = workspace::binaries(profile.directory())?.join("netpolicy-net");
+    workspace::run_aside(cmd!(
+        shell,
+        "cargo build --package netpolicy-net --bin netpolicy-net {release...}"
+    ))?;
+    binary
+        .canonicalize()
+        .with_context(|| format!("find the built {}", binary.display()))
 }
 
 /// Builds `netpolicy` and returns where it is.

@@ -72,9 +72,9 @@ pub(crate) fn dist(args: &Args) -> Result<()> {
         again::require_clean(&release)?;
     }
     fs::create_dir_all(&release.out).context("make the packages' directory")?;
-    let binary = binary::stripped(&release)?;
-    let stage = stage::make(&release, &binary)?;
-    let made = packages::make(&release, &stage, &binary)?;
+    let binaries = binary::stripped(&release)?;
+    let stage = stage::make(&release, &binaries)?;
+    let made = packages::make(&release, &stage, &binaries)?;
     if !args.no_check {
         check::check(&release, &stage, &made)?;
     }

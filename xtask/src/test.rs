@@ -63,7 +63,8 @@ const ENGINE_TESTS: [(&str, &[&str]); 12] = [
 ];
 
 /// Test programs that take the longest, mostly waiting: started first.
-const LONGEST: [&str; 15] = [
+const LONGEST: [&str; 16] = [
+    "feeds",
     "bypass",
     "netpolicy_user",
     "netpolicy_policy",
@@ -98,9 +99,11 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
     }
     setup::setup(Purpose::Test)?;
     let binary = build::build(Profile::Dev)?;
+    let net = build::net(Profile::Dev)?;
     let shell = workspace::shell()?;
     // The tests are in another package than the binary, so cargo does not tell them.
     shell.set_var(build::BINARY_VARIABLE, &binary);
+    shell.set_var(build::NET_VARIABLE, &net);
     // Root's CARGO_HOME may be another one.
     let toolchain = tools::pinned_toolchain(workspace::root())?;
     let tools_dir = tools::tools_dir(&toolchain)?;
@@ -110,7 +113,11 @@ pub(crate) fn test(arguments: &Arguments, typed: Vec<String>) -> Result<()> {
     }
     workspace::tests_as_root(&shell)?;
     if args.is_empty() {
-        all(&shell, &binary, &tools_dir, arguments.long)
+        let binaries = [
+            (build::BINARY_VARIABLE, &*binary),
+            (build::NET_VARIABLE, &*net),
+        ];
+        all(&shell, binaries, &tools_dir, arguments.long)
     } else {
         some(&shell, &args)
     }
@@ -125,6 +132,9 @@ fn some(shell: &Shell, args: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The binaries that are tested, by the variables that name them.
+type Binaries<'a> = [(&'static str, &'a Path); 2];
+
 /// A test program, and the engine that it runs against.
 struct Job<'a> {
     program: &'a Program,
@@ -134,7 +144,7 @@ struct Job<'a> {
 }
 
 /// All test programs, some at the same time.
-fn all(shell: &Shell, binary: &Path, tools_dir: &Path, long: bool) -> Result<()> {
+fn all(shell: &Shell, binaries: Binaries<'_>, tools_dir: &Path, long: bool) -> Result<()> {
     let programs = programs::build(shell, &["--workspace".to_owned()])?;
     let jobs = jobs(&programs, long);
     let waiting = Mutex::new(jobs.iter());
@@ -146,7 +156,7 @@ fn all(shell: &Shell, binary: &Path, tools_dir: &Path, long: bool) -> Result<()>
                 .unwrap_or_else(PoisonError::into_inner)
                 .next();
             let Some(job) = next else { return };
-            let is_ok = match run(job, binary, tools_dir, long) {
+            let is_ok = match run(job, binaries, tools_dir, long) {
                 Ok(output) => report(job, &output),
                 Err(error) => {
                     eprintln!("{}: {error:#}", job.program.name);
@@ -194,7 +204,7 @@ fn jobs(programs: &[Program], long: bool) -> Vec<Job<'_>> {
     jobs
 }
 
-fn run(job: &Job<'_>, binary: &Path, tools_dir: &Path, long: bool) -> Result<Output> {
+fn run(job: &Job<'_>, binaries: Binaries<'_>, tools_dir: &Path, long: bool) -> Result<Output> {
     let mut command = if workspace::is_root() {
         Command::new(&job.program.path)
     } else {
@@ -204,7 +214,7 @@ fn run(job: &Job<'_>, binary: &Path, tools_dir: &Path, long: bool) -> Result<Out
     };
     command
         .current_dir(&job.program.directory)
-        .env(build::BINARY_VARIABLE, binary)
+        .envs(binaries)
         .env(tools::TOOLS_DIR_VARIABLE, tools_dir)
         .env(ENGINE_VARIABLE, job.engine)
         .args(job.only)

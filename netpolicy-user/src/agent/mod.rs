@@ -11,8 +11,9 @@
 //! | `in_force` | what is, or should be, in force | nothing |
 //! | `progress` | what the writer is doing | nothing |
 //! | `memory` | the agent's own memory | nothing |
+//! | `feeds` | what is known of feeds: read, refused, stale | nothing |
 //! | `banned` | what is banned now, for readers and the writer | `error` |
-//! | `snapshot` | what the writer publishes for all who only read | `banned`, `held` |
+//! | `snapshot` | what the writer publishes for all who only read | `banned`, `feeds`, `held` |
 //! | `access` | callers, their rights and grants, the audit log | `error`, `in_force` |
 //! | `upkeep` | care of the store: locks, loss, one that is held | `error`, `faults`, `held` |
 //! | `kernel` | the seams before the datapath, attachments, drift | `access`, `error`, `faults`, `in_force`, `progress`, `snapshot` |
@@ -21,12 +22,12 @@
 //! | `bypasses` | bypasses, the same in store and kernel | `access`, `change`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `bans` | bans, the same in store and kernel; requests done together | `access`, `banned`, `error`, `in_force`, `kernel`, `upkeep` |
 //! | `events` | denied attempts: ring buffer, names, listeners | `banned`, `error`, `kernel`, `snapshot` |
-//! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
+//! | `writer` | the single writer, and the queue to its thread | `access`, `bans`, `bypasses`, `change`, `confirm`, `error`, `faults`, `feeds`, `held`, `in_force`, `kernel`, `memory`, `progress`, `snapshot`, `upkeep` |
 //! | `reload` | what of the configuration is in force, and its reload | `access`, `error`, `kernel`, `writer` |
 //! | `service_manager` | what systemd is told | `reload`, `snapshot` |
 //! | `next_boot` | the snapshot for the next boot, kept behind what is in force | `banned`, `snapshot` |
 //! | `sql` | scripts of SQL, made by the writer | `access`, `change`, `error`, `in_force`, `writer` |
-//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `error`, `events`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
+//! | `http` | the API; the only importer of axum and hyper | `access`, `banned`, `bans`, `bypasses`, `change`, `confirm`, `error`, `events`, `feeds`, `kernel`, `memory`, `reload`, `snapshot`, `sql`, `writer` |
 //! | `start` | from a configuration to a writer | `bans`, `confirm`, `error`, `held`, `http`, `kernel`, `upkeep`, `writer` |
 //! | `guard` | the process that rolls back when no agent runs | `start`, `upkeep` |
 //! | `run` | the agent's run, from its locks to its last word | `banned`, `events`, `http`, `kernel`, `next_boot`, `reload`, `service_manager`, `snapshot`, `start`, `upkeep`, `writer` |
@@ -44,6 +45,7 @@ pub mod confirm;
 pub mod error;
 pub mod events;
 pub mod faults;
+pub mod feeds;
 pub mod guard;
 pub mod held;
 pub mod http;

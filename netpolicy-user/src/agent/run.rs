@@ -314,14 +314,18 @@ async fn lapse_bans(supervisor: Supervisor) {
     }
 }
 
-/// Opens the socket to others than root as long as something is granted to them.
+/// Opens the socket to others than root as long as something is granted to them, or feeds are
+/// refreshed by a user of their own.
 async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
     let mut was_open = false;
     loop {
         let open = {
             let snapshot = snapshots.borrow_and_update();
             let owners = snapshot.state.policies.iter().map(|policy| &policy.owner);
-            !snapshot.grants.is_empty() || owners.into_iter().any(|owner| owner != "root")
+            let has_feeds = snapshot.state.feeds().next().is_some();
+            has_feeds
+                || !snapshot.grants.is_empty()
+                || owners.into_iter().any(|owner| owner != "root")
         };
         if open != was_open {
             match socket::open_to_all(&socket, open) {

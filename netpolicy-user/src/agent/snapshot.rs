@@ -6,6 +6,7 @@ use std::sync::Arc;
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 
 use super::banned::SharedBans;
+use super::feeds::Feeds;
 use super::held::StoreHold;
 use crate::api::Detached;
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub bans: SharedBans,
     /// Privileges that were granted.
     pub grants: Vec<Grant>,
+    /// What is known of feeds.
+    pub feeds: Feeds,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
     /// Why the store waits for an acknowledgement.
@@ -68,6 +71,7 @@ impl Snapshot {
             bypasses: Vec::new(),
             bans: SharedBans::default(),
             grants: Vec::new(),
+            feeds: Feeds::default(),
             pending: None,
             held: None,
             interfaces: Vec::new(),

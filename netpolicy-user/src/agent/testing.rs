@@ -51,6 +51,7 @@ pub(super) const PLAIN: ChangeOptions = ChangeOptions {
     confirm_within: None,
     consent: Consent::Any,
     if_revision: None,
+    by_files: false,
 };
 
 /// A change that is only tried.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::RuleView;
-use crate::model::NetworkRule;
+use crate::model::{Feed, NetworkRule};
 
 /// A named list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,6 +24,9 @@ pub struct ListView {
     /// What SQL has to know of it, if it is a network rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_rule: Option<NetworkRule>,
+    /// Where its content comes from, if it is a feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<Feed>,
     /// Its comment.
     pub comment: Option<String>,
     /// Who owns it.

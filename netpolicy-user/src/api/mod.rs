@@ -9,6 +9,7 @@ mod devices;
 mod diff;
 mod doctor;
 mod explain;
+mod feeds;
 mod lists;
 mod paged;
 mod problem;
@@ -33,13 +34,16 @@ pub use self::doctor::{DoctorLine, DoctorReport, Health};
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
+pub use self::feeds::{
+    FEED_CONTENT, FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery,
+};
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::problem::{ErrorCode, PROBLEM_JSON, ProblemDetails};
 pub use self::safety::{
     AcknowledgeQuery, AcknowledgedView, AuditView, ChangeQuery, ClientsView, ConsentQuery,
     DeniedClient, Existing, GrantRequest, GrantView, NotClosed, Opens, OperatorView, PendingView,
-    RescuedView,
+    RescuedView, Shrink,
 };
 pub use self::sql::{SqlFailure, SqlRequest, SqlResponse, SqlResult};
 pub use self::texts::{CHANGE_WITH_TEXTS, ChangeHead};
@@ -96,6 +100,9 @@ pub struct AgentStatus {
     /// The change that waits for its confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingView>,
+    /// Feeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feeds: Vec<FeedView>,
     /// Keys of the configuration whose new value requires a restart of the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restart: Vec<String>,

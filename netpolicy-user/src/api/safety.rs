@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::model::effect::{Opening, openings_in_words};
-use crate::model::{Outcome, Principal, Privilege};
+use crate::model::{Outcome, Principal, Privilege, counted};
 
 /// The query of `POST /v1/changes`, `/v1/rollback` and `/v1/sql`: how a change is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
@@ -56,22 +56,52 @@ pub struct ConsentQuery {
     pub opens: Option<String>,
 }
 
-/// What a request opens to every source, which requires consent.
+/// What a request opens to every source, or takes off lists by files, which requires consent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Opens {
     /// The scopes, and to which sources.
     pub openings: Vec<Opening>,
+    /// Lists that files replace and that lose more than half of their entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shrinks: Vec<Shrink>,
     /// What to send as `opens` to consent to exactly this: 16 hexadecimal digits.
     #[schema(example = "9f86d081884c7d65")]
     pub key: String,
 }
 
 impl Opens {
-    /// "opens the host to every source".
+    /// "opens the host to every source", "shrinks list bad-hosts from 1000 to 10 entries".
     #[must_use]
     pub fn sentence(&self) -> String {
-        format!("opens {}", openings_in_words(&self.openings))
+        let opens = match self.openings.is_empty() {
+            true => None,
+            false => Some(format!("opens {}", openings_in_words(&self.openings))),
+        };
+        let shrinks = self.shrinks.iter().map(|shrink| {
+            let Shrink {
+                list,
+                before,
+                after,
+            } = shrink;
+            format!(
+                "shrinks {list} from {before} to {}",
+                counted(*after, "entry", "entries")
+            )
+        });
+        let all: Vec<_> = opens.into_iter().chain(shrinks).collect();
+        all.join(" and ")
     }
+}
+
+/// A list that loses more than half of its entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Shrink {
+    /// "list bad-hosts", "the block list of policy abuse".
+    pub list: String,
+    /// Entries that it has.
+    pub before: usize,
+    /// Entries that it would have.
+    pub after: usize,
 }
 
 /// What becomes of open connections from sources that a change newly denies.

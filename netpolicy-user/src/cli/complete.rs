@@ -107,7 +107,8 @@ fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     match (path.as_slice(), arg.get_id().as_str()) {
         (["policy" | "list", "create"], "name") | (["service", "add"], "name") => None,
-        (["list", ..], "name") => Some(Completable::List),
+        (["feed", ..], "service") => None,
+        (["list" | "feed", ..], "name") => Some(Completable::List),
         (["list", "remove"], "entries") => Some(Completable::Entry),
         (["policy", ..], "name") | (_, "policy") => Some(Completable::Policy),
         (["service", ..], "name") | (_, "service") => Some(Completable::Service),

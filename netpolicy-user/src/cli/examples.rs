@@ -1,6 +1,7 @@
 //! Examples of each command, which its help and the reference show.
 
 mod bans;
+mod feed;
 mod list;
 mod policy;
 mod upkeep;
@@ -132,6 +133,7 @@ static EXAMPLES: [(&str, [&str; 2]); 17] = [
 fn all() -> impl Iterator<Item = &'static (&'static str, [&'static str; 2])> {
     EXAMPLES
         .iter()
+        .chain(&feed::FEED)
         .chain(&list::LIST)
         .chain(&bans::BANS)
         .chain(&policy::POLICY)

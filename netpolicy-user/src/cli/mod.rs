@@ -23,6 +23,7 @@ mod examples;
 mod explain;
 mod export;
 mod failure;
+mod feed;
 mod grant;
 mod history;
 mod host;
@@ -130,6 +131,9 @@ enum ClientCommand {
     /// Create, change and show lists of addresses, which policies refer to as @NAME
     #[command(subcommand)]
     List(list::ListCommand),
+    /// List, show, refresh and test feeds: lists whose content comes from a URL or file
+    #[command(subcommand)]
+    Feed(feed::FeedCommand),
     /// Define services: named TCP ports with policies of their own
     #[command(subcommand)]
     Service(service::ServiceCommand),
@@ -216,7 +220,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit.into();
         }
     };
-    let exit = run(cli).unwrap_or_else(|error| {
+    let is_of_net = match &cli.command {
+        Command::Client(ClientCommand::Feed(command)) => command.is_of_net(),
+        _ => false,
+    };
+    let done = match is_of_net {
+        true => Err(feed::become_net(args.get(1..).unwrap_or_default()).into()),
+        false => run(cli),
+    };
+    let exit = done.unwrap_or_else(|error| {
         let exit = failure::exit_of(&error);
         if exit != Exit::Done {
             let _ = failure::report(&error, &mut io::stderr().lock());
@@ -310,6 +322,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Doctor(args) => doctor::run(args, cx).await,
         ClientCommand::Policy(command) => policy::run(command, cx).await,
         ClientCommand::List(command) => list::run(command, cx).await,
+        ClientCommand::Feed(command) => feed::run(command, cx).await,
         ClientCommand::Service(command) => service::run(command, cx).await,
         ClientCommand::Host(command) => host::run(command, cx).await,
         ClientCommand::Bind(args) => bind::bind(args, cx).await,

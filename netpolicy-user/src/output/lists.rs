@@ -37,6 +37,7 @@ impl Render for [ListView] {
 /// "addresses", or what SQL calls it.
 fn kind(list: &ListView) -> String {
     match &list.network_rule {
+        None if list.feed.is_some() => "feed".to_owned(),
         None => "addresses".to_owned(),
         Some(rule) if rule.is_judged() => format!("{} {}", rule.kind, rule.mode),
         Some(rule) => format!("{} {}: governs nothing here", rule.kind, rule.mode),
@@ -52,6 +53,10 @@ impl Render for ListView {
             [
                 ("Name", Some(plain(line(&self.name)))),
                 ("Type", Some(plain(line(&kind(self))))),
+                (
+                    "Source",
+                    self.feed.as_ref().map(|feed| plain(line(&feed.source))),
+                ),
                 (
                     "In SQL",
                     rule.map(|rule| plain(line(&rule.qualified(&self.name)))),

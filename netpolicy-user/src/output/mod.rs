@@ -10,6 +10,7 @@ mod diff;
 mod doctor;
 mod events;
 mod explain;
+mod feeds;
 mod history;
 mod lint;
 mod lists;

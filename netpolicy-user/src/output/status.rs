@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 
-use super::{Render, RenderOptions, Tone, cell, count, line, plain, time, write_fields};
+use super::{Render, RenderOptions, Tone, cell, count, feeds, line, plain, time, write_fields};
 use crate::api::{Attachment, EnforcementState, Interface, OtherInterface, Status};
 use crate::exposure;
 
@@ -58,7 +58,10 @@ impl Render for Status {
             ))
         });
         let bans = self.agent.as_ref().filter(|a| a.bans.count > 0).map(|a| {
-            let next = a.bans.next_end.map(|end| format!(", the next ends {}", time(options, end)));
+            let next = a
+                .bans
+                .next_end
+                .map(|end| format!(", the next ends {}", time(options, end)));
             plain(count(a.bans.count, "ban", "bans") + &next.unwrap_or_default())
         });
         let pending = self.agent.as_ref().and_then(|a| a.pending.as_ref());
@@ -88,6 +91,8 @@ impl Render for Status {
             let what = "changed in the configuration; the agent uses them after a restart";
             cell(Tone::Warning, format!("{keys}: {what}"))
         });
+        let feeds = self.agent.as_ref();
+        let feeds = feeds.and_then(|agent| feeds::of_status(options, &agent.feeds));
         let detached = e.detached.as_ref();
         let detached = detached.map(|detached| cell(Tone::Bad, line(&detached.in_words())));
         let faults = if self.faults.is_empty() {
@@ -117,6 +122,7 @@ impl Render for Status {
                 ("In force", Some(plain(in_force))),
                 ("Desired", Some(desired.unwrap_or_else(not_known))),
                 ("Bans", bans),
+                ("Feeds", feeds),
                 ("Unconfirmed", pending),
                 ("Restart", restart),
                 ("Faults", Some(faults)),
@@ -135,7 +141,9 @@ impl Status {
                 Tone::Warning,
                 match agent.bans.count {
                     0 => "attached; no policy is active: every source may connect",
-                    _ => "attached; no policy is active: every source that is not banned may connect",
+                    _ => {
+                        "attached; no policy is active: every source that is not banned may connect"
+                    }
                 },
             ),
             Some(agent) if agent.observing.iter().any(host) => (

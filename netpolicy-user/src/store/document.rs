@@ -11,14 +11,16 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Host, HostCompat, Mode, Name, NamedList, NetworkRule, Policy,
-    PolicyCompat, PortSet, RuleList, Service, State,
+    AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule,
+    Policy, PolicyCompat, PortSet, RuleList, Service, State,
 };
 
 /// The format of states without named lists, which earlier versions read as well.
 const FORMAT: u32 = 1;
 /// The format of states with named lists.
 const WITH_LISTS: u32 = 2;
+/// The format of states with feeds, whose content is elsewhere.
+const WITH_FEEDS: u32 = 3;
 
 /// A state without its rules.
 #[derive(Serialize, Deserialize)]
@@ -66,6 +68,8 @@ struct StoredNamedList {
     every: Option<HexId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     network_rule: Option<NetworkRule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    feed: Option<Feed>,
     comment: Option<String>,
     owner: String,
     created: Timestamp,
@@ -136,11 +140,15 @@ impl Document {
                 entries,
                 every,
                 rule,
+                feed,
                 comment,
                 owner,
                 created,
                 altered,
             } = list;
+            // What a feed has is in the table of feeds.
+            let nothing = RuleList::default();
+            let entries = if feed.is_some() { &nothing } else { entries };
             Ok(StoredNamedList {
                 name: name.to_string(),
                 entries: HexId(put(entries)?),
@@ -149,6 +157,7 @@ impl Document {
                     false => Some(HexId(put(every)?)),
                 },
                 network_rule: rule.clone(),
+                feed: feed.as_deref().cloned(),
                 comment: comment.clone(),
                 owner: owner.clone(),
                 created: *created,
@@ -227,6 +236,7 @@ impl Document {
         Ok(Self {
             format: match lists.is_empty() {
                 true => FORMAT,
+                false if lists.iter().any(|list| list.feed.is_some()) => WITH_FEEDS,
                 false => WITH_LISTS,
             },
             host: StoredHost {
@@ -261,13 +271,19 @@ impl Document {
             format: u32,
         }
         let head: FormatHead = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        if ![FORMAT, WITH_LISTS].contains(&head.format) {
+        if !(FORMAT..=WITH_FEEDS).contains(&head.format) {
             return Err(format!(
-                "its format is {}, expected {FORMAT} or {WITH_LISTS}",
+                "its format is {}, expected {FORMAT} to {WITH_FEEDS}",
                 head.format
             ));
         }
         serde_json::from_slice(body).map_err(|error| error.to_string())
+    }
+
+    /// The names of its feeds.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = &str> {
+        let feeds = self.lists.iter().filter(|list| list.feed.is_some());
+        feeds.map(|list| list.name.as_str())
     }
 
     /// The lists that it names, some of them perhaps more than once.
@@ -297,6 +313,7 @@ impl Document {
                     Some(id) => list(id)?,
                 },
                 rule: stored.network_rule,
+                feed: stored.feed.map(Box::new),
                 comment: stored.comment,
                 owner: stored.owner,
                 created: stored.created,

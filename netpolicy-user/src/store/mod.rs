@@ -21,6 +21,7 @@ mod deadline;
 mod departure;
 mod document;
 mod error;
+mod feed;
 mod list;
 mod objects;
 mod pending;
@@ -42,6 +43,7 @@ pub use self::bans::{BanBatch, BanEdit, BanLog, BanRow};
 pub use self::departure::{Departure, DepartureKind};
 pub use self::error::StoreError;
 pub(crate) use self::error::begin_without_policy;
+pub use self::feed::{FeedRecord, FeedUpdate, NamedFeedRecord};
 pub use self::pending::{Pending, PendingEdit};
 pub use self::rescue::{Rescued, Whole, by_rescue};
 #[cfg(not(test))]
@@ -79,6 +81,8 @@ pub struct Stored {
     pub bypasses: Vec<Bypass>,
     /// All privileges that were granted.
     pub grants: Vec<Grant>,
+    /// How the content of feeds was got.
+    pub feeds: Vec<NamedFeedRecord>,
     /// The change that waits for its confirmation.
     pub pending: Option<Pending>,
     /// Whether it comes out of a backup that was restored, and was not adopted since.
@@ -255,11 +259,8 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// As [`Self::bans`].
-    fn bans_in(
-        &mut self,
-        batch: u64,
-        visit: &mut dyn FnMut(BanEdit<'_>),
-    ) -> Result<(), StoreError>;
+    fn bans_in(&mut self, batch: u64, visit: &mut dyn FnMut(BanEdit<'_>))
+    -> Result<(), StoreError>;
 
     /// Appends changes of bans, removes these batches, and appends to the audit log, all or
     /// nothing. Durable when this returns. The batches that were written.
@@ -272,6 +273,17 @@ pub trait Store: Send {
         forget: &[u64],
         audit: &[AuditEntry],
     ) -> Result<Vec<BanBatch>, StoreError>;
+
+    /// Stores a feed's new content, or that the present one is current, in no revision. The
+    /// newest state must have the feed.
+    ///
+    /// # Errors
+    /// Failures to write, such as [`StoreError::Full`].
+    fn put_feed(
+        &mut self,
+        update: FeedUpdate<'_>,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError>;
 
     /// Makes sure that what is committed is kept: that the files are there, and are those that
     /// are open. So does every method that writes, before and after.

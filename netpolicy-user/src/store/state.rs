@@ -75,14 +75,53 @@ pub(super) fn check(
 ) -> Result<usize, StoreError> {
     let document = objects::get(objects, ObjectKind::State, id, Document::decode)?;
     for list in document.lists() {
-        if checked.insert(list) {
-            list::get(objects, &list, &[])?;
-        }
+        check_list(objects, list, checked)?;
     }
     let state = document
         .into_state(|_| Some(RuleList::default()))
         .map_err(|detail| objects.corrupt(format!("state {id}: {detail}")))?;
     Ok(state.policies.len())
+}
+
+/// Reads a list that is not in `checked`, to which it is added.
+///
+/// # Errors
+/// As [`get`].
+pub(super) fn check_list(
+    objects: &dyn Objects,
+    id: ObjectId,
+    checked: &mut HashSet<ObjectId>,
+) -> Result<(), StoreError> {
+    if checked.insert(id) {
+        list::get(objects, &id, &[])?;
+    }
+    Ok(())
+}
+
+/// The names of a state's feeds.
+///
+/// # Errors
+/// As [`get`].
+pub(super) fn feeds(objects: &dyn Objects, id: &ObjectId) -> Result<Vec<String>, StoreError> {
+    let document = objects::get(objects, ObjectKind::State, id, Document::decode)?;
+    Ok(document.feeds().map(str::to_owned).collect())
+}
+
+/// Calls `mark` for all that a list consists of.
+///
+/// # Errors
+/// As [`get`].
+pub(super) fn mark_list(
+    objects: &dyn Objects,
+    id: ObjectId,
+    mark: &mut impl FnMut(ObjectId) -> bool,
+) -> Result<(), StoreError> {
+    if mark(id) {
+        for chunk in list::chunks(objects, &id)? {
+            mark(chunk);
+        }
+    }
+    Ok(())
 }
 
 /// Calls `mark` for a state and all objects that it refers to. What these refer to in turn is
@@ -99,11 +138,7 @@ pub(super) fn mark(
         return Ok(());
     }
     for list in objects::get(objects, ObjectKind::State, &id, Document::decode)?.lists() {
-        if mark(list) {
-            for chunk in list::chunks(objects, &list)? {
-                mark(chunk);
-            }
-        }
+        mark_list(objects, list, &mut mark)?;
     }
     Ok(())
 }

@@ -23,28 +23,61 @@ const LIBRARIES: [&str; 4] = ["libc.so.", "libm.so.", "libgcc_s.so.", "ld-linux"
 /// Cargo's profile.
 const PROFILE: &str = "dist";
 
+/// A program of the packages.
+#[derive(Clone, Copy)]
+pub(super) struct Program {
+    pub(super) name: &'static str,
+    package: &'static str,
+    /// Names one that is built already.
+    variable: &'static str,
+}
+
+/// All of them.
+pub(super) const PROGRAMS: [Program; 2] = [
+    Program {
+        name: "netpolicy",
+        package: "netpolicy-user",
+        variable: build::BINARY_VARIABLE,
+    },
+    Program {
+        name: "netpolicy-net",
+        package: "netpolicy-net",
+        variable: build::NET_VARIABLE,
+    },
+];
+
 /// The stripped binary and its debug symbols.
 pub(super) struct Binary {
+    pub(super) name: &'static str,
     pub(super) path: PathBuf,
     pub(super) symbols: PathBuf,
     /// The build's identity, by which debuggers find the symbols.
     pub(super) build_id: String,
 }
 
-/// Builds it, or takes the one that `NETPOLICY_BIN` names.
-pub(super) fn stripped(release: &Release) -> Result<Binary> {
-    let built = match env::var_os(build::BINARY_VARIABLE).filter(|path| !path.is_empty()) {
+/// Builds all programs, or takes those that `NETPOLICY_BIN` and `NETPOLICY_NET_BIN` name.
+pub(super) fn stripped(release: &Release) -> Result<Vec<Binary>> {
+    let work = release.scratch("binary")?;
+    let programs = PROGRAMS.into_iter();
+    programs
+        .map(|program| stripped_one(release, program, &work))
+        .collect()
+}
+
+fn stripped_one(release: &Release, program: Program, work: &Path) -> Result<Binary> {
+    let built = match env::var_os(program.variable).filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
-        None => built(release)?,
+        None if release.is_trial => build::net(build::Profile::Dev)?,
+        None => built(release, program)?,
     };
     let shell = &release.shell;
-    let work = release.scratch("binary")?;
+    let name = program.name;
     let header = cmd!(shell, "readelf --file-header {built}")
         .quiet()
         .read()?;
     target::require(release.target, &header)?;
     let objcopy = release.target.tool("objcopy");
-    let (path, symbols) = (work.join("netpolicy"), work.join("netpolicy.debug"));
+    let (path, symbols) = (work.join(name), work.join(format!("{name}.debug")));
     cmd!(
         shell,
         "{objcopy} --only-keep-debug --compress-debug-sections {built} {symbols}"
@@ -66,8 +99,9 @@ pub(super) fn stripped(release: &Release) -> Result<Binary> {
         .find_map(|line| line.trim().strip_prefix("Build ID: "))
         .context("the binary has no build id")?
         .to_owned();
-    require_old_glibc(release, &path)?;
+    require_old_glibc(release, name, &path)?;
     Ok(Binary {
+        name,
         path,
         symbols,
         build_id,
@@ -75,7 +109,8 @@ pub(super) fn stripped(release: &Release) -> Result<Binary> {
 }
 
 /// The path of the binary does not depend on where it is built.
-fn built(release: &Release) -> Result<PathBuf> {
+fn built(release: &Release, program: Program) -> Result<PathBuf> {
+    let Program { name, package, .. } = program;
     let shell = &release.shell;
     let target = workspace::binaries("dist")?;
     let target = target
@@ -103,7 +138,7 @@ fn built(release: &Release) -> Result<PathBuf> {
     let options = release.target.cargo_options();
     let mut command = cmd!(
         shell,
-        "cargo build --locked --package netpolicy-user --bin netpolicy --profile {PROFILE} --target-dir {target} {options...}"
+        "cargo build --locked --package {package} --bin {name} --profile {PROFILE} --target-dir {target} {options...}"
     );
     if let Some((variable, linker)) = release.target.linker() {
         command = command.env(variable, linker);
@@ -117,11 +152,11 @@ fn built(release: &Release) -> Result<PathBuf> {
         true => target.join(release.target.triple()),
         false => target,
     };
-    Ok(built.join(PROFILE).join("netpolicy"))
+    Ok(built.join(PROFILE).join(name))
 }
 
 /// Refuses a binary that does not start where a supported C library is.
-fn require_old_glibc(release: &Release, binary: &Path) -> Result<()> {
+fn require_old_glibc(release: &Release, name: &str, binary: &Path) -> Result<()> {
     let shell = &release.shell;
     let objdump = release.target.tool("objdump");
     let symbols = cmd!(shell, "{objdump} --dynamic-syms {binary}")
@@ -145,7 +180,7 @@ fn require_old_glibc(release: &Release, binary: &Path) -> Result<()> {
         foreign.join(", ")
     );
     let size = fs::metadata(binary).map_or(0, |about| about.len());
-    eprintln!("netpolicy: {size} bytes, for glibc {major}.{minor} and later");
+    eprintln!("{name}: {size} bytes, for glibc {major}.{minor} and later");
     Ok(())
 }
 

@@ -17,6 +17,9 @@ const LARGEST: u64 = 8 << 20;
 /// Largest binary. It had 14.6 MB when this was written, of which the program's code is 11.5.
 const LARGEST_BINARY: u64 = 15_000_000;
 
+/// Largest second binary.
+const LARGEST_NET: u64 = 8_000_000;
+
 /// Checks what was made.
 ///
 /// # Errors
@@ -47,6 +50,8 @@ pub(super) fn check(release: &Release, stage: &Stage, made: &Made) -> Result<()>
         return Ok(());
     }
     at_most(&stage.root.join("usr/bin/netpolicy"), LARGEST_BINARY)?;
+    let net = stage.root.join("usr/libexec/netpolicy/netpolicy-net");
+    at_most(&net, LARGEST_NET)?;
     let packages = made.all().into_iter();
     packages
         .filter(|path| !path.to_string_lossy().contains("debuginfo"))

@@ -150,6 +150,7 @@ fn crates(release: &Release) -> Result<Vec<Crate>> {
     let mut found = BTreeMap::new();
     for (package, target) in [
         ("netpolicy-user", release.target.triple()),
+        ("netpolicy-net", release.target.triple()),
         ("netpolicy-ebpf", "bpfel-unknown-none"),
     ] {
         let tree = cmd!(

@@ -29,8 +29,8 @@ const MAINTAINER: &str = "The netpolicy contributors <netpolicy@users.noreply.gi
 /// Where units are.
 const UNITS: &str = "usr/lib/systemd/system/";
 
-/// The unit that an installation starts. Others are enabled, and begin at the next boot.
-const STARTED: &str = "netpolicy";
+/// The units that an installation starts. Others are enabled, and begin at the next boot.
+const STARTED: [&str; 2] = ["netpolicy", "netpolicy-feed"];
 
 /// What was made.
 pub(super) struct Made {
@@ -39,30 +39,33 @@ pub(super) struct Made {
     tarball: PathBuf,
     symbols: PathBuf,
     sbom: PathBuf,
+    net_sbom: PathBuf,
 }
 
 impl Made {
     /// All of it.
-    pub(super) fn all(&self) -> [&Path; 5] {
+    pub(super) fn all(&self) -> [&Path; 6] {
         [
             &self.deb,
             &self.rpm,
             &self.tarball,
             &self.symbols,
             &self.sbom,
+            &self.net_sbom,
         ]
     }
 }
 
 /// Makes all packages.
-pub(super) fn make(release: &Release, stage: &Stage, binary: &Binary) -> Result<Made> {
+pub(super) fn make(release: &Release, stage: &Stage, binaries: &[Binary]) -> Result<Made> {
     let manifest = manifest(release, stage)?;
     Ok(Made {
         deb: deb(release, &manifest)?,
         rpm: rpm(release, &manifest)?,
         tarball: tarball(release, stage)?,
-        symbols: symbols(release, binary)?,
-        sbom: sbom(release)?,
+        symbols: symbols(release, binaries)?,
+        sbom: sbom(release, "netpolicy-user", "netpolicy")?,
+        net_sbom: sbom(release, "netpolicy-user/net", "netpolicy-net")?,
     })
 }
 
@@ -165,7 +168,7 @@ fn unit_name(file: &str) -> &str {
 /// What cargo-deb does with a unit. Each has a directory of its own, or another's template would
 /// be taken for its own.
 fn systemd_unit(name: &str) -> String {
-    let is_started = name == STARTED;
+    let is_started = STARTED.contains(&name);
     format!(
         "  {{ unit-name = {name:?}, unit-scripts = \"units/{name}\", enable = true, \
          start = {is_started}, stop-on-upgrade = false, restart-after-upgrade = {is_started} }},\n"
@@ -238,15 +241,17 @@ fn tarball(release: &Release, stage: &Stage) -> Result<PathBuf> {
 }
 
 /// The debug symbols, where debuggers look for them.
-fn symbols(release: &Release, binary: &Binary) -> Result<PathBuf> {
+fn symbols(release: &Release, binaries: &[Binary]) -> Result<PathBuf> {
     let tree = release.scratch("symbols")?;
-    let (start, rest) = binary
-        .build_id
-        .split_at_checked(2)
-        .context("a short build id")?;
-    let directory = tree.join("usr/lib/debug/.build-id").join(start);
-    fs::create_dir_all(&directory)?;
-    fs::copy(&binary.symbols, directory.join(format!("{rest}.debug")))?;
+    for binary in binaries {
+        let (start, rest) = binary
+            .build_id
+            .split_at_checked(2)
+            .context("a short build id")?;
+        let directory = tree.join("usr/lib/debug/.build-id").join(start);
+        fs::create_dir_all(&directory)?;
+        fs::copy(&binary.symbols, directory.join(format!("{rest}.debug")))?;
+    }
     let path = release.out.join(format!(
         "netpolicy-debuginfo-{}-linux-{}.tar.xz",
         release.version,
@@ -272,12 +277,12 @@ fn pack(release: &Release, root: &Path, transform: &str, to: &Path) -> Result<()
     workspace::run_aside(command)
 }
 
-/// What was linked, as CycloneDX.
-fn sbom(release: &Release) -> Result<PathBuf> {
+/// What was linked into a program, as CycloneDX; `directory`: where its manifest is.
+fn sbom(release: &Release, directory: &str, program: &str) -> Result<PathBuf> {
     let shell = &release.shell;
     let tool = tool("cargo-cyclonedx")?;
     let name = "netpolicy.cdx";
-    let manifest = workspace::root().join("netpolicy-user/Cargo.toml");
+    let manifest = workspace::root().join(directory).join("Cargo.toml");
     workspace::run_aside(cmd!(
         shell,
         "{tool} cyclonedx --manifest-path {manifest} --format json --spec-version 1.5 --target all --no-build-deps --override-filename {name}"
@@ -291,10 +296,7 @@ fn sbom(release: &Release) -> Result<PathBuf> {
     .read()?;
     let mut found = None;
     for file in listed.lines().map(|line| workspace::root().join(line)) {
-        if file
-            .parent()
-            .is_some_and(|parent| parent.ends_with("netpolicy-user"))
-        {
+        if file.parent() == manifest.parent() {
             found = Some(fs::read(&file)?);
         }
         fs::remove_file(&file)?;
@@ -303,7 +305,7 @@ fn sbom(release: &Release) -> Result<PathBuf> {
     ensure!(!found.is_empty(), "the bill of materials is empty");
     let path = release
         .out
-        .join(format!("netpolicy-{}.cdx.json", release.version));
+        .join(format!("{program}-{}.cdx.json", release.version));
     fs::write(&path, found)?;
     Ok(path)
 }

@@ -22,7 +22,7 @@ pub(super) struct Stage {
 }
 
 /// Lays out everything.
-pub(super) fn make(release: &Release, binary: &Binary) -> Result<Stage> {
+pub(super) fn make(release: &Release, binaries: &[Binary]) -> Result<Stage> {
     let shell = &release.shell;
     let generated = release.scratch("generated")?;
     let date = &release.date;
@@ -35,7 +35,14 @@ pub(super) fn make(release: &Release, binary: &Binary) -> Result<Stage> {
     let root = release.scratch("root")?;
     let tree = Tree { root: root.clone() };
     let packaging = workspace::root().join("packaging");
-    tree.copy(&binary.path, "usr/bin/netpolicy", 0o755)?;
+    for binary in binaries {
+        // What users type is in the path, what that starts is not.
+        let directory = match binary.name {
+            "netpolicy" => "usr/bin",
+            _ => "usr/libexec/netpolicy",
+        };
+        tree.copy(&binary.path, &format!("{directory}/{}", binary.name), 0o755)?;
+    }
     for (from, to) in [
         ("systemd", "usr/lib/systemd/system"),
         ("sysusers.d", "usr/lib/sysusers.d"),

@@ -156,6 +156,7 @@ fn named_list() -> impl Strategy<Value = NamedList> {
                 entries: RuleList::default(),
                 every: RuleList::default(),
                 rule,
+                feed: None,
                 comment: comment.map(Into::into),
                 owner: "tester".into(),
                 created: Timestamp::UNIX_EPOCH,

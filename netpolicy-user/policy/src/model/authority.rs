@@ -15,7 +15,11 @@ use super::error::{Excerpt, ModelError, Problem};
 use super::plan::{renamed, renamed_lists};
 use super::{Name, NamedList, Policy, State};
 
-/// What a user may be allowed to do. Each of them, and owning a policy, includes reading.
+/// The user who refreshes feeds, by the package; has the privilege `feed` without a grant.
+pub const FEED_USER: &str = "netpolicy-feed";
+
+/// What a user may be allowed to do. Each of them but `Feed`, and owning a policy, includes
+/// reading.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -31,6 +35,8 @@ pub enum Privilege {
     Bypass,
     /// Ban and unban sources.
     Ban,
+    /// Hand over the content of feeds, and see which there are; nothing else.
+    Feed,
     /// See everything, the audit log included.
     Read,
 }
@@ -43,6 +49,7 @@ impl Privilege {
         Self::Attach,
         Self::Bypass,
         Self::Ban,
+        Self::Feed,
         Self::Read,
     ];
 }
@@ -55,6 +62,7 @@ impl fmt::Display for Privilege {
             Self::Attach => "attach",
             Self::Bypass => "bypass",
             Self::Ban => "ban",
+            Self::Feed => "feed",
             Self::Read => "read",
         })
     }
@@ -197,6 +205,9 @@ impl Rights {
         if is_root {
             rights.granted.push((Privilege::Admin, None));
         }
+        if user == FEED_USER {
+            rights.granted.push((Privilege::Feed, None));
+        }
         for grant in grants {
             if rights.is(&grant.to) {
                 rights.granted.push((grant.privilege, grant.policy.clone()));
@@ -229,10 +240,11 @@ impl Rights {
         granted.any(|(granted, _)| [Privilege::Admin, privilege].contains(granted))
     }
 
-    /// Whether the caller may read: has any privilege, or owns a policy.
+    /// Whether the caller may read: has any privilege but `feed`, or owns a policy.
     #[must_use]
     pub fn may_read(&self, state: &State) -> bool {
-        !self.granted.is_empty()
+        let mut granted = self.granted.iter();
+        granted.any(|(privilege, _)| *privilege != Privilege::Feed)
             || state.policies.iter().any(|policy| self.owns(policy))
             || state.lists.iter().any(|list| self.owns_list(list))
     }

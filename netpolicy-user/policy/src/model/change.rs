@@ -305,6 +305,25 @@ impl Change {
         }
     }
 
+    /// Whether whole files take the place of lists: one may have been cut short on its way.
+    #[must_use]
+    pub fn replaces_by_files(&self) -> bool {
+        let is_set = |edit: &ListEdit| match edit {
+            ListEdit::Set { list } => !list.files.is_empty(),
+            ListEdit::Keep | ListEdit::Any | ListEdit::Edit { .. } => false,
+        };
+        match self {
+            Self::Apply { .. } => true,
+            Self::CreatePolicy { allow, block, .. } => {
+                !block.files.is_empty() || allow.as_ref().is_some_and(|list| !list.files.is_empty())
+            }
+            Self::AlterPolicy { allow, block, .. } => is_set(allow) || is_set(block),
+            Self::CreateList { entries, .. } => !entries.files.is_empty(),
+            Self::AlterList { entries, .. } => is_set(entries),
+            _ => false,
+        }
+    }
+
     /// Bytes of text that it holds, about.
     #[must_use]
     pub fn text_len(&self) -> usize {

@@ -41,6 +41,17 @@ impl RuleList {
         builder.finish(sources)
     }
 
+    /// A list without places, which shares the chunks of an earlier version that are alike.
+    #[must_use]
+    pub fn renewed(earlier: &Self, rules: impl IntoIterator<Item = Rule>, source: &str) -> Self {
+        let mut cutter = Cutter::sharing_with(Earlier::new(earlier, Sameness::Words));
+        cutter.source(source);
+        for rule in rules {
+            cutter.push(rule);
+        }
+        cutter.into_list(vec![source.into()]).0
+    }
+
     fn of(chunks: Vec<Arc<RuleChunk>>, sources: Vec<Box<str>>) -> Self {
         Self(Arc::new(ListContent {
             len: chunks.iter().map(|chunk| chunk.rules().len()).sum(),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::error::{Excerpt, Problem};
 use super::list::ListBuilder;
-use super::{AllowPart, ListKind, MAX_COMMENT, Name, Policy, Rule, RuleList, State};
+use super::{AllowPart, Feed, ListKind, MAX_COMMENT, Name, Policy, Rule, RuleList, State};
 
 /// The most named lists that a host may have.
 pub const MAX_LISTS: usize = 1_000;
@@ -28,6 +28,8 @@ pub struct NamedList {
     pub every: RuleList,
     /// What SQL has to know of it; `None`: it was made otherwise.
     pub rule: Option<NetworkRule>,
+    /// Where its content comes from, if it is a feed: then its entries are in no revision.
+    pub feed: Option<Box<Feed>>,
     /// Description.
     pub comment: Option<String>,
     /// Who may change it: an OS user's name, or `group:` and a group's.
@@ -223,6 +225,7 @@ impl NamedList {
     pub(super) fn same_words(&self, other: &Self) -> bool {
         self.name == other.name
             && self.rule == other.rule
+            && self.feed == other.feed
             && self.comment == other.comment
             && self.owner == other.owner
             && self.entries.same_words(&other.entries)

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::MOST;
 use super::never::Never;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
 use super::summary::Summary;
-use super::MOST;
 use crate::agent::access::Requester;
 use crate::agent::banned::{BanTable, NEVER, Scale, Undo};
 use crate::agent::error::AgentError;

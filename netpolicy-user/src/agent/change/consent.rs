@@ -1,6 +1,7 @@
 //! What opens the host or a service to every source, and whether the requester agreed.
 //!
-//! Goes by effect: whatever makes the rules pass every source, or exempts every source,
+//! Goes by effect: a list that files replace and that loses more than half of its entries, since a
+//! file that was cut short looks so; and whatever makes the rules pass every source, or exempts every source,
 //! is refused unless the request consents to it, by whichever command or statement it
 //! comes. Decides nothing about who is denied.
 
@@ -12,11 +13,15 @@ use super::options::{ChangeOptions, hex};
 use super::situation::{Candidate, Situation};
 use crate::agent::error::{AgentError, EnforcerError, chain};
 use crate::agent::in_force::InForce;
-use crate::api::{Opening, Opens};
+use crate::api::{Opening, Opens, Shrink};
 use crate::compiler::{Doors, Exempt, Ruleset, openings};
 use crate::datapath::EnforcedRules;
-use crate::model::Bypass;
 use crate::model::effect::OpenTo;
+use crate::model::feed::has_shrunk;
+use crate::model::{Bypass, State};
+
+/// Lists with fewer entries may lose any number of them.
+const SHRINK_FROM: usize = 100;
 
 /// The end of all filtering, by detaching from every interface.
 #[must_use]
@@ -27,7 +32,7 @@ pub fn everything() -> Opens {
         sources: OpenTo::Every,
         percent: 100,
     };
-    named(vec![host], "detach")
+    named(vec![host], Vec::new(), "detach")
 }
 
 impl Situation<'_> {
@@ -37,7 +42,13 @@ impl Situation<'_> {
         candidate: &mut Candidate,
         options: ChangeOptions,
     ) -> Result<(), AgentError> {
-        candidate.changed.opens = self.opened_by(candidate);
+        let shrinks = match options.by_files {
+            true => shrinks(&self.in_force.state, &candidate.state),
+            false => Vec::new(),
+        };
+        let openings = self.opened_by(candidate);
+        let is_any = !openings.is_empty() || !shrinks.is_empty();
+        candidate.changed.opens = is_any.then(|| named(openings, shrinks, "change"));
         let opens = candidate.changed.opens.as_ref();
         match options.consent.require("the change", opens) {
             Err(AgentError::Opens { opens, .. }) if options.dry_run => {
@@ -48,11 +59,11 @@ impl Situation<'_> {
         }
     }
 
-    fn opened_by(&self, candidate: &Candidate) -> Option<Opens> {
+    fn opened_by(&self, candidate: &Candidate) -> Vec<Opening> {
         // Effects know no bypasses: a port that moves may meet one.
         let may_open = !self.bypasses.is_empty() || candidate.may_allow;
         if candidate.digest == self.in_force.digest || !may_open {
-            return None;
+            return Vec::new();
         }
         let (old, new) = (&*self.in_force.ruleset, &**candidate.compiled.ruleset());
         let no_bypass = Exempt::default();
@@ -66,7 +77,7 @@ impl Situation<'_> {
                 openings(doors(old, &before), doors(new, &after)),
             );
         }
-        (!found.is_empty()).then(|| named(found, "change"))
+        found
     }
 }
 
@@ -92,7 +103,7 @@ pub(in crate::agent) fn opened_by_bypasses(
         let [old, new] = [old, new].map(|exempt| Doors { rules, exempt });
         join(&mut found, openings(old, new));
     }
-    (!found.is_empty()).then(|| named(found, &format!("bypass {minutes}")))
+    (!found.is_empty()).then(|| named(found, Vec::new(), &format!("bypass {minutes}")))
 }
 
 /// What the store's rules and bypasses open against what is enforced in the kernel, which may
@@ -137,7 +148,7 @@ pub(in crate::agent) fn opened_by_store(
             )
         }
     };
-    (!found.is_empty()).then(|| named(found, "acknowledge"))
+    (!found.is_empty()).then(|| named(found, Vec::new(), "acknowledge"))
 }
 
 /// Says that the requester will be asked.
@@ -162,8 +173,42 @@ fn join(found: &mut Vec<Opening>, more: Vec<Opening>) {
     }
 }
 
-/// Openings with the key that names them; `by`: what else is agreed to.
-fn named(openings: Vec<Opening>, by: &str) -> Opens {
+/// Lists of [`SHRINK_FROM`] entries or more that lose more than half of them. A feed has guards of
+/// its own.
+fn shrinks(old: &State, new: &State) -> Vec<Shrink> {
+    let mut found = Vec::new();
+    let mut look = |list: &dyn Fn() -> String, before: usize, after: usize| {
+        if before >= SHRINK_FROM && has_shrunk(after, before, 50) {
+            let list = list();
+            found.push(Shrink {
+                list,
+                before,
+                after,
+            });
+        }
+    };
+    for new in new.lists.iter().filter(|list| list.feed.is_none()) {
+        if let Some(old) = old.lists.iter().find(|old| old.name == new.name) {
+            let list = || format!("list {}", new.name);
+            look(&list, old.len(), new.len());
+        }
+    }
+    for new in &new.policies {
+        let Some(old) = old.policies.iter().find(|old| old.name == new.name) else {
+            continue;
+        };
+        let list = |kind: &'static str| move || format!("the {kind} list of policy {}", new.name);
+        look(&list("block"), old.block.len(), new.block.len());
+        // An allow part that is left out is no list that shrank.
+        if let (Some(old), Some(new)) = (old.allow_list(), new.allow_list()) {
+            look(&list("allow"), old.len(), new.len());
+        }
+    }
+    found
+}
+
+/// Openings and lists with the key that names them; `by`: what else is agreed to.
+fn named(openings: Vec<Opening>, shrinks: Vec<Shrink>, by: &str) -> Opens {
     let mut hash = blake3::Hasher::new();
     hash.update(by.as_bytes());
     for opening in &openings {
@@ -173,10 +218,19 @@ fn named(openings: Vec<Opening>, by: &str) -> Opens {
         let line = format!("\n{to:?}\n{ports}\n{}", opening.scope);
         hash.update(line.as_bytes());
     }
+    for shrink in &shrinks {
+        let Shrink {
+            list,
+            before,
+            after,
+        } = shrink;
+        hash.update(format!("\n{before}\n{after}\n{list}").as_bytes());
+    }
     let mut key = [0; 8];
     hash.finalize_xof().fill(&mut key);
     Opens {
         openings,
+        shrinks,
         key: hex(u64::from_be_bytes(key)),
     }
 }

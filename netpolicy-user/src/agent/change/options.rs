@@ -27,6 +27,8 @@ pub struct ChangeOptions {
     pub consent: Consent,
     /// Refuse it unless the desired state has this revision.
     pub if_revision: Option<u64>,
+    /// Whether it replaces lists by whole files.
+    pub by_files: bool,
 }
 
 impl ChangeOptions {
@@ -51,6 +53,7 @@ impl ChangeOptions {
             confirm_within: within.map(Duration::from_secs),
             consent: Consent::of(query.opens.as_deref())?,
             if_revision: query.if_revision,
+            by_files: false,
         };
         Ok((options, requester))
     }

@@ -44,6 +44,14 @@ impl Proposal {
         }
     }
 
+    /// Whether it replaces lists by whole files.
+    pub(in crate::agent) fn replaces_by_files(&self) -> bool {
+        match self {
+            Self::Change(change) => change.replaces_by_files(),
+            Self::Applied { .. } | Self::Rollback { .. } | Self::Unconfirmed(_) => false,
+        }
+    }
+
     /// Bytes of text in it.
     pub(in crate::agent) fn text_len(&self) -> usize {
         match self {

@@ -161,6 +161,13 @@ impl Confirmation {
         }
     }
 
+    /// Alters the state to go back to, in what belongs to no revision.
+    pub fn alter_base(&mut self, alter: impl FnOnce(&mut State)) {
+        if let Some(base) = &mut self.base {
+            alter(Arc::make_mut(base));
+        }
+    }
+
     /// Leaves a guard for the change that waits, or ends the one that has nothing to wait
     /// for.
     pub fn leave_guard(&mut self, now: Timestamp) {

@@ -26,15 +26,23 @@ pub async fn authorize(
         let who = "an unknown caller".to_owned();
         return AgentError::NoRights { who }.into_response();
     };
-    if let Some(standing) = standing(&app, caller).await {
+    let found = standing(&app, caller).await;
+    if let Some(standing) = found.filter(|found| found.may_use(request.uri().path())) {
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(standing);
         return next.run(request).await;
     }
     let who = caller.name();
     let path = request.uri().path();
-    tracing::warn!(%who, path, "refused: no privileges");
-    let error = AgentError::NoRights { who };
+    tracing::warn!(%who, path, "refused: no privileges for it");
+    let error = match found {
+        None => AgentError::NoRights { who },
+        Some(_) => AgentError::NotAllowed {
+            lacks: vec![format!(
+                "{who} may refresh feeds and nothing else: that requires another privilege"
+            )],
+        },
+    };
     // Reading changes nothing, and is not in that log when it is allowed either.
     if request.method() != Method::GET {
         let action = format!("{} {}", request.method(), path.escape_debug());

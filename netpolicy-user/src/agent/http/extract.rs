@@ -306,6 +306,13 @@ impl Body {
         (self.bytes, self.share)
     }
 
+    /// The body as text. The share is to be held as long as the text.
+    pub(in crate::agent::http) fn text(self) -> Result<(String, Share), AgentError> {
+        let text = String::from_utf8(self.bytes)
+            .map_err(|_| AgentError::BadRequest("the body is no UTF-8".to_owned()))?;
+        Ok((text, self.share))
+    }
+
     /// Parses it as JSON, and lets go of it. The share is to be held as long as what was
     /// parsed.
     pub(in crate::agent::http) fn parse<T: DeserializeOwned>(

@@ -5,6 +5,9 @@
 use super::quota::Bound;
 use crate::model::{Privilege, Rights, State};
 
+/// What a [`Standing::Feeder`] may use.
+const FEEDS: &str = "/v1/feeds";
+
 const MIB: usize = 1024 * 1024;
 
 /// Bytes of the largest body that anyone may send: room for the largest policy file with
@@ -17,6 +20,8 @@ pub const BODIES: usize = 64 * MIB;
 /// What a caller's privileges amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// May hand over the content of feeds, and see which there are.
+    Feeder,
     /// May see everything and change nothing.
     Reader,
     /// May make some changes: holds a privilege for it, or owns a policy.
@@ -26,7 +31,8 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// The standing that comes with rights; `None`: the caller may not even read.
+    /// The standing that comes with rights; `None`: the caller may not even read. Who has other
+    /// rights than the privilege `feed` has the standing of those.
     #[must_use]
     pub fn of(rights: &Rights, state: &State) -> Option<Self> {
         let edits = [
@@ -34,11 +40,12 @@ impl Standing {
             Privilege::Attach,
             Privilege::Bypass,
             Privilege::Ban,
+            Privilege::Feed,
         ];
         if rights.has(Privilege::Admin) {
             Some(Self::Admin)
         } else if !rights.may_read(state) {
-            None
+            rights.has(Privilege::Feed).then_some(Self::Feeder)
         } else if edits.into_iter().any(|privilege| rights.has_any(privilege))
             || state.policies.iter().any(|policy| rights.owns(policy))
         {
@@ -48,6 +55,12 @@ impl Standing {
         }
     }
 
+    /// Whether a path is one of the caller's at all.
+    #[must_use]
+    pub fn may_use(self, path: &str) -> bool {
+        self != Self::Feeder || path == FEEDS || path.starts_with("/v1/feeds/")
+    }
+
     /// Bytes of one body. A reader's change can only be tried (`dry_run`): of any other
     /// no more is read than it takes to say, and to log, what is refused.
     #[must_use]
@@ -55,7 +68,7 @@ impl Standing {
         match self {
             Self::Reader if is_dry_run => 4 * MIB,
             Self::Reader => MIB / 16,
-            Self::Editor => 32 * MIB,
+            Self::Feeder | Self::Editor => 32 * MIB,
             Self::Admin => BODY_LIMIT,
         }
     }
@@ -66,7 +79,7 @@ impl Standing {
         Bound {
             each: match self {
                 Self::Reader => 4 * MIB,
-                Self::Editor => 32 * MIB,
+                Self::Feeder | Self::Editor => 32 * MIB,
                 Self::Admin => 2 * BODY_LIMIT,
             },
             is_shared: self != Self::Admin,

@@ -60,6 +60,7 @@ pub fn list(state: &State, list: &NamedList) -> ListView {
         policies: policies.map(|policy| policy.name.to_string()).collect(),
         entries: None,
         network_rule: list.rule.clone(),
+        feed: list.feed.as_deref().cloned(),
         comment: list.comment.clone(),
         owner: list.owner.clone(),
         created: list.created,

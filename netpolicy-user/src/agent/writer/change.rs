@@ -34,6 +34,10 @@ impl Writer {
         let proposal = proposal.into();
         self.leftovers.text(proposal.text_len());
         let action = proposal.action();
+        let options = ChangeOptions {
+            by_files: proposal.replaces_by_files(),
+            ..options
+        };
         let result = self.try_change(proposal, &action, requester, options);
         if let Err(error) = &result
             && !options.dry_run

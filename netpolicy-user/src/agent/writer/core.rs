@@ -22,6 +22,7 @@ use crate::agent::change::clients::{KernelSockets, Sockets};
 use crate::agent::confirm::Confirmation;
 use crate::agent::error::AgentError;
 use crate::agent::faults::Faults;
+use crate::agent::feeds::Feeds;
 use crate::agent::held::StoreHold;
 use crate::agent::in_force::InForce;
 use crate::agent::kernel::attach::SharedAttacher;
@@ -66,6 +67,7 @@ pub struct Writer {
     /// Requests of bans that wait.
     pub(super) ban_queue: BanQueue,
     pub(super) grants: Grants,
+    pub(super) feeds: Feeds,
     pub(super) confirmation: Confirmation,
     pub(super) upkeep: Upkeep,
     pub(super) removed: Removed,
@@ -110,6 +112,7 @@ impl Writer {
             in_force: InForce::new(state, stored.revision, compiled, digest, 0),
             bypasses: Bypasses::new(stored.bypasses),
             grants: Grants::new(stored.grants),
+            feeds: Feeds::new(stored.feeds),
             confirmation: Confirmation::new(stored.pending, settings.guard.take()),
             upkeep: Upkeep::default(),
             removed: Removed::default(),
@@ -292,12 +295,15 @@ impl Writer {
         snapshot.bypasses = self.bypasses.to_vec();
         snapshot.bans = self.bans.shared();
         snapshot.grants = self.grants.to_vec();
+        snapshot.feeds = self.feeds.clone();
         snapshot.pending = self.confirmation.pending().cloned();
         snapshot.removed.clone_from(self.removed.names());
         self.kernel.publish(&mut snapshot, &mut self.faults);
         self.interfaces.clone_from(&snapshot.interfaces);
         snapshot.faults = self.faults.lines(self.bypasses.fault());
         snapshot.faults.extend(self.bans.fault().cloned());
+        let wall = self.settings.clock.wall();
+        snapshot.faults.extend(self.feeds.faults(&now.state, wall));
         snapshot.faults.extend(self.upkeep.held_store(now.revision));
         snapshot.held = self.upkeep.held();
         snapshot.faults.extend(self.kernel.private_pins());

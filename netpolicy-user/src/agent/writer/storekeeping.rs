@@ -53,6 +53,7 @@ impl Writer {
             by: by_rescue(self.settings.clock.wall(), &entry.actor),
             bypasses: &self.bypasses,
             grants: &self.grants,
+            feeds: &self.feeds.records(&self.in_force.state),
             pending: pending.and_then(|pending| Some((pending, &**base?))),
             audit: entry.clone(),
         });

@@ -73,6 +73,7 @@ fn status() -> Status {
             pending: None,
             restart: Vec::new(),
             bypasses: 0,
+            feeds: Vec::new(),
             memory_bytes: 35 * 1024 * 1024,
         }),
         enforcement: Enforcement {

@@ -8,6 +8,7 @@ mod checkpoint;
 mod db;
 mod departure;
 mod fault;
+mod feeds;
 mod grants;
 mod marker;
 mod open;
@@ -44,8 +45,8 @@ use self::revision::{commit, newest};
 use self::witness::Witness;
 use super::list::Known;
 use super::{
-    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta,
-    Store, StoreError, Stored, Whole, state,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, FeedUpdate, KEEP_REVISIONS, Past,
+    Pending, Pruned, Rescued, RevisionMeta, Store, StoreError, Stored, Whole, state,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};
@@ -59,6 +60,9 @@ const KEEP: Keep = Keep {
     bytes: 1 << 30,
     at_least: 10,
 };
+
+/// Entries of feeds that are replaced before their content is removed: some 50 MB.
+const REPLACED: usize = 3_000_000;
 
 /// A database in the state directory.
 pub(crate) struct SqliteStore {
@@ -74,6 +78,8 @@ pub(crate) struct SqliteStore {
     marker: Marker,
     /// The lists of the newest state, as it was loaded or committed here.
     known: Vec<Known>,
+    /// Entries of feeds that were replaced since the last pruning.
+    replaced: usize,
     /// Closed last; see there.
     witness: Arc<Witness>,
 }
@@ -107,6 +113,7 @@ impl SqliteStore {
             marker,
             witness,
             known: Vec::new(),
+            replaced: 0,
             _checkpointer: checkpointer,
         })
     }
@@ -218,7 +225,8 @@ impl SqliteStore {
 
     /// Prunes to less than the trait's method does.
     fn prune_to(&mut self, keep: Keep) -> Result<Pruned, StoreError> {
-        prune::prune(&mut self.conn, &self.path, keep)
+        let replaced = std::mem::take(&mut self.replaced) > REPLACED;
+        prune::prune(&mut self.conn, &self.path, keep, replaced)
     }
 }
 
@@ -226,6 +234,7 @@ impl Store for SqliteStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
         let (bypasses, pending) = self.read_deadlines()?;
         let grants = grants::all(self.db())?;
+        let feeds = feeds::records(self.db())?;
         let restored = marker::is_restored(&self.conn, &self.path)?;
         let Some((revision, state)) = newest(self.db())? else {
             return Ok(Stored {
@@ -233,19 +242,22 @@ impl Store for SqliteStore {
                 revision: 0,
                 bypasses,
                 grants,
+                feeds,
                 pending,
                 restored,
                 departure: None,
             });
         };
         let departure = departure::of(&self.marker, &self.conn, &self.path, revision)?;
-        let (state, lists) = state::get(&self.db(), &self.known, &state)?;
+        let (mut state, mut lists) = state::get(&self.db(), &self.known, &state)?;
+        feeds::fill(self.db(), &self.known, &mut state, &mut lists)?;
         self.known = lists;
         Ok(Stored {
             state,
             revision,
             bypasses,
             grants,
+            feeds,
             pending,
             restored,
             departure,
@@ -377,6 +389,37 @@ impl Store for SqliteStore {
         done?;
         self.committed()?;
         Ok(batches)
+    }
+
+    fn put_feed(
+        &mut self,
+        update: FeedUpdate<'_>,
+        audit: Option<&AuditEntry>,
+    ) -> Result<(), StoreError> {
+        let known = std::mem::take(&mut self.known);
+        let result = self.begin().and_then(|(tx, path)| {
+            let db = Db { conn: &tx, path };
+            let content = feeds::update(db, &known, update, audit)?;
+            tx.commit().map_err(fault("commit", path))?;
+            Ok(content)
+        });
+        self.known = known;
+        let result = result.and_then(|content| self.committed().map(|()| content));
+        match result {
+            Ok(None) => Ok(()),
+            Ok(Some((content, before))) => {
+                self.replaced += content.list.len();
+                self.known.retain(|known| Some(known.id) != before);
+                self.known.push(content);
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Full { .. }) {
+                    self.release_log();
+                }
+                Err(error)
+            }
+        }
     }
 
     fn check(&mut self) -> Result<(), StoreError> {

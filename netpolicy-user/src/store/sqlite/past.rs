@@ -12,7 +12,7 @@ use super::db::Db;
 use super::fault::fault;
 use super::revision::{id, number};
 use super::window::{self, ListedTable};
-use super::{audit, open};
+use super::{audit, feeds, open};
 use crate::model::State;
 use crate::store::list::Known;
 use crate::store::{AuditEntry, Listed, Past, Revision, RevisionMeta, StoreError, Window, state};
@@ -109,7 +109,9 @@ pub(super) fn state_at(db: Db<'_>, known: &[Known], revision: u64) -> Result<Sta
             })
     });
     if let Some(state) = found.transpose().map_err(&fault)?.flatten() {
-        return Ok(state::get(&db, known, &id(db, &state)?)?.0);
+        let (mut state, mut lists) = state::get(&db, known, &id(db, &state)?)?;
+        feeds::fill(db, known, &mut state, &mut lists)?;
+        return Ok(state);
     }
     let (oldest, newest) = db
         .conn

@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::db::Db;
 use super::fault::fault;
+use super::feeds;
 use crate::store::objects::ObjectId;
 use crate::store::{Pruned, StoreError, state};
 
@@ -23,11 +24,17 @@ pub(super) struct Keep {
     pub(super) at_least: usize,
 }
 
-/// Removes what `keep` does not cover.
+/// Removes what `keep` does not cover. `replaced`: much content of feeds was replaced, and is to
+/// go too.
 ///
 /// # Errors
 /// Failures to read and write; nothing is removed then.
-pub(super) fn prune(conn: &mut Connection, path: &Path, keep: Keep) -> Result<Pruned, StoreError> {
+pub(super) fn prune(
+    conn: &mut Connection,
+    path: &Path,
+    keep: Keep,
+    replaced: bool,
+) -> Result<Pruned, StoreError> {
     let fault = fault("prune old revisions", path);
     let count: i64 = conn
         .query_row("SELECT count(*) FROM revisions", [], |row| row.get(0))
@@ -40,7 +47,8 @@ pub(super) fn prune(conn: &mut Connection, path: &Path, keep: Keep) -> Result<Pr
         .pragma_query_value(None, "page_size", |row| row.get(0))
         .map_err(&fault)?;
     let bytes = u64::try_from(pages.saturating_mul(page)).unwrap_or(0);
-    if usize::try_from(count).is_ok_and(|count| count <= keep.revisions) && bytes <= keep.bytes {
+    let is_short = usize::try_from(count).is_ok_and(|count| count <= keep.revisions);
+    if is_short && bytes <= keep.bytes && !replaced {
         return Ok(Pruned::default());
     }
 
@@ -55,6 +63,8 @@ pub(super) fn prune(conn: &mut Connection, path: &Path, keep: Keep) -> Result<Pr
         bytes: 0,
     };
     let mut pruned = Pruned::default();
+    let mut states = HashSet::new();
+    let mut kept_feeds = HashSet::new();
     for (kept, (revision, state)) in newest_first(db)?.into_iter().enumerate() {
         let surplus = kept >= keep.revisions || marked.bytes > keep.bytes;
         if surplus && kept >= keep.at_least {
@@ -64,8 +74,15 @@ pub(super) fn prune(conn: &mut Connection, path: &Path, keep: Keep) -> Result<Pr
             break;
         }
         state::mark(&db, state, |id| marked.mark(id))?;
+        if states.insert(state) {
+            kept_feeds.extend(state::feeds(&db, &state)?);
+        }
     }
-    if pruned.revisions > 0 {
+    feeds::forget_others(db, &kept_feeds)?;
+    for (_, content) in feeds::contents(db)? {
+        state::mark_list(&db, content, &mut |id| marked.mark(id))?;
+    }
+    if marked.live.len() < sizes.len() {
         let mut delete = tx
             .prepare("DELETE FROM objects WHERE hash = ?1")
             .map_err(&fault)?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::db::Db;
 use super::fault::fault;
 use super::schema::{self, MIGRATIONS};
-use super::{SqliteStore, audit, backup, bypasses, grants, open, pending, replace, whole};
+use super::{SqliteStore, audit, backup, bypasses, feeds, grants, open, pending, replace, whole};
 use crate::clock::Clock;
 use crate::model::State;
 use crate::store::{Rescued, RevisionMeta, StoreError, Whole, state};
@@ -95,6 +95,7 @@ fn fill(draft: &Path, clock: &Clock, whole: &Whole<'_>) -> Result<(), StoreError
     if let Some((pending, _)) = whole.pending {
         pending::set(db, clock, pending, pending.revision)?;
     }
+    feeds::put_records(db, whole.feeds)?;
     audit::append(db, &whole.audit, None)?;
     tx.commit().map_err(&fault)?;
     whole::check(&conn, draft)?;
@@ -110,7 +111,8 @@ fn put_revision(
     by: &RevisionMeta,
 ) -> Result<(), StoreError> {
     let fault = fault("store a revision", db.path);
-    let (id, _) = state::put(&db, &[], state)?;
+    let (id, mut lists) = state::put(&db, &[], state)?;
+    feeds::put_contents(db, &[], state, &mut lists)?;
     let number = i64::try_from(revision).unwrap_or(i64::MAX);
     let found = stored(db.conn, number).map_err(&fault)?;
     match found {

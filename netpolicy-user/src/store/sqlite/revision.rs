@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use super::db::Db;
 use super::fault::fault;
 use super::marker::Recorded;
-use super::{audit, pending};
+use super::{audit, feeds, pending};
 use crate::clock::Clock;
 use crate::model::State;
 use crate::store::list::Known;
@@ -27,7 +27,8 @@ pub(super) fn commit(
 ) -> Result<(Recorded, Vec<Known>), StoreError> {
     let db = Db { conn: &tx, path };
     let fault = fault("store a revision", path);
-    let (id, lists) = state::put(&db, known, state)?;
+    let (id, mut lists) = state::put(&db, known, state)?;
+    feeds::put_contents(db, known, state, &mut lists)?;
     tx.prepare_cached(
         "INSERT INTO revisions (revision, created, actor, action, state)
          VALUES ((SELECT ifnull(max(revision), 0) + 1 FROM revisions), ?1, ?2, ?3, ?4)",

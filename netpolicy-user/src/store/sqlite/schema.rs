@@ -117,6 +117,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
         digest  BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    -- What feeds have, outside the revisions: it comes from elsewhere, and comes again.
+    CREATE TABLE feeds (
+        name    TEXT PRIMARY KEY NOT NULL,
+        content BLOB NOT NULL REFERENCES objects (hash),
+        record  TEXT                 -- JSON; NULL: nothing came yet
+    ) STRICT;
+    CREATE INDEX feeds_content ON feeds (content);
+",
 ];
 
 /// Refuses a database that is not netpolicy's or is newer than this program.
@@ -185,7 +194,14 @@ pub(super) fn migrate(
 /// # Errors
 /// [`StoreError::Corrupt`] and failures to read.
 pub(super) fn verify(conn: &Connection, path: &Path) -> Result<(), StoreError> {
-    for table in ["revisions", "bypasses", "settings", "grants", "pending"] {
+    for table in [
+        "revisions",
+        "bypasses",
+        "settings",
+        "grants",
+        "pending",
+        "feeds",
+    ] {
         let found: String = conn
             .query_row(&format!("PRAGMA integrity_check('{table}')"), [], |row| {
                 row.get(0)

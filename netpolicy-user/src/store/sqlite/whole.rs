@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::db::Db;
 use super::fault::{fault, one_line};
-use super::{audit, bypasses, grants, pending};
+use super::{audit, bypasses, feeds, grants, pending};
 use crate::clock::Clock;
 use crate::store::objects::ObjectId;
 use crate::store::{StoreError, Summary, Window, state};
@@ -60,6 +60,10 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<Summary, StoreErro
     }
     bypasses::all(db, &Clock::system())?;
     pending::get(db, &Clock::system())?;
+    for (_, content) in feeds::contents(db)? {
+        state::check_list(&db, content, &mut checked)?;
+    }
+    feeds::records(db)?;
     grants::all(db)?;
     audit::list(db, &Window::newest(usize::MAX))?;
     Ok(summary)

@@ -206,6 +206,7 @@ impl Worker<'_> {
             name,
             entries,
             rule,
+            feed,
             comment,
         } = new;
         let old = self.state.lists.iter().find(|old| old.name == name);
@@ -222,6 +223,7 @@ impl Worker<'_> {
                 .map(|old| old.every.clone())
                 .unwrap_or_default(),
             rule,
+            feed,
             comment,
             owner: old
                 .as_ref()
@@ -229,8 +231,11 @@ impl Worker<'_> {
             created: old.as_ref().map_or(self.cx.now, |old| old.created),
             altered: self.cx.now,
         };
-        self.check_type(&list, &entries);
-        list.set_entries(entries);
+        // A feed's content stays until other content comes.
+        if list.feed.is_none() {
+            self.check_type(&list, &entries);
+            list.set_entries(entries);
+        }
         if let Some(old) = old.filter(|old| old.same_words(&list)) {
             list.altered = old.altered;
         }

@@ -44,6 +44,7 @@ impl Worker<'_> {
             entries: RuleList::default(),
             every: RuleList::default(),
             rule: new.rule.cloned(),
+            feed: None,
             comment,
             owner: self.cx.actor.to_owned(),
             created: now,
@@ -68,6 +69,10 @@ impl Worker<'_> {
     ) -> Option<()> {
         let index = self.list(name)?;
         let mut list = self.state.lists[index].clone();
+        if list.feed.is_some() && *entries != ListEdit::Keep {
+            let list = list.name.to_string();
+            return self.refuse(ListProblem::FeedEdited { list }.into());
+        }
         if let Some(entries) = self.edit_entries(&list, entries) {
             self.check_type(&list, &entries);
             list.set_entries(entries);

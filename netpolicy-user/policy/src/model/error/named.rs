@@ -84,6 +84,20 @@ pub enum ListProblem {
         /// The list.
         list: String,
     },
+    /// An edit of a feed's entries.
+    #[error(
+        "the entries of '{list}' come from its feed; make a list of its own for others, and let policies refer to both"
+    )]
+    FeedEdited {
+        /// The list.
+        list: String,
+    },
+    /// A feed that has a source of both kinds, or of none.
+    #[error("a feed has either url or file: name one of them, as in {example}")]
+    FeedSource {
+        /// A line.
+        example: &'static str,
+    },
     /// Too many named lists.
     #[error("{count} lists, but the limit is {limit}; drop one first, or join some")]
     TooManyLists {

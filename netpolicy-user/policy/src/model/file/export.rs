@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
+use super::feeds;
 use super::lists::NETWORK_RULE;
 use crate::model::{
-    Binding, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State, reference,
+    Binding, Feed, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State,
+    reference,
 };
 
 /// Rules up to this many stand on one line.
@@ -112,6 +114,9 @@ pub(in crate::model) fn sections(state: &State) -> Vec<Section<'_>> {
 }
 
 fn named_list(list: &NamedList) -> Section<'_> {
+    if let Some(feed) = &list.feed {
+        return feed_table(list, feed);
+    }
     let mut head = Out::table("[[list]]");
     head.line(format!("name = {}", quoted(&list.name.to_written_list())));
     head.comment(list.comment.as_deref());
@@ -129,6 +134,25 @@ fn named_list(list: &NamedList) -> Section<'_> {
     Section {
         key: SectionKey::List(&list.name),
         parts,
+    }
+}
+
+/// The settings of a feed, as they stand in the policy file.
+pub(in crate::model) fn feed_lines(feed: &Feed) -> Vec<String> {
+    feeds::lines(feed, quoted)
+}
+
+/// A feed without its content, which belongs to no state.
+fn feed_table<'s>(list: &'s NamedList, feed: &Feed) -> Section<'s> {
+    let mut head = Out::table("[[feed]]");
+    head.line(format!("name = {}", quoted(&list.name.to_written_list())));
+    head.comment(list.comment.as_deref());
+    for line in feed_lines(feed) {
+        head.line(line);
+    }
+    Section {
+        key: SectionKey::List(&list.name),
+        parts: vec![SectionPart::Lines("head", head.0)],
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::{NamedList, NetworkRule};
 pub(super) const NETWORK_RULE: &str = "network_rule";
 
 impl FileReader<'_, '_> {
-    /// Reads all `[[list]]`. `None` after a syntax error.
+    /// Reads all `[[list]]` and `[[feed]]`. `None` after a syntax error.
     pub(super) fn lists(&mut self, root: &TomlTable<'_>) -> Option<Vec<FileList>> {
         const KEYS: &[&str] = &[
             "name",
@@ -45,9 +45,11 @@ impl FileReader<'_, '_> {
                 name,
                 entries,
                 rule,
+                feed: None,
                 comment,
             });
         }
+        self.feeds(root, &mut seen, &mut lists);
         Some(lists)
     }
 

@@ -6,6 +6,7 @@
 
 mod document;
 mod export;
+mod feeds;
 mod items;
 mod lists;
 mod outline;
@@ -21,12 +22,12 @@ use super::list::Sameness;
 use super::reader::{Reference, Tolerance};
 use super::report::{ModelErrors, Report};
 use super::{
-    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Host, Mode, Name, NetworkRule,
-    PolicyCompat, PortSet, RuleList, State,
+    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Feed, Host, Mode, Name,
+    NetworkRule, PolicyCompat, PortSet, RuleList, State,
 };
 
 pub use export::export;
-pub(super) use export::{Section, SectionPart, sections};
+pub(super) use export::{Section, SectionPart, feed_lines, sections};
 
 /// A policy file that was read.
 #[derive(Debug)]
@@ -52,12 +53,13 @@ pub(super) struct FileService {
     pub(super) comment: Option<String>,
 }
 
-/// A `[[list]]`.
+/// A `[[list]]`, or a `[[feed]]`.
 #[derive(Debug)]
 pub(super) struct FileList {
     pub(super) name: Name,
     pub(super) entries: RuleList,
     pub(super) rule: Option<NetworkRule>,
+    pub(super) feed: Option<Box<Feed>>,
     pub(super) comment: Option<String>,
 }
 

@@ -9,7 +9,7 @@ mod families;
 mod finding;
 mod rules;
 mod scopes;
-mod special;
+pub(super) mod special;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! <https://www.iana.org/assignments/iana-ipv6-special-registry>), and the registries
 //! of multicast addresses.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -129,6 +129,26 @@ pub(super) fn purpose(net: &IpNet) -> Option<&'static str> {
             found.map(|(_, _, purpose)| *purpose)
         }
     }
+}
+
+/// What a network is for, if it lies in a range of special purpose, or holds one.
+#[must_use]
+pub(in crate::model) fn special_purpose(net: &IpNet) -> Option<&'static str> {
+    purpose(net).or_else(|| {
+        let v4 = V4.iter().map(|(first, length, purpose)| {
+            let first = IpAddr::from(Ipv4Addr::from(*first));
+            (first, *length, *purpose)
+        });
+        let v6 = V6.iter().map(|(first, length, purpose)| {
+            let first = IpAddr::from(Ipv6Addr::from(*first));
+            (first, *length, *purpose)
+        });
+        let held = |(first, length, _): &(IpAddr, u8, _)| {
+            net.prefix_len() <= *length && net.contains(first)
+        };
+        let found = v4.chain(v6).find(held);
+        found.map(|(_, _, purpose)| purpose)
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Differences of named lists and of references to them.
 
 use super::{PlanAction, PlanItem, SHOWN_RULES, comment, compare, field, for_each_name, rules};
+use crate::model::file::feed_lines;
 use crate::model::{Name, NamedList, NetworkRule, State, reference};
 
 /// The differences of named lists.
@@ -61,6 +62,11 @@ fn list_details(old: Option<&NamedList>, new: Option<&NamedList>) -> Vec<String>
     if old.is_some() || new.is_some_and(|list| list.rule.is_some()) {
         field(&mut details, "network rule", before, after);
     }
+    let feed = |list: Option<&NamedList>| -> Vec<String> {
+        let feed = list.and_then(|list| list.feed.as_deref());
+        feed.map(feed_lines).unwrap_or_default()
+    };
+    words(&mut details, "feed", &feed(old), &feed(new));
     comment(
         &mut details,
         old.and_then(|list| list.comment.as_deref()),
@@ -70,6 +76,11 @@ fn list_details(old: Option<&NamedList>, new: Option<&NamedList>) -> Vec<String>
         && old.owner != new.owner
     {
         details.push(format!("owner: {} -> {}", old.owner, new.owner));
+    }
+    // What a feed has is in no state: it is not what changed.
+    let mut both = [old, new].into_iter().flatten();
+    if both.all(|list| list.feed.is_some()) {
+        return details;
     }
     for part in [
         |list: &NamedList| list.every.clone(),

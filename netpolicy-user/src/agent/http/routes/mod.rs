@@ -13,6 +13,7 @@ mod diff;
 mod document;
 mod events;
 mod explain;
+mod feeds;
 mod grants;
 mod host;
 mod interfaces;
@@ -77,6 +78,10 @@ fn operations() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(lists::list))
         .routes(routes!(lists::show))
         .routes(routes!(lists::entries))
+        .routes(routes!(feeds::list))
+        .routes(routes!(feeds::put).layer(DefaultBodyLimit::max(BODY_LIMIT)))
+        .routes(routes!(feeds::report))
+        .routes(routes!(feeds::refresh))
         .routes(routes!(services::list))
         .routes(routes!(host::show))
         .routes(routes!(apply::change).layer(DefaultBodyLimit::max(BODY_LIMIT)))

@@ -179,6 +179,7 @@ fn with_named_lists() -> State {
         entries: RuleList::default(),
         every: RuleList::default(),
         rule: None,
+        feed: None,
         comment: None,
         owner: "root".into(),
         created: time(1),

@@ -100,6 +100,7 @@ fn store_whose_files_are_lost_takes_nothing_and_is_rescued_whole() {
             by: by_rescue(time(9), "root"),
             bypasses: std::slice::from_ref(&bypass),
             grants: &[],
+            feeds: &[],
             pending: None,
             audit: audit(),
         });

@@ -154,6 +154,7 @@ fn a_new_store_is_empty() {
         revision: 0,
         bypasses: vec![],
         grants: vec![],
+        feeds: vec![],
         pending: None,
         restored: false,
     };

@@ -1,0 +1,263 @@
+//! The command line: what `netpolicy feed test` and `netpolicy feed run` pass on.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use netpolicy_policy::model::{Feed, FeedFilter, SpecialRanges};
+
+use crate::content::{self, Canonical};
+use crate::fetch::{Fetched, Fetcher};
+use crate::{rights, run};
+
+/// Entries that a test shows.
+const SHOWN: usize = 5;
+
+/// Reads feeds for netpolicy: `netpolicy feed test` and `netpolicy feed run` run it.
+#[derive(Debug, Parser)]
+#[command(name = "netpolicy-net", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command; those of `netpolicy`.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Output format: table or json
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    output: Output,
+    /// The agent's socket
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "NETPOLICY_SOCKET",
+        default_value = "/run/netpolicy/agent.sock"
+    )]
+    socket: PathBuf,
+    /// The configuration file, which says nothing of feeds
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    config: Option<PathBuf>,
+    /// Answer yes to all questions, of which there are none
+    #[arg(long, short, global = true, hide = true)]
+    yes: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    #[default]
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Feeds: what their sources have
+    #[command(subcommand)]
+    Feed(FeedCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum FeedCommand {
+    /// Read a URL or file as a feed would, and say what it holds; changes nothing
+    Test(TestArgs),
+    /// Refresh all feeds until stopped
+    Run(NetArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct NetArgs {
+    /// Certificates to trust instead of the system's, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SSL_CERT_FILE",
+        hide_env_values = true
+    )]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct TestArgs {
+    /// An https:// URL, or a file
+    #[arg(value_name = "URL|FILE")]
+    source: String,
+    /// The format; without it, told from the content
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only entries of this service of a cloud provider; may be repeated
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// Only entries of this region of a cloud provider; may be repeated
+    #[arg(long, value_name = "NAME")]
+    region: Vec<String>,
+    /// Only entries of this country, by ISO 3166's two letters; may be repeated
+    #[arg(long, value_name = "XX")]
+    country: Vec<String>,
+    /// Only entries of this autonomous system; may be repeated
+    #[arg(long = "as", value_name = "NUMBER")]
+    asn: Vec<u32>,
+    /// Only entries of this set, where there are several; may be repeated
+    #[arg(long, value_name = "NAME")]
+    set: Vec<String>,
+    /// Accept an http:// URL, which anyone on the way can alter
+    #[arg(long)]
+    allow_http: bool,
+    /// Read at most so many bytes
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<u64>,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    net: NetArgs,
+}
+
+/// Runs the command line.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Feed(FeedCommand::Test(args)) => test(args, cli.global.output),
+        Command::Feed(FeedCommand::Run(args)) => start(&args, &cli.global),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where this fails, no stream is left to report it on.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &NetArgs, global: &Global) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !rights::is_root(),
+        "this reads what the internet sends, and refuses to run as root\n\
+         hint: `systemctl start netpolicy-feed` runs it as user netpolicy-feed"
+    );
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .init();
+    run::run(&global.socket, args.ca.as_deref())
+}
+
+fn test(args: TestArgs, output: Output) -> anyhow::Result<()> {
+    let fetcher = Fetcher::new(args.net.ca.as_deref())?;
+    rights::give_up()?;
+    let source = match args.source.contains("://") {
+        true => args.source,
+        false => std::path::absolute(&args.source)?.display().to_string(),
+    };
+    let usual = Feed::new(&source);
+    let feed = Feed {
+        allow_http: args.allow_http,
+        format: args.format,
+        max_bytes: args.max_bytes.unwrap_or(usual.max_bytes),
+        timeout: args.timeout.unwrap_or(usual.timeout),
+        // A test says what they are, and does not refuse them.
+        special_ranges: SpecialRanges::Allow,
+        min_entries: 0,
+        filter: FeedFilter {
+            service: args.service,
+            region: args.region,
+            country: args.country,
+            asn: args.asn,
+            set: args.set,
+        },
+        ..usual
+    };
+    feed.check()
+        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let Fetched::Content(bytes, validators) = fetcher.fetch(&feed, None)? else {
+        anyhow::bail!("{source} says that nothing changed, though nothing was asked about");
+    };
+    let content = content::canonical(&feed, &bytes, None)?;
+    let guarded = Feed {
+        special_ranges: SpecialRanges::Refuse,
+        min_entries: 1,
+        ..feed
+    };
+    let refused = content::canonical(&guarded, &bytes, None).err();
+    let refused = refused.map(|error| error.to_string());
+    let has_validator = validators.etag.is_some() || validators.last_modified.is_some();
+    let report = Report {
+        source: &source,
+        bytes: bytes.len(),
+        content: &content,
+        has_validator,
+        refused: refused.as_deref(),
+    };
+    let mut out = io::stdout().lock();
+    match output {
+        Output::Json => writeln!(out, "{}", report.json()),
+        Output::Table => report.print(&mut out),
+    }?;
+    Ok(())
+}
+
+/// What a test says.
+struct Report<'a> {
+    source: &'a str,
+    bytes: usize,
+    content: &'a Canonical,
+    has_validator: bool,
+    refused: Option<&'a str>,
+}
+
+impl Report<'_> {
+    fn first(&self) -> Vec<&str> {
+        self.content.lines.lines().take(SHOWN).collect()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "source": self.source,
+            "bytes": self.bytes,
+            "format": self.content.format,
+            "entries": self.content.entries,
+            "skipped": self.content.skipped,
+            "notes": self.content.notes,
+            "conditional": self.has_validator,
+            "refused": self.refused,
+            "first": self.first(),
+        })
+    }
+
+    fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
+        let content = self.content;
+        let mut row = |key: &str, value: &str| writeln!(out, "{key:<10}  {value}");
+        row("Source", self.source)?;
+        row("Size", &format!("{} bytes", self.bytes))?;
+        row("Format", &content.format)?;
+        row("Entries", &content.entries.to_string())?;
+        if content.skipped > 0 {
+            row("Left out", &content.skipped.to_string())?;
+        }
+        for line in self.first() {
+            row("", line)?;
+        }
+        for note in &content.notes {
+            row("Note", note)?;
+        }
+        let conditional = match self.has_validator {
+            true => "yes: it is sent again only when it changed",
+            false => "no: it is sent whole at each refresh",
+        };
+        row("Changes", conditional)?;
+        match self.refused {
+            None => row("Guards", "a feed with the usual settings takes it"),
+            Some(refused) => row(
+                "Guards",
+                &format!("a feed with the usual settings refuses it: {refused}"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `netpolicy-net`: all of netpolicy that reads the internet, in processes without rights.
+//!
+//! `netpolicy` links no TLS and runs as root where it must; this binary is the other way round.
+//! It fetches, parses and guards the content of feeds, and hands canonical networks to the agent
+//! over its socket. The agent believes nothing of it and asks the same questions again.
+//!
+//! | Module | What it is |
+//! |---|---|
+//! | `cli` | the command line, as `netpolicy feed` passes it on |
+//! | `fetch` | a URL or file to bytes, within limits of size and time |
+//! | `content` | bytes to canonical networks, after the feed's guards |
+//! | `formats` | the seam before the formats |
+//! | `agent` | the agent's API, over its unix socket |
+//! | `unix` | the transport for it |
+//! | `run` | the process that refreshes all feeds |
+//! | `schedule` | when a feed is refreshed next |
+//! | `rights` | giving rights up |
+
+mod agent;
+mod cli;
+mod content;
+mod fetch;
+mod formats;
+mod rights;
+mod run;
+mod schedule;
+mod unix;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,44 @@
+//! Examples of `netpolicy feed`.
+
+/// As [`EXAMPLES`](super::EXAMPLES).
+pub(super) static FEED: [(&str, [&str; 2]); 6] = [
+    (
+        "feed",
+        [
+            "netpolicy feed test https://www.spamhaus.org/drop/drop_v4.json",
+            "netpolicy feed list",
+        ],
+    ),
+    (
+        "feed list",
+        ["netpolicy feed list", "netpolicy feed list -o json"],
+    ),
+    (
+        "feed show",
+        [
+            "netpolicy feed show drop",
+            "netpolicy feed show drop -o json",
+        ],
+    ),
+    (
+        "feed refresh",
+        [
+            "netpolicy feed refresh drop",
+            "netpolicy feed refresh drop -o json",
+        ],
+    ),
+    (
+        "feed test",
+        [
+            "netpolicy feed test https://www.spamhaus.org/drop/drop_v4.json",
+            "netpolicy feed test https://ip-ranges.amazonaws.com/ip-ranges.json --service S3",
+        ],
+    ),
+    (
+        "feed run",
+        [
+            "netpolicy feed run",
+            "netpolicy feed run --ca /etc/netpolicy/ca.pem",
+        ],
+    ),
+];

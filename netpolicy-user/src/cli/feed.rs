@@ -1,0 +1,190 @@
+//! `netpolicy feed …`.
+//!
+//! What needs no network is done here. What reads the internet is done by another program,
+//! `netpolicy-net`, so that this one links no TLS.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use crate::api::FeedView;
+use crate::model::error::closest;
+
+/// The other program.
+const NET: &str = "netpolicy-net";
+
+/// Where it is, apart from this program's own directory.
+const LIBEXEC: &[&str] = &["/usr/libexec/netpolicy", "/usr/lib/netpolicy"];
+
+/// Time between two looks at a feed that is being refreshed.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long the process that refreshes has to begin, and to hand over.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum FeedCommand {
+    /// List all feeds: how many entries, how old, when they are refreshed next
+    List,
+    /// Show a feed: its source, how it is, and what is refused of it
+    Show {
+        /// The feed
+        name: String,
+    },
+    /// Refresh a feed now, and wait for what comes of it
+    Refresh {
+        /// The feed
+        name: String,
+    },
+    /// Read a URL or file as a feed would, and say what it holds; changes nothing
+    Test(TestArgs),
+    /// Refresh all feeds until stopped; netpolicy-feed.service runs this as an unprivileged user
+    Run(NetArgs),
+}
+
+/// Options of what reads the internet. They are read again by the program that does it.
+#[derive(Debug, clap::Args)]
+#[expect(dead_code, reason = "the other program reads them")]
+pub(super) struct NetArgs {
+    /// Certificates to trust instead of the system's, PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SSL_CERT_FILE",
+        hide_env_values = true
+    )]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[expect(dead_code, reason = "the other program reads them")]
+pub(super) struct TestArgs {
+    /// An https:// URL, or a file
+    #[arg(value_name = "URL|FILE")]
+    source: String,
+    /// The format; without it, told from the content
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only entries of this service of a cloud provider; may be repeated
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// Only entries of this region of a cloud provider; may be repeated
+    #[arg(long, value_name = "NAME")]
+    region: Vec<String>,
+    /// Only entries of this country, by ISO 3166's two letters; may be repeated
+    #[arg(long, value_name = "XX")]
+    country: Vec<String>,
+    /// Only entries of this autonomous system; may be repeated
+    #[arg(long = "as", value_name = "NUMBER")]
+    asn: Vec<u32>,
+    /// Only entries of this set, where there are several; may be repeated
+    #[arg(long, value_name = "NAME")]
+    set: Vec<String>,
+    /// Accept an http:// URL, which anyone on the way can alter
+    #[arg(long)]
+    allow_http: bool,
+    /// Read at most so many bytes
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<u64>,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    net: NetArgs,
+}
+
+impl FeedCommand {
+    /// Whether the other program does it.
+    pub(super) fn is_of_net(&self) -> bool {
+        matches!(self, Self::Test(_) | Self::Run(_))
+    }
+}
+
+pub(super) async fn run(command: FeedCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    match command {
+        FeedCommand::List => {
+            let feeds = cx.client.feeds().await?;
+            cx.print(feeds.as_slice())?;
+        }
+        FeedCommand::Show { name } => {
+            let feed = find(&name, cx.client.feeds().await?)?;
+            cx.print(&feed)?;
+        }
+        FeedCommand::Refresh { name } => return refresh(&name, cx).await,
+        FeedCommand::Test(_) | FeedCommand::Run(_) => {
+            return Err(Failure::new(format!("{NET} does this")).into());
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn refresh(name: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let before = cx.client.refresh_feed(name).await?;
+    let deadline = Instant::now() + before.settings.timeout() + PATIENCE;
+    loop {
+        let feed = find(&before.name, cx.client.feeds().await?)?;
+        if (feed.checked, feed.failed) != (before.checked, before.failed) {
+            let failed = feed.error.clone();
+            cx.options.now = jiff::Timestamp::now();
+            cx.print(&feed)?;
+            return match failed {
+                None => Ok(Exit::Done),
+                Some(error) => Err(Failure::new(format!(
+                    "feed '{name}' was not refreshed: {error}; what is in force stays"
+                ))
+                .into()),
+            };
+        }
+        if Instant::now() > deadline {
+            return Err(
+                Failure::new(format!("feed '{name}' was not refreshed in time"))
+                    .hint("is netpolicy-feed.service running? `systemctl status netpolicy-feed`")
+                    .into(),
+            );
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn find(name: &str, feeds: Vec<FeedView>) -> Result<FeedView, Failure> {
+    let names: Vec<_> = feeds.iter().map(|feed| feed.name.clone()).collect();
+    let found = feeds.into_iter();
+    let mut found = found.filter(|feed| feed.name.eq_ignore_ascii_case(name));
+    found.next().ok_or_else(|| {
+        let meant = closest(name, names.iter().map(String::as_str));
+        let meant = meant.map(|name| format!("; did you mean '{name}'?"));
+        let name = name.escape_debug();
+        Failure::new(format!(
+            "unknown feed '{name}'{}",
+            meant.unwrap_or_default()
+        ))
+        .hint("`netpolicy feed list` shows what there is")
+    })
+}
+
+/// Becomes the other program, with the same arguments; returns if it cannot.
+pub(super) fn become_net(args: &[OsString]) -> Failure {
+    let own = std::env::current_exe().ok();
+    let own = own.as_deref().and_then(Path::parent);
+    let places = own.into_iter().chain(LIBEXEC.iter().map(Path::new));
+    let places: Vec<PathBuf> = places.map(|dir| dir.join(NET)).collect();
+    let Some(program) = places.iter().find(|path| path.is_file()) else {
+        let looked: Vec<_> = places
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        return Failure::new(format!(
+            "{NET} is not installed: it was looked for as {}",
+            looked.join(", ")
+        ))
+        .hint(
+            "it is in the same package as netpolicy, and `cargo build -p netpolicy-net` builds it",
+        );
+    };
+    let error = Command::new(program).args(args).exec();
+    Failure::new(format!("cannot run {}: {error}", program.display()))
+}

@@ -1,0 +1,489 @@
+//! Feeds against a real HTTPS server, a real agent and real traffic; and what the internet may
+//! send instead of a list.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use netpolicy_tests::command::assert_has;
+use netpolicy_tests::host::wait_for;
+use netpolicy_tests::https::{Answer, HttpsServer};
+use netpolicy_tests::process::Process;
+use netpolicy_tests::{DatabaseHost, binary};
+use serde_json::{Value, json};
+
+/// The user of the process that reads feeds; every host has it.
+const USER: (&str, &str) = ("nobody", "nogroup");
+const PORT: u16 = 5432;
+/// Where the server listens, in the host's own namespace.
+const HTTPS: u16 = 8443;
+/// Longer than any refresh takes here.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// On the first content, and not on the second.
+const FIRST: &str = "10.66.0.1";
+/// On the second content, and not on the first.
+const SECOND: &str = "10.77.0.1";
+const NEVER: &str = "10.88.0.1";
+
+/// A host with the policy `abuse` that blocks what the feed `drop` has, and the process that reads
+/// feeds.
+struct Fed {
+    reader: Option<Process>,
+    server: Option<HttpsServer>,
+    host: DatabaseHost,
+}
+
+impl Fed {
+    /// With further lines for the feed.
+    fn with(lines: &str, answer: Answer) -> Self {
+        let host = DatabaseHost::start();
+        let server = HttpsServer::start(host.db(), HTTPS);
+        server.answer("/list.txt", answer);
+        let mut fed = Self {
+            reader: None,
+            server: Some(server),
+            host,
+        };
+        fed.host.write("ca.pem", fed.server().certificate());
+        let open = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(fed.host.file("ca.pem"), open).unwrap();
+        fed.host.ok("grant feed --to user:nobody");
+        fed.apply(&format!(
+            "url = \"{}\"\n{lines}",
+            fed.server().url("/list.txt")
+        ));
+        fed.start_reader();
+        fed
+    }
+
+    fn server(&self) -> &HttpsServer {
+        self.server.as_ref().unwrap()
+    }
+
+    /// Makes the feed what these lines say.
+    fn apply(&self, lines: &str) {
+        let text = format!(
+            "[[feed]]\nname = \"drop\"\n{lines}\n\n[[policy]]\nname = \"abuse\"\nblock = [\"@drop\"]\n"
+        );
+        self.host.write("policy.toml", text);
+        self.host.ok("apply -f policy.toml --yes");
+    }
+
+    /// `netpolicy-net feed …` as the user that reads feeds.
+    fn reading(&self, args: &[&str]) -> Command {
+        let own = self.host.command_as(USER.0, USER.1);
+        let mut command = self.host.db().command("setpriv");
+        command.args(["--reuid", USER.0, "--regid", USER.1, "--init-groups", "--"]);
+        command.arg(binary::netpolicy_net());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.env("SSL_CERT_FILE", self.host.file("ca.pem"));
+        command.args(args).current_dir("/");
+        command
+    }
+
+    fn start_reader(&mut self) {
+        let command = self.reading(&["feed", "run"]);
+        self.reader = Some(Process::start(command, &self.host.file("reader.log")));
+    }
+
+    fn feed(&self) -> Value {
+        self.host.json("feed list")[0].clone()
+    }
+
+    /// Waits until the feed is so.
+    #[track_caller]
+    fn wait(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let feed = self.feed();
+            if is_so(&feed) {
+                return feed;
+            }
+            assert!(begun.elapsed() < LIMIT, "{what}: {feed:#}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Refreshes the feed, which must fail; what is said.
+    #[track_caller]
+    fn refused(&self) -> String {
+        let out = self.host.line("feed refresh drop");
+        out.failed(1).to_owned()
+    }
+
+    fn revision(&self) -> u64 {
+        self.host.json("status")["agent"]["revision"]
+            .as_u64()
+            .unwrap()
+    }
+
+    fn generation(&self) -> u64 {
+        let status = self.host.json("status");
+        status["enforcement"]["generation"].as_u64().unwrap()
+    }
+}
+
+/// A list with so many hosts and these.
+fn list(count: u32, others: &[&str]) -> String {
+    let mut text = "# a list\n".to_owned();
+    for i in 0..count {
+        let _ = writeln!(text, "45.0.{}.{}", i / 256, i % 256);
+    }
+    for other in others {
+        let _ = writeln!(text, "{other}  # noted");
+    }
+    text
+}
+
+#[test]
+fn content_is_in_force_is_refreshed_makes_no_revision_and_survives_agent_and_network() {
+    let special = "special_ranges = \"allow\"";
+    let mut fed = Fed::with(special, Answer::tagged(&list(30, &[FIRST]), "one"));
+    let feed = fed.wait("content", |feed| feed["entries"] == 31);
+    assert_eq!(feed["error"], json!(null), "{feed:#}");
+    assert_eq!(feed["format"], json!("plain"));
+    assert_eq!(feed["policies"], json!(["abuse"]));
+    fed.host.assert_times_out(&[(FIRST, PORT)]);
+    fed.host.assert_connects(&[(SECOND, PORT), (NEVER, PORT)]);
+    let (revision, generation) = (fed.revision(), fed.generation());
+    let explained = fed.host.json(&format!("explain {FIRST} --port {PORT}"));
+    assert_eq!(explained["matched"]["named_list"], json!("drop"));
+    assert_eq!(explained["agrees"], json!(true));
+
+    // Current: nothing is sent again, and nothing changes.
+    fed.host.ok("feed refresh drop");
+    let asked = fed.server().requests("/list.txt");
+    let etag = asked.last().unwrap().headers.get("if-none-match");
+    assert_eq!(etag.map(String::as_str), Some("\"one\""));
+    assert_eq!(fed.generation(), generation);
+
+    // New content: a generation, no revision, and an entry in the audit log.
+    fed.server()
+        .answer("/list.txt", Answer::tagged(&list(30, &[SECOND]), "two"));
+    let said = fed.host.ok("feed refresh drop");
+    assert_has(&said, &["drop", "31 entries", "current"]);
+    fed.host.assert_times_out(&[(SECOND, PORT)]);
+    fed.host.assert_connects(&[(FIRST, PORT)]);
+    assert_eq!(fed.revision(), revision);
+    assert!(fed.generation() > generation);
+    assert_has(&fed.host.ok("audit"), &["feed drop"]);
+    assert_has(&fed.host.ok("status"), &["drop: 31 entries, current"]);
+
+    // A rollback to before brings no old content back.
+    fed.host.ok("policy create other --block 192.168.9.9");
+    fed.host.ok(&format!("rollback {revision}"));
+    fed.host.assert_times_out(&[(SECOND, PORT)]);
+    fed.host.assert_connects(&[(FIRST, PORT)]);
+    let verified = fed.host.json("verify");
+    assert_eq!(verified["differences"], json!([]), "{verified:#}");
+
+    // Agent, reader and network gone: the next agent has the content.
+    fed.reader = None;
+    fed.server = None;
+    fed.host.kill_agent();
+    fed.host.assert_times_out(&[(SECOND, PORT)]);
+    fed.host.start_agent();
+    fed.host.assert_times_out(&[(SECOND, PORT)]);
+    fed.host.assert_connects(&[(FIRST, PORT)]);
+    let feed = fed.feed();
+    assert_eq!(feed["entries"], json!(31));
+    assert_eq!(feed["etag"], json!("\"two\""));
+
+    // With nothing to be reached, the last good stays.
+    fed.start_reader();
+    let refused = fed.refused();
+    assert_has(&refused, &["was not refreshed", "what is in force stays"]);
+    fed.host.assert_times_out(&[(SECOND, PORT)]);
+    assert_eq!(fed.feed()["entries"], json!(31));
+}
+
+#[test]
+fn content_that_cannot_be_meant_is_refused_and_the_last_good_stays() {
+    let mut fed = Fed::with(
+        "special_ranges = \"allow\"\nmin_entries = 5\nmax_bytes = \"1MiB\"\ntimeout = \"2s\"",
+        Answer::tagged(&list(100, &[FIRST]), "good"),
+    );
+    fed.wait("content", |feed| feed["entries"] == 101);
+    let url = fed.server().url("/list.txt");
+    let deep = "[".repeat(10_000);
+    let long = "45.66.0.1\n".repeat(200_000);
+    for (answer, expected) in [
+        (Answer::body(&list(60, &[])), "shrink"),
+        (Answer::body("45.66.0.1\n"), "min_entries"),
+        (Answer::body(""), "empty"),
+        (
+            Answer::body("0.0.0.0/0\n1.1.1.0/24\n1.1.2.0/24\n1.1.3.0/24\n1.1.4.0/24\n"),
+            "every address",
+        ),
+        (Answer::body("<!doctype html><html>"), "HTML"),
+        (Answer::body(&deep), "JSON"),
+        (Answer::body(&long), "larger than max_bytes"),
+        (Answer::Endless, "larger than max_bytes"),
+        (
+            Answer::Cut {
+                announced: 1 << 30,
+                body: Vec::new(),
+            },
+            "larger than max_bytes",
+        ),
+        (
+            Answer::Cut {
+                announced: 4_000,
+                body: list(100, &[]).into_bytes(),
+            },
+            "drop",
+        ),
+        (
+            Answer::Body {
+                body: vec![0, 159, 146, 150, 10, 0],
+                etag: None,
+            },
+            "not",
+        ),
+        (Answer::Trickle(Duration::from_millis(500)), "timeout"),
+        (Answer::Redirect(url), "redirects"),
+        (Answer::Redirect("http://127.0.0.1:1/".into()), "not https"),
+        (Answer::Status(404), "404"),
+        (Answer::Status(503), "503"),
+    ] {
+        let what = format!("{answer:?}");
+        let what: String = what.chars().take(80).collect();
+        fed.server().answer("/list.txt", answer);
+        let refused = fed.refused();
+        assert!(refused.contains(expected), "{what}: {refused}");
+        let feed = fed.feed();
+        assert_eq!(feed["entries"], json!(101), "{what}");
+        assert!(feed["error"].is_string(), "{what}: {feed:#}");
+    }
+    fed.host.assert_times_out(&[(FIRST, PORT)]);
+    assert_has(&fed.host.ok("feed list"), &["last refresh failed"]);
+
+    // Another certificate, which nobody vouched for.
+    fed.server = None;
+    let other = HttpsServer::start(fed.host.db(), HTTPS);
+    other.answer("/list.txt", Answer::body(&list(101, &[])));
+    let refused = fed.refused();
+    assert_has(&refused, &["TLS failed"]);
+    assert_eq!(other.requests("/list.txt").len(), 0);
+    assert_eq!(fed.feed()["entries"], json!(101));
+}
+
+#[test]
+fn first_answer_not_modified_and_special_ranges_leave_a_feed_without_content() {
+    let fed = Fed::with("", Answer::Status(304));
+    let feed = fed.wait("an error", |feed| feed["error"].is_string());
+    assert_has(feed["error"].as_str().unwrap(), &["304 Not Modified"]);
+    let status = fed.host.status();
+    let faults = status["faults"].to_string();
+    assert_has(&faults, &["feed 'drop' has never been read"]);
+
+    // The host's own address, and a private range, are refused; left out if that is said.
+    fed.server()
+        .answer("/list.txt", Answer::body("10.66.0.0/16\n45.66.0.1\n"));
+    assert_has(
+        &fed.refused(),
+        &["10.66.0.0/16", "private", "special_ranges"],
+    );
+    fed.server()
+        .answer("/list.txt", Answer::body("192.0.2.0/23\n45.66.0.1\n"));
+    assert_has(&fed.refused(), &["192.0.2.0/23"]);
+    let url = fed.server().url("/list.txt");
+    fed.apply(&format!("url = \"{url}\"\nspecial_ranges = \"skip\""));
+    let feed = fed.wait("content", |feed| feed["entries"] == 1);
+    assert_eq!(feed["skipped"], json!(1));
+    fed.host.assert_connects(&[(FIRST, PORT)]);
+    assert_eq!(fed.host.status()["faults"], json!([]));
+}
+
+#[test]
+fn file_is_watched_and_a_stale_feed_is_a_fault() {
+    let mut fed = Fed::with("", Answer::Status(404));
+    fed.host.write("hosts.txt", list(3, &[FIRST]));
+    let open = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(fed.host.file("hosts.txt"), open).unwrap();
+    let path = fed.host.file("hosts.txt").display().to_string();
+    let lines = format!(
+        "file = \"{path}\"\nspecial_ranges = \"allow\"\ninterval = \"60s\"\nstale_after = \"60s\""
+    );
+    fed.apply(&lines);
+    fed.wait("content", |feed| feed["entries"] == 4);
+    fed.host.assert_times_out(&[(FIRST, PORT)]);
+    // Replaced as editors do it.
+    fed.host.write("new.txt", list(3, &[FIRST, SECOND]));
+    fs::set_permissions(fed.host.file("new.txt"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::rename(fed.host.file("new.txt"), fed.host.file("hosts.txt")).unwrap();
+    fed.wait("the file's new content", |feed| feed["entries"] == 5);
+    fed.host.assert_times_out(&[(SECOND, PORT)]);
+
+    // Nothing refreshes it: after its time that is a fault, and what is in force stays.
+    fed.reader = None;
+    fed.host.stop_agent();
+    let store = fed.host.state_dir().join("state.db");
+    assert!(store.exists());
+    fed.apply_without_agent_is_refused();
+    fed.host.start_agent();
+    fed.host.assert_times_out(&[(SECOND, PORT)]);
+    let status = wait_long(&fed.host, "stale");
+    assert_has(
+        &status["faults"].to_string(),
+        &["feed 'drop' is stale", "start netpolicy-feed.service"],
+    );
+    fed.host.assert_times_out(&[(FIRST, PORT), (SECOND, PORT)]);
+    assert_has(&fed.host.ok("feed show drop"), &["stale"]);
+}
+
+impl Fed {
+    fn apply_without_agent_is_refused(&self) {
+        let out = self.host.line("feed refresh drop");
+        assert_eq!(out.code, Some(3), "{out:?}");
+    }
+}
+
+/// Waits for a fault that takes up to a minute and more.
+fn wait_long(host: &DatabaseHost, word: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let status = host.status();
+        if status["faults"].to_string().contains(word) {
+            return status;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(100), "{status:#}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn reader_of_feeds_may_do_nothing_else_and_others_may_not_feed() {
+    let fed = Fed::with(
+        "special_ranges = \"allow\"",
+        Answer::body(&list(30, &[FIRST])),
+    );
+    fed.wait("content", |feed| feed["entries"] == 31);
+    for line in [
+        "status",
+        "policy list",
+        "list show drop",
+        "export",
+        "audit",
+        "policy create mine --block 10.0.0.1",
+        "apply -f policy.toml",
+        "bypass grant 10.0.0.1",
+        "detach --yes",
+    ] {
+        let out = fed.host.line_as(USER.0, USER.1, line);
+        assert_ne!(out.code, Some(0), "{line}: {}", out.stdout);
+    }
+    let out = fed.host.line_as(USER.0, USER.1, "feed list");
+    assert_has(out.ok(), &["drop"]);
+
+    // Another user may not, nor may this one any more once it is revoked.
+    fed.host.ok("revoke feed --from user:nobody");
+    fed.server()
+        .answer("/list.txt", Answer::body(&list(30, &[SECOND])));
+    let _ = fed.host.line("feed refresh drop");
+    fed.host.assert_connects(&[(SECOND, PORT)]);
+    fed.host.assert_times_out(&[(FIRST, PORT)]);
+    let _ = wait_for(&fed.host, "agent", |status| !status["agent"].is_null());
+
+    // Root does not read what the internet sends.
+    let mut as_root = fed
+        .host
+        .db()
+        .command(&binary::netpolicy_net().display().to_string());
+    as_root.args(["feed", "run"]);
+    as_root.env("SSL_CERT_FILE", fed.host.file("ca.pem"));
+    let out = as_root.output().unwrap();
+    assert!(!out.status.success());
+    assert_has(
+        &String::from_utf8_lossy(&out.stderr),
+        &["refuses to run as root"],
+    );
+}
+
+#[test]
+fn test_of_a_url_says_what_it_holds_and_what_would_be_refused() {
+    let fed = Fed::with("", Answer::body(&list(30, &[FIRST])));
+    let url = fed.server().url("/list.txt");
+    let tested = |args: &[&str]| {
+        let mut command = fed.reading(args);
+        let out = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (out.status.success(), text(&out.stdout) + &text(&out.stderr))
+    };
+    let (done, said) = tested(&["feed", "test", &url]);
+    assert!(done, "{said}");
+    assert_has(&said, &["plain", "31", "refuses it", "private"]);
+    let (done, said) = tested(&["feed", "test", &url, "-o", "json"]);
+    assert!(done, "{said}");
+    let json: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(json["entries"], json!(31));
+    let (done, said) = tested(&["feed", "test", "http://127.0.0.1/x"]);
+    assert!(!done);
+    assert_has(&said, &["allow_http"]);
+    let (done, said) = tested(&["feed", "test", &url, "--format", "aws"]);
+    assert!(!done);
+    assert_has(&said, &["plain"]);
+    // By `netpolicy` itself, which finds the other program beside it.
+    let out = fed.host.line(&format!("feed test {url} --ca ca.pem"));
+    assert_has(out.ok(), &["plain", "31"]);
+}
+
+#[test]
+fn command_line_links_no_tls() {
+    let tree = |package: &str| {
+        let out = Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--offline", "--edges", "normal,build"])
+            .args(["--prefix", "none", "--package", package])
+            .current_dir(binary::workspace())
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let links = |tree: &str, name: &str| {
+        tree.lines()
+            .any(|line| line.starts_with(&format!("{name} ")))
+    };
+    let tls = [
+        "rustls",
+        "ring",
+        "ureq",
+        "openssl-sys",
+        "native-tls",
+        "aws-lc-rs",
+        "netpolicy-net",
+    ];
+    let own = tree("netpolicy-user");
+    assert!(links(&own, "rusqlite"), "{own}");
+    for name in tls {
+        assert!(!links(&own, name), "netpolicy links {name}");
+    }
+    let net = tree("netpolicy-net");
+    assert!(
+        links(&net, "rustls") && links(&net, "netpolicy-policy"),
+        "{net}"
+    );
+    for name in [
+        "netpolicy-user",
+        "aya",
+        "rusqlite",
+        "axum",
+        "tokio",
+        "openssl-sys",
+    ] {
+        assert!(!links(&net, name), "netpolicy-net links {name}");
+    }
+}
