@@ -116,7 +116,7 @@ pub(super) async fn run(command: FeedCommand, cx: &mut Context<'_>) -> anyhow::R
         }
         FeedCommand::Refresh { name } => return refresh(&name, cx).await,
         FeedCommand::Test(_) | FeedCommand::Run(_) => {
-            return Err(Failure::new(format!("{NET} does this")).into());
+            return Err(not_here().into());
         }
     }
     Ok(Exit::Done)
@@ -164,6 +164,11 @@ fn find(name: &str, feeds: Vec<FeedView>) -> Result<FeedView, Failure> {
         ))
         .hint("`netpolicy feed list` shows what there is")
     })
+}
+
+/// What the other program does is not done here.
+pub(super) fn not_here() -> Failure {
+    Failure::new(format!("{NET} does this"))
 }
 
 /// Becomes the other program, with the same arguments; returns if it cannot.
