@@ -79,6 +79,8 @@ pub struct Config {
     /// How often the agent compares the kernel with the desired state; at least a second.
     #[serde(serialize_with = "effective::interval")]
     pub verify_interval: Duration,
+    /// Where commands look up `country:XX` and `as:NUMBER`. The agent does not read it.
+    pub geo_databases: Vec<PathBuf>,
 }
 
 /// The hook of an interface that runs the program.
@@ -175,6 +177,7 @@ impl Default for Config {
             limits: Limits::default(),
             bans: BansConfig::default(),
             verify_interval: DEFAULT_VERIFY_INTERVAL,
+            geo_databases: Vec::new(),
         }
     }
 }
@@ -370,6 +373,9 @@ impl Config {
             let place = at(offset..offset);
             problems.push(ConfigProblem { place, message });
         }
+        if let Some(databases) = file.geo_databases {
+            self.geo_databases = databases;
+        }
         let limits = file.limits.unwrap_or_default();
         for (field, value) in [
             (&mut self.limits.policies, limits.policies),
@@ -415,6 +421,7 @@ struct File {
     engine: Option<EngineChoice>,
     events_per_second: Option<u32>,
     verify_interval: Option<Spanned<String>>,
+    geo_databases: Option<Vec<PathBuf>>,
     limits: Option<FileLimits>,
     bans: Option<FileBans>,
 }

@@ -11,6 +11,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use netpolicy_formats::{Filter, Format};
 use netpolicy_user::model::{ChangeContext, Limits, SourceText, file};
 use netpolicy_user::sql::{Dialect, SqlError, Statements, decode};
 
@@ -30,11 +31,13 @@ pub enum Target {
     Sql,
     /// The policy file.
     PolicyFile,
+    /// Address lists in the formats of other programs.
+    Formats,
 }
 
 impl Target {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Sql, Self::PolicyFile];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sql, Self::PolicyFile, Self::Formats];
 
     /// As commands and directories name it.
     #[must_use]
@@ -42,6 +45,7 @@ impl Target {
         match self {
             Self::Sql => "sql",
             Self::PolicyFile => "policy-file",
+            Self::Formats => "formats",
         }
     }
 
@@ -50,6 +54,7 @@ impl Target {
         match self {
             Self::Sql => read_sql(input),
             Self::PolicyFile => Ok(read_policy_file(input)),
+            Self::Formats => read_formats(input),
         }
     }
 }
@@ -218,6 +223,55 @@ fn read_policy_file(input: &[u8]) -> u64 {
     answer.finish()
 }
 
+/// Reads the input as what it seems to be, and as another format by its length.
+fn read_formats(input: &[u8]) -> Result<u64, String> {
+    let mut answer = DefaultHasher::new();
+    match netpolicy_formats::detect(input) {
+        Ok(format) => format.hash(&mut answer),
+        Err(why) => shape(&why.to_string()).hash(&mut answer),
+    }
+    let other = Format::ALL[input.len() % Format::ALL.len()];
+    let some = Filter {
+        country: vec!["DE".to_owned(), "GB".to_owned()],
+        asn: vec![64500],
+        ..Filter::default()
+    };
+    for (format, filter) in [
+        (None, Filter::default()),
+        (None, some),
+        (Some(other), Filter::default()),
+    ] {
+        match netpolicy_formats::read(format, input, &filter) {
+            Ok(reading) => {
+                (reading.entries.len().min(9), reading.skipped.total.min(3)).hash(&mut answer);
+                let written = netpolicy_formats::write::list_file(&reading);
+                let again = netpolicy_formats::read(
+                    Some(Format::Plain),
+                    written.as_bytes(),
+                    &Filter::default(),
+                );
+                let nets = |reading: &netpolicy_formats::Reading| {
+                    let entries = reading.entries.iter();
+                    entries.map(|entry| entry.net).collect::<Vec<_>>()
+                };
+                match again {
+                    Ok(again) if nets(&again) == nets(&reading) => {}
+                    _ if reading.entries.is_empty() => {}
+                    other => return Err(format!("it does not read back: {written}: {other:?}")),
+                }
+            }
+            Err(errors) => errors
+                .iter()
+                .take(3)
+                .for_each(|error| shape(&error.to_string()).hash(&mut answer)),
+        }
+    }
+    if let Err(errors) = netpolicy_formats::hba::read(input) {
+        errors.len().min(3).hash(&mut answer);
+    }
+    Ok(answer.finish())
+}
+
 /// An error without what it repeats of the text.
 fn shape(message: &str) -> String {
     let outside = message.split('\'').step_by(2);
@@ -229,7 +283,7 @@ fn shape(message: &str) -> String {
 
 /// One or more changes to a kept input.
 fn mutated(kept: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    const WORDS: [&str; 30] = [
+    const WORDS: [&str; 42] = [
         "'",
         "\"",
         "''",
@@ -260,6 +314,18 @@ fn mutated(kept: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
         "[[policy]]",
         "allow = [",
         "\"\"\"",
+        "add s 10.0.0.1\n",
+        " nomatch",
+        "elements = { ",
+        "{\"prefix\":{\"addr\":\"10.0.0.0\",\"len\":8}}",
+        "-A INPUT -s ",
+        " -j DROP\n",
+        "<entry>",
+        "\"cidr\":\"::/0\"",
+        "1.0.0.0,1.0.0.9,DE\n",
+        "'10.0.0.1', ",
+        "10.0.0.9-10.0.0.1",
+        "host all all all reject\n",
     ];
     let mut input = random.of(kept).clone();
     for _ in 0..=random.below(4) {

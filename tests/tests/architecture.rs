@@ -52,9 +52,19 @@ const PURE: [&str; 26] = [
 const USER: [&str; 2] = ["netpolicy-user/src", "netpolicy-user/policy/src"];
 
 /// Crates as pure as `model` and `compiler` are.
-const PURE_CRATES: [&str; 2] = ["netpolicy-common/flat", "netpolicy-common/prefixes"];
+const PURE_CRATES: [&str; 3] = [
+    "netpolicy-common/flat",
+    "netpolicy-common/prefixes",
+    "netpolicy-user/formats",
+];
 
-const BANS: [Ban; 22] = [
+const BANS: [Ban; 23] = [
+    Ban {
+        // What other programs and the internet wrote is read with the caller's rights.
+        part: "",
+        paths: &["netpolicy_formats"],
+        but: &["cli"],
+    },
     Ban {
         part: "agent",
         paths: &["axum", "hyper", "hyper_util", "tower", "utoipa_axum"],

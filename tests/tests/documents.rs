@@ -22,12 +22,13 @@ use netpolicy_user::sql::{Dialect, Statements};
 const README_LINES: usize = 150;
 
 /// Directories in which a document may name a file without the way to them.
-const ROOTS: [&str; 8] = [
+const ROOTS: [&str; 9] = [
     "",
     "tests/tests",
     "tests/src",
     "netpolicy-user/src",
     "netpolicy-user/policy/src",
+    "netpolicy-user/formats/src",
     "netpolicy-ebpf/src",
     "netpolicy-common/src",
     "xtask/src",

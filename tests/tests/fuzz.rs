@@ -18,3 +18,8 @@ fn sql_survives_mutations() {
 fn the_policy_file_survives_mutations() {
     run(Target::PolicyFile);
 }
+
+#[test]
+fn lists_in_other_formats_survive_mutations() {
+    run(Target::Formats);
+}

@@ -17,7 +17,7 @@ const NO_LISTS: [(&str, &str); 5] = [
     ),
     (
         "list.json",
-        "{\"prefixes\": [\n  {\"ipv4Prefix\": \"10.66.0.0/16\"},\n  {\"ipv6Prefix\": \"fd00::/8\"}\n]}\n",
+        "{\"addresses\": [\n  {\"net\": \"10.66.0.0/16\"},\n  {\"net\": \"fd00::/8\"}\n]}\n",
     ),
     ("list.csv", "first;last\n"),
 ];

@@ -48,6 +48,12 @@ impl From<Problem> for Error {
     }
 }
 
+impl From<Unrecognised> for Error {
+    fn from(why: Unrecognised) -> Self {
+        Problem::Unrecognised(why).into()
+    }
+}
+
 /// What a file is that is in no known format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unrecognised {

@@ -9,7 +9,7 @@ use netpolicy_policy::model::error::Excerpt;
 use crate::collect::Collector;
 use crate::error::Problem;
 use crate::subtract::without;
-use crate::text::{lines, place};
+use crate::text::{lines, place, require_last_line};
 use crate::{Entry, Format, Place, Span};
 
 /// The set that is being read.
@@ -132,10 +132,7 @@ impl<'l> Options<'l> {
 
 /// Reads the output of `ipset save`.
 pub(crate) fn read_save(text: &str, into: &mut Collector<'_>) {
-    if !text.is_empty() && !text.ends_with('\n') {
-        let missing = "the end of the last line".to_owned();
-        into.error(None, Problem::Truncated { missing });
-    }
+    require_last_line(text, into);
     let mut set = Set::default();
     for (number, line) in lines(text) {
         let mut words = line.trim().splitn(4, ' ');
@@ -174,6 +171,7 @@ pub(crate) fn read_save(text: &str, into: &mut Collector<'_>) {
 /// Reads the output of `ipset list`.
 pub(crate) fn read_list(text: &str, into: &mut Collector<'_>) {
     const EXPECTED: &str = "Name:, Type:, Header: and so on, then Members: and an element a line";
+    require_last_line(text, into);
     let mut set = Set::default();
     let (mut name, mut expected, mut found) = (String::new(), None::<usize>, 0);
     let mut in_members = false;

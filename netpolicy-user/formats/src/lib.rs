@@ -39,6 +39,7 @@ pub use entry::{Entry, Place, Reading, Skipped, Span};
 pub use error::{Error, Problem, Unrecognised};
 pub use filter::{Filter, Options};
 pub use format::{Format, Selector, UnknownFormat};
+pub use plain::is_plain_list;
 
 use collect::Collector;
 

@@ -6,7 +6,20 @@ use netpolicy_policy::model::address::{self, Written};
 use crate::Span;
 use crate::collect::Collector;
 use crate::error::Problem;
-use crate::text::{lines, place};
+use crate::text::{decode, lines, place};
+
+/// Whether a file is a plain list without further columns: netpolicy's own list file, with
+/// whatever errors.
+#[must_use]
+pub fn is_plain_list(bytes: &[u8]) -> bool {
+    let Ok(text) = decode(bytes) else {
+        return false;
+    };
+    text.lines().all(|line| {
+        let end = line.find(['#', ';']).unwrap_or(line.len());
+        columns(&line[..end]).is_none()
+    })
+}
 
 /// Reads a plain list.
 pub(crate) fn read(text: &str, into: &mut Collector<'_>) {

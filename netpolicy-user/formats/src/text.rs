@@ -1,7 +1,8 @@
 //! Bytes to text, and offsets to places.
 
 use crate::Place;
-use crate::error::Unrecognised;
+use crate::collect::Collector;
+use crate::error::{Problem, Unrecognised};
 
 /// What compressed files begin with, which program made them, and which one undoes it.
 const COMPRESSED: [(&[u8], &str, &str); 5] = [
@@ -128,5 +129,14 @@ pub(crate) fn place(number: u32, line: &str, part: &str) -> Place {
     Place {
         line: number,
         column: column(line, part),
+    }
+}
+
+/// What programs print ends with a line's end: without one, the last line may be cut off
+/// within an address, which is then another one.
+pub(crate) fn require_last_line(text: &str, into: &mut Collector<'_>) {
+    if !text.is_empty() && !text.ends_with('\n') {
+        let missing = "the end of the last line".to_owned();
+        into.error(None, Problem::Truncated { missing });
     }
 }

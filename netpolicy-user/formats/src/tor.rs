@@ -5,10 +5,11 @@ use netpolicy_policy::model::error::Excerpt;
 use crate::Format;
 use crate::collect::Collector;
 use crate::error::Problem;
-use crate::text::{lines, place};
+use crate::text::{lines, place, require_last_line};
 
 /// Reads exit addresses.
 pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
+    require_last_line(text, into);
     let mut relay = "";
     for (number, line) in lines(text) {
         let mut words = line.split_whitespace();

@@ -133,6 +133,7 @@ fn applicable(running: &Config, wanted: &Config) -> Config {
         limits: wanted.limits,
         bans: wanted.bans,
         verify_interval: wanted.verify_interval,
+        geo_databases: wanted.geo_databases,
         ..running.clone()
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
 use super::input::{Input, ListFileOptions};
+use super::list_file::Tolerance;
 use super::safety::Safety;
 use super::submit::submit;
 use crate::model::change::{Change, SourceText};
@@ -28,7 +29,9 @@ pub(super) struct ApplyArgs {
 }
 
 pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let (file, lists) = read_policy_file(&args.file)?;
+    let mut input = Input::with_databases(&args.list_options.geo, &cx.config);
+    let tolerance = args.list_options.tolerance();
+    let (file, lists) = read_policy_file(&args.file, tolerance, &mut input)?;
     let change = Change::Apply {
         file,
         lists,
@@ -40,18 +43,21 @@ pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result
 }
 
 /// A policy file and the list files that it names, relative to its own directory.
-pub(super) fn read_policy_file(path: &Path) -> Result<(SourceText, Vec<SourceText>), Failure> {
-    let mut input = Input::default();
-    let file = input.read(path);
+pub(super) fn read_policy_file(
+    path: &Path,
+    tolerance: Tolerance,
+    input: &mut Input,
+) -> Result<(SourceText, Vec<SourceText>), Failure> {
+    let mut file = input.read(path);
     // Which lists it names is known only from its text.
     input.check()?;
     let names = file::referenced_lists(&file).map_err(|e| model_failure(&e))?;
+    let mut lists = input.resolve_regions(&mut file);
     let directory = path.parent().unwrap_or(Path::new(""));
-    let lists = names.into_iter().map(|name| {
+    for name in names {
         let place = directory.join(&name);
-        input.read_as(name, &place)
-    });
-    let lists = lists.collect();
+        lists.push(input.list_file(name, &place, tolerance));
+    }
     input.check()?;
     Ok((file, lists))
 }

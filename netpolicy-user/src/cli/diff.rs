@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::apply::read_policy_file;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::input::Input;
+use super::list_file::Tolerance;
 use crate::api::{DiffAnswer, PageQuery};
 use crate::model::change::Change;
 use crate::output::DiffView;
@@ -23,6 +25,9 @@ pub(super) struct DiffArgs {
     /// Leave out bad lines of list files
     #[arg(long, requires = "file")]
     skip_invalid: bool,
+    /// Database for country:XX and as:NUMBER in the policy file; may be repeated
+    #[arg(long, value_name = "FILE", requires = "file")]
+    geo: Vec<PathBuf>,
     /// Exit with 1 when they differ, with 0 when not
     #[arg(long)]
     exit_code: bool,
@@ -31,7 +36,7 @@ pub(super) struct DiffArgs {
 pub(super) async fn run(args: DiffArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let exit_code = args.exit_code;
     let view = match args.file {
-        Some(path) => with_file(&path, args.skip_invalid, cx).await?,
+        Some(path) => with_file(&path, args.skip_invalid, &args.geo, cx).await?,
         None => of_revisions(args.from, args.to, cx).await?,
     };
     cx.print(&view)?;
@@ -72,9 +77,15 @@ async fn before_newest(cx: &Context<'_>) -> anyhow::Result<u64> {
 async fn with_file(
     path: &std::path::Path,
     skip_invalid: bool,
+    geo: &[PathBuf],
     cx: &Context<'_>,
 ) -> anyhow::Result<DiffView> {
-    let (file, lists) = read_policy_file(path)?;
+    let mut input = Input::with_databases(geo, &cx.config);
+    let tolerance = Tolerance {
+        skip_invalid,
+        allow_empty: false,
+    };
+    let (file, lists) = read_policy_file(path, tolerance, &mut input)?;
     let name = file.name.clone();
     let change = Change::Apply {
         file,

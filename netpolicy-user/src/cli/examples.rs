@@ -14,7 +14,7 @@ const HEADING: &str = "Examples:";
 
 /// Each command, by its words after `netpolicy`, and two command lines: those that no
 /// other table has.
-static EXAMPLES: [(&str, [&str; 2]); 17] = [
+static EXAMPLES: [(&str, [&str; 2]); 18] = [
     (
         "",
         [
@@ -27,6 +27,13 @@ static EXAMPLES: [(&str, [&str; 2]); 17] = [
         [
             "netpolicy apply -f policy.toml --dry-run",
             "netpolicy apply -f policy.toml --if-revision 41 --confirm-within 60s",
+        ],
+    ),
+    (
+        "import",
+        [
+            "netpolicy import drop_v4.json --list bad-hosts --apply",
+            "netpolicy import GeoLite2-Country.mmdb --country DE > germany.txt",
         ],
     ),
     (

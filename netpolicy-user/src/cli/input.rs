@@ -5,15 +5,19 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
+use super::geo::{Geo, Region, databases};
+use super::list_file::{Tolerance, list_text};
+use crate::config::Config;
 use crate::model::change::{ListInput, SourceText};
 use crate::model::counted;
+use crate::output::one_line;
 
 /// Most bytes of one file. The largest lists allowed have a few MiB.
 const FILE_MAX: u64 = 256 * 1024 * 1024;
 const FILE_MAX_TEXT: &str = "256 MiB";
 
 /// What list files may hold that is otherwise refused.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ListFileOptions {
     /// Leave out bad lines of list files, with a warning
     #[arg(long)]
@@ -21,6 +25,20 @@ pub(super) struct ListFileOptions {
     /// Accept a list file without any address as an empty list
     #[arg(long)]
     pub(super) allow_empty: bool,
+    /// Database for country:XX and as:NUMBER, MaxMind's (.mmdb) or CSV; may be repeated
+    /// [default: geo_databases of the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(super) geo: Vec<PathBuf>,
+}
+
+impl ListFileOptions {
+    /// As list files are read.
+    pub(super) fn tolerance(&self) -> Tolerance {
+        Tolerance {
+            skip_invalid: self.skip_invalid,
+            allow_empty: self.allow_empty,
+        }
+    }
 }
 
 /// Reads files, and remembers all that is wrong with them.
@@ -28,9 +46,20 @@ pub(super) struct ListFileOptions {
 pub(super) struct Input {
     stdin_was_read: bool,
     errors: Vec<String>,
+    /// What the user should know of list files.
+    notes: Vec<String>,
+    geo: Geo,
 }
 
 impl Input {
+    /// With databases of countries and autonomous systems: those named, else those configured.
+    pub(super) fn with_databases(named: &[PathBuf], config: &Config) -> Self {
+        Self {
+            geo: Geo::new(databases(named, &config.geo_databases)),
+            ..Self::default()
+        }
+    }
+
     /// The text of a file, named as the user named it; `-` is standard input. An
     /// unreadable one is remembered, see [`Input::check`].
     pub(super) fn read(&mut self, path: &Path) -> SourceText {
@@ -40,19 +69,66 @@ impl Input {
 
     /// The same, under another name.
     pub(super) fn read_as(&mut self, name: String, path: &Path) -> SourceText {
-        let text = if path == Path::new("-") {
-            self.read_stdin()
-        } else {
-            read_file(path)
-        };
-        match text {
+        let shown = shown_name(path);
+        let bytes = self.read_bytes(path);
+        match bytes.and_then(|bytes| text_of(&shown, bytes)) {
             Ok(text) => SourceText { name, text },
             Err(why) => {
                 self.errors.push(why);
-                SourceText {
-                    name,
-                    text: String::new(),
-                }
+                let text = String::new();
+                SourceText { name, text }
+            }
+        }
+    }
+
+    /// The bytes of a file, and its name for messages.
+    pub(super) fn bytes(&mut self, path: &Path) -> (String, Vec<u8>) {
+        let bytes = self.read_bytes(path).unwrap_or_else(|why| {
+            self.errors.push(why);
+            Vec::new()
+        });
+        (shown_name(path), bytes)
+    }
+
+    /// A list file, which may be in another program's format, under the name by which it is
+    /// referred to.
+    pub(super) fn list_file(
+        &mut self,
+        name: String,
+        path: &Path,
+        tolerance: Tolerance,
+    ) -> SourceText {
+        let shown = shown_name(path);
+        let bytes = self.read_bytes(path).map_err(|why| vec![why]);
+        match bytes.and_then(|bytes| list_text(&shown, bytes, tolerance)) {
+            Ok(list) => {
+                self.notes.extend(list.notes);
+                let text = list.text;
+                SourceText { name, text }
+            }
+            Err(why) => {
+                self.errors.extend(why);
+                let text = String::new();
+                SourceText { name, text }
+            }
+        }
+    }
+
+    /// Resolves `country:XX` and `as:NUMBER` in a policy file; the lists that it then names.
+    pub(super) fn resolve_regions(&mut self, file: &mut SourceText) -> Vec<SourceText> {
+        let resolved = self.geo.resolve_file(file);
+        self.noted(resolved).unwrap_or_default()
+    }
+
+    fn noted<T>(&mut self, found: Result<(T, Vec<String>), Vec<String>>) -> Option<T> {
+        match found {
+            Ok((found, notes)) => {
+                self.notes.extend(notes);
+                Some(found)
+            }
+            Err(errors) => {
+                self.errors.extend(errors);
+                None
             }
         }
     }
@@ -62,20 +138,42 @@ impl Input {
         &mut self,
         items: Vec<String>,
         files: &[PathBuf],
-        options: ListFileOptions,
+        options: &ListFileOptions,
     ) -> ListInput {
+        let (mut plain, mut texts) = (Vec::new(), Vec::new());
+        for item in items {
+            let item = item.trim();
+            match Region::read(item) {
+                None => plain.push(item.to_owned()),
+                Some(Ok(region)) => {
+                    let list = self.geo.list(&region);
+                    texts.extend(self.noted(list));
+                }
+                Some(Err(error)) => self.errors.push(error),
+            }
+        }
+        for path in files {
+            let name = path.display().to_string();
+            texts.push(self.list_file(name, path, options.tolerance()));
+        }
         ListInput {
-            items: items.into_iter().map(|i| i.trim().to_owned()).collect(),
-            files: files.iter().map(|f| self.read(f)).collect(),
+            items: plain,
+            files: texts,
             skip_invalid: options.skip_invalid,
             allow_empty: options.allow_empty,
             ready: None,
         }
     }
 
-    /// Whether all files so far could be read.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    /// Whether all files so far could be read. If so, says on standard error what the user
+    /// should know of them.
+    pub(super) fn check(&mut self) -> Result<(), Failure> {
         if self.errors.is_empty() {
+            let mut err = io::stderr().lock();
+            for note in self.notes.drain(..) {
+                // Notes must not keep the change from being made.
+                let _ = writeln!(err, "note: {}", one_line(&note));
+            }
             return Ok(());
         }
         Err(Failure {
@@ -85,7 +183,14 @@ impl Input {
         })
     }
 
-    fn read_stdin(&mut self) -> Result<String, String> {
+    fn read_bytes(&mut self, path: &Path) -> Result<Vec<u8>, String> {
+        match path == Path::new("-") {
+            true => self.read_stdin(),
+            false => bytes_of(path),
+        }
+    }
+
+    fn read_stdin(&mut self) -> Result<Vec<u8>, String> {
         if std::mem::replace(&mut self.stdin_was_read, true) {
             return Err("standard input (-) can be read only once: it was named twice".into());
         }
@@ -97,11 +202,19 @@ impl Input {
                 "reading from the terminal; Ctrl-D ends the text"
             );
         }
-        read_text("standard input", stdin.lock())
+        read_all("standard input", stdin.lock())
     }
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
+fn shown_name(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
+/// The bytes of a file, which has a size within bounds.
+pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
     let name = path.display();
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => format!("{name}: there is no such file"),
@@ -116,11 +229,11 @@ fn read_file(path: &Path) -> Result<String, String> {
     if metadata.len() > FILE_MAX {
         return Err(too_long(&name.to_string(), Some(metadata.len())));
     }
-    read_text(&name.to_string(), file)
+    read_all(&name.to_string(), file)
 }
 
 /// Reads it all, but not more than is allowed: pipes and devices have no length beforehand.
-fn read_text(name: &str, from: impl Read) -> Result<String, String> {
+fn read_all(name: &str, from: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     from.take(FILE_MAX + 1)
         .read_to_end(&mut bytes)
@@ -128,6 +241,11 @@ fn read_text(name: &str, from: impl Read) -> Result<String, String> {
     if bytes.len() as u64 > FILE_MAX {
         return Err(too_long(name, None));
     }
+    Ok(bytes)
+}
+
+/// The text of a file.
+pub(super) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|e| {
         let offset = e.utf8_error().valid_up_to();
         let (good, bad) = e.as_bytes().split_at(offset);
@@ -206,7 +324,7 @@ mod tests {
 
     #[test]
     fn stream_over_the_limit_is_refused() {
-        let error = read_text("pipe", io::repeat(b'1')).unwrap_err();
+        let error = read_all("pipe", io::repeat(b'1')).unwrap_err();
         assert_eq!(error, "pipe: is too long: at most 256 MiB were expected");
     }
 
@@ -217,7 +335,7 @@ mod tests {
         let list = input.list(
             vec![" 10.0.0.1 ".into()],
             &files,
-            ListFileOptions::default(),
+            &ListFileOptions::default(),
         );
         assert_eq!(list.items, ["10.0.0.1"]);
         assert_eq!(

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use super::apply::read_policy_file;
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
+use super::input::Input;
+use super::list_file::Tolerance;
 use crate::local;
 use crate::model::error::closest;
 use crate::model::lint::{Finding, is_at_fault, lint_on};
@@ -21,12 +23,15 @@ pub(super) struct LintArgs {
     /// Leave out bad lines of list files
     #[arg(long, requires = "file")]
     skip_invalid: bool,
+    /// Database for country:XX and as:NUMBER in the policy file; may be repeated
+    #[arg(long, value_name = "FILE", requires = "file")]
+    geo: Vec<PathBuf>,
 }
 
 /// Exit code 1 if there is an error or a warning among the findings.
 pub(super) async fn run(args: &LintArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     let (names, mut findings) = match &args.file {
-        Some(path) => of_file(path, args.skip_invalid, cx)?,
+        Some(path) => of_file(path, args.skip_invalid, &args.geo, cx)?,
         None => {
             let policies = cx.client.policies().await?;
             let names = policies.into_iter().map(|policy| policy.name).collect();
@@ -50,9 +55,15 @@ pub(super) async fn run(args: &LintArgs, cx: &mut Context<'_>) -> anyhow::Result
 fn of_file(
     path: &Path,
     skip_invalid: bool,
+    geo: &[PathBuf],
     cx: &Context<'_>,
 ) -> anyhow::Result<(Vec<String>, Vec<Finding>)> {
-    let (file, lists) = read_policy_file(path)?;
+    let mut input = Input::with_databases(geo, &cx.config);
+    let tolerance = Tolerance {
+        skip_invalid,
+        allow_empty: false,
+    };
+    let (file, lists) = read_policy_file(path, tolerance, &mut input)?;
     let now = ChangeContext {
         now: cx.options.now,
         actor: "",

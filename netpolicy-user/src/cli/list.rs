@@ -138,19 +138,19 @@ pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::R
         ListCommand::Show { name, filter } => return show(&name, &filter, cx).await,
         ListCommand::Create(args) => {
             let safety = args.safety.clone();
-            (create(*args)?, safety)
+            (create(*args, cx)?, safety)
         }
         ListCommand::Alter(args) => {
             let safety = args.safety.clone();
-            (alter(*args)?, safety)
+            (alter(*args, cx)?, safety)
         }
         ListCommand::Add(args) => {
             let safety = args.safety.clone();
-            (edit(args, true)?, safety)
+            (edit(args, true, cx)?, safety)
         }
         ListCommand::Remove(args) => {
             let safety = args.safety.clone();
-            (edit(args, false)?, safety)
+            (edit(args, false, cx)?, safety)
         }
         ListCommand::Rename { name, to, safety } => (Change::RenameList { name, to }, safety),
         ListCommand::Owner { name, to, safety } => {
@@ -189,9 +189,10 @@ async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::
     Ok(Exit::Done)
 }
 
-fn create(args: CreateListArgs) -> anyhow::Result<Change> {
-    let mut input = Input::default();
-    let entries = input.list(args.entries, &args.file, args.list_options);
+fn create(args: CreateListArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
+    let options = args.list_options;
+    let mut input = Input::with_databases(&options.geo, &cx.config);
+    let entries = input.list(args.entries, &args.file, &options);
     input.check()?;
     Ok(Change::CreateList {
         name: args.name,
@@ -202,16 +203,16 @@ fn create(args: CreateListArgs) -> anyhow::Result<Change> {
     })
 }
 
-fn alter(args: AlterListArgs) -> anyhow::Result<Change> {
+fn alter(args: AlterListArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     let (s, options) = (args.set, args.list_options);
-    let mut input = Input::default();
+    let mut input = Input::with_databases(&options.geo, &cx.config);
     let entries = if s.clear {
         ListEdit::Any
     } else if s.set.is_empty() && s.set_file.is_empty() {
         ListEdit::Keep
     } else {
         ListEdit::Set {
-            list: input.list(s.set, &s.set_file, options),
+            list: input.list(s.set, &s.set_file, &options),
         }
     };
     input.check()?;
@@ -223,9 +224,10 @@ fn alter(args: AlterListArgs) -> anyhow::Result<Change> {
     })
 }
 
-fn edit(args: EntriesArgs, is_add: bool) -> anyhow::Result<Change> {
-    let mut input = Input::default();
-    let entries = input.list(args.entries, &args.file, args.list_options);
+fn edit(args: EntriesArgs, is_add: bool, cx: &Context<'_>) -> anyhow::Result<Change> {
+    let options = args.list_options;
+    let mut input = Input::with_databases(&options.geo, &cx.config);
+    let entries = input.list(args.entries, &args.file, &options);
     input.check()?;
     let (add, remove) = match is_add {
         true => (entries, Default::default()),

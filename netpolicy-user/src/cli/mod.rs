@@ -25,12 +25,15 @@ mod explain;
 mod export;
 mod failure;
 mod feed;
+mod geo;
 mod grant;
 mod history;
 mod host;
+mod import;
 mod input;
 mod lint;
 mod list;
+mod list_file;
 mod listing;
 mod monitor;
 mod policy;
@@ -147,6 +150,8 @@ enum ClientCommand {
     Unbind(bind::BindArgs),
     /// Apply a policy file as the whole desired state
     Apply(apply::ApplyArgs),
+    /// Read another program's address list, and print or apply it
+    Import(Box<import::ImportArgs>),
     /// Print the whole state as a policy file
     Export(export::ExportArgs),
     /// Run SQL: a file, statements, or an interactive prompt
@@ -296,7 +301,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let out = BufWriter::new(io::stdout());
     let mut out: Box<dyn Write> = match command {
         // A file of policies keeps what it holds; a terminal is not a file.
-        ClientCommand::Export(_) if !terminals.stdout => Box::new(out),
+        ClientCommand::Export(_) | ClientCommand::Import(_) if !terminals.stdout => Box::new(out),
         _ => Box::new(Escaped::new(out, format, wants_colour(terminals.stdout))),
     };
     let mut err = Escaped::new(io::stderr(), Format::Table, false);
@@ -333,6 +338,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Bind(args) => bind::bind(args, cx).await,
         ClientCommand::Unbind(args) => bind::unbind(args, cx).await,
         ClientCommand::Apply(args) => apply::run(args, cx).await,
+        ClientCommand::Import(args) => import::run(*args, cx).await,
         ClientCommand::Export(args) => export::run(&args, cx).await,
         ClientCommand::Sql(args) => sql::run(args, cx).await,
         ClientCommand::Confirm => history::confirm(cx).await,

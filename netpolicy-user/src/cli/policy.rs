@@ -204,11 +204,11 @@ pub(super) async fn run(command: PolicyCommand, cx: &mut Context<'_>) -> anyhow:
         PolicyCommand::Lint(args) => return lint::run(&args, cx).await,
         PolicyCommand::Create(args) => {
             let safety = args.safety.clone();
-            (create(*args)?, safety)
+            (create(*args, cx)?, safety)
         }
         PolicyCommand::Alter(args) => {
             let safety = args.safety.clone();
-            (alter(*args)?, safety)
+            (alter(*args, cx)?, safety)
         }
         PolicyCommand::Rename { name, to, safety } => (Change::RenamePolicy { name, to }, safety),
         PolicyCommand::Owner { name, to, safety } => {
@@ -259,11 +259,12 @@ async fn show(name: &str, filter: &RuleFilter, cx: &mut Context<'_>) -> anyhow::
     Ok(Exit::Done)
 }
 
-fn create(a: CreateArgs) -> anyhow::Result<Change> {
-    let mut input = Input::default();
+fn create(a: CreateArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
+    let options = a.list_options;
+    let mut input = Input::with_databases(&options.geo, &cx.config);
     let has_allow = a.only || !a.allow.is_empty() || !a.allow_file.is_empty();
-    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, a.list_options));
-    let block = input.list(a.block, &a.block_file, a.list_options);
+    let allow = has_allow.then(|| input.list(a.allow, &a.allow_file, &options));
+    let block = input.list(a.block, &a.block_file, &options);
     input.check()?;
     Ok(Change::CreatePolicy {
         name: a.name,
@@ -278,11 +279,11 @@ fn create(a: CreateArgs) -> anyhow::Result<Change> {
     })
 }
 
-fn alter(args: AlterPolicyArgs) -> anyhow::Result<Change> {
+fn alter(args: AlterPolicyArgs, cx: &Context<'_>) -> anyhow::Result<Change> {
     let (s, list_options) = (args.set, args.list_options);
-    let mut input = Input::default();
+    let mut input = Input::with_databases(&list_options.geo, &cx.config);
     let mut edit = |any, set: Given, add: Given, remove: Given| {
-        let mut list = |given: Given| input.list(given.0, &given.1, list_options);
+        let mut list = |given: Given| input.list(given.0, &given.1, &list_options);
         if any {
             ListEdit::Any
         } else if set.is_given() {

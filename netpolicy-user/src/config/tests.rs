@@ -42,6 +42,7 @@ xdp_mode = "generic"
 engine = "lpm"
 events_per_second = 7
 verify_interval = "5m"
+geo_databases = ["/a/geo.mmdb"]
 [limits]
 policies = 3
 rules_per_list = 4
@@ -67,6 +68,7 @@ rules_per_list = 4
                 rules_per_list: 4
             },
             verify_interval: Duration::from_secs(300),
+            geo_databases: vec!["/a/geo.mmdb".into()],
         }
     );
 }
@@ -167,7 +169,7 @@ fn all_errors_of_a_file_are_reported_in_its_order() {
             "config.toml:5:21: 'events_per_second' is the integer -1; expected an integer from 0 to 4294967295",
             "config.toml:6:13: 'bpffs_dir' is the integer 7; expected an absolute path, as in \"/run/netpolicy/agent.sock\"",
             "config.toml:7:1: unknown key 'limit'; did you mean 'limits'?",
-            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, verify_interval or limits",
+            "config.toml:8:1: unknown key 'zebra'; expected socket, state_dir, bpffs_dir, interfaces, unfiltered_interfaces, hook, xdp_mode, bpffs, engine, events_per_second, verify_interval, geo_databases or limits",
             "config.toml:10:12: 'policies' is the string \"many\"; expected an integer of at least 1",
             "config.toml:11:1: unknown key 'rules' in [limits]; did you mean 'rules_per_list'?",
             "config.toml:12:2: unknown section 'limts'; did you mean 'limits'?",
@@ -222,6 +224,7 @@ fn default_file_names_every_key_with_its_default() {
         engine,
         events_per_second,
         verify_interval,
+        geo_databases,
         limits,
     } = toml::from_str(DEFAULT_TEXT).unwrap();
     let FileLimits {
@@ -234,8 +237,9 @@ fn default_file_names_every_key_with_its_default() {
         hook.is_some() && xdp_mode.is_none() && bpffs.is_some() && engine.is_some(),
         events_per_second.is_some() && verify_interval.is_some(),
         policies.is_some() && rules_per_list.is_some(),
+        geo_databases.is_some(),
     ];
-    assert_eq!(present, [true; 5]);
+    assert_eq!(present, [true; 6]);
 }
 
 #[test]

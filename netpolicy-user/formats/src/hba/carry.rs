@@ -44,11 +44,22 @@ struct Carry {
     admitted: Vec<IpNet>,
     /// Whether there is an admitting line whose networks are not known.
     is_incomplete: bool,
+    /// Whether a line rejects all that no line before admits.
+    is_closed: bool,
 }
 
 impl Carry {
     fn line(&mut self, line: HbaLine) -> Carried {
         let (mut allow, mut block) = (Vec::new(), Vec::new());
+        if self.is_closed {
+            let outcome = "never reached: a line before rejects all that is left".to_owned();
+            return Carried {
+                line,
+                allow,
+                block,
+                outcome,
+            };
+        }
         let outcome = match &line.admission {
             Admission::Local => "by unix socket, which passes no NIC: nothing to carry".to_owned(),
             Admission::Include => {
@@ -110,7 +121,7 @@ impl Carry {
             );
         }
         let nets = match address {
-            Address::All => everything(),
+            Address::All => Vec::new(),
             Address::Net(net) if is_loopback(*net) => {
                 return "loopback passes no NIC: nothing to carry".to_owned();
             }
@@ -119,15 +130,16 @@ impl Carry {
                 return format!("not carried: its addresses are not known here; {SERVER}");
             }
         };
+        if *address == Address::All {
+            self.is_closed = true;
+            // The allow list says it already.
+            return "rejected: what no line before admits is not on the allow list".to_owned();
+        }
         if self.is_incomplete {
             // An earlier line that is not carried may admit a part of it.
             return format!(
                 "not carried: an earlier line that is not carried may admit a part of it; {SERVER}"
             );
-        }
-        if *address == Address::All {
-            // The allow list says it already.
-            return "what no line before admits: not on the allow list".to_owned();
         }
         for net in &nets {
             block.extend(without(*net, &self.admitted));

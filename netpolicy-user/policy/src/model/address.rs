@@ -14,7 +14,7 @@ use problem::{check_characters, diagnose};
 
 pub use problem::AddressProblem;
 pub(super) use problem::is_typographic_quote;
-pub(super) use strict::strict;
+pub use strict::strict;
 
 /// The longest text that can be a range: two IPv6 addresses and the dash, with some
 /// blanks around it.
@@ -22,7 +22,7 @@ const LONGEST: usize = 100;
 
 /// What a text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub enum Written {
     /// One network.
     Net(WrittenNet),
     /// All addresses from the first to the last.
@@ -31,20 +31,23 @@ pub(super) enum Written {
 
 /// One network as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WrittenNet {
+pub struct WrittenNet {
     /// Masked, mapped addresses as IPv4.
-    pub(super) net: IpNet,
+    pub net: IpNet,
     /// Whether host bits were set.
-    pub(super) masked: bool,
+    pub masked: bool,
     /// Whether it came with a length.
-    pub(super) with_length: bool,
+    pub with_length: bool,
     /// Whether it is known to be written as netpolicy writes it, but perhaps for the
     /// length of a single address.
-    pub(super) strict: bool,
+    pub strict: bool,
 }
 
 /// Reads an address, a CIDR or a range.
-pub(super) fn parse(text: &str) -> Result<Written, AddressProblem> {
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse(text: &str) -> Result<Written, AddressProblem> {
     if let Some(net) = strict(text.as_bytes()) {
         return Ok(Written::Net(net));
     }

@@ -4,7 +4,7 @@
 //! and its place, and [`evaluate`](evaluate()) says what the model means: slow and
 //! obviously right, the oracle that the compiler and the kernel are tested against.
 
-mod address;
+pub mod address;
 mod apply;
 #[cfg(test)]
 pub(crate) mod arbitrary;

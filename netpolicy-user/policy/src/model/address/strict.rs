@@ -7,8 +7,9 @@ use super::{WrittenNet, v4, v6};
 
 /// Reads an address, with or without a length, that is written strictly: IPv4 as four
 /// numbers, IPv6 as RFC 5952 recommends. `None` says nothing.
+#[must_use]
 #[inline]
-pub(in crate::model) fn strict(text: &[u8]) -> Option<WrittenNet> {
+pub fn strict(text: &[u8]) -> Option<WrittenNet> {
     let net = match dotted(text) {
         Some((address, rest)) => v4(address, length::<32>(rest)?),
         None => {

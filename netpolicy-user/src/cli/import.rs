@@ -1,0 +1,326 @@
+//! `netpolicy import`.
+
+use std::path::PathBuf;
+
+use netpolicy_formats::{
+    Filter, Format, Options, Reading, Unrecognised, detect, hba, read_with, write,
+};
+use serde_json::json;
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::input::Input;
+use super::list_file::{empty, of_file, remarks, summary};
+use super::safety::Safety;
+use super::submit::submit;
+use crate::client::ClientError;
+use crate::model::ListKind;
+use crate::model::change::{Change, ListEdit, ListInput, SourceText};
+use crate::output::{Format as Output, write_json};
+
+/// The name of a policy that is made of pg_hba.conf.
+const HBA_POLICY: &str = "pg_hba";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArgs {
+    /// The file; `-` is standard input
+    file: PathBuf,
+    /// Its format, by default told from the content: plain, ipset-save, ipset-list, nft,
+    /// nft-json, iptables-save, firewalld, drop-json, aws, gcp, azure, github, cloudflare,
+    /// crowdsec-json, crowdsec-csv, fail2ban, tor, p2p, geo-csv, mmdb, pg-hba
+    #[arg(long, value_parser = |text: &str| text.parse::<Format>())]
+    format: Option<Format>,
+    #[command(flatten)]
+    into: Into,
+    #[command(flatten)]
+    selection: Selection,
+    /// Leave out bad entries, with a note
+    #[arg(long)]
+    skip_invalid: bool,
+    /// Accept a file without any entry
+    #[arg(long)]
+    allow_empty: bool,
+    /// Make the list, or the policy's side, instead of printing it; what it holds is replaced
+    #[arg(long)]
+    apply: bool,
+    #[command(flatten)]
+    safety: Safety,
+}
+
+/// What is made of the entries; nothing: a list file is printed.
+#[derive(Debug, clap::Args)]
+struct Into {
+    /// A named list, which policies refer to as @NAME
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["policy", "allow", "block"])]
+    list: Option<String>,
+    /// A policy, with --allow or --block
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// The policy allows the entries alone
+    #[arg(long, requires = "policy", conflicts_with = "block")]
+    allow: bool,
+    /// The policy blocks the entries
+    #[arg(long, requires = "policy")]
+    block: bool,
+}
+
+/// Which entries are wanted.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Selection")]
+struct Selection {
+    /// A set of ipset or nftables, a chain of iptables or nftables, a jail of fail2ban; may be
+    /// repeated
+    #[arg(long, value_name = "NAME")]
+    set: Vec<String>,
+    /// A service of a cloud, as in S3 or actions; may be repeated
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// A region of a cloud, as in eu-central-1; may be repeated
+    #[arg(long, value_name = "NAME")]
+    region: Vec<String>,
+    /// A country by two letters, as in DE; may be repeated
+    #[arg(long, value_name = "XX")]
+    country: Vec<String>,
+    /// An autonomous system, as in 64500; may be repeated
+    #[arg(long = "as", value_name = "NUMBER", value_parser = autonomous_system)]
+    asn: Vec<u32>,
+}
+
+fn autonomous_system(text: &str) -> Result<u32, String> {
+    let digits = text.trim_start_matches(['A', 'S', 'a', 's']);
+    let expected = || "expected a number, as in 64500".to_owned();
+    digits.parse().map_err(|_| expected())
+}
+
+impl From<Selection> for Filter {
+    fn from(selection: Selection) -> Self {
+        Self {
+            service: selection.service,
+            region: selection.region,
+            country: selection.country,
+            asn: selection.asn,
+            set: selection.set,
+        }
+    }
+}
+
+/// What becomes of the entries.
+enum Target {
+    ListFile,
+    List(String),
+    Policy(String, ListKind),
+}
+
+impl Into {
+    fn target(self) -> Result<Target, Failure> {
+        match (self.list, self.policy) {
+            (Some(list), _) => Ok(Target::List(list.trim_start_matches('@').to_owned())),
+            (None, None) => Ok(Target::ListFile),
+            (None, Some(policy)) if self.allow => Ok(Target::Policy(policy, ListKind::Allow)),
+            (None, Some(policy)) if self.block => Ok(Target::Policy(policy, ListKind::Block)),
+            (None, Some(_)) => Err(Failure {
+                exit: Exit::Usage,
+                ..Failure::new("--policy needs --allow or --block: what the policy does with them")
+            }),
+        }
+    }
+}
+
+pub(super) async fn run(args: ImportArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let mut input = Input::default();
+    let (name, bytes) = input.bytes(&args.file);
+    input.check()?;
+    let format = match args.format {
+        Some(format) => format,
+        None => detect(&bytes).map_err(|why| unrecognised(&name, &why))?,
+    };
+    if format == Format::PgHba {
+        return policies(&name, &bytes, args, cx);
+    }
+    let target = args.into.target()?;
+    if args.apply && matches!(target, Target::ListFile) {
+        return Err(Failure {
+            exit: Exit::Usage,
+            ..Failure::new("--apply needs --list NAME, or --policy NAME with --allow or --block")
+        }
+        .into());
+    }
+    let options = Options {
+        skip_invalid: args.skip_invalid,
+        ..Options::default()
+    };
+    let filter = Filter::from(args.selection);
+    let reading = read_with(Some(format), &bytes, &filter, options);
+    let reading = reading.map_err(|errors| Failure {
+        errors: of_file(&name, &errors),
+        hint: None,
+        exit: Exit::Failed,
+    })?;
+    if reading.entries.is_empty() && !args.allow_empty {
+        let mut failure = Failure::new(empty(&name, &reading));
+        failure.errors.extend(reading.left_out(&name));
+        return Err(failure.into());
+    }
+    cx.note(&summary(&name, &reading))?;
+    for remark in remarks(&name, &reading) {
+        cx.note(&remark)?;
+    }
+    if args.apply {
+        let change = change(target, &name, &reading, cx).await?;
+        return submit(&change, &args.safety, cx).await;
+    }
+    if cx.options.format == Output::Json {
+        write_json(&as_json(&name, &reading), cx.out)?;
+        return Ok(Exit::Done);
+    }
+    let comment = format!("from {name}");
+    let text = match target {
+        Target::ListFile => write::list_file(&reading),
+        Target::List(list) => write::list_table(&list, &comment, &reading),
+        Target::Policy(policy, kind) => write::policy_table(&policy, &comment, kind, &reading),
+    };
+    cx.out.write_all(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn unrecognised(name: &str, why: &Unrecognised) -> Failure {
+    Failure::new(format!("{name}: {why}"))
+}
+
+/// Prints the policy file that pg_hba.conf makes.
+fn policies(
+    name: &str,
+    bytes: &[u8],
+    args: ImportArgs,
+    cx: &mut Context<'_>,
+) -> anyhow::Result<Exit> {
+    if args.apply || args.into.list.is_some() || args.into.allow || args.into.block {
+        return Err(Failure::new(format!(
+            "{name}: pg_hba.conf makes a policy file of its own, not a list"
+        ))
+        .hint("print it, read it, then apply it: netpolicy import FILE > policy.toml")
+        .into());
+    }
+    let hba = hba::read(bytes).map_err(|errors| Failure {
+        errors: of_file(name, &errors),
+        hint: None,
+        exit: Exit::Failed,
+    })?;
+    let policy = args.into.policy.as_deref().unwrap_or(HBA_POLICY);
+    let text = hba.policy_file(policy, name);
+    if hba.is_incomplete {
+        cx.note(&format!(
+            "{name}: some lines that admit are not carried; the policy is inactive until they are added"
+        ))?;
+    }
+    match cx.options.format {
+        Output::Table => cx.out.write_all(text.as_bytes())?,
+        Output::Json => write_json(&json!({ "policy_file": text }), cx.out)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The change that makes the list, or the policy's side, what was read.
+async fn change(
+    target: Target,
+    file: &str,
+    reading: &Reading,
+    cx: &Context<'_>,
+) -> anyhow::Result<Change> {
+    let entries = ListInput {
+        files: vec![SourceText {
+            name: file.to_owned(),
+            text: write::list_file_by_lines(reading),
+        }],
+        allow_empty: reading.entries.is_empty(),
+        ..ListInput::default()
+    };
+    let comment = Some(format!("from {file}"));
+    Ok(match target {
+        Target::ListFile => anyhow::bail!("a list file is not applied"),
+        Target::List(name) => match exists(cx.client.named_list(&name).await)? {
+            true => Change::AlterList {
+                name,
+                entries: ListEdit::Set { list: entries },
+                comment: None,
+                values: None,
+            },
+            false => Change::CreateList {
+                name,
+                entries,
+                comment,
+                replace: false,
+                network_rule: None,
+            },
+        },
+        Target::Policy(name, kind) => {
+            let is_there = exists(cx.client.policy(&name).await)?;
+            of_policy(name, kind, entries, comment, is_there)
+        }
+    })
+}
+
+fn of_policy(
+    name: String,
+    kind: ListKind,
+    entries: ListInput,
+    comment: Option<String>,
+    is_there: bool,
+) -> Change {
+    if is_there {
+        let set = ListEdit::Set { list: entries };
+        let (allow, block) = match kind {
+            ListKind::Allow => (set, ListEdit::Keep),
+            ListKind::Block => (ListEdit::Keep, set),
+        };
+        return Change::AlterPolicy {
+            name,
+            allow,
+            block,
+            comment: None,
+            compat: Default::default(),
+        };
+    }
+    let (allow, block) = match kind {
+        ListKind::Allow => (Some(entries), ListInput::default()),
+        ListKind::Block => (None, entries),
+    };
+    Change::CreatePolicy {
+        name,
+        allow,
+        block,
+        comment,
+        inactive: false,
+        services: Vec::new(),
+        unbound: false,
+        replace: false,
+        compat: Default::default(),
+    }
+}
+
+fn exists<T>(answer: Result<T, ClientError>) -> Result<bool, ClientError> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(ClientError::Refused { status: 404, .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn as_json(name: &str, reading: &Reading) -> serde_json::Value {
+    let entries = reading.entries.iter().map(|entry| {
+        json!({
+            "address": entry.net.to_string(),
+            "text": entry.text,
+            "comment": entry.comment,
+            "line": (entry.place.line > 0).then_some(entry.place.line),
+            "expires_seconds": entry.expires.map(|left| left.as_secs()),
+        })
+    });
+    json!({
+        "file": name,
+        "format": reading.format.name(),
+        "entries": entries.collect::<Vec<_>>(),
+        "notes": reading.notes,
+        "left_out": reading.left_out(name),
+    })
+}
