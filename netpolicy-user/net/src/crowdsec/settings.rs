@@ -12,6 +12,9 @@ use ureq::http::Uri;
 /// Where the settings are unless another file is named.
 pub(crate) const SETTINGS: &str = "/etc/netpolicy/crowdsec.toml";
 
+/// The key unless the settings or the service name another file.
+const KEY: &str = "/etc/netpolicy/crowdsec.key";
+
 /// The credential by which the service hands over the key.
 const CREDENTIAL: &str = "api-key";
 
@@ -40,13 +43,10 @@ pub(crate) enum SettingsError {
     },
     /// There is no key.
     #[error(
-        "there is no API key: neither `key_file` in {path} nor the service's credential \
-         {CREDENTIAL}\nhint: `cscli bouncers add netpolicy -o raw` makes one"
+        "there is no API key in {KEY}\n\
+         hint: `cscli bouncers add netpolicy -o raw` makes one; `key_file` names another file"
     )]
-    NoKey {
-        /// The settings' file.
-        path: String,
-    },
+    NoKey,
     /// Others may read the key.
     #[error(
         "{path} may be read by other users, mode {mode:o}: expected 600\n\
@@ -151,7 +151,8 @@ impl Settings {
         let (key_file, is_credential) = match (file.key_file, credentials) {
             (Some(file), _) => (file, false),
             (None, Some(credentials)) => (credentials.join(CREDENTIAL), true),
-            (None, None) => return Err(SettingsError::NoKey { path }),
+            (None, None) if Path::new(KEY).exists() => (PathBuf::from(KEY), false),
+            (None, None) => return Err(SettingsError::NoKey),
         };
         Ok(Self {
             url,

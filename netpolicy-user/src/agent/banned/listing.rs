@@ -113,20 +113,17 @@ pub fn page(bans: &SharedBans, query: &BansQuery, clock: &Clock) -> Result<BansP
 
 /// Visits the bans that a filter lets through.
 fn each(table: &BanTable, filter: &Filter, mut visit: impl FnMut(&ScopeBans, IpNet, BanEntry)) {
-    let by = match &filter.by {
-        None => None,
-        Some(by) => match table.texts().find(by) {
-            None => return,
-            by => by,
-        },
-    };
+    let by = filter.by.as_deref().map(|by| table.texts().of_origin(by));
+    if by.as_ref().is_some_and(|by| by.is_empty()) {
+        return;
+    }
     for scope in table
         .scopes()
         .iter()
         .filter(|scope| filter.has_scope(scope))
     {
         let mut see = |(net, entry): (IpNet, BanEntry)| {
-            if by.is_none_or(|by| entry.by == by) {
+            if by.as_ref().is_none_or(|by| by.contains(&entry.by)) {
                 visit(scope, net, entry);
             }
         };
