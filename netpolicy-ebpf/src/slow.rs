@@ -286,7 +286,12 @@ fn beside_bans_in<P: Packet, L: FlatSource>(
     overrides: Overrides,
 ) -> u32 {
     let frame = packet.linear();
-    let (Some(port), Some(lists)) = (L::port(&frame), L::again(&frame)) else {
+    // One after the other: of two bounds that are checked together the verifier does not know
+    // that one implies the other.
+    let Some(port) = L::port(&frame) else {
+        return packet.slow_path();
+    };
+    let Some(lists) = L::again(&frame) else {
         return packet.slow_path();
     };
     let (scope, config) = match govern(generation, port) {

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use netpolicy_common::{HOST_SCOPE, Reason};
+use netpolicy_common::{Action, HOST_SCOPE};
 
 use crate::{
     api::{

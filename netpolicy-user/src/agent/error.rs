@@ -201,8 +201,13 @@ pub enum AgentError {
     #[error("the bypass is revoked, but {0}")]
     BypassLeft(String),
     /// Kernel or store did not take bans.
-    #[error("{0}; nothing was banned or unbanned")]
-    BansNotDone(String),
+    #[error("{why}; nothing was banned or unbanned")]
+    BansNotDone {
+        /// What refused them, and why.
+        why: String,
+        /// Whether disk or memory do not suffice.
+        no_room: bool,
+    },
     /// A fault in netpolicy itself.
     #[error("a fault in netpolicy; the agent's log says more")]
     Internal,
@@ -259,6 +264,7 @@ impl AgentError {
             Self::Prepare { source, .. } | Self::Kernel { source, .. } if source.no_memory => {
                 FailureKind::Exhausted
             }
+            Self::BansNotDone { no_room: true, .. } => FailureKind::Exhausted,
             Self::Commit { source, .. } | Self::Store { source, .. } => match source {
                 StoreError::Full { .. } => FailureKind::Exhausted,
                 StoreError::NoSuchRevision { .. } => FailureKind::Unknown,
@@ -267,7 +273,7 @@ impl AgentError {
             Self::Prepare { .. }
             | Self::Kernel { .. }
             | Self::BypassLeft(_)
-            | Self::BansNotDone(_)
+            | Self::BansNotDone { .. }
             | Self::Unreadable(_)
             | Self::Directory(_)
             | Self::Sockets { .. }
@@ -336,6 +342,7 @@ impl AgentError {
             Self::HeldStore { .. } => ErrorCode::StoreHeld,
             Self::NotHeld | Self::NothingLost => ErrorCode::NothingToDo,
             Self::Sql { .. } => ErrorCode::InvalidSql,
+            Self::BansNotDone { no_room: true, .. } => ErrorCode::NoRoom,
             Self::Prepare { source, .. } | Self::Kernel { source, .. } => match source.no_memory {
                 true => ErrorCode::NoRoom,
                 false => ErrorCode::KernelFailed,
@@ -345,7 +352,10 @@ impl AgentError {
                 StoreError::NoSuchRevision { .. } => ErrorCode::NotFound,
                 _ => ErrorCode::StoreFailed,
             },
-            Self::BypassLeft(_) | Self::Sockets { .. } | Self::Unreadable(_) => {
+            Self::BypassLeft(_)
+            | Self::BansNotDone { .. }
+            | Self::Sockets { .. }
+            | Self::Unreadable(_) => {
                 ErrorCode::KernelFailed
             }
             Self::Directory(_) | Self::Marker { .. } => ErrorCode::StoreFailed,

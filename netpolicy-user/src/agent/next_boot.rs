@@ -153,7 +153,7 @@ fn kept(snapshot: &Snapshot) -> Vec<KeptBan> {
             Some(KeptBan {
                 scope: id(service)?,
                 source: *source,
-                until: until.map(jiff::Timestamp::as_millisecond),
+                until: until.map(Timestamp::as_millisecond),
             })
         }));
         match part.into_iter().last() {

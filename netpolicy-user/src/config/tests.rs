@@ -46,6 +46,9 @@ geo_databases = ["/a/geo.mmdb"]
 [limits]
 policies = 3
 rules_per_list = 4
+
+[bans]
+never = ["192.0.2.0/24", "2001:db8::7"]
 "#,
         &[],
         Overrides::default(),
@@ -67,10 +70,22 @@ rules_per_list = 4
                 policies: 3,
                 rules_per_list: 4
             },
+            bans: BansConfig {
+                never: vec!["192.0.2.0/24".into(), "2001:db8::7".into()],
+            },
             verify_interval: Duration::from_secs(300),
             geo_databases: vec!["/a/geo.mmdb".into()],
         }
     );
+    assert_eq!(config.bans.never_banned().len(), 2);
+}
+
+#[test]
+fn what_is_never_banned_has_to_be_addresses() {
+    let found = problems("[bans]\nnever = [\"10.0.0.1\", \"10.0.0.256\"]\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("config.toml:2:"), "{found:?}");
+    assert!(found[0].contains("10.0.0.256"), "{found:?}");
 }
 
 #[test]
@@ -226,6 +241,7 @@ fn default_file_names_every_key_with_its_default() {
         verify_interval,
         geo_databases,
         limits,
+        bans,
     } = toml::from_str(DEFAULT_TEXT).unwrap();
     let FileLimits {
         policies,
@@ -235,7 +251,7 @@ fn default_file_names_every_key_with_its_default() {
         socket.is_some() && state_dir.is_some() && bpffs_dir.is_some(),
         interfaces.is_some() && unfiltered_interfaces.is_some(),
         hook.is_some() && xdp_mode.is_none() && bpffs.is_some() && engine.is_some(),
-        events_per_second.is_some() && verify_interval.is_some(),
+        events_per_second.is_some() && verify_interval.is_some() && bans.is_some(),
         policies.is_some() && rules_per_list.is_some(),
         geo_databases.is_some(),
     ];

@@ -162,7 +162,9 @@ fn scope_flags_depend_only_on_what_is_enforced() {
 
     let observed = format!("[host]\nmode = \"observe\"\n{service}{host}");
     let expected = [
-        ScopeFlags::OWN_LISTS.with(ScopeFlags::OWN_ONLY),
+        ScopeFlags::OWN_LISTS
+            .with(ScopeFlags::OWN_ONLY)
+            .with(ScopeFlags::BANS_OBSERVED),
         ScopeFlags::HOST_LISTS.with(ScopeFlags::HOST_ONLY),
     ];
     assert_eq!(flags(&observed), expected);

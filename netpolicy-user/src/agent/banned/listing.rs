@@ -28,7 +28,7 @@ struct Filter {
 }
 
 /// Where a ban is in an order: by this number, then by address, then by service.
-pub type Place = (i64, IpNet, Option<Name>);
+pub(in crate::agent) type Place = (i64, IpNet, Option<Name>);
 
 impl Filter {
     fn of(query: &BansQuery) -> Result<Self, AgentError> {
@@ -204,12 +204,12 @@ fn in_order(table: &BanTable, after: Option<&Place>, limit: usize) -> Vec<Place>
 }
 
 /// A ban, where it is in the order of addresses, and when it ends.
-pub type Batched = (Place, Option<Timestamp>);
+pub(in crate::agent) type Batched = (Place, Option<Timestamp>);
 
 /// The first bans by address behind a place, for who goes through all of them without keeping
 /// the writer from its work.
 #[must_use]
-pub fn batch(
+pub(in crate::agent) fn batch(
     bans: &SharedBans,
     after: Option<&Place>,
     limit: usize,

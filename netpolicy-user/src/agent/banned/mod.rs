@@ -16,7 +16,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 pub(in crate::agent) use self::ends::NEVER;
-pub use self::listing::{batch, count, page};
+pub(in crate::agent) use self::listing::batch;
+pub use self::listing::{count, page};
 pub(in crate::agent) use self::scale::Scale;
 pub use self::table::BanTable;
 pub(in crate::agent) use self::table::Undo;

@@ -265,7 +265,7 @@ impl BanTable {
 
     /// All bans, as the store has them.
     pub(in crate::agent) fn rows(&self) -> impl Iterator<Item = BanRow<'_>> {
-        self.scopes.iter().flat_map(|scope| {
+        self.scopes.iter().flat_map(move |scope| {
             let service = scope.service.as_ref().map(Name::as_str);
             let entries = scope.entries();
             entries.map(move |(net, entry)| self.row(service, net, entry))

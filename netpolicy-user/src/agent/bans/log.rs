@@ -100,10 +100,11 @@ impl Bans {
     /// The store does not take them.
     pub fn write_all(&mut self, around: &mut Around<'_>) -> Result<(), StoreError> {
         let forget: Vec<u64> = self.log.iter().map(|batch| batch.number).collect();
-        let table = read(&self.table);
-        let mut edits = table.rows().map(BanEdit::Put);
-        let batches = around.store.record_bans(&mut edits, &forget, &[])?;
-        drop(table);
+        let batches = {
+            let table = read(&self.table);
+            let mut edits = table.rows().map(BanEdit::Put);
+            around.store.record_bans(&mut edits, &forget, &[])?
+        };
         self.log = batches.into();
         self.is_of_another_boot = false;
         Ok(())

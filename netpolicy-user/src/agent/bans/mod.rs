@@ -22,11 +22,10 @@ use self::never::Never;
 use self::summary::Summary;
 use super::access::{Grants, Requester, rights};
 use super::banned::{BanTable, Scale, SharedBans, read, write};
-use super::error::{AgentError, chain};
+use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
 use super::upkeep::Upkeep;
-use crate::api::BanOutcome;
 use crate::clock::Clock;
 use crate::datapath::BanLists;
 use crate::model::{Name, Privilege, State};
@@ -361,26 +360,32 @@ impl Bans {
     }
 }
 
-/// Why a batch was not done; its requests get one error each.
-enum Failure {
-    Kernel(String),
-    Store(String),
+/// Why a batch was not done; its requests get an error each.
+struct Failure {
+    why: String,
+    no_room: bool,
 }
 
 impl Failure {
-    fn kernel(error: &super::error::EnforcerError) -> Self {
-        Self::Kernel(chain(error))
+    fn kernel(error: &EnforcerError) -> Self {
+        Self {
+            why: format!("the kernel rejected the bans: {}", chain(error)),
+            no_room: error.no_memory,
+        }
     }
 
     fn store(error: &StoreError) -> Self {
-        Self::Store(chain(error))
+        Self {
+            why: format!("the bans could not be stored: {}", chain(error)),
+            no_room: matches!(error, StoreError::Full { .. }),
+        }
     }
 
     fn error(&self) -> AgentError {
-        AgentError::BansNotDone(match self {
-            Self::Kernel(why) => format!("the kernel rejected the bans: {why}"),
-            Self::Store(why) => format!("the bans could not be stored: {why}"),
-        })
+        AgentError::BansNotDone {
+            why: self.why.clone(),
+            no_room: self.no_room,
+        }
     }
 }
 

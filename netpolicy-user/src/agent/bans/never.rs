@@ -94,12 +94,8 @@ impl Never {
 fn host(devices: &[Device], gateways: &[(IpAddr, String)]) -> Vec<Protected> {
     let own = devices.iter().flat_map(|device| {
         device.addresses.iter().map(|address| Protected {
-            net: IpNet::from(address.addr()),
-            why: format!(
-                "{} is an address of this host ({})",
-                address.addr(),
-                device.name
-            ),
+            net: IpNet::from(*address),
+            why: format!("{address} is an address of this host ({})", device.name),
         })
     });
     let gateways = gateways.iter().map(|(address, interface)| Protected {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::agent::access::{Caller, OperatorOrigin};
 use crate::agent::testing::{Bench, PLAIN, ROOT, add_service, apply};
-use crate::api::{BanRequest, BanResult, UnbanRequest};
+use crate::api::{BanOutcome, BanRequest, BanResult, UnbanRequest};
 
 fn request(source: &str, seconds: Option<u64>) -> BanRequest {
     BanRequest {

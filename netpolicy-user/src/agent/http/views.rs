@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use netpolicy_common::{Action, Reason};
+use netpolicy_common::Action;
 
 use crate::api::{
-    Cause, EntriesQuery, EntryItem, ExplainView, HostView, ListView, MatchView, PacketAction,
+    BanView, Cause, EntriesQuery, EntryItem, ExplainView, HostView, ListView, MatchView, PacketAction,
     Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
 };
 use crate::arrival::Filtering;

@@ -129,9 +129,7 @@ impl Supervisor {
         held: Box<dyn Any + Send>,
     ) -> Result<Vec<BanOutcome>, AgentError> {
         let (job, answer) = BanJob::new(requester, work, held);
-        let mut waiting = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(job);
-        drop(waiting);
+        self.wait_for_writer(job);
         // The one that is first to wait asks for all that do until its turn comes.
         if !self.bans_wait.swap(true, Ordering::AcqRel) {
             let flag = self.bans_wait.clone();
@@ -146,6 +144,11 @@ impl Supervisor {
                 .map_err(|_| AgentError::Stopping)?;
         }
         answer.await.map_err(|_| AgentError::Stopping)?
+    }
+
+    fn wait_for_writer(&self, job: BanJob) {
+        let mut waiting = self.bans.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(job);
     }
 
     /// Ends the bans whose time is over.

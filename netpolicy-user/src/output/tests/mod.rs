@@ -74,6 +74,7 @@ fn status() -> Status {
             restart: Vec::new(),
             bypasses: 0,
             feeds: Vec::new(),
+            bans: BansStatus::default(),
             memory_bytes: 35 * 1024 * 1024,
         }),
         enforcement: Enforcement {
@@ -315,6 +316,7 @@ fn explanation() -> ExplainView {
             reason: "blocked".into(),
             sentence: "the source is on a block list".into(),
         },
+        ban: None,
         matched: Some(MatchView {
             named_list: None,
             policy: "office".into(),

@@ -84,7 +84,7 @@ fn attempt_meets_a_ban_of_the_host_and_of_its_service_alone() {
     let [postgres, web] = ["postgres", "web"].map(|name| Name::new(name).unwrap());
     put(&mut table, None, &row("10.0.0.0/24", None, Some("host")));
     put(&mut table, Some(&postgres), &row("10.0.1.7/32", None, None));
-    let mut meets = |source: &str, service| {
+    let meets = |source: &str, service| {
         let source = net(&format!("{source}/32"));
         let ban = table
             .ban_of(source, service)

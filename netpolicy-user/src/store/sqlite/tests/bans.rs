@@ -5,7 +5,7 @@ use crate::store::{BanEdit, BanLog, BanRow};
 
 fn row(address: u32) -> BanRow<'static> {
     BanRow {
-        source: ipnet::IpNet::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(address))),
+        source: IpNet::from(std::net::IpAddr::from(std::net::Ipv4Addr::from(address))),
         service: None,
         since: 5_000,
         until: Some(1_900_000_000_000 + i64::from(address)),
