@@ -8,11 +8,12 @@ use std::process::Command;
 use crate::{DatabaseHost, binary};
 
 /// Every unit of the packages.
-pub const UNITS: [&str; 4] = [
+pub const UNITS: [&str; 5] = [
     "netpolicy.service",
     "netpolicy-early.service",
     "netpolicy@.service",
     "netpolicy-feed.service",
+    "netpolicy-crowdsec.service",
 ];
 
 /// A unit in the sources.

@@ -1,4 +1,4 @@
-//! The agent's API, as far as feeds need it.
+//! The agent's API, as far as feeds and bans need it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +17,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(120);
 
 /// How long the agent waits for a change before it answers, seconds.
 const WAIT: u64 = 50;
+
+/// The largest answer: a million bans have a line each.
+const LARGEST: u64 = 512 << 20;
 
 /// The header that names what an answer says.
 const SEEN: &str = "x-netpolicy-feeds";
@@ -156,6 +159,31 @@ impl AgentClient {
         self.feed(request.send(report.to_string()))
     }
 
+    /// Posts a body of this type below `/v1/`; the answer's text.
+    ///
+    /// # Errors
+    /// The agent does not do it.
+    pub(crate) fn post(&self, path: &str, media: &str, body: &str) -> Result<String, AgentError> {
+        let request = self.agent.post(format!("http://localhost/v1/{path}"));
+        let mut answer = self.answered(request.content_type(media).send(body))?;
+        self.text(&mut answer)
+    }
+
+    /// Puts a body of this type below `/v1/`; the answer's text.
+    ///
+    /// # Errors
+    /// The agent does not do it.
+    pub(crate) fn put_whole(
+        &self,
+        path: &str,
+        media: &str,
+        body: &str,
+    ) -> Result<String, AgentError> {
+        let request = self.agent.put(format!("http://localhost/v1/{path}"));
+        let mut answer = self.answered(request.content_type(media).send(body))?;
+        self.text(&mut answer)
+    }
+
     /// The feed that an answer describes.
     fn feed(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<FeedState, AgentError> {
         let mut answer = self.answered(answer)?;
@@ -178,14 +206,16 @@ impl AgentClient {
         let status = answer.status();
         let text = self.text(&mut answer)?;
         let problem = serde_json::from_str::<Problem>(&text);
-        Err(AgentError::Refused(
-            problem.map_or_else(|_| status.to_string(), |problem| problem.detail),
-        ))
+        Err(AgentError::Refused(problem.map_or_else(
+            |_| status.to_string(),
+            |problem| problem.detail,
+        )))
     }
 
     fn text(&self, answer: &mut Response<Body>) -> Result<String, AgentError> {
-        let text = answer.body_mut().read_to_string();
-        text.map_err(|source| self.no_answer(source))
+        let body = answer.body_mut().with_config().limit(LARGEST);
+        body.read_to_string()
+            .map_err(|source| self.no_answer(source))
     }
 
     fn no_answer(&self, source: ureq::Error) -> AgentError {

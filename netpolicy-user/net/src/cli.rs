@@ -1,4 +1,5 @@
-//! The command line: what `netpolicy feed test` and `netpolicy feed run` pass on.
+//! The command line: what `netpolicy feed test`, `netpolicy feed run` and `netpolicy crowdsec` pass
+//! on.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -9,12 +10,13 @@ use netpolicy_policy::model::{Feed, FeedFilter, SpecialRanges};
 
 use crate::content::{self, Canonical};
 use crate::fetch::{Fetched, Fetcher};
-use crate::{rights, run};
+use crate::{crowdsec, rights, run};
 
 /// Entries that a test shows.
 const SHOWN: usize = 5;
 
-/// Reads feeds for netpolicy: `netpolicy feed test` and `netpolicy feed run` run it.
+/// Reads feeds and CrowdSec's decisions for netpolicy: `netpolicy feed` and `netpolicy crowdsec` run
+/// it.
 #[derive(Debug, Parser)]
 #[command(name = "netpolicy-net", version, max_term_width = 100)]
 struct Cli {
@@ -59,6 +61,24 @@ enum Command {
     /// Feeds: what their sources have
     #[command(subcommand)]
     Feed(FeedCommand),
+    /// Ban what CrowdSec decides
+    #[command(subcommand)]
+    Crowdsec(CrowdsecCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum CrowdsecCommand {
+    /// Keep bans as CrowdSec's decisions say, until stopped
+    Run(CrowdsecArgs),
+    /// Ask CrowdSec's local API once, and say what its decisions come to; changes nothing
+    Test(CrowdsecArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct CrowdsecArgs {
+    /// The settings
+    #[arg(long, value_name = "FILE", default_value = crowdsec::SETTINGS)]
+    settings: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,7 +92,12 @@ enum FeedCommand {
 #[derive(Debug, clap::Args)]
 struct NetArgs {
     /// Certificates to trust instead of the system's, PEM
-    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SSL_CERT_FILE",
+        hide_env_values = true
+    )]
     ca: Option<PathBuf>,
 }
 
@@ -118,6 +143,13 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Feed(FeedCommand::Test(args)) => test(args, cli.global.output),
         Command::Feed(FeedCommand::Run(args)) => start(&args, &cli.global),
+        Command::Crowdsec(CrowdsecCommand::Run(args)) => {
+            log();
+            crowdsec::run(&cli.global.socket, &args.settings)
+        }
+        Command::Crowdsec(CrowdsecCommand::Test(args)) => {
+            crowdsec::test(&args.settings, cli.global.output == Output::Json)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -135,13 +167,18 @@ fn start(args: &NetArgs, global: &Global) -> anyhow::Result<()> {
         "this reads what the internet sends, and refuses to run as root\n\
          hint: `systemctl start netpolicy-feed` runs it as user netpolicy-feed"
     );
+    log();
+    run::run(&global.socket, args.ca.as_deref())
+}
+
+/// Writes what happens to standard error, from where the journal has it.
+fn log() {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(false)
         .with_target(false)
         .without_time()
         .init();
-    run::run(&global.socket, args.ca.as_deref())
 }
 
 fn test(args: TestArgs, output: Output) -> anyhow::Result<()> {
@@ -169,7 +206,8 @@ fn test(args: TestArgs, output: Output) -> anyhow::Result<()> {
         },
         ..usual
     };
-    feed.check().map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    feed.check()
+        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let Fetched::Content(bytes, validators) = fetcher.fetch(&feed, None)? else {
         anyhow::bail!("{source} says that nothing changed, though nothing was asked about");
     };
@@ -248,7 +286,10 @@ impl Report<'_> {
         row("Changes", conditional)?;
         match self.refused {
             None => row("Guards", "a feed with the usual settings takes it"),
-            Some(refused) => row("Guards", &format!("a feed with the usual settings refuses it: {refused}")),
+            Some(refused) => row(
+                "Guards",
+                &format!("a feed with the usual settings refuses it: {refused}"),
+            ),
         }
     }
 }

@@ -108,32 +108,7 @@ impl Fetcher {
     /// # Errors
     /// There are none.
     pub(crate) fn new(ca: Option<&Path>) -> Result<Self, FetchError> {
-        let place = ca.map_or_else(
-            || "the system's store".to_owned(),
-            |path| path.display().to_string(),
-        );
-        let found = match ca {
-            Some(file) => rustls_native_certs::load_certs_from_paths(Some(file), None),
-            None => rustls_native_certs::load_native_certs(),
-        };
-        if found.certs.is_empty() {
-            let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-            let why = match errors.is_empty() {
-                true => "there are none".to_owned(),
-                false => errors.join("; "),
-            };
-            return Err(FetchError::Certificates { place, why });
-        }
-        let certificates = found.certs.iter();
-        let certificates: Vec<_> = certificates
-            .map(|certificate| Certificate::from_der(certificate).to_owned())
-            .collect();
-        let crypto = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(crypto)
-            .root_certs(RootCerts::new_with_certs(&certificates))
-            .build();
+        let tls = trusted(ca)?;
         Ok(Self { tls })
     }
 
@@ -204,6 +179,39 @@ impl Fetcher {
         })?;
         Ok(Fetched::Content(bytes, validators))
     }
+}
+
+/// TLS that trusts the certificates of `ca`, or the system's.
+///
+/// # Errors
+/// There are none.
+pub(crate) fn trusted(ca: Option<&Path>) -> Result<TlsConfig, FetchError> {
+    let place = ca.map_or_else(
+        || "the system's store".to_owned(),
+        |path| path.display().to_string(),
+    );
+    let found = match ca {
+        Some(file) => rustls_native_certs::load_certs_from_paths(Some(file), None),
+        None => rustls_native_certs::load_native_certs(),
+    };
+    if found.certs.is_empty() {
+        let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+        let why = match errors.is_empty() {
+            true => "there are none".to_owned(),
+            false => errors.join("; "),
+        };
+        return Err(FetchError::Certificates { place, why });
+    }
+    let certificates = found.certs.iter();
+    let certificates: Vec<_> = certificates
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect();
+    let crypto = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(crypto)
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .build())
 }
 
 /// Why a body was not read to its end.
@@ -291,7 +299,9 @@ fn read_file(feed: &Feed, known: Option<&Validators>) -> Result<Fetched, FetchEr
         return Err(FetchError::TooLarge { limit });
     }
     let mut bytes = Vec::new();
-    let read = Read::by_ref(&mut file).take(limit + 1).read_to_end(&mut bytes);
+    let read = Read::by_ref(&mut file)
+        .take(limit + 1)
+        .read_to_end(&mut bytes);
     read.map_err(fault)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
         return Err(FetchError::TooLarge { limit });

@@ -2,11 +2,11 @@
 //!
 //! `netpolicy` links no TLS and runs as root where it must; this binary is the other way round.
 //! It fetches, parses and guards the content of feeds, and hands canonical networks to the agent
-//! over its socket. The agent believes nothing of it and asks the same questions again.
+//! over its socket; and it asks CrowdSec's local API for decisions, and hands over bans. The agent believes nothing of it and asks the same questions again.
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | `cli` | the command line, as `netpolicy feed` passes it on |
+//! | `cli` | the command line, as `netpolicy feed` and `netpolicy crowdsec` pass it on |
 //! | `fetch` | a URL or file to bytes, within limits of size and time |
 //! | `content` | bytes to canonical networks, after the feed's guards |
 //! | `formats` | the seam before the formats |
@@ -14,11 +14,13 @@
 //! | `unix` | the transport for it |
 //! | `run` | the process that refreshes all feeds |
 //! | `schedule` | when a feed is refreshed next |
+//! | `crowdsec` | the process that bans what CrowdSec decides |
 //! | `rights` | giving rights up |
 
 mod agent;
 mod cli;
 mod content;
+mod crowdsec;
 mod fetch;
 mod formats;
 mod rights;

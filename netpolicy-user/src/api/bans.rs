@@ -49,6 +49,9 @@ pub struct UnbanRequest {
     /// The service that it was banned for; left out: the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// Only if the ban is of this origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What became of a line.
@@ -65,7 +68,7 @@ pub enum BanResult {
     Refused,
     /// It was banned and no longer is.
     Unbanned,
-    /// It was not banned.
+    /// It was not banned, or not by the origin that was named: `detail` says so.
     Absent,
 }
 
@@ -138,7 +141,8 @@ pub struct BansQuery {
     /// Only bans that cover this address or network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub covers: Option<String>,
-    /// Only those of this origin.
+    /// Only those of this origin; also those that go on with a slash, such as fail2ban/sshd
+    /// for fail2ban.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Only those for this service; "host": those for the whole host.

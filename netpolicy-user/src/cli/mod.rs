@@ -15,6 +15,7 @@ mod completions;
 mod config;
 mod context;
 mod counters;
+mod crowdsec;
 mod descriptors;
 mod diff;
 mod doctor;
@@ -177,6 +178,9 @@ enum ClientCommand {
     Unban(ban::UnbanArgs),
     /// List bans
     Bans(ban::BansArgs),
+    /// Ban what CrowdSec decides: a bouncer of its local API
+    #[command(subcommand)]
+    Crowdsec(crowdsec::CrowdsecCommand),
     /// Exempt sources for a time
     #[command(subcommand)]
     Bypass(bypass::BypassCommand),
@@ -231,6 +235,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let format = cli.global.output;
     let is_of_net = match &cli.command {
         Command::Client(ClientCommand::Feed(command)) => command.is_of_net(),
+        Command::Client(ClientCommand::Crowdsec(_)) => true,
         _ => false,
     };
     let done = match is_of_net {
@@ -363,6 +368,7 @@ async fn dispatch(command: ClientCommand, cx: &mut Context<'_>) -> anyhow::Resul
         ClientCommand::Ban(args) => ban::ban(args, cx).await,
         ClientCommand::Unban(args) => ban::unban(args, cx).await,
         ClientCommand::Bans(args) => ban::list(args, cx).await,
+        ClientCommand::Crowdsec(_) => Err(feed::not_here().into()),
         ClientCommand::Bypass(command) => bypass::run(command, cx).await,
         ClientCommand::Grant(args) => grant::grant(args, cx).await,
         ClientCommand::Revoke(args) => grant::revoke(args, cx).await,

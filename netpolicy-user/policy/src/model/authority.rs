@@ -43,7 +43,7 @@ pub enum Privilege {
 
 impl Privilege {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Admin,
         Self::Create,
         Self::Attach,

@@ -73,6 +73,16 @@ impl Texts {
         self.numbers.get(text).copied()
     }
 
+    /// The numbers of an origin, and of those that go on with a slash.
+    pub(in crate::agent) fn of_origin(&self, origin: &str) -> Vec<TextId> {
+        let is_of = |text: &str| {
+            let rest = text.strip_prefix(origin);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let found = self.numbers.iter().filter(|(text, _)| is_of(text));
+        found.map(|(_, number)| *number).collect()
+    }
+
     fn place(&mut self, number: TextId) -> Option<&mut Option<(Arc<str>, u32)>> {
         self.texts.get_mut(number.checked_sub(1)? as usize)
     }
@@ -97,5 +107,21 @@ mod tests {
         assert_eq!(texts.take(Some("by hand")), first, "its number is free");
         assert_eq!(texts.get(second), Some("crowdsec"));
         texts.release(0);
+    }
+
+    #[test]
+    fn origin_includes_those_below_it() {
+        let mut texts = Texts::default();
+        let jails = [
+            texts.take(Some("fail2ban")),
+            texts.take(Some("fail2ban/sshd")),
+        ];
+        texts.take(Some("fail2ban2"));
+        texts.take(Some("crowdsec"));
+        let mut found = texts.of_origin("fail2ban");
+        found.sort_unstable();
+        assert_eq!(found, jails);
+        assert_eq!(texts.of_origin("fail2ban/sshd"), [jails[1]]);
+        assert!(texts.of_origin("fail2ban/ssh").is_empty());
     }
 }

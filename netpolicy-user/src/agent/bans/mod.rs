@@ -20,8 +20,8 @@ pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
 use self::batch::{Batch, Request};
 use self::never::Never;
 use self::summary::Summary;
-use super::banned::{BanTable, Scale, SharedBans, read, write};
 use super::access::{Grants, Requester, rights};
+use super::banned::{BanTable, Scale, SharedBans, read, write};
 use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
@@ -227,9 +227,12 @@ impl Bans {
         }
         let prepared = match lists == self.lists {
             true => None,
-            false => Some(around.kernel.prepare_bans(&lists).map_err(|error| {
-                Failure::kernel(&error)
-            })),
+            false => Some(
+                around
+                    .kernel
+                    .prepare_bans(&lists)
+                    .map_err(|error| Failure::kernel(&error)),
+            ),
         };
         let prepared = match prepared.transpose() {
             Ok(prepared) => prepared,
@@ -349,9 +352,8 @@ impl Bans {
 
     fn note(&mut self, error: Option<String>) {
         self.fault = error.map(|error| {
-            let fault = format!(
-                "the kernel's bans may differ from the ones listed, trying again: {error}"
-            );
+            let fault =
+                format!("the kernel's bans may differ from the ones listed, trying again: {error}");
             tracing::error!("{fault}");
             fault
         });

@@ -79,6 +79,8 @@ pub struct WantedUnban {
     pub(super) text: String,
     pub(super) net: Result<IpNet, String>,
     pub(super) service: Option<String>,
+    /// Only if it is of this origin.
+    pub(super) by: Option<String>,
 }
 
 impl From<UnbanRequest> for WantedUnban {
@@ -87,6 +89,7 @@ impl From<UnbanRequest> for WantedUnban {
             net: network(&request.source),
             text: request.source,
             service: request.service,
+            by: request.by,
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) static BANS: [(&str, [&str; 2]); 3] = [
         "unban",
         [
             "netpolicy unban 203.0.113.9",
-            "netpolicy unban 2001:db8:a::/64 --service postgres",
+            "netpolicy unban --all --by fail2ban/sshd",
         ],
     ),
     (

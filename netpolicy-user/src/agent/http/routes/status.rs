@@ -13,8 +13,8 @@ use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, Interface, ProgressView,
-    Status,
+    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, Interface,
+    ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
@@ -137,9 +137,7 @@ fn read(app: &App) -> Status {
                 .pending
                 .as_ref()
                 .map(|pending| pending::view(pending, &snapshot.clock)),
-            feeds: snapshot
-                .feeds
-                .views(&snapshot.state, snapshot.clock.wall()),
+            feeds: snapshot.feeds.views(&snapshot.state, snapshot.clock.wall()),
             restart: running.restart.clone(),
             memory_bytes: memory::resident(),
         }),
