@@ -77,6 +77,7 @@ pub fn policy_table(name: &str, comment: &str, kind: ListKind, reading: &Reading
     let key = match kind {
         ListKind::Allow => "allow",
         ListKind::Block => "block",
+        ListKind::Except => "except",
     };
     array(key, reading, &mut text);
     text

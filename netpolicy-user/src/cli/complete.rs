@@ -149,9 +149,7 @@ fn kind(path: &[String], arg: &Arg) -> Option<Completable> {
         | (
             ["policy", "alter"],
             "add_allow" | "add_block" | "add_except" | "set_allow" | "set_block" | "set_except",
-        ) => {
-            Some(Completable::Reference)
-        }
+        ) => Some(Completable::Reference),
         (["policy", "alter"], "remove_allow") => Some(Completable::Allowed),
         (["policy", "alter"], "remove_block") => Some(Completable::Blocked),
         (["policy", "alter"], "remove_except") => Some(Completable::Excepted),
@@ -279,6 +277,7 @@ async fn rules(
         .flat_map(|policy| match list {
             ListKind::Allow => policy.allow_lists,
             ListKind::Block => policy.block_lists,
+            ListKind::Except => policy.except_lists,
         });
     let references = named_lists.filter_map(|name| Some((reference(&name)?, String::new())));
     Ok(named.chain(references).collect())

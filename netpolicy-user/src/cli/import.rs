@@ -153,8 +153,7 @@ pub(super) async fn run(args: ImportArgs, cx: &mut Context<'_>) -> anyhow::Resul
     let reading = read_with(Some(format), &bytes, &filter, options);
     let reading = reading.map_err(|errors| Failure {
         errors: of_file(&name, &errors),
-        hint: None,
-        exit: Exit::Failed,
+        ..Failure::default()
     })?;
     if reading.entries.is_empty() && !args.allow_empty {
         let mut failure = Failure::new(empty(&name, &reading));
@@ -203,8 +202,7 @@ fn policies(
     }
     let hba = hba::read(bytes).map_err(|errors| Failure {
         errors: of_file(name, &errors),
-        hint: None,
-        exit: Exit::Failed,
+        ..Failure::default()
     })?;
     let policy = args.into.policy.as_deref().unwrap_or(HBA_POLICY);
     let text = hba.policy_file(policy, name);
@@ -269,26 +267,32 @@ fn of_policy(
 ) -> Change {
     if is_there {
         let set = ListEdit::Set { list: entries };
-        let (allow, block) = match kind {
-            ListKind::Allow => (set, ListEdit::Keep),
-            ListKind::Block => (ListEdit::Keep, set),
-        };
+        let (mut allow, mut block, mut except) = Default::default();
+        *match kind {
+            ListKind::Allow => &mut allow,
+            ListKind::Block => &mut block,
+            ListKind::Except => &mut except,
+        } = set;
         return Change::AlterPolicy {
             name,
             allow,
             block,
+            except,
             comment: None,
             compat: Default::default(),
         };
     }
-    let (allow, block) = match kind {
-        ListKind::Allow => (Some(entries), ListInput::default()),
-        ListKind::Block => (None, entries),
-    };
+    let (mut allow, mut block, mut except) = Default::default();
+    match kind {
+        ListKind::Allow => allow = Some(entries),
+        ListKind::Block => block = entries,
+        ListKind::Except => except = entries,
+    }
     Change::CreatePolicy {
         name,
         allow,
         block,
+        except,
         comment,
         inactive: false,
         services: Vec::new(),

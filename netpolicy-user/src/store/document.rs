@@ -14,8 +14,8 @@ use self::policy_test::StoredTest;
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule, OnDeny,
-    Policy, PolicyCompat, PortSet, RuleList, Service, State,
+    AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule,
+    OnDeny, Policy, PolicyCompat, PortSet, RuleList, Service, State,
 };
 
 /// The format of states without named lists, which earlier versions read as well.

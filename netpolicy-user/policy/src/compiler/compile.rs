@@ -129,7 +129,9 @@ impl Compilation {
             let counted = state.counted(policy);
             let sides = counted.iter().filter(|one| one.kind != ListKind::Allow);
             let owners: Vec<_> = sides.map(ListOwner::of).collect();
-            let sources = listed.iter().filter(|listed| owners.contains(&listed.owner));
+            let sources = listed
+                .iter()
+                .filter(|listed| owners.contains(&listed.owner));
             let before = self.reduced.iter().find(|old| old.is_of(&policy.name));
             ReducedBlocks::of(&policy.name, sources.cloned().collect(), before, is_worth)
         };

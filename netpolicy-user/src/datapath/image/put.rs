@@ -135,12 +135,7 @@ fn install(
 }
 
 /// Loads the programs that are missing.
-fn complete(
-    pins: &Pins,
-    links: &Links,
-    maps: &Maps,
-    rest: Part<'_>,
-) -> Result<(), DatapathError> {
+fn complete(pins: &Pins, links: &Links, maps: &Maps, rest: Part<'_>) -> Result<(), DatapathError> {
     let live = pins.live();
     program::load(ENGINE, &live, rest)?;
     program::put_in_place(&live, rest)?;

@@ -6,8 +6,8 @@ use super::feeds;
 use super::lists::NETWORK_RULE;
 use super::policy_tests;
 use crate::model::{
-    Binding, Feed, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule, RuleList, State,
-    TestedAttempt, reference,
+    Binding, Feed, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule, RuleList,
+    State, TestedAttempt, reference,
 };
 
 /// Rules up to this many stand on one line.
