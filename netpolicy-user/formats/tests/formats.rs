@@ -33,7 +33,9 @@ fn ipset_save_gives_elements_with_timeouts_comments_and_without_exceptions() {
     );
     assert_eq!(
         errors(&file("ipset-save.txt"), &Filter::default()),
-        ["f: has 2 sets: bad4 (3 entries), bad6 (1 entry); choose: netpolicy import FILE --set NAME"]
+        [
+            "f: has 2 sets: bad4 (3 entries), bad6 (1 entry); choose: netpolicy import FILE --set NAME"
+        ]
     );
     assert_eq!(
         errors(&file("ipset-save.txt"), &set(&["bad5"])),
@@ -137,7 +139,9 @@ fn iptables_save_gives_sources_of_one_verdict() {
     let bytes = file("iptables-save.txt");
     assert_eq!(
         errors(&bytes, &Filter::default()),
-        ["f: has 2 chains: INPUT:drop (3 entries), INPUT:accept (1 entry); choose: netpolicy import FILE --set NAME"]
+        [
+            "f: has 2 chains: INPUT:drop (3 entries), INPUT:accept (1 entry); choose: netpolicy import FILE --set NAME"
+        ]
     );
     let drops = read_file(
         "iptables-save.txt",
