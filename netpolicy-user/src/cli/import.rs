@@ -42,7 +42,7 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     apply: bool,
     #[command(flatten)]
-    wanted: Wanted,
+    wanted: EntrySelection,
     #[command(flatten)]
     safety: Safety,
 }
@@ -67,7 +67,7 @@ struct Made {
 /// Which entries are wanted.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Selection")]
-struct Wanted {
+struct EntrySelection {
     /// A set of ipset or nftables, a chain of iptables or nftables, a jail of fail2ban; may be
     /// repeated
     #[arg(long, value_name = "NAME")]
@@ -92,8 +92,8 @@ fn autonomous_system(text: &str) -> Result<u32, String> {
     digits.parse().map_err(|_| expected())
 }
 
-impl From<Wanted> for Filter {
-    fn from(wanted: Wanted) -> Self {
+impl From<EntrySelection> for Filter {
+    fn from(wanted: EntrySelection) -> Self {
         Self {
             service: wanted.service,
             region: wanted.region,
