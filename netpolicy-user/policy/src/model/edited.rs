@@ -71,10 +71,10 @@ pub fn edited_rules<'s>(old: &'s State, new: &'s State) -> Vec<EditedRule<'s>> {
 }
 
 /// Rules of one list, and whether they came.
-type Changes<'s> = Vec<(&'s Rule, bool)>;
+type ListChanges<'s> = Vec<(&'s Rule, bool)>;
 
 /// What came to a list and went from it; `None` if that is much.
-fn changes<'s>(old: &'s RuleList, new: &'s RuleList) -> Option<Changes<'s>> {
+fn changes<'s>(old: &'s RuleList, new: &'s RuleList) -> Option<ListChanges<'s>> {
     if old.same_words(new) {
         return Some(Vec::new());
     }
@@ -91,7 +91,7 @@ fn changes<'s>(old: &'s RuleList, new: &'s RuleList) -> Option<Changes<'s>> {
 }
 
 /// Whether much of a named list changed.
-fn is_rewritten(old: &State, list: &NamedList, known: &[(&Name, Changes<'_>)]) -> bool {
+fn is_rewritten(old: &State, list: &NamedList, known: &[(&Name, ListChanges<'_>)]) -> bool {
     old.lists.iter().any(|other| other.name == list.name)
         && known.iter().all(|(name, _)| **name != list.name)
 }
