@@ -20,7 +20,7 @@ pub(super) enum ListCommand {
     #[command(override_usage = "netpolicy list alter [OPTIONS] <NAME>")]
     Alter(Box<AlterListArgs>),
     /// Add entries to a list; every policy that refers to it follows
-    Add(Box<AddArgs>),
+    Add(Box<AddEntriesArgs>),
     /// Remove entries from a list; every policy that refers to it follows
     Remove(EntriesArgs),
     /// Rename a list; policies go on referring to it
@@ -129,7 +129,7 @@ pub(super) struct EntriesArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct AddArgs {
+pub(super) struct AddEntriesArgs {
     #[command(flatten)]
     entries: EntriesArgs,
     /// A name for each of these entries; an entry that is there gets it as well

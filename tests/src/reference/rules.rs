@@ -43,7 +43,7 @@ pub struct Policy {
     pub allow: Option<Vec<Net>>,
     /// What it blocks.
     pub block: Vec<Net>,
-    /// What it does not block all the same.
+    /// Exceptions from what it blocks.
     pub except: Vec<Net>,
     /// Bound to the host.
     pub host: bool,

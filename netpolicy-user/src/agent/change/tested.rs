@@ -149,3 +149,91 @@ fn is_denied(reason: Reason) -> bool {
         Reason::Blocked | Reason::NotAllowed | Reason::ObservedBlocked | Reason::ObservedNotAllowed
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::change::ChangeOptions;
+    use crate::agent::error::AgentError;
+    use crate::agent::testing::{Bench, DRY, PLAIN, ROOT, apply, create};
+    use crate::model::{Change, ListEdit, ListInput};
+
+    const TEST: &str = "[[test]]\nsource = \"10.0.0.1\"\nexpect = \"pass\"\n";
+
+    fn file(block: &str) -> Change {
+        apply(&format!(
+            "[[policy]]\nname = \"one\"\nblock = [{block}]\n{TEST}"
+        ))
+    }
+
+    fn block(policy: &str, add: &[&str], remove: &[&str]) -> Change {
+        let list = |items: &[&str]| ListInput {
+            items: items.iter().map(|&item| item.to_owned()).collect(),
+            ..ListInput::default()
+        };
+        Change::AlterPolicy {
+            name: policy.to_owned(),
+            allow: ListEdit::Keep,
+            block: ListEdit::Edit {
+                add: list(add),
+                remove: list(remove),
+            },
+            except: ListEdit::Keep,
+            comment: None,
+            compat: Default::default(),
+        }
+    }
+
+    fn fails(bench: &mut Bench, change: Change, options: ChangeOptions) -> bool {
+        match bench.writer.change(change, ROOT, options) {
+            Err(AgentError::TestsFailed(failed)) => {
+                assert_eq!(failed.len(), 1);
+                true
+            }
+            Err(other) => panic!("{other}"),
+            Ok(_) => false,
+        }
+    }
+
+    #[test]
+    fn change_by_which_a_test_begins_to_fail_needs_force() {
+        let mut bench = Bench::new();
+        assert!(fails(&mut bench, file("\"10.0.0.0/8\""), PLAIN));
+        assert!(fails(&mut bench, file("\"10.0.0.0/8\""), DRY));
+        assert!(!fails(&mut bench, file("\"10.0.0.2\""), PLAIN));
+        assert!(fails(&mut bench, block("one", &["10.0.0.1"], &[]), PLAIN));
+        let force = ChangeOptions {
+            force: true,
+            ..PLAIN
+        };
+        let forced = bench.writer.change(block("one", &["10.0.0.1"], &[]), ROOT, force);
+        let warnings = forced.unwrap().warnings;
+        assert!(warnings.iter().any(|w| w.ends_with("applied anyway (--force)")), "{warnings:?}");
+        // From now on it is known.
+        let other = bench.writer.change(block("one", &["10.0.0.3"], &[]), ROOT, PLAIN);
+        let warnings = other.unwrap().warnings;
+        assert!(warnings.iter().any(|w| w.contains("policy test failed")), "{warnings:?}");
+        assert!(!fails(&mut bench, block("one", &[], &["10.0.0.1"]), PLAIN));
+        assert!(fails(&mut bench, block("one", &["10.0.0.1"], &[]), PLAIN));
+    }
+
+    #[test]
+    fn edit_that_changes_no_verdict_names_the_rule_that_decides() {
+        let mut bench = Bench::new();
+        let mut warned = |change| bench.writer.change(change, ROOT, PLAIN).unwrap().warnings;
+        warned(create("one", &[], &["10.0.0.0/8", "192.0.2.1"]));
+        warned(create("two", &[], &["192.0.2.0/24"]));
+        assert_eq!(
+            warned(block("one", &[], &["192.0.2.1"])),
+            [
+                "192.0.2.1 removed from the block list of policy 'one': on host 192.0.2.1 stays denied: 192.0.2.1 is on the block list, by '192.0.2.0/24' of policy 'two' (--block)"
+            ]
+        );
+        assert_eq!(
+            warned(block("two", &["10.0.0.7"], &[])),
+            [
+                "10.0.0.7 added to the block list of policy 'two': on host 10.0.0.7 was denied already: 10.0.0.7 is on the block list, by '10.0.0.0/8' of policy 'one' (--block)"
+            ]
+        );
+        assert!(warned(block("two", &["203.0.113.1"], &[])).is_empty());
+    }
+}

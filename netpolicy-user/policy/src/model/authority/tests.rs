@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::arbitrary::cx;
-use crate::model::{Change, ChangeContext, ListInput};
+use crate::model::{Change, ChangeContext, ListEdit, ListInput};
 
 fn grant(privilege: Privilege, to: &str) -> Grant {
     Grant {
@@ -242,4 +242,44 @@ fn list_is_altered_and_dropped_by_its_owner_and_referred_to_by_owners_of_policie
             "{change:?}"
         );
     }
+}
+
+#[test]
+fn exceptions_are_the_owner_s_and_policy_tests_the_admin_s() {
+    let state = after(&State::empty(), "alice", &create("office", false));
+    let (alice, bob) = (rights("alice", &[], &[]), rights("bob", &[], &[]));
+    let except = Change::AlterPolicy {
+        name: "office".into(),
+        allow: Default::default(),
+        block: Default::default(),
+        except: ListEdit::Set {
+            list: ListInput {
+                items: vec!["10.0.0.1".into()],
+                ..ListInput::default()
+            },
+        },
+        comment: None,
+        compat: Default::default(),
+    };
+    assert!(lacks(&alice, &state, &except).is_empty());
+    assert_eq!(
+        lacks(&bob, &state, &except),
+        ["bob may not alter policy 'office': it belongs to alice"]
+    );
+    let test = Change::Apply {
+        file: crate::model::SourceText {
+            name: "p.toml".into(),
+            text: "[[test]]\nsource = \"10.0.0.1\"\nexpect = \"pass\"\n".into(),
+        },
+        lists: vec![],
+        skip_invalid: false,
+        allow_empty: false,
+        keep_others: true,
+    };
+    assert_eq!(
+        lacks(&alice, &state, &test),
+        ["alice may not alter policy tests: that requires the privilege admin"]
+    );
+    let admin = rights("carol", &[], &[grant(Privilege::Admin, "user:carol")]);
+    assert!(lacks(&admin, &state, &test).is_empty());
 }

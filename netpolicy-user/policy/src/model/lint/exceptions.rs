@@ -74,8 +74,8 @@ fn overlaps<A: Bits>(ranges: &[(A, A)], (first, last): (A, A)) -> bool {
     ranges.get(after).is_some_and(|range| range.0 <= last)
 }
 
-/// Exceptions that take nothing out, and what another policy blocks all the same; blocks that are
-/// excepted whole.
+/// Exceptions that take nothing out, and exceptions that another policy blocks nevertheless; blocks
+/// that are excepted whole.
 pub(super) fn findings<A: Bits>(
     state: &State,
     entries: &[RuleEntry<A>],
@@ -113,7 +113,7 @@ pub(super) fn findings<A: Bits>(
                         let is_excepted = counted.named.is_none() && holds(&exceptions, range);
                         is_excepted.then(|| (Code::ExceptedBlock, excepted(rule)))
                     }
-                    // A list of what is never to be blocked is the same in all policies.
+                    // A list of sources that are never blocked is the same in all policies.
                     ListKind::Except if !overlaps(&blocks, range) => counted
                         .named
                         .is_none()

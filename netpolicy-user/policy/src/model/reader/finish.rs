@@ -111,8 +111,8 @@ impl ListReader<'_> {
         for (index, first) in there {
             let rule = &list[index];
             dropped.push(index);
-            if let Some(noted_anew) = first.with_note_of(rule) {
-                noted.push(noted_anew);
+            if let Some(renoted) = first.with_note_of(rule) {
+                noted.push(renoted);
                 continue;
             }
             if self.pieces.binary_search(&index).is_ok() {

@@ -25,7 +25,7 @@ fn lists_are_edited_by_the_meaning_of_rules() {
 }
 
 #[test]
-fn edit_of_what_is_so_already_changes_nothing_and_says_so() {
+fn repeated_edit_changes_nothing_and_is_warned_of() {
     let state = after(&[
         create("one", Some(&["10.1.0.0/16"]), &["10.9.9.9"]),
         Change::CreateList {
