@@ -54,7 +54,7 @@ pub(super) fn make(release: &Release, binaries: &[Binary]) -> Result<Stage> {
             tree.copy(&file, &format!("{to}/{name}"), 0o644)?;
         }
     }
-    // fail2ban reads them when it is there; packages that bring filters do the same.
+    // fail2ban reads them once it is installed.
     for kind in ["action.d", "filter.d"] {
         let from = workspace::root().join("contrib/fail2ban").join(kind);
         for file in files_in(&from)? {
