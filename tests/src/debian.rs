@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -59,6 +60,47 @@ pub fn ok(command: &mut Command) -> String {
 pub fn text(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
+}
+
+/// What a package of Debian holds, unpacked and not installed: nothing of it is started. Kept
+/// among the tools, for each version.
+///
+/// # Panics
+/// When it cannot be had.
+#[must_use]
+pub fn unpacked(package: &str) -> PathBuf {
+    let mut show = Command::new("apt-cache");
+    let shown = ok(show.args(["--no-all-versions", "show", package]));
+    let version = shown
+        .lines()
+        .find_map(|line| line.strip_prefix("Version: "))
+        .expect("a package has a version");
+    let tree = python::tools_dir()
+        .join("debian")
+        .join(format!("{package}_{version}"));
+    if tree.exists() {
+        return tree;
+    }
+    fs::create_dir_all(tree.parent().expect("it is below the tools")).expect("make a directory");
+    let scratch = tempfile::tempdir().expect("make a temporary directory");
+    // apt's own user writes there.
+    let open = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(scratch.path(), open).expect("open the directory");
+    let mut download = Command::new("apt-get");
+    download.args(["--quiet", "download", package]);
+    ok(download.current_dir(scratch.path()));
+    let files = fs::read_dir(scratch.path()).expect("list a directory");
+    let file = files.flatten().next().expect("a package was downloaded");
+    let draft = tree.with_extension(id::unique());
+    ok(Command::new("dpkg-deb")
+        .arg("-x")
+        .arg(file.path())
+        .arg(&draft));
+    // Another test may have been faster.
+    if fs::rename(&draft, &tree).is_err() {
+        fs::remove_dir_all(&draft).expect("remove a draft");
+    }
+    tree
 }
 
 /// The packages of the tests' binary, made into a directory; the Debian package among them.

@@ -35,6 +35,7 @@ pub mod kept;
 pub mod netns;
 pub mod packet;
 pub mod pins;
+pub mod postgres;
 pub mod process;
 pub mod python;
 pub mod reference;

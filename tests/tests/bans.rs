@@ -379,3 +379,32 @@ fn user_with_the_privilege_bans_and_nobody_else() {
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert_eq!(host.json("bans")["items"][0]["by"], "nobody");
 }
+
+#[test]
+fn origins_of_jails_are_listed_together_and_unbanned_alone() {
+    let host = DatabaseHost::start();
+    let until = jiff::Timestamp::now().as_second() + 3_600;
+    host.ok(&format!(
+        "ban {BANNED} --until @{until} --by fail2ban/postgres"
+    ));
+    host.ok(&format!("ban {BANNED6} --for 1h --by fail2ban/sshd"));
+    host.ok(&format!("ban {NEIGHBOUR} --for 1h --by crowdsec"));
+    let listed = host.json("bans --by fail2ban");
+    assert_eq!(listed["count"], 2, "{listed}");
+    let end: jiff::Timestamp = listed["items"][0]["until"]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .expect("an end");
+    assert_eq!(end.as_second(), until);
+    // The ban of another origin stays.
+    let kept = host.ok(&format!("unban {NEIGHBOUR} --by fail2ban/postgres"));
+    assert_has(&kept, &["banned by crowdsec: that ban stays"]);
+    host.ok("unban --all --by fail2ban/postgres");
+    assert_eq!(host.json("bans --by fail2ban")["count"], 1);
+    host.assert_connects(&[(BANNED, 5432)]);
+    host.assert_times_out(&[(BANNED6, 5432), (NEIGHBOUR, 5432)]);
+    let usage = host.line("unban --all");
+    assert_has(usage.failed(2), &["--by"]);
+    let past = host.line(&format!("ban {BANNED} --until @1"));
+    assert_has(past.failed(1), &["in the past"]);
+}

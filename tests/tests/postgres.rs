@@ -1,25 +1,13 @@
 //! PostgreSQL as the protected server.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::DatabaseHost;
-use netpolicy_tests::host::NIC;
-use netpolicy_tests::packet::{HOST_V4, HOST_V6};
-use netpolicy_tests::process::Process;
+use netpolicy_tests::postgres::{self, PORT, psql};
 use nix::sys::signal::Signal;
-
-/// Not one of the echo server's.
-const PORT: u16 = 5433;
 
 const ALLOWED: &str = "10.0.0.1";
 const BLOCKED: &str = "10.66.0.1";
@@ -29,7 +17,7 @@ const BLOCKED6: &str = "fd00:bad::1";
 #[test]
 fn psql_from_allowed_and_blocked_addresses() {
     let host = DatabaseHost::start();
-    let mut server = start_server(&host);
+    let mut server = postgres::start(&host, "trust", &[]);
     host.ok(&format!("service add postgres --port {PORT}"));
     host.ok(
         "policy create dba --service postgres --allow 10.0.0.0/8 --allow fd00::/16 \
@@ -73,7 +61,7 @@ fn psql_from_allowed_and_blocked_addresses() {
 #[test]
 fn a_session_is_cut_or_lives_as_the_change_says() {
     let host = DatabaseHost::start();
-    let mut server = start_server(&host);
+    let mut server = postgres::start(&host, "trust", &[]);
     host.ok(&format!("service add postgres --port {PORT}"));
     host.ok("policy create dba --service postgres --allow 10.0.0.0/8 --allow fd00::/16");
     // One after the other: the route says from where, and psql takes its time.
@@ -121,104 +109,11 @@ fn a_session_is_cut_or_lives_as_the_change_says() {
     server.wait(Duration::from_secs(10));
 }
 
-fn start_server(host: &DatabaseHost) -> Process {
-    let bin = installation();
-    let data = host.file("pgdata");
-    fs::create_dir(&data).unwrap();
-    fs::set_permissions(host.file("."), fs::Permissions::from_mode(0o755)).unwrap();
-    let user = nix::unistd::User::from_name("postgres")
-        .unwrap()
-        .expect("a user named postgres");
-    chown(&data, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
-    let as_postgres = |program: &Path| {
-        let mut command = host.db().command("setpriv");
-        command.args([
-            "--reuid",
-            "postgres",
-            "--regid",
-            "postgres",
-            "--init-groups",
-            "--pdeathsig",
-            "KILL",
-        ]);
-        command
-            .arg("--")
-            .arg(program)
-            .current_dir(&data)
-            .env("LC_ALL", "C.UTF-8");
-        command
-    };
-    let mut initdb = as_postgres(&bin.join("initdb"));
-    let out = initdb
-        .args(["--no-sync", "--auth", "trust", "--pgdata"])
-        .arg(&data)
-        .output()
-        .unwrap();
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    let nets = "host all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n";
-    fs::write(data.join("pg_hba.conf"), nets).unwrap();
-    let mut server = as_postgres(&bin.join("postgres"));
-    server
-        .arg("-D")
-        .arg(&data)
-        .args(["-p", &PORT.to_string(), "-h", "*", "-k", "", "-F"]);
-    let server = Process::start(server, &host.file("postgres.log"));
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !server.log().contains("ready to accept connections") {
-        assert!(
-            Instant::now() < deadline,
-            "PostgreSQL does not start:\n{}",
-            server.log()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    server
-}
-
-/// Where Debian puts the server's programs: the newest version.
-fn installation() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let bins = versions
-        .map(|v| v.path().join("bin"))
-        .filter(|b| b.join("initdb").exists());
-    bins.max()
-        .expect("PostgreSQL is installed: apt-get install postgresql (cargo xtask setup does)")
-}
-
-/// psql from a source address: libpq cannot choose one, the route does.
-fn psql(host: &DatabaseHost, source: &str) -> Command {
-    let (server, prefix) = if source.contains(':') {
-        (HOST_V6, 128)
-    } else {
-        (HOST_V4, 32)
-    };
-    let to = format!("{server}/{prefix}");
-    // A preferred source address has to be assigned.
-    let flag: &[&str] = if prefix == 128 { &["nodad"] } else { &[] };
-    let assigned = format!("{source}/{prefix}");
-    host.clients()
-        .ip(&[&["addr", "replace", &assigned, "dev", NIC], flag].concat());
-    host.clients()
-        .ip(&["route", "replace", &to, "dev", NIC, "src", source]);
-    let mut command = host.clients().command("psql");
-    command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
-    command.args(["-h", server, "-p", &PORT.to_string(), "-U", "postgres"]);
-    command
-        .env("PGCONNECT_TIMEOUT", "2")
-        .env("PGSSLMODE", "disable")
-        .env("LC_ALL", "C.UTF-8");
-    command
-}
-
 fn query(host: &DatabaseHost, source: &str, sql: &str) -> Output {
-    psql(host, source).args(["-c", sql]).output().unwrap()
+    psql(host, source, "postgres")
+        .args(["-c", sql])
+        .output()
+        .unwrap()
 }
 
 fn answer(out: &Output) -> String {
@@ -239,7 +134,7 @@ struct Session {
 
 impl Session {
     fn open(host: &DatabaseHost, source: &str) -> Self {
-        let mut child = psql(host, source)
+        let mut child = psql(host, source, "postgres")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -98,6 +98,31 @@ fn unit_is_exposed_to_3_0_at_most() {
 }
 
 #[test]
+fn examples_of_units_are_ones_that_systemd_reads() {
+    let dir = binary::workspace().join("contrib/systemd");
+    let scratch = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for file in fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let copy = scratch.path().join(path.file_name().unwrap());
+        // What units run has to be there.
+        fs::write(&copy, text.replace("/usr/bin/netpolicy", "/bin/true")).unwrap();
+        names.push(copy);
+    }
+    assert_eq!(names.len(), 2, "{names:?}");
+    let verify = |paths: &[PathBuf]| {
+        let mut command = Command::new("systemd-analyze");
+        said(command.args(["verify", "--man=no"]).args(paths))
+    };
+    assert_eq!(verify(&names), "");
+    let service = scratch.path().join("netpolicy-list.service");
+    let text = fs::read_to_string(&service).unwrap();
+    fs::write(&service, text.replace("ProtectHome=", "ProtectHme=")).unwrap();
+    assert!(verify(&[service]).contains("Unknown key 'ProtectHme'"));
+}
+
+#[test]
 fn template_is_the_agents_unit_for_another_namespace() {
     let settings = |name: &str| -> BTreeSet<String> {
         let text = fs::read_to_string(path_of(name)).unwrap();

@@ -58,6 +58,20 @@ pub(crate) enum AgentError {
     Garbled(String),
 }
 
+impl AgentError {
+    /// Whether the caller lacks a privilege: the socket is open to those alone who have one.
+    pub(crate) fn is_denied(&self) -> bool {
+        match self {
+            Self::NoAnswer { source, .. } => {
+                let denied = std::io::ErrorKind::PermissionDenied;
+                matches!(&**source, ureq::Error::Io(error) if error.kind() == denied)
+            }
+            Self::Refused(why) => why.contains("privilege"),
+            Self::Garbled(_) => false,
+        }
+    }
+}
+
 /// A client of one agent.
 #[derive(Debug, Clone)]
 pub(crate) struct AgentClient {

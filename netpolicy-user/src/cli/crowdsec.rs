@@ -13,7 +13,6 @@ pub(super) enum CrowdsecCommand {
 
 /// Options. They are read again by the program that does it.
 #[derive(Debug, clap::Args)]
-#[expect(dead_code, reason = "the other program reads them")]
 pub(super) struct CrowdsecArgs {
     /// The settings
     #[arg(

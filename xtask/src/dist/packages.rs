@@ -133,7 +133,11 @@ changelog = \"changelog\"
 maintainer-scripts = \"debian\"
 systemd-units = [
 {units}]
-conf-files = [\"/etc/netpolicy/config.toml\"]
+conf-files = [
+  \"/etc/netpolicy/config.toml\",
+  \"/etc/fail2ban/action.d/netpolicy.conf\",
+  \"/etc/fail2ban/filter.d/postgresql-netpolicy.conf\",
+]
 assets = [
 {assets}]
 

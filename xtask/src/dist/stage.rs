@@ -54,6 +54,14 @@ pub(super) fn make(release: &Release, binaries: &[Binary]) -> Result<Stage> {
             tree.copy(&file, &format!("{to}/{name}"), 0o644)?;
         }
     }
+    // fail2ban reads them once it is installed.
+    for kind in ["action.d", "filter.d"] {
+        let from = workspace::root().join("contrib/fail2ban").join(kind);
+        for file in files_in(&from)? {
+            let name = name_of(&file)?;
+            tree.copy(&file, &format!("etc/fail2ban/{kind}/{name}"), 0o644)?;
+        }
+    }
     let config = generated.join("config.toml");
     tree.copy(&config, "etc/netpolicy/config.toml", 0o644)?;
     for (shell, to) in [
@@ -83,8 +91,24 @@ fn documents(release: &Release, tree: &Tree) -> Result<()> {
     tree.copy(&workspace.join("CHANGELOG.md"), &changelog, 0o644)?;
     tree.compress(release, &changelog)?;
     tree.write(&format!("{DOC}/copyright"), &copyright::text(release)?)?;
-    let example = workspace.join("examples/demo.toml");
-    tree.copy(&example, &format!("{DOC}/examples/demo.toml"), 0o644)?;
+    for (from, to) in [
+        ("examples/demo.toml", "demo.toml"),
+        (
+            "contrib/fail2ban/jail.d/netpolicy.conf.example",
+            "fail2ban-jail.conf",
+        ),
+        (
+            "contrib/systemd/netpolicy-list.service",
+            "netpolicy-list.service",
+        ),
+        (
+            "contrib/systemd/netpolicy-list.timer",
+            "netpolicy-list.timer",
+        ),
+    ] {
+        let to = format!("{DOC}/examples/{to}");
+        tree.copy(&workspace.join(from), &to, 0o644)?;
+    }
     Ok(())
 }
 

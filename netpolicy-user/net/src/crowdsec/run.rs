@@ -25,6 +25,9 @@ const AGAIN: [Duration; 5] = [
     Duration::from_secs(60),
 ];
 
+/// What lets the bouncer ban.
+const GRANT: &str = "`netpolicy grant ban --to user:NAME`, with the bouncer's user, allows it";
+
 /// How often the whole set is asked for without need.
 const WHOLE: Duration = Duration::from_secs(3_600);
 
@@ -91,6 +94,9 @@ impl Bouncer {
                 Err(error) => {
                     if failures == 0 {
                         tracing::warn!(%error, "bans do not follow CrowdSec's decisions");
+                        if matches!(&error, BouncerError::Agent(error) if error.is_denied()) {
+                            tracing::warn!("hint: {GRANT}");
+                        }
                     }
                     let status = format!("bans do not follow decisions: {error}");
                     tell(&[sd_notify::NotifyState::Status(&status)]);
@@ -144,7 +150,7 @@ impl Bouncer {
                     .filter_map(|source| self.known.wanted(*source, now));
                 let outcomes = bans::ban(&self.client, bans, service)?;
                 self.known.told(&sources);
-                say("banned", &outcomes, tally);
+                say("sources banned", &outcomes, tally);
             }
             Step::Replace => {
                 let outcomes = bans::replace(&self.client, self.known.all(now), service)?;

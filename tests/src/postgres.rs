@@ -1,0 +1,116 @@
+//! A PostgreSQL server on a database host, and `psql` from any source.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::DatabaseHost;
+use crate::host::NIC;
+use crate::packet::{HOST_V4, HOST_V6};
+use crate::process::Process;
+
+/// Where it listens: not one of the echo server's ports.
+pub const PORT: u16 = 5433;
+
+/// Its log, in the host's directory.
+pub const LOG: &str = "postgres.log";
+
+/// Starts a server that authenticates everybody by `method`, with further settings.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn start(host: &DatabaseHost, method: &str, settings: &[&str]) -> Process {
+    let bin = installation();
+    let data = host.file("pgdata");
+    fs::create_dir(&data).expect("make a directory");
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(host.file("."), open).expect("open the directory");
+    let user = nix::unistd::User::from_name("postgres")
+        .expect("look up a user")
+        .expect("a user named postgres");
+    chown(&data, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("give it away");
+    let as_postgres = |program: &Path| {
+        let mut command = host.db().command("setpriv");
+        command.args(["--reuid", "postgres", "--regid", "postgres"]);
+        command.args(["--init-groups", "--pdeathsig", "KILL", "--"]);
+        command
+            .arg(program)
+            .current_dir(&data)
+            .env("LC_ALL", "C.UTF-8");
+        command
+    };
+    let mut initdb = as_postgres(&bin.join("initdb"));
+    let out = initdb
+        .args(["--no-sync", "--auth", "trust", "--pgdata"])
+        .arg(&data)
+        .output()
+        .expect("run initdb");
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let nets = format!("host all all 0.0.0.0/0 {method}\nhost all all ::/0 {method}\n");
+    fs::write(data.join("pg_hba.conf"), nets).expect("write a file");
+    let mut server = as_postgres(&bin.join("postgres"));
+    server
+        .arg("-D")
+        .arg(&data)
+        .args(["-p", &PORT.to_string(), "-h", "*", "-k", "", "-F"]);
+    for setting in settings {
+        server.args(["-c", setting]);
+    }
+    let server = Process::start(server, &host.file(LOG));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !server.log().contains("ready to accept connections") {
+        assert!(
+            Instant::now() < deadline,
+            "PostgreSQL does not start:\n{}",
+            server.log()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server
+}
+
+/// Where Debian puts the server's programs: the newest version.
+fn installation() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let bins = versions
+        .map(|v| v.path().join("bin"))
+        .filter(|b| b.join("initdb").exists());
+    bins.max()
+        .expect("PostgreSQL is installed: apt-get install postgresql (cargo xtask setup does)")
+}
+
+/// psql from a source address: libpq cannot choose one, the route does.
+#[must_use]
+pub fn psql(host: &DatabaseHost, source: &str, user: &str) -> Command {
+    let (server, prefix) = if source.contains(':') {
+        (HOST_V6, 128)
+    } else {
+        (HOST_V4, 32)
+    };
+    let to = format!("{server}/{prefix}");
+    // A preferred source address has to be assigned.
+    let flag: &[&str] = if prefix == 128 { &["nodad"] } else { &[] };
+    let assigned = format!("{source}/{prefix}");
+    host.clients()
+        .ip(&[&["addr", "replace", &assigned, "dev", NIC], flag].concat());
+    host.clients()
+        .ip(&["route", "replace", &to, "dev", NIC, "src", source]);
+    let mut command = host.clients().command("psql");
+    command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
+    command.args(["-h", server, "-p", &PORT.to_string(), "-U", user]);
+    command
+        .env("PGCONNECT_TIMEOUT", "2")
+        .env("PGSSLMODE", "disable")
+        .env("LC_ALL", "C.UTF-8");
+    command
+}
