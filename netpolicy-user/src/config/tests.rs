@@ -259,7 +259,7 @@ fn default_file_names_every_key_with_its_default() {
         policies.is_some() && rules_per_list.is_some(),
         geo_databases.is_some(),
     ];
-    assert_eq!(present, [true; 6]);
+    assert_eq!(present, [true; 7]);
 }
 
 #[test]
