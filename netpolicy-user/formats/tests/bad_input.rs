@@ -357,6 +357,13 @@ fn most_entries_that_are_read_fit_in_a_gigabyte() {
     assert!(kib < 1024 * 1024, "{kib} KiB");
 }
 
+/// Blanks that are none of ASCII's.
+#[test]
+fn blanks_of_any_kind_separate_words() {
+    let nft = "table ip t {\u{a0}set s {\u{2003}type ipv4_addr\n\u{b}elements = {\u{c}192.0.2.1,\u{a0}192.0.2.2 } } }\n";
+    assert_eq!(nets(nft.as_bytes(), &Filter::default()).unwrap().len(), 2);
+}
+
 /// Errors are kept up to a number, and reading ends where nothing fits.
 #[test]
 fn noise_of_a_hundred_thousand_lines_gives_few_errors() {
