@@ -25,6 +25,7 @@ fn corpus() -> Vec<(String, Vec<u8>, Filter)> {
             Format::GeoCsv | Format::Mmdb if name.to_lowercase().contains("asn") => {
                 filter.asn = vec![64500, 15169];
             }
+            Format::Mmdb if name.contains("ipinfo") => filter.country = vec!["DE".to_owned()],
             Format::GeoCsv => filter.country = vec!["DE".to_owned()],
             Format::Mmdb => filter.country = vec!["GB".to_owned()],
             Format::IpsetSave | Format::IpsetList => filter.set = vec!["bad4".to_owned()],
