@@ -236,7 +236,11 @@ fn read_formats(input: &[u8]) -> Result<u64, String> {
         asn: vec![64500],
         ..Filter::default()
     };
-    for (format, filter) in [(None, Filter::default()), (None, some), (Some(other), Filter::default())] {
+    for (format, filter) in [
+        (None, Filter::default()),
+        (None, some),
+        (Some(other), Filter::default()),
+    ] {
         match netpolicy_formats::read(format, input, &filter) {
             Ok(reading) => {
                 (reading.entries.len().min(9), reading.skipped.total.min(3)).hash(&mut answer);

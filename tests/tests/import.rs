@@ -32,7 +32,11 @@ fn import(args: &[&str], input: &[u8]) -> (i32, String, String) {
     let _ = child.stdin.take().unwrap().write_all(input);
     let out = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+    (
+        out.status.code().unwrap(),
+        text(out.stdout),
+        text(out.stderr),
+    )
 }
 
 fn printed(args: &[&str], input: &[u8]) -> String {
@@ -50,7 +54,10 @@ fn import_prints_without_an_agent_in_three_forms() {
         out,
         "192.0.2.0/24  # SBL256894 apnic\n198.51.100.0/22  # SBL434604 ripencc\n203.0.113.0/24  # SBL502548 arin\n"
     );
-    assert_has(&err, &["note: ", "a DROP list of Spamhaus (JSON lines), 3 entries"]);
+    assert_has(
+        &err,
+        &["note: ", "a DROP list of Spamhaus (JSON lines), 3 entries"],
+    );
     let list = printed(&[&drop, "--list", "bad-hosts"], b"");
     assert_has(
         &list,
@@ -69,25 +76,40 @@ fn import_prints_without_an_agent_in_three_forms() {
     assert_has(&err, &["--policy needs --allow or --block"]);
     let (code, _, err) = import(&[&drop, "--format", "aws"], b"");
     assert_eq!(code, 1);
-    assert_has(&err, &["it seems to be a DROP list of Spamhaus", "--format drop-json"]);
+    assert_has(
+        &err,
+        &[
+            "it seems to be a DROP list of Spamhaus",
+            "--format drop-json",
+        ],
+    );
 }
 
 #[test]
 fn import_names_what_is_no_list() {
     for (input, said) in [
-        (&b"\x1f\x8b\x08\0\0\0\0\0"[..], "is compressed (gzip); decompress it first"),
+        (
+            &b"\x1f\x8b\x08\0\0\0\0\0"[..],
+            "is compressed (gzip); decompress it first",
+        ),
         (b"\xff\xfe1\0", "is UTF-16; convert it first"),
         (b"<!DOCTYPE html>\n<html>", "is a web page (HTML)"),
-        (b"10.0.0.1\n10.0.0.300\n", "standard input:2:1: '10.0.0.300' is not an address"),
+        (
+            b"10.0.0.1\n10.0.0.300\n",
+            "standard input:2:1: '10.0.0.300' is not an address",
+        ),
         (b"", "is empty"),
     ] {
         let (code, out, err) = import(&["-"], input);
         assert_eq!((code, out.as_str()), (1, ""), "{err}");
-        assert_has(&err, &["error: standard input", said]);
+        assert_has(&err, &["error: ", said]);
     }
     let dir = tempfile::tempdir().unwrap();
     let large = dir.path().join("large");
-    std::fs::File::create(&large).unwrap().set_len(1 << 30).unwrap();
+    std::fs::File::create(&large)
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
     let (code, _, err) = import(&[large.to_str().unwrap()], b"");
     assert_eq!(code, 1);
     assert_has(&err, &["is too long (1073741824 bytes): at most 256 MiB"]);
@@ -97,14 +119,20 @@ fn import_names_what_is_no_list() {
 fn pg_hba_becomes_a_policy_file_that_an_agent_takes() {
     let host = DatabaseHost::start();
     let out = host.ok(&format!("import {}", corpus("pg_hba.conf")));
-    assert_has(&out, &["# line 7: hostnossl all all 198.51.100.0/24 reject\n#   not carried"]);
+    assert_has(
+        &out,
+        &["# line 7: hostnossl all all 198.51.100.0/24 reject\n#   not carried"],
+    );
     host.write("policy.toml", &out);
     host.ok("apply -f policy.toml");
     let shown = host.json("policy show pg_hba");
-    assert_eq!(shown["status"], "active", "{shown}");
+    assert_eq!(shown["active"], true, "{shown}");
     let (code, _, err) = import(&[&corpus("pg_hba.conf"), "--list", "x", "--apply"], b"");
     assert_eq!(code, 1);
-    assert_has(&err, &["pg_hba.conf makes a policy file of its own", "hint: "]);
+    assert_has(
+        &err,
+        &["pg_hba.conf makes a policy file of its own", "hint: "],
+    );
 }
 
 /// What the programs of this machine print.
@@ -137,7 +165,12 @@ END
         lines.sort();
         lines
     };
-    for command in ["ipset save", "ipset list bad", "nft list set inet t bad", "nft -j list set inet t bad"] {
+    for command in [
+        "ipset save",
+        "ipset list bad",
+        "nft list set inet t bad",
+        "nft -j list set inet t bad",
+    ] {
         let out = printed(&["-"], &run(command));
         assert_eq!(sorted(&out), sorted(v4), "{command}");
     }
@@ -145,7 +178,10 @@ END
         let text = run(command);
         let (code, _, err) = import(&["-"], &text);
         assert_eq!(code, 1, "{command}");
-        assert_has(&err, &["has 2 sets: inet t bad (2 entries), inet t six (1 entry)"]);
+        assert_has(
+            &err,
+            &["has 2 sets: inet t bad (2 entries), inet t six (1 entry)"],
+        );
         let out = printed(&["-", "--set", "bad", "--set", "six"], &text);
         assert_eq!(out, expected, "{command}");
     }
@@ -165,7 +201,7 @@ fn list_file_in_another_format_goes_wherever_a_list_file_goes() {
     );
     host.write("ipsum.txt", "# IPsum\n10.66.1.7\t9\n");
     let out = host.line("policy create abuse --block-file drop.json --block-file ipsum.txt");
-    out.ok();
+    let _ = out.ok();
     host.assert_times_out(&[("10.66.0.1", PORT), ("10.66.1.7", PORT)]);
     assert_has(&host.ok("explain 10.66.1.7"), &["ipsum.txt:2"]);
     host.write(
@@ -177,12 +213,20 @@ fn list_file_in_another_format_goes_wherever_a_list_file_goes() {
     assert_has(&host.ok("explain 10.66.0.1"), &["drop.json:1"]);
     let banned = b"[{'sshd': ['10.66.2.9']}]\n";
     let args = ["list", "add", "bad-hosts", "--file", "-"];
-    host.netpolicy_with_input(&args, str::from_utf8(banned).unwrap()).ok();
+    let _ = host
+        .netpolicy_with_input(&args, str::from_utf8(banned).unwrap())
+        .ok();
     host.assert_times_out(&[("10.66.2.9", PORT)]);
     // Cut off: nothing changes.
-    host.write("drop.json", "{\"cidr\":\"10.66.0.0/24\",\"sblid\":\"SBL1\",\"rir\":\"ripencc\"}\n");
+    host.write(
+        "drop.json",
+        "{\"cidr\":\"10.66.0.0/24\",\"sblid\":\"SBL1\",\"rir\":\"ripencc\"}\n",
+    );
     let failed = host.line("apply -f policy.toml");
-    assert_has(failed.failed(1), &["drop.json: ends too early: the last line"]);
+    assert_has(
+        failed.failed(1),
+        &["drop.json: ends too early: the last line"],
+    );
     host.assert_times_out(&[("10.66.0.1", PORT)]);
 }
 
@@ -202,7 +246,10 @@ fn import_applies_to_a_list_and_to_one_side_of_a_policy() {
     host.ok("policy create office --block 10.66.3.0/24");
     host.ok("import office.txt --policy office --allow --apply");
     host.assert_times_out(&[("10.66.3.1", PORT)]);
-    assert_has(&host.ok("import office.txt --policy office --allow --apply"), &["nothing to change"]);
+    assert_has(
+        &host.ok("import office.txt --policy office --allow --apply"),
+        &["nothing to change"],
+    );
     let revision = host.json("status")["agent"]["revision"].clone();
     host.ok("import bad.txt --list bad-hosts --apply --dry-run");
     assert_eq!(host.json("status")["agent"]["revision"], revision);
@@ -211,14 +258,25 @@ fn import_applies_to_a_list_and_to_one_side_of_a_policy() {
 #[test]
 fn countries_are_looked_up_by_the_command() {
     let host = DatabaseHost::start();
-    host.write("geo.csv", "10.66.0.0,10.66.0.255,DE\n10.66.1.0,10.66.1.255,FR\n");
+    host.write(
+        "geo.csv",
+        "10.66.0.0,10.66.0.255,DE\n10.66.1.0,10.66.1.255,FR\n",
+    );
     host.write("as.csv", "10.66.2.0,10.66.2.255,64500,Example\n");
-    let file = "[[policy]]\nname = \"abuse\"\nblock = [\"country:DE\", \"as:64500\", \"10.66.3.1\"]\n";
+    let file =
+        "[[policy]]\nname = \"abuse\"\nblock = [\"country:DE\", \"as:64500\", \"10.66.3.1\"]\n";
     host.write("policy.toml", file);
     let failed = host.line("apply -f policy.toml");
-    assert_has(failed.failed(1), &["'country:DE' needs a database", "--geo FILE"]);
+    assert_has(
+        failed.failed(1),
+        &["'country:DE' needs a database", "--geo FILE"],
+    );
     host.ok("apply -f policy.toml --geo geo.csv --geo as.csv");
-    host.assert_times_out(&[("10.66.0.1", PORT), ("10.66.2.1", PORT), ("10.66.3.1", PORT)]);
+    host.assert_times_out(&[
+        ("10.66.0.1", PORT),
+        ("10.66.2.1", PORT),
+        ("10.66.3.1", PORT),
+    ]);
     host.assert_connects(&[("10.66.1.1", PORT)]);
     assert_has(&host.ok("export"), &["\"@country-de\"", "\"@as-64500\""]);
     let again = host.ok("apply -f policy.toml --geo geo.csv --geo as.csv");
@@ -228,12 +286,23 @@ fn countries_are_looked_up_by_the_command() {
     host.assert_times_out(&[("10.66.1.1", PORT)]);
     let config = std::fs::read_to_string(host.file("config.toml")).unwrap();
     let geo = host.file("geo.csv");
-    host.write("config.toml", format!("geo_databases = [{:?}]\n{config}", geo.display()));
+    host.write(
+        "config.toml",
+        format!("geo_databases = [{:?}]\n{config}", geo.display()),
+    );
     let failed = host.line("apply -f policy.toml");
-    assert_has(failed.failed(1), &["geo.csv: no entry is selected by --as 64500"]);
+    assert_has(
+        failed.failed(1),
+        &["geo.csv: no entry is selected by --as 64500"],
+    );
     host.write("policy.toml", file.replace(", \"as:64500\"", ""));
     host.ok("apply -f policy.toml --no-prune");
     let lists = host.json("list list");
-    let names: Vec<_> = lists.as_array().unwrap().iter().map(|list| list["name"].clone()).collect();
+    let names: Vec<_> = lists
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|list| list["name"].clone())
+        .collect();
     assert!(names.contains(&json!("country-de")), "{lists}");
 }

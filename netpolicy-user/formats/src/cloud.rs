@@ -33,7 +33,7 @@ impl Seen {
         }
     }
 
-    /// Refuses a filter that selects nothing: an empty list is hardly what is wanted.
+    /// Refuses a filter that selects nothing: an empty list is a likely mistake.
     fn finish(self, into: &mut Collector<'_>) {
         let filter = into.filter;
         if self.selected > 0 || filter.service.is_empty() && filter.region.is_empty() {
@@ -85,16 +85,21 @@ pub(crate) fn read_aws(text: &str, into: &mut Collector<'_>) {
     };
     let mut seen = Seen::default();
     for part in [aws.prefixes, aws.ipv6_prefixes] {
-        each(part.get(), &mut places, into, |prefix: AwsPrefix<'_>, places, into| {
-            let (service, region) = (prefix.service.as_ref(), prefix.region.as_ref());
-            let is_wanted = into.filter.wants_cloud(&[service], region);
-            seen.one(service, region, is_wanted);
-            if is_wanted {
-                let at = places.of_part(prefix.ip_prefix.as_ref());
-                let comment = format!("AWS {service} {region}");
-                into.add(prefix.ip_prefix.as_ref(), at, Some(&comment), None);
-            }
-        });
+        each(
+            part.get(),
+            &mut places,
+            into,
+            |prefix: AwsPrefix<'_>, places, into| {
+                let (service, region) = (prefix.service.as_ref(), prefix.region.as_ref());
+                let is_wanted = into.filter.wants_cloud(&[service], region);
+                seen.one(service, region, is_wanted);
+                if is_wanted {
+                    let at = places.of_part(prefix.ip_prefix.as_ref());
+                    let comment = format!("AWS {service} {region}");
+                    into.add(prefix.ip_prefix.as_ref(), at, Some(&comment), None);
+                }
+            },
+        );
     }
     seen.finish(into);
 }
@@ -123,22 +128,35 @@ pub(crate) fn read_gcp(text: &str, into: &mut Collector<'_>) {
         return;
     };
     let mut seen = Seen::default();
-    each(gcp.prefixes.get(), &mut places, into, |prefix: GcpPrefix<'_>, places, into| {
-        let (service, region) = (prefix.service.as_ref(), prefix.scope.as_ref());
-        let is_wanted = into.filter.wants_cloud(&[service], region);
-        seen.one(service, region, is_wanted);
-        match &prefix.ipv4_prefix {
-            Some(net) if is_wanted => {
-                let comment = format!("{service} {region}");
-                into.add(net.as_ref(), places.of_part(net.as_ref()), Some(&comment), None);
+    each(
+        gcp.prefixes.get(),
+        &mut places,
+        into,
+        |prefix: GcpPrefix<'_>, places, into| {
+            let (service, region) = (prefix.service.as_ref(), prefix.scope.as_ref());
+            let is_wanted = into.filter.wants_cloud(&[service], region);
+            seen.one(service, region, is_wanted);
+            match &prefix.ipv4_prefix {
+                Some(net) if is_wanted => {
+                    let comment = format!("{service} {region}");
+                    into.add(
+                        net.as_ref(),
+                        places.of_part(net.as_ref()),
+                        Some(&comment),
+                        None,
+                    );
+                }
+                Some(_) => {}
+                None => into.error(
+                    None,
+                    Problem::Syntax {
+                        syntax: "JSON",
+                        why: "a prefix has neither ipv4Prefix nor ipv6Prefix".to_owned(),
+                    },
+                ),
             }
-            Some(_) => {}
-            None => into.error(None, Problem::Syntax {
-                syntax: "JSON",
-                why: "a prefix has neither ipv4Prefix nor ipv6Prefix".to_owned(),
-            }),
-        }
-    });
+        },
+    );
     seen.finish(into);
 }
 
@@ -174,23 +192,38 @@ pub(crate) fn read_azure(text: &str, into: &mut Collector<'_>) {
         return;
     };
     let mut seen = Seen::default();
-    each(azure.values.get(), &mut places, into, |tag: AzureTag<'_>, places, into| {
-        let (name, of) = (tag.name.as_ref(), &tag.properties);
-        let base = name.split('.').next().unwrap_or(name);
-        let services = [name, base, of.system_service.as_ref()];
-        let is_wanted = into.filter.wants_cloud(&services, of.region.as_ref());
-        seen.one(base, of.region.as_ref(), is_wanted);
-        if is_wanted {
-            let comment = format!("Azure {name}");
-            each(of.address_prefixes.get(), places, into, |net: Text<'_>, places, into| {
-                into.add(net.as_ref(), places.of_part(net.as_ref()), Some(&comment), None);
-            });
-        }
-    });
+    each(
+        azure.values.get(),
+        &mut places,
+        into,
+        |tag: AzureTag<'_>, places, into| {
+            let (name, of) = (tag.name.as_ref(), &tag.properties);
+            let base = name.split('.').next().unwrap_or(name);
+            let services = [name, base, of.system_service.as_ref()];
+            let is_wanted = into.filter.wants_cloud(&services, of.region.as_ref());
+            seen.one(base, of.region.as_ref(), is_wanted);
+            if is_wanted {
+                let comment = format!("Azure {name}");
+                each(
+                    of.address_prefixes.get(),
+                    places,
+                    into,
+                    |net: Text<'_>, places, into| {
+                        into.add(
+                            net.as_ref(),
+                            places.of_part(net.as_ref()),
+                            Some(&comment),
+                            None,
+                        );
+                    },
+                );
+            }
+        },
+    );
     seen.finish(into);
 }
 
-/// <https://api.github.com/meta>: networks by what uses them, beside keys and domains.
+/// <https://api.github.com/meta>: networks by their use, with keys and domains.
 pub(crate) fn read_github(text: &str, into: &mut Collector<'_>) {
     let mut places = Places::new(text);
     let Some(meta) = parse::<BTreeMap<String, &RawValue>>(text, &mut places, into) else {
@@ -199,7 +232,11 @@ pub(crate) fn read_github(text: &str, into: &mut Collector<'_>) {
     let mut seen = Seen::default();
     for (service, part) in meta {
         // Arrays of strings of which the first is a network; the others are keys and names.
-        let first = part.get().strip_prefix('[').unwrap_or_default().trim_start();
+        let first = part
+            .get()
+            .strip_prefix('[')
+            .unwrap_or_default()
+            .trim_start();
         let first = first.trim_start_matches('"').split('"').next();
         let is_network = first.is_some_and(|first| {
             first.contains('/') && first.contains(['.', ':']) && !first.contains(' ')
@@ -211,9 +248,19 @@ pub(crate) fn read_github(text: &str, into: &mut Collector<'_>) {
         seen.one(&service, "", is_wanted);
         if is_wanted {
             let comment = format!("GitHub {service}");
-            each(part.get(), &mut places, into, |net: Text<'_>, places, into| {
-                into.add(net.as_ref(), places.of_part(net.as_ref()), Some(&comment), None);
-            });
+            each(
+                part.get(),
+                &mut places,
+                into,
+                |net: Text<'_>, places, into| {
+                    into.add(
+                        net.as_ref(),
+                        places.of_part(net.as_ref()),
+                        Some(&comment),
+                        None,
+                    );
+                },
+            );
         }
     }
     seen.finish(into);
@@ -242,12 +289,28 @@ pub(crate) fn read_cloudflare(text: &str, into: &mut Collector<'_>) {
     };
     let Some(result) = answer.result.filter(|_| answer.success) else {
         let why = "the answer says that it failed (\"success\" is not true)".to_owned();
-        into.error(None, Problem::Syntax { syntax: "JSON", why });
+        into.error(
+            None,
+            Problem::Syntax {
+                syntax: "JSON",
+                why,
+            },
+        );
         return;
     };
     for part in [result.ipv4_cidrs, result.ipv6_cidrs] {
-        each(part.get(), &mut places, into, |net: Text<'_>, places, into| {
-            into.add(net.as_ref(), places.of_part(net.as_ref()), Some("Cloudflare"), None);
-        });
+        each(
+            part.get(),
+            &mut places,
+            into,
+            |net: Text<'_>, places, into| {
+                into.add(
+                    net.as_ref(),
+                    places.of_part(net.as_ref()),
+                    Some("Cloudflare"),
+                    None,
+                );
+            },
+        );
     }
 }

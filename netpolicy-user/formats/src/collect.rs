@@ -248,7 +248,7 @@ impl<'f> Collector<'f> {
         let parts: Vec<_> = filled
             .map(|part| (part.name.clone(), part.entries))
             .collect();
-        // Which of several is meant, no one can know: one may allow and another block.
+        // Which of several is meant is not known: one may allow and another block.
         let is_open = self.filter.set.is_empty() && !self.joins_parts;
         let verdict = |part: &(String, usize)| part.0.rsplit_once(':').map(|(_, v)| v.to_owned());
         let mut verdicts: Vec<_> = parts.iter().filter_map(verdict).collect();
@@ -264,7 +264,10 @@ impl<'f> Collector<'f> {
 /// without its verdict.
 fn is_named(part: &str, wanted: &str) -> bool {
     let own = part.rsplit(' ').next().unwrap_or(part);
-    let chain = |name: &str| name.rsplit_once(':').is_some_and(|(chain, _)| chain == wanted);
+    let chain = |name: &str| {
+        name.rsplit_once(':')
+            .is_some_and(|(chain, _)| chain == wanted)
+    };
     part == wanted || own == wanted || chain(part) || chain(own)
 }
 

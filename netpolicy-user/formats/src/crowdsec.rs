@@ -31,9 +31,15 @@ impl Decision<'_> {
         let value = Excerpt::new(&self.value);
         let is_address = |scope: &str| scope.eq_ignore_ascii_case(&self.scope);
         if !is_address("Ip") && !is_address("Range") {
-            skip(format!("a decision is on {value} of scope {}, no address", self.scope));
+            skip(format!(
+                "a decision is on {value} of scope {}, no address",
+                self.scope
+            ));
         } else if !self.kind.eq_ignore_ascii_case("ban") {
-            skip(format!("the decision on {value} is '{}', no ban", self.kind));
+            skip(format!(
+                "the decision on {value} is '{}', no ban",
+                self.kind
+            ));
         } else if self.simulated {
             skip(format!("the decision on {value} is simulated"));
         } else {
@@ -89,18 +95,34 @@ pub(crate) fn read_json(text: &str, into: &mut Collector<'_>) {
 }
 
 fn items(part: &str, places: &mut Places<'_>, into: &mut Collector<'_>) {
-    each(part, places, into, |item: Item<'_>, places, into| match item.decisions {
-        Some(decisions) => each(decisions.get(), places, into, |item: Item<'_>, places, into| {
-            one(item, places, into);
-        }),
-        None => one(item, places, into),
-    });
+    each(
+        part,
+        places,
+        into,
+        |item: Item<'_>, places, into| match item.decisions {
+            Some(decisions) => each(
+                decisions.get(),
+                places,
+                into,
+                |item: Item<'_>, places, into| {
+                    one(item, places, into);
+                },
+            ),
+            None => one(item, places, into),
+        },
+    );
 }
 
 fn one(item: Item<'_>, places: &mut Places<'_>, into: &mut Collector<'_>) {
     let (Some(scope), Some(value)) = (item.scope, item.value) else {
         let why = "a decision has no scope or no value".to_owned();
-        into.error(None, Problem::Syntax { syntax: "JSON", why });
+        into.error(
+            None,
+            Problem::Syntax {
+                syntax: "JSON",
+                why,
+            },
+        );
         return;
     };
     let word = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned()).unwrap_or_default();
@@ -121,7 +143,9 @@ fn one(item: Item<'_>, places: &mut Places<'_>, into: &mut Collector<'_>) {
 /// Whether a line is the heading of the CSV.
 pub(crate) fn is_header(line: &str) -> bool {
     let columns: Vec<_> = line.split(',').map(str::trim).collect();
-    ["ip", "action", "expiration"].iter().all(|name| columns.contains(name))
+    ["ip", "action", "expiration"]
+        .iter()
+        .all(|name| columns.contains(name))
 }
 
 /// Reads decisions as CSV.
@@ -180,7 +204,9 @@ pub(crate) fn csv_error(error: &csv::Error, text: &str, into: &mut Collector<'_>
     let position = error.position();
     let at = position.map(|at| Place::line(u32::try_from(at.line()).unwrap_or(u32::MAX)));
     let is_last = position.is_some_and(|at| {
-        let rest = usize::try_from(at.byte()).ok().and_then(|byte| text.get(byte..));
+        let rest = usize::try_from(at.byte())
+            .ok()
+            .and_then(|byte| text.get(byte..));
         rest.is_some_and(|rest| !rest.trim_end().contains('\n'))
     });
     if is_last && !text.ends_with('\n') {
@@ -189,7 +215,9 @@ pub(crate) fn csv_error(error: &csv::Error, text: &str, into: &mut Collector<'_>
         return;
     }
     let why = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
             format!("{len} columns where the lines before have {expected_len}")
         }
         _ => error.to_string(),

@@ -84,7 +84,10 @@ fn json(text: &str) -> Result<Format, Unrecognised> {
 
 /// What both `fail2ban-client banned` and CrowdSec say of nothing.
 fn is_empty_array(text: &str) -> bool {
-    let inner = text.trim().strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    let inner = text
+        .trim()
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'));
     inner.is_some_and(|inner| inner.trim().is_empty())
 }
 
@@ -97,7 +100,12 @@ fn of_lines(text: &str) -> Result<Format, Unrecognised> {
         return Err(Unrecognised::Empty);
     };
     let any = |is: &dyn Fn(&str) -> bool| lines().take(LINES).any(is);
-    let word = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    let word = |line: &str| {
+        line.split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let format = match word(first).as_str() {
         "create" | "add" if is_ipset_save(first) => Format::IpsetSave,
         "Name:" if any(&|line| line.starts_with("Type:")) => Format::IpsetList,
@@ -128,10 +136,11 @@ fn is_ipset_save(line: &str) -> bool {
 fn is_nft(line: &str) -> bool {
     const FAMILIES: [&str; 6] = ["ip", "ip6", "inet", "arp", "bridge", "netdev"];
     let mut words = line.split_whitespace().skip_while(|word| *word == "add");
-    words.next() == Some("table") && words.next().is_some_and(|word| {
-        // The family may be left out.
-        FAMILIES.contains(&word) || line.ends_with('{')
-    })
+    words.next() == Some("table")
+        && words.next().is_some_and(|word| {
+            // The family may be left out.
+            FAMILIES.contains(&word) || line.ends_with('{')
+        })
 }
 
 /// Whether a line may be one of an address list, with whatever errors.

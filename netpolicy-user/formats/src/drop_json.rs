@@ -49,7 +49,12 @@ pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
         } else if let Some(cidr) = read.cidr {
             found += 1;
             let comment = [read.sblid.as_ref(), read.rir.as_ref()].join(" ");
-            into.add(cidr.as_ref(), places.of_part(cidr.as_ref()), Some(&comment), None);
+            into.add(
+                cidr.as_ref(),
+                places.of_part(cidr.as_ref()),
+                Some(&comment),
+                None,
+            );
         } else {
             let why = "has no \"cidr\"; of the lists of Spamhaus those of networks are read \
                        (drop_v4.json, drop_v6.json), not that of AS numbers"

@@ -61,7 +61,9 @@ pub enum Unrecognised {
     #[error("is empty but for blank lines and comments; expected an address list")]
     Empty,
     /// A compressed file.
-    #[error("is compressed ({by}); decompress it first, as in `{command} FILE | netpolicy import -`")]
+    #[error(
+        "is compressed ({by}); decompress it first, as in `{command} FILE | netpolicy import -`"
+    )]
     Compressed {
         /// The program that compressed it.
         by: &'static str,
@@ -83,7 +85,9 @@ pub enum Unrecognised {
         byte: u8,
     },
     /// No text.
-    #[error("is not a text file: it holds a zero byte; the only binary format that is read is a MaxMind database (.mmdb)")]
+    #[error(
+        "is not a text file: it holds a zero byte; the only binary format that is read is a MaxMind database (.mmdb)"
+    )]
     Binary,
     /// A web page.
     #[error("is a web page (HTML), no address list; look for the address of the list itself")]
@@ -104,9 +108,18 @@ pub enum Unrecognised {
 
 fn json_formats() -> String {
     use Format::*;
-    [NftJson, DropJson, AwsRanges, GcpRanges, AzureTags, GithubMeta, Cloudflare, CrowdsecJson]
-        .map(Format::name)
-        .join(", ")
+    [
+        NftJson,
+        DropJson,
+        AwsRanges,
+        GcpRanges,
+        AzureTags,
+        GithubMeta,
+        Cloudflare,
+        CrowdsecJson,
+    ]
+    .map(Format::name)
+    .join(", ")
 }
 
 /// What is wrong.
@@ -134,7 +147,9 @@ pub enum Problem {
         expected: &'static str,
     },
     /// It ends too early.
-    #[error("ends too early: {missing} is missing, so the file is cut off; fetch or write it again")]
+    #[error(
+        "ends too early: {missing} is missing, so the file is cut off; fetch or write it again"
+    )]
     Truncated {
         /// What is missing.
         missing: String,
@@ -167,7 +182,7 @@ pub enum Problem {
         selector: Selector,
     },
     /// Several sets, and none was chosen.
-    #[error("has {}: {}; choose with --set NAME", counted(parts.len(), noun, &format!("{noun}s")), counts(parts))]
+    #[error("has {}: {}; choose: netpolicy import FILE --set NAME", counted(parts.len(), noun, &format!("{noun}s")), counts(parts))]
     SeveralParts {
         /// "set".
         noun: &'static str,
@@ -185,7 +200,7 @@ pub enum Problem {
         known: Vec<String>,
     },
     /// All the world, if nothing is selected.
-    #[error("{} holds the networks of the whole world; select with --country XX or --as NUMBER", format.title())]
+    #[error("{} holds the networks of the whole world; select: netpolicy import FILE --country XX, or --as NUMBER", format.title())]
     Unselected {
         /// The format.
         format: Format,
@@ -205,10 +220,14 @@ pub enum Problem {
         most: usize,
     },
     /// A file whose lines are policies, not addresses.
-    #[error("pg_hba.conf is no address list: its lines admit and reject in order; `netpolicy import FILE` makes a policy file of it")]
+    #[error(
+        "pg_hba.conf is no address list: its lines admit and reject in order; `netpolicy import FILE` makes a policy file of it"
+    )]
     NoList,
     /// Rules that `nft` cannot print.
-    #[error("chain {chain} has rules made by iptables-nft, whose sources `nft --json` does not print; import the output of `iptables-save` instead")]
+    #[error(
+        "chain {chain} has rules made by iptables-nft, whose sources `nft` prints in part; import the output of `iptables-save` instead"
+    )]
     Xtables {
         /// The chain.
         chain: String,

@@ -80,8 +80,8 @@ impl Filter {
 
     /// Whether the networks of a country or an autonomous system are wanted.
     pub(crate) fn wants_geo(&self, country: Option<&str>, asn: Option<u32>) -> bool {
-        let of_country = country
-            .is_some_and(|found| self.country.iter().any(|c| c.eq_ignore_ascii_case(found)));
+        let of_country =
+            country.is_some_and(|found| self.country.iter().any(|c| c.eq_ignore_ascii_case(found)));
         of_country || asn.is_some_and(|found| self.asn.contains(&found))
     }
 }

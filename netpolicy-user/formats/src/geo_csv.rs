@@ -31,7 +31,10 @@ enum Columns {
 
 /// Whether a line is of such a file.
 pub(crate) fn is_line(line: &str) -> bool {
-    let fields: Vec<_> = line.split(',').map(|field| field.trim().trim_matches('"')).collect();
+    let fields: Vec<_> = line
+        .split(',')
+        .map(|field| field.trim().trim_matches('"'))
+        .collect();
     heading(fields.iter().copied()).is_some()
         || matches!(fields[..], [first, last, of, ..]
             if range(first, last).is_some() && (is_country(of) || is_number(of) || of == "-"))
@@ -91,7 +94,10 @@ pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
         return;
     }
     let mut builder = csv::ReaderBuilder::new();
-    let mut reader = builder.has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut reader = builder
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
     let mut columns = Columns::Range;
     let mut locations: HashMap<String, String> = HashMap::new();
     let mut seen = Seen::default();
@@ -115,7 +121,14 @@ pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
             let found = record.iter().collect::<Vec<_>>().join(",");
             let found = Excerpt::new(&found);
             let expected = EXPECTED;
-            into.refuse(at, Problem::Line { format, found, expected });
+            into.refuse(
+                at,
+                Problem::Line {
+                    format,
+                    found,
+                    expected,
+                },
+            );
         }
         if into.is_done() {
             return;
@@ -148,7 +161,15 @@ fn row(
         }
         Columns::Asn { network, asn } => {
             let (net, number) = (field(network)?, field(asn)?.parse().ok()?);
-            one(net, None, Some(number), field(asn + 1).unwrap_or(""), at, seen, into);
+            one(
+                net,
+                None,
+                Some(number),
+                field(asn + 1).unwrap_or(""),
+                at,
+                seen,
+                into,
+            );
         }
         Columns::Range => {
             let (first, last, of) = (field(0)?, field(1)?, field(2)?);
@@ -192,8 +213,7 @@ fn one(
 }
 
 fn finish(seen: &Seen, has_locations: bool, into: &mut Collector<'_>) {
-    const JOIN: &str =
-        "as in `cat GeoLite2-Country-Locations-en.csv GeoLite2-Country-Blocks-IPv4.csv | \
+    const JOIN: &str = "as in `cat GeoLite2-Country-Locations-en.csv GeoLite2-Country-Blocks-IPv4.csv | \
          netpolicy import --country DE -`";
     if seen.unknown > 0 && !has_locations {
         let why = format!(
@@ -201,7 +221,8 @@ fn finish(seen: &Seen, has_locations: bool, into: &mut Collector<'_>) {
         );
         into.error(None, Problem::Entry(why));
     } else if has_locations && !seen.has_networks {
-        let why = format!("it has locations and no networks; put the file of blocks after it, {JOIN}");
+        let why =
+            format!("it has locations and no networks; put the file of blocks after it, {JOIN}");
         into.error(None, Problem::Entry(why));
     } else {
         mmdb::missing("CSV", &seen.countries, seen.has_asn, into);

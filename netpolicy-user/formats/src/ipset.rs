@@ -30,7 +30,8 @@ impl Set {
         let is_wanted = into.part(name);
         let is_addresses = matches!(kind, "hash:ip" | "hash:net" | "bitmap:ip");
         if is_wanted && !is_addresses {
-            let why = format!("set {name} is of type {kind}, whose elements are no addresses alone");
+            let why =
+                format!("set {name} is of type {kind}, whose elements are no addresses alone");
             into.skip(at, Problem::Entry(why));
         }
         Self {
@@ -204,7 +205,14 @@ pub(crate) fn read_list(text: &str, into: &mut Collector<'_>) {
         } else if !is_heading(trimmed) {
             let found = Excerpt::new(trimmed);
             let (format, expected) = (Format::IpsetList, EXPECTED);
-            into.refuse(at, Problem::Line { format, found, expected });
+            into.refuse(
+                at,
+                Problem::Line {
+                    format,
+                    found,
+                    expected,
+                },
+            );
         }
         if into.is_done() {
             return;

@@ -53,7 +53,9 @@ pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
     }
     for (chain, count) in others {
         let rules = counted(count, "rule judges", "rules judge");
-        into.note(format!("{rules} by the source in chain {chain}: --set {chain} reads it"));
+        into.note(format!(
+            "{rules} by the source in chain {chain}: --set {chain} reads it"
+        ));
     }
 }
 
@@ -97,7 +99,9 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 let protocol = value();
                 if negated || !matches!(protocol.as_str(), "tcp" | "all" | "6") {
                     let but = if negated { "all but " } else { "" };
-                    rule.not_carried(|| format!("holds for {but}{protocol}, no list does"));
+                    rule.not_carried(|| {
+                        format!("holds for {but}{protocol}, and netpolicy filters TCP")
+                    });
                 }
             }
             "--ctstate" | "--state" => {
@@ -113,7 +117,7 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 rule.not_carried(|| {
                     format!("refers to the set {set} ({side}): import `ipset save {set}`")
                 });
-                // It judges by the source all the same.
+                // It judges by the source nevertheless.
                 if side == "src" {
                     rule.sources.push((set, at));
                 }
@@ -138,7 +142,10 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
 
 fn source_of(rule: &mut SourceRule, source: &str, at: Place) {
     // Contiguous masks are printed as lengths.
-    if source.split_once('/').is_some_and(|(_, mask)| mask.contains(['.', ':'])) {
+    if source
+        .split_once('/')
+        .is_some_and(|(_, mask)| mask.contains(['.', ':']))
+    {
         rule.not_carried(|| format!("has a mask with gaps ({source}), which no network has"));
     }
     rule.sources.push((source.to_owned(), at));

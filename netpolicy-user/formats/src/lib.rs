@@ -47,11 +47,7 @@ use collect::Collector;
 ///
 /// # Errors
 /// All that is wrong with it, the first errors with their places.
-pub fn read(
-    format: Option<Format>,
-    bytes: &[u8],
-    filter: &Filter,
-) -> Result<Reading, Vec<Error>> {
+pub fn read(format: Option<Format>, bytes: &[u8], filter: &Filter) -> Result<Reading, Vec<Error>> {
     read_with(format, bytes, filter, Options::default())
 }
 

@@ -3,9 +3,9 @@
 
 use netpolicy_policy::model::address::{self, Written};
 
+use crate::Span;
 use crate::collect::Collector;
 use crate::error::Problem;
-use crate::Span;
 use crate::text::{decode, lines, place};
 
 /// Whether a file is a plain list without further columns: netpolicy's own list file, with

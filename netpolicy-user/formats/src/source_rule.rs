@@ -1,8 +1,8 @@
 //! Rules of packet filters that judge by the source, and what a list can carry of them.
 
+use crate::Place;
 use crate::collect::Collector;
 use crate::error::Problem;
-use crate::Place;
 
 /// A rule of iptables or nftables.
 #[derive(Debug, Default)]

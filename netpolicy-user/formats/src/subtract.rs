@@ -13,7 +13,11 @@ fn split(net: IpNet, holes: &[IpNet], parts: &mut Vec<IpNet>) {
     if holes.iter().any(|hole| hole.contains(&net)) {
         return;
     }
-    let inside: Vec<_> = holes.iter().copied().filter(|hole| net.contains(hole)).collect();
+    let inside: Vec<_> = holes
+        .iter()
+        .copied()
+        .filter(|hole| net.contains(hole))
+        .collect();
     if inside.is_empty() {
         parts.push(net);
         return;
@@ -39,9 +43,15 @@ mod tests {
         let net = "10.0.0.0/30".parse().unwrap();
         let left = |holes: &[&str]| without(net, &nets(holes));
         assert_eq!(left(&[]), nets(&["10.0.0.0/30"]));
-        assert_eq!(left(&["10.0.0.2/32"]), nets(&["10.0.0.0/31", "10.0.0.3/32"]));
+        assert_eq!(
+            left(&["10.0.0.2/32"]),
+            nets(&["10.0.0.0/31", "10.0.0.3/32"])
+        );
         assert_eq!(left(&["10.0.0.0/8"]), nets(&[]));
-        assert_eq!(left(&["2001:db8::/32", "192.0.2.0/24"]), nets(&["10.0.0.0/30"]));
+        assert_eq!(
+            left(&["2001:db8::/32", "192.0.2.0/24"]),
+            nets(&["10.0.0.0/30"])
+        );
         assert_eq!(left(&["10.0.0.0/31", "10.0.0.2/31"]), nets(&[]));
     }
 }

@@ -112,7 +112,9 @@ pub(crate) fn count(n: usize) -> u32 {
 
 /// The lines of a text with their numbers, without what ends them.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
-    text.lines().zip(1_u32..).map(|(line, number)| (number, line))
+    text.lines()
+        .zip(1_u32..)
+        .map(|(line, number)| (number, line))
 }
 
 /// The column of a part of a line.

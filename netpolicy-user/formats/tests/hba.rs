@@ -68,7 +68,10 @@ fn lines_are_explained_one_by_one() {
 fn policy_file_allows_what_is_admitted_and_blocks_what_is_rejected_first() {
     let state = state(&text());
     let (allow, block) = lists(&state);
-    assert_eq!(allow, ["10.1.0.0/16", "192.0.2.7", "198.51.100.0/24", "2001:db8::7"]);
+    assert_eq!(
+        allow,
+        ["10.1.0.0/16", "192.0.2.7", "198.51.100.0/24", "2001:db8::7"]
+    );
     assert_eq!(block, ["10.1.2.0/24"]);
     let policy = &state.policies[0];
     assert!(policy.active);
@@ -82,19 +85,24 @@ fn policy_file_allows_what_is_admitted_and_blocks_what_is_rejected_first() {
 
 #[test]
 fn first_matching_line_decides() {
-    let text = "host all all 10.1.0.0/16 md5\nhost all all 10.0.0.0/8 reject\nhost all all all md5\n";
+    let text =
+        "host all all 10.1.0.0/16 md5\nhost all all 10.0.0.0/8 reject\nhost all all all md5\n";
     let (allow, block) = lists(&state(text));
     assert_eq!(allow, ["10.1.0.0/16", "0.0.0.0/0", "::/0"]);
     // All of 10/8 but 10.1/16, which the first line admits.
     assert!(!block.contains(&"10.0.0.0/8".to_owned()));
     assert!(block.contains(&"10.0.0.0/16".to_owned()), "{block:?}");
-    assert!(!block.iter().any(|net| net.starts_with("10.1.")), "{block:?}");
+    assert!(
+        !block.iter().any(|net| net.starts_with("10.1.")),
+        "{block:?}"
+    );
     let covered: f64 = block
         .iter()
         .map(|net| 2_f64.powi(32 - net.split_once('/').unwrap().1.parse::<i32>().unwrap()))
         .sum();
     assert!((covered - (2_f64.powi(24) - 2_f64.powi(16))).abs() < 0.5);
-    let text = "host all all 10.1.0.0/16 md5\nhost all all all reject\nhost all all 10.2.0.0/16 md5\n";
+    let text =
+        "host all all 10.1.0.0/16 md5\nhost all all all reject\nhost all all 10.2.0.0/16 md5\n";
     assert_eq!(lists(&state(text)).0, ["10.1.0.0/16"]);
     let text = "host all all 10.0.0.0/8 md5\nhost all all 10.1.0.0/16 reject\n";
     assert!(outcomes(text)[1].contains("without effect"));
@@ -117,7 +125,11 @@ fn policy_is_inactive_where_admitted_sources_are_missing() {
     }
     // A reject behind such a line may be behind what it admits.
     let text = "host all all samenet md5\nhost all all 10.0.0.0/8 reject\n";
-    assert!(outcomes(text)[1].starts_with("2: not carried"), "{:?}", outcomes(text));
+    assert!(
+        outcomes(text)[1].starts_with("2: not carried"),
+        "{:?}",
+        outcomes(text)
+    );
 }
 
 #[test]
@@ -130,16 +142,26 @@ fn quoted_keyword_is_a_name() {
 #[test]
 fn lines_that_postgresql_does_not_read_are_errors() {
     for (line, expected) in [
-        ("host all all 10/8 md5", "1: '10/8' is not an address or CIDR"),
+        (
+            "host all all 10/8 md5",
+            "1: '10/8' is not an address or CIDR",
+        ),
         ("host all all 192.0.2.010/32 md5", "leading zero"),
         ("host all all 192.0.2.1 md5", "has no length and no mask"),
         ("host all all 192.0.2.1/32", "ends before its method"),
         ("host all all 192.0.2.1/32 scram", "unknown method 'scram'"),
-        ("hosts all all 192.0.2.1/32 md5", "is not part of pg_hba.conf"),
+        (
+            "hosts all all 192.0.2.1/32 md5",
+            "is not part of pg_hba.conf",
+        ),
         ("host all", "ends before its database and user"),
         ("host all all 10.0.0.1-10.0.0.9 md5", "as a host's name"),
     ] {
         let errors = hba::read(line.as_bytes()).unwrap_err();
-        assert!(errors[0].to_string().contains(expected), "{line}: {}", errors[0]);
+        assert!(
+            errors[0].to_string().contains(expected),
+            "{line}: {}",
+            errors[0]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use netpolicy_formats::{Filter, Problem, Reading, read, write};
 use toml::Spanned;
@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::input::bytes_of;
 use super::list_file::{of_file, remarks};
-use crate::model::counted;
 use crate::model::change::SourceText;
+use crate::model::counted;
 
 /// Databases, and what was read of them.
 #[derive(Debug, Default)]
@@ -111,7 +111,10 @@ impl Geo {
     }
 
     /// A region as a list file for a list that may hold the same networks already.
-    pub(super) fn list(&mut self, region: &Region) -> Result<(SourceText, Vec<String>), Vec<String>> {
+    pub(super) fn list(
+        &mut self,
+        region: &Region,
+    ) -> Result<(SourceText, Vec<String>), Vec<String>> {
         let (reading, database) = self.reading(region)?;
         let mut text = String::new();
         for net in reading.entries.iter().flat_map(|entry| entry.net.nets()) {
@@ -133,7 +136,10 @@ impl Geo {
         let (mut lists, mut all_notes, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let mut tables = String::new();
         for (_, region) in &found {
-            if lists.iter().any(|list: &SourceText| list.name == region.text) {
+            if lists
+                .iter()
+                .any(|list: &SourceText| list.name == region.text)
+            {
                 continue;
             }
             match self.reading(region) {
@@ -224,6 +230,8 @@ pub(super) fn databases<'a>(named: &'a [PathBuf], configured: &'a [PathBuf]) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// `192.0.2.0/24` and `198.51.100.128-198.51.101.0` are in DE.
@@ -259,19 +267,24 @@ mod tests {
         let mut geo = geo(dir.path(), &[("as.csv", SYSTEMS), ("geo.csv", RANGES)]);
         let mut file = SourceText {
             name: "p.toml".into(),
-            text: "[[policy]]\nname = \"one\"\nblock = [\"country:DE\", \"as:64500\", \"10.0.0.1\"]\n"
-                .into(),
+            text:
+                "[[policy]]\nname = \"one\"\nblock = [\"country:DE\", \"as:64500\", \"10.0.0.1\"]\n"
+                    .into(),
         };
         let (lists, notes) = geo.resolve_file(&mut file).unwrap();
         assert!(
-            file.text.contains("block = [\"@country-de\", \"@as-64500\", \"10.0.0.1\"]"),
+            file.text
+                .contains("block = [\"@country-de\", \"@as-64500\", \"10.0.0.1\"]"),
             "{}",
             file.text
         );
         assert_eq!(lists[0].text, "192.0.2.0/24  # DE\n");
         assert_eq!(lists[1].text, "192.0.2.0/24  # AS64500 Example\n");
         assert_eq!(notes.len(), 2);
-        assert!(notes[0].starts_with("country:DE: 1 network, by "), "{notes:?}");
+        assert!(
+            notes[0].starts_with("country:DE: 1 network, by "),
+            "{notes:?}"
+        );
         let names = crate::model::file::referenced_lists(&file).unwrap();
         assert_eq!(names, ["country:DE", "as:64500"]);
     }
@@ -282,7 +295,12 @@ mod tests {
         let errors = Geo::default().list(&region).unwrap_err();
         assert!(errors[0].contains("--geo FILE"), "{errors:?}");
         let dir = tempfile::tempdir().unwrap();
-        let errors = geo(dir.path(), &[("as.csv", SYSTEMS)]).list(&region).unwrap_err();
-        assert!(errors[0].contains("autonomous systems, but no countries"), "{errors:?}");
+        let errors = geo(dir.path(), &[("as.csv", SYSTEMS)])
+            .list(&region)
+            .unwrap_err();
+        assert!(
+            errors[0].contains("autonomous systems, but no countries"),
+            "{errors:?}"
+        );
     }
 }

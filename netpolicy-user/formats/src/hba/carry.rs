@@ -53,7 +53,12 @@ impl Carry {
         let (mut allow, mut block) = (Vec::new(), Vec::new());
         if self.is_closed {
             let outcome = "never reached: a line before rejects all that is left".to_owned();
-            return Carried { line, allow, block, outcome };
+            return Carried {
+                line,
+                allow,
+                block,
+                outcome,
+            };
         }
         let outcome = match &line.admission {
             Admission::Local => "by unix socket, which passes no NIC: nothing to carry".to_owned(),
@@ -140,7 +145,9 @@ impl Carry {
             block.extend(without(*net, &self.admitted));
         }
         match (block.is_empty(), *block == nets) {
-            (true, _) => "without effect: lines before admit all of it, and the first decides".to_owned(),
+            (true, _) => {
+                "without effect: lines before admit all of it, and the first decides".to_owned()
+            }
             (false, true) => "rejected".to_owned(),
             (false, false) => {
                 "rejected, but for what lines before admit: the first line decides".to_owned()

@@ -12,7 +12,10 @@ const EXPECTED: &str = "`local DATABASE USER METHOD`, `host DATABASE USER ADDRES
 
 /// Methods of PostgreSQL 18, and what each asks a client for.
 const METHODS: [(&str, &str); 15] = [
-    ("trust", "without any check: anyone there is whoever they say"),
+    (
+        "trust",
+        "without any check: anyone there is whoever they say",
+    ),
     ("reject", "rejected"),
     ("scram-sha-256", "by password (SCRAM)"),
     ("md5", "by password (MD5 or SCRAM)"),
@@ -143,7 +146,9 @@ fn host(is_any: bool, fields: &[Vec<Word>]) -> Result<Admission, Problem> {
     if !METHODS.iter().any(|(name, _)| *name == method.text) {
         let found = Excerpt::new(&method.text);
         let known = METHODS.map(|(name, _)| name).join(", ");
-        return Err(Problem::Entry(format!("unknown method {found}; expected one of {known}")));
+        return Err(Problem::Entry(format!(
+            "unknown method {found}; expected one of {known}"
+        )));
     }
     let is_all = |field: &[Word]| field.iter().any(|word| word.is("all"));
     Ok(Admission::Host {
@@ -179,7 +184,8 @@ fn address<'f>(word: &Word, rest: &'f [Vec<Word>]) -> Result<(Address, &'f [Vec<
     match address::parse(text) {
         Ok(Written::Net(written)) => {
             let mask = rest.first().and_then(|field| field.first());
-            let Some(mask) = mask.and_then(|mask| mask.text.parse::<std::net::IpAddr>().ok()) else {
+            let Some(mask) = mask.and_then(|mask| mask.text.parse::<std::net::IpAddr>().ok())
+            else {
                 let why = format!(
                     "the address {text} has no length and no mask, which PostgreSQL does not read; write {text}/{}",
                     written.net.max_prefix_len()
@@ -190,7 +196,9 @@ fn address<'f>(word: &Word, rest: &'f [Vec<Word>]) -> Result<(Address, &'f [Vec<
                 Ok(length) => IpNet::new(written.net.addr(), length)
                     .map(|net| Address::Net(net.trunc()))
                     .map_err(|_| {
-                        Problem::Entry(format!("address {text} and mask {mask} are of two families"))
+                        Problem::Entry(format!(
+                            "address {text} and mask {mask} are of two families"
+                        ))
                     })?,
                 Err(_) => Address::Gaps(format!("{text} {mask}")),
             };
@@ -200,7 +208,10 @@ fn address<'f>(word: &Word, rest: &'f [Vec<Word>]) -> Result<(Address, &'f [Vec<
             "PostgreSQL reads the range '{text}' as a host's name, which no client has; write networks"
         ))),
         // PostgreSQL takes what is no address for a name. Digits alone are a mistake.
-        Err(why) if text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(|c: char| c.is_ascii_alphabetic()) => {
+        Err(why)
+            if text.starts_with(|c: char| c.is_ascii_digit())
+                && !text.contains(|c: char| c.is_ascii_alphabetic()) =>
+        {
             Err(wrong(why))
         }
         Err(_) => Ok((Address::Host(text.clone()), rest)),

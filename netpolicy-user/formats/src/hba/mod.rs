@@ -14,9 +14,9 @@ pub use line::{Address, Admission, HbaLine};
 
 use netpolicy_policy::model::error::Excerpt;
 
+use crate::Place;
 use crate::error::{Error, Problem};
 use crate::text::decode;
-use crate::Place;
 
 /// Reads a file.
 ///

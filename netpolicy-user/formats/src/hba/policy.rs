@@ -19,9 +19,18 @@ impl Hba {
              # sources that it admits for no database and no user.\n#\n"
         );
         for carried in &self.lines {
-            let line: String = carried.line.text.chars().filter(|c| !c.is_control()).collect();
+            let line: String = carried
+                .line
+                .text
+                .chars()
+                .filter(|c| !c.is_control())
+                .collect();
             // Writing to a string does not fail.
-            let _ = writeln!(text, "# line {}: {line}\n#   {}", carried.line.number, carried.outcome);
+            let _ = writeln!(
+                text,
+                "# line {}: {line}\n#   {}",
+                carried.line.number, carried.outcome
+            );
         }
         text.push_str("\n[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n");
         let comment = format!("from {source}");
@@ -44,12 +53,7 @@ impl Hba {
         text
     }
 
-    fn array(
-        &self,
-        key: &str,
-        nets: impl Fn(&super::Carried) -> &Vec<IpNet>,
-        text: &mut String,
-    ) {
+    fn array(&self, key: &str, nets: impl Fn(&super::Carried) -> &Vec<IpNet>, text: &mut String) {
         let _ = writeln!(text, "{key} = [");
         let mut seen = std::collections::HashSet::new();
         for carried in &self.lines {

@@ -68,23 +68,32 @@ pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
         return;
     };
     let mut inputs: Vec<String> = Vec::new();
-    each(document.nftables.get(), &mut places, into, |object: Object<'_>, places, into| {
-        if let Some(set) = object.set {
-            read_set(&set, places, into);
-        } else if let Some(chain) = object.chain {
-            let full = format!("{} {} {}", chain.family, chain.table, chain.name);
-            let chosen = into.filter.set.iter().any(|set| *set == chain.name || *set == full);
-            if chosen || chain.hook.as_deref().is_some_and(is_input) {
-                inputs.push(full);
+    each(
+        document.nftables.get(),
+        &mut places,
+        into,
+        |object: Object<'_>, places, into| {
+            if let Some(set) = object.set {
+                read_set(&set, places, into);
+            } else if let Some(chain) = object.chain {
+                let full = format!("{} {} {}", chain.family, chain.table, chain.name);
+                let chosen = into
+                    .filter
+                    .set
+                    .iter()
+                    .any(|set| *set == chain.name || *set == full);
+                if chosen || chain.hook.as_deref().is_some_and(is_input) {
+                    inputs.push(full);
+                }
+            } else if let Some(rule) = object.rule {
+                let chain = format!("{} {} {}", rule.family, rule.table, rule.chain.as_ref());
+                if inputs.contains(&chain) {
+                    let at = places.of_part(rule.chain.as_ref());
+                    read_rule(chain, rule, at, into);
+                }
             }
-        } else if let Some(rule) = object.rule {
-            let chain = format!("{} {} {}", rule.family, rule.table, rule.chain.as_ref());
-            if inputs.contains(&chain) {
-                let at = places.of_part(rule.chain.as_ref());
-                read_rule(chain, rule, at, into);
-            }
-        }
-    });
+        },
+    );
 }
 
 fn read_set(set: &Set<'_>, places: &mut Places<'_>, into: &mut Collector<'_>) {
@@ -108,25 +117,35 @@ fn read_set(set: &Set<'_>, places: &mut Places<'_>, into: &mut Collector<'_>) {
     let Some(elements) = set.elem else {
         return;
     };
-    each(elements.get(), places, into, |element: &RawValue, places, into| {
-        let at = places.of_part(element.get());
-        let Some(element) = parse::<Value>(element.get(), places, into) else {
-            return;
-        };
-        let (value, options) = match element.get("elem") {
-            Some(inner) => (inner.get("val").unwrap_or(inner), Some(inner)),
-            None => (&element, None),
-        };
-        let text = |key: &str| options?.get(key)?.as_str();
-        let seconds = |key: &str| options?.get(key)?.as_u64().filter(|seconds| *seconds > 0);
-        let expires = seconds("expires").or_else(|| seconds("timeout"));
-        match address(value) {
-            Some(address) => {
-                into.add(&address, at, text("comment"), expires.map(Duration::from_secs));
+    each(
+        elements.get(),
+        places,
+        into,
+        |element: &RawValue, places, into| {
+            let at = places.of_part(element.get());
+            let Some(element) = parse::<Value>(element.get(), places, into) else {
+                return;
+            };
+            let (value, options) = match element.get("elem") {
+                Some(inner) => (inner.get("val").unwrap_or(inner), Some(inner)),
+                None => (&element, None),
+            };
+            let text = |key: &str| options?.get(key)?.as_str();
+            let seconds = |key: &str| options?.get(key)?.as_u64().filter(|seconds| *seconds > 0);
+            let expires = seconds("expires").or_else(|| seconds("timeout"));
+            match address(value) {
+                Some(address) => {
+                    into.add(
+                        &address,
+                        at,
+                        text("comment"),
+                        expires.map(Duration::from_secs),
+                    );
+                }
+                None => into.refuse(at, not_an_address(value)),
             }
-            None => into.refuse(at, not_an_address(value)),
-        }
-    });
+        },
+    );
 }
 
 /// `{"payload": {"protocol": "ip", "field": "saddr"}}` as nft writes it.
@@ -167,7 +186,9 @@ fn read_rule(chain: String, rule: Rule<'_>, at: Place, into: &mut Collector<'_>)
         ..SourceRule::default()
     };
     for statement in &rule.expr {
-        let Some((name, value)) = statement.as_object().and_then(|object| object.iter().next())
+        let Some((name, value)) = statement
+            .as_object()
+            .and_then(|object| object.iter().next())
         else {
             continue;
         };
