@@ -1,7 +1,7 @@
 //! New content of feeds: checked, compiled, stored and put in force, in no revision.
 //!
-//! The way is that of a change, without what only a person can answer: nobody is asked, and no
-//! address of an operator is known. What is refused or fails before the flip has no effect but
+//! The way is that of a change, without what only a person can answer: there is no operator to ask,
+//! and no address of one. What is refused or fails before the flip has no effect but
 //! that the status says so.
 
 use std::net::IpAddr;
