@@ -142,7 +142,11 @@ impl HttpsServer {
     #[must_use]
     pub fn requests(&self, path: &str) -> Vec<Request> {
         let requests = lock(&self.shared.requests);
-        requests.iter().filter(|r| r.path == path).cloned().collect()
+        requests
+            .iter()
+            .filter(|r| r.path == path)
+            .cloned()
+            .collect()
     }
 }
 
@@ -225,9 +229,14 @@ fn respond(
             if etag.is_some() && etag.as_deref() == asked {
                 return write!(stream, "HTTP/1.1 304 Not Modified\r\n{close}");
             }
-            let tag = etag.map(|tag| format!("ETag: {tag}\r\n")).unwrap_or_default();
+            let tag = etag
+                .map(|tag| format!("ETag: {tag}\r\n"))
+                .unwrap_or_default();
             let length = body.len();
-            write!(stream, "HTTP/1.1 200 OK\r\n{tag}Content-Length: {length}\r\n{close}")?;
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\n{tag}Content-Length: {length}\r\n{close}"
+            )?;
             stream.write_all(&body)
         }
         Answer::Status(status) => {
@@ -242,7 +251,10 @@ fn respond(
             "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n{close}"
         ),
         Answer::Cut { announced, body } => {
-            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\n{close}")?;
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {announced}\r\n{close}"
+            )?;
             stream.write_all(&body)
         }
         Answer::Endless => {

@@ -204,12 +204,7 @@ fn jobs(programs: &[Program], long: bool) -> Vec<Job<'_>> {
     jobs
 }
 
-fn run(
-    job: &Job<'_>,
-    binaries: Binaries<'_>,
-    tools_dir: &Path,
-    long: bool,
-) -> Result<Output> {
+fn run(job: &Job<'_>, binaries: Binaries<'_>, tools_dir: &Path, long: bool) -> Result<Output> {
     let mut command = if workspace::is_root() {
         Command::new(&job.program.path)
     } else {

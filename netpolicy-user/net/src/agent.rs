@@ -178,9 +178,10 @@ impl AgentClient {
         let status = answer.status();
         let text = self.text(&mut answer)?;
         let problem = serde_json::from_str::<Problem>(&text);
-        Err(AgentError::Refused(
-            problem.map_or_else(|_| status.to_string(), |problem| problem.detail),
-        ))
+        Err(AgentError::Refused(problem.map_or_else(
+            |_| status.to_string(),
+            |problem| problem.detail,
+        )))
     }
 
     fn text(&self, answer: &mut Response<Body>) -> Result<String, AgentError> {

@@ -72,7 +72,12 @@ enum FeedCommand {
 #[derive(Debug, clap::Args)]
 struct NetArgs {
     /// Certificates to trust instead of the system's, PEM
-    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SSL_CERT_FILE",
+        hide_env_values = true
+    )]
     ca: Option<PathBuf>,
 }
 
@@ -169,7 +174,8 @@ fn test(args: TestArgs, output: Output) -> anyhow::Result<()> {
         },
         ..usual
     };
-    feed.check().map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    feed.check()
+        .map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let Fetched::Content(bytes, validators) = fetcher.fetch(&feed, None)? else {
         anyhow::bail!("{source} says that nothing changed, though nothing was asked about");
     };
@@ -248,7 +254,10 @@ impl Report<'_> {
         row("Changes", conditional)?;
         match self.refused {
             None => row("Guards", "a feed with the usual settings takes it"),
-            Some(refused) => row("Guards", &format!("a feed with the usual settings refuses it: {refused}")),
+            Some(refused) => row(
+                "Guards",
+                &format!("a feed with the usual settings refuses it: {refused}"),
+            ),
         }
     }
 }

@@ -80,7 +80,9 @@ fn lines(entries: &[(IpNet, Option<Box<str>>)]) -> String {
 }
 
 fn one_line(comment: &str) -> String {
-    let plain = comment.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let plain = comment
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c });
     let short: String = plain.take(MAX_COMMENT).collect();
     short.trim().to_owned()
 }

@@ -291,7 +291,9 @@ fn read_file(feed: &Feed, known: Option<&Validators>) -> Result<Fetched, FetchEr
         return Err(FetchError::TooLarge { limit });
     }
     let mut bytes = Vec::new();
-    let read = Read::by_ref(&mut file).take(limit + 1).read_to_end(&mut bytes);
+    let read = Read::by_ref(&mut file)
+        .take(limit + 1)
+        .read_to_end(&mut bytes);
     read.map_err(fault)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
         return Err(FetchError::TooLarge { limit });

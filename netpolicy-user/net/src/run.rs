@@ -197,7 +197,9 @@ fn refresh(
             let is_heard = match error {
                 // It knows.
                 RefreshError::Agent(AgentError::Refused(_)) => Ok(()),
-                error => client.report(feed, Some(&error.to_string()), pause).map(drop),
+                error => client
+                    .report(feed, Some(&error.to_string()), pause)
+                    .map(drop),
             };
             if let Err(error) = is_heard {
                 tracing::warn!(feed = name, %error, "the failure could not be reported");
@@ -221,9 +223,7 @@ fn try_refresh(
     });
     let known = known.filter(|known| *known != Validators::default());
     match fetcher.fetch(&feed.settings, known.as_ref())? {
-        Fetched::Unchanged => {
-            Ok(client.report(feed, None, pause)?)
-        }
+        Fetched::Unchanged => Ok(client.report(feed, None, pause)?),
         Fetched::Content(bytes, validators) => {
             let before = feed.fetched.map(|_| feed.entries);
             let content = content::canonical(&feed.settings, &bytes, before)?;

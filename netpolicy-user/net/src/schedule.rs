@@ -134,7 +134,10 @@ mod tests {
         let mut current = feed();
         current.checked = Some(wall);
         current.next = Some(Timestamp::from_second(100_600).unwrap());
-        assert_eq!(Due::first(&current, now, wall).at, now + Duration::from_secs(600));
+        assert_eq!(
+            Due::first(&current, now, wall).at,
+            now + Duration::from_secs(600)
+        );
         // A clock that was set does not put it off for long.
         current.next = Some(Timestamp::from_second(900_000).unwrap());
         let most = Duration::from_secs(3_600 + 360);

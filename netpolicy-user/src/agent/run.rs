@@ -302,7 +302,9 @@ async fn open_socket(socket: PathBuf, mut snapshots: watch::Receiver<Arc<Snapsho
             let snapshot = snapshots.borrow_and_update();
             let owners = snapshot.state.policies.iter().map(|policy| &policy.owner);
             let has_feeds = snapshot.state.feeds().next().is_some();
-            has_feeds || !snapshot.grants.is_empty() || owners.into_iter().any(|owner| owner != "root")
+            has_feeds
+                || !snapshot.grants.is_empty()
+                || owners.into_iter().any(|owner| owner != "root")
         };
         if open != was_open {
             match socket::open_to_all(&socket, open) {

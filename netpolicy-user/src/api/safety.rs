@@ -78,8 +78,15 @@ impl Opens {
             false => Some(format!("opens {}", openings_in_words(&self.openings))),
         };
         let shrinks = self.shrinks.iter().map(|shrink| {
-            let Shrink { list, before, after } = shrink;
-            format!("shrinks {list} from {before} to {}", counted(*after, "entry", "entries"))
+            let Shrink {
+                list,
+                before,
+                after,
+            } = shrink;
+            format!(
+                "shrinks {list} from {before} to {}",
+                counted(*after, "entry", "entries")
+            )
         });
         let all: Vec<_> = opens.into_iter().chain(shrinks).collect();
         all.join(" and ")

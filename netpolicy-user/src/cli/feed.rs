@@ -50,7 +50,12 @@ pub(super) enum FeedCommand {
 #[derive(Debug, clap::Args)]
 pub(super) struct NetArgs {
     /// Certificates to trust instead of the system's, PEM
-    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SSL_CERT_FILE",
+        hide_env_values = true
+    )]
     ca: Option<PathBuf>,
 }
 
@@ -133,9 +138,11 @@ async fn refresh(name: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
             };
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(format!("feed '{name}' was not refreshed in time"))
-                .hint("is netpolicy-feed.service running? `systemctl status netpolicy-feed`")
-                .into());
+            return Err(
+                Failure::new(format!("feed '{name}' was not refreshed in time"))
+                    .hint("is netpolicy-feed.service running? `systemctl status netpolicy-feed`")
+                    .into(),
+            );
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -149,8 +156,11 @@ fn find(name: &str, feeds: Vec<FeedView>) -> Result<FeedView, Failure> {
         let meant = closest(name, names.iter().map(String::as_str));
         let meant = meant.map(|name| format!("; did you mean '{name}'?"));
         let name = name.escape_debug();
-        Failure::new(format!("unknown feed '{name}'{}", meant.unwrap_or_default()))
-            .hint("`netpolicy feed list` shows what there is")
+        Failure::new(format!(
+            "unknown feed '{name}'{}",
+            meant.unwrap_or_default()
+        ))
+        .hint("`netpolicy feed list` shows what there is")
     })
 }
 
@@ -161,12 +171,17 @@ pub(super) fn become_net(args: &[OsString]) -> Failure {
     let places = own.into_iter().chain(LIBEXEC.iter().map(Path::new));
     let places: Vec<PathBuf> = places.map(|dir| dir.join(NET)).collect();
     let Some(program) = places.iter().find(|path| path.is_file()) else {
-        let looked: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
+        let looked: Vec<_> = places
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         return Failure::new(format!(
             "{NET} is not installed: it was looked for as {}",
             looked.join(", ")
         ))
-        .hint("it is in the same package as netpolicy, and `cargo build -p netpolicy-net` builds it");
+        .hint(
+            "it is in the same package as netpolicy, and `cargo build -p netpolicy-net` builds it",
+        );
     };
     let error = Command::new(program).args(args).exec();
     Failure::new(format!("cannot run {}: {error}", program.display()))

@@ -54,7 +54,10 @@ impl Render for FeedView {
         };
         let error = self.error.as_deref().map(|error| {
             let when = self.failed.map(|at| format!(" ({})", time(options, at)));
-            cell(Tone::Bad, format!("{}{}", line(error), when.unwrap_or_default()))
+            cell(
+                Tone::Bad,
+                format!("{}{}", line(error), when.unwrap_or_default()),
+            )
         });
         let schedule = format!(
             "every {} and up to {} later; stale after {}",

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::objects::ObjectId;
 use crate::model::{
-    AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule, Policy,
-    PolicyCompat, PortSet, RuleList, Service, State,
+    AllowPart, Binding, Combine, Feed, Host, HostCompat, Mode, Name, NamedList, NetworkRule,
+    Policy, PolicyCompat, PortSet, RuleList, Service, State,
 };
 
 /// The format of states without named lists, which earlier versions read as well.

@@ -246,22 +246,34 @@ impl Feed {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let is_plain = !text.chars().any(|c| c.is_control() || c.is_whitespace());
         if text.len() > MAX_SOURCE || (!is_file && (host.is_empty() || !is_plain)) {
-            return Err(wrong("url", text, "an https:// URL of at most 2,000 characters"));
+            return Err(wrong(
+                "url",
+                text,
+                "an https:// URL of at most 2,000 characters",
+            ));
         }
         if is_file && text.chars().any(char::is_control) {
             return Err(wrong("file", text, "the absolute path of a file"));
         }
         if host.contains('@') {
-            let expected = "a URL without user and password, which all readers of policies would see";
+            let expected =
+                "a URL without user and password, which all readers of policies would see";
             return Err(wrong("url", text, expected));
         }
         if scheme == Some("http://") && !self.allow_http {
-            let expected = "an https:// URL; allow_http = true accepts one that anyone on the way can alter";
+            let expected =
+                "an https:// URL; allow_http = true accepts one that anyone on the way can alter";
             return Err(wrong("url", text, expected));
         }
         let numbers = [
             ("interval", self.interval, SHORTEST, LONGEST, "1m to 30d"),
-            ("jitter", self.jitter, 0, self.interval, "0s to the interval"),
+            (
+                "jitter",
+                self.jitter,
+                0,
+                self.interval,
+                "0s to the interval",
+            ),
             ("timeout", self.timeout, 1, SLOWEST, "1s to 1h"),
             (
                 "stale_after",
@@ -271,7 +283,13 @@ impl Feed {
                 "the interval to 120d",
             ),
             ("max_bytes", self.max_bytes, 1, LARGEST, "1 byte to 512 MiB"),
-            ("min_entries", self.min_entries, 0, u64::MAX >> 1, "0 or more"),
+            (
+                "min_entries",
+                self.min_entries,
+                0,
+                u64::MAX >> 1,
+                "0 or more",
+            ),
             ("max_shrink", self.max_shrink.into(), 0, 100, "0% to 100%"),
         ];
         for (key, number, least, most, expected) in numbers {

@@ -22,13 +22,17 @@ pub struct FeedContent {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
     /// It is no canonical network.
-    #[error("line {line} of the content is no canonical network: one a line, as in 192.0.2.0/24, was expected")]
+    #[error(
+        "line {line} of the content is no canonical network: one a line, as in 192.0.2.0/24, was expected"
+    )]
     NotCanonical {
         /// From 1.
         line: usize,
     },
     /// It does not follow the line before.
-    #[error("line {line} of the content does not follow the one before: networks in ascending order, each once, were expected")]
+    #[error(
+        "line {line} of the content does not follow the one before: networks in ascending order, each once, were expected"
+    )]
     NotAscending {
         /// From 1.
         line: usize,
@@ -136,7 +140,11 @@ mod tests {
             let found = parse(text, 9);
             assert_eq!(found, Err(ContentError::NotCanonical { line: 1 }), "{text}");
         }
-        for text in ["10.0.0.2/32\n10.0.0.1/32", "10.0.0.1/32\n10.0.0.1/32", "::/0\n10.0.0.0/8"] {
+        for text in [
+            "10.0.0.2/32\n10.0.0.1/32",
+            "10.0.0.1/32\n10.0.0.1/32",
+            "::/0\n10.0.0.0/8",
+        ] {
             let found = parse(text, 9);
             assert_eq!(found, Err(ContentError::NotAscending { line: 2 }), "{text}");
         }

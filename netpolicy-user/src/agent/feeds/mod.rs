@@ -100,7 +100,9 @@ impl FeedCondition {
     /// The record, if it is of what the settings read now.
     #[must_use]
     pub fn current(&self, feed: &Feed) -> Option<&FeedRecord> {
-        self.record.as_ref().filter(|record| record.by.reads_as(feed))
+        self.record
+            .as_ref()
+            .filter(|record| record.by.reads_as(feed))
     }
 
     /// A refresh failed.
@@ -231,7 +233,9 @@ mod tests {
             limits: crate::model::Limits::default(),
             force: false,
         };
-        let state = crate::model::file::parse(&file, &[], false, &cx).unwrap().state;
+        let state = crate::model::file::parse(&file, &[], false, &cx)
+            .unwrap()
+            .state;
         let name = state.lists[0].name.clone();
         (state, name)
     }

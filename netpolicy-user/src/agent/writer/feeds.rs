@@ -139,10 +139,14 @@ impl Writer {
         let in_force = self.kernel.commit(prepared, revision);
         let old = std::mem::replace(&mut self.in_force, in_force);
         self.upkeep.revision_made();
-        let change = old.state.rule_count().abs_diff(self.in_force.state.rule_count());
+        let change = old
+            .state
+            .rule_count()
+            .abs_diff(self.in_force.state.rule_count());
         self.leftovers.rules(change);
         self.leftovers.replaced(old);
-        self.confirmation.alter_base(|base| set(base, name, &entries));
+        self.confirmation
+            .alter_base(|base| set(base, name, &entries));
         self.feeds.of_mut(name).record = Some(record);
         tracing::info!(
             feed = %name,
@@ -197,7 +201,13 @@ impl Writer {
                         "feed '{name}' has no content yet that could be current"
                     )));
                 };
-                self.put_record(&name, FeedRecord { checked: now, ..record })?;
+                self.put_record(
+                    &name,
+                    FeedRecord {
+                        checked: now,
+                        ..record
+                    },
+                )?;
                 self.feeds.of_mut(&name).error = None;
             }
         }
@@ -217,7 +227,9 @@ impl Writer {
     ) -> Result<FeedView, AgentError> {
         let (name, _) = self.feed_of(name, None)?;
         let rights = rights::of(requester.caller, &self.grants);
-        let is_owner = self.feed_list(&name).is_some_and(|list| rights.owns_list(list));
+        let is_owner = self
+            .feed_list(&name)
+            .is_some_and(|list| rights.owns_list(list));
         if !is_owner {
             let action = format!("refresh feed {name}");
             self.may_feed(requester, &action, "refresh a feed of another owner")?;
@@ -279,3 +291,6 @@ fn in_future(now: Timestamp, seconds: u64) -> Option<Timestamp> {
     let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds > 0)?;
     now.checked_add(SignedDuration::from_secs(seconds)).ok()
 }
+
+#[cfg(test)]
+mod tests;

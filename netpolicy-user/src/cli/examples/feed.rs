@@ -15,7 +15,10 @@ pub(super) static FEED: [(&str, [&str; 2]); 6] = [
     ),
     (
         "feed show",
-        ["netpolicy feed show drop", "netpolicy feed show drop -o json"],
+        [
+            "netpolicy feed show drop",
+            "netpolicy feed show drop -o json",
+        ],
     ),
     (
         "feed refresh",

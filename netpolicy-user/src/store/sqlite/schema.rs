@@ -185,7 +185,14 @@ pub(super) fn migrate(
 /// # Errors
 /// [`StoreError::Corrupt`] and failures to read.
 pub(super) fn verify(conn: &Connection, path: &Path) -> Result<(), StoreError> {
-    for table in ["revisions", "bypasses", "settings", "grants", "pending", "feeds"] {
+    for table in [
+        "revisions",
+        "bypasses",
+        "settings",
+        "grants",
+        "pending",
+        "feeds",
+    ] {
         let found: String = conn
             .query_row(&format!("PRAGMA integrity_check('{table}')"), [], |row| {
                 row.get(0)

@@ -22,11 +22,17 @@ fn settings_that_cannot_be_meant_are_refused_with_what_was_expected() {
         feed.check().unwrap_err().to_string()
     };
     for (alter, expected) in [
-        ((|feed| feed.source = "http://example.org/x".into()) as fn(&mut Feed), "allow_http"),
+        (
+            (|feed| feed.source = "http://example.org/x".into()) as fn(&mut Feed),
+            "allow_http",
+        ),
         (|feed| feed.source = "list.txt".into(), "https://"),
         (|feed| feed.source = "https:///x".into(), "https://"),
         (|feed| feed.source = "https://a b/".into(), "https://"),
-        (|feed| feed.source = "https://me:pw@example.org/".into(), "without user and password"),
+        (
+            |feed| feed.source = "https://me:pw@example.org/".into(),
+            "without user and password",
+        ),
         (|feed| feed.interval = 5, "1m to 30d"),
         (|feed| feed.jitter = 4_000, "to the interval"),
         (|feed| feed.stale_after = 60, "the interval"),
@@ -44,16 +50,22 @@ fn content_is_refused_by_number_shrinkage_and_special_ranges() {
     let mut feed = Feed::new("https://example.org/list.txt");
     feed.min_entries = 3;
     let refused = |feed: &Feed, nets: &[IpNet], before| {
-        feed.judge(nets.iter(), before, &[]).unwrap_err().to_string()
+        feed.judge(nets.iter(), before, &[])
+            .unwrap_err()
+            .to_string()
     };
     let found = refused(&feed, &many(2), None);
     assert_eq!(found, "it has 2 entries, and min_entries is 3");
     feed.judge(many(70).iter(), Some(100), &[]).unwrap();
     let found = refused(&feed, &many(69), Some(100));
-    assert!(found.contains("69 entries where 100 are in force"), "{found}");
+    assert!(
+        found.contains("69 entries where 100 are in force"),
+        "{found}"
+    );
     assert!(found.contains("31 %"), "{found}");
     // Of short lists a shrinkage says nothing.
-    feed.judge(many(3).iter(), Some(SHRINK_FROM - 1), &[]).unwrap();
+    feed.judge(many(3).iter(), Some(SHRINK_FROM - 1), &[])
+        .unwrap();
 
     for (net, purpose) in [
         ("10.1.0.0/16", "private"),
@@ -69,7 +81,12 @@ fn content_is_refused_by_number_shrinkage_and_special_ranges() {
         assert!(found.contains("special_ranges"), "{found}");
     }
     feed.special_ranges = SpecialRanges::Allow;
-    feed.judge(nets(&["10.0.0.0/8", "::1/128", "8.8.8.8/32"]).iter(), None, &[]).unwrap();
+    feed.judge(
+        nets(&["10.0.0.0/8", "::1/128", "8.8.8.8/32"]).iter(),
+        None,
+        &[],
+    )
+    .unwrap();
     for net in ["0.0.0.0/0", "::/0"] {
         let found = refused(&feed, &nets(&[net]), None);
         assert!(found.contains("every address"), "{found}");

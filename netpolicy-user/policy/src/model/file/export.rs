@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::feeds;
 use super::lists::NETWORK_RULE;
 use crate::model::{
-    Binding, Feed, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State, reference,
+    Binding, Feed, Name, NamedList, NetworkRule, Policy, PolicyCompat, Rule, RuleList, State,
+    reference,
 };
 
 /// Rules up to this many stand on one line.

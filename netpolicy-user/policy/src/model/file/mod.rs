@@ -22,8 +22,8 @@ use super::list::Sameness;
 use super::reader::{Reference, Tolerance};
 use super::report::{ModelErrors, Report};
 use super::{
-    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Feed, Host, Mode, Name, NetworkRule,
-    PolicyCompat, PortSet, RuleList, State,
+    AllowPart, Applied, Binding, Change, ChangeContext, Combine, Feed, Host, Mode, Name,
+    NetworkRule, PolicyCompat, PortSet, RuleList, State,
 };
 
 pub use export::export;

@@ -17,9 +17,7 @@ use crate::agent::http::app::{App, blocking};
 use crate::agent::http::extract::{Body, Params};
 use crate::agent::snapshot::Snapshot;
 use crate::agent::writer::Writer;
-use crate::api::{
-    FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery, ProblemDetails,
-};
+use crate::api::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery, ProblemDetails};
 
 /// How long an answer waits at most, seconds, and unless set.
 const LONGEST_WAIT: u64 = 60;
@@ -30,10 +28,7 @@ const USUAL_WAIT: u64 = 30;
     params(FeedsQuery),
     responses((status = OK, body = Vec<FeedView>, description = "All feeds."))
 )]
-pub(super) async fn list(
-    State(app): State<App>,
-    Params(query): Params<FeedsQuery>,
-) -> Response {
+pub(super) async fn list(State(app): State<App>, Params(query): Params<FeedsQuery>) -> Response {
     let mut snapshots = app.supervisor.snapshots();
     let mut stopping = app.stopping.clone();
     let wait = query.wait.unwrap_or(USUAL_WAIT).clamp(1, LONGEST_WAIT);
@@ -108,7 +103,10 @@ pub(super) async fn put(
             .map_err(|error| AgentError::BadRequest(error.to_string()))?;
         // Where they cannot be read, content is not refused for them.
         let devices = inspector.devices().unwrap_or_default();
-        let own: Vec<IpAddr> = devices.into_iter().flat_map(|device| device.addresses).collect();
+        let own: Vec<IpAddr> = devices
+            .into_iter()
+            .flat_map(|device| device.addresses)
+            .collect();
         Ok((content, own, share))
     })
     .await?;

@@ -131,9 +131,7 @@ fn read(app: &App) -> Status {
                 .pending
                 .as_ref()
                 .map(|pending| pending::view(pending, &snapshot.clock)),
-            feeds: snapshot
-                .feeds
-                .views(&snapshot.state, snapshot.clock.wall()),
+            feeds: snapshot.feeds.views(&snapshot.state, snapshot.clock.wall()),
             restart: running.restart.clone(),
             memory_bytes: memory::resident(),
         }),
