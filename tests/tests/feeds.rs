@@ -185,7 +185,13 @@ fn content_is_in_force_is_refreshed_makes_no_revision_and_survives_agent_and_net
     let verified = fed.host.json("verify");
     assert_eq!(verified["differences"], json!([]), "{verified:#}");
 
-    // Agent, reader and network gone: the next agent has the content.
+    // Agent, reader and network gone: the next agent has the content, and goes on from its store,
+    // also where a refresh was the last that came into force.
+    fed.server()
+        .answer("/list.txt", Answer::tagged(&list(31, &[SECOND]), "three"));
+    fed.host.ok("feed refresh drop");
+    let enforced = &fed.host.json("status")["enforcement"];
+    assert_eq!(enforced["revision"], json!(fed.revision()));
     fed.reader = None;
     fed.server = None;
     fed.host.kill_agent();
@@ -194,15 +200,16 @@ fn content_is_in_force_is_refreshed_makes_no_revision_and_survives_agent_and_net
     fed.host.assert_times_out(&[(SECOND, PORT)]);
     fed.host.assert_connects(&[(FIRST, PORT)]);
     let feed = fed.feed();
-    assert_eq!(feed["entries"], json!(31));
-    assert_eq!(feed["etag"], json!("\"two\""));
+    assert_eq!(feed["entries"], json!(32));
+    assert_eq!(feed["etag"], json!("\"three\""));
+    assert_eq!(fed.host.status()["faults"], json!([]));
 
     // With nothing to be reached, the last good stays.
     fed.start_reader();
     let refused = fed.refused();
     assert_has(&refused, &["was not refreshed", "what is in force stays"]);
     fed.host.assert_times_out(&[(SECOND, PORT)]);
-    assert_eq!(fed.feed()["entries"], json!(31));
+    assert_eq!(fed.feed()["entries"], json!(32));
 }
 
 #[test]

@@ -111,8 +111,11 @@ impl Writer {
             None,
             ChangeOptions::default(),
         )?;
+        // The kernel is told the revision that there is, or the next agent would take the store
+        // for an older one.
         let prepared = self.kernel.prepare(
             &self.in_force,
+            self.in_force.revision,
             candidate.state,
             candidate.compiled,
             candidate.digest,
