@@ -46,16 +46,14 @@ impl StoreError {
                     path,
                     detail: source.to_string(),
                 },
+                // The statements are constant: what one does not find there is damaged.
+                rusqlite::Error::SqlInputError { msg, .. } => Self::Corrupt {
+                    path,
+                    detail: one_line(&format!("its tables are not as they were made: {msg}")),
+                },
                 _ => Self::failed(action, path, source),
             };
         };
-        // The statements are constant: what one does not find there is damaged.
-        if let rusqlite::Error::SqlInputError { msg, .. } = &source
-            && error.code == ErrorCode::Unknown
-        {
-            let detail = one_line(&format!("its tables are not as they were made: {msg}"));
-            return Self::Corrupt { path, detail };
-        }
         match error.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy {
                 path,
