@@ -25,6 +25,7 @@ fn corpus() -> Vec<(String, Vec<u8>, Filter)> {
             Format::GeoCsv | Format::Mmdb if name.to_lowercase().contains("asn") => {
                 filter.asn = vec![64500, 15169];
             }
+            Format::Mmdb if name.contains("ipinfo") => filter.country = vec!["DE".to_owned()],
             Format::GeoCsv => filter.country = vec!["DE".to_owned()],
             Format::Mmdb => filter.country = vec!["GB".to_owned()],
             Format::IpsetSave | Format::IpsetList => filter.set = vec!["bad4".to_owned()],
@@ -355,6 +356,13 @@ fn most_entries_that_are_read_fit_in_a_gigabyte() {
     println!("{} entries: {} MiB", reading.entries.len(), kib / 1024);
     assert_eq!(reading.entries.len(), 4_000_000);
     assert!(kib < 1024 * 1024, "{kib} KiB");
+}
+
+/// Blanks that are none of ASCII's.
+#[test]
+fn blanks_of_any_kind_separate_words() {
+    let nft = "table ip t {\u{a0}set s {\u{2003}type ipv4_addr\n\u{b}elements = {\u{c}192.0.2.1,\u{a0}192.0.2.2 } } }\n";
+    assert_eq!(nets(nft.as_bytes(), &Filter::default()).unwrap().len(), 2);
 }
 
 /// Errors are kept up to a number, and reading ends where nothing fits.

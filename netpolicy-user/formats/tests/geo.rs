@@ -80,3 +80,18 @@ fn mmdb_is_selected_by_country_and_autonomous_system() {
         "{found:?}"
     );
 }
+
+/// As IPinfo names its keys; written by mmdb_writer 0.2.7.
+#[test]
+fn mmdb_of_other_keys_is_read() {
+    let de = read_file("ipinfo-lite.mmdb", Format::Mmdb, &country("DE"));
+    assert_eq!(
+        shown(&de),
+        [
+            "0: 192.0.2.0/24 # DE AS64500",
+            "0: 2001:db8::/32 # DE AS64500"
+        ]
+    );
+    let system = read_file("ipinfo-lite.mmdb", Format::Mmdb, &asn(64501));
+    assert_eq!(shown(&system), ["0: 198.51.100.0/24 # FR AS64501"]);
+}

@@ -28,6 +28,11 @@ impl<'t> Token<'t> {
     }
 }
 
+/// Any blank but a line's end.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && c != '\n'
+}
+
 struct Tokens<'t> {
     text: &'t str,
     at: usize,
@@ -44,7 +49,7 @@ impl<'t> Tokens<'t> {
 
     fn place(&mut self) -> Place {
         let rest = &self.text[self.at..];
-        let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
+        let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
         self.places.of(self.at + blanks)
     }
 
@@ -65,7 +70,7 @@ impl<'t> Iterator for Tokens<'t> {
     fn next(&mut self) -> Option<Token<'t>> {
         const MARKS: [char; 6] = ['{', '}', ';', '=', ',', '\n'];
         let rest = &self.text[self.at..];
-        let trimmed = rest.trim_start_matches([' ', '\t', '\r']);
+        let trimmed = rest.trim_start_matches(is_blank);
         let mut begin = self.at + rest.len() - trimmed.len();
         let mut first = trimmed.chars().next()?;
         if first == '#' {
