@@ -211,7 +211,7 @@ fn list_is_altered_and_dropped_by_its_owner_and_referred_to_by_owners_of_policie
         (
             Change::AlterList {
                 name: "bad-hosts".into(),
-                entries: crate::model::ListEdit::Any,
+                entries: ListEdit::Any,
                 comment: None,
                 values: None,
             },
