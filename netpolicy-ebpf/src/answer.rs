@@ -114,7 +114,10 @@ pub fn reset_v6(request: &Headers) -> Option<Reset<V6_LEN>> {
     let tail = |checksum: u16| pair(u32::from(checksum) << 16, 0);
     Some(Reset {
         headers: [
-            pair(0x6000_0000, (TCP_MIN_LEN as u32) << 16 | u32::from(TCP) << 8 | HOPS),
+            pair(
+                0x6000_0000,
+                (TCP_MIN_LEN as u32) << 16 | u32::from(TCP) << 8 | HOPS,
+            ),
             destination[0].to_be(),
             destination[1].to_be(),
             source[0].to_be(),
@@ -257,7 +260,11 @@ const fn double(of: &Headers, at: usize) -> u64 {
 #[inline(always)]
 const fn word(of: &Headers, at: usize) -> u32 {
     let both = double(of, at / 2);
-    if at.is_multiple_of(2) { (both >> 32) as u32 } else { both as u32 }
+    if at.is_multiple_of(2) {
+        (both >> 32) as u32
+    } else {
+        both as u32
+    }
 }
 
 /// Two numbers as eight bytes.

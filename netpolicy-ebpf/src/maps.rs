@@ -6,10 +6,11 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, RingBuf},
     macros::btf_map,
 };
-use netpolicy_common::{
-    Answering, Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6, LIST_SLOTS, SLOTS, SlotInfo,
-};
 use netpolicy_common::answer::ANSWERING_INTERFACES;
+use netpolicy_common::{
+    Answering, Build, CpuState, Engine, Event, Governance, Head, KeyV4, KeyV6, LIST_SLOTS, SLOTS,
+    SlotInfo,
+};
 use netpolicy_ebpf::Layer;
 use netpolicy_flat::layout::{CHUNK_PAGES, MAX_CHUNKS, PAGE_WORDS};
 

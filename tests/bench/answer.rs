@@ -55,16 +55,17 @@ impl Answered {
         let sink = sink(netpolicy.wire());
         let bpffs_dir = netpolicy.loaded().bpffs_dir().join("live/ANSWERING");
         let map = MapData::from_pin(bpffs_dir).expect("open what tells where to answer");
-        let mut map: HashMap<_, u32, Answering> =
-            Map::HashMap(map).try_into().expect("a hash map");
-        let index = netpolicy.wire().receiver().run(|| {
-            nix::net::if_::if_nametoindex(TESTED).expect("the tested end")
-        });
+        let mut map: HashMap<_, u32, Answering> = Map::HashMap(map).try_into().expect("a hash map");
+        let index = netpolicy
+            .wire()
+            .receiver()
+            .run(|| nix::net::if_::if_nametoindex(TESTED).expect("the tested end"));
         let answering = Answering {
             addresses: [TESTED_MAC; 2],
             reserved: [0; 4],
         };
-        map.insert(index, answering, 0).expect("tell where to answer");
+        map.insert(index, answering, 0)
+            .expect("tell where to answer");
         netpolicy.loaded().datapath().limit_resets(u64::MAX);
         Self {
             netpolicy,
@@ -83,7 +84,9 @@ fn sink(wire: &Wire) -> Ebpf {
             .try_into()
             .expect("an XDP program");
         program.load().expect("load the sink");
-        program.attach(SENDING, XdpMode::Driver).expect("attach the sink");
+        program
+            .attach(SENDING, XdpMode::Driver)
+            .expect("attach the sink");
     });
     ebpf
 }
@@ -141,13 +144,21 @@ fn measure(report: &mut Report, family: Family, hook: HookChoice, name: &'static
     }
     let [dropping, answering] = &mut filters;
     let sent = |filter: &mut Answered| filter.netpolicy.loaded().datapath().counters().resets.sent;
-    assert_eq!(sent(dropping), 0, "nothing is answered that is to be dropped");
+    assert_eq!(
+        sent(dropping),
+        0,
+        "nothing is answered that is to be dropped"
+    );
     let (answers, received) = (sent(answering), answering.wire().received());
     assert!(
         answers * 100 >= received * 99,
         "{name}: {answers} of {received} attempts were answered: the figures would be worthless"
     );
-    let ratios: Vec<f64> = rates[1].iter().zip(&rates[0]).map(|(ours, drop)| ours / drop).collect();
+    let ratios: Vec<f64> = rates[1]
+        .iter()
+        .zip(&rates[0])
+        .map(|(ours, drop)| ours / drop)
+        .collect();
     let mut figure = |bench, value, unit| {
         report.figure(Figure {
             bench,
@@ -162,5 +173,9 @@ fn measure(report: &mut Report, family: Family, hook: HookChoice, name: &'static
     figure("answer-dropped", median(&rates[0]), "Mpps");
     figure("answer-reset", median(&rates[1]), "Mpps");
     figure("answer-ratio", median(&ratios), "ratio");
-    figure("answer-ratio-least", ratios.iter().copied().fold(f64::INFINITY, f64::min), "ratio");
+    figure(
+        "answer-ratio-least",
+        ratios.iter().copied().fold(f64::INFINITY, f64::min),
+        "ratio",
+    );
 }

@@ -49,9 +49,20 @@ impl Reset {
         if !tcp.rst() {
             return None;
         }
-        assert!(tcp.ack() && !tcp.syn() && !tcp.fin() && !tcp.psh(), "{tcp:?}");
-        assert_eq!((tcp.sequence_number(), tcp.window_size()), (0, 0), "{tcp:?}");
-        assert_eq!((tcp.slice().len(), segment.len()), (20, 20), "a header alone");
+        assert!(
+            tcp.ack() && !tcp.syn() && !tcp.fin() && !tcp.psh(),
+            "{tcp:?}"
+        );
+        assert_eq!(
+            (tcp.sequence_number(), tcp.window_size()),
+            (0, 0),
+            "{tcp:?}"
+        );
+        assert_eq!(
+            (tcp.slice().len(), segment.len()),
+            (20, 20),
+            "a header alone"
+        );
         assert_eq!(tcp.checksum(), sum(&tcp), "the TCP checksum of {rest:02x?}");
         let packet = match addresses.0 {
             IpAddr::V4(_) => 40,
@@ -79,7 +90,11 @@ fn v4(packet: &[u8]) -> Option<Parts<'_>> {
         return None;
     }
     let header = ip.to_header();
-    assert_eq!(ip.header_checksum(), header.calc_header_checksum(), "of the IPv4 header");
+    assert_eq!(
+        ip.header_checksum(),
+        header.calc_header_checksum(),
+        "of the IPv4 header"
+    );
     let segment = packet.get(ip.slice().len()..usize::from(ip.total_len()))?;
     let sum = move |tcp: &TcpHeaderSlice<'_>| {
         let sum = tcp.to_header().calc_checksum_ipv4(&header, &[]);

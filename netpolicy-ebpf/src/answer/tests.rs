@@ -81,12 +81,21 @@ fn check_segment<const LEN: usize>(reset: &Reset<LEN>, next: u32, expected: u16)
     let tcp = TcpHeaderSlice::from_slice(&complete[LEN - 20..]).unwrap();
     assert_eq!((tcp.source_port(), tcp.destination_port()), (5432, 40_000));
     assert!(tcp.rst() && tcp.ack() && !tcp.syn() && !tcp.fin());
-    assert_eq!((tcp.sequence_number(), tcp.acknowledgment_number()), (0, next));
-    assert_eq!((tcp.data_offset(), tcp.window_size(), tcp.urgent_pointer()), (5, 0, 0));
+    assert_eq!(
+        (tcp.sequence_number(), tcp.acknowledgment_number()),
+        (0, next)
+    );
+    assert_eq!(
+        (tcp.data_offset(), tcp.window_size(), tcp.urgent_pointer()),
+        (5, 0, 0)
+    );
     assert_eq!(tcp.checksum(), expected);
     let at = Reset::<LEN>::CHECKSUM_AT;
     assert_eq!(partial[..at], complete[..at]);
-    assert_eq!(replaced(checksum::<LEN>(&partial), reset.difference), checksum::<LEN>(&complete));
+    assert_eq!(
+        replaced(checksum::<LEN>(&partial), reset.difference),
+        checksum::<LEN>(&complete)
+    );
     // What a device does that completes checksums: the sum of all from the TCP header on.
     assert_eq!(!fold(summed(&partial[LEN - 20..])), expected);
 }
@@ -96,10 +105,16 @@ fn check_v4(packet: &[u8], next: u32) {
     let [_, complete] = both(&reset);
     let ip = Ipv4HeaderSlice::from_slice(&complete).unwrap();
     assert_eq!((ip.source(), ip.destination()), (SERVER, CLIENT));
-    assert_eq!((ip.total_len(), ip.ttl(), ip.dont_fragment()), (40, 64, true));
+    assert_eq!(
+        (ip.total_len(), ip.ttl(), ip.dont_fragment()),
+        (40, 64, true)
+    );
     assert_eq!(ip.header_checksum(), ip.to_header().calc_header_checksum());
     let tcp = TcpHeaderSlice::from_slice(&complete[20..]).unwrap();
-    let sum = tcp.to_header().calc_checksum_ipv4(&ip.to_header(), &[]).unwrap();
+    let sum = tcp
+        .to_header()
+        .calc_checksum_ipv4(&ip.to_header(), &[])
+        .unwrap();
     check_segment(&reset, next, sum);
 }
 
@@ -110,7 +125,10 @@ fn check_v6(packet: &[u8], next: u32) {
     assert_eq!((ip.source(), ip.destination()), (SERVER_V6, CLIENT_V6));
     assert_eq!((ip.payload_length(), ip.hop_limit()), (20, 64));
     let tcp = TcpHeaderSlice::from_slice(&complete[40..]).unwrap();
-    let sum = tcp.to_header().calc_checksum_ipv6(&ip.to_header(), &[]).unwrap();
+    let sum = tcp
+        .to_header()
+        .calc_checksum_ipv6(&ip.to_header(), &[])
+        .unwrap();
     check_segment(&reset, next, sum);
 }
 
@@ -174,8 +192,17 @@ fn addresses_that_are_no_hosts_are_not_answered() {
         answer_v4(&packet).is_some()
     };
     assert!(v4_between(CLIENT, SERVER));
-    for none in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255; 4], [240, 1, 2, 3]] {
-        assert!(!v4_between(none, SERVER) && !v4_between(CLIENT, none), "{none:?}");
+    for none in [
+        [0, 0, 0, 0],
+        [127, 0, 0, 1],
+        [224, 0, 0, 1],
+        [255; 4],
+        [240, 1, 2, 3],
+    ] {
+        assert!(
+            !v4_between(none, SERVER) && !v4_between(CLIENT, none),
+            "{none:?}"
+        );
     }
     assert!(!v4_between(SERVER, SERVER), "to itself");
     let v6_between = |source: [u8; 16], destination: [u8; 16]| {
@@ -190,7 +217,10 @@ fn addresses_that_are_no_hosts_are_not_answered() {
     let mut multicast = CLIENT_V6;
     multicast[0] = 0xff;
     for none in [[0; 16], loopback, multicast] {
-        assert!(!v6_between(none, SERVER_V6) && !v6_between(CLIENT_V6, none), "{none:?}");
+        assert!(
+            !v6_between(none, SERVER_V6) && !v6_between(CLIENT_V6, none),
+            "{none:?}"
+        );
     }
     assert!(!v6_between(SERVER_V6, SERVER_V6), "to itself");
 }

@@ -2,9 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use netpolicy_common::{
-    CpuState, EventStats, HOST_SCOPE, MAX_SCOPES, Reason, ResetStats, ScopeId,
-};
+use netpolicy_common::{CpuState, EventStats, HOST_SCOPE, MAX_SCOPES, Reason, ResetStats, ScopeId};
 
 use super::{
     maps::Maps,

@@ -3,10 +3,14 @@
 use std::{io, path::Path};
 
 use aya::{
-    maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf},
+    maps::{
+        Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, MapType, RingBuf,
+    },
     programs::ProgramInfo,
 };
-use netpolicy_common::{Answering, Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo};
+use netpolicy_common::{
+    Answering, Build, CpuState, Engine, Governance, Head, KeyV4, KeyV6, SLOTS, SlotInfo,
+};
 
 use super::{
     DatapathError,

@@ -168,9 +168,7 @@ impl ControlPage {
     pub(super) fn set_resets_per_second(&self, limit: u64) {
         // SAFETY: mapped for as long as `self` lives, 8-byte aligned, and only ever accessed as
         // whole words.
-        let word = unsafe {
-            AtomicU64::from_ptr(&raw mut (*self.head.as_ptr()).resets_per_second)
-        };
+        let word = unsafe { AtomicU64::from_ptr(&raw mut (*self.head.as_ptr()).resets_per_second) };
         word.store(limit, Ordering::Relaxed);
     }
 

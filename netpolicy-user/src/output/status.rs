@@ -171,7 +171,10 @@ fn answering(scopes: &[String], interfaces: &[Interface]) -> Cell {
     let mut lines = vec![format!("{scopes}: denied attempts get a TCP reset")];
     lines.extend(interfaces.iter().filter_map(|i| {
         let why = i.unanswered.as_ref()?;
-        Some(line(&format!("not on {}, where they are dropped: {why}", i.name)))
+        Some(line(&format!(
+            "not on {}, where they are dropped: {why}",
+            i.name
+        )))
     }));
     let tone = match lines.len() {
         1 => Tone::Plain,

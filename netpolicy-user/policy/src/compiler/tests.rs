@@ -174,19 +174,22 @@ fn scope_of_the_port_says_whether_a_denial_is_answered() {
         let scopes = compile(&state_of(toml)).scopes;
         let of = scopes.iter().map(|scope| scope.config.flags);
         let all = ScopeFlags(!(ScopeFlags::OWN_LISTS.0 | ScopeFlags::HOST_LISTS.0));
-        of.map(|flags| ScopeFlags(flags.0 & all.0)).collect::<Vec<_>>()
+        of.map(|flags| ScopeFlags(flags.0 & all.0))
+            .collect::<Vec<_>>()
     };
     use ScopeFlags as F;
     let policy = "[[policy]]\nname = \"one\"\nblock = [\"10.0.0.0/8\"]\n";
-    let service = |keys: &str| {
-        format!("[[service]]\nname = \"pg_\"\nports = [\"5432\"]\n{keys}{policy}")
-    };
+    let service =
+        |keys: &str| format!("[[service]]\nname = \"pg_\"\nports = [\"5432\"]\n{keys}{policy}");
     let reset = "on_deny = \"reset\"\n";
     let own = |keys: &str| service(keys) + "bind = [\"pg_\"]\n";
     assert_eq!(flags(&service(reset)), [F::OWN_ENFORCE, F::HOST_RESET]);
     assert_eq!(flags(&own(reset)), [F::default(), F::OWN_RESET]);
     let host = format!("[host]\n{reset}");
-    assert_eq!(flags(&(host.clone() + &service(""))), [F::OWN_RESET, F::HOST_ENFORCE]);
+    assert_eq!(
+        flags(&(host.clone() + &service(""))),
+        [F::OWN_RESET, F::HOST_ENFORCE]
+    );
     // What is only observed passes, and is not answered.
     let observed = format!("{reset}mode = \"observe\"\n");
     assert_eq!(flags(&own(&observed)), [F::default(); 2]);

@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 pub(super) use self::named::renamed_lists;
 use self::named::{lists, references};
 use super::list::{Segment, rules_of};
-use super::{AllowPart, Host, OnDeny, Policy, PolicyCompat, Rule, RuleList, Service, State, counted};
+use super::{
+    AllowPart, Host, OnDeny, Policy, PolicyCompat, Rule, RuleList, Service, State, counted,
+};
 
 /// One difference between two states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

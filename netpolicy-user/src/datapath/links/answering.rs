@@ -10,11 +10,7 @@ use netpolicy_common::Answering;
 
 use super::Inner;
 use crate::{
-    datapath::{
-        AttachedInterface, DatapathError,
-        attach::asking,
-        maps,
-    },
+    datapath::{AttachedInterface, DatapathError, attach::asking, maps},
     netdev::{Device, Netdevs},
 };
 

@@ -39,8 +39,8 @@ fn status_names_scopes_that_answer_and_interfaces_that_cannot() {
     let line = "Answering     host, pg1: denied attempts get a TCP reset\n";
     assert!(table(&status).contains(line), "{}", table(&status));
     status.enforcement.interfaces[1].unanswered = Some("for a reason".into());
-    let lines = line.to_owned()
-        + "              not on eth1, where they are dropped: for a reason\n";
+    let lines =
+        line.to_owned() + "              not on eth1, where they are dropped: for a reason\n";
     assert!(table(&status).contains(&lines), "{}", table(&status));
     reads_back(&status);
 }

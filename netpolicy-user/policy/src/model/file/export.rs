@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::lists::NETWORK_RULE;
 use crate::model::{
-    Binding, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule, RuleList, State, reference,
+    Binding, Name, NamedList, NetworkRule, OnDeny, Policy, PolicyCompat, Rule, RuleList, State,
+    reference,
 };
 
 /// Rules up to this many stand on one line.

@@ -29,7 +29,10 @@ fn answer_to_denials_is_read_and_exported_unless_it_is_the_default() {
     let state = read_file(text).state;
     let of = |state: &State| {
         let services = state.services.iter().map(|service| service.on_deny);
-        [state.host.on_deny].into_iter().chain(services).collect::<Vec<_>>()
+        [state.host.on_deny]
+            .into_iter()
+            .chain(services)
+            .collect::<Vec<_>>()
     };
     use OnDeny::{Drop, Reset};
     assert_eq!(of(&state), [Reset, Drop, Reset]);
@@ -38,8 +41,14 @@ fn answer_to_denials_is_read_and_exported_unless_it_is_the_default() {
     assert_eq!(of(&read_file(&exported).state), of(&state));
     let items = plan(&read_file("").state, &state);
     let details: Vec<_> = items.into_iter().flat_map(|item| item.details).collect();
-    assert!(details.contains(&"on deny: drop -> reset".to_owned()), "{details:?}");
-    assert!(details.contains(&"on deny: reset".to_owned()), "{details:?}");
+    assert!(
+        details.contains(&"on deny: drop -> reset".to_owned()),
+        "{details:?}"
+    );
+    assert!(
+        details.contains(&"on deny: reset".to_owned()),
+        "{details:?}"
+    );
     assert!(!export(&State::empty()).contains("on_deny"));
     let message = &errors("[host]\non_deny = \"reject\"\n")[0];
     assert!(message.starts_with("p.toml:2:11: "), "{message}");

@@ -15,8 +15,7 @@ mod sharing;
 use super::*;
 use crate::model::rule::Note;
 use crate::model::{
-    AllowPart, Binding, Combine, Mode, OnDeny, Policy, PortSet, Rule, RuleList, Service,
-    Spelling,
+    AllowPart, Binding, Combine, Mode, OnDeny, Policy, PortSet, Rule, RuleList, Service, Spelling,
 };
 use crate::store::*;
 
