@@ -20,7 +20,7 @@ use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
 /// agent do differently from kernel to kernel.
-const TESTS: [&str; 16] = [
+const TESTS: [&str; 17] = [
     "verifier",
     "packets",
     "verdicts",
@@ -29,6 +29,7 @@ const TESTS: [&str; 16] = [
     "evasion",
     "hooks",
     "link_layers",
+    "reset_frames",
     "resets",
     "traffic",
     "interfaces",
