@@ -26,7 +26,7 @@ use crate::workspace;
 
 /// Test programs that run where none is named: what the verifier, the packet path and the
 /// agent do differently from kernel to kernel.
-const TESTS: [&str; 16] = [
+const TESTS: [&str; 17] = [
     "verifier",
     "packets",
     "verdicts",
@@ -35,6 +35,7 @@ const TESTS: [&str; 16] = [
     "evasion",
     "hooks",
     "link_layers",
+    "reset_frames",
     "resets",
     "traffic",
     "interfaces",

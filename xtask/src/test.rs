@@ -36,7 +36,7 @@ const ENGINE_VARIABLE: &str = "NETPOLICY_ENGINE";
 /// Test programs in which the engine matters: where lists are looked up, filled, replaced or
 /// read back. They run with the LPM engine as well: all tests, or those whose names contain one
 /// of these words. With `--long` all do.
-const ENGINE_TESTS: [(&str, &[&str]); 13] = [
+const ENGINE_TESTS: [(&str, &[&str]); 14] = [
     ("change_under_load", &[]),
     ("counters", &[]),
     ("differential", &[]),
@@ -56,7 +56,8 @@ const ENGINE_TESTS: [(&str, &[&str]); 13] = [
     ("memory", &[]),
     ("packets", &[]),
     ("property", &[]),
-    ("resets", &["every_kind", "answer", "open_connection"]),
+    ("reset_frames", &[]),
+    ("resets", &["at_once", "open_connection"]),
     ("survival", &["middle", "mixture", "under_traffic"]),
     ("traffic", &["allow_block", "services", "observe", "bypass"]),
     ("verdicts", &[]),
