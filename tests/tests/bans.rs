@@ -260,7 +260,7 @@ fn api_answers_a_line_for_each_line() {
     let own = host.json("status");
     let address = netpolicy_tests::packet::HOST_V4;
     assert!(own["agent"]["bans"]["count"] == 2, "{own}");
-    let refused = host.line(&format!("ban {}", std::net::Ipv4Addr::from(address)));
+    let refused = host.line(&format!("ban {address}"));
     assert_has(refused.failed(1), &["is an address of this host"]);
     // The whole set of one origin.
     let put = request(

@@ -149,6 +149,7 @@ pub struct BansQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// In which order.
+    #[param(inline)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<BanOrder>,
     /// Only say how many there are.

@@ -72,7 +72,15 @@ fn held_store_takes_no_change_and_comes_into_force_only_when_it_is_acknowledged(
     // In force before it is noted as the one in use: killed between, it is held again.
     assert_eq!(
         bench.kernel.journal(),
-        ["distrust", "prepare", "flip", "adopt", "bypasses 1"]
+        [
+            "distrust",
+            "prepare",
+            "flip",
+            "adopt",
+            "bypasses 1",
+            "ready 0",
+            "bans"
+        ]
     );
     assert_eq!(bench.snapshot().faults, Vec::<String>::new());
     bench.writer.change(second(), ROOT, PLAIN).unwrap();

@@ -48,9 +48,8 @@ impl Writer {
                     Timestamp::now()
                 ));
                 self.kernel.open_events();
+                // Bans are in force by what was installed.
                 self.restore_bypasses();
-                let (bans, mut around) = self.bans();
-                bans.restore(&mut around);
                 true
             }
             Err(error) => {

@@ -44,7 +44,7 @@ pub(super) async fn list(
 
 /// Bans sources, or extends their bans: all of the request or nothing, durable and in force
 /// when it is answered. What may not be banned is refused line by line.
-#[utoipa::path(post, path = "/v1/bans", operation_id = "ban", tag = BANS,
+#[utoipa::path(post, path = "/v1/bans", operation_id = "banSources", tag = BANS,
     request_body(content = BanRequest, content_type = NDJSON,
         description = "A JSON object a line (newline-delimited JSON); or one as application/json."),
     responses(
@@ -65,7 +65,7 @@ pub(super) async fn ban(
 }
 
 /// Unbans sources. Those that are not banned are no error.
-#[utoipa::path(delete, path = "/v1/bans", operation_id = "unban", tag = BANS,
+#[utoipa::path(delete, path = "/v1/bans", operation_id = "unbanSources", tag = BANS,
     request_body(content = UnbanRequest, content_type = NDJSON,
         description = "A JSON object a line (newline-delimited JSON); or one as application/json."),
     responses(
