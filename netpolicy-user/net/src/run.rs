@@ -140,7 +140,7 @@ fn look_at_files(
         let found = found.ok().map(|metadata| stamp(&metadata));
         let known = stamps.insert(name.clone(), found.clone());
         if known.is_some_and(|known| known != found) {
-            due.at = now;
+            due.hurry(now);
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Due {
     failures: u32,
     /// Whether it is being refreshed.
     pub(crate) is_running: bool,
+    /// Whether it became due while it was being refreshed.
+    again: bool,
 }
 
 impl Due {
@@ -45,6 +47,7 @@ impl Due {
             requested: feed.requested,
             failures: 0,
             is_running: false,
+            again: false,
         }
     }
 
@@ -52,12 +55,18 @@ impl Due {
     pub(crate) fn follow(&mut self, feed: &FeedState, now: Instant) {
         let is_requested = feed.requested > self.requested;
         if self.version != feed.version || is_requested {
-            self.at = now;
+            self.hurry(now);
             self.failures = 0;
         }
         self.version.clone_from(&feed.version);
         // The agent counts from 0 again after a restart.
         self.requested = feed.requested;
+    }
+
+    /// Makes it due at once; after the refresh under way, which began before.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.at = now;
+        self.again = self.is_running;
     }
 
     /// How long to wait after a refresh.
@@ -74,10 +83,10 @@ impl Due {
     /// A refresh ended.
     pub(crate) fn ended(&mut self, now: Instant, pause: Duration, is_success: bool) {
         self.is_running = false;
-        // It may have become due in the meantime.
-        if self.at <= now {
-            self.at = now + pause;
-        }
+        self.at = match std::mem::take(&mut self.again) {
+            true => now,
+            false => now + pause,
+        };
         self.failures = match is_success {
             true => 0,
             false => self.failures.saturating_add(1),
@@ -87,6 +96,7 @@ impl Due {
     /// Begins a refresh: until it ends, nothing but a request makes it due.
     pub(crate) fn begin(&mut self) {
         self.is_running = true;
+        self.again = false;
     }
 }
 
@@ -168,5 +178,12 @@ mod tests {
         due.at = now + pause;
         due.follow(&other, now);
         assert_eq!((due.at, due.failures), (now, 0));
+
+        // What comes during a refresh is not lost with its end.
+        due.begin();
+        other.version = "3".into();
+        due.follow(&other, now);
+        due.ended(now, pause, false);
+        assert_eq!(due.at, now);
     }
 }

@@ -48,7 +48,6 @@ pub(super) enum FeedCommand {
 
 /// Options of what reads the internet. They are read again by the program that does it.
 #[derive(Debug, clap::Args)]
-#[expect(dead_code, reason = "the other program reads them")]
 pub(super) struct NetArgs {
     /// Certificates to trust instead of the system's, PEM
     #[arg(
@@ -61,7 +60,6 @@ pub(super) struct NetArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[expect(dead_code, reason = "the other program reads them")]
 pub(super) struct TestArgs {
     /// An https:// URL, or a file
     #[arg(value_name = "URL|FILE")]
