@@ -406,5 +406,7 @@ fn origins_of_jails_are_listed_together_and_unbanned_alone() {
     let usage = host.line("unban --all");
     assert_has(usage.failed(2), &["--by"]);
     let past = host.line(&format!("ban {BANNED} --until @1"));
-    assert_has(past.failed(1), &["in the past"]);
+    let said = format!("{}{}", past.stdout, past.stderr);
+    assert_eq!(past.code, Some(1), "{said}");
+    assert_has(&said, &["in the past"]);
 }

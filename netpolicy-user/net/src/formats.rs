@@ -41,7 +41,10 @@ pub(crate) fn read(feed: &Feed, bytes: &[u8]) -> Result<Read, ReadError> {
         let mut shown: Vec<_> = shown.collect();
         if errors.len() > SHOWN {
             let more = errors.len() - SHOWN;
-            shown.push(format!("and {}", counted(more, "more error", "more errors")));
+            shown.push(format!(
+                "and {}",
+                counted(more, "more error", "more errors")
+            ));
         }
         ReadError(shown.join("; "))
     })?;

@@ -205,13 +205,25 @@ mod tests {
             force: true,
             ..PLAIN
         };
-        let forced = bench.writer.change(block("one", &["10.0.0.1"], &[]), ROOT, force);
+        let forced = bench
+            .writer
+            .change(block("one", &["10.0.0.1"], &[]), ROOT, force);
         let warnings = forced.unwrap().warnings;
-        assert!(warnings.iter().any(|w| w.ends_with("applied anyway (--force)")), "{warnings:?}");
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.ends_with("applied anyway (--force)")),
+            "{warnings:?}"
+        );
         // From now on it is known.
-        let other = bench.writer.change(block("one", &["10.0.0.3"], &[]), ROOT, PLAIN);
+        let other = bench
+            .writer
+            .change(block("one", &["10.0.0.3"], &[]), ROOT, PLAIN);
         let warnings = other.unwrap().warnings;
-        assert!(warnings.iter().any(|w| w.contains("policy test failed")), "{warnings:?}");
+        assert!(
+            warnings.iter().any(|w| w.contains("policy test failed")),
+            "{warnings:?}"
+        );
         assert!(!fails(&mut bench, block("one", &[], &["10.0.0.1"]), PLAIN));
         assert!(fails(&mut bench, block("one", &["10.0.0.1"], &[]), PLAIN));
     }
