@@ -21,119 +21,6 @@ const FIRST: &str = "10.66.0.1";
 const SECOND: &str = "10.77.0.1";
 const NEVER: &str = "10.88.0.1";
 
-<<<<<<< HEAD
-=======
-/// A host with the policy `abuse` that blocks what the feed `drop` has, and the process that reads
-/// feeds.
-struct Fed {
-    reader: Option<Process>,
-    server: Option<HttpsServer>,
-    host: DatabaseHost,
-}
-
-impl Fed {
-    /// With further lines for the feed.
-    fn with(lines: &str, answer: Answer) -> Self {
-        let host = DatabaseHost::start();
-        let server = HttpsServer::start(host.db(), HTTPS);
-        server.answer("/list.txt", answer);
-        let mut fed = Self {
-            reader: None,
-            server: Some(server),
-            host,
-        };
-        fed.host.write("ca.pem", fed.server().certificate());
-        let open = fs::Permissions::from_mode(0o644);
-        fs::set_permissions(fed.host.file("ca.pem"), open).unwrap();
-        fed.host.ok("grant feed --to user:nobody");
-        fed.apply(&format!("url = \"{}\"\n{lines}", fed.server().url("/list.txt")));
-        fed.start_reader();
-        fed
-    }
-
-    fn server(&self) -> &HttpsServer {
-        self.server.as_ref().unwrap()
-    }
-
-    /// Makes the feed what these lines say.
-    fn apply(&self, lines: &str) {
-        let text = format!(
-            "[[feed]]\nname = \"drop\"\n{lines}\n\n[[policy]]\nname = \"abuse\"\nblock = [\"@drop\"]\n"
-        );
-        self.host.write("policy.toml", text);
-        self.host.ok("apply -f policy.toml --yes");
-    }
-
-    /// `netpolicy-net feed …` as the user that reads feeds.
-    fn reading(&self, args: &[&str]) -> Command {
-        let own = self.host.command_as(USER.0, USER.1);
-        let mut command = self.host.db().command("setpriv");
-        command.args(["--reuid", USER.0, "--regid", USER.1, "--init-groups", "--"]);
-        command.arg(binary::netpolicy_net());
-        for (name, value) in own.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command.env("SSL_CERT_FILE", self.host.file("ca.pem"));
-        command.args(args).current_dir("/");
-        command
-    }
-
-    fn start_reader(&mut self) {
-        let command = self.reading(&["feed", "run"]);
-        self.reader = Some(Process::start(command, &self.host.file("reader.log")));
-    }
-
-    fn feed(&self) -> Value {
-        self.host.json("feed list")[0].clone()
-    }
-
-    /// Waits until the feed is so.
-    #[track_caller]
-    fn wait(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
-        loop {
-            let feed = self.feed();
-            if is_so(&feed) {
-                return feed;
-            }
-            assert!(begun.elapsed() < LIMIT, "{what}: {feed:#}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Refreshes the feed, which must fail; what is said.
-    #[track_caller]
-    fn refused(&self) -> String {
-        let out = self.host.line("feed refresh drop");
-        out.failed(1).to_owned()
-    }
-
-    fn revision(&self) -> u64 {
-        self.host.json("status")["agent"]["revision"].as_u64().unwrap()
-    }
-
-    fn generation(&self) -> u64 {
-        let status = self.host.json("status");
-        status["enforcement"]["generation"].as_u64().unwrap()
-    }
-}
-
-/// A list with so many hosts and these.
-fn list(count: u32, others: &[&str]) -> String {
-    let mut text = "# a list\n".to_owned();
-    for i in 0..count {
-        let _ = writeln!(text, "45.0.{}.{}", i / 256, i % 256);
-    }
-    for other in others {
-        let _ = writeln!(text, "{other}  # noted");
-    }
-    text
-}
-
->>>>>>> w-integr
 #[test]
 fn content_is_in_force_is_refreshed_makes_no_revision_and_survives_agent_and_network() {
     let special = "special_ranges = \"allow\"";
@@ -438,14 +325,10 @@ fn command_line_links_no_tls() {
         assert!(!links(&own, name), "netpolicy links {name}");
     }
     let net = tree("netpolicy-net");
-<<<<<<< HEAD
     assert!(
         links(&net, "rustls") && links(&net, "netpolicy-policy"),
         "{net}"
     );
-=======
-    assert!(links(&net, "rustls") && links(&net, "netpolicy-policy"), "{net}");
->>>>>>> w-integr
     for name in ["netpolicy-user", "rusqlite", "axum", "tokio", "openssl-sys"] {
         assert!(!links(&net, name), "netpolicy-net links {name}");
     }
