@@ -13,9 +13,9 @@ const BANNED6: &str = "fd00:bad::1";
 const NEIGHBOUR: &str = "10.66.0.2";
 const ALLOWED: &str = "10.0.0.1";
 
-/// How late a ban may end, and what a command and an attempt take beside.
+/// How late a ban may end, and what a command and an attempt take in addition.
 const LATE: Duration = Duration::from_millis(1000);
-const BESIDE: Duration = Duration::from_millis(800);
+const EXTRA: Duration = Duration::from_millis(800);
 
 fn count(host: &DatabaseHost) -> u64 {
     host.json("bans --count")["count"].as_u64().unwrap_or(0)
@@ -62,7 +62,7 @@ fn banned_source_is_denied_in_every_scope_but_on_failsafe_ports() {
     host.assert_connects(&[(NEIGHBOUR, 5432)]);
     assert_has(
         &host.ok(&format!("explain {BANNED} --port 5432")),
-        &["drop", "banned: 10.66.0.1/32 is banned until ", "by root: attack", "agrees"],
+        &["drop", "banned: 10.66.0.1/32 is banned by root until ", "UTC: attack", "agrees"],
     );
     assert_has(&host.ok("status"), &["2 bans, the next ends "]);
     // A bypass wins over a ban, and ends it nowhere else.
@@ -91,7 +91,7 @@ fn ban_of_a_service_denies_there_alone_and_observed_scopes_only_count() {
     assert!(host.counter("postgres", "observed-banned") >= 1);
     assert_has(
         &host.ok(&format!("explain {BANNED} --port 5432")),
-        &["observed-banned", "on service postgres without end", "only observed"],
+        &["observed-banned", "on service postgres by root without end", "only observed"],
     );
     host.ok("service alter postgres --mode enforce");
     host.assert_times_out(&[(BANNED, 5432)]);
@@ -128,8 +128,8 @@ fn ban_ends_at_its_time_and_at_most_a_second_late() {
         last_denied = asked;
         assert!(begun.elapsed() < Duration::from_secs(10), "it does not end");
     }
-    assert!(last_denied.duration_since(begun) > time - BESIDE, "too early");
-    assert!(begun.elapsed() < time + LATE + BESIDE, "{:?}", begun.elapsed());
+    assert!(last_denied.duration_since(begun) > time - EXTRA, "too early");
+    assert!(begun.elapsed() < time + LATE + EXTRA, "{:?}", begun.elapsed());
     assert_eq!(count(&host), 0);
 }
 
@@ -140,7 +140,7 @@ fn bans_stay_without_an_agent_and_the_next_one_ends_what_is_overdue() {
     host.ok(&format!("ban {BANNED6} --for 1h"));
     host.kill_agent();
     std::thread::sleep(Duration::from_secs(3));
-    // Fail closed: nobody is there to end it.
+    // Fail closed: no process is there to end it.
     host.assert_times_out(&[(BANNED, 8080), (BANNED6, 8080)]);
     host.start_agent();
     host.assert_connects(&[(BANNED, 8080)]);
@@ -279,7 +279,8 @@ fn sources_are_read_from_a_file_and_from_standard_input() {
     let text = "# attackers\n10.66.0.1  # the first\n\n10.66.0.0/24\nfd00:bad::1\n10.66.0.300\n";
     let out = host.netpolicy_with_input(&["ban", "--file", "-", "--for", "1h"], text);
     assert_eq!(out.code, Some(1), "one is refused");
-    assert_has(&out.stdout, &["10.66.0.300 is not banned: ", "10.66.0.0/24 is banned"]);
+    assert_has(&out.stdout, &["10.66.0.0/24 is banned", "fd00:bad::1/128 is banned"]);
+    assert_has(&out.stderr, &["error: 10.66.0.300: ", "300 is more than 255"]);
     assert_eq!(count(&host), 3);
     host.assert_times_out(&[(BANNED, 8080), (NEIGHBOUR, 8080), (BANNED6, 8080)]);
     let all: String = (0..2_000)
@@ -323,7 +324,7 @@ fn bans_are_in_force_at_boot_before_an_agent_runs() {
 }
 
 #[test]
-fn user_with_the_privilege_bans_and_nobody_else() {
+fn only_a_user_with_the_privilege_bans() {
     let host = DatabaseHost::start();
     let refused = host.line_as("nobody", "nogroup", &format!("ban {BANNED}"));
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
