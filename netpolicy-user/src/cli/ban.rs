@@ -10,9 +10,9 @@ use super::failure::{Exit, Failure};
 use super::input::Input;
 use crate::api::{BanOrder, BanOutcome, BanRequest, BanResult, BansPage, BansQuery, UnbanRequest};
 
-/// Which sources are banned.
+/// Which sources.
 #[derive(Debug, clap::Args)]
-struct Sources {
+struct SourceArgs {
     /// Addresses or CIDRs
     #[arg(value_name = "SRC", required_unless_present = "file")]
     sources: Vec<String>,
@@ -27,12 +27,12 @@ struct Sources {
 #[derive(Debug, clap::Args)]
 pub(super) struct BanArgs {
     #[command(flatten)]
-    sources: Sources,
+    sources: SourceArgs,
     /// How long, as in 4h, 30m or 7d; without it, until `netpolicy unban`
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
-    /// Until when, as in 2030-01-31T12:00:00Z, or @1900000000 in seconds since 1970
-    #[arg(long, value_name = "TIME", conflicts_with = "duration", value_parser = time)]
+    /// Until when, as in 2030-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "duration")]
     until: Option<Timestamp>,
     /// Why
     #[arg(long, value_name = "TEXT")]
@@ -47,21 +47,8 @@ pub(super) struct BanArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UnbanArgs {
-    /// Addresses or CIDRs, as they were banned
-    #[arg(value_name = "SRC", required_unless_present_any = ["file", "all"])]
-    sources: Vec<String>,
-    /// Read sources from FILE, one a line; `-` is standard input; what follows a `#` is left out
-    #[arg(long, short, value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// On this service only; without it, on the whole host
-    #[arg(long, value_name = "NAME")]
-    service: Option<String>,
-    /// Only bans of this origin: those that others made stay
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
-    /// All bans of the origin that --by names
-    #[arg(long, requires = "by", conflicts_with_all = ["sources", "file", "service"])]
-    all: bool,
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,7 +62,7 @@ pub(super) struct BansArgs {
     /// List bans that cover an address or CIDR
     #[arg(long, value_name = "SRC")]
     covers: Option<String>,
-    /// List bans of an origin; `fail2ban` includes those of `fail2ban/sshd`
+    /// List bans of an origin
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// List bans of a service; `host`: those of the whole host
@@ -89,19 +76,7 @@ pub(super) struct BansArgs {
     count: bool,
 }
 
-/// Reads a time, or seconds since 1970 as `date` writes and reads them.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let read = match text.strip_prefix('@') {
-        Some(seconds) => match seconds.parse() {
-            Ok(seconds) => Timestamp::from_second(seconds),
-            Err(error) => return Err(error.to_string()),
-        },
-        None => text.parse(),
-    };
-    read.map_err(|error| error.to_string())
-}
-
-impl Sources {
+impl SourceArgs {
     fn read(&mut self) -> Result<Vec<String>, Failure> {
         let mut sources = std::mem::take(&mut self.sources);
         if let Some(file) = &self.file {
@@ -144,7 +119,7 @@ pub(super) async fn ban(mut args: BanArgs, cx: &mut Context<'_>) -> anyhow::Resu
     if outcomes.iter().any(is_banned) {
         note_failsafe(cx).await?;
     }
-    Ok(exit_of(&outcomes))
+    refused(&outcomes)
 }
 
 /// Failsafe ports stay open to banned sources.
@@ -162,44 +137,45 @@ async fn note_failsafe(cx: &mut Context<'_>) -> anyhow::Result<()> {
 }
 
 pub(super) async fn unban(mut args: UnbanArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    if args.all
-        && let Some(by) = &args.by
-    {
-        return unban_all(by, cx).await;
-    }
-    let mut sources = Sources {
-        sources: std::mem::take(&mut args.sources),
-        file: args.file.take(),
-        service: args.service.take(),
-    };
-    let requests: Vec<_> = sources
+    let requests: Vec<_> = args
+        .sources
         .read()?
         .into_iter()
         .map(|source| UnbanRequest {
             source,
-            service: sources.service.clone(),
-            by: args.by.clone(),
+            service: args.sources.service.clone(),
         })
         .collect();
     let outcomes = cx.client.unban(&requests).await?;
     cx.print(outcomes.as_slice())?;
-    Ok(exit_of(&outcomes))
+    refused(&outcomes)
 }
 
-/// Ends all bans of an origin, in one step.
-async fn unban_all(by: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let outcomes = cx.client.replace_bans(by, &[]).await?;
-    cx.print(outcomes.as_slice())?;
-    cx.note(&format!("no source is banned by {by}"))?;
-    Ok(Exit::Done)
-}
+/// Refusals that are told one by one.
+const TOLD: usize = 20;
 
-fn exit_of(outcomes: &[BanOutcome]) -> Exit {
-    let is_refused = |outcome: &BanOutcome| outcome.result == BanResult::Refused;
-    match outcomes.iter().any(is_refused) {
-        true => Exit::Failed,
-        false => Exit::Done,
+/// Fails if sources were refused, and says which and why.
+fn refused(outcomes: &[BanOutcome]) -> anyhow::Result<Exit> {
+    let is_refused = |outcome: &&BanOutcome| outcome.result == BanResult::Refused;
+    let mut refused = outcomes.iter().filter(is_refused).peekable();
+    if refused.peek().is_none() {
+        return Ok(Exit::Done);
     }
+    let told = refused.by_ref().take(TOLD).map(|outcome| {
+        let why = outcome.detail.as_deref().unwrap_or("refused");
+        format!("{}: {why}", outcome.source)
+    });
+    let mut errors: Vec<String> = told.collect();
+    let more = refused.count();
+    if more > 0 {
+        errors.push(format!("and {more} more sources"));
+    }
+    let failure = Failure {
+        errors,
+        hint: None,
+        exit: Exit::Failed,
+    };
+    Err(failure.into())
 }
 
 pub(super) async fn list(args: BansArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {

@@ -5,16 +5,18 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::MOST;
 use super::never::Never;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
-use super::summary::Summary;
+use super::summary::BanSummary;
 use crate::agent::access::Requester;
-use crate::agent::banned::{BanTable, NEVER, Scale, Undo};
+use crate::agent::banned::{BanTable, NEVER, ClockScale, Undo};
 use crate::agent::error::AgentError;
 use crate::api::{BanOutcome, BanResult};
 use crate::model::{Name, State};
 use crate::store::BanRow;
+
+/// The most bans that there may be at a time.
+const MOST: usize = 1 << 20;
 
 /// What a batch of requests comes to, before it is stored.
 #[derive(Default)]
@@ -26,17 +28,17 @@ pub(super) struct Batch {
 }
 
 /// One request, line by line.
-pub(super) struct Request<'a> {
+pub(super) struct BatchedRequest<'a> {
     pub(super) table: &'a mut BanTable,
     pub(super) never: &'a Never,
-    pub(super) summary: &'a mut Summary,
+    pub(super) summary: &'a mut BanSummary,
     pub(super) batch: &'a mut Batch,
     pub(super) state: &'a State,
     pub(super) requester: Requester,
-    pub(super) scale: Scale,
+    pub(super) scale: ClockScale,
 }
 
-impl Request<'_> {
+impl BatchedRequest<'_> {
     pub(super) fn carry_out(&mut self, work: BanWork) -> Vec<BanOutcome> {
         let operator: Vec<IpAddr> = self.requester.origin.judged().collect();
         match work {
@@ -108,11 +110,8 @@ impl Request<'_> {
         }
         let before = self.table.get(service.as_ref(), net);
         let is_earlier = before.is_some_and(|before| until <= before.until);
-        // The whole set of an origin says when its bans end, and not when those of others do.
-        let is_own = before
-            .is_some_and(|before| origin.is_some() && self.table.texts().get(before.by) == origin);
         if let Some(before) = before
-            && (until == before.until || is_earlier && !wanted.replace && !is_own)
+            && (until == before.until || is_earlier && !wanted.replace)
         {
             return Ok((net, BanResult::Unchanged, before.until));
         }
@@ -154,12 +153,11 @@ impl Request<'_> {
         });
         let (source, result, detail) = match net {
             Ok((net, service)) => {
-                let other = self.other_origin(service.as_ref(), net, wanted.by.as_deref());
-                let result = match other.is_none() && self.remove(service, net) {
+                let result = match self.remove(service, net) {
                     true => BanResult::Unbanned,
                     false => BanResult::Absent,
                 };
-                (net.to_string(), result, other)
+                (net.to_string(), result, None)
             }
             Err(why) => (wanted.text, BanResult::Refused, Some(why)),
         };
@@ -172,16 +170,6 @@ impl Request<'_> {
         let scope = wanted.service.as_deref().unwrap_or("host");
         self.summary.add(self.requester, scope, &outcome);
         outcome
-    }
-
-    /// That a ban is not of the origin that was named, if it is not.
-    fn other_origin(&self, service: Option<&Name>, net: IpNet, by: Option<&str>) -> Option<String> {
-        let (wanted, entry) = (by?, self.table.get(service, net)?);
-        let by = self.table.texts().get(entry.by);
-        (by != Some(wanted)).then(|| match by {
-            Some(by) => format!("it is banned by {by}: that ban stays"),
-            None => "it is banned by another: that ban stays".to_owned(),
-        })
     }
 
     fn remove(&mut self, service: Option<Name>, net: IpNet) -> bool {
