@@ -130,8 +130,6 @@ pub(super) struct EntriesArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AddEntriesArgs {
-    #[command(flatten)]
-    entries: EntriesArgs,
     /// A name for each of these entries; an entry that is there gets it as well
     #[arg(id = "entry_name", long = "name", value_name = "NAME")]
     name: Option<String>,
@@ -141,6 +139,8 @@ pub(super) struct AddEntriesArgs {
     /// Entries have no end: refused, with what has one.
     #[arg(long = "for", value_name = "TIME", hide = true)]
     until: Option<String>,
+    #[command(flatten)]
+    entries: EntriesArgs,
 }
 
 pub(super) async fn run(command: ListCommand, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
