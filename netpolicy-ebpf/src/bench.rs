@@ -88,6 +88,35 @@ mod programs {
         send_next(&ctx)
     }
 
+    /// The frame that [`generate_again`] begins with: as many bytes of it as the frame has.
+    #[btf_map]
+    static TEMPLATE: Array<[u8; V6_LEN], 1> = Array::new();
+
+    /// Bytes of a SYN without options.
+    const V4_LEN: usize = 54;
+    const V6_LEN: usize = 74;
+
+    /// The same for filters that write to frames, which the kernel hands out again as they come
+    /// back: each is written anew.
+    #[xdp]
+    fn generate_again(ctx: XdpContext) -> u32 {
+        let Some(template) = TEMPLATE.get(0) else {
+            return xdp_action::XDP_ABORTED;
+        };
+        let (start, end) = (ctx.data(), ctx.data_end());
+        // SAFETY: within the frame, as is checked.
+        unsafe {
+            if start + V6_LEN <= end {
+                *(start as *mut [u8; V6_LEN]) = *template;
+            } else if start + V4_LEN <= end
+                && let Some(template) = template.first_chunk::<V4_LEN>()
+            {
+                *(start as *mut [u8; V4_LEN]) = *template;
+            }
+        }
+        send_next(&ctx)
+    }
+
     /// The same, but no more frames than are due; the kernel asks for one again at once.
     #[xdp]
     fn generate_bursts(ctx: XdpContext) -> u32 {

@@ -133,7 +133,7 @@ fn measure(report: &mut Report, family: Family, hook: HookChoice, name: &'static
     };
     let mut filters =
         [OnDeny::Drop, OnDeny::Reset].map(|on_deny| Answered::new(hook, &rules(on_deny)));
-    let mut generator = Generator::new(Packets::Attempts, &input.sources);
+    let mut generator = Generator::renewing(Packets::Attempts, &input.sources);
     let mut rates = [const { Vec::new() }; 2];
     for round in 0..ROUNDS {
         for at in 0..2 {

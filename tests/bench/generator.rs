@@ -76,6 +76,7 @@ impl Run {
 /// The generator, with its source addresses.
 pub(crate) struct Generator {
     ebpf: Ebpf,
+    program: &'static str,
     family: u32,
     sources: u32,
     frame: Vec<u8>,
@@ -84,17 +85,35 @@ pub(crate) struct Generator {
 impl Generator {
     /// Packets of one kind from each of `sources` in turn.
     pub(crate) fn new(packets: Packets, sources: &[IpAddr]) -> Self {
+        Self::with("generate", packets, sources)
+    }
+
+    /// The same for filters that write to frames: each is written anew, addressed to the tested
+    /// end.
+    pub(crate) fn renewing(packets: Packets, sources: &[IpAddr]) -> Self {
+        let mut generator = Self::with("generate_again", packets, sources);
+        frame::address_to(&mut generator.frame, true);
+        let mut template = [0u8; 74];
+        template[..generator.frame.len()].copy_from_slice(&generator.frame);
+        let map = generator.ebpf.map_mut("TEMPLATE").expect("TEMPLATE");
+        let mut map = Array::<_, [u8; 74]>::try_from(map).expect("an array");
+        map.set(0, template, 0).expect("set the template");
+        generator
+    }
+
+    fn with(name: &'static str, packets: Packets, sources: &[IpAddr]) -> Self {
         let count = u32::try_from(sources.len()).expect("sources fit in a map");
         let frame = packets.frame(sources[0]);
         let mut ebpf = load(&frame, sources);
         let program: &mut Xdp = ebpf
-            .program_mut("generate")
-            .expect("generate")
+            .program_mut(name)
+            .expect("a program of this name")
             .try_into()
             .expect("an XDP program");
         program.load().expect("load the generator");
         Self {
             ebpf,
+            program: name,
             family: if sources[0].is_ipv6() { 6 } else { 4 },
             sources: count,
             frame,
@@ -138,8 +157,8 @@ impl Generator {
         let received = wire.received();
         let program: &Xdp = self
             .ebpf
-            .program("generate")
-            .expect("generate")
+            .program(self.program)
+            .expect("loaded above")
             .try_into()
             .expect("an XDP program");
         let frame = &self.frame;

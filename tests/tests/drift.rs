@@ -393,7 +393,14 @@ fn a_map_that_the_program_does_not_use_is_replaced() {
         EngineChoice::Flat => "ARENA",
         EngineChoice::Lpm => "BLOCK_V4",
     };
-    for name in ["CONTROL", "GOVERNANCE", "CPUS", "BYPASS_V6", lists] {
+    for name in [
+        "CONTROL",
+        "GOVERNANCE",
+        "CPUS",
+        "BYPASS_V6",
+        "ANSWERING",
+        lists,
+    ] {
         let pin = loaded.bpffs_dir().join("live").join(name);
         std::fs::remove_file(&pin).unwrap();
         let map = MapData::from_pin(other.bpffs_dir().join("live").join(name)).unwrap();
