@@ -137,7 +137,7 @@ impl VnetTap {
             // SAFETY: plain integers, arrays and unions of them; all zeros is a value.
             let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
             for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-                *to = from.cast_signed();
+                *to = libc::c_char::from_ne_bytes([from]);
             }
             let flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
             request.ifr_ifru.ifru_flags = i16::try_from(flags).expect("few bits");

@@ -51,7 +51,7 @@ impl Tun {
             // SAFETY: plain integers, arrays and unions of them; all zeros is a value.
             let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
             for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-                *to = from.cast_signed();
+                *to = libc::c_char::from_ne_bytes([from]);
             }
             request.ifr_ifru.ifru_flags =
                 i16::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("few bits");

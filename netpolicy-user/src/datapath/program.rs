@@ -100,12 +100,23 @@ pub(super) fn digest() -> [u8; 32] {
 /// Loads all variants, or a part of them, over the maps pinned in `dir`, making and pinning those
 /// that are missing. Nothing is replaced by it until [`put_in_place`].
 pub(super) fn load(engine: Engine, dir: &Path, part: Part<'_>) -> Result<(), DatapathError> {
+    load_by(loader(), engine, dir, part)
+}
+
+/// The same by a loader that was made before.
+pub(super) fn load_by(
+    loader: EbpfLoader<'static>,
+    engine: Engine,
+    dir: &Path,
+    part: Part<'_>,
+) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
     let engine = engine as u32;
     let variables = VARIANTS.each_ref().map(Variables::of);
-    // One loader for all: each new one parses the kernel's BTF, which takes longer than all else.
-    let mut loader = loader(&engine, dir)?;
+    // One loader for all, which borrows these from now on.
+    let mut loader: EbpfLoader<'_> = loader;
+    set_up(&mut loader, &engine, dir)?;
     let mut opened = Vec::new();
     let mut at = 0;
     for together in VARIANTS.chunk_by(|one, next| one.globals() == next.globals()) {
@@ -133,18 +144,27 @@ pub(super) fn load(engine: Engine, dir: &Path, part: Part<'_>) -> Result<(), Dat
     })
 }
 
-/// A loader of the object over the maps pinned in `dir`.
-fn loader<'a>(engine: &'a u32, dir: &Path) -> Result<EbpfLoader<'a>, DatapathError> {
+/// A loader. It parses the kernel's BTF, needed or not, which takes as long as to verify a program.
+pub(super) fn loader() -> EbpfLoader<'static> {
     let mut loader = EbpfLoader::new();
     // The programs read no kernel structure, so there is nothing to relocate by it.
     loader.btf(None);
+    loader
+}
+
+/// Makes it load the object over the maps pinned in `dir`.
+fn set_up<'a>(
+    loader: &mut EbpfLoader<'a>,
+    engine: &'a u32,
+    dir: &Path,
+) -> Result<(), DatapathError> {
     loader.override_global("ENGINE", engine, true);
     loader.map_max_entries("CPUS", maps::possible_cpus()?);
     for (name, _) in maps::PINNED {
         loader.map_pin_path(name, dir.join(name));
     }
     loader.map_pin_path(maps::CONTROL_SECTION, dir.join(maps::CONTROL));
-    Ok(loader)
+    Ok(())
 }
 
 /// Values of the program's variables for one variant. The loader borrows them.
@@ -322,7 +342,9 @@ pub(super) fn load_probe(
         return open_probe(dir);
     };
     let (engine, variables) = (engine as u32, Variables::of(variant));
-    let mut ebpf = variables.open_object(&mut loader(&engine, dir)?, dir)?;
+    let mut loader = loader();
+    set_up(&mut loader, &engine, dir)?;
+    let mut ebpf = variables.open_object(&mut loader, dir)?;
     let pin = new_pin(dir, "ASKED");
     let _ = fs::remove_file(&pin);
     load_to(&mut ebpf, variant, &pin)?;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use aya::EbpfLoader;
 use netpolicy_common::{Engine, SlotInfo, slot_of};
 
 use super::{ImageError, ImageReader};
@@ -53,16 +54,16 @@ pub fn enforce_image(
         needed => Part::Of(needed),
     };
     let program = image.head.program;
-    let mut maps = match install(&pins, &links, image, options.bans.as_ref(), first) {
-        Ok(maps) => maps,
+    let (mut maps, loader) = match install(&pins, &links, image, options.bans.as_ref(), first) {
+        Ok(installed) => installed,
         Err(error) => {
             pins.remove_next();
             return Err(error);
         }
     };
     let mut attached = attach_each(&links, interfaces, instead);
-    if let Part::Of(needed) = first {
-        let completed = complete(&pins, &links, &maps, Part::AllBut(needed));
+    if let (Part::Of(needed), Some(loader)) = (first, loader) {
+        let completed = complete(&pins, &links, &maps, loader, Part::AllBut(needed));
         if let Err(error) = completed {
             // What is pinned is of no build, so the agent loads all of it again.
             tracing::warn!(%error, "not all programs could be loaded: the agent loads them");
@@ -78,16 +79,17 @@ pub fn enforce_image(
     Ok(attached)
 }
 
+/// Returns a loader for the other programs, if there are any.
 fn install(
     pins: &Pins,
     links: &Links,
     mut image: ImageReader,
     bans: Option<&Arc<BanLists>>,
     first: Part<'_>,
-) -> Result<Maps, ImageError> {
+) -> Result<(Maps, Option<EbpfLoader<'static>>), ImageError> {
     let next = pins.begin_next()?;
     // The verifier takes as long as the pages of some hundred thousand entries.
-    let (loaded, pages) = std::thread::scope(|scope| {
+    let (loaded, pages, loader) = std::thread::scope(|scope| {
         let loading = scope.spawn(|| {
             program::load(ENGINE, &next, first)?;
             program::put_in_place(&next, first)?;
@@ -97,10 +99,13 @@ fn install(
         });
         let mut pages = LoosePages::default();
         let read = image.pages(|page| pages.push(page));
+        // While the verifier is at work.
+        let loader = matches!(first, Part::Of(_)).then(program::loader);
         let loaded = loading.join();
         (
             loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             read.map(|()| pages),
+            loader,
         )
     });
     let pages = pages?;
@@ -131,13 +136,19 @@ fn install(
     set_build(&mut maps, ENGINE, NO_PROGRAM)?;
     links.replace(programs)?;
     pins.promote_next()?;
-    Ok(maps)
+    Ok((maps, loader))
 }
 
 /// Loads the programs that are missing.
-fn complete(pins: &Pins, links: &Links, maps: &Maps, rest: Part<'_>) -> Result<(), DatapathError> {
+fn complete(
+    pins: &Pins,
+    links: &Links,
+    maps: &Maps,
+    loader: EbpfLoader<'static>,
+    rest: Part<'_>,
+) -> Result<(), DatapathError> {
     let live = pins.live();
-    program::load(ENGINE, &live, rest)?;
+    program::load_by(loader, ENGINE, &live, rest)?;
     program::put_in_place(&live, rest)?;
     let (programs, _) = program::open_over(&live, ENGINE, maps)?;
     links.replace(programs)
