@@ -239,8 +239,8 @@ calls! {
         = slow::judge_attempt, (packed: u64, generation: u64, overrides: u64) -> u64;
     one_scope: one_scope, tc_one_scope
         = slow::one_scope, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
-    beside_bans: beside_bans, tc_beside_bans
-        = slow::beside_bans, (generation: u64, overrides: u64, is_v6: u64) -> u32;
+    with_bans: with_bans, tc_with_bans
+        = slow::with_bans, (generation: u64, overrides: u64, is_v6: u64) -> u32;
     report: report, tc_report = outcome::report, (verdict: u32, generation: u64) -> u32;
     walk: walk, tc_walk = whole::walk, () -> u64;
     network_header: network_header, tc_network_header = whole::network_header, () -> u64;

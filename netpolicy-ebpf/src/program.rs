@@ -174,7 +174,7 @@ fn overridden<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         );
     }
     let packet = kept.take();
-    packet.beside_bans(generation, overrides.0, L::IS_V6)
+    packet.with_bans(generation, overrides.0, L::IS_V6)
 }
 
 /// The packet, written to memory at once, from where whoever needs it takes it: the compiler

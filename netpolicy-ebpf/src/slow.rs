@@ -265,22 +265,17 @@ fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
 /// The bans of the whole host were looked up already if they are single addresses, for the
 /// host's ports: most of a flood of banned sources does not come here.
 #[inline(always)]
-pub(crate) fn beside_bans<P: Packet>(
-    packet: P,
-    generation: u64,
-    overrides: u64,
-    is_v6: u64,
-) -> u32 {
+pub(crate) fn with_bans<P: Packet>(packet: P, generation: u64, overrides: u64, is_v6: u64) -> u32 {
     let overrides = Overrides(overrides);
     if is_v6 == 0 {
-        beside_bans_in::<_, FlatV4>(packet, generation, overrides)
+        with_bans_in::<_, FlatV4>(packet, generation, overrides)
     } else {
-        beside_bans_in::<_, FlatV6>(packet, generation, overrides)
+        with_bans_in::<_, FlatV6>(packet, generation, overrides)
     }
 }
 
 #[inline(always)]
-fn beside_bans_in<P: Packet, L: FlatSource>(
+fn with_bans_in<P: Packet, L: FlatSource>(
     packet: P,
     generation: u64,
     overrides: Overrides,

@@ -1,7 +1,7 @@
 //! The last confirmed ruleset as a compiled snapshot: written behind each change, and in force
 //! again at boot before there is a store, an agent or a network.
 //!
-//! The file is in the state directory, that of the bans beside it. It holds no bypasses; what it is worth is said by
+//! The file is in the state directory, with that of the bans next to it. It holds no bypasses; what it is worth is said by
 //! [`datapath::ImageReader`]. The agent that starts later takes over what it finds, and replaces
 //! what is older than its store.
 

@@ -13,9 +13,9 @@ const BANNED6: &str = "fd00:bad::1";
 const NEIGHBOUR: &str = "10.66.0.2";
 const ALLOWED: &str = "10.0.0.1";
 
-/// How late a ban may end, and what a command and an attempt take beside.
+/// How late a ban may end, and what a command and an attempt take in addition.
 const LATE: Duration = Duration::from_millis(1000);
-const BESIDE: Duration = Duration::from_millis(800);
+const EXTRA: Duration = Duration::from_millis(800);
 
 fn count(host: &DatabaseHost) -> u64 {
     host.json("bans --count")["count"].as_u64().unwrap_or(0)
@@ -74,8 +74,8 @@ fn banned_source_is_denied_in_every_scope_but_on_failsafe_ports() {
         &host.ok(&format!("explain {BANNED} --port 5432")),
         &[
             "drop",
-            "banned: 10.66.0.1/32 is banned until ",
-            "by root: attack",
+            "banned: 10.66.0.1/32 is banned by root until ",
+            "UTC: attack",
             "agrees",
         ],
     );
@@ -110,7 +110,7 @@ fn ban_of_a_service_denies_there_alone_and_observed_scopes_only_count() {
         &host.ok(&format!("explain {BANNED} --port 5432")),
         &[
             "observed-banned",
-            "on service postgres without end",
+            "on service postgres by root without end",
             "only observed",
         ],
     );
@@ -150,11 +150,11 @@ fn ban_ends_at_its_time_and_at_most_a_second_late() {
         assert!(begun.elapsed() < Duration::from_secs(10), "it does not end");
     }
     assert!(
-        last_denied.duration_since(begun) > time - BESIDE,
+        last_denied.duration_since(begun) > time - EXTRA,
         "too early"
     );
     assert!(
-        begun.elapsed() < time + LATE + BESIDE,
+        begun.elapsed() < time + LATE + EXTRA,
         "{:?}",
         begun.elapsed()
     );
@@ -168,7 +168,7 @@ fn bans_stay_without_an_agent_and_the_next_one_ends_what_is_overdue() {
     host.ok(&format!("ban {BANNED6} --for 1h"));
     host.kill_agent();
     std::thread::sleep(Duration::from_secs(3));
-    // Fail closed: nobody is there to end it.
+    // Fail closed: no process is there to end it.
     host.assert_times_out(&[(BANNED, 8080), (BANNED6, 8080)]);
     host.start_agent();
     host.assert_connects(&[(BANNED, 8080)]);
@@ -319,7 +319,11 @@ fn sources_are_read_from_a_file_and_from_standard_input() {
     assert_eq!(out.code, Some(1), "one is refused");
     assert_has(
         &out.stdout,
-        &["10.66.0.300 is not banned: ", "10.66.0.0/24 is banned"],
+        &["10.66.0.0/24 is banned", "fd00:bad::1/128 is banned"],
+    );
+    assert_has(
+        &out.stderr,
+        &["error: 10.66.0.300: ", "300 is more than 255"],
     );
     assert_eq!(count(&host), 3);
     host.assert_times_out(&[(BANNED, 8080), (NEIGHBOUR, 8080), (BANNED6, 8080)]);
@@ -364,7 +368,7 @@ fn bans_are_in_force_at_boot_before_an_agent_runs() {
 }
 
 #[test]
-fn user_with_the_privilege_bans_and_nobody_else() {
+fn only_a_user_with_the_privilege_bans() {
     let host = DatabaseHost::start();
     let refused = host.line_as("nobody", "nogroup", &format!("ban {BANNED}"));
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);

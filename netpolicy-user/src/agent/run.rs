@@ -199,7 +199,7 @@ fn background(
     tasks.spawn(warn_while_detached(app.supervisor.snapshots()));
     let supervisor = app.supervisor.clone();
     tasks.spawn(roll_back_unconfirmed(supervisor));
-    tasks.spawn(lapse_bans(app.supervisor.clone()));
+    tasks.spawn(expire_bans(app.supervisor.clone()));
     let (socket, snapshots) = (config.socket.clone(), app.supervisor.snapshots());
     tasks.spawn(open_socket(socket, snapshots));
     if let Some(every) = service_manager::watchdog_interval() {
@@ -298,7 +298,7 @@ async fn roll_back_unconfirmed(supervisor: Supervisor) {
 }
 
 /// Ends bans at their time.
-async fn lapse_bans(supervisor: Supervisor) {
+async fn expire_bans(supervisor: Supervisor) {
     /// Between two looks at the boot clock, which goes on while the machine is suspended.
     const LOOK: Duration = Duration::from_millis(250);
     let mut looks = interval(LOOK);
@@ -309,7 +309,7 @@ async fn lapse_bans(supervisor: Supervisor) {
         let now = snapshot.clock.now().as_millisecond();
         let next = banned::read(&snapshot.bans).next_end();
         if next.is_some_and(|next| next <= now) {
-            supervisor.lapse_bans().await;
+            supervisor.expire_bans().await;
         }
     }
 }

@@ -8,6 +8,7 @@ mod bans;
 mod devices;
 mod diff;
 mod doctor;
+mod events;
 mod explain;
 mod feeds;
 mod lists;
@@ -17,8 +18,6 @@ mod safety;
 mod sql;
 mod texts;
 mod verdict;
-
-use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,6 +30,7 @@ pub use self::bans::{
 pub use self::devices::{Attachment, Interface, OtherInterface};
 pub use self::diff::DiffAnswer;
 pub use self::doctor::{DoctorLine, DoctorReport, Health};
+pub use self::events::{DeniedEvent, EventLine};
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
@@ -359,50 +359,6 @@ pub struct CounterRow {
     pub action: PacketAction,
     /// Packets, all CPUs together.
     pub packets: u64,
-}
-
-/// One line of `GET /v1/events` (newline-delimited JSON).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum EventLine {
-    /// A denied attempt.
-    #[schema(title = "DeniedEvent")]
-    Denied(DeniedEvent),
-    /// Events that were not reported since the last such line.
-    #[schema(title = "LostEvent")]
-    Lost {
-        /// How many.
-        count: u64,
-    },
-}
-
-/// A denied attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DeniedEvent {
-    /// When.
-    pub time: Timestamp,
-    /// From where.
-    #[schema(value_type = String)]
-    pub source: IpAddr,
-    /// Source port; 0: the packet held none.
-    pub source_port: u16,
-    /// To where.
-    #[schema(value_type = String)]
-    pub destination: IpAddr,
-    /// Destination port; 0: the packet held none.
-    pub destination_port: u16,
-    /// On which interface.
-    pub interface: String,
-    /// "host" or the service's name.
-    pub scope: String,
-    /// Why.
-    pub reason: Cause,
-    /// Passed in observe mode.
-    pub action: PacketAction,
-    /// The generation that judged it.
-    pub generation: u64,
-    /// The rule that denied it, by today's model: "office block 10.0.0.0/8".
-    pub rule: Option<String>,
 }
 
 /// A bypass.

@@ -12,7 +12,7 @@ use crate::api::{BanOrder, BanOutcome, BanRequest, BanResult, BansPage, BansQuer
 
 /// Which sources are banned.
 #[derive(Debug, clap::Args)]
-struct Sources {
+struct SourceArgs {
     /// Addresses or CIDRs
     #[arg(value_name = "SRC", required_unless_present = "file")]
     sources: Vec<String>,
@@ -27,7 +27,7 @@ struct Sources {
 #[derive(Debug, clap::Args)]
 pub(super) struct BanArgs {
     #[command(flatten)]
-    sources: Sources,
+    sources: SourceArgs,
     /// How long, as in 4h, 30m or 7d; without it, until `netpolicy unban`
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
@@ -101,7 +101,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
     read.map_err(|error| error.to_string())
 }
 
-impl Sources {
+impl SourceArgs {
     fn read(&mut self) -> Result<Vec<String>, Failure> {
         let mut sources = std::mem::take(&mut self.sources);
         if let Some(file) = &self.file {
@@ -144,7 +144,7 @@ pub(super) async fn ban(mut args: BanArgs, cx: &mut Context<'_>) -> anyhow::Resu
     if outcomes.iter().any(is_banned) {
         note_failsafe(cx).await?;
     }
-    Ok(exit_of(&outcomes))
+    refused(&outcomes)
 }
 
 /// Failsafe ports stay open to banned sources.
@@ -167,7 +167,7 @@ pub(super) async fn unban(mut args: UnbanArgs, cx: &mut Context<'_>) -> anyhow::
     {
         return unban_all(by, cx).await;
     }
-    let mut sources = Sources {
+    let mut sources = SourceArgs {
         sources: std::mem::take(&mut args.sources),
         file: args.file.take(),
         service: args.service.take(),
@@ -183,7 +183,7 @@ pub(super) async fn unban(mut args: UnbanArgs, cx: &mut Context<'_>) -> anyhow::
         .collect();
     let outcomes = cx.client.unban(&requests).await?;
     cx.print(outcomes.as_slice())?;
-    Ok(exit_of(&outcomes))
+    refused(&outcomes)
 }
 
 /// Ends all bans of an origin, in one step.
@@ -194,12 +194,31 @@ async fn unban_all(by: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn exit_of(outcomes: &[BanOutcome]) -> Exit {
-    let is_refused = |outcome: &BanOutcome| outcome.result == BanResult::Refused;
-    match outcomes.iter().any(is_refused) {
-        true => Exit::Failed,
-        false => Exit::Done,
+/// Refusals that are told one by one.
+const TOLD: usize = 20;
+
+/// Fails if sources were refused, and says which and why.
+fn refused(outcomes: &[BanOutcome]) -> anyhow::Result<Exit> {
+    let is_refused = |outcome: &&BanOutcome| outcome.result == BanResult::Refused;
+    let mut refused = outcomes.iter().filter(is_refused).peekable();
+    if refused.peek().is_none() {
+        return Ok(Exit::Done);
     }
+    let told = refused.by_ref().take(TOLD).map(|outcome| {
+        let why = outcome.detail.as_deref().unwrap_or("refused");
+        format!("{}: {why}", outcome.source)
+    });
+    let mut errors: Vec<String> = told.collect();
+    let more = refused.count();
+    if more > 0 {
+        errors.push(format!("and {more} more sources"));
+    }
+    let failure = Failure {
+        errors,
+        hint: None,
+        exit: Exit::Failed,
+    };
+    Err(failure.into())
 }
 
 pub(super) async fn list(args: BansArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {

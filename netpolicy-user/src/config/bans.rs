@@ -9,7 +9,7 @@ use crate::model::parse_source;
 /// The section of bans.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BansConfig {
-    /// Addresses and networks that are never banned, beside those of the host, of its gateways
+    /// Addresses and networks that are never banned, in addition to those of the host, of its gateways
     /// and of the operator.
     pub never: Vec<String>,
 }

@@ -1,21 +1,19 @@
-//! Bans in the kernel: lists of their own beside those of policies, so that neither is written
+//! Bans in the kernel: lists of their own next to those of policies, so that neither is written
 //! when the other changes.
 //!
 //! Which bans there are, and when they end, is the agent's affair. Here are the addresses that
 //! are banned now, as lists in either engine. A set of them comes into force by one store, as a
 //! generation does, and without touching the generation.
 
-mod flat;
 mod lpm;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use ipnet::IpNet;
-use netpolicy_common::{Engine, HOST_SCOPE, Overrides, ScopeId};
-use netpolicy_flat::memory::ScopeLists;
+use netpolicy_common::{Engine, Overrides, ScopeId};
 
-use self::{flat::FlatBans, lpm::LpmBans};
-use super::{DatapathError, maps::Maps};
+use self::lpm::LpmBans;
+use super::{DatapathError, flat::FlatBans, maps::Maps};
 use crate::compiler::{Extent, Prefix4, Prefix6, PrefixSet, Prefixes};
 
 /// The addresses that are banned: on the whole host, or for single services.
@@ -91,18 +89,6 @@ impl BanLists {
     pub fn of_scope(&self, id: ScopeId) -> Option<&PrefixSet> {
         let mut scopes = self.scopes();
         scopes.find(|(scope, _)| *scope == id).map(|(_, set)| set)
-    }
-
-    /// As the flat engine takes them: bans block, and allow nothing.
-    fn lists(&self) -> Vec<ScopeLists<'_>> {
-        static NOTHING: LazyLock<PrefixSet> = LazyLock::new(PrefixSet::default);
-        self.scopes()
-            .map(|(id, block)| ScopeLists {
-                id,
-                block,
-                allow: &NOTHING,
-            })
-            .collect()
     }
 }
 
@@ -226,17 +212,8 @@ impl BanSets {
 }
 
 /// The number that follows on a set's, of which 0 is none.
-fn next_set(overrides: Overrides) -> u32 {
+pub(super) fn next_set(overrides: Overrides) -> u32 {
     overrides.ban_set().wrapping_add(1).max(1)
-}
-
-/// "the host", "scope 3".
-fn scope_in_words(scope: ScopeId) -> String {
-    if scope == HOST_SCOPE {
-        "the host".to_owned()
-    } else {
-        format!("scope {scope}")
-    }
 }
 
 #[cfg(test)]

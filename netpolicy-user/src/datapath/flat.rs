@@ -5,6 +5,7 @@
 //! can read it any more. When what the kernel holds is not known, or much too large, the
 //! memory is rebuilt in the other half of the chunks.
 
+mod bans;
 mod chunks;
 mod grace;
 pub(super) mod image;
@@ -18,8 +19,9 @@ use netpolicy_flat::{
     memory::{self, ScopeLists},
 };
 
+pub(super) use self::bans::FlatBans;
 use self::chunks::Chunks;
-pub(super) use self::{chunks::Region, kernel_memory::KernelMemory};
+use self::{chunks::Region, kernel_memory::KernelMemory};
 use super::{
     DatapathError,
     engine::{ListEngine, Progress, ScopeContents},
@@ -29,7 +31,7 @@ use crate::compiler::{Extent, Ruleset, ScopeRules};
 
 /// When so many times fewer entries are to be held than before, the memory is rebuilt, to give
 /// back what is free.
-pub(super) const SHRINK: u64 = 4;
+const SHRINK: u64 = 4;
 
 /// The lists of policies in the kernel.
 pub(super) struct FlatLists {

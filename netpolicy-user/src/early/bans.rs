@@ -1,4 +1,4 @@
-//! The bans in force, in a file beside the snapshot: to be in force again at boot, as far as they
+//! The bans in force, in a file next to the snapshot: to be in force again at boot, as far as they
 //! have not ended by the wall clock then.
 //!
 //! ```text

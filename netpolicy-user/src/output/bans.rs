@@ -48,17 +48,15 @@ impl Render for [BanOutcome] {
     fn table(&self, options: &RenderOptions, out: &mut dyn Write) -> io::Result<()> {
         let is_long = self.len() > SHOWN;
         for outcome in self {
-            if is_long && outcome.result != BanResult::Refused {
+            // Refusals are errors, and told as such.
+            if is_long || outcome.result == BanResult::Refused {
                 continue;
             }
             write!(out, "{} {}", line(&outcome.source), words(outcome.result))?;
             if let Some(until) = outcome.until {
                 write!(out, " until {}", time(options, until))?;
             }
-            match &outcome.detail {
-                Some(detail) => writeln!(out, ": {}", line(detail))?,
-                None => writeln!(out)?,
-            }
+            writeln!(out)?;
         }
         if is_long {
             writeln!(out, "{}", in_numbers(self))?;

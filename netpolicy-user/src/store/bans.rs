@@ -89,7 +89,7 @@ impl Field {
 
 /// What a clock says of both scales, in milliseconds.
 #[derive(Clone, Copy)]
-struct Scale {
+struct BatchScale {
     /// The clock's time at boot.
     origin: i64,
     /// The wall clock minus the boot clock.
@@ -98,7 +98,7 @@ struct Scale {
     now: i64,
 }
 
-impl Scale {
+impl BatchScale {
     fn of(clock: &Clock) -> Self {
         let origin = clock.at(jiff::SignedDuration::ZERO).as_millisecond();
         let now = clock.now();
@@ -117,7 +117,7 @@ pub(super) struct Encoder<'a> {
     numbers: HashMap<&'a str, u32>,
     changes: Vec<u8>,
     count: u32,
-    scale: Scale,
+    scale: BatchScale,
     boot: String,
 }
 
@@ -128,7 +128,7 @@ impl<'a> Encoder<'a> {
             numbers: HashMap::new(),
             changes: Vec::new(),
             count: 0,
-            scale: Scale::of(clock),
+            scale: BatchScale::of(clock),
             boot: clock.boot().chars().take(usize::from(u8::MAX)).collect(),
         }
     }
@@ -229,7 +229,7 @@ pub(super) fn decode(
     let boot = rest.text(usize::from(length))?;
     let is_current = !boot.is_empty() && boot == clock.boot();
     let wall = rest.i64()?;
-    let scale = Scale::of(clock);
+    let scale = BatchScale::of(clock);
     let mut texts = Vec::new();
     for _ in 0..rest.u32()? {
         let length = rest.u16()?;
@@ -281,7 +281,12 @@ pub(super) fn decode(
 
 /// After a reboot a ban gets what the wall clock leaves of it, and never more than the whole.
 /// `wall`: the wall clock minus the boot clock in the boot that stored it.
-fn after_reboot(since: i64, until: Option<i64>, wall: i64, scale: Scale) -> (i64, Option<i64>) {
+fn after_reboot(
+    since: i64,
+    until: Option<i64>,
+    wall: i64,
+    scale: BatchScale,
+) -> (i64, Option<i64>) {
     let to_scale = |time: i64| time.saturating_add(wall) + scale.origin - scale.wall;
     let Some(until) = until else {
         return (to_scale(since), None);

@@ -19,7 +19,7 @@ const COARSE: i64 = 600_000;
 
 /// A ban: its scope's place in the table, and its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::agent) enum Noted {
+pub(in crate::agent) enum NotedBan {
     V4(u16, Prefix4),
     V6(u16, Prefix6),
 }
@@ -32,10 +32,10 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn push(&mut self, ban: Noted) {
+    fn push(&mut self, ban: NotedBan) {
         match ban {
-            Noted::V4(scope, prefix) => self.v4.push((scope, prefix)),
-            Noted::V6(scope, prefix) => self.v6.push((scope, prefix)),
+            NotedBan::V4(scope, prefix) => self.v4.push((scope, prefix)),
+            NotedBan::V6(scope, prefix) => self.v6.push((scope, prefix)),
         }
     }
 
@@ -43,22 +43,22 @@ impl Bucket {
         self.v4.len() + self.v6.len()
     }
 
-    fn into_bans(self) -> impl Iterator<Item = Noted> {
+    fn into_bans(self) -> impl Iterator<Item = NotedBan> {
         let v4 = self
             .v4
             .into_iter()
-            .map(|(scope, net)| Noted::V4(scope, net));
+            .map(|(scope, net)| NotedBan::V4(scope, net));
         let v6 = self
             .v6
             .into_iter()
-            .map(|(scope, net)| Noted::V6(scope, net));
+            .map(|(scope, net)| NotedBan::V6(scope, net));
         v4.chain(v6)
     }
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(in crate::agent) struct Ends {
+pub(in crate::agent) struct BanEnds {
     soon: BTreeMap<i64, Bucket>,
     later: BTreeMap<i64, Bucket>,
     /// Up to where coarse buckets were opened.
@@ -66,9 +66,9 @@ pub(in crate::agent) struct Ends {
     noted: usize,
 }
 
-impl Ends {
+impl BanEnds {
     /// Notes when a ban ends, in milliseconds.
-    pub(in crate::agent) fn note(&mut self, until: i64, ban: Noted) {
+    pub(in crate::agent) fn note(&mut self, until: i64, ban: NotedBan) {
         if until == NEVER {
             return;
         }
@@ -90,8 +90,8 @@ impl Ends {
     pub(in crate::agent) fn due(
         &mut self,
         now: i64,
-        until: impl Fn(Noted) -> Option<i64>,
-    ) -> Vec<Noted> {
+        until: impl Fn(NotedBan) -> Option<i64>,
+    ) -> Vec<NotedBan> {
         let coarse = now.div_euclid(COARSE) + 1;
         if coarse > self.opened {
             self.opened = coarse;
@@ -144,8 +144,8 @@ impl Ends {
 mod tests {
     use super::*;
 
-    fn ban(address: u32) -> Noted {
-        Noted::V4(
+    fn ban(address: u32) -> NotedBan {
+        NotedBan::V4(
             0,
             Prefix4 {
                 addr: address,
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn bans_are_due_within_a_quarter_of_a_second_of_their_end() {
-        let mut ends = Ends::default();
+        let mut ends = BanEnds::default();
         let until = |end: i64| move |_| Some(end);
         for end in [1_000, 700_000, 10 * COARSE + 17] {
             ends.note(end, ban(7));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn moved_ends_are_looked_at_when_the_former_comes() {
-        let mut ends = Ends::default();
+        let mut ends = BanEnds::default();
         ends.note(5 * COARSE, ban(1));
         // It ends an hour later by then.
         let later = 11 * COARSE;

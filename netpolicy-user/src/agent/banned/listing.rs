@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::ends::NEVER;
 use super::family::BanEntry;
-use super::scale::Scale;
+use super::scale::ClockScale;
+use super::shared::{SharedBans, read, view};
 use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
-use super::{SharedBans, read, view};
 use crate::agent::error::AgentError;
 use crate::api::{BanOrder, BansPage, BansQuery};
 use crate::clock::Clock;
@@ -21,16 +21,16 @@ use crate::store::BanRow;
 const SEPARATOR: char = '~';
 
 /// Which bans are wanted.
-struct Filter {
+struct BanFilter {
     covers: Option<IpNet>,
     by: Option<String>,
     service: Option<String>,
 }
 
 /// Where a ban is in an order: by this number, then by address, then by service.
-pub(in crate::agent) type Place = (i64, IpNet, Option<Name>);
+pub(in crate::agent) type BanPlace = (i64, IpNet, Option<Name>);
 
-impl Filter {
+impl BanFilter {
     fn of(query: &BansQuery) -> Result<Self, AgentError> {
         let covers = query.covers.as_deref().map(parse_source).transpose();
         Ok(Self {
@@ -60,7 +60,7 @@ impl Filter {
 /// # Errors
 /// The query is wrong.
 pub fn count(bans: &SharedBans, query: &BansQuery) -> Result<u64, AgentError> {
-    let filter = Filter::of(query)?;
+    let filter = BanFilter::of(query)?;
     let table = read(bans);
     if filter.is_everything() {
         return Ok(table.len() as u64);
@@ -84,11 +84,11 @@ pub fn page(bans: &SharedBans, query: &BansQuery, clock: &Clock) -> Result<BansP
             )));
         }
     };
-    let filter = Filter::of(query)?;
+    let filter = BanFilter::of(query)?;
     let order = query.sort.unwrap_or_default();
     let after = query.after.as_deref().map(place_of).transpose()?;
     let table = read(bans);
-    let scale = Scale::of(clock);
+    let scale = ClockScale::of(clock);
     let mut count = table.len() as u64;
     let places = if order == BanOrder::Source && filter.is_everything() {
         in_order(&table, after.as_ref(), limit + 1)
@@ -112,7 +112,7 @@ pub fn page(bans: &SharedBans, query: &BansQuery, clock: &Clock) -> Result<BansP
 }
 
 /// Visits the bans that a filter lets through.
-fn each(table: &BanTable, filter: &Filter, mut visit: impl FnMut(&ScopeBans, IpNet, BanEntry)) {
+fn each(table: &BanTable, filter: &BanFilter, mut visit: impl FnMut(&ScopeBans, IpNet, BanEntry)) {
     let by = filter.by.as_deref().map(|by| table.texts().of_origin(by));
     if by.as_ref().is_some_and(|by| by.is_empty()) {
         return;
@@ -137,14 +137,14 @@ fn each(table: &BanTable, filter: &Filter, mut visit: impl FnMut(&ScopeBans, IpN
 /// The first bans behind a place, by a look at all; and how many there are.
 fn sorted(
     table: &BanTable,
-    filter: &Filter,
+    filter: &BanFilter,
     order: BanOrder,
-    after: Option<&Place>,
+    after: Option<&BanPlace>,
     limit: usize,
-) -> (Vec<Place>, u64) {
+) -> (Vec<BanPlace>, u64) {
     let mut count = 0;
     // The largest on top, so that it can be replaced by a smaller one.
-    let mut first: BinaryHeap<Place> = BinaryHeap::with_capacity(limit + 1);
+    let mut first: BinaryHeap<BanPlace> = BinaryHeap::with_capacity(limit + 1);
     each(table, filter, |scope, net, entry| {
         count += 1;
         let number = match order {
@@ -173,8 +173,8 @@ fn sorted(
 }
 
 /// The first bans by address behind a place, without a look at the others.
-fn in_order(table: &BanTable, after: Option<&Place>, limit: usize) -> Vec<Place> {
-    let mut found: BinaryHeap<Reverse<Place>> = BinaryHeap::new();
+fn in_order(table: &BanTable, after: Option<&BanPlace>, limit: usize) -> Vec<BanPlace> {
+    let mut found: BinaryHeap<Reverse<BanPlace>> = BinaryHeap::new();
     let from = after.map(|(_, net, _)| *net);
     for scope in table.scopes() {
         let v4 = match from {
@@ -204,18 +204,18 @@ fn in_order(table: &BanTable, after: Option<&Place>, limit: usize) -> Vec<Place>
 }
 
 /// A ban, where it is in the order of addresses, and when it ends.
-pub(in crate::agent) type Batched = (Place, Option<Timestamp>);
+pub(in crate::agent) type Batched = (BanPlace, Option<Timestamp>);
 
 /// The first bans by address behind a place, for who goes through all of them without keeping
 /// the writer from its work.
 #[must_use]
 pub(in crate::agent) fn batch(
     bans: &SharedBans,
-    after: Option<&Place>,
+    after: Option<&BanPlace>,
     limit: usize,
     clock: &Clock,
 ) -> Vec<Batched> {
-    let scale = Scale::of(clock);
+    let scale = ClockScale::of(clock);
     let table = read(bans);
     let places = in_order(&table, after, limit).into_iter();
     places
@@ -227,12 +227,12 @@ pub(in crate::agent) fn batch(
         .collect()
 }
 
-fn in_words((number, net, service): &Place) -> String {
+fn in_words((number, net, service): &BanPlace) -> String {
     let service = service.as_ref().map_or("", Name::as_str);
     format!("{number}{SEPARATOR}{net}{SEPARATOR}{service}")
 }
 
-fn place_of(text: &str) -> Result<Place, AgentError> {
+fn place_of(text: &str) -> Result<BanPlace, AgentError> {
     let parts = || {
         let (number, rest) = text.split_once(SEPARATOR)?;
         let (net, service) = rest.split_once(SEPARATOR)?;

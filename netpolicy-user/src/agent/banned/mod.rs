@@ -6,72 +6,15 @@ mod ends;
 mod family;
 mod listing;
 mod scale;
+mod shared;
 mod table;
 mod texts;
-
-use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-use ipnet::IpNet;
-use jiff::Timestamp;
 
 pub(in crate::agent) use self::ends::NEVER;
 pub(in crate::agent) use self::listing::batch;
 pub use self::listing::{count, page};
-pub(in crate::agent) use self::scale::Scale;
+pub(in crate::agent) use self::scale::ClockScale;
+pub(in crate::agent) use self::shared::write;
+pub use self::shared::{SharedBans, ban_of, is_banned, next_end, read};
 pub use self::table::BanTable;
 pub(in crate::agent) use self::table::Undo;
-use crate::api::BanView;
-use crate::clock::Clock;
-use crate::model::Name;
-use crate::store::BanRow;
-
-/// Bans that are read while a request of them is answered: the writer waits as long.
-pub type SharedBans = Arc<RwLock<BanTable>>;
-
-/// The ban that an attempt of a source in a scope meets; `service`: its name, `None`: the host.
-#[must_use]
-pub fn ban_of(
-    bans: &SharedBans,
-    source: IpAddr,
-    service: Option<&Name>,
-    clock: &Clock,
-) -> Option<BanView> {
-    let table = read(bans);
-    let row = table.ban_of(IpNet::from(source), service)?;
-    Some(view(&row, Scale::of(clock)))
-}
-
-/// Whether a ban of the host or of this service is in force for a source.
-#[must_use]
-pub fn is_banned(bans: &SharedBans, source: IpAddr, service: Option<&Name>) -> bool {
-    read(bans).ban_of(IpNet::from(source), service).is_some()
-}
-
-fn view(row: &BanRow<'_>, scale: Scale) -> BanView {
-    BanView {
-        source: row.source.to_string(),
-        scope: row.service.unwrap_or("host").to_owned(),
-        since: scale.shown(row.since),
-        until: row.until.map(|until| scale.shown(until)),
-        by: row.by.map(str::to_owned),
-        reason: row.reason.map(str::to_owned),
-    }
-}
-
-/// When the next ban ends, as the wall clock shows it.
-#[must_use]
-pub fn next_end(bans: &SharedBans, clock: &Clock) -> Option<Timestamp> {
-    let next = read(bans).next_end()?;
-    Some(Scale::of(clock).shown(next))
-}
-
-/// The bans, to be read. What is held is short: the writer waits.
-pub fn read(bans: &SharedBans) -> RwLockReadGuard<'_, BanTable> {
-    bans.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The bans, to be changed: by the writer alone.
-pub(in crate::agent) fn write(bans: &SharedBans) -> RwLockWriteGuard<'_, BanTable> {
-    bans.write().unwrap_or_else(PoisonError::into_inner)
-}

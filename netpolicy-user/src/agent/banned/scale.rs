@@ -6,13 +6,13 @@ use crate::clock::Clock;
 
 /// Both clocks at one moment, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::agent) struct Scale {
+pub(in crate::agent) struct ClockScale {
     pub(in crate::agent) now: i64,
     /// The wall clock minus the scale.
     step: i64,
 }
 
-impl Scale {
+impl ClockScale {
     pub(in crate::agent) fn of(clock: &Clock) -> Self {
         let now = clock.now();
         let shown = clock.shown(now);

@@ -5,7 +5,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netpolicy_common::{HOST_SCOPE, ScopeId};
 use netpolicy_prefixes::{Prefix4, Prefix6};
 
-use super::ends::{Ends, NEVER, Noted};
+use super::ends::{BanEnds, NEVER, NotedBan};
 use super::family::{BanEntry, Family};
 use super::texts::Texts;
 use crate::compiler::PrefixSet;
@@ -28,7 +28,7 @@ pub struct BanTable {
     /// The host's first, then services' in the order in which they came.
     scopes: Vec<ScopeBans>,
     texts: Texts,
-    ends: Ends,
+    ends: BanEnds,
     /// Counts changes.
     version: u64,
 }
@@ -46,7 +46,7 @@ impl Default for BanTable {
         Self {
             scopes: vec![ScopeBans::default()],
             texts: Texts::default(),
-            ends: Ends::default(),
+            ends: BanEnds::default(),
             version: 0,
         }
     }
@@ -176,35 +176,35 @@ impl BanTable {
         self.ends.clear();
         for (at, scope) in self.scopes.iter().enumerate() {
             for (net, entry) in scope.v4.from(None) {
-                self.ends.note(entry.until, Noted::V4(index(at), net));
+                self.ends.note(entry.until, NotedBan::V4(index(at), net));
             }
             for (net, entry) in scope.v6.from(None) {
-                self.ends.note(entry.until, Noted::V6(index(at), net));
+                self.ends.note(entry.until, NotedBan::V6(index(at), net));
             }
         }
     }
 
     /// Removes the bans that have ended at `now`, and returns them.
-    pub(in crate::agent) fn lapse(&mut self, now: i64) -> Vec<Undo> {
+    pub(in crate::agent) fn expire(&mut self, now: i64) -> Vec<Undo> {
         let scopes = &self.scopes;
-        let until = |ban: Noted| match ban {
-            Noted::V4(scope, net) => scopes[usize::from(scope)].v4.get(net).map(|e| e.until),
-            Noted::V6(scope, net) => scopes[usize::from(scope)].v6.get(net).map(|e| e.until),
+        let until = |ban: NotedBan| match ban {
+            NotedBan::V4(scope, net) => scopes[usize::from(scope)].v4.get(net).map(|e| e.until),
+            NotedBan::V6(scope, net) => scopes[usize::from(scope)].v6.get(net).map(|e| e.until),
         };
         let due = self.ends.due(now, until);
-        let mut lapsed = Vec::new();
+        let mut expired = Vec::new();
         for ban in due {
             let (scope, net) = of_noted(ban);
             let Some(entry) = self.scopes[scope].get(net) else {
                 continue;
             };
             if entry.until <= now {
-                lapsed.push(self.set(scope, net, None));
+                expired.push(self.set(scope, net, None));
             } else {
                 self.ends.note(entry.until, ban);
             }
         }
-        lapsed
+        expired
     }
 
     /// The service and network of a change.
@@ -367,17 +367,17 @@ fn index(scope: usize) -> u16 {
     u16::try_from(scope).unwrap_or(u16::MAX)
 }
 
-fn noted(scope: usize, net: IpNet) -> Noted {
+fn noted(scope: usize, net: IpNet) -> NotedBan {
     match net {
-        IpNet::V4(net) => Noted::V4(index(scope), prefix_v4(net)),
-        IpNet::V6(net) => Noted::V6(index(scope), prefix_v6(net)),
+        IpNet::V4(net) => NotedBan::V4(index(scope), prefix_v4(net)),
+        IpNet::V6(net) => NotedBan::V6(index(scope), prefix_v6(net)),
     }
 }
 
-fn of_noted(ban: Noted) -> (usize, IpNet) {
+fn of_noted(ban: NotedBan) -> (usize, IpNet) {
     match ban {
-        Noted::V4(scope, net) => (scope.into(), net_v4(net)),
-        Noted::V6(scope, net) => (scope.into(), net_v6(net)),
+        NotedBan::V4(scope, net) => (scope.into(), net_v4(net)),
+        NotedBan::V6(scope, net) => (scope.into(), net_v6(net)),
     }
 }
 

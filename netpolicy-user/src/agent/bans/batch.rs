@@ -8,13 +8,16 @@ use ipnet::IpNet;
 use super::MOST;
 use super::never::Never;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
-use super::summary::Summary;
+use super::summary::BanSummary;
 use crate::agent::access::Requester;
-use crate::agent::banned::{BanTable, NEVER, Scale, Undo};
+use crate::agent::banned::{BanTable, ClockScale, NEVER, Undo};
 use crate::agent::error::AgentError;
 use crate::api::{BanOutcome, BanResult};
 use crate::model::{Name, State};
 use crate::store::BanRow;
+
+/// The most bans that there may be at a time.
+const MOST: usize = 1 << 20;
 
 /// What a batch of requests comes to, before it is stored.
 #[derive(Default)]
@@ -26,17 +29,17 @@ pub(super) struct Batch {
 }
 
 /// One request, line by line.
-pub(super) struct Request<'a> {
+pub(super) struct BatchedRequest<'a> {
     pub(super) table: &'a mut BanTable,
     pub(super) never: &'a Never,
-    pub(super) summary: &'a mut Summary,
+    pub(super) summary: &'a mut BanSummary,
     pub(super) batch: &'a mut Batch,
     pub(super) state: &'a State,
     pub(super) requester: Requester,
-    pub(super) scale: Scale,
+    pub(super) scale: ClockScale,
 }
 
-impl Request<'_> {
+impl BatchedRequest<'_> {
     pub(super) fn carry_out(&mut self, work: BanWork) -> Vec<BanOutcome> {
         let operator: Vec<IpAddr> = self.requester.origin.judged().collect();
         match work {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::{Around, Bans};
+use super::{BanContext, Bans};
 use crate::agent::banned::read;
 use crate::agent::error::chain;
 use crate::model::Name;
@@ -26,7 +26,7 @@ const WRITTEN_AGAIN: u64 = 1 << 20;
 impl Bans {
     /// Compares the kernel's bans with those that there are, if it is time to, and repairs them;
     /// what was repaired.
-    pub fn check(&mut self, around: &mut Around<'_>) -> Option<String> {
+    pub fn check(&mut self, around: &mut BanContext<'_>) -> Option<String> {
         let differing = around.kernel.look_at_bans(&self.lists);
         let differing = match differing {
             Ok(differing) if differing.is_empty() => return None,
@@ -55,7 +55,7 @@ impl Bans {
 
     /// At start, and whenever there is time: what failed in the kernel is tried again, the
     /// audit log gets its summaries, the store's log is kept short.
-    pub fn tidy(&mut self, around: &mut Around<'_>) {
+    pub fn tidy(&mut self, around: &mut BanContext<'_>) {
         if around.upkeep.is_held() {
             return;
         }
@@ -77,7 +77,7 @@ impl Bans {
     }
 
     /// Puts into the audit log what waits for its minute, or all of it.
-    pub fn record(&mut self, around: &mut Around<'_>, all: bool) {
+    pub fn record(&mut self, around: &mut BanContext<'_>, all: bool) {
         let mut summary = self.summary.clone();
         let audit = summary.take(Instant::now(), all, around.now.revision);
         if audit.is_empty() {
@@ -98,7 +98,7 @@ impl Bans {
     ///
     /// # Errors
     /// The store does not take them.
-    pub fn write_all(&mut self, around: &mut Around<'_>) -> Result<(), StoreError> {
+    pub fn write_all(&mut self, around: &mut BanContext<'_>) -> Result<(), StoreError> {
         let forget: Vec<u64> = self.log.iter().map(|batch| batch.number).collect();
         let batches = {
             let table = read(&self.table);
@@ -114,7 +114,7 @@ impl Bans {
     ///
     /// # Errors
     /// The store does not take them.
-    pub fn rescue(&mut self, around: &mut Around<'_>) -> Result<(), StoreError> {
+    pub fn rescue(&mut self, around: &mut BanContext<'_>) -> Result<(), StoreError> {
         let log = around.store.bans(&mut |_| ())?;
         self.log = log.batches.into();
         self.write_all(around)
@@ -122,7 +122,7 @@ impl Bans {
 
     /// Writes what counts of the oldest batches again, where the log is much longer than what
     /// it says.
-    fn shorten(&mut self, around: &mut Around<'_>) -> Result<(), StoreError> {
+    fn shorten(&mut self, around: &mut BanContext<'_>) -> Result<(), StoreError> {
         let bytes: u64 = self.log.iter().map(|batch| batch.bytes).sum();
         let table = read(&self.table);
         let needed = table.len() as u64 * BYTES_OF_A_BAN;

@@ -17,11 +17,11 @@ use ipnet::IpNet;
 
 pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
 
-use self::batch::{Batch, Request};
+use self::batch::{Batch, BatchedRequest};
 use self::never::Never;
-use self::summary::Summary;
+use self::summary::BanSummary;
 use super::access::{Grants, Requester, rights};
-use super::banned::{BanTable, Scale, SharedBans, read, write};
+use super::banned::{BanTable, ClockScale, SharedBans, read, write};
 use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
@@ -30,9 +30,6 @@ use crate::clock::Clock;
 use crate::datapath::BanLists;
 use crate::model::{Name, Privilege, State};
 use crate::store::{BanBatch, BanEdit, BanLog, Store, StoreError};
-
-/// The most bans that there may be at a time.
-pub const MOST: usize = 1 << 20;
 
 /// Requests that wait for the writer.
 pub type BanQueue = Arc<Mutex<Vec<BanJob>>>;
@@ -52,7 +49,7 @@ impl StoredBans {
     pub fn read(store: &mut dyn Store, state: &State, clock: &Clock) -> Result<Self, StoreError> {
         let mut table = BanTable::default();
         let log = store.bans(&mut |edit| table.load(edit))?;
-        let ended = table.lapse(clock.now().as_millisecond());
+        let ended = table.expire(clock.now().as_millisecond());
         table.keep(ended);
         let orphans = table.forget_services(|name| state.service(name.as_str()).is_some());
         table.keep(orphans);
@@ -95,13 +92,13 @@ pub struct Bans {
     log: VecDeque<BanBatch>,
     is_of_another_boot: bool,
     never: Never,
-    summary: Summary,
+    summary: BanSummary,
     /// Why the kernel's may differ from them.
     fault: Option<String>,
 }
 
 /// Where bans are kept the same, and by what they are judged.
-pub struct Around<'a> {
+pub struct BanContext<'a> {
     /// What is in force.
     pub now: &'a InForce,
     /// The kernel.
@@ -126,7 +123,7 @@ impl Bans {
             log: stored.log.batches.into(),
             is_of_another_boot: stored.log.is_of_another_boot,
             never: Never::default(),
-            summary: Summary::default(),
+            summary: BanSummary::default(),
             fault: None,
         }
     }
@@ -156,7 +153,7 @@ impl Bans {
 
     /// Does what requests ask for, all of them or none: with one write to the store, and one
     /// change in the kernel. Each is answered.
-    pub fn carry_out(&mut self, jobs: Vec<BanJob>, around: &mut Around<'_>) {
+    pub fn carry_out(&mut self, jobs: Vec<BanJob>, around: &mut BanContext<'_>) {
         if jobs.is_empty() {
             return;
         }
@@ -176,14 +173,14 @@ impl Bans {
             let answer = may(requester, around.grants)
                 .and_then(|()| around.upkeep.must_not_be_held(around.now.revision))
                 .map(|()| {
-                    let mut one = Request {
+                    let mut one = BatchedRequest {
                         table: &mut table,
                         never: &self.never,
                         summary: &mut summary,
                         batch: &mut batch,
                         state: &around.now.state,
                         requester,
-                        scale: Scale::of(around.clock),
+                        scale: ClockScale::of(around.clock),
                     };
                     one.carry_out(work)
                 });
@@ -218,9 +215,9 @@ impl Bans {
         &mut self,
         changed: &[(Option<Name>, IpNet)],
         lists: Arc<BanLists>,
-        summary: &mut Summary,
-        around: &mut Around<'_>,
-    ) -> Result<(), Failure> {
+        summary: &mut BanSummary,
+        around: &mut BanContext<'_>,
+    ) -> Result<(), BatchFailure> {
         let audit = summary.take(Instant::now(), false, around.now.revision);
         if changed.is_empty() && audit.is_empty() {
             return Ok(());
@@ -231,7 +228,7 @@ impl Bans {
                 around
                     .kernel
                     .prepare_bans(&lists)
-                    .map_err(|error| Failure::kernel(&error)),
+                    .map_err(|error| BatchFailure::kernel(&error)),
             ),
         };
         let prepared = match prepared.transpose() {
@@ -258,7 +255,7 @@ impl Bans {
             Ok(batches) => self.log.extend(batches),
             Err(error) => {
                 self.restore(around);
-                return Err(Failure::store(&error));
+                return Err(BatchFailure::store(&error));
             }
         }
         if let Some(prepared) = prepared {
@@ -270,13 +267,13 @@ impl Bans {
     }
 
     /// Ends what is due at this time.
-    pub fn lapse(&mut self, around: &mut Around<'_>) {
+    pub fn expire(&mut self, around: &mut BanContext<'_>) {
         if around.upkeep.is_held() {
             return;
         }
         let now = around.clock.now().as_millisecond();
         let mut table = write(&self.table);
-        let ended = table.lapse(now);
+        let ended = table.expire(now);
         if ended.is_empty() {
             return;
         }
@@ -288,7 +285,7 @@ impl Bans {
     }
 
     /// Follows the services of a new state: bans of those that are gone end.
-    pub fn follow(&mut self, around: &mut Around<'_>) {
+    pub fn follow(&mut self, around: &mut BanContext<'_>) {
         if around.upkeep.is_held() {
             return;
         }
@@ -318,7 +315,7 @@ impl Bans {
     }
 
     /// Makes the kernel hold the bans that there are, if it holds others.
-    fn enforce(&mut self, around: &mut Around<'_>) {
+    fn enforce(&mut self, around: &mut BanContext<'_>) {
         let lists = Arc::new(lists(&mut write(&self.table), &around.now.state));
         if lists == self.lists && self.fault.is_none() {
             return;
@@ -337,7 +334,7 @@ impl Bans {
     }
 
     /// Makes the kernel hold what it should, whatever it was known to hold.
-    pub fn restore(&mut self, around: &mut Around<'_>) {
+    pub fn restore(&mut self, around: &mut BanContext<'_>) {
         if around.upkeep.is_held() {
             // Of an older store's bans some may have been ended since.
             return;
@@ -361,12 +358,12 @@ impl Bans {
 }
 
 /// Why a batch was not done; its requests get an error each.
-struct Failure {
+struct BatchFailure {
     why: String,
     no_room: bool,
 }
 
-impl Failure {
+impl BatchFailure {
     fn kernel(error: &EnforcerError) -> Self {
         Self {
             why: format!("the kernel rejected the bans: {}", chain(error)),

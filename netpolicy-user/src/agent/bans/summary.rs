@@ -28,11 +28,11 @@ struct Since {
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Summary {
+pub(super) struct BanSummary {
     by_user: BTreeMap<u32, Since>,
 }
 
-impl Summary {
+impl BanSummary {
     /// Adds what became of a request.
     pub(super) fn add(&mut self, requester: Requester, scope: &str, outcome: &BanOutcome) {
         let since = self
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_first_request_is_recorded_at_once_and_the_rest_a_minute_later() {
-        let mut summary = Summary::default();
+        let mut summary = BanSummary::default();
         let start = Instant::now();
         summary.add(ROOT, "host", &outcome("10.0.0.1/32", BanResult::Banned));
         let first = summary.take(start, false, 7);

@@ -70,10 +70,10 @@ fn ban_is_extended_and_never_shortened_unless_replaced() {
     };
     assert_eq!(ban(&mut bench, &[shorter]), [Extended]);
     bench.clock.pass(HOUR);
-    bench.writer.lapse_bans();
+    bench.writer.expire_bans();
     assert_eq!(enforced(&bench), ["0 203.0.113.9/32"]);
     bench.clock.pass(Duration::from_millis(250));
-    bench.writer.lapse_bans();
+    bench.writer.expire_bans();
     assert!(enforced(&bench).is_empty());
     // Without end is later than any.
     assert_eq!(ban(&mut bench, &[request("10.0.0.1", None)]), [Banned]);
@@ -305,7 +305,7 @@ fn lines_are_refused_one_by_one() {
 #[test]
 fn banning_requires_the_privilege() {
     let mut bench = Bench::new();
-    let nobody = Requester {
+    let stranger = Requester {
         caller: Caller {
             uid: 65_534,
             gid: 65_534,
@@ -314,7 +314,7 @@ fn banning_requires_the_privilege() {
         ..ROOT
     };
     let wanted = BanWork::Ban(vec![request("10.0.0.1", None).into()]);
-    let error = try_carry_out(&mut bench, nobody, wanted).unwrap_err();
+    let error = try_carry_out(&mut bench, stranger, wanted).unwrap_err();
     assert!(
         error.to_string().contains("requires the privilege ban"),
         "{error}"

@@ -31,10 +31,10 @@ impl Writer {
     }
 
     /// Ends the bans whose time is over.
-    pub fn lapse_bans(&mut self) {
+    pub fn expire_bans(&mut self) {
         let had_fault = self.bans.fault().is_some();
         let (bans, mut around) = self.bans();
-        bans.lapse(&mut around);
+        bans.expire(&mut around);
         self.publish_ban_fault(had_fault);
     }
 

@@ -236,8 +236,8 @@ impl Writer {
     }
 
     /// The bans, and what they are kept the same in.
-    pub(super) fn bans(&mut self) -> (&mut Bans, bans::Around<'_>) {
-        let around = bans::Around {
+    pub(super) fn bans(&mut self) -> (&mut Bans, bans::BanContext<'_>) {
+        let around = bans::BanContext {
             now: &self.in_force,
             kernel: &mut self.kernel,
             store: &mut *self.store,

@@ -152,8 +152,8 @@ impl Supervisor {
     }
 
     /// Ends the bans whose time is over.
-    pub async fn lapse_bans(&self) {
-        let work = Box::new(Writer::lapse_bans);
+    pub async fn expire_bans(&self) {
+        let work = Box::new(Writer::expire_bans);
         // An error means that the agent stops; the next one ends them.
         let _ = self.queue.send(Queued::Work(work, None)).await;
     }

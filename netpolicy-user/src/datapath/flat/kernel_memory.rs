@@ -65,7 +65,7 @@ impl KernelMemory {
         }
     }
 
-    /// Makes the kernel hold these lists beside what is in force. `before`: what was filled
+    /// Makes the kernel hold these lists next to what is in force. `before`: what was filled
     /// last; `None`: that is not known, or the memory is to be rebuilt.
     pub(in crate::datapath) fn fill(
         &mut self,

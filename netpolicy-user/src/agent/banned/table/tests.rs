@@ -44,8 +44,8 @@ fn kernel_holds_the_widest_and_what_is_inside_when_that_ends() {
         held(&mut table),
         [(0, "10.0.0.0/8".into()), (3, "10.1.2.4/32".into())]
     );
-    assert!(table.lapse(4_999).is_empty());
-    let ended = table.lapse(5_250);
+    assert!(table.expire(4_999).is_empty());
+    let ended = table.expire(5_250);
     assert_eq!(ended.len(), 1);
     table.keep(ended);
     assert_eq!(
@@ -125,7 +125,7 @@ proptest! {
             }
             // A bucket of a quarter of a second is over.
             now += 250;
-            let ended = table.lapse(now);
+            let ended = table.expire(now);
             table.keep(ended);
             expected.retain(|_, until| until.is_none_or(|until| until > now));
             let late = |row: &BanRow<'_>| row.until.is_some_and(|until| until + 250 <= now);

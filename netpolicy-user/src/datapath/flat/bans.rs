@@ -1,24 +1,24 @@
 //! Bans in the flat engine: a memory of their own in the arena, in the structures of lists.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use netpolicy_common::{
-    BAN_SLOTS, BanHead, EngineWords, HOST_SCOPE, Overrides, ScopeConfig, ScopeSet, ban_slot_of,
+    BAN_SLOTS, BanHead, EngineWords, HOST_SCOPE, Overrides, ScopeConfig, ScopeId, ScopeSet,
+    ban_slot_of,
 };
-use netpolicy_flat::{layout::Roots, memory};
+use netpolicy_flat::{
+    layout::Roots,
+    memory::{self, ScopeLists},
+};
 
-use super::{BanLists, next_set, scope_in_words};
+use super::{KernelMemory, Region, SHRINK};
 use crate::{
-    compiler::Extent,
-    datapath::{
-        DatapathError,
-        flat::{KernelMemory, Region, SHRINK},
-        maps::Maps,
-    },
+    compiler::{Extent, PrefixSet},
+    datapath::{BanLists, DatapathError, bans::next_set, maps::Maps},
 };
 
 /// See the module.
-pub(super) struct FlatBans {
+pub(in crate::datapath) struct FlatBans {
     kernel: KernelMemory,
     /// What the memory holds; `None`: it is to be rebuilt.
     held: Option<Arc<BanLists>>,
@@ -26,7 +26,7 @@ pub(super) struct FlatBans {
 
 impl FlatBans {
     /// What is in force is not known.
-    pub(super) fn adopted(maps: &Maps) -> Result<Self, DatapathError> {
+    pub(in crate::datapath) fn adopted(maps: &Maps) -> Result<Self, DatapathError> {
         let overrides = maps.control.overrides();
         let first_chunk = match overrides.ban_set() {
             0 => Region::BANS.second(),
@@ -39,12 +39,12 @@ impl FlatBans {
         })
     }
 
-    pub(super) fn forget(&mut self) {
+    pub(in crate::datapath) fn forget(&mut self) {
         self.held = None;
     }
 
     /// About 0.1 µs for each ban if many differ, else in proportion to those that do.
-    pub(super) fn prepare(
+    pub(in crate::datapath) fn prepare(
         &mut self,
         maps: &mut Maps,
         target: &Arc<BanLists>,
@@ -53,9 +53,9 @@ impl FlatBans {
         self.kernel.wait_for_readers(slot)?;
         let held = self.held.take();
         let held = held.filter(|held| target.entries() >= held.entries() / SHRINK);
-        let before = held.as_deref().map(BanLists::lists);
+        let before = held.as_deref().map(lists);
         self.kernel
-            .fill(maps, before.as_deref(), &target.lists())
+            .fill(maps, before.as_deref(), &lists(target))
             .map_err(|error| match error {
                 DatapathError::TooLarge => DatapathError::TooManyBans,
                 other => other,
@@ -92,7 +92,7 @@ impl FlatBans {
     }
 
     /// One store puts the set in force.
-    pub(super) fn commit(&mut self, maps: &Maps) {
+    pub(in crate::datapath) fn commit(&mut self, maps: &Maps) {
         let before = maps.control.overrides();
         let set = match &self.held {
             // The next one is to be another slot than the one that was given up last.
@@ -104,7 +104,7 @@ impl FlatBans {
     }
 
     /// How what is in force differs from `expected`.
-    pub(super) fn differences(
+    pub(in crate::datapath) fn differences(
         &self,
         maps: &Maps,
         expected: &BanLists,
@@ -117,7 +117,7 @@ impl FlatBans {
             return found;
         }
         let page = |number: u32| self.kernel.chunks().page(number);
-        for list in expected.lists() {
+        for list in lists(expected) {
             let Some(roots) = roots(maps, overrides, list.id) else {
                 found.push(format!(
                     "bans of {}: they are missing",
@@ -135,7 +135,7 @@ impl FlatBans {
 }
 
 /// Where the bans of a scope are that are in force.
-fn roots(maps: &Maps, overrides: Overrides, scope: u16) -> Option<Roots> {
+fn roots(maps: &Maps, overrides: Overrides, scope: ScopeId) -> Option<Roots> {
     let slot = ban_slot_of(overrides.ban_set());
     let head = maps.control.ban_head(slot);
     if scope == HOST_SCOPE {
@@ -146,4 +146,25 @@ fn roots(maps: &Maps, overrides: Overrides, scope: u16) -> Option<Roots> {
     head.services
         .holds(scope)
         .then(|| *Roots::of(&config.engine))
+}
+
+/// Bans as the memory takes them: they block, and allow nothing.
+fn lists(bans: &BanLists) -> Vec<ScopeLists<'_>> {
+    static NOTHING: LazyLock<PrefixSet> = LazyLock::new(PrefixSet::default);
+    bans.scopes()
+        .map(|(id, block)| ScopeLists {
+            id,
+            block,
+            allow: &NOTHING,
+        })
+        .collect()
+}
+
+/// "the host", "scope 3".
+fn scope_in_words(scope: ScopeId) -> String {
+    if scope == HOST_SCOPE {
+        "the host".to_owned()
+    } else {
+        format!("scope {scope}")
+    }
 }
