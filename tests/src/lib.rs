@@ -21,6 +21,7 @@ pub mod conntrack;
 pub mod debian;
 pub mod docs;
 pub mod evasion;
+pub mod fed;
 pub mod fixtures;
 pub mod flood;
 pub mod foreign;

@@ -2,146 +2,24 @@
 //! send instead of a list.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::command::assert_has;
+use netpolicy_tests::fed::{Fed, HTTPS, LIMIT, USER, list};
 use netpolicy_tests::https::{Answer, HttpsServer};
-use netpolicy_tests::process::Process;
 use netpolicy_tests::{DatabaseHost, binary};
 use serde_json::{Value, json};
 
-/// The user of the process that reads feeds; every host has it.
-const USER: (&str, &str) = ("nobody", "nogroup");
 const PORT: u16 = 5432;
-/// Where the server listens, in the host's own namespace.
-const HTTPS: u16 = 8443;
-/// Longer than any refresh takes here.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// On the first content, and not on the second.
 const FIRST: &str = "10.66.0.1";
 /// On the second content, and not on the first.
 const SECOND: &str = "10.77.0.1";
 const NEVER: &str = "10.88.0.1";
-
-/// A host with the policy `abuse` that blocks what the feed `drop` has, and the process that reads
-/// feeds.
-struct Fed {
-    reader: Option<Process>,
-    server: Option<HttpsServer>,
-    host: DatabaseHost,
-}
-
-impl Fed {
-    /// With further lines for the feed.
-    fn with(lines: &str, answer: Answer) -> Self {
-        let host = DatabaseHost::start();
-        let server = HttpsServer::start(host.db(), HTTPS);
-        server.answer("/list.txt", answer);
-        let mut fed = Self {
-            reader: None,
-            server: Some(server),
-            host,
-        };
-        fed.host.write("ca.pem", fed.server().certificate());
-        let open = fs::Permissions::from_mode(0o644);
-        fs::set_permissions(fed.host.file("ca.pem"), open).unwrap();
-        fed.host.ok("grant feed --to user:nobody");
-        fed.apply(&format!(
-            "url = \"{}\"\n{lines}",
-            fed.server().url("/list.txt")
-        ));
-        fed.start_reader();
-        fed
-    }
-
-    fn server(&self) -> &HttpsServer {
-        self.server.as_ref().unwrap()
-    }
-
-    /// Makes the feed what these lines say.
-    fn apply(&self, lines: &str) {
-        let text = format!(
-            "[[feed]]\nname = \"drop\"\n{lines}\n\n[[policy]]\nname = \"abuse\"\nblock = [\"@drop\"]\n"
-        );
-        self.host.write("policy.toml", text);
-        self.host.ok("apply -f policy.toml --yes");
-    }
-
-    /// `netpolicy-net feed …` as the user that reads feeds.
-    fn reading(&self, args: &[&str]) -> Command {
-        let own = self.host.command_as(USER.0, USER.1);
-        let mut command = self.host.db().command("setpriv");
-        command.args(["--reuid", USER.0, "--regid", USER.1, "--init-groups", "--"]);
-        command.arg(binary::netpolicy_net());
-        for (name, value) in own.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command.env("SSL_CERT_FILE", self.host.file("ca.pem"));
-        command.args(args).current_dir("/");
-        command
-    }
-
-    fn start_reader(&mut self) {
-        let command = self.reading(&["feed", "run"]);
-        self.reader = Some(Process::start(command, &self.host.file("reader.log")));
-    }
-
-    fn feed(&self) -> Value {
-        self.host.json("feed list")[0].clone()
-    }
-
-    /// Waits until the feed is so.
-    #[track_caller]
-    fn wait(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
-        loop {
-            let feed = self.feed();
-            if is_so(&feed) {
-                return feed;
-            }
-            assert!(begun.elapsed() < LIMIT, "{what}: {feed:#}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Refreshes the feed, which must fail; what is said.
-    #[track_caller]
-    fn refused(&self) -> String {
-        let out = self.host.line("feed refresh drop");
-        out.failed(1).to_owned()
-    }
-
-    fn revision(&self) -> u64 {
-        self.host.json("status")["agent"]["revision"]
-            .as_u64()
-            .unwrap()
-    }
-
-    fn generation(&self) -> u64 {
-        let status = self.host.json("status");
-        status["enforcement"]["generation"].as_u64().unwrap()
-    }
-}
-
-/// A list with so many hosts and these.
-fn list(count: u32, others: &[&str]) -> String {
-    let mut text = "# a list\n".to_owned();
-    for i in 0..count {
-        let _ = writeln!(text, "45.0.{}.{}", i / 256, i % 256);
-    }
-    for other in others {
-        let _ = writeln!(text, "{other}  # noted");
-    }
-    text
-}
 
 #[test]
 fn content_is_in_force_is_refreshed_makes_no_revision_and_survives_agent_and_network() {
@@ -185,7 +63,13 @@ fn content_is_in_force_is_refreshed_makes_no_revision_and_survives_agent_and_net
     let verified = fed.host.json("verify");
     assert_eq!(verified["differences"], json!([]), "{verified:#}");
 
-    // Agent, reader and network gone: the next agent has the content.
+    // Agent, reader and network gone: the next agent has the content, and goes on from its store,
+    // also where a refresh was the last that came into force.
+    fed.server()
+        .answer("/list.txt", Answer::tagged(&list(31, &[SECOND]), "three"));
+    fed.host.ok("feed refresh drop");
+    let enforced = &fed.host.json("status")["enforcement"];
+    assert_eq!(enforced["revision"], json!(fed.revision()));
     fed.reader = None;
     fed.server = None;
     fed.host.kill_agent();
@@ -194,15 +78,16 @@ fn content_is_in_force_is_refreshed_makes_no_revision_and_survives_agent_and_net
     fed.host.assert_times_out(&[(SECOND, PORT)]);
     fed.host.assert_connects(&[(FIRST, PORT)]);
     let feed = fed.feed();
-    assert_eq!(feed["entries"], json!(31));
-    assert_eq!(feed["etag"], json!("\"two\""));
+    assert_eq!(feed["entries"], json!(32));
+    assert_eq!(feed["etag"], json!("\"three\""));
+    assert_eq!(fed.host.status()["faults"], json!([]));
 
     // With nothing to be reached, the last good stays.
     fed.start_reader();
     let refused = fed.refused();
     assert_has(&refused, &["was not refreshed", "what is in force stays"]);
     fed.host.assert_times_out(&[(SECOND, PORT)]);
-    assert_eq!(fed.feed()["entries"], json!(31));
+    assert_eq!(fed.feed()["entries"], json!(32));
 }
 
 #[test]
@@ -266,7 +151,7 @@ fn content_that_cannot_be_meant_is_refused_and_the_last_good_stays() {
     fed.host.assert_times_out(&[(FIRST, PORT)]);
     assert_has(&fed.host.ok("feed list"), &["last refresh failed"]);
 
-    // Another certificate, which nobody vouched for.
+    // Another certificate, which is not trusted.
     fed.server = None;
     let other = HttpsServer::start(fed.host.db(), HTTPS);
     other.answer("/list.txt", Answer::body(&list(101, &[])));
@@ -326,9 +211,7 @@ fn file_is_watched_and_a_stale_feed_is_a_fault() {
     // Nothing refreshes it: after its time that is a fault, and what is in force stays.
     fed.reader = None;
     fed.host.stop_agent();
-    let store = fed.host.state_dir().join("state.db");
-    assert!(store.exists());
-    fed.apply_without_agent_is_refused();
+    assert_eq!(fed.host.line("feed refresh drop").code, Some(3));
     fed.host.start_agent();
     fed.host.assert_times_out(&[(SECOND, PORT)]);
     let status = wait_long(&fed.host, "stale");
@@ -338,13 +221,6 @@ fn file_is_watched_and_a_stale_feed_is_a_fault() {
     );
     fed.host.assert_times_out(&[(FIRST, PORT), (SECOND, PORT)]);
     assert_has(&fed.host.ok("feed show drop"), &["stale"]);
-}
-
-impl Fed {
-    fn apply_without_agent_is_refused(&self) {
-        let out = self.host.line("feed refresh drop");
-        assert_eq!(out.code, Some(3), "{out:?}");
-    }
 }
 
 /// Waits for a fault that takes up to a minute and more.
@@ -437,7 +313,7 @@ fn test_of_a_url_says_what_it_holds_and_what_would_be_refused() {
     let (done, said) = tested(&["feed", "test", &url, "--format", "aws"]);
     assert!(!done);
     assert_has(&said, &["plain"]);
-    // By `netpolicy` itself, which finds the other program beside it.
+    // By `netpolicy` itself, which finds the other program in its own directory.
     let out = fed.host.line(&format!("feed test {url} --ca ca.pem"));
     assert_has(out.ok(), &["plain", "31"]);
 }

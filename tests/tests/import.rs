@@ -102,7 +102,7 @@ fn import_names_what_is_no_list() {
     ] {
         let (code, out, err) = import(&["-"], input);
         assert_eq!((code, out.as_str()), (1, ""), "{err}");
-        assert_has(&err, &["error: standard input", said]);
+        assert_has(&err, &["error: ", said]);
     }
     let dir = tempfile::tempdir().unwrap();
     let large = dir.path().join("large");
@@ -126,7 +126,7 @@ fn pg_hba_becomes_a_policy_file_that_an_agent_takes() {
     host.write("policy.toml", &out);
     host.ok("apply -f policy.toml");
     let shown = host.json("policy show pg_hba");
-    assert_eq!(shown["status"], "active", "{shown}");
+    assert_eq!(shown["active"], true, "{shown}");
     let (code, _, err) = import(&[&corpus("pg_hba.conf"), "--list", "x", "--apply"], b"");
     assert_eq!(code, 1);
     assert_has(
@@ -201,7 +201,7 @@ fn list_file_in_another_format_goes_wherever_a_list_file_goes() {
     );
     host.write("ipsum.txt", "# IPsum\n10.66.1.7\t9\n");
     let out = host.line("policy create abuse --block-file drop.json --block-file ipsum.txt");
-    out.ok();
+    let _ = out.ok();
     host.assert_times_out(&[("10.66.0.1", PORT), ("10.66.1.7", PORT)]);
     assert_has(&host.ok("explain 10.66.1.7"), &["ipsum.txt:2"]);
     host.write(
@@ -213,7 +213,8 @@ fn list_file_in_another_format_goes_wherever_a_list_file_goes() {
     assert_has(&host.ok("explain 10.66.0.1"), &["drop.json:1"]);
     let banned = b"[{'sshd': ['10.66.2.9']}]\n";
     let args = ["list", "add", "bad-hosts", "--file", "-"];
-    host.netpolicy_with_input(&args, str::from_utf8(banned).unwrap())
+    let _ = host
+        .netpolicy_with_input(&args, str::from_utf8(banned).unwrap())
         .ok();
     host.assert_times_out(&[("10.66.2.9", PORT)]);
     // Cut off: nothing changes.

@@ -98,7 +98,7 @@ fn an_empty_list_that_is_intended_is_taken_and_still_asks_for_what_it_opens() {
 }
 
 #[test]
-fn a_list_that_shrinks_to_less_than_half_is_noted_in_the_plan() {
+fn a_list_that_shrinks_to_less_than_half_is_noted_in_the_plan_and_requires_consent() {
     let host = DatabaseHost::start();
     let addresses = |n: u8| -> String { (0..n).map(|i| format!("203.0.113.{i}\n")).collect() };
     host.write("feed.txt", addresses(200));
@@ -109,5 +109,8 @@ fn a_list_that_shrinks_to_less_than_half_is_noted_in_the_plan() {
     host.write("feed.txt", addresses(20));
     let note = "note: the block list shrinks from 150 to 20 rules";
     assert_has(&host.ok(&format!("{line} --dry-run")), &[note]);
-    assert_has(&host.ok(line), &[note]);
+    let refused = host.line(line);
+    let expected = "shrinks the block list of policy feed from 150 to 20 entries";
+    assert_has(refused.failed(1), &[expected, "repeat it with --yes"]);
+    assert_has(&host.ok(&format!("{line} --yes")), &[note]);
 }

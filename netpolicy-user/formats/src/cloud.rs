@@ -33,7 +33,7 @@ impl Seen {
         }
     }
 
-    /// Refuses a filter that selects nothing: an empty list is hardly what is wanted.
+    /// Refuses a filter that selects nothing: an empty list is a likely mistake.
     fn finish(self, into: &mut Collector<'_>) {
         let filter = into.filter;
         if self.selected > 0 || filter.service.is_empty() && filter.region.is_empty() {
@@ -223,7 +223,7 @@ pub(crate) fn read_azure(text: &str, into: &mut Collector<'_>) {
     seen.finish(into);
 }
 
-/// <https://api.github.com/meta>: networks by what uses them, beside keys and domains.
+/// <https://api.github.com/meta>: networks by their use, with keys and domains.
 pub(crate) fn read_github(text: &str, into: &mut Collector<'_>) {
     let mut places = Places::new(text);
     let Some(meta) = parse::<BTreeMap<String, &RawValue>>(text, &mut places, into) else {

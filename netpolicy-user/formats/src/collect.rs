@@ -248,7 +248,7 @@ impl<'f> Collector<'f> {
         let parts: Vec<_> = filled
             .map(|part| (part.name.clone(), part.entries))
             .collect();
-        // Which of several is meant, no one can know: one may allow and another block.
+        // Which of several is meant is not known: one may allow and another block.
         let is_open = self.filter.set.is_empty() && !self.joins_parts;
         let verdict = |part: &(String, usize)| part.0.rsplit_once(':').map(|(_, v)| v.to_owned());
         let mut verdicts: Vec<_> = parts.iter().filter_map(verdict).collect();

@@ -182,7 +182,7 @@ pub enum Problem {
         selector: Selector,
     },
     /// Several sets, and none was chosen.
-    #[error("has {}: {}; choose with --set NAME", counted(parts.len(), noun, &format!("{noun}s")), counts(parts))]
+    #[error("has {}: {}; choose: netpolicy import FILE --set NAME", counted(parts.len(), noun, &format!("{noun}s")), counts(parts))]
     SeveralParts {
         /// "set".
         noun: &'static str,
@@ -200,7 +200,7 @@ pub enum Problem {
         known: Vec<String>,
     },
     /// All the world, if nothing is selected.
-    #[error("{} holds the networks of the whole world; select with --country XX or --as NUMBER", format.title())]
+    #[error("{} holds the networks of the whole world; select: netpolicy import FILE --country XX, or --as NUMBER", format.title())]
     Unselected {
         /// The format.
         format: Format,
@@ -226,7 +226,7 @@ pub enum Problem {
     NoList,
     /// Rules that `nft` cannot print.
     #[error(
-        "chain {chain} has rules made by iptables-nft, whose sources `nft --json` does not print; import the output of `iptables-save` instead"
+        "chain {chain} has rules made by iptables-nft, whose sources `nft` prints in part; import the output of `iptables-save` instead"
     )]
     Xtables {
         /// The chain.

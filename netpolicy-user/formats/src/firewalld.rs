@@ -29,6 +29,14 @@ pub(crate) fn read(text: &str, into: &mut Collector<'_>) {
             }
         };
         match event {
+            Event::Start(_) | Event::Empty(_) if inside.is_empty() && has_set => {
+                let why = "something follows the end of the ipset".to_owned();
+                into.error(
+                    Some(places.of(offset)),
+                    Problem::Syntax { syntax: "XML", why },
+                );
+                return;
+            }
             Event::Start(tag) => {
                 let name = tag.name().as_ref().to_owned();
                 if name == "ipset" {

@@ -99,7 +99,9 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 let protocol = value();
                 if negated || !matches!(protocol.as_str(), "tcp" | "all" | "6") {
                     let but = if negated { "all but " } else { "" };
-                    rule.not_carried(|| format!("holds for {but}{protocol}, no list does"));
+                    rule.not_carried(|| {
+                        format!("holds for {but}{protocol}, and netpolicy filters TCP")
+                    });
                 }
             }
             "--ctstate" | "--state" => {
@@ -115,7 +117,7 @@ fn read_rule(text: &str, at: Place) -> SourceRule {
                 rule.not_carried(|| {
                     format!("refers to the set {set} ({side}): import `ipset save {set}`")
                 });
-                // It judges by the source all the same.
+                // It judges by the source nevertheless.
                 if side == "src" {
                     rule.sources.push((set, at));
                 }

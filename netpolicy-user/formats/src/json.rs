@@ -81,7 +81,8 @@ impl<'t, T: Deserialize<'t>, F: FnMut(T) -> bool> DeserializeSeed<'t> for Each<T
     type Value = ();
 
     fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
+        // What it is, says the text: `null` is an array as well.
+        deserializer.deserialize_any(self)
     }
 }
 

@@ -44,10 +44,11 @@ impl Record {
     fn country(&self) -> Option<&str> {
         let country = match &self.country {
             Some(Country::Record { iso_code }) => iso_code.as_deref(),
+            // IPinfo has a name there, where it has a code as well.
             Some(Country::Code(code)) => Some(code.as_str()),
             None => None,
         };
-        country.or(self.country_code.as_deref())
+        self.country_code.as_deref().or(country)
     }
 
     fn asn(&self) -> Option<u32> {

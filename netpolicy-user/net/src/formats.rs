@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use netpolicy_formats::{Filter, Format, Options, read_with};
-use netpolicy_policy::model::Feed;
+use netpolicy_policy::model::{Feed, counted};
 
 /// Errors of one source that are said.
 const SHOWN: usize = 3;
@@ -40,7 +40,8 @@ pub(crate) fn read(feed: &Feed, bytes: &[u8]) -> Result<Read, ReadError> {
         let shown = errors.iter().take(SHOWN).map(ToString::to_string);
         let mut shown: Vec<_> = shown.collect();
         if errors.len() > SHOWN {
-            shown.push(format!("and {} more errors", errors.len() - SHOWN));
+            let more = errors.len() - SHOWN;
+            shown.push(format!("and {}", counted(more, "more error", "more errors")));
         }
         ReadError(shown.join("; "))
     })?;

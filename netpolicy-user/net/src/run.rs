@@ -67,7 +67,7 @@ pub(crate) fn run(socket: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
     thread::Builder::new()
         .name("agent".to_owned())
         .spawn(move || follow(&asking, &found))?;
-    // Best effort: without a service manager there is no one to tell.
+    // Best effort: without a service manager it goes nowhere.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut feeds: BTreeMap<String, (FeedState, Due)> = BTreeMap::new();
     let mut stamps: BTreeMap<String, Option<String>> = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
 use super::input::{Input, ListFileOptions};
-use super::list_file::Tolerance;
+use super::list_file::ListTolerance;
 use super::safety::Safety;
 use super::submit::submit;
 use crate::model::change::{Change, SourceText};
@@ -45,7 +45,7 @@ pub(super) async fn run(args: ApplyArgs, cx: &mut Context<'_>) -> anyhow::Result
 /// A policy file and the list files that it names, relative to its own directory.
 pub(super) fn read_policy_file(
     path: &Path,
-    tolerance: Tolerance,
+    tolerance: ListTolerance,
     input: &mut Input,
 ) -> Result<(SourceText, Vec<SourceText>), Failure> {
     let mut file = input.read(path);

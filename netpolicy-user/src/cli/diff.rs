@@ -6,7 +6,7 @@ use super::apply::read_policy_file;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::input::Input;
-use super::list_file::Tolerance;
+use super::list_file::ListTolerance;
 use crate::api::{DiffAnswer, PageQuery};
 use crate::model::change::Change;
 use crate::output::DiffView;
@@ -81,7 +81,7 @@ async fn with_file(
     cx: &Context<'_>,
 ) -> anyhow::Result<DiffView> {
     let mut input = Input::with_databases(geo, &cx.config);
-    let tolerance = Tolerance {
+    let tolerance = ListTolerance {
         skip_invalid,
         allow_empty: false,
     };

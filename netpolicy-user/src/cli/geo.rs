@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use netpolicy_formats::{Filter, Problem, Reading, read, write};
 use toml::Spanned;
@@ -230,6 +230,8 @@ pub(super) fn databases<'a>(named: &'a [PathBuf], configured: &'a [PathBuf]) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// `192.0.2.0/24` and `198.51.100.128-198.51.101.0` are in DE.

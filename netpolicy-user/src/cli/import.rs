@@ -31,9 +31,7 @@ pub(super) struct ImportArgs {
     #[arg(long, value_parser = |text: &str| text.parse::<Format>())]
     format: Option<Format>,
     #[command(flatten)]
-    into: Into,
-    #[command(flatten)]
-    selection: Selection,
+    into: Made,
     /// Leave out bad entries, with a note
     #[arg(long)]
     skip_invalid: bool,
@@ -44,12 +42,14 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     apply: bool,
     #[command(flatten)]
+    wanted: EntrySelection,
+    #[command(flatten)]
     safety: Safety,
 }
 
 /// What is made of the entries; nothing: a list file is printed.
 #[derive(Debug, clap::Args)]
-struct Into {
+struct Made {
     /// A named list, which policies refer to as @NAME
     #[arg(long, value_name = "NAME", conflicts_with_all = ["policy", "allow", "block"])]
     list: Option<String>,
@@ -67,7 +67,7 @@ struct Into {
 /// Which entries are wanted.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Selection")]
-struct Selection {
+struct EntrySelection {
     /// A set of ipset or nftables, a chain of iptables or nftables, a jail of fail2ban; may be
     /// repeated
     #[arg(long, value_name = "NAME")]
@@ -92,32 +92,32 @@ fn autonomous_system(text: &str) -> Result<u32, String> {
     digits.parse().map_err(|_| expected())
 }
 
-impl From<Selection> for Filter {
-    fn from(selection: Selection) -> Self {
+impl From<EntrySelection> for Filter {
+    fn from(wanted: EntrySelection) -> Self {
         Self {
-            service: selection.service,
-            region: selection.region,
-            country: selection.country,
-            asn: selection.asn,
-            set: selection.set,
+            service: wanted.service,
+            region: wanted.region,
+            country: wanted.country,
+            asn: wanted.asn,
+            set: wanted.set,
         }
     }
 }
 
 /// What becomes of the entries.
-enum Target {
+enum Aim {
     ListFile,
     List(String),
     Policy(String, ListKind),
 }
 
-impl Into {
-    fn target(self) -> Result<Target, Failure> {
+impl Made {
+    fn target(self) -> Result<Aim, Failure> {
         match (self.list, self.policy) {
-            (Some(list), _) => Ok(Target::List(list.trim_start_matches('@').to_owned())),
-            (None, None) => Ok(Target::ListFile),
-            (None, Some(policy)) if self.allow => Ok(Target::Policy(policy, ListKind::Allow)),
-            (None, Some(policy)) if self.block => Ok(Target::Policy(policy, ListKind::Block)),
+            (Some(list), _) => Ok(Aim::List(list.trim_start_matches('@').to_owned())),
+            (None, None) => Ok(Aim::ListFile),
+            (None, Some(policy)) if self.allow => Ok(Aim::Policy(policy, ListKind::Allow)),
+            (None, Some(policy)) if self.block => Ok(Aim::Policy(policy, ListKind::Block)),
             (None, Some(_)) => Err(Failure {
                 exit: Exit::Usage,
                 ..Failure::new("--policy needs --allow or --block: what the policy does with them")
@@ -138,7 +138,7 @@ pub(super) async fn run(args: ImportArgs, cx: &mut Context<'_>) -> anyhow::Resul
         return policies(&name, &bytes, args, cx);
     }
     let target = args.into.target()?;
-    if args.apply && matches!(target, Target::ListFile) {
+    if args.apply && matches!(target, Aim::ListFile) {
         return Err(Failure {
             exit: Exit::Usage,
             ..Failure::new("--apply needs --list NAME, or --policy NAME with --allow or --block")
@@ -149,7 +149,7 @@ pub(super) async fn run(args: ImportArgs, cx: &mut Context<'_>) -> anyhow::Resul
         skip_invalid: args.skip_invalid,
         ..Options::default()
     };
-    let filter = Filter::from(args.selection);
+    let filter = Filter::from(args.wanted);
     let reading = read_with(Some(format), &bytes, &filter, options);
     let reading = reading.map_err(|errors| Failure {
         errors: of_file(&name, &errors),
@@ -175,9 +175,9 @@ pub(super) async fn run(args: ImportArgs, cx: &mut Context<'_>) -> anyhow::Resul
     }
     let comment = format!("from {name}");
     let text = match target {
-        Target::ListFile => write::list_file(&reading),
-        Target::List(list) => write::list_table(&list, &comment, &reading),
-        Target::Policy(policy, kind) => write::policy_table(&policy, &comment, kind, &reading),
+        Aim::ListFile => write::list_file(&reading),
+        Aim::List(list) => write::list_table(&list, &comment, &reading),
+        Aim::Policy(policy, kind) => write::policy_table(&policy, &comment, kind, &reading),
     };
     cx.out.write_all(text.as_bytes())?;
     Ok(Exit::Done)
@@ -222,7 +222,7 @@ fn policies(
 
 /// The change that makes the list, or the policy's side, what was read.
 async fn change(
-    target: Target,
+    target: Aim,
     file: &str,
     reading: &Reading,
     cx: &Context<'_>,
@@ -237,8 +237,8 @@ async fn change(
     };
     let comment = Some(format!("from {file}"));
     Ok(match target {
-        Target::ListFile => anyhow::bail!("a list file is not applied"),
-        Target::List(name) => match exists(cx.client.named_list(&name).await)? {
+        Aim::ListFile => anyhow::bail!("a list file is not applied"),
+        Aim::List(name) => match exists(cx.client.named_list(&name).await)? {
             true => Change::AlterList {
                 name,
                 entries: ListEdit::Set { list: entries },
@@ -253,7 +253,7 @@ async fn change(
                 network_rule: None,
             },
         },
-        Target::Policy(name, kind) => {
+        Aim::Policy(name, kind) => {
             let is_there = exists(cx.client.policy(&name).await)?;
             of_policy(name, kind, entries, comment, is_there)
         }

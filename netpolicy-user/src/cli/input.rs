@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Exit, Failure};
 use super::geo::{Geo, Region, databases};
-use super::list_file::{Tolerance, list_text};
+use super::list_file::{ListTolerance, list_text};
 use crate::config::Config;
 use crate::model::change::{ListInput, SourceText};
 use crate::model::counted;
@@ -33,8 +33,8 @@ pub(super) struct ListFileOptions {
 
 impl ListFileOptions {
     /// As list files are read.
-    pub(super) fn tolerance(&self) -> Tolerance {
-        Tolerance {
+    pub(super) fn tolerance(&self) -> ListTolerance {
+        ListTolerance {
             skip_invalid: self.skip_invalid,
             allow_empty: self.allow_empty,
         }
@@ -96,7 +96,7 @@ impl Input {
         &mut self,
         name: String,
         path: &Path,
-        tolerance: Tolerance,
+        tolerance: ListTolerance,
     ) -> SourceText {
         let shown = shown_name(path);
         let bytes = self.read_bytes(path).map_err(|why| vec![why]);

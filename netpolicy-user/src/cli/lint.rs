@@ -6,7 +6,7 @@ use super::apply::read_policy_file;
 use super::context::Context;
 use super::failure::{Exit, Failure, model_failure};
 use super::input::Input;
-use super::list_file::Tolerance;
+use super::list_file::ListTolerance;
 use crate::local;
 use crate::model::error::closest;
 use crate::model::lint::{Finding, is_at_fault, lint_on};
@@ -59,7 +59,7 @@ fn of_file(
     cx: &Context<'_>,
 ) -> anyhow::Result<(Vec<String>, Vec<Finding>)> {
     let mut input = Input::with_databases(geo, &cx.config);
-    let tolerance = Tolerance {
+    let tolerance = ListTolerance {
         skip_invalid,
         allow_empty: false,
     };

@@ -17,7 +17,7 @@ pub(super) struct ListText {
 
 /// What is taken from a list file that is refused otherwise.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tolerance {
+pub(super) struct ListTolerance {
     pub(super) skip_invalid: bool,
     pub(super) allow_empty: bool,
 }
@@ -26,7 +26,7 @@ pub(super) struct Tolerance {
 pub(super) fn list_text(
     name: &str,
     bytes: Vec<u8>,
-    tolerance: Tolerance,
+    tolerance: ListTolerance,
 ) -> Result<ListText, Vec<String>> {
     let format = match detect(&bytes) {
         // What is wrong with it, the agent says: it may be a list with errors.

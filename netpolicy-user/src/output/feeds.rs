@@ -92,7 +92,7 @@ impl Render for FeedView {
                 ),
                 ("State", Some(state(self))),
                 ("Error", error),
-                ("Content of", at(self.fetched)),
+                ("Fetched", at(self.fetched)),
                 ("Current at", at(self.checked)),
                 ("Next", at(self.next)),
                 ("Refreshed", Some(plain(schedule))),

@@ -28,6 +28,11 @@ impl<'t> Token<'t> {
     }
 }
 
+/// Any blank but a line's end.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() && c != '\n'
+}
+
 struct Tokens<'t> {
     text: &'t str,
     at: usize,
@@ -44,7 +49,7 @@ impl<'t> Tokens<'t> {
 
     fn place(&mut self) -> Place {
         let rest = &self.text[self.at..];
-        let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\r']).len();
+        let blanks = rest.len() - rest.trim_start_matches(is_blank).len();
         self.places.of(self.at + blanks)
     }
 
@@ -65,7 +70,7 @@ impl<'t> Iterator for Tokens<'t> {
     fn next(&mut self) -> Option<Token<'t>> {
         const MARKS: [char; 6] = ['{', '}', ';', '=', ',', '\n'];
         let rest = &self.text[self.at..];
-        let trimmed = rest.trim_start_matches([' ', '\t', '\r']);
+        let trimmed = rest.trim_start_matches(is_blank);
         let mut begin = self.at + rest.len() - trimmed.len();
         let mut first = trimmed.chars().next()?;
         if first == '#' {
@@ -291,6 +296,10 @@ fn chain(name: &str, tokens: &mut Tokens<'_>, into: &mut Collector<'_>) -> Optio
         let hook = words.iter().position(|word| *word == Token::Word("hook"));
         if let Some(hook) = hook.and_then(|at| words.get(at + 1)) {
             is_read |= is_input(hook.text());
+        } else if is_read && words.contains(&Token::Word("xt")) {
+            // What it matches is printed in part at most.
+            let chain = name.to_owned();
+            into.error(Some(at), Problem::Xtables { chain });
         } else if !words.is_empty() && is_read {
             rule(name, at, &words).carry(into);
         }

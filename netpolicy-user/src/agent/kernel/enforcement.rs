@@ -110,13 +110,14 @@ impl KernelWriter {
         }
     }
 
-    /// Fills the idle slot with what is to be in force after `now`, with progress.
+    /// Fills the idle slot with what is to be in force after `now`, as `revision`, with progress.
     ///
     /// # Errors
     /// The kernel does not take it.
     pub fn prepare(
         &mut self,
         now: &InForce,
+        revision: u64,
         state: State,
         compiled: Compilation,
         digest: [u8; 32],
@@ -127,7 +128,7 @@ impl KernelWriter {
             None
         } else {
             let ruleset = compiled.ruleset();
-            Some(self.fill(ruleset, now.revision + 1, now, progress)?)
+            Some(self.fill(ruleset, revision, now, progress)?)
         };
         Ok(Prepared {
             state: Arc::new(state),

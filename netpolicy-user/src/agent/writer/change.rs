@@ -121,9 +121,14 @@ impl Writer {
         }
 
         let started = Instant::now();
-        let prepared =
-            self.kernel
-                .prepare(&self.in_force, state, compiled, digest, &self.progress)?;
+        let prepared = self.kernel.prepare(
+            &self.in_force,
+            self.in_force.revision + 1,
+            state,
+            compiled,
+            digest,
+            &self.progress,
+        )?;
         changed.timing.fill_ms = millis(started);
 
         let started = Instant::now();

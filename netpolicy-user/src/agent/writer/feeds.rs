@@ -1,7 +1,7 @@
 //! New content of feeds: checked, compiled, stored and put in force, in no revision.
 //!
-//! The way is that of a change, without what only a person can answer: nobody is asked, and no
-//! address of an operator is known. What is refused or fails before the flip has no effect but
+//! The way is that of a change, without what only a person can answer: there is no operator to ask,
+//! and no address of one. What is refused or fails before the flip has no effect but
 //! that the status says so.
 
 use std::net::IpAddr;
@@ -111,8 +111,11 @@ impl Writer {
             None,
             ChangeOptions::default(),
         )?;
+        // The kernel is told the revision that there is, or the next agent would take the store
+        // for an older one.
         let prepared = self.kernel.prepare(
             &self.in_force,
+            self.in_force.revision,
             candidate.state,
             candidate.compiled,
             candidate.digest,
@@ -291,3 +294,6 @@ fn in_future(now: Timestamp, seconds: u64) -> Option<Timestamp> {
     let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds > 0)?;
     now.checked_add(SignedDuration::from_secs(seconds)).ok()
 }
+
+#[cfg(test)]
+mod tests;

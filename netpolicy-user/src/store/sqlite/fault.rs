@@ -46,6 +46,11 @@ impl StoreError {
                     path,
                     detail: source.to_string(),
                 },
+                // The statements are constant: what one does not find there is damaged.
+                rusqlite::Error::SqlInputError { msg, .. } => Self::Corrupt {
+                    path,
+                    detail: one_line(&format!("its tables are not as they were made: {msg}")),
+                },
                 _ => Self::failed(action, path, source),
             };
         };

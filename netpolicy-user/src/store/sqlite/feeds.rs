@@ -167,17 +167,17 @@ pub(super) fn contents(db: Db<'_>) -> Result<Vec<(String, ObjectId)>, StoreError
 ///
 /// # Errors
 /// Failures to write.
-pub(super) fn forget_others(db: Db<'_>, kept: &HashSet<String>) -> Result<usize, StoreError> {
-    let mut forgotten = 0;
+pub(super) fn remove_others(db: Db<'_>, kept: &HashSet<String>) -> Result<usize, StoreError> {
+    let mut removed = 0;
     for (name, _) in contents(db)? {
         if !kept.contains(&name) {
-            forgotten += db
+            removed += db
                 .conn
                 .execute("DELETE FROM feeds WHERE name = ?1", [&name])
                 .map_err(fault("remove a feed", db.path))?;
         }
     }
-    Ok(forgotten)
+    Ok(removed)
 }
 
 fn content_of(db: Db<'_>, name: &Name) -> Result<Option<ObjectId>, StoreError> {

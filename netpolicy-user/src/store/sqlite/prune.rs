@@ -78,7 +78,7 @@ pub(super) fn prune(
             kept_feeds.extend(state::feeds(&db, &state)?);
         }
     }
-    feeds::forget_others(db, &kept_feeds)?;
+    feeds::remove_others(db, &kept_feeds)?;
     for (_, content) in feeds::contents(db)? {
         state::mark_list(&db, content, &mut |id| marked.mark(id))?;
     }

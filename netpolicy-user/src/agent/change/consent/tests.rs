@@ -62,7 +62,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, AgentError>) -> Opens {
 #[test]
 fn whatever_opens_the_host_is_refused_without_consent() {
     let set = |items: &[&str]| ListEdit::Set {
-        list: crate::model::ListInput {
+        list: ListInput {
             items: items.iter().map(|&item| item.to_owned()).collect(),
             ..Default::default()
         },

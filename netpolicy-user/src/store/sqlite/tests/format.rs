@@ -34,8 +34,8 @@ fn the_format_stays() {
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [
         (
-            r#"{"format":3,"more":1}"#,
-            "its format is 3, expected 1 or 2",
+            r#"{"format":4,"more":1}"#,
+            "its format is 4, expected 1 to 3",
         ),
         (r#"{"format":1,"host":{}}"#, "missing field"),
         (r#"{}"#, "missing field `format`"),

@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod departure;
 mod disk;
+mod feeds;
 mod files;
 mod format;
 mod loss;
