@@ -17,7 +17,7 @@ pub const PORT: u16 = 5433;
 /// Its log, in the host's directory.
 pub const LOG: &str = "postgres.log";
 
-/// Starts a server that authenticates everybody by `method`, with further settings.
+/// Starts a server that authenticates every user by `method`, with further settings.
 ///
 /// # Panics
 /// When it does not start.

@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure};
 use super::input::Input;
 use crate::api::{BanOrder, BanOutcome, BanRequest, BanResult, BansPage, BansQuery, UnbanRequest};
 
-/// Which sources.
+/// Which sources are banned.
 #[derive(Debug, clap::Args)]
 struct SourceArgs {
     /// Addresses or CIDRs
@@ -31,8 +31,8 @@ pub(super) struct BanArgs {
     /// How long, as in 4h, 30m or 7d; without it, until `netpolicy unban`
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
-    /// Until when, as in 2030-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME", conflicts_with = "duration")]
+    /// Until when, as in 2030-01-31T12:00:00Z, or @1900000000 in seconds since 1970
+    #[arg(long, value_name = "TIME", conflicts_with = "duration", value_parser = time)]
     until: Option<Timestamp>,
     /// Why
     #[arg(long, value_name = "TEXT")]
@@ -47,8 +47,21 @@ pub(super) struct BanArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UnbanArgs {
-    #[command(flatten)]
-    sources: SourceArgs,
+    /// Addresses or CIDRs, as they were banned
+    #[arg(value_name = "SRC", required_unless_present_any = ["file", "all"])]
+    sources: Vec<String>,
+    /// Read sources from FILE, one a line; `-` is standard input; what follows a `#` is left out
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// On this service only; without it, on the whole host
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Only bans of this origin: those that others made stay
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// All bans of the origin that --by names
+    #[arg(long, requires = "by", conflicts_with_all = ["sources", "file", "service"])]
+    all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,7 +75,7 @@ pub(super) struct BansArgs {
     /// List bans that cover an address or CIDR
     #[arg(long, value_name = "SRC")]
     covers: Option<String>,
-    /// List bans of an origin
+    /// List bans of an origin; `fail2ban` includes those of `fail2ban/sshd`
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
     /// List bans of a service; `host`: those of the whole host
@@ -74,6 +87,18 @@ pub(super) struct BansArgs {
     /// Print only how many there are
     #[arg(long)]
     count: bool,
+}
+
+/// Reads a time, or seconds since 1970 as `date` writes and reads them.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let read = match text.strip_prefix('@') {
+        Some(seconds) => match seconds.parse() {
+            Ok(seconds) => Timestamp::from_second(seconds),
+            Err(error) => return Err(error.to_string()),
+        },
+        None => text.parse(),
+    };
+    read.map_err(|error| error.to_string())
 }
 
 impl SourceArgs {
@@ -137,18 +162,36 @@ async fn note_failsafe(cx: &mut Context<'_>) -> anyhow::Result<()> {
 }
 
 pub(super) async fn unban(mut args: UnbanArgs, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
-    let requests: Vec<_> = args
-        .sources
+    if args.all
+        && let Some(by) = &args.by
+    {
+        return unban_all(by, cx).await;
+    }
+    let mut sources = SourceArgs {
+        sources: std::mem::take(&mut args.sources),
+        file: args.file.take(),
+        service: args.service.take(),
+    };
+    let requests: Vec<_> = sources
         .read()?
         .into_iter()
         .map(|source| UnbanRequest {
             source,
-            service: args.sources.service.clone(),
+            service: sources.service.clone(),
+            by: args.by.clone(),
         })
         .collect();
     let outcomes = cx.client.unban(&requests).await?;
     cx.print(outcomes.as_slice())?;
     refused(&outcomes)
+}
+
+/// Ends all bans of an origin, in one step.
+async fn unban_all(by: &str, cx: &mut Context<'_>) -> anyhow::Result<Exit> {
+    let outcomes = cx.client.replace_bans(by, &[]).await?;
+    cx.print(outcomes.as_slice())?;
+    cx.note(&format!("no source is banned by {by}"))?;
+    Ok(Exit::Done)
 }
 
 /// Refusals that are told one by one.

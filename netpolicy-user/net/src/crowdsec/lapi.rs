@@ -96,7 +96,7 @@ impl Lapi {
     pub(super) fn new(settings: &Settings) -> Result<Self, LapiError> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
-            // The key is for nobody else.
+            // The key is for this server alone.
             .max_redirects(0)
             .timeout_global(Some(ANSWER_TIME))
             .timeout_per_read(Some(STALL))

@@ -178,7 +178,7 @@ fn say(what: &str, outcomes: &Outcomes, tally: Tally) {
     }
 }
 
-/// Best effort: without a service manager there is no one to tell.
+/// Best effort: there may be no service manager to tell.
 fn tell(states: &[sd_notify::NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }

@@ -38,7 +38,7 @@ fn ban(bench: &mut Bench, requests: &[BanRequest]) -> Vec<BanResult> {
 fn unban(bench: &mut Bench, source: &str) -> BanResult {
     let wanted = UnbanRequest {
         source: source.to_owned(),
-        service: None,
+        ..UnbanRequest::default()
     };
     carry_out(bench, ROOT, BanWork::Unban(vec![wanted.into()]))[0].result
 }
@@ -200,6 +200,55 @@ fn whole_set_of_an_origin_is_replaced_and_others_stay() {
 }
 
 #[test]
+fn whole_set_sets_the_ends_of_its_own_bans_and_shortens_no_others() {
+    use BanResult::{Extended, Unchanged};
+    let mut bench = Bench::new();
+    let by = |source: &str, by: &str| BanRequest {
+        by: Some(by.into()),
+        ..request(source, Some(7_200))
+    };
+    let bans = [by("10.0.0.1", "crowdsec"), by("10.0.0.2", "fail2ban/pg")];
+    ban(&mut bench, &bans);
+    let shorter = |by: &str| BanWork::Replace {
+        by: by.to_owned(),
+        bans: ["10.0.0.1", "10.0.0.2"]
+            .map(|source| request(source, Some(3_600)).into())
+            .into(),
+    };
+    let outcomes = carry_out(&mut bench, ROOT, shorter("crowdsec"));
+    let results: Vec<_> = outcomes.iter().map(|outcome| outcome.result).collect();
+    assert_eq!(results, [Extended, Unchanged]);
+    bench.clock.pass(HOUR + Duration::from_secs(1));
+    bench.writer.lapse_bans();
+    assert_eq!(enforced(&bench), ["0 10.0.0.2/32"]);
+}
+
+#[test]
+fn unbanning_by_an_origin_leaves_the_bans_of_others() {
+    use BanResult::{Absent, Unbanned};
+    let mut bench = Bench::new();
+    let mut other = request("10.0.0.1", None);
+    other.by = Some("crowdsec".into());
+    ban(&mut bench, &[other, request("10.0.0.2", None)]);
+    let unban = |source: &str, by: &str| {
+        let wanted = UnbanRequest {
+            source: source.to_owned(),
+            service: None,
+            by: Some(by.to_owned()),
+        };
+        BanWork::Unban(vec![wanted.into()])
+    };
+    let kept = carry_out(&mut bench, ROOT, unban("10.0.0.1", "fail2ban/pg"));
+    assert_eq!(kept[0].result, Absent);
+    let detail = kept[0].detail.as_deref();
+    assert_eq!(detail, Some("it is banned by crowdsec: that ban stays"));
+    let gone = carry_out(&mut bench, ROOT, unban("10.0.0.1", "crowdsec"));
+    assert_eq!((gone[0].result, &gone[0].detail), (Unbanned, &None));
+    let absent = carry_out(&mut bench, ROOT, unban("10.0.0.1", "crowdsec"));
+    assert_eq!((absent[0].result, &absent[0].detail), (Absent, &None));
+}
+
+#[test]
 fn service_takes_its_bans_with_it() {
     let mut bench = Bench::new();
     let file = "[[service]]\nname = \"pg\"\nports = [5432]\n";
@@ -243,7 +292,10 @@ fn lines_are_refused_one_by_one() {
     assert!(details[0].contains("your own address"), "{details:?}");
     assert!(details[1].contains("10.0.0.256"), "{details:?}");
     assert_eq!(outcomes[2].result, BanResult::Banned);
-    assert!(details[3].contains("unknown service 'nowhere'"), "{details:?}");
+    assert!(
+        details[3].contains("unknown service 'nowhere'"),
+        "{details:?}"
+    );
     assert!(details[4].contains("past"), "{details:?}");
     assert_eq!(enforced(&bench), ["0 10.0.0.1/32"]);
     let log = bench.audit_log(1);
@@ -263,7 +315,10 @@ fn banning_requires_the_privilege() {
     };
     let wanted = BanWork::Ban(vec![request("10.0.0.1", None).into()]);
     let error = try_carry_out(&mut bench, stranger, wanted).unwrap_err();
-    assert!(error.to_string().contains("requires the privilege ban"), "{error}");
+    assert!(
+        error.to_string().contains("requires the privilege ban"),
+        "{error}"
+    );
     assert!(enforced(&bench).is_empty());
 }
 

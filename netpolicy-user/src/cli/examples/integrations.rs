@@ -1,7 +1,11 @@
 //! Examples of the commands of other programs' decisions.
 
 /// As [`EXAMPLES`](super::EXAMPLES).
-pub(super) static INTEGRATIONS: [(&str, [&str; 2]); 2] = [
+pub(super) static INTEGRATIONS: [(&str, [&str; 2]); 3] = [
+    (
+        "crowdsec",
+        ["netpolicy crowdsec test", "netpolicy crowdsec run"],
+    ),
     (
         "crowdsec run",
         [
@@ -12,8 +16,8 @@ pub(super) static INTEGRATIONS: [(&str, [&str; 2]); 2] = [
     (
         "crowdsec test",
         [
-            "sudo netpolicy crowdsec test",
-            "sudo netpolicy crowdsec test --output json",
+            "netpolicy crowdsec test",
+            "netpolicy crowdsec test --output json",
         ],
     ),
 ];
