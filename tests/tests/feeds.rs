@@ -104,7 +104,10 @@ fn content_that_cannot_be_meant_is_refused_and_the_last_good_stays() {
         (Answer::body(&list(60, &[])), "shrink"),
         (Answer::body("45.66.0.1\n"), "min_entries"),
         (Answer::body(""), "empty"),
-        (Answer::body("0.0.0.0/0\n1.1.1.0/24\n1.1.2.0/24\n1.1.3.0/24\n1.1.4.0/24\n"), "every address"),
+        (
+            Answer::body("0.0.0.0/0\n1.1.1.0/24\n1.1.2.0/24\n1.1.3.0/24\n1.1.4.0/24\n"),
+            "every address",
+        ),
         (Answer::body("<!doctype html><html>"), "HTML"),
         (Answer::body(&deep), "JSON"),
         (Answer::body(&long), "larger than max_bytes"),
@@ -170,8 +173,12 @@ fn first_answer_not_modified_and_special_ranges_leave_a_feed_without_content() {
     // The host's own address, and a private range, are refused; left out if that is said.
     fed.server()
         .answer("/list.txt", Answer::body("10.66.0.0/16\n45.66.0.1\n"));
-    assert_has(&fed.refused(), &["10.66.0.0/16", "private", "special_ranges"]);
-    fed.server().answer("/list.txt", Answer::body("192.0.2.0/23\n45.66.0.1\n"));
+    assert_has(
+        &fed.refused(),
+        &["10.66.0.0/16", "private", "special_ranges"],
+    );
+    fed.server()
+        .answer("/list.txt", Answer::body("192.0.2.0/23\n45.66.0.1\n"));
     assert_has(&fed.refused(), &["192.0.2.0/23"]);
     let url = fed.server().url("/list.txt");
     fed.apply(&format!("url = \"{url}\"\nspecial_ranges = \"skip\""));
@@ -269,12 +276,18 @@ fn reader_of_feeds_may_do_nothing_else_and_others_may_not_feed() {
     fed.host.assert_times_out(&[(FIRST, PORT)]);
 
     // Root does not read what the internet sends.
-    let mut as_root = fed.host.db().command(&binary::netpolicy_net().display().to_string());
+    let mut as_root = fed
+        .host
+        .db()
+        .command(&binary::netpolicy_net().display().to_string());
     as_root.args(["feed", "run"]);
     as_root.env("SSL_CERT_FILE", fed.host.file("ca.pem"));
     let out = as_root.output().unwrap();
     assert!(!out.status.success());
-    assert_has(&String::from_utf8_lossy(&out.stderr), &["refuses to run as root"]);
+    assert_has(
+        &String::from_utf8_lossy(&out.stderr),
+        &["refuses to run as root"],
+    );
 }
 
 #[test]
@@ -314,11 +327,26 @@ fn command_line_links_no_tls() {
             .current_dir(binary::workspace())
             .output()
             .unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         String::from_utf8(out.stdout).unwrap()
     };
-    let links = |tree: &str, name: &str| tree.lines().any(|line| line.starts_with(&format!("{name} ")));
-    let tls = ["rustls", "ring", "ureq", "openssl-sys", "native-tls", "aws-lc-rs", "netpolicy-net"];
+    let links = |tree: &str, name: &str| {
+        tree.lines()
+            .any(|line| line.starts_with(&format!("{name} ")))
+    };
+    let tls = [
+        "rustls",
+        "ring",
+        "ureq",
+        "openssl-sys",
+        "native-tls",
+        "aws-lc-rs",
+        "netpolicy-net",
+    ];
     let own = tree("netpolicy-user");
     assert!(links(&own, "rusqlite"), "{own}");
     for name in tls {
