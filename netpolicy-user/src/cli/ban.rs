@@ -215,8 +215,8 @@ fn refused(outcomes: &[BanOutcome]) -> anyhow::Result<Exit> {
     }
     let failure = Failure {
         errors,
-        hint: None,
         exit: Exit::Failed,
+        ..Failure::default()
     };
     Err(failure.into())
 }

@@ -110,8 +110,11 @@ impl BatchedRequest<'_> {
         }
         let before = self.table.get(service.as_ref(), net);
         let is_earlier = before.is_some_and(|before| until <= before.until);
+        // The whole set of an origin says when its bans end, and not when those of others do.
+        let is_own = before
+            .is_some_and(|before| origin.is_some() && self.table.texts().get(before.by) == origin);
         if let Some(before) = before
-            && (until == before.until || is_earlier && !wanted.replace)
+            && (until == before.until || is_earlier && !wanted.replace && !is_own)
         {
             return Ok((net, BanResult::Unchanged, before.until));
         }
@@ -153,11 +156,12 @@ impl BatchedRequest<'_> {
         });
         let (source, result, detail) = match net {
             Ok((net, service)) => {
-                let result = match self.remove(service, net) {
+                let other = self.other_origin(service.as_ref(), net, wanted.by.as_deref());
+                let result = match other.is_none() && self.remove(service, net) {
                     true => BanResult::Unbanned,
                     false => BanResult::Absent,
                 };
-                (net.to_string(), result, None)
+                (net.to_string(), result, other)
             }
             Err(why) => (wanted.text, BanResult::Refused, Some(why)),
         };
@@ -170,6 +174,16 @@ impl BatchedRequest<'_> {
         let scope = wanted.service.as_deref().unwrap_or("host");
         self.summary.add(self.requester, scope, &outcome);
         outcome
+    }
+
+    /// That a ban is not of the origin that was named, if it is not.
+    fn other_origin(&self, service: Option<&Name>, net: IpNet, by: Option<&str>) -> Option<String> {
+        let (wanted, entry) = (by?, self.table.get(service, net)?);
+        let by = self.table.texts().get(entry.by);
+        (by != Some(wanted)).then(|| match by {
+            Some(by) => format!("it is banned by {by}: that ban stays"),
+            None => "it is banned by another: that ban stays".to_owned(),
+        })
     }
 
     fn remove(&mut self, service: Option<Name>, net: IpNet) -> bool {
