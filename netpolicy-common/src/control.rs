@@ -163,7 +163,8 @@ pub struct SlotHead {
     pub reserved: [u64; 10],
 }
 
-const _: () = assert!(size_of::<Head>() == 128 + (SLOTS + BAN_SLOTS) as usize * 256 + Head::CPUS * 64);
+const _: () =
+    assert!(size_of::<Head>() == 128 + (SLOTS + BAN_SLOTS) as usize * 256 + Head::CPUS * 64);
 
 /// Bytes that processors fetch together: a line and its neighbour.
 const LINE_PAIR: usize = 128;

@@ -23,8 +23,8 @@ pub use event::{CpuState, Event, EventStats};
 pub use key::{KeyV4, KeyV6, SCOPE_BITS};
 pub use reason::{Action, Reason};
 pub use scope::{
-    BanScopes, EngineWords, FAILSAFE_SCOPE, Governance, HOST_SCOPE, Listing, MAX_SCOPES, ScopeConfig,
-    ScopeFlags, ScopeId, ScopeSet,
+    BanScopes, EngineWords, FAILSAFE_SCOPE, Governance, HOST_SCOPE, Listing, MAX_SCOPES,
+    ScopeConfig, ScopeFlags, ScopeId, ScopeSet,
 };
 
 /// The version of everything in this crate, and of what the engines keep in the kernel: the

@@ -402,9 +402,8 @@ extern "C" fn is_banned_v6(overrides: u64, scope: u64, high: u64, low: u64) -> u
 
 #[inline(always)]
 fn is_banned<S: FlatSource>(source: &S, overrides: Overrides, scope: u64) -> u32 {
-    let holds = |bans: &ScopeConfig| {
-        matches!(source.listed(bans, HOST_SCOPE, || false), Listing::Blocked)
-    };
+    let holds =
+        |bans: &ScopeConfig| matches!(source.listed(bans, HOST_SCOPE, || false), Listing::Blocked);
     if holds(&ban_head(overrides).host) {
         return 1;
     }

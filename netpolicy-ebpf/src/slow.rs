@@ -275,11 +275,7 @@ pub(crate) fn with_bans<P: Packet>(packet: P, generation: u64, overrides: u64, i
 }
 
 #[inline(always)]
-fn with_bans_in<P: Packet, L: FlatSource>(
-    packet: P,
-    generation: u64,
-    overrides: Overrides,
-) -> u32 {
+fn with_bans_in<P: Packet, L: FlatSource>(packet: P, generation: u64, overrides: Overrides) -> u32 {
     let frame = packet.linear();
     // One after the other: of two bounds that are checked together the verifier does not know
     // that one implies the other.

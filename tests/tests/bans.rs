@@ -24,11 +24,18 @@ fn count(host: &DatabaseHost) -> u64 {
 /// A request of the API; the lines of the answer.
 fn request(host: &DatabaseHost, method: &str, query: &str, media: &str, body: &str) -> Vec<Value> {
     let mut curl = host.db().command("curl");
-    curl.args(["-sS", "--fail-with-body", "-X", method, "--data-binary", "@-"])
-        .args(["-H", &format!("content-type: {media}")])
-        .arg("--unix-socket")
-        .arg(host.socket())
-        .arg(format!("http://localhost/v1/bans{query}"));
+    curl.args([
+        "-sS",
+        "--fail-with-body",
+        "-X",
+        method,
+        "--data-binary",
+        "@-",
+    ])
+    .args(["-H", &format!("content-type: {media}")])
+    .arg("--unix-socket")
+    .arg(host.socket())
+    .arg(format!("http://localhost/v1/bans{query}"));
     let out = run(curl, &["curl"], body);
     let lines = out.ok().lines();
     lines
@@ -42,7 +49,10 @@ fn banned_source_is_denied_in_every_scope_but_on_failsafe_ports() {
     host.ok("service add postgres --port 5432 --combine override");
     // No policy at all: bans need none.
     let out = host.line(&format!("ban {BANNED} {BANNED6} --for 4h --reason attack"));
-    assert_has(out.ok(), &["10.66.0.1/32 is banned until ", "fd00:bad::1/128"]);
+    assert_has(
+        out.ok(),
+        &["10.66.0.1/32 is banned until ", "fd00:bad::1/128"],
+    );
     assert_has(&out.stderr, &["failsafe ports (22)", "stay open"]);
     let denied = [
         (BANNED, 5432),
@@ -62,11 +72,18 @@ fn banned_source_is_denied_in_every_scope_but_on_failsafe_ports() {
     host.assert_connects(&[(NEIGHBOUR, 5432)]);
     assert_has(
         &host.ok(&format!("explain {BANNED} --port 5432")),
-        &["drop", "banned: 10.66.0.1/32 is banned by root until ", "UTC: attack", "agrees"],
+        &[
+            "drop",
+            "banned: 10.66.0.1/32 is banned by root until ",
+            "UTC: attack",
+            "agrees",
+        ],
     );
     assert_has(&host.ok("status"), &["2 bans, the next ends "]);
     // A bypass wins over a ban, and ends it nowhere else.
-    host.ok(&format!("bypass grant {BANNED} --minutes 5 --service postgres"));
+    host.ok(&format!(
+        "bypass grant {BANNED} --minutes 5 --service postgres"
+    ));
     host.assert_connects(&[(BANNED, 5432)]);
     host.assert_times_out(&[(BANNED, 8080), (BANNED6, 5432)]);
     host.ok(&format!("bypass revoke {BANNED} --service postgres"));
@@ -91,7 +108,11 @@ fn ban_of_a_service_denies_there_alone_and_observed_scopes_only_count() {
     assert!(host.counter("postgres", "observed-banned") >= 1);
     assert_has(
         &host.ok(&format!("explain {BANNED} --port 5432")),
-        &["observed-banned", "on service postgres by root without end", "only observed"],
+        &[
+            "observed-banned",
+            "on service postgres by root without end",
+            "only observed",
+        ],
     );
     host.ok("service alter postgres --mode enforce");
     host.assert_times_out(&[(BANNED, 5432)]);
@@ -128,8 +149,15 @@ fn ban_ends_at_its_time_and_at_most_a_second_late() {
         last_denied = asked;
         assert!(begun.elapsed() < Duration::from_secs(10), "it does not end");
     }
-    assert!(last_denied.duration_since(begun) > time - EXTRA, "too early");
-    assert!(begun.elapsed() < time + LATE + EXTRA, "{:?}", begun.elapsed());
+    assert!(
+        last_denied.duration_since(begun) > time - EXTRA,
+        "too early"
+    );
+    assert!(
+        begun.elapsed() < time + LATE + EXTRA,
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(count(&host), 0);
 }
 
@@ -205,7 +233,10 @@ fn api_answers_a_line_for_each_line() {
         results,
         ["banned", "extended", "unchanged", "refused", "banned"]
     );
-    assert_has(&lines[3]["detail"].to_string(), &["10.77.0.0/16 is never banned"]);
+    assert_has(
+        &lines[3]["detail"].to_string(),
+        &["10.77.0.0/16 is never banned"],
+    );
     assert_eq!(lines[4]["source"], "10.66.0.0/24");
     assert_eq!(lines[4]["until"], "2100-01-01T00:00:00Z");
     let one = request(
@@ -255,7 +286,9 @@ fn api_answers_a_line_for_each_line() {
     let page = host.json("bans --limit 2");
     assert_eq!(page["items"].as_array().map(Vec::len), Some(2));
     let next = page["next"].as_str().expect("a next page").to_owned();
-    let rest = host.netpolicy(&["bans", "--after", &next, "-o", "json"]).json();
+    let rest = host
+        .netpolicy(&["bans", "--after", &next, "-o", "json"])
+        .json();
     assert_eq!(rest["items"].as_array().map(Vec::len), Some(1));
 }
 
@@ -265,7 +298,12 @@ fn malformed_line_stops_before_the_first() {
     let mut curl = host.db().command("curl");
     curl.args(["-sS", "-X", "POST", "--data-binary", "@-", "--unix-socket"])
         .arg(host.socket())
-        .args(["-H", "content-type: application/x-ndjson", "-w", "%{http_code}"])
+        .args([
+            "-H",
+            "content-type: application/x-ndjson",
+            "-w",
+            "%{http_code}",
+        ])
         .arg("http://localhost/v1/bans");
     let body = "{\"source\":\"10.66.0.1\"}\n{\"source\":10}\n";
     let out = run(curl, &["curl"], body);
@@ -279,8 +317,14 @@ fn sources_are_read_from_a_file_and_from_standard_input() {
     let text = "# attackers\n10.66.0.1  # the first\n\n10.66.0.0/24\nfd00:bad::1\n10.66.0.300\n";
     let out = host.netpolicy_with_input(&["ban", "--file", "-", "--for", "1h"], text);
     assert_eq!(out.code, Some(1), "one is refused");
-    assert_has(&out.stdout, &["10.66.0.0/24 is banned", "fd00:bad::1/128 is banned"]);
-    assert_has(&out.stderr, &["error: 10.66.0.300: ", "300 is more than 255"]);
+    assert_has(
+        &out.stdout,
+        &["10.66.0.0/24 is banned", "fd00:bad::1/128 is banned"],
+    );
+    assert_has(
+        &out.stderr,
+        &["error: 10.66.0.300: ", "300 is more than 255"],
+    );
     assert_eq!(count(&host), 3);
     host.assert_times_out(&[(BANNED, 8080), (NEIGHBOUR, 8080), (BANNED6, 8080)]);
     let all: String = (0..2_000)
@@ -330,7 +374,8 @@ fn only_a_user_with_the_privilege_bans() {
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     host.ok("grant ban --to user:nobody");
     assert_has(
-        host.line_as("nobody", "nogroup", &format!("ban {BANNED}")).ok(),
+        host.line_as("nobody", "nogroup", &format!("ban {BANNED}"))
+            .ok(),
         &["is banned"],
     );
     host.assert_times_out(&[(BANNED, 8080)]);

@@ -355,9 +355,7 @@ impl AgentError {
             Self::BypassLeft(_)
             | Self::BansNotDone { .. }
             | Self::Sockets { .. }
-            | Self::Unreadable(_) => {
-                ErrorCode::KernelFailed
-            }
+            | Self::Unreadable(_) => ErrorCode::KernelFailed,
             Self::Directory(_) | Self::Marker { .. } => ErrorCode::StoreFailed,
             Self::Internal => ErrorCode::Internal,
             Self::Stopping => ErrorCode::Stopping,

@@ -18,7 +18,6 @@ mod sql;
 mod texts;
 mod verdict;
 
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

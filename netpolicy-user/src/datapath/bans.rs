@@ -27,7 +27,10 @@ impl BanLists {
     /// Sets by scope; empty ones are left out.
     #[must_use]
     pub fn new(sets: impl IntoIterator<Item = (ScopeId, PrefixSet)>) -> Self {
-        let mut scopes: Vec<_> = sets.into_iter().filter(|(_, set)| !set.is_empty()).collect();
+        let mut scopes: Vec<_> = sets
+            .into_iter()
+            .filter(|(_, set)| !set.is_empty())
+            .collect();
         scopes.sort_by_key(|(scope, _)| *scope);
         Self { scopes }
     }

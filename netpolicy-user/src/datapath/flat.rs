@@ -19,8 +19,8 @@ use netpolicy_flat::{
     memory::{self, ScopeLists},
 };
 
-use self::chunks::Chunks;
 pub(super) use self::bans::FlatBans;
+use self::chunks::Chunks;
 use self::{chunks::Region, kernel_memory::KernelMemory};
 use super::{
     DatapathError,

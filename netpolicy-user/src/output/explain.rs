@@ -130,8 +130,8 @@ impl ExplainView {
             Reason::Banned,
             Reason::ObservedBanned,
         ]
-            .map(Cause::from)
-            .contains(&self.policies.reason)
+        .map(Cause::from)
+        .contains(&self.policies.reason)
         {
             "none: this comes before any policy"
         } else {

@@ -58,7 +58,10 @@ impl Render for Status {
             ))
         });
         let bans = self.agent.as_ref().filter(|a| a.bans.count > 0).map(|a| {
-            let next = a.bans.next_end.map(|end| format!(", the next ends {}", time(options, end)));
+            let next = a
+                .bans
+                .next_end
+                .map(|end| format!(", the next ends {}", time(options, end)));
             plain(count(a.bans.count, "ban", "bans") + &next.unwrap_or_default())
         });
         let pending = self.agent.as_ref().and_then(|a| a.pending.as_ref());
@@ -135,7 +138,9 @@ impl Status {
                 Tone::Warning,
                 match agent.bans.count {
                     0 => "attached; no policy is active: every source may connect",
-                    _ => "attached; no policy is active: every source that is not banned may connect",
+                    _ => {
+                        "attached; no policy is active: every source that is not banned may connect"
+                    }
                 },
             ),
             Some(agent) if agent.observing.iter().any(host) => (

@@ -281,7 +281,12 @@ pub(super) fn decode(
 
 /// After a reboot a ban gets what the wall clock leaves of it, and never more than the whole.
 /// `wall`: the wall clock minus the boot clock in the boot that stored it.
-fn after_reboot(since: i64, until: Option<i64>, wall: i64, scale: BatchScale) -> (i64, Option<i64>) {
+fn after_reboot(
+    since: i64,
+    until: Option<i64>,
+    wall: i64,
+    scale: BatchScale,
+) -> (i64, Option<i64>) {
     let to_scale = |time: i64| time.saturating_add(wall) + scale.origin - scale.wall;
     let Some(until) = until else {
         return (to_scale(since), None);

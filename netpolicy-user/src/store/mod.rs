@@ -255,11 +255,8 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// As [`Self::bans`].
-    fn bans_in(
-        &mut self,
-        batch: u64,
-        visit: &mut dyn FnMut(BanEdit<'_>),
-    ) -> Result<(), StoreError>;
+    fn bans_in(&mut self, batch: u64, visit: &mut dyn FnMut(BanEdit<'_>))
+    -> Result<(), StoreError>;
 
     /// Appends changes of bans, removes these batches, and appends to the audit log, all or
     /// nothing. Durable when this returns. The batches that were written.

@@ -44,8 +44,14 @@ impl Bucket {
     }
 
     fn into_bans(self) -> impl Iterator<Item = NotedBan> {
-        let v4 = self.v4.into_iter().map(|(scope, net)| NotedBan::V4(scope, net));
-        let v6 = self.v6.into_iter().map(|(scope, net)| NotedBan::V6(scope, net));
+        let v4 = self
+            .v4
+            .into_iter()
+            .map(|(scope, net)| NotedBan::V4(scope, net));
+        let v6 = self
+            .v6
+            .into_iter()
+            .map(|(scope, net)| NotedBan::V6(scope, net));
         v4.chain(v6)
     }
 }
@@ -81,7 +87,11 @@ impl BanEnds {
 
     /// Bans that may be due at `now`: they are noted no longer, and are noted again if they are
     /// not. `until`: when a ban ends.
-    pub(in crate::agent) fn due(&mut self, now: i64, until: impl Fn(NotedBan) -> Option<i64>) -> Vec<NotedBan> {
+    pub(in crate::agent) fn due(
+        &mut self,
+        now: i64,
+        until: impl Fn(NotedBan) -> Option<i64>,
+    ) -> Vec<NotedBan> {
         let coarse = now.div_euclid(COARSE) + 1;
         if coarse > self.opened {
             self.opened = coarse;
@@ -135,7 +145,13 @@ mod tests {
     use super::*;
 
     fn ban(address: u32) -> NotedBan {
-        NotedBan::V4(0, Prefix4 { addr: address, len: 32 })
+        NotedBan::V4(
+            0,
+            Prefix4 {
+                addr: address,
+                len: 32,
+            },
+        )
     }
 
     #[test]

@@ -70,7 +70,9 @@ impl<P: Prefix> Family<P> {
     /// All bans from a network on, in order.
     pub(in crate::agent) fn from(&self, first: Option<P>) -> impl Iterator<Item = (P, &BanEntry)> {
         let first = first.unwrap_or_else(|| P::new(P::Address::LOWEST, 0));
-        self.entries.range(first..).map(|(net, entry)| (*net, entry))
+        self.entries
+            .range(first..)
+            .map(|(net, entry)| (*net, entry))
     }
 
     /// The bans that cover a network, the widest first.
@@ -100,7 +102,10 @@ impl<P: Prefix> Family<P> {
             seen = Some(part.last());
             let held = self.outermost.range(part.first()..=part.last());
             gone.extend(held.filter(|net| net.length() >= part.length()));
-            if self.covering(part).next().is_some_and(|(wider, _)| wider.length() < part.length())
+            if self
+                .covering(part)
+                .next()
+                .is_some_and(|(wider, _)| wider.length() < part.length())
             {
                 continue;
             }
@@ -141,9 +146,8 @@ mod tests {
 
     /// Networks of a small space, so that they lie in each other.
     fn net() -> impl Strategy<Value = Prefix4> {
-        (0..16_u32, 28..=32_u8).prop_map(|(address, len)| {
-            Prefix4::new((0x0a00_0000 + address).floor(32 - len), len)
-        })
+        (0..16_u32, 28..=32_u8)
+            .prop_map(|(address, len)| Prefix4::new((0x0a00_0000 + address).floor(32 - len), len))
     }
 
     proptest! {

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use super::ends::NEVER;
 use super::family::BanEntry;
 use super::scale::ClockScale;
-use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
 use super::shared::{SharedBans, read, view};
+use super::table::{BanTable, ScopeBans, net_v4, net_v6, prefix_v4, prefix_v6};
 use crate::agent::error::AgentError;
 use crate::api::{BanOrder, BansPage, BansQuery};
 use crate::clock::Clock;
@@ -120,7 +120,11 @@ fn each(table: &BanTable, filter: &BanFilter, mut visit: impl FnMut(&ScopeBans, 
             by => by,
         },
     };
-    for scope in table.scopes().iter().filter(|scope| filter.has_scope(scope)) {
+    for scope in table
+        .scopes()
+        .iter()
+        .filter(|scope| filter.has_scope(scope))
+    {
         let mut see = |(net, entry): (IpNet, BanEntry)| {
             if by.is_none_or(|by| entry.by == by) {
                 visit(scope, net, entry);
@@ -152,7 +156,10 @@ fn sorted(
             BanOrder::Since => NEVER - entry.since,
         };
         // Most are behind the page.
-        if first.len() >= limit && first.peek().is_some_and(|last| (number, net) > (last.0, last.1))
+        if first.len() >= limit
+            && first
+                .peek()
+                .is_some_and(|last| (number, net) > (last.0, last.1))
         {
             return;
         }

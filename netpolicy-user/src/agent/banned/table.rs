@@ -209,7 +209,10 @@ impl BanTable {
 
     /// The service and network of a change.
     pub(in crate::agent) fn place_of(&self, undo: &Undo) -> (Option<&str>, IpNet) {
-        let service = self.scopes.get(undo.scope).and_then(|scope| scope.service.as_ref());
+        let service = self
+            .scopes
+            .get(undo.scope)
+            .and_then(|scope| scope.service.as_ref());
         (service.map(Name::as_str), undo.net)
     }
 
@@ -292,7 +295,11 @@ impl BanTable {
 
     /// The ban that an attempt of a source in the scope of a service meets, the widest first:
     /// one of the host, then one of the service.
-    pub(in crate::agent) fn ban_of(&self, source: IpNet, service: Option<&Name>) -> Option<BanRow<'_>> {
+    pub(in crate::agent) fn ban_of(
+        &self,
+        source: IpNet,
+        service: Option<&Name>,
+    ) -> Option<BanRow<'_>> {
         let of = |scope: usize| {
             let bans = &self.scopes[scope];
             let (net, entry) = bans.covering(source).next()?;
@@ -338,7 +345,10 @@ impl ScopeBans {
     }
 
     /// The bans that cover a network, the widest first.
-    pub(in crate::agent) fn covering(&self, net: IpNet) -> Box<dyn Iterator<Item = (IpNet, BanEntry)> + '_> {
+    pub(in crate::agent) fn covering(
+        &self,
+        net: IpNet,
+    ) -> Box<dyn Iterator<Item = (IpNet, BanEntry)> + '_> {
         match net {
             IpNet::V4(net) => {
                 let covering = self.v4.covering(prefix_v4(net));

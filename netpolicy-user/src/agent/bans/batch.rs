@@ -9,7 +9,7 @@ use super::never::Never;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
 use super::summary::BanSummary;
 use crate::agent::access::Requester;
-use crate::agent::banned::{BanTable, NEVER, ClockScale, Undo};
+use crate::agent::banned::{BanTable, ClockScale, NEVER, Undo};
 use crate::agent::error::AgentError;
 use crate::api::{BanOutcome, BanResult};
 use crate::model::{Name, State};

@@ -36,7 +36,11 @@ impl Bans {
                 return None;
             }
         };
-        let what = differing.into_iter().take(SHOWN).collect::<Vec<_>>().join("; ");
+        let what = differing
+            .into_iter()
+            .take(SHOWN)
+            .collect::<Vec<_>>()
+            .join("; ");
         tracing::error!("drift: {what}");
         around.kernel.distrust();
         self.restore(around);
@@ -44,7 +48,9 @@ impl Bans {
             return None;
         }
         let now = jiff::Timestamp::now();
-        Some(format!("{now}: the kernel did not hold the bans ({what}); repaired"))
+        Some(format!(
+            "{now}: the kernel did not hold the bans ({what}); repaired"
+        ))
     }
 
     /// At start, and whenever there is time: what failed in the kernel is tried again, the
@@ -63,7 +69,10 @@ impl Bans {
             self.shorten(around)
         };
         if let Err(error) = result {
-            tracing::warn!(error = chain(&error), "the store's log of bans stays as it is");
+            tracing::warn!(
+                error = chain(&error),
+                "the store's log of bans stays as it is"
+            );
         }
     }
 
@@ -74,7 +83,10 @@ impl Bans {
         if audit.is_empty() {
             return;
         }
-        match around.store.record_bans(&mut std::iter::empty(), &[], &audit) {
+        match around
+            .store
+            .record_bans(&mut std::iter::empty(), &[], &audit)
+        {
             Ok(_) => self.summary = summary,
             Err(error) => {
                 tracing::error!(error = chain(&error), "bans are not in the audit log yet");

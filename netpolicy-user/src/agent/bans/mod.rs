@@ -20,8 +20,8 @@ pub use self::request::{BanJob, BanWork, WantedBan, WantedUnban};
 use self::batch::{Batch, BatchedRequest};
 use self::never::Never;
 use self::summary::BanSummary;
-use super::banned::{BanTable, ClockScale, SharedBans, read, write};
 use super::access::{Grants, Requester, rights};
+use super::banned::{BanTable, ClockScale, SharedBans, read, write};
 use super::error::{AgentError, EnforcerError, chain};
 use super::in_force::InForce;
 use super::kernel::KernelWriter;
@@ -224,9 +224,12 @@ impl Bans {
         }
         let prepared = match lists == self.lists {
             true => None,
-            false => Some(around.kernel.prepare_bans(&lists).map_err(|error| {
-                BatchFailure::kernel(&error)
-            })),
+            false => Some(
+                around
+                    .kernel
+                    .prepare_bans(&lists)
+                    .map_err(|error| BatchFailure::kernel(&error)),
+            ),
         };
         let prepared = match prepared.transpose() {
             Ok(prepared) => prepared,
@@ -346,9 +349,8 @@ impl Bans {
 
     fn note(&mut self, error: Option<String>) {
         self.fault = error.map(|error| {
-            let fault = format!(
-                "the kernel's bans may differ from the ones listed, trying again: {error}"
-            );
+            let fault =
+                format!("the kernel's bans may differ from the ones listed, trying again: {error}");
             tracing::error!("{fault}");
             fault
         });

@@ -65,9 +65,8 @@ impl Never {
         if !self.meets(net) {
             return None;
         }
-        let meets = |protected: &&Protected| {
-            protected.net.contains(net) || net.contains(&protected.net)
-        };
+        let meets =
+            |protected: &&Protected| protected.net.contains(net) || net.contains(&protected.net);
         self.protected
             .iter()
             .find(meets)

@@ -55,7 +55,9 @@ impl BanSummary {
         if outcome.result == BanResult::Refused {
             if since.refusals.len() < NAMED {
                 let why = detail.as_deref().unwrap_or_default();
-                since.refusals.push(format!("{}: {why}", source.escape_debug()));
+                since
+                    .refusals
+                    .push(format!("{}: {why}", source.escape_debug()));
             }
         } else if since.changes.len() < NAMED {
             let until = outcome
@@ -94,7 +96,9 @@ impl Since {
             Outcome::Done
         };
         let counts = self.counts.iter();
-        let counts: Vec<String> = counts.map(|(name, count)| format!("{count} {name}")).collect();
+        let counts: Vec<String> = counts
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
         let action = format!("bans: {}", counts.join(", "));
         let mut entry = audit::entry(self.requester, &action, outcome, revision);
         entry.detail.changes.clone_from(&self.changes);

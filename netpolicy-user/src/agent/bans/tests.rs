@@ -243,7 +243,10 @@ fn lines_are_refused_one_by_one() {
     assert!(details[0].contains("your own address"), "{details:?}");
     assert!(details[1].contains("10.0.0.256"), "{details:?}");
     assert_eq!(outcomes[2].result, BanResult::Banned);
-    assert!(details[3].contains("unknown service 'nowhere'"), "{details:?}");
+    assert!(
+        details[3].contains("unknown service 'nowhere'"),
+        "{details:?}"
+    );
     assert!(details[4].contains("past"), "{details:?}");
     assert_eq!(enforced(&bench), ["0 10.0.0.1/32"]);
     let log = bench.audit_log(1);
@@ -263,7 +266,10 @@ fn banning_requires_the_privilege() {
     };
     let wanted = BanWork::Ban(vec![request("10.0.0.1", None).into()]);
     let error = try_carry_out(&mut bench, stranger, wanted).unwrap_err();
-    assert!(error.to_string().contains("requires the privilege ban"), "{error}");
+    assert!(
+        error.to_string().contains("requires the privilege ban"),
+        "{error}"
+    );
     assert!(enforced(&bench).is_empty());
 }
 

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use netpolicy_common::Action;
 
 use crate::api::{
-    BanView, Cause, EntriesQuery, EntryItem, ExplainView, HostView, ListView, MatchView, PacketAction,
-    Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
+    BanView, Cause, EntriesQuery, EntryItem, ExplainView, HostView, ListView, MatchView,
+    PacketAction, Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView,
+    Verdict,
 };
 use crate::arrival::Filtering;
 use crate::model::{

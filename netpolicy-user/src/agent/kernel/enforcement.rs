@@ -16,8 +16,8 @@ use crate::agent::snapshot::Snapshot;
 use crate::api::Phase;
 use crate::compiler::{Compilation, Extent, Ruleset};
 use crate::datapath::{BanLists, BypassEntry, EnforcedRules, PreparedBans, PreparedSlot};
-use crate::netdev::Device;
 use crate::model::State;
+use crate::netdev::Device;
 
 /// A comparison of all lists takes at most one part in this many of the writer's time.
 const VERIFY_SHARE: u32 = 20;

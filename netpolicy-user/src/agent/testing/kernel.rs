@@ -13,8 +13,8 @@ use crate::agent::kernel::{Enforcer, EventSource, Inspector, KillSwitch, LinkSet
 use crate::arrival::{ArrivalError, ArrivalLink, Origin};
 use crate::compiler::{Extent, Ruleset};
 use crate::datapath::{
-    AttachedInterface, BanLists, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, Hook, LinkLayer,
-    PreparedBans, PreparedSlot,
+    AttachedInterface, BanLists, BypassEntry, CounterSnapshot, Enforced, EnforcedRules, Hook,
+    LinkLayer, PreparedBans, PreparedSlot,
 };
 use crate::netdev::Device;
 

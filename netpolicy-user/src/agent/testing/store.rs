@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use super::kernel::FakeKernel;
 use crate::model::{Bypass, Grant, Name, State};
 use crate::store::{
-    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, Past, Pruned, Rescued, RevisionMeta, SqliteStore, Store,
-    StoreError, Stored, Whole,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, Past, Pruned, Rescued, RevisionMeta,
+    SqliteStore, Store, StoreError, Stored, Whole,
 };
 
 /// The real store, with a note in the kernel's journal of each commit.

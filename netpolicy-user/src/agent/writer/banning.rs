@@ -13,7 +13,10 @@ impl Writer {
 
     /// Does all that waits, together.
     pub(super) fn carry_out_bans(&mut self) {
-        let mut queue = self.ban_queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self
+            .ban_queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let jobs = std::mem::take(&mut *queue);
         drop(queue);
         self.bans_now(jobs);

@@ -197,7 +197,10 @@ fn compare<K: Pod + Eq + Hash>(
         found.push(format!("bans: {too_many} entries too many in {name}"));
     }
     if !wanted.is_empty() {
-        found.push(format!("bans: {} entries are missing in {name}", wanted.len()));
+        found.push(format!(
+            "bans: {} entries are missing in {name}",
+            wanted.len()
+        ));
     }
     Ok(())
 }

@@ -66,7 +66,10 @@ impl FlatBans {
             ..ScopeConfig::default()
         };
         let mut services = ScopeSet::default();
-        let mut listed = target.scopes().filter(|(id, _)| *id != HOST_SCOPE).peekable();
+        let mut listed = target
+            .scopes()
+            .filter(|(id, _)| *id != HOST_SCOPE)
+            .peekable();
         if listed.peek().is_some()
             && let Some(bans) = maps.bans.get_mut(slot as usize)
         {
@@ -116,7 +119,10 @@ impl FlatBans {
         let page = |number: u32| self.kernel.chunks().page(number);
         for list in lists(expected) {
             let Some(roots) = roots(maps, overrides, list.id) else {
-                found.push(format!("bans of {}: they are missing", scope_in_words(list.id)));
+                found.push(format!(
+                    "bans of {}: they are missing",
+                    scope_in_words(list.id)
+                ));
                 continue;
             };
             let differing = memory::differences(list, &roots, extent, &page).into_iter();
@@ -137,7 +143,9 @@ fn roots(maps: &Maps, overrides: Overrides, scope: ScopeId) -> Option<Roots> {
     }
     let bans = maps.bans.get(slot as usize)?;
     let config = bans.0.get(usize::from(scope))?;
-    head.services.holds(scope).then(|| *Roots::of(&config.engine))
+    head.services
+        .holds(scope)
+        .then(|| *Roots::of(&config.engine))
 }
 
 /// Bans as the memory takes them: they block, and allow nothing.

@@ -44,8 +44,8 @@ use self::revision::{commit, newest};
 use self::witness::Witness;
 use super::list::Known;
 use super::{
-    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, KEEP_REVISIONS, Past, Pending, Pruned, Rescued, RevisionMeta,
-    Store, StoreError, Stored, Whole, state,
+    Archivist, AuditEntry, BanBatch, BanEdit, BanLog, Extras, KEEP_REVISIONS, Past, Pending,
+    Pruned, Rescued, RevisionMeta, Store, StoreError, Stored, Whole, state,
 };
 use crate::clock::Clock;
 use crate::model::{Bypass, Grant, Name, State};

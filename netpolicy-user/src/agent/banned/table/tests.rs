@@ -58,7 +58,11 @@ fn kernel_holds_the_widest_and_what_is_inside_when_that_ends() {
 #[test]
 fn undone_changes_leave_everything_as_it_was() {
     let mut table = BanTable::default();
-    put(&mut table, None, &row("10.0.0.1/32", Some(9), Some("first")));
+    put(
+        &mut table,
+        None,
+        &row("10.0.0.1/32", Some(9), Some("first")),
+    );
     let before: Vec<String> = table.rows().map(|row| format!("{row:?}")).collect();
     let done = vec![
         table.put(None, &row("10.0.0.1/32", None, Some("second"))),
@@ -82,7 +86,9 @@ fn attempt_meets_a_ban_of_the_host_and_of_its_service_alone() {
     put(&mut table, Some(&postgres), &row("10.0.1.7/32", None, None));
     let meets = |source: &str, service| {
         let source = net(&format!("{source}/32"));
-        let ban = table.ban_of(source, service).map(|row| row.source.to_string());
+        let ban = table
+            .ban_of(source, service)
+            .map(|row| row.source.to_string());
         ban.unwrap_or_default()
     };
     assert_eq!(meets("10.0.0.9", Some(&postgres)), "10.0.0.0/24");

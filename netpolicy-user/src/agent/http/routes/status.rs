@@ -13,8 +13,8 @@ use crate::agent::kernel::attach::ABSENT;
 use crate::agent::memory;
 use crate::agent::snapshot::Snapshot;
 use crate::api::{
-    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, Interface, ProgressView,
-    Status,
+    AgentStatus, Attachment, BansStatus, Enforcement, EnforcementState, EngineName, Interface,
+    ProgressView, Status,
 };
 use crate::datapath::AttachedInterface;
 use crate::detach_marker;
