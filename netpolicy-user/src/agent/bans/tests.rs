@@ -219,7 +219,7 @@ fn whole_set_sets_the_ends_of_its_own_bans_and_shortens_no_others() {
     let results: Vec<_> = outcomes.iter().map(|outcome| outcome.result).collect();
     assert_eq!(results, [Extended, Unchanged]);
     bench.clock.pass(HOUR + Duration::from_secs(1));
-    bench.writer.lapse_bans();
+    bench.writer.expire_bans();
     assert_eq!(enforced(&bench), ["0 10.0.0.2/32"]);
 }
 

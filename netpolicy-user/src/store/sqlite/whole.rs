@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::db::Db;
 use super::fault::{fault, one_line};
-use super::{audit, bypasses, feeds, grants, pending};
+use super::{audit, bans, bypasses, feeds, grants, pending};
 use crate::clock::Clock;
 use crate::store::objects::ObjectId;
 use crate::store::{StoreError, Summary, Window, state};
@@ -59,6 +59,7 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<Summary, StoreErro
         summary.policies = policies;
     }
     bypasses::all(db, &Clock::system())?;
+    bans::read(db, &Clock::system(), &mut |_| ())?;
     pending::get(db, &Clock::system())?;
     for (_, content) in feeds::contents(db)? {
         state::check_list(&db, content, &mut checked)?;

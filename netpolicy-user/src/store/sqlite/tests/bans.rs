@@ -86,5 +86,8 @@ fn flipped_bit_never_makes_other_bans() {
             .unwrap();
         let error = store.bans(&mut |_| panic!("nothing is read")).unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{at}: {error}");
+        // So neither is a backup of it made nor restored.
+        let error = whole::check(&store.conn, &store.path).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{at}: {error}");
     }
 }
