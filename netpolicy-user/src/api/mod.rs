@@ -29,9 +29,7 @@ pub use self::doctor::{DoctorLine, DoctorReport, Health};
 pub use self::explain::{
     Arrival, Detached, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
-pub use self::feeds::{
-    FEED_CONTENT, FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery,
-};
+pub use self::feeds::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery};
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::problem::{ErrorCode, PROBLEM_JSON, ProblemDetails};
