@@ -10,7 +10,7 @@ use crate::collect::Collector;
 use crate::error::Problem;
 use crate::json::{RawValue, Text, each, parse};
 use crate::text::Places;
-use crate::{Format, Place, duration};
+use crate::{Place, duration};
 
 /// One decision.
 #[derive(Debug)]
@@ -222,7 +222,5 @@ pub(crate) fn csv_error(error: &csv::Error, text: &str, into: &mut Collector<'_>
         }
         _ => error.to_string(),
     };
-    let format = Format::CrowdsecCsv;
-    debug_assert!(into.format == format || into.format == Format::GeoCsv);
     into.error(at, Problem::Syntax { syntax: "CSV", why });
 }

@@ -15,8 +15,8 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         ("m", 60.0),
         ("s", 1.0),
     ];
-    if text.starts_with('-') {
-        return parse(&text[1..]).map(|_| Duration::ZERO);
+    if let Some(over) = text.strip_prefix('-') {
+        return parse(over).map(|_| Duration::ZERO);
     }
     let (mut rest, mut seconds) = (text, 0.0);
     while !rest.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use netpolicy_formats::{
     Filter, Format, Options, Reading, Unrecognised, detect, hba, read_with, write,
 };
@@ -28,7 +29,7 @@ pub(super) struct ImportArgs {
     /// Its format, by default told from the content: plain, ipset-save, ipset-list, nft,
     /// nft-json, iptables-save, firewalld, drop-json, aws, gcp, azure, github, cloudflare,
     /// crowdsec-json, crowdsec-csv, fail2ban, tor, p2p, geo-csv, mmdb, pg-hba
-    #[arg(long, value_parser = |text: &str| text.parse::<Format>())]
+    #[arg(long, value_parser = formats(), hide_possible_values = true)]
     format: Option<Format>,
     #[command(flatten)]
     into: Made,
@@ -84,6 +85,12 @@ struct EntrySelection {
     /// An autonomous system, as in 64500; may be repeated
     #[arg(long = "as", value_name = "NUMBER", value_parser = autonomous_system)]
     asn: Vec<u32>,
+}
+
+/// Formats by name, which the shell completes.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let names = PossibleValuesParser::new(Format::ALL.map(Format::name));
+    names.try_map(|name| name.parse::<Format>())
 }
 
 fn autonomous_system(text: &str) -> Result<u32, String> {

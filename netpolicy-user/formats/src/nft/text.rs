@@ -337,14 +337,19 @@ fn rule(chain: &str, at: Place, words: &[Token<'_>]) -> SourceRule {
             (Token::Word("drop"), _) => rule.accepts = Some(false),
             (Token::Word("reject"), _) => {
                 rule.accepts = Some(false);
-                if after.first() == Some(&Token::Word("with")) {
-                    (take(), take(), take());
-                }
+                // "with icmp port-unreachable", "with tcp reset"
+                let end = after
+                    .iter()
+                    .position(|word| *word == Token::Word("comment"));
+                rest = after.get(end.unwrap_or(after.len())..).unwrap_or_default();
             }
             (Token::Word("comment"), _) => rule.comment = Some(take().to_owned()),
             (Token::Word("counter"), _) => {
                 if after.first() == Some(&Token::Word("packets")) {
-                    (take(), take(), take(), take());
+                    // Packets, bytes, and their numbers.
+                    for _ in 0..4 {
+                        take();
+                    }
                 }
             }
             (Token::Word("meta"), Some("l4proto" | "nfproto")) => {
