@@ -8,6 +8,7 @@ check.py SOCKET DIRECTORY, while attempts from 10.0.0.1 arrive at the agent's in
 import copy
 import importlib
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -160,6 +161,7 @@ def main(socket, directory):
     api = Api(document, generate(document, Path(directory)), socket)
     use(api)
     use_lists(api)
+    use_feeds(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
     print(f"{len(api.called)} operations called")
@@ -182,6 +184,34 @@ def use_lists(api):
     api.call("listEntries", 404, name="nowhere")
     gone = api.model("DropList").from_dict
     api.call("applyChange", body=gone({"change": "drop-list", "name": "bad-hosts"}))
+
+
+def use_feeds(api):
+    """The operations on feeds."""
+    file = importlib.import_module(f"{api.package.__name__}.types").File
+    text = '[[feed]]\nname = "drop"\nurl = "https://192.0.2.1/drop.txt"\n'
+    change = {"change": "apply", "file": {"name": "feed.toml", "text": text}, "keep_others": True}
+    api.call("applyChange", body=api.model("Apply").from_dict(change))
+    [feed] = api.call("listFeeds")
+    assert feed["settings"]["source"].endswith("drop.txt") and feed["entries"] == 0, feed
+
+    def put(expected, content, name="drop"):
+        body = file(payload=io.BytesIO(content))
+        how = {"version": feed["version"], "format_": "plain"}
+        return api.call("putFeedContent", expected, name=name, body=body, **how)
+
+    assert put(200, b"45.0.0.1/32\n45.0.0.2/31 # noted\n")["entries"] == 2
+    assert "line 1" in put(400, b"45.0.0.1\n")["errors"][0]
+    assert "special_ranges" in put(400, b"10.0.0.0/8\n")["errors"][0]
+    put(404, b"45.0.0.1/32\n", name="nowhere")
+    report = api.model("FeedReport").from_dict
+    failed = report({"version": feed["version"], "error": "no route", "next_in": 60})
+    assert api.call("reportFeed", name="drop", body=failed)["error"] == "no route"
+    api.call("reportFeed", 404, name="nowhere", body=failed)
+    assert api.call("refreshFeed", name="drop")["requested"] == 1
+    api.call("refreshFeed", 404, name="nowhere")
+    gone = api.model("DropList").from_dict
+    api.call("applyChange", body=gone({"change": "drop-list", "name": "drop"}))
 
 
 def use(api):

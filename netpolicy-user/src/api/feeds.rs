@@ -6,9 +6,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::model::Feed;
 
-/// The media type of a feed's content: one canonical network a line.
-pub const FEED_CONTENT: &str = "text/plain";
-
 /// A feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FeedView {

@@ -36,9 +36,7 @@ pub use self::events::{DeniedEvent, EventLine};
 pub use self::explain::{
     Arrival, Detached, ExceptionView, ExplainView, KernelVerdict, MatchView, PoliciesSay, ProbeView,
 };
-pub use self::feeds::{
-    FEED_CONTENT, FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery,
-};
+pub use self::feeds::{FEEDS_SEEN, FeedContentQuery, FeedReport, FeedView, FeedsQuery};
 pub use self::lists::{EntriesQuery, EntryItem, ListView};
 pub use self::paged::{PageQuery, Paged, RuleItem, RulesQuery};
 pub use self::policies::{PolicyView, RuleView};

@@ -78,7 +78,7 @@ fn seen(snapshot: &Snapshot) -> String {
 /// the feed's settings refuse leaves what is in force.
 #[utoipa::path(put, path = "/v1/feeds/{name}/content", operation_id = "putFeedContent", tag = POLICIES,
     params(("name" = String, Path, description = "The feed's name."), FeedContentQuery),
-    request_body(content = String, content_type = "text/plain",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream",
         description = "One canonical network a line, as in 192.0.2.0/24, ascending, each once; \
                        a comment may follow after \" # \"."),
     responses(
