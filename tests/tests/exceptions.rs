@@ -110,9 +110,7 @@ comment = \"a scanner\"
 fn change_by_which_a_policy_test_fails_is_refused_and_names_the_rule() {
     let host = DatabaseHost::start();
     let tests = "[[test]]\nsource = \"10.1.0.1\"\nexpect = \"pass\"\n";
-    let policy = |block: &str| {
-        format!("[[policy]]\nname = \"abuse\"\nblock = [{block}]\n{tests}")
-    };
+    let policy = |block: &str| format!("[[policy]]\nname = \"abuse\"\nblock = [{block}]\n{tests}");
     host.write("bad.toml", policy("\"10.0.0.0/8\""));
     for line in [
         "apply -f bad.toml",
@@ -190,7 +188,10 @@ fn repeated_edits_change_nothing_and_succeed() {
     let changed = host.json("policy alter abuse --add-block 10.66.0.1 --rule-comment scanner");
     assert_eq!(changed["changed"], json!(true));
     let out = host.line("policy alter abuse --add-block 10.66.0.3 --for 4h");
-    assert_has(out.failed(2), &["a rule has no end", "hint: ", "netpolicy ban"]);
+    assert_has(
+        out.failed(2),
+        &["a rule has no end", "hint: ", "netpolicy ban"],
+    );
 }
 
 #[test]

@@ -191,7 +191,9 @@ fn state_of(plan: &Plan) -> State {
 fn sources_of(plan: &Plan, state: &State) -> Vec<IpAddr> {
     let mut sources = plan.sources.clone();
     for policy in &state.policies {
-        let lists = ListKind::ALL.into_iter().filter_map(|kind| policy.rules(kind));
+        let lists = ListKind::ALL
+            .into_iter()
+            .filter_map(|kind| policy.rules(kind));
         for rule in lists.flat_map(RuleList::iter) {
             match rule.net {
                 IpNet::V4(net) => {

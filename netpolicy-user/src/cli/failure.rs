@@ -103,7 +103,10 @@ pub(super) fn model_failure(errors: &ModelErrors) -> Failure {
             ErrorKind::Unknown => ErrorCode::NotFound,
             ErrorKind::Conflict => ErrorCode::Conflict,
         }),
-        places: errors.iter().map(|error| error.place.as_ref().map(Into::into)).collect(),
+        places: errors
+            .iter()
+            .map(|error| error.place.as_ref().map(Into::into))
+            .collect(),
         ..Failure::default()
     }
 }

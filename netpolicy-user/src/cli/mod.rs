@@ -232,7 +232,8 @@ fn wants_json(args: &[OsString]) -> bool {
         ["-ojson", "-o=json", "--output=json"].contains(&arg.as_ref())
     };
     args.iter().any(is_whole)
-        || pairs.any(|(option, value)| ["-o", "--output"].contains(&option.as_ref()) && value == "json")
+        || pairs
+            .any(|(option, value)| ["-o", "--output"].contains(&option.as_ref()) && value == "json")
 }
 
 /// The command line's description: for completion scripts and the reference.

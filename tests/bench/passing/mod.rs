@@ -23,8 +23,8 @@ use std::time::Duration;
 use blocked::Blocked;
 use cpu::Cpu;
 use device::Device;
-use filter::{Filter, Hook};
 pub(crate) use filter::UNFILTERED_AGAIN;
+use filter::{Filter, Hook};
 use postgres::{Cluster, Size};
 use rounds::{About, Metric, Plan, by_turns, tell};
 use site::Site;
@@ -278,9 +278,8 @@ fn streams(
     let sites: Vec<&Site> = sites.iter().collect();
     let filters: Vec<Filter> = sites.iter().map(|site| site.filter).collect();
     let values = by_turns(&sites, plan.rounds, |site| {
-        transfers.map(|(_, direction, streams)| {
-            stream::gigabits(site, direction, streams, plan.turn)
-        })
+        transfers
+            .map(|(_, direction, streams)| stream::gigabits(site, direction, streams, plan.turn))
     });
     let metrics = transfers.map(|(metric, ..)| metric.asked(is_asked));
     tell(report, about(device), metrics, &filters, &values);

@@ -9,9 +9,7 @@ use super::index::Index;
 use super::reduced::ReducedBlocks;
 use super::scope::{self, CountedList, IsWorth, ListOwner, ScopeSources};
 use super::{Ruleset, ScopeRules};
-use crate::model::{
-    AllowPart, Binding, Combine, Counted, ListKind, Mode, Policy, RuleList, State,
-};
+use crate::model::{AllowPart, Binding, Combine, Counted, ListKind, Mode, Policy, RuleList, State};
 
 /// Compiles the active policies of a state.
 #[must_use]
@@ -129,7 +127,9 @@ impl Compilation {
             let counted = state.counted(policy);
             let sides = counted.iter().filter(|one| one.kind != ListKind::Allow);
             let owners: Vec<_> = sides.map(ListOwner::of).collect();
-            let sources = listed.iter().filter(|listed| owners.contains(&listed.owner));
+            let sources = listed
+                .iter()
+                .filter(|listed| owners.contains(&listed.owner));
             let before = self.reduced.iter().find(|old| old.is_of(&policy.name));
             ReducedBlocks::of(&policy.name, sources.cloned().collect(), before, is_worth)
         };

@@ -112,11 +112,7 @@ impl<P: Prefix> Nets<P> {
     }
 
     /// Of networks that differ from these within some ranges.
-    pub(super) fn changed_to(
-        &self,
-        sorted: Prefixes<P>,
-        ranges: &[Interval<P::Address>],
-    ) -> Self {
+    pub(super) fn changed_to(&self, sorted: Prefixes<P>, ranges: &[Interval<P::Address>]) -> Self {
         let mut lengths = self.lengths;
         for &(first, last) in ranges {
             for net in sorted.range(first..=last) {

@@ -16,10 +16,7 @@ pub(super) fn whole<P: Prefix>(lists: &[&Nets<P>]) -> Prefixes<P> {
 }
 
 /// The fewest prefixes that cover what the lists cover and the exceptions do not.
-pub(super) fn whole_without<P: Prefix>(
-    lists: &[&Nets<P>],
-    exceptions: &[&Nets<P>],
-) -> Prefixes<P> {
+pub(super) fn whole_without<P: Prefix>(lists: &[&Nets<P>], exceptions: &[&Nets<P>]) -> Prefixes<P> {
     let mut excepted = Vec::new();
     join(exceptions, |interval| excepted.push(interval));
     let mut without = Without::new(excepted.into_iter());

@@ -194,7 +194,13 @@ fn policy(services: usize, lists: usize) -> impl Strategy<Value = Policy> {
     let fields = (allow, list(8), text(), prop::bool::weighted(0.85), bindings);
     let fields = (fields, references(), references(), except, except_lists);
     fields.prop_map(
-        |((allow, block, comment, active, bindings), allow_lists, block_lists, except, except_lists)| Policy {
+        |(
+            (allow, block, comment, active, bindings),
+            allow_lists,
+            block_lists,
+            except,
+            except_lists,
+        )| Policy {
             name: Name::new("unnamed").unwrap(),
             allow_lists: match allow {
                 AllowPart::Any => Vec::new(),
@@ -276,7 +282,12 @@ pub(crate) fn boundaries(state: &State) -> BTreeSet<IpAddr> {
     let own = state.policies.iter().flat_map(|policy| {
         let allow = policy.allow_list().into_iter().flat_map(RuleList::iter);
         let except = policy.except.iter();
-        policy.block.iter().chain(allow).chain(except).map(|rule| rule.net)
+        policy
+            .block
+            .iter()
+            .chain(allow)
+            .chain(except)
+            .map(|rule| rule.net)
     });
     for net in own.chain(named) {
         match net {

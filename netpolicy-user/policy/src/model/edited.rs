@@ -141,7 +141,11 @@ mod tests {
             + &policy("block = [\"@bad\"]\nexcept = [\"10.0.0.9\"]");
         assert_eq!(
             edited(&before, &after),
-            ["- one block ::1", "+ one block 10.0.0.2", "+ one except 10.0.0.9"]
+            [
+                "- one block ::1",
+                "+ one block 10.0.0.2",
+                "+ one except 10.0.0.9"
+            ]
         );
         let idle = |text: &str| text.replace("name = \"one\"", "name = \"one\"\nactive = false");
         assert_eq!(edited(&idle(&before), &idle(&after)), [""; 0]);

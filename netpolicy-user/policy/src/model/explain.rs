@@ -119,8 +119,7 @@ impl Explanation {
     pub fn sentence(&self, state: &State) -> String {
         let mut sentence = self.verdict_sentence(state);
         for (block, exception) in &self.excepted {
-            if let (Some(block), Some(exception)) =
-                (block.resolve(state), exception.resolve(state))
+            if let (Some(block), Some(exception)) = (block.resolve(state), exception.resolve(state))
             {
                 sentence.push_str(&format!(
                     "; {} does not block it, excepted by {}",

@@ -178,9 +178,8 @@ pub(super) fn service_name(text: &str) -> Result<Name, ModelError> {
 /// That a name was folded; `None`: it is as it was written.
 pub(super) fn folded(text: &str, name: &Name) -> Option<String> {
     let text = text.strip_prefix('@').unwrap_or(text);
-    (quoted(text).is_none() && text != name.as_str()).then(|| {
-        format!("the name {text} is folded to {name}; in double quotes it keeps its case")
-    })
+    (quoted(text).is_none() && text != name.as_str())
+        .then(|| format!("the name {text} is folded to {name}; in double quotes it keeps its case"))
 }
 
 impl fmt::Display for Name {

@@ -347,7 +347,10 @@ fn in_words(rule: &Rule) -> String {
 }
 
 /// Rules that only `old` has, and rules that only `new` has, in their orders.
-pub(super) fn difference<'a>(old: &'a RuleList, new: &'a RuleList) -> (Vec<&'a Rule>, Vec<&'a Rule>) {
+pub(super) fn difference<'a>(
+    old: &'a RuleList,
+    new: &'a RuleList,
+) -> (Vec<&'a Rule>, Vec<&'a Rule>) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for segment in old.segments(new) {
         if let Segment::Differing(a, b) = segment {

@@ -64,7 +64,8 @@ impl PolicyTest {
     #[must_use]
     pub fn same_words(&self, other: &Self) -> bool {
         self.attempt == other.attempt
-            && self.expect == other.expect && self.comment == other.comment
+            && self.expect == other.expect
+            && self.comment == other.comment
     }
 }
 
@@ -111,15 +112,25 @@ impl State {
             (Some(port), _) => Some(port),
             (None, Some(service)) => {
                 let failsafe = &self.host.failsafe_ports;
-                let mut judged = service.ports.iter().filter(|port| !failsafe.contains(*port));
-                Some(judged.next().ok_or("the service has no port that is judged")?)
+                let mut judged = service
+                    .ports
+                    .iter()
+                    .filter(|port| !failsafe.contains(*port));
+                Some(
+                    judged
+                        .next()
+                        .ok_or("the service has no port that is judged")?,
+                )
             }
             (None, None) => None,
         };
         let is_failsafe = port.is_some_and(|port| self.host.failsafe_ports.contains(port));
         let reason = match is_failsafe {
             true => Reason::Failsafe,
-            false => verdict(port.and_then(|port| self.service_of_port(port)), attempt.source),
+            false => verdict(
+                port.and_then(|port| self.service_of_port(port)),
+                attempt.source,
+            ),
         };
         let is_denied = matches!(
             reason,

@@ -262,7 +262,9 @@ impl Policy {
     /// Rules in its own lists.
     #[must_use]
     pub fn rule_count(&self) -> u64 {
-        let lists = ListKind::ALL.into_iter().filter_map(|kind| self.rules(kind));
+        let lists = ListKind::ALL
+            .into_iter()
+            .filter_map(|kind| self.rules(kind));
         lists.map(|list| list.len() as u64).sum()
     }
 }

@@ -29,9 +29,7 @@ impl Situation<'_> {
         let failed_before = |failed: &FailedTest| {
             let test = new.tests.get(failed.test);
             let mut before = before.iter().map(|failed| old.tests.get(failed.test));
-            test.is_some_and(|test| {
-                before.any(|old| old.is_some_and(|old| old.same_words(test)))
-            })
+            test.is_some_and(|test| before.any(|old| old.is_some_and(|old| old.same_words(test))))
         };
         let (known, fresh): (Vec<_>, Vec<_>) = failed.into_iter().partition(failed_before);
         let warnings = &mut candidate.changed.warnings;
@@ -39,7 +37,8 @@ impl Situation<'_> {
         match fresh.is_empty() {
             true => Ok(()),
             false if options.force => {
-                let anyway = |failed: FailedTest| format!("{}; applied anyway (--force)", failed.message);
+                let anyway =
+                    |failed: FailedTest| format!("{}; applied anyway (--force)", failed.message);
                 warnings.extend(fresh.into_iter().map(anyway));
                 Ok(())
             }
@@ -80,7 +79,10 @@ fn notes(
                 let service = new.services.iter().find(|service| service.name == *name)?;
                 let failsafe = &new.host.failsafe_ports;
                 let mut ports = service.ports.iter();
-                (service.id, Some(ports.find(|port| !failsafe.contains(*port))?))
+                (
+                    service.id,
+                    Some(ports.find(|port| !failsafe.contains(*port))?),
+                )
             }
         };
         let was = is_denied(before.lookup(id, source));
@@ -144,10 +146,7 @@ fn sentence(state: &State, source: IpAddr, port: Option<u16>) -> Option<String> 
 fn is_denied(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::Blocked
-            | Reason::NotAllowed
-            | Reason::ObservedBlocked
-            | Reason::ObservedNotAllowed
+        Reason::Blocked | Reason::NotAllowed | Reason::ObservedBlocked | Reason::ObservedNotAllowed
     )
 }
 
@@ -206,13 +205,25 @@ mod tests {
             force: true,
             ..PLAIN
         };
-        let forced = bench.writer.change(block("one", &["10.0.0.1"], &[]), ROOT, force);
+        let forced = bench
+            .writer
+            .change(block("one", &["10.0.0.1"], &[]), ROOT, force);
         let warnings = forced.unwrap().warnings;
-        assert!(warnings.iter().any(|w| w.ends_with("applied anyway (--force)")), "{warnings:?}");
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.ends_with("applied anyway (--force)")),
+            "{warnings:?}"
+        );
         // From now on it is known.
-        let other = bench.writer.change(block("one", &["10.0.0.3"], &[]), ROOT, PLAIN);
+        let other = bench
+            .writer
+            .change(block("one", &["10.0.0.3"], &[]), ROOT, PLAIN);
         let warnings = other.unwrap().warnings;
-        assert!(warnings.iter().any(|w| w.contains("policy test failed")), "{warnings:?}");
+        assert!(
+            warnings.iter().any(|w| w.contains("policy test failed")),
+            "{warnings:?}"
+        );
         assert!(!fails(&mut bench, block("one", &[], &["10.0.0.1"]), PLAIN));
         assert!(fails(&mut bench, block("one", &["10.0.0.1"], &[]), PLAIN));
     }

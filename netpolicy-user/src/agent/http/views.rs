@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use netpolicy_common::{Action, Reason};
 
 use crate::api::{
-    Cause, EntriesQuery, EntryItem, ExceptionView, ExplainView, HostView, ListView, MatchView, PacketAction,
-    Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView, Verdict,
+    Cause, EntriesQuery, EntryItem, ExceptionView, ExplainView, HostView, ListView, MatchView,
+    PacketAction, Paged, PoliciesSay, PolicyView, RuleItem, RuleView, RulesQuery, ServiceView,
+    Verdict,
 };
 use crate::arrival::Filtering;
 use crate::model::{

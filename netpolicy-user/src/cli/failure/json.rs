@@ -37,14 +37,17 @@ struct ReportedError {
 pub(super) fn report(error: &anyhow::Error, err: &mut dyn Write) -> io::Result<()> {
     let (errors, hint) = describe(error);
     let (code, places) = kind(error);
-    write(ReportedError {
-        code,
-        message: errors.join("; "),
-        errors,
-        places,
-        hint,
-        exit_code: exit_of(error) as u8,
-    }, err)
+    write(
+        ReportedError {
+            code,
+            message: errors.join("; "),
+            errors,
+            places,
+            hint,
+            exit_code: exit_of(error) as u8,
+        },
+        err,
+    )
 }
 
 /// Writes as JSON what is wrong with a command line.
@@ -57,14 +60,17 @@ pub(in crate::cli) fn usage(error: &clap::Error, err: &mut dyn Write) -> io::Res
     let message: Vec<&str> = message.lines().map(str::trim).collect();
     let message = message.join(" ");
     let hint: Vec<&str> = parts.flat_map(str::lines).map(str::trim).collect();
-    write(ReportedError {
-        code: "usage".to_owned(),
-        errors: vec![message.clone()],
-        message,
-        places: Vec::new(),
-        hint: (!hint.is_empty()).then(|| hint.join(" ")),
-        exit_code: Exit::Usage as u8,
-    }, err)
+    write(
+        ReportedError {
+            code: "usage".to_owned(),
+            errors: vec![message.clone()],
+            message,
+            places: Vec::new(),
+            hint: (!hint.is_empty()).then(|| hint.join(" ")),
+            exit_code: Exit::Usage as u8,
+        },
+        err,
+    )
 }
 
 fn write(error: ReportedError, err: &mut dyn Write) -> io::Result<()> {

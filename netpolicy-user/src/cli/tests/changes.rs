@@ -93,7 +93,10 @@ fn exceptions_and_notes_of_rules_are_sent() {
         "--rule-comment",
         "ours",
     ]);
-    assert_eq!(change["except"]["items"], json!(["@our-own", "10.1.0.0/16"]));
+    assert_eq!(
+        change["except"]["items"],
+        json!(["@our-own", "10.1.0.0/16"])
+    );
     assert_eq!(change["block"]["comment"], "ours");
     let change = sends(&[
         "policy",
@@ -127,7 +130,15 @@ fn exceptions_and_notes_of_rules_are_sent() {
 #[test]
 fn rule_with_an_end_is_refused_with_what_has_one() {
     for line in [
-        &["policy", "alter", "abuse", "--add-block", "10.0.0.1", "--for", "4h"][..],
+        &[
+            "policy",
+            "alter",
+            "abuse",
+            "--add-block",
+            "10.0.0.1",
+            "--for",
+            "4h",
+        ][..],
         &["list", "add", "bad", "10.0.0.1", "--for", "4h"],
     ] {
         let ran = run(line);

@@ -68,7 +68,13 @@ fn near() -> impl Strategy<Value = IpNet> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let kind = || prop_oneof![Just(ListKind::Allow), Just(ListKind::Block), Just(ListKind::Except)];
+    let kind = || {
+        prop_oneof![
+            Just(ListKind::Allow),
+            Just(ListKind::Block),
+            Just(ListKind::Except)
+        ]
+    };
     let edit = (
         any::<Index>(),
         kind(),
@@ -408,13 +414,19 @@ fn edit_of_an_exception_shares_what_it_does_not_touch() {
         comment: None,
         compat: Default::default(),
     };
-    let state = state.apply(&except(&["11.0.20.0/24"]), &cx()).unwrap().state;
+    let state = state
+        .apply(&except(&["11.0.20.0/24"]), &cx())
+        .unwrap()
+        .state;
     let before = Compilation::new(&state);
     assert_eq!(
         before.ruleset().scopes[0].block.v4.covering(0x0b00_1401),
         None
     );
-    let state = state.apply(&except(&["11.0.40.3/32"]), &cx()).unwrap().state;
+    let state = state
+        .apply(&except(&["11.0.40.3/32"]), &cx())
+        .unwrap()
+        .state;
     let after = before.next(&state, &mut |_, _| {});
     let [old, new] = [&before, &after].map(|compiled| &compiled.ruleset().scopes[0]);
     let own = new.block.v4.chunks().filter(|chunk| {

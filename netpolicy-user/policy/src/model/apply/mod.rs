@@ -268,11 +268,7 @@ impl Worker<'_> {
     }
 
     /// Takes a new name as written, and says if it was folded.
-    fn new_name(
-        &mut self,
-        text: &str,
-        read: fn(&str) -> Result<Name, ModelError>,
-    ) -> Option<Name> {
+    fn new_name(&mut self, text: &str, read: fn(&str) -> Result<Name, ModelError>) -> Option<Name> {
         let name = self.take(read(text))?;
         if let Some(note) = folded(text, &name) {
             self.report.warn(note);

@@ -163,7 +163,11 @@ active = false
         name: "p.toml".into(),
         text: text.into(),
     };
-    let state = |file: SourceText| crate::model::file::parse(&file, &[], false, &cx()).unwrap().state;
+    let state = |file: SourceText| {
+        crate::model::file::parse(&file, &[], false, &cx())
+            .unwrap()
+            .state
+    };
     let sentence = |state: &State| {
         let source = "198.51.100.7".parse().unwrap();
         explain(state, &[], Timestamp::UNIX_EPOCH, source, None).sentence(state)

@@ -28,8 +28,8 @@ use super::{
 };
 
 pub use export::export;
-pub(super) use policy_tests::FileTest;
 pub(super) use export::{Section, SectionPart, sections};
+pub(super) use policy_tests::FileTest;
 
 /// A policy file that was read.
 #[derive(Debug)]

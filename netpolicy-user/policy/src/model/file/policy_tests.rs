@@ -62,7 +62,9 @@ impl FileReader<'_, '_> {
     fn test_source(&mut self, table: &TomlTable<'_>) -> Option<std::net::IpAddr> {
         let (text, offset) = table.required("source", "\"203.0.113.9\"", self.report)?;
         let problem = match address::parse(text.trim()) {
-            Ok(Written::Net(written)) if written.net.prefix_len() == written.net.max_prefix_len() => {
+            Ok(Written::Net(written))
+                if written.net.prefix_len() == written.net.max_prefix_len() =>
+            {
                 return Some(written.net.addr());
             }
             Ok(_) => Problem::OneAddress {

@@ -49,11 +49,8 @@ pub(super) fn read_text(
     report: &mut Report,
 ) -> Option<PolicyFile> {
     let (document, root) = TomlDocument::parse(text, report)?;
-    let root =
-        TomlTable::root(&document, &root).with_keys(
-            &["host", "service", "list", "policy", "test"],
-            report,
-        );
+    let root = TomlTable::root(&document, &root)
+        .with_keys(&["host", "service", "list", "policy", "test"], report);
     let mut reader = FileReader {
         document: &document,
         list_files: lists,

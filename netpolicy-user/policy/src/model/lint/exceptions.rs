@@ -121,11 +121,19 @@ pub(super) fn findings<A: Bits>(
                     ListKind::Except => {
                         let mut others = others.iter();
                         let other = others.find(|(_, blocks)| overlaps(blocks, range));
-                        other.map(|(other, _)| (Code::BlockedElsewhere, elsewhere(rule, policy, other)))
+                        other.map(|(other, _)| {
+                            (Code::BlockedElsewhere, elsewhere(rule, policy, other))
+                        })
                     }
                 };
                 if let Some((code, message)) = found {
-                    add(findings, (at, policy), (&counted, index, rule), code, message);
+                    add(
+                        findings,
+                        (at, policy),
+                        (&counted, index, rule),
+                        code,
+                        message,
+                    );
                 }
             }
         }

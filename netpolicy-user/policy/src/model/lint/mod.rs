@@ -146,8 +146,8 @@ impl Findings {
         for ((code, policy, kind), count) in self.counts {
             let more = count.saturating_sub(LISTED);
             let mut found = self.found.iter_mut().rev();
-            let last = found
-                .find(|((at, _, of, on, _), _)| (*at, *of, *on) == (policy, code, kind));
+            let last =
+                found.find(|((at, _, of, on, _), _)| (*at, *of, *on) == (policy, code, kind));
             if let Some((_, last)) = last {
                 last.more = more;
             }

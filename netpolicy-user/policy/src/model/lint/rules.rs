@@ -230,12 +230,18 @@ fn overlap_note(state: &State, overlap: Overlap, (same, inside): (u64, u64)) -> 
         })
     };
     let (inner, outer) = (name(overlap.inner)?, name(overlap.outer)?);
-    let parts = [(same, "is", "are", "on"), (inside, "lies", "lie", "inside rules of")];
+    let parts = [
+        (same, "is", "are", "on"),
+        (inside, "lies", "lie", "inside rules of"),
+    ];
     let parts = parts.into_iter().filter(|(count, ..)| *count > 0);
     let parts: Vec<_> = parts
         .map(|(count, one, many, on)| {
             let verb = if count == 1 { one } else { many };
-            format!("{} of {inner} {verb} {on} {outer}", counted(count, "rule", "rules"))
+            format!(
+                "{} of {inner} {verb} {on} {outer}",
+                counted(count, "rule", "rules")
+            )
         })
         .collect();
     Some(Finding {
@@ -245,7 +251,10 @@ fn overlap_note(state: &State, overlap: Overlap, (same, inside): (u64, u64)) -> 
         scope: None,
         rule: None,
         other: None,
-        message: format!("{}: each counts once, nothing is to be done", parts.join("; ")),
+        message: format!(
+            "{}: each counts once, nothing is to be done",
+            parts.join("; ")
+        ),
         more: 0,
     })
 }

@@ -110,7 +110,10 @@ fn tests_are_exported_and_planned() {
     let without = read(POLICIES).unwrap();
     let items = plan(&state, &without);
     assert_eq!(items[0].subject, "test 192.0.2.1 to postgres port 5432");
-    assert_eq!(plan(&without, &state)[0].details, ["expect: pass", "comment: the office"]);
+    assert_eq!(
+        plan(&without, &state)[0].details,
+        ["expect: pass", "comment: the office"]
+    );
 }
 
 #[test]
@@ -119,7 +122,8 @@ fn unnamed_tests_are_kept_where_others_are_kept() {
         "{POLICIES}[[test]]\nsource = \"192.0.2.1\"\nservice = \"postgres\"\nexpect = \"pass\"\n"
     ))
     .unwrap();
-    let change = |keep_others| Change::Apply {
+    let change = |keep_others| {
+        Change::Apply {
         file: SourceText {
             name: "q.toml".into(),
             text: "[[test]]\nsource = \"192.0.2.2\"\nservice = \"postgres\"\nexpect = \"pass\"\n[[service]]\nname = \"postgres\"\nports = [\"5432\"]\n".into(),
@@ -128,7 +132,19 @@ fn unnamed_tests_are_kept_where_others_are_kept() {
         skip_invalid: false,
         allow_empty: false,
         keep_others,
+    }
     };
-    assert_eq!(state.apply(&change(true), &cx()).unwrap().state.tests.len(), 2);
-    assert_eq!(state.apply(&change(false), &cx()).unwrap().state.tests.len(), 1);
+    assert_eq!(
+        state.apply(&change(true), &cx()).unwrap().state.tests.len(),
+        2
+    );
+    assert_eq!(
+        state
+            .apply(&change(false), &cx())
+            .unwrap()
+            .state
+            .tests
+            .len(),
+        1
+    );
 }

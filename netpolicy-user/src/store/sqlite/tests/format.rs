@@ -2,9 +2,7 @@
 
 use super::*;
 use crate::model::list::CHUNK_BYTES;
-use crate::model::{
-    Expectation, NamedList, NetworkRule, Place, PolicyTest, TestedAttempt,
-};
+use crate::model::{Expectation, NamedList, NetworkRule, Place, PolicyTest, TestedAttempt};
 
 /// Databases are out there: this may gain cases, never change. The hashes pin the
 /// formats of lists and chunks, too.

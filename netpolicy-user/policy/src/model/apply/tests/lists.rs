@@ -72,7 +72,10 @@ fn repeated_edit_changes_nothing_and_is_warned_of() {
             "policy 'one' is not bound to service 'pg_': nothing to unbind",
         ),
     ] {
-        let state = state.apply(&service("pg_", &["5432"]), &cx()).unwrap().state;
+        let state = state
+            .apply(&service("pg_", &["5432"]), &cx())
+            .unwrap()
+            .state;
         let applied = state.apply(&change, &cx()).unwrap();
         assert_eq!(applied.state, state, "{change:?}");
         let warnings = applied.warnings.iter();

@@ -81,13 +81,18 @@ fn failing_policy_test_is_an_error() {
         policy("one", "block = [\"192.0.2.1\"]")
     );
     let found = lint(&state_of(&text));
-    assert_eq!((found[0].code, found[0].severity), (Code::TestFailed, Severity::Error));
+    assert_eq!(
+        (found[0].code, found[0].severity),
+        (Code::TestFailed, Severity::Error)
+    );
     assert!(found[0].message.contains("by '192.0.2.1' of policy 'one'"));
 }
 
 #[test]
 fn overlap_of_two_lists_of_a_policy_is_one_note_with_the_count() {
-    let hosts: Vec<String> = (0..300).map(|i| format!("\"198.51.{}.{}\"", i / 100, i % 100)).collect();
+    let hosts: Vec<String> = (0..300)
+        .map(|i| format!("\"198.51.{}.{}\"", i / 100, i % 100))
+        .collect();
     let hosts = hosts.join(", ");
     let text = format!(
         "[[list]]\nname = \"first\"\nentries = [{hosts}, \"2001:db8::1\"]\n[[list]]\nname = \"second\"\nentries = [{hosts}, \"2001:db8::/64\"]\n{}",

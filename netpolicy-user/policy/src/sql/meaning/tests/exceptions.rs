@@ -51,8 +51,14 @@ fn show_create_takes_exceptions_out_of_the_blocked_list() {
         assert!(world.warnings.contains(&warned), "{:?}", world.warnings);
     }
     let mut world = world();
-    let rows = world.table(Snowflake, "SHOW CREATE NETWORK POLICY office IN materialize");
-    assert!(!rows[1].contains("10.0.0.0/31") && rows[1].contains("10.0.0.2/32"), "{rows:?}");
+    let rows = world.table(
+        Snowflake,
+        "SHOW CREATE NETWORK POLICY office IN materialize",
+    );
+    assert!(
+        !rows[1].contains("10.0.0.0/31") && rows[1].contains("10.0.0.2/32"),
+        "{rows:?}"
+    );
 }
 
 #[test]
@@ -60,16 +66,26 @@ fn desc_shows_the_blocked_list_as_written_and_warns() {
     for dialect in [Snowflake, Lakehouse] {
         let mut world = world();
         let rows = world.table(dialect, "DESC NETWORK POLICY office");
-        assert!(rows.iter().any(|row| row.contains("10.0.0.0/30")), "{rows:?}");
+        assert!(
+            rows.iter().any(|row| row.contains("10.0.0.0/30")),
+            "{rows:?}"
+        );
         let warnings = world.warnings.join("\n");
-        assert!(warnings.contains("policy office has exceptions"), "{warnings}");
+        assert!(
+            warnings.contains("policy office has exceptions"),
+            "{warnings}"
+        );
     }
 }
 
 #[test]
 fn statement_that_replaces_the_blocked_list_ends_exceptions() {
     for (dialect, text, stay) in [
-        (Snowflake, "ALTER NETWORK POLICY office SET COMMENT = 'x'", true),
+        (
+            Snowflake,
+            "ALTER NETWORK POLICY office SET COMMENT = 'x'",
+            true,
+        ),
         (
             Snowflake,
             "ALTER NETWORK POLICY office SET ALLOWED_IP_LIST = ('0.0.0.0/0')",
@@ -97,7 +113,8 @@ fn statement_that_replaces_the_blocked_list_ends_exceptions() {
         let policy = world.state.policy("office").unwrap();
         assert_eq!(policy.has_exceptions(), stay, "{text}");
         let warned = world.warnings.iter();
-        let warned = warned.filter(|warning| warning.contains("exceptions of policy office are gone"));
+        let warned =
+            warned.filter(|warning| warning.contains("exceptions of policy office are gone"));
         assert_eq!(warned.count(), usize::from(!stay), "{text}");
     }
 }
