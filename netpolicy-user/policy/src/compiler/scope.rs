@@ -48,6 +48,11 @@ impl ListOwner {
         }
     }
 
+    /// Whether it is what a policy blocks, less what it excepts.
+    fn is_reduced(&self) -> bool {
+        matches!(self.list, OwnedList::Reduced(_))
+    }
+
     /// Whether both are one list, perhaps in two versions or on two sides.
     pub(super) fn is_same_list(&self, other: &Self) -> bool {
         self.list == other.list
@@ -260,7 +265,25 @@ impl<'a> SourcesChange<'a> {
                 let (new, ranges) = union::changed(old, &lists, &touched);
                 (new, Some(ranges))
             }
-            None => (union::whole(&lists), None),
+            None => (
+                self.joined(kind, of)
+                    .unwrap_or_else(|| union::whole(&lists)),
+                None,
+            ),
+        }
+    }
+
+    /// The only list of a kind, if it is the fewest prefixes already.
+    fn joined<P: Prefix>(&self, kind: ListKind, of: NetsOf<P>) -> Option<Prefixes<P>> {
+        // An empty list adds nothing.
+        let adds = |listed: &&CountedList| !of(&listed.index).sorted.is_empty();
+        let lists = self.sources.iter().filter(|listed| listed.kind() == kind);
+        let mut lists = lists.filter(adds);
+        match (lists.next(), lists.next()) {
+            (Some(listed), None) if listed.owner.is_reduced() => {
+                Some(of(&listed.index).sorted.clone())
+            }
+            _ => None,
         }
     }
 
