@@ -1,5 +1,6 @@
 //! Frames of denied attempts that are answered by a TCP reset, by every kind of device: what
 //! arrives, and what gets none.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

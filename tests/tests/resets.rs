@@ -1,5 +1,6 @@
 //! Denied connection attempts that are answered by a TCP reset: how a client sees them, and when
 //! there is no answer.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
