@@ -66,7 +66,7 @@ fn denied(stand: &Stand, v6: bool, patience: Duration) -> Option<(Shape, Reset)>
 
 /// Whether netpolicy answers behind a device at a hook.
 fn is_answered(device: Device, hook: HookChoice) -> bool {
-    // Of those only veth and bond have native XDP, besides tap.
+    // Of those only veth, bond and tap have native XDP.
     hook != HookChoice::Native || device == Device::Tap
 }
 

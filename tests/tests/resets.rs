@@ -320,7 +320,7 @@ fn resets_are_limited_and_the_rest_is_dropped_silently() {
         shown.contains(" sent, ") && shown.contains(" rate-limited, "),
         "{shown}"
     );
-    // All of them were denied all the same.
+    // All of them were denied nevertheless.
     assert!(host.counter("host", "blocked") >= u64::from(ATTEMPTS));
 }
 
