@@ -5,6 +5,7 @@
 //! headers. What is not, gets none. A reset is never longer than what it answers, so nothing is
 //! amplified. An attempt is the only segment that is answered: an open connection cannot be
 //! ended by it.
+#![expect(clippy::cast_possible_truncation, reason = "parts of numbers")]
 
 use crate::packet::{IPV4_MIN_LEN, TCP, TCP_MIN_LEN, is_attempt};
 

@@ -97,7 +97,7 @@ mod programs {
     const V6_LEN: usize = 74;
 
     /// The same for filters that write to frames, which the kernel hands out again as they come
-    /// back: each is written anew.
+    /// back: each is written again.
     #[xdp]
     fn generate_again(ctx: XdpContext) -> u32 {
         let Some(template) = TEMPLATE.get(0) else {

@@ -1,4 +1,4 @@
-//! Denied attempts answered by a reset, without a limit, beside the same dropped silently.
+//! Denied attempts answered by a reset, without a limit, next to the same dropped silently.
 //!
 //! By native XDP the answer goes out by `XDP_TX`, as on a NIC; at tcx by a redirect. netpolicy
 //! itself answers nothing at native XDP on a veth, since its frames arrive only at a peer with

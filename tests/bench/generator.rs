@@ -88,7 +88,7 @@ impl Generator {
         Self::with("generate", packets, sources)
     }
 
-    /// The same for filters that write to frames: each is written anew, addressed to the tested
+    /// The same for filters that write to frames: each is written again, addressed to the tested
     /// end.
     pub(crate) fn renewing(packets: Packets, sources: &[IpAddr]) -> Self {
         let mut generator = Self::with("generate_again", packets, sources);

@@ -1,5 +1,6 @@
 //! Frames of denied attempts that are answered by a TCP reset, by every kind of device: what
 //! arrives, and what gets none.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,7 +66,7 @@ fn denied(stand: &Stand, v6: bool, patience: Duration) -> Option<(Shape, Reset)>
 
 /// Whether netpolicy answers behind a device at a hook.
 fn is_answered(device: Device, hook: HookChoice) -> bool {
-    // Of those only veth and bond have native XDP, besides tap.
+    // Of those only veth, bond and tap have native XDP.
     hook != HookChoice::Native || device == Device::Tap
 }
 

@@ -1,5 +1,6 @@
 //! Denied connection attempts that are answered by a TCP reset: how a client sees them, and when
 //! there is no answer.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -319,7 +320,7 @@ fn resets_are_limited_and_the_rest_is_dropped_silently() {
         shown.contains(" sent, ") && shown.contains(" rate-limited, "),
         "{shown}"
     );
-    // All of them were denied all the same.
+    // All of them were denied nevertheless.
     assert!(host.counter("host", "blocked") >= u64::from(ATTEMPTS));
 }
 

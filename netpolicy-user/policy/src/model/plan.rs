@@ -310,7 +310,7 @@ fn field<T: PartialEq + std::fmt::Display>(
     }
 }
 
-/// What a denied sender gets; nothing is said of what is new and has the default.
+/// What a denied sender gets; nothing is said where it is new and the default.
 fn answer(details: &mut Vec<String>, old: Option<OnDeny>, new: Option<OnDeny>) {
     if old.is_some() || new.is_some_and(|new| new != OnDeny::default()) {
         field(details, "on deny", old, new);

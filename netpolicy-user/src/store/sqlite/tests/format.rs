@@ -30,6 +30,25 @@ fn the_format_stays() {
     assert_eq!(document, expected);
 }
 
+/// Earlier versions refuse a document with what they do not know, and read one without it.
+#[test]
+fn answer_to_denials_is_stored_unless_it_is_the_default() {
+    let mut state = blocking(0..1);
+    let body = |state: &State| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        store.commit(state, &by("apply")).unwrap();
+        let sql = "SELECT CAST(body AS TEXT) FROM objects JOIN revisions ON state = hash";
+        let body: String = store.conn.query_row(sql, [], |row| row.get(0)).unwrap();
+        body
+    };
+    assert!(!body(&state).contains("on_deny"));
+    state.host.on_deny = OnDeny::Reset;
+    let answering = body(&state);
+    assert!(answering.contains(r#""on_deny":"reset""#), "{answering}");
+    assert!(document::Document::decode(answering.as_bytes()).is_ok());
+}
+
 #[test]
 fn a_state_of_an_unknown_format_is_refused() {
     for (body, expected) in [

@@ -113,7 +113,7 @@ fn rich() -> State {
             ports: PortSet::parse(&["5432", "7000-7010"]).unwrap(),
             combine: Combine::And,
             mode: Mode::Observe,
-            on_deny: OnDeny::Reset,
+            on_deny: OnDeny::Drop,
             comment: Some("the \"main\" one".into()),
         }],
         policies: vec![
