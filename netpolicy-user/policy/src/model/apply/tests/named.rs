@@ -296,8 +296,14 @@ fn whole_family_is_refused_where_a_reference_or_the_entry_is_new() {
     let state = state.apply(&edited, &cx()).unwrap().state;
     // The reference is new, or the family.
     let (message, kind) = refused(&state, &refer("two"));
-    assert!(message.contains("policy 'two' would deny every IPv4"), "{message}");
+    assert!(
+        message.contains("policy 'two' would deny every IPv4"),
+        "{message}"
+    );
     assert_eq!(kind, ErrorKind::Invalid);
     let (message, _) = refused(&state, &edit_list("every", edit(&["::/0"], &[])));
-    assert!(message.contains("policy 'one' would deny every IPv6"), "{message}");
+    assert!(
+        message.contains("policy 'one' would deny every IPv6"),
+        "{message}"
+    );
 }
