@@ -158,7 +158,7 @@ pub enum Verb<'t> {
         pattern: Option<Literal<'t>>,
     },
     /// Materialize's `SHOW network_policy`, and its settings that are fixed here.
-    ShowSetting(Setting),
+    ShowSetting(SystemParameter),
     /// `COMMENT ON NETWORK POLICY n IS …`
     CommentOn {
         /// Snowflake: not an error if there is none.
@@ -336,7 +336,7 @@ impl RequesterFunction {
 
 /// Settings of Materialize's system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setting {
+pub enum SystemParameter {
     /// The policy in force on the host.
     Policy,
     /// Whether policies are enforced: always.
@@ -347,7 +347,7 @@ pub enum Setting {
     Rules,
 }
 
-impl Setting {
+impl SystemParameter {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Policy, Self::Enabled, Self::Policies, Self::Rules];
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Ident, Literal};
 
-/// A rule's name, where it stands beside its policy's.
+/// A rule's name, where it stands next to its policy's.
 pub const RULE_NAME: &str = "rule_name";
 
 /// `SELECT … FROM … [WHERE …] [ORDER BY …] [LIMIT n]`

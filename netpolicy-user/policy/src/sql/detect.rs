@@ -11,7 +11,7 @@ mod marks;
 use super::error::SqlError;
 use super::lexer::{Lexer, Token, TokenClass};
 use super::place::Spot;
-use super::{Dialect, Setting};
+use super::{Dialect, SystemParameter};
 use marks::{Mark, Marks};
 
 use Dialect::{Lakehouse, Materialize, Snowflake};
@@ -179,7 +179,7 @@ impl<'t> StatementHead<'t> {
 
     /// `SHOW network_policy` and the like.
     fn is_show_of_setting(&self) -> bool {
-        let mut settings = Setting::ALL.iter();
+        let mut settings = SystemParameter::ALL.iter();
         self.has(0, &["SHOW"]) && settings.any(|setting| is(self.word(1), setting.name()))
     }
 

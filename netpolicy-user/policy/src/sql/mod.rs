@@ -51,7 +51,7 @@ mod tests;
 pub use crate::model::Dialect;
 pub use ast::{
     AlterPolicy, AlterUser, Clauses, CreatePolicy, CurrentGrants, GrantClause, GrantedRight,
-    GrantsOf, Level, Limit, PolicyBody, RequesterFunction, RuleText, Setting, Statement,
+    GrantsOf, Level, Limit, PolicyBody, RequesterFunction, RuleText, Statement, SystemParameter,
     UnsetClauses, Verb,
 };
 pub use catalog::{CatalogQuery, Condition, RULE_NAME, Relation, Test};

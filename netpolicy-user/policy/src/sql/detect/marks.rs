@@ -77,7 +77,7 @@ impl Marks {
     }
 }
 
-/// What is wrong with a statement that could be of several dialects, where none of them
+/// The error of a statement that could be of several dialects, where none of them
 /// can read it: what none has is not ambiguous.
 fn unreadable(lexer: &Lexer<'_>, spot: Spot, of: &[Dialect]) -> Option<SqlError> {
     let text = lexer.text();

@@ -25,7 +25,7 @@ use super::place::Spot;
 use super::{Dialect, Literal, Literals, Statement, Verb};
 use crate::model::error::{Excerpt, closest};
 
-use variables::Variables;
+use variables::ScriptVariables;
 
 type Parsed<T> = Result<T, SqlError>;
 
@@ -43,7 +43,7 @@ pub(super) struct Parser<'t> {
     /// What of the statement has no effect here.
     notes: Vec<String>,
     /// Snowflake's, as the statements so far set them.
-    variables: Variables<'t>,
+    variables: ScriptVariables<'t>,
 }
 
 impl<'t> Parser<'t> {
@@ -55,7 +55,7 @@ impl<'t> Parser<'t> {
             // Nothing but SET dialect is read without one.
             dialect: dialect.unwrap_or(Dialect::Snowflake),
             notes: Vec::new(),
-            variables: Variables::default(),
+            variables: ScriptVariables::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! ALTER of account, user, instance and system: which policy is in force where.
 
 use super::super::lexer::{Token, TokenClass};
-use super::super::{AlterUser, Dialect, Ident, Quoting, Setting, Verb};
+use super::super::{AlterUser, Dialect, Ident, Quoting, SystemParameter, Verb};
 use super::parameters::Parameters;
 use super::{Parsed, Parser, unquoted};
 
@@ -176,7 +176,7 @@ impl<'t> Parser<'t> {
         let (verb, _) = self.one_of(&["SET", "RESET"])?;
         let token = self.take()?;
         match self.setting(token) {
-            Some(Setting::Policy) => {}
+            Some(SystemParameter::Policy) => {}
             Some(setting) => return self.alter_fixed(alter, token, setting, verb == "SET"),
             None => return Err(self.expected_word(token, &["NETWORK_POLICY"])),
         }
@@ -209,7 +209,7 @@ impl<'t> Parser<'t> {
         &mut self,
         alter: Token,
         token: Token,
-        setting: Setting,
+        setting: SystemParameter,
         is_set: bool,
     ) -> Parsed<Verb<'t>> {
         let name = setting.name();
@@ -221,7 +221,7 @@ impl<'t> Parser<'t> {
                 _ => self.lexer.str(value),
             };
             let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-            if setting != Setting::Enabled && !is(&["25"]) {
+            if setting != SystemParameter::Enabled && !is(&["25"]) {
                 return Err(self.no_counterpart(
                     token,
                     name,
@@ -237,12 +237,12 @@ impl<'t> Parser<'t> {
                     Some("ALTER SYSTEM RESET network_policy lets every source in"),
                 ));
             }
-            if setting == Setting::Enabled && !is(&["on", "true", "t", "1", "yes"]) {
+            if setting == SystemParameter::Enabled && !is(&["on", "true", "t", "1", "yes"]) {
                 return Err(self.expected(value, "on or off"));
             }
         }
         self.notes.push(match setting {
-            Setting::Enabled => format!("{name} has no effect here: they are always on"),
+            SystemParameter::Enabled => format!("{name} has no effect here: they are always on"),
             _ => format!("{name} has no effect here: it is always 25"),
         });
         let what = "ALTER SYSTEM";

@@ -2,7 +2,7 @@
 
 use super::super::lexer::{Token, TokenClass};
 use super::super::network_rule::RuleStatement;
-use super::super::{Dialect, GrantsOf, Level, Setting, Verb};
+use super::super::{Dialect, GrantsOf, Level, SystemParameter, Verb};
 use super::policy::LISTS;
 use super::{Parsed, Parser, unquoted};
 
@@ -112,13 +112,13 @@ impl<'t> Parser<'t> {
     }
 
     /// The setting of Materialize's system that a word, bare or quoted, names.
-    pub(super) fn setting(&self, token: Token) -> Option<Setting> {
+    pub(super) fn setting(&self, token: Token) -> Option<SystemParameter> {
         let text = match token.kind {
             TokenClass::Word => self.lexer.str(token),
             TokenClass::Quoted => unquoted(self.lexer.str(token)),
             _ => return None,
         };
-        let mut all = Setting::ALL.into_iter();
+        let mut all = SystemParameter::ALL.into_iter();
         all.find(|setting| setting.name().eq_ignore_ascii_case(text))
     }
 

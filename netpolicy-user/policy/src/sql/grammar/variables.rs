@@ -10,7 +10,7 @@ use super::{Parsed, Parser};
 
 /// The variables that were set so far, by their folded names.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Variables<'t>(BTreeMap<String, VariableValue<'t>>);
+pub(super) struct ScriptVariables<'t>(BTreeMap<String, VariableValue<'t>>);
 
 impl<'t> Parser<'t> {
     /// After SET.

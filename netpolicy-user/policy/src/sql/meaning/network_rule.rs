@@ -155,7 +155,7 @@ impl<'s> Cx<'s, '_> {
         Ok(self.altered_rule(list, Some(read), Some(comment.unwrap_or_default())))
     }
 
-    /// GRANT OWNERSHIP ON NETWORK RULE. Nobody else has privileges on one, so that what becomes
+    /// GRANT OWNERSHIP ON NETWORK RULE. No other role has privileges on one, so that what becomes
     /// of them needs not to be said.
     fn give_rule(&self, name: &RuleName<'_>, role: &Ident<'_>) -> Result<Action, Refusal> {
         let mut errors = Errors::new(self.statement);

@@ -8,7 +8,7 @@ use super::name::{DEFAULT, PolicyOrDefault};
 use super::refusal::Errors;
 use super::{Action, Cx, Dialect, Refusal, ResultTable, Wrong};
 use crate::model::{Binding, Change, Combine, Policy, Service};
-use crate::sql::{AlterUser, Ident, Level, Literal, Setting};
+use crate::sql::{AlterUser, Ident, Level, Literal, SystemParameter};
 
 impl<'s> Cx<'s, '_> {
     /// ALTER ACCOUNT SET, ALTER SYSTEM SET
@@ -193,12 +193,12 @@ impl<'s> Cx<'s, '_> {
     }
 
     /// Materialize's SHOW of a setting.
-    pub(super) fn setting(&self, setting: Setting) -> Action {
+    pub(super) fn setting(&self, setting: SystemParameter) -> Action {
         let fixed = match setting {
-            Setting::Policy => return self.policy_setting(),
-            Setting::Enabled => "on".to_owned(),
-            Setting::Policies => MATERIALIZE_POLICIES.to_string(),
-            Setting::Rules => MATERIALIZE_RULES.to_string(),
+            SystemParameter::Policy => return self.policy_setting(),
+            SystemParameter::Enabled => "on".to_owned(),
+            SystemParameter::Policies => MATERIALIZE_POLICIES.to_string(),
+            SystemParameter::Rules => MATERIALIZE_RULES.to_string(),
         };
         Action::Table(ResultTable::of(&[setting.name()], vec![vec![Some(fixed)]]))
     }
