@@ -344,10 +344,7 @@ mod tests {
                 excluded("eth1", "bond0", false)
             ]
         );
-        assert_eq!(
-            selection.configured(),
-            ["eth2", "bond0.7", "eth0", "eth1"]
-        );
+        assert_eq!(selection.configured(), ["eth2", "bond0.7", "eth0", "eth1"]);
         let selection = select(&["*", "!bond0", "!eth0", "!eth1"]);
         assert_eq!(selection.missed().count(), 0);
     }

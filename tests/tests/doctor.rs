@@ -175,7 +175,11 @@ fn what_is_in_the_way_of_filtering_has_a_line_that_says_what_to_do() {
         ("ufw", "ok", "enabled"),
         ("unit ordering", "fail", "network-online.target"),
         ("unit hardening", "fail", "/sys/fs/bpf read-only"),
-        ("unit at boot", "warn", "NETPOLICY_CONFIG=/etc/netpolicy/other.toml, netpolicy-early"),
+        (
+            "unit at boot",
+            "warn",
+            "NETPOLICY_CONFIG=/etc/netpolicy/other.toml, netpolicy-early",
+        ),
     ] {
         assert_line(&lines, check, health, found);
     }
@@ -320,8 +324,19 @@ fn report_holds_what_a_developer_needs_and_no_address() {
         host.db().ip(&["link", "add", name, "type", "bridge"]);
     }
     let args = ["doctor", "--report", "-"];
-    let out = run({ command.args(args); command }, &args, "");
-    assert!(out.stdout.contains(": [host]-app0 kind bridge"), "{}", out.stdout);
+    let out = run(
+        {
+            command.args(args);
+            command
+        },
+        &args,
+        "",
+    );
+    assert!(
+        out.stdout.contains(": [host]-app0 kind bridge"),
+        "{}",
+        out.stdout
+    );
     for name in ["db7", "example.com"] {
         assert!(!out.stdout.contains(name), "{name}: {}", out.stdout);
     }

@@ -403,9 +403,7 @@ fn time_until_a_snapshot_is_in_force_is_told() {
         let begun = Instant::now();
         let filters = host.db().run(|| Netdevs::open().unwrap());
         let (said, took) = std::thread::scope(|scope| {
-            let filtered = scope.spawn(|| {
-                host.db().run(|| until_filtered(filters, begun))
-            });
+            let filtered = scope.spawn(|| host.db().run(|| until_filtered(filters, begun)));
             (host.ok("early"), filtered.join().unwrap())
         });
         times.push(took);

@@ -290,7 +290,10 @@ fn packages_serve_the_host_and_another_namespace_under_systemd() {
             debian.take(&made[at].with_file_name(name))
         });
         let booted = debian.boot(host.db(), tenant.db(), "tenant");
-        println!("{}", booted.ok(&format!("{} {}", manager.install, files[0])));
+        println!(
+            "{}",
+            booted.ok(&format!("{} {}", manager.install, files[0]))
+        );
         both(Outcome::Connected);
 
         // The file is read by both units of the host.

@@ -258,7 +258,10 @@ fn makes(ns: &NetNs, line: &str) -> bool {
 fn bridge_or_bond_that_is_formed_later_takes_over_without_a_gap() {
     for (master, how) in [
         ("br0", "link add br0 type bridge"),
-        ("bond0", "link add bond0 type bond mode active-backup miimon 100"),
+        (
+            "bond0",
+            "link add bond0 type bond mode active-backup miimon 100",
+        ),
     ] {
         let host = DatabaseHost::configured("[\"*\", \"!lo\"]");
         host.ok(POLICY);
@@ -356,7 +359,10 @@ fn ports_are_filtered_while_their_bridge_cannot_be_also_from_boot() {
             let said = host.ok("early");
             assert_has(
                 &said,
-                &["interface br0 is not filtered: ", "interface port0 is filtered"],
+                &[
+                    "interface br0 is not filtered: ",
+                    "interface port0 is filtered",
+                ],
             );
             is_judged(&host);
         }
@@ -400,5 +406,7 @@ fn port_of_an_excluded_bridge_is_a_fault_unless_it_leads_to_a_guest() {
         "interfaces = [\"*\", \"!lo\", \"!br*\", \"!*p\", \"!vx0\"]\n",
     );
     host.agent().signal(Signal::SIGHUP);
-    let _ = wait_for(&host, "it is as configured", |status| faults(status) == "[]");
+    let _ = wait_for(&host, "it is as configured", |status| {
+        faults(status) == "[]"
+    });
 }

@@ -200,8 +200,14 @@ mod tests {
                 "DB7.Prod.Example.com, db8.prod.example.com",
                 "[host], db8.[domain]",
             ),
-            ("2026-11-30 db7 netpolicy[9]: x", "2026-11-30 [host] netpolicy[9]: x"),
-            ("db70 mydb7 db7_old db7-backup", "db70 mydb7 db7_old [host]-backup"),
+            (
+                "2026-11-30 db7 netpolicy[9]: x",
+                "2026-11-30 [host] netpolicy[9]: x",
+            ),
+            (
+                "db70 mydb7 db7_old db7-backup",
+                "db70 mydb7 db7_old [host]-backup",
+            ),
             ("äDB7 db7.", "äDB7 [host]."),
         ] {
             assert_eq!(redact(text, &names), expected);

@@ -96,7 +96,8 @@ pub(super) fn check(host: &ExaminedHost<'_>, lines: &mut Lines) {
     ordering(&unit, lines);
     hardening(&unit, lines);
     if let Some(early) = Unit::read(host, EARLY) {
-        let variables = |unit: &Unit| unit.variables(|path| host.text(path.trim_start_matches('/')));
+        let variables =
+            |unit: &Unit| unit.variables(|path| host.text(path.trim_start_matches('/')));
         same_places(&variables(&unit), &variables(&early), lines);
     }
     if !is_enabled(host) {
@@ -191,7 +192,9 @@ fn same_places(agent: &Variables, early: &Variables, lines: &mut Lines) {
             None => format!("{unit} has no {name}"),
         };
         let advice = match *name == INTERFACE {
-            true => "name the interfaces in the configuration file, which both units read".to_owned(),
+            true => {
+                "name the interfaces in the configuration file, which both units read".to_owned()
+            }
             false => format!(
                 "set {name} in /etc/netpolicy/environment, which both units read, instead of in \
                  one of them"
@@ -300,7 +303,9 @@ impl Unit {
         for path in self.values("EnvironmentFile") {
             let text = text(path.trim_start_matches('-')).unwrap_or_default();
             let is_comment = |line: &&str| line.trim_start().starts_with(['#', ';']);
-            text.lines().filter(|line| !is_comment(line)).for_each(&mut add);
+            text.lines()
+                .filter(|line| !is_comment(line))
+                .for_each(&mut add);
         }
         let mut words = self.values("ExecStart").map(String::as_str);
         while let Some(word) = words.next() {

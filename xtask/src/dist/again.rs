@@ -38,12 +38,7 @@ const TIMES: u32 = 6;
 ///
 /// # Errors
 /// With the names of those that differ; or it takes too long.
-pub(super) fn compare(
-    release: &Release,
-    args: &Args,
-    made: &Made,
-    took: Duration,
-) -> Result<()> {
+pub(super) fn compare(release: &Release, args: &Args, made: &Made, took: Duration) -> Result<()> {
     let seconds = (took * TIMES).clamp(LEAST, MOST).as_secs();
     eprintln!("netpolicy: made once more, 1 of 3: cloning the commit");
     let clone = Clone::make(release)?;

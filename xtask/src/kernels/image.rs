@@ -95,13 +95,7 @@ fn dependency(said: &str) -> Option<String> {
 }
 
 /// Unpacks a kernel's package into a directory of its name. The directory appears whole.
-fn download(
-    shell: &Shell,
-    apt: &Apt,
-    kernels: &Path,
-    package: &str,
-    version: &str,
-) -> Result<()> {
+fn download(shell: &Shell, apt: &Apt, kernels: &Path, package: &str, version: &str) -> Result<()> {
     eprintln!("{package} is missing: downloaded with apt-get, 30 to 110 MB, once");
     let scratch = kernels.join("new");
     shell.remove_path(&scratch)?;

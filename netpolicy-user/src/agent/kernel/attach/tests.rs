@@ -84,7 +84,11 @@ fn enslave(bench: &Bench, kind: &str, master: &str) {
 fn until_let_go(bench: &mut Bench, stays: &str) -> Duration {
     let begun = Instant::now();
     while attached(bench) != [stays] {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", attached(bench));
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            attached(bench)
+        );
         std::thread::sleep(Duration::from_millis(10));
         bench.writer.reconcile();
     }
@@ -137,7 +141,10 @@ fn nics_in_an_excluded_bridge_are_a_fault() {
     let unfiltered = bench.snapshot().unfiltered.clone();
     assert_eq!(unfiltered.len(), 2);
     let why = &unfiltered["eth7"];
-    assert!(why.contains("a port of br0, which `interfaces` excludes"), "{why}");
+    assert!(
+        why.contains("a port of br0, which `interfaces` excludes"),
+        "{why}"
+    );
     assert!(bench.snapshot().interfaces.contains(&"eth7".to_owned()));
     // Excluded as well, that is what the operator wants.
     let mut bench = bench.restart(&["*", "!br*", "!eth*"]);
