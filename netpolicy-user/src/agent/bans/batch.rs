@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::MOST;
 use super::never::Never;
 use super::request::{BanWork, End, WantedBan, WantedUnban};
 use super::summary::BanSummary;
