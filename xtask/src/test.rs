@@ -251,7 +251,10 @@ mod tests {
             std::fs::read_to_string(path)
         };
         for name in LONGEST {
-            assert!(name.starts_with("netpolicy_") || source(name).is_ok(), "{name}");
+            assert!(
+                name.starts_with("netpolicy_") || source(name).is_ok(),
+                "{name}"
+            );
         }
         for (name, only) in ENGINE_TESTS {
             let text = source(name).unwrap();

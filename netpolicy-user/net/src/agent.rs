@@ -152,7 +152,10 @@ impl AgentClient {
         let query = serde_urlencoded::to_string(query);
         let query = query.map_err(|error| AgentError::Garbled(error.to_string()))?;
         let url = format!("{}/content?{query}", path(&feed.name));
-        let request = self.agent.put(&url).content_type("application/octet-stream");
+        let request = self
+            .agent
+            .put(&url)
+            .content_type("application/octet-stream");
         self.feed(request.send(content.lines.as_str()))
     }
 
