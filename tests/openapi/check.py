@@ -97,7 +97,9 @@ class Api:
         assert status == expected, f"{operation_id}: {status} {answer.content}"
         media_type = answer.headers["content-type"].split(";")[0]
         value = answer.content.decode()
-        if media_type in ("application/json", "application/problem+json"):
+        # Of newline-delimited JSON one line is asked for.
+        json_types = ("application/json", "application/problem+json", "application/x-ndjson")
+        if media_type in json_types:
             value = json.loads(value)
         self.validate(operation_id, status, media_type, value)
         parsed = answer.parsed
@@ -162,6 +164,7 @@ def main(socket, directory):
     use(api)
     use_lists(api)
     use_feeds(api)
+    use_bans(api)
     missing = set(api.operations) - api.called
     assert not missing, f"not called: {sorted(missing)}"
     print(f"{len(api.called)} operations called")
@@ -212,6 +215,30 @@ def use_feeds(api):
     api.call("refreshFeed", 404, name="nowhere")
     gone = api.model("DropList").from_dict
     api.call("applyChange", body=gone({"change": "drop-list", "name": "drop"}))
+
+
+def use_bans(api):
+    """The operations on bans, with a line each."""
+    ban = api.model("BanRequest").from_dict
+    unban = api.model("UnbanRequest").from_dict
+    new = {"source": "198.51.100.9", "for": 600, "by": "fail2ban", "reason": "log-ins"}
+    banned = api.call("banSources", body=ban(new))
+    assert banned["result"] == "banned" and banned["source"] == "198.51.100.9/32", banned
+    assert api.call("banSources", body=ban(new))["result"] in ("unchanged", "extended")
+    refused = api.call("banSources", body=ban({"source": "198.51.100.900"}))
+    assert refused["result"] == "refused" and refused["detail"], refused
+    page = api.call("listBans", covers="198.51.100.9")
+    assert page["count"] == 1 and page["items"][0]["by"] == "fail2ban", page
+    assert api.call("listBans", count="")["count"] == 1
+    api.call("listBans", 400, limit=0)
+    explained = api.call("explainVerdict", source="198.51.100.9")
+    assert explained["ban"]["reason"] == "log-ins", explained
+    other = ban({"source": "198.51.100.10"})
+    assert api.call("replaceBans", body=other, by="fail2ban")["result"] == "banned"
+    assert api.call("replaceBans", 400, body=other, by="")["errors"]
+    assert api.call("listBans")["count"] == 1
+    gone = api.call("unbanSources", body=unban({"source": "198.51.100.10"}))
+    assert gone["result"] == "unbanned", gone
 
 
 def use(api):

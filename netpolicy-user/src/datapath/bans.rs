@@ -131,7 +131,7 @@ pub(super) struct BanSets {
 }
 
 enum BanEngine {
-    Flat(FlatBans),
+    Flat(Box<FlatBans>),
     Lpm(LpmBans),
 }
 
@@ -139,7 +139,7 @@ impl BanSets {
     /// The bans as they are found in the kernel, perhaps none.
     pub(super) fn adopted(engine: Engine, maps: &Maps) -> Result<Self, DatapathError> {
         let engine = match engine {
-            Engine::Flat => BanEngine::Flat(FlatBans::adopted(maps)?),
+            Engine::Flat => BanEngine::Flat(Box::new(FlatBans::adopted(maps)?)),
             Engine::Lpm => BanEngine::Lpm(LpmBans::default()),
         };
         Ok(Self {

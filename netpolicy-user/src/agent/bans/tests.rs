@@ -61,9 +61,9 @@ fn ban_is_extended_and_never_shortened_unless_replaced() {
     let mut bench = Bench::new();
     let hour = request("203.0.113.9", Some(3600));
     let two = request("203.0.113.9", Some(7200));
-    assert_eq!(ban(&mut bench, &[hour.clone()]), [Banned]);
+    assert_eq!(ban(&mut bench, std::slice::from_ref(&hour)), [Banned]);
     assert_eq!(ban(&mut bench, &[hour.clone(), two]), [Unchanged, Extended]);
-    assert_eq!(ban(&mut bench, &[hour.clone()]), [Unchanged]);
+    assert_eq!(ban(&mut bench, std::slice::from_ref(&hour)), [Unchanged]);
     let shorter = BanRequest {
         replace: true,
         ..hour
