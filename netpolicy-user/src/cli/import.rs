@@ -142,7 +142,7 @@ pub(super) async fn run(args: ImportArgs, cx: &mut Context<'_>) -> anyhow::Resul
         None => detect(&bytes).map_err(|why| unrecognised(&name, &why))?,
     };
     if format == Format::PgHba {
-        return policies(&name, &bytes, args, cx);
+        return policies(&name, &bytes, &args, cx);
     }
     let target = args.into.target()?;
     if args.apply && matches!(target, Aim::ListFile) {
@@ -197,7 +197,7 @@ fn unrecognised(name: &str, why: &Unrecognised) -> Failure {
 fn policies(
     name: &str,
     bytes: &[u8],
-    args: ImportArgs,
+    args: &ImportArgs,
     cx: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     if args.apply || args.into.list.is_some() || args.into.allow || args.into.block {
