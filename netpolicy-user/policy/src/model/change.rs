@@ -14,6 +14,10 @@ use super::{Combine, ListKind, Mode, NetworkRule, OnDeny, PolicyCompat};
 
 /// One change to the desired state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and most are of the largest kinds"
+)]
 #[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Change {
     /// Makes a policy.

@@ -28,7 +28,7 @@ impl RuleList {
         if rules.is_empty() {
             return;
         }
-        rules.sort_by(|a, b| a.net.cmp(&b.net));
+        rules.sort_by_key(|rule| rule.net);
         let new = |rule: &Rule| {
             let at = rules.binary_search_by(|new| new.net.cmp(&rule.net)).ok()?;
             rules.get(at)
