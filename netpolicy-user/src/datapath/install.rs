@@ -14,7 +14,7 @@ use super::{
     bpffs, bypass, counters,
     maps::{self, Maps},
     pins::Pins,
-    program::{self, Part, Program},
+    program::{self, Program, Subset},
     reader,
     requirements::{check_privileges, check_system},
     slots::Slots,
@@ -160,11 +160,11 @@ impl Datapath {
         if same_program {
             program::clear(&live);
         } else {
-            program::load(engine, &live, Part::All)?;
+            program::load(engine, &live, Subset::All)?;
             // While pins are replaced, they are of no build: whatever a crash leaves of two, the
             // next agent of either replaces again.
             set_build(&mut maps, engine, NO_PROGRAM)?;
-            program::put_in_place(&live, Part::All)?;
+            program::put_in_place(&live, Subset::All)?;
             opened = Opened::Upgraded;
         }
         let (programs, probe) = program::open_over(&live, engine, &maps)?;
@@ -210,8 +210,8 @@ impl Datapath {
     ) -> Result<Self, DatapathError> {
         let engine = options.engine.into();
         let next = pins.begin_next()?;
-        program::load(engine, &next, Part::All)?;
-        program::put_in_place(&next, Part::All)?;
+        program::load(engine, &next, Subset::All)?;
+        program::put_in_place(&next, Subset::All)?;
         let mut maps = Maps::open(&next, true)?;
         let (programs, probe) = program::open_over(&next, engine, &maps)?;
         let mut slots = Slots::empty(engine, &mut maps)?;

@@ -25,7 +25,7 @@ use super::{
 };
 use variant::{UNPINNED, VARIANTS, Variant};
 
-pub(super) use variant::Part;
+pub(super) use variant::Subset;
 
 mod variant;
 
@@ -99,7 +99,7 @@ pub(super) fn digest() -> [u8; 32] {
 
 /// Loads all variants, or a part of them, over the maps pinned in `dir`, making and pinning those
 /// that are missing. Nothing is replaced by it until [`put_in_place`].
-pub(super) fn load(engine: Engine, dir: &Path, part: Part<'_>) -> Result<(), DatapathError> {
+pub(super) fn load(engine: Engine, dir: &Path, part: Subset<'_>) -> Result<(), DatapathError> {
     load_by(loader(), engine, dir, part)
 }
 
@@ -108,7 +108,7 @@ pub(super) fn load_by(
     loader: EbpfLoader<'static>,
     engine: Engine,
     dir: &Path,
-    part: Part<'_>,
+    part: Subset<'_>,
 ) -> Result<(), DatapathError> {
     maps::make_control(dir)?;
     clear(dir);
@@ -216,7 +216,7 @@ pub(super) fn clear(dir: &Path) {
 
 /// Makes what was loaded last, all or the same part, replace the programs pinned in `dir`, one
 /// after the other.
-pub(super) fn put_in_place(dir: &Path, part: Part<'_>) -> Result<(), DatapathError> {
+pub(super) fn put_in_place(dir: &Path, part: Subset<'_>) -> Result<(), DatapathError> {
     for variant in VARIANTS.iter().filter(|variant| part.has(variant)) {
         let new = new_pin(dir, variant.pin);
         fs::rename(&new, dir.join(variant.pin)).map_err(|source| DatapathError::Pins {
@@ -275,10 +275,10 @@ pub(super) struct Programs(Vec<(&'static Variant, Program)>);
 impl Programs {
     /// Opens what is pinned in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, DatapathError> {
-        Self::open_part(dir, Part::All)
+        Self::open_part(dir, Subset::All)
     }
 
-    fn open_part(dir: &Path, part: Part<'_>) -> Result<Self, DatapathError> {
+    fn open_part(dir: &Path, part: Subset<'_>) -> Result<Self, DatapathError> {
         let is_meant = |variant: &&Variant| !variant.is_probe && part.has(variant);
         let variants = VARIANTS.iter().filter(is_meant);
         let opened = variants.map(|variant| Ok((variant, open(dir, variant)?)));
@@ -359,7 +359,7 @@ pub(super) fn open_over(
     engine: Engine,
     maps: &Maps,
 ) -> Result<(Programs, Program), DatapathError> {
-    let programs = open_part_over(dir, engine, maps, Part::All)?;
+    let programs = open_part_over(dir, engine, maps, Subset::All)?;
     let probe = open_probe(dir)?;
     let info = probe.info().map_err(DatapathError::Verify)?;
     maps.check_used_by(&info, engine, dir)?;
@@ -371,7 +371,7 @@ pub(super) fn open_part_over(
     dir: &Path,
     engine: Engine,
     maps: &Maps,
-    part: Part<'_>,
+    part: Subset<'_>,
 ) -> Result<Programs, DatapathError> {
     let programs = Programs::open_part(dir, part)?;
     programs.check_over(maps, engine, dir)?;

@@ -181,7 +181,7 @@ fn hardening(unit: &Unit, lines: &mut Lines) {
 }
 
 /// Compares what the agent and what is in force before it are told of their places.
-fn same_places(agent: &Variables, early: &Variables, lines: &mut Lines) {
+fn same_places(agent: &UnitEnvironment, early: &UnitEnvironment, lines: &mut Lines) {
     for name in PLACES.iter().chain(&[INTERFACE]) {
         let (of_agent, of_early) = (agent.get(*name), early.get(*name));
         if of_agent == of_early {
@@ -212,11 +212,11 @@ fn same_places(agent: &Variables, early: &Variables, lines: &mut Lines) {
     }
 }
 
-/// Stands for the option of that name in [`Variables`].
+/// Stands for the option of that name in [`UnitEnvironment`].
 const INTERFACE: &str = "--interface";
 
-/// Variables that a unit's process has, and options that do the same.
-type Variables = BTreeMap<String, String>;
+/// UnitEnvironment that a unit's process has, and options that do the same.
+type UnitEnvironment = BTreeMap<String, String>;
 
 /// Whether a target or another unit wants it.
 fn is_enabled(host: &ExaminedHost<'_>) -> bool {
@@ -288,8 +288,8 @@ impl Unit {
 
     /// The variables of its process: those of files win over those of the unit, and options of
     /// the command over both. `text`: what a file holds.
-    fn variables(&self, text: impl Fn(&str) -> Option<String>) -> Variables {
-        let mut variables = Variables::new();
+    fn variables(&self, text: impl Fn(&str) -> Option<String>) -> UnitEnvironment {
+        let mut variables = UnitEnvironment::new();
         let mut add = |assignment: &str| {
             let assignment = assignment.trim().trim_matches(['"', '\'']);
             if let Some((name, value)) = assignment.split_once('=') {

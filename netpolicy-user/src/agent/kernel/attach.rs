@@ -208,7 +208,7 @@ impl Attacher {
             for name in self.selection.names.clone() {
                 self.check_interface(name, &attached);
             }
-            self.stand_in(&attached);
+            self.filter_uncovered(&attached);
             for pattern in self.selection.unmatched.clone() {
                 self.fault(pattern, UNMATCHED.to_owned());
             }

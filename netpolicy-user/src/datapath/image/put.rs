@@ -18,7 +18,7 @@ use crate::datapath::{
     install::{NO_PROGRAM, set_build},
     maps::Maps,
     pins::Pins,
-    program::{self, Part},
+    program::{self, Subset},
     requirements::check_system,
 };
 
@@ -50,8 +50,8 @@ pub fn enforce_image(
         false => Vec::new(),
     };
     let first = match needed.as_slice() {
-        [] => Part::All,
-        needed => Part::Of(needed),
+        [] => Subset::All,
+        needed => Subset::Of(needed),
     };
     let program = image.head.program;
     let (mut maps, loader) = match install(&pins, &links, image, options.bans.as_ref(), first) {
@@ -62,8 +62,8 @@ pub fn enforce_image(
         }
     };
     let mut attached = attach_each(&links, interfaces, instead);
-    if let (Part::Of(needed), Some(loader)) = (first, loader) {
-        let completed = complete(&pins, &links, &maps, loader, Part::AllBut(needed));
+    if let (Subset::Of(needed), Some(loader)) = (first, loader) {
+        let completed = complete(&pins, &links, &maps, loader, Subset::AllBut(needed));
         if let Err(error) = completed {
             // What is pinned is of no build, so the agent loads all of it again.
             tracing::warn!(%error, "not all programs could be loaded: the agent loads them");
@@ -85,7 +85,7 @@ fn install(
     links: &Links,
     mut image: ImageReader,
     bans: Option<&Arc<BanLists>>,
-    first: Part<'_>,
+    first: Subset<'_>,
 ) -> Result<(Maps, Option<EbpfLoader<'static>>), ImageError> {
     let next = pins.begin_next()?;
     // The verifier takes as long as the pages of some hundred thousand entries.
@@ -100,7 +100,7 @@ fn install(
         let mut pages = LoosePages::default();
         let read = image.pages(|page| pages.push(page));
         // While the verifier is at work.
-        let loader = matches!(first, Part::Of(_)).then(program::loader);
+        let loader = matches!(first, Subset::Of(_)).then(program::loader);
         let loaded = loading.join();
         (
             loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -145,7 +145,7 @@ fn complete(
     links: &Links,
     maps: &Maps,
     loader: EbpfLoader<'static>,
-    rest: Part<'_>,
+    rest: Subset<'_>,
 ) -> Result<(), DatapathError> {
     let live = pins.live();
     program::load_by(loader, ENGINE, &live, rest)?;

@@ -51,7 +51,7 @@ pub(super) const UNPINNED: [Variant; 3] = [
 
 /// Which of the pinned programs are meant.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::datapath) enum Part<'a> {
+pub(in crate::datapath) enum Subset<'a> {
     /// All.
     All,
     /// Those for interfaces that run a program of such a kind and have such a link layer.
@@ -60,7 +60,7 @@ pub(in crate::datapath) enum Part<'a> {
     AllBut(&'a [(Kind, LinkLayer)]),
 }
 
-impl Part<'_> {
+impl Subset<'_> {
     pub(super) fn has(self, variant: &Variant) -> bool {
         let is_of = |places: &[(Kind, LinkLayer)]| {
             !variant.is_probe && places.contains(&(variant.kind, variant.link_layer))

@@ -57,7 +57,7 @@ impl Attacher {
     }
 
     /// Filters interfaces whose packets were to be judged at others that are not filtered.
-    pub(super) fn stand_in(&mut self, attached: &[(String, u32)]) {
+    pub(super) fn filter_uncovered(&mut self, attached: &[(String, u32)]) {
         let uncovered = self
             .selection
             .uncovered(|name| self.attached.contains_key(name));
