@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::process::Process;
-use netpolicy_tests::{DatabaseHost, binary, debian, postgres};
+use netpolicy_tests::{DatabaseHost, Outcome, binary, debian, postgres};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -172,6 +172,10 @@ impl Guarded {
     #[track_caller]
     fn wait_for_ban(&self, source: &str) -> Value {
         self.wait(source, |guarded| !guarded.bans(source).is_empty());
+        // It is listed a moment before it is in force.
+        self.wait(source, |guarded| {
+            guarded.host.connect_briefly(source, PORT) == Outcome::TimedOut
+        });
         self.bans(source)[0].clone()
     }
 }
