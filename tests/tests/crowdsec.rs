@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::process::Process;
-use netpolicy_tests::{DatabaseHost, debian};
+use netpolicy_tests::{DatabaseHost, Outcome, debian};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -186,6 +186,10 @@ impl Guarded {
     #[track_caller]
     fn wait_for_ban(&self, source: &str) {
         self.wait(source, |guarded| !guarded.bans(source).is_empty());
+        // It is listed a moment before it is in force.
+        self.wait(source, |guarded| {
+            guarded.host.connect_briefly(source, PORT) == Outcome::TimedOut
+        });
     }
 
     /// Seconds until a ban ends.

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use netpolicy_tests::process::Process;
-use netpolicy_tests::{DatabaseHost, binary, debian, postgres};
+use netpolicy_tests::{DatabaseHost, Outcome, binary, debian, postgres};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -142,9 +142,9 @@ impl Guarded {
         fs::read_to_string(self.host.file("fail2ban.log")).unwrap_or_default()
     }
 
-    /// Two log-ins that fail.
-    fn fail_as(&self, source: &str, user: &str) {
-        for _ in 0..2 {
+    /// Log-ins that fail: with the second of a source the jail is to ban it.
+    fn fail(&self, source: &str, users: [&str; 2]) {
+        for user in users {
             let mut psql = postgres::psql(&self.host, source, user);
             psql.env("PGPASSWORD", "wrong")
                 .args(["-d", "postgres", "-c", "select 1"]);
@@ -172,6 +172,10 @@ impl Guarded {
     #[track_caller]
     fn wait_for_ban(&self, source: &str) -> Value {
         self.wait(source, |guarded| !guarded.bans(source).is_empty());
+        // It is listed a moment before it is in force.
+        self.wait(source, |guarded| {
+            guarded.host.connect_briefly(source, PORT) == Outcome::TimedOut
+        });
         self.bans(source)[0].clone()
     }
 }
@@ -187,7 +191,7 @@ fn failed_log_ins_are_banned_through_restarts_of_fail2ban_and_of_the_agent() {
     guarded.host.assert_connects(&all);
     let begun = jiff::Timestamp::now();
     for source in [ATTACKER, ATTACKER6] {
-        guarded.fail_as(source, "postgres");
+        guarded.fail(source, ["postgres"; 2]);
     }
     let banned = [ATTACKER, ATTACKER6].map(|source| guarded.wait_for_ban(source));
     guarded.host.assert_times_out(&all);
@@ -206,12 +210,9 @@ fn failed_log_ins_are_banned_through_restarts_of_fail2ban_and_of_the_agent() {
 
     // A client whose user name is a line of the log, about another one's address.
     let zone = "2026-11-30 16:30:00.000 UTC [77]";
-    for forged in [
-        format!("x\n{zone} {NEIGHBOUR} FATAL:  "),
-        format!("x\n{zone} {NEIGHBOUR} x"),
-    ] {
-        guarded.fail_as(FORGER, &forged);
-    }
+    let forged = format!("x\n{zone} {NEIGHBOUR} FATAL:  ");
+    let other = format!("x\n{zone} {NEIGHBOUR} x");
+    guarded.fail(FORGER, [&forged, &other]);
     guarded.wait_for_ban(FORGER);
     assert_eq!(guarded.bans(NEIGHBOUR), Vec::<Value>::new());
 
@@ -231,7 +232,7 @@ fn failed_log_ins_are_banned_through_restarts_of_fail2ban_and_of_the_agent() {
     // A ban while there is no agent is made when there is one.
     guarded.host.kill_agent();
     guarded.host.assert_times_out(&all);
-    guarded.fail_as(LATER, "postgres");
+    guarded.fail(LATER, ["postgres"; 2]);
     let ban = format!("Ban {LATER}");
     guarded.wait("fail2ban bans", |guarded| guarded.log().contains(&ban));
     std::thread::sleep(Duration::from_secs(2));
