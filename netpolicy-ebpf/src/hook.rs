@@ -329,7 +329,7 @@ calls! {
     one_scope: one_scope, tc_one_scope
         = slow::one_scope, (packed: u64, generation: u64, asked: u64, found: u64) -> u64;
     with_bans: with_bans, tc_with_bans
-        = slow::with_bans, (generation: u64, overrides: u64, is_v6: u64) -> u32;
+        = slow::with_bans, (generation: u64, overrides: u64, is_v6: u64) -> u64;
     answer: answer, tc_answer = answering::answer, (verdict: u32, generation: u64) -> u32;
     reset_v4: reset_v4, tc_reset_v4 = answering::v4, (at: u64) -> u64;
     reset_v6: reset_v6, tc_reset_v6 = answering::v6, (at: u64) -> u64;

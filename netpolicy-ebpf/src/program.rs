@@ -15,6 +15,7 @@ use crate::{
     maps,
     outcome::{answered, cpu_head, finish, judged},
     ruleset::{control, govern, slot_head},
+    slow::Verdict,
 };
 
 /// The program at interfaces.
@@ -180,7 +181,15 @@ fn overridden<P: Packet, L: FlatSource, const IS_PROBE: bool>(
         );
     }
     let packet = kept.take();
-    packet.with_bans(generation, overrides.0, L::IS_V6)
+    let verdict = Verdict(packet.with_bans(generation, overrides.0, L::IS_V6));
+    if verdict.0 == Verdict::NONE.0 {
+        return packet.slow_path();
+    }
+    let (scope, reason) = verdict.unpack();
+    if verdict.is_answered() {
+        return answered(packet, scope, reason, generation, IS_PROBE);
+    }
+    judged(packet, scope, reason, generation, IS_PROBE)
 }
 
 /// The packet, written to memory at once, from where whoever needs it takes it: the compiler

@@ -76,11 +76,11 @@ pub(crate) fn judge_reading<P: Packet>(
 /// A scope and what it says, in one number: the reason, the scope, and whether the sender gets an
 /// answer.
 #[derive(Clone, Copy)]
-struct Verdict(u64);
+pub(crate) struct Verdict(pub(crate) u64);
 
 impl Verdict {
     /// What no scope says of a packet that is judged.
-    const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self(0);
     /// The bit above the scope's.
     const ANSWERED: u32 = 24;
 
@@ -96,12 +96,12 @@ impl Verdict {
     }
 
     #[inline(always)]
-    const fn is_answered(self) -> bool {
+    pub(crate) const fn is_answered(self) -> bool {
         self.0 >> Self::ANSWERED != 0
     }
 
     #[inline(always)]
-    fn unpack(self) -> (ScopeId, Reason) {
+    pub(crate) fn unpack(self) -> (ScopeId, Reason) {
         ((self.0 >> 8) as ScopeId, reason_of(self.0))
     }
 
@@ -281,39 +281,43 @@ fn bypassed<S: Source>(source: &S, control: &Control, scope: ScopeId) -> bool {
 
 /// Judges a plain connection attempt with the flat engine while there are bans and no bypasses.
 /// The bans of the whole host were looked up already if they are single addresses, for the
-/// host's ports: most of a flood of banned sources does not come here.
+/// host's ports: most of a flood of banned sources does not come here. The answer is a
+/// [`Verdict`], or [`Verdict::NONE`] for what only the slow path can judge. The caller carries it
+/// out: from here the calls would be nested too deeply.
 #[inline(always)]
-pub(crate) fn with_bans<P: Packet>(packet: P, generation: u64, overrides: u64, is_v6: u64) -> u32 {
+pub(crate) fn with_bans<P: Packet>(packet: P, generation: u64, overrides: u64, is_v6: u64) -> u64 {
     let overrides = Overrides(overrides);
-    if is_v6 == 0 {
+    let verdict = if is_v6 == 0 {
         with_bans_in::<_, FlatV4>(packet, generation, overrides)
     } else {
         with_bans_in::<_, FlatV6>(packet, generation, overrides)
-    }
+    };
+    verdict.0
 }
 
 #[inline(always)]
-fn with_bans_in<P: Packet, L: FlatSource>(packet: P, generation: u64, overrides: Overrides) -> u32 {
+fn with_bans_in<P: Packet, L: FlatSource>(
+    packet: P,
+    generation: u64,
+    overrides: Overrides,
+) -> Verdict {
     let frame = packet.linear();
     // One after the other: of two bounds that are checked together the verifier does not know
     // that one implies the other.
     let Some(port) = L::port(&frame) else {
-        return packet.slow_path();
+        return Verdict::NONE;
     };
     let Some(lists) = L::again(&frame) else {
-        return packet.slow_path();
+        return Verdict::NONE;
     };
     let (scope, config) = match govern(generation, port) {
         Ok(governing) => governing,
-        Err(reason) => return judged(packet, HOST_SCOPE, reason, generation, maps::is_probe()),
+        Err(reason) => return Verdict::new(HOST_SCOPE, reason),
     };
-    let found = if lists.is_banned(overrides, scope) {
+    let judged = if lists.is_banned(overrides, scope) {
         Judged::Quietly(banned(config.flags))
     } else {
         judge(&lists, config, || &slot_head(generation).host, scope)
     };
-    match found {
-        Judged::Quietly(reason) => judged(packet, scope, reason, generation, maps::is_probe()),
-        Judged::Answered(reason) => answered(packet, scope, reason, generation, maps::is_probe()),
-    }
+    Verdict::of(scope, judged)
 }

@@ -305,6 +305,8 @@ pub fn banned(view: &mut ExplainView, ban: BanView) {
     );
     view.policies.sentence.clone_from(&view.sentence);
     view.consulted.clear();
+    // The program answers what lists deny.
+    view.answered = false;
     view.ban = Some(ban);
 }
 
